@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""Everything that can go wrong, as one cause and one remedy, with a documented exit code.
+
+The codes start at 120 so that they do not hide what a command in the guest returned
+(`r4l run -- COMMAND` ends with the exit code of COMMAND).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class R4LError(Exception):
+    """Base of all errors that r4l raises on purpose.
+
+    Args:
+        cause: one sentence, what is wrong.
+        remedy: one sentence, what to do about it; may be empty where only the user can know.
+        detail: long text that belongs to it (end of a console, compiler output).
+        log: file on the host that holds everything.
+    """
+
+    exit_code = 125
+    kind = "error"
+
+    def __init__(self, cause: str, remedy: str = "", *, detail: str = "", log: Path | None = None) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.remedy = remedy
+        self.detail = detail
+        self.log = log
+
+    def __str__(self) -> str:
+        lines = [self.cause]
+        if self.remedy:
+            lines.append(f"remedy: {self.remedy}")
+        if self.log:
+            lines.append(f"log: {self.log}")
+        if self.detail:
+            lines.append(self.detail)
+        return "\n".join(lines)
+
+
+class UsageError(R4LError):
+    """The call itself is wrong: a folder that is no module, an unknown name."""
+
+    exit_code = 2
+    kind = "usage"
+
+
+class EnvironmentFault(R4LError):
+    """The host lacks something: a package, the network, disk space, a usable kernel."""
+
+    exit_code = 120
+    kind = "environment"
+
+
+class BuildError(R4LError):
+    """A module, the kernel's metadata or the guest agent did not build, or does not fit its kernel."""
+
+    exit_code = 121
+    kind = "build"
+
+
+class BootError(R4LError):
+    """The virtual machine did not reach its first command, or QEMU died."""
+
+    exit_code = 122
+    kind = "boot"
+
+
+class VerdictError(R4LError):
+    """Everything ran and the answer is no: the kernel complained, a check failed."""
+
+    exit_code = 123
+    kind = "verdict"
+
+
+class GuestTimeout(R4LError):
+    """A command in the guest did not end in its time (the code is that of coreutils' timeout)."""
+
+    exit_code = 124
+    kind = "timeout"
+
+
+EXIT_CODES: dict[int, str] = {
+    0: "success",
+    2: "usage: bad arguments, or a folder that is not what was asked for",
+    120: "environment: something is missing on this machine (see `r4l doctor`)",
+    121: "build: a module or the kernel's metadata did not build, or does not fit its kernel",
+    122: "boot: the virtual machine did not reach its first command, or QEMU died",
+    123: "verdict: it ran, and a check failed or the kernel complained",
+    124: "timeout: a command in the guest did not end in its time",
+    125: "a bug in r4l",
+    130: "interrupted with Ctrl-C",
+}

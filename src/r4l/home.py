@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""The one folder under which everything that r4l makes lies, and the rules for writing there.
+
+Whatever is made is written under a temporary name and renamed when it is whole, so an interrupt at any
+moment leaves nothing half-made that is taken for whole; two processes share the home through file locks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock
+
+from r4l.errors import EnvironmentFault
+
+
+def home() -> Path:
+    """The home: `$R4L_HOME`, or `r4l` in the user's XDG cache. Made if missing."""
+    named = os.environ.get("R4L_HOME")
+    path = Path(named).expanduser().absolute() if named else Path(platformdirs.user_cache_dir("r4l"))
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentFault(
+            f"cannot make the home folder {path}: {error.strerror}", "set R4L_HOME to a folder you can write to"
+        ) from error
+    return path
+
+
+def room(*names: str) -> Path:
+    """A folder under the home, made if missing."""
+    path = home().joinpath(*names)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def content_key(*parts: bytes | str | Path) -> str:
+    """A short key for a cache entry: hash of the parts, where a `Path` counts by its file's content."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Path):
+            data = part.read_bytes()
+        else:
+            data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.hexdigest()[:16]
+
+
+def lock(name: str) -> FileLock:
+    """The lock of that name, as a context manager; freed by the system when its holder dies."""
+    return FileLock(room("locks") / f"{name}.lock")
+
+
+def temporary(final: Path) -> Path:
+    """A name beside `final` to write to before `publish`; what a dead process left there is removed.
+
+    To be called with the entry's lock held, which makes every leftover the work of a dead process.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in final.parent.glob(f".{final.name}.partial-*"):
+        remove(leftover)
+    return final.parent / f".{final.name}.partial-{os.getpid()}"
+
+
+def publish(partial: Path, final: Path) -> None:
+    """Give what is whole its name: one rename, so that nobody ever sees half of it."""
+    if final.is_dir() and not final.is_symlink():
+        remove(final)
+    partial.rename(final)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder that r4l made."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, onerror=_make_writable_and_retry)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _make_writable_and_retry(function: object, name: str, _info: object) -> None:
+    """Folders without write permission (a toolchain tree has some) keep their owner from emptying them."""
+    path = Path(name)
+    path.parent.chmod(0o700)
+    if path.is_dir() and not path.is_symlink():
+        path.chmod(0o700)
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def require_space(folder: Path, mebibytes: int, what: str) -> None:
+    """Refuse to begin what cannot end.
+
+    Raises:
+        EnvironmentFault: fewer than `mebibytes` MiB are free where `folder` lies.
+    """
+    free = shutil.disk_usage(folder).free // 2**20
+    if free < mebibytes:
+        raise EnvironmentFault(
+            f"{what} needs {mebibytes} MiB, but only {free} MiB are free under {folder}",
+            "free some space, or set R4L_HOME to a folder on a larger disk",
+        )
+
+
+def disk_usage(folder: Path) -> int:
+    """Bytes that a folder takes on the disk."""
+    done = subprocess.run(["du", "-sk", str(folder)], capture_output=True, text=True, check=False)
+    return int(done.stdout.split()[0]) * 1024 if done.stdout else 0
