@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""Long-running programs: their output in a log, their progress told line by line, their end tied to ours."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from r4l.errors import EnvironmentFault, R4LError
+
+Say = Callable[[str], None]
+"""Takes one line of progress to show; lines replace each other on a terminal."""
+
+DISK_FULL = re.compile(r"No space left on device")
+
+
+def quiet(_line: str) -> None:
+    """A `Say` for callers that show nothing."""
+
+
+def run_logged(
+    argv: Sequence[str],
+    log: Path,
+    failure: Callable[[int, str], R4LError],
+    *,
+    say: Say = quiet,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    tail_lines: int = 25,
+) -> str:
+    """Run a program to its end, with everything it prints in `log` and each line given to `say`.
+
+    The program is in a process group of its own, so that Ctrl-C reaches us first and we end all of it.
+
+    Args:
+        failure: makes the error for a non-zero exit from the exit code and the last `tail_lines` lines.
+
+    Returns:
+        All it printed, stdout and stderr as they came.
+
+    Raises:
+        EnvironmentFault: the program does not exist, or the disk is full.
+        R4LError: what `failure` made.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    tail: collections.deque[str] = collections.deque(maxlen=tail_lines)
+    whole: list[str] = []
+    with log.open("a", encoding="utf-8") as out:
+        out.write(f"$ {' '.join(argv)}\n")
+        out.flush()
+        try:
+            process = subprocess.Popen(
+                argv,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise EnvironmentFault(f"{argv[0]} is not installed", "run `r4l doctor --fix`") from error
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                out.write(line)
+                text = line.rstrip("\n")
+                whole.append(text)
+                tail.append(text)
+                say(text)
+            code = process.wait()
+        except BaseException:
+            end_group(process)
+            raise
+    if code != 0:
+        last = "\n".join(tail)
+        if DISK_FULL.search(last):
+            raise EnvironmentFault(
+                "the disk is full", "free some space, or set R4L_HOME to a folder on a larger disk", detail=last, log=log
+            )
+        error = failure(code, last)
+        error.log = error.log or log
+        raise error
+    return "\n".join(whole)
+
+
+def end_group(process: subprocess.Popen[str] | subprocess.Popen[bytes], grace: float = 5.0) -> None:
+    """End a process started in a session of its own, with its children: SIGTERM, then SIGKILL after `grace` seconds."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(grace)

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+"""The toolchain: a Debian tree of compilers, bindgen, QEMU and busybox, entered with bubblewrap.
+
+See `debian.toml` for what is in it. Nothing of the host but mmdebstrap, bubblewrap and apt is used.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from r4l import home
+from r4l.errors import EnvironmentFault, UsageError
+from r4l.process import Say, quiet
+from r4l.toolchain import enter, tree
+from r4l.toolchain.archive import Archive
+
+__all__ = ["Archive", "Toolchain", "archive_for"]
+
+VERSION = re.compile(r"\d+\.\d+(?:\.\d+)?")
+
+
+@cache
+def _table() -> dict[str, Any]:
+    return tomllib.loads((importlib.resources.files(__package__) / "debian.toml").read_text())
+
+
+def archive_for(architecture: str = "amd64") -> Archive:
+    """The Debian archive that the tree and the kernels come from."""
+    table = _table()
+    return Archive(
+        table["suite"],
+        table["backports"],
+        tuple(table["components"]),
+        architecture,
+        tuple(table["pins"]["backports_sources"]),
+    )
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """A tree that is whole.
+
+    Attributes:
+        root: its folder on the host.
+        key: names its contents; part of the key of everything built with it.
+    """
+
+    root: Path
+    key: str
+
+    @classmethod
+    def get(cls, say: Say = quiet, *, lock_file: Path | None = None, update: bool = False) -> Toolchain:
+        """The tree, made first if there is none.
+
+        Args:
+            lock_file: replay exactly these package versions (a `lock.json` of `r4l setup`).
+            update: make it anew from the newest packages.
+
+        Raises:
+            EnvironmentFault: it cannot be made; the cause says what is missing.
+            UsageError: the lock file cannot be read.
+        """
+        wanted, key = _wanted(lock_file)
+        final = home.room("toolchain") / key
+        with home.lock(f"toolchain-{key}"):
+            if update or not final.is_dir():
+                tree.make_tree(final, archive_for(), wanted, _dpkg_paths(), say)
+        return cls(final, key)
+
+    @classmethod
+    def existing(cls) -> Toolchain:
+        """The tree that `r4l setup` made.
+
+        Raises:
+            EnvironmentFault: there is none.
+        """
+        _, key = _wanted(None)
+        final = home.room("toolchain") / key
+        if not final.is_dir():
+            raise EnvironmentFault("the toolchain is not set up", "run `r4l setup`")
+        return cls(final, key)
+
+    @cached_property
+    def packages(self) -> dict[str, str]:
+        """Debian packages in the tree, names to versions: what a lock file holds."""
+        loaded: dict[str, str] = json.loads((self.root / "r4l-packages.json").read_text())
+        return loaded
+
+    def command(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        binds: Iterable[Path] = (),
+        readable: Iterable[Path] = (),
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> list[str]:
+        """The command line for the host that runs `argv` inside the tree; it dies with its parent thread.
+
+        The home and `binds` are writable at their own paths, `readable` read-only, the network is the host's.
+        """
+        return enter.bwrap(self.root, argv, writable=[home.home(), *binds], readable=readable, cwd=cwd, env=env)
+
+    def run(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        binds: Iterable[Path] = (),
+        readable: Iterable[Path] = (),
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        check: bool = True,
+        input: bytes | None = None,  # noqa: A002 (subprocess's own name)
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run `argv` inside the tree to its end, output captured as bytes.
+
+        Raises:
+            EnvironmentFault: it failed and `check` is set.
+        """
+        done = subprocess.run(
+            self.command(argv, binds=binds, readable=readable, cwd=cwd, env=env),
+            capture_output=True,
+            check=False,
+            input=input,
+        )
+        if check and done.returncode != 0:
+            raise EnvironmentFault(
+                f"{Path(argv[0]).name} failed in the toolchain with exit code {done.returncode}",
+                "run `r4l doctor`",
+                detail=done.stderr.decode(errors="replace"),
+            )
+        return done
+
+    def versions(self) -> dict[str, str]:
+        """What the programs of the tree themselves say: `rustc`, `bindgen`, `gcc`, `qemu` … to version."""
+        found: dict[str, str] = {}
+        for name, argv in _table()["versions"].items():
+            done = self.run(argv, check=False)
+            match = VERSION.search(done.stdout.decode(errors="replace"))
+            found[name] = match[0] if match else "does not run"
+        return found
+
+
+def _wanted(lock_file: Path | None) -> tuple[dict[str, str | None], str]:
+    """The packages of the tree and the key that names them."""
+    table = _table()
+    named: dict[str, str | None] = {name: None for group in table["packages"].values() for name in group}
+    recipe = json.dumps(table, sort_keys=True)
+    if lock_file is None:
+        return named, home.content_key(recipe)
+    try:
+        lock = json.loads(lock_file.read_text())
+        locked = {str(name): str(version) for name, version in lock["packages"].items()}
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise UsageError(f"{lock_file} is no lock file: {error}", "give the lock.json that `r4l setup` wrote") from error
+    return {**named, **locked}, home.content_key(recipe, json.dumps(locked, sort_keys=True))
+
+
+def _dpkg_paths() -> list[str]:
+    dpkg = _table()["dpkg"]
+    return [f"path-exclude={path}" for path in dpkg["exclude"]] + [f"path-include={path}" for path in dpkg["include"]]

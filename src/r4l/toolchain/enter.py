@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""Run a command inside the tree: bubblewrap's command line.
+
+The root of the sandbox is an empty tmpfs into which the tree's folders are bound read-only, so that any
+further folder can be bound at its own path and nothing can change the tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+ENVIRONMENT = {
+    "PATH": "/usr/sbin:/usr/bin",
+    "HOME": "/tmp",
+    "LANG": "C.UTF-8",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+USR_LINKS = ("bin", "sbin", "lib", "lib64")
+
+
+def bwrap(
+    tree: Path,
+    argv: Iterable[str | Path],
+    *,
+    writable: Iterable[Path] = (),
+    readable: Iterable[Path] = (),
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> list[str]:
+    """The command line that runs `argv` in `tree`.
+
+    Args:
+        writable, readable: host folders, seen at their own path inside. Missing ones are an error of bwrap's.
+        cwd: folder to start in; must lie in one of them.
+        env: added to a small fixed environment; nothing of the caller's environment is inherited.
+    """
+    command = ["bwrap", "--unshare-pid", "--die-with-parent", "--new-session", "--tmpfs", "/"]
+    for name in ("usr", "etc", "var"):
+        command += ["--ro-bind", str(tree / name), f"/{name}"]
+    for name in USR_LINKS:
+        if (tree / name).is_symlink():
+            command += ["--symlink", f"usr/{name}", f"/{name}"]
+    command += ["--dev-bind", "/dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", "/run"]
+    for path in _outermost(readable):
+        command += ["--ro-bind", str(path), str(path)]
+    for path in _outermost(writable):
+        command += ["--bind", str(path), str(path)]
+    if cwd:
+        command += ["--chdir", str(cwd)]
+    command.append("--clearenv")
+    for name, value in {**ENVIRONMENT, **(env or {})}.items():
+        command += ["--setenv", name, value]
+    return [*command, "--", *map(str, argv)]
+
+
+def _outermost(paths: Iterable[Path]) -> list[Path]:
+    """The paths without those that lie in another of them; order by path, so that a parent comes first."""
+    kept: list[Path] = []
+    for path in sorted({path.resolve() for path in paths}):
+        if not any(path.is_relative_to(parent) for parent in kept):
+            kept.append(path)
+    return kept

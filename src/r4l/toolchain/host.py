@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""What this machine must have before there is a tree, each with its remedy."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGES = {
+    "mmdebstrap": "mmdebstrap",
+    "bwrap": "bubblewrap",
+    "apt-get": "apt",
+    "dpkg-deb": "dpkg",
+    "setpriv": "util-linux",
+}
+"""Host programs, each with the Debian package that holds it."""
+
+ROOTLESS_PACKAGES = {"newuidmap": "uidmap"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of `r4l doctor`.
+
+    Attributes:
+        name: what was looked at.
+        ok: False where r4l cannot work without it.
+        found: what is there.
+        remedy: what to do; empty where all is well.
+    """
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+def missing_packages() -> list[str]:
+    """Debian packages that this machine still needs."""
+    wanted = dict(PACKAGES)
+    if os.geteuid() != 0:
+        wanted |= ROOTLESS_PACKAGES
+    return sorted({package for program, package in wanted.items() if not shutil.which(program)})
+
+
+def install_packages(names: list[str]) -> bool:
+    """Install Debian packages with apt, as root; the output goes to the terminal.
+
+    Returns:
+        False where this is not possible: not root, or apt failed.
+    """
+    if os.geteuid() != 0:
+        return False
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(["apt-get", "-qq", "update"], env=environment, check=False)
+    done = subprocess.run(
+        ["apt-get", "-qq", "install", "-y", "--no-install-recommends", *names], env=environment, check=False
+    )
+    return done.returncode == 0
+
+
+def findings() -> list[Finding]:
+    """Look at this machine: programs, user namespaces, subordinate ids, the sandbox itself."""
+    result: list[Finding] = []
+    absent = missing_packages()
+    command = f"apt-get install {' '.join(absent)}"
+    result.append(
+        Finding(
+            "host packages",
+            not absent,
+            "all there" if not absent else f"missing: {', '.join(absent)}",
+            "" if not absent else f"`r4l doctor --fix`, or as root: {command}",
+        )
+    )
+    if os.geteuid() != 0:
+        result.append(_subordinate_ids())
+    if shutil.which("bwrap"):
+        result.append(_sandbox())
+    return result
+
+
+def _subordinate_ids() -> Finding:
+    user = getpass.getuser()
+    for name in ("/etc/subuid", "/etc/subgid"):
+        path = Path(name)
+        lines = path.read_text().splitlines() if path.exists() else []
+        if not any(line.split(":")[0] in (user, str(os.getuid())) for line in lines):
+            return Finding(
+                "subordinate ids",
+                False,
+                f"{user} has no range in {name}",
+                f"as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}",
+            )
+    return Finding("subordinate ids", True, f"{user} has a range in /etc/subuid and /etc/subgid")
+
+
+def _sandbox() -> Finding:
+    done = subprocess.run(
+        ["bwrap", "--ro-bind", "/", "/", "--unshare-pid", "--proc", "/proc", "true"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        return Finding("sandbox", True, "bubblewrap works")
+    return Finding(
+        "sandbox",
+        False,
+        f"bubblewrap fails: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.returncode}",
+        "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1), or run as root",
+    )
