@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: MIT
+"""The connection to an agent: one socket, one thread that reads it, any number of channels.
+
+Whoever waits for the guest waits on a `Channel`. A channel ends by its own frames, or because something
+outside says that waiting is pointless (`Link.fail` for good, `Link.interrupt` for what waits now): that is how a
+kernel panic seen on the console ends a wait at once, and not after its time-out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from secrets import randbits
+
+from r4l.errors import GuestTimeout, R4LError
+from r4l.guest.errors import GuestError, GuestGone, ProtocolError
+from r4l.guest.frames import HEADER, MAX_PAYLOAD, TRAILER, VERSION, Decoder, Frame, Reply, Request, encode
+
+HELLO_INTERVAL = 0.5
+QUEUE_LIMIT = 4 << 20
+
+
+class Channel:
+    """One conversation: a command, a transfer, a ping. Subclasses say what its frames mean in `on_frame`."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.number = link._register(self)
+        self.failure: R4LError | None = None
+        self.over = False
+
+    def on_frame(self, kind: Reply, payload: bytes) -> None:
+        """Called with the link's lock held, on the reading thread, for each frame."""
+        raise NotImplementedError
+
+    def send(self, kind: Request, payload: bytes | memoryview = b"", timeout: float | None = None) -> None:
+        """Send a frame of this channel."""
+        self.link.send(self.number, kind, payload, timeout)
+
+    def finish(self) -> None:
+        """The conversation is over; its number is free. Lock held."""
+        self.over = True
+        self.link._channels.pop(self.number, None)
+        self.link.changed.notify_all()
+
+    def wait(self, until: float | None) -> bool:
+        """Wait for the end or for the monotonic time `until`. False when that came first.
+
+        Raises:
+            R4LError: whatever ended the conversation from outside, or the agent's own refusal.
+        """
+        with self.link.changed:
+            while not self.over and self.failure is None:
+                left = None if until is None else until - time.monotonic()
+                if left is not None and left <= 0:
+                    return False
+                # A bounded wait, so that Ctrl-C gets through on every Python.
+                self.link.changed.wait(min(left, 1.0) if left is not None else 1.0)
+            if self.failure is not None:
+                raise self.failure
+            return True
+
+
+class Reply1(Channel):
+    """A conversation of one answer."""
+
+    def __init__(self, link: Link) -> None:
+        super().__init__(link)
+        self.answer = b""
+
+    def on_frame(self, kind: Reply, payload: bytes) -> None:
+        if kind is Reply.ERROR:
+            self.failure = agent_error(payload)
+        self.answer = payload
+        self.finish()
+
+
+def agent_error(payload: bytes) -> GuestError:
+    """The error that an ERROR frame tells of."""
+    errno = struct.unpack_from("<i", payload)[0] if len(payload) >= 4 else 0
+    return GuestError(f"in the guest: {payload[4:].decode('utf-8', 'replace')}", errno)
+
+
+class Link:
+    """See the module. Takes over `sock`, a connected stream socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        sock.setblocking(False)
+        self.changed = threading.Condition()
+        self._sending = threading.Lock()
+        self._channels: dict[int, Channel] = {}
+        self._ignored: deque[int] = deque(maxlen=64)
+        self._next = 1
+        self._session = randbits(32) | 1
+        self._connected = False
+        self._closing = False
+        self.agent_pid = 0
+        self.failure: R4LError | None = None
+        self._thread = threading.Thread(target=self._read, name="r4l-agent-reader", daemon=True)
+        self._thread.start()
+
+    def connect(self, timeout: float, *, stale: bool = False) -> bool:
+        """Find the agent: say HELLO until it answers. False when it has not within `timeout` seconds.
+
+        Args:
+            stale: an agent that knows another host may be at the other end (a restored snapshot). It may be in the
+                middle of a frame, which is first filled up.
+        """
+        if stale:
+            self._send_raw(bytes(HEADER.size + MAX_PAYLOAD + TRAILER.size), timeout)
+        until = time.monotonic() + timeout
+        said = 0.0
+        with self.changed:
+            while not self._connected:
+                if self.failure is not None:
+                    raise self.failure
+                now = time.monotonic()
+                if now >= until:
+                    return False
+                if now - said >= HELLO_INTERVAL:
+                    said = now
+                    self._hello()
+                self.changed.wait(min(until - now, HELLO_INTERVAL))
+        return True
+
+    def _hello(self) -> None:
+        # While nobody reads at the other end, HELLOs would pile up in the socket: one that waits is enough.
+        with contextlib.suppress(GuestTimeout):
+            self._send_raw(encode(self._session, 0, Request.HELLO), 0.0)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the agent has answered and nothing has ended the connection since."""
+        return self._connected and self.failure is None
+
+    def send(self, channel: int, kind: Request, payload: bytes | memoryview = b"", timeout: float | None = None) -> None:
+        """Send a frame. Raises GuestTimeout when the guest takes no data for `timeout` seconds (None: 30)."""
+        if self.failure is not None:
+            raise self.failure
+        self._send_raw(encode(self._session, channel, kind, payload), 30.0 if timeout is None else timeout)
+
+    def _send_raw(self, data: bytes, timeout: float) -> None:
+        view = memoryview(data)
+        until = time.monotonic() + timeout
+        with self._sending:
+            while view:
+                try:
+                    view = view[self._sock.send(view) :]
+                    continue
+                except BlockingIOError:
+                    pass
+                except OSError as error:
+                    raise self.failure or self._gone(str(error)) from error
+                if self.failure is not None:
+                    raise self.failure
+                left = until - time.monotonic()
+                if left <= 0:
+                    if len(view) == len(data):
+                        raise GuestTimeout("the guest takes no data from the host: nobody reads the agent's port")
+                    # Half a frame is out: what follows would be read as its rest.
+                    stuck = GuestTimeout(
+                        "the guest stopped in the middle of taking a request", "look at the console log, boot afresh"
+                    )
+                    self.fail(stuck)
+                    raise stuck
+                select.select([], [self._sock], [], min(left, 0.2))
+
+    def _register(self, channel: Channel) -> int:
+        with self.changed:
+            if self.failure is not None:
+                raise self.failure
+            self._next = self._next % 0xFFFFFFFE + 1
+            self._channels[self._next] = channel
+            return self._next
+
+    def forget(self, channel: Channel) -> None:
+        """Nobody waits for this channel any more; frames that still come for it are dropped."""
+        with self.changed:
+            if self._channels.pop(channel.number, None):
+                self._ignored.append(channel.number)
+
+    def fail(self, error: R4LError) -> None:
+        """Everything that waits, now or later, ends with `error`. The first one stays."""
+        with self.changed:
+            if self.failure is None:
+                self.failure = error
+            for channel in list(self._channels.values()):
+                channel.failure = channel.failure or self.failure
+            self._channels.clear()
+            self.changed.notify_all()
+
+    def interrupt(self, error: R4LError) -> bool:
+        """Everything that waits now ends with `error`; the connection stays. True if anything waited."""
+        with self.changed:
+            waiting = list(self._channels.values())
+            for channel in waiting:
+                channel.failure = channel.failure or error
+                self._ignored.append(channel.number)
+            self._channels.clear()
+            self.changed.notify_all()
+            return bool(waiting)
+
+    def close(self) -> None:
+        """End the connection; what waits ends with GuestGone."""
+        self._closing = True
+        self.fail(GuestGone("the virtual machine was closed"))
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join(5)
+        self._sock.close()
+
+    def _gone(self, why: str) -> GuestGone:
+        return GuestGone(f"the connection to the guest's agent ended: {why}", "QEMU's log and the console say more")
+
+    def _read(self) -> None:
+        decoder = Decoder()
+        try:
+            while True:
+                select.select([self._sock], [], [])
+                data = self._sock.recv(1 << 18)
+                if not data:
+                    self.fail(self._gone("QEMU closed it"))
+                    return
+                frames = decoder.feed(data)
+                with self.changed:
+                    for frame in frames:
+                        self._dispatch(frame)
+        except ProtocolError as error:
+            self.fail(error)
+        except (OSError, ValueError) as error:
+            self.fail(self._gone(str(error)))
+
+    def _dispatch(self, frame: Frame) -> None:
+        if frame.kind is Reply.READY and frame.session == 0:
+            # The agent begins (or begins again after it died, and then knows nothing of what was).
+            if self._connected:
+                self.interrupt(GuestGone("the guest's agent died and was started again"))
+                self._connected = False
+            self._hello()
+            return
+        if frame.session != self._session:
+            return
+        if frame.kind is Reply.HELLO:
+            version, self.agent_pid = _fields("<II", frame.payload)
+            if version != VERSION:
+                raise ProtocolError(f"its version is {version}, ours is {VERSION}")
+            self._connected = True
+            self.changed.notify_all()
+            return
+        channel = self._channels.get(frame.channel)
+        if channel is not None:
+            channel.on_frame(frame.kind, frame.payload)
+        elif frame.channel not in self._ignored and frame.channel >= self._next + 1:
+            raise ProtocolError(f"an answer on channel {frame.channel}, which was never opened")
+
+
+def _fields(layout: str, payload: bytes) -> tuple[int, ...]:
+    """Unpack a payload of exactly this layout, or say that it is none."""
+    try:
+        return struct.unpack(layout, payload)
+    except struct.error:
+        raise ProtocolError(f"a payload of {len(payload)} bytes where {struct.calcsize(layout)} belong") from None
+
+
+unpack = _fields

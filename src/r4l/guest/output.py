@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""What a guest's command writes, kept in bounded memory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+
+Callback = Callable[[bytes], None]
+"""Gets each piece of output as it comes, on the thread that reads the channel; it must be quick."""
+
+IN_MEMORY = 1 << 20
+"""Bytes of one stream held in memory; what is more goes to an unnamed temporary file."""
+LIMIT = 64 << 20
+"""Bytes of one stream kept at all, unless the caller says otherwise; of what is more, only the count."""
+
+
+class Sink:
+    """One stream of output: kept up to a limit, spilled to disk, counted to the end."""
+
+    def __init__(self, callback: Callback | None = None, limit: int = LIMIT) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 (lives as long as the sink)
+        self._callback = callback
+        self._limit = limit
+        self.kept = 0
+        self.dropped = 0
+
+    def write(self, data: bytes) -> None:
+        """Take in a piece."""
+        room = self._limit - self.kept
+        if room > 0:
+            self._file.write(data[:room])
+            self.kept += min(room, len(data))
+        self.dropped += max(0, len(data) - max(room, 0))
+        if self._callback:
+            self._callback(data)
+
+    def value(self) -> bytes:
+        """All that was kept."""
+        self._file.seek(0)
+        data = self._file.read()
+        self._file.seek(0, 2)
+        return data
+
+    def tail(self, size: int = 2000) -> bytes:
+        """The last `size` bytes kept."""
+        self._file.seek(max(0, self.kept - size))
+        data = self._file.read()
+        self._file.seek(0, 2)
+        return data
+
+    def close(self) -> None:
+        """Give the memory or the file back."""
+        self._file.close()

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: MIT
+"""The kernel's `.config` as a mapping."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def read_config(path: Path) -> dict[str, str]:
+    """Options that are set, without their quotes: `CONFIG_RUST` to `y`. What is not set is absent."""
+    found: dict[str, str] = {}
+    for line in path.read_text().splitlines():
+        if line.startswith("CONFIG_") and "=" in line:
+            name, value = line.split("=", 1)
+            found[name] = value.strip('"')
+    return found

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: MIT
+"""Debian's kernels: which there are, and their packages unpacked (not installed)."""
+
+from __future__ import annotations
+
+import lzma
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from r4l import home
+from r4l.errors import EnvironmentFault, UsageError
+from r4l.kernel.config import read_config
+from r4l.process import Say, quiet
+from r4l.toolchain import Archive
+
+IMAGE_DEPENDENCY = re.compile(r"linux-image-(\S+)")
+NEEDED_MIB = 2600
+"""Free space, in MiB, that the source, the modules and the packages need while they are unpacked."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """One kernel in the archive.
+
+    Attributes:
+        name: what `uname -r` says, such as `7.2.12+deb13-amd64`.
+        version: Debian's package version, such as `7.2.12-1~bpo13+1`.
+        binary: the package with the kernel image.
+    """
+
+    name: str
+    version: str
+    binary: str
+
+    @property
+    def series(self) -> str:
+        """The first two numbers: `7.2`."""
+        return ".".join(self.name.split(".")[:2]).split("-")[0]
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder in the home."""
+        return f"{self.name}_{self.version}"
+
+    def packages(self) -> dict[str, str]:
+        """The packages that make up this kernel besides its source, names to versions."""
+        names = [self.binary, f"linux-base-{self.name}", f"linux-modules-{self.name}"]
+        return dict.fromkeys(names, self.version)
+
+
+def newest(archive: Archive, debian_architecture: str) -> str:
+    """The release that the meta package linux-image-* of backports stands for: the newest that Debian released."""
+    meta = f"linux-image-{debian_architecture}"
+    releases: list[str] = []
+    for version in archive.versions(meta):
+        depends = archive.field(meta, "Depends", version) or ""
+        match = IMAGE_DEPENDENCY.search(depends)
+        if match:
+            releases.append(match[1])
+    if not releases:
+        raise EnvironmentFault(f"the mirror has no {meta}", "run `r4l setup` again, or name another mirror in R4L_MIRROR")
+    return max(releases, key=version_key)
+
+
+def version_key(release: str) -> tuple[int, ...]:
+    """Orders releases by number: 7.2.12 after 7.2.9."""
+    return tuple(int(number) for number in re.findall(r"\d+", release.split("+")[0]))
+
+
+def find(archive: Archive, name: str) -> Release:
+    """The release of that name.
+
+    Raises:
+        EnvironmentFault: the archive does not have it (any more).
+    """
+    versions = archive.versions(f"linux-headers-{name}")
+    for binary in (f"linux-binary-{name}", f"linux-binary-unsigned-{name}"):
+        if versions and versions[0] in archive.versions(binary):
+            return Release(name, versions[0], binary)
+    raise EnvironmentFault(
+        f"the Debian mirror does not have the kernel {name}",
+        "run `r4l kernel list` for those it has, or `r4l setup --update` for the newest",
+    )
+
+
+def require_rust(headers: Path, name: str) -> None:
+    """Refuse a kernel that was built without Rust.
+
+    Args:
+        headers: its unpacked linux-headers package.
+
+    Raises:
+        UsageError: CONFIG_RUST is not set.
+    """
+    config = read_config(next(headers.glob("usr/src/linux-headers-*/.config")))
+    if config.get("CONFIG_RUST") != "y":
+        raise UsageError(
+            f"the kernel {name} was built without Rust (CONFIG_RUST is not set), so no Rust module can be built for it",
+            "use a newer kernel: Debian's have CONFIG_RUST since 7.x; `r4l setup` takes the newest",
+        )
+
+
+def unpack(archive: Archive, release: Release, final: Path, say: Say = quiet) -> None:
+    """Put a kernel's packages, unpacked, at `final`: `packages/` as they are and `source/`.
+
+    The caller holds its lock.
+
+    Raises:
+        EnvironmentFault: network, disk space or a package version is missing.
+        UsageError: the kernel has no Rust.
+    """
+    home.require_space(final.parent, NEEDED_MIB, "a Debian kernel with its source")
+    partial = home.temporary(final)
+    partial.mkdir()
+    try:
+        debs = partial / "debs"
+        packages = partial / "packages"
+        say("checking the kernel's configuration")
+        for deb in archive.download({f"linux-headers-{release.name}": release.version}, debs, say):
+            _unpack_deb(deb, packages)
+        require_rust(packages, release.name)
+        source = f"linux-source-{release.series}"
+        say("downloading kernel and source")
+        for deb in archive.download({**release.packages(), source: release.version}, debs, say):
+            say(f"unpacking {deb.name.split('_')[0]}")
+            _unpack_deb(deb, packages)
+            deb.unlink()
+        say("unpacking the kernel source")
+        tarball = next(packages.glob("usr/src/linux-source-*.tar.xz"))
+        _unpack_tar_xz(tarball, partial / "source")
+        tarball.unlink()
+        home.remove(debs)
+        home.publish(partial, final)
+    finally:
+        if partial.exists():
+            home.remove(partial)
+
+
+def _unpack_deb(deb: Path, folder: Path) -> None:
+    done = subprocess.run(["dpkg-deb", "-x", str(deb), str(folder)], capture_output=True, text=True, check=False)
+    _require(done.returncode, f"dpkg-deb cannot unpack {deb.name}", done.stderr)
+
+
+def _unpack_tar_xz(tarball: Path, folder: Path) -> None:
+    """Unpack without its top folder. Python's own lzma feeds tar, since a bare machine has no xz."""
+    folder.mkdir()
+    tar = subprocess.Popen(
+        ["setpriv", "--pdeathsig", "KILL", "tar", "-C", str(folder), "--strip-components=1", "-xf", "-"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert tar.stdin is not None
+    assert tar.stderr is not None
+    try:
+        with lzma.open(tarball) as data, tar.stdin:
+            _copy(data.read, tar.stdin.write)
+    except BrokenPipeError:
+        # tar is gone; why, it says itself.
+        tar.wait()
+    except BaseException:
+        tar.kill()
+        raise
+    _require(tar.wait(), f"tar cannot unpack {tarball.name}", tar.stderr.read().decode(errors="replace"))
+
+
+def _copy(read: Callable[[int], bytes], write: Callable[[bytes], object]) -> None:
+    while chunk := read(1 << 20):
+        write(chunk)
+
+
+def _require(code: int, what: str, why: str) -> None:
+    if code == 0:
+        return
+    if "No space left" in why:
+        raise EnvironmentFault("the disk is full", "free some space, or set R4L_HOME to a folder on a larger disk", detail=why)
+    raise EnvironmentFault(what, "run `r4l setup` again", detail=why)

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""The ELF inside a bzImage, which QEMU boots directly (PVH), without firmware and without unpacking in the guest.
+
+Layout of a bzImage: Documentation/arch/x86/boot.rst, fields setup_sects, payload_offset and payload_length.
+PVH entry: ELF note XEN_ELFNOTE_PHYS32_ENTRY (18), include/xen/interface/elfnote.h.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import NoteSection
+
+from r4l.errors import EnvironmentFault
+from r4l.toolchain import Toolchain
+
+DECOMPRESSORS = {
+    b"\xfd7zXZ\x00": ["xz", "-dc"],
+    b"\x28\xb5\x2f\xfd": ["zstd", "-dc"],
+    b"\x1f\x8b": ["gzip", "-dc"],
+    b"\x02\x21\x4c\x18": ["lz4", "-dc"],
+}
+XEN_ELFNOTE_PHYS32_ENTRY = 18
+
+
+def payload(image: bytes) -> bytes:
+    """The compressed kernel inside a bzImage.
+
+    Raises:
+        EnvironmentFault: it is not a bzImage of boot protocol 2.08 or newer.
+    """
+    if image[0x202:0x206] != b"HdrS" or struct.unpack_from("<H", image, 0x206)[0] < 0x208:
+        raise EnvironmentFault("the kernel image is no bzImage", "use an x86 kernel")
+    setup_sectors = image[0x1F1] or 4
+    offset, length = struct.unpack_from("<II", image, 0x248)
+    start = (setup_sectors + 1) * 512 + offset
+    return image[start : start + length]
+
+
+def extract_vmlinux(bzimage: Path, toolchain: Toolchain) -> bytes:
+    """The PVH-bootable ELF of a bzImage.
+
+    Raises:
+        EnvironmentFault: unknown compression, or a kernel without a PVH entry (CONFIG_PVH).
+    """
+    packed = payload(bzimage.read_bytes())
+    for magic, command in DECOMPRESSORS.items():
+        if packed.startswith(magic):
+            # The kernel's build appends the unpacked size (4 bytes), which is trailing garbage to the decompressor.
+            body = packed if command[0] == "gzip" else packed[:-4]
+            vmlinux = toolchain.run(command, input=body).stdout
+            break
+    else:
+        raise EnvironmentFault(f"unknown compression of {bzimage.name}: {packed[:6].hex()}", "use a kernel of Debian's")
+    if not has_pvh_entry(vmlinux):
+        raise EnvironmentFault("the kernel has no PVH entry", "set CONFIG_PVH=y")
+    return vmlinux
+
+
+def has_pvh_entry(elf: bytes) -> bool:
+    """True where QEMU's `-kernel` can start this ELF directly."""
+    try:
+        sections = ELFFile(io.BytesIO(elf)).iter_sections()
+        return any(
+            note["n_name"] == "Xen" and note["n_type"] in (XEN_ELFNOTE_PHYS32_ENTRY, "XEN_ELFNOTE_PHYS32_ENTRY")
+            for section in sections
+            if isinstance(section, NoteSection)
+            for note in section.iter_notes()
+        )
+    except ELFError:
+        return False
