@@ -76,6 +76,21 @@ class Kernel:
         return read_config(self.build / ".config")
 
     @property
+    def vermagic(self) -> str:
+        """The version magic that a module must have: the release and VERMAGIC_STRING of include/linux/vermagic.h."""
+        flags = {
+            "CONFIG_SMP": "SMP",
+            "CONFIG_PREEMPT_BUILD": "preempt",
+            "CONFIG_PREEMPT_RT": "preempt_rt",
+            "CONFIG_MODULE_UNLOAD": "mod_unload",
+            "CONFIG_MODVERSIONS": "modversions",
+        }
+        set_flags = [flag for option, flag in flags.items() if self.config.get(option) == "y"]
+        if "preempt_rt" in set_flags and "preempt" in set_flags:
+            set_flags.remove("preempt")
+        return " ".join([self.release, *set_flags])
+
+    @property
     def key(self) -> str:
         """Names this kernel in cache keys."""
         return home.content_key(self.release, self.version, self.toolchain.key)

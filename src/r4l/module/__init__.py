@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""An out-of-tree module: a folder with a standard Kbuild, built to .ko files.
+
+The folder stays as it is: everything made lies under the home, in a folder per kernel (Kbuild's `MO=`).
+Plain `make -C KDIR M=$PWD` builds the same folder too; `r4l kernel show --kdir` names KDIR.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from r4l import home, resources
+from r4l.errors import BuildError, R4LError, UsageError
+from r4l.kernel import Kernel
+from r4l.module.diagnose import explain
+from r4l.module.modinfo import BuiltModule
+from r4l.process import Say, quiet, run_logged
+
+__all__ = ["BuiltModule", "Module"]
+
+OBJECTS = re.compile(r"^\s*obj-(m|y|\$[({]\w+[)}])\s*[:+?]?=", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module folder.
+
+    Args:
+        folder: holds a `Kbuild` or a `Makefile` with `obj-m`.
+    """
+
+    folder: Path
+
+    def __init__(self, folder: str | Path) -> None:
+        object.__setattr__(self, "folder", Path(folder).absolute())
+
+    def require_kbuild(self) -> Path:
+        """The Kbuild file of the folder.
+
+        Raises:
+            UsageError: there is no such folder, or it holds no module.
+        """
+        if not self.folder.is_dir():
+            raise UsageError(f"{self.folder} is no folder", "give the folder that holds the module's Kbuild")
+        for name in ("Kbuild", "Makefile"):
+            file = self.folder / name
+            if file.is_file() and (name == "Kbuild" or OBJECTS.search(file.read_text(errors="replace"))):
+                return file
+        raise UsageError(
+            f"{self.folder} holds no module: no Kbuild, and no Makefile with obj-m",
+            "write a Kbuild with one line: `obj-m := NAME.o` for NAME.rs",
+        )
+
+    def output(self, kernel: Kernel) -> Path:
+        """The folder for what is built for that kernel."""
+        place = hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]
+        return home.home() / "modules" / f"{self.folder.name}-{place}" / kernel.key
+
+    def build(self, kernel: Kernel, *, say: Say = quiet) -> BuiltModule:
+        """Build the folder's one module. See `build_all` for folders with several.
+
+        Raises:
+            BuildError: it does not compile, or does not fit the kernel.
+            UsageError: no Kbuild, or several modules in it.
+        """
+        built = self.build_all(kernel, say=say)
+        if len(built) != 1:
+            raise UsageError(
+                f"{self.folder.name} builds {len(built)} modules: {', '.join(b.path.name for b in built)}",
+                "use Module.build_all, or name the .ko",
+            )
+        return built[0]
+
+    def build_all(self, kernel: Kernel, *, say: Say = quiet, targets: tuple[str, ...] = ("modules",)) -> list[BuiltModule]:
+        """Build all modules of the folder, in the order of its Kbuild (modules.order).
+
+        Raises:
+            BuildError: it does not compile, or does not fit the kernel.
+            UsageError: no Kbuild in the folder, or nothing to build in it.
+        """
+        self.require_kbuild()
+        output = self.output(kernel)
+        output.mkdir(parents=True, exist_ok=True)
+        with home.lock(f"module-{output.parent.name}-{output.name}"):
+            self._make(kernel, output, targets, say)
+            order = output / "modules.order"
+            names = order.read_text().split() if order.exists() else []
+        built = [BuiltModule((output / name).with_suffix(".ko")) for name in names]
+        if not built:
+            raise UsageError(f"the Kbuild of {self.folder} builds no module", "add `obj-m := NAME.o`")
+        siblings = frozenset(_exported(output))
+        for module in built:
+            module.check(kernel, siblings)
+        return built
+
+    def _make(self, kernel: Kernel, output: Path, targets: tuple[str, ...], say: Say) -> None:
+        log = output / "build.log"
+        log.unlink(missing_ok=True)
+
+        def failure(_code: int, _tail: str) -> R4LError:
+            cause, text = explain(log.read_text(errors="replace"))
+            return BuildError(f"{self.folder.name} does not build: {cause}", "mend what the compiler shows", detail=text)
+
+        # The parent folder, so that a module may include what lies beside it.
+        around = self.folder.parent if self.folder.parent != Path("/") else self.folder
+        argv = ["make", "-C", kernel.build, f"M={self.folder}", f"MO={output}", f"R4L_KIT={resources.kit()}"]
+        command = kernel.toolchain.command(
+            [*argv, f"-j{os.cpu_count() or 1}", *targets], readable=[around, resources.kit(), kernel.source]
+        )
+        run_logged(command, log, failure, say=say)
+
+
+def _exported(output: Path) -> list[str]:
+    """The symbols that the modules of one folder export to each other (its Module.symvers)."""
+    file = output / "Module.symvers"
+    if not file.exists():
+        return []
+    return [line.split("\t")[1] for line in file.read_text().splitlines()]

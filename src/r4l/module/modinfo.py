@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""What a .ko says of itself: its `.modinfo` section and the symbols that it wants from others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from r4l.errors import BuildError, UsageError
+from r4l.kernel import Kernel
+from r4l.kernel.proof import symvers
+
+
+@dataclass(frozen=True)
+class BuiltModule:
+    """A .ko file.
+
+    Attributes:
+        path: the file, with debug information where it was built with it.
+    """
+
+    path: Path
+
+    @cached_property
+    def modinfo(self) -> dict[str, list[str]]:
+        """The fields of `.modinfo` (`vermagic`, `license`, `depends`, `parm` …), each with all its values.
+
+        Raises:
+            UsageError: the file is no kernel module.
+        """
+        fields: dict[str, list[str]] = {}
+        try:
+            with self.path.open("rb") as file:
+                section = ELFFile(file).get_section_by_name(".modinfo")
+                data: bytes = section.data() if section else b""
+        except (ELFError, OSError) as error:
+            raise UsageError(f"{self.path} is no kernel module: {error}", "give a folder with a Kbuild, or a .ko") from error
+        for entry in data.split(b"\0"):
+            name, equals, value = entry.decode(errors="replace").partition("=")
+            if equals:
+                fields.setdefault(name, []).append(value)
+        if "vermagic" not in fields:
+            raise UsageError(f"{self.path} is no kernel module: it has no vermagic", "give a folder with a Kbuild, or a .ko")
+        return fields
+
+    @property
+    def name(self) -> str:
+        """The name that lsmod shows."""
+        return self.modinfo.get("name", [self.path.stem.replace("-", "_")])[0]
+
+    @property
+    def vermagic(self) -> str:
+        """The version magic, such as `7.2.12+deb13-amd64 SMP preempt mod_unload`."""
+        return self.modinfo["vermagic"][0].strip()
+
+    @property
+    def depends(self) -> list[str]:
+        """Names of modules that must be loaded first."""
+        return [name for name in ",".join(self.modinfo.get("depends", [])).split(",") if name]
+
+    @cached_property
+    def machine(self) -> str:
+        """The ELF machine, as in `EM_X86_64`."""
+        with self.path.open("rb") as file:
+            return str(ELFFile(file)["e_machine"])
+
+    @cached_property
+    def undefined(self) -> list[str]:
+        """Symbols that the kernel or another module must export."""
+        with self.path.open("rb") as file:
+            table = ELFFile(file).get_section_by_name(".symtab")
+            if table is None:
+                return []
+            return sorted({s.name for s in table.iter_symbols() if s["st_shndx"] == "SHN_UNDEF" and s.name})
+
+    def check(self, kernel: Kernel, siblings: frozenset[str] = frozenset()) -> None:
+        """Refuse, before any boot, a module that this kernel would refuse.
+
+        Args:
+            siblings: symbols that modules loaded before it export.
+
+        Raises:
+            BuildError: another kernel's version magic, or symbols that nobody exports.
+        """
+        if self.vermagic.split() != kernel.vermagic.split():
+            raise BuildError(
+                f"{self.path.name} is for another kernel: its version magic is '{self.vermagic}', "
+                f"the kernel's is '{kernel.vermagic}'",
+                f"build it again for this kernel: `r4l build DIR` (kernel {kernel.release})",
+            )
+        known = symvers(kernel.build / "Module.symvers")
+        missing = [name for name in self.undefined if name not in known and name not in siblings]
+        if missing:
+            raise BuildError(
+                f"{self.path.name} needs symbols that nothing exports: {', '.join(missing[:8])}",
+                "load the module that exports them first, or check the spelling",
+            )
