@@ -43,10 +43,8 @@ def content_key(*parts: bytes | str | Path) -> str:
     """A short key for a cache entry: hash of the parts, where a `Path` counts by its file's content."""
     digest = hashlib.sha256()
     for part in parts:
-        if isinstance(part, Path):
-            data = part.read_bytes()
-        else:
-            data = part.encode() if isinstance(part, str) else part
+        text = part.read_bytes() if isinstance(part, Path) else part
+        data = text.encode() if isinstance(text, str) else text
         digest.update(len(data).to_bytes(8, "little"))
         digest.update(data)
     return digest.hexdigest()[:16]

@@ -17,6 +17,8 @@ from r4l.errors import EnvironmentFault, R4LError
 Say = Callable[[str], None]
 """Takes one line of progress to show; lines replace each other on a terminal."""
 
+_running: set[subprocess.Popen[str]] = set()
+
 DISK_FULL = re.compile(r"No space left on device")
 
 
@@ -68,6 +70,7 @@ def run_logged(
             )
         except FileNotFoundError as error:
             raise EnvironmentFault(f"{argv[0]} is not installed", "run `r4l doctor --fix`") from error
+        _running.add(process)
         try:
             assert process.stdout is not None
             for line in process.stdout:
@@ -80,15 +83,20 @@ def run_logged(
         except BaseException:
             end_group(process)
             raise
+        finally:
+            _running.discard(process)
     if code != 0:
         last = "\n".join(tail)
         if DISK_FULL.search(last):
             raise EnvironmentFault(
-                "the disk is full", "free some space, or set R4L_HOME to a folder on a larger disk", detail=last, log=log
+                "the disk is full",
+                "free some space, or set R4L_HOME to a folder on a larger disk",
+                detail=last,
+                log=log,
             )
-        error = failure(code, last)
-        error.log = error.log or log
-        raise error
+        problem = failure(code, last)
+        problem.log = problem.log or log
+        raise problem
     return "\n".join(whole)
 
 
@@ -101,3 +109,9 @@ def end_group(process: subprocess.Popen[str] | subprocess.Popen[bytes], grace: f
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(grace)
+
+
+def end_all() -> None:
+    """End every program that `run_logged` runs at this moment, in any thread: what Ctrl-C asks for."""
+    for process in list(_running):
+        end_group(process)

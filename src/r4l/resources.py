@@ -18,3 +18,9 @@ def rust(*names: str) -> Path:
 def kit() -> Path:
     """The kit: the folder that a driver's Kbuild knows as `R4L_KIT`."""
     return rust("kit")
+
+
+def checkout() -> Path | None:
+    """The root of the checkout that this package runs from; None where it was installed as a wheel."""
+    root = _PACKAGE.parents[1]
+    return root if (root / "pyproject.toml").is_file() and (root / "tests").is_dir() else None

@@ -116,25 +116,29 @@ class Kernel:
             BuildError: the metadata did not build.
         """
         if not update:
-            ready = cls._ready(release, arch)
+            ready = cls.ready(release, arch)
             if ready:
                 return ready
         folder, found = fetch(release, arch, say, update=update)
         return prepare(folder, found, arch, Toolchain.get(say), say)
 
     @classmethod
-    def _ready(cls, release: str | None, arch: str) -> Kernel | None:
-        """The kernel that is there already; the newest, where several are and none is named."""
-        kernels: list[Kernel] = []
+    def ready(cls, release: str | None = None, arch: str = "x86_64") -> Kernel | None:
+        """The kernel that is ready already, None where there is none; the newest, where several are."""
         try:
             toolchain = Toolchain.existing()
         except EnvironmentFault:
             return None
-        for manifest in home.room("kernels").glob(f"*/{toolchain.key}/{MANIFEST}"):
-            data = json.loads(manifest.read_text())
-            if data["arch"] == arch and release in (None, data["release"]):
-                kernels.append(_load(manifest.parent, data, toolchain))
+        kernels = [
+            kernel for kernel in cls.all_ready(toolchain) if kernel.arch == arch and release in (None, kernel.release)
+        ]
         return max(kernels, key=lambda kernel: debian.version_key(kernel.release), default=None)
+
+    @classmethod
+    def all_ready(cls, toolchain: Toolchain) -> list[Kernel]:
+        """Every kernel that is ready with this toolchain."""
+        manifests = sorted(home.room("kernels").glob(f"*/{toolchain.key}/{MANIFEST}"))
+        return [_load(manifest.parent, json.loads(manifest.read_text()), toolchain) for manifest in manifests]
 
 
 def fetch(release: str | None, arch: str, say: Say = quiet, *, update: bool = False) -> tuple[Path, debian.Release]:

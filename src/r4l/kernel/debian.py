@@ -61,8 +61,18 @@ def newest(archive: Archive, debian_architecture: str) -> str:
         if match:
             releases.append(match[1])
     if not releases:
-        raise EnvironmentFault(f"the mirror has no {meta}", "run `r4l setup` again, or name another mirror in R4L_MIRROR")
+        raise EnvironmentFault(
+            f"the mirror has no {meta}", "run `r4l setup` again, or name another mirror in R4L_MIRROR"
+        )
     return max(releases, key=version_key)
+
+
+def available(archive: Archive, debian_architecture: str) -> list[str]:
+    """The releases that the archive has with headers, oldest first."""
+    pattern = re.compile(rf"^linux-headers-(\d+\.\S+-{debian_architecture})$")
+    matches = (pattern.match(name) for name in archive.names("linux-headers-"))
+    names = {match[1] for match in matches if match}
+    return sorted((name for name in names if "-rt-" not in name and "-cloud-" not in name), key=version_key)
 
 
 def version_key(release: str) -> tuple[int, ...]:
@@ -175,5 +185,7 @@ def _require(code: int, what: str, why: str) -> None:
     if code == 0:
         return
     if "No space left" in why:
-        raise EnvironmentFault("the disk is full", "free some space, or set R4L_HOME to a folder on a larger disk", detail=why)
+        raise EnvironmentFault(
+            "the disk is full", "free some space, or set R4L_HOME to a folder on a larger disk", detail=why
+        )
     raise EnvironmentFault(what, "run `r4l setup` again", detail=why)

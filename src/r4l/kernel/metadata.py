@@ -77,6 +77,6 @@ def generate(
         example = f", first {proof.missing[0]}" if proof.missing else ""
         raise EnvironmentFault(
             f"the regenerated Rust metadata does not fit the packaged kernel: {proof}{example}",
-            f"the kernel was built by another compiler than rustc {toolchain.packages.get('rustc')}; use another kernel",
+            f"it was built by another compiler than rustc {toolchain.packages.get('rustc')}; use another kernel",
         )
     return proof

@@ -75,7 +75,9 @@ class Module:
             )
         return built[0]
 
-    def build_all(self, kernel: Kernel, *, say: Say = quiet, targets: tuple[str, ...] = ("modules",)) -> list[BuiltModule]:
+    def build_all(
+        self, kernel: Kernel, *, say: Say = quiet, targets: tuple[str, ...] = ("modules",)
+    ) -> list[BuiltModule]:
         """Build all modules of the folder, in the order of its Kbuild (modules.order).
 
         Raises:
@@ -103,11 +105,13 @@ class Module:
 
         def failure(_code: int, _tail: str) -> R4LError:
             cause, text = explain(log.read_text(errors="replace"))
-            return BuildError(f"{self.folder.name} does not build: {cause}", "mend what the compiler shows", detail=text)
+            return BuildError(
+                f"{self.folder.name} does not build: {cause}", "mend what the compiler shows", detail=text
+            )
 
         # The parent folder, so that a module may include what lies beside it.
         around = self.folder.parent if self.folder.parent != Path("/") else self.folder
-        argv = ["make", "-C", kernel.build, f"M={self.folder}", f"MO={output}", f"R4L_KIT={resources.kit()}"]
+        argv: list[str | Path] = ["make", "-C", kernel.build, f"M={self.folder}", f"MO={output}", f"R4L_KIT={resources.kit()}"]
         command = kernel.toolchain.command(
             [*argv, f"-j{os.cpu_count() or 1}", *targets], readable=[around, resources.kit(), kernel.source]
         )

@@ -6,8 +6,8 @@ from __future__ import annotations
 import re
 
 FIRST_ERROR = re.compile(
-    r"^(error(\[E\d+\])?: .*|.*: (fatal )?error: .*|ERROR: modpost: .*|make(\[\d+\])?: \*\*\* No rule .*|.*ld: error: .*"
-    r"|.*Kbuild:\d+: .*|.*Makefile:\d+: \*\*\* .*)$",
+    r"^(error(\[E\d+\])?: .*|.*: (fatal )?error: .*|ERROR: modpost: .*|make(\[\d+\])?: \*\*\* No rule .*"
+    r"|.*ld: error: .*|.*Kbuild:\d+: .*|.*Makefile:\d+: \*\*\* .*)$",
     re.MULTILINE,
 )
 MAKE_NOISE = re.compile(

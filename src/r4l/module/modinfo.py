@@ -9,6 +9,7 @@ from pathlib import Path
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 from r4l.errors import BuildError, UsageError
 from r4l.kernel import Kernel
@@ -38,13 +39,17 @@ class BuiltModule:
                 section = ELFFile(file).get_section_by_name(".modinfo")
                 data: bytes = section.data() if section else b""
         except (ELFError, OSError) as error:
-            raise UsageError(f"{self.path} is no kernel module: {error}", "give a folder with a Kbuild, or a .ko") from error
+            raise UsageError(
+                f"{self.path} is no kernel module: {error}", "give a folder with a Kbuild, or a .ko"
+            ) from error
         for entry in data.split(b"\0"):
             name, equals, value = entry.decode(errors="replace").partition("=")
             if equals:
                 fields.setdefault(name, []).append(value)
         if "vermagic" not in fields:
-            raise UsageError(f"{self.path} is no kernel module: it has no vermagic", "give a folder with a Kbuild, or a .ko")
+            raise UsageError(
+                f"{self.path} is no kernel module: it has no vermagic", "give a folder with a Kbuild, or a .ko"
+            )
         return fields
 
     @property
@@ -73,7 +78,7 @@ class BuiltModule:
         """Symbols that the kernel or another module must export."""
         with self.path.open("rb") as file:
             table = ELFFile(file).get_section_by_name(".symtab")
-            if table is None:
+            if not isinstance(table, SymbolTableSection):
                 return []
             return sorted({s.name for s in table.iter_symbols() if s["st_shndx"] == "SHN_UNDEF" and s.name})
 

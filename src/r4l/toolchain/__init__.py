@@ -161,7 +161,9 @@ def _wanted(lock_file: Path | None) -> tuple[dict[str, str | None], str]:
         lock = json.loads(lock_file.read_text())
         locked = {str(name): str(version) for name, version in lock["packages"].items()}
     except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise UsageError(f"{lock_file} is no lock file: {error}", "give the lock.json that `r4l setup` wrote") from error
+        raise UsageError(
+            f"{lock_file} is no lock file: {error}", "give the lock.json that `r4l setup` wrote"
+        ) from error
     return {**named, **locked}, home.content_key(recipe, json.dumps(locked, sort_keys=True))
 
 

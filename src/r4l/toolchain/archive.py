@@ -43,7 +43,13 @@ def mirror() -> str:
     found: list[str] = []
     if shutil.which("apt-get"):
         done = subprocess.run(
-            ["apt-get", "indextargets", "--format", "$(REPO_URI)|$(ORIGIN)|$(COMPONENT)|$(CODENAME)", "Created-By: Packages"],
+            [
+                "apt-get",
+                "indextargets",
+                "--format",
+                "$(REPO_URI)|$(ORIGIN)|$(COMPONENT)|$(CODENAME)",
+                "Created-By: Packages",
+            ],
             capture_output=True,
             text=True,
             check=False,
@@ -158,6 +164,13 @@ class Archive:
             ["apt-cache", *self._options(), "madison", package], capture_output=True, text=True, check=False
         )
         return list(dict.fromkeys(line.split("|")[1].strip() for line in done.stdout.splitlines() if "|" in line))
+
+    def names(self, prefix: str) -> list[str]:
+        """The names of all packages that begin so."""
+        done = subprocess.run(
+            ["apt-cache", *self._options(), "pkgnames", prefix], capture_output=True, text=True, check=False
+        )
+        return done.stdout.split()
 
     def field(self, package: str, name: str, version: str | None = None) -> str | None:
         """A field of a package's control data (`Depends`, `Size` …) for a version or for the candidate."""

@@ -52,7 +52,7 @@ def make_tree(
     preferences = partial.parent / f".{final.name}.preferences"
     preferences.write_text(archive.preferences)
     options = ["--variant=apt", f"--architectures={archive.architecture}"]
-    options += [f"--setup-hook=install -D -m 644 {shlex.quote(str(preferences))} \"$1/etc/apt/preferences.d/r4l\""]
+    options += [f'--setup-hook=install -D -m 644 {shlex.quote(str(preferences))} "$1/etc/apt/preferences.d/r4l"']
     for setting in ('Apt::Install-Recommends "false"', 'Acquire::Languages "none"', *_quoted(inherited_options())):
         options.append(f"--aptopt={setting}")
     options += [f"--dpkgopt={setting}" for setting in dpkg_paths]

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+"""The command line: one file per command; this one dispatches and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+
+import click
+from rich.console import Console
+
+from r4l.errors import EXIT_CODES, R4LError
+from r4l.process import end_all
+
+COMMANDS: dict[str, str] = {
+    "demo": "From nothing to a Rust driver that pings, with a report",
+    "doctor": "Say what this machine lacks and what to do about it",
+    "setup": "Make the toolchain and the kernel ready",
+    "kernel": "The kernels: those that are ready, and what they are",
+    "build": "Build a module folder",
+    "run": "Load a module in a fresh virtual machine and run a command there",
+    "shell": "A shell in a fresh virtual machine",
+    "selftest": "Run the project's own tests",
+    "rows": "What must work, row by row, and which checks pass",
+    "completion": "Print the shell completion script",
+}
+
+
+class LazyGroup(click.Group):
+    """Loads a command's file only when it is called: `r4l --help` answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order in which a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; its module has the same name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"r4l.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+EPILOG = """\b
+Examples:
+  r4l demo                          the whole way, with a report
+  r4l build rust/drivers/hello      to .ko, for the stock kernel
+  r4l run rust/drivers/hello -- dmesg
+  r4l run . --shell                 load it and look around
+
+\b
+Exit codes:
+""" + "\n".join(f"  {code:>3}  {text}" for code, text in EXIT_CODES.items())
+
+
+@click.group(
+    cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(package_name="r4l")
+def cli() -> None:
+    """The workbench for Linux drivers in Rust.
+
+    Build a driver in a second, boot it in three, on an unmodified Debian kernel. Everything r4l makes lies under
+    R4L_HOME (the user's cache folder by default).
+    """
+
+
+def show(error: R4LError, *, as_json: bool = False) -> None:
+    """Print an error: its text above, then cause, remedy and log, so that the cause is the last thing seen."""
+    if as_json:
+        entry = {"error": error.kind, "cause": error.cause, "remedy": error.remedy, "exit_code": error.exit_code}
+        click.echo(json.dumps({**entry, "log": str(error.log) if error.log else None, "detail": error.detail}))
+        return
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if error.detail:
+        console.print(error.detail, markup=False, style="dim" if error.kind != "build" else None)
+        console.print()
+    console.print(f"[bold red]{error.kind}:[/] ", end="")
+    console.print(error.cause, markup=False, style="bold")
+    if error.remedy:
+        console.print("[green]remedy:[/] ", end="")
+        console.print(error.remedy, markup=False)
+    if error.log:
+        console.print("[dim]log:[/]    ", end="")
+        console.print(str(error.log), markup=False)
+
+
+def main() -> None:
+    """The program."""
+    # `kill` shall end what we started as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        code = cli.main(standalone_mode=False)
+    except R4LError as error:
+        show(error, as_json="--json" in sys.argv)
+        code = error.exit_code
+    except click.exceptions.Abort:
+        code = _interrupted()
+    except KeyboardInterrupt:
+        code = _interrupted()
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except BrokenPipeError:
+        # The reader (`| head`) has gone; Python would complain once more while it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception:  # noqa: BLE001 (whatever it is, its traceback is printed)
+        Console(stderr=True).print_exception()
+        click.echo("this is a bug in r4l; the lines above say where", err=True)
+        code = 125
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupted() -> int:
+    end_all()
+    click.echo("interrupted; the next run goes on from here", err=True)
+    return 130

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""`r4l build`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from r4l.cli.options import kernel_option
+from r4l.module import Module
+from r4l.setup import set_up
+from r4l.stages import Stages
+
+
+@click.command(epilog="Examples: r4l build .;  r4l build rust/drivers/e1000 --json")
+@click.argument("folder", type=click.Path(path_type=Path), default=".")
+@kernel_option
+@click.option("--json", "as_json", is_flag=True, help="Print the modules as JSON.")
+def command(folder: Path, release: str | None, as_json: bool) -> None:
+    """Build a module folder: any standard out-of-tree Kbuild.
+
+    The folder stays clean; what is built lies under R4L_HOME, and the path of each .ko is printed. Each .ko is
+    checked against the kernel (version magic, symbols) before anything boots.
+    """
+    module = Module(folder)
+    module.require_kbuild()
+    with Stages() as stages:
+        kernel = set_up(stages, release)
+        with stages.stage(f"building {module.folder.name}") as say:
+            built = module.build_all(kernel, say=say)
+    if as_json:
+        entries = [
+            {"name": ko.name, "path": str(ko.path), "vermagic": ko.vermagic, "modinfo": ko.modinfo} for ko in built
+        ]
+        click.echo(json.dumps({"kernel": kernel.release, "modules": entries}, indent=1))
+        return
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    for ko in built:
+        console.print(f"[green]✓[/] {ko.name} for {kernel.release}, {ko.path.stat().st_size // 1024} KiB")
+        click.echo(str(ko.path))

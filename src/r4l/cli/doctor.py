@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""`r4l doctor`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+from rich.console import Console
+
+from r4l import doctor
+from r4l.errors import EnvironmentFault
+from r4l.toolchain import host
+
+
+@click.command(epilog="Example: r4l doctor --fix")
+@click.option("--fix", is_flag=True, help="Install what is missing, where it can be done (needs root).")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def command(fix: bool, as_json: bool) -> None:
+    """Say what this machine lacks and what to do about it.
+
+    One line for each thing: found, or the cause and the remedy. Exit code 120 where something r4l needs is missing.
+    """
+    if fix:
+        absent = host.missing_packages()
+        if absent and not host.install_packages(absent):
+            raise EnvironmentFault(
+                f"cannot install {', '.join(absent)} here", f"as root: apt-get install {' '.join(absent)}"
+            )
+    findings = doctor.findings()
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
+    else:
+        console = Console(highlight=False)
+        for finding in findings:
+            mark = "[green]✓[/]" if finding.ok else "[red]✗[/]"
+            console.print(f"{mark} [bold]{finding.name:<18}[/] ", end="")
+            console.print(finding.found, markup=False)
+            if finding.remedy:
+                console.print(f"  {'':<18} [green]remedy:[/] ", end="")
+                console.print(finding.remedy, markup=False)
+    if not all(finding.ok for finding in findings):
+        raise SystemExit(EnvironmentFault.exit_code)

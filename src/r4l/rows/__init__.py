@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""The rows: what the camp's documents describe, and whether a check of it passes.
+
+`rows.toml` says what must work; tests carry `@pytest.mark.row("A9")`; `record` (a pytest plugin) keeps their last
+outcome in the home; `states` puts the three together.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+from r4l import home
+
+RESULTS = "rows.json"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that must work.
+
+    Attributes:
+        id: such as `A9`.
+        item: what the documents describe.
+        works_when: what a check observes.
+    """
+
+    id: str
+    item: str
+    works_when: str
+
+
+@dataclass
+class RowState:
+    """A row with the tests that are marked with it and how they last ended.
+
+    Attributes:
+        tests: pytest node id to `passed`, `failed`, `skipped`, or `never run`.
+    """
+
+    row: Row
+    tests: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def state(self) -> str:
+        """`passed` (every test), `failed` (any), `not run`, or `no check`."""
+        if not self.tests:
+            return "no check"
+        outcomes = set(self.tests.values())
+        if "failed" in outcomes:
+            return "failed"
+        return "passed" if outcomes == {"passed"} else "not run"
+
+
+@cache
+def table() -> dict[str, Row]:
+    """All rows, by id, in the documents' order."""
+    data = tomllib.loads((importlib.resources.files(__package__) / "rows.toml").read_text())
+    return {name: Row(name, **entry) for name, entry in data.items()}
+
+
+def load_results() -> dict[str, dict[str, str]]:
+    """The last outcomes: row id to node id to outcome."""
+    file = home.home() / RESULTS
+    loaded: dict[str, dict[str, str]] = json.loads(file.read_text()) if file.exists() else {}
+    return loaded
+
+
+def save_results(results: Mapping[str, Mapping[str, str]]) -> None:
+    """Merge outcomes into what is kept."""
+    with home.lock("rows"):
+        merged = load_results()
+        for row, tests in results.items():
+            merged.setdefault(row, {}).update(tests)
+        final = home.home() / RESULTS
+        partial = home.temporary(final)
+        partial.write_text(json.dumps(merged, indent=1, sort_keys=True))
+        home.publish(partial, final)
+
+
+def states(marked: Mapping[str, list[str]] | None = None) -> list[RowState]:
+    """Every row with its state.
+
+    Args:
+        marked: row id to the tests that carry it now; where None, the tests that ever ran here count.
+    """
+    results = load_results()
+    found: list[RowState] = []
+    for name, row in table().items():
+        known = results.get(name, {})
+        tests = list(known) if marked is None else marked.get(name, [])
+        found.append(RowState(row, {test: known.get(test, "never run") for test in tests}))
+    return found

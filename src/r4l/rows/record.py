@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""A pytest plugin that keeps how the tests of each row ended (`-p r4l.rows.record`)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Generator
+
+import pytest
+
+from r4l import rows
+
+_outcomes: dict[str, dict[str, str]] = defaultdict(dict)
+_marked: dict[str, list[str]] = defaultdict(list)
+
+
+def row_ids(item: pytest.Item) -> list[str]:
+    """The rows that a test is marked with.
+
+    Raises:
+        pytest.UsageError: a row that does not exist.
+    """
+    names = [str(name) for mark in item.iter_markers("row") for name in mark.args]
+    unknown = [name for name in names if name not in rows.table()]
+    if unknown:
+        raise pytest.UsageError(f"{item.nodeid} is marked with rows that do not exist: {', '.join(unknown)}")
+    return names
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--rows-only`, which runs nothing and prints the marked tests."""
+    parser.addoption("--rows-only", action="store_true", help="list the tests of each row as `ROW NODEID` and stop")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Note which tests carry which rows."""
+    for item in items:
+        for name in row_ids(item):
+            _marked[name].append(item.nodeid)
+    if config.getoption("rows_only"):
+        for name, tests in _marked.items():
+            for test in tests:
+                print(f"\nROW {name} {test}", end="")
+        items.clear()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note how a marked test ended."""
+    report = yield
+    if report.when == "call" or (report.when == "setup" and not report.passed) or report.failed:
+        for name in row_ids(item):
+            if _outcomes[name].get(item.nodeid) != "failed":
+                _outcomes[name][item.nodeid] = report.outcome
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Keep the outcomes."""
+    if _outcomes:
+        rows.save_results(_outcomes)

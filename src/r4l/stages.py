@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+"""Long work shown while it runs: stages, some side by side, each with its last line and its time."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from r4l.process import Say, end_all
+
+MAX_WIDTH = 70
+
+
+@dataclass
+class Stage:
+    """One stage that ended.
+
+    Attributes:
+        seconds: wall clock on the host.
+    """
+
+    name: str
+    seconds: float
+    ok: bool
+
+
+@dataclass
+class Stages:
+    """Shows stages on a terminal, or a line for each where there is none; keeps their times.
+
+    Args:
+        console: where to show them; stderr by default, so that stdout stays the program's.
+    """
+
+    console: Console = field(default_factory=lambda: Console(stderr=True, highlight=False))
+    done: list[Stage] = field(default_factory=list)
+    _progress: Progress | None = None
+
+    def __enter__(self) -> Stages:
+        if self.console.is_terminal:
+            self._progress = Progress(
+                SpinnerColumn(finished_text=" "),
+                TextColumn("{task.description:<24}"),
+                TimeElapsedColumn(),
+                TextColumn("[dim]{task.fields[line]}", table_column=None),
+                console=self.console,
+                transient=True,
+            )
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress:
+            self._progress.stop()
+            self._progress = None
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Say]:
+        """One stage; gives the `Say` that shows its progress. Safe to use from several threads."""
+        begin = time.monotonic()
+        task: TaskID | None = self._progress.add_task(name, total=None, line="") if self._progress else None
+
+        def say(line: str) -> None:
+            if self._progress and task is not None:
+                self._progress.update(task, line=" ".join(line.split())[:MAX_WIDTH])
+
+        ok = False
+        try:
+            yield say
+            ok = True
+        finally:
+            seconds = time.monotonic() - begin
+            if self._progress and task is not None:
+                self._progress.remove_task(task)
+            self.done.append(Stage(name, seconds, ok))
+            if seconds >= 0.5 or not ok:
+                mark = "[green]✓[/]" if ok else "[red]✗[/]"
+                self.console.print(f"{mark} {name:<28} [dim]{seconds:6.1f} s[/]")
+
+
+def side_by_side(*jobs: Callable[[], object]) -> list[object]:
+    """Run jobs at the same time and give their results; the first failure ends the others and is raised.
+
+    An interrupt (Ctrl-C) ends every program that they started.
+    """
+    results: list[object] = [None] * len(jobs)
+    errors: list[BaseException] = []
+    failed = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def work(index: int, job: Callable[[], object]) -> None:
+        try:
+            results[index] = job()
+        except BaseException as error:  # noqa: BLE001 (handed to the caller's thread below)
+            errors.append(error)
+            failed.set()
+
+    try:
+        for index, job in enumerate(jobs):
+            # Daemon threads: after Ctrl-C nobody waits for a download.
+            thread = threading.Thread(target=work, args=(index, job), daemon=True)
+            thread.start()
+            threads.append(thread)
+        while any(thread.is_alive() for thread in threads) and not failed.is_set():
+            for thread in threads:
+                thread.join(0.05)
+    except KeyboardInterrupt:
+        end_all()
+        raise
+    if errors:
+        end_all()
+        for thread in threads:
+            thread.join(5)
+        raise errors[0]
+    return results
+
+
+def is_interactive() -> bool:
+    """True where a person sits at stdin and stdout."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
