@@ -7,6 +7,7 @@ import collections
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +39,8 @@ def run_logged(
 ) -> str:
     """Run a program to its end, with everything it prints in `log` and each line given to `say`.
 
-    The program is in a process group of its own, so that Ctrl-C reaches us first and we end all of it.
+    The program is in a process group of its own, so that Ctrl-C reaches us first and we end all of it; should we
+    be killed, the kernel sends it SIGTERM, so that it does not write on beside our successor.
 
     Args:
         failure: makes the error for a non-zero exit from the exit code and the last `tail_lines` lines.
@@ -58,7 +60,7 @@ def run_logged(
         out.flush()
         try:
             process = subprocess.Popen(
-                argv,
+                ["setpriv", "--pdeathsig", "TERM", *argv],
                 cwd=cwd,
                 env=env,
                 stdin=subprocess.DEVNULL,
@@ -69,7 +71,7 @@ def run_logged(
                 start_new_session=True,
             )
         except FileNotFoundError as error:
-            raise EnvironmentFault(f"{argv[0]} is not installed", "run `r4l doctor --fix`") from error
+            raise EnvironmentFault("setpriv is not installed", "install the package util-linux") from error
         _running.add(process)
         try:
             assert process.stdout is not None
@@ -85,6 +87,8 @@ def run_logged(
             raise
         finally:
             _running.discard(process)
+    if code == 127 and not shutil.which(argv[0]):
+        raise EnvironmentFault(f"{argv[0]} is not installed", "run `r4l doctor --fix`", log=log)
     if code != 0:
         last = "\n".join(tail)
         if DISK_FULL.search(last):

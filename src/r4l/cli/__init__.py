@@ -98,7 +98,7 @@ def main() -> None:
     # `kill` shall end what we started as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="r4l", standalone_mode=False)
     except R4LError as error:
         show(error, as_json="--json" in sys.argv)
         code = error.exit_code

@@ -6,8 +6,6 @@ from __future__ import annotations
 import json
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from r4l.errors import EnvironmentFault
 from r4l.kernel import Kernel, debian
@@ -76,7 +74,6 @@ def show(release: str | None, kdir: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(facts, indent=1))
         return
-    grid = Table.grid(padding=(0, 2))
+    width = max(map(len, facts))
     for name, value in facts.items():
-        grid.add_row(f"[bold]{name}", value)
-    Console(highlight=False, soft_wrap=True).print(grid)
+        click.echo(f"{name:<{width}}  {value}")

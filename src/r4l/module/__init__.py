@@ -111,7 +111,14 @@ class Module:
 
         # The parent folder, so that a module may include what lies beside it.
         around = self.folder.parent if self.folder.parent != Path("/") else self.folder
-        argv: list[str | Path] = ["make", "-C", kernel.build, f"M={self.folder}", f"MO={output}", f"R4L_KIT={resources.kit()}"]
+        argv: list[str | Path] = [
+            "make",
+            "-C",
+            kernel.build,
+            f"M={self.folder}",
+            f"MO={output}",
+            f"R4L_KIT={resources.kit()}",
+        ]
         command = kernel.toolchain.command(
             [*argv, f"-j{os.cpu_count() or 1}", *targets], readable=[around, resources.kit(), kernel.source]
         )

@@ -10,6 +10,9 @@ FIRST_ERROR = re.compile(
     r"|.*ld: error: .*|.*Kbuild:\d+: .*|.*Makefile:\d+: \*\*\* .*)$",
     re.MULTILINE,
 )
+COMMAND_LINE = re.compile(r"^\$ .*\n", re.MULTILINE)
+"""The log's own first line: the command that was run."""
+
 MAKE_NOISE = re.compile(
     r"^(make(\[\d+\])?: (Entering|Leaving) directory.*|make(\[\d+\])?: \*\*\* .*"
     r"|\s+(RUSTC|CC|LD|MODPOST|BTF|BINDGEN|UPD|AR|CLEAN)\s.*|Skipping BTF generation.*)\n?",
@@ -19,6 +22,7 @@ MAKE_NOISE = re.compile(
 
 def explain(output: str) -> tuple[str, str]:
     """The cause in one line and the compiler's own text, from everything that make printed."""
+    output = COMMAND_LINE.sub("", output)
     first = FIRST_ERROR.search(output)
     if first is None:
         return "make failed", output[-4000:]

@@ -117,8 +117,7 @@ def _mmdebstrap(arguments: Sequence[str], log: Path, say: Say) -> None:
             )
         return EnvironmentFault(f"mmdebstrap ended with {code}", "see its last lines", detail=tail)
 
-    # With us killed, mmdebstrap gets SIGTERM from the kernel and cleans up; it does not write on beside our successor.
-    run_logged(["setpriv", "--pdeathsig", "TERM", "mmdebstrap", *arguments], log, failure, say=stage)
+    run_logged(["mmdebstrap", *arguments], log, failure, say=stage)
 
 
 def installed(tree: Path) -> dict[str, str]:

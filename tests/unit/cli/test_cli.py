@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""The command line as a user types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from r4l.cli import COMMANDS
+from r4l.errors import EXIT_CODES
+
+
+def r4l(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "r4l", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "R4L_HOME": str(home)},
+    )
+
+
+def test_help_names_every_command_and_exit_code(tmp_path: Path) -> None:
+    done = r4l("--help", home=tmp_path)
+    assert done.returncode == 0
+    for name in COMMANDS:
+        assert f"\n  {name} " in done.stdout
+    for code in EXIT_CODES:
+        assert f"{code:>3}  " in done.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(tmp_path: Path, name: str) -> None:
+    done = r4l(name, "--help", home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Usage: r4l" in done.stdout
+    assert "xample" in done.stdout or name == "kernel"
+
+
+def test_usage_errors_end_with_2(tmp_path: Path) -> None:
+    assert r4l("no-such-command", home=tmp_path).returncode == 2
+    done = r4l("build", str(tmp_path), home=tmp_path)
+    assert done.returncode == 2
+    assert "holds no module" in done.stderr
+    assert "remedy:" in done.stderr
+
+
+def test_an_error_as_json(tmp_path: Path) -> None:
+    done = r4l("build", str(tmp_path), "--json", home=tmp_path)
+    assert json.loads(done.stdout)["error"] == "usage"
+
+
+def test_nothing_set_up_is_an_environment_fault(tmp_path: Path) -> None:
+    done = r4l("kernel", "show", home=tmp_path)
+    assert done.returncode == 120
+    assert "r4l setup" in done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(tmp_path: Path, shell: str) -> None:
+    assert "_R4L_COMPLETE" in r4l("completion", shell, home=tmp_path).stdout

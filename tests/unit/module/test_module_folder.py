@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""Module folders that are none, and compiler output explained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from r4l.errors import UsageError
+from r4l.module import BuiltModule, Module
+from r4l.module.diagnose import explain
+
+RUSTC = """make: Entering directory '/kdir'
+  RUSTC [M] hello.o
+error[E0425]: cannot find value `x` in this scope
+ --> hello.rs:9:5
+  |
+9 |     x
+  |     ^ not found in this scope
+
+error: aborting due to 1 previous error
+
+make[3]: *** [scripts/Makefile.build:289: hello.o] Error 1
+make: Leaving directory '/kdir'
+"""
+
+
+def test_rustc_error_is_the_cause_and_its_text_is_kept_as_rustc_shows_it() -> None:
+    cause, text = explain(RUSTC)
+    assert cause == "error[E0425]: cannot find value `x` in this scope"
+    assert " --> hello.rs:9:5\n  |\n9 |     x\n" in text
+    assert "make" not in text
+
+
+def test_c_error_and_modpost() -> None:
+    assert (
+        explain("  CC [M] a.o\na.c:3:1: error: unknown type name 'in'\n")[0] == "a.c:3:1: error: unknown type name 'in'"
+    )
+    assert explain('ERROR: modpost: "x" [a.ko] undefined!\n')[0].startswith('ERROR: modpost: "x"')
+
+
+def test_output_without_a_known_error_is_shown_whole() -> None:
+    assert explain("something odd\n") == ("make failed", "something odd\n")
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is no folder"):
+        Module(tmp_path / "missing").require_kbuild()
+
+
+def test_no_kbuild(tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_text("all:\n\techo hi\n")
+    with pytest.raises(UsageError, match="holds no module") as caught:
+        Module(tmp_path).require_kbuild()
+    assert "obj-m := NAME.o" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "text", ["obj-m := a.o\n", "obj-$(CONFIG_X) += a.o\n", "ifneq ($(KERNELRELEASE),)\n  obj-m += a.o\nendif\n"]
+)
+def test_a_makefile_with_objects_counts(tmp_path: Path, text: str) -> None:
+    (tmp_path / "Makefile").write_text(text)
+    assert Module(tmp_path).require_kbuild() == tmp_path / "Makefile"
+
+
+def test_a_file_that_is_no_module(tmp_path: Path) -> None:
+    for content in (b"", b"\x7fELF garbage", b"#!/bin/sh\n"):
+        file = tmp_path / "x.ko"
+        file.write_bytes(content)
+        with pytest.raises(UsageError, match="is no kernel module"):
+            _ = BuiltModule(file).modinfo

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""The rules of the home: whole or absent, leftovers removed, keys by content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from r4l import home
+from r4l.errors import EnvironmentFault
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("R4L_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_published_folder_replaces_the_old_one(own_home: Path) -> None:
+    final = own_home / "thing"
+    for content in ("old", "new"):
+        partial = home.temporary(final)
+        partial.mkdir()
+        (partial / "file").write_text(content)
+        home.publish(partial, final)
+    assert (final / "file").read_text() == "new"
+    assert [path.name for path in own_home.iterdir()] == ["thing"]
+
+
+def test_what_a_dead_process_left_is_removed_by_the_next(own_home: Path) -> None:
+    final = own_home / "thing"
+    dead = final.parent / ".thing.partial-999999"
+    dead.mkdir(parents=True)
+    (dead / "half").touch()
+    home.temporary(final)
+    assert not dead.exists()
+
+
+def test_folders_without_write_permission_can_be_removed(own_home: Path) -> None:
+    inner = own_home / "tree/closed"
+    inner.mkdir(parents=True)
+    (inner / "file").touch()
+    inner.chmod(0o500)
+    home.remove(own_home / "tree")
+    assert not (own_home / "tree").exists()
+
+
+def test_key_depends_on_content_and_on_where_parts_end(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("ab")
+    assert home.content_key(file) == home.content_key("ab")
+    assert home.content_key("a", "b") != home.content_key("ab")
+
+
+def test_too_little_space_names_both_numbers(own_home: Path) -> None:
+    with pytest.raises(EnvironmentFault, match=r"needs 999999999 MiB, but only \d+ MiB are free"):
+        home.require_space(home.home(), 999_999_999, "the test")
+
+
+def test_home_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("R4L_HOME", "/proc/no/such/place")
+    with pytest.raises(EnvironmentFault, match="cannot make the home folder") as caught:
+        home.home()
+    assert "R4L_HOME" in caught.value.remedy

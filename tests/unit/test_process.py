@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""Programs that run long: logs, failures, full disks, ends."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from r4l.errors import BuildError, EnvironmentFault, R4LError
+from r4l.process import run_logged
+
+
+def broken(code: int, tail: str) -> R4LError:
+    return BuildError(f"it ended with {code}", detail=tail)
+
+
+def test_output_goes_to_the_log_and_line_by_line_to_the_caller(tmp_path: Path) -> None:
+    lines: list[str] = []
+    log = tmp_path / "logs/x.log"
+    assert run_logged(["sh", "-c", "echo one; echo two >&2"], log, broken, say=lines.append) == "one\ntwo"
+    assert lines == ["one", "two"]
+    assert log.read_text().splitlines()[1:] == ["one", "two"]
+
+
+def test_a_failure_has_the_last_lines_and_the_log(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="it ended with 3") as caught:
+        run_logged(["sh", "-c", "seq 100; exit 3"], tmp_path / "x.log", broken)
+    assert caught.value.detail.splitlines()[-1] == "100"
+    assert len(caught.value.detail.splitlines()) == 25
+    assert caught.value.log == tmp_path / "x.log"
+
+
+def test_a_full_disk_is_named_as_such(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentFault, match="the disk is full"):
+        run_logged(["sh", "-c", "head -c 100000 /dev/zero > /dev/full"], tmp_path / "x.log", broken)
+
+
+def test_a_program_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentFault, match="no-such-program is not installed"):
+        run_logged(["no-such-program"], tmp_path / "x.log", broken)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_what_we_started_ends_with_us(tmp_path: Path, number: signal.Signals) -> None:
+    script = (
+        "import sys; from pathlib import Path; from r4l.process import run_logged\n"
+        "run_logged(['sh', '-c', 'echo $$; exec sleep 60'], Path(sys.argv[1]), lambda c, t: SystemExit(1), say=print)"
+    )
+    owner = subprocess.Popen(
+        [sys.executable, "-u", "-c", script, str(tmp_path / "x.log")], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert owner.stdout is not None
+    child = int(owner.stdout.readline())
+    owner.send_signal(number)
+    owner.wait()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and Path(f"/proc/{child}").exists():
+        time.sleep(0.02)
+    assert not Path(f"/proc/{child}").exists()
