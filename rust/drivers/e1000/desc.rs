@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Descriptors, and the rings of them in coherent memory.
+
+use kernel::{
+    bitfield,
+    device::{Bound, Device},
+    dma::{Coherent, DmaAddress},
+    dma_read, dma_write,
+    prelude::*,
+};
+
+/// How many descriptors a ring has. A power of two, and a multiple of eight (3.2.6, 3.4).
+pub(crate) const COUNT: usize = 256;
+
+/// The bytes of a ring.
+pub(crate) const BYTES: u32 = (COUNT * 16) as u32;
+
+bitfield! {
+    /// The second half of a receive descriptor, 3.2.3.
+    pub(crate) struct RxStatus(u64) {
+        47:40 errors;
+        /// End of packet.
+        33:33 eop => bool;
+        /// Descriptor done.
+        32:32 dd => bool;
+        15:0 length;
+    }
+}
+
+bitfield! {
+    /// The second half of a legacy transmit descriptor, 3.3.3.
+    pub(crate) struct TxCommand(u64) {
+        /// Descriptor done.
+        32:32 dd => bool;
+        /// Report status.
+        27:27 rs => bool;
+        /// Insert the frame's checksum.
+        25:25 ifcs => bool;
+        /// End of packet.
+        24:24 eop => bool;
+        15:0 length;
+    }
+}
+
+/// A ring of descriptors: each is an address and a word of bit fields, both little endian.
+pub(crate) struct Descriptors(Coherent<[u64; 2 * COUNT]>);
+
+impl Descriptors {
+    pub(crate) fn new(dev: &Device<Bound>) -> Result<Self> {
+        Ok(Self(Coherent::zeroed(dev, GFP_KERNEL)?))
+    }
+
+    pub(crate) fn dma_addr(&self) -> DmaAddress {
+        self.0.dma_handle()
+    }
+
+    /// Writes both halves of a descriptor.
+    pub(crate) fn write(&self, index: usize, addr: DmaAddress, fields: u64) {
+        let index = index % COUNT;
+        dma_write!(self.0, [build: 2 * index], u64::to_le(addr));
+        dma_write!(self.0, [build: 2 * index + 1], u64::to_le(fields));
+    }
+
+    /// Reads the second half of a descriptor.
+    pub(crate) fn read(&self, index: usize) -> u64 {
+        let index = index % COUNT;
+        u64::from_le(dma_read!(self.0, [build: 2 * index + 1]))
+    }
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The network device: what the stack asks, handed on to the parts of the card.
+
+use crate::{
+    desc::COUNT,
+    filter::Filter,
+    hw::Hw,
+    rx::RxRing,
+    tx::{self, TxCleaner, TxRing},
+};
+use kernel::{
+    device::{Bound, Device},
+    prelude::*,
+    sync::atomic::{Atomic, Relaxed},
+};
+use kit::{
+    net::{self, Config, Interrupt, LinkSettings, MacAddress, Poll, Rings, RxMode, TxQueue},
+    netdev_info,
+    skb::{TxSkb, Verdict},
+};
+
+/// A card, from probe to remove.
+// The order of the fields is the order of teardown.
+pub(crate) struct Nic<'bound> {
+    hw: Hw<'bound>,
+    dev: &'bound Device<Bound>,
+    mac: MacAddress,
+    /// The interrupt handler has seen a change of the link, and the poll function has not.
+    link_changed: Atomic<bool>,
+}
+
+/// What the poll function works on.
+pub(crate) struct Work<'bound> {
+    rx: RxRing<'bound>,
+    tx: TxCleaner<'bound>,
+}
+
+impl<'bound> Nic<'bound> {
+    pub(crate) fn new(hw: Hw<'bound>, dev: &'bound Device<Bound>, mac: MacAddress) -> Self {
+        Self {
+            hw,
+            dev,
+            mac,
+            link_changed: Atomic::new(false),
+        }
+    }
+
+    fn update_link(&self, dev: &net::Device) {
+        let link = self.hw.link();
+        if link.is_some() == dev.carrier() {
+            return;
+        }
+        match link {
+            Some(link) => netdev_info!(
+                dev,
+                "link up, {} Mbit/s, {} duplex\n",
+                link.speed,
+                if link.full_duplex { "full" } else { "half" }
+            ),
+            None => netdev_info!(dev, "link down\n"),
+        }
+        dev.set_carrier(link.is_some());
+    }
+}
+
+impl Drop for Nic<'_> {
+    fn drop(&mut self) {
+        dev_info!(self.dev, "device_remove\n");
+    }
+}
+
+impl<'bound> net::Driver for Nic<'bound> {
+    type Tx = TxRing<'bound>;
+    type Napi = Work<'bound>;
+    type Filter = Filter;
+
+    fn config(&self) -> Config {
+        Config {
+            mac: self.mac,
+            max_mtu: net::ETH_MTU,
+        }
+    }
+
+    fn open(&self, dev: &net::Device) -> Result<Rings<Self>> {
+        netdev_info!(dev, "open\n");
+        self.hw.reset();
+        self.hw.configure();
+        self.hw.set_address(0, Some(dev.mac()));
+        let rx = RxRing::new(self.dev, &self.hw)?;
+        let (tx, cleaner) = tx::ring(self.dev, &self.hw)?;
+        Ok(Rings {
+            tx,
+            napi: Work { rx, tx: cleaner },
+            filter: Filter::new(),
+        })
+    }
+
+    fn start(&self, _dev: &net::Device) {
+        self.hw.unmask();
+        // The link may have come long ago: have it looked at.
+        self.hw.raise_link_change();
+    }
+
+    fn stop(&self, dev: &net::Device, rings: Rings<Self>) {
+        self.hw.reset();
+        // The card is silent, so its memory may go.
+        drop(rings);
+        netdev_info!(dev, "stop\n");
+    }
+
+    fn start_xmit<'a>(
+        &self,
+        tx: &mut Self::Tx,
+        queue: &TxQueue<'a>,
+        skb: TxSkb<'a>,
+    ) -> Verdict<'a> {
+        tx.xmit(&self.hw, queue, skb)
+    }
+
+    fn interrupt(&self) -> Interrupt {
+        let causes = self.hw.take_causes();
+        if causes.into_raw() == 0 {
+            return Interrupt::NotMine;
+        }
+        self.hw.mask();
+        if causes.lsc() {
+            self.link_changed.store(true, Relaxed);
+        }
+        Interrupt::Poll
+    }
+
+    fn poll(&self, work: &mut Self::Napi, poll: &mut Poll<'_>) {
+        if self.link_changed.load(Relaxed) {
+            self.link_changed.store(false, Relaxed);
+            self.update_link(poll.device());
+        }
+        work.tx.clean(poll);
+        work.rx.receive(&self.hw, poll);
+    }
+
+    fn unmask(&self) {
+        self.hw.unmask();
+    }
+
+    fn set_rx_mode(&self, filter: &mut Self::Filter, mode: &RxMode<'_>) {
+        filter.apply(&self.hw, mode);
+    }
+
+    fn set_mac(&self, mac: MacAddress) {
+        self.hw.set_address(0, Some(mac));
+    }
+
+    fn link(&self) -> Option<LinkSettings> {
+        self.hw.link()
+    }
+
+    fn ring_sizes(&self) -> (u32, u32) {
+        (COUNT as u32, COUNT as u32)
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Receive: every descriptor has a buffer, and a frame goes up in the buffer it came in.
+
+use crate::{
+    desc::{Descriptors, RxStatus, BYTES, COUNT},
+    hw::Hw,
+};
+use kernel::{
+    device::{Bound, Device},
+    prelude::*,
+};
+use kit::{
+    barrier::{dma_rmb, dma_wmb},
+    dma::RxBuffer,
+    net::Poll,
+};
+
+/// What RCTL.BSIZE says (13.4.22).
+const BUFFER_SIZE: u32 = 2048;
+
+/// The card gets buffers back in lots of this many.
+const RETURN_EVERY: usize = 32;
+
+/// The receive ring.
+///
+/// The card may use all descriptors but the one before `next`: head and tail are equal when it has
+/// none (3.2.6).
+// The order of the fields is the order of teardown.
+pub(crate) struct RxRing<'bound> {
+    buffers: KVec<RxBuffer<'bound>>,
+    descriptors: Descriptors,
+    dev: &'bound Device<Bound>,
+    next: usize,
+    /// Inside a frame that is longer than a buffer, which is dropped to its end.
+    discarding: bool,
+}
+
+impl<'bound> RxRing<'bound> {
+    /// Makes a ring full of buffers and gives it to the card, which does not receive yet.
+    pub(crate) fn new(dev: &'bound Device<Bound>, hw: &Hw<'_>) -> Result<Self> {
+        let descriptors = Descriptors::new(dev)?;
+        let mut buffers = KVec::with_capacity(COUNT, GFP_KERNEL)?;
+        for i in 0..COUNT {
+            let buffer = RxBuffer::new(dev, BUFFER_SIZE)?;
+            descriptors.write(i, buffer.dma_addr(), 0);
+            buffers.push(buffer, GFP_KERNEL)?;
+        }
+        dma_wmb();
+        hw.set_rx_ring(descriptors.dma_addr(), BYTES, COUNT - 1);
+        Ok(Self {
+            buffers,
+            descriptors,
+            dev,
+            next: 0,
+            discarding: false,
+        })
+    }
+
+    /// Receives frames for as long as there are some and the budget lasts.
+    pub(crate) fn receive(&mut self, hw: &Hw<'_>, poll: &mut Poll<'_>) {
+        let mut returned = 0;
+        while let Some(slot) = poll.slot() {
+            let status = RxStatus::from(self.descriptors.read(self.next));
+            if !status.dd() {
+                break;
+            }
+            // The frame is not older than the descriptor.
+            dma_rmb();
+
+            let Some(place) = self.buffers.get_mut(self.next) else {
+                break;
+            };
+            let whole = status.eop() && !self.discarding;
+            self.discarding = !status.eop();
+            if !whole || status.errors().get() != 0 {
+                slot.bad();
+            } else if let Ok(fresh) = RxBuffer::new(self.dev, BUFFER_SIZE) {
+                let full = core::mem::replace(place, fresh);
+                match full.into_skb(status.length().cast::<u32>().get(), slot.poll()) {
+                    Ok(skb) => slot.receive(skb),
+                    Err(_) => slot.dropped(),
+                }
+            } else {
+                // The ring must not run dry, so the buffer stays and the frame goes.
+                slot.dropped();
+            }
+
+            self.descriptors.write(self.next, place.dma_addr(), 0);
+            self.next = (self.next + 1) % COUNT;
+            returned += 1;
+            if returned == RETURN_EVERY {
+                self.return_buffers(hw);
+                returned = 0;
+            }
+        }
+        if returned != 0 {
+            self.return_buffers(hw);
+        }
+    }
+
+    fn return_buffers(&self, hw: &Hw<'_>) {
+        // The card must not see the new tail before the descriptors.
+        dma_wmb();
+        hw.set_rx_tail((self.next + COUNT - 1) % COUNT);
+    }
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Inline functions and macros of the kernel that Rust cannot call, one function
+ * each, no logic. The file is read by bindgen too.
+ */
+
+#include "bindings.h"
+
+void *kit_helper_netdev_priv(const struct net_device *dev)
+{
+	return netdev_priv(dev);
+}
+
+struct netdev_queue *kit_helper_netdev_get_tx_queue(const struct net_device *dev,
+						    unsigned int index)
+{
+	return netdev_get_tx_queue(dev, index);
+}
+
+bool kit_helper_netif_running(const struct net_device *dev)
+{
+	return netif_running(dev);
+}
+
+bool kit_helper_netif_carrier_ok(const struct net_device *dev)
+{
+	return netif_carrier_ok(dev);
+}
+
+void kit_helper_netif_addr_lock_bh(struct net_device *dev)
+{
+	netif_addr_lock_bh(dev);
+}
+
+void kit_helper_netif_addr_unlock_bh(struct net_device *dev)
+{
+	netif_addr_unlock_bh(dev);
+}
+
+void kit_helper_netif_tx_lock_bh(struct netdev_queue *txq)
+{
+	__netif_tx_lock_bh(txq);
+}
+
+void kit_helper_netif_tx_unlock_bh(struct netdev_queue *txq)
+{
+	__netif_tx_unlock_bh(txq);
+}
+
+void kit_helper_netif_tx_start_queue(struct netdev_queue *txq)
+{
+	netif_tx_start_queue(txq);
+}
+
+void kit_helper_netif_tx_stop_queue(struct netdev_queue *txq)
+{
+	netif_tx_stop_queue(txq);
+}
+
+bool kit_helper_netif_tx_queue_stopped(const struct netdev_queue *txq)
+{
+	return netif_tx_queue_stopped(txq);
+}
+
+bool kit_helper___netdev_tx_sent_queue(struct netdev_queue *txq, unsigned int bytes,
+				       bool xmit_more)
+{
+	return __netdev_tx_sent_queue(txq, bytes, xmit_more);
+}
+
+void kit_helper_netdev_tx_completed_queue(struct netdev_queue *txq, unsigned int pkts,
+					  unsigned int bytes)
+{
+	netdev_tx_completed_queue(txq, pkts, bytes);
+}
+
+void kit_helper_netdev_tx_reset_queue(struct netdev_queue *txq)
+{
+	netdev_tx_reset_queue(txq);
+}
+
+bool kit_helper_netdev_xmit_more(void)
+{
+	return netdev_xmit_more();
+}
+
+void kit_helper_dev_dstats_rx_add(struct net_device *dev, unsigned int len)
+{
+	dev_dstats_rx_add(dev, len);
+}
+
+void kit_helper_dev_dstats_rx_dropped(struct net_device *dev)
+{
+	dev_dstats_rx_dropped(dev);
+}
+
+void kit_helper_dev_dstats_tx_add(struct net_device *dev, unsigned int len)
+{
+	dev_dstats_tx_add(dev, len);
+}
+
+void kit_helper_dev_dstats_tx_dropped(struct net_device *dev)
+{
+	dev_dstats_tx_dropped(dev);
+}
+
+void kit_helper_eth_hw_addr_set(struct net_device *dev, const u8 *addr)
+{
+	eth_hw_addr_set(dev, addr);
+}
+
+bool kit_helper_is_valid_ether_addr(const u8 *addr)
+{
+	return is_valid_ether_addr(addr);
+}
+
+void kit_helper_netif_napi_add(struct net_device *dev, struct napi_struct *napi,
+			       int (*poll)(struct napi_struct *, int))
+{
+	netif_napi_add(dev, napi, poll);
+}
+
+void kit_helper_netif_napi_del(struct napi_struct *napi)
+{
+	netif_napi_del(napi);
+}
+
+bool kit_helper_napi_schedule(struct napi_struct *napi)
+{
+	return napi_schedule(napi);
+}
+
+void kit_helper_napi_gro_receive(struct napi_struct *napi, struct sk_buff *skb)
+{
+	napi_gro_receive(napi, skb);
+}
+
+void kit_helper_netdev_use_dstats(struct net_device *dev)
+{
+	dev->pcpu_stat_type = NETDEV_PCPU_STAT_DSTATS;
+}
+
+void *kit_helper_netdev_alloc_frag(unsigned int size)
+{
+	return netdev_alloc_frag(size);
+}
+
+void *kit_helper_napi_alloc_frag(unsigned int size)
+{
+	return napi_alloc_frag(size);
+}
+
+void kit_helper_skb_free_frag(void *addr)
+{
+	skb_free_frag(addr);
+}
+
+void kit_helper_skb_set_protocol(struct sk_buff *skb, __be16 protocol)
+{
+	skb->protocol = protocol;
+}
+
+void kit_helper_skb_reserve(struct sk_buff *skb, int len)
+{
+	skb_reserve(skb, len);
+}
+
+void *kit_helper_skb_put(struct sk_buff *skb, unsigned int len)
+{
+	return skb_put(skb, len);
+}
+
+unsigned int kit_helper_skb_headlen(const struct sk_buff *skb)
+{
+	return skb_headlen(skb);
+}
+
+struct sk_buff *kit_helper_skb_share_check(struct sk_buff *skb, gfp_t flags)
+{
+	return skb_share_check(skb, flags);
+}
+
+int kit_helper_skb_put_padto(struct sk_buff *skb, unsigned int len)
+{
+	return skb_put_padto(skb, len);
+}
+
+void kit_helper_skb_tx_timestamp(struct sk_buff *skb)
+{
+	skb_tx_timestamp(skb);
+}
+
+void kit_helper_dev_kfree_skb_any(struct sk_buff *skb)
+{
+	dev_kfree_skb_any(skb);
+}
+
+dma_addr_t kit_helper_dma_map_single(struct device *dev, void *ptr, size_t size,
+				     enum dma_data_direction dir)
+{
+	return dma_map_single(dev, ptr, size, dir);
+}
+
+void kit_helper_dma_unmap_single(struct device *dev, dma_addr_t addr, size_t size,
+				 enum dma_data_direction dir)
+{
+	dma_unmap_single(dev, addr, size, dir);
+}
+
+int kit_helper_dma_mapping_error(struct device *dev, dma_addr_t addr)
+{
+	return dma_mapping_error(dev, addr);
+}
+
+void kit_helper_dma_rmb(void)
+{
+	dma_rmb();
+}
+
+void kit_helper_dma_wmb(void)
+{
+	dma_wmb();
+}
+
+int kit_helper_request_irq(unsigned int irq, irq_handler_t handler, unsigned long flags,
+			   const char *name, void *dev)
+{
+	return request_irq(irq, handler, flags, name, dev);
+}
+
+void kit_helper_init_work(struct work_struct *work, work_func_t func)
+{
+	INIT_WORK(work, func);
+}
+
+bool kit_helper_schedule_work(struct work_struct *work)
+{
+	return schedule_work(work);
+}
+
+struct netdev_hw_addr *kit_helper_netdev_mc_next(const struct net_device *dev,
+						 const struct netdev_hw_addr *at)
+{
+	const struct list_head *next = at ? at->list.next : dev->mc.list.next;
+
+	return next == &dev->mc.list ? NULL : list_entry(next, struct netdev_hw_addr, list);
+}

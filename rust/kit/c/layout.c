@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Compiled to assembler, never run: the sizes, offsets and constants as the C
+ * compiler of this kernel sees them. kit.mk turns each "->" line into Rust.
+ */
+
+#include "bindings.h"
+
+#define SIZE(type) \
+	asm volatile("\n.ascii \"->size " #type " %c0\"" : : "i"(sizeof(struct type)))
+#define OFFSET(type, field) \
+	asm volatile("\n.ascii \"->offset " #type " " #field " %c0\"" : : \
+		     "i"(offsetof(struct type, field)))
+#define CONST(name, value) \
+	asm volatile("\n.ascii \"->const " #name " %c0\"" : : "i"(value))
+
+void kit_layout(void);
+void kit_layout(void)
+{
+	SIZE(net_device);
+	SIZE(net_device_ops);
+	SIZE(ethtool_ops);
+	SIZE(ethtool_drvinfo);
+	SIZE(ethtool_ringparam);
+	SIZE(ethtool_link_ksettings);
+	SIZE(napi_struct);
+	SIZE(netdev_queue);
+	SIZE(netdev_hw_addr);
+	SIZE(rtnl_link_stats64);
+	SIZE(sk_buff);
+	SIZE(skb_shared_info);
+	SIZE(work_struct);
+
+	OFFSET(net_device, name);
+	OFFSET(net_device, netdev_ops);
+	OFFSET(net_device, ethtool_ops);
+	OFFSET(net_device, dev);
+	OFFSET(net_device, dev_addr);
+	OFFSET(net_device, mtu);
+	OFFSET(net_device, min_mtu);
+	OFFSET(net_device, max_mtu);
+	OFFSET(net_device, flags);
+	OFFSET(net_device, features);
+	OFFSET(net_device, hw_features);
+	OFFSET(net_device, irq);
+	OFFSET(net_device, watchdog_timeo);
+
+	OFFSET(net_device_ops, ndo_open);
+	OFFSET(net_device_ops, ndo_stop);
+	OFFSET(net_device_ops, ndo_start_xmit);
+	OFFSET(net_device_ops, ndo_set_rx_mode);
+	OFFSET(net_device_ops, ndo_set_mac_address);
+	OFFSET(net_device_ops, ndo_validate_addr);
+	OFFSET(net_device_ops, ndo_change_mtu);
+	OFFSET(net_device_ops, ndo_tx_timeout);
+	OFFSET(net_device_ops, ndo_get_stats64);
+
+	OFFSET(ethtool_ops, get_drvinfo);
+	OFFSET(ethtool_ops, get_link);
+	OFFSET(ethtool_ops, get_ringparam);
+	OFFSET(ethtool_ops, get_strings);
+	OFFSET(ethtool_ops, get_ethtool_stats);
+	OFFSET(ethtool_ops, get_sset_count);
+	OFFSET(ethtool_ops, get_link_ksettings);
+
+	OFFSET(netdev_hw_addr, addr);
+	OFFSET(rtnl_link_stats64, rx_packets);
+	OFFSET(rtnl_link_stats64, rx_missed_errors);
+	OFFSET(sk_buff, len);
+	OFFSET(sk_buff, data);
+
+	CONST(NET_SKB_PAD, NET_SKB_PAD);
+	CONST(NET_IP_ALIGN, NET_IP_ALIGN);
+	CONST(SMP_CACHE_BYTES, SMP_CACHE_BYTES);
+	CONST(SKB_SHINFO_SPACE, SKB_DATA_ALIGN(sizeof(struct skb_shared_info)));
+	CONST(NETDEV_PRIV_ALIGN, __alignof__(((struct net_device *)0)->priv));
+	CONST(JIFFIES_PER_SEC, HZ);
+}

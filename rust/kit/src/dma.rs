@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Streaming DMA.
+//!
+//! A mapping is a value that owns the memory that it maps, for as long as the device may touch
+//! it: there is no way to free or to read a buffer that is still mapped. The lifetime `'bound`
+//! says that a mapping does not outlive the driver's hold on its device. A mapping that is
+//! forgotten leaks its memory and stays mapped, so the device never writes to memory that someone
+//! else has got.
+//!
+//! C header: [`include/linux/dma-mapping.h`](srctree/include/linux/dma-mapping.h)
+
+use crate::{bindings, bindings::layout, net::Poll, skb::Skb};
+use core::ptr::NonNull;
+use kernel::{
+    device::{Bound, Device},
+    dma::DmaAddress,
+    prelude::*,
+};
+
+/// Which way the data goes.
+#[derive(Clone, Copy)]
+enum Direction {
+    ToDevice,
+    FromDevice,
+}
+
+impl Direction {
+    fn as_raw(self) -> bindings::dma_data_direction {
+        match self {
+            Self::ToDevice => bindings::dma_data_direction_DMA_TO_DEVICE,
+            Self::FromDevice => bindings::dma_data_direction_DMA_FROM_DEVICE,
+        }
+    }
+}
+
+/// A mapped range, without the memory behind it.
+///
+/// # Invariants
+///
+/// `addr` and `len` are what `dma_map_single` gave and got for `dev` and `direction`, and it is
+/// not unmapped yet.
+struct Mapping<'bound> {
+    dev: &'bound Device<Bound>,
+    addr: DmaAddress,
+    len: usize,
+    direction: Direction,
+}
+
+fn as_raw(dev: &Device<Bound>) -> *mut bindings::device {
+    // `Device` is `repr(transparent)` over `Opaque<struct device>`.
+    core::ptr::from_ref(dev).cast_mut().cast()
+}
+
+impl<'bound> Mapping<'bound> {
+    /// # Safety
+    ///
+    /// The `len` bytes at `ptr` lie in the kernel's linear map, and stay allocated for as long as
+    /// the mapping lives, for ever if it is forgotten. Nobody touches them in that time (for
+    /// [`Direction::ToDevice`]: nobody writes to them).
+    unsafe fn new(
+        dev: &'bound Device<Bound>,
+        ptr: *mut u8,
+        len: usize,
+        direction: Direction,
+    ) -> Result<Self> {
+        // SAFETY: `dev` is a valid device, and is bound; the memory is as required of the caller.
+        let addr =
+            unsafe { bindings::dma_map_single(as_raw(dev), ptr.cast(), len, direction.as_raw()) };
+        // SAFETY: `addr` comes from a map function for this device.
+        if unsafe { bindings::dma_mapping_error(as_raw(dev), addr) } != 0 {
+            return Err(ENOMEM);
+        }
+        // INVARIANT: Just mapped.
+        Ok(Self {
+            dev,
+            addr,
+            len,
+            direction,
+        })
+    }
+}
+
+impl Drop for Mapping<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant, and `dev` is still bound as `'bound` lives.
+        unsafe {
+            bindings::dma_unmap_single(
+                as_raw(self.dev),
+                self.addr,
+                self.len,
+                self.direction.as_raw(),
+            )
+        };
+    }
+}
+
+/// A socket buffer that is mapped for the device to read.
+///
+/// Only the linear part is mapped: a driver that has not asked for scatter-gather gets no other.
+// The order of the fields is the order of teardown: unmap, then free.
+pub struct TxFrame<'bound> {
+    mapping: Mapping<'bound>,
+    skb: Skb,
+}
+
+impl<'bound> TxFrame<'bound> {
+    /// Maps `skb`. On failure the buffer comes back.
+    pub fn new(dev: &'bound Device<Bound>, skb: Skb) -> Result<Self, Skb> {
+        if skb.head_len() != skb.len() || skb.len() == 0 {
+            return Err(skb);
+        }
+        // SAFETY: The linear part of a socket buffer comes from the slab or from page fragments,
+        // both in the linear map. It lives as long as `skb`, which is dropped after the mapping.
+        // The owner of a buffer that is being sent does not write to it.
+        let mapping =
+            unsafe { Mapping::new(dev, skb.data(), skb.len() as usize, Direction::ToDevice) };
+        match mapping {
+            Ok(mapping) => Ok(Self { mapping, skb }),
+            Err(_) => Err(skb),
+        }
+    }
+
+    /// Where the device finds the frame.
+    pub fn dma_addr(&self) -> DmaAddress {
+        self.mapping.addr
+    }
+
+    /// The number of bytes of the frame.
+    #[expect(clippy::len_without_is_empty, reason = "a frame is never empty")]
+    pub fn len(&self) -> u32 {
+        self.skb.len()
+    }
+
+    pub(crate) fn skb(&self) -> &Skb {
+        &self.skb
+    }
+
+    /// Ends the mapping.
+    pub(crate) fn into_skb(self) -> Skb {
+        self.skb
+    }
+}
+
+/// A page fragment.
+///
+/// # Invariants
+///
+/// `self.0` comes from `netdev_alloc_frag` and is ours to free.
+struct Fragment(NonNull<u8>);
+
+impl Fragment {
+    fn new(size: u32) -> Result<Self> {
+        // SAFETY: Callable in any context.
+        let ptr = unsafe { bindings::netdev_alloc_frag(size) };
+        // INVARIANT: Just allocated.
+        NonNull::new(ptr.cast()).map(Self).ok_or(ENOMEM)
+    }
+}
+
+impl Drop for Fragment {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::skb_free_frag(self.0.as_ptr().cast()) };
+    }
+}
+
+/// A buffer that is mapped for the device to write a received frame to.
+///
+/// The frame is never copied: [`Self::into_skb`] ends the mapping and builds a socket buffer
+/// around the same memory. That is the only way to the data, so a frame cannot be handed up while
+/// the device may still write to it.
+// The order of the fields is the order of teardown: unmap, then free.
+pub struct RxBuffer<'bound> {
+    mapping: Mapping<'bound>,
+    fragment: Fragment,
+}
+
+// SAFETY: Plain memory and the means to unmap it, neither bound to a thread.
+unsafe impl Send for RxBuffer<'_> {}
+
+/// Space for the stack to put headers in front of the frame, and for the IP header to be aligned.
+const HEADROOM: usize = layout::NET_SKB_PAD + layout::NET_IP_ALIGN;
+
+impl<'bound> RxBuffer<'bound> {
+    /// The bytes of memory behind a buffer of `capacity` bytes: headroom, data, and what
+    /// `build_skb` puts at the end.
+    const fn truesize(capacity: u32) -> u32 {
+        let data = (HEADROOM + capacity as usize).next_multiple_of(layout::SMP_CACHE_BYTES);
+        (data + layout::SKB_SHINFO_SPACE) as u32
+    }
+
+    /// The largest capacity there is: a fragment is at most one page.
+    pub const MAX_CAPACITY: u32 = 3072;
+
+    /// Allocates and maps a buffer for frames of up to `capacity` bytes.
+    pub fn new(dev: &'bound Device<Bound>, capacity: u32) -> Result<Self> {
+        if capacity == 0 || capacity > Self::MAX_CAPACITY {
+            return Err(EINVAL);
+        }
+        let fragment = Fragment::new(Self::truesize(capacity))?;
+        // SAFETY: The fragment is larger than that.
+        let data = unsafe { fragment.0.as_ptr().add(HEADROOM) };
+        // SAFETY: Page fragments lie in the linear map; `fragment` is dropped after the mapping,
+        // and nobody can get at it before `into_skb`.
+        let mapping = unsafe { Mapping::new(dev, data, capacity as usize, Direction::FromDevice) }?;
+        Ok(Self { mapping, fragment })
+    }
+
+    /// Where the device shall write to.
+    pub fn dma_addr(&self) -> DmaAddress {
+        self.mapping.addr
+    }
+
+    /// Ends the mapping and makes a socket buffer of the first `len` bytes.
+    ///
+    /// Fails when `len` is more than the buffer holds, whatever the device says, or without
+    /// memory. The buffer is gone then.
+    pub fn into_skb(self, len: u32, _context: &Poll<'_>) -> Result<Skb> {
+        let capacity = self.mapping.len as u32;
+        if len > capacity {
+            return Err(EINVAL);
+        }
+        let Self { mapping, fragment } = self;
+        drop(mapping);
+
+        // SAFETY: The fragment has `truesize` bytes with the space that `build_skb` wants at its
+        // end. `Poll` exists only in a NAPI context, as `napi_build_skb` wants it.
+        let skb = unsafe {
+            bindings::napi_build_skb(fragment.0.as_ptr().cast(), Self::truesize(capacity))
+        };
+        let skb = NonNull::new(skb).ok_or(ENOMEM)?;
+        // The buffer owns the fragment now.
+        core::mem::forget(fragment);
+
+        // SAFETY: The buffer is valid, ours alone, and has room for both.
+        unsafe {
+            bindings::skb_reserve(skb.as_ptr(), HEADROOM as c_int);
+            bindings::skb_put(skb.as_ptr(), len);
+            Ok(Skb::from_raw(skb))
+        }
+    }
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Safe abstractions for network drivers that Linux 7.2 does not have yet.
+//!
+//! The kit is a crate of its own, linked statically into each module that uses it, so that a
+//! driver can say `#![forbid(unsafe_code)]`. Where to look:
+//!
+//! * [`pci`]: binds a network driver to its PCI devices, and owns what must not be forgotten.
+//! * [`net`]: the network device: its callbacks, NAPI, the transmit queue, receive modes.
+//! * [`skb`]: socket buffers, each owned once.
+//! * [`dma`]: streaming DMA mappings that own what they map.
+//! * [`spsc`]: the ring between `start_xmit` and the poll function.
+//! * [`barrier`]: memory barriers between CPU and device.
+
+#![warn(missing_docs)]
+
+mod bindings;
+
+pub mod barrier;
+pub mod dma;
+pub mod net;
+pub mod pci;
+pub mod skb;
+pub mod spsc;

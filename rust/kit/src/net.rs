@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Network devices.
+//!
+//! A driver implements [`Driver`] for the type that holds what a card has from probe to remove.
+//! What it has only from open to stop, the rings first of all, are other values, which
+//! [`Driver::open`] makes and [`Driver::stop`] gets back. In between each callback is lent
+//! exactly the one that its own context guards, so a driver needs no lock for them and cannot
+//! touch them when the device is stopped:
+//!
+//! | state | lent to | guarded by |
+//! |---|---|---|
+//! | [`Driver::Tx`] | [`Driver::start_xmit`] | the transmit queue's lock |
+//! | [`Driver::Napi`] | [`Driver::poll`] | NAPI: one poll at a time |
+//! | [`Driver::Filter`] | [`Driver::set_rx_mode`] | the address list's lock |
+//!
+//! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
+
+mod device;
+mod driver;
+mod ethtool;
+mod napi;
+mod queue;
+mod registration;
+mod rx_mode;
+
+pub use self::{
+    device::Device,
+    driver::{Config, Driver, Interrupt, LinkSettings, MacAddress, Rings},
+    napi::{Disabled, Enabled, Napi, Poll, RxSlot},
+    queue::{Completions, Doorbell, InFlight, Sent, TxQueue},
+    rx_mode::{MulticastList, RxMode},
+};
+pub(crate) use registration::Registration;
+
+/// The length of an Ethernet header.
+pub const ETH_HEADER_LEN: u32 = bindings::ETH_HLEN;
+
+/// The shortest Ethernet frame, without its checksum.
+pub const ETH_MIN_LEN: u32 = bindings::ETH_ZLEN;
+
+/// The length of an Ethernet frame's checksum.
+pub const ETH_FCS_LEN: u32 = bindings::ETH_FCS_LEN;
+
+/// The MTU of Ethernet.
+pub const ETH_MTU: u32 = bindings::ETH_DATA_LEN;
+
+use crate::bindings;

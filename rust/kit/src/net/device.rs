@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use super::MacAddress;
+use crate::bindings;
+use kernel::{fmt, prelude::*, types::Opaque};
+
+/// A network device.
+///
+/// # Invariants
+///
+/// A `Device` is a valid `struct net_device`, not freed while a reference to it lives.
+#[repr(transparent)]
+pub struct Device(Opaque<bindings::net_device>);
+
+// SAFETY: The methods of `&Device` are safe to call from any thread.
+unsafe impl Sync for Device {}
+
+impl Device {
+    /// # Safety
+    ///
+    /// `dev` is valid for `'a`.
+    pub(crate) unsafe fn from_raw<'a>(dev: *mut bindings::net_device) -> &'a Self {
+        // SAFETY: `Device` is `repr(transparent)`; validity is required of the caller.
+        unsafe { &*dev.cast() }
+    }
+
+    pub(crate) fn as_raw(&self) -> *mut bindings::net_device {
+        self.0.get()
+    }
+
+    /// The hardware address.
+    pub fn mac(&self) -> MacAddress {
+        let mut mac = [0; 6];
+        // SAFETY: `dev_addr` points to at least `MAX_ADDR_LEN` bytes. A change at this moment gives
+        // a mix of two addresses, as it does for every reader in C.
+        unsafe { core::ptr::copy_nonoverlapping((*self.as_raw()).dev_addr, mac.as_mut_ptr(), 6) };
+        MacAddress(mac)
+    }
+
+    /// The largest payload of a frame.
+    pub fn mtu(&self) -> u32 {
+        // SAFETY: Valid by the type invariant; the core writes it with `WRITE_ONCE`.
+        unsafe { (&raw const (*self.as_raw()).mtu).read_volatile() }
+    }
+
+    /// Says whether there is a link. Callable from any context.
+    pub fn set_carrier(&self, on: bool) {
+        // SAFETY: Valid by the type invariant.
+        unsafe {
+            if on {
+                bindings::netif_carrier_on(self.as_raw())
+            } else {
+                bindings::netif_carrier_off(self.as_raw())
+            }
+        }
+    }
+
+    /// Whether there is a link.
+    pub fn carrier(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::netif_carrier_ok(self.as_raw()) }
+    }
+
+    fn printk(&self, level: &[u8], args: fmt::Arguments<'_>) {
+        // SAFETY: `level` is one of the kernel's `KERN_*`, which end with a NUL. `%pA` takes a
+        // pointer to `fmt::Arguments`.
+        unsafe {
+            bindings::netdev_printk(
+                level.as_ptr(),
+                self.as_raw(),
+                c"%pA".as_char_ptr(),
+                core::ptr::from_ref(&args).cast::<c_void>(),
+            )
+        };
+    }
+
+    /// Prints at info level with the driver's, the bus device's and the interface's names. Use
+    /// [`netdev_info!`](crate::netdev_info).
+    #[doc(hidden)]
+    pub fn pr_info(&self, args: fmt::Arguments<'_>) {
+        self.printk(kernel::bindings::KERN_INFO, args);
+    }
+
+    /// Prints at error level. Use [`netdev_err!`](crate::netdev_err).
+    #[doc(hidden)]
+    pub fn pr_err(&self, args: fmt::Arguments<'_>) {
+        self.printk(kernel::bindings::KERN_ERR, args);
+    }
+}
+
+/// Prints an info-level message with the names of driver, bus device and interface.
+#[macro_export]
+macro_rules! netdev_info {
+    ($dev:expr, $($f:tt)*) => {
+        $crate::net::Device::pr_info($dev, ::kernel::prelude::fmt!($($f)*))
+    };
+}
+
+/// Prints an error-level message with the names of driver, bus device and interface.
+#[macro_export]
+macro_rules! netdev_err {
+    ($dev:expr, $($f:tt)*) => {
+        $crate::net::Device::pr_err($dev, ::kernel::prelude::fmt!($($f)*))
+    };
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use super::{Device, Poll, RxMode, TxQueue};
+use crate::{
+    bindings,
+    skb::{TxSkb, Verdict},
+};
+use kernel::{fmt, prelude::*};
+
+/// An Ethernet address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct MacAddress(pub [u8; 6]);
+
+impl MacAddress {
+    /// Whether it may be a station's address: neither zero nor a group address.
+    pub fn is_valid(&self) -> bool {
+        // SAFETY: Reads six bytes, aligned to two as the function wants it.
+        let aligned = AlignedMac(self.0);
+        // SAFETY: As above.
+        unsafe { bindings::is_valid_ether_addr(aligned.0.as_ptr()) }
+    }
+}
+
+#[repr(align(2))]
+struct AlignedMac([u8; 6]);
+
+impl fmt::Display for MacAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let m = &self.0;
+        f.write_fmt(fmt!(
+            "{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}",
+            m[0],
+            m[1],
+            m[2],
+            m[3],
+            m[4],
+            m[5]
+        ))
+    }
+}
+
+/// What the network stack has to know of a device before it is registered.
+pub struct Config {
+    /// The hardware address.
+    pub mac: MacAddress,
+    /// The largest MTU that can be set.
+    pub max_mtu: u32,
+}
+
+/// What a device has from open to stop.
+pub struct Rings<D: Driver + ?Sized> {
+    /// Lent to [`Driver::start_xmit`].
+    pub tx: D::Tx,
+    /// Lent to [`Driver::poll`].
+    pub napi: D::Napi,
+    /// Lent to [`Driver::set_rx_mode`].
+    pub filter: D::Filter,
+}
+
+/// The answer of an interrupt handler.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Interrupt {
+    /// The device did not ask: another one on the same line did.
+    NotMine,
+    /// All is done.
+    Handled,
+    /// The device's interrupts are masked, and the poll function shall run.
+    Poll,
+}
+
+/// Speed and duplex of a link that is up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct LinkSettings {
+    /// In Mbit/s.
+    pub speed: u32,
+    /// Both ways at once.
+    pub full_duplex: bool,
+}
+
+/// A driver for one network device; the type holds what the device has from probe to remove.
+///
+/// It is pinned inside the network device's own memory, and dropped when the network stack has
+/// let go of the device and no callback can run any more. The fields of the type are dropped in
+/// the order of their declaration: that is the order of teardown.
+pub trait Driver: Send + Sync {
+    /// Lent to [`Self::start_xmit`].
+    type Tx: Send;
+    /// Lent to [`Self::poll`].
+    type Napi: Send;
+    /// Lent to [`Self::set_rx_mode`]. `()` will do for a device that cannot filter.
+    type Filter: Send;
+
+    /// The names of the device's own counters, as `ethtool -S` shows them.
+    const COUNTERS: &'static [&'static str] = &[];
+
+    /// What the network stack has to know. Called once, before the device is registered.
+    fn config(&self) -> Config;
+
+    /// Makes the device ready to run, with its interrupts still masked.
+    fn open(&self, dev: &Device) -> Result<Rings<Self>>;
+
+    /// Lets the interrupts through: all that they may wake is in place.
+    fn start(&self, dev: &Device);
+
+    /// Silences the device, then gives the rings back.
+    ///
+    /// Nothing else can touch the rings any more. The interrupt handler may still run.
+    fn stop(&self, dev: &Device, rings: Rings<Self>);
+
+    /// Sends one frame.
+    fn start_xmit<'a>(&self, tx: &mut Self::Tx, queue: &TxQueue<'a>, skb: TxSkb<'a>)
+        -> Verdict<'a>;
+
+    /// Finds out whether the device asks for something. Runs with interrupts off, from open to
+    /// stop.
+    fn interrupt(&self) -> Interrupt;
+
+    /// Receives frames, and takes back those that were sent.
+    fn poll(&self, napi: &mut Self::Napi, poll: &mut Poll<'_>);
+
+    /// Lets the interrupts through again after a poll that found nothing more to do.
+    fn unmask(&self);
+
+    /// Programs the receive filters. Called once in open, before [`Self::start`], and then
+    /// whenever something changes.
+    fn set_rx_mode(&self, filter: &mut Self::Filter, mode: &RxMode<'_>);
+
+    /// The hardware address has changed to `mac`. It must be valid after the next open, too.
+    fn set_mac(&self, mac: MacAddress);
+
+    /// Speed and duplex, for `ethtool`; `None` without a link.
+    fn link(&self) -> Option<LinkSettings> {
+        None
+    }
+
+    /// The sizes of the receive and the transmit ring, for `ethtool -g`.
+    fn ring_sizes(&self) -> (u32, u32) {
+        (0, 0)
+    }
+
+    /// The values of [`Self::COUNTERS`], in their order, for `ethtool -S`.
+    fn counters(&self, values: &mut [u64]) {
+        let _ = values;
+    }
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use super::{Completions, Device, ETH_HEADER_LEN};
+use crate::{bindings, skb::Skb};
+use core::{marker::PhantomData, ptr::NonNull};
+
+/// The state of a NAPI instance that does not poll.
+pub enum Disabled {}
+
+/// The state of a NAPI instance that may poll.
+pub enum Enabled {}
+
+/// The right to enable or to disable a NAPI instance. There is one of it for each instance.
+///
+/// The kernel hangs when an enabled instance is enabled or a disabled one is disabled. Here both
+/// take the handle in the one state and give it back in the other, so neither can be written.
+///
+/// # Invariants
+///
+/// `ptr` is a valid, registered `struct napi_struct` in the state that `S` says, and no other
+/// handle to it exists.
+pub struct Napi<S> {
+    ptr: NonNull<bindings::napi_struct>,
+    _state: PhantomData<S>,
+}
+
+// SAFETY: `napi_enable` and `napi_disable` may be called from any thread.
+unsafe impl<S> Send for Napi<S> {}
+
+impl Napi<Disabled> {
+    /// # Safety
+    ///
+    /// `ptr` was just added with `netif_napi_add`, stays so for as long as the handle lives, and
+    /// this is done once.
+    pub(crate) unsafe fn new(ptr: NonNull<bindings::napi_struct>) -> Self {
+        // INVARIANT: A NAPI instance is disabled when it is added.
+        Self {
+            ptr,
+            _state: PhantomData,
+        }
+    }
+
+    /// Lets the poll function run. May sleep.
+    pub fn enable(self) -> Napi<Enabled> {
+        // SAFETY: By the type invariant it is disabled, and only `self` can change that.
+        unsafe { bindings::napi_enable(self.ptr.as_ptr()) };
+        // INVARIANT: Just enabled, and `self` is gone.
+        Napi {
+            ptr: self.ptr,
+            _state: PhantomData,
+        }
+    }
+}
+
+impl Napi<Enabled> {
+    /// Waits for the poll function to end, and keeps it from starting. May sleep.
+    pub fn disable(self) -> Napi<Disabled> {
+        // SAFETY: By the type invariant it is enabled, and only `self` can change that.
+        unsafe { bindings::napi_disable(self.ptr.as_ptr()) };
+        // INVARIANT: Just disabled, and `self` is gone.
+        Napi {
+            ptr: self.ptr,
+            _state: PhantomData,
+        }
+    }
+}
+
+/// One run of the poll function: the budget, and the way up to the stack.
+///
+/// # Invariants
+///
+/// It exists only inside a NAPI poll of `napi`, which belongs to `dev`.
+pub struct Poll<'a> {
+    dev: &'a Device,
+    napi: NonNull<bindings::napi_struct>,
+    budget: usize,
+    done: usize,
+    again: bool,
+}
+
+impl<'a> Poll<'a> {
+    /// # Safety
+    ///
+    /// This is the poll function of `napi`, a NAPI instance of `dev`.
+    pub(super) unsafe fn new(
+        dev: &'a Device,
+        napi: NonNull<bindings::napi_struct>,
+        budget: usize,
+    ) -> Self {
+        // INVARIANT: As required of the caller.
+        Self {
+            dev,
+            napi,
+            budget,
+            done: 0,
+            again: false,
+        }
+    }
+
+    /// The network device.
+    pub fn device(&self) -> &'a Device {
+        self.dev
+    }
+
+    /// The right to receive one frame, as long as the budget lasts.
+    pub fn slot(&mut self) -> Option<RxSlot<'_, 'a>> {
+        if self.done < self.budget {
+            Some(RxSlot(self))
+        } else {
+            None
+        }
+    }
+
+    /// Takes back frames that were sent.
+    pub fn completions(&mut self) -> Completions<'_> {
+        // SAFETY: By the type invariant this is softirq context; the device is valid.
+        unsafe { Completions::new(self.dev, self.budget) }
+    }
+
+    /// Something is left to do that is not counted by the budget: poll again.
+    pub fn again(&mut self) {
+        self.again = true;
+    }
+
+    /// Ends the run: what to return to the stack, and whether interrupts shall be let through.
+    pub(super) fn finish(self) -> (usize, bool) {
+        if self.again {
+            return (self.budget, false);
+        }
+        // A run that used up its budget will be followed by another one. A budget of zero
+        // (netpoll) must not complete either.
+        if self.done >= self.budget {
+            return (self.done, false);
+        }
+        // SAFETY: By the type invariant.
+        let idle = unsafe { bindings::napi_complete_done(self.napi.as_ptr(), self.done as c_int) };
+        (self.done, idle)
+    }
+}
+
+use kernel::ffi::c_int;
+
+/// The right to receive one frame. Counted when it is used, free when it is dropped.
+pub struct RxSlot<'a, 'b>(&'a mut Poll<'b>);
+
+impl<'b> RxSlot<'_, 'b> {
+    /// The poll function's run.
+    pub fn poll(&self) -> &Poll<'b> {
+        self.0
+    }
+
+    /// Hands a frame with its Ethernet header up to the stack, and counts it.
+    pub fn receive(self, skb: Skb) {
+        let poll = self.0;
+        poll.done += 1;
+        let dev = poll.dev.as_raw();
+        let len = skb.len();
+        if len < ETH_HEADER_LEN {
+            // SAFETY: `dev` is valid; this is softirq context by the type invariant of `Poll`.
+            unsafe { bindings::dev_dstats_rx_dropped(dev) };
+            return;
+        }
+        let skb = skb.into_raw();
+        // SAFETY: `skb` is valid and ours, and long enough for an Ethernet header;
+        // `napi_gro_receive` takes it over, in the poll function as it must be.
+        unsafe {
+            bindings::skb_set_protocol(skb, bindings::eth_type_trans(skb, dev));
+            bindings::dev_dstats_rx_add(dev, len);
+            bindings::napi_gro_receive(poll.napi.as_ptr(), skb);
+        }
+    }
+
+    /// A frame had to be dropped for want of memory.
+    pub fn dropped(self) {
+        self.0.done += 1;
+        // SAFETY: The device is valid; this is softirq context by the type invariant of `Poll`.
+        unsafe { bindings::dev_dstats_rx_dropped(self.0.dev.as_raw()) };
+    }
+
+    /// A frame was bad: counted against the budget, not handed up.
+    pub fn bad(self) {
+        self.0.done += 1;
+    }
+}

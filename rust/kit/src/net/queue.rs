@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use super::Device;
+use crate::{bindings, dma::TxFrame, skb::Skb};
+use core::{marker::PhantomData, ptr::NonNull};
+use kernel::{ffi::c_int, sync::barrier::smp_mb};
+
+fn queue_of(dev: &Device) -> NonNull<bindings::netdev_queue> {
+    // SAFETY: A device of the kit has one transmit queue, which lives as long as the device.
+    unsafe { NonNull::new_unchecked(bindings::netdev_get_tx_queue(dev.as_raw(), 0)) }
+}
+
+/// The transmit queue inside `start_xmit`, with its lock held.
+pub struct TxQueue<'a> {
+    dev: &'a Device,
+    txq: NonNull<bindings::netdev_queue>,
+    _call: PhantomData<&'a ()>,
+}
+
+/// A frame that byte queue limits (BQL) know to be on its way.
+///
+/// It is made by [`TxQueue::sent`] and ends in [`Completions::complete`], so what the queue has
+/// sent and what it has completed cannot drift apart.
+pub struct InFlight<'bound> {
+    frame: TxFrame<'bound>,
+    txq: NonNull<bindings::netdev_queue>,
+}
+
+// SAFETY: `txq` is only compared.
+unsafe impl Send for InFlight<'_> {}
+
+/// A frame was sent; [`TxQueue::after_send`] wants it.
+#[must_use]
+pub struct Sent {
+    ring: bool,
+}
+
+/// Whether the device shall be told of new frames now, or a next one will come at once.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Doorbell {
+    /// Write the tail register.
+    Ring,
+    /// More frames come.
+    Wait,
+}
+
+impl<'a> TxQueue<'a> {
+    /// # Safety
+    ///
+    /// This is a `start_xmit` of `dev`.
+    pub(super) unsafe fn new(dev: &'a Device) -> Self {
+        Self {
+            dev,
+            txq: queue_of(dev),
+            _call: PhantomData,
+        }
+    }
+
+    /// The network device.
+    pub fn device(&self) -> &'a Device {
+        self.dev
+    }
+
+    /// Tells BQL of a frame that is about to be given to the device.
+    ///
+    /// To be called when nothing can keep the frame from being sent any more, and before the
+    /// doorbell; the [`InFlight`] goes to the ring.
+    pub fn sent<'bound>(&self, frame: TxFrame<'bound>) -> (InFlight<'bound>, Sent) {
+        // SAFETY: The queue is valid, and its lock is held by the type's contract. The frame
+        // cannot be completed before, since completion needs the value that is made here.
+        let ring = unsafe {
+            bindings::skb_tx_timestamp(frame.skb().as_ptr());
+            bindings::__netdev_tx_sent_queue(
+                self.txq.as_ptr(),
+                frame.len(),
+                bindings::netdev_xmit_more(),
+            )
+        };
+        (
+            InFlight {
+                frame,
+                txq: self.txq,
+            },
+            Sent { ring },
+        )
+    }
+
+    /// Stops the queue when `free()` has fallen below `stop_below`, unless it has risen to
+    /// `start_at` meanwhile, and then says whether the doorbell is to be rung.
+    ///
+    /// To be called after a frame was put on the ring, so that the next one finds room.
+    pub fn after_send(
+        &self,
+        sent: Sent,
+        free: impl Fn() -> usize,
+        stop_below: usize,
+        start_at: usize,
+    ) -> Doorbell {
+        // The queue must be looked at in any case.
+        let stopped = self.stop_if(free, stop_below, start_at);
+        if sent.ring || stopped {
+            Doorbell::Ring
+        } else {
+            Doorbell::Wait
+        }
+    }
+
+    /// Says whether the queue was stopped, so that no next frame will come.
+    fn stop_if(&self, free: impl Fn() -> usize, stop_below: usize, start_at: usize) -> bool {
+        if free() >= stop_below {
+            return false;
+        }
+        // SAFETY: The queue is valid.
+        unsafe { bindings::netif_tx_stop_queue(self.txq.as_ptr()) };
+        // The completing side first frees room and then looks whether the queue is stopped; this
+        // side first stops the queue and then looks for room. With a full barrier on both sides
+        // at least one of them sees the other.
+        smp_mb();
+        if free() < start_at {
+            return true;
+        }
+        // SAFETY: The queue is valid.
+        unsafe { bindings::netif_tx_start_queue(self.txq.as_ptr()) };
+        false
+    }
+
+    /// Drops a frame that cannot be sent, and counts it.
+    pub fn drop_frame(&self, skb: Skb) {
+        drop(skb);
+        self.count_drop();
+    }
+
+    /// Counts a frame that is already gone.
+    pub fn count_drop(&self) {
+        // SAFETY: The device is valid; `start_xmit` runs with bottom halves disabled.
+        unsafe { bindings::dev_dstats_tx_dropped(self.dev.as_raw()) };
+    }
+}
+
+/// Frames that the device has sent, in one run of the poll function.
+///
+/// BQL is told of all of them at the end, and the queue is woken when there is room again.
+pub struct Completions<'a> {
+    dev: &'a Device,
+    txq: NonNull<bindings::netdev_queue>,
+    budget: usize,
+    packets: u32,
+    bytes: u32,
+}
+
+impl<'a> Completions<'a> {
+    /// # Safety
+    ///
+    /// This is the poll function of a NAPI instance of `dev`.
+    pub(super) unsafe fn new(dev: &'a Device, budget: usize) -> Self {
+        Self {
+            dev,
+            txq: queue_of(dev),
+            budget,
+            packets: 0,
+            bytes: 0,
+        }
+    }
+
+    /// How many there are so far.
+    pub fn count(&self) -> u32 {
+        self.packets
+    }
+
+    /// The device is done with this frame: unmaps it, counts it and frees it.
+    pub fn complete(&mut self, frame: InFlight<'_>) {
+        if frame.txq != self.txq {
+            // Another device's frame: BQL of this one has never heard of it.
+            return;
+        }
+        let len = frame.frame.len();
+        let skb = frame.frame.into_skb().into_raw();
+        self.packets += 1;
+        self.bytes += len;
+        // SAFETY: The device is valid; this is softirq context by the type's contract.
+        // `napi_consume_skb` takes the buffer over, which is ours, with the budget of this poll.
+        unsafe {
+            bindings::dev_dstats_tx_add(self.dev.as_raw(), len);
+            bindings::napi_consume_skb(skb, self.budget as c_int);
+        }
+    }
+
+    /// Ends the run: tells BQL, and wakes the queue if it is stopped and `free()` is at least
+    /// `start_at`. Says whether the queue was woken.
+    pub fn finish(self, free: impl Fn() -> usize, start_at: usize) -> bool {
+        if self.packets == 0 {
+            return false;
+        }
+        let txq = self.txq.as_ptr();
+        // SAFETY: The queue is valid. Every byte was told to BQL by `TxQueue::sent`, and is
+        // completed once.
+        unsafe { bindings::netdev_tx_completed_queue(txq, self.packets, self.bytes) };
+        if free() < start_at {
+            return false;
+        }
+        // Pairs with the barrier in `TxQueue::stop_if`.
+        smp_mb();
+        // SAFETY: The queue is valid.
+        unsafe {
+            if !bindings::netif_tx_queue_stopped(txq) {
+                return false;
+            }
+            bindings::netif_tx_wake_queue(txq);
+        }
+        true
+    }
+}

@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The network device's life: allocation, registration, open, stop, and the end.
+//!
+//! What is guarded by what, in [`Private`]:
+//!
+//! * `control`: the RTNL lock. `ndo_open` and `ndo_stop` run under it.
+//! * `tx`: the transmit queue's lock. The core holds it around `ndo_start_xmit`, since the kit
+//!   never sets `lltx`.
+//! * `napi_state`: NAPI. Set before `napi_enable` and taken after `napi_disable`; in between only
+//!   the poll function has it, which never runs twice at a time.
+//! * `filter`: the address list's lock. The core holds it around `ndo_set_rx_mode`.
+
+use super::{
+    Config, Device, Disabled, Driver, Enabled, Interrupt, MacAddress, Napi, Poll, Rings, RxMode,
+    TxQueue,
+};
+use crate::{bindings, bindings::layout, skb::TxSkb};
+use core::{cell::UnsafeCell, marker::PhantomData, ptr::NonNull};
+use kernel::{
+    error::{from_result, to_result},
+    ffi::{c_int, c_void},
+    prelude::*,
+    types::Opaque,
+};
+
+/// Where a device is in its life.
+enum Control {
+    /// Not registered yet, or in the middle of a change.
+    None,
+    Stopped(Napi<Disabled>),
+    Running(Napi<Enabled>),
+}
+
+/// What lies behind a `struct net_device` of the kit, in the memory that the kernel allocates with
+/// it.
+pub(super) struct Private<D: Driver> {
+    napi: Opaque<bindings::napi_struct>,
+    control: UnsafeCell<Control>,
+    tx: UnsafeCell<Option<D::Tx>>,
+    napi_state: UnsafeCell<Option<D::Napi>>,
+    filter: UnsafeCell<Option<D::Filter>>,
+    irq: u32,
+    dev: NonNull<bindings::net_device>,
+    pub(super) driver: D,
+}
+
+impl<D: Driver> Private<D> {
+    /// # Safety
+    ///
+    /// `dev` is a network device of [`Registration`] for the same `D`, not freed for `'a`.
+    pub(super) unsafe fn of<'a>(dev: *mut bindings::net_device) -> &'a Self {
+        // SAFETY: `Registration::new` allocated the device with a `Private<D>` behind it.
+        unsafe { &*bindings::netdev_priv(dev).cast::<Self>() }
+    }
+
+    pub(super) fn device(&self) -> &Device {
+        // SAFETY: `self` lies in the memory of `dev`, so it is valid.
+        unsafe { Device::from_raw(self.dev.as_ptr()) }
+    }
+
+    fn txq(&self) -> *mut bindings::netdev_queue {
+        // SAFETY: The device is valid and has one queue.
+        unsafe { bindings::netdev_get_tx_queue(self.dev.as_ptr(), 0) }
+    }
+
+    fn with_tx<R>(&self, f: impl FnOnce(&mut Option<D::Tx>) -> R) -> R {
+        // SAFETY: The queue is valid; process context, so bottom halves are on.
+        unsafe { bindings::netif_tx_lock_bh(self.txq()) };
+        // SAFETY: The lock that guards `tx` is held.
+        let r = f(unsafe { &mut *self.tx.get() });
+        // SAFETY: Locked above.
+        unsafe { bindings::netif_tx_unlock_bh(self.txq()) };
+        r
+    }
+
+    fn with_filter<R>(&self, f: impl FnOnce(&mut Option<D::Filter>) -> R) -> R {
+        // SAFETY: The device is valid; process context.
+        unsafe { bindings::netif_addr_lock_bh(self.dev.as_ptr()) };
+        // SAFETY: The lock that guards `filter` is held.
+        let r = f(unsafe { &mut *self.filter.get() });
+        // SAFETY: Locked above.
+        unsafe { bindings::netif_addr_unlock_bh(self.dev.as_ptr()) };
+        r
+    }
+
+    /// # Safety
+    ///
+    /// The RTNL lock is held.
+    unsafe fn open(&self) -> Result {
+        // SAFETY: The lock that guards `control` is held.
+        let control = unsafe { &mut *self.control.get() };
+        let Control::Stopped(_) = control else {
+            return Err(EBUSY);
+        };
+        let dev = self.device();
+        let Rings { tx, napi, filter } = self.driver.open(dev)?;
+
+        // SAFETY: The handler's argument is `self`, which is pinned and lives until after
+        // `free_irq` in `close`. The name lives as long as the device.
+        let ret = unsafe {
+            bindings::request_irq(
+                self.irq,
+                Some(Self::interrupt),
+                bindings::IRQF_SHARED as _,
+                (&raw const (*self.dev.as_ptr()).name).cast(),
+                core::ptr::from_ref(self).cast_mut().cast(),
+            )
+        };
+        if let Err(e) = to_result(ret) {
+            self.driver.stop(dev, Rings { tx, napi, filter });
+            return Err(e);
+        }
+
+        self.with_tx(|slot| *slot = Some(tx));
+        // SAFETY: NAPI is disabled, so nobody else has it.
+        unsafe { *self.napi_state.get() = Some(napi) };
+        self.with_filter(|slot| {
+            // SAFETY: `with_filter` holds the lock.
+            let mode = unsafe { RxMode::new(dev) };
+            self.driver.set_rx_mode(slot.insert(filter), &mode);
+        });
+        if let Control::Stopped(napi) = core::mem::replace(control, Control::None) {
+            *control = Control::Running(napi.enable());
+        }
+        // SAFETY: The queue is valid.
+        unsafe { bindings::netif_tx_start_queue(self.txq()) };
+        self.driver.start(dev);
+        Ok(())
+    }
+
+    /// # Safety
+    ///
+    /// The RTNL lock is held.
+    unsafe fn close(&self) {
+        // SAFETY: The lock that guards `control` is held.
+        let control = unsafe { &mut *self.control.get() };
+        let running = match core::mem::replace(control, Control::None) {
+            Control::Running(napi) => napi,
+            other => {
+                *control = other;
+                return;
+            }
+        };
+        let dev = self.device();
+
+        // No new frames: whoever comes now finds `None`.
+        let tx = self.with_tx(|slot| {
+            // SAFETY: The queue is valid.
+            unsafe { bindings::netif_tx_stop_queue(self.txq()) };
+            slot.take()
+        });
+        // No poll; it may be the last one that wakes the queue, to no effect.
+        *control = Control::Stopped(running.disable());
+        // SAFETY: NAPI is disabled, so nobody else has it.
+        let napi = unsafe { (*self.napi_state.get()).take() };
+        let filter = self.with_filter(Option::take);
+        dev.set_carrier(false);
+
+        if let (Some(tx), Some(napi), Some(filter)) = (tx, napi, filter) {
+            self.driver.stop(dev, Rings { tx, napi, filter });
+        }
+        // SAFETY: The queue is valid and nothing is in flight: the rings are gone.
+        unsafe { bindings::netdev_tx_reset_queue(self.txq()) };
+        // SAFETY: Requested in `open` with the same argument. Waits for a running handler.
+        unsafe {
+            bindings::free_irq(self.irq, core::ptr::from_ref(self).cast_mut().cast());
+        }
+    }
+
+    unsafe extern "C" fn interrupt(_irq: c_int, this: *mut c_void) -> bindings::irqreturn_t {
+        // SAFETY: `this` is what `open` gave to `request_irq`, valid until `free_irq` returns.
+        let this = unsafe { &*this.cast::<Self>() };
+        match this.driver.interrupt() {
+            Interrupt::NotMine => kernel::bindings::irqreturn_IRQ_NONE as _,
+            Interrupt::Handled => kernel::bindings::irqreturn_IRQ_HANDLED as _,
+            Interrupt::Poll => {
+                // SAFETY: Added in `Registration::new`, and not deleted as long as the device may
+                // be open. While NAPI is disabled this does nothing.
+                unsafe { bindings::napi_schedule(this.napi.get()) };
+                kernel::bindings::irqreturn_IRQ_HANDLED as _
+            }
+        }
+    }
+
+    unsafe extern "C" fn poll(napi: *mut bindings::napi_struct, budget: c_int) -> c_int {
+        // SAFETY: `napi` is the field of a `Private<D>`, the only one that this function is
+        // registered for.
+        let this = unsafe {
+            &*napi
+                .byte_sub(core::mem::offset_of!(Self, napi))
+                .cast::<Self>()
+        };
+        // SAFETY: This is the poll function, which guards `napi_state`.
+        let Some(state) = (unsafe { (*this.napi_state.get()).as_mut() }) else {
+            return 0;
+        };
+        // SAFETY: This is the poll function of `napi`, which is not NULL.
+        let mut poll =
+            unsafe { Poll::new(this.device(), NonNull::new_unchecked(napi), budget as usize) };
+        this.driver.poll(state, &mut poll);
+        let (done, idle) = poll.finish();
+        if idle {
+            this.driver.unmask();
+        }
+        done as c_int
+    }
+
+    unsafe extern "C" fn ndo_open(dev: *mut bindings::net_device) -> c_int {
+        from_result(|| {
+            // SAFETY: `dev` is ours, and the core holds the RTNL lock.
+            unsafe { Self::of(dev).open() }.map(|()| 0)
+        })
+    }
+
+    unsafe extern "C" fn ndo_stop(dev: *mut bindings::net_device) -> c_int {
+        // SAFETY: `dev` is ours, and the core holds the RTNL lock.
+        unsafe { Self::of(dev).close() };
+        0
+    }
+
+    unsafe extern "C" fn ndo_start_xmit(
+        skb: *mut bindings::sk_buff,
+        dev: *mut bindings::net_device,
+    ) -> bindings::netdev_tx_t {
+        // SAFETY: `dev` is ours.
+        let this = unsafe { Self::of(dev) };
+        // SAFETY: The core hands over a valid buffer.
+        let skb = unsafe { TxSkb::from_raw(NonNull::new_unchecked(skb)) };
+        // SAFETY: This is `start_xmit` of that device.
+        let queue = unsafe { TxQueue::new(this.device()) };
+        // SAFETY: The core holds the lock that guards `tx`.
+        let Some(tx) = (unsafe { (*this.tx.get()).as_mut() }) else {
+            queue.drop_frame(skb.take());
+            return bindings::netdev_tx_NETDEV_TX_OK;
+        };
+        match this.driver.start_xmit(tx, &queue, skb).into_busy() {
+            None => bindings::netdev_tx_NETDEV_TX_OK,
+            Some(skb) => {
+                // The core keeps its buffer.
+                let _ = skb.into_raw();
+                bindings::netdev_tx_NETDEV_TX_BUSY
+            }
+        }
+    }
+
+    unsafe extern "C" fn ndo_set_rx_mode(dev: *mut bindings::net_device) {
+        // SAFETY: `dev` is ours.
+        let this = unsafe { Self::of(dev) };
+        // SAFETY: The core holds the lock that guards `filter`.
+        if let Some(filter) = unsafe { (*this.filter.get()).as_mut() } {
+            // SAFETY: As above.
+            let mode = unsafe { RxMode::new(this.device()) };
+            this.driver.set_rx_mode(filter, &mode);
+        }
+    }
+
+    unsafe extern "C" fn ndo_set_mac_address(
+        dev: *mut bindings::net_device,
+        addr: *mut c_void,
+    ) -> c_int {
+        let sockaddr = addr.cast::<bindings::sockaddr>();
+        let mut mac = MacAddress([0; 6]);
+        // SAFETY: The core hands over a `struct sockaddr` with an address of `dev->addr_len` bytes.
+        unsafe {
+            core::ptr::copy_nonoverlapping(
+                (&raw const (*sockaddr).sa_data).cast::<u8>(),
+                mac.0.as_mut_ptr(),
+                6,
+            )
+        };
+        if !mac.is_valid() {
+            return -(bindings::EADDRNOTAVAIL as c_int);
+        }
+        // SAFETY: `dev` is ours, and the core holds the RTNL lock, as `dev_addr` wants it.
+        unsafe { bindings::eth_hw_addr_set(dev, mac.0.as_ptr()) };
+        // SAFETY: `dev` is ours.
+        unsafe { Self::of(dev) }.driver.set_mac(mac);
+        0
+    }
+
+    const OPS: bindings::net_device_ops = bindings::net_device_ops {
+        ndo_open: Some(Self::ndo_open),
+        ndo_stop: Some(Self::ndo_stop),
+        ndo_start_xmit: Some(Self::ndo_start_xmit),
+        ndo_set_rx_mode: Some(Self::ndo_set_rx_mode),
+        ndo_set_mac_address: Some(Self::ndo_set_mac_address),
+        ndo_validate_addr: Some(bindings::eth_validate_addr),
+        ..pin_init::zeroed()
+    };
+}
+
+/// A network device that the stack knows.
+///
+/// It is not public: whoever owns one may forget it, and then the stack would call a driver that
+/// is gone. [`crate::pci::Adapter`] owns it, where the driver core is certain to drop it.
+///
+/// # Invariants
+///
+/// `dev` is a registered network device with an initialised `Private<D>` behind it.
+pub(crate) struct Registration<'bound, D: Driver> {
+    dev: NonNull<bindings::net_device>,
+    _driver: PhantomData<(D, &'bound ())>,
+}
+
+// SAFETY: The device may be unregistered and freed by any thread; `D` is `Send`.
+unsafe impl<D: Driver> Send for Registration<'_, D> {}
+
+impl<'bound, D: Driver> Registration<'bound, D> {
+    /// Allocates a device under `parent`, initialises the driver in it, and registers it.
+    ///
+    /// # Safety
+    ///
+    /// The value is dropped, not forgotten, before `'bound` ends, and before the module's code
+    /// is gone.
+    pub(crate) unsafe fn new(
+        parent: &'bound kernel::device::Device<kernel::device::Bound>,
+        irq: u32,
+        driver: impl PinInit<D, Error>,
+    ) -> Result<Self> {
+        const {
+            assert!(
+                core::mem::align_of::<Private<D>>() <= layout::NETDEV_PRIV_ALIGN,
+                "the driver's alignment is more than the kernel gives"
+            )
+        };
+        // SAFETY: No requirements.
+        let dev = unsafe {
+            bindings::alloc_etherdev_mqs(core::mem::size_of::<Private<D>>() as c_int, 1, 1)
+        };
+        let dev = NonNull::new(dev).ok_or(ENOMEM)?;
+        // SAFETY: `dev` is valid, and was made in this function; nobody else knows it.
+        unsafe {
+            Self::init(dev, parent, irq, driver)
+                .inspect_err(|_| bindings::free_netdev(dev.as_ptr()))
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::new`]; and `dev` is a fresh device with room for a `Private<D>`.
+    unsafe fn init(
+        dev: NonNull<bindings::net_device>,
+        parent: &'bound kernel::device::Device<kernel::device::Bound>,
+        irq: u32,
+        driver: impl PinInit<D, Error>,
+    ) -> Result<Self> {
+        // SAFETY: `dev` is valid, so its private memory is too.
+        let private = unsafe { bindings::netdev_priv(dev.as_ptr()).cast::<Private<D>>() };
+
+        // SAFETY: `private` has the size and the alignment of a `Private<D>`, and never moves.
+        // Each field but `driver` is written here; `driver` last, since it may fail and the others
+        // have nothing to drop.
+        unsafe {
+            (&raw mut (*private).control).write(UnsafeCell::new(Control::None));
+            (&raw mut (*private).tx).write(UnsafeCell::new(None));
+            (&raw mut (*private).napi_state).write(UnsafeCell::new(None));
+            (&raw mut (*private).filter).write(UnsafeCell::new(None));
+            (&raw mut (*private).irq).write(irq);
+            (&raw mut (*private).dev).write(dev);
+            driver.__pinned_init(&raw mut (*private).driver)?;
+        }
+        // SAFETY: Just initialised.
+        let this = unsafe { &*private };
+        let Config { mac, max_mtu } = this.driver.config();
+
+        // SAFETY: `dev` is valid and not registered, so it is ours to fill in. The tables are
+        // constants. The memory of `napi` is zeroed and does not move. The parent outlives the
+        // device, as required of the caller of `new`.
+        unsafe {
+            let raw = dev.as_ptr();
+            (*raw).netdev_ops = &Private::<D>::OPS;
+            (*raw).ethtool_ops = &Private::<D>::ETHTOOL_OPS;
+            (*raw).max_mtu = max_mtu;
+            (*raw).dev.parent = core::ptr::from_ref(parent).cast_mut().cast();
+            bindings::netdev_use_dstats(raw);
+            bindings::eth_hw_addr_set(raw, mac.0.as_ptr());
+            bindings::netif_carrier_off(raw);
+            bindings::netif_napi_add(raw, this.napi.get(), Some(Private::<D>::poll));
+            *this.control.get() =
+                Control::Stopped(Napi::new(NonNull::new_unchecked(this.napi.get())));
+        }
+
+        // SAFETY: `dev` is filled in.
+        if let Err(e) = to_result(unsafe { bindings::register_netdev(dev.as_ptr()) }) {
+            // SAFETY: Added above; not registered, so nobody uses it.
+            unsafe {
+                bindings::netif_napi_del(this.napi.get());
+                core::ptr::drop_in_place(private);
+            }
+            return Err(e);
+        }
+        // INVARIANT: Registered, and initialised.
+        Ok(Self {
+            dev,
+            _driver: PhantomData,
+        })
+    }
+
+    /// The network device.
+    #[expect(dead_code, reason = "for adapters to come")]
+    pub(crate) fn device(&self) -> &Device {
+        // SAFETY: By the type invariant.
+        unsafe { Device::from_raw(self.dev.as_ptr()) }
+    }
+}
+
+impl<D: Driver> Drop for Registration<'_, D> {
+    fn drop(&mut self) {
+        let dev = self.dev.as_ptr();
+        // SAFETY: By the type invariant. Stops the device if it is open, and waits until no
+        // callback runs and no reference is left.
+        unsafe { bindings::unregister_netdev(dev) };
+        // SAFETY: By the type invariant, and since no callback can run any more. After
+        // `drop_in_place` only the kernel's own part of the memory is in use, until `free_netdev`.
+        unsafe {
+            let private = bindings::netdev_priv(dev).cast::<Private<D>>();
+            bindings::netif_napi_del((*private).napi.get());
+            core::ptr::drop_in_place(private);
+            bindings::free_netdev(dev);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+use super::{Device, MacAddress};
+use crate::bindings;
+
+/// What the stack wants to receive, inside `set_rx_mode`, with the address list's lock held.
+pub struct RxMode<'a>(&'a Device);
+
+impl<'a> RxMode<'a> {
+    /// # Safety
+    ///
+    /// `netif_addr_lock` of `dev` is held for `'a`.
+    pub(super) unsafe fn new(dev: &'a Device) -> Self {
+        Self(dev)
+    }
+
+    fn flags(&self) -> u32 {
+        // SAFETY: The device is valid.
+        unsafe { (&raw const (*self.0.as_raw()).flags).read_volatile() }
+    }
+
+    /// The network device.
+    pub fn device(&self) -> &'a Device {
+        self.0
+    }
+
+    /// All frames.
+    pub fn promiscuous(&self) -> bool {
+        self.flags() & bindings::net_device_flags_IFF_PROMISC != 0
+    }
+
+    /// All multicast frames.
+    pub fn all_multicast(&self) -> bool {
+        self.flags() & bindings::net_device_flags_IFF_ALLMULTI != 0
+    }
+
+    /// The multicast addresses that are wanted.
+    pub fn multicast(&self) -> MulticastList<'_> {
+        MulticastList {
+            mode: self,
+            at: core::ptr::null_mut(),
+        }
+    }
+
+    /// Whether more unicast addresses than the device's own are wanted.
+    pub fn has_secondary_unicast(&self) -> bool {
+        // SAFETY: The device is valid, and the lock of its address lists is held.
+        unsafe { (*self.0.as_raw()).uc.count != 0 }
+    }
+}
+
+/// An iterator over multicast addresses.
+pub struct MulticastList<'a> {
+    mode: &'a RxMode<'a>,
+    at: *mut bindings::netdev_hw_addr,
+}
+
+impl Iterator for MulticastList<'_> {
+    type Item = MacAddress;
+
+    fn next(&mut self) -> Option<MacAddress> {
+        // SAFETY: The device is valid, and the lock of its address lists is held for as long as
+        // `mode` lives, so `at` is still on the list.
+        let next = unsafe { bindings::netdev_mc_next(self.mode.0.as_raw(), self.at) };
+        if next.is_null() {
+            return None;
+        }
+        self.at = next;
+        // SAFETY: As above.
+        let addr = unsafe { &(*next).addr };
+        Some(MacAddress([
+            addr[0], addr[1], addr[2], addr[3], addr[4], addr[5],
+        ]))
+    }
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A ring with one producer and one consumer, without a lock.
+//!
+//! The shape of a transmit ring: `start_xmit` puts frames in, the poll function takes finished
+//! ones out, on different CPUs at the same time. Each end is a value that can be owned once and
+//! works through `&mut`, so there cannot be two producers or two consumers.
+
+use core::{cell::UnsafeCell, mem::MaybeUninit};
+use kernel::{
+    alloc::Flags,
+    prelude::*,
+    sync::{
+        atomic::{Acquire, Atomic, Relaxed, Release},
+        Arc,
+    },
+};
+
+/// # Invariants
+///
+/// - `slots.len()` is a power of two.
+/// - `head` and `tail` run freely; `head - tail` (wrapping) is at most `slots.len()`.
+/// - The slots from `tail` up to, not including, `head` (modulo the length) are initialised. They
+///   belong to the consumer, all others to the producer.
+struct Ring<T> {
+    slots: KVec<UnsafeCell<MaybeUninit<T>>>,
+    head: Atomic<usize>,
+    tail: Atomic<usize>,
+}
+
+// SAFETY: A `T` only ever moves through the ring, from the thread of the producer to that of the
+// consumer; it is never shared.
+unsafe impl<T: Send> Send for Ring<T> {}
+
+// SAFETY: As above. By the type invariant the two ends never touch the same slot.
+unsafe impl<T: Send> Sync for Ring<T> {}
+
+impl<T> Ring<T> {
+    fn slot(&self, index: usize) -> *mut MaybeUninit<T> {
+        self.slots[index & (self.slots.len() - 1)].get()
+    }
+
+    fn used(&self) -> usize {
+        self.head
+            .load(Acquire)
+            .wrapping_sub(self.tail.load(Acquire))
+    }
+}
+
+impl<T> Drop for Ring<T> {
+    fn drop(&mut self) {
+        let head = self.head.load(Relaxed);
+        let mut tail = self.tail.load(Relaxed);
+        while tail != head {
+            // SAFETY: By the type invariant this slot is initialised; both ends are gone, since
+            // each holds a reference to `self`, and each slot is visited once.
+            unsafe { (*self.slot(tail)).assume_init_drop() };
+            tail = tail.wrapping_add(1);
+        }
+    }
+}
+
+/// The end that puts values in.
+pub struct Producer<T>(Arc<Ring<T>>);
+
+/// The end that takes values out.
+pub struct Consumer<T>(Arc<Ring<T>>);
+
+/// Makes a ring for `capacity` values, a power of two.
+pub fn ring<T: Send>(capacity: usize, flags: Flags) -> Result<(Producer<T>, Consumer<T>)> {
+    if !capacity.is_power_of_two() {
+        return Err(EINVAL);
+    }
+    let mut slots = KVec::with_capacity(capacity, flags)?;
+    for _ in 0..capacity {
+        slots.push(UnsafeCell::new(MaybeUninit::uninit()), flags)?;
+    }
+    // INVARIANT: `capacity` is a power of two, and no slot is in use.
+    let ring = Arc::new(
+        Ring {
+            slots,
+            head: Atomic::new(0),
+            tail: Atomic::new(0),
+        },
+        flags,
+    )?;
+    Ok((Producer(ring.clone()), Consumer(ring)))
+}
+
+impl<T> Producer<T> {
+    /// How many values can be put in now. It can only grow behind the caller's back.
+    pub fn free(&self) -> usize {
+        self.0.slots.len() - self.0.used()
+    }
+
+    /// Puts `value` in, or hands it back if the ring is full.
+    pub fn push(&mut self, value: T) -> Result<(), T> {
+        if self.free() == 0 {
+            return Err(value);
+        }
+        let head = self.0.head.load(Relaxed);
+        // SAFETY: The ring is not full, so by the type invariant of `Ring` the slot at `head` is
+        // the producer's, and `&mut self` is the only producer.
+        unsafe { (*self.0.slot(head)).write(value) };
+        // INVARIANT: The slot is initialised; `Release` publishes it to the consumer.
+        self.0.head.store(head.wrapping_add(1), Release);
+        Ok(())
+    }
+}
+
+impl<T> Consumer<T> {
+    /// How many values can be put in now. It can only shrink behind the caller's back.
+    pub fn free(&self) -> usize {
+        self.0.slots.len() - self.0.used()
+    }
+
+    /// Whether there is nothing to take out.
+    pub fn is_empty(&self) -> bool {
+        self.0.used() == 0
+    }
+
+    /// Takes the oldest value out.
+    pub fn pop(&mut self) -> Option<T> {
+        if self.is_empty() {
+            return None;
+        }
+        let tail = self.0.tail.load(Relaxed);
+        // SAFETY: The ring is not empty, so by the type invariant of `Ring` the slot at `tail` is
+        // initialised and the consumer's; `&mut self` is the only consumer. The `Acquire` in
+        // `used` pairs with the `Release` in `push`.
+        let value = unsafe { (*self.0.slot(tail)).assume_init_read() };
+        // INVARIANT: The slot was moved out of; `Release` gives it back to the producer after
+        // that read.
+        self.0.tail.store(tail.wrapping_add(1), Release);
+        Some(value)
+    }
+}
