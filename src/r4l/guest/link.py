@@ -15,6 +15,7 @@ import struct
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from secrets import randbits
 
 from r4l.errors import GuestTimeout, R4LError
@@ -22,7 +23,7 @@ from r4l.guest.errors import GuestError, GuestGone, ProtocolError
 from r4l.guest.frames import HEADER, MAX_PAYLOAD, TRAILER, VERSION, Decoder, Frame, Reply, Request, encode
 
 HELLO_INTERVAL = 0.5
-QUEUE_LIMIT = 4 << 20
+RECONNECT = 5.0
 
 
 class Channel:
@@ -66,7 +67,7 @@ class Channel:
             return True
 
 
-class Reply1(Channel):
+class Question(Channel):
     """A conversation of one answer."""
 
     def __init__(self, link: Link) -> None:
@@ -99,35 +100,45 @@ class Link:
         self._next = 1
         self._session = randbits(32) | 1
         self._connected = False
-        self._closing = False
+        self._hello_due = False
         self.agent_pid = 0
         self.failure: R4LError | None = None
         self._thread = threading.Thread(target=self._read, name="r4l-agent-reader", daemon=True)
         self._thread.start()
 
-    def connect(self, timeout: float, *, stale: bool = False) -> bool:
+    def connect(self, timeout: float, *, stale: bool = False, watch: Callable[[], None] | None = None) -> bool:
         """Find the agent: say HELLO until it answers. False when it has not within `timeout` seconds.
 
         Args:
             stale: an agent that knows another host may be at the other end (a restored snapshot). It may be in the
                 middle of a frame, which is first filled up.
+            watch: called a few times a second while waiting; may raise to end it.
+
+        Raises:
+            R4LError: what `fail` was called with, or `watch` raised.
         """
         if stale:
             self._send_raw(bytes(HEADER.size + MAX_PAYLOAD + TRAILER.size), timeout)
         until = time.monotonic() + timeout
         said = 0.0
-        with self.changed:
-            while not self._connected:
+        while True:
+            with self.changed:
                 if self.failure is not None:
                     raise self.failure
+                if self._connected:
+                    return True
                 now = time.monotonic()
-                if now >= until:
-                    return False
-                if now - said >= HELLO_INTERVAL:
-                    said = now
-                    self._hello()
-                self.changed.wait(min(until - now, HELLO_INTERVAL))
-        return True
+                due = self._hello_due or now - said >= HELLO_INTERVAL
+                self._hello_due = False
+                if not due:
+                    self.changed.wait(min(until - now, HELLO_INTERVAL / 2))
+            if time.monotonic() >= until:
+                return False
+            if due:
+                said = now
+                self._hello()
+            if watch:
+                watch()
 
     def _hello(self) -> None:
         # While nobody reads at the other end, HELLOs would pile up in the socket: one that waits is enough.
@@ -139,37 +150,45 @@ class Link:
         """Whether the agent has answered and nothing has ended the connection since."""
         return self._connected and self.failure is None
 
-    def send(self, channel: int, kind: Request, payload: bytes | memoryview = b"", timeout: float | None = None) -> None:
+    def send(
+        self, channel: int, kind: Request, payload: bytes | memoryview = b"", timeout: float | None = None
+    ) -> None:
         """Send a frame. Raises GuestTimeout when the guest takes no data for `timeout` seconds (None: 30)."""
         if self.failure is not None:
             raise self.failure
+        if not self._connected and not self.connect(RECONNECT):
+            raise GuestTimeout(f"the guest's agent does not answer within {RECONNECT:g} s")
         self._send_raw(encode(self._session, channel, kind, payload), 30.0 if timeout is None else timeout)
 
     def _send_raw(self, data: bytes, timeout: float) -> None:
-        view = memoryview(data)
-        until = time.monotonic() + timeout
         with self._sending:
-            while view:
-                try:
-                    view = view[self._sock.send(view) :]
-                    continue
-                except BlockingIOError:
-                    pass
-                except OSError as error:
-                    raise self.failure or self._gone(str(error)) from error
-                if self.failure is not None:
-                    raise self.failure
-                left = until - time.monotonic()
-                if left <= 0:
-                    if len(view) == len(data):
-                        raise GuestTimeout("the guest takes no data from the host: nobody reads the agent's port")
-                    # Half a frame is out: what follows would be read as its rest.
-                    stuck = GuestTimeout(
-                        "the guest stopped in the middle of taking a request", "look at the console log, boot afresh"
-                    )
-                    self.fail(stuck)
-                    raise stuck
-                select.select([], [self._sock], [], min(left, 0.2))
+            sent = self._push(memoryview(data), time.monotonic() + timeout)
+        if sent == 0:
+            raise GuestTimeout("the guest takes no data from the host: nobody reads the agent's port")
+        if sent < len(data):
+            # Half a frame is out: what follows would be read as its rest.
+            stuck = GuestTimeout("the guest stopped in the middle of taking a request", "look at the console log")
+            self.fail(stuck)
+            raise stuck
+
+    def _push(self, view: memoryview, until: float) -> int:
+        """Send; returns the number of bytes that got out in time."""
+        sent = 0
+        while sent < len(view):
+            try:
+                sent += self._sock.send(view[sent:])
+                continue
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                raise self.failure or self._gone(str(error)) from error
+            if self.failure is not None:
+                raise self.failure
+            left = until - time.monotonic()
+            if left <= 0:
+                break
+            _poll(self._sock, select.POLLOUT, min(left, 0.2))
+        return sent
 
     def _register(self, channel: Channel) -> int:
         with self.changed:
@@ -208,7 +227,6 @@ class Link:
 
     def close(self) -> None:
         """End the connection; what waits ends with GuestGone."""
-        self._closing = True
         self.fail(GuestGone("the virtual machine was closed"))
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
@@ -222,8 +240,11 @@ class Link:
         decoder = Decoder()
         try:
             while True:
-                select.select([self._sock], [], [])
-                data = self._sock.recv(1 << 18)
+                _poll(self._sock, select.POLLIN, None)
+                try:
+                    data = self._sock.recv(1 << 18)
+                except BlockingIOError:
+                    continue
                 if not data:
                     self.fail(self._gone("QEMU closed it"))
                     return
@@ -242,12 +263,13 @@ class Link:
             if self._connected:
                 self.interrupt(GuestGone("the guest's agent died and was started again"))
                 self._connected = False
-            self._hello()
+            self._hello_due = True
+            self.changed.notify_all()
             return
         if frame.session != self._session:
             return
         if frame.kind is Reply.HELLO:
-            version, self.agent_pid = _fields("<II", frame.payload)
+            version, self.agent_pid = unpack("<II", frame.payload)
             if version != VERSION:
                 raise ProtocolError(f"its version is {version}, ours is {VERSION}")
             self._connected = True
@@ -260,12 +282,16 @@ class Link:
             raise ProtocolError(f"an answer on channel {frame.channel}, which was never opened")
 
 
-def _fields(layout: str, payload: bytes) -> tuple[int, ...]:
+def _poll(sock: socket.socket, events: int, timeout: float | None) -> None:
+    """Wait for a socket. poll(2), because select(2) knows no descriptor over 1023."""
+    poller = select.poll()
+    poller.register(sock, events)
+    poller.poll(None if timeout is None else timeout * 1000)
+
+
+def unpack(layout: str, payload: bytes) -> tuple[int, ...]:
     """Unpack a payload of exactly this layout, or say that it is none."""
     try:
         return struct.unpack(layout, payload)
     except struct.error:
         raise ProtocolError(f"a payload of {len(payload)} bytes where {struct.calcsize(layout)} belong") from None
-
-
-unpack = _fields

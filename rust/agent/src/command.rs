@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! One command that runs for the host.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command as Process, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::frame::{reply, Fields, MAX_PAYLOAD};
+use crate::sys;
+
+/// How much standard input the host may send ahead of what the command has taken.
+pub const STDIN_WINDOW: usize = 256 * 1024;
+
+/// How long the last words in a terminal may take from its slave to its master: a kernel worker moves them.
+const TERMINAL_GRACE: Duration = Duration::from_millis(200);
+
+const FLAG_PTY: u8 = 1;
+const FLAG_STDIN: u8 = 2;
+
+/// Where a command's frames go: (channel, kind, payload).
+pub type Emit<'a> = dyn FnMut(u32, u8, &[u8]) + 'a;
+
+/// A running command and the ends of its pipes that are ours.
+pub struct Command {
+    pub channel: u32,
+    child: Child,
+    exited: OwnedFd,
+    begun: Instant,
+    stdin: Option<File>,
+    queue: VecDeque<u8>,
+    stdin_ends: bool,
+    stdout: Option<File>,
+    stderr: Option<File>,
+    pty: bool,
+    /// Since when the command is over while its terminal is not yet at its end.
+    lingers: Option<Instant>,
+}
+
+fn malformed() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "malformed request")
+}
+
+impl Command {
+    /// Starts what an EXEC request describes: flags, rows, columns, folder, arguments, environment.
+    pub fn start(channel: u32, payload: &[u8]) -> io::Result<Self> {
+        let mut fields = Fields(payload);
+        let mut parse = || {
+            let flags = fields.u8()?;
+            let size = (fields.u16()?, fields.u16()?);
+            let folder = fields.bytes()?;
+            let mut lists = [Vec::new(), Vec::new()];
+            for list in &mut lists {
+                for _ in 0..fields.u16()? {
+                    list.push(std::ffi::OsStr::from_bytes(fields.bytes()?));
+                }
+            }
+            Some((flags, size, folder, lists))
+        };
+        let (flags, (rows, cols), folder, [arguments, environment]) = parse().ok_or_else(malformed)?;
+        let (program, rest) = arguments.split_first().ok_or_else(malformed)?;
+
+        let mut process = Process::new(program);
+        process.args(rest);
+        if !folder.is_empty() {
+            process.current_dir(std::ffi::OsStr::from_bytes(folder));
+        }
+        for setting in environment {
+            let bytes = setting.as_bytes();
+            let equals = bytes.iter().position(|&b| b == b'=').ok_or_else(malformed)?;
+            process.env(
+                std::ffi::OsStr::from_bytes(&bytes[..equals]),
+                std::ffi::OsStr::from_bytes(&bytes[equals + 1..]),
+            );
+        }
+        let pty = flags & FLAG_PTY != 0;
+        sys::in_new_session(&mut process, pty);
+        let master = if pty {
+            let (master, slave) = sys::open_pty(rows, cols)?;
+            process.stdin(slave.try_clone()?).stdout(slave.try_clone()?).stderr(slave);
+            Some(master)
+        } else {
+            let stdin = if flags & FLAG_STDIN != 0 { Stdio::piped() } else { Stdio::null() };
+            process.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+            None
+        };
+        let begun = Instant::now();
+        let mut child = process.spawn()?;
+        // The slave's copies live in `process`; while they are open, the master never sees its end.
+        drop(process);
+        let exited = match sys::pidfd(child.id()) {
+            Ok(fd) => fd,
+            Err(error) => {
+                child.kill()?;
+                child.wait()?;
+                return Err(error);
+            }
+        };
+        let (stdin, stdout, stderr) = match master {
+            Some(master) => (Some(master.try_clone()?), Some(master), None),
+            None => (
+                child.stdin.take().map(|s| File::from(OwnedFd::from(s))),
+                child.stdout.take().map(|s| File::from(OwnedFd::from(s))),
+                child.stderr.take().map(|s| File::from(OwnedFd::from(s))),
+            ),
+        };
+        for file in [&stdin, &stdout, &stderr].into_iter().flatten() {
+            sys::set_nonblocking(file)?;
+        }
+        Ok(Self {
+            channel,
+            child,
+            exited,
+            begun,
+            stdin,
+            queue: VecDeque::new(),
+            stdin_ends: false,
+            stdout,
+            stderr,
+            pty,
+            lingers: None,
+        })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The descriptors to wait for, with the events of interest.
+    pub fn interests(&self, out: &mut Vec<sys::PollFd>) {
+        let mut add = |fd: RawFd, events| out.push(sys::PollFd { fd, events, revents: 0 });
+        if self.lingers.is_none() {
+            add(self.exited.as_raw_fd(), sys::POLLIN);
+        }
+        for file in [&self.stdout, &self.stderr].into_iter().flatten() {
+            add(file.as_raw_fd(), sys::POLLIN);
+        }
+        if let (Some(stdin), false) = (&self.stdin, self.queue.is_empty()) {
+            add(stdin.as_raw_fd(), sys::POLLOUT);
+        }
+    }
+
+    /// Whether `turn` wants to be called again soon, event or no event.
+    pub fn lingers(&self) -> bool {
+        self.lingers.is_some()
+    }
+
+    /// Takes standard input from the host; an empty piece is its end.
+    pub fn input(&mut self, data: &[u8]) -> io::Result<()> {
+        if data.is_empty() {
+            self.stdin_ends = true;
+        } else if self.queue.len() + data.len() > STDIN_WINDOW {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "more input than the window allows"));
+        } else if self.stdin.is_some() {
+            self.queue.extend(data);
+        }
+        Ok(())
+    }
+
+    /// Moves what can be moved. True when the command has ended and all it wrote has been sent.
+    pub fn turn(&mut self, buffer: &mut [u8], emit: &mut Emit<'_>) -> io::Result<bool> {
+        self.push_input(emit);
+        // Looked at before the pipes: what is in them afterwards was written before the end.
+        let status = self.child.try_wait()?;
+        for (slot, kind) in [(&mut self.stdout, reply::STDOUT), (&mut self.stderr, reply::STDERR)] {
+            // After the end, take only what is there: a process left in the background may write for ever.
+            let mut budget = match (&status, &slot) {
+                (Some(_), Some(file)) if !self.pty => sys::readable(file),
+                _ => MAX_PAYLOAD,
+            };
+            while budget > 0 && slot.is_some() {
+                let count = pull(slot, &mut buffer[..budget.min(MAX_PAYLOAD)]);
+                if count == 0 {
+                    break;
+                }
+                emit(self.channel, kind, &buffer[..count]);
+                budget -= count;
+            }
+        }
+        let Some(status) = status else { return Ok(false) };
+        if self.pty && self.stdout.is_some() {
+            let since = *self.lingers.get_or_insert_with(Instant::now);
+            if since.elapsed() < TERMINAL_GRACE {
+                return Ok(false);
+            }
+        }
+        let (how, number) = match (status.code(), status.signal()) {
+            (Some(code), _) => (0u8, code),
+            (None, signal) => (1u8, signal.unwrap_or(0)),
+        };
+        let mut payload = vec![how];
+        payload.extend_from_slice(&number.to_le_bytes());
+        payload.extend_from_slice(&(self.begun.elapsed().as_micros() as u64).to_le_bytes());
+        emit(self.channel, reply::EXIT, &payload);
+        Ok(true)
+    }
+
+    fn push_input(&mut self, emit: &mut Emit<'_>) {
+        let mut taken = 0usize;
+        if let Some(stdin) = &mut self.stdin {
+            while !self.queue.is_empty() {
+                match stdin.write(self.queue.as_slices().0) {
+                    Ok(count) => {
+                        self.queue.drain(..count);
+                        taken += count;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(_) => {
+                        // The command closed its input: the rest is of no use to anybody.
+                        taken += self.queue.len();
+                        self.queue.clear();
+                        self.stdin_ends = true;
+                    }
+                }
+            }
+        }
+        // A terminal's end of input is a character (^D), which the host sends itself.
+        if self.stdin_ends && self.queue.is_empty() && !self.pty {
+            self.stdin = None;
+        }
+        if taken > 0 {
+            emit(self.channel, reply::CREDIT, &(taken as u32).to_le_bytes());
+        }
+    }
+
+    /// Sends a signal to the command's process group or, with `session`, to all it ever started.
+    pub fn signal(&self, number: i32, session: bool) {
+        let leader = self.child.id() as i32;
+        // ESRCH only says that the process was faster than we.
+        let _ = sys::send_signal(-leader, number);
+        if session {
+            for pid in session_members(leader) {
+                let _ = sys::send_signal(pid, number);
+            }
+        }
+    }
+
+    /// Ends the command and all it started, and waits for it.
+    pub fn kill(&mut self) {
+        self.signal(sys::SIGKILL, true);
+        let _ = self.child.wait();
+    }
+
+    pub fn resize(&self, rows: u16, cols: u16) -> io::Result<()> {
+        match (&self.stdout, self.pty) {
+            (Some(master), true) => sys::resize(master, rows, cols),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a terminal")),
+        }
+    }
+
+    /// The pipes that processes in the background may still hold; somebody has to empty them.
+    pub fn into_leftovers(self) -> impl Iterator<Item = File> {
+        // The pty's master too: closing it would send SIGHUP, which is what a terminal's end means. So drop it.
+        let keep = !self.pty;
+        [self.stdout, self.stderr].into_iter().flatten().filter(move |_| keep)
+    }
+}
+
+/// Reads once; closes the slot at the end of the file. Zero when nothing is there.
+pub fn pull(slot: &mut Option<File>, buffer: &mut [u8]) -> usize {
+    let Some(file) = slot else { return 0 };
+    match file.read(buffer) {
+        Ok(0) => *slot = None,
+        Ok(count) => return count,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+        // A pty's master reads EIO once its last slave is closed.
+        Err(_) => *slot = None,
+    }
+    0
+}
+
+/// All processes of a session, by the sixth field of /proc/PID/stat.
+fn session_members(session: i32) -> Vec<i32> {
+    let mut members = Vec::new();
+    let Ok(entries) = fs::read_dir("/proc") else { return members };
+    for entry in entries.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else { continue };
+        let Ok(stat) = fs::read(entry.path().join("stat")) else { continue };
+        // The name in brackets may hold anything, spaces and brackets too.
+        let Some(bracket) = stat.iter().rposition(|&b| b == b')') else { continue };
+        let text = String::from_utf8_lossy(&stat[bracket + 1..]);
+        if text.split_ascii_whitespace().nth(3).and_then(|f| f.parse().ok()) == Some(session) {
+            members.push(pid);
+        }
+    }
+    members
+}

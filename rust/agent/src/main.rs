@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! r4l's agent: the part of r4l that runs inside a guest, as an ordinary process.
+//!
+//! It serves one virtio port: commands with their standard streams and exit codes, files, signals. It is one
+//! thread around one poll(2), so that a fork copies no lock and a busy command cannot starve another.
+//! The protocol is in `frame.rs` and, from the host's side, in r4l's `guest` package.
+//!
+//! Use: `r4l-agent PORT-NAME` where PORT-NAME is the name of a virtio serial port (looked up in sysfs, because no
+//! udev makes links here) or the path of a device.
+
+mod command;
+mod files;
+mod frame;
+mod sys;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread::sleep;
+use std::time::Duration;
+
+use command::Command;
+use files::{Get, Put};
+use frame::{reply, request, Decoder, Fields, Frame, MAX_PAYLOAD, VERSION};
+
+/// More of each kind at once than anybody needs; a bound is a bound.
+const MAX_CHANNELS: usize = 256;
+
+struct Agent {
+    port: File,
+    session: u32,
+    out: Vec<u8>,
+    commands: Vec<Command>,
+    puts: Vec<Put>,
+    gets: Vec<Get>,
+    leftovers: Vec<Option<File>>,
+}
+
+impl Agent {
+    fn say(&mut self, channel: u32, kind: u8, payload: &[u8]) {
+        frame::encode(&mut self.out, self.session, channel, kind, payload);
+    }
+
+    fn fail(&mut self, channel: u32, error: &io::Error) {
+        let mut payload = error.raw_os_error().unwrap_or(0).to_le_bytes().to_vec();
+        payload.extend_from_slice(error.to_string().as_bytes());
+        self.say(channel, reply::ERROR, &payload);
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.port.write_all(&self.out);
+        self.out.clear();
+        result
+    }
+
+    /// A new host, or the old one that starts afresh: nothing of the past may reach it.
+    fn hello(&mut self, frame: &Frame) {
+        if frame.session != self.session {
+            for command in &mut self.commands {
+                command.kill();
+            }
+            self.commands.clear();
+            self.puts.clear();
+            self.gets.clear();
+            self.session = frame.session;
+        }
+        let mut payload = VERSION.to_le_bytes().to_vec();
+        payload.extend_from_slice(&std::process::id().to_le_bytes());
+        self.say(0, reply::HELLO, &payload);
+    }
+
+    fn handle(&mut self, frame: &Frame) {
+        if frame.kind == request::HELLO {
+            return self.hello(frame);
+        }
+        if frame.session != self.session {
+            return;
+        }
+        if let Err(error) = self.dispatch(frame) {
+            self.fail(frame.channel, &error);
+        }
+    }
+
+    fn dispatch(&mut self, frame: &Frame) -> io::Result<()> {
+        let channel = frame.channel;
+        let payload = &frame.payload[..];
+        let running = self.commands.iter().position(|c| c.channel == channel);
+        let malformed = || io::Error::new(io::ErrorKind::InvalidInput, "malformed request");
+        let busy = self.commands.len() + self.puts.len() + self.gets.len() >= MAX_CHANNELS;
+        match frame.kind {
+            request::EXEC | request::PUT | request::GET if busy => {
+                return Err(io::Error::other("too many commands and transfers at once"));
+            }
+            request::EXEC => {
+                let command = Command::start(channel, payload)?;
+                self.say(channel, reply::STARTED, &command.pid().to_le_bytes());
+                self.commands.push(command);
+            }
+            // These may cross with the command's end on the wire: then they are void, not wrong.
+            request::STDIN => {
+                if let Some(index) = running {
+                    self.commands[index].input(payload)?;
+                }
+            }
+            request::SIGNAL => {
+                let mut fields = Fields(payload);
+                let (number, session) = fields.u32().zip(fields.u8()).ok_or_else(malformed)?;
+                if let Some(index) = running {
+                    self.commands[index].signal(number as i32, session != 0);
+                }
+            }
+            request::RESIZE => {
+                let mut fields = Fields(payload);
+                let (rows, cols) = fields.u16().zip(fields.u16()).ok_or_else(malformed)?;
+                if let Some(index) = running {
+                    self.commands[index].resize(rows, cols)?;
+                }
+            }
+            request::PUT => self.puts.push(Put::start(channel, payload)?),
+            request::PUT_DATA => {
+                // Without a Put its start has failed, and the host has been told.
+                if let Some(put) = self.puts.iter_mut().find(|p| p.channel == channel) {
+                    put.piece(payload);
+                }
+            }
+            request::PUT_END => {
+                if let Some(index) = self.puts.iter().position(|p| p.channel == channel) {
+                    self.puts.swap_remove(index).finish()?;
+                    self.say(channel, reply::DONE, &[]);
+                }
+            }
+            request::GET => self.gets.push(Get::start(channel, payload)?),
+            request::PING => self.say(channel, reply::PONG, payload),
+            request::MARK => {
+                OpenOptions::new().write(true).open("/dev/kmsg")?.write_all(payload)?;
+                self.say(channel, reply::DONE, &[]);
+            }
+            other => return Err(io::Error::other(format!("unknown request {other}"))),
+        }
+        Ok(())
+    }
+
+    /// Lets every command and transfer move on as far as it can.
+    fn turn(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        let mut ended = Vec::new();
+        for (index, command) in self.commands.iter_mut().enumerate() {
+            let (out, session) = (&mut self.out, self.session);
+            let mut emit = |channel: u32, kind: u8, payload: &[u8]| {
+                frame::encode(out, session, channel, kind, payload);
+            };
+            if command.turn(buffer, &mut emit)? {
+                ended.push(index);
+            }
+        }
+        for index in ended.into_iter().rev() {
+            let left = self.commands.swap_remove(index).into_leftovers();
+            self.leftovers.extend(left.map(Some));
+        }
+        for index in (0..self.gets.len()).rev() {
+            let channel = self.gets[index].channel;
+            match self.gets[index].piece(buffer) {
+                Ok(0) => {
+                    let get = self.gets.swap_remove(index);
+                    let mut payload = get.mode.to_le_bytes().to_vec();
+                    payload.extend_from_slice(&get.sent.to_le_bytes());
+                    self.say(channel, reply::DONE, &payload);
+                }
+                Ok(count) => self.say(channel, reply::DATA, &buffer[..count]),
+                Err(error) => {
+                    self.gets.swap_remove(index);
+                    self.fail(channel, &error);
+                }
+            }
+        }
+        for slot in &mut self.leftovers {
+            command::pull(slot, buffer);
+        }
+        self.leftovers.retain(Option::is_some);
+        Ok(())
+    }
+
+    fn serve(&mut self) -> io::Result<()> {
+        let mut decoder = Decoder::default();
+        let mut buffer = vec![0u8; MAX_PAYLOAD];
+        let mut interests = Vec::new();
+        self.say(0, reply::READY, &VERSION.to_le_bytes());
+        loop {
+            self.flush()?;
+            interests.clear();
+            let fd = self.port.as_raw_fd();
+            interests.push(sys::PollFd { fd, events: sys::POLLIN, revents: 0 });
+            for command in &self.commands {
+                command.interests(&mut interests);
+            }
+            for file in self.leftovers.iter().flatten() {
+                interests.push(sys::PollFd { fd: file.as_raw_fd(), events: sys::POLLIN, revents: 0 });
+            }
+            let timeout = match (self.gets.is_empty(), self.commands.iter().any(Command::lingers)) {
+                (false, _) => 0,
+                (true, true) => 10,
+                (true, false) => -1,
+            };
+            sys::wait(&mut interests, timeout)?;
+            if interests[0].revents != 0 {
+                match self.port.read(&mut buffer) {
+                    // The host is away (as between a snapshot and its restore). It will be back.
+                    Ok(0) => sleep(Duration::from_millis(20)),
+                    Ok(count) => {
+                        decoder.feed(&buffer[..count]);
+                        while let Some(frame) = decoder.next() {
+                            self.handle(&frame);
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            self.turn(&mut buffer)?;
+        }
+    }
+}
+
+/// The device of the virtio serial port called `name`.
+fn find_port(name: &str) -> io::Result<Option<PathBuf>> {
+    if name.starts_with('/') {
+        return Ok(Some(PathBuf::from(name)));
+    }
+    let Ok(ports) = fs::read_dir("/sys/class/virtio-ports") else { return Ok(None) };
+    for port in ports {
+        let port = port?;
+        if fs::read_to_string(port.path().join("name")).is_ok_and(|text| text.trim_end() == name) {
+            return Ok(Some(PathBuf::from("/dev").join(port.file_name())));
+        }
+    }
+    Ok(None)
+}
+
+fn run() -> io::Result<()> {
+    let name = std::env::args().nth(1).unwrap_or_else(|| "r4l.agent".into());
+    let path = loop {
+        match find_port(&name)? {
+            Some(path) if path.exists() => break path,
+            _ => sleep(Duration::from_millis(10)),
+        }
+    };
+    let port = OpenOptions::new().read(true).write(true).open(path)?;
+    sys::make_raw(&port);
+    fs::write("/proc/self/oom_score_adj", "-1000")?;
+    Agent {
+        port,
+        session: 0,
+        out: Vec::new(),
+        commands: Vec::new(),
+        puts: Vec::new(),
+        gets: Vec::new(),
+        leftovers: Vec::new(),
+    }
+    .serve()
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("r4l-agent: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: MIT
+"""Commands, files and exit codes inside a guest."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import stat
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from secrets import token_hex
+
+from r4l.errors import GuestTimeout
+from r4l.guest import transfer
+from r4l.guest.errors import GuestError
+from r4l.guest.frames import Request
+from r4l.guest.link import Link, Question
+from r4l.guest.output import LIMIT, Callback
+from r4l.guest.process import Completed, GuestProcess, Terminal
+
+TRANSFER_STALL = 30.0
+FILE_LIMIT = 4 << 30
+
+
+def _nothing() -> str:
+    return ""
+
+
+class Guest:
+    """The guest as its agent serves it.
+
+    Args:
+        link: a connection that has been established.
+        context: gives what is known about the guest from elsewhere (the end of its console), for messages.
+    """
+
+    def __init__(self, link: Link, context: Callable[[], str] = _nothing) -> None:
+        self.link = link
+        self._context = context
+
+    def popen(
+        self,
+        command: str | Sequence[str],
+        *,
+        stdin: bool = False,
+        terminal: Terminal | None = None,
+        cwd: str = "",
+        env: Mapping[str, str] | None = None,
+        on_stdout: Callback | None = None,
+        on_stderr: Callback | None = None,
+        limit: int = LIMIT,
+    ) -> GuestProcess:
+        """Start a command and return at once.
+
+        Args:
+            command: a line for `/bin/sh -c`, or the arguments of a program.
+            stdin: whether `write` will be used; else standard input is /dev/null.
+            terminal: run it on a pseudo-terminal of this size; its output is then all in stdout.
+            env: added to the agent's environment.
+            on_stdout, on_stderr: get each piece of output when it comes.
+            limit: bytes of each stream that are kept.
+        """
+        return GuestProcess(
+            self.link,
+            command,
+            stdin=stdin,
+            terminal=terminal,
+            cwd=cwd,
+            env=env,
+            on_stdout=on_stdout,
+            on_stderr=on_stderr,
+            limit=limit,
+        )
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        timeout: float | None = 60.0,
+        check: bool = False,
+        input: bytes | str | None = None,  # noqa: A002 (subprocess's own name)
+        cwd: str = "",
+        env: Mapping[str, str] | None = None,
+        on_stdout: Callback | None = None,
+        on_stderr: Callback | None = None,
+        limit: int = LIMIT,
+    ) -> Completed:
+        """Run a command to its end.
+
+        Args:
+            timeout: seconds; then the command and all its session are killed. None: no limit.
+            check: a non-zero exit code is an error.
+            input: standard input; text is sent as UTF-8.
+
+        Raises:
+            GuestTimeout: it did not end in time; says whether the guest still answers otherwise.
+            CommandFailed: `check`, and its exit code was not 0.
+            GuestError: there is no such program.
+            Splat: the kernel broke down meanwhile.
+            GuestGone: QEMU ended meanwhile.
+        """
+        with self.popen(
+            command,
+            stdin=input is not None,
+            cwd=cwd,
+            env=env,
+            on_stdout=on_stdout,
+            on_stderr=on_stderr,
+            limit=limit,
+        ) as process:
+            if input is not None:
+                data = input.encode() if isinstance(input, str) else input
+                process.write(data, timeout if timeout is not None else float("inf"))
+                process.close_stdin()
+            done = process.wait_done(timeout)
+            if done is None:
+                raise self._timed_out(process, timeout)
+        return done.checked() if check else done
+
+    def _timed_out(self, process: GuestProcess, timeout: float | None) -> GuestTimeout:
+        said = (process.stdout.tail() + process.stderr.tail()).decode("utf-8", "replace")
+        # A command that cannot be killed and a guest that answers nothing are two different illnesses.
+        killed = process.kill() is not None
+        if killed:
+            state = "it was killed, the guest is well otherwise"
+        elif self.alive():
+            state = "it cannot be killed (it hangs in the kernel), but the guest's agent answers"
+        else:
+            state = "the guest no longer answers at all"
+        detail = "\n".join(
+            part
+            for part in (
+                f"last output of the command:\n{said}" if said else "the command has written nothing",
+                self._context(),
+            )
+            if part
+        )
+        return GuestTimeout(
+            f"{process.title!r} did not end within {timeout:g} s in the guest; {state}",
+            "give it more time (timeout=), or look at the console for what it waits for",
+            detail=detail,
+        )
+
+    def ping(self, timeout: float = 2.0) -> float:
+        """Ask the agent for an answer; returns the seconds it took. Raises GuestTimeout when none comes."""
+        begun = time.monotonic()
+        self._ask(Request.PING, b"ping", timeout)
+        return time.monotonic() - begun
+
+    def alive(self, timeout: float = 2.0) -> bool:
+        """Whether the agent answers."""
+        try:
+            self.ping(timeout)
+        except (GuestTimeout, GuestError):
+            return False
+        return True
+
+    def mark(self, text: str, timeout: float = 5.0) -> None:
+        """Write a line to the guest's kernel log."""
+        # Without its newline the kernel would keep the record open for a continuation, and show it to nobody.
+        self._ask(Request.MARK, text.encode() + b"\n", timeout)
+
+    def _ask(self, kind: Request, payload: bytes, timeout: float) -> bytes:
+        question = Question(self.link)
+        try:
+            question.send(kind, payload, timeout)
+            if not question.wait(time.monotonic() + timeout):
+                raise GuestTimeout(f"the guest's agent did not answer within {timeout:g} s", detail=self._context())
+        finally:
+            self.link.forget(question)
+        return question.answer
+
+    def put(self, source: Path | str | bytes, target: str, mode: int | None = None, *, timeout: float = 60.0) -> None:
+        """Send a file to the guest. Parent folders are made; the file gets its name when it is whole.
+
+        Args:
+            source: a file of the host's, or the bytes themselves.
+            mode: permission bits; those of the source, or 0644 for bytes.
+
+        Raises:
+            GuestError: the guest cannot write it.
+            GuestTimeout: the guest took no data for 30 s, or did not finish within `timeout` seconds after the last.
+        """
+        with contextlib.ExitStack() as stack:
+            if isinstance(source, bytes):
+                stream: io.BufferedIOBase = io.BytesIO(source)
+            else:
+                stream = stack.enter_context(Path(source).open("rb"))
+                mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode) if mode is None else mode
+            question = transfer.put(self.link, stream, target, 0o644 if mode is None else mode, TRANSFER_STALL)
+            try:
+                if not question.wait(time.monotonic() + timeout):
+                    raise GuestTimeout(f"the guest did not finish writing {target}", detail=self._context())
+            finally:
+                self.link.forget(question)
+
+    def get(self, source: str, target: Path | str, *, timeout: float = 120.0, limit: int = FILE_LIMIT) -> Path:
+        """Fetch a file from the guest, with its permission bits. Returns its path on the host.
+
+        Raises:
+            GuestError: the guest cannot read it.
+            GuestTimeout: it did not come within `timeout` seconds.
+            ProtocolError: it is larger than `limit` bytes, or not what the agent announced.
+        """
+        final = Path(target)
+        partial = final.with_name(f".{final.name}.{token_hex(4)}")
+        try:
+            with partial.open("wb") as out:
+                mode = self._get(source, out, timeout, limit)
+            partial.chmod(stat.S_IMODE(mode) & 0o777)
+            partial.rename(final)
+        finally:
+            partial.unlink(missing_ok=True)
+        return final
+
+    def read(self, source: str, *, timeout: float = 30.0, limit: int = 64 << 20) -> bytes:
+        """The content of a file in the guest; errors as with `get`."""
+        out = io.BytesIO()
+        self._get(source, out, timeout, limit)
+        return out.getvalue()
+
+    def _get(self, source: str, out: io.BufferedIOBase, timeout: float, limit: int) -> int:
+        conversation = transfer.Get(self.link, source, out, limit)
+        try:
+            if not conversation.wait(time.monotonic() + timeout):
+                raise GuestTimeout(f"the guest did not send {source} within {timeout:g} s", detail=self._context())
+        finally:
+            self.link.forget(conversation)
+        return conversation.mode

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: MIT
+"""A command that runs in the guest, and what is left of it afterwards."""
+
+from __future__ import annotations
+
+import signal
+import struct
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from r4l.errors import GuestTimeout, UsageError
+from r4l.guest.errors import CommandFailed, ProtocolError
+from r4l.guest.frames import MAX_PAYLOAD, STDIN_WINDOW, Reply, Request, counted
+from r4l.guest.link import Channel, Link, agent_error, unpack
+from r4l.guest.output import LIMIT, Callback, Sink
+
+FLAG_PTY = 1
+FLAG_STDIN = 2
+KILL_PATIENCE = 3.0
+"""Seconds that a killed command has to end; a guest that takes longer is not well."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """The end of a command.
+
+    Attributes:
+        command: what was asked for.
+        exit_code: as a shell would say it: 128 + the signal's number for a command that a signal ended.
+        stdout_bytes, stderr_bytes: what it wrote, up to the limit it was run with.
+        dropped: bytes that came beyond the limit, both streams together.
+        duration: seconds it ran, by the guest's clock.
+        signal: the signal that ended it, or None.
+    """
+
+    command: str | tuple[str, ...]
+    exit_code: int
+    stdout_bytes: bytes
+    stderr_bytes: bytes
+    duration: float
+    signal: int | None = None
+    dropped: int = 0
+
+    @property
+    def stdout(self) -> str:
+        """Standard output as text; bytes that are none become U+FFFD."""
+        return self.stdout_bytes.decode("utf-8", "replace")
+
+    @property
+    def stderr(self) -> str:
+        """Standard error as text; bytes that are none become U+FFFD."""
+        return self.stderr_bytes.decode("utf-8", "replace")
+
+    @property
+    def title(self) -> str:
+        """The command in at most 100 characters, for messages."""
+        text = self.command if isinstance(self.command, str) else subprocess.list2cmdline(self.command)
+        return text if len(text) <= 100 else text[:97] + "..."
+
+    def checked(self) -> Completed:
+        """Itself. Raises CommandFailed when the exit code is not 0."""
+        if self.exit_code != 0:
+            raise CommandFailed(
+                f"{self.title!r} ended with exit code {self.exit_code} in the guest",
+                detail=(self.stderr or self.stdout)[-4000:],
+            )
+        return self
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended with exit code 0."""
+        return self.exit_code == 0
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """A pseudo-terminal's size, for a command that wants one."""
+
+    rows: int = 24
+    columns: int = 80
+
+
+class GuestProcess(Channel):
+    """A running command. Made by `Guest.popen`; usable as a context manager that kills what still runs."""
+
+    def __init__(
+        self,
+        link: Link,
+        command: str | Sequence[str],
+        *,
+        stdin: bool = False,
+        terminal: Terminal | None = None,
+        cwd: str = "",
+        env: Mapping[str, str] | None = None,
+        on_stdout: Callback | None = None,
+        on_stderr: Callback | None = None,
+        limit: int = LIMIT,
+    ) -> None:
+        argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+        request = encode_exec(argv, stdin=stdin, terminal=terminal, cwd=cwd, env=env or {})
+        self.command: str | tuple[str, ...] = command if isinstance(command, str) else tuple(command)
+        self.stdout = Sink(on_stdout, limit)
+        self.stderr = Sink(on_stderr, limit)
+        self.pid: int | None = None
+        self.begun = time.monotonic()
+        self.result: Completed | None = None
+        self._credit = STDIN_WINDOW
+        super().__init__(link)
+        self.send(Request.EXEC, request)
+
+    def on_frame(self, kind: Reply, payload: bytes) -> None:
+        """Part of `Channel`."""
+        match kind:
+            case Reply.STDOUT:
+                self.stdout.write(payload)
+            case Reply.STDERR:
+                self.stderr.write(payload)
+            case Reply.STARTED:
+                (self.pid,) = unpack("<I", payload)
+            case Reply.CREDIT:
+                self._credit = min(STDIN_WINDOW, self._credit + unpack("<I", payload)[0])
+                self.link.changed.notify_all()
+            case Reply.EXIT:
+                self._end(payload)
+            case Reply.ERROR:
+                self.failure = agent_error(payload)
+                self.finish()
+            case _:
+                raise ProtocolError(f"{kind.name} for a command")
+
+    def _end(self, payload: bytes) -> None:
+        how, number, microseconds = unpack("<BiQ", payload)
+        self.result = Completed(
+            self.command,
+            128 + number if how else number & 0xFF,
+            self.stdout.value(),
+            self.stderr.value(),
+            microseconds / 1e6,
+            number if how else None,
+            self.stdout.dropped + self.stderr.dropped,
+        )
+        self.stdout.close()
+        self.stderr.close()
+        self.finish()
+
+    def write(self, data: bytes, timeout: float = 30.0) -> None:
+        """Give the command standard input (it must have been started with `stdin` or a terminal).
+
+        Blocks while the command does not take it.
+
+        Raises:
+            GuestTimeout: it took nothing for `timeout` seconds.
+        """
+        view = memoryview(data)
+        while view:
+            until = time.monotonic() + timeout
+            with self.link.changed:
+                while self._credit == 0 and not self.over and self.failure is None:
+                    left = until - time.monotonic()
+                    if left <= 0:
+                        raise GuestTimeout(f"the command took no input for {timeout:g} s: {self._title()}")
+                    self.link.changed.wait(min(left, 1.0))
+                if self.failure is not None:
+                    raise self.failure
+                if self.over:
+                    return
+                size = min(len(view), self._credit, MAX_PAYLOAD)
+                self._credit -= size
+            self.send(Request.STDIN, view[:size])
+            view = view[size:]
+
+    def close_stdin(self) -> None:
+        """The end of standard input."""
+        self.send(Request.STDIN)
+
+    def signal(self, number: int = signal.SIGTERM, *, everything: bool = False) -> None:
+        """Send a signal to the command's process group or to `everything` of its session."""
+        self.send(Request.SIGNAL, struct.pack("<IB", number, everything))
+
+    def resize(self, terminal: Terminal) -> None:
+        """Tell the command's terminal its new size."""
+        self.send(Request.RESIZE, struct.pack("<HH", terminal.rows, terminal.columns))
+
+    def poll(self) -> Completed | None:
+        """The result, if the command has ended."""
+        return self.result
+
+    def wait_done(self, timeout: float | None = None) -> Completed | None:
+        """Wait for the end; None when it has not come within `timeout` seconds."""
+        return self.result if self.wait(None if timeout is None else time.monotonic() + timeout) else None
+
+    def kill(self) -> Completed | None:
+        """Kill the command with all its session; None when even that has no effect within `KILL_PATIENCE` seconds."""
+        if self.result is None and self.failure is None:
+            self.signal(signal.SIGKILL, everything=True)
+            return self.wait_done(KILL_PATIENCE)
+        return self.result
+
+    def _title(self) -> str:
+        text = self.command if isinstance(self.command, str) else subprocess.list2cmdline(self.command)
+        return text if len(text) <= 100 else text[:97] + "..."
+
+    @property
+    def title(self) -> str:
+        """The command in at most 100 characters, for messages."""
+        return self._title()
+
+    def __enter__(self) -> GuestProcess:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        if self.link.failure is None:
+            self.kill()
+        self.link.forget(self)
+
+
+def encode_exec(
+    argv: Sequence[str], *, stdin: bool, terminal: Terminal | None, cwd: str, env: Mapping[str, str]
+) -> bytes:
+    """An EXEC request's payload.
+
+    Raises:
+        UsageError: no command, a zero byte in it, or one that is too long for a frame.
+    """
+    flags = (FLAG_PTY if terminal else 0) | (FLAG_STDIN if stdin or terminal else 0)
+    size = terminal or Terminal(0, 0)
+    pieces = [struct.pack("<BHH", flags, size.rows, size.columns), counted(cwd.encode())]
+    for strings in (list(argv), [f"{name}={value}" for name, value in env.items()]):
+        pieces.append(struct.pack("<H", len(strings)))
+        pieces += [counted(text.encode("utf-8", "surrogateescape")) for text in strings]
+    payload = b"".join(pieces)
+    if not argv or any("\0" in text for text in (*argv, cwd, *env, *env.values())):
+        raise UsageError("a command for the guest must not be empty, nor hold a zero byte")
+    if len(payload) > MAX_PAYLOAD:
+        raise UsageError(
+            f"a command of {len(payload)} bytes is too long for the guest's agent", "put it into a file (vm.put)"
+        )
+    return payload

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""How the kernel's complaints begin, go on and end. The kinds are data: kinds.toml."""
+
+from __future__ import annotations
+
+import importlib.resources
+import re
+import tomllib
+
+_TABLE = tomllib.loads((importlib.resources.files(__package__) / "kinds.toml").read_text())["kind"]
+
+HEADLINES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (entry["name"], re.compile("|".join(entry["patterns"]))) for entry in _TABLE
+)
+FATAL = frozenset(entry["name"] for entry in _TABLE if entry.get("fatal"))
+SINGLE = frozenset(entry["name"] for entry in _TABLE if entry.get("single"))
+
+ANY = re.compile("|".join(pattern.pattern for _, pattern in HEADLINES))
+"""Any headline: most lines are told to be none by this alone."""
+
+CUT_HERE = "------------[ cut here ]------------"
+END = re.compile(r"^---\[ end (?:trace|Kernel panic)")
+TRACE_END = "</TASK>"
+RULE = re.compile(r"^={20,}$")
+
+_AFTERWARDS = (
+    r"\s",
+    r"Call [Tt]race:",
+    r"CPU: \d+",
+    r"Hardware name: ",
+    r"Modules linked in:",
+    r"Tainted: ",
+    r"Workqueue: ",
+    r"note: \S+\[\d+\] exited",
+    r"---\[ end ",
+    r"Kernel Offset: ",
+    r"Kernel panic - not syncing",
+    r"Rebooting in ",
+    r"ACPI MEMORY or I/O RESET",
+    r"SMP: stopping",
+    r"Dumping ftrace",
+    r"Oops: ",
+    # registers: x86, then arm64
+    r"R(?:IP|SP|[0-9A-D][0-9XIP]|BP|SI|DI): ",
+    r"(?:[C-G]S|CR\d|DR\d|PKRU|EFLAGS|ORIG_RAX|Code|PGD|#PF): ?",
+    r"(?:pc|lr|sp) : ",
+    r"x\d+\s?: ",
+    r"pstate: ",
+    r"(?:Mem|Data) abort info",
+    r"user pgtable",
+    r"\[[0-9a-f]{16}\] pgd",
+    # lockdep
+    r"(?:irq event stamp|hardirqs last|softirqs last)",
+)
+BELONGS = re.compile("^(?:" + "|".join(_AFTERWARDS) + ")")
+"""Lines that belong to a complaint even after its end mark or its call trace."""
+
+
+def classify(text: str) -> str | None:
+    """The kind of complaint that a line begins, or None."""
+    if not ANY.search(text):
+        return None
+    for kind, pattern in HEADLINES:
+        if pattern.search(text):
+            return kind
+    return None

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""The kernel log of a running VM: grows while it is looked at."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from r4l.errors import GuestTimeout
+from r4l.klog.records import Record, parse_line
+from r4l.klog.splat import Splat, SplatCutter
+
+SYNC = "r4l-sync "
+KEPT = 100_000
+"""Records in memory; of a guest that logs more, the oldest are only in the file."""
+SETTLE = 0.3
+"""Seconds without a further line after which a splat that has begun is taken to be complete."""
+
+
+class KernelLog:
+    """Records and splats, in order of arrival.
+
+    Args:
+        file: the whole console, for messages.
+        sync: has the guest log a line, and so pushes everything before it through; None where no agent is.
+    """
+
+    def __init__(self, file: Path | None = None, sync: Callable[[str], None] | None = None) -> None:
+        self.file = file
+        self._sync = sync
+        self._changed = threading.Condition()
+        self._records: deque[Record] = deque(maxlen=KEPT)
+        self._total = 0
+        self._splats: list[Splat] = []
+        self._allowed: list[re.Pattern[str]] = []
+        self._cutter = SplatCutter(file)
+        self._last = time.monotonic()
+        self._marks: set[str] = set()
+
+    def feed(self, line: str) -> list[Record]:
+        """Take in a line of console text; returns the records in it."""
+        fresh: list[Record] = []
+        with self._changed:
+            self._last = time.monotonic()
+            for record in parse_line(line):
+                if record.text.startswith(SYNC):
+                    self._marks.add(record.text)
+                    continue
+                fresh.append(record)
+                self._records.append(record)
+                self._total += 1
+                self._splats += self._cutter.feed(record)
+            self._changed.notify_all()
+        return fresh
+
+    def finish(self) -> None:
+        """Nothing more will come."""
+        with self._changed:
+            self._splats += self._cutter.flush()
+            self._changed.notify_all()
+
+    def mark(self) -> int:
+        """A position, for `since`."""
+        with self._changed:
+            return self._total
+
+    def records(self, since: int = 0) -> list[Record]:
+        """The records from a position on."""
+        with self._changed:
+            skip = max(0, since - (self._total - len(self._records)))
+            return list(self._records)[skip:]
+
+    def text(self, since: int = 0) -> str:
+        """The records' texts from a position on, a line each."""
+        return "\n".join(record.text for record in self.records(since))
+
+    def splats(self, since: int = 0, *, settle: bool = False) -> list[Splat]:
+        """The kernel's complaints so far (from number `since` on), without those that are allowed.
+
+        Args:
+            settle: take one whose lines may still be coming as it is.
+        """
+        with self._changed:
+            if self._cutter.open and (settle or time.monotonic() - self._last > SETTLE):
+                self._splats += self._cutter.flush()
+            return [splat for splat in self._splats[since:] if not self._is_allowed(splat)]
+
+    @property
+    def splat_count(self) -> int:
+        """How many complaints there have been, allowed ones too."""
+        with self._changed:
+            return len(self._splats)
+
+    @property
+    def begun(self) -> tuple[str, str] | None:
+        """Kind and headline of a splat whose lines are still coming."""
+        with self._changed:
+            return self._cutter.headline
+
+    def allow(self, pattern: str) -> None:
+        """From now on, `check` passes over complaints whose headline matches this regular expression."""
+        with self._changed:
+            self._allowed.append(re.compile(pattern))
+
+    def _is_allowed(self, splat: Splat) -> bool:
+        return any(pattern.search(splat.headline) for pattern in self._allowed)
+
+    def sync(self, timeout: float = 5.0) -> None:
+        """Wait until everything that the guest has logged so far is here.
+
+        Raises:
+            GuestTimeout: the guest does not answer, or its console is stuck.
+        """
+        if self._sync is None:
+            return
+        mark = f"{SYNC}{time.monotonic_ns():x}"
+        self._sync(mark)
+        until = time.monotonic() + timeout
+        with self._changed:
+            while mark not in self._marks:
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise GuestTimeout(f"the console did not follow the kernel log within {timeout:g} s", log=self.file)
+                self._changed.wait(left)
+            self._marks.clear()
+
+    def check(self) -> None:
+        """Raise the first complaint, if the kernel made any (that is not allowed).
+
+        Raises:
+            Splat: it did.
+            GuestTimeout: the guest no longer answers.
+        """
+        self.sync()
+        # What the guest logged up to now is here: a splat that is still open is as long as it will be.
+        for splat in self.splats(settle=True):
+            raise splat
+
+    def wait_for(self, pattern: str, timeout: float = 10.0, since: int = 0) -> Record:
+        """Wait for a record that matches a regular expression.
+
+        Raises:
+            GuestTimeout: none came within `timeout` seconds.
+        """
+        wanted = re.compile(pattern)
+        until = time.monotonic() + timeout
+        while True:
+            with self._changed:
+                seen = self._total
+            for record in self.records(since):
+                if wanted.search(record.text):
+                    return record
+            since = max(since, seen)
+            with self._changed:
+                while self._total == seen:
+                    left = until - time.monotonic()
+                    if left <= 0:
+                        raise GuestTimeout(
+                            f"the guest did not log {pattern!r} within {timeout:g} s", detail=self.tail(), log=self.file
+                        )
+                    self._changed.wait(left)
+
+    def tail(self, count: int = 20) -> str:
+        """The last records, for messages."""
+        return "\n".join(map(str, self.records()[-count:]))
+
+    @classmethod
+    def of(cls, lines: Iterable[str]) -> KernelLog:
+        """The log that a console text holds."""
+        log = cls()
+        for line in lines:
+            log.feed(line)
+        log.finish()
+        return log

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""A complaint of the kernel's, cut out of its log as one object."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from r4l.errors import VerdictError
+from r4l.klog import kinds
+from r4l.klog.demangle import demangle, demangle_text
+from r4l.klog.kinds import classify
+from r4l.klog.records import Record
+
+FRAME = re.compile(
+    r"^\s+(?:\[<[0-9a-f]+>\] )?(\? )?([\w.$<>:]+)\+0x([0-9a-f]+)/0x([0-9a-f]+)(?: \[([\w]+)[^\]]*\])?(?: \(\S+\))?\s*$"
+)
+PLACE = re.compile(r"^(?:RIP: \w+:|pc : )([\w.$]+)\+0x([0-9a-f]+)/0x([0-9a-f]+)(?: \[(\w+)[^\]]*\])?")
+MAX_LINES = 400
+GAP = 1.0
+"""Seconds of the guest's clock between two lines after which a splat is taken to be over."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackFrame:
+    """One line of a call trace.
+
+    Attributes:
+        symbol: the function, Rust names demangled.
+        offset, size: where in the function (bytes), and how long it is.
+        module: the module it is in, or None for the kernel itself.
+        certain: whether the unwinder vouches for it (no question mark).
+        raw: the symbol as the kernel printed it.
+    """
+
+    symbol: str
+    offset: int
+    size: int
+    module: str | None
+    certain: bool
+    raw: str
+
+
+class Splat(VerdictError):
+    """The kernel complained.
+
+    Attributes:
+        splat_kind: what about, a name in kinds.toml.
+        headline: the line that says it.
+        records: all lines of it.
+        trace: the call trace.
+        place: the instruction at fault, where the kernel names it.
+        fatal: whether the kernel killed the task or itself over it.
+    """
+
+    kind = "splat"
+
+    def __init__(self, splat_kind: str, headline: str, records: Iterable[Record], *, log: Path | None = None) -> None:
+        self.records = tuple(records)
+        self.splat_kind = splat_kind
+        self.headline = demangle_text(headline)
+        self.trace = _trace(self.records)
+        self.place = _place(self.records)
+        self.fatal = splat_kind in kinds.FATAL or any(
+            record.text.startswith(("Oops: ", "Kernel panic")) for record in self.records
+        )
+        where = f" in {self.place.symbol}" if self.place else ""
+        module = f" [{self.place.module}]" if self.place and self.place.module else ""
+        super().__init__(
+            f"the kernel complained ({splat_kind}): {self.headline}{where}{module}",
+            "the lines below are the kernel's own; the topmost frame of your module is the place to look first",
+            detail=demangle_text("\n".join(map(str, self.records))),
+            log=log,
+        )
+
+    @property
+    def lines(self) -> list[str]:
+        """The texts of its records, as the kernel printed them."""
+        return [record.text for record in self.records]
+
+
+def _trace(records: Iterable[Record]) -> tuple[StackFrame, ...]:
+    frames: list[StackFrame] = []
+    inside = False
+    for record in records:
+        if record.text.lower().startswith("call trace:"):
+            # Of several traces (KASAN prints who allocated as well), the first is where it happened.
+            if frames:
+                break
+            inside = True
+        elif inside and (match := FRAME.match(record.text)):
+            frames.append(_frame(match[2], match[3], match[4], match[5], not match[1]))
+    return tuple(frames)
+
+
+def _place(records: Iterable[Record]) -> StackFrame | None:
+    for record in records:
+        if match := PLACE.match(record.text):
+            return _frame(match[1], match[2], match[3], match[4], True)
+    return None
+
+
+def _frame(raw: str, offset: str, size: str, module: str | None, certain: bool) -> StackFrame:
+    return StackFrame(demangle(raw), int(offset, 16), int(size, 16), module, certain, raw)
+
+
+class SplatCutter:
+    """Cuts splats out of a stream of records. Feed it every record in order; `flush` at the end."""
+
+    def __init__(self, log: Path | None = None) -> None:
+        self._log = log
+        self._records: list[Record] = []
+        self._kind: str | None = None
+        self._headline = ""
+        self._ended = False
+
+    @property
+    def open(self) -> bool:
+        """Whether a splat has begun and not ended."""
+        return bool(self._records)
+
+    @property
+    def headline(self) -> tuple[str, str] | None:
+        """Kind and headline of the splat that has begun, once they are known."""
+        return (self._kind, self._headline) if self._kind and self._records else None
+
+    def feed(self, record: Record) -> list[Splat]:
+        """Take in a record; returns the splats that are complete because of it."""
+        if record.time is None:
+            # Programs may write to the console in between.
+            return []
+        done: list[Splat] = []
+        if self._records and not self._continues(record):
+            done += self.flush()
+        if self._records:
+            self._add(record)
+        elif record.text == kinds.CUT_HERE or classify(record.text):
+            self._ended = False
+            self._add(record)
+        return done
+
+    def _continues(self, record: Record) -> bool:
+        last = self._records[-1].time
+        if len(self._records) >= MAX_LINES or record.time is None or last is None or record.time - last > GAP:
+            return False
+        if record.text == kinds.CUT_HERE and not _only_opening(self._records):
+            return False
+        if self._ended or (self._kind in kinds.SINGLE and len(self._records) == 1):
+            return bool(kinds.BELONGS.match(record.text)) or (
+                not self._ended and record.text.startswith(("WARNING: ", "kernel BUG at ", kinds.CUT_HERE))
+            )
+        return True
+
+    def _add(self, record: Record) -> None:
+        self._records.append(record)
+        if self._kind is None and (kind := classify(record.text)):
+            self._kind, self._headline = kind, record.text
+        closing_rule = kinds.RULE.match(record.text) and len(self._records) > 3
+        if kinds.END.match(record.text) or record.text.strip() == kinds.TRACE_END or closing_rule:
+            self._ended = True
+
+    def flush(self) -> list[Splat]:
+        """What has begun is complete now."""
+        records, kind = self._records, self._kind
+        self._records, self._kind = [], None
+        if not records:
+            return []
+        return [Splat(kind or "warning", self._headline if kind else records[-1].text, records, log=self._log)]
+
+
+def _only_opening(records: list[Record]) -> bool:
+    """Whether nothing but an opening mark has come yet."""
+    return all(record.text == kinds.CUT_HERE for record in records)

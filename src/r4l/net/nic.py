@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""A network card and its back end, as data that QEMU's command line is made from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from r4l.errors import UsageError
+
+Backend = Literal["user", "hub", "socket", "tap", "none"]
+
+MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+NETDEV_TYPE = {"user": "user", "hub": "hubport", "tap": "tap"}
+
+
+@dataclass(frozen=True)
+class Nic:
+    """A network card of a VM.
+
+    Attributes:
+        model: QEMU's name of the device: `e1000` is an Intel 82540EM, 8086:100e.
+        backend: what it is wired to. `user`: QEMU's own router and DHCP server on 10.0.2.0/24 (gateway 10.0.2.2; no
+            root needed). `hub`: all cards with the same number `hub` in this VM share a wire. `socket`: a stream or
+            dgram socket, as `options` say (QEMU's `-netdev stream` or `dgram`, key `type`). `tap`: a tap that exists
+            (`options={"ifname": …}`). `none`: a card without a cable.
+        mac: its address; 52:54:00:12:34:56 and up, by the card's place, where None.
+        capture: write a pcap of all its packets into the VM's work folder.
+        hub: number of the hub.
+        options: more settings of the back end, as in QEMU's QAPI type for it.
+        device: more settings of the card, such as `{"addr": "0x10"}`.
+    """
+
+    model: str = "e1000"
+    backend: Backend = "user"
+    mac: str | None = None
+    capture: bool = True
+    hub: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+    device: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.mac is not None and not MAC.fullmatch(self.mac.lower()):
+            raise UsageError(f"{self.mac!r} is no MAC address", "write it like 52:54:00:12:34:56")
+        if self.backend not in (*NETDEV_TYPE, "socket", "none"):
+            raise UsageError(f"unknown network back end {self.backend!r}", "use user, hub, socket, tap or none")
+        if self.backend == "socket" and self.options.get("type") not in ("stream", "dgram"):
+            raise UsageError("the socket back end needs to know its type", "options={'type': 'stream' or 'dgram', …}")
+
+    def address(self, index: int) -> str:
+        """Its MAC address as the VM's card number `index`."""
+        return self.mac.lower() if self.mac else f"52:54:00:12:34:{0x56 + index & 0xFF:02x}"
+
+    def netdev(self, index: int) -> dict[str, Any] | None:
+        """The back end as an argument of `-netdev`."""
+        if self.backend == "none":
+            return None
+        settings: dict[str, Any] = {"id": f"net{index}", **self.options}
+        settings.setdefault("type", NETDEV_TYPE.get(self.backend))
+        if self.backend == "hub":
+            settings["hubid"] = self.hub
+        elif self.backend == "tap":
+            # QEMU's own scripts would need root and a bridge.
+            settings.setdefault("script", "no")
+            settings.setdefault("downscript", "no")
+        return settings
+
+    def qemu_device(self, index: int) -> dict[str, Any]:
+        """The card as an argument of `-device`. Its id is `nic0` and so on."""
+        settings: dict[str, Any] = {"driver": self.model, "id": f"nic{index}", "mac": self.address(index)}
+        if self.backend != "none":
+            settings["netdev"] = f"net{index}"
+        # Nobody boots from this card: its option ROM would only be loaded.
+        settings["romfile"] = ""
+        return {**settings, **self.device}

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""Read what QEMU's filter-dump wrote: classic pcap, Ethernet.
+
+Format: https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-03.html. QEMU writes it while the VM runs, so the last
+packet may not be whole yet: it is left for the next look.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from r4l.errors import UsageError
+
+if TYPE_CHECKING:
+    from scapy.packet import Packet as ScapyPacket
+
+HEADER_SIZE = 24
+RECORD_SIZE = 16
+SNAPLEN = 262144
+ETHERNET = 1
+
+
+@dataclass(frozen=True)
+class Packet:
+    """A packet of a capture.
+
+    Attributes:
+        time: seconds since 1970, by the host's clock.
+        data: its bytes, from the Ethernet header on, without FCS.
+        length: its length on the wire; more than `len(data)` where the capture cut it.
+    """
+
+    time: float
+    data: bytes
+    length: int
+
+    def scapy(self) -> ScapyPacket:
+        """The packet as scapy dissects it."""
+        # Imported here: scapy takes most of a second.
+        from scapy.layers.l2 import Ether
+
+        return Ether(self.data)
+
+
+def read_pcap(path: Path) -> Iterator[Packet]:
+    """The packets of a capture, oldest first.
+
+    Raises:
+        UsageError: it is no pcap of Ethernet.
+    """
+    data = path.read_bytes()
+    order = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">"}.get(data[:4])
+    if order is None or len(data) < HEADER_SIZE:
+        raise UsageError(f"{path} is no pcap file")
+    (kind,) = struct.unpack_from(order + "I", data, 20)
+    if kind != ETHERNET:
+        raise UsageError(f"{path} is a capture of link type {kind}, not of Ethernet")
+    position = HEADER_SIZE
+    while position + RECORD_SIZE <= len(data):
+        seconds, micros, kept, length = struct.unpack_from(order + "IIII", data, position)
+        if kept > SNAPLEN:
+            raise UsageError(f"{path} is damaged at offset {position}: a packet of {kept} bytes")
+        position += RECORD_SIZE
+        if position + kept > len(data):
+            return
+        yield Packet(seconds + micros / 1e6, data[position : position + kept], length)
+        position += kept

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""The guest's root file system: an initramfs of static busybox, the agent, modules and whatever the user adds.
+
+It is made by writing an archive, so no privilege is needed, and it is named by its content.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from r4l import home
+from r4l.errors import EnvironmentFault, UsageError
+from r4l.kernel import Kernel
+from r4l.rootfs import agent, cpio, layout
+from r4l.rootfs.modules import ModuleTree
+from r4l.toolchain import Toolchain
+
+__all__ = ["AGENT_PORT", "File", "Rootfs"]
+
+AGENT_PORT = "r4l.agent"
+"""Name of the virtio port that the agent serves."""
+
+AGENT_LINE = f"::respawn:/sbin/r4l-agent {AGENT_PORT}\n"
+SHELL_LINE = "::respawn:-/bin/sh\n"
+
+
+@dataclass(frozen=True)
+class File:
+    """A file for the guest: bytes with permission bits."""
+
+    data: bytes
+    mode: int = 0o644
+
+
+Source = Path | str | bytes | File
+"""What a file of the guest comes from: a path on the host (a folder goes in whole), its bytes, or a `File`."""
+
+
+@dataclass(frozen=True)
+class Rootfs:
+    """An initramfs that is whole.
+
+    Attributes:
+        path: the archive (newc, not compressed: unpacking would cost more than it saves).
+        key: names its content.
+        agent: whether the agent is in it; without one, a VM only has its console.
+    """
+
+    path: Path
+    key: str
+    agent: bool = True
+
+    @classmethod
+    def build(
+        cls,
+        kernel: Kernel,
+        *,
+        modules: Sequence[str] = (),
+        files: Mapping[str, Source] | None = None,
+        agent_program: bool = True,
+        console_shell: bool = False,
+    ) -> Rootfs:
+        """Make one, or find it in the home.
+
+        Args:
+            modules: names of the kernel's own modules, packed with all they need; `modprobe` finds them.
+            files: absolute guest path to what it comes from; replaces files of the base.
+            agent_program: have the agent (else only a console).
+            console_shell: a shell on the console, as in the camp's notes.
+
+        Raises:
+            UsageError: no such module or file.
+            EnvironmentFault: the toolchain's busybox is not static.
+        """
+        entries = layout.base() + layout.busybox(*_busybox(kernel.toolchain))
+        if modules:
+            entries += ModuleTree(kernel.modules, kernel.toolchain).entries(modules, kernel.release)
+        lines = ""
+        if agent_program:
+            entries.append(cpio.regular("sbin/r4l-agent", agent.build(kernel.toolchain).read_bytes(), 0o755))
+            lines += AGENT_LINE
+        if console_shell:
+            lines += SHELL_LINE
+        if lines:
+            inittab = next(entry for entry in entries if entry.name == "etc/inittab")
+            entries.append(cpio.regular("etc/inittab", inittab.data + lines.encode()))
+        for name, source in (files or {}).items():
+            entries += _added(name, source)
+        return cls(*_store(layout.with_parents(entries)), agent_program)
+
+    def entries(self) -> list[cpio.Entry]:
+        """What is in it."""
+        return list(cpio.read(self.path.read_bytes()))
+
+
+def _busybox(toolchain: Toolchain) -> tuple[bytes, list[str]]:
+    """The program and its applets' paths."""
+    program = (toolchain.root / "usr/bin/busybox").read_bytes()
+    key = home.content_key(program)
+    cached = home.room("busybox") / f"{key}.applets"
+    if not cached.exists():
+        # PT_INTERP names a dynamic loader, which an initramfs has not.
+        if b"/ld-linux" in program[:4096]:
+            raise EnvironmentFault("the toolchain's busybox is not static", "install Debian's busybox-static")
+        with home.lock(f"busybox-{key}"):
+            partial = home.temporary(cached)
+            partial.write_bytes(toolchain.run(["busybox", "--list-full"]).stdout)
+            home.publish(partial, cached)
+    return program, cached.read_text().split()
+
+
+def _added(name: str, source: Source) -> Iterable[cpio.Entry]:
+    if not name.startswith("/") or name.endswith("/"):
+        raise UsageError(f"a file for the guest needs an absolute path without a slash at its end, not {name!r}")
+    inside = name.lstrip("/")
+    if isinstance(source, bytes):
+        return [cpio.regular(inside, source)]
+    if isinstance(source, File):
+        return [cpio.regular(inside, source.data, source.mode)]
+    path = Path(source)
+    if path.is_dir():
+        found = sorted(path.rglob("*"))
+        return [cpio.directory(inside), *(_copied(f"{inside}/{item.relative_to(path)}", item) for item in found)]
+    if not path.is_file():
+        raise UsageError(f"no such file to put into the guest: {path}")
+    return [_copied(inside, path)]
+
+
+def _copied(inside: str, path: Path) -> cpio.Entry:
+    if path.is_symlink():
+        return cpio.symlink(inside, str(path.readlink()))
+    permissions = stat.S_IMODE(path.stat().st_mode)
+    if path.is_dir():
+        return cpio.directory(inside, permissions)
+    return cpio.regular(inside, path.read_bytes(), permissions)
+
+
+def _store(entries: Iterable[cpio.Entry]) -> tuple[Path, str]:
+    """Write the archive under its content's name, if it is not there yet."""
+    archive = io.BytesIO()
+    try:
+        cpio.write(entries, archive)
+    except cpio.CpioError as error:
+        raise UsageError(f"the root file system cannot be made: {error}") from error
+    data = archive.getbuffer()
+    key = home.content_key(bytes(data))
+    final = home.room("rootfs") / f"{key}.cpio"
+    if not final.exists():
+        with home.lock(f"rootfs-{key}"):
+            partial = home.temporary(final)
+            partial.write_bytes(data)
+            home.publish(partial, final)
+    return final, key

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""The guest's agent as a program: built from rust/agent by the toolchain's own rustc, once per source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from r4l import home, resources
+from r4l.errors import BuildError
+from r4l.toolchain import Toolchain
+
+FLAGS = (
+    "--edition=2021",
+    "-Ctarget-feature=+crt-static",
+    "-Cpanic=abort",
+    "-Copt-level=2",
+    "-Cstrip=symbols",
+    "-Dwarnings",
+)
+
+
+def build(toolchain: Toolchain) -> Path:
+    """The static program `r4l-agent`, made if it is not in the home yet (about a second).
+
+    Raises:
+        BuildError: rustc refuses it, which is a bug of r4l or of the toolchain.
+    """
+    folder = resources.rust("agent", "src")
+    sources = sorted(folder.glob("*.rs"))
+    key = home.content_key(toolchain.key, *FLAGS, *(part for path in sources for part in (path.name, path)))
+    final = home.room("agent") / key / "r4l-agent"
+    if final.exists():
+        return final
+    with home.lock(f"agent-{key}"):
+        if final.exists():
+            return final
+        partial = home.temporary(final)
+        argv: list[str | Path] = ["rustc", *FLAGS, "-o", partial, folder / "main.rs"]
+        done = toolchain.run(argv, readable=[folder], check=False)
+        if done.returncode != 0:
+            raise BuildError(
+                "the guest agent does not build", "run `r4l doctor`", detail=done.stderr.decode(errors="replace")
+            )
+        home.publish(partial, final)
+    return final

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""Wait for a guest to come up, and say exactly what happened when it does not."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from r4l.errors import R4LError
+from r4l.guest import GuestGone, Link
+from r4l.klog import KernelLog
+from r4l.vm.errors import BootPanic, InitDied, NoAgent, NoOutput, QemuDied
+from r4l.vm.qemu import returncode_text
+
+if TYPE_CHECKING:
+    from r4l.vm.qemu import Qemu
+
+SILENCE = 10.0
+"""Seconds without any sign of life. The first line comes after half a second under TCG, and the longest pause of a
+stock kernel's boot is 0.2 s; a loaded machine may be ten times slower."""
+TIMEOUT = 120.0
+PANIC = re.compile(r"^Kernel panic - not syncing: (.*)")
+INIT = re.compile(r"Attempted to kill init|No working init found|Requested init .* failed|No init found")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for a boot: seconds without a sign of life, and in all."""
+
+    silence: float = SILENCE
+    total: float = TIMEOUT
+
+
+def wait_for_agent(link: Link, qemu: Qemu, klog: KernelLog, patience: Patience) -> None:
+    """Return when the agent answers.
+
+    Raises:
+        BootError: BootPanic, InitDied, NoOutput, NoAgent, QemuDied, by what happened.
+    """
+    begun = time.monotonic()
+
+    def look() -> None:
+        now = time.monotonic()
+        quiet = now - max(begun, qemu.console.last_output)
+        if quiet < patience.silence and now - begun < patience.total:
+            return
+        if qemu.console.received == 0:
+            raise NoOutput(
+                f"the kernel printed nothing for {now - begun:.0f} s",
+                "does the kernel boot this way (PVH, console=ttyS0)? does the accelerator work (try accel='tcg')?",
+                detail=qemu.output(),
+                log=qemu.log,
+            )
+        raise NoAgent(
+            f"the kernel talks, but the guest's agent did not come within {now - begun:.0f} s",
+            "see the console: does /init run, and /sbin/r4l-agent?",
+            detail=f"end of the console:\n{qemu.console.tail()}",
+            log=klog.file,
+        )
+
+    link.connect(patience.total * 2, watch=look)
+
+
+def why_it_ended(code: int, qemu: Qemu, klog: KernelLog, *, booted: bool) -> R4LError:
+    """The error that tells why QEMU is no more."""
+    detail = f"end of the console:\n{qemu.console.tail(40)}"
+    for record in reversed(klog.records()):
+        match = PANIC.match(record.text)
+        if match is None:
+            continue
+        fatal = [splat for splat in klog.splats() if splat.fatal]
+        if fatal and booted:
+            return fatal[-1]
+        if INIT.search(match[1]):
+            return InitDied(
+                f"the kernel's first program died: {match[1]}",
+                "see the console: what does /init (busybox) say, is the root file system right?",
+                detail=detail,
+                log=klog.file,
+            )
+        return BootPanic(f"the kernel panicked: {match[1]}", "see the console", detail=detail, log=klog.file)
+    if code == 0:
+        return GuestGone("the guest ended its virtual machine (poweroff or reboot)", detail=detail, log=klog.file)
+    said = qemu.output()
+    return QemuDied(
+        f"QEMU {returncode_text(code)}" + (f": {said.splitlines()[-1]}" if said else ""),
+        "see qemu.log" if said else "was it killed from outside, or out of memory?",
+        detail=said or detail,
+        log=qemu.log,
+    )

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""The console: everything the guest writes there goes into a file and, line by line, to whoever watches."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from r4l.klog.records import LineSplitter
+
+TAIL = 1 << 16
+LOG_LIMIT = 256 << 20
+"""Bytes of console kept in the file. A guest that writes more loses the rest, not the host its disk."""
+
+
+class Console:
+    """The host's end of the guest's serial console.
+
+    Args:
+        sock: connected to QEMU; taken over.
+        log: file that gets every byte.
+        on_line: called on the reading thread with each line, without its end.
+        on_end: called when QEMU has closed the console.
+    """
+
+    def __init__(
+        self, sock: socket.socket, log: Path, on_line: Callable[[str], None], on_end: Callable[[], None]
+    ) -> None:
+        self._sock = sock
+        self._log = log
+        self._on_line = on_line
+        self._on_end = on_end
+        self._lines = LineSplitter()
+        self._tail = b""
+        self.received = 0
+        self.last_output = time.monotonic()
+        self._thread = threading.Thread(target=self._read, name="r4l-console", daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        try:
+            with self._log.open("ab", buffering=0) as log:
+                while True:
+                    try:
+                        data = self._sock.recv(65536)
+                    except OSError:
+                        data = b""
+                    if not data:
+                        break
+                    if self.received < LOG_LIMIT:
+                        log.write(data)
+                    self.received += len(data)
+                    self.last_output = time.monotonic()
+                    self._tail = (self._tail + data)[-TAIL:]
+                    for line in self._lines.feed(data):
+                        self._on_line(line)
+                if self._lines.rest:
+                    self._on_line(self._lines.rest)
+        finally:
+            self._on_end()
+
+    @property
+    def unfinished(self) -> str:
+        """The last line while it has no end: a prompt."""
+        return self._lines.rest
+
+    def tail(self, lines: int = 25) -> str:
+        """The last lines, for messages."""
+        return "\n".join(self._tail.decode("utf-8", "replace").replace("\r", "").splitlines()[-lines:])
+
+    def write(self, data: bytes) -> None:
+        """Type at the console."""
+        self._sock.sendall(data)
+
+    def join(self, timeout: float) -> None:
+        """Wait until all that QEMU wrote has been read (it must have ended)."""
+        self._thread.join(timeout)
+
+    def close(self) -> None:
+        """Give up the console."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join(2)
+        self._sock.close()

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+"""The ways in which a boot fails. Each is told apart from the others, with the console's end."""
+
+from __future__ import annotations
+
+from r4l.errors import BootError
+
+
+class QemuDied(BootError):
+    """QEMU ended by itself: it was killed, or refused its command line."""
+
+    kind = "qemu-died"
+
+
+class BootPanic(BootError):
+    """The kernel panicked before the agent came."""
+
+    kind = "boot-panic"
+
+
+class InitDied(BootPanic):
+    """The kernel panicked because its first program ended, or could not be started."""
+
+    kind = "init-died"
+
+
+class NoOutput(BootError):
+    """The kernel printed nothing at all."""
+
+    kind = "no-output"
+
+
+class NoAgent(BootError):
+    """The kernel talks, but the agent never came."""
+
+    kind = "no-agent"

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""Modules into and out of a running kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from r4l.errors import UsageError, VerdictError
+
+if TYPE_CHECKING:
+    from r4l.vm.vm import VM
+
+FOLDER = "/lib/modules/r4l"
+TIMEOUT = 60.0
+
+
+@runtime_checkable
+class HasPath(Protocol):
+    """What a built module has."""
+
+    @property
+    def path(self) -> Path:
+        """The .ko file."""
+
+
+class ModuleRefused(VerdictError):
+    """The guest's kernel refused to load or unload a module; the detail is what it logged."""
+
+    kind = "module-refused"
+
+
+def insmod(vm: VM, module: object, parameters: Mapping[str, object]) -> None:
+    """See `VM.insmod`."""
+    path = module.path if isinstance(module, HasPath) else Path(str(module))
+    if not path.is_file():
+        raise UsageError(f"no such module: {path}", "build it first")
+    target = f"{FOLDER}/{path.name}"
+    vm.put(path, target, 0o644)
+    _do(vm, ["insmod", target, *(f"{name}={_text(value)}" for name, value in parameters.items())], f"load {path.name}")
+
+
+def rmmod(vm: VM, name: str) -> None:
+    """See `VM.rmmod`."""
+    _do(vm, ["rmmod", name.removesuffix(".ko")], f"unload {name}")
+
+
+def _text(value: object) -> str:
+    """A parameter as the kernel reads it (kernel/params.c): Y and N for truth, commas in an array."""
+    if isinstance(value, bool):
+        return "Y" if value else "N"
+    if isinstance(value, (list, tuple)):
+        return ",".join(_text(item) for item in value)
+    return str(value)
+
+
+def _do(vm: VM, argv: list[str], what: str) -> None:
+    since = vm.klog.mark()
+    done = vm.run(argv, timeout=TIMEOUT)
+    if done.exit_code == 0:
+        return
+    vm.klog.sync()
+    raise ModuleRefused(
+        f"the guest's kernel did not {what}: {done.stderr.strip() or f'exit code {done.exit_code}'}",
+        "the kernel's log tells why",
+        detail=vm.klog.text(since),
+        log=vm.klog.file,
+    )

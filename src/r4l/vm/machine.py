@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""A machine as data, and the one function that turns it into QEMU's command line.
+
+What a machine *is* (`Machine`) is separate from where this run of it keeps its sockets and files (`Endpoints`), so that
+two runs of the same machine have the same description: a snapshot's key, a log, a test can rely on it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from r4l import home
+from r4l.errors import UsageError
+from r4l.net import Nic
+from r4l.rootfs import AGENT_PORT
+
+Accel = Literal["kvm", "tcg"]
+
+FAST = ("nokaslr", "cryptomgr.notests")
+"""Kernel options that save time at boot: no random layout (0.1 s, and addresses stay readable), no self-tests of
+crypto algorithms (0.65 s). `VM(fast=False)` boots without them, and by the bzImage."""
+
+ALWAYS = (
+    "console=ttyS0",
+    "console_msg_format=syslog",  # <LEVEL> before each line: klog wants to know it
+    "ignore_loglevel",  # `dmesg -n 1` in the guest must not blind us
+    "printk.devkmsg=on",  # klog.sync writes marks to /dev/kmsg, which the kernel would ration
+    "panic=-1",  # a panic ends QEMU at once (with -no-reboot), and is thus never mistaken for a hang
+)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What differs between guests' architectures."""
+
+    qemu: str
+    machine: str
+    cpu: Mapping[str, str]
+
+
+ARCHITECTURES = {
+    "x86_64": Architecture("qemu-system-x86_64", "pc", {"kvm": "host", "tcg": "max"}),
+}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A virtual machine, complete and reproducible.
+
+    Attributes:
+        arch: the guest's, a key of `ARCHITECTURES`.
+        kernel: what QEMU starts.
+        initrd: the initramfs.
+        append: kernel command line.
+        memory: MiB.
+        cpus: number of virtual CPUs.
+        accel: `kvm` or `tcg`.
+        nics: network cards, in order.
+        agent: have the agent's port.
+        extra: further arguments for QEMU.
+    """
+
+    kernel: Path
+    initrd: Path
+    append: tuple[str, ...] = ()
+    arch: str = "x86_64"
+    memory: int = 256
+    cpus: int = 2
+    accel: Accel = "tcg"
+    nics: tuple[Nic, ...] = ()
+    agent: bool = True
+    extra: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.arch not in ARCHITECTURES:
+            raise UsageError(f"no machine is described for {self.arch}", f"use one of {', '.join(ARCHITECTURES)}")
+        if not 32 <= self.memory <= 1 << 20:
+            raise UsageError(f"{self.memory} MiB of memory make no VM", "give 64 or more")
+        if not 1 <= self.cpus <= 255:
+            raise UsageError(f"{self.cpus} CPUs make no VM", "give 1 or more")
+
+    @property
+    def key(self) -> str:
+        """Names this machine in cache keys."""
+        return home.content_key(json.dumps(asdict(self), sort_keys=True, default=str))
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where one run of a machine meets the host.
+
+    Attributes:
+        qmp, console, agent: descriptors of connected sockets, open in QEMU.
+        captures: for each card by its index, the file for its packets.
+    """
+
+    qmp: int
+    console: int
+    agent: int
+    captures: Mapping[int, Path] = field(default_factory=dict)
+
+
+def kernel_line(extra: str = "", *, fast: bool = True) -> tuple[str, ...]:
+    """The kernel command line, in words; later ones win, so `extra` can override anything."""
+    return (*ALWAYS, *(FAST if fast else ()), *extra.split())
+
+
+def command_line(machine: Machine, ends: Endpoints) -> list[str]:
+    """QEMU's whole command line for one run of `machine`."""
+    arch = ARCHITECTURES[machine.arch]
+    accelerator = "tcg,thread=multi" if machine.accel == "tcg" else machine.accel
+    argv = [arch.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+    argv += ["-run-with", "exit-with-parent=on"]
+    argv += ["-machine", arch.machine, "-accel", accelerator, "-cpu", arch.cpu[machine.accel]]
+    argv += ["-m", f"{machine.memory}M", "-smp", str(machine.cpus)]
+    argv += ["-kernel", str(machine.kernel), "-initrd", str(machine.initrd), "-append", " ".join(machine.append)]
+    argv += [*_chardev("qmp", ends.qmp), "-mon", "chardev=qmp,mode=control"]
+    argv += [*_chardev("console", ends.console), "-serial", "chardev:console"]
+    if machine.agent:
+        argv += _chardev("agent", ends.agent)
+        argv += _json("-device", {"driver": "virtio-serial-pci", "id": "agentbus", "max_ports": 2})
+        argv += _json(
+            "-device", {"driver": "virtserialport", "bus": "agentbus.0", "chardev": "agent", "name": AGENT_PORT}
+        )
+    for index, nic in enumerate(machine.nics):
+        netdev = nic.netdev(index)
+        if netdev is not None:
+            argv += _json("-netdev", netdev)
+        argv += _json("-device", nic.qemu_device(index))
+        if netdev is not None and index in ends.captures:
+            dump = {"qom-type": "filter-dump", "id": f"dump{index}", "netdev": f"net{index}", "maxlen": 262144}
+            argv += _json("-object", {**dump, "file": str(ends.captures[index])})
+    return [*argv, *machine.extra]
+
+
+def _chardev(name: str, descriptor: int) -> list[str]:
+    return ["-chardev", f"socket,id={name},fd={descriptor}"]
+
+
+def _json(option: str, settings: Mapping[str, Any]) -> list[str]:
+    """JSON, because QEMU's own syntax would need commas in paths escaped."""
+    return [option, json.dumps(settings)]

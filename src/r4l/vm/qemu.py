@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""One QEMU process with its sockets, files and end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from r4l.errors import EnvironmentFault, R4LError
+from r4l.toolchain import Toolchain
+from r4l.vm.console import Console
+from r4l.vm.machine import ARCHITECTURES, Endpoints, Machine, command_line
+from r4l.vm.qmp import Event, Monitor
+from r4l.vm.spawn import spawn
+
+SOCKET_BUFFER = 1 << 20
+
+
+class Qemu:
+    """A machine that runs. Its sockets are pairs that QEMU inherits, so no name in the file system is left behind.
+
+    Args:
+        machine: what to run.
+        toolchain: where QEMU is.
+        workdir: folder for console.log, qmp.log, qemu.log and the captures.
+        on_line: gets each line of the console (on the console's thread).
+        on_event: gets each QMP event (on the monitor's thread).
+        on_exit: gets the exit code, after the console's last line (on a thread of its own).
+
+    Raises:
+        EnvironmentFault: no bubblewrap, or no QEMU in the toolchain.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        toolchain: Toolchain,
+        workdir: Path,
+        *,
+        on_line: Callable[[str], None],
+        on_event: Callable[[Event], None],
+        on_exit: Callable[[int], None],
+    ) -> None:
+        self.machine = machine
+        self.workdir = workdir
+        self.log = workdir / "qemu.log"
+        self.captures = {i: workdir / f"nic{i}.pcap" for i, nic in enumerate(machine.nics) if nic.capture}
+        program = ARCHITECTURES[machine.arch].qemu
+        if not (toolchain.root / "usr/bin" / program).exists():
+            raise EnvironmentFault(f"{program} is not in the toolchain", "run `r4l setup`, or `r4l doctor --fix`")
+        console, monitor, self.agent_socket = (_Pair() for _ in range(3))
+        pairs = (console, monitor, self.agent_socket)
+        try:
+            ends = Endpoints(monitor.number, console.number, self.agent_socket.number, self.captures)
+            argv = toolchain.command(
+                command_line(machine, ends),
+                binds=[workdir],
+                readable=[machine.kernel, machine.initrd],
+                cwd=workdir,
+            )
+            self.argv = argv
+            self.process = spawn(argv, log=self.log, descriptors=[pair.number for pair in pairs])
+        except FileNotFoundError as error:
+            for pair in pairs:
+                pair.ours.close()
+            raise EnvironmentFault(f"{error.filename} is not installed", "run `r4l doctor --fix`") from error
+        finally:
+            for pair in pairs:
+                pair.theirs.close()
+        self.exit_code: int | None = None
+        self._on_exit = on_exit
+        self.console = Console(console.ours, workdir / "console.log", on_line, lambda: None)
+        self.monitor = Monitor(monitor.ours, workdir / "qmp.log", on_event)
+        self._waiter = threading.Thread(target=self._wait, name="r4l-qemu-exit", daemon=True)
+        self._waiter.start()
+
+    def _wait(self) -> None:
+        code = self.process.wait()
+        # Everything the guest said is in the socket by now; the verdict needs it.
+        self.console.join(5)
+        self.exit_code = code
+        self._on_exit(code)
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self.process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the sandbox that QEMU runs in; killing it kills QEMU."""
+        return self.process.pid
+
+    def output(self) -> str:
+        """What QEMU itself printed."""
+        return self.log.read_text(errors="replace").strip() if self.log.exists() else ""
+
+    def wait(self, timeout: float | None) -> int | None:
+        """Wait for the end; the exit code, or None when it has not come in time."""
+        self._waiter.join(timeout)
+        return self.exit_code
+
+    def end(self, grace: float = 2.0) -> int | None:
+        """End QEMU: by QMP's `quit`, and by SIGKILL when that takes longer than `grace` seconds."""
+        if self.running:
+            with contextlib.suppress(R4LError):
+                self.monitor.execute("quit", timeout=grace)
+                self.wait(grace)
+        if self.running:
+            self.kill()
+        self.wait(5)
+        return self.exit_code
+
+    def kill(self) -> None:
+        """SIGKILL, to the sandbox and everything in it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """End QEMU and give everything back."""
+        self.end()
+        self.monitor.close()
+        self.console.close()
+
+    def __repr__(self) -> str:
+        return f"<Qemu pid {self.pid}, {'running' if self.running else f'ended with {self.exit_code}'}>"
+
+
+class _Pair:
+    """A socket pair: our end, and the one that QEMU inherits."""
+
+    def __init__(self) -> None:
+        self.ours, self.theirs = socket.socketpair()
+        for end in (self.ours, self.theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
+
+    @property
+    def number(self) -> int:
+        return self.theirs.fileno()
+
+
+def returncode_text(code: int) -> str:
+    """An exit code in words; bubblewrap reports a signal as 128 + its number."""
+    number = -code if code < 0 else code - 128 if code > 128 else 0
+    if number:
+        with contextlib.suppress(ValueError):
+            return f"was killed by {signal.Signals(number).name}"
+    return f"ended with exit code {code}"

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""QMP for synchronous callers: the `qemu.qmp` library on one event loop in one background thread."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
+
+from r4l.errors import BootError, R4LError
+
+T = TypeVar("T")
+Event = Mapping[str, Any]
+PATIENCE = 10.0
+
+
+class QmpError(R4LError):
+    """QEMU refused a command. `error_class` is QMP's (such as `DeviceNotFound`)."""
+
+    kind = "qmp"
+
+    def __init__(self, command: str, description: str, error_class: str) -> None:
+        super().__init__(f"QEMU refused {command}: {description}")
+        self.error_class = error_class
+
+
+class _Loop:
+    """The event loop that all monitors of this process share."""
+
+    _guard = threading.Lock()
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    @classmethod
+    def run(cls, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        with cls._guard:
+            if cls._loop is None:
+                cls._loop = asyncio.new_event_loop()
+                threading.Thread(target=cls._loop.run_forever, name="r4l-qmp", daemon=True).start()
+            return asyncio.run_coroutine_threadsafe(work, cls._loop)
+
+    @classmethod
+    def forget(cls) -> None:
+        """In a forked child the thread is gone."""
+        cls._guard, cls._loop = threading.Lock(), None
+
+
+os.register_at_fork(after_in_child=_Loop.forget)
+
+
+class Monitor:
+    """A connection to one QEMU's monitor. It is made in the background; commands wait for it.
+
+    Args:
+        sock: connected to QEMU's monitor; taken over.
+        log: file that gets every message, one JSON object a line, with the host's time.
+        on_event: called on the loop's thread for each event; it must be quick.
+    """
+
+    def __init__(self, sock: socket.socket, log: Path, on_event: Callable[[Event], None]) -> None:
+        self._log: TextIO = log.open("a", encoding="utf-8")
+        self._on_event = on_event
+        self._begun = time.monotonic()
+        self._client: Any = None
+        self._connected = _Loop.run(self._connect(sock))
+
+    async def _connect(self, sock: socket.socket) -> None:
+        # Imported while QEMU starts: the library takes a tenth of a second.
+        from qemu.qmp import EventListener, QMPClient
+
+        monitor = self
+
+        class Client(QMPClient):
+            def _cb_inbound(self, msg: Any) -> Any:
+                monitor._note("<", msg)
+                return msg
+
+            def _cb_outbound(self, msg: Any) -> Any:
+                monitor._note(">", msg)
+                return msg
+
+        self._client = Client("r4l")
+        listener = EventListener()
+        self._client.register_listener(listener)
+        await self._client.connect(sock)
+        self._events = asyncio.ensure_future(self._watch(listener))
+
+    async def _watch(self, listener: Any) -> None:
+        async for event in listener:
+            self._on_event(event)
+
+    def _note(self, direction: str, message: Any) -> None:
+        line = f"{time.monotonic() - self._begun:9.4f} {direction} {json.dumps(dict(message))}\n"
+        if not self._log.closed:
+            self._log.write(line)
+            self._log.flush()
+
+    def execute(self, command: str, arguments: Mapping[str, Any] | None = None, timeout: float = PATIENCE) -> Any:
+        """Run a QMP command; returns what QEMU returns.
+
+        Raises:
+            QmpError: QEMU refuses it.
+            BootError: there is no monitor any more, or no answer within `timeout` seconds.
+        """
+        from qemu.qmp import ExecuteError, QMPError
+
+        until = time.monotonic() + timeout
+        try:
+            self._connected.result(timeout)
+            work = self._client.execute(command, dict(arguments or {}))
+            return _Loop.run(work).result(max(0.0, until - time.monotonic()))
+        except ExecuteError as error:
+            raise QmpError(command, str(error), error.error_class) from error
+        except (TimeoutError, concurrent.futures.TimeoutError) as error:
+            raise BootError(f"QEMU did not answer {command} within {timeout:g} s") from error
+        except (QMPError, OSError, EOFError) as error:
+            raise BootError(f"QEMU's monitor is gone: {error}", "see qemu.log") from error
+
+    def close(self) -> None:
+        """Give the connection up."""
+        try:
+            _Loop.run(self._disconnect()).result(5)
+        except (TimeoutError, concurrent.futures.TimeoutError):
+            # The loop belongs to a process that ends; nothing depends on a clean goodbye.
+            self._connected.cancel()
+        self._log.close()
+
+    async def _disconnect(self) -> None:
+        from qemu.qmp import QMPError
+
+        try:
+            await self._client.disconnect()
+        except (QMPError, OSError, EOFError, AttributeError):
+            # QEMU was killed, or never answered: there is nobody to say goodbye to.
+            return
+        finally:
+            if hasattr(self, "_events"):
+                self._events.cancel()

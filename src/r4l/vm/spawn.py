@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""Start programs that must not outlive us.
+
+bubblewrap's --die-with-parent uses PR_SET_PDEATHSIG, and "parent" there means the *thread* that forked: a worker
+thread that starts a VM and ends would take the VM with it. So one thread, which lives as long as the process, starts
+all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+Job = tuple[Future[Any], Callable[[], Any]]
+
+
+class _Spawner:
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        # A daemon: the process may end while it waits, and then what it started shall end as well.
+        threading.Thread(target=self._work, name="r4l-spawner", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            future, job = self._jobs.get()
+            try:
+                future.set_result(job())
+            except BaseException as error:  # noqa: BLE001 (handed to whoever asked)
+                future.set_exception(error)
+
+    def call(self, job: Callable[[], Any]) -> Any:
+        future: Future[Any] = Future()
+        self._jobs.put((future, job))
+        return future.result()
+
+
+_guard = threading.Lock()
+_spawner: _Spawner | None = None
+
+
+def _forget() -> None:
+    """In a forked child the thread is gone: the next call makes a new one."""
+    global _spawner, _guard
+    _spawner, _guard = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+def spawn(
+    argv: Sequence[str], *, log: Path, descriptors: Sequence[int] = (), env: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a program with its output in `log` and the given descriptors open in it, at their own numbers.
+
+    It gets a session of its own, so that Ctrl-C at our terminal reaches only us.
+
+    Raises:
+        FileNotFoundError: there is no such program.
+    """
+    global _spawner
+    with _guard:
+        if _spawner is None:
+            _spawner = _Spawner()
+        spawner = _spawner
+
+    def start() -> subprocess.Popen[bytes]:
+        with log.open("ab") as out:
+            return subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                pass_fds=descriptors,
+                start_new_session=True,
+                env=env,
+            )
+
+    process: subprocess.Popen[bytes] = spawner.call(start)
+    return process

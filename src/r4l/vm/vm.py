@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: MIT
+"""A virtual machine: boots a kernel with an initramfs, serves commands, and ends with its owner."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from r4l.errors import GuestTimeout, R4LError, UsageError
+from r4l.guest import Completed, Guest, GuestProcess, Link
+from r4l.guest.shell import interactive
+from r4l.kernel import Kernel
+from r4l.klog import KernelLog
+from r4l.klog.kinds import FATAL
+from r4l.net import Nic
+from r4l.rootfs import Rootfs, Source
+from r4l.vm import accel as accelerators
+from r4l.vm import boot, loading, workdirs
+from r4l.vm.machine import Accel, Machine, kernel_line
+from r4l.vm.qemu import Qemu
+from r4l.vm.qmp import Event
+
+GRACE = 1.0
+"""Seconds that a command has to end by itself after an oops; longer, and it waits for what will never come."""
+HALTED = r"reboot: System halted"
+
+
+class VM:
+    """A virtual machine. As a context manager it boots on entry and is gone on exit.
+
+    Args:
+        kernel: what to boot.
+        nics: network cards, in PCI order.
+        memory: MiB.
+        cpus: virtual CPUs. Two boot faster than one under TCG.
+        rootfs: the initramfs; the default one, with `modules` and `files`, where None.
+        modules: the kernel's own modules to have in the default rootfs, ready for `modprobe`.
+        files: more files for the default rootfs: absolute guest path to source.
+        accel: `kvm` or `tcg`; decided by trial where None (see `r4l.vm.accel`).
+        append: added to the kernel command line; later words win.
+        fast: boot by PVH without KASLR and crypto self-tests; False boots the bzImage as it comes.
+        workdir: folder for console.log, qmp.log, qemu.log and nicN.pcap. A new one under the home where None, which is
+            removed on a clean exit.
+        silence: seconds without a sign of life after which a boot has failed.
+        boot_timeout: seconds after which it has failed in any case.
+        extra: further arguments for QEMU.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        *,
+        nics: Sequence[Nic] = (),
+        memory: int = 256,
+        cpus: int = 2,
+        rootfs: Rootfs | None = None,
+        modules: Sequence[str] = (),
+        files: Mapping[str, Source] | None = None,
+        accel: Accel | None = None,
+        append: str = "",
+        fast: bool = True,
+        workdir: Path | None = None,
+        silence: float = boot.SILENCE,
+        boot_timeout: float = boot.TIMEOUT,
+        extra: Sequence[str] = (),
+    ) -> None:
+        if rootfs is not None and (modules or files):
+            raise UsageError("a rootfs of your own and modules or files for the default one exclude each other")
+        self.kernel = kernel
+        self.rootfs = rootfs or Rootfs.build(kernel, modules=modules, files=files)
+        self.accel = accelerators.choose(kernel, accel)
+        self.machine = Machine(
+            kernel=kernel.vmlinux if fast else kernel.image,
+            initrd=self.rootfs.path,
+            append=kernel_line(append, fast=fast),
+            arch=kernel.arch,
+            memory=memory,
+            cpus=cpus,
+            accel=self.accel.name,
+            nics=tuple(nics),
+            agent=self.rootfs.agent,
+            extra=tuple(extra),
+        )
+        self._patience = boot.Patience(silence, boot_timeout)
+        self._own_workdir = workdir is None
+        self._wanted_workdir = workdir
+        self._guard = threading.Lock()
+        self._grace: threading.Timer | None = None
+        self._closing = False
+        self.shutdown_reason: str | None = None
+        self.boot_seconds: float | None = None
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    def start(self) -> VM:
+        """Boot, and wait for the agent (without one in the rootfs: for nothing).
+
+        Raises:
+            BootError: one of `r4l.vm.errors`, by what went wrong, with the console's end.
+            EnvironmentFault: QEMU is missing.
+        """
+        self.workdir = workdirs.make(self._wanted_workdir)
+        self.klog = KernelLog(self.workdir / "console.log", self._sync_mark)
+        begun = time.monotonic()
+        self._qemu = Qemu(
+            self.machine,
+            self.kernel.toolchain,
+            self.workdir,
+            on_line=self._on_line,
+            on_event=self._on_event,
+            on_exit=self._on_exit,
+        )
+        self._link = Link(self._qemu.agent_socket.ours)
+        self.guest = Guest(self._link, self._context)
+        try:
+            if self.rootfs.agent:
+                boot.wait_for_agent(self._link, self._qemu, self.klog, self._patience)
+                self.boot_seconds = time.monotonic() - begun
+        except BaseException:
+            self._shut(keep=True)
+            raise
+        return self
+
+    def __enter__(self) -> VM:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
+        self._shut(keep=kind is not None)
+
+    def close(self) -> None:
+        """End the machine, however it is. A work folder of ours goes with it."""
+        self._shut(keep=False)
+
+    def _shut(self, *, keep: bool) -> None:
+        with self._guard:
+            if self._closing:
+                return
+            self._closing = True
+            if self._grace:
+                self._grace.cancel()
+        # QEMU first: with the agent's socket closed under it, it would complain in its log.
+        self._qemu.end()
+        self._link.close()
+        self._qemu.close()
+        self.klog.finish()
+        if self._own_workdir and not keep:
+            workdirs.remove(self.workdir)
+
+    @property
+    def running(self) -> bool:
+        """Whether QEMU runs."""
+        return self._qemu.running
+
+    @property
+    def pid(self) -> int:
+        """Process id on the host; killing it kills the VM."""
+        return self._qemu.pid
+
+    def wait(self, timeout: float | None = 30.0) -> int:
+        """Wait until QEMU has ended by itself; returns its exit code.
+
+        Raises:
+            GuestTimeout: it has not within `timeout` seconds.
+        """
+        code = self._qemu.wait(timeout)
+        if code is None:
+            raise GuestTimeout(f"the VM still runs after {timeout:g} s", detail=self._context())
+        return code
+
+    def poweroff(self, timeout: float = 30.0) -> int:
+        """Have the guest power itself off; returns QEMU's exit code (0 when all is well)."""
+        self.guest.popen(["poweroff"])
+        return self.wait(timeout)
+
+    def halt(self, timeout: float = 30.0) -> None:
+        """Have the guest halt. QEMU goes on running a machine that does nothing; `close` ends it."""
+        since = self.klog.mark()
+        self.guest.popen(["halt"])
+        self.klog.wait_for(HALTED, timeout, since)
+
+    # -- what happens meanwhile ---------------------------------------------------------------------------------
+
+    def _on_line(self, line: str) -> None:
+        self.klog.feed(line)
+        begun = self.klog.begun
+        if begun and begun[0] in FATAL:
+            with self._guard:
+                if self._grace is None and not self._closing:
+                    self._grace = threading.Timer(GRACE, self._after_oops)
+                    self._grace.daemon = True
+                    self._grace.start()
+
+    def _after_oops(self) -> None:
+        with self._guard:
+            self._grace = None
+        fatal = [splat for splat in self.klog.splats() if splat.fatal]
+        if fatal:
+            self._link.interrupt(fatal[-1])
+        elif self.klog.begun:
+            self._on_line("")
+
+    def _on_event(self, event: Event) -> None:
+        if event["event"] == "SHUTDOWN":
+            self.shutdown_reason = event["data"]["reason"]
+
+    def _on_exit(self, code: int) -> None:
+        self.klog.finish()
+        self._link.fail(boot.why_it_ended(code, self._qemu, self.klog, booted=self._link.agent_pid != 0))
+
+    def _sync_mark(self, text: str) -> None:
+        if self.rootfs.agent and self._link.connected:
+            self.guest.mark(f"<7>{text}")
+
+    def _context(self) -> str:
+        return f"end of the console:\n{self._qemu.console.tail()}"
+
+    # -- commands and files -------------------------------------------------------------------------------------
+
+    def run(
+        self, command: str | Sequence[str], *, timeout: float | None = 60.0, check: bool = False, **rest: Any
+    ) -> Completed:
+        """Run a command to its end: see `Guest.run`.
+
+        Raises:
+            Splat: the kernel oopsed or panicked meanwhile.
+        """
+        seen = self.klog.splat_count
+        done = self.guest.run(command, timeout=timeout, check=False, **rest)
+        if done.signal is not None or self.klog.begun or self.klog.splat_count > seen:
+            self._raise_oops(seen)
+        return done.checked() if check else done
+
+    def _raise_oops(self, seen: int) -> None:
+        """Raise what the kernel died of, if it did, since there were `seen` splats."""
+        self.klog.sync()
+        for splat in self.klog.splats(seen, settle=True):
+            if splat.fatal:
+                raise splat
+
+    def popen(self, command: str | Sequence[str], **rest: Any) -> GuestProcess:
+        """Start a command: see `Guest.popen`."""
+        return self.guest.popen(command, **rest)
+
+    def put(self, source: Path | str | bytes, target: str, mode: int | None = None) -> None:
+        """Send a file to the guest: see `Guest.put`."""
+        self.guest.put(source, target, mode)
+
+    def get(self, source: str, target: Path | str) -> Path:
+        """Fetch a file from the guest: see `Guest.get`."""
+        return self.guest.get(source, target)
+
+    def shell(self) -> int:
+        """A shell in the guest on the user's terminal, until it exits; returns its exit code."""
+        return interactive(self.guest)
+
+    def insmod(self, module: object, **parameters: object) -> None:
+        """Load a module: a path, or what `Module.build` returned.
+
+        Raises:
+            ModuleRefused: the guest's kernel does not take it; holds what the kernel said.
+            Splat: the kernel oopsed over it.
+        """
+        loading.insmod(self, module, parameters)
+
+    def rmmod(self, name: str) -> None:
+        """Unload a module. Raises as `insmod` does."""
+        loading.rmmod(self, name)
+
+    # -- the machine --------------------------------------------------------------------------------------------
+
+    def qmp(self, command: str, **arguments: object) -> Any:
+        """Run a QMP command of QEMU's; underscores in argument names stand for dashes."""
+        return self._qemu.monitor.execute(command, {name.replace("_", "-"): value for name, value in arguments.items()})
+
+    def link(self, nic: int, *, up: bool) -> None:
+        """Plug or unplug the cable of card number `nic`."""
+        if not 0 <= nic < len(self.machine.nics):
+            raise UsageError(f"the VM has no network card {nic}", f"it has {len(self.machine.nics)}")
+        self.qmp("set_link", name=f"nic{nic}", up=up)
+
+    @property
+    def captures(self) -> Mapping[int, Path]:
+        """For each card with a capture, the pcap file that QEMU writes."""
+        return self._qemu.captures
+
+    @property
+    def console(self) -> Any:
+        """The console, for what speaks to it directly."""
+        return self._qemu.console
+
+    @property
+    def log_paths(self) -> Sequence[Path]:
+        """The files in the work folder that tell what happened."""
+        return [path for path in sorted(self.workdir.iterdir()) if path.is_file()]
+
+    def __repr__(self) -> str:
+        with contextlib.suppress(AttributeError, R4LError):
+            return f"<VM {self.kernel.release} {self._qemu!r}>"
+        return f"<VM {self.kernel.release} not started>"
