@@ -19,7 +19,13 @@ pub(crate) const BYTES: u32 = (COUNT * 16) as u32;
 bitfield! {
     /// The second half of a receive descriptor, 3.2.3.
     pub(crate) struct RxStatus(u64) {
-        47:40 errors;
+        /// Error in the data.
+        47:47 data_error => bool;
+        44:44 carrier_error => bool;
+        42:42 sequence_error => bool;
+        41:41 symbol_error => bool;
+        /// The frame's checksum, or its alignment.
+        40:40 crc_error => bool;
         /// End of packet.
         33:33 eop => bool;
         /// Descriptor done.
@@ -40,6 +46,18 @@ bitfield! {
         /// End of packet.
         24:24 eop => bool;
         15:0 length;
+    }
+}
+
+impl RxStatus {
+    /// Whether the frame is bad. The bits that are not asked for say that the checksum of its IP or
+    /// TCP header is wrong, which is for the stack to find out.
+    pub(crate) fn is_bad(self) -> bool {
+        self.crc_error()
+            || self.symbol_error()
+            || self.sequence_error()
+            || self.carrier_error()
+            || self.data_error()
     }
 }
 

@@ -28,6 +28,30 @@ pub(crate) struct Nic<'bound> {
     mac: MacAddress,
     /// The interrupt handler has seen a change of the link, and the poll function has not.
     link_changed: Atomic<bool>,
+    counters: Counters,
+}
+
+/// What `ethtool -S` shows.
+#[derive(Default)]
+struct Counters {
+    interrupts: Counter,
+    polls: Counter,
+    tx_wakes: Counter,
+    link_changes: Counter,
+}
+
+struct Counter(Atomic<u64>);
+
+impl Default for Counter {
+    fn default() -> Self {
+        Self(Atomic::new(0))
+    }
+}
+
+impl Counter {
+    fn count(&self) {
+        self.0.add(1, Relaxed);
+    }
 }
 
 /// What the poll function works on.
@@ -43,6 +67,7 @@ impl<'bound> Nic<'bound> {
             dev,
             mac,
             link_changed: Atomic::new(false),
+            counters: Counters::default(),
         }
     }
 
@@ -61,6 +86,7 @@ impl<'bound> Nic<'bound> {
             None => netdev_info!(dev, "link down\n"),
         }
         dev.set_carrier(link.is_some());
+        self.counters.link_changes.count();
     }
 }
 
@@ -74,6 +100,8 @@ impl<'bound> net::Driver for Nic<'bound> {
     type Tx = TxRing<'bound>;
     type Napi = Work<'bound>;
     type Filter = Filter;
+
+    const COUNTERS: &'static [&'static str] = &["interrupts", "polls", "tx_wakes", "link_changes"];
 
     fn config(&self) -> Config {
         Config {
@@ -124,6 +152,7 @@ impl<'bound> net::Driver for Nic<'bound> {
             return Interrupt::NotMine;
         }
         self.hw.mask();
+        self.counters.interrupts.count();
         if causes.lsc() {
             self.link_changed.store(true, Relaxed);
         }
@@ -135,7 +164,10 @@ impl<'bound> net::Driver for Nic<'bound> {
             self.link_changed.store(false, Relaxed);
             self.update_link(poll.device());
         }
-        work.tx.clean(poll);
+        self.counters.polls.count();
+        if work.tx.clean(poll) {
+            self.counters.tx_wakes.count();
+        }
         work.rx.receive(&self.hw, poll);
     }
 
@@ -157,5 +189,16 @@ impl<'bound> net::Driver for Nic<'bound> {
 
     fn ring_sizes(&self) -> (u32, u32) {
         (COUNT as u32, COUNT as u32)
+    }
+
+    fn counters(&self, values: &mut [u64]) {
+        let c = &self.counters;
+        for (value, counter) in
+            values
+                .iter_mut()
+                .zip([&c.interrupts, &c.polls, &c.tx_wakes, &c.link_changes])
+        {
+            *value = counter.0.load(Relaxed);
+        }
     }
 }

@@ -13,7 +13,7 @@ use kernel::{
 use kit::{
     barrier::{dma_rmb, dma_wmb},
     dma::RxBuffer,
-    net::Poll,
+    net::{Poll, RxError},
 };
 
 /// What RCTL.BSIZE says (13.4.22).
@@ -73,8 +73,12 @@ impl<'bound> RxRing<'bound> {
             };
             let whole = status.eop() && !self.discarding;
             self.discarding = !status.eop();
-            if !whole || status.errors().get() != 0 {
-                slot.bad();
+            if !whole || status.is_bad() {
+                slot.bad(if whole {
+                    error(status)
+                } else {
+                    RxError::Length
+                });
             } else if let Ok(fresh) = RxBuffer::new(self.dev, BUFFER_SIZE) {
                 let full = core::mem::replace(place, fresh);
                 match full.into_skb(status.length().cast::<u32>().get(), slot.poll()) {
@@ -103,5 +107,16 @@ impl<'bound> RxRing<'bound> {
         // The card must not see the new tail before the descriptors.
         dma_wmb();
         hw.set_rx_tail((self.next + COUNT - 1) % COUNT);
+    }
+}
+
+/// What the error bits of a descriptor say, 3.2.3.2.
+fn error(status: RxStatus) -> RxError {
+    if status.crc_error() {
+        RxError::Crc
+    } else if status.symbol_error() || status.sequence_error() || status.carrier_error() {
+        RxError::Frame
+    } else {
+        RxError::Other
     }
 }

@@ -136,16 +136,29 @@ impl TxRing<'_> {
 }
 
 impl TxCleaner<'_> {
-    /// Takes back the frames that the card has sent.
-    pub(crate) fn clean(&mut self, poll: &mut Poll<'_>) {
+    /// Takes back the frames that the card has sent. Says whether that woke the queue.
+    pub(crate) fn clean(&mut self, poll: &mut Poll<'_>) -> bool {
         let mut completions = poll.completions();
-        while !self.frames.is_empty() && TxCommand::from(self.descriptors.read(self.next)).dd() {
-            let Some(frame) = self.frames.pop() else {
+        // Not more than a ring at a time: it is filled on another CPU meanwhile.
+        let mut more = true;
+        for _ in 0..COUNT {
+            more = !self.frames.is_empty() && self.is_next_done();
+            if !more {
                 break;
-            };
+            }
+            if let Some(frame) = self.frames.pop() {
+                completions.complete(frame);
+            }
             self.next = (self.next + 1) % COUNT;
-            completions.complete(frame);
         }
-        completions.finish(|| self.frames.free(), WAKE_AT);
+        let woken = completions.finish(|| self.frames.free(), WAKE_AT);
+        if more {
+            poll.again();
+        }
+        woken
+    }
+
+    fn is_next_done(&self) -> bool {
+        TxCommand::from(self.descriptors.read(self.next)).dd()
     }
 }

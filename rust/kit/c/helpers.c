@@ -17,6 +17,11 @@ struct netdev_queue *kit_helper_netdev_get_tx_queue(const struct net_device *dev
 	return netdev_get_tx_queue(dev, index);
 }
 
+void kit_helper_netif_trans_update(struct net_device *dev)
+{
+	netif_trans_update(dev);
+}
+
 bool kit_helper_netif_running(const struct net_device *dev)
 {
 	return netif_running(dev);
@@ -140,14 +145,29 @@ void kit_helper_netdev_use_dstats(struct net_device *dev)
 	dev->pcpu_stat_type = NETDEV_PCPU_STAT_DSTATS;
 }
 
+void kit_helper_dev_stats_inc_rx_errors(struct net_device *dev)
+{
+	DEV_STATS_INC(dev, rx_errors);
+}
+
+void kit_helper_dev_stats_inc_rx_crc_errors(struct net_device *dev)
+{
+	DEV_STATS_INC(dev, rx_crc_errors);
+}
+
+void kit_helper_dev_stats_inc_rx_length_errors(struct net_device *dev)
+{
+	DEV_STATS_INC(dev, rx_length_errors);
+}
+
+void kit_helper_dev_stats_inc_rx_frame_errors(struct net_device *dev)
+{
+	DEV_STATS_INC(dev, rx_frame_errors);
+}
+
 void *kit_helper_netdev_alloc_frag(unsigned int size)
 {
 	return netdev_alloc_frag(size);
-}
-
-void *kit_helper_napi_alloc_frag(unsigned int size)
-{
-	return napi_alloc_frag(size);
 }
 
 void kit_helper_skb_free_frag(void *addr)

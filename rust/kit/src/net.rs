@@ -27,10 +27,11 @@ mod rx_mode;
 pub use self::{
     device::Device,
     driver::{Config, Driver, Interrupt, LinkSettings, MacAddress, Rings},
-    napi::{Disabled, Enabled, Napi, Poll, RxSlot},
+    napi::{Disabled, Enabled, Napi, Poll, RxError, RxSlot},
     queue::{Completions, Doorbell, InFlight, Sent, TxQueue},
     rx_mode::{MulticastList, RxMode},
 };
+use queue::Epoch;
 pub(crate) use registration::Registration;
 
 /// The length of an Ethernet header.

@@ -117,11 +117,11 @@ impl<T: Driver> pci::Driver for Adapter<T> {
         let enabled = Enabled::new(pdev)?;
         let vectors = bound.alloc_irq_vectors(1, 1, T::irq_types())?;
         let irq: IrqRequest<'_> = (*vectors.start()).try_into()?;
+        let (irq, nic) = (irq.irq(), T::probe(pdev, info));
         // SAFETY: The driver core owns the value from here on. It drops it in post-unbind, before
         // the device is unbound and `'bound` ends, and unbinds all devices before the module's
         // driver is unregistered.
-        let registration =
-            unsafe { Registration::new(bound.as_ref(), irq.irq(), T::probe(pdev, info)) }?;
+        let registration = unsafe { Registration::new(bound.as_ref(), irq, nic) }?;
         Ok(Binding {
             _registration: registration,
             _enabled: enabled,

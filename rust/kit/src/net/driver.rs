@@ -14,9 +14,8 @@ pub struct MacAddress(pub [u8; 6]);
 impl MacAddress {
     /// Whether it may be a station's address: neither zero nor a group address.
     pub fn is_valid(&self) -> bool {
-        // SAFETY: Reads six bytes, aligned to two as the function wants it.
         let aligned = AlignedMac(self.0);
-        // SAFETY: As above.
+        // SAFETY: There are six bytes to read, aligned to two as the function wants it.
         unsafe { bindings::is_valid_ether_addr(aligned.0.as_ptr()) }
     }
 }

@@ -7,6 +7,9 @@ use crate::bindings;
 use kernel::ffi::c_int;
 
 impl<D: Driver> Private<D> {
+    /// # Safety
+    ///
+    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
     unsafe extern "C" fn get_ringparam(
         dev: *mut bindings::net_device,
         ring: *mut bindings::ethtool_ringparam,
@@ -21,6 +24,9 @@ impl<D: Driver> Private<D> {
         (ring.tx_max_pending, ring.tx_pending) = (tx, tx);
     }
 
+    /// # Safety
+    ///
+    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
     unsafe extern "C" fn get_sset_count(_dev: *mut bindings::net_device, set: c_int) -> c_int {
         if set as u32 == bindings::ethtool_stringset_ETH_SS_STATS {
             D::COUNTERS.len() as c_int
@@ -29,6 +35,9 @@ impl<D: Driver> Private<D> {
         }
     }
 
+    /// # Safety
+    ///
+    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
     unsafe extern "C" fn get_strings(_dev: *mut bindings::net_device, set: u32, data: *mut u8) {
         const LEN: usize = bindings::ETH_GSTRING_LEN as usize;
 
@@ -43,20 +52,23 @@ impl<D: Driver> Private<D> {
         }
     }
 
+    /// # Safety
+    ///
+    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
     unsafe extern "C" fn get_ethtool_stats(
         dev: *mut bindings::net_device,
         _stats: *mut bindings::ethtool_stats,
         data: *mut u64,
     ) {
-        if D::COUNTERS.is_empty() {
-            return;
-        }
         // SAFETY: The core hands over zeroed memory for as many values as `get_sset_count` said.
         let values = unsafe { core::slice::from_raw_parts_mut(data, D::COUNTERS.len()) };
         // SAFETY: The core only calls this for a registered device of ours.
         unsafe { Self::of(dev) }.driver.counters(values);
     }
 
+    /// # Safety
+    ///
+    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
     unsafe extern "C" fn get_link_ksettings(
         dev: *mut bindings::net_device,
         settings: *mut bindings::ethtool_link_ksettings,
@@ -88,9 +100,19 @@ impl<D: Driver> Private<D> {
     pub(super) const ETHTOOL_OPS: bindings::ethtool_ops = bindings::ethtool_ops {
         get_link: Some(bindings::ethtool_op_get_link),
         get_ringparam: Some(Self::get_ringparam),
-        get_sset_count: Some(Self::get_sset_count),
-        get_strings: Some(Self::get_strings),
-        get_ethtool_stats: Some(Self::get_ethtool_stats),
+        // The core warns about a set of strings that is there and empty.
+        get_sset_count: match D::COUNTERS {
+            [] => None,
+            _ => Some(Self::get_sset_count),
+        },
+        get_strings: match D::COUNTERS {
+            [] => None,
+            _ => Some(Self::get_strings),
+        },
+        get_ethtool_stats: match D::COUNTERS {
+            [] => None,
+            _ => Some(Self::get_ethtool_stats),
+        },
         get_link_ksettings: Some(Self::get_link_ksettings),
         ..pin_init::zeroed()
     };

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use super::{Completions, Device, ETH_HEADER_LEN};
+use super::{Completions, Device, Epoch, ETH_HEADER_LEN};
 use crate::{bindings, skb::Skb};
 use core::{marker::PhantomData, ptr::NonNull};
+use kernel::ffi::c_int;
 
 /// The state of a NAPI instance that does not poll.
 pub enum Disabled {}
@@ -73,6 +74,7 @@ impl Napi<Enabled> {
 pub struct Poll<'a> {
     dev: &'a Device,
     napi: NonNull<bindings::napi_struct>,
+    epoch: Epoch,
     budget: usize,
     done: usize,
     again: bool,
@@ -85,12 +87,14 @@ impl<'a> Poll<'a> {
     pub(super) unsafe fn new(
         dev: &'a Device,
         napi: NonNull<bindings::napi_struct>,
+        epoch: Epoch,
         budget: usize,
     ) -> Self {
         // INVARIANT: As required of the caller.
         Self {
             dev,
             napi,
+            epoch,
             budget,
             done: 0,
             again: false,
@@ -114,7 +118,7 @@ impl<'a> Poll<'a> {
     /// Takes back frames that were sent.
     pub fn completions(&mut self) -> Completions<'_> {
         // SAFETY: By the type invariant this is softirq context; the device is valid.
-        unsafe { Completions::new(self.dev, self.budget) }
+        unsafe { Completions::new(self.dev, self.epoch, self.budget) }
     }
 
     /// Something is left to do that is not counted by the budget: poll again.
@@ -138,7 +142,18 @@ impl<'a> Poll<'a> {
     }
 }
 
-use kernel::ffi::c_int;
+/// What was wrong with a frame.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum RxError {
+    /// Its checksum.
+    Crc,
+    /// Its length.
+    Length,
+    /// Its coding or its alignment.
+    Frame,
+    /// Something else.
+    Other,
+}
 
 /// The right to receive one frame. Counted when it is used, free when it is dropped.
 pub struct RxSlot<'a, 'b>(&'a mut Poll<'b>);
@@ -156,8 +171,11 @@ impl<'b> RxSlot<'_, 'b> {
         let dev = poll.dev.as_raw();
         let len = skb.len();
         if len < ETH_HEADER_LEN {
-            // SAFETY: `dev` is valid; this is softirq context by the type invariant of `Poll`.
-            unsafe { bindings::dev_dstats_rx_dropped(dev) };
+            // SAFETY: `dev` is valid, and the counters are atomic.
+            unsafe {
+                bindings::dev_stats_inc_rx_length_errors(dev);
+                bindings::dev_stats_inc_rx_errors(dev);
+            }
             return;
         }
         let skb = skb.into_raw();
@@ -177,8 +195,19 @@ impl<'b> RxSlot<'_, 'b> {
         unsafe { bindings::dev_dstats_rx_dropped(self.0.dev.as_raw()) };
     }
 
-    /// A frame was bad: counted against the budget, not handed up.
-    pub fn bad(self) {
+    /// A frame was bad: counted, not handed up.
+    pub fn bad(self, error: RxError) {
         self.0.done += 1;
+        let dev = self.0.dev.as_raw();
+        // SAFETY: The device is valid, and the counters are atomic.
+        unsafe {
+            match error {
+                RxError::Crc => bindings::dev_stats_inc_rx_crc_errors(dev),
+                RxError::Length => bindings::dev_stats_inc_rx_length_errors(dev),
+                RxError::Frame => bindings::dev_stats_inc_rx_frame_errors(dev),
+                RxError::Other => (),
+            }
+            bindings::dev_stats_inc_rx_errors(dev);
+        }
     }
 }

@@ -2,8 +2,19 @@
 
 use super::Device;
 use crate::{bindings, dma::TxFrame, skb::Skb};
-use core::{marker::PhantomData, ptr::NonNull};
+use core::ptr::NonNull;
 use kernel::{ffi::c_int, sync::barrier::smp_mb};
+
+/// Counts the times that a device was opened. What was sent in one of them cannot be completed in
+/// another: BQL starts anew each time.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Epoch(u32);
+
+impl Epoch {
+    pub(super) fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+}
 
 fn queue_of(dev: &Device) -> NonNull<bindings::netdev_queue> {
     // SAFETY: A device of the kit has one transmit queue, which lives as long as the device.
@@ -14,7 +25,7 @@ fn queue_of(dev: &Device) -> NonNull<bindings::netdev_queue> {
 pub struct TxQueue<'a> {
     dev: &'a Device,
     txq: NonNull<bindings::netdev_queue>,
-    _call: PhantomData<&'a ()>,
+    epoch: Epoch,
 }
 
 /// A frame that byte queue limits (BQL) know to be on its way.
@@ -24,6 +35,7 @@ pub struct TxQueue<'a> {
 pub struct InFlight<'bound> {
     frame: TxFrame<'bound>,
     txq: NonNull<bindings::netdev_queue>,
+    epoch: Epoch,
 }
 
 // SAFETY: `txq` is only compared.
@@ -49,11 +61,11 @@ impl<'a> TxQueue<'a> {
     /// # Safety
     ///
     /// This is a `start_xmit` of `dev`.
-    pub(super) unsafe fn new(dev: &'a Device) -> Self {
+    pub(super) unsafe fn new(dev: &'a Device, epoch: Epoch) -> Self {
         Self {
             dev,
             txq: queue_of(dev),
-            _call: PhantomData,
+            epoch,
         }
     }
 
@@ -81,6 +93,7 @@ impl<'a> TxQueue<'a> {
             InFlight {
                 frame,
                 txq: self.txq,
+                epoch: self.epoch,
             },
             Sent { ring },
         )
@@ -144,6 +157,7 @@ impl<'a> TxQueue<'a> {
 pub struct Completions<'a> {
     dev: &'a Device,
     txq: NonNull<bindings::netdev_queue>,
+    epoch: Epoch,
     budget: usize,
     packets: u32,
     bytes: u32,
@@ -153,10 +167,11 @@ impl<'a> Completions<'a> {
     /// # Safety
     ///
     /// This is the poll function of a NAPI instance of `dev`.
-    pub(super) unsafe fn new(dev: &'a Device, budget: usize) -> Self {
+    pub(super) unsafe fn new(dev: &'a Device, epoch: Epoch, budget: usize) -> Self {
         Self {
             dev,
             txq: queue_of(dev),
+            epoch,
             budget,
             packets: 0,
             bytes: 0,
@@ -170,8 +185,8 @@ impl<'a> Completions<'a> {
 
     /// The device is done with this frame: unmaps it, counts it and frees it.
     pub fn complete(&mut self, frame: InFlight<'_>) {
-        if frame.txq != self.txq {
-            // Another device's frame: BQL of this one has never heard of it.
+        if frame.txq != self.txq || frame.epoch != self.epoch {
+            // BQL has never heard of it, or has forgotten it.
             return;
         }
         let len = frame.frame.len();

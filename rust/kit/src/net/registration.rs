@@ -12,14 +12,14 @@
 //! * `filter`: the address list's lock. The core holds it around `ndo_set_rx_mode`.
 
 use super::{
-    Config, Device, Disabled, Driver, Enabled, Interrupt, MacAddress, Napi, Poll, Rings, RxMode,
-    TxQueue,
+    Config, Device, Disabled, Driver, Enabled, Epoch, Interrupt, MacAddress, Napi, Poll, Rings,
+    RxMode, TxQueue,
 };
-use crate::{bindings, bindings::layout, skb::TxSkb};
+use crate::{bindings, bindings::layout, netdev_err, skb::TxSkb};
 use core::{cell::UnsafeCell, marker::PhantomData, ptr::NonNull};
 use kernel::{
     error::{from_result, to_result},
-    ffi::{c_int, c_void},
+    ffi::{c_int, c_uint, c_ulong, c_void},
     prelude::*,
     types::Opaque,
 };
@@ -36,10 +36,13 @@ enum Control {
 /// it.
 pub(super) struct Private<D: Driver> {
     napi: Opaque<bindings::napi_struct>,
+    restart: Opaque<bindings::work_struct>,
     control: UnsafeCell<Control>,
     tx: UnsafeCell<Option<D::Tx>>,
     napi_state: UnsafeCell<Option<D::Napi>>,
     filter: UnsafeCell<Option<D::Filter>>,
+    /// Written by `open`, when nobody can read it yet.
+    epoch: UnsafeCell<Epoch>,
     irq: u32,
     dev: NonNull<bindings::net_device>,
     pub(super) driver: D,
@@ -102,7 +105,7 @@ impl<D: Driver> Private<D> {
             bindings::request_irq(
                 self.irq,
                 Some(Self::interrupt),
-                bindings::IRQF_SHARED as _,
+                bindings::IRQF_SHARED as c_ulong,
                 (&raw const (*self.dev.as_ptr()).name).cast(),
                 core::ptr::from_ref(self).cast_mut().cast(),
             )
@@ -112,6 +115,8 @@ impl<D: Driver> Private<D> {
             return Err(e);
         }
 
+        // SAFETY: Neither `start_xmit` nor the poll function can run: it finds no state.
+        unsafe { *self.epoch.get() = (*self.epoch.get()).next() };
         self.with_tx(|slot| *slot = Some(tx));
         // SAFETY: NAPI is disabled, so nobody else has it.
         unsafe { *self.napi_state.get() = Some(napi) };
@@ -168,21 +173,27 @@ impl<D: Driver> Private<D> {
         }
     }
 
+    /// # Safety
+    ///
+    /// `this` was given to `request_irq` together with this function, and is valid.
     unsafe extern "C" fn interrupt(_irq: c_int, this: *mut c_void) -> bindings::irqreturn_t {
         // SAFETY: `this` is what `open` gave to `request_irq`, valid until `free_irq` returns.
         let this = unsafe { &*this.cast::<Self>() };
         match this.driver.interrupt() {
-            Interrupt::NotMine => kernel::bindings::irqreturn_IRQ_NONE as _,
-            Interrupt::Handled => kernel::bindings::irqreturn_IRQ_HANDLED as _,
+            Interrupt::NotMine => kernel::bindings::irqreturn_IRQ_NONE,
+            Interrupt::Handled => kernel::bindings::irqreturn_IRQ_HANDLED,
             Interrupt::Poll => {
                 // SAFETY: Added in `Registration::new`, and not deleted as long as the device may
                 // be open. While NAPI is disabled this does nothing.
                 unsafe { bindings::napi_schedule(this.napi.get()) };
-                kernel::bindings::irqreturn_IRQ_HANDLED as _
+                kernel::bindings::irqreturn_IRQ_HANDLED
             }
         }
     }
 
+    /// # Safety
+    ///
+    /// Called by NAPI; `napi` is the field of a `Private<D>`.
     unsafe extern "C" fn poll(napi: *mut bindings::napi_struct, budget: c_int) -> c_int {
         // SAFETY: `napi` is the field of a `Private<D>`, the only one that this function is
         // registered for.
@@ -195,9 +206,16 @@ impl<D: Driver> Private<D> {
         let Some(state) = (unsafe { (*this.napi_state.get()).as_mut() }) else {
             return 0;
         };
-        // SAFETY: This is the poll function of `napi`, which is not NULL.
-        let mut poll =
-            unsafe { Poll::new(this.device(), NonNull::new_unchecked(napi), budget as usize) };
+        // SAFETY: This is the poll function of `napi`, which is not NULL. The device is open, so
+        // `epoch` is not written.
+        let mut poll = unsafe {
+            Poll::new(
+                this.device(),
+                NonNull::new_unchecked(napi),
+                *this.epoch.get(),
+                budget as usize,
+            )
+        };
         this.driver.poll(state, &mut poll);
         let (done, idle) = poll.finish();
         if idle {
@@ -206,6 +224,9 @@ impl<D: Driver> Private<D> {
         done as c_int
     }
 
+    /// # Safety
+    ///
+    /// Called by the core under the RTNL lock; `dev` has a `Private<D>` behind it.
     unsafe extern "C" fn ndo_open(dev: *mut bindings::net_device) -> c_int {
         from_result(|| {
             // SAFETY: `dev` is ours, and the core holds the RTNL lock.
@@ -213,12 +234,19 @@ impl<D: Driver> Private<D> {
         })
     }
 
+    /// # Safety
+    ///
+    /// Called by the core under the RTNL lock; `dev` has a `Private<D>` behind it.
     unsafe extern "C" fn ndo_stop(dev: *mut bindings::net_device) -> c_int {
         // SAFETY: `dev` is ours, and the core holds the RTNL lock.
         unsafe { Self::of(dev).close() };
         0
     }
 
+    /// # Safety
+    ///
+    /// Called by the core with the lock of the transmit queue held and bottom halves disabled; `dev`
+    /// has a `Private<D>` behind it; the reference to `skb` is handed over, unless the answer is busy.
     unsafe extern "C" fn ndo_start_xmit(
         skb: *mut bindings::sk_buff,
         dev: *mut bindings::net_device,
@@ -227,13 +255,15 @@ impl<D: Driver> Private<D> {
         let this = unsafe { Self::of(dev) };
         // SAFETY: The core hands over a valid buffer.
         let skb = unsafe { TxSkb::from_raw(NonNull::new_unchecked(skb)) };
-        // SAFETY: This is `start_xmit` of that device.
-        let queue = unsafe { TxQueue::new(this.device()) };
         // SAFETY: The core holds the lock that guards `tx`.
         let Some(tx) = (unsafe { (*this.tx.get()).as_mut() }) else {
-            queue.drop_frame(skb.take());
+            drop(skb);
+            // SAFETY: `dev` is valid; bottom halves are disabled here.
+            unsafe { bindings::dev_dstats_tx_dropped(dev) };
             return bindings::netdev_tx_NETDEV_TX_OK;
         };
+        // SAFETY: This is `start_xmit` of that device. It is open, so `epoch` is not written.
+        let queue = unsafe { TxQueue::new(this.device(), *this.epoch.get()) };
         match this.driver.start_xmit(tx, &queue, skb).into_busy() {
             None => bindings::netdev_tx_NETDEV_TX_OK,
             Some(skb) => {
@@ -244,6 +274,52 @@ impl<D: Driver> Private<D> {
         }
     }
 
+    /// The queue has been stopped for too long: whatever has happened to the device, a fresh start
+    /// will help. Not here, where nothing may sleep.
+    ///
+    /// # Safety
+    ///
+    /// Called by the core; `dev` has a `Private<D>` behind it.
+    unsafe extern "C" fn ndo_tx_timeout(dev: *mut bindings::net_device, _queue: c_uint) {
+        // SAFETY: `dev` is ours, and `restart` was initialised with it.
+        unsafe { bindings::schedule_work(Self::of(dev).restart.get()) };
+    }
+
+    /// # Safety
+    ///
+    /// Called by the workqueue; `work` is the field of a `Private<D>`.
+    unsafe extern "C" fn restart(work: *mut bindings::work_struct) {
+        // SAFETY: `work` is the field of a `Private<D>`, the only one that this function is
+        // registered for; it lives until after `cancel_work_sync`.
+        let this = unsafe {
+            &*work
+                .byte_sub(core::mem::offset_of!(Self, restart))
+                .cast::<Self>()
+        };
+        // SAFETY: Process context, no lock held.
+        unsafe { bindings::rtnl_lock() };
+        // SAFETY: The device is valid.
+        if unsafe { bindings::netif_running(this.dev.as_ptr()) } {
+            netdev_err!(this.device(), "transmit queue stalled, restarting\n");
+            // SAFETY: The RTNL lock is held.
+            unsafe { this.close() };
+            // SAFETY: As above.
+            match unsafe { this.open() } {
+                // SAFETY: The device and its queue are valid.
+                Ok(()) => unsafe {
+                    bindings::netif_trans_update(this.dev.as_ptr());
+                    bindings::netif_tx_wake_queue(this.txq());
+                },
+                Err(e) => netdev_err!(this.device(), "restart failed: {:?}\n", e),
+            }
+        }
+        // SAFETY: Locked above.
+        unsafe { bindings::rtnl_unlock() };
+    }
+
+    /// # Safety
+    ///
+    /// Called by the core with the lock of the address list held; `dev` has a `Private<D>` behind it.
     unsafe extern "C" fn ndo_set_rx_mode(dev: *mut bindings::net_device) {
         // SAFETY: `dev` is ours.
         let this = unsafe { Self::of(dev) };
@@ -255,6 +331,10 @@ impl<D: Driver> Private<D> {
         }
     }
 
+    /// # Safety
+    ///
+    /// Called by the core under the RTNL lock; `dev` has a `Private<D>` behind it, and `addr` is a
+    /// `struct sockaddr`.
     unsafe extern "C" fn ndo_set_mac_address(
         dev: *mut bindings::net_device,
         addr: *mut c_void,
@@ -286,6 +366,7 @@ impl<D: Driver> Private<D> {
         ndo_set_rx_mode: Some(Self::ndo_set_rx_mode),
         ndo_set_mac_address: Some(Self::ndo_set_mac_address),
         ndo_validate_addr: Some(bindings::eth_validate_addr),
+        ndo_tx_timeout: Some(Self::ndo_tx_timeout),
         ..pin_init::zeroed()
     };
 }
@@ -356,6 +437,7 @@ impl<'bound, D: Driver> Registration<'bound, D> {
             (&raw mut (*private).tx).write(UnsafeCell::new(None));
             (&raw mut (*private).napi_state).write(UnsafeCell::new(None));
             (&raw mut (*private).filter).write(UnsafeCell::new(None));
+            (&raw mut (*private).epoch).write(UnsafeCell::new(Epoch::default()));
             (&raw mut (*private).irq).write(irq);
             (&raw mut (*private).dev).write(dev);
             driver.__pinned_init(&raw mut (*private).driver)?;
@@ -376,6 +458,7 @@ impl<'bound, D: Driver> Registration<'bound, D> {
             bindings::netdev_use_dstats(raw);
             bindings::eth_hw_addr_set(raw, mac.0.as_ptr());
             bindings::netif_carrier_off(raw);
+            bindings::init_work(this.restart.get(), Some(Private::<D>::restart));
             bindings::netif_napi_add(raw, this.napi.get(), Some(Private::<D>::poll));
             *this.control.get() =
                 Control::Stopped(Napi::new(NonNull::new_unchecked(this.napi.get())));
@@ -415,6 +498,7 @@ impl<D: Driver> Drop for Registration<'_, D> {
         // `drop_in_place` only the kernel's own part of the memory is in use, until `free_netdev`.
         unsafe {
             let private = bindings::netdev_priv(dev).cast::<Private<D>>();
+            bindings::cancel_work_sync((*private).restart.get());
             bindings::netif_napi_del((*private).napi.get());
             core::ptr::drop_in_place(private);
             bindings::free_netdev(dev);
