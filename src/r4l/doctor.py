@@ -33,7 +33,7 @@ def findings() -> list[Finding]:
         return result
     symbols = kernel.manifest["rust_symbols"]["matching"]
     result.append(Finding("kernel", True, f"{kernel.release}, Rust metadata proven by {symbols} symbols"))
-    choice = accel.decide(toolchain, kernel)
+    choice = accel.choose(kernel)
     result.append(Finding("accelerator", True, f"{choice.name}: {choice.reason}"))
     return result
 

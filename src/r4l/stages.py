@@ -25,11 +25,13 @@ class Stage:
 
     Attributes:
         seconds: wall clock on the host.
+        begin: when it began, by `time.monotonic`.
     """
 
     name: str
     seconds: float
     ok: bool
+    begin: float = 0.0
 
 
 @dataclass
@@ -82,7 +84,7 @@ class Stages:
             seconds = time.monotonic() - begin
             if self._progress and task is not None:
                 self._progress.remove_task(task)
-            self.done.append(Stage(name, seconds, ok))
+            self.done.append(Stage(name, seconds, ok, begin))
             if seconds >= 0.5 or not ok:
                 mark = "[green]✓[/]" if ok else "[red]✗[/]"
                 self.console.print(f"{mark} {name:<28} [dim]{seconds:6.1f} s[/]")

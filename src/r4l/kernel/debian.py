@@ -87,7 +87,7 @@ def find(archive: Archive, name: str) -> Release:
         EnvironmentFault: the archive does not have it (any more).
     """
     versions = archive.versions(f"linux-headers-{name}")
-    for binary in (f"linux-binary-{name}", f"linux-binary-unsigned-{name}"):
+    for binary in (f"linux-binary-{name}", f"linux-binary-unsigned-{name}", f"linux-image-{name}"):
         if versions and versions[0] in archive.versions(binary):
             return Release(name, versions[0], binary)
     raise EnvironmentFault(

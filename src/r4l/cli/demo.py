@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""`r4l demo`."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from r4l import home, report
+from r4l.demo import Demo, rows_of
+from r4l.errors import EnvironmentFault, VerdictError
+from r4l.report import model
+from r4l.stages import Stages
+
+
+@click.command(epilog="Examples: r4l demo;  r4l demo --out /tmp/proof;  r4l demo --json")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the results; one under R4L_HOME by default.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print result.json instead of the table.")
+def command(out: Path | None, as_json: bool) -> None:
+    """From nothing to a Rust driver that pings, with a report.
+
+    Makes the toolchain and the kernel ready (the first time), builds the Rust driver for the e1000, boots Debian's
+    unmodified kernel and goes through the camp's scenario. Exit code 123 where a step fails.
+    """
+    folder = (out or home.room("demos") / time.strftime("%Y%m%d-%H%M%S")).absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentFault(f"cannot make {folder}: {error.strerror}", "name another folder with --out") from error
+    screen = Console(stderr=True, highlight=False)
+
+    def tell(step: model.Step) -> None:
+        mark = "[green]✓[/]" if step.ok else "[red]✗[/]"
+        line = f"{mark} [bold]{step.row:<4}[/] {step.title:<36} [dim]{step.seconds or 0:5.1f} s  {escape(step.seen)}[/]"
+        screen.print(line, no_wrap=True, overflow="ellipsis", crop=True)
+
+    with Stages(screen) as stages:
+        demo = Demo(folder, stages, tell)
+        try:
+            result = demo.run()
+        finally:
+            page = report.write(folder)
+    if as_json:
+        click.echo(json.dumps(result.to_json(), indent=1))
+    else:
+        _table(result)
+    click.echo(f"report:  {page}", err=as_json)
+    click.echo(f"console: {folder / 'console.log'}", err=as_json)
+    for name in result.files.pcaps:
+        click.echo(f"packets: {folder / name}", err=as_json)
+    failed = [step for step in result.steps if not step.ok]
+    if failed:
+        raise VerdictError(
+            f"{len(failed)} of {len(result.steps)} steps failed, first {failed[0].row}: {failed[0].seen}",
+            "the report shows each with its commands and the kernel's log",
+            log=folder / "console.log",
+        )
+
+
+def _table(result: model.Result) -> None:
+    table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
+    table.add_column("row", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("s", justify="right", no_wrap=True)
+    table.add_column("what", no_wrap=True)
+    table.add_column("seen", no_wrap=True, overflow="ellipsis", ratio=1)
+    for step in result.steps:
+        verdict = "[green]passed[/]" if step.ok else "[bold red]FAILED[/]"
+        table.add_row(step.row, verdict, f"{step.seconds or 0:.1f}", step.title, escape(step.seen))
+    console = Console(highlight=False)
+    console.print()
+    console.print(table)
+    good = result.verdict == "passed"
+    console.print()
+    console.print(
+        f"[bold {'green' if good else 'red'}]{result.verdict}[/]: {len(rows_of(result.steps))} rows in "
+        f"{result.seconds or 0:.1f} s, kernel {result.kernel.release}, {result.accelerator.name}"
+    )

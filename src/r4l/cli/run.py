@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""`r4l run`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from r4l.cli.options import kernel_option
+from r4l.errors import UsageError
+from r4l.kernel import Kernel
+from r4l.module import BuiltModule, Module
+from r4l.net import Nic
+from r4l.setup import set_up
+from r4l.stages import Stages
+from r4l.vm import VM
+
+
+def modules_of(target: Path, kernel: Kernel, stages: Stages) -> list[BuiltModule]:
+    """The modules of a folder, built; or the .ko itself, checked against the kernel."""
+    if target.suffix == ".ko":
+        if not target.is_file():
+            raise UsageError(f"no such module: {target}", "give a module folder, or a .ko file")
+        module = BuiltModule(target.absolute())
+        module.check(kernel)
+        return [module]
+    with stages.stage(f"building {target.absolute().name}") as say:
+        return Module(target).build_all(kernel, say=say)
+
+
+def parameters_of(pairs: tuple[str, ...]) -> dict[str, str]:
+    """`NAME=VALUE` pairs as module parameters."""
+    wrong = [pair for pair in pairs if "=" not in pair]
+    if wrong:
+        raise UsageError(f"{wrong[0]} is no module parameter", "write NAME=VALUE")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+EPILOG = """\b
+Examples:
+  r4l run rust/drivers/hello -- dmesg
+  r4l run rust/drivers/e1000 -- 'ip link set eth0 up && ip addr'
+  r4l run . --shell --pcap out.pcap
+"""
+
+
+@click.command(epilog=EPILOG, context_settings={"ignore_unknown_options": True})
+@click.argument("target", type=click.Path(path_type=Path))
+@click.argument("guest_command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
+@click.option("--shell", is_flag=True, help="Open a shell in the guest after the command.")
+@click.option("--nics", type=click.IntRange(0, 8), default=1, show_default=True, help="How many network cards.")
+@click.option("--nic-model", default="e1000", show_default=True, help="QEMU's name of the card.")
+@click.option("--param", "-p", multiple=True, metavar="NAME=VALUE", help="Module parameter; may be repeated.")
+@click.option("--with-module", multiple=True, metavar="NAME", help="A module of the kernel's own to have for modprobe.")
+@click.option("--memory", default=256, show_default=True, help="Memory of the guest in MiB.")
+@click.option("--cpus", default=2, show_default=True, help="Virtual CPUs.")
+@click.option("--append", default="", help="Added to the kernel command line.")
+@click.option("--timeout", default=300.0, show_default=True, help="Seconds that COMMAND may take; 0 for no limit.")
+@click.option(
+    "--pcap", type=click.Path(dir_okay=False, path_type=Path), help="Keep the first card's packets in this file."
+)
+@click.option("--console", type=click.Path(dir_okay=False, path_type=Path), help="Keep the console in this file.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON at the end, nothing before.")
+@kernel_option
+def command(
+    target: Path,
+    guest_command: tuple[str, ...],
+    shell: bool,
+    nics: int,
+    nic_model: str,
+    param: tuple[str, ...],
+    with_module: tuple[str, ...],
+    memory: int,
+    cpus: int,
+    append: str,
+    timeout: float,
+    pcap: Path | None,
+    console: Path | None,
+    as_json: bool,
+    release: str | None,
+) -> None:
+    """Load a module in a fresh virtual machine and run a command there.
+
+    TARGET is a module folder (built first) or a .ko file. The output and the exit code are those of COMMAND in the
+    guest; one word is a shell line, several are a program and its arguments. Where COMMAND succeeds but the kernel
+    complained (oops, warning), the exit code is 123.
+    """
+    parameters = parameters_of(param)
+    if target.suffix != ".ko":
+        Module(target).require_kbuild()
+    with Stages() as stages:
+        kernel = set_up(stages, release)
+        modules = modules_of(target, kernel, stages)
+        vm = VM(
+            kernel,
+            nics=[Nic(nic_model) for _ in range(nics)],
+            memory=memory,
+            cpus=cpus,
+            append=append,
+            modules=with_module,
+        )
+        with stages.stage("booting") as _say:
+            vm.start()
+    try:
+        code = _serve(vm, modules, parameters, guest_command, shell, timeout, as_json)
+    finally:
+        _keep(vm, pcap, console)
+        vm.close()
+    raise SystemExit(code)
+
+
+def _serve(
+    vm: VM,
+    modules: list[BuiltModule],
+    parameters: dict[str, str],
+    guest_command: tuple[str, ...],
+    shell: bool,
+    timeout: float,
+    as_json: bool,
+) -> int:
+    screen = Console(stderr=True, highlight=False, soft_wrap=True)
+    begin = time.monotonic()
+    for module in modules:
+        vm.insmod(module, **parameters)
+    vm.klog.sync()
+    names = "|".join(module.name for module in modules)
+    said = [record.text for record in vm.klog.records() if any(module.name in record.text for module in modules)]
+    if not as_json:
+        screen.print(f"[green]✓[/] loaded {names.replace('|', ', ')} on {vm.kernel.release}")
+        for line in said:
+            screen.print(f"  {line}", markup=False, style="dim")
+    code = 0
+    entry: dict[str, object] = {}
+    if guest_command:
+        line = guest_command[0] if len(guest_command) == 1 else list(guest_command)
+        done = vm.run(
+            line,
+            timeout=timeout or None,
+            on_stdout=None if as_json else lambda data: _emit(sys.stdout.fileno(), data),
+            on_stderr=None if as_json else lambda data: _emit(sys.stderr.fileno(), data),
+        )
+        code = done.exit_code
+        entry = {"command": guest_command, "exit_code": code, "stdout": done.stdout, "stderr": done.stderr}
+    if shell:
+        code = vm.shell()
+    if vm.running and code == 0:
+        vm.klog.check()
+    if as_json:
+        facts = {"kernel": vm.kernel.release, "accelerator": vm.accel.name, "boot_seconds": vm.boot_seconds}
+        facts |= {"modules": [module.name for module in modules], "seconds": round(time.monotonic() - begin, 3)}
+        click.echo(json.dumps({**facts, **entry, "log": [record.text for record in vm.klog.records()]}, indent=1))
+    return code
+
+
+def _emit(descriptor: int, data: bytes) -> None:
+    """Bytes as they are: the guest's output may be no text."""
+    stream = sys.stdout.buffer if descriptor == sys.stdout.fileno() else sys.stderr.buffer
+    stream.write(data)
+    stream.flush()
+
+
+def _keep(vm: VM, pcap: Path | None, console: Path | None) -> None:
+    """Copy what the user wants to keep out of the run's folder."""
+    if pcap and 0 in vm.captures and vm.captures[0].exists():
+        pcap.write_bytes(vm.captures[0].read_bytes())
+    if console and (vm.workdir / "console.log").exists():
+        console.write_bytes((vm.workdir / "console.log").read_bytes())

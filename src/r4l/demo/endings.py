@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+"""The two ways in which a guest ends (A22)."""
+
+from __future__ import annotations
+
+from r4l.demo.bench import StepFailed
+from r4l.vm import VM
+
+
+def poweroff(vm: VM) -> str:
+    """poweroff: QEMU ends by itself, with exit code 0.
+
+    Raises:
+        StepFailed: it does not, or ends otherwise.
+    """
+    code = vm.poweroff()
+    if code != 0:
+        raise StepFailed(f"after poweroff QEMU ended with {code}")
+    return "QEMU ended with exit code 0"
+
+
+def halt(vm: VM) -> str:
+    """halt: the kernel says so and stops; the VM stays until it is ended from outside.
+
+    Raises:
+        StepFailed: the guest does not halt, or QEMU ends.
+    """
+    vm.halt()
+    if not vm.running:
+        raise StepFailed("QEMU ended after halt")
+    return "reboot: System halted; QEMU stays until it is ended"

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: MIT
+"""The camp's scenario, step by step. The tests of the rows run these very functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from r4l.demo.bench import BEYOND, GATEWAY, INTERFACE, Bench, StepFailed
+from r4l.errors import BuildError
+from r4l.module import BuiltModule
+
+RELOADS = 5
+UPS = 3
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step.
+
+    Attributes:
+        rows: what it proves.
+        check: does it and says what was seen; raises where that is not what was expected.
+    """
+
+    rows: tuple[str, ...]
+    title: str
+    expected: str
+    check: Callable[[Bench], str]
+
+
+def foreign_module(bench: Bench) -> str:
+    """A module of another kernel is refused before anything boots."""
+    foreign = bench.vm.workdir / "foreign.ko"
+    ours = bench.kernel.release.encode()
+    theirs = b"6.1.44-1-MANJARO".ljust(len(ours), b"x")[: len(ours)]
+    foreign.write_bytes(bench.hello.path.read_bytes().replace(b"vermagic=" + ours, b"vermagic=" + theirs))
+    try:
+        BuiltModule(foreign).check(bench.kernel)
+    except BuildError as error:
+        named = theirs.decode() in error.cause and bench.kernel.vermagic in error.cause
+        bench.expect(named, f"the error does not name both version magics: {error.cause}")
+        return error.cause
+    finally:
+        foreign.unlink()
+    raise StepFailed("a module with another version magic was accepted")
+
+
+def no_driver(bench: Bench) -> str:
+    """Without a driver there is no interface, though the card is there."""
+    interfaces = bench.run("ls /sys/class/net").split()
+    bench.expect(interfaces == ["lo"], f"interfaces: {' '.join(interfaces)}")
+    return "only lo"
+
+
+def card_on_the_bus(bench: Bench) -> str:
+    """The card stands in sysfs, with or without a driver (busybox has no lspci database, hence the camp's question)."""
+    output = bench.run("cd /sys/bus/pci/devices; for d in *; do echo $d $(cat $d/vendor $d/device); done")
+    cards = [line.split()[0] for line in output.splitlines() if line.endswith("0x8086 0x100e")]
+    bench.expect(bool(cards), "no device 8086:100e under /sys/bus/pci/devices")
+    return f"8086:100e at {', '.join(cards)}"
+
+
+def hello(bench: Bench) -> str:
+    """The smallest Rust module."""
+    bench.load(bench.hello)
+    bench.run(f"rmmod {bench.hello.name}")
+    return bench.logged(f"{bench.hello.name}: ")[0]
+
+
+def driver_loads(bench: Bench) -> str:
+    """insmod of the driver: init, probe, an interface."""
+    bench.load(bench.driver)
+    lines = bench.logged(rf"{bench.driver.name}: .*init", r"probe")
+    interfaces = bench.run("ls /sys/class/net").split()
+    bench.expect(INTERFACE in interfaces, f"interfaces: {' '.join(interfaces)}")
+    return f"{lines[1]}; {INTERFACE} is there"
+
+
+def invalid_address(bench: Bench) -> str:
+    """The camp's own mistake: a broadcast without an address."""
+    done = bench.result(f"ip addr add broadcast 10.0.2.255 dev {INTERFACE}")
+    bench.expect(done.exit_code == 2, f"exit code {done.exit_code}: {done.stderr.strip()}")
+    bench.expect("RTNETLINK answers: Invalid argument" in done.stderr, done.stderr.strip())
+    return f"{done.stderr.strip()}, exit 2"
+
+
+def ping(bench: Bench) -> str:
+    """Link up, address, ping of the gateway."""
+    bench.run(f"ip link set {INTERFACE} up")
+    bench.logged(r"open")
+    bench.run(f"ip addr add 10.0.2.15/255.255.255.0 dev {INTERFACE}")
+    bench.wait_for_carrier()
+    return bench.ping(GATEWAY)
+
+
+def route(bench: Bench) -> str:
+    """A host behind the gateway: unreachable, then reached through the default route."""
+    before = bench.result(f"ping -c1 -W2 {BEYOND}")
+    bench.expect(
+        "Network is unreachable" in before.stderr, f"before the route: {before.stderr or before.stdout}".strip()
+    )
+    bench.run(f"ip route add default via {GATEWAY}")
+    return f"Network is unreachable; with the route: {bench.ping(BEYOND)}"
+
+
+def up_and_down(bench: Bench) -> str:
+    """The second open crashed the camp's driver."""
+    for _ in range(UPS):
+        bench.run(f"ip link set {INTERFACE} down")
+        bench.run(f"ip link set {INTERFACE} up")
+        bench.wait_for_carrier()
+        bench.ping(GATEWAY, count=1)
+    bench.logged(*[r"stop", r"open"] * UPS)
+    bench.vm.klog.check()
+    return f"{UPS} times down, up, ping; nothing in the log"
+
+
+def reload(bench: Bench) -> str:
+    """rmmod gives everything back, any number of times; at the end it still pings."""
+    name = bench.driver.name
+    bench.run(f"rmmod {name}")
+    bench.logged(r"stop", r"remove", r"exit")
+    path = "/tmp/driver.ko"
+    bench.vm.put(bench.driver.path, path)
+    bench.run(
+        f"i=0; while [ $i -lt {RELOADS - 1} ]; do insmod {path} && ip link set {INTERFACE} up && "
+        f"ip link set {INTERFACE} down && rmmod {name} || exit 1; i=$((i+1)); done",
+        timeout=120,
+    )
+    leftovers = bench.run(f"grep -E '{name}|{INTERFACE}' /proc/interrupts /proc/iomem /proc/modules", exit_code=None)
+    bench.expect(not leftovers.strip(), f"left behind: {leftovers.strip()}")
+    bench.run(f"insmod {path} && ip link set {INTERFACE} up && ip addr add 10.0.2.15/24 dev {INTERFACE}")
+    bench.wait_for_carrier()
+    bench.ping(GATEWAY, count=1)
+    bench.vm.klog.check()
+    return f"{RELOADS} reloads; no interrupt line, no BAR claim left; ping again"
+
+
+def counters(bench: Bench) -> str:
+    """The interface counted what went over the wire."""
+    values = {}
+    for name in ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes", "rx_errors", "tx_errors"):
+        values[name] = int(bench.run(f"cat /sys/class/net/{INTERFACE}/statistics/{name}"))
+    bench.expect(values["rx_packets"] > 0 and values["tx_packets"] > 0, f"counters: {values}")
+    bench.expect(values["rx_errors"] == values["tx_errors"] == 0, f"errors: {values}")
+    interrupts = bench.run(f"grep -E '{INTERFACE}|{bench.driver.name}' /proc/interrupts").split()
+    fired = sum(int(word) for word in interrupts[1:3] if re.fullmatch(r"\d+", word))
+    bench.expect(fired > 0, "the card's interrupt never fired")
+    return f"rx {values['rx_packets']}, tx {values['tx_packets']} packets, {fired} interrupts, no errors"
+
+
+STEPS: tuple[Step, ...] = (
+    Step(("A13",), "a module of another kernel", "refused before boot, both version magics named", foreign_module),
+    Step(("A4",), "no driver, no interface", "only lo in /sys/class/net", no_driver),
+    Step(("A10",), "the card is on the bus all the same", "8086:100e in /sys/bus/pci/devices", card_on_the_bus),
+    Step(("A8",), "hello from Rust", "its line in the log", hello),
+    Step(("A5", "E5"), "insmod the Rust driver", "lines of init and probe; an interface", driver_loads),
+    Step(("A6",), "a broadcast without an address", "RTNETLINK answers: Invalid argument, exit 2", invalid_address),
+    Step(("A7", "E5"), "address and ping", "0% packet loss", ping),
+    Step(("E6",), "behind the gateway", "unreachable before the default route, replies after", route),
+    Step(("A9",), "down, up, ping", "a ping after each up, nothing in the log", up_and_down),
+    Step(("A25",), "unload and load again", "nothing left behind, ping works", reload),
+    Step(("A31",), "statistics", "packets counted, interrupts fired, no errors", counters),
+)
+"""The steps in one VM, in this order. A22 (poweroff and halt) ends VMs and so stands in `r4l.demo.endings`."""

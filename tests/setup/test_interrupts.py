@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: MIT
+"""`r4l setup` from nothing, interrupted in each of its stages, until two at once bring it to its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.setup_faults, pytest.mark.timeout(1500)]
+
+STAGES: list[tuple[str, str, signal.Signals]] = [
+    ("the package lists are fetched", "apt/*/state/lists/*_InRelease", signal.SIGINT),
+    ("the packages are downloaded", "kernels/.*.partial-*/debs/*", signal.SIGINT),
+    ("the tree is installed", "toolchain/.*.partial-*/usr/bin/dpkg", signal.SIGKILL),
+    ("the source is unpacked", "kernels/.*.partial-*/source/*", signal.SIGKILL),
+    ("the metadata is configured", "kernels/*/*/build/.config", signal.SIGKILL),
+    ("the metadata is built", "kernels/*/*/build/rust/*.o", signal.SIGINT),
+    ("the metadata is built again", "kernels/*/*/build/rust/kernel.o", signal.SIGKILL),
+]
+"""What is going on, a file that shows it (it appears during that stage), and how the run is ended."""
+
+
+def start(home: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "r4l", "setup", "--json"],
+        env={**os.environ, "R4L_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def processes_of(home: Path) -> Iterator[str]:
+    """Command lines of all processes that name the home."""
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            text = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(home) in text:
+            yield text
+
+
+def wait_for(condition: str, home: Path, run: subprocess.Popen[bytes], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and run.poll() is None:
+        if any(home.glob(condition)):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.fixture(scope="module")
+def fresh_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("interrupted") / "home"
+
+
+@pytest.mark.parametrize(("doing", "seen_by", "number"), STAGES, ids=[stage[0] for stage in STAGES])
+def test_an_interrupted_setup_leaves_nothing_running(
+    fresh_home: Path, doing: str, seen_by: str, number: signal.Signals
+) -> None:
+    run = start(fresh_home)
+    reached = wait_for(seen_by, fresh_home, run, 300)
+    run.send_signal(number)
+    _, errors = run.communicate(timeout=60)
+    assert reached, f"{doing}: not seen before the run ended: {errors.decode()}"
+    assert run.returncode == (130 if number == signal.SIGINT else -number), errors.decode()
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline and any(processes_of(fresh_home)):
+        time.sleep(0.2)
+    assert not list(processes_of(fresh_home))
+
+
+def test_two_setups_at_once_go_on_from_there(fresh_home: Path) -> None:
+    runs = [start(fresh_home), start(fresh_home)]
+    outputs = [run.communicate(timeout=900) for run in runs]
+    for run, (_, errors) in zip(runs, outputs, strict=True):
+        assert run.returncode == 0, errors.decode()
+    first, second = (json.loads(out) for out, _ in outputs)
+    assert first["build"] == second["build"]
+    symbols = first["rust_symbols"]
+    assert symbols["matching"] == sum(symbols["exported"].values()) > 1000
+    leftovers = [path for name in ("toolchain", "kernels") for path in (fresh_home / name).glob(".*.partial-*")]
+    assert not leftovers
+
+
+def test_what_is_ready_takes_no_time_and_builds_a_module(fresh_home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "r4l", "build", "rust/drivers/hello", "--json"],
+        env={**os.environ, "R4L_HOME": str(fresh_home)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["modules"][0]["name"] == "hello"
+
+
+def test_a_kernel_without_rust_is_refused_before_it_is_downloaded(fresh_home: Path) -> None:
+    listed = subprocess.run(
+        [sys.executable, "-m", "r4l", "kernel", "list", "--available", "--json"],
+        env={**os.environ, "R4L_HOME": str(fresh_home)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    oldest = json.loads(listed.stdout)[0]
+    assert oldest.startswith("6.12."), "Debian's 6.12 has no CONFIG_RUST"
+    done = subprocess.run(
+        [sys.executable, "-m", "r4l", "setup", "--kernel", oldest],
+        env={**os.environ, "R4L_HOME": str(fresh_home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "was built without Rust" in done.stderr
+    assert not list((fresh_home / "kernels").glob("6.12*"))
+
+
+def test_a_version_that_the_mirror_lacks(fresh_home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "r4l", "setup", "--kernel", "7.0.0-never-amd64"],
+        env={**os.environ, "R4L_HOME": str(fresh_home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 120
+    assert "does not have the kernel 7.0.0-never-amd64" in done.stderr
+    lock = fresh_home / "lock.json"
+    data = json.loads(lock.read_text())
+    data["packages"]["make"] = "0.0-never"
+    wrong = fresh_home / "wrong.json"
+    wrong.write_text(json.dumps(data))
+    done = subprocess.run(
+        [sys.executable, "-m", "r4l", "setup", "--lock", str(wrong)],
+        env={**os.environ, "R4L_HOME": str(fresh_home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 120
+    assert "make" in done.stderr
+    assert "0.0-never" in done.stderr
