@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""The console log cut into the boot and the steps, with the lines that matter marked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from r4l.report import clean
+from r4l.report.model import Step
+
+MAX_BYTES = 32 << 20
+BOOT_LINES = 1500
+STEP_LINES = 160
+KEPT_EVENTS = 60
+
+_STAMP = re.compile(r"^(?:<\d{1,3}>)?\[ {0,8}(\d{1,9}\.\d{6})\](?:\[ *[TC]\d+\])? ?(.*)$", re.DOTALL)
+_TROUBLE = re.compile(
+    r"\bBUG:|\bWARNING: |\bOops\b|Kernel panic|general protection fault|unable to handle|\bRIP: |\bCall Trace:"
+    r"|INFO: (?:task|rcu|possible|trying)|detected stall|\bK[AC]SAN:|\bUBSAN:|soft lockup|hard LOCKUP|lockdep"
+    r"|unregister_netdevice: waiting|refcount_t:|rust_kernel: panicked|nobody cared|list_(?:add|del) corruption"
+)
+_CAUTION = re.compile(
+    r"\b(?:error|failed|failure|fatal|timed? ?out|hang|hung|verification failed|taints? kernel|tainting|tainted)\b",
+    re.IGNORECASE,
+)
+_CUT_HERE = re.compile(r"-{4,}\[ cut here \]-{4,}")
+_END_TRACE = re.compile(r"-{2,}\[ end (?:trace|Kernel panic)")
+# A trace without its end mark (the guest died in it) paints no more than this.
+_TRACE_LIMIT = 120
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line of the console.
+
+    Attributes:
+        number: from 1, as an editor counts.
+        stamp: the kernel's seconds since boot, as it wrote them; empty for a line that is not the kernel's.
+        kind: `trouble` (the kernel complains), `caution`, or empty.
+        own: it speaks of the module under test.
+        gap: number of lines left out before this one.
+    """
+
+    number: int
+    stamp: str
+    text: str
+    kind: str = ""
+    own: bool = False
+    gap: int = 0
+
+
+@dataclass
+class Segment:
+    """Lines from one boundary to the next.
+
+    Attributes:
+        step: the step that ran; None before the first, between steps and after the last.
+        name: heading.
+        total: number of lines, shown or not.
+        trailing_gap: number of lines left out after the last shown one.
+    """
+
+    name: str
+    step: Step | None = None
+    lines: list[LogLine] = field(default_factory=list)
+    total: int = 0
+    trailing_gap: int = 0
+    troubles: int = 0
+    cautions: int = 0
+    own: int = 0
+    boot: bool = False
+
+
+@dataclass
+class Log:
+    """The whole console log.
+
+    Attributes:
+        note: what is wrong with the file; empty where nothing is.
+    """
+
+    segments: list[Segment] = field(default_factory=list)
+    total: int = 0
+    note: str = ""
+
+    @property
+    def troubles(self) -> int:
+        """Number of complaints of the kernel (a trace counts each of its lines)."""
+        return sum(segment.troubles for segment in self.segments)
+
+    @property
+    def own(self) -> int:
+        """Number of lines that speak of the module under test."""
+        return sum(segment.own for segment in self.segments)
+
+
+def read(file: Path, steps: Sequence[Step], module: str) -> Log:
+    """Read and cut a console log.
+
+    Args:
+        file: raw bytes of the serial port; any bytes are fine.
+        steps: their `console_begin` and `console_end` are the boundaries.
+        module: name of the module under test; its lines are marked.
+    """
+    log = Log()
+    if not file.is_file():
+        log.note = "There is no console log."
+        return log
+    try:
+        with file.open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        log.note = f"The console log cannot be read: {error.strerror or error}."
+        return log
+    if len(raw) > MAX_BYTES:
+        log.note = f"Only the first {MAX_BYTES >> 20} MiB of the console log were read."
+        raw = raw[:MAX_BYTES]
+    every = raw.split(b"\n")
+    if not every[-1].strip():
+        every.pop()
+    if not every:
+        log.note = log.note or "The console log is empty: the guest printed nothing."
+        return log
+    log.total = len(every)
+    lines = _mark(every, module)
+    for segment, begin, end in _cut(steps, len(every)):
+        if segment.step is None and begin == end:
+            continue
+        _fill(segment, lines[begin:end], BOOT_LINES if segment.boot else STEP_LINES)
+        log.segments.append(segment)
+    return log
+
+
+def _cut(steps: Sequence[Step], total: int) -> list[tuple[Segment, int, int]]:
+    """Segments with first and past-the-end line; boundaries that make no sense are moved to where they do."""
+    placed = [
+        (min(max(step.console_begin, 0), total), index, step)
+        for index, step in enumerate(steps)
+        if step.console_begin is not None
+    ]
+    placed.sort(key=lambda entry: entry[:2])
+    if not placed:
+        return [(Segment("the whole console", boot=True), 0, total)]
+    cut = [(Segment("boot, before the first step", boot=True), 0, placed[0][0])]
+    ends = [begin for begin, _index, _step in placed[1:]] + [total]
+    for (begin, _index, step), limit in zip(placed, ends, strict=True):
+        end = limit if step.console_end is None else min(max(step.console_end, begin), limit)
+        cut.append((Segment(step.title or step.row, step), begin, end))
+        cut.append((Segment("between steps" if limit < total else "after the last step"), end, limit))
+    return cut
+
+
+def _mark(every: Sequence[bytes], module: str) -> list[LogLine]:
+    """Text, time stamp and kind of each line."""
+    words = re.escape(module).replace("_", "[-_]").replace(r"\-", "[-_]")
+    own = re.compile(rf"(?<![\w-]){words}(?![\w-])") if module else None
+    marked: list[LogLine] = []
+    trace = 0
+    for number, raw in enumerate(every, 1):
+        text = clean.line(raw[: 8 * clean.MAX_LINE])
+        stamped = _STAMP.match(text)
+        stamp, message = (stamped[1], stamped[2]) if stamped else ("", text)
+        if _CUT_HERE.search(message):
+            trace = _TRACE_LIMIT
+        kind = ""
+        if trace or _TROUBLE.search(message):
+            kind = "trouble"
+        elif _CAUTION.search(message):
+            kind = "caution"
+        trace = 0 if _END_TRACE.search(message) else max(0, trace - 1)
+        marked.append(LogLine(number, stamp, message, kind, bool(own and own.search(message))))
+    return marked
+
+
+def _fill(segment: Segment, lines: Sequence[LogLine], limit: int) -> None:
+    """Put lines into a segment; of too many keep the ends and, between them, the first events."""
+    segment.total = len(lines)
+    segment.troubles = sum(line.kind == "trouble" for line in lines)
+    segment.cautions = sum(line.kind == "caution" for line in lines)
+    segment.own = sum(line.own for line in lines)
+    if len(lines) <= limit:
+        segment.lines = list(lines)
+        return
+    half = limit // 2
+    middle = [line for line in lines[half:-half] if line.kind == "trouble" or line.own]
+    kept = [*lines[:half], *middle[:KEPT_EVENTS], *lines[-half:]]
+    previous = kept[0].number - 1
+    for line in kept:
+        gap = line.number - previous - 1
+        segment.lines.append(LogLine(line.number, line.stamp, line.text, line.kind, line.own, gap))
+        previous = line.number
