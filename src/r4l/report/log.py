@@ -146,10 +146,10 @@ def _cut(steps: Sequence[Step], total: int) -> list[tuple[Segment, int, int]]:
         return [(Segment("the whole console", boot=True), 0, total)]
     cut = [(Segment("boot, before the first step", boot=True), 0, placed[0][0])]
     ends = [begin for begin, _index, _step in placed[1:]] + [total]
-    for (begin, _index, step), limit in zip(placed, ends, strict=True):
+    for (begin, index, step), limit in zip(placed, ends, strict=True):
         end = limit if step.console_end is None else min(max(step.console_end, begin), limit)
         cut.append((Segment(step.title or step.row, step), begin, end))
-        cut.append((Segment("between steps" if limit < total else "after the last step"), end, limit))
+        cut.append((Segment("after the last step" if index == placed[-1][1] else "between steps"), end, limit))
     return cut
 
 
