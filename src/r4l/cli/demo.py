@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from r4l import home, report
 from r4l.demo import Demo, rows_of
@@ -68,18 +67,14 @@ def command(out: Path | None, as_json: bool) -> None:
 
 
 def _table(result: model.Result) -> None:
-    table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
-    table.add_column("row", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("s", justify="right", no_wrap=True)
-    table.add_column("what", no_wrap=True)
-    table.add_column("seen", no_wrap=True, overflow="ellipsis", ratio=1)
-    for step in result.steps:
-        verdict = "[green]passed[/]" if step.ok else "[bold red]FAILED[/]"
-        table.add_row(step.row, verdict, f"{step.seconds or 0:.1f}", step.title, escape(step.seen))
     console = Console(highlight=False)
     console.print()
-    console.print(table)
+    width = max((len(step.title) for step in result.steps), default=0)
+    console.print(f"[bold]row   verdict       s  {'what':<{width}}  seen[/]")
+    for step in result.steps:
+        verdict = "[green]passed[/]" if step.ok else "[bold red]FAILED[/]"
+        what = f"{step.seconds or 0:6.1f}  {step.title:<{width}}  [dim]{escape(step.seen)}[/]"
+        console.print(f"[bold]{step.row:<4}[/]  {verdict}  {what}", no_wrap=True, overflow="ellipsis", crop=True)
     good = result.verdict == "passed"
     console.print()
     console.print(

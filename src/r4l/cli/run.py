@@ -137,9 +137,9 @@ def _serve(
     code = 0
     entry: dict[str, object] = {}
     if guest_command:
-        line = guest_command[0] if len(guest_command) == 1 else list(guest_command)
+        words: str | list[str] = guest_command[0] if len(guest_command) == 1 else list(guest_command)
         done = vm.run(
-            line,
+            words,
             timeout=timeout or None,
             on_stdout=None if as_json else lambda data: _emit(sys.stdout.fileno(), data),
             on_stderr=None if as_json else lambda data: _emit(sys.stderr.fileno(), data),
@@ -151,7 +151,11 @@ def _serve(
     if vm.running and code == 0:
         vm.klog.check()
     if as_json:
-        facts = {"kernel": vm.kernel.release, "accelerator": vm.accel.name, "boot_seconds": vm.boot_seconds}
+        facts: dict[str, object] = {
+            "kernel": vm.kernel.release,
+            "accelerator": vm.accel.name,
+            "boot_seconds": vm.boot_seconds,
+        }
         facts |= {"modules": [module.name for module in modules], "seconds": round(time.monotonic() - begin, 3)}
         click.echo(json.dumps({**facts, **entry, "log": [record.text for record in vm.klog.records()]}, indent=1))
     return code

@@ -64,7 +64,8 @@ class Bench:
         done = self.result(command, timeout=timeout)
         if exit_code is not None and done.exit_code != exit_code:
             raise StepFailed(
-                f"`{command}` ended with {done.exit_code}, not {exit_code}: {(done.stderr or done.stdout).strip()[-300:]}"
+                f"`{command}` ended with {done.exit_code}, not {exit_code}: "
+                f"{(done.stderr or done.stdout).strip()[-300:]}"
             )
         return done.stdout
 
