@@ -19,6 +19,9 @@ use kit::{
 /// What RCTL.BSIZE says (13.4.22).
 const BUFFER_SIZE: u32 = 2048;
 
+/// A frame of up to this many bytes is copied, and its buffer stays where it is.
+const COPY_BREAK: u32 = 256;
+
 /// The card gets buffers back in lots of this many.
 const RETURN_EVERY: usize = 32;
 
@@ -79,15 +82,21 @@ impl<'bound> RxRing<'bound> {
                 } else {
                     RxError::Length
                 });
-            } else if let Ok(fresh) = RxBuffer::new(self.dev, BUFFER_SIZE) {
-                let full = core::mem::replace(place, fresh);
-                match full.into_skb(status.length().cast::<u32>().get(), slot.poll()) {
+            } else {
+                let len = status.length().cast::<u32>().get();
+                let skb = if len <= COPY_BREAK {
+                    place.copy_to_skb(len, slot.poll())
+                } else {
+                    // The ring must not run dry: without a fresh buffer the full one stays, and
+                    // the frame goes.
+                    RxBuffer::new(self.dev, BUFFER_SIZE).and_then(|fresh| {
+                        core::mem::replace(place, fresh).into_skb(len, slot.poll())
+                    })
+                };
+                match skb {
                     Ok(skb) => slot.receive(skb),
                     Err(_) => slot.dropped(),
                 }
-            } else {
-                // The ring must not run dry, so the buffer stays and the frame goes.
-                slot.dropped();
             }
 
             self.descriptors.write(self.next, place.dma_addr(), 0);

@@ -6,17 +6,6 @@
 
 #include "bindings.h"
 
-void *kit_helper_netdev_priv(const struct net_device *dev)
-{
-	return netdev_priv(dev);
-}
-
-struct netdev_queue *kit_helper_netdev_get_tx_queue(const struct net_device *dev,
-						    unsigned int index)
-{
-	return netdev_get_tx_queue(dev, index);
-}
-
 void kit_helper_netif_trans_update(struct net_device *dev)
 {
 	netif_trans_update(dev);
@@ -190,9 +179,14 @@ void *kit_helper_skb_put(struct sk_buff *skb, unsigned int len)
 	return skb_put(skb, len);
 }
 
-unsigned int kit_helper_skb_headlen(const struct sk_buff *skb)
+void *kit_helper_skb_put_data(struct sk_buff *skb, const void *data, unsigned int len)
 {
-	return skb_headlen(skb);
+	return skb_put_data(skb, data, len);
+}
+
+struct sk_buff *kit_helper_napi_alloc_skb(struct napi_struct *napi, unsigned int len)
+{
+	return napi_alloc_skb(napi, len);
 }
 
 struct sk_buff *kit_helper_skb_share_check(struct sk_buff *skb, gfp_t flags)
@@ -225,6 +219,18 @@ void kit_helper_dma_unmap_single(struct device *dev, dma_addr_t addr, size_t siz
 				 enum dma_data_direction dir)
 {
 	dma_unmap_single(dev, addr, size, dir);
+}
+
+void kit_helper_dma_sync_single_for_cpu(struct device *dev, dma_addr_t addr, size_t size,
+					enum dma_data_direction dir)
+{
+	dma_sync_single_for_cpu(dev, addr, size, dir);
+}
+
+void kit_helper_dma_sync_single_for_device(struct device *dev, dma_addr_t addr, size_t size,
+					   enum dma_data_direction dir)
+{
+	dma_sync_single_for_device(dev, addr, size, dir);
 }
 
 int kit_helper_dma_mapping_error(struct device *dev, dma_addr_t addr)

@@ -33,6 +33,7 @@ void kit_layout(void)
 
 	OFFSET(net_device, name);
 	OFFSET(net_device, netdev_ops);
+	OFFSET(net_device, _tx);
 	OFFSET(net_device, ethtool_ops);
 	OFFSET(net_device, dev);
 	OFFSET(net_device, dev_addr);
@@ -67,12 +68,14 @@ void kit_layout(void)
 	OFFSET(rtnl_link_stats64, rx_packets);
 	OFFSET(rtnl_link_stats64, rx_missed_errors);
 	OFFSET(sk_buff, len);
+	OFFSET(sk_buff, data_len);
 	OFFSET(sk_buff, data);
 
 	CONST(NET_SKB_PAD, NET_SKB_PAD);
 	CONST(NET_IP_ALIGN, NET_IP_ALIGN);
 	CONST(SMP_CACHE_BYTES, SMP_CACHE_BYTES);
 	CONST(SKB_SHINFO_SPACE, SKB_DATA_ALIGN(sizeof(struct skb_shared_info)));
+	CONST(NETDEV_PRIV, offsetof(struct net_device, priv));
 	CONST(NETDEV_PRIV_ALIGN, __alignof__(((struct net_device *)0)->priv));
 	CONST(JIFFIES_PER_SEC, HZ);
 }

@@ -26,6 +26,7 @@ enum Direction {
 }
 
 impl Direction {
+    #[inline]
     fn as_raw(self) -> bindings::dma_data_direction {
         match self {
             Self::ToDevice => bindings::dma_data_direction_DMA_TO_DEVICE,
@@ -47,6 +48,7 @@ struct Mapping<'bound> {
     direction: Direction,
 }
 
+#[inline]
 fn as_raw(dev: &Device<Bound>) -> *mut bindings::device {
     // `Device` is `repr(transparent)` over `Opaque<struct device>`.
     core::ptr::from_ref(dev).cast_mut().cast()
@@ -58,6 +60,7 @@ impl<'bound> Mapping<'bound> {
     /// The `len` bytes at `ptr` lie in the kernel's linear map, and stay allocated for as long as
     /// the mapping lives, for ever if it is forgotten. Nobody touches them in that time (for
     /// [`Direction::ToDevice`]: nobody writes to them).
+    #[inline]
     unsafe fn new(
         dev: &'bound Device<Bound>,
         ptr: *mut u8,
@@ -82,6 +85,7 @@ impl<'bound> Mapping<'bound> {
 }
 
 impl Drop for Mapping<'_> {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: By the type invariant, and `dev` is still bound as `'bound` lives.
         unsafe {
@@ -106,6 +110,7 @@ pub struct TxFrame<'bound> {
 
 impl<'bound> TxFrame<'bound> {
     /// Maps `skb`. On failure the buffer comes back.
+    #[inline]
     pub fn new(dev: &'bound Device<Bound>, skb: Skb) -> Result<Self, Skb> {
         if skb.head_len() != skb.len() || skb.len() == 0 {
             return Err(skb);
@@ -122,21 +127,25 @@ impl<'bound> TxFrame<'bound> {
     }
 
     /// Where the device finds the frame.
+    #[inline]
     pub fn dma_addr(&self) -> DmaAddress {
         self.mapping.addr
     }
 
     /// The number of bytes of the frame.
     #[expect(clippy::len_without_is_empty, reason = "a frame is never empty")]
+    #[inline]
     pub fn len(&self) -> u32 {
         self.skb.len()
     }
 
+    #[inline]
     pub(crate) fn skb(&self) -> &Skb {
         &self.skb
     }
 
     /// Ends the mapping.
+    #[inline]
     pub(crate) fn into_skb(self) -> Skb {
         self.skb
     }
@@ -150,6 +159,7 @@ impl<'bound> TxFrame<'bound> {
 struct Fragment(NonNull<u8>);
 
 impl Fragment {
+    #[inline]
     fn new(size: u32) -> Result<Self> {
         // SAFETY: Callable in any context.
         let ptr = unsafe { bindings::netdev_alloc_frag(size) };
@@ -159,6 +169,7 @@ impl Fragment {
 }
 
 impl Drop for Fragment {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: By the type invariant.
         unsafe { bindings::skb_free_frag(self.0.as_ptr().cast()) };
@@ -167,8 +178,8 @@ impl Drop for Fragment {
 
 /// A buffer that is mapped for the device to write a received frame to.
 ///
-/// The frame is never copied: [`Self::into_skb`] ends the mapping and builds a socket buffer
-/// around the same memory. That is the only way to the data, so a frame cannot be handed up while
+/// [`Self::into_skb`] ends the mapping and builds a socket buffer around the same memory, without a
+/// copy. The other way to the data is [`Self::copy_to_skb`]. So a frame cannot be handed up while
 /// the device may still write to it.
 // The order of the fields is the order of teardown: unmap, then free.
 pub struct RxBuffer<'bound> {
@@ -194,6 +205,7 @@ impl<'bound> RxBuffer<'bound> {
     pub const MAX_CAPACITY: u32 = 3072;
 
     /// Allocates and maps a buffer for frames of up to `capacity` bytes.
+    #[inline]
     pub fn new(dev: &'bound Device<Bound>, capacity: u32) -> Result<Self> {
         if capacity == 0 || capacity > Self::MAX_CAPACITY {
             return Err(EINVAL);
@@ -208,14 +220,54 @@ impl<'bound> RxBuffer<'bound> {
     }
 
     /// Where the device shall write to.
+    #[inline]
     pub fn dma_addr(&self) -> DmaAddress {
         self.mapping.addr
+    }
+
+    /// Copies the first `len` bytes to a socket buffer of their own; the device may have the buffer
+    /// again. For small frames this is cheaper, and holds no large buffer for a few bytes.
+    ///
+    /// Fails when `len` is more than the buffer holds, or without memory.
+    #[inline]
+    pub fn copy_to_skb(&mut self, len: u32, context: &Poll<'_>) -> Result<Skb> {
+        let Mapping {
+            dev,
+            addr,
+            len: capacity,
+            direction,
+        } = self.mapping;
+        if len as usize > capacity {
+            return Err(EINVAL);
+        }
+        // SAFETY: `Poll` exists only in the poll function of that instance.
+        let skb = unsafe { bindings::napi_alloc_skb(context.as_raw(), len) };
+        let skb = NonNull::new(skb).ok_or(ENOMEM)?;
+        // SAFETY: The range is mapped, and the data is copied between the two calls. The socket
+        // buffer is valid, ours alone, and has room. Should the device write at the same time,
+        // against the rules, then `memcpy` copies something or other.
+        unsafe {
+            bindings::dma_sync_single_for_cpu(as_raw(dev), addr, len as usize, direction.as_raw());
+            bindings::skb_put_data(
+                skb.as_ptr(),
+                self.fragment.0.as_ptr().add(HEADROOM).cast(),
+                len,
+            );
+            bindings::dma_sync_single_for_device(
+                as_raw(dev),
+                addr,
+                len as usize,
+                direction.as_raw(),
+            );
+            Ok(Skb::from_raw(skb))
+        }
     }
 
     /// Ends the mapping and makes a socket buffer of the first `len` bytes.
     ///
     /// Fails when `len` is more than the buffer holds, whatever the device says, or without
     /// memory. The buffer is gone then.
+    #[inline]
     pub fn into_skb(self, len: u32, _context: &Poll<'_>) -> Result<Skb> {
         let capacity = self.mapping.len as u32;
         if len > capacity {

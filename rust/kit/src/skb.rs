@@ -26,36 +26,42 @@ impl Skb {
     /// # Safety
     ///
     /// `skb` is valid and the caller hands over one reference to it.
+    #[inline]
     pub(crate) unsafe fn from_raw(skb: NonNull<bindings::sk_buff>) -> Self {
         // INVARIANT: As required of the caller.
         Self(skb)
     }
 
     /// Gives the reference up, to be taken over by C.
+    #[inline]
     pub(crate) fn into_raw(self) -> *mut bindings::sk_buff {
         let skb = self.0.as_ptr();
         core::mem::forget(self);
         skb
     }
 
+    #[inline]
     pub(crate) fn as_ptr(&self) -> *mut bindings::sk_buff {
         self.0.as_ptr()
     }
 
     /// The number of bytes of data.
     #[expect(clippy::len_without_is_empty, reason = "a frame always has a header")]
+    #[inline]
     pub fn len(&self) -> u32 {
         // SAFETY: Valid by the type invariant.
         unsafe { (*self.0.as_ptr()).len }
     }
 
     /// The number of bytes that lie in the linear part; the others are in page fragments.
+    #[inline]
     pub fn head_len(&self) -> u32 {
         // SAFETY: Valid by the type invariant.
-        unsafe { bindings::skb_headlen(self.0.as_ptr()) }
+        unsafe { (*self.0.as_ptr()).len - (*self.0.as_ptr()).data_len }
     }
 
     /// The address of the linear part.
+    #[inline]
     pub(crate) fn data(&self) -> *mut u8 {
         // SAFETY: Valid by the type invariant.
         unsafe { (*self.0.as_ptr()).data }
@@ -63,6 +69,7 @@ impl Skb {
 }
 
 impl Drop for Skb {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: By the type invariant the reference is ours to give up. Any context will do.
         unsafe { bindings::dev_kfree_skb_any(self.0.as_ptr()) };
@@ -87,6 +94,7 @@ impl<'a> Verdict<'a> {
     /// The buffer was taken: it is on the ring, or was dropped.
     pub const TAKEN: Self = Self(None, PhantomData);
 
+    #[inline]
     pub(crate) fn into_busy(self) -> Option<Skb> {
         self.0
     }
@@ -96,6 +104,7 @@ impl<'a> TxSkb<'a> {
     /// # Safety
     ///
     /// `skb` is valid, and the caller hands over the reference that `ndo_start_xmit` got.
+    #[inline]
     pub(crate) unsafe fn from_raw(skb: NonNull<bindings::sk_buff>) -> Self {
         // SAFETY: As required of the caller.
         Self(unsafe { Skb::from_raw(skb) }, PhantomData)
@@ -103,16 +112,19 @@ impl<'a> TxSkb<'a> {
 
     /// The number of bytes of data.
     #[expect(clippy::len_without_is_empty, reason = "a frame always has a header")]
+    #[inline]
     pub fn len(&self) -> u32 {
         self.0.len()
     }
 
     /// There is no room: hands the buffer back to the stack, which will offer it again.
+    #[inline]
     pub fn busy(self) -> Verdict<'a> {
         Verdict(Some(self.0), PhantomData)
     }
 
     /// Takes the buffer for good.
+    #[inline]
     pub fn take(self) -> Skb {
         self.0
     }
@@ -120,6 +132,7 @@ impl<'a> TxSkb<'a> {
     /// Takes the buffer for good, and pads it with zeroes to at least `len` bytes.
     ///
     /// On failure (no memory) the buffer is gone.
+    #[inline]
     pub fn pad_to(self, len: u32) -> Result<Skb> {
         if self.0.len() >= len {
             return Ok(self.0);

@@ -19,11 +19,13 @@ impl Device {
     /// # Safety
     ///
     /// `dev` is valid for `'a`.
+    #[inline]
     pub(crate) unsafe fn from_raw<'a>(dev: *mut bindings::net_device) -> &'a Self {
         // SAFETY: `Device` is `repr(transparent)`; validity is required of the caller.
         unsafe { &*dev.cast() }
     }
 
+    #[inline]
     pub(crate) fn as_raw(&self) -> *mut bindings::net_device {
         self.0.get()
     }

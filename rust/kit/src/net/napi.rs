@@ -33,6 +33,7 @@ impl Napi<Disabled> {
     ///
     /// `ptr` was just added with `netif_napi_add`, stays so for as long as the handle lives, and
     /// this is done once.
+    #[inline]
     pub(crate) unsafe fn new(ptr: NonNull<bindings::napi_struct>) -> Self {
         // INVARIANT: A NAPI instance is disabled when it is added.
         Self {
@@ -84,6 +85,7 @@ impl<'a> Poll<'a> {
     /// # Safety
     ///
     /// This is the poll function of `napi`, a NAPI instance of `dev`.
+    #[inline]
     pub(super) unsafe fn new(
         dev: &'a Device,
         napi: NonNull<bindings::napi_struct>,
@@ -102,11 +104,18 @@ impl<'a> Poll<'a> {
     }
 
     /// The network device.
+    #[inline]
     pub fn device(&self) -> &'a Device {
         self.dev
     }
 
+    #[inline]
+    pub(crate) fn as_raw(&self) -> *mut bindings::napi_struct {
+        self.napi.as_ptr()
+    }
+
     /// The right to receive one frame, as long as the budget lasts.
+    #[inline]
     pub fn slot(&mut self) -> Option<RxSlot<'_, 'a>> {
         if self.done < self.budget {
             Some(RxSlot(self))
@@ -116,6 +125,7 @@ impl<'a> Poll<'a> {
     }
 
     /// Takes back frames that were sent.
+    #[inline]
     pub fn completions(&mut self) -> Completions<'_> {
         // SAFETY: By the type invariant this is softirq context; the device is valid.
         unsafe { Completions::new(self.dev, self.epoch, self.budget) }
@@ -127,6 +137,7 @@ impl<'a> Poll<'a> {
     }
 
     /// Ends the run: what to return to the stack, and whether interrupts shall be let through.
+    #[inline]
     pub(super) fn finish(self) -> (usize, bool) {
         if self.again {
             return (self.budget, false);
@@ -160,11 +171,13 @@ pub struct RxSlot<'a, 'b>(&'a mut Poll<'b>);
 
 impl<'b> RxSlot<'_, 'b> {
     /// The poll function's run.
+    #[inline]
     pub fn poll(&self) -> &Poll<'b> {
         self.0
     }
 
     /// Hands a frame with its Ethernet header up to the stack, and counts it.
+    #[inline]
     pub fn receive(self, skb: Skb) {
         let poll = self.0;
         poll.done += 1;

@@ -16,9 +16,10 @@ impl Epoch {
     }
 }
 
+#[inline]
 fn queue_of(dev: &Device) -> NonNull<bindings::netdev_queue> {
     // SAFETY: A device of the kit has one transmit queue, which lives as long as the device.
-    unsafe { NonNull::new_unchecked(bindings::netdev_get_tx_queue(dev.as_raw(), 0)) }
+    unsafe { NonNull::new_unchecked((*dev.as_raw())._tx) }
 }
 
 /// The transmit queue inside `start_xmit`, with its lock held.
@@ -61,6 +62,7 @@ impl<'a> TxQueue<'a> {
     /// # Safety
     ///
     /// This is a `start_xmit` of `dev`.
+    #[inline]
     pub(super) unsafe fn new(dev: &'a Device, epoch: Epoch) -> Self {
         Self {
             dev,
@@ -70,6 +72,7 @@ impl<'a> TxQueue<'a> {
     }
 
     /// The network device.
+    #[inline]
     pub fn device(&self) -> &'a Device {
         self.dev
     }
@@ -78,6 +81,7 @@ impl<'a> TxQueue<'a> {
     ///
     /// To be called when nothing can keep the frame from being sent any more, and before the
     /// doorbell; the [`InFlight`] goes to the ring.
+    #[inline]
     pub fn sent<'bound>(&self, frame: TxFrame<'bound>) -> (InFlight<'bound>, Sent) {
         // SAFETY: The queue is valid, and its lock is held by the type's contract. The frame
         // cannot be completed before, since completion needs the value that is made here.
@@ -103,6 +107,7 @@ impl<'a> TxQueue<'a> {
     /// `start_at` meanwhile, and then says whether the doorbell is to be rung.
     ///
     /// To be called after a frame was put on the ring, so that the next one finds room.
+    #[inline]
     pub fn after_send(
         &self,
         sent: Sent,
@@ -120,6 +125,7 @@ impl<'a> TxQueue<'a> {
     }
 
     /// Says whether the queue was stopped, so that no next frame will come.
+    #[inline]
     fn stop_if(&self, free: impl Fn() -> usize, stop_below: usize, start_at: usize) -> bool {
         if free() >= stop_below {
             return false;
@@ -167,6 +173,7 @@ impl<'a> Completions<'a> {
     /// # Safety
     ///
     /// This is the poll function of a NAPI instance of `dev`.
+    #[inline]
     pub(super) unsafe fn new(dev: &'a Device, epoch: Epoch, budget: usize) -> Self {
         Self {
             dev,
@@ -179,11 +186,13 @@ impl<'a> Completions<'a> {
     }
 
     /// How many there are so far.
+    #[inline]
     pub fn count(&self) -> u32 {
         self.packets
     }
 
     /// The device is done with this frame: unmaps it, counts it and frees it.
+    #[inline]
     pub fn complete(&mut self, frame: InFlight<'_>) {
         if frame.txq != self.txq || frame.epoch != self.epoch {
             // BQL has never heard of it, or has forgotten it.
@@ -203,6 +212,7 @@ impl<'a> Completions<'a> {
 
     /// Ends the run: tells BQL, and wakes the queue if it is stopped and `free()` is at least
     /// `start_at`. Says whether the queue was woken.
+    #[inline]
     pub fn finish(self, free: impl Fn() -> usize, start_at: usize) -> bool {
         if self.packets == 0 {
             return false;

@@ -54,7 +54,17 @@ impl<D: Driver> Private<D> {
     /// `dev` is a network device of [`Registration`] for the same `D`, not freed for `'a`.
     pub(super) unsafe fn of<'a>(dev: *mut bindings::net_device) -> &'a Self {
         // SAFETY: `Registration::new` allocated the device with a `Private<D>` behind it.
-        unsafe { &*bindings::netdev_priv(dev).cast::<Self>() }
+        unsafe { &*Self::ptr(dev) }
+    }
+
+    /// What `netdev_priv` does.
+    ///
+    /// # Safety
+    ///
+    /// `dev` is a network device that was allocated with room for a `Private<D>`.
+    unsafe fn ptr(dev: *mut bindings::net_device) -> *mut Self {
+        // SAFETY: The private memory lies there, in the same allocation.
+        unsafe { dev.byte_add(layout::NETDEV_PRIV).cast() }
     }
 
     pub(super) fn device(&self) -> &Device {
@@ -64,7 +74,7 @@ impl<D: Driver> Private<D> {
 
     fn txq(&self) -> *mut bindings::netdev_queue {
         // SAFETY: The device is valid and has one queue.
-        unsafe { bindings::netdev_get_tx_queue(self.dev.as_ptr(), 0) }
+        unsafe { (*self.dev.as_ptr())._tx }
     }
 
     fn with_tx<R>(&self, f: impl FnOnce(&mut Option<D::Tx>) -> R) -> R {
@@ -427,7 +437,7 @@ impl<'bound, D: Driver> Registration<'bound, D> {
         driver: impl PinInit<D, Error>,
     ) -> Result<Self> {
         // SAFETY: `dev` is valid, so its private memory is too.
-        let private = unsafe { bindings::netdev_priv(dev.as_ptr()).cast::<Private<D>>() };
+        let private = unsafe { Private::<D>::ptr(dev.as_ptr()) };
 
         // SAFETY: `private` has the size and the alignment of a `Private<D>`, and never moves.
         // Each field but `driver` is written here; `driver` last, since it may fail and the others
@@ -497,7 +507,7 @@ impl<D: Driver> Drop for Registration<'_, D> {
         // SAFETY: By the type invariant, and since no callback can run any more. After
         // `drop_in_place` only the kernel's own part of the memory is in use, until `free_netdev`.
         unsafe {
-            let private = bindings::netdev_priv(dev).cast::<Private<D>>();
+            let private = Private::<D>::ptr(dev);
             bindings::cancel_work_sync((*private).restart.get());
             bindings::netif_napi_del((*private).napi.get());
             core::ptr::drop_in_place(private);
