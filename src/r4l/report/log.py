@@ -28,6 +28,7 @@ _CAUTION = re.compile(
 )
 _CUT_HERE = re.compile(r"-{4,}\[ cut here \]-{4,}")
 _END_TRACE = re.compile(r"-{2,}\[ end (?:trace|Kernel panic)")
+_SYNC = "r4l-sync "
 # A trace without its end mark (the guest died in it) paints no more than this.
 _TRACE_LIMIT = 120
 
@@ -39,7 +40,7 @@ class LogLine:
     Attributes:
         number: from 1, as an editor counts.
         stamp: the kernel's seconds since boot, as it wrote them; empty for a line that is not the kernel's.
-        kind: `trouble` (the kernel complains), `caution`, or empty.
+        kind: `trouble` (the kernel complains), `caution`, `sync` (a mark that r4l itself put there), or empty.
         own: it speaks of the module under test.
         gap: number of lines left out before this one.
     """
@@ -170,6 +171,8 @@ def _mark(every: Sequence[bytes], module: str) -> list[LogLine]:
             kind = "trouble"
         elif _CAUTION.search(message):
             kind = "caution"
+        elif message.startswith(_SYNC):
+            kind = "sync"
         trace = 0 if _END_TRACE.search(message) else max(0, trace - 1)
         marked.append(LogLine(number, stamp, message, kind, bool(own and own.search(message))))
     return marked

@@ -13,6 +13,8 @@ from r4l.report.model import Result
 MAX_BARS = 80
 _MANTISSAS = (1.0, 2.0, 5.0, 10.0)
 _TICKS = 8
+# Percent of the axis: what took no time is still seen.
+_THINNEST = 0.1
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,8 @@ def draw(result: Result) -> Timeline:
     line.left_out = max(0, len(entries) - MAX_BARS)
     for kind, label, name, start, seconds, ok in entries[:MAX_BARS]:
         span = line.length - start if seconds is None else seconds
-        left = 100 * start / line.length
-        width = min(100 * span / line.length, 100 - left)
+        left = min(100 * start / line.length, 100 - _THINNEST)
+        width = min(max(100 * span / line.length, _THINNEST), 100 - left)
         line.bars.append(Bar(kind, label, name, start, span, left, width, ok, seconds is None))
     line.ticks = _ticks(line.length)
     return line
