@@ -62,7 +62,8 @@ impl Command {
             }
             Some((flags, size, folder, lists))
         };
-        let (flags, (rows, cols), folder, [arguments, environment]) = parse().ok_or_else(malformed)?;
+        let (flags, (rows, cols), folder, [arguments, environment]) =
+            parse().ok_or_else(malformed)?;
         let (program, rest) = arguments.split_first().ok_or_else(malformed)?;
 
         let mut process = Process::new(program);
@@ -72,7 +73,10 @@ impl Command {
         }
         for setting in environment {
             let bytes = setting.as_bytes();
-            let equals = bytes.iter().position(|&b| b == b'=').ok_or_else(malformed)?;
+            let equals = bytes
+                .iter()
+                .position(|&b| b == b'=')
+                .ok_or_else(malformed)?;
             process.env(
                 std::ffi::OsStr::from_bytes(&bytes[..equals]),
                 std::ffi::OsStr::from_bytes(&bytes[equals + 1..]),
@@ -82,11 +86,21 @@ impl Command {
         sys::in_new_session(&mut process, pty);
         let master = if pty {
             let (master, slave) = sys::open_pty(rows, cols)?;
-            process.stdin(slave.try_clone()?).stdout(slave.try_clone()?).stderr(slave);
+            process
+                .stdin(slave.try_clone()?)
+                .stdout(slave.try_clone()?)
+                .stderr(slave);
             Some(master)
         } else {
-            let stdin = if flags & FLAG_STDIN != 0 { Stdio::piped() } else { Stdio::null() };
-            process.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let stdin = if flags & FLAG_STDIN != 0 {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            };
+            process
+                .stdin(stdin)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped());
             None
         };
         let begun = Instant::now();
@@ -133,7 +147,13 @@ impl Command {
 
     /// The descriptors to wait for, with the events of interest.
     pub fn interests(&self, out: &mut Vec<sys::PollFd>) {
-        let mut add = |fd: RawFd, events| out.push(sys::PollFd { fd, events, revents: 0 });
+        let mut add = |fd: RawFd, events| {
+            out.push(sys::PollFd {
+                fd,
+                events,
+                revents: 0,
+            })
+        };
         if self.lingers.is_none() {
             add(self.exited.as_raw_fd(), sys::POLLIN);
         }
@@ -155,7 +175,10 @@ impl Command {
         if data.is_empty() {
             self.stdin_ends = true;
         } else if self.queue.len() + data.len() > STDIN_WINDOW {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "more input than the window allows"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "more input than the window allows",
+            ));
         } else if self.stdin.is_some() {
             self.queue.extend(data);
         }
@@ -167,7 +190,10 @@ impl Command {
         self.push_input(emit);
         // Looked at before the pipes: what is in them afterwards was written before the end.
         let status = self.child.try_wait()?;
-        for (slot, kind) in [(&mut self.stdout, reply::STDOUT), (&mut self.stderr, reply::STDERR)] {
+        for (slot, kind) in [
+            (&mut self.stdout, reply::STDOUT),
+            (&mut self.stderr, reply::STDERR),
+        ] {
             // After the end, take only what is there: a process left in the background may write for ever.
             let mut budget = match (&status, &slot) {
                 (Some(_), Some(file)) if !self.pty => sys::readable(file),
@@ -182,7 +208,9 @@ impl Command {
                 budget -= count;
             }
         }
-        let Some(status) = status else { return Ok(false) };
+        let Some(status) = status else {
+            return Ok(false);
+        };
         if self.pty && self.stdout.is_some() {
             let since = *self.lingers.get_or_insert_with(Instant::now);
             if since.elapsed() < TERMINAL_GRACE {
@@ -250,7 +278,10 @@ impl Command {
     pub fn resize(&self, rows: u16, cols: u16) -> io::Result<()> {
         match (&self.stdout, self.pty) {
             (Some(master), true) => sys::resize(master, rows, cols),
-            _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a terminal")),
+            _ => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not a terminal",
+            )),
         }
     }
 
@@ -258,7 +289,10 @@ impl Command {
     pub fn into_leftovers(self) -> impl Iterator<Item = File> {
         // The pty's master too: closing it would send SIGHUP, which is what a terminal's end means. So drop it.
         let keep = !self.pty;
-        [self.stdout, self.stderr].into_iter().flatten().filter(move |_| keep)
+        [self.stdout, self.stderr]
+            .into_iter()
+            .flatten()
+            .filter(move |_| keep)
     }
 }
 
@@ -279,14 +313,31 @@ pub fn pull(slot: &mut Option<File>, buffer: &mut [u8]) -> usize {
 /// All processes of a session, by the sixth field of /proc/PID/stat.
 fn session_members(session: i32) -> Vec<i32> {
     let mut members = Vec::new();
-    let Ok(entries) = fs::read_dir("/proc") else { return members };
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return members;
+    };
     for entry in entries.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else { continue };
-        let Ok(stat) = fs::read(entry.path().join("stat")) else { continue };
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|n| n.parse::<i32>().ok())
+        else {
+            continue;
+        };
+        let Ok(stat) = fs::read(entry.path().join("stat")) else {
+            continue;
+        };
         // The name in brackets may hold anything, spaces and brackets too.
-        let Some(bracket) = stat.iter().rposition(|&b| b == b')') else { continue };
+        let Some(bracket) = stat.iter().rposition(|&b| b == b')') else {
+            continue;
+        };
         let text = String::from_utf8_lossy(&stat[bracket + 1..]);
-        if text.split_ascii_whitespace().nth(3).and_then(|f| f.parse().ok()) == Some(session) {
+        if text
+            .split_ascii_whitespace()
+            .nth(3)
+            .and_then(|f| f.parse().ok())
+            == Some(session)
+        {
             members.push(pid);
         }
     }

@@ -30,7 +30,10 @@ impl Put {
     pub fn start(channel: u32, payload: &[u8]) -> io::Result<Self> {
         let mut fields = Fields(payload);
         let (Some(mode), Some(path)) = (fields.u32(), fields.bytes()) else {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "malformed request"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "malformed request",
+            ));
         };
         let path = path_of(path);
         if let Some(parent) = path.parent() {
@@ -51,10 +54,22 @@ impl Put {
             let mut name = path.file_name().unwrap_or_default().to_os_string();
             name.push(format!(".r4l-{channel}"));
             let temporary = path.with_file_name(name);
-            let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+            let file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&temporary)?;
             (file, Some(temporary))
         };
-        Ok(Self { channel, file, mode, temporary, path, failure: None })
+        Ok(Self {
+            channel,
+            file,
+            mode,
+            temporary,
+            path,
+            failure: None,
+        })
     }
 
     /// Takes the next piece. A failure is kept for the end: pieces are not answered.
@@ -88,7 +103,9 @@ impl Drop for Put {
 }
 
 fn pseudo(path: &Path) -> bool {
-    ["/proc", "/sys", "/dev"].iter().any(|root| path.starts_with(root))
+    ["/proc", "/sys", "/dev"]
+        .iter()
+        .any(|root| path.starts_with(root))
 }
 
 /// A file that is being sent.
@@ -102,13 +119,19 @@ pub struct Get {
 impl Get {
     pub fn start(channel: u32, payload: &[u8]) -> io::Result<Self> {
         let path = Fields(payload).bytes().map(path_of);
-        let path = path.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "malformed request"))?;
+        let path =
+            path.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "malformed request"))?;
         let file = File::open(path)?;
         let meta = file.metadata()?;
         if meta.is_dir() {
             return Err(io::Error::from_raw_os_error(21));
         }
-        Ok(Self { channel, file, mode: meta.permissions().mode(), sent: 0 })
+        Ok(Self {
+            channel,
+            file,
+            mode: meta.permissions().mode(),
+            sent: 0,
+        })
     }
 
     /// Reads the next piece; zero at the end.

@@ -125,7 +125,13 @@ pub fn pidfd(pid: u32) -> io::Result<OwnedFd> {
 
 /// If `port` is a terminal (a virtio console), turns off echo, line discipline and translation.
 pub fn make_raw(port: &impl AsRawFd) {
-    let mut termios = Termios { iflag: 0, oflag: 0, cflag: 0, lflag: 0, rest: [0; 64] };
+    let mut termios = Termios {
+        iflag: 0,
+        oflag: 0,
+        cflag: 0,
+        lflag: 0,
+        rest: [0; 64],
+    };
     // SAFETY: Termios is larger than libc's struct (60 bytes) and begins with the same fields.
     unsafe {
         if tcgetattr(port.as_raw_fd(), &mut termios) == 0 {
@@ -153,7 +159,12 @@ pub fn open_pty(rows: u16, cols: u16) -> io::Result<(File, File)> {
 
 /// Tells a pseudo-terminal its size.
 pub fn resize(master: &File, rows: u16, cols: u16) -> io::Result<()> {
-    let size = WinSize { rows, cols, x: 0, y: 0 };
+    let size = WinSize {
+        rows,
+        cols,
+        x: 0,
+        y: 0,
+    };
     // SAFETY: TIOCSWINSZ reads one struct winsize from the address given.
     check(unsafe { ioctl(master.as_raw_fd(), TIOCSWINSZ, &size as *const WinSize) }).map(drop)
 }

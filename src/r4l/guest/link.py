@@ -24,6 +24,7 @@ from r4l.guest.frames import HEADER, MAX_PAYLOAD, TRAILER, VERSION, Decoder, Fra
 
 HELLO_INTERVAL = 0.5
 RECONNECT = 5.0
+VERDICT_PATIENCE = 5.0
 
 
 class Channel:
@@ -246,7 +247,7 @@ class Link:
                 except BlockingIOError:
                     continue
                 if not data:
-                    self.fail(self._gone("QEMU closed it"))
+                    self._end_of_stream()
                     return
                 frames = decoder.feed(data)
                 with self.changed:
@@ -256,6 +257,12 @@ class Link:
             self.fail(error)
         except (OSError, ValueError) as error:
             self.fail(self._gone(str(error)))
+
+    def _end_of_stream(self) -> None:
+        """QEMU is going down. Whoever watches it knows why, a moment later; only in default of that it is just gone."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.failure is not None, VERDICT_PATIENCE)
+        self.fail(self._gone("QEMU closed it"))
 
     def _dispatch(self, frame: Frame) -> None:
         if frame.kind is Reply.READY and frame.session == 0:

@@ -17,6 +17,7 @@ from r4l.klog.splat import Splat, SplatCutter
 SYNC = "r4l-sync "
 KEPT = 100_000
 """Records in memory; of a guest that logs more, the oldest are only in the file."""
+SPLATS_KEPT = 1000
 SETTLE = 0.3
 """Seconds without a further line after which a splat that has begun is taken to be complete."""
 
@@ -36,6 +37,7 @@ class KernelLog:
         self._records: deque[Record] = deque(maxlen=KEPT)
         self._total = 0
         self._splats: list[Splat] = []
+        self._count = 0
         self._allowed: list[re.Pattern[str]] = []
         self._cutter = SplatCutter(file)
         self._last = time.monotonic()
@@ -53,14 +55,19 @@ class KernelLog:
                 fresh.append(record)
                 self._records.append(record)
                 self._total += 1
-                self._splats += self._cutter.feed(record)
+                self._keep(self._cutter.feed(record))
             self._changed.notify_all()
         return fresh
+
+    def _keep(self, splats: list[Splat]) -> None:
+        """A guest that complains without end must not fill our memory; the first complaints are the ones that count."""
+        self._count += len(splats)
+        self._splats += splats[: max(0, SPLATS_KEPT - len(self._splats))]
 
     def finish(self) -> None:
         """Nothing more will come."""
         with self._changed:
-            self._splats += self._cutter.flush()
+            self._keep(self._cutter.flush())
             self._changed.notify_all()
 
     def mark(self) -> int:
@@ -86,14 +93,14 @@ class KernelLog:
         """
         with self._changed:
             if self._cutter.open and (settle or time.monotonic() - self._last > SETTLE):
-                self._splats += self._cutter.flush()
+                self._keep(self._cutter.flush())
             return [splat for splat in self._splats[since:] if not self._is_allowed(splat)]
 
     @property
     def splat_count(self) -> int:
         """How many complaints there have been, allowed ones too."""
         with self._changed:
-            return len(self._splats)
+            return self._count
 
     @property
     def begun(self) -> tuple[str, str] | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from r4l.errors import VerdictError
 from r4l.klog import kinds
-from r4l.klog.demangle import demangle, demangle_text
+from r4l.klog.demangle import demangle_text
 from r4l.klog.kinds import classify
 from r4l.klog.records import Record
 
@@ -19,6 +19,7 @@ FRAME = re.compile(
 )
 PLACE = re.compile(r"^(?:RIP: \w+:|pc : )([\w.$]+)\+0x([0-9a-f]+)/0x([0-9a-f]+)(?: \[(\w+)[^\]]*\])?")
 MAX_LINES = 400
+PREAMBLE = 4
 GAP = 1.0
 """Seconds of the guest's clock between two lines after which a splat is taken to be over."""
 
@@ -66,14 +67,21 @@ class Splat(VerdictError):
         self.fatal = splat_kind in kinds.FATAL or any(
             record.text.startswith(("Oops: ", "Kernel panic")) for record in self.records
         )
-        where = f" in {self.place.symbol}" if self.place else ""
-        module = f" [{self.place.module}]" if self.place and self.place.module else ""
+        culprit = self.culprit
+        where = f" in {culprit.symbol}" if culprit else ""
+        module = f" [{culprit.module}]" if culprit and culprit.module else ""
         super().__init__(
             f"the kernel complained ({splat_kind}): {self.headline}{where}{module}",
             "the lines below are the kernel's own; the topmost frame of your module is the place to look first",
             detail=demangle_text("\n".join(map(str, self.records))),
             log=log,
         )
+
+    @property
+    def culprit(self) -> StackFrame | None:
+        """The place to look first: the innermost function of a module, else the instruction at fault."""
+        frames = [frame for frame in (self.place, *self.trace) if frame and frame.certain]
+        return next((frame for frame in frames if frame.module), frames[0] if frames else None)
 
     @property
     def lines(self) -> list[str]:
@@ -103,7 +111,7 @@ def _place(records: Iterable[Record]) -> StackFrame | None:
 
 
 def _frame(raw: str, offset: str, size: str, module: str | None, certain: bool) -> StackFrame:
-    return StackFrame(demangle(raw), int(offset, 16), int(size, 16), module, certain, raw)
+    return StackFrame(demangle_text(raw), int(offset, 16), int(size, 16), module, certain, raw)
 
 
 class SplatCutter:
@@ -145,13 +153,20 @@ class SplatCutter:
         last = self._records[-1].time
         if len(self._records) >= MAX_LINES or record.time is None or last is None or record.time - last > GAP:
             return False
-        if record.text == kinds.CUT_HERE and not _only_opening(self._records):
-            return False
-        if self._ended or (self._kind in kinds.SINGLE and len(self._records) == 1):
-            return bool(kinds.BELONGS.match(record.text)) or (
-                not self._ended and record.text.startswith(("WARNING: ", "kernel BUG at ", kinds.CUT_HERE))
-            )
+        if record.text == kinds.CUT_HERE:
+            return self._preamble
+        if self._ended:
+            return bool(kinds.BELONGS.match(record.text))
+        if self._kind in kinds.SINGLE and len(self._records) == 1:
+            return bool(kinds.BELONGS.match(record.text)) or classify(record.text) is not None
         return True
+
+    @property
+    def _preamble(self) -> bool:
+        """Whether only a few words came that a BUG or WARNING proper may follow: a Rust panic's, a list check's."""
+        if self._ended or len(self._records) > PREAMBLE:
+            return False
+        return not any(r.text == kinds.CUT_HERE or r.text.startswith("Call Trace") for r in self._records)
 
     def _add(self, record: Record) -> None:
         self._records.append(record)
@@ -168,8 +183,3 @@ class SplatCutter:
         if not records:
             return []
         return [Splat(kind or "warning", self._headline if kind else records[-1].text, records, log=self._log)]
-
-
-def _only_opening(records: list[Record]) -> bool:
-    """Whether nothing but an opening mark has come yet."""
-    return all(record.text == kinds.CUT_HERE for record in records)

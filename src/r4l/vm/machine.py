@@ -43,7 +43,7 @@ class Architecture:
 
 
 ARCHITECTURES = {
-    "x86_64": Architecture("qemu-system-x86_64", "pc", {"kvm": "host", "tcg": "max"}),
+    "x86_64": Architecture("qemu-system-x86_64", "pc,hpet=off", {"kvm": "host", "tcg": "max"}),
 }
 
 

@@ -216,7 +216,11 @@ class VM:
             self.guest.mark(f"<7>{text}")
 
     def _context(self) -> str:
-        return f"end of the console:\n{self._qemu.console.tail()}"
+        said = f"end of the console:\n{self._qemu.console.tail()}"
+        complaints = [splat.headline for splat in self.klog.splats()]
+        if complaints:
+            said = f"the kernel complained {len(complaints)} times, last: {complaints[-1]}\n{said}"
+        return said
 
     # -- commands and files -------------------------------------------------------------------------------------
 

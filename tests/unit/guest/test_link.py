@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: MIT
+"""The host's half against an agent that the test plays: a good one, a dead one, an evil one."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from r4l.errors import GuestTimeout, R4LError
+from r4l.guest import Guest, GuestGone, Link, ProtocolError
+from r4l.guest import link as link_module
+from r4l.guest.frames import Reply, Request
+
+Handler = Callable[["Actor", int, int, bytes], None]
+
+
+class Actor:
+    """The other end: answers HELLO, and hands everything else to a handler."""
+
+    def __init__(self, sock: socket.socket, handler: Handler) -> None:
+        self.sock, self.handler, self.session = sock, handler, 0
+        self.requests: list[int] = []
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def say(self, channel: int, kind: int, payload: bytes = b"", session: int | None = None) -> None:
+        session = self.session if session is None else session
+        head = struct.pack("<4sIII", b"R4L1", session, channel, len(payload) | kind << 24)
+        with contextlib.suppress(BrokenPipeError):  # the host may have hung up over what came before
+            self.sock.sendall(head + payload + struct.pack("<I", session ^ 0xFFFFFFFF))
+
+    def _serve(self) -> None:
+        stream = self.sock.makefile("rb")
+        while head := stream.read(16):
+            _, session, channel, word = struct.unpack("<4sIII", head)
+            payload = stream.read(word & 0xFFFFFF)
+            stream.read(4)
+            self.requests.append(word >> 24)
+            if word >> 24 == Request.HELLO:
+                self.session = session
+                self.say(0, Reply.HELLO, struct.pack("<II", 1, 99))
+            else:
+                self.handler(self, channel, word >> 24, payload)
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    yield ours, theirs
+    theirs.close()
+
+
+Connect = Callable[[Handler], tuple[Guest, Actor]]
+
+
+@pytest.fixture
+def connect(pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
+    monkeypatch.setattr(link_module, "VERDICT_PATIENCE", 0.1)
+    links: list[Link] = []
+
+    def made(handler: Handler) -> tuple[Guest, Actor]:
+        actor = Actor(pair[1], handler)
+        link = Link(pair[0])
+        links.append(link)
+        assert link.connect(5)
+        return Guest(link, lambda: "end of the console"), actor
+
+    yield made
+    for link in links:
+        link.close()
+
+
+def silent(*_: object) -> None:
+    """Answer nothing."""
+
+
+def exit_frame(code: int, how: int = 0) -> bytes:
+    return struct.pack("<BiQ", how, code, 1000)
+
+
+def test_a_command(connect: Connect) -> None:
+    def handler(actor: Actor, channel: int, kind: int, _payload: bytes) -> None:
+        if kind == Request.EXEC:
+            actor.say(channel, Reply.STARTED, struct.pack("<I", 5))
+            actor.say(channel, Reply.STDOUT, b"\xff\xfe out")
+            actor.say(channel, Reply.STDERR, b"err")
+            actor.say(channel, Reply.EXIT, exit_frame(3))
+
+    done = connect(handler)[0].run("x", timeout=5)
+    assert (done.exit_code, done.stdout_bytes, done.stdout, done.stderr) == (
+        3,
+        b"\xff\xfe out",
+        "\ufffd\ufffd out",
+        "err",
+    )
+
+
+def test_signal_is_told_as_a_shell_tells_it(connect: Connect) -> None:
+    def handler(actor: Actor, channel: int, _kind: int, _payload: bytes) -> None:
+        actor.say(channel, Reply.EXIT, exit_frame(9, how=1))
+
+    done = connect(handler)[0].run("x", timeout=5)
+    assert (done.exit_code, done.signal) == (137, 9)
+
+
+def test_output_without_end_is_counted_and_not_kept(connect: Connect) -> None:
+    def handler(actor: Actor, channel: int, kind: int, _payload: bytes) -> None:
+        if kind == Request.EXEC:
+            for _ in range(100):
+                actor.say(channel, Reply.STDOUT, bytes(65536))
+            actor.say(channel, Reply.EXIT, exit_frame(0))
+
+    done = connect(handler)[0].run("x", timeout=20, limit=100_000)
+    assert (len(done.stdout_bytes), done.dropped) == (100_000, 100 * 65536 - 100_000)
+
+
+def test_time_out_says_that_the_guest_is_well_otherwise(connect: Connect) -> None:
+    def handler(actor: Actor, channel: int, kind: int, _payload: bytes) -> None:
+        if kind == Request.EXEC:
+            actor.say(channel, Reply.STDOUT, b"working...")
+        elif kind == Request.SIGNAL:
+            actor.say(channel, Reply.EXIT, exit_frame(9, how=1))
+
+    with pytest.raises(GuestTimeout, match="well otherwise") as caught:
+        connect(handler)[0].run("x", timeout=0.2)
+    assert "working..." in caught.value.detail
+    assert "end of the console" in caught.value.detail
+
+
+@pytest.mark.parametrize(("answers", "words"), [(True, "cannot be killed"), (False, "no longer answers")])
+def test_time_out_of_what_cannot_be_killed(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, answers: bool, words: str
+) -> None:
+    monkeypatch.setattr("r4l.guest.process.KILL_PATIENCE", 0.1)
+
+    def handler(actor: Actor, channel: int, kind: int, payload: bytes) -> None:
+        if kind == Request.PING and answers:
+            actor.say(channel, Reply.PONG, payload)
+
+    with pytest.raises(GuestTimeout, match=words):
+        connect(handler)[0].run("x", timeout=0.2)
+
+
+def test_interrupt_ends_what_waits_and_nothing_else(connect: Connect) -> None:
+    def handler(actor: Actor, channel: int, kind: int, payload: bytes) -> None:
+        if kind == Request.PING:
+            actor.say(channel, Reply.PONG, payload)
+
+    guest, _ = connect(handler)
+    threading.Timer(0.2, lambda: guest.link.interrupt(R4LError("oops seen"))).start()
+    begun = time.monotonic()
+    with pytest.raises(R4LError, match="oops seen"):
+        guest.run("x", timeout=30)
+    assert time.monotonic() - begun < 5
+    assert guest.ping() < 2
+
+
+def test_verdict_on_the_end_wins_over_the_bare_fact(
+    connect: Connect, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    guest, actor = connect(silent)
+    threading.Timer(0.2, lambda: pair[1].shutdown(socket.SHUT_RDWR)).start()
+    with pytest.raises(GuestGone, match="ended"):
+        guest.run("x", timeout=30)
+    assert actor.session
+
+
+def test_agent_that_starts_again_is_found_again(connect: Connect) -> None:
+    def handler(actor: Actor, channel: int, kind: int, payload: bytes) -> None:
+        if kind == Request.EXEC:
+            actor.say(0, Reply.READY, struct.pack("<I", 1), session=0)
+        elif kind == Request.PING:
+            actor.say(channel, Reply.PONG, payload)
+
+    guest, actor = connect(handler)
+    with pytest.raises(GuestGone, match="started again"):
+        guest.run("x", timeout=30)
+    assert guest.ping() < 2
+    assert actor.requests.count(Request.HELLO) >= 2
+
+
+def test_answers_of_an_older_session_are_ignored(connect: Connect) -> None:
+    def handler(actor: Actor, channel: int, _kind: int, payload: bytes) -> None:
+        actor.say(channel, Reply.PONG, b"old", session=actor.session ^ 1)
+        actor.say(channel, Reply.PONG, payload)
+
+    guest, _ = connect(handler)
+    assert guest.ping() < 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "words"),
+    [
+        (Reply.EXIT, b"short", "belong"),
+        (Reply.CREDIT, b"", "belong"),
+        (Reply.PONG, b"", "for a command"),
+        (0x42, b"", "unknown kind"),
+    ],
+)
+def test_evil_frames_end_the_connection_with_their_name(
+    connect: Connect, kind: int, payload: bytes, words: str
+) -> None:
+    def handler(actor: Actor, channel: int, _kind: int, _payload: bytes) -> None:
+        actor.say(channel, kind, payload)
+
+    guest, _ = connect(handler)
+    with pytest.raises(ProtocolError, match=words):
+        guest.run("x", timeout=5)
+    with pytest.raises(ProtocolError):
+        guest.ping()
+
+
+def test_answer_on_a_channel_never_opened(connect: Connect) -> None:
+    def handler(actor: Actor, channel: int, _kind: int, _payload: bytes) -> None:
+        actor.say(channel + 1000, Reply.STDOUT, b"")
+
+    with pytest.raises(ProtocolError, match="never opened"):
+        connect(handler)[0].run("x", timeout=5)
+
+
+def test_file_larger_than_allowed(connect: Connect) -> None:
+    def handler(actor: Actor, channel: int, _kind: int, _payload: bytes) -> None:
+        for _ in range(20):
+            actor.say(channel, Reply.DATA, bytes(60000))
+
+    with pytest.raises(ProtocolError, match="larger"):
+        connect(handler)[0].read("/x", limit=100_000)
+
+
+def test_guest_that_takes_no_data(pair: tuple[socket.socket, socket.socket]) -> None:
+    link = Link(pair[0])
+    link._connected = True
+
+    def flood() -> None:
+        for _ in range(1000):
+            link.send(1, Request.STDIN, bytes(65536), timeout=0.2)
+
+    with pytest.raises(GuestTimeout):
+        flood()
+    link.close()
+
+
+def test_nobody_there(pair: tuple[socket.socket, socket.socket]) -> None:
+    link = Link(pair[0])
+    assert not link.connect(0.3)
+    link.close()

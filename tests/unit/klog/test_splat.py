@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: MIT
+"""Complaints cut out of real logs: Debian's 7.2.12 printed golden/*.log (tests/fixtures/oops_init made them)."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from r4l.errors import GuestTimeout
+from r4l.klog import KernelLog, Splat
+from r4l.klog import log as log_module
+from r4l.klog.kinds import classify
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def splats(name: str) -> list[Splat]:
+    return KernelLog.of((GOLDEN / f"{name}.log").read_text().splitlines()).splats()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "fatal", "culprit"),
+    [
+        ("null", "oops", True, "crash_init"),
+        ("gpf", "gpf", True, "crash_init"),
+        ("bug", "bug", True, "crash_init"),
+        ("warn", "warning", False, "crash_init"),
+        ("list", "list-corruption", True, "crash_init"),
+        ("refcount", "refcount", False, "crash_init"),
+        ("atomic", "atomic-sleep", False, "crash_init"),
+        ("ubsan", "ubsan", False, "crash_init"),
+        ("panic", "panic", True, "crash_init"),
+        ("hang", "hung-task", False, "crash_init"),
+        ("spin", "soft-lockup", False, "crash_init"),
+        ("rust", "rust-panic", True, "<rust_oops::Ring<4> as rust_oops::Slots>::slot"),
+    ],
+)
+def test_kind_and_place_of_real_complaints(name: str, kind: str, fatal: bool, culprit: str) -> None:
+    first = splats(name)[0]
+    assert (first.splat_kind, first.fatal) == (kind, fatal)
+    assert first.culprit is not None
+    assert first.culprit.symbol == culprit
+    assert first.culprit.module in ("oops_init", "rust_oops")
+    assert len(first.trace) > 5
+    assert first.headline in str(first)
+
+
+@pytest.mark.parametrize("name", ["null", "gpf", "bug", "warn", "list", "refcount", "ubsan", "panic", "rust"])
+def test_one_complaint_is_one_object(name: str) -> None:
+    assert len(splats(name)) == 1
+
+
+def test_a_second_kind_in_the_same_log_is_a_second_object() -> None:
+    kinds = {splat.splat_kind for splat in splats("spin")}
+    assert kinds == {"soft-lockup", "rcu-stall"}
+
+
+def test_lines_before_and_after_are_not_part_of_it() -> None:
+    lines = splats("warn")[0].lines
+    assert lines[0].startswith("------------[ cut here")
+    assert lines[-1].startswith("---[ end trace")
+    assert not any("about to do" in line for line in lines)
+
+
+def test_a_healthy_boot_has_no_complaint() -> None:
+    assert splats("boot") == []
+
+
+def test_rust_message_is_in_the_text_and_names_are_readable() -> None:
+    splat = splats("rust")[0]
+    assert "index out of bounds: the len is 4" in splat.detail
+    assert "_RNv" not in splat.detail.replace("__pfx__R", "")
+    assert "core::panicking::panic_bounds_check" in splat.detail
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("BUG: KASAN: slab-use-after-free in nic_poll+0x12/0x90 [nic]", "kasan"),
+        ("WARNING: possible circular locking dependency detected", "lockdep"),
+        ("WARNING: possible recursive locking detected", "lockdep"),
+        ("WARNING: inconsistent lock state", "lockdep"),
+        ("WARNING: suspicious RCU usage", "lockdep"),
+        ("BUG: sleeping function called from invalid context at kernel/locking/mutex.c:580", "atomic-sleep"),
+        ("DMA-API: e1000 0000:00:03.0: device driver tries to free DMA memory it has not allocated", "dma-api"),
+        ("kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)", "kmemleak"),
+        ("unregister_netdevice: waiting for eth0 to become free. Usage count = 2", "netdev-leak"),
+        ("e1000 0000:00:03.0 eth0: NETDEV WATCHDOG: CPU: 0: transmit queue 0 timed out 5000 ms", "tx-timeout"),
+        ('irq 11: nobody cared (try booting with the "irqpoll" option)', "spurious-irq"),
+        ("BUG kmalloc-64 (Tainted: G    O   ): Right Redzone overwritten", "slab"),
+        ("Oops: general protection fault, probably for non-canonical address", "gpf"),
+        ("Unable to handle kernel NULL pointer dereference at virtual address 0000000000000000", "oops"),
+        ("WARNING: CPU: 0 PID: 1 at kernel/dma/mapping.c:509 dma_free_attrs+0x1/0x2", "warning"),
+        ("e1000: eth0 NIC Link is Up 1000 Mbps", None),
+        ("hello: Warning about nothing", None),
+        ("Kernel command line: panic=-1 oops=panic", None),
+    ],
+)
+def test_headlines(line: str, kind: str | None) -> None:
+    assert classify(line) == kind
+
+
+def feed(log: KernelLog, *texts: str, start: float = 1.0) -> None:
+    for number, text in enumerate(texts):
+        log.feed(f"<4>[{start + number / 1000:12.6f}] {text}")
+
+
+def test_allowed_complaints_pass_the_check() -> None:
+    log = KernelLog()
+    feed(log, "WARNING: at here", "CPU: 0", "---[ end trace 0 ]---", "something else")
+    with pytest.raises(Splat):
+        log.check()
+    log.allow("at here")
+    log.check()
+
+
+def test_unfinished_complaint_is_found_by_the_check() -> None:
+    log = KernelLog()
+    feed(log, "BUG: kernel NULL pointer dereference, address: 0")
+    assert log.begun == ("oops", "BUG: kernel NULL pointer dereference, address: 0")
+    with pytest.raises(Splat):
+        log.check()
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "SPLATS_KEPT", 10)
+    log = KernelLog()
+    for number in range(50):
+        feed(log, "WARNING: again", "---[ end trace 0 ]---", start=number * 5.0)
+    log.finish()
+    assert (len(log.splats()), log.splat_count) == (10, 50)
+
+
+def test_wait_for_finds_what_was_and_what_comes_and_says_what_did_not() -> None:
+    log = KernelLog()
+    feed(log, "first", "second")
+    assert log.wait_for("sec").text == "second"
+    begun = time.monotonic()
+    with pytest.raises(GuestTimeout, match="third") as caught:
+        log.wait_for("third", 0.1)
+    assert time.monotonic() - begun < 2
+    assert "second" in caught.value.detail
+
+
+def test_positions_separate_what_a_test_logged() -> None:
+    log = KernelLog()
+    feed(log, "before")
+    position = log.mark()
+    feed(log, "after")
+    assert log.text(position) == "after"

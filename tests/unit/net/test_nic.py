@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+"""Cards and back ends as QEMU's arguments."""
+
+from __future__ import annotations
+
+import pytest
+
+from r4l.errors import UsageError
+from r4l.net import Nic
+
+
+def test_each_place_has_its_own_address() -> None:
+    assert [Nic().address(i) for i in range(3)] == ["52:54:00:12:34:56", "52:54:00:12:34:57", "52:54:00:12:34:58"]
+    assert Nic(mac="02:00:00:00:00:AB").address(5) == "02:00:00:00:00:ab"
+
+
+def test_back_ends() -> None:
+    assert Nic().netdev(1) == {"id": "net1", "type": "user"}
+    assert Nic(backend="hub", hub=3).netdev(0) == {"id": "net0", "type": "hubport", "hubid": 3}
+    tap = Nic(backend="tap", options={"ifname": "t0"}).netdev(0)
+    assert tap == {"id": "net0", "type": "tap", "ifname": "t0", "script": "no", "downscript": "no"}
+    stream = Nic(backend="socket", options={"type": "stream", "server": True}).netdev(0)
+    assert stream == {"id": "net0", "type": "stream", "server": True}
+    assert Nic(backend="none").netdev(0) is None
+    assert "netdev" not in Nic(backend="none").qemu_device(0)
+
+
+def test_settings_of_the_device_win() -> None:
+    assert Nic(device={"addr": "0x10"}).qemu_device(0)["addr"] == "0x10"
+
+
+def test_mistakes_are_named_at_once() -> None:
+    with pytest.raises(UsageError, match="MAC"):
+        Nic(mac="52:54:00:12:34")
+    with pytest.raises(UsageError, match="back end"):
+        Nic(backend="bridge")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="type"):
+        Nic(backend="socket")
