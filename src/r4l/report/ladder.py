@@ -62,7 +62,6 @@ class Ladder:
     trips: list[Trip] = field(default_factory=list)
     height: int = _TOP
     left_out: int = 0
-    unanswered: int = 0
 
 
 def draw(capture: Capture) -> Ladder:
@@ -93,10 +92,9 @@ def draw(capture: Capture) -> Ladder:
             noise.append(packet)
             continue
         flush()
-        ladder.rungs.append(_rung(packet, y, packet.mac == capture.guest))
+        ladder.rungs.append(_rung(packet, y, capture))
         if packet.echo is not None and packet.kind == "request":
             asked[packet.echo] = (y, packet)
-            ladder.unanswered += packet.rtt is None
         elif packet.echo in asked:
             top, request = asked.pop(packet.echo)
             lane = sum(trip.bottom > top for trip in ladder.trips) % _LANES
@@ -108,12 +106,15 @@ def draw(capture: Capture) -> Ladder:
     return ladder
 
 
-def _rung(packet: Packet, y: int, rightward: bool) -> Rung:
-    time = _clock(packet.time)
+def _rung(packet: Packet, y: int, capture: Capture) -> Rung:
+    time, rightward = _clock(packet.time), packet.mac == capture.guest
     if packet.echo is not None:
         identifier, sequence = packet.echo[2:]
+        # Behind the gateway: its MAC, another address.
+        far = packet.destination if rightward else packet.source
+        by = "" if far == capture.peer_ip else f"{'to' if rightward else 'from'} {far}, "
         lost = packet.kind == "request" and packet.rtt is None
-        detail = f"id 0x{identifier:04x}, {packet.length} bytes"
+        detail = f"{by}id 0x{identifier:04x}, {packet.length} bytes"
         return Rung(y, packet.kind, time, f"echo {packet.kind}, seq {sequence}", detail, rightward, lost)
     if packet.kind == "arp":
         return Rung(y, "arp", time, packet.info, f"ARP, {packet.length} bytes", rightward)

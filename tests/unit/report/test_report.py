@@ -261,6 +261,14 @@ def test_capture_in_words() -> None:
     assert [rung.y for rung in drawing.rungs] == sorted({rung.y for rung in drawing.rungs})
 
 
+def test_an_echo_from_behind_the_gateway_names_it(tmp_path: Path) -> None:
+    raw = (SAMPLE / "eth0.pcap").read_bytes()
+    first, last = bytes([10, 0, 2, 2]), len(raw) - 2 * (16 + 98)
+    (tmp_path / "far.pcap").write_bytes(raw[:last] + raw[last:].replace(first, bytes([10, 0, 3, 3])))
+    drawing = ladder.draw(packets.read(tmp_path / "far.pcap"))
+    assert [rung.detail.split(",")[0] for rung in drawing.rungs[-2:]] == ["to 10.0.3.3", "from 10.0.3.3"]
+
+
 def test_a_lost_echo_is_seen(tmp_path: Path) -> None:
     raw = (SAMPLE / "eth0.pcap").read_bytes()
     last = len(raw) - 16 - 98  # without the last reply
