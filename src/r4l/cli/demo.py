@@ -40,7 +40,7 @@ def command(out: Path | None, as_json: bool) -> None:
 
     def tell(step: model.Step) -> None:
         mark = "[green]✓[/]" if step.ok else "[red]✗[/]"
-        line = f"{mark} [bold]{step.row:<4}[/] {step.title:<36} [dim]{step.seconds or 0:5.1f} s  {escape(step.seen)}[/]"
+        line = f"{mark} [bold]{step.row:<6}[/] {step.title:<36} [dim]{step.seconds or 0:5.1f} s  {escape(step.seen)}[/]"
         screen.print(line, no_wrap=True, overflow="ellipsis", crop=True)
 
     with Stages(screen) as stages:
@@ -70,11 +70,11 @@ def _table(result: model.Result) -> None:
     console = Console(highlight=False)
     console.print()
     width = max((len(step.title) for step in result.steps), default=0)
-    console.print(f"[bold]row   verdict       s  {'what':<{width}}  seen[/]")
+    console.print(f"[bold]{'row':<6}  verdict  {'s':>5}  {'what':<{width}}  seen[/]")
     for step in result.steps:
         verdict = "[green]passed[/]" if step.ok else "[bold red]FAILED[/]"
-        what = f"{step.seconds or 0:6.1f}  {step.title:<{width}}  [dim]{escape(step.seen)}[/]"
-        console.print(f"[bold]{step.row:<4}[/]  {verdict}  {what}", no_wrap=True, overflow="ellipsis", crop=True)
+        what = f" {step.seconds or 0:5.1f}  {step.title:<{width}}  [dim]{escape(step.seen)}[/]"
+        console.print(f"[bold]{step.row:<6}[/]  {verdict}  {what}", no_wrap=True, overflow="ellipsis", crop=True)
     good = result.verdict == "passed"
     console.print()
     console.print(

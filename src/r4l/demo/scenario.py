@@ -66,7 +66,7 @@ def hello(bench: Bench) -> str:
     """The smallest Rust module."""
     bench.load(bench.hello)
     bench.run(f"rmmod {bench.hello.name}")
-    return bench.logged(f"{bench.hello.name}: ")[0]
+    return bench.logged(f"{bench.hello.name}: Hello", f"{bench.hello.name}: Goodbye")[0]
 
 
 def driver_loads(bench: Bench) -> str:
@@ -161,7 +161,7 @@ STEPS: tuple[Step, ...] = (
     Step(("A7", "E5"), "address and ping", "0% packet loss", ping),
     Step(("E6",), "behind the gateway", "unreachable before the default route, replies after", route),
     Step(("A9",), "down, up, ping", "a ping after each up, nothing in the log", up_and_down),
-    Step(("A25",), "unload and load again", "nothing left behind, ping works", reload),
     Step(("A31",), "statistics", "packets counted, interrupts fired, no errors", counters),
+    Step(("A25",), "unload and load again", "nothing left behind, ping works", reload),
 )
 """The steps in one VM, in this order. A22 (poweroff and halt) ends VMs and so stands in `r4l.demo.endings`."""

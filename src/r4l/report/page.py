@@ -198,11 +198,11 @@ def _verdict(result: Result, steps: Sequence[StepView], captures: Sequence[Captu
 
 
 def _step(step: Step) -> StepView:
-    known = rows.table().get(step.row)
+    items = [rows.table()[name].item for name in step.row.split() if name in rows.table()]
     return StepView(
         row=clean.line(step.row, 16) or "–",
         title=clean.line(step.title, 120) or (clean.line(step.row, 16) or "unnamed step"),
-        item=_prose(known.item) if known else [],
+        item=_prose("; ".join(items)) if items else [],
         expected=clean.line(step.expected, 300),
         seen=clean.block(step.seen, 6, 300).text,
         error=clean.block(step.error or "", 30).text,
