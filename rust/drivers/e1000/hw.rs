@@ -189,3 +189,34 @@ impl Hw<'_> {
         self.bar.write_reg(TDT::zeroed().with_value(tail as u16));
     }
 }
+
+/// The count of frames that the card has dropped for want of a buffer.
+pub(crate) struct Missed {
+    seen: u32,
+}
+
+impl Missed {
+    /// Begins to count now.
+    pub(crate) fn new(hw: &Hw<'_>) -> Self {
+        let _ = hw.bar.read(MPC);
+        Self {
+            seen: hw.bar.read(MPC).into_raw(),
+        }
+    }
+
+    /// How many there were since the last time.
+    ///
+    /// Reading clears the register (13.7), on a card; on an emulated one it need not. A second
+    /// read tells the two apart.
+    pub(crate) fn take(&mut self, hw: &Hw<'_>) -> u32 {
+        let first = hw.bar.read(MPC).into_raw();
+        let second = hw.bar.read(MPC).into_raw();
+        if second < first {
+            self.seen = 0;
+            return first.wrapping_add(second);
+        }
+        let new = second.wrapping_sub(self.seen);
+        self.seen = second;
+        new
+    }
+}

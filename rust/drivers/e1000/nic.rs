@@ -5,7 +5,7 @@
 use crate::{
     desc::COUNT,
     filter::Filter,
-    hw::Hw,
+    hw::{Hw, Missed},
     rx::RxRing,
     tx::{self, TxCleaner, TxRing},
 };
@@ -28,6 +28,8 @@ pub(crate) struct Nic<'bound> {
     mac: MacAddress,
     /// The interrupt handler has seen a change of the link, and the poll function has not.
     link_changed: Atomic<bool>,
+    /// Likewise that the card has dropped frames.
+    overrun: Atomic<bool>,
     counters: Counters,
 }
 
@@ -58,6 +60,7 @@ impl Counter {
 pub(crate) struct Work<'bound> {
     rx: RxRing<'bound>,
     tx: TxCleaner<'bound>,
+    missed: Missed,
 }
 
 impl<'bound> Nic<'bound> {
@@ -67,6 +70,7 @@ impl<'bound> Nic<'bound> {
             dev,
             mac,
             link_changed: Atomic::new(false),
+            overrun: Atomic::new(false),
             counters: Counters::default(),
         }
     }
@@ -119,7 +123,11 @@ impl<'bound> net::Driver for Nic<'bound> {
         let (tx, cleaner) = tx::ring(self.dev, &self.hw)?;
         Ok(Rings {
             tx,
-            napi: Work { rx, tx: cleaner },
+            napi: Work {
+                rx,
+                tx: cleaner,
+                missed: Missed::new(&self.hw),
+            },
             filter: Filter::new(),
         })
     }
@@ -156,6 +164,9 @@ impl<'bound> net::Driver for Nic<'bound> {
         if causes.lsc() {
             self.link_changed.store(true, Relaxed);
         }
+        if causes.rxo() {
+            self.overrun.store(true, Relaxed);
+        }
         Interrupt::Poll
     }
 
@@ -163,6 +174,10 @@ impl<'bound> net::Driver for Nic<'bound> {
         if self.link_changed.load(Relaxed) {
             self.link_changed.store(false, Relaxed);
             self.update_link(poll.device());
+        }
+        if self.overrun.load(Relaxed) {
+            self.overrun.store(false, Relaxed);
+            poll.device().count_missed(work.missed.take(&self.hw));
         }
         self.counters.polls.count();
         if work.tx.clean(poll) {

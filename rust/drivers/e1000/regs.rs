@@ -149,6 +149,9 @@ register! {
     pub(crate) TIDV(u32) @ 0x3820 { 15:0 value; }
     pub(crate) TADV(u32) @ 0x382c { 15:0 value; }
 
+    /// Missed packets count, 13.7.4.
+    pub(crate) MPC(u32) @ 0x4010 { 31:0 count; }
+
     /// Multicast table array, 13.5.1.
     pub(crate) MTA(u32)[128] @ 0x5200 { 31:0 bits; }
 

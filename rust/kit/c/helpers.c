@@ -154,6 +154,11 @@ void kit_helper_dev_stats_inc_rx_frame_errors(struct net_device *dev)
 	DEV_STATS_INC(dev, rx_frame_errors);
 }
 
+void kit_helper_dev_stats_add_rx_missed_errors(struct net_device *dev, unsigned long n)
+{
+	DEV_STATS_ADD(dev, rx_missed_errors, n);
+}
+
 void *kit_helper_netdev_alloc_frag(unsigned int size)
 {
 	return netdev_alloc_frag(size);

@@ -2,7 +2,7 @@
 
 use super::MacAddress;
 use crate::bindings;
-use kernel::{fmt, prelude::*, types::Opaque};
+use kernel::{ffi::c_ulong, fmt, prelude::*, types::Opaque};
 
 /// A network device.
 ///
@@ -61,6 +61,13 @@ impl Device {
     pub fn carrier(&self) -> bool {
         // SAFETY: Valid by the type invariant.
         unsafe { bindings::netif_carrier_ok(self.as_raw()) }
+    }
+
+    /// Counts frames that the device had to drop, since there was no buffer for them. Callable from
+    /// any context.
+    pub fn count_missed(&self, frames: u32) {
+        // SAFETY: Valid by the type invariant; the counter is atomic.
+        unsafe { bindings::dev_stats_add_rx_missed_errors(self.as_raw(), frames as c_ulong) };
     }
 
     fn printk(&self, level: &[u8], args: fmt::Arguments<'_>) {
