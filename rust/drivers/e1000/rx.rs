@@ -64,12 +64,12 @@ impl<'bound> RxRing<'bound> {
     pub(crate) fn receive(&mut self, hw: &Hw<'_>, poll: &mut Poll<'_>) {
         let mut returned = 0;
         while let Some(slot) = poll.slot() {
-            let status = RxStatus::from(self.descriptors.read(self.next));
-            if !status.dd() {
+            if !RxStatus::from(self.descriptors.read(self.next)).dd() {
                 break;
             }
-            // The frame is not older than the descriptor.
+            // The rest of the descriptor, and the frame, are not older than that bit.
             dma_rmb();
+            let status = RxStatus::from(self.descriptors.read(self.next));
 
             let Some(place) = self.buffers.get_mut(self.next) else {
                 break;
