@@ -63,9 +63,8 @@ def test_unload_under_traffic(online: Bench) -> None:
 def test_the_cable_is_pulled_and_plugged(online: Bench) -> None:
     online.ping(GATEWAY, count=1)
     online.vm.link(0, up=False)
-    online.run(
-        'i=0; while [ "$(cat /sys/class/net/eth0/carrier)" = 1 ]; do i=$((i+1)); [ $i -gt 100 ] && exit 1; usleep 50000; done'
-    )
+    gone = '[ "$(cat /sys/class/net/eth0/carrier)" = 0 ]'
+    online.run(f"for i in $(seq 100); do {gone} && exit 0; usleep 50000; done; exit 1")
     online.logged("link down")
     online.vm.link(0, up=True)
     online.wait_for_carrier()

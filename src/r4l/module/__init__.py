@@ -46,6 +46,11 @@ class Module:
         """
         if not self.folder.is_dir():
             raise UsageError(f"{self.folder} is no folder", "give the folder that holds the module's Kbuild")
+        if re.search(r"[\s:]", str(self.folder)):
+            raise UsageError(
+                f"{self.folder} has a space or a colon in its path, which the kernel's Makefile cannot take",
+                "move the module to another folder",
+            )
         for name in ("Kbuild", "Makefile"):
             file = self.folder / name
             if file.is_file() and (name == "Kbuild" or OBJECTS.search(file.read_text(errors="replace"))):

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+"""`r4l run` as a user types it: output, exit codes, refusals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from r4l import resources
+from r4l.kernel import Kernel
+from r4l.module import BuiltModule
+
+pytestmark = pytest.mark.vm
+
+HELLO = str(resources.rust("drivers/hello"))
+E1000 = str(resources.rust("drivers/e1000"))
+
+
+def r4l(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "r4l", *arguments], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+
+
+def test_output_and_exit_code_are_those_of_the_command(kernel: Kernel) -> None:
+    done = r4l("run", HELLO, "--", "echo to stdout; echo to stderr >&2; exit 7")
+    assert done.returncode == 7
+    assert done.stdout == "to stdout\n"
+    assert "to stderr\n" in done.stderr
+    assert "hello: Hello" in done.stderr, "what the module said while loading"
+
+
+def test_json_has_everything(kernel: Kernel) -> None:
+    done = r4l("run", HELLO, "--json", "--", "uname", "-r")
+    data = json.loads(done.stdout)
+    assert data["stdout"].strip() == data["kernel"] == kernel.release
+    assert data["exit_code"] == 0
+    assert any("Hello" in line for line in data["log"])
+
+
+def test_packets_and_console_are_kept(kernel: Kernel, tmp_path: Path) -> None:
+    pcap, console = tmp_path / "out.pcap", tmp_path / "console.log"
+    line = "ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0; ping -c2 -W9 10.0.2.2"
+    done = r4l("run", E1000, "--pcap", str(pcap), "--console", str(console), "--", line)
+    assert done.returncode == 0, done.stderr
+    assert pcap.read_bytes()[:4] == b"\xd4\xc3\xb2\xa1"
+    assert "r4l_e1000" in console.read_text(errors="replace")
+
+
+def test_a_module_of_another_kernel_is_refused_before_boot(kernel: Kernel, hello: BuiltModule, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign.ko"
+    foreign.write_bytes(hello.path.read_bytes().replace(b"vermagic=7.", b"vermagic=6."))
+    begin = time.monotonic()
+    done = r4l("run", str(foreign))
+    assert done.returncode == 121
+    assert "6." + kernel.vermagic[2:] in done.stderr
+    assert kernel.vermagic in done.stderr
+    assert "booting" not in done.stderr
+    assert time.monotonic() - begin < 60
+
+
+def test_a_kernel_that_complains_is_a_verdict(kernel: Kernel) -> None:
+    fixture = str(Path(__file__).parents[1] / "fixtures/oops_init")
+    done = r4l("run", fixture, "--param", "kind=warn", "--", "true")
+    assert done.returncode == 123
+    assert "a warning on purpose, number 42" in done.stderr
+
+
+def test_a_command_that_never_ends(kernel: Kernel) -> None:
+    done = r4l("run", HELLO, "--timeout", "2", "--", "echo begun; sleep 1000")
+    assert done.returncode == 124
+    assert "begun" in done.stdout
+
+
+def test_a_wrong_parameter_is_a_usage_error(kernel: Kernel) -> None:
+    assert r4l("run", HELLO, "--param", "nonsense").returncode == 2
+    assert r4l("run", "no-such.ko").returncode == 2
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
+def test_no_vm_survives_its_owner(kernel: Kernel, number: signal.Signals, code: int, tmp_path: Path) -> None:
+    marker = f"r4l-test-{os.getpid()}-{number}"
+    with (tmp_path / "out").open("w+b") as out:
+        owner = subprocess.Popen(
+            [sys.executable, "-m", "r4l", "run", HELLO, "--append", marker, "--", "echo ready; sleep 600"],
+            stdout=out,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 60
+        while b"ready" not in (tmp_path / "out").read_bytes() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert machines(marker), "the VM runs"
+        owner.send_signal(number)
+        assert owner.wait(20) == code
+    deadline = time.monotonic() + 10
+    while machines(marker) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not machines(marker)
+
+
+def machines(marker: str) -> list[str]:
+    """The QEMU processes that boot with this word on the kernel's command line."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = file.read_bytes()
+        except OSError:
+            continue
+        if b"qemu-system" in words and marker.encode() in words:
+            found.append(file.parent.name)
+    return found

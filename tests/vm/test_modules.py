@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""Module folders of all kinds: built, refused, loaded; with r4l and with plain make."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from r4l import resources
+from r4l.errors import BuildError, UsageError
+from r4l.kernel import Kernel
+from r4l.module import BuiltModule, Module
+from r4l.vm import VM
+from r4l.vm.loading import ModuleRefused
+
+pytestmark = pytest.mark.vm
+
+MAKEFILE = """# SPDX-License-Identifier: GPL-2.0-only
+KDIR ?= /lib/modules/`uname -r`/build
+
+default:
+\t$(MAKE) -C $(KDIR) M=$$PWD
+"""
+
+
+@pytest.fixture
+def template(kernel: Kernel, tmp_path: Path) -> Path:
+    """The kernel's own sample in the shape of the kernel project's out-of-tree template: Makefile, Kbuild, one .rs."""
+    folder = tmp_path / "rust out of tree 模块" / "minimal"
+    folder.mkdir(parents=True)
+    shutil.copy(kernel.source / "samples/rust/rust_minimal.rs", folder)
+    (folder / "Kbuild").write_text("obj-m := rust_minimal.o\n")
+    (folder / "Makefile").write_text(MAKEFILE)
+    return folder
+
+
+def plain_folder(template: Path, tmp_path: Path) -> Path:
+    """The same where make can work: the kernel's Makefile refuses paths with spaces."""
+    plain = tmp_path / "minimal"
+    shutil.copytree(template, plain)
+    return plain
+
+
+def test_the_template_builds_and_loads_unchanged(kernel: Kernel, template: Path, tmp_path: Path) -> None:
+    folder = plain_folder(template, tmp_path)
+    before = sorted(path.name for path in folder.iterdir())
+    module = Module(folder).build(kernel)
+    assert sorted(path.name for path in folder.iterdir()) == before, "the folder stays clean"
+    with VM(kernel) as vm:
+        vm.insmod(module)
+        vm.rmmod(module.name)
+        vm.klog.sync()
+        log = vm.klog.text()
+        assert "rust_minimal: Rust minimal sample (init)" in log
+        assert "rust_minimal: My numbers are [72, 108, 200]" in log
+        assert "rust_minimal: Rust minimal sample (exit)" in log
+        vm.klog.check()
+
+
+def test_a_path_that_make_cannot_take(kernel: Kernel, template: Path) -> None:
+    with pytest.raises(UsageError, match="has a space or a colon in its path") as caught:
+        Module(template).build(kernel)
+    assert "another folder" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["hello", "c_from_rust", "e1000"])
+def test_plain_make_builds_our_folders_too(kernel: Kernel, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    shutil.copytree(resources.rust("drivers", name), folder)
+    arguments: list[str | Path] = [
+        "make",
+        "-C",
+        kernel.build,
+        f"M={folder}",
+        f"R4L_KIT={resources.kit()}",
+        "-j2",
+        "modules",
+    ]
+    done = kernel.toolchain.run(arguments, binds=[folder], readable=[kernel.source, resources.kit()], check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    built = list(folder.glob("*.ko"))
+    assert len(built) == 1
+    BuiltModule(built[0]).check(kernel)
+
+
+def test_an_unchanged_module_is_not_built_again(kernel: Kernel, e1000: BuiltModule) -> None:
+    before = e1000.path.stat().st_mtime_ns
+    assert Module(resources.rust("drivers/e1000")).build(kernel).path.stat().st_mtime_ns == before
+
+
+def test_a_rust_error_is_shown_as_rustc_shows_it(kernel: Kernel, tmp_path: Path) -> None:
+    folder = tmp_path / "broken"
+    shutil.copytree(resources.rust("drivers/hello"), folder)
+    source = folder / "hello.rs"
+    source.write_text(source.read_text() + "\nfn wrong() -> u32 {\n    missing_value\n}\n")
+    with pytest.raises(BuildError, match=r"error\[E0425\]: cannot find value `missing_value`") as caught:
+        Module(folder).build(kernel)
+    assert "hello.rs:" in caught.value.detail
+    assert "|     missing_value\n" in caught.value.detail
+    assert "^^^^^^^^^^^^^ not found in this scope" in caught.value.detail
+    assert caught.value.log is not None
+    assert caught.value.log.exists()
+
+
+@pytest.mark.row("B6")
+def test_c_is_called_from_rust_through_own_bindings_and_helpers(kernel: Kernel) -> None:
+    module = Module(resources.rust("drivers/c_from_rust")).build(kernel)
+    bindings = next(module.path.parent.rglob("c_bindings.rs")).read_text()
+    assert "fn c_from_rust_hweight32" in bindings, "the helper's symbol is in the module's own bindings"
+    with VM(kernel) as vm:
+        vm.insmod(module)
+        vm.klog.sync()
+        assert "c_from_rust: hweight32(0xf0f0) = 8" in vm.klog.text()
+        assert "c_from_rust: sum of 2 values = 42" in vm.klog.text()
+        vm.rmmod(module.name)
+        vm.klog.check()
+
+
+@pytest.mark.row("A26")
+def test_an_unsigned_module_taints_and_is_refused_where_signatures_are_enforced(
+    kernel: Kernel, hello: BuiltModule
+) -> None:
+    with VM(kernel) as vm:
+        vm.insmod(hello)
+        taint = int(vm.run("cat /proc/sys/kernel/tainted").stdout)
+        assert taint & (1 << 13), "TAINT_UNSIGNED_MODULE"
+    with VM(kernel, append="module.sig_enforce=1") as vm:
+        with pytest.raises(ModuleRefused, match=r"enforces signatures") as caught:
+            vm.insmod(hello)
+        assert "module.sig_enforce" in caught.value.remedy
+        assert "hello" not in vm.run("cat /proc/modules").stdout
