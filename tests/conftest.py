@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from r4l.kernel import Kernel
+
+# A job that a script starts in the background ignores Ctrl-C, and so would every program that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["r4l.rows.record"]
 
