@@ -8,4 +8,4 @@ test:
 	./r4l selftest
 
 bench:
-	./r4l bench
+	"$${R4L_PYTHON:-python3}" bench/run.py

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -74,11 +75,25 @@ def publish(partial: Path, final: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder that r4l made."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, onerror=_make_writable_and_retry)
-    else:
+    """Remove a file or a folder that r4l made; never what is mounted in it.
+
+    Raises:
+        EnvironmentFault: something is mounted there.
+    """
+    if not path.is_dir() or path.is_symlink():
         path.unlink(missing_ok=True)
+        return
+    mounted = mounts_below(path)
+    if mounted:
+        raise EnvironmentFault(f"{mounted[-1]} is mounted inside {path}", f"umount {mounted[-1]}")
+    shutil.rmtree(path, onerror=_make_writable_and_retry)
+
+
+def mounts_below(path: Path) -> list[Path]:
+    """Mount points at or below a path (proc_pid_mountinfo(5), field 5, with octal escapes)."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    points = [Path(re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), line.split()[4])) for line in lines]
+    return [point for point in points if point.is_relative_to(path.resolve())]
 
 
 def _make_writable_and_retry(function: object, name: str, _info: object) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,17 @@ def test_home_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EnvironmentFault, match="cannot make the home folder") as caught:
         home.home()
     assert "R4L_HOME" in caught.value.remedy
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_what_is_mounted_is_never_removed(own_home: Path) -> None:
+    inside = own_home / "tree/mnt"
+    inside.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", str(inside)], check=True)
+    try:
+        (inside / "precious").touch()
+        with pytest.raises(EnvironmentFault, match="is mounted inside"):
+            home.remove(own_home / "tree")
+        assert (inside / "precious").exists()
+    finally:
+        subprocess.run(["umount", str(inside)], check=True)

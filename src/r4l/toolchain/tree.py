@@ -117,7 +117,10 @@ def _mmdebstrap(arguments: Sequence[str], log: Path, say: Say) -> None:
             )
         return EnvironmentFault(f"mmdebstrap ended with {code}", "see its last lines", detail=tail)
 
-    run_logged(["mmdebstrap", *arguments], log, failure, say=stage)
+    # As root, mmdebstrap mounts /proc, /sys and /dev into the tree: in namespaces of its own they are gone with it,
+    # even where it is killed. As an ordinary user it makes such namespaces itself.
+    alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"] if os.geteuid() == 0 else []
+    run_logged([*alone, "mmdebstrap", *arguments], log, failure, say=stage)
 
 
 def installed(tree: Path) -> dict[str, str]:

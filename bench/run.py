@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""The figures of the README, measured here and now: `python bench/run.py [NAME...] [--runs N] [--json]`.
+
+Each figure is the median of N runs with the smallest and the largest beside it; the two builds are run in turn and
+compared pair by pair, so that a machine whose speed drifts does not decide.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from r4l import resources
+from r4l.kernel import Kernel
+from r4l.module import Module
+from r4l.net import Nic
+from r4l.setup import set_up
+from r4l.stages import Stages
+from r4l.vm import VM
+
+UPLOAD_MIB = 32
+ROUND_TRIPS = 100
+
+
+def timed(action: Callable[[], object]) -> float:
+    """Seconds that an action takes."""
+    begin = time.perf_counter()
+    action()
+    return time.perf_counter() - begin
+
+
+def second_demo(_kernel: Kernel) -> Iterator[tuple[str, float, str]]:
+    """The whole demo, as a process, with everything ready."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "r4l", "demo", "--out", folder]
+        yield "second demo", timed(lambda: subprocess.run(command, check=True, capture_output=True)), "s"
+
+
+def builds(kernel: Kernel) -> Iterator[tuple[str, float, str]]:
+    """Hello from clean, and an unchanged module with r4l against plain make, as processes."""
+    with tempfile.TemporaryDirectory(dir=Path(tempfile.gettempdir())) as parent:
+        folder = Path(parent) / "hello"
+        subprocess.run(["cp", "-r", str(resources.rust("drivers/hello")), str(folder)], check=True)
+        ours = [sys.executable, "-m", "r4l", "build", str(folder)]
+        yield "build of hello from clean", timed(lambda: subprocess.run(ours, check=True, capture_output=True)), "s"
+        output = Module(folder).output(kernel)
+        plain = kernel.toolchain.command(
+            ["make", "-C", kernel.build, f"M={folder}", f"MO={output}", f"R4L_KIT={resources.kit()}", "modules"],
+            readable=[folder, kernel.source, resources.kit()],
+        )
+        make = timed(lambda: subprocess.run(plain, check=True, capture_output=True))
+        with_r4l = timed(lambda: subprocess.run(ours, check=True, capture_output=True))
+        yield "unchanged module: r4l over plain make", with_r4l - make, "s"
+
+
+def machine(kernel: Kernel) -> Iterator[tuple[str, float, str]]:
+    """A VM from spawn to its first command, a command's round trip, an upload."""
+    vm = VM(kernel, nics=[Nic("e1000")])
+
+    def boot() -> None:
+        vm.start()
+        vm.run("true")
+
+    yield "VM from spawn to first command", timed(boot), "s"
+    with vm:
+        trips = [timed(lambda: vm.run("true")) for _ in range(ROUND_TRIPS)]
+        yield "round trip of a command, p50", statistics.median(trips) * 1000, "ms"
+        data = bytes(UPLOAD_MIB << 20)
+        yield "upload", UPLOAD_MIB / timed(lambda: vm.put(data, "/tmp/data")), "MiB/s"
+
+
+BENCHES: dict[str, Callable[[Kernel], Iterator[tuple[str, float, str]]]] = {
+    "machine": machine,
+    "builds": builds,
+    "demo": second_demo,
+}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*BENCHES, []], help="which; all by default")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    with Stages() as stages:
+        kernel = set_up(stages)
+    figures: dict[str, tuple[list[float], str]] = {}
+    for name in arguments.names or BENCHES:
+        for _ in range(arguments.runs):
+            for figure, value, unit in BENCHES[name](kernel):
+                figures.setdefault(figure, ([], unit))[0].append(value)
+    if arguments.json:
+        print(
+            json.dumps({name: {"values": values, "unit": unit} for name, (values, unit) in figures.items()}, indent=1)
+        )
+        return
+    print(f"{'figure':<40} {'median':>8} {'min':>8} {'max':>8}  unit  (n={arguments.runs})")
+    for name, (values, unit) in figures.items():
+        print(f"{name:<40} {statistics.median(values):>8.2f} {min(values):>8.2f} {max(values):>8.2f}  {unit}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+"""Our Rust: formatted, free of clippy's complaints by the kernel's own settings, and safe where it has to be."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from r4l import resources
+from r4l.kernel import Kernel
+from r4l.module import Module
+
+DRIVERS = sorted(path.parent.name for path in resources.rust("drivers").glob("*/Kbuild"))
+CALLS_C = {"c_from_rust"}
+"""Drivers whose very point is to call C themselves."""
+
+
+def test_rustfmt(kernel: Kernel) -> None:
+    folder = resources.rust()
+    files = sorted(folder.rglob("*.rs"))
+    done = kernel.toolchain.run(
+        ["rustfmt", "--check", "--edition", "2021", "--config-path", kernel.source / ".rustfmt.toml", *files],
+        readable=[folder, kernel.source],
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_clippy_and_the_compiler_have_nothing_to_say(kernel: Kernel, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    shutil.copytree(resources.rust("drivers", name), folder)
+    lines: list[str] = []
+    Module(folder).build_all(kernel, say=lines.append, targets=("CLIPPY=1", "modules"))
+    said = [line for line in lines if re.match(r"(warning|error)", line)]
+    assert not said, "\n".join(lines)
+    assert any("CLIPPY" in line for line in lines), "clippy ran"
+
+
+@pytest.mark.parametrize("name", [name for name in DRIVERS if name not in CALLS_C])
+def test_drivers_have_no_unsafe_code(name: str) -> None:
+    folder = resources.rust("drivers", name)
+    source = "\n".join(path.read_text() for path in folder.glob("*.rs"))
+    assert "#![forbid(unsafe_code)]" in source
+    assert not re.search(r"\bunsafe\b(?!_code)", re.sub(r"//.*", "", source))

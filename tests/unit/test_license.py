@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+"""Every file says under which license it is."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SUFFIXES = {".py", ".rs", ".c", ".h", ".mk", ".toml", ".sh", ".j2", ".css"}
+NAMES = {"Makefile", "Kbuild", "r4l", "run"}
+
+
+def tracked() -> list[Path]:
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.fail("the checkout has no git: " + done.stderr)
+    return [ROOT / name for name in done.stdout.splitlines()]
+
+
+def test_every_source_file_has_an_spdx_line() -> None:
+    files = [path for path in tracked() if path.is_file() and (path.suffix in SUFFIXES or path.name in NAMES)]
+    assert len(files) > 50
+    without = [str(path) for path in files if "SPDX-License-Identifier: " not in path.read_text()[:400]]
+    assert not without
+
+
+def test_python_is_mit_and_rust_is_gpl() -> None:
+    wrong = [
+        str(path)
+        for path in tracked()
+        if (path.suffix == ".py" and "Identifier: MIT" not in path.read_text()[:200])
+        or (path.suffix == ".rs" and "Identifier: GPL-2.0-only" not in path.read_text()[:200])
+    ]
+    assert not wrong
