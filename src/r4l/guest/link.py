@@ -182,6 +182,9 @@ class Link:
             except BlockingIOError:
                 pass
             except OSError as error:
+                # The reading thread sees the same, and waits for the reason.
+                with self.changed:
+                    self.changed.wait_for(lambda: self.failure is not None, VERDICT_PATIENCE + 1)
                 raise self.failure or self._gone(str(error)) from error
             if self.failure is not None:
                 raise self.failure
@@ -247,7 +250,7 @@ class Link:
                 except BlockingIOError:
                     continue
                 if not data:
-                    self._end_of_stream()
+                    self._end_of_stream("QEMU closed it")
                     return
                 frames = decoder.feed(data)
                 with self.changed:
@@ -256,13 +259,13 @@ class Link:
         except ProtocolError as error:
             self.fail(error)
         except (OSError, ValueError) as error:
-            self.fail(self._gone(str(error)))
+            self._end_of_stream(str(error))
 
-    def _end_of_stream(self) -> None:
+    def _end_of_stream(self, how: str) -> None:
         """QEMU is going down. Whoever watches it knows why, a moment later; only in default of that it is just gone."""
         with self.changed:
             self.changed.wait_for(lambda: self.failure is not None, VERDICT_PATIENCE)
-        self.fail(self._gone("QEMU closed it"))
+        self.fail(self._gone(how))
 
     def _dispatch(self, frame: Frame) -> None:
         if frame.kind is Reply.READY and frame.session == 0:

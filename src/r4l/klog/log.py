@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from r4l.errors import GuestTimeout
+from r4l.errors import GuestTimeout, R4LError
 from r4l.klog.records import Record, parse_line
 from r4l.klog.splat import Splat, SplatCutter
 
@@ -27,10 +27,10 @@ class KernelLog:
 
     Args:
         file: the whole console, for messages.
-        sync: has the guest log a line, and so pushes everything before it through; None where no agent is.
+        sync: has the guest log a line, and so pushes everything before it through; False where nobody can be asked.
     """
 
-    def __init__(self, file: Path | None = None, sync: Callable[[str], None] | None = None) -> None:
+    def __init__(self, file: Path | None = None, sync: Callable[[str], bool] | None = None) -> None:
         self.file = file
         self._sync = sync
         self._changed = threading.Condition()
@@ -122,10 +122,9 @@ class KernelLog:
         Raises:
             GuestTimeout: the guest does not answer, or its console is stuck.
         """
-        if self._sync is None:
-            return
         mark = f"{SYNC}{time.monotonic_ns():x}"
-        self._sync(mark)
+        if self._sync is None or not self._sync(mark):
+            return
         until = time.monotonic() + timeout
         with self._changed:
             while mark not in self._marks:
@@ -140,12 +139,18 @@ class KernelLog:
 
         Raises:
             Splat: it did.
-            GuestTimeout: the guest no longer answers.
+            R4LError: it is not known, because the guest no longer answers.
         """
-        self.sync()
+        trouble: R4LError | None = None
+        try:
+            self.sync()
+        except R4LError as error:
+            trouble = error
         # What the guest logged up to now is here: a splat that is still open is as long as it will be.
         for splat in self.splats(settle=True):
-            raise splat
+            raise splat from trouble
+        if trouble:
+            raise trouble
 
     def wait_for(self, pattern: str, timeout: float = 10.0, since: int = 0) -> Record:
         """Wait for a record that matches a regular expression.

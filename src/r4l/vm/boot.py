@@ -21,6 +21,7 @@ SILENCE = 10.0
 """Seconds without any sign of life. The first line comes after half a second under TCG, and the longest pause of a
 stock kernel's boot is 0.2 s; a loaded machine may be ten times slower."""
 TIMEOUT = 120.0
+BEFORE, AFTER = 20, 40
 PANIC = re.compile(r"^Kernel panic - not syncing: (.*)")
 INIT = re.compile(r"Attempted to kill init|No working init found|Requested init .* failed|No init found")
 
@@ -66,10 +67,13 @@ def wait_for_agent(link: Link, qemu: Qemu, klog: KernelLog, patience: Patience) 
 def why_it_ended(code: int, qemu: Qemu, klog: KernelLog, *, booted: bool) -> R4LError:
     """The error that tells why QEMU is no more."""
     detail = f"end of the console:\n{qemu.console.tail(40)}"
-    for record in reversed(klog.records()):
+    records = klog.records()
+    for index, record in reversed(list(enumerate(records))):
         match = PANIC.match(record.text)
         if match is None:
             continue
+        around = records[max(0, index - BEFORE) : index + AFTER]
+        detail = "the console around the panic:\n" + "\n".join(map(str, around))
         fatal = [splat for splat in klog.splats() if splat.fatal]
         if fatal and booted:
             return fatal[-1]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import json
+import logging
 import os
 import socket
 import threading
@@ -74,6 +75,8 @@ class Monitor:
         # Imported while QEMU starts: the library takes a tenth of a second.
         from qemu.qmp import EventListener, QMPClient
 
+        # Everything it reports there reaches us as an exception too.
+        logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
         monitor = self
 
         class Client(QMPClient):
@@ -127,18 +130,20 @@ class Monitor:
         try:
             _Loop.run(self._disconnect()).result(5)
         except (TimeoutError, concurrent.futures.TimeoutError):
-            # The loop belongs to a process that ends; nothing depends on a clean goodbye.
+            # QEMU is gone by now; nothing depends on a clean goodbye.
             self._connected.cancel()
         self._log.close()
 
     async def _disconnect(self) -> None:
         from qemu.qmp import QMPError
 
+        if not self._connected.done() or self._connected.exception() is not None:
+            # QEMU never answered: there is nobody to say goodbye to.
+            self._connected.cancel()
+            return
+        self._events.cancel()
         try:
             await self._client.disconnect()
-        except (QMPError, OSError, EOFError, AttributeError):
-            # QEMU was killed, or never answered: there is nobody to say goodbye to.
+        except (QMPError, OSError, EOFError):
+            # QEMU went first, which ends the connection as well.
             return
-        finally:
-            if hasattr(self, "_events"):
-                self._events.cancel()

@@ -211,9 +211,11 @@ class VM:
         self.klog.finish()
         self._link.fail(boot.why_it_ended(code, self._qemu, self.klog, booted=self._link.agent_pid != 0))
 
-    def _sync_mark(self, text: str) -> None:
-        if self.rootfs.agent and self._link.connected:
-            self.guest.mark(f"<7>{text}")
+    def _sync_mark(self, text: str) -> bool:
+        if not self._link.connected:
+            return False
+        self.guest.mark(f"<7>{text}")
+        return True
 
     def _context(self) -> str:
         said = f"end of the console:\n{self._qemu.console.tail()}"

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""QEMU's command line as data."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from r4l.errors import UsageError
+from r4l.net import Nic
+from r4l.vm import Endpoints, Machine, command_line
+from r4l.vm.machine import kernel_line
+
+MACHINE = Machine(kernel=Path("/k/vmlinux"), initrd=Path("/r/x.cpio"), append=kernel_line("quiet"))
+ENDS = Endpoints(qmp=10, console=11, agent=12)
+
+
+def after(argv: list[str], option: str) -> list[str]:
+    return [value for name, value in itertools.pairwise(argv) if name == option]
+
+
+def objects(argv: list[str], option: str) -> list[dict[str, Any]]:
+    return [json.loads(value) for value in after(argv, option)]
+
+
+def test_plain_machine() -> None:
+    argv = command_line(MACHINE, ENDS)
+    assert argv[0] == "qemu-system-x86_64"
+    assert after(argv, "-accel") == ["tcg,thread=multi"]
+    assert after(argv, "-cpu") == ["max"]
+    assert after(argv, "-m") == ["256M"]
+    assert after(argv, "-kernel") == ["/k/vmlinux"]
+    assert {"-nodefaults", "-no-user-config", "-no-reboot"} <= set(argv)
+    assert after(argv, "-run-with") == ["exit-with-parent=on"]
+
+
+def test_descriptors_stand_where_they_belong() -> None:
+    channels = after(command_line(MACHINE, ENDS), "-chardev")
+    assert channels == ["socket,id=qmp,fd=10", "socket,id=console,fd=11", "socket,id=agent,fd=12"]
+
+
+def test_same_machine_same_line_and_key() -> None:
+    twin = replace(MACHINE)
+    assert command_line(MACHINE, ENDS) == command_line(twin, ENDS)
+    assert MACHINE.key == twin.key
+    assert MACHINE.key != replace(MACHINE, memory=512).key
+    assert MACHINE.key != replace(MACHINE, nics=(Nic(),)).key
+
+
+def test_fast_options_can_be_switched_off_and_overridden() -> None:
+    assert {"nokaslr", "cryptomgr.notests"} <= set(kernel_line())
+    assert not {"nokaslr", "cryptomgr.notests"} & set(kernel_line(fast=False))
+    # The kernel takes the last word.
+    assert kernel_line("panic=0")[-1] == "panic=0"
+
+
+def test_cards_wires_and_captures() -> None:
+    machine = replace(MACHINE, nics=(Nic(), Nic(backend="hub", hub=2, capture=False), Nic(backend="none")))
+    ends = replace(ENDS, captures={0: Path("/w/a,b/nic0.pcap")})
+    argv = command_line(machine, ends)
+    assert [netdev["type"] for netdev in objects(argv, "-netdev")] == ["user", "hubport"]
+    cards = [device for device in objects(argv, "-device") if device["driver"] == "e1000"]
+    assert [card.get("netdev") for card in cards] == ["net0", "net1", None]
+    assert len({card["mac"] for card in cards}) == 3
+    (dump,) = objects(argv, "-object")
+    assert (dump["netdev"], dump["file"]) == ("net0", "/w/a,b/nic0.pcap")
+
+
+def test_no_agent_no_port() -> None:
+    argv = command_line(replace(MACHINE, agent=False), ENDS)
+    assert not any("virtio" in word or "agent" in word for word in argv)
+
+
+def test_extra_arguments_come_last() -> None:
+    assert command_line(replace(MACHINE, extra=("-s",)), ENDS)[-1] == "-s"
+
+
+@pytest.mark.parametrize("wrong", [{"memory": 1}, {"cpus": 0}, {"arch": "vax"}])
+def test_machines_that_make_no_sense(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        replace(MACHINE, **wrong)

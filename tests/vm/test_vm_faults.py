@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""Boots that fail, each in its own way, and each said so in seconds with the console's end."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import struct
+import time
+from pathlib import Path
+
+import pytest
+
+from r4l.errors import BootError, EnvironmentFault
+from r4l.guest import GuestGone
+from r4l.kernel import Kernel
+from r4l.rootfs import File, Rootfs
+from r4l.toolchain import Toolchain
+from r4l.vm import VM, BootPanic, InitDied, NoAgent, NoOutput, QemuDied, accel
+
+pytestmark = pytest.mark.vm
+
+
+def silent_kernel(path: Path) -> Path:
+    """An ELF that QEMU starts by PVH and that does nothing: cli; hlt; jmp."""
+    code, base = b"\xfa\xf4\xeb\xfd", 0x100000
+    note = struct.pack("<III4sI", 4, 4, 18, b"Xen\0", base)  # XEN_ELFNOTE_PHYS32_ENTRY
+    offset = 64 + 2 * 56
+    head = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, base, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    load = struct.pack("<IIQQQQQQ", 1, 7, offset, base, base, 4096, 4096, 4096)
+    notes = struct.pack("<IIQQQQQQ", 4, 4, offset + 4096, base + 4096, base + 4096, len(note), len(note), 4)
+    path.write_bytes(head + load + notes + code.ljust(4096, b"\0") + note)
+    return path
+
+
+def boot(kernel: Kernel, workdir: Path, **settings: object) -> tuple[BootError, float]:
+    """Boot what cannot; returns the error and the seconds it took."""
+    begun = time.monotonic()
+    with pytest.raises(BootError) as caught:
+        VM(kernel, workdir=workdir, **settings).start()  # type: ignore[arg-type]
+    return caught.value, time.monotonic() - begun
+
+
+def test_panic_at_boot(kernel: Kernel, tmp_path: Path) -> None:
+    error, seconds = boot(kernel, tmp_path, append="rdinit=/none")
+    assert type(error) is BootPanic
+    assert "Unable to mount root fs" in error.cause
+    assert "Kernel panic" in error.detail
+    assert error.log == tmp_path / "console.log"
+    assert seconds < 30
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_init_that_dies(kernel: Kernel, tmp_path: Path, code: int) -> None:
+    script = File(f"#!/bin/sh\necho giving up\nexit {code}\n".encode(), 0o755)
+    error, seconds = boot(kernel, tmp_path, files={"/init": script})
+    assert type(error) is InitDied
+    assert f"exitcode=0x{code:06x}00" in error.cause
+    assert "giving up" in error.detail
+    assert seconds < 30
+
+
+def test_kernel_that_prints_nothing(kernel: Kernel, tmp_path: Path) -> None:
+    silent = dataclasses.replace(kernel, vmlinux=silent_kernel(tmp_path / "silent"))
+    error, seconds = boot(silent, tmp_path / "run", rootfs=Rootfs.build(kernel), accel="tcg", silence=3.0)
+    assert type(error) is NoOutput
+    assert 3 <= seconds < 15
+
+
+def test_agent_that_never_comes(kernel: Kernel, tmp_path: Path) -> None:
+    sleeper = File(b"#!/bin/sh\nexec sleep 1000\n", 0o755)
+    error, seconds = boot(kernel, tmp_path, files={"/sbin/r4l-agent": sleeper}, silence=4.0)
+    assert type(error) is NoAgent
+    assert "Run /init" in error.detail
+    assert seconds < 40
+
+
+def test_qemu_refuses_its_command_line(kernel: Kernel, tmp_path: Path) -> None:
+    error, seconds = boot(kernel, tmp_path, extra=["-device", "no-such-device"])
+    assert type(error) is QemuDied
+    assert "'no-such-device' is not a valid device model name" in str(error)
+    assert error.log == tmp_path / "qemu.log"
+    assert seconds < 10
+
+
+def test_qemu_missing(kernel: Kernel, tmp_path: Path) -> None:
+    rootfs = Rootfs.build(kernel)
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    bare = dataclasses.replace(kernel, toolchain=Toolchain(tmp_path, "bare"))
+    with pytest.raises(EnvironmentFault, match="qemu-system-x86_64 is not in the toolchain"):
+        VM(bare, rootfs=rootfs, accel="tcg").start()
+
+
+def test_bubblewrap_missing(kernel: Kernel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    vm = VM(kernel, accel="tcg")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EnvironmentFault, match="bwrap is not installed"):
+        vm.start()
+
+
+def test_qemu_killed_while_it_boots(kernel: Kernel, tmp_path: Path) -> None:
+    import threading
+
+    vm = VM(kernel, workdir=tmp_path)
+    threading.Timer(1.0, lambda: os.kill(vm.pid, signal.SIGKILL)).start()
+    with pytest.raises(QemuDied, match="SIGKILL"):
+        vm.start()
+
+
+def test_qemu_killed_under_a_command(kernel: Kernel) -> None:
+    with VM(kernel) as vm:
+        process = vm.popen("sleep 1000")
+        os.kill(vm.pid, signal.SIGKILL)
+        begun = time.monotonic()
+        with pytest.raises(QemuDied, match="SIGKILL"):
+            process.wait_done(60)
+        assert time.monotonic() - begun < 5
+        with pytest.raises(QemuDied):
+            vm.run("true")
+
+
+def test_guest_that_powers_off_under_a_command(kernel: Kernel) -> None:
+    with VM(kernel) as vm, pytest.raises(GuestGone, match="poweroff or reboot"):
+        vm.run("poweroff -f; sleep 1000", timeout=60)
+
+
+def test_kvm_that_stands_still_is_found_out_in_seconds(kernel: Kernel, tmp_path: Path) -> None:
+    silent = dataclasses.replace(kernel, vmlinux=silent_kernel(tmp_path / "silent"))
+    begun = time.monotonic()
+    choice = accel.trial(silent)
+    assert choice.name == "tcg"
+    assert "stood still" in choice.reason or "KVM" in choice.reason
+    assert time.monotonic() - begun < 8
+
+
+def test_accelerator_is_tried_once_and_works(kernel: Kernel) -> None:
+    choice = accel.choose(kernel)
+    begun = time.monotonic()
+    assert accel.choose(kernel) == choice
+    assert time.monotonic() - begun < 0.5
+    with VM(kernel) as vm:
+        assert vm.accel == choice
+        assert vm.run("true").ok

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""A VM's life: its ends, and that it never outlives its owner."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from r4l import home
+from r4l.guest import CommandFailed
+from r4l.kernel import Kernel
+from r4l.vm import VM
+
+pytestmark = pytest.mark.vm
+
+
+def descendants(pid: int) -> set[int]:
+    """A process and all its children's children."""
+    found = {pid}
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            found |= descendants(int(child))
+    return found
+
+
+def qemu_processes(vm: VM) -> set[int]:
+    found = descendants(vm.pid)
+    names = {Path(f"/proc/{pid}/comm").read_text().strip() for pid in found}
+    assert any(name.startswith("qemu") for name in names), names
+    return found
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def wait_gone(pids: set[int], seconds: float = 5.0) -> set[int]:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and any(map(alive, pids)):
+        time.sleep(0.05)
+    return {pid for pid in pids if alive(pid)}
+
+
+@pytest.mark.row("A22")
+def test_poweroff_ends_qemu_with_success(kernel: Kernel) -> None:
+    with VM(kernel) as vm:
+        pids = qemu_processes(vm)
+        assert vm.poweroff() == 0
+        assert vm.shutdown_reason == "guest-shutdown"
+        vm.klog.wait_for("reboot: Power down")
+        assert not wait_gone(pids)
+
+
+@pytest.mark.row("A22")
+def test_halt_leaves_qemu_and_the_tool_ends_it(kernel: Kernel) -> None:
+    with VM(kernel) as vm:
+        pids = qemu_processes(vm)
+        vm.halt()
+        time.sleep(1)
+        assert vm.running
+        assert vm.qmp("query-status")["status"] == "running"
+    assert not vm.running
+    assert not wait_gone(pids)
+
+
+@pytest.mark.row("A22")
+def test_busybox_has_no_shutdown(kernel: Kernel) -> None:
+    with VM(kernel) as vm:
+        assert vm.run("shutdown -h now").exit_code == 127
+
+
+def test_clean_run_leaves_nothing_and_a_failed_one_its_logs(kernel: Kernel) -> None:
+    with VM(kernel) as vm:
+        clean = vm.workdir
+        assert (clean / "console.log").exists()
+    assert not clean.exists()
+
+    def fails() -> None:
+        with VM(kernel) as vm:
+            folders.append(vm.workdir)
+            vm.run("false", check=True)
+
+    folders: list[Path] = []
+    with pytest.raises(CommandFailed):
+        fails()
+    (failed,) = folders
+    assert {"console.log", "qmp.log", "qemu.log"} <= {path.name for path in failed.iterdir()}
+    assert b"Linux version" in (failed / "console.log").read_bytes()
+    home.remove(failed)
+
+
+def test_vm_outlives_the_thread_that_started_it(kernel: Kernel) -> None:
+    vm = VM(kernel)
+    thread = threading.Thread(target=vm.start)
+    thread.start()
+    thread.join()
+    time.sleep(0.5)
+    assert vm.run("echo alive").stdout == "alive\n"
+    vm.close()
+
+
+OWNER = """
+import sys, threading, time
+from pathlib import Path
+from r4l.vm import VM
+from r4l.kernel import Kernel
+import pickle
+kernel = pickle.loads(bytes.fromhex(sys.argv[1]))
+def work():
+    vm = VM(kernel, workdir=Path(sys.argv[2]))
+    if sys.argv[4] == "booting":
+        threading.Timer(0.8, lambda: print(vm.pid, flush=True)).start()
+        vm.start()
+    else:
+        vm.start()
+        print(vm.pid, flush=True)
+    time.sleep(1000)
+if sys.argv[3] == "thread":
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+work()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+@pytest.mark.parametrize("thread", ["main", "thread"])
+@pytest.mark.parametrize("when", ["booting", "up"])
+def test_no_qemu_survives_its_owner(
+    kernel: Kernel, tmp_path: Path, number: signal.Signals, thread: str, when: str
+) -> None:
+    if (thread, when) == ("thread", "booting") and number != signal.SIGKILL:
+        pytest.skip("the same as from the main thread")
+    import pickle
+
+    argv = [sys.executable, "-c", OWNER, pickle.dumps(kernel).hex(), str(tmp_path), thread, when]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, env=env, text=True, stderr=subprocess.DEVNULL) as owner:
+        assert owner.stdout is not None
+        sandbox = int(owner.stdout.readline())
+        pids = descendants(sandbox)
+        assert len(pids) >= 2
+        assert all(map(alive, pids))
+        owner.send_signal(number)
+        if number == signal.SIGINT and thread == "thread":
+            # Python's main thread waits in join; a second Ctrl-C is what users give it.
+            time.sleep(0.5)
+            owner.send_signal(number)
+            owner.kill()
+        left = wait_gone(pids)
+        assert not left, [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in left]
+
+
+def test_no_descriptors_or_threads_are_left(kernel: Kernel) -> None:
+    def count() -> tuple[int, int]:
+        return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+
+    with VM(kernel) as vm:  # what is made once: the spawner, the event loop
+        vm.run("true")
+    before = count()
+    for _ in range(2):
+        with VM(kernel) as vm:
+            vm.run("true")
+    assert count() == before
