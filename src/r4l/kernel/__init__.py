@@ -124,7 +124,7 @@ class Kernel:
 
     @classmethod
     def ready(cls, release: str | None = None, arch: str = "x86_64") -> Kernel | None:
-        """The kernel that is ready already, None where there is none; the newest, where several are."""
+        """The kernel that is ready already, None where there is none; the one to be preferred, where several are."""
         try:
             toolchain = Toolchain.existing()
         except EnvironmentFault:
@@ -132,12 +132,12 @@ class Kernel:
         kernels = [
             kernel for kernel in cls.all_ready(toolchain) if kernel.arch == arch and release in (None, kernel.release)
         ]
-        return max(kernels, key=lambda kernel: debian.version_key(kernel.release), default=None)
+        return max(kernels, key=lambda kernel: debian.preference(kernel.release), default=None)
 
     @classmethod
     def all_ready(cls, toolchain: Toolchain) -> list[Kernel]:
         """Every kernel that is ready with this toolchain."""
-        manifests = sorted(home.room("kernels").glob(f"*/{toolchain.key}/{MANIFEST}"))
+        manifests = sorted(home.room("kernels").glob(f"[0-9]*/{toolchain.key}/{MANIFEST}"))
         return [_load(manifest.parent, json.loads(manifest.read_text()), toolchain) for manifest in manifests]
 
 
@@ -150,13 +150,14 @@ def fetch(release: str | None, arch: str, say: Say = quiet, *, update: bool = Fa
     debian_arch = architecture(arch)["debian"]
     archive = archive_for(debian_arch)
     with home.lock("archive"):
-        known = sorted(home.room("kernels").glob(f"*-{debian_arch}_*/packages"), key=lambda path: path.parent.name)
+        # A digit first: pathlib's `*` would also match the hidden names of what is not whole.
+        known = [path.parent for path in home.room("kernels").glob(f"[0-9]*-{debian_arch}_*/packages")]
         if known and not update and release is None:
-            folder = max((path.parent for path in known), key=lambda path: debian.version_key(path.name))
+            folder = max(known, key=lambda path: debian.preference(path.name.split("_")[0]))
             name, version = folder.name.split("_", 1)
             return folder, debian.Release(name, version, "")
         archive.update(say)
-        found = debian.find(archive, release or debian.newest(archive, debian_arch))
+        found = debian.find(archive, release) if release else debian.newest(archive, debian_arch)
         folder = home.room("kernels") / found.folder
         if not (folder / "packages").is_dir():
             debian.unpack(archive, found, folder, say)

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import lzma
 import re
 import subprocess
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from r4l import home
@@ -16,7 +19,6 @@ from r4l.kernel.config import read_config
 from r4l.process import Say, quiet
 from r4l.toolchain import Archive
 
-IMAGE_DEPENDENCY = re.compile(r"linux-image-(\S+)")
 NEEDED_MIB = 2600
 """Free space, in MiB, that the source, the modules and the packages need while they are unpacked."""
 
@@ -36,11 +38,6 @@ class Release:
     binary: str
 
     @property
-    def series(self) -> str:
-        """The first two numbers: `7.2`."""
-        return ".".join(self.name.split(".")[:2]).split("-")[0]
-
-    @property
     def folder(self) -> str:
         """The name of its folder in the home."""
         return f"{self.name}_{self.version}"
@@ -51,20 +48,33 @@ class Release:
         return dict.fromkeys(names, self.version)
 
 
-def newest(archive: Archive, debian_architecture: str) -> str:
-    """The release that the meta package linux-image-* of backports stands for: the newest that Debian released."""
-    meta = f"linux-image-{debian_architecture}"
-    releases: list[str] = []
-    for version in archive.versions(meta):
-        depends = archive.field(meta, "Depends", version) or ""
-        match = IMAGE_DEPENDENCY.search(depends)
-        if match:
-            releases.append(match[1])
-    if not releases:
-        raise EnvironmentFault(
-            f"the mirror has no {meta}", "run `r4l setup` again, or name another mirror in R4L_MIRROR"
-        )
-    return max(releases, key=version_key)
+def newest(archive: Archive, debian_architecture: str) -> Release:
+    """The kernel to take where none is named: the newest of a tested series, else the newest of all.
+
+    Raises:
+        EnvironmentFault: the archive has none.
+    """
+    for name in sorted(available(archive, debian_architecture), key=preference, reverse=True):
+        found = _find(archive, name)
+        if found:
+            return found
+    raise EnvironmentFault("the mirror has no kernel", "run `r4l setup` again, or name another mirror in R4L_MIRROR")
+
+
+@cache
+def tested_series() -> tuple[str, ...]:
+    """The series in tested.toml, such as `7.2`."""
+    return tuple(tomllib.loads((importlib.resources.files(__package__) / "tested.toml").read_text())["series"])
+
+
+def preference(release: str) -> tuple[bool, tuple[int, ...]]:
+    """Orders releases by how much they are to be preferred: tested series first, then newer ones."""
+    return series_of(release) in tested_series(), version_key(release)
+
+
+def series_of(release: str) -> str:
+    """The first two numbers of a release: `7.2` of `7.2.12+deb13-amd64`."""
+    return ".".join(str(number) for number in version_key(release)[:2])
 
 
 def available(archive: Archive, debian_architecture: str) -> list[str]:
@@ -86,14 +96,21 @@ def find(archive: Archive, name: str) -> Release:
     Raises:
         EnvironmentFault: the archive does not have it (any more).
     """
+    found = _find(archive, name)
+    if found:
+        return found
+    raise EnvironmentFault(
+        f"the Debian mirror does not have the kernel {name}",
+        "run `r4l kernel list --available` for those it has, or `r4l setup --update` for the newest",
+    )
+
+
+def _find(archive: Archive, name: str) -> Release | None:
     versions = archive.versions(f"linux-headers-{name}")
     for binary in (f"linux-binary-{name}", f"linux-binary-unsigned-{name}", f"linux-image-{name}"):
         if versions and versions[0] in archive.versions(binary):
             return Release(name, versions[0], binary)
-    raise EnvironmentFault(
-        f"the Debian mirror does not have the kernel {name}",
-        "run `r4l kernel list` for those it has, or `r4l setup --update` for the newest",
-    )
+    return None
 
 
 def require_rust(headers: Path, name: str) -> None:
@@ -132,7 +149,7 @@ def unpack(archive: Archive, release: Release, final: Path, say: Say = quiet) ->
         for deb in archive.download({f"linux-headers-{release.name}": release.version}, debs, say):
             _unpack_deb(deb, packages)
         require_rust(packages, release.name)
-        source = f"linux-source-{release.series}"
+        source = f"linux-source-{series_of(release.name)}"
         say("downloading kernel and source")
         for deb in archive.download({**release.packages(), source: release.version}, debs, say):
             say(f"unpacking {deb.name.split('_')[0]}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from r4l.errors import EnvironmentFault, UsageError
-from r4l.kernel import architecture
+from r4l.kernel import architecture, debian
 from r4l.kernel.config import read_config
 from r4l.kernel.debian import require_rust, version_key
 from r4l.kernel.proof import prove, symvers
@@ -64,6 +64,19 @@ def test_kernel_without_rust_is_refused_with_the_reason(tmp_path: Path) -> None:
 def test_releases_are_ordered_by_number() -> None:
     names = ["7.2.9+deb13-amd64", "7.2.12+deb13-amd64", "6.12.107+deb13-amd64"]
     assert sorted(names, key=version_key) == [names[2], names[0], names[1]]
+
+
+def test_a_tested_series_is_preferred_to_a_newer_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(debian, "tested_series", lambda: ("7.1", "7.2"))
+    names = [
+        "6.12.107+deb13-amd64",
+        "7.3.4+deb13-amd64",
+        "7.1.9+deb13-amd64",
+        "7.2.11+deb13-amd64",
+        "7.2.9+deb13-amd64",
+    ]
+    assert max(names, key=debian.preference) == "7.2.11+deb13-amd64"
+    assert max(names[:2], key=debian.preference) == "7.3.4+deb13-amd64", "the newest where no tested one is left"
 
 
 def test_payload_of_a_bzimage() -> None:
