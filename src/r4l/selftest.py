@@ -39,12 +39,17 @@ def _vm(arguments: Sequence[str]) -> list[list[str]]:
     return [[PYTHON, "-m", "pytest", "tests/vm", *arguments]]
 
 
+def _setup(arguments: Sequence[str]) -> list[list[str]]:
+    return [[PYTHON, "-m", "pytest", "tests/setup", *arguments]]
+
+
 PARTS: dict[str, Callable[[Sequence[str]], list[list[str]]]] = {
     "lint": _ruff,
     "types": _mypy,
     "unit": _unit,
     "rust": _rust,
     "vm": _vm,
+    "setup": _setup,
 }
 """Each part with the commands that make it up."""
 

@@ -38,6 +38,16 @@ def start(home: Path) -> subprocess.Popen[bytes]:
     )
 
 
+def r4l(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "r4l", *arguments],
+        env={**os.environ, "R4L_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def processes_of(home: Path) -> Iterator[str]:
     """Command lines of all processes that name the home."""
     for file in Path("/proc").glob("[0-9]*/cmdline"):
@@ -93,46 +103,22 @@ def test_two_setups_at_once_go_on_from_there(fresh_home: Path) -> None:
 
 
 def test_what_is_ready_takes_no_time_and_builds_a_module(fresh_home: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "r4l", "build", "rust/drivers/hello", "--json"],
-        env={**os.environ, "R4L_HOME": str(fresh_home)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = r4l(fresh_home, "build", "rust/drivers/hello", "--json")
     assert json.loads(done.stdout)["modules"][0]["name"] == "hello"
 
 
 def test_a_kernel_without_rust_is_refused_before_it_is_downloaded(fresh_home: Path) -> None:
-    listed = subprocess.run(
-        [sys.executable, "-m", "r4l", "kernel", "list", "--available", "--json"],
-        env={**os.environ, "R4L_HOME": str(fresh_home)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    listed = r4l(fresh_home, "kernel", "list", "--available", "--json")
     oldest = json.loads(listed.stdout)[0]
     assert oldest.startswith("6.12."), "Debian's 6.12 has no CONFIG_RUST"
-    done = subprocess.run(
-        [sys.executable, "-m", "r4l", "setup", "--kernel", oldest],
-        env={**os.environ, "R4L_HOME": str(fresh_home)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = r4l(fresh_home, "setup", "--kernel", oldest)
     assert done.returncode == 2
     assert "was built without Rust" in done.stderr
     assert not list((fresh_home / "kernels").glob("6.12*"))
 
 
 def test_a_version_that_the_mirror_lacks(fresh_home: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "r4l", "setup", "--kernel", "7.0.0-never-amd64"],
-        env={**os.environ, "R4L_HOME": str(fresh_home)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = r4l(fresh_home, "setup", "--kernel", "7.0.0-never-amd64")
     assert done.returncode == 120
     assert "does not have the kernel 7.0.0-never-amd64" in done.stderr
     lock = fresh_home / "lock.json"
@@ -140,13 +126,7 @@ def test_a_version_that_the_mirror_lacks(fresh_home: Path) -> None:
     data["packages"]["make"] = "0.0-never"
     wrong = fresh_home / "wrong.json"
     wrong.write_text(json.dumps(data))
-    done = subprocess.run(
-        [sys.executable, "-m", "r4l", "setup", "--lock", str(wrong)],
-        env={**os.environ, "R4L_HOME": str(fresh_home)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = r4l(fresh_home, "setup", "--lock", str(wrong))
     assert done.returncode == 120
     assert "make" in done.stderr
     assert "0.0-never" in done.stderr

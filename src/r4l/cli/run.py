@@ -11,11 +11,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from r4l.cli.options import kernel_option
+from r4l.cli.options import MachineOptions, kernel_option, machine_options
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module
-from r4l.net import Nic
 from r4l.setup import set_up
 from r4l.stages import Stages
 from r4l.vm import VM
@@ -53,13 +52,8 @@ Examples:
 @click.argument("target", type=click.Path(path_type=Path))
 @click.argument("guest_command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
 @click.option("--shell", is_flag=True, help="Open a shell in the guest after the command.")
-@click.option("--nics", type=click.IntRange(0, 8), default=1, show_default=True, help="How many network cards.")
-@click.option("--nic-model", default="e1000", show_default=True, help="QEMU's name of the card.")
 @click.option("--param", "-p", multiple=True, metavar="NAME=VALUE", help="Module parameter; may be repeated.")
-@click.option("--with-module", multiple=True, metavar="NAME", help="A module of the kernel's own to have for modprobe.")
-@click.option("--memory", default=256, show_default=True, help="Memory of the guest in MiB.")
-@click.option("--cpus", default=2, show_default=True, help="Virtual CPUs.")
-@click.option("--append", default="", help="Added to the kernel command line.")
+@machine_options
 @click.option("--timeout", default=300.0, show_default=True, help="Seconds that COMMAND may take; 0 for no limit.")
 @click.option(
     "--pcap", type=click.Path(dir_okay=False, path_type=Path), help="Keep the first card's packets in this file."
@@ -71,13 +65,8 @@ def command(
     target: Path,
     guest_command: tuple[str, ...],
     shell: bool,
-    nics: int,
-    nic_model: str,
+    machine: MachineOptions,
     param: tuple[str, ...],
-    with_module: tuple[str, ...],
-    memory: int,
-    cpus: int,
-    append: str,
     timeout: float,
     pcap: Path | None,
     console: Path | None,
@@ -96,15 +85,8 @@ def command(
     with Stages() as stages:
         kernel = set_up(stages, release)
         modules = modules_of(target, kernel, stages)
-        vm = VM(
-            kernel,
-            nics=[Nic(nic_model) for _ in range(nics)],
-            memory=memory,
-            cpus=cpus,
-            append=append,
-            modules=with_module,
-        )
-        with stages.stage("booting") as _say:
+        vm = machine.vm(kernel)
+        with stages.stage("booting"):
             vm.start()
     try:
         code = _serve(vm, modules, parameters, guest_command, shell, timeout, as_json)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""`./r4l` on machines that lack something."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+LAUNCHER = Path(__file__).parents[2] / "r4l"
+ALWAYS = ("sh", "python3", "dirname", "readlink", "mkdir", "cat", "tr", "cksum", "tail", "rm", "flock")
+
+
+@pytest.fixture
+def bare_path(tmp_path: Path) -> Path:
+    """A PATH with what every Debian has, of a user who is not root."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ALWAYS:
+        found = shutil.which(name)
+        assert found, name
+        # A link would break python3's search for its own library; a script does not.
+        (folder / name).write_text(f'#!{shutil.which("sh")}\nexec {found} "$@"\n')
+        (folder / name).chmod(0o755)
+    (folder / "id").write_text(f"#!{shutil.which('sh')}\necho 1000\n")
+    (folder / "id").chmod(0o755)
+    return folder
+
+
+def launch(path: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(LAUNCHER), *arguments],
+        env={"PATH": str(path), "HOME": str(home), "R4L_HOME": str(home / "r4l")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_missing_packages_are_named_in_one_command(bare_path: Path, tmp_path: Path) -> None:
+    done = launch(bare_path, tmp_path, "demo")
+    assert done.returncode == 120
+    assert "system packages are missing: mmdebstrap bubblewrap uidmap" in done.stderr
+    assert "remedy: as root: apt-get install mmdebstrap bubblewrap uidmap" in done.stderr
+
+
+def test_no_python(bare_path: Path, tmp_path: Path) -> None:
+    (bare_path / "python3").unlink()
+    done = launch(bare_path, tmp_path, "demo")
+    assert done.returncode == 120
+    assert "apt-get install python3" in done.stderr
+
+
+def test_an_old_python(bare_path: Path, tmp_path: Path) -> None:
+    (bare_path / "python3").write_text(f'#!{shutil.which("sh")}\n[ "$1" = --version ] && echo Python 3.9.2; exit 1\n')
+    done = launch(bare_path, tmp_path, "demo")
+    assert done.returncode == 120
+    assert "python3 is too old: Python 3.9.2" in done.stderr
+
+
+def test_no_index_to_install_from(tmp_path: Path) -> None:
+    """pip cannot reach its index: said with the log, and nothing half-made is taken for whole."""
+    done = subprocess.run(
+        [str(LAUNCHER), "--version"],
+        env={
+            **os.environ,
+            "R4L_HOME": str(tmp_path),
+            "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+            "PIP_RETRIES": "0",
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_FIND_LINKS": "",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 120, done.stderr
+    assert "the Python environment could not be made" in done.stderr
+    assert "venv.log" in done.stderr
+    assert not list((tmp_path / "venv").glob("*/complete"))
