@@ -67,7 +67,7 @@ def test_cards_wires_and_captures() -> None:
     cards = [device for device in objects(argv, "-device") if device["driver"] == "e1000"]
     assert [card.get("netdev") for card in cards] == ["net0", "net1", None]
     assert len({card["mac"] for card in cards}) == 3
-    (dump,) = objects(argv, "-object")
+    (dump,) = [thing for thing in objects(argv, "-object") if thing["qom-type"] == "filter-dump"]
     assert (dump["netdev"], dump["file"]) == ("net0", "/w/a,b/nic0.pcap")
 
 
