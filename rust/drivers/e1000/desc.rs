@@ -35,17 +35,51 @@ bitfield! {
 }
 
 bitfield! {
-    /// The second half of a legacy transmit descriptor, 3.3.3.
-    pub(crate) struct TxCommand(u64) {
+    /// The second half of a transmit data descriptor, 3.3.7.
+    pub(crate) struct TxData(u64) {
+        /// Fill in the TCP or UDP checksum.
+        41:41 txsm => bool;
+        /// Fill in the IP header's checksum.
+        40:40 ixsm => bool;
         /// Descriptor done.
         32:32 dd => bool;
+        29:29 dext => bool;
         /// Report status.
         27:27 rs => bool;
+        /// Cut into segments.
+        26:26 tse => bool;
         /// Insert the frame's checksum.
         25:25 ifcs => bool;
         /// End of packet.
         24:24 eop => bool;
-        15:0 length;
+        23:20 dtyp;
+        19:0 length;
+    }
+}
+
+bitfield! {
+    /// The first half of a transmit context descriptor, 3.3.6: where checksums begin, go and end.
+    pub(crate) struct TxOffsets(u64) {
+        63:48 tucse;
+        47:40 tucso;
+        39:32 tucss;
+        31:16 ipcse;
+        15:8 ipcso;
+        7:0 ipcss;
+    }
+}
+
+bitfield! {
+    /// The second half of a transmit context descriptor, 3.3.6.
+    pub(crate) struct TxContext(u64) {
+        63:48 mss;
+        47:40 hdrlen;
+        29:29 dext => bool;
+        26:26 tse => bool;
+        /// IP version 4.
+        25:25 ip => bool;
+        24:24 tcp => bool;
+        19:0 paylen;
     }
 }
 
@@ -74,10 +108,10 @@ impl Descriptors {
     }
 
     /// Writes both halves of a descriptor.
-    pub(crate) fn write(&self, index: usize, addr: DmaAddress, fields: u64) {
+    pub(crate) fn write(&self, index: usize, first: u64, second: u64) {
         let index = index % COUNT;
-        dma_write!(self.0, [build: 2 * index], u64::to_le(addr));
-        dma_write!(self.0, [build: 2 * index + 1], u64::to_le(fields));
+        dma_write!(self.0, [build: 2 * index], u64::to_le(first));
+        dma_write!(self.0, [build: 2 * index + 1], u64::to_le(second));
     }
 
     /// Reads the second half of a descriptor.

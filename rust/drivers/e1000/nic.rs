@@ -15,7 +15,9 @@ use kernel::{
     sync::atomic::{Atomic, Relaxed},
 };
 use kit::{
-    net::{self, Config, Interrupt, LinkSettings, MacAddress, Poll, Rings, RxMode, TxQueue},
+    net::{
+        self, Config, Interrupt, LinkSettings, MacAddress, Offloads, Poll, Rings, RxMode, TxQueue,
+    },
     netdev_info,
     skb::{TxSkb, Verdict},
 };
@@ -111,6 +113,12 @@ impl<'bound> net::Driver for Nic<'bound> {
         Config {
             mac: self.mac,
             max_mtu: net::ETH_MTU,
+            offloads: Offloads {
+                scatter_and_checksum: true,
+                tcp_segmentation: true,
+                // QEMU writes a wrong length into IP headers of version 6.
+                tcp6_segmentation: false,
+            },
         }
     }
 

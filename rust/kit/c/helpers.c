@@ -88,9 +88,16 @@ void kit_helper_dev_dstats_rx_dropped(struct net_device *dev)
 	dev_dstats_rx_dropped(dev);
 }
 
-void kit_helper_dev_dstats_tx_add(struct net_device *dev, unsigned int len)
+/* dev_dstats_tx_add() for many packets. */
+void kit_helper_dev_dstats_tx_add_many(struct net_device *dev, unsigned int packets,
+				       unsigned int bytes)
 {
-	dev_dstats_tx_add(dev, len);
+	struct pcpu_dstats *dstats = this_cpu_ptr(dev->dstats);
+
+	u64_stats_update_begin(&dstats->syncp);
+	u64_stats_add(&dstats->tx_packets, packets);
+	u64_stats_add(&dstats->tx_bytes, bytes);
+	u64_stats_update_end(&dstats->syncp);
 }
 
 void kit_helper_dev_dstats_tx_dropped(struct net_device *dev)
@@ -202,6 +209,75 @@ struct sk_buff *kit_helper_skb_share_check(struct sk_buff *skb, gfp_t flags)
 int kit_helper_skb_put_padto(struct sk_buff *skb, unsigned int len)
 {
 	return skb_put_padto(skb, len);
+}
+
+unsigned int kit_helper_skb_frag_size(const struct sk_buff *skb, unsigned int i)
+{
+	return skb_frag_size(&skb_shinfo(skb)->frags[i]);
+}
+
+dma_addr_t kit_helper_skb_frag_dma_map(struct device *dev, const struct sk_buff *skb,
+				       unsigned int i, enum dma_data_direction dir)
+{
+	const skb_frag_t *frag = &skb_shinfo(skb)->frags[i];
+
+	return skb_frag_dma_map(dev, frag, 0, skb_frag_size(frag), dir);
+}
+
+void kit_helper_dma_unmap_page(struct device *dev, dma_addr_t addr, size_t size,
+			       enum dma_data_direction dir)
+{
+	dma_unmap_page(dev, addr, size, dir);
+}
+
+unsigned int kit_helper_skb_ip_summed(const struct sk_buff *skb)
+{
+	return skb->ip_summed;
+}
+
+int kit_helper_skb_checksum_start_offset(const struct sk_buff *skb)
+{
+	return skb_checksum_start_offset(skb);
+}
+
+unsigned int kit_helper_skb_csum_offset(const struct sk_buff *skb)
+{
+	return skb->csum_offset;
+}
+
+int kit_helper_skb_cow_head(struct sk_buff *skb, unsigned int headroom)
+{
+	return skb_cow_head(skb, headroom);
+}
+
+unsigned int kit_helper_skb_tcp_all_headers(const struct sk_buff *skb)
+{
+	return skb_tcp_all_headers(skb);
+}
+
+int kit_helper_skb_network_offset(const struct sk_buff *skb)
+{
+	return skb_network_offset(skb);
+}
+
+int kit_helper_skb_transport_offset(const struct sk_buff *skb)
+{
+	return skb_transport_offset(skb);
+}
+
+/* The counterpart of tcp_v6_gso_csum_prep(), which the kernel has no name for. */
+void kit_helper_tcp_v4_gso_csum_prep(struct sk_buff *skb)
+{
+	struct iphdr *ip = ip_hdr(skb);
+
+	ip->tot_len = 0;
+	ip->check = 0;
+	tcp_hdr(skb)->check = ~csum_tcpudp_magic(ip->saddr, ip->daddr, 0, IPPROTO_TCP, 0);
+}
+
+void kit_helper_tcp_v6_gso_csum_prep(struct sk_buff *skb)
+{
+	tcp_v6_gso_csum_prep(skb);
 }
 
 void kit_helper_skb_tx_timestamp(struct sk_buff *skb)

@@ -69,6 +69,13 @@ void kit_layout(void)
 	OFFSET(rtnl_link_stats64, rx_missed_errors);
 	OFFSET(sk_buff, len);
 	OFFSET(sk_buff, data_len);
+	OFFSET(sk_buff, head);
+	OFFSET(sk_buff, end);
+	OFFSET(skb_shared_info, nr_frags);
+	OFFSET(skb_shared_info, gso_size);
+	OFFSET(skb_shared_info, gso_segs);
+	OFFSET(skb_shared_info, gso_type);
+	OFFSET(skb_shared_info, frag_list);
 	OFFSET(sk_buff, data);
 
 	CONST(NET_SKB_PAD, NET_SKB_PAD);
@@ -77,5 +84,11 @@ void kit_layout(void)
 	CONST(SKB_SHINFO_SPACE, SKB_DATA_ALIGN(sizeof(struct skb_shared_info)));
 	CONST(NETDEV_PRIV, offsetof(struct net_device, priv));
 	CONST(NETDEV_PRIV_ALIGN, __alignof__(((struct net_device *)0)->priv));
-	CONST(JIFFIES_PER_SEC, HZ);
+	CONST(CHECKSUM_PARTIAL, CHECKSUM_PARTIAL);
+	CONST(SKB_GSO_TCPV4, SKB_GSO_TCPV4);
+	CONST(SKB_GSO_TCPV6, SKB_GSO_TCPV6);
+	CONST(NETIF_F_SG, NETIF_F_SG);
+	CONST(NETIF_F_HW_CSUM, NETIF_F_HW_CSUM);
+	CONST(NETIF_F_TSO, NETIF_F_TSO);
+	CONST(NETIF_F_TSO6, NETIF_F_TSO6);
 }

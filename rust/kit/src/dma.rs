@@ -39,13 +39,14 @@ impl Direction {
 ///
 /// # Invariants
 ///
-/// `addr` and `len` are what `dma_map_single` gave and got for `dev` and `direction`, and it is
-/// not unmapped yet.
+/// `addr` and `len` are what `dma_map_single`, or `skb_frag_dma_map` if `page` is set, gave and got
+/// for `dev` and `direction`, and it is not unmapped yet.
 struct Mapping<'bound> {
     dev: &'bound Device<Bound>,
     addr: DmaAddress,
-    len: usize,
+    len: u32,
     direction: Direction,
+    page: bool,
 }
 
 #[inline]
@@ -64,12 +65,13 @@ impl<'bound> Mapping<'bound> {
     unsafe fn new(
         dev: &'bound Device<Bound>,
         ptr: *mut u8,
-        len: usize,
+        len: u32,
         direction: Direction,
     ) -> Result<Self> {
         // SAFETY: `dev` is a valid device, and is bound; the memory is as required of the caller.
-        let addr =
-            unsafe { bindings::dma_map_single(as_raw(dev), ptr.cast(), len, direction.as_raw()) };
+        let addr = unsafe {
+            bindings::dma_map_single(as_raw(dev), ptr.cast(), len as usize, direction.as_raw())
+        };
         // SAFETY: `addr` comes from a map function for this device.
         if unsafe { bindings::dma_mapping_error(as_raw(dev), addr) } != 0 {
             return Err(ENOMEM);
@@ -80,6 +82,36 @@ impl<'bound> Mapping<'bound> {
             addr,
             len,
             direction,
+            page: false,
+        })
+    }
+
+    /// Maps a fragment of a socket buffer for the device to read.
+    ///
+    /// # Safety
+    ///
+    /// `skb` has more than `index` fragments, and lives as long as the mapping, for ever if that is
+    /// forgotten.
+    unsafe fn of_fragment(dev: &'bound Device<Bound>, skb: &Skb, index: u32) -> Result<Self> {
+        let direction = Direction::ToDevice;
+        // SAFETY: `dev` is a valid device, and is bound; the fragment exists.
+        let (addr, len) = unsafe {
+            (
+                bindings::skb_frag_dma_map(as_raw(dev), skb.as_ptr(), index, direction.as_raw()),
+                bindings::skb_frag_size(skb.as_ptr(), index),
+            )
+        };
+        // SAFETY: `addr` comes from a map function for this device.
+        if unsafe { bindings::dma_mapping_error(as_raw(dev), addr) } != 0 {
+            return Err(ENOMEM);
+        }
+        // INVARIANT: Just mapped.
+        Ok(Self {
+            dev,
+            addr,
+            len,
+            direction,
+            page: true,
         })
     }
 }
@@ -87,49 +119,110 @@ impl<'bound> Mapping<'bound> {
 impl Drop for Mapping<'_> {
     #[inline]
     fn drop(&mut self) {
+        let (dev, direction) = (as_raw(self.dev), self.direction.as_raw());
         // SAFETY: By the type invariant, and `dev` is still bound as `'bound` lives.
         unsafe {
-            bindings::dma_unmap_single(
-                as_raw(self.dev),
-                self.addr,
-                self.len,
-                self.direction.as_raw(),
-            )
+            if self.page {
+                bindings::dma_unmap_page(dev, self.addr, self.len as usize, direction)
+            } else {
+                bindings::dma_unmap_single(dev, self.addr, self.len as usize, direction)
+            }
         };
     }
 }
 
-/// A socket buffer that is mapped for the device to read.
-///
-/// Only the linear part is mapped: a driver that has not asked for scatter-gather gets no other.
+/// A socket buffer that is mapped for the device to read, all of its pieces.
 // The order of the fields is the order of teardown: unmap, then free.
 pub struct TxFrame<'bound> {
-    mapping: Mapping<'bound>,
+    head: Mapping<'bound>,
+    fragments: Option<KBox<KVec<Mapping<'bound>>>>,
     skb: Skb,
+}
+
+/// A piece of a frame, as the device sees it.
+#[derive(Clone, Copy)]
+pub struct Piece {
+    /// Where it begins.
+    pub addr: DmaAddress,
+    /// How many bytes it has.
+    pub len: usize,
 }
 
 impl<'bound> TxFrame<'bound> {
     /// Maps `skb`. On failure the buffer comes back.
     #[inline]
     pub fn new(dev: &'bound Device<Bound>, skb: Skb) -> Result<Self, Skb> {
-        if skb.head_len() != skb.len() || skb.len() == 0 {
+        let head_len = skb.head_len();
+        if head_len == 0 {
             return Err(skb);
         }
+        let fragments = if head_len == skb.len() {
+            None
+        } else {
+            match Self::map_fragments(dev, &skb) {
+                Ok(fragments) => Some(fragments),
+                Err(_) => return Err(skb),
+            }
+        };
         // SAFETY: The linear part of a socket buffer comes from the slab or from page fragments,
         // both in the linear map. It lives as long as `skb`, which is dropped after the mapping.
         // The owner of a buffer that is being sent does not write to it.
-        let mapping =
-            unsafe { Mapping::new(dev, skb.data(), skb.len() as usize, Direction::ToDevice) };
-        match mapping {
-            Ok(mapping) => Ok(Self { mapping, skb }),
-            Err(_) => Err(skb),
+        let head = unsafe { Mapping::new(dev, skb.data(), head_len, Direction::ToDevice) };
+        match head {
+            Ok(head) => Ok(Self {
+                head,
+                fragments,
+                skb,
+            }),
+            Err(_) => {
+                // Unmap before the buffer goes to where it may be freed.
+                drop(fragments);
+                Err(skb)
+            }
         }
     }
 
-    /// Where the device finds the frame.
+    /// The mappings must be dropped before `skb` is.
+    #[cold]
+    fn map_fragments(dev: &'bound Device<Bound>, skb: &Skb) -> Result<KBox<KVec<Mapping<'bound>>>> {
+        let shared = skb.shared();
+        if !shared.frag_list.is_null() {
+            return Err(EINVAL);
+        }
+        let count = u32::from(shared.nr_frags);
+        let mut fragments = KVec::with_capacity(count as usize, GFP_ATOMIC)?;
+        for i in 0..count {
+            // SAFETY: There are `count` fragments. `TxFrame` drops its buffer after them.
+            let mapping = unsafe { Mapping::of_fragment(dev, skb, i) }?;
+            fragments.push(mapping, GFP_ATOMIC)?;
+        }
+        Ok(KBox::new(fragments, GFP_ATOMIC)?)
+    }
+
+    /// The frame, if it is in one piece.
     #[inline]
-    pub fn dma_addr(&self) -> DmaAddress {
-        self.mapping.addr
+    pub fn single(&self) -> Option<Piece> {
+        if self.fragments.is_some() {
+            return None;
+        }
+        Some(Piece {
+            addr: self.head.addr,
+            len: self.head.len as usize,
+        })
+    }
+
+    /// Where the device finds the frame: its pieces in their order, at least one.
+    #[inline]
+    pub fn pieces(&self) -> impl Iterator<Item = Piece> + '_ {
+        let fragments = self
+            .fragments
+            .as_ref()
+            .map_or(&[][..], |all| all.as_slice());
+        let mappings = Iterator::chain(core::iter::once(&self.head), fragments);
+        Iterator::map(mappings, |mapping| Piece {
+            addr: mapping.addr,
+            len: mapping.len as usize,
+        })
     }
 
     /// The number of bytes of the frame.
@@ -215,7 +308,7 @@ impl<'bound> RxBuffer<'bound> {
         let data = unsafe { fragment.0.as_ptr().add(HEADROOM) };
         // SAFETY: Page fragments lie in the linear map; `fragment` is dropped after the mapping,
         // and nobody can get at it before `into_skb`.
-        let mapping = unsafe { Mapping::new(dev, data, capacity as usize, Direction::FromDevice) }?;
+        let mapping = unsafe { Mapping::new(dev, data, capacity, Direction::FromDevice) }?;
         Ok(Self { mapping, fragment })
     }
 
@@ -236,8 +329,9 @@ impl<'bound> RxBuffer<'bound> {
             addr,
             len: capacity,
             direction,
+            ..
         } = self.mapping;
-        if len as usize > capacity {
+        if len > capacity {
             return Err(EINVAL);
         }
         // SAFETY: `Poll` exists only in the poll function of that instance.
@@ -269,7 +363,7 @@ impl<'bound> RxBuffer<'bound> {
     /// memory. The buffer is gone then.
     #[inline]
     pub fn into_skb(self, len: u32, _context: &Poll<'_>) -> Result<Skb> {
-        let capacity = self.mapping.len as u32;
+        let capacity = self.mapping.len;
         if len > capacity {
             return Err(EINVAL);
         }

@@ -26,7 +26,7 @@ mod rx_mode;
 
 pub use self::{
     device::Device,
-    driver::{Config, Driver, Interrupt, LinkSettings, MacAddress, Rings},
+    driver::{Config, Driver, Interrupt, LinkSettings, MacAddress, Offloads, Rings},
     napi::{Disabled, Enabled, Napi, Poll, RxError, RxSlot},
     queue::{Completions, Doorbell, InFlight, Sent, TxQueue},
     rx_mode::{MulticastList, RxMode},

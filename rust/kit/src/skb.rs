@@ -4,7 +4,7 @@
 //!
 //! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
 
-use crate::bindings;
+use crate::{bindings, bindings::layout};
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::prelude::*;
 
@@ -60,12 +60,126 @@ impl Skb {
         unsafe { (*self.0.as_ptr()).len - (*self.0.as_ptr()).data_len }
     }
 
+    /// The Internet checksum that the device is to fill in, if there is one.
+    ///
+    /// Only a device with [`crate::net::Offloads::scatter_and_checksum`] gets such a frame.
+    #[inline]
+    pub fn checksum(&self) -> Option<Checksum> {
+        let skb = self.0.as_ptr();
+        // SAFETY: Valid by the type invariant.
+        unsafe {
+            if bindings::skb_ip_summed(skb) != layout::CHECKSUM_PARTIAL as u32 {
+                return None;
+            }
+            let start = bindings::skb_checksum_start_offset(skb) as u32;
+            Some(Checksum {
+                start,
+                place: start + bindings::skb_csum_offset(skb),
+            })
+        }
+    }
+
+    /// Fills the checksum in here, for a device that cannot.
+    pub fn fill_in_checksum(&mut self) -> Result {
+        // SAFETY: Valid by the type invariant; the function copies what others hold too.
+        kernel::error::to_result(unsafe { bindings::skb_checksum_help(self.0.as_ptr()) })
+    }
+
+    /// How the device is to cut the frame into TCP segments, if it is. Prepares the headers for
+    /// that: length zero, and the checksum of the pseudo header without a length.
+    ///
+    /// Only a device with [`crate::net::Offloads::tcp_segmentation`], or its sister for IP version
+    /// 6, gets such a frame.
+    #[inline]
+    pub fn segmentation(&mut self) -> Result<Option<Segmentation>> {
+        let skb = self.0.as_ptr();
+        let mss = u32::from(self.shared().gso_size);
+        if mss == 0 {
+            return Ok(None);
+        }
+        // SAFETY: Valid by the type invariant. `skb_cow_head` gives us headers of our own to write
+        // to. The stack gives a device only frames of the kinds that it asked for, with both
+        // headers in the linear part.
+        unsafe {
+            kernel::error::to_result(bindings::skb_cow_head(skb, 0))?;
+            let kind = self.shared().gso_type as usize;
+            let ipv6 = if kind & layout::SKB_GSO_TCPV4 != 0 {
+                bindings::tcp_v4_gso_csum_prep(skb);
+                false
+            } else if kind & layout::SKB_GSO_TCPV6 != 0 {
+                bindings::tcp_v6_gso_csum_prep(skb);
+                true
+            } else {
+                return Err(EINVAL);
+            };
+            Ok(Some(Segmentation {
+                mss,
+                ipv6,
+                headers: bindings::skb_tcp_all_headers(skb),
+                network: bindings::skb_network_offset(skb) as u32,
+                transport: bindings::skb_transport_offset(skb) as u32,
+            }))
+        }
+    }
+
+    /// How many frames go over the wire, and how many bytes, headers included.
+    #[inline]
+    pub(crate) fn on_the_wire(&self) -> (u32, u32) {
+        let shared = self.shared();
+        let (mss, segments) = (shared.gso_size, u32::from(shared.gso_segs));
+        if mss == 0 || segments < 2 {
+            return (1, self.len());
+        }
+        // SAFETY: Valid by the type invariant; a frame with a segment size is TCP here.
+        let headers = unsafe { bindings::skb_tcp_all_headers(self.0.as_ptr()) };
+        (segments, self.len() + (segments - 1) * headers)
+    }
+
+    /// What lies behind the linear part: fragments and segmentation.
+    #[inline]
+    pub(crate) fn shared(&self) -> &bindings::skb_shared_info {
+        let skb = self.0.as_ptr();
+        // SAFETY: Valid by the type invariant. This is what `skb_shinfo` does; `end` is an offset
+        // where `NET_SKBUFF_DATA_USES_OFFSET` is defined, and a pointer elsewhere.
+        unsafe {
+            #[cfg(CONFIG_64BIT)]
+            let shared = (*skb).head.add((*skb).end as usize);
+            #[cfg(not(CONFIG_64BIT))]
+            let shared = (*skb).end;
+            &*shared.cast()
+        }
+    }
+
     /// The address of the linear part.
     #[inline]
     pub(crate) fn data(&self) -> *mut u8 {
         // SAFETY: Valid by the type invariant.
         unsafe { (*self.0.as_ptr()).data }
     }
+}
+
+/// Where a checksum is to be filled in: offsets into the frame.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Checksum {
+    /// From here to the end of the frame it is computed.
+    pub start: u32,
+    /// Here it is put, over the start value that is there.
+    pub place: u32,
+}
+
+/// How a frame is to be cut into TCP segments.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Segmentation {
+    /// The bytes of data of each segment but the last.
+    pub mss: u32,
+    /// IP version 6, not 4.
+    pub ipv6: bool,
+    /// The bytes of all headers, which each segment gets.
+    pub headers: u32,
+    /// Where the IP header begins.
+    pub network: u32,
+    /// Where the TCP header begins.
+    pub transport: u32,
 }
 
 impl Drop for Skb {

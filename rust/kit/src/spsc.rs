@@ -119,6 +119,17 @@ impl<T> Consumer<T> {
         self.0.used() == 0
     }
 
+    /// Looks at the oldest value.
+    pub fn peek(&self) -> Option<&T> {
+        if self.is_empty() {
+            return None;
+        }
+        let tail = self.0.tail.load(Relaxed);
+        // SAFETY: The ring is not empty, so by the type invariant of `Ring` the slot at `tail` is
+        // initialised and the consumer's. It stays so until `pop`, which needs `&mut self`.
+        Some(unsafe { (*self.0.slot(tail)).assume_init_ref() })
+    }
+
     /// Takes the oldest value out.
     pub fn pop(&mut self) -> Option<T> {
         if self.is_empty() {

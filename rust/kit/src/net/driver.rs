@@ -44,6 +44,21 @@ pub struct Config {
     pub mac: MacAddress,
     /// The largest MTU that can be set.
     pub max_mtu: u32,
+    /// What the device can do when it sends.
+    pub offloads: Offloads,
+}
+
+/// What a device can do when it sends, besides sending.
+#[derive(Clone, Copy, Default)]
+pub struct Offloads {
+    /// A frame may lie in several pieces of memory, and the device fills in one Internet checksum
+    /// at any place ([`crate::skb::Skb::checksum`]).
+    pub scatter_and_checksum: bool,
+    /// The device cuts a TCP stream over IP version 4 into segments
+    /// ([`crate::skb::Skb::segmentation`]). Needs the former.
+    pub tcp_segmentation: bool,
+    /// Likewise over IP version 6.
+    pub tcp6_segmentation: bool,
 }
 
 /// What a device has from open to stop.

@@ -37,6 +37,8 @@ pub struct InFlight<'bound> {
     frame: TxFrame<'bound>,
     txq: NonNull<bindings::netdev_queue>,
     epoch: Epoch,
+    /// Frames and bytes on the wire: more than one if the device cuts it into segments.
+    wire: (u32, u32),
 }
 
 // SAFETY: `txq` is only compared.
@@ -93,9 +95,11 @@ impl<'a> TxQueue<'a> {
                 bindings::netdev_xmit_more(),
             )
         };
+        let wire = frame.skb().on_the_wire();
         (
             InFlight {
                 frame,
+                wire,
                 txq: self.txq,
                 epoch: self.epoch,
             },
@@ -199,13 +203,14 @@ impl<'a> Completions<'a> {
             return;
         }
         let len = frame.frame.len();
+        let (wire_packets, wire_bytes) = frame.wire;
         let skb = frame.frame.into_skb().into_raw();
         self.packets += 1;
         self.bytes += len;
         // SAFETY: The device is valid; this is softirq context by the type's contract.
         // `napi_consume_skb` takes the buffer over, which is ours, with the budget of this poll.
         unsafe {
-            bindings::dev_dstats_tx_add(self.dev.as_raw(), len);
+            bindings::dev_dstats_tx_add_many(self.dev.as_raw(), wire_packets, wire_bytes);
             bindings::napi_consume_skb(skb, self.budget as c_int);
         }
     }

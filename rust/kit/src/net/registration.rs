@@ -454,7 +454,22 @@ impl<'bound, D: Driver> Registration<'bound, D> {
         }
         // SAFETY: Just initialised.
         let this = unsafe { &*private };
-        let Config { mac, max_mtu } = this.driver.config();
+        let Config {
+            mac,
+            max_mtu,
+            offloads,
+        } = this.driver.config();
+        let mut features = 0;
+        if offloads.scatter_and_checksum {
+            features |= layout::NETIF_F_SG | layout::NETIF_F_HW_CSUM;
+            if offloads.tcp_segmentation {
+                features |= layout::NETIF_F_TSO;
+            }
+            if offloads.tcp6_segmentation {
+                features |= layout::NETIF_F_TSO6;
+            }
+        }
+        let features = features as u64;
 
         // SAFETY: `dev` is valid and not registered, so it is ours to fill in. The tables are
         // constants. The memory of `napi` is zeroed and does not move. The parent outlives the
@@ -464,6 +479,8 @@ impl<'bound, D: Driver> Registration<'bound, D> {
             (*raw).netdev_ops = &Private::<D>::OPS;
             (*raw).ethtool_ops = &Private::<D>::ETHTOOL_OPS;
             (*raw).max_mtu = max_mtu;
+            (*raw).features |= features;
+            (*raw).hw_features |= features;
             (*raw).dev.parent = core::ptr::from_ref(parent).cast_mut().cast();
             bindings::netdev_use_dstats(raw);
             bindings::eth_hw_addr_set(raw, mac.0.as_ptr());
