@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from r4l import home
+from r4l.errors import UsageError
 from r4l.guest import CommandFailed
 from r4l.kernel import Kernel
 from r4l.vm import VM
@@ -172,3 +173,11 @@ def test_no_descriptors_or_threads_are_left(kernel: Kernel) -> None:
         with VM(kernel) as vm:
             vm.run("true")
     assert count() == before
+
+
+def test_vm_that_was_not_started_says_so(kernel: Kernel) -> None:
+    vm = VM(kernel)
+    assert "not started" in repr(vm)
+    with pytest.raises(UsageError, match="not been started"):
+        vm.run("true")
+    vm.close()

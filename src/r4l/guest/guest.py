@@ -14,9 +14,10 @@ from secrets import token_hex
 
 from r4l.errors import GuestTimeout
 from r4l.guest import transfer
+from r4l.guest.channel import Question
 from r4l.guest.errors import GuestError
 from r4l.guest.frames import Request
-from r4l.guest.link import Link, Question
+from r4l.guest.link import Link
 from r4l.guest.output import LIMIT, Callback
 from r4l.guest.process import Completed, GuestProcess, Terminal
 

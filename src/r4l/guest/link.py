@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
-import struct
 import threading
 import time
 from collections import deque
@@ -19,73 +18,13 @@ from collections.abc import Callable
 from secrets import randbits
 
 from r4l.errors import GuestTimeout, R4LError
-from r4l.guest.errors import GuestError, GuestGone, ProtocolError
+from r4l.guest.channel import Channel, unpack
+from r4l.guest.errors import GuestGone, ProtocolError
 from r4l.guest.frames import HEADER, MAX_PAYLOAD, TRAILER, VERSION, Decoder, Frame, Reply, Request, encode
 
 HELLO_INTERVAL = 0.5
 RECONNECT = 5.0
 VERDICT_PATIENCE = 5.0
-
-
-class Channel:
-    """One conversation: a command, a transfer, a ping. Subclasses say what its frames mean in `on_frame`."""
-
-    def __init__(self, link: Link) -> None:
-        self.link = link
-        self.number = link._register(self)
-        self.failure: R4LError | None = None
-        self.over = False
-
-    def on_frame(self, kind: Reply, payload: bytes) -> None:
-        """Called with the link's lock held, on the reading thread, for each frame."""
-        raise NotImplementedError
-
-    def send(self, kind: Request, payload: bytes | memoryview = b"", timeout: float | None = None) -> None:
-        """Send a frame of this channel."""
-        self.link.send(self.number, kind, payload, timeout)
-
-    def finish(self) -> None:
-        """The conversation is over; its number is free. Lock held."""
-        self.over = True
-        self.link._channels.pop(self.number, None)
-        self.link.changed.notify_all()
-
-    def wait(self, until: float | None) -> bool:
-        """Wait for the end or for the monotonic time `until`. False when that came first.
-
-        Raises:
-            R4LError: whatever ended the conversation from outside, or the agent's own refusal.
-        """
-        with self.link.changed:
-            while not self.over and self.failure is None:
-                left = None if until is None else until - time.monotonic()
-                if left is not None and left <= 0:
-                    return False
-                # A bounded wait, so that Ctrl-C gets through on every Python.
-                self.link.changed.wait(min(left, 1.0) if left is not None else 1.0)
-            if self.failure is not None:
-                raise self.failure
-            return True
-
-
-class Question(Channel):
-    """A conversation of one answer."""
-
-    def __init__(self, link: Link) -> None:
-        super().__init__(link)
-        self.answer = b""
-
-    def on_frame(self, kind: Reply, payload: bytes) -> None:
-        if kind is Reply.ERROR:
-            self.failure = agent_error(payload)
-        self.answer = payload
-        self.finish()
-
-
-def agent_error(payload: bytes) -> GuestError:
-    """The error that an ERROR frame tells of."""
-    errno = struct.unpack_from("<i", payload)[0] if len(payload) >= 4 else 0
-    return GuestError(f"in the guest: {payload[4:].decode('utf-8', 'replace')}", errno)
 
 
 class Link:
@@ -96,7 +35,7 @@ class Link:
         sock.setblocking(False)
         self.changed = threading.Condition()
         self._sending = threading.Lock()
-        self._channels: dict[int, Channel] = {}
+        self.channels: dict[int, Channel] = {}
         self._ignored: deque[int] = deque(maxlen=64)
         self._next = 1
         self._session = randbits(32) | 1
@@ -194,18 +133,18 @@ class Link:
             _poll(self._sock, select.POLLOUT, min(left, 0.2))
         return sent
 
-    def _register(self, channel: Channel) -> int:
+    def register(self, channel: Channel) -> int:
         with self.changed:
             if self.failure is not None:
                 raise self.failure
             self._next = self._next % 0xFFFFFFFE + 1
-            self._channels[self._next] = channel
+            self.channels[self._next] = channel
             return self._next
 
     def forget(self, channel: Channel) -> None:
         """Nobody waits for this channel any more; frames that still come for it are dropped."""
         with self.changed:
-            if self._channels.pop(channel.number, None):
+            if self.channels.pop(channel.number, None):
                 self._ignored.append(channel.number)
 
     def fail(self, error: R4LError) -> None:
@@ -213,19 +152,19 @@ class Link:
         with self.changed:
             if self.failure is None:
                 self.failure = error
-            for channel in list(self._channels.values()):
+            for channel in list(self.channels.values()):
                 channel.failure = channel.failure or self.failure
-            self._channels.clear()
+            self.channels.clear()
             self.changed.notify_all()
 
     def interrupt(self, error: R4LError) -> bool:
         """Everything that waits now ends with `error`; the connection stays. True if anything waited."""
         with self.changed:
-            waiting = list(self._channels.values())
+            waiting = list(self.channels.values())
             for channel in waiting:
                 channel.failure = channel.failure or error
                 self._ignored.append(channel.number)
-            self._channels.clear()
+            self.channels.clear()
             self.changed.notify_all()
             return bool(waiting)
 
@@ -285,7 +224,7 @@ class Link:
             self._connected = True
             self.changed.notify_all()
             return
-        channel = self._channels.get(frame.channel)
+        channel = self.channels.get(frame.channel)
         if channel is not None:
             channel.on_frame(frame.kind, frame.payload)
         elif frame.channel not in self._ignored and frame.channel >= self._next + 1:
@@ -297,11 +236,3 @@ def _poll(sock: socket.socket, events: int, timeout: float | None) -> None:
     poller = select.poll()
     poller.register(sock, events)
     poller.poll(None if timeout is None else timeout * 1000)
-
-
-def unpack(layout: str, payload: bytes) -> tuple[int, ...]:
-    """Unpack a payload of exactly this layout, or say that it is none."""
-    try:
-        return struct.unpack(layout, payload)
-    except struct.error:
-        raise ProtocolError(f"a payload of {len(payload)} bytes where {struct.calcsize(layout)} belong") from None

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from r4l.errors import GuestTimeout, UsageError
+from r4l.guest.channel import Channel, agent_error, unpack
 from r4l.guest.errors import CommandFailed, ProtocolError
 from r4l.guest.frames import MAX_PAYLOAD, STDIN_WINDOW, Reply, Request, counted
-from r4l.guest.link import Channel, Link, agent_error, unpack
+from r4l.guest.link import Link
 from r4l.guest.output import LIMIT, Callback, Sink
 
 FLAG_PTY = 1

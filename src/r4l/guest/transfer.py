@@ -6,9 +6,10 @@ from __future__ import annotations
 import struct
 from io import BufferedIOBase
 
+from r4l.guest.channel import Channel, Question, agent_error, unpack
 from r4l.guest.errors import ProtocolError
 from r4l.guest.frames import MAX_PAYLOAD, Reply, Request, counted
-from r4l.guest.link import Channel, Link, Question, agent_error, unpack
+from r4l.guest.link import Link
 
 
 def put(link: Link, source: BufferedIOBase, path: str, mode: int, timeout: float) -> Question:

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from r4l.errors import GuestTimeout, R4LError, UsageError
 from r4l.guest import Completed, Guest, GuestProcess, Link
@@ -20,6 +19,7 @@ from r4l.net import Nic
 from r4l.rootfs import Rootfs, Source
 from r4l.vm import accel as accelerators
 from r4l.vm import boot, loading, workdirs
+from r4l.vm.console import Console
 from r4l.vm.machine import Accel, Machine, kernel_line
 from r4l.vm.qemu import Qemu
 from r4l.vm.qmp import Event
@@ -91,8 +91,16 @@ class VM:
         self._guard = threading.Lock()
         self._grace: threading.Timer | None = None
         self._closing = False
+        self._started = threading.Event()
         self.shutdown_reason: str | None = None
         self.boot_seconds: float | None = None
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            if name in ("workdir", "klog", "guest", "_qemu", "_link"):
+                raise UsageError("the VM has not been started", "use it in a `with` statement, or call start()")
+            raise AttributeError(name)
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -103,19 +111,20 @@ class VM:
             BootError: one of `r4l.vm.errors`, by what went wrong, with the console's end.
             EnvironmentFault: QEMU is missing.
         """
+        if self._started.is_set():
+            raise UsageError("a VM can be started once", "make another one")
         self.workdir = workdirs.make(self._wanted_workdir)
         self.klog = KernelLog(self.workdir / "console.log", self._sync_mark)
         begun = time.monotonic()
-        self._qemu = Qemu(
-            self.machine,
-            self.kernel.toolchain,
-            self.workdir,
-            on_line=self._on_line,
-            on_event=self._on_event,
-            on_exit=self._on_exit,
-        )
+        try:
+            self._qemu = self._launch()
+        except R4LError:
+            if self._own_workdir:
+                workdirs.remove(self.workdir)
+            raise
         self._link = Link(self._qemu.agent_socket.ours)
         self.guest = Guest(self._link, self._context)
+        self._started.set()
         try:
             if self.rootfs.agent:
                 boot.wait_for_agent(self._link, self._qemu, self.klog, self._patience)
@@ -124,6 +133,16 @@ class VM:
             self._shut(keep=True)
             raise
         return self
+
+    def _launch(self) -> Qemu:
+        return Qemu(
+            self.machine,
+            self.kernel.toolchain,
+            self.workdir,
+            on_line=self._on_line,
+            on_event=self._on_event,
+            on_exit=self._on_exit,
+        )
 
     def __enter__(self) -> VM:
         return self.start()
@@ -137,7 +156,7 @@ class VM:
 
     def _shut(self, *, keep: bool) -> None:
         with self._guard:
-            if self._closing:
+            if self._closing or not self._started.is_set():
                 return
             self._closing = True
             if self._grace:
@@ -208,6 +227,8 @@ class VM:
             self.shutdown_reason = event["data"]["reason"]
 
     def _on_exit(self, code: int) -> None:
+        # QEMU can be dead before its constructor has returned here.
+        self._started.wait(5)
         self.klog.finish()
         self._link.fail(boot.why_it_ended(code, self._qemu, self.klog, booted=self._link.agent_pid != 0))
 
@@ -294,16 +315,10 @@ class VM:
         return self._qemu.captures
 
     @property
-    def console(self) -> Any:
+    def console(self) -> Console:
         """The console, for what speaks to it directly."""
         return self._qemu.console
 
-    @property
-    def log_paths(self) -> Sequence[Path]:
-        """The files in the work folder that tell what happened."""
-        return [path for path in sorted(self.workdir.iterdir()) if path.is_file()]
-
     def __repr__(self) -> str:
-        with contextlib.suppress(AttributeError, R4LError):
-            return f"<VM {self.kernel.release} {self._qemu!r}>"
-        return f"<VM {self.kernel.release} not started>"
+        state = repr(self._qemu) if self._started.is_set() else "not started"
+        return f"<VM {self.kernel.release} {state}>"

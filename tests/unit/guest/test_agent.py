@@ -8,6 +8,7 @@ import pty
 import socket
 import statistics
 import subprocess
+import sys
 import threading
 import time
 import tty
@@ -18,7 +19,8 @@ import pytest
 
 from r4l.errors import GuestTimeout
 from r4l.guest import CommandFailed, Guest, GuestError, Link, Terminal
-from r4l.guest.frames import MAX_PAYLOAD, Request, encode
+from r4l.guest.frames import Request, encode
+from r4l.guest.process import encode_exec
 from r4l.rootfs import agent
 from r4l.toolchain import Toolchain
 
@@ -115,9 +117,11 @@ def test_check(guest: Guest) -> None:
 def test_time_out_kills_the_whole_session(guest: Guest, tmp_path: Path) -> None:
     beat = tmp_path / "beat"
     beat.touch()
+    # Children in the same process group, and one in a group of its own, as a job-control shell makes them.
     loop = f"while :; do echo x >> {beat}; sleep 0.05; done"
+    group = f"import os; os.setpgid(0, 0); os.execvp('sh', ['sh', '-c', '{loop}'])"
     with pytest.raises(GuestTimeout, match="well otherwise"):
-        guest.run(f"(trap '' HUP TERM; {loop}) & setsid true; {loop}", timeout=0.5)
+        guest.run(f"(trap '' HUP TERM; {loop}) & {sys.executable} -c \"{group}\" & {loop}", timeout=1)
     time.sleep(0.3)
     size = beat.stat().st_size
     time.sleep(0.3)
@@ -221,7 +225,7 @@ def test_malformed_requests_are_answered_with_an_error(guest: Guest) -> None:
             guest._ask(kind, b"\1", 5)
 
 
-def test_a_new_host_takes_over_in_the_middle_of_a_frame(program: Path) -> None:
+def test_a_new_host_takes_over_in_the_middle_of_a_frame(program: Path, tmp_path: Path) -> None:
     port = Port()
     process = subprocess.Popen([program, port.path])
     try:
@@ -230,13 +234,15 @@ def test_a_new_host_takes_over_in_the_middle_of_a_frame(program: Path) -> None:
         running = Guest(first).popen("exec sleep 1000")
         while running.pid is None:
             time.sleep(0.01)
-        half = encode(first._session, 9, Request.PUT_DATA, bytes(MAX_PAYLOAD))[:1000]
-        first._send_raw(half, 5)
+        command = encode_exec(["touch", str(tmp_path / "x")], stdin=False, terminal=None, cwd="", env={})
+        # All but its last byte: what fills it up must not make it valid.
+        first._send_raw(encode(first._session, 9, Request.EXEC, command)[:-1], 5)
         # What a restored snapshot's host does: a fresh session on the same port.
         first._session ^= 0x5555
         first._connected = False
         assert first.connect(10, stale=True)
         assert Guest(first).run("echo new").stdout == "new\n"
+        assert not (tmp_path / "x").exists()
         assert subprocess.run(["kill", "-0", str(running.pid)], capture_output=True, check=False).returncode != 0
         first.close()
     finally:

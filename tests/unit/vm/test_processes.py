@@ -22,7 +22,12 @@ WITH_PARENT = ["setpriv", "--pdeathsig", "KILL", "sleep", "1000"]
 
 def test_what_a_worker_thread_started_lives_on_after_it(tmp_path: Path) -> None:
     started = []
-    thread = threading.Thread(target=lambda: started.append(spawn(WITH_PARENT, log=tmp_path / "log")))
+
+    def work() -> None:
+        started.append(spawn(WITH_PARENT, log=tmp_path / "log"))
+        time.sleep(0.5)  # until setpriv has asked for the signal
+
+    thread = threading.Thread(target=work)
     thread.start()
     thread.join()
     time.sleep(0.3)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""One conversation with the agent: a command, a transfer, a question of one answer."""
+
+from __future__ import annotations
+
+import struct
+import time
+from typing import TYPE_CHECKING
+
+from r4l.errors import R4LError
+from r4l.guest.errors import GuestError, ProtocolError
+from r4l.guest.frames import Reply, Request
+
+if TYPE_CHECKING:
+    from r4l.guest.link import Link
+
+
+class Channel:
+    """One conversation: a command, a transfer, a ping. Subclasses say what its frames mean in `on_frame`."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.number = link.register(self)
+        self.failure: R4LError | None = None
+        self.over = False
+
+    def on_frame(self, kind: Reply, payload: bytes) -> None:
+        """Called with the link's lock held, on the reading thread, for each frame."""
+        raise NotImplementedError
+
+    def send(self, kind: Request, payload: bytes | memoryview = b"", timeout: float | None = None) -> None:
+        """Send a frame of this channel."""
+        self.link.send(self.number, kind, payload, timeout)
+
+    def finish(self) -> None:
+        """The conversation is over; its number is free. Lock held."""
+        self.over = True
+        self.link.channels.pop(self.number, None)
+        self.link.changed.notify_all()
+
+    def wait(self, until: float | None) -> bool:
+        """Wait for the end or for the monotonic time `until`. False when that came first.
+
+        Raises:
+            R4LError: whatever ended the conversation from outside, or the agent's own refusal.
+        """
+        with self.link.changed:
+            while not self.over and self.failure is None:
+                left = None if until is None else until - time.monotonic()
+                if left is not None and left <= 0:
+                    return False
+                # A bounded wait, so that Ctrl-C gets through on every Python.
+                self.link.changed.wait(min(left, 1.0) if left is not None else 1.0)
+            if self.failure is not None:
+                raise self.failure
+            return True
+
+
+class Question(Channel):
+    """A conversation of one answer."""
+
+    def __init__(self, link: Link) -> None:
+        super().__init__(link)
+        self.answer = b""
+
+    def on_frame(self, kind: Reply, payload: bytes) -> None:
+        if kind is Reply.ERROR:
+            self.failure = agent_error(payload)
+        self.answer = payload
+        self.finish()
+
+
+def agent_error(payload: bytes) -> GuestError:
+    """The error that an ERROR frame tells of."""
+    errno = struct.unpack_from("<i", payload)[0] if len(payload) >= 4 else 0
+    return GuestError(f"in the guest: {payload[4:].decode('utf-8', 'replace')}", errno)
+
+
+def unpack(layout: str, payload: bytes) -> tuple[int, ...]:
+    """Unpack a payload of exactly this layout, or say that it is none."""
+    try:
+        return struct.unpack(layout, payload)
+    except struct.error:
+        raise ProtocolError(f"a payload of {len(payload)} bytes where {struct.calcsize(layout)} belong") from None
