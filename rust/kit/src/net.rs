@@ -16,6 +16,8 @@
 //!
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
+use crate::bindings;
+
 mod device;
 mod driver;
 mod ethtool;
@@ -45,5 +47,3 @@ pub const ETH_FCS_LEN: u32 = bindings::ETH_FCS_LEN;
 
 /// The MTU of Ethernet.
 pub const ETH_MTU: u32 = bindings::ETH_DATA_LEN;
-
-use crate::bindings;

@@ -506,13 +506,6 @@ impl<'bound, D: Driver> Registration<'bound, D> {
             _driver: PhantomData,
         })
     }
-
-    /// The network device.
-    #[expect(dead_code, reason = "for adapters to come")]
-    pub(crate) fn device(&self) -> &Device {
-        // SAFETY: By the type invariant.
-        unsafe { Device::from_raw(self.dev.as_ptr()) }
-    }
 }
 
 impl<D: Driver> Drop for Registration<'_, D> {
