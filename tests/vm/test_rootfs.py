@@ -74,6 +74,7 @@ def test_rcs_mounts_and_populates_dev(members: dict[str, cpio.Entry], vm: VM) ->
     assert {"/proc": "proc", "/sys": "sysfs", "/dev": "devtmpfs"}.items() <= mounts.items()
     nodes = vm.run("ls -l /dev/null /dev/zero /dev/ttyS0 /dev/console", check=True).stdout
     assert nodes.count("\nc") + nodes.startswith("c") == 4
+    assert vm.run("hostname").stdout == "r4l\n"
     # A scan, which ends, not a daemon.
     vm.run("while pidof mdev; do sleep 0.1; done", timeout=20, check=True)
 

@@ -29,6 +29,7 @@ ALWAYS = (
     "console_msg_format=syslog",  # <LEVEL> before each line: klog wants to know it
     "ignore_loglevel",  # `dmesg -n 1` in the guest must not blind us
     "printk.devkmsg=on",  # klog.sync writes marks to /dev/kmsg, which the kernel would ration
+    "hostname=r4l",  # a program less to start at boot
     "panic=-1",  # a panic ends QEMU at once (with -no-reboot), and is thus never mistaken for a hang
 )
 
