@@ -92,5 +92,6 @@ EXIT_CODES: dict[int, str] = {
     123: "verdict: it ran, and a check failed or the kernel complained",
     124: "timeout: a command in the guest did not end in its time",
     125: "a bug in r4l",
+    126: "the guest's agent could not do what was asked: no such program, no such file",
     130: "interrupted with Ctrl-C",
 }

@@ -40,6 +40,15 @@ def interpreter(program: bytes) -> str | None:
     return None
 
 
+def test_cpio_itself_lists_it(kernel: Kernel) -> None:
+    listed = kernel.toolchain.run(["cpio", "-itv"], input=Rootfs.build(kernel).path.read_bytes()).stdout.decode()
+    lines = {line.split()[-1]: line for line in listed.splitlines() if " -> " not in line}
+    assert lines["dev/console"].startswith("crw")
+    assert "5,   1" in lines["dev/console"]
+    assert "1,   3" in lines["dev/null"]
+    assert "bin/sh -> /bin/busybox" in listed
+
+
 @pytest.mark.row("A18")
 def test_busybox_is_static_and_applets_are_links_to_it(members: dict[str, cpio.Entry], kernel: Kernel, vm: VM) -> None:
     assert interpreter(members["bin/busybox"].data) is None

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -134,16 +135,18 @@ work()
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
-@pytest.mark.parametrize("thread", ["main", "thread"])
-@pytest.mark.parametrize("when", ["booting", "up"])
+ENDS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+OWNERS = [
+    *((number, "main", when) for number in ENDS for when in ("booting", "up")),
+    *((number, "thread", "up") for number in ENDS),
+    (signal.SIGKILL, "thread", "booting"),
+]
+
+
+@pytest.mark.parametrize(("number", "thread", "when"), OWNERS, ids=lambda value: getattr(value, "name", value))
 def test_no_qemu_survives_its_owner(
     kernel: Kernel, tmp_path: Path, number: signal.Signals, thread: str, when: str
 ) -> None:
-    if (thread, when) == ("thread", "booting") and number != signal.SIGKILL:
-        pytest.skip("the same as from the main thread")
-    import pickle
-
     argv = [sys.executable, "-c", OWNER, pickle.dumps(kernel).hex(), str(tmp_path), thread, when]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with subprocess.Popen(argv, stdout=subprocess.PIPE, env=env, text=True, stderr=subprocess.DEVNULL) as owner:

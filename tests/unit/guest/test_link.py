@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
 import struct
 import threading
@@ -36,7 +37,11 @@ class Actor:
             self.sock.sendall(head + payload + struct.pack("<I", session ^ 0xFFFFFFFF))
 
     def _serve(self) -> None:
-        stream = self.sock.makefile("rb")
+        # The host hangs up in the middle of what it does not like.
+        with contextlib.suppress(ConnectionResetError):
+            self._answer(self.sock.makefile("rb"))
+
+    def _answer(self, stream: io.BufferedReader) -> None:
         while head := stream.read(16):
             _, session, channel, word = struct.unpack("<4sIII", head)
             payload = stream.read(word & 0xFFFFFF)
