@@ -2,6 +2,8 @@
 
 //! The smallest Rust module that is worth loading: it greets and takes its leave.
 
+#![forbid(unsafe_code)]
+
 use kernel::prelude::*;
 
 module! {
