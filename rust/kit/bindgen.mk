@@ -41,6 +41,10 @@ ifeq ($(value bindgen_c_flags_final),)
 $(error $(srctree)/rust/Makefile has no bindgen_c_flags_final: this kernel is unknown to r4l's bindgen.mk)
 endif
 
+# The attribute cfi_encoding is an unstable feature that external modules may not use. Only a
+# kernel that checks the types of indirect calls has a use for it.
+r4l-bindgen-skip := ^\#|^$$$(if $(CONFIG_CFI),,|cfi_encoding)
+
 # Layout tests stay on, other than in the kernel: they are what finds a struct
 # that bindgen got wrong.
 quiet_cmd_r4l_bindgen = BINDGEN $@
@@ -54,7 +58,7 @@ quiet_cmd_r4l_bindgen = BINDGEN $@
 define r4l-bindgen-rules
 targets += r4l/$(1).rs
 $(obj)/r4l/$(1).rs: private r4l_bindgen_flags = \
-	$$(shell grep -Ev '^#|^$$$$' $(srctree)/rust/bindgen_parameters) $$(R4L_BINDGEN_FLAGS_$(1))
+	$$(shell grep -Ev '$$(r4l-bindgen-skip)' $(srctree)/rust/bindgen_parameters) $$(R4L_BINDGEN_FLAGS_$(1))
 $(obj)/r4l/$(1).rs: private r4l_bindgen_cflags = $$(R4L_BINDGEN_CFLAGS_$(1))
 $(obj)/r4l/$(1).rs: $(2) $(srctree)/rust/bindgen_parameters FORCE
 	$$(call if_changed_dep,r4l_bindgen)

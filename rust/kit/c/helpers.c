@@ -329,6 +329,11 @@ void kit_helper_dma_wmb(void)
 	dma_wmb();
 }
 
+void kit_helper_smp_mb(void)
+{
+	smp_mb();
+}
+
 int kit_helper_request_irq(unsigned int irq, irq_handler_t handler, unsigned long flags,
 			   const char *name, void *dev)
 {

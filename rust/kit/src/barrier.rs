@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Memory barriers between the CPU and a device that reads and writes coherent memory.
+//! Memory barriers between the CPU and a device that reads and writes coherent memory, and between
+//! CPUs.
 //!
 //! See `Documentation/memory-barriers.txt`, "KERNEL I/O BARRIER EFFECTS".
 
@@ -22,4 +23,11 @@ pub fn dma_rmb() {
 pub fn dma_wmb() {
     // SAFETY: A barrier has no requirements.
     unsafe { bindings::dma_wmb() };
+}
+
+/// Orders all reads and writes of memory before it with all those after it, for other CPUs to see.
+#[inline(always)]
+pub(crate) fn smp_mb() {
+    // SAFETY: A barrier has no requirements.
+    unsafe { bindings::smp_mb() };
 }

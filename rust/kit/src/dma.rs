@@ -29,8 +29,8 @@ impl Direction {
     #[inline]
     fn as_raw(self) -> bindings::dma_data_direction {
         match self {
-            Self::ToDevice => bindings::dma_data_direction_DMA_TO_DEVICE,
-            Self::FromDevice => bindings::dma_data_direction_DMA_FROM_DEVICE,
+            Self::ToDevice => bindings::dma_data_direction::DMA_TO_DEVICE,
+            Self::FromDevice => bindings::dma_data_direction::DMA_FROM_DEVICE,
         }
     }
 }

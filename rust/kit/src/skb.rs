@@ -142,9 +142,9 @@ impl Skb {
         // SAFETY: Valid by the type invariant. This is what `skb_shinfo` does; `end` is an offset
         // where `NET_SKBUFF_DATA_USES_OFFSET` is defined, and a pointer elsewhere.
         unsafe {
-            #[cfg(CONFIG_64BIT)]
+            #[cfg(target_pointer_width = "64")]
             let shared = (*skb).head.add((*skb).end as usize);
-            #[cfg(not(CONFIG_64BIT))]
+            #[cfg(not(target_pointer_width = "64"))]
             let shared = (*skb).end;
             &*shared.cast()
         }

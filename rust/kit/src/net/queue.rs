@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 use super::Device;
-use crate::{bindings, dma::TxFrame, skb::Skb};
+use crate::{barrier::smp_mb, bindings, dma::TxFrame, skb::Skb};
 use core::ptr::NonNull;
-use kernel::{ffi::c_int, sync::barrier::smp_mb};
+use kernel::ffi::c_int;
 
 /// Counts the times that a device was opened. What was sent in one of them cannot be completed in
 /// another: BQL starts anew each time.

@@ -190,13 +190,13 @@ impl<D: Driver> Private<D> {
         // SAFETY: `this` is what `open` gave to `request_irq`, valid until `free_irq` returns.
         let this = unsafe { &*this.cast::<Self>() };
         match this.driver.interrupt() {
-            Interrupt::NotMine => kernel::bindings::irqreturn_IRQ_NONE,
-            Interrupt::Handled => kernel::bindings::irqreturn_IRQ_HANDLED,
+            Interrupt::NotMine => bindings::irqreturn::IRQ_NONE,
+            Interrupt::Handled => bindings::irqreturn::IRQ_HANDLED,
             Interrupt::Poll => {
                 // SAFETY: Added in `Registration::new`, and not deleted as long as the device may
                 // be open. While NAPI is disabled this does nothing.
                 unsafe { bindings::napi_schedule(this.napi.get()) };
-                kernel::bindings::irqreturn_IRQ_HANDLED
+                bindings::irqreturn::IRQ_HANDLED
             }
         }
     }
