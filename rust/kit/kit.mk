@@ -69,8 +69,10 @@ $(obj)/r4l/kit_helpers.o: private modname := kit
 $(obj)/r4l/kit_helpers.o: $(r4l-kit-dir)/c/helpers.c FORCE
 	$(call if_changed_rule,cc_o_c)
 
-# ... and the crate.
-RUSTFLAGS_r4l/kit.o = --emit=metadata=$(obj)/r4l/libkit.rmeta
+# ... and the crate. The cfg linux_X_Y says that the kernel is X.Y or newer: see src/compat.rs.
+r4l-kit-since = --check-cfg='cfg(linux_$(1)_$(2))' $(if $(shell \
+	test $$(($(VERSION) * 1000 + $(PATCHLEVEL))) -ge $$(($(1) * 1000 + $(2))) && echo y),--cfg linux_$(1)_$(2))
+RUSTFLAGS_r4l/kit.o = --emit=metadata=$(obj)/r4l/libkit.rmeta $(call r4l-kit-since,7,3)
 $(obj)/r4l/kit.o: private modfile := kit
 $(obj)/r4l/kit.o: export R4L_GEN := $(abspath $(obj))/r4l
 $(obj)/r4l/kit.o: $(r4l-kit-dir)/src/kit.rs $(obj)/r4l/kit_bindings.rs $(obj)/r4l/kit_layout.rs FORCE

@@ -6,9 +6,9 @@ use kernel::{
     bitfield,
     device::{Bound, Device},
     dma::{Coherent, DmaAddress},
-    dma_read, dma_write,
     prelude::*,
 };
+use kit::dma::{coherent_address, dma_read, dma_write};
 
 /// How many descriptors a ring has. A power of two, and a multiple of eight (3.2.6, 3.4).
 pub(crate) const COUNT: usize = 256;
@@ -104,7 +104,7 @@ impl Descriptors {
     }
 
     pub(crate) fn dma_addr(&self) -> DmaAddress {
-        self.0.dma_handle()
+        coherent_address(&self.0)
     }
 
     /// Writes both halves of a descriptor.

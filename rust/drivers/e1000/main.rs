@@ -34,9 +34,8 @@ use nic::Nic;
 /// The driver.
 struct E1000;
 
-kernel::pci_device_table!(
+kit::pci_device_table!(
     PCI_TABLE,
-    MODULE_PCI_TABLE,
     <E1000 as kit::pci::Driver>::IdInfo,
     [(pci::DeviceId::from_id(pci::Vendor::INTEL, 0x100e), ())]
 );
@@ -56,7 +55,7 @@ impl kit::pci::Driver for E1000 {
 
     fn probe<'bound>(
         pdev: &'bound pci::Device<Core<'_>>,
-        _info: &'bound Self::IdInfo,
+        _info: Option<&'bound Self::IdInfo>,
     ) -> impl PinInit<Self::Nic<'bound>, Error> + 'bound {
         let bound: &'bound pci::Device<Bound> = pdev;
         let hw = Hw {

@@ -10,6 +10,7 @@
 //!
 //! C header: [`include/linux/dma-mapping.h`](srctree/include/linux/dma-mapping.h)
 
+pub use crate::compat::{coherent_address, dma_read, dma_write};
 use crate::{bindings, bindings::layout, net::Poll, skb::Skb};
 use core::ptr::NonNull;
 use kernel::{

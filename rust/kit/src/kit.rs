@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Safe abstractions for network drivers that Linux 7.2 does not have yet.
+//! Safe abstractions for network drivers that Linux does not have yet.
 //!
 //! The kit is a crate of its own, linked statically into each module that uses it, so that a
 //! driver can say `#![forbid(unsafe_code)]`. Where to look:
@@ -11,10 +11,13 @@
 //! * [`dma`]: streaming DMA mappings that own what they map.
 //! * [`spsc`]: the ring between `start_xmit` and the poll function.
 //! * [`barrier`]: memory barriers between CPU and device.
+//!
+//! It builds on Linux 7.2 and 7.3; `compat` has what differs.
 
 #![warn(missing_docs)]
 
 mod bindings;
+mod compat;
 
 pub mod barrier;
 pub mod dma;

@@ -8,13 +8,12 @@
 //! [`core::mem::forget`] it. [`Adapter`] is that place.
 
 use crate::{
-    bindings,
+    bindings, compat,
     net::{self, Registration},
 };
 use kernel::{
     device::{self, Bound, Core},
     dma::{Device as _, DmaMask},
-    irq::IrqRequest,
     pci,
     prelude::*,
 };
@@ -39,9 +38,12 @@ pub trait Driver: 'static {
     }
 
     /// Called for each device that is found, when its memory is enabled and it is bus master.
+    ///
+    /// `info` is what the table holds for it. The user can bind the driver to a device that is not
+    /// in the table, and then there may be none.
     fn probe<'bound>(
         pdev: &'bound pci::Device<Core<'_>>,
-        info: &'bound Self::IdInfo,
+        info: Option<&'bound Self::IdInfo>,
     ) -> impl PinInit<Self::Nic<'bound>, Error> + 'bound;
 
     /// Called last of all: the network device is gone, and so is the driver's hold on the PCI
@@ -60,6 +62,7 @@ pub struct Adapter<T: Driver>(T);
 // The order of the fields is the order of teardown.
 pub struct Binding<'bound, T: Driver> {
     _registration: Registration<'bound, T::Nic<'bound>>,
+    _vectors: compat::IrqVectors<'bound>,
     _enabled: Enabled<'bound>,
     _goodbye: Goodbye<'bound, T>,
 }
@@ -107,7 +110,7 @@ impl<T: Driver> pci::Driver for Adapter<T> {
 
     fn probe<'bound>(
         pdev: &'bound pci::Device<Core<'_>>,
-        info: &'bound Self::IdInfo,
+        info: compat::IdInfo<'bound, Self::IdInfo>,
     ) -> impl PinInit<Self::Data<'bound>, Error> + 'bound {
         let bound: &'bound pci::Device<Bound> = pdev;
 
@@ -115,15 +118,15 @@ impl<T: Driver> pci::Driver for Adapter<T> {
         // allocates or maps DMA memory for it.
         unsafe { pdev.dma_set_mask_and_coherent(DmaMask::try_new(T::DMA_BITS)?)? };
         let enabled = Enabled::new(pdev)?;
-        let vectors = bound.alloc_irq_vectors(1, 1, T::irq_types())?;
-        let irq: IrqRequest<'_> = (*vectors.start()).try_into()?;
-        let (irq, nic) = (irq.irq(), T::probe(pdev, info));
+        let (vectors, irq) = compat::alloc_irq(bound, T::irq_types())?;
+        let nic = T::probe(pdev, compat::id_info(info));
         // SAFETY: The driver core owns the value from here on. It drops it in post-unbind, before
         // the device is unbound and `'bound` ends, and unbinds all devices before the module's
         // driver is unregistered.
         let registration = unsafe { Registration::new(bound.as_ref(), irq, nic) }?;
         Ok(Binding {
             _registration: registration,
+            _vectors: vectors,
             _enabled: enabled,
             _goodbye: Goodbye(bound.as_ref(), core::marker::PhantomData),
         })

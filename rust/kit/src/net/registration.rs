@@ -15,7 +15,7 @@ use super::{
     Config, Device, Disabled, Driver, Enabled, Epoch, Interrupt, MacAddress, Napi, Poll, Rings,
     RxMode, TxQueue,
 };
-use crate::{bindings, bindings::layout, netdev_err, skb::TxSkb};
+use crate::{bindings, bindings::layout, compat, netdev_err, skb::TxSkb};
 use core::{cell::UnsafeCell, marker::PhantomData, ptr::NonNull};
 use kernel::{
     error::{from_result, to_result},
@@ -450,7 +450,7 @@ impl<'bound, D: Driver> Registration<'bound, D> {
             (&raw mut (*private).epoch).write(UnsafeCell::new(Epoch::default()));
             (&raw mut (*private).irq).write(irq);
             (&raw mut (*private).dev).write(dev);
-            driver.__pinned_init(&raw mut (*private).driver)?;
+            compat::raw_try_init(&raw mut (*private).driver, driver)?;
         }
         // SAFETY: Just initialised.
         let this = unsafe { &*private };

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What is not the same in all kernels that the kit is for, each difference once and under one
+//! name. Nothing else in the kit or in a driver asks for the version.
+//!
+//! `kit.mk` sets `linux_7_3` for Linux 7.3 and newer. With the last kernel before that goes
+//! whatever is for `not(linux_7_3)`. What drivers need of this they find in the module where it
+//! belongs.
+
+use kernel::{
+    device::Bound,
+    dma::{Coherent, DmaAddress},
+    irq::IrqRequest,
+    pci,
+    prelude::*,
+    ptr::KnownSize,
+};
+
+/// What `kernel::pci::Driver::probe` gets from the table of devices.
+#[cfg(linux_7_3)]
+pub(crate) type IdInfo<'a, T> = Option<&'a T>;
+#[cfg(not(linux_7_3))]
+pub(crate) type IdInfo<'a, T> = &'a T;
+
+/// The same for the kit's drivers.
+pub(crate) fn id_info<T>(info: IdInfo<'_, T>) -> Option<&T> {
+    #[cfg(not(linux_7_3))]
+    let info = Some(info);
+    info
+}
+
+/// The hold on a device's interrupt vectors. Before 7.3 they belonged to the bound device.
+#[cfg(linux_7_3)]
+pub(crate) type IrqVectors<'a> = pci::IrqVectorRegistration<'a>;
+#[cfg(not(linux_7_3))]
+pub(crate) type IrqVectors<'a> = core::marker::PhantomData<&'a pci::Device<Bound>>;
+
+/// Allocates one interrupt vector. The number is good for as long as the hold.
+pub(crate) fn alloc_irq(
+    pdev: &pci::Device<Bound>,
+    types: pci::IrqTypes,
+) -> Result<(IrqVectors<'_>, u32)> {
+    let vectors = pdev.alloc_irq_vectors(1, 1, types)?;
+    #[cfg(linux_7_3)]
+    let irq = IrqRequest::from(vectors.index(0)?).irq();
+    #[cfg(not(linux_7_3))]
+    let (irq, vectors) = {
+        let request: IrqRequest<'_> = (*vectors.start()).try_into()?;
+        (request.irq(), core::marker::PhantomData)
+    };
+    Ok((vectors, irq))
+}
+
+/// Runs an initializer.
+///
+/// # Safety
+///
+/// `slot` is valid for writes, and what is made there stays there until it is dropped. After an
+/// error there is nothing.
+pub(crate) unsafe fn raw_try_init<T, E>(slot: *mut T, init: impl PinInit<T, E>) -> Result<(), E> {
+    // SAFETY: As required of the caller.
+    unsafe {
+        #[cfg(linux_7_3)]
+        return pin_init::raw_try_init(slot, init);
+        #[cfg(not(linux_7_3))]
+        return init.__pinned_init(slot);
+    }
+}
+
+/// Where a device finds coherent memory.
+#[inline]
+pub fn coherent_address<T: KnownSize + ?Sized>(memory: &Coherent<T>) -> DmaAddress {
+    #[cfg(linux_7_3)]
+    return memory.dma_address();
+    #[cfg(not(linux_7_3))]
+    return memory.dma_handle();
+}
+
+// `dma_read!(memory, [build: i].field)` and `dma_write!(memory, [build: i].field, value)`, for
+// coherent memory.
+#[cfg(not(linux_7_3))]
+pub use kernel::{dma_read, dma_write};
+#[cfg(linux_7_3)]
+pub use kernel::{io_read as dma_read, io_write as dma_write};
+
+/// The table of a driver's PCI devices, for the driver and for `modinfo`:
+/// `pci_device_table!(TABLE, IdInfo, [(id, info), ...])`.
+#[cfg(linux_7_3)]
+#[macro_export]
+macro_rules! pci_device_table {
+    ($table:ident, $info:ty, $entries:tt) => {
+        ::kernel::pci_device_table!($table, $info, $entries);
+    };
+}
+/// The table of a driver's PCI devices, for the driver and for `modinfo`:
+/// `pci_device_table!(TABLE, IdInfo, [(id, info), ...])`.
+#[cfg(not(linux_7_3))]
+#[macro_export]
+macro_rules! pci_device_table {
+    ($table:ident, $info:ty, $entries:tt) => {
+        ::kernel::pci_device_table!($table, MODULE_PCI_DEVICE_TABLE, $info, $entries);
+    };
+}
