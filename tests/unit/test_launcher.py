@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ def bare_path(tmp_path: Path) -> Path:
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ALWAYS:
-        found = shutil.which(name)
+        # Not whatever stands in front on this machine's PATH: a version manager's python3 is a script of its own.
+        found = str(Path(sys.executable).resolve()) if name == "python3" else shutil.which(name)
         assert found, name
         # A link would break python3's search for its own library; a script does not.
         (folder / name).write_text(f'#!{shutil.which("sh")}\nexec {found} "$@"\n')
