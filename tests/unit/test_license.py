@@ -3,10 +3,7 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[2]
 SUFFIXES = {".py", ".rs", ".c", ".h", ".mk", ".toml", ".sh", ".j2", ".css"}
@@ -14,10 +11,10 @@ NAMES = {"Makefile", "Kbuild", "r4l", "run"}
 
 
 def tracked() -> list[Path]:
-    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.fail("the checkout has no git: " + done.stderr)
-    return [ROOT / name for name in done.stdout.splitlines()]
+    """The project's files. Not asked of git, which a bare machine lacks: what is made here has other suffixes."""
+    hidden = (path.relative_to(ROOT).parts for path in ROOT.rglob("*"))
+    names = [Path(*parts) for parts in hidden if not any(part.startswith(".") and part != ".ci" for part in parts)]
+    return [ROOT / name for name in names if (ROOT / name).is_file() and name.parts[0] not in ("dist", "build")]
 
 
 def test_every_source_file_has_an_spdx_line() -> None:
