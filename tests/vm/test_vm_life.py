@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -116,8 +115,7 @@ import sys, threading, time
 from pathlib import Path
 from r4l.vm import VM
 from r4l.kernel import Kernel
-import pickle
-kernel = pickle.loads(bytes.fromhex(sys.argv[1]))
+kernel = Kernel.ready(sys.argv[1])
 def work():
     vm = VM(kernel, workdir=Path(sys.argv[2]))
     if sys.argv[4] == "booting":
@@ -147,7 +145,7 @@ OWNERS = [
 def test_no_qemu_survives_its_owner(
     kernel: Kernel, tmp_path: Path, number: signal.Signals, thread: str, when: str
 ) -> None:
-    argv = [sys.executable, "-c", OWNER, pickle.dumps(kernel).hex(), str(tmp_path), thread, when]
+    argv = [sys.executable, "-c", OWNER, kernel.release, str(tmp_path), thread, when]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with subprocess.Popen(argv, stdout=subprocess.PIPE, env=env, text=True, stderr=subprocess.DEVNULL) as owner:
         assert owner.stdout is not None
