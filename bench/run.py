@@ -8,6 +8,7 @@ compared pair by pair, so that a machine whose speed drifts does not decide.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import statistics
 import subprocess
@@ -68,8 +69,8 @@ def machine(kernel: Kernel) -> Iterator[tuple[str, float, str]]:
         vm.start()
         vm.run("true")
 
-    yield "VM from spawn to first command", timed(boot), "s"
-    with vm:
+    with contextlib.closing(vm):
+        yield "VM from spawn to first command", timed(boot), "s"
         trips = [timed(lambda: vm.run("true")) for _ in range(ROUND_TRIPS)]
         yield "round trip of a command, p50", statistics.median(trips) * 1000, "ms"
         data = bytes(UPLOAD_MIB << 20)
