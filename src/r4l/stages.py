@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -125,8 +124,3 @@ def side_by_side(*jobs: Callable[[], object]) -> list[object]:
             thread.join(5)
         raise errors[0]
     return results
-
-
-def is_interactive() -> bool:
-    """True where a person sits at stdin and stdout."""
-    return sys.stdin.isatty() and sys.stdout.isatty()

@@ -86,6 +86,22 @@ def inherited_options() -> list[str]:
     return [f"{match[1]}={match[2]}" for match in matches if match and match[2]]
 
 
+def unreachable(output: str, doing: str) -> EnvironmentFault | None:
+    """The error for what apt printed, where the network is its cause; None where it is not.
+
+    Args:
+        doing: what was going on, as in "downloading packages".
+    """
+    problem = NETWORK_FAILURE.search(output)
+    if not problem:
+        return None
+    return EnvironmentFault(
+        f"the Debian mirror cannot be reached while {doing}: {problem[0]}",
+        "check the network, the proxy in apt's settings, or name another mirror in R4L_MIRROR",
+        detail=output,
+    )
+
+
 @dataclass(frozen=True)
 class Archive:
     """One view of the archive: these suites, this architecture, these packages from backports.
@@ -208,13 +224,8 @@ class Archive:
 
     def _apt(self, argv: Sequence[str], say: Say, doing: str, cwd: Path | None = None) -> None:
         def failure(_code: int, tail: str) -> R4LError:
-            problem = NETWORK_FAILURE.search(tail)
-            if problem:
-                return EnvironmentFault(
-                    f"the Debian mirror cannot be reached while {doing}: {problem[0]}",
-                    "check the network, the proxy in apt's settings, or name another mirror in R4L_MIRROR",
-                    detail=tail,
-                )
-            return EnvironmentFault(f"apt failed while {doing}", "see its last lines", detail=tail)
+            return unreachable(tail, doing) or EnvironmentFault(
+                f"apt failed while {doing}", "see its last lines", detail=tail
+            )
 
         run_logged(argv, home.room("logs") / "apt.log", failure, say=say, cwd=cwd)

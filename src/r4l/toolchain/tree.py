@@ -14,7 +14,7 @@ from pathlib import Path
 from r4l import home
 from r4l.errors import EnvironmentFault, R4LError
 from r4l.process import Say, quiet, run_logged
-from r4l.toolchain.archive import NETWORK_FAILURE, Archive, inherited_options
+from r4l.toolchain.archive import Archive, inherited_options, unreachable
 
 NEEDED_MIB = 2600
 """Free space, in MiB, below which a tree is not begun (1.4 GiB of tree, the .deb files, some air)."""
@@ -95,13 +95,9 @@ def _mmdebstrap(arguments: Sequence[str], log: Path, say: Say) -> None:
                 say(text)
 
     def failure(code: int, tail: str) -> R4LError:
-        problem = NETWORK_FAILURE.search(tail)
-        if problem:
-            return EnvironmentFault(
-                f"the Debian mirror cannot be reached: {problem[0]}",
-                "check the network, the proxy in apt's settings, or name another mirror in R4L_MIRROR",
-                detail=tail,
-            )
+        network = unreachable(tail, "making the toolchain")
+        if network:
+            return network
         missing = [line for line in tail.splitlines() if line.startswith("E: Version ") or "Unable to locate" in line]
         if missing:
             return EnvironmentFault(
