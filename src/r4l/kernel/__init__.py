@@ -57,6 +57,7 @@ class Kernel:
         modules: the folder with `kernel/` and modules.dep.
         toolchain: what it was built with, and what builds modules for it.
         manifest: everything known about it: the proof's counts, Rust symbols, sources.
+        make_arguments: what every `make -C KDIR` needs for it, such as `LLVM=1`.
     """
 
     release: str
@@ -69,6 +70,7 @@ class Kernel:
     modules: Path
     toolchain: Toolchain
     manifest: dict[str, Any]
+    make_arguments: tuple[str, ...] = ()
 
     @cached_property
     def config(self) -> dict[str, str]:

@@ -18,6 +18,7 @@ from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel.config import read_config
 from r4l.process import Say, quiet
 from r4l.toolchain import Archive
+from r4l.toolchain.deb import require_unpacked, unpack_deb
 
 NEEDED_MIB = 2600
 """Free space, in MiB, that the source, the modules and the packages need while they are unpacked."""
@@ -147,13 +148,13 @@ def unpack(archive: Archive, release: Release, final: Path, say: Say = quiet) ->
         packages = partial / "packages"
         say("checking the kernel's configuration")
         for deb in archive.download({f"linux-headers-{release.name}": release.version}, debs, say):
-            _unpack_deb(deb, packages)
+            unpack_deb(deb, packages)
         require_rust(packages, release.name)
         source = f"linux-source-{series_of(release.name)}"
         say("downloading kernel and source")
         for deb in archive.download({**release.packages(), source: release.version}, debs, say):
             say(f"unpacking {deb.name.split('_')[0]}")
-            _unpack_deb(deb, packages)
+            unpack_deb(deb, packages)
             deb.unlink()
         say("unpacking the kernel source")
         tarball = next(packages.glob("usr/src/linux-source-*.tar.xz"))
@@ -164,11 +165,6 @@ def unpack(archive: Archive, release: Release, final: Path, say: Say = quiet) ->
     finally:
         if partial.exists():
             home.remove(partial)
-
-
-def _unpack_deb(deb: Path, folder: Path) -> None:
-    done = subprocess.run(["dpkg-deb", "-x", str(deb), str(folder)], capture_output=True, text=True, check=False)
-    _require(done.returncode, f"dpkg-deb cannot unpack {deb.name}", done.stderr)
 
 
 def _unpack_tar_xz(tarball: Path, folder: Path) -> None:
@@ -190,19 +186,9 @@ def _unpack_tar_xz(tarball: Path, folder: Path) -> None:
     except BaseException:
         tar.kill()
         raise
-    _require(tar.wait(), f"tar cannot unpack {tarball.name}", tar.stderr.read().decode(errors="replace"))
+    require_unpacked(tar.wait(), f"tar cannot unpack {tarball.name}", tar.stderr.read().decode(errors="replace"))
 
 
 def _copy(read: Callable[[int], bytes], write: Callable[[bytes], object]) -> None:
     while chunk := read(1 << 20):
         write(chunk)
-
-
-def _require(code: int, what: str, why: str) -> None:
-    if code == 0:
-        return
-    if "No space left" in why:
-        raise EnvironmentFault(
-            "the disk is full", "free some space, or set R4L_HOME to a folder on a larger disk", detail=why
-        )
-    raise EnvironmentFault(what, "run `r4l setup` again", detail=why)

@@ -120,6 +120,7 @@ class Module:
             "make",
             "-C",
             kernel.build,
+            *kernel.make_arguments,
             f"M={self.folder}",
             f"MO={output}",
             f"R4L_KIT={resources.kit()}",

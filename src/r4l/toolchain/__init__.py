@@ -22,6 +22,7 @@ from r4l.errors import EnvironmentFault, UsageError
 from r4l.process import Say, quiet
 from r4l.toolchain import enter, tree
 from r4l.toolchain.archive import Archive
+from r4l.toolchain.extras import make_extended
 
 __all__ = ["Archive", "Toolchain", "archive_for"]
 
@@ -30,6 +31,7 @@ VERSION = re.compile(r"\d+\.\d+(?:\.\d+)?")
 
 @cache
 def _table() -> dict[str, Any]:
+    """What debian.toml says."""
     return tomllib.loads((importlib.resources.files(__package__) / "debian.toml").read_text())
 
 
@@ -51,11 +53,14 @@ class Toolchain:
 
     Attributes:
         root: its folder on the host.
-        key: names its contents; part of the key of everything built with it.
+        key: names its contents; part of the key of everything built with it. Extras add programs and change none, so
+            the key is the same with them.
+        extras: what was added to it (`[extras.*]` in debian.toml).
     """
 
     root: Path
     key: str
+    extras: tuple[str, ...] = ()
 
     @classmethod
     def get(cls, say: Say = quiet, *, lock_file: Path | None = None, update: bool = False) -> Toolchain:
@@ -73,6 +78,8 @@ class Toolchain:
         final = home.room("toolchain") / key
         with home.lock(f"toolchain-{key}"):
             if update or not final.is_dir():
+                for extended in final.parent.glob(f"{key}+*"):
+                    home.remove(extended)
                 tree.make_tree(final, archive_for(), wanted, _dpkg_paths(), say)
         return cls(final, key)
 
@@ -88,6 +95,23 @@ class Toolchain:
         if not final.is_dir():
             raise EnvironmentFault("the toolchain is not set up", "run `r4l setup`")
         return cls(final, key)
+
+    def extended(self, *names: str, say: Say = quiet) -> Toolchain:
+        """This tree with extras, such as `arm64` or `editor`; made first if it is not there.
+
+        Raises:
+            EnvironmentFault: network, disk or mirror.
+        """
+        extras = tuple(sorted({*self.extras, *names}))
+        if extras == self.extras:
+            return self
+        recipes = [_table()["extras"][name] for name in extras]
+        room = home.room("toolchain")
+        final = room / "+".join([self.key, *extras, home.content_key(json.dumps(recipes, sort_keys=True))[:4]])
+        with home.lock(f"toolchain-{final.name}"):
+            if not final.is_dir():
+                make_extended(final, room / self.key, recipes, archive_for, say)
+        return Toolchain(final, self.key, extras)
 
     @cached_property
     def packages(self) -> dict[str, str]:
@@ -154,7 +178,7 @@ def _wanted(lock_file: Path | None) -> tuple[dict[str, str | None], str]:
     """The packages of the tree and the key that names them."""
     table = _table()
     named: dict[str, str | None] = {name: None for group in table["packages"].values() for name in group}
-    recipe = json.dumps(table, sort_keys=True)
+    recipe = json.dumps({part: table[part] for part in table if part != "extras"}, sort_keys=True)
     if lock_file is None:
         return named, home.content_key(recipe)
     try:

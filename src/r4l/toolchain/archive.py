@@ -202,6 +202,32 @@ class Archive:
                 return line.split(": ", 1)[1]
         return None
 
+    def needed_for(self, packages: Sequence[str], status: Path) -> dict[str, str]:
+        """What apt would install for these packages, names to versions, where `status` says what there is.
+
+        Args:
+            status: dpkg's status file of a tree.
+
+        Raises:
+            EnvironmentFault: a package is not in the archive, or cannot be installed beside the others.
+        """
+        done = subprocess.run(
+            [
+                *("apt-get", *self._options(), "-o", f"Dir::State::status={status}"),
+                *("--simulate", "--no-install-recommends", "install", *packages),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise EnvironmentFault(
+                f"the Debian mirror does not have {', '.join(packages)} for this toolchain",
+                "the archive has moved on: run `r4l setup --update`",
+                detail=done.stdout + done.stderr,
+            )
+        return dict(re.findall(r"^Inst (\S+) (?:\[\S+\] )?\((\S+) ", done.stdout, re.MULTILINE))
+
     def download(self, packages: Mapping[str, str], folder: Path, say: Say = quiet) -> list[Path]:
         """Fetch .deb files, names to versions, into a folder; what is there already is not fetched again.
 

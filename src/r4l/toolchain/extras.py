@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+"""A tree with more packages: a copy of hard links, into which they are unpacked.
+
+Nothing is run in it and nothing is configured: what the extras are (compilers for another machine, QEMU, language
+servers) works as it is unpacked. The base tree stays as it was: dpkg-deb replaces files and never writes into them.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from r4l import home
+from r4l.errors import EnvironmentFault
+from r4l.process import Say, quiet
+from r4l.toolchain.archive import Archive
+from r4l.toolchain.deb import unpack_deb
+
+NEEDED_MIB = 1200
+
+
+def make_extended(
+    final: Path,
+    base: Path,
+    extras: Sequence[dict[str, Any]],
+    archive_for: Callable[[str], Archive],
+    say: Say = quiet,
+) -> None:
+    """Make `final` from the tree `base` and extras of debian.toml; the caller holds its lock.
+
+    Raises:
+        EnvironmentFault: the network, a package or disk space is missing.
+    """
+    home.require_space(final.parent, NEEDED_MIB, "further tools")
+    partial = home.temporary(final)
+    debs = partial.with_name(partial.name + "-debs")
+    try:
+        say("copying the tree")
+        subprocess.run(["cp", "-al", str(base), str(partial)], check=True)
+        archive = archive_for("amd64")
+        archive.update(say)
+        names = [name for extra in extras for name in extra["packages"]]
+        versions = archive.needed_for(names, base / "var/lib/dpkg/status")
+        for deb in archive.download(versions, debs, say):
+            say(f"unpacking {deb.name.split('_')[0]}")
+            unpack_deb(deb, partial)
+        for extra in extras:
+            _unpack_foreign(extra.get("foreign", {}), partial, debs, archive_for, say)
+        packages = json.loads((base / "r4l-packages.json").read_text())
+        # Written beside and renamed: the name is a hard link to the base tree's.
+        listing = partial / "r4l-packages.json.new"
+        listing.write_text(json.dumps({**packages, **versions}, indent=1))
+        listing.rename(partial / "r4l-packages.json")
+        home.publish(partial, final)
+    finally:
+        for leftover in (partial, debs):
+            if leftover.exists():
+                home.remove(leftover)
+
+
+def _unpack_foreign(
+    foreign: dict[str, Any], tree: Path, debs: Path, archive_for: Callable[[str], Archive], say: Say
+) -> None:
+    """Packages of another architecture: only their files are used, so nothing they depend on is fetched."""
+    if not foreign:
+        return
+    archive = archive_for(foreign["architecture"])
+    archive.update(say)
+    for name, folder in foreign["packages"].items():
+        versions = archive.versions(name)
+        if not versions:
+            raise EnvironmentFault(f"the Debian mirror has no {name} for {foreign['architecture']}", "name another")
+        for deb in archive.download({name: versions[0]}, debs / foreign["architecture"], say):
+            say(f"unpacking {name} for {foreign['architecture']}")
+            unpack_deb(deb, tree / folder.lstrip("/"))
