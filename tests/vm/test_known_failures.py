@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import os
 import re
 import shutil
@@ -166,7 +167,7 @@ def prepared(
         CRATES[case["crates"]](kernel, crates)
     if "lost" in case:
         # Whoever looks into the folder only sees that much; the words of rustc and make must do by themselves.
-        monkeypatch.setattr("r4l.module.diagnose.explain_kdir", lambda *_: None)
+        monkeypatch.setattr(importlib.import_module("r4l.module.diagnose"), "explain_kdir", lambda *_: None)
     return Module(module_folder(case, tmp_path / "x", crates)), changed_kernel(case, kernel, kdirs)
 
 
@@ -182,7 +183,6 @@ def test_a_failing_build_is_explained(
     for words in case["cause"]:
         assert words.replace("{release}", kernel.release) in error.cause
     assert len(error.remedy) > 20
-    assert "{" not in error.cause.replace("{{", "") or "`" in error.cause
     assert error.log is not None
     log = error.log.read_text()
     assert error.detail

@@ -20,6 +20,8 @@ from r4l.kernel import Kernel
 from r4l.module.rusttree import Definition, RustTree, parameters
 
 POINTED = re.compile(r"^\s*(?:-->|:::) \S*?/(?P<file>rust/kernel/\S+\.rs):(?P<line>\d+):\d+$", re.MULTILINE)
+PLACE = re.compile(r"^\s*--> (?P<file>.+?):(?P<line>\d+):\d+$", re.MULTILINE)
+IMPL = re.compile(r"\bimpl\b(?:<.*>)?\s+(?P<trait>[\w:]+)(?:<.*>)?\s+for\b")
 PATH = re.compile(r"\bkernel(?:::\w+)+")
 
 Fits = Callable[[RustTree], Definition | None]
@@ -113,7 +115,7 @@ def _whose(
 
 
 def _trait_item(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) -> Seen | None:
-    name = groups.get("trait")
+    name = groups.get("trait") or _implemented(error, folder)
     trait = name.split("::")[-1] if name else None
     if trait and _is_own(folder, "trait", trait):
         return None
@@ -122,9 +124,6 @@ def _trait_item(tree: RustTree, error: str, groups: Mapping[str, str], folder: P
     here = declared or (tree.traits(trait) if trait else [])
     if not here:
         return None
-    signature = re.search(r"expected signature `(.*)`", error)
-    # Without the trait's name several may have such a method; then rustc's own words are the best there are.
-    found = str(here[0]) if len(here) == 1 else (f"`{signature[1]}`" if signature else str(here[0]))
     texts = {definition.text for definition in declared}
 
     def fits(other: RustTree) -> Definition | None:
@@ -138,7 +137,18 @@ def _trait_item(tree: RustTree, error: str, groups: Mapping[str, str], folder: P
             candidates = [d for d in other.trait_items(item, trait) if d.text not in texts]
         return candidates[0] if candidates else None
 
-    return Seen(found, fits)
+    return Seen(str(here[0]), fits)
+
+
+def _implemented(error: str, folder: Path) -> str | None:
+    """The trait of the `impl` block of the module that an error points into."""
+    place = PLACE.search(error)
+    file = folder / place["file"] if place else folder
+    if place is None or not file.is_file():
+        return None
+    above = file.read_text(errors="replace").splitlines()[: int(place["line"])]
+    found = next((match for match in map(IMPL.search, reversed(above)) if match), None)
+    return found["trait"] if found else None
 
 
 def _path(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) -> Seen | None:
@@ -198,13 +208,15 @@ def _pointed_definition(tree: RustTree, error: str) -> Definition | None:
 
 def _pointed(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) -> Seen | None:
     here = _pointed_definition(tree, error)
-    name = re.search(r"\bfn (\w+)", here.text) if here else None
+    name = re.search(r"\b(fn|struct|enum|union|trait|type) (\w+)", here.text) if here else None
     if here is None or name is None:
         return None
+    if name[1] != "fn":
+        return Seen(str(here), lambda other: next((d for d in other.types(name[2]) if d.text != here.text), None))
     has = int(groups["has"])
 
     def fits(other: RustTree) -> Definition | None:
-        candidates = other.functions(name[1], [here.file])
+        candidates = other.functions(name[2], [here.file])
         return next((d for d in candidates if d.text != here.text and _arguments(d.text) == has), None)
 
     return Seen(str(here), fits)
