@@ -117,10 +117,9 @@ def rustc(kernel: Kernel, folder: Path, name: str, text: str, *arguments: str, h
         "-Zunstable-options",
         "-Cpanic=abort",
     ]
+    common = ["--edition=2021", "--crate-type=rlib", "--emit=metadata", f"--crate-name={name}"]
     kernel.toolchain.run(
-        ["rustc", "--edition=2021", "--crate-type=rlib", "--emit=metadata", f"--crate-name={name}", "-o", out, source]
-        + ([] if host else target)
-        + list(arguments),
+        ["rustc", *common, "-o", out, source, *([] if host else target), *arguments],
         binds=[folder],
         env={"RUSTC_BOOTSTRAP": "1"},
     )
@@ -211,9 +210,7 @@ def test_a_warning_of_a_good_build_is_explained(
 @pytest.mark.row("D1")
 def test_a_good_build_with_the_same_compiler_has_no_notes(kernel: Kernel, tmp_path: Path, kdirs: Path) -> None:
     folder = module_folder({}, tmp_path / "x", tmp_path)
-    checked = dataclasses.replace(
-        kernel, make_arguments=(*kernel.make_arguments, "DEBIAN_KERNEL_NO_CC_VERSION_CHECK=")
-    )
+    checked = dataclasses.replace(kernel, make_arguments=(*kernel.make_arguments, "DEBIAN_KERNEL_NO_CC_VERSION_CHECK="))
     assert Module(folder).build(checked).notes == ()
 
 
@@ -245,3 +242,54 @@ def test_a_module_of_another_machine_is_refused_before_boot(kernel: Kernel, hell
     with pytest.raises(BuildError, match=r"arm.ko is for another machine: it is EM_AARCH64") as caught:
         BuiltModule(other).check(kernel)
     assert kernel.arch in caught.value.cause
+
+
+OTHER_APIS = {
+    "E0050": (
+        [["fn init(_module:", "fn init(_name: &'static CStr, _module:"]],
+        "lib.rs",
+        "fn init(module: &'static ThisModule) -> ",
+        "fn init(name: &'static CStr, module: &'static ThisModule) -> ",
+        "`fn init(name: &'static CStr, module: &'static ThisModule) -> ",
+    ),
+    "E0599": (
+        [["Ok(Hello)", "let mut v = KVec::<u8>::new();\n        v.attach(1u8)?;\n        Ok(Hello)"]],
+        "alloc/kvec.rs",
+        "pub fn push(&mut self,",
+        "pub fn attach(&mut self,",
+        "`pub fn attach(&mut self, v: T, flags: Flags) -> Result<(), AllocError>` (rust/kernel/alloc/kvec.rs:",
+    ),
+    "E0432": (
+        [["use kernel::prelude::*;", "use kernel::prelude::*;\nuse kernel::sync::BetterArc;"]],
+        "sync.rs",
+        "\nmod arc;",
+        "\npub use arc::Arc as BetterArc;\nmod arc;",
+        "BetterArc",
+    ),
+}
+"""An edit of hello.rs; what differs in a file of rust/kernel in the other kernel; how that is told."""
+
+
+@pytest.mark.row("A12")
+@pytest.mark.parametrize("code", OTHER_APIS)
+def test_the_kernel_whose_api_a_module_expects_is_named(
+    code: str, kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The build and the error are real; the other kernel is this one's source with one thing changed."""
+    edit, name, old, new, told = OTHER_APIS[code]
+    shutil.copytree(kernel.source / "rust/kernel", tmp_path / "other/rust/kernel")
+    changed = 0
+    for file in (tmp_path / "other/rust/kernel").rglob(Path(name).name if code != "E0050" else "*.rs"):
+        text = file.read_text()
+        changed += old in text
+        file.write_text(text.replace(old, new))
+    assert changed
+    other = dataclasses.replace(kernel, release="6.0.0-other", source=tmp_path / "other")
+    monkeypatch.setattr("r4l.module._others", lambda _kernel: [other])
+    with pytest.raises(BuildError) as caught:
+        Module(module_folder({"edit": edit}, tmp_path / "x", tmp_path)).build(kernel)
+    assert code in caught.value.detail
+    assert ", as Linux 6.0.0-other has it: " in caught.value.cause
+    assert told in caught.value.cause
+    assert f"Linux {kernel.release}" in caught.value.cause
+    assert "`--kernel 6.0.0-other`" in caught.value.remedy

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from r4l import home, resources
 from r4l.errors import BuildError, R4LError, UsageError
-from r4l.kernel import Kernel
+from r4l.kernel import Kernel, stock
 from r4l.module.diagnose import diagnose, notes
 from r4l.module.modinfo import BuiltModule
 from r4l.process import Say, quiet, run_logged
@@ -113,9 +113,7 @@ class Module:
         log.unlink(missing_ok=True)
 
         def failure(_code: int, _tail: str) -> R4LError:
-            why = diagnose(
-                log.read_text(errors="replace"), self.folder, kernel, lambda: Kernel.all_ready(kernel.toolchain)
-            )
+            why = diagnose(log.read_text(errors="replace"), self.folder, kernel, lambda: _others(kernel))
             return BuildError(
                 f"{self.folder.name} does not build: {why.cause}", why.remedy, detail=why.text, known=why.known
             )
@@ -135,6 +133,12 @@ class Module:
             [*argv, f"-j{os.cpu_count() or 1}", *targets], readable=[around, resources.kit(), kernel.source]
         )
         run_logged(command, log, failure, say=say)
+
+
+def _others(kernel: Kernel) -> list[Kernel]:
+    """Kernels of the same architecture that are ready besides this one."""
+    ready = stock.all_ready(kernel.toolchain)
+    return [other for other in ready if other.arch == kernel.arch and other.release != kernel.release]
 
 
 def _exported(output: Path) -> list[str]:

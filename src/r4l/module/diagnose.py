@@ -72,9 +72,7 @@ def diagnose(output: str, folder: Path, kernel: Kernel, others: Callable[[], Seq
     return Diagnosis(explanation.cause, explanation.remedy, text, explanation.name)
 
 
-def _recognise(
-    output: str, folder: Path, kernel: Kernel, others: Callable[[], Sequence[Kernel]]
-) -> Explanation | None:
+def _recognise(output: str, folder: Path, kernel: Kernel, others: Callable[[], Sequence[Kernel]]) -> Explanation | None:
     """The first known failure in the output whose lookup confirms it."""
     facts = known_facts(folder, kernel)
     for entry, match in known.matches("build", output):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.resources
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -69,7 +69,7 @@ def look_up(
     groups: Mapping[str, object],
     folder: Path,
     kernel: Kernel,
-    others: Callable[[], Iterable[Kernel]],
+    others: Callable[[], Sequence[Kernel]],
 ) -> dict[str, str] | None:
     """Find what an entry of build.toml wants to tell.
 
@@ -90,7 +90,7 @@ def look_up(
         seen = SEARCHES[lookup](RustTree(kernel.source), error, text, folder)
     if seen is None:
         return None
-    expected, now = _whose(seen, error, text, kernel, [k for k in others() if k.release != kernel.release])
+    expected, now = _whose(seen, error, text, kernel, others())
     return {"found": seen.found, "path": seen.path, "expected": expected, "now": now}
 
 

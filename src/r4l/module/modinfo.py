@@ -13,11 +13,9 @@ from elftools.elf.sections import SymbolTableSection
 
 from r4l.errors import BuildError, UsageError
 from r4l.kernel import Kernel
+from r4l.kernel.architecture import architecture
 from r4l.kernel.proof import symvers
 from r4l.known import Explanation
-
-ELF_MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64", "arm64": "EM_AARCH64"}
-"""Of each architecture that a kernel can have, the machine in the ELF header of its modules (elf(5))."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +96,11 @@ class BuiltModule:
             BuildError: another machine, another kernel's version magic, or symbols that nobody exports.
         """
         vermagic = self.vermagic
-        if self.machine != ELF_MACHINES[kernel.arch]:
+        wanted = architecture(kernel.arch).elf
+        if self.machine != wanted:
             raise BuildError(
                 f"{self.path.name} is for another machine: it is {self.machine}, "
-                f"the kernel {kernel.release} is for {kernel.arch} ({ELF_MACHINES[kernel.arch]})",
+                f"the kernel {kernel.release} is for {kernel.arch} ({wanted})",
                 f"build it again for this kernel: `r4l build DIR` (kernel {kernel.release})",
             )
         if vermagic.split() != kernel.vermagic.split():
