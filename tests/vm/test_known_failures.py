@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import json
 import os
 import re
 import shutil
@@ -16,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from r4l import home, resources
+from r4l.cli import build
 from r4l.errors import BuildError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module
@@ -252,6 +255,20 @@ OTHER_APIS = {
         "fn init(name: &'static CStr, module: &'static ThisModule) -> ",
         "`fn init(name: &'static CStr, module: &'static ThisModule) -> ",
     ),
+    "E0053": (
+        [["_module: &'static ThisModule", "_module: &'static core::ffi::CStr"]],
+        "lib.rs",
+        "fn init(module: &'static ThisModule) -> ",
+        "fn init(module: &'static CStr) -> ",
+        "`fn init(module: &'static CStr) -> ",
+    ),
+    "E0107": (
+        [["Ok(Hello)", "let _v = Vec::<u8>::new();\n        Ok(Hello)"]],
+        "alloc/kvec.rs",
+        "pub struct Vec<T, A: Allocator>",
+        "pub struct Vec<T, A: Allocator = Kmalloc>",
+        "`pub struct Vec<T, A: Allocator = Kmalloc>` (rust/kernel/alloc/kvec.rs:",
+    ),
     "E0599": (
         [["Ok(Hello)", "let mut v = KVec::<u8>::new();\n        v.attach(1u8)?;\n        Ok(Hello)"]],
         "alloc/kvec.rs",
@@ -279,7 +296,7 @@ def test_the_kernel_whose_api_a_module_expects_is_named(
     edit, name, old, new, told = OTHER_APIS[code]
     shutil.copytree(kernel.source / "rust/kernel", tmp_path / "other/rust/kernel")
     changed = 0
-    for file in (tmp_path / "other/rust/kernel").rglob(Path(name).name if code != "E0050" else "*.rs"):
+    for file in (tmp_path / "other/rust/kernel").rglob("*.rs" if "fn init" in old else Path(name).name):
         text = file.read_text()
         changed += old in text
         file.write_text(text.replace(old, new))
@@ -289,7 +306,48 @@ def test_the_kernel_whose_api_a_module_expects_is_named(
     with pytest.raises(BuildError) as caught:
         Module(module_folder({"edit": edit}, tmp_path / "x", tmp_path)).build(kernel)
     assert code in caught.value.detail
+    assert "the module expects another kernel's API: " in caught.value.cause
     assert ", as Linux 6.0.0-other has it: " in caught.value.cause
     assert told in caught.value.cause
     assert f"Linux {kernel.release}" in caught.value.cause
     assert "`--kernel 6.0.0-other`" in caught.value.remedy
+
+
+@pytest.mark.row("A12")
+def test_no_kernel_is_named_that_would_not_take_the_module_either(
+    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other kernel has the same in other words."""
+    shutil.copytree(kernel.source / "rust/kernel", tmp_path / "other/rust/kernel")
+    for file in (tmp_path / "other/rust/kernel").rglob("*.rs"):
+        file.write_text(file.read_text().replace("module: &'static ThisModule", "this: &'static crate::ThisModule"))
+    other = dataclasses.replace(kernel, release="6.0.0-other", source=tmp_path / "other")
+    monkeypatch.setattr("r4l.module._others", lambda _kernel: [other])
+    folder = module_folder({"edit": OTHER_APIS["E0053"][0]}, tmp_path / "x", tmp_path)
+    with pytest.raises(BuildError) as caught:
+        Module(folder).build(kernel)
+    assert caught.value.known == "trait-method-type"
+    assert "the module does not fit the kernel's API: " in caught.value.cause
+    assert "none of the other kernels here (6.0.0-other) has either" in caught.value.cause
+    assert "6.0.0-other" not in caught.value.remedy
+
+
+@pytest.mark.row("D1")
+def test_the_command_shows_the_note_with_its_meaning(
+    kernel: Kernel, tmp_path: Path, kdirs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = next(case for case in CASES if case["error"] == "compiler-differs")
+    module, changed = prepared(case, kernel, tmp_path, kdirs, monkeypatch)
+    monkeypatch.setattr("r4l.cli.build.set_up", lambda *_rest, **_more: changed)
+    done = CliRunner().invoke(build.command, [str(module.folder)])
+    assert done.exit_code == 0, done.output
+    assert "note:   the C compiler differs from the one that built the kernel" in done.stderr
+    assert (
+        "warning: the compiler differs from the one used to build the kernel\n  The kernel was built by" in done.stderr
+    )
+    assert done.stdout.strip().endswith("/x.ko")
+    done = CliRunner().invoke(build.command, [str(module.folder), "--json"])
+    [note] = json.loads(done.stdout)["notes"]
+    assert note["name"] == "compiler-differs"
+    assert note["cause"].startswith("the C compiler differs")
+    assert note["remedy"]

@@ -7,7 +7,6 @@ is the target (where the architecture has one), `scripts/module.lds` the linker 
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from r4l import known
@@ -19,8 +18,6 @@ CRATES = ("libcore.rmeta", "libkernel.rmeta", "libbindings.rmeta", "libmacros.so
 PREPARED = ("include/config/auto.conf", "include/generated/autoconf.h", "scripts/module.lds")
 TARGET_FROM_FILE = {"CONFIG_X86_64", "CONFIG_UML"}
 """Architectures whose target rustc reads from scripts/target.json (arch/*/Makefile)."""
-
-RUSTC = re.compile(r"rustc (\d+\.\d+\.\d+)(?:\S*)(?: \((\w+) )?")
 
 
 def explain_kdir(kdir: Path, toolchain: Toolchain | None = None) -> Explanation | None:
@@ -48,7 +45,8 @@ def explain_kdir(kdir: Path, toolchain: Toolchain | None = None) -> Explanation 
         return known.named("kdir", "not-prepared", {**facts, "missing": _some(absent)})
     theirs = config.get("CONFIG_RUSTC_VERSION_TEXT", "")
     ours = _rustc(toolchain) if toolchain else ""
-    if theirs and ours and not _same_rustc(theirs, ours):
+    # rustc compares its whole version line, with commit and origin: E0514 (rustc_metadata/src/locator.rs).
+    if theirs and ours and theirs != ours:
         return known.named("kdir", "other-rustc", {**facts, "rustc": theirs, "ours": ours})
     if not (kdir / "Module.symvers").exists():
         return known.named("kdir", "no-symvers", facts)
@@ -76,12 +74,3 @@ def _release(kdir: Path) -> str:
 
 def _rustc(toolchain: Toolchain) -> str:
     return toolchain.run(["rustc", "--version"], check=False).stdout.decode(errors="replace").strip()
-
-
-def _same_rustc(theirs: str, ours: str) -> bool:
-    """Whether two of rustc's version lines are of one compiler: version and, where both name it, commit."""
-    found = [RUSTC.search(text) for text in (theirs, ours)]
-    if not found[0] or not found[1]:
-        return theirs == ours
-    versions, commits = zip(*(match.groups() for match in found if match), strict=True)
-    return versions[0] == versions[1] and (None in commits or commits[0] == commits[1])

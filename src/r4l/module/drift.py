@@ -17,9 +17,12 @@ from functools import cache
 from pathlib import Path
 
 from r4l.kernel import Kernel
-from r4l.module.rusttree import Definition, RustTree, parameters
+from r4l.module.rusttree import Definition, RustTree, generics, parameters, types_of
 
 POINTED = re.compile(r"^\s*(?:-->|:::) \S*?/(?P<file>rust/kernel/\S+\.rs):(?P<line>\d+):\d+$", re.MULTILINE)
+ANOTHER = "the module expects another kernel's API"
+UNFIT = "the module does not fit the kernel's API"
+"""Where nobody is known to have what it expects: it may be its own mistake."""
 PLACE = re.compile(r"^\s*--> (?P<file>.+?):(?P<line>\d+):\d+$", re.MULTILINE)
 IMPL = re.compile(r"\bimpl\b(?:<.*>)?\s+(?P<trait>[\w:]+)(?:<.*>)?\s+for\b")
 PATH = re.compile(r"\bkernel(?:::\w+)+")
@@ -80,8 +83,8 @@ def look_up(
         others: the kernels that are ready too.
 
     Returns:
-        `expected` (a clause that begins with a comma or is empty), `found`, `now`, `path`; None where the error is not
-        about the kernel's API.
+        `verdict`, `expected` (a clause that begins with a comma or is empty), `found`, `now`, `path`; None where the
+        error is not about the kernel's API.
     """
     text = {name: str(value) for name, value in groups.items()}
     if lookup == "change":
@@ -90,28 +93,28 @@ def look_up(
         seen = SEARCHES[lookup](RustTree(kernel.source), error, text, folder)
     if seen is None:
         return None
-    expected, now = _whose(seen, error, text, kernel, others())
-    return {"found": seen.found, "path": seen.path, "expected": expected, "now": now}
+    verdict, expected, now = _whose(seen, error, text, kernel, others())
+    return {"verdict": verdict, "found": seen.found, "path": seen.path, "expected": expected, "now": now}
 
 
 def _whose(
     seen: Seen, error: str, groups: Mapping[str, str], kernel: Kernel, others: Sequence[Kernel]
-) -> tuple[str, str]:
-    """Whose API the module expects, as a clause, and the remedy."""
+) -> tuple[str, str, str]:
+    """The verdict, whose API the module expects (as a clause), and the remedy."""
     own_way = f"write it as Linux {kernel.release} has it ({kernel.source}/rust/kernel)"
     for other in others:
         definition = seen.fits(RustTree(other.source))
         if definition:
             remedy = f"{own_way}, or build for the kernel that it was written for: `--kernel {other.release}`"
-            return f", as Linux {other.release} has it: {definition}", remedy
+            return ANOTHER, f", as Linux {other.release} has it: {definition}", remedy
     for change in changes():
         if change.pattern.search(error):
-            return f", as {change.expected}", change.now
+            return ANOTHER, f", as {change.expected}", change.now
     remedy = f"{own_way}, or build for the kernel that it was written for (`--kernel RELEASE`)"
     if others:
         names = ", ".join(other.release for other in others)
-        return f", which none of the other kernels here ({names}) has either", remedy
-    return "", remedy
+        return UNFIT, f", which none of the other kernels here ({names}) has either", remedy
+    return UNFIT, "", remedy
 
 
 def _trait_item(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) -> Seen | None:
@@ -124,17 +127,20 @@ def _trait_item(tree: RustTree, error: str, groups: Mapping[str, str], folder: P
     here = declared or (tree.traits(trait) if trait else [])
     if not here:
         return None
-    texts = {definition.text for definition in declared}
+    written = re.search(r"found signature `(.*)`", error)
 
     def fits(other: RustTree) -> Definition | None:
+        candidates = other.trait_items(item, trait)
         if "wants" in groups:
-            has = int(groups["has"])
-            candidates = [d for d in other.trait_items(item, trait) if len(parameters(d.text)) == has]
+            candidates = [d for d in candidates if len(parameters(d.text)) == int(groups["has"])]
+        elif "self" in groups:
+            has_self = groups["where"] == "impl"
+            candidates = [d for d in candidates if (_arguments(d.text) < len(parameters(d.text))) is has_self]
         elif "E0046" in error:
             # Expected is the trait without the item.
-            candidates = [] if trait and other.trait_items(item, trait) else other.traits(trait or "")
-        else:
-            candidates = [d for d in other.trait_items(item, trait) if d.text not in texts]
+            candidates = other.traits(trait) if trait and not candidates else []
+        elif declared:
+            candidates = [d for d in candidates if written and types_of(d.text) == types_of(written[1])]
         return candidates[0] if candidates else None
 
     return Seen(str(here[0]), fits)
@@ -212,7 +218,7 @@ def _pointed(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path
     if here is None or name is None:
         return None
     if name[1] != "fn":
-        return Seen(str(here), lambda other: next((d for d in other.types(name[2]) if d.text != here.text), None))
+        return Seen(str(here), lambda other: next((d for d in other.types(name[2]) if _takes(d.text, groups)), None))
     has = int(groups["has"])
 
     def fits(other: RustTree) -> Definition | None:
@@ -225,6 +231,14 @@ def _pointed(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path
 def _arguments(signature: str) -> int:
     """How many arguments a caller gives, `self` not counted."""
     return len([p for p in parameters(signature) if not re.match(r"(?:&(?:'\w+ )?)?(?:mut )?self\b", p)])
+
+
+def _takes(definition: str, groups: Mapping[str, str]) -> bool:
+    """Whether a type can be given as many generic arguments as the module gives it."""
+    lifetimes = groups["of"] == "lifetime"
+    of_kind = [part for part in generics(definition) if part.startswith("'") is lifetimes]
+    needed = [part for part in of_kind if "=" not in part]
+    return len(needed) <= int(groups["has"]) <= len(of_kind)
 
 
 def _method(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) -> Seen | None:

@@ -123,11 +123,29 @@ class RustTree:
 
 def parameters(signature: str) -> list[str]:
     """The parameters of a function's signature, `self` among them."""
-    name = re.search(r"\bfn \w+(?:<(?:[^<>]|<[^<>]*>)*>)?\(", signature)
-    if not name:
-        return []
+    name = re.search(r"\bfn\b ?\w*(?:<(?:[^<>]|<[^<>]*>)*>)?\(", signature)
+    return _parts(signature[name.end() :]) if name else []
+
+
+def generics(signature: str) -> list[str]:
+    """The generic parameters of a definition: types, constants and lifetimes."""
+    name = re.search(rf"\b{ITEM} \w+<", signature)
+    return _parts(signature[name.end() :]) if name else []
+
+
+def types_of(signature: str) -> list[str]:
+    """The types of a function's parameters without names, paths and lifetimes: enough to tell whether two agree."""
+    named = re.compile(r"^(?:mut )?\w+\s*:(?!:)\s*")
+    itself = {"self": "Self", "mut self": "Self", "&self": "&Self", "&mut self": "&mutSelf"}
+    plain = (re.sub(r"'\w+\s*", "", parameter) for parameter in parameters(signature))
+    types = (itself.get(parameter, named.sub("", parameter)) for parameter in plain)
+    return [re.sub(r"\s|\b(?:\w+::)+", "", parameter) for parameter in types]
+
+
+def _parts(text: str) -> list[str]:
+    """What stands between commas up to the bracket that closes what was opened before the text."""
     depth, found, current = 1, [], ""
-    for char in signature[name.end() :].replace("->", "  "):
+    for char in text.replace("->", "  "):
         depth += (char in "([<") - (char in ")]>")
         if depth == 0:
             break

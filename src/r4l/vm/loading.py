@@ -64,7 +64,8 @@ def _do(vm: VM, argv: list[str], what: str) -> None:
     vm.klog.sync()
     said = done.stderr.strip() or f"exit code {done.exit_code}"
     log = vm.klog.text(since)
-    facts = {"release": vm.kernel.release, "arch": vm.kernel.arch, "module": argv[1]}
+    kernel = vm.kernel
+    facts = {"kernel": kernel.release if kernel.name == "stock" else kernel.name, "arch": kernel.arch}
     # What the kernel logged is more exact than insmod's words, whatever comes first.
     explanation = known.explain("load", f"{said}\n{log}", facts, order="table")
     why, remedy = (

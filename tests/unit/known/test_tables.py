@@ -23,11 +23,11 @@ CASES = {
 FACTS = {
     "build": {"release", "arch", "kdir", "folder", "cc", "rustc"},
     "note": {"release", "arch", "kdir", "folder", "cc", "rustc"},
-    "load": {"release", "arch", "module"},
+    "load": {"kernel", "arch"},
     "rustavailable": set(),
     "kdir": {"kdir", "release", "rustc", "ours", "missing"},
 }
-LOOKED_UP = {"expected", "found", "now", "path"}
+LOOKED_UP = {"verdict", "expected", "found", "now", "path"}
 
 
 def entries() -> list[tuple[str, known.Known]]:
@@ -72,7 +72,7 @@ def test_the_special_comes_before_the_general_where_the_table_decides() -> None:
     text = (
         "insmod: can't insert '/x.ko': unknown symbol in module, or unknown parameter\nx: Unknown symbol y (err -2)\n"
     )
-    explanation = known.explain("load", text, {"release": "7.2", "arch": "x86_64", "module": "x.ko"}, order="table")
+    explanation = known.explain("load", text, {"kernel": "7.2", "arch": "x86_64"}, order="table")
     assert explanation is not None
     assert explanation.name == "unknown-symbol"
     assert "`y`" in explanation.cause

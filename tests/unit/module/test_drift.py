@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from r4l.module.drift import block
-from r4l.module.rusttree import RustTree, parameters
+from r4l.module.rusttree import RustTree, generics, parameters, types_of
 
 LIB = """\
 pub mod net;
@@ -87,3 +87,19 @@ def test_a_block_is_one_error() -> None:
     output = "error[E0050]: one\n --> a\n\nerror: two\n\nmake: *** three\n"
     assert block(output, 0) == "error[E0050]: one\n --> a\n\n"
     assert block(output, output.index("error: two")) == "error: two\n\n"
+
+
+def test_generics() -> None:
+    assert generics("pub struct Bar<'a, T: Into<Vec<u8, A>>, const SIZE: usize = 0>") == [
+        "'a",
+        "T: Into<Vec<u8, A>>",
+        "const SIZE: usize = 0",
+    ]
+    assert generics("pub struct Plain") == []
+
+
+def test_types_are_compared_without_names_paths_and_lifetimes() -> None:
+    declared = "fn init(self, module: &'static ThisModule, name: &'static crate::str::CStr) -> Result<Self>"
+    written = "fn(Self, &'static kernel::ThisModule, &'static kernel::str::CStr) -> core::result::Result<_, _>"
+    assert types_of(declared) == types_of(written) == ["Self", "&ThisModule", "&CStr"]
+    assert types_of(declared) != types_of(written.replace("CStr", "BStr"))
