@@ -23,6 +23,7 @@ from r4l import home, resources
 from r4l.cli import build
 from r4l.errors import BuildError
 from r4l.kernel import Kernel
+from r4l.kernel.kdir import explain_kdir
 from r4l.module import BuiltModule, Module
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -49,7 +50,7 @@ def parameters(*, note: bool) -> list[Any]:
 @pytest.fixture
 def kdirs(kernel: Kernel) -> Iterator[Path]:
     """A folder beside the kernels' own (the same disk, for hard links), removed afterwards."""
-    folder = home.room("runs") / f"kdirs-{os.getpid()}"
+    folder = home.home() / f"kdirs-{os.getpid()}"
     folder.mkdir()
     yield folder
     shutil.rmtree(folder)
@@ -351,3 +352,19 @@ def test_the_command_shows_the_note_with_its_meaning(
     assert note["name"] == "compiler-differs"
     assert note["cause"].startswith("the C compiler differs")
     assert note["remedy"]
+
+
+@pytest.mark.row("A11")
+def test_real_build_folders_are_seen_for_what_they_are(kernel: Kernel) -> None:
+    assert explain_kdir(kernel.build, kernel.toolchain) is None
+    headers = kernel.source.parent / f"packages/usr/src/linux-headers-{kernel.release}"
+    wrong = explain_kdir(headers, kernel.toolchain)
+    assert wrong is not None
+    assert wrong.name == "no-metadata"
+    assert f"the kernel {kernel.release} in {headers}" in wrong.cause
+    source = explain_kdir(kernel.source, kernel.toolchain)
+    assert source is not None
+    assert source.name == "not-configured"
+    with pytest.raises(BuildError, match="has no Rust metadata") as caught:
+        Kernel.find(headers)
+    assert caught.value.known == "no-metadata"

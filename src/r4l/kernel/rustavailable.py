@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from r4l import home, known
+from r4l import known
 from r4l.known import Explanation
 from r4l.toolchain import Toolchain
 
 AVAILABLE = "Rust is available!"
 """What the kernel's Makefile prints where all is well."""
+
+BUILD = "/tmp/rustavailable"
+"""A build folder in the sandbox's own /tmp, which goes with it."""
 
 
 @dataclass(frozen=True)
@@ -39,20 +41,19 @@ def rust_available(
     readable: Sequence[Path] = (),
     env: Mapping[str, str] | None = None,
 ) -> RustAvailable:
-    """Run it for a kernel source, in a build folder of its own that is removed again.
+    """Run it for a kernel source, in a build folder of its own of which nothing is left.
 
     Args:
         arguments: for make.
         readable: further folders that the tools need.
         env: added to the environment of the tools.
     """
-    with tempfile.TemporaryDirectory(prefix="rustavailable-", dir=home.room("runs")) as build:
-        done = toolchain.run(
-            ["make", "-C", source, f"O={build}", *arguments, "rustavailable"],
-            readable=[source, *readable],
-            env=env,
-            check=False,
-        )
+    done = toolchain.run(
+        ["make", "-C", source, f"O={BUILD}", *arguments, "rustavailable"],
+        readable=[source, *readable],
+        env=env,
+        check=False,
+    )
     text = (done.stdout + done.stderr).decode(errors="replace")
     return RustAvailable(
         done.returncode == 0 and AVAILABLE in text, text, known.explain("rustavailable", text, order="position")
