@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "doctor": "Say what this machine lacks and what to do about it",
     "setup": "Make the toolchain and the kernel ready",
     "kernel": "The kernels: those that are ready, and what they are",
+    "new": "Make a folder with a new driver, from a template",
     "build": "Build a module folder",
     "run": "Load a module in a fresh virtual machine and run a command there",
     "shell": "A shell in a fresh virtual machine",
