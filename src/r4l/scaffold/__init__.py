@@ -70,7 +70,7 @@ class Template:
             loader=jinja2.FileSystemLoader(_root()),
             undefined=jinja2.StrictUndefined,
             keep_trailing_newline=True,
-            autoescape=False,  # noqa: S701 (these are no web pages)
+            autoescape=False,
             # No language of the templates has these, so that braces and percent signs are what they look like.
             variable_start_string="«",
             variable_end_string="»",
