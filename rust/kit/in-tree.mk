@@ -5,6 +5,8 @@
 # It is a crate beside `kernel`, made by the same rules, linked into the kernel once, and exported
 # to modules. So any number of drivers can have it, built in or as modules.
 
+clean-files += kit/kit_bindings.rs kit/kit_layout.rs kit/kit_layout.s kit/exports_*_generated.h
+
 ifdef CONFIG_R4L_KIT
 
 r4l-kit-dir := $(realpath $(src)/kit)
@@ -44,7 +46,5 @@ $(obj)/kit/c/exports.o: private skip_gendwarfksyms = 1
 $(obj)/kit/c/exports.o: $(obj)/kit/exports_kit_generated.h $(obj)/kit/exports_helpers_generated.h
 
 endif # Makefile.build
-
-clean-files += kit/kit_bindings.rs kit/kit_layout.rs kit/kit_layout.s kit/exports_*_generated.h
 
 endif # CONFIG_R4L_KIT
