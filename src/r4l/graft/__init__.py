@@ -9,7 +9,7 @@ from pathlib import Path
 from r4l import home
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.graft import depends, driver, git, kit, place, texts
-from r4l.graft.changes import Changes
+from r4l.graft.changes import Changes, take_back
 from r4l.graft.depends import Needs
 from r4l.graft.driver import Driver
 from r4l.graft.place import Place
@@ -73,11 +73,9 @@ def graft(
         with_kit = (found.kit or found.bindgen) and not kit.is_there(source)
         kit_changes = kit.changes(source) if with_kit else Changes()
         changes = _changes(source, found, where, known)
-        both = Changes({**kit_changes.files, **changes.files}, dict(changes.blocks))
-        for path, block in kit_changes.blocks.items():
-            both.blocks[path] = block + both.blocks.get(path, "")
+        both = kit_changes + changes
         done = Graft(
-            found.name, str(where.folder), where.symbol, tuple(sorted(both.files)), tuple(sorted(both.blocks)), with_kit
+            found.name, str(where.folder), where.symbol, tuple(sorted(both.files)), tuple(both.changed), with_kit
         )
         message = _message(found, where, with_kit=with_kit)
         if patch is not None:
@@ -132,14 +130,12 @@ def remove(name: str, tree: Path, *, commit: bool = False) -> Graft:
         if entry.kit and not any(other.kit for other in record.entries if other is not entry):
             entries += [other for other in record.entries if other.name == "kit"]
         new = sorted(path for each in entries for path in each.hashes)
-        changed = sorted({path for each in entries for path in each.blocks})
+        changed = sorted({path for each in entries for path, _ in each.blocks})
         if commit:
             git.require_clean(source, [*new, *changed])
         _take_out(record, entries)
         identity = git.commit(source, [*new, *changed], f"{entry.folder}: remove {entry.name}\n") if commit else None
-        return Graft(
-            entry.name, entry.folder, entry.symbol, tuple(new), tuple(changed), len(entries) > 1, identity
-        )
+        return Graft(entry.name, entry.folder, entry.symbol, tuple(new), tuple(changed), len(entries) > 1, identity)
 
 
 def _source(tree: Path, found: Driver) -> Path:
@@ -194,13 +190,25 @@ def _put(record: Record, entries: list[Entry], changes: Changes) -> None:
     except BaseException:
         _forget(record, entries)
         raise
+    for entry in entries:
+        entry.whole = True
+    record.save()
 
 
 def _take_out(record: Record, entries: list[Entry]) -> None:
     hashes = {path: known for entry in entries for path, known in entry.hashes.items()}
+    blocks = [block for entry in entries for block in entry.blocks]
+    whole = all(entry.whole for entry in entries)
     for entry in entries:
-        entry.changes.take_back(record.tree, {})
-    Changes().take_back(record.tree, hashes)
+        entry.whole = False
+    record.save()
+    try:
+        take_back(record.tree, hashes, blocks, whole=whole)
+    except UsageError:
+        for entry in entries:
+            entry.whole = whole
+        record.save()
+        raise
     _forget(record, entries)
 
 

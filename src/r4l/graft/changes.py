@@ -19,11 +19,14 @@ class Changes:
 
     Attributes:
         files: new ones, with their text.
-        blocks: text that goes into files that are there.
+        blocks: paths that are there, each with a text that goes into it.
     """
 
     files: dict[str, str] = field(default_factory=dict)
-    blocks: dict[str, str] = field(default_factory=dict)
+    blocks: list[tuple[str, str]] = field(default_factory=list)
+
+    def __add__(self, other: Changes) -> Changes:
+        return Changes({**self.files, **other.files}, [*self.blocks, *other.blocks])
 
     def add_block(self, tree: Path, path: str, block: str) -> None:
         """Have a block put where such a block goes.
@@ -32,23 +35,29 @@ class Changes:
             UsageError: the file has it already.
         """
         text = (tree / path).read_text()
-        _, stands = insertion(text, block)
         if block in text:
-            raise UsageError(f"{path} has the line {block.strip()!r} already", "take it out first")
-        self.blocks[path] = stands
+            raise UsageError(f"{path} has {block.strip()!r} already", "take it out first")
+        self.blocks.append((path, insertion(text, block)[1]))
+
+    @property
+    def changed(self) -> list[str]:
+        """The files that get something."""
+        return sorted({path for path, _ in self.blocks})
 
     @property
     def paths(self) -> list[str]:
         """All that they touch."""
-        return sorted([*self.files, *self.blocks])
+        return sorted([*self.files, *self.changed])
 
     def after(self, tree: Path) -> dict[str, tuple[str | None, str]]:
         """Every path with its text before (None where it is new) and after."""
         texts: dict[str, tuple[str | None, str]] = {path: (None, text) for path, text in self.files.items()}
-        for path, block in self.blocks.items():
-            before = (tree / path).read_text()
-            at, _ = insertion(before, block)
-            texts[path] = (before, before[:at] + block + before[at:])
+        for path in self.changed:
+            before = after = (tree / path).read_text()
+            for block in (text for other, text in self.blocks if other == path):
+                at, _ = insertion(after, block)
+                after = after[:at] + block + after[at:]
+            texts[path] = (before, after)
         return dict(sorted(texts.items()))
 
     def apply(self, tree: Path) -> None:
@@ -68,35 +77,6 @@ class Changes:
                     write(tree / path, before)
             raise
 
-    def take_back(self, tree: Path, hashes: dict[str, str]) -> None:
-        """Undo them; what the user has added to shared files stays.
-
-        Args:
-            hashes: of the new files as they were made.
-
-        Raises:
-            UsageError: something of it was changed since; nothing is touched then.
-        """
-        changed = [
-            path for path, known in hashes.items() if (tree / path).exists() and hash_of((tree / path).read_text()) != known
-        ]
-        strange = sorted(set(_files_beside(tree, list(hashes))) - set(hashes))
-        if changed or strange:
-            what = f"{', '.join(changed)} changed" if changed else f"{', '.join(strange)} came"
-            raise UsageError(
-                f"{what} since the driver was put there, and would be lost", "save that elsewhere, then delete it there"
-            )
-        texts: dict[str, str] = {}
-        for path, block in self.blocks.items():
-            text = (tree / path).read_text() if (tree / path).is_file() else ""
-            if text.count(block) != 1:
-                raise UsageError(f"{path} no longer has what was put there: {block.strip()!r}", "take it out by hand")
-            texts[path] = text.replace(block, "", 1)
-        for path, text in texts.items():
-            write(tree / path, text)
-        for path in hashes:
-            _remove(tree, path)
-
     def diff(self, tree: Path) -> str:
         """As git writes it, for `git am` and `patch -p1`."""
         parts: list[str] = []
@@ -110,13 +90,47 @@ class Changes:
         return "".join(parts)
 
 
+def take_back(tree: Path, hashes: dict[str, str], blocks: list[tuple[str, str]], *, whole: bool) -> None:
+    """Undo changes; what the user has added to shared files since stays.
+
+    Args:
+        hashes: the new files, each with the hash of what was written.
+        blocks: as in `Changes`.
+        whole: whether all of them were made. An interrupt may have left a part.
+
+    Raises:
+        UsageError: something of it was changed since; nothing is touched then.
+    """
+    changed = [path for path, known in hashes.items() if (tree / path).exists() and _hash_at(tree / path) != known]
+    if changed:
+        raise UsageError(
+            f"{', '.join(changed)} changed since the driver was put there, and that would be lost",
+            "save it elsewhere and delete it in the tree, then try again",
+        )
+    texts: dict[str, str] = {}
+    for path, block in blocks:
+        text = texts.get(path) or ((tree / path).read_text() if (tree / path).is_file() else "")
+        if text.count(block) == 1:
+            texts[path] = text.replace(block, "", 1)
+        elif whole or text.count(block) > 1:
+            raise UsageError(f"{path} no longer has what was put there: {block.strip()!r}", "put it back first")
+    for path, text in texts.items():
+        write(tree / path, text)
+    for path in hashes:
+        _remove(tree, path)
+
+
 def hash_of(text: str) -> str:
     """Tells whether a text is still the same."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _hash_at(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def write(path: Path, text: str) -> None:
-    """Write a file by renaming, so that a reader sees either the old one or the new one, and a hard link keeps the old."""
+    """Write a file by renaming: a reader sees the old one or the new one, and what is a hard link keeps the old."""
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = path.stat().st_mode & 0o777 if path.exists() else None
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
@@ -135,15 +149,3 @@ def _remove(tree: Path, path: str) -> None:
     while folder != tree and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
         folder = folder.parent
-
-
-def _files_beside(tree: Path, paths: list[str]) -> list[str]:
-    """The files in folders that are all the graft's: those where it made the Makefile or the Kconfig."""
-    own = {str(Path(path).parent) for path in paths if Path(path).name in ("Makefile", "Kconfig")}
-    built = (".o", ".cmd", ".ko", ".mod", ".mod.c", ".a", ".rmeta", ".order", ".s", ".d")
-    return [
-        str(file.relative_to(tree))
-        for folder in own
-        for file in (tree / folder).rglob("*")
-        if file.is_file() and not file.name.endswith(built) and "r4l" not in file.relative_to(tree / folder).parts
-    ]

@@ -29,9 +29,7 @@ def is_there(tree: Path) -> bool:
     """
     if not (tree / FOLDER).exists():
         return False
-    other = [
-        path for path, text in files().items() if not (tree / path).is_file() or (tree / path).read_text() != text
-    ]
+    other = [path for path, text in files().items() if not (tree / path).is_file() or (tree / path).read_text() != text]
     if other:
         raise UsageError(
             f"the tree has a kit, and it is not this one: {other[0]} differs",

@@ -22,7 +22,8 @@ class Entry:
         symbol: its option.
         kit: whether it needs the kit's files there.
         hashes: of its files, by path.
-        blocks: what it has in files of the tree's.
+        blocks: what it has in files of the tree's, by path.
+        whole: False while it is being put there.
     """
 
     name: str
@@ -31,18 +32,14 @@ class Entry:
     symbol: str
     kit: bool
     hashes: dict[str, str]
-    blocks: dict[str, str]
+    blocks: list[tuple[str, str]]
+    whole: bool = False
 
     @classmethod
     def of(cls, changes: Changes, *, name: str, source: str, folder: str, symbol: str, kit: bool) -> Entry:
         """What changes make, to be recorded before they are made."""
         hashes = {path: hash_of(text) for path, text in changes.files.items()}
-        return cls(name, source, folder, symbol, kit, hashes, dict(changes.blocks))
-
-    @property
-    def changes(self) -> Changes:
-        """For taking them back."""
-        return Changes(blocks=self.blocks)
+        return cls(name, source, folder, symbol, kit, hashes, list(changes.blocks))
 
 
 @dataclass
@@ -58,7 +55,8 @@ class Record:
         file = _file(tree)
         if not file.exists():
             return cls(tree)
-        return cls(tree, [Entry(**entry) for entry in json.loads(file.read_text())["entries"]])
+        entries = json.loads(file.read_text())["entries"]
+        return cls(tree, [Entry(**{**entry, "blocks": list(map(tuple, entry["blocks"]))}) for entry in entries])
 
     def save(self) -> None:
         """Keep it."""
