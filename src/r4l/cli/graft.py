@@ -15,7 +15,7 @@ from r4l.graft import graft, remove
 EPILOG = """\b
 Examples:
   r4l graft rust/drivers/hello --into ~/linux                 samples/rust/hello.rs, CONFIG_SAMPLE_RUST_HELLO
-  r4l graft my_driver --into ~/linux --as drivers/misc --commit
+  r4l graft my_driver --into ~/linux --as drivers/misc        a commit, where ~/linux is a git repository
   r4l graft rust/drivers/e1000 --into ~/linux --patch e1000.patch
   r4l graft r4l_e1000 --into ~/linux --remove                 exactly what was put there
 """
@@ -39,7 +39,11 @@ Examples:
     "else drivers/net or drivers/misc.",
 )
 @click.option("--symbol", metavar="NAME", help="The name of its option; from the module's by default.")
-@click.option("--commit", is_flag=True, help="As a commit of the tree's git.")
+@click.option(
+    "--commit/--no-commit",
+    default=None,
+    help="As a commit of the tree's git; where it is a git repository, that is the default.",
+)
 @click.option(
     "--patch", metavar="FILE", type=click.Path(path_type=Path), help="Write a patch, and leave the tree alone."
 )
@@ -50,7 +54,7 @@ def command(
     tree: Path,
     wanted: str | None,
     symbol: str | None,
-    commit: bool,
+    commit: bool | None,
     patch: Path | None,
     removing: bool,
     as_json: bool,
@@ -58,7 +62,7 @@ def command(
     """Put a driver's folder into a kernel's own tree.
 
     It gets an option in Kconfig, with which it is built in (y), as a module (m), or not at all (n), a line in the
-    Makefile, and its sources. What it needs of the kernel becomes what the option depends on. A driver that uses the
+    Makefile, and its sources: as a commit where the tree is a git repository. What it needs of the kernel becomes what the option depends on. A driver that uses the
     kit brings it along, as a crate in rust/kit that all such drivers share.
     """
     if commit and patch:

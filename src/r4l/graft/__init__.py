@@ -47,7 +47,7 @@ def graft(
     *,
     wanted: str | None = None,
     symbol: str | None = None,
-    commit: bool = False,
+    commit: bool | None = None,
     patch: Path | None = None,
 ) -> Graft:
     """Put a driver into a tree.
@@ -57,7 +57,7 @@ def graft(
         tree: the top of a kernel's source, or a build folder of it.
         wanted: where in the tree: a folder that exists, or one to be made beside other drivers.
         symbol: its option; from the module's name where None.
-        commit: as a commit of the tree's git.
+        commit: as a commit of the tree's git; where None, if it has one.
         patch: write a patch to this file instead, and leave the tree alone.
 
     Raises:
@@ -81,6 +81,7 @@ def graft(
         if patch is not None:
             _write_patch(patch, git.patch_head(message) + both.diff(source))
             return done
+        commit = git.is_top(source) if commit is None else commit
         if commit:
             git.require_clean(source, both.paths)
         entries = []
@@ -101,19 +102,23 @@ def graft(
         if not commit:
             return done
         try:
-            identity = git.commit(source, both.paths, message)
+            identity = git.commit(source, both.paths, list(both.files), message)
         except BaseException:
-            git.unstage(source, both.paths)
+            git.forget(source, list(both.files))
             _take_out(record, entries)
             raise
+        for entry in entries:
+            entry.committed = True
+        record.save()
         return Graft(done.name, done.folder, done.symbol, done.new, done.changed, done.kit, identity)
 
 
-def remove(name: str, tree: Path, *, commit: bool = False) -> Graft:
+def remove(name: str, tree: Path, *, commit: bool | None = None) -> Graft:
     """Take a driver out of a tree, with the kit where nobody else there needs it: exactly what `graft` put there.
 
     Args:
         name: the module's, or the folder that it came from.
+        commit: as a commit; where None, if it came as one.
 
     Raises:
         UsageError: it is not there, or was changed since.
@@ -125,16 +130,26 @@ def remove(name: str, tree: Path, *, commit: bool = False) -> Graft:
         entry = record.find(name)
         if entry is None:
             there = ", ".join(other.name for other in record.entries if other.name != "kit") or "none"
-            raise UsageError(f"{name} was not put into {source} by r4l", f"drivers that were: {there}")
+            raise UsageError(f"{name} is not in {source}, or was not put there by r4l", f"drivers that were: {there}")
         entries = [entry]
         if entry.kit and not any(other.kit for other in record.entries if other is not entry):
             entries += [other for other in record.entries if other.name == "kit"]
         new = sorted(path for each in entries for path in each.hashes)
         changed = sorted({path for each in entries for path, _ in each.blocks})
+        commit = entry.committed if commit is None else commit
         if commit:
             git.require_clean(source, [*new, *changed])
         _take_out(record, entries)
-        identity = git.commit(source, [*new, *changed], f"{entry.folder}: remove {entry.name}\n") if commit else None
+        message = f"{entry.folder}: remove {entry.name}\n"
+        identity = None
+        if commit:
+            try:
+                identity = git.commit(source, [*new, *changed], [], message)
+            except BaseException:
+                git.restore(source, [*new, *changed])
+                record.entries += entries
+                record.mark(entries, whole=True)
+                raise
         return Graft(entry.name, entry.folder, entry.symbol, tuple(new), tuple(changed), len(entries) > 1, identity)
 
 
@@ -190,24 +205,18 @@ def _put(record: Record, entries: list[Entry], changes: Changes) -> None:
     except BaseException:
         _forget(record, entries)
         raise
-    for entry in entries:
-        entry.whole = True
-    record.save()
+    record.mark(entries, whole=True)
 
 
 def _take_out(record: Record, entries: list[Entry]) -> None:
     hashes = {path: known for entry in entries for path, known in entry.hashes.items()}
     blocks = [block for entry in entries for block in entry.blocks]
     whole = all(entry.whole for entry in entries)
-    for entry in entries:
-        entry.whole = False
-    record.save()
+    record.mark(entries, whole=False)
     try:
         take_back(record.tree, hashes, blocks, whole=whole)
     except UsageError:
-        for entry in entries:
-            entry.whole = whole
-        record.save()
+        record.mark(entries, whole=whole)
         raise
     _forget(record, entries)
 

@@ -116,6 +116,9 @@ def take_back(tree: Path, hashes: dict[str, str], blocks: list[tuple[str, str]],
             raise UsageError(f"{path} no longer has what was put there: {block.strip()!r}", "put it back first")
     for path, text in texts.items():
         write(tree / path, text)
+    for path in [*hashes, *texts]:
+        for partial in (tree / path).parent.glob(f".{Path(path).name}.partial-*"):
+            partial.unlink()
     for path in hashes:
         _remove(tree, path)
 

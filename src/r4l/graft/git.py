@@ -14,6 +14,11 @@ from pathlib import Path
 from r4l.errors import EnvironmentFault, UsageError
 
 
+def is_top(tree: Path) -> bool:
+    """Whether a tree is the top of a git repository, or of a worktree of one."""
+    return (tree / ".git").exists()
+
+
 def require_clean(tree: Path, paths: list[str]) -> None:
     """Refuse to commit where the user's own changes would go along.
 
@@ -27,23 +32,33 @@ def require_clean(tree: Path, paths: list[str]) -> None:
     dirty = _git(tree, "status", "--porcelain", "--untracked-files=all", "--", *paths).stdout.splitlines()
     if dirty:
         files = ", ".join(line[3:] for line in dirty[:4]) + (" …" if len(dirty) > 4 else "")
-        raise UsageError(f"{files} in {tree} has changes that are not committed", "commit or stash them first")
+        raise UsageError(f"{files} in {tree} has changes that are not committed", "commit or stash them first, or --no-commit")
 
 
-def commit(tree: Path, paths: list[str], message: str) -> str:
+def commit(tree: Path, paths: list[str], new: list[str], message: str) -> str:
     """Commit these paths and nothing else; returns the commit's id.
+
+    Args:
+        new: those of them that git does not know.
 
     Raises:
         EnvironmentFault: git refuses.
     """
-    _git(tree, "add", "--", *paths)
+    if new:
+        # Only told of: what the files hold goes into the commit, and never into the user's index before it.
+        _git(tree, "add", "--intent-to-add", "--", *new)
     _git(tree, "commit", "--quiet", "--only", "--message", message, "--", *paths)
     return _git(tree, "rev-parse", "HEAD").stdout.strip()
 
 
-def unstage(tree: Path, paths: list[str]) -> None:
-    """Forget what `commit` has added to the index, where it failed."""
-    subprocess.run(["git", "-C", str(tree), "reset", "--quiet", "--", *paths], capture_output=True, check=False)
+def restore(tree: Path, paths: list[str]) -> None:
+    """Have these files as the last commit has them."""
+    _git(tree, "checkout", "--quiet", "HEAD", "--", *paths)
+
+
+def forget(tree: Path, new: list[str]) -> None:
+    """Have git forget the new files that it was told of for a commit that did not come."""
+    _git(tree, "reset", "--quiet", "--", *new)
 
 
 def patch_head(message: str) -> str:
@@ -84,6 +99,6 @@ def _git(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
             raise UsageError(f"{tree} is no git repository", "leave out --commit, or use --patch FILE")
         said = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()
         raise EnvironmentFault(
-            f"git {arguments[0]} failed in {tree}: {said[-1]}", "see what git says", detail="\n".join(said)
+            f"git {arguments[0]} failed in {tree}: {said[-1]}", "do what git asks for, or --no-commit", detail="\n".join(said)
         )
     return done
