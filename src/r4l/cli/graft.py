@@ -62,8 +62,9 @@ def command(
     """Put a driver's folder into a kernel's own tree.
 
     It gets an option in Kconfig, with which it is built in (y), as a module (m), or not at all (n), a line in the
-    Makefile, and its sources: as a commit where the tree is a git repository. What it needs of the kernel becomes what the option depends on. A driver that uses the
-    kit brings it along, as a crate in rust/kit that all such drivers share.
+    Makefile, and its sources: as a commit where the tree is a git repository. What it needs of the kernel becomes what
+    the option depends on. A driver that uses the kit brings it along, as a crate in rust/kit that all such drivers
+    share.
     """
     if commit and patch:
         raise click.UsageError("--commit and --patch exclude each other")

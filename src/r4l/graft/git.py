@@ -32,7 +32,9 @@ def require_clean(tree: Path, paths: list[str]) -> None:
     dirty = _git(tree, "status", "--porcelain", "--untracked-files=all", "--", *paths).stdout.splitlines()
     if dirty:
         files = ", ".join(line[3:] for line in dirty[:4]) + (" …" if len(dirty) > 4 else "")
-        raise UsageError(f"{files} in {tree} has changes that are not committed", "commit or stash them first, or --no-commit")
+        raise UsageError(
+            f"{files} in {tree} has changes that are not committed", "commit or stash them first, or --no-commit"
+        )
 
 
 def commit(tree: Path, paths: list[str], new: list[str], message: str) -> str:
@@ -99,6 +101,8 @@ def _git(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
             raise UsageError(f"{tree} is no git repository", "leave out --commit, or use --patch FILE")
         said = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()
         raise EnvironmentFault(
-            f"git {arguments[0]} failed in {tree}: {said[-1]}", "do what git asks for, or --no-commit", detail="\n".join(said)
+            f"git {arguments[0]} failed in {tree}: {said[-1]}",
+            "do what git asks for, or --no-commit",
+            detail="\n".join(said),
         )
     return done

@@ -38,7 +38,11 @@ def makefile(driver: Driver, symbol: str) -> str:
         # The crates of two drivers may both be called main. Built into one kernel, their symbols must differ.
         flag = f"RUSTFLAGS_{stem}.o += -Cmetadata={driver.name}\n"
         text = re.sub(
-            rf"^{re.escape(driver.name)}-(?:y|objs)\b(?:.*\\\n)*.*\n", rf"\g<0>{flag}", text, count=1, flags=re.MULTILINE
+            rf"^{re.escape(driver.name)}-(?:y|objs)\b(?:.*\\\n)*.*\n",
+            rf"\g<0>{flag}",
+            text,
+            count=1,
+            flags=re.MULTILINE,
         )
     if "SPDX-License-Identifier" not in text:
         text = LICENSE + "\n" + text

@@ -289,7 +289,7 @@ def test_out_again_is_as_before(tree: Path) -> None:
     assert texts(tree) == TREE
     assert not (tree / "rust/kit").exists()
     assert not (tree / "drivers/net/r4l_e1000").exists()
-    with pytest.raises(UsageError, match="hello is not in .* or was not put there"):
+    with pytest.raises(UsageError, match=r"hello is not in .* or was not put there"):
         remove("hello", tree)
 
 
@@ -336,18 +336,24 @@ def test_a_line_that_is_gone(tree: Path) -> None:
     assert texts(tree) == before
 
 
-def test_what_an_interrupt_left_can_be_taken_out(tree: Path) -> None:
+@pytest.mark.parametrize("half_a_file", [False, True])
+def test_what_an_interrupt_left_can_be_taken_out(tree: Path, half_a_file: bool) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     script = f"""
 import os, signal
 from pathlib import Path
 from r4l.graft import changes, graft
 write, count = changes.write, 0
+def kill(path, final):
+    os.kill(os.getpid(), signal.SIGKILL)
 def killed(path, text):
     global count
     count += 1
     if count == 20:
-        os.kill(os.getpid(), signal.SIGKILL)
+        if {half_a_file}:
+            Path.rename = kill
+        else:
+            kill(path, path)
     write(path, text)
 changes.write = killed
 graft(Path({str(E1000)!r}), Path({str(tree)!r}))
@@ -355,8 +361,26 @@ graft(Path({str(E1000)!r}), Path({str(tree)!r}))
     done = subprocess.run([sys.executable, "-c", script], env=environment, check=False)
     assert done.returncode == -9
     assert texts(tree) != TREE
+    assert any(".partial-" in path for path in texts(tree)) == half_a_file
     remove("r4l_e1000", tree)
     assert texts(tree) == TREE
+
+
+def test_ctrl_c_leaves_the_tree_as_it_was(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = graft_changes.write
+
+    def interrupted(path: Path, text: str) -> None:
+        write(path, text)
+        if path.name == "main.rs":
+            monkeypatch.undo()
+            monkeypatch.setenv("R4L_HOME", str(tree.parent / "home"))
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(graft_changes, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        graft(E1000, tree)
+    assert texts(tree) == TREE
+    assert not Record.load(tree).entries
 
 
 # -- git and patches ----------------------------------------------------------------------------------------------
@@ -389,14 +413,58 @@ def test_dirty_files_are_not_committed(repository: Path, staged: bool) -> None:
     assert graft(E1000, repository, commit=True).commit, "elsewhere it can be dirty"
 
 
-def test_a_commit_that_git_refuses(repository: Path) -> None:
+def no_commits(repository: Path) -> Path:
     hook = repository / ".git/hooks/pre-commit"
+    hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\necho no commits today >&2\nexit 1\n")
     hook.chmod(0o755)
+    return hook
+
+
+def test_a_commit_that_git_refuses(repository: Path) -> None:
+    no_commits(repository)
     with pytest.raises(EnvironmentFault, match="no commits today"):
         graft(HELLO, repository, commit=True)
     assert texts(repository) == TREE
     assert git(repository, "status", "--porcelain") == ""
+
+
+def test_a_removal_that_git_refuses(repository: Path) -> None:
+    graft(E1000, repository)
+    before = texts(repository)
+    hook = no_commits(repository)
+    with pytest.raises(EnvironmentFault, match="no commits today"):
+        remove("r4l_e1000", repository)
+    assert texts(repository) == before
+    assert git(repository, "status", "--porcelain") == ""
+    hook.unlink()
+    assert remove("r4l_e1000", repository).commit
+    assert texts(repository) == TREE
+
+
+def test_a_repository_gets_a_commit_unless_told_otherwise(repository: Path) -> None:
+    assert graft(HELLO, repository).commit == git(repository, "rev-parse", "HEAD").strip()
+    assert remove("hello", repository).commit == git(repository, "rev-parse", "HEAD").strip()
+    assert graft(HELLO, repository, commit=False).commit is None
+    assert "?? samples/rust/hello.rs" in git(repository, "status", "--porcelain")
+    assert remove("hello", repository).commit is None, "it came as none"
+    assert git(repository, "status", "--porcelain") == ""
+    assert texts(repository) == TREE
+
+
+def test_what_git_undid_is_there_no_more(repository: Path) -> None:
+    graft(E1000, repository)
+    git(repository, "branch", "driver")
+    git(repository, "reset", "-q", "--hard", "HEAD~1")
+    with pytest.raises(UsageError, match="r4l_e1000 is not in"):
+        remove("r4l_e1000", repository)
+    graft(HELLO, repository)
+    git(repository, "checkout", "-q", "driver")
+    remove("r4l_e1000", repository)
+    assert texts(repository) == TREE
+    git(repository, "checkout", "-q", "-")
+    remove("hello", repository)
+    assert texts(repository) == TREE
 
 
 def test_a_tree_without_git(tree: Path) -> None:
