@@ -104,8 +104,8 @@ def graft(
         try:
             identity = git.commit(source, both.paths, list(both.files), message)
         except BaseException:
-            git.forget(source, list(both.files))
             _take_out(record, entries)
+            git.forget(source, list(both.files))
             raise
         for entry in entries:
             entry.committed = True
