@@ -74,7 +74,7 @@ class Grafted:
         command[at:at] = ["--ro-bind", str(self.source), str(self.kernel.source)]
         command[at:at] = ["--bind", str(self.build), str(self.kernel.build)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, (done.stdout[-2000:], done.stderr[-4000:])
+        assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
     def built(self, name: str, options: dict[str, str]) -> Kernel:
         """The kernel with these options."""
