@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "setup": "Make the toolchain and the kernel ready",
     "kernel": "The kernels: those that are ready, and what they are",
     "build": "Build a module folder",
+    "ide": "Write editor files: rust-analyzer, clangd, VS Code",
     "run": "Load a module in a fresh virtual machine and run a command there",
     "shell": "A shell in a fresh virtual machine",
     "selftest": "Run the project's own tests",

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""Editor support: what rust-analyzer and clangd must know of a module folder, or of the kernel's tree.
+
+Everything says what Kbuild really does: the crates, flags and generated files of the build, at the paths of the build.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.resources
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from r4l import home, resources
+from r4l.errors import BuildError
+from r4l.ide import compile_commands, launcher, owned, rust_project, vscode
+from r4l.ide.built import commands_of
+from r4l.ide.commands import latest, recorded
+from r4l.kernel import Kernel
+from r4l.module import Module
+from r4l.process import Say, quiet
+from r4l.toolchain import Toolchain
+
+__all__ = ["EditorFiles", "default_subsystems", "for_module", "for_tree"]
+
+SETTINGS = Path(".vscode") / "settings.json"
+BESIDE = Path(".vscode") / "r4l.settings.json"
+
+
+@dataclass(frozen=True)
+class EditorFiles:
+    """What was written.
+
+    Attributes:
+        folder: what the editor opens.
+        projects: each rust-project.json: first the folder's own, if it has Rust, then the kernel's.
+        commands: compile_commands.json; None where no C is compiled.
+        settings: VS Code's settings, or the file beside them.
+        programs: `rust-analyzer` and `clangd`, the scripts that an editor starts.
+        changed: those of these files that are new or different now.
+        note: why the user's settings.json stayed as it is; empty otherwise.
+        broken: the module does not build at the moment, so that some of its files may be missing.
+    """
+
+    folder: Path
+    projects: tuple[Path, ...]
+    commands: Path | None
+    settings: Path
+    programs: dict[str, Path]
+    changed: tuple[Path, ...] = ()
+    note: str = ""
+    broken: BuildError | None = None
+
+
+def default_subsystems() -> list[str]:
+    """The folders of the kernel whose C is listed where none is named."""
+    table = tomllib.loads((importlib.resources.files(__package__) / "subsystems.toml").read_text())
+    return list(table["default"])
+
+
+def for_module(module: Module, kernel: Kernel, *, force: bool = False, say: Say = quiet) -> EditorFiles:
+    """Write the editor files of a module folder, into it; the module is built first.
+
+    Args:
+        force: replace files that r4l did not write.
+
+    Raises:
+        UsageError: no module folder, or a file there is the user's own.
+        EnvironmentFault: the folder cannot be written to, or the language servers cannot be had.
+        BuildError: the kernel's generator failed.
+    """
+    commands, broken = commands_of(module, kernel, say)
+    toolchain = kernel.toolchain.extended("editor", say=say)
+    say("listing the crates")
+    tree_file, tree = _kernel_project(kernel, toolchain, say)
+    files: dict[Path, str] = {}
+    projects = [tree_file]
+    rust = [command for command in commands if command.language == "rust"]
+    if rust:
+        own = module.folder / rust_project.NAME
+        projects.insert(0, own)
+        files[own] = _json(rust_project.of_module(tree, rust, module.output(kernel)))
+    entries = compile_commands.entries(commands, toolchain)
+    commands_file = module.folder / compile_commands.NAME if entries else None
+    if commands_file:
+        files[commands_file] = _json(entries)
+    around = module.folder.parent if module.folder.parent != Path("/") else module.folder
+    written = _write(module.folder, files, projects, commands_file, force)
+    programs = launcher.write(toolchain, [*owned.folders(), around, resources.kit()])
+    return dataclasses.replace(written, programs=programs, broken=broken)
+
+
+def for_tree(kernel: Kernel, subsystems: Sequence[str] = (), *, force: bool = False, say: Say = quiet) -> EditorFiles:
+    """Write the editor files of the kernel's own tree; the JSON files go into its build folder.
+
+    Args:
+        subsystems: folders of the kernel whose C is listed beside what was compiled; the default ones where empty.
+
+    Raises:
+        UsageError: no such subsystem, or a file there is the user's own.
+        EnvironmentFault: a folder cannot be written to, or the language servers cannot be had.
+        BuildError: the kernel's generator failed.
+    """
+    toolchain = kernel.toolchain.extended("editor", say=say)
+    say("listing the crates")
+    project, _ = _kernel_project(kernel, toolchain, say)
+    say("listing the C files")
+    with _lock(kernel):
+        planned = compile_commands.of_subsystems(kernel, subsystems or default_subsystems())
+        commands = latest(planned, recorded(kernel.build)).values()
+        entries = compile_commands.entries(commands, toolchain)
+        commands_file = kernel.build / compile_commands.NAME
+        changed = _publish(commands_file, _json(entries))
+    written = _write(kernel.source, {}, [project], commands_file, force)
+    programs = launcher.write(toolchain, [*owned.folders(), kernel.source, resources.kit()])
+    return dataclasses.replace(
+        written, programs=programs, changed=(*([commands_file] if changed else []), *written.changed)
+    )
+
+
+def _kernel_project(kernel: Kernel, toolchain: Toolchain, say: Say) -> tuple[Path, rust_project.Project]:
+    """The kernel's rust-project.json, in its build folder, and what it says."""
+    with _lock(kernel):
+        project = rust_project.on_host(rust_project.of_kernel(kernel, say), toolchain.root)
+        path = kernel.build / rust_project.NAME
+        _publish(path, _json(project))
+    return path, project
+
+
+def _write(
+    folder: Path, files: dict[Path, str], projects: list[Path], commands: Path | None, force: bool
+) -> EditorFiles:
+    """Write into a folder of the user's: nothing at all where one of the files is not ours."""
+    programs = {program: home.room("bin") / program for program in launcher.PROGRAMS}
+    elsewhere = commands.parent if commands and commands.parent != folder else None
+    wanted = vscode.settings(projects, programs["rust-analyzer"], programs["clangd"], elsewhere)
+    with home.lock(f"ide-{owned.digest(str(folder))}"):
+        record = owned.Record.of(folder)
+        merge = vscode.merge(owned.read(folder / SETTINGS), wanted, record.settings, force=force)
+        settings = folder / (BESIDE if merge.text is None else SETTINGS)
+        if merge.text is None:
+            files = {**files, settings: _json(wanted, indent=4)}
+        for path, text in files.items():
+            if not force:
+                record.require_ours(path, text)
+        record.settings = wanted
+        changed = [path for path, text in files.items() if record.write(path, text)]
+        if merge.text is not None and record.write(settings, merge.text):
+            changed.append(settings)
+    return EditorFiles(folder, tuple(projects), commands, settings, programs, tuple(changed), merge.why)
+
+
+def _lock(kernel: Kernel) -> Any:
+    return home.lock(f"ide-kernel-{kernel.key}")
+
+
+def _publish(path: Path, text: str) -> bool:
+    """Write a file of the home's; False where it is so already."""
+    if path.exists() and path.read_text() == text:
+        return False
+    partial = home.temporary(path)
+    partial.write_text(text)
+    home.publish(partial, path)
+    return True
+
+
+def _json(value: object, indent: int = 1) -> str:
+    return json.dumps(value, indent=indent, sort_keys=True) + "\n"
