@@ -19,6 +19,7 @@ from r4l.toolchain import Toolchain
 
 NAME = "compile_commands.json"
 REJECTED = re.compile(r"(?:unknown argument|unsupported option|unknown warning option|optimization flag):? '([^']+)'")
+REJECTED_VALUE = re.compile(r"unsupported argument '([^']+)' to option '([^']+)'")
 CROSS = re.compile(r"(?:^|/)([^/]+)-gcc(?:-\d+)?$")
 """gcc's name says its target, as in `aarch64-linux-gnu-gcc-14`."""
 
@@ -73,6 +74,14 @@ def _rejected(words: set[str], toolchain: Toolchain) -> set[str]:
     if not flags:
         return set()
     targets = {match[1] for match in map(CROSS.search, words) if match}
-    argv = ["clang", *(f"--target={target}" for target in targets), "-fsyntax-only", "-x", "c", *flags, "/dev/null"]
-    said = set(REJECTED.findall(toolchain.run(argv, check=False).stderr.decode(errors="replace")))
-    return {flag for flag in flags if flag in said or flag.partition("=")[0] in said}
+    argv = ["clang", *(f"--target={target}" for target in targets), "-fsyntax-only", "-x", "c", "/dev/null"]
+    rejected: set[str] = set()
+    while True:
+        # Once more after each answer: clang looks at warnings only where it knows all else.
+        done = toolchain.run([*argv, *(flag for flag in flags if flag not in rejected)], check=False)
+        text = done.stderr.decode(errors="replace")
+        said = set(REJECTED.findall(text)) | {option + value for value, option in REJECTED_VALUE.findall(text)}
+        new = {flag for flag in flags if flag in said or flag.partition("=")[0] in said} - rejected
+        if not new:
+            return rejected
+        rejected |= new
