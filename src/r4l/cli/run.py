@@ -71,7 +71,8 @@ def command(
     pcap: Path | None,
     console: Path | None,
     as_json: bool,
-    release: str | None,
+    kernel_name: str | None,
+    arch: str,
 ) -> None:
     """Load a module in a fresh virtual machine and run a command there.
 
@@ -83,7 +84,7 @@ def command(
     if target.suffix != ".ko":
         Module(target).require_kbuild()
     with Stages() as stages:
-        kernel = set_up(stages, release)
+        kernel = set_up(stages, kernel_name, arch=arch)
         modules = modules_of(target, kernel, stages)
         vm = machine.vm(kernel)
         with stages.stage("booting"):

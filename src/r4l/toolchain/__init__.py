@@ -83,6 +83,11 @@ class Toolchain:
                 tree.make_tree(final, archive_for(), wanted, _dpkg_paths(), say)
         return cls(final, key)
 
+    @staticmethod
+    def made() -> bool:
+        """Whether the tree is there."""
+        return (home.room("toolchain") / _wanted(None)[1]).is_dir()
+
     @classmethod
     def existing(cls) -> Toolchain:
         """The tree that `r4l setup` made.
@@ -127,12 +132,16 @@ class Toolchain:
         readable: Iterable[Path] = (),
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
+        terminal: bool = False,
     ) -> list[str]:
         """The command line for the host that runs `argv` inside the tree; it dies with its parent thread.
 
-        The home and `binds` are writable at their own paths, `readable` read-only, the network is the host's.
+        The home and `binds` are writable at their own paths, `readable` read-only, the network is the host's; with
+        `terminal`, so is its terminal.
         """
-        return enter.bwrap(self.root, argv, writable=[home.home(), *binds], readable=readable, cwd=cwd, env=env)
+        return enter.bwrap(
+            self.root, argv, writable=[home.home(), *binds], readable=readable, cwd=cwd, env=env, terminal=terminal
+        )
 
     def run(
         self,

@@ -27,15 +27,18 @@ def bwrap(
     readable: Iterable[Path] = (),
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    terminal: bool = False,
 ) -> list[str]:
     """The command line that runs `argv` in `tree`.
 
     Args:
         writable, readable: host folders, seen at their own path inside. Missing ones are an error of bwrap's.
         cwd: folder to start in; must lie in one of them.
+        terminal: the command shall have the caller's terminal as its own.
         env: added to a small fixed environment; nothing of the caller's environment is inherited.
     """
-    command = ["bwrap", "--unshare-pid", "--die-with-parent", "--new-session", "--tmpfs", "/"]
+    # A session of its own, so that the sandbox cannot push keys into the caller's terminal (TIOCSTI).
+    command = ["bwrap", "--unshare-pid", "--die-with-parent", *([] if terminal else ["--new-session"]), "--tmpfs", "/"]
     for name in ("usr", "etc", "var"):
         command += ["--ro-bind", str(tree / name), f"/{name}"]
     for name in USR_LINKS:
