@@ -26,10 +26,17 @@ Message = dict[str, Any]
 
 CAPABILITIES = {
     "experimental": {"serverStatusNotification": True},
-    "textDocument": {"diagnostic": {}, "publishDiagnostics": {}},
+    "textDocument": {
+        "diagnostic": {},
+        "publishDiagnostics": {},
+        "semanticTokens": {"requests": {"full": True}, "formats": ["relative"], "tokenTypes": [], "tokenModifiers": []},
+    },
     "window": {"workDoneProgress": True},
     "workspace": {"configuration": True},
 }
+
+ERROR = 1
+"""DiagnosticSeverity."""
 
 CHANGED_MEANWHILE = (-32801, -32802)
 """ContentModified and ServerCancelled: the server wants to be asked again."""
@@ -40,18 +47,32 @@ class Diagnostic:
     """One complaint of a server's.
 
     Attributes:
-        line: counted from 1.
+        line, last_line: counted from 1.
         severity: 1 error, 2 warning, 3 information, 4 hint.
     """
 
     file: Path
     line: int
+    last_line: int
     severity: int
     code: str
     message: str
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.code}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Unresolved:
+    """A name that a server cannot find; `line` counts from 1, `column` from 0."""
+
+    file: Path
+    line: int
+    column: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.name} is not found"
 
 
 class LanguageServer:
@@ -68,10 +89,11 @@ class LanguageServer:
     """
 
     def __init__(
-        self, argv: Sequence[str], folder: Path, options: Message | None = None, patience: float = 240
+        self, argv: Sequence[str], folder: Path, options: Message | None = None, *, patience: float = 240
     ) -> None:
         self.options = options or {}
         self.patience = patience
+        self.capabilities: Message = {}
         self.published: dict[str, list[Message]] = {}
         self._quiescent = False
         self._number = 0
@@ -117,8 +139,11 @@ class LanguageServer:
         if not found or name not in needle:
             raise ValueError(f"{file} has no {needle!r} with {name!r}")
         before += needle[: needle.index(name)]
-        position = {"line": before.count("\n"), "character": len(before) - before.rfind("\n") - 1}
-        asked = {"textDocument": {"uri": file.as_uri()}, "position": position}
+        return self.definition_at(file, before.count("\n") + 1, len(before) - before.rfind("\n") - 1)
+
+    def definition_at(self, file: Path, line: int, column: int) -> list[tuple[Path, int]]:
+        """The same for the name at a line (from 1) and a column (from 0)."""
+        asked = {"textDocument": {"uri": file.as_uri()}, "position": {"line": line - 1, "character": column}}
         answer = self.request("textDocument/definition", asked) or []
         places = answer if isinstance(answer, list) else [answer]
         return [_place(place) for place in places]
@@ -132,6 +157,21 @@ class LanguageServer:
             self._until(lambda: uri in self.published, f"said nothing of {file.name}")
             items = self.published[uri]
         return [_diagnostic(file, item) for item in items]
+
+    def unresolved(self, file: Path) -> list[Unresolved]:
+        """The names of an open Rust file that rust-analyzer colours as unresolved."""
+        legend = self.capabilities["semanticTokensProvider"]["legend"]["tokenTypes"]
+        answer = self.request("textDocument/semanticTokens/full", {"textDocument": {"uri": file.as_uri()}})
+        lines = file.read_text().splitlines()
+        data = answer["data"]
+        line = column = 0
+        found = []
+        for begin in range(0, len(data), 5):
+            down, right, length, kind, _modifiers = data[begin : begin + 5]
+            line, column = line + down, (0 if down else column) + right
+            if legend[kind] == "unresolvedReference":
+                found.append(Unresolved(file, line + 1, column, lines[line][column : column + length]))
+        return found
 
     def request(self, method: str, parameters: Message | None) -> Any:
         """Ask, and return the answer's result; asked again where the server's data changed meanwhile.
@@ -213,5 +253,5 @@ def _place(answer: Message) -> tuple[Path, int]:
 
 
 def _diagnostic(file: Path, item: Message) -> Diagnostic:
-    line = item["range"]["start"]["line"] + 1
-    return Diagnostic(file, line, item.get("severity", 1), str(item.get("code")), item["message"])
+    first, last = item["range"]["start"]["line"] + 1, item["range"]["end"]["line"] + 1
+    return Diagnostic(file, first, last, item.get("severity", ERROR), str(item.get("code")), item["message"])
