@@ -23,5 +23,8 @@ def command(machine: MachineOptions, kernel_name: str | None, arch: str) -> None
         vm = machine.vm(kernel)
         with stages.stage("booting"):
             vm.start()
-    with vm:
-        raise SystemExit(vm.shell())
+    try:
+        code = vm.shell()
+    finally:
+        vm.close()
+    raise SystemExit(code)

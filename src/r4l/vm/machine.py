@@ -124,8 +124,12 @@ def kernel_line(arch: str, extra: str = "", *, fast: bool = True) -> tuple[str, 
     return (f"console={console}", *ALWAYS, *(FAST if fast else ()), *extra.split())
 
 
-def command_line(machine: Machine, ends: Endpoints) -> list[str]:
-    """QEMU's whole command line for one run of `machine`."""
+def command_line(machine: Machine, ends: Endpoints, state: Path | None = None) -> list[str]:
+    """QEMU's whole command line for one run of `machine`.
+
+    Args:
+        state: a snapshot of the same machine to go on from, instead of booting.
+    """
     arch = ARCHITECTURES[machine.arch]
     accelerator = "tcg,thread=multi" if machine.accel == "tcg" else machine.accel
     argv = [arch.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
@@ -150,6 +154,8 @@ def command_line(machine: Machine, ends: Endpoints) -> list[str]:
         if netdev is not None and index in ends.captures:
             dump = {"qom-type": "filter-dump", "id": f"dump{index}", "netdev": f"net{index}", "maxlen": 262144}
             argv += _json("-object", {**dump, "file": str(ends.captures[index])})
+    if state:
+        argv += ["-incoming", f"file:{state}"]
     return [*argv, *machine.extra]
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from r4l.net import Nic
 from r4l.rootfs import Rootfs, Source
 from r4l.vm import accel as accelerators
 from r4l.vm import boot, loading, workdirs
+from r4l.vm import snapshot as snapshots
 from r4l.vm.console import Console
 from r4l.vm.machine import Accel, Machine, kernel_line
 from r4l.vm.qemu import Qemu
@@ -35,7 +37,7 @@ class VM:
     Args:
         kernel: what to boot.
         nics: network cards, in PCI order.
-        memory: MiB.
+        memory: MiB; 256 where None, and 768 for a kernel with KASAN.
         cpus: virtual CPUs. Two boot faster than one under TCG.
         rootfs: the initramfs; the default one, with `modules` and `files`, where None.
         modules: the kernel's own modules to have in the default rootfs, ready for `modprobe`.
@@ -48,6 +50,8 @@ class VM:
         silence: seconds without a sign of life after which a boot has failed.
         boot_timeout: seconds after which it has failed in any case.
         extra: further arguments for QEMU.
+        snapshot: boot such a machine once and start from its state from then on: its console then has no boot in it.
+            Where None, this is done for kernels that boot slowly (KASAN, kmemleak).
     """
 
     def __init__(
@@ -55,7 +59,7 @@ class VM:
         kernel: Kernel,
         *,
         nics: Sequence[Nic] = (),
-        memory: int = 256,
+        memory: int | None = None,
         cpus: int = 2,
         rootfs: Rootfs | None = None,
         modules: Sequence[str] = (),
@@ -67,25 +71,28 @@ class VM:
         silence: float = boot.SILENCE,
         boot_timeout: float = boot.TIMEOUT,
         extra: Sequence[str] = (),
+        snapshot: bool | None = None,
     ) -> None:
         if rootfs is not None and (modules or files):
             raise UsageError("a rootfs of your own and modules or files for the default one exclude each other")
         self.kernel = kernel
         self.rootfs = rootfs or Rootfs.build(kernel, modules=modules, files=files)
         self.accel = accelerators.choose(kernel, accel)
+        slow = snapshots.is_slow(kernel)
         self.machine = Machine(
             kernel=kernel.vmlinux if fast else kernel.image,
             initrd=self.rootfs.path,
             append=kernel_line(kernel.arch, append, fast=fast),
             arch=kernel.arch,
-            memory=memory,
+            memory=memory or (768 if slow else 256),
             cpus=cpus,
             accel=self.accel.name,
             nics=tuple(nics),
             agent=self.rootfs.agent,
             extra=tuple(extra),
         )
-        self._patience = boot.Patience(silence, boot_timeout)
+        self._patience = boot.Patience(silence * 6 if slow else silence, boot_timeout * 2 if slow else boot_timeout)
+        self._from_snapshot = slow and self.rootfs.agent if snapshot is None else snapshot
         self._own_workdir = workdir is None
         self._wanted_workdir = workdir
         self._guard = threading.Lock()
@@ -117,7 +124,8 @@ class VM:
         self.klog = KernelLog(self.workdir / "console.log", self._sync_mark)
         begun = time.monotonic()
         try:
-            self._qemu = self._launch()
+            state = snapshots.ensure(self.machine, self.kernel, self._twin()) if self._from_snapshot else None
+            self._qemu = self._launch(state)
         except R4LError:
             if self._own_workdir:
                 workdirs.remove(self.workdir)
@@ -126,19 +134,30 @@ class VM:
         self.guest = Guest(self._link, self._context)
         self._started.set()
         try:
-            if self.rootfs.agent:
+            if state:
+                snapshots.resume(state, self._qemu, self._link)
+            elif self.rootfs.agent:
                 boot.wait_for_agent(self._link, self._qemu, self.klog, self._patience)
+            if self.rootfs.agent:
                 self.boot_seconds = time.monotonic() - begun
         except BaseException:
             self._shut(keep=True)
             raise
         return self
 
-    def _launch(self) -> Qemu:
+    def _twin(self) -> VM:
+        """The same machine, to be booted and not restored."""
+        twin = copy.copy(self)
+        twin._from_snapshot, twin._wanted_workdir, twin._own_workdir = False, None, True
+        twin._guard, twin._started = threading.Lock(), threading.Event()
+        return twin
+
+    def _launch(self, state: Path | None) -> Qemu:
         return Qemu(
             self.machine,
             self.kernel.toolchain,
             self.workdir,
+            state=state,
             on_line=self._on_line,
             on_event=self._on_event,
             on_exit=self._on_exit,
