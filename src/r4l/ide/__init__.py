@@ -13,7 +13,8 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from filelock import FileLock
 
 from r4l import home, resources
 from r4l.errors import BuildError
@@ -42,7 +43,8 @@ class EditorFiles:
         settings: VS Code's settings, or the file beside them.
         programs: `rust-analyzer` and `clangd`, the scripts that an editor starts.
         changed: those of these files that are new or different now.
-        note: why the user's settings.json stayed as it is; empty otherwise.
+        kept: VS Code's settings that the user has set otherwise, and that stay so; None where their settings.json
+            cannot be read, and `settings` is a file beside it.
         broken: the module does not build at the moment, so that some of its files may be missing.
     """
 
@@ -52,7 +54,7 @@ class EditorFiles:
     settings: Path
     programs: dict[str, Path]
     changed: tuple[Path, ...] = ()
-    note: str = ""
+    kept: tuple[str, ...] | None = ()
     broken: BuildError | None = None
 
 
@@ -76,26 +78,26 @@ def for_module(module: Module, kernel: Kernel, *, force: bool = False, say: Say 
     commands, broken = commands_of(module, kernel, say)
     toolchain = kernel.toolchain.extended("editor", say=say)
     say("listing the crates")
-    tree_file, tree = _kernel_project(kernel, toolchain, say)
     files: dict[Path, str] = {}
-    projects = [tree_file]
+    projects = []
     rust = [command for command in commands if command.language == "rust"]
-    if rust:
-        own = module.folder / rust_project.NAME
-        projects.insert(0, own)
-        files[own] = _json(rust_project.of_module(tree, rust, module.output(kernel)))
+    if kernel.config.get("CONFIG_RUST") == "y":
+        tree_file, tree = _kernel_project(kernel, toolchain)
+        projects = [tree_file]
+        if rust:
+            own = module.folder / rust_project.NAME
+            projects.insert(0, own)
+            files[own] = _json(rust_project.of_module(tree, rust, module.output(kernel)))
     entries = compile_commands.entries(commands, toolchain)
     commands_file = module.folder / compile_commands.NAME if entries else None
     if commands_file:
         files[commands_file] = _json(entries)
-    around = module.folder.parent if module.folder.parent != Path("/") else module.folder
-    written = _write(module.folder, files, projects, commands_file, force)
-    programs = launcher.write(toolchain, [*owned.folders(), around, resources.kit()])
-    return dataclasses.replace(written, programs=programs, broken=broken)
+    written = _write(module.folder, kernel, files, projects, commands_file, force)
+    return dataclasses.replace(written, programs=launcher.write(toolchain, owned.readable()), broken=broken)
 
 
 def for_tree(kernel: Kernel, subsystems: Sequence[str] = (), *, force: bool = False, say: Say = quiet) -> EditorFiles:
-    """Write the editor files of the kernel's own tree; the JSON files go into its build folder.
+    """Write the editor files of the kernel's own tree; the JSON files go into the home, only settings into the tree.
 
     Args:
         subsystems: folders of the kernel whose C is listed beside what was compiled; the default ones where empty.
@@ -107,32 +109,38 @@ def for_tree(kernel: Kernel, subsystems: Sequence[str] = (), *, force: bool = Fa
     """
     toolchain = kernel.toolchain.extended("editor", say=say)
     say("listing the crates")
-    project, _ = _kernel_project(kernel, toolchain, say)
+    projects = [_kernel_project(kernel, toolchain)[0]] if kernel.config.get("CONFIG_RUST") == "y" else []
     say("listing the C files")
     with _lock(kernel):
         planned = compile_commands.of_subsystems(kernel, subsystems or default_subsystems())
         commands = latest(planned, recorded(kernel.build)).values()
         entries = compile_commands.entries(commands, toolchain)
-        commands_file = kernel.build / compile_commands.NAME
+        commands_file = _room(kernel) / compile_commands.NAME
         changed = _publish(commands_file, _json(entries))
-    written = _write(kernel.source, {}, [project], commands_file, force)
-    programs = launcher.write(toolchain, [*owned.folders(), kernel.source, resources.kit()])
+    written = _write(kernel.source, kernel, {}, projects, commands_file, force)
     return dataclasses.replace(
-        written, programs=programs, changed=(*([commands_file] if changed else []), *written.changed)
+        written,
+        programs=launcher.write(toolchain, owned.readable()),
+        changed=(*([commands_file] if changed else []), *written.changed),
     )
 
 
-def _kernel_project(kernel: Kernel, toolchain: Toolchain, say: Say) -> tuple[Path, rust_project.Project]:
-    """The kernel's rust-project.json, in its build folder, and what it says."""
+def _kernel_project(kernel: Kernel, toolchain: Toolchain) -> tuple[Path, rust_project.Project]:
+    """The kernel's rust-project.json and what it says; made anew where the kernel may have changed."""
+    path = _room(kernel) / rust_project.NAME
     with _lock(kernel):
-        project = rust_project.on_host(rust_project.of_kernel(kernel, say), toolchain.root)
-        path = kernel.build / rust_project.NAME
+        # A kernel in the home is what its key says; a tree of the user's gets new drivers any day.
+        if path.exists() and kernel.source.is_relative_to(home.home()):
+            project: rust_project.Project = json.loads(path.read_text())
+            if all(file.exists() for file in rust_project.paths(project)):
+                return path, project
+        project = rust_project.on_host(rust_project.of_kernel(kernel), toolchain.root)
         _publish(path, _json(project))
     return path, project
 
 
 def _write(
-    folder: Path, files: dict[Path, str], projects: list[Path], commands: Path | None, force: bool
+    folder: Path, kernel: Kernel, files: dict[Path, str], projects: list[Path], commands: Path | None, force: bool
 ) -> EditorFiles:
     """Write into a folder of the user's: nothing at all where one of the files is not ours."""
     programs = {program: home.room("bin") / program for program in launcher.PROGRAMS}
@@ -148,13 +156,29 @@ def _write(
             if not force:
                 record.require_ours(path, text)
         record.settings = wanted
+        # The folder around it too: a module may include what lies beside it, as its build may.
+        around = folder.parent if folder.parent != Path("/") else folder
+        record.reads = [str(path) for path in (around, resources.kit(), kernel.source, kernel.build)]
         changed = [path for path, text in files.items() if record.write(path, text)]
         if merge.text is not None and record.write(settings, merge.text):
             changed.append(settings)
-    return EditorFiles(folder, tuple(projects), commands, settings, programs, tuple(changed), merge.why)
+    return EditorFiles(
+        folder,
+        tuple(projects),
+        commands,
+        settings,
+        programs,
+        tuple(changed),
+        None if merge.text is None else merge.kept,
+    )
 
 
-def _lock(kernel: Kernel) -> Any:
+def _room(kernel: Kernel) -> Path:
+    """Where the files of a kernel lie: its tree and build folder may be the user's, with files of the same names."""
+    return home.room(owned.ROOM, "kernels", f"{kernel.release}-{kernel.key}")
+
+
+def _lock(kernel: Kernel) -> FileLock:
     return home.lock(f"ide-kernel-{kernel.key}")
 
 

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from r4l.ide import EditorFiles
 from r4l.ide.lsp import ERROR, Diagnostic, LanguageServer, Message, Unresolved
 from r4l.process import Say, quiet
 
@@ -39,6 +41,49 @@ def options(projects: Sequence[Path]) -> Message:
         # Unresolved imports, methods and fields are reported only so.
         "diagnostics": {"experimental": {"enable": True}},
     }
+
+
+@contextlib.contextmanager
+def rust_analyzer(files: EditorFiles) -> Iterator[LanguageServer]:
+    """rust-analyzer with the projects of a folder loaded, started as the editor's settings say."""
+    program = str(files.programs["rust-analyzer"])
+    with LanguageServer([program], files.folder, options(files.projects)) as server:
+        server.wait_until_quiet()
+        yield server
+
+
+@contextlib.contextmanager
+def clangd(files: EditorFiles) -> Iterator[LanguageServer]:
+    """clangd for the C of a folder."""
+    assert files.commands is not None
+    argv = [
+        str(files.programs["clangd"]),
+        "--background-index=false",
+        f"--compile-commands-dir={files.commands.parent}",
+    ]
+    with LanguageServer(argv, files.folder) as server:
+        yield server
+
+
+def module(files: EditorFiles, say: Say = quiet) -> Understood:
+    """Look at all Rust files of a module folder, and at its C files that are compiled.
+
+    Raises:
+        EnvironmentFault: a server died or does not answer.
+    """
+    parts = [Understood(())]
+    sources = sorted(files.folder.rglob("*.rs"))
+    if files.projects and sources:
+        with rust_analyzer(files) as server:
+            parts.append(rust(server, sources, say))
+    if files.commands:
+        with clangd(files) as server:
+            parts.append(c(server, c_files(files.commands), say))
+    return Understood(
+        tuple(file for part in parts for file in part.files),
+        tuple(name for part in parts for name in part.names),
+        tuple(error for part in parts for error in part.errors),
+    )
 
 
 def rust(server: LanguageServer, files: Sequence[Path], say: Say = quiet) -> Understood:

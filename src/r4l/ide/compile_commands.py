@@ -40,7 +40,7 @@ def of_subsystems(kernel: Kernel, folders: Sequence[str]) -> list[Command]:
         if not any((kernel.source / goal / name).is_file() for name in ("Makefile", "Kbuild")):
             raise UsageError(f"the kernel has no subsystem {goal}", "name a folder of its source, such as drivers/pci")
     argv: list[str | Path] = ["make", "-C", kernel.build, *kernel.make_arguments, "--no-print-directory", "-n", "V=1"]
-    done = kernel.toolchain.run([*argv, "-o", "prepare", *goals], readable=[kernel.source], check=False)
+    done = kernel.toolchain.run([*argv, "-o", "prepare", *goals], readable=[kernel.source, kernel.build], check=False)
     if done.returncode != 0:
         raise UsageError(
             f"Kbuild cannot go through {' '.join(goals)} of the kernel",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ ROOM = "ide"
 
 def digest(text: str) -> str:
     """Names a content."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 @dataclass
@@ -32,11 +33,13 @@ class Record:
         folder: the folder that is edited.
         files: by path, the digests of the contents that are ours.
         settings: the editor's settings as they were last written.
+        reads: the folders that a language server must see for it.
     """
 
     folder: Path
     files: dict[str, list[str]] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    reads: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, folder: Path) -> Record:
@@ -45,13 +48,13 @@ class Record:
         if not path.exists():
             return cls(folder)
         data = json.loads(path.read_text())
-        return cls(folder, data["files"], data["settings"])
+        return cls(folder, data["files"], data["settings"], data.get("reads", []))
 
     def save(self) -> None:
         """Keep it in the home."""
         path = _path(self.folder)
         partial = home.temporary(path)
-        data = {"folder": str(self.folder), "files": self.files, "settings": self.settings}
+        data = {"folder": str(self.folder), "files": self.files, "settings": self.settings, "reads": self.reads}
         partial.write_text(json.dumps(data, indent=1))
         home.publish(partial, path)
 
@@ -82,11 +85,17 @@ class Record:
         self.save()
         if same:
             return False
-        partial = path.with_name(f".{path.name}.r4l-{os.getpid()}")
+        # Where it is a link of the user's, the file that it leads to.
+        final = path.resolve()
+        partial = final.with_name(f".{final.name}.r4l-{os.getpid()}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(text)
-            partial.rename(path)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            for leftover in final.parent.glob(f".{final.name}.r4l-*"):
+                leftover.unlink()
+            partial.write_bytes(text.encode(errors="surrogateescape"))
+            if final.exists():
+                shutil.copymode(final, partial)
+            partial.rename(final)
         except OSError as error:
             raise EnvironmentFault(
                 f"cannot write {path}: {error.strerror}", "make the folder writable, or give a copy of it"
@@ -98,23 +107,24 @@ class Record:
 
 
 def read(path: Path) -> str | None:
-    """The text of a file, None where there is none.
+    """The text of a file with its line ends as they are, None where there is no file.
 
     Raises:
         EnvironmentFault: it is there and cannot be read.
     """
     try:
-        return path.read_text(errors="surrogateescape")
+        return path.read_bytes().decode(errors="surrogateescape")
     except FileNotFoundError:
         return None
     except OSError as error:
         raise EnvironmentFault(f"cannot read {path}: {error.strerror}", "make it readable, or move it away") from error
 
 
-def folders() -> list[Path]:
-    """The folders that editor files were ever written for, and that are still there."""
-    known = [Path(json.loads(path.read_text())["folder"]) for path in sorted(home.room(ROOM).glob("[0-9a-f]*.json"))]
-    return [folder for folder in known if folder.is_dir()]
+def readable() -> list[Path]:
+    """What the language servers must see: for all folders that have editor files and are still there."""
+    records = [json.loads(path.read_text()) for path in sorted(home.room(ROOM).glob("[0-9a-f]*.json"))]
+    known = {Path(folder) for record in records for folder in (record["folder"], *record.get("reads", []))}
+    return sorted(folder for folder in known if folder.is_dir())
 
 
 def _path(folder: Path) -> Path:

@@ -10,47 +10,62 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from r4l import home
 from r4l.errors import BuildError
 from r4l.ide.commands import Command
 from r4l.kernel import Kernel
-from r4l.process import Say, quiet, run_logged
 
 NAME = "rust-project.json"
 KERNEL_CRATE = "kernel"
 GENERATED = "r4l"
 """The folder in a module's output where bindings are generated; Rust files know it as R4L_GEN (rust/kit/bindgen.mk)."""
 
+RECIPE = re.compile(
+    r"^(MAKEFLAGS= \S*generate_rust_analyzer\.py(?:.*\\\n)*.*?)\s*>\s*\S*rust-project\.json\s*$", re.MULTILINE
+)
+"""What make prints of rust/Makefile's recipe, without the file that its output goes to."""
+
+EXPORTED = {"RUSTC": "rustc"}
+"""What the generator takes from the environment, as the kernel's top Makefile sets and exports it."""
+
 Project = dict[str, Any]
 Crate = dict[str, Any]
 
 
-def of_kernel(kernel: Kernel, say: Say = quiet) -> Project:
+def of_kernel(kernel: Kernel) -> Project:
     """The project of the kernel's tree: `core` to `kernel`, its samples and its Rust drivers.
+
+    `make rust-analyzer` would write it into the build folder, where the user may have their own. So make only says
+    what it would run (the recipe of `rust-analyzer` in rust/Makefile), and that is run with its output for us.
 
     Raises:
         BuildError: the kernel's generator failed.
     """
-    log = home.room("logs") / f"rust-project-{kernel.key}.log"
-    log.unlink(missing_ok=True)
+    folders = [kernel.source, kernel.build]
     # Everything that `prepare` makes is there, and to look through all of it would take most of the time.
-    argv: list[str | Path] = ["make", "-C", kernel.build, *kernel.make_arguments]
-    run_logged(
-        kernel.toolchain.command(
-            [*argv, "--no-print-directory", "-o", "prepare", "rust-analyzer"], readable=[kernel.source]
-        ),
-        log,
-        lambda code, tail: BuildError(
-            f"the kernel's own generator of {NAME} failed (make ended with {code})", "see the log", detail=tail
-        ),
-        say=say,
-    )
-    project: Project = json.loads((kernel.build / NAME).read_text())
+    argv: list[str | Path] = ["make", "-C", kernel.build, *kernel.make_arguments, "--no-print-directory", "-n"]
+    plan = kernel.toolchain.run([*argv, "-o", "prepare", "rust-analyzer"], readable=folders, check=False)
+    recipe = RECIPE.search(plan.stdout.decode(errors="replace"))
+    if recipe is None:
+        raise _generator_failed(kernel, "make names no recipe for it", plan.stderr)
+    done = kernel.toolchain.run(["sh", "-c", recipe[1]], readable=folders, cwd=kernel.build, env=EXPORTED, check=False)
+    try:
+        project: Project = json.loads(done.stdout)
+    except ValueError as error:
+        raise _generator_failed(kernel, f"it ended with {done.returncode}", done.stderr) from error
     return project
+
+
+def _generator_failed(kernel: Kernel, why: str, said: bytes) -> BuildError:
+    return BuildError(
+        f"the generator of {NAME} in the kernel {kernel.release} failed: {why}",
+        "the text below is what it says; try a kernel of another release with --kernel",
+        detail=said.decode(errors="replace"),
+    )
 
 
 def on_host(project: Project, tree: Path) -> Project:

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from r4l.ide.jsonc import Document
 
 LISTS = frozenset({"rust-analyzer.linkedProjects"})
 """Settings that are joined with what the user has: entries of ours beside entries of theirs."""
@@ -19,12 +20,12 @@ class Merge:
     """What comes of the user's settings and ours.
 
     Attributes:
-        text: the new file; None where the file must stay as it is.
-        why: the reason for that.
+        text: the new file; None where it cannot be read, and must stay as it is.
+        kept: the keys that the user has set otherwise, and that stay so.
     """
 
     text: str | None
-    why: str = ""
+    kept: tuple[str, ...] = ()
 
 
 def settings(projects: list[Path], rust_analyzer: Path, clangd: Path, commands: Path | None) -> dict[str, Any]:
@@ -59,31 +60,25 @@ def merge(present: str | None, wanted: Mapping[str, Any], before: Mapping[str, A
         force: replace keys that are set otherwise.
     """
     if present is None or not present.strip():
-        return Merge(_text(dict(wanted), "    "))
+        return Merge(json.dumps(dict(wanted), indent=4) + "\n")
     try:
-        theirs = json.loads(present)
+        document = Document.parse(present)
     except ValueError:
-        return Merge(None, "it has comments or trailing commas, which would be lost")
-    if not isinstance(theirs, dict):
-        return Merge(None, "it is no JSON object")
-    merged = dict(theirs)
-    taken = []
+        return Merge(None)
+    theirs = document.values
+    changes: dict[str, Any] = {}
+    kept = []
     for key, value in wanted.items():
         current = theirs.get(key)
         if key in LISTS and isinstance(current, list):
             ours = [*before.get(key, []), *value]
-            merged[key] = [*(entry for entry in current if entry not in ours), *value]
-        elif key not in theirs or current in (value, before.get(key)) or force:
-            merged[key] = value
-        else:
-            taken.append(key)
-    if taken:
-        return Merge(None, f"it sets {', '.join(taken)} otherwise")
-    if merged == theirs:
-        return Merge(present)
-    indent = re.search(r"^([ \t]+)\S", present, re.MULTILINE)
-    return Merge(_text(merged, indent[1] if indent else "    "))
-
-
-def _text(values: dict[str, Any], indent: str) -> str:
-    return json.dumps(values, indent=indent, ensure_ascii=False) + "\n"
+            changes[key] = [*(entry for entry in current if entry not in ours), *value]
+        elif key not in theirs or force or (key in before and current == before[key]):
+            changes[key] = value
+        elif current != value:
+            kept.append(key)
+    changes = {key: value for key, value in changes.items() if key not in theirs or theirs[key] != value}
+    try:
+        return Merge(document.edited(changes), tuple(kept))
+    except ValueError:
+        return Merge(None)

@@ -148,7 +148,9 @@ class Module:
             f"MO={output}",
             f"R4L_KIT={resources.kit()}",
         ]
-        return kernel.toolchain.command([*argv, *arguments], readable=[around, resources.kit(), kernel.source])
+        return kernel.toolchain.command(
+            [*argv, *arguments], readable=[around, resources.kit(), kernel.source, kernel.build]
+        )
 
 
 def _others(kernel: Kernel) -> list[Kernel]:
