@@ -39,6 +39,10 @@ def _vm(arguments: Sequence[str]) -> list[list[str]]:
     return [[PYTHON, "-m", "pytest", "tests/vm", *arguments]]
 
 
+def _editor(arguments: Sequence[str]) -> list[list[str]]:
+    return [[PYTHON, "-m", "pytest", "tests/editor", *arguments]]
+
+
 def _setup(arguments: Sequence[str]) -> list[list[str]]:
     return [[PYTHON, "-m", "pytest", "tests/setup", *arguments]]
 
@@ -49,6 +53,7 @@ PARTS: dict[str, Callable[[Sequence[str]], list[list[str]]]] = {
     "unit": _unit,
     "rust": _rust,
     "vm": _vm,
+    "editor": _editor,
     "setup": _setup,
 }
 """Each part with the commands that make it up."""
@@ -70,7 +75,7 @@ def run(parts: Sequence[str], pytest_arguments: Sequence[str] = ()) -> int:
     first = 0
     results: list[tuple[str, int, float]] = []
     for part in parts:
-        if part in ("rust", "vm"):
+        if part in ("rust", "vm", "editor"):
             with Stages() as stages:
                 set_up(stages)
         begin = time.monotonic()

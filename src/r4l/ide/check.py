@@ -44,10 +44,10 @@ def options(projects: Sequence[Path]) -> Message:
 
 
 @contextlib.contextmanager
-def rust_analyzer(files: EditorFiles) -> Iterator[LanguageServer]:
-    """rust-analyzer with the projects of a folder loaded, started as the editor's settings say."""
-    program = str(files.programs["rust-analyzer"])
-    with LanguageServer([program], files.folder, options(files.projects)) as server:
+def rust_analyzer(*folders: EditorFiles) -> Iterator[LanguageServer]:
+    """rust-analyzer with the projects of folders loaded, as an editor has it that has them all open."""
+    projects = dict.fromkeys(project for files in folders for project in files.projects)
+    with LanguageServer([str(folders[0].programs["rust-analyzer"])], folders[0].folder, options([*projects])) as server:
         server.wait_until_quiet()
         yield server
 

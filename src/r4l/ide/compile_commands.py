@@ -51,9 +51,12 @@ def of_subsystems(kernel: Kernel, folders: Sequence[str]) -> list[Command]:
 
 
 def entries(commands: Iterable[Command], toolchain: Toolchain) -> list[Entry]:
-    """The entries for the commands that compile C, without the flags of gcc that clang does not know."""
+    """The entries for the commands that compile C, without the flags of gcc that clang does not know.
+
+    What the kernel's build says of its tools/ is left out: other makefiles build these, elsewhere than they say.
+    """
     made = []
-    of_c = [command for command in commands if command.language == "c"]
+    of_c = [command for command in commands if command.language == "c" and command.source and command.source.exists()]
     unknown = _rejected({word for command in of_c for word in command.argv}, toolchain)
     for command in of_c:
         assert command.source is not None
