@@ -76,7 +76,7 @@ def for_module(module: Module, kernel: Kernel, *, force: bool = False, say: Say 
         BuildError: the kernel's generator failed.
     """
     commands, broken = commands_of(module, kernel, say)
-    toolchain = kernel.toolchain.extended("editor", say=say)
+    toolchain = _toolchain(kernel, say)
     say("listing the crates")
     files: dict[Path, str] = {}
     projects = []
@@ -107,15 +107,15 @@ def for_tree(kernel: Kernel, subsystems: Sequence[str] = (), *, force: bool = Fa
         EnvironmentFault: a folder cannot be written to, or the language servers cannot be had.
         BuildError: the kernel's generator failed.
     """
-    toolchain = kernel.toolchain.extended("editor", say=say)
+    toolchain = _toolchain(kernel, say)
     say("listing the crates")
     projects = [_kernel_project(kernel, toolchain)[0]] if kernel.config.get("CONFIG_RUST") == "y" else []
     say("listing the C files")
+    planned = compile_commands.of_subsystems(kernel, subsystems or default_subsystems())
+    commands = latest(planned, recorded(kernel.build)).values()
+    entries = compile_commands.entries(commands, toolchain)
+    commands_file = _room(kernel) / compile_commands.NAME
     with _lock(kernel):
-        planned = compile_commands.of_subsystems(kernel, subsystems or default_subsystems())
-        commands = latest(planned, recorded(kernel.build)).values()
-        entries = compile_commands.entries(commands, toolchain)
-        commands_file = _room(kernel) / compile_commands.NAME
         changed = _publish(commands_file, _json(entries))
     written = _write(kernel.source, kernel, {}, projects, commands_file, force)
     return dataclasses.replace(
@@ -123,6 +123,11 @@ def for_tree(kernel: Kernel, subsystems: Sequence[str] = (), *, force: bool = Fa
         programs=launcher.write(toolchain, owned.readable()),
         changed=(*([commands_file] if changed else []), *written.changed),
     )
+
+
+def _toolchain(kernel: Kernel, say: Say) -> Toolchain:
+    """The kernel's toolchain with the servers; they run on this machine, whatever the kernel is for."""
+    return Toolchain(kernel.toolchain.root, kernel.toolchain.key).extended("editor", say=say)
 
 
 def _kernel_project(kernel: Kernel, toolchain: Toolchain) -> tuple[Path, rust_project.Project]:
