@@ -19,6 +19,9 @@ from r4l.ide.jsonc import Document
 from r4l.kernel import Kernel
 from r4l.module import Module
 
+# A machine with much else to do is no failure.
+pytestmark = pytest.mark.timeout(900)
+
 WRITTEN = {"rust-project.json", ".vscode"}
 
 

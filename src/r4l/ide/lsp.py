@@ -89,7 +89,7 @@ class LanguageServer:
     """
 
     def __init__(
-        self, argv: Sequence[str], folder: Path, options: Message | None = None, *, patience: float = 240
+        self, argv: Sequence[str], folder: Path, options: Message | None = None, *, patience: float = 600
     ) -> None:
         self.options = options or {}
         self.patience = patience
