@@ -56,6 +56,7 @@ def test_no_kernel_is_ready_and_none_can_be_made(module: Path, tmp_path: Path) -
     nothing.mkdir()
     done = r4l_ide(tmp_path / "home", module, path=str(nothing))
     assert done.returncode == 120, done.stderr
-    assert "is not installed" in done.stderr
+    # No apt, or no mirror that apt could name: two jobs run side by side, and the first to fail speaks.
+    assert "environment: " in done.stderr
     assert "remedy:" in done.stderr
     assert [path.name for path in module.iterdir()] == ["Kbuild"]
