@@ -199,23 +199,28 @@ def ready(name: str, arch: str, toolchain: Toolchain) -> Kernel | None:
 
 def _seed(wanted: Recipe, folder: Path, toolchain: Toolchain, say: Say) -> None:
     """Begin with a copy of a like kernel's build, so that make only does what differs."""
-    near = wanted.profile.seed if wanted.name == wanted.profile.name else wanted.profile.name
-    if near is None:
-        return
-    other = home.room("builds") / f"{near}-{wanted.arch}"
+    near = [wanted.profile.seed] if wanted.name == wanted.profile.name else [wanted.profile.name, wanted.profile.seed]
+    for name in near:
+        if name and _copy_build(wanted, home.room("builds") / f"{name}-{wanted.arch}", folder, toolchain):
+            say(f"started from the kernel {name}")
+            return
+
+
+def _copy_build(wanted: Recipe, other: Path, folder: Path, toolchain: Toolchain) -> bool:
+    """Copy another kernel's build, where it is whole and of the same source and toolchain."""
     with home.lock(f"build-{other.name}"):
         manifest = other / MANIFEST
         if not manifest.exists():
-            return
+            return False
         data = json.loads(manifest.read_text())
         if data["source"] != str(wanted.source) or data["toolchain"] != toolchain.versions():
-            return
-        say(f"starting from the kernel {near}")
+            return False
         partial = home.temporary(folder / "build")
         # Times too: make goes by them.
         subprocess.run(["cp", "-a", "--reflink=auto", str(other / "build"), str(partial)], check=True)
         (partial / "r4l-recipe").unlink(missing_ok=True)
         home.publish(partial, folder / "build")
+        return True
 
 
 def _configure(
