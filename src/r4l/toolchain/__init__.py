@@ -127,12 +127,15 @@ class Toolchain:
         readable: Iterable[Path] = (),
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
+        named: bool = False,
     ) -> list[str]:
         """The command line for the host that runs `argv` inside the tree; it dies with its parent thread.
 
         The home and `binds` are writable at their own paths, `readable` read-only, the network is the host's.
+        `named`: as the tree's root, for programs that look their user up.
         """
-        return enter.bwrap(self.root, argv, writable=[home.home(), *binds], readable=readable, cwd=cwd, env=env)
+        writable = [home.home(), *binds]
+        return enter.bwrap(self.root, argv, writable=writable, readable=readable, cwd=cwd, env=env, named=named)
 
     def run(
         self,
@@ -144,6 +147,7 @@ class Toolchain:
         env: Mapping[str, str] | None = None,
         check: bool = True,
         input: bytes | None = None,  # noqa: A002 (subprocess's own name)
+        named: bool = False,
     ) -> subprocess.CompletedProcess[bytes]:
         """Run `argv` inside the tree to its end, output captured as bytes.
 
@@ -151,7 +155,7 @@ class Toolchain:
             EnvironmentFault: it failed and `check` is set.
         """
         done = subprocess.run(
-            self.command(argv, binds=binds, readable=readable, cwd=cwd, env=env),
+            self.command(argv, binds=binds, readable=readable, cwd=cwd, env=env, named=named),
             capture_output=True,
             check=False,
             input=input,

@@ -7,6 +7,7 @@ further folder can be bound at its own path and nothing can change the tree.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def bwrap(
     readable: Iterable[Path] = (),
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    named: bool = False,
 ) -> list[str]:
     """The command line that runs `argv` in `tree`.
 
@@ -34,8 +36,11 @@ def bwrap(
         writable, readable: host folders, seen at their own path inside. Missing ones are an error of bwrap's.
         cwd: folder to start in; must lie in one of them.
         env: added to a small fixed environment; nothing of the caller's environment is inherited.
+        named: be root inside, the one user that the tree's passwd knows: OpenSSH refuses to run as nobody in it.
     """
     command = ["bwrap", "--unshare-pid", "--die-with-parent", "--new-session", "--tmpfs", "/"]
+    if named and os.geteuid() != 0:
+        command[1:1] = ["--unshare-user", "--uid", "0", "--gid", "0"]
     for name in ("usr", "etc", "var"):
         command += ["--ro-bind", str(tree / name), f"/{name}"]
     for name in USR_LINKS:

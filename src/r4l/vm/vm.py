@@ -17,12 +17,15 @@ from r4l.klog import KernelLog
 from r4l.klog.kinds import FATAL
 from r4l.net import Nic
 from r4l.rootfs import Rootfs, Source
+from r4l.rootfs.disk import DiskImage
 from r4l.vm import accel as accelerators
 from r4l.vm import boot, loading, workdirs
+from r4l.vm import image as images
 from r4l.vm.console import Console
 from r4l.vm.machine import Accel, Machine, kernel_line
 from r4l.vm.qemu import Qemu
 from r4l.vm.qmp import Event
+from r4l.vm.ssh import Ssh, forwarded_port
 
 GRACE = 1.0
 """Seconds that a command has to end by itself after an oops; longer, and it waits for what will never come."""
@@ -37,6 +40,9 @@ class VM:
         nics: network cards, in PCI order.
         memory: MiB.
         cpus: virtual CPUs. Two boot faster than one under TCG.
+        image: a disk image to start from, instead of an initramfs. The cards of `nics` are then followed by one for
+            ssh; no module is loaded by itself.
+        ssh_port: port on 127.0.0.1 for ssh into the image; one that is free where 0.
         rootfs: the initramfs; the default one, with `modules` and `files`, where None.
         modules: the kernel's own modules to have in the default rootfs, ready for `modprobe`.
         files: more files for the default rootfs: absolute guest path to source.
@@ -45,8 +51,8 @@ class VM:
         fast: boot by PVH without KASLR and crypto self-tests; False boots the bzImage as it comes.
         workdir: folder for console.log, qmp.log, qemu.log and nicN.pcap. A new one under the home where None, which is
             removed on a clean exit.
-        silence: seconds without a sign of life after which a boot has failed.
-        boot_timeout: seconds after which it has failed in any case.
+        silence: seconds without a sign of life after which a boot has failed; with an image, more where None.
+        boot_timeout: seconds after which it has failed in any case; likewise.
         extra: further arguments for QEMU.
     """
 
@@ -57,6 +63,8 @@ class VM:
         nics: Sequence[Nic] = (),
         memory: int = 256,
         cpus: int = 2,
+        image: DiskImage | None = None,
+        ssh_port: int = 0,
         rootfs: Rootfs | None = None,
         modules: Sequence[str] = (),
         files: Mapping[str, Source] | None = None,
@@ -64,14 +72,23 @@ class VM:
         append: str = "",
         fast: bool = True,
         workdir: Path | None = None,
-        silence: float = boot.SILENCE,
-        boot_timeout: float = boot.TIMEOUT,
+        silence: float | None = None,
+        boot_timeout: float | None = None,
         extra: Sequence[str] = (),
     ) -> None:
         if rootfs is not None and (modules or files):
             raise UsageError("a rootfs of your own and modules or files for the default one exclude each other")
+        if image is not None and (rootfs is not None or files):
+            raise UsageError("a disk image and a rootfs, or files for one, exclude each other", "use `put` after boot")
         self.kernel = kernel
-        self.rootfs = rootfs or Rootfs.build(kernel, modules=modules, files=files)
+        self.image = image
+        self._parts = images.parts(kernel, image, modules, ssh_port) if image else None
+        if self._parts:
+            self.rootfs = self._parts.rootfs
+            nics = (*nics, self._parts.management)
+            append = f"{self._parts.append} {append}"
+        else:
+            self.rootfs = rootfs or Rootfs.build(kernel, modules=modules, files=files)
         self.accel = accelerators.choose(kernel, accel)
         self.machine = Machine(
             kernel=kernel.vmlinux if fast else kernel.image,
@@ -82,10 +99,12 @@ class VM:
             cpus=cpus,
             accel=self.accel.name,
             nics=tuple(nics),
+            drives=self._parts.drives if self._parts else (),
             agent=self.rootfs.agent,
             extra=tuple(extra),
         )
-        self._patience = boot.Patience(silence, boot_timeout)
+        usual = images.PATIENCE if image else boot.Patience()
+        self._patience = boot.Patience(silence or usual.silence, boot_timeout or usual.total)
         self._own_workdir = workdir is None
         self._wanted_workdir = workdir
         self._guard = threading.Lock()
@@ -98,7 +117,9 @@ class VM:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> object:
-            if name in ("workdir", "klog", "guest", "_qemu", "_link"):
+            if name == "ssh" and self._started.is_set() and self.image is None:
+                raise UsageError("there is no sshd in an initramfs", "start the VM from an image: VM(…, image=…)")
+            if name in ("workdir", "klog", "guest", "ssh", "_qemu", "_link"):
                 raise UsageError("the VM has not been started", "use it in a `with` statement, or call start()")
             raise AttributeError(name)
 
@@ -129,6 +150,10 @@ class VM:
             if self.rootfs.agent:
                 boot.wait_for_agent(self._link, self._qemu, self.klog, self._patience)
                 self.boot_seconds = time.monotonic() - begun
+            if self.image:
+                usernet = self.qmp("human-monitor-command", command_line="info usernet")
+                tools = self.kernel.toolchain.extended("image")
+                self.ssh = Ssh.open(forwarded_port(usernet), self.image.keys, self.workdir, tools)
         except BaseException:
             self._shut(keep=True)
             raise
@@ -282,7 +307,7 @@ class VM:
 
     def shell(self) -> int:
         """A shell in the guest on the user's terminal, until it exits; returns its exit code."""
-        return interactive(self.guest)
+        return interactive(self.guest, *([self._parts.shell] if self._parts else []))
 
     def insmod(self, module: object, **parameters: object) -> None:
         """Load a module: a path, or what `Module.build` returned.
