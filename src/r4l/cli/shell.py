@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import click
 
-from r4l.cli.options import MachineOptions, kernel_option, machine_options
+from r4l.cli.options import MachineOptions, kernel_option, machine_options, show_door
 from r4l.setup import set_up
 from r4l.stages import Stages
 
@@ -20,8 +20,9 @@ def command(machine: MachineOptions, release: str | None) -> None:
     """
     with Stages() as stages:
         kernel = set_up(stages, release)
-        vm = machine.vm(kernel)
+        vm = machine.vm(kernel, stages)
         with stages.stage("booting"):
             vm.start()
+    show_door(vm)
     with vm:
         raise SystemExit(vm.shell())

@@ -118,10 +118,12 @@ def _layer(name: str, keys: Keys) -> bytes:
 
 def _hooks(recipe: dict[str, Any], layer: Path) -> list[str]:
     """What mmdebstrap does when all packages are installed; its shell hooks get the new root as $1."""
-    systemctl = [
-        f'chroot "$1" systemctl {verb} {shlex.join(recipe[verb])}' for verb in ("disable", "enable", "mask")
-    ]
-    return [f"tar-in {shlex.quote(str(layer))} /", *systemctl]
+    verbs = [(verb, recipe[verb]) for verb in ("disable", "enable", "mask")]
+    verbs.append(("set-default", [recipe["target"]]))
+    systemctl = [f'chroot "$1" systemctl {verb} {shlex.join(units)}' for verb, units in verbs]
+    generators = "/etc/systemd/system-generators"
+    links = " && ".join(f'ln -s /dev/null "$1"{generators}/{name}' for name in recipe["mask_generators"])
+    return [f"tar-in {shlex.quote(str(layer))} /", *systemctl, f'mkdir -p "$1"{generators} && {links}']
 
 
 def _make(image: DiskImage, layer: bytes, tools: Toolchain, say: Say) -> None:

@@ -29,4 +29,6 @@ def make_ext4(tar: Path, target: Path, mebibytes: int, label: str, toolchain: To
         raise EnvironmentFault(
             "the disk is full", "free some space, or set R4L_HOME to a folder on a larger disk", detail=said
         )
-    raise EnvironmentFault(f"mke2fs ended with {done.returncode} while making {label}", "see its last lines", detail=said)
+    raise EnvironmentFault(
+        f"mke2fs ended with {done.returncode} while making {label}", "see its last lines", detail=said
+    )

@@ -20,7 +20,7 @@ from r4l import home
 from r4l.errors import EnvironmentFault
 from r4l.kernel import Kernel
 from r4l.process import Say, quiet
-from r4l.rootfs import File, Rootfs
+from r4l.rootfs import File, Rootfs, Source
 from r4l.rootfs.disk import DiskImage, table
 from r4l.rootfs.ext4 import make_ext4
 from r4l.rootfs.modules import ModuleTree
@@ -37,7 +37,9 @@ def require_fit(kernel: Kernel, image: DiskImage) -> None:
         EnvironmentFault: an option that systemd or the disk needs is not set, or it is another architecture.
     """
     if kernel.arch != "x86_64":
-        raise EnvironmentFault(f"the {image.name} image is for x86_64, the kernel for {kernel.arch}", "leave out --image")
+        raise EnvironmentFault(
+            f"the {image.name} image is for x86_64, the kernel for {kernel.arch}", "leave out --image"
+        )
     missing = [name for name in image.recipe["options"] if kernel.config.get(f"CONFIG_{name}") not in ("y", "m")]
     if missing:
         raise EnvironmentFault(
@@ -57,14 +59,16 @@ def first_stage(kernel: Kernel, image: DiskImage, modules: Sequence[str] = ()) -
     """
     ModuleTree(kernel.modules, kernel.toolchain).resolve(modules)
     init = importlib.resources.files(__package__) / "images/stage1/init"
-    files = {"/init": File(init.read_bytes(), 0o755), "/etc/stage1": _settings(image.recipe).encode()}
+    files: dict[str, Source] = {"/init": File(init.read_bytes(), 0o755), "/etc/stage1": _settings(image.recipe).encode()}
     drivers = [name for name in image.recipe["drivers"] if not _built_in(kernel, name)]
     return Rootfs.build(kernel, modules=drivers, files=files)
 
 
 def _built_in(kernel: Kernel, driver: str) -> bool:
     """Asked of the configuration too: a kernel without any module may have no tables that say so."""
-    return kernel.config.get(f"CONFIG_{driver.upper()}") == "y" or kernel.config.get(f"CONFIG_{driver.upper()}_FS") == "y"
+    return (
+        kernel.config.get(f"CONFIG_{driver.upper()}") == "y" or kernel.config.get(f"CONFIG_{driver.upper()}_FS") == "y"
+    )
 
 
 def _settings(recipe: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from r4l.toolchain.bootstrap import bootstrap
 NEEDED_MIB = 2600
 """Free space, in MiB, below which a tree is not begun (1.4 GiB of tree, the .deb files, some air)."""
 
+
 def make_tree(
     final: Path,
     archive: Archive,

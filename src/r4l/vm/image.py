@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from r4l.errors import UsageError
+from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import Kernel
 from r4l.net import Nic
 from r4l.process import Say, quiet
@@ -40,9 +41,7 @@ class Parts:
     shell: tuple[str, ...]
 
 
-def parts(
-    kernel: Kernel, image: DiskImage, modules: Sequence[str] = (), ssh_port: int = 0, say: Say = quiet
-) -> Parts:
+def parts(kernel: Kernel, image: DiskImage, modules: Sequence[str] = (), ssh_port: int = 0, say: Say = quiet) -> Parts:
     """What `VM` makes of its argument `image`.
 
     Args:
@@ -68,11 +67,31 @@ def parts(
 
 
 def management_nic(ssh_port: int = 0) -> Nic:
-    """The card whose port 22 QEMU forwards to, from 127.0.0.1 only."""
-    if not 0 <= ssh_port <= 65535:
-        raise UsageError(f"{ssh_port} is no port", "give 1 to 65535, or 0 for one that is free")
+    """The card whose port 22 QEMU forwards to, from 127.0.0.1 only.
+
+    Raises:
+        EnvironmentFault: the port is taken.
+        UsageError: this is no port.
+    """
+    _require_free(ssh_port)
     entry = table()["management"]
     network = {"net": entry["network"], "host": entry["host"], "dns": entry["dns"], "dhcpstart": entry["address"]}
     forward = f"tcp:127.0.0.1:{ssh_port}-{entry['address']}:{SSH}"
     options = {**network, "ipv6": False, "hostfwd": [{"str": forward}]}
     return Nic(entry["model"], mac=entry["mac"], capture=False, options=options)
+
+
+def _require_free(port: int) -> None:
+    """Say it before QEMU does, which would name neither the cause nor a remedy."""
+    if not 0 <= port <= 65535:
+        raise UsageError(f"{port} is no port", "give 1 to 65535, or 0 for one that is free")
+    with socket.socket() as probe:
+        # As QEMU does: a connection that was closed a moment ago does not keep the port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise EnvironmentFault(
+                f"port {port} on 127.0.0.1 cannot be had for ssh: {error.strerror}",
+                "name another port, or none to get one that is free",
+            ) from error

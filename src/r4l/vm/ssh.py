@@ -105,8 +105,6 @@ class Ssh:
         inside = [path for path in (*readable, self.config.parent) if not path.is_relative_to(home.home())]
         command = self._toolchain.command(argv, readable=inside, named=True)
         try:
-            return subprocess.run(
-                command, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=timeout
-            )
+            return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=timeout)
         except subprocess.TimeoutExpired as error:
             raise GuestTimeout(f"{argv[0]} did not end within {timeout:g} s") from error
