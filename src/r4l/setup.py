@@ -6,55 +6,72 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from r4l import home, kernel
-from r4l.kernel import Kernel, debian
+from r4l import home
+from r4l.kernel import Kernel, debian, find, own, stock
+from r4l.kernel.architecture import architecture
+from r4l.kernel.debian import VERSIONED
+from r4l.kernel.profile import profiles
 from r4l.stages import Stages, side_by_side
 from r4l.toolchain import Toolchain
 
 
 def set_up(
     stages: Stages,
-    release: str | None = None,
+    name: str | None = None,
     *,
     arch: str = "x86_64",
     lock_file: Path | None = None,
     update: bool = False,
 ) -> Kernel:
-    """Make the toolchain and a Debian kernel ready; what is there already is used.
+    """Make the toolchain and a kernel ready; what is there already is used.
 
     Args:
-        release: of the kernel; the newest where None.
+        name: of the kernel: `stock` (or None), a release of Debian's, a profile, the name of one that was built, or the
+            path of a build folder.
+        arch: the guest's.
         lock_file: replay these versions.
         update: look for newer packages and kernels.
 
     Raises:
-        EnvironmentFault, UsageError, BuildError: as `Toolchain.get` and `Kernel.stock`.
+        EnvironmentFault, UsageError, BuildError: as `Toolchain.get` and `find.find`.
     """
     locked = json.loads(lock_file.read_text()) if lock_file else None
     if locked:
-        release = release or locked["kernel"]
+        name = name or locked["kernel"]
+    wanted = name or "stock"
+    arch = architecture(arch).name
     if not update and lock_file is None:
-        ready = Kernel.ready(release, arch)
+        ready = find.ready(wanted, arch=arch)
         if ready:
             return ready
+    debians = wanted == "stock" or bool(VERSIONED.match(wanted))
+    if not debians and wanted not in profiles():
+        with stages.stage("toolchain (Debian tree)") as say:
+            Toolchain.get(say, lock_file=lock_file, update=update)
+        return find.find(wanted, arch=arch)
 
     def make_toolchain() -> Toolchain:
         with stages.stage("toolchain (Debian tree)") as say:
-            return Toolchain.get(say, lock_file=lock_file, update=update)
+            toolchain = Toolchain.get(say, lock_file=lock_file, update=update)
+            return toolchain.extended(*architecture(arch).extras, say=say)
 
     def fetch_kernel() -> tuple[Path, debian.Release]:
         with stages.stage("kernel packages") as say:
-            return kernel.fetch(release, arch, say, update=update)
+            release = wanted if debians and wanted != "stock" else None
+            # A kernel from source takes its source from the package for the machine that most people have.
+            return stock.fetch(release, arch if debians else "x86_64", say, update=update)
 
-    results = side_by_side(make_toolchain, fetch_kernel)
-    toolchain, fetched = results
+    toolchain, fetched = side_by_side(make_toolchain, fetch_kernel)
     assert isinstance(toolchain, Toolchain)
     assert isinstance(fetched, tuple)
     folder, found = fetched
-    with stages.stage("kernel Rust metadata") as say:
-        ready = kernel.prepare(folder, found, arch, toolchain, say)
-    write_lock(ready)
-    return ready
+    if debians:
+        with stages.stage("kernel Rust metadata") as say:
+            ready = stock.prepare(folder, found, arch, toolchain, say)
+        write_lock(ready)
+        return ready
+    with stages.stage(f"building kernel {wanted}") as say:
+        return own.build(own.recipe(wanted, folder / "source", found.version, arch=arch), toolchain, say)
 
 
 def write_lock(ready: Kernel) -> Path:

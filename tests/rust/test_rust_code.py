@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from r4l import resources
-from r4l.kernel import Kernel, debian
+from r4l.kernel import Kernel, debian, stock
 from r4l.module import Module
 
 DRIVERS = sorted(path.parent.name for path in resources.rust("drivers").glob("*/Kbuild"))
@@ -34,7 +34,7 @@ def test_clippy_and_the_compiler_have_nothing_to_say(kernel: Kernel, tmp_path: P
     """On every kernel that is ready, of the series that we stand for."""
     folder = tmp_path / name
     shutil.copytree(resources.rust("drivers", name), folder)
-    for ready in Kernel.all_ready(kernel.toolchain):
+    for ready in stock.all_ready(kernel.toolchain):
         if ready.arch != kernel.arch or debian.series_of(ready.release) not in debian.tested_series():
             continue
         lines: list[str] = []

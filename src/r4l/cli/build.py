@@ -19,7 +19,7 @@ from r4l.stages import Stages
 @click.argument("folder", type=click.Path(path_type=Path), default=".")
 @kernel_option
 @click.option("--json", "as_json", is_flag=True, help="Print the modules as JSON.")
-def command(folder: Path, release: str | None, as_json: bool) -> None:
+def command(folder: Path, kernel_name: str | None, arch: str, as_json: bool) -> None:
     """Build a module folder: any standard out-of-tree Kbuild.
 
     The folder stays clean; what is built lies under R4L_HOME, and the path of each .ko is printed. Each .ko is
@@ -28,7 +28,7 @@ def command(folder: Path, release: str | None, as_json: bool) -> None:
     module = Module(folder)
     module.require_kbuild()
     with Stages() as stages:
-        kernel = set_up(stages, release)
+        kernel = set_up(stages, kernel_name, arch=arch)
         with stages.stage(f"building {module.folder.name}") as say:
             built = module.build_all(kernel, say=say)
     if as_json:

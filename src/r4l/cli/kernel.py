@@ -4,76 +4,204 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+from pathlib import Path
 
 import click
+from rich.console import Console
 
-from r4l.errors import EnvironmentFault
-from r4l.kernel import Kernel, debian
+from r4l.cli.options import kernel_option
+from r4l.errors import EnvironmentFault, UsageError
+from r4l.kernel import Kernel, debian, find, own, stock, tree
+from r4l.kernel.architecture import architecture
+from r4l.kernel.kconfig import Dropped
+from r4l.kernel.profile import profiles
+from r4l.stages import Stages
 from r4l.toolchain import Toolchain, archive_for
-
-
-def require_ready(release: str | None = None) -> Kernel:
-    """The kernel that is ready.
-
-    Raises:
-        EnvironmentFault: there is none.
-    """
-    kernel = Kernel.ready(release)
-    if kernel is None:
-        raise EnvironmentFault(f"the kernel {release or ''} is not set up".replace("  ", " "), "run `r4l setup`")
-    return kernel
 
 
 @click.group()
 def command() -> None:
-    """The kernels: those that are ready, and what they are."""
+    """The kernels: those that are ready, what they are, and new ones from source."""
 
 
 @command.command("list")
-@click.option("--available", is_flag=True, help="Ask the Debian mirror which kernels it has.")
+@click.option("--available", is_flag=True, help="What there could be: profiles, and the kernels of the Debian mirror.")
+@click.option("--arch", default="x86_64", show_default=True, help="For --available: the guest's architecture.")
 @click.option("--json", "as_json", is_flag=True)
-def list_kernels(available: bool, as_json: bool) -> None:
-    """List the kernels that are ready, or those the mirror has."""
+def list_kernels(available: bool, arch: str, as_json: bool) -> None:
+    """List the kernels that are ready, or those there could be."""
     if available:
-        archive = archive_for()
+        table = architecture(arch)
+        archive = archive_for(table.debian)
         archive.update()
-        names = debian.available(archive, "amd64")
+        rows = [(release, table.name, "Debian") for release in debian.available(archive, table.debian)]
+        rows += [(profile.name, table.name, profile.about) for profile in profiles().values()]
     else:
-        names = [kernel.release for kernel in Kernel.all_ready(Toolchain.existing())]
+        toolchain = Toolchain.existing()
+        kernels = [*stock.all_ready(toolchain), *own.all_ready(toolchain)]
+        rows = [
+            (kernel.release if kernel.name == "stock" else kernel.name, kernel.arch, _origin(kernel))
+            for kernel in kernels
+        ]
     if as_json:
-        click.echo(json.dumps(names))
+        click.echo(json.dumps([{"name": name, "arch": arch, "what": what} for name, arch, what in rows], indent=1))
         return
-    for name in names:
-        click.echo(name)
+    for name, machine, what in rows:
+        click.echo(f"{name:<24} {machine:<8} {what}")
+
+
+def _origin(kernel: Kernel) -> str:
+    if kernel.name == "stock":
+        return f"Debian {kernel.version}"
+    return f"{kernel.release}, profile {kernel.manifest['profile']}, from {kernel.manifest['version']}"
 
 
 @command.command("show", epilog="Example: make -C $(r4l kernel show --kdir) M=$PWD")
-@click.argument("release", required=False)
+@click.argument("name", required=False)
+@kernel_option
 @click.option("--kdir", is_flag=True, help="Print only the build folder, for `make -C KDIR M=$PWD`.")
 @click.option("--json", "as_json", is_flag=True)
-def show(release: str | None, kdir: bool, as_json: bool) -> None:
+def show(name: str | None, kernel_name: str | None, arch: str, kdir: bool, as_json: bool) -> None:
     """What a kernel is: release, compiler, proof of its Rust metadata, folders."""
-    kernel = require_ready(release)
+    wanted = name or kernel_name or "stock"
+    kernel = find.ready(wanted, arch=arch)
+    if kernel is None:
+        raise EnvironmentFault(f"the kernel {wanted} is not ready", f"run `r4l setup --kernel {wanted} --arch {arch}`")
     if kdir:
         click.echo(str(kernel.build))
         return
     facts = {
+        "name": kernel.name,
         "release": kernel.release,
-        "package version": kernel.version,
+        "version": kernel.version,
         "machine": kernel.arch,
         "vermagic": kernel.vermagic,
         "built by": kernel.config.get("CONFIG_CC_VERSION_TEXT", ""),
         "rustc": kernel.config.get("CONFIG_RUSTC_VERSION_TEXT", ""),
-        "Rust symbols": f"{kernel.manifest['rust_symbols']['matching']} match",
         "KDIR": str(kernel.build),
+        "make": " ".join(["make", "-C", "KDIR", *kernel.make_arguments, "M=$PWD"]),
         "source": str(kernel.source),
         "image": str(kernel.image),
-        "vmlinux (PVH)": str(kernel.vmlinux),
+        "starts directly": str(kernel.vmlinux),
         "modules": str(kernel.modules),
     }
+    if "rust_symbols" in kernel.manifest:
+        facts["Rust symbols"] = f"{kernel.manifest['rust_symbols']['matching']} match"
     if as_json:
         click.echo(json.dumps(facts, indent=1))
         return
     width = max(map(len, facts))
-    for name, value in facts.items():
-        click.echo(f"{name:<{width}}  {value}")
+    for key, value in facts.items():
+        click.echo(f"{key:<{width}}  {value}")
+
+
+BUILD_EPILOG = """\b
+Examples:
+  r4l kernel build minimal
+  r4l kernel build minimal --fragment usb.config --name usb
+  r4l kernel build minimal --kdir ~/linux --name mine     a clean tree of yours
+  r4l kernel build --kdir ~/linux/build                   a tree that is configured, as it is
+"""
+
+
+@command.command("build", epilog=BUILD_EPILOG)
+@click.argument("profile", required=False)
+@click.option("--fragment", "fragments", multiple=True, type=click.Path(path_type=Path), help="Options laid over it.")
+@click.option("--kdir", type=click.Path(path_type=Path), help="Your source tree or build folder; Debian's by default.")
+@click.option("--name", help="What --kernel will call it; the profile's name by default.")
+@click.option("--arch", default="x86_64", show_default=True, help="The guest's architecture.")
+@click.option("--json", "as_json", is_flag=True)
+def build(
+    profile: str | None,
+    fragments: tuple[Path, ...],
+    kdir: Path | None,
+    name: str | None,
+    arch: str,
+    as_json: bool,
+) -> None:
+    """Build a kernel from source: a PROFILE, with fragments of yours laid over it.
+
+    A kernel that is there is built on: make does what has changed. Options that the kernel does not take are named with
+    the reason. A folder that is configured already (`--kdir`) is built in place with the configuration that it has.
+    """
+    arch = architecture(arch).name
+    with Stages() as stages:
+        with stages.stage("toolchain (Debian tree)") as say:
+            toolchain = Toolchain.get(say)
+        found = tree.look(kdir) if kdir else None
+        if found and found.build:
+            if profile or fragments or name:
+                raise UsageError(
+                    f"{kdir} is configured already, so it is built as it is, without a profile, fragments or a name",
+                    f"leave them out, or clean the tree: `make -C {kdir} mrproper`",
+                )
+            with stages.stage("building the kernel") as say:
+                kernel = tree.build_in_place(found, toolchain, say)
+        else:
+            base = _require_profile(profile)
+            if (fragments or found) and not name:
+                raise UsageError("a kernel with fragments or a tree of your own needs a name", "give --name NAME")
+            called = name or base
+            if found:
+                recipe = own.recipe(called, found.source, str(found.source), arch=arch, base=base, fragments=fragments)
+            else:
+                with stages.stage("kernel source") as say:
+                    recipe = find.debian_recipe(called, arch, base=base, fragments=fragments, say=say)
+            with stages.stage(f"building kernel {called}") as say:
+                kernel = own.build(recipe, toolchain, say, again=True)
+    _tell(kernel, as_json)
+
+
+def _require_profile(profile: str | None) -> str:
+    if profile is None:
+        raise UsageError("no profile is named", f"give one of {', '.join(profiles())}")
+    return profile
+
+
+def _tell(kernel: Kernel, as_json: bool) -> None:
+    dropped = [Dropped(**entry) for entry in kernel.manifest.get("dropped", [])]
+    if as_json:
+        click.echo(json.dumps({**kernel.manifest, "build": str(kernel.build), "image": str(kernel.image)}, indent=1))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for entry in dropped:
+        console.print(f"[yellow]dropped[/] {entry.option}={entry.wanted} (it is {entry.got})", highlight=False)
+        console.print(f"        {entry.reason}", markup=False)
+    console.print(f"[green]✓[/] kernel {kernel.release} ({kernel.arch})")
+    console.print(f"  KDIR:  {kernel.build}")
+    console.print(f"  image: {kernel.image}")
+
+
+@command.command("menuconfig", epilog="Example: r4l kernel menuconfig minimal && r4l kernel build minimal")
+@click.argument("name")
+@click.option("--arch", default="x86_64", show_default=True)
+def menuconfig(name: str, arch: str) -> None:
+    """The kernel's own configuration menu, for a kernel that was built from source.
+
+    What is changed there stays until its profile or a fragment changes. `r4l kernel build NAME` then builds it.
+    """
+    toolchain = Toolchain.existing()
+    folder = home_of(name, architecture(arch).name)
+    with Stages() as stages, stages.stage("menuconfig") as say:
+        toolchain = toolchain.extended("menuconfig", say=say)
+    mark = json.loads((folder / own.MANIFEST).read_text())
+    argv: list[str | Path] = ["make", "-C", mark["source"], f"O={folder / 'build'}"]
+    argv += [*own.make_arguments(architecture(arch)), "menuconfig"]
+    inside = toolchain.command(
+        argv, readable=[Path(mark["source"])], env={"TERM": os.environ.get("TERM", "linux")}, terminal=True
+    )
+    raise SystemExit(subprocess.run(inside, check=False).returncode)
+
+
+def home_of(name: str, arch: str) -> Path:
+    """The folder of a kernel that was built from source.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    ready = own.ready(name, arch, Toolchain.existing())
+    if ready is None:
+        raise UsageError(f"the kernel {name} was not built from source for {arch}", f"run `r4l kernel build {name}`")
+    return ready.build.parent

@@ -13,8 +13,10 @@ import click
 
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
+from r4l.kernel.architecture import architectures
 from r4l.net import Nic
 from r4l.rootfs.disk import DiskImage, names
+from r4l.rootfs.first_stage import require_fit
 from r4l.stages import Stages
 from r4l.vm import VM
 
@@ -22,10 +24,22 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def kernel_option(function: F) -> F:
-    """`--kernel RELEASE`, given to the command as `release`."""
-    return click.option(
-        "--kernel", "release", metavar="RELEASE", help="A Debian kernel by its `uname -r`; the one set up by default."
-    )(function)
+    """`--kernel NAME` and `--arch`, given to the command as `kernel_name` and `arch`."""
+    name = click.option(
+        "--kernel",
+        "kernel_name",
+        metavar="NAME",
+        help="stock (the default), minimal, debug, samples or another profile, one that was built under a NAME, a "
+        "release of Debian's, or the PATH of a build folder.",
+    )
+    arch = click.option(
+        "--arch",
+        type=click.Choice(list(architectures())),
+        default="x86_64",
+        show_default=True,
+        help="The guest's architecture.",
+    )
+    return name(arch(function))
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,8 @@ class MachineOptions:
         """The machine, not yet started; its disk image made first where there is none."""
         image = None
         if self.image:
+            # Before the image is made, which takes a minute.
+            require_fit(kernel, self.image)
             with stages.stage(f"{self.image} image") as say:
                 image = DiskImage.get(self.image, kernel.toolchain, say)
         elif self.ssh_port:

@@ -72,7 +72,8 @@ def command(
     pcap: Path | None,
     console: Path | None,
     as_json: bool,
-    release: str | None,
+    kernel_name: str | None,
+    arch: str,
 ) -> None:
     """Load a module in a fresh virtual machine and run a command there.
 
@@ -84,7 +85,7 @@ def command(
     if target.suffix != ".ko":
         Module(target).require_kbuild()
     with Stages() as stages:
-        kernel = set_up(stages, release)
+        kernel = set_up(stages, kernel_name, arch=arch)
         modules = modules_of(target, kernel, stages)
         vm = machine.vm(kernel, stages)
         with stages.stage("booting"):

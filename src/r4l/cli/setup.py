@@ -10,14 +10,13 @@ import click
 from rich.console import Console
 
 from r4l import home
+from r4l.cli.options import kernel_option
 from r4l.setup import set_up
 from r4l.stages import Stages
 
 
 @click.command(epilog="Examples: r4l setup;  r4l setup --kernel 7.2.11+deb13-amd64;  r4l setup --lock lock.json")
-@click.option(
-    "--kernel", "release", metavar="RELEASE", help="A Debian kernel by its `uname -r`; the newest by default."
-)
+@kernel_option
 @click.option(
     "--lock",
     "lock_file",
@@ -26,23 +25,26 @@ from r4l.stages import Stages
 )
 @click.option("--update", is_flag=True, help="Take the newest packages and kernel, even where some are ready.")
 @click.option("--json", "as_json", is_flag=True, help="Print what is ready as JSON.")
-def command(release: str | None, lock_file: Path | None, update: bool, as_json: bool) -> None:
+def command(kernel_name: str | None, arch: str, lock_file: Path | None, update: bool, as_json: bool) -> None:
     """Make the toolchain and the kernel ready.
 
     Downloads about 1 GB from Debian and needs about 4 GB of disk. What is ready is kept: a second call takes no time,
     and after an interrupt the next call goes on.
     """
     with Stages() as stages:
-        kernel = set_up(stages, release, lock_file=lock_file, update=update)
-    symbols = kernel.manifest["rust_symbols"]
+        kernel = set_up(stages, kernel_name, arch=arch, lock_file=lock_file, update=update)
     if as_json:
         times = {stage.name: round(stage.seconds, 1) for stage in stages.done}
         data = {**kernel.manifest, "build": str(kernel.build), "lock": str(home.home() / "lock.json"), "seconds": times}
         click.echo(json.dumps(data, indent=1))
         return
-    crates = ", ".join(f"{name} {count}" for name, count in symbols["exported"].items())
     console = Console(highlight=False)
-    console.print(f"[green]✓[/] kernel {kernel.release} is ready")
-    console.print(f"  proof: all {symbols['matching']} exported Rust symbols match Debian's Module.symvers ({crates})")
+    console.print(f"[green]✓[/] kernel {kernel.release} ({kernel.arch}) is ready")
+    symbols = kernel.manifest.get("rust_symbols")
+    if symbols:
+        crates = ", ".join(f"{name} {count}" for name, count in symbols["exported"].items())
+        console.print(
+            f"  proof: all {symbols['matching']} exported Rust symbols match Debian's Module.symvers ({crates})"
+        )
     console.print(f"  KDIR:  {kernel.build}", soft_wrap=True)
     console.print(f"  lock:  {home.home() / 'lock.json'}", soft_wrap=True)

@@ -13,13 +13,13 @@ from r4l.stages import Stages
 @click.command(epilog="Example: r4l shell --with-module e1000    (then: modprobe e1000)")
 @machine_options
 @kernel_option
-def command(machine: MachineOptions, release: str | None) -> None:
+def command(machine: MachineOptions, kernel_name: str | None, arch: str) -> None:
     """A shell in a fresh virtual machine, without any module of yours.
 
     The machine is gone when the shell ends.
     """
     with Stages() as stages:
-        kernel = set_up(stages, release)
+        kernel = set_up(stages, kernel_name, arch=arch)
         vm = machine.vm(kernel, stages)
         with stages.stage("booting"):
             vm.start()

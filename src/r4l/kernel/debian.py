@@ -20,6 +20,9 @@ from r4l.process import Say, quiet
 from r4l.toolchain import Archive
 from r4l.toolchain.deb import require_unpacked, unpack_deb
 
+VERSIONED = re.compile(r"\d+\.\d+")
+"""How the name of a release begins."""
+
 NEEDED_MIB = 2600
 """Free space, in MiB, that the source, the modules and the packages need while they are unpacked."""
 
@@ -150,16 +153,24 @@ def unpack(archive: Archive, release: Release, final: Path, say: Say = quiet) ->
         for deb in archive.download({f"linux-headers-{release.name}": release.version}, debs, say):
             unpack_deb(deb, packages)
         require_rust(packages, release.name)
-        source = f"linux-source-{series_of(release.name)}"
+        twin = next(final.parent.glob(f"[0-9]*_{release.version}/source"), None)
+        wanted = release.packages()
+        if twin is None:
+            wanted[f"linux-source-{series_of(release.name)}"] = release.version
         say("downloading kernel and source")
-        for deb in archive.download({**release.packages(), source: release.version}, debs, say):
+        for deb in archive.download(wanted, debs, say):
             say(f"unpacking {deb.name.split('_')[0]}")
             unpack_deb(deb, packages)
             deb.unlink()
-        say("unpacking the kernel source")
-        tarball = next(packages.glob("usr/src/linux-source-*.tar.xz"))
-        _unpack_tar_xz(tarball, partial / "source")
-        tarball.unlink()
+        if twin is None:
+            say("unpacking the kernel source")
+            tarball = next(packages.glob("usr/src/linux-source-*.tar.xz"))
+            _unpack_tar_xz(tarball, partial / "source")
+            tarball.unlink()
+        else:
+            # The same source for another architecture. Nobody writes into it, so hard links will do.
+            say("linking the kernel source")
+            subprocess.run(["cp", "-al", str(twin), str(partial / "source")], check=True)
         home.remove(debs)
         home.publish(partial, final)
     finally:

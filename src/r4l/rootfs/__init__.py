@@ -76,12 +76,14 @@ class Rootfs:
             UsageError: no such module or file.
             EnvironmentFault: the toolchain's busybox is not static.
         """
-        entries = layout.base() + layout.busybox(*_busybox(kernel.toolchain))
+        entries = layout.base() + layout.busybox(*_busybox(kernel.toolchain, kernel.arch))
         if modules:
             entries += ModuleTree(kernel.modules, kernel.toolchain).entries(modules, kernel.release)
         lines = ""
         if agent_program:
-            entries.append(cpio.regular("sbin/r4l-agent", agent.build(kernel.toolchain).read_bytes(), 0o755))
+            entries.append(
+                cpio.regular("sbin/r4l-agent", agent.build(kernel.toolchain, kernel.arch).read_bytes(), 0o755)
+            )
             lines += AGENT_LINE
         if console_shell:
             lines += SHELL_LINE
@@ -97,9 +99,13 @@ class Rootfs:
         return list(cpio.read(self.path.read_bytes()))
 
 
-def _busybox(toolchain: Toolchain) -> tuple[bytes, list[str]]:
-    """The program and its applets' paths."""
-    program = (toolchain.root / "usr/bin/busybox").read_bytes()
+BUSYBOX = {"x86_64": "usr/bin/busybox", "arm64": "usr/aarch64-linux-gnu/guest/usr/bin/busybox"}
+"""Where the toolchain has the guest's busybox."""
+
+
+def _busybox(toolchain: Toolchain, arch: str) -> tuple[bytes, list[str]]:
+    """The program and its applets' paths (the same for all architectures: one source, one configuration)."""
+    program = (toolchain.root / BUSYBOX[arch]).read_bytes()
     key = home.content_key(program)
     cached = home.room("busybox") / f"{key}.applets"
     if not cached.exists():

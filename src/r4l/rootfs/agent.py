@@ -9,6 +9,12 @@ from r4l import home, resources
 from r4l.errors import BuildError
 from r4l.toolchain import Toolchain
 
+TARGETS = {
+    "x86_64": (),
+    "arm64": ("--target=aarch64-unknown-linux-gnu", "-Clinker=aarch64-linux-gnu-gcc"),
+}
+"""What rustc needs to be told for a guest's architecture; for arm64 the toolchain has the extra of that name."""
+
 FLAGS = (
     "--edition=2021",
     "-Ctarget-feature=+crt-static",
@@ -19,7 +25,7 @@ FLAGS = (
 )
 
 
-def build(toolchain: Toolchain) -> Path:
+def build(toolchain: Toolchain, arch: str = "x86_64") -> Path:
     """The static program `r4l-agent`, made if it is not in the home yet (about a second).
 
     Raises:
@@ -27,7 +33,8 @@ def build(toolchain: Toolchain) -> Path:
     """
     folder = resources.rust("agent", "src")
     sources = sorted(folder.glob("*.rs"))
-    key = home.content_key(toolchain.key, *FLAGS, *(part for path in sources for part in (path.name, path)))
+    flags = (*FLAGS, *TARGETS[arch])
+    key = home.content_key(toolchain.key, *flags, *(part for path in sources for part in (path.name, path)))
     final = home.room("agent") / key / "r4l-agent"
     if final.exists():
         return final
@@ -35,7 +42,7 @@ def build(toolchain: Toolchain) -> Path:
         if final.exists():
             return final
         partial = home.temporary(final)
-        argv: list[str | Path] = ["rustc", *FLAGS, "-o", partial, folder / "main.rs"]
+        argv: list[str | Path] = ["rustc", *flags, "-o", partial, folder / "main.rs"]
         done = toolchain.run(argv, readable=[folder], check=False)
         if done.returncode != 0:
             raise BuildError(

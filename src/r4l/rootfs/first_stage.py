@@ -30,20 +30,18 @@ LEFT_OUT = {"build", "source", "vmlinuz", "System.map", "config"}
 """What Debian's packages have beside the modules: links to the host's folders, the kernel itself."""
 
 
-def require_fit(kernel: Kernel, image: DiskImage) -> None:
-    """Refuse a kernel under which the image cannot start.
+def require_fit(kernel: Kernel, name: str) -> None:
+    """Refuse a kernel under which the image of that name cannot start.
 
     Raises:
         EnvironmentFault: an option that systemd or the disk needs is not set, or it is another architecture.
     """
     if kernel.arch != "x86_64":
-        raise EnvironmentFault(
-            f"the {image.name} image is for x86_64, the kernel for {kernel.arch}", "leave out --image"
-        )
-    missing = [name for name in image.recipe["options"] if kernel.config.get(f"CONFIG_{name}") not in ("y", "m")]
+        raise EnvironmentFault(f"the {name} image is for x86_64, the kernel for {kernel.arch}", "leave out --image")
+    missing = [option for option in table()[name]["options"] if kernel.config.get(f"CONFIG_{option}") not in ("y", "m")]
     if missing:
         raise EnvironmentFault(
-            f"the kernel {kernel.release} lacks what the {image.name} image needs: CONFIG_{', CONFIG_'.join(missing)}",
+            f"the kernel {kernel.release} lacks what the {name} image needs: CONFIG_{', CONFIG_'.join(missing)}",
             "take Debian's stock kernel, or set these options in your kernel's configuration",
         )
 
@@ -59,7 +57,8 @@ def first_stage(kernel: Kernel, image: DiskImage, modules: Sequence[str] = ()) -
     """
     ModuleTree(kernel.modules, kernel.toolchain).resolve(modules)
     init = importlib.resources.files(__package__) / "images/stage1/init"
-    files: dict[str, Source] = {"/init": File(init.read_bytes(), 0o755), "/etc/stage1": _settings(image.recipe).encode()}
+    settings = _settings(image.recipe).encode()
+    files: dict[str, Source] = {"/init": File(init.read_bytes(), 0o755), "/etc/stage1": settings}
     drivers = [name for name in image.recipe["drivers"] if not _built_in(kernel, name)]
     return Rootfs.build(kernel, modules=drivers, files=files)
 

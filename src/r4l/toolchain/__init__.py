@@ -83,6 +83,11 @@ class Toolchain:
                 tree.make_tree(final, archive_for(), wanted, _dpkg_paths(), say)
         return cls(final, key)
 
+    @staticmethod
+    def made() -> bool:
+        """Whether the tree is there."""
+        return (home.room("toolchain") / _wanted(None)[1]).is_dir()
+
     @classmethod
     def existing(cls) -> Toolchain:
         """The tree that `r4l setup` made.
@@ -127,15 +132,24 @@ class Toolchain:
         readable: Iterable[Path] = (),
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
+        terminal: bool = False,
         named: bool = False,
     ) -> list[str]:
         """The command line for the host that runs `argv` inside the tree; it dies with its parent thread.
 
-        The home and `binds` are writable at their own paths, `readable` read-only, the network is the host's.
-        `named`: as the tree's root, for programs that look their user up.
+        The home and `binds` are writable at their own paths, `readable` read-only, the network is the host's; with
+        `terminal`, so is its terminal; with `named` it runs as the tree's root, for programs that look their user up.
         """
-        writable = [home.home(), *binds]
-        return enter.bwrap(self.root, argv, writable=writable, readable=readable, cwd=cwd, env=env, named=named)
+        return enter.bwrap(
+            self.root,
+            argv,
+            writable=[home.home(), *binds],
+            readable=readable,
+            cwd=cwd,
+            env=env,
+            terminal=terminal,
+            named=named,
+        )
 
     def run(
         self,

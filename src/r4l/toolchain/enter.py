@@ -28,6 +28,7 @@ def bwrap(
     readable: Iterable[Path] = (),
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    terminal: bool = False,
     named: bool = False,
 ) -> list[str]:
     """The command line that runs `argv` in `tree`.
@@ -35,10 +36,12 @@ def bwrap(
     Args:
         writable, readable: host folders, seen at their own path inside. Missing ones are an error of bwrap's.
         cwd: folder to start in; must lie in one of them.
+        terminal: the command shall have the caller's terminal as its own.
         env: added to a small fixed environment; nothing of the caller's environment is inherited.
         named: be root inside, the one user that the tree's passwd knows: OpenSSH refuses to run as nobody in it.
     """
-    command = ["bwrap", "--unshare-pid", "--die-with-parent", "--new-session", "--tmpfs", "/"]
+    # A session of its own, so that the sandbox cannot push keys into the caller's terminal (TIOCSTI).
+    command = ["bwrap", "--unshare-pid", "--die-with-parent", *([] if terminal else ["--new-session"]), "--tmpfs", "/"]
     if named and os.geteuid() != 0:
         command[1:1] = ["--unshare-user", "--uid", "0", "--gid", "0"]
     for name in ("usr", "etc", "var"):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import platform
 import tempfile
 import threading
 import time
@@ -20,6 +21,7 @@ from pathlib import Path
 from r4l import home
 from r4l.errors import BootError, UsageError
 from r4l.kernel import Kernel
+from r4l.kernel.architecture import architecture
 from r4l.rootfs import Rootfs
 from r4l.vm.machine import Accel, Machine, kernel_line
 from r4l.vm.qemu import Qemu
@@ -60,6 +62,9 @@ def choose(kernel: Kernel, wanted: Accel | str | None = None) -> Choice:
     missing = _unusable()
     if missing:
         return Choice("tcg", missing)
+    uname = architecture(kernel.arch).uname
+    if uname != platform.machine():
+        return Choice("tcg", f"the guest is {uname} and this machine {platform.machine()}")
     return _remembered(kernel)
 
 
@@ -100,7 +105,7 @@ def trial(kernel: Kernel) -> Choice:
     machine = Machine(
         kernel=kernel.vmlinux,
         initrd=Rootfs.build(kernel).path,
-        append=kernel_line(),
+        append=kernel_line(kernel.arch),
         arch=kernel.arch,
         accel="kvm",
         agent=False,

@@ -52,7 +52,7 @@ def parts(kernel: Kernel, image: DiskImage, modules: Sequence[str] = (), ssh_por
         EnvironmentFault: the kernel does not fit, or the disk is full.
         UsageError: the kernel has no such module, or this is no port.
     """
-    require_fit(kernel, image)
+    require_fit(kernel, image.name)
     drives = [Drive(image.path, "root")]
     own = modules_disk(kernel, kernel.toolchain.extended("image", say=say), say)
     if own is not None:

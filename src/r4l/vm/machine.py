@@ -25,7 +25,6 @@ FAST = ("nokaslr", "cryptomgr.notests")
 crypto algorithms (0.65 s). `VM(fast=False)` boots without them, and by the bzImage."""
 
 ALWAYS = (
-    "console=ttyS0",
     "console_msg_format=syslog",  # <LEVEL> before each line: klog wants to know it
     "ignore_loglevel",  # `dmesg -n 1` in the guest must not blind us
     "printk.devkmsg=on",  # klog.sync writes marks to /dev/kmsg, which the kernel would ration
@@ -36,19 +35,29 @@ ALWAYS = (
 
 @dataclass(frozen=True)
 class Architecture:
-    """What differs between guests' architectures."""
+    """What differs between guests' architectures.
+
+    Attributes:
+        qemu: the program.
+        machine: its `-machine`.
+        cpu: its `-cpu`, by accelerator.
+        console: the kernel's name of the serial port.
+    """
 
     qemu: str
     machine: str
     cpu: Mapping[str, str]
+    console: str
 
 
 ARCHITECTURES = {
     # What a headless guest never uses and the kernel would spend 0.3 s of a boot under TCG on: HPET, keyboard, USB.
     # Not `-cpu qemu64`: Debian's 7.2 stands still on it under TCG.
     "x86_64": Architecture(
-        "qemu-system-x86_64", "pc,hpet=off,i8042=off,vmport=off,usb=off", {"kvm": "host", "tcg": "max"}
+        "qemu-system-x86_64", "pc,hpet=off,i8042=off,vmport=off,usb=off", {"kvm": "host", "tcg": "max"}, "ttyS0"
     ),
+    # Not `-cpu max`: its pointer authentication makes TCG half as fast.
+    "arm64": Architecture("qemu-system-aarch64", "virt", {"kvm": "host", "tcg": "cortex-a57"}, "ttyAMA0"),
 }
 
 
@@ -127,9 +136,10 @@ class Endpoints:
     captures: Mapping[int, Path] = field(default_factory=dict)
 
 
-def kernel_line(extra: str = "", *, fast: bool = True) -> tuple[str, ...]:
+def kernel_line(arch: str, extra: str = "", *, fast: bool = True) -> tuple[str, ...]:
     """The kernel command line, in words; later ones win, so `extra` can override anything."""
-    return (*ALWAYS, *(FAST if fast else ()), *extra.split())
+    console = ARCHITECTURES[arch].console if arch in ARCHITECTURES else ""
+    return (f"console={console}", *ALWAYS, *(FAST if fast else ()), *extra.split())
 
 
 def command_line(machine: Machine, ends: Endpoints) -> list[str]:

@@ -93,7 +93,7 @@ class VM:
         self.machine = Machine(
             kernel=kernel.vmlinux if fast else kernel.image,
             initrd=self.rootfs.path,
-            append=kernel_line(append, fast=fast),
+            append=kernel_line(kernel.arch, append, fast=fast),
             arch=kernel.arch,
             memory=memory,
             cpus=cpus,

@@ -16,7 +16,7 @@ from r4l.net import Nic
 from r4l.vm import Endpoints, Machine, command_line
 from r4l.vm.machine import kernel_line
 
-MACHINE = Machine(kernel=Path("/k/vmlinux"), initrd=Path("/r/x.cpio"), append=kernel_line("quiet"))
+MACHINE = Machine(kernel=Path("/k/vmlinux"), initrd=Path("/r/x.cpio"), append=kernel_line("x86_64", "quiet"))
 ENDS = Endpoints(qmp=10, console=11, agent=12)
 
 
@@ -53,10 +53,10 @@ def test_same_machine_same_line_and_key() -> None:
 
 
 def test_fast_options_can_be_switched_off_and_overridden() -> None:
-    assert {"nokaslr", "cryptomgr.notests"} <= set(kernel_line())
-    assert not {"nokaslr", "cryptomgr.notests"} & set(kernel_line(fast=False))
+    assert {"nokaslr", "cryptomgr.notests"} <= set(kernel_line("x86_64"))
+    assert not {"nokaslr", "cryptomgr.notests"} & set(kernel_line("x86_64", fast=False))
     # The kernel takes the last word.
-    assert kernel_line("panic=0")[-1] == "panic=0"
+    assert kernel_line("x86_64", "panic=0")[-1] == "panic=0"
 
 
 def test_cards_wires_and_captures() -> None:

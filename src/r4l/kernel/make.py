@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""The kernel's own make, run inside the toolchain."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from r4l.errors import R4LError
+from r4l.process import Say, run_logged
+from r4l.toolchain import Toolchain
+
+IDENTITY = {"KBUILD_BUILD_USER": "r4l", "KBUILD_BUILD_HOST": "r4l"}
+"""What /proc/version names, instead of the user's account and machine."""
+
+
+def kernel_make(
+    toolchain: Toolchain,
+    source: Path,
+    build: Path,
+    arguments: Sequence[str],
+    log: Path,
+    failure: Callable[[int, str], R4LError],
+    say: Say,
+    *,
+    jobs: int = 0,
+) -> None:
+    """Run make for a kernel; what an interrupt left, the next run goes on from.
+
+    Args:
+        source, build: its trees; the same folder where it is built in place.
+        arguments: variables and targets.
+        jobs: how many at once; one more than there are CPUs where 0.
+        failure: as for `run_logged`.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    output = [] if source == build else [f"O={build}"]
+    count = jobs or (os.cpu_count() or 1) + 1
+    argv: list[str | Path] = ["make", "-C", source, *output, f"-j{count}", *arguments]
+    command = toolchain.command(argv, readable=[] if source == build else [source], binds=[build], env=IDENTITY)
+    run_logged(command, log, failure, say=say, tail_lines=40)

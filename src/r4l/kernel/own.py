@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: MIT
+"""Kernels built from source: by a profile, with fragments of the user's laid over it.
+
+Each has a name and a folder `builds/NAME-ARCH` under the home, which make keeps up to date: a change of a fragment
+or of a file costs what it changes. The manifest says from which recipe it was built; it is removed while make runs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from r4l import home
+from r4l.errors import BuildError, R4LError, UsageError
+from r4l.kernel import kconfig
+from r4l.kernel.architecture import Architecture, architecture
+from r4l.kernel.config import read_config
+from r4l.kernel.make import kernel_make
+from r4l.kernel.model import Kernel
+from r4l.kernel.profile import Profile, profile, profiles
+from r4l.process import Say, quiet
+from r4l.toolchain import Toolchain
+
+MANIFEST = "kernel.json"
+NEEDED_MIB = 1500
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to build.
+
+    Attributes:
+        name: what `--kernel` will call it.
+        profile: whose base and fragments it starts from.
+        source: the kernel's source tree; nothing is written there.
+        origin: what the source is, for people: a package version, or a path.
+        arch: `x86_64` or `arm64`.
+        fragments: the user's: each its name and its text, later ones win.
+    """
+
+    name: str
+    profile: Profile
+    source: Path
+    origin: str
+    arch: str
+    fragments: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name) or self.name == "stock":
+            raise UsageError(
+                f"{self.name!r} is no name for a kernel", "use small letters, digits, - and _, and not `stock`"
+            )
+
+    def texts(self) -> list[tuple[str, str]]:
+        """All fragments in order, the release's suffix first."""
+        return [
+            ("name", f'CONFIG_LOCALVERSION="-{self.name}"\n'),
+            *self.profile.texts(self.arch),
+            *self.fragments,
+        ]
+
+    def wanted(self) -> dict[str, str]:
+        """The options that all fragments together ask for.
+
+        Raises:
+            UsageError: a line of a fragment is none.
+        """
+        options: dict[str, str] = {}
+        for name, text in self.texts():
+            options |= kconfig.parse_fragment(text, name)
+        return options
+
+    def key(self, toolchain: Toolchain) -> str:
+        """Names its content."""
+        return home.content_key(str(self.source), self.origin, self.profile.base, str(self.wanted()), toolchain.key)
+
+    @property
+    def folder(self) -> Path:
+        """Where it is built."""
+        return home.room("builds") / f"{self.name}-{self.arch}"
+
+
+def recipe(
+    name: str,
+    source: Path,
+    origin: str,
+    *,
+    arch: str = "x86_64",
+    base: str | None = None,
+    fragments: Sequence[Path] = (),
+) -> Recipe:
+    """A recipe from what a user says.
+
+    Args:
+        name: of the kernel; that of a profile, where `base` names none.
+        base: the profile.
+        fragments: files.
+
+    Raises:
+        UsageError: no such profile or file, or a file that is no fragment.
+    """
+    texts: list[tuple[str, str]] = []
+    for path in fragments:
+        if not path.is_file():
+            raise UsageError(f"no such fragment: {path}", "give a file with lines such as CONFIG_NAME=y")
+        texts.append((str(path), path.read_text()))
+        kconfig.parse_fragment(*reversed(texts[-1]))
+    return Recipe(name, profile(base or name), source, origin, architecture(arch).name, tuple(texts))
+
+
+def build(wanted: Recipe, toolchain: Toolchain, say: Say = quiet, *, again: bool = False) -> Kernel:
+    """The kernel of a recipe: what is ready is used, anything else is built or built on.
+
+    Args:
+        again: have make look for changes even where the recipe is the same (a source tree that is being worked on).
+
+    Raises:
+        BuildError: it does not build.
+        UsageError: an option of the user's fragments that the kernel does not have.
+        EnvironmentFault: no space.
+    """
+    folder = wanted.folder
+    arch = architecture(wanted.arch)
+    with home.lock(f"build-{folder.name}"):
+        manifest = folder / MANIFEST
+        key = wanted.key(toolchain)
+        if manifest.exists() and json.loads(manifest.read_text())["recipe"] == key and not again:
+            return load(folder, toolchain)
+        home.require_space(folder.parent, NEEDED_MIB, "a kernel build")
+        steps = _steps_before(folder, wanted.profile)
+        manifest.unlink(missing_ok=True)
+        if not (folder / "build/.config").exists():
+            _seed(wanted, folder, toolchain, say)
+        dropped = _configure(wanted, folder, key, arch, toolchain, say)
+        count = _compile(wanted, folder, arch, toolchain, steps, say)
+        release = (folder / "build/include/config/kernel.release").read_text().strip()
+        data = {
+            "name": wanted.name,
+            "release": release,
+            "version": wanted.origin,
+            "arch": wanted.arch,
+            "origin": "source",
+            "profile": wanted.profile.name,
+            "source": str(wanted.source),
+            "recipe": key,
+            "steps": max(count, steps),
+            "dropped": kconfig.as_data(dropped),
+            "toolchain": toolchain.versions(),
+        }
+        partial = home.temporary(manifest)
+        partial.write_text(json.dumps(data, indent=1))
+        home.publish(partial, manifest)
+        return load(folder, toolchain)
+
+
+def load(folder: Path, toolchain: Toolchain) -> Kernel:
+    """The kernel in a folder that is whole."""
+    data: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+    arch = architecture(data["arch"])
+    image = folder / "build" / arch.built
+    return Kernel(
+        release=data["release"],
+        version=f"{data['version']} {data['recipe']}",
+        arch=data["arch"],
+        build=folder / "build",
+        source=Path(data["source"]),
+        image=image,
+        vmlinux=folder / "build/vmlinux" if arch.direct == "pvh" else image,
+        modules=folder / "modules/lib/modules" / data["release"],
+        toolchain=toolchain.extended(*arch.extras),
+        manifest=data,
+        make_arguments=make_arguments(arch),
+        name=data["name"],
+    )
+
+
+def make_arguments(arch: Architecture) -> tuple[str, ...]:
+    """What each make of such a kernel and of its modules needs."""
+    return ("LLVM=1", f"ARCH={arch.kbuild}")
+
+
+def all_ready(toolchain: Toolchain) -> list[Kernel]:
+    """Every kernel from source that is whole."""
+    return [load(path.parent, toolchain) for path in sorted(home.room("builds").glob(f"[a-z]*/{MANIFEST}"))]
+
+
+def ready(name: str, arch: str, toolchain: Toolchain) -> Kernel | None:
+    """The kernel of that name, None where it is not whole."""
+    folder = home.room("builds") / f"{name}-{arch}"
+    return load(folder, toolchain) if (folder / MANIFEST).exists() else None
+
+
+def _seed(wanted: Recipe, folder: Path, toolchain: Toolchain, say: Say) -> None:
+    """Begin with a copy of a like kernel's build, so that make only does what differs."""
+    near = wanted.profile.seed if wanted.name == wanted.profile.name else wanted.profile.name
+    if near is None:
+        return
+    other = home.room("builds") / f"{near}-{wanted.arch}"
+    with home.lock(f"build-{other.name}"):
+        manifest = other / MANIFEST
+        if not manifest.exists():
+            return
+        data = json.loads(manifest.read_text())
+        if data["source"] != str(wanted.source) or data["toolchain"] != toolchain.versions():
+            return
+        say(f"starting from the kernel {near}")
+        partial = home.temporary(folder / "build")
+        # Times too: make goes by them.
+        subprocess.run(["cp", "-a", "--reflink=auto", str(other / "build"), str(partial)], check=True)
+        (partial / "r4l-recipe").unlink(missing_ok=True)
+        home.publish(partial, folder / "build")
+
+
+def _configure(
+    wanted: Recipe, folder: Path, key: str, arch: Architecture, toolchain: Toolchain, say: Say
+) -> list[kconfig.Dropped]:
+    """Write `.config`, unless it is this recipe's already: then what menuconfig changed since stays."""
+    build_folder = folder / "build"
+    build_folder.mkdir(parents=True, exist_ok=True)
+    mark = build_folder / "r4l-recipe"
+    if not (mark.exists() and mark.read_text() == key and (build_folder / ".config").exists()):
+        mark.unlink(missing_ok=True)
+        say("configuring")
+        _make(wanted, folder, arch, toolchain, [wanted.profile.base], quiet)
+        # Later lines win.
+        with (build_folder / ".config").open("a") as config:
+            for _name, text in wanted.texts():
+                config.write(text)
+        _make(wanted, folder, arch, toolchain, ["olddefconfig"], quiet)
+    # What was asked for by menuconfig is not in the fragments, and is not missed here.
+    options = wanted.wanted()
+    dropped = kconfig.why_dropped(options, build_folder, wanted.source, arch.kbuild, toolchain)
+    for _name, text in wanted.fragments:
+        for option in kconfig.parse_fragment(text, _name):
+            unknown = next((entry for entry in dropped if entry.option == option and not entry.known), None)
+            if unknown:
+                raise UsageError(
+                    f"{_name}: {option}: {unknown.reason}", "see `r4l kernel menuconfig`, where / searches"
+                )
+    mark.write_text(key)
+    return dropped
+
+
+def _compile(wanted: Recipe, folder: Path, arch: Architecture, toolchain: Toolchain, steps: int, say: Say) -> int:
+    """Make all; returns how many steps make did."""
+    config = read_config(folder / "build/.config")
+    if config.get("CONFIG_RUST") != "y":
+        say("this kernel has no Rust")
+    count = 0
+
+    def progress(line: str) -> None:
+        nonlocal count
+        if re.match(r"  [A-Z]", line):
+            count += 1
+            say(f"{min(99, 100 * count // steps):>2} % {line.strip()}")
+
+    _make(wanted, folder, arch, toolchain, ["all"], progress)
+    # depmod writes its tables anew each time; modules that are gone must go.
+    target = folder / "modules"
+    shutil.rmtree(target, ignore_errors=True)
+    _make(
+        wanted,
+        folder,
+        arch,
+        toolchain,
+        [f"INSTALL_MOD_PATH={target}", "INSTALL_MOD_STRIP=1", "modules_install"],
+        quiet,
+    )
+    return count
+
+
+def _steps_before(folder: Path, of: Profile) -> int:
+    """How many lines a whole build prints: as the last one did, or as the table says."""
+    manifest = folder / MANIFEST
+    return int(json.loads(manifest.read_text())["steps"]) if manifest.exists() else of.steps
+
+
+def _make(
+    wanted: Recipe, folder: Path, arch: Architecture, toolchain: Toolchain, targets: Sequence[str], say: Say
+) -> None:
+    log = home.room("logs") / f"build-{folder.name}.log"
+
+    def failure(_code: int, tail: str) -> R4LError:
+        if "is not clean, please run" in tail:
+            return UsageError(
+                f"{wanted.source} is configured or built inside itself, so nothing can be built from it elsewhere",
+                f"build it in place: `r4l kernel build --kdir {wanted.source}`, or clean it: `make mrproper` there",
+                detail=tail,
+            )
+        return BuildError(f"the kernel {wanted.name} does not build", "mend what the compiler shows", detail=tail)
+
+    kernel_make(toolchain, wanted.source, folder / "build", [*make_arguments(arch), *targets], log, failure, say)
+
+
+def names() -> list[str]:
+    """What `--kernel` can be besides a release or a path."""
+    built = {path.parent.name.rpartition("-")[0] for path in home.room("builds").glob(f"[a-z]*/{MANIFEST}")}
+    return ["stock", *profiles(), *sorted(built - set(profiles()))]

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""Profiles: the kernels that r4l knows how to build, as data (profiles/)."""
+
+from __future__ import annotations
+
+import importlib.resources
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources.abc import Traversable
+
+from r4l.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One kernel to build from source; the attributes are explained in profiles/profiles.toml."""
+
+    name: str
+    about: str
+    base: str
+    fragments: tuple[str, ...]
+    steps: int
+    seed: str | None = None
+
+    def texts(self, arch: str) -> list[tuple[str, str]]:
+        """The fragments for an architecture, in order: each its file's name and its text."""
+        found: list[tuple[str, str]] = []
+        for fragment in self.fragments:
+            for name in (f"{fragment}.config", f"{fragment}.{arch}.config"):
+                file = _folder() / name
+                if file.is_file():
+                    found.append((name, file.read_text()))
+        return found
+
+
+def _folder() -> Traversable:
+    return importlib.resources.files(__package__) / "profiles"
+
+
+@cache
+def profiles() -> dict[str, Profile]:
+    """All of them by name."""
+    table = tomllib.loads((_folder() / "profiles.toml").read_text())
+    return {
+        name: Profile(name=name, **{**entry, "fragments": tuple(entry["fragments"])}) for name, entry in table.items()
+    }
+
+
+def profile(name: str) -> Profile:
+    """The one of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in profiles():
+        raise UsageError(f"unknown profile {name}", f"use one of {', '.join(profiles())}")
+    return profiles()[name]

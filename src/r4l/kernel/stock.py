@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""Debian's kernel, unmodified: unpacked, not installed, with the Rust metadata that its header package lacks made
+again and proven to fit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from r4l import home
+from r4l.errors import EnvironmentFault
+from r4l.kernel import debian, metadata
+from r4l.kernel.architecture import architecture
+from r4l.kernel.model import Kernel
+from r4l.kernel.pvh import extract_vmlinux
+from r4l.process import Say, quiet
+from r4l.toolchain import Toolchain, archive_for
+
+MANIFEST = "kernel.json"
+
+
+def get(release: str | None = None, *, arch: str = "x86_64", say: Say = quiet, update: bool = False) -> Kernel:
+    """Debian's kernel; made ready first where it is not yet.
+
+    Args:
+        release: such as `7.2.12+deb13-amd64`; the one that was set up, or the newest, where None.
+        update: look for a newer one.
+
+    Raises:
+        EnvironmentFault: network, disk or mirror; or the metadata does not fit.
+        UsageError: a kernel without Rust.
+        BuildError: the metadata did not build.
+    """
+    if not update:
+        found = ready(release, arch)
+        if found:
+            return found
+    folder, found_release = fetch(release, arch, say, update=update)
+    toolchain = Toolchain.get(say).extended(*architecture(arch).extras, say=say)
+    return prepare(folder, found_release, arch, toolchain, say)
+
+
+def ready(release: str | None = None, arch: str = "x86_64") -> Kernel | None:
+    """The kernel that is ready already, None where there is none; the one to be preferred, where several are."""
+    try:
+        toolchain = Toolchain.existing()
+    except EnvironmentFault:
+        return None
+    kernels = [kernel for kernel in all_ready(toolchain) if kernel.arch == arch and release in (None, kernel.release)]
+    return max(kernels, key=lambda kernel: debian.preference(kernel.release), default=None)
+
+
+def all_ready(toolchain: Toolchain) -> list[Kernel]:
+    """Every kernel of Debian's that is ready with this toolchain."""
+    # A digit first: pathlib's `*` would also match the hidden names of what is not whole.
+    manifests = sorted(home.room("kernels").glob(f"[0-9]*/{toolchain.key}/{MANIFEST}"))
+    return [_load(manifest.parent, json.loads(manifest.read_text()), toolchain) for manifest in manifests]
+
+
+def fetch(release: str | None, arch: str, say: Say = quiet, *, update: bool = False) -> tuple[Path, debian.Release]:
+    """Download and unpack a Debian kernel, if it is not there; needs no toolchain, so it can run beside its making.
+
+    Returns:
+        Its folder, with `packages/` and `source/`, and what it is.
+    """
+    debian_arch = architecture(arch).debian
+    archive = archive_for(debian_arch)
+    with home.lock("archive"):
+        # A digit first: pathlib's `*` would also match the hidden names of what is not whole.
+        known = [path.parent for path in home.room("kernels").glob(f"[0-9]*-{debian_arch}_*/packages")]
+        if known and not update and release is None:
+            folder = max(known, key=lambda path: debian.preference(path.name.split("_")[0]))
+            name, version = folder.name.split("_", 1)
+            return folder, debian.Release(name, version, "")
+        archive.update(say)
+        found = debian.find(archive, release) if release else debian.newest(archive, debian_arch)
+        folder = home.room("kernels") / found.folder
+        if not (folder / "packages").is_dir():
+            debian.unpack(archive, found, folder, say)
+        return folder, found
+
+
+def prepare(folder: Path, release: debian.Release, arch: str, toolchain: Toolchain, say: Say = quiet) -> Kernel:
+    """Make an unpacked Debian kernel ready: metadata, proof, PVH image, modules.dep."""
+    with home.lock(f"kernel-{folder.name}"):
+        ready = folder / toolchain.key
+        manifest = ready / MANIFEST
+        if not manifest.exists():
+            _make_ready(folder, release, arch, toolchain, say)
+        return _load(ready, json.loads(manifest.read_text()), toolchain)
+
+
+def _make_ready(folder: Path, release: debian.Release, arch: str, toolchain: Toolchain, say: Say) -> None:
+    ready = folder / toolchain.key
+    ready.mkdir(exist_ok=True)
+    table = architecture(arch)
+    packages = folder / "packages"
+    modules = packages / "usr/lib/modules" / release.name
+    image = modules / table.image
+    if table.direct == "pvh":
+        say("extracting the PVH kernel")
+        partial = home.temporary(ready / "vmlinux")
+        partial.write_bytes(extract_vmlinux(image, toolchain))
+        home.publish(partial, ready / "vmlinux")
+    if not (packages / "lib").exists():
+        (packages / "lib").symlink_to("usr/lib")
+    toolchain.run(["depmod", "-b", packages, release.name])
+    packaged = packages / "usr/src" / f"linux-headers-{release.name}"
+    say("building the Rust metadata")
+    proof = metadata.generate(
+        ready / "build", folder / "source", packaged, toolchain, [], jobs=(os.cpu_count() or 1) + 1, say=say
+    )
+    data = {
+        "release": release.name,
+        "version": release.version,
+        "arch": arch,
+        "origin": "debian",
+        "rust_symbols": {"exported": proof.exported, "matching": proof.total - len(proof.missing)},
+        "toolchain": toolchain.versions(),
+    }
+    partial = home.temporary(ready / MANIFEST)
+    partial.write_text(json.dumps(data, indent=1))
+    home.publish(partial, ready / MANIFEST)
+
+
+def _load(ready: Path, data: dict[str, Any], toolchain: Toolchain) -> Kernel:
+    folder = ready.parent
+    modules = folder / "packages/usr/lib/modules" / data["release"]
+    table = architecture(data["arch"])
+    image = modules / table.image
+    return Kernel(
+        release=data["release"],
+        version=data["version"],
+        arch=data["arch"],
+        build=ready / "build",
+        source=folder / "source",
+        image=image,
+        vmlinux=ready / "vmlinux" if table.direct == "pvh" else image,
+        modules=modules,
+        toolchain=toolchain.extended(*table.extras),
+        manifest=data,
+    )
