@@ -19,7 +19,7 @@ from r4l.module import BuiltModule
 from r4l.net import Nic
 from r4l.rootfs.disk import DiskImage
 from r4l.rootfs.ssh_keys import Keys
-from r4l.vm import VM
+from r4l.vm import VM, InitDied
 from r4l.vm.ssh import Ssh
 
 # The image is made on first use: a minute or two, with the network.
@@ -161,6 +161,14 @@ def test_what_excludes_each_other_is_refused(kernel: Kernel, image: DiskImage) -
         VM(kernel, image=image, files={"/x": b""})
     with pytest.raises(UsageError, match="has no module no_such_module"):
         VM(kernel, image=image, modules=["no_such_module"])
+
+
+def test_first_stage_says_what_it_misses(kernel: Kernel, image: DiskImage) -> None:
+    vm = VM(kernel, image=image)
+    vm.machine = dataclasses.replace(vm.machine, drives=())
+    with pytest.raises(InitDied) as caught:
+        vm.start()
+    assert "the kernel shows no disk with the root file system" in caught.value.detail
 
 
 def test_initramfs_has_no_ssh(kernel: Kernel) -> None:
