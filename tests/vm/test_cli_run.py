@@ -117,3 +117,23 @@ def machines(marker: str) -> list[str]:
         if b"qemu-system" in words and marker.encode() in words:
             found.append(file.parent.name)
     return found
+
+
+def test_shell_on_a_terminal(kernel: Kernel) -> None:
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "r4l", "shell"], stdin=theirs, stdout=theirs, stderr=subprocess.PIPE
+    )
+    os.close(theirs)
+    try:
+        seen = b""
+        while b"# " not in seen:
+            seen += os.read(ours, 4096)
+        os.write(ours, b"echo $((6 * 7)); exit 5\n")
+        while b"42" not in seen:
+            seen += os.read(ours, 4096)
+        assert process.wait(60) == 5
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)

@@ -49,7 +49,8 @@ class MachineOptions:
     nics: int
     nic_model: str
     with_module: tuple[str, ...]
-    memory: int
+    memory: int | None
+    snapshot: bool | None
     cpus: int
     append: str
     image: str | None
@@ -71,6 +72,7 @@ class MachineOptions:
             ssh_port=self.ssh_port,
             nics=[Nic(self.nic_model) for _ in range(self.nics)],
             memory=self.memory,
+            snapshot=self.snapshot,
             cpus=self.cpus,
             append=self.append,
             modules=self.with_module,
@@ -92,7 +94,12 @@ def machine_options(function: F) -> F:
         click.option(
             "--with-module", multiple=True, metavar="NAME", help="A module of the kernel's own to have for modprobe."
         ),
-        click.option("--memory", default=256, show_default=True, help="Memory of the guest in MiB."),
+        click.option("--memory", type=int, help="Memory of the guest in MiB; enough for its kernel by default."),
+        click.option(
+            "--snapshot/--no-snapshot",
+            default=None,
+            help="Boot once and start from there from then on; the default for kernels that boot slowly.",
+        ),
         click.option("--cpus", default=2, show_default=True, help="Virtual CPUs."),
         click.option("--append", default="", help="Added to the kernel command line."),
         click.option(

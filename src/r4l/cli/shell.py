@@ -23,6 +23,9 @@ def command(machine: MachineOptions, kernel_name: str | None, arch: str) -> None
         vm = machine.vm(kernel, stages)
         with stages.stage("booting"):
             vm.start()
-    show_door(vm)
-    with vm:
-        raise SystemExit(vm.shell())
+    try:
+        show_door(vm)
+        code = vm.shell()
+    finally:
+        vm.close()
+    raise SystemExit(code)

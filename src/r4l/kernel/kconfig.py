@@ -7,12 +7,14 @@ not met, from the kernel's own Kconfig files (see kconfig_why.py).
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from r4l.errors import UsageError
 from r4l.kernel.config import read_config
@@ -85,11 +87,18 @@ def why_dropped(
     done = toolchain.run(
         ["python3", script, library.parent], readable=[script, library, source], input=json.dumps(question).encode()
     )
-    reasons: dict[str, dict[str, object]] = json.loads(done.stdout)
+    answers: dict[str, dict[str, Any]] = json.loads(done.stdout)
     return [
-        Dropped(name, wanted[name], got, str(reasons[name]["reason"]), bool(reasons[name]["known"]))
+        Dropped(name, wanted[name], got, _with_hint(name, answers[name]), answers[name]["known"])
         for name, got in names.items()
     ]
+
+
+def _with_hint(option: str, answer: Mapping[str, Any]) -> str:
+    """The reason, with the names that an unknown option may have been meant for."""
+    close = difflib.get_close_matches(option.removeprefix("CONFIG_"), answer.get("names", ()), 3, 0.75)
+    hint = f"; did you mean {', '.join('CONFIG_' + name for name in close)}?" if close else ""
+    return f"{answer['reason']}{hint}"
 
 
 def as_data(dropped: Iterable[Dropped]) -> list[dict[str, object]]:

@@ -7,7 +7,6 @@ compiler. kconfiglib (ISC) reads them; three things that they have learned since
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -18,6 +17,7 @@ sys.path.insert(0, sys.argv[1])
 import kconfiglib
 
 VALUES = {"n": 0, "m": 1, "y": 2}
+TARGETS = {"x86": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
 DEPENDS_IF = re.compile(r"(\s*)depends on ([^#]*) if ([^#]*)(#.*)?$")
 
 
@@ -52,10 +52,11 @@ class Why:
         name = option.removeprefix("CONFIG_")
         symbol = self.kconfig.syms.get(name)
         if symbol is None or not symbol.nodes:
-            close = difflib.get_close_matches(name, [s.name for s in self.kconfig.unique_defined_syms], 3, 0.75)
-            hint = f"; did you mean {', '.join('CONFIG_' + other for other in close)}?" if close else ""
-            return {"known": False, "reason": f"this kernel has no such option{hint}"}
+            return {"known": False, "reason": "this kernel has no such option", "names": self._names()}
         return {"known": True, "reason": self._reason(symbol, wanted)}
+
+    def _names(self) -> list[str]:
+        return [symbol.name for symbol in self.kconfig.unique_defined_syms]
 
     def _reason(self, symbol: kconfiglib.Symbol, wanted: str) -> str:
         if symbol.orig_type not in (kconfiglib.BOOL, kconfiglib.TRISTATE):
@@ -158,6 +159,8 @@ def main() -> None:
     clang = {"CC": "clang", "LD": "ld.lld", "AR": "llvm-ar", "NM": "llvm-nm", "HOSTCC": "clang", "HOSTCXX": "clang++"}
     rust = {"RUSTC": "rustc", "BINDGEN": "bindgen", "PAHOLE": "pahole"}
     arch = question["arch"]
+    # As the kernel's scripts/Makefile.clang sets it.
+    clang["CLANG_FLAGS"] = f"--target={TARGETS[arch]} -fintegrated-as"
     os.environ.update(clang, **rust, srctree=question["source"], ARCH=arch, SRCARCH=arch, KERNELVERSION="")
     kconfig = Kconfig(question["source"] + "/Kconfig", warn=False)
     why = Why(kconfig, question["config"])

@@ -142,8 +142,12 @@ def kernel_line(arch: str, extra: str = "", *, fast: bool = True) -> tuple[str, 
     return (f"console={console}", *ALWAYS, *(FAST if fast else ()), *extra.split())
 
 
-def command_line(machine: Machine, ends: Endpoints) -> list[str]:
-    """QEMU's whole command line for one run of `machine`."""
+def command_line(machine: Machine, ends: Endpoints, state: Path | None = None) -> list[str]:
+    """QEMU's whole command line for one run of `machine`.
+
+    Args:
+        state: a snapshot of the same machine to go on from, instead of booting.
+    """
     arch = ARCHITECTURES[machine.arch]
     accelerator = "tcg,thread=multi" if machine.accel == "tcg" else machine.accel
     argv = [arch.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
@@ -173,6 +177,8 @@ def command_line(machine: Machine, ends: Endpoints) -> list[str]:
         file = str(drive.path).replace(",", ",,")
         argv += ["-drive", f"if=none,id=disk{index},format={drive.format},snapshot=on,cache=unsafe,file={file}"]
         argv += _json("-device", {"driver": "virtio-blk-pci", "drive": f"disk{index}", "serial": drive.serial})
+    if state:
+        argv += ["-incoming", f"file:{state}"]
     return [*argv, *machine.extra]
 
 

@@ -28,6 +28,7 @@ class Qemu:
         machine: what to run.
         toolchain: where QEMU is.
         workdir: folder for console.log, qmp.log, qemu.log and the captures.
+        state: a snapshot to go on from (see `snapshot.resume`).
         on_line: gets each line of the console (on the console's thread).
         on_event: gets each QMP event (on the monitor's thread).
         on_exit: gets the exit code, after the console's last line (on a thread of its own).
@@ -42,6 +43,7 @@ class Qemu:
         toolchain: Toolchain,
         workdir: Path,
         *,
+        state: Path | None = None,
         on_line: Callable[[str], None],
         on_event: Callable[[Event], None],
         on_exit: Callable[[int], None],
@@ -58,7 +60,7 @@ class Qemu:
         try:
             ends = Endpoints(monitor.number, console.number, self.agent_socket.number, self.captures)
             argv = toolchain.command(
-                command_line(machine, ends),
+                command_line(machine, ends, state),
                 binds=[workdir],
                 readable=[machine.kernel, machine.initrd, *(drive.path for drive in machine.drives)],
                 cwd=workdir,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from r4l.rootfs.disk import DiskImage
 from r4l.vm import accel as accelerators
 from r4l.vm import boot, loading, workdirs
 from r4l.vm import image as images
+from r4l.vm import snapshot as snapshots
 from r4l.vm.console import Console
 from r4l.vm.machine import Accel, Machine, kernel_line
 from r4l.vm.qemu import Qemu
@@ -38,7 +40,7 @@ class VM:
     Args:
         kernel: what to boot.
         nics: network cards, in PCI order.
-        memory: MiB.
+        memory: MiB; 256 where None, and 768 for a kernel with KASAN.
         cpus: virtual CPUs. Two boot faster than one under TCG.
         image: a disk image to start from, instead of an initramfs. The cards of `nics` are then followed by one for
             ssh; no module is loaded by itself.
@@ -54,6 +56,8 @@ class VM:
         silence: seconds without a sign of life after which a boot has failed; with an image, more where None.
         boot_timeout: seconds after which it has failed in any case; likewise.
         extra: further arguments for QEMU.
+        snapshot: boot such a machine once and start from its state from then on: its console then has no boot in it.
+            Where None, this is done for kernels that boot slowly (KASAN, kmemleak).
     """
 
     def __init__(
@@ -61,7 +65,7 @@ class VM:
         kernel: Kernel,
         *,
         nics: Sequence[Nic] = (),
-        memory: int = 256,
+        memory: int | None = None,
         cpus: int = 2,
         image: DiskImage | None = None,
         ssh_port: int = 0,
@@ -75,11 +79,14 @@ class VM:
         silence: float | None = None,
         boot_timeout: float | None = None,
         extra: Sequence[str] = (),
+        snapshot: bool | None = None,
     ) -> None:
         if rootfs is not None and (modules or files):
             raise UsageError("a rootfs of your own and modules or files for the default one exclude each other")
         if image is not None and (rootfs is not None or files):
             raise UsageError("a disk image and a rootfs, or files for one, exclude each other", "use `put` after boot")
+        if image is not None and snapshot:
+            raise UsageError("a VM with a disk image cannot start from a snapshot", "a snapshot holds no disk")
         self.kernel = kernel
         self.image = image
         self._parts = images.parts(kernel, image, modules, ssh_port) if image else None
@@ -90,12 +97,13 @@ class VM:
         else:
             self.rootfs = rootfs or Rootfs.build(kernel, modules=modules, files=files)
         self.accel = accelerators.choose(kernel, accel)
+        slow = snapshots.is_slow(kernel)
         self.machine = Machine(
             kernel=kernel.vmlinux if fast else kernel.image,
             initrd=self.rootfs.path,
             append=kernel_line(kernel.arch, append, fast=fast),
             arch=kernel.arch,
-            memory=memory,
+            memory=memory or (768 if slow else 256),
             cpus=cpus,
             accel=self.accel.name,
             nics=tuple(nics),
@@ -104,7 +112,11 @@ class VM:
             extra=tuple(extra),
         )
         usual = images.PATIENCE if image else boot.Patience()
-        self._patience = boot.Patience(silence or usual.silence, boot_timeout or usual.total)
+        factors = (6, 2) if slow else (1, 1)
+        self._patience = boot.Patience(
+            (silence or usual.silence) * factors[0], (boot_timeout or usual.total) * factors[1]
+        )
+        self._from_snapshot = slow and self.rootfs.agent and image is None if snapshot is None else snapshot
         self._own_workdir = workdir is None
         self._wanted_workdir = workdir
         self._guard = threading.Lock()
@@ -138,7 +150,8 @@ class VM:
         self.klog = KernelLog(self.workdir / "console.log", self._sync_mark)
         begun = time.monotonic()
         try:
-            self._qemu = self._launch()
+            state = snapshots.ensure(self.machine, self.kernel, self._twin()) if self._from_snapshot else None
+            self._qemu = self._launch(state)
         except R4LError:
             if self._own_workdir:
                 workdirs.remove(self.workdir)
@@ -147,8 +160,11 @@ class VM:
         self.guest = Guest(self._link, self._context)
         self._started.set()
         try:
-            if self.rootfs.agent:
+            if state:
+                snapshots.resume(state, self._qemu, self._link)
+            elif self.rootfs.agent:
                 boot.wait_for_agent(self._link, self._qemu, self.klog, self._patience)
+            if self.rootfs.agent:
                 self.boot_seconds = time.monotonic() - begun
             if self.image:
                 usernet = self.qmp("human-monitor-command", command_line="info usernet")
@@ -159,11 +175,19 @@ class VM:
             raise
         return self
 
-    def _launch(self) -> Qemu:
+    def _twin(self) -> VM:
+        """The same machine, to be booted and not restored."""
+        twin = copy.copy(self)
+        twin._from_snapshot, twin._wanted_workdir, twin._own_workdir = False, None, True
+        twin._guard, twin._started = threading.Lock(), threading.Event()
+        return twin
+
+    def _launch(self, state: Path | None) -> Qemu:
         return Qemu(
             self.machine,
             self.kernel.toolchain,
             self.workdir,
+            state=state,
             on_line=self._on_line,
             on_event=self._on_event,
             on_exit=self._on_exit,

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""Profiles, fragments and recipes of kernels from source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from r4l.errors import UsageError
+from r4l.kernel.architecture import architecture, architectures
+from r4l.kernel.kconfig import missed, parse_fragment
+from r4l.kernel.own import recipe
+from r4l.kernel.profile import profiles
+
+
+@pytest.mark.parametrize("arch", architectures())
+@pytest.mark.parametrize("name", profiles())
+def test_every_profile_is_made_of_fragments(name: str, arch: str) -> None:
+    profile = profiles()[name]
+    texts = profile.texts(arch)
+    assert {file.split(".")[0] for file, _text in texts} == set(profile.fragments)
+    for file, text in texts:
+        assert parse_fragment(text, file)
+    assert profile.seed is None or profile.seed in profiles()
+
+
+def test_a_profile_asks_for_rust() -> None:
+    for name in profiles():
+        assert recipe(name, Path("/s"), "7.3").wanted()["CONFIG_RUST"] == "y"
+
+
+def test_the_console_of_the_architecture_is_in_it() -> None:
+    assert recipe("minimal", Path("/s"), "7.3").wanted()["CONFIG_PVH"] == "y"
+    assert "CONFIG_SERIAL_AMBA_PL011_CONSOLE" in recipe("minimal", Path("/s"), "7.3", arch="arm64").wanted()
+
+
+def test_fragment_values() -> None:
+    text = '# a word\nCONFIG_A=y\nCONFIG_B=m\n# CONFIG_C is not set\nCONFIG_D="text"\nCONFIG_E=0x10\n\n'
+    wanted = {"CONFIG_A": "y", "CONFIG_B": "m", "CONFIG_C": "n", "CONFIG_D": "text", "CONFIG_E": "0x10"}
+    assert parse_fragment(text, "f") == wanted
+
+
+def test_a_line_that_is_no_configuration_is_named() -> None:
+    with pytest.raises(UsageError, match=r"my.config, line 2 is no configuration: CONFIG_B"):
+        parse_fragment("CONFIG_A=y\nCONFIG_B\n", "my.config")
+
+
+def test_what_the_configuration_has_otherwise() -> None:
+    config = {"CONFIG_A": "y", "CONFIG_B": "m"}
+    assert missed({"CONFIG_A": "y", "CONFIG_B": "y", "CONFIG_C": "n", "CONFIG_D": "m"}, config) == {
+        "CONFIG_B": "m",
+        "CONFIG_D": "n",
+    }
+
+
+def test_later_fragments_win_and_are_part_of_the_key(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.config"
+    mine.write_text("CONFIG_IPV6=n\n")
+    changed = recipe("small", Path("/s"), "7.3", base="minimal", fragments=[mine]).wanted()
+    assert changed["CONFIG_IPV6"] == "n"
+    assert recipe("minimal", Path("/s"), "7.3").wanted()["CONFIG_IPV6"] == "y"
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "said"),
+    [("stock", "minimal", "no name for a kernel"), ("A b", "minimal", "no name"), ("tiny", None, "unknown profile")],
+)
+def test_names_that_cannot_be(name: str, base: str | None, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        recipe(name, Path("/s"), "7.3", base=base)
+
+
+def test_a_fragment_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such fragment"):
+        recipe("mine", Path("/s"), "7.3", base="minimal", fragments=[tmp_path / "none.config"])
+
+
+def test_architectures_by_any_of_their_names() -> None:
+    assert {architecture(name).name for name in ("arm64", "aarch64")} == {"arm64"}
+    assert architecture("amd64").name == "x86_64"
