@@ -159,6 +159,8 @@ def test_parallel_machines_share_one_image_and_change_nothing_in_it(
 def test_what_excludes_each_other_is_refused(kernel: Kernel, image: DiskImage) -> None:
     with pytest.raises(UsageError, match="exclude each other"):
         VM(kernel, image=image, files={"/x": b""})
+    with pytest.raises(UsageError, match="cannot start from a snapshot"):
+        VM(kernel, image=image, snapshot=True)
     with pytest.raises(UsageError, match="has no module no_such_module"):
         VM(kernel, image=image, modules=["no_such_module"])
 
