@@ -8,11 +8,18 @@ import shutil
 from r4l import home
 from r4l.errors import EnvironmentFault
 from r4l.kernel import Kernel
+from r4l.kernel.rustavailable import AVAILABLE, rust_available
+from r4l.kernel.tools import tools
 from r4l.toolchain import Toolchain, archive, host
 from r4l.toolchain.host import Finding
 from r4l.vm import accel
 
 NEEDED_GIB = 4
+NAMES = {
+    "bindgen": " (the command: crate bindgen-cli, Debian's package bindgen; the crate bindgen is only its library)",
+    "llvm": " (clang, and the libclang that bindgen parses C with)",
+}
+"""What people take for something else."""
 
 
 def findings() -> list[Finding]:
@@ -25,16 +32,39 @@ def findings() -> list[Finding]:
     except EnvironmentFault as error:
         result.append(Finding("toolchain", False, error.cause, error.remedy))
         return result
-    versions = ", ".join(f"{name} {version}" for name, version in toolchain.versions().items())
+    found = toolchain.versions()
+    versions = ", ".join(f"{name} {version}" for name, version in found.items())
     result.append(Finding("toolchain", "does not run" not in versions, versions, ""))
     kernel = Kernel.ready()
     if kernel is None:
         result.append(Finding("kernel", False, "no kernel is set up", "run `r4l setup`"))
         return result
+    result += _tools(kernel, found)
     symbols = kernel.manifest["rust_symbols"]["matching"]
     result.append(Finding("kernel", True, f"{kernel.release}, Rust metadata proven by {symbols} symbols"))
     choice = accel.choose(kernel)
     result.append(Finding("accelerator", True, f"{choice.name}: {choice.reason}"))
+    return result
+
+
+def _tools(kernel: Kernel, versions: dict[str, str]) -> list[Finding]:
+    """What the kernel's Rust needs: each tool with the version found and wanted, and the kernel's own verdict."""
+    result = [
+        Finding(
+            tool.name,
+            tool.ok,
+            f"{tool.found} found, Linux {kernel.release} wants {tool.wanted} or newer{NAMES.get(tool.name, '')}",
+            "" if tool.ok else "run `r4l setup --update`, or use an older kernel: `r4l setup --kernel RELEASE`",
+            version=tool.found,
+            wanted=tool.wanted,
+        )
+        for tool in tools(kernel.source, kernel.toolchain, kernel.arch, versions)
+    ]
+    check = rust_available(kernel.source, kernel.toolchain)
+    said = check.explanation
+    ours = AVAILABLE if check.ok else check.text.strip().splitlines()[-1]
+    cause, remedy = (said.cause, said.remedy) if said else (ours, "" if check.ok else "run `r4l setup --update`")
+    result.append(Finding("rustavailable", check.ok, f"make LLVM=1 rustavailable: {cause}", remedy))
     return result
 
 

@@ -18,17 +18,21 @@ class R4LError(Exception):
         remedy: one sentence, what to do about it; may be empty where only the user can know.
         detail: long text that belongs to it (end of a console, compiler output).
         log: file on the host that holds everything.
+        known: the entry of the tables in `r4l.known` that the failure was recognised as; empty where it was not.
     """
 
     exit_code = 125
     kind = "error"
 
-    def __init__(self, cause: str, remedy: str = "", *, detail: str = "", log: Path | None = None) -> None:
+    def __init__(
+        self, cause: str, remedy: str = "", *, detail: str = "", log: Path | None = None, known: str = ""
+    ) -> None:
         super().__init__(cause)
         self.cause = cause
         self.remedy = remedy
         self.detail = detail
         self.log = log
+        self.known = known
 
     def __str__(self) -> str:
         lines = [self.cause]

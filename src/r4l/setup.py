@@ -68,7 +68,9 @@ def set_up(
     if debians:
         with stages.stage("kernel Rust metadata") as say:
             ready = stock.prepare(folder, found, arch, toolchain, say)
-        write_lock(ready)
+        # The lock is of what most people set up; another architecture's kernel has the same packages beside it.
+        if arch == "x86_64":
+            write_lock(ready)
         return ready
     with stages.stage(f"building kernel {wanted}") as say:
         return own.build(own.recipe(wanted, folder / "source", found.version, arch=arch), toolchain, say)

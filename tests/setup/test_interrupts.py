@@ -109,7 +109,7 @@ def test_what_is_ready_takes_no_time_and_builds_a_module(fresh_home: Path) -> No
 
 def test_a_kernel_without_rust_is_refused_before_it_is_downloaded(fresh_home: Path) -> None:
     listed = r4l(fresh_home, "kernel", "list", "--available", "--json")
-    oldest = json.loads(listed.stdout)[0]
+    oldest = json.loads(listed.stdout)[0]["name"]
     assert oldest.startswith("6.12."), "Debian's 6.12 has no CONFIG_RUST"
     done = r4l(fresh_home, "setup", "--kernel", oldest)
     assert done.returncode == 2

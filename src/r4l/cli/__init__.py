@@ -74,23 +74,41 @@ def cli() -> None:
 
 
 def show(error: R4LError, *, as_json: bool = False) -> None:
-    """Print an error: its text above, then cause, remedy and log, so that the cause is the last thing seen."""
+    """Print an error.
+
+    One that was recognised: cause and remedy, and below them the text that they explain. Any other: its text, then
+    cause and remedy, so that these are the last thing seen.
+    """
     if as_json:
         entry = {"error": error.kind, "cause": error.cause, "remedy": error.remedy, "exit_code": error.exit_code}
+        entry["known"] = error.known or None
         click.echo(json.dumps({**entry, "log": str(error.log) if error.log else None, "detail": error.detail}))
         return
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    if error.detail:
-        console.print(error.detail, markup=False, style="dim" if error.kind != "build" else None)
+    if error.known:
+        _print_cause(console, error)
         console.print()
+        _print_detail(console, error)
+    else:
+        _print_detail(console, error)
+        _print_cause(console, error)
+    if error.log:
+        console.print("[dim]log:[/]    ", end="")
+        console.print(str(error.log), markup=False)
+
+
+def _print_cause(console: Console, error: R4LError) -> None:
     console.print(f"[bold red]{error.kind}:[/] ", end="")
     console.print(error.cause, markup=False, style="bold")
     if error.remedy:
         console.print("[green]remedy:[/] ", end="")
         console.print(error.remedy, markup=False)
-    if error.log:
-        console.print("[dim]log:[/]    ", end="")
-        console.print(str(error.log), markup=False)
+
+
+def _print_detail(console: Console, error: R4LError) -> None:
+    if error.detail:
+        console.print(error.detail, markup=False, style="dim" if error.kind != "build" else None)
+        console.print()
 
 
 def main() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -35,9 +36,16 @@ def command(folder: Path, kernel_name: str | None, arch: str, as_json: bool) -> 
         entries = [
             {"name": ko.name, "path": str(ko.path), "vermagic": ko.vermagic, "modinfo": ko.modinfo} for ko in built
         ]
-        click.echo(json.dumps({"kernel": kernel.release, "modules": entries}, indent=1))
+        notes = [asdict(note) for note in built[0].notes]
+        click.echo(json.dumps({"kernel": kernel.release, "modules": entries, "notes": notes}, indent=1))
         return
     console = Console(stderr=True, highlight=False, soft_wrap=True)
+    for note in built[0].notes:
+        console.print("[yellow]note:[/]   ", end="")
+        console.print(note.cause, markup=False)
+        console.print("[green]remedy:[/] ", end="")
+        console.print(note.remedy, markup=False)
+        console.print(note.text, markup=False, style="dim")
     for ko in built:
         console.print(f"[green]✓[/] {ko.name} for {kernel.release}, {ko.path.stat().st_size // 1024} KiB")
         click.echo(str(ko.path))

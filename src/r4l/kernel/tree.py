@@ -14,6 +14,7 @@ from r4l import home
 from r4l.errors import BuildError, R4LError, UsageError
 from r4l.kernel.architecture import Architecture, architectures
 from r4l.kernel.config import read_config
+from r4l.kernel.kdir import explain_kdir
 from r4l.kernel.make import kernel_make
 from r4l.kernel.model import Kernel
 from r4l.process import Say, quiet
@@ -41,6 +42,7 @@ def look(folder: Path) -> Tree:
 
     Raises:
         UsageError: no kernel tree.
+        BuildError: a build folder that no Rust module can be built against.
     """
     folder = folder.expanduser().absolute()
     if not folder.is_dir():
@@ -52,6 +54,11 @@ def look(folder: Path) -> Tree:
     source = folder / "source"
     if source.is_dir() and _is_source(source.resolve()):
         return Tree(source.resolve(), folder)
+    if (folder / ".config").exists():
+        # What others call a build folder, such as a distribution's package of headers.
+        wrong = explain_kdir(folder)
+        if wrong:
+            raise BuildError(wrong.cause, wrong.remedy, known=wrong.name)
     raise UsageError(
         f"{folder} is no kernel tree: it has neither the kernel's Makefile and Kconfig nor a link `source` to them",
         "give the top of a kernel's source, or the folder of `make O=`",
@@ -86,7 +93,10 @@ def at(folder: Path, toolchain: Toolchain) -> Kernel:
                 f"the kernel in {build} is half built: {needed.name} is missing", HALF_BUILT.format(folder)
             )
     release = release_file.read_text().strip()
-    _require_same_rustc(build, config, toolchain)
+    # Without CONFIG_RUST it serves modules in C; a Rust module's build then tells why it fails.
+    wrong = explain_kdir(build, toolchain) if config.get("CONFIG_RUST") == "y" else None
+    if wrong:
+        raise BuildError(wrong.cause, HALF_BUILT.format(build), known=wrong.name)
     installed = home.home() / "builds" / f"tree-{home.content_key(str(build))}" / "lib/modules" / release
     return Kernel(
         release=release,
@@ -147,18 +157,3 @@ def _architecture(config: dict[str, str], build: Path) -> Architecture:
 def _make_arguments(config: dict[str, str], arch: Architecture) -> tuple[str, ...]:
     compiler = ("LLVM=1",) if config.get("CONFIG_CC_IS_CLANG") == "y" else (f"CROSS_COMPILE={arch.uname}-linux-gnu-",)
     return (*compiler, f"ARCH={arch.kbuild}")
-
-
-def _require_same_rustc(build: Path, config: dict[str, str], toolchain: Toolchain) -> None:
-    """Metadata of one rustc is of no use to another (E0514), and a C compiler's plugins and flags differ too."""
-    if config.get("CONFIG_RUST") != "y":
-        return
-    built_by = config.get("CONFIG_RUSTC_VERSION_TEXT", "")
-    ours = toolchain.versions()["rustc"]
-    if f"rustc {ours} " not in f"{built_by} ":
-        raise BuildError(
-            f"the kernel in {build} was built by {built_by or 'an unknown rustc'}, the toolchain has rustc {ours}",
-            f"build it with the toolchain: `r4l kernel build --kdir {build}`",
-        )
-    if not (build / "rust/libkernel.rmeta").exists():
-        raise BuildError(f"the kernel in {build} has no Rust metadata", HALF_BUILT.format(build))

@@ -15,13 +15,14 @@ from pathlib import Path
 
 from r4l import home, resources
 from r4l.errors import BuildError, R4LError, UsageError
-from r4l.kernel import Kernel
-from r4l.module.diagnose import explain
+from r4l.kernel import Kernel, stock
+from r4l.module.diagnose import diagnose, notes
 from r4l.module.modinfo import BuiltModule
 from r4l.process import Say, quiet, run_logged
 
 __all__ = ["BuiltModule", "Module"]
 
+LOG = "build.log"
 OBJECTS = re.compile(r"^\s*obj-(m|y|\$[({]\w+[)}])\s*[:+?]?=", re.MULTILINE)
 
 
@@ -85,6 +86,8 @@ class Module:
     ) -> list[BuiltModule]:
         """Build all modules of the folder, in the order of its Kbuild (modules.order).
 
+        What make warned of this time, and is worth a word, stands in the `notes` of each.
+
         Raises:
             BuildError: it does not compile, or does not fit the kernel.
             UsageError: no Kbuild in the folder, or nothing to build in it.
@@ -96,7 +99,8 @@ class Module:
             self._make(kernel, output, targets, say)
             order = output / "modules.order"
             names = order.read_text().split() if order.exists() else []
-        built = [BuiltModule((output / name).with_suffix(".ko")) for name in names]
+            said = notes((output / LOG).read_text(errors="replace"), self.folder, kernel)
+        built = [BuiltModule((output / name).with_suffix(".ko"), said) for name in names]
         if not built:
             raise UsageError(f"the Kbuild of {self.folder} builds no module", "add `obj-m := NAME.o`")
         siblings = frozenset(_exported(output))
@@ -105,13 +109,13 @@ class Module:
         return built
 
     def _make(self, kernel: Kernel, output: Path, targets: tuple[str, ...], say: Say) -> None:
-        log = output / "build.log"
+        log = output / LOG
         log.unlink(missing_ok=True)
 
         def failure(_code: int, _tail: str) -> R4LError:
-            cause, text = explain(log.read_text(errors="replace"))
+            why = diagnose(log.read_text(errors="replace"), self.folder, kernel, lambda: _others(kernel))
             return BuildError(
-                f"{self.folder.name} does not build: {cause}", "mend what the compiler shows", detail=text
+                f"{self.folder.name} does not build: {why.cause}", why.remedy, detail=why.text, known=why.known
             )
 
         # The parent folder, so that a module may include what lies beside it.
@@ -129,6 +133,12 @@ class Module:
             [*argv, f"-j{os.cpu_count() or 1}", *targets], readable=[around, resources.kit(), kernel.source]
         )
         run_logged(command, log, failure, say=say)
+
+
+def _others(kernel: Kernel) -> list[Kernel]:
+    """Kernels of the same architecture that are ready besides this one."""
+    ready = stock.all_ready(kernel.toolchain)
+    return [other for other in ready if other.arch == kernel.arch and other.release != kernel.release]
 
 
 def _exported(output: Path) -> list[str]:

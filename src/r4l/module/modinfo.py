@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from elftools.elf.sections import SymbolTableSection
 
 from r4l.errors import BuildError, UsageError
 from r4l.kernel import Kernel
+from r4l.kernel.architecture import architecture
 from r4l.kernel.proof import symvers
+from r4l.known import Explanation
 
 
 @dataclass(frozen=True)
@@ -22,9 +24,11 @@ class BuiltModule:
 
     Attributes:
         path: the file, with debug information where it was built with it.
+        notes: what its build warned of.
     """
 
     path: Path
+    notes: tuple[Explanation, ...] = field(default=(), compare=False)
 
     @cached_property
     def modinfo(self) -> dict[str, list[str]]:
@@ -89,11 +93,19 @@ class BuiltModule:
             siblings: symbols that modules loaded before it export.
 
         Raises:
-            BuildError: another kernel's version magic, or symbols that nobody exports.
+            BuildError: another machine, another kernel's version magic, or symbols that nobody exports.
         """
-        if self.vermagic.split() != kernel.vermagic.split():
+        vermagic = self.vermagic
+        wanted = architecture(kernel.arch).elf
+        if self.machine != wanted:
             raise BuildError(
-                f"{self.path.name} is for another kernel: its version magic is '{self.vermagic}', "
+                f"{self.path.name} is for another machine: it is {self.machine}, "
+                f"the kernel {kernel.release} is for {kernel.arch} ({wanted})",
+                f"build it again for this kernel: `r4l build DIR` (kernel {kernel.release})",
+            )
+        if vermagic.split() != kernel.vermagic.split():
+            raise BuildError(
+                f"{self.path.name} is for another kernel: its version magic is '{vermagic}', "
                 f"the kernel's is '{kernel.vermagic}'",
                 f"build it again for this kernel: `r4l build DIR` (kernel {kernel.release})",
             )

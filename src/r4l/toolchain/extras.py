@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ def make_extended(
     try:
         say("copying the tree")
         subprocess.run(["cp", "-al", str(base), str(partial)], check=True)
+        packages: dict[str, str] = json.loads((base / "r4l-packages.json").read_text())
         archive = archive_for("amd64")
         archive.update(say)
         names = [name for extra in extras for name in extra["packages"]]
@@ -48,8 +49,7 @@ def make_extended(
             say(f"unpacking {deb.name.split('_')[0]}")
             unpack_deb(deb, partial)
         for extra in extras:
-            _unpack_foreign(extra.get("foreign", {}), partial, debs, archive_for, say)
-        packages = json.loads((base / "r4l-packages.json").read_text())
+            _unpack_foreign(extra.get("foreign", {}), packages, partial, debs, archive_for, say)
         # Written beside and renamed: the name is a hard link to the base tree's.
         listing = partial / "r4l-packages.json.new"
         listing.write_text(json.dumps({**packages, **versions}, indent=1))
@@ -62,7 +62,12 @@ def make_extended(
 
 
 def _unpack_foreign(
-    foreign: dict[str, Any], tree: Path, debs: Path, archive_for: Callable[[str], Archive], say: Say
+    foreign: dict[str, Any],
+    base: Mapping[str, str],
+    tree: Path,
+    debs: Path,
+    archive_for: Callable[[str], Archive],
+    say: Say,
 ) -> None:
     """Packages of another architecture: only their files are used, so nothing they depend on is fetched."""
     if not foreign:
@@ -70,9 +75,13 @@ def _unpack_foreign(
     archive = archive_for(foreign["architecture"])
     archive.update(say)
     for name, folder in foreign["packages"].items():
-        versions = archive.versions(name)
-        if not versions:
-            raise EnvironmentFault(f"the Debian mirror has no {name} for {foreign['architecture']}", "name another")
-        for deb in archive.download({name: versions[0]}, debs / foreign["architecture"], say):
+        # The version that the tree has for this machine: rustc takes a standard library of its own version only.
+        version = base.get(name)
+        if version is None or version not in archive.versions(name):
+            raise EnvironmentFault(
+                f"the Debian mirror has no {name} {version or ''} for {foreign['architecture']}",
+                "the archive has moved on: run `r4l setup --update`",
+            )
+        for deb in archive.download({name: version}, debs / foreign["architecture"], say):
             say(f"unpacking {name} for {foreign['architecture']}")
             unpack_deb(deb, tree / folder.lstrip("/"))

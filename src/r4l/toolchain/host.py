@@ -31,12 +31,15 @@ class Finding:
         ok: False where r4l cannot work without it.
         found: what is there.
         remedy: what to do; empty where all is well.
+        version, wanted: the version that is there and the oldest that will do; empty where it is no matter of versions.
     """
 
     name: str
     ok: bool
     found: str
     remedy: str = ""
+    version: str = ""
+    wanted: str = ""
 
 
 def missing_packages() -> list[str]:

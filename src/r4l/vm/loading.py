@@ -7,26 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from r4l import known
 from r4l.errors import UsageError, VerdictError
 
 if TYPE_CHECKING:
     from r4l.vm.vm import VM
-
-REFUSALS: dict[str, tuple[str, str]] = {
-    "Key was rejected by service": (
-        "it is not signed, and this kernel enforces signatures of modules",
-        "boot without module.sig_enforce=1 and lockdown, or sign it with a key that the kernel knows",
-    ),
-    "Required key not available": (
-        "it is signed with a key that this kernel does not know, and this kernel enforces signatures of modules",
-        "boot without module.sig_enforce=1 and lockdown, or sign it with a key that the kernel knows",
-    ),
-    "File exists": ("a module of that name is loaded already", "unload it first, or give the module another name"),
-    "Invalid module format": ("it was built for another kernel", "build it again for this kernel: `r4l build DIR`"),
-    "Unknown symbol": ("a symbol that it needs is not there", "load the module that exports it first"),
-    "Resource temporarily unavailable": ("it is in use", "take its interface down and close its device files first"),
-}
-"""What insmod and rmmod say (strerror of finit_module's and delete_module's errno), as cause and remedy."""
 
 FOLDER = "/lib/modules/r4l"
 TIMEOUT = 60.0
@@ -78,13 +63,18 @@ def _do(vm: VM, argv: list[str], what: str) -> None:
         return
     vm.klog.sync()
     said = done.stderr.strip() or f"exit code {done.exit_code}"
-    why, remedy = next(
-        ((f"{why} ({said})", remedy) for text, (why, remedy) in REFUSALS.items() if text in said),
-        (said, "the kernel's log tells why"),
+    log = vm.klog.text(since)
+    kernel = vm.kernel
+    facts = {"kernel": kernel.release if kernel.name == "stock" else kernel.name, "arch": kernel.arch}
+    # What the kernel logged is more exact than insmod's words, whatever comes first.
+    explanation = known.explain("load", f"{said}\n{log}", facts, order="table")
+    why, remedy = (
+        (f"{explanation.cause} ({said})", explanation.remedy) if explanation else (said, "the kernel's log tells why")
     )
     raise ModuleRefused(
         f"the guest's kernel did not {what}: {why}",
         remedy,
-        detail=vm.klog.text(since),
+        detail=log,
         log=vm.klog.file,
+        known=explanation.name if explanation else "",
     )

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""What is wrong with a build folder (KDIR) that someone points us to, found by looking into it.
+
+What a Rust module needs there: `rust/Makefile` makes the crates and the proc-macro libraries, `scripts/target.json`
+is the target (where the architecture has one), `scripts/module.lds` the linker script, Module.symvers the exports.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from r4l import known
+from r4l.kernel.config import read_config
+from r4l.known import Explanation
+from r4l.toolchain import Toolchain
+
+CRATES = ("libcore.rmeta", "libkernel.rmeta", "libbindings.rmeta", "libmacros.so")
+PREPARED = ("include/config/auto.conf", "include/generated/autoconf.h", "scripts/module.lds")
+TARGET_FROM_FILE = {"CONFIG_X86_64", "CONFIG_UML"}
+"""Architectures whose target rustc reads from scripts/target.json (arch/*/Makefile)."""
+
+
+def explain_kdir(kdir: Path, toolchain: Toolchain | None = None) -> Explanation | None:
+    """Why no Rust module can be built against a build folder; None where nothing is found wrong.
+
+    Args:
+        kdir: what `make -C` is given.
+        toolchain: whose rustc would build; not compared where None.
+    """
+    if not kdir.is_dir():
+        return known.named("kdir", "no-folder", {"kdir": kdir})
+    if not (kdir / "Makefile").is_file() or not ((kdir / ".config").exists() or _is_source(kdir)):
+        return known.named("kdir", "no-kernel", {"kdir": kdir})
+    if not (kdir / ".config").is_file():
+        return known.named("kdir", "not-configured", {"kdir": kdir})
+    config = read_config(kdir / ".config")
+    facts: dict[str, object] = {"kdir": kdir, "release": _release(kdir)}
+    if config.get("CONFIG_RUST") != "y":
+        return known.named("kdir", "rust-off", facts)
+    absent = [f"rust/{name}" for name in CRATES if not (kdir / "rust" / name).exists()]
+    if len(absent) == len(CRATES):
+        return known.named("kdir", "no-metadata", {**facts, "missing": _some(absent)})
+    absent += [name for name in _prepared(config) if not (kdir / name).exists()]
+    if absent:
+        return known.named("kdir", "not-prepared", {**facts, "missing": _some(absent)})
+    theirs = config.get("CONFIG_RUSTC_VERSION_TEXT", "")
+    ours = _rustc(toolchain) if toolchain else ""
+    # rustc compares its whole version line, with commit and origin: E0514 (rustc_metadata/src/locator.rs).
+    if theirs and ours and theirs != ours:
+        return known.named("kdir", "other-rustc", {**facts, "rustc": theirs, "ours": ours})
+    if not (kdir / "Module.symvers").exists():
+        return known.named("kdir", "no-symvers", facts)
+    return None
+
+
+def _is_source(kdir: Path) -> bool:
+    return (kdir / "Kconfig").is_file() and (kdir / "scripts").is_dir()
+
+
+def _prepared(config: dict[str, str]) -> list[str]:
+    from_file = any(config.get(name) == "y" for name in TARGET_FROM_FILE)
+    return [*PREPARED, *(["scripts/target.json"] if from_file else [])]
+
+
+def _some(names: list[str]) -> str:
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
+
+
+def _release(kdir: Path) -> str:
+    """` 7.2.12`, as a text for the middle of a sentence; empty where the folder does not say."""
+    file = kdir / "include/config/kernel.release"
+    return f" {file.read_text().strip()}" if file.is_file() else ""
+
+
+def _rustc(toolchain: Toolchain) -> str:
+    return toolchain.run(["rustc", "--version"], check=False).stdout.decode(errors="replace").strip()

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: MIT
+"""The API of another kernel: which one a module expects, and what this kernel has instead.
+
+Linux promises no stable interface inside the kernel. rustc says where a module does not fit; this finds what the
+kernel's source has there, and whether another kernel that is ready, or a known change (changes.toml), has what the
+module expects.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from r4l.kernel import Kernel
+from r4l.module.rusttree import Definition, RustTree, generics, parameters, types_of
+
+POINTED = re.compile(r"^\s*(?:-->|:::) \S*?/(?P<file>rust/kernel/\S+\.rs):(?P<line>\d+):\d+$", re.MULTILINE)
+ANOTHER = "the module expects another kernel's API"
+UNFIT = "the module does not fit the kernel's API"
+"""Where nobody is known to have what it expects: it may be its own mistake."""
+PLACE = re.compile(r"^\s*--> (?P<file>.+?):(?P<line>\d+):\d+$", re.MULTILINE)
+IMPL = re.compile(r"\bimpl\b(?:<.*>)?\s+(?P<trait>[\w:]+)(?:<.*>)?\s+for\b")
+PATH = re.compile(r"\bkernel(?:::\w+)+")
+
+Fits = Callable[[RustTree], Definition | None]
+"""Finds in a tree what the module expects; None where the tree does not have it."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What this kernel has, and how to find in another what the module expects."""
+
+    found: str
+    fits: Fits
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A known change of the API: see changes.toml."""
+
+    pattern: re.Pattern[str]
+    expected: str
+    now: str
+    proof: tuple[str, str]
+
+
+@cache
+def changes() -> tuple[Change, ...]:
+    """The table."""
+    data = tomllib.loads((importlib.resources.files(__package__) / "changes.toml").read_text())
+    return tuple(
+        Change(re.compile(entry["pattern"]), entry["expected"], entry["now"], tuple(entry["proof"]))
+        for entry in data["change"]
+    )
+
+
+def block(output: str, begin: int) -> str:
+    """One error of rustc's: from its first line to the next error."""
+    end = re.compile(r"^(?:error|warning)(?:\[E\d+\])?: |^make(?:\[\d+\])?: ", re.MULTILINE).search(output, begin + 1)
+    return output[begin : end.start() if end else len(output)]
+
+
+def look_up(
+    lookup: str,
+    error: str,
+    groups: Mapping[str, object],
+    folder: Path,
+    kernel: Kernel,
+    others: Callable[[], Sequence[Kernel]],
+) -> dict[str, str] | None:
+    """Find what an entry of build.toml wants to tell.
+
+    Args:
+        lookup: which of the searches below.
+        error: rustc's text of the error.
+        groups: what the pattern found.
+        others: the kernels that are ready too.
+
+    Returns:
+        `verdict`, `expected` (a clause that begins with a comma or is empty), `found`, `now`, `path`; None where the
+        error is not about the kernel's API.
+    """
+    text = {name: str(value) for name, value in groups.items()}
+    if lookup == "change":
+        seen: Seen | None = Seen("", lambda _tree: None)
+    else:
+        seen = SEARCHES[lookup](RustTree(kernel.source), error, text, folder)
+    if seen is None:
+        return None
+    verdict, expected, now = _whose(seen, error, text, kernel, others())
+    return {"verdict": verdict, "found": seen.found, "path": seen.path, "expected": expected, "now": now}
+
+
+def _whose(
+    seen: Seen, error: str, groups: Mapping[str, str], kernel: Kernel, others: Sequence[Kernel]
+) -> tuple[str, str, str]:
+    """The verdict, whose API the module expects (as a clause), and the remedy."""
+    own_way = f"write it as Linux {kernel.release} has it ({kernel.source}/rust/kernel)"
+    for other in others:
+        definition = seen.fits(RustTree(other.source))
+        if definition:
+            remedy = f"{own_way}, or build for the kernel that it was written for: `--kernel {other.release}`"
+            return ANOTHER, f", as Linux {other.release} has it: {definition}", remedy
+    for change in changes():
+        if change.pattern.search(error):
+            return ANOTHER, f", as {change.expected}", change.now
+    remedy = f"{own_way}, or build for the kernel that it was written for (`--kernel RELEASE`)"
+    if others:
+        names = ", ".join(other.release for other in others)
+        return UNFIT, f", which none of the other kernels here ({names}) has either", remedy
+    return UNFIT, "", remedy
+
+
+def _trait_item(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) -> Seen | None:
+    name = groups.get("trait") or _implemented(error, folder)
+    trait = name.split("::")[-1] if name else None
+    if trait and _is_own(folder, "trait", trait):
+        return None
+    item = groups["item"]
+    declared = tree.trait_items(item, trait)
+    here = declared or (tree.traits(trait) if trait else [])
+    if not here:
+        return None
+    written = re.search(r"found signature `(.*)`", error)
+
+    def fits(other: RustTree) -> Definition | None:
+        candidates = other.trait_items(item, trait)
+        if "wants" in groups:
+            candidates = [d for d in candidates if len(parameters(d.text)) == int(groups["has"])]
+        elif "self" in groups:
+            has_self = groups["where"] == "impl"
+            candidates = [d for d in candidates if (_arguments(d.text) < len(parameters(d.text))) is has_self]
+        elif "E0046" in error:
+            # Expected is the trait without the item.
+            candidates = other.traits(trait) if trait and not candidates else []
+        elif declared:
+            candidates = [d for d in candidates if written and types_of(d.text) == types_of(written[1])]
+        return candidates[0] if candidates else None
+
+    return Seen(str(here[0]), fits)
+
+
+def _implemented(error: str, folder: Path) -> str | None:
+    """The trait of the `impl` block of the module that an error points into."""
+    place = PLACE.search(error)
+    file = folder / place["file"] if place else folder
+    if place is None or not file.is_file():
+        return None
+    above = file.read_text(errors="replace").splitlines()[: int(place["line"])]
+    found = next((match for match in map(IMPL.search, reversed(above)) if match), None)
+    return found["trait"] if found else None
+
+
+def _path(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) -> Seen | None:
+    if "E0603" in error:
+        return _private(tree, error, groups)
+    path = groups.get("path") or _written_path(error, groups)
+    if not path:
+        return None
+    segments = path.split("::")[1:]
+    known, file = 0, tree.module([])
+    while file and known < len(segments) and tree.module(segments[: known + 1]):
+        known += 1
+        file = tree.module(segments[:known])
+    if file is None or known == len(segments):
+        return None
+    parent = "::".join(["kernel", *segments[:known]])
+
+    def fits(other: RustTree) -> Definition | None:
+        there = other.module(segments[:-1])
+        whole = other.module(segments)
+        return (other.name_in(there, segments[-1]) if there else None) or (
+            Definition(whole, 1, f"mod {segments[-1]}") if whole else None
+        )
+
+    return Seen(f"`{parent}`, {file}, has no `{segments[known]}`", fits, path)
+
+
+def _written_path(error: str, groups: Mapping[str, str]) -> str:
+    """The path of the crate `kernel` that the module's line has where the error points, up to the unknown name."""
+    item, parent = groups["item"], groups.get("parent", "")
+    if parent.startswith("kernel::") or parent == "kernel":
+        return f"{parent}::{item}"
+    line = re.search(r"^\d+ +\| (.*)$", error, re.MULTILINE)
+    for written in PATH.findall(line[1] if line else ""):
+        head, found, _rest = f"{written}::".partition(f"::{item}::")
+        if found:
+            return f"{head}::{item}"
+    return ""
+
+
+def _private(tree: RustTree, error: str, groups: Mapping[str, str]) -> Seen | None:
+    pointed = _pointed_definition(tree, error)
+    if pointed is None:
+        return None
+    item = groups["item"]
+
+    def fits(other: RustTree) -> Definition | None:
+        return other.name_in(pointed.file, item)
+
+    return Seen(f"it is private there: {pointed}", fits, item)
+
+
+def _pointed_definition(tree: RustTree, error: str) -> Definition | None:
+    match = POINTED.search(error)
+    return tree.at(Path(match["file"]), int(match["line"])) if match else None
+
+
+def _pointed(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) -> Seen | None:
+    here = _pointed_definition(tree, error)
+    name = re.search(r"\b(fn|struct|enum|union|trait|type) (\w+)", here.text) if here else None
+    if here is None or name is None:
+        return None
+    if name[1] != "fn":
+        return Seen(str(here), lambda other: next((d for d in other.types(name[2]) if _takes(d.text, groups)), None))
+    has = int(groups["has"])
+
+    def fits(other: RustTree) -> Definition | None:
+        candidates = other.functions(name[2], [here.file])
+        return next((d for d in candidates if d.text != here.text and _arguments(d.text) == has), None)
+
+    return Seen(str(here), fits)
+
+
+def _arguments(signature: str) -> int:
+    """How many arguments a caller gives, `self` not counted."""
+    return len([p for p in parameters(signature) if not re.match(r"(?:&(?:'\w+ )?)?(?:mut )?self\b", p)])
+
+
+def _takes(definition: str, groups: Mapping[str, str]) -> bool:
+    """Whether a type can be given as many generic arguments as the module gives it."""
+    lifetimes = groups["of"] == "lifetime"
+    of_kind = [part for part in generics(definition) if part.startswith("'") is lifetimes]
+    needed = [part for part in of_kind if "=" not in part]
+    return len(needed) <= int(groups["has"]) <= len(of_kind)
+
+
+def _method(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) -> Seen | None:
+    name = groups["type"].split("::")[-1]
+    item = groups["item"]
+    if any(_is_own(folder, kind, name) for kind in ("struct", "enum", "union", "type", "trait")):
+        return None
+    here = tree.types(name)
+    if not here:
+        return None
+    files = [definition.file for definition in here]
+
+    def fits(other: RustTree) -> Definition | None:
+        return next(iter(other.functions(item, [d.file for d in other.types(name)])), None)
+
+    similar = _pointed_definition(tree, error)
+    if similar and similar.file in files:
+        return Seen(f"similar: {similar}", fits)
+    return Seen(f"the type: {here[0]}", fits)
+
+
+def _is_own(folder: Path, kind: str, name: str) -> bool:
+    """Whether the module itself defines such a thing."""
+    pattern = re.compile(rf"\b{kind} {re.escape(name)}\b")
+    return any(pattern.search(file.read_text(errors="replace")) for file in folder.rglob("*.rs"))
+
+
+SEARCHES: dict[str, Callable[[RustTree, str, Mapping[str, str], Path], Seen | None]] = {
+    "trait_item": _trait_item,
+    "path": _path,
+    "pointed": _pointed,
+    "method": _method,
+}

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""Definitions in a kernel's own Rust source, found as a reader finds them: by their words.
+
+No parser: rustc says what is wrong, this only finds the line to show. Files are those of `rust/kernel`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+ITEM = r"(?:struct|enum|union|trait|fn|type|const|static|mod|macro_rules!)"
+SIGNATURE_LINES = 16
+"""No signature in the kernel is longer; bounds what a search reads on."""
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A place in the source.
+
+    Attributes:
+        file: relative to the source.
+        line: from 1.
+        text: its signature in one line.
+    """
+
+    file: Path
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"`{self.text}` ({self.file}:{self.line})"
+
+
+class RustTree:
+    """The Rust source of a kernel.
+
+    Args:
+        source: the kernel's source tree.
+    """
+
+    def __init__(self, source: Path) -> None:
+        self.source = source
+
+    @cached_property
+    def _files(self) -> dict[Path, list[str]]:
+        """Every file with its lines."""
+        files = sorted((self.source / "rust/kernel").rglob("*.rs"))
+        return {file.relative_to(self.source): file.read_text(errors="replace").splitlines() for file in files}
+
+    def trait_items(self, item: str, trait: str | None = None) -> list[Definition]:
+        """Declarations of `item` in traits of that name (its last segment), or in any trait."""
+        pattern = re.compile(rf"^\s*(?:unsafe )?(?:async )?(?:const )?(?:fn|type|const) {re.escape(item)}\b")
+        return [
+            self._definition(file, number)
+            for file, begin, end in self._traits(trait)
+            for number in range(begin + 1, end)
+            if pattern.match(self._files[file][number])
+        ]
+
+    def traits(self, trait: str) -> list[Definition]:
+        """Definitions of the traits of that name."""
+        return [self._definition(file, begin) for file, begin, _end in self._traits(trait)]
+
+    def types(self, name: str) -> list[Definition]:
+        """Definitions of public types of that name."""
+        pattern = re.compile(rf"^\s*pub (?:unsafe )?(?:struct|enum|union|trait|type) {re.escape(name)}\b")
+        return list(self._grep(pattern, self._files))
+
+    def functions(self, name: str, files: list[Path]) -> list[Definition]:
+        """Public functions of that name in some of the files."""
+        pattern = re.compile(rf"^\s*(?:pub )?(?:const )?(?:unsafe )?fn {re.escape(name)}\b")
+        return list(self._grep(pattern, [file for file in files if file in self._files]))
+
+    def module(self, segments: list[str]) -> Path | None:
+        """The file of a module of the crate `kernel`: of `["net", "phy"]` it is `rust/kernel/net/phy.rs`."""
+        stem = Path("rust/kernel", *segments)
+        names = [stem / "mod.rs", stem.with_suffix(".rs")] if segments else [stem / "lib.rs"]
+        return next((name for name in names if name in self._files), None)
+
+    def modules_called(self, name: str) -> list[Path]:
+        """The files of all modules of that name."""
+        return [file for file in self._files if name in (file.stem, file.parent.name if file.stem == "mod" else "")]
+
+    def name_in(self, file: Path, name: str) -> Definition | None:
+        """Where a module's file defines a public name, or passes it on."""
+        defined = re.compile(rf"^\s*pub (?:const )?(?:unsafe )?{ITEM} {re.escape(name)}\b")
+        passed_on = re.compile(rf"^\s*pub use [^;]*\b{re.escape(name)}\b")
+        return next(iter([*self._grep(defined, [file]), *self._grep(passed_on, [file])]), None)
+
+    def at(self, file: Path, line: int) -> Definition | None:
+        """The definition that begins on a line, from 1; None where there is no such line."""
+        lines = self._files.get(file, [])
+        return self._definition(file, line - 1) if 0 < line <= len(lines) else None
+
+    def _grep(self, pattern: re.Pattern[str], files: list[Path] | dict[Path, list[str]]) -> Iterator[Definition]:
+        for file in files:
+            for number, line in enumerate(self._files[file]):
+                if pattern.match(line):
+                    yield self._definition(file, number)
+
+    def _traits(self, name: str | None) -> Iterator[tuple[Path, int, int]]:
+        """File, first and last line (from 0) of traits."""
+        wanted = re.escape(name) if name else r"[A-Z]\w*"
+        pattern = re.compile(rf"^(\s*)pub (?:unsafe )?trait {wanted}\b")
+        for file, lines in self._files.items():
+            for number, line in enumerate(lines):
+                match = pattern.match(line)
+                if match:
+                    # rustfmt, which the kernel demands, closes a block at the column where it was opened.
+                    closing = f"{match[1]}}}"
+                    end = next((i for i in range(number, len(lines)) if lines[i].startswith(closing)), number)
+                    yield file, number, end
+
+    def _definition(self, file: Path, number: int) -> Definition:
+        words = " ".join(line.strip() for line in self._files[file][number : number + SIGNATURE_LINES])
+        text = re.split(r"\s*(?:[;{]|\bwhere\b)", words, maxsplit=1)[0]
+        return Definition(file, number + 1, re.sub(r",? \)", ")", text.replace("( ", "(")))
+
+
+def parameters(signature: str) -> list[str]:
+    """The parameters of a function's signature, `self` among them."""
+    name = re.search(r"\bfn\b ?\w*(?:<(?:[^<>]|<[^<>]*>)*>)?\(", signature)
+    return _parts(signature[name.end() :]) if name else []
+
+
+def generics(signature: str) -> list[str]:
+    """The generic parameters of a definition: types, constants and lifetimes."""
+    name = re.search(rf"\b{ITEM} \w+<", signature)
+    return _parts(signature[name.end() :]) if name else []
+
+
+def types_of(signature: str) -> list[str]:
+    """The types of a function's parameters without names, paths and lifetimes: enough to tell whether two agree."""
+    named = re.compile(r"^(?:mut )?\w+\s*:(?!:)\s*")
+    itself = {"self": "Self", "mut self": "Self", "&self": "&Self", "&mut self": "&mutSelf"}
+    plain = (re.sub(r"'\w+\s*", "", parameter) for parameter in parameters(signature))
+    types = (itself.get(parameter, named.sub("", parameter)) for parameter in plain)
+    return [re.sub(r"\s|\b(?:\w+::)+", "", parameter) for parameter in types]
+
+
+def _parts(text: str) -> list[str]:
+    """What stands between commas up to the bracket that closes what was opened before the text."""
+    depth, found, current = 1, [], ""
+    for char in text.replace("->", "  "):
+        depth += (char in "([<") - (char in ")]>")
+        if depth == 0:
+            break
+        if char == "," and depth == 1:
+            found.append(current)
+            current = ""
+        else:
+            current += char
+    return [part.strip() for part in [*found, current] if part.strip()]

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""Modules that a guest's kernel refuses: each refusal is told with its cause and its remedy."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from r4l.kernel import Kernel
+from r4l.module import BuiltModule, Module
+from r4l.vm import VM
+from r4l.vm.loading import ModuleRefused
+
+pytestmark = pytest.mark.vm
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+CASES: list[dict[str, Any]] = tomllib.loads((FIXTURES / "known/loads.toml").read_text())["case"]
+ROWS = {"other-version-magic": "A13", "signature-enforced": "A26", "lockdown": "A26"}
+
+GIVER = """\
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/module.h>
+int given_value(void);
+int given_value(void)
+{
+	return 1;
+}
+EXPORT_SYMBOL_GPL(given_value);
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("exports a symbol");
+"""
+TAKER = """\
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/module.h>
+int given_value(void);
+static int code;
+module_param(code, int, 0);
+static int __init taker_init(void)
+{
+	return given_value() - 1 + code;
+}
+module_init(taker_init);
+static void __exit taker_exit(void)
+{
+}
+module_exit(taker_exit);
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("needs that symbol");
+"""
+
+
+@pytest.fixture(scope="module")
+def files(kernel: Kernel, hello: BuiltModule, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the .ko files that loads.toml names."""
+    source = tmp_path_factory.mktemp("source")
+    (source / "Kbuild").write_text("obj-m := giver.o taker.o\n")
+    (source / "giver.c").write_text(GIVER)
+    (source / "taker.c").write_text(TAKER)
+    folder = tmp_path_factory.mktemp("modules")
+    for built in Module(source).build_all(kernel):
+        (folder / built.path.name).write_bytes(built.path.read_bytes())
+    (folder / "text.ko").write_text("this is no module\n")
+    magic = f'const char info[] __attribute__((section(".modinfo"), used)) = "vermagic={kernel.vermagic}";\n'
+    (folder / "arm.c").write_text(magic)
+    argv: list[str | Path] = ["clang", "--target=aarch64-linux-gnu", "-c", folder / "arm.c", "-o", folder / "arm.ko"]
+    kernel.toolchain.run(argv, binds=[folder])
+    other = kernel.vermagic.replace(kernel.release, "9.9.9-other".ljust(len(kernel.release), "r"))
+    data = hello.path.read_bytes()
+    assert data.count(kernel.vermagic.encode()) == 1
+    (folder / "other.ko").write_bytes(data.replace(kernel.vermagic.encode(), other.encode()))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shared(kernel: Kernel) -> Iterator[VM]:
+    """One VM for all cases without a kernel command line of their own; they follow each other in the file's order."""
+    with VM(kernel) as vm:
+        yield vm
+
+
+def do(vm: VM, files: Path, what: str) -> None:
+    command, name, *pairs = what.split()
+    if command == "rmmod":
+        vm.rmmod(name)
+    else:
+        vm.insmod(files / name, **dict(pair.split("=", 1) for pair in pairs))
+
+
+def refused(vm: VM, files: Path, case: dict[str, Any]) -> None:
+    for step in case.get("first", []):
+        do(vm, files, step)
+    with pytest.raises(ModuleRefused) as caught:
+        do(vm, files, case["do"])
+    assert caught.value.known == case["error"], str(caught.value)
+    for words in case["cause"]:
+        assert words.replace("{release}", vm.kernel.release) in caught.value.cause
+    assert len(caught.value.remedy) > 20
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(
+            case, id=case["error"], marks=[pytest.mark.row(ROWS[case["error"]])] if case["error"] in ROWS else []
+        )
+        for case in CASES
+    ],
+)
+def test_a_refused_load_is_explained(
+    case: dict[str, Any], kernel: Kernel, files: Path, request: pytest.FixtureRequest
+) -> None:
+    if "append" in case:
+        with VM(kernel, append=case["append"]) as vm:
+            refused(vm, files, case)
+    else:
+        refused(request.getfixturevalue("shared"), files, case)
