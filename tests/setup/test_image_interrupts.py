@@ -80,7 +80,7 @@ def test_interrupted_in_every_stage_then_made(kernel: Kernel, tmp_path: Path) ->
     path = Path(said.splitlines()[-1])
     assert maker.returncode == 0
     assert path.read_bytes()[:4] == b"QFI\xfb"
-    assert sorted(item.name for item in (home / "images").iterdir()) == [path.name, "ssh"]
+    assert sorted(item.name for item in (home / "images").iterdir()) == [path.name, f"{path.name}.seal", "ssh"]
     with start(home) as maker:
         said, _ = maker.communicate()
     assert said == f"{path}\n", "the second time nothing is made"

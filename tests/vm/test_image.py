@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from r4l import resources
+from r4l import home, resources
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule
@@ -113,6 +115,15 @@ def test_sshd_takes_no_other_key_and_no_password(debian: VM, tmp_path: Path) -> 
     assert b"Permission denied (publickey)" in done.stderr
 
 
+def test_guest_has_our_host_key_and_no_other(debian: VM) -> None:
+    assert debian.image is not None
+    names = debian.run("cd /etc/ssh && ls ssh_host_*").stdout.split()
+    assert names == ["ssh_host_ed25519_key", "ssh_host_ed25519_key.pub"]
+    lines = debian.run("cat /etc/ssh/ssh_host_ed25519_key.pub; ssh-keygen -yf /etc/ssh/ssh_host_ed25519_key").stdout
+    said, meant = (line.split()[1] for line in lines.splitlines())
+    assert said == meant == debian.image.keys.known_hosts.read_text().split()[2]
+
+
 def test_another_host_at_that_port_is_not_trusted(debian: VM, tmp_path: Path) -> None:
     assert debian.image is not None
     keys = Keys(tmp_path)
@@ -179,21 +190,39 @@ def test_initramfs_has_no_ssh(kernel: Kernel) -> None:
             _ = vm.ssh
 
 
-def test_run_on_the_command_line(image: DiskImage) -> None:
-    hello = str(resources.rust("drivers/hello"))
-    argv = [sys.executable, "-m", "r4l", "run", "--image", "debian", hello, "--", "cat /etc/debian_version; exit 4"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    assert done.returncode == 4, done.stderr
+def r4l(*arguments: str, wrapper: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    argv = [*wrapper, sys.executable, "-m", "r4l", *arguments]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+
+
+@pytest.mark.row("B5")
+def test_run_on_the_command_line_gives_a_verdict(image: DiskImage) -> None:
+    broken = str(Path(__file__).parents[1] / "fixtures/oops_init")
+    done = r4l("run", "--image", "debian", broken, "--param", "kind=warn", "--", "cat /etc/debian_version")
+    assert done.returncode == 123, (done.stdout, done.stderr)
     assert done.stdout.startswith("13")
-    assert "hello: Hello" in done.stderr
+    assert "a warning on purpose, number 42" in done.stderr
     line = next(line for line in done.stderr.splitlines() if line.startswith("ssh:"))
     assert line.split()[-1] == "guest"
     # The machine is gone with the command: so is its folder, and nothing listens.
     assert not Path(line.split()[-2]).exists()
 
 
+def test_full_disk_of_the_host_ends_the_wait_with_its_cause(image: DiskImage) -> None:
+    # The folder of runs as a small disk, which nobody outside this command sees.
+    small = f'mount -t tmpfs -o size=16m small {shlex.quote(str(home.room("runs")))} && exec "$@"'
+    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    wrapper = ["unshare", *user, "--mount", "sh", "-c", small, "sh"]
+    command = "dd if=/dev/zero of=/root/big bs=1M count=64 conv=fsync"
+    hello = str(resources.rust("drivers/hello"))
+    done = r4l("run", "--image", "debian", hello, "--timeout", "0", "--", command, wrapper=wrapper)
+    assert done.returncode == 120, (done.stdout, done.stderr)
+    assert "hello: Hello" in done.stderr
+    assert "is full: the guest cannot write to its own" in done.stderr
+    assert "remedy: free some space" in done.stderr
+
+
 def test_ssh_port_without_an_image() -> None:
-    argv = [sys.executable, "-m", "r4l", "run", "--ssh-port", "2222", str(resources.rust("drivers/hello"))]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    done = r4l("run", "--ssh-port", "2222", str(resources.rust("drivers/hello")))
     assert done.returncode == 2
     assert "give --image debian too" in done.stderr

@@ -19,12 +19,13 @@ from typing import Any
 from r4l import home
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.process import Say, quiet
+from r4l.rootfs import seal
 from r4l.rootfs.ext4 import make_ext4
 from r4l.rootfs.ssh_keys import Keys, public
 from r4l.toolchain import Toolchain, archive_for
 from r4l.toolchain.bootstrap import bootstrap
 
-FORMAT = "1"
+FORMAT = "2"
 """Part of every key: to be changed with what this file does."""
 
 
@@ -63,7 +64,7 @@ class DiskImage:
 
     @classmethod
     def get(cls, name: str, toolchain: Toolchain, say: Say = quiet) -> DiskImage:
-        """An image by its name, made first if it is not there (one to two minutes, with the network).
+        """An image by its name, made first if it is not there or no more what it was (a minute or two; network).
 
         Raises:
             UsageError: there is none of that name.
@@ -78,9 +79,11 @@ class DiskImage:
         key = home.content_key(FORMAT, archive_for().suite, json.dumps(recipe, sort_keys=True), layer)
         final = home.room("images") / f"{name}-{key}.qcow2"
         image = cls(name, final, key, keys)
-        if not final.exists():
+        if not seal.is_whole(final):
             with home.lock(f"image-{name}"):
-                if not final.exists():
+                if not seal.is_whole(final):
+                    if final.exists():
+                        say("it is damaged: making it anew")
                     _make(image, layer, tools, say)
         return image
 
@@ -102,6 +105,7 @@ def _layer(name: str, keys: Keys) -> bytes:
     """What is laid over the packages' files, as a tar: the same input always gives the same bytes."""
     secret = {
         "etc/ssh/ssh_host_ed25519_key": keys.host.read_bytes(),
+        "etc/ssh/ssh_host_ed25519_key.pub": f"{public(keys.host)}\n".encode(),
         "root/.ssh/authorized_keys": f"{public(keys.identity)}\n".encode(),
     }
     out = io.BytesIO()
@@ -123,7 +127,9 @@ def _hooks(recipe: dict[str, Any], layer: Path) -> list[str]:
     systemctl = [f'chroot "$1" systemctl {verb} {shlex.join(units)}' for verb, units in verbs]
     generators = "/etc/systemd/system-generators"
     links = " && ".join(f'ln -s /dev/null "$1"{generators}/{name}' for name in recipe["mask_generators"])
-    return [f"tar-in {shlex.quote(str(layer))} /", *systemctl, f'mkdir -p "$1"{generators} && {links}']
+    # Those that the package made: every guest of every image shall have the keys that known_hosts has.
+    strangers = 'rm -f "$1"/etc/ssh/ssh_host_*'
+    return [strangers, f"tar-in {shlex.quote(str(layer))} /", *systemctl, f'mkdir -p "$1"{generators} && {links}']
 
 
 def _make(image: DiskImage, layer: bytes, tools: Toolchain, say: Say) -> None:
@@ -157,7 +163,7 @@ def _make(image: DiskImage, layer: bytes, tools: Toolchain, say: Say) -> None:
         _to_qcow2(raw, qcow2, tools)
         # Every VM reads it at the same time; whoever writes to it by mistake shall hear of it.
         qcow2.chmod(0o444)
-        home.publish(qcow2, final)
+        seal.publish(qcow2, final)
     finally:
         home.remove(work)
 

@@ -20,7 +20,7 @@ from r4l import home
 from r4l.errors import EnvironmentFault
 from r4l.kernel import Kernel
 from r4l.process import Say, quiet
-from r4l.rootfs import File, Rootfs, Source
+from r4l.rootfs import File, Rootfs, Source, seal
 from r4l.rootfs.disk import DiskImage, table
 from r4l.rootfs.ext4 import make_ext4
 from r4l.rootfs.modules import ModuleTree
@@ -85,7 +85,7 @@ def _settings(recipe: dict[str, Any]) -> str:
 
 
 def modules_disk(kernel: Kernel, toolchain: Toolchain, say: Say = quiet) -> Path | None:
-    """The kernel's modules as a raw ext4 disk, made if it is not in the home; None where it has none.
+    """The kernel's modules as a raw ext4 disk, made if the home has none that is whole; None where it has none.
 
     Args:
         toolchain: with the extra `image`.
@@ -100,7 +100,7 @@ def modules_disk(kernel: Kernel, toolchain: Toolchain, say: Say = quiet) -> Path
     listing = "".join(f"{path} {_stamp(path)}\n" for path in members)
     final = home.room("images") / f"modules-{home.content_key(kernel.key, listing)}.ext4"
     with home.lock(f"modules-{final.stem}"):
-        if not final.exists():
+        if not seal.is_whole(final):
             size = sum(path.stat().st_size for path in members if path.is_file()) // 2**20
             home.require_space(final.parent, 2 * size + 64, "a disk of the kernel's modules")
             say("packing the kernel's modules")
@@ -119,7 +119,7 @@ def _make(folder: Path, members: Sequence[Path], final: Path, size: int, toolcha
         # Room for metadata, and for what a user's `modules_install` adds.
         make_ext4(tar, disk, 2 * size + 256, "r4l-modules", toolchain)
         disk.chmod(0o444)
-        home.publish(disk, final)
+        seal.publish(disk, final)
     finally:
         home.remove(work)
 

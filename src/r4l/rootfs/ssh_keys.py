@@ -41,9 +41,15 @@ class Keys:
         """What tells ssh that a guest is one of ours."""
         return self.folder / "known_hosts"
 
+    def _complete(self) -> bool:
+        """Whether nothing of it is missing, and no file is empty as a crash of the host leaves it."""
+        private = (self.identity, self.host)
+        files = (*private, *(_public(path) for path in private), self.known_hosts)
+        return all(path.is_file() and path.stat().st_size > 0 for path in files)
+
     @classmethod
     def get(cls, toolchain: Toolchain) -> Keys:
-        """The home's keys, made first if there are none.
+        """The home's keys, made first if there are none, or not all of them.
 
         Args:
             toolchain: with the extra `image`.
@@ -53,7 +59,7 @@ class Keys:
         """
         final = home.room("images") / "ssh"
         with home.lock("ssh-keys"):
-            if not final.is_dir():
+            if not cls(final)._complete():
                 partial = home.temporary(final)
                 partial.mkdir(mode=0o700)
                 keys = cls(partial)
@@ -67,4 +73,8 @@ class Keys:
 
 def public(private: Path) -> str:
     """The line of a key's public half."""
-    return private.with_name(private.name + ".pub").read_text().strip()
+    return _public(private).read_text().strip()
+
+
+def _public(private: Path) -> Path:
+    return private.with_name(private.name + ".pub")

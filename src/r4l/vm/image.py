@@ -6,6 +6,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import Kernel
@@ -63,6 +64,14 @@ def parts(kernel: Kernel, image: DiskImage, modules: Sequence[str] = (), ssh_por
         management_nic(ssh_port),
         " ".join(image.recipe["append"]),
         tuple(image.recipe["shell"]),
+    )
+
+
+def disk_full(workdir: Path) -> EnvironmentFault:
+    """The error of a guest whose writes find no more room on the host."""
+    return EnvironmentFault(
+        f"the disk that {workdir} is on is full: the guest cannot write to its own",
+        "free some space, set R4L_HOME to a folder on a larger disk, or write less in the guest",
     )
 
 

@@ -274,6 +274,10 @@ class VM:
     def _on_event(self, event: Event) -> None:
         if event["event"] == "SHUTDOWN":
             self.shutdown_reason = event["data"]["reason"]
+        elif event["event"] == "BLOCK_IO_ERROR" and event["data"].get("nospace"):
+            # QEMU has stopped the guest: whoever waits for it would do so until the time-out.
+            self._started.wait(5)
+            self._link.fail(images.disk_full(self.workdir))
 
     def _on_exit(self, code: int) -> None:
         # QEMU can be dead before its constructor has returned here.

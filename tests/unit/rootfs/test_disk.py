@@ -72,7 +72,8 @@ def test_nothing_is_both_masked_and_enabled() -> None:
 
 def test_hooks_quote_and_stand_in_order(tmp_path: Path) -> None:
     hooks = disk._hooks(disk.table()["debian"], tmp_path / "a b.tar")
-    assert hooks[0] == f"tar-in '{tmp_path}/a b.tar' /", "its units must be there before they are enabled"
+    assert hooks[0].endswith("/etc/ssh/ssh_host_*"), "the package's keys go before ours come"
+    assert hooks[1] == f"tar-in '{tmp_path}/a b.tar' /", "its units must be there before they are enabled"
     assert any(hook.startswith('chroot "$1" systemctl enable ') and "r4l-agent.service" in hook for hook in hooks)
 
 

@@ -64,5 +64,7 @@ def test_keys_are_made_once_and_are_the_users_alone(tools: Toolchain) -> None:
     assert stat.S_IMODE(keys.folder.stat().st_mode) == 0o700
     assert stat.S_IMODE(keys.identity.stat().st_mode) == stat.S_IMODE(keys.host.stat().st_mode) == 0o600
     assert Keys.get(tools).identity.read_bytes() == secret
+    keys.known_hosts.write_bytes(b"")
+    assert Keys.get(tools).identity.read_bytes() != secret, "what is not complete is made anew"
     host = keys.host.with_name("host_ed25519.pub").read_text().split()[1]
     assert keys.known_hosts.read_text().split()[:3] == ["r4l-guest", "ssh-ed25519", host]
