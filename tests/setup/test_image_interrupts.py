@@ -84,3 +84,9 @@ def test_interrupted_in_every_stage_then_made(kernel: Kernel, tmp_path: Path) ->
     with start(home) as maker:
         said, _ = maker.communicate()
     assert said == f"{path}\n", "the second time nothing is made"
+    os.truncate(path, path.stat().st_size // 2)
+    with start(home) as maker:
+        assert maker.stdout is not None
+        assert next(iter(maker.stdout)) == "it is damaged: making it anew\n"
+        maker.send_signal(signal.SIGINT)
+        assert maker.wait(60) != 0

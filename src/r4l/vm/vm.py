@@ -86,7 +86,7 @@ class VM:
         if image is not None and (rootfs is not None or files):
             raise UsageError("a disk image and a rootfs, or files for one, exclude each other", "use `put` after boot")
         if image is not None and snapshot:
-            raise UsageError("a VM with a disk image cannot start from a snapshot", "a snapshot holds no disk")
+            raise UsageError("a VM with a disk image cannot start from a snapshot, which holds no disk", "ask for none")
         self.kernel = kernel
         self.image = image
         self._parts = images.parts(kernel, image, modules, ssh_port) if image else None
