@@ -106,5 +106,7 @@ def _run(arguments: Sequence[str], what: str, log: Path, environment: Mapping[st
 
     # As root, mmdebstrap mounts /proc, /sys and /dev into the tree: in namespaces of its own they are gone with it,
     # even where it is killed. As an ordinary user it makes such namespaces itself.
-    alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"] if os.geteuid() == 0 else []
-    run_logged([*alone, "mmdebstrap", *arguments], log, failure, say=stage, env=environment)
+    # unshare(1) blocks SIGTERM while it waits, the signal of a dead owner: hence SIGKILL, which it passes on.
+    alone = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    command = [*alone, "mmdebstrap"] if os.geteuid() == 0 else ["mmdebstrap"]
+    run_logged([*command, *arguments], log, failure, say=stage, env=environment)
