@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import click
@@ -15,8 +17,10 @@ from r4l.cli.options import kernel_option
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import Kernel, debian, find, own, stock, tree
 from r4l.kernel.architecture import architecture
+from r4l.kernel.describe import Description, describe
 from r4l.kernel.kconfig import Dropped
 from r4l.kernel.profile import profiles
+from r4l.report import kernel as kernel_page
 from r4l.stages import Stages
 from r4l.toolchain import Toolchain, archive_for
 
@@ -62,9 +66,10 @@ def _origin(kernel: Kernel) -> str:
 @click.argument("name", required=False)
 @kernel_option
 @click.option("--kdir", is_flag=True, help="Print only the build folder, for `make -C KDIR M=$PWD`.")
+@click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="Write all of it as a page (HTML).")
 @click.option("--json", "as_json", is_flag=True)
-def show(name: str | None, kernel_name: str | None, arch: str, kdir: bool, as_json: bool) -> None:
-    """What a kernel is: release, compiler, proof of its Rust metadata, folders."""
+def show(name: str | None, kernel_name: str | None, arch: str, kdir: bool, page: Path | None, as_json: bool) -> None:
+    """What a kernel is: compilers, images, options, and the safe Rust that drivers find in it and in the kit."""
     wanted = name or kernel_name or "stock"
     kernel = find.ready(wanted, arch=arch)
     if kernel is None:
@@ -72,29 +77,36 @@ def show(name: str | None, kernel_name: str | None, arch: str, kdir: bool, as_js
     if kdir:
         click.echo(str(kernel.build))
         return
-    facts = {
-        "name": kernel.name,
-        "release": kernel.release,
-        "version": kernel.version,
-        "machine": kernel.arch,
-        "vermagic": kernel.vermagic,
-        "built by": kernel.config.get("CONFIG_CC_VERSION_TEXT", ""),
-        "rustc": kernel.config.get("CONFIG_RUSTC_VERSION_TEXT", ""),
-        "KDIR": str(kernel.build),
-        "make": " ".join(["make", "-C", "KDIR", *kernel.make_arguments, "M=$PWD"]),
-        "source": str(kernel.source),
-        "image": str(kernel.image),
-        "starts directly": str(kernel.vmlinux),
-        "modules": str(kernel.modules),
-    }
-    if "rust_symbols" in kernel.manifest:
-        facts["Rust symbols"] = f"{kernel.manifest['rust_symbols']['matching']} match"
-    if as_json:
-        click.echo(json.dumps(facts, indent=1))
-        return
-    width = max(map(len, facts))
-    for key, value in facts.items():
+    description = describe(kernel)
+    if page:
+        page.write_text(kernel_page.page(description))
+        click.echo(f"page: {page.resolve()}", err=True)
+    elif as_json:
+        click.echo(json.dumps(description.as_data(), indent=1))
+    else:
+        _show(description)
+
+
+def _show(description: Description) -> None:
+    width = max(map(len, description.facts))
+    for key, value in description.facts.items():
         click.echo(f"{key:<{width}}  {value}")
+    for image in description.images:
+        click.echo(f"{image.kind:<{width}}  {image.size:,} bytes: {image.about}")
+    for group, entries in groupby(description.options, key=attrgetter("group")):
+        click.echo(f"\n{group}")
+        for option in entries:
+            click.echo(f"  {option.value[:8]:<8} {option.name:<26} {option.about}")
+    for group, topics in groupby(description.topics, key=attrgetter("group")):
+        click.echo(f"\nRust: {group}")
+        for topic in topics:
+            where = f"rust/kernel/{topic.kernel}" if topic.kernel else f"kit: {topic.kit}" if topic.kit else ""
+            needs = f" ({topic.missing})" if topic.state == "off" else ""
+            click.echo(f"  {topic.state:<8} {topic.name:<44} {where}{needs}")
+    off = [module for module in description.rust if not module.on]
+    click.echo(f"\nkernel crate: {len(description.rust) - len(off)} modules; off in this configuration:")
+    for module in off:
+        click.echo(f"  {module.name:<26} needs {module.condition}")
 
 
 BUILD_EPILOG = """\b

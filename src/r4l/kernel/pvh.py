@@ -64,12 +64,16 @@ def extract_vmlinux(bzimage: Path, toolchain: Toolchain) -> bytes:
 def has_pvh_entry(elf: bytes) -> bool:
     """True where QEMU's `-kernel` can start this ELF directly."""
     try:
-        sections = ELFFile(io.BytesIO(elf)).iter_sections()
-        return any(
-            note["n_name"] == "Xen" and note["n_type"] in (XEN_ELFNOTE_PHYS32_ENTRY, "XEN_ELFNOTE_PHYS32_ENTRY")
-            for section in sections
-            if isinstance(section, NoteSection)
-            for note in section.iter_notes()
-        )
+        return note_in(ELFFile(io.BytesIO(elf)))
     except ELFError:
         return False
+
+
+def note_in(elf: ELFFile) -> bool:
+    """True where an ELF has the note that names its PVH entry."""
+    return any(
+        note["n_name"] == "Xen" and note["n_type"] in (XEN_ELFNOTE_PHYS32_ENTRY, "XEN_ELFNOTE_PHYS32_ENTRY")
+        for section in elf.iter_sections()
+        if isinstance(section, NoteSection)
+        for note in section.iter_notes()
+    )

@@ -126,7 +126,7 @@ def render(folder: Path) -> str:
     if console:
         journal = log.read(folder / console, result.steps[:MAX_STEPS], clean.line(result.module.name, 64))
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             result=result,
@@ -146,15 +146,16 @@ def render(folder: Path) -> str:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates of all pages: what they are given is escaped, and nothing may be missing."""
+    templates = Environment(
         loader=PackageLoader("r4l.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
+    templates.filters.update(
         seconds=timeline.seconds_text,
         line=clean.line,
         plural=_plural,
@@ -162,7 +163,7 @@ def _environment() -> Environment:
         milliseconds=lambda value: f"{value:.3f}",
         grouped=lambda value: f"{value:,}",
     )
-    return environment
+    return templates
 
 
 def _verdict(result: Result, steps: Sequence[StepView], captures: Sequence[CaptureView]) -> Verdict:

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""Which safe Rust a kernel's tree has for the author of a driver, and which the kit adds.
+
+The `kernel` crate's modules stand in rust/kernel/lib.rs, each perhaps under a `#[cfg(CONFIG_…)]`; the first line of a
+module's documentation says what it is for.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from r4l import resources
+
+_MODULE = re.compile(r"((?:^#\[[^\n]*\]\n)*)^pub mod (\w+);", re.MULTILINE)
+_CFG = re.compile(r"#\[cfg\((.*)\)\]")
+_TOKEN = re.compile(r'\s*(\w+|=|"[^"]*"|[(),])')
+
+
+@dataclass(frozen=True)
+class RustModule:
+    """A module of the `kernel` crate.
+
+    Attributes:
+        about: the first line of its documentation; empty where it has none.
+        condition: what its `#[cfg]` asks for, such as `CONFIG_PCI`; empty where it is always there.
+        on: this kernel's configuration has it.
+    """
+
+    name: str
+    about: str
+    condition: str
+    on: bool
+
+
+@dataclass(frozen=True)
+class Topic:
+    """Something that drivers need.
+
+    Attributes:
+        group: what it belongs to.
+        kernel: `FILE:LINE` under rust/kernel/ of what the kernel has for it; empty where it has nothing.
+        kit: the same under the kit's src/.
+        missing: the condition that this kernel's configuration does not meet, so that it is there in source only.
+    """
+
+    name: str
+    group: str
+    kernel: str
+    kit: str
+    missing: str
+
+    @property
+    def state(self) -> str:
+        """`kernel`, `off` (in the tree, not in this configuration), `kit`, or `none`."""
+        if self.kernel:
+            return "off" if self.missing else "kernel"
+        return "kit" if self.kit else "none"
+
+
+def rust_modules(source: Path, config: Mapping[str, str]) -> list[RustModule]:
+    """The modules of a tree's `kernel` crate.
+
+    Args:
+        source: the kernel's source tree.
+        config: `CONFIG_…` to value, of the kernel in use.
+    """
+    crate = source / "rust/kernel"
+    library = crate / "lib.rs"
+    if not library.is_file():
+        return []
+    found = []
+    for attributes, name in _MODULE.findall(library.read_text()):
+        if "#[doc(hidden)]" in attributes:
+            continue
+        condition = " and ".join(_CFG.findall(attributes))
+        on = all(holds(text, config) for text in _CFG.findall(attributes))
+        found.append(RustModule(name, _about(crate, name), condition, on))
+    return found
+
+
+def holds(condition: str, config: Mapping[str, str]) -> bool:
+    """Whether the inside of a `#[cfg(…)]` holds; names that are no options of the kernel do not.
+
+    Source: The Rust Reference, "Conditional compilation"; scripts/Makefile.build gives rustc `--cfg CONFIG_X` where X
+    is y or m, and `--cfg 'CONFIG_X="m"'`.
+    """
+    tokens = _TOKEN.findall(condition)
+
+    def predicate(at: int) -> tuple[bool, int]:
+        word = tokens[at]
+        if at + 1 < len(tokens) and tokens[at + 1] == "(":
+            values = []
+            at += 2
+            while tokens[at] != ")":
+                value, at = predicate(at)
+                values.append(value)
+                if tokens[at] == ",":
+                    at += 1
+            result = {"all": all(values), "any": any(values), "not": not any(values)}[word]
+            return result, at + 1
+        if at + 1 < len(tokens) and tokens[at + 1] == "=":
+            return config.get(word) == tokens[at + 2].strip('"'), at + 3
+        return word in config, at + 1
+
+    return predicate(0)[0]
+
+
+def topics(source: Path, config: Mapping[str, str]) -> list[Topic]:
+    """What drivers need, each with where the kernel's tree and the kit have it."""
+    table = tomllib.loads((importlib.resources.files(__package__) / "abstractions.toml").read_text())
+    conditions = {module.name: module.condition for module in rust_modules(source, config) if not module.on}
+    found = []
+    for group, entries in table.items():
+        for name, places in entries.items():
+            kernel = _find(source / "rust/kernel", places.get("kernel", ""))
+            module = re.split(r"[/.:]", kernel)[0]
+            kit = _find(resources.rust("kit/src"), places.get("kit", ""))
+            found.append(Topic(name, group, kernel, kit, conditions.get(module, "")))
+    return found
+
+
+def _find(folder: Path, place: str) -> str:
+    """The first line of code, not of comment, in which a text stands: `FILE:LINE`, or nothing."""
+    pattern, _, text = place.partition(": ")
+    if not text:
+        return ""
+    for path in sorted(folder.rglob(pattern.rpartition("/")[2])):
+        if not path.match(pattern):
+            continue
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+            if text in line and not line.lstrip().startswith("//"):
+                return f"{path.relative_to(folder)}:{number}"
+    return ""
+
+
+def _about(crate: Path, name: str) -> str:
+    for path in (crate / f"{name}.rs", crate / name / "mod.rs"):
+        if path.is_file():
+            first = re.search(r"^//! *(\S.*)$", path.read_text(errors="replace"), re.MULTILINE)
+            return first.group(1).strip() if first else ""
+    return ""
