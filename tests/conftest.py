@@ -4,10 +4,16 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
 import pytest
 
+from r4l import resources
+from r4l.demo.bench import NETWORK, Bench
 from r4l.kernel import Kernel
+from r4l.module import BuiltModule, Module
+from r4l.net import Nic
+from r4l.vm import VM
 
 # A job that a script starts in the background ignores Ctrl-C, and so would every program that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -26,3 +32,41 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def kernel(pytestconfig: pytest.Config) -> Kernel:
     """The kernel to test on, the stock one where none is named; made ready first where it is not."""
     return Kernel.find(pytestconfig.getoption("--kernel"), arch=pytestconfig.getoption("--arch"))
+
+
+@pytest.fixture(scope="session")
+def hello(kernel: Kernel) -> BuiltModule:
+    """The smallest Rust module, built for the kernel."""
+    return Module(resources.rust("drivers/hello")).build(kernel)
+
+
+@pytest.fixture(scope="session")
+def e1000(kernel: Kernel) -> BuiltModule:
+    """The Rust driver for the e1000, built for the kernel."""
+    return Module(resources.rust("drivers/e1000")).build(kernel)
+
+
+@pytest.fixture
+def bench(kernel: Kernel, hello: BuiltModule, e1000: BuiltModule) -> Iterator[Bench]:
+    """A fresh VM with an e1000 on a user network and no driver loaded; afterwards its log must be clean."""
+    with VM(kernel, nics=[Nic("e1000", options=NETWORK)]) as vm:
+        bench = Bench(vm, kernel, hello, e1000)
+        bench.begin()
+        yield bench
+        if vm.running:
+            vm.klog.check()
+
+
+@pytest.fixture
+def loaded(bench: Bench) -> Bench:
+    """The same with the Rust driver loaded."""
+    bench.load(bench.driver)
+    return bench
+
+
+@pytest.fixture
+def online(loaded: Bench) -> Bench:
+    """The same with an address and carrier."""
+    loaded.run("ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0")
+    loaded.wait_for_carrier()
+    return loaded

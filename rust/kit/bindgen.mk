@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Private bindings for an out-of-tree folder: C headers in, Rust out, with the
+# Private bindings for a driver's folder: C headers in, Rust out, with the
 # very flags the kernel itself gives bindgen. Needs no kit crate.
 #
 #	obj-m := demo.o
@@ -26,10 +26,16 @@
 ifneq ($(filter %/Makefile.build,$(MAKEFILE_LIST)),)
 ifndef r4l-bindgen-rules
 
+# Where generated files go, below $(obj).
+r4l-gen ?= r4l
+
+# rust/Makefile itself has it.
+ifeq ($(value bindgen_c_flags_final),)
+
 # rust/Makefile cannot be included (it adds to obj-y), so its block that turns
 # gcc's flags into flags for libclang is cut out of it.
-r4l-bindgen-block := $(obj)/r4l/.bindgen_c_flags.mk
-$(shell mkdir -p $(obj)/r4l; \
+r4l-bindgen-block := $(obj)/$(r4l-gen)/.bindgen_c_flags.mk
+$(shell mkdir -p $(obj)/$(r4l-gen); \
 	sed -n '/^ifdef CONFIG_CC_IS_CLANG/,/^bindgen_c_flags_final/p' \
 		$(srctree)/rust/Makefile > $(r4l-bindgen-block).$$$$; \
 	cmp -s $(r4l-bindgen-block).$$$$ $(r4l-bindgen-block) && \
@@ -40,6 +46,8 @@ include $(r4l-bindgen-block)
 ifeq ($(value bindgen_c_flags_final),)
 $(error $(srctree)/rust/Makefile has no bindgen_c_flags_final: this kernel is unknown to r4l's bindgen.mk)
 endif
+
+endif # bindgen_c_flags_final
 
 # The attribute cfi_encoding is an unstable feature that external modules may not use. Only a
 # kernel that checks the types of indirect calls has a use for it.
@@ -56,16 +64,16 @@ quiet_cmd_r4l_bindgen = BINDGEN $@
 
 # $(call r4l-bindgen-rules,NAME,HEADER)
 define r4l-bindgen-rules
-targets += r4l/$(1).rs
-$(obj)/r4l/$(1).rs: private r4l_bindgen_flags = \
+targets += $(r4l-gen)/$(1).rs
+$(obj)/$(r4l-gen)/$(1).rs: private r4l_bindgen_flags = \
 	$$(shell grep -Ev '$$(r4l-bindgen-skip)' $(srctree)/rust/bindgen_parameters) $$(R4L_BINDGEN_FLAGS_$(1))
-$(obj)/r4l/$(1).rs: private r4l_bindgen_cflags = $$(R4L_BINDGEN_CFLAGS_$(1))
-$(obj)/r4l/$(1).rs: $(2) $(srctree)/rust/bindgen_parameters FORCE
+$(obj)/$(r4l-gen)/$(1).rs: private r4l_bindgen_cflags = $$(R4L_BINDGEN_CFLAGS_$(1))
+$(obj)/$(r4l-gen)/$(1).rs: $(2) $(srctree)/rust/bindgen_parameters FORCE
 	$$(call if_changed_dep,r4l_bindgen)
 endef
 
 # The objects of this folder that have a Rust source here.
-r4l-rust-objs = $(sort $(foreach m,$(patsubst %.o,%,$(filter %.o,$(obj-m))), \
+r4l-rust-objs = $(sort $(foreach m,$(patsubst %.o,%,$(filter %.o,$(obj-y) $(obj-m))), \
 	$(foreach o,$(or $($(m)-y),$(m).o),$(if $(wildcard $(src)/$(o:.o=.rs)),$(o)))))
 
 endif # r4l-bindgen-rules
@@ -75,8 +83,8 @@ $(foreach n,$(r4l-bindgen-names),$(eval $(call r4l-bindgen-rules,$(n),$(src)/$(n
 r4l-bindgen-done += $(addsuffix .h,$(r4l-bindgen-names))
 
 ifneq ($(r4l-bindgen-names),)
-$(addprefix $(obj)/,$(r4l-rust-objs)): export R4L_GEN := $(abspath $(obj))/r4l
-$(addprefix $(obj)/,$(r4l-rust-objs)): $(patsubst %,$(obj)/r4l/%.rs,$(r4l-bindgen-names))
+$(addprefix $(obj)/,$(r4l-rust-objs)): export R4L_GEN := $(abspath $(obj))/$(r4l-gen)
+$(addprefix $(obj)/,$(r4l-rust-objs)): $(patsubst %,$(obj)/$(r4l-gen)/%.rs,$(r4l-bindgen-names))
 endif
 
 endif # Makefile.build

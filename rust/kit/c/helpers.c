@@ -201,6 +201,21 @@ struct sk_buff *kit_helper_napi_alloc_skb(struct napi_struct *napi, unsigned int
 	return napi_alloc_skb(napi, len);
 }
 
+bool kit_helper_skb_shared(const struct sk_buff *skb)
+{
+	return skb_shared(skb);
+}
+
+void kit_helper_eth_random_addr(u8 *addr)
+{
+	eth_random_addr(addr);
+}
+
+void kit_helper_netdev_refuse_shared_skbs(struct net_device *dev)
+{
+	dev->priv_flags &= ~IFF_TX_SKB_SHARING;
+}
+
 struct sk_buff *kit_helper_skb_share_check(struct sk_buff *skb, gfp_t flags)
 {
 	return skb_share_check(skb, flags);

@@ -6,6 +6,7 @@
 //! driver can say `#![forbid(unsafe_code)]`. Where to look:
 //!
 //! * [`pci`]: binds a network driver to its PCI devices, and owns what must not be forgotten.
+//! * [`virt`]: network devices with no hardware behind them.
 //! * [`net`]: the network device: its callbacks, NAPI, the transmit queue, receive modes.
 //! * [`skb`]: socket buffers, each owned once.
 //! * [`dma`]: streaming DMA mappings that own what they map.
@@ -25,3 +26,4 @@ pub mod net;
 pub mod pci;
 pub mod skb;
 pub mod spsc;
+pub mod virt;

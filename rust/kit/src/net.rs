@@ -34,7 +34,7 @@ pub use self::{
     rx_mode::{MulticastList, RxMode},
 };
 use queue::Epoch;
-pub(crate) use registration::Registration;
+pub(crate) use registration::{Attachment, Registration};
 
 /// The length of an Ethernet header.
 pub const ETH_HEADER_LEN: u32 = bindings::ETH_HLEN;

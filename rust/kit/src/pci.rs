@@ -9,7 +9,7 @@
 
 use crate::{
     bindings, compat,
-    net::{self, Registration},
+    net::{self, Attachment, Registration},
 };
 use kernel::{
     device::{self, Bound, Core},
@@ -123,7 +123,7 @@ impl<T: Driver> pci::Driver for Adapter<T> {
         // SAFETY: The driver core owns the value from here on. It drops it in post-unbind, before
         // the device is unbound and `'bound` ends, and unbinds all devices before the module's
         // driver is unregistered.
-        let registration = unsafe { Registration::new(bound.as_ref(), irq, nic) }?;
+        let registration = unsafe { Registration::new(Attachment::Bus(bound.as_ref(), irq), nic) }?;
         Ok(Binding {
             _registration: registration,
             _vectors: vectors,

@@ -85,6 +85,28 @@ impl Skb {
         kernel::error::to_result(unsafe { bindings::skb_checksum_help(self.0.as_ptr()) })
     }
 
+    /// The first `len` bytes, to be changed. Copies what others hold too.
+    ///
+    /// Fails when the frame is shorter, when there is no memory for a copy, and when the buffer
+    /// itself is shared (pktgen sends one many times).
+    #[inline]
+    pub fn header_mut(&mut self, len: u32) -> Result<&mut [u8]> {
+        let skb = self.0.as_ptr();
+        if len > self.len() {
+            return Err(EINVAL);
+        }
+        // SAFETY: Valid by the type invariant.
+        if unsafe { bindings::skb_shared(skb) } {
+            return Err(EBUSY);
+        }
+        // SAFETY: Valid by the type invariant and not shared, so it may be given other memory.
+        // Afterwards the first `len` bytes are linear, and no clone writes to or reads them.
+        unsafe {
+            kernel::error::to_result(bindings::skb_ensure_writable(skb, len))?;
+            Ok(core::slice::from_raw_parts_mut(self.data(), len as usize))
+        }
+    }
+
     /// How the device is to cut the frame into TCP segments, if it is. Prepares the headers for
     /// that: length zero, and the checksum of the pseudo header without a length.
     ///

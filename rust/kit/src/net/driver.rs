@@ -12,6 +12,14 @@ use kernel::{fmt, prelude::*};
 pub struct MacAddress(pub [u8; 6]);
 
 impl MacAddress {
+    /// A random address of the kind that nobody sells: locally administered, of one station.
+    pub fn random() -> Self {
+        let mut mac = AlignedMac([0; 6]);
+        // SAFETY: There are six bytes to write, aligned to two as the function wants it.
+        unsafe { bindings::eth_random_addr(mac.0.as_mut_ptr()) };
+        Self(mac.0)
+    }
+
     /// Whether it may be a station's address: neither zero nor a group address.
     pub fn is_valid(&self) -> bool {
         let aligned = AlignedMac(self.0);

@@ -43,7 +43,7 @@ pub(super) struct Private<D: Driver> {
     filter: UnsafeCell<Option<D::Filter>>,
     /// Written by `open`, when nobody can read it yet.
     epoch: UnsafeCell<Epoch>,
-    irq: u32,
+    irq: Option<u32>,
     dev: NonNull<bindings::net_device>,
     pub(super) driver: D,
 }
@@ -109,20 +109,22 @@ impl<D: Driver> Private<D> {
         let dev = self.device();
         let Rings { tx, napi, filter } = self.driver.open(dev)?;
 
-        // SAFETY: The handler's argument is `self`, which is pinned and lives until after
-        // `free_irq` in `close`. The name lives as long as the device.
-        let ret = unsafe {
-            bindings::request_irq(
-                self.irq,
-                Some(Self::interrupt),
-                bindings::IRQF_SHARED as c_ulong,
-                (&raw const (*self.dev.as_ptr()).name).cast(),
-                core::ptr::from_ref(self).cast_mut().cast(),
-            )
-        };
-        if let Err(e) = to_result(ret) {
-            self.driver.stop(dev, Rings { tx, napi, filter });
-            return Err(e);
+        if let Some(irq) = self.irq {
+            // SAFETY: The handler's argument is `self`, which is pinned and lives until after
+            // `free_irq` in `close`. The name lives as long as the device.
+            let ret = unsafe {
+                bindings::request_irq(
+                    irq,
+                    Some(Self::interrupt),
+                    bindings::IRQF_SHARED as c_ulong,
+                    (&raw const (*self.dev.as_ptr()).name).cast(),
+                    core::ptr::from_ref(self).cast_mut().cast(),
+                )
+            };
+            if let Err(e) = to_result(ret) {
+                self.driver.stop(dev, Rings { tx, napi, filter });
+                return Err(e);
+            }
         }
 
         // SAFETY: Neither `start_xmit` nor the poll function can run: it finds no state.
@@ -177,9 +179,9 @@ impl<D: Driver> Private<D> {
         }
         // SAFETY: The queue is valid and nothing is in flight: the rings are gone.
         unsafe { bindings::netdev_tx_reset_queue(self.txq()) };
-        // SAFETY: Requested in `open` with the same argument. Waits for a running handler.
-        unsafe {
-            bindings::free_irq(self.irq, core::ptr::from_ref(self).cast_mut().cast());
+        if let Some(irq) = self.irq {
+            // SAFETY: Requested in `open` with the same argument. Waits for a running handler.
+            unsafe { bindings::free_irq(irq, core::ptr::from_ref(self).cast_mut().cast()) };
         }
     }
 
@@ -381,10 +383,19 @@ impl<D: Driver> Private<D> {
     };
 }
 
+/// Where a network device is attached.
+pub(crate) enum Attachment<'bound> {
+    /// To a device on a bus, which asks by this interrupt.
+    Bus(&'bound kernel::device::Device<kernel::device::Bound>, u32),
+    /// To nothing: what it sends stays in the kernel. The name may have a `%d` for a number.
+    Nowhere(&'static CStr),
+}
+
 /// A network device that the stack knows.
 ///
 /// It is not public: whoever owns one may forget it, and then the stack would call a driver that
-/// is gone. [`crate::pci::Adapter`] owns it, where the driver core is certain to drop it.
+/// is gone. [`crate::pci::Adapter`] owns it, where the driver core is certain to drop it; or the
+/// module itself, see [`crate::virt`].
 ///
 /// # Invariants
 ///
@@ -398,15 +409,14 @@ pub(crate) struct Registration<'bound, D: Driver> {
 unsafe impl<D: Driver> Send for Registration<'_, D> {}
 
 impl<'bound, D: Driver> Registration<'bound, D> {
-    /// Allocates a device under `parent`, initialises the driver in it, and registers it.
+    /// Allocates a device, initialises the driver in it, and registers it.
     ///
     /// # Safety
     ///
     /// The value is dropped, not forgotten, before `'bound` ends, and before the module's code
     /// is gone.
     pub(crate) unsafe fn new(
-        parent: &'bound kernel::device::Device<kernel::device::Bound>,
-        irq: u32,
+        place: Attachment<'bound>,
         driver: impl PinInit<D, Error>,
     ) -> Result<Self> {
         const {
@@ -422,8 +432,7 @@ impl<'bound, D: Driver> Registration<'bound, D> {
         let dev = NonNull::new(dev).ok_or(ENOMEM)?;
         // SAFETY: `dev` is valid, and was made in this function; nobody else knows it.
         unsafe {
-            Self::init(dev, parent, irq, driver)
-                .inspect_err(|_| bindings::free_netdev(dev.as_ptr()))
+            Self::init(dev, place, driver).inspect_err(|_| bindings::free_netdev(dev.as_ptr()))
         }
     }
 
@@ -432,8 +441,7 @@ impl<'bound, D: Driver> Registration<'bound, D> {
     /// As for [`Self::new`]; and `dev` is a fresh device with room for a `Private<D>`.
     unsafe fn init(
         dev: NonNull<bindings::net_device>,
-        parent: &'bound kernel::device::Device<kernel::device::Bound>,
-        irq: u32,
+        place: Attachment<'bound>,
         driver: impl PinInit<D, Error>,
     ) -> Result<Self> {
         // SAFETY: `dev` is valid, so its private memory is too.
@@ -448,7 +456,10 @@ impl<'bound, D: Driver> Registration<'bound, D> {
             (&raw mut (*private).napi_state).write(UnsafeCell::new(None));
             (&raw mut (*private).filter).write(UnsafeCell::new(None));
             (&raw mut (*private).epoch).write(UnsafeCell::new(Epoch::default()));
-            (&raw mut (*private).irq).write(irq);
+            (&raw mut (*private).irq).write(match place {
+                Attachment::Bus(_, irq) => Some(irq),
+                Attachment::Nowhere(_) => None,
+            });
             (&raw mut (*private).dev).write(dev);
             compat::raw_try_init(&raw mut (*private).driver, driver)?;
         }
@@ -472,8 +483,9 @@ impl<'bound, D: Driver> Registration<'bound, D> {
         let features = features as u64;
 
         // SAFETY: `dev` is valid and not registered, so it is ours to fill in. The tables are
-        // constants. The memory of `napi` is zeroed and does not move. The parent outlives the
-        // device, as required of the caller of `new`.
+        // constants. The memory of `napi` is zeroed and does not move. A parent outlives the
+        // device, as required of the caller of `new`. A name is zeroed but for `eth%d`, and keeps
+        // its last byte.
         unsafe {
             let raw = dev.as_ptr();
             (*raw).netdev_ops = &Private::<D>::OPS;
@@ -481,7 +493,19 @@ impl<'bound, D: Driver> Registration<'bound, D> {
             (*raw).max_mtu = max_mtu;
             (*raw).features |= features;
             (*raw).hw_features |= features;
-            (*raw).dev.parent = core::ptr::from_ref(parent).cast_mut().cast();
+            match place {
+                Attachment::Bus(parent, _) => {
+                    (*raw).dev.parent = core::ptr::from_ref(parent).cast_mut().cast();
+                }
+                Attachment::Nowhere(name) => {
+                    let slot = &mut (*raw).name;
+                    let name = name.to_bytes();
+                    let len = name.len().min(slot.len() - 1);
+                    slot.fill(0);
+                    slot[..len].copy_from_slice(&name[..len]);
+                    bindings::netdev_refuse_shared_skbs(raw);
+                }
+            }
             bindings::netdev_use_dstats(raw);
             bindings::eth_hw_addr_set(raw, mac.0.as_ptr());
             bindings::netif_carrier_off(raw);

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What is generated for the kit's crate, in $(obj)/$(r4l-gen), wherever it is built:
+# as a part of an out-of-tree module (kit.mk) or in the kernel (in-tree.mk).
+
+# Its bindings, ...
+R4L_BINDGEN_FLAGS_kit_bindings = \
+	$(shell grep -Ev '^#|^$$' $(r4l-kit-dir)/c/bindgen_parameters)
+R4L_BINDGEN_CFLAGS_kit_bindings = -I$(r4l-kit-dir)/c -Wno-missing-prototypes ; \
+	sed -Ei 's/pub fn kit_helper_([a-zA-Z0-9_]*)/\#[link_name="kit_helper_\1"]\n    pub fn \1/g' $@
+$(eval $(call r4l-bindgen-rules,kit_bindings,$(r4l-kit-dir)/c/helpers.c))
+$(obj)/$(r4l-gen)/kit_bindings.rs: $(r4l-kit-dir)/c/bindgen_parameters
+
+# ... what gcc has to say about them, ...
+quiet_cmd_r4l_layout = LAYOUT  $@
+      cmd_r4l_layout = { \
+	echo '// Generated from layout.c: sizes and offsets as the C compiler sees them.'; \
+	sed -nE \
+	-e 's/^[[:space:]]*\.ascii[[:space:]]*"->//; T' -e 's/".*//' \
+	-e 's/^size ([a-z0-9_]+) ([0-9]+)$$/const _: () = assert!(::core::mem::size_of::<bindings::\1>() == \2, "size of \1");/p' \
+	-e 's/^offset ([a-z0-9_]+) ([a-z0-9_.]+) ([0-9]+)$$/const _: () = assert!(::core::mem::offset_of!(bindings::\1, \2) == \3, "offset of \1.\2");/p' \
+	-e 's/^const ([A-Z0-9_]+) ([0-9]+)$$/pub(crate) const \1: usize = \2;/p' $<; } > $@
+
+targets += $(r4l-gen)/kit_layout.s $(r4l-gen)/kit_layout.rs
+$(obj)/$(r4l-gen)/kit_layout.s: private part-of-module := y
+$(obj)/$(r4l-gen)/kit_layout.s: private modname := kit
+$(obj)/$(r4l-gen)/kit_layout.s: $(r4l-kit-dir)/c/layout.c FORCE
+	$(call if_changed_dep,cc_s_c)
+$(obj)/$(r4l-gen)/kit_layout.rs: $(obj)/$(r4l-gen)/kit_layout.s FORCE
+	$(call if_changed,r4l_layout)
+
+# The cfg linux_X_Y says that the kernel is X.Y or newer: see src/compat.rs.
+r4l-kit-since = --check-cfg='cfg(linux_$(1)_$(2))' $(if $(shell \
+	test $$(($(VERSION) * 1000 + $(PATCHLEVEL))) -ge $$(($(1) * 1000 + $(2))) && echo y),--cfg linux_$(1)_$(2))
+r4l-kit-cfgs = $(call r4l-kit-since,7,3)

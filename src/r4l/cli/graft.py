@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""`r4l graft`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from r4l.graft import graft, remove
+
+EPILOG = """\b
+Examples:
+  r4l graft rust/drivers/hello --into ~/linux                 samples/rust/hello.rs, CONFIG_SAMPLE_RUST_HELLO
+  r4l graft my_driver --into ~/linux --as drivers/misc        a commit, where ~/linux is a git repository
+  r4l graft rust/drivers/e1000 --into ~/linux --patch e1000.patch
+  r4l graft r4l_e1000 --into ~/linux --remove                 exactly what was put there
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("driver")
+@click.option(
+    "--into",
+    "tree",
+    required=True,
+    metavar="TREE",
+    type=click.Path(path_type=Path),
+    help="The top of a kernel's source, or a build folder of it.",
+)
+@click.option(
+    "--as",
+    "wanted",
+    metavar="PATH",
+    help="Where in the tree: a folder that is there, or one to be made. By default samples/rust for a single file, "
+    "else drivers/net or drivers/misc.",
+)
+@click.option("--symbol", metavar="NAME", help="The name of its option; from the module's by default.")
+@click.option(
+    "--commit/--no-commit",
+    default=None,
+    help="As a commit of the tree's git; where it is a git repository, that is the default.",
+)
+@click.option(
+    "--patch", metavar="FILE", type=click.Path(path_type=Path), help="Write a patch, and leave the tree alone."
+)
+@click.option("--remove", "removing", is_flag=True, help="Take DRIVER (a folder or a module's name) out again.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
+def command(
+    driver: str,
+    tree: Path,
+    wanted: str | None,
+    symbol: str | None,
+    commit: bool | None,
+    patch: Path | None,
+    removing: bool,
+    as_json: bool,
+) -> None:
+    """Put a driver's folder into a kernel's own tree.
+
+    It gets an option in Kconfig, with which it is built in (y), as a module (m), or not at all (n), a line in the
+    Makefile, and its sources: as a commit where the tree is a git repository. What it needs of the kernel becomes what
+    the option depends on. A driver that uses the kit brings it along, as a crate in rust/kit that all such drivers
+    share.
+    """
+    if commit and patch:
+        raise click.UsageError("--commit and --patch exclude each other")
+    if removing and (wanted or symbol or patch):
+        raise click.UsageError("--remove knows where the driver is: leave out --as, --symbol and --patch")
+    if removing:
+        done = remove(driver, tree, commit=commit)
+    else:
+        done = graft(Path(driver), tree, wanted=wanted, symbol=symbol, commit=commit, patch=patch)
+    if as_json:
+        entry = {**dataclasses.asdict(done), "removed": removing, "patch": str(patch) if patch else None}
+        click.echo(json.dumps(entry, indent=1))
+        return
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    sign = "-" if removing else "+"
+    verb = "is out of" if removing else f"is in {patch}, for" if patch else "is in"
+    console.print(f"[green]✓[/] {done.name} {verb} {tree}" + (f", commit {done.commit[:12]}" if done.commit else ""))
+    files = [file for file in done.new if file.startswith(done.folder) or not done.kit]
+    for file in files:
+        console.print(f"  [dim]{sign}[/] {file}", markup=True)
+    if done.kit:
+        console.print(f"  [dim]{sign}[/] rust/kit/ ({len(done.new) - len(files)} files)")
+    for file in done.changed:
+        console.print(f"  [dim]~[/] {file}")
+    if removing:
+        return
+    first = f"cd {tree} && git am {patch.absolute()}; then set" if patch else "next: set"
+    console.print(f"{first} CONFIG_{done.symbol}=y or =m, and build the kernel: r4l kernel build --help")
+    click.echo(f"CONFIG_{done.symbol}")

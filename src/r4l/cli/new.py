@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""`r4l new`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from r4l.scaffold import Template, create
+
+TEMPLATES = Template.all()
+
+
+@click.command(
+    epilog="\b\nTemplates:\n"
+    + "\n".join(f"  {name:<8} {template.description}" for name, template in TEMPLATES.items())
+    + "\n\n\b\nExamples:\n  r4l new my_driver\n  r4l new mynic --template netdev && cd mynic && python -m pytest"
+)
+@click.argument("name")
+@click.option("--template", "-t", "kind", type=click.Choice(list(TEMPLATES)), default="hello", show_default=True)
+@click.option("--author", help="For the module's metadata; the name that git knows by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
+def command(name: str, kind: str, author: str | None, as_json: bool) -> None:
+    """Make a folder with a new driver: its source, Kbuild, tests that pass, README and CI workflow.
+
+    It builds with `r4l build` and with plain make, and every test in it boots a virtual machine. Nothing that is
+    there already is overwritten.
+    """
+    template = Template.named(kind)
+    folder = create(name, template, Path.cwd(), author=author)
+    files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    if as_json:
+        click.echo(json.dumps({"name": name, "template": kind, "folder": str(folder), "files": files}, indent=1))
+        return
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"[green]✓[/] {name}: {template.description}")
+    for file in files:
+        console.print(f"  [dim]{name}/[/]{file}")
+    console.print(f"next: cd {name} && r4l build . && python -m pytest")
+    click.echo(str(folder))

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: MIT
+"""A driver's folder as a part of the kernel's own tree: built in, as a module, or not (tristate); and out again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from r4l import home
+from r4l.errors import EnvironmentFault, UsageError
+from r4l.graft import depends, driver, git, kit, place, texts
+from r4l.graft.changes import Changes, take_back
+from r4l.graft.depends import Needs
+from r4l.graft.driver import Driver
+from r4l.graft.place import Place
+from r4l.graft.record import Entry, Record, lock_name
+from r4l.kernel import tree as trees
+
+__all__ = ["Graft", "graft", "remove"]
+
+
+@dataclass(frozen=True)
+class Graft:
+    """What was done.
+
+    Attributes:
+        name: the module's.
+        folder: where it is in the tree.
+        symbol: its option, without CONFIG_.
+        new, changed: paths in the tree.
+        commit: the commit's id, where one was made.
+        kit: whether the kit went along.
+    """
+
+    name: str
+    folder: str
+    symbol: str
+    new: tuple[str, ...]
+    changed: tuple[str, ...]
+    kit: bool
+    commit: str | None = None
+
+
+def graft(
+    folder: Path,
+    tree: Path,
+    *,
+    wanted: str | None = None,
+    symbol: str | None = None,
+    commit: bool | None = None,
+    patch: Path | None = None,
+) -> Graft:
+    """Put a driver into a tree.
+
+    Args:
+        folder: the driver's.
+        tree: the top of a kernel's source, or a build folder of it.
+        wanted: where in the tree: a folder that exists, or one to be made beside other drivers.
+        symbol: its option; from the module's name where None.
+        commit: as a commit of the tree's git; where None, if it has one.
+        patch: write a patch to this file instead, and leave the tree alone.
+
+    Raises:
+        UsageError: no driver, no tree, or it cannot go there.
+        EnvironmentFault: git, or the disk.
+    """
+    found = driver.look(folder)
+    source = _source(tree, found)
+    with home.lock(lock_name(source)):
+        record = Record.load(source)
+        known = depends.options(source)
+        where = place.find(source, found, wanted, symbol, known)
+        with_kit = (found.kit or found.bindgen) and not kit.is_there(source)
+        kit_changes = kit.changes(source) if with_kit else Changes()
+        changes = _changes(source, found, where, known)
+        both = kit_changes + changes
+        done = Graft(
+            found.name, str(where.folder), where.symbol, tuple(sorted(both.files)), tuple(both.changed), with_kit
+        )
+        message = _message(found, where, with_kit=with_kit)
+        if patch is not None:
+            _write_patch(patch, git.patch_head(message) + both.diff(source))
+            return done
+        commit = git.is_top(source) if commit is None else commit
+        if commit:
+            git.require_clean(source, both.paths)
+        entries = []
+        if with_kit:
+            entries.append(Entry.of(kit_changes, name="kit", source="", folder=kit.FOLDER, symbol="R4L_KIT", kit=False))
+        uses_kit = found.kit or found.bindgen
+        entries.append(
+            Entry.of(
+                changes,
+                name=found.name,
+                source=str(found.folder),
+                folder=str(where.folder),
+                symbol=where.symbol,
+                kit=uses_kit,
+            )
+        )
+        _put(record, entries, both)
+        if not commit:
+            return done
+        try:
+            identity = git.commit(source, both.paths, list(both.files), message)
+        except BaseException:
+            _take_out(record, entries)
+            git.forget(source, list(both.files))
+            raise
+        for entry in entries:
+            entry.committed = True
+        record.save()
+        return Graft(done.name, done.folder, done.symbol, done.new, done.changed, done.kit, identity)
+
+
+def remove(name: str, tree: Path, *, commit: bool | None = None) -> Graft:
+    """Take a driver out of a tree, with the kit where nobody else there needs it: exactly what `graft` put there.
+
+    Args:
+        name: the module's, or the folder that it came from.
+        commit: as a commit; where None, if it came as one.
+
+    Raises:
+        UsageError: it is not there, or was changed since.
+        EnvironmentFault: git.
+    """
+    source = trees.look(tree).source
+    with home.lock(lock_name(source)):
+        record = Record.load(source)
+        entry = record.find(name)
+        if entry is None:
+            there = ", ".join(other.name for other in record.entries if other.name != "kit") or "none"
+            raise UsageError(f"{name} is not in {source}, or was not put there by r4l", f"drivers that were: {there}")
+        entries = [entry]
+        if entry.kit and not any(other.kit for other in record.entries if other is not entry):
+            entries += [other for other in record.entries if other.name == "kit"]
+        new = sorted(path for each in entries for path in each.hashes)
+        changed = sorted({path for each in entries for path, _ in each.blocks})
+        commit = entry.committed if commit is None else commit
+        if commit:
+            git.require_clean(source, [*new, *changed])
+        _take_out(record, entries)
+        message = f"{entry.folder}: remove {entry.name}\n"
+        identity = None
+        if commit:
+            try:
+                identity = git.commit(source, [*new, *changed], [], message)
+            except BaseException:
+                git.restore(source, [*new, *changed])
+                record.entries += entries
+                record.mark(entries, whole=True)
+                raise
+        return Graft(entry.name, entry.folder, entry.symbol, tuple(new), tuple(changed), len(entries) > 1, identity)
+
+
+def _source(tree: Path, found: Driver) -> Path:
+    source = trees.look(tree).source
+    if found.rust and not (source / "rust/kernel/lib.rs").is_file():
+        raise UsageError(f"the kernel in {source} has no Rust", "use a newer kernel")
+    if found.folder.is_relative_to(source):
+        raise UsageError(f"{found.folder} lies in that tree itself", "give a driver's folder outside of it")
+    return source
+
+
+def _changes(tree: Path, found: Driver, where: Place, known: dict[str, bool]) -> Changes:
+    needed = depends.needs(tree, found.uses(), known) if found.rust else Needs((), ())
+    conditions = [*(["RUST"] if found.rust else []), *(kit.depends() if found.kit else []), *needed.depends]
+    selects = [*needed.selects, *(["R4L_KIT"] if found.kit else [])]
+    entry = texts.kconfig_entry(found, where.symbol, Needs(tuple(dict.fromkeys(conditions)), tuple(selects)))
+    changes = Changes({str(where.folder / path): text for path, text in found.sources.items()})
+    if where.own:
+        changes.files[str(where.folder / "Kconfig")] = texts.LICENSE + entry.rstrip("\n") + "\n"
+        changes.files[str(where.folder / "Makefile")] = texts.makefile(found, where.symbol)
+        if found.bindgen:
+            changes.files[str(where.folder / ".gitignore")] = texts.LICENSE + "/r4l/\n"
+        changes.add_block(tree, str(where.kconfig), texts.kconfig_line(where))
+    else:
+        changes.add_block(tree, str(where.kconfig), entry)
+    changes.add_block(tree, str(where.makefile(tree)), texts.makefile_line(found, where))
+    return changes
+
+
+def _message(found: Driver, where: Place, *, with_kit: bool) -> str:
+    body = f"{found.description}. It is built with CONFIG_{where.symbol}, as a module or into the\nkernel."
+    if with_kit:
+        body += "\n\nIt needs the kit: safe Rust abstractions for network devices, a crate of its\nown in rust/kit."
+    return f"{where.folder}: add {found.name}\n\n{body}\n"
+
+
+def _write_patch(patch: Path, text: str) -> None:
+    try:
+        partial = patch.with_name(f".{patch.name}.partial")
+        partial.write_text(text)
+        partial.rename(patch)
+    except OSError as error:
+        raise EnvironmentFault(f"cannot write {patch}: {error.strerror}", "give another file") from error
+
+
+def _put(record: Record, entries: list[Entry], changes: Changes) -> None:
+    """First the record: what an interrupt leaves can be taken out like what is whole."""
+    record.entries += entries
+    record.save()
+    try:
+        changes.apply(record.tree)
+    except BaseException:
+        _forget(record, entries)
+        raise
+    record.mark(entries, whole=True)
+
+
+def _take_out(record: Record, entries: list[Entry]) -> None:
+    hashes = {path: known for entry in entries for path, known in entry.hashes.items()}
+    blocks = [block for entry in entries for block in entry.blocks]
+    whole = all(entry.whole for entry in entries)
+    record.mark(entries, whole=False)
+    try:
+        take_back(record.tree, hashes, blocks, whole=whole)
+    except UsageError:
+        record.mark(entries, whole=whole)
+        raise
+    _forget(record, entries)
+
+
+def _forget(record: Record, entries: list[Entry]) -> None:
+    record.entries = [entry for entry in record.entries if entry not in entries]
+    record.save()

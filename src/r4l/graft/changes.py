@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""A set of changes to a tree: made, taken back, or written as a patch."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from r4l.errors import UsageError
+from r4l.graft.texts import insertion
+
+
+@dataclass
+class Changes:
+    """What a graft adds; paths are relative to the tree.
+
+    Attributes:
+        files: new ones, with their text.
+        blocks: paths that are there, each with a text that goes into it.
+    """
+
+    files: dict[str, str] = field(default_factory=dict)
+    blocks: list[tuple[str, str]] = field(default_factory=list)
+
+    def __add__(self, other: Changes) -> Changes:
+        return Changes({**self.files, **other.files}, [*self.blocks, *other.blocks])
+
+    def add_block(self, tree: Path, path: str, block: str) -> None:
+        """Have a block put where such a block goes.
+
+        Raises:
+            UsageError: the file has it already.
+        """
+        text = (tree / path).read_text()
+        if block in text:
+            raise UsageError(f"{path} has {block.strip()!r} already", "take it out first")
+        self.blocks.append((path, insertion(text, block)[1]))
+
+    @property
+    def changed(self) -> list[str]:
+        """The files that get something."""
+        return sorted({path for path, _ in self.blocks})
+
+    @property
+    def paths(self) -> list[str]:
+        """All that they touch."""
+        return sorted([*self.files, *self.changed])
+
+    def after(self, tree: Path) -> dict[str, tuple[str | None, str]]:
+        """Every path with its text before (None where it is new) and after."""
+        texts: dict[str, tuple[str | None, str]] = {path: (None, text) for path, text in self.files.items()}
+        for path in self.changed:
+            before = after = (tree / path).read_text()
+            for block in (text for other, text in self.blocks if other == path):
+                at, _ = insertion(after, block)
+                after = after[:at] + block + after[at:]
+            texts[path] = (before, after)
+        return dict(sorted(texts.items()))
+
+    def apply(self, tree: Path) -> None:
+        """Make them: all, or none where it fails."""
+        texts = self.after(tree)
+        done: list[str] = []
+        try:
+            for path, (_, text) in texts.items():
+                done.append(path)
+                write(tree / path, text)
+        except BaseException:
+            for path in done:
+                before = texts[path][0]
+                if before is None:
+                    _remove(tree, path)
+                else:
+                    write(tree / path, before)
+            raise
+
+    def diff(self, tree: Path) -> str:
+        """As git writes it, for `git am` and `patch -p1`."""
+        parts: list[str] = []
+        for path, (before, after) in self.after(tree).items():
+            parts.append(f"diff --git a/{path} b/{path}\n" + ("new file mode 100644\n" if before is None else ""))
+            old = "/dev/null" if before is None else f"a/{path}"
+            lines = difflib.unified_diff(
+                (before or "").splitlines(keepends=True), after.splitlines(keepends=True), old, f"b/{path}"
+            )
+            parts += [line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines]
+        return "".join(parts)
+
+
+def take_back(tree: Path, hashes: dict[str, str], blocks: list[tuple[str, str]], *, whole: bool) -> None:
+    """Undo changes; what the user has added to shared files since stays.
+
+    Args:
+        hashes: the new files, each with the hash of what was written.
+        blocks: as in `Changes`.
+        whole: whether all of them were made. An interrupt may have left a part.
+
+    Raises:
+        UsageError: something of it was changed since; nothing is touched then.
+    """
+    changed = [path for path, known in hashes.items() if (tree / path).exists() and _hash_at(tree / path) != known]
+    if changed:
+        raise UsageError(
+            f"{', '.join(changed)} changed since the driver was put there, and that would be lost",
+            "save it elsewhere and delete it in the tree, then try again",
+        )
+    texts: dict[str, str] = {}
+    for path, block in blocks:
+        text = texts.get(path) or ((tree / path).read_text() if (tree / path).is_file() else "")
+        if text.count(block) == 1:
+            texts[path] = text.replace(block, "", 1)
+        elif whole or text.count(block) > 1:
+            raise UsageError(f"{path} no longer has what was put there: {block.strip()!r}", "put it back first")
+    for path, text in texts.items():
+        write(tree / path, text)
+    for path in [*hashes, *texts]:
+        for partial in (tree / path).parent.glob(f".{Path(path).name}.partial-*"):
+            partial.unlink()
+    for path in hashes:
+        _remove(tree, path)
+
+
+def hash_of(text: str) -> str:
+    """Tells whether a text is still the same."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _hash_at(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file by renaming: a reader sees the old one or the new one, and what is a hard link keeps the old."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mode = path.stat().st_mode & 0o777 if path.exists() else None
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        partial.write_text(text)
+        if mode is not None:
+            partial.chmod(mode)
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _remove(tree: Path, path: str) -> None:
+    (tree / path).unlink(missing_ok=True)
+    folder = (tree / path).parent
+    while folder != tree and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""From what a Rust driver uses to what its Kconfig entry depends on.
+
+Nothing is written down here: which module of the `kernel` crate exists under which option stands in the tree's own
+rust/kernel/lib.rs, and whether an option can be chosen by people stands in its Kconfig files.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+GUARDED = re.compile(r"^#\[cfg\((.+)\)\]\n(?:(?:#\[|//).*\n)*pub (?:mod|use) (\w+)", re.MULTILINE)
+CFG = re.compile(r'\s*(?:(any|all|not)\(|CONFIG_(\w+)(?:\s*=\s*"(\w)")?|([,)]))')
+ENTRY = re.compile(r"^\s*(?:menu)?config (\w+)[ \t]*\n((?:[ \t]+.*\n|\n)*)", re.MULTILINE)
+PROMPT = re.compile(r'^\s+(?:(?:bool|tristate|int|hex|string|prompt)\s+["\'])', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an entry says of others: `depends on` these expressions, `select` those options."""
+
+    depends: tuple[str, ...]
+    selects: tuple[str, ...]
+
+
+def needs(tree: Path, uses: set[str], known: dict[str, bool]) -> Needs:
+    """What the modules of the `kernel` crate that a driver uses need.
+
+    Args:
+        tree: a kernel's source.
+        uses: names of modules.
+        known: every option of the tree, and whether people can choose it (see `options`).
+    """
+    depends: list[str] = []
+    selects: list[str] = []
+    for condition, name in GUARDED.findall((tree / "rust/kernel/lib.rs").read_text()):
+        expression = kconfig_expression(condition)
+        if name not in uses or expression is None:
+            continue
+        if re.fullmatch(r"\w+", expression) and not known.get(expression, True):
+            selects.append(expression)
+        else:
+            depends.append(expression)
+    return Needs(tuple(dict.fromkeys(depends)), tuple(dict.fromkeys(selects)))
+
+
+def kconfig_expression(condition: str) -> str | None:
+    """A Rust `cfg` condition as Kconfig writes it; None where it is about something else than options."""
+    expression, rest = _parse(condition)
+    return expression if not rest.strip() else None
+
+
+def _parse(text: str) -> tuple[str | None, str]:
+    match = CFG.match(text)
+    if match is None or match[4]:
+        return None, text
+    rest = text[match.end() :]
+    if match[2]:
+        return match[2] + (f"={match[3]}" if match[3] else ""), rest
+    parts: list[str] = []
+    while True:
+        part, rest = _parse(rest)
+        if part is None:
+            return None, text
+        parts.append(part)
+        end = CFG.match(rest)
+        if end is None or not end[4]:
+            return None, text
+        rest = rest[end.end() :]
+        if end[4] == ")":
+            break
+    if match[1] == "not":
+        return f"!{parts[0]}", rest
+    return f"({(' || ' if match[1] == 'any' else ' && ').join(parts)})", rest
+
+
+def options(tree: Path) -> dict[str, bool]:
+    """Every option that the tree's Kconfig files have, and whether one of its entries has a prompt."""
+    found: dict[str, bool] = {}
+    for file in tree.rglob("Kconfig*"):
+        if file.is_file() and "scripts" not in file.relative_to(tree).parts[:1]:
+            for name, body in ENTRY.findall(file.read_text(errors="replace")):
+                found[name] = found.get(name, False) or bool(PROMPT.search(body))
+    return found

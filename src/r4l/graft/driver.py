@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+"""What a driver's folder is to the kernel's own tree: its name, its sources, what they use."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from r4l.errors import UsageError
+from r4l.module import Module
+
+SOURCES = (".rs", ".c", ".h", ".S")
+NOT_SOURCES = {"tests", "r4l"}
+"""Folders of a driver's that the kernel has no use for: its tests, and what was generated for its build."""
+
+COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Driver:
+    """A driver's folder, with one module.
+
+    Attributes:
+        folder: where it is.
+        name: the module's.
+        kbuild: the text of its Kbuild.
+        objects: what the module is made of; empty where it is NAME.rs or NAME.c alone.
+        sources: path in the folder to text.
+    """
+
+    folder: Path
+    name: str
+    kbuild: str
+    objects: tuple[str, ...]
+    sources: dict[str, str]
+
+    @property
+    def root(self) -> str:
+        """The source that the module begins with: its crate's root, where it is in Rust."""
+        stems = [Path(obj).stem for obj in self.objects] or [self.name]
+        for suffix in (".rs", ".c"):
+            for stem in stems:
+                if stem + suffix in self.sources:
+                    return stem + suffix
+        raise UsageError(f"{self.folder} has no source for {self.name}.o", f"add {self.name}.rs")
+
+    @property
+    def rust(self) -> bool:
+        """Whether it is in Rust."""
+        return self.root.endswith(".rs")
+
+    @property
+    def kit(self) -> bool:
+        """Whether it is linked with the kit."""
+        return bool(re.search(r"^include .*/kit\.mk$", self.kbuild, re.MULTILINE))
+
+    @property
+    def bindgen(self) -> bool:
+        """Whether it makes bindings of its own, with the rules that lie beside the kit."""
+        return bool(re.search(r"^include .*/bindgen\.mk$", self.kbuild, re.MULTILINE))
+
+    @property
+    def single(self) -> bool:
+        """Whether it is one file, which can lie among others."""
+        return len(self.sources) == 1 and not self.objects and not self.kit and not self.bindgen
+
+    @cached_property
+    def code(self) -> str:
+        """All its Rust, without comments."""
+        rust = (text for path, text in sorted(self.sources.items()) if path.endswith(".rs"))
+        return COMMENT.sub("", "\n".join(rust))
+
+    @property
+    def description(self) -> str:
+        """What the module says of itself."""
+        text = self.sources[self.root]
+        said = re.search(r'description: "((?:[^"\\]|\\.)*)"', text) or re.search(r'MODULE_DESCRIPTION\("([^"]*)"', text)
+        return said[1].replace('"', "'").replace("\\", "") if said else f"The driver {self.name}"
+
+    def uses(self) -> set[str]:
+        """The modules of the `kernel` crate that it names."""
+        found: set[str] = set()
+        for match in re.finditer(r"\bkernel::(?=(\w+)|\{)", self.code):
+            found |= {match[1]} if match[1] else _heads(self.code[match.end() + 1 :])
+        return found
+
+
+def _heads(group: str) -> set[str]:
+    """The first names of the paths in a `use` group, which begins after its brace."""
+    depth = 0
+    flat = ""
+    for character in group:
+        depth += (character == "{") - (character == "}")
+        if depth < 0:
+            break
+        flat += character if depth == 0 else ""
+    return {match[0] for path in flat.split(",") if (match := re.match(r"\w+", path.strip()))}
+
+
+def look(folder: Path) -> Driver:
+    """The driver in a folder.
+
+    Raises:
+        UsageError: no module in it, or several; a source that is no text.
+    """
+    kbuild = Module(folder).require_kbuild().read_text()
+    joined = kbuild.replace("\\\n", " ")
+    names = re.findall(r"([\w-]+)\.o\b", " ".join(re.findall(r"^\s*obj-m\s*[:+]?=(.*)$", joined, re.MULTILINE)))
+    if len(names) != 1:
+        raise UsageError(
+            f"{folder} has {len(names)} modules: {', '.join(names) or 'no line obj-m := NAME.o'}",
+            "graft folders with one module each",
+        )
+    listed = re.findall(rf"^\s*{re.escape(names[0])}-(?:y|objs)\s*[:+]?=(.*)$", joined, re.MULTILINE)
+    objects = tuple(" ".join(listed).split())
+    driver = Driver(folder.absolute(), names[0], kbuild, objects, dict(_sources(folder)))
+    if not driver.root:
+        raise UsageError(f"{folder} has no source", "add one")
+    return driver
+
+
+def _sources(folder: Path) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for path in sorted(folder.rglob("*")):
+        inner = path.relative_to(folder)
+        out = any(part in NOT_SOURCES or part.startswith(".") for part in inner.parts)
+        if out or path.suffix not in SOURCES or not path.is_file() or path.name.endswith(".mod.c"):
+            continue
+        try:
+            found.append((inner.as_posix(), path.read_text(encoding="utf-8")))
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{path} is no text: {error}", "make it UTF-8, or move it away") from error
+    return found

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""New driver folders from templates: complete, tested, and with nothing of r4l in them that plain Kbuild needs."""
+
+from __future__ import annotations
+
+import importlib.resources
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from r4l import home
+from r4l.errors import EnvironmentFault, UsageError
+from r4l.kernel import Kernel
+from r4l.scaffold.names import INTERFACE_LONGEST, require_free, require_name
+
+__all__ = ["Template", "create"]
+
+COMMON = "common"
+HIDDEN = "dot_"
+"""What stands in a template's file names for a leading dot: a .gitignore there would be one for ourselves."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """A kind of driver that can be made.
+
+    Attributes:
+        name: its folder's name under templates/.
+        description: what one gets, as the end of a sentence.
+        source: the file to edit first, with NAME for the driver's name.
+        kit: whether it is linked with the kit.
+        qemu: what QEMU needs to be told for its tests.
+    """
+
+    name: str
+    description: str
+    source: str
+    kit: bool = False
+    qemu: tuple[str, ...] = ()
+
+    @classmethod
+    def all(cls) -> dict[str, Template]:
+        """Every template by its name (templates/templates.toml)."""
+        table = tomllib.loads((_root() / "templates.toml").read_text())
+        return {name: cls(name, **{**entry, "qemu": tuple(entry.get("qemu", ()))}) for name, entry in table.items()}
+
+    @classmethod
+    def named(cls, name: str) -> Template:
+        """The template of that name.
+
+        Raises:
+            UsageError: there is none.
+        """
+        known = cls.all()
+        if name not in known:
+            raise UsageError(f"there is no template {name}", f"use one of {', '.join(known)}")
+        return known[name]
+
+    def render(self, name: str, author: str) -> dict[str, str]:
+        """The files of a driver of that name: path in its folder to content."""
+        environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(_root()),
+            undefined=jinja2.StrictUndefined,
+            keep_trailing_newline=True,
+            autoescape=False,
+            # No language of the templates has these, so that braces and percent signs are what they look like.
+            variable_start_string="«",
+            variable_end_string="»",
+            block_start_string="«%",
+            block_end_string="%»",
+            comment_start_string="«#",
+            comment_end_string="#»",
+        )
+        values: dict[str, Any] = {
+            "name": name,
+            "author": author,
+            "template": self.name,
+            "interface": name[:INTERFACE_LONGEST],
+            "source": self.source.replace("NAME", name),
+            "kit": self.kit,
+            "qemu": list(self.qemu),
+        }
+        files: dict[str, str] = {}
+        for path in environment.list_templates(extensions=["j2"]):
+            room, inner = path.split("/", 1)
+            if room in (COMMON, self.name) and not Path(inner).name.startswith("_"):
+                files[_target(inner, name)] = environment.get_template(path).render(values)
+        return dict(sorted(files.items()))
+
+
+def create(name: str, template: Template, parent: Path, *, author: str | None = None) -> Path:
+    """Make the folder `parent/name`; nothing that is there is overwritten, and an interrupt leaves no half of it.
+
+    Args:
+        author: for the module's metadata; what git knows, or the login's name, where None.
+
+    Raises:
+        UsageError: the name cannot be had, or the folder is there.
+        EnvironmentFault: it cannot be written.
+    """
+    require_name(name)
+    kernel = Kernel.ready()
+    if kernel:
+        require_free(name, kernel.modules)
+    folder = (parent / name).absolute()
+    if re.search(r"[\s:]", str(folder)):
+        raise UsageError(
+            f"{folder} has a space or a colon in its path, which the kernel's Makefile cannot take",
+            "make it in another folder",
+        )
+    if folder.is_symlink() or (folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))):
+        raise UsageError(f"{folder} exists, and is left as it is", "use another name, or move it away")
+    files = template.render(name, require_author(author) if author is not None else guess_author())
+    try:
+        _write(folder, files)
+    except OSError as error:
+        raise EnvironmentFault(
+            f"cannot write {folder}: {error.strerror}", "go to a folder that you can write to"
+        ) from error
+    return folder
+
+
+def require_author(author: str) -> str:
+    """The author, if a module's metadata can hold it: `module!` takes printable ASCII only.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if not author.strip() or not author.isascii() or not author.isprintable() or set(author) & set('"\\{}'):
+        raise UsageError(
+            f"{author!r} cannot stand in a module's metadata", 'use plain ASCII without quotes: --author "Li Hua"'
+        )
+    return author
+
+
+def guess_author() -> str:
+    """What git knows as the user's name, else the login's full name, else the login."""
+    said = ""
+    if shutil.which("git"):
+        done = subprocess.run(["git", "config", "user.name"], capture_output=True, text=True, check=False)
+        said = done.stdout.strip()
+    login = pwd.getpwuid(os.getuid())
+    for candidate in (said, login.pw_gecos.split(",")[0], login.pw_name):
+        try:
+            return require_author(candidate)
+        except UsageError:
+            continue
+    return "Unknown"
+
+
+def _root() -> Path:
+    return Path(str(importlib.resources.files("r4l"))) / "templates"
+
+
+def _target(inner: str, name: str) -> str:
+    parts = [
+        "." + part.removeprefix(HIDDEN) if part.startswith(HIDDEN) else part
+        for part in inner.removesuffix(".j2").split("/")
+    ]
+    return "/".join(parts).replace("NAME", name)
+
+
+def _write(folder: Path, files: dict[str, str]) -> None:
+    partial = home.temporary(folder)
+    try:
+        for path, text in files.items():
+            (partial / path).parent.mkdir(parents=True, exist_ok=True)
+            (partial / path).write_text(text)
+        # Onto an empty folder too, and onto nothing else.
+        partial.rename(folder)
+    finally:
+        home.remove(partial)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+"""What only the other architecture has: `pytest tests/arm64 --arch arm64`."""
+
+from __future__ import annotations
+
+import pytest
+
+from r4l.demo.bench import NETWORK, Bench
+from r4l.kernel import Kernel
+from r4l.kernel.describe import describe
+from r4l.module import BuiltModule
+from r4l.net import Nic
+from r4l.vm import VM
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(autouse=True)
+def _on_arm64(kernel: Kernel) -> None:
+    assert kernel.arch == "arm64", "these tests need --arch arm64"
+
+
+@pytest.mark.row("B2")
+def test_the_image_boots_with_rust(kernel: Kernel, hello: BuiltModule) -> None:
+    assert kernel.config["CONFIG_RUST"] == "y"
+    (image,) = describe(kernel).images
+    assert image.kind == "Image"
+    with VM(kernel) as vm:
+        assert vm.run("uname -m").stdout.strip() == "aarch64"
+        assert vm.run("cat /proc/device-tree/compatible").stdout.startswith("linux,dummy-virt")
+        vm.insmod(hello)
+        vm.klog.check()
+
+
+@pytest.mark.row("B14")
+def test_a_second_card_beside_virtio(kernel: Kernel, hello: BuiltModule, e1000: BuiltModule) -> None:
+    nics = [Nic("virtio-net-pci"), Nic("e1000", options=NETWORK)]
+    with VM(kernel, nics=nics, modules=["virtio_net"]) as vm:
+        bench = Bench(vm, kernel, hello, e1000)
+        bench.begin()
+        bench.run("modprobe virtio_net")
+        bench.load(e1000)
+        drivers = bench.run("for i in eth0 eth1; do basename $(readlink /sys/class/net/$i/device/driver); done").split()
+        assert drivers == ["virtio_net", "e1000_rust"]
+        bench.run("ip link set eth1 up && ip addr add 10.0.2.20/24 dev eth1")
+        bench.wait_for_carrier("eth1")
+        bench.ping("10.0.2.2")
+        sent = int(bench.run("cat /sys/class/net/eth1/statistics/tx_packets"))
+        assert sent >= 4
+        assert int(bench.run("cat /sys/class/net/eth0/statistics/tx_packets")) == 0
+        vm.klog.check()

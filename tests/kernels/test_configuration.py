@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""Kernel configuration: y, m and n, what olddefconfig drops, and samples as modules and built in."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from r4l.errors import UsageError
+from r4l.kernel import Kernel
+from r4l.kernel.own import recipe
+from r4l.vm import VM
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
+
+FRAGMENT = """\
+# a driver as a module, and an option that x86 cannot have
+CONFIG_DUMMY=m
+CONFIG_KASAN_SW_TAGS=y
+"""
+
+
+@pytest.fixture(scope="module")
+def samples(minimal: Kernel, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """What `r4l kernel build samples --fragment ...` says, built on from `minimal`."""
+    fragment = tmp_path_factory.mktemp("fragment") / "mine.config"
+    fragment.write_text(FRAGMENT)
+    argv = ["kernel", "build", "samples", "--fragment", str(fragment), "--name", "test-samples", "--json"]
+    done = subprocess.run([sys.executable, "-m", "r4l", *argv], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    told: dict[str, object] = json.loads(done.stdout)
+    return told
+
+
+@pytest.mark.row("A3")
+def test_y_m_and_n(minimal: Kernel, samples: dict[str, object]) -> None:
+    kernel = Kernel.find("test-samples")
+    assert (kernel.config["CONFIG_VIRTIO_NET"], kernel.config["CONFIG_DUMMY"]) == ("y", "m")
+    assert "CONFIG_KASAN_SW_TAGS" not in kernel.config
+    assert "CONFIG_DUMMY" not in minimal.config
+    built = {path.name for path in kernel.modules.rglob("*.ko")}
+    assert "dummy.ko" in built
+    assert "virtio_net.ko" not in built
+    with VM(kernel, modules=["dummy"]) as vm:
+        assert vm.run("ls /sys/class/net").stdout.split() == ["lo"]
+        vm.run("modprobe dummy numdummies=1", check=True)
+        assert "dummy0" in vm.run("ls /sys/class/net").stdout
+
+
+@pytest.mark.row("A3")
+def test_a_dropped_option_is_named_with_its_reason(samples: dict[str, object]) -> None:
+    dropped = samples["dropped"]
+    assert isinstance(dropped, list)
+    (entry,) = (entry for entry in dropped if entry["option"] == "CONFIG_KASAN_SW_TAGS")
+    assert (entry["wanted"], entry["got"]) == ("y", "n")
+    assert "HAVE_ARCH_KASAN_SW_TAGS" in entry["reason"]
+
+
+def test_an_option_that_no_kernel_has(minimal: Kernel, tmp_path: Path) -> None:
+    from r4l.kernel import own
+
+    fragment = tmp_path / "odd.config"
+    fragment.write_text("CONFIG_NO_SUCH_THING_AT_ALL=y\n")
+    wanted = recipe("test-samples", minimal.source, minimal.version, base="samples", fragments=[fragment])
+    with pytest.raises(UsageError, match="CONFIG_NO_SUCH_THING_AT_ALL"):
+        own.build(wanted, minimal.toolchain)
+
+
+@pytest.mark.row("B4")
+def test_the_kernels_samples_come_and_go(samples: dict[str, object]) -> None:
+    kernel = Kernel.find("test-samples")
+    with VM(kernel, modules=["rust_print", "rust_minimal"]) as vm:
+        for name in ("rust_print", "rust_minimal"):
+            vm.run(f"modprobe {name}", check=True)
+            vm.run(f"rmmod {name}", check=True)
+        vm.klog.sync()
+        records = [record for record in vm.klog.records() if record.text.startswith("rust_print: ")]
+        log = vm.klog.text()
+        for level, word in enumerate(("Emergency", "Alert", "Critical", "Error", "Warning", "Notice", "Info")):
+            line = next(record for record in records if f"{word} message (level {level})" in record.text)
+            assert line.level == level
+        for line in (
+            "rust_minimal: Am I built-in? false",
+            "rust_minimal: My numbers are [72, 108, 200]",
+            "rust_minimal: Rust minimal sample (exit)",
+            "rust_print: Rust printing macros sample (exit)",
+        ):
+            assert line in log
+        assert vm.poweroff() == 0
+
+
+@pytest.mark.row("E2")
+def test_built_in_samples_speak_at_boot(minimal: Kernel) -> None:
+    kernel = Kernel.find("builtin")
+    assert kernel.config["CONFIG_SAMPLE_RUST_MINIMAL"] == "y"
+    assert kernel.config["CONFIG_E1000"] == "m"
+    with VM(kernel) as vm:
+        vm.klog.sync()
+        log = vm.klog.text()
+    assert "rust_minimal: Am I built-in? true" in log
+    assert "rust_print: Rust printing macros sample (init)" in log

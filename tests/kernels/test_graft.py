@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: MIT
+"""Drivers in the kernel's own tree: built as modules and built in, booted, and taken out again.
+
+The kernel `minimal` and its source are copied, and make does only what the drivers add. What was built holds the paths
+of both, so inside the sandbox the copies stand at the originals' places.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from r4l import home, resources
+from r4l.graft import graft, remove
+from r4l.kernel import Kernel
+from r4l.kernel.config import read_config
+from r4l.net import Nic
+from r4l.vm import VM
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(3600)]
+
+HELLO = resources.rust("drivers", "hello")
+E1000 = resources.rust("drivers", "e1000")
+BINDGEN = resources.rust("drivers", "c_from_rust")
+
+SAMPLES = {"SAMPLES": "y", "SAMPLES_RUST": "y"}
+MODULES = {
+    **SAMPLES,
+    "SAMPLE_RUST_HELLO": "m",
+    "SAMPLE_RUST_PRINT": "m",
+    "SAMPLE_RUST_MINIMAL": "m",
+    "R4L_E1000": "m",
+    "C_FROM_RUST": "y",
+}
+BUILT_IN = {**SAMPLES, "SAMPLE_RUST_HELLO": "y", "SAMPLE_RUST_MINIMAL": "y", "R4L_E1000": "y", "C_FROM_RUST": "n"}
+
+
+@dataclass
+class Grafted:
+    """A copy of the kernel with drivers in its tree.
+
+    Attributes:
+        kernel: the original.
+        folder: holds the copies `source` and `build`, and what was built.
+        before: the source's files before the drivers came.
+    """
+
+    kernel: Kernel
+    folder: Path
+    before: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def source(self) -> Path:
+        return self.folder / "source"
+
+    @property
+    def build(self) -> Path:
+        return self.folder / "build"
+
+    def make(self, *arguments: str) -> None:
+        """The kernel's make."""
+        argv: list[str | Path] = ["nice", "-n", "10", "make", "-C", self.kernel.source, f"O={self.kernel.build}", "-j2"]
+        command = self.kernel.toolchain.command([*argv, *self.kernel.make_arguments, *arguments])
+        at = command.index("--clearenv")
+        command[at:at] = ["--ro-bind", str(self.source), str(self.kernel.source)]
+        command[at:at] = ["--bind", str(self.build), str(self.kernel.build)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+
+    def built(self, name: str, options: dict[str, str]) -> Kernel:
+        """The kernel with these options."""
+        with (self.build / ".config").open("a") as config:
+            config.writelines(f"CONFIG_{option}={value}\n" for option, value in options.items())
+        self.make("olddefconfig")
+        config_now = read_config(self.build / ".config")
+        assert {option: config_now.get(f"CONFIG_{option}", "n") for option in options} == options
+        result = self.folder / name
+        self.make("all")
+        self.make(f"INSTALL_MOD_PATH={result}", "modules_install")
+        for made in ("vmlinux", "modules.builtin", "modules.order"):
+            shutil.copy2(self.build / made, result)
+        return dataclasses.replace(
+            self.kernel,
+            name=f"graft-{name}",
+            version=str(result),
+            build=self.build,
+            image=self.build / "arch/x86/boot/bzImage",
+            vmlinux=result / "vmlinux",
+            modules=result / "lib/modules" / self.kernel.release,
+        )
+
+
+def inodes(tree: Path) -> dict[str, int]:
+    """Every file of a tree. What is written anew is another one."""
+    paths = (Path(folder, name) for folder, _, names in os.walk(tree) for name in names)
+    return {str(path.relative_to(tree)): path.lstat().st_ino for path in paths}
+
+
+def copy(kernel: Kernel, folder: Path) -> None:
+    """The source by hard links, which nothing here writes to: graft renames, and make sees it read-only."""
+    subprocess.run(["cp", "-al", kernel.source, folder / "source"], check=True)
+    subprocess.run(["cp", "-a", "--reflink=auto", kernel.build, folder / "build"], check=True)
+
+
+@pytest.fixture(scope="module")
+def grafted(minimal: Kernel) -> Iterator[Grafted]:
+    """A copy of `minimal` with three drivers put into its tree."""
+    with tempfile.TemporaryDirectory(dir=home.room("builds"), prefix=".graft-") as name:
+        grafted = Grafted(minimal, Path(name))
+        copy(minimal, grafted.folder)
+        grafted.before = inodes(grafted.source)
+        for driver in (HELLO, E1000, BINDGEN):
+            graft(driver, grafted.source)
+        yield grafted
+        for driver in (HELLO, E1000, BINDGEN):
+            if (grafted.source / "rust/kit").exists():
+                remove(str(driver), grafted.source)
+
+
+@pytest.fixture(scope="module")
+def as_modules(grafted: Grafted) -> Kernel:
+    return grafted.built("m", MODULES)
+
+
+@pytest.fixture(scope="module")
+def built_in(grafted: Grafted, as_modules: Kernel) -> Kernel:
+    """Built where `as_modules` was, so only what differs."""
+    del as_modules
+    return grafted.built("y", BUILT_IN)
+
+
+def listed(kernel: Kernel, table: str) -> set[str]:
+    """The names of the modules in modules.order or modules.builtin."""
+    return {Path(line).stem for line in (kernel.vmlinux.parent / table).read_text().splitlines()}
+
+
+@pytest.mark.row("B3", "C3")
+def test_a_driver_is_a_module_or_built_in_or_left_out(as_modules: Kernel, built_in: Kernel) -> None:
+    modules, within = listed(as_modules, "modules.order"), listed(as_modules, "modules.builtin")
+    assert {"hello", "r4l_e1000", "rust_print", "rust_minimal"} <= modules
+    assert "c_from_rust" in within
+    assert not {"hello", "r4l_e1000"} & within
+    modules, within = listed(built_in, "modules.order"), listed(built_in, "modules.builtin")
+    assert {"hello", "r4l_e1000", "rust_minimal"} <= within
+    assert not {"hello", "r4l_e1000", "c_from_rust"} & modules
+    assert "c_from_rust" not in within
+    assert "e1000" in modules, "the C driver is as it was"
+
+
+LEVELS = ("Emergency", "Alert", "Critical", "Error", "Warning", "Notice", "Info")
+
+
+@pytest.mark.row("B4")
+def test_samples_and_a_grafted_one_load_print_and_leave(as_modules: Kernel) -> None:
+    names = ["rust_print", "rust_minimal", "hello"]
+    with VM(as_modules, modules=names) as vm:
+        for name in names:
+            vm.run(f"insmod $(find /lib/modules -name {name}.ko)", check=True)
+        for name in names:
+            vm.rmmod(name)
+        said = vm.run("dmesg -r", check=True).stdout
+        for level, word in enumerate(LEVELS):
+            assert re.search(rf"^<{level}>.*rust_print: {word} message \(level {level}\) without args$", said, re.M)
+        assert "rust_print: Rust printing macros sample (exit)" in said
+        assert "rust_minimal: Am I built-in? false" in said
+        assert "rust_minimal: My numbers are [72, 108, 200]" in said
+        assert "rust_minimal: Rust minimal sample (exit)" in said
+        assert "hello: Hello, world, from Rust!" in said
+        assert "hello: Goodbye, world." in said
+        assert "c_from_rust: hweight32(0xf0f0) = 8" in said, "built in, with its bindings and its C"
+        vm.klog.check()
+        vm.guest.popen(["reboot"])
+        assert vm.wait() == 0
+
+
+@pytest.mark.row("B3")
+def test_a_network_driver_as_a_module_uses_the_kit_in_the_kernel(as_modules: Kernel) -> None:
+    with VM(as_modules, nics=[Nic("e1000")], modules=["r4l_e1000"]) as vm:
+        assert "r4l_e1000" not in vm.klog.text()
+        vm.run("modprobe r4l_e1000", check=True)
+        ping(vm)
+        vm.rmmod("r4l_e1000")
+        vm.klog.sync()
+        assert "r4l_e1000: exit" in vm.klog.text()
+        vm.klog.check()
+
+
+@pytest.mark.row("B3")
+def test_built_in_they_are_there_at_boot(built_in: Kernel) -> None:
+    with VM(built_in, nics=[Nic("e1000")]) as vm:
+        log = vm.klog.text()
+        assert "hello: Hello, world, from Rust!" in log
+        assert "rust_minimal: Am I built-in? true" in log
+        assert "r4l_e1000: init" in log
+        assert "c_from_rust" not in log
+        ping(vm)
+        vm.klog.check()
+
+
+def ping(vm: VM) -> None:
+    """The driver's card carries packets."""
+    vm.run("ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0", check=True)
+    vm.run("until [ $(cat /sys/class/net/eth0/carrier) = 1 ]; do sleep 0.1; done", check=True)
+    assert " 0% packet loss" in vm.run("ping -c 3 -W 5 10.0.2.2", check=True).stdout
+
+
+def test_out_again_the_tree_is_as_it_was(minimal: Kernel, grafted: Grafted, built_in: Kernel) -> None:
+    del built_in
+    for driver in (HELLO, E1000, BINDGEN):
+        remove(str(driver), grafted.source)
+    now = inodes(grafted.source)
+    assert now.keys() == grafted.before.keys()
+    written = [path for path, inode in now.items() if inode != grafted.before[path]]
+    assert "samples/rust/Kconfig" in written, "it was changed, and changed back"
+    different = [
+        path for path in written if (grafted.source / path).read_bytes() != (minimal.source / path).read_bytes()
+    ]
+    assert different == []

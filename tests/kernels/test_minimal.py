@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""The kernel that boots in about a second, built from source."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from r4l import resources
+from r4l.demo.bench import NETWORK, Bench
+from r4l.kernel import Kernel
+from r4l.kernel.describe import describe
+from r4l.module import Module
+from r4l.net import Nic
+from r4l.vm import VM
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
+
+
+@pytest.mark.row("A2")
+@pytest.mark.parametrize("fast", [True, False], ids=["vmlinux", "bzImage"])
+def test_it_has_rust_and_boots(minimal: Kernel, fast: bool) -> None:
+    assert minimal.config["CONFIG_RUST"] == "y"
+    vmlinux, bzimage = describe(minimal).images
+    assert (vmlinux.kind, bzimage.kind) == ("vmlinux", "bzImage")
+    assert vmlinux.path.read_bytes()[:4] == b"\x7fELF"
+    with VM(minimal, fast=fast) as vm:
+        assert vm.run("uname -r").stdout.strip() == minimal.release == f"{minimal.release.split('-')[0]}-minimal"
+        assert "CONFIG_RUST=y" in vm.run("zcat /proc/config.gz").stdout
+        vm.klog.check()
+
+
+@pytest.mark.row("A2")
+def test_the_driver_for_the_stock_kernel_pings_here_too(minimal: Kernel) -> None:
+    hello, e1000 = (Module(resources.rust("drivers", name)).build(minimal) for name in ("hello", "e1000"))
+    with VM(minimal, nics=[Nic("e1000", options=NETWORK)]) as vm:
+        bench = Bench(vm, minimal, hello, e1000)
+        bench.begin()
+        bench.load(hello)
+        bench.load(e1000)
+        bench.run("ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0")
+        bench.wait_for_carrier()
+        bench.ping("10.0.2.2")
+        vm.klog.check()
+
+
+def make_lines(kernel: Kernel) -> list[str]:
+    """What the last make of a kernel printed as its steps."""
+    log = kernel.build.parents[2] / "logs" / f"build-{kernel.build.parent.name}.log"
+    return [line for line in log.read_text(errors="replace").splitlines() if line.startswith("  ")]
+
+
+def test_a_second_build_compiles_nothing(minimal: Kernel) -> None:
+    before = (minimal.build / "vmlinux").stat().st_mtime_ns
+    done = subprocess.run(
+        [sys.executable, "-m", "r4l", "kernel", "build", "minimal", "--json"], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout)["release"] == minimal.release
+    assert (minimal.build / "vmlinux").stat().st_mtime_ns == before
+    assert not [line for line in make_lines(minimal) if line.split()[0] in ("CC", "RUSTC", "LD")]
+
+
+@pytest.mark.row("A26")
+def test_a_build_from_source_asks_for_no_keys(minimal: Kernel) -> None:
+    # Debian's configuration names a key file that only Debian has: a build with it stops at certs/.
+    assert not minimal.config.get("CONFIG_SYSTEM_TRUSTED_KEYS", "").strip('"')
+    assert not minimal.config.get("CONFIG_SYSTEM_REVOCATION_KEYS", "").strip('"')
+    hello = Module(resources.rust("drivers/hello")).build(minimal)
+    with VM(minimal) as vm:
+        vm.insmod(hello)
+        assert int(vm.run("cat /proc/sys/kernel/tainted").stdout) & 1 << 13 == 0, "no signature is missed"
+
+
+def test_a_build_that_was_interrupted_goes_on(minimal: Kernel) -> None:
+    # An interrupted build has no manifest; what make had done by then stays.
+    manifest = minimal.build.parent / "kernel.json"
+    manifest.unlink()
+    assert Kernel.find("minimal").release == minimal.release
+    assert manifest.exists()
+    assert not [line for line in make_lines(minimal) if line.split()[0] in ("CC", "RUSTC", "LD")]
+
+
+def test_a_tree_that_is_built_inside_is_used_as_it_is(minimal: Kernel) -> None:
+    found = Kernel.find(str(minimal.build))
+    assert found.release == minimal.release
+    assert found.build == minimal.build
+
+
+def test_the_build_folder_is_known_by_make(minimal: Kernel, tmp_path: Path) -> None:
+    """Plain make with the arguments that `r4l kernel show` prints."""
+    (tmp_path / "Kbuild").write_text("obj-m := r4l_plain.o\n")
+    (tmp_path / "r4l_plain.rs").write_text((minimal.source / "samples/rust/rust_minimal.rs").read_text())
+    minimal.toolchain.run(
+        ["make", "-C", minimal.build, *minimal.make_arguments, f"M={tmp_path}"],
+        readable=[minimal.build, minimal.source],
+        writable=[tmp_path],
+    )
+    assert (tmp_path / "r4l_plain.ko").exists()
