@@ -6,7 +6,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -19,39 +19,44 @@ from r4l.stages import Stages
 PYTHON = sys.executable
 
 
-def _ruff(_arguments: Sequence[str]) -> list[list[str]]:
-    return [[PYTHON, "-m", "ruff", "check", "."], [PYTHON, "-m", "ruff", "format", "--check", "--diff", "."]]
-
-
-def _mypy(_arguments: Sequence[str]) -> list[list[str]]:
-    return [[PYTHON, "-m", "mypy"]]
-
-
-def _unit(arguments: Sequence[str]) -> list[list[str]]:
-    return [[PYTHON, "-m", "pytest", "tests/unit", *arguments]]
-
-
-def _rust(_arguments: Sequence[str]) -> list[list[str]]:
-    return [[PYTHON, "-m", "pytest", "tests/rust"]]
-
-
-def _vm(arguments: Sequence[str]) -> list[list[str]]:
-    return [[PYTHON, "-m", "pytest", "tests/vm", *arguments]]
-
-
-def _setup(arguments: Sequence[str]) -> list[list[str]]:
-    return [[PYTHON, "-m", "pytest", "tests/setup", *arguments]]
-
-
-PARTS: dict[str, Callable[[Sequence[str]], list[list[str]]]] = {
-    "lint": _ruff,
-    "types": _mypy,
-    "unit": _unit,
-    "rust": _rust,
-    "vm": _vm,
-    "setup": _setup,
+LINT = {
+    "lint": [["ruff", "check", "."], ["ruff", "format", "--check", "--diff", "."]],
+    "types": [["mypy"]],
 }
-"""Each part with the commands that make it up."""
+"""Parts that read the code only: Python modules and their arguments."""
+
+DRIVERS = ("tests/vm/test_e1000.py", "tests/vm/test_scenario.py")
+"""The tests of the drivers, which pass on every kernel."""
+
+TESTS = {
+    "unit": ["tests/unit"],
+    "rust": ["tests/rust"],
+    "vm": ["tests/vm"],
+    "editor": ["tests/editor"],
+    "arm64": ["tests/arm64", *DRIVERS, "--arch", "arm64"],
+    "kernels": ["tests/kernels"],
+    "debug": ["tests/debug", *DRIVERS, "--kernel", "debug"],
+    "setup": ["tests/setup"],
+}
+"""Parts that run tests: the arguments of pytest. `arm64` and `debug` run the drivers' tests once more, elsewhere."""
+
+PARTS = (*LINT, *TESTS)
+KERNELS = {
+    "rust": ("stock", "x86_64"),
+    "vm": ("stock", "x86_64"),
+    "editor": ("stock", "x86_64"),
+    "arm64": ("stock", "arm64"),
+    "kernels": ("minimal", "x86_64"),
+    "debug": ("debug", "x86_64"),
+}
+"""The kernel that a part needs, made ready before it, where one sees it happen."""
+
+
+def commands(part: str, pytest_arguments: Sequence[str]) -> list[list[str]]:
+    """The command lines of a part."""
+    if part in LINT:
+        return [[PYTHON, "-m", *words] for words in LINT[part]]
+    return [[PYTHON, "-m", "pytest", *TESTS[part], *pytest_arguments]]
 
 
 def run(parts: Sequence[str], pytest_arguments: Sequence[str] = ()) -> int:
@@ -70,12 +75,13 @@ def run(parts: Sequence[str], pytest_arguments: Sequence[str] = ()) -> int:
     first = 0
     results: list[tuple[str, int, float]] = []
     for part in parts:
-        if part in ("rust", "vm"):
-            with Stages() as stages:
-                set_up(stages)
         begin = time.monotonic()
+        if part in KERNELS:
+            name, arch = KERNELS[part]
+            with Stages() as stages:
+                set_up(stages, name, arch=arch)
         code = 0
-        for command in PARTS[part](pytest_arguments):
+        for command in commands(part, pytest_arguments):
             console.rule(f"[bold]{part}[/]: {' '.join(Path(word).name for word in command)}")
             code = subprocess.run(command, cwd=checkout, check=False).returncode or code
         results.append((part, code, time.monotonic() - begin))

@@ -81,8 +81,8 @@ def test_the_kernels_samples_come_and_go(samples: dict[str, object]) -> None:
         records = [record for record in vm.klog.records() if record.text.startswith("rust_print: ")]
         log = vm.klog.text()
         for level, word in enumerate(("Emergency", "Alert", "Critical", "Error", "Warning", "Notice", "Info")):
-            line = next(record for record in records if f"{word} message (level {level})" in record.text)
-            assert line.level == level
+            record = next(record for record in records if f"{word} message (level {level})" in record.text)
+            assert record.level == level
         for line in (
             "rust_minimal: Am I built-in? false",
             "rust_minimal: My numbers are [72, 108, 200]",

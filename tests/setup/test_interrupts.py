@@ -78,7 +78,7 @@ def test_an_interrupted_setup_leaves_nothing_running(
     fresh_home: Path, doing: str, seen_by: str, number: signal.Signals
 ) -> None:
     run = start(fresh_home)
-    reached = wait_for(seen_by, fresh_home, run, 300)
+    reached = wait_for(seen_by, fresh_home, run, 900)
     run.send_signal(number)
     _, errors = run.communicate(timeout=60)
     assert reached, f"{doing}: not seen before the run ended: {errors.decode()}"

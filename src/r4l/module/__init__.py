@@ -10,8 +10,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock
 
 from r4l import home, resources
 from r4l.errors import BuildError, R4LError, UsageError
@@ -94,8 +97,7 @@ class Module:
         """
         self.require_kbuild()
         output = self.output(kernel)
-        output.mkdir(parents=True, exist_ok=True)
-        with home.lock(f"module-{output.parent.name}-{output.name}"):
+        with self.lock(kernel):
             self._make(kernel, output, targets, say)
             order = output / "modules.order"
             names = order.read_text().split() if order.exists() else []
@@ -108,6 +110,20 @@ class Module:
             module.check(kernel, siblings)
         return built
 
+    def lock(self, kernel: Kernel) -> FileLock:
+        """What whoever builds in the output folder holds; makes the folder."""
+        output = self.output(kernel)
+        output.mkdir(parents=True, exist_ok=True)
+        return home.lock(f"module-{output.parent.name}-{output.name}")
+
+    def plan(self, kernel: Kernel) -> str:
+        """What make would run to build the folder, without running it (`make --dry-run`)."""
+        with self.lock(kernel):
+            done = subprocess.run(
+                self._command(kernel, self.output(kernel), "-n", "V=1", "modules"), capture_output=True, check=False
+            )
+        return done.stdout.decode(errors="replace")
+
     def _make(self, kernel: Kernel, output: Path, targets: tuple[str, ...], say: Say) -> None:
         log = output / LOG
         log.unlink(missing_ok=True)
@@ -118,6 +134,9 @@ class Module:
                 f"{self.folder.name} does not build: {why.cause}", why.remedy, detail=why.text, known=why.known
             )
 
+        run_logged(self._command(kernel, output, f"-j{os.cpu_count() or 1}", *targets), log, failure, say=say)
+
+    def _command(self, kernel: Kernel, output: Path, *arguments: str) -> list[str]:
         # The parent folder, so that a module may include what lies beside it.
         around = self.folder.parent if self.folder.parent != Path("/") else self.folder
         argv: list[str | Path] = [
@@ -129,10 +148,9 @@ class Module:
             f"MO={output}",
             f"R4L_KIT={resources.kit()}",
         ]
-        command = kernel.toolchain.command(
-            [*argv, f"-j{os.cpu_count() or 1}", *targets], readable=[around, resources.kit(), kernel.source]
+        return kernel.toolchain.command(
+            [*argv, *arguments], readable=[around, resources.kit(), kernel.source, kernel.build]
         )
-        run_logged(command, log, failure, say=say)
 
 
 def _others(kernel: Kernel) -> list[Kernel]:

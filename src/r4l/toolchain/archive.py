@@ -80,7 +80,13 @@ def keyring() -> Path:
 
 
 def inherited_options() -> list[str]:
-    """The host's apt settings that decide whether a mirror can be reached (proxy, dates), as `-o` values."""
+    """The host's apt settings that decide whether a mirror can be reached (proxy, dates), as `-o` values.
+
+    Raises:
+        EnvironmentFault: the host has no apt.
+    """
+    if not shutil.which("apt-config"):
+        raise EnvironmentFault("apt is not installed", "install the package apt; `r4l doctor` names all that is needed")
     done = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False)
     matches = (INHERITED.match(line) for line in done.stdout.splitlines())
     return [f"{match[1]}={match[2]}" for match in matches if match and match[2]]

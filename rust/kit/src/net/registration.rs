@@ -188,7 +188,7 @@ impl<D: Driver> Private<D> {
     /// # Safety
     ///
     /// `this` was given to `request_irq` together with this function, and is valid.
-    unsafe extern "C" fn interrupt(_irq: c_int, this: *mut c_void) -> bindings::irqreturn_t {
+    unsafe extern "C" fn interrupt(_irq: c_int, this: *mut c_void) -> bindings::irqreturn {
         // SAFETY: `this` is what `open` gave to `request_irq`, valid until `free_irq` returns.
         let this = unsafe { &*this.cast::<Self>() };
         match this.driver.interrupt() {

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: MIT
+"""`r4l ide`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from r4l import ide
+from r4l.cli.options import kernel_option
+from r4l.errors import UsageError, VerdictError
+from r4l.ide import EditorFiles, check
+from r4l.ide.check import Understood
+from r4l.module import Module
+from r4l.setup import set_up
+from r4l.stages import Stages
+
+
+@click.command(epilog="Examples: r4l ide .;  r4l ide --tree;  r4l ide --tree --subsystem drivers/usb --subsystem lib")
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@kernel_option
+@click.option("--tree", is_flag=True, help="For the kernel's own source instead of a module folder.")
+@click.option(
+    "--subsystem",
+    "subsystems",
+    multiple=True,
+    metavar="FOLDER",
+    help=f"With --tree: a folder of the kernel whose C is listed ({', '.join(ide.default_subsystems())} by default).",
+)
+@click.option("--force", is_flag=True, help="Replace files and settings that r4l did not write.")
+@click.option("--check", "checked", is_flag=True, help="Let rust-analyzer and clangd look at every file of FOLDER.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
+def command(
+    folder: Path | None,
+    kernel_name: str | None,
+    arch: str,
+    tree: bool,
+    subsystems: tuple[str, ...],
+    force: bool,
+    checked: bool,
+    as_json: bool,
+) -> None:
+    """Write editor files: rust-project.json, compile_commands.json and VS Code's settings.
+
+    Into FOLDER, the module folder that you edit (by default the one you are in). They say how the module is really
+    built, so it is built first. Files that r4l did not write are left alone. The servers themselves are those of the
+    toolchain; docs/editor.md says how editors other than VS Code start them.
+    """
+    if tree and (folder or checked):
+        raise UsageError("--tree is for the kernel's source, not for a folder or a --check", "leave out one of the two")
+    if subsystems and not tree:
+        raise UsageError("--subsystem goes with --tree", "add --tree")
+    module = Module(folder or Path())
+    if not tree:
+        module.require_kbuild()
+    understood = None
+    with Stages() as stages:
+        kernel = set_up(stages, kernel_name, arch=arch)
+        with stages.stage("editor files") as say:
+            if tree:
+                files = ide.for_tree(kernel, subsystems, force=force, say=say)
+            else:
+                files = ide.for_module(module, kernel, force=force, say=say)
+        if checked:
+            with stages.stage("asking rust-analyzer and clangd") as say:
+                understood = check.module(files, say)
+    if as_json:
+        click.echo(json.dumps(_as_json(files, understood), indent=1))
+    else:
+        _show(files)
+    if understood:
+        _judge(understood)
+
+
+def _judge(understood: Understood) -> None:
+    """Say what the servers made of the folder.
+
+    Raises:
+        VerdictError: there are names that they cannot find, or what they hold for an error.
+    """
+    complaints = [*map(str, understood.names), *map(str, understood.errors)]
+    if complaints:
+        raise VerdictError(
+            f"rust-analyzer and clangd do not understand all of {len(understood.files)} files",
+            "mend what is listed; if the folder builds all the same, run `r4l ide` again after a build",
+            detail="\n".join(complaints),
+        )
+    console = Console(stderr=True, highlight=False)
+    console.print(f"[green]✓[/] rust-analyzer and clangd find every name in {len(understood.files)} files")
+
+
+def _as_json(files: EditorFiles, understood: Understood | None) -> dict[str, object]:
+    checked = None
+    if understood:
+        checked = {
+            "files": len(understood.files),
+            "unresolved": [str(name) for name in understood.names],
+            "errors": [str(error) for error in understood.errors],
+        }
+    return {
+        "folder": str(files.folder),
+        "rust_projects": [str(path) for path in files.projects],
+        "compile_commands": str(files.commands) if files.commands else None,
+        "settings": str(files.settings),
+        "servers": {name: str(path) for name, path in files.programs.items()},
+        "changed": [str(path) for path in files.changed],
+        "settings_kept": files.kept,
+        "checked": checked,
+        "broken": files.broken.cause if files.broken else None,
+    }
+
+
+def _show(files: EditorFiles) -> None:
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"[green]✓[/] {files.folder.name}: open it in the editor; it finds", markup=True)
+    for path in (*files.projects, files.commands, files.settings):
+        if path:
+            click.echo(str(path))
+    for name, path in files.programs.items():
+        console.print(f"  {name}: {path}", markup=False)
+    if files.kept is None:
+        console.print(
+            "[yellow]note:[/] .vscode/settings.json is no JSON that can be read, and stays as it is; "
+            f"mend it and run this again, or copy the settings from {files.settings.name}"
+        )
+    elif files.kept:
+        console.print(
+            f"[yellow]note:[/] settings.json keeps your own {', '.join(files.kept)}; --force sets what r4l would"
+        )
+    if files.broken:
+        console.print("[yellow]note:[/] the module does not build now; once it does, run this again: ", end="")
+        console.print(files.broken.cause, markup=False)
+    tracked = [path.relative_to(files.folder) for path in _to_ignore(files)]
+    if tracked:
+        console.print(f"[dim]these hold paths of this machine; for .gitignore: {' '.join(map(str, tracked))}[/]")
+
+
+def _to_ignore(files: EditorFiles) -> list[Path]:
+    """Files of the folder that git would offer to commit."""
+    made = [path for path in (*files.projects, files.commands, files.settings) if path]
+    inside = [path for path in made if path.is_relative_to(files.folder)]
+    if not shutil.which("git"):
+        return inside
+    git = ["git", "-C", str(files.folder)]
+    if subprocess.run([*git, "rev-parse"], capture_output=True, check=False).returncode != 0:
+        return []
+    return [path for path in inside if subprocess.run([*git, "check-ignore", "-q", path], check=False).returncode != 0]

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: MIT
+"""Editor support: what rust-analyzer and clangd must know of a module folder, or of the kernel's tree.
+
+Everything says what Kbuild really does: the crates, flags and generated files of the build, at the paths of the build.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.resources
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from r4l import home, resources
+from r4l.errors import BuildError
+from r4l.ide import compile_commands, launcher, owned, rust_project, vscode
+from r4l.ide.built import commands_of
+from r4l.ide.commands import latest, recorded
+from r4l.kernel import Kernel
+from r4l.module import Module
+from r4l.process import Say, quiet
+from r4l.toolchain import Toolchain
+
+__all__ = ["EditorFiles", "default_subsystems", "for_module", "for_tree"]
+
+SETTINGS = Path(".vscode") / "settings.json"
+BESIDE = Path(".vscode") / "r4l.settings.json"
+
+
+@dataclass(frozen=True)
+class EditorFiles:
+    """What was written.
+
+    Attributes:
+        folder: what the editor opens.
+        projects: each rust-project.json: first the folder's own, if it has Rust, then the kernel's.
+        commands: compile_commands.json; None where no C is compiled.
+        settings: VS Code's settings, or the file beside them.
+        programs: `rust-analyzer` and `clangd`, the scripts that an editor starts.
+        changed: those of these files that are new or different now.
+        kept: VS Code's settings that the user has set otherwise, and that stay so; None where their settings.json
+            cannot be read, and `settings` is a file beside it.
+        broken: the module does not build at the moment, so that some of its files may be missing.
+    """
+
+    folder: Path
+    projects: tuple[Path, ...]
+    commands: Path | None
+    settings: Path
+    programs: dict[str, Path]
+    changed: tuple[Path, ...] = ()
+    kept: tuple[str, ...] | None = ()
+    broken: BuildError | None = None
+
+
+def default_subsystems() -> list[str]:
+    """The folders of the kernel whose C is listed where none is named."""
+    table = tomllib.loads((importlib.resources.files(__package__) / "subsystems.toml").read_text())
+    return list(table["default"])
+
+
+def for_module(module: Module, kernel: Kernel, *, force: bool = False, say: Say = quiet) -> EditorFiles:
+    """Write the editor files of a module folder, into it; the module is built first.
+
+    Args:
+        force: replace files that r4l did not write.
+
+    Raises:
+        UsageError: no module folder, or a file there is the user's own.
+        EnvironmentFault: the folder cannot be written to, or the language servers cannot be had.
+        BuildError: the kernel's generator failed.
+    """
+    commands, broken = commands_of(module, kernel, say)
+    toolchain = _toolchain(kernel, say)
+    say("listing the crates")
+    files: dict[Path, str] = {}
+    projects = []
+    rust = [command for command in commands if command.language == "rust"]
+    if kernel.config.get("CONFIG_RUST") == "y":
+        tree_file, tree = _kernel_project(kernel, toolchain)
+        projects = [tree_file]
+        if rust:
+            own = module.folder / rust_project.NAME
+            projects.insert(0, own)
+            files[own] = _json(rust_project.of_module(tree, rust, module.output(kernel)))
+    entries = compile_commands.entries(commands, toolchain)
+    commands_file = module.folder / compile_commands.NAME if entries else None
+    if commands_file:
+        files[commands_file] = _json(entries)
+    written = _write(module.folder, kernel, files, projects, commands_file, force)
+    return dataclasses.replace(written, programs=launcher.write(toolchain, owned.readable()), broken=broken)
+
+
+def for_tree(kernel: Kernel, subsystems: Sequence[str] = (), *, force: bool = False, say: Say = quiet) -> EditorFiles:
+    """Write the editor files of the kernel's own tree; the JSON files go into the home, only settings into the tree.
+
+    Args:
+        subsystems: folders of the kernel whose C is listed beside what was compiled; the default ones where empty.
+
+    Raises:
+        UsageError: no such subsystem, or a file there is the user's own.
+        EnvironmentFault: a folder cannot be written to, or the language servers cannot be had.
+        BuildError: the kernel's generator failed.
+    """
+    toolchain = _toolchain(kernel, say)
+    say("listing the crates")
+    projects = [_kernel_project(kernel, toolchain)[0]] if kernel.config.get("CONFIG_RUST") == "y" else []
+    say("listing the C files")
+    planned = compile_commands.of_subsystems(kernel, subsystems or default_subsystems())
+    commands = latest(planned, recorded(kernel.build)).values()
+    entries = compile_commands.entries(commands, toolchain)
+    commands_file = _room(kernel) / compile_commands.NAME
+    with _lock(kernel):
+        changed = _publish(commands_file, _json(entries))
+    written = _write(kernel.source, kernel, {}, projects, commands_file, force)
+    return dataclasses.replace(
+        written,
+        programs=launcher.write(toolchain, owned.readable()),
+        changed=(*([commands_file] if changed else []), *written.changed),
+    )
+
+
+def _toolchain(kernel: Kernel, say: Say) -> Toolchain:
+    """The kernel's toolchain with the servers; they run on this machine, whatever the kernel is for."""
+    return Toolchain(kernel.toolchain.root, kernel.toolchain.key).extended("editor", say=say)
+
+
+def _kernel_project(kernel: Kernel, toolchain: Toolchain) -> tuple[Path, rust_project.Project]:
+    """The kernel's rust-project.json and what it says; made anew where the kernel may have changed."""
+    path = _room(kernel) / rust_project.NAME
+    with _lock(kernel):
+        # A kernel in the home is what its key says; a tree of the user's gets new drivers any day.
+        if path.exists() and kernel.source.is_relative_to(home.home()):
+            project: rust_project.Project = json.loads(path.read_text())
+            if all(file.exists() for file in rust_project.paths(project)):
+                return path, project
+        project = rust_project.on_host(rust_project.of_kernel(kernel), toolchain.root)
+        _publish(path, _json(project))
+    return path, project
+
+
+def _write(
+    folder: Path, kernel: Kernel, files: dict[Path, str], projects: list[Path], commands: Path | None, force: bool
+) -> EditorFiles:
+    """Write into a folder of the user's: nothing at all where one of the files is not ours."""
+    programs = {program: home.room("bin") / program for program in launcher.PROGRAMS}
+    elsewhere = commands.parent if commands and commands.parent != folder else None
+    wanted = vscode.settings(projects, programs["rust-analyzer"], programs["clangd"], elsewhere)
+    with home.lock(f"ide-{owned.digest(str(folder))}"):
+        record = owned.Record.of(folder)
+        merge = vscode.merge(owned.read(folder / SETTINGS), wanted, record.settings, force=force)
+        settings = folder / (BESIDE if merge.text is None else SETTINGS)
+        if merge.text is None:
+            files = {**files, settings: _json(wanted, indent=4)}
+        for path, text in files.items():
+            if not force:
+                record.require_ours(path, text)
+        record.settings = wanted
+        # The folder around it too: a module may include what lies beside it, as its build may.
+        around = folder.parent if folder.parent != Path("/") else folder
+        record.reads = [str(path) for path in (around, resources.kit(), kernel.source, kernel.build)]
+        changed = [path for path, text in files.items() if record.write(path, text)]
+        if merge.text is not None and record.write(settings, merge.text):
+            changed.append(settings)
+    return EditorFiles(
+        folder,
+        tuple(projects),
+        commands,
+        settings,
+        programs,
+        tuple(changed),
+        None if merge.text is None else merge.kept,
+    )
+
+
+def _room(kernel: Kernel) -> Path:
+    """Where the files of a kernel lie: its tree and build folder may be the user's, with files of the same names."""
+    return home.room(owned.ROOM, "kernels", f"{kernel.release}-{kernel.key}")
+
+
+def _lock(kernel: Kernel) -> FileLock:
+    return home.lock(f"ide-kernel-{kernel.key}")
+
+
+def _publish(path: Path, text: str) -> bool:
+    """Write a file of the home's; False where it is so already."""
+    if path.exists() and path.read_text() == text:
+        return False
+    partial = home.temporary(path)
+    partial.write_text(text)
+    home.publish(partial, path)
+    return True
+
+
+def _json(value: object, indent: int = 1) -> str:
+    return json.dumps(value, indent=indent, sort_keys=True) + "\n"

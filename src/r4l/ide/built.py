@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+"""The commands that build a module: from its build where it builds, from what make would run where it does not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from r4l.errors import BuildError
+from r4l.ide.commands import Command, latest, planned, recorded
+from r4l.kernel import Kernel
+from r4l.module import Module
+from r4l.process import Say, quiet
+
+
+def commands_of(module: Module, kernel: Kernel, say: Say = quiet) -> tuple[list[Command], BuildError | None]:
+    """Build a module, so that all generated files are there, and say how each of its objects is made.
+
+    A driver that does not compile at the moment is what an editor is for: that is returned, not raised.
+
+    Raises:
+        UsageError: the folder holds no module.
+        BuildError: it was built, and nobody knows how.
+    """
+    broken = None
+    output = module.output(kernel)
+    try:
+        module.build_all(kernel, say=say)
+    except BuildError as error:
+        broken = error
+        found = latest(recorded(output), planned(module.plan(kernel), output))
+    else:
+        parts = _parts(output)
+        found = {target: command for target, command in latest(recorded(output)).items() if target in parts}
+        if not found:
+            raise BuildError(
+                f"{module.folder.name} was built, but Kbuild left no record of how (.cmd files in {output})",
+                "remove that folder and try again",
+            )
+    there = [command for command in found.values() if command.source and command.source.exists()]
+    return [command for command in there if not _of_kbuild(command)], broken
+
+
+def _parts(output: Path) -> set[str]:
+    """The objects that the modules of a folder are made of now: `modules.order` and each `.mod` (Makefile.build)."""
+    modules = [output / name for name in (output / "modules.order").read_text().split()]
+    lists = [module.with_suffix(".mod").read_text().split() for module in modules]
+    return {os.path.normpath(part) for parts in lists for part in parts}
+
+
+def _of_kbuild(command: Command) -> bool:
+    """True for what Kbuild adds to each module: NAME.mod.o and .module-common.o."""
+    return command.target.endswith((".mod.o", ".module-common.o"))

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""How each object of a build is compiled: what Kbuild keeps of it, or what it would do.
+
+Kbuild writes the command of each object beside it (`.main.o.cmd`, first line `savedcmd_main.o := …`); a dry run prints
+the same command as the third argument of scripts/basic/fixdep, without compiling anything (scripts/Kbuild.include).
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+SAVED = re.compile(r"^(?:saved)?cmd_(\S+\.o) := (.*)")
+ASSIGNMENT = re.compile(r"^([A-Za-z_]\w*)=(.*)$", re.DOTALL)
+FIXDEP = "scripts/basic/fixdep"
+
+
+@dataclass(frozen=True)
+class Command:
+    """What compiles one object.
+
+    Attributes:
+        folder: where it runs; its relative paths count from there.
+        target: the object, relative to `folder`.
+        text: the command, as for the shell.
+    """
+
+    folder: Path
+    target: str
+    text: str
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        """The words of the compiler's own command, environment first; objtool, after a `;`, is no part."""
+        lexer = shlex.shlex(self.text, posix=True, punctuation_chars=";&|")
+        lexer.whitespace_split = True
+        lexer.commenters = ""
+        words: list[str] = []
+        for word in lexer:
+            if word in (";", "&&", "||"):
+                break
+            words.append(word)
+        return tuple(words)
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        """The variables set before the program's name."""
+        found: dict[str, str] = {}
+        for word in self.words:
+            match = ASSIGNMENT.match(word)
+            if not match:
+                break
+            found[match[1]] = match[2]
+        return found
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The program and its arguments."""
+        return self.words[len(self.environment) :]
+
+    @cached_property
+    def source(self) -> Path | None:
+        """The C or Rust file that is compiled, where there is one: the last argument of Kbuild's commands."""
+        last = self.argv[-1] if self.argv else ""
+        return self.folder / last if last.endswith((".c", ".rs")) else None
+
+    @property
+    def language(self) -> str:
+        """`c`, `rust`, or nothing where it is neither."""
+        if self.source is None:
+            return ""
+        return "rust" if self.source.suffix == ".rs" else "c"
+
+
+def recorded(folder: Path) -> Iterator[Command]:
+    """The commands of the objects that were built in a folder and those below it."""
+    for file in sorted(folder.rglob(".*.o.cmd")):
+        with file.open(errors="replace") as lines:
+            match = SAVED.match(lines.readline())
+        if match:
+            yield Command(folder, match[1], _from_make(match[2]))
+
+
+def planned(dry_run: str, folder: Path) -> Iterator[Command]:
+    """The commands that `make --dry-run` printed for the objects that it would build.
+
+    Args:
+        folder: where make was, with its output.
+    """
+    for line in dry_run.splitlines():
+        _before, found, after = line.rpartition(FIXDEP)
+        words = shlex.split(after) if found and after.startswith(" ") else []
+        if len(words) >= 3 and words[1].endswith(".o"):
+            yield Command(folder, words[1], _from_make(words[2]))
+
+
+def latest(*sources: Iterable[Command]) -> dict[str, Command]:
+    """The commands by object; where several name one, the last."""
+    return {command.target: command for source in sources for command in source}
+
+
+def _from_make(text: str) -> str:
+    """Undo what is written so that make can read it back (`make-cmd` of scripts/Kbuild.include)."""
+    return text.replace("$(pound)", "#").replace("$$", "$")

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""compile_commands.json: how each C file is compiled, in words that clangd knows.
+
+The kernel's own generator (scripts/clang-tools/gen_compile_commands.py) sees only what was compiled, and of a
+distribution's kernel nothing was. A dry run of Kbuild says the same without compiling.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from r4l.errors import UsageError
+from r4l.ide.commands import Command, planned
+from r4l.kernel import Kernel
+from r4l.toolchain import Toolchain
+
+NAME = "compile_commands.json"
+REJECTED = re.compile(r"(?:unknown argument|unsupported option|unknown warning option|optimization flag):? '([^']+)'")
+REJECTED_VALUE = re.compile(r"unsupported argument '([^']+)' to option '([^']+)'")
+CROSS = re.compile(r"(?:^|/)([^/]+)-gcc(?:-\d+)?$")
+"""gcc's name says its target, as in `aarch64-linux-gnu-gcc-14`."""
+
+OUTPUT_ONLY = re.compile(r"^-W[pa],|^-(?:c|M.*)$")
+"""Flags about files that are written, and for the assembler: a language server writes none."""
+
+Entry = dict[str, Any]
+
+
+def of_subsystems(kernel: Kernel, folders: Sequence[str]) -> list[Command]:
+    """The commands of all C files of folders of the kernel that its configuration builds, and that are not built yet.
+
+    Raises:
+        UsageError: the kernel has no such folder, or its configuration builds nothing there.
+    """
+    goals = [f"{folder.strip('/')}/" for folder in folders]
+    for goal in goals:
+        if not any((kernel.source / goal / name).is_file() for name in ("Makefile", "Kbuild")):
+            raise UsageError(f"the kernel has no subsystem {goal}", "name a folder of its source, such as drivers/pci")
+    argv: list[str | Path] = ["make", "-C", kernel.build, *kernel.make_arguments, "--no-print-directory", "-n", "V=1"]
+    done = kernel.toolchain.run([*argv, "-o", "prepare", *goals], readable=[kernel.source, kernel.build], check=False)
+    if done.returncode != 0:
+        raise UsageError(
+            f"Kbuild cannot go through {' '.join(goals)} of the kernel",
+            "name folders that its configuration builds",
+            detail=done.stderr.decode(errors="replace"),
+        )
+    return list(planned(done.stdout.decode(errors="replace"), kernel.build))
+
+
+def entries(commands: Iterable[Command], toolchain: Toolchain) -> list[Entry]:
+    """The entries for the commands that compile C, without the flags of gcc that clang does not know.
+
+    What the kernel's build says of its tools/ is left out: other makefiles build these, elsewhere than they say.
+    """
+    made = []
+    of_c = [command for command in commands if command.language == "c" and command.source and command.source.exists()]
+    unknown = _rejected({word for command in of_c for word in command.argv}, toolchain)
+    for command in of_c:
+        assert command.source is not None
+        made.append(
+            {
+                "directory": str(command.folder),
+                "file": str(command.source.resolve()),
+                "output": command.target,
+                "arguments": [word for word in command.argv if word not in unknown and not OUTPUT_ONLY.match(word)],
+            }
+        )
+    return sorted(made, key=lambda entry: (entry["file"], entry["output"]))
+
+
+def _rejected(words: set[str], toolchain: Toolchain) -> set[str]:
+    """The flags among these words that clang itself says it does not take."""
+    flags = sorted(word for word in words if word.startswith(("-f", "-m", "-W", "--param", "--target=")))
+    if not flags:
+        return set()
+    targets = {match[1] for match in map(CROSS.search, words) if match}
+    argv = ["clang", *(f"--target={target}" for target in targets), "-fsyntax-only", "-x", "c", "/dev/null"]
+    rejected: set[str] = set()
+    while True:
+        # Once more after each answer: clang looks at warnings only where it knows all else.
+        done = toolchain.run([*argv, *(flag for flag in flags if flag not in rejected)], check=False)
+        text = done.stderr.decode(errors="replace")
+        said = set(REJECTED.findall(text)) | {option + value for value, option in REJECTED_VALUE.findall(text)}
+        new = {flag for flag in flags if flag in said or flag.partition("=")[0] in said} - rejected
+        if not new:
+            return rejected
+        rejected |= new

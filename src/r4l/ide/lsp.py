@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: MIT
+"""A client of a language server, as small as asking questions allows.
+
+Protocol: https://microsoft.github.io/language-server-protocol/specifications/lsp/3.17/specification/; what is
+rust-analyzer's own (`experimental/serverStatus`) is in its docs, lsp-extensions.md.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from r4l.errors import EnvironmentFault
+from r4l.process import end_group
+
+Message = dict[str, Any]
+
+CAPABILITIES = {
+    "experimental": {"serverStatusNotification": True},
+    "textDocument": {
+        "diagnostic": {},
+        "publishDiagnostics": {},
+        "semanticTokens": {"requests": {"full": True}, "formats": ["relative"], "tokenTypes": [], "tokenModifiers": []},
+    },
+    "window": {"workDoneProgress": True},
+    "workspace": {"configuration": True},
+}
+
+ERROR = 1
+"""DiagnosticSeverity."""
+
+CHANGED_MEANWHILE = (-32801, -32802)
+"""ContentModified and ServerCancelled: the server wants to be asked again."""
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One complaint of a server's.
+
+    Attributes:
+        line, last_line: counted from 1.
+        severity: 1 error, 2 warning, 3 information, 4 hint.
+    """
+
+    file: Path
+    line: int
+    last_line: int
+    severity: int
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.code}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Unresolved:
+    """A name that a server cannot find; `line` counts from 1, `column` from 0."""
+
+    file: Path
+    line: int
+    column: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.name} is not found"
+
+
+class LanguageServer:
+    """A running server; a context manager.
+
+    Args:
+        argv: the program.
+        folder: what it works on.
+        options: its settings (`initializationOptions`).
+        patience: seconds in which each answer must come.
+
+    Raises:
+        EnvironmentFault: from any method: the server died or does not answer.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], folder: Path, options: Message | None = None, *, patience: float = 600
+    ) -> None:
+        self.options = options or {}
+        self.patience = patience
+        self.capabilities: Message = {}
+        self.published: dict[str, list[Message]] = {}
+        self._quiescent = False
+        self._number = 0
+        self._answer: Message | None = None
+        self._incoming: queue.Queue[Message | None] = queue.Queue()
+        self._process = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+        parameters = {"processId": None, "rootUri": folder.as_uri(), "capabilities": CAPABILITIES}
+        self.request("initialize", {**parameters, "initializationOptions": self.options})
+        self._send({"method": "initialized", "params": {}})
+
+    def __enter__(self) -> LanguageServer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        end_group(self._process)
+
+    def open(self, file: Path, language: str) -> None:
+        """Open a file as an editor does."""
+        document = {"uri": file.as_uri(), "languageId": language, "version": 1, "text": file.read_text()}
+        self._send({"method": "textDocument/didOpen", "params": {"textDocument": document}})
+
+    def wait_until_quiet(self) -> None:
+        """Wait until rust-analyzer has loaded everything."""
+        self._until(lambda: self._quiescent, "did not finish loading")
+
+    def definition(self, file: Path, needle: str, name: str) -> list[tuple[Path, int]]:
+        """Where the definition of a name is: file and line, counted from 1.
+
+        Args:
+            needle: the text around its use, the first in the file.
+            name: what is asked for, in that text.
+        """
+        before, found, _ = file.read_text().partition(needle)
+        if not found or name not in needle:
+            raise ValueError(f"{file} has no {needle!r} with {name!r}")
+        before += needle[: needle.index(name)]
+        return self.definition_at(file, before.count("\n") + 1, len(before) - before.rfind("\n") - 1)
+
+    def definition_at(self, file: Path, line: int, column: int) -> list[tuple[Path, int]]:
+        """The same for the name at a line (from 1) and a column (from 0)."""
+        asked = {"textDocument": {"uri": file.as_uri()}, "position": {"line": line - 1, "character": column}}
+        answer = self.request("textDocument/definition", asked) or []
+        places = answer if isinstance(answer, list) else [answer]
+        return [_place(place) for place in places]
+
+    def diagnostics(self, file: Path) -> list[Diagnostic]:
+        """What the server has to say about an open file; asked for where it can be asked, else what it publishes."""
+        uri = file.as_uri()
+        if "diagnosticProvider" in self.capabilities:
+            items = self.request("textDocument/diagnostic", {"textDocument": {"uri": uri}})["items"]
+        else:
+            self._until(lambda: uri in self.published, f"said nothing of {file.name}")
+            items = self.published[uri]
+        return [_diagnostic(file, item) for item in items]
+
+    def unresolved(self, file: Path) -> list[Unresolved]:
+        """The names of an open Rust file that rust-analyzer colours as unresolved."""
+        legend = self.capabilities["semanticTokensProvider"]["legend"]["tokenTypes"]
+        answer = self.request("textDocument/semanticTokens/full", {"textDocument": {"uri": file.as_uri()}})
+        lines = file.read_text().splitlines()
+        data = answer["data"]
+        line = column = 0
+        found = []
+        for begin in range(0, len(data), 5):
+            down, right, length, kind, _modifiers = data[begin : begin + 5]
+            line, column = line + down, (0 if down else column) + right
+            if legend[kind] == "unresolvedReference":
+                found.append(Unresolved(file, line + 1, column, lines[line][column : column + length]))
+        return found
+
+    def request(self, method: str, parameters: Message | None) -> Any:
+        """Ask, and return the answer's result; asked again where the server's data changed meanwhile.
+
+        Raises:
+            EnvironmentFault: the server answers with an error.
+        """
+        while True:
+            self._number += 1
+            self._send({"id": self._number, "method": method, "params": parameters})
+            self._answer = None
+            self._until(lambda: self._answer is not None, f"did not answer {method}")
+            assert self._answer is not None
+            error = self._answer.get("error")
+            if not error:
+                break
+            if error["code"] not in CHANGED_MEANWHILE:
+                raise EnvironmentFault(f"the language server refuses {method}: {error['message']}")
+        result = self._answer.get("result")
+        if method == "initialize":
+            self.capabilities = result["capabilities"]
+        return result
+
+    def _until(self, done: Callable[[], bool], what: str) -> None:
+        end = time.monotonic() + self.patience
+        while not done():
+            try:
+                message = self._incoming.get(timeout=max(0.0, end - time.monotonic()))
+            except queue.Empty:
+                raise EnvironmentFault(f"the language server {what} in {self.patience:.0f} s") from None
+            if message is None:
+                raise EnvironmentFault(f"the language server ended with {self._process.wait()}")
+            if "method" in message:
+                self._take(message)
+            elif message.get("id") == self._number:
+                self._answer = message
+
+    def _take(self, message: Message) -> None:
+        """A request or a notification of the server's."""
+        parameters = message.get("params") or {}
+        if "id" in message:
+            wanted = parameters.get("items", []) if message["method"] == "workspace/configuration" else None
+            self._send({"id": message["id"], "result": None if wanted is None else [self.options for _ in wanted]})
+        elif message["method"] == "experimental/serverStatus":
+            self._quiescent = parameters["quiescent"]
+        elif message["method"] == "textDocument/publishDiagnostics":
+            self.published[parameters["uri"]] = parameters["diagnostics"]
+
+    def _send(self, message: Message) -> None:
+        body = json.dumps({"jsonrpc": "2.0", **message}).encode()
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise EnvironmentFault(f"the language server ended with {self._process.wait()}") from None
+
+    def _read(self) -> None:
+        stream = self._process.stdout
+        assert stream is not None
+        while True:
+            length = 0
+            while (line := stream.readline()).strip():
+                name, _, value = line.partition(b":")
+                if name.lower() == b"content-length":
+                    length = int(value)
+            body = stream.read(length) if line else b""
+            if not body:
+                break
+            self._incoming.put(json.loads(body))
+        self._incoming.put(None)
+
+
+def _place(answer: Message) -> tuple[Path, int]:
+    """From a Location or a LocationLink."""
+    uri = answer.get("uri") or answer["targetUri"]
+    span = answer.get("range") or answer["targetSelectionRange"]
+    return Path(unquote(urlparse(uri).path)), span["start"]["line"] + 1
+
+
+def _diagnostic(file: Path, item: Message) -> Diagnostic:
+    first, last = item["range"]["start"]["line"] + 1, item["range"]["end"]["line"] + 1
+    return Diagnostic(file, first, last, item.get("severity", ERROR), str(item.get("code")), item["message"])

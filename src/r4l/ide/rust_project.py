@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""rust-project.json: the crates of the kernel as its own generator lists them, and those of a module as it is built.
+
+The kernel's generator guesses the crates of a module from names in its Kbuild: it knows no edge to a crate that is not
+the kernel's, no environment and no generated file. What Kbuild ran has all of this.
+Format: the section "Non-Cargo Based Projects" of rust-analyzer's manual.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from r4l.errors import BuildError
+from r4l.ide.commands import Command
+from r4l.kernel import Kernel
+
+NAME = "rust-project.json"
+KERNEL_CRATE = "kernel"
+GENERATED = "r4l"
+"""The folder in a module's output where bindings are generated; Rust files know it as R4L_GEN (rust/kit/bindgen.mk)."""
+
+RECIPE = re.compile(
+    r"^(MAKEFLAGS= \S*generate_rust_analyzer\.py(?:.*\\\n)*.*?)\s*>\s*\S*rust-project\.json\s*$", re.MULTILINE
+)
+"""What make prints of rust/Makefile's recipe, without the file that its output goes to."""
+
+EXPORTED = {"RUSTC": "rustc"}
+"""What the generator takes from the environment, as the kernel's top Makefile sets and exports it."""
+
+Project = dict[str, Any]
+Crate = dict[str, Any]
+
+
+def of_kernel(kernel: Kernel) -> Project:
+    """The project of the kernel's tree: `core` to `kernel`, its samples and its Rust drivers.
+
+    `make rust-analyzer` would write it into the build folder, where the user may have their own. So make only says
+    what it would run (the recipe of `rust-analyzer` in rust/Makefile), and that is run with its output for us.
+
+    Raises:
+        BuildError: the kernel's generator failed.
+    """
+    folders = [kernel.source, kernel.build]
+    # Everything that `prepare` makes is there, and to look through all of it would take most of the time.
+    argv: list[str | Path] = ["make", "-C", kernel.build, *kernel.make_arguments, "--no-print-directory", "-n"]
+    plan = kernel.toolchain.run([*argv, "-o", "prepare", "rust-analyzer"], readable=folders, check=False)
+    recipe = RECIPE.search(plan.stdout.decode(errors="replace"))
+    if recipe is None:
+        raise _generator_failed(kernel, "make names no recipe for it", plan.stderr)
+    done = kernel.toolchain.run(["sh", "-c", recipe[1]], readable=folders, cwd=kernel.build, env=EXPORTED, check=False)
+    try:
+        project: Project = json.loads(done.stdout)
+    except ValueError as error:
+        raise _generator_failed(kernel, f"it ended with {done.returncode}", done.stderr) from error
+    return project
+
+
+def _generator_failed(kernel: Kernel, why: str, said: bytes) -> BuildError:
+    return BuildError(
+        f"the generator of {NAME} in the kernel {kernel.release} failed: {why}",
+        "the text below is what it says; try a kernel of another release with --kernel",
+        detail=said.decode(errors="replace"),
+    )
+
+
+def on_host(project: Project, tree: Path) -> Project:
+    """The project with the paths of the toolchain's own files (`/usr/…`) as the host sees them.
+
+    Args:
+        tree: the root of the toolchain.
+    """
+
+    def outside(path: str) -> str:
+        return str(tree / path.lstrip("/")) if path.startswith("/usr/") or path == "/usr" else path
+
+    crates = [{**crate, "root_module": outside(crate["root_module"])} for crate in project["crates"]]
+    return {**project, "crates": crates, "sysroot": outside(project["sysroot"])}
+
+
+def of_module(kernel_project: Project, commands: Iterable[Command], folder: Path) -> Project:
+    """The project of a module: its own crates and those of the kernel's that it is built with.
+
+    Args:
+        kernel_project: as `of_kernel`.
+        commands: what compiles the module's Rust objects.
+        folder: where the module is built.
+    """
+    crates = _with_dependencies(kernel_project["crates"], KERNEL_CRATE)
+    configuration = next(crate["cfg"] for crate in crates if crate["display_name"] == KERNEL_CRATE)
+    known = {crate["display_name"]: index for index, crate in enumerate(crates)}
+    built = list(commands)
+    by_metadata = {
+        metadata: len(crates) + index
+        for index, command in enumerate(built)
+        for metadata in [_emitted(command, "metadata")]
+        if metadata
+    }
+    own = [_crate(command, configuration, known, by_metadata, folder / GENERATED) for command in built]
+    return {**kernel_project, "crates": [*crates, *own]}
+
+
+def _with_dependencies(crates: list[Crate], root: str) -> list[Crate]:
+    """One crate and all it depends on, numbered anew."""
+    wanted: set[int] = set()
+    open_ends = [index for index, crate in enumerate(crates) if crate["display_name"] == root]
+    while open_ends:
+        index = open_ends.pop()
+        if index not in wanted:
+            wanted.add(index)
+            open_ends += [dependency["crate"] for dependency in crates[index]["deps"]]
+    number = {old: new for new, old in enumerate(sorted(wanted))}
+    return [
+        {**crates[old], "deps": [{**edge, "crate": number[edge["crate"]]} for edge in crates[old]["deps"]]}
+        for old in sorted(wanted)
+    ]
+
+
+def _crate(
+    command: Command,
+    configuration: list[str],
+    known: Mapping[str, int],
+    by_metadata: Mapping[Path, int],
+    generated: Path,
+) -> Crate:
+    """The entry of a crate from the command that compiles it."""
+    source = command.source
+    assert source is not None
+    edges = [{"crate": known["core"], "name": "core"}] if "core" in known else []
+    for extern in _values(command.argv, "--extern"):
+        name, equals, path = extern.partition("=")
+        index = by_metadata.get(_absolute(command, path)) if equals else known.get(name)
+        if index is not None:
+            edges.append({"crate": index, "name": name})
+    environment = dict(command.environment)
+    folders = [str(source.parent)]
+    if generated.is_dir():
+        environment["R4L_GEN"] = str(generated)
+        folders.append(str(generated))
+    return {
+        "display_name": next(iter(_values(command.argv, "--crate-name")), source.stem.replace("-", "_")),
+        "root_module": str(source),
+        "edition": next(iter(_values(command.argv, "--edition")), "2021"),
+        "cfg": [*configuration, *_values(command.argv, "--cfg")],
+        "deps": edges,
+        "env": environment,
+        "is_workspace_member": True,
+        "source": {"include_dirs": folders, "exclude_dirs": []},
+    }
+
+
+def _values(argv: Iterable[str], option: str) -> list[str]:
+    """The values of an option that is given as `--option value` or `--option=value`."""
+    words = list(argv)
+    apart = [value for word, value in itertools.pairwise(words) if word == option]
+    return apart + [word.removeprefix(f"{option}=") for word in words if word.startswith(f"{option}=")]
+
+
+def _emitted(command: Command, kind: str) -> Path | None:
+    """The file of that kind that rustc writes."""
+    for value in _values(command.argv, "--emit"):
+        if value.startswith(f"{kind}="):
+            return _absolute(command, value.removeprefix(f"{kind}="))
+    return None
+
+
+def _absolute(command: Command, path: str) -> Path:
+    return (command.folder / path).resolve()
+
+
+def paths(project: Project) -> list[Path]:
+    """Every path that a project names."""
+    found = [project["sysroot"]]
+    for crate in project["crates"]:
+        found.append(crate["root_module"])
+        found += [path for part in crate.get("source", {}).values() for path in part]
+        if "proc_macro_dylib_path" in crate:
+            found.append(crate["proc_macro_dylib_path"])
+    return [Path(path) for path in found]

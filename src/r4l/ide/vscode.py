@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""VS Code's settings.json: our keys among the user's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from r4l.ide.jsonc import Document
+
+LISTS = frozenset({"rust-analyzer.linkedProjects"})
+"""Settings that are joined with what the user has: entries of ours beside entries of theirs."""
+
+
+@dataclass(frozen=True)
+class Merge:
+    """What comes of the user's settings and ours.
+
+    Attributes:
+        text: the new file; None where it cannot be read, and must stay as it is.
+        kept: the keys that the user has set otherwise, and that stay so.
+    """
+
+    text: str | None
+    kept: tuple[str, ...] = ()
+
+
+def settings(projects: list[Path], rust_analyzer: Path, clangd: Path, commands: Path | None) -> dict[str, Any]:
+    """The settings that make the rust-analyzer and clangd extensions work on kernel code.
+
+    Args:
+        projects: each rust-project.json.
+        rust_analyzer, clangd: the programs that the editor shall start.
+        commands: the folder of compile_commands.json where it is not the edited one.
+    """
+    arguments = ["--header-insertion=never"]
+    if commands:
+        arguments.append(f"--compile-commands-dir={commands}")
+    return {
+        "rust-analyzer.linkedProjects": [str(path) for path in projects],
+        "rust-analyzer.server.path": str(rust_analyzer),
+        # There is no Cargo in a kernel: `cargo check` at each save could only fail.
+        "rust-analyzer.checkOnSave": False,
+        "rust-analyzer.cargo.buildScripts.enable": False,
+        "rust-analyzer.procMacro.enable": True,
+        "clangd.path": str(clangd),
+        "clangd.arguments": arguments,
+    }
+
+
+def merge(present: str | None, wanted: Mapping[str, Any], before: Mapping[str, Any], *, force: bool = False) -> Merge:
+    """Join our settings with a settings.json.
+
+    Args:
+        present: its text; None where there is none.
+        before: what r4l wrote there the last time, and may change.
+        force: replace keys that are set otherwise.
+    """
+    if present is None or not present.strip():
+        return Merge(json.dumps(dict(wanted), indent=4) + "\n")
+    try:
+        document = Document.parse(present)
+    except ValueError:
+        return Merge(None)
+    theirs = document.values
+    changes: dict[str, Any] = {}
+    kept = []
+    for key, value in wanted.items():
+        current = theirs.get(key)
+        if key in LISTS and isinstance(current, list):
+            ours = [*before.get(key, []), *value]
+            changes[key] = [*(entry for entry in current if entry not in ours), *value]
+        elif key not in theirs or force or (key in before and current == before[key]):
+            changes[key] = value
+        elif current != value:
+            kept.append(key)
+    changes = {key: value for key, value in changes.items() if key not in theirs or theirs[key] != value}
+    try:
+        return Merge(document.edited(changes), tuple(kept))
+    except ValueError:
+        return Merge(None)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""The drivers as an editor sees them: copies, so that nothing is written into the checkout.
+
+One rust-analyzer has them all open: it reads the kernel's crates once, which is most of its work.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from r4l import home, ide, resources
+from r4l.ide import EditorFiles, check
+from r4l.ide.lsp import LanguageServer
+from r4l.kernel import Kernel
+from r4l.module import Module
+
+WRONG = """
+fn wrong(value: u32) -> u32 {
+    kernel::no_such_module::ask(value) + no_such_function(value)
+}
+"""
+"""What the driver `broken` has: rustc refuses it, and so must rust-analyzer."""
+
+
+@pytest.fixture(scope="session")
+def folders(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A copy of rust/drivers, and `broken` beside them."""
+    top = tmp_path_factory.mktemp("edited")
+    shutil.copytree(
+        resources.rust("drivers"),
+        top,
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns(".vscode", "rust-project.json", "compile_commands.json"),
+    )
+    shutil.copytree(top / "hello", top / "broken")
+    with (top / "broken/hello.rs").open("a") as source:
+        source.write(WRONG)
+    yield top
+    for kbuild in top.rglob("Kbuild"):
+        output = Module(kbuild.parent).output(kernel).parent
+        if output.exists():
+            home.remove(output)
+
+
+@pytest.fixture(scope="session")
+def drivers(kernel: Kernel, folders: Path) -> dict[str, EditorFiles]:
+    """What `r4l ide` writes for each driver."""
+    found = sorted(kbuild.parent for kbuild in folders.rglob("Kbuild"))
+    return {str(folder.relative_to(folders)): ide.for_module(Module(folder), kernel) for folder in found}
+
+
+@pytest.fixture(scope="session")
+def tree(kernel: Kernel) -> EditorFiles:
+    """What `r4l ide --tree` writes."""
+    return ide.for_tree(kernel)
+
+
+@pytest.fixture(scope="session")
+def rust_analyzer(drivers: dict[str, EditorFiles]) -> Iterator[LanguageServer]:
+    """rust-analyzer with all that `drivers` names loaded: the drivers' projects and the kernel's."""
+    with check.rust_analyzer(*drivers.values()) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def clangd(tree: EditorFiles) -> Iterator[LanguageServer]:
+    """clangd in the kernel's tree."""
+    with check.clangd(tree) as server:
+        yield server

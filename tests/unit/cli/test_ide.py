@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""`r4l ide` called wrongly, or where nothing is ready: refused with a remedy, and nothing is written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def r4l_ide(home: Path, *arguments: str | Path, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "r4l", "ide", *arguments],
+        env={**os.environ, "R4L_HOME": str(home), "PATH": path or os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> Path:
+    folder = tmp_path / "module"
+    folder.mkdir()
+    (folder / "Kbuild").write_text("obj-m := hello.o\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cause"),
+    [
+        (["{empty}"], "holds no module"),
+        (["{empty}/nothing"], "is no folder"),
+        (["{module}", "--tree"], "--tree is for the kernel's source"),
+        (["--tree", "--check"], "--tree is for the kernel's source"),
+        (["{module}", "--subsystem", "lib"], "--subsystem goes with --tree"),
+        (["{module}", "--kernel", "nosuch"], "there is no kernel nosuch"),
+    ],
+)
+def test_a_wrong_call(arguments: list[str], cause: str, module: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = r4l_ide(tmp_path / "home", *(word.format(empty=empty, module=module) for word in arguments))
+    assert done.returncode == 2
+    assert cause in done.stderr
+    assert "remedy:" in done.stderr
+    assert [path.name for path in module.iterdir()] == ["Kbuild"]
+    assert not list(empty.iterdir())
+
+
+def test_no_kernel_is_ready_and_none_can_be_made(module: Path, tmp_path: Path) -> None:
+    nothing = tmp_path / "bin"
+    nothing.mkdir()
+    done = r4l_ide(tmp_path / "home", module, path=str(nothing))
+    assert done.returncode == 120, done.stderr
+    # No apt, or no mirror that apt could name: two jobs run side by side, and the first to fail speaks.
+    assert "environment: " in done.stderr
+    assert "remedy:" in done.stderr
+    assert [path.name for path in module.iterdir()] == ["Kbuild"]
