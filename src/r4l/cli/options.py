@@ -11,9 +11,13 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.kernel.architecture import architectures
 from r4l.net import Nic
+from r4l.rootfs.disk import DiskImage, names
+from r4l.rootfs.first_stage import require_fit
+from r4l.stages import Stages
 from r4l.vm import VM
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -49,11 +53,23 @@ class MachineOptions:
     snapshot: bool | None
     cpus: int
     append: str
+    image: str | None
+    ssh_port: int
 
-    def vm(self, kernel: Kernel) -> VM:
-        """The machine, not yet started."""
+    def vm(self, kernel: Kernel, stages: Stages) -> VM:
+        """The machine, not yet started; its disk image made first where there is none."""
+        image = None
+        if self.image:
+            # Before the image is made, which takes a minute.
+            require_fit(kernel, self.image)
+            with stages.stage(f"{self.image} image") as say:
+                image = DiskImage.get(self.image, kernel.toolchain, say)
+        elif self.ssh_port:
+            raise UsageError("there is no sshd in the small guest", "give --image debian too")
         return VM(
             kernel,
+            image=image,
+            ssh_port=self.ssh_port,
             nics=[Nic(self.nic_model) for _ in range(self.nics)],
             memory=self.memory,
             snapshot=self.snapshot,
@@ -68,8 +84,8 @@ def machine_options(function: F) -> F:
 
     @functools.wraps(function)
     def gathered(**values: Any) -> Any:
-        names = [field.name for field in dataclasses.fields(MachineOptions)]
-        machine = MachineOptions(**{name: values.pop(name) for name in names})
+        fields = [field.name for field in dataclasses.fields(MachineOptions)]
+        machine = MachineOptions(**{name: values.pop(name) for name in fields})
         return function(machine=machine, **values)
 
     options = (
@@ -86,8 +102,25 @@ def machine_options(function: F) -> F:
         ),
         click.option("--cpus", default=2, show_default=True, help="Virtual CPUs."),
         click.option("--append", default="", help="Added to the kernel command line."),
+        click.option(
+            "--image",
+            type=click.Choice(names()),
+            help="Start from a disk image with systemd and sshd instead of the small guest; made once, by mmdebstrap.",
+        ),
+        click.option(
+            "--ssh-port",
+            type=click.IntRange(0, 65535),
+            default=0,
+            help="Port on 127.0.0.1 for ssh into the image; by default one that is free.",
+        ),
     )
     result: Any = gathered
     for option in reversed(options):
         result = option(result)
     return cast(F, result)
+
+
+def show_door(vm: VM) -> None:
+    """Tell the user how to come in by ssh, where there is an sshd."""
+    if vm.image:
+        click.echo(f"ssh:  {vm.ssh.line}\nscp:  scp -F {vm.ssh.config} FILE guest:", err=True)

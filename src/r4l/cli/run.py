@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from r4l.cli.options import MachineOptions, kernel_option, machine_options
+from r4l.cli.options import MachineOptions, kernel_option, machine_options, show_door
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module
@@ -45,6 +45,7 @@ Examples:
   r4l run rust/drivers/hello -- dmesg
   r4l run rust/drivers/e1000 -- 'ip link set eth0 up && ip addr'
   r4l run . --shell --pcap out.pcap
+  r4l run . --image debian --shell     a whole Debian, with ssh
 """
 
 
@@ -86,7 +87,7 @@ def command(
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)
         modules = modules_of(target, kernel, stages)
-        vm = machine.vm(kernel)
+        vm = machine.vm(kernel, stages)
         with stages.stage("booting"):
             vm.start()
     try:
@@ -114,6 +115,7 @@ def _serve(
     names = "|".join(module.name for module in modules)
     said = [record.text for record in vm.klog.records() if any(module.name in record.text for module in modules)]
     if not as_json:
+        show_door(vm)
         screen.print(f"[green]✓[/] loaded {names.replace('|', ', ')} on {vm.kernel.release}")
         for line in said:
             screen.print(f"  {line}", markup=False, style="dim")
@@ -139,6 +141,8 @@ def _serve(
             "accelerator": vm.accel.name,
             "boot_seconds": vm.boot_seconds,
         }
+        if vm.image:
+            facts["ssh"] = vm.ssh.line
         facts |= {"modules": [module.name for module in modules], "seconds": round(time.monotonic() - begin, 3)}
         click.echo(json.dumps({**facts, **entry, "log": [record.text for record in vm.klog.records()]}, indent=1))
     return code

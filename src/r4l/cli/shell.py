@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import click
 
-from r4l.cli.options import MachineOptions, kernel_option, machine_options
+from r4l.cli.options import MachineOptions, kernel_option, machine_options, show_door
 from r4l.setup import set_up
 from r4l.stages import Stages
 
@@ -20,10 +20,11 @@ def command(machine: MachineOptions, kernel_name: str | None, arch: str) -> None
     """
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)
-        vm = machine.vm(kernel)
+        vm = machine.vm(kernel, stages)
         with stages.stage("booting"):
             vm.start()
     try:
+        show_door(vm)
         code = vm.shell()
     finally:
         vm.close()

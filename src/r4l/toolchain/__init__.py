@@ -133,14 +133,22 @@ class Toolchain:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         terminal: bool = False,
+        named: bool = False,
     ) -> list[str]:
         """The command line for the host that runs `argv` inside the tree; it dies with its parent thread.
 
         The home and `binds` are writable at their own paths, `readable` read-only, the network is the host's; with
-        `terminal`, so is its terminal.
+        `terminal`, so is its terminal; with `named` it runs as the tree's root, for programs that look their user up.
         """
         return enter.bwrap(
-            self.root, argv, writable=[home.home(), *binds], readable=readable, cwd=cwd, env=env, terminal=terminal
+            self.root,
+            argv,
+            writable=[home.home(), *binds],
+            readable=readable,
+            cwd=cwd,
+            env=env,
+            terminal=terminal,
+            named=named,
         )
 
     def run(
@@ -153,6 +161,7 @@ class Toolchain:
         env: Mapping[str, str] | None = None,
         check: bool = True,
         input: bytes | None = None,  # noqa: A002 (subprocess's own name)
+        named: bool = False,
     ) -> subprocess.CompletedProcess[bytes]:
         """Run `argv` inside the tree to its end, output captured as bytes.
 
@@ -160,7 +169,7 @@ class Toolchain:
             EnvironmentFault: it failed and `check` is set.
         """
         done = subprocess.run(
-            self.command(argv, binds=binds, readable=readable, cwd=cwd, env=env),
+            self.command(argv, binds=binds, readable=readable, cwd=cwd, env=env, named=named),
             capture_output=True,
             check=False,
             input=input,

@@ -7,6 +7,7 @@ further folder can be bound at its own path and nothing can change the tree.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def bwrap(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     terminal: bool = False,
+    named: bool = False,
 ) -> list[str]:
     """The command line that runs `argv` in `tree`.
 
@@ -36,9 +38,12 @@ def bwrap(
         cwd: folder to start in; must lie in one of them.
         terminal: the command shall have the caller's terminal as its own.
         env: added to a small fixed environment; nothing of the caller's environment is inherited.
+        named: be root inside, the one user that the tree's passwd knows: OpenSSH refuses to run as nobody in it.
     """
     # A session of its own, so that the sandbox cannot push keys into the caller's terminal (TIOCSTI).
     command = ["bwrap", "--unshare-pid", "--die-with-parent", *([] if terminal else ["--new-session"]), "--tmpfs", "/"]
+    if named and os.geteuid() != 0:
+        command[1:1] = ["--unshare-user", "--uid", "0", "--gid", "0"]
     for name in ("usr", "etc", "var"):
         command += ["--ro-bind", str(tree / name), f"/{name}"]
     for name in USR_LINKS:

@@ -62,6 +62,22 @@ ARCHITECTURES = {
 
 
 @dataclass(frozen=True)
+class Drive:
+    """A disk of a VM.
+
+    Attributes:
+        path: never written to; what the guest writes goes into a file without a name in the run's folder, and is gone
+            with QEMU, however that ends.
+        serial: what the guest finds it by (/sys/block/*/serial).
+        format: of the file.
+    """
+
+    path: Path
+    serial: str
+    format: Literal["qcow2", "raw"] = "qcow2"
+
+
+@dataclass(frozen=True)
 class Machine:
     """A virtual machine, complete and reproducible.
 
@@ -74,6 +90,7 @@ class Machine:
         cpus: number of virtual CPUs.
         accel: `kvm` or `tcg`.
         nics: network cards, in order.
+        drives: disks, in order, after the cards on the PCI bus.
         agent: have the agent's port.
         extra: further arguments for QEMU.
     """
@@ -86,6 +103,7 @@ class Machine:
     cpus: int = 2
     accel: Accel = "tcg"
     nics: tuple[Nic, ...] = ()
+    drives: tuple[Drive, ...] = ()
     agent: bool = True
     extra: tuple[str, ...] = ()
 
@@ -154,6 +172,11 @@ def command_line(machine: Machine, ends: Endpoints, state: Path | None = None) -
         if netdev is not None and index in ends.captures:
             dump = {"qom-type": "filter-dump", "id": f"dump{index}", "netdev": f"net{index}", "maxlen": 262144}
             argv += _json("-object", {**dump, "file": str(ends.captures[index])})
+    for index, drive in enumerate(machine.drives):
+        # QEMU has no JSON for a throw-away layer. In its own syntax a comma in a value is doubled.
+        file = str(drive.path).replace(",", ",,")
+        argv += ["-drive", f"if=none,id=disk{index},format={drive.format},snapshot=on,cache=unsafe,file={file}"]
+        argv += _json("-device", {"driver": "virtio-blk-pci", "drive": f"disk{index}", "serial": drive.serial})
     if state:
         argv += ["-incoming", f"file:{state}"]
     return [*argv, *machine.extra]

@@ -62,8 +62,10 @@ class Qemu:
             argv = toolchain.command(
                 command_line(machine, ends, state),
                 binds=[workdir],
-                readable=[machine.kernel, machine.initrd],
+                readable=[machine.kernel, machine.initrd, *(drive.path for drive in machine.drives)],
                 cwd=workdir,
+                # Where QEMU keeps what a guest writes to its disks: by default a tmpfs, thus memory.
+                env={"TMPDIR": str(workdir)},
             )
             self.argv = argv
             self.process = spawn(argv, log=self.log, descriptors=[pair.number for pair in pairs])

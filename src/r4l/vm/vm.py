@@ -18,13 +18,16 @@ from r4l.klog import KernelLog
 from r4l.klog.kinds import FATAL
 from r4l.net import Nic
 from r4l.rootfs import Rootfs, Source
+from r4l.rootfs.disk import DiskImage
 from r4l.vm import accel as accelerators
 from r4l.vm import boot, loading, workdirs
+from r4l.vm import image as images
 from r4l.vm import snapshot as snapshots
 from r4l.vm.console import Console
 from r4l.vm.machine import Accel, Machine, kernel_line
 from r4l.vm.qemu import Qemu
 from r4l.vm.qmp import Event
+from r4l.vm.ssh import Ssh, forwarded_port
 
 GRACE = 1.0
 """Seconds that a command has to end by itself after an oops; longer, and it waits for what will never come."""
@@ -39,6 +42,9 @@ class VM:
         nics: network cards, in PCI order.
         memory: MiB; 256 where None, and 768 for a kernel with KASAN.
         cpus: virtual CPUs. Two boot faster than one under TCG.
+        image: a disk image to start from, instead of an initramfs. The cards of `nics` are then followed by one for
+            ssh; no module is loaded by itself.
+        ssh_port: port on 127.0.0.1 for ssh into the image; one that is free where 0.
         rootfs: the initramfs; the default one, with `modules` and `files`, where None.
         modules: the kernel's own modules to have in the default rootfs, ready for `modprobe`.
         files: more files for the default rootfs: absolute guest path to source.
@@ -47,8 +53,8 @@ class VM:
         fast: boot by PVH without KASLR and crypto self-tests; False boots the bzImage as it comes.
         workdir: folder for console.log, qmp.log, qemu.log and nicN.pcap. A new one under the home where None, which is
             removed on a clean exit.
-        silence: seconds without a sign of life after which a boot has failed.
-        boot_timeout: seconds after which it has failed in any case.
+        silence: seconds without a sign of life after which a boot has failed; with an image, more where None.
+        boot_timeout: seconds after which it has failed in any case; likewise.
         extra: further arguments for QEMU.
         snapshot: boot such a machine once and start from its state from then on: its console then has no boot in it.
             Where None, this is done for kernels that boot slowly (KASAN, kmemleak).
@@ -61,6 +67,8 @@ class VM:
         nics: Sequence[Nic] = (),
         memory: int | None = None,
         cpus: int = 2,
+        image: DiskImage | None = None,
+        ssh_port: int = 0,
         rootfs: Rootfs | None = None,
         modules: Sequence[str] = (),
         files: Mapping[str, Source] | None = None,
@@ -68,15 +76,26 @@ class VM:
         append: str = "",
         fast: bool = True,
         workdir: Path | None = None,
-        silence: float = boot.SILENCE,
-        boot_timeout: float = boot.TIMEOUT,
+        silence: float | None = None,
+        boot_timeout: float | None = None,
         extra: Sequence[str] = (),
         snapshot: bool | None = None,
     ) -> None:
         if rootfs is not None and (modules or files):
             raise UsageError("a rootfs of your own and modules or files for the default one exclude each other")
+        if image is not None and (rootfs is not None or files):
+            raise UsageError("a disk image and a rootfs, or files for one, exclude each other", "use `put` after boot")
+        if image is not None and snapshot:
+            raise UsageError("a VM with a disk image cannot start from a snapshot, which holds no disk", "ask for none")
         self.kernel = kernel
-        self.rootfs = rootfs or Rootfs.build(kernel, modules=modules, files=files)
+        self.image = image
+        self._parts = images.parts(kernel, image, modules, ssh_port) if image else None
+        if self._parts:
+            self.rootfs = self._parts.rootfs
+            nics = (*nics, self._parts.management)
+            append = f"{self._parts.append} {append}"
+        else:
+            self.rootfs = rootfs or Rootfs.build(kernel, modules=modules, files=files)
         self.accel = accelerators.choose(kernel, accel)
         slow = snapshots.is_slow(kernel)
         self.machine = Machine(
@@ -88,11 +107,16 @@ class VM:
             cpus=cpus,
             accel=self.accel.name,
             nics=tuple(nics),
+            drives=self._parts.drives if self._parts else (),
             agent=self.rootfs.agent,
             extra=tuple(extra),
         )
-        self._patience = boot.Patience(silence * 6 if slow else silence, boot_timeout * 2 if slow else boot_timeout)
-        self._from_snapshot = slow and self.rootfs.agent if snapshot is None else snapshot
+        usual = images.PATIENCE if image else boot.Patience()
+        factors = (6, 2) if slow else (1, 1)
+        self._patience = boot.Patience(
+            (silence or usual.silence) * factors[0], (boot_timeout or usual.total) * factors[1]
+        )
+        self._from_snapshot = slow and self.rootfs.agent and image is None if snapshot is None else snapshot
         self._own_workdir = workdir is None
         self._wanted_workdir = workdir
         self._guard = threading.Lock()
@@ -105,7 +129,9 @@ class VM:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> object:
-            if name in ("workdir", "klog", "guest", "_qemu", "_link"):
+            if name == "ssh" and self._started.is_set() and self.image is None:
+                raise UsageError("there is no sshd in an initramfs", "start the VM from an image: VM(…, image=…)")
+            if name in ("workdir", "klog", "guest", "ssh", "_qemu", "_link"):
                 raise UsageError("the VM has not been started", "use it in a `with` statement, or call start()")
             raise AttributeError(name)
 
@@ -140,6 +166,10 @@ class VM:
                 boot.wait_for_agent(self._link, self._qemu, self.klog, self._patience)
             if self.rootfs.agent:
                 self.boot_seconds = time.monotonic() - begun
+            if self.image:
+                usernet = self.qmp("human-monitor-command", command_line="info usernet")
+                tools = self.kernel.toolchain.extended("image")
+                self.ssh = Ssh.open(forwarded_port(usernet), self.image.keys, self.workdir, tools)
         except BaseException:
             self._shut(keep=True)
             raise
@@ -244,6 +274,10 @@ class VM:
     def _on_event(self, event: Event) -> None:
         if event["event"] == "SHUTDOWN":
             self.shutdown_reason = event["data"]["reason"]
+        elif event["event"] == "BLOCK_IO_ERROR" and event["data"].get("nospace"):
+            # QEMU has stopped the guest: whoever waits for it would do so until the time-out.
+            self._started.wait(5)
+            self._link.fail(images.disk_full(self.workdir))
 
     def _on_exit(self, code: int) -> None:
         # QEMU can be dead before its constructor has returned here.
@@ -301,7 +335,7 @@ class VM:
 
     def shell(self) -> int:
         """A shell in the guest on the user's terminal, until it exits; returns its exit code."""
-        return interactive(self.guest)
+        return interactive(self.guest, *([self._parts.shell] if self._parts else []))
 
     def insmod(self, module: object, **parameters: object) -> None:
         """Load a module: a path, or what `Module.build` returned.

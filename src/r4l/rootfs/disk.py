@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""Disk images: a whole Debian with systemd and sshd, as qcow2, made without root and without mounting anything."""
+
+from __future__ import annotations
+
+import importlib.resources
+import io
+import json
+import shlex
+import tarfile
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from r4l import home
+from r4l.errors import EnvironmentFault, UsageError
+from r4l.process import Say, quiet
+from r4l.rootfs import seal
+from r4l.rootfs.ext4 import make_ext4
+from r4l.rootfs.ssh_keys import Keys, public
+from r4l.toolchain import Toolchain, archive_for
+from r4l.toolchain.bootstrap import bootstrap
+
+FORMAT = "2"
+"""Part of every key: to be changed with what this file does."""
+
+
+@cache
+def table() -> dict[str, Any]:
+    """What images.toml says."""
+    return tomllib.loads(_data().joinpath("images.toml").read_text())
+
+
+def names() -> list[str]:
+    """The images that there are."""
+    return [name for name, entry in table().items() if "packages" in entry]
+
+
+@dataclass(frozen=True)
+class DiskImage:
+    """A disk image that is whole. Nobody writes to it: a VM's writes go elsewhere (`r4l.vm.machine.Drive`).
+
+    Attributes:
+        name: as in images.toml.
+        path: the qcow2.
+        key: names its content.
+        keys: the ssh keys that fit.
+    """
+
+    name: str
+    path: Path
+    key: str
+    keys: Keys
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Its entry in images.toml."""
+        entry: dict[str, Any] = table()[self.name]
+        return entry
+
+    @classmethod
+    def get(cls, name: str, toolchain: Toolchain, say: Say = quiet) -> DiskImage:
+        """An image by its name, made first if it is not there or no more what it was (a minute or two; network).
+
+        Raises:
+            UsageError: there is none of that name.
+            EnvironmentFault: network, disk, mirror, or a host tool is missing.
+        """
+        if name not in names():
+            raise UsageError(f"unknown image {name!r}", f"use one of {', '.join(names())}")
+        recipe = table()[name]
+        tools = toolchain.extended("image", say=say)
+        keys = Keys.get(tools)
+        layer = _layer(name, keys)
+        key = home.content_key(FORMAT, archive_for().suite, json.dumps(recipe, sort_keys=True), layer)
+        final = home.room("images") / f"{name}-{key}.qcow2"
+        image = cls(name, final, key, keys)
+        if not seal.is_whole(final):
+            with home.lock(f"image-{name}"):
+                if not seal.is_whole(final):
+                    if final.exists():
+                        say("it is damaged: making it anew")
+                    _make(image, layer, tools, say)
+        return image
+
+
+def _data() -> Traversable:
+    return importlib.resources.files(__package__) / "images"
+
+
+def _files(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+    """The files of a folder in the package, by their paths in it."""
+    for item in sorted(folder.iterdir(), key=lambda item: item.name):
+        if item.is_dir():
+            yield from _files(item, f"{prefix}{item.name}/")
+        else:
+            yield prefix + item.name, item.read_bytes()
+
+
+def _layer(name: str, keys: Keys) -> bytes:
+    """What is laid over the packages' files, as a tar: the same input always gives the same bytes."""
+    secret = {
+        "etc/ssh/ssh_host_ed25519_key": keys.host.read_bytes(),
+        "etc/ssh/ssh_host_ed25519_key.pub": f"{public(keys.host)}\n".encode(),
+        "root/.ssh/authorized_keys": f"{public(keys.identity)}\n".encode(),
+    }
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        folder = tarfile.TarInfo("root/.ssh")
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o700
+        tar.addfile(folder)
+        for path, content in [*_files(_data() / name), *secret.items()]:
+            member = tarfile.TarInfo(path)
+            member.size, member.mode = len(content), 0o600 if path in secret else 0o644
+            tar.addfile(member, io.BytesIO(content))
+    return out.getvalue()
+
+
+def _hooks(recipe: dict[str, Any], layer: Path) -> list[str]:
+    """What mmdebstrap does when all packages are installed; its shell hooks get the new root as $1."""
+    verbs = [(verb, recipe[verb]) for verb in ("disable", "enable", "mask")]
+    verbs.append(("set-default", [recipe["target"]]))
+    systemctl = [f'chroot "$1" systemctl {verb} {shlex.join(units)}' for verb, units in verbs]
+    generators = "/etc/systemd/system-generators"
+    links = " && ".join(f'ln -s /dev/null "$1"{generators}/{name}' for name in recipe["mask_generators"])
+    # Those that the package made: every guest of every image shall have the keys that known_hosts has.
+    strangers = 'rm -f "$1"/etc/ssh/ssh_host_*'
+    return [strangers, f"tar-in {shlex.quote(str(layer))} /", *systemctl, f'mkdir -p "$1"{generators} && {links}']
+
+
+def _make(image: DiskImage, layer: bytes, tools: Toolchain, say: Say) -> None:
+    recipe, final = image.recipe, image.path
+    what = f"the {image.name} image"
+    home.require_space(final.parent, recipe["needed"], what)
+    log = home.room("logs") / f"image-{image.name}.log"
+    log.unlink(missing_ok=True)
+    work = home.temporary(final)
+    work.mkdir()
+    try:
+        overlay, tar, raw, qcow2 = (work / name for name in ("layer.tar", "root.tar", "root.ext4", "root.qcow2"))
+        overlay.write_bytes(layer)
+        paths = [f"path-exclude={path}" for path in recipe["exclude"]]
+        paths += [f"path-include={path}" for path in recipe["include"]]
+        bootstrap(
+            tar,
+            archive_for(),
+            dict.fromkeys(recipe["packages"]),
+            what=what,
+            log=log,
+            dpkg_paths=paths,
+            hooks=_hooks(recipe, overlay),
+            temporary=work,
+            say=say,
+        )
+        say("making the file system")
+        make_ext4(tar, raw, recipe["size"], f"r4l-{image.name}"[:16], tools)
+        tar.unlink()
+        say("making the disk")
+        _to_qcow2(raw, qcow2, tools)
+        # Every VM reads it at the same time; whoever writes to it by mistake shall hear of it.
+        qcow2.chmod(0o444)
+        seal.publish(qcow2, final)
+    finally:
+        home.remove(work)
+
+
+def _to_qcow2(raw: Path, qcow2: Path, tools: Toolchain) -> None:
+    done = tools.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, qcow2], check=False)
+    if done.returncode != 0:
+        raise EnvironmentFault(
+            "qemu-img cannot make the disk",
+            "is the disk full? free some space, or set R4L_HOME to a folder on a larger disk",
+            detail=done.stderr.decode(errors="replace"),
+        )

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""A machine that starts from a disk image: its disks, its first stage, and the card that ssh comes in by."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from r4l.errors import EnvironmentFault, UsageError
+from r4l.kernel import Kernel
+from r4l.net import Nic
+from r4l.process import Say, quiet
+from r4l.rootfs import Rootfs
+from r4l.rootfs.disk import DiskImage, table
+from r4l.rootfs.first_stage import first_stage, modules_disk, require_fit
+from r4l.vm.boot import Patience
+from r4l.vm.machine import Drive
+
+PATIENCE = Patience(silence=60.0, total=300.0)
+"""systemd says nothing while all goes well: for half a minute under TCG, on a loaded machine for longer."""
+SSH = 22
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a VM needs more, or otherwise, to start from an image.
+
+    Attributes:
+        rootfs: the first stage.
+        drives: the image, and the kernel's modules.
+        management: the card for ssh; comes after all others, whose places are thus those that they have without it.
+        append: kernel options.
+        shell: the command for `VM.shell`.
+    """
+
+    rootfs: Rootfs
+    drives: tuple[Drive, ...]
+    management: Nic
+    append: str
+    shell: tuple[str, ...]
+
+
+def parts(kernel: Kernel, image: DiskImage, modules: Sequence[str] = (), ssh_port: int = 0, say: Say = quiet) -> Parts:
+    """What `VM` makes of its argument `image`.
+
+    Args:
+        modules: names of the kernel's own modules that must be there.
+        ssh_port: port on loopback; 0 lets the system choose one that is free.
+
+    Raises:
+        EnvironmentFault: the kernel does not fit, or the disk is full.
+        UsageError: the kernel has no such module, or this is no port.
+    """
+    require_fit(kernel, image.name)
+    drives = [Drive(image.path, "root")]
+    own = modules_disk(kernel, kernel.toolchain.extended("image", say=say), say)
+    if own is not None:
+        drives.append(Drive(own, "modules", "raw"))
+    return Parts(
+        first_stage(kernel, image, modules),
+        tuple(drives),
+        management_nic(ssh_port),
+        " ".join(image.recipe["append"]),
+        tuple(image.recipe["shell"]),
+    )
+
+
+def disk_full(workdir: Path) -> EnvironmentFault:
+    """The error of a guest whose writes find no more room on the host."""
+    return EnvironmentFault(
+        f"the disk that {workdir} is on is full: the guest cannot write to its own",
+        "free some space, set R4L_HOME to a folder on a larger disk, or write less in the guest",
+    )
+
+
+def management_nic(ssh_port: int = 0) -> Nic:
+    """The card whose port 22 QEMU forwards to, from 127.0.0.1 only.
+
+    Raises:
+        EnvironmentFault: the port is taken.
+        UsageError: this is no port.
+    """
+    _require_free(ssh_port)
+    entry = table()["management"]
+    network = {"net": entry["network"], "host": entry["host"], "dns": entry["dns"], "dhcpstart": entry["address"]}
+    forward = f"tcp:127.0.0.1:{ssh_port}-{entry['address']}:{SSH}"
+    options = {**network, "ipv6": False, "hostfwd": [{"str": forward}]}
+    return Nic(entry["model"], mac=entry["mac"], capture=False, options=options)
+
+
+def _require_free(port: int) -> None:
+    """Say it before QEMU does, which would name neither the cause nor a remedy."""
+    if not 0 <= port <= 65535:
+        raise UsageError(f"{port} is no port", "give 1 to 65535, or 0 for one that is free")
+    with socket.socket() as probe:
+        # As QEMU does: a connection that was closed a moment ago does not keep the port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise EnvironmentFault(
+                f"port {port} on 127.0.0.1 cannot be had for ssh: {error.strerror}",
+                "name another port, or none to get one that is free",
+            ) from error
