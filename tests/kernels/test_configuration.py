@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from r4l.errors import UsageError
-from r4l.kernel import Kernel
+from r4l.kernel import Kernel, own
 from r4l.kernel.own import recipe
 from r4l.vm import VM
 
@@ -60,14 +60,14 @@ def test_a_dropped_option_is_named_with_its_reason(samples: dict[str, object]) -
     assert "HAVE_ARCH_KASAN_SW_TAGS" in entry["reason"]
 
 
-def test_an_option_that_no_kernel_has(minimal: Kernel, tmp_path: Path) -> None:
-    from r4l.kernel import own
-
+def test_an_option_that_no_kernel_has_costs_nothing(samples: dict[str, object], tmp_path: Path) -> None:
     fragment = tmp_path / "odd.config"
-    fragment.write_text("CONFIG_NO_SUCH_THING_AT_ALL=y\n")
-    wanted = recipe("test-samples", minimal.source, minimal.version, base="samples", fragments=[fragment])
-    with pytest.raises(UsageError, match="CONFIG_NO_SUCH_THING_AT_ALL"):
-        own.build(wanted, minimal.toolchain)
+    fragment.write_text("CONFIG_DUMY=m\n")
+    kernel = Kernel.find("test-samples")
+    wanted = recipe("test-samples", kernel.source, str(samples["version"]), base="samples", fragments=[fragment])
+    with pytest.raises(UsageError, match=r"odd.config: this kernel has no option CONFIG_DUMY; there is .*CONFIG_DUMMY"):
+        own.build(wanted, kernel.toolchain)
+    assert Kernel.find("test-samples").release == kernel.release, "the kernel that was there is still there"
 
 
 @pytest.mark.row("B4")

@@ -11,6 +11,7 @@ import difflib
 import importlib.util
 import json
 import re
+import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -62,6 +63,27 @@ def parse_fragment(text: str, name: str) -> dict[str, str]:
                 'write CONFIG_NAME=y, =m, =n, =NUMBER or ="TEXT", or `# CONFIG_NAME is not set`',
             )
     return found
+
+
+def require_known(text: str, name: str, source: Path) -> None:
+    """Refuse a fragment with an option that no Kconfig file of the tree has.
+
+    Raises:
+        UsageError: there is one; with names that are like it.
+    """
+    options = [option.removeprefix("CONFIG_") for option in parse_fragment(text, name)]
+    if not options:
+        return
+    argv = ["grep", "-rhoE", "--include=Kconfig*", r"^[[:space:]]*(menu)?config[[:space:]]+[A-Z0-9_a-z]+", str(source)]
+    lines = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+    known = {line.split()[1] for line in lines}
+    for option in options:
+        if option not in known:
+            like = ", ".join(f"CONFIG_{near}" for near in difflib.get_close_matches(option, known))
+            raise UsageError(
+                f"{name}: this kernel has no option CONFIG_{option}" + (f"; there is {like}" if like else ""),
+                "mend the name; `/` in `r4l kernel menuconfig` searches",
+            )
 
 
 def missed(wanted: Mapping[str, str], config: Mapping[str, str]) -> dict[str, str]:

@@ -134,6 +134,8 @@ def build(wanted: Recipe, toolchain: Toolchain, say: Say = quiet, *, again: bool
         if manifest.exists() and json.loads(manifest.read_text())["recipe"] == key and not again:
             return load(folder, toolchain)
         home.require_space(folder.parent, NEEDED_MIB, "a kernel build")
+        for name, text in wanted.fragments:
+            kconfig.require_known(text, name, wanted.source)
         steps = _steps_before(folder, wanted.profile)
         manifest.unlink(missing_ok=True)
         if not (folder / "build/.config").exists():
@@ -240,15 +242,7 @@ def _configure(
                 config.write(text)
         _make(wanted, folder, arch, toolchain, ["olddefconfig"], quiet)
     # What was asked for by menuconfig is not in the fragments, and is not missed here.
-    options = wanted.wanted()
-    dropped = kconfig.why_dropped(options, build_folder, wanted.source, arch.kbuild, toolchain)
-    for _name, text in wanted.fragments:
-        for option in kconfig.parse_fragment(text, _name):
-            unknown = next((entry for entry in dropped if entry.option == option and not entry.known), None)
-            if unknown:
-                raise UsageError(
-                    f"{_name}: {option}: {unknown.reason}", "see `r4l kernel menuconfig`, where / searches"
-                )
+    dropped = kconfig.why_dropped(wanted.wanted(), build_folder, wanted.source, arch.kbuild, toolchain)
     mark.write_text(key)
     return dropped
 
