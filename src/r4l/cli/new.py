@@ -9,7 +9,12 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from r4l import ide
+from r4l.cli.options import kernel_option
+from r4l.kernel import find
+from r4l.module import Module
 from r4l.scaffold import Template, create
+from r4l.stages import Stages
 
 TEMPLATES = Template.all()
 
@@ -22,15 +27,23 @@ TEMPLATES = Template.all()
 @click.argument("name")
 @click.option("--template", "-t", "kind", type=click.Choice(list(TEMPLATES)), default="hello", show_default=True)
 @click.option("--author", help="For the module's metadata; the name that git knows by default.")
+@click.option("--ide/--no-ide", "editor", default=True, help="Also the editor files, as `r4l ide` writes them (on).")
+@kernel_option
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
-def command(name: str, kind: str, author: str | None, as_json: bool) -> None:
-    """Make a folder with a new driver: its source, Kbuild, tests that pass, README and CI workflow.
+def command(
+    name: str, kind: str, author: str | None, editor: bool, kernel_name: str | None, arch: str, as_json: bool
+) -> None:
+    """Make a folder with a new driver: its source, Kbuild, tests that pass, README, CI workflow, editor files.
 
     It builds with `r4l build` and with plain make, and every test in it boots a virtual machine. Nothing that is
     there already is overwritten.
     """
     template = Template.named(kind)
     folder = create(name, template, Path.cwd(), author=author)
+    kernel = find.ready(kernel_name or "stock", arch=arch) if editor else None
+    if kernel:
+        with Stages() as stages, stages.stage("editor files") as say:
+            ide.for_module(Module(folder), kernel, say=say)
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     if as_json:
         click.echo(json.dumps({"name": name, "template": kind, "folder": str(folder), "files": files}, indent=1))
@@ -39,5 +52,7 @@ def command(name: str, kind: str, author: str | None, as_json: bool) -> None:
     console.print(f"[green]✓[/] {name}: {template.description}")
     for file in files:
         console.print(f"  [dim]{name}/[/]{file}")
+    if editor and kernel is None:
+        console.print("editor files need a kernel that is ready: `r4l ide .` makes one ready and writes them")
     console.print(f"next: cd {name} && r4l build . && python -m pytest")
     click.echo(str(folder))
