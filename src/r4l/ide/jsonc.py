@@ -40,7 +40,9 @@ class Document:
         Raises:
             ValueError: it is no JSON object, comments and trailing commas allowed.
         """
-        plain = STRING_OR_TRAILING_COMMA.sub(_blank, STRING_OR_COMMENT.sub(_blank, text).replace("\ufeff", " ", 1))
+        # A byte order mark is one at the very beginning only; elsewhere it is a character.
+        marked = text.startswith("\ufeff")
+        plain = STRING_OR_TRAILING_COMMA.sub(_blank, STRING_OR_COMMENT.sub(_blank, " " + text[1:] if marked else text))
         if not isinstance(json.loads(plain), dict):
             raise ValueError("it is no JSON object")
         values: dict[str, Any] = {}

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from r4l.ide.jsonc import Document
@@ -54,6 +54,7 @@ def test_an_oddity_is_refused_rather_than_made_worse() -> None:
         Document.parse("{,}").edited({"a": 1})
 
 
+@example({}, {"": {"\ufeff": None}}, None)
 @given(st.dictionaries(st.text(), VALUES), st.dictionaries(st.text(), VALUES), st.sampled_from([None, 2, "\t"]))
 def test_any_edit_of_any_settings(present: dict[str, object], changes: dict[str, object], indent: int | str) -> None:
     document = Document.parse(json.dumps(present, indent=indent))
