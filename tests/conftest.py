@@ -6,6 +6,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from r4l import resources
@@ -17,6 +18,12 @@ from r4l.vm import VM
 
 # A job that a script starts in the background ignores Ctrl-C, and so would every program that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long a test takes says nothing of what it tests, and the same commit shall have the same verdict each time.
+hypothesis.settings.register_profile(
+    "r4l", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("r4l")
 
 pytest_plugins = ["r4l.rows.record"]
 
