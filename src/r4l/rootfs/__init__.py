@@ -79,6 +79,9 @@ class Rootfs:
         entries = layout.base() + layout.busybox(*_busybox(kernel.toolchain, kernel.arch))
         if modules:
             entries += ModuleTree(kernel.modules, kernel.toolchain).entries(modules, kernel.release)
+        else:
+            # busybox's modinfo wants the table even for a file that is named by its path.
+            entries.append(cpio.regular(f"lib/modules/{kernel.release}/modules.dep", b""))
         lines = ""
         if agent_program:
             entries.append(
