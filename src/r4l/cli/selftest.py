@@ -17,8 +17,9 @@ from r4l import selftest
 )
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
 def command(only: tuple[str, ...], pytest_arguments: tuple[str, ...]) -> None:
-    """Run the project's own tests: lint, types, unit tests, tests in virtual machines.
+    """Run the project's own tests: lint, types, unit tests, tests in virtual machines, kernels from source, arm64.
 
-    Needs a checkout. What follows `--` is given to pytest.
+    Needs a checkout. Not run unless asked for: `--only debug`, the drivers on a kernel with all checkers. What follows
+    `--` is given to pytest.
     """
-    raise SystemExit(selftest.run(only or tuple(selftest.PARTS), pytest_arguments))
+    raise SystemExit(selftest.run(only or selftest.DEFAULT, pytest_arguments))
