@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -77,24 +78,55 @@ def machine(kernel: Kernel) -> Iterator[tuple[str, float, str]]:
         yield "upload", UPLOAD_MIB / timed(lambda: vm.put(data, "/tmp/data")), "MiB/s"
 
 
+def own_kernels(kernel: Kernel) -> Iterator[tuple[str, float, str]]:
+    """Kernels from source against the stock one: boots, a build with nothing to do, the debug kernel from its state."""
+    minimal, debug = Kernel.find("minimal"), Kernel.find("debug")
+    for name, choice, snapshot in (("stock", kernel, False), ("minimal", minimal, False), ("debug", debug, True)):
+        with VM(choice, snapshot=snapshot):
+            pass  # the initramfs is made, files are in the page cache, the state is there
+        vm = VM(choice, snapshot=snapshot)
+
+        def boot(vm: VM = vm) -> None:
+            vm.start()
+            vm.run("true")
+
+        with contextlib.closing(vm):
+            yield f"{name}{', restored' if snapshot else ''}: spawn to first command", timed(boot), "s"
+    again = [sys.executable, "-m", "r4l", "kernel", "build", "minimal", "--json"]
+    yield "minimal, built again unchanged", timed(lambda: subprocess.run(again, check=True, capture_output=True)), "s"
+
+
+def first_kernel(_kernel: Kernel) -> Iterator[tuple[str, float, str]]:
+    """From an empty home to the kernel `minimal`: toolchain, source, build."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "r4l", "setup", "--kernel", "minimal"]
+        environment = {**os.environ, "R4L_HOME": folder}
+        seconds = timed(lambda: subprocess.run(command, check=True, capture_output=True, env=environment))
+        yield "empty home to the minimal kernel", seconds / 60, "min"
+
+
 BENCHES: dict[str, Callable[[Kernel], Iterator[tuple[str, float, str]]]] = {
     "machine": machine,
     "builds": builds,
     "demo": second_demo,
+    "kernels": own_kernels,
+    "first_kernel": first_kernel,
 }
+LONG = ("kernels", "first_kernel")
+"""These build kernels first, and are run only where they are named."""
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*BENCHES, []], help="which; all by default")
+    parser.add_argument("names", nargs="*", choices=[*BENCHES, []], help="which; by default all that build no kernel")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     with Stages() as stages:
         kernel = set_up(stages)
     figures: dict[str, tuple[list[float], str]] = {}
-    for name in arguments.names or BENCHES:
+    for name in arguments.names or [name for name in BENCHES if name not in LONG]:
         for _ in range(arguments.runs):
             for figure, value, unit in BENCHES[name](kernel):
                 figures.setdefault(figure, ([], unit))[0].append(value)
