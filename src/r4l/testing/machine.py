@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""The VM that a test asks for: `@pytest.mark.machine(...)` on the test, its class or its file; the nearest wins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import pytest
+
+from r4l.net import Nic
+
+
+@dataclass(frozen=True)
+class MachineSpec:
+    """What stands in the marker.
+
+    Attributes:
+        kernel: names of kernels as `--kernel` takes them; the test runs once on each.
+        arch: the guest's architecture.
+        memory: MiB.
+        cpus: how many.
+        nics: network cards; a string is a model on QEMU's user network.
+        modules: the kernel's own modules that the initramfs has.
+        append: to the kernel's command line.
+        extra: more arguments for QEMU.
+        snapshot: True: booted once, restored for each test; False: booted for each. By default the first, unless there
+            is something in `extra`: QEMU has devices (such as `edu`) whose state it does not save, and does not say so.
+    """
+
+    kernel: Sequence[str] | str | None = None
+    arch: str | None = None
+    memory: int | None = None
+    cpus: int = 2
+    nics: Sequence[Nic | str] = ()
+    modules: Sequence[str] = ()
+    append: str = ""
+    extra: Sequence[str] = ()
+    snapshot: bool | None = None
+
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """The names of the kernels, none where the marker has none."""
+        if self.kernel is None:
+            return ()
+        return (self.kernel,) if isinstance(self.kernel, str) else tuple(self.kernel)
+
+    @property
+    def restored(self) -> bool:
+        """Whether the machine is booted once and restored for each test."""
+        return not self.extra if self.snapshot is None else self.snapshot
+
+    @property
+    def cards(self) -> tuple[Nic, ...]:
+        """The network cards."""
+        return tuple(Nic(card) if isinstance(card, str) else card for card in self.nics)
+
+
+def spec_of(node: pytest.Item) -> MachineSpec:
+    """What a test's markers say together.
+
+    Raises:
+        pytest.UsageError: a marker with a word that it does not have.
+    """
+    names = {field.name for field in fields(MachineSpec)}
+    spec = MachineSpec()
+    for mark in reversed(list(node.iter_markers("machine"))):
+        unknown = set(mark.kwargs) - names
+        if mark.args or unknown:
+            what = ", ".join(sorted(unknown)) or f"{mark.args!r} without a name"
+            raise pytest.UsageError(
+                f"{node.nodeid}: the marker machine has no {what}; it has {', '.join(sorted(names))}"
+            )
+        spec = replace(spec, **dict[str, Any](mark.kwargs))
+    return spec

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+"""What the command line, the environment and pytest.ini say."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+KBUILD = ("Kbuild", "Makefile")
+
+
+def add(parser: pytest.Parser) -> None:
+    """The options of the plugin."""
+    group = parser.getgroup("r4l", "kernel drivers in virtual machines")
+    group.addoption(
+        "--kernel",
+        action="append",
+        help="the kernel to test on, by any name that `r4l run --kernel` takes; repeated, each test runs on each "
+        "(default: R4L_KERNEL, or stock)",
+    )
+    group.addoption("--arch", default=os.environ.get("R4L_ARCH", "x86_64"), help="its architecture (R4L_ARCH, x86_64)")
+    group.addoption(
+        "--r4l-shell-on-failure",
+        action="store_true",
+        help="a shell in the guest where a test has failed, as it is then",
+    )
+    parser.addini(
+        "r4l_module", "the folder of the module under test (default: the nearest above the test with a Kbuild)"
+    )
+
+
+def kernels(config: pytest.Config) -> list[str]:
+    """The names of the kernels that all tests run on that name none of their own."""
+    return config.getoption("--kernel") or [os.environ.get("R4L_KERNEL", "stock")]
+
+
+def module_folder(config: pytest.Config, test: Path) -> Path:
+    """The folder of the module that a test is about.
+
+    Raises:
+        pytest.UsageError: there is none.
+    """
+    named: str = config.getini("r4l_module")
+    if named:
+        return config.rootpath / named
+    for folder in test.parents:
+        if any((folder / name).is_file() and "obj-m" in (folder / name).read_text(errors="replace") for name in KBUILD):
+            return folder
+    raise pytest.UsageError(
+        f"no folder above {test} has a Kbuild with obj-m; name the module's with r4l_module = FOLDER"
+    )

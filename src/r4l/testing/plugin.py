@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""The plugin itself (entry point `pytest11`): pytest's hooks, each handed to the file that knows."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+from r4l.testing import options, verdict
+from r4l.testing.fixtures import guest, kernel, klog, module, nic, vm
+from r4l.testing.machine import spec_of
+
+__all__ = ["guest", "kernel", "klog", "module", "nic", "vm"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The command line."""
+    options.add(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The marker."""
+    config.addinivalue_line(
+        "markers",
+        "machine(kernel, arch, memory, cpus, nics, modules, append, extra, snapshot): the virtual machine of a test",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test runs once on each of its kernels."""
+    if "kernel" not in metafunc.fixturenames:
+        return
+    spec = spec_of(metafunc.definition)
+    arch = spec.arch or metafunc.config.getoption("--arch")
+    names = spec.kernels or tuple(options.kernels(metafunc.config))
+    if spec.kernels or spec.arch or len(names) > 1:
+        metafunc.parametrize("kernel", [(name, arch) for name in names], indirect=True, ids=names, scope="session")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """The kernel's complaints are the test's failure, not an error of its teardown."""
+    yield
+    verdict.check(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """The evidence of a failed test."""
+    outcome = yield
+    verdict.report(item, outcome)
+    if outcome.failed and outcome.when == "call":
+        verdict.offer_shell(item)
+    return outcome

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""A test has failed where the kernel complained, and its report holds what one wants to see then."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from r4l.vm import VM
+
+_VM = pytest.StashKey[VM]()
+_FAILED = pytest.StashKey[bool]()
+LINES = 40
+"""Of the kernel log, in a failed test's report."""
+
+
+def watch(item: pytest.Item, vm: VM) -> None:
+    """A test has got its VM."""
+    item.stash[_VM] = vm
+
+
+def failed(item: pytest.Item) -> bool:
+    """Whether a test has failed so far, so that its evidence is kept."""
+    return item.stash.get(_FAILED, False)
+
+
+def check(item: pytest.Item) -> None:
+    """After a test's own last line: the kernel must have had nothing to complain about.
+
+    Raises:
+        Splat: it had.
+    """
+    vm = item.stash.get(_VM, None)
+    if vm and vm.running:
+        vm.klog.check()
+
+
+def report(item: pytest.Item, outcome: pytest.TestReport) -> None:
+    """Note how a phase of a test ended; where it failed, add the kernel log and where the evidence is."""
+    if not outcome.failed:
+        return
+    item.stash[_FAILED] = True
+    vm = item.stash.get(_VM, None)
+    if vm is None:
+        return
+    outcome.sections.append(("kernel log", "\n".join(record.text for record in vm.klog.records()[-LINES:])))
+    outcome.sections.append(("evidence", f"{vm.workdir}\na shell there: pytest '{item.nodeid}' --r4l-shell-on-failure"))
+
+
+def offer_shell(item: pytest.Item) -> None:
+    """A shell in the guest of a test that has just failed, where one was asked for and the guest still lives."""
+    vm = item.stash.get(_VM, None)
+    if not item.config.getoption("--r4l-shell-on-failure") or vm is None or not vm.running or not sys.stdin.isatty():
+        return
+    capture = item.config.pluginmanager.getplugin("capturemanager")
+    capture.suspend_global_capture(in_=True)
+    try:
+        print(f"\n{item.nodeid} has failed; this is its guest. `exit` goes on.")
+        vm.shell()
+    finally:
+        capture.resume_global_capture()
