@@ -28,19 +28,6 @@ hypothesis.settings.load_profile("r4l")
 pytest_plugins = ["r4l.rows.record"]
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """The same tests on another kernel: `pytest tests/vm/test_e1000.py --kernel debug`, `... --arch arm64`."""
-    group = parser.getgroup("r4l")
-    group.addoption("--kernel", default="stock", help="the kernel that tests run on (stock)")
-    group.addoption("--arch", default="x86_64", help="its architecture (x86_64)")
-
-
-@pytest.fixture(scope="session")
-def kernel(pytestconfig: pytest.Config) -> Kernel:
-    """The kernel to test on, the stock one where none is named; made ready first where it is not."""
-    return Kernel.find(pytestconfig.getoption("--kernel"), arch=pytestconfig.getoption("--arch"))
-
-
 @pytest.fixture(scope="session")
 def hello(kernel: Kernel) -> BuiltModule:
     """The smallest Rust module, built for the kernel."""

@@ -20,7 +20,7 @@ OOPS = Path(__file__).parents[1] / "fixtures/oops_init"
 def run(folder: Path, test: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a test file in a folder with a plain pytest."""
     (folder / "test_it.py").write_text(f"import pytest\n\n{test}")
-    argv = [sys.executable, "-m", "pytest", "-p", "r4l.testing.plugin", "-p", "no:cacheprovider", "-v", *arguments]
+    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", *arguments]
     return subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
 
 

@@ -37,7 +37,7 @@ def test_a_folder_has_all_that_it_shall_have(template: str) -> None:
     files = rendered(template)
     source = Template.named(template).source.replace("NAME", "foo")
     expected = {source, "Kbuild", "Makefile", "README.md", ".gitignore", "rustfmt.toml", "pytest.ini"}
-    expected |= {"tests/conftest.py", "tests/test_foo.py", ".github/workflows/test.yml"}
+    expected |= {"tests/test_foo.py", ".github/workflows/test.yml"}
     assert expected <= set(files)
     assert "obj-m := foo.o" in files["Kbuild"]
     assert "#![forbid(unsafe_code)]" in files[source]
