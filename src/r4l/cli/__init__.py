@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "new": "Make a folder with a new driver, from a template",
     "build": "Build a module folder",
     "graft": "Put a driver into a kernel's own tree, or take it out again",
+    "test": "Run the tests of a driver's folder: pytest, with a VM for each test",
     "ide": "Write editor files: rust-analyzer, clangd, VS Code",
     "run": "Load a module in a fresh virtual machine and run a command there",
     "shell": "A shell in a fresh virtual machine",

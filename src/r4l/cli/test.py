@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+"""`r4l test`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from r4l.cli.options import kernel_option
+from r4l.errors import UsageError
+
+
+EXIT_CODES = {0: 0, 1: 123, 2: 130, 4: 2, 5: 2}
+"""Ours for pytest's (pytest.ExitCode): all passed, some failed, interrupted, usage, no tests; 120 for the rest."""
+
+
+@click.command(
+    epilog="Examples: r4l test;  r4l test my_driver --kernel debug;  r4l test -- -x -k ping --r4l-shell-on-failure",
+)
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
+@kernel_option
+def command(folder: Path | None, pytest_arguments: tuple[str, ...], kernel_name: str | None, arch: str) -> None:
+    """Run the tests of a driver's folder: pytest, with r4l's fixtures.
+
+    FOLDER is the one you are in by default. What follows `--` is given to pytest. Exit code 123: a test failed.
+    """
+    where, arguments = folder or Path(), list(pytest_arguments)
+    if folder and str(folder).startswith("-"):
+        where, arguments = Path(), [str(folder), *arguments]
+    if not where.is_dir():
+        raise UsageError(f"{where} is no folder", "name the folder of the driver")
+    argv = [sys.executable, "-m", "pytest", "--arch", arch, *(["--kernel", kernel_name] if kernel_name else [])]
+    code = subprocess.run([*argv, *arguments], cwd=where, check=False).returncode
+    raise SystemExit(EXIT_CODES.get(code, 120))
