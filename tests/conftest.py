@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -34,10 +35,15 @@ def hello(kernel: Kernel) -> BuiltModule:
     return Module(resources.rust("drivers/hello")).build(kernel)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The e1000's tests on another driver for it."""
+    parser.addoption("--e1000", default=str(resources.rust("drivers/e1000")), help="the folder of the e1000's driver")
+
+
 @pytest.fixture(scope="session")
-def e1000(kernel: Kernel) -> BuiltModule:
+def e1000(kernel: Kernel, pytestconfig: pytest.Config) -> BuiltModule:
     """The Rust driver for the e1000, built for the kernel."""
-    return Module(resources.rust("drivers/e1000")).build(kernel)
+    return Module(Path(pytestconfig.getoption("--e1000"))).build(kernel)
 
 
 @pytest.fixture

@@ -33,12 +33,13 @@ TESTS = {
     "arm64": ["tests/arm64", "tests/vm/test_e1000.py", "tests/vm/test_background.py", "--arch", "arm64"],
     "kernels": ["tests/kernels"],
     "debug": ["tests/debug", "tests/vm/test_e1000.py", "--kernel", "debug"],
+    "mutants": ["tests/mutants"],
     "setup": ["tests/setup"],
 }
 """Parts that run tests: the arguments of pytest. `arm64` and `debug` run the drivers' tests once more, elsewhere."""
 
 PARTS = (*LINT, *TESTS)
-SEPARATE = ("debug",)
+SEPARATE = ("debug", "mutants")
 """Parts that run only where they are asked for: they would take the whole beyond an hour on two cores."""
 DEFAULT = tuple(part for part in PARTS if part not in SEPARATE)
 
@@ -49,6 +50,7 @@ KERNELS = {
     "arm64": ("stock", "arm64"),
     "kernels": ("minimal", "x86_64"),
     "debug": ("debug", "x86_64"),
+    "mutants": ("stock", "x86_64"),
 }
 """The kernel that a part needs, made ready before it, where one sees it happen."""
 
