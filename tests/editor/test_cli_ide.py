@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import signal
@@ -115,8 +116,11 @@ def test_interrupted_it_leaves_nothing_and_the_next_run_ends(kernel: Kernel, fol
 
 def _running(folder: Path) -> list[str]:
     """The processes that work on a folder."""
-    found = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return [line for line in found.splitlines() if str(folder) in line]
+    lines = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has just ended
+            lines.append(file.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in lines if str(folder) in line]
 
 
 def test_a_folder_that_settings_cannot_be_written_to(folder: Path) -> None:

@@ -74,8 +74,14 @@ impl kernel::Module for AllocDemo {
         pr_info!("a TiB at once: {refused:?}\n");
 
         let mut shapes: KVec<KBox<dyn Shape>> = KVec::with_capacity(2, GFP_KERNEL)?;
-        shapes.push(KBox::new(Square(3), GFP_KERNEL)?, GFP_KERNEL)?;
-        shapes.push(KBox::new(Rectangle(2, 5), GFP_KERNEL)?, GFP_KERNEL)?;
+        shapes.push(
+            KBox::new(Square(3), GFP_KERNEL)? as KBox<dyn Shape>,
+            GFP_KERNEL,
+        )?;
+        shapes.push(
+            KBox::new(Rectangle(2, 5), GFP_KERNEL)? as KBox<dyn Shape>,
+            GFP_KERNEL,
+        )?;
         for shape in &shapes {
             let (name, area) = (shape.name(), shape.area());
             pr_info!(
