@@ -69,7 +69,7 @@ def test_traffic_and_reloads_leak_nothing(kernel: Kernel, hello: BuiltModule, e1
 
 def test_kmemleak_does_find_a_leak(kernel: Kernel) -> None:
     """The check above can fail: the kernel's own test module leaks on purpose."""
-    assert kernel.config.get("CONFIG_DEBUG_KMEMLEAK_TEST") == "m"
+    assert kernel.config.get("CONFIG_SAMPLE_KMEMLEAK") == "m"
     with VM(kernel, modules=["kmemleak-test"]) as vm:
         cleared(vm)
         vm.run("modprobe kmemleak-test", check=True)
