@@ -34,12 +34,13 @@ TESTS = {
     "kernels": ["tests/kernels"],
     "debug": ["tests/debug", "tests/vm/test_e1000.py", "--kernel", "debug"],
     "mutants": ["tests/mutants"],
+    "images": ["tests/images"],
     "setup": ["tests/setup"],
 }
 """Parts that run tests: the arguments of pytest. `arm64` and `debug` run the drivers' tests once more, elsewhere."""
 
 PARTS = (*LINT, *TESTS)
-SEPARATE = ("debug", "mutants")
+SEPARATE = ("debug", "mutants", "images")
 """Parts that run only where they are asked for: they would take the whole beyond an hour on two cores."""
 DEFAULT = tuple(part for part in PARTS if part not in SEPARATE)
 
