@@ -25,14 +25,17 @@ LINT = {
 }
 """Parts that read the code only: Python modules and their arguments."""
 
+DRIVERS = tuple(f"tests/vm/test_{name}.py" for name in ("e1000", "e1000_offloads", "scenario", "background", "modules"))
+"""The tests of the drivers, which pass on every kernel."""
+
 TESTS = {
     "unit": ["tests/unit"],
     "rust": ["tests/rust"],
     "vm": ["tests/vm"],
     "editor": ["tests/editor"],
-    "arm64": ["tests/arm64", "tests/vm/test_e1000.py", "tests/vm/test_background.py", "--arch", "arm64"],
+    "arm64": ["tests/arm64", *DRIVERS, "--arch", "arm64"],
     "kernels": ["tests/kernels"],
-    "debug": ["tests/debug", "tests/vm/test_e1000.py", "--kernel", "debug"],
+    "debug": ["tests/debug", *DRIVERS, "--kernel", "debug"],
     "mutants": ["tests/mutants"],
     "images": ["tests/images"],
     "setup": ["tests/setup"],
