@@ -69,6 +69,32 @@ def test_unload_under_traffic(online: Bench) -> None:
     assert online.run("ls /sys/class/net").split() == ["lo"]
 
 
+RCTL, TCTL, IMS = 0x100, 0x400, 0xD0
+ENABLED = 1 << 1
+"""EN, of RCTL and of TCTL (8254x manual, 13.4.22 and 13.4.33)."""
+
+
+def register(bench: Bench, offset: int) -> int:
+    """A register of the card, read from outside the guest."""
+    base = bench.run("grep -l 0x100e /sys/bus/pci/devices/*/device | sed s/device$/resource/ | xargs head -n1").split()[
+        0
+    ]
+    answer = bench.vm.qmp("human-monitor-command", command_line=f"xp /1wx {int(base, 16) + offset:#x}")
+    return int(str(answer).split()[-1], 16)
+
+
+def test_a_card_that_is_down_is_silent(online: Bench) -> None:
+    """Its rings are freed then: it must neither receive nor send nor interrupt."""
+    online.ping(GATEWAY, count=1)
+    assert register(online, RCTL) & ENABLED
+    assert register(online, TCTL) & ENABLED
+    assert register(online, IMS)
+    online.run("ip link set eth0 down")
+    assert register(online, RCTL) & ENABLED == 0
+    assert register(online, TCTL) & ENABLED == 0
+    assert register(online, IMS) == 0
+
+
 def test_the_cable_is_pulled_and_plugged(online: Bench) -> None:
     online.ping(GATEWAY, count=1)
     online.vm.link(0, up=False)
