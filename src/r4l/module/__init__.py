@@ -29,6 +29,15 @@ LOG = "build.log"
 OBJECTS = re.compile(r"^\s*obj-(m|y|\$[({]\w+[)}])\s*[:+?]?=", re.MULTILINE)
 
 
+def kbuild_of(folder: Path) -> Path | None:
+    """The file that makes a folder a module's: a Kbuild, or a Makefile with obj-m; None where it has neither."""
+    for name in ("Kbuild", "Makefile"):
+        file = folder / name
+        if file.is_file() and (name == "Kbuild" or OBJECTS.search(file.read_text(errors="replace"))):
+            return file
+    return None
+
+
 @dataclass(frozen=True)
 class Module:
     """A module folder.
@@ -55,10 +64,9 @@ class Module:
                 f"{self.folder} has a space or a colon in its path, which the kernel's Makefile cannot take",
                 "move the module to another folder",
             )
-        for name in ("Kbuild", "Makefile"):
-            file = self.folder / name
-            if file.is_file() and (name == "Kbuild" or OBJECTS.search(file.read_text(errors="replace"))):
-                return file
+        file = kbuild_of(self.folder)
+        if file:
+            return file
         raise UsageError(
             f"{self.folder} holds no module: no Kbuild, and no Makefile with obj-m",
             "write a Kbuild with one line: `obj-m := NAME.o` for NAME.rs",

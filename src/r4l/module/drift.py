@@ -8,14 +8,13 @@ module expects.
 
 from __future__ import annotations
 
-import importlib.resources
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from r4l import resources
 from r4l.kernel import Kernel
 from r4l.module.rusttree import Definition, RustTree, generics, parameters, types_of
 
@@ -53,7 +52,7 @@ class Change:
 @cache
 def changes() -> tuple[Change, ...]:
     """The table."""
-    data = tomllib.loads((importlib.resources.files(__package__) / "changes.toml").read_text())
+    data = resources.table(__package__, "changes.toml")
     return tuple(
         Change(re.compile(entry["pattern"]), entry["expected"], entry["now"], tuple(entry["proof"]))
         for entry in data["change"]

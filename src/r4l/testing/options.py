@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-KBUILD = ("Kbuild", "Makefile")
+from r4l.module import kbuild_of
 
 
 def add(parser: pytest.Parser) -> None:
@@ -45,9 +45,9 @@ def module_folder(config: pytest.Config, test: Path) -> Path:
     named: str = config.getini("r4l_module")
     if named:
         return config.rootpath / named
-    for folder in test.parents:
-        if any((folder / name).is_file() and "obj-m" in (folder / name).read_text(errors="replace") for name in KBUILD):
-            return folder
-    raise pytest.UsageError(
-        f"no folder above {test} has a Kbuild with obj-m; name the module's with r4l_module = FOLDER"
-    )
+    folder = next((folder for folder in test.parents if kbuild_of(folder)), None)
+    if folder is None:
+        raise pytest.UsageError(
+            f"no folder above {test} has a Kbuild with obj-m; name the module's with r4l_module = FOLDER"
+        )
+    return folder
