@@ -67,6 +67,5 @@ def loaded(bench: Bench) -> Bench:
 @pytest.fixture
 def online(loaded: Bench) -> Bench:
     """The same with an address and carrier."""
-    loaded.run("ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0")
-    loaded.wait_for_carrier()
+    loaded.up()
     return loaded

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import importlib.resources
+import tomllib
 from pathlib import Path
+from typing import Any
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -18,6 +21,16 @@ def rust(*names: str) -> Path:
 def kit() -> Path:
     """The kit: the folder that a driver's Kbuild knows as `R4L_KIT`."""
     return rust("kit")
+
+
+def table(package: str, name: str) -> dict[str, Any]:
+    """A table that lies beside a package's modules.
+
+    Args:
+        package: as `__package__` says.
+        name: of the TOML file.
+    """
+    return tomllib.loads((importlib.resources.files(package) / name).read_text())
 
 
 def checkout() -> Path | None:

@@ -42,8 +42,7 @@ def test_a_second_card_beside_virtio(kernel: Kernel, hello: BuiltModule, e1000: 
         bench.load(e1000)
         drivers = bench.run("for i in eth0 eth1; do basename $(readlink /sys/class/net/$i/device/driver); done").split()
         assert drivers == ["virtio_net", "r4l_e1000"]
-        bench.run("ip link set eth1 up && ip addr add 10.0.2.20/24 dev eth1")
-        bench.wait_for_carrier("eth1")
+        bench.up("10.0.2.20/24", "eth1")
         bench.ping("10.0.2.2")
         sent = int(bench.run("cat /sys/class/net/eth1/statistics/tx_packets"))
         assert sent >= 4

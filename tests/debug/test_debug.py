@@ -58,8 +58,7 @@ def test_traffic_and_reloads_leak_nothing(kernel: Kernel, hello: BuiltModule, e1
         bench.begin()
         for _ in range(CYCLES):
             bench.load(e1000)
-            bench.run("ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0")
-            bench.wait_for_carrier()
+            bench.up()
             bench.ping("10.0.2.2", count=2)
             vm.rmmod(e1000.name)
         assert "0000:00" not in bench.run("grep -i e1000 /proc/interrupts /proc/iomem || true")

@@ -44,8 +44,7 @@ def test_the_driver_for_the_stock_kernel_pings_here_too(minimal: Kernel) -> None
         bench.begin()
         bench.load(hello)
         bench.load(e1000)
-        bench.run("ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0")
-        bench.wait_for_carrier()
+        bench.up()
         bench.ping("10.0.2.2")
         vm.klog.check()
 

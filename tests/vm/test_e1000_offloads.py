@@ -78,8 +78,7 @@ def tftp(kernel: Kernel, e1000: BuiltModule, hello: BuiltModule, served: Path) -
         bench = Bench(vm, kernel, hello, e1000)
         bench.begin()
         bench.load(e1000)
-        bench.run("ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0")
-        bench.wait_for_carrier()
+        bench.up()
         yield bench
         vm.klog.check()
 
@@ -106,9 +105,8 @@ def pair(kernel: Kernel, e1000: BuiltModule, hello: BuiltModule) -> Iterator[Ben
         bench.run("unshare -n sleep 10000 & echo $! > /tmp/ns")
         own = "test $(readlink /proc/$(cat /tmp/ns)/ns/net) != $(readlink /proc/self/ns/net)"
         bench.run(f"{UNTIL.format(own)}; ip link set eth1 netns $(cat /tmp/ns)")
-        bench.run("ip link set eth0 up && ip addr add 10.9.9.1/24 dev eth0")
+        bench.up("10.9.9.1/24")
         in_ns(bench, "ip link set lo up; ip link set eth1 up; ip addr add 10.9.9.2/24 dev eth1")
-        bench.wait_for_carrier("eth0")
         in_ns(bench, UNTIL.format("ip link show eth1 | grep -q LOWER_UP"))
         yield bench
         vm.klog.check()

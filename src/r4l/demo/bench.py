@@ -117,6 +117,15 @@ class Bench:
         if not truth:
             raise StepFailed(seen)
 
+    def up(self, address: str = "10.0.2.15/24", interface: str = INTERFACE) -> None:
+        """Bring an interface up, with an address, and wait until the link is.
+
+        Raises:
+            StepFailed: it does not come.
+        """
+        self.run(f"ip link set {interface} up && ip addr add {address} dev {interface}")
+        self.wait_for_carrier(interface)
+
     def wait_for_carrier(self, interface: str = INTERFACE) -> None:
         """Wait until the link is up, which takes autonegotiation half a second; sleeping would be a guess.
 

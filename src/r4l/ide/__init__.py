@@ -7,9 +7,7 @@ Everything says what Kbuild really does: the crates, flags and generated files o
 from __future__ import annotations
 
 import dataclasses
-import importlib.resources
 import json
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +58,7 @@ class EditorFiles:
 
 def default_subsystems() -> list[str]:
     """The folders of the kernel whose C is listed where none is named."""
-    table = tomllib.loads((importlib.resources.files(__package__) / "subsystems.toml").read_text())
+    table = resources.table(__package__, "subsystems.toml")
     return list(table["default"])
 
 

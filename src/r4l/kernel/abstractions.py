@@ -7,9 +7,7 @@ module's documentation says what it is for.
 
 from __future__ import annotations
 
-import importlib.resources
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +110,7 @@ def holds(condition: str, config: Mapping[str, str]) -> bool:
 
 def topics(source: Path, config: Mapping[str, str]) -> list[Topic]:
     """What drivers need, each with where the kernel's tree and the kit have it."""
-    table = tomllib.loads((importlib.resources.files(__package__) / "abstractions.toml").read_text())
+    table = resources.table(__package__, "abstractions.toml")
     conditions = {module.name: module.condition for module in rust_modules(source, config) if not module.on}
     found = []
     for group, entries in table.items():

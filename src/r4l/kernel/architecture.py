@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import importlib.resources
-import tomllib
 from dataclasses import dataclass
 from functools import cache
 
+from r4l import resources
 from r4l.errors import UsageError
 
 
@@ -31,7 +30,7 @@ class Architecture:
 @cache
 def architectures() -> dict[str, Architecture]:
     """All of them by name."""
-    table = tomllib.loads((importlib.resources.files(__package__) / "architectures.toml").read_text())
+    table = resources.table(__package__, "architectures.toml")
     return {
         name: Architecture(name=name, **{**entry, "extras": tuple(entry["extras"])}) for name, entry in table.items()
     }

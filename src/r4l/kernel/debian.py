@@ -3,17 +3,15 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import lzma
 import re
 import subprocess
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from r4l import home
+from r4l import home, resources
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel.config import read_config
 from r4l.process import Say, quiet
@@ -68,7 +66,7 @@ def newest(archive: Archive, debian_architecture: str) -> Release:
 @cache
 def tested_series() -> tuple[str, ...]:
     """The series in tested.toml, such as `7.2`."""
-    return tuple(tomllib.loads((importlib.resources.files(__package__) / "tested.toml").read_text())["series"])
+    return tuple(resources.table(__package__, "tested.toml")["series"])
 
 
 def preference(release: str) -> tuple[bool, tuple[int, ...]]:

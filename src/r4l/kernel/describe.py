@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import importlib.resources
-import tomllib
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from r4l import resources
 from r4l.kernel import abstractions, images
 from r4l.kernel.abstractions import RustModule, Topic
 from r4l.kernel.images import Image
@@ -100,7 +99,7 @@ def describe(kernel: Kernel) -> Description:
 
 
 def _options(kernel: Kernel) -> list[Option]:
-    table = tomllib.loads((importlib.resources.files(__package__) / "options.toml").read_text())
+    table = resources.table(__package__, "options.toml")
     return [
         Option(name, group, kernel.config.get(f"CONFIG_{name}", "n").strip('"'), about)
         for group, entries in table.items()

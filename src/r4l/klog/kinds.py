@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import re
-import tomllib
 
-_TABLE = tomllib.loads((importlib.resources.files(__package__) / "kinds.toml").read_text())["kind"]
+from r4l import resources
+
+_TABLE = resources.table(__package__, "kinds.toml")["kind"]
 
 HEADLINES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (entry["name"], re.compile("|".join(entry["patterns"]))) for entry in _TABLE

@@ -7,14 +7,12 @@ outcome in the home; `states` puts the three together.
 
 from __future__ import annotations
 
-import importlib.resources
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-from r4l import home
+from r4l import home, resources
 
 RESULTS = "rows.json"
 
@@ -59,7 +57,7 @@ class RowState:
 @cache
 def table() -> dict[str, Row]:
     """All rows, by id, in the documents' order."""
-    data = tomllib.loads((importlib.resources.files(__package__) / "rows.toml").read_text())
+    data = resources.table(__package__, "rows.toml")
     return {name: Row(name, **entry) for name, entry in data.items()}
 
 

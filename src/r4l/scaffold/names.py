@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import re
-import tomllib
 from pathlib import Path
 
+from r4l import resources
 from r4l.errors import UsageError
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -68,5 +67,5 @@ def require_free(name: str, modules: Path) -> None:
 
 
 def _reserved(name: str) -> str | None:
-    table = tomllib.loads((importlib.resources.files(__package__) / "reserved.toml").read_text())
+    table = resources.table(__package__, "reserved.toml")
     return next((WHY[kind] for kind, names in table.items() if name in names), None)

@@ -6,18 +6,16 @@ See `debian.toml` for what is in it. Nothing of the host but mmdebstrap, bubblew
 
 from __future__ import annotations
 
-import importlib.resources
 import json
 import re
 import subprocess
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from r4l import home
+from r4l import home, resources
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.process import Say, quiet
 from r4l.toolchain import enter, tree
@@ -32,7 +30,7 @@ VERSION = re.compile(r"\d+\.\d+(?:\.\d+)?")
 @cache
 def _table() -> dict[str, Any]:
     """What debian.toml says."""
-    return tomllib.loads((importlib.resources.files(__package__) / "debian.toml").read_text())
+    return resources.table(__package__, "debian.toml")
 
 
 def archive_for(architecture: str = "amd64") -> Archive:
