@@ -59,7 +59,7 @@ def test_shell_on_a_users_terminal() -> None:
     expect(b"ask: ")
     # In raw mode ^C goes to the guest's command, and not to us.
     # A shell looks at its traps between commands: short sleeps, or a ^C just before a long one would wait for its end.
-    os.write(terminal, b"trap 'echo caught it; end=1' INT; echo rea\"\"dy; while [ -z \"$end\" ]; do sleep 0.1; done\n")
+    os.write(terminal, b'trap \'echo caught it; end=1\' INT; echo rea""dy; while [ -z "$end" ]; do sleep 0.1; done\n')
     expect(b"ready\r\n")
     os.write(terminal, b"\x03")
     expect(b"caught it\r\n")
