@@ -16,7 +16,8 @@
 //!
 //! The host may vanish in the middle of a frame (a snapshot is restored, a tool is killed). Its successor
 //! sends zeros until any half frame must be complete, then HELLO with a fresh nonce. The half frame is
-//! dropped for its trailer, zeros never look like a header, and frames of an older session are ignored.
+//! dropped for its trailer (no nonce has a highest byte of 0xff, so zeros never complete one), zeros never look
+//! like a header, and frames of an older session are ignored.
 
 /// `R4L1` in memory order.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"R4L1");

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
+from secrets import randbits
 
 from r4l.guest.errors import ProtocolError
 
@@ -21,6 +22,15 @@ VERSION = 1
 STDIN_WINDOW = 256 * 1024
 GARBAGE_LIMIT = 1 << 20
 """Bytes outside of any frame after which the other end is no agent of ours."""
+
+
+def fresh_session() -> int:
+    """A nonce for a session: not 0, and of a trailer that zeros cannot complete.
+
+    The next host fills up a frame of which bytes are missing with zeros, and the trailer's last byte is one of
+    them. It is the nonce's highest byte, flipped: a nonce from 0xff000000 on would have its half frames carried out.
+    """
+    return 1 + randbits(32) % 0xFEFF_FFFF
 
 
 class Request(IntEnum):

@@ -15,12 +15,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from secrets import randbits
 
 from r4l.errors import GuestTimeout, R4LError
 from r4l.guest.channel import Channel, unpack
 from r4l.guest.errors import GuestGone, ProtocolError
-from r4l.guest.frames import HEADER, MAX_PAYLOAD, TRAILER, VERSION, Decoder, Frame, Reply, Request, encode
+from r4l.guest.frames import HEADER, MAX_PAYLOAD, TRAILER, VERSION, Decoder, Frame, Reply, Request, encode, fresh_session
 
 HELLO_INTERVAL = 0.5
 RECONNECT = 5.0
@@ -38,7 +37,7 @@ class Link:
         self.channels: dict[int, Channel] = {}
         self._ignored: deque[int] = deque(maxlen=64)
         self._next = 1
-        self._session = randbits(32) | 1
+        self._session = fresh_session()
         self._connected = False
         self._hello_due = False
         self.agent_pid = 0

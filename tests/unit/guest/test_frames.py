@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r4l.guest.errors import ProtocolError
-from r4l.guest.frames import GARBAGE_LIMIT, MAX_PAYLOAD, Decoder, Frame, Reply, Request, encode
+from r4l.guest.frames import GARBAGE_LIMIT, MAX_PAYLOAD, Decoder, Frame, Reply, Request, encode, fresh_session
 
 
 def reply(payload: bytes = b"", *, session: int = 7, channel: int = 1, kind: int = Reply.STDOUT) -> bytes:
@@ -36,6 +36,16 @@ def test_a_half_frame_filled_up_with_zeros_is_dropped() -> None:
     begun = reply(b"x" * 1000)[:40]
     assert decoder.feed(begun + bytes(MAX_PAYLOAD + 20) + reply(b"new"))[-1].payload == b"new"
     assert decoder.garbage == 0
+
+
+@pytest.mark.parametrize("drawn", [0, 1, 0xFEFF_FFFE, 0xFEFF_FFFF, 0xFF00_0000, 0xFFFF_FFFF])
+def test_zeros_complete_no_frame_of_any_session(monkeypatch: pytest.MonkeyPatch, drawn: int) -> None:
+    monkeypatch.setattr("r4l.guest.frames.randbits", lambda bits: drawn)
+    session = fresh_session()
+    assert session
+    for missing in range(1, 5):
+        frame = encode(session, 9, Request.PING, b"half")
+        assert frame[:-missing] + bytes(missing) != frame
 
 
 def test_a_length_over_the_limit_is_no_frame() -> None:
