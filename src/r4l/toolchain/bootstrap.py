@@ -54,7 +54,8 @@ def bootstrap(
     Raises:
         EnvironmentFault: a host tool, the network, a package version or disk space is missing.
     """
-    preferences = target.parent / f".{target.name}.preferences"
+    # The target is of `home.temporary`, which knows by its name what a killed process has left.
+    preferences = target.with_name(f"{target.name}.preferences")
     preferences.write_text(archive.preferences)
     root = os.geteuid() == 0
     options = ["--variant=apt", f"--architectures={archive.architecture}", f"--mode={'root' if root else 'unshare'}"]
