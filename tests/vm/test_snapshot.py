@@ -3,23 +3,37 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from r4l import home
-from r4l.errors import BootError
+from r4l.errors import UsageError
+from r4l.guest import CommandFailed
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule
 from r4l.net import Nic
-from r4l.vm import VM
+from r4l.vm import VM, snapshot
 
 pytestmark = pytest.mark.vm
 
 
+@pytest.fixture(autouse=True)
+def own_states(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A folder of the test's own: others make states at the same time."""
+    folder = home.room(f"snapshots-{os.getpid()}")
+    monkeypatch.setattr("r4l.vm.snapshot.folder", lambda: folder)
+    yield
+    shutil.rmtree(folder)
+
+
 def states() -> set[Path]:
-    return set(home.room("snapshots").glob("*.state"))
+    return set(snapshot.folder().glob("*.state"))
 
 
 def test_twins_start_where_the_first_stood(kernel: Kernel, hello: BuiltModule) -> None:
@@ -47,13 +61,73 @@ def test_another_machine_has_another_state(kernel: Kernel) -> None:
     assert len(states() - before) == 2
 
 
-def test_a_state_that_is_no_good_is_removed(kernel: Kernel) -> None:
+@pytest.mark.parametrize("kept", [0, 24, 40_000_000])
+def test_a_state_that_is_no_good_is_made_anew(kernel: Kernel, caplog: pytest.LogCaptureFixture, kept: int) -> None:
     before, append = states(), f"r4l.test={uuid4()}"
     with VM(kernel, snapshot=True, append=append):
         (state,) = states() - before
-    state.write_bytes(b"no state of any machine")
-    with pytest.raises(BootError, match="was removed"), VM(kernel, snapshot=True, append=append):
-        pass
-    assert not state.exists()
+    with state.open("r+b") as file:
+        file.truncate(kept)
     with VM(kernel, snapshot=True, append=append) as vm:
         assert vm.run("true").exit_code == 0
+        assert vm.restored
+    assert "was removed" in caplog.text
+    assert state.stat().st_size > 40_000_000
+
+
+def test_a_disk_without_space_for_a_state(
+    kernel: Kernel, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = states()
+    monkeypatch.setattr("r4l.vm.snapshot.NEEDED_MIB", 10**9)
+    with VM(kernel, snapshot=True, append=f"r4l.test={uuid4()}", prepare=leave_a_mark) as vm:
+        assert vm.run("cat /tmp/mark").stdout == "made once"
+        assert not vm.restored
+    assert "the machine boots each time" in caplog.text
+    assert states() == before
+
+
+def leave_a_mark(vm: VM) -> None:
+    vm.put(b"made once", "/tmp/mark")
+
+
+def with_hello(vm: VM, hello: BuiltModule) -> None:
+    vm.insmod(hello)
+
+
+def test_a_preparation_is_kept_and_made_anew_when_its_module_changes(
+    kernel: Kernel, hello: BuiltModule, tmp_path: Path
+) -> None:
+    append, before = f"r4l.test={uuid4()}", states()
+    for _ in range(2):
+        with VM(kernel, snapshot=True, append=append, prepare=with_hello, prepare_with=[hello]) as vm:
+            assert vm.restored
+            assert "hello" in vm.run("lsmod").stdout
+            vm.rmmod("hello")
+    assert len(states() - before) == 1
+    other = tmp_path / "hello.ko"
+    # insmod takes what follows the module's own sections for a signature that is none: the kernel does not mind.
+    other.write_bytes(hello.path.read_bytes() + bytes(8))
+    changed = dataclasses.replace(hello, path=other)
+    with VM(kernel, snapshot=True, append=append, prepare=with_hello, prepare_with=[changed]) as vm:
+        assert "hello" in vm.run("lsmod").stdout
+    assert len(states() - before) == 2
+
+
+def test_what_cannot_be_told_apart_prepares_nothing(kernel: Kernel) -> None:
+    word = str(kernel)
+    with pytest.raises(UsageError, match="uses word of the function around it"):
+        VM(kernel, prepare=lambda vm: vm.run(word))
+    with pytest.raises(UsageError, match="has no source file"):
+        VM(kernel, prepare=len)
+
+
+def test_a_preparation_that_fails_is_told_and_keeps_nothing(kernel: Kernel) -> None:
+    before = states()
+    with pytest.raises(CommandFailed), VM(kernel, snapshot=True, append=f"r4l.test={uuid4()}", prepare=fails):
+        pass
+    assert states() == before
+
+
+def fails(vm: VM) -> None:
+    vm.run("false", check=True)

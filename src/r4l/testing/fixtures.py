@@ -40,9 +40,11 @@ def module(request: pytest.FixtureRequest, kernel: Kernel) -> BuiltModule:
 def vm(request: pytest.FixtureRequest, kernel: Kernel) -> Iterator[VM]:
     """A pristine virtual machine, as the marker `machine` says; no module of yours is loaded.
 
-    It is booted once and restored for each test. After the test the kernel must have had nothing to complain about.
+    It is booted once, prepared, and restored for each test. After the test the kernel must have had nothing to
+    complain about.
     """
     spec = spec_of(request.node)
+    with_module: list[BuiltModule] = [request.getfixturevalue("module")] if spec.prepare_with_module else []
     workdir = workdirs.make(None)
     machine = VM(
         kernel,
@@ -53,6 +55,8 @@ def vm(request: pytest.FixtureRequest, kernel: Kernel) -> Iterator[VM]:
         append=spec.append,
         extra=spec.extra,
         snapshot=spec.restored,
+        prepare=spec.prepare,
+        prepare_with=with_module,
         workdir=workdir,
     )
     try:

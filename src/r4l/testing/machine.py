@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -25,6 +26,8 @@ class MachineSpec:
         modules: the kernel's own modules that the initramfs has.
         append: to the kernel's command line.
         extra: more arguments for QEMU.
+        prepare: a function that is called with the VM, and with the module under test where it has a second parameter,
+            before the state is kept that each test starts from.
         snapshot: True: booted once, restored for each test; False: booted for each. By default the first, unless there
             is something in `extra`: QEMU has devices (such as `edu`) whose state it does not save, and does not say so.
     """
@@ -37,6 +40,7 @@ class MachineSpec:
     modules: Sequence[str] = ()
     append: str = ""
     extra: Sequence[str] = ()
+    prepare: Callable[..., object] | None = None
     snapshot: bool | None = None
 
     @property
@@ -52,9 +56,18 @@ class MachineSpec:
         return not self.extra if self.snapshot is None else self.snapshot
 
     @property
+    def prepare_with_module(self) -> bool:
+        """Whether the preparation wants the module under test."""
+        return self.prepare is not None and len(inspect.signature(self.prepare).parameters) > 1
+
+    @property
     def cards(self) -> tuple[Nic, ...]:
         """The network cards."""
         return tuple(Nic(card) if isinstance(card, str) else card for card in self.nics)
+
+
+WORDS = tuple(field.name for field in fields(MachineSpec))
+"""The words that the marker has."""
 
 
 def spec_of(node: pytest.Item) -> MachineSpec:
@@ -63,14 +76,11 @@ def spec_of(node: pytest.Item) -> MachineSpec:
     Raises:
         pytest.UsageError: a marker with a word that it does not have.
     """
-    names = {field.name for field in fields(MachineSpec)}
     spec = MachineSpec()
     for mark in reversed(list(node.iter_markers("machine"))):
-        unknown = set(mark.kwargs) - names
+        unknown = set(mark.kwargs) - set(WORDS)
         if mark.args or unknown:
             what = ", ".join(sorted(unknown)) or f"{mark.args!r} without a name"
-            raise pytest.UsageError(
-                f"{node.nodeid}: the marker machine has no {what}; it has {', '.join(sorted(names))}"
-            )
+            raise pytest.UsageError(f"{node.nodeid}: the marker machine has no {what}; it has {', '.join(WORDS)}")
         spec = replace(spec, **dict[str, Any](mark.kwargs))
     return spec

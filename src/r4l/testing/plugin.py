@@ -9,7 +9,7 @@ import pytest
 
 from r4l.testing import options, verdict
 from r4l.testing.fixtures import guest, kernel, klog, module, nic, vm
-from r4l.testing.machine import spec_of
+from r4l.testing.machine import WORDS, spec_of
 
 __all__ = ["guest", "kernel", "klog", "module", "nic", "vm"]
 
@@ -23,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """The marker."""
     config.addinivalue_line(
         "markers",
-        "machine(kernel, arch, memory, cpus, nics, modules, append, extra, snapshot): the virtual machine of a test",
+        f"machine({', '.join(WORDS)}): the virtual machine of a test",
     )
 
 

@@ -9,6 +9,7 @@ twins: the same clock, the same random numbers.
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,12 +18,14 @@ from r4l import home
 from r4l.errors import BootError, EnvironmentFault, R4LError
 from r4l.guest import Link
 from r4l.vm.machine import Machine
+from r4l.vm.prepare import Preparation
 from r4l.vm.qemu import Qemu
 
 if TYPE_CHECKING:
     from r4l.kernel import Kernel
     from r4l.vm.vm import VM
 
+LOG = logging.getLogger(__name__)
 KEPT = 12
 """How many states are kept; each takes about what the guest had in use (100 to 400 MB)."""
 NEEDED_MIB = 1024
@@ -37,27 +40,41 @@ def is_slow(kernel: Kernel) -> bool:
     return any(kernel.config.get(option) == "y" for option in SLOW)
 
 
-def ensure(machine: Machine, kernel: Kernel, twin: VM) -> Path:
-    """The state of a machine right after its boot; made first if it is not there.
+def folder() -> Path:
+    """Where the states lie."""
+    return home.room("snapshots")
+
+
+def ensure(machine: Machine, kernel: Kernel, twin: VM, preparation: Preparation) -> Path | None:
+    """The state of a machine after its boot and its preparation; made first if it is not there.
 
     Args:
         twin: the same machine, not started; booted where there is no state yet.
 
+    Returns:
+        The file; None where it could not be kept (a full disk), which the log says: the machine boots then.
+
     Raises:
         BootError: the twin does not boot.
-        EnvironmentFault: no space, or QEMU cannot write the state.
+        R4LError: what the preparation raised.
     """
     boots = (str(path.stat().st_mtime_ns) for path in (machine.kernel, machine.initrd))
     qemu = kernel.toolchain.packages.get("qemu-system-common", "")
-    room = home.room("snapshots")
-    final = room / f"{home.content_key(machine.key, kernel.key, qemu, *boots)}.state"
+    room = folder()
+    final = room / f"{home.content_key(machine.key, kernel.key, qemu, preparation.key, *boots)}.state"
     with home.lock(f"snapshot-{final.stem}"):
         if not final.exists():
-            home.require_space(room, NEEDED_MIB, "a snapshot")
-            _prune(room)
             partial = home.temporary(final)
-            with twin:
-                _save(twin, partial)
+            try:
+                home.require_space(room, NEEDED_MIB, "a snapshot")
+                _prune(room)
+                with twin:
+                    preparation(twin)
+                    _save(twin, partial)
+            except EnvironmentFault as fault:
+                home.remove(partial)
+                LOG.warning("no snapshot is kept, the machine boots each time: %s", fault.cause)
+                return None
             home.publish(partial, final)
     final.touch()
     return final
@@ -78,24 +95,28 @@ def _save(vm: VM, path: Path) -> None:
         time.sleep(POLL)
 
 
+class Useless(BootError):
+    """A machine cannot go on from a state: the file is cut short, or another QEMU wrote it."""
+
+
 def resume(state: Path, qemu: Qemu, link: Link) -> None:
     """Let a machine that was started with `-incoming` go on, and find its agent.
 
     Raises:
-        BootError: it cannot be restored; the state is removed, so that the next run boots.
+        Useless: it cannot be restored; the state is removed, so that it is made anew.
     """
     try:
         until = time.monotonic() + TIMEOUT
         while qemu.monitor.execute("query-migrate").get("status") != "completed":
             if time.monotonic() > until or not qemu.running:
-                raise BootError(f"QEMU does not load the snapshot: {qemu.output() or 'it says nothing'}")
+                raise BootError(f"QEMU does not load it: {qemu.output() or 'it says nothing'}")
             time.sleep(POLL)
         qemu.monitor.execute("cont")
         if not link.connect(TIMEOUT, stale=True):
             raise BootError("the agent in the restored guest does not answer")
     except R4LError as error:
         state.unlink(missing_ok=True)
-        raise BootError(
+        raise Useless(
             f"the snapshot is of no use and was removed ({error.cause})", "run it again: it boots anew", log=error.log
         ) from error
 

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import copy
+import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from r4l.errors import GuestTimeout, R4LError, UsageError
+from r4l.errors import GuestTimeout, UsageError
 from r4l.guest import Completed, Guest, GuestProcess, Link
 from r4l.guest.shell import interactive
 from r4l.kernel import Kernel
@@ -24,13 +25,15 @@ from r4l.vm import boot, loading, workdirs
 from r4l.vm import image as images
 from r4l.vm import snapshot as snapshots
 from r4l.vm.console import Console
+from r4l.vm.loading import HasPath
 from r4l.vm.machine import Accel, Machine, kernel_line
+from r4l.vm.oops import OopsTimer
+from r4l.vm.prepare import Preparation
 from r4l.vm.qemu import Qemu
 from r4l.vm.qmp import Event
 from r4l.vm.ssh import Ssh, forwarded_port
 
-GRACE = 1.0
-"""Seconds that a command has to end by itself after an oops; longer, and it waits for what will never come."""
+LOG = logging.getLogger(__name__)
 HALTED = r"reboot: System halted"
 
 
@@ -57,7 +60,12 @@ class VM:
         boot_timeout: seconds after which it has failed in any case; likewise.
         extra: further arguments for QEMU.
         snapshot: boot such a machine once and start from its state from then on: its console then has no boot in it.
-            Where None, this is done for kernels that boot slowly (KASAN, kmemleak).
+            Where None, this is done for kernels that boot slowly (KASAN, kmemleak). A state that cannot be kept or is
+            of no use is said in the log; the machine boots then.
+        prepare: called with the machine and each of `prepare_with` after its boot, and before its state is kept: what
+            it did is there in every machine that starts from the state. A changed file of this function, or a module
+            built anew, makes another state.
+        prepare_with: the modules that `prepare` loads.
     """
 
     def __init__(
@@ -80,6 +88,8 @@ class VM:
         boot_timeout: float | None = None,
         extra: Sequence[str] = (),
         snapshot: bool | None = None,
+        prepare: Callable[..., object] | None = None,
+        prepare_with: Sequence[HasPath] = (),
     ) -> None:
         if rootfs is not None and (modules or files):
             raise UsageError("a rootfs of your own and modules or files for the default one exclude each other")
@@ -117,14 +127,16 @@ class VM:
             (silence or usual.silence) * factors[0], (boot_timeout or usual.total) * factors[1]
         )
         self._from_snapshot = slow and self.rootfs.agent and image is None if snapshot is None else snapshot
+        self._preparation = Preparation(prepare, prepare_with)
         self._own_workdir = workdir is None
         self._wanted_workdir = workdir
         self._guard = threading.Lock()
-        self._grace: threading.Timer | None = None
+        self._oops = OopsTimer(self._after_oops)
         self._closing = False
         self._started = threading.Event()
         self.shutdown_reason: str | None = None
         self.boot_seconds: float | None = None
+        self.restored = False
 
     if not TYPE_CHECKING:
 
@@ -147,38 +159,58 @@ class VM:
         if self._started.is_set():
             raise UsageError("a VM can be started once", "make another one")
         self.workdir = workdirs.make(self._wanted_workdir)
-        self.klog = KernelLog(self.workdir / "console.log", self._sync_mark)
         begun = time.monotonic()
         try:
-            state = snapshots.ensure(self.machine, self.kernel, self._twin()) if self._from_snapshot else None
-            self._qemu = self._launch(state)
-        except R4LError:
-            if self._own_workdir:
-                workdirs.remove(self.workdir)
-            raise
-        self._link = Link(self._qemu.agent_socket.ours)
-        self.guest = Guest(self._link, self._context)
-        self._started.set()
-        try:
-            if state:
-                snapshots.resume(state, self._qemu, self._link)
-            elif self.rootfs.agent:
-                boot.wait_for_agent(self._link, self._qemu, self.klog, self._patience)
+            try:
+                self._begin()
+            except snapshots.Useless as useless:
+                LOG.warning("%s; the machine boots anew", useless.cause)
+                self._end()
+                self._started.clear()
+                self._begin()
             if self.rootfs.agent:
                 self.boot_seconds = time.monotonic() - begun
+            if not self.restored:
+                self._preparation(self)
             if self.image:
                 usernet = self.qmp("human-monitor-command", command_line="info usernet")
                 tools = self.kernel.toolchain.extended("image")
                 self.ssh = Ssh.open(forwarded_port(usernet), self.image.keys, self.workdir, tools)
         except BaseException:
-            self._shut(keep=True)
+            if self._started.is_set():
+                self._shut(keep=True)
+            elif self._own_workdir:
+                workdirs.remove(self.workdir)
             raise
         return self
+
+    def _begin(self) -> None:
+        """Boot, or go on from the state that was kept."""
+        self.klog = KernelLog(self.workdir / "console.log", self._sync_mark)
+        state = None
+        if self._from_snapshot:
+            state = snapshots.ensure(self.machine, self.kernel, self._twin(), self._preparation)
+        self._qemu = self._launch(state)
+        self._link = Link(self._qemu.agent_socket.ours)
+        self.guest = Guest(self._link, self._context)
+        self._started.set()
+        if state:
+            snapshots.resume(state, self._qemu, self._link)
+            self.restored = True
+        elif self.rootfs.agent:
+            boot.wait_for_agent(self._link, self._qemu, self.klog, self._patience)
+
+    def _end(self) -> None:
+        # QEMU first: with the agent's socket closed under it, it would complain in its log.
+        self._qemu.end()
+        self._link.close()
+        self._qemu.close()
 
     def _twin(self) -> VM:
         """The same machine, to be booted and not restored."""
         twin = copy.copy(self)
         twin._from_snapshot, twin._wanted_workdir, twin._own_workdir = False, None, True
+        twin._preparation, twin._oops = Preparation(None), OopsTimer(twin._after_oops)
         twin._guard, twin._started = threading.Lock(), threading.Event()
         return twin
 
@@ -208,12 +240,8 @@ class VM:
             if self._closing or not self._started.is_set():
                 return
             self._closing = True
-            if self._grace:
-                self._grace.cancel()
-        # QEMU first: with the agent's socket closed under it, it would complain in its log.
-        self._qemu.end()
-        self._link.close()
-        self._qemu.close()
+            self._oops.close()
+        self._end()
         self.klog.finish()
         if self._own_workdir and not keep:
             workdirs.remove(self.workdir)
@@ -256,15 +284,9 @@ class VM:
         self.klog.feed(line)
         begun = self.klog.begun
         if begun and begun[0] in FATAL:
-            with self._guard:
-                if self._grace is None and not self._closing:
-                    self._grace = threading.Timer(GRACE, self._after_oops)
-                    self._grace.daemon = True
-                    self._grace.start()
+            self._oops.begin()
 
     def _after_oops(self) -> None:
-        with self._guard:
-            self._grace = None
         fatal = [splat for splat in self.klog.splats() if splat.fatal]
         if fatal:
             self._link.interrupt(fatal[-1])
