@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from r4l import resources
+from r4l import home, resources
+from r4l.testing import ktap
 
 pytestmark = pytest.mark.vm
 OOPS = Path(__file__).parents[1] / "fixtures/oops_init"
@@ -99,3 +102,177 @@ def test_a_folder_without_a_module(tmp_path: Path) -> None:
     done = run(tmp_path, "def test_x(module):\n    pass\n")
     assert done.returncode == 1
     assert "has a Kbuild with obj-m" in done.stdout
+
+
+def test_a_prepared_guest_is_prepared_once(folder: Path) -> None:
+    done = run(
+        folder,
+        """
+def loaded(vm, module):
+    vm.insmod(module)
+    vm.put(vm.run("cat /proc/uptime").stdout.encode(), "/tmp/prepared")
+
+
+pytestmark = pytest.mark.machine(prepare=loaded)
+MOMENTS = set()
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_hello(vm, number):
+    assert vm.restored
+    MOMENTS.add(vm.run("cat /tmp/prepared").stdout)
+    assert len(MOMENTS) == 1
+    vm.rmmod("hello")
+""",
+    )
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_module_built_anew_gets_into_a_restored_guest(folder: Path) -> None:
+    test = "def test_x(vm, module, klog):\n    vm.insmod(module)\n    klog.wait_for({word!r})\n    assert vm.restored\n"
+    assert "1 passed" in run(folder, test.format(word="Hello, world")).stdout
+    source = folder / "hello.rs"
+    source.write_text(source.read_text().replace("Hello, world", "Good morning"))
+    assert "1 passed" in run(folder, test.format(word="Good morning")).stdout
+
+
+def test_what_boots_for_each_test_says_so(folder: Path) -> None:
+    test = "def test_x(vm):\n    assert not vm.restored\n"
+    done = run(folder, f"@pytest.mark.machine(extra=['-device', 'edu'])\n{test}")
+    assert "1 passed" in done.stdout
+    assert "boots for each test" in done.stdout
+
+
+def test_workers_have_guests_of_their_own(folder: Path) -> None:
+    done = run(
+        folder,
+        """
+import os
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_it(vm, module, number):
+    vm.insmod(module)
+    assert vm.run("ls /tmp").stdout == ""
+    vm.put(b"x", "/tmp/mine")
+    print("worker", os.environ["PYTEST_XDIST_WORKER"])
+""",
+        "-n2",
+        "-rP",
+    )
+    assert "4 passed" in done.stdout, done.stdout + done.stderr
+    assert {"worker gw0", "worker gw1"} <= set(done.stdout.splitlines())
+
+
+def test_a_killed_worker_takes_its_guest_with_it(folder: Path) -> None:
+    done = run(
+        folder,
+        """
+import os
+import signal
+
+
+def test_killed(vm):
+    with open("pid", "w") as file:
+        file.write(str(vm.pid))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_other(vm):
+    assert vm.run("true").exit_code == 0
+""",
+        "-n1",
+    )
+    assert "crashed while running" in done.stdout
+    assert "1 failed, 1 passed" in done.stdout
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((folder / "pid").read_text()), 0)
+
+
+def test_a_guest_that_dies_fails_its_test_at_once_and_says_why(folder: Path) -> None:
+    done = run(
+        folder,
+        """
+import os
+import signal
+
+
+def test_between(vm):
+    os.kill(vm.pid, signal.SIGKILL)
+    vm.run("true")
+
+
+def test_within(vm):
+    vm.run("echo c > /proc/sysrq-trigger")
+
+
+def test_afterwards(vm):
+    vm.popen("poweroff -f")
+    vm.wait()
+""",
+    )
+    assert "2 failed, 1 passed" in done.stdout, done.stdout
+    assert "SIGKILL" in done.stdout
+    assert "sysrq triggered crash" in done.stdout
+
+
+def test_output_that_is_no_text_and_has_no_end(folder: Path) -> None:
+    report, results = folder / "report.xml", folder / "kept/results.ktap"
+    done = run(
+        folder,
+        r"""
+def test_noise(vm):
+    vm.run(r"printf '<4>\\033[31m\\001\\377 red # not ok 7\\n' > /dev/kmsg; head -c 3000 /dev/urandom > /dev/console")
+    assert vm.run("head -c 2000 /dev/urandom").stdout == "x"
+
+
+@pytest.mark.timeout(20)
+def test_without_end(vm):
+    vm.run("yes > /dev/console")
+
+
+def test_skipped():
+    pytest.skip("not # today")
+
+
+def test_good(vm):
+    pass
+""",
+        f"--junitxml={report}",
+        f"--r4l-ktap={results}",
+    )
+    assert "2 failed, 1 passed, 1 skipped" in done.stdout, done.stdout
+    cases = ElementTree.parse(report).findall(".//testcase")
+    assert [case.get("name") for case in cases] == ["test_noise", "test_without_end", "test_skipped", "test_good"]
+    read = {result.name: result for result in ktap.parse(results.read_text().splitlines())}
+    assert [result.ok for result in read.values()] == [False, False, True, True]
+    assert "Timeout" in read["test_it.py::test_without_end"].said
+
+
+def test_programs_that_print_tap_are_tests_of_their_own(folder: Path) -> None:
+    script = folder / "ping.sh"
+    script.write_text("#!/bin/sh\necho 1..3\necho ok 1 up\necho '# why'\necho not ok 2 down\nexit 1\n")
+    done = run(folder, "def test_ping(kselftest):\n    kselftest('ping.sh')\n")
+    assert "test_it.py::test_ping SUBPASSED[up]" in done.stdout
+    assert re.search(r"_ test_ping \[down\] _+\nwhy", done.stdout)
+    assert "3 tests were announced, 2 came to an end" in done.stdout
+    assert done.returncode == 1
+    script.write_text("#!/bin/sh\necho no such device\nexit 4\n")
+    assert "1 skipped" in run(folder, "def test_ping(kselftest):\n    kselftest('ping.sh')\n").stdout
+
+
+def test_kunit_where_there_is_none(folder: Path) -> None:
+    done = run(folder, "def test_suites(kunit, module):\n    kunit(module)\n")
+    assert "1 skipped" in done.stdout
+    assert "has no KUnit" in done.stdout
+
+
+def test_nothing_is_left_of_many_tests(folder: Path) -> None:
+    def kept() -> set[Path]:
+        return {path for room in ("runs", "snapshots") for path in home.room(room).iterdir()}
+
+    test = "@pytest.mark.parametrize('n', range(10))\ndef test_x(vm, n):\n    assert vm.run('true').exit_code == 0\n"
+    assert "10 passed" in run(folder, test).stdout
+    before = kept()
+    assert "10 passed" in run(folder, test).stdout
+    assert kept() == before

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The fixtures: `kernel`, `module`, `vm`, `guest`, `klog`, `nic`."""
+"""The fixtures: `kernel`, `module`, `vm`, `guest`, `klog`, `nic`, `kunit`, `kselftest`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from r4l.net import Nic
 from r4l.setup import set_up
 from r4l.stages import Stages
 from r4l.testing import options, verdict
+from r4l.testing.guest_tests import Kselftest, KUnit
 from r4l.testing.machine import spec_of
 from r4l.vm import VM, workdirs
 
@@ -45,6 +46,8 @@ def vm(request: pytest.FixtureRequest, kernel: Kernel) -> Iterator[VM]:
     """
     spec = spec_of(request.node)
     with_module: list[BuiltModule] = [request.getfixturevalue("module")] if spec.prepare_with_module else []
+    if spec.boots_because:
+        request.node.warn(pytest.PytestWarning(f"the machine boots for each test: {spec.boots_because}"))
     workdir = workdirs.make(None)
     machine = VM(
         kernel,
@@ -91,3 +94,15 @@ def nic(request: pytest.FixtureRequest) -> Nic:
     if not cards:
         raise pytest.UsageError(f"{request.node.nodeid} has no network card: @pytest.mark.machine(nics=['e1000'])")
     return cards[0]
+
+
+@pytest.fixture
+def kunit(vm: VM, subtests: pytest.Subtests) -> KUnit:
+    """Runs the KUnit suites of a module: `kunit(module)`."""
+    return KUnit(vm, subtests)
+
+
+@pytest.fixture
+def kselftest(vm: VM, subtests: pytest.Subtests) -> Kselftest:
+    """Runs a program that prints TAP: `kselftest("my_test.sh")`."""
+    return Kselftest(vm, subtests)

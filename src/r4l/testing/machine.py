@@ -56,6 +56,11 @@ class MachineSpec:
         return not self.extra if self.snapshot is None else self.snapshot
 
     @property
+    def boots_because(self) -> str:
+        """Why it cannot be restored though nobody said that it shall boot; empty otherwise."""
+        return "QEMU does not save the state of every device in `extra`" if self.extra and self.snapshot is None else ""
+
+    @property
     def prepare_with_module(self) -> bool:
         """Whether the preparation wants the module under test."""
         return self.prepare is not None and len(inspect.signature(self.prepare).parameters) > 1

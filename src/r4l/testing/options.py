@@ -26,6 +26,7 @@ def add(parser: pytest.Parser) -> None:
         action="store_true",
         help="a shell in the guest where a test has failed, as it is then",
     )
+    group.addoption("--r4l-ktap", metavar="FILE", help="write the results as KTAP, the kernel's format")
     parser.addini(
         "r4l_module", "the folder of the module under test (default: the nearest above the test with a Kbuild)"
     )

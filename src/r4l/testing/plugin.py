@@ -7,11 +7,11 @@ from collections.abc import Generator
 
 import pytest
 
-from r4l.testing import options, verdict
-from r4l.testing.fixtures import guest, kernel, klog, module, nic, vm
+from r4l.testing import options, results, verdict
+from r4l.testing.fixtures import guest, kernel, klog, kselftest, kunit, module, nic, vm
 from r4l.testing.machine import WORDS, spec_of
 
-__all__ = ["guest", "kernel", "klog", "module", "nic", "vm"]
+__all__ = ["guest", "kernel", "klog", "kselftest", "kunit", "module", "nic", "vm"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,7 +20,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The marker."""
+    """The marker, and the file for the results."""
+    results.register(config)
     config.addinivalue_line(
         "markers",
         f"machine({', '.join(WORDS)}): the virtual machine of a test",

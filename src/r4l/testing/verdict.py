@@ -42,9 +42,10 @@ def report(item: pytest.Item, outcome: pytest.TestReport) -> None:
         return
     item.stash[_FAILED] = True
     vm = item.stash.get(_VM, None)
-    if vm is None:
+    if vm is None or isinstance(outcome, pytest.SubtestReport):
         return
-    outcome.sections.append(("kernel log", "\n".join(record.text for record in vm.klog.records()[-LINES:])))
+    if records := vm.klog.records():
+        outcome.sections.append(("kernel log", "\n".join(record.text for record in records[-LINES:])))
     outcome.sections.append(("evidence", f"{vm.workdir}\na shell there: pytest '{item.nodeid}' --r4l-shell-on-failure"))
 
 

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""KTAP, the format of the kernel's test results: read what a guest printed, write what pytest found.
+
+The format: Documentation/dev-tools/ktap.rst in the kernel's source. TAP 13, as older kselftests print it, is read too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+RESULT = re.compile(
+    r"^(not ok|ok)\b *(\d+)? *(?:- )?(.*?)(?: *# *(SKIP|TODO|XFAIL|TIMEOUT|ERROR)\b *(.*))?$", re.IGNORECASE
+)
+PLAN = re.compile(r"^1\.\.(\d+)")
+SUBTEST = re.compile(r"^# Subtest: (.*)")
+FAILS = ("TIMEOUT", "ERROR")
+IGNORED = ("SKIP", "TODO", "XFAIL")
+
+
+@dataclass(frozen=True)
+class Result:
+    """One test, without those that only sum up others.
+
+    Attributes:
+        name: suite and case, with dots between.
+        ok: whether it has passed.
+        skipped: why it does not count (`# SKIP`, `# TODO`, `# XFAIL`); empty where it does.
+        said: the lines of diagnosis before its result.
+    """
+
+    name: str
+    ok: bool
+    skipped: str = ""
+    said: str = ""
+
+
+@dataclass
+class _Level:
+    """The tests at one indentation: how many were announced, and what has come."""
+
+    indent: int
+    planned: int = 0
+    seen: int = 0
+    results: list[Result] = field(default_factory=list)
+
+    def end(self) -> list[Result]:
+        """All that came, and a failure where something has not."""
+        missing = f"{self.planned} tests were announced, {self.seen} came to an end"
+        return self.results + ([Result("missing", ok=False, said=missing)] if self.seen < self.planned else [])
+
+
+def parse(lines: Iterable[str]) -> list[Result]:
+    """The results in a guest's output. A test that was announced and never came is one that failed."""
+    levels = [_Level(-1)]
+    said: list[str] = []
+    for line in lines:
+        text = line.strip()
+        indent = len(line) - len(line.lstrip())
+        if plan := PLAN.match(text):
+            before = _close(levels, indent - 1)
+            levels[-1].results += before
+            levels.append(_Level(indent, int(plan[1])))
+        elif match := RESULT.match(text):
+            verdict, _number, name, directive, reason = match.groups()
+            nested = _close(levels, indent)
+            level = levels[-1]
+            level.seen += 1
+            if nested:
+                if verdict != "ok" and all(result.ok or result.skipped for result in nested):
+                    nested.append(Result("", ok=False, said="\n".join(said)))
+                level.results += [_below(name, result) for result in nested]
+            else:
+                level.results.append(_result(name, verdict == "ok", (directive or "").upper(), reason or "", said))
+            said = []
+        elif text and not SUBTEST.match(text) and not text.startswith(("KTAP version", "TAP version")):
+            said.append(text.removeprefix("# "))
+    return levels[0].results + _close(levels, -1)
+
+
+def _close(levels: list[_Level], indent: int) -> list[Result]:
+    """End the levels that are further in than `indent`; returns what they found."""
+    found: list[Result] = []
+    while levels[-1].indent > indent:
+        found = levels.pop().end() + found
+    return found
+
+
+def _result(name: str, ok: bool, directive: str, reason: str, said: list[str]) -> Result:
+    skipped = (reason or directive.lower()) if directive in IGNORED else ""
+    words = [*said, reason] if directive in FAILS else said
+    return Result(name, ok and directive not in FAILS, skipped, "\n".join(words))
+
+
+def _below(suite: str, result: Result) -> Result:
+    name = f"{suite}.{result.name}" if result.name else suite
+    return Result(name, result.ok, result.skipped, result.said)
+
+
+def text(results: Iterable[Result]) -> str:
+    """Results as KTAP."""
+    every = list(results)
+    lines = ["KTAP version 1", f"1..{len(every)}"]
+    for number, result in enumerate(every, 1):
+        lines += [f"# {line}" for line in result.said.splitlines()]
+        end = f" # SKIP {result.skipped}".rstrip() if result.skipped else ""
+        # `#` begins a directive; a name must not hold one.
+        name = result.name.replace("#", "_").replace("\n", " ")
+        lines.append(f"{'ok' if result.ok or result.skipped else 'not ok'} {number} {name}{end}")
+    return "\n".join(lines) + "\n"
