@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import hypothesis
 import pytest
@@ -15,6 +14,7 @@ from r4l.demo.bench import NETWORK, Bench
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module
 from r4l.net import Nic
+from r4l.testing import options
 from r4l.vm import VM
 
 # A job that a script starts in the background ignores Ctrl-C, and so would every program that a test interrupts.
@@ -26,8 +26,6 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("r4l")
 
-pytest_plugins = ["r4l.rows.record"]
-
 
 @pytest.fixture(scope="session")
 def hello(kernel: Kernel) -> BuiltModule:
@@ -35,21 +33,16 @@ def hello(kernel: Kernel) -> BuiltModule:
     return Module(resources.rust("drivers/hello")).build(kernel)
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """The e1000's tests on another driver for it."""
-    parser.addoption("--e1000", default=str(resources.rust("drivers/e1000")), help="the folder of the e1000's driver")
-
-
 @pytest.fixture(scope="session")
 def e1000(kernel: Kernel, pytestconfig: pytest.Config) -> BuiltModule:
-    """The Rust driver for the e1000, built for the kernel."""
-    return Module(Path(pytestconfig.getoption("--e1000"))).build(kernel)
+    """The driver for the e1000, built for the kernel: the Rust one, or what `--r4l-module` names."""
+    return options.module(pytestconfig, resources.rust("drivers/e1000/tests"), kernel)
 
 
 @pytest.fixture
 def bench(kernel: Kernel, hello: BuiltModule, e1000: BuiltModule) -> Iterator[Bench]:
     """A fresh VM with an e1000 on a user network and no driver loaded; afterwards its log must be clean."""
-    with VM(kernel, nics=[Nic("e1000", options=NETWORK)]) as vm:
+    with VM(kernel, nics=[Nic("e1000", options=NETWORK)], snapshot=True) as vm:
         bench = Bench(vm, kernel, hello, e1000)
         bench.begin()
         yield bench

@@ -25,7 +25,7 @@ LINT = {
 }
 """Parts that read the code only: Python modules and their arguments."""
 
-DRIVERS = tuple(f"tests/vm/test_{name}.py" for name in ("e1000", "e1000_offloads", "scenario"))
+DRIVERS = ("rust/drivers", "tests/vm/test_scenario.py")
 """The tests of the drivers, which pass on every kernel."""
 
 C_FROM_RUST = "tests/vm/test_modules.py::test_c_is_called_from_rust_through_own_bindings_and_helpers"
@@ -33,7 +33,7 @@ C_FROM_RUST = "tests/vm/test_modules.py::test_c_is_called_from_rust_through_own_
 TESTS = {
     "unit": ["tests/unit"],
     "rust": ["tests/rust"],
-    "vm": ["tests/vm"],
+    "vm": ["tests/vm", "rust/drivers"],
     "editor": ["tests/editor"],
     "arm64": ["tests/arm64", *DRIVERS, "tests/vm/test_background.py", C_FROM_RUST, "--arch", "arm64"],
     "kernels": ["tests/kernels"],

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from r4l.errors import VerdictError
 from r4l.guest import Completed
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule
+from r4l.net import Interface
 from r4l.report.model import Command
 from r4l.vm import VM
 
@@ -23,8 +23,6 @@ BEYOND = "10.0.3.3"
 
 NETWORK = {"net": "10.0.0.0/16", "host": GATEWAY, "dns": BEYOND, "dhcpstart": "10.0.2.15"}
 """QEMU's user network, wide enough to have an answering host outside the guest's own /24."""
-
-CARRIER_SECONDS = 10.0
 
 
 class StepFailed(VerdictError):
@@ -117,40 +115,34 @@ class Bench:
         if not truth:
             raise StepFailed(seen)
 
+    def interface(self, name: str = INTERFACE) -> Interface:
+        """An interface of the guest; what it does is kept as commands."""
+        return Interface(self.run, name)
+
     def up(self, address: str = "10.0.2.15/24", interface: str = INTERFACE) -> None:
         """Bring an interface up, with an address, and wait until the link is.
 
         Raises:
             StepFailed: it does not come.
         """
-        self.run(f"ip link set {interface} up && ip addr add {address} dev {interface}")
-        self.wait_for_carrier(interface)
+        self.interface(interface).up(address)
 
     def wait_for_carrier(self, interface: str = INTERFACE) -> None:
-        """Wait until the link is up, which takes autonegotiation half a second; sleeping would be a guess.
+        """Wait until the link is up.
 
         Raises:
             StepFailed: it does not come.
         """
-        path = shlex.quote(f"/sys/class/net/{interface}/carrier")
-        ticks = int(CARRIER_SECONDS * 20)
-        self.run(
-            f'i=0; until [ "$(cat {path} 2>/dev/null)" = 1 ]; do i=$((i+1)); [ $i -gt {ticks} ] && exit 1; '
-            "usleep 50000; done",
-            timeout=CARRIER_SECONDS * 3,
-        )
+        self.interface(interface).wait_for_carrier()
 
     def ping(self, address: str, count: int = 4) -> str:
         """Ping without loss; the summary line.
 
         Raises:
-            StepFailed: a packet was lost.
+            StepFailed: ping cannot send.
+            PacketsLost: an answer did not come.
         """
-        # 5 s for the first answer: the card stalls reception for a second after each write of RCTL.
-        output = self.run(f"ping -c{count} -i 0.2 -W5 {address}", timeout=20 + 5 * count)
-        summary = next((line for line in output.splitlines() if "packet loss" in line), "")
-        self.expect(" 0% packet loss" in summary, summary or "ping printed no summary")
-        return summary
+        return self.interface().ping(address, count)
 
     @property
     def console(self) -> Path:

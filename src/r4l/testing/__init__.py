@@ -4,3 +4,9 @@
 `options` what the command line and pytest.ini say, `machine` the VM that a test's markers ask for, `fixtures`,
 `verdict` how the kernel's complaints and the evidence get into a test's report.
 """
+
+from r4l.testing.fixtures import interface_of
+from r4l.testing.guest_tests import Kselftest, KUnit
+from r4l.testing.leaks import LeakFound, Leaks
+
+__all__ = ["KUnit", "Kselftest", "LeakFound", "Leaks", "interface_of"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The fixtures: `kernel`, `module`, `vm`, `guest`, `klog`, `nic`, `kunit`, `kselftest`."""
+"""The fixtures: `kernel`, `module`, `vm`, `guest`, `klog`, `nic`, `interface`, `leaks`, `kunit`, `kselftest`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import pytest
 from r4l.guest import Guest
 from r4l.kernel import Kernel
 from r4l.klog import KernelLog
-from r4l.module import BuiltModule, Module
-from r4l.net import Nic
+from r4l.module import BuiltModule
+from r4l.net import Interface, Nic
 from r4l.setup import set_up
 from r4l.stages import Stages
 from r4l.testing import options, verdict
 from r4l.testing.guest_tests import Kselftest, KUnit
+from r4l.testing.leaks import Leaks
 from r4l.testing.machine import spec_of
 from r4l.vm import VM, workdirs
 
@@ -34,7 +35,7 @@ def kernel(request: pytest.FixtureRequest) -> Kernel:
 @pytest.fixture(scope="module")
 def module(request: pytest.FixtureRequest, kernel: Kernel) -> BuiltModule:
     """The module under test, built for the kernel; what has not changed is not built again."""
-    return Module(options.module_folder(request.config, request.path)).build(kernel)
+    return options.module(request.config, request.path, kernel)
 
 
 @pytest.fixture
@@ -94,6 +95,23 @@ def nic(request: pytest.FixtureRequest) -> Nic:
     if not cards:
         raise pytest.UsageError(f"{request.node.nodeid} has no network card: @pytest.mark.machine(nics=['e1000'])")
     return cards[0]
+
+
+@pytest.fixture
+def interface(vm: VM) -> Interface:
+    """The guest's `eth0`, once a driver has made it: `interface.up()`, `interface.ping("10.0.2.2")`."""
+    return interface_of(vm)
+
+
+def interface_of(vm: VM, name: str = "eth0") -> Interface:
+    """An interface of a guest's, by its name."""
+    return Interface(lambda command, *, timeout=30.0: vm.run(command, timeout=timeout, check=True).stdout, name)
+
+
+@pytest.fixture
+def leaks(vm: VM) -> Leaks:
+    """Compares before and after: `with leaks(): …`."""
+    return Leaks(vm)
 
 
 @pytest.fixture

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from r4l.module import kbuild_of
+from r4l.kernel import Kernel
+from r4l.module import BuiltModule, Module, kbuild_of
+from r4l.module.shipped import shipped
+
+SHIPPED = "kernel:"
+"""Before the name of a module that the kernel comes with."""
 
 
 def add(parser: pytest.Parser) -> None:
@@ -26,9 +31,16 @@ def add(parser: pytest.Parser) -> None:
         action="store_true",
         help="a shell in the guest where a test has failed, as it is then",
     )
+    group.addoption(
+        "--r4l-module",
+        metavar="FOLDER",
+        help=f"the module under test instead of the nearest; {SHIPPED}NAME is one that the kernel comes with",
+    )
     group.addoption("--r4l-ktap", metavar="FILE", help="write the results as KTAP, the kernel's format")
     parser.addini(
-        "r4l_module", "the folder of the module under test (default: the nearest above the test with a Kbuild)"
+        "r4l_module",
+        "the folder of the module under test (default: the nearest above the test with a Kbuild), "
+        f"or {SHIPPED}NAME for one that the kernel comes with",
     )
 
 
@@ -37,18 +49,24 @@ def kernels(config: pytest.Config) -> list[str]:
     return config.getoption("--kernel") or [os.environ.get("R4L_KERNEL", "stock")]
 
 
-def module_folder(config: pytest.Config, test: Path) -> Path:
-    """The folder of the module that a test is about.
+def module(config: pytest.Config, test: Path, kernel: Kernel) -> BuiltModule:
+    """The module that a test is about, built where it is not the kernel's own.
 
     Raises:
         pytest.UsageError: there is none.
+        UsageError: the kernel has no such module.
+        BuildError: it does not build.
     """
-    named: str = config.getini("r4l_module")
+    on_command_line: str | None = config.getoption("--r4l-module")
+    named: str = on_command_line or config.getini("r4l_module")
+    if named.startswith(SHIPPED):
+        return shipped(kernel, named.removeprefix(SHIPPED))
     if named:
-        return config.rootpath / named
+        base = config.invocation_params.dir if on_command_line else config.rootpath
+        return Module(base / named).build(kernel)
     folder = next((folder for folder in test.parents if kbuild_of(folder)), None)
     if folder is None:
         raise pytest.UsageError(
             f"no folder above {test} has a Kbuild with obj-m; name the module's with r4l_module = FOLDER"
         )
-    return folder
+    return Module(folder).build(kernel)

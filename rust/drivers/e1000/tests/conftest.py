@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of an e1000 driver share. They pass with any driver for the card, also with the kernel's own in C:
+`r4l test rust/drivers/e1000 -- --r4l-module kernel:e1000`."""
+
+from __future__ import annotations
+
+import pytest
+
+import r4l
+from r4l.net import Interface
+
+GATEWAY = "10.0.2.2"
+"""QEMU's own router."""
+
+
+@pytest.fixture
+def gateway() -> str:
+    """Who answers at the other end of QEMU's user network."""
+    return GATEWAY
+
+
+@pytest.fixture
+def loaded(vm: r4l.VM, module: r4l.BuiltModule) -> r4l.VM:
+    """The virtual machine with the driver loaded."""
+    vm.insmod(module)
+    return vm
+
+
+@pytest.fixture
+def online(loaded: r4l.VM, interface: Interface) -> r4l.VM:
+    """The same with an address and carrier."""
+    interface.up()
+    return loaded

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""What the card does for the stack: checksums, segmentation, filters. The other end checks every checksum itself."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+import r4l
+from r4l import Nic
+from r4l.testing import interface_of
+
+pytestmark = pytest.mark.machine(nics=["e1000"])
+MIB = 2**20
+UNTIL = "i=0; until {}; do i=$((i+1)); [ $i -gt 300 ] && exit 1; usleep 50000; done"
+"""A command line that waits for another one to succeed, for 15 s at most."""
+READ, FIRST_BLOCK = b"\0\1", b"\0\3\0\1"
+"""TFTP's opcodes RRQ, and DATA with the number of the block."""
+SETTLED = "ip -6 addr show | grep fe80 | grep -qv tentative"
+"""The address that an interface gives itself is in use once nobody has answered to it."""
+
+
+@pytest.fixture
+def tcp() -> Iterator[tuple[int, list[bytes]]]:
+    """A TCP server on the host's loopback: its port, and what each client has sent; each gets its own bytes back."""
+    received: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    client, _ = listener.accept()
+                except OSError:
+                    return
+                with client:
+                    data = b""
+                    while chunk := client.recv(65536):
+                        data += chunk
+                    received.append(data)
+                    client.sendall(data)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1], received
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(10)
+
+
+@pytest.fixture
+def tftp() -> Iterator[tuple[int, bytes]]:
+    """A TFTP server (RFC 1350), which is UDP, on the host's loopback: its port, and the one block that it serves."""
+    block = os.urandom(500)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+
+        def serve() -> None:
+            while True:
+                request, peer = server.recvfrom(65536)
+                if not request:
+                    return
+                if request[:2] == READ:
+                    server.sendto(FIRST_BLOCK + block, peer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield server.getsockname()[1], block
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+            last.sendto(b"", server.getsockname())
+        thread.join(10)
+
+
+def test_tcp_in_large_segments_and_back(online: r4l.VM, gateway: str, tcp: tuple[int, list[bytes]]) -> None:
+    port, received = tcp
+    data = os.urandom(4 * MIB)
+    online.put(data, "/tmp/data")
+    online.run(f"nc {gateway} {port} < /tmp/data > /tmp/back", timeout=60, check=True)
+    assert hashlib.sha256(received[0]).digest() == hashlib.sha256(data).digest()
+    assert online.run("cmp /tmp/data /tmp/back").exit_code == 0
+
+
+def test_tcp_and_udp_in_turn(
+    online: r4l.VM, gateway: str, tcp: tuple[int, list[bytes]], tftp: tuple[int, bytes]
+) -> None:
+    """The card remembers where a checksum belongs: it must be told again when the protocol changes."""
+    for turn in range(3):
+        online.run(f"echo turn {turn} | nc {gateway} {tcp[0]}", timeout=30, check=True)
+        online.run(f"tftp -g -r any -l /tmp/block {gateway} {tftp[0]}", timeout=60, check=True)
+        assert online.guest.read("/tmp/block") == tftp[1]
+        online.run("rm /tmp/block", check=True)
+    assert tcp[1] == [f"turn {turn}\n".encode() for turn in range(3)]
+
+
+@pytest.fixture
+def pair(loaded: r4l.VM) -> r4l.VM:
+    """Two cards on one wire, the second in a network namespace of its own, in which `in_ns` runs commands."""
+    loaded.run("unshare -n sleep 10000 & echo $! > /tmp/ns", check=True)
+    own = "test $(readlink /proc/$(cat /tmp/ns)/ns/net) != $(readlink /proc/self/ns/net)"
+    loaded.run(f"{UNTIL.format(own)}; ip link set eth1 netns $(cat /tmp/ns)", check=True)
+    interface_of(loaded, "eth0").up("10.9.9.1/24")
+    in_ns(loaded, "ip link set lo up; ip link set eth1 up; ip addr add 10.9.9.2/24 dev eth1")
+    in_ns(loaded, UNTIL.format("ip link show eth1 | grep -q LOWER_UP"))
+    return loaded
+
+
+def in_ns(vm: r4l.VM, command: str) -> str:
+    """Run a command in the namespace of the second card."""
+    return vm.run(f"nsenter -t $(cat /tmp/ns) -n sh -c '{command}'", timeout=60, check=True).stdout
+
+
+def received(vm: r4l.VM) -> int:
+    """Packets that the second card has received. Its statistics in sysfs are not to be seen in the namespace."""
+    line = next(line for line in in_ns(vm, "cat /proc/net/dev").splitlines() if "eth1:" in line)
+    return int(line.partition(":")[2].split()[1])
+
+
+two_cards_on_a_wire = pytest.mark.machine(nics=[Nic("e1000", backend="hub")] * 2)
+
+
+@two_cards_on_a_wire
+def test_multicast_that_was_asked_for_arrives(pair: r4l.VM) -> None:
+    """IPv6 finds its neighbour by a multicast to a group that only the neighbour has joined."""
+    pair.run(UNTIL.format(SETTLED), check=True)
+    in_ns(pair, UNTIL.format(SETTLED))
+    assert " 0% packet loss" in pair.run("ping6 -c3 -W5 fe80::5054:ff:fe12:3457%eth0", timeout=60).stdout
+
+
+@two_cards_on_a_wire
+def test_promiscuous_hears_what_is_for_others(pair: r4l.VM) -> None:
+    def heard() -> int:
+        """Packets that the second card received of five that are for somebody else."""
+        before = received(pair)
+        pair.run("ping -c5 -i 0.1 -W1 10.9.9.77")
+        return received(pair) - before
+
+    pair.run("arp -i eth0 -s 10.9.9.77 52:54:00:aa:bb:cc", check=True)
+    assert heard() < 5, "not ours, not heard"
+    in_ns(pair, "ip link set eth1 promisc on")
+    pair.run("sleep 1.5")  # the card stalls reception for a second after each write of RCTL
+    assert heard() >= 5

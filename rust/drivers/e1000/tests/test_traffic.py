@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""Packets: sizes, counters, and a minute of as many as the card takes."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+import r4l
+from r4l import Nic
+from r4l.net import Interface
+from r4l.testing import interface_of
+
+pytestmark = pytest.mark.machine(nics=["e1000"])
+
+
+def test_packets_of_all_sizes_arrive(online: r4l.VM, interface: Interface, gateway: str) -> None:
+    """The shortest are padded to 60 bytes, the longest are cut into fragments."""
+    for size in (0, 1, 17, 18, 19, 1472, 1473, 4000):
+        interface.ping(gateway, count=1, size=size)
+
+
+def test_statistics_are_those_of_the_wire(online: r4l.VM, interface: Interface, gateway: str) -> None:
+    interface.ping(gateway, count=1)
+    names = ("tx_packets", "rx_packets", "tx_bytes")
+    before = {name: interface.counter(name) for name in names}
+    interface.ping(gateway, count=20)
+    sent, received, size = (interface.counter(name) - before[name] for name in names)
+    assert 20 <= sent <= 24, "twenty requests; ARP or IPv6 may add a few"
+    assert 20 <= received <= 24
+    assert size >= 20 * 98
+    assert interface.counter("rx_errors") == interface.counter("tx_errors") == 0
+
+
+PKTGEN = """
+set -e
+conf() { echo "$2" > /proc/net/pktgen/$1; }
+conf kpktgend_0 rem_device_all; conf kpktgend_1 rem_device_all
+conf kpktgend_0 "add_device eth0"; conf kpktgend_1 "add_device eth1"
+for i in 0 1; do
+    conf eth$i "count 0"; conf eth$i "pkt_size $SIZE"; conf eth$i "delay 0"; conf eth$i "dst 10.9.9.9"
+    conf eth$i "dst_mac $(cat /sys/class/net/eth$((1-i))/address)"
+done
+(sleep $SECONDS_; echo stop > /proc/net/pktgen/pgctrl) &
+echo start > /proc/net/pktgen/pgctrl
+wait
+"""
+FLOOD_SECONDS = 60
+ROUTER = ("-netdev", "user,id=router", "-netdev", "hubport,id=routerport,hubid=0,netdev=router")
+"""A third port on the wire that the two cards share."""
+
+
+@pytest.mark.row("A31")
+@pytest.mark.timeout(300)
+@pytest.mark.machine(
+    nics=[Nic("e1000", backend="hub", capture=False)] * 2, modules=["pktgen"], extra=ROUTER, snapshot=False
+)
+def test_a_flood_in_both_directions_loses_no_buffer(loaded: r4l.VM, gateway: str, module: r4l.BuiltModule) -> None:
+    """Each card sends to the other for a minute as fast as it can."""
+    loaded.run("modprobe pktgen", check=True)
+    cards = [interface_of(loaded, name) for name in ("eth0", "eth1")]
+    cards[0].up()
+    cards[1].up(address=None)
+    cards[0].ping(gateway, count=2)
+    buffers, fired = skb_objects(loaded), interrupts(loaded)
+    for size in (60, 1514):
+        loaded.run(f"SIZE={size}; SECONDS_={FLOOD_SECONDS // 2}; {PKTGEN}", timeout=120, check=True)
+    sent, received = ([card.counter(f"{way}_packets") for card in cards] for way in ("tx", "rx"))
+    assert min(received) > 10_000, f"received {received}, sent {sent}"
+    assert interrupts(loaded) - fired < sum(received) / 3, "under flood NAPI polls instead of taking interrupts"
+    for card in cards:
+        path = f"/sys/class/net/{card.name}/queues/tx-0/byte_queue_limits/inflight"
+        assert loaded.run(f"cat {path}").stdout.strip() == "0"
+    time.sleep(1)
+    assert abs(skb_objects(loaded) - buffers) < 600, "buffers in the two receive rings and caches, no more"
+    cards[0].ping(gateway)
+    loaded.rmmod(module.name)
+
+
+def skb_objects(vm: r4l.VM) -> int:
+    """sk_buff heads in use."""
+    slabs = vm.run("sync; echo 3 > /proc/sys/vm/drop_caches; cat /proc/slabinfo", check=True).stdout
+    rows = [line.split() for line in slabs.splitlines()]
+    return sum(int(row[1]) for row in rows if re.match(r"skbuff_(head|fclone)_cache$", row[0]))
+
+
+def interrupts(vm: r4l.VM) -> int:
+    """How often the cards' interrupt lines fired."""
+    lines = [line for line in vm.run("cat /proc/interrupts").stdout.splitlines() if re.search(r"eth|e1000", line)]
+    return sum(int(word) for line in lines for word in line.split()[1:3])

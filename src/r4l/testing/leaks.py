@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+"""What a driver must give back: interrupts, I/O memory, interfaces, modules, memory, DMA mappings."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from r4l.errors import VerdictError
+from r4l.vm import VM
+
+DEBUGFS = "/sys/kernel/debug"
+KMEMLEAK = f"{DEBUGFS}/kmemleak"
+DMA_API = f"{DEBUGFS}/dma-api"
+LISTS = {
+    "interrupt lines": "cut -d: -f1 /proc/interrupts; sed -n 's/.*  *\\([a-zA-Z_].*\\)/\\1/p' /proc/interrupts",
+    "I/O memory": "cat /proc/iomem",
+    "I/O ports": "cat /proc/ioports",
+    "network interfaces": "ls /sys/class/net",
+    "modules": "cut -d' ' -f1 /proc/modules",
+    "DMA mappings": f"cd {DMA_API} 2>/dev/null && echo $(($(cat nr_total_entries) - $(cat num_free_entries))) || true",
+}
+"""What is compared as it stands, and the command that prints it."""
+ROUND_LIMIT = 1024
+"""Bytes for each time that something is done, in the calmest round. Caches of sockets and inodes come and go, up in one
+round and down in the next; what is leaked is leaked in every round, and one receive buffer is twice the limit."""
+
+
+class LeakFound(VerdictError):
+    """Something was not given back."""
+
+    kind = "leak"
+
+
+class Leaks:
+    """Compares a guest before and after. `with leaks(): …` or `leaks.across_rounds(…)`."""
+
+    def __init__(self, vm: VM) -> None:
+        self._vm = vm
+        self._vm.run(f"test -d {DEBUGFS}/tracing || mount -t debugfs none {DEBUGFS}")
+        self.kmemleak = vm.run(f"test -w {KMEMLEAK}").exit_code == 0
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """All that the block takes, it gives back; where the kernel has kmemleak, no memory is lost either.
+
+        Raises:
+            LeakFound: it does not.
+        """
+        before = self._lists()
+        if self.kmemleak:
+            # What the boot itself left is not the driver's.
+            self._vm.run(f"echo clear >{KMEMLEAK}", check=True)
+        yield
+        for what, after in self._lists().items():
+            if change := _change(before[what], after):
+                raise LeakFound(f"{what}: {change}", "the driver's remove has to undo what its probe did")
+        if self.kmemleak and (lost := self._unreferenced()):
+            raise LeakFound("kmemleak finds memory that nobody points to", "the trace says who took it", detail=lost)
+
+    def across_rounds(self, reload: Callable[[int], object], *, rounds: int = 4, times: int = 20) -> list[int]:
+        """Have something done many times, and see that the slabs do not grow with it.
+
+        Args:
+            reload: does it as often as its argument says.
+            rounds: how many rounds are compared, after one to warm up.
+            times: how often it is done in a round.
+
+        Returns:
+            Bytes that the slabs grew by in each round.
+
+        Raises:
+            LeakFound: they grew in every round, or something else was not given back.
+        """
+        with self():
+            reload(times)
+            used = [self.slab_bytes()]
+            for _ in range(rounds):
+                reload(times)
+                used.append(self.slab_bytes())
+        growth = [after - before for before, after in itertools.pairwise(used)]
+        if min(growth) >= ROUND_LIMIT * times:
+            raise LeakFound(
+                f"the slabs grew in every round of {times}: by {', '.join(map(str, growth))} bytes",
+                "`--kernel debug` has kmemleak, which says who took the memory",
+            )
+        return growth
+
+    def slab_bytes(self) -> int:
+        """Bytes in active slab objects, without what a cache shrinker can free (slabinfo(5))."""
+        self._vm.run("sync; echo 3 > /proc/sys/vm/drop_caches; sleep 0.2", check=True)
+        rows = [line.split() for line in self._vm.run("cat /proc/slabinfo", check=True).stdout.splitlines()[2:]]
+        return sum(int(row[1]) * int(row[3]) for row in rows)
+
+    def _lists(self) -> dict[str, list[str]]:
+        return {what: self._vm.run(command, check=True).stdout.splitlines() for what, command in LISTS.items()}
+
+    def _unreferenced(self) -> str:
+        """What kmemleak finds: objects 5 s old, unreferenced in one scan and unchanged in the next.
+
+        Source: mm/kmemleak.c (MSECS_MIN_AGE, update_checksum), Documentation/dev-tools/kmemleak.rst.
+        """
+        scan = f"echo scan >{KMEMLEAK}"
+        self._vm.run(f"sleep 6; {scan} && {scan} && {scan}", timeout=180, check=True)
+        return self._vm.run(f"cat {KMEMLEAK}", check=True).stdout
+
+
+def _change(before: list[str], after: list[str]) -> str:
+    """What is new and what is gone, in words; empty where nothing is."""
+    changes = {"new": Counter(after) - Counter(before), "gone": Counter(before) - Counter(after)}
+    return "; ".join(f"{word}: {', '.join(line.strip() for line in lines)}" for word, lines in changes.items() if lines)

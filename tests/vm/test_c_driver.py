@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+"""The kernel's own driver for the card, in C, passes the very tests that the Rust one is written against."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
+CHECKOUT = Path(__file__).parents[2]
+SHORT = "not flood and not hundred"
+"""The two that take minutes pass too, but say nothing new here."""
+
+
+def test_the_kernels_own_driver_passes_the_suite_of_the_rust_one() -> None:
+    argv = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-p", "no:r4l.rows.record", "-k", SHORT]
+    argv += ["rust/drivers/e1000", "--r4l-module", "kernel:e1000"]
+    done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-5000:]
+    assert "13 passed" in done.stdout
