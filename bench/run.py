@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import statistics
@@ -96,6 +97,45 @@ def own_kernels(kernel: Kernel) -> Iterator[tuple[str, float, str]]:
     yield "minimal, built again unchanged", timed(lambda: subprocess.run(again, check=True, capture_output=True)), "s"
 
 
+def fixture(kernel: Kernel) -> Iterator[tuple[str, float, str]]:
+    """What the fixture `vm` costs a test: a machine restored, its first command, its end."""
+    nics = [Nic("e1000")]
+    with VM(kernel, nics=nics, snapshot=True):
+        pass  # the state is there
+    vm = VM(kernel, nics=nics, snapshot=True)
+
+    def restore() -> None:
+        vm.start()
+        vm.run("true")
+
+    with contextlib.closing(vm):
+        yield "restored VM: spawn to first command", timed(restore), "s"
+        yield "restored VM: its end", timed(vm.close), "s"
+
+
+MANY = 100
+TEST = f"""
+import pytest
+
+@pytest.mark.parametrize("number", range({MANY}))
+def test_one_command(vm, number):
+    assert vm.run("true").exit_code == 0
+"""
+
+
+def many_tests(_kernel: Kernel) -> Iterator[tuple[str, float, str]]:
+    """A hundred tests of one command each, on one worker and on two."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "pytest.ini").write_text("[pytest]\n")
+        (Path(folder) / "test_many.py").write_text(TEST)
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        for workers in (1, 2):
+            argv = [*command, *(["-n", str(workers)] if workers > 1 else [])]
+            run = functools.partial(subprocess.run, argv, cwd=folder, check=True, capture_output=True)
+            seconds = timed(run)
+            yield f"{MANY} one-command tests, {workers} worker{'s' * (workers > 1)}", seconds, "s"
+
+
 def first_kernel(_kernel: Kernel) -> Iterator[tuple[str, float, str]]:
     """From an empty home to the kernel `minimal`: toolchain, source, build."""
     with tempfile.TemporaryDirectory() as folder:
@@ -109,6 +149,8 @@ BENCHES: dict[str, Callable[[Kernel], Iterator[tuple[str, float, str]]]] = {
     "machine": machine,
     "builds": builds,
     "demo": second_demo,
+    "fixture": fixture,
+    "tests": many_tests,
     "kernels": own_kernels,
     "first_kernel": first_kernel,
 }
