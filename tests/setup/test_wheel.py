@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""r4l as others have it: a wheel, installed, and a driver's folder far from this checkout."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
+CHECKOUT = Path(__file__).parents[2]
+TEST = """
+def test_it_greets(vm, module):
+    vm.insmod(module)
+    vm.klog.wait_for("Hello, world")
+"""
+
+
+def run(*words: str | Path, cwd: Path) -> str:
+    """Run a program to its good end; its output."""
+    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def test_a_folder_elsewhere_passes_pytest_with_the_wheel(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(CHECKOUT, source, ignore=shutil.ignore_patterns(".git", ".*_cache", "__pycache__"))
+    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "-w", tmp_path, source, cwd=tmp_path)
+    shutil.rmtree(source)
+    run(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
+    python = tmp_path / "venv/bin/python"
+    run(python, "-m", "pip", "install", "-q", *tmp_path.glob("r4l-*.whl"), cwd=tmp_path)
+    driver = tmp_path / "blinker"
+    driver.mkdir()
+    (driver / "Kbuild").write_text("obj-m := blinker.o\n")
+    hello = (CHECKOUT / "rust/drivers/hello/hello.rs").read_text()
+    (driver / "blinker.rs").write_text(hello.replace('name: "hello"', 'name: "blinker"'))
+    (driver / "test_blinker.py").write_text(TEST)
+    assert "1 passed" in run(python, "-m", "pytest", "-p", "no:cacheprovider", cwd=driver)
+    assert "1 passed" in run(tmp_path / "venv/bin/r4l", "test", driver, cwd=tmp_path)
