@@ -10,6 +10,9 @@ import pytest
 
 from r4l import rows
 
+ROW = "row"
+"""The property of a report that names a row."""
+
 _outcomes: dict[str, dict[str, str]] = defaultdict(dict)
 _marked: dict[str, list[str]] = defaultdict(list)
 
@@ -48,16 +51,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Note how a marked test ended."""
+    """Have a report say which rows it is of, also to the process that gathers those of several workers."""
     report = yield
-    if report.when == "call" or (report.when == "setup" and not report.passed) or report.failed:
-        for name in row_ids(item):
-            if _outcomes[name].get(item.nodeid) != "failed":
-                _outcomes[name][item.nodeid] = report.outcome
+    report.user_properties += [(ROW, name) for name in row_ids(item) if (ROW, name) not in report.user_properties]
     return report
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note how a marked test ended."""
+    if report.when == "call" or (report.when == "setup" and not report.passed) or report.failed:
+        for name in (str(value) for key, value in report.user_properties if key == ROW):
+            if _outcomes[name].get(report.nodeid) != "failed":
+                _outcomes[name][report.nodeid] = report.outcome
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Keep the outcomes."""
-    if _outcomes:
+    """Keep the outcomes; of several workers, only who gathers them does."""
+    if _outcomes and not hasattr(session.config, "workerinput"):
         rows.save_results(_outcomes)
