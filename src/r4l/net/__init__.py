@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Network cards, what they are wired to, and captures of what went over the wire."""
 
+from r4l.net.cable import Cable, crossover
 from r4l.net.nic import Backend, Nic
 from r4l.net.pcap import Packet, read_pcap
+from r4l.net.peer import Peer
+from r4l.net.tap import Tap
+from r4l.net.wire import Wire
 
-__all__ = ["Backend", "Nic", "Packet", "read_pcap"]
+__all__ = ["Backend", "Cable", "Nic", "Packet", "Peer", "Tap", "Wire", "crossover", "read_pcap"]

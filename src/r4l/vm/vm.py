@@ -16,11 +16,12 @@ from r4l.guest.shell import interactive
 from r4l.kernel import Kernel
 from r4l.klog import KernelLog
 from r4l.klog.kinds import FATAL
-from r4l.net import Nic
+from r4l.net import Cable, Nic, Wire
 from r4l.rootfs import Rootfs, Source
 from r4l.rootfs.disk import DiskImage
 from r4l.vm import accel as accelerators
 from r4l.vm import boot, loading, workdirs
+from r4l.vm import cables as cabling
 from r4l.vm import image as images
 from r4l.vm import snapshot as snapshots
 from r4l.vm.console import Console
@@ -40,6 +41,8 @@ class VM:
     Args:
         kernel: what to boot.
         nics: network cards, in PCI order.
+        cables: the host's ends of cards with the back ends socket and tap, by the card's index; the VM closes them with
+            itself. A card that has none here gets a new `Wire` or `Tap`.
         memory: MiB; 256 where None, and 768 for a kernel with KASAN.
         cpus: virtual CPUs. Two boot faster than one under TCG.
         image: a disk image to start from, instead of an initramfs. The cards of `nics` are then followed by one for
@@ -65,6 +68,7 @@ class VM:
         kernel: Kernel,
         *,
         nics: Sequence[Nic] = (),
+        cables: Mapping[int, Cable] | None = None,
         memory: int | None = None,
         cpus: int = 2,
         image: DiskImage | None = None,
@@ -111,6 +115,8 @@ class VM:
             agent=self.rootfs.agent,
             extra=tuple(extra),
         )
+        self._given_cables = dict(cables or {})
+        cabling.check(self.machine.nics, self._given_cables)
         usual = images.PATIENCE if image else boot.Patience()
         factors = (6, 2) if slow else (1, 1)
         self._patience = boot.Patience(
@@ -131,7 +137,7 @@ class VM:
         def __getattr__(self, name: str) -> object:
             if name == "ssh" and self._started.is_set() and self.image is None:
                 raise UsageError("there is no sshd in an initramfs", "start the VM from an image: VM(…, image=…)")
-            if name in ("workdir", "klog", "guest", "ssh", "_qemu", "_link"):
+            if name in ("workdir", "klog", "guest", "ssh", "cables", "_qemu", "_link"):
                 raise UsageError("the VM has not been started", "use it in a `with` statement, or call start()")
             raise AttributeError(name)
 
@@ -151,7 +157,12 @@ class VM:
         begun = time.monotonic()
         try:
             state = snapshots.ensure(self.machine, self.kernel, self._twin()) if self._from_snapshot else None
-            self._qemu = self._launch(state)
+            self.cables = cabling.lay(self.machine.nics, self._given_cables, self.workdir)
+            try:
+                self._qemu = self._launch(state)
+            except R4LError:
+                cabling.close(self.cables.values())
+                raise
         except R4LError:
             if self._own_workdir:
                 workdirs.remove(self.workdir)
@@ -180,6 +191,8 @@ class VM:
         twin = copy.copy(self)
         twin._from_snapshot, twin._wanted_workdir, twin._own_workdir = False, None, True
         twin._guard, twin._started = threading.Lock(), threading.Event()
+        # A cable has one end in one VM. What is at its other end is no part of the state.
+        twin._given_cables = {}
         return twin
 
     def _launch(self, state: Path | None) -> Qemu:
@@ -187,6 +200,7 @@ class VM:
             self.machine,
             self.kernel.toolchain,
             self.workdir,
+            cables=self.cables,
             state=state,
             on_line=self._on_line,
             on_event=self._on_event,
@@ -214,6 +228,7 @@ class VM:
         self._qemu.end()
         self._link.close()
         self._qemu.close()
+        cabling.close(self.cables.values())
         self.klog.finish()
         if self._own_workdir and not keep:
             workdirs.remove(self.workdir)
@@ -361,6 +376,11 @@ class VM:
         if not 0 <= nic < len(self.machine.nics):
             raise UsageError(f"the VM has no network card {nic}", f"it has {len(self.machine.nics)}")
         self.qmp("set_link", name=f"nic{nic}", up=up)
+
+    @property
+    def wires(self) -> Mapping[int, Wire]:
+        """For each card whose cable ends in this process, by its index, that end."""
+        return {index: cable for index, cable in self.cables.items() if isinstance(cable, Wire)}
 
     @property
     def captures(self) -> Mapping[int, Path]:
