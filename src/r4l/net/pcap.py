@@ -42,7 +42,8 @@ class Packet:
 
     def scapy(self) -> ScapyPacket:
         """The packet as scapy dissects it."""
-        # Imported here: scapy takes most of a second.
+        # Imported here: scapy takes most of a second. A layer that nobody has imported stays undissected.
+        from scapy.layers import inet, inet6  # noqa: F401
         from scapy.layers.l2 import Ether
 
         return Ether(self.data)

@@ -39,14 +39,12 @@ class Tap(Cable):
         self._control, theirs = socket.socketpair()
         self._control.settimeout(START_SECONDS)
         own_user = ["--user", "--map-root-user"] if self._user else []
-        holder = [sys.executable, "-I", str(HOLDER), str(theirs.fileno()), address, beyond]
         try:
             self._process = subprocess.Popen(
-                ["unshare", *own_user, "--net", "--", *holder],
-                stdin=subprocess.DEVNULL,
+                ["unshare", *own_user, "--net", "--", sys.executable, "-I", str(HOLDER), address, beyond],
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                pass_fds=[theirs.fileno()],
+                stderr=theirs.fileno(),
                 start_new_session=True,
             )
         except FileNotFoundError as error:
@@ -54,12 +52,14 @@ class Tap(Cable):
             raise EnvironmentFault("there is no `unshare` to make a network namespace", "install util-linux") from error
         finally:
             theirs.close()
-        _, descriptors, *_ = socket.recv_fds(self._control, 1, 1)
+        said, descriptors, *_ = socket.recv_fds(self._control, 4096, 1)
         if not descriptors:
+            with self._control.makefile("rb") as rest:
+                lines = (said + rest.read()).decode(errors="replace").splitlines()
             self._control.close()
-            said = self._process.communicate()[1].decode(errors="replace").strip()
+            self._process.wait()
             raise EnvironmentFault(
-                f"no tap can be had on this machine: {said.splitlines()[-1] if said else 'its holder said nothing'}",
+                f"no tap can be had on this machine: {lines[-1] if lines else 'its holder said nothing'}",
                 "be root, or use the back end socket or user",
             )
         super().__init__(descriptors[0])
@@ -78,4 +78,4 @@ class Tap(Cable):
         """End the namespace; the tap is gone once QEMU has ended as well."""
         super().close()
         self._control.close()
-        self._process.communicate()
+        self._process.wait()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The program that `tap.Tap` starts in a new network namespace. It imports nothing of r4l.
 
-It makes the tap, sends its descriptor over the socket that it was given, and then holds the namespace until the other
-end of that socket is closed, be it by SIGKILL.
+It makes the tap, sends its descriptor over the socket that is its standard input, and then holds the namespace until
+the other end of that socket is closed, be it by SIGKILL.
 """
 
 from __future__ import annotations
@@ -47,5 +47,4 @@ def main(control: socket.socket, own: IPv4Interface, beyond: IPv4Interface) -> N
 
 
 if __name__ == "__main__":
-    number, own, beyond = sys.argv[1:]
-    main(socket.socket(fileno=int(number)), IPv4Interface(own), IPv4Interface(beyond))
+    main(socket.socket(fileno=sys.stdin.fileno()), *map(IPv4Interface, sys.argv[1:]))

@@ -8,7 +8,6 @@ import heapq
 import itertools
 import os
 import select
-import socket
 import threading
 import time
 from collections import deque

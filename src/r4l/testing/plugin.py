@@ -8,10 +8,10 @@ from collections.abc import Generator
 import pytest
 
 from r4l.testing import options, verdict
-from r4l.testing.fixtures import guest, kernel, klog, module, nic, vm
+from r4l.testing.fixtures import guest, kernel, klog, module, nic, vm, wire
 from r4l.testing.machine import spec_of
 
-__all__ = ["guest", "kernel", "klog", "module", "nic", "vm"]
+__all__ = ["guest", "kernel", "klog", "module", "nic", "vm", "wire"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

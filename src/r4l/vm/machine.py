@@ -180,7 +180,8 @@ def command_line(machine: Machine, ends: Endpoints, state: Path | None = None) -
         argv += ["-drive", f"if=none,id=disk{index},format={drive.format},snapshot=on,cache=unsafe,file={file}"]
         argv += _json("-device", {"driver": "virtio-blk-pci", "drive": f"disk{index}", "serial": drive.serial})
     if state:
-        argv += ["-incoming", f"file:{state}"]
+        # After a migration QEMU announces the guest to the switches: frames that the guest has never sent.
+        argv += ["-global", "migration.announce-rounds=0", "-incoming", f"file:{state}"]
     return [*argv, *machine.extra]
 
 

@@ -45,7 +45,7 @@ class Qemu:
         toolchain: Toolchain,
         workdir: Path,
         *,
-        cables: Mapping[int, Cable],
+        cables: Mapping[int, Cable] | None = None,
         state: Path | None = None,
         on_line: Callable[[str], None],
         on_event: Callable[[Event], None],
@@ -58,6 +58,7 @@ class Qemu:
         program = ARCHITECTURES[machine.arch].qemu
         if not (toolchain.root / "usr/bin" / program).exists():
             raise EnvironmentFault(f"{program} is not in the toolchain", "run `r4l setup`, or `r4l doctor --fix`")
+        cables = cables or {}
         console, monitor, self.agent_socket = (_Pair() for _ in range(3))
         pairs = (console, monitor, self.agent_socket)
         try:
