@@ -22,7 +22,10 @@ use kernel::{
     debugfs::{Dir, File},
     prelude::*,
 };
-use kit::capture::{Frame, Hook};
+use kit::{
+    capture::{Frame, Hook},
+    param,
+};
 
 /// The hook with its files.
 #[pin_data]
@@ -38,7 +41,7 @@ impl Hook for Capture {
     fn new() -> impl PinInit<Self, Error> {
         let dir = Dir::new(c"r4l_capture");
         try_pin_init!(Self {
-            interface: *module_parameters::ifindex.value(),
+            interface: param::value(&module_parameters::ifindex),
             counters <- dir.read_only_file(c"counters", Counters::new()),
             headers <- dir.read_only_file(c"headers", Headers::new()),
         }? Error)

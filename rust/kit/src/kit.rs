@@ -13,6 +13,7 @@
 //! * [`dma`]: streaming DMA mappings that own what they map.
 //! * [`spsc`]: the ring between `start_xmit` and the poll function.
 //! * [`lock`]: a spinlock for what soft interrupts use too.
+//! * [`param`]: parameters of modules.
 //! * [`barrier`]: memory barriers between CPU and device.
 //!
 //! It builds on Linux 7.2 and 7.3; `compat` has what differs.
@@ -27,6 +28,7 @@ pub mod capture;
 pub mod dma;
 pub mod lock;
 pub mod net;
+pub mod param;
 pub mod pci;
 pub mod skb;
 pub mod spsc;
