@@ -30,7 +30,8 @@ KEPT = 1 << 16
 """Frames of the guest that wait to be looked at; the oldest go first."""
 QUEUE = 1024
 """Frames that wait to be sent."""
-LARGEST = 65536
+SMALLEST, LARGEST = 60, 65536
+"""Bytes of a frame without FCS: the shortest of IEEE 802.3, and more than any card takes."""
 BATCH = 64
 """Frames that are read in one go, so that both directions have their turn."""
 
@@ -79,7 +80,7 @@ class Wire(Cable, Impaired):
     def send(self, frame: ScapyPacket | bytes, timeout: float = 10.0) -> None:
         """Send a frame to the guest: a packet of scapy's from `Ether` on, or its bytes, without FCS.
 
-        It comes back when the frame has a place in the queue; `flush` waits until the card has it.
+        A frame of less than 60 bytes is padded with zeros, as every card does. It comes back when the frame has a place in the queue; `flush` waits until the card has it.
 
         Raises:
             GuestTimeout: the queue is full, and the card takes nothing.
@@ -182,6 +183,7 @@ class Wire(Cable, Impaired):
 
     def _queue(self, data: bytes) -> None:
         """Put a frame on its way to the guest, with the lock held."""
+        data = data.ljust(SMALLEST, b"\0")
         for _ in range(self._copies(self._to_guest)):
             heapq.heappush(self._outgoing, (time.monotonic() + self.delay, next(self._numbers), data))
         os.eventfd_write(self._wake, 1)

@@ -51,6 +51,11 @@ def test_frames_go_both_ways_whole_and_in_order(wire: Wire, card: socket.socket)
     assert (wire.sent, wire.received) == (101, 100)
 
 
+def test_short_frames_are_padded(wire: Wire, card: socket.socket) -> None:
+    wire.send(b"\1" * 14)
+    assert card.recv(9999) == b"\1" * 14 + bytes(46)
+
+
 def test_jumbo_frames_are_whole_too(wire: Wire, card: socket.socket) -> None:
     wire.send(bytes(16_000))
     assert len(card.recv(99_999)) == 16_000
