@@ -96,7 +96,7 @@ def same(inside: list[Seen], outside: list[Seen]) -> bool:
 def completed(seen: Seen) -> Seen:
     """Without what the card does to a packet that it sends: the hook sees it before.
 
-    The card pads what is too short, and fills in the checksums of TCP and UDP, where the stack has left their beginning.
+    The card pads what is too short, and fills in the checksums of TCP and UDP; the stack has left their beginning.
     """
     if seen.direction == "received":
         return seen

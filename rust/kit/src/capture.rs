@@ -162,6 +162,10 @@ impl<H: Hook> Registration<H> {
         Ok(Self(registered))
     }
 
+    /// # Safety
+    ///
+    /// Called by the kernel, for a `packet_type` that [`Self::new`] has added, with a reference to
+    /// `skb` for it to give up.
     unsafe extern "C" fn func(
         skb: *mut bindings::sk_buff,
         dev: *mut bindings::net_device,

@@ -80,7 +80,8 @@ class Wire(Cable, Impaired):
     def send(self, frame: ScapyPacket | bytes, timeout: float = 10.0) -> None:
         """Send a frame to the guest: a packet of scapy's from `Ether` on, or its bytes, without FCS.
 
-        A frame of less than 60 bytes is padded with zeros, as every card does. It comes back when the frame has a place in the queue; `flush` waits until the card has it.
+        A frame of less than 60 bytes is padded with zeros, as every card does. The call comes back when the frame has
+        a place in the queue; `flush` waits until the card has it.
 
         Raises:
             GuestTimeout: the queue is full, and the card takes nothing.
