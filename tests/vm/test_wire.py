@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.l2 import ARP, Ether
@@ -97,7 +99,9 @@ def test_silence_is_a_peer_that_is_gone(online: Bench, wire: Wire) -> None:
 
 
 @pytest.mark.row("E4")
-def test_the_capture_of_the_wire_is_that_of_qemu(online: Bench, wire: Wire) -> None:
+def test_the_capture_of_the_wire_is_that_of_qemu(
+    online: Bench, wire: Wire, tshark: Callable[..., list[list[str]]]
+) -> None:
     online.ping(GATEWAY, count=5)
     online.run("ip link set eth0 down")
     wire.flush()
@@ -106,6 +110,8 @@ def test_the_capture_of_the_wire_is_that_of_qemu(online: Bench, wire: Wire) -> N
     for sender in (GUEST, "52:55:0a:00:02:02"):
         both = [[data for data in seen if data[6:12].hex(":") == sender] for seen in (ours, qemus)]
         assert both[0] == both[1] != []
+    assert len(tshark(wire.pcap, "icmp.type == 0 && icmp.checksum.status == 1", "icmp.seq")) == 6, "one from before"
+    assert tshark(wire.pcap, "_ws.malformed", "frame.number") == []
 
 
 def counter(bench: Bench, name: str) -> int:
