@@ -81,7 +81,7 @@ def tshark(kernel: Kernel) -> Tshark:
 
     def read(pcap: Path, display_filter: str, *fields: str) -> list[list[str]]:
         wanted = [word for field in fields for word in ("-e", field)]
-        argv = ["tshark", "-n", "-r", pcap, "-Y", display_filter, "-T", "fields", *wanted]
+        argv: list[str | Path] = ["tshark", "-n", "-r", pcap, "-Y", display_filter, "-T", "fields", *wanted]
         output = tools.run(argv, readable=[pcap.parent]).stdout.decode()
         return [line.split("\t") for line in output.splitlines()]
 

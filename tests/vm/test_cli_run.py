@@ -54,10 +54,9 @@ def test_packets_and_console_are_kept(tshark: Callable[..., list[list[str]]], tm
     done = r4l("run", E1000, "--pcap", str(pcap), "--console", str(console), "--", line)
     assert done.returncode == 0, done.stderr
     seen = tshark(pcap, "icmp", "ip.src", "ip.dst", "icmp.type", "icmp.seq", "icmp.checksum.status")
-    assert sorted(seen) == sorted(
-        [*(["10.0.2.15", "10.0.2.2", "8", str(n), "1"] for n in (0, 1))]
-        + [*(["10.0.2.2", "10.0.2.15", "0", str(n), "1"] for n in (0, 1))]
-    )
+    guest, gateway = "10.0.2.15", "10.0.2.2"
+    exchange = [[(guest, gateway, "8", number), (gateway, guest, "0", number)] for number in ("0", "1")]
+    assert sorted(seen) == sorted([*packet, "1"] for pair in exchange for packet in pair)
     assert "r4l_e1000" in console.read_text(errors="replace")
 
 
