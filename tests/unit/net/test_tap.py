@@ -84,6 +84,20 @@ def running(pid: int) -> bool:
         return False
 
 
+@pytest.mark.usefixtures("tap")
+def test_a_user_has_one_too_who_may_open_the_device() -> None:
+    """In a user namespace we are somebody who is not root, and yet may open what is ours."""
+    other = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
+    if subprocess.run([*other, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this machine has no user namespaces")
+    script = (
+        "import os\nfrom r4l.net import Tap\nt = Tap()\nprint(os.geteuid(), t.run(['cat', '/proc/net/dev']).stdout)"
+    )
+    done = subprocess.run([*other, sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("1000 "), done.stderr
+    assert "tap0:" in done.stdout
+
+
 def test_where_it_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HOLDER", module.HOLDER.with_name("no_such_program.py"))
     with pytest.raises(EnvironmentFault, match=r"no tap can be had on this machine: .*(No such file|not permitted)"):
