@@ -25,7 +25,7 @@ LINT = {
 }
 """Parts that read the code only: Python modules and their arguments."""
 
-DRIVERS = tuple(f"tests/vm/test_{name}.py" for name in ("e1000", "e1000_offloads", "scenario"))
+DRIVERS = tuple(f"tests/vm/test_{name}.py" for name in ("capture", "e1000", "e1000_offloads", "scenario"))
 """The tests of the drivers, which pass on every kernel."""
 
 C_FROM_RUST = "tests/vm/test_modules.py::test_c_is_called_from_rust_through_own_bindings_and_helpers"
