@@ -70,9 +70,10 @@ class Wire(Cable, Impaired):
         self._outgoing: list[Delayed] = []
         self._incoming: list[Delayed] = []
         self._numbers = itertools.count()
-        self._open = True
+        self._open, self._closed = True, False
         self._gone = False
-        self._thread = threading.Thread(target=self._serve, name="r4l-wire", daemon=True)
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="r4l-wire", daemon=True)
         self._thread.start()
 
     # -- for tests ----------------------------------------------------------------------------------------------
@@ -146,16 +147,16 @@ class Wire(Cable, Impaired):
         if self._pcap is None or self._writer is None:
             raise UsageError("this wire keeps no capture", "have one: Nic(capture=True), or Wire(pcap=PATH)")
         with self._changed:
-            if self._open:
+            if not self._closed:
                 self._writer.flush()
         return self._pcap
 
     def close(self) -> None:
         """Pull the cable out for good."""
         with self._changed:
-            if not self._open:
+            if self._closed:
                 return
-            self._open = False
+            self._closed, self._open = True, False
             os.eventfd_write(self._wake, 1)
         self._thread.join()
         super().close()
@@ -169,6 +170,7 @@ class Wire(Cable, Impaired):
     def _wait(self, done: Callable[[], bool], timeout: float) -> None:
         """Wait with the lock held; raise where it does not come."""
         over = self._changed.wait_for(lambda: done() or self._gone or not self._open, timeout)
+        self._raise_failure()
         if self._gone or not self._open:
             raise BootError("the VM at the other end of the wire has ended")
         if not over:
@@ -179,8 +181,16 @@ class Wire(Cable, Impaired):
 
     def _next(self, until: float) -> Packet | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._unseen, max(0.0, until - time.monotonic()))
-            return self._unseen.popleft() if self._unseen else None
+            self._changed.wait_for(lambda: self._unseen or not self._open, max(0.0, until - time.monotonic()))
+            if self._unseen:
+                return self._unseen.popleft()
+            self._raise_failure()
+            return None
+
+    def _raise_failure(self) -> None:
+        """What the thread died of is told to whoever waits for it."""
+        if self._failure:
+            raise self._failure
 
     def _queue(self, data: bytes) -> None:
         """Put a frame on its way to the guest, with the lock held."""
@@ -190,6 +200,14 @@ class Wire(Cable, Impaired):
         os.eventfd_write(self._wake, 1)
 
     # -- the thread ---------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._serve()
+        except Exception as error:  # noqa: BLE001 (raised in whoever waits: a peer of the test's own can raise anything)
+            with self._changed:
+                self._failure, self._open = error, False
+                self._changed.notify_all()
 
     def _serve(self) -> None:
         poll = select.poll()

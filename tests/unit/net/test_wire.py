@@ -13,7 +13,7 @@ from scapy.layers.inet import ICMP, IP
 from scapy.layers.l2 import ARP, Ether
 
 from r4l.errors import BootError, GuestTimeout, UsageError
-from r4l.net import Packet, Wire, read_pcap
+from r4l.net import Packet, Peer, Wire, read_pcap
 
 GUEST = "52:54:00:12:34:56"
 ROUTER = "52:55:0a:00:02:02"
@@ -177,6 +177,28 @@ def test_the_end_of_the_vm(wire: Wire, card: socket.socket) -> None:
     wire.close()
     wire.close()
     assert list(read_pcap(wire.pcap)) == []
+
+
+def test_a_peer_that_raises_is_heard(wire: Wire, card: socket.socket) -> None:
+    class Broken(Peer):
+        def answer(self, frame: bytes) -> list[bytes]:
+            raise ZeroDivisionError("in the test's own peer")
+
+    wire.peer = Broken()
+    card.send(frame(1))
+    assert bytes(wire.expect()) == frame(1)
+    with pytest.raises(ZeroDivisionError, match="own peer"):
+        wire.expect()
+    with pytest.raises(ZeroDivisionError):
+        wire.send(frame(2))
+    wire.close()
+    assert [packet.data for packet in read_pcap(wire.pcap)] == [frame(1)]
+
+
+def test_nobody_waits_for_a_wire_that_is_closed(wire: Wire) -> None:
+    wire.close()
+    with pytest.raises(GuestTimeout):
+        wire.expect(timeout=3600)
 
 
 def test_mistakes(wire: Wire) -> None:
