@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -62,3 +63,20 @@ def online(loaded: Bench) -> Bench:
     """The same with an address and carrier."""
     loaded.up()
     return loaded
+
+
+Tshark = Callable[..., list[list[str]]]
+
+
+@pytest.fixture(scope="session")
+def tshark(kernel: Kernel) -> Tshark:
+    """Wireshark's reader: of a capture, the packets that fit a display filter, each as the values of some fields."""
+    tools = kernel.toolchain.extended("wireshark")
+
+    def read(pcap: Path, display_filter: str, *fields: str) -> list[list[str]]:
+        wanted = [word for field in fields for word in ("-e", field)]
+        argv: list[str | Path] = ["tshark", "-n", "-r", pcap, "-Y", display_filter, "-T", "fields", *wanted]
+        output = tools.run(argv, readable=[pcap.parent]).stdout.decode()
+        return [line.split("\t") for line in output.splitlines()]
+
+    return read

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from r4l.kernel import Kernel
     from r4l.klog import KernelLog, Splat
     from r4l.module import BuiltModule, Module
-    from r4l.net import Nic
+    from r4l.net import Nic, Tap, Wire, crossover
     from r4l.rootfs import Rootfs
     from r4l.toolchain import Toolchain
     from r4l.vm import VM
@@ -36,9 +36,12 @@ __all__ = [
     "R4LError",
     "Rootfs",
     "Splat",
+    "Tap",
     "Toolchain",
     "UsageError",
     "VerdictError",
+    "Wire",
+    "crossover",
 ]
 
 _HOMES = {
@@ -55,7 +58,7 @@ _HOMES = {
     "r4l.kernel": ("Kernel",),
     "r4l.klog": ("KernelLog", "Splat"),
     "r4l.module": ("BuiltModule", "Module"),
-    "r4l.net": ("Nic",),
+    "r4l.net": ("Nic", "Tap", "Wire", "crossover"),
     "r4l.rootfs": ("Rootfs",),
     "r4l.toolchain": ("Toolchain",),
     "r4l.vm": ("VM",),

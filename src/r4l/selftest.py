@@ -25,7 +25,7 @@ LINT = {
 }
 """Parts that read the code only: Python modules and their arguments."""
 
-DRIVERS = ("rust/drivers", "tests/vm/test_scenario.py")
+DRIVERS = ("rust/drivers", "tests/vm/test_scenario.py", "tests/vm/test_capture.py")
 """The tests of the drivers, which pass on every kernel."""
 
 C_FROM_RUST = "tests/vm/test_modules.py::test_c_is_called_from_rust_through_own_bindings_and_helpers"

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,12 +46,17 @@ def test_json_has_everything(kernel: Kernel) -> None:
     assert any("Hello" in line for line in data["log"])
 
 
-def test_packets_and_console_are_kept(kernel: Kernel, tmp_path: Path) -> None:
+@pytest.mark.row("E4")
+def test_packets_and_console_are_kept(tshark: Callable[..., list[list[str]]], tmp_path: Path) -> None:
+    """Built, packed, booted and dumped by one command; Wireshark's own reader sees the exchange."""
     pcap, console = tmp_path / "out.pcap", tmp_path / "console.log"
     line = "ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0; ping -c2 -W9 10.0.2.2"
     done = r4l("run", E1000, "--pcap", str(pcap), "--console", str(console), "--", line)
     assert done.returncode == 0, done.stderr
-    assert pcap.read_bytes()[:4] == b"\xd4\xc3\xb2\xa1"
+    seen = tshark(pcap, "icmp", "ip.src", "ip.dst", "icmp.type", "icmp.seq", "icmp.checksum.status")
+    guest, gateway = "10.0.2.15", "10.0.2.2"
+    exchange = [[(guest, gateway, "8", number), (gateway, guest, "0", number)] for number in ("0", "1")]
+    assert sorted(seen) == sorted([*packet, "1"] for pair in exchange for packet in pair)
     assert "r4l_e1000" in console.read_text(errors="replace")
 
 

@@ -91,6 +91,33 @@ def test_the_evidence_of_a_failed_test_is_kept_and_of_others_not(folder: Path) -
     assert "--r4l-shell-on-failure" in done.stdout
 
 
+def test_the_example_of_the_wire_in_the_documentation(tmp_path: Path) -> None:
+    shutil.copytree(resources.rust("drivers/e1000"), tmp_path / "mine")
+    (tmp_path / "mine/pytest.ini").write_text("[pytest]\n")
+    page = (Path(__file__).parents[2] / "docs/testing.md").read_text()
+    (example,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "wire" in block]
+    done = run(tmp_path / "mine", example)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_wire_needs_a_card_that_is_free_for_it(folder: Path) -> None:
+    done = run(
+        folder,
+        """
+def test_no_card(vm, wire):
+    pass
+
+
+@pytest.mark.machine(nics=[__import__("r4l").Nic(backend="tap")])
+def test_other_back_end(vm, wire):
+    pass
+""",
+    )
+    assert done.returncode == 1
+    assert "test_no_card has no card for its wire" in done.stdout
+    assert "test_other_back_end has a first card with a back end of its own" in done.stdout
+
+
 def test_words_that_a_marker_does_not_have(folder: Path) -> None:
     done = run(folder, "@pytest.mark.machine(memroy=1)\ndef test_x(vm):\n    pass\n")
     assert done.returncode != 0

@@ -8,13 +8,16 @@
 #include <linux/etherdevice.h>
 #include <linux/ethtool.h>
 #include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/interrupt.h>
 #include <linux/netdevice.h>
 #include <linux/pci.h>
 #include <linux/rtnetlink.h>
 #include <linux/skbuff.h>
+#include <linux/spinlock.h>
 #include <linux/tcp.h>
 #include <linux/workqueue.h>
 #include <net/ip.h>
 #include <net/ip6_checksum.h>
+#include <net/net_namespace.h>
 #include <net/tcp.h>

@@ -372,3 +372,38 @@ struct netdev_hw_addr *kit_helper_netdev_mc_next(const struct net_device *dev,
 
 	return next == &dev->mc.list ? NULL : list_entry(next, struct netdev_hw_addr, list);
 }
+
+bool kit_helper_skb_mac_header_was_set(const struct sk_buff *skb)
+{
+	return skb_mac_header_was_set(skb);
+}
+
+int kit_helper_skb_mac_offset(const struct sk_buff *skb)
+{
+	return skb_mac_offset(skb);
+}
+
+unsigned int kit_helper_skb_pkt_type(const struct sk_buff *skb)
+{
+	return skb->pkt_type;
+}
+
+void kit_helper_consume_skb(struct sk_buff *skb)
+{
+	consume_skb(skb);
+}
+
+void kit_helper_spin_lock_bh(spinlock_t *lock)
+{
+	spin_lock_bh(lock);
+}
+
+void kit_helper_spin_unlock_bh(spinlock_t *lock)
+{
+	spin_unlock_bh(lock);
+}
+
+int kit_helper_spin_trylock_bh(spinlock_t *lock)
+{
+	return spin_trylock_bh(lock);
+}

@@ -30,6 +30,7 @@ void kit_layout(void)
 	SIZE(sk_buff);
 	SIZE(skb_shared_info);
 	SIZE(work_struct);
+	SIZE(packet_type);
 
 	OFFSET(net_device, name);
 	OFFSET(net_device, netdev_ops);
@@ -45,6 +46,7 @@ void kit_layout(void)
 	OFFSET(net_device, hw_features);
 	OFFSET(net_device, irq);
 	OFFSET(net_device, watchdog_timeo);
+	OFFSET(net_device, ifindex);
 
 	OFFSET(net_device_ops, ndo_open);
 	OFFSET(net_device_ops, ndo_stop);
@@ -65,6 +67,9 @@ void kit_layout(void)
 	OFFSET(ethtool_ops, get_link_ksettings);
 
 	OFFSET(netdev_hw_addr, addr);
+	OFFSET(packet_type, func);
+	OFFSET(packet_type, af_packet_net);
+	OFFSET(packet_type, af_packet_priv);
 	OFFSET(rtnl_link_stats64, rx_packets);
 	OFFSET(rtnl_link_stats64, rx_missed_errors);
 	OFFSET(sk_buff, len);
@@ -85,6 +90,7 @@ void kit_layout(void)
 	CONST(NETDEV_PRIV, offsetof(struct net_device, priv));
 	CONST(NETDEV_PRIV_ALIGN, __alignof__(((struct net_device *)0)->priv));
 	CONST(CHECKSUM_PARTIAL, CHECKSUM_PARTIAL);
+	CONST(PACKET_OUTGOING, PACKET_OUTGOING);
 	CONST(SKB_GSO_TCPV4, SKB_GSO_TCPV4);
 	CONST(SKB_GSO_TCPV6, SKB_GSO_TCPV6);
 	CONST(NETIF_F_SG, NETIF_F_SG);

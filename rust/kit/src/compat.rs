@@ -11,6 +11,7 @@ use kernel::{
     device::Bound,
     dma::{Coherent, DmaAddress},
     irq::IrqRequest,
+    module_param::ModuleParamAccess,
     pci,
     prelude::*,
     ptr::KnownSize,
@@ -74,6 +75,14 @@ pub fn coherent_address<T: KnownSize + ?Sized>(memory: &Coherent<T>) -> DmaAddre
     return memory.dma_address();
     #[cfg(not(linux_7_3))]
     return memory.dma_handle();
+}
+
+/// The value that a parameter of a module has.
+pub fn parameter<T: Copy>(parameter: &ModuleParamAccess<T>) -> T {
+    #[cfg(linux_7_3)]
+    return parameter.value();
+    #[cfg(not(linux_7_3))]
+    return *parameter.value();
 }
 
 // `dma_read!(memory, [build: i].field)` and `dma_write!(memory, [build: i].field, value)`, for

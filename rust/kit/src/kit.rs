@@ -6,11 +6,14 @@
 //! driver can say `#![forbid(unsafe_code)]`. Where to look:
 //!
 //! * [`pci`]: binds a network driver to its PCI devices, and owns what must not be forgotten.
+//! * [`capture`]: a hook that sees the frames of interfaces.
 //! * [`virt`]: network devices with no hardware behind them.
 //! * [`net`]: the network device: its callbacks, NAPI, the transmit queue, receive modes.
 //! * [`skb`]: socket buffers, each owned once.
 //! * [`dma`]: streaming DMA mappings that own what they map.
 //! * [`spsc`]: the ring between `start_xmit` and the poll function.
+//! * [`lock`]: a spinlock for what soft interrupts use too.
+//! * [`param`]: parameters of modules.
 //! * [`barrier`]: memory barriers between CPU and device.
 //!
 //! It builds on Linux 7.2 and 7.3; `compat` has what differs.
@@ -21,8 +24,11 @@ mod bindings;
 mod compat;
 
 pub mod barrier;
+pub mod capture;
 pub mod dma;
+pub mod lock;
 pub mod net;
+pub mod param;
 pub mod pci;
 pub mod skb;
 pub mod spsc;

@@ -1,8 +1,24 @@
 # SPDX-License-Identifier: MIT
 """Network cards, what they are wired to, and captures of what went over the wire."""
 
+from r4l.net.cable import Cable, crossover
 from r4l.net.interface import Interface, PacketsLost
 from r4l.net.nic import Backend, Nic
 from r4l.net.pcap import Packet, read_pcap
+from r4l.net.peer import Peer
+from r4l.net.tap import Tap
+from r4l.net.wire import Wire
 
-__all__ = ["Backend", "Interface", "Nic", "Packet", "PacketsLost", "read_pcap"]
+__all__ = [
+    "Backend",
+    "Cable",
+    "Interface",
+    "Nic",
+    "Packet",
+    "PacketsLost",
+    "Peer",
+    "Tap",
+    "Wire",
+    "crossover",
+    "read_pcap",
+]

@@ -23,9 +23,10 @@ class Nic:
     Attributes:
         model: QEMU's name of the device: `e1000` is an Intel 82540EM, 8086:100e.
         backend: what it is wired to. `user`: QEMU's own router and DHCP server on 10.0.2.0/24 (gateway 10.0.2.2; no
-            root needed). `hub`: all cards with the same number `hub` in this VM share a wire. `socket`: a stream or
-            dgram socket, as `options` say (QEMU's `-netdev stream` or `dgram`, key `type`). `tap`: a tap that exists
-            (`options={"ifname": …}`). `none`: a card without a cable.
+            root needed). `hub`: all cards with the same number `hub` in this VM share a wire. `socket`: this process
+            has the other end, as a `Wire`, or another VM has it (`crossover`). `tap`: a tap in a network namespace of
+            the VM's own, a `Tap`. `none`: a card without a cable. With `options` the last two are of the user's own
+            making: a stream or dgram socket (QEMU's `-netdev`, key `type`), a tap that exists (key `ifname`).
         mac: its address; 52:54:00:12:34:56 and up, by the card's place, where None.
         capture: write a pcap of all its packets into the VM's work folder.
         hub: number of the hub.
@@ -46,21 +47,38 @@ class Nic:
             raise UsageError(f"{self.mac!r} is no MAC address", "write it like 52:54:00:12:34:56")
         if self.backend not in (*NETDEV_TYPE, "socket", "none"):
             raise UsageError(f"unknown network back end {self.backend!r}", "use user, hub, socket, tap or none")
-        if self.backend == "socket" and self.options.get("type") not in ("stream", "dgram"):
-            raise UsageError("the socket back end needs to know its type", "options={'type': 'stream' or 'dgram', …}")
+        if self.backend == "socket" and self.options and self.options.get("type") not in ("stream", "dgram"):
+            raise UsageError(
+                "a socket of your own needs to have a type", "options={'type': 'stream' or 'dgram', …}, or no options"
+            )
 
     def address(self, index: int) -> str:
         """Its MAC address as the VM's card number `index`."""
         return self.mac.lower() if self.mac else f"52:54:00:12:34:{0x56 + index & 0xFF:02x}"
 
-    def netdev(self, index: int) -> dict[str, Any] | None:
-        """The back end as an argument of `-netdev`."""
+    @property
+    def has_cable(self) -> bool:
+        """Whether a run of the VM gives it a `Cable`: QEMU gets an open descriptor instead of a name."""
+        return self.backend in ("socket", "tap") and not self.options
+
+    def netdev(self, index: int, descriptor: int | None = None) -> dict[str, Any] | None:
+        """The back end as an argument of `-netdev`.
+
+        Args:
+            index: the card's place.
+            descriptor: of its cable, open in QEMU, where it has one.
+        """
         if self.backend == "none":
             return None
         settings: dict[str, Any] = {"id": f"net{index}", **self.options}
         settings.setdefault("type", NETDEV_TYPE.get(self.backend))
         if self.backend == "hub":
             settings["hubid"] = self.hub
+        elif descriptor is not None and self.backend == "socket":
+            # A datagram is a frame.
+            settings |= {"type": "dgram", "local": {"type": "fd", "str": str(descriptor)}}
+        elif descriptor is not None and self.backend == "tap":
+            settings["fd"] = str(descriptor)
         elif self.backend == "tap":
             # QEMU's own scripts would need root and a bridge.
             settings.setdefault("script", "no")

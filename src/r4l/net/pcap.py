@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Read what QEMU's filter-dump wrote: classic pcap, Ethernet.
+"""Captures as files: classic pcap, Ethernet. QEMU's filter-dump writes them, and so does a `Wire`.
 
-Format: https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-03.html. QEMU writes it while the VM runs, so the last
+Format: https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-03.html. They are read while the VM runs, so the last
 packet may not be whole yet: it is left for the next look.
 """
 
@@ -22,6 +22,8 @@ HEADER_SIZE = 24
 RECORD_SIZE = 16
 SNAPLEN = 262144
 ETHERNET = 1
+MAGIC = 0xA1B2C3D4
+"""Of files whose times are in microseconds."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Packet:
 
     def scapy(self) -> ScapyPacket:
         """The packet as scapy dissects it."""
-        # Imported here: scapy takes most of a second.
+        # Imported here: scapy takes most of a second. A layer that nobody has imported stays undissected.
+        from scapy.layers import inet, inet6  # noqa: F401
         from scapy.layers.l2 import Ether
 
         return Ether(self.data)
@@ -69,3 +72,28 @@ def read_pcap(path: Path) -> Iterator[Packet]:
             return
         yield Packet(seconds + micros / 1e6, data[position : position + kept], length)
         position += kept
+
+
+class PcapWriter:
+    """Writes a capture.
+
+    Args:
+        path: the file; what is there is replaced.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self._file.write(struct.pack("<IHHiIII", MAGIC, 2, 4, 0, 0, SNAPLEN, ETHERNET))
+
+    def write(self, packet: Packet) -> None:
+        """Add a packet."""
+        seconds, micros = divmod(round(packet.time * 1e6), 1_000_000)
+        self._file.write(struct.pack("<IIII", seconds, micros, len(packet.data), packet.length) + packet.data)
+
+    def flush(self) -> None:
+        """Let readers of the file see all that was written."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._file.close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The fixtures: `kernel`, `module`, `vm`, `guest`, `klog`, `nic`, `interface`, `leaks`, `kunit`, `kselftest`."""
+"""The fixtures: `kernel`, `module`, `vm` and what it has, `leaks`, `kunit`, `kselftest`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from r4l.guest import Guest
 from r4l.kernel import Kernel
 from r4l.klog import KernelLog
 from r4l.module import BuiltModule
-from r4l.net import Interface, Nic
+from r4l.net import Interface, Nic, Wire
 from r4l.setup import set_up
 from r4l.stages import Stages
 from r4l.testing import options, verdict
 from r4l.testing.guest_tests import Kselftest, KUnit
 from r4l.testing.leaks import Leaks
-from r4l.testing.machine import spec_of
+from r4l.testing.machine import cards_of, spec_of
 from r4l.vm import VM, workdirs
 
 
@@ -52,7 +52,7 @@ def vm(request: pytest.FixtureRequest, kernel: Kernel) -> Iterator[VM]:
     workdir = workdirs.make(None)
     machine = VM(
         kernel,
-        nics=spec.cards,
+        nics=cards_of(request.node),
         memory=spec.memory,
         cpus=spec.cpus,
         modules=spec.modules,
@@ -91,7 +91,7 @@ def nic(request: pytest.FixtureRequest) -> Nic:
     Raises:
         pytest.UsageError: its marker has none.
     """
-    cards = spec_of(request.node).cards
+    cards = cards_of(request.node)
     if not cards:
         raise pytest.UsageError(f"{request.node.nodeid} has no network card: @pytest.mark.machine(nics=['e1000'])")
     return cards[0]
@@ -124,3 +124,12 @@ def kunit(vm: VM, subtests: pytest.Subtests) -> KUnit:
 def kselftest(vm: VM, subtests: pytest.Subtests) -> Kselftest:
     """Runs a program that prints TAP: `kselftest("my_test.sh")`."""
     return Kselftest(vm, subtests)
+
+
+@pytest.fixture
+def wire(vm: VM) -> Wire:
+    """The other end of the cable of the VM's first card, which gets the back end socket by this.
+
+    It answers ARP for 10.0.2.2, and ping for that and for 10.0.3.3 behind it, until `wire.peer = None`.
+    """
+    return vm.wires[0]

@@ -75,6 +75,24 @@ WORDS = tuple(field.name for field in fields(MachineSpec))
 """The words that the marker has."""
 
 
+def cards_of(node: pytest.Item) -> tuple[Nic, ...]:
+    """The network cards of a test's VM; with the fixture `wire`, the first one's cable ends in the test.
+
+    Raises:
+        pytest.UsageError: that cannot be.
+    """
+    cards = spec_of(node).cards
+    if "wire" not in getattr(node, "fixturenames", ()):
+        return cards
+    if not cards:
+        raise pytest.UsageError(f"{node.nodeid} has no card for its wire: @pytest.mark.machine(nics=['e1000'])")
+    if cards[0].backend not in ("user", "socket") or cards[0].options:
+        raise pytest.UsageError(
+            f"{node.nodeid} has a first card with a back end of its own, and wants a wire on it: leave one of them out"
+        )
+    return (replace(cards[0], backend="socket"), *cards[1:])
+
+
 def spec_of(node: pytest.Item) -> MachineSpec:
     """What a test's markers say together.
 

@@ -8,10 +8,10 @@ from collections.abc import Generator
 import pytest
 
 from r4l.testing import options, results, verdict
-from r4l.testing.fixtures import guest, interface, kernel, klog, kselftest, kunit, leaks, module, nic, vm
+from r4l.testing.fixtures import guest, interface, kernel, klog, kselftest, kunit, leaks, module, nic, vm, wire
 from r4l.testing.machine import WORDS, spec_of
 
-__all__ = ["guest", "interface", "kernel", "klog", "kselftest", "kunit", "leaks", "module", "nic", "vm"]
+__all__ = ["guest", "interface", "kernel", "klog", "kselftest", "kunit", "leaks", "module", "nic", "vm", "wire"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -128,12 +128,14 @@ class Endpoints:
     Attributes:
         qmp, console, agent: descriptors of connected sockets, open in QEMU.
         captures: for each card by its index, the file for its packets.
+        cables: for each card with a cable, by its index, its descriptor, open in QEMU.
     """
 
     qmp: int
     console: int
     agent: int
     captures: Mapping[int, Path] = field(default_factory=dict)
+    cables: Mapping[int, int] = field(default_factory=dict)
 
 
 def kernel_line(arch: str, extra: str = "", *, fast: bool = True) -> tuple[str, ...]:
@@ -165,7 +167,7 @@ def command_line(machine: Machine, ends: Endpoints, state: Path | None = None) -
             "-device", {"driver": "virtserialport", "bus": "agentbus.0", "chardev": "agent", "name": AGENT_PORT}
         )
     for index, nic in enumerate(machine.nics):
-        netdev = nic.netdev(index)
+        netdev = nic.netdev(index, ends.cables.get(index))
         if netdev is not None:
             argv += _json("-netdev", netdev)
         argv += _json("-device", nic.qemu_device(index))
@@ -178,7 +180,8 @@ def command_line(machine: Machine, ends: Endpoints, state: Path | None = None) -
         argv += ["-drive", f"if=none,id=disk{index},format={drive.format},snapshot=on,cache=unsafe,file={file}"]
         argv += _json("-device", {"driver": "virtio-blk-pci", "drive": f"disk{index}", "serial": drive.serial})
     if state:
-        argv += ["-incoming", f"file:{state}"]
+        # After a migration QEMU announces the guest to the switches: frames that the guest has never sent.
+        argv += ["-global", "migration.announce-rounds=0", "-incoming", f"file:{state}"]
     return [*argv, *machine.extra]
 
 

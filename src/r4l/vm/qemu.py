@@ -8,10 +8,11 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from r4l.errors import EnvironmentFault, R4LError
+from r4l.net import Cable
 from r4l.toolchain import Toolchain
 from r4l.vm.console import Console
 from r4l.vm.machine import ARCHITECTURES, Endpoints, Machine, command_line
@@ -28,6 +29,7 @@ class Qemu:
         machine: what to run.
         toolchain: where QEMU is.
         workdir: folder for console.log, qmp.log, qemu.log and the captures.
+        cables: of the machine's cards, by their index.
         state: a snapshot to go on from (see `snapshot.resume`).
         on_line: gets each line of the console (on the console's thread).
         on_event: gets each QMP event (on the monitor's thread).
@@ -43,6 +45,7 @@ class Qemu:
         toolchain: Toolchain,
         workdir: Path,
         *,
+        cables: Mapping[int, Cable] | None = None,
         state: Path | None = None,
         on_line: Callable[[str], None],
         on_event: Callable[[Event], None],
@@ -55,10 +58,12 @@ class Qemu:
         program = ARCHITECTURES[machine.arch].qemu
         if not (toolchain.root / "usr/bin" / program).exists():
             raise EnvironmentFault(f"{program} is not in the toolchain", "run `r4l setup`, or `r4l doctor --fix`")
+        cables = cables or {}
         console, monitor, self.agent_socket = (_Pair() for _ in range(3))
         pairs = (console, monitor, self.agent_socket)
         try:
-            ends = Endpoints(monitor.number, console.number, self.agent_socket.number, self.captures)
+            plugs = {index: cable.plug() for index, cable in cables.items()}
+            ends = Endpoints(monitor.number, console.number, self.agent_socket.number, self.captures, plugs)
             argv = toolchain.command(
                 command_line(machine, ends, state),
                 binds=[workdir],
@@ -68,7 +73,8 @@ class Qemu:
                 env={"TMPDIR": str(workdir)},
             )
             self.argv = argv
-            self.process = spawn(argv, log=self.log, descriptors=[pair.number for pair in pairs])
+            inherited = [*(pair.number for pair in pairs), *plugs.values()]
+            self.process = spawn(argv, log=self.log, descriptors=inherited)
         except FileNotFoundError as error:
             for pair in pairs:
                 pair.ours.close()
@@ -76,6 +82,8 @@ class Qemu:
         finally:
             for pair in pairs:
                 pair.theirs.close()
+            for cable in cables.values():
+                cable.plugged()
         self.exit_code: int | None = None
         self._on_exit = on_exit
         self.console = Console(console.ours, workdir / "console.log", on_line, lambda: None)

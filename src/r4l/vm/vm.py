@@ -17,11 +17,12 @@ from r4l.guest.shell import interactive
 from r4l.kernel import Kernel
 from r4l.klog import KernelLog
 from r4l.klog.kinds import FATAL
-from r4l.net import Nic
+from r4l.net import Cable, Nic, Wire
 from r4l.rootfs import Rootfs, Source
 from r4l.rootfs.disk import DiskImage
 from r4l.vm import accel as accelerators
 from r4l.vm import boot, loading, workdirs
+from r4l.vm import cables as cabling
 from r4l.vm import image as images
 from r4l.vm import snapshot as snapshots
 from r4l.vm.console import Console
@@ -43,6 +44,8 @@ class VM:
     Args:
         kernel: what to boot.
         nics: network cards, in PCI order.
+        cables: the host's ends of cards with the back ends socket and tap, by the card's index; the VM closes them with
+            itself. A card that has none here gets a new `Wire` or `Tap`.
         memory: MiB; 256 where None, and 768 for a kernel with KASAN.
         cpus: virtual CPUs. Two boot faster than one under TCG.
         image: a disk image to start from, instead of an initramfs. The cards of `nics` are then followed by one for
@@ -73,6 +76,7 @@ class VM:
         kernel: Kernel,
         *,
         nics: Sequence[Nic] = (),
+        cables: Mapping[int, Cable] | None = None,
         memory: int | None = None,
         cpus: int = 2,
         image: DiskImage | None = None,
@@ -121,6 +125,8 @@ class VM:
             agent=self.rootfs.agent,
             extra=tuple(extra),
         )
+        self._given_cables = dict(cables or {})
+        cabling.check(self.machine.nics, self._given_cables)
         usual = images.PATIENCE if image else boot.Patience()
         factors = (6, 2) if slow else (1, 1)
         self._patience = boot.Patience(
@@ -143,7 +149,7 @@ class VM:
         def __getattr__(self, name: str) -> object:
             if name == "ssh" and self._started.is_set() and self.image is None:
                 raise UsageError("there is no sshd in an initramfs", "start the VM from an image: VM(…, image=…)")
-            if name in ("workdir", "klog", "guest", "ssh", "_qemu", "_link"):
+            if name in ("workdir", "klog", "guest", "ssh", "cables", "_qemu", "_link"):
                 raise UsageError("the VM has not been started", "use it in a `with` statement, or call start()")
             raise AttributeError(name)
 
@@ -164,8 +170,11 @@ class VM:
             try:
                 self._begin()
             except snapshots.Useless as useless:
-                LOG.warning("%s; the machine boots anew", useless.cause)
                 self._end()
+                if self._given_cables:
+                    # They were plugged in, and are gone with the machine that was.
+                    raise
+                LOG.warning("%s; the machine boots anew", useless.cause)
                 self._started.clear()
                 self._begin()
             if self.rootfs.agent:
@@ -190,7 +199,12 @@ class VM:
         state = None
         if self._from_snapshot:
             state = snapshots.ensure(self.machine, self.kernel, self._twin(), self._preparation)
-        self._qemu = self._launch(state)
+        self.cables = cabling.lay(self.machine.nics, self._given_cables, self.workdir)
+        try:
+            self._qemu = self._launch(state)
+        except BaseException:
+            cabling.close(self.cables.values())
+            raise
         self._link = Link(self._qemu.agent_socket.ours)
         self.guest = Guest(self._link, self._context)
         self._started.set()
@@ -205,6 +219,7 @@ class VM:
         self._qemu.end()
         self._link.close()
         self._qemu.close()
+        cabling.close(self.cables.values())
 
     def _twin(self) -> VM:
         """The same machine, to be booted and not restored."""
@@ -212,6 +227,8 @@ class VM:
         twin._from_snapshot, twin._wanted_workdir, twin._own_workdir = False, None, True
         twin._preparation, twin._oops = Preparation(None), OopsTimer(twin._after_oops)
         twin._guard, twin._started = threading.Lock(), threading.Event()
+        # A cable has one end in one VM. What is at its other end is no part of the state.
+        twin._given_cables = {}
         return twin
 
     def _launch(self, state: Path | None) -> Qemu:
@@ -219,6 +236,7 @@ class VM:
             self.machine,
             self.kernel.toolchain,
             self.workdir,
+            cables=self.cables,
             state=state,
             on_line=self._on_line,
             on_event=self._on_event,
@@ -383,6 +401,11 @@ class VM:
         if not 0 <= nic < len(self.machine.nics):
             raise UsageError(f"the VM has no network card {nic}", f"it has {len(self.machine.nics)}")
         self.qmp("set_link", name=f"nic{nic}", up=up)
+
+    @property
+    def wires(self) -> Mapping[int, Wire]:
+        """For each card whose cable ends in this process, by its index, that end."""
+        return {index: cable for index, cable in self.cables.items() if isinstance(cable, Wire)}
 
     @property
     def captures(self) -> Mapping[int, Path]:

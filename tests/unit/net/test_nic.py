@@ -35,4 +35,12 @@ def test_mistakes_are_named_at_once() -> None:
     with pytest.raises(UsageError, match="back end"):
         Nic(backend="bridge")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="type"):
-        Nic(backend="socket")
+        Nic(backend="socket", options={"server": True})
+
+
+def test_cables_are_descriptors() -> None:
+    assert [nic.has_cable for nic in (Nic(), Nic(backend="socket"), Nic(backend="tap"))] == [False, True, True]
+    assert not Nic(backend="tap", options={"ifname": "t0"}).has_cable
+    socket = Nic(backend="socket").netdev(0, 7)
+    assert socket == {"id": "net0", "type": "dgram", "local": {"type": "fd", "str": "7"}}
+    assert Nic(backend="tap").netdev(2, 8) == {"id": "net2", "type": "tap", "fd": "8"}

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from r4l.errors import UsageError
-from r4l.net import read_pcap
+from r4l.net import Packet, read_pcap
+from r4l.net.pcap import PcapWriter
 
 
 def capture(*packets: bytes, order: str = "<", kind: int = 1) -> bytes:
@@ -53,3 +54,19 @@ def test_damage_is_named(tmp_path: Path) -> None:
     file.write_bytes(capture() + b"\xff" * 40)
     with pytest.raises(UsageError, match="damaged"):
         list(read_pcap(file))
+
+
+def test_what_is_written_is_read_by_us_and_by_scapy(tmp_path: Path) -> None:
+    from scapy.utils import rdpcap
+
+    file = tmp_path / "x.pcap"
+    packets = [Packet(1.9999996, b"a" * 60, 60), Packet(2.25, b"b" * 14, 1514)]
+    writer = PcapWriter(file)
+    for packet in packets:
+        writer.write(packet)
+    writer.flush()
+    assert [(p.time, p.data, p.length) for p in read_pcap(file)] == [(2.0, b"a" * 60, 60), (2.25, b"b" * 14, 1514)]
+    writer.close()
+    assert [(float(p.time), bytes(p), p.wirelen) for p in rdpcap(str(file))] == [
+        (p.time, p.data, p.length) for p in read_pcap(file)
+    ]

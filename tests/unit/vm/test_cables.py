@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+"""Cables for the cards of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from r4l.errors import UsageError
+from r4l.net import Nic, Wire, crossover
+from r4l.vm import cables
+
+
+def test_cards_that_lack_one_get_one(tmp_path: Path) -> None:
+    end, _ = crossover()
+    nics = [Nic(), Nic(backend="socket"), Nic(backend="socket"), Nic(backend="socket", capture=False)]
+    laid = cables.lay(nics, {1: end}, tmp_path)
+    assert sorted(laid) == [1, 2, 3]
+    assert laid[1] is end
+    assert isinstance(laid[2], Wire)
+    assert laid[2].pcap == tmp_path / "wire2.pcap"
+    cables.close(laid.values())
+    with pytest.raises(UsageError, match="before"):
+        end.plug()
+
+
+def test_a_cable_has_to_fit() -> None:
+    end, other = crossover()
+    with pytest.raises(UsageError, match="card 1"):
+        cables.check([Nic(backend="socket")], {1: end})
+    for nic in (Nic(), Nic(backend="tap"), Nic(backend="socket", options={"type": "stream"})):
+        with pytest.raises(UsageError, match="no cable of this kind"):
+            cables.check([nic], {0: end})
+    cables.check([Nic(backend="socket")], {0: end})
+    cables.close([end, other])

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""The same driver on each back end: user, tap, socket; restored or booted; and from one VM to another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from r4l.demo.bench import BEYOND, GATEWAY, NETWORK, Bench
+from r4l.errors import EnvironmentFault
+from r4l.kernel import Kernel
+from r4l.module import BuiltModule
+from r4l.net import Backend, Nic, Tap, Wire, crossover, read_pcap
+from r4l.vm import VM
+
+pytestmark = pytest.mark.vm
+BACK_ENDS = ["user", "tap", "socket"]
+Start = Callable[..., Bench]
+
+
+def tap() -> Tap:
+    """A tap; where this machine does not give us one, the test is skipped."""
+    try:
+        return Tap()
+    except EnvironmentFault as why:
+        pytest.skip(str(why))
+
+
+@pytest.fixture
+def start(kernel: Kernel, hello: BuiltModule, e1000: BuiltModule) -> Iterator[Start]:
+    """Starts a VM with one card and the Rust driver loaded; it ends with the test."""
+    with ExitStack() as stack:
+
+        def start(back_end: Backend, snapshot: bool | None = None) -> Bench:
+            options = NETWORK if back_end == "user" else {}
+            nic = Nic("e1000", backend=back_end, options=options)
+            cables = {0: tap()} if back_end == "tap" else {}
+            vm = stack.enter_context(VM(kernel, nics=[nic], cables=cables, snapshot=snapshot))
+            bench = Bench(vm, kernel, hello, e1000)
+            bench.begin()
+            bench.load(e1000)
+            # Run in reverse order: before the VM ends.
+            stack.callback(vm.klog.check)
+            return bench
+
+        yield start
+
+
+@pytest.mark.row("E7", "E8")
+@pytest.mark.parametrize("back_end", BACK_ENDS)
+def test_the_driver_pings_the_gateway_and_beyond(start: Start, back_end: Backend) -> None:
+    bench = start(back_end)
+    bench.up()
+    bench.ping(GATEWAY)
+    assert "Network is unreachable" in bench.vm.run(f"ping -c1 -W1 {BEYOND}").stderr
+    bench.run(f"ip route add default via {GATEWAY}")
+    bench.ping(BEYOND)
+    seen = [packet.data for packet in read_pcap(bench.vm.captures[0])]
+    assert sum(data[12:14] == b"\x08\x00" and data[34] == 0 for data in seen) >= 8, "replies went over the wire"
+
+
+@pytest.mark.row("E8")
+def test_the_driver_gets_its_lease_by_dhcp(start: Start) -> None:
+    bench = start("user")
+    bench.run("ip link set eth0 up")
+    bench.wait_for_carrier()
+    bench.run("udhcpc -i eth0 -n -q -t 5", timeout=60)
+    assert "inet 10.0.2.15/16" in bench.run("ip -4 addr show dev eth0")
+    bench.ping(GATEWAY)
+
+
+@pytest.mark.parametrize("back_end", BACK_ENDS)
+def test_the_cable_is_pulled_and_plugged(start: Start, back_end: Backend) -> None:
+    bench = start(back_end)
+    bench.up()
+    bench.ping(GATEWAY, count=1)
+    bench.vm.link(0, up=False)
+    gone = '[ "$(cat /sys/class/net/eth0/carrier)" = 0 ]'
+    bench.run(f"i=0; until {gone}; do i=$((i+1)); [ $i -gt 200 ] && exit 1; usleep 50000; done", timeout=60)
+    bench.run(f"ping -c1 -W1 {GATEWAY}", exit_code=1)
+    bench.vm.link(0, up=True)
+    bench.wait_for_carrier()
+    bench.ping(GATEWAY, count=2)
+
+
+@pytest.mark.parametrize("back_end", ["tap", "socket"])
+def test_a_restored_vm_has_a_cable_of_its_own(start: Start, back_end: Backend) -> None:
+    """QEMU's state knows the card and not what it is wired to."""
+    for _ in range(2):
+        bench = start(back_end, snapshot=True)
+        bench.up()
+        bench.ping(GATEWAY, count=2)
+        cable = bench.vm.cables[0]
+        if isinstance(cable, Wire):
+            senders = {packet.data[6:12].hex(":") for packet in read_pcap(cable.pcap)}
+            assert senders == {"52:54:00:12:34:56", "52:55:0a:00:02:02"}
+            kinds = {packet.data[12:14] for packet in read_pcap(cable.pcap)}
+            assert b"\x80\x35" not in kinds, "QEMU has announced nobody in the guest's name (RARP)"
+        else:
+            assert isinstance(cable, Tap)
+            assert "52:54:00:12:34:56" in cable.run(["cat", "/proc/net/arp"]).stdout
+        bench.vm.close()
+
+
+@pytest.mark.parametrize("snapshot", [False, True])
+def test_two_vms_on_one_cable(kernel: Kernel, hello: BuiltModule, e1000: BuiltModule, snapshot: bool) -> None:
+    with ExitStack() as stack:
+        benches = []
+        for number, cable in enumerate(crossover(), start=1):
+            card = Nic("e1000", backend="socket", mac=f"02:00:00:00:00:0{number}")
+            vm = stack.enter_context(VM(kernel, nics=[card], cables={0: cable}, snapshot=snapshot))
+            bench = Bench(vm, kernel, hello, e1000)
+            bench.begin()
+            bench.load(e1000)
+            bench.up(f"10.9.0.{number}/24")
+            benches.append(bench)
+        left, right = benches
+        left.ping("10.9.0.2")
+        right.ping("10.9.0.1")
+        assert "02:00:00:00:00:01" in right.run("ip neigh show dev eth0 || cat /proc/net/arp")
+        left.vm.put(data := bytes(range(256)) * 4096, "/tmp/data")
+        # Without an end of its input: at that nc would hang up in the middle of ours.
+        right.run("mkfifo /tmp/quiet; nc -l -p 99 <> /tmp/quiet > /tmp/got & echo $! > /tmp/nc")
+        left.run(
+            "i=0; until nc 10.9.0.2 99 < /tmp/data; do i=$((i+1)); [ $i -gt 50 ] && exit 1; usleep 100000; done",
+            timeout=60,
+        )
+        right.run("while kill -0 $(cat /tmp/nc) 2>/dev/null; do usleep 50000; done", timeout=60)
+        assert right.vm.get("/tmp/got", right.vm.workdir / "got").read_bytes() == data
+        for bench in benches:
+            bench.vm.klog.check()
