@@ -123,7 +123,7 @@ def _terminal() -> tuple[IO[str], int]:
     """A terminal that passes on what is printed as it is: our end, and the program's."""
     ours, theirs = os.openpty()
     tty.setraw(theirs)
-    return open(ours, encoding="utf-8", errors="replace"), theirs
+    return os.fdopen(ours, encoding="utf-8", errors="replace"), theirs
 
 
 def _lines(stream: IO[str]) -> Iterator[str]:

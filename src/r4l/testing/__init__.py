@@ -2,6 +2,5 @@
 """pytest for kernel drivers: a plugin that any project has once r4l is installed.
 
 `options` what the command line and pytest.ini say, `machine` the VM that a test's markers ask for, `fixtures`,
-`exitcodes` ours for pytest's,
-`verdict` how the kernel's complaints and the evidence get into a test's report.
+`verdict` how the kernel's complaints and the evidence get into a test's report, `exitcodes` ours for pytest's.
 """

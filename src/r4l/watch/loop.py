@@ -22,8 +22,13 @@ from r4l.watch.warm import Run
 class Screen(Protocol):
     """Where a watch shows what happens."""
 
-    color: bool
-    columns: int
+    @property
+    def color(self) -> bool:
+        """Whether it shows colours."""
+
+    @property
+    def columns(self) -> int:
+        """How wide it is."""
 
     def begin(self, saved: frozenset[Path]) -> None:
         """A run begins because of these files; because it is the first where there are none."""

@@ -44,7 +44,7 @@ class Run:
 
     def _follow(self) -> None:
         outcome: Outcome | None = None
-        sources = [self._screen, self._answer, self._process.sentinel]
+        sources: list[connection.Connection | int] = [self._screen, self._answer, self._process.sentinel]
         while self._process.sentinel in sources:
             ready = connection.wait(sources)
             if self._screen in ready:
