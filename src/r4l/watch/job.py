@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
@@ -27,10 +26,16 @@ from r4l.process import plain
 from r4l.testing.exitcodes import EXIT_CODES
 from r4l.vm import VM
 
-# Other plugins of pytest's take their time to import, too. One that fails to will say so in the run itself.
-for _entry in importlib.metadata.entry_points(group="pytest11"):
-    with suppress(Exception):
-        _entry.load()
+PYTEST = (
+    "-q",
+    "--no-header",
+    "--tb=short",
+    "-p",
+    "no:cacheprovider",
+    # We have imported what pytest would have liked to rewrite.
+    "-W",
+    "ignore::pytest.PytestAssertRewriteWarning",
+)
 
 
 @dataclass(frozen=True)
@@ -155,10 +160,7 @@ def _build(job: Job, outcome: Outcome) -> list[BuiltModule]:
 
 def _test(job: Job) -> int:
     os.chdir(job.cwd)
-    argv = ["--kernel", job.kernel.name, "--arch", job.kernel.arch, "--no-header", "-q", "--tb=short"]
-    argv += ["-p", "no:cacheprovider", f"--color={'yes' if job.color else 'no'}"]
-    # We have imported what pytest would have liked to rewrite.
-    argv += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    argv = [*PYTEST, "--kernel", job.kernel.name, "--arch", job.kernel.arch, f"--color={'yes' if job.color else 'no'}"]
     code = pytest.main([*argv, *job.arguments, *map(str, job.tests)])
     return EXIT_CODES.get(code, 120)
 

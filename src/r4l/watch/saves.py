@@ -40,7 +40,11 @@ class Saves:
         while not self._stop.is_set():
             try:
                 for changes in watch(*self._folders, watch_filter=None, step=STEP, stop_event=self._stop):
-                    self._tell(frozenset(Path(name) for _, name in changes))
+                    paths = frozenset(Path(name) for _, name in changes)
+                    self._tell(paths)
+                    if not paths.isdisjoint(self._folders):
+                        # Perhaps made anew meanwhile: the kernel watches the one that is gone.
+                        break
             except FileNotFoundError:
                 self._tell(frozenset(self._folders))
                 return

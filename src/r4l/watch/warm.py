@@ -31,7 +31,7 @@ class Run:
 
     def __init__(self, job: Job, on_output: Output, on_end: End) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([main.__module__])
+        context.set_forkserver_preload(["r4l.watch.rehearsal"])
         self._screen, screen = context.Pipe(duplex=False)
         self._answer, answer = context.Pipe(duplex=False)
         self._process = context.Process(target=main, args=(job, screen, answer), daemon=True)
