@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import errno
+import io
 import os
 import re
 import shutil
 import signal
 import subprocess
 import tty
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from r4l.errors import EnvironmentFault, R4LError
 
@@ -85,12 +87,13 @@ def run_logged(
         try:
             stream = ours or process.stdout
             assert stream is not None
-            for line in _lines(stream):
-                text = plain(line) if color else line
+            for line in stream:
+                shown = line.rstrip("\n")
+                text = plain(shown) if color else shown
                 out.write(f"{text}\n")
                 whole.append(text)
                 tail.append(text)
-                say(line)
+                say(shown)
             code = process.wait()
         except BaseException:
             end_group(process)
@@ -119,19 +122,24 @@ def plain(line: str) -> str:
     return SGR.sub("", line)
 
 
+class _Terminal(io.FileIO):
+    """Our end of a terminal."""
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """EIO is how a terminal says that nobody has its other end open any more."""
+        try:
+            return super().readinto(buffer)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return 0
+
+
 def _terminal() -> tuple[IO[str], int]:
     """A terminal that passes on what is printed as it is: our end, and the program's."""
     ours, theirs = os.openpty()
     tty.setraw(theirs)
-    return os.fdopen(ours, encoding="utf-8", errors="replace"), theirs
-
-
-def _lines(stream: IO[str]) -> Iterator[str]:
-    """The lines of a stream without their ends."""
-    # EIO is how a terminal says that nobody has its other end open any more.
-    with stream, contextlib.suppress(OSError):
-        for line in stream:
-            yield line.rstrip("\n")
+    return io.TextIOWrapper(io.BufferedReader(_Terminal(ours)), encoding="utf-8", errors="replace"), theirs
 
 
 def end_group(process: subprocess.Popen[str] | subprocess.Popen[bytes], grace: float = 5.0) -> None:

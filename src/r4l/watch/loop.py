@@ -91,7 +91,7 @@ class Loop:
         if self._run:
             self._run.end()
             self.screen.superseded()
-        self._start(saved)
+        self._start(frozenset(path for path in saved if self.project.affected([path])))
 
     def _start(self, saved: frozenset[Path]) -> None:
         self._begun = time.monotonic()
