@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "watch": "At each save, build and run the tests that it affects",
     "ide": "Write editor files: rust-analyzer, clangd, VS Code",
     "run": "Load a module in a fresh virtual machine and run a command there",
+    "debug": "Load a module in a fresh virtual machine with gdb at its side",
     "shell": "A shell in a fresh virtual machine",
     "selftest": "Run the project's own tests",
     "rows": "What must work, row by row, and which checks pass",
