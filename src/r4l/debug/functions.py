@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""From a function as its author writes it to the places in the source where gdb can stop for it.
+"""From a function as its author writes it to the name that gdb knows it by.
 
-gdb names what is in an `impl` after its number (`hello::{impl#0}::init`), and knows a function that was inlined
-everywhere by its lines only. So a function is looked up in the module's DWARF, and the breakpoint is set on its line.
+gdb takes its names from where a function stands in the DWARF: what is in an `impl` of a trait is
+`hello::{impl#0}::init`. So a function is looked up there. By that name gdb stops wherever it was inlined, too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from r4l.errors import UsageError
 from r4l.klog.demangle import demangle
 from r4l.toolchain import Toolchain
 
-ATTRIBUTE = re.compile(r'DW_AT_(name|linkage_name|decl_file|decl_line)\s*\("?([^")]*)"?\)')
+ENTRY = re.compile(r"^0x[0-9a-f]+:( +)DW_TAG_(\w+)", re.MULTILINE)
+ATTRIBUTE = re.compile(r'^ +DW_AT_(name|linkage_name)\t\("(.*)"\)$', re.MULTILINE)
+SCOPES = ("namespace", "structure_type", "enumeration_type", "union_type")
 QUALIFIED = re.compile(r"^<(.+?)(?: as (.+))?>::(\w+)$")
 PLACE = re.compile(r"^(\*|.+:\d+$)")
 """What gdb takes as it is: an address, or a file's line."""
@@ -24,20 +26,19 @@ PLACE = re.compile(r"^(\*|.+:\d+$)")
 
 @dataclass(frozen=True)
 class Function:
-    """A function in a module's debug information; `path` is its name, demangled."""
+    """A function in a module's debug information.
+
+    Attributes:
+        path: as Rust's own messages write it, such as `<hello::Hello as kernel::Module>::init`.
+        known_as: gdb's name of it.
+    """
 
     path: str
-    file: str
-    line: int
-
-    @property
-    def place(self) -> str:
-        """Where gdb sets the breakpoint."""
-        return f"{self.file}:{self.line}"
+    known_as: str
 
 
 def places(wanted: str, modules: list[Path], toolchain: Toolchain) -> list[str]:
-    """Where to set a breakpoint.
+    """What gdb's `break` takes for it.
 
     Args:
         wanted: a path (`Hello::init`, `hello::Hello::init`, `init`), a place (`hello.rs:20`), or a C function's name.
@@ -50,7 +51,7 @@ def places(wanted: str, modules: list[Path], toolchain: Toolchain) -> list[str]:
         return [wanted]
     name = re.split(r"::", wanted.strip())[-1]
     found = [function for module in modules for function in _named(name, module, toolchain)]
-    matching = dict.fromkeys(function.place for function in found if matches(function.path, wanted))
+    matching = dict.fromkeys(f"'{function.known_as}'" for function in found if matches(function.path, wanted))
     if not matching:
         others = ", ".join(sorted({function.path for function in found})[:8])
         raise UsageError(
@@ -92,13 +93,23 @@ def _plain(path: str) -> str:
 
 def _named(name: str, module: Path, toolchain: Toolchain) -> Iterator[Function]:
     """The functions of that bare name, inlined ones too."""
+    pattern = f"--name=^{re.escape(name)}(<.*)?$"
     printed = toolchain.run(
-        ["llvm-dwarfdump", "--debug-info", f"--name={name}", module], readable=[module.parent]
+        ["llvm-dwarfdump", "--debug-info", "--show-parents", "--regex", pattern, module], readable=[module.parent]
     ).stdout.decode(errors="replace")
-    for entry in re.split(r"\n(?=0x[0-9a-f]+: )", printed):
-        if "DW_TAG_subprogram" not in entry.partition("\n")[0]:
-            continue
-        facts = dict(ATTRIBUTE.findall(entry))
-        if {"decl_file", "decl_line"} <= facts.keys():
-            path = demangle(facts.get("linkage_name") or facts.get("name", ""))
-            yield Function(path, facts["decl_file"], int(facts["decl_line"]))
+    yield from parse(printed)
+
+
+def parse(printed: str) -> Iterator[Function]:
+    """The functions in what llvm-dwarfdump prints of some entries and those around them."""
+    around: list[tuple[int, str]] = []
+    begins = [*ENTRY.finditer(printed)]
+    for begin, end in zip(begins, [*(match.start() for match in begins[1:]), len(printed)], strict=True):
+        facts = dict(ATTRIBUTE.findall(printed[begin.end() : end]))
+        depth, tag = len(begin[1]), begin[2]
+        around = [(at, name) for at, name in around if at < depth]
+        if tag in SCOPES:
+            around.append((depth, facts.get("name", "")))
+        elif tag == "subprogram" and "name" in facts:
+            known_as = "::".join([*(name for _, name in around), facts["name"]])
+            yield Function(demangle(facts["linkage_name"]) if "linkage_name" in facts else known_as, known_as)

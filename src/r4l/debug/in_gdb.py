@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Runs inside gdb: connects, and tells gdb where a module lies at the moment when the kernel is about to start it.
 
-It stops at the kernel's do_init_module(struct module *). There the module is in memory and its symbols are relocated, but
-nothing of it has run: breakpoints in its init are in time. Read again at each load, so that rmmod and insmod do no harm.
+It stops at the kernel's do_init_module(struct module *). There the module is in memory and its symbols are relocated,
+but nothing of it has run: breakpoints in its init are in time. Read again at each load, so that rmmod and insmod do no
+harm.
 """
 
 from __future__ import annotations
@@ -66,10 +67,12 @@ for setting in ("pagination off", "confirm off", "breakpoint pending on", "print
 gdb.execute("set language c")
 gdb.execute(f"file {next(iter(PLAN['modules'].values()))['path']}", to_string=True)
 NAME, KALLSYMS, SYMTAB = offset("module.name"), offset("module.kallsyms"), offset("mod_kallsyms.symtab")
-gdb.execute("set language auto")
 gdb.execute(f"file {PLAN['symbols']}", to_string=True)
 gdb.execute(f"target remote {PLAN['socket']}", to_string=True)
 Load()
+# A breakpoint keeps the language that it was set in.
+gdb.execute("set language rust")
 for place in PLAN["breaks"]:
     gdb.execute(f"break {place}", to_string=True)
+gdb.execute("set language auto")
 gdb.execute("continue")

@@ -44,8 +44,8 @@ def plan(
 def sections(module: BuiltModule) -> dict[str, tuple[int, int]]:
     """For each section of a module that is loaded, a symbol in it: its index, and its value in the file.
 
-    The kernel adds the section's address to the value of each symbol (simplify_symbols in kernel/module/main.c) and keeps
-    the table, in the file's order, until the module's init has run (add_kallsyms): so that is where the sections are.
+    The kernel adds the section's address to the value of each symbol (simplify_symbols in kernel/module/main.c) and
+    keeps the table, in the file's order, until the module's init has run (add_kallsyms): there the addresses are read.
 
     Raises:
         BuildError: it has no debug information.

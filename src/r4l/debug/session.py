@@ -26,6 +26,10 @@ SOCKET = "gdb.socket"
 """In the run's folder, which is QEMU's and gdb's own too: a Unix socket's path may have 107 bytes."""
 
 
+REST = 0.5
+"""Seconds that a batch goes on after the guest's command has ended: then a `continue` comes back."""
+
+
 class Session:
     """gdb on modules in a VM.
 
@@ -54,6 +58,7 @@ class Session:
         self.parameters = parameters
         self.guest_command = guest_command
         self.failure: R4LError | None = None
+        self._over = threading.Event()
 
     def run(self, breaks: Sequence[str], commands: Sequence[str], *, batch: bool, timeout: float | None) -> int:
         """Load the modules under gdb's eyes, until it ends.
@@ -87,7 +92,10 @@ class Session:
         # What the guest is told now it does when gdb lets it go on.
         self.vm.qmp("stop")
         threading.Thread(target=self._in_the_guest, args=(batch,), name="r4l-debug", daemon=True).start()
-        code = self._gdb(file, commands, batch, timeout)
+        try:
+            code = self._gdb(file, commands, batch, timeout)
+        finally:
+            self._over.set()
         if batch and self.failure:
             raise self.failure
         return code
@@ -138,8 +146,8 @@ class Session:
             self.failure = error
             if not batch and self.vm.running:
                 _emit(f"{error}\n".encode())
-        if batch:
-            # gdb may be waiting in a `continue`.
+        while batch and not self._over.wait(REST):
+            # gdb may be waiting in a `continue`, and nothing more will come.
             with contextlib.suppress(R4LError):
                 self.vm.qmp("stop")
 
