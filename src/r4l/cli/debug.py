@@ -9,6 +9,7 @@ import click
 
 from r4l.cli.options import MachineOptions, kernel_option, machine_options
 from r4l.cli.run import parameters_of
+from r4l.debug import functions
 from r4l.debug.session import Session
 from r4l.errors import UsageError, VerdictError
 from r4l.module import Module
@@ -61,12 +62,14 @@ def command(
             tools = kernel.toolchain.extended("debugger", say=say)
         with stages.stage(f"building {module.folder.name}") as say:
             built = module.build_all(kernel, say=say)
+        files = [ko.path for ko in built]
+        places = [place for wanted in breaks for place in functions.places(wanted, files, tools)]
         vm = machine.vm(kernel, stages)
         with stages.stage("booting"):
             vm.start()
     try:
         session = Session(vm, built, tools, [module.folder.parent], parameters, guest_command)
-        code = session.run(breaks, commands, batch=batch, timeout=timeout or None)
+        code = session.run(places, commands, batch=batch, timeout=timeout or None)
     finally:
         vm.close()
     if batch and code:

@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from r4l import resources
-from r4l.debug import functions, symbols
+from r4l.debug import symbols
 from r4l.debug.plan import plan
 from r4l.errors import GuestTimeout, R4LError, VerdictError
 from r4l.module import BuiltModule
@@ -64,7 +64,7 @@ class Session:
         """Load the modules under gdb's eyes, until it ends.
 
         Args:
-            breaks: functions or places to stop at.
+            breaks: what gdb's `break` takes (see `functions.places`).
             commands: gdb's, run at the first stop.
             batch: gdb ends after these; without it, the terminal is gdb's.
             timeout: seconds that a batch may take.
@@ -73,19 +73,13 @@ class Session:
             gdb's exit code.
 
         Raises:
-            UsageError: the modules have no such function.
             GuestTimeout: the batch took longer.
             VerdictError: a module was not loaded, or the guest's command failed.
         """
-        places = [
-            place
-            for wanted in breaks
-            for place in functions.places(wanted, [module.path for module in self.modules], self.tools)
-        ]
         names = symbols.of(self.vm)
         at = symbols.address(names, "do_init_module")
         file = self.vm.workdir / "plan.json"
-        file.write_text(plan(self.modules, names, at, self.vm.kernel.arch, places, SOCKET))
+        file.write_text(plan(self.modules, names, at, self.vm.kernel.arch, breaks, SOCKET))
         for module in self.modules:
             self.vm.put(module.path, f"{FOLDER}/{module.path.name}", 0o644)
         self.vm.qmp("human-monitor-command", command_line=f"gdbserver unix:{SOCKET},server=on,wait=off")
