@@ -68,11 +68,11 @@ def test_a_function_of_a_driver_with_its_arguments(kernel: Kernel) -> None:
     assert "1 packets received" in done.stdout, "the guest works"
 
 
-def test_parameters_and_a_module_that_is_refused(kernel: Kernel) -> None:
+def test_parameters_and_a_module_in_c(kernel: Kernel) -> None:
     done = debug(str(HELLO), "--param", "nonsense", "--batch")
     assert done.returncode == 2
     fixture = Path(__file__).parents[1] / "fixtures/oops_init"
-    done = debug(str(fixture), "--param", "kind=warn", "--break", "oops_init", "--batch", *commands("print kind"))
+    done = debug(str(fixture), "--param", "kind=warn", "--break", "crash_init", "--batch", *commands("print kind"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"warn"' in done.stdout
 

@@ -92,9 +92,7 @@ def test_from_save_to_verdict(on_terminal: Callable[..., Any], folder: Path) -> 
     assert watching.wait() == 130
 
 
-def test_a_save_in_the_middle_of_a_run_begins_anew(
-    on_terminal: Callable[..., Any], folder: Path, tmp_path: Path
-) -> None:
+def test_a_save_in_a_run_begins_anew(on_terminal: Callable[..., Any], folder: Path, tmp_path: Path) -> None:
     (folder / "test_hello.py").write_text(
         "import os, pathlib, time\n\n\ndef test_long(vm):\n"
         f"    pathlib.Path({str(tmp_path / 'pid')!r}).write_text(f'{{os.getpid()}} {{vm.pid}}')\n    time.sleep(3600)\n"

@@ -103,10 +103,10 @@ def _named(name: str, module: Path, toolchain: Toolchain) -> Iterator[Function]:
 def parse(printed: str) -> Iterator[Function]:
     """The functions in what llvm-dwarfdump prints of some entries and those around them."""
     around: list[tuple[int, str]] = []
-    begins = [*ENTRY.finditer(printed)]
-    for begin, end in zip(begins, [*(match.start() for match in begins[1:]), len(printed)], strict=True):
-        facts = dict(ATTRIBUTE.findall(printed[begin.end() : end]))
-        depth, tag = len(begin[1]), begin[2]
+    # What stands between the entries' first lines: indentation, kind, attributes.
+    pieces = iter(ENTRY.split(printed)[1:])
+    for indentation, tag, attributes in zip(pieces, pieces, pieces, strict=True):
+        facts, depth = dict(ATTRIBUTE.findall(attributes)), len(indentation)
         around = [(at, name) for at, name in around if at < depth]
         if tag in SCOPES:
             around.append((depth, facts.get("name", "")))

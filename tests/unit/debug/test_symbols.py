@@ -39,6 +39,7 @@ def test_functions_of_the_kernel_and_nothing_else(tmp_path: Path) -> None:
         "pv_native_safe_halt": 0xFFFFFFFF821B8D0F,
     }
     text = elf.get_section_by_name(".text")
+    assert text is not None
     assert all(text["sh_addr"] <= place < text["sh_addr"] + text["sh_size"] for place in found.values())
     assert elf["e_machine"] == "EM_X86_64"
     file = tmp_path / "symbols"
