@@ -86,7 +86,7 @@ class OnTerminal:
         raw: all that it has shown so far.
     """
 
-    LIMIT = 300.0
+    LIMIT = 30.0
     """Seconds in which what is waited for must come: on a machine with other work, too."""
 
     def __init__(self, *arguments: str) -> None:
@@ -135,8 +135,8 @@ class OnTerminal:
     def close(self) -> None:
         """End it, however it is."""
         if self._process.poll() is None:
-            self._process.terminate()
-            self.wait()
+            self._process.kill()
+            self._process.wait()
         os.close(self._ours)
 
 

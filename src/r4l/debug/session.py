@@ -108,8 +108,7 @@ class Session:
             env={"TERM": os.environ.get("TERM", "linux"), "R4L_PLAN": str(file)},
             terminal=not batch,
         )
-        with _ignored_interrupts() if not batch else contextlib.nullcontext():
-            # ^C is gdb's: it stops the guest. bubblewrap and we must not mind.
+        with _interrupts_are_gdbs() if not batch else contextlib.nullcontext():
             try:
                 return subprocess.run(
                     inside, stdin=subprocess.DEVNULL if batch else None, timeout=timeout if batch else None, check=False
@@ -152,9 +151,16 @@ def _emit(data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _ignored_interrupts() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _interrupts_are_gdbs() -> Iterator[None]:
+    """^C is for gdb, which stops the guest on it: we, and bubblewrap, which inherits that, ignore it. Not so `kill`."""
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN)}
+    before[signal.SIGTERM] = signal.signal(signal.SIGTERM, _end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(*_: object) -> None:
+    raise KeyboardInterrupt
