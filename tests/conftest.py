@@ -86,7 +86,7 @@ class OnTerminal:
         raw: all that it has shown so far.
     """
 
-    LIMIT = 30.0
+    LIMIT = 300.0
     """Seconds in which what is waited for must come: on a machine with other work, too."""
 
     def __init__(self, *arguments: str) -> None:
@@ -112,8 +112,8 @@ class OnTerminal:
         end = time.monotonic() + self.LIMIT
         while not (match := re.search(pattern, self.raw[self._told :])):
             ready, _, _ = select.select([self._ours], [], [], max(0.0, end - time.monotonic()))
-            assert ready, f"no {pattern!r} in {self.raw}"
-            assert self._read(), f"it ended without {pattern!r}: {self.raw}"
+            assert ready, f"no {pattern!r} in {self.raw[-4000:]!r}"
+            assert self._read(), f"it ended without {pattern!r}: {self.raw[-4000:]!r}"
         shown = self.raw[self._told : self._told + match.end()]
         self._told += match.end()
         return shown

@@ -90,7 +90,7 @@ def test_what_is_not_there(kernel: Kernel, tmp_path: Path) -> None:
 
 def test_on_a_terminal(kernel: Kernel, on_terminal: Callable[..., Any]) -> None:
     marker = f"r4l-debug-{os.getpid()}"
-    gdb = on_terminal("debug", str(HELLO), "--append", marker)
+    gdb = on_terminal("debug", str(HELLO), "--append", marker, "--", "echo the guest works")
     gdb.until("hello is in memory")
     gdb.until(r"\(gdb\) ")
     gdb.type("break hello.rs:21\n")
@@ -98,7 +98,7 @@ def test_on_a_terminal(kernel: Kernel, on_terminal: Callable[..., Any]) -> None:
     gdb.type("continue\n")
     gdb.until("hit Breakpoint 1")
     gdb.type("continue\n")
-    gdb.until("Continuing")
+    gdb.until("the guest works")
     gdb.type("\x03")
     gdb.until("SIGINT")
     gdb.until(r"\(gdb\) ")
