@@ -2,8 +2,8 @@
 """`r4l watch` from save to verdict, measured here and now: `python bench/watch.py [--runs N] [--json]`.
 
 The verdict is that of a test that loads a driver and pings the host through QEMU's e1000, or, for the smallest module,
-that loads it and waits for its greeting. Each figure is the median of N saves with the smallest and the largest beside it,
-by the clock of whoever saves: from before the write to the verdict's line on the terminal.
+that loads it and waits for its greeting. Each figure is the median of N saves with the smallest and the largest beside
+it, by the clock of whoever saves: from before the write to the verdict's line on the terminal.
 """
 
 from __future__ import annotations
@@ -81,8 +81,6 @@ def measure(driver: str, runs: int) -> dict[str, list[float]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / driver
         subprocess.run(["cp", "-r", str(resources.rust("drivers", driver)), str(folder)], check=True)
-        kbuild = folder / "Kbuild"
-        kbuild.write_text(re.sub(r"^R4L_KIT \?=.*$", "", kbuild.read_text(), flags=re.MULTILINE))
         (folder / "pytest.ini").write_text("[pytest]\n")
         (folder / "test_it.py").write_text(test)
         watch = Watch(folder)
