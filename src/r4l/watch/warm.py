@@ -56,7 +56,8 @@ class Run:
             elif self._answer in ready:
                 try:
                     outcome = self._answer.recv()
-                except EOFError:
+                except (EOFError, OSError):
+                    # It was ended, perhaps in the middle of its last word.
                     sources.remove(self._answer)
             else:
                 # Only when nothing is left to read: a program of a test's may live on and keep the screen open.
