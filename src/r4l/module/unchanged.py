@@ -6,6 +6,7 @@ Nothing is known unless somebody remembers it here, and it holds only as long as
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,11 @@ from pathlib import Path
 from r4l.module.modinfo import BuiltModule
 
 Stamp = frozenset[tuple[str, int, int]]
-"""Path, time of change and size of each file."""
+"""Path, time of change and size of each file that a build may read."""
+
+
+NO_SOURCE = re.compile(r"(^|/)(test_[^/]*\.py|[^/]*_test\.py|conftest\.py|__pycache__|\.[^/]*)(/|$)")
+"""What only pytest or an editor reads."""
 
 
 def stamp(folders: Sequence[Path]) -> Stamp:
@@ -21,6 +26,8 @@ def stamp(folders: Sequence[Path]) -> Stamp:
     found = set()
     for folder in folders:
         for path in folder.rglob("*"):
+            if NO_SOURCE.search(str(path.relative_to(folder))):
+                continue
             # Without following it: an editor's lock is a link to nowhere.
             status = path.lstat()
             found.add((str(path), status.st_mtime_ns, status.st_size))

@@ -49,3 +49,16 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 def test_until_something_changes(folder: Path, known: Known, change: str) -> None:
     CHANGES[change](folder)
     assert unchanged.recall(folder, "key") is None
+
+
+@pytest.mark.parametrize("name", ["test_a.py", "sub/a_test.py", "conftest.py", "__pycache__/x.pyc", ".a.rs.swp"])
+def test_what_only_pytest_or_an_editor_reads_is_no_change(folder: Path, known: Known, name: str) -> None:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("")
+    assert unchanged.recall(folder, "key") == list(known.modules)
+
+
+@pytest.mark.parametrize("name", ["generate.py", "contest_a.rs", "Kbuild"])
+def test_anything_else_is(folder: Path, known: Known, name: str) -> None:
+    (folder / name).write_text("")
+    assert unchanged.recall(folder, "key") is None
