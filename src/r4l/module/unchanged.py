@@ -7,6 +7,7 @@ Nothing is known unless somebody remembers it here, and it holds only as long as
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,8 @@ def stamp(folders: Sequence[Path]) -> Stamp:
                 continue
             # Without following it: an editor's lock is a link to nowhere.
             status = path.lstat()
-            found.add((str(path), status.st_mtime_ns, status.st_size))
+            if not stat.S_ISDIR(status.st_mode):
+                found.add((str(path), status.st_mtime_ns, status.st_size))
     return frozenset(found)
 
 
