@@ -3,7 +3,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import re
+import select
 import signal
+import subprocess
+import sys
+import termios
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -80,3 +88,78 @@ def tshark(kernel: Kernel) -> Tshark:
         return [line.split("\t") for line in output.splitlines()]
 
     return read
+
+
+class OnTerminal:
+    """The program r4l on a terminal of its own, as a user has it.
+
+    Attributes:
+        raw: all that it has shown so far.
+    """
+
+    LIMIT = 300.0
+    """Seconds in which what is waited for must come: on a machine with other work, too."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._ours, theirs = os.openpty()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "r4l", *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(theirs)
+        self.raw = ""
+        self._told = 0
+
+    def type(self, keys: str) -> None:
+        """Type something; ^C is `\\x03`."""
+        os.write(self._ours, keys.encode())
+
+    def until(self, pattern: str) -> str:
+        """Wait for a text; returns what was shown since the one that was waited for before, up to its end."""
+        end = time.monotonic() + self.LIMIT
+        while not (match := re.search(pattern, self.raw[self._told :])):
+            ready, _, _ = select.select([self._ours], [], [], max(0.0, end - time.monotonic()))
+            assert ready, f"no {pattern!r} in {self.raw[-4000:]!r}"
+            assert self._read(), f"it ended without {pattern!r}: {self.raw[-4000:]!r}"
+        shown = self.raw[self._told : self._told + match.end()]
+        self._told += match.end()
+        return shown
+
+    def _read(self) -> bool:
+        """Take in what it shows; False at the end: EIO says that nobody has the terminal open any more."""
+        try:
+            self.raw += os.read(self._ours, 1 << 16).decode(errors="replace")
+        except OSError:
+            return False
+        return True
+
+    def wait(self) -> int:
+        """Its exit code, once it has ended."""
+        while self._read():
+            pass
+        return self._process.wait(self.LIMIT)
+
+    def close(self) -> None:
+        """End it, however it is."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        os.close(self._ours)
+
+
+@pytest.fixture
+def on_terminal() -> Iterator[Callable[..., OnTerminal]]:
+    """Starts r4l with these arguments on a terminal; it is gone after the test."""
+    started: list[OnTerminal] = []
+
+    def start(*arguments: str) -> OnTerminal:
+        started.append(OnTerminal(*arguments))
+        return started[-1]
+
+    yield start
+    for program in started:
+        program.close()

@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import errno
+import io
 import os
 import re
 import shutil
 import signal
 import subprocess
+import tty
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import IO, Any
 
 from r4l.errors import EnvironmentFault, R4LError
 
@@ -20,6 +24,7 @@ Say = Callable[[str], None]
 
 _running: set[subprocess.Popen[str]] = set()
 
+SGR = re.compile(r"\x1b\[[0-9;]*m")
 DISK_FULL = re.compile(r"No space left on device")
 
 
@@ -36,6 +41,7 @@ def run_logged(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     tail_lines: int = 25,
+    color: bool = False,
 ) -> str:
     """Run a program to its end, with everything it prints in `log` and each line given to `say`.
 
@@ -44,6 +50,7 @@ def run_logged(
 
     Args:
         failure: makes the error for a non-zero exit from the exit code and the last `tail_lines` lines.
+        color: give it a terminal to print to. What it colours is coloured for `say` only.
 
     Returns:
         All it printed, stdout and stderr as they came.
@@ -58,13 +65,14 @@ def run_logged(
     with log.open("a", encoding="utf-8") as out:
         out.write(f"$ {' '.join(argv)}\n")
         out.flush()
+        ours, theirs = _terminal() if color else (None, subprocess.PIPE)
         try:
             process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "TERM", *argv],
                 cwd=cwd,
                 env=env,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=theirs,
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
@@ -72,15 +80,20 @@ def run_logged(
             )
         except FileNotFoundError as error:
             raise EnvironmentFault("setpriv is not installed", "install the package util-linux") from error
+        finally:
+            if ours is not None:
+                os.close(theirs)
         _running.add(process)
         try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                out.write(line)
-                text = line.rstrip("\n")
+            stream = ours or process.stdout
+            assert stream is not None
+            for line in stream:
+                shown = line.rstrip("\n")
+                text = plain(shown) if color else shown
+                out.write(f"{text}\n")
                 whole.append(text)
                 tail.append(text)
-                say(text)
+                say(shown)
             code = process.wait()
         except BaseException:
             end_group(process)
@@ -102,6 +115,31 @@ def run_logged(
         problem.log = problem.log or log
         raise problem
     return "\n".join(whole)
+
+
+def plain(line: str) -> str:
+    """A line without the escape sequences that colour it (ECMA-48, SGR)."""
+    return SGR.sub("", line)
+
+
+class _Terminal(io.FileIO):
+    """Our end of a terminal."""
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """EIO is how a terminal says that nobody has its other end open any more."""
+        try:
+            return super().readinto(buffer)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return 0
+
+
+def _terminal() -> tuple[IO[str], int]:
+    """A terminal that passes on what is printed as it is: our end, and the program's."""
+    ours, theirs = os.openpty()
+    tty.setraw(theirs)
+    return io.TextIOWrapper(io.BufferedReader(_Terminal(ours)), encoding="utf-8", errors="replace"), theirs
 
 
 def end_group(process: subprocess.Popen[str] | subprocess.Popen[bytes], grace: float = 5.0) -> None:

@@ -62,3 +62,13 @@ def test_what_we_started_ends_with_us(tmp_path: Path, number: signal.Signals) ->
     while time.monotonic() < deadline and Path(f"/proc/{child}").exists():
         time.sleep(0.02)
     assert not Path(f"/proc/{child}").exists()
+
+
+def test_colours_are_for_whoever_shows_them(tmp_path: Path) -> None:
+    lines: list[str] = []
+    log = tmp_path / "x.log"
+    script = r"test -t 1 && printf '\033[1;31mred\033[0m\nplain\nno end'"
+    printed = run_logged(["sh", "-c", script], log, broken, say=lines.append, color=True)
+    assert lines == ["\x1b[1;31mred\x1b[0m", "plain", "no end"]
+    assert printed == "red\nplain\nno end"
+    assert log.read_text().splitlines()[1:] == ["red", "plain", "no end"]

@@ -11,6 +11,7 @@ import sys
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from r4l.errors import EXIT_CODES, R4LError
 from r4l.process import end_all
@@ -24,8 +25,10 @@ COMMANDS: dict[str, str] = {
     "build": "Build a module folder",
     "graft": "Put a driver into a kernel's own tree, or take it out again",
     "test": "Run the tests of a driver's folder: pytest, with a VM for each test",
+    "watch": "At each save, build and run the tests that it affects",
     "ide": "Write editor files: rust-analyzer, clangd, VS Code",
     "run": "Load a module in a fresh virtual machine and run a command there",
+    "debug": "Load a module in a fresh virtual machine with gdb at its side",
     "shell": "A shell in a fresh virtual machine",
     "selftest": "Run the project's own tests",
     "rows": "What must work, row by row, and which checks pass",
@@ -77,7 +80,7 @@ def cli() -> None:
     """
 
 
-def show(error: R4LError, *, as_json: bool = False) -> None:
+def show(error: R4LError, *, as_json: bool = False, console: Console | None = None) -> None:
     """Print an error.
 
     One that was recognised: cause and remedy, and below them the text that they explain. Any other: its text, then
@@ -88,7 +91,7 @@ def show(error: R4LError, *, as_json: bool = False) -> None:
         entry["known"] = error.known or None
         click.echo(json.dumps({**entry, "log": str(error.log) if error.log else None, "detail": error.detail}))
         return
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = console or Console(stderr=True, highlight=False, soft_wrap=True)
     if error.known:
         _print_cause(console, error)
         console.print()
@@ -111,7 +114,8 @@ def _print_cause(console: Console, error: R4LError) -> None:
 
 def _print_detail(console: Console, error: R4LError) -> None:
     if error.detail:
-        console.print(error.detail, markup=False, style="dim" if error.kind != "build" else None)
+        # A compiler's text may be coloured already.
+        console.print(Text.from_ansi(error.detail), style="dim" if error.kind != "build" else None)
         console.print()
 
 

@@ -11,9 +11,7 @@ import click
 
 from r4l.cli.options import kernel_option
 from r4l.errors import UsageError
-
-EXIT_CODES = {0: 0, 1: 123, 2: 130, 4: 2, 5: 2}
-"""Ours for pytest's (pytest.ExitCode): all passed, some failed, interrupted, usage, no tests; 120 for the rest."""
+from r4l.testing.exitcodes import EXIT_CODES
 
 
 @click.command(

@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from filelock import FileLock
 from r4l import home, resources
 from r4l.errors import BuildError, R4LError, UsageError
 from r4l.kernel import Kernel, stock
+from r4l.module import unchanged
 from r4l.module.diagnose import diagnose, notes
 from r4l.module.modinfo import BuiltModule
 from r4l.process import Say, quiet, run_logged
@@ -26,6 +28,8 @@ from r4l.process import Say, quiet, run_logged
 __all__ = ["BuiltModule", "Module"]
 
 LOG = "build.log"
+COLORS = {"TERM": "xterm", "TERM_URLS": "no"}
+"""With it rustc and gcc colour what they print to a terminal; gcc without links to its manual."""
 OBJECTS = re.compile(r"^\s*obj-(m|y|\$[({]\w+[)}])\s*[:+?]?=", re.MULTILINE)
 
 
@@ -93,20 +97,25 @@ class Module:
         return built[0]
 
     def build_all(
-        self, kernel: Kernel, *, say: Say = quiet, targets: tuple[str, ...] = ("modules",)
+        self, kernel: Kernel, *, say: Say = quiet, targets: tuple[str, ...] = ("modules",), color: bool = False
     ) -> list[BuiltModule]:
         """Build all modules of the folder, in the order of its Kbuild (modules.order).
 
         What make warned of this time, and is worth a word, stands in the `notes` of each.
+
+        Args:
+            color: `say` gets what the compilers print as they colour it for a terminal.
 
         Raises:
             BuildError: it does not compile, or does not fit the kernel.
             UsageError: no Kbuild in the folder, or nothing to build in it.
         """
         self.require_kbuild()
+        if targets == ("modules",) and (known := unchanged.recall(self.folder, kernel.key)):
+            return known
         output = self.output(kernel)
         with self.lock(kernel):
-            self._make(kernel, output, targets, say)
+            self._make(kernel, output, targets, say, color)
             order = output / "modules.order"
             names = order.read_text().split() if order.exists() else []
             said = notes((output / LOG).read_text(errors="replace"), self.folder, kernel)
@@ -132,7 +141,7 @@ class Module:
             )
         return done.stdout.decode(errors="replace")
 
-    def _make(self, kernel: Kernel, output: Path, targets: tuple[str, ...], say: Say) -> None:
+    def _make(self, kernel: Kernel, output: Path, targets: tuple[str, ...], say: Say, color: bool) -> None:
         log = output / LOG
         log.unlink(missing_ok=True)
 
@@ -142,9 +151,12 @@ class Module:
                 f"{self.folder.name} does not build: {why.cause}", why.remedy, detail=why.text, known=why.known
             )
 
-        run_logged(self._command(kernel, output, f"-j{os.cpu_count() or 1}", *targets), log, failure, say=say)
+        command = self._command(kernel, output, f"-j{os.cpu_count() or 1}", *targets, env=COLORS if color else {})
+        run_logged(command, log, failure, say=say, color=color)
 
-    def _command(self, kernel: Kernel, output: Path, *arguments: str) -> list[str]:
+    def _command(
+        self, kernel: Kernel, output: Path, *arguments: str, env: Mapping[str, str] | None = None
+    ) -> list[str]:
         # The parent folder, so that a module may include what lies beside it.
         around = self.folder.parent if self.folder.parent != Path("/") else self.folder
         argv: list[str | Path] = [
@@ -157,7 +169,7 @@ class Module:
             f"R4L_KIT={resources.kit()}",
         ]
         return kernel.toolchain.command(
-            [*argv, *arguments], readable=[around, resources.kit(), kernel.source, kernel.build]
+            [*argv, *arguments], readable=[around, resources.kit(), kernel.source, kernel.build], env=env
         )
 
 

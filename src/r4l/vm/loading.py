@@ -39,12 +39,17 @@ def insmod(vm: VM, module: object, parameters: Mapping[str, object]) -> None:
         raise UsageError(f"no such module: {path}", "build it first")
     target = f"{FOLDER}/{path.name}"
     vm.put(path, target, 0o644)
-    _do(vm, ["insmod", target, *(f"{name}={_text(value)}" for name, value in parameters.items())], f"load {path.name}")
+    _do(vm, ["insmod", target, *words(parameters)], f"load {path.name}")
 
 
 def rmmod(vm: VM, name: str) -> None:
     """See `VM.rmmod`."""
     _do(vm, ["rmmod", name.removesuffix(".ko")], f"unload {name}")
+
+
+def words(parameters: Mapping[str, object]) -> list[str]:
+    """Parameters as insmod takes them."""
+    return [f"{name}={_text(value)}" for name, value in parameters.items()]
 
 
 def _text(value: object) -> str:

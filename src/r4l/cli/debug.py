@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""`r4l debug`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from r4l.cli.options import MachineOptions, kernel_option, machine_options
+from r4l.cli.run import parameters_of
+from r4l.debug import functions
+from r4l.debug.session import Session
+from r4l.errors import UsageError, VerdictError
+from r4l.module import Module
+from r4l.setup import set_up
+from r4l.stages import Stages
+
+EPILOG = """\b
+Examples:
+  r4l debug my_driver                            stop before its init runs
+  r4l debug my_driver --break Nic::open -- ip link set eth0 up
+  r4l debug my_driver --break Nic::open --batch --command bt --command 'info locals' -- ip link set eth0 up
+"""
+
+
+@click.command(epilog=EPILOG, context_settings={"ignore_unknown_options": True})
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("guest_command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
+@click.option("--break", "-b", "breaks", multiple=True, metavar="FUNCTION", help="Stop there; may be repeated.")
+@click.option("--command", "-x", "commands", multiple=True, metavar="GDBCMD", help="Run in gdb at the first stop.")
+@click.option("--batch", is_flag=True, help="End after the commands, for scripts and CI.")
+@click.option("--timeout", default=300.0, show_default=True, help="Seconds that a batch may take; 0 for no limit.")
+@click.option("--param", "-p", multiple=True, metavar="NAME=VALUE", help="Module parameter; may be repeated.")
+@machine_options
+@kernel_option
+def command(
+    folder: Path,
+    guest_command: tuple[str, ...],
+    breaks: tuple[str, ...],
+    commands: tuple[str, ...],
+    batch: bool,
+    timeout: float,
+    machine: MachineOptions,
+    param: tuple[str, ...],
+    kernel_name: str | None,
+    arch: str,
+) -> None:
+    """Load a module in a fresh virtual machine with gdb at its side.
+
+    FUNCTION is written as in the source: `Nic::open`, `main.rs:20`. Without one, gdb stops before the module's init
+    runs. COMMAND is run in the guest once the module is loaded. The machine is gone when gdb ends.
+    """
+    parameters = parameters_of(param)
+    module = Module(folder)
+    module.require_kbuild()
+    if machine.image:
+        raise UsageError("debugging starts from the small guest", "leave out --image")
+    with Stages() as stages:
+        kernel = set_up(stages, kernel_name, arch=arch)
+        with stages.stage("gdb") as say:
+            tools = kernel.toolchain.extended("debugger", say=say)
+        with stages.stage(f"building {module.folder.name}") as say:
+            built = module.build_all(kernel, say=say)
+        files = [ko.path for ko in built]
+        places = [place for wanted in breaks for place in functions.places(wanted, files, tools)]
+        vm = machine.vm(kernel, stages)
+        with stages.stage("booting"):
+            vm.start()
+    try:
+        session = Session(vm, built, tools, [module.folder.parent], parameters, guest_command)
+        code = session.run(places, commands, batch=batch, timeout=timeout or None)
+    finally:
+        vm.close()
+    if batch and code:
+        raise VerdictError(f"gdb ended with exit code {code}", "its own words are above")

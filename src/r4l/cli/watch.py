@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""`r4l watch`."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from r4l.cli import show
+from r4l.cli.options import kernel_option
+from r4l.cli.run import parameters_of
+from r4l.setup import set_up
+from r4l.stages import Stages
+from r4l.watch.job import Outcome
+from r4l.watch.loop import Loop
+from r4l.watch.project import Project
+
+VERDICTS = {
+    0: "[green]✓ passed[/]",
+    2: "[red]✗ cannot run[/]",
+    121: "[red]✗ does not build[/]",
+    122: "[red]✗ does not boot[/]",
+    123: "[red]✗ failed[/]",
+    124: "[red]✗ does not end[/]",
+}
+NAMED = 5
+"""Saved files that are named; of more, how many."""
+
+
+class Terminal:
+    """The screen."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, soft_wrap=True)
+        self.color = self._console.is_terminal
+
+    @property
+    def columns(self) -> int:
+        """As wide as it is now."""
+        return shutil.get_terminal_size().columns
+
+    def begin(self, saved: frozenset[Path]) -> None:
+        """A line with the time, and what was saved."""
+        names = sorted({path.name for path in saved})
+        said = ", ".join(names) if len(names) <= NAMED else f"{len(names)} files"
+        self._console.print(f"\n[dim]── {time.strftime('%H:%M:%S')}[/] ", end="")
+        self._console.print(said or "the first run", markup=False, style="bold")
+
+    def output(self, data: bytes) -> None:
+        """As it is: it may be no text."""
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+    def superseded(self) -> None:
+        """The end of a run that nobody waits for."""
+        self._console.print("[yellow]… saved meanwhile: begun anew[/]")
+
+    def end(self, outcome: Outcome | None, seconds: float) -> None:
+        """The error, and a line with the verdict and where the time went."""
+        if outcome is None:
+            self._console.print("[red]✗ the run was killed[/]")
+            return
+        if outcome.error:
+            show(outcome.error, console=self._console)
+        steps = " · ".join(f"{name} {taken:.1f} s" for name, taken in outcome.steps)
+        verdict = VERDICTS.get(outcome.code, "[red]✗ went wrong[/]")
+        self._console.print(f"{verdict} [dim]{seconds:.1f} s after the save ({steps})[/]")
+
+
+@click.command(epilog="Examples: r4l watch;  r4l watch my_driver --kernel debug;  r4l watch my_driver -- -x -k ping")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
+@click.option("--param", "-p", multiple=True, metavar="NAME=VALUE", help="Module parameter, where there are no tests.")
+@kernel_option
+def command(
+    folder: Path | None, pytest_arguments: tuple[str, ...], param: tuple[str, ...], kernel_name: str | None, arch: str
+) -> None:
+    """At each save, build and run the tests that it affects; ^C ends it.
+
+    FOLDER is a module's, the one you are in by default. A saved test file runs its own tests, all else runs all tests
+    of the folder. Without tests, the module is loaded and unloaded in a fresh VM. What follows `--` is given to pytest.
+    """
+    if folder and str(folder).startswith("-"):
+        folder, pytest_arguments = None, (str(folder), *pytest_arguments)
+    project = Project.of(folder or Path())
+    parameters = parameters_of(param)
+    with Stages() as stages:
+        kernel = set_up(stages, kernel_name, arch=arch)
+    Loop(project, kernel, Terminal(), pytest_arguments, parameters).forever()

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""What the part inside gdb must know, as JSON: it has Python's standard library and nothing of ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from elftools.elf.constants import SH_FLAGS
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
+from r4l.errors import BuildError
+from r4l.module import BuiltModule
+
+ARGUMENT = {"x86_64": "$rdi", "arm64": "$x0"}
+"""The register with a function's first argument."""
+
+
+def plan(
+    modules: Sequence[BuiltModule], symbols: Path, load_address: int, arch: str, breaks: Sequence[str], socket: str
+) -> str:
+    """The plan as text.
+
+    Args:
+        symbols: the ELF file with the kernel's.
+        load_address: of the kernel's do_init_module.
+        breaks: where to stop.
+        socket: QEMU's gdb stub.
+    """
+    return json.dumps(
+        {
+            "socket": socket,
+            "symbols": str(symbols),
+            "load_address": load_address,
+            "argument": ARGUMENT[arch],
+            "breaks": list(breaks),
+            "modules": {module.name: {"path": str(module.path), "sections": sections(module)} for module in modules},
+        }
+    )
+
+
+def sections(module: BuiltModule) -> dict[str, tuple[int, int]]:
+    """For each section of a module that is loaded, a symbol in it: its index, and its value in the file.
+
+    The kernel adds the section's address to the value of each symbol (simplify_symbols in kernel/module/main.c) and
+    keeps the table, in the file's order, until the module's init has run (add_kallsyms): there the addresses are read.
+
+    Raises:
+        BuildError: it has no debug information.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    with module.path.open("rb") as file:
+        elf = ELFFile(file)
+        if not elf.get_section_by_name(".debug_info"):
+            raise BuildError(
+                f"{module.path.name} has no debug information: its kernel is configured without",
+                "use a kernel with CONFIG_DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT=y, such as stock or debug",
+            )
+        table = elf.get_section_by_name(".symtab")
+        assert isinstance(table, SymbolTableSection)
+        loaded = {
+            number: section.name
+            for number, section in enumerate(elf.iter_sections())
+            if section["sh_flags"] & SH_FLAGS.SHF_ALLOC and section["sh_size"] and ".percpu" not in section.name
+        }
+        for index, symbol in enumerate(table.iter_symbols()):
+            name = loaded.get(symbol["st_shndx"])
+            if name:
+                found.setdefault(name, (index, symbol["st_value"]))
+    return found

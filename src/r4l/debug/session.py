@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: MIT
+"""A machine that runs, a module that is about to be loaded into it, and gdb, which sees both."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from r4l import resources
+from r4l.debug import symbols
+from r4l.debug.plan import plan
+from r4l.errors import GuestTimeout, R4LError, VerdictError
+from r4l.module import BuiltModule
+from r4l.toolchain import Toolchain
+from r4l.vm import VM
+from r4l.vm.loading import FOLDER, words
+
+SOCKET = "gdb.socket"
+"""In the run's folder, which is QEMU's and gdb's own too: a Unix socket's path may have 107 bytes."""
+
+
+REST = 0.5
+"""Seconds that a batch goes on after the guest's command has ended: then a `continue` comes back."""
+
+
+class Session:
+    """gdb on modules in a VM.
+
+    Args:
+        vm: it runs, and has the agent.
+        modules: built, not loaded.
+        tools: the toolchain with the extra `debugger`.
+        sources: folders to show sources from.
+        parameters: of the modules.
+        guest_command: run in the guest once they are loaded.
+    """
+
+    def __init__(
+        self,
+        vm: VM,
+        modules: Sequence[BuiltModule],
+        tools: Toolchain,
+        sources: Sequence[Path],
+        parameters: Mapping[str, str],
+        guest_command: Sequence[str] = (),
+    ) -> None:
+        self.vm = vm
+        self.modules = modules
+        self.tools = tools
+        self.sources = sources
+        self.parameters = parameters
+        self.guest_command = guest_command
+        self.failure: R4LError | None = None
+        self._over = threading.Event()
+
+    def run(self, breaks: Sequence[str], commands: Sequence[str], *, batch: bool, timeout: float | None) -> int:
+        """Load the modules under gdb's eyes, until it ends.
+
+        Args:
+            breaks: what gdb's `break` takes (see `functions.places`).
+            commands: gdb's, run at the first stop.
+            batch: gdb ends after these; without it, the terminal is gdb's.
+            timeout: seconds that a batch may take.
+
+        Returns:
+            gdb's exit code.
+
+        Raises:
+            GuestTimeout: the batch took longer.
+            VerdictError: a module was not loaded, or the guest's command failed.
+        """
+        names = symbols.of(self.vm)
+        at = symbols.address(names, "do_init_module")
+        file = self.vm.workdir / "plan.json"
+        file.write_text(plan(self.modules, names, at, self.vm.kernel.arch, breaks, SOCKET))
+        for module in self.modules:
+            self.vm.put(module.path, f"{FOLDER}/{module.path.name}", 0o644)
+        self.vm.qmp("human-monitor-command", command_line=f"gdbserver unix:{SOCKET},server=on,wait=off")
+        # What the guest is told now it does when gdb lets it go on.
+        self.vm.qmp("stop")
+        threading.Thread(target=self._in_the_guest, args=(batch,), name="r4l-debug", daemon=True).start()
+        try:
+            code = self._gdb(file, commands, batch, timeout)
+        finally:
+            self._over.set()
+        if batch and self.failure:
+            raise self.failure
+        return code
+
+    def _gdb(self, file: Path, commands: Sequence[str], batch: bool, timeout: float | None) -> int:
+        script = self.vm.workdir / "in_gdb.py"
+        script.write_bytes((files(__package__) / "in_gdb.py").read_bytes())
+        argv: list[str | Path] = ["gdb-multiarch", "-nx", "-q", *(["-batch"] if batch else []), "-x", script]
+        for command in commands:
+            argv += ["-ex", command]
+        inside = self.tools.command(
+            argv,
+            binds=[self.vm.workdir],
+            readable=[*self.sources, resources.kit(), self.vm.kernel.source, self.vm.kernel.build],
+            cwd=self.vm.workdir,
+            env={"TERM": os.environ.get("TERM", "linux"), "R4L_PLAN": str(file)},
+            terminal=not batch,
+        )
+        with _interrupts_are_gdbs() if not batch else contextlib.nullcontext():
+            try:
+                return subprocess.run(
+                    inside, stdin=subprocess.DEVNULL if batch else None, timeout=timeout if batch else None, check=False
+                ).returncode
+            except subprocess.TimeoutExpired:
+                raise GuestTimeout(
+                    f"gdb did not end within {timeout:g} s",
+                    "a last `continue` runs until the guest's command has ended; is there one that never does?",
+                ) from None
+
+    def _in_the_guest(self, batch: bool) -> None:
+        """Load the modules and run the command, at the pace that gdb allows."""
+        try:
+            for module in self.modules:
+                done = self.vm.run(["insmod", f"{FOLDER}/{module.path.name}", *words(self.parameters)], timeout=None)
+                if done.exit_code:
+                    raise VerdictError(
+                        f"the guest's kernel did not load {module.path.name}: {done.stderr.strip()}",
+                        "the kernel's log tells why",
+                        detail=self.vm.klog.tail(),
+                    )
+            if self.guest_command:
+                line: str | Sequence[str] = self.guest_command
+                done = self.vm.run(
+                    line[0] if len(line) == 1 else line, timeout=None, on_stdout=_emit, on_stderr=_emit, check=True
+                )
+        except R4LError as error:
+            self.failure = error
+            if not batch and self.vm.running:
+                _emit(f"{error}\n".encode())
+        while batch and not self._over.wait(REST):
+            # gdb may be waiting in a `continue`, and nothing more will come.
+            with contextlib.suppress(R4LError):
+                self.vm.qmp("stop")
+
+
+def _emit(data: bytes) -> None:
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+@contextlib.contextmanager
+def _interrupts_are_gdbs() -> Iterator[None]:
+    """^C is for gdb, which stops the guest on it: we, and bubblewrap, which inherits that, ignore it. Not so `kill`."""
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN)}
+    before[signal.SIGTERM] = signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""Names for a kernel whose vmlinux has none: an ELF file with the symbols of the guest's own /proc/kallsyms.
+
+Debian's kernel comes stripped, and its debug package takes 1 GB. Without KASLR (`VM(fast=True)`) the addresses of one
+kernel are always the same, so the file is made once.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
+from r4l import home
+from r4l.errors import EnvironmentFault
+from r4l.kernel import Kernel
+from r4l.vm import VM
+
+LINE = re.compile(rb"^([0-9a-f]+) ([tTwW]) (\S+)$", re.MULTILINE)
+"""Functions of the kernel itself; those of modules have a fourth word."""
+
+MACHINES = {"x86_64": 62, "arm64": 183}
+"""EM_X86_64 and EM_AARCH64, include/uapi/linux/elf-em.h."""
+
+HEADER, SECTION, SYMBOL = struct.Struct("<16sHHIQQQIHHHHHH"), struct.Struct("<IIQQQQIIQQ"), struct.Struct("<IBBHQQ")
+EXEC, STT_FUNC, TEXT = 2, 2, 1
+SHT_SYMTAB, SHT_STRTAB, SHT_NOBITS = 2, 3, 8
+ALLOC_EXEC = 0x2 | 0x4
+
+
+def of(vm: VM) -> Path:
+    """The file with the kernel's symbols: its own vmlinux where that has any, else one made from the guest's words.
+
+    Raises:
+        EnvironmentFault: the guest does not tell its addresses.
+    """
+    own = vm.kernel.build / "vmlinux"
+    if own.is_file() and has_symbols(own):
+        return own
+    final = home.room("debug") / f"{vm.kernel.key}.symbols"
+    with home.lock(f"debug-{final.stem}"):
+        if not final.exists():
+            listing = vm.run("cat /proc/kallsyms", check=True, limit=1 << 26).stdout_bytes
+            partial = home.temporary(final)
+            partial.write_bytes(elf(listing, vm.kernel))
+            home.publish(partial, final)
+    return final
+
+
+def has_symbols(path: Path) -> bool:
+    """Whether an ELF file has a symbol table."""
+    with path.open("rb") as file:
+        return isinstance(ELFFile(file).get_section_by_name(".symtab"), SymbolTableSection)
+
+
+def address(path: Path, name: str) -> int:
+    """Where a symbol of the file is.
+
+    Raises:
+        EnvironmentFault: there is none of that name.
+    """
+    with path.open("rb") as file:
+        table = ELFFile(file).get_section_by_name(".symtab")
+        assert isinstance(table, SymbolTableSection)
+        for symbol in table.get_symbol_by_name(name) or []:
+            return int(symbol["st_value"])
+    raise EnvironmentFault(f"the kernel has no symbol {name}", "use a kernel with CONFIG_KALLSYMS")
+
+
+def elf(listing: bytes, kernel: Kernel) -> bytes:
+    """An ELF file from the text of /proc/kallsyms: one section over all of the code, and a symbol table.
+
+    Raises:
+        EnvironmentFault: there are no addresses in it.
+    """
+    found = [(int(place, 16), name) for place, _, name in LINE.findall(listing)]
+    found = [(place, name) for place, name in found if place >= 1 << 63]
+    if not found:
+        raise EnvironmentFault(
+            "the guest's kernel does not tell where its functions are",
+            "use a kernel with CONFIG_KALLSYMS, and leave kernel.kptr_restrict at 0",
+        )
+    names, symbols = bytearray(b"\0"), bytearray(SYMBOL.size)
+    for place, name in found:
+        # STB_GLOBAL would ask for an order: local is 0.
+        symbols += SYMBOL.pack(len(names), STT_FUNC, 0, TEXT, place, 0)
+        names += name + b"\0"
+    titles = b"\0.text\0.symtab\0.strtab\0.shstrtab\0"
+    low, high = min(place for place, _ in found), max(place for place, _ in found)
+    at = HEADER.size
+    sections = [bytes(SECTION.size)]
+    sections.append(SECTION.pack(1, SHT_NOBITS, ALLOC_EXEC, low, at, high + 0x1000 - low, 0, 0, 16, 0))
+    sections.append(SECTION.pack(7, SHT_SYMTAB, 0, 0, at, len(symbols), 3, len(symbols) // SYMBOL.size, 8, SYMBOL.size))
+    sections.append(SECTION.pack(15, SHT_STRTAB, 0, 0, at + len(symbols), len(names), 0, 0, 1, 0))
+    body = bytes(symbols + names)
+    sections.append(SECTION.pack(23, SHT_STRTAB, 0, 0, at + len(body), len(titles), 0, 0, 1, 0))
+    body += titles
+    identification = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
+    machine = MACHINES[kernel.arch]
+    header = HEADER.pack(
+        identification, EXEC, machine, 1, 0, 0, at + len(body), 0, HEADER.size, 0, 0, SECTION.size, len(sections), 4
+    )
+    return header + body + b"".join(sections)

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""Saves come in, runs go out; a save in the middle of a run ends that run."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from r4l.errors import UsageError
+from r4l.kernel import Kernel
+from r4l.module.unchanged import Known
+from r4l.watch.job import Job, Outcome
+from r4l.watch.project import Project, Work
+from r4l.watch.saves import Saves
+from r4l.watch.warm import Run
+
+
+class Screen(Protocol):
+    """Where a watch shows what happens."""
+
+    @property
+    def color(self) -> bool:
+        """Whether it shows colours."""
+
+    @property
+    def columns(self) -> int:
+        """How wide it is."""
+
+    def begin(self, saved: frozenset[Path]) -> None:
+        """A run begins because of these files; because it is the first where there are none."""
+
+    def output(self, data: bytes) -> None:
+        """What pytest or the guest's kernel says."""
+
+    def superseded(self) -> None:
+        """The run was ended, as there was a save meanwhile."""
+
+    def end(self, outcome: Outcome | None, seconds: float) -> None:
+        """The verdict, that many seconds after the save."""
+
+
+@dataclass
+class Loop:
+    """A watch.
+
+    Attributes:
+        arguments: for pytest.
+        parameters: of the module, where there are no tests and it is only loaded.
+    """
+
+    project: Project
+    kernel: Kernel
+    screen: Screen
+    arguments: tuple[str, ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    _known: Known | None = None
+    _run: Run | None = None
+    _begun: float = 0.0
+    _events: queue.SimpleQueue[Callable[[], None]] = field(default_factory=queue.SimpleQueue)
+    _pending: Work = field(default_factory=Work)
+
+    def forever(self) -> None:
+        """Run everything, and then what each save affects.
+
+        Raises:
+            UsageError: the folder is gone.
+            KeyboardInterrupt: the user has had enough.
+        """
+        try:
+            with Saves(self.project.watched, lambda saved: self._events.put(lambda: self._saved(saved))):
+                self._pending = Work(everything=True)
+                self._start(frozenset())
+                while True:
+                    self._events.get()()
+        finally:
+            if self._run:
+                self._run.end()
+
+    def _saved(self, saved: frozenset[Path]) -> None:
+        if not self.project.folder.is_dir():
+            raise UsageError(f"{self.project.folder} is gone", "start again when it is back")
+        work = self.project.affected(saved)
+        if not work:
+            return
+        # What a run did not get to is still to be done.
+        self._pending |= work
+        if self._run:
+            self._run.end()
+            self.screen.superseded()
+        self._start(frozenset(path for path in saved if self.project.affected([path])))
+
+    def _start(self, saved: frozenset[Path]) -> None:
+        self._begun = time.monotonic()
+        self.screen.begin(saved)
+        tests = self.project.tests() if self._pending.everything else sorted(self._pending.tests)
+        job = Job(
+            folder=self.project.folder,
+            kernel=self.kernel,
+            sources=self.project.sources,
+            tests=tuple(tests),
+            cwd=self.project.shelf.parent if self.project.shelf else self.project.folder,
+            arguments=self.arguments,
+            parameters=self.parameters,
+            color=self.screen.color,
+            columns=self.screen.columns,
+            known=self._known,
+        )
+        self._run = Run(
+            job,
+            lambda run, data: self._events.put(lambda: self._output(run, data)),
+            lambda run, outcome: self._events.put(lambda: self._ended(run, outcome)),
+        )
+
+    def _output(self, run: Run, data: bytes) -> None:
+        if run is self._run:
+            self.screen.output(data)
+
+    def _ended(self, run: Run, outcome: Outcome | None) -> None:
+        if run is not self._run:
+            return
+        self._run, self._pending = None, Work()
+        run.end()
+        if outcome:
+            self._known = outcome.known
+        self.screen.end(outcome, time.monotonic() - self._begun)

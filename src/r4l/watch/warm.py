@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""A process that has imported everything; each run is a fork of it, and so pays no imports and leaves nothing behind.
+
+It is multiprocessing's forkserver: it has one thread, which makes forking safe, and ends with us.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable
+from multiprocessing import connection
+
+from r4l.watch.job import Job, Outcome, main
+
+GRACE = 10.0
+"""Seconds in which an ended run must have cleared up."""
+
+Output = Callable[["Run", bytes], None]
+End = Callable[["Run", Outcome | None], None]
+
+
+class Run:
+    """A job that runs.
+
+    Args:
+        on_output: gets what it prints, on a thread.
+        on_end: gets how it ended, on that thread; None where it died over it.
+    """
+
+    def __init__(self, job: Job, on_output: Output, on_end: End) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["r4l.watch.rehearsal"])
+        self._screen, screen = context.Pipe(duplex=False)
+        self._answer, answer = context.Pipe(duplex=False)
+        self._process = context.Process(target=main, args=(job, screen, answer), daemon=True)
+        self._process.start()
+        screen.close()
+        answer.close()
+        self._on_output, self._on_end = on_output, on_end
+        self._thread = threading.Thread(target=self._follow, name="r4l-run", daemon=True)
+        self._thread.start()
+
+    def _follow(self) -> None:
+        outcome: Outcome | None = None
+        sources: list[connection.Connection | int] = [self._screen, self._answer, self._process.sentinel]
+        while self._process.sentinel in sources:
+            ready = connection.wait(sources)
+            if self._screen in ready:
+                data = os.read(self._screen.fileno(), 1 << 16)
+                if data:
+                    self._on_output(self, data)
+                else:
+                    sources.remove(self._screen)
+            elif self._answer in ready:
+                try:
+                    outcome = self._answer.recv()
+                except (EOFError, OSError):
+                    # It was ended, perhaps in the middle of its last word.
+                    sources.remove(self._answer)
+            else:
+                # Only when nothing is left to read: a program of a test's may live on and keep the screen open.
+                sources.remove(self._process.sentinel)
+        self._on_end(self, outcome)
+
+    def end(self) -> None:
+        """End it, and wait until it has cleared up."""
+        self._process.terminate()
+        self._process.join(GRACE)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        self._thread.join()
+        self._screen.close()
+        self._answer.close()

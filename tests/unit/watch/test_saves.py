@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""Saves as editors make them, told by the kernel."""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from r4l.watch.saves import Saves
+
+LIMIT = 60
+
+
+class Told:
+    """What was told so far."""
+
+    def __init__(self) -> None:
+        self._told: queue.SimpleQueue[frozenset[Path]] = queue.SimpleQueue()
+        self.tell = self._told.put
+
+    def next(self) -> frozenset[Path]:
+        """What is told next, if it is soon."""
+        try:
+            return self._told.get(timeout=0.2)
+        except queue.Empty:
+            return frozenset()
+
+    def until(self, *paths: Path) -> None:
+        """Wait until all of these were told of."""
+        missing = set(paths)
+        while missing:
+            missing -= self._told.get(timeout=LIMIT)
+
+
+def _begun(folder: Path, told: Told) -> None:
+    """A watch has begun when it tells of a file there."""
+    for number in range(300):
+        (folder / "begun").write_text(str(number))
+        if told.next() == {folder / "begun"}:
+            return
+    raise AssertionError("the watch tells of nothing")
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Iterator[Told]:
+    told = Told()
+    with Saves([tmp_path], told.tell):
+        _begun(tmp_path, told)
+        yield told
+
+
+def test_a_file_written_in_place(told: Told, tmp_path: Path) -> None:
+    (tmp_path / "main.rs").write_text("")
+    told.until(tmp_path / "main.rs")
+
+
+def test_a_file_saved_by_rename(told: Told, tmp_path: Path) -> None:
+    (tmp_path / "main.rs.new").write_text("")
+    (tmp_path / "main.rs.new").rename(tmp_path / "main.rs")
+    told.until(tmp_path / "main.rs")
+
+
+def test_many_files_at_once(told: Told, tmp_path: Path) -> None:
+    files = [tmp_path / f"part{number}.rs" for number in range(300)]
+    for file in files:
+        file.write_text("")
+    told.until(*files)
+
+
+def test_a_name_that_is_no_text(told: Told, tmp_path: Path) -> None:
+    os.close(os.open(os.fsencode(tmp_path) + b"/\xff.rs", os.O_CREAT | os.O_WRONLY))
+    told.until(tmp_path)
+
+
+def test_a_folder_that_is_removed(told: Told, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path)
+    told.until(tmp_path)
+
+
+def test_a_folder_that_is_made_anew(told: Told, tmp_path: Path) -> None:
+    folder = tmp_path / "driver"
+    folder.mkdir()
+    told.until(folder)
+    inner = Told()
+    with Saves([folder], inner.tell):
+        _begun(folder, inner)
+        folder.rename(tmp_path / "away")
+        folder.mkdir()
+        inner.until(folder)
+        _begun(folder, inner)
