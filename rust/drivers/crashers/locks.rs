@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Locks in the wrong order or the wrong place, and waits without an end. All of it is safe code:
+//! Rust does not know of these rules.
+
+use kernel::{
+    new_mutex, new_spinlock,
+    prelude::*,
+    sync::{rcu, Completion},
+    time::{delay::udelay, Delta},
+};
+use pin_init::stack_pin_init;
+
+/// Longer than the shortest time-out that the kernel takes (3 s, and 5 s more with PROVE_RCU), and
+/// shorter than a soft lockup (20 s).
+const STALL_MS: u32 = 10_000;
+
+/// lockdep, possible circular locking: B is taken under A, then A under B.
+#[inline(never)]
+pub(crate) fn lock_order() -> Result {
+    stack_pin_init!(let a = new_mutex!(0u32, "crashers_a"));
+    stack_pin_init!(let b = new_mutex!(0u32, "crashers_b"));
+    {
+        let mut first = a.lock();
+        *first += *b.lock();
+    }
+    let mut first = b.lock();
+    *first += *a.lock(); // marker: lock-order
+    Ok(())
+}
+
+/// Sleeping in atomic context: an allocation that may sleep, under a spinlock.
+#[inline(never)]
+pub(crate) fn sleep_under_spinlock() -> Result {
+    stack_pin_init!(let lock = new_spinlock!(0u32));
+    let mut guard = lock.lock();
+    let buffer = KBox::new([1u8; 64], GFP_KERNEL)?; // marker: sleep
+    *guard += u32::from(buffer[0]);
+    Ok(())
+}
+
+/// A hung task: waits, and not even a signal ends it, for what nobody completes.
+#[inline(never)]
+pub(crate) fn wait_for_ever() -> Result {
+    stack_pin_init!(let never = Completion::new());
+    never.wait_for_completion(); // marker: hung-task
+    pr_info!("completed\n");
+    Ok(())
+}
+
+/// An RCU stall: a read-side section that goes on for ten seconds, with preemption off.
+#[inline(never)]
+pub(crate) fn rcu_stall() -> Result {
+    stack_pin_init!(let lock = new_spinlock!(0u32));
+    let mut guard = lock.lock();
+    let _reading = rcu::read_lock();
+    // SAFETY: The function has no requirements. Without it there may be no grace period to hold up.
+    unsafe { kernel::bindings::start_poll_synchronize_rcu() };
+    for _ in 0..STALL_MS {
+        udelay(Delta::from_millis(1)); // marker: rcu-stall
+        *guard += 1;
+    }
+    Ok(())
+}

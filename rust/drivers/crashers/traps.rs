@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the processor or a check in the code itself stops at.
+
+use super::c;
+use core::{hint::black_box, ptr::null};
+use kernel::{prelude::*, warn_on};
+
+/// A structure of which there is none.
+#[repr(C)]
+struct Registers {
+    control: u32,
+    status: u32,
+}
+
+/// An oops: reads a field by a pointer that is null.
+#[inline(never)]
+pub(crate) fn null_dereference() -> Result {
+    let registers: *const Registers = black_box(null());
+    // SAFETY: Broken on purpose: `registers` is not valid for reads, it is null.
+    let status = unsafe { (&raw const (*registers).status).read_volatile() }; // marker: oops
+    pr_info!("status {status}\n");
+    Ok(())
+}
+
+/// A Rust panic, which is a BUG: an index beyond the end.
+#[inline(never)]
+pub(crate) fn index_out_of_bounds() -> Result {
+    let ring = [0u32; 4];
+    let next = black_box(ring.len());
+    pr_info!("entry {}\n", ring[next]); // marker: panic
+    Ok(())
+}
+
+/// A WARN.
+#[inline(never)]
+pub(crate) fn warn() -> Result {
+    if warn_on!(black_box(true)) {
+        // marker: warn
+        pr_info!("warned\n");
+    }
+    Ok(())
+}
+
+/// An index beyond the end in C, where the kernel only complains and reads on.
+#[inline(never)]
+pub(crate) fn c_index_out_of_bounds() -> Result {
+    // SAFETY: Broken on purpose: the array has four entries. What lies behind is read, not written.
+    let entry = unsafe { c::crashers_array_read(4) };
+    pr_info!("entry {entry}\n");
+    Ok(())
+}
