@@ -3,9 +3,9 @@
 //! Breaks a rule of the kernel's on purpose, so that one can see what the kernel says about it, and
 //! whether one's tools notice: `insmod crashers.ko kind=oops`.
 //!
-//! A function for each kind; what it breaks stands above it, and the line that does so carries
-//! `marker: KIND`. Each `unsafe` says which of its requirements is not met. Do not load this into a
-//! machine that you need.
+//! A function for each kind; what it breaks stands above it, and the statement that does so
+//! stands below `marker: KIND`. Each `unsafe` says which of its requirements is not met. Do not load
+//! this into a machine that you need.
 
 use kernel::{prelude::*, str::CStr};
 
@@ -24,8 +24,11 @@ module! {
     license: "GPL",
 }
 
-/// What the parameter `kind` can be, and what is done then.
-const KINDS: &[(&str, fn() -> Result)] = &[
+/// A name, and what is done by that name.
+type Kind = (&'static str, fn() -> Result);
+
+/// What the parameter `kind` can be.
+const KINDS: &[Kind] = &[
     ("oops", traps::null_dereference),
     ("panic", traps::index_out_of_bounds),
     ("warn", traps::warn),

@@ -74,10 +74,11 @@ impl Drop for Ring<'_> {
     #[inline(never)]
     fn drop(&mut self) {
         let (device, memory) = (self.device.as_raw(), self.memory.as_ptr());
+        // marker: ring-drop
         // SAFETY: They are what `dma_alloc_attrs` gave for this device. That interrupts are on is for
         // the caller to see to; two functions below do not, on purpose.
-        unsafe { bindings::dma_free_attrs(device, Self::SIZE, memory, self.handle, 0) }; // marker: ring-drop
-                                                                                         // With this call last, the compiler would leave this function out of the call trace.
+        unsafe { bindings::dma_free_attrs(device, Self::SIZE, memory, self.handle, 0) };
+        // With this call last, the compiler would leave this function out of the call trace.
         black_box(());
     }
 }
@@ -95,8 +96,9 @@ pub(crate) fn unmap_twice() -> Result {
     };
     // SAFETY: The mapping is that of above.
     unsafe { bindings::dma_unmap_page_attrs(device.as_raw(), handle, SIZE, direction, 0) };
+    // marker: dma-unmap-twice
     // SAFETY: Broken on purpose: there is no such mapping any more.
-    unsafe { bindings::dma_unmap_page_attrs(device.as_raw(), handle, SIZE, direction, 0) }; // marker: dma-unmap-twice
+    unsafe { bindings::dma_unmap_page_attrs(device.as_raw(), handle, SIZE, direction, 0) };
     Ok(())
 }
 
@@ -107,8 +109,9 @@ pub(crate) fn free_with_interrupts_off() -> Result {
     let ring = Ring::new(&device)?;
     // SAFETY: They are enabled again below.
     unsafe { c::crashers_irq_disable() };
-    drop(ring); // marker: dma-free-irqs-off
-                // SAFETY: They were disabled above.
+    // marker: dma-free-irqs-off
+    drop(ring);
+    // SAFETY: They were disabled above.
     unsafe { c::crashers_irq_enable() };
     Ok(())
 }
@@ -120,8 +123,9 @@ pub(crate) fn rings_freed_under_lock() -> Result {
     let mut rings = Some((Ring::new(&device)?, Ring::new(&device)?));
     // SAFETY: Interrupts are on, and the lock is given back below.
     unsafe { c::crashers_lock_irq() };
-    rings.take(); // marker: rings-under-lock
-                  // SAFETY: It was taken above.
+    // marker: rings-under-lock
+    rings.take();
+    // SAFETY: It was taken above.
     unsafe { c::crashers_unlock_irq() };
     Ok(())
 }

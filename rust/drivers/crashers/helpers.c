@@ -59,7 +59,8 @@ struct napi_struct *crashers_napi_new(void)
 unsigned int crashers_array_read(unsigned int index)
 {
 	static unsigned int ring[4];
-	volatile unsigned int *entry = &ring[index]; /* marker: ubsan */
+	/* marker: ubsan */
+	volatile unsigned int *entry = &ring[index];
 
 	return *entry;
 }

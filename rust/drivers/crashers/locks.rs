@@ -25,7 +25,8 @@ pub(crate) fn lock_order() -> Result {
         *first += *b.lock();
     }
     let mut first = b.lock();
-    *first += *a.lock(); // marker: lock-order
+    // marker: lock-order
+    *first += *a.lock();
     Ok(())
 }
 
@@ -34,7 +35,8 @@ pub(crate) fn lock_order() -> Result {
 pub(crate) fn sleep_under_spinlock() -> Result {
     stack_pin_init!(let lock = new_spinlock!(0u32));
     let mut guard = lock.lock();
-    let buffer = KBox::new([1u8; 64], GFP_KERNEL)?; // marker: sleep
+    // marker: sleep
+    let buffer = KBox::new([1u8; 64], GFP_KERNEL)?;
     *guard += u32::from(buffer[0]);
     Ok(())
 }
@@ -43,7 +45,8 @@ pub(crate) fn sleep_under_spinlock() -> Result {
 #[inline(never)]
 pub(crate) fn wait_for_ever() -> Result {
     stack_pin_init!(let never = Completion::new());
-    never.wait_for_completion(); // marker: hung-task
+    // marker: hung-task
+    never.wait_for_completion();
     pr_info!("completed\n");
     Ok(())
 }
@@ -57,7 +60,8 @@ pub(crate) fn rcu_stall() -> Result {
     // SAFETY: The function has no requirements. Without it there may be no grace period to hold up.
     unsafe { kernel::bindings::start_poll_synchronize_rcu() };
     for _ in 0..STALL_MS {
-        udelay(Delta::from_millis(1)); // marker: rcu-stall
+        // marker: rcu-stall
+        udelay(Delta::from_millis(1));
         *guard += 1;
     }
     Ok(())

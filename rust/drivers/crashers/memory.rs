@@ -11,8 +11,9 @@ pub(crate) fn use_after_free() -> Result {
     let buffer = KBox::into_raw(KBox::new([1u8; 64], GFP_KERNEL)?);
     // SAFETY: It comes from `into_raw`, once.
     drop(unsafe { KBox::from_raw(buffer) });
+    // marker: use-after-free
     // SAFETY: Broken on purpose: `buffer` has been freed.
-    let first = unsafe { buffer.cast::<u8>().read_volatile() }; // marker: use-after-free
+    let first = unsafe { buffer.cast::<u8>().read_volatile() };
     pr_info!("first byte {first}\n");
     Ok(())
 }
@@ -22,8 +23,9 @@ pub(crate) fn use_after_free() -> Result {
 pub(crate) fn out_of_bounds() -> Result {
     let buffer = KBox::new([1u8; 64], GFP_KERNEL)?;
     let behind = buffer.as_ptr().wrapping_add(black_box(buffer.len()));
+    // marker: out-of-bounds
     // SAFETY: Broken on purpose: `behind` is not in the allocation.
-    let byte = unsafe { behind.read_volatile() }; // marker: out-of-bounds
+    let byte = unsafe { behind.read_volatile() };
     pr_info!("the byte behind is {byte}\n");
     Ok(())
 }
@@ -31,7 +33,8 @@ pub(crate) fn out_of_bounds() -> Result {
 /// kmemleak: memory that nobody frees and nothing points to. Safe code may do so.
 #[inline(never)]
 pub(crate) fn leak() -> Result {
-    forget(KBox::new([1u8; 300], GFP_KERNEL)?); // marker: leak
+    // marker: leak
+    forget(KBox::new([1u8; 300], GFP_KERNEL)?);
     Ok(())
 }
 
@@ -44,8 +47,9 @@ pub(crate) fn list_added_twice() -> Result {
     unsafe { bindings::INIT_LIST_HEAD(head.get()) };
     // SAFETY: As above; the list is valid and `entry` not in it.
     unsafe { bindings::list_add_tail(entry.get(), head.get()) };
+    // marker: list
     // SAFETY: Broken on purpose: `entry` is in the list.
-    unsafe { bindings::list_add_tail(entry.get(), head.get()) }; // marker: list
+    unsafe { bindings::list_add_tail(entry.get(), head.get()) };
     Ok(())
 }
 
@@ -53,7 +57,8 @@ pub(crate) fn list_added_twice() -> Result {
 #[inline(never)]
 pub(crate) fn refcount_from_zero() -> Result {
     let count = Refcount::new(0);
-    count.inc(); // marker: refcount
+    // marker: refcount
+    count.inc();
     pr_info!(
         "count {}\n",
         count.as_atomic().load(kernel::sync::atomic::Relaxed)

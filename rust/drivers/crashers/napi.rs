@@ -15,7 +15,8 @@ pub(crate) fn enable_twice() -> Result {
     }
     // SAFETY: It is valid and not enabled.
     unsafe { c::napi_enable(napi) };
+    // marker: napi-twice
     // SAFETY: Broken on purpose: it is enabled.
-    unsafe { c::napi_enable(napi) }; // marker: napi-twice
+    unsafe { c::napi_enable(napi) };
     Ok(())
 }

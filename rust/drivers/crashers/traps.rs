@@ -17,8 +17,9 @@ struct Registers {
 #[inline(never)]
 pub(crate) fn null_dereference() -> Result {
     let registers: *const Registers = black_box(null());
+    // marker: oops
     // SAFETY: Broken on purpose: `registers` is not valid for reads, it is null.
-    let status = unsafe { (&raw const (*registers).status).read_volatile() }; // marker: oops
+    let status = unsafe { (&raw const (*registers).status).read_volatile() };
     pr_info!("status {status}\n");
     Ok(())
 }
@@ -28,15 +29,16 @@ pub(crate) fn null_dereference() -> Result {
 pub(crate) fn index_out_of_bounds() -> Result {
     let ring = [0u32; 4];
     let next = black_box(ring.len());
-    pr_info!("entry {}\n", ring[next]); // marker: panic
+    // marker: panic
+    pr_info!("entry {}\n", ring[next]);
     Ok(())
 }
 
 /// A WARN.
 #[inline(never)]
 pub(crate) fn warn() -> Result {
+    // marker: warn
     if warn_on!(black_box(true)) {
-        // marker: warn
         pr_info!("warned\n");
     }
     Ok(())
