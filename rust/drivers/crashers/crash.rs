@@ -32,7 +32,7 @@ const KINDS: &[Kind] = &[
     ("oops", traps::null_dereference),
     ("panic", traps::index_out_of_bounds),
     ("warn", traps::warn),
-    ("ubsan", traps::c_index_out_of_bounds),
+    ("ubsan", traps::c_shift_out_of_bounds),
     ("use-after-free", memory::use_after_free),
     ("out-of-bounds", memory::out_of_bounds),
     ("leak", memory::leak),
@@ -40,11 +40,12 @@ const KINDS: &[Kind] = &[
     ("refcount", memory::refcount_from_zero),
     ("lock-order", locks::lock_order),
     ("sleep", locks::sleep_under_spinlock),
+    ("schedule", locks::schedule_under_spinlock),
     ("hung-task", locks::wait_for_ever),
     ("rcu-stall", locks::rcu_stall),
     ("dma-unmap-twice", dma::unmap_twice),
     ("dma-free-irqs-off", dma::free_with_interrupts_off),
-    ("rings-under-lock", dma::rings_freed_under_lock),
+    ("ring-under-lock", dma::ring_freed_under_lock),
     ("napi-twice", napi::enable_twice),
 ];
 

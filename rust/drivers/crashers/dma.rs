@@ -94,6 +94,10 @@ pub(crate) fn unmap_twice() -> Result {
     let handle = unsafe {
         bindings::dma_map_page_attrs(device.as_raw(), page.as_ptr(), 0, SIZE, direction, 0)
     };
+    // SAFETY: The device is valid.
+    if unsafe { c::crashers_dma_failed(device.as_raw().cast(), handle) } {
+        return Err(ENOMEM);
+    }
     // SAFETY: The mapping is that of above.
     unsafe { bindings::dma_unmap_page_attrs(device.as_raw(), handle, SIZE, direction, 0) };
     // marker: dma-unmap-twice
@@ -116,15 +120,15 @@ pub(crate) fn free_with_interrupts_off() -> Result {
     Ok(())
 }
 
-/// The rings of a driver are freed under a lock that disables interrupts: the same, less obvious.
+/// A driver's ring is freed under a lock that disables interrupts: the same, less obvious.
 #[inline(never)]
-pub(crate) fn rings_freed_under_lock() -> Result {
+pub(crate) fn ring_freed_under_lock() -> Result {
     let device = Device::new()?;
-    let mut rings = Some((Ring::new(&device)?, Ring::new(&device)?));
+    let mut ring = Some(Ring::new(&device)?);
     // SAFETY: Interrupts are on, and the lock is given back below.
     unsafe { c::crashers_lock_irq() };
-    // marker: rings-under-lock
-    rings.take();
+    // marker: ring-under-lock
+    ring.take();
     // SAFETY: It was taken above.
     unsafe { c::crashers_unlock_irq() };
     Ok(())

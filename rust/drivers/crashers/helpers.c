@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+#include <linux/dma-mapping.h>
 #include <linux/irqflags.h>
 #include <linux/moduleparam.h>
 #include <linux/netdevice.h>
@@ -11,7 +12,7 @@ static char *kind = "";
 module_param(kind, charp, 0444);
 MODULE_PARM_DESC(kind, "the rule to break; none where empty");
 
-static DEFINE_SPINLOCK(rings_lock);
+static DEFINE_SPINLOCK(ring_lock);
 
 const char *crashers_kind(void)
 {
@@ -30,12 +31,17 @@ void crashers_irq_enable(void)
 
 void crashers_lock_irq(void)
 {
-	spin_lock_irq(&rings_lock);
+	spin_lock_irq(&ring_lock);
 }
 
 void crashers_unlock_irq(void)
 {
-	spin_unlock_irq(&rings_lock);
+	spin_unlock_irq(&ring_lock);
+}
+
+bool crashers_dma_failed(void *device, u64 handle)
+{
+	return dma_mapping_error(device, handle);
 }
 
 static int poll_nothing(struct napi_struct *napi, int budget)
@@ -56,11 +62,8 @@ struct napi_struct *crashers_napi_new(void)
 	return napi;
 }
 
-unsigned int crashers_array_read(unsigned int index)
+unsigned int crashers_shift(unsigned int bits)
 {
-	static unsigned int ring[4];
 	/* marker: ubsan */
-	volatile unsigned int *entry = &ring[index];
-
-	return *entry;
+	return 1u << bits;
 }

@@ -7,7 +7,10 @@ use kernel::{
     new_mutex, new_spinlock,
     prelude::*,
     sync::{rcu, Completion},
-    time::{delay::udelay, Delta},
+    time::{
+        delay::{fsleep, udelay},
+        Delta,
+    },
 };
 use pin_init::stack_pin_init;
 
@@ -38,6 +41,17 @@ pub(crate) fn sleep_under_spinlock() -> Result {
     // marker: sleep
     let buffer = KBox::new([1u8; 64], GFP_KERNEL)?;
     *guard += u32::from(buffer[0]);
+    Ok(())
+}
+
+/// The same, which kernels without that check find when it is too late: it does sleep.
+#[inline(never)]
+pub(crate) fn schedule_under_spinlock() -> Result {
+    stack_pin_init!(let lock = new_spinlock!(0u32));
+    let mut guard = lock.lock();
+    // marker: schedule
+    fsleep(Delta::from_millis(1));
+    *guard += 1;
     Ok(())
 }
 

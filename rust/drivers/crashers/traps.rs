@@ -44,11 +44,11 @@ pub(crate) fn warn() -> Result {
     Ok(())
 }
 
-/// An index beyond the end in C, where the kernel only complains and reads on.
+/// Undefined behaviour in C: a shift by more bits than there are. What comes of it is any number.
 #[inline(never)]
-pub(crate) fn c_index_out_of_bounds() -> Result {
-    // SAFETY: Broken on purpose: the array has four entries. What lies behind is read, not written.
-    let entry = unsafe { c::crashers_array_read(4) };
-    pr_info!("entry {entry}\n");
+pub(crate) fn c_shift_out_of_bounds() -> Result {
+    // SAFETY: Broken on purpose: the word has 32 bits.
+    let word = unsafe { c::crashers_shift(40) };
+    pr_info!("word {word}\n");
     Ok(())
 }
