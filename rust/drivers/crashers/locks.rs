@@ -50,7 +50,7 @@ pub(crate) fn schedule_under_spinlock() -> Result {
     stack_pin_init!(let lock = new_spinlock!(0u32));
     let mut guard = lock.lock();
     // marker: schedule
-    fsleep(Delta::from_millis(1));
+    fsleep(Delta::from_millis(20));
     *guard += 1;
     Ok(())
 }
