@@ -19,7 +19,18 @@ from collections.abc import Callable
 from r4l.errors import GuestTimeout, R4LError
 from r4l.guest.channel import Channel, unpack
 from r4l.guest.errors import GuestGone, ProtocolError
-from r4l.guest.frames import HEADER, MAX_PAYLOAD, TRAILER, VERSION, Decoder, Frame, Reply, Request, encode, fresh_session
+from r4l.guest.frames import (
+    HEADER,
+    MAX_PAYLOAD,
+    TRAILER,
+    VERSION,
+    Decoder,
+    Frame,
+    Reply,
+    Request,
+    encode,
+    fresh_session,
+)
 
 HELLO_INTERVAL = 0.5
 RECONNECT = 5.0

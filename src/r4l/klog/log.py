@@ -12,6 +12,7 @@ from pathlib import Path
 
 from r4l.errors import GuestTimeout, R4LError
 from r4l.klog.records import Record, parse_line
+from r4l.klog.source import Sources
 from r4l.klog.splat import Splat, SplatCutter
 
 SYNC = "r4l-sync "
@@ -28,10 +29,17 @@ class KernelLog:
     Args:
         file: the whole console, for messages.
         sync: has the guest log a line, and so pushes everything before it through; False where nobody can be asked.
+        sources: where the instructions of loaded modules come from; complaints then name the line.
     """
 
-    def __init__(self, file: Path | None = None, sync: Callable[[str], bool] | None = None) -> None:
+    def __init__(
+        self,
+        file: Path | None = None,
+        sync: Callable[[str], bool] | None = None,
+        sources: Sources | None = None,
+    ) -> None:
         self.file = file
+        self._sources = sources
         self._sync = sync
         self._changed = threading.Condition()
         self._records: deque[Record] = deque(maxlen=KEPT)
@@ -94,7 +102,12 @@ class KernelLog:
         with self._changed:
             if self._cutter.open and (settle or time.monotonic() - self._last > SETTLE):
                 self._keep(self._cutter.flush())
-            return [splat for splat in self._splats[since:] if not self._is_allowed(splat)]
+            found = [splat for splat in self._splats[since:] if not self._is_allowed(splat)]
+        if self._sources:
+            # Not when they are cut: that is done while the console waits.
+            for splat in found:
+                splat.locate(self._sources)
+        return found
 
     @property
     def splat_count(self) -> int:

@@ -116,6 +116,7 @@ class VM:
         self._patience = boot.Patience(
             (silence or usual.silence) * factors[0], (boot_timeout or usual.total) * factors[1]
         )
+        self.sources = loading.sources(kernel)
         self._from_snapshot = slow and self.rootfs.agent and image is None if snapshot is None else snapshot
         self._own_workdir = workdir is None
         self._wanted_workdir = workdir
@@ -147,7 +148,7 @@ class VM:
         if self._started.is_set():
             raise UsageError("a VM can be started once", "make another one")
         self.workdir = workdirs.make(self._wanted_workdir)
-        self.klog = KernelLog(self.workdir / "console.log", self._sync_mark)
+        self.klog = KernelLog(self.workdir / "console.log", self._sync_mark, self.sources)
         begun = time.monotonic()
         try:
             state = snapshots.ensure(self.machine, self.kernel, self._twin()) if self._from_snapshot else None
