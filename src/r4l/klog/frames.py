@@ -50,8 +50,8 @@ class StackFrame:
 
     @property
     def own(self) -> bool:
-        """Whether the function is a module author's, as far as its name tells."""
-        return self.module is not None and not LIBRARY.match(self.symbol)
+        """Whether the function is a module author's: its source tells, or as long as that is not known, its name."""
+        return self.file is not None or (self.module is not None and not LIBRARY.match(self.symbol))
 
     @property
     def where(self) -> str:
@@ -101,10 +101,9 @@ def culprit(frames: Iterable[StackFrame | None]) -> StackFrame | None:
     A function of a module's author, else of a module, else the innermost.
     """
     certain = [frame for frame in frames if frame and frame.certain]
-    located = (frame for frame in certain if frame.file)
     own = (frame for frame in certain if frame.own)
     modules = (frame for frame in certain if frame.module)
-    return next(chain(located, own, modules, certain), None)
+    return next(chain(own, modules, certain), None)
 
 
 def _frame(raw: str, offset: str, size: str, module: str | None, certain: bool) -> StackFrame:

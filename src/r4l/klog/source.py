@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,17 +16,20 @@ from elftools.elf.sections import SymbolTableSection
 
 from r4l.klog.frames import StackFrame
 
-Run = Callable[[Sequence[str | Path], Path], str]
-"""Runs addr2line with these arguments, which may read the folder; returns what it wrote, or as much as it could."""
+Run = Callable[[Sequence[str | Path], Path, Path], str]
+"""Runs a program of LLVM's that reads in one folder and writes in another; returns what it says, however it ends."""
 
-PLACE = re.compile(r"(.+):(\d+)(?: \(discriminator \d+\))?")
+LINK = ("ld.lld", "--noinhibit-exec", "--unresolved-symbols=ignore-all", "--entry=0")
+"""A .ko is not linked yet: all its sections are at address 0. This gives each its own, and what the kernel has is left
+open."""
+SYMBOLIZE = ("llvm-symbolizer", "--inlines", "--addresses", "--no-demangle")
+PLACE = re.compile(r"(.+):([1-9]\d*):\d+")
 LIBRARY = Path("/usr/lib/rustlib")
 """Where the standard library's source lies in the toolchain."""
 
 
 @dataclass(frozen=True)
-class _Symbol:
-    section: str
+class _Function:
     start: int
     size: int
 
@@ -34,8 +38,7 @@ class Sources:
     """The .ko files that were loaded into a machine, and the lines that their instructions come from.
 
     Args:
-        run: how to run binutils' addr2line for the machine's architecture. It alone applies the relocations that an
-            unlinked file like a .ko has in its debug information, and says all functions that were inlined.
+        run: how to run the toolchain's programs.
         foreign: folders of sources that are compiled into modules but are not their authors': the kernel's, the kit's.
     """
 
@@ -43,7 +46,6 @@ class Sources:
         self._run = run
         self._foreign = (LIBRARY, *foreign)
         self._files: dict[str, tuple[Path, int]] = {}
-        self._symbols: dict[Path, dict[str, list[_Symbol]]] = {}
         self._known: dict[tuple[str, str, int], tuple[str, int] | None] = {}
 
     @property
@@ -55,7 +57,6 @@ class Sources:
         """A module has been loaded. Its file is looked at when it is needed, if it is the same then."""
         name = ko.stem.replace("-", "_")
         self._files[name] = (ko, ko.stat().st_mtime_ns)
-        self._symbols.pop(ko, None)
         self._known = {key: value for key, value in self._known.items() if key[0] != name}
 
     def locate(self, frames: Iterable[tuple[StackFrame, bool]]) -> dict[StackFrame, StackFrame]:
@@ -63,10 +64,11 @@ class Sources:
 
         Args:
             frames: with each, whether its address is where a call returns to. The call itself ends one byte before.
+                What the unwinder does not vouch for is left out: it would point at some line that was not run.
         """
         wanted: dict[StackFrame, int] = {}
         for frame, returns in frames:
-            if frame.module in self._files:
+            if frame.module in self._files and frame.certain:
                 # The instruction at fault comes first, and on arm64 once more in the trace, exact there too.
                 wanted.setdefault(frame, frame.offset - returns)
         self._look_up(wanted)
@@ -79,57 +81,69 @@ class Sources:
         return located
 
     def _look_up(self, wanted: dict[StackFrame, int]) -> None:
-        """Ask addr2line, once for each section, for all that is not known yet."""
-        asked: dict[tuple[Path, str], dict[int, list[tuple[str, str, int]]]] = defaultdict(lambda: defaultdict(list))
+        """Ask, once for each module, for all that is not known yet."""
+        asked: dict[Path, dict[StackFrame, int]] = defaultdict(dict)
         for frame, offset in wanted.items():
             key = (frame.module or "", frame.raw, offset)
             if key in self._known:
                 continue
             self._known[key] = None
             ko, loaded = self._files[key[0]]
-            if not ko.is_file() or ko.stat().st_mtime_ns != loaded:
-                # Built anew since: what runs is not what the file holds.
-                continue
-            symbol = self._symbol(ko, frame)
-            if symbol:
-                asked[ko, symbol.section][symbol.start + offset].append(key)
-        for (ko, section), addresses in asked.items():
-            text = self._run(["-a", "-i", "-j", section, "-e", ko, *map(hex, addresses)], ko.parent)
-            for address, places in _blocks(text).items():
-                own = next((place for place in places if not self._is_foreign(place[0])), None)
-                for key in addresses.get(address, ()):
-                    self._known[key] = own
+            # Built anew since then, the file is not what runs.
+            if ko.is_file() and ko.stat().st_mtime_ns == loaded:
+                asked[ko][frame] = offset
+        for ko, frames in asked.items():
+            for frame, place in self._places(ko, frames).items():
+                self._known[frame.module or "", frame.raw, frames[frame]] = place
 
-    def _symbol(self, ko: Path, frame: StackFrame) -> _Symbol | None:
-        """The function of that name; of several the one whose length fits (the kernel counts the gap after it too)."""
-        if ko not in self._symbols:
-            self._symbols[ko] = _functions(ko)
-        found = [entry for entry in self._symbols[ko].get(frame.raw, ()) if entry.size <= frame.size]
-        return min(found, key=lambda entry: frame.size - entry.size, default=None)
+    def _places(self, ko: Path, frames: dict[StackFrame, int]) -> dict[StackFrame, tuple[str, int]]:
+        """File and line of those that lie in the module's own source: of functions that were inlined, the innermost."""
+        with tempfile.TemporaryDirectory(prefix="r4l-") as folder:
+            linked = Path(folder) / "linked"
+            self._run([*LINK, "-o", linked, ko], ko.parent, linked.parent)
+            functions = _functions(linked)
+            addresses = {
+                frame: function.start + offset
+                for frame, offset in frames.items()
+                if (function := _fitting(functions.get(frame.raw, ()), frame.size))
+            }
+            if not addresses:
+                return {}
+            text = self._run([*SYMBOLIZE, f"--obj={linked}", *map(hex, addresses.values())], ko.parent, linked.parent)
+        blocks = _blocks(text)
+        own = {
+            frame: next((place for place in blocks.get(address, ()) if not self._is_foreign(place[0])), None)
+            for frame, address in addresses.items()
+        }
+        return {frame: place for frame, place in own.items() if place}
 
     def _is_foreign(self, file: str) -> bool:
         return any(Path(file).is_relative_to(folder) for folder in self._foreign)
 
 
-def _functions(ko: Path) -> dict[str, list[_Symbol]]:
-    found: dict[str, list[_Symbol]] = defaultdict(list)
+def _functions(linked: Path) -> dict[str, list[_Function]]:
+    """The functions in a file by name; none where it is no ELF file, as the kernel takes compressed modules too."""
+    found: dict[str, list[_Function]] = defaultdict(list)
     try:
-        with ko.open("rb") as file:
-            elf = ELFFile(file)
-            table = elf.get_section_by_name(".symtab")
+        with linked.open("rb") as file:
+            table = ELFFile(file).get_section_by_name(".symtab")
             if isinstance(table, SymbolTableSection):
                 for symbol in table.iter_symbols():
-                    if symbol["st_info"]["type"] == "STT_FUNC" and isinstance(symbol["st_shndx"], int):
-                        section = elf.get_section(symbol["st_shndx"]).name
-                        found[symbol.name].append(_Symbol(section, symbol["st_value"], symbol["st_size"]))
-    except ELFError:
-        # The kernel takes compressed files too. Without a line the complaint is still whole.
+                    if symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_shndx"] != "SHN_UNDEF":
+                        found[symbol.name].append(_Function(symbol["st_value"], symbol["st_size"]))
+    except (ELFError, FileNotFoundError):
         return {}
     return found
 
 
+def _fitting(functions: Iterable[_Function], size: int) -> _Function | None:
+    """Of functions of the same name, the one of that length. The kernel counts the gap after a function as part of it."""
+    fitting = [function for function in functions if function.size <= size]
+    return min(fitting, key=lambda function: size - function.size, default=None)
+
+
 def _blocks(text: str) -> dict[int, list[tuple[str, int]]]:
-    """What addr2line says with -a and -i: an address, then its places, the innermost first."""
+    """What llvm-symbolizer says: an address, then a name and a place for each function there, the innermost first."""
     blocks: dict[int, list[tuple[str, int]]] = {}
     places: list[tuple[str, int]] = []
     for line in text.splitlines():

@@ -58,8 +58,10 @@ class Splat(VerdictError):
         if self._located:
             return
         self._located = True
-        exact = [(self.place, False)] if self.place else []
-        known = sources.locate([*exact, *((frame, True) for frame in self.trace)])
+        exact = ((frame, False) for text in self.lines if (frame := frames.place_of(text)))
+        returns = ((frame, True) for text in self.lines if (frame := frames.frame_of(text)))
+        # All of them, not the trace's alone: lockdep shows who took the other lock, KASAN who freed.
+        known = sources.locate([*exact, *returns])
         if not known:
             return
         self.place = known.get(self.place, self.place) if self.place else None
@@ -70,7 +72,7 @@ class Splat(VerdictError):
 
     def _sentence(self) -> str:
         culprit = self.culprit
-        begin = f"{culprit.where}: " if culprit and culprit.where else ""
+        begin = f"{culprit.where} — " if culprit and culprit.where else ""
         where = f" in {culprit.symbol}" if culprit else ""
         module = f" [{culprit.module}]" if culprit and culprit.module else ""
         return f"{begin}the kernel complained ({self.splat_kind}): {self.headline}{where}{module}"

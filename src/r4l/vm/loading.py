@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from r4l import known, resources
 from r4l.errors import UsageError, VerdictError
 from r4l.kernel import Kernel
-from r4l.kernel.architecture import architecture
 from r4l.klog import Sources
 
 if TYPE_CHECKING:
@@ -37,11 +36,10 @@ class ModuleRefused(VerdictError):
 
 def sources(kernel: Kernel) -> Sources:
     """Where the instructions of the modules come from that are loaded into a machine with that kernel."""
-    program = f"{architecture(kernel.arch).uname}-linux-gnu-addr2line"
 
-    def run(arguments: Sequence[str | Path], folder: Path) -> str:
+    def run(argv: Sequence[str | Path], reads: Path, writes: Path) -> str:
         # Its failure would hide what the kernel said, which is what counts.
-        done = kernel.toolchain.run([program, *arguments], readable=[folder], check=False)
+        done = kernel.toolchain.run(argv, readable=[reads], binds=[writes], check=False)
         return done.stdout.decode(errors="replace")
 
     return Sources(run, (kernel.source, kernel.build, resources.kit()))
