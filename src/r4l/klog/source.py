@@ -137,7 +137,7 @@ def _functions(linked: Path) -> dict[str, list[_Function]]:
 
 
 def _fitting(functions: Iterable[_Function], size: int) -> _Function | None:
-    """Of functions of the same name, the one of that length. The kernel counts the gap after a function as part of it."""
+    """Of functions of the same name, the one of that length; the kernel counts the gap after it as well."""
     fitting = [function for function in functions if function.size <= size]
     return min(fitting, key=lambda function: size - function.size, default=None)
 

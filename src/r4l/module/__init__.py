@@ -26,6 +26,9 @@ from r4l.process import Say, quiet, run_logged
 __all__ = ["BuiltModule", "Module"]
 
 LOG = "build.log"
+LINES = ("KCFLAGS=-g1", "KRUSTFLAGS=-Cdebuginfo=1")
+"""Line numbers in modules for a kernel that has no debug information itself: complaints then name the line. What is loaded
+stays the same; the kernel's loader skips those sections."""
 OBJECTS = re.compile(r"^\s*obj-(m|y|\$[({]\w+[)}])\s*[:+?]?=", re.MULTILINE)
 
 
@@ -152,6 +155,7 @@ class Module:
             "-C",
             kernel.build,
             *kernel.make_arguments,
+            *([] if kernel.config.get("CONFIG_DEBUG_INFO") == "y" else LINES),
             f"M={self.folder}",
             f"MO={output}",
             f"R4L_KIT={resources.kit()}",
