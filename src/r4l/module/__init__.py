@@ -27,8 +27,8 @@ __all__ = ["BuiltModule", "Module"]
 
 LOG = "build.log"
 LINES = ("KCFLAGS=-g1", "KRUSTFLAGS=-Cdebuginfo=1")
-"""Line numbers in modules for a kernel that has no debug information itself: complaints then name the line. What is loaded
-stays the same; the kernel's loader skips those sections."""
+"""Line numbers in modules for a kernel that has no debug information itself: complaints then name the line. The kernel
+loads the same; it skips those sections."""
 OBJECTS = re.compile(r"^\s*obj-(m|y|\$[({]\w+[)}])\s*[:+?]?=", re.MULTILINE)
 
 
