@@ -9,14 +9,14 @@ use kernel::{
     sync::{rcu, Completion},
     time::{
         delay::{fsleep, udelay},
-        Delta,
+        Delta, Instant, Monotonic,
     },
 };
 use pin_init::stack_pin_init;
 
 /// Longer than the shortest time-out that the kernel takes (3 s, and 5 s more with PROVE_RCU), and
-/// shorter than a soft lockup (20 s).
-const STALL_MS: u32 = 10_000;
+/// shorter than until it says so again (9 s later).
+const STALL: Delta = Delta::from_secs(10);
 
 /// lockdep, possible circular locking: B is taken under A, then A under B.
 #[inline(never)]
@@ -73,7 +73,8 @@ pub(crate) fn rcu_stall() -> Result {
     let _reading = rcu::read_lock();
     // SAFETY: The function has no requirements. Without it there may be no grace period to hold up.
     unsafe { kernel::bindings::start_poll_synchronize_rcu() };
-    for _ in 0..STALL_MS {
+    let begun = Instant::<Monotonic>::now();
+    while begun.elapsed() < STALL {
         // marker: rcu-stall
         udelay(Delta::from_millis(1));
         *guard += 1;
