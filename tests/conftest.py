@@ -88,11 +88,11 @@ def crash(kernel: Kernel, crashers: BuiltModule) -> Callable[[str], list[Splat]]
         with VM(kernel, snapshot=True) as vm:
             _impatient(vm)
             if kind == "hung-task":
-                # Its insmod never ends.
+                # Its insmod never ends, and who complains is another task, a line at a time.
                 vm.sources.add(crashers.path)
                 vm.put(crashers.path, "/tmp/crashers.ko")
                 vm.popen(["insmod", "/tmp/crashers.ko", f"kind={kind}"])
-                vm.klog.wait_for("blocked for more than", 60)
+                vm.klog.wait_for("</TASK>", 60)
             else:
                 with contextlib.suppress(Splat):
                     vm.insmod(crashers, kind=kind)
