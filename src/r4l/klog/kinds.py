@@ -15,6 +15,7 @@ HEADLINES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 )
 FATAL = frozenset(entry["name"] for entry in _TABLE if entry.get("fatal"))
 SINGLE = frozenset(entry["name"] for entry in _TABLE if entry.get("single"))
+RULED = frozenset(entry["name"] for entry in _TABLE if entry.get("ruled"))
 PREFIX = {entry["name"]: re.compile(entry["prefix"]) for entry in _TABLE if "prefix" in entry}
 """Kinds of which every line begins in the same way."""
 NOISE = re.compile("(?:" + "|".join(_FILE["noise"]) + ")$")

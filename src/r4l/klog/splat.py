@@ -149,7 +149,8 @@ class SplatCutter:
         if self._kind is None and (kind := classify(record.text)):
             self._kind, self._headline = kind, record.text
         closing_rule = kinds.RULE.match(record.text) and len(self._records) > 3
-        if kinds.END.match(record.text) or record.text.strip() == kinds.TRACE_END or closing_rule:
+        trace_end = record.text.strip() == kinds.TRACE_END and self._kind not in kinds.RULED
+        if kinds.END.match(record.text) or trace_end or closing_rule:
             self._ended = True
 
     def flush(self) -> list[Splat]:
