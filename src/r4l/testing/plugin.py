@@ -20,10 +20,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The marker."""
+    """The markers."""
     config.addinivalue_line(
         "markers",
         "machine(kernel, arch, memory, cpus, nics, modules, append, extra, snapshot): the virtual machine of a test",
+    )
+    config.addinivalue_line(
+        "markers",
+        "klog_allow(pattern, reason): complaints of the kernel's that are no failure of this test, and why",
     )
 
 

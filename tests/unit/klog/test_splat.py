@@ -175,8 +175,15 @@ def test_allowed_complaints_pass_the_check() -> None:
     feed(log, "WARNING: at here", "CPU: 0", "---[ end trace 0 ]---", "something else")
     with pytest.raises(Splat):
         log.check()
-    log.allow("at here")
+    log.allow("at there", reason="of another driver")
+    with pytest.raises(Splat):
+        log.check()
+    log.allow("at here", reason="it is the test's point")
     log.check()
+    assert log.allowances() == [
+        "did not come: at there — of another driver",
+        "came: WARNING: at here — it is the test's point",
+    ]
 
 
 def test_unfinished_complaint_is_found_by_the_check() -> None:
