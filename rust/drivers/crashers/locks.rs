@@ -6,13 +6,12 @@
 use kernel::{
     new_mutex, new_spinlock,
     prelude::*,
-    sync::{rcu, Completion},
+    sync::{rcu, Completion, Mutex, SpinLock},
     time::{
         delay::{fsleep, udelay},
         Delta, Instant, Monotonic,
     },
 };
-use pin_init::stack_pin_init;
 
 /// Longer than the shortest time-out that the kernel takes (3 s, and 5 s more with PROVE_RCU), and
 /// shorter than until it says so again (9 s later).
@@ -21,8 +20,8 @@ const STALL: Delta = Delta::from_secs(10);
 /// lockdep, possible circular locking: B is taken under A, then A under B.
 #[inline(never)]
 pub(crate) fn lock_order() -> Result {
-    stack_pin_init!(let a = new_mutex!(0u32, "crashers_a"));
-    stack_pin_init!(let b = new_mutex!(0u32, "crashers_b"));
+    let a: Pin<KBox<Mutex<u32>>> = KBox::pin_init(new_mutex!(0u32, "crashers_a"), GFP_KERNEL)?;
+    let b: Pin<KBox<Mutex<u32>>> = KBox::pin_init(new_mutex!(0u32, "crashers_b"), GFP_KERNEL)?;
     {
         let mut first = a.lock();
         *first += *b.lock();
@@ -36,7 +35,7 @@ pub(crate) fn lock_order() -> Result {
 /// Sleeping in atomic context: an allocation that may sleep, under a spinlock.
 #[inline(never)]
 pub(crate) fn sleep_under_spinlock() -> Result {
-    stack_pin_init!(let lock = new_spinlock!(0u32));
+    let lock: Pin<KBox<SpinLock<u32>>> = KBox::pin_init(new_spinlock!(0u32), GFP_KERNEL)?;
     let mut guard = lock.lock();
     // marker: sleep
     let buffer = KBox::new([1u8; 64], GFP_KERNEL)?;
@@ -47,7 +46,7 @@ pub(crate) fn sleep_under_spinlock() -> Result {
 /// The same, which kernels without that check find when it is too late: it does sleep.
 #[inline(never)]
 pub(crate) fn schedule_under_spinlock() -> Result {
-    stack_pin_init!(let lock = new_spinlock!(0u32));
+    let lock: Pin<KBox<SpinLock<u32>>> = KBox::pin_init(new_spinlock!(0u32), GFP_KERNEL)?;
     let mut guard = lock.lock();
     // marker: schedule
     fsleep(Delta::from_millis(20));
@@ -58,7 +57,7 @@ pub(crate) fn schedule_under_spinlock() -> Result {
 /// A hung task: waits, and not even a signal ends it, for what nobody completes.
 #[inline(never)]
 pub(crate) fn wait_for_ever() -> Result {
-    stack_pin_init!(let never = Completion::new());
+    let never: Pin<KBox<Completion>> = KBox::pin_init(Completion::new(), GFP_KERNEL)?;
     // marker: hung-task
     never.wait_for_completion();
     pr_info!("completed\n");
@@ -68,7 +67,7 @@ pub(crate) fn wait_for_ever() -> Result {
 /// An RCU stall: a read-side section that goes on for ten seconds, with preemption off.
 #[inline(never)]
 pub(crate) fn rcu_stall() -> Result {
-    stack_pin_init!(let lock = new_spinlock!(0u32));
+    let lock: Pin<KBox<SpinLock<u32>>> = KBox::pin_init(new_spinlock!(0u32), GFP_KERNEL)?;
     let mut guard = lock.lock();
     let _reading = rcu::read_lock();
     // SAFETY: The function has no requirements. Without it there may be no grace period to hold up.
