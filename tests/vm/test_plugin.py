@@ -74,6 +74,34 @@ def test_what_the_kernel_complains_of_fails_the_test(oops: Path) -> None:
     assert "oops_init" in done.stdout.partition("kernel log")[2]
 
 
+def test_what_a_test_allows_does_not_fail_it_and_its_report_says_so(oops: Path) -> None:
+    done = run(
+        oops,
+        """
+@pytest.mark.klog_allow("WARNING: .*oops_init", reason="warning is what it is for")
+def test_allowed(vm, module):
+    vm.insmod(module, kind="warn")
+
+
+@pytest.mark.klog_allow("WARNING: .*oops_init", reason="warning is what it is for")
+def test_something_else(vm, module):
+    vm.insmod(module, kind="refcount")
+""",
+        "-rPf",
+    )
+    assert "1 failed, 1 passed" in done.stdout
+    assert "FAILED test_it.py::test_something_else - r4l.klog.splat.Splat" in done.stdout
+    said = done.stdout.partition("allowed complaints of the kernel")[2]
+    assert "did not come: WARNING: .*oops_init — warning is what it is for" in done.stdout
+    assert re.search(r"^came: WARNING: .*oops_init.* — warning is what it is for$", said, re.MULTILINE)
+
+
+def test_an_allowance_needs_a_reason(folder: Path) -> None:
+    done = run(folder, "@pytest.mark.klog_allow('WARNING')\ndef test_x(vm):\n    pass\n")
+    assert done.returncode == 1
+    assert "say what is allowed and why" in done.stdout
+
+
 def test_the_evidence_of_a_failed_test_is_kept_and_of_others_not(folder: Path) -> None:
     done = run(
         folder,

@@ -2,8 +2,10 @@
 """The kernel's log: records, and the kernel's complaints cut out of them."""
 
 from r4l.klog.demangle import demangle
+from r4l.klog.frames import StackFrame
 from r4l.klog.log import KernelLog
 from r4l.klog.records import Record, parse
-from r4l.klog.splat import Splat, StackFrame
+from r4l.klog.source import Sources
+from r4l.klog.splat import Splat
 
-__all__ = ["KernelLog", "Record", "Splat", "StackFrame", "demangle", "parse"]
+__all__ = ["KernelLog", "Record", "Sources", "Splat", "StackFrame", "demangle", "parse"]

@@ -7,13 +7,19 @@ import re
 
 from r4l import resources
 
-_TABLE = resources.table(__package__, "kinds.toml")["kind"]
+_FILE = resources.table(__package__, "kinds.toml")
+_TABLE = _FILE["kind"]
 
 HEADLINES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (entry["name"], re.compile("|".join(entry["patterns"]))) for entry in _TABLE
 )
 FATAL = frozenset(entry["name"] for entry in _TABLE if entry.get("fatal"))
 SINGLE = frozenset(entry["name"] for entry in _TABLE if entry.get("single"))
+RULED = frozenset(entry["name"] for entry in _TABLE if entry.get("ruled"))
+PREFIX = {entry["name"]: re.compile(entry["prefix"]) for entry in _TABLE if "prefix" in entry}
+"""Kinds of which every line begins in the same way."""
+NOISE = re.compile("(?:" + "|".join(_FILE["noise"]) + ")$")
+"""Functions of the kernel that say nothing about a complaint."""
 
 ANY = re.compile("|".join(pattern.pattern for _, pattern in HEADLINES))
 """Any headline: most lines are told to be none by this alone."""

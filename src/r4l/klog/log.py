@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from r4l.errors import GuestTimeout, R4LError
+from r4l.klog.allowed import Allowance
 from r4l.klog.records import Record, parse_line
+from r4l.klog.source import Sources
 from r4l.klog.splat import Splat, SplatCutter
 
 SYNC = "r4l-sync "
@@ -28,17 +30,24 @@ class KernelLog:
     Args:
         file: the whole console, for messages.
         sync: has the guest log a line, and so pushes everything before it through; False where nobody can be asked.
+        sources: where the instructions of loaded modules come from; complaints then name the line.
     """
 
-    def __init__(self, file: Path | None = None, sync: Callable[[str], bool] | None = None) -> None:
+    def __init__(
+        self,
+        file: Path | None = None,
+        sync: Callable[[str], bool] | None = None,
+        sources: Sources | None = None,
+    ) -> None:
         self.file = file
+        self._sources = sources
         self._sync = sync
         self._changed = threading.Condition()
         self._records: deque[Record] = deque(maxlen=KEPT)
         self._total = 0
         self._splats: list[Splat] = []
         self._count = 0
-        self._allowed: list[re.Pattern[str]] = []
+        self._allowed: list[Allowance] = []
         self._cutter = SplatCutter(file)
         self._last = time.monotonic()
         self._marks: set[str] = set()
@@ -94,7 +103,12 @@ class KernelLog:
         with self._changed:
             if self._cutter.open and (settle or time.monotonic() - self._last > SETTLE):
                 self._keep(self._cutter.flush())
-            return [splat for splat in self._splats[since:] if not self._is_allowed(splat)]
+            found = [splat for splat in self._splats[since:] if not self._is_allowed(splat)]
+        if self._sources:
+            # Not when they are cut: that is done while the console waits.
+            for splat in found:
+                splat.locate(self._sources)
+        return found
 
     @property
     def splat_count(self) -> int:
@@ -108,13 +122,24 @@ class KernelLog:
         with self._changed:
             return self._cutter.headline
 
-    def allow(self, pattern: str) -> None:
-        """From now on, `check` passes over complaints whose headline matches this regular expression."""
+    def allow(self, pattern: str, *, reason: str = "") -> None:
+        """From now on, `check` passes over complaints whose headline matches this regular expression.
+
+        Args:
+            reason: why they are no failure, for whoever reads the test's report.
+        """
         with self._changed:
-            self._allowed.append(re.compile(pattern))
+            self._allowed.append(Allowance(re.compile(pattern), reason))
+
+    def allowances(self) -> list[str]:
+        """What was allowed, each with whether it came and the reason, in a line."""
+        self.splats()
+        with self._changed:
+            return [str(allowance) for allowance in self._allowed]
 
     def _is_allowed(self, splat: Splat) -> bool:
-        return any(pattern.search(splat.headline) for pattern in self._allowed)
+        # All of them are asked: each says whether what it allows did come.
+        return bool([allowance for allowance in self._allowed if allowance.covers(splat)])
 
     def sync(self, timeout: float = 5.0) -> None:
         """Wait until everything that the guest has logged so far is here.

@@ -3,45 +3,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from r4l.errors import VerdictError
-from r4l.klog import kinds
+from r4l.klog import frames, kinds
 from r4l.klog.demangle import demangle_text
+from r4l.klog.fold import readable
+from r4l.klog.frames import StackFrame
 from r4l.klog.kinds import classify
 from r4l.klog.records import Record
+from r4l.klog.source import Sources
 
-FRAME = re.compile(
-    r"^\s+(?:\[<[0-9a-f]+>\] )?(\? )?([\w.$<>:]+)\+0x([0-9a-f]+)/0x([0-9a-f]+)(?: \[([\w]+)[^\]]*\])?(?: \(\S+\))?\s*$"
-)
-PLACE = re.compile(r"^(?:RIP: \w+:|pc : )([\w.$]+)\+0x([0-9a-f]+)/0x([0-9a-f]+)(?: \[(\w+)[^\]]*\])?")
 MAX_LINES = 400
 PREAMBLE = 4
 GAP = 1.0
 """Seconds of the guest's clock between two lines after which a splat is taken to be over."""
-
-
-@dataclass(frozen=True, slots=True)
-class StackFrame:
-    """One line of a call trace.
-
-    Attributes:
-        symbol: the function, Rust names demangled.
-        offset, size: where in the function (bytes), and how long it is.
-        module: the module it is in, or None for the kernel itself.
-        certain: whether the unwinder vouches for it (no question mark).
-        raw: the symbol as the kernel printed it.
-    """
-
-    symbol: str
-    offset: int
-    size: int
-    module: str | None
-    certain: bool
-    raw: str
 
 
 class Splat(VerdictError):
@@ -50,7 +27,8 @@ class Splat(VerdictError):
     Attributes:
         splat_kind: what about, a name in kinds.toml.
         headline: the line that says it.
-        records: all lines of it.
+        records: all lines of it, as they came.
+        detail: the same for a reader: names demangled, the source beside frames, the kernel's own frames folded.
         trace: the call trace.
         place: the instruction at fault, where the kernel names it.
         fatal: whether the kernel killed the task or itself over it.
@@ -62,56 +40,52 @@ class Splat(VerdictError):
         self.records = tuple(records)
         self.splat_kind = splat_kind
         self.headline = demangle_text(headline)
-        self.trace = _trace(self.records)
-        self.place = _place(self.records)
+        self.trace = frames.trace(self.records)
+        self.place = frames.place(self.records)
         self.fatal = splat_kind in kinds.FATAL or any(
             record.text.startswith(("Oops: ", "Kernel panic")) for record in self.records
         )
-        culprit = self.culprit
-        where = f" in {culprit.symbol}" if culprit else ""
-        module = f" [{culprit.module}]" if culprit and culprit.module else ""
+        self._located = False
         super().__init__(
-            f"the kernel complained ({splat_kind}): {self.headline}{where}{module}",
+            self._sentence(),
             "the lines below are the kernel's own; the topmost frame of your module is the place to look first",
-            detail=demangle_text("\n".join(map(str, self.records))),
+            detail=readable(self.records, {}),
             log=log,
         )
 
+    def locate(self, sources: Sources) -> None:
+        """Look up, once, where in their modules' sources its frames lie; they and the message then say so."""
+        if self._located:
+            return
+        self._located = True
+        exact = ((frame, False) for text in self.lines if (frame := frames.place_of(text)))
+        returns = ((frame, True) for text in self.lines if (frame := frames.frame_of(text)))
+        # All of them, not the trace's alone: lockdep shows who took the other lock, KASAN who freed.
+        known = sources.locate([*exact, *returns])
+        if not known:
+            return
+        self.place = known.get(self.place, self.place) if self.place else None
+        self.trace = tuple(known.get(frame, frame) for frame in self.trace)
+        self.cause = self._sentence()
+        self.args = (self.cause,)
+        self.detail = readable(self.records, known)
+
+    def _sentence(self) -> str:
+        culprit = self.culprit
+        begin = f"{culprit.where} — " if culprit and culprit.where else ""
+        where = f" in {culprit.symbol}" if culprit else ""
+        module = f" [{culprit.module}]" if culprit and culprit.module else ""
+        return f"{begin}the kernel complained ({self.splat_kind}): {self.headline}{where}{module}"
+
     @property
     def culprit(self) -> StackFrame | None:
-        """The place to look first: the innermost function of a module, else the instruction at fault."""
-        frames = [frame for frame in (self.place, *self.trace) if frame and frame.certain]
-        return next((frame for frame in frames if frame.module), frames[0] if frames else None)
+        """The place to look first: the innermost function of a module's author, else of a module, else of all."""
+        return frames.culprit([self.place, *self.trace])
 
     @property
     def lines(self) -> list[str]:
         """The texts of its records, as the kernel printed them."""
         return [record.text for record in self.records]
-
-
-def _trace(records: Iterable[Record]) -> tuple[StackFrame, ...]:
-    frames: list[StackFrame] = []
-    inside = False
-    for record in records:
-        if record.text.lower().startswith("call trace:"):
-            # Of several traces (KASAN prints who allocated as well), the first is where it happened.
-            if frames:
-                break
-            inside = True
-        elif inside and (match := FRAME.match(record.text)):
-            frames.append(_frame(match[2], match[3], match[4], match[5], not match[1]))
-    return tuple(frames)
-
-
-def _place(records: Iterable[Record]) -> StackFrame | None:
-    for record in records:
-        if match := PLACE.match(record.text):
-            return _frame(match[1], match[2], match[3], match[4], True)
-    return None
-
-
-def _frame(raw: str, offset: str, size: str, module: str | None, certain: bool) -> StackFrame:
-    return StackFrame(demangle_text(raw), int(offset, 16), int(size, 16), module, certain, raw)
 
 
 class SplatCutter:
@@ -155,6 +129,8 @@ class SplatCutter:
             return False
         if record.text == kinds.CUT_HERE:
             return self._preamble
+        if self._kind in kinds.PREFIX:
+            return bool(kinds.PREFIX[self._kind].match(record.text))
         if self._ended:
             return bool(kinds.BELONGS.match(record.text))
         if self._kind in kinds.SINGLE and len(self._records) == 1:
@@ -173,7 +149,8 @@ class SplatCutter:
         if self._kind is None and (kind := classify(record.text)):
             self._kind, self._headline = kind, record.text
         closing_rule = kinds.RULE.match(record.text) and len(self._records) > 3
-        if kinds.END.match(record.text) or record.text.strip() == kinds.TRACE_END or closing_rule:
+        trace_end = record.text.strip() == kinds.TRACE_END and self._kind not in kinds.RULED
+        if kinds.END.match(record.text) or trace_end or closing_rule:
             self._ended = True
 
     def flush(self) -> list[Splat]:

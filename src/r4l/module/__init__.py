@@ -30,6 +30,9 @@ __all__ = ["BuiltModule", "Module"]
 LOG = "build.log"
 COLORS = {"TERM": "xterm", "TERM_URLS": "no"}
 """With it rustc and gcc colour what they print to a terminal; gcc without links to its manual."""
+LINES = ("KCFLAGS=-g1", "KRUSTFLAGS=-Cdebuginfo=1")
+"""Line numbers in modules for a kernel that has no debug information itself: complaints then name the line. The kernel
+loads the same; it skips those sections."""
 OBJECTS = re.compile(r"^\s*obj-(m|y|\$[({]\w+[)}])\s*[:+?]?=", re.MULTILINE)
 
 
@@ -164,6 +167,7 @@ class Module:
             "-C",
             kernel.build,
             *kernel.make_arguments,
+            *([] if kernel.config.get("CONFIG_DEBUG_INFO") == "y" else LINES),
             f"M={self.folder}",
             f"MO={output}",
             f"R4L_KIT={resources.kit()}",

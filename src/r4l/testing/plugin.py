@@ -20,11 +20,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The marker, and the file for the results."""
+    """The markers, and the file for the results."""
     results.register(config)
     config.addinivalue_line(
         "markers",
         f"machine({', '.join(WORDS)}): the virtual machine of a test",
+    )
+    config.addinivalue_line(
+        "markers",
+        "klog_allow(pattern, reason): complaints of the kernel's that are no failure of this test, and why",
     )
 
 

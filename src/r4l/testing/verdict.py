@@ -25,6 +25,21 @@ def failed(item: pytest.Item) -> bool:
     return item.stash.get(_FAILED, False)
 
 
+def allow(item: pytest.Item, vm: VM) -> None:
+    """What the test's markers `klog_allow` say.
+
+    Raises:
+        pytest.UsageError: a marker without a pattern, or without a reason.
+    """
+    for mark in item.iter_markers("klog_allow"):
+        reason = str(mark.kwargs.get("reason", "")).strip()
+        if len(mark.args) != 1 or set(mark.kwargs) != {"reason"} or not reason:
+            raise pytest.UsageError(
+                f"{item.nodeid}: say what is allowed and why: @pytest.mark.klog_allow('pattern', reason='...')"
+            )
+        vm.klog.allow(mark.args[0], reason=reason)
+
+
 def check(item: pytest.Item) -> None:
     """After a test's own last line: the kernel must have had nothing to complain about.
 
@@ -37,7 +52,13 @@ def check(item: pytest.Item) -> None:
 
 
 def report(item: pytest.Item, outcome: pytest.TestReport) -> None:
-    """Note how a phase of a test ended; where it failed, add the kernel log and where the evidence is."""
+    """Note how a phase of a test ended, and what was allowed in it.
+
+    Where it failed, add the kernel log and where the evidence is.
+    """
+    vm = item.stash.get(_VM, None)
+    if vm and outcome.when == "call" and (allowed := vm.klog.allowances()):
+        outcome.sections.append(("allowed complaints of the kernel", "\n".join(allowed)))
     if not outcome.failed:
         return
     item.stash[_FAILED] = True

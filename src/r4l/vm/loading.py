@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from r4l import known
+from r4l import known, resources
 from r4l.errors import UsageError, VerdictError
+from r4l.kernel import Kernel
+from r4l.klog import Sources
 
 if TYPE_CHECKING:
     from r4l.vm.vm import VM
@@ -32,6 +34,17 @@ class ModuleRefused(VerdictError):
     kind = "module-refused"
 
 
+def sources(kernel: Kernel) -> Sources:
+    """Where the instructions of the modules come from that are loaded into a machine with that kernel."""
+
+    def run(argv: Sequence[str | Path], reads: Path, writes: Path) -> str:
+        # Its failure would hide what the kernel said, which is what counts.
+        done = kernel.toolchain.run(argv, readable=[reads], binds=[writes], check=False)
+        return done.stdout.decode(errors="replace")
+
+    return Sources(run, (kernel.source, kernel.build, resources.kit()))
+
+
 def insmod(vm: VM, module: object, parameters: Mapping[str, object]) -> None:
     """See `VM.insmod`."""
     path = module.path if isinstance(module, HasPath) else Path(str(module))
@@ -39,6 +52,7 @@ def insmod(vm: VM, module: object, parameters: Mapping[str, object]) -> None:
         raise UsageError(f"no such module: {path}", "build it first")
     target = f"{FOLDER}/{path.name}"
     vm.put(path, target, 0o644)
+    vm.sources.add(path)
     _do(vm, ["insmod", target, *words(parameters)], f"load {path.name}")
 
 

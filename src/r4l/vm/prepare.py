@@ -23,6 +23,9 @@ class Preparation:
         function: called with the machine, booted, and then `modules`; `None`: there is nothing to prepare.
         modules: what it loads. A module built anew makes another machine.
 
+    Attributes:
+        modules: the files of these.
+
     Raises:
         UsageError: nobody could tell whether the function has changed: it has no source file, or takes values from
             the function around it.
@@ -31,6 +34,7 @@ class Preparation:
     def __init__(self, function: Callable[..., object] | None, modules: Sequence[HasPath] = ()) -> None:
         self._function = function
         self._modules = tuple(modules)
+        self.modules = tuple(module.path for module in modules)
         self._said = _identity(function) if function else ()
 
     def __call__(self, vm: VM) -> None:
@@ -44,7 +48,7 @@ class Preparation:
     @property
     def key(self) -> str:
         """Names this preparation in cache keys: the file that the function stands in, and the modules' contents."""
-        return home.content_key(*self._said, *(module.path for module in self._modules))
+        return home.content_key(*self._said, *self.modules)
 
 
 def _identity(function: Callable[..., object]) -> tuple[str | Path, ...]:

@@ -56,7 +56,7 @@ def ensure(machine: Machine, kernel: Kernel, twin: VM, preparation: Preparation)
 
     Raises:
         BootError: the twin does not boot.
-        R4LError: what the preparation raised.
+        R4LError: what the preparation raised, or the kernel complained of.
     """
     boots = (str(path.stat().st_mtime_ns) for path in (machine.kernel, machine.initrd))
     qemu = kernel.toolchain.packages.get("qemu-system-common", "")
@@ -69,7 +69,7 @@ def ensure(machine: Machine, kernel: Kernel, twin: VM, preparation: Preparation)
                 home.require_space(room, NEEDED_MIB, "a snapshot")
                 _prune(room)
                 with twin:
-                    preparation(twin)
+                    _prepare(twin, preparation)
                     _save(twin, partial)
             except EnvironmentFault as fault:
                 home.remove(partial)
@@ -78,6 +78,15 @@ def ensure(machine: Machine, kernel: Kernel, twin: VM, preparation: Preparation)
             home.publish(partial, final)
     final.touch()
     return final
+
+
+def _prepare(vm: VM, preparation: Preparation) -> None:
+    """What the kernel complains of meanwhile would be in no log of those that start from the state."""
+    seen = vm.klog.splat_count
+    preparation(vm)
+    vm.klog.sync()
+    for splat in vm.klog.splats(seen, settle=True):
+        raise splat
 
 
 def _save(vm: VM, path: Path) -> None:

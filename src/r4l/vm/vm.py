@@ -132,6 +132,7 @@ class VM:
         self._patience = boot.Patience(
             (silence or usual.silence) * factors[0], (boot_timeout or usual.total) * factors[1]
         )
+        self.sources = loading.sources(kernel)
         self._from_snapshot = slow and self.rootfs.agent and image is None if snapshot is None else snapshot
         self._preparation = Preparation(prepare, prepare_with)
         self._own_workdir = workdir is None
@@ -195,7 +196,7 @@ class VM:
 
     def _begin(self) -> None:
         """Boot, or go on from the state that was kept."""
-        self.klog = KernelLog(self.workdir / "console.log", self._sync_mark)
+        self.klog = KernelLog(self.workdir / "console.log", self._sync_mark, self.sources)
         state = None
         if self._from_snapshot:
             state = snapshots.ensure(self.machine, self.kernel, self._twin(), self._preparation)
@@ -211,6 +212,8 @@ class VM:
         if state:
             snapshots.resume(state, self._qemu, self._link)
             self.restored = True
+            for path in self._preparation.modules:
+                self.sources.add(path)
         elif self.rootfs.agent:
             boot.wait_for_agent(self._link, self._qemu, self.klog, self._patience)
 

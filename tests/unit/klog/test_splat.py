@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Complaints cut out of real logs: Debian's 7.2.12 printed golden/*.log (tests/fixtures/oops_init made them)."""
+"""Complaints cut out of real logs.
+
+Debian's 7.2.12 printed golden/*.log (tests/fixtures/oops_init made them), Debian's 7.3.4 and the kernel `debug` of that
+version golden/crashers/*.log (rust/drivers/crashers).
+"""
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -47,6 +52,62 @@ def test_kind_and_place_of_real_complaints(name: str, kind: str, fatal: bool, cu
     assert first.headline in str(first)
 
 
+@pytest.mark.parametrize(
+    ("name", "kinds", "headline", "culprit"),
+    [
+        (
+            "oops",
+            ["oops"],
+            "BUG: kernel NULL pointer dereference, address: 0000000000000004",
+            "traps::null_dereference",
+        ),
+        ("oops-under-kasan", ["kasan", "oops"], "BUG: KASAN: null-ptr-deref in crash::", "traps::null_dereference"),
+        ("warn", ["warning"], "WARNING: /work/wt-crashers/rust/drivers/crashers/traps.rs:41 at", "traps::warn"),
+        ("ubsan", ["ubsan"], "UBSAN: shift-out-of-bounds in ", None),
+        ("use-after-free", ["kasan"], "BUG: KASAN: slab-use-after-free in crash::", "memory::use_after_free"),
+        ("out-of-bounds", ["kasan"], "BUG: KASAN: slab-out-of-bounds in crash::", "memory::out_of_bounds"),
+        ("leak", ["kmemleak"], "kmemleak: unreferenced object 0xffff888006621c00 (size 512):", "memory::leak"),
+        ("list", ["list-corruption"], "list_add double add: new=ffffc900002df810, ", "memory::list_added_twice"),
+        ("refcount", ["refcount"], "refcount_t: addition on 0; use-after-free.", "memory::refcount_from_zero"),
+        ("lock-order", ["lockdep"], "WARNING: possible circular locking dependency", "locks::lock_order"),
+        ("sleep", ["atomic-sleep"], "BUG: sleeping function called from invalid", "locks::sleep_under_spinlock"),
+        ("schedule", ["atomic-sleep", "warning"], "BUG: scheduling while atomic", "locks::schedule_under_spinlock"),
+        ("hung-task", ["hung-task"], "INFO: task insmod:103 blocked for more than 1 s", "locks::wait_for_ever"),
+        ("rcu-stall", ["rcu-stall"], "rcu: INFO: rcu_preempt self-detected stall on CPU", "locks::rcu_stall"),
+        ("dma-unmap-twice", ["dma-api"], "DMA-API: faux_driver crashers: device driver tries", "dma::unmap_twice"),
+        ("dma-free-irqs-off", ["warning"], "WARNING: kernel/dma/mapping.c:700 at dma_free_attrs", "dma::Ring"),
+        ("napi-twice", ["bug"], "kernel BUG at net/core/dev.c:7771!", "napi::enable_twice"),
+    ],
+)
+def test_what_the_crashers_provoke(name: str, kinds: list[str], headline: str, culprit: str | None) -> None:
+    found = splats(f"crashers/{name}")
+    assert [splat.splat_kind for splat in found] == kinds
+    first = found[0]
+    assert first.headline.startswith(headline)
+    assert first.culprit is not None
+    assert first.culprit.module == "crashers"
+    assert re.match(rf"<?crash::{culprit}\b" if culprit else "crashers_shift", first.culprit.symbol)
+    assert not any("about to do" in line or "done: " in line or "no kind named" in line for line in first.lines)
+
+
+def test_a_report_of_kasan_goes_on_after_its_first_trace() -> None:
+    lines = splats("crashers/use-after-free")[0].lines
+    assert any(line.startswith("Freed by task") for line in lines)
+    assert lines[-1] == "=" * 66
+    symbols = [frame.symbol for frame in splats("crashers/use-after-free")[0].trace if frame.certain]
+    assert symbols.count("crash::memory::use_after_free") == 1, "who freed is not part of where it happened"
+
+
+def test_frames_that_say_nothing_are_folded_and_stay_in_the_records() -> None:
+    splat = splats("crashers/refcount")[0]
+    assert "do_syscall_64" not in splat.detail
+    assert "entry_SYSCALL_64" not in splat.detail
+    assert re.search(r"^ … \d+ frames of the kernel$", splat.detail, re.MULTILINE)
+    assert "crash::memory::refcount_from_zero" in splat.detail
+    assert any("do_syscall_64+" in record.text for record in splat.records)
+    assert any("entry_SYSCALL_64_after_hwframe+" in line for line in splat.lines)
+
+
 @pytest.mark.parametrize("name", ["null", "gpf", "bug", "warn", "list", "refcount", "ubsan", "panic", "rust"])
 def test_one_complaint_is_one_object(name: str) -> None:
     assert len(splats(name)) == 1
@@ -72,7 +133,9 @@ def test_rust_message_is_in_the_text_and_names_are_readable() -> None:
     splat = splats("rust")[0]
     assert "index out of bounds: the len is 4" in splat.detail
     assert "_RNv" not in splat.detail.replace("__pfx__R", "")
-    assert "core::panicking::panic_bounds_check" in splat.detail
+    assert [frame.symbol for frame in splat.trace if "panic_bounds" in frame.symbol] == [
+        "core::panicking::panic_bounds_check"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -112,8 +175,15 @@ def test_allowed_complaints_pass_the_check() -> None:
     feed(log, "WARNING: at here", "CPU: 0", "---[ end trace 0 ]---", "something else")
     with pytest.raises(Splat):
         log.check()
-    log.allow("at here")
+    log.allow("at there", reason="of another driver")
+    with pytest.raises(Splat):
+        log.check()
+    log.allow("at here", reason="it is the test's point")
     log.check()
+    assert log.allowances() == [
+        "did not come: at there — of another driver",
+        "came: WARNING: at here — it is the test's point",
+    ]
 
 
 def test_unfinished_complaint_is_found_by_the_check() -> None:

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""From frames to lines: what is asked of llvm-symbolizer and what is made of its answer. With the program itself:
+tests/vm/test_crashers.py."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from r4l.klog import KernelLog, Sources, Splat, StackFrame
+from r4l.klog import source as source_module
+
+GOLDEN = Path(__file__).parent / "golden/crashers"
+OPEN = "_RNvNtCsg18HkDjied2_5crash6memory18refcount_from_zero"
+
+
+class Symbolizer:
+    """Answers as the program does; remembers the addresses that it was asked for."""
+
+    def __init__(self, *places: str) -> None:
+        self.places = places
+        self.asked: list[int] = []
+
+    def __call__(self, argv: Sequence[str | Path], reads: Path, writes: Path) -> str:
+        if argv[0] != "llvm-symbolizer":
+            return ""
+        addresses = [int(str(word), 16) for word in argv if str(word).startswith("0x")]
+        self.asked += addresses
+        block = "".join(f"\nsome_function\n{place}" for place in self.places)
+        return "\n\n".join(f"{address:#x}{block}" for address in addresses) + "\n\n"
+
+
+@pytest.fixture
+def ko(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module whose function lies at 0x1000, built from a source that is older."""
+    functions = {OPEN: [source_module._Function(0x9000, 0x400), source_module._Function(0x1000, 0x9B)]}
+    monkeypatch.setattr(source_module, "_functions", lambda linked: functions)
+    (tmp_path / "ring.rs").write_text("fn open() {\n    count.inc();\n}\n")
+    (tmp_path / "crashers.ko").write_bytes(b"")
+    os.utime(tmp_path / "ring.rs", (1, 1))
+    return tmp_path / "crashers.ko"
+
+
+def frame(*, module: str = "crashers", certain: bool = True) -> StackFrame:
+    return StackFrame("crash::memory::refcount_from_zero", 0x1E, 0xA0, module, certain, OPEN)
+
+
+def sources(symbolizer: Symbolizer, ko: Path) -> Sources:
+    made = Sources(symbolizer, [Path("/kernel")])
+    made.add(ko)
+    return made
+
+
+def test_of_inlined_functions_the_innermost_in_the_modules_own_source_counts(ko: Path) -> None:
+    own, outer = f"{ko.parent}/ring.rs:2:5", f"{ko.parent}/ring.rs:3:1"
+    symbolizer = Symbolizer("/usr/lib/rustlib/src/core/ptr/mod.rs:7:9", "/kernel/rust/lock.rs:8:1", own, outer)
+    (found,) = sources(symbolizer, ko).locate([(frame(), True)]).values()
+    assert (found.file, found.line, found.source) == (f"{ko.parent}/ring.rs", 2, "count.inc();")
+    assert found.where == "ring.rs:2: count.inc();"
+
+
+def test_a_call_ends_before_the_address_that_it_returns_to(ko: Path) -> None:
+    symbolizer = Symbolizer(f"{ko.parent}/ring.rs:2:5")
+    sources(symbolizer, ko).locate([(frame(), True)])
+    sources(symbolizer, ko).locate([(frame(), False)])
+    sources(symbolizer, ko).locate([(frame(), False), (frame(), True)])
+    assert symbolizer.asked == [0x101D, 0x101E, 0x101E]
+
+
+def test_nothing_is_asked_twice(ko: Path) -> None:
+    symbolizer = Symbolizer(f"{ko.parent}/ring.rs:2:5")
+    made = sources(symbolizer, ko)
+    assert made.locate([(frame(), True)]) == made.locate([(frame(), True)]) != {}
+    assert len(symbolizer.asked) == 1
+
+
+@pytest.mark.parametrize("places", [(), ("??:0:0",), ("/kernel/rust/lock.rs:8:1",)])
+def test_what_has_no_line_of_the_modules_own_stays_as_it_is(ko: Path, places: tuple[str, ...]) -> None:
+    symbolizer = Symbolizer(*places)
+    assert sources(symbolizer, ko).locate([(frame(), True)]) == {}
+    assert symbolizer.asked
+
+
+def test_what_is_not_asked_at_all(ko: Path) -> None:
+    symbolizer = Symbolizer(f"{ko.parent}/ring.rs:2:5")
+    made = sources(symbolizer, ko)
+    assert made.locate([(frame(module="e1000"), True), (frame(certain=False), True)]) == {}
+    ko.write_bytes(b"built anew")
+    os.utime(ko, (2, 2))
+    assert made.locate([(frame(), True)]) == {}
+    assert symbolizer.asked == []
+
+
+def test_the_text_of_a_source_that_was_edited_since_is_not_shown(ko: Path) -> None:
+    os.utime(ko.parent / "ring.rs")
+    os.utime(ko, (2, 2))
+    symbolizer = Symbolizer(f"{ko.parent}/ring.rs:2:5")
+    (found,) = sources(symbolizer, ko).locate([(frame(), True)]).values()
+    assert found.where == "ring.rs:2"
+
+
+def test_a_complaint_begins_with_its_line(ko: Path) -> None:
+    log = KernelLog(sources=sources(Symbolizer(f"{ko.parent}/ring.rs:2:5"), ko))
+    for line in (GOLDEN / "refcount.log").read_text().splitlines():
+        log.feed(line)
+    log.finish()
+    (splat,) = log.splats()
+    assert isinstance(splat, Splat)
+    assert str(splat).startswith(
+        "ring.rs:2: count.inc(); — the kernel complained (refcount): refcount_t: addition on 0"
+    )
+    assert splat.args == (splat.cause,)
+    (traced,) = [line for line in splat.detail.splitlines() if "memory::refcount_from_zero+0x1e" in line]
+    assert traced.endswith("[crashers]  ring.rs:2: count.inc();")
+    assert not any("ring.rs" in record.text for record in splat.records)
