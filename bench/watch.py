@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -80,7 +81,7 @@ def measure(driver: str, runs: int) -> dict[str, list[float]]:
     figures: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / driver
-        subprocess.run(["cp", "-r", str(resources.rust("drivers", driver)), str(folder)], check=True)
+        shutil.copytree(resources.rust("drivers", driver), folder, ignore=shutil.ignore_patterns("tests"))
         (folder / "pytest.ini").write_text("[pytest]\n")
         (folder / "test_it.py").write_text(test)
         watch = Watch(folder)

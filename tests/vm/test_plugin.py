@@ -30,7 +30,7 @@ def run(folder: Path, test: str, *arguments: str) -> subprocess.CompletedProcess
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A driver's folder outside of everything, with an ini file that stops pytest's search there."""
-    shutil.copytree(resources.rust("drivers/hello"), tmp_path / "mine")
+    shutil.copytree(resources.rust("drivers/hello"), tmp_path / "mine", ignore=shutil.ignore_patterns("tests"))
     (tmp_path / "mine/pytest.ini").write_text("[pytest]\n")
     return tmp_path / "mine"
 
@@ -120,7 +120,7 @@ def test_the_evidence_of_a_failed_test_is_kept_and_of_others_not(folder: Path) -
 
 
 def test_the_example_of_the_wire_in_the_documentation(tmp_path: Path) -> None:
-    shutil.copytree(resources.rust("drivers/e1000"), tmp_path / "mine")
+    shutil.copytree(resources.rust("drivers/e1000"), tmp_path / "mine", ignore=shutil.ignore_patterns("tests"))
     (tmp_path / "mine/pytest.ini").write_text("[pytest]\n")
     page = (Path(__file__).parents[2] / "docs/testing.md").read_text()
     (example,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "wire" in block]

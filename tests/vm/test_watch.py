@@ -39,7 +39,7 @@ def verdict(watching: Any) -> str:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A driver's folder with a test."""
-    shutil.copytree(resources.rust("drivers/hello"), tmp_path / "hello")
+    shutil.copytree(resources.rust("drivers/hello"), tmp_path / "hello", ignore=shutil.ignore_patterns("tests"))
     (tmp_path / "hello/pytest.ini").write_text("[pytest]\n")
     (tmp_path / "hello/test_hello.py").write_text(HELLO)
     return tmp_path / "hello"
