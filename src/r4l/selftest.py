@@ -30,13 +30,17 @@ DRIVERS = ("rust/drivers", "tests/vm/test_scenario.py", "tests/vm/test_capture.p
 
 C_FROM_RUST = "tests/vm/test_modules.py::test_c_is_called_from_rust_through_own_bindings_and_helpers"
 
+TWO = ("-n", "2", "--dist", "loadfile")
+"""Two at a time: much of a test is waiting, or has one thread."""
+
 TESTS = {
-    "unit": ["tests/unit"],
+    "unit": ["tests/unit", *TWO],
     "rust": ["tests/rust"],
-    "vm": ["tests/vm", "rust/drivers"],
+    "vm": ["tests/vm", "rust/drivers", *TWO],
     "editor": ["tests/editor"],
-    "arm64": ["tests/arm64", *DRIVERS, "tests/vm/test_background.py", C_FROM_RUST, "--arch", "arm64"],
-    "kernels": ["tests/kernels"],
+    "arm64": ["tests/arm64", *DRIVERS, "tests/vm/test_background.py", C_FROM_RUST, "--arch", "arm64", *TWO],
+    "kernels": ["tests/kernels/test_minimal.py", "tests/kernels/test_menuconfig.py"],
+    "builds": ["tests/kernels/test_configuration.py", "tests/kernels/test_graft.py"],
     "debug": ["tests/debug", *DRIVERS, "--kernel", "debug"],
     "mutants": ["tests/mutants"],
     "images": ["tests/images"],
@@ -45,7 +49,7 @@ TESTS = {
 """Parts that run tests: the arguments of pytest. `arm64` and `debug` run the drivers' tests once more, elsewhere."""
 
 PARTS = (*LINT, *TESTS)
-SEPARATE = ("debug", "mutants", "images")
+SEPARATE = ("builds", "debug", "mutants", "images")
 """Parts that run only where they are asked for: they would take the whole beyond an hour on two cores."""
 DEFAULT = tuple(part for part in PARTS if part not in SEPARATE)
 
@@ -55,6 +59,7 @@ KERNELS = {
     "editor": ("stock", "x86_64"),
     "arm64": ("stock", "arm64"),
     "kernels": ("minimal", "x86_64"),
+    "builds": ("minimal", "x86_64"),
     "debug": ("debug", "x86_64"),
     "mutants": ("stock", "x86_64"),
 }

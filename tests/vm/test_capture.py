@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ from r4l.demo.bench import GATEWAY, Bench
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module
 from r4l.net import Wire, read_pcap
+from r4l.testing import Leaks
 from r4l.vm import VM
 
 pytestmark = [pytest.mark.vm, pytest.mark.machine(nics=["e1000"])]
@@ -201,31 +201,13 @@ def test_the_card_may_go_and_come_under_the_hook(bench: Bench, module: BuiltModu
     assert counters(bench)["sent", "icmp"][0] == 2
 
 
-def slab_bytes(bench: Bench) -> int:
-    """Bytes in active slab objects, without what a cache shrinker can free."""
-    bench.run("sync; echo 3 > /proc/sys/vm/drop_caches; sleep 0.2")
-    rows = [line.split() for line in bench.run("cat /proc/slabinfo").splitlines()[2:]]
-    return sum(int(row[1]) * int(row[3]) for row in rows)
-
-
-RELOADS, ROUNDS = 20, 4
-LEAK_LIMIT = 1024
-"""Bytes a reload, in the calmest round: see test_e1000.py. What the module keeps is 18 KiB."""
-
-
 @pytest.mark.row("A30")
-def test_reloads_under_traffic_leave_nothing(bench: Bench, module: BuiltModule, wire: Wire) -> None:
+def test_reloads_under_traffic_leave_nothing(bench: Bench, module: BuiltModule, wire: Wire, leaks: Leaks) -> None:
     bench.vm.put(module.path, "/tmp/capture.ko")
     bench.up()
     bench.run(f"ping -i 0.01 {GATEWAY} > /tmp/pings & echo $! > /tmp/ping")
     cycle = f"insmod /tmp/capture.ko && cat {FILES}/headers {FILES}/counters > /dev/null && rmmod r4l_capture || exit 1"
-    bench.run(f"for i in $(seq {RELOADS}); do {cycle}; done", timeout=60)
-    used = []
-    for _ in range(ROUNDS):
-        bench.run(f"for i in $(seq {RELOADS}); do {cycle}; done", timeout=60)
-        used.append(slab_bytes(bench))
-    growth = [after - before for before, after in itertools.pairwise(used)]
-    assert min(growth) < LEAK_LIMIT * RELOADS, f"slabs grew in every round: {growth} bytes"
+    leaks.across_rounds(lambda times: bench.run(f"for i in $(seq {times}); do {cycle}; done", timeout=60))
     bench.run("kill -INT $(cat /tmp/ping); wait")
     assert bench.vm.run(f"test -e {FILES}").exit_code == 1
     assert "r4l_capture" not in bench.run("cat /proc/net/ptype /proc/modules")

@@ -8,7 +8,9 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -331,3 +333,45 @@ def test_nothing_is_left_of_many_tests(folder: Path) -> None:
     before = kept()
     assert "10 passed" in run(folder, test).stdout
     assert kept() == before
+
+
+LEAKING = """
+import pytest
+from r4l.testing import LeakFound
+
+
+def test_what_is_left_is_named(vm, leaks, module):
+    with pytest.raises(LeakFound, match="modules: new: hello"), leaks():
+        vm.insmod(module)
+    with pytest.raises(LeakFound, match="modules: gone: hello"), leaks():
+        vm.rmmod("hello")
+    with leaks():
+        vm.insmod(module)
+        vm.rmmod("hello")
+
+
+def test_slabs_that_grow(vm, leaks):
+    def open_files(times):
+        vm.run(f"for i in $(seq {times}); do sleep 10000 & done")
+
+    with pytest.raises(LeakFound, match="slabs grew in every round"):
+        leaks.across_rounds(open_files, rounds=2, times=10)
+"""
+
+
+@pytest.mark.row("A25")
+def test_leaks_are_found(folder: Path) -> None:
+    done = run(folder, LEAKING)
+    assert "2 passed" in done.stdout, done.stdout
+
+
+def test_a_shell_where_a_test_has_failed(folder: Path, on_terminal: Callable[..., Any]) -> None:
+    (folder / "test_it.py").write_text(
+        "def test_x(vm):\n    vm.run('echo kept > /tmp/state')\n    assert vm.run('false').exit_code == 0\n"
+    )
+    pytest_there = on_terminal("test", str(folder), "--", "-p", "no:cacheprovider", "--r4l-shell-on-failure")
+    pytest_there.until("this is its guest")
+    pytest_there.type("cat /tmp/state; exit\n")
+    pytest_there.until(r"\nkept")
+    pytest_there.until("1 failed")
+    assert pytest_there.wait() == 123

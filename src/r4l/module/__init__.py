@@ -167,7 +167,7 @@ class Module:
             "-C",
             kernel.build,
             *kernel.make_arguments,
-            *([] if kernel.config.get("CONFIG_DEBUG_INFO") == "y" else LINES),
+            *_lines(kernel),
             f"M={self.folder}",
             f"MO={output}",
             f"R4L_KIT={resources.kit()}",
@@ -189,3 +189,12 @@ def _exported(output: Path) -> list[str]:
     if not file.exists():
         return []
     return [line.split("\t")[1] for line in file.read_text().splitlines()]
+
+
+def _lines(kernel: Kernel) -> tuple[str, ...]:
+    """What make needs to be told so that a module has line numbers."""
+    try:
+        return () if kernel.config.get("CONFIG_DEBUG_INFO") == "y" else LINES
+    except FileNotFoundError:
+        # A folder that is no kernel's: make says what it misses.
+        return ()
