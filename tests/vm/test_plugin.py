@@ -371,6 +371,7 @@ def test_a_shell_where_a_test_has_failed(folder: Path, on_terminal: Callable[...
     )
     pytest_there = on_terminal("test", str(folder), "--", "-p", "no:cacheprovider", "--r4l-shell-on-failure")
     pytest_there.until("this is its guest")
+    pytest_there.until("/ # ")
     pytest_there.type("cat /tmp/state; exit\n")
     pytest_there.until(r"\nkept")
     pytest_there.until("1 failed")

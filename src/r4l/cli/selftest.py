@@ -20,7 +20,7 @@ def command(only: tuple[str, ...], pytest_arguments: tuple[str, ...]) -> None:
     """Run the project's own tests: lint, types, unit tests, tests in virtual machines, kernels from source, arm64.
 
     Needs a checkout. What follows `--` is given to pytest. Some parts run only where they are asked for: `--only debug`
-    (the drivers on a kernel with all checkers), `--only builds` (more kernels from source), `--only mutants` (drivers broken on purpose), `--only images` (disk
-    images whose making is interrupted).
+    (the drivers on a kernel with all checkers), `--only builds` (more kernels from source), `--only mutants` (drivers
+    broken on purpose), `--only images` (disk images whose making is interrupted).
     """
     raise SystemExit(selftest.run(only or selftest.DEFAULT, pytest_arguments))

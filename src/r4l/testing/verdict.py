@@ -73,12 +73,14 @@ def report(item: pytest.Item, outcome: pytest.TestReport) -> None:
 def offer_shell(item: pytest.Item) -> None:
     """A shell in the guest of a test that has just failed, where one was asked for and the guest still lives."""
     vm = item.stash.get(_VM, None)
-    if not item.config.getoption("--r4l-shell-on-failure") or vm is None or not vm.running or not sys.stdin.isatty():
+    if not item.config.getoption("--r4l-shell-on-failure") or vm is None or not vm.running:
         return
+    # While pytest captures, stdin is no terminal.
     capture = item.config.pluginmanager.getplugin("capturemanager")
     capture.suspend_global_capture(in_=True)
     try:
-        print(f"\n{item.nodeid} has failed; this is its guest. `exit` goes on.")
-        vm.shell()
+        if sys.stdin.isatty():
+            print(f"\n{item.nodeid} has failed; this is its guest. `exit` goes on.", flush=True)
+            vm.shell()
     finally:
         capture.resume_global_capture()
