@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import re
@@ -22,7 +21,6 @@ import pytest
 from r4l import resources
 from r4l.demo.bench import NETWORK, Bench
 from r4l.kernel import Kernel
-from r4l.klog import Splat
 from r4l.module import BuiltModule, Module
 from r4l.net import Nic
 from r4l.testing import options
@@ -165,65 +163,3 @@ def on_terminal() -> Iterator[Callable[..., OnTerminal]]:
     yield start
     for program in started:
         program.close()
-
-
-@pytest.fixture(scope="session")
-def crashers(kernel: Kernel) -> BuiltModule:
-    """The module that breaks rules of the kernel's, built for it."""
-    return Module(resources.rust("drivers/crashers")).build(kernel)
-
-
-@pytest.fixture
-def crash(kernel: Kernel, crashers: BuiltModule) -> Callable[[str], list[Splat]]:
-    """Breaks a rule in a VM of its own; returns all that the kernel said about it."""
-
-    def crash(kind: str) -> list[Splat]:
-        with VM(kernel, snapshot=True) as vm:
-            _impatient(vm)
-            if kind == "hung-task":
-                # Its insmod never ends, and who complains is another task, a line at a time.
-                vm.sources.add(crashers.path)
-                vm.put(crashers.path, "/tmp/crashers.ko")
-                vm.popen(["insmod", "/tmp/crashers.ko", f"kind={kind}"])
-                vm.klog.wait_for("</TASK>", 60)
-            else:
-                with contextlib.suppress(Splat):
-                    vm.insmod(crashers, kind=kind)
-            if kind == "leak":
-                _find_leaks(vm)
-            vm.klog.sync()
-            return vm.klog.splats(settle=True)
-
-    return crash
-
-
-def _impatient(vm: VM) -> None:
-    """Have the kernel complain as soon as it can of what takes long, and of a task that hangs only once."""
-    vm.run("echo 1 >/proc/sys/kernel/hung_task_timeout_secs; echo 1 >/proc/sys/kernel/hung_task_warnings", check=True)
-    vm.run("echo 3 >/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout", check=True)
-
-
-def _find_leaks(vm: VM) -> None:
-    """Have kmemleak look until it finds something: it believes what it has seen twice, of objects older than 5 s."""
-    vm.run("echo 1 >/sys/module/kmemleak/parameters/verbose", check=True)
-    for _ in range(4):
-        vm.run("sleep 6; echo scan >/sys/kernel/debug/kmemleak", timeout=180, check=True)
-        vm.klog.sync()
-        if "new suspected memory leaks" in vm.klog.text():
-            return
-
-
-@pytest.fixture
-def marked() -> Callable[[str], str]:
-    """The statement in the source of `crashers` below `marker: NAME`, as `file.rs:12: text`."""
-
-    def marked(name: str) -> str:
-        for path in resources.rust("drivers/crashers").iterdir():
-            lines = path.read_text().splitlines()
-            for number, line in enumerate(lines):
-                if re.search(rf"/[/*] marker: {re.escape(name)}(?: \*/)?$", line):
-                    at = next(n for n in range(number + 1, len(lines)) if not lines[n].strip().startswith("//"))
-                    return f"{path.name}:{at + 1}: {lines[at].strip()}"
-        raise AssertionError(f"crashers has no marker {name}")
-
-    return marked

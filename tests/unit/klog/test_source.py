@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """From frames to lines: what is asked of llvm-symbolizer and what is made of its answer. With the program itself:
-tests/vm/test_crashers.py."""
+rust/drivers/crashers/tests."""
 
 from __future__ import annotations
 

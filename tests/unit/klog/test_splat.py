@@ -62,7 +62,7 @@ def test_kind_and_place_of_real_complaints(name: str, kind: str, fatal: bool, cu
             "traps::null_dereference",
         ),
         ("oops-under-kasan", ["kasan", "oops"], "BUG: KASAN: null-ptr-deref in crash::", "traps::null_dereference"),
-        ("warn", ["warning"], "WARNING: /work/wt-crashers/rust/drivers/crashers/traps.rs:41 at", "traps::warn"),
+        ("warn", ["warning"], "WARNING: /home/camper/r4l/rust/drivers/crashers/traps.rs:41 at", "traps::warn"),
         ("ubsan", ["ubsan"], "UBSAN: shift-out-of-bounds in ", None),
         ("use-after-free", ["kasan"], "BUG: KASAN: slab-use-after-free in crash::", "memory::use_after_free"),
         ("out-of-bounds", ["kasan"], "BUG: KASAN: slab-out-of-bounds in crash::", "memory::out_of_bounds"),
