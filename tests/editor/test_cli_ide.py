@@ -36,7 +36,7 @@ def folder(kernel: Kernel, tmp_path: Path) -> Iterator[Path]:
     made = tmp_path / "hello"
     made.mkdir()
     for file in resources.rust("drivers/hello").glob("[!.]*"):
-        if file.suffix != ".json":
+        if file.is_file() and file.suffix != ".json":
             shutil.copy(file, made)
     yield made
     output = Module(made).output(kernel).parent

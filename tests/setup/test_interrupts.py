@@ -23,7 +23,6 @@ STAGES: list[tuple[str, str, signal.Signals]] = [
     ("the source is unpacked", "kernels/.*.partial-*/source/*", signal.SIGKILL),
     ("the metadata is configured", "kernels/*/*/build/.config", signal.SIGKILL),
     ("the metadata is built", "kernels/*/*/build/rust/*.o", signal.SIGINT),
-    ("the metadata is built again", "kernels/*/*/build/rust/kernel.o", signal.SIGKILL),
 ]
 """What is going on, a file that shows it (it appears during that stage), and how the run is ended."""
 

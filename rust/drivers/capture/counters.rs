@@ -17,7 +17,7 @@ struct Count {
 }
 
 /// By direction and protocol.
-type Table = [[Count; Protocol::ALL.len()]; 2];
+type Table = [[Count; protocol::COUNT]; 2];
 
 /// What was counted since the module was loaded.
 #[pin_data]

@@ -45,6 +45,9 @@ impl Protocol {
     }
 }
 
+/// How many there are.
+pub(crate) const COUNT: usize = Protocol::ALL.len();
+
 /// What a frame carries that begins with these bytes.
 pub(crate) fn of(frame: &[u8]) -> Protocol {
     match frame.get(ETHERTYPE..ETHERTYPE + 2) {
