@@ -149,6 +149,14 @@ def test_other_back_end(vm, wire):
     assert "test_other_back_end has a first card with a back end of its own" in done.stdout
 
 
+def test_the_console_of_a_machine_that_does_not_boot_is_kept(folder: Path) -> None:
+    done = run(folder, "@pytest.mark.machine(append='rdinit=/no', snapshot=False)\ndef test_x(vm):\n    pass\n")
+    assert "1 error" in done.stdout
+    log = re.search(r"log: (\S+/console\.log)", done.stdout)
+    assert log is not None
+    assert "Kernel panic" in Path(log[1]).read_text(errors="replace")
+
+
 def test_words_that_a_marker_does_not_have(folder: Path) -> None:
     done = run(folder, "@pytest.mark.machine(memroy=1)\ndef test_x(vm):\n    pass\n")
     assert done.returncode != 0

@@ -63,12 +63,14 @@ def vm(request: pytest.FixtureRequest, kernel: Kernel) -> Iterator[VM]:
         prepare_with=with_module,
         workdir=workdir,
     )
+    # Outside of what clears up: the console of a machine that does not boot is what one wants to see.
+    machine.start()
     try:
-        with machine:
-            verdict.watch(request.node, machine)
-            verdict.allow(request.node, machine)
-            yield machine
+        verdict.watch(request.node, machine)
+        verdict.allow(request.node, machine)
+        yield machine
     finally:
+        machine.close()
         if not verdict.failed(request.node):
             workdirs.remove(workdir)
 
