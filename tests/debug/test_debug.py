@@ -46,6 +46,7 @@ def test_traffic_and_reloads_leak_nothing(vm: VM, leaks: Leaks, interface: Inter
 
 
 @pytest.mark.machine(modules=["kmemleak-test"])
+@pytest.mark.klog_allow("kmemleak", reason="the module leaks on purpose")
 def test_kmemleak_does_find_a_leak(kernel: Kernel, vm: VM, leaks: Leaks) -> None:
     """The check above can fail: the kernel's own test module leaks on purpose."""
     assert kernel.config.get("CONFIG_SAMPLE_KMEMLEAK") == "m"

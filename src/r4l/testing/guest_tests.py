@@ -12,8 +12,7 @@ from r4l.module import BuiltModule
 from r4l.testing import ktap
 from r4l.vm import VM
 
-DEBUGFS = "/sys/kernel/debug"
-KUNIT = f"{DEBUGFS}/kunit"
+KUNIT = "/sys/kernel/debug/kunit"
 KSFT_SKIP = 4
 """Exit code of a kselftest that cannot run here (tools/testing/selftests/kselftest.h)."""
 FOLDER = "/tmp/kselftest"
@@ -30,7 +29,6 @@ class KUnit:
             or vm.kernel.config.get("CONFIG_KUNIT_DEBUGFS") != "y"
         ):
             pytest.skip(f"{vm.kernel.name} has no KUnit with debugfs; `--kernel debug` has")
-        vm.run(f"test -d {KUNIT} || mount -t debugfs none {DEBUGFS}", check=True)
 
     def __call__(self, module: BuiltModule) -> list[ktap.Result]:
         """Load a module with KUnit suites; each case becomes a subtest.

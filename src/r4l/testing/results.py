@@ -22,14 +22,15 @@ class KtapFile:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A phase of a test has ended, or a subtest. One that fails in its setup or teardown has failed."""
-        subtest = isinstance(report, pytest.SubtestReport)
-        name = f"{report.nodeid} [{report.context.msg}]" if isinstance(report, pytest.SubtestReport) else report.nodeid
+        name, over = report.nodeid, report.when == "call"
+        if isinstance(report, pytest.SubtestReport):
+            name, over = f"{name} [{report.context.msg}]", True
         if report.failed:
             self._results[name] = ktap.Result(name, ok=False, said=report.longreprtext)
         elif report.skipped:
             reason = str(report.longrepr[SKIP_REASON]) if isinstance(report.longrepr, tuple) else report.longreprtext
             self._results[name] = ktap.Result(name, ok=True, skipped=reason or "skipped")
-        elif subtest or (report.when == "call" and name not in self._results):
+        elif over and name not in self._results:
             self._results[name] = ktap.Result(name, ok=True)
 
     def pytest_sessionfinish(self) -> None:

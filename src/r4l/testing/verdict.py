@@ -62,7 +62,6 @@ def report(item: pytest.Item, outcome: pytest.TestReport) -> None:
     if not outcome.failed:
         return
     item.stash[_FAILED] = True
-    vm = item.stash.get(_VM, None)
     if vm is None or isinstance(outcome, pytest.SubtestReport):
         return
     if records := vm.klog.records():
