@@ -53,7 +53,8 @@ def test_panic_at_boot(kernel: Kernel, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", [0, 3])
 def test_init_that_dies(kernel: Kernel, tmp_path: Path, code: int) -> None:
-    script = File(f"#!/bin/sh\necho giving up\nexit {code}\n".encode(), 0o755)
+    # What is written last the serial port may not have sent when the kernel stops the CPUs.
+    script = File(f"#!/bin/sh\necho giving up\nsleep 1\nexit {code}\n".encode(), 0o755)
     error, seconds = boot(kernel, tmp_path, files={"/init": script})
     assert type(error) is InitDied
     assert f"exitcode=0x{code:06x}00" in error.cause
