@@ -62,6 +62,34 @@ def test_init_that_dies(kernel: Kernel, tmp_path: Path, code: int) -> None:
     assert seconds < 30
 
 
+STRAY_BREAKPOINT = b"""#!/bin/sh
+mount -t devtmpfs none /dev
+modprobe virtio_blk
+if [ "$(head -c 5 /dev/vda)" != again ]; then
+    echo again > /dev/vda
+    sync
+    echo '<4>Oops: int3: 0000 [#1] SMP NOPTI' > /dev/kmsg
+    exit 3
+fi
+umount /dev
+exec /init
+"""
+
+
+def test_a_breakpoint_that_the_emulator_kept_costs_a_second_boot(
+    kernel: Kernel, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(1 << 20))
+    drive = f"if=virtio,format=raw,file={disk}"
+    settings = {"modules": ["virtio_blk"], "files": {"/first": File(STRAY_BREAKPOINT, 0o755)}, "append": "rdinit=/first"}
+    with VM(kernel, workdir=tmp_path, accel="tcg", extra=("-drive", drive), **settings) as vm:  # type: ignore[arg-type]
+        assert vm.run("echo up").stdout == "up\n"
+        assert not vm.klog.splats()
+        assert (vm.workdir / "console.log").read_text(errors="replace").count("Linux version") == 2
+    assert "the machine boots anew" in caplog.text
+
+
 def test_kernel_that_prints_nothing(kernel: Kernel, tmp_path: Path) -> None:
     silent = dataclasses.replace(kernel, vmlinux=silent_kernel(tmp_path / "silent"))
     error, seconds = boot(silent, tmp_path / "run", rootfs=Rootfs.build(kernel), accel="tcg", silence=3.0)

@@ -36,6 +36,17 @@ class Splat(VerdictError):
 
     kind = "splat"
 
+    @property
+    def stray_breakpoint(self) -> bool:
+        """Whether the kernel met a breakpoint where it knows of none.
+
+        Under TCG with several CPUs that need not be the kernel's fault. Linux patches its code through a breakpoint
+        (arch/x86/kernel/alternative.c, smp_text_poke_batch_finish). QEMU drops what it has translated of a page first and
+        writes then (accel/tcg/cputlb.c, notdirty_write): a CPU that translates in between keeps the breakpoint for ever.
+        On a loaded host that was one boot in fifty.
+        """
+        return self.headline.startswith("Oops: int3:")
+
     def __init__(self, splat_kind: str, headline: str, records: Iterable[Record], *, log: Path | None = None) -> None:
         self.records = tuple(records)
         self.splat_kind = splat_kind
@@ -48,7 +59,9 @@ class Splat(VerdictError):
         self._located = False
         super().__init__(
             self._sentence(),
-            "the lines below are the kernel's own; the topmost frame of your module is the place to look first",
+            "the lines below are the kernel's own; the topmost frame of your module is the place to look first"
+            if not self.stray_breakpoint
+            else "emulated CPUs can run a breakpoint of the kernel's own patching: run it again; with cpus=1 none can",
             detail=readable(self.records, {}),
             log=log,
         )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from r4l.errors import GuestTimeout, UsageError
+from r4l.errors import BootError, GuestTimeout, UsageError
 from r4l.guest import Completed, Guest, GuestProcess, Link
 from r4l.guest.shell import interactive
 from r4l.kernel import Kernel
@@ -170,12 +170,12 @@ class VM:
         try:
             try:
                 self._begin()
-            except snapshots.Useless as useless:
-                self._end()
-                if self._given_cables:
-                    # They were plugged in, and are gone with the machine that was.
+            except BootError as error:
+                # Cables that were given were plugged in, and are gone with the machine that was.
+                if self._given_cables or not self._worth_another_boot(error):
                     raise
-                LOG.warning("%s; the machine boots anew", useless.cause)
+                LOG.warning("%s; the machine boots anew", error.cause)
+                self._end()
                 self._started.clear()
                 self._begin()
             if self.rootfs.agent:
@@ -216,6 +216,11 @@ class VM:
                 self.sources.add(path)
         elif self.rootfs.agent:
             boot.wait_for_agent(self._link, self._qemu, self.klog, self._patience)
+
+    def _worth_another_boot(self, error: BootError) -> bool:
+        """Whether it failed for a reason that the next boot will not have."""
+        stray = self.machine.accel == "tcg" and any(splat.stray_breakpoint for splat in self.klog.splats())
+        return stray or isinstance(error, snapshots.Useless)
 
     def _end(self) -> None:
         # QEMU first: with the agent's socket closed under it, it would complain in its log.
