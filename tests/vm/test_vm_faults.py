@@ -82,7 +82,11 @@ def test_a_breakpoint_that_the_emulator_kept_costs_a_second_boot(
     disk = tmp_path / "disk"
     disk.write_bytes(bytes(1 << 20))
     drive = f"if=virtio,format=raw,file={disk}"
-    settings = {"modules": ["virtio_blk"], "files": {"/first": File(STRAY_BREAKPOINT, 0o755)}, "append": "rdinit=/first"}
+    settings = {
+        "modules": ["virtio_blk"],
+        "files": {"/first": File(STRAY_BREAKPOINT, 0o755)},
+        "append": "rdinit=/first",
+    }
     with VM(kernel, workdir=tmp_path, accel="tcg", extra=("-drive", drive), **settings) as vm:  # type: ignore[arg-type]
         assert vm.run("echo up").stdout == "up\n"
         assert not vm.klog.splats()

@@ -41,8 +41,8 @@ class Splat(VerdictError):
         """Whether the kernel met a breakpoint where it knows of none.
 
         Under TCG with several CPUs that need not be the kernel's fault. Linux patches its code through a breakpoint
-        (arch/x86/kernel/alternative.c, smp_text_poke_batch_finish). QEMU drops what it has translated of a page first and
-        writes then (accel/tcg/cputlb.c, notdirty_write): a CPU that translates in between keeps the breakpoint for ever.
+        (arch/x86/kernel/alternative.c, smp_text_poke_batch_finish). QEMU first drops what it has translated of a page
+        and then writes (accel/tcg/cputlb.c, notdirty_write): a CPU that translates in between keeps the breakpoint.
         On a loaded host that was one boot in fifty.
         """
         return self.headline.startswith("Oops: int3:")

@@ -23,9 +23,9 @@ LISTS = {
 }
 """What is compared as it stands, and the command that prints it."""
 ROUND_LIMIT = 1024
-"""Bytes for each time that something is done, in one cache of the slab allocator. The sum of all caches says little: those
-of inodes and sockets come and go by 100 KiB and hide what another loses. What is leaked grows its own cache in every
-round, by whole slabs (of up to 36 KiB), and one receive buffer is twice the limit."""
+"""Bytes for each time that something is done, in one cache of the slab allocator. The sum of all caches says little:
+those of inodes and sockets come and go by 100 KiB and hide what another loses. What is leaked grows its own cache in
+every round, by whole slabs (of up to 36 KiB), and one receive buffer is twice the limit."""
 
 
 class LeakFound(VerdictError):
