@@ -15,9 +15,13 @@ from rich.table import Table
 from r4l import home
 from r4l.cli.options import kernel_option
 from r4l.errors import UsageError, VerdictError
+from r4l.kernel import Kernel
+from r4l.labs import bundle, matrix, pages
+from r4l.labs import grade as grading
 from r4l.labs.check import Check, Outcome, Verdict, place
 from r4l.labs.lab import Lab
-from r4l.labs.workspace import Workspace
+from r4l.labs.workspace import Workspace, slug
+from r4l.scaffold import guess_author
 from r4l.setup import set_up
 from r4l.stages import Stages
 
@@ -76,15 +80,7 @@ def start(lab: str, folder: Path | None) -> None:
 def check(where: str | None, kernel_name: str | None, arch: str, as_json: bool) -> None:
     """Build what is in the workspace, run the lab's checks, look at your answers. Exit code 123: not all is reached."""
     workspace = Workspace.find(where)
-    with Stages() as stages:
-        kernel = set_up(stages, kernel_name or "stock", arch=arch)
-        evidence = place(workspace).with_suffix(".evidence")
-        if evidence.exists():
-            home.remove(evidence)
-        evidence.mkdir(parents=True)
-        with stages.stage(f"lab {workspace.lab.name}") as say:
-            verdict = Check(workspace, kernel, evidence, say=say).run()
-    workspace.note({"reached": verdict.reached, "of": len(verdict.outcomes), "kernel": verdict.kernel})
+    verdict, _kernel, evidence = _check(workspace, kernel_name, arch)
     if as_json:
         click.echo(json.dumps({**verdict.as_dict(), "evidence": str(evidence)}, indent=1))
     else:
@@ -97,6 +93,65 @@ def check(where: str | None, kernel_name: str | None, arch: str, as_json: bool) 
             if left.kind == "checkpoint"
             else "answer the questions in answers.toml",
         )
+
+
+@command.command()
+@click.argument("where", required=False)
+@click.option("--name", help="Your name; what git knows, or the login's, by default.")
+@click.option("--out", "-o", type=click.Path(path_type=Path), help="The file to write (NAME-LAB.zip here).")
+@kernel_option
+def submit(where: str | None, name: str | None, out: Path | None, kernel_name: str | None, arch: str) -> None:
+    """Check once more and make the bundle to hand in: sources, answers, verdict, logs, captures."""
+    workspace = Workspace.find(where)
+    student = (name or guess_author()).strip()
+    target = (out or Path(bundle.file_name(workspace.lab, student))).absolute()
+    if target.exists():
+        raise UsageError(f"{target} is there already", "name another file: -o FILE")
+    verdict, kernel, evidence = _check(workspace, kernel_name, arch)
+    bundle.write(target, workspace, student, kernel, verdict, evidence)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"{student}: {verdict.reached} of {len(verdict.outcomes)} reached")
+    click.echo(str(target))
+
+
+@command.command()
+@click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--checks", "hidden", multiple=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--into", type=click.Path(path_type=Path), default=Path("class"), show_default=True)
+@kernel_option
+def grade(bundles: tuple[Path, ...], hidden: tuple[Path, ...], into: Path, kernel_name: str | None, arch: str) -> None:
+    """Run bundles again in clean machines, and write the class's pages.
+
+    Nothing is taken from the verdict in a bundle. --checks FOLDER adds hidden checks (a folder for each lab's name, or
+    test files for all). --into FOLDER keeps grades and pages; grades that are there stay.
+    """
+    bad: list[str] = []
+    console = Console(highlight=False, soft_wrap=True)
+    with Stages() as stages:
+        kernel = set_up(stages, kernel_name or "stock", arch=arch)
+        for path in bundles:
+            try:
+                read = bundle.Bundle.read(path)
+            except bundle.BadBundle as error:
+                bad.append(error.cause)
+                continue
+            checks = [folder / read.lab.name if (folder / read.lab.name).is_dir() else folder for folder in hidden]
+            with stages.stage(f"{read.student}: {read.lab.name}") as say:
+                result = grading.grade(read, kernel, [folder.absolute() for folder in checks], say)
+            grading.keep(result, into, f"{slug(read.student)}-{read.lab.name}")
+            claimed = "" if result.believed else f"  [red]the bundle claims {result.claimed}[/]"
+            console.print(f"{escape(result.student)}  {result.lab}  {result.mark}{claimed}")
+    if len(bad) < len(bundles):
+        click.echo(str(pages.write(into, grading.kept(into))))
+    if bad:
+        raise UsageError(f"not graded: {'; '.join(bad)}", "have them handed in again, as `r4l lab submit` makes them")
+
+
+@command.command()
+@click.argument("folder", type=click.Path(path_type=Path), default=Path("class"))
+def report(folder: Path) -> None:
+    """Write a class's pages anew: a table (index.html, class.csv) and a page for each student."""
+    click.echo(str(pages.write(folder, grading.kept(folder))))
 
 
 @command.command()
@@ -118,6 +173,46 @@ def hint(where: str, checkpoint: str | None, everything: bool) -> None:
     for number, text in enumerate(point.hints[:upto], 1):
         click.echo(textwrap.indent(str(text), "   ").replace("  ", f"{number}.", 1))
     click.echo(f"{point.read}")
+
+
+@command.command("matrix")
+@click.argument("names", nargs=-1)
+@click.option("--only", default="", help="Only variants whose name has this in it.")
+@click.option("--workers", "-n", default=1, show_default=True, help="How many at once.")
+@click.option("--markdown", is_flag=True, help="As a table for the docs.")
+@kernel_option
+def matrix_(
+    names: tuple[str, ...], only: str, workers: int, markdown: bool, kernel_name: str | None, arch: str
+) -> None:
+    """Grade the graders: each wrong answer of labs/mutants must fail by its name, each right one must pass."""
+    labs = [Lab.named(name) for name in names] or Lab.all()
+    console, judged = Console(stderr=markdown, highlight=False, soft_wrap=True), []
+    with Stages() as stages:
+        kernel = set_up(stages, kernel_name or "stock", arch=arch)
+    for entry in matrix.run(labs, kernel, only, workers):
+        judged.append(entry)
+        said = " ".join(entry.said.split())[:160]
+        console.print(f"{MARKS[entry.fine]} {entry.variant.lab} {entry.variant.kind} [bold]{entry.variant.name}[/]")
+        console.print(f"    [dim]{escape(said)}[/]")
+    if markdown:
+        click.echo(matrix.as_markdown(judged))
+    wrong = [entry.variant.name for entry in judged if not entry.fine]
+    if wrong:
+        raise NotYet(f"{len(wrong)} of {len(judged)} are judged wrongly: {', '.join(wrong)}", "mend the lab's checks")
+
+
+def _check(workspace: Workspace, kernel_name: str | None, arch: str) -> tuple[Verdict, Kernel, Path]:
+    """The verdict, the kernel that it is of, and the folder with the evidence."""
+    with Stages() as stages:
+        kernel = set_up(stages, kernel_name or "stock", arch=arch)
+        evidence = place(workspace).with_suffix(".evidence")
+        if evidence.exists():
+            home.remove(evidence)
+        evidence.mkdir(parents=True)
+        with stages.stage(f"lab {workspace.lab.name}") as say:
+            verdict = Check(workspace, kernel, evidence, say=say).run()
+    workspace.note({"reached": verdict.reached, "of": len(verdict.outcomes), "kernel": verdict.kernel})
+    return verdict, kernel, evidence
 
 
 def show(verdict: Verdict, console: Console) -> None:

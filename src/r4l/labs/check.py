@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ from r4l.labs.workspace import Workspace
 from r4l.module import Module
 from r4l.process import SGR, Say, quiet
 
-TIMEOUT = 60
-"""Seconds of one check. Most take one; a guest's own commands end after 30."""
+TIMEOUT = 45
+"""Seconds of one check. Most take one, and three on a loaded machine."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,10 @@ class Check:
                 build = _shown(f"{error.cause}\n{error.detail}", folder, self.workspace.folder)
             else:
                 results = self._checks(folder)
-        outcomes = [*_outcomes(lab, results, build), *self._answers()]
+        outcomes = [
+            _shown_outcome(outcome, folder, self.workspace.folder) for outcome in _outcomes(lab, results, build)
+        ]
+        outcomes += self._answers()
         return Verdict(lab.name, self.kernel.release, tuple(outcomes), build)
 
     def _checks(self, folder: Path) -> dict[str, dict[str, Any]]:
@@ -199,6 +202,11 @@ def _fields(result: Mapping[str, Any]) -> dict[str, Any]:
         "passed": result["passed"],
         **{key: result[key] for key in ("expected", "seen", "detail") if key in result},
     }
+
+
+def _shown_outcome(outcome: Outcome, folder: Path, workspace: Path) -> Outcome:
+    texts = {key: _shown(getattr(outcome, key), folder, workspace) for key in ("expected", "seen", "detail")}
+    return replace(outcome, **texts)
 
 
 def _shown(text: str, folder: Path, workspace: Path) -> str:

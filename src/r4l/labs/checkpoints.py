@@ -19,6 +19,10 @@ from r4l.errors import GuestTimeout, R4LError
 
 EVIDENCE = ("console.log", "*.pcap")
 """What is kept of a machine's work folder."""
+LONGEST = 1000
+"""Characters of what was expected or seen. A student's driver may print megabytes."""
+HUNG = "Timeout (>"
+"""How pytest-timeout begins."""
 _RESULTS = pytest.StashKey[dict[str, dict[str, Any]]]()
 
 
@@ -33,8 +37,8 @@ class Missed(AssertionError):
 
     def __init__(self, what: str, seen: object, expected: object) -> None:
         super().__init__(f"{what}: expected {expected}, seen {seen}")
-        self.expected = f"{what}: {expected}"
-        self.seen = str(seen)
+        self.expected = f"{what}: {expected}"[:LONGEST]
+        self.seen = str(seen)[:LONGEST]
 
 
 def see(what: str, seen: object, expected: object, ok: bool | None = None) -> None:
@@ -88,8 +92,8 @@ def pytest_runtest_makereport(
         entry["skipped"] = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else report.longreprtext
     if report.failed and entry["passed"] and call.excinfo:
         entry.update(passed=False, **_what(call.excinfo.value, report.longreprtext))
-        if isinstance(call.excinfo.value, GuestTimeout):
-            # What hangs once hangs in each check, half a minute each.
+        if isinstance(call.excinfo.value, GuestTimeout) or str(call.excinfo.value).startswith(HUNG):
+            # What hangs once hangs in each check.
             item.session.shouldstop = "the guest hung"
     return report
 
@@ -111,6 +115,8 @@ def _what(error: BaseException, text: str) -> dict[str, str]:
         return {"expected": error.expected, "seen": error.seen, "detail": ""}
     if isinstance(error, R4LError):
         return {"expected": "", "seen": error.cause, "detail": error.detail}
+    if str(error).startswith(HUNG):
+        return {"expected": "", "seen": "the machine hangs: the check was ended by its time-out", "detail": ""}
     return {"expected": "", "seen": str(error) or type(error).__name__, "detail": text}
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import tomllib
 from collections.abc import Mapping
@@ -158,6 +159,11 @@ class Workspace:
 def now() -> str:
     """The time, in ISO 8601, to the second, UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def slug(name: str) -> str:
+    """A person's name as part of a file name, in any script."""
+    return re.sub(r"[^\w-]+", "-", name).strip("-") or "student"
 
 
 def _answer_sheet(lab: Lab) -> str:
