@@ -83,8 +83,8 @@ def check(where: str | None, kernel_name: str | None, arch: str, as_json: bool) 
     verdict, _kernel, evidence = _check(workspace, kernel_name, arch)
     if as_json:
         click.echo(json.dumps({**verdict.as_dict(), "evidence": str(evidence)}, indent=1))
-    else:
-        show(verdict, Console(highlight=False, soft_wrap=True))
+        raise SystemExit(0 if verdict.full else NotYet.exit_code)
+    show(verdict, Console(highlight=False, soft_wrap=True))
     if not verdict.full:
         left = next(outcome for outcome in verdict.outcomes if not outcome.passed)
         raise NotYet(

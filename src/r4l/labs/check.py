@@ -115,9 +115,8 @@ class Check:
                 build = _shown(f"{error.cause}\n{error.detail}", folder, self.workspace.folder)
             else:
                 results = self._checks(folder)
-        outcomes = [
-            _shown_outcome(outcome, folder, self.workspace.folder) for outcome in _outcomes(lab, results, build)
-        ]
+        own = self.workspace.folder
+        outcomes = [_shown_outcome(outcome, folder, own) for outcome in _outcomes(lab, results, build)]
         outcomes += self._answers()
         return Verdict(lab.name, self.kernel.release, tuple(outcomes), build)
 
@@ -205,8 +204,12 @@ def _fields(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shown_outcome(outcome: Outcome, folder: Path, workspace: Path) -> Outcome:
-    texts = {key: _shown(getattr(outcome, key), folder, workspace) for key in ("expected", "seen", "detail")}
-    return replace(outcome, **texts)
+    return replace(
+        outcome,
+        expected=_shown(outcome.expected, folder, workspace),
+        seen=_shown(outcome.seen, folder, workspace),
+        detail=_shown(outcome.detail, folder, workspace),
+    )
 
 
 def _shown(text: str, folder: Path, workspace: Path) -> str:

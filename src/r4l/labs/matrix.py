@@ -93,10 +93,14 @@ class Judged:
 
 def variants(lab: Lab) -> list[Variant]:
     """Those of a lab: the reference answer, the starter, and what labs/mutants/ has."""
-    found = [
-        Variant(lab.name, "answer", "answer", "the reference answer"),
-        Variant(lab.name, "starter", "starter", "the starter as it is"),
-    ]
+    found = (
+        []
+        if lab.answer is None
+        else [
+            Variant(lab.name, "answer", "answer", "the reference answer"),
+            Variant(lab.name, "starter", "starter", "the starter as it is"),
+        ]
+    )
     file = resources.labs() / "mutants" / f"{lab.name}.toml"
     table = tomllib.loads(file.read_text()) if file.is_file() else {}
     for kind, what in KINDS.items():
@@ -126,17 +130,24 @@ def judge(lab: Lab, variant: Variant, verdict: Verdict) -> Judged:
     return Judged(variant, False, verdict.build or (_told(missed) if missed else "NOT FOUND: it passes"))
 
 
-def run(labs: list[Lab], kernel: Kernel, only: str = "", workers: int = 1) -> Iterator[Judged]:
+def run(
+    labs: list[Lab], kernel: Kernel, only: str = "", workers: int = 1, *, exactly: bool = False
+) -> Iterator[Judged]:
     """Run the matrix, in its order.
 
     Args:
-        only: a part of the names of the variants wanted.
+        only: a part of the names of the variants wanted; the whole name where `exactly`.
         workers: how many run at once; each has a workspace, where what has not changed is not built again.
 
     Raises:
         UsageError: there is no such variant.
     """
-    wanted = [(lab, variant) for lab in labs for variant in variants(lab) if only in variant.name]
+    wanted = [
+        (lab, variant)
+        for lab in labs
+        for variant in variants(lab)
+        if (only == variant.name if exactly else only in variant.name)
+    ]
     if not wanted:
         raise UsageError(f"there is no variant {only}", "their names stand in labs/mutants/")
     base = home.room("matrix")
