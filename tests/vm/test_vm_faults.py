@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import signal
 import struct
 import time
@@ -34,32 +35,29 @@ def silent_kernel(path: Path) -> Path:
     return path
 
 
-def boot(kernel: Kernel, workdir: Path, **settings: object) -> tuple[BootError, float]:
-    """Boot what cannot; returns the error and the seconds it took."""
-    begun = time.monotonic()
+def boot(kernel: Kernel, workdir: Path, **settings: object) -> BootError:
+    """Boot what cannot; returns the error. One that came of a time-out would be of another class."""
     with pytest.raises(BootError) as caught:
         VM(kernel, workdir=workdir, **settings).start()  # type: ignore[arg-type]
-    return caught.value, time.monotonic() - begun
+    return caught.value
 
 
 def test_panic_at_boot(kernel: Kernel, tmp_path: Path) -> None:
-    error, seconds = boot(kernel, tmp_path, append="rdinit=/none")
+    error = boot(kernel, tmp_path, append="rdinit=/none")
     assert type(error) is BootPanic
     assert "Unable to mount root fs" in error.cause
     assert "Kernel panic" in error.detail
     assert error.log == tmp_path / "console.log"
-    assert seconds < 30
 
 
 @pytest.mark.parametrize("code", [0, 3])
 def test_init_that_dies(kernel: Kernel, tmp_path: Path, code: int) -> None:
     # What is written last the serial port may not have sent when the kernel stops the CPUs.
     script = File(f"#!/bin/sh\necho giving up\nsleep 1\nexit {code}\n".encode(), 0o755)
-    error, seconds = boot(kernel, tmp_path, files={"/init": script})
+    error = boot(kernel, tmp_path, files={"/init": script})
     assert type(error) is InitDied
     assert f"exitcode=0x{code:06x}00" in error.cause
     assert "giving up" in error.detail
-    assert seconds < 30
 
 
 STRAY_BREAKPOINT = b"""#!/bin/sh
@@ -96,25 +94,23 @@ def test_a_breakpoint_that_the_emulator_kept_costs_a_second_boot(
 
 def test_kernel_that_prints_nothing(kernel: Kernel, tmp_path: Path) -> None:
     silent = dataclasses.replace(kernel, vmlinux=silent_kernel(tmp_path / "silent"))
-    error, seconds = boot(silent, tmp_path / "run", rootfs=Rootfs.build(kernel), accel="tcg", silence=3.0)
+    error = boot(silent, tmp_path / "run", rootfs=Rootfs.build(kernel), accel="tcg", silence=3.0)
     assert type(error) is NoOutput
-    assert 3 <= seconds < 15
+    assert re.search(r"for \d s", error.cause)
 
 
 def test_agent_that_never_comes(kernel: Kernel, tmp_path: Path) -> None:
     sleeper = File(b"#!/bin/sh\nexec sleep 1000\n", 0o755)
-    error, seconds = boot(kernel, tmp_path, files={"/sbin/r4l-agent": sleeper}, silence=4.0)
+    error = boot(kernel, tmp_path, files={"/sbin/r4l-agent": sleeper}, silence=4.0)
     assert type(error) is NoAgent
     assert "Run /init" in error.detail
-    assert seconds < 40
 
 
 def test_qemu_refuses_its_command_line(kernel: Kernel, tmp_path: Path) -> None:
-    error, seconds = boot(kernel, tmp_path, extra=["-device", "no-such-device"])
+    error = boot(kernel, tmp_path, extra=["-device", "no-such-device"])
     assert type(error) is QemuDied
     assert "'no-such-device' is not a valid device model name" in str(error)
     assert error.log == tmp_path / "qemu.log"
-    assert seconds < 10
 
 
 def test_qemu_missing(kernel: Kernel, tmp_path: Path) -> None:
@@ -145,10 +141,8 @@ def test_qemu_killed_under_a_command(kernel: Kernel) -> None:
     with VM(kernel) as vm:
         process = vm.popen("sleep 1000")
         os.kill(vm.pid, signal.SIGKILL)
-        begun = time.monotonic()
         with pytest.raises(QemuDied, match="SIGKILL"):
             process.wait_done(60)
-        assert time.monotonic() - begun < 30
         with pytest.raises(QemuDied):
             vm.run("true")
 

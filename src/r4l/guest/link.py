@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from r4l.errors import GuestTimeout, R4LError
 from r4l.guest.channel import Channel, unpack
@@ -167,14 +167,18 @@ class Link:
             self.channels.clear()
             self.changed.notify_all()
 
-    def interrupt(self, error: R4LError) -> bool:
-        """Everything that waits now ends with `error`; the connection stays. True if anything waited."""
+    def waiting(self) -> frozenset[int]:
+        """The channels that wait for the guest now, by number."""
         with self.changed:
-            waiting = list(self.channels.values())
+            return frozenset(self.channels)
+
+    def interrupt(self, error: R4LError, numbers: Collection[int]) -> bool:
+        """What still waits of these channels ends with `error`; the connection stays. True if anything waited."""
+        with self.changed:
+            waiting = [self.channels.pop(number) for number in numbers if number in self.channels]
             for channel in waiting:
                 channel.failure = channel.failure or error
                 self._ignored.append(channel.number)
-            self.channels.clear()
             self.changed.notify_all()
             return bool(waiting)
 
@@ -220,7 +224,7 @@ class Link:
         if frame.kind is Reply.READY and frame.session == 0:
             # The agent begins (or begins again after it died, and then knows nothing of what was).
             if self._connected:
-                self.interrupt(GuestGone("the guest's agent died and was started again"))
+                self.interrupt(GuestGone("the guest's agent died and was started again"), self.waiting())
                 self._connected = False
             self._hello_due = True
             self.changed.notify_all()

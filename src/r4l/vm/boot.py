@@ -47,6 +47,9 @@ def wait_for_agent(link: Link, qemu: Qemu, klog: KernelLog, patience: Patience) 
         quiet = now - max(begun, qemu.console.last_output)
         if quiet < patience.silence and now - begun < patience.total:
             return
+        if panic := _panic(klog, booted=False):
+            # A slow host takes its time to end the guest's CPUs.
+            raise panic
         if qemu.console.received == 0:
             raise NoOutput(
                 f"the kernel printed nothing for {now - begun:.0f} s",
@@ -66,7 +69,22 @@ def wait_for_agent(link: Link, qemu: Qemu, klog: KernelLog, patience: Patience) 
 
 def why_it_ended(code: int, qemu: Qemu, klog: KernelLog, *, booted: bool) -> R4LError:
     """The error that tells why QEMU is no more."""
+    if panic := _panic(klog, booted=booted):
+        return panic
     detail = f"end of the console:\n{qemu.console.tail(40)}"
+    if code == 0:
+        return GuestGone("the guest ended its virtual machine (poweroff or reboot)", detail=detail, log=klog.file)
+    said = qemu.output()
+    return QemuDied(
+        f"QEMU {returncode_text(code)}" + (f": {said.splitlines()[-1]}" if said else ""),
+        "see qemu.log" if said else "was it killed from outside, or out of memory?",
+        detail=said or detail,
+        log=qemu.log,
+    )
+
+
+def _panic(klog: KernelLog, *, booted: bool) -> R4LError | None:
+    """What the kernel panicked of, if it did."""
     records = klog.records()
     for index, record in reversed(list(enumerate(records))):
         match = PANIC.match(record.text)
@@ -85,12 +103,4 @@ def why_it_ended(code: int, qemu: Qemu, klog: KernelLog, *, booted: bool) -> R4L
                 log=klog.file,
             )
         return BootPanic(f"the kernel panicked: {match[1]}", "see the console", detail=detail, log=klog.file)
-    if code == 0:
-        return GuestGone("the guest ended its virtual machine (poweroff or reboot)", detail=detail, log=klog.file)
-    said = qemu.output()
-    return QemuDied(
-        f"QEMU {returncode_text(code)}" + (f": {said.splitlines()[-1]}" if said else ""),
-        "see qemu.log" if said else "was it killed from outside, or out of memory?",
-        detail=said or detail,
-        log=qemu.log,
-    )
+    return None

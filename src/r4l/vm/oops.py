@@ -11,19 +11,23 @@ GRACE = 1.0
 
 
 class OopsTimer:
-    """Calls `then` once, a moment after `begin`; not at all after `close`."""
+    """Calls `then` once, a moment after `begin`, with what waited in the guest then; not at all after `close`."""
 
-    def __init__(self, then: Callable[[], None]) -> None:
+    def __init__(self, then: Callable[[frozenset[int]], None]) -> None:
         self._then = then
         self._guard = threading.Lock()
         self._timer: threading.Timer | None = None
         self._closed = False
 
-    def begin(self) -> None:
-        """An oops has begun; nothing more happens where one already has."""
+    def begin(self, waiting: frozenset[int]) -> None:
+        """An oops has begun; nothing more happens where one already has.
+
+        Args:
+            waiting: the channels that wait for the guest. Those opened later know of the oops already.
+        """
         with self._guard:
             if self._timer is None and not self._closed:
-                self._timer = threading.Timer(GRACE, self._over)
+                self._timer = threading.Timer(GRACE, self._over, (waiting,))
                 self._timer.daemon = True
                 self._timer.start()
 
@@ -34,7 +38,7 @@ class OopsTimer:
             if self._timer:
                 self._timer.cancel()
 
-    def _over(self) -> None:
+    def _over(self, waiting: frozenset[int]) -> None:
         with self._guard:
             self._timer = None
-        self._then()
+        self._then(waiting)

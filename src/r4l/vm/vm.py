@@ -310,14 +310,14 @@ class VM:
         self.klog.feed(line)
         begun = self.klog.begun
         if begun and begun[0] in FATAL:
-            self._oops.begin()
+            self._oops.begin(self._link.waiting() if self._started.is_set() else frozenset())
 
-    def _after_oops(self) -> None:
+    def _after_oops(self, waiting: frozenset[int]) -> None:
         fatal = [splat for splat in self.klog.splats() if splat.fatal]
         if fatal:
-            self._link.interrupt(fatal[-1])
+            self._link.interrupt(fatal[-1], waiting)
         elif self.klog.begun:
-            self._on_line("")
+            self._oops.begin(waiting)
 
     def _on_event(self, event: Event) -> None:
         if event["event"] == "SHUTDOWN":
