@@ -5,7 +5,11 @@
 //! `complete_all` is for good, and to take it back while the released ones are yet to wake is a
 //! race. So the next round is another one, and this one goes with the last who has waited in it.
 
-use kernel::{new_mutex, prelude::*, sync::{Arc, Mutex}};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::{Arc, Mutex},
+};
 use kit::completion::Completion;
 
 /// How many messages wait for a reader at most.

@@ -144,8 +144,7 @@ impl<D: Device> Registration<D> {
             }? Error),
             GFP_KERNEL,
         )?;
-        let misc: *mut bindings::miscdevice =
-            core::ptr::from_ref(&*registered).cast_mut().cast();
+        let misc: *mut bindings::miscdevice = core::ptr::from_ref(&*registered).cast_mut().cast();
         // SAFETY: Nobody knows it yet. It lies in pinned memory until `drop` has deregistered it.
         // The operations and the device lie there for longer than any file is open: an open file
         // holds `owner`, and the value is dropped in the exit of that, as required of the caller.
@@ -175,12 +174,7 @@ impl<D: Device> Registration<D> {
         to: *mut bindings::iov_iter,
     ) -> isize {
         // SAFETY: As required of the caller; `to` is to be written to.
-        let (device, to) = unsafe {
-            (
-                Self::device((*kiocb).ki_filp),
-                IovIterDest::from_raw(to),
-            )
-        };
+        let (device, to) = unsafe { (Self::device((*kiocb).ki_filp), IovIterDest::from_raw(to)) };
         // INVARIANT: The caller has it for this call alone.
         let mut call = Call {
             // SAFETY: A valid pointer is not null.

@@ -43,7 +43,11 @@ impl kernel::Module for Waits {
             pr_info!("all: {} {:?}\n", done.try_wait(), for_ever.into_result());
         }
         done.as_mut().reinit();
-        pr_info!("again: {} {:?}\n", done.try_wait(), done.wait_timeout(1).into_result());
+        pr_info!(
+            "again: {} {:?}\n",
+            done.try_wait(),
+            done.wait_timeout(1).into_result()
+        );
         done.complete();
         pr_info!("and once: {} {}\n", done.try_wait(), done.try_wait());
         Ok(Self)
