@@ -168,19 +168,29 @@ impl<D: Device> Registration<D> {
 
     /// # Safety
     ///
+    /// `kiocb` is valid for `'a`, in which nobody else uses it, and its file is one of a device
+    /// that [`Self::new`] has made.
+    unsafe fn begin<'a>(kiocb: *mut bindings::kiocb) -> (&'a D, Call<'a>) {
+        // INVARIANT: As required of the caller.
+        let call = Call {
+            // SAFETY: A valid pointer is not null.
+            kiocb: unsafe { NonNull::new_unchecked(kiocb) },
+            _lent: PhantomData,
+        };
+        // SAFETY: As required of the caller. The call holds its file open.
+        (unsafe { Self::device((*kiocb).ki_filp) }, call)
+    }
+
+    /// # Safety
+    ///
     /// Called by the kernel, with a call on a file of a device that [`Self::new`] has made.
     unsafe extern "C" fn read_iter(
         kiocb: *mut bindings::kiocb,
         to: *mut bindings::iov_iter,
     ) -> isize {
-        // SAFETY: As required of the caller; `to` is to be written to.
-        let (device, to) = unsafe { (Self::device((*kiocb).ki_filp), IovIterDest::from_raw(to)) };
-        // INVARIANT: The caller has it for this call alone.
-        let mut call = Call {
-            // SAFETY: A valid pointer is not null.
-            kiocb: unsafe { NonNull::new_unchecked(kiocb) },
-            _lent: PhantomData,
-        };
+        // SAFETY: As required of the caller, who has both for this call alone; `to` is one to
+        // write to.
+        let ((device, mut call), to) = unsafe { (Self::begin(kiocb), IovIterDest::from_raw(to)) };
         returned(device.read(&mut call, to))
     }
 
@@ -191,19 +201,10 @@ impl<D: Device> Registration<D> {
         kiocb: *mut bindings::kiocb,
         from: *mut bindings::iov_iter,
     ) -> isize {
-        // SAFETY: As required of the caller; `from` is to be read from.
-        let (device, from) = unsafe {
-            (
-                Self::device((*kiocb).ki_filp),
-                IovIterSource::from_raw(from),
-            )
-        };
-        // INVARIANT: The caller has it for this call alone.
-        let mut call = Call {
-            // SAFETY: A valid pointer is not null.
-            kiocb: unsafe { NonNull::new_unchecked(kiocb) },
-            _lent: PhantomData,
-        };
+        // SAFETY: As required of the caller, who has both for this call alone; `from` is one to
+        // read from.
+        let ((device, mut call), from) =
+            unsafe { (Self::begin(kiocb), IovIterSource::from_raw(from)) };
         returned(device.write(&mut call, from))
     }
 
