@@ -13,9 +13,12 @@ _PACKAGE = Path(__file__).resolve().parent
 
 def rust(*names: str) -> Path:
     """A path in the folder `rust/` (kit, drivers, agent)."""
-    inside = _PACKAGE / "rust"
-    base = inside if inside.is_dir() else _PACKAGE.parents[1] / "rust"
-    return base.joinpath(*names)
+    return _either("rust", "rust").joinpath(*names)
+
+
+def labs() -> Path:
+    """The folder of the labs."""
+    return _either("camp", "labs")
 
 
 def kit() -> Path:
@@ -37,3 +40,8 @@ def checkout() -> Path | None:
     """The root of the checkout that this package runs from; None where it was installed as a wheel."""
     root = _PACKAGE.parents[1]
     return root if (root / "pyproject.toml").is_file() and (root / "tests").is_dir() else None
+
+
+def _either(in_wheel: str, in_checkout: str) -> Path:
+    inside = _PACKAGE / in_wheel
+    return inside if inside.is_dir() else _PACKAGE.parents[1] / in_checkout

@@ -37,6 +37,7 @@ TESTS = {
     "unit": ["tests/unit", *TWO],
     "rust": ["tests/rust"],
     "vm": ["tests/vm", "rust/drivers", *TWO],
+    "labs": ["tests/labs", *TWO],
     "editor": ["tests/editor"],
     "arm64": ["tests/arm64", *DRIVERS, "tests/vm/test_background.py", C_FROM_RUST, "--arch", "arm64", *TWO],
     "kernels": ["tests/kernels/test_minimal.py", "tests/kernels/test_menuconfig.py"],
@@ -56,6 +57,7 @@ DEFAULT = tuple(part for part in PARTS if part not in SEPARATE)
 KERNELS = {
     "rust": ("stock", "x86_64"),
     "vm": ("stock", "x86_64"),
+    "labs": ("stock", "x86_64"),
     "editor": ("stock", "x86_64"),
     "arm64": ("stock", "arm64"),
     "kernels": ("minimal", "x86_64"),

@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "graft": "Put a driver into a kernel's own tree, or take it out again",
     "test": "Run the tests of a driver's folder: pytest, with a VM for each test",
     "watch": "At each save, build and run the tests that it affects",
+    "lab": "The camp's labs: start, check, hand in, grade",
     "ide": "Write editor files: rust-analyzer, clangd, VS Code",
     "run": "Load a module in a fresh virtual machine and run a command there",
     "debug": "Load a module in a fresh virtual machine with gdb at its side",

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: MIT
+"""The graders are graded: each wrong answer must fail with a message that names its bug, each right one must pass.
+
+The variants stand in `labs/mutants/LAB.toml`, as edits of the reference answer:
+
+* `[NAME]`, a bug: `bug`, the checkpoint that `fails`, what the student reads there (`says`, a regular expression);
+* `[right.NAME]`, a right answer written in another way: `what`;
+* `[excluded.NAME]`, a bug that does not compile: `why`, and the compiler's `error`.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tomllib
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from r4l import home, resources
+from r4l.errors import R4LError, UsageError
+from r4l.kernel import Kernel
+from r4l.labs.check import Check, Outcome, Verdict, place
+from r4l.labs.lab import Lab
+from r4l.labs.workspace import Workspace
+
+KINDS = {"right": "what", "excluded": "why"}
+"""The tables beside the mutants, and the key that says what each entry is."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A variant of a lab's reference answer.
+
+    Attributes:
+        lab: the lab's name.
+        kind: `mutant`, `right`, `excluded`, or `answer` and `starter` themselves.
+        name: what it is called.
+        what: the bug, or what is done in another way.
+        edits: file, what stands there once, what is put there instead.
+        fails: the checkpoint that a mutant must fail.
+        says: what its report must match.
+    """
+
+    lab: str
+    kind: str
+    name: str
+    what: str
+    edits: tuple[Mapping[str, str], ...] = ()
+    fails: str = ""
+    says: str = ""
+
+    def write(self, folder: Path, lab: Lab) -> None:
+        """Put it into a workspace.
+
+        Raises:
+            R4LError: an edit does not apply to the reference answer any more.
+        """
+        source = lab.starter if self.kind == "starter" or lab.answer is None else lab.answer
+        for old in folder.rglob("*.*"):
+            if old.is_file() and lab.is_students(old.relative_to(folder)):
+                old.unlink()
+        for file in sorted(source.rglob("*")):
+            name = file.relative_to(source)
+            if file.is_file() and name.parts[0] != "tests" and lab.is_students(name):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, folder / name)
+        for edit in self.edits:
+            file = folder / edit["file"]
+            text = file.read_text()
+            if text.count(edit["old"]) != 1:
+                raise R4LError(f"{self.lab}: {self.name} does not apply to {edit['file']} any more", "mend its edits")
+            file.write_text(text.replace(edit["old"], edit["new"]))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What became of a variant.
+
+    Attributes:
+        variant: which.
+        fine: whether the graders did right by it.
+        said: what the student would read; why it is not fine.
+    """
+
+    variant: Variant
+    fine: bool
+    said: str
+
+
+def variants(lab: Lab) -> list[Variant]:
+    """Those of a lab: the reference answer, the starter, and what labs/mutants/ has."""
+    found = (
+        []
+        if lab.answer is None
+        else [
+            Variant(lab.name, "answer", "answer", "the reference answer"),
+            Variant(lab.name, "starter", "starter", "the starter as it is"),
+        ]
+    )
+    file = resources.labs() / "mutants" / f"{lab.name}.toml"
+    table = tomllib.loads(file.read_text()) if file.is_file() else {}
+    for kind, what in KINDS.items():
+        for name, entry in table.pop(kind, {}).items():
+            found.append(_variant(lab, kind, name, entry[what], entry))
+    found += [_variant(lab, "mutant", name, entry["bug"], entry) for name, entry in table.items()]
+    return found
+
+
+def judge(lab: Lab, variant: Variant, verdict: Verdict) -> Judged:
+    """Whether a verdict does right by a variant."""
+    points = [outcome for outcome in verdict.outcomes if outcome.kind == "checkpoint"]
+    missed = [outcome for outcome in points if outcome.passed is not True]
+    if variant.kind in ("right", "answer"):
+        return Judged(variant, not missed, "full mark" if not missed else _told(missed))
+    if variant.kind == "starter":
+        loads = not verdict.build and len(missed) < len(points)
+        return Judged(variant, loads and bool(missed), f"{len(points) - len(missed)} of {len(points)} reached")
+    if variant.kind == "excluded":
+        found = re.search(variant.says, verdict.build)
+        return Judged(variant, found is not None, f"does not compile: {found[0]}" if found else "it compiles")
+    caught = [
+        outcome for outcome in missed if outcome.id == variant.fails and re.search(variant.says, _told([outcome]))
+    ]
+    if caught:
+        return Judged(variant, True, _told(caught))
+    return Judged(variant, False, verdict.build or (_told(missed) if missed else "NOT FOUND: it passes"))
+
+
+def run(
+    labs: list[Lab], kernel: Kernel, only: str = "", workers: int = 1, *, exactly: bool = False
+) -> Iterator[Judged]:
+    """Run the matrix, in its order.
+
+    Args:
+        only: a part of the names of the variants wanted; the whole name where `exactly`.
+        workers: how many run at once; each has a workspace, where what has not changed is not built again.
+
+    Raises:
+        UsageError: there is no such variant.
+    """
+    wanted = [
+        (lab, variant)
+        for lab in labs
+        for variant in variants(lab)
+        if (only == variant.name if exactly else only in variant.name)
+    ]
+    if not wanted:
+        raise UsageError(f"there is no variant {only}", "their names stand in labs/mutants/")
+    base = home.room("matrix")
+    free: SimpleQueue[int] = SimpleQueue()
+    for number in range(workers):
+        free.put(number)
+
+    def one(lab: Lab, variant: Variant) -> Judged:
+        number = free.get()
+        try:
+            return judge(lab, variant, _check(lab, variant, kernel, base / f"{lab.name}-{number}"))
+        finally:
+            free.put(number)
+
+    with ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(lambda pair: one(*pair), wanted)
+
+
+def as_markdown(judged: list[Judged]) -> str:
+    """The matrix as a table."""
+    lines = ["| lab | | variant | checkpoint | what the student reads |", "|---|---|---|---|---|"]
+    for entry in judged:
+        variant = entry.variant
+        mark = "✓" if entry.fine else "✗"
+        said = " ".join(entry.said.split())[:240].replace("|", "\\|")
+        lines.append(f"| {variant.lab} | {mark} {variant.kind} | {variant.what} | {variant.fails} | {said} |")
+    return "\n".join(lines) + "\n"
+
+
+def _check(lab: Lab, variant: Variant, kernel: Kernel, folder: Path) -> Verdict:
+    if not folder.exists():
+        Workspace.start(lab, folder)
+    variant.write(folder, lab)
+    workspace = Workspace(folder, lab)
+    evidence = place(workspace).with_suffix(".evidence")
+    if evidence.exists():
+        home.remove(evidence)
+    evidence.mkdir(parents=True)
+    return Check(workspace, kernel, evidence).run()
+
+
+def _variant(lab: Lab, kind: str, name: str, what: str, entry: Mapping[str, Any]) -> Variant:
+    edits = tuple(entry.get("edits", ()))
+    says = entry.get("error", entry.get("says", ""))
+    return Variant(lab.name, kind, name, what, edits, entry.get("fails", ""), says)
+
+
+def _told(outcomes: list[Outcome]) -> str:
+    return "; ".join(
+        f"{outcome.id}: {' — '.join(text for text in (outcome.expected, outcome.seen, outcome.detail) if text)}"
+        for outcome in outcomes
+    )

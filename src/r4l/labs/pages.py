@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""A class as a table (CSV and HTML), and a page for each student."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from r4l.labs.grade import Grade
+from r4l.labs.lab import Lab
+from r4l.labs.workspace import slug
+
+
+@dataclass(frozen=True)
+class Student:
+    """A student's grades, the oldest first."""
+
+    name: str
+    grades: tuple[Grade, ...]
+
+    @property
+    def page(self) -> str:
+        """The page's file name."""
+        return f"{slug(self.name)}.html"
+
+    @cached_property
+    def best(self) -> dict[str, Grade]:
+        """The best grade of each lab; of equals the first."""
+        best: dict[str, Grade] = {}
+        for grade in self.grades:
+            if grade.lab not in best or grade.verdict["reached"] > best[grade.lab].verdict["reached"]:
+                best[grade.lab] = grade
+        return best
+
+
+def students(grades: Iterable[Grade]) -> list[Student]:
+    """By name."""
+    by_name: dict[str, list[Grade]] = defaultdict(list)
+    for grade in grades:
+        by_name[grade.student].append(grade)
+    return [Student(name, tuple(those)) for name, those in sorted(by_name.items())]
+
+
+def table(grades: Iterable[Grade]) -> str:
+    """The class as CSV: a row for each student and lab, with the best grade."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["student", "lab", "reached", "of", "claimed", "kernel", "handed_in", "graded", "open"])
+    for student in students(grades):
+        for lab, grade in student.best.items():
+            verdict = grade.verdict
+            missed = " ".join(entry["id"] for entry in verdict["outcomes"] if entry["passed"] is not True)
+            row = [student.name, lab, verdict["reached"], verdict["of"], grade.claimed, verdict["kernel"]]
+            writer.writerow([_plain(value) for value in [*row, grade.handed_in, grade.when, missed]])
+    return out.getvalue()
+
+
+def write(folder: Path, grades: Iterable[Grade]) -> Path:
+    """Write class.csv, index.html and the students' pages into a class's folder; returns index.html."""
+    grades = list(grades)
+    environment = Environment(loader=PackageLoader("r4l.labs"), autoescape=True, undefined=StrictUndefined)
+    environment.globals["style"] = PackageLoader("r4l.labs").get_source(environment, "style.css")[0]
+    there = students(grades)
+    labs = [lab for lab in Lab.all() if any(lab.name in student.best for student in there)]
+    (folder / "class.csv").write_text(table(grades), encoding="utf-8")
+    for student in there:
+        page = environment.get_template("student.html.j2").render(student=student)
+        (folder / student.page).write_text(page, encoding="utf-8")
+    index = folder / "index.html"
+    index.write_text(environment.get_template("class.html.j2").render(students=there, labs=labs), encoding="utf-8")
+    return index
+
+
+def _plain(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value

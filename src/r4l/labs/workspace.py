@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: MIT
+"""A student's folder for a lab: the handout, the starter, the answers, and how far one has come."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from r4l import home, resources
+from r4l.errors import UsageError
+from r4l.labs.lab import Lab
+
+ANSWERS = "answers.toml"
+STATE = ".r4l-lab.json"
+"""Marks a workspace, and keeps how far it has come."""
+LARGEST = 1 << 20
+"""Bytes that a source file may have. Those of the reference answers have a twentieth."""
+HANDOUTS = ("handout.md", "handout.zh-CN.md")
+
+
+def usual_place(lab: Lab) -> Path:
+    """Where a lab's workspace is unless one says otherwise: R4L_LABS, or ~/r4l-labs."""
+    base = os.environ.get("R4L_LABS")
+    return (Path(base) if base else Path.home() / "r4l-labs") / lab.name
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder with a lab in it."""
+
+    folder: Path
+    lab: Lab
+
+    @classmethod
+    def start(cls, lab: Lab, folder: Path | None = None) -> Workspace:
+        """Make one.
+
+        Raises:
+            UsageError: there is something in that folder, or it lies in r4l's own checkout.
+        """
+        folder = (folder or usual_place(lab)).absolute()
+        checkout = resources.checkout()
+        if checkout and folder.is_relative_to(checkout):
+            raise UsageError(f"{folder} lies in the checkout of r4l", "name a folder of your own")
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            started = (folder / STATE).exists()
+            raise UsageError(
+                f"{folder} is there already" + (": the lab has been started" if started else ""),
+                f"go on with `r4l lab check {lab.name}`" if started else "name another folder",
+            )
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Whole or not at all: an interrupt leaves no half workspace that `start` then refuses.
+        partial = folder.with_name(f".{folder.name}.{os.getpid()}")
+        try:
+            shutil.copytree(lab.starter, partial)
+            for handout in HANDOUTS:
+                shutil.copy(lab.folder / handout, partial)
+            if lab.questions:
+                (partial / ANSWERS).write_text(_answer_sheet(lab), encoding="utf-8")
+            state = {"lab": lab.name, "r4l": importlib.metadata.version("r4l"), "started": now(), "attempts": []}
+            (partial / STATE).write_text(json.dumps(state, indent=1))
+            if folder.exists():
+                folder.rmdir()
+            partial.rename(folder)
+        finally:
+            if partial.exists():
+                home.remove(partial)
+        return cls(folder, lab)
+
+    @classmethod
+    def find(cls, where: str | Path | None = None) -> Workspace:
+        """The workspace in a folder, of a lab's name in the usual place, or the one you are in.
+
+        Raises:
+            UsageError: there is none.
+        """
+        name = str(where) if where is not None else "."
+        folder = Path(name).absolute()
+        if not (folder / STATE).is_file() and "/" not in name and name != ".":
+            folder = usual_place(Lab.named(name))
+        try:
+            state = json.loads((folder / STATE).read_text())
+            return cls(folder, Lab.named(state["lab"]))
+        except FileNotFoundError:
+            raise UsageError(
+                f"{folder} is no workspace of a lab", "start one with `r4l lab start NAME`, or name its folder"
+            ) from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{folder / STATE} is damaged: {error}", "start the lab anew in another folder") from None
+
+    def sources(self) -> dict[Path, bytes]:
+        """The student's files, by their paths in the workspace; the lab's own are not read.
+
+        Raises:
+            UsageError: one is no plain file, or far too large.
+        """
+        found: dict[Path, bytes] = {}
+        for path in sorted(self.folder.rglob("*")):
+            name = path.relative_to(self.folder)
+            if any(part.startswith(".") for part in name.parts) or not self.lab.is_students(name):
+                continue
+            if path.is_symlink() or not path.is_file():
+                raise UsageError(f"{name} is no plain file", "put the file itself there")
+            if path.stat().st_size > LARGEST:
+                raise UsageError(f"{name} has {path.stat().st_size} bytes", f"sources have at most {LARGEST}")
+            found[name] = path.read_bytes()
+        return found
+
+    def answers(self) -> dict[str, str]:
+        """What the student answered, by the questions' ids; questions without an answer are left out.
+
+        Raises:
+            UsageError: the file is no TOML.
+        """
+        try:
+            table = tomllib.loads((self.folder / ANSWERS).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"{ANSWERS} cannot be read: {error}", 'write one line each: id = "your answer"') from None
+        return {key: str(value) for key, value in table.items() if str(value).strip()}
+
+    def state(self) -> dict[str, Any]:
+        """How far it has come: `lab`, `started`, `attempts`."""
+        state: dict[str, Any] = json.loads((self.folder / STATE).read_text())
+        return state
+
+    def note(self, attempt: Mapping[str, Any]) -> None:
+        """Keep how an attempt ended."""
+        state = self.state()
+        state["attempts"].append({"when": now(), **attempt})
+        self._keep(state)
+
+    def hints_given(self, checkpoint: str) -> int:
+        """How many of a checkpoint's hints were asked for."""
+        return int(self.state().get("hints", {}).get(checkpoint, 0))
+
+    def note_hints(self, checkpoint: str, given: int) -> None:
+        """Keep how many were."""
+        state = self.state()
+        state.setdefault("hints", {})[checkpoint] = given
+        self._keep(state)
+
+    def _keep(self, state: Mapping[str, Any]) -> None:
+        partial = self.folder / f"{STATE}.{os.getpid()}"
+        partial.write_text(json.dumps(state, indent=1))
+        partial.replace(self.folder / STATE)
+
+
+def now() -> str:
+    """The time, in ISO 8601, to the second, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def slug(name: str) -> str:
+    """A person's name as part of a file name, in any script."""
+    return re.sub(r"[^\w-]+", "-", name).strip("-") or "student"
+
+
+def _answer_sheet(lab: Lab) -> str:
+    lines = ["# Answer between the quotes. 请把答案写在引号里。"]
+    for question in lab.questions:
+        lines += ["", f"# {question.ask.en}", f"# {question.ask.zh}", f'{question.id} = ""']
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""The labs in real machines: the reference answer has the full mark, the starter loads and has not."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from r4l.kernel import Kernel
+from r4l.labs import matrix
+from r4l.labs.lab import Lab
+from r4l.labs.workspace import ANSWERS
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
+
+ROWS: dict[str, list[str]] = {"hello": ["A8"]}
+"""What the documents set as homework, lab by lab."""
+KEY = 'vermagic = "vermagic"\ntaint = "O"\nas_y = "y"\n'
+HIDDEN = """
+import pytest
+from r4l.labs import see
+
+@pytest.mark.checkpoint("again", title="It can be loaded twice")
+def test_again(vm, module):
+    for number in (1, 2):
+        vm.insmod(module)
+        vm.rmmod("hello")
+
+@pytest.mark.checkpoint("author", title="It names its author")
+def test_author(module):
+    see("author", module.modinfo["author"], ["Li Hua"])
+"""
+
+
+def graded_labs() -> list[object]:
+    """Those with a module, each marked with its rows."""
+    labs = [lab for lab in Lab.all() if lab.answer]
+    return [
+        pytest.param(lab, id=lab.name, marks=[pytest.mark.row(row) for row in ROWS.get(lab.name, [])]) for lab in labs
+    ]
+
+
+def r4l_lab(*words: object, folder: Path, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `r4l lab …` as a user does."""
+    argv = [sys.executable, "-m", "r4l", "lab", *map(str, words)]
+    env = {**os.environ, "LC_ALL": "C.UTF-8", **environment}
+    done = subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+@pytest.mark.parametrize("lab", graded_labs())
+def test_the_answer_has_the_full_mark_and_the_starter_has_not(lab: Lab, kernel: Kernel) -> None:
+    for kind in ("answer", "starter"):
+        (judged,) = matrix.run([lab], kernel, only=kind, exactly=True)
+        assert judged.fine, judged.said
+
+
+def test_from_start_to_grade(tmp_path: Path, kernel: Kernel) -> None:
+    """A student's whole way, in a folder that the kernel's Makefile cannot take."""
+    work = tmp_path / "李 华: 实验"
+    r4l_lab("start", "hello", work, folder=tmp_path)
+    (work / "conftest.py").write_text("raise SystemExit('the host ran it')")
+    (work / "Kbuild").write_text(f"$(shell touch {tmp_path}/pwned)\nobj-m := hello.o\n")
+    begun = json.loads(r4l_lab("check", work, "--json", folder=tmp_path, code=123).stdout)
+    assert [entry["id"] for entry in begun["outcomes"] if entry["passed"]] == ["loads"]
+
+    source = work / "hello.rs"
+    source.write_text(source.read_text().replace("Ok(Hello)", "Ok(Helo)"))
+    broken = r4l_lab("check", work, folder=tmp_path, code=123).stdout
+    assert f"{source}:" in broken
+    assert "Helo" in broken
+
+    answer = Lab.named("hello").answer
+    assert answer
+    shutil.copy(answer / "hello.rs", work)
+    (work / ANSWERS).write_text(KEY)
+    r4l_lab("check", ".", folder=work)
+    handed_in = Path(r4l_lab("submit", work, "--name", "李华", folder=tmp_path).stdout.strip())
+
+    hidden = tmp_path / "hidden" / "hello"
+    hidden.mkdir(parents=True)
+    (hidden / "test_more.py").write_text(HIDDEN)
+    (tmp_path / "foreign.zip").write_bytes(b"PK not really")
+    graded = r4l_lab("grade", handed_in, "foreign.zip", "--checks", hidden.parent, folder=tmp_path, code=2)
+    assert "李华  hello  9/10" in graded.stdout
+    assert "foreign.zip" in graded.stderr
+    page = (tmp_path / "class" / "李华.html").read_text()
+    assert "It names its author" in page
+    assert "The r4l authors" in page
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_chinese_where_the_locale_is(tmp_path: Path) -> None:
+    listed = r4l_lab("list", folder=tmp_path, LC_ALL="zh_CN.UTF-8", R4L_LABS=str(tmp_path)).stdout
+    assert "用 Rust 写一个内核模块" in listed
+
+
+def test_hints_say_more_each_time(tmp_path: Path) -> None:
+    r4l_lab("start", "hello", tmp_path / "w", folder=tmp_path)
+    first = r4l_lab("hint", "w", "greets", folder=tmp_path).stdout
+    second = r4l_lab("hint", "w", "greets", folder=tmp_path).stdout
+    assert "pr_info!" in first
+    assert len(second) > len(first)
+    assert "greets" in r4l_lab("hint", "w", "nonsense", folder=tmp_path, code=2).stderr

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: MIT
+"""The graders are graded (`r4l lab matrix`): every wrong answer fails by its name, every right one passes."""
+
+from __future__ import annotations
+
+import pytest
+
+from r4l.kernel import Kernel
+from r4l.labs import matrix
+from r4l.labs.lab import Lab
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(3600)]
+
+
+@pytest.mark.parametrize("lab", Lab.all(), ids=lambda lab: lab.name)
+def test_every_variant_is_judged_rightly(lab: Lab, kernel: Kernel) -> None:
+    wrong = [f"{entry.variant.name}: {entry.said}" for entry in matrix.run([lab], kernel) if not entry.fine]
+    assert not wrong

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""A bundle: what was changed, damaged or never one is refused; what is inside goes nowhere else."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from r4l.errors import UsageError
+from r4l.kernel import Kernel
+from r4l.labs import bundle, grade, pages
+from r4l.labs.bundle import BadBundle, Bundle
+from r4l.labs.check import Outcome, Verdict
+from r4l.labs.grade import Grade
+from r4l.labs.lab import Lab
+from r4l.labs.workspace import Workspace
+
+HELLO = Lab.named("hello")
+KERNEL = cast(Kernel, SimpleNamespace(release="7.3.4", toolchain=SimpleNamespace(versions=lambda: {"rustc": "1.85.0"})))
+VERDICT = Verdict("hello", "7.3.4", (Outcome("loads", "it loads", "checkpoint", True),))
+
+
+@pytest.fixture
+def handed_in(tmp_path: Path) -> Path:
+    """A bundle of 李华's."""
+    workspace = Workspace.start(HELLO, tmp_path / "work")
+    (workspace.folder / "hello.rs").write_text("// 我的")
+    evidence = tmp_path / "evidence"
+    (evidence / "loads").mkdir(parents=True)
+    (evidence / "loads" / "console.log").write_bytes(b"\xff log")
+    target = tmp_path / bundle.file_name(HELLO, "李华")
+    bundle.write(target, workspace, "李华", KERNEL, VERDICT, evidence)
+    return target
+
+
+def remake(path: Path, change: dict[str, bytes | None], *, manifest: dict[str, Any] | None = None) -> Path:
+    """The same bundle with other members."""
+    with zipfile.ZipFile(path) as archive:
+        members: dict[str, bytes | None] = {name: archive.read(name) for name in archive.namelist()}
+    if manifest:
+        kept = members[bundle.MANIFEST]
+        assert kept
+        members[bundle.MANIFEST] = json.dumps({**json.loads(kept), **manifest}).encode()
+    other = path.with_name("other.zip")
+    with zipfile.ZipFile(other, "w") as archive:
+        for name, data in {**members, **change}.items():
+            if data is not None:
+                archive.writestr(name, data)
+    return other
+
+
+def test_it_is_read_as_it_was_written(handed_in: Path, tmp_path: Path) -> None:
+    read = Bundle.read(handed_in)
+    assert (read.student, read.lab.name, read.manifest["kernel"]) == ("李华", "hello", "7.3.4")
+    assert read.files["evidence/loads/console.log"] == b"\xff log"
+    workspace = read.unpack(tmp_path / "again")
+    assert (workspace.folder / "hello.rs").read_text() == "// 我的"
+    assert (workspace.folder / "Kbuild").read_text() == (HELLO.starter / "Kbuild").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"sources/hello.rs": b"// better"}, "changed by hand: sources/hello.rs"),
+        ({"sources/hello.rs": None}, "changed by hand: sources/hello.rs"),
+        ({"sources/more.rs": b""}, "changed by hand: sources/more.rs"),
+        ({"../../etc/cron.d/x": b"x"}, "another place"),
+        ({"/etc/x": b"x"}, "another place"),
+        ({bundle.MANIFEST: None}, "no bundle"),
+        ({bundle.MANIFEST: b"[]"}, "no bundle"),
+        ({bundle.MANIFEST: b"{"}, "no bundle"),
+    ],
+)
+def test_what_was_changed_is_refused(handed_in: Path, change: dict[str, bytes | None], said: str) -> None:
+    with pytest.raises(BadBundle, match=said):
+        Bundle.read(remake(handed_in, change))
+
+
+def test_a_better_verdict_written_by_hand_is_refused(handed_in: Path) -> None:
+    with pytest.raises(BadBundle, match="changed by hand"):
+        Bundle.read(remake(handed_in, {}, manifest={"verdict": {"reached": 100, "of": 8}}))
+
+
+def test_files_that_are_no_bundle(tmp_path: Path, handed_in: Path) -> None:
+    for name, data in {"empty": b"", "text": b"hello", "cut": handed_in.read_bytes()[:-30]}.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(BadBundle, match="no bundle"):
+            Bundle.read(tmp_path / name)
+    with pytest.raises(BadBundle, match="cannot read"):
+        Bundle.read(tmp_path / "none")
+    with pytest.raises(BadBundle, match="cannot read"):
+        Bundle.read(tmp_path)
+
+
+def test_a_damaged_member_is_refused(handed_in: Path) -> None:
+    data = bytearray(handed_in.read_bytes())
+    for place in range(60, len(data) - 400, 97):
+        damaged = bytearray(data)
+        damaged[place] ^= 0xFF
+        handed_in.write_bytes(damaged)
+        with pytest.raises(BadBundle):
+            Bundle.read(handed_in)
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(9):
+            archive.writestr(f"zeros{number}", bytes(32 << 20))
+    with pytest.raises(BadBundle, match="far larger"):
+        Bundle.read(bomb)
+
+
+def test_an_interrupted_submit_leaves_nothing(tmp_path: Path, handed_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", interrupted)
+    target = tmp_path / "b.zip"
+    with pytest.raises(KeyboardInterrupt):
+        bundle.write(target, Workspace.find(tmp_path / "work"), "x", KERNEL, VERDICT, tmp_path / "evidence")
+    assert not target.exists()
+    assert not list(tmp_path.glob(".b.zip*"))
+
+
+def a_grade(student: str, reached: int, *, when: str = "2026-01-01T00:00:00+00:00", claimed: int = 1) -> Grade:
+    outcomes = [
+        {"id": "loads", "title": "<b>loads", "kind": "checkpoint", "passed": reached > 0, "expected": "", "seen": ""}
+    ]
+    outcomes[0] |= {"read": "", "detail": "<script>"}
+    verdict = {"reached": reached, "of": 1, "full": reached == 1, "outcomes": outcomes, "kernel": "7.3.4", "build": ""}
+    return Grade(student, "hello", when, when, claimed, verdict, [{"reached": reached}])
+
+
+def test_a_class_keeps_its_grades_and_shows_the_best(tmp_path: Path) -> None:
+    grade.keep(a_grade("李华", 1, when="2026-01-02T00:00:00+00:00"), tmp_path, "a")
+    grade.keep(a_grade("李华", 0, when="2026-01-03T00:00:00+00:00"), tmp_path, "a")
+    grade.keep(a_grade("=cmd()", 0), tmp_path, "b")
+    index = pages.write(tmp_path, grade.kept(tmp_path)).read_text()
+    assert "1/1" in index
+    assert "claimed 1" in index
+    table = (tmp_path / "class.csv").read_text().splitlines()
+    assert [line.split(",")[:3] for line in table[1:]] == [["'=cmd()", "hello", "0"], ["李华", "hello", "1"]]
+    page = (tmp_path / "李华.html").read_text()
+    assert "<script>" not in page
+    assert "<b>loads" not in page
+
+
+def test_hidden_checks_do_not_excuse_a_false_claim() -> None:
+    honest = a_grade("x", 1)
+    assert honest.believed
+    honest.verdict["outcomes"][0]["kind"] = "hidden"
+    assert not honest.believed
+
+
+def test_the_graders_folder_is_told_when_it_is_empty_or_damaged(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no grades"):
+        list(grade.kept(tmp_path))
+    (tmp_path / grade.RESULTS).mkdir()
+    (tmp_path / grade.RESULTS / "x.json").write_text("{}")
+    with pytest.raises(UsageError, match="cannot be read"):
+        list(grade.kept(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == [grade.RESULTS]

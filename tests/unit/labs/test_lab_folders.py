@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""Each lab's folder is whole: handouts, starter, checks for each checkpoint, hints in both languages."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+
+from r4l import resources
+from r4l.labs.lab import Lab, Words
+from r4l.labs.matrix import variants
+from r4l.labs.workspace import HANDOUTS, Workspace
+
+LABS = Lab.all()
+CHINESE = re.compile("[\u4e00-\u9fff]")
+each_lab = pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.name)
+
+
+def marked(lab: Lab) -> set[str]:
+    """The checkpoints that the lab's checks are marked with."""
+    found = set()
+    for file in lab.checks.glob("test_*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.checkpoint":
+                found.add(ast.literal_eval(node.args[0]))
+    return found
+
+
+def test_they_are_numbered_and_named_once() -> None:
+    assert len({lab.number for lab in LABS}) == len({lab.name for lab in LABS}) == len(LABS)
+
+
+@each_lab
+def test_each_checkpoint_has_a_check_and_hints(lab: Lab) -> None:
+    points = [point.id for point in lab.checkpoints]
+    assert len(set(points)) == len(points)
+    assert marked(lab) == set(points)
+    assert all(point.hints for point in lab.checkpoints)
+
+
+@each_lab
+def test_every_text_is_in_both_languages(lab: Lab) -> None:
+    words: list[Words] = [lab.title]
+    for point in lab.checkpoints:
+        words += [point.title, point.read, *point.hints]
+    for question in lab.questions:
+        words += [question.ask, question.why]
+    for text in words:
+        assert text.en.strip()
+        assert not CHINESE.search(text.en)
+        assert CHINESE.search(text.zh), text.zh
+
+
+@each_lab
+def test_the_handouts_name_every_checkpoint(lab: Lab) -> None:
+    for name in HANDOUTS:
+        text = (lab.folder / name).read_text()
+        assert bool(CHINESE.search(text)) == ("zh" in name)
+        for point in lab.checkpoints[1:]:
+            assert f"**{point.id}**" in text, f"{name} does not name {point.id}"
+
+
+@each_lab
+def test_the_starter_marks_what_is_missing(lab: Lab) -> None:
+    if lab.answer is None:
+        return
+    assert (lab.starter / "Kbuild").is_file()
+    students = [path for path in lab.starter.rglob("*") if lab.is_students(path.relative_to(lab.starter))]
+    assert students
+    assert "YOURS" in "".join(path.read_text() for path in students)
+
+
+@each_lab
+def test_the_key_of_each_question_compiles_and_does_not_take_everything(lab: Lab) -> None:
+    for question in lab.questions:
+        assert not question.right("I do not know this at all, sorry"), question.id
+        assert not question.right("x")
+
+
+@each_lab
+def test_every_variant_applies_to_the_reference_answer(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> None:
+    points = {point.id for point in lab.checkpoints}
+    for variant in variants(lab):
+        folder = tmp_path_factory.mktemp("variant") / "work"
+        variant.write(Workspace.start(lab, folder).folder, lab)
+        if variant.kind == "mutant":
+            assert variant.fails in points, variant.name
+            assert re.compile(variant.says).pattern, variant.name
+
+
+def test_no_table_of_mutants_is_forgotten() -> None:
+    assert {path.stem for path in (resources.labs() / "mutants").glob("*.toml")} <= {lab.name for lab in LABS}

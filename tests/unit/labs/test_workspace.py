@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+"""A student's folder: nothing in it is lost, and nothing outside of it is read."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from r4l import resources
+from r4l.errors import UsageError
+from r4l.labs.check import fill
+from r4l.labs.lab import Lab
+from r4l.labs.workspace import ANSWERS, LARGEST, STATE, Workspace
+
+HELLO = Lab.named("hello")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """Of lab 3, in a folder whose name the kernel's Makefile cannot take."""
+    return Workspace.start(HELLO, tmp_path / "我的 实验: hello")
+
+
+@pytest.mark.parametrize("name", ["hello", "3", "03-hello"])
+def test_a_lab_has_a_name_and_a_number(name: str) -> None:
+    assert Lab.named(name).name == "hello"
+
+
+def test_an_unknown_lab_is_named_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match="no lab nonsense") as caught:
+        Lab.named("nonsense")
+    assert "hello" in caught.value.remedy
+
+
+def test_it_holds_handouts_starter_and_questions(workspace: Workspace) -> None:
+    names = {path.name for path in workspace.folder.iterdir()}
+    assert {"handout.md", "handout.zh-CN.md", "hello.rs", "Kbuild", ANSWERS, STATE} <= names
+    assert workspace.answers() == {}
+    assert Workspace.find(workspace.folder) == workspace
+
+
+def test_a_second_start_touches_nothing(workspace: Workspace) -> None:
+    (workspace.folder / "hello.rs").write_text("mine")
+    with pytest.raises(UsageError, match="started"):
+        Workspace.start(HELLO, workspace.folder)
+    assert (workspace.folder / "hello.rs").read_text() == "mine"
+
+
+def test_it_is_not_made_in_the_checkout() -> None:
+    checkout = resources.checkout()
+    assert checkout
+    with pytest.raises(UsageError, match="checkout"):
+        Workspace.start(HELLO, checkout / "my-hello")
+
+
+def test_a_name_finds_the_usual_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("R4L_LABS", str(tmp_path))
+    with pytest.raises(UsageError, match="no workspace"):
+        Workspace.find("hello")
+    started = Workspace.start(HELLO)
+    assert started.folder == tmp_path / "hello"
+    assert Workspace.find("hello") == Workspace.find(3) == started  # type: ignore[arg-type]
+
+
+def test_a_damaged_state_is_said(workspace: Workspace) -> None:
+    (workspace.folder / STATE).write_text("{")
+    with pytest.raises(UsageError, match="damaged"):
+        Workspace.find(workspace.folder)
+
+
+def test_sources_are_the_students_plain_files_only(workspace: Workspace) -> None:
+    (workspace.folder / "notes.txt").write_text("x")
+    (workspace.folder / "conftest.py").write_text("raise SystemExit")
+    assert set(workspace.sources()) == {Path("hello.rs")}
+    (workspace.folder / "hello.rs").unlink()
+    (workspace.folder / "hello.rs").symlink_to("/etc/passwd")
+    with pytest.raises(UsageError, match="plain file"):
+        workspace.sources()
+
+
+def test_a_fifo_and_a_huge_file_are_no_sources(workspace: Workspace) -> None:
+    source = workspace.folder / "hello.rs"
+    with source.open("wb") as file:
+        file.truncate(LARGEST + 1)
+    with pytest.raises(UsageError, match="at most"):
+        workspace.sources()
+    source.unlink()
+    os.mkfifo(source)
+    with pytest.raises(UsageError, match="plain file"):
+        workspace.sources()
+
+
+def test_answers_are_read_and_a_broken_sheet_is_said(workspace: Workspace) -> None:
+    (workspace.folder / ANSWERS).write_text('vermagic = "vermagic"\ntaint = "  "\n')
+    assert workspace.answers() == {"vermagic": "vermagic"}
+    (workspace.folder / ANSWERS).write_text("vermagic = vermagic")
+    with pytest.raises(UsageError, match="cannot be read"):
+        workspace.answers()
+
+
+def test_what_is_built_is_the_labs_kbuild_and_the_students_source(workspace: Workspace, tmp_path: Path) -> None:
+    (workspace.folder / "Kbuild").write_text("$(shell touch /tmp/pwned)")
+    (workspace.folder / "hello.rs").write_text("// mine")
+    build = tmp_path / "build"
+    (build / "old").mkdir(parents=True)
+    (build / "old" / "stale.rs").write_text("x")
+    fill(build, HELLO, workspace.sources())
+    assert (build / "Kbuild").read_text() == (HELLO.starter / "Kbuild").read_text()
+    assert (build / "hello.rs").read_text() == "// mine"
+    assert not (build / "old" / "stale.rs").exists()
+    before = (build / "hello.rs").stat().st_mtime_ns
+    fill(build, HELLO, workspace.sources())
+    assert (build / "hello.rs").stat().st_mtime_ns == before
+
+
+def test_attempts_are_kept(workspace: Workspace) -> None:
+    workspace.note({"reached": 2, "of": 8})
+    workspace.note_hints("greets", 1)
+    workspace.note({"reached": 3, "of": 8})
+    state = json.loads((workspace.folder / STATE).read_text())
+    assert [attempt["reached"] for attempt in state["attempts"]] == [2, 3]
+    assert workspace.hints_given("greets") == 1
+    assert workspace.hints_given("loads") == 0
