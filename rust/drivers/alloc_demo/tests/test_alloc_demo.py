@@ -23,9 +23,12 @@ TOLD = [
 
 
 def said(vm: r4l.VM) -> list[str]:
-    """What the module has said, without what the kernel says of its first module (taints)."""
+    """What the module has said, without what the kernel says of its first module (taints).
+
+    An error has a name only where the kernel has CONFIG_SYMBOLIC_ERRNAME, which the debug kernel has not.
+    """
     vm.klog.sync()
-    texts = [record.text for record in vm.klog.records()]
+    texts = [record.text.replace("Error(12)", "ENOMEM") for record in vm.klog.records()]
     lines = [text.removeprefix(f"{NAME}: ") for text in texts if text.startswith(f"{NAME}: ")]
     return [line for line in lines if not line.startswith(("loading out-of-tree", "module verification"))]
 
