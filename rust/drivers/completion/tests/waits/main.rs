@@ -40,11 +40,8 @@ impl kernel::Module for Waits {
         for _ in 0..2 {
             // More than a `long` holds: the scheduler would complain of a negative time-out.
             let for_ever = done.wait_interruptible_timeout(usize::MAX);
-            pr_info!(
-                "all: {} {}\n",
-                done.try_wait(),
-                for_ever.into_result() == Ok(())
-            );
+            let released = for_ever.into_result() == Ok(());
+            pr_info!("all: {} {released}\n", done.try_wait());
         }
         done.as_mut().reinit();
         let timed_out = done.wait_timeout(1).into_result() == Err(ETIMEDOUT);
