@@ -5,31 +5,11 @@ from __future__ import annotations
 
 import pytest
 
-from r4l import resources
 from r4l.kernel import Kernel
-from r4l.module import BuiltModule, Module
+from r4l.module import BuiltModule
 from r4l.vm import VM
 
 pytestmark = pytest.mark.vm
-
-
-@pytest.mark.row("A28")
-def test_allocations_can_fail_and_traits_have_objects(kernel: Kernel) -> None:
-    module = Module(resources.rust("drivers/alloc_demo")).build(kernel)
-    with VM(kernel) as vm:
-        vm.insmod(module)
-        vm.rmmod(module.name)
-        vm.klog.sync()
-        lines = [record.text for record in vm.klog.records() if record.text.startswith("alloc_demo: ")]
-        assert [line.removeprefix("alloc_demo: ") for line in lines[-6:]] == [
-            "squares: [1, 4, 9, 16, 25]",
-            "a TiB at once: Some(ENOMEM)",
-            "dyn Shape: square of 9, 4 bytes",
-            "dyn Shape: rectangle of 10, 8 bytes",
-            "a string: 2 shapes",
-            "2 shapes are freed with their vector",
-        ]
-        vm.klog.check()
 
 
 @pytest.mark.row("A29")

@@ -4,6 +4,7 @@
 /* See rust/bindings/bindings_helper.h: avoids forward references to an enum. */
 #include <linux/hrtimer_types.h>
 
+#include <linux/completion.h>
 #include <linux/dma-mapping.h>
 #include <linux/etherdevice.h>
 #include <linux/ethtool.h>

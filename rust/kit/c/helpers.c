@@ -407,3 +407,8 @@ int kit_helper_spin_trylock_bh(spinlock_t *lock)
 {
 	return spin_trylock_bh(lock);
 }
+
+void kit_helper_reinit_completion(struct completion *x)
+{
+	reinit_completion(x);
+}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Safe abstractions for network drivers that Linux does not have yet.
+//! Safe abstractions for drivers, network drivers above all, that Linux does not have yet.
 //!
 //! The kit is a crate of its own, linked statically into each module that uses it, so that a
 //! driver can say `#![forbid(unsafe_code)]`. Where to look:
@@ -13,6 +13,8 @@
 //! * [`dma`]: streaming DMA mappings that own what they map.
 //! * [`spsc`]: the ring between `start_xmit` and the poll function.
 //! * [`lock`]: a spinlock for what soft interrupts use too.
+//! * [`completion`]: waits that one call releases, or a signal or a time-out ends.
+//! * [`misc`]: a character device that is a module.
 //! * [`param`]: parameters of modules.
 //! * [`barrier`]: memory barriers between CPU and device.
 //!
@@ -25,8 +27,10 @@ mod compat;
 
 pub mod barrier;
 pub mod capture;
+pub mod completion;
 pub mod dma;
 pub mod lock;
+pub mod misc;
 pub mod net;
 pub mod param;
 pub mod pci;

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+"""Allocations that can fail: the module goes on after one, and gives back all that it had. Run it with `r4l test`."""
+
+from __future__ import annotations
+
+import pytest
+
+import r4l
+from r4l.testing import Leaks
+
+pytestmark = pytest.mark.row("A28")
+
+NAME = "alloc_demo"
+TAINT_WARN = 1 << 9
+"""The kernel has warned of something (Documentation/admin-guide/tainted-kernels.rst)."""
+TOLD = [
+    "squares: [1, 4, 9, 16, 25]",
+    "a TiB at once: Some(ENOMEM)",
+    "dyn Shape: square of 9, 4 bytes",
+    "dyn Shape: rectangle of 10, 8 bytes",
+    "a string: 2 shapes",
+]
+
+
+def said(vm: r4l.VM) -> list[str]:
+    """What the module has said, without what the kernel says of its first module (taints).
+
+    An error has a name only where the kernel has CONFIG_SYMBOLIC_ERRNAME, which the debug kernel has not.
+    """
+    vm.klog.sync()
+    texts = [record.text.replace("Error(12)", "ENOMEM") for record in vm.klog.records()]
+    lines = [text.removeprefix(f"{NAME}: ") for text in texts if text.startswith(f"{NAME}: ")]
+    return [line for line in lines if not line.startswith(("loading out-of-tree", "module verification"))]
+
+
+def test_allocations_can_fail_and_traits_have_objects(vm: r4l.VM, module: r4l.BuiltModule) -> None:
+    vm.insmod(module)
+    assert said(vm) == TOLD
+    vm.rmmod(NAME)
+    assert said(vm) == [*TOLD, "2 shapes are freed with their vector"]
+
+
+def test_an_allocation_that_fails_is_an_error_and_no_complaint(vm: r4l.VM, module: r4l.BuiltModule) -> None:
+    """Without `__GFP_NOWARN` the allocator would warn of a TiB, with a trace."""
+    vm.insmod(module)
+    assert "a TiB at once: Some(ENOMEM)" in said(vm)
+    vm.klog.check()
+    tainted = int(vm.run("cat /proc/sys/kernel/tainted", check=True).stdout)
+    assert not tainted & TAINT_WARN
+
+
+def test_what_was_had_is_given_back(vm: r4l.VM, module: r4l.BuiltModule, leaks: Leaks) -> None:
+    """The boxes with their vector, and what was had on the way to the failure."""
+
+    def reload(times: int) -> None:
+        for _ in range(times):
+            vm.insmod(module)
+            vm.rmmod(NAME)
+
+    leaks.across_rounds(reload, rounds=2, times=10)
+    assert said(vm).count("2 shapes are freed with their vector") == 30
