@@ -50,7 +50,8 @@ def test_every_text_is_in_both_languages(lab: Lab) -> None:
     for text in words:
         assert text.en.strip()
         assert not CHINESE.search(text.en)
-        assert CHINESE.search(text.zh), text.zh
+        # A line of Rust is the same in both.
+        assert CHINESE.search(text.zh) or text.zh == text.en, text.zh
 
 
 @each_lab
