@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Safe abstractions for network drivers that Linux does not have yet.
+//! Safe abstractions for drivers that Linux does not have yet: network devices, first of all, and
+//! character devices.
 //!
 //! The kit is a crate of its own, linked statically into each module that uses it, so that a
 //! driver can say `#![forbid(unsafe_code)]`. Where to look:
@@ -12,6 +13,8 @@
 //! * [`skb`]: socket buffers, each owned once.
 //! * [`dma`]: streaming DMA mappings that own what they map.
 //! * [`spsc`]: the ring between `start_xmit` and the poll function.
+//! * [`chrdev`]: character devices: numbers, node, open files and what they can do.
+//! * [`wait`]: waiting for a condition, until a signal comes.
 //! * [`lock`]: a spinlock for what soft interrupts use too.
 //! * [`param`]: parameters of modules.
 //! * [`barrier`]: memory barriers between CPU and device.
@@ -25,6 +28,7 @@ mod compat;
 
 pub mod barrier;
 pub mod capture;
+pub mod chrdev;
 pub mod dma;
 pub mod lock;
 pub mod net;
@@ -33,3 +37,7 @@ pub mod pci;
 pub mod skb;
 pub mod spsc;
 pub mod virt;
+pub mod wait;
+
+/// What the kit's own messages begin with.
+const __LOG_PREFIX: &[u8] = b"r4l_kit\0";
