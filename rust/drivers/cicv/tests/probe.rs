@@ -25,7 +25,14 @@ extern "C" {
     fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
     fn sendfile(to: c_int, from: c_int, offset: *mut i64, len: usize) -> isize;
     fn pipe(fds: *mut c_int) -> c_int;
-    fn mmap(at: *mut c_void, len: usize, prot: c_int, flags: c_int, fd: c_int, offset: i64) -> *mut c_void;
+    fn mmap(
+        at: *mut c_void,
+        len: usize,
+        prot: c_int,
+        flags: c_int,
+        fd: c_int,
+        offset: i64,
+    ) -> *mut c_void;
     fn munmap(at: *mut c_void, len: usize) -> c_int;
     fn signal(number: c_int, handler: usize) -> usize;
     fn siginterrupt(number: c_int, interrupt: c_int) -> c_int;
@@ -72,7 +79,15 @@ impl Edge {
         // SAFETY: New memory, two pages, of which the second is given back.
         unsafe {
             let page = sysconf(30) as usize;
-            let start = mmap(ptr::null_mut(), 2 * page, READ_WRITE, PRIVATE_ANONYMOUS, -1, 0).cast::<u8>();
+            let start = mmap(
+                ptr::null_mut(),
+                2 * page,
+                READ_WRITE,
+                PRIVATE_ANONYMOUS,
+                -1,
+                0,
+            )
+            .cast::<u8>();
             assert_eq!(munmap(start.add(page).cast(), page), 0);
             Self { start, page }
         }
@@ -98,8 +113,12 @@ fn outcome(result: i64) -> String {
 }
 
 fn with_bytes(result: isize, bytes: &[u8]) -> String {
-    let text = bytes.get(..result.max(0) as usize).unwrap_or(b"more than there is room for");
-    format!("{} {}", outcome(result as i64), text.escape_ascii()).trim_end().into()
+    let text = bytes
+        .get(..result.max(0) as usize)
+        .unwrap_or(b"more than there is room for");
+    format!("{} {}", outcome(result as i64), text.escape_ascii())
+        .trim_end()
+        .into()
 }
 
 fn flags_of(words: &str) -> c_int {
@@ -120,7 +139,7 @@ fn flags_of(words: &str) -> c_int {
 /// Writes blocks of one letter and reads whatever is there: of more than one letter it must not be.
 fn torn(fd: c_int, len: usize, rounds: usize, letter: u8) -> String {
     let mine = vec![letter; len];
-    let mut seen = vec![0; len];
+    let mut seen = vec![0u8; len];
     let mut torn = 0;
     for _ in 0..rounds {
         // SAFETY: Both buffers have as many bytes.
@@ -161,10 +180,15 @@ fn step(fds: &mut Vec<c_int>, what: &str) -> String {
             }
             "pread" => {
                 let mut bytes = vec![0; number(2) as usize];
-                with_bytes(pread(fd(), bytes.as_mut_ptr().cast(), bytes.len(), number(3)), &bytes)
+                with_bytes(
+                    pread(fd(), bytes.as_mut_ptr().cast(), bytes.len(), number(3)),
+                    &bytes,
+                )
             }
             "write" => outcome(write(fd(), text(2).as_ptr().cast(), text(2).len()) as i64),
-            "pwrite" => outcome(pwrite(fd(), text(3).as_ptr().cast(), text(3).len(), number(2)) as i64),
+            "pwrite" => {
+                outcome(pwrite(fd(), text(3).as_ptr().cast(), text(3).len(), number(2)) as i64)
+            }
             "fill" => {
                 let bytes = vec![b'x'; number(2) as usize];
                 outcome(write(fd(), bytes.as_ptr().cast(), bytes.len()) as i64)
@@ -173,7 +197,10 @@ fn step(fds: &mut Vec<c_int>, what: &str) -> String {
             "read-over-edge" => {
                 let edge = Edge::new();
                 let there = edge.last(number(2) as usize);
-                with_bytes(read(fd(), there.as_mut_ptr().cast(), number(3) as usize), there)
+                with_bytes(
+                    read(fd(), there.as_mut_ptr().cast(), number(3) as usize),
+                    there,
+                )
             }
             "write-over-edge" => {
                 let edge = Edge::new();
@@ -182,7 +209,9 @@ fn step(fds: &mut Vec<c_int>, what: &str) -> String {
                 outcome(write(fd(), there.as_ptr().cast(), number(3) as usize) as i64)
             }
             "lseek" => {
-                let whence = ["set", "cur", "end"].iter().position(|word| *word == parts[3]);
+                let whence = ["set", "cur", "end"]
+                    .iter()
+                    .position(|word| *word == parts[3]);
                 outcome(lseek(fd(), number(2), whence.map_or(99, |at| at as c_int)))
             }
             "poll" => {
@@ -191,7 +220,11 @@ fn step(fds: &mut Vec<c_int>, what: &str) -> String {
                     Some(_) => panic!("no such event: {what}"),
                     None => 5,
                 };
-                let mut asked = PollFd { fd: fd(), events, revents: 0 };
+                let mut asked = PollFd {
+                    fd: fd(),
+                    events,
+                    revents: 0,
+                };
                 let ready = poll(&raw mut asked, 1, number(2) as c_int);
                 match (ready, asked.revents) {
                     (0 | 1, 0) => "none".into(),

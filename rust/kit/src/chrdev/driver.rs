@@ -111,7 +111,8 @@ impl Access {
         let file = file.as_ptr();
         // SAFETY: `file` is valid. Its mode is settled before it is opened, as far as `read` and
         // `write` ask; fcntl(2) may change the flags at any time, hence volatile (`READ_ONCE`).
-        let (mode, flags) = unsafe { ((*file).f_mode, (&raw const (*file).f_flags).read_volatile()) };
+        let (mode, flags) =
+            unsafe { ((*file).f_mode, (&raw const (*file).f_flags).read_volatile()) };
         Self { mode, flags }
     }
 

@@ -99,15 +99,43 @@ impl<D: Driver> Operations<D> {
     const TABLE: bindings::file_operations = bindings::file_operations {
         open: Some(Self::open),
         release: Some(Self::release),
-        read_iter: if D::HAS_READ { Some(Self::read_iter) } else { None },
-        write_iter: if D::HAS_WRITE { Some(Self::write_iter) } else { None },
+        read_iter: if D::HAS_READ {
+            Some(Self::read_iter)
+        } else {
+            None
+        },
+        write_iter: if D::HAS_WRITE {
+            Some(Self::write_iter)
+        } else {
+            None
+        },
         // sendfile(2) and splice(2), by way of the two above.
-        splice_read: if D::HAS_READ { Some(bindings::copy_splice_read) } else { None },
-        splice_write: if D::HAS_WRITE { Some(bindings::iter_file_splice_write) } else { None },
-        llseek: if D::HAS_EXTENT { Some(Self::llseek) } else { None },
+        splice_read: if D::HAS_READ {
+            Some(bindings::copy_splice_read)
+        } else {
+            None
+        },
+        splice_write: if D::HAS_WRITE {
+            Some(bindings::iter_file_splice_write)
+        } else {
+            None
+        },
+        llseek: if D::HAS_EXTENT {
+            Some(Self::llseek)
+        } else {
+            None
+        },
         poll: if D::HAS_POLL { Some(Self::poll) } else { None },
-        unlocked_ioctl: if D::HAS_IOCTL { Some(Self::ioctl) } else { None },
-        compat_ioctl: if D::HAS_IOCTL { bindings::compat_ptr_ioctl } else { None },
+        unlocked_ioctl: if D::HAS_IOCTL {
+            Some(Self::ioctl)
+        } else {
+            None
+        },
+        compat_ioctl: if D::HAS_IOCTL {
+            bindings::compat_ptr_ioctl
+        } else {
+            None
+        },
         ..pin_init::zeroed()
     };
 
@@ -135,7 +163,9 @@ impl<D: Driver> Operations<D> {
         // operations any more. What borrows the state is gone before the state is.
         unsafe {
             driver::<D>(file).release(&opened::<D>(file, 0));
-            drop(Pin::<KBox<D::File>>::from_foreign((*file.as_ptr()).private_data));
+            drop(Pin::<KBox<D::File>>::from_foreign(
+                (*file.as_ptr()).private_data,
+            ));
         }
         0
     }

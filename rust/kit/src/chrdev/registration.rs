@@ -58,9 +58,7 @@ impl Number {
     fn new(name: &'static CStr) -> Result<Self> {
         let mut number = 0;
         // SAFETY: The name is copied. The first 0 is the minor number, the 1 is how many.
-        to_result(unsafe {
-            bindings::alloc_chrdev_region(&mut number, 0, 1, name.as_char_ptr())
-        })?;
+        to_result(unsafe { bindings::alloc_chrdev_region(&mut number, 0, 1, name.as_char_ptr()) })?;
         Ok(Self(number))
     }
 }
