@@ -89,12 +89,10 @@ fn outcome(offset: u64, done: Result<usize>, copied: usize) -> Result<(i64, isiz
     Ok((i64::try_from(end)?, done as isize))
 }
 
-pub(super) struct Operations<D>(PhantomData<D>);
+/// The operations of a device's files, as the kernel calls them: of a file that was opened by
+/// [`Self::open`], and with pointers that are valid for as long as the call takes.
+struct Operations<D>(PhantomData<D>);
 
-/// # Safety
-///
-/// All of these are called by the kernel, as the operations of a file that is theirs, with pointers
-/// that are valid for the call.
 impl<D: Driver> Operations<D> {
     const TABLE: bindings::file_operations = bindings::file_operations {
         open: Some(Self::open),
@@ -139,6 +137,9 @@ impl<D: Driver> Operations<D> {
         ..pin_init::zeroed()
     };
 
+    /// # Safety
+    ///
+    /// Called by the kernel: see [`Operations`]. The file is being opened.
     unsafe extern "C" fn open(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
         from_result(|| {
             if !D::HAS_EXTENT {
@@ -155,6 +156,9 @@ impl<D: Driver> Operations<D> {
         })
     }
 
+    /// # Safety
+    ///
+    /// Called by the kernel: see [`Operations`]. It is the last call with this file.
     unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
         let Some(file) = NonNull::new(file) else {
             return 0;
@@ -170,6 +174,9 @@ impl<D: Driver> Operations<D> {
         0
     }
 
+    /// # Safety
+    ///
+    /// Called by the kernel: see [`Operations`].
     unsafe extern "C" fn read_iter(
         kiocb: *mut bindings::kiocb,
         iter: *mut bindings::iov_iter,
@@ -195,6 +202,9 @@ impl<D: Driver> Operations<D> {
         })
     }
 
+    /// # Safety
+    ///
+    /// Called by the kernel: see [`Operations`].
     unsafe extern "C" fn write_iter(
         kiocb: *mut bindings::kiocb,
         iter: *mut bindings::iov_iter,
@@ -220,6 +230,9 @@ impl<D: Driver> Operations<D> {
         })
     }
 
+    /// # Safety
+    ///
+    /// Called by the kernel: see [`Operations`].
     unsafe extern "C" fn llseek(
         file: *mut bindings::file,
         offset: bindings::loff_t,
@@ -237,6 +250,9 @@ impl<D: Driver> Operations<D> {
         unsafe { bindings::generic_file_llseek_size(file, offset, whence, limit, end) }
     }
 
+    /// # Safety
+    ///
+    /// Called by the kernel: see [`Operations`].
     unsafe extern "C" fn poll(
         file: *mut bindings::file,
         table: *mut bindings::poll_table_struct,
@@ -255,6 +271,9 @@ impl<D: Driver> Operations<D> {
         driver.poll(&opened, &poll).into_raw()
     }
 
+    /// # Safety
+    ///
+    /// Called by the kernel: see [`Operations`].
     unsafe extern "C" fn ioctl(
         file: *mut bindings::file,
         command: c_uint,
