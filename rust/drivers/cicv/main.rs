@@ -169,7 +169,7 @@ impl chrdev::Driver for Cicv {
         }
     }
 
-    fn poll(&self, file: &Opened<'_, Self>, poll: &Poll<'_>) -> Events {
+    fn poll<'a>(&'a self, file: &Opened<'a, Self>, poll: &Poll<'a>) -> Events {
         poll.wait_on(&self.changed);
         let at = file.offset();
         let end = self.buffer.lock().len() as u64;

@@ -70,8 +70,9 @@ pub trait Driver: Send + Sync + Sized + 'static {
     }
 
     /// poll(2), select(2), epoll(7): names the queues that are woken up when the answer changes,
-    /// and then answers.
-    fn poll(&self, file: &Opened<'_, Self>, poll: &Poll<'_>) -> Events {
+    /// and then answers. A queue is a
+    /// field of the driver, or of what it has for the file.
+    fn poll<'a>(&'a self, file: &Opened<'a, Self>, poll: &Poll<'a>) -> Events {
         let _ = (file, poll);
         build_error!(VTABLE_DEFAULT_ERROR)
     }

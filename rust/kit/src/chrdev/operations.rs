@@ -261,6 +261,7 @@ impl<D: Driver> Operations<D> {
             return 0;
         };
         // SAFETY: The file is open, by our own `open`, and `table` is what this operation is given.
+        // Driver and state stay for longer than the file is open.
         let (driver, opened, poll) = unsafe {
             (
                 driver::<D>(file),
