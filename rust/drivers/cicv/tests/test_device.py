@@ -120,6 +120,6 @@ def test_it_is_loaded_and_unloaded_while_others_open_it(cicv: r4l.VM, module: r4
     """Whoever comes at the wrong moment is told so, and has no hold on the module."""
     cicv.put(module.path, KO)
     open_it = "until test -e /tmp/over; do head -c1 /dev/cicv; done >/dev/null 2>&1"
-    reload = f"n=0; until test $n = 30; do rmmod cicv 2>/dev/null && insmod {KO} && n=$((n+1)); done; touch /tmp/over"
+    reload = f"n=0; until test $n = 15; do rmmod cicv 2>/dev/null && insmod {KO} && n=$((n+1)); done; touch /tmp/over"
     cicv.run(f"rm -f /tmp/over; {open_it} & {open_it} & {reload}; wait", check=True, timeout=120)
     assert works(cicv)
