@@ -65,7 +65,7 @@ def test_a_path_that_make_cannot_take(kernel: Kernel, template: Path) -> None:
     assert "another folder" in caught.value.remedy
 
 
-@pytest.mark.parametrize("name", ["alloc_demo", "hello", "c_from_rust", "capture", "completion", "e1000"])
+@pytest.mark.parametrize("name", ["alloc_demo", "hello", "c_from_rust", "capture", "cicv", "completion", "e1000"])
 def test_plain_make_builds_our_folders_too(kernel: Kernel, tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     shutil.copytree(resources.rust("drivers", name), folder)

@@ -4,10 +4,13 @@
 /* See rust/bindings/bindings_helper.h: avoids forward references to an enum. */
 #include <linux/hrtimer_types.h>
 
+#include <linux/cdev.h>
 #include <linux/completion.h>
 #include <linux/dma-mapping.h>
 #include <linux/etherdevice.h>
 #include <linux/ethtool.h>
+#include <linux/eventpoll.h>
+#include <linux/fs.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/interrupt.h>

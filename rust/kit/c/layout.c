@@ -31,6 +31,10 @@ void kit_layout(void)
 	SIZE(skb_shared_info);
 	SIZE(work_struct);
 	SIZE(packet_type);
+	SIZE(cdev);
+	SIZE(kiocb);
+	SIZE(file);
+	SIZE(file_operations);
 
 	OFFSET(net_device, name);
 	OFFSET(net_device, netdev_ops);
@@ -83,6 +87,29 @@ void kit_layout(void)
 	OFFSET(skb_shared_info, frag_list);
 	OFFSET(sk_buff, data);
 
+	OFFSET(cdev, kobj);
+	OFFSET(cdev, owner);
+	OFFSET(cdev, ops);
+	OFFSET(kiocb, ki_filp);
+	OFFSET(kiocb, ki_pos);
+	OFFSET(kiocb, ki_flags);
+	OFFSET(file, f_mode);
+	OFFSET(file, f_op);
+	OFFSET(file, private_data);
+	OFFSET(file, f_flags);
+	OFFSET(file, f_pos);
+	OFFSET(file_operations, owner);
+	OFFSET(file_operations, llseek);
+	OFFSET(file_operations, read_iter);
+	OFFSET(file_operations, write_iter);
+	OFFSET(file_operations, poll);
+	OFFSET(file_operations, unlocked_ioctl);
+	OFFSET(file_operations, compat_ioctl);
+	OFFSET(file_operations, open);
+	OFFSET(file_operations, release);
+	OFFSET(file_operations, splice_write);
+	OFFSET(file_operations, splice_read);
+
 	CONST(NET_SKB_PAD, NET_SKB_PAD);
 	CONST(NET_IP_ALIGN, NET_IP_ALIGN);
 	CONST(SMP_CACHE_BYTES, SMP_CACHE_BYTES);
@@ -97,4 +124,14 @@ void kit_layout(void)
 	CONST(NETIF_F_HW_CSUM, NETIF_F_HW_CSUM);
 	CONST(NETIF_F_TSO, NETIF_F_TSO);
 	CONST(NETIF_F_TSO6, NETIF_F_TSO6);
+	CONST(FMODE_READ, FMODE_READ);
+	CONST(FMODE_WRITE, FMODE_WRITE);
+	CONST(IOCB_APPEND, IOCB_APPEND);
+	CONST(IOCB_NOWAIT, IOCB_NOWAIT);
+	CONST(EPOLLIN, EPOLLIN);
+	CONST(EPOLLOUT, EPOLLOUT);
+	CONST(EPOLLERR, EPOLLERR);
+	CONST(EPOLLHUP, EPOLLHUP);
+	CONST(EPOLLRDNORM, EPOLLRDNORM);
+	CONST(EPOLLWRNORM, EPOLLWRNORM);
 }

@@ -53,5 +53,7 @@ pub(crate) mod layout {
     include!(concat!(env!("R4L_GEN"), "/kit_layout.rs"));
 }
 
-pub(crate) use kernel::bindings::{device, sk_buff, GFP_ATOMIC};
+pub(crate) use kernel::bindings::{
+    cdev, device, file, file_operations, kiocb, sk_buff, GFP_ATOMIC,
+};
 pub(crate) use raw::*;

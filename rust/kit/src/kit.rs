@@ -12,6 +12,8 @@
 //! * [`skb`]: socket buffers, each owned once.
 //! * [`dma`]: streaming DMA mappings that own what they map.
 //! * [`spsc`]: the ring between `start_xmit` and the poll function.
+//! * [`chrdev`]: character devices: numbers, node, open files and what they can do.
+//! * [`wait`]: waiting for a condition, until a signal comes.
 //! * [`lock`]: a spinlock for what soft interrupts use too.
 //! * [`completion`]: waits that one call releases, or a signal or a time-out ends.
 //! * [`misc`]: a character device that is a module.
@@ -27,6 +29,7 @@ mod compat;
 
 pub mod barrier;
 pub mod capture;
+pub mod chrdev;
 pub mod completion;
 pub mod dma;
 pub mod lock;
@@ -37,3 +40,7 @@ pub mod pci;
 pub mod skb;
 pub mod spsc;
 pub mod virt;
+pub mod wait;
+
+/// What the kit's own messages begin with.
+const __LOG_PREFIX: &[u8] = b"r4l_kit\0";

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Character devices, with a major number and a class of their own.
+//!
+//! A driver implements [`Driver`] for what the device has from load to unload. What an open file
+//! has from open to release is another value, [`Driver::File`], which [`Driver::open`] makes. Any
+//! number of processes call at a time, also with one file, so callbacks get shared references,
+//! and what changes stands under a lock of the driver's.
+//!
+//! ```ignore
+//! struct Zeros;
+//!
+//! #[vtable]
+//! impl chrdev::Driver for Zeros {
+//!     const NAME: &'static CStr = c"zeros";
+//!     type File = ();
+//!
+//!     fn new() -> impl PinInit<Self, Error> {
+//!         Ok(Self)
+//!     }
+//!
+//!     fn open(&self, _access: Access) -> impl PinInit<(), Error> {
+//!         Ok(())
+//!     }
+//!
+//!     fn read(&self, _: &Opened<'_, Self>, _: &mut u64, to: &mut ToUser<'_>) -> Result<usize> {
+//!         to.copy(&[0; 64])
+//!     }
+//! }
+//!
+//! kit::module_chrdev! { type: Zeros, name: "zeros", license: "GPL" }
+//! ```
+//!
+//! # Who keeps what alive
+//!
+//! | what | until |
+//! |---|---|
+//! | the module's code, the driver | the last file is closed: an open file counts as a user of the module, by the `owner` of the `cdev` and of its operations |
+//! | [`Driver::File`] | the file's release, when no call with it is under way any more |
+//! | `struct cdev`, the class, the device | their last reference is gone, maybe after the module: so they are allocated by the kernel, and it is the kernel's own code that frees them |
+//!
+//! # Why a macro owns the registration
+//!
+//! From `cdev_add` on anybody may open the device, and an open file needs the module's code. That
+//! keeps a module from being unloaded, but not from failing: when its `init` returns an error, the
+//! kernel frees the code and asks nobody. So nothing may fail after `cdev_add`, and the
+//! registration must not be forgotten, which no type can see to. [`module_chrdev!`] does: what it
+//! makes is a module that has the device, and nothing besides.
+//!
+//! For the same reason the node in /dev is made first. Who opens it before `init` has come to its
+//! end may be told `ENXIO`, as of any node without a device.
+//!
+//! [`module_chrdev!`]: crate::module_chrdev
+//!
+//! C headers: [`include/linux/cdev.h`](srctree/include/linux/cdev.h),
+//! [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+mod driver;
+mod operations;
+mod poll;
+mod registration;
+mod user;
+
+pub use self::{
+    driver::{Access, Driver, Extent, Opened},
+    poll::{Events, Poll},
+    user::{FromUser, ToUser},
+};
+#[doc(hidden)]
+pub use registration::Registration;
+
+/// Declares a module that is a [`Driver`] of a character device, and nothing besides. Takes what
+/// `module!` takes.
+#[macro_export]
+macro_rules! module_chrdev {
+    (type: $type:ty, $($fields:tt)*) => {
+        /// The module: it owns the device.
+        struct DriverModule {
+            _registration: $crate::chrdev::Registration<$type>,
+        }
+
+        impl ::kernel::Module for DriverModule {
+            fn init(
+                module: &'static ::kernel::ThisModule,
+            ) -> ::kernel::error::Result<Self> {
+                ::core::result::Result::Ok(Self {
+                    // SAFETY: `module` is the one that is being loaded, and nothing fails from here
+                    // on. `module!` keeps the module in a static, and drops it when the module is
+                    // unloaded.
+                    _registration: unsafe { $crate::chrdev::Registration::new(module) }?,
+                })
+            }
+        }
+
+        ::kernel::prelude::module! {
+            type: DriverModule,
+            $($fields)*
+        }
+    };
+}
