@@ -16,7 +16,7 @@ from scapy.packet import Packet, Raw
 
 import r4l
 from r4l.labs import see
-from r4l.net import Wire, read_pcap
+from r4l.net import Nic, Wire, read_pcap
 from r4l.net.pcap import Packet as Captured
 from r4l.testing import Leaks
 
@@ -41,7 +41,9 @@ def online(vm: r4l.VM) -> None:
     vm.run(f"arp -s {PEER} {PEER_MAC}; ping -c1 -W9 {PEER}", check=True)
 
 
-pytestmark = pytest.mark.machine(nics=["virtio-net-pci"], modules=["virtio_net"], prepare=online)
+CARD = Nic("virtio-net-pci", backend="socket")
+pytestmark = pytest.mark.machine(nics=[CARD], modules=["virtio_net"], prepare=online)
+"""One machine for all tests: those that do not ask for the wire have it too."""
 
 
 def pings(vm: r4l.VM, count: int = 2, to: str = PEER) -> str:
