@@ -42,9 +42,8 @@ impl Hook for Capture {
 
     fn frame(&self, frame: &Frame<'_>) {
         // YOURS (interface): only frames of the interface `self.interface`; where that is 0, all.
+        // YOURS (protocols): in place of nothing, the first bytes of the frame.
         let head: &[u8] = &[];
-        // YOURS (protocols): the first bytes of the frame, as many as `protocol` has to look at.
-        let _ports = protocol::ports(head);
         // YOURS (port): only frames from or to the port `self.port`; where that is 0, all.
         self.counters
             .count(frame.direction(), protocol::of(head), frame.len());
