@@ -16,9 +16,11 @@ from elftools.elf.sections import SymbolTableSection
 
 import r4l
 from r4l.labs import see
+from r4l.vm.loading import FOLDER
 
 DRAW = random.SystemRandom()
 NAME = "c_from_rust"
+FILE = f"{FOLDER}/{NAME}.ko"
 HELPER = "c_from_rust_millidegrees"
 CHANNELS = 12
 READY = 1 << 3
@@ -62,15 +64,19 @@ def read(vm: r4l.VM, module: r4l.BuiltModule, reading: Reading) -> list[str]:
     """What the module says when it reads this. It is unloaded again."""
     vm.klog.sync()
     mark = vm.klog.mark()
-    vm.insmod(module, seed=reading.seed, channel=reading.channel)
+    if vm.run(f"test -e {FILE}").ok:
+        vm.run(insmod(reading), check=True)
+    else:
+        vm.insmod(module, seed=reading.seed, channel=reading.channel)
     vm.rmmod(NAME)
     return said(vm, mark)
 
 
 def refused(vm: r4l.VM, module: r4l.BuiltModule, reading: Reading) -> str:
     """What insmod says when it has to fail."""
-    vm.guest.put(module.path, "/tmp/module.ko")
-    tried = vm.run(f"insmod /tmp/module.ko seed={reading.seed} channel={reading.channel}")
+    if not vm.run(f"test -e {FILE}").ok:
+        vm.put(module.path, FILE)
+    tried = vm.run(insmod(reading))
     return tried.stderr.strip().rpartition(": ")[2] if tried.exit_code else "nothing: the module was loaded"
 
 
@@ -84,6 +90,11 @@ def said(vm: r4l.VM, mark: int = 0) -> list[str]:
 def channel_lines(lines: list[str], what: str = "") -> list[str]:
     """Those that speak of a channel, and of that."""
     return [line for line in lines if line.startswith("channel ") and what in line]
+
+
+def insmod(reading: Reading) -> str:
+    """The command, in a guest that has the file: that has megabytes of debug information, and is given once."""
+    return f"insmod {FILE} seed={reading.seed} channel={reading.channel}"
 
 
 def command(reading: Reading) -> str:
