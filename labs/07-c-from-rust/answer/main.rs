@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Reads a sensor whose driver is written in C.
+
+use kernel::{
+    error::{from_err_ptr, to_result},
+    prelude::*,
+};
+
+/// What bindgen made of `c_bindings.h`, and what it needs around it.
+#[allow(
+    clippy::all,
+    dead_code,
+    missing_docs,
+    non_camel_case_types,
+    non_snake_case,
+    non_upper_case_globals,
+    unreachable_pub,
+    unused_imports
+)]
+mod bindings {
+    use kernel::ffi;
+    use pin_init::MaybeZeroable;
+
+    include!(concat!(env!("R4L_GEN"), "/c_bindings.rs"));
+}
+
+module! {
+    type: CFromRust,
+    name: "c_from_rust",
+    authors: ["The r4l authors"],
+    description: "Calling C from Rust",
+    license: "GPL",
+    params: {
+        seed: u32 {
+            default: 1,
+            description: "Which sensor",
+        },
+        channel: u32 {
+            default: 0,
+            description: "Which channel of it",
+        },
+    },
+}
+
+/// An open sensor.
+///
+/// # Invariants
+///
+/// The pointer is one that `sensor_open` returned, and nobody else closes it.
+struct Sensor(*mut bindings::sensor);
+
+impl Sensor {
+    fn open(seed: u32) -> Result<Self> {
+        // SAFETY: The function takes any number.
+        let sensor = from_err_ptr(unsafe { bindings::sensor_open(seed) })?;
+        // INVARIANT: It was just opened.
+        Ok(Self(sensor))
+    }
+
+    fn read(&self, channel: u32) -> Result<bindings::sensor_reading> {
+        let mut reading = bindings::sensor_reading {
+            channel: 0,
+            raw: 0,
+            flags: 0,
+        };
+        // SAFETY: The sensor is open by the type invariant, and the reading is ours.
+        to_result(unsafe { bindings::sensor_read(self.0, channel, &mut reading) })?;
+        Ok(reading)
+    }
+}
+
+impl Drop for Sensor {
+    fn drop(&mut self) {
+        // SAFETY: It is open by the type invariant, and this is the last use.
+        unsafe { bindings::sensor_close(self.0) };
+    }
+}
+
+struct CFromRust;
+
+impl kernel::Module for CFromRust {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let seed = module_parameters::seed.value();
+        let channel = module_parameters::channel.value();
+        pr_info!("to read: sensor {seed}, channel {channel}\n");
+
+        let reading = Sensor::open(seed)?.read(channel)?;
+        let (number, raw) = (reading.channel, reading.raw);
+        pr_info!(
+            "channel {number} of {}: raw {raw}\n",
+            bindings::SENSOR_CHANNELS
+        );
+
+        let ready = reading.flags & bindings::C_FROM_RUST_READY != 0;
+        let not = if ready { "" } else { "not " };
+        pr_info!("channel {number} is {not}ready\n");
+
+        // SAFETY: The reading is ours.
+        let millidegrees = unsafe { bindings::c_from_rust_millidegrees(&reading) };
+        pr_info!("channel {number}: {millidegrees} millidegrees\n");
+
+        Ok(CFromRust)
+    }
+}

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Functions for Rust to call, in place of inline ones. */
+
+#include "c_bindings.h"
+
+/* YOURS (helper): define c_from_rust_millidegrees(). It calls sensor_millidegrees(). */

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The file `counters`: packets and bytes by direction and protocol.
+
+use crate::protocol::Protocol;
+use kernel::{debugfs::Writer, fmt, prelude::*};
+use kit::{capture::Direction, lock::SpinLockBh, new_spinlock_bh};
+
+/// Packets and bytes.
+#[derive(Clone, Copy, Default)]
+struct Count {
+    packets: u64,
+    bytes: u64,
+}
+
+/// By direction and protocol.
+#[derive(Default)]
+struct Table([[Count; Protocol::ALL.len()]; 2]);
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        let counts = self.0.as_flattened();
+        let packets: u64 = counts.iter().map(|count| count.packets).sum();
+        pr_info!("captured {packets} packets\n");
+    }
+}
+
+/// What was counted since the module was loaded.
+#[pin_data]
+pub(crate) struct Counters {
+    #[pin]
+    table: SpinLockBh<Table>,
+}
+
+impl Counters {
+    pub(crate) fn new() -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            table <- new_spinlock_bh!(Table::default()),
+        }? Error)
+    }
+
+    /// A frame of so many bytes passed.
+    pub(crate) fn count(&self, direction: Direction, protocol: Protocol, bytes: u32) {
+        let mut table = self.table.lock();
+        let count = &mut table.0[direction as usize][protocol as usize];
+        count.packets += 1;
+        count.bytes += u64::from(bytes);
+    }
+}
+
+impl Writer for Counters {
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A copy: packets must not wait until all is written.
+        let table = self.table.lock().0;
+        writeln!(f, "direction protocol packets bytes")?;
+        for (direction, counts) in ["received", "sent"].iter().zip(table) {
+            for (protocol, Count { packets, bytes }) in Protocol::ALL.iter().zip(counts) {
+                writeln!(f, "{direction} {} {packets} {bytes}", protocol.name())?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What a frame carries, by its first bytes.
+//!
+//! They come from a stranger: any of them may be missing or wrong.
+
+/// Where the EtherType stands in an Ethernet header.
+const ETHERTYPE: usize = 12;
+/// Where the IPv4 header begins in a frame, and in it the fragment's offset and the protocol.
+const IPV4: usize = 14;
+const FRAGMENT: usize = IPV4 + 6;
+const PROTOCOL: usize = IPV4 + 9;
+
+/// The protocols that are counted apart.
+#[derive(Clone, Copy)]
+pub(crate) enum Protocol {
+    Arp,
+    Icmp,
+    Tcp,
+    Udp,
+    /// The others over IPv4.
+    Ipv4,
+    Ipv6,
+    Other,
+}
+
+impl Protocol {
+    /// All of them, each at the place that `as usize` gives it.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Arp,
+        Self::Icmp,
+        Self::Tcp,
+        Self::Udp,
+        Self::Ipv4,
+        Self::Ipv6,
+        Self::Other,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Arp => "arp",
+            Self::Icmp => "icmp",
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Ipv4 => "ipv4",
+            Self::Ipv6 => "ipv6",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// What a frame carries that begins with these bytes.
+pub(crate) fn of(frame: &[u8]) -> Protocol {
+    match frame.get(ETHERTYPE..ETHERTYPE + 2) {
+        Some([0x08, 0x06]) => Protocol::Arp,
+        Some([0x08, 0x00]) => match frame.get(PROTOCOL) {
+            Some(1) => Protocol::Icmp,
+            Some(6) => Protocol::Tcp,
+            Some(17) => Protocol::Udp,
+            _ => Protocol::Ipv4,
+        },
+        Some([0x86, 0xdd]) => Protocol::Ipv6,
+        _ => Protocol::Other,
+    }
+}
+
+/// The ports, source and destination, of a frame of TCP or UDP over IPv4 that begins with these bytes.
+///
+/// A fragment other than the first has none.
+pub(crate) fn ports(frame: &[u8]) -> Option<(u16, u16)> {
+    if !matches!(of(frame), Protocol::Tcp | Protocol::Udp) {
+        return None;
+    }
+    let words = usize::from(frame.get(IPV4)? & 0x0f);
+    let fragment = frame.get(FRAGMENT..FRAGMENT + 2)?;
+    if words < 5 || fragment[0] & 0x1f != 0 || fragment[1] != 0 {
+        return None;
+    }
+    let at = IPV4 + 4 * words;
+    match frame.get(at..at + 4)? {
+        &[a, b, c, d] => Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))),
+        _ => None,
+    }
+}
