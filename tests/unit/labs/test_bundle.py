@@ -97,14 +97,18 @@ def test_files_that_are_no_bundle(tmp_path: Path, handed_in: Path) -> None:
         Bundle.read(tmp_path)
 
 
-def test_a_damaged_member_is_refused(handed_in: Path) -> None:
-    data = bytearray(handed_in.read_bytes())
+def test_a_damaged_bundle_is_refused_or_still_says_the_same(handed_in: Path) -> None:
+    whole, data = Bundle.read(handed_in).files, bytearray(handed_in.read_bytes())
+    refused = 0
     for place in range(60, len(data) - 400, 97):
         damaged = bytearray(data)
         damaged[place] ^= 0xFF
         handed_in.write_bytes(damaged)
-        with pytest.raises(BadBundle):
-            Bundle.read(handed_in)
+        try:
+            assert Bundle.read(handed_in).files == whole
+        except BadBundle:
+            refused += 1
+    assert refused > 10
 
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
