@@ -1,0 +1,752 @@
+# SPDX-License-Identifier: MIT
+"""Lab 4. The card is looked at from outside: its registers, its rings in memory, the wire, the kernel's trace.
+
+One machine serves all checks for as long as nothing goes wrong in it, since each `up` costs a second: QEMU's e1000 does
+not receive for that long after RCTL was written. After a check that failed, the next one has a fresh machine.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from scapy.layers.inet import ICMP, IP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import ARP, Ether
+from scapy.packet import Raw
+
+import r4l
+from r4l import Nic
+from r4l.errors import R4LError
+from r4l.kernel import Kernel
+from r4l.labs import card as cards
+from r4l.labs import see
+from r4l.labs.card import ENABLED, Area, Card
+from r4l.net import Wire
+from r4l.testing import verdict
+from r4l.vm import workdirs
+
+DRAW = random.SystemRandom()
+GATEWAY, GUEST = "10.0.2.2", "10.0.2.15"
+ROUTER = "52:55:0a:00:02:02"
+"""The wire's own, which answers ARP and ping."""
+ME = "02:00:00:00:00:07"
+"""A station of the checks'."""
+PORT = 9
+BUFFER = {(0, 0): 2048, (1, 0): 1024, (2, 0): 512, (3, 0): 256, (1, 1): 16384, (2, 1): 8192, (3, 1): 4096}
+"""Bytes of a receive buffer, by RCTL.BSIZE and RCTL.BSEX (13.4.22)."""
+FRAME = range(60, 1515)
+"""Bytes of a frame without its checksum, from the shortest to the longest."""
+CAUSES = {"TXDW": 0, "LSC": 2, "RXT0": 7}
+"""Bits of IMS (13.4.20)."""
+PATIENCE = 8.0
+"""Seconds that something may take that takes two at most."""
+
+
+class Bench:
+    """A machine with a card that nobody has seen before, and what was done in it so far."""
+
+    def __init__(self, vm: r4l.VM, module: r4l.BuiltModule) -> None:
+        self.vm, self.module = vm, module
+        self.card = Card(vm)
+        self.mac = vm.machine.nics[0].address(0)
+        self._has_address = False
+
+    @property
+    def wire(self) -> Wire:
+        """The other end of the cable."""
+        return self.vm.wires[0]
+
+    def draw_card(self) -> None:
+        """Another card in the place of the machine's own, with an address in its EEPROM that is drawn anew."""
+        if self.vm.machine.arch != "x86_64":
+            return
+        mac = f"52:54:00:{DRAW.randrange(256):02x}:{DRAW.randrange(256):02x}:{DRAW.randrange(256):02x}"
+        self.vm.qmp("device_del", id="nic0")
+        self.until(lambda: "0x100e" not in self.run("cat /sys/bus/pci/devices/*/device"))
+        self.vm.qmp("device_add", driver="e1000", id="nic0", netdev="net0", mac=mac, romfile="")
+        self.until(lambda: "0x100e" in self.run("cat /sys/bus/pci/devices/*/device"))
+        self.mac = mac
+
+    def run(self, command: str) -> str:
+        """What a command of the guest prints."""
+        return self.vm.run(command).stdout
+
+    def until(self, done: Callable[[], bool], seconds: float = PATIENCE) -> bool:
+        """Wait for something; says whether it came."""
+        end = time.monotonic() + seconds
+        while not done():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.01)
+        return True
+
+    def load(self) -> None:
+        """insmod, unless that was done."""
+        if "eth0" not in self.run("ls /sys/class/net").split():
+            if self.module.name not in self.run("cut -d' ' -f1 /proc/modules").split():
+                self.vm.insmod(self.module)
+            see("interfaces after insmod", self.run("ls /sys/class/net").split(), ["eth0", "lo"])
+
+    def up(self) -> None:
+        """ip link set eth0 up, unless it is."""
+        self.load()
+        done = self.vm.run("ip link set eth0 up")
+        see("`ip link set eth0 up` (open)", done.stderr.strip() or "no error", "no error")
+        if not self._has_address:
+            self._has_address = True
+            self.run(f"ip addr add {GUEST}/24 dev eth0; arp -i eth0 -s 10.0.2.7 {ME}")
+
+    def online(self) -> None:
+        """The same, and wait for the link."""
+        self.up()
+        wait = "i=0; until [ $(cat /sys/class/net/eth0/carrier) = 1 ]; do i=$((i+1)); [ $i -gt 300 ] && exit 1; usleep 10000; done"
+        see(
+            "the link of eth0 (carrier), which the poll function looks at after an LSC interrupt",
+            "up" if self.vm.run(wait).exit_code == 0 else "down",
+            "up",
+        )
+
+    def counter(self, name: str) -> int:
+        """One of eth0's statistics."""
+        return int(self.run(f"cat /sys/class/net/eth0/statistics/{name}"))
+
+    def counters(self, *names: str) -> dict[str, int]:
+        """Several, at one time."""
+        files = " ".join(f"/sys/class/net/eth0/statistics/{name}" for name in names)
+        return dict(zip(names, map(int, self.run(f"cat {files}").split()), strict=True))
+
+    def interrupts(self) -> int | None:
+        """How often eth0's interrupt handler was called; None without a row in /proc/interrupts."""
+        row = next((row for row in self.run("cat /proc/interrupts").splitlines() if "eth0" in row), None)
+        return None if row is None else sum(int(word) for word in row.split()[1:] if word.isdecimal())
+
+    def echo(self, size: int, number: int) -> tuple[Ether, bytes]:
+        """A ping whose frame has that many bytes, and its payload."""
+        payload = DRAW.randbytes(size - 42)
+        ip = Ether(src=ME, dst=self.mac) / IP(src="10.0.2.7", dst=GUEST) / ICMP(id=77, seq=number)
+        return ip / Raw(payload), payload
+
+    def datagram(self, payload: bytes) -> Ether:
+        """For the listener on `PORT`."""
+        return Ether(src=ME, dst=self.mac) / IP(src="10.0.2.7", dst=GUEST) / UDP(sport=7, dport=PORT) / Raw(payload)
+
+    def listen(self) -> None:
+        """Have all datagrams to `PORT` written to /tmp/got."""
+        self.run(f"(sleep 1000 | nc -u -l -p {PORT} > /tmp/got) > /dev/null 2>&1 &")
+        self.until(lambda: ":0009 " in self.run("cat /proc/net/udp"))
+
+
+def prepared(vm: r4l.VM) -> None:
+    """What every machine has: traces, no talk of its own accord, pktgen."""
+    cards.traced(vm)
+    vm.run("cd /proc/sys/net/ipv6/conf; for n in all default; do echo 1 > $n/disable_ipv6; echo 0 > $n/accept_dad; done")
+    vm.run("ip link set lo up; modprobe pktgen")
+
+
+class Pool:
+    """The machine that the checks share."""
+
+    def __init__(self, kernel: Kernel, module: r4l.BuiltModule) -> None:
+        self._kernel, self._module = kernel, module
+        self._bench: Bench | None = None
+
+    def take(self) -> Bench:
+        """It, or a fresh one."""
+        if self._bench is None:
+            nic = Nic("e1000", backend="socket")
+            vm = r4l.VM(self._kernel, nics=[nic], modules=["pktgen"], snapshot=True, prepare=prepared, workdir=workdirs.make(None))
+            vm.start()
+            self._bench = Bench(vm, self._module)
+            self._bench.draw_card()
+        return self._bench
+
+    def drop(self) -> None:
+        """Something went wrong in it."""
+        if self._bench:
+            self._bench.vm.close()
+            workdirs.remove(self._bench.vm.workdir)
+            self._bench = None
+
+
+@pytest.fixture(scope="module")
+def pool(kernel: Kernel, module: r4l.BuiltModule) -> Iterator[Pool]:
+    """The machine that the checks share."""
+    shared = Pool(kernel, module)
+    yield shared
+    shared.drop()
+
+
+@pytest.fixture
+def bench(request: pytest.FixtureRequest, pool: Pool) -> Iterator[Bench]:
+    """The machine, on which nothing has gone wrong yet."""
+    taken = pool.take()
+    verdict.watch(request.node, taken.vm)
+    yield taken
+    if verdict.failed(request.node):
+        pool.drop()
+
+
+@pytest.fixture
+def vm(bench: Bench) -> r4l.VM:
+    """For the evidence."""
+    return bench.vm
+
+
+def needs_trace(bench: Bench) -> None:
+    """Not every kernel of one's own can trace DMA."""
+    if not bench.card.is_traced:
+        pytest.skip("this kernel has no trace events of DMA: CONFIG_FTRACE and CONFIG_DYNAMIC_EVENTS are off")
+
+
+# -- before the link --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.checkpoint("mac")
+def test_mac(bench: Bench, vm: r4l.VM) -> None:
+    bench.load()
+    seen = bench.run("cat /sys/class/net/eth0/address").strip()
+    see("the address of eth0 (the EEPROM of this card has an address that was drawn for this check)", seen, bench.mac)
+
+
+@pytest.mark.checkpoint("rings")
+def test_rings(bench: Bench, vm: r4l.VM) -> None:
+    needs_trace(bench)
+    bench.up()
+    rings = bench.card.rings_memory()
+    shown = ", ".join(map(str, rings)) or "none"
+    see("coherent DMA memory after `ip link set eth0 up`", shown, "one area for each of the two rings", len(rings) >= 2)
+    for ring in rings:
+        see(f"the address of the ring of {ring}, modulo 16 (3.2.6, 3.4)", ring.address % 16, 0)
+        see("bytes of a ring (8 descriptors of 16 bytes at least)", ring.size, "128 or more", ring.size >= 128)
+    both = [f"{one} and {other}" for one, other in cards.overlaps(rings)]
+    see("rings that overlap", both, [])
+
+
+@pytest.mark.checkpoint("buffers")
+def test_buffers(bench: Bench, vm: r4l.VM) -> None:
+    needs_trace(bench)
+    bench.up()
+    areas = bench.card.areas()
+    size = buffer_size(bench.card)
+    for_card = [area for area in areas if area.direction in ("FROM_DEVICE", "BIDIRECTIONAL")]
+    see(
+        "buffers that are mapped for the card to write to (DMA_FROM_DEVICE)",
+        len([area for area in for_card if area.size >= 256 and area.kind == "map"] or for_card[2:]),
+        "one for each receive descriptor, 7 at least",
+        len(for_card) >= 9,
+    )
+    best: list[int] = []
+    count = 0
+    for ring in (area for area in areas if area.kind == "alloc"):
+        descriptors = bench.card.descriptors(ring.address, ring.size // cards.DESCRIPTOR)
+        pointing = [to for to, _ in descriptors if to and any(area.holds(to) for area in for_card if area != ring)]
+        if len(pointing) >= len(best):
+            best, count = pointing, len(descriptors)
+    see(
+        "receive descriptors with the address of a buffer in them",
+        f"{len(best)} of {count}",
+        f"all {count} (one may be without)",
+        len(best) >= count - 1,
+    )
+    see("descriptors that share a buffer with another", len(best) - len(set(best)), 0)
+    near = [b - a for a, b in zip(sorted(best), sorted(best)[1:], strict=False) if b - a < size]
+    see(
+        f"bytes from one receive buffer to the next: the card writes up to {size} to each (RCTL.BSIZE)",
+        min(near, default=size),
+        f"{size} or more",
+        not near,
+    )
+    short = [to for to in best if not any(area.holds(to, size) for area in for_card)]
+    see(f"buffers with less than {size} bytes mapped, which a long frame would write beyond", len(short), 0)
+
+
+def buffer_size(card: Card) -> int:
+    """What RCTL says; 2048 where it says nothing yet."""
+    rctl = card.register("RCTL")
+    return BUFFER.get((rctl >> 16 & 3, rctl >> 25 & 1), 2048) if rctl & ENABLED else 2048
+
+
+def ring_is_right(bench: Bench, way: str) -> Area | None:
+    """BAL, BAH, LEN and H of a ring are right; its memory, where that can be told."""
+    ring = bench.card.ring(way)
+    name = f"{way}DBAL/{way}DBAH"
+    memory = None
+    if bench.card.is_traced:
+        rings = bench.card.rings_memory()
+        memory = next((area for area in rings if area.holds(ring.base)), None)
+        shown = " or ".join(map(str, rings)) or "in a ring's memory, of which there is none"
+        see(name, f"{ring.base:#x}", f"the DMA address of a ring: {shown}", memory is not None)
+    else:
+        see(name, f"{ring.base:#x}", "the DMA address of the ring", ring.base != 0)
+    see(
+        f"{way}DLEN (bytes; a multiple of 128)",
+        ring.size,
+        f"{memory.end - ring.base if memory else 'the ring'}'s size",
+        ring.size > 0 and ring.size % 128 == 0,
+    ) if memory is None else see(
+        f"{way}DLEN: the ring's bytes, a multiple of 128",
+        ring.size,
+        f"{memory.end - ring.base}",
+        0 < ring.size <= memory.end - ring.base and ring.size % 128 == 0,
+    )
+    see(f"{way}DH", ring.head, f"less than the {ring.count} descriptors", ring.head < ring.count)
+    return memory
+
+
+@pytest.mark.checkpoint("tx-registers")
+def test_tx_registers(bench: Bench, vm: r4l.VM) -> None:
+    bench.up()
+    ring_is_right(bench, "T")
+    ring = bench.card.ring("T")
+    see("TDT − TDH: descriptors that the card has still to send, when nothing is being sent", ring.owned, 0)
+    tctl = bench.card.register("TCTL")
+    see("TCTL.EN, bit 1: the transmitter is on", tctl >> 1 & 1, 1)
+    see("TCTL.COLD, bits 21:12 (13.4.33)", hex(tctl >> 12 & 0x3FF), "0x40 (full duplex)", tctl >> 12 & 0x3FF == 0x40)
+    see("TIPG", hex(bench.card.register("TIPG")), "not 0 (14.5)", bench.card.register("TIPG") != 0)
+
+
+@pytest.mark.checkpoint("rx-registers")
+def test_rx_registers(bench: Bench, vm: r4l.VM) -> None:
+    bench.up()
+    ring_is_right(bench, "R")
+    ring, other = bench.card.ring("R"), bench.card.ring("T")
+    see("the receive ring's base, which is not the transmit ring's", f"{ring.base:#x}", "another", ring.base != other.base)
+    see(
+        "(RDT − RDH) mod N: descriptors that the card may fill. RDT = RDH says that there are none, so one stays back",
+        ring.owned,
+        f"{ring.count - 1} of {ring.count}",
+        ring.owned >= ring.count // 2,
+    )
+    rctl = bench.card.register("RCTL")
+    see("RCTL.EN, bit 1: the receiver is on", rctl >> 1 & 1, 1)
+    see("RCTL.BAM, bit 15: broadcast is received, ARP needs it", rctl >> 15 & 1, 1)
+
+
+@pytest.mark.checkpoint("irq")
+def test_irq(bench: Bench, vm: r4l.VM) -> None:
+    bench.up()
+    before = bench.interrupts()
+    see("rows of eth0 in /proc/interrupts", 0 if before is None else 1, 1)
+    ims = bench.card.register("IMS")
+    for name, bit in CAUSES.items():
+        see(f"IMS.{name}, bit {bit}: that interrupt is let through", ims >> bit & 1, 1)
+    bench.wire.send(bench.datagram(b"a frame"))
+    bench.wire.flush()
+    rises = bench.until(lambda: (bench.interrupts() or 0) > (before or 0))
+    see("calls of the interrupt handler after a frame has come", "more" if rises else "no more", "more")
+    calm = bench.interrupts() or 0
+    time.sleep(0.1)
+    storm = (bench.interrupts() or 0) - calm
+    see("calls of the handler in a tenth of a second without traffic (reading ICR ends an interrupt)", storm, "a few", storm < 200)
+
+
+# -- exercise 4 -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.checkpoint("receive")
+def test_receive(bench: Bench, vm: r4l.VM) -> None:
+    bench.up()
+    bench.listen()
+    sizes = sorted({60, 61, 255, 256, 257, 258, 1513, 1514, *DRAW.sample(FRAME, 112)})
+    before = bench.counters("rx_packets", "rx_errors")
+    payloads = [DRAW.randbytes(size - 42) for size in sizes]
+    for payload in payloads:
+        bench.wire.send(bench.datagram(payload))
+    arrived(bench, before["rx_packets"], len(sizes), "of 60 to 1514 bytes")
+    heard(bench, payloads, "the datagrams in frames of 60 to 1514 bytes, byte by byte")
+    see("rx_errors of good frames", bench.counter("rx_errors") - before["rx_errors"], 0)
+
+    # What no good station sends: longer than Ethernet, longer than a buffer, no IP in it, lengths that lie.
+    before = bench.counters("rx_packets")
+    bad = [DRAW.randbytes(size) for size in (1515, 1518, 1522, 2100, 3000, 9000)]
+    for noise in bad:
+        bench.wire.send(Ether(src=ME, dst=bench.mac, type=0x0800) / Raw(noise))
+    bench.wire.send(Ether(src=ME, dst=bench.mac) / IP(src="10.0.2.7", dst=GUEST, len=1400) / Raw(b"liar"))
+    last = DRAW.randbytes(100)
+    bench.wire.send(bench.datagram(last))
+    heard(bench, [*payloads, last], "a datagram after frames that are too long or malformed")
+    seen = bench.counter("rx_packets") - before["rx_packets"]
+    most = len(bad) + 2
+    see(
+        f"frames that reached the stack of {most} sent (one that is longer than a buffer must not go up in pieces)",
+        seen,
+        f"{most} or less",
+        seen <= most,
+    )
+    keeps_budget(bench)
+
+
+def arrived(bench: Bench, before: int, count: int, what: str) -> None:
+    """All frames that the wire sent were counted as received."""
+    bench.wire.flush()
+    bench.until(lambda: bench.counter("rx_packets") - before >= count)
+    see(f"rx_packets after {count} frames {what}", bench.counter("rx_packets") - before, count)
+
+
+def heard(bench: Bench, payloads: list[bytes], what: str) -> None:
+    """The listener has all of that."""
+    bench.wire.flush()
+    wanted = b"".join(payloads)
+    bench.until(lambda: int(bench.run("stat -c %s /tmp/got")) >= len(wanted))
+    got = bench.vm.guest.read("/tmp/got")
+    if got == wanted:
+        return
+    at = next((i for i, (a, b) in enumerate(zip(got, wanted, strict=False)) if a != b), min(len(got), len(wanted)))
+    see(what, f"{len(got)} bytes, which differ from byte {at} on", f"the {len(wanted)} bytes that were sent")
+
+
+def keeps_budget(bench: Bench) -> None:
+    """200 frames lie there when the poll function is called, which may take 64 at a time."""
+    if not bench.card.is_traced:
+        return
+    knobs = "/sys/class/net/eth0"
+    # The kernel itself puts the next poll off, instead of letting the interrupt through.
+    bench.run(f"echo 200000000 > {knobs}/gro_flush_timeout; echo 50 > {knobs}/napi_defer_hard_irqs")
+    before = bench.counter("rx_packets")
+    bench.wire.send(bench.datagram(b"wakes the poll function"))
+    arrived(bench, before, 1, "while polls are put off")
+    bench.card.events()
+    start = len(bench.card.events())
+    for number in range(200):
+        bench.wire.send(bench.datagram(b"%d" % number))
+    arrived(bench, before + 1, 200, "at once")
+    bench.run(f"echo 0 > {knobs}/napi_defer_hard_irqs; echo 0 > {knobs}/gro_flush_timeout")
+    idle_polls(bench)
+    polls = [event for event in bench.card.events()[start:] if event.name == "napi_poll" and "eth0" in event.text]
+    work = [polled(event)[0] for event in polls]
+    over = [w for w, budget in map(polled, polls) if w > budget]
+    see("polls that took more frames than their budget", over, [])
+    see(
+        "frames that the poll function said it took (its return values), of 200 received",
+        f"{sum(work)}, in polls of {', '.join(map(str, [w for w in work if w][:12]))}",
+        200,
+        sum(work) == 200,
+    )
+
+
+def idle_polls(bench: Bench) -> None:
+    """Without traffic NAPI sleeps."""
+    count = len(bench.card.events())
+    time.sleep(0.1)
+    polls = sum(event.name == "napi_poll" and "eth0" in event.text for event in bench.card.events()[count:])
+    see(
+        "polls in a tenth of a second without traffic (a poll that took less than its budget ends with "
+        "napi_complete_done, and returns less)",
+        polls,
+        "a few",
+        polls < 100,
+    )
+
+
+def polled(event: cards.Event) -> tuple[int, int]:
+    """What a poll took, and its budget."""
+    found = re.search(r"work (\d+) budget (\d+)", event.text)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+PKTGEN = """
+conf() { echo "$2" > /proc/net/pktgen/$1; }
+conf kpktgend_0 rem_device_all; conf kpktgend_0 "add_device eth0"
+for line in "xmit_mode queue_xmit" "count COUNT" "pkt_size 60" "delay 0" "dst 10.0.2.2" "dst_mac 52:55:0a:00:02:02"; do
+    conf eth0 "$line"
+done
+conf pgctrl start
+"""
+FLOOD = 900
+"""Frames: three rings and a half, and less than the stack queues before a device (txqueuelen)."""
+
+
+@pytest.mark.checkpoint("transmit")
+def test_transmit(bench: Bench, vm: r4l.VM) -> None:
+    bench.online()
+    pads(bench)
+    before = bench.counters("tx_packets")
+    queue = "/sys/class/net/eth0/queues/tx-0/byte_queue_limits"
+    knobs = "/sys/class/net/eth0"
+    bench.card.events()
+    start = len(bench.card.events())
+    # What was sent is taken back only 50 times a second, and BQL holds nothing back: the ring runs full.
+    bench.run(
+        f"echo 20000000 > {knobs}/gro_flush_timeout; echo 50 > {knobs}/napi_defer_hard_irqs;"
+        f" [ -d {queue} ] && echo 10000000 > {queue}/limit_min"
+    )
+    done = vm.run(PKTGEN.replace("COUNT", str(FLOOD)), timeout=20)
+    if done.exit_code:
+        raise R4LError("pktgen does not start", detail=done.stderr)
+    numbers: list[int] = []
+    end = time.monotonic() + 5
+    while len(numbers) < FLOOD and time.monotonic() < end:
+        numbers += [number_of(packet) for packet in flood(bench)]
+        time.sleep(0.02)
+    bench.run(f"echo 0 > {knobs}/napi_defer_hard_irqs; echo 0 > {knobs}/gro_flush_timeout")
+    missing = FLOOD - len(set(numbers))
+    see(f"frames of a flood of {FLOOD} that never came out of the card (a full ring was written over?)", missing, 0)
+    see("frames that came out twice", len(numbers) - len(set(numbers)), 0)
+    see("frames that came out after a later one", sum(b < a for a, b in zip(numbers, numbers[1:], strict=False)), 0)
+    busy = sum(event.name == "net_dev_xmit" and "rc=16" in event.text for event in bench.card.events()[start:])
+    see(
+        "times that start_xmit answered NETDEV_TX_BUSY under flood: the queue is to be stopped before the ring is full",
+        busy,
+        "hardly ever",
+        busy < 20,
+    )
+    # The last of them are taken back by a poll that the interrupt of their sending brings.
+    inflight = f"cat {queue}/inflight 2>/dev/null || echo 0"
+    bench.until(lambda: bench.run(inflight).strip() == "0", 2)
+    see("bytes that BQL still believes to be on their way (sent − completed), after all were sent", bench.run(inflight).strip(), "0")
+    see(f"tx_packets after {FLOOD} frames", bench.counter("tx_packets") - before["tx_packets"], FLOOD)
+    left = [area for area in bench.card.areas() if area.direction == "TO_DEVICE"] if bench.card.is_traced else []
+    see("sent frames that are still mapped for the card, so never freed", len(left), 0)
+
+
+def pads(bench: Bench) -> None:
+    """A ping without payload has 42 bytes."""
+    bench.wire.sniff()
+    bench.run(f"arp -i eth0 -s {GATEWAY} {ROUTER}; ping -c1 -W1 -s0 {GATEWAY}")
+    frames = [frame.data for frame in bench.wire.frames()]
+    short = [frame for frame in frames if frame[:6] == bytes.fromhex(ROUTER.replace(":", ""))]
+    see("frames that came out of the card for a ping of 42 bytes", len(short), "1 or more", bool(short))
+    size = len(short[0])
+    # The card pads as well, if TCTL.PSP says so; QEMU's does not.
+    see("bytes of that frame (Ethernet's shortest is 60, and its checksum)", size, "60", size == 60)
+    see("what follows the 42 bytes (memory of the kernel must not get out)", short[0][42:].hex(), "zeros", not any(short[0][42:]))
+
+
+def flood(bench: Bench) -> list[Ether]:
+    """pktgen's frames that have come."""
+    return [packet for packet in bench.wire.sniff(UDP) if packet[UDP].dport == 9]
+
+
+def number_of(packet: Ether) -> int:
+    """pktgen's own number of a frame, behind its magic (net/core/pktgen.c, struct pktgen_hdr)."""
+    return int.from_bytes(bytes(packet[UDP].payload)[4:8], "big")
+
+
+# -- the whole --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.checkpoint("ping")
+def test_ping(bench: Bench, vm: r4l.VM) -> None:
+    bench.online()
+    pinged(bench, 3)
+    bench.wire.sniff()
+    sent = {}
+    for number, size in enumerate([60, 61, 1513, 1514, *DRAW.sample(FRAME, 20)]):
+        packet, sent[number] = bench.echo(size, number)
+        bench.wire.send(packet)
+    back: dict[int, bytes] = {}
+    end = time.monotonic() + 5
+    while len(back) < len(sent) and time.monotonic() < end:
+        for packet in bench.wire.sniff(lambda packet: ICMP in packet and packet[ICMP].type == 0 and packet.dst == ME):
+            back[packet[ICMP].seq] = bytes(packet[IP])[28 : packet[IP].len]
+        time.sleep(0.01)
+    see(f"answers to {len(sent)} pings of all sizes", len(back), len(sent))
+    see("answers whose bytes are not those of the question", [n for n in sent if back[n] != sent[n]], [])
+
+
+def pinged(bench: Bench, count: int) -> None:
+    """The guest pings the wire."""
+    text = bench.run(f"ping -c{count} -i0.1 -W5 {GATEWAY} 2>&1")
+    summary = next((line for line in text.splitlines() if "packet loss" in line), text.strip())
+    see(f"ping -c{count} {GATEWAY}", summary, "0% packet loss", " 0% packet loss" in summary)
+
+
+def exchange(bench: Bench, count: int, size: int) -> None:
+    """The wire pings the guest."""
+    bench.wire.sniff()
+    for number in range(count):
+        bench.wire.send(bench.echo(size, number)[0])
+    for _ in range(count):
+        bench.wire.expect(lambda packet: ICMP in packet and packet[ICMP].type == 0 and packet.dst == ME, timeout=5)
+
+
+@pytest.mark.checkpoint("statistics")
+def test_statistics(bench: Bench, vm: r4l.VM) -> None:
+    bench.online()
+    names = ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes", "rx_errors", "tx_errors", "rx_dropped", "tx_dropped")
+    exchange(bench, 1, 100)
+    count, size = DRAW.randrange(20, 60), DRAW.randrange(200, 1500)
+    settled(bench)
+    before = bench.counters(*names)
+    exchange(bench, count, size)
+    settled(bench)
+    after = bench.counters(*names)
+    grown = {name: after[name] - before[name] for name in names}
+    for name in ("rx_packets", "tx_packets"):
+        see(f"{name} after {count} questions and {count} answers", grown[name], count)
+    for name in ("rx_bytes", "tx_bytes"):
+        # With or without the checksum: drivers differ.
+        right = count * size <= grown[name] <= count * (size + 4)
+        see(f"{name} after {count} frames of {size} bytes", grown[name], count * size, right)
+    for name in names[4:]:
+        see(name, grown[name], 0)
+
+
+def settled(bench: Bench) -> None:
+    """What was sent is counted when it is taken back, which an interrupt brings: wait until nothing more comes."""
+    last = -1
+    while (now := bench.counter("tx_packets")) != last:
+        last = now
+        time.sleep(0.02)
+
+
+@pytest.mark.checkpoint("quiet")
+def test_quiet(bench: Bench, vm: r4l.VM) -> None:
+    bench.online()
+    exchange(bench, 1, 100)
+    vm.klog.sync()
+    before = len(vm.klog.records())
+    exchange(bench, 30, 500)
+    vm.klog.sync()
+    new = [record.text for record in vm.klog.records()[before:]]
+    see("lines in the kernel log while 30 pings came and went (printk per packet?)", len(new), "none", len(new) < 3)
+
+
+@pytest.mark.checkpoint("multicast")
+def test_multicast(bench: Bench, vm: r4l.VM) -> None:
+    bench.online()
+    bench.run("echo 0 > /proc/sys/net/ipv6/conf/eth0/disable_ipv6")
+    groups = []
+    for _ in range(4):
+        low = DRAW.randbytes(3)
+        bench.run(f"ip -6 addr add fd00::{DRAW.randrange(1, 0xFFFF):x}:{low[0]:x}:ff{low[0]:02x}:{low.hex()[2:]}/64 dev eth0")
+    rows = [row.split() for row in bench.run("cat /proc/net/dev_mcast").splitlines()]
+    groups = [bytes.fromhex(row[4]) for row in rows if row[1] == "eth0"]
+    bits = {place(group) for group in groups}
+    words = {word: bench.card.register("MTA", word) for word in {bit >> 5 for bit in bits}}
+    for group in groups:
+        see(
+            f"a frame to {colons(group)}, a group that eth0 is in, word {place(group) >> 5} of the MTA is "
+            f"{words[place(group) >> 5]:#x} at {cards.REGISTERS['MTA'] + 4 * (place(group) >> 5):#x}, of which bit "
+            f"{place(group) & 31} is asked",
+            "received" if receives(bench, group) else "dropped",
+            "received",
+        )
+    stranger = next(
+        group for group in iter(lambda: b"\x33\x33" + DRAW.randbytes(4), b"") if not bits & set(places(group))
+    )
+    see(
+        f"a frame to {colons(stranger)}, a group that eth0 is not in",
+        "received" if receives(bench, stranger) else "dropped",
+        "dropped",
+    )
+
+
+def receives(bench: Bench, group: bytes) -> bool:
+    """Whether the card takes a frame to a group. One to its own address follows, so nobody waits for nothing."""
+    before = bench.counter("rx_packets")
+    bench.wire.send(Ether(src=ME, dst=colons(group)) / IPv6(src="fe80::7", dst="ff02::1:ff00:1") / Raw(b"?" * 40))
+    bench.wire.send(bench.datagram(b"!"))
+    bench.wire.flush()
+    bench.until(lambda: bench.counter("rx_packets") > before)
+    settled(bench)
+    return bench.counter("rx_packets") - before >= 2
+
+
+def place(group: bytes) -> int:
+    """The bit of an address in the MTA, with RCTL.MO = 0 (13.5.1)."""
+    return (group[4] >> 4 | group[5] << 4) & 0xFFF
+
+
+def places(group: bytes) -> Iterator[int]:
+    """The same with any RCTL.MO."""
+    for shift in (4, 3, 2, 0):
+        yield ((group[4] | group[5] << 8) >> shift) & 0xFFF
+
+
+def colons(mac: bytes) -> str:
+    """As people write it."""
+    return mac.hex(":")
+
+
+@pytest.mark.checkpoint("down-up")
+def test_down_up(bench: Bench, vm: r4l.VM) -> None:
+    bench.online()
+    for turn in range(1, 6):
+        bench.run("ip link set eth0 down")
+        bench.online()
+        bench.wire.sniff()
+        bench.run(f"arp -i eth0 -s {GATEWAY} {ROUTER}; ping -c1 -W1 {GATEWAY} > /dev/null 2>&1 &")
+        sent = any(ICMP in packet for packet in waited(bench))
+        see(f"a ping leaves the card after `down` and `up` number {turn}", "yes" if sent else "no", "yes")
+    pinged(bench, 2)
+    if bench.card.is_traced:
+        areas = bench.card.areas()
+        alloc = sum(area.kind == "alloc" for area in areas)
+        see("rings in memory after five times down and up (each `stop` has to free its own)", alloc, "two", alloc <= 4)
+
+
+def waited(bench: Bench) -> Iterator[Ether]:
+    """Frames of the guest's, for two seconds at most."""
+    end = time.monotonic() + 2
+    while time.monotonic() < end:
+        yield from bench.wire.sniff()
+        time.sleep(0.01)
+
+
+@pytest.mark.checkpoint("remove")
+def test_remove(bench: Bench, vm: r4l.VM) -> None:
+    bench.online()
+    pinged(bench, 1)
+    bench.card.events()
+    start = len(bench.card.events())
+    bench.run("ip link set eth0 down")
+    rctl, tctl = bench.card.register("RCTL"), bench.card.register("TCTL")
+    see("RCTL.EN after `ip link set eth0 down`: a card that goes on receives into memory that is free", rctl >> 1 & 1, 0)
+    see("TCTL.EN after `ip link set eth0 down`: a card that goes on reads memory that is free", tctl >> 1 & 1, 0)
+    see("IMS after `ip link set eth0 down`: interrupts that nobody will handle", hex(bench.card.register("IMS")), "0x0")
+    see("eth0's row in /proc/interrupts after `down` (free_irq)", bench.interrupts(), None)
+    bench.online()
+    # In use, and unloaded nevertheless.
+    bench.run(f"ping -i0.01 -c200 {GATEWAY} > /dev/null 2>&1 &")
+    vm.rmmod(bench.module.name)
+    see("interfaces after rmmod", bench.run("ls /sys/class/net").split(), ["lo"])
+    claims = [line for line in bench.run("cat /proc/iomem /proc/interrupts").splitlines() if "e1000" in line or "eth0" in line]
+    see("claims of I/O memory and of interrupts after rmmod", claims, [])
+    if bench.card.is_traced:
+        in_order(bench, start)
+        left = bench.card.areas()
+        see(
+            "memory that the card may still touch after rmmod, which nobody has unmapped or freed: it is leaked",
+            ", ".join(map(str, left[:4])) + (f" and {len(left) - 4} more" if len(left) > 4 else "") or "none",
+            "none",
+            not left,
+        )
+    bench._has_address = False
+    bench.online()
+    pinged(bench, 1)
+
+
+TEARDOWN = (
+    ("napi_disable", "dma_free", "the rings are freed after napi_disable: a poll that still runs would read them"),
+    ("free_irq", "free_netdev", "the interrupt is freed before the net_device, whose handler it calls"),
+    ("unregister_netdevice_queue", "pci_release_region", "the stack lets go of the net_device before the BAR is released"),
+    ("unregister_netdevice_queue", "pci_disable_device", "the stack lets go of the net_device before the card is disabled"),
+    ("dma_free", "pci_disable_device", "the rings are freed before the card is disabled"),
+)
+"""What comes before what (C4: stop, device removed, remove), and why."""
+
+
+def in_order(bench: Bench, start: int) -> None:
+    """The driver let go of things in the order that keeps every user of them safe."""
+    events = bench.card.events()[start:]
+    first: dict[str, float] = {}
+    last: dict[str, float] = {}
+    for event in events:
+        if event.name.startswith("dma_") and not event.text.startswith(bench.card.slot):
+            continue
+        first.setdefault(event.name, event.time)
+        last[event.name] = event.time
+    for before, after, why in TEARDOWN:
+        if after not in last:
+            continue
+        # Of the last round: `down` was before.
+        see(
+            f"{before} before {after} ({why})",
+            "never called" if before not in last else "after it" if last[before] > last[after] else "before it",
+            "before it",
+        )
