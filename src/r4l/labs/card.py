@@ -9,6 +9,7 @@ Register numbers and descriptors: Intel's "PCI/PCI-X Family of Gigabit Ethernet 
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,6 @@ REGISTERS = {
     "IMS": 0x00D0,
     "RCTL": 0x0100,
     "TCTL": 0x0400,
-    "TIPG": 0x0410,
     "RDBAL": 0x2800,
     "RDBAH": 0x2804,
     "RDLEN": 0x2808,
@@ -52,7 +52,9 @@ CALLS = (
     "pci_disable_device",
 )
 """Functions whose order is that of a teardown."""
-_EVENT = re.compile(r"^\s*(?P<task>\S.*?)-\d+ +\[\d+\] +\S+ +(?P<time>[\d.]+): (?P<name>\w+): (?P<text>.*)$", re.MULTILINE)
+_EVENT = re.compile(
+    r"^\s*(?P<task>\S.*?)-\d+ +\[\d+\] +\S+ +(?P<time>[\d.]+): (?P<name>\w+): (?P<text>.*)$", re.MULTILINE
+)
 _WORD = re.compile(r"0x([0-9a-f]+)(?![0-9a-f]*:)")
 
 
@@ -175,17 +177,13 @@ class Card:
 
     def ring(self, way: str) -> Ring:
         """The receive ring (`R`) or the transmit ring (`T`)."""
-        low, high, size, head, tail = (
-            self.register(f"{way}D{name}") for name in ("BAL", "BAH", "LEN", "H", "T")
-        )
+        low, high, size, head, tail = (self.register(f"{way}D{name}") for name in ("BAL", "BAH", "LEN", "H", "T"))
         return Ring(high << 32 | low, size, head, tail)
 
     def descriptors(self, base: int, count: int) -> list[tuple[int, int]]:
         """The descriptors at an address, each as its buffer's address and its second half."""
         words = self.memory(base, 4 * count)
-        return [
-            (words[i] | words[i + 1] << 32, words[i + 2] | words[i + 3] << 32) for i in range(0, len(words), 4)
-        ]
+        return [(words[i] | words[i + 1] << 32, words[i + 2] | words[i + 3] << 32) for i in range(0, len(words), 4)]
 
     # -- the kernel's trace -------------------------------------------------------------------------------------
 
@@ -223,6 +221,6 @@ class Card:
 def overlaps(areas: Sequence[Area]) -> Iterator[tuple[Area, Area]]:
     """Neighbours that share memory."""
     ordered = sorted(areas, key=lambda area: area.address)
-    for one, other in zip(ordered, ordered[1:], strict=False):
+    for one, other in itertools.pairwise(ordered):
         if other.address < one.end:
             yield one, other
