@@ -26,7 +26,7 @@ from r4l.errors import GuestTimeout, R4LError
 from r4l.kernel import Kernel
 from r4l.labs import card as cards
 from r4l.labs import see
-from r4l.labs.card import ENABLED, Area, Card
+from r4l.labs.card import ENABLED, Card
 from r4l.net import Wire
 from r4l.testing import verdict
 from r4l.vm import workdirs
@@ -97,7 +97,7 @@ class Bench:
         done = self.vm.run("ip link set eth0 up")
         see("`ip link set eth0 up` (open)", done.stderr.strip() or "no error", "no error")
         # Given again each time: what is there already does no harm.
-        self.run(f"ip addr add {GUEST}/24 dev eth0; arp -i eth0 -s 10.0.2.7 {ME}; arp -i eth0 -s {GATEWAY} {ROUTER}")
+        self.run(f"ip addr add {GUEST}/24 dev eth0; arp -i eth0 -s 10.0.2.7 {ME}")
 
     def online(self) -> None:
         """The same, and wait for the link."""
@@ -522,7 +522,7 @@ def test_transmit(bench: Bench, vm: r4l.VM) -> None:
 def pads(bench: Bench) -> None:
     """A ping without payload has 42 bytes."""
     bench.wire.sniff()
-    bench.run(f"ping -c1 -W1 -s0 {GATEWAY}")
+    bench.run(f"arp -i eth0 -s {GATEWAY} {ROUTER}; ping -c1 -W1 -s0 {GATEWAY}; arp -i eth0 -d {GATEWAY}")
     frames = [frame.data for frame in bench.wire.frames()]
     short = [frame for frame in frames if frame[:6] == bytes.fromhex(ROUTER.replace(":", ""))]
     see("frames that came out of the card for a ping of 42 bytes", len(short), "1 or more", bool(short))
@@ -562,11 +562,16 @@ def test_ping(bench: Bench, vm: r4l.VM) -> None:
     back: dict[int, bytes] = {}
     end = time.monotonic() + 5
     while len(back) < len(sent) and time.monotonic() < end:
-        for packet in bench.wire.sniff(lambda packet: ICMP in packet and packet[ICMP].type == 0 and packet.dst == ME):
-            back[packet[ICMP].seq] = bytes(packet[IP])[28 : packet[IP].len]
+        for answer in bench.wire.sniff(is_answer):
+            back[answer[ICMP].seq] = bytes(answer[IP])[28 : answer[IP].len]
         time.sleep(0.01)
     see(f"answers to {len(sent)} pings of all sizes", len(back), len(sent))
     see("answers whose bytes are not those of the question", [n for n in sent if back[n] != sent[n]], [])
+
+
+def is_answer(packet: Packet) -> bool:
+    """Whether the guest answers one of our pings with it."""
+    return ICMP in packet and packet[ICMP].type == 0 and packet.dst == ME
 
 
 def pinged(bench: Bench, count: int) -> None:
@@ -582,7 +587,7 @@ def exchange(bench: Bench, count: int, size: int) -> None:
     for number in range(count):
         bench.wire.send(bench.echo(size, number)[0])
     for _ in range(count):
-        bench.wire.expect(lambda packet: ICMP in packet and packet[ICMP].type == 0 and packet.dst == ME, timeout=5)
+        bench.wire.expect(is_answer, timeout=5)
 
 
 @pytest.mark.checkpoint("statistics")
@@ -688,8 +693,10 @@ def test_down_up(bench: Bench, vm: r4l.VM) -> None:
         bench.run("ip link set eth0 down")
         bench.online()
         bench.wire.sniff()
-        bench.run(f"ping -c1 -W1 {GATEWAY} > /dev/null 2>&1 &")
+        # The card does not receive yet, so nobody would answer ARP.
+        bench.run(f"arp -i eth0 -s {GATEWAY} {ROUTER}; ping -c1 -W1 {GATEWAY} > /dev/null 2>&1 &")
         sent = any(ICMP in packet for packet in waited(bench))
+        bench.run(f"arp -i eth0 -d {GATEWAY}")
         see(f"a ping leaves the card after `down` and `up` number {turn}", "yes" if sent else "no", "yes")
     pinged(bench, 2)
     if bench.card.is_traced:
