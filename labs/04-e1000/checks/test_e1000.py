@@ -429,18 +429,14 @@ def keeps_budget(bench: Bench) -> None:
     """200 frames lie there when the poll function is called, which may take 64 at a time."""
     if not bench.card.is_traced:
         return
-    knobs = "/sys/class/net/eth0"
-    # The kernel itself puts the next poll off, instead of letting the interrupt through.
-    bench.run(f"echo 200000000 > {knobs}/gro_flush_timeout; echo 50 > {knobs}/napi_defer_hard_irqs")
+    put_off(bench, 200)
     before = bench.counter("rx_packets")
-    bench.wire.send(bench.frame())
-    arrived(bench, before, 1, "while polls are put off")
     bench.card.events()
     start = len(bench.card.events())
     for _ in range(200):
         bench.wire.send(bench.frame())
-    arrived(bench, before + 1, 200, "at once")
-    bench.run(f"echo 0 > {knobs}/napi_defer_hard_irqs; echo 0 > {knobs}/gro_flush_timeout")
+    arrived(bench, before, 200, "at once")
+    put_off(bench, 0)
     idle_polls(bench)
     polls = [event for event in bench.card.events()[start:] if event.name == "napi_poll" and "eth0" in event.text]
     work = [polled(event)[0] for event in polls]
@@ -452,6 +448,21 @@ def keeps_budget(bench: Bench) -> None:
         200,
         sum(work) == 200,
     )
+
+
+def put_off(bench: Bench, milliseconds: int) -> None:
+    """Have the kernel poll by its own timer instead of letting interrupts through (napi_defer_hard_irqs); 0 ends it.
+
+    It begins with a poll that has received something.
+    """
+    knobs = "/sys/class/net/eth0"
+    polls = 60 if milliseconds else 0
+    bench.run(f"echo {milliseconds * 10**6} > {knobs}/gro_flush_timeout; echo {polls} > {knobs}/napi_defer_hard_irqs")
+    if milliseconds:
+        before = bench.counter("rx_packets")
+        bench.wire.send(bench.frame())
+        bench.flush()
+        bench.until(lambda: bench.counter("rx_packets") > before)
 
 
 def idle_polls(bench: Bench) -> None:
@@ -492,14 +503,11 @@ def test_transmit(bench: Bench, vm: r4l.VM) -> None:
     pads(bench)
     before = bench.counters("tx_packets")
     queue = "/sys/class/net/eth0/queues/tx-0/byte_queue_limits"
-    knobs = "/sys/class/net/eth0"
     bench.card.events()
     start = len(bench.card.events())
     # What was sent is taken back only 50 times a second, and BQL holds nothing back: the ring runs full.
-    bench.run(
-        f"echo 20000000 > {knobs}/gro_flush_timeout; echo 50 > {knobs}/napi_defer_hard_irqs;"
-        f" [ -d {queue} ] && echo 10000000 > {queue}/limit_min"
-    )
+    put_off(bench, 20)
+    bench.run(f"[ -d {queue} ] && echo 10000000 > {queue}/limit_min")
     done = vm.run(PKTGEN.replace("COUNT", str(FLOOD)), timeout=20)
     if done.exit_code:
         raise R4LError("pktgen does not start", detail=done.stderr)
@@ -508,7 +516,7 @@ def test_transmit(bench: Bench, vm: r4l.VM) -> None:
     while len(numbers) < FLOOD and time.monotonic() < end:
         numbers += [number_of(packet) for packet in flood(bench)]
         time.sleep(0.02)
-    bench.run(f"echo 0 > {knobs}/napi_defer_hard_irqs; echo 0 > {knobs}/gro_flush_timeout")
+    put_off(bench, 0)
     missing = FLOOD - len(set(numbers))
     see(f"frames of a flood of {FLOOD} that never came out of the card (a full ring was written over?)", missing, 0)
     see("frames that came out twice", len(numbers) - len(set(numbers)), 0)
