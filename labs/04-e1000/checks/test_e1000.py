@@ -54,7 +54,7 @@ class Bench:
         self.vm, self.module = vm, module
         self.patience = PATIENCE
         self.card = Card(vm)
-        self.mac = vm.machine.nics[0].address(0)
+        self.drawn = self.mac = vm.machine.nics[0].address(0)
 
     @property
     def wire(self) -> Wire:
@@ -70,7 +70,7 @@ class Bench:
         self.until(lambda: "0x100e" not in self.run("cat /sys/bus/pci/devices/*/device"))
         self.vm.qmp("device_add", driver="e1000", id="nic0", netdev="net0", mac=mac, romfile="")
         self.until(lambda: "0x100e" in self.run("cat /sys/bus/pci/devices/*/device"))
-        self.mac = mac
+        self.drawn = mac
 
     def run(self, command: str) -> str:
         """What a command of the guest prints."""
@@ -91,6 +91,8 @@ class Bench:
             if self.module.name not in self.run("cut -d' ' -f1 /proc/modules").split():
                 self.vm.insmod(self.module)
             see("interfaces after insmod", self.run("ls /sys/class/net").split(), ["eth0", "lo"])
+        # Frames go to the address that it has: whether it is the right one is asked once.
+        self.mac = self.run("cat /sys/class/net/eth0/address").strip()
 
     def up(self) -> None:
         """ip link set eth0 up, unless it is."""
@@ -112,6 +114,8 @@ class Bench:
         name = self.module.name
         done = self.vm.run(f"! grep -q '^{name} ' /proc/modules || rmmod {name}", timeout=10)
         self.vm.klog.sync()
+        if self.card.is_traced:
+            self.card.forget()
         return done.exit_code == 0 and not self.vm.klog.splat_count
 
     def counter(self, name: str) -> int:
@@ -238,8 +242,8 @@ def needs_trace(bench: Bench) -> None:
 @pytest.mark.checkpoint("mac")
 def test_mac(bench: Bench, vm: r4l.VM) -> None:
     bench.load()
-    seen = bench.run("cat /sys/class/net/eth0/address").strip()
-    see("the address of eth0 (the EEPROM of this card has an address that was drawn for this check)", seen, bench.mac)
+    what = "the address of eth0 (the EEPROM of this card has an address that was drawn for this check)"
+    see(what, bench.mac, bench.drawn)
 
 
 @pytest.mark.checkpoint("rings")
@@ -263,12 +267,6 @@ def test_buffers(bench: Bench, vm: r4l.VM) -> None:
     areas = bench.card.areas()
     size = buffer_size(bench.card)
     for_card = [area for area in areas if area.direction in ("FROM_DEVICE", "BIDIRECTIONAL")]
-    see(
-        "buffers that are mapped for the card to write to (DMA_FROM_DEVICE)",
-        len([area for area in for_card if area.size >= 256 and area.kind == "map"] or for_card[2:]),
-        "one for each receive descriptor, 7 at least",
-        len(for_card) >= 9,
-    )
     best: list[int] = []
     count = 0
     for ring in (area for area in areas if area.kind == "alloc"):
@@ -278,9 +276,9 @@ def test_buffers(bench: Bench, vm: r4l.VM) -> None:
             best, count = pointing, len(descriptors)
     see(
         "receive descriptors with the address of a buffer in them",
-        f"{len(best)} of {count}",
+        f"{len(best)} of {count}; {len(for_card)} areas of memory are mapped for the card to write to",
         f"all {count} (one may be without)",
-        len(best) >= count - 1,
+        0 < count <= len(best) + 1,
     )
     see("descriptors that share a buffer with another", len(best) - len(set(best)), 0)
     near = [b - a for a, b in itertools.pairwise(sorted(best)) if b - a < size]

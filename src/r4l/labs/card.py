@@ -193,11 +193,16 @@ class Card:
         return self._vm.run(f"test -d {TRACING}/events/dma/dma_alloc").exit_code == 0
 
     def events(self) -> list[Event]:
-        """All that was traced since the machine was prepared."""
+        """All that was traced since the machine was prepared, or `forget` was called."""
         text = self._vm.run(f"cd {TRACING} && grep -v '^#' trace; echo > trace").stdout
         new = [Event(float(found["time"]), found["name"], found["text"]) for found in _EVENT.finditer(text)]
         self._events += sorted(new, key=lambda event: event.time)
         return self._events
+
+    def forget(self) -> None:
+        """Begin anew: what was traced until now belongs to a driver that is gone."""
+        self.events()
+        self._events.clear()
 
     def areas(self) -> list[Area]:
         """The memory that the card may touch now: allocated or mapped for it, and not freed or unmapped since."""
