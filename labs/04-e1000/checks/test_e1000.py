@@ -41,6 +41,8 @@ BUFFER = {(0, 0): 2048, (1, 0): 1024, (2, 0): 512, (3, 0): 256, (1, 1): 16384, (
 """Bytes of a receive buffer, by RCTL.BSIZE and RCTL.BSEX (13.4.22)."""
 LARGEST_RING = 1 << 16
 """Bytes: RDLEN and TDLEN have no more."""
+ANSWER = 20.0
+"""Seconds for a command of the guest's. One that takes longer never ends: a loop in the driver."""
 FRAME = range(60, 1515)
 """Bytes of a frame without its checksum, from the shortest to the longest."""
 CAUSES = {"TXDW": 0, "LSC": 2, "RXT0": 7}
@@ -76,7 +78,7 @@ class Bench:
 
     def run(self, command: str) -> str:
         """What a command of the guest prints."""
-        return self.vm.run(command).stdout
+        return self.vm.run(command, timeout=ANSWER).stdout
 
     def until(self, done: Callable[[], bool]) -> bool:
         """Wait for something; says whether it came."""

@@ -64,8 +64,8 @@ impl<'bound> RxRing<'bound> {
     pub(crate) fn receive(&mut self, hw: &Hw<'_>, poll: &mut Poll<'_>) {
         let mut returned = 0;
         while let Some(slot) = poll.slot() {
-            // YOURS (receive): end the loop here if the descriptor `self.next` is not done (DD).
-            break;
+            // YOURS (receive), 1: end the loop here if the descriptor `self.next` is not done (DD).
+            //
             // The rest of the descriptor, and the frame, are not older than that bit.
             dma_rmb();
             let status = RxStatus::from(self.descriptors.read(self.next));
@@ -75,14 +75,15 @@ impl<'bound> RxRing<'bound> {
             };
             let whole = status.eop() && !self.discarding;
             self.discarding = !status.eop();
-            // YOURS (receive): what is not whole, or `status.is_bad()`, is counted: `slot.bad(…)`.
+            // YOURS (receive), 2: what is not whole, or `status.is_bad()`, is counted: `slot.bad(…)`.
             // Of the rest make an `Skb`, and hand it up: `slot.receive(skb)`; without memory:
             // `slot.dropped()`. Up to `COPY_BREAK` bytes are copied with `copy_to_skb`; a longer
             // frame goes up in its buffer with `into_skb`, and a fresh `RxBuffer` takes its place.
             drop(slot);
 
-            // YOURS (receive): write the descriptor anew, go on to the next one, and give the card
+            // YOURS (receive), 3: write the descriptor anew, go on to the next one, and give the card
             // its descriptors back: `self.return_buffers(hw)` in lots of `RETURN_EVERY`.
+            break;
         }
         if returned != 0 {
             self.return_buffers(hw);
@@ -92,7 +93,7 @@ impl<'bound> RxRing<'bound> {
     fn return_buffers(&self, hw: &Hw<'_>) {
         // The card must not see the new tail before the descriptors.
         dma_wmb();
-        // YOURS (receive): which is the first descriptor that the card may not use (3.2.6)?
+        // YOURS (receive), 4: which is the first descriptor that the card may not use (3.2.6)?
         hw.set_rx_tail(0);
     }
 }
