@@ -39,6 +39,9 @@ ME = "02:00:00:00:00:07"
 """A station of the checks'."""
 BUFFER = {(0, 0): 2048, (1, 0): 1024, (2, 0): 512, (3, 0): 256, (1, 1): 16384, (2, 1): 8192, (3, 1): 4096}
 """Bytes of a receive buffer, by RCTL.BSIZE and RCTL.BSEX (13.4.22)."""
+SYSFS = "/sys/class/net/eth0"
+ABSENT, REFUSED, NO_LINK = 99, 98, 97
+"""Exit codes of what `Bench.up` runs."""
 LARGEST_RING = 1 << 16
 """Bytes: RDLEN and TDLEN have no more."""
 ANSWER = 20.0
@@ -91,27 +94,31 @@ class Bench:
 
     def load(self) -> None:
         """insmod, unless that was done."""
-        if "eth0" not in self.run("ls /sys/class/net").split():
+        if self.vm.run(f"test -e {SYSFS}").exit_code:
             if self.module.name not in self.run("cut -d' ' -f1 /proc/modules").split():
                 self.vm.insmod(self.module)
             see("interfaces after insmod", self.run("ls /sys/class/net").split(), ["eth0", "lo"])
         # Frames go to the address that it has: whether it is the right one is asked once.
-        self.mac = self.run("cat /sys/class/net/eth0/address").strip()
+        self.mac = self.run(f"cat {SYSFS}/address").strip()
 
-    def up(self) -> None:
-        """ip link set eth0 up, unless it is."""
-        self.load()
-        done = self.vm.run("ip link set eth0 up")
-        see("`ip link set eth0 up` (open)", done.stderr.strip() or "no error", "no error")
-        # Given again each time: what is there already does no harm.
-        self.run(f"ip addr add {GUEST}/24 dev eth0; arp -i eth0 -s 10.0.2.7 {ME}")
-
-    def online(self) -> None:
-        """The same, and wait for the link."""
-        self.up()
-        carrier = self.until(lambda: self.run("cat /sys/class/net/eth0/carrier").strip() == "1")
+    def up(self, then: str = "", first: str = "true") -> None:
+        """ip link set eth0 up, unless it is; in one command, since each takes a while."""
+        # What is given and there already does no harm.
+        give = f"ip addr add {GUEST}/24 dev eth0 2>/dev/null; arp -i eth0 -s 10.0.2.7 {ME}"
+        command = f"test -e {SYSFS} || exit {ABSENT}; {first}; ip link set eth0 up || exit {REFUSED}; {give}; {then}"
+        done = self.vm.run(command, timeout=ANSWER)
+        if done.exit_code == ABSENT:
+            self.load()
+            done = self.vm.run(command, timeout=ANSWER)
+        said = done.stderr.strip() if done.exit_code == REFUSED else "no error"
+        see("`ip link set eth0 up` (open)", said, "no error", done.exit_code != REFUSED)
         what = "the link of eth0 (carrier), which the poll function looks at after an LSC interrupt"
-        see(what, "up" if carrier else "down", "up")
+        see(what, "down", "up", done.exit_code != NO_LINK)
+
+    def online(self, first: str = "true") -> None:
+        """The same, and wait for the link."""
+        wait = f"[ $i -gt {int(self.patience * 100)} ] && exit {NO_LINK}; i=$((i+1)); usleep 10000"
+        self.up(f'i=0; until [ "$(cat {SYSFS}/carrier)" = 1 ]; do {wait}; done', first)
 
     def reload(self) -> bool:
         """Unload the driver; says whether all is well then."""
@@ -124,11 +131,11 @@ class Bench:
 
     def counter(self, name: str) -> int:
         """One of eth0's statistics."""
-        return int(self.run(f"cat /sys/class/net/eth0/statistics/{name}"))
+        return int(self.run(f"cat {SYSFS}/statistics/{name}"))
 
     def counters(self, *names: str) -> dict[str, int]:
         """Several, at one time."""
-        files = " ".join(f"/sys/class/net/eth0/statistics/{name}" for name in names)
+        files = " ".join(f"{SYSFS}/statistics/{name}" for name in names)
         return dict(zip(names, map(int, self.run(f"cat {files}").split()), strict=True))
 
     def interrupts(self) -> int | None:
@@ -431,7 +438,7 @@ def keeps_budget(bench: Bench) -> None:
     """200 frames lie there when the poll function is called, which may take 64 at a time."""
     if not bench.card.is_traced:
         return
-    put_off(bench, 200)
+    put_off(bench, 100)
     before = bench.counter("rx_packets")
     bench.card.events()
     start = len(bench.card.events())
@@ -457,9 +464,8 @@ def put_off(bench: Bench, milliseconds: int) -> None:
 
     It begins with a poll that has received something.
     """
-    knobs = "/sys/class/net/eth0"
     polls = 60 if milliseconds else 0
-    bench.run(f"echo {milliseconds * 10**6} > {knobs}/gro_flush_timeout; echo {polls} > {knobs}/napi_defer_hard_irqs")
+    bench.run(f"echo {milliseconds * 10**6} > {SYSFS}/gro_flush_timeout; echo {polls} > {SYSFS}/napi_defer_hard_irqs")
     if milliseconds:
         before = bench.counter("rx_packets")
         bench.wire.send(bench.frame())
@@ -495,8 +501,8 @@ for line in "xmit_mode queue_xmit" "count COUNT" "pkt_size 60" "delay 0" "dst 10
 done
 conf pgctrl start
 """
-FLOOD = 900
-"""Frames: three rings and a half, and less than the stack queues before a device (txqueuelen)."""
+FLOOD = 600
+"""Frames: more than two rings, and less than the stack queues before a device (txqueuelen)."""
 
 
 @pytest.mark.checkpoint("transmit")
@@ -504,7 +510,7 @@ def test_transmit(bench: Bench, vm: r4l.VM) -> None:
     bench.online()
     pads(bench)
     before = bench.counters("tx_packets")
-    queue = "/sys/class/net/eth0/queues/tx-0/byte_queue_limits"
+    queue = f"{SYSFS}/queues/tx-0/byte_queue_limits"
     bench.card.events()
     start = len(bench.card.events())
     # What was sent is taken back only 50 times a second, and BQL holds nothing back: the ring runs full.
@@ -607,7 +613,7 @@ def is_answer(packet: Packet) -> bool:
 
 def pinged(bench: Bench, count: int) -> None:
     """The guest pings the wire."""
-    text = bench.run(f"ping -c{count} -i0.1 -W5 {GATEWAY} 2>&1")
+    text = bench.run(f"ping -c{count} -i0.05 -W5 {GATEWAY} 2>&1")
     summary = next((line for line in text.splitlines() if "packet loss" in line), text.strip())
     see(f"ping -c{count} {GATEWAY}", summary, "0% packet loss", " 0% packet loss" in summary)
 
@@ -722,14 +728,13 @@ def test_down_up(bench: Bench, vm: r4l.VM) -> None:
     bench.online()
     before = len(bench.card.rings_memory()) if bench.card.is_traced else 0
     for turn in range(1, 6):
-        bench.run("ip link set eth0 down")
-        bench.online()
+        bench.online(first=f"arp -i eth0 -d {GATEWAY}; ip link set eth0 down")
         bench.wire.sniff()
         # The card does not receive yet, so nobody would answer ARP.
         bench.run(f"arp -i eth0 -s {GATEWAY} {ROUTER}; ping -c1 -W1 {GATEWAY} > /dev/null 2>&1 &")
         sent = any(ICMP in packet for packet in waited(bench))
-        bench.run(f"arp -i eth0 -d {GATEWAY}")
         see(f"a ping leaves the card after `down` and `up` number {turn}", "yes" if sent else "no", "yes")
+    bench.run(f"arp -i eth0 -d {GATEWAY}")
     pinged(bench, 2)
     if bench.card.is_traced:
         after = len(bench.card.rings_memory())

@@ -187,7 +187,7 @@ class Card:
 
     # -- the kernel's trace -------------------------------------------------------------------------------------
 
-    @property
+    @functools.cached_property
     def is_traced(self) -> bool:
         """Whether the guest's kernel can trace DMA."""
         return self._vm.run(f"test -d {TRACING}/events/dma/dma_alloc").exit_code == 0
