@@ -499,7 +499,7 @@ conf kpktgend_0 rem_device_all; conf kpktgend_0 "add_device eth0"
 for line in "xmit_mode queue_xmit" "count COUNT" "pkt_size 60" "delay 0" "dst 10.0.2.2" "dst_mac 52:55:0a:00:02:02"; do
     conf eth0 "$line"
 done
-conf pgctrl start
+(echo start > /proc/net/pktgen/pgctrl) > /dev/null 2>&1 &
 """
 FLOOD = 600
 """Frames: more than two rings, and less than the stack queues before a device (txqueuelen)."""
@@ -516,9 +516,8 @@ def test_transmit(bench: Bench, vm: r4l.VM) -> None:
     # What was sent is taken back only 50 times a second, and BQL holds nothing back: the ring runs full.
     put_off(bench, 20)
     bench.run(f"[ -d {queue} ] && echo 10000000 > {queue}/limit_min")
-    done = vm.run(PKTGEN.replace("COUNT", str(FLOOD)), timeout=20)
-    if done.exit_code:
-        raise R4LError("pktgen does not start", detail=done.stderr)
+    # In the background: it waits for its last frame to be freed, which a driver that has lost it never does.
+    bench.run(PKTGEN.replace("COUNT", str(FLOOD)))
     # Two seconds without a frame are the end: after five the kernel finds the queue stalled, and restarts the card.
     numbers: list[int] = []
     end = time.monotonic() + 2
