@@ -759,6 +759,8 @@ def waited(bench: Bench) -> Iterator[Packet]:
 def test_remove(bench: Bench, vm: r4l.VM) -> None:
     bench.online()
     pinged(bench, 1)
+    # Long ones, which go up in the buffers that they came in.
+    exchange(bench, 20, 1400)
     bench.card.events()
     start = len(bench.card.events())
     bench.run("ip link set eth0 down")

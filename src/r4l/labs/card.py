@@ -206,17 +206,19 @@ class Card:
 
     def areas(self) -> list[Area]:
         """The memory that the card may touch now: allocated or mapped for it, and not freed or unmapped since."""
-        live: dict[tuple[str, int], Area] = {}
+        # A list for each address: what is mapped twice has to be unmapped twice.
+        live: dict[tuple[str, int], list[Area]] = {}
         for event in self.events():
             if not event.name.startswith("dma_") or not event.text.startswith(self.slot):
                 continue
             kind = "alloc" if event.name in ("dma_alloc", "dma_free") else "map"
             key = kind, int(event.field("dma_addr"), 16)
-            if event.name in ("dma_free", "dma_unmap_page", "dma_unmap_phys"):
-                live.pop(key, None)
-            else:
-                live[key] = Area(kind, event.field("dir"), key[1], int(event.field("size")))
-        return list(live.values())
+            areas = live.setdefault(key, [])
+            if event.name not in ("dma_free", "dma_unmap_page", "dma_unmap_phys"):
+                areas.append(Area(kind, event.field("dir"), key[1], int(event.field("size"))))
+            elif areas:
+                areas.pop()
+        return [area for areas in live.values() for area in areas]
 
     def rings_memory(self) -> list[Area]:
         """The areas that are allocated, by address."""
