@@ -1,0 +1,832 @@
+# SPDX-License-Identifier: MIT
+"""Lab 4. The card is looked at from outside: its registers, its rings in memory, the wire, the kernel's trace.
+
+One machine serves all checks for as long as its kernel is well, since each `up` costs a second: QEMU's e1000 does not
+receive for that long after RCTL was written. After a check that failed the driver is loaded anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import random
+import re
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from scapy.layers.inet import ICMP, IP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet, Raw
+
+import r4l
+from r4l import Nic
+from r4l.errors import GuestTimeout, R4LError
+from r4l.kernel import Kernel
+from r4l.labs import card as cards
+from r4l.labs import see
+from r4l.labs.card import ENABLED, Card
+from r4l.net import Wire
+from r4l.testing import verdict
+from r4l.vm import workdirs
+
+DRAW = random.SystemRandom()
+GATEWAY, GUEST = "10.0.2.2", "10.0.2.15"
+ROUTER = "52:55:0a:00:02:02"
+"""The wire's own, which answers ARP and ping."""
+ME = "02:00:00:00:00:07"
+"""A station of the checks'."""
+BUFFER = {(0, 0): 2048, (1, 0): 1024, (2, 0): 512, (3, 0): 256, (1, 1): 16384, (2, 1): 8192, (3, 1): 4096}
+"""Bytes of a receive buffer, by RCTL.BSIZE and RCTL.BSEX (13.4.22)."""
+SYSFS = "/sys/class/net/eth0"
+ABSENT, REFUSED, NO_LINK = 99, 98, 97
+"""Exit codes of what `Bench.up` runs."""
+LARGEST_RING = 1 << 16
+"""Bytes: RDLEN and TDLEN have no more."""
+ANSWER = 20.0
+"""Seconds for a command of the guest's. One that takes longer never ends: a loop in the driver."""
+FRAME = range(60, 1515)
+"""Bytes of a frame without its checksum, from the shortest to the longest."""
+CAUSES = {"TXDW": 0, "LSC": 2, "RXT0": 7}
+"""Bits of IMS (13.4.20)."""
+PATIENCE, IMPATIENCE = 8.0, 1.5
+"""Seconds that something may take that takes one; and once something has failed, so that much else will not come."""
+
+
+class Bench:
+    """A machine with a card that nobody has seen before, and what was done in it so far."""
+
+    def __init__(self, vm: r4l.VM, module: r4l.BuiltModule) -> None:
+        self.vm, self.module = vm, module
+        self.patience = PATIENCE
+        self.card = Card(vm)
+        self.drawn = self.mac = vm.machine.nics[0].address(0)
+
+    @property
+    def wire(self) -> Wire:
+        """The other end of the cable."""
+        return self.vm.wires[0]
+
+    def draw_card(self) -> None:
+        """Another card in the place of the machine's own, with an address in its EEPROM that is drawn anew."""
+        if self.vm.machine.arch != "x86_64":
+            return
+        mac = f"52:54:00:{DRAW.randrange(256):02x}:{DRAW.randrange(256):02x}:{DRAW.randrange(256):02x}"
+        self.vm.qmp("device_del", id="nic0")
+        self.until(lambda: "0x100e" not in self.run("cat /sys/bus/pci/devices/*/device"))
+        self.vm.qmp("device_add", driver="e1000", id="nic0", netdev="net0", mac=mac, romfile="")
+        self.until(lambda: "0x100e" in self.run("cat /sys/bus/pci/devices/*/device"))
+        self.drawn = mac
+
+    def run(self, command: str) -> str:
+        """What a command of the guest prints."""
+        return self.vm.run(command, timeout=ANSWER).stdout
+
+    def until(self, done: Callable[[], bool]) -> bool:
+        """Wait for something; says whether it came."""
+        end = time.monotonic() + self.patience
+        while not done():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.01)
+        return True
+
+    def load(self) -> None:
+        """insmod, unless that was done."""
+        if self.vm.run(f"test -e {SYSFS}").exit_code:
+            if self.module.name not in self.run("cut -d' ' -f1 /proc/modules").split():
+                self.vm.insmod(self.module)
+            see("interfaces after insmod", self.run("ls /sys/class/net").split(), ["eth0", "lo"])
+        # Frames go to the address that it has: whether it is the right one is asked once.
+        self.mac = self.run(f"cat {SYSFS}/address").strip()
+
+    def up(self, then: str = "", first: str = "true") -> None:
+        """ip link set eth0 up, unless it is; in one command, since each takes a while."""
+        # What is given and there already does no harm.
+        give = f"ip addr add {GUEST}/24 dev eth0 2>/dev/null; arp -i eth0 -s 10.0.2.7 {ME}"
+        command = f"test -e {SYSFS} || exit {ABSENT}; {first}; ip link set eth0 up || exit {REFUSED}; {give}; {then}"
+        done = self.vm.run(command, timeout=ANSWER)
+        if done.exit_code == ABSENT:
+            self.load()
+            done = self.vm.run(command, timeout=ANSWER)
+        said = done.stderr.strip() if done.exit_code == REFUSED else "no error"
+        see("`ip link set eth0 up` (open)", said, "no error", done.exit_code != REFUSED)
+        what = "the link of eth0 (carrier), which the poll function looks at after an LSC interrupt"
+        see(what, "down", "up", done.exit_code != NO_LINK)
+
+    def online(self, first: str = "true") -> None:
+        """The same, and wait for the link."""
+        wait = f"[ $i -gt {int(self.patience * 100)} ] && exit {NO_LINK}; i=$((i+1)); usleep 10000"
+        self.up(f'i=0; until [ "$(cat {SYSFS}/carrier)" = 1 ]; do {wait}; done', first)
+
+    def reload(self) -> bool:
+        """Unload the driver; says whether all is well then."""
+        name = self.module.name
+        done = self.vm.run(f"! grep -q '^{name} ' /proc/modules || rmmod {name}", timeout=10)
+        self.vm.klog.sync()
+        if self.card.is_traced:
+            self.card.forget()
+        return done.exit_code == 0 and not self.vm.klog.splat_count
+
+    def counter(self, name: str) -> int:
+        """One of eth0's statistics."""
+        return int(self.run(f"cat {SYSFS}/statistics/{name}"))
+
+    def counters(self, *names: str) -> dict[str, int]:
+        """Several, at one time."""
+        files = " ".join(f"{SYSFS}/statistics/{name}" for name in names)
+        return dict(zip(names, map(int, self.run(f"cat {files}").split()), strict=True))
+
+    def interrupts(self) -> int | None:
+        """How often eth0's interrupt handler was called; None without a row in /proc/interrupts."""
+        row = next((row for row in self.run("cat /proc/interrupts").splitlines() if "eth0" in row), None)
+        return None if row is None else sum(int(word) for word in row.split()[1:] if word.isdecimal())
+
+    def echo(self, size: int, number: int) -> tuple[Ether, bytes]:
+        """A ping whose frame has that many bytes, and its payload."""
+        payload = DRAW.randbytes(size - 42)
+        ip = Ether(src=ME, dst=self.mac) / IP(src="10.0.2.7", dst=GUEST) / ICMP(id=77, seq=number)
+        return ip / Raw(payload), payload
+
+    def frame(self, size: int = 100) -> Ether:
+        """A frame of that many bytes that the guest takes and does not answer: an answer to a ping that was none."""
+        ip = Ether(src=ME, dst=self.mac) / IP(src="10.0.2.7", dst=GUEST) / ICMP(type=0, id=78)
+        return ip / Raw(DRAW.randbytes(size - 42))
+
+    def flush(self) -> None:
+        """Wait until the card has what the wire sent. One that takes nothing is for the check to find out."""
+        with contextlib.suppress(GuestTimeout):
+            self.wire.flush(self.patience)
+
+    def intact(self) -> tuple[int, int]:
+        """ICMP messages that the stack took, and those whose checksum was wrong."""
+        rows = [row.split() for row in self.run("grep ^Icmp: /proc/net/snmp").splitlines()]
+        counts = dict(zip(*rows, strict=True))
+        return int(counts["InMsgs"]) - int(counts["InCsumErrors"]), int(counts["InCsumErrors"])
+
+
+def prepared(vm: r4l.VM) -> None:
+    """What every machine has: traces, no talk of its own accord, pktgen."""
+    cards.traced(vm)
+    vm.run(
+        "cd /proc/sys/net/ipv6/conf; for n in all default; do echo 1 > $n/disable_ipv6; echo 0 > $n/accept_dad; done"
+    )
+    vm.run("ip link set lo up; modprobe pktgen")
+
+
+class Pool:
+    """The machine that the checks share."""
+
+    def __init__(self, kernel: Kernel, module: r4l.BuiltModule) -> None:
+        self._kernel, self._module = kernel, module
+        self._bench: Bench | None = None
+        self._patience = PATIENCE
+
+    def take(self) -> Bench:
+        """It, or a fresh one."""
+        if self._bench is None:
+            nic = Nic("e1000", backend="socket")
+            vm = r4l.VM(
+                self._kernel,
+                nics=[nic],
+                modules=["pktgen"],
+                snapshot=True,
+                prepare=prepared,
+                workdir=workdirs.make(None),
+            )
+            vm.start()
+            self._bench = Bench(vm, self._module)
+            self._bench.draw_card()
+        self._bench.patience = self._patience
+        return self._bench
+
+    def failed(self) -> None:
+        """A check has failed: the next one has the driver loaded anew, in a fresh machine if need be."""
+        self._patience = IMPATIENCE
+        with contextlib.suppress(R4LError):
+            if self._bench and self._bench.reload():
+                return
+        self.drop()
+
+    def drop(self) -> None:
+        """Something went wrong in it."""
+        if self._bench:
+            self._bench.vm.close()
+            workdirs.remove(self._bench.vm.workdir)
+            self._bench = None
+
+
+@pytest.fixture(scope="module")
+def pool(kernel: Kernel, module: r4l.BuiltModule) -> Iterator[Pool]:
+    """The machine that the checks share."""
+    shared = Pool(kernel, module)
+    yield shared
+    shared.drop()
+
+
+@pytest.fixture
+def bench(request: pytest.FixtureRequest, pool: Pool) -> Iterator[Bench]:
+    """The machine, on which nothing has gone wrong yet."""
+    taken = pool.take()
+    verdict.watch(request.node, taken.vm)
+    yield taken
+    if verdict.failed(request.node):
+        pool.failed()
+
+
+@pytest.fixture
+def vm(bench: Bench) -> r4l.VM:
+    """For the evidence."""
+    return bench.vm
+
+
+def needs_trace(bench: Bench) -> None:
+    """Not every kernel of one's own can trace DMA."""
+    if not bench.card.is_traced:
+        pytest.skip("this kernel has no trace events of DMA: CONFIG_FTRACE and CONFIG_DYNAMIC_EVENTS are off")
+
+
+# -- before the link --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.checkpoint("mac")
+def test_mac(bench: Bench, vm: r4l.VM) -> None:
+    bench.load()
+    what = "the address of eth0 (the EEPROM of this card has an address that was drawn for this check)"
+    see(what, bench.mac, bench.drawn)
+
+
+@pytest.mark.checkpoint("rings")
+def test_rings(bench: Bench, vm: r4l.VM) -> None:
+    needs_trace(bench)
+    bench.up()
+    rings = bench.card.rings_memory()
+    shown = ", ".join(map(str, rings)) or "none"
+    see("coherent DMA memory after `ip link set eth0 up`", shown, "one area for each of the two rings", len(rings) >= 2)
+    for ring in rings:
+        see(f"the address of the ring of {ring}, modulo 16 (3.2.6, 3.4)", ring.address % 16, 0)
+        see("bytes of a ring (8 descriptors of 16 bytes at least)", ring.size, "128 or more", ring.size >= 128)
+    both = [f"{one} and {other}" for one, other in cards.overlaps(rings)]
+    see("rings that overlap", both, [])
+
+
+@pytest.mark.checkpoint("buffers")
+def test_buffers(bench: Bench, vm: r4l.VM) -> None:
+    needs_trace(bench)
+    bench.up()
+    areas = bench.card.areas()
+    size = buffer_size(bench.card)
+    for_card = [area for area in areas if area.direction in ("FROM_DEVICE", "BIDIRECTIONAL")]
+    best: list[int] = []
+    count = 0
+    for ring in (area for area in areas if area.kind == "alloc" and area.size <= LARGEST_RING):
+        descriptors = bench.card.descriptors(ring.address, ring.size // cards.DESCRIPTOR)
+        pointing = [to for to, _ in descriptors if to and any(area.holds(to) for area in for_card if area != ring)]
+        if len(pointing) >= len(best):
+            best, count = pointing, len(descriptors)
+    see(
+        "receive descriptors with the address of a buffer in them",
+        f"{len(best)} of {count}; {sum(area.kind == 'map' for area in for_card)} buffers are mapped for the card",
+        f"all {count} (one may be without)",
+        0 < count <= len(best) + 1,
+    )
+    see("descriptors that share a buffer with another", len(best) - len(set(best)), 0)
+    near = [b - a for a, b in itertools.pairwise(sorted(best)) if b - a < size]
+    see(
+        f"bytes from one receive buffer to the next: the card writes up to {size} to each (RCTL.BSIZE)",
+        min(near, default=size),
+        f"{size} or more",
+        not near,
+    )
+    short = [to for to in best if not any(area.holds(to, size) for area in for_card)]
+    see(f"buffers with less than {size} bytes mapped, which a long frame would write beyond", len(short), 0)
+
+
+def buffer_size(card: Card) -> int:
+    """What RCTL says; 2048 where it says nothing yet."""
+    rctl = card.register("RCTL")
+    return BUFFER.get((rctl >> 16 & 3, rctl >> 25 & 1), 2048) if rctl & ENABLED else 2048
+
+
+def ring_is_right(bench: Bench, way: str) -> None:
+    """BAL, BAH, LEN and H of a ring are right."""
+    ring = bench.card.ring(way)
+    place, room = "the DMA address of a ring", "128 or more"
+    known, fits = ring.base != 0, ring.size > 0
+    if bench.card.is_traced:
+        rings = bench.card.rings_memory()
+        memory = next((area for area in rings if area.holds(ring.base)), None)
+        place = f"the DMA address of a ring: {' or '.join(map(str, rings)) or 'there is none'}"
+        known = memory is not None
+        if memory:
+            room, fits = str(memory.end - ring.base), 0 < ring.size <= memory.end - ring.base
+    see(f"{way}DBAL and {way}DBAH", f"{ring.base:#x}", place, known)
+    see(f"{way}DLEN: the ring's bytes, a multiple of 128", ring.size, room, fits and ring.size % 128 == 0)
+    see(f"{way}DH", ring.head, f"less than the {ring.count} descriptors", ring.head < ring.count)
+
+
+@pytest.mark.checkpoint("tx-registers")
+def test_tx_registers(bench: Bench, vm: r4l.VM) -> None:
+    bench.up()
+    ring_is_right(bench, "T")
+    ring = bench.card.ring("T")
+    see("TDT − TDH: descriptors that the card has still to send, when nothing is being sent", ring.owned, 0)
+    tctl = bench.card.register("TCTL")
+    see("TCTL.EN, bit 1: the transmitter is on", tctl >> 1 & 1, 1)
+    see("TCTL.COLD, bits 21:12 (13.4.33)", hex(tctl >> 12 & 0x3FF), "0x40 (full duplex)", tctl >> 12 & 0x3FF == 0x40)
+
+
+@pytest.mark.checkpoint("rx-registers")
+def test_rx_registers(bench: Bench, vm: r4l.VM) -> None:
+    bench.up()
+    ring_is_right(bench, "R")
+    ring, other = bench.card.ring("R"), bench.card.ring("T")
+    see(
+        "the receive ring's base, which is not the transmit ring's",
+        f"{ring.base:#x}",
+        "another",
+        ring.base != other.base,
+    )
+    see(
+        "(RDT − RDH) mod N: descriptors that the card may fill. RDT = RDH says that there are none, so one stays back",
+        ring.owned,
+        f"{ring.count - 1} of {ring.count}",
+        ring.owned >= ring.count // 2,
+    )
+    rctl = bench.card.register("RCTL")
+    see("RCTL.EN, bit 1: the receiver is on", rctl >> 1 & 1, 1)
+    see("RCTL.BAM, bit 15: broadcast is received, ARP needs it", rctl >> 15 & 1, 1)
+
+
+@pytest.mark.checkpoint("irq")
+def test_irq(bench: Bench, vm: r4l.VM) -> None:
+    bench.up()
+    before = bench.interrupts()
+    see("rows of eth0 in /proc/interrupts", 0 if before is None else 1, 1)
+    ims = bench.card.register("IMS")
+    for name, bit in CAUSES.items():
+        see(f"IMS.{name}, bit {bit}: that interrupt is let through", ims >> bit & 1, 1)
+    bench.wire.send(bench.frame())
+    bench.flush()
+    rises = bench.until(lambda: (bench.interrupts() or 0) > (before or 0))
+    see("calls of the interrupt handler after a frame has come", "more" if rises else "no more", "more")
+    calm = bench.interrupts() or 0
+    time.sleep(0.1)
+    storm = (bench.interrupts() or 0) - calm
+    see(
+        "calls of the handler in a tenth of a second without traffic (reading ICR ends an interrupt)",
+        storm,
+        "a few",
+        storm < 200,
+    )
+
+
+# -- exercise 4 -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.checkpoint("receive")
+def test_receive(bench: Bench, vm: r4l.VM) -> None:
+    bench.up()
+    sizes = sorted({60, 61, 255, 256, 257, 258, 1513, 1514, *DRAW.sample(FRAME, 112)})
+    before, good = bench.counters("rx_packets", "rx_errors"), bench.intact()
+    for size in sizes:
+        bench.wire.send(bench.frame(size))
+    arrived(bench, before["rx_packets"], len(sizes), "of 60 to 1514 bytes")
+    intact, broken = (now - then for now, then in zip(bench.intact(), good, strict=True))
+    see(
+        f"of {len(sizes)} frames of 60 to 1514 bytes, those that the stack took for what they were",
+        f"{intact}, and {broken} with a wrong checksum",
+        f"{len(sizes)}, and 0",
+        (intact, broken) == (len(sizes), 0),
+    )
+    see("rx_errors of good frames", bench.counter("rx_errors") - before["rx_errors"], 0)
+
+    # What no good station sends: longer than Ethernet, longer than a buffer, no IP in it, a length that lies.
+    packets, good = bench.counter("rx_packets"), bench.intact()
+    bad = [DRAW.randbytes(size) for size in (1501, 1504, 1508, 2086, 2986, 8986)]
+    for noise in bad:
+        bench.wire.send(Ether(src=ME, dst=bench.mac, type=0x0800) / Raw(noise))
+    bench.wire.send(Ether(src=ME, dst=bench.mac) / IP(src="10.0.2.7", dst=GUEST, len=1400) / Raw(b"liar"))
+    bench.wire.send(bench.frame())
+    bench.flush()
+    after = bench.until(lambda: bench.intact()[0] > good[0])
+    see("a good frame after some that are too long or malformed", "received" if after else "not received", "received")
+    most = len(bad) + 2
+    seen = bench.counter("rx_packets") - packets
+    see(
+        f"frames that reached the stack, of {most} sent (one that is longer than a buffer must not go up in pieces)",
+        seen,
+        f"{most} or less",
+        seen <= most,
+    )
+    keeps_budget(bench)
+
+
+def arrived(bench: Bench, before: int, count: int, what: str) -> None:
+    """All frames that the wire sent were counted as received."""
+    bench.flush()
+    bench.until(lambda: bench.counter("rx_packets") - before >= count)
+    see(
+        f"rx_packets after {count} frames {what} (RDT gives the card its descriptors back)",
+        bench.counter("rx_packets") - before,
+        count,
+    )
+
+
+def keeps_budget(bench: Bench) -> None:
+    """200 frames lie there when the poll function is called, which may take 64 at a time."""
+    if not bench.card.is_traced:
+        return
+    put_off(bench, 100)
+    before = bench.counter("rx_packets")
+    bench.card.events()
+    start = len(bench.card.events())
+    for _ in range(200):
+        bench.wire.send(bench.frame())
+    arrived(bench, before, 200, "at once")
+    put_off(bench, 0)
+    idle_polls(bench)
+    polls = [event for event in bench.card.events()[start:] if event.name == "napi_poll" and "eth0" in event.text]
+    work = [polled(event)[0] for event in polls]
+    over = [w for w, budget in map(polled, polls) if w > budget]
+    see("polls that took more frames than their budget", over, [])
+    see(
+        "frames that the poll function said it took (its return values), of 200 received",
+        f"{sum(work)}, in polls of {', '.join(map(str, [w for w in work if w][:12]))}",
+        200,
+        sum(work) == 200,
+    )
+
+
+def put_off(bench: Bench, milliseconds: int) -> None:
+    """Have the kernel poll by its own timer instead of letting interrupts through (napi_defer_hard_irqs); 0 ends it.
+
+    It begins with a poll that has received something.
+    """
+    polls = 60 if milliseconds else 0
+    bench.run(f"echo {milliseconds * 10**6} > {SYSFS}/gro_flush_timeout; echo {polls} > {SYSFS}/napi_defer_hard_irqs")
+    if milliseconds:
+        before = bench.counter("rx_packets")
+        bench.wire.send(bench.frame())
+        bench.flush()
+        bench.until(lambda: bench.counter("rx_packets") > before)
+
+
+def idle_polls(bench: Bench) -> None:
+    """Without traffic NAPI sleeps."""
+    count = len(bench.card.events())
+    time.sleep(0.1)
+    polls = sum(event.name == "napi_poll" and "eth0" in event.text for event in bench.card.events()[count:])
+    see(
+        "polls in a tenth of a second without traffic (a poll that took less than its budget ends with "
+        "napi_complete_done, and returns less)",
+        polls,
+        "a few",
+        polls < 100,
+    )
+
+
+def polled(event: cards.Event) -> tuple[int, int]:
+    """What a poll took, and its budget."""
+    found = re.search(r"work (\d+) budget (\d+)", event.text)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+PKTGEN = """
+conf() { echo "$2" > /proc/net/pktgen/$1; }
+conf kpktgend_0 rem_device_all; conf kpktgend_0 "add_device eth0"
+for line in "xmit_mode queue_xmit" "count COUNT" "pkt_size 60" "delay 0" "dst 10.0.2.2" "dst_mac 52:55:0a:00:02:02"; do
+    conf eth0 "$line"
+done
+(echo start > /proc/net/pktgen/pgctrl) > /dev/null 2>&1 &
+"""
+FLOOD = 600
+"""Frames: more than two rings, and less than the stack queues before a device (txqueuelen)."""
+
+
+@pytest.mark.checkpoint("transmit")
+def test_transmit(bench: Bench, vm: r4l.VM) -> None:
+    bench.online()
+    pads(bench)
+    before = bench.counters("tx_packets")
+    queue = f"{SYSFS}/queues/tx-0/byte_queue_limits"
+    bench.card.events()
+    start = len(bench.card.events())
+    # What was sent is taken back only 50 times a second, and BQL holds nothing back: the ring runs full.
+    put_off(bench, 20)
+    bench.run(f"[ -d {queue} ] && echo 10000000 > {queue}/limit_min")
+    # In the background: it waits for its last frame to be freed, which a driver that has lost it never does.
+    bench.run(PKTGEN.replace("COUNT", str(FLOOD)))
+    # Two seconds without a frame are the end: after five the kernel finds the queue stalled, and restarts the card.
+    numbers: list[int] = []
+    end = time.monotonic() + 2
+    while len(numbers) < FLOOD and time.monotonic() < end:
+        if new := [number_of(packet) for packet in flood(bench)]:
+            numbers += new
+            end = time.monotonic() + 2
+        time.sleep(0.02)
+    put_off(bench, 0)
+    # The last of them are taken back by a poll that the interrupt of their sending brings.
+    believed = f"cat {queue}/inflight 2>/dev/null || echo 0"
+    if len(numbers) >= FLOOD:
+        bench.until(lambda: int(bench.run(believed)) == 0)
+    inflight = int(bench.run(believed))
+    missing = FLOOD - len(set(numbers))
+    held = f", and BQL believes that {inflight} bytes are on their way, so it holds the queue" if inflight else ""
+    see(f"frames of a flood of {FLOOD} that never came out of the card", f"{missing}{held}", "0", missing == 0)
+    see("frames that came out twice", len(numbers) - len(set(numbers)), 0)
+    see("frames that came out after a later one", sum(b < a for a, b in itertools.pairwise(numbers)), 0)
+    busy = sum(event.name == "net_dev_xmit" and "rc=16" in event.text for event in bench.card.events()[start:])
+    see(
+        "times that start_xmit answered NETDEV_TX_BUSY under flood: the queue is to be stopped before the ring is full",
+        busy,
+        "hardly ever",
+        busy < 20,
+    )
+    see(
+        "bytes that BQL still believes to be on their way after all were sent: told twice, or never completed, "
+        "as where a full ring is written over",
+        inflight,
+        0,
+    )
+    see(f"tx_packets after {FLOOD} frames", bench.counter("tx_packets") - before["tx_packets"], FLOOD)
+    left = [area for area in bench.card.areas() if area.direction == "TO_DEVICE"] if bench.card.is_traced else []
+    see("sent frames that are still mapped for the card, so never freed", len(left), 0)
+
+
+def pads(bench: Bench) -> None:
+    """A ping without payload has 42 bytes."""
+    bench.wire.sniff()
+    bench.run(f"arp -i eth0 -s {GATEWAY} {ROUTER}; ping -c1 -W1 -s0 {GATEWAY}; arp -i eth0 -d {GATEWAY}")
+    frames = [frame.data for frame in bench.wire.frames()]
+    short = [frame for frame in frames if frame[:6] == bytes.fromhex(ROUTER.replace(":", ""))]
+    see("frames that came out of the card for a ping of 42 bytes", len(short), "1 or more", bool(short))
+    size = len(short[0])
+    # The card pads as well, if TCTL.PSP says so; QEMU's does not.
+    see("bytes of that frame (Ethernet's shortest is 60, and its checksum)", size, "60", size == 60)
+    see(
+        "what follows the 42 bytes (memory of the kernel must not get out)",
+        short[0][42:].hex(),
+        "zeros",
+        not any(short[0][42:]),
+    )
+
+
+def flood(bench: Bench) -> list[Packet]:
+    """pktgen's frames that have come."""
+    return [packet for packet in bench.wire.sniff(UDP) if packet[UDP].dport == 9]
+
+
+def number_of(packet: Packet) -> int:
+    """pktgen's own number of a frame, behind its magic (net/core/pktgen.c, struct pktgen_hdr)."""
+    return int.from_bytes(bytes(packet[UDP].payload)[4:8], "big")
+
+
+# -- the whole --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.checkpoint("ping")
+def test_ping(bench: Bench, vm: r4l.VM) -> None:
+    bench.online()
+    pinged(bench, 3)
+    bench.wire.sniff()
+    sent = {}
+    for number, size in enumerate([60, 61, 1513, 1514, *DRAW.sample(FRAME, 20)]):
+        packet, sent[number] = bench.echo(size, number)
+        bench.wire.send(packet)
+    back: dict[int, bytes] = {}
+    end = time.monotonic() + 5
+    while len(back) < len(sent) and time.monotonic() < end:
+        for answer in bench.wire.sniff(is_answer):
+            back[answer[ICMP].seq] = bytes(answer[IP])[28 : answer[IP].len]
+        time.sleep(0.01)
+    see(f"answers to {len(sent)} pings of all sizes", len(back), len(sent))
+    see("answers whose bytes are not those of the question", [n for n in sent if back[n] != sent[n]], [])
+
+
+def is_answer(packet: Packet) -> bool:
+    """Whether the guest answers one of our pings with it."""
+    return ICMP in packet and packet[ICMP].type == 0 and packet.dst == ME
+
+
+def pinged(bench: Bench, count: int) -> None:
+    """The guest pings the wire."""
+    text = bench.run(f"ping -c{count} -i0.05 -W5 {GATEWAY} 2>&1")
+    summary = next((line for line in text.splitlines() if "packet loss" in line), text.strip())
+    see(f"ping -c{count} {GATEWAY}", summary, "0% packet loss", " 0% packet loss" in summary)
+
+
+def exchange(bench: Bench, count: int, size: int) -> None:
+    """The wire pings the guest."""
+    bench.wire.sniff()
+    for number in range(count):
+        bench.wire.send(bench.echo(size, number)[0])
+    answers = 0
+
+    def all_came() -> bool:
+        nonlocal answers
+        answers += len(bench.wire.sniff(is_answer))
+        return answers >= count
+
+    bench.until(all_came)
+    see(f"answers to {count} pings from the wire", answers, count)
+
+
+@pytest.mark.checkpoint("statistics")
+def test_statistics(bench: Bench, vm: r4l.VM) -> None:
+    bench.online()
+    names = ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes", "rx_errors", "tx_errors", "rx_dropped", "tx_dropped")
+    exchange(bench, 1, 100)
+    count, size = DRAW.randrange(20, 60), DRAW.randrange(200, 1500)
+    settled(bench)
+    before = bench.counters(*names)
+    exchange(bench, count, size)
+    settled(bench)
+    after = bench.counters(*names)
+    grown = {name: after[name] - before[name] for name in names}
+    for name in ("rx_packets", "tx_packets"):
+        see(f"{name} after {count} questions and {count} answers", grown[name], count)
+    for name in ("rx_bytes", "tx_bytes"):
+        # With or without the checksum: drivers differ.
+        right = count * size <= grown[name] <= count * (size + 4)
+        see(f"{name} after {count} frames of {size} bytes", grown[name], count * size, right)
+    for name in names[4:]:
+        see(name, grown[name], 0)
+
+
+def settled(bench: Bench) -> None:
+    """What was sent is counted when it is taken back, which an interrupt brings: wait until nothing more comes."""
+    last = -1
+    while (now := bench.counter("tx_packets")) != last:
+        last = now
+        time.sleep(0.02)
+
+
+@pytest.mark.checkpoint("quiet")
+def test_quiet(bench: Bench, vm: r4l.VM) -> None:
+    bench.online()
+    exchange(bench, 1, 100)
+    vm.klog.sync()
+    before = len(vm.klog.records())
+    exchange(bench, 30, 500)
+    vm.klog.sync()
+    new = [record.text for record in vm.klog.records()[before:]]
+    see("lines in the kernel log while 30 pings came and went (printk per packet?)", len(new), "none", len(new) < 3)
+
+
+@pytest.mark.checkpoint("multicast")
+def test_multicast(bench: Bench, vm: r4l.VM) -> None:
+    bench.online()
+    # An address of IPv6 brings a group with it, of which the last three bytes are the address's.
+    low = [DRAW.randrange(1 << 24) for _ in range(3)]
+    bench.run(
+        "echo 0 > /proc/sys/net/ipv6/conf/eth0/disable_ipv6;"
+        + "".join(f"ip -6 addr add fd00::{n >> 16:x}:{n & 0xFFFF:x}/64 dev eth0;" for n in low)
+    )
+    rows = [row.split() for row in bench.run("cat /proc/net/dev_mcast").splitlines()]
+    groups = [bytes.fromhex(row[4]) for row in rows if row[1] == "eth0"]
+    see("groups that the stack has joined for IPv6", len(groups), "3 or more", len(groups) >= 3)
+    bits = {place(group) for group in groups}
+    # One at a time only where not all were received, to say which.
+    for group in [] if receives(bench, *groups) == len(groups) else groups:
+        word, bit = divmod(place(group), 32)
+        see(
+            f"a frame to {group.hex(':')}, a group that eth0 is in (its bit is {bit} of word {word} of the MTA, at "
+            f"{cards.REGISTERS['MTA'] + 4 * word:#x}; word {word} of the MTA is {bench.card.register('MTA', word):#x})",
+            "received" if receives(bench, group) else "dropped",
+            "received",
+        )
+    stranger = next(
+        group for group in iter(lambda: b"\x33\x33" + DRAW.randbytes(4), b"") if not bits & set(places(group))
+    )
+    see(
+        f"a frame to {stranger.hex(':')}, a group that eth0 is not in",
+        "received" if receives(bench, stranger) else "dropped",
+        "dropped",
+    )
+
+
+def receives(bench: Bench, *groups: bytes) -> int:
+    """How many frames the card takes, one to each group. One to its own address follows: nobody waits for nothing."""
+    before, good = bench.counter("rx_packets"), bench.intact()[0]
+    for group in groups:
+        bench.wire.send(Ether(src=ME, dst=group.hex(":")) / IPv6(src="fe80::7", dst="ff02::1:ff00:1") / Raw(b"?" * 40))
+    bench.wire.send(bench.frame())
+    bench.flush()
+    bench.until(lambda: bench.intact()[0] > good)
+    return bench.counter("rx_packets") - before - 1
+
+
+def place(group: bytes) -> int:
+    """The bit of an address in the MTA, with RCTL.MO = 0 (13.5.1)."""
+    return (group[4] >> 4 | group[5] << 4) & 0xFFF
+
+
+def places(group: bytes) -> Iterator[int]:
+    """The same with any RCTL.MO."""
+    for shift in (4, 3, 2, 0):
+        yield ((group[4] | group[5] << 8) >> shift) & 0xFFF
+
+
+@pytest.mark.checkpoint("down-up")
+def test_down_up(bench: Bench, vm: r4l.VM) -> None:
+    bench.online()
+    before = len(bench.card.rings_memory()) if bench.card.is_traced else 0
+    for turn in range(1, 6):
+        bench.online(first=f"arp -i eth0 -d {GATEWAY}; ip link set eth0 down")
+        bench.wire.sniff()
+        # The card does not receive yet, so nobody would answer ARP.
+        bench.run(f"arp -i eth0 -s {GATEWAY} {ROUTER}; ping -c1 -W1 {GATEWAY} > /dev/null 2>&1 &")
+        sent = any(ICMP in packet for packet in waited(bench))
+        see(f"a ping leaves the card after `down` and `up` number {turn}", "yes" if sent else "no", "yes")
+    bench.run(f"arp -i eth0 -d {GATEWAY}")
+    pinged(bench, 2)
+    if bench.card.is_traced:
+        after = len(bench.card.rings_memory())
+        see("rings in memory after five times down and up (each `stop` has to free its own)", after, before)
+
+
+def waited(bench: Bench) -> Iterator[Packet]:
+    """Frames of the guest's, for two seconds at most."""
+    end = time.monotonic() + 2
+    while time.monotonic() < end:
+        yield from bench.wire.sniff()
+        time.sleep(0.01)
+
+
+@pytest.mark.checkpoint("remove")
+def test_remove(bench: Bench, vm: r4l.VM) -> None:
+    bench.online()
+    pinged(bench, 1)
+    # Long ones, which go up in the buffers that they came in.
+    exchange(bench, 20, 1400)
+    bench.card.events()
+    start = len(bench.card.events())
+    bench.run("ip link set eth0 down")
+    rctl, tctl = bench.card.register("RCTL"), bench.card.register("TCTL")
+    see(
+        "RCTL.EN after `ip link set eth0 down`: a card that goes on receives into memory that is free", rctl >> 1 & 1, 0
+    )
+    see("TCTL.EN after `ip link set eth0 down`: a card that goes on reads memory that is free", tctl >> 1 & 1, 0)
+    see("IMS after `ip link set eth0 down`: interrupts that nobody will handle", hex(bench.card.register("IMS")), "0x0")
+    see("eth0's row in /proc/interrupts after `down` (free_irq)", bench.interrupts(), None)
+    bench.online()
+    # In use, and unloaded nevertheless.
+    bench.run(f"ping -i0.01 -c200 {GATEWAY} > /dev/null 2>&1 &")
+    vm.rmmod(bench.module.name)
+    see("interfaces after rmmod", bench.run("ls /sys/class/net").split(), ["lo"])
+    claims = [
+        line for line in bench.run("cat /proc/iomem /proc/interrupts").splitlines() if "e1000" in line or "eth0" in line
+    ]
+    see("claims of I/O memory and of interrupts after rmmod", claims, [])
+    if bench.card.is_traced:
+        left = bench.card.areas()
+        see(
+            "memory that the card may still touch after rmmod, which nobody has unmapped or freed: it is leaked",
+            ", ".join(map(str, left[:4])) + (f" and {len(left) - 4} more" if len(left) > 4 else "") or "none",
+            "none",
+            not left,
+        )
+        in_order(bench, start)
+    bench.online()
+    pinged(bench, 1)
+
+
+TEARDOWN = (
+    ("napi_disable", "dma_free", "the rings are freed after napi_disable: a poll that still runs would read them"),
+    ("free_irq", "free_netdev", "the interrupt is freed before the net_device, whose handler it calls"),
+    (
+        "unregister_netdevice_queue",
+        "pci_release_region",
+        "the stack lets go of the net_device before the BAR is released",
+    ),
+    (
+        "unregister_netdevice_queue",
+        "pci_disable_device",
+        "the stack lets go of the net_device before the card is disabled",
+    ),
+    ("dma_free", "pci_disable_device", "the rings are freed before the card is disabled"),
+)
+"""What comes before what (C4: stop, device removed, remove), and why."""
+
+
+def in_order(bench: Bench, start: int) -> None:
+    """The driver let go of things in the order that keeps every user of them safe."""
+    events = bench.card.events()[start:]
+    first: dict[str, float] = {}
+    last: dict[str, float] = {}
+    for event in events:
+        if event.name.startswith("dma_") and not event.text.startswith(bench.card.slot):
+            continue
+        first.setdefault(event.name, event.time)
+        last[event.name] = event.time
+    for before, after, why in TEARDOWN:
+        if after not in last:
+            continue
+        # Of the last round: `down` was before.
+        see(
+            f"{before} before {after} ({why})",
+            "never called" if before not in last else "after it" if last[before] > last[after] else "before it",
+            "before it",
+        )

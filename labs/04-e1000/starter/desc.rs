@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Descriptors, and the rings of them in coherent memory.
+
+use kernel::{
+    bitfield,
+    device::{Bound, Device},
+    dma::{Coherent, DmaAddress},
+    prelude::*,
+};
+use kit::dma::{coherent_address, dma_read, dma_write};
+
+/// How many descriptors a ring has. A power of two, and a multiple of eight (3.2.6, 3.4).
+pub(crate) const COUNT: usize = 256;
+
+/// The bytes of a ring.
+pub(crate) const BYTES: u32 = (COUNT * 16) as u32;
+
+bitfield! {
+    /// The second half of a receive descriptor, 3.2.3.
+    pub(crate) struct RxStatus(u64) {
+        /// Error in the data.
+        47:47 data_error => bool;
+        44:44 carrier_error => bool;
+        42:42 sequence_error => bool;
+        41:41 symbol_error => bool;
+        /// The frame's checksum, or its alignment.
+        40:40 crc_error => bool;
+        /// End of packet.
+        33:33 eop => bool;
+        /// Descriptor done.
+        32:32 dd => bool;
+        15:0 length;
+    }
+}
+
+bitfield! {
+    /// The second half of a transmit data descriptor, 3.3.7.
+    pub(crate) struct TxData(u64) {
+        /// Fill in the TCP or UDP checksum.
+        41:41 txsm => bool;
+        /// Fill in the IP header's checksum.
+        40:40 ixsm => bool;
+        /// Descriptor done.
+        32:32 dd => bool;
+        29:29 dext => bool;
+        /// Report status.
+        27:27 rs => bool;
+        /// Cut into segments.
+        26:26 tse => bool;
+        /// Insert the frame's checksum.
+        25:25 ifcs => bool;
+        /// End of packet.
+        24:24 eop => bool;
+        23:20 dtyp;
+        19:0 length;
+    }
+}
+
+bitfield! {
+    /// The first half of a transmit context descriptor, 3.3.6: where checksums begin, go and end.
+    pub(crate) struct TxOffsets(u64) {
+        63:48 tucse;
+        47:40 tucso;
+        39:32 tucss;
+        31:16 ipcse;
+        15:8 ipcso;
+        7:0 ipcss;
+    }
+}
+
+bitfield! {
+    /// The second half of a transmit context descriptor, 3.3.6.
+    pub(crate) struct TxContext(u64) {
+        63:48 mss;
+        47:40 hdrlen;
+        29:29 dext => bool;
+        26:26 tse => bool;
+        /// IP version 4.
+        25:25 ip => bool;
+        24:24 tcp => bool;
+        19:0 paylen;
+    }
+}
+
+impl RxStatus {
+    /// Whether the frame is bad. The bits that are not asked for say that the checksum of its IP or
+    /// TCP header is wrong, which is for the stack to find out.
+    pub(crate) fn is_bad(self) -> bool {
+        self.crc_error()
+            || self.symbol_error()
+            || self.sequence_error()
+            || self.carrier_error()
+            || self.data_error()
+    }
+}
+
+/// A ring of descriptors: each is an address and a word of bit fields, both little endian.
+pub(crate) struct Descriptors(Coherent<[u64; 2 * COUNT]>);
+
+impl Descriptors {
+    pub(crate) fn new(dev: &Device<Bound>) -> Result<Self> {
+        Ok(Self(Coherent::zeroed(dev, GFP_KERNEL)?))
+    }
+
+    pub(crate) fn dma_addr(&self) -> DmaAddress {
+        coherent_address(&self.0)
+    }
+
+    /// Writes both halves of a descriptor.
+    pub(crate) fn write(&self, index: usize, first: u64, second: u64) {
+        let index = index % COUNT;
+        dma_write!(self.0, [build: 2 * index], u64::to_le(first));
+        dma_write!(self.0, [build: 2 * index + 1], u64::to_le(second));
+    }
+
+    /// Reads the second half of a descriptor.
+    pub(crate) fn read(&self, index: usize) -> u64 {
+        let index = index % COUNT;
+        u64::from_le(dma_read!(self.0, [build: 2 * index + 1]))
+    }
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The card apart from its rings: reset, general setup, addresses, interrupts, link.
+
+use crate::regs::*;
+use kernel::{
+    io::{register::Array, Io},
+    num::Bounded,
+    pci,
+    prelude::*,
+    time::{delay::fsleep, Delta},
+};
+use kit::net::{LinkSettings, MacAddress};
+
+/// BAR 0, the memory-mapped registers (4.1).
+pub(crate) type Bar<'bound> = pci::Bar<'bound, END>;
+
+/// At most 8,000 interrupts a second: 1 s / 8,000 / 256 ns.
+const ITR_INTERVAL: u16 = 488;
+
+/// The card's registers.
+pub(crate) struct Hw<'bound> {
+    pub(crate) bar: Bar<'bound>,
+}
+
+impl Hw<'_> {
+    /// Silences the card: no interrupt, no DMA. Sleeps.
+    ///
+    /// What CTRL.RST alone would do (14.7) is done by hand as well, as far as it matters: an
+    /// emulated card need not reset anything.
+    pub(crate) fn reset(&self) {
+        let bar = &self.bar;
+        bar.write_reg(IMC::from(!0));
+        // A write to RCTL is not free on an emulated card: it stops receiving for a second.
+        if bar.read(RCTL).into_raw() != 0 {
+            bar.write_reg(RCTL::zeroed());
+        }
+        bar.write_reg(TCTL::zeroed());
+        // Posted writes reach the card before this read returns.
+        let ctrl = bar.read(CTRL);
+
+        // What is under way may end (13.4.22), then all stops.
+        fsleep(Delta::from_millis(1));
+        bar.write_reg(ctrl.with_rst(true));
+        // Registers must not be touched for a microsecond; the EEPROM is read again (13.4.1).
+        fsleep(Delta::from_millis(2));
+        bar.write_reg(IMC::from(!0));
+        let _ = bar.read(ICR);
+    }
+
+    /// General configuration, 14.3.
+    pub(crate) fn configure(&self) {
+        let bar = &self.bar;
+        // The PHY negotiates, the MAC follows it; no VLANs, no flow control.
+        bar.update(CTRL, |ctrl| {
+            ctrl.with_asde(true)
+                .with_slu(true)
+                .with_lrst(false)
+                .with_phy_rst(false)
+                .with_ilos(false)
+                .with_frcspd(false)
+                .with_frcdplx(false)
+                .with_rfce(false)
+                .with_tfce(false)
+                .with_vme(false)
+        });
+        bar.write_reg(FCAL::zeroed());
+        bar.write_reg(FCAH::zeroed());
+        bar.write_reg(FCT::zeroed());
+        bar.write_reg(FCTTV::zeroed());
+        bar.write_reg(ITR::zeroed().with_interval(ITR_INTERVAL));
+
+        for i in 0..128 {
+            self.set_multicast_word(i, 0);
+        }
+        for i in 1..16 {
+            self.set_address(i, None);
+        }
+    }
+
+    /// Writes one of the 128 words of the multicast table.
+    pub(crate) fn set_multicast_word(&self, index: usize, bits: u32) {
+        if let Some(location) = MTA::try_at(index) {
+            self.bar.write(location, MTA::from(bits));
+        }
+    }
+
+    /// Writes one of the 16 receive addresses; the first is the card's own.
+    pub(crate) fn set_address(&self, index: usize, mac: Option<MacAddress>) {
+        let (Some(low), Some(high)) = (RAL::try_at(index), RAH::try_at(index)) else {
+            return;
+        };
+        let m = mac.map_or([0; 6], |mac| mac.0);
+        self.bar
+            .write(low, RAL::from(u32::from_le_bytes([m[0], m[1], m[2], m[3]])));
+        self.bar.write(
+            high,
+            RAH::zeroed()
+                .with_value(u16::from_le_bytes([m[4], m[5]]))
+                .with_av(mac.is_some()),
+        );
+    }
+
+    /// Lets interrupts through.
+    pub(crate) fn unmask(&self) {
+        // YOURS (irq): write IMS. The driver works on RXT0, RXO, RXDMT0, LSC and TXDW.
+    }
+
+    /// Masks all interrupts.
+    pub(crate) fn mask(&self) {
+        self.bar.write_reg(IMC::from(!0));
+    }
+
+    /// Reads the causes of an interrupt, which clears them.
+    pub(crate) fn take_causes(&self) -> ICR {
+        self.bar.read(ICR)
+    }
+
+    /// Raises a link-change interrupt, so that the link is looked at.
+    pub(crate) fn raise_link_change(&self) {
+        self.bar.write_reg(ICS::zeroed().with_lsc(true));
+    }
+
+    /// The link as it is now.
+    pub(crate) fn link(&self) -> Option<LinkSettings> {
+        let status = self.bar.read(STATUS);
+        status.lu().then(|| LinkSettings {
+            speed: match status.speed().get() {
+                0 => 10,
+                1 => 100,
+                _ => 1000,
+            },
+            full_duplex: status.fd(),
+        })
+    }
+
+    /// Programs the receive ring, 14.4.
+    pub(crate) fn set_rx_ring(&self, base: u64, bytes: u32, tail: usize) {
+        let bar = &self.bar;
+        // YOURS (rx-registers): RDBAL, RDBAH, RDLEN, RDH and RDT. RCTL is written last of all, by
+        // filter.rs.
+        bar.write_reg(RDTR::zeroed());
+        bar.write_reg(RADV::zeroed());
+    }
+
+    /// Gives the card the receive descriptors before `tail`.
+    pub(crate) fn set_rx_tail(&self, tail: usize) {
+        self.bar.write_reg(RDT::zeroed().with_value(tail as u16));
+    }
+
+    /// Programs the transmit ring and starts transmitting, 14.5.
+    pub(crate) fn set_tx_ring(&self, base: u64, bytes: u32) {
+        let bar = &self.bar;
+        // YOURS (tx-registers): TDBAL, TDBAH, TDLEN, TDH and TDT.
+        bar.write_reg(TIDV::zeroed());
+        bar.write_reg(TADV::zeroed());
+        // The values that 14.5 and 13.4.33 give for full duplex.
+        bar.write_reg(
+            TIPG::zeroed()
+                .with_const_ipgt::<8>()
+                .with_const_ipgr1::<2>()
+                .with_const_ipgr2::<10>(),
+        );
+        // YOURS (tx-registers): TCTL: EN, PSP, CT = 0Fh, and COLD = 40h for full duplex.
+    }
+
+    /// Gives the card the transmit descriptors before `tail`.
+    pub(crate) fn set_tx_tail(&self, tail: usize) {
+        self.bar.write_reg(TDT::zeroed().with_value(tail as u16));
+    }
+}
+
+/// The count of frames that the card has dropped for want of a buffer.
+pub(crate) struct Missed {
+    seen: u32,
+}
+
+impl Missed {
+    /// Begins to count now.
+    pub(crate) fn new(hw: &Hw<'_>) -> Self {
+        let _ = hw.bar.read(MPC);
+        Self {
+            seen: hw.bar.read(MPC).into_raw(),
+        }
+    }
+
+    /// How many there were since the last time.
+    ///
+    /// Reading clears the register (13.7), on a card; on an emulated one it need not. A second
+    /// read tells the two apart.
+    pub(crate) fn take(&mut self, hw: &Hw<'_>) -> u32 {
+        let first = hw.bar.read(MPC).into_raw();
+        let second = hw.bar.read(MPC).into_raw();
+        if second < first {
+            self.seen = 0;
+            return first.wrapping_add(second);
+        }
+        let new = second.wrapping_sub(self.seen);
+        self.seen = second;
+        new
+    }
+}

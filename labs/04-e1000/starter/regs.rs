@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The register map.
+//!
+//! Section numbers are those of Intel's "PCI/PCI-X Family of Gigabit Ethernet Controllers Software
+//! Developer's Manual" (8254x), here and in the other files. Only what the driver uses.
+
+use kernel::io::register;
+
+register! {
+    /// Device control, 13.4.1.
+    pub(crate) CTRL(u32) @ 0x0000 {
+        31:31 phy_rst => bool;
+        /// VLAN tags are taken off received frames.
+        30:30 vme => bool;
+        28:28 tfce => bool;
+        27:27 rfce => bool;
+        /// Resets all but the PHY and the PCI configuration; clears itself.
+        26:26 rst => bool;
+        12:12 frcdplx => bool;
+        11:11 frcspd => bool;
+        7:7 ilos => bool;
+        /// Set link up.
+        6:6 slu => bool;
+        /// The MAC follows the speed that the PHY has found.
+        5:5 asde => bool;
+        3:3 lrst => bool;
+        0:0 fd => bool;
+    }
+
+    /// Device status, 13.4.2.
+    pub(crate) STATUS(u32) @ 0x0008 {
+        7:6 speed;
+        /// There is a link.
+        1:1 lu => bool;
+        0:0 fd => bool;
+    }
+
+    /// EEPROM read, 13.4.4.
+    pub(crate) EERD(u32) @ 0x0014 {
+        31:16 data;
+        15:8 addr;
+        4:4 done => bool;
+        0:0 start => bool;
+    }
+
+    /// MDI control: the way to the PHY's registers, 13.4.7.
+    pub(crate) MDIC(u32) @ 0x0020 {
+        30:30 error => bool;
+        28:28 ready => bool;
+        27:26 op;
+        25:21 phyadd;
+        20:16 regadd;
+        15:0 data;
+    }
+
+    /// Flow control address, low and high, 13.4.8 and 13.4.9.
+    pub(crate) FCAL(u32) @ 0x0028 { 31:0 value; }
+    pub(crate) FCAH(u32) @ 0x002c { 31:0 value; }
+    /// Flow control type, 13.4.10.
+    pub(crate) FCT(u32) @ 0x0030 { 31:0 value; }
+    /// Flow control transmit timer value, 13.4.12.
+    pub(crate) FCTTV(u32) @ 0x0170 { 31:0 value; }
+
+    /// Interrupt causes, cleared by reading, 13.4.17.
+    pub(crate) ICR(u32) @ 0x00c0 {
+        /// Receiver timer: a frame has come.
+        7:7 rxt0 => bool;
+        /// Receiver overrun.
+        6:6 rxo => bool;
+        /// The receive ring runs low.
+        4:4 rxdmt0 => bool;
+        /// The link has changed.
+        2:2 lsc => bool;
+        /// A transmit descriptor was written back.
+        0:0 txdw => bool;
+    }
+
+    /// Interrupt throttling, in units of 256 ns, 13.4.18.
+    pub(crate) ITR(u32) @ 0x00c4 { 15:0 interval; }
+    /// Sets interrupt causes, 13.4.19.
+    pub(crate) ICS(u32) @ 0x00c8 { 2:2 lsc => bool; }
+    /// Lets interrupts through, 13.4.20.
+    pub(crate) IMS(u32) @ 0x00d0 {
+        7:7 rxt0 => bool;
+        6:6 rxo => bool;
+        4:4 rxdmt0 => bool;
+        2:2 lsc => bool;
+        0:0 txdw => bool;
+    }
+    /// Masks interrupts, 13.4.21.
+    pub(crate) IMC(u32) @ 0x00d8 { 31:0 causes; }
+
+    /// Receive control, 13.4.22.
+    pub(crate) RCTL(u32) @ 0x0100 {
+        /// The checksum at the end of the frame is not stored.
+        26:26 secrc => bool;
+        25:25 bsex => bool;
+        /// Buffer size; 0 for 2048 bytes without `bsex`.
+        17:16 bsize;
+        /// Accepts broadcast.
+        15:15 bam => bool;
+        /// Which bits of an address the multicast table is indexed with; 0 for bits 47:36.
+        13:12 mo;
+        /// Long packets.
+        5:5 lpe => bool;
+        /// All multicast.
+        4:4 mpe => bool;
+        /// All unicast.
+        3:3 upe => bool;
+        1:1 en => bool;
+    }
+
+    /// Transmit control, 13.4.33.
+    pub(crate) TCTL(u32) @ 0x0400 {
+        /// Collision distance.
+        21:12 cold;
+        /// Collision threshold.
+        11:4 ct;
+        /// Pads short packets.
+        3:3 psp => bool;
+        1:1 en => bool;
+    }
+
+    /// Transmit inter-packet gap, 13.4.34.
+    pub(crate) TIPG(u32) @ 0x0410 {
+        29:20 ipgr2;
+        19:10 ipgr1;
+        9:0 ipgt;
+    }
+
+    /// The receive ring, 13.4.25 to 13.4.29.
+    pub(crate) RDBAL(u32) @ 0x2800 { 31:0 value; }
+    pub(crate) RDBAH(u32) @ 0x2804 { 31:0 value; }
+    pub(crate) RDLEN(u32) @ 0x2808 { 31:0 value; }
+    pub(crate) RDH(u32) @ 0x2810 { 15:0 value; }
+    pub(crate) RDT(u32) @ 0x2818 { 15:0 value; }
+    /// Receive delay timer, 13.4.30, and absolute delay, 13.4.31.
+    pub(crate) RDTR(u32) @ 0x2820 { 15:0 value; }
+    pub(crate) RADV(u32) @ 0x282c { 15:0 value; }
+
+    /// The transmit ring, 13.4.36 to 13.4.40.
+    pub(crate) TDBAL(u32) @ 0x3800 { 31:0 value; }
+    pub(crate) TDBAH(u32) @ 0x3804 { 31:0 value; }
+    pub(crate) TDLEN(u32) @ 0x3808 { 31:0 value; }
+    pub(crate) TDH(u32) @ 0x3810 { 15:0 value; }
+    pub(crate) TDT(u32) @ 0x3818 { 15:0 value; }
+    /// Transmit interrupt delay, 13.4.41, and absolute delay, 13.4.44.
+    pub(crate) TIDV(u32) @ 0x3820 { 15:0 value; }
+    pub(crate) TADV(u32) @ 0x382c { 15:0 value; }
+
+    /// Missed packets count, 13.7.4.
+    pub(crate) MPC(u32) @ 0x4010 { 31:0 count; }
+
+    /// Multicast table array, 13.5.1.
+    pub(crate) MTA(u32)[128] @ 0x5200 { 31:0 bits; }
+
+    /// Receive addresses, low, 13.5.2.
+    pub(crate) RAL(u32)[16, stride = 8] @ 0x5400 { 31:0 value; }
+    /// Receive addresses, high, 13.5.3.
+    pub(crate) RAH(u32)[16, stride = 8] @ 0x5404 {
+        /// Address valid.
+        31:31 av => bool;
+        15:0 value;
+    }
+}
+
+/// The registers that the driver uses lie below this.
+pub(crate) const END: usize = 0x5480;

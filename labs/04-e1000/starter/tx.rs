@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Transmit: `start_xmit` fills the ring, the poll function empties it.
+
+use crate::{
+    desc::{Descriptors, TxContext, TxData, TxOffsets, BYTES, COUNT},
+    hw::Hw,
+};
+use kernel::{
+    device::{Bound, Device},
+    num::Bounded,
+    prelude::*,
+    sync::{
+        atomic::{Acquire, Atomic, Release},
+        Arc,
+    },
+};
+use kit::{
+    barrier::dma_wmb,
+    dma::TxFrame,
+    net::{Doorbell, InFlight, Poll, TxQueue, ETH_MIN_LEN},
+    skb::{Skb, TxSkb, Verdict},
+    spsc::{self, Consumer, Producer},
+};
+
+/// The bytes of a frame that one descriptor covers at most; the card takes some more (3.3.7).
+const PER_DESCRIPTOR: usize = 8192;
+
+/// The descriptors of the largest frame that the stack sends: 64 KiB in 18 pieces, and a context.
+const MAX_DESCRIPTORS: usize = 18 + 65536 / PER_DESCRIPTOR + 1;
+
+/// The queue stops when the largest frame would not fit any more.
+const STOP_BELOW: usize = MAX_DESCRIPTORS;
+
+/// The queue is woken when this much is free again.
+const WAKE_AT: usize = 2 * MAX_DESCRIPTORS;
+
+/// What the two ends share.
+struct Ring {
+    descriptors: Descriptors,
+    /// The next descriptor to fill; written by `start_xmit`.
+    tail: Atomic<usize>,
+    /// The next descriptor to take back; written by the poll function.
+    clean: Atomic<usize>,
+}
+
+impl Ring {
+    /// How many descriptors are free. Head and tail are equal when the ring is empty, so it is
+    /// full with one to spare (3.4).
+    fn free(&self) -> usize {
+        let used = self
+            .tail
+            .load(Acquire)
+            .wrapping_sub(self.clean.load(Acquire))
+            % COUNT;
+        COUNT - 1 - used
+    }
+}
+
+/// A frame on the ring.
+struct Entry<'bound> {
+    frame: InFlight<'bound>,
+    /// The last of its descriptors, the one that reports when all is done.
+    last: usize,
+}
+
+/// The end that `start_xmit` works on.
+pub(crate) struct TxRing<'bound> {
+    dev: &'bound Device<Bound>,
+    ring: Arc<Ring>,
+    frames: Producer<Entry<'bound>>,
+    tail: usize,
+    /// What the card was told of checksums last; it remembers.
+    context: Option<(TxOffsets, TxContext)>,
+    /// Descriptors were written that the card has not been told of.
+    pending: bool,
+}
+
+/// The end that the poll function works on.
+pub(crate) struct TxCleaner<'bound> {
+    ring: Arc<Ring>,
+    frames: Consumer<Entry<'bound>>,
+}
+
+/// Makes a transmit ring, and the card begin to serve it.
+pub(crate) fn ring<'bound>(
+    dev: &'bound Device<Bound>,
+    hw: &Hw<'_>,
+) -> Result<(TxRing<'bound>, TxCleaner<'bound>)> {
+    // YOURS (rings): the ring's memory, as in rx.rs.
+    let descriptors: Descriptors = return Err(ENXIO);
+    let ring = Arc::new(
+        Ring {
+            descriptors,
+            tail: Atomic::new(0),
+            clean: Atomic::new(0),
+        },
+        GFP_KERNEL,
+    )?;
+    let (producer, consumer) = spsc::ring(COUNT, GFP_KERNEL)?;
+    hw.set_tx_ring(ring.descriptors.dma_addr(), BYTES);
+    Ok((
+        TxRing {
+            dev,
+            ring: ring.clone(),
+            frames: producer,
+            tail: 0,
+            context: None,
+            pending: false,
+        },
+        TxCleaner {
+            ring,
+            frames: consumer,
+        },
+    ))
+}
+
+impl<'bound> TxRing<'bound> {
+    /// Sends one frame.
+    pub(crate) fn xmit<'a>(
+        &mut self,
+        hw: &Hw<'_>,
+        queue: &TxQueue<'a>,
+        skb: TxSkb<'a>,
+    ) -> Verdict<'a> {
+        // YOURS (transmit), 1: with less than `STOP_BELOW` descriptors free, ring the doorbell and
+        // hand the frame back: `skb.busy()`. Nothing may have been done to it before.
+        //
+        // 2: pad it to `ETH_MIN_LEN`. From here on it is ours: what fails ends in `self.give_up`.
+        let mut skb = skb.take();
+        let Ok(offload) = Offload::of(&mut skb) else {
+            return self.give_up(hw, queue);
+        };
+        // 3: map it (`TxFrame::new`), and write its descriptors (`self.fill`).
+        //
+        // 4: tell BQL (`queue.sent`), and push the `Entry`, which owns the frame while the card
+        // reads it. Then let the cleaner know: `self.ring.tail`, and `self.pending = true`.
+        //
+        // 5: `queue.after_send` stops the queue when the ring runs full, and says whether the
+        // doorbell is to be rung.
+        self.give_up(hw, queue)
+    }
+
+    /// The frame is gone already: counts it, and sees to those before it.
+    #[cold]
+    fn give_up<'a>(&mut self, hw: &Hw<'_>, queue: &TxQueue<'a>) -> Verdict<'a> {
+        queue.count_drop();
+        self.ring_doorbell(hw);
+        Verdict::TAKEN
+    }
+
+    /// Writes the descriptors of a frame, and returns the last one's index. There is room for
+    /// [`MAX_DESCRIPTORS`].
+    #[inline]
+    fn fill(&mut self, frame: &TxFrame<'_>, offload: Option<Offload>) -> Result<usize> {
+        let single = frame.single().filter(|piece| piece.len <= PER_DESCRIPTOR);
+        if single.is_none() && Self::count(frame) + 1 > MAX_DESCRIPTORS {
+            return Err(EINVAL);
+        }
+
+        let mut data = TxData::zeroed()
+            .with_const_dtyp::<1>()
+            .with_dext(true)
+            .with_ifcs(true);
+        if let Some(offload) = offload {
+            let context = (offload.offsets, offload.context);
+            // For a segmentation the card counts the context's lengths down.
+            if offload.context.tse() || self.context != Some(context) {
+                self.push(context.0.into_raw(), context.1.into_raw());
+                self.context = Some(context);
+            }
+            data = data
+                .with_txsm(true)
+                .with_ixsm(offload.context.ip())
+                .with_tse(offload.context.tse());
+        }
+
+        if let Some(piece) = single {
+            return Ok(self.push_data(data, piece.addr, piece.len, true));
+        }
+        let mut last = self.tail;
+        let mut left = frame.len() as usize;
+        for piece in frame.pieces() {
+            for at in (0..piece.len).step_by(PER_DESCRIPTOR) {
+                let len = (piece.len - at).min(PER_DESCRIPTOR);
+                left -= len;
+                last = self.push_data(data, piece.addr + at as u64, len, left == 0);
+            }
+        }
+        Ok(last)
+    }
+
+    /// How many data descriptors a frame takes.
+    fn count(frame: &TxFrame<'_>) -> usize {
+        frame
+            .pieces()
+            .map(|piece| piece.len.div_ceil(PER_DESCRIPTOR))
+            .sum()
+    }
+
+    /// Writes one data descriptor and returns its index.
+    #[inline]
+    fn push_data(&mut self, data: TxData, addr: u64, len: usize, end: bool) -> usize {
+        // At most `PER_DESCRIPTOR` bytes, so 16 bits will do.
+        let data = data
+            .with_length(Bounded::<u64, 20>::from(len as u16))
+            .with_eop(end)
+            .with_rs(end);
+        self.push(addr, data.into_raw())
+    }
+
+    /// Writes one descriptor and returns its index.
+    #[inline]
+    fn push(&mut self, first: u64, second: u64) -> usize {
+        let index = self.tail;
+        self.ring.descriptors.write(index, first, second);
+        self.tail = (index + 1) % COUNT;
+        index
+    }
+
+    /// Tells the card of the descriptors that it does not know of yet.
+    fn ring_doorbell(&mut self, hw: &Hw<'_>) {
+        if self.pending {
+            // The card must not see the new tail before the descriptors.
+            dma_wmb();
+            hw.set_tx_tail(self.tail);
+            self.pending = false;
+        }
+    }
+}
+
+/// What the card does to a frame besides sending it: a context descriptor, 3.3.6.
+#[derive(Clone, Copy)]
+struct Offload {
+    offsets: TxOffsets,
+    context: TxContext,
+}
+
+impl Offload {
+    #[inline]
+    fn of(skb: &mut Skb) -> Result<Option<Self>> {
+        let Some(checksum) = skb.checksum() else {
+            return Ok(None);
+        };
+        let (Ok(start), Ok(place)) = (u8::try_from(checksum.start), u8::try_from(checksum.place))
+        else {
+            // Too far back for the card.
+            skb.fill_in_checksum()?;
+            return Ok(None);
+        };
+        // To the end of the packet: TUCSE is 0.
+        let offsets = TxOffsets::zeroed().with_tucss(start).with_tucso(place);
+        let context = TxContext::zeroed().with_dext(true);
+
+        let Some(tso) = skb.segmentation()? else {
+            return Ok(Some(Self { offsets, context }));
+        };
+        // The card finds the IP header by IPCSS, to fill its length in. The header's checksum is at
+        // byte 10, and covers it up to the TCP header; IP version 6 has none.
+        let offsets = offsets.with_ipcss(u8::try_from(tso.network)?);
+        let offsets = if tso.ipv6 {
+            offsets
+        } else {
+            offsets
+                .with_ipcso(u8::try_from(tso.network + 10)?)
+                .with_ipcse(u16::try_from(tso.transport - 1)?)
+        };
+        let context = context
+            .with_tse(true)
+            .with_tcp(true)
+            .with_ip(!tso.ipv6)
+            .with_mss(u16::try_from(tso.mss)?)
+            .with_hdrlen(u8::try_from(tso.headers)?)
+            .with_paylen(
+                Bounded::<u64, 20>::try_new(u64::from(skb.len() - tso.headers)).ok_or(EINVAL)?,
+            );
+        Ok(Some(Self { offsets, context }))
+    }
+}
+
+impl TxCleaner<'_> {
+    /// Takes back the frames that the card has sent. Says whether that woke the queue.
+    pub(crate) fn clean(&mut self, poll: &mut Poll<'_>) -> bool {
+        let mut completions = poll.completions();
+        // Not more than a ring at a time: it is filled on another CPU meanwhile.
+        let mut more = true;
+        for _ in 0..COUNT {
+            more = self.is_next_done();
+            if !more {
+                break;
+            }
+            let Some(entry) = self.frames.pop() else {
+                break;
+            };
+            completions.complete(entry.frame);
+            // YOURS (transmit): up to and with `entry.last`, the descriptors are free.
+        }
+        let woken = completions.finish(|| self.ring.free(), WAKE_AT);
+        if more {
+            poll.again();
+        }
+        woken
+    }
+
+    fn is_next_done(&self) -> bool {
+        // YOURS (transmit): whether the oldest frame (`self.frames.peek()`) has been sent: the card
+        // has set DD in its last descriptor.
+        false
+    }
+}

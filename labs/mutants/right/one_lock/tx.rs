@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Transmit: `start_xmit` fills the ring, the poll function empties it, under one lock.
+
+use crate::{
+    desc::{Descriptors, TxContext, TxData, TxOffsets, BYTES, COUNT},
+    hw::Hw,
+};
+use kernel::{
+    device::{Bound, Device},
+    num::Bounded,
+    prelude::*,
+    sync::Arc,
+};
+use kit::{
+    barrier::dma_wmb,
+    dma::TxFrame,
+    lock::SpinLockBh,
+    net::{Doorbell, InFlight, Poll, TxQueue, ETH_MIN_LEN},
+    new_spinlock_bh,
+    skb::{Skb, TxSkb, Verdict},
+};
+
+/// The bytes of a frame that one descriptor covers at most; the card takes some more (3.3.7).
+const PER_DESCRIPTOR: usize = 8192;
+
+/// The descriptors of the largest frame that the stack sends: 64 KiB in 18 pieces, and a context.
+const MAX_DESCRIPTORS: usize = 18 + 65536 / PER_DESCRIPTOR + 1;
+
+/// The queue stops when the largest frame would not fit any more.
+const STOP_BELOW: usize = MAX_DESCRIPTORS;
+
+/// The queue is woken when this much is free again.
+const WAKE_AT: usize = 2 * MAX_DESCRIPTORS;
+
+/// The ring.
+#[pin_data]
+struct Ring<'bound> {
+    descriptors: Descriptors,
+    #[pin]
+    state: SpinLockBh<State<'bound>>,
+}
+
+struct State<'bound> {
+    /// The frame whose last descriptor is the one of this index.
+    frames: KVec<Option<InFlight<'bound>>>,
+    /// The next descriptor to fill.
+    tail: usize,
+    /// The next descriptor to take back.
+    clean: usize,
+    /// How many descriptors lie between the two.
+    used: usize,
+}
+
+impl State<'_> {
+    /// Head and tail are equal when the ring is empty, so it is full with one to spare (3.4).
+    fn free(&self) -> usize {
+        COUNT - 1 - self.used
+    }
+}
+
+/// The end that `start_xmit` works on.
+pub(crate) struct TxRing<'bound> {
+    dev: &'bound Device<Bound>,
+    ring: Arc<Ring<'bound>>,
+    tail: usize,
+    /// What the card was told of checksums last; it remembers.
+    context: Option<(TxOffsets, TxContext)>,
+}
+
+/// The end that the poll function works on.
+pub(crate) struct TxCleaner<'bound> {
+    ring: Arc<Ring<'bound>>,
+}
+
+/// Makes a transmit ring, and the card begin to serve it.
+pub(crate) fn ring<'bound>(
+    dev: &'bound Device<Bound>,
+    hw: &Hw<'_>,
+) -> Result<(TxRing<'bound>, TxCleaner<'bound>)> {
+    let descriptors = Descriptors::new(dev)?;
+    let mut frames = KVec::with_capacity(COUNT, GFP_KERNEL)?;
+    for _ in 0..COUNT {
+        frames.push(None, GFP_KERNEL)?;
+    }
+    let state = State {
+        frames,
+        tail: 0,
+        clean: 0,
+        used: 0,
+    };
+    let ring = Arc::pin_init(
+        pin_init!(Ring {
+            descriptors,
+            state <- new_spinlock_bh!(state),
+        }),
+        GFP_KERNEL,
+    )?;
+    hw.set_tx_ring(ring.descriptors.dma_addr(), BYTES);
+    Ok((
+        TxRing {
+            dev,
+            ring: ring.clone(),
+            tail: 0,
+            context: None,
+        },
+        TxCleaner { ring },
+    ))
+}
+
+impl<'bound> TxRing<'bound> {
+    /// Sends one frame.
+    pub(crate) fn xmit<'a>(
+        &mut self,
+        hw: &Hw<'_>,
+        queue: &TxQueue<'a>,
+        skb: TxSkb<'a>,
+    ) -> Verdict<'a> {
+        let ring = self.ring.clone();
+        let mut state = ring.state.lock();
+        if state.free() < STOP_BELOW {
+            // The queue should be stopped.
+            return skb.busy();
+        }
+        let Ok(mut skb) = skb.pad_to(ETH_MIN_LEN) else {
+            return self.give_up(queue);
+        };
+        let Ok(offload) = Offload::of(&mut skb) else {
+            return self.give_up(queue);
+        };
+        let Ok(frame) = TxFrame::new(self.dev, skb) else {
+            return self.give_up(queue);
+        };
+        let Ok(last) = self.fill(&frame, offload) else {
+            return self.give_up(queue);
+        };
+        let (frame, sent) = queue.sent(frame);
+        if let Some(slot) = state.frames.get_mut(last) {
+            *slot = Some(frame);
+        }
+        state.used += self.tail.wrapping_sub(state.tail) % COUNT;
+        state.tail = self.tail;
+
+        // Told at once, whether more frames come or not.
+        let (Doorbell::Ring | Doorbell::Wait) =
+            queue.after_send(sent, || state.free(), STOP_BELOW, WAKE_AT);
+        dma_wmb();
+        hw.set_tx_tail(self.tail);
+        Verdict::TAKEN
+    }
+
+    /// The frame is gone already: counts it.
+    #[cold]
+    fn give_up<'a>(&mut self, queue: &TxQueue<'a>) -> Verdict<'a> {
+        queue.count_drop();
+        Verdict::TAKEN
+    }
+
+    /// Writes the descriptors of a frame, and returns the last one's index. There is room for
+    /// [`MAX_DESCRIPTORS`].
+    #[inline]
+    fn fill(&mut self, frame: &TxFrame<'_>, offload: Option<Offload>) -> Result<usize> {
+        let single = frame.single().filter(|piece| piece.len <= PER_DESCRIPTOR);
+        if single.is_none() && Self::count(frame) + 1 > MAX_DESCRIPTORS {
+            return Err(EINVAL);
+        }
+
+        let mut data = TxData::zeroed()
+            .with_const_dtyp::<1>()
+            .with_dext(true)
+            .with_ifcs(true);
+        if let Some(offload) = offload {
+            let context = (offload.offsets, offload.context);
+            // For a segmentation the card counts the context's lengths down.
+            if offload.context.tse() || self.context != Some(context) {
+                self.push(context.0.into_raw(), context.1.into_raw());
+                self.context = Some(context);
+            }
+            data = data
+                .with_txsm(true)
+                .with_ixsm(offload.context.ip())
+                .with_tse(offload.context.tse());
+        }
+
+        if let Some(piece) = single {
+            return Ok(self.push_data(data, piece.addr, piece.len, true));
+        }
+        let mut last = self.tail;
+        let mut left = frame.len() as usize;
+        for piece in frame.pieces() {
+            for at in (0..piece.len).step_by(PER_DESCRIPTOR) {
+                let len = (piece.len - at).min(PER_DESCRIPTOR);
+                left -= len;
+                last = self.push_data(data, piece.addr + at as u64, len, left == 0);
+            }
+        }
+        Ok(last)
+    }
+
+    /// How many data descriptors a frame takes.
+    fn count(frame: &TxFrame<'_>) -> usize {
+        frame
+            .pieces()
+            .map(|piece| piece.len.div_ceil(PER_DESCRIPTOR))
+            .sum()
+    }
+
+    /// Writes one data descriptor and returns its index.
+    #[inline]
+    fn push_data(&mut self, data: TxData, addr: u64, len: usize, end: bool) -> usize {
+        // At most `PER_DESCRIPTOR` bytes, so 16 bits will do.
+        let data = data
+            .with_length(Bounded::<u64, 20>::from(len as u16))
+            .with_eop(end)
+            .with_rs(end);
+        self.push(addr, data.into_raw())
+    }
+
+    /// Writes one descriptor and returns its index.
+    #[inline]
+    fn push(&mut self, first: u64, second: u64) -> usize {
+        let index = self.tail;
+        self.ring.descriptors.write(index, first, second);
+        self.tail = (index + 1) % COUNT;
+        index
+    }
+}
+
+/// What the card does to a frame besides sending it: a context descriptor, 3.3.6.
+#[derive(Clone, Copy)]
+struct Offload {
+    offsets: TxOffsets,
+    context: TxContext,
+}
+
+impl Offload {
+    #[inline]
+    fn of(skb: &mut Skb) -> Result<Option<Self>> {
+        let Some(checksum) = skb.checksum() else {
+            return Ok(None);
+        };
+        let (Ok(start), Ok(place)) = (u8::try_from(checksum.start), u8::try_from(checksum.place))
+        else {
+            // Too far back for the card.
+            skb.fill_in_checksum()?;
+            return Ok(None);
+        };
+        // To the end of the packet: TUCSE is 0.
+        let offsets = TxOffsets::zeroed().with_tucss(start).with_tucso(place);
+        let context = TxContext::zeroed().with_dext(true);
+
+        let Some(tso) = skb.segmentation()? else {
+            return Ok(Some(Self { offsets, context }));
+        };
+        // The card finds the IP header by IPCSS, to fill its length in. The header's checksum is at
+        // byte 10, and covers it up to the TCP header; IP version 6 has none.
+        let offsets = offsets.with_ipcss(u8::try_from(tso.network)?);
+        let offsets = if tso.ipv6 {
+            offsets
+        } else {
+            offsets
+                .with_ipcso(u8::try_from(tso.network + 10)?)
+                .with_ipcse(u16::try_from(tso.transport - 1)?)
+        };
+        let context = context
+            .with_tse(true)
+            .with_tcp(true)
+            .with_ip(!tso.ipv6)
+            .with_mss(u16::try_from(tso.mss)?)
+            .with_hdrlen(u8::try_from(tso.headers)?)
+            .with_paylen(
+                Bounded::<u64, 20>::try_new(u64::from(skb.len() - tso.headers)).ok_or(EINVAL)?,
+            );
+        Ok(Some(Self { offsets, context }))
+    }
+}
+
+impl TxCleaner<'_> {
+    /// Takes back the frames that the card has sent. Says whether that woke the queue.
+    pub(crate) fn clean(&mut self, poll: &mut Poll<'_>) -> bool {
+        let mut completions = poll.completions();
+        let mut state = self.ring.state.lock();
+        // The descriptors of a frame before its last one are not reported (RS), so look for the next
+        // that has a frame.
+        let mut look = 0;
+        while look < state.used {
+            let last = (state.clean + look) % COUNT;
+            look += 1;
+            if !state.frames.get(last).is_some_and(Option::is_some) {
+                continue;
+            }
+            if !TxData::from(self.ring.descriptors.read(last)).dd() {
+                break;
+            }
+            if let Some(frame) = state.frames.get_mut(last).and_then(Option::take) {
+                completions.complete(frame);
+            }
+            state.used -= look;
+            state.clean = (last + 1) % COUNT;
+            look = 0;
+        }
+        completions.finish(|| state.free(), WAKE_AT)
+    }
+}
