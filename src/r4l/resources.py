@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ def labs() -> Path:
 
 
 def kit() -> Path:
-    """The kit: the folder that a driver's Kbuild knows as `R4L_KIT`."""
-    return rust("kit")
+    """The kit: the folder that a driver's Kbuild knows as `R4L_KIT`. The environment can name another."""
+    named = os.environ.get("R4L_KIT")
+    return Path(named) if named else rust("kit")
 
 
 def table(package: str, name: str) -> dict[str, Any]:

@@ -17,9 +17,16 @@ from r4l.labs import matrix
 from r4l.labs.lab import Lab
 from r4l.labs.workspace import ANSWERS
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
-ROWS: dict[str, list[str]] = {"hello": ["A8"]}
+ROWS: dict[str, list[str]] = {
+    "hello": ["A8"],
+    "e1000": ["B10", "B11", "B12", "C4"],
+    "cicv": ["C5", "C6", "C7"],
+    "completion": ["C8"],
+    "c-from-rust": ["B6"],
+    "capture": ["A30"],
+}
 """What the documents set as homework, lab by lab."""
 KEY = 'vermagic = "vermagic"\ntaint = "O"\nas_y = "y"\n'
 HIDDEN = """

@@ -178,18 +178,15 @@ def hint(where: str, checkpoint: str | None, everything: bool) -> None:
 @command.command("matrix")
 @click.argument("names", nargs=-1)
 @click.option("--only", default="", help="Only variants whose name has this in it.")
-@click.option("--workers", "-n", default=1, show_default=True, help="How many at once.")
 @click.option("--markdown", is_flag=True, help="As a table for the docs.")
 @kernel_option
-def matrix_(
-    names: tuple[str, ...], only: str, workers: int, markdown: bool, kernel_name: str | None, arch: str
-) -> None:
+def matrix_(names: tuple[str, ...], only: str, markdown: bool, kernel_name: str | None, arch: str) -> None:
     """Grade the graders: each wrong answer of labs/mutants must fail by its name, each right one must pass."""
     labs = [Lab.named(name) for name in names] or Lab.all()
     console, judged = Console(stderr=markdown, highlight=False, soft_wrap=True), []
     with Stages() as stages:
         kernel = set_up(stages, kernel_name or "stock", arch=arch)
-    for entry in matrix.run(labs, kernel, only, workers):
+    for entry in matrix.run(labs, kernel, only):
         judged.append(entry)
         said = " ".join(entry.said.split())[:160]
         console.print(f"{MARKS[entry.fine]} {entry.variant.lab} {entry.variant.kind} [bold]{entry.variant.name}[/]")

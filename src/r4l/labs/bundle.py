@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import lzma
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -31,6 +33,11 @@ EVIDENCE = "evidence"
 LARGEST = 256 << 20
 """Bytes that all files of a bundle may have, unpacked. Those of the labs have a hundredth."""
 MOST = 1000
+_UNREADABLE = (
+    *(OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(LookupError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError, UsageError),
+)
+"""What zipfile and json raise over bytes that somebody else chose; UsageError is an unknown lab."""
 _STRANGER = "hand in what `r4l lab submit` makes, as it is"
 
 
@@ -76,9 +83,9 @@ class Bundle:
                 raise BadBundle(f"{path.name} was changed by hand: {MANIFEST}", _STRANGER)
         except BadBundle:
             raise
-        except OSError as error:
-            raise BadBundle(f"cannot read {path}: {error.strerror}", "name the file that submit made") from None
-        except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError, RuntimeError, NotImplementedError):
+        except _UNREADABLE as error:
+            if isinstance(error, OSError) and error.errno:
+                raise BadBundle(f"cannot read {path}: {error.strerror}", "name the file that submit made") from None
             raise BadBundle(f"{path.name} is no bundle of a lab", _STRANGER) from None
         changed = sorted(
             name for name in {*files, *hashes} if name not in files or _hash(files[name]) != hashes.get(name)

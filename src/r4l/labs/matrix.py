@@ -4,20 +4,22 @@
 The variants stand in `labs/mutants/LAB.toml`, as edits of the reference answer:
 
 * `[NAME]`, a bug: `bug`, the checkpoint that `fails`, what the student reads there (`says`, a regular expression);
-* `[right.NAME]`, a right answer written in another way: `what`;
-* `[excluded.NAME]`, a bug that does not compile: `why`, and the compiler's `error`.
+* `[kit.NAME]`, a bug that a driver without `unsafe` cannot have: the same, put into the kit;
+* `[right.NAME]`, a right answer written in another way: `what`; as edits, or whole `files` of a folder;
+* `[excluded.NAME]`, a bug that does not compile: `why`, and the compiler's `error`;
+* `[unobservable.NAME]`, a bug that no check can see on an emulator: `why`. It is listed and not run.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tomllib
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 from r4l import home, resources
@@ -27,7 +29,7 @@ from r4l.labs.check import Check, Outcome, Verdict, place
 from r4l.labs.lab import Lab
 from r4l.labs.workspace import Workspace
 
-KINDS = {"right": "what", "excluded": "why"}
+KINDS = {"right": "what", "kit": "bug", "excluded": "why", "unobservable": "why"}
 """The tables beside the mutants, and the key that says what each entry is."""
 
 
@@ -37,12 +39,13 @@ class Variant:
 
     Attributes:
         lab: the lab's name.
-        kind: `mutant`, `right`, `excluded`, or `answer` and `starter` themselves.
+        kind: `mutant`, `kit`, `right`, `excluded`, `unobservable`, or `answer` and `starter` themselves.
         name: what it is called.
         what: the bug, or what is done in another way.
         edits: file, what stands there once, what is put there instead.
         fails: the checkpoint that a mutant must fail.
         says: what its report must match.
+        files: a folder of labs/mutants/ whose files stand in for those of the reference answer.
     """
 
     lab: str
@@ -52,6 +55,7 @@ class Variant:
     edits: tuple[Mapping[str, str], ...] = ()
     fails: str = ""
     says: str = ""
+    files: str = ""
 
     def write(self, folder: Path, lab: Lab) -> None:
         """Put it into a workspace.
@@ -68,6 +72,17 @@ class Variant:
             if file.is_file() and name.parts[0] != "tests" and lab.is_students(name):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, folder / name)
+        if self.files:
+            shutil.copytree(resources.labs() / "mutants" / self.files, folder, dirs_exist_ok=True)
+        if self.kind != "kit":
+            self.edit(folder)
+
+    def edit(self, folder: Path) -> None:
+        """Apply its edits to the files of a folder: a workspace, or a copy of the kit.
+
+        Raises:
+            R4LError: one does not apply any more.
+        """
         for edit in self.edits:
             file = folder / edit["file"]
             text = file.read_text()
@@ -130,14 +145,11 @@ def judge(lab: Lab, variant: Variant, verdict: Verdict) -> Judged:
     return Judged(variant, False, verdict.build or (_told(missed) if missed else "NOT FOUND: it passes"))
 
 
-def run(
-    labs: list[Lab], kernel: Kernel, only: str = "", workers: int = 1, *, exactly: bool = False
-) -> Iterator[Judged]:
-    """Run the matrix, in its order.
+def run(labs: list[Lab], kernel: Kernel, only: str = "", *, exactly: bool = False) -> Iterator[Judged]:
+    """Run the matrix, in its order, one after the other in one workspace: what has not changed is not built again.
 
     Args:
         only: a part of the names of the variants wanted; the whole name where `exactly`.
-        workers: how many run at once; each has a workspace, where what has not changed is not built again.
 
     Raises:
         UsageError: there is no such variant.
@@ -150,20 +162,13 @@ def run(
     ]
     if not wanted:
         raise UsageError(f"there is no variant {only}", "their names stand in labs/mutants/")
-    base = home.room("matrix")
-    free: SimpleQueue[int] = SimpleQueue()
-    for number in range(workers):
-        free.put(number)
-
-    def one(lab: Lab, variant: Variant) -> Judged:
-        number = free.get()
-        try:
-            return judge(lab, variant, _check(lab, variant, kernel, base / f"{lab.name}-{number}"))
-        finally:
-            free.put(number)
-
-    with ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(lambda pair: one(*pair), wanted)
+    for lab, variant in wanted:
+        if variant.kind == "unobservable":
+            yield Judged(variant, True, "not run")
+            continue
+        with _kit(variant):
+            verdict = _check(lab, variant, kernel, home.room("matrix") / lab.name)
+        yield judge(lab, variant, verdict)
 
 
 def as_markdown(judged: list[Judged]) -> str:
@@ -175,6 +180,27 @@ def as_markdown(judged: list[Judged]) -> str:
         said = " ".join(entry.said.split())[:240].replace("|", "\\|")
         lines.append(f"| {variant.lab} | {mark} {variant.kind} | {variant.what} | {variant.fails} | {said} |")
     return "\n".join(lines) + "\n"
+
+
+@contextmanager
+def _kit(variant: Variant) -> Iterator[None]:
+    """Another kit, for the time that a variant needs one."""
+    if variant.kind != "kit":
+        yield
+        return
+    folder = home.room("matrix") / "kit"
+    home.remove(folder)
+    shutil.copytree(resources.kit(), folder)
+    variant.edit(folder)
+    before = os.environ.get("R4L_KIT")
+    os.environ["R4L_KIT"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["R4L_KIT"]
+        else:
+            os.environ["R4L_KIT"] = before
 
 
 def _check(lab: Lab, variant: Variant, kernel: Kernel, folder: Path) -> Verdict:
@@ -192,7 +218,7 @@ def _check(lab: Lab, variant: Variant, kernel: Kernel, folder: Path) -> Verdict:
 def _variant(lab: Lab, kind: str, name: str, what: str, entry: Mapping[str, Any]) -> Variant:
     edits = tuple(entry.get("edits", ()))
     says = entry.get("error", entry.get("says", ""))
-    return Variant(lab.name, kind, name, what, edits, entry.get("fails", ""), says)
+    return Variant(lab.name, kind, name, what, edits, entry.get("fails", ""), says, entry.get("files", ""))
 
 
 def _told(outcomes: list[Outcome]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 
 import pytest
 
@@ -86,7 +87,9 @@ def test_every_variant_applies_to_the_reference_answer(lab: Lab, tmp_path_factor
     for variant in variants(lab):
         folder = tmp_path_factory.mktemp("variant") / "work"
         variant.write(Workspace.start(lab, folder).folder, lab)
-        if variant.kind == "mutant":
+        if variant.kind == "kit":
+            variant.edit(shutil.copytree(resources.kit(), folder / "kit"))
+        if variant.kind in ("mutant", "kit"):
             assert variant.fails in points, variant.name
             assert re.compile(variant.says).pattern, variant.name
 
