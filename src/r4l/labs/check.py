@@ -108,27 +108,28 @@ class Check:
         with home.lock(f"lab-{folder.name}"):
             fill(folder, lab, self.workspace.sources())
             try:
+                module = None
                 if lab.answer:
                     self.say("building")
-                    Module(folder).build(self.kernel, say=self.say)
+                    module = Module(folder).build(self.kernel, say=self.say).path
             except BuildError as error:
                 build = _shown(f"{error.cause}\n{error.detail}", folder, self.workspace.folder)
             else:
-                results = self._checks(folder)
+                results = self._checks(module)
         own = self.workspace.folder
         outcomes = [_shown_outcome(outcome, folder, own) for outcome in _outcomes(lab, results, build)]
         outcomes += self._answers()
         return Verdict(lab.name, self.kernel.release, tuple(outcomes), build)
 
-    def _checks(self, folder: Path) -> dict[str, dict[str, Any]]:
+    def _checks(self, module: Path | None) -> dict[str, dict[str, Any]]:
         """Run pytest in a process of its own: what hangs is ended there, and nothing of it stays in this one."""
         checks = self.workspace.lab.checks
         argv = [sys.executable, "-m", "pytest", str(checks), *map(str, self.hidden)]
         argv += ["-q", "-p", "r4l.labs.checkpoints", "-p", "no:cacheprovider", "--import-mode=importlib"]
         argv += ["-c", os.devnull, "--rootdir", str(checks), "--confcutdir", str(checks), "--timeout", str(TIMEOUT)]
         argv += ["--kernel", self.kernel.name, "--arch", self.kernel.arch, "--lab-results", str(self.evidence)]
-        if self.workspace.lab.answer:
-            argv += ["--r4l-module", str(folder)]
+        if module:
+            argv += ["--r4l-module", str(module)]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
         environment["R4L_LAB_WORKSPACE"] = str(self.workspace.folder)
         self.say("checking")

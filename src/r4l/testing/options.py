@@ -34,7 +34,8 @@ def add(parser: pytest.Parser) -> None:
     group.addoption(
         "--r4l-module",
         metavar="FOLDER",
-        help=f"the module under test instead of the nearest; {SHIPPED}NAME is one that the kernel comes with",
+        help="the module under test instead of the nearest: a folder, or a .ko that is built; "
+        f"{SHIPPED}NAME is one that the kernel comes with",
     )
     group.addoption("--r4l-ktap", metavar="FILE", help="write the results as KTAP, the kernel's format")
     parser.addini(
@@ -63,7 +64,8 @@ def module(config: pytest.Config, test: Path, kernel: Kernel) -> BuiltModule:
         return shipped(kernel, named.removeprefix(SHIPPED))
     if named:
         base = config.invocation_params.dir if on_command_line else config.rootpath
-        return Module(base / named).build(kernel)
+        path = base / named
+        return BuiltModule(path) if path.suffix == ".ko" and path.is_file() else Module(path).build(kernel)
     folder = next((folder for folder in test.parents if kbuild_of(folder)), None)
     if folder is None:
         raise pytest.UsageError(
