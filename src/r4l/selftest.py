@@ -38,7 +38,7 @@ TESTS = {
     "unit": ["tests/unit", *TWO],
     "rust": ["tests/rust"],
     "vm": ["tests/vm", "rust/drivers", *TWO],
-    "labs": ["tests/labs", *TWO],
+    "labs": ["tests/labs", "-n", "2"],
     "editor": ["tests/editor"],
     "arm64": ["tests/arm64", *CARDS, "tests/vm/test_background.py", C_FROM_RUST, "--arch", "arm64", *TWO],
     "kernels": ["tests/kernels/test_minimal.py", "tests/kernels/test_menuconfig.py"],
@@ -49,7 +49,7 @@ TESTS = {
     "images": ["tests/images"],
     "setup": ["tests/setup"],
 }
-"""Parts that run tests: the arguments of pytest. `arm64`, `drivers-arm64` and `debug` run those of drivers elsewhere."""
+"""Parts that run tests: the arguments of pytest. Some run those of the drivers elsewhere."""
 
 PARTS = (*LINT, *TESTS)
 SEPARATE = ("builds", "drivers-arm64", "debug", "mutants", "images")

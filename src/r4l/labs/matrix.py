@@ -32,6 +32,9 @@ from r4l.labs.workspace import Workspace
 KINDS = {"right": "what", "kit": "bug", "excluded": "why", "unobservable": "why"}
 """The tables beside the mutants, and the key that says what each entry is."""
 
+COMPLAINT = "the kernel complained"
+"""How a Splat begins (r4l.klog.splat). A starter may miss what it likes, but not break the kernel."""
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -132,8 +135,9 @@ def judge(lab: Lab, variant: Variant, verdict: Verdict) -> Judged:
     if variant.kind in ("right", "answer"):
         return Judged(variant, not missed, "full mark" if not missed else _told(missed))
     if variant.kind == "starter":
-        loads = not verdict.build and len(missed) < len(points)
-        return Judged(variant, loads and bool(missed), f"{len(points) - len(missed)} of {len(points)} reached")
+        upset = [outcome for outcome in points if COMPLAINT in outcome.seen]
+        fine = not verdict.build and bool(missed) and not upset
+        return Judged(variant, fine, _told(upset) or verdict.build or f"{len(points) - len(missed)} of {len(points)}")
     if variant.kind == "excluded":
         found = re.search(variant.says, verdict.build)
         return Judged(variant, found is not None, f"does not compile: {found[0]}" if found else "it compiles")
