@@ -25,9 +25,11 @@ LINT = {
 }
 """Parts that read the code only: Python modules and their arguments."""
 
-CARDS = ("rust/drivers/e1000", "rust/drivers/hello", "tests/vm/test_scenario.py", "tests/vm/test_capture.py")
 DRIVERS = ("rust/drivers", "tests/vm/test_scenario.py", "tests/vm/test_capture.py")
-"""The tests of the drivers, which pass on every kernel; those of network cards are the first."""
+"""The tests of the drivers, which pass on every kernel."""
+
+MAIN = ("rust/drivers/e1000", "rust/drivers/hello", "tests/vm/test_scenario.py")
+"""Those of the main job."""
 
 C_FROM_RUST = "tests/vm/test_modules.py::test_c_is_called_from_rust_through_own_bindings_and_helpers"
 
@@ -40,7 +42,7 @@ TESTS = {
     "vm": ["tests/vm", "rust/drivers", *TWO],
     "labs": ["tests/labs", "-n", "2"],
     "editor": ["tests/editor"],
-    "arm64": ["tests/arm64", *CARDS, "tests/vm/test_background.py", C_FROM_RUST, "--arch", "arm64", *TWO],
+    "arm64": ["tests/arm64", *MAIN, "tests/vm/test_background.py", C_FROM_RUST, "--arch", "arm64", *TWO],
     "kernels": ["tests/kernels/test_minimal.py", "tests/kernels/test_menuconfig.py"],
     "builds": ["tests/kernels/test_configuration.py", "tests/kernels/test_graft.py"],
     "drivers-arm64": [*DRIVERS, "--arch", "arm64", *TWO],

@@ -28,13 +28,13 @@ fn wrong(value: u32) -> u32 {
 
 @pytest.fixture(scope="session")
 def folders(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A copy of rust/drivers, and `broken` beside them."""
+    """A copy of rust/drivers without their tests (which may hold modules of their own), and `broken` beside them."""
     top = tmp_path_factory.mktemp("edited")
     shutil.copytree(
         resources.rust("drivers"),
         top,
         dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns(".vscode", "rust-project.json", "compile_commands.json"),
+        ignore=shutil.ignore_patterns("tests", ".vscode", "rust-project.json", "compile_commands.json"),
     )
     shutil.copytree(top / "hello", top / "broken")
     with (top / "broken/hello.rs").open("a") as source:
