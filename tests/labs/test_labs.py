@@ -16,6 +16,8 @@ from r4l.kernel import Kernel
 from r4l.labs import matrix
 from r4l.labs.lab import Lab
 from r4l.labs.workspace import ANSWERS
+from r4l.net import Nic
+from r4l.vm import VM
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
@@ -67,6 +69,16 @@ def test_the_answer_has_the_full_mark_and_the_starter_has_not(lab: Lab, kernel: 
     for kind in ("answer", "starter"):
         (judged,) = matrix.run([lab], kernel, only=kind, exactly=True)
         assert judged.fine, judged.said
+
+
+def test_the_machine_agrees_with_the_keys(kernel: Kernel) -> None:
+    """Where a question has a command, what that prints is a right answer."""
+    questions = [question for lab in Lab.all() for question in lab.questions if question.command]
+    assert questions
+    with VM(kernel, nics=[Nic("e1000")], snapshot=True) as vm:
+        for question in questions:
+            said = vm.run(question.command, check=True).stdout
+            assert question.right(said), f"{question.id}: {said}"
 
 
 def test_from_start_to_grade(tmp_path: Path, kernel: Kernel) -> None:

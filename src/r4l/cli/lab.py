@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from pathlib import Path
 
 import click
@@ -12,13 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from r4l import home
 from r4l.cli.options import kernel_option
 from r4l.errors import UsageError, VerdictError
-from r4l.kernel import Kernel
 from r4l.labs import bundle, matrix, pages
 from r4l.labs import grade as grading
-from r4l.labs.check import Check, Outcome, Verdict, place
+from r4l.labs.check import Check, Outcome, Verdict
 from r4l.labs.lab import Lab
 from r4l.labs.workspace import Workspace, slug
 from r4l.scaffold import guess_author
@@ -67,9 +64,8 @@ def start(lab: str, folder: Path | None) -> None:
     workspace = Workspace.start(Lab.named(lab), folder)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"[green]✓[/] {workspace.lab.number} {workspace.lab.title}")
-    console.print(
-        f"read {workspace.folder}/handout.md (中文: handout.zh-CN.md), then: r4l lab check {_name(workspace)}"
-    )
+    console.print(f"read {workspace.folder}/handout.md (中文: handout.zh-CN.md)")
+    console.print(f"then: r4l lab check {folder or workspace.lab.name}")
     click.echo(str(workspace.folder))
 
 
@@ -80,9 +76,9 @@ def start(lab: str, folder: Path | None) -> None:
 def check(where: str | None, kernel_name: str | None, arch: str, as_json: bool) -> None:
     """Build what is in the workspace, run the lab's checks, look at your answers. Exit code 123: not all is reached."""
     workspace = Workspace.find(where)
-    verdict, _kernel, evidence = _check(workspace, kernel_name, arch)
+    done, verdict = _check(workspace, kernel_name, arch)
     if as_json:
-        click.echo(json.dumps({**verdict.as_dict(), "evidence": str(evidence)}, indent=1))
+        click.echo(json.dumps({**verdict.as_dict(), "evidence": str(done.evidence)}, indent=1))
         raise SystemExit(0 if verdict.full else NotYet.exit_code)
     show(verdict, Console(highlight=False, soft_wrap=True))
     if not verdict.full:
@@ -107,8 +103,8 @@ def submit(where: str | None, name: str | None, out: Path | None, kernel_name: s
     target = (out or Path(bundle.file_name(workspace.lab, student))).absolute()
     if target.exists():
         raise UsageError(f"{target} is there already", "name another file: -o FILE")
-    verdict, kernel, evidence = _check(workspace, kernel_name, arch)
-    bundle.write(target, workspace, student, kernel, verdict, evidence)
+    done, verdict = _check(workspace, kernel_name, arch)
+    bundle.write(target, workspace, student, done.kernel, verdict, done.evidence)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"{student}: {verdict.reached} of {len(verdict.outcomes)} reached")
     click.echo(str(target))
@@ -171,7 +167,7 @@ def hint(where: str, checkpoint: str | None, everything: bool) -> None:
     workspace.note_hints(checkpoint, upto)
     click.echo(f"{point.title}")
     for number, text in enumerate(point.hints[:upto], 1):
-        click.echo(textwrap.indent(str(text), "   ").replace("  ", f"{number}.", 1))
+        click.echo(f"{number}. {text}")
     click.echo(f"{point.read}")
 
 
@@ -198,18 +194,15 @@ def matrix_(names: tuple[str, ...], only: str, markdown: bool, kernel_name: str 
         raise NotYet(f"{len(wrong)} of {len(judged)} are judged wrongly: {', '.join(wrong)}", "mend the lab's checks")
 
 
-def _check(workspace: Workspace, kernel_name: str | None, arch: str) -> tuple[Verdict, Kernel, Path]:
-    """The verdict, the kernel that it is of, and the folder with the evidence."""
+def _check(workspace: Workspace, kernel_name: str | None, arch: str) -> tuple[Check, Verdict]:
+    """Check it, and keep how that ended."""
     with Stages() as stages:
         kernel = set_up(stages, kernel_name or "stock", arch=arch)
-        evidence = place(workspace).with_suffix(".evidence")
-        if evidence.exists():
-            home.remove(evidence)
-        evidence.mkdir(parents=True)
         with stages.stage(f"lab {workspace.lab.name}") as say:
-            verdict = Check(workspace, kernel, evidence, say=say).run()
+            done = Check(workspace, kernel, say=say)
+            verdict = done.run()
     workspace.note({"reached": verdict.reached, "of": len(verdict.outcomes), "kernel": verdict.kernel})
-    return verdict, kernel, evidence
+    return done, verdict
 
 
 def show(verdict: Verdict, console: Console) -> None:
@@ -245,7 +238,3 @@ def _progress(lab: Lab) -> dict[str, str]:
         (f"{a['reached']}/{a['of']}" for a in attempts), key=lambda text: int(text.split("/")[0]), default="started"
     )
     return {**row, "reached": best, "folder": str(workspace.folder)}
-
-
-def _name(workspace: Workspace) -> str:
-    return workspace.lab.name

@@ -92,14 +92,17 @@ class Check:
         workspace: what is checked.
         kernel: on which kernel.
         hidden: folders with more checks.
-        evidence: folder for results.json, console logs and captures of each check.
     """
 
     workspace: Workspace
     kernel: Kernel
-    evidence: Path
     hidden: Sequence[Path] = ()
     say: Say = field(default=quiet)
+
+    @property
+    def evidence(self) -> Path:
+        """Folder with results.json, the console logs and the captures of each check of the last run."""
+        return place(self.workspace).with_suffix(".evidence")
 
     def run(self) -> Verdict:
         """Build, check, look at the answers."""
@@ -107,6 +110,8 @@ class Check:
         folder = place(self.workspace)
         with home.lock(f"lab-{folder.name}"):
             fill(folder, lab, self.workspace.sources())
+            home.remove(self.evidence)
+            self.evidence.mkdir(parents=True)
             try:
                 module = None
                 if lab.answer:
@@ -121,6 +126,12 @@ class Check:
         outcomes += self._answers()
         return Verdict(lab.name, self.kernel.release, tuple(outcomes), build)
 
+    def discard(self) -> None:
+        """Remove all that a run has made, for a workspace that is not checked again."""
+        folder = place(self.workspace)
+        for path in (self.evidence, Module(folder).output(self.kernel).parent, folder):
+            home.remove(path)
+
     def _checks(self, module: Path | None) -> dict[str, dict[str, Any]]:
         """Run pytest in a process of its own: what hangs is ended there, and nothing of it stays in this one."""
         checks = self.workspace.lab.checks
@@ -131,7 +142,6 @@ class Check:
         if module:
             argv += ["--r4l-module", str(module)]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
-        environment["R4L_LAB_WORKSPACE"] = str(self.workspace.folder)
         self.say("checking")
         done = subprocess.run(argv, cwd=checks, env=environment, capture_output=True, text=True, check=False)
         (self.evidence / "pytest.log").write_text(done.stdout + done.stderr)

@@ -14,7 +14,7 @@ from r4l import home
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.labs.bundle import Bundle
-from r4l.labs.check import Check, place
+from r4l.labs.check import Check
 from r4l.labs.workspace import now
 from r4l.process import Say, quiet
 
@@ -57,20 +57,16 @@ class Grade:
 
 def grade(bundle: Bundle, kernel: Kernel, hidden: Sequence[Path] = (), say: Say = quiet) -> Grade:
     """Check what a bundle holds, again."""
-    base = home.room("grading")
-    folder, evidence = base / f"{os.getpid()}.workspace", base / f"{os.getpid()}.evidence"
-    for path in (folder, evidence):
-        if path.exists():
-            home.remove(path)
+    folder = home.room("grading") / str(os.getpid())
+    home.remove(folder)
     try:
-        workspace = bundle.unpack(folder)
-        evidence.mkdir(parents=True)
-        verdict = Check(workspace, kernel, evidence, hidden, say).run()
-        home.remove(place(workspace))
+        check = Check(bundle.unpack(folder), kernel, hidden, say)
+        try:
+            verdict = check.run()
+        finally:
+            check.discard()
     finally:
-        for path in (folder, evidence):
-            if path.exists():
-                home.remove(path)
+        home.remove(folder)
     return Grade(
         bundle.student,
         bundle.lab.name,

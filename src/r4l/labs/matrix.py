@@ -25,7 +25,7 @@ from typing import Any
 from r4l import home, resources
 from r4l.errors import R4LError, UsageError
 from r4l.kernel import Kernel
-from r4l.labs.check import Check, Outcome, Verdict, place
+from r4l.labs.check import Check, Outcome, Verdict
 from r4l.labs.lab import Lab
 from r4l.labs.workspace import Workspace
 
@@ -211,12 +211,7 @@ def _check(lab: Lab, variant: Variant, kernel: Kernel, folder: Path) -> Verdict:
     if not folder.exists():
         Workspace.start(lab, folder)
     variant.write(folder, lab)
-    workspace = Workspace(folder, lab)
-    evidence = place(workspace).with_suffix(".evidence")
-    if evidence.exists():
-        home.remove(evidence)
-    evidence.mkdir(parents=True)
-    return Check(workspace, kernel, evidence).run()
+    return Check(Workspace(folder, lab), kernel).run()
 
 
 def _variant(lab: Lab, kind: str, name: str, what: str, entry: Mapping[str, Any]) -> Variant:

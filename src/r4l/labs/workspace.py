@@ -72,8 +72,7 @@ class Workspace:
                 folder.rmdir()
             partial.rename(folder)
         finally:
-            if partial.exists():
-                home.remove(partial)
+            home.remove(partial)
         return cls(folder, lab)
 
     @classmethod
