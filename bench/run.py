@@ -22,6 +22,9 @@ from pathlib import Path
 
 from r4l import resources
 from r4l.kernel import Kernel
+from r4l.labs.lab import Lab
+from r4l.labs.matrix import Variant
+from r4l.labs.workspace import Workspace
 from r4l.module import Module
 from r4l.net import Nic
 from r4l.setup import set_up
@@ -145,6 +148,25 @@ def first_kernel(_kernel: Kernel) -> Iterator[tuple[str, float, str]]:
         yield "empty home to the minimal kernel", seconds / 60, "min"
 
 
+def labs(kernel: Kernel) -> Iterator[tuple[str, float, str]]:
+    """`r4l lab check` of the reference answers to labs 3 to 8, when nothing but a line of the student's has changed."""
+    for lab in Lab.all():
+        if lab.kernels != ("stock",) or lab.arches != (kernel.arch,):
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            work = Path(folder) / lab.name
+            Variant(lab.name, "answer", "answer", "").write(Workspace.start(lab, work).folder, lab)
+            command = [sys.executable, "-m", "r4l", "lab", "check", str(work), "--json"]
+            student = next(name for name in lab.edit if name.endswith(".rs"))
+            for number in range(2):
+                with (work / student).open("a") as source:
+                    source.write(f"// {number}\n")
+                # 123: the questions are not answered.
+                run = functools.partial(subprocess.run, command, check=False, capture_output=True)
+                seconds = timed(run)
+        yield f"lab check after a change: {lab.name}", seconds, "s"
+
+
 BENCHES: dict[str, Callable[[Kernel], Iterator[tuple[str, float, str]]]] = {
     "machine": machine,
     "builds": builds,
@@ -152,16 +174,17 @@ BENCHES: dict[str, Callable[[Kernel], Iterator[tuple[str, float, str]]]] = {
     "fixture": fixture,
     "tests": many_tests,
     "kernels": own_kernels,
+    "labs": labs,
     "first_kernel": first_kernel,
 }
-LONG = ("kernels", "first_kernel")
-"""These build kernels first, and are run only where they are named."""
+LONG = ("kernels", "labs", "first_kernel")
+"""These take minutes, most of them to build kernels first, and are run only where they are named."""
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*BENCHES, []], help="which; by default all that build no kernel")
+    parser.add_argument("names", nargs="*", choices=[*BENCHES, []], help="which; by default all that take no minutes")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import hypothesis
@@ -21,6 +21,7 @@ import pytest
 from r4l import resources
 from r4l.demo.bench import NETWORK, Bench
 from r4l.kernel import Kernel
+from r4l.labs.lab import Lab
 from r4l.module import BuiltModule, Module
 from r4l.net import Nic
 from r4l.testing import options
@@ -46,6 +47,21 @@ def hello(kernel: Kernel) -> BuiltModule:
 def e1000(kernel: Kernel, pytestconfig: pytest.Config) -> BuiltModule:
     """The driver for the e1000, built for the kernel: the Rust one, or what `--r4l-module` names."""
     return options.module(pytestconfig, resources.rust("drivers/e1000/tests"), kernel)
+
+
+@pytest.fixture(scope="session")
+def ask_the_machine() -> Callable[[Kernel, Sequence[Lab]], None]:
+    """Where a lab's question has a command, what that prints on a kernel has to be a right answer."""
+
+    def ask(kernel: Kernel, labs: Sequence[Lab]) -> None:
+        questions = [question for lab in labs for question in lab.questions if question.command]
+        assert questions
+        with VM(kernel, nics=[Nic("e1000")], snapshot=True) as vm:
+            for question in questions:
+                said = vm.run(question.command, check=True).stdout
+                assert question.right(said), f"{question.id}: {said}"
+
+    return ask
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@
 #	r4l-bindgen                headers in $(src), NAME.h
 #	R4L_BINDGEN_FLAGS_<NAME>   more flags for bindgen
 #	R4L_BINDGEN_CFLAGS_<NAME>  more flags for the C parser
+#	R4L_BINDGEN_SED_<NAME>     a script for sed -E, run on what bindgen wrote
 
 # Makefile.modpost and Makefile.clean read a Kbuild file too, and build nothing.
 ifneq ($(filter %/Makefile.build,$(MAKEFILE_LIST)),)
@@ -53,6 +54,7 @@ endif # bindgen_c_flags_final
 # kernel that checks the types of indirect calls has a use for it.
 r4l-bindgen-skip := ^\#|^$$$(if $(CONFIG_CFI),,|cfi_encoding)
 
+# Written beside and renamed: of a bindgen that was killed there is no half a file, newer than all that it is made from.
 # Layout tests stay on, other than in the kernel: they are what finds a struct
 # that bindgen got wrong.
 quiet_cmd_r4l_bindgen = BINDGEN $@
@@ -60,7 +62,9 @@ quiet_cmd_r4l_bindgen = BINDGEN $@
 	$(BINDGEN) $< $(r4l_bindgen_flags) --rust-target 1.85 \
 		--use-core --ctypes-prefix ffi \
 		--no-debug '.*' --enable-function-attribute-detection \
-		-o $@ -- $(bindgen_c_flags_final) -DMODULE $(r4l_bindgen_cflags)
+		-o $@.partial -- $(bindgen_c_flags_final) -DMODULE $(r4l_bindgen_cflags) ; \
+	$(if $(r4l_bindgen_sed),sed -Ei $(r4l_bindgen_sed) $@.partial ;) \
+	mv $@.partial $@
 
 # $(call r4l-bindgen-rules,NAME,HEADER)
 define r4l-bindgen-rules
@@ -68,6 +72,7 @@ targets += $(r4l-gen)/$(1).rs
 $(obj)/$(r4l-gen)/$(1).rs: private r4l_bindgen_flags = \
 	$$(shell grep -Ev '$$(r4l-bindgen-skip)' $(srctree)/rust/bindgen_parameters) $$(R4L_BINDGEN_FLAGS_$(1))
 $(obj)/$(r4l-gen)/$(1).rs: private r4l_bindgen_cflags = $$(R4L_BINDGEN_CFLAGS_$(1))
+$(obj)/$(r4l-gen)/$(1).rs: private r4l_bindgen_sed = $$(R4L_BINDGEN_SED_$(1))
 $(obj)/$(r4l-gen)/$(1).rs: $(2) $(srctree)/rust/bindgen_parameters FORCE
 	$$(call if_changed_dep,r4l_bindgen)
 endef

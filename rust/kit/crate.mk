@@ -6,8 +6,9 @@
 # Its bindings, ...
 R4L_BINDGEN_FLAGS_kit_bindings = \
 	$(shell grep -Ev '^#|^$$' $(r4l-kit-dir)/c/bindgen_parameters)
-R4L_BINDGEN_CFLAGS_kit_bindings = -I$(r4l-kit-dir)/c -Wno-missing-prototypes ; \
-	sed -Ei 's/pub fn kit_helper_([a-zA-Z0-9_]*)/\#[link_name="kit_helper_\1"]\n    pub fn \1/g' $@
+R4L_BINDGEN_CFLAGS_kit_bindings = -I$(r4l-kit-dir)/c -Wno-missing-prototypes
+R4L_BINDGEN_SED_kit_bindings = \
+	's/pub fn kit_helper_([a-zA-Z0-9_]*)/\#[link_name="kit_helper_\1"]\n    pub fn \1/g'
 $(eval $(call r4l-bindgen-rules,kit_bindings,$(r4l-kit-dir)/c/helpers.c))
 $(obj)/$(r4l-gen)/kit_bindings.rs: $(r4l-kit-dir)/c/bindgen_parameters
 

@@ -18,12 +18,17 @@ import platformdirs
 from filelock import FileLock
 
 from r4l.errors import EnvironmentFault
+from r4l.paths import require_for_make
 
 
 def home() -> Path:
     """The home: `$R4L_HOME`, or `r4l` in the user's XDG cache. Made if missing."""
     named = os.environ.get("R4L_HOME")
     path = Path(named).expanduser().absolute() if named else Path(platformdirs.user_cache_dir("r4l"))
+    if not path.is_absolute():
+        # A `~` that nothing is known to stand for; it would become a folder of that name.
+        raise EnvironmentFault("this user has no home folder", "set HOME, or R4L_HOME to a folder you can write to")
+    require_for_make(path, "set R4L_HOME to another folder")
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 import tty
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +23,12 @@ Say = Callable[[str], None]
 """Takes one line of progress to show; lines replace each other on a terminal."""
 
 _running: set[subprocess.Popen[str]] = set()
+
+ALONE, TOGETHER = 0.5, 10.0
+"""Seconds after which a program that does not end is interrupted: where only we were, and where it probably was as well
+(a second interrupt would cut off what it does after the first)."""
+PATIENCE = 30.0
+"""Seconds that it may then take to end."""
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 DISK_FULL = re.compile(r"No space left on device")
@@ -151,6 +157,63 @@ def end_group(process: subprocess.Popen[str] | subprocess.Popen[bytes], grace: f
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(grace)
+
+
+def run_here(argv: Sequence[str], cwd: Path) -> int:
+    """Run a program that has our terminal, to its end: one that is interrupted may still say what it has to say.
+
+    Returns:
+        Its exit code.
+
+    Raises:
+        KeyboardInterrupt: we were interrupted; the program has ended too.
+    """
+    told: list[int] = []
+    begun = False
+
+    def interrupt(number: int, _frame: object) -> None:
+        told.append(number)
+        # Amid its start nobody would know of the program yet, and it would be left behind.
+        if begun:
+            raise KeyboardInterrupt
+
+    numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
+    # The terminal gives its ^C to the program as well, `kill` gives a SIGTERM to us alone.
+    with _handling(numbers, interrupt), subprocess.Popen(argv, cwd=cwd) as process:
+        try:
+            begun = True
+            if told:
+                raise KeyboardInterrupt
+            return process.wait()
+        except KeyboardInterrupt:
+            with _handling(numbers, signal.SIG_IGN):
+                # One that was started with SIGINT ignored, as a script's background jobs are, hears SIGTERM only.
+                ask = signal.SIGINT if signal.SIGINT in numbers else signal.SIGTERM
+                _see_out(process, ask, ALONE if signal.SIGTERM in told else TOGETHER)
+            raise
+
+
+@contextlib.contextmanager
+def _handling(numbers: Sequence[signal.Signals], handler: Any) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
+def _see_out(process: subprocess.Popen[bytes], ask: signal.Signals, moment: float) -> None:
+    """Wait for a program to end; after a moment ask it to, and kill it only long after that."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(moment)
+        return
+    process.send_signal(ask)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(PATIENCE)
+        return
+    process.kill()
+    process.wait()
 
 
 def end_all() -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from rich.console import Console
 
 from r4l import resources
 from r4l.errors import EnvironmentFault
+from r4l.process import run_here
 from r4l.setup import set_up
 from r4l.stages import Stages
 
@@ -32,6 +32,9 @@ MAIN = ("rust/drivers/e1000", "rust/drivers/hello", "tests/vm/test_scenario.py")
 """Those of the main job."""
 
 C_FROM_RUST = "tests/vm/test_modules.py::test_c_is_called_from_rust_through_own_bindings_and_helpers"
+GDB = "tests/vm/test_debug.py::test_the_init_of_a_module"
+SHORT = ("-k", "not flood and not hundred")
+"""Without a minute of flood and a hundred reloads, which `drivers-arm64` has."""
 
 TWO = ("-n", "2", "--dist", "loadfile")
 """Two at a time: much of a test is waiting, or has one thread."""
@@ -42,9 +45,14 @@ TESTS = {
     "vm": ["tests/vm", "rust/drivers", *TWO],
     "labs": ["tests/labs", "-n", "2"],
     "editor": ["tests/editor"],
-    "arm64": ["tests/arm64", *MAIN, "tests/vm/test_background.py", C_FROM_RUST, "--arch", "arm64", *TWO],
+    "arm64": ["tests/arm64", *MAIN, "tests/vm/test_background.py", C_FROM_RUST, GDB, "--arch", "arm64", *SHORT, *TWO],
     "kernels": ["tests/kernels/test_minimal.py", "tests/kernels/test_menuconfig.py"],
-    "builds": ["tests/kernels/test_configuration.py", "tests/kernels/test_graft.py"],
+    "builds": [
+        "tests/kernels/test_configuration.py",
+        "tests/kernels/test_graft.py",
+        "tests/kernels/test_lab_kernel.py",
+        "tests/kernels/test_lab_configure.py",
+    ],
     "drivers-arm64": [*DRIVERS, "--arch", "arm64", *TWO],
     "debug": ["tests/debug", *DRIVERS, "--kernel", "debug"],
     "mutants": ["tests/mutants"],
@@ -104,7 +112,7 @@ def run(parts: Sequence[str], pytest_arguments: Sequence[str] = ()) -> int:
         code = 0
         for command in commands(part, pytest_arguments):
             console.rule(f"[bold]{part}[/]: {' '.join(Path(word).name for word in command)}")
-            code = subprocess.run(command, cwd=checkout, check=False).returncode or code
+            code = run_here(command, checkout) or code
         results.append((part, code, time.monotonic() - begin))
         first = first or code
     console.rule()

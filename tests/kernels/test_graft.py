@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Drivers in the kernel's own tree: built as modules and built in, booted, and taken out again.
 
-The kernel `minimal` and its source are copied, and make does only what the drivers add. What was built holds the paths
-of both, so inside the sandbox the copies stand at the originals' places.
+The kernel `minimal` and its source are copied, and make does only what the drivers add.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,7 +18,7 @@ import pytest
 from r4l import home, resources
 from r4l.graft import graft, remove
 from r4l.kernel import Kernel
-from r4l.kernel.config import read_config
+from r4l.kernel.copy import Copy
 from r4l.net import Nic
 from r4l.vm import VM
 
@@ -49,54 +45,24 @@ class Grafted:
     """A copy of the kernel with drivers in its tree.
 
     Attributes:
-        kernel: the original.
-        folder: holds the copies `source` and `build`, and what was built.
+        copy: of the kernel.
         before: the source's files before the drivers came.
     """
 
-    kernel: Kernel
-    folder: Path
-    before: dict[str, int] = field(default_factory=dict)
+    copy: Copy
+    before: dict[str, int]
 
     @property
     def source(self) -> Path:
-        return self.folder / "source"
-
-    @property
-    def build(self) -> Path:
-        return self.folder / "build"
-
-    def make(self, *arguments: str) -> None:
-        """The kernel's make."""
-        argv: list[str | Path] = ["nice", "-n", "10", "make", "-C", self.kernel.source, f"O={self.kernel.build}", "-j2"]
-        command = self.kernel.toolchain.command([*argv, *self.kernel.make_arguments, *arguments])
-        at = command.index("--clearenv")
-        command[at:at] = ["--ro-bind", str(self.source), str(self.kernel.source)]
-        command[at:at] = ["--bind", str(self.build), str(self.kernel.build)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        return self.copy.source
 
     def built(self, name: str, options: dict[str, str]) -> Kernel:
         """The kernel with these options."""
-        with (self.build / ".config").open("a") as config:
-            config.writelines(f"CONFIG_{option}={value}\n" for option, value in options.items())
-        self.make("olddefconfig")
-        config_now = read_config(self.build / ".config")
-        assert {option: config_now.get(f"CONFIG_{option}", "n") for option in options} == options
-        result = self.folder / name
-        self.make("all")
-        self.make(f"INSTALL_MOD_PATH={result}", "modules_install")
-        for made in ("vmlinux", "modules.builtin", "modules.order"):
-            shutil.copy2(self.build / made, result)
-        return dataclasses.replace(
-            self.kernel,
-            name=f"graft-{name}",
-            version=str(result),
-            build=self.build,
-            image=self.build / "arch/x86/boot/bzImage",
-            vmlinux=result / "vmlinux",
-            modules=result / "lib/modules" / self.kernel.release,
-        )
+        asked = {f"CONFIG_{option}": value for option, value in options.items()}
+        config = self.copy.settled(name, asked)
+        assert not self.copy.dropped(config, asked)
+        self.copy.configure(config.read_text())
+        return self.copy.built(name)
 
 
 def inodes(tree: Path) -> dict[str, int]:
@@ -105,19 +71,12 @@ def inodes(tree: Path) -> dict[str, int]:
     return {str(path.relative_to(tree)): path.lstat().st_ino for path in paths}
 
 
-def copy(kernel: Kernel, folder: Path) -> None:
-    """The source by hard links, which nothing here writes to: graft renames, and make sees it read-only."""
-    subprocess.run(["cp", "-al", kernel.source, folder / "source"], check=True)
-    subprocess.run(["cp", "-a", "--reflink=auto", kernel.build, folder / "build"], check=True)
-
-
 @pytest.fixture(scope="module")
 def grafted(minimal: Kernel) -> Iterator[Grafted]:
     """A copy of `minimal` with three drivers put into its tree."""
-    with tempfile.TemporaryDirectory(dir=home.room("builds"), prefix=".graft-") as name:
-        grafted = Grafted(minimal, Path(name))
-        copy(minimal, grafted.folder)
-        grafted.before = inodes(grafted.source)
+    with tempfile.TemporaryDirectory(dir=home.room("copies"), prefix=".graft-") as name:
+        copy = Copy.make_at(Path(name) / "copy", minimal)
+        grafted = Grafted(copy, inodes(copy.source))
         for driver in (HELLO, E1000, BINDGEN):
             graft(driver, grafted.source)
         yield grafted

@@ -79,3 +79,13 @@ def test_what_is_mounted_is_never_removed(own_home: Path) -> None:
         assert (inside / "precious").exists()
     finally:
         subprocess.run(["umount", str(inside)], check=True)
+
+
+def test_a_user_without_a_home_gets_no_folder_called_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("R4L_HOME")
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda _name: "~/.cache/r4l")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EnvironmentFault, match="no home folder") as caught:
+        home.home()
+    assert "R4L_HOME" in caught.value.remedy
+    assert not (tmp_path / "~").exists()

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from r4l import process
 from r4l.errors import BuildError, EnvironmentFault, R4LError
-from r4l.process import run_logged
+from r4l.process import run_here, run_logged
 
 
 def broken(code: int, tail: str) -> R4LError:
@@ -72,3 +73,19 @@ def test_colours_are_for_whoever_shows_them(tmp_path: Path) -> None:
     assert lines == ["\x1b[1;31mred\x1b[0m", "plain", "no end"]
     assert printed == "red\nplain\nno end"
     assert log.read_text().splitlines()[1:] == ["red", "plain", "no end"]
+
+
+def test_a_program_that_does_not_end_is_killed_in_the_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(process, "TOGETHER", 0.1)
+    monkeypatch.setattr(process, "PATIENCE", 0.5)
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    # It interrupts us as soon as it is deaf to us.
+    script = "trap '' INT; echo $$ > pid; kill -INT $PPID; while :; do sleep 0.1; done"
+    with pytest.raises(KeyboardInterrupt):
+        run_here(["sh", "-c", script], tmp_path)
+    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_the_exit_code_of_a_program_in_our_terminal(tmp_path: Path) -> None:
+    assert run_here(["sh", "-c", "exit 3"], tmp_path) == 3

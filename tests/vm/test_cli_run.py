@@ -90,12 +90,27 @@ def test_a_wrong_parameter_is_a_usage_error(kernel: Kernel) -> None:
     assert r4l("run", "no-such.ko").returncode == 2
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
-def test_no_vm_survives_its_owner(kernel: Kernel, number: signal.Signals, code: int, tmp_path: Path) -> None:
-    marker = f"r4l-test-{os.getpid()}-{number}"
+IN_THE_BACKGROUND = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
+"""As a shell without job control starts what stands before an `&`."""
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "by"),
+    [
+        (signal.SIGINT, 130, ()),
+        (signal.SIGTERM, 130, ()),
+        (signal.SIGTERM, 130, IN_THE_BACKGROUND),
+        (signal.SIGKILL, -9, ()),
+    ],
+    ids=["INT", "TERM", "TERM in the background", "KILL"],
+)
+def test_no_vm_survives_its_owner(
+    kernel: Kernel, number: signal.Signals, code: int, by: tuple[str, ...], tmp_path: Path
+) -> None:
+    marker = f"r4l-test-{os.getpid()}-{number}-{len(by)}"
     with (tmp_path / "out").open("w+b") as out:
         owner = subprocess.Popen(
-            [sys.executable, "-m", "r4l", "run", HELLO, "--append", marker, "--", "echo ready; sleep 600"],
+            [*by, sys.executable, "-m", "r4l", "run", HELLO, "--append", marker, "--", "echo ready; sleep 600"],
             stdout=out,
             stderr=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL,

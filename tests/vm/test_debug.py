@@ -38,7 +38,10 @@ def commands(*lines: str) -> list[str]:
 def test_the_init_of_a_module(kernel: Kernel) -> None:
     """Inlined into init_module, so there is no symbol of that name: and before anything of it has run."""
     done = debug(
-        str(HELLO), "--break", "Hello::init", "--batch", *commands("bt", "continue"), "--", "dmesg | grep Hello; lsmod"
+        str(HELLO),
+        *("--arch", kernel.arch, "--break", "Hello::init", "--batch"),
+        *commands("bt", "continue"),
+        *("--", "dmesg | grep Hello; lsmod"),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     stop, _, rest = done.stdout.partition("hit Breakpoint")

@@ -191,7 +191,7 @@ impl Missed {
     pub(crate) fn take(&mut self, hw: &Hw<'_>) -> u32 {
         let first = hw.bar.read(MPC).into_raw();
         let second = hw.bar.read(MPC).into_raw();
-        if second < first {
+        if second < first || second < self.seen {
             self.seen = 0;
             return first.wrapping_add(second);
         }

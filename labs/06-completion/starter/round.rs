@@ -6,6 +6,7 @@
 //! race. So the next round is another one, and this one goes with the last who has waited in it.
 
 use kernel::{
+    alloc::KVVec,
     new_mutex,
     prelude::*,
     sync::{Arc, Mutex},
@@ -23,7 +24,7 @@ pub(crate) struct Round {
     pub(crate) released: Completion,
     /// In the order in which they came.
     #[pin]
-    messages: Mutex<KVec<KVec<u8>>>,
+    messages: Mutex<KVec<KVVec<u8>>>,
 }
 
 impl Round {
@@ -38,7 +39,7 @@ impl Round {
     }
 
     /// Releases one reader.
-    pub(crate) fn give(&self, message: KVec<u8>) -> Result {
+    pub(crate) fn give(&self, message: KVVec<u8>) -> Result {
         self.messages
             .lock()
             .push_within_capacity(message)
@@ -48,7 +49,7 @@ impl Round {
 
     /// What one who was released reads. `None` if the round has ended: there was a message for
     /// each that was released before.
-    pub(crate) fn take(&self) -> Option<KVec<u8>> {
+    pub(crate) fn take(&self) -> Option<KVVec<u8>> {
         self.messages.lock().remove(0).ok()
     }
 }

@@ -25,19 +25,18 @@
 mod round;
 
 use kernel::{
-    fs::File,
-    iov::{IovIterDest, IovIterSource},
     new_mutex, new_poll_condvar,
     prelude::*,
     sync::{
-        poll::{PollCondVar, PollTable},
+        atomic::{Atomic, Relaxed},
+        poll::PollCondVar,
         Arc, Mutex,
     },
     time::{msecs_to_jiffies, Jiffies},
 };
 use kit::{
+    chrdev::{Access, Driver, Events, FromUser, Opened, Poll, ToUser},
     completion::Waited,
-    misc::{Call, Device, Ready},
     param,
 };
 use round::Round;
@@ -67,8 +66,8 @@ impl Meeting {
     }
 
     /// Waits as the caller wants to be waited for.
-    fn wait(&self, round: &Round, call: &Call<'_>) -> Result {
-        if call.is_nonblocking() {
+    fn wait(&self, round: &Round, nonblocking: bool) -> Result {
+        if nonblocking {
             return if round.released.try_wait() {
                 Ok(())
             } else {
@@ -87,8 +86,12 @@ impl Meeting {
     }
 }
 
-impl Device for Meeting {
+#[vtable]
+impl Driver for Meeting {
     const NAME: &'static CStr = c"completion";
+
+    /// Whether the next read is told of the end of the file.
+    type File = Atomic<bool>;
 
     fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
@@ -101,34 +104,42 @@ impl Device for Meeting {
         }? Error)
     }
 
-    fn read(&self, call: &mut Call<'_>, to: &mut IovIterDest<'_>) -> Result<usize> {
+    fn open(&self, _access: Access) -> impl PinInit<Self::File, Error> {
+        Ok(Atomic::new(false))
+    }
+
+    fn read(
+        &self,
+        file: &Opened<'_, Self>,
+        _offset: &mut u64,
+        to: &mut ToUser<'_>,
+    ) -> Result<usize> {
         if to.is_empty() {
             return Ok(0);
         }
-        if call.position() != 0 {
-            call.set_position(0);
+        if file.state().xchg(false, Relaxed) {
             return Ok(0);
         }
         let round = self.round();
-        self.wait(&round, call)?;
+        self.wait(&round, file.nonblocking())?;
         let message = round.take();
-        let bytes = message.as_deref().unwrap_or(ALL);
-        let read = to.copy_to_iter(&bytes[..bytes.len().min(to.len())]);
-        if read == 0 && !bytes.is_empty() {
-            return Err(EFAULT);
-        }
-        // CAST: No more than `LONGEST`.
-        call.set_position(read as i64);
+        let read = to.copy(message.as_deref().unwrap_or(ALL))?;
+        file.state().store(read != 0, Relaxed);
         Ok(read)
     }
 
-    fn write(&self, _call: &mut Call<'_>, from: &mut IovIterSource<'_>) -> Result<usize> {
+    fn write(
+        &self,
+        _file: &Opened<'_, Self>,
+        _offset: &mut u64,
+        from: &mut FromUser<'_>,
+    ) -> Result<usize> {
         let len = from.len();
         if len > LONGEST {
             return Err(EMSGSIZE);
         }
-        let mut message = KVec::new();
-        if from.copy_from_iter_vec(&mut message, GFP_KERNEL)? != len {
+        let message = from.take(LONGEST)?;
+        if message.len() != len {
             return Err(EFAULT);
         }
         if message.trim_ascii_end() == ALL.trim_ascii_end() {
@@ -143,12 +154,9 @@ impl Device for Meeting {
         Ok(len)
     }
 
-    fn poll(&self, file: &File, table: &PollTable<'_>) -> Ready {
-        table.register_wait(file, &self.pollers);
-        Ready {
-            read: self.round().released.is_done(),
-            write: true,
-        }
+    fn poll<'a>(&'a self, _file: &Opened<'a, Self>, poll: &Poll<'a>) -> Events {
+        poll.wait_on(&self.pollers);
+        Events::WRITE | Events::READ.when(self.round().released.is_done())
     }
 }
 

@@ -201,6 +201,11 @@ struct sk_buff *kit_helper_napi_alloc_skb(struct napi_struct *napi, unsigned int
 	return napi_alloc_skb(napi, len);
 }
 
+void kit_helper_skb_orphan(struct sk_buff *skb)
+{
+	skb_orphan(skb);
+}
+
 bool kit_helper_skb_shared(const struct sk_buff *skb)
 {
 	return skb_shared(skb);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Character devices, with a major number and a class of their own.
+//! Character devices: with a major number and a class of their own ([`module_chrdev!`]), or as one
+//! of the kernel's misc devices ([`module_misc!`]).
 //!
 //! A driver implements [`Driver`] for what the device has from load to unload. What an open file
 //! has from open to release is another value, [`Driver::File`], which [`Driver::open`] makes. Any
@@ -51,11 +52,13 @@
 //! end may be told `ENXIO`, as of any node without a device.
 //!
 //! [`module_chrdev!`]: crate::module_chrdev
+//! [`module_misc!`]: crate::module_misc
 //!
 //! C headers: [`include/linux/cdev.h`](srctree/include/linux/cdev.h),
 //! [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
 mod driver;
+mod misc;
 mod operations;
 mod poll;
 mod registration;
@@ -67,16 +70,33 @@ pub use self::{
     user::{FromUser, ToUser},
 };
 #[doc(hidden)]
-pub use registration::Registration;
+pub use {misc::MiscRegistration, registration::Registration};
 
 /// Declares a module that is a [`Driver`] of a character device, and nothing besides. Takes what
 /// `module!` takes.
 #[macro_export]
 macro_rules! module_chrdev {
-    (type: $type:ty, $($fields:tt)*) => {
+    ($($fields:tt)*) => {
+        $crate::__module_chrdev! { Registration, $($fields)* }
+    };
+}
+
+/// Declares a module that is a [`Driver`] of a misc device, and nothing besides: minor number and
+/// node are the kernel's to make, and there is no class. Takes what `module!` takes.
+#[macro_export]
+macro_rules! module_misc {
+    ($($fields:tt)*) => {
+        $crate::__module_chrdev! { MiscRegistration, $($fields)* }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __module_chrdev {
+    ($registration:ident, type: $type:ty, $($fields:tt)*) => {
         /// The module: it owns the device.
         struct DriverModule {
-            _registration: $crate::chrdev::Registration<$type>,
+            _registration: $crate::chrdev::$registration<$type>,
         }
 
         impl ::kernel::Module for DriverModule {
@@ -87,7 +107,7 @@ macro_rules! module_chrdev {
                     // SAFETY: `module` is the one that is being loaded, and nothing fails from here
                     // on. `module!` keeps the module in a static, and drops it when the module is
                     // unloaded.
-                    _registration: unsafe { $crate::chrdev::Registration::new(module) }?,
+                    _registration: unsafe { $crate::chrdev::$registration::new(module) }?,
                 })
             }
         }

@@ -197,7 +197,7 @@ impl Completion {
     ///
     /// Where a completion is shared for good, let each round have its own, in an
     /// [`Arc`](kernel::sync::Arc): replace it, then `complete_all` the old one. The last of its
-    /// waiters frees it. `rust/drivers/completion` does so.
+    /// waiters frees it.
     #[inline]
     pub fn reinit(self: Pin<&mut Self>) {
         // SAFETY: `new` has initialised it. Nobody else has a reference, so nobody waits, and

@@ -33,7 +33,6 @@ pub mod chrdev;
 pub mod completion;
 pub mod dma;
 pub mod lock;
-pub mod misc;
 pub mod net;
 pub mod param;
 pub mod pci;

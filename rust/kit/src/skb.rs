@@ -79,9 +79,22 @@ impl Skb {
         }
     }
 
-    /// Fills the checksum in here, for a device that cannot.
+    /// That nobody else holds the buffer itself, which can then be given other memory.
+    #[inline]
+    fn require_unshared(&self) -> Result {
+        // SAFETY: Valid by the type invariant.
+        if unsafe { bindings::skb_shared(self.0.as_ptr()) } {
+            return Err(EBUSY);
+        }
+        Ok(())
+    }
+
+    /// Fills the checksum in here, for a device that cannot. Copies what others hold too.
+    ///
+    /// Fails when there is no memory for a copy, and when the buffer itself is shared.
     pub fn fill_in_checksum(&mut self) -> Result {
-        // SAFETY: Valid by the type invariant; the function copies what others hold too.
+        self.require_unshared()?;
+        // SAFETY: Valid by the type invariant and not shared, so it may be given other memory.
         kernel::error::to_result(unsafe { bindings::skb_checksum_help(self.0.as_ptr()) })
     }
 
@@ -95,10 +108,7 @@ impl Skb {
         if len > self.len() {
             return Err(EINVAL);
         }
-        // SAFETY: Valid by the type invariant.
-        if unsafe { bindings::skb_shared(skb) } {
-            return Err(EBUSY);
-        }
+        self.require_unshared()?;
         // SAFETY: Valid by the type invariant and not shared, so it may be given other memory.
         // Afterwards the first `len` bytes are linear, and no clone writes to or reads them.
         unsafe {
@@ -119,9 +129,10 @@ impl Skb {
         if mss == 0 {
             return Ok(None);
         }
-        // SAFETY: Valid by the type invariant. `skb_cow_head` gives us headers of our own to write
-        // to. The stack gives a device only frames of the kinds that it asked for, with both
-        // headers in the linear part.
+        self.require_unshared()?;
+        // SAFETY: Valid by the type invariant and not shared. `skb_cow_head` gives us headers of our
+        // own to write to. The stack gives a device only frames of the kinds that it asked for,
+        // with both headers in the linear part.
         unsafe {
             kernel::error::to_result(bindings::skb_cow_head(skb, 0))?;
             let kind = self.shared().gso_type as usize;

@@ -6,7 +6,11 @@
 //! ones out, on different CPUs at the same time. Each end is a value that can be owned once and
 //! works through `&mut`, so there cannot be two producers or two consumers.
 
-use core::{cell::UnsafeCell, mem::MaybeUninit};
+use core::{
+    cell::{Cell, UnsafeCell},
+    marker::PhantomData,
+    mem::MaybeUninit,
+};
 use kernel::{
     alloc::Flags,
     prelude::*,
@@ -29,7 +33,7 @@ struct Ring<T> {
 }
 
 // SAFETY: A `T` only ever moves through the ring, from the thread of the producer to that of the
-// consumer; it is never shared.
+// consumer. It is never shared: the consumer, which shows it, is not `Sync`.
 unsafe impl<T: Send> Send for Ring<T> {}
 
 // SAFETY: As above. By the type invariant the two ends never touch the same slot.
@@ -63,8 +67,9 @@ impl<T> Drop for Ring<T> {
 /// The end that puts values in.
 pub struct Producer<T>(Arc<Ring<T>>);
 
-/// The end that takes values out.
-pub struct Consumer<T>(Arc<Ring<T>>);
+/// The end that takes values out. It shows the oldest of them, which need not be `Sync`, and is
+/// therefore one thread's at a time.
+pub struct Consumer<T>(Arc<Ring<T>>, PhantomData<Cell<()>>);
 
 /// Makes a ring for `capacity` values, a power of two.
 pub fn ring<T: Send>(capacity: usize, flags: Flags) -> Result<(Producer<T>, Consumer<T>)> {
@@ -84,7 +89,7 @@ pub fn ring<T: Send>(capacity: usize, flags: Flags) -> Result<(Producer<T>, Cons
         },
         flags,
     )?;
-    Ok((Producer(ring.clone()), Consumer(ring)))
+    Ok((Producer(ring.clone()), Consumer(ring, PhantomData)))
 }
 
 impl<T> Producer<T> {

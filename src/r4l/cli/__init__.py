@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import signal
 import sys
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.text import Text
+from rich.traceback import Traceback
 
+from r4l.cli.faults import ReaderGone, fault_of, flush_stdout, reader_may_go
 from r4l.errors import EXIT_CODES, R4LError
 from r4l.process import end_all
 
@@ -50,6 +52,16 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = importlib.import_module(f"r4l.cli.{cmd_name}").command
         return command
+
+    def make_context(self, *arguments: Any, **rest: Any) -> click.Context:
+        """As click does; it prints the help here."""
+        with reader_may_go():
+            return super().make_context(*arguments, **rest)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does."""
+        with reader_may_go():
+            return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without loading them."""
@@ -122,29 +134,45 @@ def _print_detail(console: Console, error: R4LError) -> None:
 
 def main() -> None:
     """The program."""
-    # `kill` shall end what we started as Ctrl-C does.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    # `kill` shall end what we started as Ctrl-C does, also in the background, where a shell has SIGINT ignored.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    code = _run()
+    lost = flush_stdout()
+    if lost and not isinstance(lost, BrokenPipeError):
+        code = code or _failed(lost)
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
         code = cli.main(prog_name="r4l", standalone_mode=False)
-    except R4LError as error:
-        show(error, as_json="--json" in sys.argv)
-        code = error.exit_code
-    except click.exceptions.Abort:
-        code = _interrupted()
-    except KeyboardInterrupt:
+    except SystemExit as end:
+        code = end.code
+    except (click.exceptions.Abort, KeyboardInterrupt):
         code = _interrupted()
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except BrokenPipeError:
-        # The reader (`| head`) has gone; Python would complain once more while it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except ReaderGone:
         code = 0
-    except Exception:  # noqa: BLE001 (whatever it is, its traceback is printed)
-        Console(stderr=True).print_exception()
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is shown)
+        code = _failed(error)
+    return code if isinstance(code, int) else 0
+
+
+def _failed(error: Exception) -> int:
+    """Show an error; returns the exit code."""
+    known = error if isinstance(error, R4LError) else fault_of(error)
+    if known is None:
+        Console(stderr=True).print(Traceback.from_exception(type(error), error, error.__traceback__))
         click.echo("this is a bug in r4l; the lines above say where", err=True)
-        code = 125
-    sys.exit(code if isinstance(code, int) else 0)
+        return R4LError.exit_code
+    try:
+        show(known, as_json="--json" in sys.argv)
+    except OSError:
+        # It may be stdout that cannot be written.
+        show(known)
+    return known.exit_code
 
 
 def _interrupted() -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from r4l.cli.options import MachineOptions, kernel_option, machine_options
+from r4l.cli.options import MachineOptions, kernel_option, machine_options, timeout_option
 from r4l.cli.run import parameters_of
 from r4l.debug import functions
 from r4l.debug.session import Session
@@ -30,7 +30,7 @@ Examples:
 @click.option("--break", "-b", "breaks", multiple=True, metavar="FUNCTION", help="Stop there; may be repeated.")
 @click.option("--command", "-x", "commands", multiple=True, metavar="GDBCMD", help="Run in gdb at the first stop.")
 @click.option("--batch", is_flag=True, help="End after the commands, for scripts and CI.")
-@click.option("--timeout", default=300.0, show_default=True, help="Seconds that a batch may take; 0 for no limit.")
+@timeout_option("Seconds that a batch may take; 0 for no limit.")
 @click.option("--param", "-p", multiple=True, metavar="NAME=VALUE", help="Module parameter; may be repeated.")
 @machine_options
 @kernel_option

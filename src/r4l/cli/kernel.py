@@ -19,6 +19,7 @@ from r4l.kernel import Kernel, debian, find, own, stock, tree
 from r4l.kernel.architecture import architecture
 from r4l.kernel.describe import Description, describe
 from r4l.kernel.kconfig import Dropped
+from r4l.kernel.manifest import MANIFEST
 from r4l.kernel.profile import profiles
 from r4l.report import kernel as kernel_page
 from r4l.stages import Stages
@@ -198,7 +199,7 @@ def menuconfig(name: str, arch: str) -> None:
     folder = home_of(name, architecture(arch).name)
     with Stages() as stages, stages.stage("menuconfig") as say:
         toolchain = toolchain.extended("menuconfig", say=say)
-    mark = json.loads((folder / own.MANIFEST).read_text())
+    mark = json.loads((folder / MANIFEST).read_text())
     argv: list[str | Path] = ["make", "-C", mark["source"], f"O={folder / 'build'}"]
     argv += [*own.make_arguments(architecture(arch)), "menuconfig"]
     inside = toolchain.command(

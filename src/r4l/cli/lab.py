@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -11,15 +12,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from r4l.cli.options import kernel_option
-from r4l.errors import UsageError, VerdictError
+from r4l.cli.options import lab_kernel_option
+from r4l.errors import R4LError, UsageError, VerdictError
+from r4l.kernel import Kernel
 from r4l.labs import bundle, matrix, pages
 from r4l.labs import grade as grading
-from r4l.labs.check import Check, Outcome, Verdict
+from r4l.labs.check import Check, Verdict
+from r4l.labs.kernels import ready
 from r4l.labs.lab import Lab
-from r4l.labs.workspace import Workspace, slug
-from r4l.scaffold import guess_author
-from r4l.setup import set_up
+from r4l.labs.outcomes import Outcome
+from r4l.labs.student import guess_student, require_student, slug
+from r4l.labs.workspace import STATE, Workspace, plainly
 from r4l.stages import Stages
 
 MARKS = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[dim]·[/]"}
@@ -71,9 +74,9 @@ def start(lab: str, folder: Path | None) -> None:
 
 @command.command()
 @click.argument("where", required=False)
-@kernel_option
+@lab_kernel_option
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def check(where: str | None, kernel_name: str | None, arch: str, as_json: bool) -> None:
+def check(where: str | None, kernel_name: str | None, arch: str | None, as_json: bool) -> None:
     """Build what is in the workspace, run the lab's checks, look at your answers. Exit code 123: not all is reached."""
     workspace = Workspace.find(where)
     done, verdict = _check(workspace, kernel_name, arch)
@@ -81,32 +84,35 @@ def check(where: str | None, kernel_name: str | None, arch: str, as_json: bool) 
         click.echo(json.dumps({**verdict.as_dict(), "evidence": str(done.evidence)}, indent=1))
         raise SystemExit(0 if verdict.full else NotYet.exit_code)
     show(verdict, Console(highlight=False, soft_wrap=True))
+    if verdict.build:
+        raise NotYet(f"{verdict.reached} of {len(verdict.outcomes)} reached", "next: mend what is shown above")
     if not verdict.full:
         left = next(outcome for outcome in verdict.outcomes if not outcome.passed)
-        raise NotYet(
-            f"{verdict.reached} of {len(verdict.outcomes)} reached",
-            f"next: {left.id}; `r4l lab hint {where or '.'} {left.id}` helps"
-            if left.kind == "checkpoint"
-            else "answer the questions in answers.toml",
-        )
+        if left.kind == "checkpoint":
+            step = f"{left.id}; `r4l lab hint {where or '.'} {left.id}` helps"
+        elif left.passed is None:
+            step = f"answer the question {left.id} in answers.toml"
+        else:
+            step = f"another answer to the question {left.id} in answers.toml; see where to read, above"
+        raise NotYet(f"{verdict.reached} of {len(verdict.outcomes)} reached", f"next: {step}")
 
 
 @command.command()
 @click.argument("where", required=False)
 @click.option("--name", help="Your name; what git knows, or the login's, by default.")
 @click.option("--out", "-o", type=click.Path(path_type=Path), help="The file to write (NAME-LAB.zip here).")
-@kernel_option
-def submit(where: str | None, name: str | None, out: Path | None, kernel_name: str | None, arch: str) -> None:
+@lab_kernel_option
+def submit(where: str | None, name: str | None, out: Path | None, kernel_name: str | None, arch: str | None) -> None:
     """Check once more and make the bundle to hand in: sources, answers, verdict, logs, captures."""
     workspace = Workspace.find(where)
-    student = (name or guess_author()).strip()
+    student = guess_student() if name is None else require_student(name)
     target = (out or Path(bundle.file_name(workspace.lab, student))).absolute()
     if target.exists():
         raise UsageError(f"{target} is there already", "name another file: -o FILE")
     done, verdict = _check(workspace, kernel_name, arch)
-    bundle.write(target, workspace, student, done.kernel, verdict, done.evidence)
+    bundle.write(target, workspace, student, done.kernels, verdict, done.evidence)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(f"{student}: {verdict.reached} of {len(verdict.outcomes)} reached")
+    console.print(f"{escape(student)}: {verdict.reached} of {len(verdict.outcomes)} reached")
     click.echo(str(target))
 
 
@@ -114,33 +120,55 @@ def submit(where: str | None, name: str | None, out: Path | None, kernel_name: s
 @click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--checks", "hidden", multiple=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--into", type=click.Path(path_type=Path), default=Path("class"), show_default=True)
-@kernel_option
-def grade(bundles: tuple[Path, ...], hidden: tuple[Path, ...], into: Path, kernel_name: str | None, arch: str) -> None:
+@lab_kernel_option
+def grade(
+    bundles: tuple[Path, ...], hidden: tuple[Path, ...], into: Path, kernel_name: str | None, arch: str | None
+) -> None:
     """Run bundles again in clean machines, and write the class's pages.
 
-    Nothing is taken from the verdict in a bundle. --checks FOLDER adds hidden checks (a folder for each lab's name, or
-    test files for all). --into FOLDER keeps grades and pages; grades that are there stay.
+    Nothing is taken from the verdict in a bundle. --checks FOLDER adds hidden checks (a folder of a lab's name for each
+    that has some, or test files for all). --into FOLDER keeps grades and pages; grades that are there stay.
     """
-    bad: list[str] = []
+    faults: list[str] = []
+    try:
+        with Stages() as stages:
+            for path in bundles:
+                faults.append(_fault(path, hidden, into, stages, kernel_name, arch))
+    finally:
+        # Also where the rest was interrupted: what is graded took its minutes.
+        if "" in faults:
+            click.echo(str(pages.write(into, grading.kept(into))))
+    if any(faults):
+        bad = "; ".join(fault for fault in faults if fault)
+        raise UsageError(f"not graded: {bad}", "have them handed in again, as `r4l lab submit` makes them")
+
+
+def _fault(
+    path: Path, hidden: Sequence[Path], into: Path, stages: Stages, kernel_name: str | None, arch: str | None
+) -> str:
+    """Grade what may be a bundle; why it could not be graded, with its name, else nothing."""
+    try:
+        read = bundle.Bundle.read(path)
+    except bundle.BadBundle as error:
+        return error.cause
+    # What is missing on this machine is not the bundle's fault, and would stop the next one too.
+    kernels = ready(read.lab, stages, kernel_name, arch)
+    try:
+        _grade(read, kernels, hidden, into, stages)
+    except (R4LError, OSError) as error:
+        return f"{plainly(path.name)}: {error.cause if isinstance(error, R4LError) else error}"
+    return ""
+
+
+def _grade(read: bundle.Bundle, kernels: Sequence[Kernel], hidden: Sequence[Path], into: Path, stages: Stages) -> None:
+    """Grade a bundle, keep that, and say it."""
+    checks = [checks.absolute() for folder in hidden for checks in grading.hidden_checks(folder, read.lab)]
+    with stages.stage(f"{escape(read.student)}: {read.lab.name}") as say:
+        result = grading.grade(read, kernels, checks, say)
+    grading.keep(result, into, f"{slug(read.student)}-{read.lab.name}")
+    claimed = "" if result.believed else f"  [red]the bundle claims {result.claimed}[/]"
     console = Console(highlight=False, soft_wrap=True)
-    with Stages() as stages:
-        kernel = set_up(stages, kernel_name or "stock", arch=arch)
-        for path in bundles:
-            try:
-                read = bundle.Bundle.read(path)
-            except bundle.BadBundle as error:
-                bad.append(error.cause)
-                continue
-            checks = [folder / read.lab.name if (folder / read.lab.name).is_dir() else folder for folder in hidden]
-            with stages.stage(f"{read.student}: {read.lab.name}") as say:
-                result = grading.grade(read, kernel, [folder.absolute() for folder in checks], say)
-            grading.keep(result, into, f"{slug(read.student)}-{read.lab.name}")
-            claimed = "" if result.believed else f"  [red]the bundle claims {result.claimed}[/]"
-            console.print(f"{escape(result.student)}  {result.lab}  {result.mark}{claimed}")
-    if len(bad) < len(bundles):
-        click.echo(str(pages.write(into, grading.kept(into))))
-    if bad:
-        raise UsageError(f"not graded: {'; '.join(bad)}", "have them handed in again, as `r4l lab submit` makes them")
+    console.print(f"{escape(result.student)}  {result.lab}  {result.mark}{claimed}")
 
 
 @command.command()
@@ -151,38 +179,72 @@ def report(folder: Path) -> None:
 
 
 @command.command()
-@click.argument("where")
+@click.argument("where", required=False)
 @click.argument("checkpoint", required=False)
 @click.option("--all", "everything", is_flag=True, help="All hints at once; else each call gives one more.")
-def hint(where: str, checkpoint: str | None, everything: bool) -> None:
-    """A hint for a checkpoint; each time you ask, it says more."""
-    workspace = Workspace.find(where)
+def hint(where: str | None, checkpoint: str | None, everything: bool) -> None:
+    """A hint for a checkpoint; each time you ask, it says more.
+
+    In a workspace the checkpoint's name is enough, and without one it is the first that the last check did not reach.
+    """
+    workspace, name = _wanted(where, checkpoint)
     points = {point.id: point for point in workspace.lab.checkpoints}
-    if checkpoint not in points:
-        said = f"there is no checkpoint {checkpoint}" if checkpoint else "a hint for which checkpoint?"
-        raise UsageError(said, f"use one of {', '.join(points)}")
-    point = points[checkpoint]
-    given = workspace.hints_given(checkpoint)
+    if name not in points:
+        raise UsageError(f"there is no checkpoint {name}", f"use one of {', '.join(points)}")
+    point = points[name]
+    given = workspace.hints_given(name)
     upto = len(point.hints) if everything else min(given + 1, len(point.hints))
-    workspace.note_hints(checkpoint, upto)
+    workspace.note_hints(name, upto)
     click.echo(f"{point.title}")
     for number, text in enumerate(point.hints[:upto], 1):
         click.echo(f"{number}. {text}")
     click.echo(f"{point.read}")
 
 
+def _wanted(where: str | None, checkpoint: str | None) -> tuple[Workspace, str]:
+    """The workspace and the checkpoint that a hint is asked for. In a workspace, one word alone may be either."""
+    if where is not None and checkpoint is None and (Path.cwd() / STATE).is_file():
+        here = Workspace.find()
+        # A checkpoint may be called as a lab is, and a slip of the pen is meant for a checkpoint.
+        if where in [point.id for point in here.lab.checkpoints] or not _is_place(where):
+            return here, where
+    workspace = Workspace.find(where)
+    return workspace, checkpoint or _next(workspace)
+
+
+def _is_place(where: str) -> bool:
+    """Whether a word names a lab, or a folder, rather than a checkpoint."""
+    is_lab = where.isdecimal() or any(where in lab.called for lab in Lab.all())
+    return is_lab or "/" in where or (Path(where) / STATE).is_file()
+
+
+def _next(workspace: Workspace) -> str:
+    """The checkpoint that a student is at: the first that the last check missed, or that the lab has.
+
+    A check of what does not build says nothing of the checkpoints, so it does not count.
+
+    Raises:
+        UsageError: all are reached.
+    """
+    points = [point.id for point in workspace.lab.checkpoints]
+    at = [attempt["next"] for attempt in workspace.state()["attempts"] if "next" in attempt]
+    if at and not at[-1]:
+        raise UsageError("the last check reached all checkpoints", f"name one for its hints: {', '.join(points)}")
+    return str(at[-1]) if at else points[0]
+
+
 @command.command("matrix")
 @click.argument("names", nargs=-1)
 @click.option("--only", default="", help="Only variants whose name has this in it.")
 @click.option("--markdown", is_flag=True, help="As a table for the docs.")
-@kernel_option
-def matrix_(names: tuple[str, ...], only: str, markdown: bool, kernel_name: str | None, arch: str) -> None:
+@lab_kernel_option
+def matrix_(names: tuple[str, ...], only: str, markdown: bool, kernel_name: str | None, arch: str | None) -> None:
     """Grade the graders: each wrong answer of labs/mutants must fail by its name, each right one must pass."""
     labs = [Lab.named(name) for name in names] or Lab.all()
     console, judged = Console(stderr=markdown, highlight=False, soft_wrap=True), []
     with Stages() as stages:
-        kernel = set_up(stages, kernel_name or "stock", arch=arch)
-    for entry in matrix.run(labs, kernel, only):
+        kernels = {lab.name: ready(lab, stages, kernel_name, arch) for lab in labs}
+    for entry in matrix.run(labs, lambda lab: kernels[lab.name], only):
         judged.append(entry)
         said = " ".join(entry.said.split())[:160]
         console.print(f"{MARKS[entry.fine]} {entry.variant.lab} {entry.variant.kind} [bold]{entry.variant.name}[/]")
@@ -194,22 +256,31 @@ def matrix_(names: tuple[str, ...], only: str, markdown: bool, kernel_name: str 
         raise NotYet(f"{len(wrong)} of {len(judged)} are judged wrongly: {', '.join(wrong)}", "mend the lab's checks")
 
 
-def _check(workspace: Workspace, kernel_name: str | None, arch: str) -> tuple[Check, Verdict]:
-    """Check it, and keep how that ended."""
+def _check(workspace: Workspace, kernel_name: str | None, arch: str | None) -> tuple[Check, Verdict]:
+    """Check it, and keep how that ended.
+
+    What cannot be read is said before kernels are set up, which may take many minutes.
+    """
+    workspace.answers()
+    workspace.sources()
     with Stages() as stages:
-        kernel = set_up(stages, kernel_name or "stock", arch=arch)
+        kernels = ready(workspace.lab, stages, kernel_name, arch)
         with stages.stage(f"lab {workspace.lab.name}") as say:
-            done = Check(workspace, kernel, say=say)
+            done = Check(workspace, kernels, say=say)
             verdict = done.run()
-    workspace.note({"reached": verdict.reached, "of": len(verdict.outcomes), "kernel": verdict.kernel})
+    attempt = {"reached": verdict.reached, "of": len(verdict.outcomes), "kernel": verdict.kernel}
+    missed = [outcome.id for outcome in verdict.outcomes if outcome.kind == "checkpoint" and not outcome.passed]
+    workspace.note(attempt if verdict.build else {**attempt, "next": missed[0] if missed else ""})
     return done, verdict
 
 
 def show(verdict: Verdict, console: Console) -> None:
     """Print a verdict: what was expected, what was seen, where to read."""
     if verdict.build:
-        console.print(f"[red]✗[/] it does not build\n{escape(verdict.build)}")
+        console.print(f"[red]✗[/] it does not build, so nothing of it was checked\n{escape(verdict.build)}")
     for outcome in verdict.outcomes:
+        if verdict.build and outcome.kind != "question":
+            continue
         console.print(f"{MARKS[outcome.passed]} [bold]{outcome.id}[/]  {escape(outcome.title)}")
         for line in _lines(outcome):
             console.print(f"    {line}")

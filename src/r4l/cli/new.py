@@ -22,7 +22,7 @@ TEMPLATES = Template.all()
 @click.command(
     epilog="\b\nTemplates:\n"
     + "\n".join(f"  {name:<8} {template.description}" for name, template in TEMPLATES.items())
-    + "\n\n\b\nExamples:\n  r4l new my_driver\n  r4l new mynic --template netdev && cd mynic && python -m pytest"
+    + "\n\n\b\nExamples:\n  r4l new my_driver\n  r4l new mynic --template netdev && cd mynic && r4l test"
 )
 @click.argument("name")
 @click.option("--template", "-t", "kind", type=click.Choice(list(TEMPLATES)), default="hello", show_default=True)
@@ -39,9 +39,10 @@ def command(
     there already is overwritten.
     """
     template = Template.named(kind)
+    # First, so that a name that no kernel has leaves no folder that is in the way of the next call.
+    kernel = find.ready(kernel_name or "stock", arch=arch) if editor or kernel_name else None
     folder = create(name, template, Path.cwd(), author=author)
-    kernel = find.ready(kernel_name or "stock", arch=arch) if editor else None
-    if kernel:
+    if editor and kernel:
         with Stages() as stages, stages.stage("editor files") as say:
             ide.for_module(Module(folder), kernel, say=say)
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
@@ -54,5 +55,5 @@ def command(
         console.print(f"  [dim]{name}/[/]{file}")
     if editor and kernel is None:
         console.print("editor files need a kernel that is ready: `r4l ide .` makes one ready and writes them")
-    console.print(f"next: cd {name} && r4l build . && python -m pytest")
+    console.print(f"next: cd {name} && r4l build . && r4l test")
     click.echo(str(folder))

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import click
@@ -25,17 +27,33 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def kernel_option(function: F) -> F:
     """`--kernel NAME` and `--arch`, given to the command as `kernel_name` and `arch`."""
+    return _kernel_option(function, "x86_64")
+
+
+def lab_kernel_option(function: F) -> F:
+    """The same, for a lab: None where the user leaves them to it."""
+    return _kernel_option(function, None)
+
+
+def kernels_option(function: F) -> F:
+    """The same with several kernels, given to the command as `kernel_names` and `arch`."""
+    return _kernel_option(function, "x86_64", several=True)
+
+
+def _kernel_option(function: F, default: str | None, *, several: bool = False) -> F:
+    first = "stock (the default)" if default else "Instead of what the lab is for: stock"
     name = click.option(
         "--kernel",
-        "kernel_name",
+        "kernel_names" if several else "kernel_name",
         metavar="NAME",
-        help="stock (the default), minimal, debug, samples or another profile, one that was built under a NAME, a "
-        "release of Debian's, or the PATH of a build folder.",
+        multiple=several,
+        help=f"{first}, minimal, debug, samples or another profile, one that was built under a NAME, a release of "
+        "Debian's, or the PATH of a build folder." + (" May be repeated: each test runs on each." if several else ""),
     )
     arch = click.option(
         "--arch",
         type=click.Choice(list(architectures())),
-        default="x86_64",
+        default=default,
         show_default=True,
         help="The guest's architecture.",
     )
@@ -118,6 +136,43 @@ def machine_options(function: F) -> F:
     for option in reversed(options):
         result = option(result)
     return cast(F, result)
+
+
+def timeout_option(text: str) -> Callable[[F], F]:
+    """`--timeout SECONDS`, where 0 is no limit."""
+    return click.option("--timeout", type=click.FloatRange(min=0), default=300.0, show_default=True, help=text)
+
+
+class PytestCommand(click.Command):
+    """A command `[FOLDER] [-- ARGUMENTS...]`: click alone would take the first of them for the folder."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does, with what follows `--` added to `pytest_arguments` unseen."""
+        own, given = args, []
+        if "--" in args:
+            place = args.index("--")
+            own, given = args[:place], args[place + 1 :]
+        rest = super().parse_args(ctx, own)
+        ctx.params["pytest_arguments"] = (*(ctx.params.get("pytest_arguments") or ()), *given)
+        return rest
+
+
+def require_writable(path: Path) -> None:
+    """Refuse a file that could not be written at the end, before the work; nothing is left or changed by the question.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    try:
+        if path.is_file():
+            path.open("ab").close()
+        elif not path.exists():
+            # Only trying tells: root has the right to write in /proc, and still cannot.
+            tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {path}: {error.strerror}", "name a file in a folder you can write to"
+        ) from error
 
 
 def show_door(vm: VM) -> None:

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
+from typing import TextIO
 
 import click
 from rich.console import Console
 
-from r4l.cli.options import MachineOptions, kernel_option, machine_options, show_door
+from r4l.cli.options import MachineOptions, kernel_option, machine_options, require_writable, show_door, timeout_option
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module
@@ -55,7 +57,7 @@ Examples:
 @click.option("--shell", is_flag=True, help="Open a shell in the guest after the command.")
 @click.option("--param", "-p", multiple=True, metavar="NAME=VALUE", help="Module parameter; may be repeated.")
 @machine_options
-@click.option("--timeout", default=300.0, show_default=True, help="Seconds that COMMAND may take; 0 for no limit.")
+@timeout_option("Seconds that COMMAND may take; 0 for no limit.")
 @click.option(
     "--pcap", type=click.Path(dir_okay=False, path_type=Path), help="Keep the first card's packets in this file."
 )
@@ -82,6 +84,8 @@ def command(
     complained (oops, warning), the exit code is 123.
     """
     parameters = parameters_of(param)
+    for file in filter(None, (pcap, console)):
+        require_writable(file)
     if target.suffix != ".ko":
         Module(target).require_kbuild()
     with Stages() as stages:
@@ -93,8 +97,10 @@ def command(
     try:
         code = _serve(vm, modules, parameters, guest_command, shell, timeout, as_json)
     finally:
-        _keep(vm, pcap, console)
-        vm.close()
+        try:
+            _keep(vm, pcap, console)
+        finally:
+            vm.close()
     raise SystemExit(code)
 
 
@@ -126,8 +132,8 @@ def _serve(
         done = vm.run(
             words,
             timeout=timeout or None,
-            on_stdout=None if as_json else lambda data: _emit(sys.stdout.fileno(), data),
-            on_stderr=None if as_json else lambda data: _emit(sys.stderr.fileno(), data),
+            on_stdout=None if as_json else lambda data: _emit(sys.stdout, data),
+            on_stderr=None if as_json else lambda data: _emit(sys.stderr, data),
         )
         code = done.exit_code
         entry = {"command": guest_command, "exit_code": code, "stdout": done.stdout, "stderr": done.stderr}
@@ -148,11 +154,21 @@ def _serve(
     return code
 
 
-def _emit(descriptor: int, data: bytes) -> None:
-    """Bytes as they are: the guest's output may be no text."""
-    stream = sys.stdout.buffer if descriptor == sys.stdout.fileno() else sys.stderr.buffer
-    stream.write(data)
+def _emit(stream: TextIO | None, data: bytes) -> None:
+    """Bytes as they are: the guest's output may be no text.
+
+    Args:
+        stream: None where the user closed it.
+
+    Raises:
+        OSError: nobody reads any more, or the disk is full.
+    """
+    if stream is None:
+        return
     stream.flush()
+    # Not through the stream's buffer: what cannot be written would be tried once more at exit.
+    while data:
+        data = data[os.write(stream.fileno(), data) :]
 
 
 def _keep(vm: VM, pcap: Path | None, console: Path | None) -> None:

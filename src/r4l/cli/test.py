@@ -3,33 +3,32 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import click
 
-from r4l.cli.options import kernel_option
+from r4l.cli.options import PytestCommand, kernels_option
 from r4l.errors import UsageError
+from r4l.process import run_here
 from r4l.testing.exitcodes import EXIT_CODES
 
 
 @click.command(
+    cls=PytestCommand,
     epilog="Examples: r4l test;  r4l test my_driver --kernel debug;  r4l test -- -x -k ping --r4l-shell-on-failure",
 )
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
-@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
-@kernel_option
-def command(folder: Path | None, pytest_arguments: tuple[str, ...], kernel_name: str | None, arch: str) -> None:
+@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- PYTEST_ARGUMENTS...]")
+@kernels_option
+def command(folder: Path | None, pytest_arguments: tuple[str, ...], kernel_names: tuple[str, ...], arch: str) -> None:
     """Run the tests of a driver's folder: pytest, with r4l's fixtures.
 
     FOLDER is the one you are in by default. What follows `--` is given to pytest. Exit code 123: a test failed.
     """
-    where, arguments = folder or Path(), list(pytest_arguments)
-    if folder and str(folder).startswith("-"):
-        where, arguments = Path(), [str(folder), *arguments]
+    where = folder or Path()
     if not where.is_dir():
         raise UsageError(f"{where} is no folder", "name the folder of the driver")
-    argv = [sys.executable, "-m", "pytest", "--arch", arch, *(["--kernel", kernel_name] if kernel_name else [])]
-    code = subprocess.run([*argv, *arguments], cwd=where, check=False).returncode
+    argv = [sys.executable, "-m", "pytest", "--arch", arch, *(f"--kernel={name}" for name in kernel_names)]
+    code = run_here([*argv, *pytest_arguments], where)
     raise SystemExit(EXIT_CODES.get(code, 120))

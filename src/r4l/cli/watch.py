@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from r4l.cli import show
-from r4l.cli.options import kernel_option
+from r4l.cli.options import PytestCommand, kernel_option
 from r4l.cli.run import parameters_of
 from r4l.setup import set_up
 from r4l.stages import Stages
@@ -72,9 +72,12 @@ class Terminal:
         self._console.print(f"{verdict} [dim]{seconds:.1f} s after the save ({steps})[/]")
 
 
-@click.command(epilog="Examples: r4l watch;  r4l watch my_driver --kernel debug;  r4l watch my_driver -- -x -k ping")
+@click.command(
+    cls=PytestCommand,
+    epilog="Examples: r4l watch;  r4l watch my_driver --kernel debug;  r4l watch my_driver -- -x -k ping",
+)
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
-@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
+@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- PYTEST_ARGUMENTS...]")
 @click.option("--param", "-p", multiple=True, metavar="NAME=VALUE", help="Module parameter, where there are no tests.")
 @kernel_option
 def command(
@@ -85,8 +88,6 @@ def command(
     FOLDER is a module's, the one you are in by default. A saved test file runs its own tests, all else runs all tests
     of the folder. Without tests, the module is loaded and unloaded in a fresh VM. What follows `--` is given to pytest.
     """
-    if folder and str(folder).startswith("-"):
-        folder, pytest_arguments = None, (str(folder), *pytest_arguments)
     project = Project.of(folder or Path())
     parameters = parameters_of(param)
     with Stages() as stages:

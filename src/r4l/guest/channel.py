@@ -45,15 +45,20 @@ class Channel:
             R4LError: whatever ended the conversation from outside, or the agent's own refusal.
         """
         with self.link.changed:
-            while not self.over and self.failure is None:
+            while True:
+                if (trouble := self.trouble()) is not None:
+                    raise trouble
+                if self.over:
+                    return True
                 left = None if until is None else until - time.monotonic()
                 if left is not None and left <= 0:
                     return False
                 # A bounded wait, so that Ctrl-C gets through on every Python.
                 self.link.changed.wait(min(left, 1.0) if left is not None else 1.0)
-            if self.failure is not None:
-                raise self.failure
-            return True
+
+    def trouble(self) -> Exception | None:
+        """What whoever waits has to know of. Lock held."""
+        return self.failure
 
 
 class Question(Channel):

@@ -7,7 +7,8 @@ import tempfile
 from collections.abc import Callable
 
 Callback = Callable[[bytes], None]
-"""Gets each piece of output as it comes, on the thread that reads the channel; it must be quick."""
+"""Gets each piece of output as it comes, on the thread that reads the channel; it must be quick. What it raises is
+raised where the command is waited for, and it is not called again."""
 
 IN_MEMORY = 1 << 20
 """Bytes of one stream held in memory; what is more goes to an unnamed temporary file."""
@@ -22,6 +23,7 @@ class Sink:
         self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 (lives as long as the sink)
         self._callback = callback
         self._limit = limit
+        self._failure: Exception | None = None
         self.kept = 0
         self.dropped = 0
 
@@ -33,7 +35,20 @@ class Sink:
             self.kept += min(room, len(data))
         self.dropped += max(0, len(data) - max(room, 0))
         if self._callback:
-            self._callback(data)
+            try:
+                self._callback(data)
+            except Exception as error:  # noqa: BLE001 (it is raised again, on the thread that can do something about it)
+                self._callback, self._failure = None, error
+
+    @property
+    def failed(self) -> bool:
+        """Whether the callback raised something that nobody was told of yet."""
+        return self._failure is not None
+
+    def take_failure(self) -> Exception | None:
+        """What the callback raised; told once."""
+        failure, self._failure = self._failure, None
+        return failure
 
     def value(self) -> bytes:
         """All that was kept."""

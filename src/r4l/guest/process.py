@@ -115,9 +115,9 @@ class GuestProcess(Channel):
         """Part of `Channel`."""
         match kind:
             case Reply.STDOUT:
-                self.stdout.write(payload)
+                self._take(self.stdout, payload)
             case Reply.STDERR:
-                self.stderr.write(payload)
+                self._take(self.stderr, payload)
             case Reply.STARTED:
                 (self.pid,) = unpack("<I", payload)
             case Reply.CREDIT:
@@ -130,6 +130,15 @@ class GuestProcess(Channel):
                 self.finish()
             case _:
                 raise ProtocolError(f"{kind.name} for a command")
+
+    def _take(self, sink: Sink, payload: bytes) -> None:
+        sink.write(payload)
+        if sink.failed:
+            self.link.changed.notify_all()
+
+    def trouble(self) -> Exception | None:
+        """Part of `Channel`: also what the callbacks raised."""
+        return self.failure or self.stdout.take_failure() or self.stderr.take_failure()
 
     def _end(self, payload: bytes) -> None:
         how, number, microseconds = unpack("<BiQ", payload)

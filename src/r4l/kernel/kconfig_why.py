@@ -69,10 +69,12 @@ class Why:
             chosen = [other.name for other in symbol.choice.syms if self._level(other) == 2]
             if chosen:
                 return f"of this choice only one can be set, and CONFIG_{chosen[0]} is"
-        return self._unmet_or(symbol, "nothing that Kconfig says stands against it; is it set twice?")
+        # What depends on an m can be m itself, but not y; a bool can be y.
+        need = VALUES.get(wanted, 1) if symbol.orig_type == kconfiglib.TRISTATE else 1
+        return self._unmet_or(symbol, "nothing that Kconfig says stands against it; is it set twice?", need)
 
-    def _unmet_or(self, symbol: kconfiglib.Symbol, otherwise: str) -> str:
-        unmet = self._unmet(symbol.direct_dep)
+    def _unmet_or(self, symbol: kconfiglib.Symbol, otherwise: str, need: int = 1) -> str:
+        unmet = self._unmet(symbol.direct_dep, need)
         if unmet:
             return f"it depends on {' and '.join(unmet)}"
         prompts = [node.prompt for node in symbol.nodes if node.prompt]
@@ -85,10 +87,10 @@ class Why:
             return f"it can only be set where {' and '.join(hidden[0])}"
         return otherwise
 
-    def _unmet(self, expression: object) -> list[str]:
-        """The terms of a conjunction that do not hold, each with the values that it looks at."""
+    def _unmet(self, expression: object, need: int = 1) -> list[str]:
+        """The terms of a conjunction that do not hold, or not up to a level, each with the values that it looks at."""
         terms = kconfiglib.split_expr(expression, kconfiglib.AND)
-        return [self._shown(term) for term in terms if self._level(term) == 0]
+        return [self._shown(term) for term in terms if self._level(term) < need]
 
     def _shown(self, term: object) -> str:
         now = {

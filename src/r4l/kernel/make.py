@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from r4l.errors import R4LError
@@ -25,7 +25,9 @@ def kernel_make(
     say: Say,
     *,
     jobs: int = 0,
-) -> None:
+    over: Mapping[Path, Path] | None = None,
+    over_readable: Mapping[Path, Path] | None = None,
+) -> str:
     """Run make for a kernel; what an interrupt left, the next run goes on from.
 
     Args:
@@ -33,10 +35,17 @@ def kernel_make(
         arguments: variables and targets.
         jobs: how many at once; one more than there are CPUs where 0.
         failure: as for `run_logged`.
+        over, over_readable: folders that stand in the place of the trees, as for `Toolchain.command`.
+
+    Returns:
+        All that it printed.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     output = [] if source == build else [f"O={build}"]
     count = jobs or (os.cpu_count() or 1) + 1
     argv: list[str | Path] = ["make", "-C", source, *output, f"-j{count}", *arguments]
-    command = toolchain.command(argv, readable=[] if source == build else [source], binds=[build], env=IDENTITY)
-    run_logged(command, log, failure, say=say, tail_lines=40)
+    readable = [] if source == build else [source]
+    command = toolchain.command(
+        argv, readable=readable, binds=[build], env=IDENTITY, over=over, over_readable=over_readable
+    )
+    return run_logged(command, log, failure, say=say, tail_lines=40)

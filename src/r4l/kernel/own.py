@@ -7,7 +7,6 @@ or of a file costs what it changes. The manifest says from which recipe it was b
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -18,16 +17,19 @@ from typing import Any
 
 from r4l import home
 from r4l.errors import BuildError, R4LError, UsageError
-from r4l.kernel import kconfig
+from r4l.kernel import kconfig, manifest
 from r4l.kernel.architecture import Architecture, architecture
 from r4l.kernel.config import read_config
 from r4l.kernel.make import kernel_make
+from r4l.kernel.manifest import MANIFEST
 from r4l.kernel.model import Kernel
 from r4l.kernel.profile import Profile, profile, profiles
 from r4l.process import Say, quiet
 from r4l.toolchain import Toolchain
 
-MANIFEST = "kernel.json"
+KEYS = ("name", "release", "version", "arch", "source", "recipe", "steps", "toolchain")
+"""What we read of a manifest."""
+
 NEEDED_MIB = 1500
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 
@@ -129,21 +131,21 @@ def build(wanted: Recipe, toolchain: Toolchain, say: Say = quiet, *, again: bool
     folder = wanted.folder
     arch = architecture(wanted.arch)
     with home.lock(f"build-{folder.name}"):
-        manifest = folder / MANIFEST
         key = wanted.key(toolchain)
-        if manifest.exists() and json.loads(manifest.read_text())["recipe"] == key and not again:
-            return load(folder, toolchain)
+        known = manifest.read(folder, *KEYS)
+        if known and known["recipe"] == key and not again:
+            return _load(folder, known, toolchain)
         home.require_space(folder.parent, NEEDED_MIB, "a kernel build")
         for name, text in wanted.fragments:
             kconfig.require_known(text, name, wanted.source)
         steps = _steps_before(folder, wanted.profile)
-        manifest.unlink(missing_ok=True)
+        (folder / MANIFEST).unlink(missing_ok=True)
         if not (folder / "build/.config").exists():
             _seed(wanted, folder, toolchain, say)
         dropped = _configure(wanted, folder, key, arch, toolchain, say)
         count = _compile(wanted, folder, arch, toolchain, steps, say)
         release = (folder / "build/include/config/kernel.release").read_text().strip()
-        data = {
+        data: dict[str, Any] = {
             "name": wanted.name,
             "release": release,
             "version": wanted.origin,
@@ -156,15 +158,11 @@ def build(wanted: Recipe, toolchain: Toolchain, say: Say = quiet, *, again: bool
             "dropped": kconfig.as_data(dropped),
             "toolchain": toolchain.versions(),
         }
-        partial = home.temporary(manifest)
-        partial.write_text(json.dumps(data, indent=1))
-        home.publish(partial, manifest)
-        return load(folder, toolchain)
+        manifest.write(folder, data)
+        return _load(folder, data, toolchain)
 
 
-def load(folder: Path, toolchain: Toolchain) -> Kernel:
-    """The kernel in a folder that is whole."""
-    data: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+def _load(folder: Path, data: dict[str, Any], toolchain: Toolchain) -> Kernel:
     arch = architecture(data["arch"])
     image = folder / "build" / arch.built
     return Kernel(
@@ -190,13 +188,15 @@ def make_arguments(arch: Architecture) -> tuple[str, ...]:
 
 def all_ready(toolchain: Toolchain) -> list[Kernel]:
     """Every kernel from source that is whole."""
-    return [load(path.parent, toolchain) for path in sorted(home.room("builds").glob(f"[a-z]*/{MANIFEST}"))]
+    manifests = [(folder, manifest.read(folder, *KEYS)) for folder in sorted(home.room("builds").glob("[a-z]*"))]
+    return [_load(folder, data, toolchain) for folder, data in manifests if data]
 
 
 def ready(name: str, arch: str, toolchain: Toolchain) -> Kernel | None:
     """The kernel of that name, None where it is not whole."""
     folder = home.room("builds") / f"{name}-{arch}"
-    return load(folder, toolchain) if (folder / MANIFEST).exists() else None
+    data = manifest.read(folder, *KEYS)
+    return _load(folder, data, toolchain) if data else None
 
 
 def _seed(wanted: Recipe, folder: Path, toolchain: Toolchain, say: Say) -> None:
@@ -211,10 +211,9 @@ def _seed(wanted: Recipe, folder: Path, toolchain: Toolchain, say: Say) -> None:
 def _copy_build(wanted: Recipe, other: Path, folder: Path, toolchain: Toolchain) -> bool:
     """Copy another kernel's build, where it is whole and of the same source and toolchain."""
     with home.lock(f"build-{other.name}"):
-        manifest = other / MANIFEST
-        if not manifest.exists():
+        data = manifest.read(other, *KEYS)
+        if data is None:
             return False
-        data = json.loads(manifest.read_text())
         if data["source"] != str(wanted.source) or data["toolchain"] != toolchain.versions():
             return False
         partial = home.temporary(folder / "build")
@@ -277,8 +276,8 @@ def _compile(wanted: Recipe, folder: Path, arch: Architecture, toolchain: Toolch
 
 def _steps_before(folder: Path, of: Profile) -> int:
     """How many lines a whole build prints: as the last one did, or as the table says."""
-    manifest = folder / MANIFEST
-    return int(json.loads(manifest.read_text())["steps"]) if manifest.exists() else of.steps
+    data = manifest.read(folder, *KEYS)
+    return int(data["steps"]) if data else of.steps
 
 
 def _make(

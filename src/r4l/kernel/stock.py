@@ -5,21 +5,21 @@ again and proven to fit.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 from r4l import home
 from r4l.errors import EnvironmentFault
-from r4l.kernel import debian, metadata
+from r4l.kernel import debian, manifest, metadata
 from r4l.kernel.architecture import architecture
 from r4l.kernel.model import Kernel
 from r4l.kernel.pvh import extract_vmlinux
 from r4l.process import Say, quiet
 from r4l.toolchain import Toolchain, archive_for
 
-MANIFEST = "kernel.json"
+KEYS = ("release", "version", "arch")
+"""What we read of a manifest."""
 
 
 def get(release: str | None = None, *, arch: str = "x86_64", say: Say = quiet, update: bool = False) -> Kernel:
@@ -56,8 +56,9 @@ def ready(release: str | None = None, arch: str = "x86_64") -> Kernel | None:
 def all_ready(toolchain: Toolchain) -> list[Kernel]:
     """Every kernel of Debian's that is ready with this toolchain."""
     # A digit first: pathlib's `*` would also match the hidden names of what is not whole.
-    manifests = sorted(home.room("kernels").glob(f"[0-9]*/{toolchain.key}/{MANIFEST}"))
-    return [_load(manifest.parent, json.loads(manifest.read_text()), toolchain) for manifest in manifests]
+    folders = sorted(home.room("kernels").glob(f"[0-9]*/{toolchain.key}"))
+    manifests = [(folder, manifest.read(folder, *KEYS)) for folder in folders]
+    return [_load(folder, data, toolchain) for folder, data in manifests if data]
 
 
 def fetch(release: str | None, arch: str, say: Say = quiet, *, update: bool = False) -> tuple[Path, debian.Release]:
@@ -87,13 +88,12 @@ def prepare(folder: Path, release: debian.Release, arch: str, toolchain: Toolcha
     """Make an unpacked Debian kernel ready: metadata, proof, PVH image, modules.dep."""
     with home.lock(f"kernel-{folder.name}"):
         ready = folder / toolchain.key
-        manifest = ready / MANIFEST
-        if not manifest.exists():
-            _make_ready(folder, release, arch, toolchain, say)
-        return _load(ready, json.loads(manifest.read_text()), toolchain)
+        data = manifest.read(ready, *KEYS) or _make_ready(folder, release, arch, toolchain, say)
+        return _load(ready, data, toolchain)
 
 
-def _make_ready(folder: Path, release: debian.Release, arch: str, toolchain: Toolchain, say: Say) -> None:
+def _make_ready(folder: Path, release: debian.Release, arch: str, toolchain: Toolchain, say: Say) -> dict[str, Any]:
+    """Make all that is missing; returns the manifest."""
     ready = folder / toolchain.key
     ready.mkdir(exist_ok=True)
     table = architecture(arch)
@@ -113,7 +113,7 @@ def _make_ready(folder: Path, release: debian.Release, arch: str, toolchain: Too
     proof = metadata.generate(
         ready / "build", folder / "source", packaged, toolchain, [], jobs=(os.cpu_count() or 1) + 1, say=say
     )
-    data = {
+    data: dict[str, Any] = {
         "release": release.name,
         "version": release.version,
         "arch": arch,
@@ -121,9 +121,8 @@ def _make_ready(folder: Path, release: debian.Release, arch: str, toolchain: Too
         "rust_symbols": {"exported": proof.exported, "matching": proof.total - len(proof.missing)},
         "toolchain": toolchain.versions(),
     }
-    partial = home.temporary(ready / MANIFEST)
-    partial.write_text(json.dumps(data, indent=1))
-    home.publish(partial, ready / MANIFEST)
+    manifest.write(ready, data)
+    return data
 
 
 def _load(ready: Path, data: dict[str, Any], toolchain: Toolchain) -> Kernel:

@@ -17,6 +17,7 @@ from r4l.kernel.config import read_config
 from r4l.kernel.kdir import explain_kdir
 from r4l.kernel.make import kernel_make
 from r4l.kernel.model import Kernel
+from r4l.paths import require_for_make
 from r4l.process import Say, quiet
 from r4l.toolchain import Toolchain
 
@@ -47,8 +48,7 @@ def look(folder: Path) -> Tree:
     folder = folder.expanduser().absolute()
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder", "give a kernel's source tree or build folder")
-    if re.search(r"[\s:]", str(folder)):
-        raise UsageError(f"{folder} has a space or a colon in its path, which the kernel's Makefile cannot take")
+    require_for_make(folder, "move the tree to another folder")
     if _is_source(folder):
         return Tree(folder, folder if (folder / ".config").exists() else None)
     source = folder / "source"

@@ -15,7 +15,7 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -24,7 +24,19 @@ from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.labs.check import Verdict
 from r4l.labs.lab import Lab
-from r4l.labs.workspace import ANSWERS, Workspace, now, slug
+from r4l.labs.student import require_student, slug
+from r4l.labs.workspace import (
+    ANSWERS,
+    HANDOUTS,
+    LONGEST,
+    STATE,
+    Workspace,
+    now,
+    parse_answers,
+    plainly,
+    require_source,
+)
+from r4l.labs.workspace import MOST as MOST_SOURCES
 
 MANIFEST = "manifest.json"
 FORMAT = "r4l-lab-bundle-1"
@@ -33,12 +45,19 @@ EVIDENCE = "evidence"
 LARGEST = 256 << 20
 """Bytes that all files of a bundle may have, unpacked. Those of the labs have a hundredth."""
 MOST = 1000
+LARGEST_MANIFEST = 16 << 20
+LONGEST_PATH = 1000
+"""Bytes of a file's whole path: far below what a kernel takes, wherever the workspace lies."""
 _UNREADABLE = (
     *(OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
     *(LookupError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError, UsageError),
 )
 """What zipfile and json raise over bytes that somebody else chose; UsageError is an unknown lab."""
 _STRANGER = "hand in what `r4l lab submit` makes, as it is"
+
+
+class _Fault(Exception):
+    """What is wrong with a bundle, as the end of a sentence that its name begins."""
 
 
 class BadBundle(UsageError):
@@ -74,25 +93,22 @@ class Bundle:
         """
         try:
             with zipfile.ZipFile(path) as archive:
-                files = _members(path, archive)
+                files = _members(archive)
             manifest = json.loads(files.pop(MANIFEST))
             if manifest["format"] != FORMAT:
-                raise BadBundle(f"{path.name} is a bundle of another format: {manifest['format']!r}", _STRANGER)
-            hashes, lab, student = manifest["files"], Lab.named(manifest["lab"]), str(manifest["student"])
-            if manifest["hash"] != _own_hash(manifest):
-                raise BadBundle(f"{path.name} was changed by hand: {MANIFEST}", _STRANGER)
-        except BadBundle:
-            raise
+                raise _Fault(f"is a bundle of another format: {manifest['format']!r}")
+            lab = Lab.named(manifest["lab"])
+            _require_hashes(manifest, files)
+            _require_manifest(manifest)
+            _require_files(lab, files)
+        except _Fault as fault:
+            raise BadBundle(f"{plainly(path.name)} {plainly(str(fault))}", _STRANGER) from None
         except _UNREADABLE as error:
             if isinstance(error, OSError) and error.errno:
-                raise BadBundle(f"cannot read {path}: {error.strerror}", "name the file that submit made") from None
-            raise BadBundle(f"{path.name} is no bundle of a lab", _STRANGER) from None
-        changed = sorted(
-            name for name in {*files, *hashes} if name not in files or _hash(files[name]) != hashes.get(name)
-        )
-        if changed:
-            raise BadBundle(f"{path.name} was changed by hand: {', '.join(changed[:5])}", _STRANGER)
-        return cls(path, lab, student, manifest, files)
+                cause = f"cannot read {plainly(str(path))}: {error.strerror}"
+                raise BadBundle(cause, "name the file that submit made") from None
+            raise BadBundle(f"{plainly(path.name)} is no bundle of a lab", _STRANGER) from None
+        return cls(path, lab, manifest["student"], manifest, files)
 
     def unpack(self, folder: Path) -> Workspace:
         """Make a fresh workspace with the student's files in it; nothing else of the bundle is taken."""
@@ -108,7 +124,9 @@ class Bundle:
         return workspace
 
 
-def write(target: Path, workspace: Workspace, student: str, kernel: Kernel, verdict: Verdict, evidence: Path) -> None:
+def write(
+    target: Path, workspace: Workspace, student: str, kernels: Sequence[Kernel], verdict: Verdict, evidence: Path
+) -> None:
     """Make a bundle of a workspace that has just been checked. It appears whole, or not at all."""
     files = {f"{SOURCES}/{name.as_posix()}": data for name, data in workspace.sources().items()}
     if (workspace.folder / ANSWERS).is_file():
@@ -122,8 +140,8 @@ def write(target: Path, workspace: Workspace, student: str, kernel: Kernel, verd
         "student": student,
         "when": now(),
         "r4l": importlib.metadata.version("r4l"),
-        "kernel": kernel.release,
-        "toolchain": dict(kernel.toolchain.versions()),
+        "kernel": verdict.kernel,
+        "toolchain": dict(kernels[0].toolchain.versions()),
         "attempts": workspace.state()["attempts"],
         "verdict": verdict.as_dict(),
         "files": {name: _hash(data) for name, data in files.items()},
@@ -145,15 +163,85 @@ def file_name(lab: Lab, student: str) -> str:
     return f"{slug(student)}-{lab.name}.zip"
 
 
-def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, bytes]:
+def _members(archive: zipfile.ZipFile) -> dict[str, bytes]:
     infos = [info for info in archive.infolist() if not info.is_dir()]
-    if len(infos) > MOST or sum(info.file_size for info in infos) > LARGEST:
-        raise BadBundle(f"{path.name} is far larger than a bundle can be", _STRANGER)
+    manifests = sum(info.file_size for info in infos if info.filename == MANIFEST)
+    total = sum(info.file_size for info in infos)
+    if len(infos) > MOST or total > LARGEST or manifests > LARGEST_MANIFEST:
+        raise _Fault("is far larger than a bundle can be")
     for info in infos:
-        name = PurePosixPath(info.filename)
-        if name.is_absolute() or ".." in name.parts or "\\" in info.filename:
-            raise BadBundle(f"{path.name} holds a file for another place: {info.filename}", _STRANGER)
+        _require_path(info.filename)
     return {info.filename: archive.read(info) for info in infos}
+
+
+def _require_path(text: str) -> None:
+    """Refuse a member that would go elsewhere, or nowhere, when it is unpacked.
+
+    Two slashes in a row are one to most, but what follows them is absolute once the folder before is cut off.
+    """
+    name = PurePosixPath(text)
+    if name.is_absolute() or ".." in name.parts or "\\" in text or str(name) != text:
+        raise _Fault(f"holds a file for another place: {text}")
+    too_long = len(text.encode()) > LONGEST_PATH or any(len(part.encode()) > LONGEST for part in name.parts)
+    if too_long or not text.isprintable():
+        raise _Fault(f"holds a file with a name that submit gives to none: {text}")
+
+
+def _require_hashes(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    hashes = manifest["files"]
+    if manifest["hash"] != _own_hash(manifest):
+        raise _Fault(f"was changed by hand: {MANIFEST}")
+    changed = sorted(name for name in {*files, *hashes} if name not in files or _hash(files[name]) != hashes.get(name))
+    if changed:
+        raise _Fault(f"was changed by hand: {', '.join(changed[:5])}")
+
+
+def _require_manifest(manifest: Mapping[str, Any]) -> None:
+    """Refuse a manifest that has not what grading and the pages take from it. Whoever can hash can write one."""
+    verdict, attempts = manifest.get("verdict"), manifest.get("attempts")
+    fine = {
+        "student": _is_student(manifest.get("student")),
+        "when": _is_text(manifest.get("when")),
+        "verdict": isinstance(verdict, dict) and _is_count(verdict.get("reached")),
+        "attempts": isinstance(attempts, list)
+        and all(isinstance(attempt, dict) and _is_count(attempt.get("reached")) for attempt in attempts),
+    }
+    wrong = [key for key, good in fine.items() if not good]
+    if wrong:
+        raise _Fault(f"has a {MANIFEST} that submit does not write: {', '.join(wrong)}")
+
+
+def _require_files(lab: Lab, files: Mapping[str, bytes]) -> None:
+    """Refuse sources and answers that no workspace could have."""
+    sources = {name: PurePosixPath(name).relative_to(SOURCES) for name in files if name.startswith(f"{SOURCES}/")}
+    if len(sources) > MOST_SOURCES:
+        raise _Fault(f"holds more than {MOST_SOURCES} sources")
+    own = (*map(str, lab.files()), *HANDOUTS, ANSWERS, STATE)
+    taken = {*sources.values(), *(PurePosixPath(name) for name in own)}
+    try:
+        for name, source in sources.items():
+            require_source(source, len(files[name]))
+            if any(part.startswith(".") for part in source.parts) or taken & {*source.parents}:
+                raise _Fault(f"holds a source where none can be: {name}")
+        if ANSWERS in files:
+            parse_answers(files[ANSWERS])
+    except UsageError as error:
+        raise _Fault(f"holds what cannot be graded: {error.cause}") from None
+
+
+def _is_student(value: object) -> bool:
+    try:
+        return isinstance(value, str) and require_student(value) == value
+    except UsageError:
+        return False
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= LONGEST and value.isprintable()
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value <= MOST
 
 
 def _hash(data: bytes) -> str:

@@ -8,7 +8,9 @@ it: `@pytest.mark.checkpoint("id", title="…")`.
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,22 @@ from typing import Any
 import pytest
 
 from r4l.errors import GuestTimeout, R4LError
+from r4l.labs.printable import printable
+from r4l.vm import VM
 
+RESULTS = "results.json"
+MODULE = ".module"
+"""The file among the results that names the module under test, once it is built; no checkpoint is called so."""
 EVIDENCE = ("console.log", "*.pcap")
 """What is kept of a machine's work folder."""
 LONGEST = 1000
 """Characters of what was expected or seen. A student's driver may print megabytes."""
 HUNG = "Timeout (>"
 """How pytest-timeout begins."""
+HANGS = "the guest hung"
+"""Why no more checks are run."""
+PARENT = os.getppid()
+"""Who began this process."""
 _RESULTS = pytest.StashKey[dict[str, dict[str, Any]]]()
 
 
@@ -37,8 +48,9 @@ class Missed(AssertionError):
 
     def __init__(self, what: str, seen: object, expected: object) -> None:
         super().__init__(f"{what}: expected {expected}, seen {seen}")
-        self.expected = f"{what}: {expected}"[:LONGEST]
-        self.seen = str(seen)[:LONGEST]
+        self.expected = printable(f"{what}: {expected}", keep="\n\t")[:LONGEST]
+        # What a device returned may be any bytes, and many of them.
+        self.seen = printable(str(seen), keep="\n\t")[:LONGEST]
 
 
 def see(what: str, seen: object, expected: object, ok: bool | None = None) -> None:
@@ -60,12 +72,32 @@ def see(what: str, seen: object, expected: object, ok: bool | None = None) -> No
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Where the results go."""
     parser.addoption("--lab-results", type=Path, required=True, help="folder for results.json and the evidence")
+    parser.addoption("--lab-work", type=Path, required=True, help="folder with the student's files and the lab's")
+
+
+@pytest.fixture(scope="session")
+def work(pytestconfig: pytest.Config) -> Path:
+    """The folder that the module was built from, for a check of what is no module."""
+    folder: Path = pytestconfig.getoption("--lab-work")
+    return folder
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """The marker."""
     config.addinivalue_line("markers", "checkpoint(id, title=''): what this check is of; a title where it is hidden")
     config.stash[_RESULTS] = {}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Wait until the module is built, or nobody is there any more who builds it."""
+    file = Path(session.config.getoption("--lab-results")) / MODULE
+    while not file.exists():
+        if os.getppid() != PARENT:
+            pytest.exit("who began the checks is gone")
+        time.sleep(0.01)
+    session.config.option.r4l_module = file.read_text() or None
+    file.unlink()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -91,18 +123,20 @@ def pytest_runtest_makereport(
     if report.skipped:
         entry["skipped"] = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else report.longreprtext
     if report.failed and entry["passed"] and call.excinfo:
-        entry.update(passed=False, **_what(call.excinfo.value, report.longreprtext))
-        if isinstance(call.excinfo.value, GuestTimeout) or str(call.excinfo.value).startswith(HUNG):
+        error = call.excinfo.value
+        entry.update(passed=False, **_what(error, report.longreprtext))
+        if isinstance(error, GuestTimeout) or str(error).startswith(HUNG):
             # What hangs once hangs in each check.
-            item.session.shouldstop = "the guest hung"
+            item.session.shouldstop = HANGS
     return report
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the results."""
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Write the results, if the checks ran to their end or to a hang."""
+    if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and session.shouldstop != HANGS:
+        return
     folder = session.config.getoption("--lab-results")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "results.json").write_text(json.dumps(session.config.stash[_RESULTS], indent=1))
+    (folder / RESULTS).write_text(json.dumps(session.config.stash[_RESULTS], indent=1))
 
 
 def _mark(item: pytest.Item) -> pytest.Mark | None:
@@ -121,7 +155,7 @@ def _what(error: BaseException, text: str) -> dict[str, str]:
 
 
 def _keep_evidence(item: pytest.Item, name: str) -> None:
-    vm = getattr(item, "funcargs", {}).get("vm")
+    vm = next((value for value in getattr(item, "funcargs", {}).values() if isinstance(value, VM)), None)
     if vm is None:
         return
     into = Path(item.config.getoption("--lab-results")) / name

@@ -15,6 +15,7 @@ from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.labs.bundle import Bundle
 from r4l.labs.check import Check
+from r4l.labs.lab import Lab
 from r4l.labs.workspace import now
 from r4l.process import Say, quiet
 
@@ -55,12 +56,12 @@ class Grade:
         return bool(self.claimed <= self.verdict["reached"] - hidden)
 
 
-def grade(bundle: Bundle, kernel: Kernel, hidden: Sequence[Path] = (), say: Say = quiet) -> Grade:
+def grade(bundle: Bundle, kernels: Sequence[Kernel], hidden: Sequence[Path] = (), say: Say = quiet) -> Grade:
     """Check what a bundle holds, again."""
     folder = home.room("grading") / str(os.getpid())
     home.remove(folder)
     try:
-        check = Check(bundle.unpack(folder), kernel, hidden, say)
+        check = Check(bundle.unpack(folder), kernels, hidden, say)
         try:
             verdict = check.run()
         finally:
@@ -71,11 +72,19 @@ def grade(bundle: Bundle, kernel: Kernel, hidden: Sequence[Path] = (), say: Say 
         bundle.student,
         bundle.lab.name,
         now(),
-        str(bundle.manifest["when"]),
-        int(bundle.manifest["verdict"]["reached"]),
+        bundle.manifest["when"],
+        bundle.manifest["verdict"]["reached"],
         verdict.as_dict(),
         list(bundle.manifest["attempts"]),
     )
+
+
+def hidden_checks(folder: Path, lab: Lab) -> list[Path]:
+    """What of a teacher's folder is for a lab: its subfolder of the lab's name, or all where none is of any lab's."""
+    own = [folder / name for name in lab.called if (folder / name).is_dir()]
+    if own or any((folder / name).is_dir() for other in Lab.all() for name in other.called):
+        return own
+    return [folder]
 
 
 def keep(grade: Grade, folder: Path, name: str) -> None:

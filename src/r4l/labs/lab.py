@@ -15,6 +15,8 @@ from r4l import resources
 from r4l.errors import UsageError
 
 LANGUAGES = ("en", "zh")
+TIMEOUT = 45
+"""Seconds of one check, where a lab does not say. Most take one, and three on a loaded machine."""
 
 
 def language() -> str:
@@ -58,6 +60,7 @@ class Question:
     Attributes:
         id: its key there.
         ask: the question.
+        read: where to read about it, for who has answered wrongly. It leads to the answer and does not say it.
         accept: a regular expression that right answers match, in any case of letters.
         why: the answer, for who has given it.
         command: run in the guest, it prints what `accept` matches too: the key is checked by the machine.
@@ -65,6 +68,7 @@ class Question:
 
     id: str
     ask: Words
+    read: Words
     accept: str
     why: Words
     command: str = ""
@@ -72,6 +76,19 @@ class Question:
     def right(self, answer: str) -> bool:
         """Whether that is the answer."""
         return re.search(self.accept, answer.strip(), re.IGNORECASE) is not None
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a lab's own kernel is configured with, over the profile that `Lab.kernels` names.
+
+    Attributes:
+        base: the lab's fragment, a file of its folder.
+        students: the student's, a file of the workspace, laid over it.
+    """
+
+    base: str
+    students: str
 
 
 @dataclass(frozen=True)
@@ -84,9 +101,16 @@ class Lab:
         name: what one calls it.
         title: what it is about.
         edit: patterns of the files that are the student's; all others of the starter are the lab's.
-        answer: the reference answer's folder, its own `answer/` or one of `rust/`; None where it is no module.
+        answer: the reference answer's folder, its own `answer/` or one of `rust/`.
         checkpoints: in the order in which they are reached.
         questions: of the handout.
+        kernels: what it is checked on, each in turn, by the names that --kernel takes.
+        arches: of each of them.
+        starts_on: those of the arches that the starter builds for; to make it build for the others is the work.
+        config: where the kernel is what the student makes; the starter is then no module.
+        timeout: seconds of one check.
+        broken: the starter is a driver with bugs, which the kernel is meant to complain of.
+        builds: False where the checks build what the student wrote: more than one module, or in more than one way.
     """
 
     folder: Path
@@ -94,24 +118,39 @@ class Lab:
     name: str
     title: Words
     edit: tuple[str, ...]
-    answer: Path | None
+    answer: Path
     checkpoints: tuple[Checkpoint, ...]
     questions: tuple[Question, ...]
+    kernels: tuple[str, ...] = ("stock",)
+    arches: tuple[str, ...] = ("x86_64",)
+    starts_on: tuple[str, ...] = ("x86_64",)
+    config: Config | None = None
+    timeout: int = TIMEOUT
+    broken: bool = False
+    builds: bool = True
 
     @classmethod
     def read(cls, folder: Path) -> Lab:
         """The lab in a folder."""
         number, name = folder.name.split("-", 1)
         table = tomllib.loads((folder / "lab.toml").read_text())
+        arches = tuple(table.get("arches", cls.arches))
         return cls(
             folder=folder,
             number=int(number),
             name=name,
             title=Words(**table["title"]),
             edit=tuple(table["edit"]),
-            answer=_answer(folder, table.get("answer")),
+            answer=_answer(folder, table["answer"]),
             checkpoints=tuple(_checkpoint(entry) for entry in table.get("checkpoint", ())),
             questions=tuple(_question(entry) for entry in table.get("question", ())),
+            kernels=tuple(table.get("kernels", cls.kernels)),
+            arches=arches,
+            starts_on=tuple(table.get("starts_on", arches)),
+            config=Config(**table["config"]) if "config" in table else None,
+            timeout=table.get("timeout", TIMEOUT),
+            broken=table.get("broken", False),
+            builds=table.get("builds", cls.builds),
         )
 
     @classmethod
@@ -127,9 +166,14 @@ class Lab:
             UsageError: there is none.
         """
         for lab in cls.all():
-            if name in (lab.name, lab.folder.name) or (name.isdecimal() and int(name) == lab.number):
+            if name in lab.called or (name.isdecimal() and int(name) == lab.number):
                 return lab
         raise UsageError(f"there is no lab {name}", f"use one of {', '.join(lab.name for lab in cls.all())}")
+
+    @property
+    def called(self) -> tuple[str, str]:
+        """Its name without and with its number: `hello`, `03-hello`."""
+        return self.name, self.folder.name
 
     @property
     def starter(self) -> Path:
@@ -141,14 +185,22 @@ class Lab:
         """The folder of the checks."""
         return self.folder / "checks"
 
+    def files(self) -> dict[Path, Path]:
+        """What a workspace starts with: paths in it, and the files that are copied there.
+
+        The files of the reference answer that are not the student's to write are given; the starter has the others.
+        """
+        answers = {path.relative_to(self.answer): path for path in sorted(self.answer.iterdir()) if path.is_file()}
+        given = {name: path for name, path in answers.items() if not (self.is_students(name) or name.name[0] == ".")}
+        starters = {path.relative_to(self.starter): path for path in sorted(self.starter.rglob("*")) if path.is_file()}
+        return {**given, **starters}
+
     def is_students(self, file: Path) -> bool:
         """Whether a file, by its path in the workspace, is the student's to edit."""
         return any(file.match(pattern) for pattern in self.edit)
 
 
-def _answer(folder: Path, name: str | None) -> Path | None:
-    if name is None:
-        return None
+def _answer(folder: Path, name: str) -> Path:
     return folder / name if (folder / name).is_dir() else resources.rust(name)
 
 
@@ -162,5 +214,5 @@ def _checkpoint(entry: Mapping[str, Any]) -> Checkpoint:
 
 
 def _question(entry: Mapping[str, Any]) -> Question:
-    texts = {key: Words(**entry[key]) for key in ("ask", "why")}
+    texts = {key: Words(**entry[key]) for key in ("ask", "read", "why")}
     return Question(**{**entry, **texts})

@@ -4,6 +4,7 @@
 The variants stand in `labs/mutants/LAB.toml`, as edits of the reference answer:
 
 * `[NAME]`, a bug: `bug`, the checkpoint that `fails`, what the student reads there (`says`, a regular expression);
+  with `alone` it has to miss no other checkpoint;
 * `[kit.NAME]`, a bug that a driver without `unsafe` cannot have: the same, put into the kit;
 * `[right.NAME]`, a right answer written in another way: `what`; as edits, or whole `files` of a folder;
 * `[excluded.NAME]`, a bug that does not compile: `why`, and the compiler's `error`;
@@ -16,7 +17,7 @@ import os
 import re
 import shutil
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,15 +26,18 @@ from typing import Any
 from r4l import home, resources
 from r4l.errors import R4LError, UsageError
 from r4l.kernel import Kernel
-from r4l.labs.check import Check, Outcome, Verdict
+from r4l.labs.check import Check, Verdict
 from r4l.labs.lab import Lab
+from r4l.labs.outcomes import Outcome
 from r4l.labs.workspace import Workspace
 
 KINDS = {"right": "what", "kit": "bug", "excluded": "why", "unobservable": "why"}
 """The tables beside the mutants, and the key that says what each entry is."""
 
 COMPLAINT = "the kernel complained"
-"""How a Splat begins (r4l.klog.splat). A starter may miss what it likes, but not break the kernel."""
+"""How a Splat begins (r4l.klog.splat). A starter may miss what it likes, but not break the kernel, unless the lab is
+about mending what does (`Lab.broken`). Of such a starter each checkpoint has to be looked at: it must not hang.
+"""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Variant:
         fails: the checkpoint that a mutant must fail.
         says: what its report must match.
         files: a folder of labs/mutants/ whose files stand in for those of the reference answer.
+        alone: whether it must miss that checkpoint alone.
     """
 
     lab: str
@@ -59,6 +64,7 @@ class Variant:
     fails: str = ""
     says: str = ""
     files: str = ""
+    alone: bool = False
 
     def write(self, folder: Path, lab: Lab) -> None:
         """Put it into a workspace.
@@ -66,7 +72,7 @@ class Variant:
         Raises:
             R4LError: an edit does not apply to the reference answer any more.
         """
-        source = lab.starter if self.kind == "starter" or lab.answer is None else lab.answer
+        source = lab.starter if self.kind == "starter" else lab.answer
         for old in folder.rglob("*.*"):
             if old.is_file() and lab.is_students(old.relative_to(folder)):
                 old.unlink()
@@ -111,14 +117,10 @@ class Judged:
 
 def variants(lab: Lab) -> list[Variant]:
     """Those of a lab: the reference answer, the starter, and what labs/mutants/ has."""
-    found = (
-        []
-        if lab.answer is None
-        else [
-            Variant(lab.name, "answer", "answer", "the reference answer"),
-            Variant(lab.name, "starter", "starter", "the starter as it is"),
-        ]
-    )
+    found = [
+        Variant(lab.name, "answer", "answer", "the reference answer"),
+        Variant(lab.name, "starter", "starter", "the starter as it is"),
+    ]
     file = resources.labs() / "mutants" / f"{lab.name}.toml"
     table = tomllib.loads(file.read_text()) if file.is_file() else {}
     for kind, what in KINDS.items():
@@ -135,7 +137,7 @@ def judge(lab: Lab, variant: Variant, verdict: Verdict) -> Judged:
     if variant.kind in ("right", "answer"):
         return Judged(variant, not missed, "full mark" if not missed else _told(missed))
     if variant.kind == "starter":
-        upset = [outcome for outcome in points if COMPLAINT in outcome.seen]
+        upset = [outcome for outcome in points if (outcome.passed is None if lab.broken else COMPLAINT in outcome.seen)]
         fine = not verdict.build and bool(missed) and not upset
         return Judged(variant, fine, _told(upset) or verdict.build or f"{len(points) - len(missed)} of {len(points)}")
     if variant.kind == "excluded":
@@ -144,15 +146,20 @@ def judge(lab: Lab, variant: Variant, verdict: Verdict) -> Judged:
     caught = [
         outcome for outcome in missed if outcome.id == variant.fails and re.search(variant.says, _told([outcome]))
     ]
+    if variant.alone and len(missed) > len(caught):
+        return Judged(variant, False, f"it shall miss {variant.fails} alone: {_told(missed)}")
     if caught:
         return Judged(variant, True, _told(caught))
     return Judged(variant, False, verdict.build or (_told(missed) if missed else "NOT FOUND: it passes"))
 
 
-def run(labs: list[Lab], kernel: Kernel, only: str = "", *, exactly: bool = False) -> Iterator[Judged]:
+def run(
+    labs: list[Lab], kernels_of: Callable[[Lab], Sequence[Kernel]], only: str = "", *, exactly: bool = False
+) -> Iterator[Judged]:
     """Run the matrix, in its order, one after the other in one workspace: what has not changed is not built again.
 
     Args:
+        kernels_of: what a lab is checked on.
         only: a part of the names of the variants wanted; the whole name where `exactly`.
 
     Raises:
@@ -170,9 +177,9 @@ def run(labs: list[Lab], kernel: Kernel, only: str = "", *, exactly: bool = Fals
         if variant.kind == "unobservable":
             yield Judged(variant, True, "not run")
             continue
-        with _kit(variant):
-            verdict = _check(lab, variant, kernel, home.room("matrix") / lab.name)
-        yield judge(lab, variant, verdict)
+        # One workspace for each lab, and one kit for all: two who run the matrix take turns.
+        with home.lock("matrix"), _kit(variant):
+            yield _judged(lab, variant, kernels_of(lab), home.room("matrix") / lab.name)
 
 
 def as_markdown(judged: list[Judged]) -> str:
@@ -207,17 +214,43 @@ def _kit(variant: Variant) -> Iterator[None]:
             os.environ["R4L_KIT"] = before
 
 
-def _check(lab: Lab, variant: Variant, kernel: Kernel, folder: Path) -> Verdict:
+def _judged(lab: Lab, variant: Variant, kernels: Sequence[Kernel], folder: Path) -> Judged:
+    """Check it, and say whether that did right by it.
+
+    A starter is judged where lab.toml says that it builds (`starts_on`); on the other kernels it must not build.
+    """
+    begins = [kernel for kernel in kernels if kernel.arch in lab.starts_on]
+    if variant.kind != "starter" or len(begins) == len(kernels):
+        return judge(lab, variant, _check(lab, variant, kernels, folder))
+    for kernel in (kernel for kernel in kernels if kernel not in begins):
+        if not _check(lab, variant, [kernel], folder).build:
+            return Judged(variant, False, f"it builds for {kernel.arch}, and lab.toml says that it does not")
+    return (
+        judge(lab, variant, _check(lab, variant, begins, folder)) if begins else Judged(variant, True, "does not build")
+    )
+
+
+def _check(lab: Lab, variant: Variant, kernels: Sequence[Kernel], folder: Path) -> Verdict:
     if not folder.exists():
         Workspace.start(lab, folder)
     variant.write(folder, lab)
-    return Check(Workspace(folder, lab), kernel).run()
+    return Check(Workspace(folder, lab), kernels).run()
 
 
 def _variant(lab: Lab, kind: str, name: str, what: str, entry: Mapping[str, Any]) -> Variant:
     edits = tuple(entry.get("edits", ()))
     says = entry.get("error", entry.get("says", ""))
-    return Variant(lab.name, kind, name, what, edits, entry.get("fails", ""), says, entry.get("files", ""))
+    return Variant(
+        lab.name,
+        kind,
+        name,
+        what,
+        edits,
+        entry.get("fails", ""),
+        says,
+        entry.get("files", ""),
+        entry.get("alone", False),
+    )
 
 
 def _told(outcomes: list[Outcome]) -> str:

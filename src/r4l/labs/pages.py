@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from r4l.labs.grade import Grade
 from r4l.labs.lab import Lab
-from r4l.labs.workspace import slug
+from r4l.labs.student import slug
 
 
 @dataclass(frozen=True)

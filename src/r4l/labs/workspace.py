@@ -6,24 +6,28 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
-import re
 import shutil
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from r4l import home, resources
 from r4l.errors import UsageError
 from r4l.labs.lab import Lab
+from r4l.labs.printable import printable
 
 ANSWERS = "answers.toml"
 STATE = ".r4l-lab.json"
 """Marks a workspace, and keeps how far it has come."""
 LARGEST = 1 << 20
 """Bytes that a source file may have. Those of the reference answers have a twentieth."""
+MOST = 100
+"""Source files that a student may have."""
+LONGEST = 200
+"""Characters of a student's name, and bytes of a part of a path: with what r4l adds, a file system takes 255."""
 HANDOUTS = ("handout.md", "handout.zh-CN.md")
 
 
@@ -61,7 +65,9 @@ class Workspace:
         # Whole or not at all: an interrupt leaves no half workspace that `start` then refuses.
         partial = folder.with_name(f".{folder.name}.{os.getpid()}")
         try:
-            shutil.copytree(lab.starter, partial)
+            for name, path in lab.files().items():
+                (partial / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, partial / name)
             for handout in HANDOUTS:
                 shutil.copy(lab.folder / handout, partial)
             if lab.questions:
@@ -109,24 +115,24 @@ class Workspace:
                 continue
             if path.is_symlink() or not path.is_file():
                 raise UsageError(f"{name} is no plain file", "put the file itself there")
-            if path.stat().st_size > LARGEST:
-                raise UsageError(f"{name} has {path.stat().st_size} bytes", f"sources have at most {LARGEST}")
+            require_source(name, path.stat().st_size)
             found[name] = path.read_bytes()
+            if len(found) > MOST:
+                raise UsageError(f"there are more than {MOST} sources", "remove those that are not yours")
         return found
 
     def answers(self) -> dict[str, str]:
         """What the student answered, by the questions' ids; questions without an answer are left out.
 
         Raises:
-            UsageError: the file is no TOML.
+            UsageError: the file is no TOML, or cannot be read.
         """
         try:
-            table = tomllib.loads((self.folder / ANSWERS).read_text(encoding="utf-8"))
+            return parse_answers((self.folder / ANSWERS).read_bytes())
         except FileNotFoundError:
             return {}
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"{ANSWERS} cannot be read: {error}", 'write one line each: id = "your answer"') from None
-        return {key: str(value) for key, value in table.items() if str(value).strip()}
+        except OSError as error:
+            raise UsageError(f"{ANSWERS} cannot be read: {error.strerror}", "put a plain file there") from None
 
     def state(self) -> dict[str, Any]:
         """How far it has come: `lab`, `started`, `attempts`."""
@@ -160,9 +166,37 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def slug(name: str) -> str:
-    """A person's name as part of a file name, in any script."""
-    return re.sub(r"[^\w-]+", "-", name).strip("-") or "student"
+def parse_answers(data: bytes) -> dict[str, str]:
+    """What stands in an answers.toml, without what is blank.
+
+    Raises:
+        UsageError: it is no TOML, or far too large.
+    """
+    if len(data) > LARGEST:
+        raise UsageError(f"{ANSWERS} has {len(data)} bytes", f"it has at most {LARGEST}")
+    try:
+        answers = {key: str(value) for key, value in tomllib.loads(data.decode()).items()}
+    # Broken TOML, and also a number of too many digits, and a thousand brackets.
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{ANSWERS} cannot be read: {error}", 'write one line each: id = "your answer"') from None
+    return {key: answer for key, answer in answers.items() if answer.strip()}
+
+
+def require_source(name: PurePath, size: int) -> None:
+    """Refuse a source file that no other machine could be expected to take.
+
+    Raises:
+        UsageError: it is far too large, or its path is too long or not printable.
+    """
+    if size > LARGEST:
+        raise UsageError(f"{plainly(str(name))} has {size} bytes", f"sources have at most {LARGEST}")
+    if not str(name).isprintable() or any(len(os.fsencode(part)) > LONGEST for part in name.parts):
+        raise UsageError(f"{plainly(str(name))} is no name for a source", "give it a short, plain one")
+
+
+def plainly(text: str) -> str:
+    """A text that somebody else chose, cut, and with nothing in it that a terminal would obey."""
+    return printable(text[:LONGEST]) + ("…" if len(text) > LONGEST else "")
 
 
 def _answer_sheet(lab: Lab) -> str:

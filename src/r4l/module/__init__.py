@@ -23,11 +23,13 @@ from r4l.kernel import Kernel, stock
 from r4l.module import unchanged
 from r4l.module.diagnose import diagnose, notes
 from r4l.module.modinfo import BuiltModule
+from r4l.paths import require_for_make
 from r4l.process import Say, quiet, run_logged
 
 __all__ = ["BuiltModule", "Module"]
 
 LOG = "build.log"
+SOURCES = frozenset({".rs", ".c", ".h", ".S"})
 COLORS = {"TERM": "xterm", "TERM_URLS": "no"}
 """With it rustc and gcc colour what they print to a terminal; gcc without links to its manual."""
 LINES = ("KCFLAGS=-g1", "KRUSTFLAGS=-Cdebuginfo=1")
@@ -50,13 +52,13 @@ class Module:
     """A module folder.
 
     Args:
-        folder: holds a `Kbuild` or a `Makefile` with `obj-m`.
+        folder: holds a `Kbuild` or a `Makefile` with `obj-m`. Its links are followed: make is given the folder itself.
     """
 
     folder: Path
 
     def __init__(self, folder: str | Path) -> None:
-        object.__setattr__(self, "folder", Path(folder).absolute())
+        object.__setattr__(self, "folder", Path(folder).resolve())
 
     def require_kbuild(self) -> Path:
         """The Kbuild file of the folder.
@@ -66,11 +68,8 @@ class Module:
         """
         if not self.folder.is_dir():
             raise UsageError(f"{self.folder} is no folder", "give the folder that holds the module's Kbuild")
-        if re.search(r"[\s:]", str(self.folder)):
-            raise UsageError(
-                f"{self.folder} has a space or a colon in its path, which the kernel's Makefile cannot take",
-                "move the module to another folder",
-            )
+        require_for_make(self.folder, "move the module to another folder")
+        self._require_own_sources()
         file = kbuild_of(self.folder)
         if file:
             return file
@@ -78,6 +77,14 @@ class Module:
             f"{self.folder} holds no module: no Kbuild, and no Makefile with obj-m",
             "write a Kbuild with one line: `obj-m := NAME.o` for NAME.rs",
         )
+
+    def _require_own_sources(self) -> None:
+        """The build sees this folder only: behind a link out of it there is nothing, and make keeps the old .ko."""
+        for path in sorted(self.folder.iterdir()):
+            if path.is_symlink() and path.suffix in SOURCES and not path.resolve().is_relative_to(self.folder):
+                raise UsageError(
+                    f"{path} is a link to {path.resolve()}, which the build cannot see", "copy the file into the folder"
+                )
 
     def output(self, kernel: Kernel) -> Path:
         """The folder for what is built for that kernel."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 import importlib.resources
 import os
 import pwd
-import re
 import shutil
 import subprocess
 import tomllib
@@ -19,6 +18,7 @@ import jinja2
 from r4l import home
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import Kernel
+from r4l.paths import require_for_make
 from r4l.scaffold.names import INTERFACE_LONGEST, require_free, require_name
 
 __all__ = ["Template", "create"]
@@ -111,11 +111,7 @@ def create(name: str, template: Template, parent: Path, *, author: str | None = 
     if kernel:
         require_free(name, kernel.modules)
     folder = (parent / name).absolute()
-    if re.search(r"[\s:]", str(folder)):
-        raise UsageError(
-            f"{folder} has a space or a colon in its path, which the kernel's Makefile cannot take",
-            "make it in another folder",
-        )
+    require_for_make(folder, "make it in another folder")
     if folder.is_symlink() or (folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))):
         raise UsageError(f"{folder} exists, and is left as it is", "use another name, or move it away")
     files = template.render(name, require_author(author) if author is not None else guess_author())
@@ -142,18 +138,30 @@ def require_author(author: str) -> str:
 
 
 def guess_author() -> str:
-    """What git knows as the user's name, else the login's full name, else the login."""
-    said = ""
-    if shutil.which("git"):
-        done = subprocess.run(["git", "config", "user.name"], capture_output=True, text=True, check=False)
-        said = done.stdout.strip()
-    login = pwd.getpwuid(os.getuid())
-    for candidate in (said, login.pw_gecos.split(",")[0], login.pw_name):
+    """The first of the user's names that a module's metadata can hold."""
+    for candidate in known_names():
         try:
             return require_author(candidate)
         except UsageError:
             continue
     return "Unknown"
+
+
+def known_names() -> list[str]:
+    """What git knows as the user's name (maybe nothing), then the login's full name and the login.
+
+    The last two are missing for a user that only a number is known of, as in a container.
+    """
+    said = b""
+    if shutil.which("git"):
+        said = subprocess.run(["git", "config", "user.name"], capture_output=True, check=False).stdout
+    try:
+        login = pwd.getpwuid(os.getuid())
+        names = [login.pw_gecos.split(",")[0], login.pw_name]
+    except KeyError:
+        names = []
+    # git writes UTF-8, whatever the locale is.
+    return [said.decode(errors="surrogateescape").strip(), *names]
 
 
 def _root() -> Path:

@@ -132,11 +132,14 @@ class Toolchain:
         env: Mapping[str, str] | None = None,
         terminal: bool = False,
         named: bool = False,
+        over: Mapping[Path, Path] | None = None,
+        over_readable: Mapping[Path, Path] | None = None,
     ) -> list[str]:
         """The command line for the host that runs `argv` inside the tree; it dies with its parent thread.
 
         The home and `binds` are writable at their own paths, `readable` read-only, the network is the host's; with
         `terminal`, so is its terminal; with `named` it runs as the tree's root, for programs that look their user up.
+        `over` and `over_readable` put the host's folders in the place of others.
         """
         return enter.bwrap(
             self.root,
@@ -147,6 +150,8 @@ class Toolchain:
             env=env,
             terminal=terminal,
             named=named,
+            over=over,
+            over_readable=over_readable,
         )
 
     def run(

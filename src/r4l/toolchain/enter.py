@@ -30,6 +30,8 @@ def bwrap(
     env: Mapping[str, str] | None = None,
     terminal: bool = False,
     named: bool = False,
+    over: Mapping[Path, Path] | None = None,
+    over_readable: Mapping[Path, Path] | None = None,
 ) -> list[str]:
     """The command line that runs `argv` in `tree`.
 
@@ -39,6 +41,8 @@ def bwrap(
         terminal: the command shall have the caller's terminal as its own.
         env: added to a small fixed environment; nothing of the caller's environment is inherited.
         named: be root inside, the one user that the tree's passwd knows: OpenSSH refuses to run as nobody in it.
+        over, over_readable: folders seen inside by `writable` and `readable`, each with the host's folder that is to
+            be seen there in its place.
     """
     # A session of its own, so that the sandbox cannot push keys into the caller's terminal (TIOCSTI).
     command = ["bwrap", "--unshare-pid", "--die-with-parent", *([] if terminal else ["--new-session"]), "--tmpfs", "/"]
@@ -54,6 +58,9 @@ def bwrap(
         command += ["--ro-bind", str(path), str(path)]
     for path in _outermost(writable):
         command += ["--bind", str(path), str(path)]
+    for kind, places in (("--ro-bind", over_readable), ("--bind", over)):
+        for place, path in (places or {}).items():
+            command += [kind, str(path), str(place)]
     if cwd:
         command += ["--chdir", str(cwd)]
     command.append("--clearenv")

@@ -111,9 +111,9 @@ class Machine:
         if self.arch not in ARCHITECTURES:
             raise UsageError(f"no machine is described for {self.arch}", f"use one of {', '.join(ARCHITECTURES)}")
         if not 32 <= self.memory <= 1 << 20:
-            raise UsageError(f"{self.memory} MiB of memory make no VM", "give 64 or more")
+            raise UsageError(f"{self.memory} MiB of memory make no VM", "give 32 to 1048576")
         if not 1 <= self.cpus <= 255:
-            raise UsageError(f"{self.cpus} CPUs make no VM", "give 1 or more")
+            raise UsageError(f"{self.cpus} CPUs make no VM", "give 1 to 255")
 
     @property
     def key(self) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from r4l import resources
 from r4l.cli import COMMANDS
 from r4l.errors import EXIT_CODES
 
@@ -32,6 +33,14 @@ def test_help_names_every_command_and_exit_code(tmp_path: Path) -> None:
         assert f"\n  {name} " in done.stdout
     for code in EXIT_CODES:
         assert f"{code:>3}  " in done.stdout
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_the_readme_has_every_exit_code(name: str) -> None:
+    checkout = resources.checkout()
+    assert checkout
+    text = (checkout / name).read_text()
+    assert [code for code in EXIT_CODES if f"\n| {code} | " not in text] == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)

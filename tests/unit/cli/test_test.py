@@ -3,11 +3,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from r4l import resources
+from r4l.cli import watch
+from r4l.watch.project import Project
 
 
 def r4l_test(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -35,6 +43,43 @@ def test_options_and_arguments_reach_pytest(folder: Path) -> None:
     assert "1 passed, 1 deselected" in here.stdout
 
 
+def test_each_kernel_reaches_pytest(folder: Path) -> None:
+    (folder / "test_it.py").write_text(
+        "def test_both(request):\n    assert request.config.getoption('--kernel') == ['stock', 'minimal']\n"
+    )
+    done = r4l_test(folder, "--kernel", "stock", "--kernel", "minimal")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_follows_the_dashes_is_never_the_folder(folder: Path) -> None:
+    done = r4l_test(folder, "--arch", "arm64", "--", "test_it.py::test_good")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+    before = r4l_test(folder.parent, "mine", "--arch", "arm64", "--", "test_it.py::test_good")
+    assert before.returncode == 0, before.stdout + before.stderr
+
+
+def test_so_it_is_with_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    class Loop:
+        def __init__(self, project: Project, _kernel: object, _screen: object, arguments: object, _rest: object):
+            asked.append((project.folder, arguments))
+
+        def forever(self) -> None:
+            pass
+
+    monkeypatch.setattr(watch, "Loop", Loop)
+    monkeypatch.setattr(watch, "set_up", lambda *_arguments, **_rest: None)
+    hello = resources.rust("drivers/hello")
+    monkeypatch.chdir(hello)
+    done = CliRunner().invoke(watch.command, ["--", "tests/test_hello.py", "-x"])
+    assert done.exit_code == 0, done.exception
+    done = CliRunner().invoke(watch.command, [str(hello), "--", "-x"])
+    assert done.exit_code == 0, done.exception
+    assert asked == [(hello.resolve(), ("tests/test_hello.py", "-x")), (hello.resolve(), ("-x",))]
+
+
 def test_exit_codes(folder: Path) -> None:
     assert r4l_test(folder).returncode == 123, "a test fails"
     assert r4l_test(folder, "--", "-k", "nothing").returncode == 2, "no tests"
@@ -42,3 +87,53 @@ def test_exit_codes(folder: Path) -> None:
     missing = r4l_test(folder, "elsewhere")
     assert missing.returncode == 2
     assert "elsewhere is no folder" in missing.stderr
+
+
+SLOW = """
+import time
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def slow_to_end():
+    yield
+    time.sleep(1.5)
+
+
+def test_bad():
+    assert False, "the failure seen so far"
+
+
+def test_endless(slow_to_end):
+    Path("running").touch()
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("how", ["terminal", "kill"])
+def test_an_interrupt_leaves_pytest_the_time_to_tell_what_failed(tmp_path: Path, how: str) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "test_it.py").write_text(SLOW)
+    argv = [sys.executable, "-m", "r4l", "test"]
+    running = subprocess.Popen(
+        argv, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "running").exists():
+            assert running.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        if how == "terminal":
+            os.killpg(running.pid, signal.SIGINT)
+        else:
+            running.terminate()
+        said, _ = running.communicate(timeout=45)
+    finally:
+        running.kill()
+    assert running.returncode == 130
+    assert "the failure seen so far" in said
+    assert "1 failed" in said
+    assert "interrupted" in said

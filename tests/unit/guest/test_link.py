@@ -270,3 +270,30 @@ def test_nobody_there(pair: tuple[socket.socket, socket.socket]) -> None:
     link = Link(pair[0])
     assert not link.connect(0.3)
     link.close()
+
+
+@pytest.mark.parametrize("raised", [BrokenPipeError(32, "Broken pipe"), OSError(28, "No space"), AttributeError("x")])
+def test_what_a_callback_raises_is_not_the_guests_fault(connect: Connect, raised: Exception) -> None:
+    """The command, which never ends, is killed; the guest goes on serving."""
+
+    def handler(actor: Actor, channel: int, kind: int, _payload: bytes) -> None:
+        if kind == Request.EXEC:
+            actor.say(channel, Reply.STARTED, struct.pack("<I", 5))
+            actor.say(channel, Reply.STDOUT, b"some")
+            actor.say(channel, Reply.STDOUT, b"more")
+        elif kind == Request.SIGNAL:
+            actor.say(channel, Reply.EXIT, struct.pack("<BiQ", 1, 9, 1))
+
+    seen: list[bytes] = []
+
+    def callback(data: bytes) -> None:
+        seen.append(data)
+        raise raised
+
+    guest, actor = connect(handler)
+    with pytest.raises(type(raised)) as caught:
+        guest.run("yes", on_stdout=callback)
+    assert caught.value is raised
+    assert seen == [b"some"]
+    assert Request.SIGNAL in actor.requests
+    assert guest.popen("yes").wait_done(0.1) is None, "the connection is as it was"

@@ -15,9 +15,10 @@ from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.labs import bundle, grade, pages
 from r4l.labs.bundle import BadBundle, Bundle
-from r4l.labs.check import Outcome, Verdict
+from r4l.labs.check import Verdict
 from r4l.labs.grade import Grade
 from r4l.labs.lab import Lab
+from r4l.labs.outcomes import Outcome
 from r4l.labs.workspace import Workspace
 
 HELLO = Lab.named("hello")
@@ -34,7 +35,7 @@ def handed_in(tmp_path: Path) -> Path:
     (evidence / "loads").mkdir(parents=True)
     (evidence / "loads" / "console.log").write_bytes(b"\xff log")
     target = tmp_path / bundle.file_name(HELLO, "李华")
-    bundle.write(target, workspace, "李华", KERNEL, VERDICT, evidence)
+    bundle.write(target, workspace, "李华", [KERNEL], VERDICT, evidence)
     return target
 
 
@@ -127,7 +128,7 @@ def test_an_interrupted_submit_leaves_nothing(tmp_path: Path, handed_in: Path, m
     monkeypatch.setattr(zipfile.ZipFile, "writestr", interrupted)
     target = tmp_path / "b.zip"
     with pytest.raises(KeyboardInterrupt):
-        bundle.write(target, Workspace.find(tmp_path / "work"), "x", KERNEL, VERDICT, tmp_path / "evidence")
+        bundle.write(target, Workspace.find(tmp_path / "work"), "x", [KERNEL], VERDICT, tmp_path / "evidence")
     assert not target.exists()
     assert not list(tmp_path.glob(".b.zip*"))
 
@@ -155,6 +156,16 @@ def test_a_class_keeps_its_grades_and_shows_the_best(tmp_path: Path) -> None:
     assert "<b>loads" not in page
 
 
+def test_a_page_says_where_to_read_about_what_was_missed(tmp_path: Path) -> None:
+    for student, reached in (("missed", 0), ("reached", 1)):
+        graded = a_grade(student, reached)
+        graded.verdict["outcomes"][0]["read"] = "handout, 1. A hook"
+        grade.keep(graded, tmp_path, student)
+    pages.write(tmp_path, grade.kept(tmp_path))
+    assert "handout, 1. A hook" in (tmp_path / "missed.html").read_text()
+    assert "handout, 1. A hook" not in (tmp_path / "reached.html").read_text()
+
+
 def test_hidden_checks_do_not_excuse_a_false_claim() -> None:
     honest = a_grade("x", 1)
     assert honest.believed
@@ -170,3 +181,14 @@ def test_the_graders_folder_is_told_when_it_is_empty_or_damaged(tmp_path: Path) 
     with pytest.raises(UsageError, match="cannot be read"):
         list(grade.kept(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == [grade.RESULTS]
+
+
+def test_hidden_checks_are_those_of_the_lab(tmp_path: Path) -> None:
+    assert grade.hidden_checks(tmp_path, HELLO) == [tmp_path]
+    (tmp_path / "helpers").mkdir()
+    assert grade.hidden_checks(tmp_path, HELLO) == [tmp_path]
+    (tmp_path / "04-e1000").mkdir()
+    assert grade.hidden_checks(tmp_path, HELLO) == []
+    assert grade.hidden_checks(tmp_path, Lab.named("e1000")) == [tmp_path / "04-e1000"]
+    (tmp_path / "hello").mkdir()
+    assert grade.hidden_checks(tmp_path, HELLO) == [tmp_path / "hello"]

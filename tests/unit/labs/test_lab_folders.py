@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,13 @@ from r4l.labs.workspace import HANDOUTS, Workspace
 
 LABS = Lab.all()
 CHINESE = re.compile("[\u4e00-\u9fff]")
+HEADING = re.compile(r"^## (\d+)\. (.+)$", re.MULTILINE)
+SECTION = {
+    "en": re.compile(r"handout,? (?P<number>\d+)(?:\. (?P<title>.+)|, (?P<start>the [^;]+))?"),
+    "zh": re.compile(r"讲义第 (?P<number>\d+) 节(?:：(?P<title>.+)|“(?P<start>[^”]+)”)?"),
+}
+"""How a text names a section of the lab's handout: by its number; with its title, and more; with the title's start."""
+BETWEEN_WORDS = re.compile(r"[.:]?(?:[\s,;()`，；：、（）“”]+|$)")
 each_lab = pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.name)
 
 
@@ -47,11 +56,11 @@ def test_every_text_is_in_both_languages(lab: Lab) -> None:
     for point in lab.checkpoints:
         words += [point.title, point.read, *point.hints]
     for question in lab.questions:
-        words += [question.ask, question.why]
+        words += [question.ask, question.read, question.why]
     for text in words:
         assert text.en.strip()
         assert not CHINESE.search(text.en)
-        # A line of Rust is the same in both.
+        # A line of Rust, or a path, is the same in both.
         assert CHINESE.search(text.zh) or text.zh == text.en, text.zh
 
 
@@ -66,9 +75,7 @@ def test_the_handouts_name_every_checkpoint(lab: Lab) -> None:
 
 @each_lab
 def test_the_starter_marks_what_is_missing(lab: Lab) -> None:
-    if lab.answer is None:
-        return
-    assert (lab.starter / "Kbuild").is_file()
+    assert lab.config or Path("Kbuild") in lab.files()
     students = [path for path in lab.starter.rglob("*") if lab.is_students(path.relative_to(lab.starter))]
     assert students
     assert "YOURS" in "".join(path.read_text() for path in students)
@@ -79,6 +86,28 @@ def test_the_key_of_each_question_compiles_and_does_not_take_everything(lab: Lab
     for question in lab.questions:
         assert not question.right("I do not know this at all, sorry"), question.id
         assert not question.right("x")
+
+
+@each_lab
+def test_where_to_read_does_not_say_the_answer(lab: Lab) -> None:
+    for question in lab.questions:
+        for text in (question.read.en, question.read.zh):
+            words = [word for word in BETWEEN_WORDS.split(text) if word]
+            said = {" ".join(words[start:end]) for start, end in itertools.combinations(range(len(words) + 1), 2)}
+            assert said, question.id
+            assert not [part for part in (text, *said) if question.right(part)], question.id
+
+
+@each_lab
+def test_the_sections_to_read_are_there(lab: Lab) -> None:
+    for handout, language in zip(HANDOUTS, SECTION, strict=True):
+        titles = dict(HEADING.findall((lab.folder / handout).read_text()))
+        for read in [point.read for point in lab.checkpoints] + [question.read for question in lab.questions]:
+            for found in SECTION[language].finditer(getattr(read, language)):
+                assert found["number"] in titles, read
+                title = titles[found["number"]]
+                assert (found["title"] or title).startswith(title), read
+                assert title.lower().startswith(found["start"] or ""), read
 
 
 @each_lab

@@ -8,10 +8,12 @@ import os
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from r4l import resources
+from r4l.cli import lab as cli
 from r4l.errors import UsageError
-from r4l.labs.check import fill
+from r4l.labs.check import Check, fill
 from r4l.labs.lab import Lab
 from r4l.labs.workspace import ANSWERS, LARGEST, STATE, Workspace
 
@@ -99,6 +101,27 @@ def test_answers_are_read_and_a_broken_sheet_is_said(workspace: Workspace) -> No
     (workspace.folder / ANSWERS).write_text("vermagic = vermagic")
     with pytest.raises(UsageError, match="cannot be read"):
         workspace.answers()
+
+
+def test_a_sheet_that_is_a_folder_is_said(workspace: Workspace) -> None:
+    (workspace.folder / ANSWERS).unlink()
+    assert workspace.answers() == {}
+    (workspace.folder / ANSWERS).mkdir()
+    with pytest.raises(UsageError, match="cannot be read"):
+        workspace.answers()
+
+
+def test_a_broken_sheet_is_said_before_anything_is_built(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("it was built or set up")
+
+    monkeypatch.setattr(Check, "_runs", never)
+    monkeypatch.setattr(cli, "ready", never)
+    (workspace.folder / ANSWERS).write_text('vermagic = "vermagic')
+    with pytest.raises(UsageError, match="cannot be read"):
+        Check(workspace, []).run()
+    done = CliRunner().invoke(cli.command, ["check", str(workspace.folder)])
+    assert isinstance(done.exception, UsageError)
 
 
 def test_what_is_built_is_the_labs_kbuild_and_the_students_source(workspace: Workspace, tmp_path: Path) -> None:

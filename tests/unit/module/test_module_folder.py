@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,39 @@ def test_a_file_that_is_no_module(tmp_path: Path) -> None:
         file.write_bytes(content)
         with pytest.raises(UsageError, match="is no kernel module"):
             _ = BuiltModule(file).modinfo
+
+
+@pytest.mark.parametrize("name", ["a b", "a:b", "hello(1)", "it's", "a#b", "a$b", "a;b", "a&b", 'a"b', "a\\b", "a[b]"])
+def test_a_path_that_make_cannot_take(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "Kbuild").write_text("obj-m := a.o\n")
+    with pytest.raises(UsageError, match="in its path, which the kernel's Makefiles cannot take"):
+        Module(folder).require_kbuild()
+
+
+def test_a_path_of_bytes_that_are_no_text(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xb2\xe2"))
+    folder.mkdir()
+    with pytest.raises(UsageError) as caught:
+        Module(folder).require_kbuild()
+    caught.value.cause.encode()
+
+
+def test_a_folder_of_another_alphabet_and_a_link_to_it(tmp_path: Path) -> None:
+    folder = tmp_path / "驱动"
+    folder.mkdir()
+    (folder / "Kbuild").write_text("obj-m := a.o\n")
+    (tmp_path / "link").symlink_to(folder)
+    assert Module(tmp_path / "link").require_kbuild() == folder / "Kbuild"
+
+
+def test_a_source_that_lies_elsewhere(tmp_path: Path) -> None:
+    """Make would find no file behind the link, and leave the old module as it is."""
+    folder = tmp_path / "hello"
+    folder.mkdir()
+    (folder / "Kbuild").write_text("obj-m := hello.o\n")
+    (tmp_path / "hello.rs").write_text("")
+    (folder / "hello.rs").symlink_to(tmp_path / "hello.rs")
+    with pytest.raises(UsageError, match="which the build cannot see"):
+        Module(folder).require_kbuild()

@@ -163,7 +163,7 @@ def test_an_empty_folder_will_do(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_kernel")
 def test_a_path_that_make_cannot_take(tmp_path: Path) -> None:
     (tmp_path / "my drivers").mkdir()
-    with pytest.raises(UsageError, match="a space or a colon"):
+    with pytest.raises(UsageError, match="has a space in its path"):
         create("foo", Template.named("hello"), tmp_path / "my drivers")
     assert not list((tmp_path / "my drivers").iterdir())
 
@@ -203,6 +203,15 @@ def test_the_author_is_who_git_says(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert require_author(guess_author())
 
 
+def test_a_user_that_only_a_number_is_known_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(number: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.setattr("shutil.which", lambda _program: None)
+    assert guess_author() == "Unknown"
+
+
 def test_an_unknown_template() -> None:
     with pytest.raises(UsageError, match="no template gpu") as caught:
         Template.named("gpu")
@@ -225,6 +234,13 @@ def test_the_command(tmp_path: Path) -> None:
     assert again.returncode == 2
     assert "exists" in json.loads(again.stdout)["cause"]
     assert r4l("foo", "--template", "gpu").returncode == 2
+    assert r4l("bar", "--kernel", "nosuch").returncode == 2
+    assert not (tmp_path / "bar").exists()
+    corrected = r4l("bar")
+    assert corrected.returncode == 0, corrected.stderr
+    # Where r4l came by its launcher, the user's own Python has no pytest.
+    assert "next: cd bar && r4l build . && r4l test" in corrected.stderr
+    assert "python -m pytest" not in (tmp_path / "bar/README.md").read_text()
 
 
 def test_kernels_are_asked_for_their_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

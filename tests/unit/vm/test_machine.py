@@ -84,3 +84,17 @@ def test_extra_arguments_come_last() -> None:
 def test_machines_that_make_no_sense(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         replace(MACHINE, **wrong)
+
+
+@pytest.mark.parametrize(("name", "least", "most"), [("cpus", 1, 255), ("memory", 32, 1 << 20)])
+def test_the_remedy_names_the_range(name: str, least: int, most: int) -> None:
+    def machine(number: int) -> Machine:
+        numbers: dict[str, Any] = {name: number}
+        return replace(MACHINE, **numbers)
+
+    for number in (least - 1, most + 1):
+        with pytest.raises(UsageError) as caught:
+            machine(number)
+        assert caught.value.remedy == f"give {least} to {most}"
+    machine(least)
+    machine(most)

@@ -49,6 +49,14 @@ def test_where_no_byte_can_ever_be_nobody_waits(probe: Probe) -> None:
     assert probe("open:rw", "fill:0:4096", "follow:0:1", "read:0:1", "pread:0:1:9999")[3:] == ["0", "0"]
 
 
+def test_sendfile_does_not_wait_with_the_pipes_lock(probe: Probe) -> None:
+    """It would stop everybody who has the other end of the pipe, even who must not wait."""
+    assert probe("open:rw", "write:0:abc", "open:r", "follow:1:1", "sendfile:1:99", "sendfile:1:9")[-2:] == [
+        "3 abc",
+        "EAGAIN",
+    ]
+
+
 def test_following_is_of_the_open_file_and_of_no_other(probe: Probe) -> None:
     assert probe("open:r", "open:r", "follow:0:1", "read:1:1")[-1] == "0"
 

@@ -63,7 +63,7 @@ pub trait Driver: Send + Sync + Sized + 'static {
     }
 
     /// How far the device reaches: what lseek(2) has to know. A device without this is a stream:
-    /// it cannot be positioned, and pread(2) and pwrite(2) fail too.
+    /// it cannot be positioned, and pread(2), pwrite(2) and sendfile(2) fail too.
     fn extent(&self, file: &Opened<'_, Self>) -> Extent {
         let _ = file;
         build_error!(VTABLE_DEFAULT_ERROR)
@@ -185,7 +185,8 @@ impl<'a, D: Driver> Opened<'a, D> {
         unsafe { Access::of(self.file) }
     }
 
-    /// This call must not wait: it fails with `EAGAIN` instead.
+    /// This call must not wait: it fails with `EAGAIN` instead. `O_NONBLOCK` is not the only cause:
+    /// preadv2(2) has a flag for one call, and sendfile(2) never waits.
     pub fn nonblocking(&self) -> bool {
         self.call as usize & layout::IOCB_NOWAIT != 0 || self.access().nonblocking()
     }

@@ -7,6 +7,7 @@ use super::{
     poll::Poll,
     user::{FromUser, ToUser},
 };
+use crate::bindings::layout;
 use core::{marker::PhantomData, pin::Pin, ptr::NonNull};
 use kernel::{
     bindings,
@@ -75,6 +76,29 @@ unsafe fn opened<'a, D: Driver>(file: NonNull<bindings::file>, call: c_int) -> O
     }
 }
 
+/// The flags of a read or write of `iter`.
+///
+/// splice(2) calls with the lock of its pipe, and bytes of the kernel's own. If the driver waited,
+/// so would everybody who has the other end of the pipe, even in a read that must not wait.
+///
+/// # Safety
+///
+/// Both are valid.
+unsafe fn call(kiocb: *const bindings::kiocb, iter: *const bindings::iov_iter) -> c_int {
+    // SAFETY: Valid, as required of the caller.
+    let (flags, kind) = unsafe { ((*kiocb).ki_flags, (*iter).iter_type) };
+    let of_process = [
+        bindings::iter_type_ITER_UBUF,
+        bindings::iter_type_ITER_IOVEC,
+    ];
+    if of_process.contains(&kind.into()) {
+        flags
+    } else {
+        // CAST: One bit.
+        flags | layout::IOCB_NOWAIT as c_int
+    }
+}
+
 /// What a read or write comes to. `copied` is how many bytes came across.
 ///
 /// A driver that claims more is broken, and the kernel would believe it: sendfile(2) sends as many
@@ -107,13 +131,14 @@ impl<D: Driver> Operations<D> {
         } else {
             None
         },
-        // sendfile(2) and splice(2), by way of the two above.
-        splice_read: if D::HAS_READ {
+        // sendfile(2) and splice(2), by way of the two above, which do not wait then: see `call`. A
+        // stream has no use without waiting, so who asks for these is sent to read(2) and write(2).
+        splice_read: if D::HAS_READ && D::HAS_EXTENT {
             Some(bindings::copy_splice_read)
         } else {
             None
         },
-        splice_write: if D::HAS_WRITE {
+        splice_write: if D::HAS_WRITE && D::HAS_EXTENT {
             Some(bindings::iter_file_splice_write)
         } else {
             None
@@ -186,7 +211,7 @@ impl<D: Driver> Operations<D> {
             // be written to, and ours meanwhile.
             let (file, call, iov) = unsafe {
                 let file = NonNull::new((*kiocb).ki_filp).ok_or(EINVAL)?;
-                (file, (*kiocb).ki_flags, IovIterDest::from_raw(iter))
+                (file, call(kiocb, iter), IovIterDest::from_raw(iter))
             };
             // SAFETY: As above. The kernel has refused negative offsets.
             let mut offset = u64::try_from(unsafe { (*kiocb).ki_pos })?;
@@ -214,7 +239,7 @@ impl<D: Driver> Operations<D> {
             // be read from, and ours meanwhile.
             let (file, call, iov) = unsafe {
                 let file = NonNull::new((*kiocb).ki_filp).ok_or(EINVAL)?;
-                (file, (*kiocb).ki_flags, IovIterSource::from_raw(iter))
+                (file, call(kiocb, iter), IovIterSource::from_raw(iter))
             };
             // SAFETY: As above. The kernel has refused negative offsets.
             let mut offset = u64::try_from(unsafe { (*kiocb).ki_pos })?;

@@ -177,6 +177,9 @@ impl<'b> RxSlot<'_, 'b> {
     }
 
     /// Hands a frame with its Ethernet header up to the stack, and counts it.
+    ///
+    /// It may be one that was to be sent (a loopback): it then goes up without its sender's claims,
+    /// and as a copy where others hold the buffer.
     #[inline]
     pub fn receive(self, skb: Skb) {
         let poll = self.0;
@@ -191,10 +194,19 @@ impl<'b> RxSlot<'_, 'b> {
             }
             return;
         }
-        let skb = skb.into_raw();
-        // SAFETY: `skb` is valid and ours, and long enough for an Ethernet header;
-        // `napi_gro_receive` takes it over, in the poll function as it must be.
+        // SAFETY: `skb` is valid and its reference is ours; `skb_share_check` takes it over, and
+        // returns a buffer that is ours alone or NULL.
+        let skb = unsafe { bindings::skb_share_check(skb.into_raw(), bindings::GFP_ATOMIC) };
+        if skb.is_null() {
+            // SAFETY: `dev` is valid; this is softirq context by the type invariant of `Poll`.
+            unsafe { bindings::dev_dstats_rx_dropped(dev) };
+            return;
+        }
+        // SAFETY: `skb` is valid and ours alone, and long enough for an Ethernet header;
+        // `napi_gro_receive` takes it over, in the poll function as it must be. GRO wants frames
+        // without a destructor.
         unsafe {
+            bindings::skb_orphan(skb);
             bindings::skb_set_protocol(skb, bindings::eth_type_trans(skb, dev));
             bindings::dev_dstats_rx_add(dev, len);
             bindings::napi_gro_receive(poll.napi.as_ptr(), skb);

@@ -169,6 +169,12 @@ impl<D: Driver> Private<D> {
         });
         // No poll; it may be the last one that wakes the queue, to no effect.
         *control = Control::Stopped(running.disable());
+        // A poll that was the last one may not have unmasked the interrupts yet: for
+        // `napi_disable` it is over when it says so to NAPI. It runs with soft interrupts off, so
+        // for RCU it is over when it returns.
+        //
+        // SAFETY: This is process context, and may sleep.
+        unsafe { bindings::synchronize_net() };
         // SAFETY: NAPI is disabled, so nobody else has it.
         let napi = unsafe { (*self.napi_state.get()).take() };
         let filter = self.with_filter(Option::take);
@@ -320,7 +326,8 @@ impl<D: Driver> Private<D> {
                 // SAFETY: The device and its queue are valid.
                 Ok(()) => unsafe {
                     bindings::netif_trans_update(this.dev.as_ptr());
-                    bindings::netif_tx_wake_queue(this.txq());
+                    // What waits in the qdisc goes out now, and not with the next frame.
+                    bindings::netif_schedule_queue(this.txq());
                 },
                 Err(e) => netdev_err!(this.device(), "restart failed: {:?}\n", e),
             }

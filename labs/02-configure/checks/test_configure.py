@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: MIT
+"""Lab 2. The driver is built outside the tree, and inside a copy of the kernel's tree, as y, m and n.
+
+The numbers of guests are drawn anew each time. What was built for y and m is kept under a key of all that went into it,
+so that only what the student has changed is built again.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+import r4l
+from r4l import home
+from r4l.errors import BuildError, UsageError
+from r4l.graft.texts import insertion
+from r4l.kernel.config import read_config
+from r4l.kernel.copy import CONFIG, Copy, borrowed
+from r4l.kernel.trial import Trial
+from r4l.labs import plain, see
+from r4l.testing import verdict
+
+DRAW = random.SystemRandom()
+NAME = "camp_greeter"
+OPTION = "CONFIG_CAMP_GREETER"
+PLACE = PurePosixPath("drivers/misc") / NAME
+PARENTS = {"Makefile": f"obj-y += {NAME}/\n", "Kconfig": f'source "{PLACE}/Kconfig"\n'}
+"""The lines that name the driver's folder. Whether there is anything to build in it, its own Makefile says."""
+KERNELS_OWN = "loading out-of-tree module taints kernel"
+"""What the kernel itself says of a module, with the module's name before it (kernel/module/main.c)."""
+KO = f"kernel/{PLACE}/{NAME}.ko"
+TAINT_O = 1 << 12
+"""Documentation/admin-guide/tainted-kernels.rst."""
+
+
+def drawn() -> int:
+    """A number of guests that nobody knows."""
+    return DRAW.randrange(1000, 1 << 32)
+
+
+def said(vm: r4l.VM) -> list[str]:
+    """What the driver has written into the kernel log."""
+    vm.klog.sync()
+    texts = [
+        record.text.removeprefix(f"{NAME}: ") for record in vm.klog.records() if record.text.startswith(f"{NAME}: ")
+    ]
+    return [text for text in texts if not text.startswith(KERNELS_OWN)]
+
+
+def loaded(vm: r4l.VM) -> bool:
+    return NAME in vm.run("cut -d' ' -f1 /proc/modules").stdout.split()
+
+
+def taken(folder: Path, file: str) -> str:
+    """A file of the student's, where all its lines are plain."""
+    text = (folder / file).read_text(errors="replace") if (folder / file).is_file() else ""
+    refused = plain.refused(file, text)
+    see(f"lines of {file}", refused, f"only {plain.PLAIN[plain.language(file)]}", not refused)
+    return text
+
+
+@pytest.fixture(scope="module")
+def folder(work: Path) -> Path:
+    """The student's files."""
+    return work
+
+
+# -- outside the tree -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def outside(folder: Path, kernel: r4l.Kernel) -> r4l.BuiltModule:
+    """What `make -C KDIR M=FOLDER modules` builds."""
+    taken(folder, "Kbuild")
+    try:
+        built = r4l.Module(folder).build(kernel)
+    except UsageError as error:
+        see("what Kbuild lists", f"{error.cause} ({error.remedy})", f"{NAME}.ko", ok=False)
+        raise
+    see("what Kbuild lists", built.path.name, f"{NAME}.ko")
+    return built
+
+
+@pytest.mark.checkpoint("loads")
+def test_loads(vm: r4l.VM, kernel: r4l.Kernel, outside: r4l.BuiltModule) -> None:
+    guests = drawn()
+    see("the kernel in the vermagic", outside.vermagic.split()[0], kernel.release)
+    see("`intree` in modinfo", outside.modinfo.get("intree"), None)
+    vm.insmod(outside, guests=guests)
+    see(f"what it says after insmod with guests={guests}", said(vm), [f"Welcome, {guests} guests, from a module"])
+    see(f"/sys/module/{NAME}/taint", vm.run(f"cat /sys/module/{NAME}/taint", check=True).stdout.strip(), "O")
+
+
+# -- what Kconfig makes of it -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def copy(kernel: r4l.Kernel) -> Iterator[Copy]:
+    """The kernel's copy for this lab."""
+    with borrowed(kernel, "lab-configure") as copy:
+        yield copy
+
+
+@pytest.fixture(scope="module")
+def kconfig(copy: Copy, folder: Path) -> str:
+    """The student's Kconfig."""
+    return taken(folder, "Kconfig")
+
+
+@pytest.fixture(scope="module")
+def trial(copy: Copy, kconfig: str) -> Trial:
+    """It, among the kernel's options."""
+    return Trial.of(copy.kernel, copy.folder / "trial", copy.config, PLACE / "Kconfig", kconfig)
+
+
+def settled(trial: Trial, options: Mapping[str, str]) -> dict[str, str]:
+    """The configuration after olddefconfig."""
+    try:
+        return trial.settled(options)
+    except BuildError as error:
+        see("what Kconfig says of your file", error.cause, "nothing", ok=False)
+        raise
+
+
+def keeps(trial: Trial, value: str) -> dict[str, str]:
+    """The same, where the driver's option has to stay what it was set to."""
+    config = settled(trial, {OPTION: value})
+    got = config.get(OPTION, "n")
+    reasons = "" if got == value else "".join(f": {dropped.reason}" for dropped in trial.dropped({OPTION: value}))
+    see(f"{OPTION}={value} after `make olddefconfig`", f"{got}{reasons}", value)
+    return config
+
+
+@pytest.mark.checkpoint("offered")
+def test_offered(trial: Trial) -> None:
+    for value in ("y", "m", "n"):
+        keeps(trial, value)
+    see(f"{OPTION} where nobody has set it", settled(trial, {}).get(OPTION, "n"), "n")
+    asked = next((text for text in trial.asked() if f"Symbol: {OPTION[7:]} " in text), "")
+    see(f"the help text of {OPTION}", asked.partition("Symbol:")[0].strip(), "a text", f"{OPTION}:" in asked)
+
+
+@pytest.mark.checkpoint("depends")
+def test_depends(trial: Trial) -> None:
+    config = settled(trial, {"CONFIG_RUST": "n", OPTION: "y"})
+    rust, got = (config.get(option, "n") for option in ("CONFIG_RUST", OPTION))
+    see("CONFIG_RUST, switched off", rust, "n")
+    see(f"{OPTION}=y without CONFIG_RUST, after `make olddefconfig`", got, "n")
+    reasons = "; ".join(dropped.reason for dropped in trial.dropped({OPTION: "y"}))
+    see("why, as r4l says it", reasons, "RUST", ok=bool(re.search(r"\bRUST\b", reasons)))
+
+
+# -- what the tree builds ---------------------------------------------------------------------------------------
+
+
+def statements(text: str, pattern: str = "") -> list[list[str]]:
+    """The words of the lines of a file that begin so, without comments."""
+    return [
+        words for line in text.splitlines() if re.match(pattern, line) and (words := line.partition("#")[0].split())
+    ]
+
+
+@dataclass(frozen=True)
+class InTree:
+    """The student's driver in the copy's tree."""
+
+    copy: Copy
+    trial: Trial
+
+    def asks(self, value: str, objects: str = "nothing", modules: str = "nothing") -> dict[str, str]:
+        """The configuration with the option set to a value, where the Makefile goes by it.
+
+        Args:
+            objects, modules: what the Makefile has to list then for vmlinux, and as modules.
+        """
+        config = keeps(self.trial, value)
+        lists = self.lists()
+        see(f"what the Makefile gives vmlinux (obj-y) with {OPTION}={value}", lists["y"], objects)
+        see(f"what the Makefile makes modules of (obj-m) with {OPTION}={value}", lists["m"], modules)
+        return config
+
+    def built(self, value: str, config: Mapping[str, str]) -> r4l.Kernel:
+        """The kernel with the option set to a value; `y` links vmlinux."""
+        name = f"{value}-{self.key()}"
+        if kept := self.copy.kept(name):
+            return kept
+        before = read_config(self.copy.folder / CONFIG / CONFIG)
+        own = "".join(f"{option}={config[option]}\n" for option in config if option not in before)
+        self.copy.configure(self.copy.config + own)
+        # The whole kernel takes long: first the driver's folder alone.
+        self.copy.make(f"{PLACE}/")
+        after = read_config(self.copy.build / ".config")
+        changed = sorted({key for key in {*before, *after} if before.get(key) != after.get(key)} - {OPTION})
+        see(f"options that {OPTION}={value} changes beside itself", ", ".join(changed) or "none", "none")
+        see(f"{OPTION} in the tree's .config", after.get(OPTION, "n"), value)
+        return self.copy.built(name, link=value == "y")
+
+    def lists(self) -> dict[str, str]:
+        """What make reads in the Makefile with the configuration that was tried last: obj-y and obj-m."""
+        files: list[str | Path] = ["-f", self.trial.folder / ".config", "-f", self.copy.source / PLACE / "Makefile"]
+        told = self.copy.kernel.toolchain.run(["make", *files, "--eval", "lists: ; $(info $(obj-y):$(obj-m))", "lists"])
+        objects, _, modules = told.stdout.decode().splitlines()[0].partition(":")
+        return {"y": " ".join(objects.split()) or "nothing", "m": " ".join(modules.split()) or "nothing"}
+
+    def key(self) -> str:
+        """Of all that a build depends on. Of Kconfig, what else could change another option."""
+        kconfig, makefile, driver = (
+            (self.copy.source / PLACE / name).read_text() for name in ("Kconfig", "Makefile", f"{NAME}.rs")
+        )
+        before = read_config(self.copy.folder / CONFIG / CONFIG)
+        selected = statements(kconfig, r"\s*(select|imply)\b")
+        others = [words for words in selected if before.get("CONFIG_" + "".join(words[1:2])) != "y"]
+        others += statements(kconfig, r"\s*(menu)?config\b")
+        return home.content_key(str(others), str(statements(makefile)), driver)
+
+
+@pytest.fixture(scope="module")
+def in_tree(copy: Copy, trial: Trial, kconfig: str, folder: Path) -> InTree:
+    """The driver's folder and the two lines that name it."""
+    makefile = taken(folder, "Makefile")
+    for file, line in PARENTS.items():
+        text = (copy.kernel.source / PLACE.parent / file).read_text()
+        at, block = insertion(text, line)
+        copy.put(PLACE.parent / file, text[:at] + block + text[at:])
+    driver = (folder / f"{NAME}.rs").read_text()
+    for file, text in (("Kconfig", kconfig), ("Makefile", makefile), (f"{NAME}.rs", driver)):
+        copy.put(PLACE / file, text)
+    return InTree(copy, trial)
+
+
+def installed(kernel: r4l.Kernel) -> list[str]:
+    """The driver's files among those of modules_install."""
+    return [str(path.relative_to(kernel.modules)) for path in kernel.modules.rglob(f"{NAME}.ko*")]
+
+
+@contextmanager
+def booted(request: pytest.FixtureRequest, kernel: r4l.Kernel, append: str = "") -> Iterator[r4l.VM]:
+    """A machine with that kernel, whose complaints are the check's failure."""
+    with r4l.VM(kernel, modules=[NAME], append=append) as vm:
+        verdict.watch(request.node, vm)
+        yield vm
+
+
+class TestModule:
+    """CONFIG_CAMP_GREETER=m."""
+
+    @pytest.fixture
+    def built(self, in_tree: InTree) -> r4l.Kernel:
+        kernel = in_tree.built("m", in_tree.asks("m", modules=f"{NAME}.o"))
+        see(f"{NAME}.ko among what `make modules_install` installs", installed(kernel), [KO])
+        return kernel
+
+    @pytest.fixture
+    def vm(self, request: pytest.FixtureRequest, built: r4l.Kernel) -> Iterator[r4l.VM]:
+        with booted(request, built) as vm:
+            yield vm
+
+    @pytest.mark.checkpoint("as-m")
+    def test_as_m(self, vm: r4l.VM, built: r4l.Kernel) -> None:
+        guests = drawn()
+        welcome = [f"Welcome, {guests} guests, from a module"]
+        see("`intree` in modinfo", r4l.BuiltModule(built.modules / KO).modinfo.get("intree"), ["Y"])
+        see("what it says before it is loaded", said(vm), [])
+        vm.run(f"modprobe {NAME} guests={guests}", check=True)
+        see(f"what it says after modprobe with guests={guests}", said(vm), welcome)
+        tainted = int(vm.run("cat /proc/sys/kernel/tainted", check=True).stdout)
+        see("taint O in /proc/sys/kernel/tainted", bool(tainted & TAINT_O), False)
+
+
+class TestBuiltIn:
+    """CONFIG_CAMP_GREETER=y."""
+
+    GUESTS = drawn()
+
+    @pytest.fixture
+    def built(self, in_tree: InTree) -> r4l.Kernel:
+        return in_tree.built("y", in_tree.asks("y", objects=f"{NAME}.o"))
+
+    @pytest.fixture
+    def vm(self, request: pytest.FixtureRequest, built: r4l.Kernel) -> Iterator[r4l.VM]:
+        with booted(request, built, f"{NAME}.guests={self.GUESTS}") as vm:
+            yield vm
+
+    @pytest.mark.checkpoint("as-y")
+    def test_as_y(self, vm: r4l.VM, built: r4l.Kernel) -> None:
+        welcome = [f"Welcome, {self.GUESTS} guests, from vmlinux"]
+        see(f"what it says at boot with {NAME}.guests={self.GUESTS} on the command line", said(vm), welcome)
+        builtin = (built.modules / "modules.builtin").read_text().split()
+        see(f"{NAME} in modules.builtin", [line for line in builtin if NAME in line], [KO])
+        see(f"{NAME}.ko installed", installed(built), [])
+        see(f"{NAME} in /proc/modules", loaded(vm), False)
+        removed = vm.run(f"rmmod {NAME}")
+        see(f"how `rmmod {NAME}` ends", removed.exit_code, "an error", ok=removed.exit_code != 0)
+        see("what it has said after that", said(vm), welcome)
+
+
+@pytest.mark.checkpoint("n")
+def test_n(in_tree: InTree) -> None:
+    # A Makefile that lists nothing at all has not left anything out.
+    in_tree.asks("y", objects=f"{NAME}.o")
+    see(f"{NAME}.ko installed, with n", installed(in_tree.built("n", in_tree.asks("n"))), [])

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A beacon: takes Intel's 82540EM, the e1000 of QEMU (8086:100e), and has it send one frame with a
+//! number in it. When it lets go of the card, it says for how long it had it.
+
+#![forbid(unsafe_code)]
+
+mod regs;
+
+use kernel::{
+    device::{Bound, Core},
+    dma::Coherent,
+    io::{io_read, io_write, poll::read_poll_timeout, Io},
+    num::Bounded,
+    pci,
+    prelude::*,
+    time::{Delta, Instant, Monotonic},
+};
+use regs::*;
+
+/// Bytes of the frame: the shortest that Ethernet has.
+const LENGTH: usize = 60;
+
+/// For experiments (IEEE 802).
+const ETHERTYPE: u16 = 0x88b5;
+
+/// In a transmit descriptor's second half (3.3.3): end of packet, insert the checksum, report.
+const COMMAND: u64 = 0b1011 << 24;
+
+/// There too: the card is done with it.
+const DONE: u64 = 1 << 32;
+
+/// The ring has eight descriptors, the fewest that there may be, of two words each.
+type Ring = Coherent<[u64; 16]>;
+
+type Bar<'bound> = pci::Bar<'bound, END>;
+
+struct Beacon;
+
+/// What the driver has of a card.
+struct Binding<'bound> {
+    pdev: &'bound pci::Device<Bound>,
+    since: Instant<Monotonic>,
+}
+
+kernel::pci_device_table!(
+    PCI_TABLE,
+    <Beacon as pci::Driver>::IdInfo,
+    [(pci::DeviceId::from_id(pci::Vendor::INTEL, 0x100e), ())]
+);
+
+/// A frame to everybody: after the two addresses and the type, the number in network order.
+fn frame(bar: &Bar<'_>, number: u32) -> [u8; LENGTH] {
+    let mut frame = [0; LENGTH];
+    frame[..6].fill(0xff);
+    frame[6..10].copy_from_slice(&bar.read(RAL).into_raw().to_le_bytes());
+    frame[10..12].copy_from_slice(&bar.read(RAH).into_raw().to_le_bytes()[..2]);
+    frame[12..14].copy_from_slice(&ETHERTYPE.to_be_bytes());
+    frame[14..18].copy_from_slice(&number.to_be_bytes());
+    frame
+}
+
+/// Has the card send the frame, and waits until it has. May sleep.
+fn send(pdev: &pci::Device<Bound>, bar: &Bar<'_>, number: u32) -> Result {
+    // A PCI device has a DMA mask of 32 bits unless its driver asks for another, and that is right
+    // for this card on every machine.
+    let frame = Coherent::from_slice(pdev.as_ref(), &frame(bar, number), GFP_KERNEL)?;
+    let ring = Ring::zeroed(pdev.as_ref(), GFP_KERNEL)?;
+    io_write!(ring, [build: 0], frame.dma_address().to_le());
+    io_write!(ring, [build: 1], (COMMAND | LENGTH as u64).to_le());
+
+    let base = ring.dma_address();
+    bar.write_reg(TDBAL::from(base as u32));
+    bar.write_reg(TDBAH::from((base >> 32) as u32));
+    bar.write_reg(TDLEN::from(ring.size() as u32));
+    bar.write_reg(TDH::zeroed());
+    bar.write_reg(TDT::zeroed());
+    bar.write_reg(
+        TCTL::zeroed()
+            .with_en(true)
+            .with_psp(true)
+            .with_const_ct::<0x0f>()
+            .with_cold(Bounded::<u32, 10>::new::<0x40>()),
+    );
+    bar.write_reg(TDT::zeroed().with_const_value::<1>());
+    let sent = read_poll_timeout(
+        || Ok(u64::from_le(io_read!(ring, [build: 1]))),
+        |second| second & DONE != 0,
+        Delta::from_micros(100),
+        Delta::from_secs(1),
+    );
+
+    // The memory goes now, sent or not. The write has reached the card before the read returns.
+    bar.write_reg(TCTL::zeroed());
+    let _ = bar.read(TCTL);
+    sent.map(|_| ())
+}
+
+impl pci::Driver for Beacon {
+    type IdInfo = ();
+    type Data<'bound> = Binding<'bound>;
+
+    const ID_TABLE: pci::IdTable<Self::IdInfo> = &PCI_TABLE;
+
+    fn probe<'bound>(
+        pdev: &'bound pci::Device<Core<'_>>,
+        _info: Option<&'bound Self::IdInfo>,
+    ) -> impl PinInit<Self::Data<'bound>, Error> + 'bound {
+        let since = Instant::now();
+        pdev.enable_device_mem()?;
+        pdev.set_master();
+        let bar = pdev.iomap_region_sized(0, c"beacon")?;
+        let number = module_parameters::number.value();
+        send(pdev, &bar, number)?;
+        dev_info!(pdev, "sent {}\n", number);
+        Ok(Binding { pdev, since })
+    }
+}
+
+impl Drop for Binding<'_> {
+    fn drop(&mut self) {
+        let elapsed = self.since.elapsed().as_millis();
+        dev_info!(self.pdev, "had the card for {} ms\n", elapsed);
+    }
+}
+
+kernel::module_pci_driver! {
+    type: Beacon,
+    name: "beacon",
+    authors: ["The r4l authors"],
+    description: "Sends one frame with a number in it",
+    license: "GPL",
+    params: {
+        number: u32 {
+            default: 0,
+            description: "The number that is sent",
+        },
+    },
+}

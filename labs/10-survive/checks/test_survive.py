@@ -1,0 +1,408 @@
+# SPDX-License-Identifier: MIT
+"""Lab 10. A driver that works is treated badly, and the kernel's own checkers say what it does then.
+
+Each check has a machine of its own, restored and without the driver: after a complaint the kernel's checkers are no
+longer to be trusted (lockdep switches itself off), and what one bug has broken must not be taken for another's work.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from scapy.layers.inet import ICMP, IP, UDP
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet, Raw
+
+import r4l
+from r4l.kernel import Kernel
+from r4l.labs import see
+from r4l.labs.card import Card
+from r4l.net import Interface, Wire
+from r4l.testing import Leaks
+
+DRAW = random.SystemRandom()
+GATEWAY, GUEST, STATION = "10.0.2.2", "10.0.2.15", "10.0.2.7"
+ROUTER, ME = "52:55:0a:00:02:02", "02:00:00:00:00:07"
+"""The wire's own address, which answers ARP and ping, and a station of the checks'."""
+SYSFS = "/sys/class/net/eth0"
+QUEUE = f"{SYSFS}/queues/tx-0/byte_queue_limits"
+DMA_API = "/sys/kernel/debug/dma-api"
+FAILSLAB = "/sys/kernel/debug/failslab"
+RING = 256
+"""Descriptors of the transmit ring (desc.rs)."""
+ANSWER = 60.0
+"""Seconds for a command of the guest's. One that takes longer never ends: it waits for a lock that stays taken."""
+PATIENCE = 8.0
+"""Seconds that something may take that takes one."""
+PUT_OFF = 2.0
+"""Seconds between two polls, where what was sent shall stay on the ring."""
+SILENCE = PUT_OFF + 1.5
+"""Seconds without a frame after which none will come."""
+BATCH = 32
+"""Pings that are under way at a time. The ring never fills up with them."""
+FREED_WITH_INTERRUPTS_OFF = r"kernel/dma/mapping\.c:.* dma_free_attrs"
+ALLOWED = "memory that is freed with interrupts off is what the checkpoint `stop` is about"
+
+CHECKERS = {
+    "context": "CONFIG_DEBUG_ATOMIC_SLEEP",
+    "wrap": "CONFIG_RUST_OVERFLOW_CHECKS",
+    "memory": "CONFIG_FAILSLAB",
+    "leaks": "CONFIG_DEBUG_KMEMLEAK",
+    "locks": "CONFIG_PROVE_LOCKING",
+}
+"""What the kernel must have been built with, for a check to find anything."""
+
+
+def prepared(vm: r4l.VM) -> None:
+    """What every machine has: no talk of its own accord, pktgen, allocations that can fail."""
+    vm.run(
+        "cd /proc/sys/net/ipv6/conf; for n in all default; do echo 1 > $n/disable_ipv6; echo 0 > $n/accept_dad; done;"
+        f" ip link set lo up; modprobe pktgen; cd {FAILSLAB} || exit 0; echo 0 > verbose; echo N > ignore-gfp-wait;"
+        # Not every cache: dma-debug, for one, gives up when its own allocations fail.
+        " echo Y > cache-filter; for f in /sys/kernel/slab/kmalloc-*/failslab; do echo 1 > $f; done"
+    )
+
+
+pytestmark = pytest.mark.machine(nics=["e1000"], modules=["pktgen"], prepare=prepared)
+
+
+@dataclass
+class Bench:
+    """A machine with the driver."""
+
+    vm: r4l.VM
+    module: r4l.BuiltModule
+    interface: Interface
+    wire: Wire
+
+    def run(self, command: str) -> str:
+        """What a command of the guest prints."""
+        return self.vm.run(command, timeout=ANSWER).stdout
+
+    def well(self) -> None:
+        """The kernel has had nothing to complain about; asked here, so that it is told before what follows from it."""
+        self.vm.klog.check()
+
+    def until(self, done: Callable[[], bool], patience: float = PATIENCE) -> bool:
+        """Wait for something; says whether it came. A kernel that complains is not waited for."""
+        end = time.monotonic() + patience
+        seen = self.vm.klog.splat_count
+        while not done():
+            if self.vm.klog.begun or self.vm.klog.splat_count > seen:
+                # All of its lines, before a line of ours comes between them.
+                time.sleep(1)
+                self.well()
+                seen = self.vm.klog.splat_count
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.01)
+        return True
+
+    def online(self) -> None:
+        """Load the driver, and wait for the link."""
+        self.vm.insmod(self.module)
+        self.up()
+
+    def up(self) -> None:
+        """ip link set eth0 up, with addresses that nobody has to ask for."""
+        self.interface.up(address=None)
+        # What is given and there already does no harm.
+        give = f"ip addr add {GUEST}/24 dev eth0 2>/dev/null"
+        # BQL holds nothing back, from the next frame on that is taken back: the ring runs full before.
+        full = f"[ -d {QUEUE} ] && echo 10000000 > {QUEUE}/limit_min"
+        self.run(f"{give}; arp -i eth0 -s {STATION} {ME}; arp -i eth0 -s {GATEWAY} {ROUTER}; {full}")
+
+    def counter(self, name: str) -> int:
+        """One of eth0's statistics."""
+        return self.interface.counter(name)
+
+    def carrier(self) -> str:
+        """What the stack believes of the link."""
+        return self.run(f"cat {SYSFS}/carrier").strip()
+
+    def pinged(self, count: int, sizes: range = range(60, 200), what: str = "") -> None:
+        """The wire pings the guest, some at a time, the next when these are answered."""
+        mac = self.run(f"cat {SYSFS}/address").strip()
+        self.wire.sniff()
+        answers = 0
+
+        def all_came() -> bool:
+            nonlocal answers
+            answers += len(self.wire.sniff(is_answer))
+            return answers >= asked
+
+        asked = 0
+        while asked < count:
+            for number in range(asked, min(asked + BATCH, count)):
+                ip = IP(src=STATION, dst=GUEST) / ICMP(id=77, seq=number)
+                self.wire.send(Ether(src=ME, dst=mac) / ip / Raw(DRAW.randbytes(DRAW.choice(sizes) - 42)))
+                asked += 1
+            if not self.until(all_came):
+                self.well()
+                see(f"answers of the guest's to {asked} pings from the wire{what}", answers, asked)
+
+    def defer(self, seconds: float) -> None:
+        """Have the kernel poll by its own timer instead of letting interrupts through (napi_defer_hard_irqs)
+        until it is 0.
+
+        It begins with a poll that receives something.
+        """
+        polls = 60 if seconds else 0
+        self.run(f"cd {SYSFS}; echo {int(seconds * 1e9)} > gro_flush_timeout; echo {polls} > napi_defer_hard_irqs")
+
+    def send_one(self) -> None:
+        """A frame that the guest takes and does not answer: an answer to a ping that was none."""
+        mac = self.run(f"cat {SYSFS}/address").strip()
+        self.wire.send(Ether(src=ME, dst=mac) / IP(src=STATION, dst=GUEST) / ICMP(type=0, id=78) / Raw(bytes(60)))
+
+    def put_off(self, seconds: float) -> None:
+        """From here on the kernel polls that seldom."""
+        before = self.counter("rx_packets")
+        self.defer(seconds)
+        self.send_one()
+        self.until(lambda: self.counter("rx_packets") > before)
+
+    def flood(self, count: int, size: int = 60, pieces: int = 0, put_off: float = 0) -> None:
+        """Have pktgen send, as fast as it can. In the background: it waits for its last frame to be freed.
+
+        Args:
+            pieces: of memory, besides the one that all frames have.
+            put_off: seconds between two polls; the flood begins right after one, however slow the machine.
+        """
+        self.run(PKTGEN.format(count=count, size=size, pieces=f'"frags {pieces}"' if pieces else ""))
+        start = "echo start > /proc/net/pktgen/pgctrl"
+        if put_off:
+            self.defer(put_off)
+            before = self.counter("rx_packets")
+            start = f"until read n < {SYSFS}/statistics/rx_packets; [ $n != {before} ]; do :; done; {start}"
+        self.run(f"({start}) > /dev/null 2>&1 &")
+        if put_off:
+            self.send_one()
+
+    def flooded(self, count: int) -> list[Packet]:
+        """Those of pktgen's frames that come out of the card, until all are there or no more come."""
+        frames: list[Packet] = []
+
+        def more() -> bool:
+            new = [packet for packet in self.wire.sniff(UDP) if packet[UDP].dport == 9]
+            frames.extend(new)
+            return bool(new)
+
+        while len(frames) < count and self.until(more, SILENCE):
+            pass
+        return frames
+
+    def believed(self) -> int:
+        """How many bytes BQL believes to be on their way."""
+        return int(self.run(f"cat {QUEUE}/inflight"))
+
+
+PKTGEN = """
+conf() {{ echo "$2" > /proc/net/pktgen/$1; }}
+conf kpktgend_0 rem_device_all; conf kpktgend_0 "add_device eth0"
+for line in "xmit_mode queue_xmit" "count {count}" "pkt_size {size}" "delay 0" "dst 10.0.2.2" \
+    "dst_mac 52:55:0a:00:02:02" {pieces}; do
+    conf eth0 "$line"
+done
+"""
+
+
+def is_answer(packet: Packet) -> bool:
+    """Whether the guest answers one of our pings with it."""
+    return ICMP in packet and packet[ICMP].type == 0 and packet.dst == ME
+
+
+@pytest.fixture
+def bench(
+    request: pytest.FixtureRequest,
+    kernel: Kernel,
+    vm: r4l.VM,
+    module: r4l.BuiltModule,
+    interface: Interface,
+    wire: Wire,
+) -> Bench:
+    """The machine, as long as its kernel has what the check needs."""
+    (point,) = next(request.node.iter_markers("checkpoint")).args
+    wanted = CHECKERS.get(point)
+    if wanted and kernel.config.get(wanted) != "y":
+        pytest.skip(f"this kernel does not find it: {wanted} is off. The kernel `debug` does")
+    return Bench(vm, module, interface, wire)
+
+
+@pytest.mark.checkpoint("works")
+def test_works(bench: Bench) -> None:
+    bench.online()
+    bench.pinged(60, range(60, 1515))
+    said = bench.run(f"ping -c3 -i0.05 -W5 {GATEWAY} 2>&1")
+    summary = next((line for line in said.splitlines() if "packet loss" in line), said.strip())
+    see(f"ping -c3 {GATEWAY}", summary, "0% packet loss", " 0% packet loss" in summary)
+    # Under traffic.
+    bench.run(f"ping -c200 -i0.01 -W1 {GATEWAY} > /dev/null 2>&1 &")
+    for up in (False, True):
+        bench.vm.link(0, up=up)
+        what = f"the carrier of eth0 ({SYSFS}/carrier) when the cable was {'put back' if up else 'pulled'}"
+        bench.until(lambda: bench.carrier() == str(int(up)))  # noqa: B023 (called here and now)
+        see(what, bench.carrier(), str(int(up)))
+    bench.pinged(10, what=" after the cable was put back")
+
+
+@pytest.mark.checkpoint("context")
+@pytest.mark.klog_allow("suspicious RCU usage", reason="might_sleep() says it twice, and the second time more plainly")
+def test_context(bench: Bench) -> None:
+    bench.online()
+    count, size, pieces = DRAW.randrange(5, 15), DRAW.randrange(1000, 1514), DRAW.randrange(2, 8)
+    bench.wire.sniff()
+    bench.flood(count, size, pieces)
+    frames = bench.flooded(count)
+    bench.well()
+    see(f"frames that came out of the card, of {count} in {pieces + 1} pieces of memory each", len(frames), count)
+    see("bytes of these frames", sorted({len(frame) for frame in frames}), [size])
+    # Long ones, which go up in the buffers that they came in.
+    bench.pinged(20, range(1000, 1515))
+
+
+@pytest.mark.checkpoint("wrap")
+def test_wrap(bench: Bench) -> None:
+    bench.online()
+    bench.pinged(RING + DRAW.randrange(BATCH, RING // 2), what=f" (the ring has {RING} descriptors)")
+    count = RING + DRAW.randrange(BATCH, BATCH * 2)
+    bench.wire.sniff()
+    bench.flood(count, put_off=PUT_OFF)
+    bench.flooded(count)
+    bench.defer(0)
+    bench.until(lambda: bench.believed() == 0, SILENCE)
+    bench.well()
+    see(
+        f"bytes that BQL still believes to be on their way, when a ring that had gone round once had to take {count} "
+        "frames more and all of it was taken back (they are never completed: a full ring was written over)",
+        bench.believed(),
+        0,
+    )
+
+
+@pytest.mark.checkpoint("wake")
+def test_wake(bench: Bench) -> None:
+    bench.online()
+    bench.pinged(3)
+    # Not once round, but more than the ring takes before the queue is stopped.
+    count = RING - DRAW.randrange(4, 16)
+    bench.wire.sniff()
+    bench.flood(count, put_off=PUT_OFF)
+    came = len(bench.flooded(count))
+    bench.well()
+    see(
+        f"frames that came out of the card, of a flood of {count} (what was sent is taken back once in {PUT_OFF} s, "
+        "so the queue has to be stopped on the way, and woken when there is room: netif_tx_wake_queue)",
+        came if came == count else f"{came}, and then no more for {SILENCE} s",
+        count,
+        came == count,
+    )
+
+
+OPEN_WITH_FAULTS = f"""
+cd {SYSFS}; read down < flags; n=0
+while [ $n -lt 100 ]; do
+    n=$((n+1)); left=none
+    echo $n > /proc/self/fail-nth
+    echo {{up}} > flags
+    read left < /proc/self/fail-nth
+    echo 0 > /proc/self/fail-nth
+    read now < flags
+    [ "$now" = "$down" ] && echo "$n refused" || echo $down > flags
+    [ "$left" = 0 ] || break
+done 2>/dev/null
+echo "$n last"
+"""
+"""Has the n-th allocation fail on the way from the write to `flags` into the driver's open and back, for each n until
+there are no more: /proc/self/fail-nth (Documentation/fault-injection/fault-injection.rst). All in one shell, whose
+allocations are few."""
+
+
+@pytest.mark.checkpoint("memory")
+@pytest.mark.klog_allow(FREED_WITH_INTERRUPTS_OFF, reason=ALLOWED)
+def test_memory(bench: Bench) -> None:
+    bench.vm.insmod(bench.module)
+    # What the stack itself has to have once (the qdisc) it has now, and not half of it.
+    bench.run("ip link set eth0 up; ip link set eth0 down")
+    flags = int(bench.run(f"cat {SYSFS}/flags"), 16)
+    mapped = "echo $(($(cat nr_total_entries) - $(cat num_free_entries)))"
+    before = bench.run(f"cd {DMA_API} && {mapped}")
+    said = bench.run(OPEN_WITH_FAULTS.replace("{up}", hex(flags | 1)))
+    bench.well()
+    refused = re.findall(r"^(\d+) refused", said, re.MULTILINE)
+    see(
+        "times that `up` was refused for want of memory, each allocation failing in turn",
+        len(refused),
+        "3 or more",
+        len(refused) > 2,
+    )
+    see(
+        "DMA mappings after that, with eth0 down (what open has taken before it fails, it gives back)",
+        bench.run(f"cd {DMA_API} && {mapped}").strip(),
+        before.strip(),
+    )
+    bench.up()
+    bench.pinged(10, what=" once there is memory again")
+
+
+@pytest.mark.checkpoint("stop")
+def test_stop(bench: Bench) -> None:
+    bench.online()
+    bench.pinged(10)
+    bench.run("ip link set eth0 down")
+    bench.well()
+    card = Card(bench.vm)
+    for name in ("RCTL", "TCTL"):
+        enabled = card.register(name) >> 1 & 1
+        see(f"{name}.EN after `down`: a card that goes on works on memory that is free", enabled, 0)
+    see("IMS after `down`: interrupts that nobody will handle", hex(card.register("IMS")), "0x0")
+    bench.up()
+    bench.pinged(10, what=" after `down` and `up`")
+
+
+@pytest.mark.checkpoint("leaks")
+@pytest.mark.klog_allow(FREED_WITH_INTERRUPTS_OFF, reason=ALLOWED)
+def test_leaks(bench: Bench, leaks: Leaks) -> None:
+    with leaks():
+        bench.online()
+        bench.pinged(10)
+        # What is sent now stays on the ring, and `down` finds it there.
+        bench.put_off(5)
+        bench.run(f"ping -c3 -i0.05 -W1 {GATEWAY} > /dev/null 2>&1 & usleep 300000; ip link set eth0 down")
+        bench.up()
+        bench.run(f"ping -c500 -i0.01 -W1 {GATEWAY} > /dev/null 2>&1 & usleep 200000")
+        # In use, and unloaded nevertheless.
+        bench.vm.rmmod(bench.module.name)
+        bench.well()
+        bench.vm.insmod(bench.module)
+        bench.vm.rmmod(bench.module.name)
+
+
+SEVERAL_AT_ONCE = f"""
+times() {{ i=0; while [ $i -lt $1 ]; do i=$((i+1)); eval "$2"; done > /dev/null 2>&1; }}
+times 5 'cat {SYSFS}/speed {SYSFS}/duplex {SYSFS}/statistics/*' &
+times 3 'ip link set eth0 promisc on; ip link set eth0 promisc off' &
+times 3 'ip link set eth0 address {{mac}}; ip -s link' &
+times 1 'ip link set eth0 down; ip link set eth0 up' &
+wait
+"""
+
+
+@pytest.mark.checkpoint("locks")
+@pytest.mark.klog_allow(FREED_WITH_INTERRUPTS_OFF, reason=ALLOWED)
+def test_locks(bench: Bench) -> None:
+    bench.online()
+    bench.pinged(5)
+    see("/sys/class/net/eth0/speed", bench.run(f"cat {SYSFS}/speed").strip(), "1000")
+    # Once in each context is enough for lockdep. What follows could really come to a halt.
+    bench.well()
+    mac = "02:00:00:" + ":".join(f"{DRAW.randrange(256):02x}" for _ in range(3))
+    bench.run(SEVERAL_AT_ONCE.replace("{mac}", mac))
+    bench.well()
+    bench.up()
+    bench.pinged(5, what=" after four processes had at the driver")

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// YOURS (survive lab): seven bugs lie in nic.rs, rx.rs and tx.rs. main.rs is here as it calls them.
+
+//! A driver for Intel's 82540EM Gigabit Ethernet controller, the e1000 that QEMU emulates.
+//!
+//! Written from Intel's "PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's
+//! Manual". Each file has one job:
+//!
+//! * `regs`, `desc`: registers and descriptors as the manual has them.
+//! * `hw`: the card apart from its rings. `eeprom`, `phy`: two ways into it.
+//! * `rx`, `tx`, `filter`: what exists only between open and stop.
+//! * `nic`: the network device.
+
+#![forbid(unsafe_code)]
+
+mod desc;
+mod eeprom;
+mod filter;
+mod hw;
+mod nic;
+mod phy;
+mod regs;
+mod rx;
+mod tx;
+
+use hw::Hw;
+use kernel::{
+    device::{self, Bound, Core},
+    driver, pci,
+    prelude::*,
+    InPlaceModule, ModuleMetadata,
+};
+use nic::Nic;
+
+/// The driver.
+struct E1000;
+
+kit::pci_device_table!(
+    PCI_TABLE,
+    <E1000 as kit::pci::Driver>::IdInfo,
+    [(pci::DeviceId::from_id(pci::Vendor::INTEL, 0x100e), ())]
+);
+
+impl kit::pci::Driver for E1000 {
+    type IdInfo = ();
+    type Nic<'bound> = Nic<'bound>;
+
+    const ID_TABLE: pci::IdTable<Self::IdInfo> = &PCI_TABLE;
+
+    // The 82540EM can do more on some buses, but needs no more on any.
+    const DMA_BITS: u32 = 32;
+
+    fn irq_types() -> pci::IrqTypes {
+        pci::IrqTypes::default().with(pci::IrqType::Intx)
+    }
+
+    fn probe<'bound>(
+        pdev: &'bound pci::Device<Core<'_>>,
+        _info: Option<&'bound Self::IdInfo>,
+    ) -> impl PinInit<Self::Nic<'bound>, Error> + 'bound {
+        let bound: &'bound pci::Device<Bound> = pdev;
+        let hw = Hw {
+            bar: bound.iomap_region_sized(0, c"r4l_e1000")?,
+        };
+        hw.reset();
+        let mac = eeprom::read_mac(&hw)?;
+        let phy_id1 = phy::read(&hw, phy::PHY_ID1)?;
+        dev_info!(pdev, "probe: MAC {}, PHY_ID1 {:#06x}\n", mac, phy_id1);
+        Nic::new(hw, bound.as_ref(), mac)
+    }
+
+    fn removed(dev: &device::Device<Bound>) {
+        dev_info!(dev, "remove\n");
+    }
+}
+
+/// The module: the driver's registration, and a word at the end.
+// The order of the fields is the order of teardown.
+#[pin_data]
+struct Module {
+    #[pin]
+    _driver: driver::Registration<pci::Adapter<kit::pci::Adapter<E1000>>>,
+    _goodbye: Goodbye,
+}
+
+impl InPlaceModule for Module {
+    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        pr_info!("init\n");
+        try_pin_init!(Self {
+            _driver <- driver::Registration::new(<Self as ModuleMetadata>::NAME, module),
+            _goodbye: Goodbye,
+        })
+    }
+}
+
+/// Says when the module's last part goes.
+struct Goodbye;
+
+impl Drop for Goodbye {
+    fn drop(&mut self) {
+        pr_info!("exit\n");
+    }
+}
+
+module! {
+    type: Module,
+    name: "r4l_e1000",
+    authors: ["The r4l authors"],
+    description: "Intel 82540EM Gigabit Ethernet, in Rust",
+    license: "GPL v2",
+}

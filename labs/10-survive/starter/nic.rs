@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// YOURS (survive lab): seven bugs lie in nic.rs, rx.rs and tx.rs. main.rs is here as it calls them.
+
+//! The network device: what the stack asks, handed on to the parts of the card.
+
+use crate::{
+    desc::COUNT,
+    filter::Filter,
+    hw::{Hw, Missed},
+    rx::RxRing,
+    tx::{self, TxCleaner, TxRing},
+};
+use kernel::{
+    device::{Bound, Device},
+    prelude::*,
+    sync::{
+        atomic::{Atomic, Relaxed},
+        new_spinlock, SpinLock,
+    },
+};
+use kit::{
+    net::{
+        self, Config, Interrupt, LinkSettings, MacAddress, Offloads, Poll, Rings, RxMode, TxQueue,
+    },
+    netdev_info,
+    skb::{TxSkb, Verdict},
+};
+
+/// A card, from probe to remove.
+// The order of the fields is the order of teardown.
+pub(crate) struct Nic<'bound> {
+    hw: Hw<'bound>,
+    dev: &'bound Device<Bound>,
+    mac: MacAddress,
+    /// The interrupt handler has seen a change of the link, and the poll function has not.
+    link_changed: Atomic<bool>,
+    /// Likewise that the card has dropped frames.
+    overrun: Atomic<bool>,
+    /// The link as the poll function saw it last: to ask the card takes long.
+    settings: Pin<KBox<SpinLock<Option<LinkSettings>>>>,
+    counters: Counters,
+}
+
+/// What `ethtool -S` shows.
+#[derive(Default)]
+struct Counters {
+    interrupts: Counter,
+    polls: Counter,
+    tx_wakes: Counter,
+    link_changes: Counter,
+}
+
+struct Counter(Atomic<u64>);
+
+impl Default for Counter {
+    fn default() -> Self {
+        Self(Atomic::new(0))
+    }
+}
+
+impl Counter {
+    fn count(&self) {
+        self.0.add(1, Relaxed);
+    }
+}
+
+/// What the poll function works on.
+pub(crate) struct Work<'bound> {
+    rx: RxRing<'bound>,
+    tx: TxCleaner<'bound>,
+    missed: Missed,
+}
+
+impl<'bound> Nic<'bound> {
+    pub(crate) fn new(hw: Hw<'bound>, dev: &'bound Device<Bound>, mac: MacAddress) -> Result<Self> {
+        Ok(Self {
+            hw,
+            dev,
+            mac,
+            link_changed: Atomic::new(false),
+            overrun: Atomic::new(false),
+            settings: KBox::pin_init(new_spinlock!(None), GFP_KERNEL)?,
+            counters: Counters::default(),
+        })
+    }
+
+    fn update_link(&self, dev: &net::Device) {
+        let link = self.hw.link();
+        *self.settings.lock() = link;
+        if link.is_some() == dev.carrier() {
+            return;
+        }
+        match link {
+            Some(link) => netdev_info!(
+                dev,
+                "link up, {} Mbit/s, {} duplex\n",
+                link.speed,
+                if link.full_duplex { "full" } else { "half" }
+            ),
+            None => netdev_info!(dev, "link down\n"),
+        }
+        dev.set_carrier(link.is_some());
+        self.counters.link_changes.count();
+    }
+}
+
+impl Drop for Nic<'_> {
+    fn drop(&mut self) {
+        dev_info!(self.dev, "device_remove\n");
+    }
+}
+
+impl<'bound> net::Driver for Nic<'bound> {
+    type Tx = TxRing<'bound>;
+    type Napi = Work<'bound>;
+    type Filter = Filter;
+
+    const COUNTERS: &'static [&'static str] = &["interrupts", "polls", "tx_wakes", "link_changes"];
+
+    fn config(&self) -> Config {
+        Config {
+            mac: self.mac,
+            max_mtu: net::ETH_MTU,
+            offloads: Offloads {
+                scatter_and_checksum: true,
+                tcp_segmentation: true,
+                // QEMU writes a wrong length into IP headers of version 6.
+                tcp6_segmentation: false,
+            },
+        }
+    }
+
+    fn open(&self, dev: &net::Device) -> Result<Rings<Self>> {
+        netdev_info!(dev, "open\n");
+        self.hw.reset();
+        self.hw.configure();
+        self.hw.set_address(0, Some(dev.mac()));
+        let rx = RxRing::new(self.dev, &self.hw)?;
+        let (tx, cleaner) = tx::ring(self.dev, &self.hw)?;
+        Ok(Rings {
+            tx,
+            napi: Work {
+                rx,
+                tx: cleaner,
+                missed: Missed::new(&self.hw),
+            },
+            filter: Filter::new(),
+        })
+    }
+
+    fn start(&self, _dev: &net::Device) {
+        self.hw.unmask();
+        // The link may have come long ago: have it looked at.
+        self.hw.raise_link_change();
+    }
+
+    fn stop(&self, dev: &net::Device, rings: Rings<Self>) {
+        self.hw.reset();
+        // The interrupt handler may still run. Not here, while the memory goes.
+        let quiet = kernel::interrupt::local_interrupt_disable();
+        drop(rings);
+        drop(quiet);
+        netdev_info!(dev, "stop\n");
+    }
+
+    fn start_xmit<'a>(
+        &self,
+        tx: &mut Self::Tx,
+        queue: &TxQueue<'a>,
+        skb: TxSkb<'a>,
+    ) -> Verdict<'a> {
+        tx.xmit(&self.hw, queue, skb)
+    }
+
+    fn interrupt(&self) -> Interrupt {
+        let causes = self.hw.take_causes();
+        if causes.into_raw() == 0 {
+            return Interrupt::NotMine;
+        }
+        self.hw.mask();
+        self.counters.interrupts.count();
+        if causes.lsc() {
+            self.link_changed.store(true, Relaxed);
+        }
+        if causes.rxo() {
+            self.overrun.store(true, Relaxed);
+        }
+        Interrupt::Poll
+    }
+
+    fn poll(&self, work: &mut Self::Napi, poll: &mut Poll<'_>) {
+        if self.link_changed.load(Relaxed) {
+            self.link_changed.store(false, Relaxed);
+            self.update_link(poll.device());
+        }
+        if self.overrun.load(Relaxed) {
+            self.overrun.store(false, Relaxed);
+            poll.device().count_missed(work.missed.take(&self.hw));
+        }
+        self.counters.polls.count();
+        if work.tx.clean(poll) {
+            self.counters.tx_wakes.count();
+        }
+        work.rx.receive(&self.hw, poll);
+    }
+
+    fn unmask(&self) {
+        self.hw.unmask();
+    }
+
+    fn set_rx_mode(&self, filter: &mut Self::Filter, mode: &RxMode<'_>) {
+        filter.apply(&self.hw, mode);
+    }
+
+    fn set_mac(&self, mac: MacAddress) {
+        self.hw.set_address(0, Some(mac));
+    }
+
+    fn link(&self) -> Option<LinkSettings> {
+        *self.settings.lock()
+    }
+
+    fn ring_sizes(&self) -> (u32, u32) {
+        (COUNT as u32, COUNT as u32)
+    }
+
+    fn counters(&self, values: &mut [u64]) {
+        let c = &self.counters;
+        for (value, counter) in
+            values
+                .iter_mut()
+                .zip([&c.interrupts, &c.polls, &c.tx_wakes, &c.link_changes])
+        {
+            *value = counter.0.load(Relaxed);
+        }
+    }
+}

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// YOURS (survive lab): seven bugs lie in nic.rs, rx.rs and tx.rs. main.rs is here as it calls them.
+
+//! Transmit: `start_xmit` fills the ring, the poll function empties it.
+
+use crate::{
+    desc::{Descriptors, TxContext, TxData, TxOffsets, BYTES, COUNT},
+    hw::Hw,
+};
+use kernel::{
+    device::{Bound, Device},
+    num::Bounded,
+    prelude::*,
+    sync::{
+        atomic::{Acquire, Atomic, Release},
+        Arc,
+    },
+};
+use kit::{
+    barrier::dma_wmb,
+    dma::TxFrame,
+    net::{Doorbell, InFlight, Poll, TxQueue, ETH_MIN_LEN},
+    skb::{Skb, TxSkb, Verdict},
+    spsc::{self, Consumer, Producer},
+};
+
+/// The bytes of a frame that one descriptor covers at most; the card takes some more (3.3.7).
+const PER_DESCRIPTOR: usize = 8192;
+
+/// The descriptors of the largest frame that the stack sends: 64 KiB in 18 pieces, and a context.
+const MAX_DESCRIPTORS: usize = 18 + 65536 / PER_DESCRIPTOR + 1;
+
+/// The queue stops when the largest frame would not fit any more.
+const STOP_BELOW: usize = MAX_DESCRIPTORS;
+
+/// The queue is woken when this much is free again.
+const WAKE_AT: usize = COUNT;
+
+/// What the two ends share.
+struct Ring {
+    descriptors: Descriptors,
+    /// The next descriptor to fill; written by `start_xmit`.
+    tail: Atomic<usize>,
+    /// The next descriptor to take back; written by the poll function.
+    clean: Atomic<usize>,
+}
+
+impl Ring {
+    /// How many descriptors are free. Head and tail are equal when the ring is empty, so it is
+    /// full with one to spare (3.4).
+    fn free(&self) -> usize {
+        let used = self.tail.load(Acquire) - self.clean.load(Acquire);
+        COUNT - 1 - used
+    }
+}
+
+/// A frame on the ring.
+struct Entry<'bound> {
+    frame: InFlight<'bound>,
+    /// The last of its descriptors, the one that reports when all is done.
+    last: usize,
+}
+
+/// The end that `start_xmit` works on.
+pub(crate) struct TxRing<'bound> {
+    dev: &'bound Device<Bound>,
+    ring: Arc<Ring>,
+    frames: Producer<Entry<'bound>>,
+    tail: usize,
+    /// What the card was told of checksums last; it remembers.
+    context: Option<(TxOffsets, TxContext)>,
+    /// Descriptors were written that the card has not been told of.
+    pending: bool,
+}
+
+/// The end that the poll function works on.
+pub(crate) struct TxCleaner<'bound> {
+    ring: Arc<Ring>,
+    frames: Consumer<Entry<'bound>>,
+}
+
+/// Makes a transmit ring, and the card begin to serve it.
+pub(crate) fn ring<'bound>(
+    dev: &'bound Device<Bound>,
+    hw: &Hw<'_>,
+) -> Result<(TxRing<'bound>, TxCleaner<'bound>)> {
+    let ring = Arc::new(
+        Ring {
+            descriptors: Descriptors::new(dev)?,
+            tail: Atomic::new(0),
+            clean: Atomic::new(0),
+        },
+        GFP_KERNEL,
+    )?;
+    let (producer, consumer) = spsc::ring(COUNT, GFP_KERNEL)?;
+    hw.set_tx_ring(ring.descriptors.dma_addr(), BYTES);
+    Ok((
+        TxRing {
+            dev,
+            ring: ring.clone(),
+            frames: producer,
+            tail: 0,
+            context: None,
+            pending: false,
+        },
+        TxCleaner {
+            ring,
+            frames: consumer,
+        },
+    ))
+}
+
+impl<'bound> TxRing<'bound> {
+    /// Sends one frame.
+    pub(crate) fn xmit<'a>(
+        &mut self,
+        hw: &Hw<'_>,
+        queue: &TxQueue<'a>,
+        skb: TxSkb<'a>,
+    ) -> Verdict<'a> {
+        if self.ring.free() < STOP_BELOW {
+            // The queue should be stopped.
+            self.ring_doorbell(hw);
+            return skb.busy();
+        }
+        let Ok(mut skb) = skb.pad_to(ETH_MIN_LEN) else {
+            return self.give_up(hw, queue);
+        };
+        let Ok(offload) = Offload::of(&mut skb) else {
+            return self.give_up(hw, queue);
+        };
+        let Ok(frame) = TxFrame::new(self.dev, skb) else {
+            return self.give_up(hw, queue);
+        };
+        let Ok(last) = self.fill(&frame, offload) else {
+            return self.give_up(hw, queue);
+        };
+        let (frame, sent) = queue.sent(frame);
+        if self.frames.push(Entry { frame, last }).is_err() {
+            // There are never more frames than descriptors.
+            pr_err!("the transmit ring has lost count\n");
+        }
+        // To the cleaner this frees nothing; it tells how much is in use.
+        self.ring.tail.store(self.tail, Release);
+        self.pending = true;
+
+        let doorbell = queue.after_send(sent, || self.ring.free(), STOP_BELOW, WAKE_AT);
+        if doorbell == Doorbell::Ring {
+            self.ring_doorbell(hw);
+        }
+        Verdict::TAKEN
+    }
+
+    /// The frame is gone already: counts it, and sees to those before it.
+    #[cold]
+    fn give_up<'a>(&mut self, hw: &Hw<'_>, queue: &TxQueue<'a>) -> Verdict<'a> {
+        queue.count_drop();
+        self.ring_doorbell(hw);
+        Verdict::TAKEN
+    }
+
+    /// Writes the descriptors of a frame, and returns the last one's index. There is room for
+    /// [`MAX_DESCRIPTORS`].
+    #[inline]
+    fn fill(&mut self, frame: &TxFrame<'_>, offload: Option<Offload>) -> Result<usize> {
+        let single = frame.single().filter(|piece| piece.len <= PER_DESCRIPTOR);
+        if single.is_none() && Self::count(frame) + 1 > MAX_DESCRIPTORS {
+            return Err(EINVAL);
+        }
+
+        let mut data = TxData::zeroed()
+            .with_const_dtyp::<1>()
+            .with_dext(true)
+            .with_ifcs(true);
+        if let Some(offload) = offload {
+            let context = (offload.offsets, offload.context);
+            // For a segmentation the card counts the context's lengths down.
+            if offload.context.tse() || self.context != Some(context) {
+                self.push(context.0.into_raw(), context.1.into_raw());
+                self.context = Some(context);
+            }
+            data = data
+                .with_txsm(true)
+                .with_ixsm(offload.context.ip())
+                .with_tse(offload.context.tse());
+        }
+
+        if let Some(piece) = single {
+            return Ok(self.push_data(data, piece.addr, piece.len, true));
+        }
+        // As many bytes as one descriptor can cover, each.
+        let mut pieces = KVec::new();
+        for piece in frame.pieces() {
+            for at in (0..piece.len).step_by(PER_DESCRIPTOR) {
+                let len = (piece.len - at).min(PER_DESCRIPTOR);
+                pieces.push((piece.addr + at as u64, len), GFP_KERNEL)?;
+            }
+        }
+        let mut last = self.tail;
+        for (i, &(addr, len)) in pieces.iter().enumerate() {
+            last = self.push_data(data, addr, len, i + 1 == pieces.len());
+        }
+        Ok(last)
+    }
+
+    /// How many data descriptors a frame takes.
+    fn count(frame: &TxFrame<'_>) -> usize {
+        frame
+            .pieces()
+            .map(|piece| piece.len.div_ceil(PER_DESCRIPTOR))
+            .sum()
+    }
+
+    /// Writes one data descriptor and returns its index.
+    #[inline]
+    fn push_data(&mut self, data: TxData, addr: u64, len: usize, end: bool) -> usize {
+        // At most `PER_DESCRIPTOR` bytes, so 16 bits will do.
+        let data = data
+            .with_length(Bounded::<u64, 20>::from(len as u16))
+            .with_eop(end)
+            .with_rs(end);
+        self.push(addr, data.into_raw())
+    }
+
+    /// Writes one descriptor and returns its index.
+    #[inline]
+    fn push(&mut self, first: u64, second: u64) -> usize {
+        let index = self.tail;
+        self.ring.descriptors.write(index, first, second);
+        self.tail = (index + 1) % COUNT;
+        index
+    }
+
+    /// Tells the card of the descriptors that it does not know of yet.
+    fn ring_doorbell(&mut self, hw: &Hw<'_>) {
+        if self.pending {
+            // The card must not see the new tail before the descriptors.
+            dma_wmb();
+            hw.set_tx_tail(self.tail);
+            self.pending = false;
+        }
+    }
+}
+
+/// What the card does to a frame besides sending it: a context descriptor, 3.3.6.
+#[derive(Clone, Copy)]
+struct Offload {
+    offsets: TxOffsets,
+    context: TxContext,
+}
+
+impl Offload {
+    #[inline]
+    fn of(skb: &mut Skb) -> Result<Option<Self>> {
+        let Some(checksum) = skb.checksum() else {
+            return Ok(None);
+        };
+        let (Ok(start), Ok(place)) = (u8::try_from(checksum.start), u8::try_from(checksum.place))
+        else {
+            // Too far back for the card.
+            skb.fill_in_checksum()?;
+            return Ok(None);
+        };
+        // To the end of the packet: TUCSE is 0.
+        let offsets = TxOffsets::zeroed().with_tucss(start).with_tucso(place);
+        let context = TxContext::zeroed().with_dext(true);
+
+        let Some(tso) = skb.segmentation()? else {
+            return Ok(Some(Self { offsets, context }));
+        };
+        // The card finds the IP header by IPCSS, to fill its length in. The header's checksum is at
+        // byte 10, and covers it up to the TCP header; IP version 6 has none.
+        let offsets = offsets.with_ipcss(u8::try_from(tso.network)?);
+        let offsets = if tso.ipv6 {
+            offsets
+        } else {
+            offsets
+                .with_ipcso(u8::try_from(tso.network + 10)?)
+                .with_ipcse(u16::try_from(tso.transport - 1)?)
+        };
+        let context = context
+            .with_tse(true)
+            .with_tcp(true)
+            .with_ip(!tso.ipv6)
+            .with_mss(u16::try_from(tso.mss)?)
+            .with_hdrlen(u8::try_from(tso.headers)?)
+            .with_paylen(
+                Bounded::<u64, 20>::try_new(u64::from(skb.len() - tso.headers)).ok_or(EINVAL)?,
+            );
+        Ok(Some(Self { offsets, context }))
+    }
+}
+
+impl Drop for TxCleaner<'_> {
+    fn drop(&mut self) {
+        // The card may be reading these still: their memory must not be given to others.
+        while let Some(entry) = self.frames.pop() {
+            core::mem::forget(entry);
+        }
+    }
+}
+
+impl TxCleaner<'_> {
+    /// Takes back the frames that the card has sent. Says whether that woke the queue.
+    pub(crate) fn clean(&mut self, poll: &mut Poll<'_>) -> bool {
+        let mut completions = poll.completions();
+        // Not more than a ring at a time: it is filled on another CPU meanwhile.
+        let mut more = true;
+        for _ in 0..COUNT {
+            more = self.is_next_done();
+            if !more {
+                break;
+            }
+            let Some(entry) = self.frames.pop() else {
+                break;
+            };
+            completions.complete(entry.frame);
+            self.ring.clean.store((entry.last + 1) % COUNT, Release);
+        }
+        let woken = completions.finish(|| self.ring.free(), WAKE_AT);
+        if more {
+            poll.again();
+        }
+        woken
+    }
+
+    fn is_next_done(&self) -> bool {
+        self.frames
+            .peek()
+            .is_some_and(|entry| TxData::from(self.ring.descriptors.read(entry.last)).dd())
+    }
+}

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+"""The file that says that a kernel is whole, and what it is."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from r4l import home
+
+MANIFEST = "kernel.json"
+
+
+def read(folder: Path, *keys: str) -> dict[str, Any] | None:
+    """What the manifest in a folder says; None where there is none that is whole, and the kernel is to be made again.
+
+    Args:
+        keys: what it must have.
+    """
+    try:
+        data = json.loads((folder / MANIFEST).read_text())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return data if isinstance(data, dict) and data.keys() >= set(keys) else None
+
+
+def write(folder: Path, data: Mapping[str, Any]) -> None:
+    """Say that the kernel in a folder is whole."""
+    partial = home.temporary(folder / MANIFEST)
+    with partial.open("w") as file:
+        file.write(json.dumps(data, indent=1))
+        file.flush()
+        # Or a machine that loses its power may have the name without the content.
+        os.fsync(file.fileno())
+    home.publish(partial, folder / MANIFEST)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""One Kconfig file, tried by the kernel's own program among the options of a kernel, in no time.
+
+To read the kernel's whole Kconfig takes ten seconds, most of them for compilers that are asked what they can do. Here
+every other option is a plain one that has the value of a configuration. What the file's options become is the same, as
+long as they change no other: the build finds out whether they do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from r4l import home
+from r4l.errors import BuildError
+from r4l.kernel import kconfig
+from r4l.kernel.architecture import architecture
+from r4l.kernel.config import read_config
+from r4l.kernel.model import Kernel
+
+AUTO = "include/config/auto.conf"
+"""Where it is missing, conf writes it, and a file for each option beside it."""
+UNSET = re.compile(r"# (CONFIG_\w+) is not set$")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A folder with a small tree of Kconfig files.
+
+    Attributes:
+        kernel: whose options there are, and whose program reads the files (scripts/kconfig/conf).
+        folder: holds them.
+        config: the configuration, as text.
+    """
+
+    kernel: Kernel
+    folder: Path
+    config: str
+
+    @classmethod
+    def of(cls, kernel: Kernel, folder: Path, config: str, name: PurePosixPath, text: str) -> Trial:
+        """Set one up in a folder of the home, where another one may be.
+
+        Args:
+            name: of the Kconfig file, as it is called in the kernel's tree.
+            text: of the file.
+        """
+        home.remove(folder)
+        for path in (folder / name, folder / AUTO):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        (folder / AUTO).touch()
+        (folder / name).write_text(text)
+        (folder / "Kconfig").write_text(f'{_options(config)}source "{name}"\n')
+        return cls(kernel, folder, config)
+
+    def settled(self, options: Mapping[str, str]) -> dict[str, str]:
+        """What becomes of options that are laid over the configuration (olddefconfig): `CONFIG_…` to value.
+
+        Raises:
+            BuildError: Kconfig cannot read the file.
+        """
+        (self.folder / ".config").write_text(
+            self.config + "".join(f"{key}={value}\n" for key, value in options.items())
+        )
+        self._conf("--olddefconfig")
+        return read_config(self.folder / ".config")
+
+    def dropped(self, options: Mapping[str, str]) -> list[kconfig.Dropped]:
+        """What is not as it was asked for after `settled`, with the reasons."""
+        arch = architecture(self.kernel.arch).kbuild
+        return kconfig.why_dropped(options, self.folder, self.folder, arch, self.kernel.toolchain)
+
+    def asked(self) -> list[str]:
+        """What Kconfig asks that the configuration has no answer to: the help of each such option, type and prompt."""
+        (self.folder / ".config").write_text(self.config)
+        return self._conf("--helpnewconfig").split("-----\n")[1::2]
+
+    def _conf(self, mode: str) -> str:
+        program = self.kernel.build / "scripts/kconfig/conf"
+        environment = {"srctree": str(self.folder)}
+        toolchain = self.kernel.toolchain
+        done = toolchain.run(
+            [program, mode, "Kconfig"], readable=[program.parent], cwd=self.folder, env=environment, check=False
+        )
+        said = done.stdout.decode(errors="replace")
+        if done.returncode != 0:
+            wrong = done.stderr.decode(errors="replace").strip() or said
+            raise BuildError(f"Kconfig cannot be read: {wrong.splitlines()[0]}", "mend that line", detail=wrong)
+        return said
+
+
+def _options(config: str) -> str:
+    """Kconfig for the options of a configuration: each can be set to anything, and none depends on another."""
+    entries = []
+    for line in config.splitlines():
+        unset = UNSET.match(line)
+        option, equals, value = (unset[1], "=", "n") if unset else line.partition("=")
+        if equals and option.startswith("CONFIG_"):
+            name = option.removeprefix("CONFIG_")
+            more = "\tmodules\n" if name == "MODULES" else ""
+            entries.append(f'config {name}\n\t{_type(value)} "{name}"\n{more}')
+    return "".join(entries)
+
+
+def _type(value: str) -> str:
+    if value in ("y", "n", "m"):
+        return "tristate" if value == "m" else "bool"
+    if value.startswith('"'):
+        return "string"
+    return "hex" if value.startswith("0x") else "int"

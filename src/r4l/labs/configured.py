@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+"""The kernel of a student who configures one: a profile, the lab's fragment over it, the student's over that.
+
+There is one for each lab in a home, and make does what differs from the student before: a kernel takes minutes.
+"""
+
+from __future__ import annotations
+
+from r4l.errors import BuildError, UsageError
+from r4l.kernel import Kernel, own
+from r4l.kernel.profile import profile
+from r4l.labs.workspace import Workspace
+from r4l.process import Say
+
+
+def name(lab: str) -> str:
+    """What --kernel calls the kernel of a lab."""
+    return f"lab-{lab}"
+
+
+def build(workspace: Workspace, base: Kernel, say: Say) -> Kernel:
+    """Build the kernel that a workspace configures.
+
+    Args:
+        base: of the profile that it starts from.
+
+    Raises:
+        BuildError: it does not build, or the fragment has a line or an option that is none.
+    """
+    lab = workspace.lab
+    assert lab.config
+    texts = [(lab.config.base, (lab.folder / lab.config.base).read_text())]
+    file = workspace.folder / lab.config.students
+    try:
+        texts.append((str(file), file.read_text(encoding="utf-8")))
+        recipe = own.Recipe(
+            name(lab.name),
+            profile(str(base.manifest["profile"])),
+            base.source,
+            str(base.manifest["version"]),
+            base.arch,
+            tuple(texts),
+        )
+        return own.build(recipe, base.toolchain, say)
+    except (FileNotFoundError, UnicodeDecodeError) as error:
+        raise BuildError(f"{file} cannot be read: {error}", "write CONFIG_NAME=y, a line for each option") from error
+    except UsageError as error:
+        raise BuildError(error.cause, error.remedy, detail=error.remedy) from error

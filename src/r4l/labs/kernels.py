@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: MIT
+"""The kernels that a lab is checked on."""
+
+from __future__ import annotations
+
+from r4l.kernel import Kernel
+from r4l.labs.lab import Lab
+from r4l.setup import set_up
+from r4l.stages import Stages
+
+
+def ready(lab: Lab, stages: Stages, name: str | None = None, arch: str | None = None) -> list[Kernel]:
+    """Those that lab.toml names, or the one that the user names, made ready.
+
+    Raises:
+        R4LError: one cannot be had, as `set_up` says.
+    """
+    names = (name,) if name else lab.kernels
+    arches = (arch,) if arch else lab.arches
+    return [set_up(stages, one, arch=its) for one in names for its in arches]

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+"""Lab 1 with real builds: the answer has the full mark, the starter boots and has not, what is no option is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from r4l.kernel import Kernel
+from r4l.labs import matrix
+from r4l.labs.lab import Lab
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(3600)]
+
+
+@pytest.mark.row("A2", "A3", "A4", "B4", "E2")
+@pytest.mark.parametrize("kind", ["answer", "starter", "option_of_no_kernel", "menu_forgotten"])
+def test_a_fragment_is_judged_rightly(kind: str, minimal: Kernel) -> None:
+    (judged,) = matrix.run([Lab.named("kernel")], lambda _: [minimal], only=kind, exactly=True)
+    assert judged.fine, judged.said

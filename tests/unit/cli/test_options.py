@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""What several commands ask of their options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from r4l import resources
+from r4l.cli import debug, run
+from r4l.cli.options import require_writable
+from r4l.errors import UsageError
+
+
+@pytest.mark.parametrize("name", ["/proc/x.pcap", "/no/such/folder/x.pcap", "/etc/passwd/x.pcap"])
+@pytest.mark.parametrize("option", ["--pcap", "--console"])
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(
+    monkeypatch: pytest.MonkeyPatch, option: str, name: str
+) -> None:
+    def work(*_arguments: object, **_rest: object) -> None:
+        raise AssertionError("the work began")
+
+    monkeypatch.setattr(run, "set_up", work)
+    done = CliRunner().invoke(run.command, [str(resources.rust("drivers/hello")), option, name])
+    assert isinstance(done.exception, UsageError)
+    assert done.exception.cause.startswith(f"cannot write {name}: ")
+
+
+def test_the_question_leaves_nothing_and_changes_nothing(tmp_path: Path) -> None:
+    require_writable(tmp_path / "new.pcap")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "old.pcap").write_text("old")
+    require_writable(tmp_path / "old.pcap")
+    assert (tmp_path / "old.pcap").read_text() == "old"
+    require_writable(Path("/dev/null"))
+
+
+@pytest.mark.parametrize("command", [run.command, debug.command])
+def test_a_time_before_now_is_refused(command: click.Command) -> None:
+    done = CliRunner().invoke(command, [str(resources.rust("drivers/hello")), "--timeout", "-1"])
+    assert done.exit_code == 2
+    assert "-1.0 is not in the range x>=0" in done.output

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: MIT
+"""A bundle made by hand, with hashes that are right, is refused by its name, and the others are graded."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from click.testing import CliRunner
+
+from r4l.cli import lab as cli
+from r4l.errors import EnvironmentFault, R4LError, UsageError
+from r4l.kernel import Kernel
+from r4l.labs import bundle, grade
+from r4l.labs.bundle import BadBundle, Bundle
+from r4l.labs.check import Verdict
+from r4l.labs.grade import Grade
+from r4l.labs.lab import Lab
+from r4l.labs.outcomes import Outcome
+from r4l.labs.workspace import LARGEST, LONGEST, MOST, Workspace
+
+HELLO = Lab.named("hello")
+KERNEL = cast(Kernel, SimpleNamespace(release="7.3.4", toolchain=SimpleNamespace(versions=lambda: {"rustc": "1.85.0"})))
+VERDICT = Verdict("hello", "7.3.4", (Outcome("loads", "it loads", "checkpoint", True),))
+GONE = object()
+"""For a key of the manifest that is to be left out."""
+
+
+def hand_made(
+    folder: Path,
+    name: str = "made.zip",
+    *,
+    manifest: dict[str, Any] | None = None,
+    files: dict[str, bytes] | None = None,
+) -> Path:
+    """A bundle as submit makes it, with these changes and all hashes made anew."""
+    folder.mkdir(exist_ok=True)
+    workspace, target = Workspace.start(HELLO, folder / f"{name} work"), folder / name
+    (folder / "evidence").mkdir(exist_ok=True)
+    bundle.write(target, workspace, "Li Hua", [KERNEL], VERDICT, folder / "evidence")
+    with zipfile.ZipFile(target) as archive:
+        members = {member: archive.read(member) for member in archive.namelist()}
+    table = {**json.loads(members.pop(bundle.MANIFEST)), **(manifest or {})}
+    members |= files or {}
+    table |= {"files": {member: bundle._hash(data) for member, data in members.items()}} if files else {}
+    table = {key: value for key, value in table.items() if value is not GONE}
+    table["hash"] = bundle._own_hash(table)
+    with zipfile.ZipFile(target, "w") as archive:
+        for member, data in {bundle.MANIFEST: json.dumps(table).encode(), **members}.items():
+            archive.writestr(member, data)
+    return target
+
+
+def test_one_with_nothing_changed_is_read(tmp_path: Path) -> None:
+    files = {"sources/more/hello.rs": b"// a source in a folder", "answers.toml": b'taint = "O"'}
+    read = Bundle.read(hand_made(tmp_path, manifest={"student": "李华 [/b]"}, files=files))
+    assert read.student == "李华 [/b]"
+    assert set(read.unpack(tmp_path / "again").sources()) == {Path("hello.rs"), Path("more/hello.rs")}
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        {"verdict": GONE},
+        {"verdict": 3},
+        {"verdict": {}},
+        {"verdict": {"reached": "x"}},
+        {"verdict": {"reached": True}},
+        {"verdict": {"reached": -1}},
+        {"when": GONE},
+        {"when": 3},
+        {"when": "now\x1b[2J"},
+        {"attempts": GONE},
+        {"attempts": 3},
+        {"attempts": [3]},
+        {"attempts": [{"reached": "x"}]},
+        {"student": GONE},
+        {"student": 3},
+        {"student": " "},
+        {"student": "Li\x1b[2JHua"},
+        {"student": "Li\nHua"},
+        {"student": "x" * (LONGEST + 1)},
+        {"files": []},
+        {"files": 3},
+        {"lab": ["hello"]},
+        {"lab": "nonsense"},
+    ],
+)
+def test_a_manifest_that_submit_does_not_write(tmp_path: Path, manifest: dict[str, Any]) -> None:
+    with pytest.raises(BadBundle, match=r"^made\.zip "):
+        Bundle.read(hand_made(tmp_path, manifest=manifest))
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"answers.toml": b"taint = O"},
+        {"answers.toml": b'taint = "\xff"'},
+        {"answers.toml": b"taint = 0x" + b"f" * 9999},
+        {"answers.toml": b"taint = " + b"[" * 9999},
+        {"answers.toml": b"#" * (LARGEST + 1)},
+        {"sources/hello.rs/hello.rs": b""},
+        {"sources/Kbuild/hello.rs": b""},
+        {"sources/answers.toml/hello.rs": b""},
+        {"sources/.git/hello.rs": b""},
+        {"sources//tmp/hello.rs": b""},
+        {"sources/./hello.rs": b""},
+        {"sources/hello.rs": bytes(LARGEST + 1)},
+        {f"sources/{'x' * 300}/hello.rs": b""},
+        {f"sources/{'x/' * 600}hello.rs": b""},
+        {f"evidence/{'华' * 100}": b""},
+        {"sources/\x1b[2J/hello.rs": b""},
+        {f"sources/{number}/hello.rs": b"" for number in range(MOST + 1)},
+    ],
+    ids=range(17),
+)
+def test_files_that_no_workspace_has(tmp_path: Path, files: dict[str, bytes]) -> None:
+    with pytest.raises(BadBundle, match=r"^made\.zip ") as caught:
+        Bundle.read(hand_made(tmp_path, files=files))
+    assert caught.value.cause.isprintable()
+    assert len(caught.value.cause) < 2 * LONGEST
+
+
+def test_a_workspace_refuses_what_a_bundle_may_not_have(tmp_path: Path) -> None:
+    workspace = Workspace.start(HELLO, tmp_path / "work")
+    for number in range(MOST):
+        (workspace.folder / str(number)).mkdir()
+        (workspace.folder / str(number) / "hello.rs").touch()
+    with pytest.raises(UsageError, match="more than"):
+        workspace.sources()
+    (workspace.folder / "0" / "hello.rs").unlink()
+    (workspace.folder / "hello.rs").rename(workspace.folder / "0" / "hello.rs")
+    assert len(workspace.sources()) == MOST
+    (workspace.folder / "0").rename(workspace.folder / ("x" * 250))
+    with pytest.raises(UsageError, match="no name for a source"):
+        workspace.sources()
+
+
+def graded(read: Bundle, *_: object) -> Grade:
+    """A grade without a machine."""
+    outcome = {"id": "loads", "title": "", "kind": "checkpoint", "passed": True, "expected": "", "seen": "", "read": ""}
+    verdict = {"reached": 1, "of": 1, "full": True, "kernel": "7.3.4", "build": "", "outcomes": [outcome]}
+    verdict["outcomes"] = [{**outcome, "detail": ""}]
+    return Grade(read.student, "hello", "2026-01-01T00:00:00+00:00", "2026", 1, verdict, [{"reached": 1}])
+
+
+def test_the_others_are_graded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors: dict[str, Exception] = {"odd.zip": R4LError("it went wrong"), "full.zip": OSError(36, "File name too long")}
+
+    def grade_one(read: Bundle, *_: object) -> Grade:
+        if read.path.name in errors:
+            raise errors[read.path.name]
+        return graded(read)
+
+    monkeypatch.setattr(cli, "ready", lambda *_: [])
+    monkeypatch.setattr(grade, "grade", grade_one)
+    paths = [hand_made(tmp_path, "bad.zip", manifest={"verdict": GONE})]
+    paths += [hand_made(tmp_path, name) for name in errors]
+    paths += [hand_made(tmp_path, "good.zip", manifest={"student": "李华 [/b]"}), tmp_path / "none.zip"]
+    done = CliRunner().invoke(cli.command, ["grade", *map(str, paths), "--into", str(tmp_path / "class")])
+    assert isinstance(done.exception, UsageError)
+    assert "李华 [/b]  hello  1/1" in done.output
+    for said in ("bad.zip", "odd.zip: it went wrong", "full.zip: [Errno 36] File name too long", "none.zip"):
+        assert said in done.exception.cause
+    assert "李华 [/b]" in (tmp_path / "class" / "index.html").read_text()
+
+
+def test_pages_are_written_where_a_later_kernel_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels: list[list[Kernel]] = [[]]
+
+    def ready(*_: object) -> list[Kernel]:
+        if not kernels:
+            raise EnvironmentFault("no network")
+        return kernels.pop()
+
+    monkeypatch.setattr(cli, "ready", ready)
+    monkeypatch.setattr(grade, "grade", graded)
+    paths = [str(hand_made(tmp_path, name)) for name in ("one.zip", "two.zip")]
+    done = CliRunner().invoke(cli.command, ["grade", *paths, "--into", str(tmp_path / "class")])
+    assert isinstance(done.exception, EnvironmentFault)
+    assert "Li Hua" in (tmp_path / "class" / "index.html").read_text()

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""What the matrix says of a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from r4l.labs.check import Verdict
+from r4l.labs.lab import Lab
+from r4l.labs.matrix import Variant, judge
+from r4l.labs.outcomes import Outcome
+
+HELLO = Lab.named("hello")
+SPLAT = "main.rs:5: the kernel complained (warning): WARNING: at main.rs:5"
+
+
+def verdict(**seen: str | bool | None) -> Verdict:
+    """Of checkpoints that are reached (True), not looked at (None), or missed with these words."""
+    outcomes = [
+        Outcome(name, name, "checkpoint", False if isinstance(what, str) else what, seen=str(what))
+        for name, what in seen.items()
+    ]
+    return Verdict("hello", "7.3", tuple(outcomes))
+
+
+def fine(kind: str, said: Verdict, *, broken: bool = False, **rest: object) -> bool:
+    """Whether the graders did right by a variant."""
+    return judge(replace(HELLO, broken=broken), Variant("hello", kind, "x", "x", **rest), said).fine  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("said", "is_fine", "is_fine_where_broken"),
+    [
+        (verdict(one=True, two="not yet"), True, True),
+        (verdict(one=True, two=SPLAT), False, True),
+        (verdict(one=SPLAT, two=None), False, False),
+        (verdict(one="not yet", two=None), True, False),
+        (verdict(one=True, two=True), False, False),
+    ],
+    ids=["misses", "complaint", "complaint and hang", "hang", "full mark"],
+)
+def test_a_starter_may_break_the_kernel_only_where_that_is_the_lab(
+    said: Verdict, is_fine: bool, is_fine_where_broken: bool
+) -> None:
+    assert fine("starter", said) == is_fine
+    assert fine("starter", said, broken=True) == is_fine_where_broken
+
+
+def test_a_mutant_alone_misses_no_other_checkpoint() -> None:
+    one, both = verdict(one=SPLAT, two=True), verdict(one=SPLAT, two="not yet")
+    assert fine("mutant", one, fails="one", says="WARNING")
+    assert fine("mutant", one, fails="one", says="WARNING", alone=True)
+    assert fine("mutant", both, fails="one", says="WARNING")
+    assert not fine("mutant", both, fails="one", says="WARNING", alone=True)
+    assert not fine("mutant", one, fails="one", says="lockdep", alone=True)
+    assert not fine("mutant", one, fails="two", says="WARNING", alone=True)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""How the checks of a lab end where no machine is needed for that."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from r4l.errors import R4LError
+from r4l.kernel import Kernel
+from r4l.labs.lab import Lab
+from r4l.labs.running import Checks
+
+MARK = 'import pytest\n\n@pytest.mark.checkpoint("one")\n'
+
+
+def begin(folder: Path, text: str) -> Checks:
+    """The checks of a lab that has this one."""
+    checks, evidence = folder / "checks", folder / "evidence"
+    checks.mkdir()
+    evidence.mkdir()
+    (checks / "test_one.py").write_text(text)
+    lab = cast(Lab, SimpleNamespace(checks=checks, timeout=60))
+    kernel = cast(Kernel, SimpleNamespace(name="stock", arch="x86_64"))
+    return Checks(lab, kernel, (), evidence, folder)
+
+
+def run(folder: Path, text: str) -> dict[str, dict[str, Any]]:
+    with begin(folder, text) as begun:
+        return begun.run(None)
+
+
+def test_what_a_check_saw(tmp_path: Path) -> None:
+    found = run(tmp_path, f"{MARK}def test_one():\n    assert not 'this'\n")
+    assert not found["one"]["passed"]
+    assert "assert not 'this'" in found["one"]["seen"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("import nothing_of_the_kind\n", "nothing_of_the_kind"), ("def test_one():\n    pass\n", "checkpoint")],
+    ids=["that cannot be read", "without a mark"],
+)
+def test_checks_that_do_not_run(tmp_path: Path, text: str, said: str) -> None:
+    """It is not the student's machine that hung."""
+    with pytest.raises(R4LError, match="did not run") as caught:
+        run(tmp_path, text)
+    assert said in caught.value.detail
+
+
+SLEEPS = """def test_one():
+    import os, pathlib, time
+
+    pathlib.Path("../pid").write_text(str(os.getpid()))
+    time.sleep(600)
+"""
+
+
+def test_checks_end_with_whoever_began_them(tmp_path: Path) -> None:
+    """Else the machines of a `r4l lab check` that was killed would run on."""
+    pid = tmp_path / "pid"
+    owner = multiprocessing.get_context("spawn").Process(target=run, args=(tmp_path, f"{MARK}{SLEEPS}"))
+    owner.start()
+    wait_until(lambda: pid.exists() and pid.read_text() != "")
+    owner.kill()
+    owner.join()
+    wait_until(lambda: not Path("/proc", pid.read_text()).exists())
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait, for 30 s."""
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""The judgement on slab caches, with figures of real guests in place of a guest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import cast
+
+import pytest
+
+from r4l.guest import Completed
+from r4l.testing.leaks import LeakFound, Leaks
+from r4l.vm import VM
+
+NODE = 256
+"""Bytes of a maple_node."""
+
+
+class Guest:
+    """A guest whose caches `steps` objects grow, reading by reading; after the last of them, not at all."""
+
+    def __init__(self, cache: str, size: int, steps: list[int]) -> None:
+        self._cache, self._size, self._steps = cache, size, iter(steps)
+        self._objects = 1000
+
+    def run(self, command: str, **_: object) -> Completed:
+        if command != "cat /proc/slabinfo":
+            return Completed(command, 1, b"", b"", 0.0)
+        self._objects += next(self._steps, 0)
+        rows = f"{self._cache} {self._objects} {self._objects} {self._size} 16 1\n"
+        return Completed(command, 0, f"slabinfo - version: 2.1\n# name\n{rows}".encode(), b"", 0.0)
+
+
+def leaks_of(cache: str, size: int, steps: list[int]) -> Leaks:
+    return Leaks(cast(VM, Guest(cache, size, steps)))
+
+
+def test_a_cache_that_grows_for_a_while_is_no_leak() -> None:
+    """Seen on two loaded cores, with a driver that has no maple tree."""
+    reloads: Counter[str] = Counter()
+    leaks_of("maple_node", NODE, [0, 64, 64, 0, 64, 0, -64]).across_rounds(
+        lambda times: reloads.update(loads=times), rounds=2, times=10
+    )
+    assert reloads["loads"] == 10 * (1 + 2 + 4), "it is looked at a second time"
+
+
+def test_a_cache_that_grows_on_is_a_leak() -> None:
+    """A buffer of 2 KiB, each time; slabs hold 16, so a round can seem to lose none."""
+    with pytest.raises(LeakFound, match="in rounds of 10: kmalloc-2k by 32768, 0, 32768, 32768 bytes"):
+        leaks_of("kmalloc-2k", 2048, [0, 16, 16, 16, 0, 16, 16]).across_rounds(lambda _: None, rounds=2, times=10)
