@@ -93,8 +93,9 @@ class Qemu:
 
     def _wait(self) -> None:
         code = self.process.wait()
-        # Everything the guest said is in the socket by now; the verdict needs it.
+        # Everything the guest and QEMU said is in the sockets by now; the verdict needs it.
         self.console.join(5)
+        self.monitor.drain(5)
         self.exit_code = code
         self._on_exit(code)
 

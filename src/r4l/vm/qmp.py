@@ -73,7 +73,7 @@ class Monitor:
 
     async def _connect(self, sock: socket.socket) -> None:
         # Imported while QEMU starts: the library takes a tenth of a second.
-        from qemu.qmp import EventListener, QMPClient
+        from qemu.qmp import QMPClient
 
         # Everything it reports there reaches us as an exception too.
         logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
@@ -82,6 +82,8 @@ class Monitor:
         class Client(QMPClient):
             def _cb_inbound(self, msg: Any) -> Any:
                 monitor._note("<", msg)
+                if "event" in msg:
+                    monitor._on_event(msg)
                 return msg
 
             def _cb_outbound(self, msg: Any) -> Any:
@@ -89,14 +91,7 @@ class Monitor:
                 return msg
 
         self._client = Client("r4l")
-        listener = EventListener()
-        self._client.register_listener(listener)
         await self._client.connect(sock)
-        self._events = asyncio.ensure_future(self._watch(listener))
-
-    async def _watch(self, listener: Any) -> None:
-        async for event in listener:
-            self._on_event(event)
 
     def _note(self, direction: str, message: Any) -> None:
         line = f"{time.monotonic() - self._begun:9.4f} {direction} {json.dumps(dict(message))}\n"
@@ -125,6 +120,18 @@ class Monitor:
         except (QMPError, OSError, EOFError) as error:
             raise BootError(f"QEMU's monitor is gone: {error}", "see qemu.log") from error
 
+    def drain(self, timeout: float) -> None:
+        """After QEMU's end: wait, `timeout` seconds at most, until its last events have been handed on."""
+        # Where there was no connection, or it broke, nothing can be left in it.
+        concurrent.futures.wait([_Loop.run(self._end_of_stream())], timeout)
+
+    async def _end_of_stream(self) -> None:
+        from qemu.qmp import Runstate
+
+        await asyncio.wrap_future(self._connected)
+        while self._client.runstate is Runstate.RUNNING:
+            await self._client.runstate_changed()
+
     def close(self) -> None:
         """Give the connection up."""
         try:
@@ -141,7 +148,6 @@ class Monitor:
             # QEMU never answered: there is nobody to say goodbye to.
             self._connected.cancel()
             return
-        self._events.cancel()
         try:
             await self._client.disconnect()
         except (QMPError, OSError, EOFError):
