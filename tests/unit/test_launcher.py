@@ -49,6 +49,18 @@ def test_missing_packages_are_named_in_one_command(bare_path: Path, tmp_path: Pa
     assert "remedy: as root: apt-get install mmdebstrap bubblewrap uidmap" in done.stderr
 
 
+def test_no_place_for_what_is_made(bare_path: Path, tmp_path: Path) -> None:
+    homeless = subprocess.run([str(LAUNCHER), "demo"], env={"PATH": str(bare_path)}, capture_output=True, text=True)
+    assert homeless.returncode == 120
+    assert "HOME is not set" in homeless.stderr
+    assert "remedy: set HOME" in homeless.stderr
+    (tmp_path / "r4l").write_text("a file is in the way")
+    refused = launch(bare_path, tmp_path, "demo")
+    assert refused.returncode == 120
+    assert f"cannot write {tmp_path}/r4l" in refused.stderr
+    assert "mkdir" not in refused.stderr
+
+
 def test_no_python(bare_path: Path, tmp_path: Path) -> None:
     (bare_path / "python3").unlink()
     done = launch(bare_path, tmp_path, "demo")

@@ -69,6 +69,17 @@ def test_with_a_card(vm, nic):
     assert "4 passed" in done.stdout
 
 
+def test_a_driver_that_does_not_build_is_told_once(folder: Path) -> None:
+    (folder / "test_it.py").write_text("def test_one(module):\n    ...\n\n\ndef test_two(module):\n    ...\n")
+    (folder / "hello.rs").open("a").write("\nfn broken() -> u8 { 256 }\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "r4l", "test", str(folder)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 121, done.stdout + done.stderr
+    assert (done.stdout + done.stderr).count("literal out of range") == 1
+    assert "collected" not in done.stdout
+
+
 def test_what_the_kernel_complains_of_fails_the_test(oops: Path) -> None:
     done = run(oops, "def test_warn(vm, module):\n    vm.insmod(module, kind='warn')\n")
     assert done.returncode == 1

@@ -24,7 +24,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG, context_settings={"ignore_unknown_options": True})
+@click.command(epilog=EPILOG)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("guest_command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
 @click.option("--break", "-b", "breaks", multiple=True, metavar="FUNCTION", help="Stop there; may be repeated.")

@@ -51,7 +51,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG, context_settings={"ignore_unknown_options": True})
+@click.command(epilog=EPILOG)
 @click.argument("target", type=click.Path(path_type=Path))
 @click.argument("guest_command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
 @click.option("--shell", is_flag=True, help="Open a shell in the guest after the command.")
@@ -80,7 +80,8 @@ def command(
     """Load a module in a fresh virtual machine and run a command there.
 
     TARGET is a module folder (built first) or a .ko file. The output and the exit code are those of COMMAND in the
-    guest; one word is a shell line, several are a program and its arguments. Where COMMAND succeeds but the kernel
+    guest; one word is a shell line, several are a program and its arguments (with `--` before them where there are
+    options among them). Where COMMAND succeeds but the kernel
     complained (oops, warning), the exit code is 123.
     """
     parameters = parameters_of(param)

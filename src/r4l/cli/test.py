@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -10,7 +11,10 @@ import click
 
 from r4l.cli.options import PytestCommand, kernels_option
 from r4l.errors import UsageError
+from r4l.module import Module, kbuild_of
 from r4l.process import run_here
+from r4l.setup import set_up
+from r4l.stages import Stages
 from r4l.testing.exitcodes import EXIT_CODES
 
 
@@ -24,11 +28,16 @@ from r4l.testing.exitcodes import EXIT_CODES
 def command(folder: Path | None, pytest_arguments: tuple[str, ...], kernel_names: tuple[str, ...], arch: str) -> None:
     """Run the tests of a driver's folder: pytest, with r4l's fixtures.
 
-    FOLDER is the one you are in by default. What follows `--` is given to pytest. Exit code 123: a test failed.
+    FOLDER is the one you are in by default. What follows `--` is given to pytest. Exit code 123: a test failed;
+    121: the driver does not build, which is told once and not by each test.
     """
     where = folder or Path()
     if not where.is_dir():
         raise UsageError(f"{where} is no folder", "name the folder of the driver")
+    if kbuild_of(where):
+        with Stages() as stages:
+            for name in kernel_names or (os.environ.get("R4L_KERNEL"),):
+                Module(where).build_all(set_up(stages, name, arch=arch))
     argv = [sys.executable, "-m", "pytest", "--arch", arch, *(f"--kernel={name}" for name in kernel_names)]
     code = run_here([*argv, *pytest_arguments], where)
     raise SystemExit(EXIT_CODES.get(code, 120))

@@ -140,7 +140,7 @@ class Guest:
         )
         return GuestTimeout(
             f"{process.title!r} did not end within {timeout:g} s in the guest; {state}",
-            "give it more time (timeout=), or look at the console for what it waits for",
+            "give it more time (timeout=, on the command line --timeout), or look at the console for what it waits for",
             detail=detail,
         )
 

@@ -108,6 +108,7 @@ def test_the_name_of_an_interface_fits() -> None:
         ("virtual", "a keyword of Rust", "virtual_driver"),
         ("kernel", "the name of a crate", "kernel_driver"),
         ("kit", "the name of a crate", "kit_driver"),
+        ("null", "something in /dev", "null_driver"),
         ("main", "Kbuild has a file", "main_driver"),
         ("x" * 51, "too long", "at most 50"),
     ],
@@ -141,14 +142,14 @@ def test_what_the_kernel_has_itself(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_kernel")
 def test_what_is_there_is_left_as_it_is(tmp_path: Path) -> None:
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full/precious").write_text("mine")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/precious").write_text("mine")
     (tmp_path / "file").write_text("mine")
     (tmp_path / "link").symlink_to("nowhere")
-    for name in ("full", "file", "link"):
+    for name in ("mine", "file", "link"):
         with pytest.raises(UsageError, match="exists, and is left as it is"):
             create(name, Template.named("hello"), tmp_path)
-    assert [path.name for path in (tmp_path / "full").iterdir()] == ["precious"]
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["precious"]
     assert (tmp_path / "file").read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "full", "home", "link"]
 
