@@ -151,7 +151,7 @@ def test_what_is_there_is_left_as_it_is(tmp_path: Path) -> None:
             create(name, Template.named("hello"), tmp_path)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["precious"]
     assert (tmp_path / "file").read_text() == "mine"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "full", "home", "link"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "home", "link", "mine"]
 
 
 @pytest.mark.usefixtures("no_kernel")
