@@ -130,10 +130,11 @@ def grade(
     that has some, or test files for all). --into FOLDER keeps grades and pages; grades that are there stay.
     """
     faults: list[str] = []
+    seen: set[tuple[str, str]] = set()
     try:
         with Stages() as stages:
             for path in bundles:
-                faults.append(_fault(path, hidden, into, stages, kernel_name, arch))
+                faults.append(_fault(path, hidden, into, stages, kernel_name, arch, seen))
     finally:
         # Also where the rest was interrupted: what is graded took its minutes.
         if "" in faults:
@@ -144,13 +145,26 @@ def grade(
 
 
 def _fault(
-    path: Path, hidden: Sequence[Path], into: Path, stages: Stages, kernel_name: str | None, arch: str | None
+    path: Path,
+    hidden: Sequence[Path],
+    into: Path,
+    stages: Stages,
+    kernel_name: str | None,
+    arch: str | None,
+    seen: set[tuple[str, str]],
 ) -> str:
     """Grade what may be a bundle; why it could not be graded, with its name, else nothing."""
     try:
         read = bundle.Bundle.read(path)
     except bundle.BadBundle as error:
         return error.cause
+    if (read.student, read.lab.name) in seen:
+        click.echo(
+            f"note: {plainly(path.name)} is a second one of {read.student} for {read.lab.name}, and the pages show "
+            "both as one student's (students of one name hand in with --name and what tells them apart)",
+            err=True,
+        )
+    seen.add((read.student, read.lab.name))
     # What is missing on this machine is not the bundle's fault, and would stop the next one too.
     kernels = ready(read.lab, stages, kernel_name, arch)
     try:

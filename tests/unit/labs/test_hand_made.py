@@ -183,3 +183,15 @@ def test_pages_are_written_where_a_later_kernel_cannot_be_had(tmp_path: Path, mo
     done = CliRunner().invoke(cli.command, ["grade", *paths, "--into", str(tmp_path / "class")])
     assert isinstance(done.exception, EnvironmentFault)
     assert "Li Hua" in (tmp_path / "class" / "index.html").read_text()
+
+
+def test_two_of_one_name_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "ready", lambda *_: [])
+    monkeypatch.setattr(grade, "grade", graded)
+    paths = [str(hand_made(tmp_path, name)) for name in ("one.zip", "two.zip")]
+    alone = CliRunner().invoke(cli.command, ["grade", paths[0], "--into", str(tmp_path / "class")])
+    assert "second" not in alone.output
+    both = CliRunner().invoke(cli.command, ["grade", *paths, "--into", str(tmp_path / "class")])
+    assert both.exit_code == 0
+    assert "note: two.zip is a second one of Li Hua for hello" in both.output
+    assert "one.zip is a second" not in both.output
