@@ -129,26 +129,26 @@ def test_time_out_kills_the_whole_session(guest: Guest, tmp_path: Path) -> None:
 
 def test_what_is_left_in_the_background_does_not_hold_the_command_up(guest: Guest) -> None:
     begun = time.monotonic()
-    assert guest.run("sleep 5 & yes & echo done; kill %2 2>/dev/null; exit 0").stdout.endswith("done\n")
-    assert time.monotonic() - begun < 3
-    assert guest.ping() < 1
+    assert guest.run("sleep 60 & yes & echo done; kill %2 2>/dev/null; exit 0").stdout.endswith("done\n")
+    assert time.monotonic() - begun < 30
+    assert guest.ping() < 10
 
 
 def test_output_comes_as_it_is_written(guest: Guest) -> None:
     seen: list[tuple[float, bytes]] = []
     begun = time.monotonic()
-    guest.run("echo a; sleep 0.5; echo b", on_stdout=lambda data: seen.append((time.monotonic() - begun, data)))
+    guest.run("echo a; sleep 2; echo b", on_stdout=lambda data: seen.append((time.monotonic() - begun, data)))
     assert b"".join(data for _, data in seen) == b"a\nb\n"
-    assert seen[0][0] < 0.4 < seen[-1][0]
+    assert seen[0][0] < 1.9 < seen[-1][0]
 
 
 def test_several_at_once(guest: Guest) -> None:
-    processes = [guest.popen(f"sleep 0.3; echo {i}") for i in range(20)]
+    processes = [guest.popen(f"sleep 1; echo {i}") for i in range(20)]
     begun = time.monotonic()
     assert guest.run("echo quick").stdout == "quick\n"
-    results = [process.wait_done(10) for process in processes]
+    results = [process.wait_done(30) for process in processes]
     assert [done.stdout for done in results if done] == [f"{i}\n" for i in range(20)]
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 15, "one after the other they take 20 s"
 
 
 def test_terminal(guest: Guest) -> None:

@@ -210,7 +210,7 @@ def test_wait_for_finds_what_was_and_what_comes_and_says_what_did_not() -> None:
     begun = time.monotonic()
     with pytest.raises(GuestTimeout, match="third") as caught:
         log.wait_for("third", 0.1)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 9, "the time it has by default is 10 s"
     assert "second" in caught.value.detail
 
 
