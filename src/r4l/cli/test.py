@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from r4l.cli.options import PytestCommand, kernels_option
+from r4l.cli.run import modules_of
 from r4l.errors import UsageError
-from r4l.module import Module, kbuild_of
+from r4l.module import kbuild_of
 from r4l.process import run_here
 from r4l.setup import set_up
 from r4l.stages import Stages
@@ -37,7 +38,7 @@ def command(folder: Path | None, pytest_arguments: tuple[str, ...], kernel_names
     if kbuild_of(where):
         with Stages() as stages:
             for name in kernel_names or (os.environ.get("R4L_KERNEL"),):
-                Module(where).build_all(set_up(stages, name, arch=arch))
+                modules_of(where, set_up(stages, name, arch=arch), stages)
     argv = [sys.executable, "-m", "pytest", "--arch", arch, *(f"--kernel={name}" for name in kernel_names)]
     code = run_here([*argv, *pytest_arguments], where)
     raise SystemExit(EXIT_CODES.get(code, 120))
