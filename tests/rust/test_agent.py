@@ -103,8 +103,9 @@ def test_signal(guest: Guest) -> None:
 
 def test_no_such_program(guest: Guest) -> None:
     with pytest.raises(GuestError) as caught:
-        guest.run(["/no/such/program"])
+        guest.run(["/no/such/program", "-x"])
     assert caught.value.errno == 2
+    assert caught.value.cause == "in the guest: /no/such/program -x: No such file or directory"
 
 
 def test_check(guest: Guest) -> None:
@@ -202,9 +203,10 @@ def test_files_that_cannot_be(guest: Guest, tmp_path: Path) -> None:
     with pytest.raises(GuestError) as caught:
         guest.read("/no/such/file")
     assert caught.value.errno == 2
+    assert caught.value.cause == "in the guest: /no/such/file: No such file or directory"
     with pytest.raises(GuestError):
         guest.read(str(tmp_path))
-    with pytest.raises(GuestError):
+    with pytest.raises(GuestError, match="/proc/nowhere/file: "):
         guest.put(b"x" * 1_000_000, "/proc/nowhere/file")
     assert guest.alive()
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import time
 from typing import TYPE_CHECKING
@@ -62,23 +63,30 @@ class Channel:
 
 
 class Question(Channel):
-    """A conversation of one answer."""
+    """A conversation of one answer.
 
-    def __init__(self, link: Link) -> None:
+    Args:
+        about: what an error is about, such as a file of the guest's.
+    """
+
+    def __init__(self, link: Link, about: str = "") -> None:
         super().__init__(link)
+        self.about = about
         self.answer = b""
 
     def on_frame(self, kind: Reply, payload: bytes) -> None:
         if kind is Reply.ERROR:
-            self.failure = agent_error(payload)
+            self.failure = agent_error(payload, self.about)
         self.answer = payload
         self.finish()
 
 
-def agent_error(payload: bytes) -> GuestError:
+def agent_error(payload: bytes, about: str) -> GuestError:
     """The error that an ERROR frame tells of."""
     errno = struct.unpack_from("<i", payload)[0] if len(payload) >= 4 else 0
-    return GuestError(f"in the guest: {payload[4:].decode('utf-8', 'replace')}", errno)
+    # Rust's std::io::Error puts the number behind the words; it is in `errno`.
+    said = re.sub(r" \(os error \d+\)$", "", payload[4:].decode("utf-8", "replace"))
+    return GuestError(f"in the guest: {about + ': ' if about else ''}{said}", errno)
 
 
 def unpack(layout: str, payload: bytes) -> tuple[int, ...]:

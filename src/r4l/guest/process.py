@@ -126,7 +126,7 @@ class GuestProcess(Channel):
             case Reply.EXIT:
                 self._end(payload)
             case Reply.ERROR:
-                self.failure = agent_error(payload)
+                self.failure = agent_error(payload, self.title)
                 self.finish()
             case _:
                 raise ProtocolError(f"{kind.name} for a command")

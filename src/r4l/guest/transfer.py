@@ -14,7 +14,7 @@ from r4l.guest.link import Link
 
 def put(link: Link, source: BufferedIOBase, path: str, mode: int, timeout: float) -> Question:
     """Send all of `source` to the file `path`; returns the conversation, to be waited for."""
-    conversation = Question(link)
+    conversation = Question(link, path)
     conversation.send(Request.PUT, struct.pack("<I", mode) + counted(_name(path)), timeout)
     while piece := source.read(MAX_PAYLOAD):
         if conversation.failure is not None:
@@ -32,6 +32,7 @@ class Get(Channel):
     """A file on its way to the host."""
 
     def __init__(self, link: Link, path: str, out: BufferedIOBase, limit: int) -> None:
+        self._path = path
         self._out = out
         self._limit = limit
         self.received = 0
@@ -53,7 +54,7 @@ class Get(Channel):
                     raise ProtocolError(f"{self.received} bytes of a file of {size}")
                 self.finish()
             case Reply.ERROR:
-                self.failure = agent_error(payload)
+                self.failure = agent_error(payload, self._path)
                 self.finish()
             case _:
                 raise ProtocolError(f"{kind.name} for a file")
