@@ -38,6 +38,17 @@ def test_output_and_exit_code_are_those_of_the_command(kernel: Kernel) -> None:
     assert "hello: Hello" in done.stderr, "what the module said while loading"
 
 
+def test_what_is_shown_is_what_was_logged_meanwhile(tmp_path: Path) -> None:
+    """A name of one letter is in most of the lines that a kernel prints while it boots."""
+    (tmp_path / "Kbuild").write_text("obj-m := i.o\n")
+    hello = Path(HELLO, "hello.rs").read_text()
+    (tmp_path / "i.rs").write_text(hello.replace('name: "hello"', 'name: "i"'))
+    done = r4l("run", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "i: Hello" in done.stderr
+    assert "Linux version" not in done.stderr
+
+
 def test_json_has_everything(kernel: Kernel) -> None:
     done = r4l("run", HELLO, "--json", "--", "uname", "-r")
     data = json.loads(done.stdout)

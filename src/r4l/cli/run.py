@@ -116,14 +116,16 @@ def _serve(
 ) -> int:
     screen = Console(stderr=True, highlight=False, soft_wrap=True)
     begin = time.monotonic()
+    vm.klog.sync()
+    before = vm.klog.mark()
     for module in modules:
         vm.insmod(module, **parameters)
     vm.klog.sync()
-    names = "|".join(module.name for module in modules)
-    said = [record.text for record in vm.klog.records() if any(module.name in record.text for module in modules)]
+    # Whatever was logged meanwhile: not all of it has the module's name in it, and other lines may have.
+    said = vm.klog.text(before).splitlines()
     if not as_json:
         show_door(vm)
-        screen.print(f"[green]✓[/] loaded {names.replace('|', ', ')} on {vm.kernel.release}")
+        screen.print(f"[green]✓[/] loaded {', '.join(module.name for module in modules)} on {vm.kernel.release}")
         for line in said:
             screen.print(f"  {line}", markup=False, style="dim")
     code = 0
