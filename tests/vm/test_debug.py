@@ -65,7 +65,7 @@ def test_a_function_of_a_driver_with_its_arguments(kernel: Kernel) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     line = line_of(E1000 / "nic.rs", 'netdev_info!(dev, "open')
     assert re.search(rf"#0  .*::open \(self=0x[0-9a-f]+, dev=0x[0-9a-f]+\) at \S*/nic\.rs:{line}\n", done.stdout)
-    assert "registration.rs:" in done.stdout, "who calls it: the kit"
+    assert "private.rs:" in done.stdout, "who calls it: the kit"
     assert re.search(r"^self = 0x[0-9a-f]+$", done.stdout, re.MULTILINE)
     assert "type = *mut main::nic::Nic" in done.stdout
     assert "1 packets received" in done.stdout, "the guest works"

@@ -22,6 +22,8 @@ mod device;
 mod driver;
 mod ethtool;
 mod napi;
+mod operations;
+mod private;
 mod queue;
 mod registration;
 mod rx_mode;

@@ -2,7 +2,7 @@
 
 //! What `ethtool` asks.
 
-use super::{registration::Private, Driver};
+use super::{private::Private, Driver};
 use crate::bindings;
 use kernel::ffi::c_int;
 

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What lies behind a network device: its state, and how it is opened and closed.
+//!
+//! What is guarded by what, in [`Private`]:
+//!
+//! * `control`: the RTNL lock. `ndo_open` and `ndo_stop` run under it.
+//! * `tx`: the transmit queue's lock. The core holds it around `ndo_start_xmit`, since the kit
+//!   never sets `lltx`.
+//! * `napi_state`: NAPI. Set before `napi_enable` and taken after `napi_disable`; in between only
+//!   the poll function has it, which never runs twice at a time.
+//! * `filter`: the address list's lock. The core holds it around `ndo_set_rx_mode`.
+
+use super::{Device, Disabled, Driver, Enabled, Epoch, Napi, Rings, RxMode};
+use crate::{bindings, bindings::layout};
+use core::{cell::UnsafeCell, ptr::NonNull};
+use kernel::{error::to_result, ffi::c_ulong, prelude::*, types::Opaque};
+
+/// Where a device is in its life.
+pub(super) enum Control {
+    /// Not registered yet, or in the middle of a change.
+    None,
+    Stopped(Napi<Disabled>),
+    Running(Napi<Enabled>),
+}
+
+/// What lies behind a `struct net_device` of the kit, in the memory that the kernel allocates with
+/// it.
+pub(super) struct Private<D: Driver> {
+    pub(super) napi: Opaque<bindings::napi_struct>,
+    pub(super) restart: Opaque<bindings::work_struct>,
+    pub(super) control: UnsafeCell<Control>,
+    pub(super) tx: UnsafeCell<Option<D::Tx>>,
+    pub(super) napi_state: UnsafeCell<Option<D::Napi>>,
+    pub(super) filter: UnsafeCell<Option<D::Filter>>,
+    /// Written by `open`, when nobody can read it yet.
+    pub(super) epoch: UnsafeCell<Epoch>,
+    pub(super) irq: Option<u32>,
+    pub(super) dev: NonNull<bindings::net_device>,
+    pub(super) driver: D,
+}
+
+impl<D: Driver> Private<D> {
+    /// # Safety
+    ///
+    /// `dev` is a network device of [`Registration`] for the same `D`, not freed for `'a`.
+    pub(super) unsafe fn of<'a>(dev: *mut bindings::net_device) -> &'a Self {
+        // SAFETY: `Registration::new` allocated the device with a `Private<D>` behind it.
+        unsafe { &*Self::ptr(dev) }
+    }
+
+    /// What `netdev_priv` does.
+    ///
+    /// # Safety
+    ///
+    /// `dev` is a network device that was allocated with room for a `Private<D>`.
+    pub(super) unsafe fn ptr(dev: *mut bindings::net_device) -> *mut Self {
+        // SAFETY: The private memory lies there, in the same allocation.
+        unsafe { dev.byte_add(layout::NETDEV_PRIV).cast() }
+    }
+
+    pub(super) fn device(&self) -> &Device {
+        // SAFETY: `self` lies in the memory of `dev`, so it is valid.
+        unsafe { Device::from_raw(self.dev.as_ptr()) }
+    }
+
+    pub(super) fn txq(&self) -> *mut bindings::netdev_queue {
+        // SAFETY: The device is valid and has one queue.
+        unsafe { (*self.dev.as_ptr())._tx }
+    }
+
+    fn with_tx<R>(&self, f: impl FnOnce(&mut Option<D::Tx>) -> R) -> R {
+        // SAFETY: The queue is valid; process context, so bottom halves are on.
+        unsafe { bindings::netif_tx_lock_bh(self.txq()) };
+        // SAFETY: The lock that guards `tx` is held.
+        let r = f(unsafe { &mut *self.tx.get() });
+        // SAFETY: Locked above.
+        unsafe { bindings::netif_tx_unlock_bh(self.txq()) };
+        r
+    }
+
+    fn with_filter<R>(&self, f: impl FnOnce(&mut Option<D::Filter>) -> R) -> R {
+        // SAFETY: The device is valid; process context.
+        unsafe { bindings::netif_addr_lock_bh(self.dev.as_ptr()) };
+        // SAFETY: The lock that guards `filter` is held.
+        let r = f(unsafe { &mut *self.filter.get() });
+        // SAFETY: Locked above.
+        unsafe { bindings::netif_addr_unlock_bh(self.dev.as_ptr()) };
+        r
+    }
+
+    /// # Safety
+    ///
+    /// The RTNL lock is held.
+    pub(super) unsafe fn open(&self) -> Result {
+        // SAFETY: The lock that guards `control` is held.
+        let control = unsafe { &mut *self.control.get() };
+        let Control::Stopped(_) = control else {
+            return Err(EBUSY);
+        };
+        let dev = self.device();
+        let Rings { tx, napi, filter } = self.driver.open(dev)?;
+
+        if let Some(irq) = self.irq {
+            // SAFETY: The handler's argument is `self`, which is pinned and lives until after
+            // `free_irq` in `close`. The name lives as long as the device.
+            let ret = unsafe {
+                bindings::request_irq(
+                    irq,
+                    Some(Self::interrupt),
+                    bindings::IRQF_SHARED as c_ulong,
+                    (&raw const (*self.dev.as_ptr()).name).cast(),
+                    core::ptr::from_ref(self).cast_mut().cast(),
+                )
+            };
+            if let Err(e) = to_result(ret) {
+                self.driver.stop(dev, Rings { tx, napi, filter });
+                return Err(e);
+            }
+        }
+
+        // SAFETY: Neither `start_xmit` nor the poll function can run: it finds no state.
+        unsafe { *self.epoch.get() = (*self.epoch.get()).next() };
+        self.with_tx(|slot| *slot = Some(tx));
+        // SAFETY: NAPI is disabled, so nobody else has it.
+        unsafe { *self.napi_state.get() = Some(napi) };
+        self.with_filter(|slot| {
+            // SAFETY: `with_filter` holds the lock.
+            let mode = unsafe { RxMode::new(dev) };
+            self.driver.set_rx_mode(slot.insert(filter), &mode);
+        });
+        if let Control::Stopped(napi) = core::mem::replace(control, Control::None) {
+            *control = Control::Running(napi.enable());
+        }
+        // SAFETY: The queue is valid.
+        unsafe { bindings::netif_tx_start_queue(self.txq()) };
+        self.driver.start(dev);
+        Ok(())
+    }
+
+    /// # Safety
+    ///
+    /// The RTNL lock is held.
+    pub(super) unsafe fn close(&self) {
+        // SAFETY: The lock that guards `control` is held.
+        let control = unsafe { &mut *self.control.get() };
+        let running = match core::mem::replace(control, Control::None) {
+            Control::Running(napi) => napi,
+            other => {
+                *control = other;
+                return;
+            }
+        };
+        let dev = self.device();
+
+        // No new frames: whoever comes now finds `None`.
+        let tx = self.with_tx(|slot| {
+            // SAFETY: The queue is valid.
+            unsafe { bindings::netif_tx_stop_queue(self.txq()) };
+            slot.take()
+        });
+        // No poll; it may be the last one that wakes the queue, to no effect.
+        *control = Control::Stopped(running.disable());
+        // A poll that was the last one may not have unmasked the interrupts yet: for
+        // `napi_disable` it is over when it says so to NAPI. It runs with soft interrupts off, so
+        // for RCU it is over when it returns.
+        //
+        // SAFETY: This is process context, and may sleep.
+        unsafe { bindings::synchronize_net() };
+        // SAFETY: NAPI is disabled, so nobody else has it.
+        let napi = unsafe { (*self.napi_state.get()).take() };
+        let filter = self.with_filter(Option::take);
+        dev.set_carrier(false);
+
+        if let (Some(tx), Some(napi), Some(filter)) = (tx, napi, filter) {
+            self.driver.stop(dev, Rings { tx, napi, filter });
+        }
+        // SAFETY: The queue is valid and nothing is in flight: the rings are gone.
+        unsafe { bindings::netdev_tx_reset_queue(self.txq()) };
+        if let Some(irq) = self.irq {
+            // SAFETY: Requested in `open` with the same argument. Waits for a running handler.
+            unsafe { bindings::free_irq(irq, core::ptr::from_ref(self).cast_mut().cast()) };
+        }
+    }
+}
