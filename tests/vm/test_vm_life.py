@@ -45,7 +45,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wait_gone(pids: set[int], seconds: float = 5.0) -> set[int]:
+def wait_gone(pids: set[int], seconds: float = 30.0) -> set[int]:
     until = time.monotonic() + seconds
     while time.monotonic() < until and any(map(alive, pids)):
         time.sleep(0.05)
@@ -116,10 +116,14 @@ from pathlib import Path
 from r4l.vm import VM
 from r4l.kernel import Kernel
 kernel = Kernel.ready(sys.argv[1])
+def amid_boot(vm):
+    while not vm.__dict__.get("klog") or "Linux version" not in vm.klog.text():
+        time.sleep(0.05)
+    print(vm.pid, flush=True)
 def work():
     vm = VM(kernel, workdir=Path(sys.argv[2]))
     if sys.argv[4] == "booting":
-        threading.Timer(0.8, lambda: print(vm.pid, flush=True)).start()
+        threading.Thread(target=amid_boot, args=[vm], daemon=True).start()
         vm.start()
     else:
         vm.start()
