@@ -130,7 +130,8 @@ def test_time_out_kills_the_whole_session(guest: Guest, tmp_path: Path) -> None:
 
 def test_what_is_left_in_the_background_does_not_hold_the_command_up(guest: Guest) -> None:
     begun = time.monotonic()
-    assert guest.run("sleep 60 & yes & echo done; kill %2 2>/dev/null; exit 0").stdout.endswith("done\n")
+    # `yes` may have the last word before it is killed.
+    assert "done\n" in guest.run("sleep 60 & yes & echo done; kill %2 2>/dev/null; exit 0").stdout
     assert time.monotonic() - begun < 30
     assert guest.ping() < 10
 
