@@ -45,9 +45,9 @@ TESTS = {
     "rust": ["tests/rust"],
     "vm": ["tests/vm", "rust/drivers", *TWO],
     "labs": ["tests/labs", "-n", "2"],
-    "editor": ["tests/editor"],
+    "editor": ["tests/editor", *TWO],
     "arm64": ["tests/arm64", *MAIN, "tests/vm/test_background.py", C_FROM_RUST, GDB, "--arch", "arm64", *SHORT, *TWO],
-    "kernels": ["tests/kernels/test_minimal.py", "tests/kernels/test_menuconfig.py"],
+    "kernels": ["tests/kernels/test_minimal.py", "tests/kernels/test_menuconfig.py", *TWO],
     "builds": [
         "tests/kernels/test_configuration.py",
         "tests/kernels/test_graft.py",
@@ -58,7 +58,7 @@ TESTS = {
     "debug": ["tests/debug", *DRIVERS, "--kernel", "debug"],
     "mutants": ["tests/mutants"],
     "images": ["tests/images"],
-    "setup": ["tests/setup"],
+    "setup": ["tests/setup", *TWO],
 }
 """Parts that run tests: the arguments of pytest. Some run those of the drivers elsewhere."""
 
