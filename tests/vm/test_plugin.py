@@ -78,6 +78,9 @@ def test_a_driver_that_does_not_build_is_told_once(folder: Path) -> None:
     assert done.returncode == 121, done.stdout + done.stderr
     assert (done.stdout + done.stderr).count("error: aborting due to") == 1
     assert "collected" not in done.stdout
+    other = [sys.executable, "-m", "r4l", "test", str(folder), "--", "--r4l-module", "kernel:dummy"]
+    done = subprocess.run(other, capture_output=True, text=True, check=False)
+    assert "2 passed" in done.stdout, "the driver of this folder is not asked for: " + done.stdout + done.stderr
 
 
 def test_what_the_kernel_complains_of_fails_the_test(oops: Path) -> None:

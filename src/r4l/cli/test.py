@@ -35,7 +35,8 @@ def command(folder: Path | None, pytest_arguments: tuple[str, ...], kernel_names
     where = folder or Path()
     if not where.is_dir():
         raise UsageError(f"{where} is no folder", "name the folder of the driver")
-    if kbuild_of(where):
+    elsewhere = any(argument.startswith("--r4l-module") for argument in pytest_arguments)
+    if kbuild_of(where) and not elsewhere:
         with Stages() as stages:
             for name in kernel_names or (os.environ.get("R4L_KERNEL"),):
                 modules_of(where, set_up(stages, name, arch=arch), stages)
