@@ -21,20 +21,25 @@ from r4l.errors import GuestTimeout, R4LError
 from r4l.labs.printable import printable
 from r4l.vm import VM
 
-RESULTS = "results.json"
-MODULE = ".module"
-"""The file among the results that names the module under test, once it is built; no checkpoint is called so."""
+SHARED = ".shared"
+"""The folder among the results by which the processes that share the checks agree; no checkpoint is called so."""
+MODULE = "module"
+"""The file in it that names the module under test, once it is built."""
+TAKEN = "taken-{}"
+"""The file for a check, by its number, that a process has taken."""
+HUNG = "hung"
+"""The file that says that the guest hung: what hangs once hangs in each check."""
+SEEN = "seen-{}.json"
+"""What a process's checks saw, by their numbers."""
 EVIDENCE = ("console.log", "*.pcap")
 """What is kept of a machine's work folder."""
 LONGEST = 1000
 """Characters of what was expected or seen. A student's driver may print megabytes."""
-HUNG = "Timeout (>"
+TIMED_OUT = "Timeout (>"
 """How pytest-timeout begins."""
-HANGS = "the guest hung"
-"""Why no more checks are run."""
 PARENT = os.getppid()
 """Who began this process."""
-_RESULTS = pytest.StashKey[dict[str, dict[str, Any]]]()
+_SEEN = pytest.StashKey[dict[int, dict[str, Any]]]()
 
 
 class Missed(AssertionError):
@@ -71,8 +76,9 @@ def see(what: str, seen: object, expected: object, ok: bool | None = None) -> No
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Where the results go."""
-    parser.addoption("--lab-results", type=Path, required=True, help="folder for results.json and the evidence")
+    parser.addoption("--lab-results", type=Path, required=True, help="folder for what was seen and the evidence")
     parser.addoption("--lab-work", type=Path, required=True, help="folder with the student's files and the lab's")
+    parser.addoption("--lab-worker", type=int, default=0, help="number of this process, of those that share the checks")
 
 
 @pytest.fixture(scope="session")
@@ -85,19 +91,32 @@ def work(pytestconfig: pytest.Config) -> Path:
 def pytest_configure(config: pytest.Config) -> None:
     """The marker."""
     config.addinivalue_line("markers", "checkpoint(id, title=''): what this check is of; a title where it is hidden")
-    config.stash[_RESULTS] = {}
+    config.stash[_SEEN] = {}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Wait until the module is built, or nobody is there any more who builds it."""
-    file = Path(session.config.getoption("--lab-results")) / MODULE
+    file = _shared(session.config) / MODULE
     while not file.exists():
         if os.getppid() != PARENT:
             pytest.exit("who began the checks is gone")
         time.sleep(0.01)
     session.config.option.r4l_module = file.read_text() or None
-    file.unlink()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+    """Run a check, unless another process has taken it, or found that the guest hangs."""
+    shared = _shared(item.config)
+    if (shared / HUNG).exists():
+        item.session.shouldstop = HUNG
+        return True
+    try:
+        (shared / TAKEN.format(_number(item))).touch(exist_ok=False)
+    except FileExistsError:
+        return True
+    return None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -116,8 +135,8 @@ def pytest_runtest_makereport(
     mark = _mark(item)
     if mark is None or isinstance(report, pytest.SubtestReport):
         return report
-    results = item.config.stash[_RESULTS]
-    entry = results.setdefault(mark.args[0], {"title": mark.kwargs.get("title", ""), "passed": True, "skipped": ""})
+    first = {"checkpoint": mark.args[0], "title": mark.kwargs.get("title", ""), "passed": True, "skipped": ""}
+    entry = item.config.stash[_SEEN].setdefault(_number(item), first)
     if call.when == "call":
         _keep_evidence(item, mark.args[0])
     if report.skipped:
@@ -125,18 +144,47 @@ def pytest_runtest_makereport(
     if report.failed and entry["passed"] and call.excinfo:
         error = call.excinfo.value
         entry.update(passed=False, **_what(error, report.longreprtext))
-        if isinstance(error, GuestTimeout) or str(error).startswith(HUNG):
-            # What hangs once hangs in each check.
-            item.session.shouldstop = HANGS
+        if isinstance(error, GuestTimeout) or str(error).startswith(TIMED_OUT):
+            (_shared(item.config) / HUNG).touch()
+            item.session.shouldstop = HUNG
     return report
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Write the results, if the checks ran to their end or to a hang."""
-    if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and session.shouldstop != HANGS:
+    """Write what was seen, if the checks ran to their end or to a hang."""
+    shared = _shared(session.config)
+    if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not (shared / HUNG).exists():
         return
-    folder = session.config.getoption("--lab-results")
-    (folder / RESULTS).write_text(json.dumps(session.config.stash[_RESULTS], indent=1))
+    file = shared / SEEN.format(session.config.getoption("--lab-worker"))
+    file.write_text(json.dumps(session.config.stash[_SEEN]))
+
+
+def together(shared: Path, workers: int) -> dict[str, dict[str, Any]]:
+    """What each checkpoint's checks saw, from all processes; of several checks the first that failed.
+
+    Raises:
+        FileNotFoundError: one of the processes has not come to its end.
+    """
+    seen: dict[int, dict[str, Any]] = {}
+    for worker in range(workers):
+        found = json.loads((shared / SEEN.format(worker)).read_text())
+        seen |= {int(number): entry for number, entry in found.items()}
+    results: dict[str, dict[str, Any]] = {}
+    for _, entry in sorted(seen.items()):
+        result = results.setdefault(entry["checkpoint"], entry)
+        if result["passed"]:
+            result |= {key: value for key, value in entry.items() if value or key == "passed"}
+    return results
+
+
+def _shared(config: pytest.Config) -> Path:
+    folder: Path = config.getoption("--lab-results")
+    return folder / SHARED
+
+
+def _number(item: pytest.Item) -> int:
+    """Of a check, the same in each process."""
+    return item.session.items.index(item)
 
 
 def _mark(item: pytest.Item) -> pytest.Mark | None:
@@ -149,7 +197,7 @@ def _what(error: BaseException, text: str) -> dict[str, str]:
         return {"expected": error.expected, "seen": error.seen, "detail": ""}
     if isinstance(error, R4LError):
         return {"expected": "", "seen": error.cause, "detail": error.detail}
-    if str(error).startswith(HUNG):
+    if str(error).startswith(TIMED_OUT):
         return {"expected": "", "seen": "the machine hangs: the check was ended by its time-out", "detail": ""}
     return {"expected": "", "seen": str(error) or type(error).__name__, "detail": text}
 

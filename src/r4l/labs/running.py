@@ -17,10 +17,17 @@ from typing import Any
 
 from r4l.errors import R4LError
 from r4l.kernel import Kernel
-from r4l.labs.checkpoints import MODULE, RESULTS
+from r4l.labs.checkpoints import MODULE, SHARED, together
 from r4l.labs.lab import Lab
 
-LOG = "pytest.log"
+LOG = "pytest-{}.log"
+"""What a process said, by its number."""
+RESULTS = "results.json"
+"""What each checkpoint's checks saw."""
+WORKERS = 4
+"""Processes that share the checks, at most; each has a machine of up to 512 MiB."""
+PLUGINS = ("r4l.testing.plugin", "r4l.labs.checkpoints", "pytest_timeout")
+"""No others, though they are installed: some take a second to load."""
 
 
 class Checks:
@@ -37,16 +44,30 @@ class Checks:
     def __init__(self, lab: Lab, kernel: Kernel, hidden: Sequence[Path], evidence: Path, work: Path) -> None:
         # Whoever begins them may be killed, and their machines are to go with them.
         argv = ["setpriv", "--pdeathsig", "TERM", sys.executable, "-m", "pytest", str(lab.checks), *map(str, hidden)]
-        argv += ["-q", "-p", "r4l.labs.checkpoints", "-p", "no:cacheprovider", "--import-mode=importlib"]
-        argv += ["-c", os.devnull, "--rootdir", str(lab.checks), "--confcutdir", str(lab.checks)]
+        argv += ["-q", "-p", "no:cacheprovider", *(word for name in PLUGINS for word in ("-p", name))]
+        argv += ["--import-mode=importlib", "-c", os.devnull]
+        argv += ["--rootdir", str(lab.checks), "--confcutdir", str(lab.checks)]
         argv += ["--timeout", str(lab.timeout), "--kernel", kernel.name, "--arch", kernel.arch]
         argv += ["--lab-results", str(evidence), "--lab-work", str(work)]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
+        environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        # Checks that build have all processors already.
+        workers = min(os.cpu_count() or 1, WORKERS) if lab.builds and not lab.config else 1
         self.evidence = evidence
-        with (evidence / LOG).open("wb") as log:
-            self.process = subprocess.Popen(
-                argv, cwd=lab.checks, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+        self._shared = evidence / SHARED
+        self._shared.mkdir()
+        self._processes = []
+        for number in range(workers):
+            command = [*argv, "--lab-worker", str(number)]
+            with self._log(number).open("wb") as log:
+                self._processes.append(
+                    subprocess.Popen(
+                        command, cwd=lab.checks, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                    )
+                )
+
+    def _log(self, number: int) -> Path:
+        return self.evidence / LOG.format(number)
 
     def run(self, module: Path | None) -> dict[str, dict[str, Any]]:
         """Have them run, to their end: what each checkpoint's checks saw.
@@ -57,21 +78,27 @@ class Checks:
         Raises:
             R4LError: they did not run.
         """
-        partial = self.evidence / f"{MODULE}.partial"
+        partial = self._shared / f"{MODULE}.partial"
         partial.write_text(str(module or ""))
-        partial.rename(self.evidence / MODULE)
-        self.process.wait()
+        partial.rename(self._shared / MODULE)
+        self._wait()
         try:
-            found: dict[str, dict[str, Any]] = json.loads((self.evidence / RESULTS).read_text())
+            found = together(self._shared, len(self._processes))
         except FileNotFoundError:
-            said = (self.evidence / LOG).read_text(errors="replace")
-            raise R4LError("the lab's checks did not run", detail=said[-3000:]) from None
+            logs = [self._log(number).read_text(errors="replace") for number in range(len(self._processes))]
+            raise R4LError("the lab's checks did not run", detail=max(logs, key=len)[-3000:]) from None
+        (self.evidence / RESULTS).write_text(json.dumps(found, indent=1))
         return found
+
+    def _wait(self) -> None:
+        for process in self._processes:
+            process.wait()
 
     def __enter__(self) -> Checks:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-        self.process.wait()
+        for process in self._processes:
+            if process.poll() is None:
+                process.terminate()
+        self._wait()

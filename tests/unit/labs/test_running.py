@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from r4l.errors import R4LError
 from r4l.kernel import Kernel
 from r4l.labs.lab import Lab
-from r4l.labs.running import Checks
+from r4l.labs.running import WORKERS, Checks
 
 MARK = 'import pytest\n\n@pytest.mark.checkpoint("one")\n'
 
@@ -26,7 +27,7 @@ def begin(folder: Path, text: str) -> Checks:
     checks.mkdir()
     evidence.mkdir()
     (checks / "test_one.py").write_text(text)
-    lab = cast(Lab, SimpleNamespace(checks=checks, timeout=60))
+    lab = cast(Lab, SimpleNamespace(checks=checks, timeout=60, builds=True, config=None))
     kernel = cast(Kernel, SimpleNamespace(name="stock", arch="x86_64"))
     return Checks(lab, kernel, (), evidence, folder)
 
@@ -52,6 +53,59 @@ def test_checks_that_do_not_run(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(R4LError, match="did not run") as caught:
         run(tmp_path, text)
     assert said in caught.value.detail
+
+
+SHARED = """
+import os, pathlib, time, pytest
+
+@pytest.mark.checkpoint("shared")
+@pytest.mark.parametrize("number", range(5))
+def test_shared(number):
+    pathlib.Path(f"../ran-{number}").mkdir()
+    pathlib.Path(f"../by-{os.getpid()}").touch()
+    time.sleep(0.3)
+    assert number != 3, "the third"
+
+@pytest.mark.checkpoint("last")
+def test_last():
+    pass
+"""
+
+
+def test_several_processes_share_the_checks(tmp_path: Path) -> None:
+    """Each is run once, and what is told does not depend on who was first."""
+    found = run(tmp_path, SHARED)
+    assert list(found) == ["shared", "last"]
+    assert not found["shared"]["passed"]
+    assert "the third" in found["shared"]["seen"]
+    assert found["last"]["passed"]
+    assert len(list(tmp_path.glob("ran-*"))) == 5
+    assert len(list(tmp_path.glob("by-*"))) == min(os.cpu_count() or 1, WORKERS)
+
+
+HANGS = """
+import time, pytest
+from r4l.errors import GuestTimeout
+
+@pytest.mark.checkpoint("hangs")
+def test_hangs():
+    raise GuestTimeout("no answer", "none")
+
+@pytest.mark.checkpoint("others")
+@pytest.mark.parametrize("number", range(100))
+def test_others(number):
+    time.sleep(1)
+
+@pytest.mark.checkpoint("last")
+def test_last():
+    pass
+"""
+
+
+def test_what_hangs_ends_the_checks_of_all_processes(tmp_path: Path) -> None:
+    found = run(tmp_path, HANGS)
+    assert not found["hangs"]["passed"]
+    assert "last" not in found
 
 
 SLEEPS = """def test_one():
