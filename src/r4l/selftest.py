@@ -55,7 +55,7 @@ TESTS = {
         "tests/kernels/test_lab_configure.py",
     ],
     "drivers-arm64": [*DRIVERS, "--arch", "arm64", *TWO],
-    "debug": ["tests/debug", *DRIVERS, "--kernel", "debug"],
+    "debug": ["tests/debug", *DRIVERS, "--kernel", "debug", *TWO],
     "mutants": ["tests/mutants"],
     "images": ["tests/images"],
     "setup": ["tests/setup", *TWO],
