@@ -38,6 +38,38 @@ def test_output_and_exit_code_are_those_of_the_command(kernel: Kernel) -> None:
     assert "hello: Hello" in done.stderr, "what the module said while loading"
 
 
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [("wc -c; echo over", "300000\nover\n"), ("head -c3; echo; echo over", "aaa\nover\n"), ("echo over", "over\n")],
+    ids=["all of it", "a part", "nothing"],
+)
+def test_the_command_reads_what_is_piped_in(command: str, shown: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "r4l", "run", HELLO, "--", command],
+        input=b"a" * 300_000,
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.decode() == shown
+
+
+def test_a_pipe_that_never_ends_does_not_keep_the_command() -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"a line\nand half")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "r4l", "run", HELLO, "--", "head -n1"],
+            stdin=reading,
+            stdout=subprocess.PIPE,
+            timeout=60,
+            check=True,
+        )
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert done.stdout == b"a line\n"
+
+
 def test_what_is_shown_is_what_was_logged_meanwhile(tmp_path: Path) -> None:
     """A name of one letter is in most of the lines that a kernel prints while it boots."""
     (tmp_path / "Kbuild").write_text("obj-m := i.o\n")

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TextIO
+from typing import IO, TextIO
 
 import click
 from rich.console import Console
@@ -80,9 +80,9 @@ def command(
     """Load a module in a fresh virtual machine and run a command there.
 
     TARGET is a module folder (built first) or a .ko file. The output and the exit code are those of COMMAND in the
-    guest; one word is a shell line, several are a program and its arguments (with `--` before them where there are
-    options among them). Where COMMAND succeeds but the kernel
-    complained (oops, warning), the exit code is 123.
+    guest, and it gets what is piped in. One word is a shell line, several are a program and its arguments (with `--`
+    before them where there are options among them). Where COMMAND succeeds but the kernel complained (oops, warning),
+    the exit code is 123.
     """
     parameters = parameters_of(param)
     for file in filter(None, (pcap, console)):
@@ -135,6 +135,7 @@ def _serve(
         done = vm.run(
             words,
             timeout=timeout or None,
+            input=_input(),
             on_stdout=None if as_json else lambda data: _emit(sys.stdout, data),
             on_stderr=None if as_json else lambda data: _emit(sys.stderr, data),
         )
@@ -155,6 +156,11 @@ def _serve(
         facts |= {"modules": [module.name for module in modules], "seconds": round(time.monotonic() - begin, 3)}
         click.echo(json.dumps({**facts, **entry, "log": [record.text for record in vm.klog.records()]}, indent=1))
     return code
+
+
+def _input() -> IO[bytes] | None:
+    """What is piped in; a terminal stays the user's own."""
+    return None if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer
 
 
 def _emit(stream: TextIO | None, data: bytes) -> None:

@@ -7,12 +7,14 @@ import contextlib
 import io
 import os
 import stat
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from secrets import token_hex
+from typing import IO
 
-from r4l.errors import GuestTimeout
+from r4l.errors import GuestTimeout, R4LError
 from r4l.guest import transfer
 from r4l.guest.channel import Question
 from r4l.guest.errors import GuestError
@@ -23,6 +25,7 @@ from r4l.guest.process import Completed, GuestProcess, Terminal
 
 TRANSFER_STALL = 30.0
 FILE_LIMIT = 4 << 30
+INPUT_PIECE = 1 << 16
 
 
 def _nothing() -> str:
@@ -81,7 +84,7 @@ class Guest:
         *,
         timeout: float | None = 60.0,
         check: bool = False,
-        input: bytes | str | None = None,  # noqa: A002 (subprocess's own name)
+        input: bytes | str | IO[bytes] | None = None,  # noqa: A002 (subprocess's own name)
         cwd: str = "",
         env: Mapping[str, str] | None = None,
         on_stdout: Callback | None = None,
@@ -93,7 +96,7 @@ class Guest:
         Args:
             timeout: seconds; then the command and all its session are killed. None: no limit.
             check: a non-zero exit code is an error.
-            input: standard input; text is sent as UTF-8.
+            input: standard input; text is sent as UTF-8, an open file (a pipe) as it can be read.
 
         Raises:
             GuestTimeout: it did not end in time; says whether the guest still answers otherwise.
@@ -111,10 +114,13 @@ class Guest:
             on_stderr=on_stderr,
             limit=limit,
         ) as process:
-            if input is not None:
+            if isinstance(input, bytes | str):
                 data = input.encode() if isinstance(input, str) else input
                 process.write(data, timeout if timeout is not None else float("inf"))
                 process.close_stdin()
+            elif input is not None:
+                # Nobody knows when the next of it comes: the command may end before.
+                threading.Thread(target=_feed, args=(process, input), daemon=True).start()
             done = process.wait_done(timeout)
             if done is None:
                 raise self._timed_out(process, timeout)
@@ -230,3 +236,14 @@ class Guest:
         finally:
             self.link.forget(conversation)
         return conversation.mode
+
+
+def _feed(process: GuestProcess, source: IO[bytes]) -> None:
+    """Give a command what can be read, as long as it runs."""
+    # Why the guest takes no more is told to whoever waits for the command; what cannot be read any further (a folder)
+    # ends here for the command.
+    with contextlib.suppress(R4LError):
+        with contextlib.suppress(OSError):
+            while process.poll() is None and (data := os.read(source.fileno(), INPUT_PIECE)):
+                process.write(data, float("inf"))
+        process.close_stdin()
