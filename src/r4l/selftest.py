@@ -44,7 +44,7 @@ TESTS = {
     "unit": ["tests/unit", *TWO],
     "rust": ["tests/rust"],
     "vm": ["tests/vm", "rust/drivers", *TWO],
-    "labs": ["tests/labs", "-n", "2"],
+    "labs": ["tests/labs"],  # The checks of a lab are several processes already.
     "editor": ["tests/editor", *TWO],
     "arm64": ["tests/arm64", *MAIN, "tests/vm/test_background.py", C_FROM_RUST, GDB, "--arch", "arm64", *SHORT, *TWO],
     "kernels": ["tests/kernels/test_minimal.py", "tests/kernels/test_menuconfig.py", *TWO],
