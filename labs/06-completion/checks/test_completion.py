@@ -46,6 +46,11 @@ def state(vm: r4l.VM, pid: int | None) -> str:
     return f"{letter[0]}{where}" if said.exit_code == 0 and letter else "ended"
 
 
+def stack_of(vm: r4l.VM, pid: int | None) -> str:
+    """Where in the kernel it sleeps."""
+    return vm.run(f"cat /proc/{pid}/stack").stdout
+
+
 def reader(vm: r4l.VM, what: str = "a reader, cat /dev/completion, before any write") -> GuestProcess:
     """A reader that sleeps."""
     process = vm.popen(["cat", DEVICE])
@@ -96,6 +101,17 @@ def test_released(loaded: r4l.VM) -> None:
     process, said = reader(loaded), word()
     write(loaded, said)
     see("what the reader reads when a writer has come", text_of(process, "the reader after a write"), said)
+
+
+@pytest.mark.checkpoint("poll")
+def test_poll(loaded: r4l.VM) -> None:
+    # With -t the shell asks by poll(2) before it reads, and it reads byte by byte: the first is all that it gets.
+    process, said = loaded.popen(f"read -t 60 line < {DEVICE}; echo $line"), word()[0]
+    what = "a reader in poll(2) (read -t, in sh)"
+    if not comes(lambda: process.poll() is not None or "poll" in stack_of(loaded, process.pid)):
+        raise Missed(what, f"its kernel stack: {stack_of(loaded, process.pid)}", "it waits in poll")
+    write(loaded, said)
+    see(f"what {what} reads when a writer has come", text_of(process, f"{what}, after a write"), said)
 
 
 @pytest.mark.checkpoint("first")

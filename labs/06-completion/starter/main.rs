@@ -131,9 +131,11 @@ impl Driver for Meeting {
         Ok(len)
     }
 
-    fn poll<'a>(&'a self, _file: &Opened<'a, Self>, poll: &Poll<'a>) -> Events {
+    fn poll<'a>(&'a self, file: &Opened<'a, Self>, poll: &Poll<'a>) -> Events {
         poll.wait_on(&self.pollers);
-        Events::WRITE | Events::READ.when(self.round().released.is_done())
+        // For the end of the file nobody waits either.
+        let readable = file.state().load(Relaxed) || self.round().released.is_done();
+        Events::WRITE | Events::READ.when(readable)
     }
 }
 

@@ -196,7 +196,7 @@ def test_a_writer_who_comes_before_the_time_out(vm: r4l.VM, module: r4l.BuiltMod
 
 
 def test_without_waiting(loaded: r4l.VM, calls: str) -> None:
-    words = ["nonblock", "read", "poll", "hello", "poll", "read", "read", "read", "poll"]
+    words = ["nonblock", "read", "poll", "hello", "poll", "read", "poll", "read", "read", "poll"]
     assert loaded.run([calls, DEVICE, *words], check=True).stdout.splitlines() == [
         "nonblock: 0",
         "read: EAGAIN",
@@ -204,7 +204,8 @@ def test_without_waiting(loaded: r4l.VM, calls: str) -> None:
         "hello: 5",
         "poll: in out",
         'read: 5 "hello"',
-        'read: 0 ""',  # the end of the file, once
+        "poll: in out",  # for the end of the file nobody waits
+        'read: 0 ""',  # which comes once
         "read: EAGAIN",
         "poll: out",
     ]
