@@ -12,13 +12,18 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from typing import Self
 
 import platformdirs
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from r4l.errors import EnvironmentFault
 from r4l.paths import require_for_make
+
+WORD_AFTER = 3.0
+"""Seconds to wait for another process without a word."""
 
 
 def home() -> Path:
@@ -56,9 +61,23 @@ def content_key(*parts: bytes | str | Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def lock(name: str) -> FileLock:
+class Lock(FileLock):
+    """A lock that says on a terminal when it has to be waited for."""
+
+    def __enter__(self) -> Self:
+        """Acquire it."""
+        try:
+            self.acquire(timeout=WORD_AFTER)
+        except Timeout:
+            if sys.stderr.isatty():
+                print(f"r4l: waiting for another r4l, which works on {Path(self.lock_file).stem}", file=sys.stderr)
+            self.acquire()
+        return self
+
+
+def lock(name: str) -> Lock:
     """The lock of that name, as a context manager; freed by the system when its holder dies."""
-    return FileLock(room("locks") / f"{name}.lock")
+    return Lock(room("locks") / f"{name}.lock")
 
 
 def temporary(final: Path) -> Path:

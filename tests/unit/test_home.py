@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -89,3 +92,23 @@ def test_a_user_without_a_home_gets_no_folder_called_tilde(monkeypatch: pytest.M
         home.home()
     assert "R4L_HOME" in caught.value.remedy
     assert not (tmp_path / "~").exists()
+
+
+def test_who_waits_for_another_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(home, "WORD_AFTER", 0.05)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    entered = threading.Event()
+
+    def second() -> None:
+        with home.lock("kernel-1.2.3"):
+            entered.set()
+
+    said = ""
+    with home.lock("kernel-1.2.3"):
+        threading.Thread(target=second).start()
+        end = time.monotonic() + 30
+        while not said and time.monotonic() < end:
+            said = capsys.readouterr().err
+        assert not entered.is_set()
+    assert said == "r4l: waiting for another r4l, which works on kernel-1.2.3\n"
+    assert entered.wait(30)
