@@ -202,12 +202,13 @@ def test_the_card_may_go_and_come_under_the_hook(bench: Bench, module: BuiltModu
 
 
 @pytest.mark.row("A30")
+@pytest.mark.timeout(900)
 def test_reloads_under_traffic_leave_nothing(bench: Bench, module: BuiltModule, wire: Wire, leaks: Leaks) -> None:
     bench.vm.put(module.path, "/tmp/capture.ko")
     bench.up()
     bench.run(f"ping -i 0.01 {GATEWAY} > /tmp/pings & echo $! > /tmp/ping")
     cycle = f"insmod /tmp/capture.ko && cat {FILES}/headers {FILES}/counters > /dev/null && rmmod r4l_capture || exit 1"
-    leaks.across_rounds(lambda times: bench.run(f"for i in $(seq {times}); do {cycle}; done", timeout=60))
+    leaks.across_rounds(lambda times: bench.run(f"for i in $(seq {times}); do {cycle}; done", timeout=300))
     bench.run("kill -INT $(cat /tmp/ping); wait")
     assert bench.vm.run(f"test -e {FILES}").exit_code == 1
     assert "r4l_capture" not in bench.run("cat /proc/net/ptype /proc/modules")

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.machine(nics=["e1000"])
 
 
 @pytest.mark.row("A25")
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_hundred_reloads_leave_nothing(vm: r4l.VM, module: r4l.BuiltModule, leaks: Leaks, gateway: str) -> None:
     vm.put(module.path, "/tmp/driver.ko")
     vm.run("ip link set lo up", check=True)
@@ -25,7 +25,7 @@ def test_a_hundred_reloads_leave_nothing(vm: r4l.VM, module: r4l.BuiltModule, le
     ten = f"{load} && {ping} && {unload}; for j in $(seq 9); do {load} && {unload}; done"
 
     def reload(times: int) -> None:
-        vm.run(f"for i in $(seq {times // 10}); do {ten}; done", timeout=300, check=True)
+        vm.run(f"for i in $(seq {times // 10}); do {ten}; done", timeout=900, check=True)
 
     leaks.across_rounds(reload)
 

@@ -50,6 +50,8 @@ echo start > /proc/net/pktgen/pgctrl
 wait
 """
 FLOOD_SECONDS = 60
+RING = 256
+"""Descriptors of a ring, of this driver's and of the kernel's own."""
 ROUTER = ("-netdev", "user,id=router", "-netdev", "hubport,id=routerport,hubid=0,netdev=router")
 """A third port on the wire that the two cards share."""
 
@@ -70,7 +72,7 @@ def test_a_flood_in_both_directions_loses_no_buffer(loaded: r4l.VM, gateway: str
     for size in (60, 1514):
         loaded.run(f"SIZE={size}; SECONDS_={FLOOD_SECONDS // 2}; {PKTGEN}", timeout=120, check=True)
     sent, received = ([card.counter(f"{way}_packets") for card in cards] for way in ("tx", "rx"))
-    assert min(received) > 10_000, f"received {received}, sent {sent}"
+    assert min(received) > 2 * RING, f"received {received}, sent {sent}: rings that never went round"
     assert interrupts(loaded) - fired < sum(received) / 3, "under flood NAPI polls instead of taking interrupts"
     for card in cards:
         path = f"/sys/class/net/{card.name}/queues/tx-0/byte_queue_limits/inflight"
