@@ -7,11 +7,12 @@ it: `@pytest.mark.checkpoint("id", title="…")`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,28 +96,43 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtestloop(session: pytest.Session) -> None:
-    """Wait until the module is built, or nobody is there any more who builds it."""
-    file = _shared(session.config) / MODULE
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """Run the checks that no other process has taken, once the module is built.
+
+    One is taken ahead: pytest has to know the next, to keep what the two share.
+    """
+    if session.testsfailed:
+        # Some could not be read: pytest's own loop says so.
+        return None
+    shared = _shared(session.config)
+    _wait_for_module(shared, session.config)
+    untaken = _untaken(session.items, shared)
+    item = next(untaken, None)
+    while item and not (shared / HUNG).exists():
+        following = next(untaken, None)
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        item = following
+    if (shared / HUNG).exists():
+        raise session.Interrupted(HUNG)
+    return True
+
+
+def _wait_for_module(shared: Path, config: pytest.Config) -> None:
+    """Until it is built, or nobody is there any more who builds it."""
+    file = shared / MODULE
     while not file.exists():
         if os.getppid() != PARENT:
             pytest.exit("who began the checks is gone")
         time.sleep(0.01)
-    session.config.option.r4l_module = file.read_text() or None
+    config.option.r4l_module = file.read_text() or None
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
-    """Run a check, unless another process has taken it, or found that the guest hangs."""
-    shared = _shared(item.config)
-    if (shared / HUNG).exists():
-        item.session.shouldstop = HUNG
-        return True
-    try:
-        (shared / TAKEN.format(_number(item))).touch(exist_ok=False)
-    except FileExistsError:
-        return True
-    return None
+def _untaken(items: Sequence[pytest.Item], shared: Path) -> Iterator[pytest.Item]:
+    """Take one after the other."""
+    for number, item in enumerate(items):
+        with contextlib.suppress(FileExistsError):
+            (shared / TAKEN.format(number)).touch(exist_ok=False)
+            yield item
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -136,7 +152,7 @@ def pytest_runtest_makereport(
     if mark is None or isinstance(report, pytest.SubtestReport):
         return report
     first = {"checkpoint": mark.args[0], "title": mark.kwargs.get("title", ""), "passed": True, "skipped": ""}
-    entry = item.config.stash[_SEEN].setdefault(_number(item), first)
+    entry = item.config.stash[_SEEN].setdefault(item.session.items.index(item), first)
     if call.when == "call":
         _keep_evidence(item, mark.args[0])
     if report.skipped:
@@ -146,7 +162,6 @@ def pytest_runtest_makereport(
         entry.update(passed=False, **_what(error, report.longreprtext))
         if isinstance(error, GuestTimeout) or str(error).startswith(TIMED_OUT):
             (_shared(item.config) / HUNG).touch()
-            item.session.shouldstop = HUNG
     return report
 
 
@@ -180,11 +195,6 @@ def together(shared: Path, workers: int) -> dict[str, dict[str, Any]]:
 def _shared(config: pytest.Config) -> Path:
     folder: Path = config.getoption("--lab-results")
     return folder / SHARED
-
-
-def _number(item: pytest.Item) -> int:
-    """Of a check, the same in each process."""
-    return item.session.items.index(item)
 
 
 def _mark(item: pytest.Item) -> pytest.Mark | None:

@@ -21,7 +21,7 @@ from r4l.labs.running import WORKERS, Checks
 MARK = 'import pytest\n\n@pytest.mark.checkpoint("one")\n'
 
 
-def begin(folder: Path, text: str) -> Checks:
+def begin(folder: Path, text: str, *hidden: Path) -> Checks:
     """The checks of a lab that has this one."""
     checks, evidence = folder / "checks", folder / "evidence"
     checks.mkdir()
@@ -29,11 +29,11 @@ def begin(folder: Path, text: str) -> Checks:
     (checks / "test_one.py").write_text(text)
     lab = cast(Lab, SimpleNamespace(checks=checks, timeout=60, builds=True, config=None))
     kernel = cast(Kernel, SimpleNamespace(name="stock", arch="x86_64"))
-    return Checks(lab, kernel, (), evidence, folder)
+    return Checks(lab, kernel, hidden, evidence, folder)
 
 
-def run(folder: Path, text: str) -> dict[str, dict[str, Any]]:
-    with begin(folder, text) as begun:
+def run(folder: Path, text: str, *hidden: Path) -> dict[str, dict[str, Any]]:
+    with begin(folder, text, *hidden) as begun:
         return begun.run(None)
 
 
@@ -81,6 +81,29 @@ def test_several_processes_share_the_checks(tmp_path: Path) -> None:
     assert found["last"]["passed"]
     assert len(list(tmp_path.glob("ran-*"))) == 5
     assert len(list(tmp_path.glob("by-*"))) == min(os.cpu_count() or 1, WORKERS)
+
+
+MODULES = """
+import pytest
+
+@pytest.fixture(scope="module")
+def owned():
+    yield __name__
+
+@pytest.mark.checkpoint("{0}")
+@pytest.mark.parametrize("number", range(6))
+def test_of_a_module(owned, number):
+    assert owned == __name__
+"""
+
+
+def test_what_the_checks_of_a_file_share_ends_with_them(tmp_path: Path) -> None:
+    """Whoever takes the last of one file and the next of another tears down between them."""
+    more = tmp_path / "more"
+    more.mkdir()
+    (more / "test_more.py").write_text(MODULES.format("more"))
+    found = run(tmp_path, MODULES.format("own"), more)
+    assert {name: result["passed"] for name, result in found.items()} == {"own": True, "more": True}
 
 
 HANGS = """
