@@ -84,7 +84,7 @@ def test_several_processes_share_the_checks(tmp_path: Path) -> None:
 
 
 MODULES = """
-import pytest
+import time, pytest
 
 @pytest.fixture(scope="module")
 def owned():
@@ -93,6 +93,7 @@ def owned():
 @pytest.mark.checkpoint("{0}")
 @pytest.mark.parametrize("number", range(6))
 def test_of_a_module(owned, number):
+    time.sleep(0.2)
     assert owned == __name__
 """
 
