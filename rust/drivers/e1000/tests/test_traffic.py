@@ -72,9 +72,11 @@ def test_a_flood_in_both_directions_loses_no_buffer(loaded: r4l.VM, gateway: str
     for size in (60, 1514):
         loaded.run(f"SIZE={size}; SECONDS_={FLOOD_SECONDS // 2}; {PKTGEN}", timeout=120, check=True)
     sent, received = ([card.counter(f"{way}_packets") for card in cards] for way in ("tx", "rx"))
-    # Where one CPU takes all interrupts, its own sender sends a frame for each 300 that are received there.
-    assert min(received) > 0, f"received {received}, sent {sent}"
-    assert max(received) > 10 * RING, f"received {received}, sent {sent}"
+    # Under KASAN one of the senders was seen to get 263 frames out while the other sent 40 000, without a complaint of
+    # the kernel's watchdog. Not looked into: the CPU that takes the interrupts may be left no time to send.
+    each, most = (0, 10 * RING) if loaded.kernel.config.get("CONFIG_KASAN") == "y" else (10_000, 10_000)
+    assert min(received) > each, f"received {received}, sent {sent}"
+    assert max(received) > most, f"received {received}, sent {sent}"
     assert interrupts(loaded) - fired < sum(received) / 3, "under flood NAPI polls instead of taking interrupts"
     for card in cards:
         path = f"/sys/class/net/{card.name}/queues/tx-0/byte_queue_limits/inflight"
