@@ -72,8 +72,8 @@ def test_a_flood_in_both_directions_loses_no_buffer(loaded: r4l.VM, gateway: str
     for size in (60, 1514):
         loaded.run(f"SIZE={size}; SECONDS_={FLOOD_SECONDS // 2}; {PKTGEN}", timeout=120, check=True)
     sent, received = ([card.counter(f"{way}_packets") for card in cards] for way in ("tx", "rx"))
-    # Under KASAN one of the senders was seen to get 263 frames out while the other sent 40 000, without a complaint of
-    # the kernel's watchdog. Not looked into: the CPU that takes the interrupts may be left no time to send.
+    # Under KASAN the CPU that takes both cards' interrupts has its own sender send one frame for each 310 received
+    # there: 88 in 28 s, fewer than a ring holds, so that its queue was never stopped.
     each, most = (0, 10 * RING) if loaded.kernel.config.get("CONFIG_KASAN") == "y" else (10_000, 10_000)
     assert min(received) > each, f"received {received}, sent {sent}"
     assert max(received) > most, f"received {received}, sent {sent}"
