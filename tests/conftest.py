@@ -19,6 +19,7 @@ import hypothesis
 import pytest
 
 from r4l import resources
+from r4l.cli.called import COMMAND
 from r4l.demo.bench import NETWORK, Bench
 from r4l.kernel import Kernel
 from r4l.labs.lab import Lab
@@ -29,6 +30,9 @@ from r4l.vm import VM
 
 # A job that a script starts in the background ignores Ctrl-C, and so would every program that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What a test expects a user to be told does not depend on how the tests were called.
+os.environ.pop(COMMAND, None)
 
 # How long a test takes says nothing of what it tests, and the same commit shall have the same verdict each time.
 hypothesis.settings.register_profile(

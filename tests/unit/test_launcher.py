@@ -95,3 +95,26 @@ def test_no_index_to_install_from(tmp_path: Path) -> None:
     assert "the Python environment could not be made" in done.stderr
     assert "venv.log" in done.stderr
     assert not list((tmp_path / "venv").glob("*/complete"))
+
+
+PYTHON = """#!{shell}
+case "$*" in
+"-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+"-m pip "*) ;;
+"-m r4l "*) echo "called $R4L_COMMAND" ;;
+*) exec {python} "$@" ;;
+esac
+"""
+
+
+def test_the_program_knows_how_it_was_called(bare_path: Path, tmp_path: Path) -> None:
+    (bare_path / "python3").write_text(PYTHON.format(shell=shutil.which("sh"), python=Path(sys.executable).resolve()))
+    for name in ("mmdebstrap", "bwrap", "newuidmap"):
+        (bare_path / name).symlink_to("/bin/true")
+    (bare_path / "cp").symlink_to(str(shutil.which("cp")))
+    done = launch(bare_path, tmp_path, "lab", "list")
+    assert done.stdout == f"called {LAUNCHER}\n", done.stderr
+    (bare_path / "r4l").symlink_to(LAUNCHER)
+    env = {"PATH": str(bare_path), "HOME": str(tmp_path), "R4L_HOME": str(tmp_path / "r4l")}
+    found = subprocess.run(["sh", "-c", "r4l lab list"], env=env, capture_output=True, text=True)
+    assert found.stdout == "called r4l\n", found.stderr

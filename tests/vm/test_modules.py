@@ -155,3 +155,33 @@ def test_an_unsigned_module_taints_and_is_refused_where_signatures_are_enforced(
             vm.insmod(hello)
         assert "module.sig_enforce" in caught.value.remedy
         assert "hello" not in vm.run("cat /proc/modules").stdout
+
+
+def test_an_init_that_fails_runs_once(kernel: Kernel, tmp_path: Path) -> None:
+    folder = tmp_path / "refuses"
+    shutil.copytree(resources.rust("drivers/hello"), folder, ignore=shutil.ignore_patterns("tests"))
+    source = folder / "hello.rs"
+    source.write_text(source.read_text().replace("        Ok(Hello)\n", "        Err(EINVAL)\n"))
+    module = Module(folder).build(kernel)
+    with VM(kernel) as vm:
+        with pytest.raises(ModuleRefused, match=r"Invalid argument"):
+            vm.insmod(module)
+        vm.klog.sync()
+        assert vm.klog.text().count("Hello, world") == 1, vm.klog.text()
+        said = vm.run(["insmod", "/no/such.ko"])
+        assert (said.exit_code, said.stderr) == (1, "insmod: can't open '/no/such.ko': No such file or directory\n")
+        vm.put(__file__, "/not.ko")
+        assert vm.run(["insmod", "/not.ko"]).stderr == "insmod: can't insert '/not.ko': invalid module format\n"
+
+
+def test_a_parameter_may_have_spaces_and_a_module_may_be_compressed(kernel: Kernel, hello: BuiltModule) -> None:
+    with VM(kernel) as vm:
+        vm.insmod(hello, words="two words")
+        vm.klog.sync()
+        # The kernel says what it was given, where the module has no such parameter: one, not two.
+        assert vm.klog.text().count("unknown parameter") == 1
+        assert "unknown parameter 'words' ignored" in vm.klog.text()
+        vm.rmmod("hello")
+        assert vm.run("gzip -c /lib/modules/r4l/hello.ko >/hello.ko.gz").ok
+        assert vm.run(["insmod", "/hello.ko.gz"], check=True).ok
+        assert "hello" in vm.run("cat /proc/modules").stdout

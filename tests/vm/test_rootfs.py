@@ -53,7 +53,7 @@ def test_cpio_itself_lists_it(kernel: Kernel) -> None:
 def test_busybox_is_static_and_applets_are_links_to_it(members: dict[str, cpio.Entry], kernel: Kernel, vm: VM) -> None:
     assert interpreter(members["bin/busybox"].data) is None
     assert interpreter((kernel.toolchain.root / "usr/bin/make").read_bytes()) is not None  # what a dynamic one has
-    for applet in ("bin/sh", "bin/ls", "sbin/insmod", "sbin/ip", "bin/ping", "usr/bin/awk"):
+    for applet in ("bin/sh", "bin/ls", "sbin/modprobe", "sbin/ip", "bin/ping", "usr/bin/awk"):
         assert stat.S_ISLNK(members[applet].mode)
         assert members[applet].data == b"/bin/busybox"
     # argv[0] decides: the same program under two names does two things.

@@ -7,7 +7,7 @@
 //! # echo come > /dev/completion         it prints "come", and ends
 //! ```
 //!
-//! See the handout for what each of them has to do.
+//! See the handout for what is missing.
 //!
 //! The completion is the device's, not the opening's: a reader and a writer each have their own
 //! opening, and must meet.

@@ -92,9 +92,9 @@ def channel_lines(lines: list[str], what: str = "") -> list[str]:
     return [line for line in lines if line.startswith("channel ") and what in line]
 
 
-def insmod(reading: Reading) -> str:
+def insmod(reading: Reading) -> list[str]:
     """The command, in a guest that has the file: that has megabytes of debug information, and is given once."""
-    return f"insmod {FILE} seed={reading.seed} channel={reading.channel}"
+    return ["insmod", FILE, f"seed={reading.seed}", f"channel={reading.channel}"]
 
 
 def command(reading: Reading) -> str:
@@ -179,7 +179,7 @@ def test_closes(vm: r4l.VM, module: r4l.BuiltModule) -> None:
 
 
 def opened(reading: Reading, lines: list[str]) -> int:
-    """How often. busybox's insmod has a second try where the kernel refuses a module."""
+    """How often."""
     return lines.count(f"sensor {reading.seed} opened")
 
 

@@ -7,11 +7,12 @@
 //! The protocol is in `frame.rs` and, from the host's side, in r4l's `guest` package.
 //!
 //! Use: `r4l-agent PORT-NAME` where PORT-NAME is the name of a virtio serial port (looked up in sysfs, because no
-//! udev makes links here) or the path of a device.
+//! udev makes links here) or the path of a device. Called by the name of `insmod` it is that (`insmod.rs`).
 
 mod command;
 mod files;
 mod frame;
+mod insmod;
 mod sys;
 
 use std::fs::{self, File, OpenOptions};
@@ -284,6 +285,10 @@ fn run() -> io::Result<()> {
 }
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    if arguments.next().is_some_and(|name| insmod::is_name(&name)) {
+        return insmod::main(arguments);
+    }
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -2,7 +2,7 @@
 
 //! The system calls that std has no safe form of. Every `unsafe` of the agent is in this file.
 
-use std::ffi::{c_char, c_int, c_long, c_short, c_ulong, c_void};
+use std::ffi::{c_char, c_int, c_long, c_short, c_ulong, c_void, CString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -24,6 +24,10 @@ const TIOCSCTTY: c_ulong = 0x540e;
 const TIOCSWINSZ: c_ulong = 0x5414;
 const FIONREAD: c_ulong = 0x541b;
 const SYS_PIDFD_OPEN: c_long = 434;
+#[cfg(target_arch = "x86_64")]
+const SYS_FINIT_MODULE: c_long = 313;
+#[cfg(target_arch = "aarch64")]
+const SYS_FINIT_MODULE: c_long = 273;
 
 #[repr(C)]
 pub struct PollFd {
@@ -121,6 +125,21 @@ pub fn pidfd(pid: u32) -> io::Result<OwnedFd> {
         check(fd as c_int)?;
         Ok(OwnedFd::from_raw_fd(fd as RawFd))
     }
+}
+
+/// Loads a module into the kernel, with its parameters.
+pub fn load_module(file: &File, parameters: Vec<u8>) -> io::Result<()> {
+    let parameters = CString::new(parameters)?;
+    // SAFETY: finit_module reads an open descriptor and a string that ends with a zero.
+    let result = unsafe {
+        syscall(
+            SYS_FINIT_MODULE,
+            file.as_raw_fd() as c_long,
+            parameters.as_ptr(),
+            0 as c_long,
+        )
+    };
+    check(result as c_int).map(drop)
 }
 
 /// If `port` is a terminal (a virtio console), turns off echo, line discipline and translation.

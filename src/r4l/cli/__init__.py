@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.traceback import Traceback
 
+from r4l.cli.called import as_called
 from r4l.cli.faults import ReaderGone, fault_of, flush_stdout, reader_may_go
 from r4l.errors import EXIT_CODES, R4LError
 from r4l.process import end_all
@@ -122,7 +123,7 @@ def _print_cause(console: Console, error: R4LError) -> None:
     console.print(error.cause, markup=False, style="bold")
     if error.remedy:
         console.print("[green]remedy:[/] ", end="")
-        console.print(error.remedy, markup=False)
+        console.print(as_called(error.remedy), markup=False)
 
 
 def _print_detail(console: Console, error: R4LError) -> None:

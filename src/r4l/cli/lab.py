@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from r4l.cli.called import as_called, called
 from r4l.cli.options import lab_kernel_option
 from r4l.errors import R4LError, UsageError, VerdictError
 from r4l.kernel import Kernel
@@ -26,6 +27,8 @@ from r4l.labs.workspace import STATE, Workspace, plainly
 from r4l.stages import Stages
 
 MARKS = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[dim]·[/]"}
+WIDE = 200
+"""Characters of a line that goes to no terminal."""
 DETAIL = 25
 """Lines of a long text that are shown; results.json has all."""
 
@@ -53,10 +56,15 @@ def list_(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
-    table = Table("", "lab", "", "reached", "workspace", box=None, padding=(0, 2, 0, 0))
+    table = Table("", "lab", "", "reached", box=None, padding=(0, 2, 0, 0))
+    table.add_column("workspace", no_wrap=True)
     for row in rows:
-        table.add_row(str(row["number"]), row["lab"], row["title"], row["reached"], row["folder"])
-    Console(highlight=False).print(table)
+        table.add_row(str(row["number"]), row["lab"], row["title"], row["reached"], _short(row["folder"]))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        # There is no edge to wrap at.
+        console.width = WIDE
+    console.print(table)
 
 
 @command.command()
@@ -68,7 +76,7 @@ def start(lab: str, folder: Path | None) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"[green]✓[/] {workspace.lab.number} {workspace.lab.title}")
     console.print(f"read {workspace.folder}/handout.md (中文: handout.zh-CN.md)")
-    console.print(f"then: r4l lab check {folder or workspace.lab.name}")
+    console.print(f"then: {called()} lab check {folder or workspace.lab.name}")
     click.echo(str(workspace.folder))
 
 
@@ -83,18 +91,25 @@ def check(where: str | None, kernel_name: str | None, arch: str | None, as_json:
     if as_json:
         click.echo(json.dumps({**verdict.as_dict(), "evidence": str(done.evidence)}, indent=1))
         raise SystemExit(0 if verdict.full else NotYet.exit_code)
-    show(verdict, Console(highlight=False, soft_wrap=True))
-    if verdict.build:
-        raise NotYet(f"{verdict.reached} of {len(verdict.outcomes)} reached", "next: mend what is shown above")
+    console = Console(highlight=False, soft_wrap=True)
+    show(verdict, console)
+    place = where or "."
     if not verdict.full:
-        left = next(outcome for outcome in verdict.outcomes if not outcome.passed)
-        if left.kind == "checkpoint":
-            step = f"{left.id}; `r4l lab hint {where or '.'} {left.id}` helps"
-        elif left.passed is None:
-            step = f"answer the question {left.id} in answers.toml"
-        else:
-            step = f"another answer to the question {left.id} in answers.toml; see where to read, above"
-        raise NotYet(f"{verdict.reached} of {len(verdict.outcomes)} reached", f"next: {step}")
+        raise NotYet(f"{verdict.reached} of {len(verdict.outcomes)} reached", _remedy(verdict, place))
+    console.print(f"[bold green]✓ {verdict.reached} of {len(verdict.outcomes)} reached[/]")
+    console.print(f"to hand it in: {called()} lab submit {place}")
+
+
+def _remedy(verdict: Verdict, place: str) -> str:
+    """What to do next, where not all is reached."""
+    if verdict.build:
+        return "mend what the compiler shows above"
+    left = next(outcome for outcome in verdict.outcomes if not outcome.passed)
+    if left.kind == "checkpoint":
+        return f"go on with {left.id}; `r4l lab hint {place} {left.id}` helps"
+    if left.passed is None:
+        return f"answer the question {left.id} in answers.toml"
+    return f"another answer to the question {left.id} in answers.toml; see where to read, above"
 
 
 @command.command()
@@ -204,14 +219,16 @@ def hint(where: str | None, checkpoint: str | None, everything: bool) -> None:
     workspace, name = _wanted(where, checkpoint)
     points = {point.id: point for point in workspace.lab.checkpoints}
     if name not in points:
-        raise UsageError(f"there is no checkpoint {name}", f"use one of {', '.join(points)}")
+        asked = name in [question.id for question in workspace.lab.questions]
+        cause = f"{name} is a question, and questions have no hints" if asked else f"there is no checkpoint {name}"
+        raise UsageError(cause, f"use one of {', '.join(points)}")
     point = points[name]
     given = workspace.hints_given(name)
     upto = len(point.hints) if everything else min(given + 1, len(point.hints))
     workspace.note_hints(name, upto)
     click.echo(f"{point.title}")
     for number, text in enumerate(point.hints[:upto], 1):
-        click.echo(f"{number}. {text}")
+        click.echo(as_called(f"{number}. {text}"))
     click.echo(f"{point.read}")
 
 
@@ -243,7 +260,10 @@ def _next(workspace: Workspace) -> str:
     points = [point.id for point in workspace.lab.checkpoints]
     at = [attempt["next"] for attempt in workspace.state()["attempts"] if "next" in attempt]
     if at and not at[-1]:
-        raise UsageError("the last check reached all checkpoints", f"name one for its hints: {', '.join(points)}")
+        raise UsageError(
+            "the last check reached all checkpoints, so there is none to give a hint for",
+            f"name one to see its hints nevertheless: {', '.join(points)}; questions have none, see answers.toml",
+        )
     return str(at[-1]) if at else points[0]
 
 
@@ -305,11 +325,22 @@ def _lines(outcome: Outcome) -> list[str]:
         return [f"[dim]{escape(outcome.read)}[/]"] if outcome.kind == "question" else []
     lines = [
         f"[dim]{word}[/] {escape(text)}"
-        for word, text in (("expected", outcome.expected), ("seen    ", outcome.seen), ("read    ", outcome.read))
+        for word, text in (("expected", outcome.expected), ("seen    ", _seen(outcome)), ("read    ", outcome.read))
         if text
     ]
     long = outcome.detail.splitlines()
     return lines + [f"[dim]{escape(line)}[/]" for line in long[:DETAIL]] + (["[dim]…[/]"] if len(long) > DETAIL else [])
+
+
+def _seen(outcome: Outcome) -> str:
+    """What was seen; where something was expected and there was nothing at all, so it is said."""
+    return outcome.seen or ("nothing" if outcome.expected else "")
+
+
+def _short(folder: str) -> str:
+    """A path as one types it."""
+    home = str(Path.home())
+    return f"~{folder.removeprefix(home)}" if folder.startswith(f"{home}/") else folder
 
 
 def _progress(lab: Lab) -> dict[str, str]:

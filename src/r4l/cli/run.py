@@ -15,6 +15,7 @@ from rich.console import Console
 
 from r4l.cli.options import MachineOptions, kernel_option, machine_options, require_writable, show_door, timeout_option
 from r4l.errors import UsageError
+from r4l.guest.shell import require_terminal
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module
 from r4l.setup import set_up
@@ -85,6 +86,8 @@ def command(
     the exit code is 123.
     """
     parameters = parameters_of(param)
+    if shell:
+        require_terminal()
     for file in filter(None, (pcap, console)):
         require_writable(file)
     if target.suffix != ".ko":

@@ -6,6 +6,7 @@ from __future__ import annotations
 import click
 
 from r4l.cli.options import MachineOptions, kernel_option, machine_options, show_door
+from r4l.guest.shell import require_terminal
 from r4l.setup import set_up
 from r4l.stages import Stages
 
@@ -18,6 +19,7 @@ def command(machine: MachineOptions, kernel_name: str | None, arch: str) -> None
 
     The machine is gone when the shell ends.
     """
+    require_terminal()
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)
         vm = machine.vm(kernel, stages)

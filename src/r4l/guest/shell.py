@@ -50,15 +50,24 @@ def _size() -> Terminal:
     return Terminal(size.lines, size.columns)
 
 
+def require_terminal() -> None:
+    """Say before a machine boots for it that there is no terminal for a shell.
+
+    Raises:
+        UsageError: standard input is none.
+    """
+    if sys.stdin is None or not os.isatty(sys.stdin.fileno()):
+        raise UsageError("a shell needs a terminal", "run the command without one: `r4l run MODULE -- COMMAND`")
+
+
 def interactive(guest: Guest, command: Sequence[str] = ("/bin/sh", "-l")) -> int:
     """Run a command in the guest on the terminal of this process, until it ends; returns its exit code.
 
     Raises:
         UsageError: standard input is no terminal.
     """
+    require_terminal()
     source = sys.stdin.fileno()
-    if not os.isatty(source):
-        raise UsageError("a shell needs a terminal", "run the command without one: `r4l run -- COMMAND`")
     out = sys.stdout.fileno()
 
     def show(data: bytes) -> None:

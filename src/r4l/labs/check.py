@@ -107,7 +107,7 @@ class Check:
                     checks.append(begun.enter_context(Checks(lab, kernel, self.hidden, evidence, folder)))
                     modules.append(self._module(kernel, folder))
                 except BuildError as error:
-                    return [Run(self._where(kernel), build=f"{self._where(kernel)}{error.cause}\n{error.detail}")]
+                    return [Run(self._where(kernel), build=self._where(kernel) + _compiler(error, folder, lab))]
             self.say("checking")
             ran = zip(kernels, checks, modules, strict=True)
             return [Run(self._where(kernel), check.run(module)) for kernel, check, module in ran]
@@ -161,6 +161,13 @@ def fill(folder: Path, lab: Lab, sources: Mapping[Path, bytes]) -> None:
         if not file.is_file() or file.read_bytes() != data:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(data)
+
+
+def _compiler(error: BuildError, folder: Path, lab: Lab) -> str:
+    """What is told of a build that failed: what the compiler said, and before it why, where that is known."""
+    if error.detail and not error.known:
+        return error.detail
+    return f"{error.cause.replace(folder.name, lab.name)}\n{error.detail}"
 
 
 def _shown_outcome(outcome: Outcome, folder: Path, workspace: Path) -> Outcome:

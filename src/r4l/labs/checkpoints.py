@@ -218,6 +218,8 @@ def _keep_evidence(item: pytest.Item, name: str) -> None:
         return
     into = Path(item.config.getoption("--lab-results")) / name
     into.mkdir(parents=True, exist_ok=True)
+    for wire in vm.wires.values():
+        wire.save()
     for pattern in EVIDENCE:
         for file in vm.workdir.glob(pattern):
             shutil.copy(file, into)

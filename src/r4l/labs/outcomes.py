@@ -55,7 +55,7 @@ class Run:
 
     def missing(self) -> str:
         """Why a check has no result."""
-        reason = "the module does not build" if self.build else "the machine hung before"
+        reason = "the module does not build" if self.build else "not looked at: an earlier one never ended"
         return f"{self.where}{reason}".strip()
 
 

@@ -144,12 +144,16 @@ class Wire(Cable, Impaired):
         Raises:
             UsageError: there is none.
         """
-        if self._pcap is None or self._writer is None:
+        if self._pcap is None:
             raise UsageError("this wire keeps no capture", "have one: Nic(capture=True), or Wire(pcap=PATH)")
-        with self._changed:
-            if not self._closed:
-                self._writer.flush()
+        self.save()
         return self._pcap
+
+    def save(self) -> None:
+        """Have all frames until now in the file, if the wire keeps one."""
+        with self._changed:
+            if self._writer and not self._closed:
+                self._writer.flush()
 
     def close(self) -> None:
         """Pull the cable out for good."""

@@ -87,6 +87,7 @@ class Rootfs:
             entries.append(
                 cpio.regular("sbin/r4l-agent", agent.build(kernel.toolchain, kernel.arch).read_bytes(), 0o755)
             )
+            entries.append(cpio.symlink("sbin/insmod", "/sbin/r4l-agent"))
             lines += AGENT_LINE
         if console_shell:
             lines += SHELL_LINE

@@ -44,8 +44,8 @@ def outcome(arm64: dict[str, Any] | None, x86_64: dict[str, Any] | None) -> Outc
         (FAILED, PASSED, False, ARM64 + "0"),
         (PASSED, FAILED, False, X86_64 + "0"),
         (None, FAILED, False, X86_64 + "0"),
-        (None, PASSED, None, ARM64 + "the machine hung before"),
-        (PASSED, None, None, X86_64 + "the machine hung before"),
+        (None, PASSED, None, ARM64 + "not looked at: an earlier one never ended"),
+        (PASSED, None, None, X86_64 + "not looked at: an earlier one never ended"),
         # A check of one architecture only is left out on the other.
         (SKIPPED, PASSED, True, ""),
         (PASSED, SKIPPED, True, ""),
