@@ -96,11 +96,14 @@ def test_from_start_to_grade(tmp_path: Path, kernel: Kernel) -> None:
     broken = r4l_lab("check", work, folder=tmp_path, code=123).stdout
     assert f"{source}:" in broken
     assert "Helo" in broken
+    assert "cannot find" in broken
+    assert "does not build: error" not in broken, "what the compiler says is said once"
 
     answer = Lab.named("hello").answer
     shutil.copy(answer / "hello.rs", work)
     (work / ANSWERS).write_text(KEY)
-    r4l_lab("check", ".", folder=work)
+    checked = r4l_lab("check", ".", folder=work, R4L_COMMAND="/opt/r4l").stdout
+    assert checked.endswith("✓ 8 of 8 reached\nto hand it in: /opt/r4l lab submit .\n")
     handed_in = Path(r4l_lab("submit", work, "--name", "李华", folder=tmp_path).stdout.strip())
 
     hidden = tmp_path / "hidden" / "hello"

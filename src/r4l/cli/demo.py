@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.markup import escape
 
 from r4l import home, report
+from r4l.cli.screen import screen
 from r4l.demo import Demo, rows_of
 from r4l.errors import EnvironmentFault, VerdictError
 from r4l.report import model
@@ -36,14 +36,14 @@ def command(out: Path | None, as_json: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EnvironmentFault(f"cannot make {folder}: {error.strerror}", "name another folder with --out") from error
-    screen = Console(stderr=True, highlight=False)
+    progress = screen(stderr=True)
 
     def tell(step: model.Step) -> None:
         mark = "[green]✓[/]" if step.ok else "[red]✗[/]"
         line = f"{mark} [bold]{step.row:<6}[/] {step.title:<36} [dim]{step.seconds or 0:5.1f} s  {escape(step.seen)}[/]"
-        screen.print(line, no_wrap=True, overflow="ellipsis", crop=True)
+        progress.print(line, no_wrap=True, overflow="ellipsis", crop=True)
 
-    with Stages(screen) as stages:
+    with Stages(progress) as stages:
         demo = Demo(folder, stages, tell)
         try:
             result = demo.run()
@@ -67,7 +67,7 @@ def command(out: Path | None, as_json: bool) -> None:
 
 
 def _table(result: model.Result) -> None:
-    console = Console(highlight=False)
+    console = screen()
     console.print()
     width = max((len(step.title) for step in result.steps), default=0)
     console.print(f"[bold]{'row':<6}  verdict  {'s':>5}  {'what':<{width}}  seen[/]")

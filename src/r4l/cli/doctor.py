@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from r4l import doctor
+from r4l.cli.called import as_called
 from r4l.errors import EnvironmentFault
 from r4l.toolchain import host
 
@@ -32,13 +33,13 @@ def command(fix: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
     else:
-        console = Console(highlight=False)
+        console = Console(highlight=False, soft_wrap=True)
         for finding in findings:
             mark = "[green]✓[/]" if finding.ok else "[red]✗[/]"
             console.print(f"{mark} [bold]{finding.name:<18}[/] ", end="")
             console.print(finding.found, markup=False)
             if finding.remedy:
                 console.print(f"  {'':<18} [green]remedy:[/] ", end="")
-                console.print(finding.remedy, markup=False)
+                console.print(as_called(finding.remedy), markup=False)
     if not all(finding.ok for finding in findings):
         raise SystemExit(EnvironmentFault.exit_code)

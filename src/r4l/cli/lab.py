@@ -14,6 +14,7 @@ from rich.table import Table
 
 from r4l.cli.called import as_called, called
 from r4l.cli.options import lab_kernel_option
+from r4l.cli.screen import screen
 from r4l.errors import R4LError, UsageError, VerdictError
 from r4l.kernel import Kernel
 from r4l.labs import bundle, matrix, pages
@@ -27,8 +28,6 @@ from r4l.labs.workspace import STATE, Workspace, plainly
 from r4l.stages import Stages
 
 MARKS = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[dim]·[/]"}
-WIDE = 200
-"""Characters of a line that goes to no terminal."""
 DETAIL = 25
 """Lines of a long text that are shown; results.json has all."""
 
@@ -60,11 +59,7 @@ def list_(as_json: bool) -> None:
     table.add_column("workspace", no_wrap=True)
     for row in rows:
         table.add_row(str(row["number"]), row["lab"], row["title"], row["reached"], _short(row["folder"]))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        # There is no edge to wrap at.
-        console.width = WIDE
-    console.print(table)
+    screen().print(table)
 
 
 @command.command()

@@ -102,7 +102,7 @@ def route(bench: Bench) -> str:
         "Network is unreachable" in before.stderr, f"before the route: {before.stderr or before.stdout}".strip()
     )
     bench.run(f"ip route add default via {GATEWAY}")
-    return f"Network is unreachable; with the route: {bench.ping(BEYOND)}"
+    return f"with the default route: {bench.ping(BEYOND)}; without it: Network is unreachable"
 
 
 def up_and_down(bench: Bench) -> str:

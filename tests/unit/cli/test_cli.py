@@ -59,6 +59,13 @@ def test_usage_errors_end_with_2(tmp_path: Path) -> None:
     assert "remedy:" in done.stderr
 
 
+@pytest.mark.parametrize("words", [["run", "rust/drivers/hello", "--shell"], ["shell"]])
+def test_without_a_terminal_no_machine_boots_for_a_shell(tmp_path: Path, words: list[str]) -> None:
+    done = r4l(*words, home=tmp_path)
+    assert done.returncode == 2
+    assert "a shell needs a terminal" in done.stderr
+
+
 def test_an_error_as_json(tmp_path: Path) -> None:
     done = r4l("build", str(tmp_path), "--json", home=tmp_path)
     assert json.loads(done.stdout)["error"] == "usage"

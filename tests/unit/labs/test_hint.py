@@ -77,6 +77,11 @@ def test_a_slip_is_told_the_checkpoints(workspace: Workspace, arguments: list[st
     assert "greets" in caught.value.remedy
 
 
+def test_a_question_has_no_hints(workspace: Workspace) -> None:
+    with pytest.raises(UsageError, match="taint is a question, and questions have no hints"):
+        hint("hello", "taint")
+
+
 def test_from_outside_a_workspace(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert str(POINTS["greets"].hints[-1]) in hint("hello", "greets", "--all")
