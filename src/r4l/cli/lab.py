@@ -307,11 +307,16 @@ def show(verdict: Verdict, console: Console) -> None:
     """Print a verdict: what was expected, what was seen, where to read."""
     if verdict.build:
         console.print(f"[red]✗[/] it does not build, so nothing of it was checked\n{escape(verdict.build)}")
+    told: dict[tuple[str, str, str], str] = {}
     for outcome in verdict.outcomes:
         if verdict.build and outcome.kind != "question":
             continue
         console.print(f"{MARKS[outcome.passed]} [bold]{outcome.id}[/]  {escape(outcome.title)}")
-        for line in _lines(outcome):
+        lines = _lines(outcome)
+        if outcome.kind != "question" and outcome.passed is False:
+            first = told.setdefault((outcome.expected, outcome.seen, outcome.detail), outcome.id)
+            lines = lines if first == outcome.id else [f"[dim]the same as at {first}[/]"]
+        for line in lines:
             console.print(f"    {line}")
 
 

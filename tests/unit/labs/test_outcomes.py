@@ -75,6 +75,18 @@ def test_a_wrong_answer_is_told_where_to_read_and_a_right_one_why(tmp_path: Path
     assert str(questions[2].read) not in said.getvalue()
 
 
+def test_what_several_miss_in_the_same_way_is_told_once() -> None:
+    def missed(name: str, seen: str) -> Outcome:
+        return Outcome(name, f"the {name}", "checkpoint", False, expected="a link: up", seen=seen, read=f"of {name}")
+
+    found = (missed("rings", "down"), missed("ping", "down"), missed("quiet", ""))
+    said = io.StringIO()
+    show(Verdict("hello", "7.3.4", found), Console(file=said, soft_wrap=True))
+    assert said.getvalue().count("a link: up") == 2
+    assert "✗ ping  the ping\n    the same as at rings\n" in said.getvalue()
+    assert "seen     nothing\n" in said.getvalue()
+
+
 def test_what_one_compiler_refuses_is_reached_nowhere() -> None:
     (found,) = together([POINT], [Run(ARM64, build="error[E0433]")])
     assert (found.passed, found.seen) == (None, ARM64 + "the module does not build")
