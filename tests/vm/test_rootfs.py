@@ -56,6 +56,7 @@ def test_busybox_is_static_and_applets_are_links_to_it(members: dict[str, cpio.E
     for applet in ("bin/sh", "bin/ls", "sbin/modprobe", "sbin/ip", "bin/ping", "usr/bin/awk"):
         assert stat.S_ISLNK(members[applet].mode)
         assert members[applet].data == b"/bin/busybox"
+    assert members["sbin/insmod"].data == b"/sbin/r4l-agent"
     # argv[0] decides: the same program under two names does two things.
     assert vm.run(["ln", "-s", "/bin/busybox", "/tmp/basename"]).ok
     assert vm.run(["/tmp/basename", "/a/b/c"]).stdout == "c\n"

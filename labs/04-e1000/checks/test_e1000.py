@@ -47,9 +47,9 @@ LARGEST_RING = 1 << 16
 ANSWER = 20.0
 """Seconds for a command of the guest's. One that takes longer never ends: a loop in the driver."""
 FRAME = range(60, 1515)
+"""Bytes of a frame without its checksum, from the shortest to the longest."""
 TURNS = 3
 """Of down and up: the card needs half a second each time to find its link."""
-"""Bytes of a frame without its checksum, from the shortest to the longest."""
 CAUSES = {"TXDW": 0, "LSC": 2, "RXT0": 7}
 """Bits of IMS (13.4.20)."""
 PATIENCE, IMPATIENCE = 8.0, 1.5

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from r4l.cli.called import called
 from r4l.graft import graft, remove
 
 EPILOG = """\b
@@ -92,5 +93,7 @@ def command(
     if removing:
         return
     first = f"cd {tree} && git am {patch.absolute()}; then set" if patch else "next: set"
-    console.print(f"{first} CONFIG_{done.symbol}=y or =m, and build the kernel: r4l kernel build --help")
+    console.print(
+        f"{first} CONFIG_{done.symbol}=y or =m, and build the kernel: {called(anywhere=True)} kernel build --help"
+    )
     click.echo(f"CONFIG_{done.symbol}")

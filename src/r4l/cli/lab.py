@@ -90,8 +90,8 @@ def check(where: str | None, kernel_name: str | None, arch: str | None, as_json:
     show(verdict, console)
     place = where or "."
     if not verdict.full:
-        raise NotYet(f"{verdict.reached} of {len(verdict.outcomes)} reached", _remedy(verdict, place))
-    console.print(f"[bold green]✓ {verdict.reached} of {len(verdict.outcomes)} reached[/]")
+        raise NotYet(verdict.score, _remedy(verdict, place))
+    console.print(f"[bold green]✓ {verdict.score}[/]")
     console.print(f"to hand it in: {called()} lab submit {place}")
 
 
@@ -122,7 +122,7 @@ def submit(where: str | None, name: str | None, out: Path | None, kernel_name: s
     done, verdict = _check(workspace, kernel_name, arch)
     bundle.write(target, workspace, student, done.kernels, verdict, done.evidence)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(f"{escape(student)}: {verdict.reached} of {len(verdict.outcomes)} reached")
+    console.print(f"{escape(student)}: {verdict.score}")
     click.echo(str(target))
 
 
@@ -224,7 +224,7 @@ def hint(where: str | None, checkpoint: str | None, everything: bool) -> None:
     click.echo(f"{point.title}")
     for number, text in enumerate(point.hints[:upto], 1):
         click.echo(as_called(f"{number}. {text}"))
-    click.echo(f"{point.read}")
+    click.echo(as_called(str(point.read)))
 
 
 def _wanted(where: str | None, checkpoint: str | None) -> tuple[Workspace, str]:
@@ -322,10 +322,14 @@ def show(verdict: Verdict, console: Console) -> None:
 
 def _lines(outcome: Outcome) -> list[str]:
     if outcome.passed:
-        return [f"[dim]{escape(outcome.read)}[/]"] if outcome.kind == "question" else []
+        return [f"[dim]{escape(as_called(outcome.read))}[/]"] if outcome.kind == "question" else []
     lines = [
         f"[dim]{word}[/] {escape(text)}"
-        for word, text in (("expected", outcome.expected), ("seen    ", _seen(outcome)), ("read    ", outcome.read))
+        for word, text in (
+            ("expected", outcome.expected),
+            ("seen    ", _seen(outcome)),
+            ("read    ", as_called(outcome.read)),
+        )
         if text
     ]
     long = outcome.detail.splitlines()

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from r4l import ide
+from r4l.cli.called import called
 from r4l.cli.options import kernel_option
 from r4l.kernel import find
 from r4l.module import Module
@@ -49,11 +50,12 @@ def command(
     if as_json:
         click.echo(json.dumps({"name": name, "template": kind, "folder": str(folder), "files": files}, indent=1))
         return
+    program = called(anywhere=True)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"[green]✓[/] {name}: {template.description}")
     for file in files:
         console.print(f"  [dim]{name}/[/]{file}")
     if editor and kernel is None:
-        console.print("editor files need a kernel that is ready: `r4l ide .` makes one ready and writes them")
-    console.print(f"next: cd {name} && r4l build . && r4l test")
+        console.print(f"editor files need a kernel that is ready: `{program} ide .` makes one ready and writes them")
+    console.print(f"next: cd {name} && {program} build . && {program} test")
     click.echo(str(folder))

@@ -9,10 +9,10 @@ import sys
 from collections import defaultdict
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from r4l import resources, rows
+from r4l.cli.screen import screen
 
 STYLE = {"passed": "green", "failed": "bold red", "not run": "yellow", "no check": "dim"}
 
@@ -60,7 +60,7 @@ def command(as_json: bool, state: str | None) -> None:
     table.add_column("checks", justify="right")
     for entry in states:
         table.add_row(entry.row.id, entry.row.item, f"[{STYLE[entry.state]}]{entry.state}", str(len(entry.tests) or ""))
-    console = Console(highlight=False)
+    console = screen()
     console.print(table)
     passed = sum(entry.state == "passed" for entry in states)
     console.print(f"[bold]{passed} of {len(states)} rows have passing checks")

@@ -51,6 +51,11 @@ class Verdict:
         """Whether all are."""
         return self.reached == len(self.outcomes)
 
+    @property
+    def score(self) -> str:
+        """In words."""
+        return f"{self.reached} of {len(self.outcomes)} reached"
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {**asdict(self), "reached": self.reached, "of": len(self.outcomes), "full": self.full}

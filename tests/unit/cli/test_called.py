@@ -30,6 +30,15 @@ def test_commands_begin_as_the_program_was_called(
     assert as_called(text) == said
 
 
+@pytest.mark.parametrize(("command", "said"), [("./r4l", "{here}/r4l"), ("/opt/r4l", "/opt/r4l"), ("r4l", "r4l")])
+def test_from_another_folder_it_is_called_by_its_whole_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, said: str
+) -> None:
+    monkeypatch.setenv(COMMAND, command)
+    monkeypatch.chdir(tmp_path)
+    assert called(anywhere=True) == said.format(here=tmp_path)
+
+
 def test_a_remedy_and_the_next_step_can_be_pasted(tmp_path: Path) -> None:
     env = {**os.environ, COMMAND: "../r4l", "R4L_LABS": str(tmp_path)}
     check = [sys.executable, "-m", "r4l", "lab", "check", "hello"]
