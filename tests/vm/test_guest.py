@@ -119,6 +119,23 @@ def test_oops_that_leaves_the_command_hanging_ends_the_wait(kernel: Kernel, brea
         assert caught.value.splat_kind == "gpf"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "traps: prog[104] general protection fault ip:55d0 sp:7ffd error:0 in prog[1000,55d0+1000]",
+        "BUG: workqueue leaked atomic, lock or RCU: kworker/0:1[9]",
+        "BUG: using smp_processor_id() in preemptible [00000000] code: prog/104",
+    ],
+)
+def test_what_kills_nobody_cuts_no_command_off(vm: VM, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("r4l.vm.oops.GRACE", 0.1)
+    done = vm.run(f"echo '<4>{line}' >/dev/kmsg; sleep 0.5; echo still here", check=True)
+    assert done.stdout == "still here\n"
+    assert line in vm.klog.text()
+    vm.klog.allow("^BUG: ", reason="a line of the test's own")
+    vm.klog.check()
+
+
 @pytest.mark.parametrize(("kind", "words"), [("panic", "a panic on purpose"), ("sysrq", "sysrq triggered crash")])
 def test_panic_under_a_command(kernel: Kernel, breaker: BuiltModule, kind: str, words: str) -> None:
     with VM(kernel) as vm:

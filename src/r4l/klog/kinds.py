@@ -13,7 +13,9 @@ _TABLE = _FILE["kind"]
 HEADLINES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (entry["name"], re.compile("|".join(entry["patterns"]))) for entry in _TABLE
 )
-FATAL = frozenset(entry["name"] for entry in _TABLE if entry.get("fatal"))
+_DEATHS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (entry["of"], re.compile("|".join(entry["patterns"]))) for entry in _FILE["death"]
+)
 SINGLE = frozenset(entry["name"] for entry in _TABLE if entry.get("single"))
 RULED = frozenset(entry["name"] for entry in _TABLE if entry.get("ruled"))
 PREFIX = {entry["name"]: re.compile(entry["prefix"]) for entry in _TABLE if "prefix" in entry}
@@ -38,6 +40,7 @@ _AFTERWARDS = (
     r"Tainted: ",
     r"Workqueue: ",
     r"note: \S+\[\d+\] exited",
+    r"Fixing recursive fault",
     r"---\[ end ",
     r"Kernel Offset: ",
     r"Kernel panic - not syncing",
@@ -70,3 +73,8 @@ def classify(text: str) -> str | None:
         if pattern.search(text):
             return kind
     return None
+
+
+def death(text: str) -> str:
+    """The death that a line of a complaint shows: of the `machine`, of a `task`; empty where it shows none."""
+    return next((of for of, pattern in _DEATHS if pattern.search(text)), "")

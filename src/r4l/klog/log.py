@@ -122,6 +122,12 @@ class KernelLog:
         with self._changed:
             return self._cutter.headline
 
+    @property
+    def dying(self) -> bool:
+        """Whether a splat whose lines are still coming shows, by now, that the kernel killed a task or itself."""
+        with self._changed:
+            return self._cutter.dying
+
     def allow(self, pattern: str, *, reason: str = "") -> None:
         """From now on, `check` passes over complaints whose headline matches this regular expression.
 

@@ -21,6 +21,10 @@ GAP = 1.0
 """Seconds of the guest's clock between two lines after which a splat is taken to be over."""
 
 
+DEATHS = ("machine", "task", "")
+"""What a line may show (`kinds.death`), the worst first."""
+
+
 class Splat(VerdictError):
     """The kernel complained.
 
@@ -31,7 +35,8 @@ class Splat(VerdictError):
         detail: the same for a reader: names demangled, the source beside frames, the kernel's own frames folded.
         trace: the call trace.
         place: the instruction at fault, where the kernel names it.
-        fatal: whether the kernel killed the task or itself over it.
+        killed: `machine` where its lines show that the kernel stopped, `task` where they show that a task was killed in
+            the kernel; empty where all went on.
     """
 
     kind = "splat"
@@ -53,9 +58,7 @@ class Splat(VerdictError):
         self.headline = demangle_text(headline)
         self.trace = frames.trace(self.records)
         self.place = frames.place(self.records)
-        self.fatal = splat_kind in kinds.FATAL or any(
-            record.text.startswith(("Oops: ", "Kernel panic")) for record in self.records
-        )
+        self.killed = min((kinds.death(record.text) for record in self.records), key=DEATHS.index, default="")
         self._located = False
         super().__init__(
             self._sentence(),
@@ -91,6 +94,11 @@ class Splat(VerdictError):
         return f"{begin}the kernel complained ({self.splat_kind}): {self.headline}{where}{module}"
 
     @property
+    def fatal(self) -> bool:
+        """Whether the kernel killed a task or itself over it."""
+        return bool(self.killed)
+
+    @property
     def culprit(self) -> StackFrame | None:
         """The place to look first: the innermost function of a module's author, else of a module, else of all."""
         return frames.culprit([self.place, *self.trace])
@@ -110,6 +118,7 @@ class SplatCutter:
         self._kind: str | None = None
         self._headline = ""
         self._ended = False
+        self._dying = False
 
     @property
     def open(self) -> bool:
@@ -120,6 +129,11 @@ class SplatCutter:
     def headline(self) -> tuple[str, str] | None:
         """Kind and headline of the splat that has begun, once they are known."""
         return (self._kind, self._headline) if self._kind and self._records else None
+
+    @property
+    def dying(self) -> bool:
+        """Whether the splat that has begun shows, by now, that the kernel killed a task or itself."""
+        return self._dying
 
     def feed(self, record: Record) -> list[Splat]:
         """Take in a record; returns the splats that are complete because of it."""
@@ -159,6 +173,7 @@ class SplatCutter:
 
     def _add(self, record: Record) -> None:
         self._records.append(record)
+        self._dying = self._dying or bool(kinds.death(record.text))
         if self._kind is None and (kind := classify(record.text)):
             self._kind, self._headline = kind, record.text
         closing_rule = kinds.RULE.match(record.text) and len(self._records) > 3
@@ -169,7 +184,7 @@ class SplatCutter:
     def flush(self) -> list[Splat]:
         """What has begun is complete now."""
         records, kind = self._records, self._kind
-        self._records, self._kind = [], None
+        self._records, self._kind, self._dying = [], None, False
         if not records:
             return []
         return [Splat(kind or "warning", self._headline if kind else records[-1].text, records, log=self._log)]

@@ -16,7 +16,6 @@ from r4l.guest import Completed, Guest, GuestProcess, Link
 from r4l.guest.shell import interactive
 from r4l.kernel import Kernel
 from r4l.klog import KernelLog
-from r4l.klog.kinds import FATAL
 from r4l.net import Cable, Nic, Wire
 from r4l.rootfs import Rootfs, Source
 from r4l.rootfs.disk import DiskImage
@@ -308,8 +307,7 @@ class VM:
 
     def _on_line(self, line: str) -> None:
         self.klog.feed(line)
-        begun = self.klog.begun
-        if begun and begun[0] in FATAL:
+        if self.klog.dying:
             self._oops.begin(self._link.waiting() if self._started.is_set() else frozenset())
 
     def _after_oops(self, waiting: frozenset[int]) -> None:
