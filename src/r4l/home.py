@@ -115,7 +115,7 @@ def remove(path: Path) -> None:
 
 def mounts_below(path: Path) -> list[Path]:
     """Mount points at or below a path (proc_pid_mountinfo(5), field 5, with octal escapes)."""
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
     points = [Path(re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), line.split()[4])) for line in lines]
     return [point for point in points if point.is_relative_to(path.resolve())]
 
@@ -147,5 +147,5 @@ def require_space(folder: Path, mebibytes: int, what: str) -> None:
 
 def disk_usage(folder: Path) -> int:
     """Bytes that a folder takes on the disk."""
-    done = subprocess.run(["du", "-sk", str(folder)], capture_output=True, text=True, check=False)
+    done = subprocess.run(["du", "-sk", str(folder)], capture_output=True, text=True, check=False, encoding="utf-8")
     return int(done.stdout.split()[0]) * 1024 if done.stdout else 0

@@ -83,6 +83,7 @@ def run_logged(
                 text=True,
                 errors="replace",
                 start_new_session=True,
+                encoding="utf-8",
             )
         except FileNotFoundError as error:
             raise EnvironmentFault("setpriv is not installed", "install the package util-linux") from error

@@ -35,7 +35,7 @@ def table(package: str, name: str) -> dict[str, Any]:
         package: as `__package__` says.
         name: of the TOML file.
     """
-    return tomllib.loads((importlib.resources.files(package) / name).read_text())
+    return tomllib.loads((importlib.resources.files(package) / name).read_text(encoding="utf-8"))
 
 
 def checkout() -> Path | None:

@@ -35,7 +35,7 @@ def set_up(
     Raises:
         EnvironmentFault, UsageError, BuildError: as `Toolchain.get` and `find.find`.
     """
-    locked = json.loads(lock_file.read_text()) if lock_file else None
+    locked = json.loads(lock_file.read_text(encoding="utf-8")) if lock_file else None
     if locked:
         name = name or locked["kernel"]
     wanted = name or "stock"
@@ -82,6 +82,6 @@ def write_lock(ready: Kernel) -> Path:
     with home.lock("lock-file"):
         partial = home.temporary(final)
         data = {"kernel": ready.release, "kernel_version": ready.version, "packages": ready.toolchain.packages}
-        partial.write_text(json.dumps(data, indent=1) + "\n")
+        partial.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
         home.publish(partial, final)
     return final

@@ -59,7 +59,7 @@ def loaded(vm: r4l.VM) -> bool:
 
 def taken(folder: Path, file: str) -> str:
     """A file of the student's, where all its lines are plain."""
-    text = (folder / file).read_text(errors="replace") if (folder / file).is_file() else ""
+    text = (folder / file).read_text(errors="replace", encoding="utf-8") if (folder / file).is_file() else ""
     refused = plain.refused(file, text)
     see(f"lines of {file}", refused, f"only {plain.PLAIN[plain.language(file)]}", not refused)
     return text
@@ -211,7 +211,8 @@ class InTree:
     def key(self) -> str:
         """Of all that a build depends on. Of Kconfig, what else could change another option."""
         kconfig, makefile, driver = (
-            (self.copy.source / PLACE / name).read_text() for name in ("Kconfig", "Makefile", f"{NAME}.rs")
+            (self.copy.source / PLACE / name).read_text(encoding="utf-8")
+            for name in ("Kconfig", "Makefile", f"{NAME}.rs")
         )
         before = read_config(self.copy.folder / CONFIG / CONFIG)
         selected = statements(kconfig, r"\s*(select|imply)\b")
@@ -225,10 +226,10 @@ def in_tree(copy: Copy, trial: Trial, kconfig: str, folder: Path) -> InTree:
     """The driver's folder and the two lines that name it."""
     makefile = taken(folder, "Makefile")
     for file, line in PARENTS.items():
-        text = (copy.kernel.source / PLACE.parent / file).read_text()
+        text = (copy.kernel.source / PLACE.parent / file).read_text(encoding="utf-8")
         at, block = insertion(text, line)
         copy.put(PLACE.parent / file, text[:at] + block + text[at:])
-    driver = (folder / f"{NAME}.rs").read_text()
+    driver = (folder / f"{NAME}.rs").read_text(encoding="utf-8")
     for file, text in (("Kconfig", kconfig), ("Makefile", makefile), (f"{NAME}.rs", driver)):
         copy.put(PLACE / file, text)
     return InTree(copy, trial)
@@ -291,7 +292,7 @@ class TestBuiltIn:
     def test_as_y(self, vm: r4l.VM, built: r4l.Kernel) -> None:
         welcome = [f"Welcome, {self.GUESTS} guests, from vmlinux"]
         see(f"what it says at boot with {NAME}.guests={self.GUESTS} on the command line", said(vm), welcome)
-        builtin = (built.modules / "modules.builtin").read_text().split()
+        builtin = (built.modules / "modules.builtin").read_text(encoding="utf-8").split()
         see(f"{NAME} in modules.builtin", [line for line in builtin if NAME in line], [KO])
         see(f"{NAME}.ko installed", installed(built), [])
         see(f"{NAME} in /proc/modules", loaded(vm), False)

@@ -16,6 +16,7 @@ from rich.traceback import Traceback
 
 from r4l.cli.called import as_called
 from r4l.cli.faults import ReaderGone, fault_of, flush_stdout, reader_may_go
+from r4l.cli.screen import show_what_can_be_shown
 from r4l.errors import EXIT_CODES, R4LError
 from r4l.process import end_all
 
@@ -135,6 +136,7 @@ def _print_detail(console: Console, error: R4LError) -> None:
 
 def main() -> None:
     """The program."""
+    show_what_can_be_shown()
     # `kill` shall end what we started as Ctrl-C does, also in the background, where a shell has SIGINT ignored.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     code = _run()

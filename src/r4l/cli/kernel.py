@@ -80,7 +80,7 @@ def show(name: str | None, kernel_name: str | None, arch: str, kdir: bool, page:
         return
     description = describe(kernel)
     if page:
-        page.write_text(kernel_page.page(description))
+        page.write_text(kernel_page.page(description), encoding="utf-8")
         click.echo(f"page: {page.resolve()}", err=True)
     elif as_json:
         click.echo(json.dumps(description.as_data(), indent=1))
@@ -199,7 +199,7 @@ def menuconfig(name: str, arch: str) -> None:
     folder = home_of(name, architecture(arch).name)
     with Stages() as stages, stages.stage("menuconfig") as say:
         toolchain = toolchain.extended("menuconfig", say=say)
-    mark = json.loads((folder / MANIFEST).read_text())
+    mark = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     argv: list[str | Path] = ["make", "-C", mark["source"], f"O={folder / 'build'}"]
     argv += [*own.make_arguments(architecture(arch)), "menuconfig"]
     inside = toolchain.command(

@@ -28,6 +28,7 @@ def marked_tests() -> dict[str, list[str]] | None:
         capture_output=True,
         text=True,
         check=False,
+        encoding="utf-8",
     )
     found: dict[str, list[str]] = defaultdict(list)
     for line in done.stdout.splitlines():

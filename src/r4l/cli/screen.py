@@ -3,7 +3,33 @@
 
 from __future__ import annotations
 
+import codecs
+import io
+import sys
+
 from rich.console import Console
+
+UNSHOWN = "r4l-unshown"
+"""Name of the error handler (codecs.register_error) for characters that the user's terminal does not know."""
+
+
+def show_what_can_be_shown() -> None:
+    """Have stdout and stderr never fail for a character: one that their encoding lacks becomes `?`.
+
+    Bytes of file names that were no text (PEP 383) come out as they were.
+    """
+    codecs.register_error(UNSHOWN, _unshown)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=UNSHOWN)
+
+
+def _unshown(error: UnicodeError) -> tuple[bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    codes = [ord(character) for character in error.object[error.start : error.end]]
+    return b"".join(bytes([code - 0xDC00]) if 0xDC80 <= code <= 0xDCFF else b"?" for code in codes), error.end
+
 
 WIDE = 200
 """Characters of a line that goes to no terminal: a file, a pipe, a CI's log have no edge to cut or wrap at."""

@@ -18,7 +18,7 @@ import gdb
 SYMBOL_SIZE, VALUE_AT = 24, 8
 """Of an Elf64_Sym, include/uapi/linux/elf.h."""
 
-PLAN: dict[str, Any] = json.loads(Path(os.environ["R4L_PLAN"]).read_text())
+PLAN: dict[str, Any] = json.loads(Path(os.environ["R4L_PLAN"]).read_text(encoding="utf-8"))
 
 
 def offset(field: str) -> int:

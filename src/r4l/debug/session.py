@@ -79,7 +79,7 @@ class Session:
         names = symbols.of(self.vm)
         at = symbols.address(names, "do_init_module")
         file = self.vm.workdir / "plan.json"
-        file.write_text(plan(self.modules, names, at, self.vm.kernel.arch, breaks, SOCKET))
+        file.write_text(plan(self.modules, names, at, self.vm.kernel.arch, breaks, SOCKET), encoding="utf-8")
         for module in self.modules:
             self.vm.put(module.path, f"{FOLDER}/{module.path.name}", 0o644)
         self.vm.qmp("human-monitor-command", command_line=f"gdbserver unix:{SOCKET},server=on,wait=off")

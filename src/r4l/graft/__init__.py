@@ -190,7 +190,7 @@ def _message(found: Driver, where: Place, *, with_kit: bool) -> str:
 def _write_patch(patch: Path, text: str) -> None:
     try:
         partial = patch.with_name(f".{patch.name}.partial")
-        partial.write_text(text)
+        partial.write_text(text, encoding="utf-8")
         partial.rename(patch)
     except OSError as error:
         raise EnvironmentFault(f"cannot write {patch}: {error.strerror}", "give another file") from error

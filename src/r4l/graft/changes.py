@@ -34,7 +34,7 @@ class Changes:
         Raises:
             UsageError: the file has it already.
         """
-        text = (tree / path).read_text()
+        text = (tree / path).read_text(encoding="utf-8")
         if block in text:
             raise UsageError(f"{path} has {block.strip()!r} already", "take it out first")
         self.blocks.append((path, insertion(text, block)[1]))
@@ -53,7 +53,7 @@ class Changes:
         """Every path with its text before (None where it is new) and after."""
         texts: dict[str, tuple[str | None, str]] = {path: (None, text) for path, text in self.files.items()}
         for path in self.changed:
-            before = after = (tree / path).read_text()
+            before = after = (tree / path).read_text(encoding="utf-8")
             for block in (text for other, text in self.blocks if other == path):
                 at, _ = insertion(after, block)
                 after = after[:at] + block + after[at:]
@@ -109,7 +109,7 @@ def take_back(tree: Path, hashes: dict[str, str], blocks: list[tuple[str, str]],
         )
     texts: dict[str, str] = {}
     for path, block in blocks:
-        text = texts.get(path) or ((tree / path).read_text() if (tree / path).is_file() else "")
+        text = texts.get(path) or ((tree / path).read_text(encoding="utf-8") if (tree / path).is_file() else "")
         if text.count(block) == 1:
             texts[path] = text.replace(block, "", 1)
         elif whole or text.count(block) > 1:
@@ -138,7 +138,7 @@ def write(path: Path, text: str) -> None:
     mode = path.stat().st_mode & 0o777 if path.exists() else None
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
-        partial.write_text(text)
+        partial.write_text(text, encoding="utf-8")
         if mode is not None:
             partial.chmod(mode)
         partial.rename(path)

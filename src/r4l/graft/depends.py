@@ -35,7 +35,7 @@ def needs(tree: Path, uses: set[str], known: dict[str, bool]) -> Needs:
     """
     depends: list[str] = []
     selects: list[str] = []
-    for condition, name in GUARDED.findall((tree / "rust/kernel/lib.rs").read_text()):
+    for condition, name in GUARDED.findall((tree / "rust/kernel/lib.rs").read_text(encoding="utf-8")):
         expression = kconfig_expression(condition)
         if name not in uses or expression is None:
             continue
@@ -81,6 +81,6 @@ def options(tree: Path) -> dict[str, bool]:
     found: dict[str, bool] = {}
     for file in tree.rglob("Kconfig*"):
         if file.is_file() and "scripts" not in file.relative_to(tree).parts[:1]:
-            for name, body in ENTRY.findall(file.read_text(errors="replace")):
+            for name, body in ENTRY.findall(file.read_text(errors="replace", encoding="utf-8")):
                 found[name] = found.get(name, False) or bool(PROMPT.search(body))
     return found

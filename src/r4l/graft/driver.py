@@ -105,7 +105,7 @@ def look(folder: Path) -> Driver:
     Raises:
         UsageError: no module in it, or several; a source that is no text.
     """
-    kbuild = Module(folder).require_kbuild().read_text()
+    kbuild = Module(folder).require_kbuild().read_text(encoding="utf-8")
     joined = kbuild.replace("\\\n", " ")
     names = re.findall(r"([\w-]+)\.o\b", " ".join(re.findall(r"^\s*obj-m\s*[:+]?=(.*)$", joined, re.MULTILINE)))
     if len(names) != 1:

@@ -85,7 +85,9 @@ def patch_head(message: str) -> str:
 
 def _identity() -> tuple[str, str]:
     if shutil.which("git"):
-        done = subprocess.run(["git", "var", "GIT_AUTHOR_IDENT"], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", "var", "GIT_AUTHOR_IDENT"], capture_output=True, text=True, check=False, encoding="utf-8"
+        )
         match = re.match(r"(.*) <(.*)> \d+ [+-]\d+$", done.stdout.strip())
         if done.returncode == 0 and match:
             return match[1], match[2]
@@ -95,7 +97,9 @@ def _identity() -> tuple[str, str]:
 def _git(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     if not shutil.which("git"):
         raise EnvironmentFault("there is no git on this machine", "apt-get install git, or use --patch FILE")
-    done = subprocess.run(["git", "-C", str(tree), *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["git", "-C", str(tree), *arguments], capture_output=True, text=True, check=False, encoding="utf-8"
+    )
     if done.returncode != 0:
         if "not a git repository" in done.stderr:
             raise UsageError(f"{tree} is no git repository", "leave out --commit, or use --patch FILE")

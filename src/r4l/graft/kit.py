@@ -18,7 +18,11 @@ def files() -> dict[str, str]:
     """Its files as they lie in a kernel's tree."""
     kit = resources.kit()
     paths = (path for path in sorted(kit.rglob("*")) if path.suffix in SUFFIXES or path.name in NAMES)
-    return {f"{FOLDER}/{path.relative_to(kit).as_posix()}": path.read_text() for path in paths if path.is_file()}
+    return {
+        f"{FOLDER}/{path.relative_to(kit).as_posix()}": path.read_text(encoding="utf-8")
+        for path in paths
+        if path.is_file()
+    }
 
 
 def is_there(tree: Path) -> bool:
@@ -29,7 +33,11 @@ def is_there(tree: Path) -> bool:
     """
     if not (tree / FOLDER).exists():
         return False
-    other = [path for path, text in files().items() if not (tree / path).is_file() or (tree / path).read_text() != text]
+    other = [
+        path
+        for path, text in files().items()
+        if not (tree / path).is_file() or (tree / path).read_text(encoding="utf-8") != text
+    ]
     if other:
         raise UsageError(
             f"the tree has a kit, and it is not this one: {other[0]} differs",

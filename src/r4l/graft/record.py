@@ -46,7 +46,8 @@ class Entry:
     def is_in(self, tree: Path) -> bool:
         """Whether anything of it is there."""
         return any((tree / path).exists() for path in self.hashes) or any(
-            (tree / path).is_file() and block in (tree / path).read_text() for path, block in self.blocks
+            (tree / path).is_file() and block in (tree / path).read_text(encoding="utf-8")
+            for path, block in self.blocks
         )
 
 
@@ -70,7 +71,7 @@ class Record:
         record = cls(tree)
         file = _file(tree)
         if file.exists():
-            for data in json.loads(file.read_text())["entries"]:
+            for data in json.loads(file.read_text(encoding="utf-8"))["entries"]:
                 entry = Entry(**{**data, "blocks": list(map(tuple, data["blocks"]))})
                 (record.entries if entry.is_in(tree) else record.elsewhere).append(entry)
         return record
@@ -85,7 +86,7 @@ class Record:
             return
         partial = home.temporary(final)
         data = {"tree": str(self.tree), "entries": [asdict(entry) for entry in kept]}
-        partial.write_text(json.dumps(data, indent=1))
+        partial.write_text(json.dumps(data, indent=1), encoding="utf-8")
         home.publish(partial, final)
 
     def mark(self, entries: list[Entry], *, whole: bool) -> None:

@@ -134,7 +134,7 @@ def _kernel_project(kernel: Kernel, toolchain: Toolchain) -> tuple[Path, rust_pr
     with _lock(kernel):
         # A kernel in the home is what its key says; a tree of the user's gets new drivers any day.
         if path.exists() and kernel.source.is_relative_to(home.home()):
-            project: rust_project.Project = json.loads(path.read_text())
+            project: rust_project.Project = json.loads(path.read_text(encoding="utf-8"))
             if all(file.exists() for file in rust_project.paths(project)):
                 return path, project
         project = rust_project.on_host(rust_project.of_kernel(kernel), toolchain.root)
@@ -187,10 +187,10 @@ def _lock(kernel: Kernel) -> FileLock:
 
 def _publish(path: Path, text: str) -> bool:
     """Write a file of the home's; False where it is so already."""
-    if path.exists() and path.read_text() == text:
+    if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
     partial = home.temporary(path)
-    partial.write_text(text)
+    partial.write_text(text, encoding="utf-8")
     home.publish(partial, path)
     return True
 

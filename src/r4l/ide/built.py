@@ -43,8 +43,8 @@ def commands_of(module: Module, kernel: Kernel, say: Say = quiet) -> tuple[list[
 
 def _parts(output: Path) -> set[str]:
     """The objects that the modules of a folder are made of now: `modules.order` and each `.mod` (Makefile.build)."""
-    modules = [output / name for name in (output / "modules.order").read_text().split()]
-    lists = [module.with_suffix(".mod").read_text().split() for module in modules]
+    modules = [output / name for name in (output / "modules.order").read_text(encoding="utf-8").split()]
+    lists = [module.with_suffix(".mod").read_text(encoding="utf-8").split() for module in modules]
     return {os.path.normpath(part) for parts in lists for part in parts}
 
 

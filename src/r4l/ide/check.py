@@ -121,4 +121,4 @@ def c(server: LanguageServer, files: Sequence[Path], say: Say = quiet) -> Unders
 
 def c_files(commands: Path) -> list[Path]:
     """The files that a compile_commands.json lists."""
-    return sorted({Path(entry["file"]) for entry in json.loads(commands.read_text())})
+    return sorted({Path(entry["file"]) for entry in json.loads(commands.read_text(encoding="utf-8"))})

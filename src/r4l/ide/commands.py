@@ -79,7 +79,7 @@ class Command:
 def recorded(folder: Path) -> Iterator[Command]:
     """The commands of the objects that were built in a folder and those below it."""
     for file in sorted(folder.rglob(".*.o.cmd")):
-        with file.open(errors="replace") as lines:
+        with file.open(errors="replace", encoding="utf-8") as lines:
             match = SAVED.match(lines.readline())
         if match:
             yield Command(folder, match[1], _from_make(match[2]))

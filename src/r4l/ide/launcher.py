@@ -38,9 +38,9 @@ def write(toolchain: Toolchain, folders: Iterable[Path]) -> dict[str, Path]:
         for program in PROGRAMS:
             path = home.room("bin") / program
             text = SCRIPT.format(program=program, command=command(toolchain, program, seen))
-            if not path.exists() or path.read_text() != text:
+            if not path.exists() or path.read_text(encoding="utf-8") != text:
                 partial = home.temporary(path)
-                partial.write_text(text)
+                partial.write_text(text, encoding="utf-8")
                 partial.chmod(0o755)
                 home.publish(partial, path)
             written[program] = path

@@ -121,7 +121,12 @@ class LanguageServer:
 
     def open(self, file: Path, language: str) -> None:
         """Open a file as an editor does."""
-        document = {"uri": file.as_uri(), "languageId": language, "version": 1, "text": file.read_text()}
+        document = {
+            "uri": file.as_uri(),
+            "languageId": language,
+            "version": 1,
+            "text": file.read_text(encoding="utf-8"),
+        }
         self._send({"method": "textDocument/didOpen", "params": {"textDocument": document}})
 
     def wait_until_quiet(self) -> None:
@@ -135,7 +140,7 @@ class LanguageServer:
             needle: the text around its use, the first in the file.
             name: what is asked for, in that text.
         """
-        before, found, _ = file.read_text().partition(needle)
+        before, found, _ = file.read_text(encoding="utf-8").partition(needle)
         if not found or name not in needle:
             raise ValueError(f"{file} has no {needle!r} with {name!r}")
         before += needle[: needle.index(name)]
@@ -162,7 +167,7 @@ class LanguageServer:
         """The names of an open Rust file that rust-analyzer colours as unresolved."""
         legend = self.capabilities["semanticTokensProvider"]["legend"]["tokenTypes"]
         answer = self.request("textDocument/semanticTokens/full", {"textDocument": {"uri": file.as_uri()}})
-        lines = file.read_text().splitlines()
+        lines = file.read_text(encoding="utf-8").splitlines()
         data = answer["data"]
         line = column = 0
         found = []

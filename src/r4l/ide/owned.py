@@ -47,7 +47,7 @@ class Record:
         path = _path(folder)
         if not path.exists():
             return cls(folder)
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_text(encoding="utf-8"))
         return cls(folder, data["files"], data["settings"], data.get("reads", []))
 
     def save(self) -> None:
@@ -55,7 +55,7 @@ class Record:
         path = _path(self.folder)
         partial = home.temporary(path)
         data = {"folder": str(self.folder), "files": self.files, "settings": self.settings, "reads": self.reads}
-        partial.write_text(json.dumps(data, indent=1))
+        partial.write_text(json.dumps(data, indent=1), encoding="utf-8")
         home.publish(partial, path)
 
     def require_ours(self, path: Path, text: str) -> None:
@@ -122,7 +122,7 @@ def read(path: Path) -> str | None:
 
 def readable() -> list[Path]:
     """What the language servers must see: for all folders that have editor files and are still there."""
-    records = [json.loads(path.read_text()) for path in sorted(home.room(ROOM).glob("[0-9a-f]*.json"))]
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(home.room(ROOM).glob("[0-9a-f]*.json"))]
     known = {Path(folder) for record in records for folder in (record["folder"], *record.get("reads", []))}
     return sorted(folder for folder in known if folder.is_dir())
 

@@ -72,7 +72,7 @@ def rust_modules(source: Path, config: Mapping[str, str]) -> list[RustModule]:
     if not library.is_file():
         return []
     found = []
-    for attributes, name in _MODULE.findall(library.read_text()):
+    for attributes, name in _MODULE.findall(library.read_text(encoding="utf-8")):
         if "#[doc(hidden)]" in attributes:
             continue
         condition = " and ".join(_CFG.findall(attributes))
@@ -130,7 +130,7 @@ def _find(folder: Path, place: str) -> str:
     for path in sorted(folder.rglob(pattern.rpartition("/")[2])):
         if not path.match(pattern):
             continue
-        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+        for number, line in enumerate(path.read_text(errors="replace", encoding="utf-8").splitlines(), 1):
             if text in line and not line.lstrip().startswith("//"):
                 return f"{path.relative_to(folder)}:{number}"
     return ""
@@ -139,6 +139,6 @@ def _find(folder: Path, place: str) -> str:
 def _about(crate: Path, name: str) -> str:
     for path in (crate / f"{name}.rs", crate / name / "mod.rs"):
         if path.is_file():
-            first = re.search(r"^//! *(\S.*)$", path.read_text(errors="replace"), re.MULTILINE)
+            first = re.search(r"^//! *(\S.*)$", path.read_text(errors="replace", encoding="utf-8"), re.MULTILINE)
             return first.group(1).strip() if first else ""
     return ""

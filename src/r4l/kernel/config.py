@@ -9,7 +9,7 @@ from pathlib import Path
 def read_config(path: Path) -> dict[str, str]:
     """Options that are set, without their quotes: `CONFIG_RUST` to `y`. What is not set is absent."""
     found: dict[str, str] = {}
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("CONFIG_") and "=" in line:
             name, value = line.split("=", 1)
             found[name] = value.strip('"')

@@ -75,7 +75,7 @@ class Copy:
             _copy_build(kernel, partial / "build")
             (partial / CONFIG).mkdir()
             (partial / CONFIG / CONFIG).write_bytes((kernel.build / ".config").read_bytes())
-            (partial / ORIGINAL).write_text(_stamp(kernel))
+            (partial / ORIGINAL).write_text(_stamp(kernel), encoding="utf-8")
             home.publish(partial, folder)
         return cls(kernel, folder)
 
@@ -102,16 +102,16 @@ class Copy:
     @property
     def config(self) -> str:
         """The original's configuration."""
-        return (self.folder / CONFIG / CONFIG).read_text()
+        return (self.folder / CONFIG / CONFIG).read_text(encoding="utf-8")
 
     def put(self, file: str | PurePosixPath, text: str) -> None:
         """Write a file of the source; one that is the same already is left alone, for make's sake."""
         path = self.source / file
-        if path.is_file() and path.read_text() == text:
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.r4l")
-        partial.write_text(text)
+        partial.write_text(text, encoding="utf-8")
         partial.replace(path)
 
     def make(self, *arguments: str, say: Say = quiet) -> str:
@@ -167,7 +167,7 @@ class Copy:
         file = self.folder / CONFIG / name / ".config"
         file.parent.mkdir(exist_ok=True)
         lines = [f"{option}={value}\n" for option, value in options.items()]
-        file.write_text(self.config + "".join(lines))
+        file.write_text(self.config + "".join(lines), encoding="utf-8")
         self.make(f"KCONFIG_CONFIG={file}", "olddefconfig")
         return file
 
@@ -181,9 +181,9 @@ class Copy:
     def configure(self, config: str) -> None:
         """Have the next make go by a configuration, given as text. make itself settles it where it is not settled."""
         file = self.build / ".config"
-        if file.read_text() != config:
+        if file.read_text(encoding="utf-8") != config:
             partial = file.with_name(".config.r4l")
-            partial.write_text(config)
+            partial.write_text(config, encoding="utf-8")
             partial.replace(file)
 
     def built(self, name: str, *, link: bool = True, say: Say = quiet) -> Kernel:
@@ -252,7 +252,7 @@ def borrowed(kernel: Kernel, name: str, say: Say = quiet) -> Iterator[Copy]:
     folder = home.room("copies") / f"{name}-{kernel.name}-{kernel.arch}"
     with home.lock(f"copy-{folder.name}"):
         mark = folder / ORIGINAL
-        if mark.is_file() and mark.read_text() == _stamp(kernel):
+        if mark.is_file() and mark.read_text(encoding="utf-8") == _stamp(kernel):
             copy = Copy(kernel, folder)
             copy.repair(say)
         else:

@@ -75,7 +75,7 @@ def require_known(text: str, name: str, source: Path) -> None:
     if not options:
         return
     argv = ["grep", "-rhoE", "--include=Kconfig*", r"^[[:space:]]*(menu)?config[[:space:]]+[A-Z0-9_a-z]+", str(source)]
-    lines = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+    lines = subprocess.run(argv, capture_output=True, text=True, check=True, encoding="utf-8").stdout.splitlines()
     known = {line.split()[1] for line in lines}
     for option in options:
         if option not in known:

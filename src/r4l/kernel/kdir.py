@@ -69,7 +69,7 @@ def _some(names: list[str]) -> str:
 def _release(kdir: Path) -> str:
     """` 7.2.12`, as a text for the middle of a sentence; empty where the folder does not say."""
     file = kdir / "include/config/kernel.release"
-    return f" {file.read_text().strip()}" if file.is_file() else ""
+    return f" {file.read_text(encoding='utf-8').strip()}" if file.is_file() else ""
 
 
 def _rustc(toolchain: Toolchain) -> str:

@@ -21,7 +21,7 @@ def read(folder: Path, *keys: str) -> dict[str, Any] | None:
         keys: what it must have.
     """
     try:
-        data = json.loads((folder / MANIFEST).read_text())
+        data = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return data if isinstance(data, dict) and data.keys() >= set(keys) else None
@@ -30,7 +30,7 @@ def read(folder: Path, *keys: str) -> dict[str, Any] | None:
 def write(folder: Path, data: Mapping[str, Any]) -> None:
     """Say that the kernel in a folder is whole."""
     partial = home.temporary(folder / MANIFEST)
-    with partial.open("w") as file:
+    with partial.open("w", encoding="utf-8") as file:
         file.write(json.dumps(data, indent=1))
         file.flush()
         # Or a machine that loses its power may have the name without the content.

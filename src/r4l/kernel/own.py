@@ -112,7 +112,7 @@ def recipe(
     for path in fragments:
         if not path.is_file():
             raise UsageError(f"no such fragment: {path}", "give a file with lines such as CONFIG_NAME=y")
-        texts.append((str(path), path.read_text()))
+        texts.append((str(path), path.read_text(encoding="utf-8")))
         kconfig.parse_fragment(*reversed(texts[-1]))
     return Recipe(name, profile(base or name), source, origin, architecture(arch).name, tuple(texts))
 
@@ -144,7 +144,7 @@ def build(wanted: Recipe, toolchain: Toolchain, say: Say = quiet, *, again: bool
             _seed(wanted, folder, toolchain, say)
         dropped = _configure(wanted, folder, key, arch, toolchain, say)
         count = _compile(wanted, folder, arch, toolchain, steps, say)
-        release = (folder / "build/include/config/kernel.release").read_text().strip()
+        release = (folder / "build/include/config/kernel.release").read_text(encoding="utf-8").strip()
         data: dict[str, Any] = {
             "name": wanted.name,
             "release": release,
@@ -231,18 +231,18 @@ def _configure(
     build_folder = folder / "build"
     build_folder.mkdir(parents=True, exist_ok=True)
     mark = build_folder / "r4l-recipe"
-    if not (mark.exists() and mark.read_text() == key and (build_folder / ".config").exists()):
+    if not (mark.exists() and mark.read_text(encoding="utf-8") == key and (build_folder / ".config").exists()):
         mark.unlink(missing_ok=True)
         say("configuring")
         _make(wanted, folder, arch, toolchain, [wanted.profile.base], quiet)
         # Later lines win.
-        with (build_folder / ".config").open("a") as config:
+        with (build_folder / ".config").open("a", encoding="utf-8") as config:
             for _name, text in wanted.texts():
                 config.write(text)
         _make(wanted, folder, arch, toolchain, ["olddefconfig"], quiet)
     # What was asked for by menuconfig is not in the fragments, and is not missed here.
     dropped = kconfig.why_dropped(wanted.wanted(), build_folder, wanted.source, arch.kbuild, toolchain)
-    mark.write_text(key)
+    mark.write_text(key, encoding="utf-8")
     return dropped
 
 

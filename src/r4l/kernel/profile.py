@@ -30,7 +30,7 @@ class Profile:
             for name in (f"{fragment}.config", f"{fragment}.{arch}.config"):
                 file = _folder() / name
                 if file.is_file():
-                    found.append((name, file.read_text()))
+                    found.append((name, file.read_text(encoding="utf-8")))
         return found
 
 
@@ -41,7 +41,7 @@ def _folder() -> Traversable:
 @cache
 def profiles() -> dict[str, Profile]:
     """All of them by name."""
-    table = tomllib.loads((_folder() / "profiles.toml").read_text())
+    table = tomllib.loads((_folder() / "profiles.toml").read_text(encoding="utf-8"))
     return {
         name: Profile(name=name, **{**entry, "fragments": tuple(entry["fragments"])}) for name, entry in table.items()
     }

@@ -45,7 +45,7 @@ class Proof:
 def symvers(path: Path) -> dict[str, str]:
     """The symbols of a Module.symvers, each with the module that has it (`vmlinux` for the kernel itself)."""
     found: dict[str, str] = {}
-    with path.open() as lines:
+    with path.open(encoding="utf-8") as lines:
         for line in lines:
             _crc, symbol, module = line.split("\t")[:3]
             found[symbol] = module
@@ -58,7 +58,7 @@ def prove(build: Path, packaged: Path) -> Proof:
     exported: dict[str, int] = {}
     missing: list[str] = []
     for header in sorted(build.glob("rust/exports_*_generated.h")):
-        symbols = EXPORT.findall(header.read_text())
+        symbols = EXPORT.findall(header.read_text(encoding="utf-8"))
         exported[header.name.removeprefix("exports_").removesuffix("_generated.h")] = len(symbols)
         missing += [symbol for symbol in symbols if symbol not in known]
     return Proof(exported, tuple(missing))

@@ -67,7 +67,11 @@ def look(folder: Path) -> Tree:
 
 def _is_source(folder: Path) -> bool:
     makefile = folder / "Makefile"
-    return (folder / "Kconfig").is_file() and makefile.is_file() and bool(VERSION.search(makefile.read_text()))
+    return (
+        (folder / "Kconfig").is_file()
+        and makefile.is_file()
+        and bool(VERSION.search(makefile.read_text(encoding="utf-8")))
+    )
 
 
 def at(folder: Path, toolchain: Toolchain) -> Kernel:
@@ -92,7 +96,7 @@ def at(folder: Path, toolchain: Toolchain) -> Kernel:
             raise BuildError(
                 f"the kernel in {build} is half built: {needed.name} is missing", HALF_BUILT.format(folder)
             )
-    release = release_file.read_text().strip()
+    release = release_file.read_text(encoding="utf-8").strip()
     # Without CONFIG_RUST it serves modules in C; a Rust module's build then tells why it fails.
     wrong = explain_kdir(build, toolchain) if config.get("CONFIG_RUST") == "y" else None
     if wrong:

@@ -51,8 +51,8 @@ class Trial:
         for path in (folder / name, folder / AUTO):
             path.parent.mkdir(parents=True, exist_ok=True)
         (folder / AUTO).touch()
-        (folder / name).write_text(text)
-        (folder / "Kconfig").write_text(f'{_options(config)}source "{name}"\n')
+        (folder / name).write_text(text, encoding="utf-8")
+        (folder / "Kconfig").write_text(f'{_options(config)}source "{name}"\n', encoding="utf-8")
         return cls(kernel, folder, config)
 
     def settled(self, options: Mapping[str, str]) -> dict[str, str]:
@@ -62,7 +62,7 @@ class Trial:
             BuildError: Kconfig cannot read the file.
         """
         (self.folder / ".config").write_text(
-            self.config + "".join(f"{key}={value}\n" for key, value in options.items())
+            self.config + "".join(f"{key}={value}\n" for key, value in options.items()), encoding="utf-8"
         )
         self._conf("--olddefconfig")
         return read_config(self.folder / ".config")
@@ -74,7 +74,7 @@ class Trial:
 
     def asked(self) -> list[str]:
         """What Kconfig asks that the configuration has no answer to: the help of each such option, type and prompt."""
-        (self.folder / ".config").write_text(self.config)
+        (self.folder / ".config").write_text(self.config, encoding="utf-8")
         return self._conf("--helpnewconfig").split("-----\n")[1::2]
 
     def _conf(self, mode: str) -> str:

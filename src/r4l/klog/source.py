@@ -159,5 +159,5 @@ def _line(ko: Path, file: str, number: int) -> str:
     path = Path(file)
     if not path.is_file() or path.stat().st_mtime_ns > ko.stat().st_mtime_ns:
         return ""
-    lines = path.read_text(errors="replace").splitlines()
+    lines = path.read_text(errors="replace", encoding="utf-8").splitlines()
     return lines[number - 1].strip() if 0 < number <= len(lines) else ""

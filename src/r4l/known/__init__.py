@@ -66,7 +66,7 @@ class Known:
 @cache
 def table(kind: str) -> tuple[Known, ...]:
     """The entries of one kind, in the order of their file."""
-    data = tomllib.loads((importlib.resources.files(__package__) / f"{kind}.toml").read_text())
+    data = tomllib.loads((importlib.resources.files(__package__) / f"{kind}.toml").read_text(encoding="utf-8"))
     return tuple(_known(entry) for entry in data["error"])
 
 

@@ -124,7 +124,7 @@ def _wait_for_module(shared: Path, config: pytest.Config) -> None:
         if os.getppid() != PARENT:
             pytest.exit("who began the checks is gone")
         time.sleep(0.01)
-    config.option.r4l_module = file.read_text() or None
+    config.option.r4l_module = file.read_text(encoding="utf-8") or None
 
 
 def _untaken(items: Sequence[pytest.Item], shared: Path) -> Iterator[pytest.Item]:
@@ -171,7 +171,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not (shared / HUNG).exists():
         return
     file = shared / SEEN.format(session.config.getoption("--lab-worker"))
-    file.write_text(json.dumps(session.config.stash[_SEEN]))
+    file.write_text(json.dumps(session.config.stash[_SEEN]), encoding="utf-8")
 
 
 def together(shared: Path, workers: int) -> dict[str, dict[str, Any]]:
@@ -182,7 +182,7 @@ def together(shared: Path, workers: int) -> dict[str, dict[str, Any]]:
     """
     seen: dict[int, dict[str, Any]] = {}
     for worker in range(workers):
-        found = json.loads((shared / SEEN.format(worker)).read_text())
+        found = json.loads((shared / SEEN.format(worker)).read_text(encoding="utf-8"))
         seen |= {int(number): entry for number, entry in found.items()}
     results: dict[str, dict[str, Any]] = {}
     for _, entry in sorted(seen.items()):

@@ -29,7 +29,7 @@ def build(workspace: Workspace, base: Kernel, say: Say) -> Kernel:
     """
     lab = workspace.lab
     assert lab.config
-    texts = [(lab.config.base, (lab.folder / lab.config.base).read_text())]
+    texts = [(lab.config.base, (lab.folder / lab.config.base).read_text(encoding="utf-8"))]
     file = workspace.folder / lab.config.students
     try:
         texts.append((str(file), file.read_text(encoding="utf-8")))

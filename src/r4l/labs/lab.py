@@ -133,7 +133,7 @@ class Lab:
     def read(cls, folder: Path) -> Lab:
         """The lab in a folder."""
         number, name = folder.name.split("-", 1)
-        table = tomllib.loads((folder / "lab.toml").read_text())
+        table = tomllib.loads((folder / "lab.toml").read_text(encoding="utf-8"))
         arches = tuple(table.get("arches", cls.arches))
         return cls(
             folder=folder,

@@ -94,10 +94,10 @@ class Variant:
         """
         for edit in self.edits:
             file = folder / edit["file"]
-            text = file.read_text()
+            text = file.read_text(encoding="utf-8")
             if text.count(edit["old"]) != 1:
                 raise R4LError(f"{self.lab}: {self.name} does not apply to {edit['file']} any more", "mend its edits")
-            file.write_text(text.replace(edit["old"], edit["new"]))
+            file.write_text(text.replace(edit["old"], edit["new"]), encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def variants(lab: Lab) -> list[Variant]:
         Variant(lab.name, "starter", "starter", "the starter as it is"),
     ]
     file = resources.labs() / "mutants" / f"{lab.name}.toml"
-    table = tomllib.loads(file.read_text()) if file.is_file() else {}
+    table = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     for kind, what in KINDS.items():
         for name, entry in table.pop(kind, {}).items():
             found.append(_variant(lab, kind, name, entry[what], entry))

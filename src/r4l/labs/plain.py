@@ -70,7 +70,7 @@ def require(file: Path) -> None:
     Raises:
         BuildError: it has; with the first.
     """
-    found = refused(file.name, file.read_text(errors="replace"))
+    found = refused(file.name, file.read_text(errors="replace", encoding="utf-8"))
     if found:
         raise BuildError(f"{found}: not taken here", f"write {PLAIN[language(file.name)]}")
 

@@ -79,15 +79,18 @@ class Checks:
             R4LError: they did not run.
         """
         partial = self._shared / f"{MODULE}.partial"
-        partial.write_text(str(module or ""))
+        partial.write_text(str(module or ""), encoding="utf-8")
         partial.rename(self._shared / MODULE)
         self._wait()
         try:
             found = together(self._shared, len(self._processes))
         except FileNotFoundError:
-            logs = [self._log(number).read_text(errors="replace") for number in range(len(self._processes))]
+            logs = [
+                self._log(number).read_text(errors="replace", encoding="utf-8")
+                for number in range(len(self._processes))
+            ]
             raise R4LError("the lab's checks did not run", detail=max(logs, key=len)[-3000:]) from None
-        (self.evidence / RESULTS).write_text(json.dumps(found, indent=1))
+        (self.evidence / RESULTS).write_text(json.dumps(found, indent=1), encoding="utf-8")
         return found
 
     def _wait(self) -> None:

@@ -73,7 +73,7 @@ class Workspace:
             if lab.questions:
                 (partial / ANSWERS).write_text(_answer_sheet(lab), encoding="utf-8")
             state = {"lab": lab.name, "r4l": importlib.metadata.version("r4l"), "started": now(), "attempts": []}
-            (partial / STATE).write_text(json.dumps(state, indent=1))
+            (partial / STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
             if folder.exists():
                 folder.rmdir()
             partial.rename(folder)
@@ -93,7 +93,7 @@ class Workspace:
         if not (folder / STATE).is_file() and "/" not in name and name != ".":
             folder = usual_place(Lab.named(name))
         try:
-            state = json.loads((folder / STATE).read_text())
+            state = json.loads((folder / STATE).read_text(encoding="utf-8"))
             return cls(folder, Lab.named(state["lab"]))
         except FileNotFoundError:
             raise UsageError(
@@ -136,7 +136,7 @@ class Workspace:
 
     def state(self) -> dict[str, Any]:
         """How far it has come: `lab`, `started`, `attempts`."""
-        state: dict[str, Any] = json.loads((self.folder / STATE).read_text())
+        state: dict[str, Any] = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
         return state
 
     def note(self, attempt: Mapping[str, Any]) -> None:
@@ -157,7 +157,7 @@ class Workspace:
 
     def _keep(self, state: Mapping[str, Any]) -> None:
         partial = self.folder / f"{STATE}.{os.getpid()}"
-        partial.write_text(json.dumps(state, indent=1))
+        partial.write_text(json.dumps(state, indent=1), encoding="utf-8")
         partial.replace(self.folder / STATE)
 
 

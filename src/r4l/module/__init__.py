@@ -42,7 +42,7 @@ def kbuild_of(folder: Path) -> Path | None:
     """The file that makes a folder a module's: a Kbuild, or a Makefile with obj-m; None where it has neither."""
     for name in ("Kbuild", "Makefile"):
         file = folder / name
-        if file.is_file() and (name == "Kbuild" or OBJECTS.search(file.read_text(errors="replace"))):
+        if file.is_file() and (name == "Kbuild" or OBJECTS.search(file.read_text(errors="replace", encoding="utf-8"))):
             return file
     return None
 
@@ -127,8 +127,8 @@ class Module:
         with self.lock(kernel):
             self._make(kernel, output, targets, say, color)
             order = output / "modules.order"
-            names = order.read_text().split() if order.exists() else []
-            said = notes((output / LOG).read_text(errors="replace"), self.folder, kernel)
+            names = order.read_text(encoding="utf-8").split() if order.exists() else []
+            said = notes((output / LOG).read_text(errors="replace", encoding="utf-8"), self.folder, kernel)
         built = [BuiltModule((output / name).with_suffix(".ko"), said) for name in names]
         if not built:
             raise UsageError(f"the Kbuild of {self.folder} builds no module", "add `obj-m := NAME.o`")
@@ -156,7 +156,9 @@ class Module:
         log.unlink(missing_ok=True)
 
         def failure(_code: int, _tail: str) -> R4LError:
-            why = diagnose(log.read_text(errors="replace"), self.folder, kernel, lambda: _others(kernel))
+            why = diagnose(
+                log.read_text(errors="replace", encoding="utf-8"), self.folder, kernel, lambda: _others(kernel)
+            )
             return BuildError(
                 f"{self.folder.name} does not build: {why.cause}", why.remedy, detail=why.text, known=why.known
             )
@@ -195,7 +197,7 @@ def _exported(output: Path) -> list[str]:
     file = output / "Module.symvers"
     if not file.exists():
         return []
-    return [line.split("\t")[1] for line in file.read_text().splitlines()]
+    return [line.split("\t")[1] for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def _lines(kernel: Kernel) -> tuple[str, ...]:

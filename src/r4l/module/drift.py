@@ -151,7 +151,7 @@ def _implemented(error: str, folder: Path) -> str | None:
     file = folder / place["file"] if place else folder
     if place is None or not file.is_file():
         return None
-    above = file.read_text(errors="replace").splitlines()[: int(place["line"])]
+    above = file.read_text(errors="replace", encoding="utf-8").splitlines()[: int(place["line"])]
     found = next((match for match in map(IMPL.search, reversed(above)) if match), None)
     return found["trait"] if found else None
 
@@ -262,7 +262,7 @@ def _method(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path)
 def _is_own(folder: Path, kind: str, name: str) -> bool:
     """Whether the module itself defines such a thing."""
     pattern = re.compile(rf"\b{kind} {re.escape(name)}\b")
-    return any(pattern.search(file.read_text(errors="replace")) for file in folder.rglob("*.rs"))
+    return any(pattern.search(file.read_text(errors="replace", encoding="utf-8")) for file in folder.rglob("*.rs"))
 
 
 SEARCHES: dict[str, Callable[[RustTree, str, Mapping[str, str], Path], Seen | None]] = {

@@ -49,7 +49,10 @@ class RustTree:
     def _files(self) -> dict[Path, list[str]]:
         """Every file with its lines."""
         files = sorted((self.source / "rust/kernel").rglob("*.rs"))
-        return {file.relative_to(self.source): file.read_text(errors="replace").splitlines() for file in files}
+        return {
+            file.relative_to(self.source): file.read_text(errors="replace", encoding="utf-8").splitlines()
+            for file in files
+        }
 
     def trait_items(self, item: str, trait: str | None = None) -> list[Definition]:
         """Declarations of `item` in traits of that name (its last segment), or in any trait."""

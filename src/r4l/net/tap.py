@@ -72,7 +72,9 @@ class Tap(Cable):
         """
         own_user = ["--user", "--preserve-credentials"] if self._user else []
         enter = ["nsenter", "--target", str(self._process.pid), *own_user, "--net", "--"]
-        return subprocess.run([*enter, *argv], capture_output=True, text=True, timeout=timeout, check=False)
+        return subprocess.run(
+            [*enter, *argv], capture_output=True, text=True, timeout=timeout, check=False, encoding="utf-8"
+        )
 
     def close(self) -> None:
         """End the namespace; the tap is gone once QEMU has ended as well."""

@@ -120,7 +120,7 @@ def _busybox(toolchain: Toolchain, arch: str) -> tuple[bytes, list[str]]:
             partial = home.temporary(cached)
             partial.write_bytes(toolchain.run(["busybox", "--list-full"]).stdout)
             home.publish(partial, cached)
-    return program, cached.read_text().split()
+    return program, cached.read_text(encoding="utf-8").split()
 
 
 def _added(name: str, source: Source) -> Iterable[cpio.Entry]:

@@ -32,7 +32,7 @@ FORMAT = "2"
 @cache
 def table() -> dict[str, Any]:
     """What images.toml says."""
-    return tomllib.loads(_data().joinpath("images.toml").read_text())
+    return tomllib.loads(_data().joinpath("images.toml").read_text(encoding="utf-8"))
 
 
 def names() -> list[str]:

@@ -40,7 +40,7 @@ class ModuleTree:
 
     def _table(self, name: str) -> list[str]:
         path = self.folder / name
-        lines = path.read_text().splitlines() if path.exists() else []
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         return [line for line in lines if line and not line.startswith("#")]
 
     def _read_softdep(self, words: list[str]) -> None:

@@ -19,7 +19,7 @@ def publish(partial: Path, final: Path) -> None:
         os.fsync(file.fileno())
     note = _note(final)
     beside = partial.with_name(partial.name + ".seal")
-    beside.write_text(_likeness(partial))
+    beside.write_text(_likeness(partial), encoding="utf-8")
     # The note first: an interrupt between the two leaves a note without its file, which is not whole.
     home.publish(beside, note)
     home.publish(partial, final)
@@ -28,7 +28,7 @@ def publish(partial: Path, final: Path) -> None:
 def is_whole(final: Path) -> bool:
     """Whether a file is there, and as it was when `publish` gave it its name."""
     try:
-        return _note(final).read_text() == _likeness(final)
+        return _note(final).read_text(encoding="utf-8") == _likeness(final)
     except FileNotFoundError:
         return False
 

@@ -66,14 +66,14 @@ class Keys:
                 for path, comment in ((keys.identity, "r4l"), (keys.host, ALIAS)):
                     argv: list[str | Path] = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path]
                     toolchain.run(argv, named=True)
-                keys.known_hosts.write_text(f"{ALIAS} {public(keys.host)}\n")
+                keys.known_hosts.write_text(f"{ALIAS} {public(keys.host)}\n", encoding="utf-8")
                 home.publish(partial, final)
         return cls(final)
 
 
 def public(private: Path) -> str:
     """The line of a key's public half."""
-    return _public(private).read_text().strip()
+    return _public(private).read_text(encoding="utf-8").strip()
 
 
 def _public(private: Path) -> Path:

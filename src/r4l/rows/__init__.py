@@ -64,7 +64,7 @@ def table() -> dict[str, Row]:
 def load_results() -> dict[str, dict[str, str]]:
     """The last outcomes: row id to node id to outcome."""
     file = home.home() / RESULTS
-    loaded: dict[str, dict[str, str]] = json.loads(file.read_text()) if file.exists() else {}
+    loaded: dict[str, dict[str, str]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     return loaded
 
 
@@ -76,7 +76,7 @@ def save_results(results: Mapping[str, Mapping[str, str]]) -> None:
             merged.setdefault(row, {}).update(tests)
         final = home.home() / RESULTS
         partial = home.temporary(final)
-        partial.write_text(json.dumps(merged, indent=1, sort_keys=True))
+        partial.write_text(json.dumps(merged, indent=1, sort_keys=True), encoding="utf-8")
         home.publish(partial, final)
 
 

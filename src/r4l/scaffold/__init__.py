@@ -49,7 +49,7 @@ class Template:
     @classmethod
     def all(cls) -> dict[str, Template]:
         """Every template by its name (templates/templates.toml)."""
-        table = tomllib.loads((_root() / "templates.toml").read_text())
+        table = tomllib.loads((_root() / "templates.toml").read_text(encoding="utf-8"))
         return {name: cls(name, **{**entry, "qemu": tuple(entry.get("qemu", ()))}) for name, entry in table.items()}
 
     @classmethod
@@ -181,7 +181,7 @@ def _write(folder: Path, files: dict[str, str]) -> None:
     try:
         for path, text in files.items():
             (partial / path).parent.mkdir(parents=True, exist_ok=True)
-            (partial / path).write_text(text)
+            (partial / path).write_text(text, encoding="utf-8")
         # Onto an empty folder too, and onto nothing else.
         partial.rename(folder)
     finally:

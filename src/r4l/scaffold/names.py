@@ -59,7 +59,7 @@ def require_free(name: str, modules: Path) -> None:
     """
     for index, how in (("modules.dep", "a module"), ("modules.builtin", "a built-in driver")):
         file = modules / index
-        lines = file.read_text().splitlines() if file.is_file() else []
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
         paths = [line.split(":")[0] for line in lines]
         if any(Path(path).name.split(".ko")[0].replace("-", "_") == name for path in paths):
             raise UsageError(

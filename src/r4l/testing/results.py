@@ -36,7 +36,7 @@ class KtapFile:
     def pytest_sessionfinish(self) -> None:
         """Write the file."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text(ktap.text(self._results.values()))
+        self._path.write_text(ktap.text(self._results.values()), encoding="utf-8")
 
 
 def register(config: pytest.Config) -> None:

@@ -119,7 +119,7 @@ class Toolchain:
     @cached_property
     def packages(self) -> dict[str, str]:
         """Debian packages in the tree, names to versions: what a lock file holds."""
-        loaded: dict[str, str] = json.loads((self.root / "r4l-packages.json").read_text())
+        loaded: dict[str, str] = json.loads((self.root / "r4l-packages.json").read_text(encoding="utf-8"))
         return loaded
 
     def command(
@@ -203,7 +203,7 @@ def _wanted(lock_file: Path | None) -> tuple[dict[str, str | None], str]:
     if lock_file is None:
         return named, home.content_key(recipe)
     try:
-        lock = json.loads(lock_file.read_text())
+        lock = json.loads(lock_file.read_text(encoding="utf-8"))
         locked = {str(name): str(version) for name, version in lock["packages"].items()}
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise UsageError(

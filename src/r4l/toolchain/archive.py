@@ -53,6 +53,7 @@ def mirror() -> str:
             capture_output=True,
             text=True,
             check=False,
+            encoding="utf-8",
         )
         for line in done.stdout.splitlines():
             uri, origin, component, codename = line.split("|")
@@ -87,7 +88,7 @@ def inherited_options() -> list[str]:
     """
     if not shutil.which("apt-config"):
         raise EnvironmentFault("apt is not installed", "install the package apt; `r4l doctor` names all that is needed")
-    done = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False)
+    done = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False, encoding="utf-8")
     matches = (INHERITED.match(line) for line in done.stdout.splitlines())
     return [f"{match[1]}={match[2]}" for match in matches if match and match[2]]
 
@@ -175,22 +176,30 @@ class Archive:
         for folder in ("state/lists/partial", "cache/archives/partial", "log"):
             (state / folder).mkdir(parents=True, exist_ok=True)
         (state / "state/status").touch()
-        (state / "sources.list").write_text("\n".join(self.sources) + "\n")
-        (state / "preferences").write_text(self.preferences)
+        (state / "sources.list").write_text("\n".join(self.sources) + "\n", encoding="utf-8")
+        (state / "preferences").write_text(self.preferences, encoding="utf-8")
         # apt-get update exits 0 with old lists when the network is gone; --error-on=any makes it say so.
         self._apt(["apt-get", *self._options(), "update", "--error-on=any"], say, "fetching Debian's package lists")
 
     def versions(self, package: str) -> list[str]:
         """All versions of a package in the archive, the candidate of the pins first; empty where there is none."""
         done = subprocess.run(
-            ["apt-cache", *self._options(), "madison", package], capture_output=True, text=True, check=False
+            ["apt-cache", *self._options(), "madison", package],
+            capture_output=True,
+            text=True,
+            check=False,
+            encoding="utf-8",
         )
         return list(dict.fromkeys(line.split("|")[1].strip() for line in done.stdout.splitlines() if "|" in line))
 
     def names(self, prefix: str) -> list[str]:
         """The names of all packages that begin so."""
         done = subprocess.run(
-            ["apt-cache", *self._options(), "pkgnames", prefix], capture_output=True, text=True, check=False
+            ["apt-cache", *self._options(), "pkgnames", prefix],
+            capture_output=True,
+            text=True,
+            check=False,
+            encoding="utf-8",
         )
         return done.stdout.split()
 
@@ -202,6 +211,7 @@ class Archive:
             capture_output=True,
             text=True,
             check=False,
+            encoding="utf-8",
         )
         for line in done.stdout.splitlines():
             if line.startswith(f"{name}: "):
@@ -225,6 +235,7 @@ class Archive:
             capture_output=True,
             text=True,
             check=False,
+            encoding="utf-8",
         )
         if done.returncode != 0:
             raise EnvironmentFault(

@@ -56,7 +56,7 @@ def bootstrap(
     """
     # The target is of `home.temporary`, which knows by its name what a killed process has left.
     preferences = target.with_name(f"{target.name}.preferences")
-    preferences.write_text(archive.preferences)
+    preferences.write_text(archive.preferences, encoding="utf-8")
     root = os.geteuid() == 0
     options = ["--variant=apt", f"--architectures={archive.architecture}", f"--mode={'root' if root else 'unshare'}"]
     options += [f'--setup-hook=install -D -m 644 {shlex.quote(str(preferences))} "$1/etc/apt/preferences.d/r4l"']

@@ -16,7 +16,9 @@ def unpack_deb(deb: Path, folder: Path) -> None:
         EnvironmentFault: the disk is full, or the file is no package.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(["dpkg-deb", "-x", str(deb), str(folder)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["dpkg-deb", "-x", str(deb), str(folder)], capture_output=True, text=True, check=False, encoding="utf-8"
+    )
     require_unpacked(done.returncode, f"dpkg-deb cannot unpack {deb.name}", done.stderr)
 
 

@@ -40,7 +40,7 @@ def make_extended(
     try:
         say("copying the tree")
         subprocess.run(["cp", "-al", str(base), str(partial)], check=True)
-        packages: dict[str, str] = json.loads((base / "r4l-packages.json").read_text())
+        packages: dict[str, str] = json.loads((base / "r4l-packages.json").read_text(encoding="utf-8"))
         archive = archive_for("amd64")
         archive.update(say)
         names = [name for extra in extras for name in extra["packages"]]
@@ -52,7 +52,7 @@ def make_extended(
             _unpack_foreign(extra.get("foreign", {}), packages, partial, debs, archive_for, say)
         # Written beside and renamed: the name is a hard link to the base tree's.
         listing = partial / "r4l-packages.json.new"
-        listing.write_text(json.dumps({**packages, **versions}, indent=1))
+        listing.write_text(json.dumps({**packages, **versions}, indent=1), encoding="utf-8")
         listing.rename(partial / "r4l-packages.json")
         home.publish(partial, final)
     finally:

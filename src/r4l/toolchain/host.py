@@ -90,7 +90,7 @@ def _subordinate_ids() -> Finding:
     user = getpass.getuser()
     for name in ("/etc/subuid", "/etc/subgid"):
         path = Path(name)
-        lines = path.read_text().splitlines() if path.exists() else []
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         if not any(line.split(":")[0] in (user, str(os.getuid())) for line in lines):
             return Finding(
                 "subordinate ids",
@@ -107,6 +107,7 @@ def _sandbox() -> Finding:
         capture_output=True,
         text=True,
         check=False,
+        encoding="utf-8",
     )
     if done.returncode == 0:
         return Finding("sandbox", True, "bubblewrap works")

@@ -58,7 +58,7 @@ def make_tree(
                 lambda code, tail: EnvironmentFault(f"tar ended with {code} on the new tree", "", detail=tail),
             )
             tar.unlink()
-        (partial / "r4l-packages.json").write_text(json.dumps(installed(partial), indent=1))
+        (partial / "r4l-packages.json").write_text(json.dumps(installed(partial), indent=1), encoding="utf-8")
         home.publish(partial, final)
     finally:
         for leftover in (partial, tar):
@@ -73,5 +73,6 @@ def installed(tree: Path) -> dict[str, str]:
         capture_output=True,
         text=True,
         check=True,
+        encoding="utf-8",
     )
     return dict(line.split() for line in done.stdout.splitlines())

@@ -86,16 +86,16 @@ def _unusable() -> str | None:
 
 
 def _remembered(kernel: Kernel) -> Choice:
-    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     key = home.content_key(boot_id, kernel.toolchain.key, os.uname().release)
     file = home.room("accel") / f"{key}.json"
     with home.lock("accel"):
         if not file.exists():
             choice = trial(kernel)
             partial = home.temporary(file)
-            partial.write_text(json.dumps(asdict(choice)))
+            partial.write_text(json.dumps(asdict(choice)), encoding="utf-8")
             home.publish(partial, file)
-        data = json.loads(file.read_text())
+        data = json.loads(file.read_text(encoding="utf-8"))
     return Choice(data["name"], data["reason"])
 
 

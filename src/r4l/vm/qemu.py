@@ -111,7 +111,7 @@ class Qemu:
 
     def output(self) -> str:
         """What QEMU itself printed."""
-        return self.log.read_text(errors="replace").strip() if self.log.exists() else ""
+        return self.log.read_text(errors="replace", encoding="utf-8").strip() if self.log.exists() else ""
 
     def wait(self, timeout: float | None) -> int | None:
         """Wait for the end; the exit code, or None when it has not come in time."""

@@ -77,7 +77,8 @@ class Ssh:
         """
         config = folder / "ssh_config"
         config.write_text(
-            CONFIG.format(host=HOST, port=port, identity=keys.identity, alias=ALIAS, known_hosts=keys.known_hosts)
+            CONFIG.format(host=HOST, port=port, identity=keys.identity, alias=ALIAS, known_hosts=keys.known_hosts),
+            encoding="utf-8",
         )
         return cls(port, config, toolchain)
 

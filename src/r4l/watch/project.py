@@ -59,7 +59,7 @@ class Project:
         """
         module = Module(folder.resolve())
         kbuild = module.require_kbuild()
-        takes_kit = "R4L_KIT" in kbuild.read_text(errors="replace")
+        takes_kit = "R4L_KIT" in kbuild.read_text(errors="replace", encoding="utf-8")
         checkout = resources.checkout()
         ours = checkout and module.folder.is_relative_to(resources.rust().resolve())
         return cls(

@@ -27,8 +27,8 @@ def _rehearse() -> None:
         contextlib.redirect_stderr(said),
     ):
         folder = Path(name)
-        (folder / "pytest.ini").write_text("[pytest]\n")
-        (folder / "test_nothing.py").write_text("def test_nothing(request):\n    pass\n")
+        (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+        (folder / "test_nothing.py").write_text("def test_nothing(request):\n    pass\n", encoding="utf-8")
         pytest.main([*r4l.watch.job.PYTEST, "--rootdir", name, "-c", str(folder / "pytest.ini"), name])
 
 

@@ -17,7 +17,7 @@ from r4l.vm.loading import ModuleRefused
 pytestmark = pytest.mark.timeout(600)
 HERE = Path(__file__).parent
 SOURCES = HERE.parent
-CRASHES: dict[str, dict[str, Any]] = tomllib.loads((HERE / "crashes.toml").read_text())
+CRASHES: dict[str, dict[str, Any]] = tomllib.loads((HERE / "crashes.toml").read_text(encoding="utf-8"))
 KINDS = [pytest.param(kind, marks=[pytest.mark.row(*crash.get("rows", ()))]) for kind, crash in CRASHES.items()]
 
 
@@ -71,7 +71,7 @@ def find_leaks(vm: r4l.VM) -> None:
 def marked(name: str) -> str:
     """The statement in the sources below `marker: NAME`, as `file.rs:12: text`."""
     for path in sorted(path for path in SOURCES.iterdir() if path.suffix in (".rs", ".c")):
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
         for number, line in enumerate(lines):
             if re.search(rf"/[/*] marker: {re.escape(name)}(?: \*/)?$", line):
                 at = next(n for n in range(number + 1, len(lines)) if not lines[n].strip().startswith("//"))
@@ -103,5 +103,5 @@ def test_a_word_that_is_no_kind_and_the_words_that_are(vm: r4l.VM, module: r4l.B
 
 
 def test_no_kind_is_left_out() -> None:
-    source = (SOURCES / "crash.rs").read_text()
+    source = (SOURCES / "crash.rs").read_text(encoding="utf-8")
     assert set(CRASHES) == set(re.findall(r'^    \("([\w-]+)", \w+::', source, re.MULTILINE))
