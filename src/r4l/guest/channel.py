@@ -21,9 +21,11 @@ class Channel:
 
     def __init__(self, link: Link) -> None:
         self.link = link
-        self.number = link.register(self)
         self.failure: R4LError | None = None
         self.over = False
+        self.number = 0
+        # Last: from here on the reading thread may give it frames, and `Link.fail` its failure.
+        link.register(self)
 
     def on_frame(self, kind: Reply, payload: bytes) -> None:
         """Called with the link's lock held, on the reading thread, for each frame."""
@@ -70,9 +72,9 @@ class Question(Channel):
     """
 
     def __init__(self, link: Link, about: str = "") -> None:
-        super().__init__(link)
         self.about = about
         self.answer = b""
+        super().__init__(link)
 
     def on_frame(self, kind: Reply, payload: bytes) -> None:
         if kind is Reply.ERROR:

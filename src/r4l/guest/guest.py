@@ -122,6 +122,8 @@ class Guest:
                 # Nobody knows when the next of it comes: the command may end before.
                 threading.Thread(target=_feed, args=(process, input), daemon=True).start()
             done = process.wait_done(timeout)
+            # It may have ended between the last look and now.
+            done = done or process.poll()
             if done is None:
                 raise self._timed_out(process, timeout)
         return done.checked() if check else done

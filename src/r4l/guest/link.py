@@ -144,11 +144,13 @@ class Link:
         return sent
 
     def register(self, channel: Channel) -> int:
+        """Give a channel its number, which is also returned, and from then on the frames of that number."""
         with self.changed:
             if self.failure is not None:
                 raise self.failure
             self._next = self._next % 0xFFFFFFFE + 1
             self.channels[self._next] = channel
+            channel.number = self._next
             return self._next
 
     def forget(self, channel: Channel) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Callable
 
 Callback = Callable[[bytes], None]
@@ -12,28 +13,36 @@ raised where the command is waited for, and it is not called again."""
 
 IN_MEMORY = 1 << 20
 """Bytes of one stream held in memory; what is more goes to an unnamed temporary file."""
+TAIL = 2000
+"""Bytes at the end of a stream that are still known when the rest was given back."""
 LIMIT = 64 << 20
 """Bytes of one stream kept at all, unless the caller says otherwise; of what is more, only the count."""
 
 
 class Sink:
-    """One stream of output: kept up to a limit, spilled to disk, counted to the end."""
+    """One stream of output: kept up to a limit, spilled to disk, counted to the end.
+
+    The reading thread writes to it while others look at what is there.
+    """
 
     def __init__(self, callback: Callback | None = None, limit: int = LIMIT) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 (lives as long as the sink)
         self._callback = callback
         self._limit = limit
         self._failure: Exception | None = None
+        self._lock = threading.Lock()
+        self._end = b""
         self.kept = 0
         self.dropped = 0
 
     def write(self, data: bytes) -> None:
         """Take in a piece."""
-        room = self._limit - self.kept
-        if room > 0:
-            self._file.write(data[:room])
-            self.kept += min(room, len(data))
-        self.dropped += max(0, len(data) - max(room, 0))
+        with self._lock:
+            room = self._limit - self.kept
+            if room > 0:
+                self._file.write(data[:room])
+                self.kept += min(room, len(data))
+            self.dropped += max(0, len(data) - max(room, 0))
         if self._callback:
             try:
                 self._callback(data)
@@ -51,19 +60,23 @@ class Sink:
         return failure
 
     def value(self) -> bytes:
-        """All that was kept."""
-        self._file.seek(0)
-        data = self._file.read()
-        self._file.seek(0, 2)
-        return data
+        """All that was kept; to be asked for before `close`."""
+        with self._lock:
+            return self._from(0)
 
-    def tail(self, size: int = 2000) -> bytes:
-        """The last `size` bytes kept."""
-        self._file.seek(max(0, self.kept - size))
+    def tail(self, size: int = TAIL) -> bytes:
+        """The last `size` bytes kept; after `close`, at most `TAIL` of them."""
+        with self._lock:
+            return self._end[-size:] if self._file.closed else self._from(max(0, self.kept - size))
+
+    def _from(self, place: int) -> bytes:
+        self._file.seek(place)
         data = self._file.read()
         self._file.seek(0, 2)
         return data
 
     def close(self) -> None:
         """Give the memory or the file back."""
-        self._file.close()
+        with self._lock:
+            self._end = self._from(max(0, self.kept - TAIL))
+            self._file.close()

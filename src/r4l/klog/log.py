@@ -50,7 +50,8 @@ class KernelLog:
         self._allowed: list[Allowance] = []
         self._cutter = SplatCutter(file)
         self._last = time.monotonic()
-        self._marks: set[str] = set()
+        self._marks: dict[str, bool] = {}
+        """The marks that threads wait for now, each with whether it has come."""
 
     def feed(self, line: str) -> list[Record]:
         """Take in a line of console text; returns the records in it."""
@@ -59,7 +60,8 @@ class KernelLog:
             self._last = time.monotonic()
             for record in parse_line(line):
                 if record.text.startswith(SYNC):
-                    self._marks.add(record.text)
+                    if record.text in self._marks:
+                        self._marks[record.text] = True
                     continue
                 fresh.append(record)
                 self._records.append(record)
@@ -153,17 +155,26 @@ class KernelLog:
         Raises:
             GuestTimeout: the guest does not answer, or its console is stuck.
         """
-        mark = f"{SYNC}{time.monotonic_ns():x}"
-        if self._sync is None or not self._sync(mark):
+        if self._sync is None:
             return
-        until = time.monotonic() + timeout
+        mark = f"{SYNC}{time.monotonic_ns():x}-{threading.get_ident():x}"
         with self._changed:
-            while mark not in self._marks:
-                left = until - time.monotonic()
-                if left <= 0:
-                    raise GuestTimeout(f"the console did not follow the kernel log within {timeout:g} s", log=self.file)
-                self._changed.wait(left)
-            self._marks.clear()
+            self._marks[mark] = False
+        try:
+            if not self._sync(mark):
+                return
+            until = time.monotonic() + timeout
+            with self._changed:
+                while not self._marks[mark]:
+                    left = until - time.monotonic()
+                    if left <= 0:
+                        raise GuestTimeout(
+                            f"the console did not follow the kernel log within {timeout:g} s", log=self.file
+                        )
+                    self._changed.wait(left)
+        finally:
+            with self._changed:
+                del self._marks[mark]
 
     def check(self) -> None:
         """Raise the first complaint, if the kernel made any (that is not allowed).

@@ -8,6 +8,7 @@ version golden/crashers/*.log (rust/drivers/crashers).
 from __future__ import annotations
 
 import re
+import threading
 import time
 from pathlib import Path
 
@@ -220,3 +221,42 @@ def test_positions_separate_what_a_test_logged() -> None:
     position = log.mark()
     feed(log, "after")
     assert log.text(position) == "after"
+
+
+def test_two_threads_wait_for_the_log_at_once() -> None:
+    """Both marks may be here before either thread looks."""
+    marks: list[str] = []
+    both = threading.Event()
+
+    def log_it(mark: str) -> bool:
+        marks.append(mark)
+        if len(marks) == 2:
+            for text in marks:
+                log.feed(f"[    1.000000] {text}")
+            both.set()
+        return both.wait(10)
+
+    log = KernelLog(sync=log_it)
+    failed: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            log.sync(timeout=1)
+        except GuestTimeout as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=wait) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert len(set(marks)) == 2
+
+
+def test_marks_that_nobody_waits_for_are_not_kept() -> None:
+    log = KernelLog()
+    for number in range(1000):
+        log.feed(f"[    1.000000] r4l-sync {number:x}")
+    assert log.records() == []
+    assert not log._marks
