@@ -6,6 +6,7 @@ from __future__ import annotations
 import lzma
 import re
 import subprocess
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +24,8 @@ VERSIONED = re.compile(r"\d+\.\d+")
 
 NEEDED_MIB = 2600
 """Free space, in MiB, that the source, the modules and the packages need while they are unpacked."""
+COMPLAINTS = 4096
+"""Bytes of what tar complains of that are kept."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,7 @@ def unpack(archive: Archive, release: Release, final: Path, say: Say = quiet) ->
         if twin is None:
             say("unpacking the kernel source")
             tarball = next(packages.glob("usr/src/linux-source-*.tar.xz"))
-            _unpack_tar_xz(tarball, partial / "source")
+            unpack_tar_xz(tarball, partial / "source")
             tarball.unlink()
         else:
             # The same source for another architecture. Nobody writes into it, so hard links will do.
@@ -176,8 +179,12 @@ def unpack(archive: Archive, release: Release, final: Path, say: Say = quiet) ->
             home.remove(partial)
 
 
-def _unpack_tar_xz(tarball: Path, folder: Path) -> None:
-    """Unpack without its top folder. Python's own lzma feeds tar, since a bare machine has no xz."""
+def unpack_tar_xz(tarball: Path, folder: Path) -> None:
+    """Unpack without the top folder. Python's own lzma feeds tar, since a bare machine has no xz.
+
+    Raises:
+        EnvironmentFault: the disk is full, or the file is no archive.
+    """
     folder.mkdir()
     tar = subprocess.Popen(
         ["setpriv", "--pdeathsig", "KILL", "tar", "-C", str(folder), "--strip-components=1", "-xf", "-"],
@@ -185,17 +192,38 @@ def _unpack_tar_xz(tarball: Path, folder: Path) -> None:
         stderr=subprocess.PIPE,
     )
     assert tar.stdin is not None
-    assert tar.stderr is not None
+    said: list[bytes] = []
+    # Read while tar runs: on a full disk it complains of each file, and a full pipe would stop it and us for ever.
+    reader = threading.Thread(target=_hear, args=(tar, said), daemon=True)
+    reader.start()
+    broken = ""
     try:
-        with lzma.open(tarball) as data, tar.stdin:
+        with tar.stdin, lzma.open(tarball) as data:
             _copy(data.read, tar.stdin.write)
     except BrokenPipeError:
         # tar is gone; why, it says itself.
-        tar.wait()
+        pass
+    except (lzma.LZMAError, EOFError) as error:
+        broken = str(error)
     except BaseException:
         tar.kill()
         raise
-    require_unpacked(tar.wait(), f"tar cannot unpack {tarball.name}", tar.stderr.read().decode(errors="replace"))
+    code = tar.wait()
+    reader.join()
+    why = b"".join(said).decode(errors="replace")
+    require_unpacked(code or bool(broken), f"tar cannot unpack {tarball.name}", f"{why}{broken}")
+
+
+def _hear(tar: subprocess.Popen[bytes], said: list[bytes]) -> None:
+    """Take in the first of what tar complains of; a disk that is full stays full, so tar is ended then."""
+    assert tar.stderr is not None
+    heard = 0
+    for line in tar.stderr:
+        if heard < COMPLAINTS:
+            said.append(line[:COMPLAINTS])
+            heard += len(line)
+        if b"No space left" in line:
+            tar.kill()
 
 
 def _copy(read: Callable[[int], bytes], write: Callable[[bytes], object]) -> None:

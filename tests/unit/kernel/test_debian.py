@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""A Debian kernel's source unpacked: also where the disk is full."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from r4l.errors import EnvironmentFault
+from r4l.kernel.debian import unpack_tar_xz
+
+FILES = 6000
+"""Of so many, tar's complaints fill more than a pipe (64 KiB)."""
+
+UNPACK = """
+import sys
+from pathlib import Path
+from r4l.errors import EnvironmentFault
+from r4l.kernel.debian import unpack_tar_xz
+try:
+    unpack_tar_xz(Path(sys.argv[1]), Path(sys.argv[2]))
+except EnvironmentFault as fault:
+    print(fault.cause, len(fault.detail))
+"""
+
+
+@pytest.fixture(scope="module")
+def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A source like Linux's: a top folder with many files."""
+    path = tmp_path_factory.mktemp("source") / "linux-source.tar.xz"
+    with tarfile.open(path, "w:xz", preset=0) as tar:
+        for number in range(FILES):
+            member = tarfile.TarInfo(f"linux/drivers/a_folder_with_a_name/file_{number}.c")
+            member.size = 200
+            tar.addfile(member, io.BytesIO(b"/* */\n" * 33 + b"\n\n"))
+    return path
+
+
+def test_the_top_folder_is_left_out(tarball: Path, tmp_path: Path) -> None:
+    unpack_tar_xz(tarball, tmp_path / "source")
+    assert len(list((tmp_path / "source/drivers/a_folder_with_a_name").iterdir())) == FILES
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+@pytest.mark.parametrize("limit", ["size=1m", "nr_inodes=100"])
+def test_a_full_disk_ends_it_at_once(tarball: Path, tmp_path: Path, limit: str) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = f'mount -t tmpfs -o {limit} small {small} && exec "$@"'
+    argv = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        mount,
+        "sh",
+        sys.executable,
+        "-c",
+        UNPACK,
+        str(tarball),
+        f"{small}/source",
+    ]
+    done = subprocess.run(argv, capture_output=True, timeout=60, check=False, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("the disk is full"), done.stdout
+    assert int(done.stdout.split()[-1]) < 10_000
+
+
+@pytest.mark.parametrize("content", [b"no archive at all", b""])
+def test_a_file_that_is_no_archive(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "broken.tar.xz").write_bytes(content)
+    with pytest.raises(EnvironmentFault, match=r"cannot unpack broken\.tar\.xz"):
+        unpack_tar_xz(tmp_path / "broken.tar.xz", tmp_path / "source")
+
+
+def test_an_archive_that_was_cut_short(tarball: Path, tmp_path: Path) -> None:
+    (tmp_path / "cut.tar.xz").write_bytes(tarball.read_bytes()[:2000])
+    with pytest.raises(EnvironmentFault, match=r"cannot unpack cut\.tar\.xz"):
+        unpack_tar_xz(tmp_path / "cut.tar.xz", tmp_path / "source")
