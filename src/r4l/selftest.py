@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from r4l import home, resources
 from r4l.errors import EnvironmentFault
@@ -155,7 +156,7 @@ def run(parts: Sequence[str], pytest_arguments: Sequence[str] = ()) -> int:
                 ahead.begin(parts[index + 1 :])
             code = 0
             for command in commands(part, pytest_arguments):
-                console.rule(f"[bold]{part}[/]: {' '.join(Path(word).name for word in command)}")
+                console.rule(f"[bold]{part}[/]: {escape(' '.join(Path(word).name for word in command))}")
                 code = run_here(command, checkout) or code
             results.append((part, code, time.monotonic() - begin))
             first = first or code

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from r4l.process import Say, end_all
@@ -49,9 +50,9 @@ class Stages:
         if self.console.is_terminal:
             self._progress = Progress(
                 SpinnerColumn(finished_text=" "),
-                TextColumn("{task.description:<24}"),
+                TextColumn("{task.description:<24}", markup=False),
                 TimeElapsedColumn(),
-                TextColumn("[dim]{task.fields[line]}", table_column=None),
+                TextColumn("{task.fields[line]}", style="dim", markup=False),
                 console=self.console,
                 transient=True,
             )
@@ -86,7 +87,7 @@ class Stages:
             self.done.append(Stage(name, seconds, ok, begin))
             if seconds >= 0.5 or not ok:
                 mark = "[green]✓[/]" if ok else "[red]✗[/]"
-                self.console.print(f"{mark} {name:<28} [dim]{seconds:6.1f} s[/]")
+                self.console.print(f"{mark} {escape(f'{name:<28}')} [dim]{seconds:6.1f} s[/]")
 
 
 def side_by_side(*jobs: Callable[[], object]) -> list[object]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from r4l.cli.options import kernel_option
 from r4l.module import Module
@@ -47,5 +48,7 @@ def command(folder: Path, kernel_name: str | None, arch: str, as_json: bool) -> 
         console.print(note.remedy, markup=False)
         console.print(note.text, markup=False, style="dim")
     for ko in built:
-        console.print(f"[green]✓[/] {ko.name} for {kernel.release}, {ko.path.stat().st_size // 1024} KiB")
+        console.print(
+            f"[green]✓[/] {escape(ko.name)} for {escape(kernel.release)}, {ko.path.stat().st_size // 1024} KiB"
+        )
         click.echo(str(ko.path))

@@ -79,5 +79,5 @@ def _table(result: model.Result) -> None:
     console.print()
     console.print(
         f"[bold {'green' if good else 'red'}]{result.verdict}[/]: {len(rows_of(result.steps))} rows in "
-        f"{result.seconds or 0:.1f} s, kernel {result.kernel.release}, {result.accelerator.name}"
+        f"{result.seconds or 0:.1f} s, kernel {escape(result.kernel.release)}, {escape(result.accelerator.name)}"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from r4l.cli.called import called
 from r4l.graft import graft, remove
@@ -82,18 +83,22 @@ def command(
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     sign = "-" if removing else "+"
     verb = "is out of" if removing else f"is in {patch}, for" if patch else "is in"
-    console.print(f"[green]✓[/] {done.name} {verb} {tree}" + (f", commit {done.commit[:12]}" if done.commit else ""))
+    console.print(
+        f"[green]✓[/] {escape(done.name)} {verb} {escape(str(tree))}"
+        + (f", commit {escape(done.commit[:12])}" if done.commit else "")
+    )
     files = [file for file in done.new if file.startswith(done.folder) or not done.kit]
     for file in files:
-        console.print(f"  [dim]{sign}[/] {file}", markup=True)
+        console.print(f"  [dim]{sign}[/] {escape(file)}", markup=True)
     if done.kit:
         console.print(f"  [dim]{sign}[/] rust/kit/ ({len(done.new) - len(files)} files)")
     for file in done.changed:
-        console.print(f"  [dim]~[/] {file}")
+        console.print(f"  [dim]~[/] {escape(file)}")
     if removing:
         return
     first = f"cd {tree} && git am {patch.absolute()}; then set" if patch else "next: set"
     console.print(
-        f"{first} CONFIG_{done.symbol}=y or =m, and build the kernel: {called(anywhere=True)} kernel build --help"
+        f"{escape(first)} CONFIG_{done.symbol}=y or =m, and build the kernel: "
+        f"{called(anywhere=True)} kernel build --help"
     )
     click.echo(f"CONFIG_{done.symbol}")

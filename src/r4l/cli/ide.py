@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from r4l import ide
 from r4l.cli.options import kernel_option
@@ -117,7 +118,7 @@ def _as_json(files: EditorFiles, understood: Understood | None) -> dict[str, obj
 
 def _show(files: EditorFiles) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(f"[green]✓[/] {files.folder.name}: open it in the editor; it finds", markup=True)
+    console.print(f"[green]✓[/] {escape(files.folder.name)}: open it in the editor; it finds", markup=True)
     for path in (*files.projects, files.commands, files.settings):
         if path:
             click.echo(str(path))
@@ -126,18 +127,21 @@ def _show(files: EditorFiles) -> None:
     if files.kept is None:
         console.print(
             "[yellow]note:[/] .vscode/settings.json is no JSON that can be read, and stays as it is; "
-            f"mend it and run this again, or copy the settings from {files.settings.name}"
+            f"mend it and run this again, or copy the settings from {escape(files.settings.name)}"
         )
     elif files.kept:
         console.print(
-            f"[yellow]note:[/] settings.json keeps your own {', '.join(files.kept)}; --force sets what r4l would"
+            f"[yellow]note:[/] settings.json keeps your own {escape(', '.join(files.kept))}; "
+            "--force sets what r4l would"
         )
     if files.broken:
         console.print("[yellow]note:[/] the module does not build now; once it does, run this again: ", end="")
         console.print(files.broken.cause, markup=False)
     tracked = [path.relative_to(files.folder) for path in _to_ignore(files)]
     if tracked:
-        console.print(f"[dim]these hold paths of this machine; for .gitignore: {' '.join(map(str, tracked))}[/]")
+        console.print(
+            f"[dim]these hold paths of this machine; for .gitignore: {escape(' '.join(map(str, tracked)))}[/]"
+        )
 
 
 def _to_ignore(files: EditorFiles) -> list[Path]:

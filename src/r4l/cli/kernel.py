@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from r4l.cli.options import kernel_option
 from r4l.errors import EnvironmentFault, UsageError
@@ -180,11 +181,14 @@ def _tell(kernel: Kernel, as_json: bool) -> None:
         return
     console = Console(highlight=False, soft_wrap=True)
     for entry in dropped:
-        console.print(f"[yellow]dropped[/] {entry.option}={entry.wanted} (it is {entry.got})", highlight=False)
+        console.print(
+            f"[yellow]dropped[/] {entry.option}={escape(entry.wanted)} (it is {escape(entry.got)})",
+            highlight=False,
+        )
         console.print(f"        {entry.reason}", markup=False)
-    console.print(f"[green]✓[/] kernel {kernel.release} ({kernel.arch})")
-    console.print(f"  KDIR:  {kernel.build}")
-    console.print(f"  image: {kernel.image}")
+    console.print(f"[green]✓[/] kernel {escape(kernel.release)} ({kernel.arch})")
+    console.print(f"  KDIR:  {escape(str(kernel.build))}")
+    console.print(f"  image: {escape(str(kernel.image))}")
 
 
 @command.command("menuconfig", epilog="Example: r4l kernel menuconfig minimal && r4l kernel build minimal")

@@ -58,7 +58,7 @@ def list_(as_json: bool) -> None:
     table = Table("", "lab", "", "reached", box=None, padding=(0, 2, 0, 0))
     table.add_column("workspace", no_wrap=True)
     for row in rows:
-        table.add_row(str(row["number"]), row["lab"], row["title"], row["reached"], _short(row["folder"]))
+        table.add_row(str(row["number"]), row["lab"], row["title"], row["reached"], escape(_short(row["folder"])))
     screen().print(table)
 
 
@@ -70,8 +70,8 @@ def start(lab: str, folder: Path | None) -> None:
     workspace = Workspace.start(Lab.named(lab), folder)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"[green]✓[/] {workspace.lab.number} {workspace.lab.title}")
-    console.print(f"read {workspace.folder}/handout.md (中文: handout.zh-CN.md)")
-    console.print(f"then: {called()} lab check {folder or workspace.lab.name}")
+    console.print(f"read {escape(str(workspace.folder))}/handout.md (中文: handout.zh-CN.md)")
+    console.print(f"then: {called()} lab check {escape(str(folder or workspace.lab.name))}")
     click.echo(str(workspace.folder))
 
 
@@ -92,7 +92,7 @@ def check(where: str | None, kernel_name: str | None, arch: str | None, as_json:
     if not verdict.full:
         raise NotYet(verdict.score, _remedy(verdict, place))
     console.print(f"[bold green]✓ {verdict.score}[/]")
-    console.print(f"to hand it in: {called()} lab submit {place}")
+    console.print(f"to hand it in: {called()} lab submit {escape(str(place))}")
 
 
 def _remedy(verdict: Verdict, place: str) -> str:
@@ -187,12 +187,12 @@ def _fault(
 def _grade(read: bundle.Bundle, kernels: Sequence[Kernel], hidden: Sequence[Path], into: Path, stages: Stages) -> None:
     """Grade a bundle, keep that, and say it."""
     checks = [checks.absolute() for folder in hidden for checks in grading.hidden_checks(folder, read.lab)]
-    with stages.stage(f"{escape(read.student)}: {read.lab.name}") as say:
+    with stages.stage(f"{read.student}: {read.lab.name}") as say:
         result = grading.grade(read, kernels, checks, say)
     grading.keep(result, into, f"{slug(read.student)}-{read.lab.name}")
     claimed = "" if result.believed else f"  [red]the bundle claims {result.claimed}[/]"
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{escape(result.student)}  {result.lab}  {result.mark}{claimed}")
+    console.print(f"{escape(result.student)}  {escape(result.lab)}  {result.mark}{claimed}")
 
 
 @command.command()
@@ -276,7 +276,9 @@ def matrix_(names: tuple[str, ...], only: str, markdown: bool, kernel_name: str 
     for entry in matrix.run(labs, lambda lab: kernels[lab.name], only):
         judged.append(entry)
         said = " ".join(entry.said.split())[:160]
-        console.print(f"{MARKS[entry.fine]} {entry.variant.lab} {entry.variant.kind} [bold]{entry.variant.name}[/]")
+        console.print(
+            f"{MARKS[entry.fine]} {entry.variant.lab} {entry.variant.kind} [bold]{escape(entry.variant.name)}[/]"
+        )
         console.print(f"    [dim]{escape(said)}[/]")
     if markdown:
         click.echo(matrix.as_markdown(judged))
@@ -311,7 +313,7 @@ def show(verdict: Verdict, console: Console) -> None:
     for outcome in verdict.outcomes:
         if verdict.build and outcome.kind != "question":
             continue
-        console.print(f"{MARKS[outcome.passed]} [bold]{outcome.id}[/]  {escape(outcome.title)}")
+        console.print(f"{MARKS[outcome.passed]} [bold]{escape(outcome.id)}[/]  {escape(outcome.title)}")
         lines = _lines(outcome)
         if outcome.kind != "question" and outcome.passed is False:
             first = told.setdefault((outcome.expected, outcome.seen, outcome.detail), outcome.id)

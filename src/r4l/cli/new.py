@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from r4l import ide
 from r4l.cli.called import called
@@ -52,10 +53,10 @@ def command(
         return
     program = called(anywhere=True)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(f"[green]✓[/] {name}: {template.description}")
+    console.print(f"[green]✓[/] {escape(name)}: {template.description}")
     for file in files:
-        console.print(f"  [dim]{name}/[/]{file}")
+        console.print(f"  [dim]{escape(name)}/[/]{escape(file)}")
     if editor and kernel is None:
         console.print(f"editor files need a kernel that is ready: `{program} ide .` makes one ready and writes them")
-    console.print(f"next: cd {name} && {program} build . && {program} test")
+    console.print(f"next: cd {escape(name)} && {program} build . && {program} test")
     click.echo(str(folder))

@@ -12,6 +12,7 @@ from typing import IO, TextIO
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from r4l.cli.options import MachineOptions, kernel_option, machine_options, require_writable, show_door, timeout_option
 from r4l.errors import UsageError
@@ -128,7 +129,9 @@ def _serve(
     said = vm.klog.text(before).splitlines()
     if not as_json:
         show_door(vm)
-        screen.print(f"[green]✓[/] loaded {', '.join(module.name for module in modules)} on {vm.kernel.release}")
+        screen.print(
+            f"[green]✓[/] loaded {escape(', '.join(module.name for module in modules))} on {escape(vm.kernel.release)}"
+        )
         for line in said:
             screen.print(f"  {line}", markup=False, style="dim")
     code = 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from r4l import home
 from r4l.cli.options import kernel_option
@@ -39,12 +40,12 @@ def command(kernel_name: str | None, arch: str, lock_file: Path | None, update: 
         click.echo(json.dumps(data, indent=1))
         return
     console = Console(highlight=False)
-    console.print(f"[green]✓[/] kernel {kernel.release} ({kernel.arch}) is ready")
+    console.print(f"[green]✓[/] kernel {escape(kernel.release)} ({kernel.arch}) is ready")
     symbols = kernel.manifest.get("rust_symbols")
     if symbols:
         crates = ", ".join(f"{name} {count}" for name, count in symbols["exported"].items())
         console.print(
             f"  proof: all {symbols['matching']} exported Rust symbols match Debian's Module.symvers ({crates})"
         )
-    console.print(f"  KDIR:  {kernel.build}", soft_wrap=True)
-    console.print(f"  lock:  {home.home() / 'lock.json'}", soft_wrap=True)
+    console.print(f"  KDIR:  {escape(str(kernel.build))}", soft_wrap=True)
+    console.print(f"  lock:  {escape(str(home.home() / 'lock.json'))}", soft_wrap=True)
