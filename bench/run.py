@@ -29,6 +29,7 @@ from r4l.module import Module
 from r4l.net import Nic
 from r4l.setup import set_up
 from r4l.stages import Stages
+from r4l.toolchain import Grant
 from r4l.vm import VM
 
 UPLOAD_MIB = 32
@@ -59,7 +60,7 @@ def builds(kernel: Kernel) -> Iterator[tuple[str, float, str]]:
         output = Module(folder).output(kernel)
         plain = kernel.toolchain.command(
             ["make", "-C", kernel.build, f"M={folder}", f"MO={output}", f"R4L_KIT={resources.kit()}", "modules"],
-            readable=[folder, kernel.source, resources.kit()],
+            Grant("bench", writes=(output,), reads=(folder, kernel.source, kernel.build, resources.kit())),
         )
         make = timed(lambda: subprocess.run(plain, check=True, capture_output=True))
         with_r4l = timed(lambda: subprocess.run(ours, check=True, capture_output=True))

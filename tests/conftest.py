@@ -26,6 +26,7 @@ from r4l.labs.lab import Lab
 from r4l.module import BuiltModule, Module
 from r4l.net import Nic
 from r4l.testing import options
+from r4l.toolchain import Grant
 from r4l.vm import VM
 
 # A job that a script starts in the background ignores Ctrl-C, and so would every program that a test interrupts.
@@ -104,7 +105,7 @@ def tshark(kernel: Kernel) -> Tshark:
     def read(pcap: Path, display_filter: str, *fields: str) -> list[list[str]]:
         wanted = [word for field in fields for word in ("-e", field)]
         argv: list[str | Path] = ["tshark", "-n", "-r", pcap, "-Y", display_filter, "-T", "fields", *wanted]
-        output = tools.run(argv, readable=[pcap.parent]).stdout.decode()
+        output = tools.run(argv, Grant("test", reads=(pcap.parent,))).stdout.decode()
         return [line.split("\t") for line in output.splitlines()]
 
     return read

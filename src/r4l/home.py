@@ -91,6 +91,15 @@ def temporary(final: Path) -> Path:
     return final.parent / f".{final.name}.partial-{os.getpid()}"
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Write a file anew. A link of that name is replaced: in a folder that a build writes to, it may lead anywhere."""
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    partial.unlink(missing_ok=True)
+    with partial.open("x", encoding="utf-8") as file:
+        file.write(text)
+    partial.replace(path)
+
+
 def publish(partial: Path, final: Path) -> None:
     """Give what is whole its name: one rename, so that nobody ever sees half of it."""
     if final.is_dir() and not final.is_symlink():

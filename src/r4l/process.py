@@ -3,26 +3,40 @@
 
 from __future__ import annotations
 
+import codecs
 import collections
 import contextlib
 import errno
 import io
 import os
 import re
+import select
+import selectors
 import shutil
 import signal
 import subprocess
+import threading
 import tty
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from r4l.errors import EnvironmentFault, R4LError
+from r4l.limits import UNLIMITED, Limits, exceeded, met
+from r4l.watchdog import Watchdog
 
 Say = Callable[[str], None]
 """Takes one line of progress to show; lines replace each other on a terminal."""
 
-_running: set[subprocess.Popen[str]] = set()
+_running: set[subprocess.Popen[bytes]] = set()
+
+CHUNK = 1 << 16
+LONGEST_LINE = 1 << 16
+"""Characters after which a line is taken for whole."""
+LOOK = 0.5
+"""Seconds between two looks at whether a program that prints nothing has ended."""
+DETAIL = 4096
+"""Bytes of a program's last words that an error quotes."""
 
 ALONE, TOGETHER = 0.5, 10.0
 """Seconds after which a program that does not end is interrupted: where only we were, and where it probably was as well
@@ -48,6 +62,8 @@ def run_logged(
     env: Mapping[str, str] | None = None,
     tail_lines: int = 25,
     color: bool = False,
+    limits: Limits = UNLIMITED,
+    what: str = "",
 ) -> str:
     """Run a program to its end, with everything it prints in `log` and each line given to `say`.
 
@@ -57,12 +73,15 @@ def run_logged(
     Args:
         failure: makes the error for a non-zero exit from the exit code and the last `tail_lines` lines.
         color: give it a terminal to print to. What it colours is coloured for `say` only.
+        limits: a program that exceeds them is ended.
+        what: the program, for the error of one that exceeds them; its name where empty.
 
     Returns:
         All it printed, stdout and stderr as they came.
 
     Raises:
         EnvironmentFault: the program does not exist, or the disk is full.
+        LimitExceeded: it took more than it may.
         R4LError: what `failure` made.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +90,7 @@ def run_logged(
     with log.open("a", encoding="utf-8") as out:
         out.write(f"$ {' '.join(argv)}\n")
         out.flush()
-        ours, theirs = _terminal() if color else (None, subprocess.PIPE)
+        ours, theirs = _terminal() if color else os.pipe()
         try:
             process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "TERM", *argv],
@@ -80,37 +99,37 @@ def run_logged(
                 stdin=subprocess.DEVNULL,
                 stdout=theirs,
                 stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
                 start_new_session=True,
-                encoding="utf-8",
             )
         except FileNotFoundError as error:
+            os.close(ours)
             raise EnvironmentFault("setpriv is not installed", "install the package util-linux") from error
         finally:
-            if ours is not None:
-                os.close(theirs)
+            os.close(theirs)
         _running.add(process)
         try:
-            stream = ours or process.stdout
-            assert stream is not None
-            for line in stream:
-                shown = line.rstrip("\n")
-                text = plain(shown) if color else shown
-                out.write(f"{text}\n")
-                whole.append(text)
-                tail.append(text)
-                say(shown)
-            code = process.wait()
+            with Watchdog(process, limits, end_group) as watchdog:
+                for line in _lines(ours, process, limits, watchdog):
+                    text = plain(line) if color else line
+                    out.write(f"{text}\n")
+                    whole.append(text)
+                    tail.append(text)
+                    say(line)
+                code = process.wait()
         except BaseException:
             end_group(process)
             raise
         finally:
+            os.close(ours)
             _running.discard(process)
+    last = "\n".join(tail)
+    if watchdog.exceeded:
+        problem: R4LError = exceeded(what or Path(argv[0]).name, watchdog.exceeded, limits, last)
+        problem.log = log
+        raise problem
     if code == 127 and not shutil.which(argv[0]):
         raise EnvironmentFault(f"{argv[0]} is not installed", "run `r4l doctor --fix`", log=log)
     if code != 0:
-        last = "\n".join(tail)
         if DISK_FULL.search(last):
             raise EnvironmentFault(
                 "the disk is full",
@@ -118,10 +137,123 @@ def run_logged(
                 detail=last,
                 log=log,
             )
-        problem = failure(code, last)
+        limit = met(last, limits)
+        problem = exceeded(what or Path(argv[0]).name, limit, limits, last) if limit else failure(code, last)
         problem.log = problem.log or log
         raise problem
     return "\n".join(whole)
+
+
+def _lines(descriptor: int, process: subprocess.Popen[bytes], limits: Limits, watchdog: Watchdog) -> Iterator[str]:
+    """What a program prints, line by line; one that is too long in pieces. More than it may print ends it."""
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
+    printed, begun = 0, ""
+    while chunk := _read(descriptor, process):
+        printed += len(chunk)
+        if limits.output is not None and printed > limits.output and not watchdog.exceeded:
+            watchdog.exceed("output")
+        if watchdog.exceeded == "output":
+            return
+        *lines, begun = (begun + decoder.decode(chunk)).split("\n")
+        yield from lines
+        if len(begun) > LONGEST_LINE:
+            yield begun
+            begun = ""
+    begun += decoder.decode(b"", final=True)
+    if begun:
+        yield begun
+
+
+def _read(descriptor: int, process: subprocess.Popen[bytes]) -> bytes:
+    """The next bytes that a program prints; none at its end, though something that it started may live on."""
+    ended = False
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    while True:
+        if poll.poll(0 if ended else LOOK * 1000):
+            try:
+                return os.read(descriptor, CHUNK)
+            except OSError as error:
+                # How a terminal says that nobody has its other end open any more.
+                if error.errno != errno.EIO:
+                    raise
+                return b""
+        if ended:
+            return b""
+        ended = process.poll() is not None
+
+
+def run_captured(
+    argv: Sequence[str],
+    *,
+    input: bytes = b"",  # noqa: A002 (subprocess's own name)
+    limits: Limits = UNLIMITED,
+    what: str = "",
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a program to its end, with what it prints kept in memory.
+
+    Args:
+        input: what it reads.
+        limits: a program that exceeds them is ended.
+        what: the program, for the error of one that exceeds them; its name where empty.
+
+    Raises:
+        FileNotFoundError: there is no such program.
+        LimitExceeded: it took more than it may.
+    """
+    process = subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdin is not None
+    _running.add(process)
+    kept: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
+    try:
+        with Watchdog(process, limits, end_group) as watchdog:
+            feeder = threading.Thread(target=_feed, args=(process.stdin, input), daemon=True)
+            feeder.start()
+            _keep(process, kept, limits, watchdog)
+            code = process.wait()
+    except BaseException:
+        end_group(process)
+        raise
+    finally:
+        _running.discard(process)
+        for stream in (process.stdout, process.stderr):
+            assert stream is not None
+            stream.close()
+    stdout, stderr = b"".join(kept["stdout"]), b"".join(kept["stderr"])
+    if watchdog.exceeded:
+        detail = stderr[-DETAIL:].decode(errors="replace")
+        raise exceeded(what or Path(argv[0]).name, watchdog.exceeded, limits, detail)
+    return subprocess.CompletedProcess(argv, code, stdout, stderr)
+
+
+def _feed(stream: IO[bytes], data: bytes) -> None:
+    with contextlib.suppress(BrokenPipeError), stream:
+        stream.write(data)
+
+
+def _keep(process: subprocess.Popen[bytes], kept: dict[str, list[bytes]], limits: Limits, watchdog: Watchdog) -> None:
+    """Read both of a program's streams to their end, or until it has printed more than it may."""
+    printed = 0
+    with selectors.DefaultSelector() as selector:
+        for name in kept:
+            selector.register(getattr(process, name), selectors.EVENT_READ, name)
+        while selector.get_map():
+            ended = process.poll() is not None
+            ready = selector.select(0 if ended else LOOK)
+            if ended and not ready:
+                return
+            for key, _ in ready:
+                chunk = os.read(key.fd, CHUNK)
+                if not chunk:
+                    selector.unregister(key.fileobj)
+                    continue
+                kept[key.data].append(chunk)
+                printed += len(chunk)
+                if limits.output is not None and printed > limits.output:
+                    watchdog.exceed("output")
+                    return
 
 
 def plain(line: str) -> str:
@@ -129,27 +261,14 @@ def plain(line: str) -> str:
     return SGR.sub("", line)
 
 
-class _Terminal(io.FileIO):
-    """Our end of a terminal."""
-
-    def readinto(self, buffer: Any, /) -> int | None:
-        """EIO is how a terminal says that nobody has its other end open any more."""
-        try:
-            return super().readinto(buffer)
-        except OSError as error:
-            if error.errno != errno.EIO:
-                raise
-            return 0
-
-
-def _terminal() -> tuple[IO[str], int]:
+def _terminal() -> tuple[int, int]:
     """A terminal that passes on what is printed as it is: our end, and the program's."""
     ours, theirs = os.openpty()
     tty.setraw(theirs)
-    return io.TextIOWrapper(io.BufferedReader(_Terminal(ours)), encoding="utf-8", errors="replace"), theirs
+    return ours, theirs
 
 
-def end_group(process: subprocess.Popen[str] | subprocess.Popen[bytes], grace: float = 5.0) -> None:
+def end_group(process: subprocess.Popen[bytes], grace: float = 5.0) -> None:
     """End a process started in a session of its own, with its children: SIGTERM, then SIGKILL after `grace` seconds."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if process.poll() is not None:

@@ -18,6 +18,7 @@ from r4l.kernel import Kernel
 from r4l.kernel.describe import describe
 from r4l.module import Module
 from r4l.net import Nic
+from r4l.toolchain import Grant
 from r4l.vm import VM
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
@@ -104,7 +105,6 @@ def test_the_build_folder_is_known_by_make(minimal: Kernel, tmp_path: Path) -> N
     (tmp_path / "r4l_plain.rs").write_text((minimal.source / "samples/rust/rust_minimal.rs").read_text())
     minimal.toolchain.run(
         ["make", "-C", minimal.build, *minimal.make_arguments, f"M={tmp_path}"],
-        binds=[tmp_path],
-        readable=[minimal.source],
+        Grant("test", writes=(tmp_path,), reads=(minimal.source, minimal.build)),
     )
     assert (tmp_path / "r4l_plain.ko").exists()

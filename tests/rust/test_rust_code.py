@@ -12,6 +12,7 @@ import pytest
 from r4l import resources
 from r4l.kernel import Kernel, debian, stock
 from r4l.module import Module
+from r4l.toolchain import Grant
 
 DRIVERS = sorted(path.parent.name for path in resources.rust("drivers").glob("*/Kbuild"))
 UNSAFE = {"c_from_rust", "crashers"}
@@ -23,7 +24,7 @@ def test_rustfmt(kernel: Kernel) -> None:
     files = sorted(folder.rglob("*.rs"))
     done = kernel.toolchain.run(
         ["rustfmt", "--check", "--edition", "2021", "--config-path", kernel.source / ".rustfmt.toml", *files],
-        readable=[folder, kernel.source],
+        Grant("test", reads=(folder, kernel.source)),
         check=False,
     )
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()

@@ -21,6 +21,7 @@ from r4l.module import BuiltModule
 from r4l.net import Nic
 from r4l.rootfs.disk import DiskImage
 from r4l.rootfs.ssh_keys import Keys
+from r4l.toolchain import Grant
 from r4l.vm import VM, InitDied
 from r4l.vm.ssh import Ssh
 
@@ -106,7 +107,9 @@ def test_sshd_takes_no_other_key_and_no_password(debian: VM, tmp_path: Path) -> 
     tools = debian.kernel.toolchain.extended("image")
     known = debian.ssh.config.read_text()
     stranger = tmp_path / "stranger"
-    tools.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", stranger], binds=[tmp_path], named=True)
+    tools.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", stranger], Grant("test", writes=(tmp_path,), named=True)
+    )
     assert debian.image is not None
     config = tmp_path / "config"
     config.write_text(known.replace(str(debian.image.keys.identity), str(stranger)))

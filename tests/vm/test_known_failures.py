@@ -25,6 +25,7 @@ from r4l.errors import BuildError
 from r4l.kernel import Kernel
 from r4l.kernel.kdir import explain_kdir
 from r4l.module import BuiltModule, Module
+from r4l.toolchain import Grant
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 CASES: list[dict[str, Any]] = tomllib.loads((FIXTURES / "known/cases.toml").read_text())["case"]
@@ -124,7 +125,7 @@ def rustc(kernel: Kernel, folder: Path, name: str, text: str, *arguments: str, h
     common = ["--edition=2021", "--crate-type=rlib", "--emit=metadata", f"--crate-name={name}"]
     kernel.toolchain.run(
         ["rustc", *common, "-o", out, source, *([] if host else target), *arguments],
-        binds=[folder],
+        Grant("test", writes=(folder,), reads=(kernel.build,)),
         env={"RUSTC_BOOTSTRAP": "1"},
     )
     return out
@@ -242,7 +243,7 @@ def test_a_module_of_another_machine_is_refused_before_boot(kernel: Kernel, hell
     )
     other = tmp_path / "arm.ko"
     argv: list[str | Path] = ["clang", "--target=aarch64-linux-gnu", "-c", source, "-o", other]
-    kernel.toolchain.run(argv, binds=[tmp_path])
+    kernel.toolchain.run(argv, Grant("test", writes=(tmp_path,)))
     with pytest.raises(BuildError, match=r"arm.ko is for another machine: it is EM_AARCH64") as caught:
         BuiltModule(other).check(kernel)
     assert kernel.arch in caught.value.cause

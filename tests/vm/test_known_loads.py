@@ -12,6 +12,7 @@ import pytest
 
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module
+from r4l.toolchain import Grant
 from r4l.vm import VM
 from r4l.vm.loading import ModuleRefused
 
@@ -67,7 +68,7 @@ def files(kernel: Kernel, hello: BuiltModule, tmp_path_factory: pytest.TempPathF
     magic = f'const char info[] __attribute__((section(".modinfo"), used)) = "vermagic={kernel.vermagic}";\n'
     (folder / "arm.c").write_text(magic)
     argv: list[str | Path] = ["clang", "--target=aarch64-linux-gnu", "-c", folder / "arm.c", "-o", folder / "arm.ko"]
-    kernel.toolchain.run(argv, binds=[folder])
+    kernel.toolchain.run(argv, Grant("test", writes=(folder,)))
     other = kernel.vermagic.replace(kernel.release, "9.9.9-other".ljust(len(kernel.release), "r"))
     data = hello.path.read_bytes()
     assert data.count(kernel.vermagic.encode()) == 1

@@ -13,6 +13,7 @@ from r4l import resources
 from r4l.errors import BuildError, UsageError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module
+from r4l.toolchain import Grant
 from r4l.vm import VM
 from r4l.vm.loading import ModuleRefused
 
@@ -71,8 +72,7 @@ def plain_make(kernel: Kernel, folder: Path, *variables: str) -> subprocess.Comp
     arguments: list[str | Path] = ["make", "-C", kernel.build, f"M={folder}", f"R4L_KIT={resources.kit()}", "-j2"]
     return kernel.toolchain.run(
         [*arguments, *variables, "modules"],
-        binds=[folder],
-        readable=[kernel.source, resources.kit()],
+        Grant("test", writes=(folder,), reads=(kernel.source, kernel.build, resources.kit())),
         check=False,
     )
 

@@ -15,6 +15,7 @@ from r4l import resources
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module
 from r4l.scaffold import Template, create
+from r4l.toolchain import Grant
 
 pytestmark = pytest.mark.vm
 
@@ -79,8 +80,7 @@ def test_rustfmt_has_nothing_to_say(template: Template, name: str, kernel: Kerne
     folder = create(name, template, tmp_path, author="Li Hua")
     done = kernel.toolchain.run(
         ["rustfmt", "--check", "--config-path", kernel.source / ".rustfmt.toml", *folder.glob("*.rs")],
-        binds=[folder],
-        readable=[kernel.source],
+        Grant("test", reads=(folder, kernel.source)),
         check=False,
     )
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
@@ -89,10 +89,10 @@ def test_rustfmt_has_nothing_to_say(template: Template, name: str, kernel: Kerne
 def test_plain_make_builds_it_too(folder: Path, kernel: Kernel) -> None:
     argv: list[str | Path] = ["make", "-C", kernel.build, *kernel.make_arguments, f"M={folder}"]
     argv += [f"R4L_KIT={resources.kit()}", "-j2"]
-    readable = [kernel.source, resources.kit()]
-    done = kernel.toolchain.run(argv, binds=[folder], readable=readable, check=False)
+    grant = Grant("test", writes=(folder,), reads=(kernel.source, kernel.build, resources.kit()))
+    done = kernel.toolchain.run(argv, grant, check=False)
     assert done.returncode == 0, done.stderr.decode()
     BuiltModule(folder / f"{folder.name}.ko").check(kernel)
-    kernel.toolchain.run([*argv, "clean"], binds=[folder], readable=readable)
+    kernel.toolchain.run([*argv, "clean"], grant)
     ignored = [path.name for path in folder.iterdir() if path.suffix in (".o", ".ko", ".mod") or path.name == "r4l"]
     assert not ignored, "make clean leaves nothing behind"

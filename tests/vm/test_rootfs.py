@@ -13,6 +13,7 @@ from elftools.elf.elffile import ELFFile
 
 from r4l.kernel import Kernel
 from r4l.rootfs import File, Rootfs, cpio
+from r4l.toolchain import Grant
 from r4l.vm import VM
 
 pytestmark = pytest.mark.vm
@@ -41,7 +42,8 @@ def interpreter(program: bytes) -> str | None:
 
 
 def test_cpio_itself_lists_it(kernel: Kernel) -> None:
-    listed = kernel.toolchain.run(["cpio", "-itv"], input=Rootfs.build(kernel).path.read_bytes()).stdout.decode()
+    archive = Rootfs.build(kernel).path.read_bytes()
+    listed = kernel.toolchain.run(["cpio", "-itv"], Grant("test"), input=archive).stdout.decode()
     lines = {line.split()[-1]: line for line in listed.splitlines() if " -> " not in line}
     assert lines["dev/console"].startswith("crw")
     assert "5,   1" in lines["dev/console"]

@@ -25,6 +25,7 @@ from r4l.kernel.copy import CONFIG, Copy, borrowed
 from r4l.kernel.trial import Trial
 from r4l.labs import plain, see
 from r4l.testing import verdict
+from r4l.toolchain import Grant
 
 DRAW = random.SystemRandom()
 NAME = "camp_greeter"
@@ -204,7 +205,9 @@ class InTree:
     def lists(self) -> dict[str, str]:
         """What make reads in the Makefile with the configuration that was tried last: obj-y and obj-m."""
         files: list[str | Path] = ["-f", self.trial.folder / ".config", "-f", self.copy.source / PLACE / "Makefile"]
-        told = self.copy.kernel.toolchain.run(["make", *files, "--eval", "lists: ; $(info $(obj-y):$(obj-m))", "lists"])
+        argv = ["make", *files, "--eval", "lists: ; $(info $(obj-y):$(obj-m))", "lists"]
+        grant = Grant("lab: Makefile read", reads=(self.trial.folder, self.copy.source))
+        told = self.copy.kernel.toolchain.run(argv, grant)
         objects, _, modules = told.stdout.decode().splitlines()[0].partition(":")
         return {"y": " ".join(objects.split()) or "nothing", "m": " ".join(modules.split()) or "nothing"}
 

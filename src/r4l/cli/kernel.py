@@ -22,9 +22,10 @@ from r4l.kernel.describe import Description, describe
 from r4l.kernel.kconfig import Dropped
 from r4l.kernel.manifest import MANIFEST
 from r4l.kernel.profile import profiles
+from r4l.limits import UNLIMITED
 from r4l.report import kernel as kernel_page
 from r4l.stages import Stages
-from r4l.toolchain import Toolchain, archive_for
+from r4l.toolchain import Grant, Toolchain, archive_for
 
 
 @click.group()
@@ -206,9 +207,14 @@ def menuconfig(name: str, arch: str) -> None:
     mark = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     argv: list[str | Path] = ["make", "-C", mark["source"], f"O={folder / 'build'}"]
     argv += [*own.make_arguments(architecture(arch)), "menuconfig"]
-    inside = toolchain.command(
-        argv, readable=[Path(mark["source"])], env={"TERM": os.environ.get("TERM", "linux")}, terminal=True
+    grant = Grant(
+        "kernel: menuconfig",
+        writes=(folder / "build",),
+        reads=(Path(mark["source"]),),
+        terminal=True,
+        limits=UNLIMITED,
     )
+    inside = toolchain.command(argv, grant, env={"TERM": os.environ.get("TERM", "linux")})
     raise SystemExit(subprocess.run(inside, check=False).returncode)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from r4l.errors import UsageError
 from r4l.klog.demangle import demangle
-from r4l.toolchain import Toolchain
+from r4l.toolchain import Grant, Toolchain
 
 ENTRY = re.compile(r"^0x[0-9a-f]+:( +)DW_TAG_(\w+)", re.MULTILINE)
 ATTRIBUTE = re.compile(r'^ +DW_AT_(name|linkage_name)\t\("(.*)"\)$', re.MULTILINE)
@@ -95,7 +95,8 @@ def _named(name: str, module: Path, toolchain: Toolchain) -> Iterator[Function]:
     """The functions of that bare name, inlined ones too."""
     pattern = f"--name=^{re.escape(name)}(<.*)?$"
     printed = toolchain.run(
-        ["llvm-dwarfdump", "--debug-info", "--show-parents", "--regex", pattern, module], readable=[module.parent]
+        ["llvm-dwarfdump", "--debug-info", "--show-parents", "--regex", pattern, module],
+        Grant("debug: functions", reads=(module,)),
     ).stdout.decode(errors="replace")
     yield from parse(printed)
 

@@ -17,8 +17,9 @@ from r4l import resources
 from r4l.debug import symbols
 from r4l.debug.plan import plan
 from r4l.errors import GuestTimeout, R4LError, VerdictError
+from r4l.limits import UNLIMITED
 from r4l.module import BuiltModule
-from r4l.toolchain import Toolchain
+from r4l.toolchain import Grant, Toolchain
 from r4l.vm import VM
 from r4l.vm.loading import FOLDER, words
 
@@ -100,13 +101,19 @@ class Session:
         argv: list[str | Path] = ["gdb-multiarch", "-nx", "-q", *(["-batch"] if batch else []), "-x", script]
         for command in commands:
             argv += ["-ex", command]
+        built = {module.path.parent for module in self.modules}
+        grant = Grant(
+            "debug: gdb",
+            writes=(self.vm.workdir,),
+            reads=(*self.sources, *built, resources.kit(), self.vm.kernel.source, self.vm.kernel.build),
+            terminal=not batch,
+            limits=UNLIMITED,
+        )
         inside = self.tools.command(
             argv,
-            binds=[self.vm.workdir],
-            readable=[*self.sources, resources.kit(), self.vm.kernel.source, self.vm.kernel.build],
+            grant,
             cwd=self.vm.workdir,
             env={"TERM": os.environ.get("TERM", "linux"), "R4L_PLAN": str(file)},
-            terminal=not batch,
         )
         with _interrupts_are_gdbs() if not batch else contextlib.nullcontext():
             try:

@@ -15,7 +15,7 @@ from typing import Any
 from r4l.errors import UsageError
 from r4l.ide.commands import Command, planned
 from r4l.kernel import Kernel
-from r4l.toolchain import Toolchain
+from r4l.toolchain import Grant, Toolchain
 
 NAME = "compile_commands.json"
 REJECTED = re.compile(r"(?:unknown argument|unsupported option|unknown warning option|optimization flag):? '([^']+)'")
@@ -40,7 +40,8 @@ def of_subsystems(kernel: Kernel, folders: Sequence[str]) -> list[Command]:
         if not any((kernel.source / goal / name).is_file() for name in ("Makefile", "Kbuild")):
             raise UsageError(f"the kernel has no subsystem {goal}", "name a folder of its source, such as drivers/pci")
     argv: list[str | Path] = ["make", "-C", kernel.build, *kernel.make_arguments, "--no-print-directory", "-n", "V=1"]
-    done = kernel.toolchain.run([*argv, "-o", "prepare", *goals], readable=[kernel.source, kernel.build], check=False)
+    grant = Grant("ide: commands of the kernel", reads=(kernel.source, kernel.build))
+    done = kernel.toolchain.run([*argv, "-o", "prepare", *goals], grant, check=False)
     if done.returncode != 0:
         raise UsageError(
             f"Kbuild cannot go through {' '.join(goals)} of the kernel",
@@ -81,7 +82,8 @@ def _rejected(words: set[str], toolchain: Toolchain) -> set[str]:
     rejected: set[str] = set()
     while True:
         # Once more after each answer: clang looks at warnings only where it knows all else.
-        done = toolchain.run([*argv, *(flag for flag in flags if flag not in rejected)], check=False)
+        asked = [flag for flag in flags if flag not in rejected]
+        done = toolchain.run([*argv, *asked], Grant("ide: flags that clang takes"), check=False)
         text = done.stderr.decode(errors="replace")
         said = set(REJECTED.findall(text)) | {option + value for value, option in REJECTED_VALUE.findall(text)}
         new = {flag for flag in flags if flag in said or flag.partition("=")[0] in said} - rejected

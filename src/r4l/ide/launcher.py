@@ -12,9 +12,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from r4l import home
-from r4l.toolchain import Toolchain
+from r4l.limits import UNLIMITED
+from r4l.toolchain import Grant, Toolchain
 
 PROGRAMS = ("rust-analyzer", "clangd")
+
+ROOMS = ("toolchain", "kernels", "builds", "modules")
+"""What the servers may read of the home."""
 
 SCRIPT = """#!/bin/sh
 # Written by `r4l ide`: {program} of r4l's toolchain, for an editor. Do not edit.
@@ -27,7 +31,7 @@ def write(toolchain: Toolchain, folders: Iterable[Path]) -> dict[str, Path]:
 
     Args:
         toolchain: with the extras `editor`.
-        folders: what the servers may read, beside the home.
+        folders: what the servers may read, beside the compilers, kernels and modules of the home.
 
     Returns:
         Their paths by program.
@@ -49,5 +53,7 @@ def write(toolchain: Toolchain, folders: Iterable[Path]) -> dict[str, Path]:
 
 def command(toolchain: Toolchain, program: str, folders: Iterable[Path]) -> str:
     """The shell's words that start a program in the sandbox; a folder that is gone by then does not keep it from it."""
-    words = toolchain.command([program], readable=folders)
+    rooms = (home.room(name) for name in ROOMS)
+    grant = Grant("ide: language servers", reads=(*rooms, *folders), limits=UNLIMITED)
+    words = toolchain.command([program], grant)
     return shlex.join("--ro-bind-try" if word == "--ro-bind" else word for word in words)

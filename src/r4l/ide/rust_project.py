@@ -18,6 +18,7 @@ from typing import Any
 from r4l.errors import BuildError
 from r4l.ide.commands import Command
 from r4l.kernel import Kernel
+from r4l.toolchain import Grant
 
 NAME = "rust-project.json"
 KERNEL_CRATE = "kernel"
@@ -45,14 +46,14 @@ def of_kernel(kernel: Kernel) -> Project:
     Raises:
         BuildError: the kernel's generator failed.
     """
-    folders = [kernel.source, kernel.build]
     # Everything that `prepare` makes is there, and to look through all of it would take most of the time.
     argv: list[str | Path] = ["make", "-C", kernel.build, *kernel.make_arguments, "--no-print-directory", "-n"]
-    plan = kernel.toolchain.run([*argv, "-o", "prepare", "rust-analyzer"], readable=folders, check=False)
+    grant = Grant("ide: crates of the kernel", reads=(kernel.source, kernel.build))
+    plan = kernel.toolchain.run([*argv, "-o", "prepare", "rust-analyzer"], grant, check=False)
     recipe = RECIPE.search(plan.stdout.decode(errors="replace"))
     if recipe is None:
         raise _generator_failed(kernel, "make names no recipe for it", plan.stderr)
-    done = kernel.toolchain.run(["sh", "-c", recipe[1]], readable=folders, cwd=kernel.build, env=EXPORTED, check=False)
+    done = kernel.toolchain.run(["sh", "-c", recipe[1]], grant, cwd=kernel.build, env=EXPORTED, check=False)
     try:
         project: Project = json.loads(done.stdout)
     except ValueError as error:

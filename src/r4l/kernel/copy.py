@@ -15,7 +15,7 @@ import dataclasses
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -114,8 +114,11 @@ class Copy:
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
 
-    def make(self, *arguments: str, say: Say = quiet) -> str:
+    def make(self, *arguments: str, say: Say = quiet, writes: Sequence[Path] = ()) -> str:
         """Run the kernel's make; returns what it printed.
+
+        Args:
+            writes: folders that it writes to, beside the build folder.
 
         Raises:
             BuildError: it fails; the detail is what it printed last.
@@ -141,7 +144,8 @@ class Copy:
                 failure,
                 say,
                 over={kernel.build: self.build},
-                over_readable={kernel.source: self.source},
+                writes=writes,
+                over_reads={kernel.source: self.source},
             )
         except BuildError:
             unfinished.unlink()
@@ -167,8 +171,8 @@ class Copy:
         file = self.folder / CONFIG / name / ".config"
         file.parent.mkdir(exist_ok=True)
         lines = [f"{option}={value}\n" for option, value in options.items()]
-        file.write_text(self.config + "".join(lines), encoding="utf-8")
-        self.make(f"KCONFIG_CONFIG={file}", "olddefconfig")
+        home.replace_text(file, self.config + "".join(lines))
+        self.make(f"KCONFIG_CONFIG={file}", "olddefconfig", writes=[file.parent])
         return file
 
     def dropped(self, config: Path, options: Mapping[str, str]) -> list[kconfig.Dropped]:
@@ -182,9 +186,7 @@ class Copy:
         """Have the next make go by a configuration, given as text. make itself settles it where it is not settled."""
         file = self.build / ".config"
         if file.read_text(encoding="utf-8") != config:
-            partial = file.with_name(".config.r4l")
-            partial.write_text(config, encoding="utf-8")
-            partial.replace(file)
+            home.replace_text(file, config)
 
     def built(self, name: str, *, link: bool = True, say: Say = quiet) -> Kernel:
         """Build the kernel as it is configured, and keep it under a name.
@@ -203,7 +205,8 @@ class Copy:
             for table in BUILTIN:
                 shutil.copy2(self.kernel.build / table, self.build)
         partial = home.temporary(result)
-        self.make(f"INSTALL_MOD_PATH={partial}", "INSTALL_MOD_STRIP=1", "modules_install")
+        partial.mkdir()
+        self.make(f"INSTALL_MOD_PATH={partial}", "INSTALL_MOD_STRIP=1", "modules_install", writes=[partial])
         made = {"modules.order": "modules.order"}
         if link:
             image = architecture(self.kernel.arch).built

@@ -19,7 +19,7 @@ from typing import Any
 
 from r4l.errors import UsageError
 from r4l.kernel.config import read_config
-from r4l.toolchain import Toolchain
+from r4l.toolchain import Grant, Toolchain
 
 SET = re.compile(r"^(CONFIG_\w+)=(.*)$")
 UNSET = re.compile(r"^# (CONFIG_\w+) is not set$")
@@ -107,7 +107,9 @@ def why_dropped(
     library = _kconfiglib()
     question = {"source": str(source), "arch": kbuild_arch, "config": config, "wanted": {n: wanted[n] for n in names}}
     done = toolchain.run(
-        ["python3", script, library.parent], readable=[script, library, source], input=json.dumps(question).encode()
+        ["python3", script, library.parent],
+        Grant("kernel: why an option was dropped", reads=(script, library, source)),
+        input=json.dumps(question).encode(),
     )
     answers: dict[str, dict[str, Any]] = json.loads(done.stdout)
     return [

@@ -12,7 +12,7 @@ from pathlib import Path
 from r4l import known
 from r4l.kernel.config import read_config
 from r4l.known import Explanation
-from r4l.toolchain import Toolchain
+from r4l.toolchain import Grant, Toolchain
 
 CRATES = ("libcore.rmeta", "libkernel.rmeta", "libbindings.rmeta", "libmacros.so")
 PREPARED = ("include/config/auto.conf", "include/generated/autoconf.h", "scripts/module.lds")
@@ -73,4 +73,5 @@ def _release(kdir: Path) -> str:
 
 
 def _rustc(toolchain: Toolchain) -> str:
-    return toolchain.run(["rustc", "--version"], check=False).stdout.decode(errors="replace").strip()
+    done = toolchain.run(["rustc", "--version"], grant=Grant("kernel: rustc's version"), check=False)
+    return done.stdout.decode(errors="replace").strip()

@@ -7,9 +7,10 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from r4l import limits
 from r4l.errors import R4LError
-from r4l.process import Say, run_logged
-from r4l.toolchain import Toolchain
+from r4l.process import Say
+from r4l.toolchain import Grant, Toolchain
 
 IDENTITY = {"KBUILD_BUILD_USER": "r4l", "KBUILD_BUILD_HOST": "r4l"}
 """What /proc/version names, instead of the user's account and machine."""
@@ -25,8 +26,9 @@ def kernel_make(
     say: Say,
     *,
     jobs: int = 0,
+    writes: Sequence[Path] = (),
     over: Mapping[Path, Path] | None = None,
-    over_readable: Mapping[Path, Path] | None = None,
+    over_reads: Mapping[Path, Path] | None = None,
 ) -> str:
     """Run make for a kernel; what an interrupt left, the next run goes on from.
 
@@ -35,7 +37,8 @@ def kernel_make(
         arguments: variables and targets.
         jobs: how many at once; one more than there are CPUs where 0.
         failure: as for `run_logged`.
-        over, over_readable: folders that stand in the place of the trees, as for `Toolchain.command`.
+        writes: further folders that it writes to, such as INSTALL_MOD_PATH.
+        over, over_reads: folders that stand in the place of the trees, as in `Grant`.
 
     Returns:
         All that it printed.
@@ -44,8 +47,13 @@ def kernel_make(
     output = [] if source == build else [f"O={build}"]
     count = jobs or (os.cpu_count() or 1) + 1
     argv: list[str | Path] = ["make", "-C", source, *output, f"-j{count}", *arguments]
-    readable = [] if source == build else [source]
-    command = toolchain.command(
-        argv, readable=readable, binds=[build], env=IDENTITY, over=over, over_readable=over_readable
+    grant = Grant(
+        "kernel: build",
+        writes=(*writes, *([] if over else [build])),
+        reads=() if source == build or over_reads else (source,),
+        over=over or {},
+        over_reads=over_reads or {},
+        limits=limits.kernel(),
     )
-    return run_logged(command, log, failure, say=say, tail_lines=40)
+    what = f"the build of the kernel in {build}"
+    return toolchain.run_logged(argv, grant, log, failure, env=IDENTITY, what=what, say=say, tail_lines=40)

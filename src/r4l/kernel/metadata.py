@@ -11,12 +11,12 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from r4l import home
+from r4l import home, limits
 from r4l.errors import BuildError, EnvironmentFault
 from r4l.kernel.config import read_config
 from r4l.kernel.proof import Proof, prove
-from r4l.process import Say, quiet, run_logged
-from r4l.toolchain import Toolchain
+from r4l.process import Say, quiet
+from r4l.toolchain import Grant, Toolchain
 
 TARGETS = ("olddefconfig", "prepare", "modules_prepare")
 """`modules_prepare` too: without it scripts/module.lds is missing and no module links."""
@@ -53,10 +53,10 @@ def generate(
     # here and in every later `make -C KDIR M=...`, also by hand.
     log = home.room("logs") / f"metadata-{build.parent.name}.log"
     log.unlink(missing_ok=True)
-    run_logged(
-        toolchain.command(
-            ["make", "-C", source, f"O={build}", f"-j{jobs}", *make_arguments, *TARGETS], readable=[source]
-        ),
+    grant = Grant("kernel: metadata", writes=(build,), reads=(source,), limits=limits.kernel())
+    toolchain.run_logged(
+        ["make", "-C", source, f"O={build}", f"-j{jobs}", *make_arguments, *TARGETS],
+        grant,
         log,
         lambda code, tail: BuildError(
             f"the kernel's Rust metadata did not build (make ended with {code})",
@@ -66,11 +66,11 @@ def generate(
         say=say,
     )
     if read_config(build / ".config").get("CONFIG_RUST") != "y":
-        why = toolchain.run(["make", "-C", build, "rustavailable"], check=False).stderr.decode(errors="replace")
+        done = toolchain.run(["make", "-C", build, "rustavailable"], grant, check=False)
         raise EnvironmentFault(
             "the toolchain cannot build Rust for this kernel, so its configuration dropped CONFIG_RUST",
             "the versions that this kernel asks for are in its scripts/min-tool-version.sh; see `r4l doctor`",
-            detail=why,
+            detail=done.stderr.decode(errors="replace"),
         )
     proof = prove(build, packaged / "Module.symvers")
     if not proof.holds:

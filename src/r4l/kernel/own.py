@@ -236,13 +236,12 @@ def _configure(
         say("configuring")
         _make(wanted, folder, arch, toolchain, [wanted.profile.base], quiet)
         # Later lines win.
-        with (build_folder / ".config").open("a", encoding="utf-8") as config:
-            for _name, text in wanted.texts():
-                config.write(text)
+        config = build_folder / ".config"
+        home.replace_text(config, config.read_text(encoding="utf-8") + "".join(text for _name, text in wanted.texts()))
         _make(wanted, folder, arch, toolchain, ["olddefconfig"], quiet)
     # What was asked for by menuconfig is not in the fragments, and is not missed here.
     dropped = kconfig.why_dropped(wanted.wanted(), build_folder, wanted.source, arch.kbuild, toolchain)
-    mark.write_text(key, encoding="utf-8")
+    home.replace_text(mark, key)
     return dropped
 
 
@@ -263,14 +262,9 @@ def _compile(wanted: Recipe, folder: Path, arch: Architecture, toolchain: Toolch
     # depmod writes its tables anew each time; modules that are gone must go.
     target = folder / "modules"
     shutil.rmtree(target, ignore_errors=True)
-    _make(
-        wanted,
-        folder,
-        arch,
-        toolchain,
-        [f"INSTALL_MOD_PATH={target}", "INSTALL_MOD_STRIP=1", "modules_install"],
-        quiet,
-    )
+    target.mkdir()
+    install = [f"INSTALL_MOD_PATH={target}", "INSTALL_MOD_STRIP=1", "modules_install"]
+    _make(wanted, folder, arch, toolchain, install, quiet, writes=[target])
     return count
 
 
@@ -281,7 +275,14 @@ def _steps_before(folder: Path, of: Profile) -> int:
 
 
 def _make(
-    wanted: Recipe, folder: Path, arch: Architecture, toolchain: Toolchain, targets: Sequence[str], say: Say
+    wanted: Recipe,
+    folder: Path,
+    arch: Architecture,
+    toolchain: Toolchain,
+    targets: Sequence[str],
+    say: Say,
+    *,
+    writes: Sequence[Path] = (),
 ) -> None:
     log = home.room("logs") / f"build-{folder.name}.log"
 
@@ -294,7 +295,8 @@ def _make(
             )
         return BuildError(f"the kernel {wanted.name} does not build", "mend what the compiler shows", detail=tail)
 
-    kernel_make(toolchain, wanted.source, folder / "build", [*make_arguments(arch), *targets], log, failure, say)
+    arguments = [*make_arguments(arch), *targets]
+    kernel_make(toolchain, wanted.source, folder / "build", arguments, log, failure, say, writes=writes)
 
 
 def names() -> list[str]:

@@ -16,7 +16,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import NoteSection
 
 from r4l.errors import EnvironmentFault
-from r4l.toolchain import Toolchain
+from r4l.toolchain import Grant, Toolchain
 
 DECOMPRESSORS = {
     b"\xfd7zXZ\x00": ["xz", "-dc"],
@@ -52,7 +52,7 @@ def extract_vmlinux(bzimage: Path, toolchain: Toolchain) -> bytes:
         if packed.startswith(magic):
             # The kernel's build appends the unpacked size (4 bytes), which is trailing garbage to the decompressor.
             body = packed if command[0] == "gzip" else packed[:-4]
-            vmlinux = toolchain.run(command, input=body).stdout
+            vmlinux = toolchain.run(command, Grant("kernel: vmlinux unpacked"), input=body).stdout
             break
     else:
         raise EnvironmentFault(f"unknown compression of {bzimage.name}: {packed[:6].hex()}", "use a kernel of Debian's")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from r4l import known
 from r4l.known import Explanation
-from r4l.toolchain import Toolchain
+from r4l.toolchain import Grant, Toolchain
 
 AVAILABLE = "Rust is available!"
 """What the kernel's Makefile prints where all is well."""
@@ -50,7 +50,7 @@ def rust_available(
     """
     done = toolchain.run(
         ["make", "-C", source, f"O={BUILD}", *arguments, "rustavailable"],
-        readable=[source, *readable],
+        Grant("kernel: rustavailable", reads=(source, *readable)),
         env=env,
         check=False,
     )

@@ -16,7 +16,7 @@ from r4l.kernel.architecture import architecture
 from r4l.kernel.model import Kernel
 from r4l.kernel.pvh import extract_vmlinux
 from r4l.process import Say, quiet
-from r4l.toolchain import Toolchain, archive_for
+from r4l.toolchain import Grant, Toolchain, archive_for
 
 KEYS = ("release", "version", "arch")
 """What we read of a manifest."""
@@ -107,7 +107,9 @@ def _make_ready(folder: Path, release: debian.Release, arch: str, toolchain: Too
         home.publish(partial, ready / "vmlinux")
     if not (packages / "lib").exists():
         (packages / "lib").symlink_to("usr/lib")
-    toolchain.run(["depmod", "-b", packages, release.name])
+    toolchain.run(
+        ["depmod", "-b", packages, release.name], Grant("kernel: depmod", writes=(modules,), reads=(packages,))
+    )
     packaged = packages / "usr/src" / f"linux-headers-{release.name}"
     say("building the Rust metadata")
     proof = metadata.generate(

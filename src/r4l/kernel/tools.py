@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r4l.kernel.architecture import architecture
-from r4l.toolchain import Toolchain
+from r4l.toolchain import Grant, Toolchain
 
 TOOLS = {"rustc": "rustc", "bindgen": "bindgen", "llvm": "clang"}
 """The script's names of what Rust needs, and the toolchain's (`[versions]` in debian.toml)."""
@@ -55,8 +55,8 @@ def tools(source: Path, toolchain: Toolchain, arch: str, versions: dict[str, str
     kbuild = architecture(arch).kbuild
     script = source / "scripts/min-tool-version.sh"
     environment = {"ARCH": kbuild, "SRCARCH": kbuild}
+    grant = Grant("kernel: versions wanted", reads=(source,))
     wanted = {
-        name: toolchain.run(["sh", script, name], readable=[source], env=environment).stdout.decode().strip()
-        for name in TOOLS
+        name: toolchain.run(["sh", script, name], grant, env=environment).stdout.decode().strip() for name in TOOLS
     }
     return [Tool(name, found[ours], wanted[name]) for name, ours in TOOLS.items()]

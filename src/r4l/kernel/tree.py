@@ -7,6 +7,7 @@ A folder is a source tree (clean, or configured and built inside itself) or a bu
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,17 +135,15 @@ def build_in_place(found: Tree, toolchain: Toolchain, say: Say = quiet) -> Kerne
     def failure(_code: int, tail: str) -> R4LError:
         return BuildError(f"the kernel in {build} does not build", "mend what the compiler shows", detail=tail)
 
-    def make(*targets: str) -> None:
-        kernel_make(toolchain, found.source, build, [*_make_arguments(config, arch), *targets], log, failure, say)
+    def make(*targets: str, writes: Sequence[Path] = ()) -> None:
+        arguments = [*_make_arguments(config, arch), *targets]
+        kernel_make(toolchain, found.source, build, arguments, log, failure, say, writes=writes)
 
     make("olddefconfig")
     make("all")
     if read_config(build / ".config").get("CONFIG_MODULES") == "y":
-        make(
-            f"INSTALL_MOD_PATH={home.room('builds', f'tree-{home.content_key(str(build))}')}",
-            "INSTALL_MOD_STRIP=1",
-            "modules_install",
-        )
+        installed = home.room("builds", f"tree-{home.content_key(str(build))}")
+        make(f"INSTALL_MOD_PATH={installed}", "INSTALL_MOD_STRIP=1", "modules_install", writes=[installed])
     return at(build, toolchain)
 
 

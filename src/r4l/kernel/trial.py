@@ -19,6 +19,7 @@ from r4l.kernel import kconfig
 from r4l.kernel.architecture import architecture
 from r4l.kernel.config import read_config
 from r4l.kernel.model import Kernel
+from r4l.toolchain import Grant
 
 AUTO = "include/config/auto.conf"
 """Where it is missing, conf writes it, and a file for each option beside it."""
@@ -81,9 +82,8 @@ class Trial:
         program = self.kernel.build / "scripts/kconfig/conf"
         environment = {"srctree": str(self.folder)}
         toolchain = self.kernel.toolchain
-        done = toolchain.run(
-            [program, mode, "Kconfig"], readable=[program.parent], cwd=self.folder, env=environment, check=False
-        )
+        grant = Grant("kernel: Kconfig tried", writes=(self.folder,), reads=(program.parent,))
+        done = toolchain.run([program, mode, "Kconfig"], grant, cwd=self.folder, env=environment, check=False)
         said = done.stdout.decode(errors="replace")
         if done.returncode != 0:
             wrong = done.stderr.decode(errors="replace").strip() or said

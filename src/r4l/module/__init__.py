@@ -10,21 +10,21 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import subprocess
-from collections.abc import Mapping
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
 
-from r4l import home, resources
+from r4l import home, limits, resources
 from r4l.errors import BuildError, R4LError, UsageError
 from r4l.kernel import Kernel, stock
 from r4l.module import unchanged
 from r4l.module.diagnose import diagnose, notes
 from r4l.module.modinfo import BuiltModule
 from r4l.paths import require_for_make
-from r4l.process import Say, quiet, run_logged
+from r4l.process import Say, quiet
+from r4l.toolchain import Grant
 
 __all__ = ["BuiltModule", "Module"]
 
@@ -146,14 +146,15 @@ class Module:
     def plan(self, kernel: Kernel) -> str:
         """What make would run to build the folder, without running it (`make --dry-run`)."""
         with self.lock(kernel):
-            done = subprocess.run(
-                self._command(kernel, self.output(kernel), "-n", "V=1", "modules"), capture_output=True, check=False
-            )
+            output = self.output(kernel)
+            argv = self._argv(kernel, output, "-n", "V=1", "modules")
+            done = kernel.toolchain.run(argv, self._grant(kernel, output), check=False)
         return done.stdout.decode(errors="replace")
 
     def _make(self, kernel: Kernel, output: Path, targets: tuple[str, ...], say: Say, color: bool) -> None:
         log = output / LOG
-        log.unlink(missing_ok=True)
+        home.remove(log)
+        log.touch()
 
         def failure(_code: int, _tail: str) -> R4LError:
             why = diagnose(
@@ -163,15 +164,28 @@ class Module:
                 f"{self.folder.name} does not build: {why.cause}", why.remedy, detail=why.text, known=why.known
             )
 
-        command = self._command(kernel, output, f"-j{os.cpu_count() or 1}", *targets, env=COLORS if color else {})
-        run_logged(command, log, failure, say=say, color=color)
+        kernel.toolchain.run_logged(
+            self._argv(kernel, output, f"-j{os.cpu_count() or 1}", *targets),
+            self._grant(kernel, output, log),
+            log,
+            failure,
+            env=COLORS if color else {},
+            what=f"the build of {self.folder.name}",
+            say=say,
+            color=color,
+        )
 
-    def _command(
-        self, kernel: Kernel, output: Path, *arguments: str, env: Mapping[str, str] | None = None
-    ) -> list[str]:
-        # The parent folder, so that a module may include what lies beside it.
-        around = self.folder.parent if self.folder.parent != Path("/") else self.folder
-        argv: list[str | Path] = [
+    def _grant(self, kernel: Kernel, output: Path, log: Path | None = None) -> Grant:
+        """What the folder's make may touch.
+
+        Args:
+            log: a file in `output` that is ours to write.
+        """
+        reads = [*visible(self.folder), resources.kit(), kernel.source, kernel.build, *([log] if log else [])]
+        return Grant("module: build", writes=(output,), reads=tuple(reads), limits=limits.build())
+
+    def _argv(self, kernel: Kernel, output: Path, *arguments: str) -> list[str | Path]:
+        return [
             "make",
             "-C",
             kernel.build,
@@ -180,10 +194,21 @@ class Module:
             f"M={self.folder}",
             f"MO={output}",
             f"R4L_KIT={resources.kit()}",
+            *arguments,
         ]
-        return kernel.toolchain.command(
-            [*argv, *arguments], readable=[around, resources.kit(), kernel.source, kernel.build], env=env
-        )
+
+
+def visible(folder: Path) -> list[Path]:
+    """What a module's build sees of the user's files: its folder, and what lies beside it, which it may include.
+
+    Nothing beside it is seen in the home of r4l (students' folders are built there), in a folder that everybody writes
+    to, and where the user's home or that of r4l would be seen as well.
+    """
+    beside = folder.parent
+    shared = beside == Path("/") or bool(beside.stat().st_mode & stat.S_IWOTH)
+    homes = (home.home().resolve(), Path.home().resolve())
+    is_open = not shared and not beside.is_relative_to(homes[0]) and not any(h.is_relative_to(beside) for h in homes)
+    return [beside] if is_open else [folder]
 
 
 def _others(kernel: Kernel) -> list[Kernel]:

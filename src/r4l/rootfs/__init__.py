@@ -17,7 +17,7 @@ from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import Kernel
 from r4l.rootfs import agent, cpio, layout
 from r4l.rootfs.modules import ModuleTree
-from r4l.toolchain import Toolchain
+from r4l.toolchain import Grant, Toolchain
 
 __all__ = ["AGENT_PORT", "File", "Rootfs"]
 
@@ -118,7 +118,7 @@ def _busybox(toolchain: Toolchain, arch: str) -> tuple[bytes, list[str]]:
             raise EnvironmentFault("the toolchain's busybox is not static", "install Debian's busybox-static")
         with home.lock(f"busybox-{key}"):
             partial = home.temporary(cached)
-            partial.write_bytes(toolchain.run(["busybox", "--list-full"]).stdout)
+            partial.write_bytes(toolchain.run(["busybox", "--list-full"], Grant("initramfs: busybox")).stdout)
             home.publish(partial, cached)
     return program, cached.read_text(encoding="utf-8").split()
 

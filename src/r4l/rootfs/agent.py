@@ -7,7 +7,7 @@ from pathlib import Path
 
 from r4l import home, resources
 from r4l.errors import BuildError
-from r4l.toolchain import Toolchain
+from r4l.toolchain import Grant, Toolchain
 
 TARGETS = {
     "x86_64": (),
@@ -43,7 +43,7 @@ def build(toolchain: Toolchain, arch: str = "x86_64") -> Path:
             return final
         partial = home.temporary(final)
         argv: list[str | Path] = ["rustc", *flags, "-o", partial, folder / "main.rs"]
-        done = toolchain.run(argv, readable=[folder], check=False)
+        done = toolchain.run(argv, Grant("agent", writes=(partial.parent,), reads=(folder,)), check=False)
         if done.returncode != 0:
             raise BuildError(
                 "the guest agent does not build", "run `r4l doctor`", detail=done.stderr.decode(errors="replace")

@@ -22,7 +22,7 @@ from r4l.process import Say, quiet
 from r4l.rootfs import seal
 from r4l.rootfs.ext4 import make_ext4
 from r4l.rootfs.ssh_keys import Keys, public
-from r4l.toolchain import Toolchain, archive_for
+from r4l.toolchain import Grant, Toolchain, archive_for
 from r4l.toolchain.bootstrap import bootstrap
 
 FORMAT = "2"
@@ -169,7 +169,8 @@ def _make(image: DiskImage, layer: bytes, tools: Toolchain, say: Say) -> None:
 
 
 def _to_qcow2(raw: Path, qcow2: Path, tools: Toolchain) -> None:
-    done = tools.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, qcow2], check=False)
+    grant = Grant("image: disk", writes=(qcow2.parent,), reads=(raw,))
+    done = tools.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, qcow2], grant, check=False)
     if done.returncode != 0:
         raise EnvironmentFault(
             "qemu-img cannot make the disk",

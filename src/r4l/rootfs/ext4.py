@@ -7,7 +7,7 @@ from pathlib import Path
 
 from r4l.errors import EnvironmentFault
 from r4l.process import DISK_FULL
-from r4l.toolchain import Toolchain
+from r4l.toolchain import Grant, Toolchain
 
 
 def make_ext4(tar: Path, target: Path, mebibytes: int, label: str, toolchain: Toolchain) -> None:
@@ -21,7 +21,9 @@ def make_ext4(tar: Path, target: Path, mebibytes: int, label: str, toolchain: To
     """
     # Nothing is kept when the guest is gone, so nothing need survive its crash: no journal.
     options = ["-q", "-F", "-t", "ext4", "-m", "0", "-O", "^has_journal", "-E", "root_owner=0:0", "-L", label]
-    done = toolchain.run(["mke2fs", *options, "-d", tar, target, f"{mebibytes}M"], check=False)
+    target.touch()
+    grant = Grant("image: file system", writes=(target,), reads=(tar,))
+    done = toolchain.run(["mke2fs", *options, "-d", tar, target, f"{mebibytes}M"], grant, check=False)
     if done.returncode == 0:
         return
     said = done.stderr.decode(errors="replace")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from r4l.errors import UsageError
 from r4l.rootfs import cpio
-from r4l.toolchain import Toolchain
+from r4l.toolchain import Grant, Toolchain
 
 SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
 
@@ -89,7 +89,7 @@ class ModuleTree:
         if path.endswith(".gz"):
             return gzip.decompress(source.read_bytes())
         if path.endswith(".zst"):
-            return self._toolchain.run(["zstd", "-dcq", source], readable=[source.parent]).stdout
+            return self._toolchain.run(["zstd", "-dcq", source], Grant("initramfs: module", reads=(source,))).stdout
         return source.read_bytes()
 
     def entries(self, names: Iterable[str], release: str) -> list[cpio.Entry]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r4l import home
-from r4l.toolchain import Toolchain
+from r4l.toolchain import Grant, Toolchain
 
 ALIAS = "r4l-guest"
 """The name under which known_hosts has the guests: their ports change, their key does not."""
@@ -65,7 +65,7 @@ class Keys:
                 keys = cls(partial)
                 for path, comment in ((keys.identity, "r4l"), (keys.host, ALIAS)):
                     argv: list[str | Path] = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path]
-                    toolchain.run(argv, named=True)
+                    toolchain.run(argv, Grant("image: ssh keys", writes=(partial,), named=True))
                 keys.known_hosts.write_text(f"{ALIAS} {public(keys.host)}\n", encoding="utf-8")
                 home.publish(partial, final)
         return cls(final)

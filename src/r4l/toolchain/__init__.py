@@ -6,25 +6,32 @@ See `debian.toml` for what is in it. Nothing of the host but mmdebstrap, bubblew
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 import re
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from r4l import home, resources
-from r4l.errors import EnvironmentFault, UsageError
-from r4l.process import Say, quiet
-from r4l.toolchain import enter, tree
+from r4l.errors import EnvironmentFault, R4LError, UsageError
+from r4l.process import Say, quiet, run_captured, run_logged
+from r4l.toolchain import ladder, tree
 from r4l.toolchain.archive import Archive
 from r4l.toolchain.extras import make_extended
+from r4l.toolchain.grant import Grant
 
-__all__ = ["Archive", "Toolchain", "archive_for"]
+__all__ = ["Archive", "Grant", "Toolchain", "archive_for"]
 
 VERSION = re.compile(r"\d+\.\d+(?:\.\d+)?")
+VERSIONS = Grant("versions")
+SANDBOX_SAYS = re.compile(r"^(?:bwrap|proot (?:error|info)|setpriv): .*$", re.MULTILINE)
+"""How a line begins that a sandbox prints which cannot be made."""
 
 
 @cache
@@ -125,71 +132,124 @@ class Toolchain:
     def command(
         self,
         argv: Sequence[str | Path],
+        grant: Grant | None = None,
         *,
         binds: Iterable[Path] = (),
         readable: Iterable[Path] = (),
+        named: bool = False,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
-        terminal: bool = False,
-        named: bool = False,
-        over: Mapping[Path, Path] | None = None,
-        over_readable: Mapping[Path, Path] | None = None,
     ) -> list[str]:
         """The command line for the host that runs `argv` inside the tree; it dies with its parent thread.
 
-        The home and `binds` are writable at their own paths, `readable` read-only, the network is the host's; with
-        `terminal`, so is its terminal; with `named` it runs as the tree's root, for programs that look their user up.
-        `over` and `over_readable` put the host's folders in the place of others.
+        Args:
+            grant: what it may touch beside the tree.
+            binds, readable, named: deprecated; where there is no grant, what it may write and read, and whether it is
+                root inside. The home is readable then.
+            cwd: folder to start in.
+            env: added to a small fixed environment.
+
+        Raises:
+            EnvironmentFault: this machine has no sandbox that works.
         """
-        return enter.bwrap(
-            self.root,
-            argv,
-            writable=[home.home(), *binds],
-            readable=readable,
-            cwd=cwd,
-            env=env,
-            terminal=terminal,
-            named=named,
-            over=over,
-            over_readable=over_readable,
-        )
+        return ladder.choose().command(self.root, argv, grant or _without(binds, readable, named), cwd=cwd, env=env)
 
     def run(
         self,
         argv: Sequence[str | Path],
+        grant: Grant | None = None,
         *,
         binds: Iterable[Path] = (),
         readable: Iterable[Path] = (),
+        named: bool = False,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         check: bool = True,
-        input: bytes | None = None,  # noqa: A002 (subprocess's own name)
-        named: bool = False,
+        input: bytes = b"",  # noqa: A002 (subprocess's own name)
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run `argv` inside the tree to its end, output captured as bytes.
+        """Run `argv` inside the tree to its end, output captured as bytes. Arguments as for `command`.
 
         Raises:
-            EnvironmentFault: it failed and `check` is set.
+            EnvironmentFault: it failed and `check` is set, or the sandbox could not be made.
+            LimitExceeded: it took more than the grant says.
         """
-        done = subprocess.run(
-            self.command(argv, binds=binds, readable=readable, cwd=cwd, env=env, named=named),
-            capture_output=True,
-            check=False,
-            input=input,
-        )
+        program = Path(argv[0]).name
+        grant = grant or _without(binds, readable, named)
+        command = self.command(argv, grant, cwd=cwd, env=env)
+        try:
+            done = run_captured(command, input=input, limits=grant.limits, what=program)
+        except FileNotFoundError as error:
+            raise EnvironmentFault(f"{error.filename} is not installed", "run `r4l doctor --fix`") from error
+        said = done.stderr.decode(errors="replace")
+        if done.returncode != 0:
+            self._require_sandbox(grant, said)
         if check and done.returncode != 0:
             raise EnvironmentFault(
-                f"{Path(argv[0]).name} failed in the toolchain with exit code {done.returncode}",
-                "run `r4l doctor`",
-                detail=done.stderr.decode(errors="replace"),
+                f"{program} failed in the toolchain with exit code {done.returncode}", "run `r4l doctor`", detail=said
             )
         return done
+
+    def run_logged(
+        self,
+        argv: Sequence[str | Path],
+        grant: Grant,
+        log: Path,
+        failure: Callable[[int, str], R4LError],
+        *,
+        env: Mapping[str, str] | None = None,
+        what: str = "",
+        say: Say = quiet,
+        tail_lines: int = 25,
+        color: bool = False,
+    ) -> str:
+        """Run `argv` inside the tree as `process.run_logged` does, within the limits of its grant.
+
+        Raises:
+            EnvironmentFault: the sandbox could not be made, or the disk is full.
+            LimitExceeded: it took more than the grant says.
+            R4LError: what `failure` made.
+        """
+
+        def why(code: int, tail: str) -> R4LError:
+            try:
+                self._require_sandbox(grant, tail)
+            except EnvironmentFault as fault:
+                return fault
+            return failure(code, tail)
+
+        command = self.command(argv, grant, env=env)
+        return run_logged(
+            command,
+            log,
+            why,
+            say=say,
+            tail_lines=tail_lines,
+            color=color,
+            limits=grant.limits,
+            what=what or Path(argv[0]).name,
+        )
+
+    def _require_sandbox(self, grant: Grant, said: str) -> None:
+        """Tell a sandbox that could not be made from a command that failed in it, whatever that printed.
+
+        Raises:
+            EnvironmentFault: it cannot be made, as a trial with the same grant shows.
+        """
+        complaint = SANDBOX_SAYS.search(said)
+        if not complaint:
+            return
+        command = self.command(["true"], dataclasses.replace(grant, terminal=False))
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        if done.returncode == 0:
+            return
+        why = done.stderr.decode(errors="replace").strip() or complaint[0]
+        raise EnvironmentFault(f"the sandbox could not be made: {why.splitlines()[-1]}", _remedy_for(grant), detail=why)
 
     def versions(self) -> dict[str, str]:
         """What the programs of the tree themselves say: `rustc`, `bindgen`, `gcc`, `qemu` … to version."""
         found: dict[str, str] = {}
         for name, argv in _table()["versions"].items():
-            done = self.run(argv, check=False)
+            done = self.run(argv, VERSIONS, check=False)
             match = VERSION.search(done.stdout.decode(errors="replace"))
             found[name] = match[0] if match else "does not run"
         return found
@@ -215,3 +275,27 @@ def _wanted(lock_file: Path | None) -> tuple[dict[str, str | None], str]:
 def _dpkg_paths() -> list[str]:
     dpkg = _table()["dpkg"]
     return [f"path-exclude={path}" for path in dpkg["exclude"]] + [f"path-include={path}" for path in dpkg["include"]]
+
+
+def _without(binds: Iterable[Path], readable: Iterable[Path], named: bool) -> Grant:
+    """The grant of a caller that writes none."""
+    warnings.warn("binds=, readable= and named= are old: give a Grant", DeprecationWarning, stacklevel=3)
+    return Grant("a caller without a grant", writes=tuple(binds), reads=(home.home(), *readable), named=named)
+
+
+def _remedy_for(grant: Grant) -> str:
+    """What to do about a sandbox that could not be made: a grant's own files may be out of reach."""
+    for path in (*grant.writes, *grant.reads, *grant.over.values(), *grant.over_reads.values()):
+        try:
+            owner = path.stat().st_uid
+        except FileNotFoundError:
+            return f"{path} is gone: run it again"
+        except OSError as error:
+            return f"{path} cannot be reached: {error.strerror}"
+        if owner != os.geteuid() and not os.access(path, os.R_OK, effective_ids=False):
+            return f"{path} is not yours to read: run r4l as its owner"
+        if owner != os.geteuid() == 0:
+            return (
+                f"{path} belongs to the user {owner}, and root has no rights of its own in the sandbox: run r4l as them"
+            )
+    return ladder.remedy()

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""Run a command inside the tree: bubblewrap's command line.
+"""Run a command inside the tree: the command lines of bubblewrap and of PRoot.
 
-The root of the sandbox is an empty tmpfs into which the tree's folders are bound read-only, so that any
-further folder can be bound at its own path and nothing can change the tree.
+With bubblewrap, the root of the sandbox is an empty tmpfs into which the tree's folders are bound read-only, so that
+any further folder can be bound at its own path and nothing can change the tree.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+
+from r4l.limits import MIB, Limits
+from r4l.toolchain.grant import Grant
 
 ENVIRONMENT = {
     "PATH": "/usr/sbin:/usr/bin",
@@ -18,61 +22,116 @@ ENVIRONMENT = {
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 USR_LINKS = ("bin", "sbin", "lib", "lib64")
+TREE = ("usr", "etc", "var")
+NAMESPACES = ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
+USER_NAMESPACE = ("--unshare-user", "--disable-userns")
+"""The command is in a user namespace and can make no further one, in which it would have capabilities."""
+SCRATCH = {"/tmp": 2048 * MIB, "/run": 16 * MIB, "/dev/shm": 256 * MIB}
+"""Folders in memory that every command has, with the bytes that they may take."""
 
 
 def bwrap(
     tree: Path,
-    argv: Iterable[str | Path],
+    argv: Sequence[str | Path],
+    grant: Grant,
     *,
-    writable: Iterable[Path] = (),
-    readable: Iterable[Path] = (),
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
-    terminal: bool = False,
-    named: bool = False,
-    over: Mapping[Path, Path] | None = None,
-    over_readable: Mapping[Path, Path] | None = None,
+    user_namespace: bool = True,
 ) -> list[str]:
-    """The command line that runs `argv` in `tree`.
+    """The command line that runs `argv` in `tree` under bubblewrap.
 
     Args:
-        writable, readable: host folders, seen at their own path inside. Missing ones are an error of bwrap's.
-        cwd: folder to start in; must lie in one of them.
-        terminal: the command shall have the caller's terminal as its own.
+        grant: host files that are missing are an error of bwrap's.
+        cwd: folder to start in; must lie in one of the grant's.
         env: added to a small fixed environment; nothing of the caller's environment is inherited.
-        named: be root inside, the one user that the tree's passwd knows: OpenSSH refuses to run as nobody in it.
-        over, over_readable: folders seen inside by `writable` and `readable`, each with the host's folder that is to
-            be seen there in its place.
+        user_namespace: False as root where there are none.
     """
-    # A session of its own, so that the sandbox cannot push keys into the caller's terminal (TIOCSTI).
-    command = ["bwrap", "--unshare-pid", "--die-with-parent", *([] if terminal else ["--new-session"]), "--tmpfs", "/"]
-    if named and os.geteuid() != 0:
-        command[1:1] = ["--unshare-user", "--uid", "0", "--gid", "0"]
-    for name in ("usr", "etc", "var"):
+    # Its own environment can be read in the sandbox, of the process with the number 1.
+    command = [
+        "/usr/bin/env",
+        "-i",
+        shutil.which("bwrap") or "bwrap",
+        *(USER_NAMESPACE if user_namespace else ()),
+        *NAMESPACES,
+    ]
+    command += [*([] if grant.network else ["--unshare-net"]), "--die-with-parent", "--cap-drop", "ALL"]
+    if user_namespace and grant.named:
+        command += ["--uid", "0", "--gid", "0"]
+    if not grant.terminal:
+        # A session of its own, so that the sandbox cannot push keys into the caller's terminal (TIOCSTI).
+        command.append("--new-session")
+    command += ["--tmpfs", "/"]
+    for name in TREE:
         command += ["--ro-bind", str(tree / name), f"/{name}"]
     for name in USR_LINKS:
         if (tree / name).is_symlink():
             command += ["--symlink", f"usr/{name}", f"/{name}"]
-    command += ["--dev-bind", "/dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", "/run"]
-    for path in _outermost(readable):
-        command += ["--ro-bind", str(path), str(path)]
-    for path in _outermost(writable):
-        command += ["--bind", str(path), str(path)]
-    for kind, places in (("--ro-bind", over_readable), ("--bind", over)):
-        for place, path in (places or {}).items():
-            command += [kind, str(path), str(place)]
+    command += ["--proc", "/proc", "--dev", "/dev"]
+    for folder, size in SCRATCH.items():
+        command += ["--size", str(size), "--tmpfs", folder]
+    for device in grant.devices:
+        command += ["--dev-bind", str(device), str(device)]
+    for kind, path in mounts(grant):
+        command += [kind, str(path), str(path)]
+    for kind, places in (("--ro-bind", grant.over_reads), ("--bind", grant.over)):
+        for place, stand_in in places.items():
+            command += [kind, str(stand_in), str(place)]
+    # Root owns the kernel's settings in /proc/sys, with or without capabilities.
+    command += ["--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/"]
     if cwd:
         command += ["--chdir", str(cwd)]
     command.append("--clearenv")
     for name, value in {**ENVIRONMENT, **(env or {})}.items():
         command += ["--setenv", name, value]
-    return [*command, "--", *map(str, argv)]
+    return [*command, "--", *limited(grant.limits), *map(str, argv)]
 
 
-def _outermost(paths: Iterable[Path]) -> list[Path]:
-    """The paths without those that lie in another of them; order by path, so that a parent comes first."""
-    kept: list[Path] = []
-    for path in sorted({path.resolve() for path in paths}):
-        if not any(path.is_relative_to(parent) for parent in kept):
-            kept.append(path)
-    return kept
+def proot(
+    tree: Path,
+    argv: Sequence[str | Path],
+    grant: Grant,
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> list[str]:
+    """The command line that runs `argv` in `tree` under PRoot, which shows the tree and keeps nothing from anybody."""
+    # bubblewrap dies with its parent by itself.
+    command = ["setpriv", "--pdeathsig", "TERM", "proot", "--kill-on-exit", "-r", str(tree)]
+    for place in ("/dev", "/proc", "/sys", "/tmp"):
+        command += ["-b", place]
+    for _, path in mounts(grant):
+        command += ["-b", str(path)]
+    for places in (grant.over_reads, grant.over):
+        for there, stand_in in places.items():
+            command += ["-b", f"{stand_in}:{there}"]
+    command += ["-w", str(cwd or "/"), "/usr/bin/env", "-i"]
+    command += [f"{name}={value}" for name, value in {**ENVIRONMENT, **(env or {})}.items()]
+    return [*command, *limited(grant.limits), *map(str, argv)]
+
+
+def limited(limits: Limits) -> list[str]:
+    """The beginning of a command line that sets the limits which the kernel keeps (prlimit(1)).
+
+    RLIMIT_NPROC counts in the command's own user namespace; root's processes it does not count (setrlimit(2)).
+    """
+    wanted = {"as": limits.address_space, "fsize": limits.file, "nproc": limits.processes if os.geteuid() else None}
+    options = [f"--{name}={value}" for name, value in wanted.items() if value is not None]
+    return ["prlimit", *options, "--core=0", "--"] if options else []
+
+
+def mounts(grant: Grant) -> list[tuple[str, Path]]:
+    """What is bound for a grant's files and folders, outer ones first, without what is bound with an outer one."""
+    kinds = {path.resolve(): "--ro-bind" for path in grant.reads}
+    kinds |= {path.resolve(): "--bind" for path in grant.writes}
+    kept: dict[Path, str] = {}
+    for path in sorted(kinds):
+        if kinds[path] != _kind_of(path, kept):
+            kept[path] = kinds[path]
+    return [(kind, path) for path, kind in kept.items()]
+
+
+def _kind_of(path: Path, mounted: Mapping[Path, str]) -> str | None:
+    """How the innermost of the folders around a path is mounted."""
+    around: Iterable[Path] = path.parents
+    return next((mounted[folder] for folder in around if folder in mounted), None)

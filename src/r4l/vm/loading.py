@@ -11,6 +11,7 @@ from r4l import known, resources
 from r4l.errors import UsageError, VerdictError
 from r4l.kernel import Kernel
 from r4l.klog import Sources
+from r4l.toolchain import Grant
 
 if TYPE_CHECKING:
     from r4l.vm.vm import VM
@@ -39,7 +40,8 @@ def sources(kernel: Kernel) -> Sources:
 
     def run(argv: Sequence[str | Path], reads: Path, writes: Path) -> str:
         # Its failure would hide what the kernel said, which is what counts.
-        done = kernel.toolchain.run(argv, readable=[reads], binds=[writes], check=False)
+        grant = Grant("complaints: lines", writes=(writes,), reads=(reads, kernel.source, kernel.build))
+        done = kernel.toolchain.run(argv, grant, check=False)
         return done.stdout.decode(errors="replace")
 
     return Sources(run, (kernel.source, kernel.build, resources.kit()))

@@ -24,6 +24,9 @@ FAST = ("nokaslr", "cryptomgr.notests")
 """Kernel options that save time at boot: no random layout (0.1 s, and addresses stay readable), no self-tests of
 crypto algorithms (0.65 s). `VM(fast=False)` boots without them, and by the bzImage."""
 
+SECCOMP = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+"""System calls that QEMU itself gives up: a guest that takes it over starts no program and becomes nobody else."""
+
 ALWAYS = (
     "console_msg_format=syslog",  # <LEVEL> before each line: klog wants to know it
     "ignore_loglevel",  # `dmesg -n 1` in the guest must not blind us
@@ -153,7 +156,7 @@ def command_line(machine: Machine, ends: Endpoints, state: Path | None = None) -
     arch = ARCHITECTURES[machine.arch]
     accelerator = "tcg,thread=multi" if machine.accel == "tcg" else machine.accel
     argv = [arch.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
-    argv += ["-run-with", "exit-with-parent=on"]
+    argv += ["-run-with", "exit-with-parent=on", "-sandbox", SECCOMP]
     argv += ["-machine", arch.machine, "-accel", accelerator, "-cpu", arch.cpu[machine.accel]]
     argv += ["-m", f"{machine.memory}M", "-smp", str(machine.cpus)]
     argv += ["-kernel", str(machine.kernel), "-initrd", str(machine.initrd), "-append", " ".join(machine.append)]

@@ -12,14 +12,29 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from r4l.errors import EnvironmentFault, R4LError
+from r4l.limits import UNLIMITED
 from r4l.net import Cable
-from r4l.toolchain import Toolchain
+from r4l.toolchain import Grant, Toolchain
 from r4l.vm.console import Console
 from r4l.vm.machine import ARCHITECTURES, Endpoints, Machine, command_line
 from r4l.vm.qmp import Event, Monitor
 from r4l.vm.spawn import spawn
 
 SOCKET_BUFFER = 1 << 20
+KVM = Path("/dev/kvm")
+
+
+def grant(machine: Machine, workdir: Path, state: Path | None = None) -> Grant:
+    """What QEMU may touch: its own files, KVM where it runs under it, the network where a card's back end is `user`."""
+    drives = (drive.path for drive in machine.drives)
+    return Grant(
+        "vm: QEMU",
+        writes=(workdir,),
+        reads=(machine.kernel, machine.initrd, *drives, *([state] if state else [])),
+        network=any(nic.backend == "user" for nic in machine.nics),
+        devices=(KVM,) if machine.accel == "kvm" else (),
+        limits=UNLIMITED,
+    )
 
 
 class Qemu:
@@ -66,8 +81,7 @@ class Qemu:
             ends = Endpoints(monitor.number, console.number, self.agent_socket.number, self.captures, plugs)
             argv = toolchain.command(
                 command_line(machine, ends, state),
-                binds=[workdir],
-                readable=[machine.kernel, machine.initrd, *(drive.path for drive in machine.drives)],
+                grant(machine, workdir, state),
                 cwd=workdir,
                 # Where QEMU keeps what a guest writes to its disks: by default a tmpfs, thus memory.
                 env={"TMPDIR": str(workdir)},

@@ -91,12 +91,15 @@ def _prepare(vm: VM, preparation: Preparation) -> None:
 
 def _save(vm: VM, path: Path) -> None:
     vm.qmp("stop")
-    vm.qmp("migrate", uri=f"file:{path}")
+    # QEMU writes in its own folder only.
+    written = vm.workdir / "state"
+    vm.qmp("migrate", uri=f"file:{written}")
     until = time.monotonic() + TIMEOUT
     while True:
         answer = vm.qmp("query-migrate")
         status = answer.get("status") if isinstance(answer, dict) else None
         if status == "completed":
+            written.rename(path)
             return
         if status == "failed" or time.monotonic() > until:
             why = answer.get("error-desc", status) if isinstance(answer, dict) else status

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from r4l import home
 from r4l.errors import BootError, GuestTimeout
+from r4l.limits import UNLIMITED
 from r4l.rootfs.ssh_keys import ALIAS, Keys
-from r4l.toolchain import Toolchain
+from r4l.toolchain import Grant, Toolchain
 
 HOST = "guest"
 """What the guest is called on ssh's command line."""
@@ -66,6 +66,7 @@ class Ssh:
 
     port: int
     config: Path
+    _keys: Keys
     _toolchain: Toolchain
 
     @classmethod
@@ -80,7 +81,7 @@ class Ssh:
             CONFIG.format(host=HOST, port=port, identity=keys.identity, alias=ALIAS, known_hosts=keys.known_hosts),
             encoding="utf-8",
         )
-        return cls(port, config, toolchain)
+        return cls(port, config, keys, toolchain)
 
     @property
     def line(self) -> str:
@@ -103,8 +104,14 @@ class Ssh:
     def _run(
         self, argv: Sequence[str | Path], readable: Sequence[Path], timeout: float
     ) -> subprocess.CompletedProcess[bytes]:
-        inside = [path for path in (*readable, self.config.parent) if not path.is_relative_to(home.home())]
-        command = self._toolchain.command(argv, readable=inside, named=True)
+        grant = Grant(
+            "image: ssh",
+            reads=(*readable, self.config, self._keys.folder),
+            network=True,
+            named=True,
+            limits=UNLIMITED,
+        )
+        command = self._toolchain.command(argv, grant)
         try:
             return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=timeout)
         except subprocess.TimeoutExpired as error:

@@ -35,7 +35,7 @@ CONFIG = ["CONFIG_X86_64=y", "CONFIG_RUST=y", f'CONFIG_RUSTC_VERSION_TEXT="{RUST
 class SaysItsVersion(Toolchain):
     """A toolchain that only has a rustc, which only tells its version."""
 
-    def run(self, argv: Any, **_rest: Any) -> subprocess.CompletedProcess[bytes]:
+    def run(self, argv: Any, *_: Any, **_rest: Any) -> subprocess.CompletedProcess[bytes]:
         assert argv == ["rustc", "--version"]
         return subprocess.CompletedProcess(argv, 0, f"{RUSTC}\n".encode(), b"")
 

@@ -1,27 +1,99 @@
 # SPDX-License-Identifier: MIT
-"""bubblewrap's command line."""
+"""The command lines of bubblewrap and PRoot."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from r4l.toolchain.enter import bwrap
+from r4l.limits import UNLIMITED, Limits
+from r4l.toolchain import Grant
+from r4l.toolchain.enter import bwrap, limited, mounts, proot
+
+
+def folders(where: Path, *names: str) -> tuple[Path, ...]:
+    for name in names:
+        (where / name).mkdir(parents=True)
+    return tuple(where / name for name in names)
 
 
 def test_tree_is_read_only_and_folders_keep_their_paths(tmp_path: Path) -> None:
-    (tmp_path / "tree").mkdir()
-    for name in ("a/b", "c"):
-        (tmp_path / name).mkdir(parents=True)
-    command = bwrap(
-        tmp_path / "tree",
-        ["make", "-C", tmp_path / "c"],
-        writable=[tmp_path / "a/b", tmp_path / "a"],
-        readable=[tmp_path / "c"],
-    )
-    assert command[-4:] == ["--", "make", "-C", str(tmp_path / "c")]
+    tree, inner, other = folders(tmp_path, "tree", "a/b", "c")
+    grant = Grant("test", writes=(inner, tmp_path / "a"), reads=(other,), limits=UNLIMITED)
+    command = bwrap(tree, ["make", "-C", other], grant)
+    assert command[-4:] == ["--", "make", "-C", str(other)]
     text = " ".join(command)
-    assert f"--ro-bind {tmp_path}/tree/usr /usr" in text
+    assert f"--ro-bind {tree}/usr /usr" in text
     assert f"--bind {tmp_path}/a {tmp_path}/a" in text
     assert f"{tmp_path}/a/b" not in text, "a folder inside a bound folder is bound with it"
     assert "--die-with-parent" in command
     assert "--clearenv" in command
+
+
+def test_what_is_not_granted_is_not_there(tmp_path: Path) -> None:
+    text = " ".join(bwrap(tmp_path, ["true"], Grant("test")))
+    for option in ("--unshare-user", "--disable-userns", "--unshare-pid", "--unshare-net", "--unshare-ipc"):
+        assert option in text
+    assert "--cap-drop ALL" in text
+    assert "--new-session" in text
+    assert "--dev /dev" in text
+    assert "--bind" not in text.replace("--ro-bind", "")
+    assert "--dev-bind" not in text
+
+
+def test_what_is_granted_is_there(tmp_path: Path) -> None:
+    place, stand_in = folders(tmp_path, "place", "stand-in")
+    grant = Grant(
+        "test",
+        network=True,
+        terminal=True,
+        devices=(Path("/dev/kvm"),),
+        over={place: stand_in},
+        over_reads={place: place},
+    )
+    text = " ".join(bwrap(tmp_path, ["true"], grant))
+    assert "--unshare-net" not in text
+    assert "--new-session" not in text
+    assert "--dev-bind /dev/kvm /dev/kvm" in text
+    assert f"--bind {stand_in} {place}" in text
+    assert f"--ro-bind {place} {place}" in text
+
+
+def test_of_two_folders_in_each_other_each_has_what_is_said_of_it(tmp_path: Path) -> None:
+    outer, inner, deep = folders(tmp_path, "a", "a/b", "a/b/c")
+    assert mounts(Grant("test", reads=(outer, deep), writes=(inner,))) == [
+        ("--ro-bind", outer),
+        ("--bind", inner),
+        ("--ro-bind", deep),
+    ]
+    assert mounts(Grant("test", reads=(outer, inner), writes=(inner,))) == [("--ro-bind", outer), ("--bind", inner)]
+
+
+def test_as_root_without_user_namespaces_no_capability_is_left(tmp_path: Path) -> None:
+    command = bwrap(tmp_path, ["true"], Grant("test", named=True), user_namespace=False)
+    assert "--unshare-user" not in command
+    assert "--uid" not in command, "bubblewrap takes it with a user namespace only"
+    assert command[command.index("--cap-drop") + 1] == "ALL"
+
+
+def test_proot_sees_the_same_paths(tmp_path: Path) -> None:
+    place, stand_in, own = folders(tmp_path, "place", "stand-in", "own")
+    grant = Grant("test", writes=(own,), over={place: stand_in}, limits=UNLIMITED)
+    command = proot(tmp_path, ["make", own], grant, cwd=own, env={"A": "b"})
+    text = " ".join(command)
+    assert f"-r {tmp_path} " in text
+    assert f"-b {own} " in text
+    assert f"-b {stand_in}:{place}" in text
+    assert f"-w {own} /usr/bin/env -i " in text
+    assert command[-2:] == ["make", str(own)]
+    assert "A=b" in command
+
+
+def test_the_kernel_keeps_limits_of_each_process() -> None:
+    limits = Limits(memory=1 << 30, file=1 << 20, processes=10)
+    options = limited(limits)
+    assert options[0] == "prlimit"
+    assert f"--as={limits.address_space}" in options
+    assert f"--fsize={1 << 20}" in options
+    assert ("--nproc=10" in options) == (os.geteuid() != 0)
+    assert limited(UNLIMITED) == []

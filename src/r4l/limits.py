@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""How much a program that others wrote may take: seconds, memory, processes, output. The user can raise it.
+
+A variable of the environment (`R4L_BUILD_SECONDS` and so on, see `VARIABLES`) sets a limit of builds; a folder cannot.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+from r4l.errors import BuildError, UsageError
+
+MIB = 1 << 20
+GIB = 1 << 30
+PER_CPU = GIB // 4
+"""Memory that one more compiler at the same time needs, in bytes."""
+SHARE = 0.75
+"""Part of the machine's memory that a build may have."""
+VIRTUAL_PER_CPU = 256 * MIB
+"""Address space that a program reserves for each thread and never touches: stacks, and glibc's arenas of 64 MiB."""
+
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+UNITS = {"": 1, "K": 1 << 10, "M": MIB, "G": GIB, "T": 1 << 40}
+
+OUT_OF_MEMORY = re.compile(
+    r"Cannot allocate memory|memory allocation of \d+ bytes failed|out of memory|virtual memory exhausted"
+    r"|std::bad_alloc|[Mm]emory exhausted|failed to map segment"
+)
+FILE_TOO_LARGE = re.compile(r"File size limit exceeded|File too large|SIGXFSZ")
+"""Words of make, the compilers and the shell for a limit of the kernel's (setrlimit(2)) that they have met."""
+
+
+class LimitExceeded(BuildError):
+    """A program took more time, memory, processes or output than it may."""
+
+    kind = "limit"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Upper bounds for one program and all that it starts. None: no bound.
+
+    Attributes:
+        seconds: of the host's clock, from its start to its end.
+        memory: bytes that all its processes together may hold (looked at twice a second), and that each one may
+            address, with some room for what threads only reserve (RLIMIT_AS).
+        processes: how many there may be at once.
+        output: bytes that it may print.
+        file: bytes of the largest file that it may write (RLIMIT_FSIZE).
+    """
+
+    seconds: float | None = None
+    memory: int | None = None
+    processes: int | None = None
+    output: int | None = None
+    file: int | None = None
+
+    @property
+    def address_space(self) -> int | None:
+        """Bytes that one process may address."""
+        return None if self.memory is None else self.memory + VIRTUAL_PER_CPU * (os.cpu_count() or 1)
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody must look at the program while it runs."""
+        return any(value is not None for value in (self.seconds, self.memory, self.processes))
+
+
+UNLIMITED = Limits()
+"""For what the user sits in front of, and for QEMU, whose guest has a size and whose owner ends it."""
+
+
+def machine_memory() -> int:
+    """The machine's memory in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _build_memory(most: int) -> int:
+    return min(most + PER_CPU * (os.cpu_count() or 1), int(machine_memory() * SHARE))
+
+
+def build() -> Limits:
+    """Limits of a module's build; 5 minutes, unless the user says otherwise.
+
+    Raises:
+        UsageError: a variable of the environment holds no number.
+    """
+    return _as_the_user_says(Limits(300.0, _build_memory(4 * GIB), 1000, 16 * MIB, GIB))
+
+
+def kernel() -> Limits:
+    """Limits of a kernel's build from source: 12 hours, unless the user says otherwise.
+
+    Raises:
+        UsageError: a variable of the environment holds no number.
+    """
+    return _as_the_user_says(Limits(12 * 3600.0, _build_memory(16 * GIB), 4000, GIB, 16 * GIB))
+
+
+def tool() -> Limits:
+    """Limits of a program that answers a question, such as a dry run of make; 10 minutes."""
+    return Limits(600.0, _build_memory(4 * GIB), 1000, 2 * GIB, 8 * GIB)
+
+
+def _number(text: str) -> float:
+    return float(text)
+
+
+def _size(text: str) -> float:
+    match = SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(text)
+    return int(float(match[1]) * UNITS[match[2].upper()])
+
+
+VARIABLES: dict[str, tuple[str, Callable[[str], float], str]] = {
+    "R4L_BUILD_SECONDS": ("seconds", _number, "a number of seconds"),
+    "R4L_BUILD_MEMORY": ("memory", _size, "a size such as 6G"),
+    "R4L_BUILD_PROCESSES": ("processes", _number, "a number"),
+    "R4L_BUILD_OUTPUT": ("output", _size, "a size such as 64M"),
+    "R4L_BUILD_FILE": ("file", _size, "a size such as 2G"),
+}
+"""What the user sets: the limit of builds that it stands for, how it is read, and what it must look like."""
+
+
+def variable_of(field: str) -> str:
+    """The name of the variable that raises a limit."""
+    return next(name for name, (of, _, _) in VARIABLES.items() if of == field)
+
+
+def _as_the_user_says(limits: Limits) -> Limits:
+    changes: dict[str, float] = {}
+    for name, (field, read, form) in VARIABLES.items():
+        text = os.environ.get(name)
+        if not text:
+            continue
+        try:
+            value = read(text)
+        except ValueError:
+            value = 0
+        if not 0 < value < float("inf"):
+            raise UsageError(f"{name} is {text!r}", f"set it to {form}, or unset it")
+        changes[field] = value if field == "seconds" else int(value)
+    return replace(limits, **changes)  # type: ignore[arg-type]
+
+
+def told(field: str, limits: Limits) -> str:
+    """What is said of a program that met a limit, as in `took longer than 300 s`."""
+    value = getattr(limits, field)
+    return {
+        "seconds": f"took longer than {value:g} s" if value else "",
+        "memory": f"took more than {_readable(value)} of memory",
+        "processes": f"started more than {value} processes",
+        "output": f"printed more than {_readable(value)}",
+        "file": f"wrote a file of more than {_readable(value)}",
+    }[field]
+
+
+def exceeded(what: str, field: str, limits: Limits, detail: str = "") -> LimitExceeded:
+    """The error for a program that met a limit.
+
+    Args:
+        what: the program, for people.
+        field: of `Limits`.
+    """
+    return LimitExceeded(
+        f"{what} {told(field, limits)}, and was ended",
+        f"mend what runs away; where so much is right, set {variable_of(field)} to more",
+        detail=detail,
+    )
+
+
+def met(text: str, limits: Limits) -> str | None:
+    """The limit of the kernel's that a program which failed speaks of in what it printed; None where it is none."""
+    if limits.memory is not None and OUT_OF_MEMORY.search(text):
+        return "memory"
+    if limits.file is not None and FILE_TOO_LARGE.search(text):
+        return "file"
+    return None
+
+
+def _readable(size: int | None) -> str:
+    if size is None:
+        return ""
+    for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (1 << 10, "KiB")):
+        if size >= unit:
+            return f"{size / unit:.3g} {name}"
+    return f"{size} bytes"
+
+
+assert {field for field, _, _ in VARIABLES.values()} == {field.name for field in fields(Limits)}

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""The sandboxes that there are, best first, and which of them this machine lets us have: decided by trial.
+
+1. bubblewrap in a user namespace: also for root, whose own rights end there.
+2. bubblewrap as root, where there are no user namespaces.
+3. PRoot, where there is neither, as in a container without CAP_SYS_ADMIN. It shows the tree and isolates nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Literal
+
+from r4l.errors import EnvironmentFault, UsageError
+from r4l.toolchain import enter
+from r4l.toolchain.grant import Grant
+
+Name = Literal["userns", "root", "proot"]
+ENVIRONMENT = "R4L_SANDBOX"
+"""Names the sandbox that the user wants, instead of a trial's choice."""
+
+PROC = Path("/proc")
+PATIENCE = 20.0
+"""Seconds that a trial may take."""
+
+PROFILE = """\
+abi <abi/4.0>,
+include <tunables/global>
+profile bwrap /usr/bin/bwrap flags=(unconfined) {
+  userns,
+}
+"""
+"""What lets bubblewrap make user namespaces where AppArmor keeps others from it (Ubuntu 24.04 and later)."""
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A way to run commands in the tree.
+
+    Attributes:
+        name: `userns`, `root` or `proot`.
+        about: for people.
+        reason: why it is this one and none before it.
+        isolates: whether a grant is kept: False for PRoot, with which a command can do all that its user can.
+    """
+
+    name: Name
+    about: str
+    reason: str
+    isolates: bool
+
+    def command(
+        self,
+        tree: Path,
+        argv: Sequence[str | Path],
+        grant: Grant,
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> list[str]:
+        """The host's command line that runs `argv` in `tree`.
+
+        Raises:
+            EnvironmentFault: the sandbox's program is not installed any more.
+        """
+        rung = RUNGS[self.name]
+        if not shutil.which(rung.program):
+            raise EnvironmentFault(f"{rung.program} is not installed", "run `r4l doctor --fix`")
+        return rung.enter(tree, argv, grant, cwd=cwd, env=env)
+
+
+@dataclass(frozen=True)
+class _Rung:
+    about: str
+    program: str
+    package: str
+    enter: Callable[..., list[str]]
+    isolates: bool = True
+
+
+RUNGS: dict[Name, _Rung] = {
+    "userns": _Rung("bubblewrap in a user namespace", "bwrap", "bubblewrap", enter.bwrap),
+    "root": _Rung("bubblewrap as root", "bwrap", "bubblewrap", partial(enter.bwrap, user_namespace=False)),
+    "proot": _Rung("PRoot, which isolates nothing", "proot", "proot", enter.proot, isolates=False),
+}
+"""The sandboxes in the order in which they are tried."""
+
+
+@cache
+def choose() -> Sandbox:
+    """The first sandbox of the ladder that works here; tried once in a process. PRoot is told of on stderr, once.
+
+    Raises:
+        EnvironmentFault: none works; the cause says why, for each.
+        UsageError: `$R4L_SANDBOX` names none.
+    """
+    sandbox = search()
+    if not sandbox.isolates and not os.environ.get(_TOLD):
+        # The processes that we start are ours too: it is said once.
+        os.environ[_TOLD] = "1"
+        print(
+            f"r4l: no sandbox on this machine ({sandbox.reason}): what is built can read and change what you can",
+            file=sys.stderr,
+        )
+    return sandbox
+
+
+_TOLD = "R4L_TOLD_OF_PROOT"
+
+
+def search() -> Sandbox:
+    """As `choose`, tried anew and without a word."""
+    wanted = os.environ.get(ENVIRONMENT)
+    if wanted and wanted not in RUNGS:
+        raise UsageError(f"{ENVIRONMENT} is {wanted!r}", f"set it to one of {', '.join(RUNGS)}, or unset it")
+    failures: list[str] = []
+    for name, rung in RUNGS.items():
+        if wanted and name != wanted:
+            continue
+        problem = _problem(name)
+        if problem is None:
+            reason = f"{ENVIRONMENT} asks for it" if wanted else "; ".join(failures) or "the best there is"
+            return Sandbox(name, rung.about, reason, rung.isolates)
+        failures.append(f"{rung.about.partition(',')[0]}: {problem}")
+    raise EnvironmentFault("no sandbox works on this machine", remedy(), detail="\n".join(failures))
+
+
+def _problem(name: Name) -> str | None:
+    """Why a sandbox cannot be had; None where a program ran in it."""
+    rung = RUNGS[name]
+    if name == "root" and os.geteuid() != 0:
+        return "you are not root"
+    # The machine's own files in the place of a tree: none may have been made yet.
+    folders = [Path("/", link) for link in enter.USR_LINKS]
+    own = tuple(folder for folder in folders if folder.is_dir() and not folder.is_symlink())
+    command = rung.enter(Path("/"), ["true"], Grant("trial of the sandbox", reads=own))
+    if not shutil.which(rung.program):
+        return f"{rung.program} is not installed"
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=PATIENCE, cwd="/"
+        )
+    except subprocess.TimeoutExpired:
+        return f"{rung.program} did not end within {PATIENCE:g} s"
+    if done.returncode == 0:
+        return None
+    said = done.stderr.decode(errors="replace").strip().splitlines()
+    return said[-1] if said else f"{rung.program} ended with exit code {done.returncode}"
+
+
+def remedy(proc: Path | None = None) -> str:
+    """What makes the best sandbox of this machine work that does not.
+
+    Args:
+        proc: where the kernel's settings are, /proc.
+    """
+    proc = proc or PROC
+    if _setting(proc, "kernel/apparmor_restrict_unprivileged_userns") == "1":
+        return (
+            "AppArmor keeps programs from user namespaces here; allow it to bubblewrap: as root, write\n"
+            f"{PROFILE}to /etc/apparmor.d/bwrap and run `apparmor_parser -r /etc/apparmor.d/bwrap` "
+            "(or allow it to all: `sysctl kernel.apparmor_restrict_unprivileged_userns=0`)"
+        )
+    if _setting(proc, "kernel/unprivileged_userns_clone") == "0" and os.geteuid() != 0:
+        return "as root: sysctl kernel.unprivileged_userns_clone=1"
+    if _setting(proc, "user/max_user_namespaces") == "0":
+        return "as root: sysctl user.max_user_namespaces=10000"
+    return "as root: apt-get install bubblewrap proot; in a container, give it CAP_SYS_ADMIN or user namespaces"
+
+
+def _setting(proc: Path, name: str) -> str:
+    """A sysctl; empty where the kernel has none of that name."""
+    try:
+        return (proc / "sys" / name).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""Look at a program while it runs, and end it where it takes more than it may."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+from r4l.limits import Limits
+
+INTERVAL = 0.5
+"""Seconds between two looks."""
+PART = 20
+"""A look takes at most one part in so many of the time, however many processes the machine has."""
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Watchdog:
+    """Ends a program that exceeds its limits of time, memory or processes. A context manager around its run.
+
+    Args:
+        process: the program; what it starts is counted with it.
+        limits: its bounds.
+        end: ends the program, with all that it started.
+
+    Attributes:
+        exceeded: the limit that was met, a field of `Limits`; None where none was.
+    """
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        limits: Limits,
+        end: Callable[[subprocess.Popen[bytes]], None],
+    ) -> None:
+        self.exceeded: str | None = None
+        self._process = process
+        self._limits = limits
+        self._end = end
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="r4l-watchdog", daemon=True)
+
+    def __enter__(self) -> Watchdog:
+        if self._limits.watched:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._limits.watched:
+            self._thread.join()
+
+    def exceed(self, limit: str) -> None:
+        """End the program for a limit that somebody else has seen it meet."""
+        self.exceeded = self.exceeded or limit
+        self._end(self._process)
+
+    def _watch(self) -> None:
+        begun = time.monotonic()
+        pause = INTERVAL
+        while not self._over.wait(self._until_next(begun, pause)):
+            looked = time.monotonic()
+            limit = self._limit_met(looked - begun)
+            if limit:
+                self.exceed(limit)
+                return
+            pause = max(INTERVAL, PART * (time.monotonic() - looked))
+
+    def _until_next(self, begun: float, pause: float) -> float:
+        if self._limits.seconds is None:
+            return pause
+        return max(0.0, min(pause, begun + self._limits.seconds - time.monotonic()))
+
+    def _limit_met(self, seconds: float) -> str | None:
+        if self._limits.seconds is not None and seconds >= self._limits.seconds:
+            return "seconds"
+        if self._limits.memory is None and self._limits.processes is None:
+            return None
+        family = descendants(self._process.pid)
+        if self._limits.processes is not None and len(family) > self._limits.processes:
+            return "processes"
+        if self._limits.memory is not None and sum(map(memory_of, family)) > self._limits.memory:
+            return "memory"
+        return None
+
+
+def descendants(pid: int) -> list[int]:
+    """A process and all that it started, directly or not, as far as they have not been adopted by others."""
+    children: defaultdict[int, list[int]] = defaultdict(list)
+    for entry in os.scandir("/proc"):
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                # proc_pid_stat(5): the name, in brackets, may hold anything; the state and the parent follow it.
+                words = Path(entry.path, "stat").read_bytes().rpartition(b")")[2].split()
+                children[int(words[1])].append(int(entry.name))
+    found = [pid]
+    for process in found:
+        found += children[process]
+    return found
+
+
+def memory_of(pid: int) -> int:
+    """Bytes that a process holds and shares with no file (proc_pid_statm(5)); 0 where it has ended."""
+    try:
+        _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_bytes().split()
+    except (OSError, ValueError):
+        return 0
+    return (int(resident) - int(shared)) * PAGE

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: MIT
+"""Programs that take more than they may: ended in bounded time, memory and disk, with the limit named."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from r4l import limits, watchdog
+from r4l.errors import BuildError, R4LError, UsageError
+from r4l.limits import GIB, MIB, LimitExceeded, Limits
+from r4l.process import run_captured, run_logged
+
+SECONDS = 20.0
+"""In which a program that runs away must have ended, on a busy machine too."""
+
+
+def broken(code: int, tail: str) -> R4LError:
+    return BuildError(f"it ended with {code}", detail=tail)
+
+
+def logged(argv: list[str], log: Path, **bounds: float) -> None:
+    run_logged(argv, log, broken, limits=Limits(**bounds), what="the build of x")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("color", [False, True])
+def test_a_program_that_prints_for_ever(tmp_path: Path, color: bool) -> None:
+    log = tmp_path / "x.log"
+    begun = time.monotonic()
+    with pytest.raises(LimitExceeded, match="the build of x printed more than 1 MiB") as caught:
+        run_logged(["yes"], log, broken, limits=Limits(output=MIB), what="the build of x", color=color)
+    assert time.monotonic() - begun < SECONDS
+    assert caught.value.exit_code == 121
+    assert "R4L_BUILD_OUTPUT" in caught.value.remedy
+    assert caught.value.log == log
+    assert log.stat().st_size < 2 * MIB
+
+
+def test_a_line_without_an_end(tmp_path: Path) -> None:
+    longest: list[int] = []
+    with pytest.raises(LimitExceeded, match="printed more than"):
+        run_logged(
+            ["sh", "-c", "yes | tr -d '\\n'"],
+            tmp_path / "x.log",
+            broken,
+            limits=Limits(output=4 * MIB),
+            say=lambda line: longest.append(len(line)),
+        )
+    assert max(longest) < MIB
+
+
+def test_a_program_that_does_not_end(tmp_path: Path) -> None:
+    begun = time.monotonic()
+    with pytest.raises(LimitExceeded, match=r"took longer than 0\.5 s.* ended") as caught:
+        logged(["sleep", "1000"], tmp_path / "x.log", seconds=0.5)
+    assert time.monotonic() - begun < SECONDS
+    assert "R4L_BUILD_SECONDS" in caught.value.remedy
+
+
+def test_what_it_started_and_left_behind_does_not_keep_us(tmp_path: Path) -> None:
+    """A daemon of its own holds the other end of the pipe."""
+    script = tmp_path / "x.py"
+    pid = tmp_path / "pid"
+    script.write_text(
+        "import os, sys, time\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        f"    open({str(pid)!r}, 'w').write(str(os.getpid()))\n"
+        "    time.sleep(60)\n"
+    )
+    begun = time.monotonic()
+    assert run_logged([sys.executable, str(script)], tmp_path / "x.log", broken) == ""
+    assert time.monotonic() - begun < SECONDS
+    assert run_captured([sys.executable, str(script)]).returncode == 0
+    assert time.monotonic() - begun < SECONDS
+    os.kill(int(pid.read_text()), 9)
+
+
+def test_memory_of_all_processes_together(tmp_path: Path) -> None:
+    hog = "import time; x = b'x' * (80 << 20); time.sleep(60)"
+    both = f'{sys.executable} -c "{hog}" & {sys.executable} -c "{hog}"; wait'
+    begun = time.monotonic()
+    with pytest.raises(LimitExceeded, match="took more than 120 MiB of memory"):
+        logged(["sh", "-c", both], tmp_path / "x.log", memory=120 * MIB)
+    assert time.monotonic() - begun < SECONDS
+
+
+def test_processes(tmp_path: Path) -> None:
+    with pytest.raises(LimitExceeded, match="started more than 20 processes"):
+        logged(["sh", "-c", "for i in $(seq 40); do sleep 60 & done; wait"], tmp_path / "x.log", processes=20)
+
+
+@pytest.mark.parametrize(
+    ("said", "limit"),
+    [
+        ("cc1: out of memory allocating 65536 bytes", "memory"),
+        ("memory allocation of 8589934592 bytes failed", "memory"),
+        ("make: *** virtual memory exhausted.  Stop.", "memory"),
+        ("File size limit exceeded (core dumped)", "file"),
+        ("error: this line is wrong", None),
+    ],
+)
+def test_a_limit_of_the_kernels_is_known_by_what_the_programs_say(said: str, limit: str | None, tmp_path: Path) -> None:
+    bounds = Limits(memory=GIB, file=GIB)
+    assert limits.met(said, bounds) == limit
+    assert limits.met(said, Limits()) is None
+    with pytest.raises(LimitExceeded if limit else BuildError) as caught:
+        run_logged(["sh", "-c", f"echo '{said}'; exit 1"], tmp_path / "x.log", broken, limits=bounds)
+    assert type(caught.value) is (LimitExceeded if limit else BuildError)
+
+
+def test_captured_output_has_a_bound_too() -> None:
+    with pytest.raises(LimitExceeded, match="printed more than 1 MiB"):
+        run_captured(["yes"], limits=Limits(output=MIB))
+    with pytest.raises(LimitExceeded, match="printed more than 1 MiB"):
+        run_captured(["sh", "-c", "yes >&2"], limits=Limits(output=MIB))
+    with pytest.raises(LimitExceeded, match=r"sleep took longer than 0\.5 s"):
+        run_captured(["sleep", "1000"], limits=Limits(seconds=0.5))
+
+
+def test_captured_output_is_whole() -> None:
+    data = os.urandom(3 * MIB)
+    done = run_captured(["sh", "-c", "cat; echo on the other >&2; exit 7"], input=data, limits=Limits(seconds=60))
+    assert done.stdout == data
+    assert done.stderr == b"on the other\n"
+    assert done.returncode == 7
+
+
+def test_input_that_nobody_reads() -> None:
+    assert run_captured(["true"], input=b"x" * MIB).returncode == 0
+
+
+def test_the_user_raises_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in limits.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    before = limits.build()
+    monkeypatch.setenv("R4L_BUILD_SECONDS", "3600")
+    monkeypatch.setenv("R4L_BUILD_MEMORY", "6G")
+    monkeypatch.setenv("R4L_BUILD_OUTPUT", "1.5 MiB")
+    assert limits.build() == replace(before, seconds=3600.0, memory=6 * GIB, output=3 * MIB // 2)
+    assert limits.kernel().seconds == 3600
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("R4L_BUILD_SECONDS", "soon"),
+        ("R4L_BUILD_SECONDS", "0"),
+        ("R4L_BUILD_SECONDS", "inf"),
+        ("R4L_BUILD_SECONDS", "nan"),
+        ("R4L_BUILD_MEMORY", "-1"),
+        ("R4L_BUILD_MEMORY", "4 elephants"),
+        ("R4L_BUILD_PROCESSES", "-3"),
+    ],
+)
+def test_a_limit_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match=name):
+        limits.build()
+
+
+@pytest.mark.parametrize("gibibytes", [2, 4, 24, 256])
+def test_a_build_leaves_memory_to_the_machine(monkeypatch: pytest.MonkeyPatch, gibibytes: int) -> None:
+    monkeypatch.setattr(limits, "machine_memory", lambda: gibibytes * GIB)
+    for name in limits.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for kind in (limits.build(), limits.kernel(), limits.tool()):
+        assert kind.memory is not None
+        assert kind.memory <= gibibytes * GIB * 0.75
+
+
+def test_descendants_are_found_however_deep() -> None:
+    with subprocess.Popen(["sh", "-c", "sh -c 'sleep 60; :' & wait"], start_new_session=True) as process:
+        try:
+            until = time.monotonic() + SECONDS
+            while len(watchdog.descendants(process.pid)) < 3 and time.monotonic() < until:
+                time.sleep(0.02)
+            family = watchdog.descendants(process.pid)
+            assert len(family) == 3
+            assert family[0] == process.pid
+            assert sum(map(watchdog.memory_of, family)) > 0
+        finally:
+            os.killpg(process.pid, 9)
+    assert watchdog.memory_of(process.pid) == 0
