@@ -34,6 +34,12 @@ class R4LError(Exception):
         self.log = log
         self.known = known
 
+    def as_dict(self) -> dict[str, str | int | None]:
+        """The error for JSON."""
+        entry: dict[str, str | int | None] = {"error": self.kind, "cause": self.cause, "remedy": self.remedy}
+        log = str(self.log) if self.log else None
+        return {**entry, "exit_code": self.exit_code, "known": self.known or None, "log": log, "detail": self.detail}
+
     def __str__(self) -> str:
         lines = [self.cause]
         if self.remedy:

@@ -7,6 +7,7 @@ import importlib
 import json
 import signal
 import sys
+from collections.abc import Collection
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ from rich.traceback import Traceback
 
 from r4l.cli.called import as_called
 from r4l.cli.faults import ReaderGone, fault_of, flush_stdout, reader_may_go
+from r4l.cli.json_option import ASKED
 from r4l.cli.screen import show_what_can_be_shown
 from r4l.errors import EXIT_CODES, R4LError
 from r4l.process import end_all
@@ -102,9 +104,7 @@ def show(error: R4LError, *, as_json: bool = False, console: Console | None = No
     cause and remedy, so that these are the last thing seen.
     """
     if as_json:
-        entry = {"error": error.kind, "cause": error.cause, "remedy": error.remedy, "exit_code": error.exit_code}
-        entry["known"] = error.known or None
-        click.echo(json.dumps({**entry, "log": str(error.log) if error.log else None, "detail": error.detail}))
+        click.echo(json.dumps(error.as_dict()))
         return
     console = console or Console(stderr=True, highlight=False, soft_wrap=True)
     if error.known:
@@ -139,16 +139,22 @@ def main() -> None:
     show_what_can_be_shown()
     # `kill` shall end what we started as Ctrl-C does, also in the background, where a shell has SIGINT ignored.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    code = _run()
+    asked: dict[str, bool] = {}
+    code = _run(asked)
     lost = flush_stdout()
     if lost and not isinstance(lost, BrokenPipeError):
-        code = code or _failed(lost)
+        code = code or _failed(lost, asked)
     sys.exit(code)
 
 
-def _run() -> int:
+def _run(asked: dict[str, bool]) -> int:
+    """Run the command that was typed.
+
+    Args:
+        asked: gets what its options asked for that an error needs to know (`r4l.cli.json_option`).
+    """
     try:
-        code = cli.main(prog_name="r4l", standalone_mode=False)
+        code = cli.main(prog_name="r4l", standalone_mode=False, obj=asked)
     except SystemExit as end:
         code = end.code
     except (click.exceptions.Abort, KeyboardInterrupt):
@@ -159,11 +165,11 @@ def _run() -> int:
     except ReaderGone:
         code = 0
     except Exception as error:  # noqa: BLE001 (whatever it is, it is shown)
-        code = _failed(error)
+        code = _failed(error, asked)
     return code if isinstance(code, int) else 0
 
 
-def _failed(error: Exception) -> int:
+def _failed(error: Exception, asked: Collection[str] = ()) -> int:
     """Show an error; returns the exit code."""
     known = error if isinstance(error, R4LError) else fault_of(error)
     if known is None:
@@ -171,7 +177,7 @@ def _failed(error: Exception) -> int:
         click.echo("this is a bug in r4l; the lines above say where", err=True)
         return R4LError.exit_code
     try:
-        show(known, as_json="--json" in sys.argv)
+        show(known, as_json=ASKED in asked)
     except OSError:
         # It may be stdout that cannot be written.
         show(known)

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from r4l.cli.json_option import json_option
 from r4l.cli.options import kernel_option
 from r4l.module import Module
 from r4l.setup import set_up
@@ -20,7 +21,7 @@ from r4l.stages import Stages
 @click.command(epilog="Examples: r4l build .;  r4l build rust/drivers/e1000 --json")
 @click.argument("folder", type=click.Path(path_type=Path), default=".")
 @kernel_option
-@click.option("--json", "as_json", is_flag=True, help="Print the modules as JSON.")
+@json_option("Print the modules as JSON.")
 def command(folder: Path, kernel_name: str | None, arch: str, as_json: bool) -> None:
     """Build a module folder: any standard out-of-tree Kbuild.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from r4l.cli.options import MachineOptions, kernel_option, machine_options, timeout_option
+from r4l.cli.options import GuestCommand, MachineOptions, kernel_option, machine_options, timeout_option
 from r4l.cli.run import parameters_of
 from r4l.debug import functions
 from r4l.debug.session import Session
@@ -24,7 +24,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=GuestCommand, epilog=EPILOG)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("guest_command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
 @click.option("--break", "-b", "breaks", multiple=True, metavar="FUNCTION", help="Stop there; may be repeated.")

@@ -11,6 +11,7 @@ import click
 from rich.markup import escape
 
 from r4l import home, report
+from r4l.cli.json_option import json_option
 from r4l.cli.screen import screen
 from r4l.demo import Demo, rows_of
 from r4l.errors import EnvironmentFault, VerdictError
@@ -24,7 +25,7 @@ from r4l.stages import Stages
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the results; one under R4L_HOME by default.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print result.json instead of the table.")
+@json_option("Print result.json instead of the table.")
 def command(out: Path | None, as_json: bool) -> None:
     """From nothing to a Rust driver that pings, with a report.
 

@@ -11,13 +11,14 @@ from rich.console import Console
 
 from r4l import doctor
 from r4l.cli.called import as_called
+from r4l.cli.json_option import json_option
 from r4l.errors import EnvironmentFault
 from r4l.toolchain import host
 
 
 @click.command(epilog="Example: r4l doctor --fix")
 @click.option("--fix", is_flag=True, help="Install what is missing, where it can be done (needs root).")
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@json_option("Print the findings as JSON.")
 def command(fix: bool, as_json: bool) -> None:
     """Say what this machine lacks and what to do about it.
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from r4l.cli.called import called
+from r4l.cli.json_option import json_option
 from r4l.graft import graft, remove
 
 EPILOG = """\b
@@ -50,7 +51,7 @@ Examples:
     "--patch", metavar="FILE", type=click.Path(path_type=Path), help="Write a patch, and leave the tree alone."
 )
 @click.option("--remove", "removing", is_flag=True, help="Take DRIVER (a folder or a module's name) out again.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
+@json_option("Print what was done as JSON.")
 def command(
     driver: str,
     tree: Path,

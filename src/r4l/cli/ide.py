@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from r4l import ide
+from r4l.cli.json_option import json_option
 from r4l.cli.options import kernel_option
 from r4l.errors import UsageError, VerdictError
 from r4l.ide import EditorFiles, check
@@ -35,7 +36,7 @@ from r4l.stages import Stages
 )
 @click.option("--force", is_flag=True, help="Replace files and settings that r4l did not write.")
 @click.option("--check", "checked", is_flag=True, help="Let rust-analyzer and clangd look at every file of FOLDER.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
+@json_option("Print what was written as JSON.")
 def command(
     folder: Path | None,
     kernel_name: str | None,

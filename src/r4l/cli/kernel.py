@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from r4l.cli.json_option import json_option
 from r4l.cli.options import kernel_option
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import Kernel, debian, find, own, stock, tree
@@ -36,7 +37,7 @@ def command() -> None:
 @command.command("list")
 @click.option("--available", is_flag=True, help="What there could be: profiles, and the kernels of the Debian mirror.")
 @click.option("--arch", default="x86_64", show_default=True, help="For --available: the guest's architecture.")
-@click.option("--json", "as_json", is_flag=True)
+@json_option("As JSON.")
 def list_kernels(available: bool, arch: str, as_json: bool) -> None:
     """List the kernels that are ready, or those there could be."""
     if available:
@@ -70,7 +71,7 @@ def _origin(kernel: Kernel) -> str:
 @kernel_option
 @click.option("--kdir", is_flag=True, help="Print only the build folder, for `make -C KDIR M=$PWD`.")
 @click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="Write all of it as a page (HTML).")
-@click.option("--json", "as_json", is_flag=True)
+@json_option("As JSON.")
 def show(name: str | None, kernel_name: str | None, arch: str, kdir: bool, page: Path | None, as_json: bool) -> None:
     """What a kernel is: compilers, images, options, and the safe Rust that drivers find in it and in the kit."""
     wanted = name or kernel_name or "stock"
@@ -127,7 +128,7 @@ Examples:
 @click.option("--kdir", type=click.Path(path_type=Path), help="Your source tree or build folder; Debian's by default.")
 @click.option("--name", help="What --kernel will call it; the profile's name by default.")
 @click.option("--arch", default="x86_64", show_default=True, help="The guest's architecture.")
-@click.option("--json", "as_json", is_flag=True)
+@json_option("As JSON.")
 def build(
     profile: str | None,
     fragments: tuple[Path, ...],

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from r4l.cli.called import as_called, called
+from r4l.cli.json_option import json_option
 from r4l.cli.options import lab_kernel_option
 from r4l.cli.screen import screen
 from r4l.errors import R4LError, UsageError, VerdictError
@@ -48,7 +49,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@json_option("As JSON.")
 def list_(as_json: bool) -> None:
     """The labs, and how far you have come in each."""
     rows = [_progress(lab) for lab in Lab.all()]
@@ -78,7 +79,7 @@ def start(lab: str, folder: Path | None) -> None:
 @command.command()
 @click.argument("where", required=False)
 @lab_kernel_option
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@json_option("As JSON.")
 def check(where: str | None, kernel_name: str | None, arch: str | None, as_json: bool) -> None:
     """Build what is in the workspace, run the lab's checks, look at your answers. Exit code 123: not all is reached."""
     workspace = Workspace.find(where)

@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from r4l import ide
 from r4l.cli.called import called
+from r4l.cli.json_option import json_option
 from r4l.cli.options import kernel_option
 from r4l.kernel import find
 from r4l.module import Module
@@ -31,7 +32,7 @@ TEMPLATES = Template.all()
 @click.option("--author", help="For the module's metadata; the name that git knows by default.")
 @click.option("--ide/--no-ide", "editor", default=True, help="Also the editor files, as `r4l ide` writes them (on).")
 @kernel_option
-@click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
+@json_option("Print what was made as JSON.")
 def command(
     name: str, kind: str, author: str | None, editor: bool, kernel_name: str | None, arch: str, as_json: bool
 ) -> None:

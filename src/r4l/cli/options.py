@@ -157,6 +157,36 @@ class PytestCommand(click.Command):
         return rest
 
 
+class GuestCommand(click.Command):
+    """A command `[OPTIONS] TARGET [OPTIONS] [--] [COMMAND...]`: what follows a program's name is that program's."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does, with the arguments of the guest's program unseen.
+
+        A word with a blank in it is a line for the guest's shell, which has no arguments: options may follow it.
+        """
+        own, rest, ended = self._options(ctx, args)
+        target, command = rest[:1], rest[1:]
+        if not ended:
+            more, command, ended = self._options(ctx, command)
+            own += more
+        if not ended and command and " " in command[0].strip():
+            more, left, _ = self._options(ctx, command[1:])
+            own, command = own + more, [command[0], *left]
+        return super().parse_args(ctx, [*own, "--", *target, *command])
+
+    def _options(self, ctx: click.Context, args: list[str]) -> tuple[list[str], list[str], bool]:
+        """The options that words begin with, the words behind them, and whether `--` stands between."""
+        parser = click.Command(None, params=[one for one in self.params if isinstance(one, click.Option)]).make_parser(
+            ctx
+        )
+        parser.allow_interspersed_args = False
+        _, rest, _ = parser.parse_args(list(args))
+        own = args[: len(args) - len(rest)]
+        ended = own[-1:] == ["--"]
+        return own[:-1] if ended else own, rest, ended
+
+
 def require_writable(path: Path) -> None:
     """Refuse a file that could not be written at the end, before the work; nothing is left or changed by the question.
 

@@ -12,6 +12,7 @@ import click
 from rich.table import Table
 
 from r4l import resources, rows
+from r4l.cli.json_option import json_option
 from r4l.cli.screen import screen
 
 STYLE = {"passed": "green", "failed": "bold red", "not run": "yellow", "no check": "dim"}
@@ -39,7 +40,7 @@ def marked_tests() -> dict[str, list[str]] | None:
 
 
 @click.command(epilog="Example: r4l rows --json | jq '.[] | select(.state != \"passed\") | .id'")
-@click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
+@json_option("Print the rows as JSON.")
 @click.option("--state", type=click.Choice(list(STYLE)), help="Only rows in this state.")
 def command(as_json: bool, state: str | None) -> None:
     """What must work, row by row, and which checks pass.

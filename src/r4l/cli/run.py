@@ -14,10 +14,22 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from r4l.cli.options import MachineOptions, kernel_option, machine_options, require_writable, show_door, timeout_option
-from r4l.errors import UsageError
+from r4l.cli import show
+from r4l.cli.json_option import json_option
+from r4l.cli.options import (
+    GuestCommand,
+    MachineOptions,
+    kernel_option,
+    machine_options,
+    require_writable,
+    show_door,
+    timeout_option,
+)
+from r4l.errors import GuestTimeout, R4LError, UsageError, VerdictError
+from r4l.guest.output import Sink
 from r4l.guest.shell import require_terminal
 from r4l.kernel import Kernel
+from r4l.klog import Splat
 from r4l.module import BuiltModule, Module
 from r4l.setup import set_up
 from r4l.stages import Stages
@@ -53,7 +65,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=GuestCommand, epilog=EPILOG)
 @click.argument("target", type=click.Path(path_type=Path))
 @click.argument("guest_command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
 @click.option("--shell", is_flag=True, help="Open a shell in the guest after the command.")
@@ -64,7 +76,7 @@ Examples:
     "--pcap", type=click.Path(dir_okay=False, path_type=Path), help="Keep the first card's packets in this file."
 )
 @click.option("--console", type=click.Path(dir_okay=False, path_type=Path), help="Keep the console in this file.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON at the end, nothing before.")
+@json_option("Print everything as JSON at the end, nothing before.")
 @kernel_option
 def command(
     target: Path,
@@ -82,9 +94,9 @@ def command(
     """Load a module in a fresh virtual machine and run a command there.
 
     TARGET is a module folder (built first) or a .ko file. The output and the exit code are those of COMMAND in the
-    guest, and it gets what is piped in. One word is a shell line, several are a program and its arguments (with `--`
-    before them where there are options among them). Where COMMAND succeeds but the kernel complained (oops, warning),
-    the exit code is 123.
+    guest, and it gets what is piped in. One word is a shell line, several are a program and its arguments: options
+    that follow the program are its own. Where COMMAND succeeds but the kernel complained (oops, warning), up to the
+    log's last line, the exit code is 123.
     """
     parameters = parameters_of(param)
     if shell:
@@ -99,14 +111,43 @@ def command(
         vm = machine.vm(kernel, stages)
         with stages.stage("booting"):
             vm.start()
+    seen: dict[str, object] = {"kernel": kernel.release, "accelerator": vm.accel.name}
+    trouble: R4LError | None = None
+    begin = time.monotonic()
+    code = 0
     try:
-        code = _serve(vm, modules, parameters, guest_command, shell, timeout, as_json)
-    finally:
         try:
-            _keep(vm, pcap, console)
-        finally:
-            vm.close()
-    raise SystemExit(code)
+            code = _serve(vm, modules, parameters, guest_command, shell, timeout, seen if as_json else None)
+        except R4LError as error:
+            trouble = error
+        trouble = _judged(vm, trouble)
+        _keep(vm, pcap, console)
+    finally:
+        vm.close(keep=trouble is not None)
+    # What was logged while it was closed.
+    trouble = trouble or vm.untold()
+    if as_json:
+        seen["seconds"] = round(time.monotonic() - begin, 3)
+        seen["log"] = [record.text for record in vm.klog.records()]
+        told = {name: trouble.as_dict()[name] for name in ("error", "cause", "remedy")} if trouble else {}
+        click.echo(json.dumps({**seen, **told, "complaint": trouble.as_dict() if trouble else None}, indent=1))
+    elif trouble:
+        show(trouble)
+    # The command's own failure is the answer; what the kernel complained of besides has been shown all the same.
+    raise SystemExit(code or (trouble.exit_code if trouble else 0))
+
+
+def _judged(vm: VM, trouble: R4LError | None) -> R4LError | None:
+    """What is wrong after all was done: what the kernel complained of, whatever else came of that."""
+    if isinstance(trouble, GuestTimeout | VerdictError):
+        return trouble
+    try:
+        vm.check()
+    except Splat as splat:
+        return splat
+    except R4LError as error:
+        return trouble or error
+    return trouble
 
 
 def _serve(
@@ -116,52 +157,63 @@ def _serve(
     guest_command: tuple[str, ...],
     shell: bool,
     timeout: float,
-    as_json: bool,
+    seen: dict[str, object] | None,
 ) -> int:
+    """Load the modules, run the command, open the shell; returns the exit code of the last of these.
+
+    Args:
+        seen: gets all that there is to see; None: it is shown.
+    """
+    if seen is not None:
+        seen |= {"boot_seconds": vm.boot_seconds, "modules": [module.name for module in modules]}
+        seen |= {"ssh": vm.ssh.line} if vm.image else {}
+    _load(vm, modules, parameters, quiet=seen is not None)
+    code = _run(vm, guest_command, timeout, seen) if guest_command else 0
+    return vm.shell() if shell else code
+
+
+def _load(vm: VM, modules: list[BuiltModule], parameters: dict[str, str], *, quiet: bool) -> None:
     screen = Console(stderr=True, highlight=False, soft_wrap=True)
-    begin = time.monotonic()
     vm.klog.sync()
     before = vm.klog.mark()
     for module in modules:
         vm.insmod(module, **parameters)
     vm.klog.sync()
+    if quiet:
+        return
+    show_door(vm)
+    names = escape(", ".join(module.name for module in modules))
+    screen.print(f"[green]✓[/] loaded {names} on {escape(vm.kernel.release)}")
     # Whatever was logged meanwhile: not all of it has the module's name in it, and other lines may have.
-    said = vm.klog.text(before).splitlines()
-    if not as_json:
-        show_door(vm)
-        screen.print(
-            f"[green]✓[/] loaded {escape(', '.join(module.name for module in modules))} on {escape(vm.kernel.release)}"
-        )
-        for line in said:
-            screen.print(f"  {line}", markup=False, style="dim")
-    code = 0
-    entry: dict[str, object] = {}
-    if guest_command:
-        words: str | list[str] = guest_command[0] if len(guest_command) == 1 else list(guest_command)
-        done = vm.run(
+    for line in vm.klog.text(before).splitlines():
+        screen.print(f"  {line}", markup=False, style="dim")
+
+
+def _run(vm: VM, guest_command: tuple[str, ...], timeout: float, seen: dict[str, object] | None) -> int:
+    """Run the command; returns its exit code.
+
+    Args:
+        seen: gets what it wrote, also where it does not come to its end; None: that is shown as it comes.
+    """
+    words: str | list[str] = guest_command[0] if len(guest_command) == 1 else list(guest_command)
+    if seen is None:
+        return vm.run(
             words,
             timeout=timeout or None,
             input=_input(),
-            on_stdout=None if as_json else lambda data: _emit(sys.stdout, data),
-            on_stderr=None if as_json else lambda data: _emit(sys.stderr, data),
-        )
-        code = done.exit_code
-        entry = {"command": guest_command, "exit_code": code, "stdout": done.stdout, "stderr": done.stderr}
-    if shell:
-        code = vm.shell()
-    if vm.running and code == 0:
-        vm.klog.check()
-    if as_json:
-        facts: dict[str, object] = {
-            "kernel": vm.kernel.release,
-            "accelerator": vm.accel.name,
-            "boot_seconds": vm.boot_seconds,
-        }
-        if vm.image:
-            facts["ssh"] = vm.ssh.line
-        facts |= {"modules": [module.name for module in modules], "seconds": round(time.monotonic() - begin, 3)}
-        click.echo(json.dumps({**facts, **entry, "log": [record.text for record in vm.klog.records()]}, indent=1))
-    return code
+            on_stdout=lambda data: _emit(sys.stdout, data),
+            on_stderr=lambda data: _emit(sys.stderr, data),
+        ).exit_code
+    out, err = Sink(), Sink()
+    seen |= {"command": guest_command, "exit_code": None}
+    try:
+        done = vm.run(words, timeout=timeout or None, input=_input(), on_stdout=out.write, on_stderr=err.write)
+        seen["exit_code"] = done.exit_code
+        return done.exit_code
+    finally:
+        for name, sink in (("stdout", out), ("stderr", err)):
+            seen[name] = sink.value().decode("utf-8", "replace")
+            sink.close()
 
 
 def _input() -> IO[bytes] | None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from r4l import home
+from r4l.cli.json_option import json_option
 from r4l.cli.options import kernel_option
 from r4l.setup import set_up
 from r4l.stages import Stages
@@ -25,7 +26,7 @@ from r4l.stages import Stages
     help="Replay the versions of a lock file.",
 )
 @click.option("--update", is_flag=True, help="Take the newest packages and kernel, even where some are ready.")
-@click.option("--json", "as_json", is_flag=True, help="Print what is ready as JSON.")
+@json_option("Print what is ready as JSON.")
 def command(kernel_name: str | None, arch: str, lock_file: Path | None, update: bool, as_json: bool) -> None:
     """Make the toolchain and the kernel ready.
 

@@ -128,9 +128,9 @@ class Demo:
             bench.begin()
             self._step(" ".join(step.rows), step.title, step.expected, partial(step.check, bench), bench)
             if not bench.vm.running:
-                return
+                break
         bench.begin()
-        self._step("A22", "poweroff", "the VM process exits 0", partial(endings.poweroff, bench.vm), bench)
+        self._step("A22", "poweroff", "the VM process exits 0, a clean log", partial(endings.poweroff, bench.vm), bench)
 
     def _step(self, row: str, title: str, expected: str, check: Callable[[], str], bench: Bench | None) -> model.Step:
         entry = model.Step(row, title, expected, start=self._now(), ok=False)

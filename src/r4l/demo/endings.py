@@ -12,10 +12,12 @@ def poweroff(vm: VM) -> str:
 
     Raises:
         StepFailed: it does not, or ends otherwise.
+        Splat: the kernel complained, up to its last line.
     """
     code = vm.poweroff()
     if code != 0:
         raise StepFailed(f"after poweroff QEMU ended with {code}")
+    vm.check()
     return "QEMU ended with exit code 0"
 
 
@@ -24,8 +26,10 @@ def halt(vm: VM) -> str:
 
     Raises:
         StepFailed: the guest does not halt, or QEMU ends.
+        Splat: the kernel complained, up to its last line.
     """
     vm.halt()
     if not vm.running:
         raise StepFailed("QEMU ended after halt")
+    vm.check()
     return "reboot: System halted; QEMU stays until it is ended"

@@ -99,9 +99,27 @@ class KernelLog:
     def splats(self, since: int = 0, *, settle: bool = False) -> list[Splat]:
         """The kernel's complaints so far (from number `since` on), without those that are allowed.
 
+        Whoever has them has been told: a machine's end does not raise them again.
+
         Args:
             settle: take one whose lines may still be coming as it is.
         """
+        found = self.complaints(since, settle=settle)
+        for splat in found:
+            splat.told = True
+        return found
+
+    def untold(self) -> Splat | None:
+        """The first complaint that was neither raised nor handed out; none where that follows from a fatal one."""
+        for splat in self.complaints(settle=True):
+            if not splat.told:
+                return splat
+            if splat.fatal:
+                return None
+        return None
+
+    def complaints(self, since: int = 0, *, settle: bool = False) -> list[Splat]:
+        """The same as `splats`, for code that may tell nobody of them."""
         with self._changed:
             if self._cutter.open and (settle or time.monotonic() - self._last > SETTLE):
                 self._keep(self._cutter.flush())
@@ -141,7 +159,7 @@ class KernelLog:
 
     def allowances(self) -> list[str]:
         """What was allowed, each with whether it came and the reason, in a line."""
-        self.splats()
+        self.complaints()
         with self._changed:
             return [str(allowance) for allowance in self._allowed]
 

@@ -60,6 +60,7 @@ class Splat(VerdictError):
         self.place = frames.place(self.records)
         self.killed = min((kinds.death(record.text) for record in self.records), key=DEATHS.index, default="")
         self._located = False
+        self._told = False
         super().__init__(
             self._sentence(),
             "the lines below are the kernel's own; the topmost frame of your module is the place to look first"
@@ -68,6 +69,15 @@ class Splat(VerdictError):
             detail=readable(self.records, {}),
             log=log,
         )
+
+    @property
+    def told(self) -> bool:
+        """Whether it was raised, or handed to somebody who asked for complaints."""
+        return self._told or self.__traceback__ is not None
+
+    @told.setter
+    def told(self, value: bool) -> None:
+        self._told = value
 
     def locate(self, sources: Sources) -> None:
         """Look up, once, where in their modules' sources its frames lie; they and the message then say so."""

@@ -42,8 +42,8 @@ def module(request: pytest.FixtureRequest, kernel: Kernel) -> BuiltModule:
 def vm(request: pytest.FixtureRequest, kernel: Kernel) -> Iterator[VM]:
     """A pristine virtual machine, as the marker `machine` says; no module of yours is loaded.
 
-    It is booted once, prepared, and restored for each test. After the test the kernel must have had nothing to
-    complain about, but for what the marker `klog_allow` names.
+    It is booted once, prepared, and restored for each test. The kernel's log is judged to its last line, however the
+    machine ended: the kernel must have had nothing to complain about, but for what the marker `klog_allow` names.
     """
     spec = spec_of(request.node)
     with_module: list[BuiltModule] = [request.getfixturevalue("module")] if spec.prepare_with_module else []
@@ -71,6 +71,10 @@ def vm(request: pytest.FixtureRequest, kernel: Kernel) -> Iterator[VM]:
         yield machine
     finally:
         machine.close()
+        untold = None if verdict.failed(request.node) else machine.untold()
+        if untold:
+            # What came after the test's own last line, while other fixtures were cleared up or in the background.
+            raise untold
         if not verdict.failed(request.node):
             workdirs.remove(workdir)
 

@@ -41,14 +41,13 @@ def allow(item: pytest.Item, vm: VM) -> None:
 
 
 def check(item: pytest.Item) -> None:
-    """After a test's own last line: the kernel must have had nothing to complain about.
+    """After a test's own last line: judge its machine, whether it runs or how it ended (`VM.check`).
 
     Raises:
-        Splat: it had.
+        R4LError: the kernel complained, or the machine's end is none that a guest asks for.
     """
-    vm = item.stash.get(_VM, None)
-    if vm and vm.running:
-        vm.klog.check()
+    if vm := item.stash.get(_VM, None):
+        vm.check()
 
 
 def report(item: pytest.Item, outcome: pytest.TestReport) -> None:

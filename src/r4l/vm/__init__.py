@@ -2,7 +2,7 @@
 """Virtual machines: QEMU's command line, its accelerator, its monitor, and the end of its life."""
 
 from r4l.vm.accel import Choice
-from r4l.vm.errors import BootPanic, InitDied, NoAgent, NoOutput, QemuDied
+from r4l.vm.errors import BootPanic, InitDied, MachineReset, NoAgent, NoOutput, QemuDied
 from r4l.vm.loading import ModuleRefused
 from r4l.vm.machine import Endpoints, Machine, command_line
 from r4l.vm.qmp import QmpError
@@ -15,6 +15,7 @@ __all__ = [
     "Endpoints",
     "InitDied",
     "Machine",
+    "MachineReset",
     "ModuleRefused",
     "NoAgent",
     "NoOutput",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from r4l.errors import R4LError
 from r4l.guest import GuestGone, Link
 from r4l.klog import KernelLog
-from r4l.vm.errors import BootPanic, InitDied, NoAgent, NoOutput, QemuDied
+from r4l.vm.errors import BootPanic, InitDied, MachineReset, NoAgent, NoOutput, QemuDied
 from r4l.vm.qemu import returncode_text
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ stock kernel's boot is 0.2 s; a loaded machine may be ten times slower."""
 TIMEOUT = 120.0
 BEFORE, AFTER = 20, 40
 PANIC = re.compile(r"^Kernel panic - not syncing: (.*)")
+RESTART = re.compile(r"^reboot: (?:Restarting system|machine restart)|^sysrq: Resetting")
+"""How the kernel says that it restarts the machine (kernel/reboot.c, arch/x86/kernel/reboot.c, drivers/tty/sysrq.c)."""
 INIT = re.compile(r"Attempted to kill init|No working init found|Requested init .* failed|No init found")
 
 
@@ -67,11 +69,25 @@ def wait_for_agent(link: Link, qemu: Qemu, klog: KernelLog, patience: Patience) 
     link.connect(patience.total * 2, watch=look)
 
 
-def why_it_ended(code: int, qemu: Qemu, klog: KernelLog, *, booted: bool) -> R4LError:
-    """The error that tells why QEMU is no more."""
+def why_it_ended(code: int, reason: str | None, qemu: Qemu, klog: KernelLog, *, booted: bool) -> R4LError:
+    """The error that tells why QEMU is no more.
+
+    Args:
+        code: QEMU's exit code.
+        reason: of QMP's event SHUTDOWN (`guest-reset`, `guest-shutdown` …), if it came.
+        booted: whether the agent had answered.
+    """
     if panic := _panic(klog, booted=booted):
         return panic
     detail = f"end of the console:\n{qemu.console.tail(40)}"
+    if code == 0 and reason == "guest-reset" and not any(RESTART.search(record.text) for record in klog.records()):
+        return MachineReset(
+            "the machine was reset, and its kernel had not said a word of that: a triple fault, or a write to a port "
+            "or register that resets",
+            "look at what ran last",
+            detail=detail,
+            log=klog.file,
+        )
     if code == 0:
         return GuestGone("the guest ended its virtual machine (poweroff or reboot)", detail=detail, log=klog.file)
     said = qemu.output()
@@ -92,7 +108,7 @@ def _panic(klog: KernelLog, *, booted: bool) -> R4LError | None:
             continue
         around = records[max(0, index - BEFORE) : index + AFTER]
         detail = "the console around the panic:\n" + "\n".join(map(str, around))
-        fatal = [splat for splat in klog.splats() if splat.fatal]
+        fatal = [splat for splat in klog.complaints() if splat.fatal]
         if fatal and booted:
             return fatal[-1]
         if INIT.search(match[1]):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from r4l.errors import BootError
+from r4l.errors import BootError, VerdictError
 
 
 class QemuDied(BootError):
@@ -34,3 +34,9 @@ class NoAgent(BootError):
     """The kernel talks, but the agent never came."""
 
     kind = "no-agent"
+
+
+class MachineReset(VerdictError):
+    """The guest's machine was reset though its kernel did not restart it."""
+
+    kind = "machine-reset"

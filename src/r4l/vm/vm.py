@@ -3,19 +3,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from r4l.errors import BootError, GuestTimeout, UsageError
-from r4l.guest import Completed, Guest, GuestProcess, Link
+from r4l.errors import BootError, GuestTimeout, R4LError, UsageError
+from r4l.guest import Completed, Guest, GuestGone, GuestProcess, Link
 from r4l.guest.shell import interactive
 from r4l.kernel import Kernel
-from r4l.klog import KernelLog
+from r4l.klog import KernelLog, Splat
 from r4l.net import Cable, Nic, Wire
 from r4l.rootfs import Rootfs, Source
 from r4l.rootfs.disk import DiskImage
@@ -25,6 +27,7 @@ from r4l.vm import cables as cabling
 from r4l.vm import image as images
 from r4l.vm import snapshot as snapshots
 from r4l.vm.console import Console
+from r4l.vm.errors import MachineReset, QemuDied
 from r4l.vm.loading import HasPath
 from r4l.vm.machine import Accel, Machine, kernel_line
 from r4l.vm.oops import OopsTimer
@@ -34,11 +37,16 @@ from r4l.vm.qmp import Event
 from r4l.vm.ssh import Ssh, forwarded_port
 
 LOG = logging.getLogger(__name__)
-HALTED = r"reboot: System halted"
+HALTED = re.compile(r"^reboot: System halted$")
+DRAIN = 2.0
+"""Seconds in which a guest must answer before it is ended: what it has logged is then here to its last line."""
 
 
 class VM:
     """A virtual machine. As a context manager it boots on entry and is gone on exit.
+
+    Its end is judged by the kernel's log to the last line: `check` raises what the kernel complained of, whether the
+    machine still runs or how it ended, and leaving a `with` statement raises what nobody has been told of.
 
     Args:
         kernel: what to boot.
@@ -139,6 +147,9 @@ class VM:
         self._guard = threading.Lock()
         self._oops = OopsTimer(self._after_oops)
         self._closing = False
+        self._mute = self._paused = self._halted = False
+        self._mark_timeout = 5.0
+        self._ended_by: R4LError | None = None
         self._started = threading.Event()
         self.shutdown_reason: str | None = None
         self.boot_seconds: float | None = None
@@ -176,6 +187,7 @@ class VM:
                 LOG.warning("%s; the machine boots anew", error.cause)
                 self._end()
                 self._started.clear()
+                self._ended_by = None
                 self._begin()
             if self.rootfs.agent:
                 self.boot_seconds = time.monotonic() - begun
@@ -218,7 +230,7 @@ class VM:
 
     def _worth_another_boot(self, error: BootError) -> bool:
         """Whether it failed for a reason that the next boot will not have."""
-        stray = self.machine.accel == "tcg" and any(splat.stray_breakpoint for splat in self.klog.splats())
+        stray = self.machine.accel == "tcg" and any(splat.stray_breakpoint for splat in self.klog.complaints())
         return stray or isinstance(error, snapshots.Useless)
 
     def _end(self) -> None:
@@ -233,6 +245,7 @@ class VM:
         twin = copy.copy(self)
         twin._from_snapshot, twin._wanted_workdir, twin._own_workdir = False, None, True
         twin._preparation, twin._oops = Preparation(None), OopsTimer(twin._after_oops)
+        twin._ended_by = None
         twin._guard, twin._started = threading.Lock(), threading.Event()
         # A cable has one end in one VM. What is at its other end is no part of the state.
         twin._given_cables = {}
@@ -254,11 +267,23 @@ class VM:
         return self.start()
 
     def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
-        self._shut(keep=kind is not None)
+        if kind is not None:
+            # The verdict is known, and the guest may be of no more use.
+            self._shut(keep=True)
+            return
+        self.close()
+        if untold := self.untold():
+            raise untold
 
-    def close(self) -> None:
-        """End the machine, however it is. A work folder of ours goes with it."""
-        self._shut(keep=False)
+    def close(self, *, keep: bool = False) -> None:
+        """End the machine, however it is.
+
+        Args:
+            keep: leave the work folder, for a run that has failed. Otherwise one of ours goes with the machine, unless
+                there is something `untold`.
+        """
+        self._drain()
+        self._shut(keep=keep)
 
     def _shut(self, *, keep: bool) -> None:
         with self._guard:
@@ -268,8 +293,55 @@ class VM:
             self._oops.close()
         self._end()
         self.klog.finish()
-        if self._own_workdir and not keep:
+        if self._own_workdir and not keep and not self.untold():
             workdirs.remove(self.workdir)
+
+    # -- the verdict on its end ---------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Raise the first complaint in the kernel's log, up to its last line, whether the machine runs or has ended.
+
+        Raises:
+            Splat: the kernel complained, and that is not allowed (`klog.allow`).
+            MachineReset: the machine was reset though its kernel did not restart it.
+            QemuDied: QEMU was killed, or failed; not raised again where it was raised before.
+            R4LError: the machine runs, and its guest does not answer.
+        """
+        if self.running and not self._halted:
+            try:
+                self.klog.check()
+                return
+            except Splat:
+                raise
+            except R4LError as error:
+                self._mute = isinstance(error, GuestTimeout)
+                if self.running and not self._halted:
+                    raise
+        if not self._halted:
+            # What is left of its log is on the way.
+            self._qemu.wait(None)
+        for splat in self.klog.splats(settle=True):
+            raise splat
+        if untold := self.untold():
+            raise untold
+
+    def untold(self) -> R4LError | None:
+        """What is wrong with the machine's log or its end, and was neither raised nor handed out; None where all is."""
+        splat = self.klog.untold()
+        end = self._ended_by
+        # A panic stands in the log, and there it may be allowed.
+        lost = isinstance(end, QemuDied | MachineReset) and end.__traceback__ is None
+        return splat or (end if lost else None)
+
+    def _drain(self) -> None:
+        """Have all that the guest has logged arrive before QEMU is ended; a guest that does not answer logs no more."""
+        if self._closing or not self._started.is_set() or self._mute or self._paused:
+            return
+        if not self.running or not self._link.connected:
+            return
+        self._mark_timeout = DRAIN
+        with contextlib.suppress(R4LError):
+            self.klog.sync(DRAIN)
 
     @property
     def running(self) -> bool:
@@ -301,17 +373,22 @@ class VM:
         """Have the guest halt. QEMU goes on running a machine that does nothing; `close` ends it."""
         since = self.klog.mark()
         self.guest.popen(["halt"])
-        self.klog.wait_for(HALTED, timeout, since)
+        self.klog.wait_for(HALTED.pattern, timeout, since)
 
     # -- what happens meanwhile ---------------------------------------------------------------------------------
 
     def _on_line(self, line: str) -> None:
-        self.klog.feed(line)
+        records = self.klog.feed(line)
+        if self._started.is_set() and any(HALTED.match(record.text) for record in records):
+            self._halted = True
+            self._link.fail(
+                GuestGone("the guest has halted (reboot: System halted), and does nothing any more", log=self.klog.file)
+            )
         if self.klog.dying:
             self._oops.begin(self._link.waiting() if self._started.is_set() else frozenset())
 
     def _after_oops(self, waiting: frozenset[int]) -> None:
-        fatal = [splat for splat in self.klog.splats() if splat.fatal]
+        fatal = [splat for splat in self.klog.complaints() if splat.fatal]
         if fatal:
             self._link.interrupt(fatal[-1], waiting)
         elif self.klog.begun:
@@ -320,6 +397,8 @@ class VM:
     def _on_event(self, event: Event) -> None:
         if event["event"] == "SHUTDOWN":
             self.shutdown_reason = event["data"]["reason"]
+        elif event["event"] in ("STOP", "RESUME"):
+            self._paused = event["event"] == "STOP"
         elif event["event"] == "BLOCK_IO_ERROR" and event["data"].get("nospace"):
             # QEMU has stopped the guest: whoever waits for it would do so until the time-out.
             self._started.wait(5)
@@ -329,17 +408,21 @@ class VM:
         # QEMU can be dead before its constructor has returned here.
         self._started.wait(5)
         self.klog.finish()
-        self._link.fail(boot.why_it_ended(code, self._qemu, self.klog, booted=self._link.agent_pid != 0))
+        booted = self._link.agent_pid != 0
+        why = boot.why_it_ended(code, self.shutdown_reason, self._qemu, self.klog, booted=booted)
+        if not self._closing:
+            self._ended_by = why
+        self._link.fail(why)
 
     def _sync_mark(self, text: str) -> bool:
         if not self._link.connected:
             return False
-        self.guest.mark(f"<7>{text}")
+        self.guest.mark(f"<7>{text}", self._mark_timeout)
         return True
 
     def _context(self) -> str:
         said = f"end of the console:\n{self._qemu.console.tail()}"
-        complaints = [splat.headline for splat in self.klog.splats()]
+        complaints = [splat.headline for splat in self.klog.complaints()]
         if complaints:
             said = f"the kernel complained {len(complaints)} times, last: {complaints[-1]}\n{said}"
         return said
@@ -363,7 +446,7 @@ class VM:
     def _raise_oops(self, seen: int) -> None:
         """Raise what the kernel died of, if it did, since there were `seen` splats."""
         self.klog.sync()
-        for splat in self.klog.splats(seen, settle=True):
+        for splat in self.klog.complaints(seen, settle=True):
             if splat.fatal:
                 raise splat
 
