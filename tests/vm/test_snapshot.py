@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -116,11 +117,28 @@ def test_a_preparation_is_kept_and_made_anew_when_its_module_changes(
 
 
 def test_what_cannot_be_told_apart_prepares_nothing(kernel: Kernel) -> None:
-    word = str(kernel)
-    with pytest.raises(UsageError, match="uses word of the function around it"):
-        VM(kernel, prepare=lambda vm: vm.run(word))
+    lock = threading.Lock()
+    with pytest.raises(UsageError, match=r"lock of the function around .* is a lock"):
+        VM(kernel, snapshot=True, prepare=lambda vm: lock.acquire())
     with pytest.raises(UsageError, match="has no source file"):
         VM(kernel, prepare=len)
+
+
+def test_two_preparations_of_a_loop_and_a_file_that_changes(kernel: Kernel, tmp_path: Path) -> None:
+    append, before = f"r4l.test={uuid4()}", states()
+    file = tmp_path / "word"
+
+    def seen(n: int, text: str) -> str:
+        file.write_text(text)
+        with VM(kernel, snapshot=True, append=append, prepare=lambda vm, n=n: say(vm, n, file)) as vm:
+            return vm.run("cat /tmp/said").stdout
+
+    assert [seen(1, "a"), seen(2, "a"), seen(2, "b"), seen(1, "b")] == ["1 a", "2 a", "2 b", "1 b"]
+    assert len(states() - before) == 2, "what is stale is made anew in its place"
+
+
+def say(vm: VM, n: int, file: Path) -> None:
+    vm.put(f"{n} {file.read_text()}".encode(), "/tmp/said")
 
 
 def test_a_preparation_that_fails_is_told_and_keeps_nothing(kernel: Kernel) -> None:

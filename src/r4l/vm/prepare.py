@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import inspect
+import types
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from r4l import home
 from r4l.errors import UsageError
+from r4l.vm.fingerprint import fingerprint
 from r4l.vm.loading import HasPath
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Preparation:
-    """A function that prepares a machine, known by what it says.
+    """A function that prepares a machine, known by all that it depends on (`r4l.vm.fingerprint`).
 
     Args:
         function: called with the machine, booted, and then `modules`; `None`: there is nothing to prepare.
@@ -27,15 +27,16 @@ class Preparation:
         modules: the files of these.
 
     Raises:
-        UsageError: nobody could tell whether the function has changed: it has no source file, or takes values from
-            the function around it.
+        UsageError: it is none that is written in Python.
     """
 
     def __init__(self, function: Callable[..., object] | None, modules: Sequence[HasPath] = ()) -> None:
+        if isinstance(function, types.BuiltinFunctionType | type):
+            name = function.__qualname__
+            raise UsageError(f"{name} cannot prepare a machine: it has no source file", "write it as a plain function")
         self._function = function
         self._modules = tuple(modules)
         self.modules = tuple(module.path for module in modules)
-        self._said = _identity(function) if function else ()
 
     def __call__(self, vm: VM) -> None:
         """Prepare a machine that has booted."""
@@ -47,20 +48,11 @@ class Preparation:
 
     @property
     def key(self) -> str:
-        """Names this preparation in cache keys: the file that the function stands in, and the modules' contents."""
-        return home.content_key(*self._said, *self.modules)
+        """Names this preparation, as it is now, in cache keys: all that the function depends on, the modules' contents.
 
-
-def _identity(function: Callable[..., object]) -> tuple[str | Path, ...]:
-    plain: Any = inspect.unwrap(function)
-    code = getattr(plain, "__code__", None)
-    source = inspect.getsourcefile(code) if code else None
-    name = getattr(plain, "__qualname__", repr(plain))
-    if code is None or source is None or not Path(source).is_file():
-        raise UsageError(f"{name} cannot prepare a snapshot: it has no source file", "write it as a plain function")
-    if code.co_freevars:
-        raise UsageError(
-            f"{name} cannot prepare a snapshot: it uses {', '.join(code.co_freevars)} of the function around it",
-            "move it to the top of its file",
-        )
-    return (Path(source), name, str(code.co_firstlineno))
+        Raises:
+            UsageError: the function depends on a value whose change nobody could tell.
+        """
+        said = fingerprint(self._function) if self._function else ""
+        names = [path.name for path in self.modules]
+        return home.content_key(said, *names, *self.modules)

@@ -8,7 +8,6 @@ twins: the same clock, the same random numbers.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from r4l import home
 from r4l.errors import BootError, EnvironmentFault, R4LError
 from r4l.guest import Link
+from r4l.vm import inputs
 from r4l.vm.machine import Machine
 from r4l.vm.prepare import Preparation
 from r4l.vm.qemu import Qemu
@@ -58,18 +58,22 @@ def ensure(machine: Machine, kernel: Kernel, twin: VM, preparation: Preparation)
         BootError: the twin does not boot.
         R4LError: what the preparation raised, or the kernel complained of.
     """
-    boots = (str(path.stat().st_mtime_ns) for path in (machine.kernel, machine.initrd))
+    stats = (path.stat() for path in (machine.kernel, machine.initrd))
+    boots = (f"{stat.st_mtime_ns} {stat.st_size} {stat.st_ino}" for stat in stats)
     qemu = kernel.toolchain.packages.get("qemu-system-common", "")
     room = folder()
     final = room / f"{home.content_key(machine.key, kernel.key, qemu, preparation.key, *boots)}.state"
     with home.lock(f"snapshot-{final.stem}"):
-        if not final.exists():
+        if not final.exists() or not inputs.hold(_noted(final)):
             partial = home.temporary(final)
+            final.unlink(missing_ok=True)
             try:
                 home.require_space(room, NEEDED_MIB, "a snapshot")
                 _prune(room)
                 with twin:
-                    _prepare(twin, preparation)
+                    with inputs.recorded([twin.workdir]) as files:
+                        _prepare(twin, preparation)
+                    inputs.save(files - set(preparation.modules), _noted(final))
                     _save(twin, partial)
             except EnvironmentFault as fault:
                 home.remove(partial)
@@ -78,6 +82,11 @@ def ensure(machine: Machine, kernel: Kernel, twin: VM, preparation: Preparation)
             home.publish(partial, final)
     final.touch()
     return final
+
+
+def _noted(state: Path) -> Path:
+    """The file beside a state that says which of the host's files its preparation read."""
+    return state.with_suffix(".inputs")
 
 
 def _prepare(vm: VM, preparation: Preparation) -> None:
@@ -137,5 +146,5 @@ def _prune(room: Path) -> None:
     """Remove the states that were used longest ago; a machine that was restored has its state in memory already."""
     states = sorted(room.glob("*.state"), key=lambda path: path.stat().st_mtime)
     for path in states[: -(KEPT - 1)]:
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
+        path.unlink(missing_ok=True)
+        _noted(path).unlink(missing_ok=True)

@@ -73,8 +73,9 @@ class VM:
             Where None, this is done for kernels that boot slowly (KASAN, kmemleak). A state that cannot be kept or is
             of no use is said in the log; the machine boots then.
         prepare: called with the machine and each of `prepare_with` after its boot, and before its state is kept: what
-            it did is there in every machine that starts from the state. A changed file of this function, or a module
-            built anew, makes another state.
+            it did is there in every machine that starts from the state. All that it depends on makes the state's key:
+            code, defaults, closures, a bound object, the functions that it calls, the host's files that it read, the
+            modules. A function whose dependencies cannot be told is refused (UsageError).
         prepare_with: the modules that `prepare` loads.
     """
 
@@ -142,6 +143,9 @@ class VM:
         self.sources = loading.sources(kernel)
         self._from_snapshot = slow and self.rootfs.agent and image is None if snapshot is None else snapshot
         self._preparation = Preparation(prepare, prepare_with)
+        if self._from_snapshot:
+            # Refused here, where the caller's line is in the traceback. A closure may hold something else by the start.
+            _ = self._preparation.key
         self._own_workdir = workdir is None
         self._wanted_workdir = workdir
         self._guard = threading.Lock()

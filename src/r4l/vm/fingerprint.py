@@ -1,0 +1,375 @@
+# SPDX-License-Identifier: MIT
+"""A key of all that a Python function depends on: its code, the values it holds, and the functions it calls.
+
+Code outside the libraries is followed: global names, attributes of modules, closures, defaults, bound objects, classes.
+Libraries (Python's own, those installed, r4l) count by name and by the file they stand in. Values count by what
+`pickle` would keep of them (`object.__reduce_ex__`); one that has no such state, a lock or a socket, has no key.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dis
+import functools
+import hashlib
+import importlib
+import importlib.util
+import logging
+import os
+import sys
+import sysconfig
+import types
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+import r4l
+from r4l.errors import UsageError
+from r4l.kernel import Kernel
+from r4l.module import BuiltModule
+
+PLAIN = (bool, int, float, complex, str, bytes, bytearray, type(None), type(...), type(NotImplemented))
+UNSEEN = frozenset({"eval", "exec", "globals", "locals", "__import__", "input"})
+"""Built-in functions behind which nobody sees what is used."""
+NO_STATE = frozenset(
+    {"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__static_attributes__", "_abc_impl"}
+    | {"__dataclass_fields__", "__dataclass_params__", "__annotations__", "__annotations_cache__", "__annotate_func__"}
+)
+"""Of a class, what says nothing about what its methods do, or is in them already."""
+MOST = 20_000
+"""Values that are looked at; a function that depends on more holds something that it does not mean to."""
+ROOTS = tuple(
+    Path(path).resolve()
+    for path in (
+        *map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")),
+        str(Path(os.__file__).parent),
+        *r4l.__path__,
+    )
+)
+ABSENT = object()
+
+
+class _NoKey(Exception):
+    """A value has no key.
+
+    Args:
+        what: the value, in words.
+    """
+
+
+def fingerprint(function: Callable[..., object]) -> str:
+    """A key of the function and all that it depends on.
+
+    Raises:
+        UsageError: it depends on a value that has no key; says which.
+    """
+    name = getattr(function, "__qualname__", repr(function))
+    walk = _Walk()
+    try:
+        walk.root(function)
+    except _NoKey as problem:
+        raise UsageError(
+            f"{name} cannot prepare a snapshot: {problem}, and so nobody could tell when the snapshot is stale",
+            "give it plain values (numbers, texts, paths, dataclasses), or start the machine with snapshot=False",
+        ) from problem
+    except RecursionError as problem:
+        raise UsageError(
+            f"{name} cannot prepare a snapshot: it holds values nested too deeply to be looked through",
+            "give it plain values, or start the machine with snapshot=False",
+        ) from problem
+    return walk.digest()
+
+
+class _Walk:
+    """Goes once through all that a value depends on."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256(sys.version.encode())
+        self._seen: dict[int, int] = {}
+        # What is made on the way stays, or another value could have its id.
+        self._kept: list[object] = []
+
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+    def root(self, function: Callable[..., object]) -> None:
+        """A function that is looked into also where it stands in a library."""
+        plain = function.__func__ if isinstance(function, types.MethodType) else function
+        if isinstance(plain, types.FunctionType):
+            self._function(plain, plain.__qualname__)
+        self._value(function, getattr(function, "__qualname__", "it"))
+
+    def _say(self, *words: object) -> None:
+        for word in words:
+            data = word if isinstance(word, bytes) else str(word).encode("utf-8", "surrogatepass")
+            self._hash.update(len(data).to_bytes(8, "little") + data)
+
+    # -- values ---------------------------------------------------------------------------------------------------
+
+    def _value(self, value: Any, where: str) -> None:
+        kind = type(value)
+        if kind in PLAIN:
+            self._say(kind.__name__, value if kind is bytes else repr(value))
+            return
+        if id(value) in self._seen:
+            self._say("again", self._seen[id(value)])
+            return
+        if len(self._seen) > MOST:
+            raise _NoKey(f"{where} holds more than {MOST} values")
+        self._seen[id(value)] = len(self._seen)
+        self._kept.append(value)
+        if isinstance(value, os._Environ) or value is os.getenv:
+            raise _NoKey(f"{where} is the environment of this process")
+        # Classes of a user's own that are made from these have more state than these have.
+        look = _CONTAINERS.get(kind) or next(
+            (look for kinds, look in _LOOKS if isinstance(value, kinds)), _Walk._object
+        )
+        look(self, value, where)
+
+    def _sequence(self, value: Any, where: str) -> None:
+        self._say(type(value).__name__, len(value))
+        for index, item in enumerate(value):
+            self._value(item, f"{where}[{index}]")
+
+    def _mapping(self, value: Mapping[Any, Any], where: str) -> None:
+        self._say("mapping", len(value))
+        for key, item in value.items():
+            self._value(key, f"a key of {where}")
+            self._value(item, f"{where}[{key!r}]")
+
+    def _set(self, value: Any, where: str) -> None:
+        found = []
+        for item in value:
+            part = _Walk()
+            part._value(item, f"an element of {where}")
+            found.append(part.digest())
+        self._say(type(value).__name__, *sorted(found))
+
+    def _built(self, value: BuiltModule, where: str) -> None:
+        if not value.path.is_file():
+            raise _NoKey(f"{where} names the file {value.path}, which is not there")
+        self._say("file", value.path.name, value.path.read_bytes())
+
+    def _object(self, value: Any, where: str) -> None:
+        try:
+            state = value.__reduce_ex__(4)
+        except Exception as error:
+            raise _NoKey(f"{where} is a {type(value).__name__}, which has no state that can be compared") from error
+        if isinstance(state, str):
+            self._say("name", type(value).__module__, state)
+            return
+        maker, arguments, *rest = state
+        self._say("object")
+        self._value(maker, f"the class of {where}")
+        self._sequence(arguments, where)
+        if rest and rest[0] is not None:
+            self._state(rest[0], where)
+        for items in rest[1:3]:
+            self._value(list(items or ()), where)
+
+    def _state(self, state: object, where: str) -> None:
+        """What an instance holds, by its attributes where it says so."""
+        for part in state if isinstance(state, tuple) and len(state) == 2 else (state,):
+            if isinstance(part, dict):
+                self._say("state", len(part))
+                for name, item in part.items():
+                    self._say(str(name))
+                    self._value(item, f"{where}.{name}")
+            else:
+                self._value(part, where)
+
+    # -- code -----------------------------------------------------------------------------------------------------
+
+    def _callable(self, value: Any, where: str) -> None:
+        """A function, unless a library's: that one's name says what it does, but it may hold values of the user's."""
+        if is_library(value.__code__.co_filename):
+            self._library(value)
+            self._held(value, where)
+        else:
+            self._function(value, where)
+
+    def _function(self, value: types.FunctionType, where: str) -> None:
+        self._say("function")
+        self._held(value, where)
+        self._code(value.__code__, value, where)
+
+    def _held(self, value: types.FunctionType, where: str) -> None:
+        """Defaults, and the values of the functions around it."""
+        self._value(value.__defaults__, f"a default of {where}")
+        self._value(value.__kwdefaults__, f"a default of {where}")
+        for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
+            try:
+                content = cell.cell_contents
+            except ValueError:
+                content = ABSENT
+            self._say("closure", name, content is ABSENT)
+            if content is not ABSENT:
+                self._value(content, f"{name} of the function around {where}")
+
+    def _code(self, code: types.CodeType, function: types.FunctionType, where: str) -> None:
+        counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+        self._say("code", code.co_code, code.co_exceptiontable, *counts)
+        self._say(*code.co_names, "of", *code.co_varnames, "of", *code.co_freevars, "of", *code.co_cellvars)
+        for constant in code.co_consts:
+            if isinstance(constant, types.CodeType):
+                self._code(constant, function, where)
+            else:
+                self._value(constant, f"a constant of {where}")
+        for name, value in _named(code, function):
+            self._say("names", name, value is ABSENT)
+            if value is ABSENT:
+                continue
+            if name in UNSEEN and value is getattr(builtins, name, None):
+                raise _NoKey(f"{where} calls {name}")
+            self._value(value, name if where == function.__qualname__ else f"{name} of {where}")
+
+    def _class(self, value: type, where: str) -> None:
+        module = sys.modules.get(value.__module__)
+        if module is None or is_library(getattr(module, "__file__", None)):
+            self._library(value)
+            return
+        self._say("class", value.__qualname__)
+        for base in value.__bases__:
+            self._value(base, f"a base of {where}")
+        for name, item in vars(value).items():
+            if name in NO_STATE or isinstance(item, types.MemberDescriptorType | types.GetSetDescriptorType):
+                continue
+            self._say(name)
+            self._value(item, f"{value.__qualname__}.{name}")
+
+    def _library(self, value: Any) -> None:
+        """What stands in a library: its name, and the file's stamp, which another version of it changes."""
+        code = getattr(value, "__code__", None)
+        file = code.co_filename if code else getattr(sys.modules.get(value.__module__ or ""), "__file__", None)
+        self._say("library", value.__module__, getattr(value, "__qualname__", ""), _stamp(file))
+
+    def _method(self, value: types.MethodType, where: str) -> None:
+        self._say("method")
+        self._value(value.__func__, where)
+        self._value(value.__self__, f"the object of {where}")
+
+    def _partial(self, value: functools.partial[Any], where: str) -> None:
+        self._say("partial")
+        self._value(value.func, where)
+        self._value(value.args, f"an argument of {where}")
+        self._value(value.keywords, f"an argument of {where}")
+
+    def _builtin(self, value: Any, where: str) -> None:
+        self._say("builtin", value.__qualname__)
+        owner = getattr(value, "__self__", None)
+        if not isinstance(owner, types.ModuleType | None):
+            self._value(owner, f"the object of {where}")
+
+    def _wrapped(self, value: Any, where: str) -> None:
+        """What stands around functions: static and class methods, properties, caches."""
+        self._say(type(value).__name__)
+        for name in ("__func__", "__wrapped__", "fget", "fset", "fdel", "func"):
+            if (inner := getattr(value, name, None)) is not None:
+                self._value(inner, where)
+
+    def _module(self, value: types.ModuleType, _where: str) -> None:
+        self._say("module", value.__name__)
+        if is_library(getattr(value, "__file__", None)):
+            return
+        for name, item in vars(value).items():
+            if not (name.startswith("__") and name.endswith("__")):
+                self._say(name)
+                self._value(item, f"{value.__name__}.{name}")
+
+
+_CONTAINERS: dict[type, Callable[[_Walk, Any, str], None]] = {
+    tuple: _Walk._sequence,
+    list: _Walk._sequence,
+    dict: _Walk._mapping,
+    set: _Walk._set,
+    frozenset: _Walk._set,
+}
+_LOOKS: tuple[tuple[Any, Callable[[_Walk, Any, str], None]], ...] = (
+    (types.MappingProxyType, _Walk._mapping),
+    (type, _Walk._class),
+    (types.FunctionType, _Walk._callable),
+    (types.MethodType, _Walk._method),
+    ((types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType), _Walk._builtin),
+    ((types.MethodWrapperType, types.ClassMethodDescriptorType), _Walk._builtin),
+    (functools.partial, _Walk._partial),
+    ((staticmethod, classmethod, property, functools.cached_property), _Walk._wrapped),
+    (type(functools.lru_cache(_NoKey)), _Walk._wrapped),
+    (types.ModuleType, _Walk._module),
+    (PurePath, lambda walk, value, _where: walk._say("path", value)),
+    (logging.Logger, lambda walk, value, _where: walk._say("logger", value.name)),
+    (Kernel, lambda walk, value, _where: walk._say("kernel", value.key)),
+    (BuiltModule, _Walk._built),
+)
+"""How a value is looked at: the first that fits."""
+
+
+def _named(code: types.CodeType, function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    """The global names that code uses, and what they stand for; of a module, the attributes that it uses."""
+    names = function.__globals__
+    steps = [step for step in dis.get_instructions(code) if step.opname not in ("PUSH_NULL", "EXTENDED_ARG")]
+    for index, step in enumerate(steps):
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL"):
+            name = str(step.argval)
+            value = names.get(name, getattr(builtins, name, ABSENT))
+            yield from _attributes(name, value, steps[index + 1 :])
+        elif step.opname == "IMPORT_NAME":
+            level, wanted = steps[index - 2].argval, steps[index - 1].argval
+            yield from _imported(str(step.argval), int(level or 0), wanted or (), names)
+
+
+def _attributes(name: str, value: Any, steps: list[dis.Instruction]) -> Iterator[tuple[str, Any]]:
+    for step in steps:
+        if not isinstance(value, types.ModuleType) or step.opname not in ("LOAD_ATTR", "LOAD_METHOD"):
+            break
+        owner = value
+        name, value = f"{name}.{step.argval}", getattr(value, step.argval, ABSENT)
+        if is_library(getattr(owner, "__file__", None)) and not _counts(value):
+            return
+    yield name, value
+
+
+def _counts(value: object) -> bool:
+    """Whether an attribute of a library's module is more than its name: plain data, or what must be refused."""
+    return (
+        type(value) in (*PLAIN, tuple, list, dict)
+        or isinstance(value, types.ModuleType | os._Environ)
+        or (value is os.getenv)
+    )
+
+
+def _imported(name: str, level: int, wanted: tuple[str, ...], names: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What an `import` inside a function brings."""
+    try:
+        full = importlib.util.resolve_name("." * level + name, names.get("__package__") or "")
+        module: Any = importlib.import_module(full)
+    except ImportError:
+        yield name, ABSENT
+        return
+    if not wanted:
+        yield full, module
+    for attribute in wanted:
+        value = getattr(module, attribute, ABSENT)
+        if not is_library(getattr(module, "__file__", None)) or _counts(value):
+            yield f"{full}.{attribute}", value
+
+
+@functools.cache
+def is_library(file: str | None) -> bool:
+    """Whether a file of Python code is none of the user's; modules that are built in have none."""
+    if not file:
+        return True
+    if file.startswith("<"):
+        # Code that was made by exec: dataclasses', or the user's.
+        return file.startswith("<frozen")
+    path = Path(file).resolve()
+    return any(path.is_relative_to(root) for root in ROOTS)
+
+
+def _stamp(file: str | None) -> str:
+    if not file or file.startswith("<"):
+        return ""
+    try:
+        status = Path(file).stat()
+    except OSError:
+        return ""
+    return f"{status.st_mtime_ns} {status.st_size}"
