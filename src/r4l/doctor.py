@@ -42,7 +42,7 @@ def findings() -> list[Finding]:
     result += _tools(kernel, found)
     symbols = kernel.manifest["rust_symbols"]["matching"]
     result.append(Finding("kernel", True, f"{kernel.release}, Rust metadata proven by {symbols} symbols"))
-    choice = accel.choose(kernel)
+    choice = accel.choose(kernel, afresh=True)
     result.append(Finding("accelerator", True, f"{choice.name}: {choice.reason}"))
     return result
 

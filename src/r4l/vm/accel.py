@@ -2,8 +2,8 @@
 """Which accelerator a VM gets: decided by trial, because /dev/kvm can be there and dead.
 
 Known ways of being dead: KVM_CREATE_VM works and the guest stalls for ever; "KVM internal error" in the middle of a
-boot. So a real guest must reach its first program, without ever being silent for two seconds. The answer holds until
-the host reboots, and is kept under the home.
+boot. So a real guest must reach its first program, without ever being silent for two seconds. That KVM works holds until the
+host reboots; that it does not may have been the host's load, and is tried again. The answer is kept under the home.
 """
 
 from __future__ import annotations
@@ -33,6 +33,12 @@ SILENCE = 2.0
 PATIENCE = 20.0
 REACHED = "Run /init as init process"
 ENVIRONMENT = "R4L_ACCEL"
+BUSY = 1.0
+"""Load (over one minute, for each CPU) from which a guest may stand still for want of a CPU."""
+PAUSE = 60.0
+"""Seconds after a trial that failed on a busy host before the next: each may take as long as `PATIENCE`."""
+OLDEST = 86400.0
+"""Seconds after which a trial that failed is made again in any case."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +49,12 @@ class Choice:
     reason: str
 
 
-def choose(kernel: Kernel, wanted: Accel | str | None = None) -> Choice:
+def choose(kernel: Kernel, wanted: Accel | str | None = None, *, afresh: bool = False) -> Choice:
     """The accelerator for a kernel's VMs.
 
     Args:
         wanted: the caller's will; else `$R4L_ACCEL`; else a trial decides.
+        afresh: make the trial now, whatever an earlier one found.
 
     Raises:
         UsageError: an accelerator that there is none of.
@@ -65,7 +72,7 @@ def choose(kernel: Kernel, wanted: Accel | str | None = None) -> Choice:
     uname = architecture(kernel.arch).uname
     if uname != platform.machine():
         return Choice("tcg", f"the guest is {uname} and this machine {platform.machine()}")
-    return _remembered(kernel)
+    return _remembered(kernel, afresh)
 
 
 def _unusable() -> str | None:
@@ -85,18 +92,56 @@ def _unusable() -> str | None:
     return None if version == API_VERSION else f"/dev/kvm speaks version {version}, not {API_VERSION}"
 
 
-def _remembered(kernel: Kernel) -> Choice:
+def _remembered(kernel: Kernel, afresh: bool) -> Choice:
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     key = home.content_key(boot_id, kernel.toolchain.key, os.uname().release)
     file = home.room("accel") / f"{key}.json"
     with home.lock("accel"):
-        if not file.exists():
+        tried = None if afresh else _Tried.read(file)
+        if tried is None or not tried.holds(time.time(), _load()):
+            before = _load()
             choice = trial(kernel)
+            tried = _Tried(choice.name, choice.reason, time.time(), max(before, _load()))
             partial = home.temporary(file)
-            partial.write_text(json.dumps(asdict(choice)), encoding="utf-8")
+            partial.write_text(json.dumps(asdict(tried)), encoding="utf-8")
             home.publish(partial, file)
-        data = json.loads(file.read_text(encoding="utf-8"))
-    return Choice(data["name"], data["reason"])
+    return Choice(tried.name, tried.reason)
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A trial that was made since the host booted.
+
+    Attributes:
+        when: seconds since 1970.
+        load: the host's meanwhile, for each CPU.
+    """
+
+    name: Accel
+    reason: str
+    when: float
+    load: float
+
+    @classmethod
+    def read(cls, file: Path) -> _Tried | None:
+        """The one that is kept; None where there is none, or one without its time."""
+        try:
+            return cls(**json.loads(file.read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+    def holds(self, now: float, load: float) -> bool:
+        """Whether another trial would find the same, as far as one can tell."""
+        age = now - self.when
+        if self.name == "kvm":
+            return True
+        if not 0 <= age < OLDEST:
+            return False
+        return not (self.load >= BUSY > load and age >= PAUSE)
+
+
+def _load() -> float:
+    return os.getloadavg()[0] / (os.cpu_count() or 1)
 
 
 def trial(kernel: Kernel) -> Choice:
