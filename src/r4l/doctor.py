@@ -34,7 +34,7 @@ def findings() -> list[Finding]:
         return result
     found = toolchain.versions()
     versions = ", ".join(f"{name} {version}" for name, version in found.items())
-    result.append(Finding("toolchain", "does not run" not in versions, versions, ""))
+    result.append(Finding("toolchain", "does not run" not in versions, f"{versions}; {toolchain.in_force}"))
     kernel = Kernel.ready()
     if kernel is None:
         result.append(Finding("kernel", False, "no kernel is set up", "run `r4l setup`"))

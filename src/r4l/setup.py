@@ -12,7 +12,7 @@ from r4l.kernel.architecture import architecture
 from r4l.kernel.debian import VERSIONED
 from r4l.kernel.profile import profiles
 from r4l.stages import Stages, side_by_side
-from r4l.toolchain import Toolchain
+from r4l.toolchain import Toolchain, lock_of, read_lock
 
 
 def set_up(
@@ -29,17 +29,19 @@ def set_up(
         name: of the kernel: `stock` (or None), a release of Debian's, a profile, the name of one that was built, or the
             path of a build folder.
         arch: the guest's.
-        lock_file: replay these versions.
+        lock_file: replay these versions; they govern every later command until another setup with a lock or an update.
         update: look for newer packages and kernels.
 
     Raises:
         EnvironmentFault, UsageError, BuildError: as `Toolchain.get` and `find.find`.
     """
-    locked = json.loads(lock_file.read_text(encoding="utf-8")) if lock_file else None
-    if locked:
-        name = name or locked["kernel"]
-    wanted = name or "stock"
     arch = architecture(arch).name
+    made = None if update else Toolchain.made()
+    lock = read_lock(lock_file) if lock_file else made.lock if made else None
+    version = None
+    if lock and name in (None, "stock") and lock.kernel_for(architecture(arch).debian):
+        name, version = lock.kernel, lock.kernel_version or None
+    wanted = name or "stock"
     if not update and lock_file is None:
         ready = find.ready(wanted, arch=arch)
         if ready:
@@ -59,7 +61,7 @@ def set_up(
         with stages.stage("kernel packages") as say:
             release = wanted if debians and wanted != "stock" else None
             # A kernel from source takes its source from the package for the machine that most people have.
-            return stock.fetch(release, arch if debians else "x86_64", say, update=update)
+            return stock.fetch(release, arch if debians else "x86_64", say, update=update, version=version)
 
     toolchain, fetched = side_by_side(make_toolchain, fetch_kernel)
     assert isinstance(toolchain, Toolchain)
@@ -81,7 +83,7 @@ def write_lock(ready: Kernel) -> Path:
     final = home.home() / "lock.json"
     with home.lock("lock-file"):
         partial = home.temporary(final)
-        data = {"kernel": ready.release, "kernel_version": ready.version, "packages": ready.toolchain.packages}
+        data = lock_of(ready.toolchain, ready.release, ready.version).as_data()
         partial.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
         home.publish(partial, final)
     return final

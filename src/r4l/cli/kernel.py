@@ -40,6 +40,7 @@ def command() -> None:
 @json_option("As JSON.")
 def list_kernels(available: bool, arch: str, as_json: bool) -> None:
     """List the kernels that are ready, or those there could be."""
+    stale: list[tuple[str, str, str]] = []
     if available:
         table = architecture(arch)
         archive = archive_for(table.debian)
@@ -53,11 +54,16 @@ def list_kernels(available: bool, arch: str, as_json: bool) -> None:
             (kernel.release if kernel.name == "stock" else kernel.name, kernel.arch, _origin(kernel))
             for kernel in kernels
         ]
+        stale = own.all_stale(toolchain)
     if as_json:
-        click.echo(json.dumps([{"name": name, "arch": arch, "what": what} for name, arch, what in rows], indent=1))
+        data = [{"name": name, "arch": arch, "what": what} for name, arch, what in rows]
+        data += [{"name": name, "arch": arch, "what": "", "stale": why} for name, arch, why in stale]
+        click.echo(json.dumps(data, indent=1))
         return
     for name, machine, what in rows:
         click.echo(f"{name:<24} {machine:<8} {what}")
+    for name, machine, why in stale:
+        click.echo(f"{name:<24} {machine:<8} stale: {why}; --kernel {name} builds it anew")
 
 
 def _origin(kernel: Kernel) -> str:

@@ -23,21 +23,28 @@ from r4l.stages import Stages
     "--lock",
     "lock_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Replay the versions of a lock file.",
+    help="Replay the versions of a lock file; they govern every later command, until --update or another --lock.",
 )
-@click.option("--update", is_flag=True, help="Take the newest packages and kernel, even where some are ready.")
+@click.option("--update", is_flag=True, help="Make the newest toolchain and kernel beside those that are there.")
 @json_option("Print what is ready as JSON.")
 def command(kernel_name: str | None, arch: str, lock_file: Path | None, update: bool, as_json: bool) -> None:
     """Make the toolchain and the kernel ready.
 
     Downloads about 1 GB from Debian and needs about 4 GB of disk. What is ready is kept: a second call takes no time,
-    and after an interrupt the next call goes on.
+    and after an interrupt the next call goes on. What was built with another toolchain is built anew when it is used;
+    `r4l clean` removes it.
     """
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch, lock_file=lock_file, update=update)
     if as_json:
         times = {stage.name: round(stage.seconds, 1) for stage in stages.done}
-        data = {**kernel.manifest, "build": str(kernel.build), "lock": str(home.home() / "lock.json"), "seconds": times}
+        data = {
+            **kernel.manifest,
+            "toolchain_key": kernel.toolchain.key,
+            "build": str(kernel.build),
+            "lock": str(home.home() / "lock.json"),
+            "seconds": times,
+        }
         click.echo(json.dumps(data, indent=1))
         return
     console = Console(highlight=False)
@@ -49,4 +56,5 @@ def command(kernel_name: str | None, arch: str, lock_file: Path | None, update: 
             f"  proof: all {symbols['matching']} exported Rust symbols match Debian's Module.symvers ({crates})"
         )
     console.print(f"  KDIR:  {escape(str(kernel.build))}", soft_wrap=True)
+    console.print(f"  toolchain: {escape(kernel.toolchain.in_force)}", soft_wrap=True)
     console.print(f"  lock:  {escape(str(home.home() / 'lock.json'))}", soft_wrap=True)

@@ -95,23 +95,23 @@ def version_key(release: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", release.split("+")[0]))
 
 
-def find(archive: Archive, name: str) -> Release:
-    """The release of that name.
+def find(archive: Archive, name: str, version: str | None = None) -> Release:
+    """The release of that name, and of that package version where one is given.
 
     Raises:
         EnvironmentFault: the archive does not have it (any more).
     """
-    found = _find(archive, name)
+    found = _find(archive, name, version)
     if found:
         return found
     raise EnvironmentFault(
-        f"the Debian mirror does not have the kernel {name}",
+        f"the Debian mirror does not have the kernel {name}{f' in version {version}' if version else ''}",
         "run `r4l kernel list --available` for those it has, or `r4l setup --update` for the newest",
     )
 
 
-def _find(archive: Archive, name: str) -> Release | None:
-    versions = archive.versions(f"linux-headers-{name}")
+def _find(archive: Archive, name: str, version: str | None = None) -> Release | None:
+    versions = [there for there in archive.versions(f"linux-headers-{name}") if version in (None, there)]
     for binary in (f"linux-binary-{name}", f"linux-binary-unsigned-{name}", f"linux-image-{name}"):
         if versions and versions[0] in archive.versions(binary):
             return Release(name, versions[0], binary)

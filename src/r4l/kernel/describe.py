@@ -74,6 +74,7 @@ def facts(kernel: Kernel) -> dict[str, str]:
         "built by": config.get("CONFIG_CC_VERSION_TEXT", ""),
         "rustc": config.get("CONFIG_RUSTC_VERSION_TEXT", ""),
         "bindgen": config.get("CONFIG_BINDGEN_VERSION_TEXT", ""),
+        "toolchain": kernel.toolchain.in_force,
         "KDIR": str(kernel.build),
         "make": " ".join(["make", "-C", "KDIR", *kernel.make_arguments, "M=$PWD"]),
         "source": str(kernel.source),

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from r4l import home
 from r4l.errors import UsageError
 from r4l.kernel import own, stock, tree
 from r4l.kernel.architecture import architecture
@@ -30,12 +32,13 @@ def ready(name: str = "stock", *, arch: str = "x86_64") -> Kernel | None:
     arch = architecture(arch).name
     if name == "stock" or VERSIONED.match(name):
         return stock.ready(None if name == "stock" else name, arch)
+    toolchain = Toolchain.made()
     if is_path(name):
-        return tree.at(Path(name), Toolchain.get()) if Toolchain.made() else None
+        return tree.at(Path(name), toolchain) if toolchain else None
     known = own.names()
     if name not in known:
         raise UsageError(f"there is no kernel {name}", f"use one of {', '.join(known)}, a release, or a path")
-    return own.ready(name, arch, Toolchain.get()) if Toolchain.made() else None
+    return own.ready(name, arch, toolchain) if toolchain else None
 
 
 def find(name: str = "stock", *, arch: str = "x86_64", say: Say = quiet) -> Kernel:
@@ -56,9 +59,17 @@ def find(name: str = "stock", *, arch: str = "x86_64", say: Say = quiet) -> Kern
     toolchain = Toolchain.get(say)
     if is_path(name):
         return tree.at(Path(name), toolchain)
-    if name not in profiles():
-        raise UsageError(f"the kernel {name} is not built for {arch}", "run `r4l kernel build --name`, see its help")
-    return own.build(debian_recipe(name, arch, say=say), toolchain, say)
+    recipe = own.recorded(name, architecture(arch).name)
+    if recipe is None or recipe.source.is_relative_to(home.home()):
+        if name not in profiles() and recipe is None:
+            raise UsageError(
+                f"the kernel {name} is not built for {arch} with the toolchain that is in force",
+                "run `r4l kernel build PROFILE --name NAME`, see its help",
+            )
+        # Debian's source, which may be another by now.
+        fresh = debian_recipe(name, arch, base=recipe.profile.name if recipe else None, say=say)
+        recipe = dataclasses.replace(fresh, fragments=recipe.fragments) if recipe else fresh
+    return own.build(recipe, toolchain, say)
 
 
 def debian_recipe(

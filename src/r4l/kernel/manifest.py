@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from r4l import home
+from r4l.toolchain import Toolchain
 
 MANIFEST = "kernel.json"
 
@@ -25,6 +26,23 @@ def read(folder: Path, *keys: str) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return data if isinstance(data, dict) and data.keys() >= set(keys) else None
+
+
+def tools_of(toolchain: Toolchain) -> dict[str, Any]:
+    """What a manifest says of the toolchain that the kernel was built with."""
+    return {"toolchain": toolchain.versions(), "tools": toolchain.identity}
+
+
+def fits(data: Mapping[str, Any], toolchain: Toolchain) -> bool:
+    """Whether a kernel was built with this toolchain, so that modules built with it fit.
+
+    Args:
+        data: its manifest. Those of before name no identity, only what the programs said of their versions.
+    """
+    if "tools" in data:
+        return bool(data["tools"] == toolchain.identity)
+    said = data.get("toolchain") or {}
+    return all(said[name] in toolchain.packages.get(name, "") for name in ("rustc", "bindgen") if name in said)
 
 
 def write(folder: Path, data: Mapping[str, Any]) -> None:

@@ -70,7 +70,7 @@ class Kernel:
     @property
     def key(self) -> str:
         """Names this kernel in cache keys."""
-        return home.content_key(self.name, self.release, self.version, self.arch, self.toolchain.key)
+        return home.content_key(self.name, self.release, self.version, self.arch, self.toolchain.identity)
 
     @classmethod
     def stock(

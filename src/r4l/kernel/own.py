@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,11 @@ from r4l.toolchain import Toolchain
 
 KEYS = ("name", "release", "version", "arch", "source", "recipe", "steps", "toolchain")
 """What we read of a manifest."""
+
+TOOLS = "tools"
+"""The file beside a build folder that names the toolchain of what is in it, from the first moment of the build."""
+CONFIGURED = "r4l-recipe"
+"""The file in a build folder that names what its `.config` was made from."""
 
 NEEDED_MIB = 1500
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
@@ -80,8 +85,16 @@ class Recipe:
         return options
 
     def key(self, toolchain: Toolchain) -> str:
-        """Names its content."""
-        return home.content_key(str(self.source), self.origin, self.profile.base, str(self.wanted()), toolchain.key)
+        """Names its content, compilers included."""
+        return self._key(toolchain.key)
+
+    @property
+    def configuration(self) -> str:
+        """Names what it is configured by, whatever the compilers: what menuconfig changed stays while this does."""
+        return self._key()
+
+    def _key(self, *more: str) -> str:
+        return home.content_key(str(self.source), self.origin, self.profile.base, str(self.wanted()), *more)
 
     @property
     def folder(self) -> Path:
@@ -133,12 +146,14 @@ def build(wanted: Recipe, toolchain: Toolchain, say: Say = quiet, *, again: bool
     with home.lock(f"build-{folder.name}"):
         key = wanted.key(toolchain)
         known = manifest.read(folder, *KEYS)
-        if known and known["recipe"] == key and not again:
+        toolchain = toolchain.extended(*arch.extras, say=say)
+        if known and known["recipe"] == key and manifest.fits(known, toolchain) and not again:
             return _load(folder, known, toolchain)
         home.require_space(folder.parent, NEEDED_MIB, "a kernel build")
         for name, text in wanted.fragments:
             kconfig.require_known(text, name, wanted.source)
         steps = _steps_before(folder, wanted.profile)
+        _renew(folder, known, toolchain, say)
         (folder / MANIFEST).unlink(missing_ok=True)
         if not (folder / "build/.config").exists():
             _seed(wanted, folder, toolchain, say)
@@ -154,9 +169,10 @@ def build(wanted: Recipe, toolchain: Toolchain, say: Say = quiet, *, again: bool
             "profile": wanted.profile.name,
             "source": str(wanted.source),
             "recipe": key,
+            "fragments": [list(fragment) for fragment in wanted.fragments],
             "steps": max(count, steps),
             "dropped": kconfig.as_data(dropped),
-            "toolchain": toolchain.versions(),
+            **manifest.tools_of(toolchain),
         }
         manifest.write(folder, data)
         return _load(folder, data, toolchain)
@@ -186,17 +202,56 @@ def make_arguments(arch: Architecture) -> tuple[str, ...]:
     return ("LLVM=1", f"ARCH={arch.kbuild}")
 
 
+def _manifests() -> list[tuple[Path, dict[str, Any]]]:
+    """The folder and the manifest of every kernel from source that is whole."""
+    folders = sorted(home.room("builds").glob("[a-z]*"))
+    return [(folder, data) for folder in folders if (data := manifest.read(folder, *KEYS))]
+
+
 def all_ready(toolchain: Toolchain) -> list[Kernel]:
-    """Every kernel from source that is whole."""
-    manifests = [(folder, manifest.read(folder, *KEYS)) for folder in sorted(home.room("builds").glob("[a-z]*"))]
-    return [_load(folder, data, toolchain) for folder, data in manifests if data]
+    """Every kernel from source that is whole and not stale."""
+    return [_load(folder, data, toolchain) for folder, data in _manifests() if not why_stale(data, toolchain)]
+
+
+def all_stale(toolchain: Toolchain) -> list[tuple[str, str, str]]:
+    """Every kernel from source that is whole but stale: its name, its architecture and the reason."""
+    reasons = [(data["name"], data["arch"], why_stale(data, toolchain)) for _folder, data in _manifests()]
+    return [entry for entry in reasons if entry[2]]
 
 
 def ready(name: str, arch: str, toolchain: Toolchain) -> Kernel | None:
-    """The kernel of that name, None where it is not whole."""
+    """The kernel of that name, None where it is not whole or stale."""
     folder = home.room("builds") / f"{name}-{arch}"
     data = manifest.read(folder, *KEYS)
-    return _load(folder, data, toolchain) if data else None
+    return _load(folder, data, toolchain) if data and not why_stale(data, toolchain) else None
+
+
+def why_stale(data: Mapping[str, Any], toolchain: Toolchain) -> str:
+    """Why a build of now would give another kernel than the one of this manifest; empty where it would not."""
+    extras = architecture(data["arch"]).extras
+    if not toolchain.has(*extras) or not manifest.fits(data, toolchain.extended(*extras)):
+        return "it was built with other compilers than those in force"
+    known = _recorded(data)
+    if known and known.key(toolchain) != data["recipe"]:
+        return f"the profile {known.profile.name} has changed since it was built"
+    return ""
+
+
+def recorded(name: str, arch: str) -> Recipe | None:
+    """The recipe by which the kernel of that name was built; None where there is none that its manifest knows."""
+    data = manifest.read(home.room("builds") / f"{name}-{arch}", *KEYS)
+    return _recorded(data) if data else None
+
+
+def _recorded(data: Mapping[str, Any]) -> Recipe | None:
+    # Manifests of before have no fragments; the kernel that is called like its profile has none.
+    fragments = data.get("fragments", [] if data.get("profile") == data["name"] else None)
+    if fragments is None or data["profile"] not in profiles():
+        return None
+    texts = tuple((name, text) for name, text in fragments)
+    return Recipe(
+        data["name"], profile(data["profile"]), Path(data["source"]), data["version"], data["arch"], fragments=texts
+    )
 
 
 def _seed(wanted: Recipe, folder: Path, toolchain: Toolchain, say: Say) -> None:
@@ -214,14 +269,38 @@ def _copy_build(wanted: Recipe, other: Path, folder: Path, toolchain: Toolchain)
         data = manifest.read(other, *KEYS)
         if data is None:
             return False
-        if data["source"] != str(wanted.source) or data["toolchain"] != toolchain.versions():
+        if data["source"] != str(wanted.source) or not manifest.fits(data, toolchain):
             return False
         partial = home.temporary(folder / "build")
         # Times too: make goes by them.
         subprocess.run(["cp", "-a", "--reflink=auto", str(other / "build"), str(partial)], check=True)
-        (partial / "r4l-recipe").unlink(missing_ok=True)
+        (partial / CONFIGURED).unlink(missing_ok=True)
         home.publish(partial, folder / "build")
         return True
+
+
+def _renew(folder: Path, known: Mapping[str, Any] | None, toolchain: Toolchain, say: Say) -> None:
+    """Where other compilers built what is there, leave nothing of it but the configuration.
+
+    make itself looks at what the compilers say of their version only, and two builds of one version differ.
+    """
+    mark = folder / TOOLS
+    build_folder = folder / "build"
+    if mark.exists():
+        same = mark.read_text(encoding="utf-8") == toolchain.identity
+    else:
+        same = known is None or manifest.fits(known, toolchain)
+    if not same and build_folder.exists():
+        say("its compilers have changed: building it anew")
+        (folder / MANIFEST).unlink(missing_ok=True)
+        partial = home.temporary(build_folder)
+        partial.mkdir()
+        for name in (".config", CONFIGURED):
+            if (build_folder / name).exists():
+                shutil.copy2(build_folder / name, partial)
+        home.publish(partial, build_folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    mark.write_text(toolchain.identity, encoding="utf-8")
 
 
 def _configure(
@@ -230,8 +309,10 @@ def _configure(
     """Write `.config`, unless it is this recipe's already: then what menuconfig changed since stays."""
     build_folder = folder / "build"
     build_folder.mkdir(parents=True, exist_ok=True)
-    mark = build_folder / "r4l-recipe"
-    if not (mark.exists() and mark.read_text(encoding="utf-8") == key and (build_folder / ".config").exists()):
+    mark = build_folder / CONFIGURED
+    # Builds of before name the whole recipe there.
+    ours = (wanted.configuration, key)
+    if not (mark.exists() and mark.read_text(encoding="utf-8") in ours and (build_folder / ".config").exists()):
         mark.unlink(missing_ok=True)
         say("configuring")
         _make(wanted, folder, arch, toolchain, [wanted.profile.base], quiet)
@@ -241,7 +322,7 @@ def _configure(
         _make(wanted, folder, arch, toolchain, ["olddefconfig"], quiet)
     # What was asked for by menuconfig is not in the fragments, and is not missed here.
     dropped = kconfig.why_dropped(wanted.wanted(), build_folder, wanted.source, arch.kbuild, toolchain)
-    home.replace_text(mark, key)
+    home.replace_text(mark, wanted.configuration)
     return dropped
 
 

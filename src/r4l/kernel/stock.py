@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from r4l import home
-from r4l.errors import EnvironmentFault
 from r4l.kernel import debian, manifest, metadata
 from r4l.kernel.architecture import architecture
 from r4l.kernel.model import Kernel
@@ -26,7 +25,8 @@ def get(release: str | None = None, *, arch: str = "x86_64", say: Say = quiet, u
     """Debian's kernel; made ready first where it is not yet.
 
     Args:
-        release: such as `7.2.12+deb13-amd64`; the one that was set up, or the newest, where None.
+        release: such as `7.2.12+deb13-amd64`; where None, that of the lock file in force, the one that was set up, or
+            the newest.
         update: look for a newer one.
 
     Raises:
@@ -38,19 +38,30 @@ def get(release: str | None = None, *, arch: str = "x86_64", say: Say = quiet, u
         found = ready(release, arch)
         if found:
             return found
-    folder, found_release = fetch(release, arch, say, update=update)
+    made = None if update else Toolchain.made()
+    version = None
+    if release is None and made:
+        release, version = locked(made, arch)
+    folder, found_release = fetch(release, arch, say, update=update, version=version)
     toolchain = Toolchain.get(say).extended(*architecture(arch).extras, say=say)
     return prepare(folder, found_release, arch, toolchain, say)
 
 
 def ready(release: str | None = None, arch: str = "x86_64") -> Kernel | None:
     """The kernel that is ready already, None where there is none; the one to be preferred, where several are."""
-    try:
-        toolchain = Toolchain.existing()
-    except EnvironmentFault:
+    toolchain = Toolchain.made()
+    if toolchain is None:
         return None
-    kernels = [kernel for kernel in all_ready(toolchain) if kernel.arch == arch and release in (None, kernel.release)]
+    wanted = release or locked(toolchain, arch)[0]
+    kernels = [kernel for kernel in all_ready(toolchain) if kernel.arch == arch and wanted in (None, kernel.release)]
     return max(kernels, key=lambda kernel: debian.preference(kernel.release), default=None)
+
+
+def locked(toolchain: Toolchain, arch: str) -> tuple[str | None, str | None]:
+    """Release and package version of the kernel that the lock file in force names for an architecture."""
+    lock = toolchain.lock
+    release = lock.kernel_for(architecture(arch).debian) if lock else ""
+    return (release, lock.kernel_version or None) if lock and release else (None, None)
 
 
 def all_ready(toolchain: Toolchain) -> list[Kernel]:
@@ -58,11 +69,22 @@ def all_ready(toolchain: Toolchain) -> list[Kernel]:
     # A digit first: pathlib's `*` would also match the hidden names of what is not whole.
     folders = sorted(home.room("kernels").glob(f"[0-9]*/{toolchain.key}"))
     manifests = [(folder, manifest.read(folder, *KEYS)) for folder in folders]
-    return [_load(folder, data, toolchain) for folder, data in manifests if data]
+    return [_load(folder, data, toolchain) for folder, data in manifests if data and _is_ready(data, toolchain)]
 
 
-def fetch(release: str | None, arch: str, say: Say = quiet, *, update: bool = False) -> tuple[Path, debian.Release]:
+def _is_ready(data: dict[str, Any], toolchain: Toolchain) -> bool:
+    """Whether all that built the kernel is there, in the same versions."""
+    extras = architecture(data["arch"]).extras
+    return toolchain.has(*extras) and manifest.fits(data, toolchain.extended(*extras))
+
+
+def fetch(
+    release: str | None, arch: str, say: Say = quiet, *, update: bool = False, version: str | None = None
+) -> tuple[Path, debian.Release]:
     """Download and unpack a Debian kernel, if it is not there; needs no toolchain, so it can run beside its making.
+
+    Args:
+        version: of its packages; the newest of that release where None.
 
     Returns:
         Its folder, with `packages/` and `source/`, and what it is.
@@ -74,10 +96,14 @@ def fetch(release: str | None, arch: str, say: Say = quiet, *, update: bool = Fa
         known = [path.parent for path in home.room("kernels").glob(f"[0-9]*-{debian_arch}_*/packages")]
         if known and not update and release is None:
             folder = max(known, key=lambda path: debian.preference(path.name.split("_")[0]))
-            name, version = folder.name.split("_", 1)
-            return folder, debian.Release(name, version, "")
+            name, there = folder.name.split("_", 1)
+            return folder, debian.Release(name, there, "")
+        if release and version:
+            folder = home.room("kernels") / f"{release}_{version}"
+            if (folder / "packages").is_dir():
+                return folder, debian.Release(release, version, "")
         archive.update(say)
-        found = debian.find(archive, release) if release else debian.newest(archive, debian_arch)
+        found = debian.find(archive, release, version) if release else debian.newest(archive, debian_arch)
         folder = home.room("kernels") / found.folder
         if not (folder / "packages").is_dir():
             debian.unpack(archive, found, folder, say)
@@ -88,7 +114,12 @@ def prepare(folder: Path, release: debian.Release, arch: str, toolchain: Toolcha
     """Make an unpacked Debian kernel ready: metadata, proof, PVH image, modules.dep."""
     with home.lock(f"kernel-{folder.name}"):
         ready = folder / toolchain.key
-        data = manifest.read(ready, *KEYS) or _make_ready(folder, release, arch, toolchain, say)
+        data = manifest.read(ready, *KEYS)
+        if data and not manifest.fits(data, toolchain):
+            say("its compilers have changed: making it anew")
+            home.remove(ready)
+            data = None
+        data = data or _make_ready(folder, release, arch, toolchain, say)
         return _load(ready, data, toolchain)
 
 
@@ -121,7 +152,7 @@ def _make_ready(folder: Path, release: debian.Release, arch: str, toolchain: Too
         "arch": arch,
         "origin": "debian",
         "rust_symbols": {"exported": proof.exported, "matching": proof.total - len(proof.missing)},
-        "toolchain": toolchain.versions(),
+        **manifest.tools_of(toolchain),
     }
     manifest.write(ready, data)
     return data

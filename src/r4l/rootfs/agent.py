@@ -34,7 +34,7 @@ def build(toolchain: Toolchain, arch: str = "x86_64") -> Path:
     folder = resources.rust("agent", "src")
     sources = sorted(folder.glob("*.rs"))
     flags = (*FLAGS, *TARGETS[arch])
-    key = home.content_key(toolchain.key, *flags, *(part for path in sources for part in (path.name, path)))
+    key = home.content_key(toolchain.identity, *flags, *(part for path in sources for part in (path.name, path)))
     final = home.room("agent") / key / "r4l-agent"
     if final.exists():
         return final

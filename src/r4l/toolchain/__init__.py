@@ -13,20 +13,21 @@ import re
 import subprocess
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from r4l import home, resources
-from r4l.errors import EnvironmentFault, R4LError, UsageError
+from r4l.errors import EnvironmentFault, R4LError
 from r4l.process import Say, quiet, run_captured, run_logged
-from r4l.toolchain import ladder, tree
+from r4l.toolchain import current, ladder, tree
 from r4l.toolchain.archive import Archive
 from r4l.toolchain.extras import make_extended
 from r4l.toolchain.grant import Grant
+from r4l.toolchain.lockfile import LockFile
 
-__all__ = ["Archive", "Grant", "Toolchain", "archive_for"]
+__all__ = ["Archive", "Grant", "LockFile", "Toolchain", "archive_for", "lock_of", "read_lock"]
 
 VERSION = re.compile(r"\d+\.\d+(?:\.\d+)?")
 VERSIONS = Grant("versions")
@@ -58,40 +59,50 @@ class Toolchain:
 
     Attributes:
         root: its folder on the host.
-        key: names its contents; part of the key of everything built with it. Extras add programs and change none, so
-            the key is the same with them.
+        key: names its recipe and the versions of what is in it; part of the key of everything built with it. Extras add
+            programs and change none, so the key is the same with them.
         extras: what was added to it (`[extras.*]` in debian.toml).
+        lock: the lock file that it was made from, which governs this home.
     """
 
     root: Path
     key: str
     extras: tuple[str, ...] = ()
+    lock: LockFile | None = field(default=None, compare=False)
 
     @classmethod
     def get(cls, say: Say = quiet, *, lock_file: Path | None = None, update: bool = False) -> Toolchain:
-        """The tree, made first if there is none.
+        """The tree that is in force, made first if there is none.
 
         Args:
-            lock_file: replay exactly these package versions (a `lock.json` of `r4l setup`).
-            update: make it anew from the newest packages.
+            lock_file: put a tree of exactly these package versions in force (a `lock.json` of `r4l setup`); it stays so
+                until the next call with `lock_file` or `update`.
+            update: make a tree of the newest packages beside the one in force, and put it in force when it is whole.
 
         Raises:
-            EnvironmentFault: it cannot be made; the cause says what is missing.
-            UsageError: the lock file cannot be read.
+            EnvironmentFault: it cannot be made; the cause says what is missing. What was in force still is.
+            UsageError: the lock file cannot be read, or is for another suite or architecture.
         """
-        wanted, key = _wanted(lock_file)
-        final = home.room("toolchain") / key
-        with home.lock(f"toolchain-{key}"):
-            if update or not final.is_dir():
-                for extended in final.parent.glob(f"{key}+*"):
-                    home.remove(extended)
-                tree.make_tree(final, archive_for(), wanted, _dpkg_paths(), say)
-        return cls(final, key)
+        room, recipe = home.room("toolchain"), _recipe()
+        lock = read_lock(lock_file) if lock_file else None
+        asked = update or lock is not None
+        found = None if asked else current.read(room, recipe)
+        if found is None:
+            with home.lock(f"toolchain-{recipe}"):
+                found = None if asked else current.read(room, recipe)
+                if found is None:
+                    if not asked:
+                        lock = current.inherited_lock(room, recipe)
+                    found = current.Current(_tree(room, recipe, lock, say), lock)
+                    current.write(room, recipe, found)
+        return cls(room / found.tree, found.tree, lock=found.lock)
 
-    @staticmethod
-    def made() -> bool:
-        """Whether the tree is there."""
-        return (home.room("toolchain") / _wanted(None)[1]).is_dir()
+    @classmethod
+    def made(cls) -> Toolchain | None:
+        """The tree that is in force, None where there is none."""
+        room = home.room("toolchain")
+        found = current.read(room, _recipe())
+        return cls(room / found.tree, found.tree, lock=found.lock) if found else None
 
     @classmethod
     def existing(cls) -> Toolchain:
@@ -100,11 +111,10 @@ class Toolchain:
         Raises:
             EnvironmentFault: there is none.
         """
-        _, key = _wanted(None)
-        final = home.room("toolchain") / key
-        if not final.is_dir():
+        found = cls.made()
+        if found is None:
             raise EnvironmentFault("the toolchain is not set up", "run `r4l setup`")
-        return cls(final, key)
+        return found
 
     def extended(self, *names: str, say: Say = quiet) -> Toolchain:
         """This tree with extras, such as `arm64` or `editor`; made first if it is not there.
@@ -115,19 +125,37 @@ class Toolchain:
         extras = tuple(sorted({*self.extras, *names}))
         if extras == self.extras:
             return self
-        recipes = [_table()["extras"][name] for name in extras]
-        room = home.room("toolchain")
-        final = room / "+".join([self.key, *extras, home.content_key(json.dumps(recipes, sort_keys=True))[:4]])
+        room, final = home.room("toolchain"), self._extended_root(extras)
         with home.lock(f"toolchain-{final.name}"):
             if not final.is_dir():
+                recipes = [_table()["extras"][name] for name in extras]
                 make_extended(final, room / self.key, recipes, archive_for, say)
-        return Toolchain(final, self.key, extras)
+        return dataclasses.replace(self, root=final, extras=extras)
+
+    def has(self, *names: str) -> bool:
+        """Whether this tree with these extras is there, so that `extended` takes no time."""
+        return not names or self._extended_root(tuple(sorted({*self.extras, *names}))).is_dir()
+
+    def _extended_root(self, extras: tuple[str, ...]) -> Path:
+        recipes = [_table()["extras"][name] for name in extras]
+        mark = home.content_key(json.dumps(recipes, sort_keys=True))[:4]
+        return home.room("toolchain") / "+".join([self.key, *extras, mark])
 
     @cached_property
     def packages(self) -> dict[str, str]:
         """Debian packages in the tree, names to versions: what a lock file holds."""
-        loaded: dict[str, str] = json.loads((self.root / "r4l-packages.json").read_text(encoding="utf-8"))
-        return loaded
+        return current.packages(self.root)
+
+    @cached_property
+    def identity(self) -> str:
+        """Names the versions of all that is in the tree, extras included: whether what was built with it is stale."""
+        return home.content_key(self.key, json.dumps(self.packages, sort_keys=True)) if self.extras else self.key
+
+    @property
+    def in_force(self) -> str:
+        """Its key and why this one is in force, for people."""
+        why = f"as the lock file {self.lock.source} says" if self.lock else "in the versions that Debian had"
+        return f"{self.key}, {why}"
 
     def command(
         self,
@@ -255,21 +283,37 @@ class Toolchain:
         return found
 
 
-def _wanted(lock_file: Path | None) -> tuple[dict[str, str | None], str]:
-    """The packages of the tree and the key that names them."""
+def _recipe() -> str:
+    """The key of what debian.toml says of the tree itself."""
     table = _table()
-    named: dict[str, str | None] = {name: None for group in table["packages"].values() for name in group}
-    recipe = json.dumps({part: table[part] for part in table if part != "extras"}, sort_keys=True)
-    if lock_file is None:
-        return named, home.content_key(recipe)
-    try:
-        lock = json.loads(lock_file.read_text(encoding="utf-8"))
-        locked = {str(name): str(version) for name, version in lock["packages"].items()}
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise UsageError(
-            f"{lock_file} is no lock file: {error}", "give the lock.json that `r4l setup` wrote"
-        ) from error
-    return {**named, **locked}, home.content_key(recipe, json.dumps(locked, sort_keys=True))
+    return home.content_key(json.dumps({part: table[part] for part in table if part != "extras"}, sort_keys=True))
+
+
+def read_lock(path: Path) -> LockFile:
+    """Read a lock file.
+
+    Raises:
+        UsageError: it cannot be read, is no lock file, or is for another suite or architecture.
+    """
+    archive = archive_for()
+    return LockFile.read(path, archive.suite, archive.architecture)
+
+
+def lock_of(toolchain: Toolchain, kernel: str, kernel_version: str) -> LockFile:
+    """The lock file of what is there."""
+    archive = archive_for()
+    return LockFile(toolchain.packages, archive.suite, archive.architecture, kernel, kernel_version)
+
+
+def _tree(room: Path, recipe: str, lock: LockFile | None, say: Say) -> str:
+    """The name of a tree of these versions, made where there is none."""
+    if lock:
+        for there in current.trees(room, recipe):
+            if current.packages(there).items() >= lock.packages.items():
+                return there.name
+    wanted: dict[str, str | None] = {name: None for group in _table()["packages"].values() for name in group}
+    wanted |= lock.packages if lock else {}
+    return tree.make_tree(room, recipe, archive_for(), wanted, _dpkg_paths(), say)
 
 
 def _dpkg_paths() -> list[str]:

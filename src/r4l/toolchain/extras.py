@@ -16,6 +16,7 @@ from typing import Any
 from r4l import home
 from r4l.errors import EnvironmentFault
 from r4l.process import Say, quiet
+from r4l.toolchain import current
 from r4l.toolchain.archive import Archive
 from r4l.toolchain.deb import unpack_deb
 
@@ -40,7 +41,7 @@ def make_extended(
     try:
         say("copying the tree")
         subprocess.run(["cp", "-al", str(base), str(partial)], check=True)
-        packages: dict[str, str] = json.loads((base / "r4l-packages.json").read_text(encoding="utf-8"))
+        packages = current.packages(base)
         archive = archive_for("amd64")
         archive.update(say)
         names = [name for extra in extras for name in extra["packages"]]
@@ -51,9 +52,9 @@ def make_extended(
         for extra in extras:
             _unpack_foreign(extra.get("foreign", {}), packages, partial, debs, archive_for, say)
         # Written beside and renamed: the name is a hard link to the base tree's.
-        listing = partial / "r4l-packages.json.new"
+        listing = partial / f"{current.PACKAGES}.new"
         listing.write_text(json.dumps({**packages, **versions}, indent=1), encoding="utf-8")
-        listing.rename(partial / "r4l-packages.json")
+        listing.rename(partial / current.PACKAGES)
         home.publish(partial, final)
     finally:
         for leftover in (partial, debs):

@@ -12,6 +12,7 @@ from pathlib import Path
 from r4l import home
 from r4l.errors import EnvironmentFault
 from r4l.process import Say, quiet, run_logged
+from r4l.toolchain import current
 from r4l.toolchain.archive import Archive
 from r4l.toolchain.bootstrap import bootstrap
 
@@ -20,23 +21,30 @@ NEEDED_MIB = 2600
 
 
 def make_tree(
-    final: Path,
+    room: Path,
+    recipe: str,
     archive: Archive,
     packages: Mapping[str, str | None],
     dpkg_paths: Sequence[str],
     say: Say = quiet,
-) -> None:
-    """Make a tree at `final`; the caller holds its lock.
+) -> str:
+    """Make a tree in a folder; the caller holds the recipe's lock.
 
     Args:
+        room: the folder.
+        recipe: its key, with which the tree's name begins.
         packages: names, each with the version wanted or None for the newest.
         dpkg_paths: dpkg's path-exclude and path-include settings.
+
+    Returns:
+        The tree's name: the recipe and the versions that were installed. Where a tree of that name was there already,
+        that one stays.
 
     Raises:
         EnvironmentFault: a host tool, the network, a package version or disk space is missing.
     """
-    home.require_space(final.parent, NEEDED_MIB, "the toolchain")
-    partial = home.temporary(final)
+    home.require_space(room, NEEDED_MIB, "the toolchain")
+    partial = home.temporary(room / recipe)
     log = home.room("logs") / "toolchain.log"
     log.unlink(missing_ok=True)
     tar = partial.with_name(partial.name + ".tar")
@@ -58,8 +66,14 @@ def make_tree(
                 lambda code, tail: EnvironmentFault(f"tar ended with {code} on the new tree", "", detail=tail),
             )
             tar.unlink()
-        (partial / "r4l-packages.json").write_text(json.dumps(installed(partial), indent=1), encoding="utf-8")
-        home.publish(partial, final)
+        versions = installed(partial)
+        # Others may be using one that is there already; and what was built with it stays good.
+        for there in current.trees(room, recipe):
+            if current.packages(there) == versions:
+                return there.name
+        text = json.dumps(versions, indent=1, sort_keys=True)
+        (partial / current.PACKAGES).write_text(text, encoding="utf-8")
+        return partial.rename(room / f"{recipe}-{home.content_key(text)}").name
     finally:
         for leftover in (partial, tar):
             if leftover.exists():
