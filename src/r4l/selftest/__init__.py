@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""The project's own tests, part by part, each a command that can be run by hand too.
+
+`tests/parts.toml` is the table of the parts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from r4l import resources
+from r4l.errors import EnvironmentFault
+from r4l.process import run_here
+from r4l.selftest import seconds
+from r4l.selftest.ahead import Ahead
+from r4l.selftest.parts import Part, Selection, table
+from r4l.setup import set_up
+from r4l.stages import Stages
+
+__all__ = ["Part", "checkout", "run", "table"]
+
+SLOW = 5
+"""Number of the slowest tests that are named at the end."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A part that has run.
+
+    Attributes:
+        code: exit code; 0 where it passed.
+        seconds: wall clock, without the wait for its kernel.
+        waited: seconds of wall clock in which its kernel was made.
+    """
+
+    part: Part
+    code: int
+    seconds: float
+    waited: float
+
+
+def checkout() -> Path:
+    """Root of the checkout that this program runs from.
+
+    Raises:
+        EnvironmentFault: it was installed from a wheel, which has no tests.
+    """
+    root = resources.checkout()
+    if root is None:
+        raise EnvironmentFault("the tests are not in the installed package", "run `./r4l selftest` in a checkout")
+    return root
+
+
+def run(parts: Sequence[Part], pytest_arguments: Sequence[str] = (), selection: Selection | None = "all") -> int:
+    """Run parts one after the other, all of them even when one fails.
+
+    Args:
+        selection: which tests of each part; of each what the default selection leaves out where None.
+
+    Returns:
+        0, or the first exit code that was not 0.
+
+    Raises:
+        EnvironmentFault: this is no checkout.
+    """
+    root = checkout()
+    console = Console(stderr=True, highlight=False)
+    ended: list[Ended] = []
+    needs = dict.fromkeys(part.needs for part in parts if part.needs)
+    with Ahead(needs) as ahead:
+        for part in parts:
+            begin = time.monotonic()
+            if part.needs:
+                name, arch = part.needs
+                with Stages() as stages:
+                    ahead.wait_for(part.needs, stages)
+                    set_up(stages, name, arch=arch)
+            ready = time.monotonic()
+            code = 0
+            for command in part.commands([*_kept(part), *pytest_arguments], selection or part.rest or "all"):
+                console.rule(f"[bold]{part.name}[/]: {escape(' '.join(Path(word).name for word in command))}")
+                code = run_here(command, root) or code
+            now = time.monotonic()
+            seconds.keep(part.name, seconds=round(now - ready, 1))
+            ended.append(Ended(part, code, now - ready, ready - begin))
+    _summary(console, ended)
+    return next((end.code for end in ended if end.code), 0)
+
+
+def _kept(part: Part) -> list[str]:
+    """Arguments of pytest that have the seconds of a part's tests kept."""
+    return ["-p", seconds.__name__, f"{seconds.PART}={part.name}"] if part.pytest else []
+
+
+def _summary(console: Console, ended: Sequence[Ended]) -> None:
+    """Print the parts with their seconds, and the slowest tests."""
+    console.rule()
+    for end in ended:
+        waited = f" [dim]and {end.waited:.0f} s for its kernel[/]" if end.waited >= 1 else ""
+        mark = "[green]✓[/]" if end.code == 0 else "[red]✗[/]"
+        console.print(f"{mark} {end.part.name:<14}{end.seconds:7.1f} s{waited}")
+    total = sum(end.seconds + end.waited for end in ended)
+    console.print(f"  {'together':<14}{total:7.1f} s")
+    for taken, part, test in seconds.slowest([end.part.name for end in ended if end.part.pytest], SLOW):
+        console.print(f"[dim]{taken:6.1f} s  {part}: {escape(test)}[/]")

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""The parts of the project's own tests, as `tests/parts.toml` has them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+PYTHON = sys.executable
+TABLE = "tests/parts.toml"
+THOROUGH = "thorough"
+"""Marker of the tests that the default selection leaves out."""
+
+Selection = Literal["all", "sample", "rest"]
+"""All tests of a part, those without the marker `thorough`, or those with it."""
+
+Need = tuple[str, str]
+"""A kernel's name and the guest's architecture."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the tests; `tests/parts.toml` explains the attributes."""
+
+    name: str
+    about: str
+    minutes: float
+    paths: tuple[str, ...]
+    modules: tuple[tuple[str, ...], ...] = ()
+    pytest: tuple[str, ...] = ()
+    needs: Need | None = None
+    workers: str | int = 1
+    default: bool = False
+    thorough: bool = False
+
+    @property
+    def rest(self) -> Selection | None:
+        """The tests that the default selection leaves out; None where it runs the whole part."""
+        if not self.default:
+            return "all"
+        return "rest" if self.thorough else None
+
+    def commands(self, pytest_arguments: Sequence[str] = (), selection: Selection = "all") -> list[list[str]]:
+        """Command lines of the part.
+
+        Args:
+            pytest_arguments: more arguments for the parts that are pytest's.
+            selection: which tests of such a part.
+        """
+        if self.modules:
+            return [[PYTHON, "-m", *words] for words in self.modules]
+        argv = [PYTHON, "-m", "pytest", *self.pytest]
+        count = os.cpu_count() or 1 if self.workers == "cores" else int(self.workers)
+        if count > 1:
+            # Neighbours share fixtures and machines: each worker gets a run of them, an idle one takes from the rest.
+            argv += ["-n", str(count), "--dist", "worksteal"]
+        if selection != "all" and self.thorough:
+            argv += ["-m", THOROUGH if selection == "rest" else f"not {THOROUGH}"]
+        return [[*argv, *pytest_arguments]]
+
+    def is_about(self, file: str) -> bool:
+        """Whether a file of the checkout, by its path relative to the root, is one of the part's."""
+        return any(file == path or path == "" or (path.endswith("/") and file.startswith(path)) for path in self.paths)
+
+
+def table(checkout: Path) -> dict[str, Part]:
+    """All parts by name, in the order in which they run.
+
+    Args:
+        checkout: root of the project.
+    """
+    data = tomllib.loads((checkout / TABLE).read_text(encoding="utf-8"))
+    return {name: _part(name, **entry) for name, entry in data.items()}
+
+
+def _part(
+    name: str,
+    *,
+    paths: list[str],
+    modules: Sequence[Sequence[str]] = (),
+    pytest: Sequence[str] = (),
+    needs: Sequence[str] | None = None,
+    **rest: object,
+) -> Part:
+    """A part from the values of its TOML table; an unknown key is a TypeError."""
+    return Part(
+        name,
+        paths=tuple(paths),
+        modules=tuple(tuple(words) for words in modules),
+        pytest=tuple(pytest),
+        needs=(needs[0], needs[1]) if needs else None,
+        **rest,  # type: ignore[arg-type]
+    )
