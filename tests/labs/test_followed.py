@@ -39,7 +39,9 @@ def follow(handout: str, steps: Path, folder: Path) -> None:
     assert not pieces, "all of the handout's pieces were used"
 
 
-@pytest.mark.parametrize("name", ["e1000", "cicv", "completion"])
+@pytest.mark.parametrize(
+    "name", ["completion", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("e1000", "cicv"))]
+)
 def test_the_handout_leads_to_all_checkpoints(name: str, kernel: Kernel, tmp_path: Path) -> None:
     lab = Lab.named(name)
     workspace = Workspace.start(lab, tmp_path / name)

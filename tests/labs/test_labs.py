@@ -29,6 +29,8 @@ ROWS: dict[str, list[str]] = {
     "capture": ["A30"],
 }
 """What the documents set as homework, lab by lab."""
+SAMPLE = {"hello", "cicv"}
+"""Labs that stand for all of them in the default selection of `r4l selftest`."""
 KEY = 'vermagic = "vermagic"\ntaint = "O"\nas_y = "y"\n'
 HIDDEN = """
 import pytest
@@ -52,11 +54,13 @@ def on_stock() -> list[Lab]:
 
 
 def graded_labs() -> list[object]:
-    """Each marked with its rows."""
-    return [
-        pytest.param(lab, id=lab.name, marks=[pytest.mark.row(row) for row in ROWS.get(lab.name, [])])
-        for lab in on_stock()
-    ]
+    """Each marked with its rows, and those beyond the sample as thorough."""
+
+    def marks(lab: Lab) -> list[pytest.MarkDecorator]:
+        rows = [pytest.mark.row(row) for row in ROWS.get(lab.name, [])]
+        return rows if lab.name in SAMPLE else [*rows, pytest.mark.thorough]
+
+    return [pytest.param(lab, id=lab.name, marks=marks(lab)) for lab in on_stock()]
 
 
 def r4l_lab(*words: object, folder: Path, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:

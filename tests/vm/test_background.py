@@ -14,7 +14,7 @@ pytestmark = pytest.mark.vm
 
 @pytest.mark.row("A29")
 def test_how_the_hardware_is_described(kernel: Kernel) -> None:
-    with VM(kernel) as vm:
+    with VM(kernel, snapshot=True) as vm:
         tables = vm.run("ls /sys/firmware/acpi/tables").stdout.split()
         tree = vm.run("cat /proc/device-tree/compatible").stdout
         assert vm.run("ls /sys/bus/platform/devices").stdout.split(), "what no bus can find"
@@ -32,7 +32,7 @@ def test_what_makes_a_file_a_module(kernel: Kernel, hello: BuiltModule) -> None:
     assert hello.path.read_bytes()[:4] == b"\x7fELF"
     assert hello.modinfo["license"] == ["GPL"]
     assert hello.vermagic == kernel.vermagic
-    with VM(kernel) as vm:
+    with VM(kernel, snapshot=True) as vm:
         release = vm.run("uname -r").stdout.strip()
         vm.put(hello.path, "/tmp/hello.ko")
         assert vm.run("modinfo -F vermagic /tmp/hello.ko", check=True).stdout.startswith(f"{release} ")

@@ -24,7 +24,7 @@ FIXTURE = Path(__file__).parents[1] / "fixtures" / "oops_init"
 
 @pytest.fixture(scope="module")
 def vm(kernel: Kernel) -> Iterator[VM]:
-    with VM(kernel) as vm:
+    with VM(kernel, snapshot=True) as vm:
         yield vm
 
 
@@ -97,7 +97,7 @@ def test_console_follows_the_log(vm: VM) -> None:
 
 
 def test_module_that_oopses_in_init(kernel: Kernel, breaker: BuiltModule) -> None:
-    with VM(kernel) as vm:
+    with VM(kernel, snapshot=True) as vm:
         with pytest.raises(Splat) as caught:
             vm.insmod(breaker, kind="null")
         splat = caught.value
@@ -110,7 +110,7 @@ def test_module_that_oopses_in_init(kernel: Kernel, breaker: BuiltModule) -> Non
 
 
 def test_oops_that_leaves_the_command_hanging_ends_the_wait(kernel: Kernel, breaker: BuiltModule) -> None:
-    with VM(kernel) as vm:
+    with VM(kernel, snapshot=True) as vm:
         vm.put(breaker.path, "/m.ko")
         begun = time.monotonic()
         with pytest.raises(Splat) as caught:
@@ -138,7 +138,7 @@ def test_what_kills_nobody_cuts_no_command_off(vm: VM, line: str, monkeypatch: p
 
 @pytest.mark.parametrize(("kind", "words"), [("panic", "a panic on purpose"), ("sysrq", "sysrq triggered crash")])
 def test_panic_under_a_command(kernel: Kernel, breaker: BuiltModule, kind: str, words: str) -> None:
-    with VM(kernel) as vm:
+    with VM(kernel, snapshot=True) as vm:
         vm.put(breaker.path, "/m.ko")
         begun = time.monotonic()
         with pytest.raises(Splat, match=words) as caught:
@@ -150,7 +150,7 @@ def test_panic_under_a_command(kernel: Kernel, breaker: BuiltModule, kind: str, 
 
 
 def test_command_that_hangs_in_the_kernel(kernel: Kernel, breaker: BuiltModule) -> None:
-    with VM(kernel) as vm:
+    with VM(kernel, snapshot=True) as vm:
         vm.put(breaker.path, "/m.ko")
         with pytest.raises(GuestTimeout, match=r"hangs in the kernel.*agent answers") as caught:
             vm.run("insmod /m.ko kind=hang", timeout=1)
@@ -158,7 +158,7 @@ def test_command_that_hangs_in_the_kernel(kernel: Kernel, breaker: BuiltModule) 
 
 
 def test_warning_is_found_by_the_check(kernel: Kernel, breaker: BuiltModule) -> None:
-    with VM(kernel) as vm:
+    with VM(kernel, snapshot=True) as vm:
         vm.klog.check()
         vm.insmod(breaker, kind="warn")
         with pytest.raises(Splat, match="WARNING") as caught:

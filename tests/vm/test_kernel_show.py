@@ -48,7 +48,7 @@ def test_vmlinux_is_an_elf_and_bzimage_holds_it_packed(kernel: Kernel) -> None:
     assert bzimage.kind == "bzImage"
     assert kernel.release in bzimage.about
     assert bzimage.size < vmlinux.size
-    with VM(kernel) as vm:
+    with VM(kernel, snapshot=True) as vm:
         assert vm.run("uname -r").stdout.strip() == kernel.release
 
 

@@ -79,7 +79,7 @@ def files(kernel: Kernel, hello: BuiltModule, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(scope="module")
 def shared(kernel: Kernel) -> Iterator[VM]:
     """One VM for all cases without a kernel command line of their own; they follow each other in the file's order."""
-    with VM(kernel) as vm:
+    with VM(kernel, snapshot=True) as vm:
         yield vm
 
 

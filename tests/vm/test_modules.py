@@ -50,7 +50,7 @@ def test_the_template_builds_and_loads_unchanged(kernel: Kernel, template: Path,
     before = sorted(path.name for path in folder.iterdir())
     module = Module(folder).build(kernel)
     assert sorted(path.name for path in folder.iterdir()) == before, "the folder stays clean"
-    with VM(kernel) as vm:
+    with VM(kernel, snapshot=True) as vm:
         vm.insmod(module)
         vm.rmmod(module.name)
         vm.klog.sync()
@@ -77,7 +77,11 @@ def plain_make(kernel: Kernel, folder: Path, *variables: str) -> subprocess.Comp
     )
 
 
-@pytest.mark.parametrize("name", ["alloc_demo", "hello", "c_from_rust", "capture", "cicv", "completion", "e1000"])
+OURS = ["alloc_demo", "c_from_rust", "capture", "cicv", "completion"]
+"""Drivers beside hello and e1000, which are built like these."""
+
+
+@pytest.mark.parametrize("name", ["hello", "e1000", *(pytest.param(name, marks=pytest.mark.thorough) for name in OURS)])
 def test_plain_make_builds_our_folders_too(kernel: Kernel, tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     shutil.copytree(resources.rust("drivers", name), folder)
@@ -133,7 +137,7 @@ def test_c_is_called_from_rust_through_own_bindings_and_helpers(kernel: Kernel) 
     module = Module(resources.rust("drivers/c_from_rust")).build(kernel)
     bindings = next(module.path.parent.rglob("c_bindings.rs")).read_text()
     assert "fn c_from_rust_hweight32" in bindings, "the helper's symbol is in the module's own bindings"
-    with VM(kernel) as vm:
+    with VM(kernel, snapshot=True) as vm:
         vm.insmod(module)
         vm.klog.sync()
         assert "c_from_rust: hweight32(0xf0f0) = 8" in vm.klog.text()
@@ -146,11 +150,11 @@ def test_c_is_called_from_rust_through_own_bindings_and_helpers(kernel: Kernel) 
 def test_an_unsigned_module_taints_and_is_refused_where_signatures_are_enforced(
     kernel: Kernel, hello: BuiltModule
 ) -> None:
-    with VM(kernel) as vm:
+    with VM(kernel, snapshot=True) as vm:
         vm.insmod(hello)
         taint = int(vm.run("cat /proc/sys/kernel/tainted").stdout)
         assert taint & (1 << 13), "TAINT_UNSIGNED_MODULE"
-    with VM(kernel, append="module.sig_enforce=1") as vm:
+    with VM(kernel, append="module.sig_enforce=1", snapshot=True) as vm:
         with pytest.raises(ModuleRefused, match=r"enforces signatures") as caught:
             vm.insmod(hello)
         assert "module.sig_enforce" in caught.value.remedy
@@ -163,7 +167,7 @@ def test_an_init_that_fails_runs_once(kernel: Kernel, tmp_path: Path) -> None:
     source = folder / "hello.rs"
     source.write_text(source.read_text().replace("        Ok(Hello)\n", "        Err(EINVAL)\n"))
     module = Module(folder).build(kernel)
-    with VM(kernel) as vm:
+    with VM(kernel, snapshot=True) as vm:
         with pytest.raises(ModuleRefused, match=r"Invalid argument"):
             vm.insmod(module)
         vm.klog.sync()
@@ -175,7 +179,7 @@ def test_an_init_that_fails_runs_once(kernel: Kernel, tmp_path: Path) -> None:
 
 
 def test_a_parameter_may_have_spaces_and_a_module_may_be_compressed(kernel: Kernel, hello: BuiltModule) -> None:
-    with VM(kernel) as vm:
+    with VM(kernel, snapshot=True) as vm:
         vm.insmod(hello, words="two words")
         vm.klog.sync()
         # The kernel says what it was given, where the module has no such parameter: one, not two.

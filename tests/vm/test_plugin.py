@@ -30,20 +30,49 @@ def run(folder: Path, test: str, *arguments: str) -> subprocess.CompletedProcess
     return subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A driver's folder outside of everything, with an ini file that stops pytest's search there."""
-    shutil.copytree(resources.rust("drivers/hello"), tmp_path / "mine", ignore=shutil.ignore_patterns("tests"))
-    (tmp_path / "mine/pytest.ini").write_text("[pytest]\n")
-    return tmp_path / "mine"
+def driver(source: Path, folder: Path) -> Path:
+    """A copy of a driver's folder outside of everything, with an ini file that stops pytest's search there."""
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("tests"))
+    (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    return folder
 
 
-@pytest.fixture
-def oops(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def shared_hello(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A driver that no test changes: it is built once."""
+    return driver(resources.rust("drivers/hello"), tmp_path_factory.mktemp("shared") / "mine")
+
+
+@pytest.fixture(scope="module")
+def shared_oops(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with a module that does what it is told: `kind=warn` complains."""
-    shutil.copytree(OOPS, tmp_path / "oops")
-    (tmp_path / "oops/pytest.ini").write_text("[pytest]\n")
-    return tmp_path / "oops"
+    return driver(OOPS, tmp_path_factory.mktemp("shared") / "oops")
+
+
+def tests_of(shared: Path, request: pytest.FixtureRequest) -> Path:
+    """A folder for one test's own file, within a driver's folder."""
+    folder = shared / re.sub(r"\W", "_", request.node.name)
+    folder.mkdir()
+    (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def folder(shared_hello: Path, request: pytest.FixtureRequest) -> Path:
+    """A folder for tests within that of the driver hello."""
+    return tests_of(shared_hello, request)
+
+
+@pytest.fixture
+def oops(shared_oops: Path, request: pytest.FixtureRequest) -> Path:
+    """A folder for tests within that of the module oops_init."""
+    return tests_of(shared_oops, request)
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path) -> Path:
+    """A driver's folder that the test may change."""
+    return driver(resources.rust("drivers/hello"), tmp_path / "mine")
 
 
 def test_each_test_has_a_pristine_guest(folder: Path) -> None:
@@ -69,16 +98,16 @@ def test_with_a_card(vm, nic):
     assert "4 passed" in done.stdout
 
 
-def test_a_driver_that_does_not_build_is_told_once(folder: Path) -> None:
-    (folder / "test_it.py").write_text("def test_one(module):\n    ...\n\n\ndef test_two(module):\n    ...\n")
-    (folder / "hello.rs").open("a").write("\nfn broken() -> u8 { 256 }\n")
+def test_a_driver_that_does_not_build_is_told_once(own_folder: Path) -> None:
+    (own_folder / "test_it.py").write_text("def test_one(module):\n    ...\n\n\ndef test_two(module):\n    ...\n")
+    (own_folder / "hello.rs").open("a").write("\nfn broken() -> u8 { 256 }\n")
     done = subprocess.run(
-        [sys.executable, "-m", "r4l", "test", str(folder)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "r4l", "test", str(own_folder)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 121, done.stdout + done.stderr
     assert (done.stdout + done.stderr).count("error: aborting due to") == 1
     assert "collected" not in done.stdout
-    other = [sys.executable, "-m", "r4l", "test", str(folder), "--", "--r4l-module", "kernel:dummy"]
+    other = [sys.executable, "-m", "r4l", "test", str(own_folder), "--", "--r4l-module", "kernel:dummy"]
     done = subprocess.run(other, capture_output=True, text=True, check=False)
     assert "2 passed" in done.stdout, "the driver of this folder is not asked for: " + done.stdout + done.stderr
 
@@ -137,11 +166,10 @@ def test_the_evidence_of_a_failed_test_is_kept_and_of_others_not(folder: Path) -
 
 
 def test_the_example_of_the_wire_in_the_documentation(tmp_path: Path) -> None:
-    shutil.copytree(resources.rust("drivers/e1000"), tmp_path / "mine", ignore=shutil.ignore_patterns("tests"))
-    (tmp_path / "mine/pytest.ini").write_text("[pytest]\n")
+    mine = driver(resources.rust("drivers/e1000"), tmp_path / "mine")
     page = (Path(__file__).parents[2] / "docs/testing.md").read_text()
     (example,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "wire" in block]
-    done = run(tmp_path / "mine", example)
+    done = run(mine, example)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -208,12 +236,12 @@ def test_hello(vm, number):
     assert "3 passed" in done.stdout, done.stdout + done.stderr
 
 
-def test_a_module_built_anew_gets_into_a_restored_guest(folder: Path) -> None:
+def test_a_module_built_anew_gets_into_a_restored_guest(own_folder: Path) -> None:
     test = "def test_x(vm, module, klog):\n    vm.insmod(module)\n    klog.wait_for({word!r})\n    assert vm.restored\n"
-    assert "1 passed" in run(folder, test.format(word="Hello, world")).stdout
-    source = folder / "hello.rs"
+    assert "1 passed" in run(own_folder, test.format(word="Hello, world")).stdout
+    source = own_folder / "hello.rs"
     source.write_text(source.read_text().replace("Hello, world", "Good morning"))
-    assert "1 passed" in run(folder, test.format(word="Good morning")).stdout
+    assert "1 passed" in run(own_folder, test.format(word="Good morning")).stdout
 
 
 def test_what_boots_for_each_test_says_so(folder: Path) -> None:
@@ -388,11 +416,11 @@ def test_leaks_are_found(folder: Path) -> None:
     assert "2 passed" in done.stdout, done.stdout
 
 
-def test_a_shell_where_a_test_has_failed(folder: Path, on_terminal: Callable[..., Any]) -> None:
-    (folder / "test_it.py").write_text(
+def test_a_shell_where_a_test_has_failed(own_folder: Path, on_terminal: Callable[..., Any]) -> None:
+    (own_folder / "test_it.py").write_text(
         "def test_x(vm):\n    vm.run('echo kept > /tmp/state')\n    assert vm.run('false').exit_code == 0\n"
     )
-    pytest_there = on_terminal("test", str(folder), "--", "-p", "no:cacheprovider", "--r4l-shell-on-failure")
+    pytest_there = on_terminal("test", str(own_folder), "--", "-p", "no:cacheprovider", "--r4l-shell-on-failure")
     pytest_there.until("this is its guest")
     pytest_there.until("/ # ")
     pytest_there.type("cat /tmp/state; exit\n")

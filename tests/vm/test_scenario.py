@@ -64,10 +64,10 @@ def test_module_of_another_kernel(bench: Bench) -> None:
 
 @pytest.mark.row("A22")
 def test_poweroff_ends_the_vm_and_halt_does_not(kernel: Kernel) -> None:
-    with VM(kernel) as vm:
+    with VM(kernel, snapshot=True) as vm:
         assert endings.poweroff(vm) == "QEMU ended with exit code 0"
         assert not vm.running
-    with VM(kernel) as vm:
+    with VM(kernel, snapshot=True) as vm:
         endings.halt(vm)
         assert vm.running
     assert not vm.running

@@ -74,6 +74,7 @@ exec /init
 """
 
 
+@pytest.mark.thorough
 def test_a_breakpoint_that_the_emulator_kept_costs_a_second_boot(
     kernel: Kernel, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -138,7 +139,7 @@ def test_qemu_killed_while_it_boots(kernel: Kernel, tmp_path: Path) -> None:
 
 
 def test_qemu_killed_under_a_command(kernel: Kernel) -> None:
-    with VM(kernel) as vm:
+    with VM(kernel, snapshot=True) as vm:
         process = vm.popen("sleep 1000")
         os.kill(vm.pid, signal.SIGKILL)
         with pytest.raises(QemuDied, match="SIGKILL"):
@@ -148,7 +149,7 @@ def test_qemu_killed_under_a_command(kernel: Kernel) -> None:
 
 
 def test_guest_that_powers_off_under_a_command(kernel: Kernel) -> None:
-    with VM(kernel) as vm, pytest.raises(GuestGone, match="poweroff or reboot"):
+    with VM(kernel, snapshot=True) as vm, pytest.raises(GuestGone, match="poweroff or reboot"):
         vm.run("poweroff -f; sleep 1000", timeout=60)
 
 
@@ -165,6 +166,6 @@ def test_accelerator_is_tried_once_and_works(kernel: Kernel, monkeypatch: pytest
     choice = accel.choose(kernel)
     monkeypatch.delattr(accel, "trial")
     assert accel.choose(kernel) == choice
-    with VM(kernel) as vm:
+    with VM(kernel, snapshot=True) as vm:
         assert vm.accel == choice
         assert vm.run("true").ok

@@ -54,7 +54,7 @@ def wait_gone(pids: set[int], seconds: float = 30.0) -> set[int]:
 
 @pytest.mark.row("A22")
 def test_poweroff_ends_qemu_with_success(kernel: Kernel) -> None:
-    with VM(kernel) as vm:
+    with VM(kernel, snapshot=True) as vm:
         pids = qemu_processes(vm)
         assert vm.poweroff() == 0
         assert vm.shutdown_reason == "guest-shutdown"
@@ -64,7 +64,7 @@ def test_poweroff_ends_qemu_with_success(kernel: Kernel) -> None:
 
 @pytest.mark.row("A22")
 def test_halt_leaves_qemu_and_the_tool_ends_it(kernel: Kernel) -> None:
-    with VM(kernel) as vm:
+    with VM(kernel, snapshot=True) as vm:
         pids = qemu_processes(vm)
         vm.halt()
         time.sleep(1)
@@ -76,12 +76,12 @@ def test_halt_leaves_qemu_and_the_tool_ends_it(kernel: Kernel) -> None:
 
 @pytest.mark.row("A22")
 def test_busybox_has_no_shutdown(kernel: Kernel) -> None:
-    with VM(kernel) as vm:
+    with VM(kernel, snapshot=True) as vm:
         assert vm.run("shutdown -h now").exit_code == 127
 
 
 def test_clean_run_leaves_nothing_and_a_failed_one_its_logs(kernel: Kernel) -> None:
-    with VM(kernel) as vm:
+    with VM(kernel, snapshot=True) as vm:
         clean = vm.workdir
         assert (clean / "console.log").exists()
     assert not clean.exists()
@@ -121,7 +121,7 @@ def amid_boot(vm):
         time.sleep(0.05)
     print(vm.pid, flush=True)
 def work():
-    vm = VM(kernel, workdir=Path(sys.argv[2]))
+    vm = VM(kernel, workdir=Path(sys.argv[2]), snapshot=sys.argv[4] == "up")
     if sys.argv[4] == "booting":
         threading.Thread(target=amid_boot, args=[vm], daemon=True).start()
         vm.start()
@@ -139,13 +139,22 @@ work()
 
 ENDS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 OWNERS = [
-    *((number, "main", when) for number in ENDS for when in ("booting", "up")),
-    *((number, "thread", "up") for number in ENDS),
+    *((number, "main", "up") for number in ENDS),
+    (signal.SIGKILL, "thread", "up"),
+    (signal.SIGKILL, "main", "booting"),
+]
+MORE_OWNERS = [
+    *((number, "main", "booting") for number in ENDS[1:]),
+    *((number, "thread", "up") for number in ENDS[1:]),
     (signal.SIGKILL, "thread", "booting"),
 ]
 
 
-@pytest.mark.parametrize(("number", "thread", "when"), OWNERS, ids=lambda value: getattr(value, "name", value))
+@pytest.mark.parametrize(
+    ("number", "thread", "when"),
+    [*OWNERS, *(pytest.param(*owner, marks=pytest.mark.thorough) for owner in MORE_OWNERS)],
+    ids=lambda value: getattr(value, "name", value),
+)
 def test_no_qemu_survives_its_owner(
     kernel: Kernel, tmp_path: Path, number: signal.Signals, thread: str, when: str
 ) -> None:
@@ -171,11 +180,11 @@ def test_no_descriptors_or_threads_are_left(kernel: Kernel) -> None:
     def count() -> tuple[int, int]:
         return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
 
-    with VM(kernel) as vm:  # what is made once: the spawner, the event loop
+    with VM(kernel, snapshot=True) as vm:  # what is made once: the spawner, the event loop
         vm.run("true")
     before = count()
     for _ in range(2):
-        with VM(kernel) as vm:
+        with VM(kernel, snapshot=True) as vm:
             vm.run("true")
     assert count() == before
 
