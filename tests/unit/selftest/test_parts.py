@@ -18,6 +18,7 @@ from r4l.selftest.touched import changed_files, within
 
 CHECKOUT = Path(__file__).parents[3]
 TABLE = parts.table(CHECKOUT)
+MARK = f"pytest.mark.{parts.THOROUGH}"
 
 
 def tracked() -> list[str]:
@@ -61,6 +62,16 @@ def test_a_part_that_the_default_leaves_something_of_is_touched_by_its_own_tests
             assert any(
                 part.is_about(f"{word.rstrip('/')}/x".split("::")[0]) or part.is_about(word) for word in part.pytest
             )
+
+
+def test_thorough_tests_are_in_parts_that_say_so() -> None:
+    """Else the default selection would run them, or --touched would find nothing to run."""
+    marked = [name for name in tracked() if name.endswith(".py") and MARK in (CHECKOUT / name).read_text("utf-8")]
+    for part in TABLE.values():
+        if part.default:
+            own = [name for name in marked for word in part.pytest if name == word or name.startswith(f"{word}/")]
+            left_out = part.name == "arm64"  # by name: they are in drivers-arm64
+            assert bool(own) == (part.thorough or left_out), f"{part.name}: {own}"
 
 
 def test_the_default_runs_no_kernel_from_source() -> None:

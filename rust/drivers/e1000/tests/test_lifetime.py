@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 import r4l
@@ -12,9 +14,12 @@ from r4l.testing import Leaks
 pytestmark = pytest.mark.machine(nics=["e1000"])
 
 
-@pytest.mark.row("A25")
-@pytest.mark.timeout(1800)
-def test_a_hundred_reloads_leave_nothing(vm: r4l.VM, module: r4l.BuiltModule, leaks: Leaks, gateway: str) -> None:
+Reload = Callable[[int], None]
+
+
+@pytest.fixture
+def reload(vm: r4l.VM, module: r4l.BuiltModule, gateway: str) -> Reload:
+    """Loads the driver, brings its interface up and down, and unloads it, so often; each tenth time with a ping."""
     vm.put(module.path, "/tmp/driver.ko")
     vm.run("ip link set lo up", check=True)
     load = "insmod /tmp/driver.ko && ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0"
@@ -24,9 +29,21 @@ def test_a_hundred_reloads_leave_nothing(vm: r4l.VM, module: r4l.BuiltModule, le
     )
     ten = f"{load} && {ping} && {unload}; for j in $(seq 9); do {load} && {unload}; done"
 
-    def reload(times: int) -> None:
+    def run(times: int) -> None:
         vm.run(f"for i in $(seq {times // 10}); do {ten}; done", timeout=900, check=True)
 
+    return run
+
+
+@pytest.mark.row("A25")
+def test_reloads_leave_nothing(leaks: Leaks, reload: Reload) -> None:
+    leaks.across_rounds(reload, rounds=2, times=10)
+
+
+@pytest.mark.thorough
+@pytest.mark.row("A25")
+@pytest.mark.timeout(1800)
+def test_a_hundred_reloads_leave_nothing(leaks: Leaks, reload: Reload) -> None:
     leaks.across_rounds(reload)
 
 
