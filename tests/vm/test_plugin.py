@@ -49,7 +49,7 @@ def shared_oops(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return driver(OOPS, tmp_path_factory.mktemp("shared") / "oops")
 
 
-def tests_of(shared: Path, request: pytest.FixtureRequest) -> Path:
+def own_tests(shared: Path, request: pytest.FixtureRequest) -> Path:
     """A folder for one test's own file, within a driver's folder."""
     folder = shared / re.sub(r"\W", "_", request.node.name)
     folder.mkdir()
@@ -60,13 +60,13 @@ def tests_of(shared: Path, request: pytest.FixtureRequest) -> Path:
 @pytest.fixture
 def folder(shared_hello: Path, request: pytest.FixtureRequest) -> Path:
     """A folder for tests within that of the driver hello."""
-    return tests_of(shared_hello, request)
+    return own_tests(shared_hello, request)
 
 
 @pytest.fixture
 def oops(shared_oops: Path, request: pytest.FixtureRequest) -> Path:
     """A folder for tests within that of the module oops_init."""
-    return tests_of(shared_oops, request)
+    return own_tests(shared_oops, request)
 
 
 @pytest.fixture
