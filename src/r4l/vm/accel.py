@@ -2,8 +2,9 @@
 """Which accelerator a VM gets: decided by trial, because /dev/kvm can be there and dead.
 
 Known ways of being dead: KVM_CREATE_VM works and the guest stalls for ever; "KVM internal error" in the middle of a
-boot. So a real guest must reach its first program, without ever being silent for two seconds. That KVM works holds until the
-host reboots; that it does not may have been the host's load, and is tried again. The answer is kept under the home.
+boot. So a real guest must reach its first program, without ever being silent for two seconds. That KVM works holds
+until the host reboots; that it does not may have been the host's load, and is tried again. The answer is kept under
+the home.
 """
 
 from __future__ import annotations
