@@ -64,13 +64,13 @@ def _note(event: str, arguments: tuple[object, ...]) -> None:
 
 def save(files: set[Path], into: Path) -> None:
     """Note how files are."""
-    into.write_text(json.dumps({str(path): _as_it_is(path) for path in sorted(files)}))
+    into.write_text(json.dumps({str(path): _as_it_is(path) for path in sorted(files)}), encoding="utf-8")
 
 
 def hold(noted: Path) -> bool:
     """Whether the files that were noted are as they were. A note that is not there names none."""
     try:
-        before: dict[str, list[str | int]] = json.loads(noted.read_text())
+        before: dict[str, list[str | int]] = json.loads(noted.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return True
     return all(_same(Path(name), entry) for name, entry in before.items())
