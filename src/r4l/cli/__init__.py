@@ -37,6 +37,7 @@ COMMANDS: dict[str, str] = {
     "run": "Load a module in a fresh virtual machine and run a command there",
     "debug": "Load a module in a fresh virtual machine with gdb at its side",
     "shell": "A shell in a fresh virtual machine",
+    "log": "Read any kernel log: what the kernel complains of in it, and who is to blame",
     "selftest": "Run the project's own tests",
     "rows": "What must work, row by row, and which checks pass",
     "completion": "Print the shell completion script",

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from r4l.klog.cursor import DEPTH_LIMIT, Cursor, Invalid
 
-SYMBOL = re.compile(r"\b(__pfx_)?(_R[A-Za-z0-9_]{3,})")
-"""`__pfx_` marks the padding before a function, which a frame can name."""
+SYMBOL = re.compile(r"\b(__pfx_|__cfi_)?(_R[A-Za-z0-9_]{3,})")
+"""`__pfx_` and `__cfi_` mark the padding before a function, which a frame can name."""
 
 BASIC = {
     "a": "i8", "b": "bool", "c": "char", "d": "f64", "e": "str", "f": "f32", "h": "u8", "i": "isize", "j": "usize",
@@ -43,6 +43,8 @@ def demangle(symbol: str) -> str:
 
 def demangle_text(text: str) -> str:
     """Text with every v0 name in it demangled."""
+    if "_R" not in text:
+        return text
     return SYMBOL.sub(lambda match: (match[1] or "") + demangle(match[2]), text)
 
 

@@ -4,24 +4,41 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 
+from r4l.klog import kinds
 from r4l.klog.demangle import demangle_text
 from r4l.klog.records import Record
 
+_ADDRESS = r"(?:\[<?(?:0x)?[0-9a-f]{4,16}>?\] ?){1,2}"
+_SYMBOL = r"(?P<symbol>[A-Za-z_.$<][\w.$<>:]{0,1023})"
+_OFFSET = r"\+0x(?P<offset>[0-9a-f]{1,8})/0x(?P<size>[0-9a-f]{1,8})"
+_MODULE = r"(?: \[(?P<module>\w{1,64})[^\]]{0,80}\])?"
+_LINE = r"(?P<file>[^\s:()]{1,1024}\.\w{1,4}):(?P<line>\d{1,7})"
 FRAME = re.compile(
-    r"^(?:kmemleak: )?\s+(?:\[<[0-9a-f]+>\] )?(\? )?([\w.$<>:]+)\+0x([0-9a-f]+)/0x([0-9a-f]+)"
-    r"(?: \[([\w]+)[^\]]*\])?(?: \(\S+\))?\s*$"
+    rf"(?:kmemleak: )?(?:\s+\(?{_ADDRESS}\s*|\s+|\(?{_ADDRESS}\s*)(?P<maybe>\? )?{_SYMBOL}{_OFFSET}\)?{_MODULE}"
+    rf"(?: (?:\(?{_LINE}[^)]*\)?|\([^)]*\)))?(?: \[inline\])?{_MODULE.replace('module', 'after')}\s*$"
 )
-PLACE = re.compile(r"^(?:RIP: \w+:|pc : )([\w.$]+)\+0x([0-9a-f]+)/0x([0-9a-f]+)(?: \[(\w+)[^\]]*\])?")
-BEGIN = re.compile(r"^(?:call trace:|kmemleak:   backtrace\b)", re.IGNORECASE)
-END = re.compile(r"^\s*(?:</TASK>|(?:Allocated|Freed|Last potentially related work creation|Shutdown)\b.*:$)")
-"""After it come other traces, such as KASAN's of who allocated (mm/kasan/report.c, print_track)."""
+"""arch/*/kernel/{dumpstack,stacktrace,unwind*}.c, print_ip_sym, and what decode_stacktrace.sh makes of them."""
+ARM_FRAME = re.compile(
+    rf"\s*(?:\[<[0-9a-f]+>\] )?\(?[\w.$]{{1,255}}(?:\+\S+)?(?: \[\w+\])?\)? from (?:\[<[0-9a-f]+>\] )?\(?{_SYMBOL}{_OFFSET}{_MODULE}"
+    rf"(?: {_LINE}.*)?\)?(?: \({_LINE.replace('file', 'file2').replace('line', 'line2')}.*)?\s*$"
+)
+"""arch/arm/kernel/traps.c, dump_backtrace_entry: a function and its caller."""
+INLINE_FRAME = re.compile(rf"\s+(?P<maybe>\? )?{_SYMBOL} \(?{_LINE}[^)]*\)?(?: \[inline\])?\s*$")
+"""A function that was inlined into the frame below it, or one whose address a symboliser has replaced."""
+PLACE = re.compile(
+    r"\s*(?:RIP: [0-9a-f]{4}:|E?IP(?: is at|:) ?(?:[0-9a-f]{4}:)?|[Pp][Cc](?: is at| ?:) ?|epc\s*: |NIP |ERA: |Krnl PSW : |TPC: )"
+    rf"(?:\[?<?[0-9a-f]{{8,16}}>?\]? *)*[<(]*{_SYMBOL}{_OFFSET}>?\)?{_MODULE}(?: \(?{_LINE})?"
+)
+"""The line that names the instruction at fault: x86, i386, arm, arm64, riscv and mips, powerpc, loongarch, s390, sparc."""
+NEUTRAL = re.compile(r"\s*(?:$|</?(?:TASK|IRQ|NMI|EOI|SOFTIRQ|#\w+)>|\? ?|=+ )")
 
-LIBRARY = re.compile(r"^[<&*]*(?:dyn )?(?:core|alloc|kernel|pin_init|kit)::")
+LIBRARY = re.compile(r"[<&*]*(?:dyn )?(?:core|alloc|kernel|pin_init|kit)::")
 """Crates that are compiled into a module but are not its author's."""
+PADDING = ("__pfx_", "__cfi_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +47,12 @@ class StackFrame:
 
     Attributes:
         symbol: the function, Rust names demangled.
-        offset, size: where in the function (bytes), and how long it is.
+        offset, size: where in the function (bytes), and how long it is; 0 for one that was inlined.
         module: the module it is in, or None for the kernel itself.
         certain: whether the unwinder vouches for it (no question mark).
         raw: the symbol as the kernel printed it.
-        file, line: where in the module's own source, once that was looked up (`r4l.klog.source`).
+        file, line: where in the source: in the module's own, once that was looked up (`r4l.klog.source`), or as the log
+            says it.
         source: the text of that line, without indentation; empty where the file is gone or has changed since.
     """
 
@@ -51,7 +69,7 @@ class StackFrame:
     @property
     def own(self) -> bool:
         """Whether the function is a module author's: its source tells, or as long as that is not known, its name."""
-        return self.file is not None or (self.module is not None and not LIBRARY.match(self.symbol))
+        return self.module is not None and (self.file is not None or not LIBRARY.match(self.symbol))
 
     @property
     def where(self) -> str:
@@ -62,49 +80,95 @@ class StackFrame:
         return f"{name}:{self.line}" + (f": {self.source}" if self.source else "")
 
 
+@dataclass(frozen=True)
+class Section:
+    """A call trace of a complaint, with the line that stands above it.
+
+    Attributes:
+        called: whether it is one that the kernel announces (`Call Trace:`).
+        before: the instruction at fault that was named since the trace before it.
+        frames: those of it, and the instructions at fault among them.
+    """
+
+    above: str
+    called: bool
+    before: StackFrame | None = None
+    frames: list[StackFrame] = field(default_factory=list)
+
+
+@lru_cache(8192)
 def frame_of(text: str) -> StackFrame | None:
     """The frame that a line of a call trace is; None for any other line."""
-    match = FRAME.match(text)
-    return _frame(match[2], match[3], match[4], match[5], not match[1]) if match else None
+    match = FRAME.match(text) if "+0x" in text else None
+    if match:
+        return _frame(match, match["module"] or match["after"], certain=not match["maybe"])
+    if " from " in text and (match := ARM_FRAME.match(text)):
+        return _frame(match, match["module"], certain=True)
+    return None
+
+
+def inlined_of(text: str) -> StackFrame | None:
+    """The function that a line names with its source and without an address; None for any other line."""
+    match = INLINE_FRAME.match(text) if ":" in text else None
+    if match is None:
+        return None
+    name = match["symbol"]
+    return StackFrame(demangle_text(name), 0, 0, None, not match["maybe"], name, match["file"], int(match["line"]))
 
 
 def place_of(text: str) -> StackFrame | None:
     """The instruction at fault that a line names (`RIP:`, `pc :`); None for any other line."""
     match = PLACE.match(text)
-    return _frame(match[1], match[2], match[3], match[4], True) if match else None
+    return _frame(match, match["module"], certain=True) if match else None
 
 
-def trace(records: Iterable[Record]) -> tuple[StackFrame, ...]:
-    """The call trace. Of several, the first: that is where it happened."""
-    frames: list[StackFrame] = []
-    inside = False
+def sections(records: Iterable[Record]) -> list[Section]:
+    """The call traces of a complaint, in order; of one that has none, the instruction at fault alone."""
+    found: list[Section] = []
+    inside: Section | None = None
+    place: StackFrame | None = None
+    above = ""
     for record in records:
-        if BEGIN.match(record.text):
-            if frames:
-                break
-            inside = True
-        elif inside and END.match(record.text):
-            inside = False
-        elif inside and (frame := frame_of(record.text)):
-            frames.append(frame)
-    return tuple(frames)
+        text = record.text
+        frame = frame_of(text)
+        if begins := kinds.SECTION_BEGIN.match(text.lstrip()) is not None or (frame and not inside):
+            inside = Section(above, not frame, place)
+            found.append(inside)
+            place = None
+        if frame or (inside and (frame := place_of(text) or inlined_of(text))):
+            assert inside is not None, "a frame opens a section"
+            inside.frames.append(frame)
+        elif begins:
+            continue
+        elif kinds.SECTION_END.match(text) or (not inside or not inside.called) and (text.strip() or inside):
+            inside, above = None, text
+            place = place or place_of(text)
+    if place and not any(section.frames for section in found):
+        found.append(Section(above, False, place))
+    return [section for section in found if section.frames or section.before]
 
 
-def place(records: Iterable[Record]) -> StackFrame | None:
-    """The instruction at fault, where one is named."""
-    return next((found for record in records if (found := place_of(record.text))), None)
+def main_section(found: Sequence[Section], kind: str) -> Section:
+    """Of a complaint's traces, the one that tells where it happened; an empty one where there is none.
 
-
-def culprit(frames: Iterable[StackFrame | None]) -> StackFrame | None:
-    """The frame to look at first, of those from the innermost to the outermost.
-
-    A function of a module's author, else of a module, else the innermost.
+    Of several that the kernel announces, the first: after it come others, such as KASAN's of who freed.
     """
-    certain = [frame for frame in frames if frame and frame.certain]
-    own = (frame for frame in certain if frame.own)
-    modules = (frame for frame in certain if frame.module)
-    return next(chain(own, modules, certain), None)
+    first = next(iter(found), Section("", False))
+    if kind in kinds.TRACE and (named := [each for each in found if kinds.TRACE[kind].match(each.above)]):
+        return named[0]
+    return first if kind in kinds.BARE else next((section for section in found if section.called), first)
 
 
-def _frame(raw: str, offset: str, size: str, module: str | None, certain: bool) -> StackFrame:
-    return StackFrame(demangle_text(raw), int(offset, 16), int(size, 16), module, certain, raw)
+def _frame(match: re.Match[str], module: str | None, *, certain: bool) -> StackFrame:
+    raw = match["symbol"]
+    line = match["line"]
+    return StackFrame(
+        demangle_text(raw),
+        int(match["offset"], 16),
+        int(match["size"], 16),
+        module,
+        certain,
+        raw,
+        match["file"],
+        int(line) if line else None,
+    )

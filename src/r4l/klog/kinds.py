@@ -4,77 +4,94 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from r4l import resources
 
 _FILE = resources.table(__package__, "kinds.toml")
 _TABLE = _FILE["kind"]
+_WARN_AT = r"WARNING: (?:CPU: \d+ PID: -?\d+ |\[.{{1,200}}\] )?(?:at )?(?:/\S*/)?(?:{files}):\d"
 
-HEADLINES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (entry["name"], re.compile("|".join(entry["patterns"]))) for entry in _TABLE
+
+def _pattern(entry: dict[str, list[str]]) -> str:
+    at = _WARN_AT.format(files="|".join(entry.get("files", ())))
+    return "|".join(pattern.replace("{at}", at) for pattern in entry["patterns"])
+
+
+def _named(flag: str) -> frozenset[str]:
+    return frozenset(entry["name"] for entry in _TABLE if entry.get(flag))
+
+
+def _any(patterns: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(patterns))
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """How a complaint may begin; see kinds.toml for what the words mean."""
+
+    kind: str
+    pattern: re.Pattern[str]
+    weak: bool
+    tentative: bool
+    outer: bool
+
+
+HEADLINES = tuple(
+    Headline(
+        entry["name"], re.compile(_pattern(entry)), *(entry.get(flag, False) for flag in ("weak", "tentative", "outer"))
+    )
+    for entry in _TABLE
 )
+"""The first that matches counts."""
 _DEATHS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (entry["of"], re.compile("|".join(entry["patterns"]))) for entry in _FILE["death"]
 )
-SINGLE = frozenset(entry["name"] for entry in _TABLE if entry.get("single"))
-RULED = frozenset(entry["name"] for entry in _TABLE if entry.get("ruled"))
+SINGLE = _named("single")
+RULED = _named("ruled")
+WIDE = _named("wide")
+BARE = _named("bare")
+NAMED = _named("named")
+SECTIONED = _named("ruled") | _named("wide")
+"""Kinds of which more follows the first call trace."""
 PREFIX = {entry["name"]: re.compile(entry["prefix"]) for entry in _TABLE if "prefix" in entry}
 """Kinds of which every line begins in the same way."""
-NOISE = re.compile("(?:" + "|".join(_FILE["noise"]) + ")$")
+TRACE = {entry["name"]: re.compile(entry["trace"]) for entry in _TABLE if "trace" in entry}
+"""Kinds of which one trace matters more than that of the report."""
+NOISE = re.compile("(?:" + "|".join(_FILE["fold"]["noise"]) + ")$")
 """Functions of the kernel that say nothing about a complaint."""
+BELONGS = _any(_FILE["continuation"]["patterns"])
+"""Lines that belong to a complaint even after its end mark or its call trace."""
+EVIDENCE = _any(_FILE["evidence"]["patterns"])
+"""Lines that show that a headline before them was one."""
+SECTION_BEGIN = _any(_FILE["sections"]["begin"])
+SECTION_END = _any(_FILE["sections"]["end"])
 
-ANY = re.compile("|".join(pattern.pattern for _, pattern in HEADLINES))
+ANY = re.compile(r"\s*(?:" + "|".join(each.pattern.pattern for each in HEADLINES) + ")")
 """Any headline: most lines are told to be none by this alone."""
 
 CUT_HERE = "------------[ cut here ]------------"
-END = re.compile(r"^---\[ end (?:trace|Kernel panic)")
+END = re.compile(r"---\[ end (?:trace|Kernel panic)")
 TRACE_END = "</TASK>"
-RULE = re.compile(r"^={20,}$")
+RULE = re.compile(r"={20,}$")
 
-_AFTERWARDS = (
-    r"\s",
-    r"Call [Tt]race:",
-    r"CPU: \d+",
-    r"Hardware name: ",
-    r"Modules linked in:",
-    r"Tainted: ",
-    r"Workqueue: ",
-    r"note: \S+\[\d+\] exited",
-    r"Fixing recursive fault",
-    r"---\[ end ",
-    r"Kernel Offset: ",
-    r"Kernel panic - not syncing",
-    r"Rebooting in ",
-    r"ACPI MEMORY or I/O RESET",
-    r"SMP: stopping",
-    r"Dumping ftrace",
-    r"Oops: ",
-    # registers: x86, then arm64
-    r"R(?:IP|SP|[0-9A-D][0-9XIP]|BP|SI|DI): ",
-    r"(?:[C-G]S|CR\d|DR\d|PKRU|EFLAGS|ORIG_RAX|Code|PGD|#PF): ?",
-    r"(?:pc|lr|sp) : ",
-    r"x\d+\s?: ",
-    r"pstate: ",
-    r"(?:Mem|Data) abort info",
-    r"user pgtable",
-    r"\[[0-9a-f]{16}\] pgd",
-    # lockdep
-    r"(?:irq event stamp|hardirqs last|softirqs last)",
-)
-BELONGS = re.compile("^(?:" + "|".join(_AFTERWARDS) + ")")
-"""Lines that belong to a complaint even after its end mark or its call trace."""
+
+def headline(text: str) -> Headline | None:
+    """The headline that a line is, or None."""
+    if not ANY.match(text):
+        return None
+    text = text.lstrip()
+    return next(each for each in HEADLINES if each.pattern.match(text))
 
 
 def classify(text: str) -> str | None:
     """The kind of complaint that a line begins, or None."""
-    if not ANY.search(text):
-        return None
-    for kind, pattern in HEADLINES:
-        if pattern.search(text):
-            return kind
-    return None
+    found = headline(text)
+    return found.kind if found else None
 
 
 def death(text: str) -> str:
     """The death that a line of a complaint shows: of the `machine`, of a `task`; empty where it shows none."""
-    return next((of for of, pattern in _DEATHS if pattern.search(text)), "")
+    text = text.lstrip()
+    return next((of for of, pattern in _DEATHS if pattern.match(text)), "")

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from r4l.errors import GuestTimeout, R4LError
 from r4l.klog.allowed import Allowance
+from r4l.klog.cutter import SplatCutter
 from r4l.klog.records import Record, parse_line
 from r4l.klog.source import Sources
-from r4l.klog.splat import Splat, SplatCutter
+from r4l.klog.splat import Splat
 
 SYNC = "r4l-sync "
 KEPT = 100_000

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 PREFIX = re.compile(r"(?:<(\d{1,4})>)?\[ *(\d+\.\d{6})\](?:\[ *([TC]\d+)\])? ?")
 KMSG = re.compile(r"(\d+),(\d+),(\d+),[^;]*;(.*)")
@@ -29,12 +29,16 @@ class Record:
         time: seconds since boot by the guest's clock; None for a line that is not the kernel's.
         level: 0 (emerg) to 7 (debug), or None where the source does not tell.
         caller: `T123` (thread) or `C0` (CPU) on kernels with CONFIG_PRINTK_CALLER.
+        kernel: whether what stands before it says that the kernel wrote it; None where nothing stands there.
+        number: of the line in its file, from 1; 0 where it is of no file.
     """
 
     text: str
     time: float | None = None
     level: int | None = None
     caller: str | None = None
+    kernel: bool | None = field(default=None, compare=False)
+    number: int = field(default=0, compare=False)
 
     def __str__(self) -> str:
         stamp = "" if self.time is None else f"[{self.time:12.6f}] "
@@ -49,7 +53,7 @@ def parse_line(line: str) -> list[Record]:
         return [Record(clean)] if clean else []
     records = [Record(clean[: match.start()])] if match.start() else []
     level = int(match[1]) & 7 if match[1] else None
-    records.append(Record(clean[match.end() :], float(match[2]), level, match[3]))
+    records.append(Record(clean[match.end() :], float(match[2]), level, match[3], True))
     return records
 
 
@@ -58,7 +62,7 @@ def parse_kmsg(line: str) -> Record | None:
     match = KMSG.fullmatch(line.rstrip("\n"))
     if match is None:
         return None
-    return Record(match[4], int(match[3]) / 1e6, int(match[1]) & 7)
+    return Record(match[4], int(match[3]) / 1e6, int(match[1]) & 7, kernel=True)
 
 
 def parse(text: str) -> Iterator[Record]:

@@ -3,23 +3,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from r4l.errors import VerdictError
-from r4l.klog import frames, kinds
+from r4l.klog import blame, frames, kinds
 from r4l.klog.demangle import demangle_text
 from r4l.klog.fold import readable
 from r4l.klog.frames import StackFrame
-from r4l.klog.kinds import classify
 from r4l.klog.records import Record
 from r4l.klog.source import Sources
 
-MAX_LINES = 400
-PREAMBLE = 4
-GAP = 1.0
-"""Seconds of the guest's clock between two lines after which a splat is taken to be over."""
-
+_TASK = (
+    re.compile(r"INFO: task (?P<name>.{1,64}):(?P<pid>\d+) "),
+    re.compile(r"(?:.{0,80} )?CPU: (?P<cpu>\d+)(?: UID: \d+)? PID: (?P<pid>\d+) Comm: (?P<name>.{1,64}?) (?:Not tainted|Tainted:|Kdump:|[\w.]+-)"),
+    re.compile(r"WARNING: .{1,300}, CPU#(?P<cpu>\d+): (?P<name>.{1,64})/(?P<pid>\d+)$"),
+    re.compile(r".{0,40}soft lockup - CPU#(?P<cpu>\d+) stuck .{1,40}\[(?P<name>.{1,64}):(?P<pid>\d+)\]"),
+    re.compile(r"(?P<name>[^/]{1,64})/(?P<pid>\d+) (?:is trying|just changed|is leaving|is freeing|is exiting|\[HC)"),
+)
+"""How the kernel names a task (lib/dump_stack.c, dump_stack_print_info, and the headlines of other reports)."""
+_IN = re.compile(r"(?: in | at:? |caller is |epc : )(?:\[<[0-9a-f]+>\] )?([\w.$<>:]{1,1024})\+0x([0-9a-f]{1,8})/0x([0-9a-f]{1,8})(?: \[(\w+)[^\]]*\])?")
+"""A function that a sentence names."""
 
 DEATHS = ("machine", "task", "")
 """What a line may show (`kinds.death`), the worst first."""
@@ -56,8 +61,10 @@ class Splat(VerdictError):
         self.records = tuple(records)
         self.splat_kind = splat_kind
         self.headline = demangle_text(headline)
-        self.trace = frames.trace(self.records)
-        self.place = frames.place(self.records)
+        self._sections = frames.sections(self.records)
+        main = frames.main_section(self._sections, splat_kind)
+        self.trace = tuple(main.frames)
+        self.place = main.before
         self.killed = min((kinds.death(record.text) for record in self.records), key=DEATHS.index, default="")
         self._located = False
         self._told = False
@@ -111,90 +118,45 @@ class Splat(VerdictError):
     @property
     def culprit(self) -> StackFrame | None:
         """The place to look first: the innermost function of a module's author, else of a module, else of all."""
-        return frames.culprit([self.place, *self.trace])
+        if self.splat_kind in kinds.NAMED and (named := self._named()):
+            return named
+        begins = kinds.headline(self.headline)
+        outer = begins is not None and begins.outer
+        main = [self.place, *self.trace]
+        wide = self.splat_kind in kinds.WIDE
+        others = [[each.before, *each.frames] for each in self._sections if each.called] if wide else []
+        for stack in [main, *others]:
+            if found := blame.culprit(stack, self.splat_kind, outer=outer, strict=True):
+                return found
+        return self._named() or blame.culprit(main, self.splat_kind)
+
+    def _named(self) -> StackFrame | None:
+        """The first function that its sentences, before any trace, name and that is no messenger."""
+        for text in self.lines:
+            if kinds.SECTION_BEGIN.match(text.lstrip()):
+                break
+            if (match := _IN.search(text)) and (symbol := demangle_text(match[1])) and self._may_be(symbol):
+                return StackFrame(symbol, int(match[2], 16), int(match[3], 16), match[4], True, match[1])
+        return None
+
+    def _may_be(self, symbol: str) -> bool:
+        return self.splat_kind in kinds.NAMED or not blame.is_messenger(symbol, self.splat_kind)
+
+    @property
+    def task(self) -> tuple[str, int | None]:
+        """The task that it happened in, as `name:pid`, and the CPU; empty and None where the kernel does not say."""
+        task, cpu = "", None
+        for text in self.lines:
+            for pattern in _TASK:
+                if match := pattern.match(text.lstrip()):
+                    named = match.groupdict()
+                    task = task or f"{named['name']}:{named['pid']}"
+                    cpu = int(named["cpu"]) if cpu is None and named.get("cpu") else cpu
+            if task and cpu is not None:
+                break
+        return task, cpu
 
     @property
     def lines(self) -> list[str]:
         """The texts of its records, as the kernel printed them."""
         return [record.text for record in self.records]
-
-
-class SplatCutter:
-    """Cuts splats out of a stream of records. Feed it every record in order; `flush` at the end."""
-
-    def __init__(self, log: Path | None = None) -> None:
-        self._log = log
-        self._records: list[Record] = []
-        self._kind: str | None = None
-        self._headline = ""
-        self._ended = False
-        self._dying = False
-
-    @property
-    def open(self) -> bool:
-        """Whether a splat has begun and not ended."""
-        return bool(self._records)
-
-    @property
-    def headline(self) -> tuple[str, str] | None:
-        """Kind and headline of the splat that has begun, once they are known."""
-        return (self._kind, self._headline) if self._kind and self._records else None
-
-    @property
-    def dying(self) -> bool:
-        """Whether the splat that has begun shows, by now, that the kernel killed a task or itself."""
-        return self._dying
-
-    def feed(self, record: Record) -> list[Splat]:
-        """Take in a record; returns the splats that are complete because of it."""
-        if record.time is None:
-            # Programs may write to the console in between.
-            return []
-        done: list[Splat] = []
-        if self._records and not self._continues(record):
-            done += self.flush()
-        if self._records:
-            self._add(record)
-        elif record.text == kinds.CUT_HERE or classify(record.text):
-            self._ended = False
-            self._add(record)
-        return done
-
-    def _continues(self, record: Record) -> bool:
-        last = self._records[-1].time
-        if len(self._records) >= MAX_LINES or record.time is None or last is None or record.time - last > GAP:
-            return False
-        if record.text == kinds.CUT_HERE:
-            return self._preamble
-        if self._kind in kinds.PREFIX:
-            return bool(kinds.PREFIX[self._kind].match(record.text))
-        if self._ended:
-            return bool(kinds.BELONGS.match(record.text))
-        if self._kind in kinds.SINGLE and len(self._records) == 1:
-            return bool(kinds.BELONGS.match(record.text)) or classify(record.text) is not None
-        return True
-
-    @property
-    def _preamble(self) -> bool:
-        """Whether only a few words came that a BUG or WARNING proper may follow: a Rust panic's, a list check's."""
-        if self._ended or len(self._records) > PREAMBLE:
-            return False
-        return not any(r.text == kinds.CUT_HERE or r.text.startswith("Call Trace") for r in self._records)
-
-    def _add(self, record: Record) -> None:
-        self._records.append(record)
-        self._dying = self._dying or bool(kinds.death(record.text))
-        if self._kind is None and (kind := classify(record.text)):
-            self._kind, self._headline = kind, record.text
-        closing_rule = kinds.RULE.match(record.text) and len(self._records) > 3
-        trace_end = record.text.strip() == kinds.TRACE_END and self._kind not in kinds.RULED
-        if kinds.END.match(record.text) or trace_end or closing_rule:
-            self._ended = True
-
-    def flush(self) -> list[Splat]:
-        """What has begun is complete now."""
-        records, kind = self._records, self._kind
-        self._records, self._kind, self._dying = [], None, False
-        if not records:
-            return []
-        return [Splat(kind or "warning", self._headline if kind else records[-1].text, records, log=self._log)]

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: MIT
+"""Cuts complaints out of a stream of records, those of several tasks and CPUs that print at once apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from r4l.klog import frames, kinds
+from r4l.klog.records import Record
+from r4l.klog.splat import Splat
+
+MAX_LINES = 400
+"""Records of a splat; what is longer goes on without end."""
+PREAMBLE = 4
+GAP = 1.0
+"""Seconds of the guest's clock between two lines after which a splat is taken to be over."""
+LONG_GAP = 15.0
+"""The same before a line that can only be part of it: an NMI that another CPU does not answer takes 10 s."""
+STRANGERS = 40
+"""Lines of something else in a row that end a splat: where no task is named, others print in between."""
+MAX_OPEN = 16
+"""Splats that can be open at once, by task and CPU."""
+
+
+@dataclass
+class _Open:
+    """A splat that has begun."""
+
+    kind: str | None = None
+    headline: str = ""
+    records: list[Record] = field(default_factory=list)
+    ended: bool = False
+    traced: bool = False
+    dying: bool = False
+    tentative: bool = False
+    strangers: int = 0
+    """Lines at the end that may be of something else."""
+
+
+class SplatCutter:
+    """Cuts splats out of a stream of records. Feed it every record in order; `flush` at the end.
+
+    Args:
+        log: the file that splats name.
+        only_kernel: whether only records count that say that they are the kernel's: on a machine's console, programs
+            write in between.
+    """
+
+    def __init__(self, log: Path | None = None, *, only_kernel: bool = True) -> None:
+        self._log = log
+        self._only_kernel = only_kernel
+        self._open: dict[str | None, _Open] = {}
+        self._said = False
+        self._last: str | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether a splat has begun and not ended."""
+        return bool(self._open)
+
+    @property
+    def headline(self) -> tuple[str, str] | None:
+        """Kind and headline of the splat that has begun, once they are known."""
+        begun = (each for each in self._open.values() if each.kind and not each.tentative)
+        return next(((each.kind or "", each.headline) for each in begun), None)
+
+    @property
+    def dying(self) -> bool:
+        """Whether a splat that has begun shows, by now, that the kernel killed a task or itself."""
+        return any(each.dying for each in self._open.values())
+
+    def feed(self, record: Record) -> list[Splat]:
+        """Take in a record; returns the splats that are complete because of it."""
+        if record.kernel is not True and not self._counts(record):
+            return []
+        self._said = self._said or record.kernel is True
+        key = self._stream(record)
+        done: list[Splat] = []
+        current = self._open.get(key)
+        if current and not self._continues(current, record):
+            done = self._close(key)
+            current = None
+        if current is None:
+            if not self._begins(record):
+                return done
+            if len(self._open) >= MAX_OPEN:
+                done += self._close(next(iter(self._open)))
+            current = self._open[key] = _Open()
+        self._add(current, record)
+        return done
+
+    def pass_over(self, caller: str | None) -> None:
+        """Note a record of the kernel's that begins nothing, while nothing is open: the short way of `feed`."""
+        self._said = True
+        self._last = caller
+
+    def flush(self) -> list[Splat]:
+        """What has begun is complete now."""
+        return [splat for key in list(self._open) for splat in self._close(key)]
+
+    def _counts(self, record: Record) -> bool:
+        """Whether a line that does not say that it is the kernel's is taken for one."""
+        return not self._only_kernel and record.kernel is None
+
+    def _stream(self, record: Record) -> str | None:
+        """Whose splat a record may belong to: its task's or CPU's; of a report about the whole machine, any CPU's."""
+        if record.kernel is None and self._said:
+            # The second line of a record, indented; or a stack that an old kernel printed word by word.
+            return self._last if self._last in self._open else next(iter(self._open), "")
+        caller = record.caller
+        self._last = caller
+        if caller in self._open or not self._open:
+            return caller
+        if caller is None or caller[0] == "C":
+            wide = [key for key, each in self._open.items() if each.kind in kinds.WIDE and not each.ended]
+            kind = kinds.classify(record.text)
+            if wide and record.text != kinds.CUT_HERE and (kind is None or kind == self._open[wide[-1]].kind):
+                return wide[-1]
+        return caller
+
+    def _begins(self, record: Record) -> bool:
+        if record.text == kinds.CUT_HERE:
+            return True
+        found = kinds.headline(record.text)
+        return found is not None and not (found.weak and record.kernel is None and self._said)
+
+    def _continues(self, current: _Open, record: Record) -> bool:
+        text = record.text
+        if len(current.records) >= MAX_LINES:
+            return False
+        belongs = _belongs(text)
+        kind = kinds.classify(text)
+        if record.time is not None and (last := current.records[-1].time) is not None:
+            waits = belongs and not kind and not current.ended
+            if record.time - last > (LONG_GAP if waits else GAP):
+                return False
+        if text == kinds.CUT_HERE:
+            return self._preamble(current)
+        if current.kind in kinds.PREFIX:
+            return bool(kinds.PREFIX[current.kind].match(text))
+        if current.traced and kind and kind != "panic":
+            return (kind == current.kind and kind in kinds.WIDE) or (kind == "slab" and current.kind in kinds.RULED)
+        if current.ended:
+            return belongs
+        if current.kind in kinds.SINGLE and len(current.records) == 1:
+            return belongs or kind is not None
+        return belongs or current.strangers < STRANGERS
+
+    def _preamble(self, current: _Open) -> bool:
+        """Whether only a few words came that a BUG or WARNING proper may follow: a Rust panic's, a list check's."""
+        if current.ended or current.traced or len(current.records) > PREAMBLE:
+            return False
+        return not any(record.text == kinds.CUT_HERE for record in current.records)
+
+    def _add(self, current: _Open, record: Record) -> None:
+        text = record.text.strip()
+        current.records.append(record)
+        known = len(current.records) == 1 or current.kind in kinds.PREFIX or _belongs(record.text)
+        current.strangers = 0 if known else current.strangers + 1
+        current.dying = current.dying or bool(kinds.death(text))
+        if current.kind is None and (found := kinds.headline(text)):
+            current.kind, current.headline, current.tentative, current.strangers = found.kind, text, found.tentative, 0
+        elif current.tentative and kinds.EVIDENCE.match(text):
+            current.tentative = False
+        current.traced = current.traced or bool(kinds.SECTION_BEGIN.match(text))
+        closing_rule = kinds.RULE.match(text) and len(current.records) > 3
+        trace_end = text == kinds.TRACE_END and current.kind not in kinds.SECTIONED
+        if kinds.END.match(text) or trace_end or closing_rule:
+            current.ended, current.strangers = True, 0
+
+    def _close(self, key: str | None) -> list[Splat]:
+        current = self._open.pop(key)
+        if current.tentative:
+            return []
+        records = current.records
+        if current.traced or current.ended:
+            records = records[: len(records) - current.strangers]
+        kind, headline = current.kind, current.headline
+        if kind is None:
+            kind, headline = "warning", records[-1].text
+        return [Splat(kind, headline, records, log=self._log)]
+
+
+def _belongs(text: str) -> bool:
+    return kinds.BELONGS.match(text) is not None or " from " in text and frames.frame_of(text) is not None

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""What stands before the kernel's words in other people's logs. The shapes are data: prefixes.toml."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from itertools import count
+
+from r4l import resources
+from r4l.klog.records import ESCAPE, LEVELS, Record
+
+_FILE = resources.table(__package__, "prefixes.toml")
+PREFIXES = _FILE["prefix"]
+_GROUP = re.compile(r"\(\?P<(\w+)>")
+_NAMES = {**{name: number for number, name in enumerate(LEVELS)}, "panic": 0, "error": 3, "warn": 4}
+TORN = re.compile(r"(?:<\d{1,4}>)?\[ {0,8}\d{1,9}\.\d{6}\](?:\[ *[TC]\d+\])? ?")
+"""A message that begins within a line: two writers share a serial port."""
+YAML_END = '"}'
+
+
+CONSOLE = re.compile(
+    r"(?:<(\d{1,4})>)?\[ *(\d{1,9}\.\d{1,9})\](?:\[ *([TC]\d{1,7})\])?"
+    r"(?: (?! *\[ *[TC]?\d{1,7}[:\]]| *\(\d|[\w.-]{1,64} kernel: )|$)"
+)
+"""What nearly all lines begin with: the kernel's own, and none of the other stages behind it."""
+
+
+def _shape() -> re.Pattern[str]:
+    """A stage is one of its prefixes or nothing, so the whole always matches, and is never tried twice."""
+    numbers = count()
+    stages = []
+    for stage in _FILE["stages"]:
+        marked = [
+            f"(?P<{'own' if entry['kernel'] else 'other'}>{entry['pattern']})" if "kernel" in entry else entry["pattern"]
+            for entry in PREFIXES
+            if entry["stage"] == stage
+        ]
+        stages.append(f"(?:{'|'.join(marked)})?")
+    # A group's name may stand once in an expression.
+    return re.compile(_GROUP.sub(lambda match: f"(?P<{match[1]}_{next(numbers)}>", "".join(stages)))
+
+
+_SHAPE = _shape()
+_KINDS = [name.split("_")[0] for name in _SHAPE.groupindex]
+_INDEXES = tuple(_SHAPE.groupindex.values())
+
+
+def parse_line(line: str, number: int = 0) -> list[Record]:
+    """The records in a line of any log: one, or two where a message begins within it.
+
+    Their `kernel` tells whether the line says that it is the kernel's: None where it says nothing at all.
+
+    Args:
+        number: of the line in its file.
+    """
+    if "\x1b" in line:
+        line = ESCAPE.sub("", line)
+    line = line.rstrip("\r\n\0 ")
+    record = _record(line, number)
+    # Cheap first: nearly all lines have one stamp.
+    torn = TORN.search(record.text) if "[" in record.text else None
+    if torn is None:
+        return [record]
+    head = replace(record, text=record.text[: torn.start()])
+    return ([head] if head.text.strip() else []) + parse_line(record.text[torn.start() :], number)
+
+
+def _record(line: str, number: int) -> Record:
+    if match := CONSOLE.match(line):
+        level, time, caller = match.groups()
+        return Record(line[match.end() :], float(time), int(level) & 7 if level else None, caller, True, number)
+    match = _SHAPE.match(line)
+    assert match is not None, "each stage may be empty"
+    end = match.end()
+    if not end:
+        return Record(line, kernel=None, number=number)
+    text = line[end + 1 :] if line[end : end + 1] == " " else line[end:]
+    if text.endswith(YAML_END) and line.startswith("- {"):
+        text = text.removesuffix(YAML_END)
+    found = {kind: word for kind, word in zip(_KINDS, match.group(*_INDEXES), strict=True) if word}
+    seconds = float(found["time"]) if "time" in found else int(found["usec"]) / 1e6 if "usec" in found else None
+    level_number = int(found["level"]) & 7 if "level" in found else _NAMES.get(found.get("name", ""))
+    caller = found.get("caller") or (f"T{found['task']}" if "task" in found else None)
+    kernel = False if "other" in found else True if "own" in found else None
+    return Record(text, seconds, level_number, caller, kernel, number)
