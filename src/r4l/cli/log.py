@@ -3,29 +3,177 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
+from rich.console import Console
+from rich.text import Text
 
-from r4l.klog.reader import complaints, opened
+from r4l.cli.screen import screen
+from r4l.errors import UsageError, VerdictError
+from r4l.kernel import find
+from r4l.klog import Sources, Splat, StackFrame
+from r4l.klog.debugfile import module_file
+from r4l.klog.fold import Folded, folded
+from r4l.klog.reader import complaints, opened, unpacked
+from r4l.toolchain import Toolchain
+from r4l.vm import loading
+
+KEPT = 1000
+"""Complaints of a file that are told; of more, the first."""
+STDIN = "-"
+WORDS = {"machine": "the kernel stopped", "task": "the task is dead", "": "the task went on"}
 
 
-@click.command()
+@click.command(
+    epilog="Examples: dmesg | r4l log;  r4l log console.log --module e1000.ko;  journalctl -k -b -1 | r4l log --json"
+)
 @click.argument("files", nargs=-1, metavar="[FILE]...", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True)
-def command(files, as_json) -> None:
-    out = []
-    for file in files:
-        with opened(file) as stream:
-            found = sorted(complaints(stream, file), key=lambda s: s.records[0].number)
-        entries = []
-        for s in found:
-            c = s.culprit
-            task, cpu = s.task
-            entries.append({"kind": s.splat_kind, "fatal": s.fatal, "headline": s.headline,
-              "culprit": {"symbol": c.symbol, "module": c.module, "file": c.file, "line": c.line} if c else None,
-              "trace": [{"symbol": f.symbol} for f in s.trace], "lines": [s.records[0].number, s.records[-1].number], "task": task, "cpu": cpu})
-        out.append({"file": str(file), "complaints": entries})
-    click.echo(json.dumps(out))
+@click.option(
+    "--module",
+    "modules",
+    multiple=True,
+    metavar="KO",
+    type=click.Path(path_type=Path),
+    help="A module's .ko or debug file (also .xz, .zst, .gz): its frames then name file and line. May be repeated.",
+)
+@click.option(
+    "--kernel", "kernel_name", metavar="NAME", help="The kernel that the modules were built for, as in `r4l run`."
+)
+@click.option("--json", "as_json", is_flag=True, help="As JSON: a list with an entry for each file.")
+def command(files: tuple[Path, ...], modules: tuple[Path, ...], kernel_name: str | None, as_json: bool) -> None:
+    """Read kernel logs and tell what the kernel complains of in them: what, where, who is to blame, who died of it.
+
+    Any log will do: of dmesg, journalctl, syslog, a serial console, a CI job, a mail that quotes it; standard input
+    without FILE, or where it is `-`. It may be compressed (.gz, .xz, .zst).
+
+    Exit code 0: the kernel has not complained. 123: it has.
+    """
+    if not files and sys.stdin.isatty():
+        raise UsageError("there is no log to read", "name a file, or pipe one in: dmesg | r4l log")
+    with _sources(modules, kernel_name) as sources:
+        found = {str(file): _read(file, sources) for file in files or (Path(STDIN),)}
+    if as_json:
+        click.echo(json.dumps([_entry(name, splats) for name, (splats, _) in found.items()], indent=1))
+    else:
+        for name, (splats, count) in found.items():
+            _show(screen(), name, splats, count)
+    if any(count for _, count in found.values()):
+        raise SystemExit(VerdictError.exit_code)
+
+
+@contextmanager
+def _sources(modules: Sequence[Path], kernel_name: str | None) -> Iterator[Sources | None]:
+    """Where the lines of modules' frames are looked up; None where no module was named."""
+    if not modules:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="r4l-log-") as folder:
+        files = [module_file(file, Path(folder)) for file in modules]
+        kernel = find.find(kernel_name) if kernel_name else find.ready()
+        sources = loading.sources(kernel) if kernel else loading.module_sources(Toolchain.existing())
+        for file in files:
+            sources.add(file)
+        yield sources
+
+
+def _read(file: Path, sources: Sources | None) -> tuple[list[Splat], int]:
+    """The complaints of a file in the order of their lines, and how many there are in all."""
+    if str(file) == STDIN:
+        with unpacked(sys.stdin.buffer, "standard input") as stream:
+            return _kept(complaints(stream), sources)
+    with opened(file) as stream:
+        return _kept(complaints(stream, file), sources)
+
+
+def _kept(splats: Iterator[Splat], sources: Sources | None) -> tuple[list[Splat], int]:
+    count = 0
+
+    def counted() -> Iterator[Splat]:
+        nonlocal count
+        for splat in splats:
+            count += 1
+            yield splat
+
+    kept = heapq.nsmallest(KEPT, counted(), key=lambda splat: splat.first)
+    if sources:
+        for splat in kept:
+            splat.locate(sources)
+    return kept, count
+
+
+def _entry(name: str, splats: list[Splat]) -> dict[str, Any]:
+    return {"file": name, "complaints": [_complaint(splat) for splat in splats]}
+
+
+def _complaint(splat: Splat) -> dict[str, Any]:
+    culprit = splat.culprit
+    task, cpu = splat.task
+    return {
+        "kind": splat.splat_kind,
+        "fatal": splat.fatal,
+        "headline": splat.headline,
+        "culprit": _frame(culprit, "symbol", "module", "file", "line") if culprit else None,
+        "trace": [
+            _frame(frame, "symbol", "offset", "size", "module", "certain", "file", "line") for frame in splat.trace
+        ],
+        "lines": [splat.first, splat.last],
+        "task": task or None,
+        "cpu": cpu,
+    }
+
+
+def _frame(frame: StackFrame, *names: str) -> dict[str, Any]:
+    return {name: getattr(frame, name) for name in names}
+
+
+def _show(console: Console, name: str, splats: list[Splat], count: int) -> None:
+    title = Text("standard input" if name == STDIN else name, style="bold")
+    if not count:
+        console.print(title, Text("✓ the kernel does not complain", style="green"), sep="  ", markup=False)
+        return
+    fatal = sum(splat.fatal for splat in splats)
+    told = f"{count} complaint{'s' if count > 1 else ''}" + (f", {fatal} fatal" if fatal else "")
+    console.print(title, Text(told, style="red"), sep="  ", markup=False)
+    for splat in splats:
+        console.print()
+        _show_one(console, splat)
+    if count > len(splats):
+        console.print(Text(f"\n… and {count - len(splats)} more", style="dim"), markup=False)
+
+
+def _show_one(console: Console, splat: Splat) -> None:
+    task, cpu = splat.task
+    place = ", ".join([task] * bool(task) + [f"CPU {cpu}"] * (cpu is not None))
+    line = Text("✗ " if splat.fatal else "! ", style="bold red" if splat.fatal else "bold yellow")
+    line.append(splat.splat_kind, style="bold red" if splat.fatal else "bold yellow")
+    line.append(f"  {WORDS[splat.killed]}", style="red" if splat.fatal else "dim")
+    line.append(f"  {place}" if place else "", style="cyan")
+    line.append(f"  lines {splat.first}–{splat.last}" if splat.first else "", style="dim")
+    console.print(line, markup=False)
+    console.print(Text(f"  {splat.headline}", style="bold"), soft_wrap=True, markup=False)
+    culprit = splat.culprit
+    if culprit is None:
+        console.print(Text("  nobody is named: the log has no call trace of it", style="dim"), markup=False)
+        return
+    for entry in folded(splat.trace, culprit):
+        console.print(_frame_text(entry, culprit), soft_wrap=True, markup=False)
+
+
+def _frame_text(entry: Folded, culprit: StackFrame) -> Text:
+    if isinstance(entry, int):
+        return Text(f"      … {entry} frame{'s' if entry > 1 else ''}", style="dim")
+    blamed = entry == culprit
+    text = Text("    → " if blamed else "      ", style="bold red")
+    text.append(entry.symbol, style="bold" if blamed else "default")
+    text.append(f"+{entry.offset:#x}" if entry.size else " (inlined)", style="dim")
+    text.append(f" [{entry.module}]" if entry.module else "", style="magenta")
+    text.append(f"  {entry.where}" if entry.where else "", style="green")
+    return text

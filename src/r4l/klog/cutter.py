@@ -115,7 +115,11 @@ class SplatCutter:
         if caller is None or caller[0] == "C":
             wide = [key for key, each in self._open.items() if each.kind in kinds.WIDE and not each.ended]
             kind = kinds.classify(record.text)
-            if wide and record.text != kinds.CUT_HERE and (kind is None or kind == self._open[wide[-1]].kind):
+            if (
+                wide
+                and record.text != kinds.CUT_HERE
+                and (kind is None or (kind == self._open[wide[-1]].kind and kind in kinds.MERGES))
+            ):
                 return wide[-1]
         return caller
 
@@ -140,7 +144,7 @@ class SplatCutter:
         if current.kind in kinds.PREFIX:
             return bool(kinds.PREFIX[current.kind].match(text))
         if current.traced and kind and kind != "panic":
-            return (kind == current.kind and kind in kinds.WIDE) or (kind == "slab" and current.kind in kinds.RULED)
+            return (kind == current.kind and kind in kinds.MERGES) or (kind == "slab" and current.kind in kinds.RULED)
         if current.ended:
             return belongs
         if current.kind in kinds.SINGLE and len(current.records) == 1:
@@ -183,4 +187,4 @@ class SplatCutter:
 
 
 def _belongs(text: str) -> bool:
-    return kinds.BELONGS.match(text) is not None or " from " in text and frames.frame_of(text) is not None
+    return kinds.BELONGS.match(text) is not None or frames.frame_of(text) is not None

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from r4l.klog import kinds
 from r4l.klog.demangle import demangle_text
@@ -46,3 +46,24 @@ def is_noise(frame: StackFrame) -> bool:
 
 def _gap(count: int) -> list[str]:
     return [f" … {count} frame{'s' if count > 1 else ''} of the kernel"] if count else []
+
+
+Folded = StackFrame | int
+"""A frame of a trace, or how many are left out."""
+AROUND = 10
+"""Frames that are shown from the one that is to blame outwards."""
+
+
+def folded(trace: Sequence[StackFrame], culprit: StackFrame) -> list[Folded]:
+    """A trace for a reader: the frame that is to blame and some of those that called it.
+
+    What the unwinder does not vouch for is left out, and so are those that only carry the message.
+    """
+    certain = [frame for frame in trace if frame.certain]
+    begin = certain.index(culprit) if culprit in certain else 0
+    shown: list[Folded] = [begin] if begin else []
+    if culprit not in certain:
+        shown.insert(0, culprit)
+    rest = [frame for frame in certain[begin:] if frame == culprit or not is_noise(frame)]
+    left = len(certain) - begin - len(rest[:AROUND])
+    return [*shown, *rest[:AROUND], *([left] if left else [])]

@@ -18,27 +18,28 @@ _OFFSET = r"\+0x(?P<offset>[0-9a-f]{1,8})/0x(?P<size>[0-9a-f]{1,8})"
 _MODULE = r"(?: \[(?P<module>\w{1,64})[^\]]{0,80}\])?"
 _LINE = r"(?P<file>[^\s:()]{1,1024}\.\w{1,4}):(?P<line>\d{1,7})"
 FRAME = re.compile(
-    rf"(?:kmemleak: )?(?:\s+\(?{_ADDRESS}\s*|\s+|\(?{_ADDRESS}\s*)(?P<maybe>\? )?{_SYMBOL}{_OFFSET}\)?{_MODULE}"
+    rf"(?:kmemleak: )?\s*(?:\(?{_ADDRESS}\s*)?(?P<maybe>\? )?{_SYMBOL}{_OFFSET}\)?{_MODULE}"
     rf"(?: (?:\(?{_LINE}[^)]*\)?|\([^)]*\)))?(?: \[inline\])?{_MODULE.replace('module', 'after')}\s*$"
 )
 """arch/*/kernel/{dumpstack,stacktrace,unwind*}.c, print_ip_sym, and what decode_stacktrace.sh makes of them."""
+_LINE2 = _LINE.replace("file", "file2").replace("line", "line2")
 ARM_FRAME = re.compile(
-    rf"\s*(?:\[<[0-9a-f]+>\] )?\(?[\w.$]{{1,255}}(?:\+\S+)?(?: \[\w+\])?\)? from (?:\[<[0-9a-f]+>\] )?\(?{_SYMBOL}{_OFFSET}{_MODULE}"
-    rf"(?: {_LINE}.*)?\)?(?: \({_LINE.replace('file', 'file2').replace('line', 'line2')}.*)?\s*$"
+    r"\s*(?:\[<[0-9a-f]+>\] )?\(?[\w.$]{1,255}(?:\+\S+)?(?: \[\w+\])?\)? from (?:\[<[0-9a-f]+>\] )?"
+    rf"\(?{_SYMBOL}{_OFFSET}{_MODULE}(?: {_LINE}.*)?\)?(?: \({_LINE2}.*)?\s*$"
 )
 """arch/arm/kernel/traps.c, dump_backtrace_entry: a function and its caller."""
 INLINE_FRAME = re.compile(rf"\s+(?P<maybe>\? )?{_SYMBOL} \(?{_LINE}[^)]*\)?(?: \[inline\])?\s*$")
 """A function that was inlined into the frame below it, or one whose address a symboliser has replaced."""
 PLACE = re.compile(
-    r"\s*(?:RIP: [0-9a-f]{4}:|E?IP(?: is at|:) ?(?:[0-9a-f]{4}:)?|[Pp][Cc](?: is at| ?:) ?|epc\s*: |NIP |ERA: |Krnl PSW : |TPC: )"
-    rf"(?:\[?<?[0-9a-f]{{8,16}}>?\]? *)*[<(]*{_SYMBOL}{_OFFSET}>?\)?{_MODULE}(?: \(?{_LINE})?"
+    r"\s*(?:RIP: [0-9a-f]{4}:|E?IP(?: is at|:) ?(?:[0-9a-f]{4}:)?|[Pp][Cc](?: is at| ?:) ?|epc\s*: |NIP |ERA: "
+    rf"|Krnl PSW : |TPC: )(?:\[?<?[0-9a-f]{{8,16}}>?\]?\s+){{0,3}}[<(]{{0,2}}{_SYMBOL}"
+    rf"(?:{_OFFSET}>?\)?{_MODULE}(?: \(?{_LINE})?| \(?{_LINE2})"
 )
-"""The line that names the instruction at fault: x86, i386, arm, arm64, riscv and mips, powerpc, loongarch, s390, sparc."""
-NEUTRAL = re.compile(r"\s*(?:$|</?(?:TASK|IRQ|NMI|EOI|SOFTIRQ|#\w+)>|\? ?|=+ )")
+"""The line that names the instruction at fault: x86 and i386, arm and arm64, riscv and mips, powerpc, loongarch, s390,
+sparc."""
 
 LIBRARY = re.compile(r"[<&*]*(?:dyn )?(?:core|alloc|kernel|pin_init|kit)::")
 """Crates that are compiled into a module but are not its author's."""
-PADDING = ("__pfx_", "__cfi_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def sections(records: Iterable[Record]) -> list[Section]:
             inside.frames.append(frame)
         elif begins:
             continue
-        elif kinds.SECTION_END.match(text) or (not inside or not inside.called) and (text.strip() or inside):
+        elif kinds.SECTION_END.match(text) or ((not inside or not inside.called) and (text.strip() or inside)):
             inside, above = None, text
             place = place or place_of(text)
     if place and not any(section.frames for section in found):
@@ -160,15 +161,15 @@ def main_section(found: Sequence[Section], kind: str) -> Section:
 
 
 def _frame(match: re.Match[str], module: str | None, *, certain: bool) -> StackFrame:
-    raw = match["symbol"]
-    line = match["line"]
+    found = match.groupdict()
+    line = found["line"] or found.get("line2")
     return StackFrame(
-        demangle_text(raw),
-        int(match["offset"], 16),
-        int(match["size"], 16),
+        demangle_text(found["symbol"]),
+        int(found["offset"] or "0", 16),
+        int(found["size"] or "0", 16),
         module,
         certain,
-        raw,
-        match["file"],
+        found["symbol"],
+        found["file"] or found.get("file2"),
         int(line) if line else None,
     )

@@ -51,6 +51,7 @@ _DEATHS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 SINGLE = _named("single")
 RULED = _named("ruled")
 WIDE = _named("wide")
+MERGES = _named("merges")
 BARE = _named("bare")
 NAMED = _named("named")
 SECTIONED = _named("ruled") | _named("wide")
@@ -67,6 +68,9 @@ EVIDENCE = _any(_FILE["evidence"]["patterns"])
 """Lines that show that a headline before them was one."""
 SECTION_BEGIN = _any(_FILE["sections"]["begin"])
 SECTION_END = _any(_FILE["sections"]["end"])
+
+TASKS = tuple(re.compile(pattern) for pattern in _FILE["tasks"]["patterns"])
+"""Lines that name a task, as groups `name` and `pid`, and some its `cpu`."""
 
 ANY = re.compile(r"\s*(?:" + "|".join(each.pattern.pattern for each in HEADLINES) + ")")
 """Any headline: most lines are told to be none by this alone."""

@@ -32,7 +32,9 @@ def _shape() -> re.Pattern[str]:
     stages = []
     for stage in _FILE["stages"]:
         marked = [
-            f"(?P<{'own' if entry['kernel'] else 'other'}>{entry['pattern']})" if "kernel" in entry else entry["pattern"]
+            f"(?P<{'own' if entry['kernel'] else 'other'}>{entry['pattern']})"
+            if "kernel" in entry
+            else entry["pattern"]
             for entry in PREFIXES
             if entry["stage"] == stage
         ]
@@ -75,7 +77,8 @@ def _record(line: str, number: int) -> Record:
     end = match.end()
     if not end:
         return Record(line, kernel=None, number=number)
-    text = line[end + 1 :] if line[end : end + 1] == " " else line[end:]
+    # A frame begins with blanks of its own.
+    text = line[end + 1 :] if line[end - 1] in "]:" and line[end : end + 1] == " " else line[end:]
     if text.endswith(YAML_END) and line.startswith("- {"):
         text = text.removesuffix(YAML_END)
     found = {kind: word for kind, word in zip(_KINDS, match.group(*_INDEXES), strict=True) if word}

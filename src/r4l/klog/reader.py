@@ -9,8 +9,9 @@ import io
 import lzma
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, cast
 
@@ -23,7 +24,8 @@ from r4l.klog.splat import Splat
 
 CHUNK = 1 << 18
 """Bytes that are read at once."""
-_GZIP, _XZ, _ZST, _BZ2 = b"\x1f\x8b", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"BZh"
+_UNPACK = ((b"\x1f\x8b", gzip.open), (b"\xfd7zXZ\0", lzma.open), (b"BZh", bz2.open))
+_ZST = b"\x28\xb5\x2f\xfd"
 
 
 def complaints(stream: IO[bytes], log: Path | None = None) -> Iterator[Splat]:
@@ -74,12 +76,9 @@ def unpacked(file: IO[bytes], name: str) -> Iterator[IO[bytes]]:
     buffered = file if isinstance(file, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, file))
     start = buffered.peek(6)[:6]
     try:
-        if start.startswith(_GZIP):
-            yield cast(IO[bytes], gzip.open(buffered))
-        elif start.startswith(_XZ):
-            yield cast(IO[bytes], lzma.open(buffered))
-        elif start.startswith(_BZ2):
-            yield cast(IO[bytes], bz2.open(buffered))
+        unpack = next((each for magic, each in _UNPACK if start.startswith(magic)), None)
+        if unpack:
+            yield cast(IO[bytes], unpack(buffered))
         elif start.startswith(_ZST):
             with _zstd(buffered) as stream:
                 yield stream
@@ -93,10 +92,24 @@ def unpacked(file: IO[bytes], name: str) -> Iterator[IO[bytes]]:
 def _zstd(file: IO[bytes]) -> Iterator[IO[bytes]]:
     program = shutil.which("zstd")
     if program is None:
-        raise EnvironmentFault("the log is compressed with zstd, and there is no such program", "install zstd, or unpack the log")
-    with subprocess.Popen([program, "-dc"], stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        raise EnvironmentFault(
+            "the log is compressed with zstd, and there is no such program", "install zstd, or unpack it"
+        )
+    with subprocess.Popen(
+        [program, "-dc"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdin is not None
         assert process.stdout is not None
+        # What was looked at already is in the buffer only, so the program cannot read the file itself.
+        pump = threading.Thread(target=_pump, args=(file, process.stdin), daemon=True)
+        pump.start()
         try:
             yield process.stdout
         finally:
             process.kill()
+            pump.join()
+
+
+def _pump(source: IO[bytes], target: IO[bytes]) -> None:
+    with suppress(BrokenPipeError), target:
+        shutil.copyfileobj(source, target)

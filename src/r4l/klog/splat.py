@@ -15,15 +15,10 @@ from r4l.klog.frames import StackFrame
 from r4l.klog.records import Record
 from r4l.klog.source import Sources
 
-_TASK = (
-    re.compile(r"INFO: task (?P<name>.{1,64}):(?P<pid>\d+) "),
-    re.compile(r"(?:.{0,80} )?CPU: (?P<cpu>\d+)(?: UID: \d+)? PID: (?P<pid>\d+) Comm: (?P<name>.{1,64}?) (?:Not tainted|Tainted:|Kdump:|[\w.]+-)"),
-    re.compile(r"WARNING: .{1,300}, CPU#(?P<cpu>\d+): (?P<name>.{1,64})/(?P<pid>\d+)$"),
-    re.compile(r".{0,40}soft lockup - CPU#(?P<cpu>\d+) stuck .{1,40}\[(?P<name>.{1,64}):(?P<pid>\d+)\]"),
-    re.compile(r"(?P<name>[^/]{1,64})/(?P<pid>\d+) (?:is trying|just changed|is leaving|is freeing|is exiting|\[HC)"),
+_IN = re.compile(
+    r"(?: in | at:? |caller is |epc : )(?:\[<[0-9a-f]+>\] )?"
+    r"([\w.$<>:]{1,1024})\+0x([0-9a-f]{1,8})/0x([0-9a-f]{1,8})(?: \[(\w+)[^\]]*\])?"
 )
-"""How the kernel names a task (lib/dump_stack.c, dump_stack_print_info, and the headlines of other reports)."""
-_IN = re.compile(r"(?: in | at:? |caller is |epc : )(?:\[<[0-9a-f]+>\] )?([\w.$<>:]{1,1024})\+0x([0-9a-f]{1,8})/0x([0-9a-f]{1,8})(?: \[(\w+)[^\]]*\])?")
 """A function that a sentence names."""
 
 DEATHS = ("machine", "task", "")
@@ -144,17 +139,32 @@ class Splat(VerdictError):
 
     @property
     def task(self) -> tuple[str, int | None]:
-        """The task that it happened in, as `name:pid`, and the CPU; empty and None where the kernel does not say."""
+        """The task that it happened in, as `name:pid`, and its CPU; `T123` where the kernel does not name it."""
         task, cpu = "", None
         for text in self.lines:
-            for pattern in _TASK:
-                if match := pattern.match(text.lstrip()):
-                    named = match.groupdict()
-                    task = task or f"{named['name']}:{named['pid']}"
-                    cpu = int(named["cpu"]) if cpu is None and named.get("cpu") else cpu
-            if task and cpu is not None:
+            found = next((match for pattern in kinds.TASKS if (match := pattern.match(text.lstrip()))), None)
+            if found is None:
+                continue
+            named = found.groupdict()
+            name = f"{named['name']}:{named['pid']}"
+            task = task or name
+            if named.get("cpu") and name == task:
+                cpu = int(named["cpu"])
                 break
-        return task, cpu
+        caller = self.records[0].caller or ""
+        if caller.startswith("C") and cpu is None:
+            cpu = int(caller[1:])
+        return task or (caller if caller.startswith("T") else ""), cpu
+
+    @property
+    def first(self) -> int:
+        """The number of its first line in its file, from 1; 0 where it is of no file."""
+        return self.records[0].number
+
+    @property
+    def last(self) -> int:
+        """The number of its last line in its file."""
+        return self.records[-1].number
 
     @property
     def lines(self) -> list[str]:

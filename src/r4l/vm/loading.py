@@ -11,7 +11,7 @@ from r4l import known, resources
 from r4l.errors import UsageError, VerdictError
 from r4l.kernel import Kernel
 from r4l.klog import Sources
-from r4l.toolchain import Grant
+from r4l.toolchain import Grant, Toolchain
 
 if TYPE_CHECKING:
     from r4l.vm.vm import VM
@@ -37,14 +37,24 @@ class ModuleRefused(VerdictError):
 
 def sources(kernel: Kernel) -> Sources:
     """Where the instructions of the modules come from that are loaded into a machine with that kernel."""
+    return module_sources(kernel.toolchain, kernel.source, kernel.build)
+
+
+def module_sources(toolchain: Toolchain, *foreign: Path) -> Sources:
+    """Where the instructions of modules come from.
+
+    Args:
+        toolchain: whose programs read them.
+        foreign: folders of sources that are not the modules' authors', beside the kit.
+    """
 
     def run(argv: Sequence[str | Path], reads: Path, writes: Path) -> str:
         # Its failure would hide what the kernel said, which is what counts.
-        grant = Grant("complaints: lines", writes=(writes,), reads=(reads, kernel.source, kernel.build))
-        done = kernel.toolchain.run(argv, grant, check=False)
+        grant = Grant("complaints: lines", writes=(writes,), reads=(reads, *foreign))
+        done = toolchain.run(argv, grant, check=False)
         return done.stdout.decode(errors="replace")
 
-    return Sources(run, (kernel.source, kernel.build, resources.kit()))
+    return Sources(run, (*foreign, resources.kit()))
 
 
 def insmod(vm: VM, module: object, parameters: Mapping[str, object]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from r4l.klog import KernelLog, Splat
 
-CASES = tomllib.loads((Path(__file__).parent / "fatal.toml").read_text())
+CASES = tomllib.loads((Path(__file__).parent / "fatal.toml").read_text(encoding="utf-8"))
 FATAL, NOT_FATAL, USER_SPACE = CASES["fatal"], CASES["not-fatal"], CASES["user-space"]
 TRACE = """\
 CPU: 0 UID: 0 PID: 104 Comm: prog Not tainted 7.3.4 #1

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""`r4l log`: what it prints, for a reader and for a program, and how it ends."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from r4l.cli.log import command
+
+GOLDEN = Path(__file__).parents[1] / "klog/golden"
+
+
+def log(*arguments: str | Path, **rest: Any) -> Result:
+    return CliRunner().invoke(command, [str(word) for word in arguments], **rest)
+
+
+def test_json_is_a_list_with_an_entry_for_each_file() -> None:
+    files = [GOLDEN / "crashers/oops.log", GOLDEN / "boot.log"]
+    done = log(*files, "--json")
+    assert done.exit_code == 123
+    oops, boot = json.loads(done.stdout)
+    assert boot == {"file": str(files[1]), "complaints": []}
+    assert oops["file"] == str(files[0])
+    (complaint,) = oops["complaints"]
+    assert list(complaint) == ["kind", "fatal", "headline", "culprit", "trace", "lines", "task", "cpu"]
+    assert complaint["kind"] == "oops"
+    assert complaint["fatal"] is True
+    assert complaint["headline"] == "BUG: kernel NULL pointer dereference, address: 0000000000000004"
+    assert complaint["culprit"] == {
+        "symbol": "crash::traps::null_dereference", "module": "crashers", "file": None, "line": None,
+    }  # fmt: skip
+    first, last = complaint["lines"]
+    lines = files[0].read_text().splitlines()
+    assert complaint["headline"] in lines[first - 1]
+    assert "---[ end trace" in lines[last - 1] or "note: " in lines[last - 1]
+    assert complaint["task"].startswith("insmod:")
+    assert complaint["cpu"] in (0, 1)
+    assert "do_one_initcall" in [frame["symbol"] for frame in complaint["trace"]]
+
+
+def test_a_log_without_complaints_says_so_and_ends_well() -> None:
+    done = log(GOLDEN / "boot.log")
+    assert (done.exit_code, "the kernel does not complain" in done.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("text", [b"", b"\n", b"\xff\xfe\x00\x01" * 100, b"hello\n"])
+def test_an_empty_or_unknown_log_has_no_complaint(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "log").write_bytes(text)
+    done = log(tmp_path / "log")
+    assert (done.exit_code, "does not complain" in done.stdout) == (0, True)
+    assert json.loads(log(tmp_path / "log", "--json").stdout)[0]["complaints"] == []
+
+
+@pytest.mark.parametrize("arguments", [[], ["-"]])
+def test_standard_input_is_read(arguments: list[str]) -> None:
+    text = (GOLDEN / "crashers/warn.log").read_bytes()
+    for data in (text, gzip.compress(text)):
+        done = log(*arguments, "--json", input=data)
+        assert done.exit_code == 123
+        (entry,) = json.loads(done.stdout)
+        assert (entry["file"], entry["complaints"][0]["kind"]) == ("-", "warning")
+        assert entry["complaints"][0]["fatal"] is False
+
+
+def test_what_is_printed_names_kind_culprit_and_whether_the_task_lives() -> None:
+    done = log(GOLDEN / "crashers/oops.log", GOLDEN / "crashers/warn.log", GOLDEN / "panic.log")
+    assert done.exit_code == 123
+    assert "the task is dead" in done.stdout
+    assert "the task went on" in done.stdout
+    assert "the kernel stopped" in done.stdout
+    assert "→ crash::traps::null_dereference+" in done.stdout
+    assert "do_syscall_64" not in done.stdout
+
+
+def test_what_a_log_says_is_no_markup(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("[    1.000000] BUG: [bold]x[/] [/nothing] \x1b[31m\n")
+    assert "[bold]x[/] [/nothing]" in log(tmp_path / "log").stdout
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    done = log(tmp_path / "missing")
+    assert isinstance(done.exception, FileNotFoundError)
+    done = log(GOLDEN / "boot.log", "--module", tmp_path / "missing.ko")
+    assert "no such module" in str(done.exception)

@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: MIT
+"""Complaints in other people's logs: mixed tasks, torn reports, any prefix, any bytes, any length."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import shutil
+import subprocess
+import time
+import tomllib
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from r4l.errors import UsageError
+from r4l.klog import Splat
+from r4l.klog.prefixes import PREFIXES
+from r4l.klog.reader import complaints, opened
+
+OOPS = """\
+BUG: kernel NULL pointer dereference, address: 0000000000000008
+#PF: supervisor read access in kernel mode
+Oops: Oops: 0000 [#1] SMP NOPTI
+CPU: 1 UID: 0 PID: 123 Comm: prog Not tainted 7.3.4 #1
+RIP: 0010:widget_read+0x12/0x40
+RSP: 0018:ffffc90000000000 EFLAGS: 00010246
+Call Trace:
+ <TASK>
+ ? show_regs+0x1/0x2
+ vfs_read+0xb5/0x320
+ do_syscall_64+0x3b/0x90
+ </TASK>
+---[ end trace 0000000000000000 ]---""".splitlines()
+WARNING = """\
+------------[ cut here ]------------
+WARNING: drivers/widget.c:7 at widget_open+0x1/0x40, CPU#0: other/77
+CPU: 0 UID: 0 PID: 77 Comm: other Not tainted 7.3.4 #1
+RIP: 0010:widget_open+0x1/0x40
+Call Trace:
+ <TASK>
+ chrdev_open+0xb5/0x320
+ </TASK>
+---[ end trace 0000000000000000 ]---""".splitlines()
+
+
+def read(*lines: str) -> list[Splat]:
+    return list(complaints(io.BytesIO("\n".join(lines).encode())))
+
+
+def symbols(splats: list[Splat]) -> list[str | None]:
+    return [splat.culprit.symbol if splat.culprit else None for splat in splats]
+
+
+TRACES = tomllib.loads((Path(__file__).parent / "traces.toml").read_text(encoding="utf-8"))
+KERNELS = [entry for entry in PREFIXES if entry.get("kernel") is not False]
+SHAPES = [example.removesuffix('"}').removesuffix("BUG: x") for entry in KERNELS for example in entry["examples"]]
+
+
+@pytest.mark.parametrize("before", SHAPES)
+def test_a_complaint_is_found_behind_every_prefix(before: str) -> None:
+    lines = [before + text for text in ["widget: loaded", *OOPS, "widget: after"]]
+    (splat,) = read(*lines)
+    assert (splat.splat_kind, splat.killed) == ("oops", "task")
+    assert (splat.first, splat.last) == (2, 14)
+    assert symbols([splat]) == ["widget_read"]
+    assert [frame.symbol for frame in splat.trace if frame.certain] == ["vfs_read", "do_syscall_64"]
+    assert splat.task == ("prog:123", 1)
+
+
+def test_a_log_without_stamps() -> None:
+    (splat,) = read("widget: loaded", *OOPS, "widget: after")
+    assert (splat.first, splat.last) == (2, 14)
+
+
+def test_two_tasks_that_print_at_once_are_two_complaints() -> None:
+    first = [f"[   12.{number:06}][  T123] {text}" for number, text in enumerate(OOPS)]
+    second = [f"[   12.{number:06}][   T77] {text}" for number, text in enumerate(WARNING)]
+    mixed = [line for pair in zip(first, second, strict=False) for line in pair] + first[len(second) :]
+    found = sorted(read(*mixed), key=lambda splat: splat.first)
+    assert [splat.splat_kind for splat in found] == ["oops", "warning"]
+    assert symbols(found) == ["widget_read", "widget_open"]
+    assert [splat.task for splat in found] == [("prog:123", 1), ("other:77", 0)]
+
+
+def test_lines_of_others_in_between_do_not_end_it() -> None:
+    lines = [f"[   12.{number:06}] {text}" for number, text in enumerate(OOPS)]
+    mixed = [line for text in lines for line in (text, "[   12.500000] widget: something else")]
+    (splat,) = read(*mixed)
+    assert symbols([splat]) == ["widget_read"]
+    assert splat.fatal
+
+
+def test_one_death_told_three_times_is_one() -> None:
+    texts = [
+        "rust_kernel: panicked at drivers/widget.rs:3:1:",
+        "attempt to subtract with overflow",
+        "------------[ cut here ]------------",
+        "kernel BUG at rust/helpers/bug.c:7!",
+        "Oops: invalid opcode: 0000 [#1] SMP",
+        "CPU: 0 UID: 0 PID: 5 Comm: prog Not tainted 7.3.4 #1",
+        "RIP: 0010:rust_helper_BUG+0x8/0x10",
+        "Call Trace:",
+        " <TASK>",
+        " _RNvCscSpY9Juk0HT_7___rustc17rust_begin_unwind+0x15b/0x160",
+        " ? __cfi__RNvCscSpY9Juk0HT_7___rustc17rust_begin_unwind+0x10/0x10",
+        " _RNvNtCs9jEwPDbx20M_4core9panicking9panic_fmt+0x84/0x90",
+        " _RNvMs3_NtCshgDM7dBCdno_6widget7processNtB5_7Process10update_ref+0x17e5/0x1860",
+        " do_syscall_64+0x3b/0x90",
+        " </TASK>",
+        "---[ end trace 0000000000000000 ]---",
+        "Kernel panic - not syncing: Fatal exception",
+        "Kernel Offset: disabled",
+    ]
+    (splat,) = read(*(f"[    1.{number:06}] {text}" for number, text in enumerate(texts)))
+    assert (splat.splat_kind, splat.killed) == ("rust-panic", "machine")
+    assert symbols([splat]) == ["<widget::process::Process>::update_ref"]
+    assert "__cfi___rustc::rust_begin_unwind" in [frame.symbol for frame in splat.trace]
+
+
+def test_tasks_that_hang_are_told_one_by_one() -> None:
+    def hung(pid: int, function: str) -> list[str]:
+        return [
+            f"INFO: task prog:{pid} blocked for more than 120 seconds.",
+            "      Not tainted 4.9.1 #1",
+            '"echo 0 > /proc/sys/kernel/hung_task_timeout_secs" disables this message.',
+            f"prog            D ffffffff83e27d60 28152  {pid}      1 0x00000002",
+            "Call Trace:",
+            " [<ffffffff835bdeb4>] schedule+0x64/0x160",
+            f" [<ffffffff835bdeb5>] {function}+0x64/0x160",
+        ]
+
+    found = read(*(f"[  120.000000] {text}" for text in [*hung(7, "widget_wait"), *hung(8, "gadget_wait")]))
+    assert symbols(found) == ["widget_wait", "gadget_wait"]
+    assert [splat.task[0] for splat in found] == ["prog:7", "prog:8"]
+
+
+def test_what_other_processors_print_belongs_to_a_stall() -> None:
+    lines = [
+        "[  100.0][    C1] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
+        "[  100.0][    C1] rcu: 	0-...!: (1 ticks this GP) idle=c9d4/1/0x4000000000000000",
+        "[  100.0][    C1] Sending NMI from CPU 1 to CPUs 0:",
+        "[  100.0][    C0] NMI backtrace for cpu 0",
+        "[  100.0][    C0] CPU: 0 UID: 0 PID: 9 Comm: prog Not tainted 7.3.4 #1",
+        "[  100.0][    C0] RIP: 0010:_raw_spin_lock+0x4/0x40",
+        "[  100.0][    C0] Call Trace:",
+        "[  100.0][    C0]  <TASK>",
+        "[  100.0][    C0]  inner+0x4/0x40",
+        "[  100.0][    C0]  widget_ioctl+0x4/0x40",
+        "[  100.0][    C0]  vfs_ioctl+0x4/0x40",
+        "[  100.0][    C0]  </TASK>",
+        "[  100.1][    C1] rcu: rcu_preempt kthread starved for 10000 jiffies!",
+    ]
+    (splat,) = read(*lines)
+    assert (splat.splat_kind, splat.last) == ("rcu-stall", len(lines))
+    assert symbols([splat]) == ["widget_ioctl"], "where it happens to be says nothing; what it was asked to do does"
+
+
+BARE = {
+    "kcsan": "BUG: KCSAN: data-race in widget_poll / widget_stop",
+    "kmsan": "BUG: KMSAN: uninit-value in widget_poll+0x4/0x40",
+    "kfence": "BUG: KFENCE: use-after-free read in widget_poll+0x4/0x40",
+}
+
+
+@pytest.mark.parametrize("kind", BARE)
+def test_reports_whose_trace_has_no_heading(kind: str) -> None:
+    rule = "=" * 66
+    texts = [
+        rule,
+        BARE[kind],
+        "",
+        "write to 0x00 of 4 bytes by task 7 on cpu 0:",
+        " widget_poll+0x4/0x40",
+        " net_rx_action+0x4/0x40",
+        "",
+        rule,
+    ]
+    (splat,) = read(*(f"[    1.000000] {text}" for text in texts))
+    assert (splat.splat_kind, symbols([splat])) == (kind, ["widget_poll"])
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_traces_of_many_shapes(name: str) -> None:
+    (splat,) = read(*(f"[    1.000000] {line}" for line in TRACES[name]["log"].splitlines()))
+    assert symbols([splat]) == [TRACES[name]["culprit"]]
+
+
+def test_frames_that_are_symbolised_already_keep_their_lines() -> None:
+    lines = [
+        "BUG: kernel NULL pointer dereference, address: 0",
+        "Call Trace:",
+        " widget_read+0x4/0x40 (drivers/widget.c:12)",
+    ]
+    (splat,) = read(*(f"[    1.000000] {line}" for line in lines))
+    assert splat.culprit is not None
+    assert (splat.culprit.file, splat.culprit.line) == ("drivers/widget.c", 12)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "WARNING: the mand mount option has been deprecated and is ignored by this kernel.",
+        "WARNING: stray words of a driver",
+        "traps: prog[104] general protection fault ip:7feb sp:2000 error:0 in prog[7feb+1000]",
+        "BUG UNIX (Not tainted): kasan: bad access detected",
+        "Kernel command line: panic=-1 oops=panic",
+        "kasan: CONFIG_KASAN_INLINE enabled",
+    ],
+)
+def test_what_only_sounds_like_a_complaint(text: str) -> None:
+    assert read(f"[    1.000000] {text}", "[    1.000001] widget: loaded", f"[    9.000001] {text}") == []
+
+
+def test_other_programs_words_are_not_the_kernels() -> None:
+    lines = ["Nov 28 10:00:00 host kernel: up", *(f"Nov 28 10:00:00 host prog[7]: {text}" for text in OOPS)]
+    assert read(*lines) == []
+    assert read("[    1.000000] up", "BUG: a program's own words", "WARNING: too") == []
+
+
+def test_records_of_several_lines_as_dmesg_shows_them() -> None:
+    lines = [
+        "[   41.1] [    T817] WARNING: possible circular locking dependency detected",
+        "[   41.2] [    T817] prog/817 is trying to acquire lock:",
+        "[   41.3] [    T817] ffff93a2c80ae9f0 (&q->lock){+.+.}-{4:4}, at: widget_store+0xe1/0x260",
+        "[   41.4] [    T817] ",
+        "                     but task is already holding lock:",
+        "[   41.5] [    T817] ffff93a2c80ae460 (&q->io){++++}-{0:0}, at: widget_freeze+0x11/0x20",
+    ]
+    (splat,) = read(*lines)
+    assert (splat.splat_kind, splat.last, splat.task[0]) == ("lockdep", 6, "prog:817")
+    assert symbols([splat]) == ["widget_store"]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress, bz2.compress], ids=["plain", "gz", "xz", "bz2"])
+def test_logs_that_are_compressed(tmp_path: Path, pack: object) -> None:
+    assert callable(pack)
+    (tmp_path / "log").write_bytes(pack("\n".join(OOPS).encode()))
+    with opened(tmp_path / "log") as stream:
+        assert len(list(complaints(stream))) == 1
+
+
+@pytest.mark.skipif(not shutil.which("zstd"), reason="no program zstd here")
+def test_logs_that_are_compressed_with_zstd(tmp_path: Path) -> None:
+    packed = subprocess.run(["zstd", "-c"], input="\n".join(OOPS).encode(), stdout=subprocess.PIPE, check=True).stdout
+    (tmp_path / "log").write_bytes(packed)
+    with opened(tmp_path / "log") as stream:
+        assert len(list(complaints(stream))) == 1
+
+
+def test_a_log_that_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(gzip.compress(b"x" * 10_000)[:-20])
+    with pytest.raises(UsageError, match="damaged"), opened(tmp_path / "log") as stream:
+        list(complaints(stream))
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=2000))
+def test_any_bytes_can_be_read(noise: bytes) -> None:
+    list(complaints(io.BytesIO(noise + b"\n[    1.000000] BUG: x\n" + noise)))
+
+
+class Endless(io.RawIOBase):
+    """A log of so many bytes that repeats itself."""
+
+    def __init__(self, piece: bytes, size: int) -> None:
+        self._piece, self._left = piece * (1 + (1 << 16) // len(piece)), size
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._piece[: min(self._left, len(self._piece))]
+        self._left -= len(data)
+        return data
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        b"\0",
+        b"[    1.000000] x\n",
+        b"[    1.000000] BUG: x\n",
+        b"[    1.000000][  T1] BUG: x\n f+0x1/0x2\n",
+        b"Call Trace:\n",
+    ],
+)
+def test_memory_is_bounded(piece: bytes) -> None:
+    tracemalloc.start()
+    try:
+        for _ in complaints(Endless(piece, 1 << 18)):  # type: ignore[arg-type]
+            pass
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+LONG = [
+    "a",
+    "_",
+    "[",
+    " ",
+    "x ",
+    "f+0x1/",
+    "(",
+    "<",
+    "CPU: ",
+    "WARNING: ",
+    "a.",
+    "0",
+    "._R",
+    "alloc_",
+    "CPU: 0 PID: 1 Comm: ",
+    "1:",
+]
+
+
+@pytest.mark.parametrize("piece", LONG)
+def test_no_line_takes_long(piece: str) -> None:
+    line = (piece * 8000)[:8000]
+    begin = time.process_time()
+    read(
+        "[    1.000000] BUG: x",
+        "[    1.000000] Call Trace:",
+        *(
+            f"[    1.000000] {before}{line}"
+            for before in ("", " ", "INFO: task ", "RIP: 0010:", " f+0x1/0x2 (", "WARNING: ", "[<80>] (", "BUG: ")
+        ),
+    )
+    assert time.process_time() - begin < 2
