@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""What strangers try, each attempt a test."""

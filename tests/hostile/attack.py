@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: MIT
+"""A stranger's program. It runs where strangers' code can run (a Makefile, an editor's server) and tries to get out.
+
+Reads `attack.json` beside it, tries everything that stands there, and prints what came of it as JSON: for each attempt
+`reached: …` or the error. Its argument is a folder that it may write to. Standard library only: it runs in the sandbox.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+WORLD: dict[str, Any] = json.loads((HERE / "attack.json").read_text())
+TIOCSTI = 0x5412
+"""asm-generic/ioctls.h; the Python of the tree has no termios."""
+OWN = Path(sys.argv[1])
+PTRACE, PTRACE_ATTACH, MOUNT, MS_REMOUNT_BIND, SHMAT, SHM_RDONLY = 101, 16, 165, 32 | 4096, 30, 0o10000
+"""Numbers of x86-64's system calls, and their arguments (asm/unistd_64.h, linux/mount.h, linux/shm.h)."""
+
+
+def perl(script: str) -> str:
+    """What a script printed: perl can call the kernel, and the Python of the tree has no ctypes."""
+    done = subprocess.run(["perl", "-e", f"sub sure {{ $_[0] != -1 or die $! }} {script}"], capture_output=True)
+    if done.returncode:
+        raise OSError(errno.EPERM, done.stderr.decode())
+    return done.stdout.decode(errors="replace")
+
+
+def write(path: str) -> str:
+    """Make or lengthen a file of somebody else's."""
+    with Path(path).open("a") as file:
+        file.write("# hostile\n")
+    return path
+
+
+def read(path: str) -> str:
+    """Take a secret."""
+    return Path(path).read_bytes().decode(errors="replace")
+
+
+def secret_environment() -> str:
+    """The environment of whoever called r4l, in the memory of a process that it started."""
+    return "".join(
+        read(f"/proc/{pid}/environ") for pid in (path.name for path in Path("/proc").iterdir()) if pid.isdecimal()
+    )
+
+
+def loopback() -> str:
+    """A service of the host's."""
+    with socket.create_connection(("127.0.0.1", WORLD["port"]), 5) as connection:
+        return connection.recv(100).decode()
+
+
+def abstract_socket() -> str:
+    """A socket of the host's that has no file, as D-Bus and X have."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(5)
+        connection.connect("\0" + WORLD["abstract"])
+        return connection.recv(100).decode()
+
+
+def interfaces() -> str:
+    """The host's way to its network."""
+    others = [name for _, name in socket.if_nameindex() if name != "lo"]
+    if not others:
+        raise OSError(errno.ENODEV, "there is only lo")
+    return " ".join(others)
+
+
+def block_devices() -> str:
+    """The host's disks."""
+    found = [entry.path for entry in os.scandir("/dev") if stat.S_ISBLK(entry.stat(follow_symlinks=False).st_mode)]
+    if not found:
+        raise OSError(errno.ENOENT, "no block device")
+    return " ".join(found)
+
+
+def device(path: str) -> str:
+    """A device of the kernel's own."""
+    os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+    return path
+
+
+def made_device() -> str:
+    """A device node of one's own making: the kernel log."""
+    node = OWN / "node"
+    node.unlink(missing_ok=True)
+    os.mknod(node, stat.S_IFCHR | 0o600, os.makedev(1, 11))
+    try:
+        return device(str(node))
+    finally:
+        node.unlink()
+
+
+def terminal() -> str:
+    """The terminal that r4l was called from."""
+    number = os.open(WORLD["terminal"], os.O_WRONLY | os.O_NOCTTY)
+    os.write(number, b"hostile to the terminal")
+    return str(WORLD["terminal"])
+
+
+def keys() -> str:
+    """Keys pushed into that terminal."""
+    for path in (WORLD["terminal"], "/dev/tty"):
+        try:
+            number = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+        except OSError as error:
+            refused = error
+            continue
+        for key in b"hostile keys":
+            fcntl.ioctl(number, TIOCSTI, bytes([key]))
+        return path
+    raise refused
+
+
+def kill() -> str:
+    """A process of the user's."""
+    os.kill(WORLD["victim"], signal.SIGUSR1)
+    return str(WORLD["victim"])
+
+
+def trace() -> str:
+    """The same, by ptrace."""
+    return perl(f"sure(syscall({PTRACE}, {PTRACE_ATTACH}, {WORLD['victim']}, 0, 0)); print 'attached'")
+
+
+def capabilities() -> str:
+    """Rights that root has."""
+    fields = dict(line.split(":\t", 1) for line in read("/proc/self/status").splitlines())
+    if not any(int(fields[name], 16) for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb")):
+        raise OSError(errno.EPERM, "no capability, and none to be had")
+    return fields["CapEff"]
+
+
+def privileges() -> str:
+    """Rights that a set-uid program would give."""
+    if "NoNewPrivs:\t1" in read("/proc/self/status"):
+        raise OSError(errno.EPERM, "no new privileges")
+    return "set-uid programs work"
+
+
+def mount(path: str) -> str:
+    """The tree of compilers, made writable."""
+    perl(f"my $usr = '/usr'; sure(syscall({MOUNT}, 0, $usr, 0, {MS_REMOUNT_BIND}, 0))")
+    return write(f"/usr/{Path(path).name}")
+
+
+def sysctl() -> str:
+    """What the host's kernel runs, as root, when a program dies."""
+    os.close(os.open("/proc/sys/kernel/core_pattern", os.O_WRONLY))
+    return "core_pattern"
+
+
+def host_name() -> str:
+    """The host's name, set to what it is."""
+    socket.sethostname(os.uname().nodename)
+    return os.uname().nodename
+
+
+def shared_memory() -> str:
+    """Memory that processes of the host share (System V)."""
+    attach = f"syscall({SHMAT}, {WORLD['shared_memory']}, 0, {SHM_RDONLY})"
+    return perl(f"my $at = {attach}; sure($at); print unpack('P32', pack('J', $at))")
+
+
+def linger() -> str:
+    """A process that stays when the build has ended; it holds a lock as long as it lives."""
+    if os.fork():
+        return "forked"
+    os.setsid()
+    for number in (0, 1, 2):
+        os.dup2(os.open(os.devnull, os.O_RDWR), number)
+    with (OWN / "lingers").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        signal.pause()
+    raise SystemExit
+
+
+FUNCTIONS: dict[str, Callable[..., str]] = {
+    function.__name__: function
+    for function in (
+        *(write, read, secret_environment, loopback, abstract_socket, interfaces, block_devices, device, made_device),
+        *(terminal, keys, kill, trace, capabilities, privileges, mount, sysctl, host_name, shared_memory, linger),
+    )
+}
+
+
+def main() -> None:
+    """Try them all."""
+    came: dict[str, str] = {}
+    for name, (function, *arguments) in WORLD["attempts"].items():
+        try:
+            came[name] = f"reached: {FUNCTIONS[function](*arguments)}"
+        except OSError as error:
+            came[name] = f"{type(error).__name__}: {error}"
+    print(json.dumps(came))
+
+
+main()

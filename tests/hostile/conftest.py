@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: MIT
+"""What strangers are after, and a folder with a Makefile that runs a program of theirs; it is built once for all."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import socketserver
+import subprocess
+import sys
+import termios
+import threading
+import tomllib
+import tty
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from r4l import home, resources
+from r4l.kernel import Kernel
+from r4l.module import BuiltModule, Module
+
+HERE = Path(__file__).parent
+NAME = f"hostile-{os.getpid()}"
+"""Of all that an attack makes: nothing else has it."""
+
+ATTEMPTS = tomllib.loads((HERE / "attempts.toml").read_text())["attempt"]
+
+KBUILD = """\
+obj-m := hello.o
+ifeq ($(wildcard attack.out),)
+_ := $(shell python3 {attack} $(CURDIR) >attack.out 2>attack.err)
+endif
+"""
+
+
+class _Told:
+    """What a service answers, and who asked."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+    secret = ""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.reached: list[object] = []
+        super().__init__(*arguments)
+
+
+class Tcp(_Told, socketserver.ThreadingTCPServer):
+    """A service that answers every caller with the secret."""
+
+
+class Unix(_Told, socketserver.ThreadingUnixStreamServer):
+    """The same at a Unix socket."""
+
+
+class _Answer(socketserver.BaseRequestHandler):
+    server: Tcp | Unix
+
+    def handle(self) -> None:
+        self.server.reached.append(self.client_address)
+        self.request.sendall(self.server.secret.encode())
+
+
+@dataclass
+class World:
+    """The host as an attacker would like to have it.
+
+    Attributes:
+        secret: stands in the user's environment, in files, behind the services, in shared memory.
+        user: a folder of the user's.
+        student: the folder of another student, where labs are built.
+        module: another module, built.
+        service: on the host's loopback; `service.reached` lists who called.
+        victim: a process of the user's.
+        terminal: r4l's.
+        shown: all that the terminal showed.
+        targets: files that attacks try to make or to change, with their bytes; None where there is none.
+    """
+
+    kernel: Kernel
+    secret: str
+    user: Path
+    student: Path
+    module: BuiltModule
+    service: Tcp
+    victim: subprocess.Popen[bytes]
+    shared_memory: int
+    ours: int
+    theirs: int
+    shown: bytearray = field(default_factory=bytearray)
+    targets: dict[str, tuple[Path, bytes | None]] = field(default_factory=dict)
+
+    @property
+    def terminal(self) -> str:
+        """Its device."""
+        return os.ttyname(self.theirs)
+
+    def keys(self) -> int:
+        """How many bytes wait at the terminal to be read as if they had been typed."""
+        return int.from_bytes(fcntl.ioctl(self.theirs, termios.FIONREAD, bytes(4)), "little")
+
+    def unchanged(self, target: str) -> bool:
+        """Whether a target is as it was."""
+        path, before = self.targets[target]
+        return (path.read_bytes() if path.exists() else None) == before
+
+    def attempts(self) -> dict[str, list[str]]:
+        """All attempts for attack.py: a function and its argument."""
+        secret = {
+            "the user's secret": self.user / "secret",
+            "another student's source": self.student / "hello.rs",
+            "the environment of the user's process": Path(f"/proc/{self.victim.pid}/environ"),
+        }
+        paths = {**secret, **{name: path for name, (path, _) in self.targets.items()}}
+        found = {}
+        for attempt in ATTEMPTS:
+            path = attempt.get("path") or paths.get(attempt["reach"])
+            found[attempt["reach"]] = [attempt["by"], *([str(path)] if path else [])]
+        return found
+
+    def folder(self, place: Path) -> Path:
+        """A module's folder with the attack in it."""
+        shutil.copytree(resources.rust("drivers/hello"), place, ignore=shutil.ignore_patterns("tests"))
+        shutil.copy(HERE / "attack.py", place)
+        world = {
+            "port": self.service.server_address[1],
+            "abstract": NAME,
+            "terminal": self.terminal,
+            "victim": self.victim.pid,
+            "shared_memory": self.shared_memory,
+            "attempts": self.attempts(),
+        }
+        (place / "attack.json").write_text(json.dumps(world))
+        (place / "Kbuild").write_text(KBUILD.format(attack=place / "attack.py"))
+        return place
+
+    def r4l(self, *arguments: str) -> int:
+        """Run r4l at the terminal, with the secret in its environment; returns its exit code."""
+        return subprocess.run(
+            [sys.executable, "-m", "r4l", *arguments],
+            stdin=self.theirs,
+            stdout=self.theirs,
+            stderr=self.theirs,
+            env={**os.environ, "HOSTILE_SECRET": self.secret},
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            check=False,
+            timeout=120,
+        ).returncode
+
+
+@pytest.fixture(scope="session")
+def world(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Everything that is worth an attack; gone afterwards, with what attacks made."""
+    top = tmp_path_factory.mktemp("user")
+    secret = secrets.token_hex(16)
+    (top / "secret").write_text(secret)
+    student = home.room("labs", NAME)
+    (student / "hello.rs").write_text(f"// {secret}\n")
+    shutil.copytree(resources.rust("drivers/hello"), top / "src/other", ignore=shutil.ignore_patterns("tests"))
+    module = Module(top / "src/other").build(kernel)
+    libc = ctypes.CDLL(None)
+    libc.shmat.restype = ctypes.c_void_p
+    shared = libc.shmget(0, 4096, 0o1666)
+    ctypes.memmove(libc.shmat(shared, None, 0), secret.encode(), len(secret))
+    victim = subprocess.Popen(["sleep", "600"], env={"HOSTILE_SECRET": secret})
+    ours, theirs = os.openpty()
+    tty.setraw(theirs)
+    with Tcp(("127.0.0.1", 0), _Answer) as service, Unix("\0" + NAME, _Answer) as other:
+        made = World(kernel, secret, top, student, module, service, victim, shared, ours, theirs)
+        for server in (service, other):
+            server.secret = secret
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=_show, args=(ours, made.shown), daemon=True).start()
+        made.targets |= {name: (path, path.read_bytes() if path.exists() else None) for name, path in _targets(made)}
+        try:
+            yield made
+        finally:
+            victim.kill()
+            victim.wait()
+            libc.shmctl(shared, 0, None)
+            home.remove(student)
+            for path, before in made.targets.values():
+                if before is None:
+                    path.unlink(missing_ok=True)
+            for server in (service, other):
+                server.shutdown()
+    os.close(theirs)
+
+
+def _targets(world: World) -> Iterator[tuple[str, Path]]:
+    """What is worth being written to."""
+    base = home.home()
+    packages = Path(sys.prefix) / f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+    yield "the venv: code at the next call", packages / f"{NAME}.pth"
+    yield "the toolchain", world.kernel.toolchain.root / "usr" / NAME
+    yield "the kernel's metadata", world.kernel.build / NAME
+    yield "the kernel's source", world.kernel.source / NAME
+    yield "another module's output", world.module.path
+    yield "another student's folder", world.student / "hello.rs"
+    yield "a later build", base / "modules" / NAME
+    yield "the home's bin: programs that editors start", home.room("bin") / NAME
+    yield "the home's snapshots", home.room("snapshots") / NAME
+    yield "the home's locks", home.room("locks") / NAME
+    yield "the home's logs", home.room("logs") / NAME
+    yield "bundles that are being graded", home.room("grading") / NAME
+    yield "the home", base / NAME
+    yield "the compilers, mounted anew", world.kernel.toolchain.root / "usr" / NAME
+    yield "the user's file", world.user / "secret"
+    yield "r4l's own code", resources.kit() / NAME
+    yield "the folder beside", world.user / "src/other" / NAME
+
+
+def _show(ours: int, shown: bytearray) -> None:
+    while True:
+        try:
+            data = os.read(ours, 1 << 16)
+        except OSError:
+            return
+        if not data:
+            return
+        shown += data
+
+
+@pytest.fixture(scope="session")
+def output(world: World) -> Path:
+    """The output folder of the attacker's module, which was built at the terminal."""
+    folder = world.folder(world.user / "src/attacker")
+    module = Module(folder)
+    output = module.output(world.kernel)
+    home.remove(output)
+    assert world.r4l("build", str(folder)) == 0, world.shown.decode(errors="replace")
+    return output
+
+
+@pytest.fixture(scope="session")
+def built(output: Path) -> dict[str, str]:
+    """What came of each attempt of the Makefile's program."""
+    found: dict[str, str] = json.loads((output / "attack.out").read_text())
+    return found

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""A stranger's Makefile runs programs, and so may an editor's server: what they reach of the host.
+
+attempts.toml says what is tried, and what of it succeeded before.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from r4l.ide import launcher
+
+from .conftest import ATTEMPTS, World
+
+REACHED = [attempt["reach"] for attempt in ATTEMPTS]
+ENDS_WITH_IT = "a life after the build"
+
+
+BY = {attempt["reach"]: attempt["by"] for attempt in ATTEMPTS}
+SECRETS = ("read", "secret_environment", "loopback", "abstract_socket", "shared_memory")
+
+
+def require_nothing(world: World, came: dict[str, str], reach: str) -> None:
+    """An attempt was made, and came to nothing: what is written may lie in a memory of the sandbox's own."""
+    assert came[reach]
+    if reach in world.targets:
+        assert world.unchanged(reach)
+    elif BY[reach] in SECRETS:
+        assert world.secret not in came[reach]
+    else:
+        assert not came[reach].startswith("reached"), came[reach]
+
+
+@pytest.mark.parametrize("reach", [reach for reach in REACHED if reach != ENDS_WITH_IT])
+def test_a_makefile_does_not_reach(world: World, built: dict[str, str], reach: str) -> None:
+    require_nothing(world, built, reach)
+
+
+def test_a_makefile_has_its_own_output_and_nothing_else_changed(world: World, built: dict[str, str]) -> None:
+    assert set(built) == set(REACHED), "each attempt was made"
+    assert not [target for target in world.targets if not world.unchanged(target)]
+    assert world.service.reached == []
+    assert b"hostile" not in world.shown
+    assert world.keys() == 0
+    assert world.victim.poll() is None
+
+
+def test_no_process_outlives_the_build(built: dict[str, str], output: Path) -> None:
+    """It did not before."""
+    assert built[ENDS_WITH_IT].startswith("reached"), "it was forked, and has taken the lock"
+    with (output / "lingers").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.fixture(scope="module")
+def served(world: World, output: Path) -> dict[str, str]:
+    """What came of each attempt where an editor starts rust-analyzer and clangd, which read the folder's settings."""
+    folder = world.user / "src/attacker"
+    command = launcher.command(world.kernel.toolchain, "python3", [folder])
+    done = subprocess.run(
+        [*shlex.split(command), str(folder / "attack.py"), "/tmp"], capture_output=True, check=True, timeout=60
+    )
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("reach", [reach for reach in REACHED if reach != ENDS_WITH_IT])
+def test_an_editors_server_does_not_reach(world: World, served: dict[str, str], reach: str) -> None:
+    """What succeeded before in a Makefile did here, too."""
+    require_nothing(world, served, reach)
