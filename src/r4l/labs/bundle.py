@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
@@ -43,9 +43,19 @@ FORMAT = "r4l-lab-bundle-1"
 SOURCES = "sources"
 EVIDENCE = "evidence"
 LARGEST = 256 << 20
-"""Bytes that all files of a bundle may have, unpacked. Those of the labs have a hundredth."""
+"""Bytes that all files of a bundle may have, unpacked, and the bundle itself. Those of the labs have a hundredth."""
+LARGEST_MEMBER = 16 << 20
+"""Bytes that one of them may have."""
 MOST = 1000
-LARGEST_MANIFEST = 16 << 20
+"""Files that it may have."""
+LARGEST_DIRECTORY = 4 << 20
+"""Bytes of the list of its files (APPNOTE.TXT 4.3.12): zipfile reads all of it, whatever it names."""
+END = struct.Struct("<4s4H2LH")
+"""How a zip file ends (APPNOTE.TXT 4.3.16): signature, disks, entries, size and place of the list, comment."""
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""How members may be packed: zlib unpacks no more than it is asked for, and bzip2 and LZMA take as much memory as the
+packed bytes say."""
+PIECE = 1 << 20
 LONGEST_PATH = 1000
 """Bytes of a file's whole path: far below what a kernel takes, wherever the workspace lies."""
 _UNREADABLE = (
@@ -92,8 +102,10 @@ class Bundle:
             BadBundle: it is none, it is damaged, or it was changed.
         """
         try:
-            with zipfile.ZipFile(path) as archive:
-                files = _members(archive)
+            with path.open("rb") as file:
+                _require_size(file)
+                with zipfile.ZipFile(file) as archive:
+                    files = _members(archive)
             manifest = json.loads(files.pop(MANIFEST))
             if manifest["format"] != FORMAT:
                 raise _Fault(f"is a bundle of another format: {manifest['format']!r}")
@@ -127,13 +139,17 @@ class Bundle:
 def write(
     target: Path, workspace: Workspace, student: str, kernels: Sequence[Kernel], verdict: Verdict, evidence: Path
 ) -> None:
-    """Make a bundle of a workspace that has just been checked. It appears whole, or not at all."""
+    """Make a bundle of a workspace that has just been checked. It appears whole, or not at all.
+
+    Evidence that a bundle has no room for is left out, and named in the manifest (`left_out`).
+
+    Raises:
+        UsageError: `grade` would refuse it; with the reason.
+    """
     files = {f"{SOURCES}/{name.as_posix()}": data for name, data in workspace.sources().items()}
     if (workspace.folder / ANSWERS).is_file():
         files[ANSWERS] = (workspace.folder / ANSWERS).read_bytes()
-    for file in sorted(evidence.rglob("*")):
-        if file.is_file():
-            files[f"{EVIDENCE}/{file.relative_to(evidence).as_posix()}"] = file.read_bytes()
+    left_out = _add_evidence(files, evidence)
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "lab": workspace.lab.name,
@@ -144,6 +160,7 @@ def write(
         "toolchain": dict(kernels[0].toolchain.versions()),
         "attempts": workspace.state()["attempts"],
         "verdict": verdict.as_dict(),
+        "left_out": left_out,
         "files": {name: _hash(data) for name, data in files.items()},
     }
     manifest["hash"] = _own_hash(manifest)
@@ -153,9 +170,39 @@ def write(
             archive.writestr(MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
             for name, data in files.items():
                 archive.writestr(name, data)
+        try:
+            Bundle.read(partial)
+        except BadBundle as error:
+            said = error.cause.removeprefix(plainly(partial.name)).strip()
+            raise UsageError(f"no bundle can be made of {workspace.folder}: it {said}", "mend that first") from None
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _add_evidence(files: dict[str, bytes], evidence: Path) -> list[str]:
+    """Add what a bundle has room for beside sources, answers and manifest; returns what was left out."""
+    left_out: list[str] = []
+    room = LARGEST - LARGEST_MEMBER - sum(map(len, files.values()))
+    for file in sorted(evidence.rglob("*")):
+        name = f"{EVIDENCE}/{file.relative_to(evidence).as_posix()}"
+        if file.is_symlink() or not file.is_file():
+            continue
+        size = file.stat().st_size
+        if size > min(room, LARGEST_MEMBER) or len(files) >= MOST - 1 or not _is_path(name):
+            left_out.append(plainly(name))
+            continue
+        files[name] = file.read_bytes()
+        room -= size
+    return left_out[:MOST]
+
+
+def _is_path(name: str) -> bool:
+    try:
+        _require_path(name)
+    except _Fault:
+        return False
+    return True
 
 
 def file_name(lab: Lab, student: str) -> str:
@@ -163,15 +210,53 @@ def file_name(lab: Lab, student: str) -> str:
     return f"{slug(student)}-{lab.name}.zip"
 
 
+def _require_size(file: BinaryIO) -> None:
+    """Refuse a file whose list of members cannot be read in bounded memory. `submit` writes no comment at the end.
+
+    Raises:
+        BadZipFile: it is no zip file at all.
+    """
+    size = file.seek(0, os.SEEK_END)
+    if size > LARGEST:
+        raise _Fault(f"has {size} bytes, and a bundle has at most {LARGEST}")
+    file.seek(max(0, size - END.size))
+    end = file.read(END.size)
+    if len(end) < END.size or not end.startswith(b"PK\5\6"):
+        raise zipfile.BadZipFile
+    *_, entries, length, _place, comment = END.unpack(end)
+    if comment:
+        raise zipfile.BadZipFile
+    if entries > MOST or length > LARGEST_DIRECTORY:
+        raise _Fault("is far larger than a bundle can be")
+
+
 def _members(archive: zipfile.ZipFile) -> dict[str, bytes]:
     infos = [info for info in archive.infolist() if not info.is_dir()]
-    manifests = sum(info.file_size for info in infos if info.filename == MANIFEST)
-    total = sum(info.file_size for info in infos)
-    if len(infos) > MOST or total > LARGEST or manifests > LARGEST_MANIFEST:
+    if len(infos) > MOST:
         raise _Fault("is far larger than a bundle can be")
     for info in infos:
         _require_path(info.filename)
-    return {info.filename: archive.read(info) for info in infos}
+        if info.compress_type not in METHODS:
+            raise _Fault(f"holds a file that is packed in a way that submit does not use: {info.filename}")
+    files: dict[str, bytes] = {}
+    left = LARGEST
+    for info in infos:
+        if info.filename in files:
+            raise _Fault(f"holds two files of one name: {info.filename}")
+        files[info.filename] = _unpacked(archive, info, min(left, LARGEST_MEMBER))
+        left -= len(files[info.filename])
+    return files
+
+
+def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, room: int) -> bytes:
+    """What a member holds. What it says of its own size is not believed."""
+    data = bytearray()
+    with archive.open(info) as member:
+        while piece := member.read(PIECE):
+            data += piece
+            if len(data) > room:
+                raise _Fault("is far larger than a bundle can be")
+    return bytes(data)
 
 
 def _require_path(text: str) -> None:

@@ -3,13 +3,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
+import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
@@ -19,6 +26,7 @@ from r4l.labs.check import Verdict
 from r4l.labs.grade import Grade
 from r4l.labs.lab import Lab
 from r4l.labs.outcomes import Outcome
+from r4l.labs.student import require_student
 from r4l.labs.workspace import Workspace
 
 HELLO = Lab.named("hello")
@@ -119,6 +127,112 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
             archive.writestr(f"zeros{number}", bytes(32 << 20))
     with pytest.raises(BadBundle, match="far larger"):
         Bundle.read(bomb)
+
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+from r4l.labs.bundle import BadBundle, Bundle
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    Bundle.read(Path(sys.argv[1]))
+except BadBundle as error:
+    print(error.cause)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+"""Reads a bundle, and prints why it was refused and the KiB that this took."""
+
+
+def refused_with(path: Path) -> tuple[str, int]:
+    """Why a bundle is refused, and the MiB that it takes to find out."""
+    done = subprocess.run([sys.executable, "-c", MEMORY, str(path)], capture_output=True, text=True, check=True)
+    cause, kibibytes = done.stdout.splitlines()
+    return cause, int(kibibytes) >> 10
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("claimed", [100, 64 << 20])
+def test_a_bomb_takes_no_memory(tmp_path: Path, method: int, claimed: int) -> None:
+    """Whatever it says of its own size. With bzip2 these were 459 bytes, and 844 MiB."""
+    bomb = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(bomb, "w", method) as archive:
+        archive.writestr("sources/hello.rs", bytes(64 << 20))
+        (info,) = archive.infolist()
+        info.file_size = claimed
+    cause, mebibytes = refused_with(bomb)
+    assert re.search(r"packed in a way|far larger|no bundle", cause), cause
+    assert mebibytes < 40
+
+
+def test_a_list_of_members_has_a_bound(tmp_path: Path) -> None:
+    many = tmp_path / "many.zip"
+    with zipfile.ZipFile(many, "w") as archive:
+        for number in range(bundle.MOST + 1):
+            archive.writestr(f"evidence/{number}", b"")
+    with pytest.raises(BadBundle, match="far larger"):
+        Bundle.read(many)
+    with many.open("r+b") as file:
+        # A list that says that it is short: zipfile reads by its length, which is bounded too.
+        file.seek(-bundle.END.size, 2)
+        end = list(bundle.END.unpack(file.read()))
+        end[3] = end[4] = 1
+        file.seek(-bundle.END.size, 2)
+        file.write(bundle.END.pack(*end))
+    with pytest.raises(BadBundle, match="far larger"):
+        Bundle.read(many)
+
+
+def test_two_members_of_one_name_are_refused(handed_in: Path) -> None:
+    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(handed_in, "a") as archive:
+        archive.writestr("sources/hello.rs", b"// another")
+    with pytest.raises(BadBundle, match="two files of one name"):
+        Bundle.read(handed_in)
+
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=90)
+
+
+@hypothesis.given(
+    evidence=st.dictionaries(NAMES, st.integers(0, 40), max_size=4),
+    source=st.text(max_size=50),
+    answers=st.binary(max_size=50),
+    student=st.text(st.characters(codec="utf-8"), max_size=30),
+)
+@hypothesis.example(evidence={"nic0.pcap": 17, "console.log": 3}, source="", answers=b"", student="Li Hua")
+@hypothesis.example(evidence={f"{n}.pcap": 15 for n in range(4)}, source="", answers=b"", student="Li Hua")
+@hypothesis.example(evidence={"\x1b]0;x": 1, "a\\b": 1, "ä" * 90: 1}, source="", answers=b"", student="Li Hua")
+@hypothesis.settings(max_examples=25)
+def test_what_submit_writes_grade_takes(
+    evidence: dict[str, int], source: str, answers: bytes, student: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Or submit says what is wrong; sizes are in MiB of a bundle's 64."""
+    top = tmp_path_factory.mktemp("submit")
+    workspace = Workspace.start(HELLO, top / "work")
+    (workspace.folder / "hello.rs").write_text(source, encoding="utf-8")
+    (workspace.folder / "answers.toml").write_bytes(answers)
+    (top / "evidence").mkdir()
+    for name, size in evidence.items():
+        with contextlib.suppress(OSError), (top / "evidence" / name).open("wb") as file:
+            file.truncate(size << 20)
+    target = top / "it.zip"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bundle, "LARGEST", 64 << 20)
+        try:
+            name = require_student(student)
+            workspace.answers()
+            bundle.write(target, workspace, name, [KERNEL], VERDICT, top / "evidence")
+        except UsageError:
+            assert not target.exists()
+            return
+        read = Bundle.read(target)
+        left_out = read.manifest["left_out"]
+        assert len(left_out) + sum(name.startswith("evidence/") for name in read.files) == sum(
+            path.is_file() for path in (top / "evidence").iterdir()
+        )
+        again = read.unpack(top / "again")
+        assert again.sources() == workspace.sources()
+        assert again.answers() == workspace.answers()
+    shutil.rmtree(top)
 
 
 def test_an_interrupted_submit_leaves_nothing(tmp_path: Path, handed_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
