@@ -23,6 +23,15 @@ from r4l.toolchain import Grant, Toolchain
 
 SET = re.compile(r"^(CONFIG_\w+)=(.*)$")
 UNSET = re.compile(r"^# (CONFIG_\w+) is not set$")
+RUN = re.compile(r"[$`\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
+"""What no value has: Kbuild's Makefiles and their shell would run what `$` and a backquote begin, and what follows an
+end of line would be another line."""
+PLAIN = re.compile(r"[ymn]|-?\d+|0[xX][0-9a-fA-F]+|\"(?!\.\.)(?:(?!\.\.)[\w ,.:=+@%-])*+\"", re.ASCII)
+"""The values that a stranger may set: no text that a shell would read as more than a word, or that names a file."""
+WARNING = re.compile(
+    r"^\.config:(\d+):warning: (symbol value .* invalid for .*|invalid string found|unexpected data.*)$"
+)
+"""What scripts/kconfig/confdata.c says of a value that its option does not take (conf_warning)."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +59,17 @@ def parse_fragment(text: str, name: str) -> dict[str, str]:
     """The options that a fragment sets, `CONFIG_…` to value (`n` where it says that one is not set).
 
     Raises:
-        UsageError: a line is none of a fragment's, with its number.
+        UsageError: a line is none of a fragment's, with its number; or a value that make or a shell would run.
     """
     found: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    # Kconfig ends a line at a newline only; Python would split at more.
+    for number, line in enumerate(text.split("\n"), 1):
         match = SET.match(line) or UNSET.match(line)
+        if match and match.re is SET and (bad := RUN.search(match[2])):
+            raise UsageError(
+                f"{name}, line {number}: {match[1]} has {bad[0]!r} in its value, which the kernel's make would act on",
+                "write the value itself, without $, backquotes and control characters",
+            )
         if match:
             found[match[1]] = match[2].strip().strip('"') if match.re is SET else "n"
         elif line.strip() and not line.startswith("#"):
@@ -63,6 +78,50 @@ def parse_fragment(text: str, name: str) -> dict[str, str]:
                 'write CONFIG_NAME=y, =m, =n, =NUMBER or ="TEXT", or `# CONFIG_NAME is not set`',
             )
     return found
+
+
+def require_plain(text: str, name: str) -> None:
+    """Refuse what a stranger's fragment may not say: a text that a shell would take apart, or that names a file.
+
+    Makefiles of the kernel put texts into commands as they are (usr/Makefile has CONFIG_INITRAMFS_SOURCE), and take
+    files of any place into the kernel by them (EXTRA_FIRMWARE_DIR, SYSTEM_TRUSTED_KEYS, MODULE_SIG_KEY).
+
+    Raises:
+        UsageError: there is one, with its option; or a line that is none.
+    """
+    parse_fragment(text, name)
+    for number, line in enumerate(text.split("\n"), 1):
+        match = SET.match(line)
+        if match and not PLAIN.fullmatch(match[2].rstrip(" \t")):
+            raise UsageError(
+                f"{name}, line {number}: the value of {match[1]} is not taken here: {match[2]}",
+                'write y, m, n, a number, or a "TEXT" of letters, digits, blanks and , . : = + - _ @ %',
+            )
+
+
+def require_types(said: str, config: str, name: str) -> None:
+    """Refuse values that the kernel's own configuration program did not take: they are not of the option's type.
+
+    Args:
+        said: what `make olddefconfig` printed.
+        config: the .config that it read.
+        name: of what the values stand in, for the message.
+
+    Raises:
+        UsageError: there are some, with their options.
+    """
+    lines = config.split("\n")
+    wrong = []
+    for said_line in said.splitlines():
+        match = WARNING.match(said_line)
+        setting = SET.match(lines[int(match[1]) - 1]) if match and int(match[1]) <= len(lines) else None
+        if setting:
+            wrong.append(f"{setting[1]}={setting[2]}")
+    if wrong:
+        raise UsageError(
+            f"{name}: not of the option's type: {', '.join(dict.fromkeys(wrong))}",
+            '`r4l kernel menuconfig` shows what an option takes: y, m or n, a number, or a "TEXT" in quotes',
+        )
 
 
 def require_known(text: str, name: str, source: Path) -> None:

@@ -138,7 +138,7 @@ def build(wanted: Recipe, toolchain: Toolchain, say: Say = quiet, *, again: bool
 
     Raises:
         BuildError: it does not build.
-        UsageError: an option of the user's fragments that the kernel does not have.
+        UsageError: an option of the user's fragments that the kernel does not have, or a value that is not of its type.
         EnvironmentFault: no space.
     """
     folder = wanted.folder
@@ -318,8 +318,10 @@ def _configure(
         _make(wanted, folder, arch, toolchain, [wanted.profile.base], quiet)
         # Later lines win.
         config = build_folder / ".config"
-        home.replace_text(config, config.read_text(encoding="utf-8") + "".join(text for _name, text in wanted.texts()))
-        _make(wanted, folder, arch, toolchain, ["olddefconfig"], quiet)
+        asked = config.read_text(encoding="utf-8") + "".join(text for _name, text in wanted.texts())
+        home.replace_text(config, asked)
+        said = _make(wanted, folder, arch, toolchain, ["olddefconfig"], quiet)
+        kconfig.require_types(said, asked, ", ".join(name for name, _ in wanted.fragments) or wanted.profile.name)
     # What was asked for by menuconfig is not in the fragments, and is not missed here.
     dropped = kconfig.why_dropped(wanted.wanted(), build_folder, wanted.source, arch.kbuild, toolchain)
     home.replace_text(mark, wanted.configuration)
@@ -364,7 +366,8 @@ def _make(
     say: Say,
     *,
     writes: Sequence[Path] = (),
-) -> None:
+) -> str:
+    """Run the kernel's make; returns what it printed."""
     log = home.room("logs") / f"build-{folder.name}.log"
 
     def failure(_code: int, tail: str) -> R4LError:
@@ -377,7 +380,7 @@ def _make(
         return BuildError(f"the kernel {wanted.name} does not build", "mend what the compiler shows", detail=tail)
 
     arguments = [*make_arguments(arch), *targets]
-    kernel_make(toolchain, wanted.source, folder / "build", arguments, log, failure, say, writes=writes)
+    return kernel_make(toolchain, wanted.source, folder / "build", arguments, log, failure, say, writes=writes)
 
 
 def names() -> list[str]:

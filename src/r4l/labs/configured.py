@@ -7,7 +7,7 @@ There is one for each lab in a home, and make does what differs from the student
 from __future__ import annotations
 
 from r4l.errors import BuildError, UsageError
-from r4l.kernel import Kernel, own
+from r4l.kernel import Kernel, kconfig, own
 from r4l.kernel.profile import profile
 from r4l.labs.workspace import Workspace
 from r4l.process import Say
@@ -25,14 +25,17 @@ def build(workspace: Workspace, base: Kernel, say: Say) -> Kernel:
         base: of the profile that it starts from.
 
     Raises:
-        BuildError: it does not build, or the fragment has a line or an option that is none.
+        BuildError: it does not build, or the fragment has a line or an option that is none, or a value that is not
+            taken.
     """
     lab = workspace.lab
     assert lab.config
     texts = [(lab.config.base, (lab.folder / lab.config.base).read_text(encoding="utf-8"))]
     file = workspace.folder / lab.config.students
     try:
-        texts.append((str(file), file.read_text(encoding="utf-8")))
+        text = file.read_text(encoding="utf-8")
+        kconfig.require_plain(text, file.name)
+        texts.append((str(file), text))
         recipe = own.Recipe(
             name(lab.name),
             profile(str(base.manifest["profile"])),

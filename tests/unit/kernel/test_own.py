@@ -9,7 +9,7 @@ import pytest
 
 from r4l.errors import UsageError
 from r4l.kernel.architecture import architecture, architectures
-from r4l.kernel.kconfig import missed, parse_fragment
+from r4l.kernel.kconfig import missed, parse_fragment, require_plain, require_types
 from r4l.kernel.own import recipe
 from r4l.kernel.profile import profiles
 
@@ -44,6 +44,89 @@ def test_fragment_values() -> None:
 def test_a_line_that_is_no_configuration_is_named() -> None:
     with pytest.raises(UsageError, match=r"my.config, line 2 is no configuration: CONFIG_B"):
         parse_fragment("CONFIG_A=y\nCONFIG_B\n", "my.config")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '"$(shell id)"',
+        '"${X}"',
+        '"a`id`"',
+        '"$$"',
+        "$(shell id)",
+        '"a\rCONFIG_B=y"',
+        '"a\x0bb"',
+        '"a\x0cb"',
+        '"a\x1eb"',
+        '"a\x85b"',
+        '"a\u2028b"',
+        '"\x1b]0;x\x07"',
+        '"\x00"',
+    ],
+)
+@pytest.mark.parametrize("option", ["INITRAMFS_SOURCE", "LOCALVERSION", "SYSTEM_TRUSTED_KEYS", "E1000"])
+def test_no_value_can_run_anything(option: str, value: str) -> None:
+    with pytest.raises(UsageError, match=rf"f, line 2: CONFIG_{option} has '.*' in its value"):
+        parse_fragment(f"CONFIG_A=y\nCONFIG_{option}={value}\n", "f")
+
+
+def test_a_comment_may_say_anything() -> None:
+    assert parse_fragment("# $(shell id) `id`\nCONFIG_A=y\n", "f") == {"CONFIG_A": "y"}
+
+
+PLAIN = ["y", "m", "n", "0", "-1", "0x1F", '""', '"-camp"', '"Li Hua, 2"', '"ttyS0,115200 quiet=1"', "y ", '"a.b"']
+NOT_PLAIN = [
+    *('"/etc/shadow"', '"../x"', '".."', '"a; touch x"', '"a|b"', '"a&b"', '">x"', '"(x)"', '"\'"', '"a\\\\"', '"a#b"'),
+    *(
+        '"*"',
+        '"~"',
+        '"a\\tb"',
+        '"{a,b}"',
+        '"a" b',
+        "text",
+        "1 2",
+        "",
+        '"',
+        '"a\n',
+        "Y",
+        "'a'",
+        '"é"',
+        '"!x"',
+        '"[a]"',
+        '"?"',
+    ),
+]
+
+
+@pytest.mark.parametrize("value", PLAIN)
+def test_a_stranger_sets_plain_values(value: str) -> None:
+    require_plain(f"# fine\nCONFIG_A={value}\n", "f")
+
+
+@pytest.mark.parametrize("value", NOT_PLAIN)
+def test_and_no_others(value: str) -> None:
+    with pytest.raises(UsageError, match=r"f, line 2"):
+        require_plain(f"# fine\nCONFIG_A={value}\n", "f")
+
+
+def test_a_long_value_of_a_stranger_is_looked_at_once() -> None:
+    for piece in (".", "a", " ", '"'):
+        with pytest.raises(UsageError):
+            require_plain(f'CONFIG_A="{piece * 200_000}/\n', "f")
+
+
+def test_what_the_kernels_program_did_not_take_is_named() -> None:
+    config = 'CONFIG_A=y\nCONFIG_NR_CPUS=abc\nCONFIG_E1000="x"\nCONFIG_LOCALVERSION=y\n'
+    said = (
+        "  GEN     Makefile\n.config:2:warning: symbol value 'abc' invalid for NR_CPUS\n"
+        ".config:3:warning: symbol value '\"x\"' invalid for E1000\n.config:4:warning: invalid string found\n"
+        ".config:1:warning: override: reassigning to symbol A\n.config:99:warning: invalid string found\n"
+    )
+    with pytest.raises(UsageError, match='CONFIG_NR_CPUS=abc, CONFIG_E1000="x", CONFIG_LOCALVERSION=y') as refused:
+        require_types(said, config, "my.config")
+    assert refused.value.cause.startswith("my.config: ")
+    assert "CONFIG_A" not in refused.value.cause
+    require_types(".config:1:warning: override: reassigning to symbol A\n", config, "my.config")
 
 
 def test_what_the_configuration_has_otherwise() -> None:
