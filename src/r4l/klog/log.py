@@ -20,6 +20,8 @@ from r4l.klog.splat import Splat
 SYNC = "r4l-sync "
 KEPT = 100_000
 """Records in memory; of a guest that logs more, the oldest are only in the file."""
+CHARACTERS_KEPT = 16 << 20
+"""The same, in characters of text: records may be long."""
 SPLATS_KEPT = 1000
 SETTLE = 0.3
 """Seconds without a further line after which a splat that has begun is taken to be complete."""
@@ -44,9 +46,11 @@ class KernelLog:
         self._sources = sources
         self._sync = sync
         self._changed = threading.Condition()
-        self._records: deque[Record] = deque(maxlen=KEPT)
+        self._records: deque[Record] = deque()
+        self._size = 0
         self._total = 0
         self._splats: list[Splat] = []
+        self._splats_size = 0
         self._count = 0
         self._allowed: list[Allowance] = []
         self._cutter = SplatCutter(file)
@@ -65,16 +69,27 @@ class KernelLog:
                         self._marks[record.text] = True
                     continue
                 fresh.append(record)
-                self._records.append(record)
-                self._total += 1
+                self._remember(record)
                 self._keep(self._cutter.feed(record))
             self._changed.notify_all()
         return fresh
 
+    def _remember(self, record: Record) -> None:
+        """Keep a record, and no more of them than memory is meant to have."""
+        self._records.append(record)
+        self._total += 1
+        self._size += len(record.text)
+        while len(self._records) > KEPT or self._size > CHARACTERS_KEPT:
+            self._size -= len(self._records.popleft().text)
+
     def _keep(self, splats: list[Splat]) -> None:
         """A guest that complains without end must not fill our memory; the first complaints are the ones that count."""
-        self._count += len(splats)
-        self._splats += splats[: max(0, SPLATS_KEPT - len(self._splats))]
+        for splat in splats:
+            self._count += 1
+            size = sum(len(record.text) for record in splat.records)
+            if len(self._splats) < SPLATS_KEPT and self._splats_size + size <= CHARACTERS_KEPT:
+                self._splats.append(splat)
+                self._splats_size += size
 
     def finish(self) -> None:
         """Nothing more will come."""
@@ -130,6 +145,12 @@ class KernelLog:
             for splat in found:
                 splat.locate(self._sources)
         return found
+
+    @property
+    def lost(self) -> int:
+        """How many records are no longer in memory, because the guest logged more than is kept."""
+        with self._changed:
+            return self._total - len(self._records)
 
     @property
     def splat_count(self) -> int:

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 PREFIX = re.compile(r"(?:<(\d{1,4})>)?\[ *(\d+\.\d{6})\](?:\[ *([TC]\d+)\])? ?")
-KMSG = re.compile(r"(\d+),(\d+),(\d+),[^;]*;(.*)")
+KMSG = re.compile(r"(\d{1,20}),(\d{1,20}),(\d{1,20}),[^;]*;(.*)")
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 LINE_LIMIT = 8192
-"""Bytes after which a line without an end is cut: a guest may write zeros for ever."""
+"""Bytes after which a line is cut, with an end or without: a guest may write zeros for ever. The kernel's own have at
+most 1,024 (PRINTKRB_RECORD_MAX in kernel/printk/internal.h)."""
 
 LEVELS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 
@@ -83,9 +84,14 @@ class LineSplitter:
         if len(self._rest) > LINE_LIMIT:
             lines.append(self._rest)
             self._rest = b""
-        return [line.decode("utf-8", "replace") for line in lines]
+        return [piece.decode("utf-8", "replace") for line in lines for piece in _pieces(line)]
 
     @property
     def rest(self) -> str:
         """The line that has no end yet, such as a prompt."""
         return self._rest.decode("utf-8", "replace")
+
+
+def _pieces(line: bytes) -> Iterable[bytes]:
+    """A line, in pieces where it is longer than any that the kernel writes."""
+    return (line[at : at + LINE_LIMIT] for at in range(0, max(len(line), 1), LINE_LIMIT))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import time
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
@@ -34,6 +33,10 @@ SEEN = "seen-{}.json"
 """What a process's checks saw, by their numbers."""
 EVIDENCE = ("console.log", "*.pcap")
 """What is kept of a machine's work folder."""
+LARGEST_EVIDENCE = 4 << 20
+"""Bytes that are kept of each file: a bundle takes all of them."""
+LONGEST_DETAIL = 20_000
+"""Characters of what is told of a failure at length."""
 LONGEST = 1000
 """Characters of what was expected or seen. A student's driver may print megabytes."""
 TIMED_OUT = "Timeout (>"
@@ -159,7 +162,7 @@ def pytest_runtest_makereport(
         entry["skipped"] = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else report.longreprtext
     if report.failed and entry["passed"] and call.excinfo:
         error = call.excinfo.value
-        entry.update(passed=False, **_what(error, report.longreprtext))
+        entry.update(passed=False, **_told(error, report.longreprtext, _vm(item)))
         if isinstance(error, GuestTimeout) or str(error).startswith(TIMED_OUT):
             (_shared(item.config) / HUNG).touch()
     return report
@@ -201,6 +204,14 @@ def _mark(item: pytest.Item) -> pytest.Mark | None:
     return item.get_closest_marker("checkpoint")
 
 
+def _told(error: BaseException, text: str, vm: VM | None) -> dict[str, str]:
+    """What was expected and seen, no longer than anybody reads; and what of the guest's was not looked at."""
+    what = _what(error, text)
+    floods = "; ".join(vm.floods) if vm else ""
+    seen = f"{what['seen'][:LONGEST]} ({floods})" if floods else what["seen"][:LONGEST]
+    return {**what, "seen": seen, "detail": what["detail"][:LONGEST_DETAIL]}
+
+
 def _what(error: BaseException, text: str) -> dict[str, str]:
     """What was expected and seen, of any failure."""
     if isinstance(error, Missed):
@@ -212,8 +223,13 @@ def _what(error: BaseException, text: str) -> dict[str, str]:
     return {"expected": "", "seen": str(error) or type(error).__name__, "detail": text}
 
 
+def _vm(item: pytest.Item) -> VM | None:
+    """The machine that a check has among its fixtures."""
+    return next((value for value in getattr(item, "funcargs", {}).values() if isinstance(value, VM)), None)
+
+
 def _keep_evidence(item: pytest.Item, name: str) -> None:
-    vm = next((value for value in getattr(item, "funcargs", {}).values() if isinstance(value, VM)), None)
+    vm = _vm(item)
     if vm is None:
         return
     into = Path(item.config.getoption("--lab-results")) / name
@@ -222,4 +238,13 @@ def _keep_evidence(item: pytest.Item, name: str) -> None:
         wire.save()
     for pattern in EVIDENCE:
         for file in vm.workdir.glob(pattern):
-            shutil.copy(file, into)
+            _copy(file, into / file.name)
+
+
+def _copy(file: Path, to: Path) -> None:
+    """Copy a file's beginning, and say how much more there was: a guest writes as much as it likes."""
+    with file.open("rb") as source, to.open("wb") as target:
+        target.write(source.read(LARGEST_EVIDENCE))
+        more = file.stat().st_size - LARGEST_EVIDENCE
+    if more > 0:
+        to.with_name(f"{to.name}.cut").write_text(f"{more} bytes more are not kept\n", encoding="utf-8")

@@ -19,6 +19,7 @@ from r4l.errors import R4LError
 from r4l.kernel import Kernel
 from r4l.labs.checkpoints import MODULE, SHARED, together
 from r4l.labs.lab import Lab
+from r4l.vm.cables import ISOLATED
 
 LOG = "pytest-{}.log"
 """What a process said, by its number."""
@@ -51,6 +52,7 @@ class Checks:
         argv += ["--lab-results", str(evidence), "--lab-work", str(work)]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
         environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        environment[ISOLATED] = "1"
         # Checks that build have all processors already.
         workers = min(os.cpu_count() or 1, WORKERS) if lab.builds and not lab.config else 1
         self.evidence = evidence

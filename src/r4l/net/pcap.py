@@ -22,6 +22,8 @@ HEADER_SIZE = 24
 RECORD_SIZE = 16
 SNAPLEN = 262144
 ETHERNET = 1
+LARGEST = 64 << 20
+"""Bytes of a capture. A guest that sends more is not followed any further: it must not fill the disk."""
 MAGIC = 0xA1B2C3D4
 """Of files whose times are in microseconds."""
 
@@ -79,14 +81,24 @@ class PcapWriter:
 
     Args:
         path: the file; what is there is replaced.
+        largest: bytes that it may have.
+
+    Attributes:
+        dropped: packets that came when it was full.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, largest: int = LARGEST) -> None:
+        self.dropped = 0
+        self._room = largest - HEADER_SIZE
         self._file = path.open("wb")
         self._file.write(struct.pack("<IHHiIII", MAGIC, 2, 4, 0, 0, SNAPLEN, ETHERNET))
 
     def write(self, packet: Packet) -> None:
-        """Add a packet."""
+        """Add a packet. Once one has no room, none that comes after it is written: a capture has no gaps."""
+        self._room -= RECORD_SIZE + len(packet.data)
+        if self._room < 0:
+            self.dropped += 1
+            return
         seconds, micros = divmod(round(packet.time * 1e6), 1_000_000)
         self._file.write(struct.pack("<IIII", seconds, micros, len(packet.data), packet.length) + packet.data)
 

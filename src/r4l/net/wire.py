@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 KEPT = 1 << 16
 """Frames of the guest that wait to be looked at; the oldest go first."""
+BYTES_KEPT = 64 << 20
+"""The same in bytes: a frame may have 64 KiB."""
 QUEUE = 1024
 """Frames that wait to be sent."""
 SMALLEST, LARGEST = 60, 65536
@@ -66,7 +68,8 @@ class Wire(Cable, Impaired):
         self._writer = PcapWriter(pcap) if pcap else None
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._changed = threading.Condition()
-        self._unseen: deque[Packet] = deque(maxlen=KEPT)
+        self._unseen: deque[Packet] = deque()
+        self._unseen_bytes = self._incoming_bytes = 0
         self._outgoing: list[Delayed] = []
         self._incoming: list[Delayed] = []
         self._numbers = itertools.count()
@@ -135,6 +138,7 @@ class Wire(Cable, Impaired):
         with self._changed:
             frames = list(self._unseen)
             self._unseen.clear()
+            self._unseen_bytes = 0
         return frames
 
     @property
@@ -148,6 +152,11 @@ class Wire(Cable, Impaired):
             raise UsageError("this wire keeps no capture", "have one: Nic(capture=True), or Wire(pcap=PATH)")
         self.save()
         return self._pcap
+
+    @property
+    def uncaptured(self) -> int:
+        """How many frames the capture lacks, because it was full."""
+        return self._writer.dropped if self._writer else 0
 
     def save(self) -> None:
         """Have all frames until now in the file, if the wire keeps one."""
@@ -187,7 +196,7 @@ class Wire(Cable, Impaired):
         with self._changed:
             self._changed.wait_for(lambda: self._unseen or not self._open, max(0.0, until - time.monotonic()))
             if self._unseen:
-                return self._unseen.popleft()
+                return self._oldest()
             self._raise_failure()
             return None
 
@@ -251,13 +260,25 @@ class Wire(Cable, Impaired):
             self.received += 1
             self._record(data)
             for _ in range(self._copies(self._from_guest)):
-                heapq.heappush(self._incoming, (time.monotonic() + self.delay, next(self._numbers), data))
+                if len(self._incoming) < KEPT and self._incoming_bytes < BYTES_KEPT:
+                    self._incoming_bytes += len(data)
+                    heapq.heappush(self._incoming, (time.monotonic() + self.delay, next(self._numbers), data))
+
+    def _oldest(self) -> Packet:
+        """Take the frame that has waited longest to be looked at."""
+        packet = self._unseen.popleft()
+        self._unseen_bytes -= len(packet.data)
+        return packet
 
     def _deliver(self) -> None:
         """Give the peer and the test what has come all the way."""
         while self._incoming and self._incoming[0][0] <= time.monotonic():
             *_, data = heapq.heappop(self._incoming)
+            self._incoming_bytes -= len(data)
             self._unseen.append(Packet(time.time(), data, len(data)))
+            self._unseen_bytes += len(data)
+            while len(self._unseen) > KEPT or self._unseen_bytes > BYTES_KEPT:
+                self._oldest()
             for answer in self.peer.answer(data) if self.peer else ():
                 # A host whose queue is full drops its answer, too.
                 if len(self._outgoing) < QUEUE:

@@ -13,8 +13,10 @@ from pathlib import Path
 from r4l.klog.records import LineSplitter
 
 TAIL = 1 << 16
-LOG_LIMIT = 256 << 20
+LOG_LIMIT = 64 << 20
 """Bytes of console kept in the file. A guest that writes more loses the rest, not the host its disk."""
+CUT = "\n[r4l: the guest wrote more than {} MiB to its console; the rest is not kept]\n"
+"""What then stands at the file's end."""
 
 
 class Console:
@@ -53,6 +55,8 @@ class Console:
                         break
                     if self.received < LOG_LIMIT:
                         log.write(data)
+                        if self.received + len(data) >= LOG_LIMIT:
+                            log.write(CUT.format(LOG_LIMIT >> 20).encode())
                     self.received += len(data)
                     self.last_output = time.monotonic()
                     self._tail = (self._tail + data)[-TAIL:]

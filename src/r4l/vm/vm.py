@@ -19,6 +19,7 @@ from r4l.guest.shell import interactive
 from r4l.kernel import Kernel
 from r4l.klog import KernelLog, Splat
 from r4l.net import Cable, Nic, Wire
+from r4l.net.pcap import LARGEST
 from r4l.rootfs import Rootfs, Source
 from r4l.rootfs.disk import DiskImage
 from r4l.vm import accel as accelerators
@@ -26,7 +27,8 @@ from r4l.vm import boot, loading, workdirs
 from r4l.vm import cables as cabling
 from r4l.vm import image as images
 from r4l.vm import snapshot as snapshots
-from r4l.vm.console import Console
+from r4l.vm.captures import CaptureBound
+from r4l.vm.console import LOG_LIMIT, Console
 from r4l.vm.errors import MachineReset, QemuDied
 from r4l.vm.loading import HasPath
 from r4l.vm.machine import Accel, Machine, kernel_line
@@ -128,7 +130,7 @@ class VM:
             memory=memory or (768 if slow else 256),
             cpus=cpus,
             accel=self.accel.name,
-            nics=tuple(nics),
+            nics=cabling.isolated(nics),
             drives=self._parts.drives if self._parts else (),
             agent=self.rootfs.agent,
             extra=tuple(extra),
@@ -164,7 +166,7 @@ class VM:
         def __getattr__(self, name: str) -> object:
             if name == "ssh" and self._started.is_set() and self.image is None:
                 raise UsageError("there is no sshd in an initramfs", "start the VM from an image: VM(…, image=…)")
-            if name in ("workdir", "klog", "guest", "ssh", "cables", "_qemu", "_link"):
+            if name in ("workdir", "klog", "guest", "ssh", "cables", "_qemu", "_link", "_bound"):
                 raise UsageError("the VM has not been started", "use it in a `with` statement, or call start()")
             raise AttributeError(name)
 
@@ -221,6 +223,7 @@ class VM:
         except BaseException:
             cabling.close(self.cables.values())
             raise
+        self._bound = CaptureBound(self._qemu.monitor, self._qemu.captures)
         self._link = Link(self._qemu.agent_socket.ours)
         self.guest = Guest(self._link, self._context)
         self._started.set()
@@ -238,6 +241,7 @@ class VM:
         return stray or isinstance(error, snapshots.Useless)
 
     def _end(self) -> None:
+        self._bound.close()
         # QEMU first: with the agent's socket closed under it, it would complain in its log.
         self._qemu.end()
         self._link.close()
@@ -504,6 +508,19 @@ class VM:
     def captures(self) -> Mapping[int, Path]:
         """For each card with a capture, the pcap file that QEMU writes."""
         return self._qemu.captures
+
+    @property
+    def floods(self) -> list[str]:
+        """What of this run was not kept because the guest wrote too much of it, a clause each."""
+        said = []
+        if self._qemu.console.received > LOG_LIMIT:
+            said.append(f"the guest wrote more than {LOG_LIMIT >> 20} MiB to its console, and the rest is not kept")
+        if self.klog.lost:
+            said.append("the guest logged more than is kept in memory, and its first lines are not looked at")
+        full = self._bound.full | {index for index, wire in self.wires.items() if wire.uncaptured}
+        for index in sorted(full):
+            said.append(f"card {index} carried more than {LARGEST >> 20} MiB, and the rest is not captured")
+        return said
 
     @property
     def console(self) -> Console:

@@ -44,8 +44,10 @@ def test_splitter_joins_pieces_and_bounds_what_has_no_end() -> None:
     assert list(splitter.feed(b"one\ntw")) == ["one"]
     assert splitter.rest == "tw"
     assert list(splitter.feed(b"o\n")) == ["two"]
-    assert list(splitter.feed(b"\0" * (LINE_LIMIT + 1))) == ["\0" * (LINE_LIMIT + 1)]
-    assert splitter.rest == ""
+    for end in (b"", b"\n"):
+        assert list(splitter.feed(b"\0" * (LINE_LIMIT + 1) + end)) == ["\0" * LINE_LIMIT, "\0"]
+        assert splitter.rest == ""
+    assert list(splitter.feed(b"\n")) == [""]
 
 
 @given(st.binary(max_size=400))

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""QEMU's captures of a run, which have no bound of their own: one that is too large is ended, and the guest goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from r4l.errors import R4LError
+from r4l.net.pcap import LARGEST
+from r4l.vm.qmp import Monitor
+
+PERIOD = 0.25
+"""Seconds between two looks at the files. An emulated card writes some ten MiB meanwhile."""
+
+
+class CaptureBound:
+    """Ends captures that have grown to `LARGEST` bytes, until it is closed.
+
+    Args:
+        monitor: of the QEMU that writes them.
+        captures: the files, by the cards' indices.
+
+    Attributes:
+        full: the cards whose captures were ended.
+    """
+
+    def __init__(self, monitor: Monitor, captures: Mapping[int, Path]) -> None:
+        self.full: set[int] = set()
+        self._monitor, self._captures = monitor, dict(captures)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="r4l-captures", daemon=True)
+        if captures:
+            self._thread.start()
+
+    def _watch(self) -> None:
+        while self._captures and not self._over.wait(PERIOD):
+            for index, path in list(self._captures.items()):
+                with contextlib.suppress(R4LError, FileNotFoundError):
+                    if path.stat().st_size > LARGEST:
+                        self._monitor.execute("object-del", {"id": f"dump{index}"})
+                        # QEMU has closed it. What is cut in the middle of a packet, readers leave out.
+                        os.truncate(path, LARGEST)
+                        self.full.add(index)
+                        del self._captures[index]
+
+    def close(self) -> None:
+        """Look no more."""
+        self._over.set()
+        if self._thread.ident:
+            self._thread.join()
