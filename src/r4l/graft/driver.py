@@ -15,7 +15,7 @@ SOURCES = (".rs", ".c", ".h", ".S")
 NOT_SOURCES = {"tests", "r4l"}
 """Folders of a driver's that the kernel has no use for: its tests, and what was generated for its build."""
 
-COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+COMMENT = re.compile(r"//[^\n]*|/\*(?:.*?\*/|.*+)", re.DOTALL)
 
 
 @dataclass(frozen=True)

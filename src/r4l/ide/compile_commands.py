@@ -20,7 +20,7 @@ from r4l.toolchain import Grant, Toolchain
 NAME = "compile_commands.json"
 REJECTED = re.compile(r"(?:unknown argument|unsupported option|unknown warning option|optimization flag):? '([^']+)'")
 REJECTED_VALUE = re.compile(r"unsupported argument '([^']+)' to option '([^']+)'")
-CROSS = re.compile(r"(?:^|/)([^/]+)-gcc(?:-\d+)?$")
+CROSS = re.compile(r"(.+)-gcc(?:-\d+)?")
 """gcc's name says its target, as in `aarch64-linux-gnu-gcc-14`."""
 
 OUTPUT_ONLY = re.compile(r"^-W[pa],|^-(?:c|M.*)$")
@@ -77,7 +77,7 @@ def _rejected(words: set[str], toolchain: Toolchain) -> set[str]:
     flags = sorted(word for word in words if word.startswith(("-f", "-m", "-W", "--param", "--target=")))
     if not flags:
         return set()
-    targets = {match[1] for match in map(CROSS.search, words) if match}
+    targets = {match[1] for match in (CROSS.fullmatch(word.rpartition("/")[2]) for word in words) if match}
     argv = ["clang", *(f"--target={target}" for target in targets), "-fsyntax-only", "-x", "c", "/dev/null"]
     rejected: set[str] = set()
     while True:

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-STRING_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
-STRING_OR_TRAILING_COMMA = re.compile(r'"(?:\\.|[^"\\])*"|,(?=\s*[}\]])')
+# What has no end is taken to the end of the text, and stays: each character is looked at once.
+STRING_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\])*+"?|//[^\n]*|/\*(?:.*?\*/|.*+)', re.DOTALL)
+STRING_OR_TRAILING_COMMA = re.compile(r'"(?:\\.|[^"\\])*+"?|,(?=\s*[}\]])')
 SPACE = re.compile(r"\s*")
 INDENT = re.compile(r"^([ \t]+)\S", re.MULTILINE)
 
@@ -90,8 +91,10 @@ class Document:
 
 
 def _blank(match: re.Match[str]) -> str:
-    """The same length of nothing for what is no string."""
-    return match[0] if match[0].startswith('"') else re.sub(r"[^\r\n]", " ", match[0])
+    """The same length of nothing for a comment or a comma."""
+    text = match[0]
+    kept = text.startswith('"') or (text.startswith("/*") and (len(text) < 4 or not text.endswith("*/")))
+    return text if kept else re.sub(r"[^\r\n]", " ", match[0])
 
 
 def _after_space(text: str, at: int) -> int:

@@ -23,6 +23,10 @@ KINDS = ("build", "load", "note", "rustavailable", "kdir")
 Order = Literal["position", "table"]
 
 
+LONGEST_LINE = 2000
+"""Characters of a line that are looked at. A stranger's Makefile prints what it likes."""
+
+
 @dataclass(frozen=True)
 class Explanation:
     """A failure that was recognised.
@@ -81,6 +85,11 @@ def _known(entry: dict[str, str | list[str]]) -> Known:
     )
 
 
+def bounded(text: str) -> str:
+    """A text with its long lines cut: what programs say of a failure is said in the first `LONGEST_LINE` characters."""
+    return "\n".join(line[:LONGEST_LINE] for line in text.split("\n"))
+
+
 def matches(kind: str, text: str, order: Order = "position") -> Iterator[tuple[Known, re.Match[str]]]:
     """The entries that match, each once with its first match.
 
@@ -88,6 +97,7 @@ def matches(kind: str, text: str, order: Order = "position") -> Iterator[tuple[K
         order: `position`: what the text says first comes first (the first error of a compiler is the one that counts);
             `table`: the file's order (the special before the general).
     """
+    text = bounded(text)
     found: list[tuple[Known, re.Match[str]]] = []
     for known in table(kind):
         hits = [match for match in (pattern.search(text) for pattern in known.patterns) if match]

@@ -15,27 +15,29 @@ from r4l.errors import BuildError
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 CONFIG = r"\$(?:\(CONFIG_[A-Z0-9_]+\)|\{CONFIG_[A-Z0-9_]+\})"
+# A repetition here is possessive (`*+`): it gives nothing back, so a line is looked at once, however long it is. A
+# stranger writes it.
 MAKE = re.compile(
-    rf"""\ *
+    rf"""\ *+
     obj-(?:[ymn]|{CONFIG})
-    [ \t]* [+:?]?= [ \t]*
-    (?: [A-Za-z_][\w.-]* [ \t]* )*     # names without a folder
-    (?: \#[^$\\]* )?""",
+    [ \t]*+ [+:?]?= [ \t]*+
+    (?: [A-Za-z_][\w.-]*+ (?: [ \t]++ | (?= \#) | $ ) )*+     # names without a folder
+    (?: \#[^$\\]*+ )?""",
     re.VERBOSE | re.ASCII,
 )
-COMMENT = re.compile(r"[ \t]*(?:#[^$\\]*)?")
+COMMENT = re.compile(r"[ \t]*+(?:#[^$\\]*+)?")
 
-_EXPRESSION = r"""[\w \t()&|!=<>"'-]+"""
-_TEXT = r"""(?:"[^"'$\\]*"|'[^"'$\\]*')"""
+_EXPRESSION = r"""[\w \t()&|!=<>"'-]++"""
+_TEXT = r"""(?:"[^"'$\\]*+"|'[^"'$\\]*+')"""
 KCONFIG = re.compile(
-    rf"""[ \t]*
-    (?: (?:menu)?config [ \t]+ \w+
-      | (?:bool|tristate|int|hex|string) (?: [ \t]+ {_TEXT} )? (?: [ \t]+ if [ \t]+ {_EXPRESSION} )?
-      | prompt [ \t]+ {_TEXT} (?: [ \t]+ if [ \t]+ {_EXPRESSION} )?
-      | (?:default|def_bool|def_tristate|depends[ \t]+on|select|imply) [ \t]+ {_EXPRESSION}
-      | if [ \t]+ {_EXPRESSION} | endif
+    rf"""[ \t]*+
+    (?: (?:menu)?config [ \t]++ \w++
+      | (?:bool|tristate|int|hex|string) (?: [ \t]++ {_TEXT} )? (?: [ \t]++ if [ \t]++ {_EXPRESSION} )?
+      | prompt [ \t]++ {_TEXT} (?: [ \t]++ if [ \t]++ {_EXPRESSION} )?
+      | (?:default|def_bool|def_tristate|depends[ \t]++on|select|imply) [ \t]++ {_EXPRESSION}
+      | if [ \t]++ {_EXPRESSION} | endif
       | help )
-    [ \t]* (?: \#.* )?""",
+    [ \t]*+ (?: \#.*+ )?""",
     re.VERBOSE | re.ASCII,
 )
 TAB = 8

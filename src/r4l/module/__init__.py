@@ -35,7 +35,7 @@ COLORS = {"TERM": "xterm", "TERM_URLS": "no"}
 LINES = ("KCFLAGS=-g1", "KRUSTFLAGS=-Cdebuginfo=1")
 """Line numbers in modules for a kernel that has no debug information itself: complaints then name the line. The kernel
 loads the same; it skips those sections."""
-OBJECTS = re.compile(r"^\s*obj-(m|y|\$[({]\w+[)}])\s*[:+?]?=", re.MULTILINE)
+OBJECTS = re.compile(r"^[ \t]*obj-(m|y|\$[({]\w+[)}])[ \t]*[:+?]?=", re.MULTILINE)
 
 
 def kbuild_of(folder: Path) -> Path | None:

@@ -24,7 +24,7 @@ COMMAND_LINE = re.compile(r"^\$ .*\n", re.MULTILINE)
 
 MAKE_NOISE = re.compile(
     r"^(make(\[\d+\])?: (Entering|Leaving) directory.*|make(\[\d+\])?: \*\*\* .*"
-    r"|\s+(RUSTC|CC|LD|MODPOST|BTF|BINDGEN|UPD|AR|CLEAN)\s.*|Skipping BTF generation.*)\n?",
+    r"|[ \t]+(RUSTC|CC|LD|MODPOST|BTF|BINDGEN|UPD|AR|CLEAN)[ \t].*|Skipping BTF generation.*)\n?",
     re.MULTILINE,
 )
 
@@ -64,7 +64,7 @@ def diagnose(output: str, folder: Path, kernel: Kernel, others: Callable[[], Seq
         kernel: that it was built for.
         others: gives the kernels that are ready too, whose API the module may have been written for.
     """
-    output = COMMAND_LINE.sub("", output)
+    output = known.bounded(COMMAND_LINE.sub("", output))
     first, text = explain(output)
     explanation = _recognise(output, folder, kernel, others)
     if explanation is None:

@@ -10,10 +10,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-RESULT = re.compile(
-    r"^(not ok|ok)\b *(\d+)? *(?:- )?(.*?)(?: *# *(SKIP|TODO|XFAIL|TIMEOUT|ERROR)\b *(.*))?$", re.IGNORECASE
-)
-PLAN = re.compile(r"^1\.\.(\d+)")
+RESULT = re.compile(r"^(not ok|ok)\b *(\d+)? *(?:- )?(.*)$", re.IGNORECASE)
+DIRECTIVE = re.compile(r"# *(SKIP|TODO|XFAIL|TIMEOUT|ERROR)\b *(.*)$", re.IGNORECASE)
+PLAN = re.compile(r"^1\.\.(\d{1,9})")
 SUBTEST = re.compile(r"^# Subtest: (.*)")
 FAILS = ("TIMEOUT", "ERROR")
 IGNORED = ("SKIP", "TODO", "XFAIL")
@@ -63,7 +62,10 @@ def parse(lines: Iterable[str]) -> list[Result]:
             levels[-1].results += before
             levels.append(_Level(indent, int(plan[1])))
         elif match := RESULT.match(text):
-            verdict, _number, name, directive, reason = match.groups()
+            verdict, _number, rest = match.groups()
+            told = DIRECTIVE.search(rest)
+            name = rest[: told.start()].rstrip(" ") if told else rest
+            directive, reason = told.groups() if told else ("", "")
             nested = _close(levels, indent)
             level = levels[-1]
             level.seen += 1
@@ -72,7 +74,7 @@ def parse(lines: Iterable[str]) -> list[Result]:
                     nested.append(Result("", ok=False, said="\n".join(said)))
                 level.results += [_below(name, result) for result in nested]
             else:
-                level.results.append(_result(name, verdict == "ok", (directive or "").upper(), reason or "", said))
+                level.results.append(_result(name, verdict == "ok", directive.upper(), reason, said))
             said = []
         elif text and not SUBTEST.match(text) and not text.startswith(("KTAP version", "TAP version")):
             said.append(text.removeprefix("# "))

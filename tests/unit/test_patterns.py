@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: MIT
+"""Whatever reads a stranger's text looks at it in time that grows as the text does, whatever it says."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from r4l import known
+from r4l.graft.driver import COMMENT
+from r4l.ide import compile_commands
+from r4l.ide.jsonc import Document
+from r4l.kernel import kconfig
+from r4l.klog import KernelLog
+from r4l.klog.records import LineSplitter, parse_kmsg
+from r4l.labs import plain
+from r4l.module import OBJECTS
+from r4l.module.diagnose import explain
+from r4l.testing import ktap
+
+SIZE = 20_000
+LONG = 100_000
+BOUND = 2.0
+"""Seconds of processor time. A look at each character takes a thousandth; one that goes back at each takes more."""
+
+
+def _log(text: str) -> None:
+    splitter, log = LineSplitter(), KernelLog()
+    for line in splitter.feed(f"<4>[    1.000000] {text}\n".encode()):
+        log.feed(line)
+    log.finish()
+
+
+def _settings(text: str) -> None:
+    with contextlib.suppress(ValueError, RecursionError):
+        Document.parse(text)
+
+
+def _fragment(text: str) -> None:
+    with contextlib.suppress(Exception):
+        kconfig.require_plain(text, "f")
+
+
+def _known(kind: str) -> Callable[[str], object]:
+    return lambda text: list(known.matches(kind, text))
+
+
+READERS: dict[str, Callable[[str], object]] = {
+    "a line of Kbuild": lambda text: plain.refused("Kbuild", text),
+    "a line of Kconfig": lambda text: plain.refused("Kconfig", text),
+    "whether a Makefile is a module's": OBJECTS.search,
+    "a fragment": _fragment,
+    "the first error of a build": explain,
+    "failures of builds": _known("build"),
+    "failures of loading": _known("load"),
+    "warnings of builds": _known("note"),
+    "a line of the kernel log": _log,
+    "a record of /dev/kmsg": parse_kmsg,
+    "results of tests in the guest": lambda text: ktap.parse(text.split("\n")),
+    "settings of an editor": _settings,
+    "the name of a compiler": lambda text: compile_commands.CROSS.fullmatch(text),
+    "comments of a source": lambda text: COMMENT.sub("", text),
+}
+BEGINNINGS = [
+    *(
+        "",
+        "obj-m := ",
+        "# ",
+        "config X\n\tdepends on ",
+        "bool ",
+        'CONFIG_A="',
+        "error[E0603]: ",
+        "error: ",
+        "make: *** ",
+    ),
+    *(
+        "error[E0514]: found crate `x` compiled by an incompatible version of rustc\n",
+        "ok",
+        "DMA-API: ",
+        "{",
+        '{"',
+        "/*",
+    ),
+]
+PIECES = [
+    *(
+        "a",
+        "a ",
+        "aa.o ",
+        " ",
+        "\t",
+        "\n",
+        " \n",
+        "0",
+        "/",
+        "a/",
+        "/*",
+        '"',
+        '"\\',
+        "'",
+        "(a",
+        "${",
+        "#",
+        " #",
+        "[",
+        "[0",
+    ),
+    *(
+        "<",
+        "::",
+        "a:",
+        "-",
+        "=",
+        ".",
+        "`",
+        "é",
+        "error: ",
+        "DMA-API: ",
+        "compiled by rustc ",
+        "target triple ",
+        "a-gcc",
+    ),
+]
+
+
+@contextlib.contextmanager
+def bounded(what: str) -> Iterator[None]:
+    """End what takes far too long, and say so."""
+
+    def over(*_: object) -> None:
+        raise AssertionError(f"{what} takes more than {BOUND:g} s for so short a text")
+
+    before = signal.signal(signal.SIGPROF, over)
+    signal.setitimer(signal.ITIMER_PROF, BOUND)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_it_is_read_in_bounded_time(reader: str) -> None:
+    read = READERS[reader]
+    for beginning in BEGINNINGS:
+        for piece in PIECES:
+            text = (beginning + piece * SIZE)[:SIZE]
+            for end in ("", "/x.o"):
+                with bounded(f"{reader}: {beginning!r}, many {piece!r}, {end!r}"):
+                    read(text + end)
+
+
+@hypothesis.given(
+    st.lists(
+        st.tuples(st.text("ab.-_/ \t#$():=\\\"'&|x0", min_size=1, max_size=6), st.integers(1, 20_000)), max_size=5
+    ),
+    st.sampled_from(("Kbuild", "Kconfig")),
+    st.sampled_from(("obj-m := ", "depends on ", "config ", "")),
+)
+@hypothesis.example([("a", 36), ("/x.o", 1)], "Kbuild", "obj-m := ")
+@hypothesis.example([("a", LONG), ("/x.o", 1)], "Kbuild", "obj-m := ")
+@hypothesis.example([(" ", LONG), ("^", 1)], "Kconfig", "depends on ")
+@hypothesis.settings(max_examples=60)
+def test_any_line_of_make_and_kconfig_is_looked_at_once(parts: list[tuple[str, int]], name: str, begin: str) -> None:
+    with bounded(name):
+        plain.refused(name, begin + "".join(piece * count for piece, count in parts))
+
+
+def test_a_whole_file_of_a_strangers_is_looked_at_once(tmp_path: Path) -> None:
+    """Blank lines without end were looked at again from each."""
+    file = tmp_path / "Makefile"
+    file.write_text("\n" * LONG)
+    begin = time.process_time()
+    assert OBJECTS.search(file.read_text()) is None
+    assert time.process_time() - begin < BOUND
