@@ -35,6 +35,12 @@ def template(request: pytest.FixtureRequest) -> Template:
     return Template.named(request.param)
 
 
+def thorough_but_for(*names: str) -> pytest.MarkDecorator:
+    """Parametrises the fixture `template` so that the default selection runs these only."""
+    rest = (pytest.param(name, marks=pytest.mark.thorough) for name in TEMPLATES if name not in names)
+    return pytest.mark.parametrize("template", [*names, *rest], indirect=True)
+
+
 @pytest.fixture
 def folder(template: Template, tmp_path: Path) -> Path:
     return create(f"try_{template.name}", template, tmp_path, author="Li Hua")
@@ -57,6 +63,7 @@ def test_its_own_tests_pass(folder: Path, kernel: Kernel) -> None:
     assert left == before, "the folder stays clean"
 
 
+@thorough_but_for("netdev")
 def test_its_own_tests_find_what_is_wrong(folder: Path, template: Template, kernel: Kernel) -> None:
     file, right, wrong, test = MUTANTS[template.name]
     source = folder / file.replace("NAME", folder.name)
@@ -86,6 +93,7 @@ def test_rustfmt_has_nothing_to_say(template: Template, name: str, kernel: Kerne
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
 
 
+@thorough_but_for("netdev")
 def test_plain_make_builds_it_too(folder: Path, kernel: Kernel) -> None:
     argv: list[str | Path] = ["make", "-C", kernel.build, *kernel.make_arguments, f"M={folder}"]
     argv += [f"R4L_KIT={resources.kit()}", "-j2"]
