@@ -104,7 +104,7 @@ def test_a_restored_vm_has_a_cable_of_its_own(start: Start, back_end: Backend) -
         bench.vm.close()
 
 
-@pytest.mark.parametrize("snapshot", [False, True])
+@pytest.mark.parametrize("snapshot", [pytest.param(False, marks=pytest.mark.thorough), True])
 def test_two_vms_on_one_cable(kernel: Kernel, hello: BuiltModule, e1000: BuiltModule, snapshot: bool) -> None:
     with ExitStack() as stack:
         benches = []
