@@ -8,6 +8,7 @@ import json
 import signal
 import sys
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.traceback import Traceback
 
+from r4l import inuse
 from r4l.cli.called import as_called
 from r4l.cli.faults import ReaderGone, fault_of, flush_stdout, reader_may_go
 from r4l.cli.json_option import ASKED
@@ -26,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "demo": "From nothing to a Rust driver that pings, with a report",
     "doctor": "Say what this machine lacks and what to do about it",
     "setup": "Make the toolchain and the kernel ready",
+    "clean": "List what lies in the home, and remove what nothing points to",
     "kernel": "The kernels: those that are ready, and what they are",
     "new": "Make a folder with a new driver, from a template",
     "build": "Build a module folder",
@@ -138,6 +141,8 @@ def _print_detail(console: Console, error: R4LError) -> None:
 def main() -> None:
     """The program."""
     show_what_can_be_shown()
+    # `r4l clean` of another checkout shall leave us our libraries.
+    inuse.hold(Path(sys.prefix))
     # `kill` shall end what we started as Ctrl-C does, also in the background, where a shell has SIGINT ignored.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     asked: dict[str, bool] = {}

@@ -183,7 +183,7 @@ def _load(vm: VM, modules: list[BuiltModule], parameters: dict[str, str], *, qui
         return
     show_door(vm)
     names = escape(", ".join(module.name for module in modules))
-    screen.print(f"[green]✓[/] loaded {escape(names)} on {escape(vm.kernel.release)}")
+    screen.print(f"[green]✓[/] loaded {names} on {escape(vm.kernel.release)}")
     # Whatever was logged meanwhile: not all of it has the module's name in it, and other lines may have.
     for line in vm.klog.text(before).splitlines():
         screen.print(f"  {line}", markup=False, style="dim")

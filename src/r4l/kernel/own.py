@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from r4l import home
+from r4l import home, inuse
 from r4l.errors import BuildError, R4LError, UsageError
 from r4l.kernel import kconfig, manifest
 from r4l.kernel.architecture import Architecture, architecture
@@ -148,7 +148,9 @@ def build(wanted: Recipe, toolchain: Toolchain, say: Say = quiet, *, again: bool
         known = manifest.read(folder, *KEYS)
         toolchain = toolchain.extended(*arch.extras, say=say)
         if known and known["recipe"] == key and manifest.fits(known, toolchain) and not again:
-            return _load(folder, known, toolchain)
+            kernel = _load(folder, known, toolchain)
+            _hold(kernel)
+            return kernel
         home.require_space(folder.parent, NEEDED_MIB, "a kernel build")
         for name, text in wanted.fragments:
             kconfig.require_known(text, name, wanted.source)
@@ -175,7 +177,9 @@ def build(wanted: Recipe, toolchain: Toolchain, say: Say = quiet, *, again: bool
             **manifest.tools_of(toolchain),
         }
         manifest.write(folder, data)
-        return _load(folder, data, toolchain)
+        kernel = _load(folder, data, toolchain)
+        _hold(kernel)
+        return kernel
 
 
 def _load(folder: Path, data: dict[str, Any], toolchain: Toolchain) -> Kernel:
@@ -190,7 +194,7 @@ def _load(folder: Path, data: dict[str, Any], toolchain: Toolchain) -> Kernel:
         image=image,
         vmlinux=folder / "build/vmlinux" if arch.direct == "pvh" else image,
         modules=folder / "modules/lib/modules" / data["release"],
-        toolchain=toolchain.extended(*arch.extras),
+        toolchain=toolchain.there(*arch.extras) or toolchain.extended(*arch.extras),
         manifest=data,
         make_arguments=make_arguments(arch),
         name=data["name"],
@@ -223,13 +227,24 @@ def ready(name: str, arch: str, toolchain: Toolchain) -> Kernel | None:
     """The kernel of that name, None where it is not whole or stale."""
     folder = home.room("builds") / f"{name}-{arch}"
     data = manifest.read(folder, *KEYS)
-    return _load(folder, data, toolchain) if data and not why_stale(data, toolchain) else None
+    if not data or why_stale(data, toolchain):
+        return None
+    kernel = _load(folder, data, toolchain)
+    return kernel if _hold(kernel) else None
+
+
+def _hold(kernel: Kernel) -> bool:
+    """Use a kernel from now on; False where somebody has just removed it, or its source."""
+    places = [kernel.build.parent, kernel.toolchain.root]
+    if kernel.source.is_relative_to(home.room("kernels")):
+        places.append(kernel.source.parent)
+    return all(map(inuse.hold, places))
 
 
 def why_stale(data: Mapping[str, Any], toolchain: Toolchain) -> str:
     """Why a build of now would give another kernel than the one of this manifest; empty where it would not."""
-    extras = architecture(data["arch"]).extras
-    if not toolchain.has(*extras) or not manifest.fits(data, toolchain.extended(*extras)):
+    tools = toolchain.there(*architecture(data["arch"]).extras)
+    if tools is None or not manifest.fits(data, tools):
         return "it was built with other compilers than those in force"
     known = _recorded(data)
     if known and known.key(toolchain) != data["recipe"]:

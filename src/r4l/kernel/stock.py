@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from r4l import home
+from r4l import home, inuse
 from r4l.kernel import debian, manifest, metadata
 from r4l.kernel.architecture import architecture
 from r4l.kernel.model import Kernel
@@ -54,7 +54,13 @@ def ready(release: str | None = None, arch: str = "x86_64") -> Kernel | None:
         return None
     wanted = release or locked(toolchain, arch)[0]
     kernels = [kernel for kernel in all_ready(toolchain) if kernel.arch == arch and wanted in (None, kernel.release)]
-    return max(kernels, key=lambda kernel: debian.preference(kernel.release), default=None)
+    found = max(kernels, key=lambda kernel: debian.preference(kernel.release), default=None)
+    return found if found and _hold(found) else None
+
+
+def _hold(kernel: Kernel) -> bool:
+    """Use a kernel from now on; False where somebody has just removed it."""
+    return all(map(inuse.hold, (kernel.source.parent, kernel.build.parent, kernel.toolchain.root)))
 
 
 def locked(toolchain: Toolchain, arch: str) -> tuple[str | None, str | None]:
@@ -74,8 +80,8 @@ def all_ready(toolchain: Toolchain) -> list[Kernel]:
 
 def _is_ready(data: dict[str, Any], toolchain: Toolchain) -> bool:
     """Whether all that built the kernel is there, in the same versions."""
-    extras = architecture(data["arch"]).extras
-    return toolchain.has(*extras) and manifest.fits(data, toolchain.extended(*extras))
+    tools = toolchain.there(*architecture(data["arch"]).extras)
+    return tools is not None and manifest.fits(data, tools)
 
 
 def fetch(
@@ -96,17 +102,19 @@ def fetch(
         known = [path.parent for path in home.room("kernels").glob(f"[0-9]*-{debian_arch}_*/packages")]
         if known and not update and release is None:
             folder = max(known, key=lambda path: debian.preference(path.name.split("_")[0]))
+            inuse.hold(folder)
             name, there = folder.name.split("_", 1)
             return folder, debian.Release(name, there, "")
         if release and version:
             folder = home.room("kernels") / f"{release}_{version}"
-            if (folder / "packages").is_dir():
+            if (folder / "packages").is_dir() and inuse.hold(folder):
                 return folder, debian.Release(release, version, "")
         archive.update(say)
         found = debian.find(archive, release, version) if release else debian.newest(archive, debian_arch)
         folder = home.room("kernels") / found.folder
         if not (folder / "packages").is_dir():
             debian.unpack(archive, found, folder, say)
+        inuse.hold(folder)
         return folder, found
 
 
@@ -120,7 +128,9 @@ def prepare(folder: Path, release: debian.Release, arch: str, toolchain: Toolcha
             home.remove(ready)
             data = None
         data = data or _make_ready(folder, release, arch, toolchain, say)
-        return _load(ready, data, toolchain)
+        kernel = _load(ready, data, toolchain)
+        _hold(kernel)
+        return kernel
 
 
 def _make_ready(folder: Path, release: debian.Release, arch: str, toolchain: Toolchain, say: Say) -> dict[str, Any]:
@@ -172,6 +182,6 @@ def _load(ready: Path, data: dict[str, Any], toolchain: Toolchain) -> Kernel:
         image=image,
         vmlinux=ready / "vmlinux" if table.direct == "pvh" else image,
         modules=modules,
-        toolchain=toolchain.extended(*table.extras),
+        toolchain=toolchain.there(*table.extras) or toolchain.extended(*table.extras),
         manifest=data,
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from r4l import home, limits, resources
+from r4l import home, inuse, limits, resources
 from r4l.errors import BuildError, R4LError, UsageError
 from r4l.kernel import Kernel, stock
 from r4l.module import unchanged
@@ -29,6 +29,8 @@ from r4l.toolchain import Grant
 __all__ = ["BuiltModule", "Module"]
 
 LOG = "build.log"
+FOLDER = "folder"
+"""The file beside the output folders that names the module's own."""
 SOURCES = frozenset({".rs", ".c", ".h", ".S"})
 COLORS = {"TERM": "xterm", "TERM_URLS": "no"}
 """With it rustc and gcc colour what they print to a terminal; gcc without links to its manual."""
@@ -140,7 +142,11 @@ class Module:
     def lock(self, kernel: Kernel) -> FileLock:
         """What whoever builds in the output folder holds; makes the folder."""
         output = self.output(kernel)
-        output.mkdir(parents=True, exist_ok=True)
+        inuse.make(output.parent)
+        output.mkdir(exist_ok=True)
+        note = output.parent / FOLDER
+        if not note.exists():
+            home.replace_text(note, str(self.folder))
         return home.lock(f"module-{output.parent.name}-{output.name}")
 
     def plan(self, kernel: Kernel) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from r4l import home
+from r4l import home, inuse
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import Kernel
 from r4l.rootfs import agent, cpio, layout
@@ -164,4 +164,5 @@ def _store(entries: Iterable[cpio.Entry]) -> tuple[Path, str]:
             partial = home.temporary(final)
             partial.write_bytes(data)
             home.publish(partial, final)
+    inuse.hold(final)
     return final, key

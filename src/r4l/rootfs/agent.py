@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from r4l import home, resources
+from r4l import home, inuse, resources
 from r4l.errors import BuildError
 from r4l.toolchain import Grant, Toolchain
 
@@ -36,7 +36,7 @@ def build(toolchain: Toolchain, arch: str = "x86_64") -> Path:
     flags = (*FLAGS, *TARGETS[arch])
     key = home.content_key(toolchain.identity, *flags, *(part for path in sources for part in (path.name, path)))
     final = home.room("agent") / key / "r4l-agent"
-    if final.exists():
+    if inuse.hold(final.parent) and final.exists():
         return final
     with home.lock(f"agent-{key}"):
         if final.exists():

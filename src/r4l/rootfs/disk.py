@@ -16,7 +16,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from r4l import home
+from r4l import home, inuse
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.process import Say, quiet
 from r4l.rootfs import seal
@@ -85,6 +85,7 @@ class DiskImage:
                     if final.exists():
                         say("it is damaged: making it anew")
                     _make(image, layer, tools, say)
+        inuse.hold(final)
         return image
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from r4l import home
+from r4l import home, inuse
 from r4l.errors import EnvironmentFault
 from r4l.kernel import Kernel
 from r4l.process import Say, quiet
@@ -105,6 +105,7 @@ def modules_disk(kernel: Kernel, toolchain: Toolchain, say: Say = quiet) -> Path
             home.require_space(final.parent, 2 * size + 64, "a disk of the kernel's modules")
             say("packing the kernel's modules")
             _make(kernel.modules, members, final, size, toolchain)
+        inuse.hold(final)
     return final
 
 

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
+from r4l import inuse
 from r4l.testing import options, results, verdict
 from r4l.testing.fixtures import guest, interface, kernel, klog, kselftest, kunit, leaks, module, nic, vm, wire
 from r4l.testing.machine import WORDS, spec_of
@@ -22,6 +25,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """The markers, and the file for the results."""
     results.register(config)
+    # Where pytest was started by itself; the command line has done it already.
+    inuse.hold(Path(sys.prefix))
     config.addinivalue_line(
         "markers",
         f"machine({', '.join(WORDS)}): the virtual machine of a test",

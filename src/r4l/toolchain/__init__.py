@@ -18,7 +18,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from r4l import home, resources
+from r4l import home, inuse, resources
 from r4l.errors import EnvironmentFault, R4LError
 from r4l.process import Say, quiet, run_captured, run_logged
 from r4l.toolchain import current, ladder, tree
@@ -36,20 +36,20 @@ SANDBOX_SAYS = re.compile(r"^(?:bwrap|proot (?:error|info)|setpriv): .*$", re.MU
 
 
 @cache
-def _table() -> dict[str, Any]:
+def table() -> dict[str, Any]:
     """What debian.toml says."""
     return resources.table(__package__, "debian.toml")
 
 
 def archive_for(architecture: str = "amd64") -> Archive:
     """The Debian archive that the tree and the kernels come from."""
-    table = _table()
+    of = table()
     return Archive(
-        table["suite"],
-        table["backports"],
-        tuple(table["components"]),
+        of["suite"],
+        of["backports"],
+        tuple(of["components"]),
         architecture,
-        tuple(table["pins"]["backports_sources"]),
+        tuple(of["pins"]["backports_sources"]),
     )
 
 
@@ -83,25 +83,26 @@ class Toolchain:
             EnvironmentFault: it cannot be made; the cause says what is missing. What was in force still is.
             UsageError: the lock file cannot be read, or is for another suite or architecture.
         """
-        room, recipe = home.room("toolchain"), _recipe()
+        room, recipe = home.room("toolchain"), recipe_key(table())
         lock = read_lock(lock_file) if lock_file else None
         asked = update or lock is not None
-        found = None if asked else current.read(room, recipe)
+        found = None if asked else _held(room, recipe)
         if found is None:
             with home.lock(f"toolchain-{recipe}"):
-                found = None if asked else current.read(room, recipe)
+                found = None if asked else _held(room, recipe)
                 if found is None:
                     if not asked:
                         lock = current.inherited_lock(room, recipe)
                     found = current.Current(_tree(room, recipe, lock, say), lock)
                     current.write(room, recipe, found)
+                    inuse.hold(room / found.tree)
         return cls(room / found.tree, found.tree, lock=found.lock)
 
     @classmethod
     def made(cls) -> Toolchain | None:
         """The tree that is in force, None where there is none."""
         room = home.room("toolchain")
-        found = current.read(room, _recipe())
+        found = _held(room, recipe_key(table()))
         return cls(room / found.tree, found.tree, lock=found.lock) if found else None
 
     @classmethod
@@ -127,19 +128,20 @@ class Toolchain:
             return self
         room, final = home.room("toolchain"), self._extended_root(extras)
         with home.lock(f"toolchain-{final.name}"):
-            if not final.is_dir():
-                recipes = [_table()["extras"][name] for name in extras]
+            if not inuse.hold(final):
+                recipes = [table()["extras"][name] for name in extras]
                 make_extended(final, room / self.key, recipes, archive_for, say)
+                inuse.hold(final)
         return dataclasses.replace(self, root=final, extras=extras)
 
-    def has(self, *names: str) -> bool:
-        """Whether this tree with these extras is there, so that `extended` takes no time."""
-        return not names or self._extended_root(tuple(sorted({*self.extras, *names}))).is_dir()
+    def there(self, *names: str) -> Toolchain | None:
+        """This tree with extras where it was made already; None where it was not."""
+        extras = tuple(sorted({*self.extras, *names}))
+        root = self._extended_root(extras) if extras != self.extras else self.root
+        return dataclasses.replace(self, root=root, extras=extras) if root.is_dir() else None
 
-    def _extended_root(self, extras: tuple[str, ...]) -> Path:
-        recipes = [_table()["extras"][name] for name in extras]
-        mark = home.content_key(json.dumps(recipes, sort_keys=True))[:4]
-        return home.room("toolchain") / "+".join([self.key, *extras, mark])
+    def _extended_root(self, extras: Sequence[str]) -> Path:
+        return home.room("toolchain") / extended_name(self.key, extras, table())
 
     @cached_property
     def packages(self) -> dict[str, str]:
@@ -276,17 +278,24 @@ class Toolchain:
     def versions(self) -> dict[str, str]:
         """What the programs of the tree themselves say: `rustc`, `bindgen`, `gcc`, `qemu` … to version."""
         found: dict[str, str] = {}
-        for name, argv in _table()["versions"].items():
+        for name, argv in table()["versions"].items():
             done = self.run(argv, VERSIONS, check=False)
             match = VERSION.search(done.stdout.decode(errors="replace"))
             found[name] = match[0] if match else "does not run"
         return found
 
 
-def _recipe() -> str:
-    """The key of what debian.toml says of the tree itself."""
-    table = _table()
-    return home.content_key(json.dumps({part: table[part] for part in table if part != "extras"}, sort_keys=True))
+def recipe_key(of: Mapping[str, Any]) -> str:
+    """The key of what a debian.toml says of the tree itself."""
+    return home.content_key(json.dumps({part: of[part] for part in of if part != "extras"}, sort_keys=True))
+
+
+def extended_name(base: str, extras: Sequence[str], of: Mapping[str, Any]) -> str:
+    """What a tree with extras is called by a debian.toml; empty where that does not know one of them."""
+    if not set(extras) <= of["extras"].keys():
+        return ""
+    recipes = [of["extras"][name] for name in extras]
+    return "+".join([base, *extras, home.content_key(json.dumps(recipes, sort_keys=True))[:4]])
 
 
 def read_lock(path: Path) -> LockFile:
@@ -305,19 +314,25 @@ def lock_of(toolchain: Toolchain, kernel: str, kernel_version: str) -> LockFile:
     return LockFile(toolchain.packages, archive.suite, archive.architecture, kernel, kernel_version)
 
 
+def _held(room: Path, recipe: str) -> current.Current | None:
+    """What is in force, in use by this process from now on."""
+    found = current.read(room, recipe)
+    return found if found and inuse.hold(room / found.tree) else None
+
+
 def _tree(room: Path, recipe: str, lock: LockFile | None, say: Say) -> str:
     """The name of a tree of these versions, made where there is none."""
     if lock:
         for there in current.trees(room, recipe):
             if current.packages(there).items() >= lock.packages.items():
                 return there.name
-    wanted: dict[str, str | None] = {name: None for group in _table()["packages"].values() for name in group}
+    wanted: dict[str, str | None] = {name: None for group in table()["packages"].values() for name in group}
     wanted |= lock.packages if lock else {}
     return tree.make_tree(room, recipe, archive_for(), wanted, _dpkg_paths(), say)
 
 
 def _dpkg_paths() -> list[str]:
-    dpkg = _table()["dpkg"]
+    dpkg = table()["dpkg"]
     return [f"path-exclude={path}" for path in dpkg["exclude"]] + [f"path-include={path}" for path in dpkg["include"]]
 
 

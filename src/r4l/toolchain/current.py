@@ -60,9 +60,9 @@ def write(room: Path, recipe: str, current: Current) -> None:
 
 
 def inherited_lock(room: Path, recipe: str) -> LockFile | None:
-    """The lock that governs this home where no tree of this recipe was made yet: that of the youngest other recipe."""
-    others = [path for path in room.glob("[0-9a-f]*.json") if path.stem != recipe]
-    for path in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True):
+    """The lock that governs this home where there is no tree of this recipe: its own, or that of the youngest other."""
+    known = sorted(room.glob("[0-9a-f]*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in sorted(known, key=lambda path: path.stem != recipe):
         found = _read(path)
         if found:
             return found.lock

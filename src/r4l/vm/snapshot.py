@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from r4l import home
+from r4l import home, inuse
 from r4l.errors import BootError, EnvironmentFault, R4LError
 from r4l.guest import Link
 from r4l.vm import inputs
@@ -80,6 +80,7 @@ def ensure(machine: Machine, kernel: Kernel, twin: VM, preparation: Preparation)
                 LOG.warning("no snapshot is kept, the machine boots each time: %s", fault.cause)
                 return None
             home.publish(partial, final)
+        inuse.hold(final)
     final.touch()
     return final
 

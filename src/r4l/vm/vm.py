@@ -303,6 +303,8 @@ class VM:
         self.klog.finish()
         if self._own_workdir and not keep and not self.untold():
             workdirs.remove(self.workdir)
+        elif self._own_workdir:
+            workdirs.leave(self.workdir)
 
     # -- the verdict on its end ---------------------------------------------------------------------------------
 

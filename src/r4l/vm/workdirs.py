@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from secrets import token_hex
 
-from r4l import home
+from r4l import home, inuse
 from r4l.errors import EnvironmentFault
 
 KEPT = 20
@@ -28,6 +28,8 @@ def make(wanted: Path | None) -> Path:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EnvironmentFault(f"cannot make the work folder {path}: {error.strerror}") from error
+    if wanted is None:
+        inuse.hold(path)
     for name in ("console.log", "qmp.log", "qemu.log"):
         (path / name).unlink(missing_ok=True)
     return path
@@ -35,7 +37,13 @@ def make(wanted: Path | None) -> Path:
 
 def remove(path: Path) -> None:
     """Remove a work folder that `make` made under the home."""
+    inuse.let_go(path)
     shutil.rmtree(path, ignore_errors=True)
+
+
+def leave(path: Path) -> None:
+    """Keep a work folder for whoever wants to know why its run failed; `_prune` and `r4l clean` may have it."""
+    inuse.let_go(path)
 
 
 def _prune() -> None:

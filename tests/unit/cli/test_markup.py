@@ -102,9 +102,18 @@ OURS = {
     *("mark", "verdict", "MARKS[entry.fine]", "MARKS[outcome.passed]", "STYLE[entry.state]", "line", "table", "what"),
     *("program", "part", "passed", "steps", "time.strftime('%H:%M:%S')", "symbols['matching']", "str(row['number'])"),
     *("entry.state", "str(len(entry.tests) or '')", "workspace.lab.number", "row['reached']", "error.kind", "crates"),
+    *("whole", "gone", "entry.room", "size", "used", "end.part.name", "part.name", "waited"),
     *("sign", "verb", "finding.name", "step.row", "result.verdict", "done.symbol", "kernel.arch", "entry.option"),
     *("workspace.lab.title", "verdict.score", "result.mark", "claimed", "entry.variant.lab", "entry.variant.kind"),
-    *("row['lab']", "row['title']", "ko.path.stat().st_size", "template.description", "entry.row.id", "entry.row.item"),
+    *(
+        "row['lab']",
+        "row['title']",
+        "ko.path.stat().st_size",
+        "names",
+        "template.description",
+        "entry.row.id",
+        "entry.row.item",
+    ),
 }
 """Names of texts that are made of markup; their makers escape what they take in."""
 

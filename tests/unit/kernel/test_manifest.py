@@ -20,6 +20,7 @@ OWN = {**STOCK, "name": "minimal", "source": "/src", "recipe": "abc", "steps": 1
 @pytest.fixture
 def toolchain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toolchain:
     monkeypatch.setenv("R4L_HOME", str(tmp_path))
+    (tmp_path / "toolchain/key").mkdir(parents=True)
     return Toolchain(tmp_path / "toolchain/key", "key")
 
 

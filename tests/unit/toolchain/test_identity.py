@@ -14,15 +14,14 @@ from tests.unit.toolchain.conftest import Debian
 
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import manifest, own, stock
-from r4l.toolchain import LockFile, Toolchain, lock_of
-from r4l.toolchain import _recipe as recipe_key
+from r4l.toolchain import LockFile, Toolchain, lock_of, recipe_key, table
 
 NEWER = {"rustc": "1.90.0-1"}
 
 
 def legacy(home: Path, versions: dict[str, str]) -> Path:
     """A tree as r4l made it before: named by its recipe only."""
-    root = home / "toolchain" / recipe_key()
+    root = home / "toolchain" / recipe_key(table())
     root.mkdir(parents=True)
     (root / "r4l-packages.json").write_text(json.dumps(versions), encoding="utf-8")
     return root
@@ -119,7 +118,7 @@ def test_a_lock_file_governs_a_later_recipe_too(
     debian: Debian, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Toolchain.get(lock_file=lock_file(tmp_path / "lock.json"))
-    monkeypatch.setattr("r4l.toolchain._recipe", lambda: "0123456789abcdef")
+    monkeypatch.setattr("r4l.toolchain.recipe_key", lambda _table: "0123456789abcdef")
     assert Toolchain.made() is None
     later = Toolchain.get()
     assert later.packages["rustc"] == "1.84.0-1"
@@ -295,6 +294,7 @@ def test_extras_are_those_of_their_tree(debian: Debian, monkeypatch: pytest.Monk
     assert one.root != other.root
     assert one.identity != other.identity
     assert one.packages["rustc"] == "1.85.1-1"
-    assert first.has("arm64")
-    assert not first.has("editor")
+    assert first.there("arm64") == one
+    assert first.there("editor") is None
+    assert one.there("arm64") == one
     assert one.extended("editor").extras == ("arm64", "editor")

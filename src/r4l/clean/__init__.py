@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: MIT
+"""What lies in the home, what it is good for, and the removal of what is good for nothing any more.
+
+`rooms.toml` says what lies where and what keeps it. Only what r4l makes is ever removed; a name that no room knows is
+left alone and told. Nothing is removed that another process uses: its maker's lock and its users' locks (`r4l.inuse`)
+are taken first. An entry is renamed before it is emptied, so an interrupt leaves no half of it under its name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import Timeout
+
+from r4l import home, inuse, resources
+from r4l.clean import points as pointing
+from r4l.clean.points import Points
+from r4l.errors import EnvironmentFault, UsageError
+
+__all__ = ["Entry", "named_image", "named_kernel", "remove", "survey"]
+
+WEEK = 7 * 24 * 3600.0
+"""Seconds for which a cache is kept that nothing but its next use points to."""
+LEFTOVER = re.compile(r"\.(?P<name>.+)\.partial-(?P<pid>\d+)(?P<rest>.*)")
+"""What a process calls that is still making something (`home.temporary`)."""
+FILES = ("lock.json", "rows.json")
+"""Files of the home itself; records, which are never removed."""
+COMPANIONS = (".seal", ".inputs")
+"""Ends of names of what belongs to the entry beside it, and goes with it."""
+
+State = Literal["kept", "unused", "in use", "removed", "unknown"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something in the home that can be removed, or not.
+
+    Attributes:
+        room: the folder of the home that it lies in; empty for the home itself.
+        name: its name there.
+        path: where it is.
+        size: bytes on the disk, without what it shares with entries that are kept.
+        used: when it was last used, in seconds since the epoch.
+        state: `kept`; `unused`, where nothing points to it; `in use` by a process; `removed`; `unknown` to r4l.
+        why: the reason for that.
+        all_too: whether `--all` removes it.
+        lock: the lock that who makes it holds; empty for none.
+        guard: what its users hold a lock on, where it is not the entry itself.
+    """
+
+    room: str
+    name: str
+    path: Path
+    state: State
+    why: str
+    all_too: bool = True
+    lock: str = ""
+    guard: Path | None = None
+    size: int = 0
+    used: float = 0.0
+
+    def as_data(self) -> dict[str, Any]:
+        """As plain data for JSON."""
+        return {
+            "room": self.room,
+            "name": self.name,
+            "path": os.fsencode(self.path).decode(errors="replace"),
+            "bytes": self.size,
+            "last_used": int(self.used),
+            "state": self.state,
+            "why": self.why,
+        }
+
+
+@cache
+def rooms() -> dict[str, dict[str, str]]:
+    """What rooms.toml says."""
+    return resources.table(__package__, "rooms.toml")
+
+
+def survey() -> list[Entry]:
+    """Everything in the home, with its size, its last use, and whether something points to it."""
+    points = pointing.look()
+    entries: list[Entry] = []
+    for path in sorted(home.home().iterdir()):
+        if path.name in rooms() and path.is_dir() and not path.is_symlink():
+            entries += _entries(path, points)
+        elif path.name in FILES:
+            entries.append(Entry("", path.name, path, "kept", "a record", all_too=False))
+        elif not LEFTOVER.fullmatch(path.name):
+            entries.append(Entry("", path.name, path, "unknown", "r4l did not make it", all_too=False))
+        else:
+            entries.append(_leftover(path, "", ""))
+    return _measured(entries)
+
+
+def _entries(room: Path, points: Points) -> Iterator[Entry]:
+    """The entries of a room."""
+    rule = rooms()[room.name]
+    if rule["keep"] == "always":
+        yield Entry(room.name, "", room, "kept", rule["about"], all_too=False)
+        return
+    for path in sorted(room.iterdir()):
+        lock = rule.get("lock", "").format(name=path.name, stem=path.stem)
+        if path.is_symlink() or not (path.is_dir() or path.is_file()):
+            yield Entry(room.name, path.name, path, "unknown", "r4l did not make it", all_too=False)
+        elif LEFTOVER.fullmatch(path.name):
+            yield _leftover(path, room.name, rule.get("making", rule.get("lock", "")))
+        elif not re.fullmatch(rule["names"], path.name):
+            yield Entry(room.name, path.name, path, "unknown", "r4l did not make it", all_too=False)
+        elif _belongs_to_another(path):
+            continue
+        elif room.name in SPECIAL:
+            yield from SPECIAL[room.name](Entry(room.name, path.name, path, "unused", "", lock=lock), points)
+        else:
+            yield _by_rule(Entry(room.name, path.name, path, "unused", "", lock=lock), rule["keep"])
+
+
+def _belongs_to_another(path: Path) -> bool:
+    return (path.suffix == ".seal" and path.with_suffix("").exists()) or (
+        path.suffix == ".inputs" and path.with_suffix(".state").exists()
+    )
+
+
+def _leftover(path: Path, room: str, lock: str) -> Entry:
+    """What is being made, or was when its maker was killed: then the maker's lock is free."""
+    match = LEFTOVER.fullmatch(path.name)
+    assert match
+    name = match["name"]
+    if Path(f"/proc/{match['pid']}").exists():
+        return Entry(room, path.name, path, "in use", f"process {match['pid']} makes it", all_too=False)
+    held = lock.format(name=name, stem=Path(name).stem)
+    return Entry(room, path.name, path, "unused", "an interrupt left it", lock=held)
+
+
+def _by_rule(entry: Entry, keep: str) -> Entry:
+    if keep == "named":
+        return replace(entry, state="kept", why="it has a name")
+    if keep == "owner":
+        if Path(f"/proc/{entry.name}").exists():
+            return replace(entry, state="in use", why=f"process {entry.name} uses it", all_too=False)
+        return replace(entry, why="its process has ended")
+    if time.time() - inuse.last_used(entry.path) < WEEK:
+        return replace(entry, state="kept", why="used within a week")
+    return replace(entry, why="not used for a week")
+
+
+def _toolchain(entry: Entry, points: Points) -> Iterator[Entry]:
+    if entry.path.suffix == ".json" and entry.path.is_file():
+        # What is in force, without which nothing would be.
+        return
+    lock = "toolchain-" + (entry.name if "+" in entry.name else entry.name.split("-")[0])
+    yield _pointed(replace(entry, lock=lock), points.trees.get(entry.name), "no setup points to it")
+
+
+def _kernel(entry: Entry, points: Points) -> Iterator[Entry]:
+    yield _pointed(entry, points.kernels.get(entry.name), "a newer one is there, and nothing is built with it")
+    if entry.name in points.kernels:
+        for path in sorted(entry.path.iterdir()):
+            if path.name in ("packages", "source") or not path.is_dir():
+                continue
+            name = f"{entry.name}/{path.name}"
+            made = Entry("kernels", name, path, "unused", "", lock=entry.lock)
+            yield _pointed(made, points.metadata.get(name), "it was made with a toolchain that is not in force")
+
+
+def _copies(entry: Entry, _points: Points) -> Iterator[Entry]:
+    builds = [path.name for path in home.room("builds").iterdir()]
+    original = next((name for name in builds if entry.name.endswith(f"-{name}")), None)
+    yield _pointed(entry, original and f"of the kernel {original}", "the kernel that it is a copy of is gone")
+
+
+def _modules(entry: Entry, points: Points) -> Iterator[Entry]:
+    note = entry.path / "folder"
+    if note.is_file():
+        folder = note.read_text(encoding="utf-8", errors="surrogateescape")
+        if not Path(folder).is_dir():
+            yield replace(entry, why=f"{folder} is gone")
+            return
+    for path in sorted(path for path in entry.path.iterdir() if path.is_dir()):
+        made = Entry("modules", f"{entry.name}/{path.name}", path, "unused", "", guard=entry.path)
+        made = replace(made, lock=f"module-{entry.name}-{path.name}")
+        ours = path.name in points.keys
+        yield replace(made, state="kept", why="for a kernel that is ready") if ours else _by_rule(made, "week")
+
+
+def _images(entry: Entry, _points: Points) -> Iterator[Entry]:
+    if entry.name == "ssh":
+        yield replace(entry, state="kept", why="the keys of all images", all_too=False)
+    elif entry.name.startswith("modules-"):
+        yield _by_rule(replace(entry, lock=f"modules-{entry.path.stem}"), "week")
+    else:
+        kind = entry.name.rpartition("-")[0]
+        newest = max(entry.path.parent.glob(f"{kind}-*.qcow2"), key=lambda path: path.stat().st_mtime, default=None)
+        entry = replace(entry, lock=f"image-{kind}")
+        yield _pointed(entry, f"--image {kind}" if newest == entry.path else None, "there is a newer one")
+
+
+def _venv(entry: Entry, points: Points) -> Iterator[Entry]:
+    if entry.path == Path(sys.prefix):
+        yield replace(entry, state="in use", why="this program runs in it", all_too=False)
+    elif entry.path.is_dir():
+        # The launcher finds it a moment before its program can say that it uses it.
+        entry = replace(entry, all_too=entry.name not in points.venvs)
+        yield _pointed(entry, points.venvs.get(entry.name), "its checkout is gone or has another")
+
+
+def _pointed(entry: Entry, why: str | None, why_not: str) -> Entry:
+    return replace(entry, state="kept", why=why) if why else replace(entry, why=why_not)
+
+
+SPECIAL = {
+    "toolchain": _toolchain,
+    "kernels": _kernel,
+    "copies": _copies,
+    "modules": _modules,
+    "images": _images,
+    "venv": _venv,
+}
+"""Rooms where an entry is kept by what points to it."""
+
+
+def _measured(entries: list[Entry]) -> list[Entry]:
+    """The entries with their sizes and times. What several share by hard links counts for the first that is kept."""
+    # Before a folder, what is listed of it by itself.
+    order = sorted(entries, key=lambda entry: (entry.state != "kept", "/" not in entry.name))
+    names = b"\0".join(os.fsencode(entry.path) for entry in order)
+    done = subprocess.run(["du", "-sk0", "--files0-from=-"], input=names, capture_output=True, check=False)
+    sizes = {}
+    for line in done.stdout.split(b"\0"):
+        size, _, name = line.partition(b"\t")
+        if name:
+            sizes[os.fsdecode(name)] = int(size) * 1024
+    return [replace(entry, size=sizes.get(str(entry.path), 0), used=_used(entry.path)) for entry in entries]
+
+
+def _used(path: Path) -> float:
+    try:
+        return inuse.last_used(path)
+    except FileNotFoundError:
+        return 0.0
+
+
+def named_kernel(entries: Sequence[Entry], name: str) -> list[Entry]:
+    """What belongs to the kernel of that name: one of Debian's by its release, one from source by its name.
+
+    Raises:
+        UsageError: there is none; or another kernel was built from its source.
+    """
+    release = [entry for entry in entries if entry.room == "kernels" and entry.name.split("_")[0] == name]
+    own = [entry for entry in entries if entry.room == "builds" and entry.name.rpartition("-")[0] == name]
+    found = [entry for entry in release if "/" not in entry.name] or own
+    if not found:
+        known = {entry.name.split("_")[0] for entry in entries if entry.room == "kernels"}
+        known |= {entry.name.rpartition("-")[0] for entry in entries if entry.room == "builds"}
+        raise UsageError(f"there is no kernel {name} in the home", f"use one of {', '.join(sorted(known))}")
+    for entry in found:
+        if entry.why.startswith("the source of"):
+            raise UsageError(f"{name} is {entry.why}", "remove that one first")
+    return found
+
+
+def named_image(entries: Sequence[Entry], name: str) -> list[Entry]:
+    """The disk images of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    images = [entry for entry in entries if entry.room == "images" and entry.name.endswith(".qcow2")]
+    found = [entry for entry in images if entry.name.rpartition("-")[0] == name]
+    if not found:
+        known = ", ".join(sorted({entry.name.rpartition("-")[0] for entry in images}))
+        raise UsageError(f"there is no image {name} in the home", f"use one of {known}" if known else "")
+    return found
+
+
+def remove(entry: Entry) -> Entry:
+    """Remove an entry, unless somebody makes or uses it; returns it with what became of it."""
+    with contextlib.ExitStack() as stack:
+        if entry.lock:
+            lock = home.lock(entry.lock)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                return replace(entry, state="in use", why="another r4l works on it")
+            stack.callback(lock.release)
+        try:
+            alone = stack.enter_context(inuse.exclusively(entry.guard or entry.path))
+            if not alone:
+                return replace(entry, state="in use", why=_users(entry.guard or entry.path))
+            _require_unmounted(entry.path)
+            gone = entry.path.with_name(f".{entry.name.rpartition('/')[2]}.partial-{os.getpid()}.removed")
+            entry.path.rename(gone)
+        except FileNotFoundError:
+            return replace(entry, state="removed", why="it was gone already")
+        for end in COMPANIONS:
+            beside = (entry.path.with_name(entry.path.name + end), entry.path.with_suffix(end))
+            for companion in {*beside} - {entry.path}:
+                companion.unlink(missing_ok=True)
+    # Without the locks: nobody finds it any more.
+    home.remove(gone)
+    return replace(entry, state="removed")
+
+
+def _require_unmounted(path: Path) -> None:
+    mounted = home.mounts_below(path)
+    if mounted:
+        raise EnvironmentFault(f"{mounted[-1]} is mounted inside {path}", f"umount {mounted[-1]}")
+
+
+def _users(path: Path) -> str:
+    found = ", ".join(map(str, inuse.users(path)))
+    return f"used by process {found}" if found else "another process uses it"

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""What points to the entries of the home: the toolchain in force, kernels that have a name, checkouts, editors."""
+
+from __future__ import annotations
+
+import platform
+import re
+import subprocess
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from r4l import home, toolchain
+from r4l.kernel import debian, manifest, own, stock
+from r4l.toolchain import Toolchain, current
+
+CHECKOUT = "pyproject.toml"
+TREE_NAMED = re.compile(r"/toolchain/([0-9a-f-]+(?:\+[0-9a-z+]+)?)/")
+
+
+@dataclass
+class Points:
+    """What points where. Each table has an entry's name and the reason in words.
+
+    Attributes:
+        trees: toolchains, those with extras too.
+        kernels: folders of Debian's kernels.
+        metadata: folders in these, as `FOLDER/KEY`.
+        keys: the keys of all kernels that are ready, which modules were built for.
+        venvs: Python environments.
+    """
+
+    trees: dict[str, str] = field(default_factory=dict)
+    kernels: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+    keys: set[str] = field(default_factory=set)
+    venvs: dict[str, str] = field(default_factory=dict)
+
+
+def look() -> Points:
+    """Find out what points where."""
+    points = Points()
+    checkouts = _venvs(points)
+    _trees(points, checkouts)
+    _kernels(points)
+    return points
+
+
+def _venvs(points: Points) -> list[Path]:
+    """The environments of checkouts that are there, and these checkouts."""
+    found: list[Path] = []
+    for folder in sorted(home.room("venv").glob("[0-9]*-[0-9]*")):
+        checkout = _checkout_of(folder)
+        if checkout and folder.name in _launcher_keys(checkout):
+            points.venvs[folder.name] = f"the launcher in {checkout} uses it"
+        if checkout and checkout not in found:
+            found.append(checkout)
+    return found
+
+
+def _checkout_of(venv: Path) -> Path | None:
+    """The checkout that an environment was made for, where that is still there."""
+    for note in venv.glob("lib/python3*/site-packages/*r4l*.pth"):
+        source = Path(note.read_text(encoding="utf-8", errors="surrogateescape").strip())
+        if (source.parent / CHECKOUT).is_file():
+            return source.parent
+    return None
+
+
+def _launcher_keys(checkout: Path) -> set[str]:
+    """What the launcher `r4l` of a checkout calls its environments: without and with the tests' tools."""
+    found = set()
+    for extra in ("", "[test]"):
+        version = f"Python {platform.python_version()}\n".encode()
+        text = (checkout / CHECKOUT).read_bytes() + version + f"{checkout} {extra}".encode(errors="surrogateescape")
+        done = subprocess.run(["cksum"], input=text, capture_output=True, check=True)
+        found.add(done.stdout.decode().strip().replace(" ", "-"))
+    return found
+
+
+def _trees(points: Points, checkouts: list[Path]) -> None:
+    room = home.room("toolchain")
+    tables = [toolchain.table()]
+    for checkout in checkouts:
+        file = checkout / "src/r4l/toolchain/debian.toml"
+        if file.is_file():
+            tables.append(tomllib.loads(file.read_text(encoding="utf-8")))
+    for table in tables:
+        found = current.read(room, toolchain.recipe_key(table))
+        if found:
+            why = f"in force, by the lock file {found.lock.source}" if found.lock else "in force"
+            points.trees[found.tree] = why
+    for script in home.room("bin").iterdir():
+        for name in TREE_NAMED.findall(script.read_text(encoding="utf-8", errors="replace")):
+            points.trees.setdefault(name, f"an editor's {script.name} runs in it")
+    for path in room.glob("[0-9a-f]*+*"):
+        base, *extras, _mark = path.name.split("+")
+        if base in points.trees and any(toolchain.extended_name(base, extras, table) == path.name for table in tables):
+            points.trees.setdefault(path.name, f"with {', '.join(extras)}, for the one in force")
+
+
+def _kernels(points: Points) -> None:
+    room = home.room("kernels")
+    folders = [path for path in room.glob("[0-9]*_*") if path.is_dir()]
+    for tree in [name for name in points.trees if "+" not in name]:
+        tools = Toolchain(home.room("toolchain") / tree, tree)
+        for kernel in stock.all_ready(tools):
+            folder = kernel.build.parent.parent
+            points.kernels.setdefault(folder.name, f"--kernel {kernel.release}")
+            points.metadata[f"{folder.name}/{tree}"] = f"--kernel {kernel.release}"
+            points.keys.add(kernel.key)
+        points.keys |= {kernel.key for kernel in own.all_ready(tools)}
+    for arch in {_architecture(path.name) for path in folders}:
+        # Also one whose metadata was not made yet: an interrupted setup goes on with it.
+        best = max(
+            (path for path in folders if _architecture(path.name) == arch),
+            key=lambda path: debian.preference(path.name.split("_")[0]),
+        )
+        points.kernels.setdefault(best.name, f"the newest for {arch}")
+        for made in best.iterdir():
+            if made.name in points.trees:
+                points.metadata.setdefault(f"{best.name}/{made.name}", f"the newest for {arch}")
+    for build in home.room("builds").glob("[a-z]*"):
+        data = manifest.read(build, "source")
+        # Kbuild's own link, in a build that was interrupted.
+        source = Path(data["source"]) if data else (build / "build/source").resolve()
+        if room in source.parents:
+            of = source.relative_to(room).parts[0]
+            points.kernels[of] = f"the source of the kernel {build.name.rpartition('-')[0]}"
+
+
+def _architecture(folder: str) -> str:
+    return folder.split("_")[0].rpartition("-")[2]

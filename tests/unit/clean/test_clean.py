@@ -1,0 +1,423 @@
+# SPDX-License-Identifier: MIT
+"""`r4l clean`: what nothing points to goes; what somebody uses, or r4l did not make, stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from tests.unit.toolchain.conftest import Debian
+
+from r4l import clean, home
+from r4l.cli.clean import command
+from r4l.errors import EnvironmentFault, UsageError
+from r4l.kernel import manifest, own
+from r4l.toolchain import Toolchain
+
+NEWER = {"rustc": "1.90.0-1"}
+LONG_AGO = time.time() - 30 * 86400
+USER = """
+import sys
+from r4l.toolchain import Toolchain
+print(Toolchain.existing().key, flush=True)
+sys.stdin.read()
+"""
+MAKER = """
+import sys
+from r4l import home
+with home.lock(sys.argv[1]):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def run(*arguments: str) -> dict[str, dict[str, Any]]:
+    """What `r4l clean` says of each entry, by room/name."""
+    done = CliRunner().invoke(command, [*arguments, "--json"], catch_exceptions=False, standalone_mode=False)
+    return {f"{entry['room']}/{entry['name']}": entry for entry in json.loads(done.stdout)["entries"]}
+
+
+def shown(*arguments: str) -> Result:
+    return CliRunner().invoke(command, list(arguments), catch_exceptions=False, standalone_mode=False)
+
+
+def make(name: str, *, used: float | None = None) -> Path:
+    """An entry of the home: a folder with a file in it, or a file where the name has a dot at its end part."""
+    path = home.home() / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if ("." in path.name and not path.name[0].isdigit()) or path.suffix in (".state", ".cpio", ".qcow2", ".seal"):
+        path.write_text("content", encoding="utf-8")
+    else:
+        path.mkdir()
+        (path / "file").write_text("content", encoding="utf-8")
+    if used:
+        os.utime(path, (used, used))
+    return path
+
+
+def kernel_of(toolchain: Toolchain, release: str = "7.3.4+deb13-amd64", version: str = "7.3.4-1") -> Path:
+    folder = home.room("kernels") / f"{release}_{version}"
+    (folder / "source").mkdir(parents=True, exist_ok=True)
+    (folder / "packages").mkdir(exist_ok=True)
+    (folder / toolchain.key / "build").mkdir(parents=True)
+    data = {"release": release, "version": version, "arch": "x86_64", "tools": toolchain.identity}
+    manifest.write(folder / toolchain.key, data)
+    return folder
+
+
+def own_kernel(toolchain: Toolchain, source: Path, name: str = "minimal") -> Path:
+    recipe = own.recipe(name, source, "7.3.4-1", base="minimal")
+    (recipe.folder / "build").mkdir(parents=True)
+    data = {
+        "name": name, "release": "7.3.4", "version": "7.3.4-1", "arch": "x86_64", "profile": "minimal", "fragments": [],
+        "source": str(source), "recipe": recipe.key(toolchain), "steps": 10, "toolchain": {},
+        "tools": toolchain.identity,
+    }  # fmt: skip
+    manifest.write(recipe.folder, data)
+    return recipe.folder
+
+
+Other = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def other() -> Iterator[Other]:
+    """Starts another process, and waits until it has said something."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(code: str, *arguments: str) -> subprocess.Popen[bytes]:
+        argv = [sys.executable, "-c", code, *arguments]
+        process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        started.append(process)
+        assert process.stdout
+        assert process.stdout.readline()
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    process.communicate(b"", timeout=30)
+
+
+def test_after_an_update_the_old_toolchain_and_what_it_built_go(debian: Debian, other: Other) -> None:
+    first = Toolchain.get()
+    folder = kernel_of(first)
+    user = other(USER)
+    debian.versions |= NEWER
+    second = Toolchain.get(update=True)
+    kernel_of(second)
+    # Our own first use of it is over; the other process goes on.
+    from r4l import inuse
+
+    inuse.let_go(first.root)
+    found = run()
+    old = found[f"toolchain/{first.key}"]
+    assert old["state"] == "in use"
+    assert old["why"] == f"used by process {user.pid}"
+    assert first.root.is_dir()
+    assert found[f"toolchain/{second.key}"]["state"] == "kept"
+    assert found[f"kernels/{folder.name}/{first.key}"]["state"] == "removed"
+    assert found[f"kernels/{folder.name}/{second.key}"]["state"] == "kept"
+    assert (folder / "source").is_dir()
+    end(user)
+    assert run()[f"toolchain/{first.key}"]["state"] == "removed"
+    assert not first.root.exists()
+    assert Toolchain.existing() == second
+
+
+def test_what_is_in_force_by_a_lock_file_says_so(debian: Debian, tmp_path: Path) -> None:
+    lock = tmp_path / "lock.json"
+    lock.write_text(json.dumps({"packages": {"rustc": "1.84.0-1"}}), encoding="utf-8")
+    toolchain = Toolchain.get(lock_file=lock)
+    assert run()[f"toolchain/{toolchain.key}"]["why"] == f"in force, by the lock file {lock}"
+    run("--all")
+    assert Toolchain.get().packages["rustc"] == "1.84.0-1", "the lock file governs still"
+
+
+def test_a_dry_run_removes_nothing(debian: Debian) -> None:
+    first = Toolchain.get()
+    debian.versions |= NEWER
+    Toolchain.get(update=True)
+    found = run("--dry-run", "--all")
+    assert {entry["state"] for entry in found.values() if entry["room"] == "toolchain"} == {"unused"}
+    assert first.root.is_dir()
+    assert "would be freed" in shown("--dry-run").stderr
+
+
+def test_the_list_names_everything_with_size_and_age(debian: Debian) -> None:
+    make("snapshots/0123456789abcdef.state", used=LONG_AGO)
+    make("rootfs/0123456789abcdef.cpio")
+    found = run("--dry-run")
+    old = found["snapshots/0123456789abcdef.state"]
+    assert (old["state"], old["why"], old["last_used"]) == ("unused", "not used for a week", int(LONG_AGO))
+    assert old["bytes"] > 0
+    assert found["rootfs/0123456789abcdef.cpio"]["state"] == "kept"
+    said = shown("--dry-run").stdout
+    assert "30 days ago" in said
+    assert "not used for a week" in said
+
+
+def test_what_belongs_to_an_entry_goes_with_it(debian: Debian) -> None:
+    state = make("snapshots/0123456789abcdef.state", used=LONG_AGO)
+    state.with_suffix(".inputs").write_text("{}", encoding="utf-8")
+    for name in ("debian-0123456789abcdef.qcow2", "debian-aaaaaaaaaaaaaaaa.qcow2"):
+        make(f"images/{name}", used=LONG_AGO if "aaaa" in name else None)
+        make(f"images/{name}.seal")
+    make("images/ssh")
+    found = run()
+    assert list(home.room("snapshots").iterdir()) == []
+    assert found["images/debian-aaaaaaaaaaaaaaaa.qcow2"]["state"] == "removed"
+    left = sorted(path.name for path in home.room("images").iterdir())
+    assert left == ["debian-0123456789abcdef.qcow2", "debian-0123456789abcdef.qcow2.seal", "ssh"]
+
+
+@pytest.mark.parametrize("name", ["thesis.pdf", "kernels/my notes", "toolchain/backup-of-tree", "rootfs/mine.txt"])
+@pytest.mark.parametrize("option", [(), ("--all",)])
+def test_what_r4l_did_not_make_is_left_and_named(debian: Debian, name: str, option: tuple[str, ...]) -> None:
+    Toolchain.get()
+    path = home.home() / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("precious", encoding="utf-8")
+    os.utime(path, (LONG_AGO, LONG_AGO))
+    found = run(*option)
+    assert found[f"{'/' if '/' not in name else ''}{name}"]["state"] == "unknown"
+    assert path.read_text(encoding="utf-8") == "precious"
+
+
+def test_a_link_is_not_followed(debian: Debian, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    (outside / "builds").mkdir(parents=True)
+    (outside / "file").touch()
+    home.room("toolchain")
+    (home.home() / "toolchain/0123456789abcdef").symlink_to(outside)
+    (home.home() / "builds").symlink_to(outside / "builds")
+    found = run("--all")
+    assert found["toolchain/0123456789abcdef"]["state"] == "unknown"
+    assert found["/builds"]["state"] == "unknown"
+    assert (outside / "file").exists()
+    assert (outside / "builds").is_dir()
+
+
+def test_records_of_what_is_in_the_users_folders_stay(debian: Debian) -> None:
+    for name in ("grafts", "ide", "bin"):
+        home.room(name)
+        (home.home() / name / "record.json").write_text("{}", encoding="utf-8")
+    (home.home() / "lock.json").write_text("{}", encoding="utf-8")
+    run("--all")
+    assert all((home.home() / name / "record.json").exists() for name in ("grafts", "ide", "bin"))
+    assert (home.home() / "lock.json").exists()
+
+
+def test_a_toolchain_that_an_editor_runs_in_stays(debian: Debian) -> None:
+    first = Toolchain.get()
+    script = home.room("bin") / "clangd"
+    script.write_text(f"exec bwrap --ro-bind {first.root}/usr /usr clangd\n", encoding="utf-8")
+    debian.versions |= NEWER
+    Toolchain.get(update=True)
+    assert run()[f"toolchain/{first.key}"]["why"] == "an editor's clangd runs in it"
+
+
+def test_extras_go_with_their_tree(debian: Debian, monkeypatch: pytest.MonkeyPatch) -> None:
+    def extend(final: Path, base: Path, *_: object) -> None:
+        final.mkdir()
+        (final / "r4l-packages.json").write_bytes((base / "r4l-packages.json").read_bytes())
+
+    monkeypatch.setattr("r4l.toolchain.make_extended", extend)
+    from r4l import inuse
+
+    first = Toolchain.get()
+    old = first.extended("arm64")
+    debian.versions |= NEWER
+    new = Toolchain.get(update=True).extended("arm64")
+    stale = make(f"toolchain/{new.key}+arm64+0000")
+    for path in (first.root, old.root, new.root):
+        inuse.let_go(path)
+    found = run()
+    assert found[f"toolchain/{old.root.name}"]["state"] == "removed"
+    assert found[f"toolchain/{stale.name}"]["state"] == "removed", "the recipe of the extra has changed"
+    assert found[f"toolchain/{new.root.name}"]["state"] == "kept"
+
+
+def test_older_kernels_go_but_for_the_source_of_others(debian: Debian) -> None:
+    toolchain = Toolchain.get()
+    old, built_from, newest = (
+        home.room("kernels") / f"7.3.{number}+deb13-amd64_7.3.{number}-1" for number in (2, 3, 4)
+    )
+    for folder in (old, built_from, newest):
+        (folder / "source").mkdir(parents=True)
+    own_kernel(toolchain, built_from / "source")
+    found = run()
+    assert found[f"kernels/{old.name}"]["state"] == "removed"
+    assert found[f"kernels/{built_from.name}"]["why"] == "the source of the kernel minimal"
+    assert found[f"kernels/{newest.name}"]["why"] == "the newest for amd64"
+    assert found["builds/minimal-x86_64"]["state"] == "kept"
+
+
+def test_a_kernel_by_its_name(debian: Debian) -> None:
+    toolchain = Toolchain.get()
+    older = kernel_of(toolchain, "7.3.2+deb13-amd64", "7.3.2-1")
+    kernel_of(toolchain)
+    build = own_kernel(toolchain, older / "source")
+    with pytest.raises(UsageError, match="is the source of the kernel minimal"):
+        run("--kernel", "7.3.2+deb13-amd64")
+    assert older.is_dir()
+    with pytest.raises(UsageError, match="there is no kernel nosuch") as caught:
+        run("--kernel", "nosuch")
+    assert "minimal" in caught.value.remedy
+    assert list(run("--kernel", "minimal")) == ["builds/minimal-x86_64"]
+    assert not build.exists()
+    run("--kernel", "7.3.2+deb13-amd64")
+    assert not older.exists()
+    assert (home.home() / "kernels/7.3.4+deb13-amd64_7.3.4-1").is_dir()
+
+
+def test_an_image_by_its_name(debian: Debian) -> None:
+    image = make("images/debian-0123456789abcdef.qcow2")
+    with pytest.raises(UsageError, match="there is no image nosuch"):
+        run("--image", "nosuch")
+    run("--image", "debian")
+    assert not image.exists()
+
+
+def test_what_was_named_and_is_in_use_is_an_error(debian: Debian, other: Other) -> None:
+    build = own_kernel(Toolchain.get(), home.room("kernels"))
+    maker = other(MAKER, "build-minimal-x86_64")
+    with pytest.raises(EnvironmentFault, match="minimal-x86_64 is in use: another r4l works on it"):
+        run("--kernel", "minimal")
+    assert build.is_dir()
+    end(maker)
+    run("--kernel", "minimal")
+    assert not build.exists()
+
+
+def test_all_removes_all_but_what_is_in_use(debian: Debian, other: Other) -> None:
+    from r4l import inuse
+
+    toolchain = Toolchain.get()
+    kernel_of(toolchain)
+    own_kernel(toolchain, home.room("kernels"))
+    make("snapshots/0123456789abcdef.state")
+    inuse.let_go(toolchain.root)
+    user = other(USER)
+    found = run("--all")
+    assert {name for name, entry in found.items() if entry["state"] == "in use"} == {f"toolchain/{toolchain.key}"}
+    for room in ("kernels", "builds", "snapshots"):
+        assert list((home.home() / room).iterdir()) == []
+    end(user)
+
+
+def test_what_modules_were_built_to(debian: Debian, tmp_path: Path) -> None:
+    ready = kernel_of(Toolchain.get())
+    assert ready
+    from r4l.kernel import stock
+
+    kernel = stock.ready()
+    assert kernel
+    (tmp_path / "hello").mkdir()
+    for place, folder in (("hello-01234567", tmp_path / "hello"), ("gone-01234567", tmp_path / "gone")):
+        for key in (kernel.key, "0" * 16):
+            made = home.home() / "modules" / place / key
+            made.mkdir(parents=True)
+            os.utime(made, (LONG_AGO, LONG_AGO))
+        (home.home() / "modules" / place / "folder").write_text(str(folder), encoding="utf-8")
+    found = run()
+    assert found[f"modules/hello-01234567/{kernel.key}"]["state"] == "kept"
+    assert found[f"modules/hello-01234567/{'0' * 16}"]["state"] == "removed"
+    assert found["modules/gone-01234567"]["why"] == f"{tmp_path}/gone is gone"
+    assert not (home.home() / "modules/gone-01234567").exists()
+
+
+def test_an_interrupt_leaves_nothing_that_is_taken_for_whole(debian: Debian, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = make("snapshots/0123456789abcdef.state", used=LONG_AGO)
+
+    def interrupt(_path: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(home, "remove", interrupt)
+        with pytest.raises(click.Abort):
+            run()
+    assert not state.exists()
+    [left] = home.room("snapshots").iterdir()
+    left.rename(left.with_name(left.name.replace(str(os.getpid()), "999999999")))
+    run()
+    assert list(home.room("snapshots").iterdir()) == []
+
+
+def test_what_is_being_made_stays_and_what_was_killed_goes(debian: Debian, other: Other) -> None:
+    alive = home.room("images") / f".debian-0123456789abcdef.qcow2.partial-{os.getppid()}"
+    dead = home.room("toolchain") / ".0123456789abcdef.partial-999999999"
+    locked = home.room("builds") / ".minimal-x86_64.partial-999999999"
+    for path in (alive, dead, locked):
+        path.mkdir()
+    maker = other(MAKER, "build-minimal-x86_64")
+    run()
+    assert alive.is_dir()
+    assert not dead.exists()
+    assert locked.is_dir(), "in another container its number means another process"
+    end(maker)
+    run()
+    assert not locked.exists()
+
+
+def test_environments_of_checkouts(debian: Debian, tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    (checkout / "src").mkdir(parents=True)
+    (checkout / "pyproject.toml").write_text("[project]\n", encoding="utf-8")
+    from r4l.clean import points
+
+    current = sorted(points._launcher_keys(checkout))
+    for key, source in ((current[0], checkout / "src"), ("1-2", checkout / "src"), ("3-4", tmp_path / "gone/src")):
+        packages = home.room("venv") / key / "lib/python3.11/site-packages"
+        packages.mkdir(parents=True)
+        (packages / "_editable_impl_r4l.pth").write_text(str(source), encoding="utf-8")
+    found = run()
+    assert found[f"venv/{current[0]}"]["why"] == f"the launcher in {checkout} uses it"
+    assert found["venv/1-2"]["state"] == found["venv/3-4"]["state"] == "removed"
+
+
+def test_the_launchers_key_is_the_launchers(tmp_path: Path) -> None:
+    """`points` says what the shell script says."""
+    from r4l.clean import points
+
+    root = Path(__file__).parents[3]
+    line = next(text for text in (root / "r4l").read_text(encoding="utf-8").splitlines() if text.startswith("key=$("))
+    script = f"set -eu; here={root}; extra='[test]'; {line}; echo $key"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, check=True, encoding="utf-8")
+    assert done.stdout.strip() in points._launcher_keys(root)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_what_is_mounted_is_never_removed(debian: Debian) -> None:
+    inside = make("toolchain/0123456789abcdef") / "mnt"
+    inside.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "none", str(inside)], check=True)
+    try:
+        (inside / "precious").touch()
+        with pytest.raises(EnvironmentFault, match="is mounted inside"):
+            run()
+        assert (inside / "precious").exists()
+    finally:
+        subprocess.run(["umount", str(inside)], check=True)
+
+
+def test_every_room_that_the_program_makes_is_known() -> None:
+    source = Path(clean.__file__).parents[1]
+    import re
+
+    texts = [path.read_text(encoding="utf-8") for path in source.rglob("*.py")]
+    made = {name for text in texts for name in re.findall(r'home\.(?:room\(|home\(\) / )"([a-z]+)["/]', text)}
+    assert made <= clean.rooms().keys()
