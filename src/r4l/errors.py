@@ -96,7 +96,7 @@ class GuestTimeout(R4LError):
 EXIT_CODES: dict[int, str] = {
     0: "success",
     2: "usage: bad arguments, or a folder that is not what was asked for",
-    120: "environment: something is missing on this machine (see `r4l doctor`)",
+    120: "environment: something is missing on this machine (see `r4l doctor`), or it could not judge a check",
     121: "build: a module or the kernel's metadata did not build, or does not fit its kernel",
     122: "boot: the virtual machine did not reach its first command, or QEMU died",
     123: "verdict: it ran, and a check failed or the kernel complained",

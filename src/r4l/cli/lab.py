@@ -16,7 +16,7 @@ from r4l.cli.called import as_called, called
 from r4l.cli.json_option import json_option
 from r4l.cli.options import lab_kernel_option
 from r4l.cli.screen import screen
-from r4l.errors import R4LError, UsageError, VerdictError
+from r4l.errors import EnvironmentFault, R4LError, UsageError, VerdictError
 from r4l.kernel import Kernel
 from r4l.labs import bundle, matrix, pages
 from r4l.labs import grade as grading
@@ -29,6 +29,7 @@ from r4l.labs.workspace import STATE, Workspace, plainly
 from r4l.stages import Stages
 
 MARKS = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[dim]·[/]"}
+UNJUDGED = "[blue]?[/]"
 DETAIL = 25
 """Lines of a long text that are shown; results.json has all."""
 
@@ -37,6 +38,15 @@ class NotYet(VerdictError):
     """A checkpoint is not reached, or a question not answered."""
 
     kind = "lab"
+
+
+class Unjudged(EnvironmentFault):
+    """This machine could not judge a checkpoint; nothing that it judged was missed."""
+
+    kind = "unjudged"
+
+
+TRY_AGAIN = "free what this machine lacks, and do it again: what was judged stays"
 
 
 @click.group(epilog="Examples: r4l lab list;  r4l lab start hello;  r4l lab check hello;  r4l lab hint hello greets")
@@ -81,17 +91,24 @@ def start(lab: str, folder: Path | None) -> None:
 @lab_kernel_option
 @json_option("As JSON.")
 def check(where: str | None, kernel_name: str | None, arch: str | None, as_json: bool) -> None:
-    """Build what is in the workspace, run the lab's checks, look at your answers. Exit code 123: not all is reached."""
+    """Build what is in the workspace, run the lab's checks, look at your answers.
+
+    Exit code 123: not all is reached; 120: nothing was missed, but this machine could not judge all (no space, no
+    memory, QEMU killed, too busy), and a check later may.
+    """
     workspace = Workspace.find(where)
     done, verdict = _check(workspace, kernel_name, arch)
     if as_json:
         click.echo(json.dumps({**verdict.as_dict(), "evidence": str(done.evidence)}, indent=1))
-        raise SystemExit(0 if verdict.full else NotYet.exit_code)
+        code = NotYet.exit_code if verdict.missed else Unjudged.exit_code
+        raise SystemExit(0 if verdict.full else code)
     console = Console(highlight=False, soft_wrap=True)
     show(verdict, console)
     place = where or "."
-    if not verdict.full:
+    if verdict.missed:
         raise NotYet(verdict.score, _remedy(verdict, place))
+    if verdict.unjudged:
+        raise Unjudged(verdict.score, "free what this machine lacks, and check again")
     console.print(f"[bold green]✓ {verdict.score}[/]")
     console.print(f"to hand it in: {called()} lab submit {escape(str(place))}")
 
@@ -100,7 +117,7 @@ def _remedy(verdict: Verdict, place: str) -> str:
     """What to do next, where not all is reached."""
     if verdict.build:
         return "mend what the compiler shows above"
-    left = next(outcome for outcome in verdict.outcomes if not outcome.passed)
+    left = next(outcome for outcome in verdict.outcomes if not outcome.passed and not outcome.fault)
     if left.kind == "checkpoint":
         return f"go on with {left.id}; `r4l lab hint {place} {left.id}` helps"
     if left.passed is None:
@@ -131,21 +148,30 @@ def submit(where: str | None, name: str | None, out: Path | None, kernel_name: s
 @click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--checks", "hidden", multiple=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--into", type=click.Path(path_type=Path), default=Path("class"), show_default=True)
+@click.option("--again", is_flag=True, help="Check everything, also what the class's folder has a grade of.")
 @lab_kernel_option
 def grade(
-    bundles: tuple[Path, ...], hidden: tuple[Path, ...], into: Path, kernel_name: str | None, arch: str | None
+    bundles: tuple[Path, ...],
+    hidden: tuple[Path, ...],
+    into: Path,
+    again: bool,
+    kernel_name: str | None,
+    arch: str | None,
 ) -> None:
     """Run bundles again in clean machines, and write the class's pages.
 
     Nothing is taken from the verdict in a bundle. --checks FOLDER adds hidden checks (a folder of a lab's name for each
-    that has some, or test files for all). --into FOLDER keeps grades and pages; grades that are there stay.
+    that has some, or test files for all). --into FOLDER keeps grades and pages; grades that are there stay, and what
+    was judged by the same checks is not checked again. What this machine could not judge (no space, no memory, QEMU
+    killed, too busy) counts for nobody and is tried anew by the next `r4l lab grade`; exit code 120 where that is so.
     """
     faults: list[str] = []
+    unsure: list[str] = []
     seen: set[tuple[str, str]] = set()
     try:
         with Stages() as stages:
             for path in bundles:
-                faults.append(_fault(path, hidden, into, stages, kernel_name, arch, seen))
+                faults.append(_fault(path, hidden, into, stages, kernel_name, arch, seen, unsure, again=again))
     finally:
         # Also where the rest was interrupted: what is graded took its minutes.
         if "" in faults:
@@ -153,6 +179,8 @@ def grade(
     if any(faults):
         bad = "; ".join(fault for fault in faults if fault)
         raise UsageError(f"not graded: {bad}", "have them handed in again, as `r4l lab submit` makes them")
+    if unsure:
+        raise Unjudged(f"not all could be judged: {'; '.join(unsure)}", TRY_AGAIN)
 
 
 def _fault(
@@ -163,8 +191,15 @@ def _fault(
     kernel_name: str | None,
     arch: str | None,
     seen: set[tuple[str, str]],
+    unsure: list[str],
+    *,
+    again: bool,
 ) -> str:
-    """Grade what may be a bundle; why it could not be graded, with its name, else nothing."""
+    """Grade what may be a bundle; why it could not be graded, with its name, else nothing.
+
+    Args:
+        unsure: gets its name where this machine could not judge all of it.
+    """
     try:
         read = bundle.Bundle.read(path)
     except bundle.BadBundle as error:
@@ -179,21 +214,39 @@ def _fault(
     # What is missing on this machine is not the bundle's fault, and would stop the next one too.
     kernels = ready(read.lab, stages, kernel_name, arch)
     try:
-        _grade(read, kernels, hidden, into, stages)
+        if left := _grade(read, kernels, hidden, into, stages, again=again):
+            unsure.append(f"{plainly(path.name)}: {', '.join(left)}")
     except (R4LError, OSError) as error:
         return f"{plainly(path.name)}: {error.cause if isinstance(error, R4LError) else error}"
     return ""
 
 
-def _grade(read: bundle.Bundle, kernels: Sequence[Kernel], hidden: Sequence[Path], into: Path, stages: Stages) -> None:
-    """Grade a bundle, keep that, and say it."""
+def _grade(
+    read: bundle.Bundle,
+    kernels: Sequence[Kernel],
+    hidden: Sequence[Path],
+    into: Path,
+    stages: Stages,
+    *,
+    again: bool,
+) -> list[str]:
+    """Grade a bundle, keep that, and say it; returns what this machine could not judge."""
     checks = [checks.absolute() for folder in hidden for checks in grading.hidden_checks(folder, read.lab)]
-    with stages.stage(f"{read.student}: {read.lab.name}") as say:
-        result = grading.grade(read, kernels, checks, say)
-    grading.keep(result, into, f"{slug(read.student)}-{read.lab.name}")
+    before = None if again else grading.kept_for(into, grading.key(read, kernels, checks))
+    if before and not before.unjudged:
+        result = before
+    else:
+        with stages.stage(f"{escape(read.student)}: {read.lab.name}") as say:
+            result = grading.grade(read, kernels, checks, say, before)
+        grading.keep(result, into, f"{slug(read.student)}-{read.lab.name}")
     claimed = "" if result.believed else f"  [red]the bundle claims {result.claimed}[/]"
+    if result.unjudged:
+        claimed = f"  [blue]{len(result.unjudged)} could not be judged[/]{claimed}"
+    if result is before:
+        claimed += "  [dim]graded before[/]"
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{escape(result.student)}  {escape(result.lab)}  {result.mark}{claimed}")
+    return result.unjudged
 
 
 @command.command()
@@ -300,6 +353,9 @@ def _check(workspace: Workspace, kernel_name: str | None, arch: str | None) -> t
         with stages.stage(f"lab {workspace.lab.name}") as say:
             done = Check(workspace, kernels, say=say)
             verdict = done.run()
+    if verdict.unjudged:
+        # An attempt that says less than it could is none.
+        return done, verdict
     attempt = {"reached": verdict.reached, "of": len(verdict.outcomes), "kernel": verdict.kernel}
     missed = [outcome.id for outcome in verdict.outcomes if outcome.kind == "checkpoint" and not outcome.passed]
     workspace.note(attempt if verdict.build else {**attempt, "next": missed[0] if missed else ""})
@@ -314,7 +370,8 @@ def show(verdict: Verdict, console: Console) -> None:
     for outcome in verdict.outcomes:
         if verdict.build and outcome.kind != "question":
             continue
-        console.print(f"{MARKS[outcome.passed]} [bold]{escape(outcome.id)}[/]  {escape(outcome.title)}")
+        mark = UNJUDGED if outcome.fault else MARKS[outcome.passed]
+        console.print(f"{mark} [bold]{escape(outcome.id)}[/]  {escape(outcome.title)}")
         lines = _lines(outcome)
         if outcome.kind != "question" and outcome.passed is False:
             first = told.setdefault((outcome.expected, outcome.seen, outcome.detail), outcome.id)
@@ -331,7 +388,8 @@ def _lines(outcome: Outcome) -> list[str]:
         for word, text in (
             ("expected", outcome.expected),
             ("seen    ", _seen(outcome)),
-            ("read    ", as_called(outcome.read)),
+            ("could not be judged", outcome.fault),
+            ("read    ", "" if outcome.fault else as_called(outcome.read)),
         )
         if text
     ]

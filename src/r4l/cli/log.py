@@ -16,6 +16,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from r4l.cli.json_option import json_option
 from r4l.cli.screen import screen
 from r4l.errors import UsageError, VerdictError
 from r4l.kernel import find
@@ -47,7 +48,7 @@ WORDS = {"machine": "the kernel stopped", "task": "the task is dead", "": "the t
 @click.option(
     "--kernel", "kernel_name", metavar="NAME", help="The kernel that the modules were built for, as in `r4l run`."
 )
-@click.option("--json", "as_json", is_flag=True, help="As JSON: a list with an entry for each file.")
+@json_option("As JSON: a list with an entry for each file.")
 def command(files: tuple[Path, ...], modules: tuple[Path, ...], kernel_name: str | None, as_json: bool) -> None:
     """Read kernel logs and tell what the kernel complains of in them: what, where, who is to blame, who died of it.
 

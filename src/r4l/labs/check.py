@@ -8,7 +8,7 @@ were, and the path has no space in it), and what is built from them runs in virt
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,9 @@ from r4l.labs.running import Checks
 from r4l.labs.workspace import Workspace
 from r4l.module import Module
 from r4l.process import SGR, Say, quiet
+
+HIDDEN = "hidden-checks"
+"""Stands for the hidden checks that this machine could not run."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,25 @@ class Verdict:
         return self.reached == len(self.outcomes)
 
     @property
+    def unjudged(self) -> tuple[Outcome, ...]:
+        """Those that this machine could not judge. They count neither for nor against anybody."""
+        return tuple(outcome for outcome in self.outcomes if outcome.fault)
+
+    @property
+    def missed(self) -> bool:
+        """Whether something is not reached that was judged."""
+        return self.reached + len(self.unjudged) < len(self.outcomes)
+
+    @property
     def score(self) -> str:
         """In words."""
-        return f"{self.reached} of {len(self.outcomes)} reached"
+        rest = f", {len(self.unjudged)} could not be judged" if self.unjudged else ""
+        return f"{self.reached} of {len(self.outcomes)} reached{rest}"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {**asdict(self), "reached": self.reached, "of": len(self.outcomes), "full": self.full}
+        counts = {"reached": self.reached, "of": len(self.outcomes), "full": self.full, "unjudged": len(self.unjudged)}
+        return {**asdict(self), **counts}
 
 
 @dataclass
@@ -69,12 +84,14 @@ class Check:
         workspace: what is checked.
         kernels: on which, one after the other; where the lab has a `config`, the kernel that it is laid over.
         hidden: folders with more checks.
+        only: checkpoints to check; all where None.
     """
 
     workspace: Workspace
     kernels: Sequence[Kernel]
     hidden: Sequence[Path] = ()
     say: Say = field(default=quiet)
+    only: Collection[str] | None = None
 
     @property
     def evidence(self) -> Path:
@@ -93,9 +110,21 @@ class Check:
             self.evidence.mkdir(parents=True)
             runs = self._runs(folder)
         outcomes = [_shown_outcome(outcome, folder, own) for outcome in together(lab.checkpoints, runs)]
+        if (lost := next((run.fault for run in runs if run.fault), "")) and self.hidden:
+            # Which of them there are, nobody knows who has not run them.
+            outcomes.append(Outcome(HIDDEN, "all hidden checks were run", "hidden", None, fault=lost))
         outcomes += answers
         build = _shown(next((run.build for run in runs if run.build), ""), folder, own)
         return Verdict(lab.name, ", ".join(kernel.release for kernel in self.kernels), tuple(outcomes), build)
+
+    def not_judged(self, fault: str) -> Verdict:
+        """The verdict where this machine could not even begin."""
+        lab = self.workspace.lab
+        outcomes = [*together(lab.checkpoints, [Run(fault=fault)])]
+        if self.hidden:
+            outcomes.append(Outcome(HIDDEN, "all hidden checks were run", "hidden", None, fault=fault))
+        outcomes += self._answers()
+        return Verdict(lab.name, ", ".join(kernel.release for kernel in self.kernels), tuple(outcomes))
 
     def _runs(self, folder: Path) -> list[Run]:
         """Build for all kernels, then check on each: what one compiler refuses is said before any machine boots."""
@@ -109,13 +138,16 @@ class Check:
                         kernels[number] = kernel = configured.build(self.workspace, kernel, self.say)
                     evidence = self._evidence(kernel)
                     evidence.mkdir(exist_ok=True)
-                    checks.append(begun.enter_context(Checks(lab, kernel, self.hidden, evidence, folder)))
+                    checks.append(begun.enter_context(Checks(lab, kernel, self.hidden, evidence, folder, self.only)))
                     modules.append(self._module(kernel, folder))
                 except BuildError as error:
                     return [Run(self._where(kernel), build=self._where(kernel) + _compiler(error, folder, lab))]
             self.say("checking")
-            ran = zip(kernels, checks, modules, strict=True)
-            return [Run(self._where(kernel), check.run(module)) for kernel, check, module in ran]
+            ran = []
+            for kernel, check, module in zip(kernels, checks, modules, strict=True):
+                results = check.run(module)
+                ran.append(Run(self._where(kernel), results, fault=check.fault))
+            return ran
 
     def _module(self, kernel: Kernel, folder: Path) -> Path | None:
         """Build the module under test, where the lab has one and does not leave that to its checks."""
@@ -180,6 +212,7 @@ def _shown_outcome(outcome: Outcome, folder: Path, workspace: Path) -> Outcome:
         outcome,
         expected=_shown(outcome.expected, folder, workspace),
         seen=_shown(outcome.seen, folder, workspace),
+        fault=_shown(outcome.fault, folder, workspace),
         detail=_shown(outcome.detail, folder, workspace),
     )
 

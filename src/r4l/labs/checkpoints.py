@@ -19,7 +19,9 @@ import pytest
 
 from r4l.errors import GuestTimeout, R4LError
 from r4l.labs.printable import printable
-from r4l.vm import VM
+from r4l.testing import verdict
+from r4l.vm import VM, BootPanic, NoAgent, NoOutput
+from r4l.vm.blame import TIMED_OUT, host_fault
 
 SHARED = ".shared"
 """The folder among the results by which the processes that share the checks agree; no checkpoint is called so."""
@@ -28,19 +30,21 @@ MODULE = "module"
 TAKEN = "taken-{}"
 """The file for a check, by its number, that a process has taken."""
 HUNG = "hung"
-"""The file that says that the guest hung: what hangs once hangs in each check."""
+"""The file that says that the guest hung: what hangs once hangs in each check. It holds why, where the host did it."""
 SEEN = "seen-{}.json"
-"""What a process's checks saw, by their numbers."""
+"""What a process's checks have seen so far, by their numbers."""
+ENDED = "ended-{}"
+"""The file that says that a process has come to the end of its checks, or to a hang."""
 EVIDENCE = ("console.log", "*.pcap")
 """What is kept of a machine's work folder."""
 LARGEST_EVIDENCE = 4 << 20
 """Bytes that are kept of each file: a bundle takes all of them."""
 LONGEST_DETAIL = 20_000
 """Characters of what is told of a failure at length."""
+WORSE = {True: 0, None: 1, False: 2}
+"""Of several checks of one checkpoint, the worst end counts: reached, not to be judged, missed."""
 LONGEST = 1000
 """Characters of what was expected or seen. A student's driver may print megabytes."""
-TIMED_OUT = "Timeout (>"
-"""How pytest-timeout begins."""
 PARENT = os.getppid()
 """Who began this process."""
 _SEEN = pytest.StashKey[dict[int, dict[str, Any]]]()
@@ -82,6 +86,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Where the results go."""
     parser.addoption("--lab-results", type=Path, required=True, help="folder for what was seen and the evidence")
     parser.addoption("--lab-work", type=Path, required=True, help="folder with the student's files and the lab's")
+    parser.addoption("--lab-only", action="append", help="a checkpoint to check; all where none is named")
+    parser.addoption("--lab-own-kernel", action="store_true", help="the kernel is the student's, and may not boot")
     parser.addoption("--lab-worker", type=int, default=0, help="number of this process, of those that share the checks")
 
 
@@ -138,11 +144,13 @@ def _untaken(items: Sequence[pytest.Item], shared: Path) -> Iterator[pytest.Item
             yield item
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A check without a marker would be lost."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what nobody asked for. A check without a marker would be lost."""
     for item in items:
         if _mark(item) is None:
             raise pytest.UsageError(f"{item.nodeid} has no @pytest.mark.checkpoint")
+    if only := config.getoption("--lab-only"):
+        items[:] = [item for item in items if (mark := _mark(item)) and mark.args[0] in only]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -154,44 +162,96 @@ def pytest_runtest_makereport(
     mark = _mark(item)
     if mark is None or isinstance(report, pytest.SubtestReport):
         return report
-    first = {"checkpoint": mark.args[0], "title": mark.kwargs.get("title", ""), "passed": True, "skipped": ""}
+    first = {
+        "checkpoint": mark.args[0],
+        "title": mark.kwargs.get("title", ""),
+        "passed": True,
+        "skipped": "",
+        "fault": "",
+    }
     entry = item.config.stash[_SEEN].setdefault(item.session.items.index(item), first)
     if call.when == "call":
         _keep_evidence(item, mark.args[0])
     if report.skipped:
         entry["skipped"] = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else report.longreprtext
-    if report.failed and entry["passed"] and call.excinfo:
+    if report.failed and entry["passed"] is not False and call.excinfo:
         error = call.excinfo.value
-        entry.update(passed=False, **_told(error, report.longreprtext, _vm(item)))
-        if isinstance(error, GuestTimeout) or str(error).startswith(TIMED_OUT):
-            (_shared(item.config) / HUNG).touch()
+        fault = _fault(item, error, call.when)
+        if not fault:
+            entry.update(passed=False, fault="", **_told(error, report.longreprtext, _vm(item)))
+        elif entry["passed"]:
+            entry.update(passed=None, fault=fault)
+        if _is_hang(error):
+            (_shared(item.config) / HUNG).write_text(fault, encoding="utf-8")
+    if call.when == "teardown":
+        _write(item.config)
     return report
 
 
+def _is_hang(error: BaseException) -> bool:
+    return isinstance(error, GuestTimeout) or isinstance(error.__cause__, GuestTimeout) or _is_time_out(error)
+
+
+def _is_time_out(error: BaseException) -> bool:
+    return str(error).startswith(TIMED_OUT)
+
+
+def _fault(item: pytest.Item, error: BaseException, when: str) -> str:
+    """Why this machine could not judge, if the error says that."""
+    fault = host_fault(error, verdict.machine(item))
+    if fault or item.config.getoption("--lab-own-kernel"):
+        return fault
+    # Nothing of the student's is in a machine that does not even boot.
+    boots = isinstance(error, BootPanic | NoOutput | NoAgent) and when == "setup"
+    return error.cause if boots and isinstance(error, R4LError) else ""
+
+
+def _write(config: pytest.Config) -> None:
+    """Keep what was seen up to now: the process may be killed at any moment."""
+    file = _shared(config) / SEEN.format(config.getoption("--lab-worker"))
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(config.stash[_SEEN]), encoding="utf-8")
+    partial.replace(file)
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Write what was seen, if the checks ran to their end or to a hang."""
+    """Say that the checks ran to their end or to a hang, if they did."""
     shared = _shared(session.config)
-    if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not (shared / HUNG).exists():
-        return
-    file = shared / SEEN.format(session.config.getoption("--lab-worker"))
-    file.write_text(json.dumps(session.config.stash[_SEEN]), encoding="utf-8")
+    fine = [pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED]
+    if session.config.getoption("--lab-only"):
+        # It may be a question that is asked again, or a check on another kernel.
+        fine.append(pytest.ExitCode.NO_TESTS_COLLECTED)
+    if exitstatus in fine or (shared / HUNG).exists():
+        _write(session.config)
+        (shared / ENDED.format(session.config.getoption("--lab-worker"))).touch()
+
+
+def ended(shared: Path, workers: int) -> bool:
+    """Whether all processes have come to the end of their checks, or to a hang."""
+    return all((shared / ENDED.format(worker)).exists() for worker in range(workers))
+
+
+def hung(shared: Path) -> str:
+    """Why the guest hung, where the host did it; empty in all other cases."""
+    file = shared / HUNG
+    return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
 def together(shared: Path, workers: int) -> dict[str, dict[str, Any]]:
-    """What each checkpoint's checks saw, from all processes; of several checks the first that failed.
-
-    Raises:
-        FileNotFoundError: one of the processes has not come to its end.
-    """
+    """What each checkpoint's checks saw, from all processes; of several checks the first that was missed, else the
+    first that could not be judged."""
     seen: dict[int, dict[str, Any]] = {}
     for worker in range(workers):
-        found = json.loads((shared / SEEN.format(worker)).read_text(encoding="utf-8"))
+        file = shared / SEEN.format(worker)
+        found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         seen |= {int(number): entry for number, entry in found.items()}
     results: dict[str, dict[str, Any]] = {}
     for _, entry in sorted(seen.items()):
         result = results.setdefault(entry["checkpoint"], entry)
-        if result["passed"]:
-            result |= {key: value for key, value in entry.items() if value or key == "passed"}
+        if WORSE[entry["passed"]] > WORSE[result["passed"]]:
+            result |= {key: value for key, value in entry.items() if value or key in ("passed", "fault")}
+        elif result["passed"]:
+            result |= {key: value for key, value in entry.items() if value}
     return results
 
 
@@ -218,7 +278,7 @@ def _what(error: BaseException, text: str) -> dict[str, str]:
         return {"expected": error.expected, "seen": error.seen, "detail": ""}
     if isinstance(error, R4LError):
         return {"expected": "", "seen": error.cause, "detail": error.detail}
-    if str(error).startswith(TIMED_OUT):
+    if _is_time_out(error):
         return {"expected": "", "seen": "the machine hangs: the check was ended by its time-out", "detail": ""}
     return {"expected": "", "seen": str(error) or type(error).__name__, "detail": text}
 

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from r4l import home
-from r4l.errors import UsageError
+from r4l.errors import R4LError, UsageError
 from r4l.kernel import Kernel
 from r4l.labs.bundle import Bundle
 from r4l.labs.check import Check
 from r4l.labs.lab import Lab
 from r4l.labs.workspace import now
 from r4l.process import Say, quiet
+from r4l.vm.blame import host_fault
 
 RESULTS = "results"
 
@@ -34,6 +35,7 @@ class Grade:
         claimed: how many checkpoints the verdict inside says were reached.
         verdict: what was found now, as `Verdict.as_dict`.
         attempts: how the student came there.
+        key: of the bundle, the checks and the kernels: what has the same key need not be graded twice.
     """
 
     student: str
@@ -43,6 +45,7 @@ class Grade:
     claimed: int
     verdict: dict[str, Any]
     attempts: list[dict[str, Any]]
+    key: str = ""
 
     @property
     def mark(self) -> str:
@@ -50,33 +53,84 @@ class Grade:
         return f"{self.verdict['reached']}/{self.verdict['of']}"
 
     @property
+    def unjudged(self) -> list[str]:
+        """The checkpoints that this machine could not judge."""
+        return [entry["id"] for entry in self.verdict["outcomes"] if entry.get("fault")]
+
+    @property
     def believed(self) -> bool:
-        """Whether the verdict inside says no more than was found (hidden checks not counted)."""
+        """Whether the verdict inside says no more than was found (hidden checks not counted).
+
+        What could not be judged may be reached.
+        """
         hidden = sum(entry["kind"] == "hidden" and entry["passed"] is True for entry in self.verdict["outcomes"])
-        return bool(self.claimed <= self.verdict["reached"] - hidden)
+        return bool(self.claimed <= self.verdict["reached"] + len(self.unjudged) - hidden)
 
 
-def grade(bundle: Bundle, kernels: Sequence[Kernel], hidden: Sequence[Path] = (), say: Say = quiet) -> Grade:
-    """Check what a bundle holds, again."""
+def grade(
+    bundle: Bundle,
+    kernels: Sequence[Kernel],
+    hidden: Sequence[Path] = (),
+    say: Say = quiet,
+    before: Grade | None = None,
+) -> Grade:
+    """Check what a bundle holds, again. What this machine cannot judge is in the grade as that.
+
+    Args:
+        before: a grade of the same key; what was judged there stays, and only the rest is checked.
+    """
     folder = home.room("grading") / str(os.getpid())
     home.remove(folder)
+    # Which hidden checks there are, only a whole run tells.
+    only = set(before.unjudged) if before and not hidden else None
     try:
-        check = Check(bundle.unpack(folder), kernels, hidden, say)
+        check = Check(bundle.unpack(folder), kernels, hidden, say, only)
         try:
             verdict = check.run()
+        except (R4LError, OSError, MemoryError) as error:
+            fault = host_fault(error)
+            if not fault:
+                raise
+            verdict = check.not_judged(fault)
         finally:
             check.discard()
     finally:
         home.remove(folder)
+    found = verdict.as_dict()
     return Grade(
         bundle.student,
         bundle.lab.name,
         now(),
         bundle.manifest["when"],
         bundle.manifest["verdict"]["reached"],
-        verdict.as_dict(),
+        _joined(before.verdict, found) if before else found,
         list(bundle.manifest["attempts"]),
+        key(bundle, kernels, hidden),
     )
+
+
+def key(bundle: Bundle, kernels: Sequence[Kernel], hidden: Sequence[Path]) -> str:
+    """Names a grading: the bundle, the lab's files and checks, the hidden ones, the kernels."""
+    folders = (bundle.lab.folder, *hidden)
+    files = (path for folder in folders for path in sorted(folder.rglob("*")) if _counts(path))
+    texts = [part for path in files for part in (path.name, path)]
+    return home.content_key(bundle.path, *(kernel.key for kernel in kernels), *texts)
+
+
+def _counts(path: Path) -> bool:
+    return path.is_file() and "__pycache__" not in path.parts
+
+
+def _joined(before: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """An earlier verdict, with what it could not judge as it was found now."""
+    judged = {entry["id"]: entry for entry in before["outcomes"] if not entry.get("fault")}
+    outcomes = [judged.pop(entry["id"], entry) for entry in found["outcomes"]]
+    # Hidden checks that this time no machine got to.
+    outcomes += judged.values()
+    reached = sum(entry["passed"] is True for entry in outcomes)
+    unjudged = sum(bool(entry.get("fault")) for entry in outcomes)
+    counts = {"reached": reached, "of": len(outcomes), "full": reached == len(outcomes), "unjudged": unjudged}
+    return {**found, "outcomes": outcomes, **counts}
 
 
 def hidden_checks(folder: Path, lab: Lab) -> list[Path]:
@@ -95,6 +149,12 @@ def keep(grade: Grade, folder: Path, name: str) -> None:
     partial = file.with_suffix(".partial")
     partial.write_text(json.dumps(grade.__dict__, indent=1, ensure_ascii=False), encoding="utf-8")
     partial.replace(file)
+
+
+def kept_for(folder: Path, wanted: str) -> Grade | None:
+    """The latest grade of that key in a class's folder."""
+    same = [grade for grade in kept(folder) if grade.key == wanted] if any((folder / RESULTS).glob("*.json")) else []
+    return same[-1] if same else None
 
 
 def kept(folder: Path) -> Iterator[Grade]:

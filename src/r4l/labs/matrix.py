@@ -132,6 +132,8 @@ def variants(lab: Lab) -> list[Variant]:
 
 def judge(lab: Lab, variant: Variant, verdict: Verdict) -> Judged:
     """Whether a verdict does right by a variant."""
+    if verdict.unjudged:
+        return Judged(variant, False, f"it could not be judged: {verdict.unjudged[0].fault}")
     points = [outcome for outcome in verdict.outcomes if outcome.kind == "checkpoint"]
     missed = [outcome for outcome in points if outcome.passed is not True]
     if variant.kind in ("right", "answer"):

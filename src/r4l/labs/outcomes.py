@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""How checkpoints ended, where a lab is checked on several kernels: reached is what is reached on each."""
+"""How checkpoints ended, where a lab is checked on several kernels: reached is what is reached on each.
+
+There are three ends: reached, missed, and not to be judged, which is this machine's fault and nobody's failure.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +24,13 @@ class Outcome:
         id: of the checkpoint, or the question.
         title: what has to be; the question.
         kind: `checkpoint`, `hidden` or `question`.
-        passed: None where it was not looked at.
+        passed: None where it was not looked at, or could not be judged.
         expected: what had to be; may be empty.
         seen: what was.
         read: where to read about it. Of a question that is answered rightly the explanation; of one that is not
             answered nothing.
         detail: long text: the kernel's own words, what the compiler said.
+        fault: why it could not be judged, a fault of the machine that checks; empty in all other cases.
     """
 
     id: str
@@ -37,6 +41,7 @@ class Outcome:
     seen: str = ""
     read: str = ""
     detail: str = ""
+    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,13 @@ class Run:
         where: `for 7.3.4 (arm64): `; empty where there is one kernel only.
         results: of the checks that ran, by their checkpoints.
         build: what the compiler said where the module does not build; else empty.
+        fault: why what has no result could not be judged; else empty.
     """
 
     where: str = ""
     results: Mapping[str, Result] = field(default_factory=dict)
     build: str = ""
+    fault: str = ""
 
     def missing(self) -> str:
         """Why a check has no result."""
@@ -73,12 +80,16 @@ def together(points: Sequence[Checkpoint], runs: Sequence[Run]) -> Iterator[Outc
 
 
 def _fields(name: str, runs: Sequence[Run], read: str = "") -> dict[str, Any]:
-    """What is told: a failure first, then what was not looked at."""
+    """What is told: a failure first, then what could not be judged, then what was not looked at."""
     found = [(run, run.results.get(name)) for run in runs]
     for run, result in found:
-        if result and not result["passed"]:
+        if result and result["passed"] is False:
             texts = {key: result[key] for key in ("expected", "seen", "detail") if key in result}
             return {"passed": False, "read": read, **texts, "seen": f"{run.where}{texts.get('seen', '')}"}
+    for run, result in found:
+        fault = result.get("fault", "") if result else run.fault
+        if fault:
+            return {"passed": None, "read": read, "seen": "", "fault": f"{run.where}{fault}"}
     for run, result in found:
         if result is None:
             return {"passed": None, "seen": run.missing()}

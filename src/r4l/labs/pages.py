@@ -30,14 +30,23 @@ class Student:
         """The page's file name."""
         return f"{slug(self.name)}.html"
 
+    @property
+    def unsure(self) -> bool:
+        """Whether something in a best grade could not be judged."""
+        return any(grade.unjudged for grade in self.best.values())
+
     @cached_property
     def best(self) -> dict[str, Grade]:
-        """The best grade of each lab; of equals the first."""
+        """The best grade of each lab; of equals the one of which more was judged, then the first."""
         best: dict[str, Grade] = {}
         for grade in self.grades:
-            if grade.lab not in best or grade.verdict["reached"] > best[grade.lab].verdict["reached"]:
+            if grade.lab not in best or _worth(grade) > _worth(best[grade.lab]):
                 best[grade.lab] = grade
         return best
+
+
+def _worth(grade: Grade) -> tuple[int, int]:
+    return grade.verdict["reached"], -len(grade.unjudged)
 
 
 def students(grades: Iterable[Grade]) -> list[Student]:
@@ -52,13 +61,16 @@ def table(grades: Iterable[Grade]) -> str:
     """The class as CSV: a row for each student and lab, with the best grade."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(["student", "lab", "reached", "of", "claimed", "kernel", "handed_in", "graded", "open"])
+    writer.writerow(["student", "lab", "reached", "of", "claimed", "kernel", "handed_in", "graded", "open", "unjudged"])
     for student in students(grades):
         for lab, grade in student.best.items():
             verdict = grade.verdict
-            missed = " ".join(entry["id"] for entry in verdict["outcomes"] if entry["passed"] is not True)
+            judged = (entry for entry in verdict["outcomes"] if not entry.get("fault"))
+            missed = " ".join(entry["id"] for entry in judged if entry["passed"] is not True)
             row = [student.name, lab, verdict["reached"], verdict["of"], grade.claimed, verdict["kernel"]]
-            writer.writerow([_plain(value) for value in [*row, grade.handed_in, grade.when, missed]])
+            writer.writerow(
+                [_plain(value) for value in [*row, grade.handed_in, grade.when, missed, " ".join(grade.unjudged)]]
+            )
     return out.getvalue()
 
 

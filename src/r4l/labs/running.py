@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from r4l.errors import R4LError
 from r4l.kernel import Kernel
-from r4l.labs.checkpoints import MODULE, SHARED, together
+from r4l.labs.checkpoints import MODULE, SHARED, ended, hung, together
 from r4l.labs.lab import Lab
 from r4l.vm.cables import ISOLATED
 
@@ -40,9 +41,21 @@ class Checks:
         hidden: folders with more.
         evidence: where the results, the console logs and the captures go; an empty folder.
         work: the folder with the student's files and the lab's, which the module is built from.
+        only: checkpoints to check; all where None.
+
+    Attributes:
+        fault: why checks that have no result could not be judged; empty where that is the student's own doing.
     """
 
-    def __init__(self, lab: Lab, kernel: Kernel, hidden: Sequence[Path], evidence: Path, work: Path) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        kernel: Kernel,
+        hidden: Sequence[Path],
+        evidence: Path,
+        work: Path,
+        only: Collection[str] | None = None,
+    ) -> None:
         # Whoever begins them may be killed, and their machines are to go with them.
         argv = ["setpriv", "--pdeathsig", "TERM", sys.executable, "-m", "pytest", str(lab.checks), *map(str, hidden)]
         argv += ["-q", "-p", "no:cacheprovider", *(word for name in PLUGINS for word in ("-p", name))]
@@ -50,12 +63,15 @@ class Checks:
         argv += ["--rootdir", str(lab.checks), "--confcutdir", str(lab.checks)]
         argv += ["--timeout", str(lab.timeout), "--kernel", kernel.name, "--arch", kernel.arch]
         argv += ["--lab-results", str(evidence), "--lab-work", str(work)]
+        argv += [word for name in only or () for word in ("--lab-only", name)]
+        argv += ["--lab-own-kernel"] if lab.config else []
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
         environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         environment[ISOLATED] = "1"
         # Checks that build have all processors already.
         workers = min(os.cpu_count() or 1, WORKERS) if lab.builds and not lab.config else 1
         self.evidence = evidence
+        self.fault = ""
         self._shared = evidence / SHARED
         self._shared.mkdir()
         self._processes = []
@@ -84,14 +100,18 @@ class Checks:
         partial.write_text(str(module or ""), encoding="utf-8")
         partial.rename(self._shared / MODULE)
         self._wait()
-        try:
-            found = together(self._shared, len(self._processes))
-        except FileNotFoundError:
+        killed = [process.returncode for process in self._processes if process.returncode < 0]
+        if killed:
+            name = signal.Signals(-killed[0]).name
+            self.fault = f"the process that checks was killed ({name}): is this machine out of memory?"
+        elif not ended(self._shared, len(self._processes)):
             logs = [
-                self._log(number).read_text(errors="replace", encoding="utf-8")
+                self._log(number).read_text(encoding="utf-8", errors="replace")
                 for number in range(len(self._processes))
             ]
-            raise R4LError("the lab's checks did not run", detail=max(logs, key=len)[-3000:]) from None
+            raise R4LError("the lab's checks did not run", detail=max(logs, key=len)[-3000:])
+        self.fault = self.fault or hung(self._shared)
+        found = together(self._shared, len(self._processes))
         (self.evidence / RESULTS).write_text(json.dumps(found, indent=1), encoding="utf-8")
         return found
 

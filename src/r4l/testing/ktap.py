@@ -27,12 +27,14 @@ class Result:
         ok: whether it has passed.
         skipped: why it does not count (`# SKIP`, `# TODO`, `# XFAIL`); empty where it does.
         said: the lines of diagnosis before its result.
+        error: why it could not be run or judged (`# ERROR`); empty where it was.
     """
 
     name: str
     ok: bool
     skipped: str = ""
     said: str = ""
+    error: str = ""
 
 
 @dataclass
@@ -107,6 +109,8 @@ def text(results: Iterable[Result]) -> str:
     for number, result in enumerate(every, 1):
         lines += [f"# {line}" for line in result.said.splitlines()]
         end = f" # SKIP {result.skipped}".rstrip() if result.skipped else ""
+        if result.error:
+            end = f" # ERROR {' '.join(result.error.split())}"
         # `#` begins a directive; a name must not hold one.
         name = result.name.replace("#", "_").replace("\n", " ")
         lines.append(f"{'ok' if result.ok or result.skipped else 'not ok'} {number} {name}{end}")

@@ -27,6 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
     results.register(config)
     # Where pytest was started by itself; the command line has done it already.
     inuse.hold(Path(sys.prefix))
+    config.pluginmanager.register(verdict.Faults())
     config.addinivalue_line(
         "markers",
         f"machine({', '.join(WORDS)}): the virtual machine of a test",
@@ -62,6 +63,7 @@ def pytest_runtest_makereport(
     """The evidence of a failed test."""
     outcome = yield
     verdict.report(item, outcome)
+    verdict.excuse(item, call, outcome)
     if outcome.failed and outcome.when == "call":
         verdict.offer_shell(item)
     return outcome

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from r4l.testing import ktap
+from r4l.testing.verdict import FAULT
 
 SKIP_REASON = 2
 """Where pytest keeps the reason in a skipped report's `longrepr`: (path, line, reason)."""
@@ -26,7 +27,9 @@ class KtapFile:
         if isinstance(report, pytest.SubtestReport):
             name, over = f"{name} [{report.context.msg}]", True
         if report.failed:
-            self._results[name] = ktap.Result(name, ok=False, said=report.longreprtext)
+            self._results[name] = ktap.Result(
+                name, ok=False, said=report.longreprtext, error=getattr(report, FAULT, "")
+            )
         elif report.skipped:
             reason = str(report.longrepr[SKIP_REASON]) if isinstance(report.longrepr, tuple) else report.longreprtext
             self._results[name] = ktap.Result(name, ok=True, skipped=reason or "skipped")

@@ -7,10 +7,14 @@ import sys
 
 import pytest
 
+from r4l.errors import EnvironmentFault
 from r4l.vm import VM
+from r4l.vm.blame import host_fault
 
 _VM = pytest.StashKey[VM]()
 _FAILED = pytest.StashKey[bool]()
+FAULT = "r4l_fault"
+"""Attribute of a report that is no verdict: why (`r4l.vm.blame.host_fault`); a string, so that xdist sends it."""
 LINES = 40
 """Of the kernel log, in a failed test's report."""
 
@@ -18,6 +22,11 @@ LINES = 40
 def watch(item: pytest.Item, vm: VM) -> None:
     """A test has got its VM."""
     item.stash[_VM] = vm
+
+
+def machine(item: pytest.Item) -> VM | None:
+    """The VM that a test has got, if it has."""
+    return item.stash.get(_VM, None)
 
 
 def failed(item: pytest.Item) -> bool:
@@ -66,6 +75,36 @@ def report(item: pytest.Item, outcome: pytest.TestReport) -> None:
     if records := vm.klog.records():
         outcome.sections.append(("kernel log", "\n".join(record.text for record in records[-LINES:])))
     outcome.sections.append(("evidence", f"{vm.workdir}\na shell there: pytest '{item.nodeid}' --r4l-shell-on-failure"))
+
+
+def excuse(item: pytest.Item, call: pytest.CallInfo[None], outcome: pytest.TestReport) -> None:
+    """Make an error of what would be a failure, where the host has kept the test from its verdict."""
+    if not outcome.failed or call.excinfo is None:
+        return
+    if fault := host_fault(call.excinfo.value, machine(item)):
+        setattr(outcome, FAULT, fault)
+        outcome.sections.append(("could not be judged", f"{fault}\nThis is no failure of the driver's: run it again."))
+        if outcome.when == "call":
+            # What fails before the test proper is an error to pytest and to all that read its reports.
+            outcome.when = "setup"
+
+
+class Faults:
+    """Counts the tests that failed, and those that could not be judged."""
+
+    def __init__(self) -> None:
+        self._failed = self._faults = 0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A phase of a test has ended."""
+        self._faults += hasattr(report, FAULT)
+        self._failed += report.failed and not hasattr(report, FAULT)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """End with the code for this machine's fault, where nothing else has failed."""
+        if session.exitstatus == pytest.ExitCode.TESTS_FAILED and self._faults and not self._failed:
+            session.exitstatus = EnvironmentFault.exit_code
 
 
 def offer_shell(item: pytest.Item) -> None:

@@ -25,15 +25,25 @@ class InitDied(BootPanic):
 
 
 class NoOutput(BootError):
-    """The kernel printed nothing at all."""
+    """The kernel printed nothing at all.
+
+    Attributes:
+        starved: how far the host kept the machine from its processors (`r4l.vm.blame.starved`); empty where not.
+    """
 
     kind = "no-output"
+    starved = ""
 
 
 class NoAgent(BootError):
-    """The kernel talks, but the agent never came."""
+    """The kernel talks, but the agent never came.
+
+    Attributes:
+        starved: as `NoOutput.starved`.
+    """
 
     kind = "no-agent"
+    starved = ""
 
 
 class MachineReset(VerdictError):

@@ -27,9 +27,10 @@ from r4l.vm import boot, loading, workdirs
 from r4l.vm import cables as cabling
 from r4l.vm import image as images
 from r4l.vm import snapshot as snapshots
+from r4l.vm.blame import starved
 from r4l.vm.captures import CaptureBound
 from r4l.vm.console import LOG_LIMIT, Console
-from r4l.vm.errors import MachineReset, QemuDied
+from r4l.vm.errors import MachineReset, NoAgent, NoOutput, QemuDied
 from r4l.vm.loading import HasPath
 from r4l.vm.machine import Accel, Machine, kernel_line
 from r4l.vm.oops import OopsTimer
@@ -158,6 +159,7 @@ class VM:
         self._ended_by: R4LError | None = None
         self._started = threading.Event()
         self.shutdown_reason: str | None = None
+        self.begun = 0.0
         self.boot_seconds: float | None = None
         self.restored = False
 
@@ -182,7 +184,7 @@ class VM:
         if self._started.is_set():
             raise UsageError("a VM can be started once", "make another one")
         self.workdir = workdirs.make(self._wanted_workdir)
-        begun = time.monotonic()
+        self.begun = begun = time.monotonic()
         try:
             try:
                 self._begin()
@@ -233,7 +235,11 @@ class VM:
             for path in self._preparation.modules:
                 self.sources.add(path)
         elif self.rootfs.agent:
-            boot.wait_for_agent(self._link, self._qemu, self.klog, self._patience)
+            try:
+                boot.wait_for_agent(self._link, self._qemu, self.klog, self._patience)
+            except (NoOutput, NoAgent) as error:
+                error.starved = starved(self.pid, self.begun)
+                raise
 
     def _worth_another_boot(self, error: BootError) -> bool:
         """Whether it failed for a reason that the next boot will not have."""

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""Whose fault it is that something did not come to an answer."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from r4l.errors import BuildError, EnvironmentFault, GuestTimeout, R4LError, VerdictError
+from r4l.guest import GuestGone, ProtocolError
+from r4l.vm import MachineReset, NoAgent, NoOutput, QemuDied
+from r4l.vm.blame import host_fault, starved
+
+
+def caused(error: BaseException, cause: BaseException) -> BaseException:
+    error.__cause__ = cause
+    return error
+
+
+def starving(error: NoOutput | NoAgent) -> NoOutput | NoAgent:
+    error.starved = "this machine is too busy"
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EnvironmentFault("the disk is full"),
+        QemuDied("QEMU was killed by SIGKILL"),
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        OSError(errno.EMFILE, "Too many open files"),
+        MemoryError(),
+        caused(R4LError("it cannot be kept"), OSError(errno.EDQUOT, "Disk quota exceeded")),
+        starving(NoOutput("nothing for 10 s")),
+        starving(NoAgent("no agent within 120 s")),
+    ],
+)
+def test_the_hosts(error: BaseException) -> None:
+    assert host_fault(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        VerdictError("the kernel complained"),
+        MachineReset("the machine was reset"),
+        BuildError("it does not build"),
+        GuestGone("the guest ended its machine"),
+        ProtocolError("it floods"),
+        GuestTimeout("a command did not end"),
+        NoAgent("no agent within 120 s"),
+        AssertionError("assert 1 == 2"),
+        FileNotFoundError(errno.ENOENT, "No such file"),
+    ],
+)
+def test_the_guests(error: BaseException) -> None:
+    assert not host_fault(error)
+
+
+@contextmanager
+def running(code: str, count: int) -> Iterator[list[int]]:
+    """Programs that share one processor of the host's."""
+    cpu = min(os.sched_getaffinity(0))
+    text = f"import os, time; os.sched_setaffinity(0, [{cpu}])\n{code}"
+    started = [subprocess.Popen([sys.executable, "-c", text]) for _ in range(count)]
+    try:
+        yield [process.pid for process in started]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+SPINS = "while True: pass"
+needs_account = pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the kernel keeps no account")
+
+
+@needs_account
+def test_a_machine_that_waits_for_a_processor_is_starved() -> None:
+    begun = time.monotonic()
+    with running(SPINS, 4) as pids:
+        time.sleep(1.5)
+        assert "too busy" in starved(pids[0], begun)
+        machine: Any = SimpleNamespace(pid=pids[0], begun=begun, running=True)
+        assert "a time-out" in host_fault(GuestTimeout("it did not end"), machine)
+        assert "a time-out" in host_fault(AssertionError("Timeout (>60.0s) from pytest-timeout."), machine)
+        assert not host_fault(VerdictError("a check failed"), machine), "an answer is one on a busy machine too"
+        machine.begun -= 1000
+        assert "too busy" in starved(pids[0], machine.begun), "one that lived long is looked at as it is now"
+
+
+@needs_account
+def test_a_machine_that_sleeps_is_not() -> None:
+    begun = time.monotonic()
+    with running("time.sleep(100)", 1) as pids:
+        time.sleep(1)
+        assert starved(pids[0], begun) == ""
+    assert starved(pids[0], begun) == "", "one that is gone neither"
