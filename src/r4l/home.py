@@ -13,6 +13,10 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -124,7 +128,8 @@ def remove(path: Path) -> None:
 
 def mounts_below(path: Path) -> list[Path]:
     """Mount points at or below a path (proc_pid_mountinfo(5), field 5, with octal escapes)."""
-    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    # Names of others' mounts may be no text. Only a line's end ends a line here.
+    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").split("\n")[:-1]
     points = [Path(re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), line.split()[4])) for line in lines]
     return [point for point in points if point.is_relative_to(path.resolve())]
 
@@ -140,18 +145,83 @@ def _make_writable_and_retry(function: object, name: str, _info: object) -> None
         path.unlink(missing_ok=True)
 
 
+@dataclass
+class _Disk:
+    """A disk on which stages of this process work: what was free before the first of them, and what they asked for."""
+
+    free: int
+    claims: list[tuple[str, int]] = field(default_factory=list)
+
+
+_disks: dict[int, _Disk] = {}
+_claiming = threading.Lock()
+
+
+@contextmanager
+def space(folder: Path, mebibytes: int, what: str) -> Iterator[None]:
+    """Refuse to begin what cannot end, also where another thread's stage goes on beside it and will need its own.
+
+    Raises:
+        EnvironmentFault: fewer than `mebibytes` MiB are free where `folder` lies, without what is claimed already.
+    """
+    device = folder.stat().st_dev
+    claim = (what, mebibytes)
+    with _claiming:
+        disk = _disks.setdefault(device, _Disk(0))
+        if not disk.claims:
+            disk.free = _free(folder)
+        # What the others have written by now is no longer free, and was claimed before.
+        left = min(_free(folder), disk.free - sum(claimed for _, claimed in disk.claims))
+        _require(left, folder, mebibytes, what, [other for other, _ in disk.claims])
+        disk.claims.append(claim)
+    try:
+        yield
+    finally:
+        with _claiming:
+            disk.claims.remove(claim)
+            disk.free -= mebibytes
+
+
 def require_space(folder: Path, mebibytes: int, what: str) -> None:
     """Refuse to begin what cannot end.
 
     Raises:
-        EnvironmentFault: fewer than `mebibytes` MiB are free where `folder` lies.
+        EnvironmentFault: fewer than `mebibytes` MiB are free where `folder` lies, without what is claimed by `space`.
     """
-    free = shutil.disk_usage(folder).free // 2**20
+    with space(folder, mebibytes, what):
+        pass
+
+
+def _free(folder: Path) -> int:
+    """MiB that are free where a folder lies."""
+    return shutil.disk_usage(folder).free // 2**20
+
+
+def _require(free: int, folder: Path, mebibytes: int, what: str, others: Sequence[str]) -> None:
     if free < mebibytes:
+        beside = f" besides {' and '.join(others)}, which is being made," if others else ""
         raise EnvironmentFault(
-            f"{what} needs {mebibytes} MiB, but only {free} MiB are free under {folder}",
-            "free some space, or set R4L_HOME to a folder on a larger disk",
+            f"{what} needs {mebibytes} MiB, but only {max(0, free)} MiB are free{beside} under {folder}",
+            "free some space (`r4l clean`), or set R4L_HOME to a folder on a larger disk",
         )
+
+
+def copy(source: Path, target: Path, *options: str) -> None:
+    """Copy a file or a folder with cp(1); a copy with all attributes where no options say otherwise.
+
+    Raises:
+        EnvironmentFault: the disk is full, or something cannot be read.
+    """
+    argv = ["cp", *(options or ("-a", "--reflink=auto")), "--", str(source), str(target)]
+    done = subprocess.run(argv, capture_output=True, check=False, env={**os.environ, "LC_ALL": "C"})
+    if done.returncode == 0:
+        return
+    said = done.stderr[:4096].decode(errors="replace")
+    if "No space left" in said:
+        raise EnvironmentFault(
+            "the disk is full", "free some space, or set R4L_HOME to a folder on a larger disk", detail=said
+        )
+    raise EnvironmentFault(f"cannot copy {source}", "see what cp says", detail=said)
 
 
 def disk_usage(folder: Path) -> int:

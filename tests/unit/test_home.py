@@ -9,6 +9,8 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -112,3 +114,97 @@ def test_who_waits_for_another_is_told(monkeypatch: pytest.MonkeyPatch, capsys: 
         assert not entered.is_set()
     assert said == "r4l: waiting for another r4l, which works on kernel-1.2.3\n"
     assert entered.wait(30)
+
+
+class Disk:
+    """A disk that fills."""
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+
+    def usage(self, _folder: object) -> Any:
+        return SimpleNamespace(free=self.free * 2**20)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    disk = Disk(5000)
+    monkeypatch.setattr("shutil.disk_usage", disk.usage)
+    return disk
+
+
+def test_what_runs_side_by_side_needs_space_for_both(disk: Disk, own_home: Path) -> None:
+    """Each of two stages fits by itself, and both do not."""
+    with home.space(home.home(), 2600, "the toolchain"):
+        with pytest.raises(EnvironmentFault, match=r"a kernel needs 2600 MiB, but only 2400 MiB are free") as caught:
+            with home.space(home.home(), 2600, "a kernel"):
+                pass
+        assert "besides the toolchain, which is being made" in caught.value.cause
+        with home.space(home.home(), 2400, "less"):
+            pass
+    with home.space(home.home(), 2600, "a kernel"):
+        pass
+
+
+def test_what_the_other_has_written_already_is_not_counted_twice(disk: Disk, own_home: Path) -> None:
+    disk.free = 5300
+    with home.space(home.home(), 2600, "the toolchain"):
+        disk.free -= 2000
+        with home.space(home.home(), 2600, "a kernel"):
+            disk.free -= 2600
+        disk.free -= 600
+        # More than it said: what is really free counts too.
+        with pytest.raises(EnvironmentFault, match="only 100 MiB are free"), home.space(home.home(), 200, "more"):
+            pass
+
+
+def test_two_threads_do_not_both_get_the_last_of_it(disk: Disk, own_home: Path) -> None:
+    refused: list[EnvironmentFault] = []
+    together, tried = threading.Barrier(2), threading.Barrier(2)
+
+    def claim(what: str) -> None:
+        together.wait(10)
+        try:
+            with home.space(home.home(), 2600, what):
+                tried.wait(10)
+        except EnvironmentFault as fault:
+            refused.append(fault)
+            tried.wait(10)
+
+    threads = [threading.Thread(target=claim, args=(name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_mount_whose_name_is_no_text(own_home: Path, tmp_path: Path) -> None:
+    """Somebody else's, anywhere on the machine."""
+    strange = os.fsencode(tmp_path) + b"/strange \xff"
+    os.mkdir(strange)  # noqa: PTH102
+    (own_home / "tree").mkdir(parents=True)
+    subprocess.run([b"mount", b"-t", b"tmpfs", b"none", strange], check=True)
+    try:
+        home.remove(own_home / "tree")
+        assert home.mounts_below(tmp_path) == [Path(os.fsdecode(strange))]
+    finally:
+        subprocess.run([b"umount", strange], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_copy_that_does_not_fit(own_home: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").write_bytes(bytes(3 << 20))
+    small = own_home / "small"
+    small.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(small)], check=True)
+    try:
+        with pytest.raises(EnvironmentFault, match="the disk is full"):
+            home.copy(source, small / "copy")
+        with pytest.raises(EnvironmentFault, match=r"cannot copy .*none"):
+            home.copy(tmp_path / "none", small / "copy")
+    finally:
+        subprocess.run(["umount", str(small)], check=True)

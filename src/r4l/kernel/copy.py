@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,7 +70,7 @@ class Copy:
             partial = home.temporary(folder)
             partial.mkdir()
             links = ["-al"] if _same_disk(kernel.source, folder.parent) else ["-a", "--reflink=auto"]
-            subprocess.run(["cp", *links, kernel.source, partial / "source"], check=True)
+            home.copy(kernel.source, partial / "source", *links)
             _copy_build(kernel, partial / "build")
             (partial / CONFIG).mkdir()
             (partial / CONFIG / CONFIG).write_bytes((kernel.build / ".config").read_bytes())
@@ -272,7 +271,7 @@ def _stamp(kernel: Kernel) -> str:
 
 def _copy_build(kernel: Kernel, into: Path) -> None:
     """With the times of the files: make goes by them."""
-    subprocess.run(["cp", "-a", "--reflink=auto", kernel.build, into], check=True)
+    home.copy(kernel.build, into)
 
 
 def _same_disk(one: Path, other: Path) -> bool:

@@ -144,7 +144,11 @@ def unpack(archive: Archive, release: Release, final: Path, say: Say = quiet) ->
         EnvironmentFault: network, disk space or a package version is missing.
         UsageError: the kernel has no Rust.
     """
-    home.require_space(final.parent, NEEDED_MIB, "a Debian kernel with its source")
+    with home.space(final.parent, NEEDED_MIB, "a Debian kernel with its source"):
+        _unpack(archive, release, final, say)
+
+
+def _unpack(archive: Archive, release: Release, final: Path, say: Say) -> None:
     partial = home.temporary(final)
     partial.mkdir()
     try:
@@ -171,7 +175,7 @@ def unpack(archive: Archive, release: Release, final: Path, say: Say = quiet) ->
         else:
             # The same source for another architecture. Nobody writes into it, so hard links will do.
             say("linking the kernel source")
-            subprocess.run(["cp", "-al", str(twin), str(partial / "source")], check=True)
+            home.copy(twin, partial / "source", "-al")
         home.remove(debs)
         home.publish(partial, final)
     finally:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -288,7 +287,7 @@ def _copy_build(wanted: Recipe, other: Path, folder: Path, toolchain: Toolchain)
             return False
         partial = home.temporary(folder / "build")
         # Times too: make goes by them.
-        subprocess.run(["cp", "-a", "--reflink=auto", str(other / "build"), str(partial)], check=True)
+        home.copy(other / "build", partial)
         (partial / CONFIGURED).unlink(missing_ok=True)
         home.publish(partial, folder / "build")
         return True

@@ -172,48 +172,44 @@ class Archive:
         Raises:
             EnvironmentFault: the mirror cannot be reached, or its signature does not verify.
         """
-        state = self._state
-        for folder in ("state/lists/partial", "cache/archives/partial", "log"):
-            (state / folder).mkdir(parents=True, exist_ok=True)
-        (state / "state/status").touch()
-        (state / "sources.list").write_text("\n".join(self.sources) + "\n", encoding="utf-8")
-        (state / "preferences").write_text(self.preferences, encoding="utf-8")
-        # apt-get update exits 0 with old lists when the network is gone; --error-on=any makes it say so.
-        self._apt(["apt-get", *self._options(), "update", "--error-on=any"], say, "fetching Debian's package lists")
+        with self._lock():
+            state = self._state
+            for folder in ("state/lists/partial", "cache/archives/partial", "log"):
+                (state / folder).mkdir(parents=True, exist_ok=True)
+            (state / "state/status").touch()
+            (state / "sources.list").write_text("\n".join(self.sources) + "\n", encoding="utf-8")
+            (state / "preferences").write_text(self.preferences, encoding="utf-8")
+            # apt-get update exits 0 with old lists when the network is gone; --error-on=any makes it say so.
+            self._apt(["apt-get", *self._options(), "update", "--error-on=any"], say, "fetching Debian's package lists")
+
+    def _lock(self) -> home.Lock:
+        """What whoever runs apt with our lists and caches holds: apt's own locks do not cover reading them."""
+        return home.lock(f"apt-{self.suite}-{self.architecture}")
+
+    def _ask(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a program of apt's that changes nothing."""
+        with self._lock():
+            return subprocess.run(
+                [program, *self._options(), *arguments],
+                capture_output=True,
+                check=False,
+                encoding="utf-8",
+                errors="replace",
+            )
 
     def versions(self, package: str) -> list[str]:
         """All versions of a package in the archive, the candidate of the pins first; empty where there is none."""
-        done = subprocess.run(
-            ["apt-cache", *self._options(), "madison", package],
-            capture_output=True,
-            text=True,
-            check=False,
-            encoding="utf-8",
-        )
+        done = self._ask("apt-cache", "madison", package)
         return list(dict.fromkeys(line.split("|")[1].strip() for line in done.stdout.splitlines() if "|" in line))
 
     def names(self, prefix: str) -> list[str]:
         """The names of all packages that begin so."""
-        done = subprocess.run(
-            ["apt-cache", *self._options(), "pkgnames", prefix],
-            capture_output=True,
-            text=True,
-            check=False,
-            encoding="utf-8",
-        )
-        return done.stdout.split()
+        return self._ask("apt-cache", "pkgnames", prefix).stdout.split()
 
     def field(self, package: str, name: str, version: str | None = None) -> str | None:
         """A field of a package's control data (`Depends`, `Size` …) for a version or for the candidate."""
         wanted = f"{package}={version}" if version else package
-        done = subprocess.run(
-            ["apt-cache", *self._options(), "show", "--no-all-versions", wanted],
-            capture_output=True,
-            text=True,
-            check=False,
-            encoding="utf-8",
-        )
-        for line in done.stdout.splitlines():
+        for line in self._ask("apt-cache", "show", "--no-all-versions", wanted).stdout.splitlines():
             if line.startswith(f"{name}: "):
                 return line.split(": ", 1)[1]
         return None
@@ -227,16 +223,8 @@ class Archive:
         Raises:
             EnvironmentFault: a package is not in the archive, or cannot be installed beside the others.
         """
-        done = subprocess.run(
-            [
-                *("apt-get", *self._options(), "-o", f"Dir::State::status={status}"),
-                *("--simulate", "--no-install-recommends", "install", *packages),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            encoding="utf-8",
-        )
+        simulate = ("--simulate", "--no-install-recommends", "install")
+        done = self._ask("apt-get", "-o", f"Dir::State::status={status}", *simulate, *packages)
         if done.returncode != 0:
             raise EnvironmentFault(
                 f"the Debian mirror does not have {', '.join(packages)} for this toolchain",
@@ -259,7 +247,8 @@ class Archive:
             )
         folder.mkdir(parents=True, exist_ok=True)
         wanted = [f"{name}={version}" for name, version in packages.items()]
-        self._apt(["apt-get", *self._options(), "download", *wanted], say, "downloading packages", cwd=folder)
+        with self._lock():
+            self._apt(["apt-get", *self._options(), "download", *wanted], say, "downloading packages", cwd=folder)
         found: list[Path] = []
         for name, version in packages.items():
             found += folder.glob(f"{name}_{version.replace(':', '%3a')}_*.deb")

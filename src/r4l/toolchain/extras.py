@@ -8,7 +8,6 @@ servers) works as it is unpacked. The base tree stays as it was: dpkg-deb replac
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,12 +34,18 @@ def make_extended(
     Raises:
         EnvironmentFault: the network, a package or disk space is missing.
     """
-    home.require_space(final.parent, NEEDED_MIB, "further tools")
+    with home.space(final.parent, NEEDED_MIB, "further tools"):
+        _make(final, base, extras, archive_for, say)
+
+
+def _make(
+    final: Path, base: Path, extras: Sequence[dict[str, Any]], archive_for: Callable[[str], Archive], say: Say
+) -> None:
     partial = home.temporary(final)
     debs = partial.with_name(partial.name + "-debs")
     try:
         say("copying the tree")
-        subprocess.run(["cp", "-al", str(base), str(partial)], check=True)
+        home.copy(base, partial, "-al")
         packages = current.packages(base)
         archive = archive_for("amd64")
         archive.update(say)

@@ -43,7 +43,18 @@ def make_tree(
     Raises:
         EnvironmentFault: a host tool, the network, a package version or disk space is missing.
     """
-    home.require_space(room, NEEDED_MIB, "the toolchain")
+    with home.space(room, NEEDED_MIB, "the toolchain"):
+        return _make(room, recipe, archive, packages, dpkg_paths, say)
+
+
+def _make(
+    room: Path,
+    recipe: str,
+    archive: Archive,
+    packages: Mapping[str, str | None],
+    dpkg_paths: Sequence[str],
+    say: Say,
+) -> str:
     partial = home.temporary(room / recipe)
     log = home.room("logs") / "toolchain.log"
     log.unlink(missing_ok=True)
