@@ -17,6 +17,8 @@ _SYMBOL = r"(?P<symbol>[A-Za-z_.$<][\w.$<>:]{0,1023})"
 _OFFSET = r"\+0x(?P<offset>[0-9a-f]{1,8})/0x(?P<size>[0-9a-f]{1,8})"
 _MODULE = r"(?: \[(?P<module>\w{1,64})[^\]]{0,80}\])?"
 _LINE = r"(?P<file>[^\s:()]{1,1024}\.\w{1,4}):(?P<line>\d{1,7})"
+FUNCTION = rf"{_SYMBOL}{_OFFSET}{_MODULE}"
+"""`name+0x12/0x34 [module]`, as groups."""
 FRAME = re.compile(
     rf"(?:kmemleak: )?\s*(?:\(?{_ADDRESS}\s*)?(?P<maybe>\? )?{_SYMBOL}{_OFFSET}\)?{_MODULE}"
     rf"(?: (?:\(?{_LINE}[^)]*\)?|\([^)]*\)))?(?: \[inline\])?{_MODULE.replace('module', 'after')}\s*$"
@@ -102,9 +104,9 @@ def frame_of(text: str) -> StackFrame | None:
     """The frame that a line of a call trace is; None for any other line."""
     match = FRAME.match(text) if "+0x" in text else None
     if match:
-        return _frame(match, match["module"] or match["after"], certain=not match["maybe"])
+        return frame_from(match, certain=not match["maybe"])
     if " from " in text and (match := ARM_FRAME.match(text)):
-        return _frame(match, match["module"], certain=True)
+        return frame_from(match)
     return None
 
 
@@ -120,7 +122,7 @@ def inlined_of(text: str) -> StackFrame | None:
 def place_of(text: str) -> StackFrame | None:
     """The instruction at fault that a line names (`RIP:`, `pc :`); None for any other line."""
     match = PLACE.match(text)
-    return _frame(match, match["module"], certain=True) if match else None
+    return frame_from(match) if match else None
 
 
 def sections(records: Iterable[Record]) -> list[Section]:
@@ -160,16 +162,17 @@ def main_section(found: Sequence[Section], kind: str) -> Section:
     return first if kind in kinds.BARE else next((section for section in found if section.called), first)
 
 
-def _frame(match: re.Match[str], module: str | None, *, certain: bool) -> StackFrame:
-    found = match.groupdict()
-    line = found["line"] or found.get("line2")
+def frame_from(match: re.Match[str], *, certain: bool = True) -> StackFrame:
+    """The frame that the groups of an expression tell (`FUNCTION` and more)."""
+    found = match.groupdict("")
+    line = found.get("line") or found.get("line2")
     return StackFrame(
         demangle_text(found["symbol"]),
         int(found["offset"] or "0", 16),
         int(found["size"] or "0", 16),
-        module,
+        found["module"] or found.get("after") or None,
         certain,
         found["symbol"],
-        found["file"] or found.get("file2"),
+        found.get("file") or found.get("file2") or None,
         int(line) if line else None,
     )

@@ -36,11 +36,15 @@ class Headline:
     weak: bool
     tentative: bool
     outer: bool
+    culprit: re.Pattern[str] | None
 
 
 HEADLINES = tuple(
     Headline(
-        entry["name"], re.compile(_pattern(entry)), *(entry.get(flag, False) for flag in ("weak", "tentative", "outer"))
+        entry["name"],
+        re.compile(_pattern(entry)),
+        *(entry.get(flag, False) for flag in ("weak", "tentative", "outer")),
+        re.compile(entry["culprit"]) if "culprit" in entry else None,
     )
     for entry in _TABLE
 )
@@ -53,7 +57,6 @@ RULED = _named("ruled")
 WIDE = _named("wide")
 MERGES = _named("merges")
 BARE = _named("bare")
-NAMED = _named("named")
 SECTIONED = _named("ruled") | _named("wide")
 """Kinds of which more follows the first call trace."""
 PREFIX = {entry["name"]: re.compile(entry["prefix"]) for entry in _TABLE if "prefix" in entry}

@@ -15,10 +15,7 @@ from r4l.klog.frames import StackFrame
 from r4l.klog.records import Record
 from r4l.klog.source import Sources
 
-_IN = re.compile(
-    r"(?: in | at:? |caller is |epc : )(?:\[<[0-9a-f]+>\] )?"
-    r"([\w.$<>:]{1,1024})\+0x([0-9a-f]{1,8})/0x([0-9a-f]{1,8})(?: \[(\w+)[^\]]*\])?"
-)
+_IN = re.compile(r"(?: in | at:? |caller is |epc : )(?:\[<[0-9a-f]+>\] )?" + frames.FUNCTION)
 """A function that a sentence names."""
 
 DEATHS = ("machine", "task", "")
@@ -113,9 +110,9 @@ class Splat(VerdictError):
     @property
     def culprit(self) -> StackFrame | None:
         """The place to look first: the innermost function of a module's author, else of a module, else of all."""
-        if self.splat_kind in kinds.NAMED and (named := self._named()):
-            return named
         begins = kinds.headline(self.headline)
+        if begins and begins.culprit and (named := self._said(begins.culprit)):
+            return named
         outer = begins is not None and begins.outer
         main = [self.place, *self.trace]
         wide = self.splat_kind in kinds.WIDE
@@ -130,12 +127,21 @@ class Splat(VerdictError):
         for text in self.lines:
             if kinds.SECTION_BEGIN.match(text.lstrip()):
                 break
-            if (match := _IN.search(text)) and (symbol := demangle_text(match[1])) and self._may_be(symbol):
-                return StackFrame(symbol, int(match[2], 16), int(match[3], 16), match[4], True, match[1])
+            match = _IN.search(text)
+            if match and not blame.is_messenger(demangle_text(match["symbol"]), self.splat_kind):
+                return frames.frame_from(match)
         return None
 
-    def _may_be(self, symbol: str) -> bool:
-        return self.splat_kind in kinds.NAMED or not blame.is_messenger(symbol, self.splat_kind)
+    def _said(self, words: re.Pattern[str]) -> StackFrame | None:
+        """The function that some words name: with its place in it, where the trace has it too."""
+        match = next((found for text in self.lines if (found := words.search(text))), None)
+        if match is None:
+            return None
+        name = match["symbol"]
+        return next(
+            (frame for frame in self.trace if frame.raw == name),
+            StackFrame(demangle_text(name), 0, 0, None, True, name),
+        )
 
     @property
     def task(self) -> tuple[str, int | None]:
