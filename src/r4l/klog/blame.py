@@ -52,15 +52,21 @@ def is_messenger(symbol: str, kind: str) -> bool:
 
 
 def culprit(
-    frames: Iterable[StackFrame | None], kind: str = "", *, outer: bool = False, strict: bool = False
+    frames: Iterable[StackFrame | None],
+    kind: str = "",
+    *,
+    outer: bool = False,
+    deep: bool = False,
+    strict: bool = False,
 ) -> StackFrame | None:
     """The frame to look at first, of those from the innermost to the outermost.
 
     A function of a module's author, else of a module, else the innermost that is no messenger. Of a task that happens
-    to be somewhere (it does not get on, it goes ever deeper): what it was asked to do.
+    to be somewhere (`outer`, `deep`): what it was asked to do.
 
     Args:
-        outer: whether where the task happens to be says nothing.
+        outer: whether the task does not get on; then, the innermost piece of work.
+        deep: whether the task went ever deeper; then, the outermost.
         strict: rather none than a messenger.
     """
     certain = [frame for frame in frames if frame and frame.certain]
@@ -69,6 +75,8 @@ def culprit(
         if found:
             return found[0]
     guilty = [frame for frame in certain if not _carries(frame, kind)]
+    if guilty and deep:
+        return _asked_for(list(reversed(certain)), kind, first=True) or guilty[0]
     if guilty and outer:
         return _asked_for(certain, kind) or guilty[0]
     if guilty or strict:
@@ -82,8 +90,8 @@ def _carries(frame: StackFrame, kind: str) -> bool:
     return is_messenger(frame.symbol, kind) or (frame.offset == 0 and frame.size > 0)
 
 
-def _asked_for(frames: Sequence[StackFrame], kind: str) -> StackFrame | None:
-    """The outermost function within the innermost piece of work that was handed to somebody."""
+def _asked_for(frames: Sequence[StackFrame], kind: str, *, first: bool = False) -> StackFrame | None:
+    """The last function before a piece of work that was handed to somebody; or the first that is none of these."""
     work: StackFrame | None = None
     for frame in frames:
         if _DISPATCH.fullmatch(plain(frame.symbol)):
@@ -91,4 +99,6 @@ def _asked_for(frames: Sequence[StackFrame], kind: str) -> StackFrame | None:
                 return work
         elif not _carries(frame, kind):
             work = frame
+            if first:
+                return work
     return work

@@ -36,6 +36,7 @@ class Headline:
     weak: bool
     tentative: bool
     outer: bool
+    deep: bool
     culprit: re.Pattern[str] | None
 
 
@@ -43,7 +44,7 @@ HEADLINES = tuple(
     Headline(
         entry["name"],
         re.compile(_pattern(entry)),
-        *(entry.get(flag, False) for flag in ("weak", "tentative", "outer")),
+        *(entry.get(flag, False) for flag in ("weak", "tentative", "outer", "deep")),
         re.compile(entry["culprit"]) if "culprit" in entry else None,
     )
     for entry in _TABLE

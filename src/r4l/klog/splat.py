@@ -113,14 +113,18 @@ class Splat(VerdictError):
         begins = kinds.headline(self.headline)
         if begins and begins.culprit and (named := self._said(begins.culprit)):
             return named
-        outer = begins is not None and begins.outer
+        asked = {"outer": begins.outer, "deep": begins.deep} if begins else {}
         main = [self.place, *self.trace]
+        named = self._named()
+        if named and named.raw in self.headline and not any(frame and frame.raw == named.raw for frame in main):
+            # The trace is somebody else's, who printed in between.
+            return named
         wide = self.splat_kind in kinds.WIDE
         others = [[each.before, *each.frames] for each in self._sections if each.called] if wide else []
         for stack in [main, *others]:
-            if found := blame.culprit(stack, self.splat_kind, outer=outer, strict=True):
+            if found := blame.culprit(stack, self.splat_kind, **asked, strict=True):
                 return found
-        return self._named() or blame.culprit(main, self.splat_kind)
+        return named or blame.culprit(main, self.splat_kind)
 
     def _named(self) -> StackFrame | None:
         """The first function that its sentences, before any trace, name and that is no messenger."""
