@@ -21,6 +21,7 @@ from r4l.cli.screen import screen
 from r4l.errors import UsageError, VerdictError
 from r4l.kernel import find
 from r4l.klog import Sources, Splat, StackFrame
+from r4l.klog.blame import plain
 from r4l.klog.debugfile import module_file
 from r4l.klog.fold import Folded, folded
 from r4l.klog.reader import complaints, opened, unpacked
@@ -121,7 +122,8 @@ def _complaint(splat: Splat) -> dict[str, Any]:
         "kind": splat.splat_kind,
         "fatal": splat.fatal,
         "headline": splat.headline,
-        "culprit": _frame(culprit, "symbol", "module", "file", "line") if culprit else None,
+        # By its name in the source: compilers put parts of a function elsewhere (`.cold`).
+        "culprit": {"symbol": plain(culprit.symbol), **_frame(culprit, "module", "file", "line")} if culprit else None,
         "trace": [
             _frame(frame, "symbol", "offset", "size", "module", "certain", "file", "line") for frame in splat.trace
         ],

@@ -44,8 +44,11 @@ HEADLINES = tuple(
     Headline(
         entry["name"],
         re.compile(_pattern(entry)),
-        *(entry.get(flag, False) for flag in ("weak", "tentative", "outer", "deep")),
-        re.compile(entry["culprit"]) if "culprit" in entry else None,
+        weak=entry.get("weak", False),
+        tentative=entry.get("tentative", False),
+        outer=entry.get("outer", False),
+        deep=entry.get("deep", False),
+        culprit=re.compile(entry["culprit"]) if "culprit" in entry else None,
     )
     for entry in _TABLE
 )
