@@ -19,6 +19,8 @@ LONG_GAP = 15.0
 """The same before a line that can only be part of it: an NMI that another CPU does not answer takes 10 s."""
 STRANGERS = 40
 """Lines of something else in a row that end a splat: where no task is named, others print in between."""
+DOUBT = 4
+"""The same of a headline that needs lines of a complaint behind it to be one."""
 MAX_OPEN = 16
 """Splats that can be open at once, by task and CPU."""
 
@@ -141,6 +143,8 @@ class SplatCutter:
                 return False
         if text == kinds.CUT_HERE:
             return self._preamble(current)
+        if current.tentative and (kind or current.strangers >= DOUBT):
+            return False
         if current.kind in kinds.PREFIX:
             return bool(kinds.PREFIX[current.kind].match(text))
         if current.traced and kind and kind != "panic":

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from r4l.klog import Splat
+from r4l.klog.cutter import SplatCutter
+from r4l.klog.records import parse_line
 from r4l.report import clean
 from r4l.report.model import Step
 
@@ -17,20 +20,11 @@ STEP_LINES = 160
 KEPT_EVENTS = 60
 
 _STAMP = re.compile(r"^(?:<\d{1,3}>)?\[ {0,8}(\d{1,9}\.\d{6})\](?:\[ *[TC]\d+\])? ?(.*)$", re.DOTALL)
-_TROUBLE = re.compile(
-    r"\bBUG:|\bWARNING: |\bOops\b|Kernel panic|general protection fault|unable to handle|\bRIP: |\bCall Trace:"
-    r"|INFO: (?:task|rcu|possible|trying)|detected stall|\bK[AC]SAN:|\bUBSAN:|soft lockup|hard LOCKUP|lockdep"
-    r"|unregister_netdevice: waiting|refcount_t:|rust_kernel: panicked|nobody cared|list_(?:add|del) corruption"
-)
 _CAUTION = re.compile(
     r"\b(?:error|failed|failure|fatal|timed? ?out|hang|hung|verification failed|taints? kernel|tainting|tainted)\b",
     re.IGNORECASE,
 )
-_CUT_HERE = re.compile(r"-{4,}\[ cut here \]-{4,}")
-_END_TRACE = re.compile(r"-{2,}\[ end (?:trace|Kernel panic)")
 _SYNC = "r4l-sync "
-# A trace without its end mark (the guest died in it) paints no more than this.
-_TRACE_LIMIT = 120
 
 
 @dataclass(frozen=True)
@@ -158,24 +152,36 @@ def _mark(every: Sequence[bytes], module: str) -> list[LogLine]:
     """Text, time stamp and kind of each line."""
     words = re.escape(module).replace("_", "[-_]").replace(r"\-", "[-_]")
     own = re.compile(rf"(?<![\w-]){words}(?![\w-])") if module else None
+    texts = [clean.line(raw[: 8 * clean.MAX_LINE]) for raw in every]
+    troubles = _troubles(texts)
     marked: list[LogLine] = []
-    trace = 0
-    for number, raw in enumerate(every, 1):
-        text = clean.line(raw[: 8 * clean.MAX_LINE])
+    for number, text in enumerate(texts, 1):
         stamped = _STAMP.match(text)
         stamp, message = (stamped[1], stamped[2]) if stamped else ("", text)
-        if _CUT_HERE.search(message):
-            trace = _TRACE_LIMIT
         kind = ""
-        if trace or _TROUBLE.search(message):
+        if number in troubles:
             kind = "trouble"
         elif _CAUTION.search(message):
             kind = "caution"
         elif message.startswith(_SYNC):
             kind = "sync"
-        trace = 0 if _END_TRACE.search(message) else max(0, trace - 1)
         marked.append(LogLine(number, stamp, message, kind, bool(own and own.search(message))))
     return marked
+
+
+def _troubles(texts: Iterable[str]) -> set[int]:
+    """The numbers of the lines that are the kernel's complaints."""
+    cutter = SplatCutter()
+    troubles: set[int] = set()
+
+    def keep(splats: Iterable[Splat]) -> None:
+        troubles.update(record.number for splat in splats for record in splat.records)
+
+    for number, text in enumerate(texts, 1):
+        for record in parse_line(text):
+            keep(cutter.feed(replace(record, number=number)))
+    keep(cutter.flush())
+    return troubles
 
 
 def _fill(segment: Segment, lines: Sequence[LogLine], limit: int) -> None:

@@ -217,6 +217,12 @@ def test_what_only_sounds_like_a_complaint(text: str) -> None:
     assert read(f"[    1.000000] {text}", "[    1.000001] widget: loaded", f"[    9.000001] {text}") == []
 
 
+def test_what_only_sounds_like_a_complaint_is_no_part_of_the_one_after_it() -> None:
+    lines = ["WARNING: stray words of a driver", "widget: loaded", *OOPS]
+    (splat,) = read(*(f"[    1.{number:06}] {text}" for number, text in enumerate(lines)))
+    assert (splat.splat_kind, splat.first) == ("oops", 3)
+
+
 def test_other_programs_words_are_not_the_kernels() -> None:
     lines = ["Nov 28 10:00:00 host kernel: up", *(f"Nov 28 10:00:00 host prog[7]: {text}" for text in OOPS)]
     assert read(*lines) == []

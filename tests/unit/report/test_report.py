@@ -340,6 +340,24 @@ def test_log_is_cut_at_the_steps(tmp_path: Path) -> None:
     assert sum(segment.total for segment in found.segments) == found.total == 8
 
 
+def test_trouble_is_what_the_kernel_complains_of(tmp_path: Path) -> None:
+    texts = [
+        "traps: prog[104] general protection fault ip:7feb sp:2000 error:0 in prog[7feb+1000]",
+        "WARNING: the mand mount option has been deprecated",
+        "INFO: task insmod:103 blocked for more than 120 seconds.",
+        "      Not tainted 7.3.4 #1",
+        "Call Trace:",
+        " <TASK>",
+        " schedule+0x1/0x2",
+        " </TASK>",
+        "up again",
+    ]
+    console = tmp_path / "console.log"
+    console.write_text("".join(f"<4>[    1.{number:06}] {text}\n" for number, text in enumerate(texts)))
+    (segment,) = log.read(console, [], "").segments
+    assert [line.number for line in segment.lines if line.kind == "trouble"] == [3, 4, 5, 6, 7, 8]
+
+
 def test_timeline_fits_its_axis() -> None:
     result = Result(
         seconds=10.0,
