@@ -118,3 +118,33 @@ def test_the_program_knows_how_it_was_called(bare_path: Path, tmp_path: Path) ->
     env = {"PATH": str(bare_path), "HOME": str(tmp_path), "R4L_HOME": str(tmp_path / "r4l")}
     found = subprocess.run(["sh", "-c", "r4l lab list"], env=env, capture_output=True, text=True)
     assert found.stdout == "called r4l\n", found.stderr
+
+
+APT = """#!{shell}
+echo "$@" >> {log}
+[ "$1" = install ] && for name; do :; done && printf '#!{shell}\\n' > {path}/$name && {chmod} +x {path}/$name
+exit 0
+"""
+
+
+@pytest.mark.parametrize(("works", "installs"), [(True, False), (False, True)])
+def test_proot_is_installed_where_bubblewrap_cannot_work(
+    works: bool, installs: bool, bare_path: Path, tmp_path: Path
+) -> None:
+    """Once, when the environment is made; and not for a user who may only be missing a setting."""
+    shell, log = shutil.which("sh"), tmp_path / "apt.log"
+    (bare_path / "python3").write_text(PYTHON.format(shell=shell, python=Path(sys.executable).resolve()))
+    (bare_path / "mmdebstrap").symlink_to("/bin/true")
+    (bare_path / "bwrap").write_text(f"#!{shell}\nexit {0 if works else 1}\n")
+    (bare_path / "apt-get").write_text(APT.format(shell=shell, log=log, path=bare_path, chmod=shutil.which("chmod")))
+    (bare_path / "id").write_text(f"#!{shell}\necho 0\n")
+    for name in ("bwrap", "apt-get", "id"):
+        (bare_path / name).chmod(0o755)
+    (bare_path / "cp").symlink_to(str(shutil.which("cp")))
+    done = launch(bare_path, tmp_path, "lab", "list")
+    assert done.returncode == 0, done.stderr
+    said = log.read_text() if log.exists() else ""
+    assert ("proot" in said) == installs
+    log.unlink(missing_ok=True)
+    assert launch(bare_path, tmp_path, "lab", "list").returncode == 0
+    assert not log.exists()

@@ -88,14 +88,14 @@ class Session:
         self.vm.qmp("stop")
         threading.Thread(target=self._in_the_guest, args=(batch,), name="r4l-debug", daemon=True).start()
         try:
-            code = self._gdb(file, commands, batch, timeout)
+            code = self._gdb(file, names, commands, batch, timeout)
         finally:
             self._over.set()
         if batch and self.failure:
             raise self.failure
         return code
 
-    def _gdb(self, file: Path, commands: Sequence[str], batch: bool, timeout: float | None) -> int:
+    def _gdb(self, file: Path, names: Path, commands: Sequence[str], batch: bool, timeout: float | None) -> int:
         script = self.vm.workdir / "in_gdb.py"
         script.write_bytes((files(__package__) / "in_gdb.py").read_bytes())
         argv: list[str | Path] = ["gdb-multiarch", "-nx", "-q", *(["-batch"] if batch else []), "-x", script]
@@ -105,7 +105,7 @@ class Session:
         grant = Grant(
             "debug: gdb",
             writes=(self.vm.workdir,),
-            reads=(*self.sources, *built, resources.kit(), self.vm.kernel.source, self.vm.kernel.build),
+            reads=(names, *self.sources, *built, resources.kit(), self.vm.kernel.source, self.vm.kernel.build),
             terminal=not batch,
             limits=UNLIMITED,
         )

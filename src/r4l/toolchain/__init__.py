@@ -159,6 +159,15 @@ class Toolchain:
         why = f"as the lock file {self.lock.source} says" if self.lock else "in the versions that Debian had"
         return f"{self.key}, {why}"
 
+    @property
+    def isolates(self) -> bool:
+        """Whether a grant is kept on this machine; under PRoot it is not.
+
+        Raises:
+            EnvironmentFault: this machine has no sandbox that works.
+        """
+        return ladder.choose().isolates
+
     def command(
         self,
         argv: Sequence[str | Path],

@@ -9,12 +9,16 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from r4l.errors import EnvironmentFault, R4LError
 from r4l.process import Say, quiet, run_logged
 from r4l.toolchain.archive import Archive, inherited_options, unreachable
+
+NAMESPACES = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+"""What root runs mmdebstrap in (unshare(1))."""
 
 STAGES = {
     "running apt-get update": "fetching package lists",
@@ -108,6 +112,11 @@ def _run(arguments: Sequence[str], what: str, log: Path, environment: Mapping[st
     # As root, mmdebstrap mounts /proc, /sys and /dev into the tree: in namespaces of its own they are gone with it,
     # even where it is killed. As an ordinary user it makes such namespaces itself.
     # unshare(1) blocks SIGTERM while it waits, the signal of a dead owner: hence SIGKILL, which it passes on.
-    alone = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    command = [*alone, "mmdebstrap"] if os.geteuid() == 0 else ["mmdebstrap"]
+    alone = ["setpriv", "--pdeathsig", "KILL", *NAMESPACES]
+    command = [*alone, "mmdebstrap"] if os.geteuid() == 0 and _has_namespaces() else ["mmdebstrap"]
     run_logged([*command, *arguments], log, failure, say=stage, env=environment)
+
+
+def _has_namespaces() -> bool:
+    """Whether root may make namespaces: without CAP_SYS_ADMIN it may not, and mmdebstrap mounts nothing then."""
+    return subprocess.run([*NAMESPACES, "true"], capture_output=True, check=False).returncode == 0

@@ -96,8 +96,8 @@ def proot(
     env: Mapping[str, str] | None = None,
 ) -> list[str]:
     """The command line that runs `argv` in `tree` under PRoot, which shows the tree and keeps nothing from anybody."""
-    # bubblewrap dies with its parent by itself.
-    command = ["setpriv", "--pdeathsig", "TERM", "proot", "--kill-on-exit", "-r", str(tree)]
+    # bubblewrap dies with its parent by itself. PRoot ignores SIGTERM, and on SIGQUIT it kills all that it runs.
+    command = ["setpriv", "--pdeathsig", "QUIT", "proot", "-r", str(tree)]
     for place in ("/dev", "/proc", "/sys", "/tmp"):
         command += ["-b", place]
     for _, path in mounts(grant):

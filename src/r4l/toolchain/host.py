@@ -10,6 +10,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from r4l.errors import EnvironmentFault
+from r4l.toolchain import ladder
+
 PACKAGES = {
     "mmdebstrap": "mmdebstrap",
     "bwrap": "bubblewrap",
@@ -43,11 +46,24 @@ class Finding:
 
 
 def missing_packages() -> list[str]:
-    """Debian packages that this machine still needs."""
+    """Debian packages that this machine still needs: PRoot where bubblewrap is there and cannot work."""
     wanted = dict(PACKAGES)
     if os.geteuid() != 0:
         wanted |= ROOTLESS_PACKAGES
-    return sorted({package for program, package in wanted.items() if not shutil.which(program)})
+    absent = {package for program, package in wanted.items() if not shutil.which(program)}
+    if "bubblewrap" not in absent and not _has_sandbox():
+        absent.add("proot")
+    return sorted(absent)
+
+
+def _has_sandbox() -> bool:
+    if shutil.which("proot"):
+        return True
+    try:
+        ladder.search()
+    except EnvironmentFault:
+        return False
+    return True
 
 
 def install_packages(names: list[str]) -> bool:
@@ -81,8 +97,7 @@ def findings() -> list[Finding]:
     )
     if os.geteuid() != 0:
         result.append(_subordinate_ids())
-    if shutil.which("bwrap"):
-        result.append(_sandbox())
+    result.append(_sandbox())
     return result
 
 
@@ -102,18 +117,11 @@ def _subordinate_ids() -> Finding:
 
 
 def _sandbox() -> Finding:
-    done = subprocess.run(
-        ["bwrap", "--ro-bind", "/", "/", "--unshare-pid", "--proc", "/proc", "true"],
-        capture_output=True,
-        text=True,
-        check=False,
-        encoding="utf-8",
-    )
-    if done.returncode == 0:
-        return Finding("sandbox", True, "bubblewrap works")
-    return Finding(
-        "sandbox",
-        False,
-        f"bubblewrap fails: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.returncode}",
-        "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1), or run as root",
-    )
+    """The sandbox that commands run in; one that isolates nothing will do, and yet has a remedy."""
+    try:
+        sandbox = ladder.search()
+    except EnvironmentFault as fault:
+        why = "; ".join(fault.detail.splitlines())
+        return Finding("sandbox", False, f"{fault.cause} ({why})", fault.remedy)
+    remedy = "" if sandbox.isolates else ladder.remedy()
+    return Finding("sandbox", True, f"{sandbox.about} ({sandbox.reason})", remedy)

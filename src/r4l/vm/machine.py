@@ -147,16 +147,17 @@ def kernel_line(arch: str, extra: str = "", *, fast: bool = True) -> tuple[str, 
     return (f"console={console}", *ALWAYS, *(FAST if fast else ()), *extra.split())
 
 
-def command_line(machine: Machine, ends: Endpoints, state: Path | None = None) -> list[str]:
+def command_line(machine: Machine, ends: Endpoints, state: Path | None = None, *, seccomp: bool = True) -> list[str]:
     """QEMU's whole command line for one run of `machine`.
 
     Args:
         state: a snapshot of the same machine to go on from, instead of booting.
+        seccomp: have QEMU give up system calls; not under PRoot, whose own calls it would make in QEMU's place.
     """
     arch = ARCHITECTURES[machine.arch]
     accelerator = "tcg,thread=multi" if machine.accel == "tcg" else machine.accel
     argv = [arch.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
-    argv += ["-run-with", "exit-with-parent=on", "-sandbox", SECCOMP]
+    argv += ["-run-with", "exit-with-parent=on", *(["-sandbox", SECCOMP] if seccomp else [])]
     argv += ["-machine", arch.machine, "-accel", accelerator, "-cpu", arch.cpu[machine.accel]]
     argv += ["-m", f"{machine.memory}M", "-smp", str(machine.cpus)]
     argv += ["-kernel", str(machine.kernel), "-initrd", str(machine.initrd), "-append", " ".join(machine.append)]

@@ -80,7 +80,7 @@ class Qemu:
             plugs = {index: cable.plug() for index, cable in cables.items()}
             ends = Endpoints(monitor.number, console.number, self.agent_socket.number, self.captures, plugs)
             argv = toolchain.command(
-                command_line(machine, ends, state),
+                command_line(machine, ends, state, seccomp=toolchain.isolates),
                 grant(machine, workdir, state),
                 cwd=workdir,
                 # Where QEMU keeps what a guest writes to its disks: by default a tmpfs, thus memory.
