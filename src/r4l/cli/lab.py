@@ -27,6 +27,7 @@ from r4l.labs.outcomes import Outcome
 from r4l.labs.student import guess_student, require_student, slug
 from r4l.labs.workspace import STATE, Workspace, plainly
 from r4l.stages import Stages
+from r4l.toolchain import ladder
 
 MARKS = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[dim]·[/]"}
 UNJUDGED = "[blue]?[/]"
@@ -149,12 +150,16 @@ def submit(where: str | None, name: str | None, out: Path | None, kernel_name: s
 @click.option("--checks", "hidden", multiple=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--into", type=click.Path(path_type=Path), default=Path("class"), show_default=True)
 @click.option("--again", is_flag=True, help="Check everything, also what the class's folder has a grade of.")
+@click.option(
+    "--trusted", is_flag=True, help="Also where nothing isolates builds: what is handed in can do all you can."
+)
 @lab_kernel_option
 def grade(
     bundles: tuple[Path, ...],
     hidden: tuple[Path, ...],
     into: Path,
     again: bool,
+    trusted: bool,
     kernel_name: str | None,
     arch: str | None,
 ) -> None:
@@ -165,6 +170,8 @@ def grade(
     was judged by the same checks is not checked again. What this machine could not judge (no space, no memory, QEMU
     killed, too busy) counts for nobody and is tried anew by the next `r4l lab grade`; exit code 120 where that is so.
     """
+    if not trusted:
+        ladder.require_isolation("what students hand in")
     faults: list[str] = []
     unsure: list[str] = []
     seen: set[tuple[str, str]] = set()

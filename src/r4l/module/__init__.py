@@ -22,6 +22,7 @@ from r4l.kernel import Kernel, stock
 from r4l.module import unchanged
 from r4l.module.diagnose import diagnose, notes
 from r4l.module.modinfo import BuiltModule
+from r4l.module.products import require_own
 from r4l.paths import require_for_make
 from r4l.process import Say, quiet
 from r4l.toolchain import Grant
@@ -132,6 +133,8 @@ class Module:
             names = order.read_text(encoding="utf-8").split() if order.exists() else []
             said = notes((output / LOG).read_text(errors="replace", encoding="utf-8"), self.folder, kernel)
         built = [BuiltModule((output / name).with_suffix(".ko"), said) for name in names]
+        if not all(module.path.resolve().is_relative_to(output.resolve()) for module in built):
+            raise BuildError("modules.order names a file outside the build's folder", "have Kbuild write it")
         if not built:
             raise UsageError(f"the Kbuild of {self.folder} builds no module", "add `obj-m := NAME.o`")
         siblings = frozenset(_exported(output))
@@ -163,6 +166,7 @@ class Module:
         log.touch()
 
         def failure(_code: int, _tail: str) -> R4LError:
+            require_own(output, grant.reads)
             why = diagnose(
                 log.read_text(errors="replace", encoding="utf-8"), self.folder, kernel, lambda: _others(kernel)
             )
@@ -170,9 +174,10 @@ class Module:
                 f"{self.folder.name} does not build: {why.cause}", why.remedy, detail=why.text, known=why.known
             )
 
+        grant = self._grant(kernel, output, log)
         kernel.toolchain.run_logged(
             self._argv(kernel, output, f"-j{os.cpu_count() or 1}", *targets),
-            self._grant(kernel, output, log),
+            grant,
             log,
             failure,
             env=COLORS if color else {},
@@ -180,6 +185,7 @@ class Module:
             say=say,
             color=color,
         )
+        require_own(output, grant.reads)
 
     def _grant(self, kernel: Kernel, output: Path, log: Path | None = None) -> Grant:
         """What the folder's make may touch.

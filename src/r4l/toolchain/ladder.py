@@ -112,6 +112,23 @@ def choose() -> Sandbox:
     return sandbox
 
 
+def require_isolation(what: str) -> None:
+    """Refuse to run what strangers wrote where no sandbox isolates.
+
+    Args:
+        what: would be run, for people.
+
+    Raises:
+        EnvironmentFault: the sandbox here is PRoot, or there is none.
+    """
+    sandbox = search()
+    if not sandbox.isolates:
+        raise EnvironmentFault(
+            f"no sandbox isolates here ({sandbox.reason}): {what} could read and change all that you can",
+            f"{remedy()}; or give --trusted, if you know who wrote it",
+        )
+
+
 _TOLD = "R4L_TOLD_OF_PROOT"
 
 
@@ -152,7 +169,8 @@ def _problem(name: Name) -> str | None:
     if done.returncode == 0:
         return None
     said = done.stderr.decode(errors="replace").strip().splitlines()
-    return said[-1] if said else f"{rung.program} ended with exit code {done.returncode}"
+    # What follows the first sentence is advice, which `remedy` gives.
+    return said[-1].partition(". ")[0] if said else f"{rung.program} ended with exit code {done.returncode}"
 
 
 def remedy(proc: Path | None = None) -> str:

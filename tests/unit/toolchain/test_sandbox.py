@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from r4l.errors import BuildError, EnvironmentFault, R4LError, UsageError
 from r4l.limits import MIB, UNLIMITED, LimitExceeded, Limits
-from r4l.toolchain import Grant, Toolchain, ladder
+from r4l.toolchain import Grant, Toolchain, host, ladder
 from r4l.toolchain.ladder import PROFILE, RUNGS, Name
 
 TREE = Path("/")
@@ -230,3 +231,78 @@ def test_limits_of_a_grant_hold(toolchain: Toolchain, tmp_path: Path) -> None:
         toolchain.run_logged(["yes"], grant, tmp_path / "log", broken, what="the build of x")
     with pytest.raises(LimitExceeded, match="yes printed more than 1 MiB"):
         toolchain.run(["yes"], grant)
+
+
+def test_strangers_code_is_refused_where_nothing_isolates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(ladder.ENVIRONMENT, raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("R4L_HOME", str(tmp_path / "home"))
+    fake(tmp_path, "bwrap", NO_NAMESPACE)
+    fake(tmp_path, "proot", "exit 0")
+    bundle = tmp_path / "x.zip"
+    bundle.touch()
+    grade = [sys.executable, "-m", "r4l", "lab", "grade", str(bundle), "--into", str(tmp_path / "class")]
+    refused = subprocess.run(grade, capture_output=True, text=True, check=False)
+    assert refused.returncode == 120
+    assert "no sandbox isolates here" in refused.stderr
+    assert "--trusted" in refused.stderr
+    taken = subprocess.run([*grade, "--trusted"], capture_output=True, text=True, check=False)
+    assert taken.returncode == 2, "this is no bundle, which it now looks at"
+
+
+def test_that_nothing_isolates_is_said_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("R4L_TOLD_OF_PROOT", raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv(ladder.ENVIRONMENT, "proot")
+    fake(tmp_path, "proot", "exit 0")
+    script = "from r4l.toolchain.ladder import choose; choose(); choose(); choose.cache_clear(); choose()"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr.count("no sandbox on this machine") == 1
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("bwrap", "proot", "ok", "found", "remedy"),
+    [
+        ("exit 0", "exit 0", True, "bubblewrap in a user namespace (the best there is)", ""),
+        (
+            NO_NAMESPACE,
+            "exit 0",
+            True,
+            "PRoot, which isolates nothing (bubblewrap in a user",
+            "apt-get",
+        ),
+        (
+            NO_NAMESPACE,
+            "exit 1",
+            False,
+            "no sandbox works on this machine (bubblewrap in a",
+            "apt-get",
+        ),
+    ],
+)
+def test_doctor_tells_the_sandbox_in_one_line(
+    bwrap: str, proot: str, ok: bool, found: str, remedy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv(ladder.ENVIRONMENT, raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    fake(tmp_path, "bwrap", bwrap)
+    fake(tmp_path, "proot", proot)
+    finding = next(finding for finding in host.findings() if finding.name == "sandbox")
+    assert finding.ok == ok
+    assert finding.found.startswith(found)
+    assert "\n" not in finding.found
+    assert remedy in finding.remedy
+    assert bool(finding.remedy) == bool(remedy)
+
+
+def test_proot_is_missed_only_where_nothing_else_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(ladder.ENVIRONMENT, raising=False)
+    for program in host.PACKAGES:
+        fake(tmp_path, program, "exit 0")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "proot" not in host.missing_packages()
+    fake(tmp_path, "bwrap", "exit 1")
+    assert "proot" in host.missing_packages()
+    fake(tmp_path, "proot", "exit 0")
+    assert "proot" not in host.missing_packages()
