@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -26,6 +27,7 @@ TREE = ("usr", "etc", "var")
 NAMESPACES = ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
 USER_NAMESPACE = ("--unshare-user", "--disable-userns")
 """The command is in a user namespace and can make no further one, in which it would have capabilities."""
+OLD_CALLS = Path(__file__).with_name("old_calls.py")
 SCRATCH = {"/tmp": 2048 * MIB, "/run": 16 * MIB, "/dev/shm": 256 * MIB}
 """Folders in memory that every command has, with the bytes that they may take."""
 
@@ -97,7 +99,7 @@ def proot(
 ) -> list[str]:
     """The command line that runs `argv` in `tree` under PRoot, which shows the tree and keeps nothing from anybody."""
     # bubblewrap dies with its parent by itself. PRoot ignores SIGTERM, and on SIGQUIT it kills all that it runs.
-    command = ["setpriv", "--pdeathsig", "QUIT", "proot", "-r", str(tree)]
+    command = ["setpriv", "--pdeathsig", "QUIT", sys.executable, "-I", str(OLD_CALLS), "proot", "-r", str(tree)]
     for place in ("/dev", "/proc", "/sys", "/tmp"):
         command += ["-b", place]
     for _, path in mounts(grant):

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +18,7 @@ import pytest
 from r4l.errors import BuildError, EnvironmentFault, R4LError, UsageError
 from r4l.limits import MIB, UNLIMITED, LimitExceeded, Limits
 from r4l.toolchain import Grant, Toolchain, host, ladder
+from r4l.toolchain.enter import OLD_CALLS
 from r4l.toolchain.ladder import PROFILE, RUNGS, Name
 
 TREE = Path("/")
@@ -306,3 +310,52 @@ def test_proot_is_missed_only_where_nothing_else_works(monkeypatch: pytest.Monke
     assert "proot" in host.missing_packages()
     fake(tmp_path, "proot", "exit 0")
     assert "proot" not in host.missing_packages()
+
+
+STATX = """\
+import ctypes, sys
+libc = ctypes.CDLL(None, use_errno=True)
+print(libc.syscall(332, -100, sys.argv[1].encode(), 0, 0, ctypes.create_string_buffer(256)), ctypes.get_errno())
+"""
+
+
+def test_under_proot_calls_that_it_does_not_know_are_not_there(tmp_path: Path) -> None:
+    """Rust's library asks by statx, which PRoot 5.1 lets through with the path as it is: to the host's files."""
+    there = subprocess.run([sys.executable, "-c", STATX, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert there.stdout.split()[0] == "0"
+    command = [sys.executable, "-I", str(OLD_CALLS), sys.executable, "-c", STATX, str(tmp_path)]
+    refused = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert refused.stdout.split() == ["-1", str(errno.ENOSYS)]
+
+
+@pytest.mark.skipif(not shutil.which("proot"), reason="PRoot is not installed")
+def test_under_proot_files_and_places_are_those_of_the_grant(tmp_path: Path) -> None:
+    place, layer = tmp_path / "place", tmp_path / "layer"
+    place.mkdir()
+    layer.mkdir()
+    (layer / "file").write_text("copy")
+    grant = Grant("test", over={place: layer}, limits=UNLIMITED)
+    command = RUNGS["proot"].enter(TREE, ["sh", "-c", f"cat {place}/file; env; exit 5"], grant)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60, cwd="/")
+    assert done.returncode == 5
+    assert done.stdout.startswith(b"copy")
+    assert b"R4L_" not in done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("proot"), reason="PRoot is not installed")
+def test_what_runs_under_proot_ends_with_who_started_it(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    command = RUNGS["proot"].enter(
+        TREE, ["sh", "-c", f"echo $$ > {pid}; exec sleep 60"], Grant("test", writes=(tmp_path,), limits=UNLIMITED)
+    )
+    script = f"import subprocess; subprocess.run({command!r})"
+    with subprocess.Popen([sys.executable, "-c", script]) as owner:
+        until = time.monotonic() + 30
+        while not (pid.exists() and pid.read_text().strip()) and time.monotonic() < until:
+            time.sleep(0.02)
+        child = Path("/proc", pid.read_text().strip())
+        assert child.exists()
+        owner.kill()
+    while child.exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not child.exists()
