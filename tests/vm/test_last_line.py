@@ -14,12 +14,12 @@ import pytest
 
 from r4l import resources
 from r4l.demo import endings
-from r4l.errors import R4LError
+from r4l.errors import GuestTimeout, R4LError
 from r4l.guest import GuestGone
 from r4l.kernel import Kernel
 from r4l.klog import Splat
 from r4l.module import BuiltModule, Module
-from r4l.vm import VM
+from r4l.vm import VM, ModuleRefused
 
 pytestmark = pytest.mark.vm
 HELLO = str(resources.rust("drivers/hello"))
@@ -203,3 +203,40 @@ def test_run_as_json_has_the_output_and_the_complaint(end: str) -> None:
     assert data["complaint"]["exit_code"] == 123
     assert Path(data["complaint"]["log"]).is_file()
     assert any("about to do" in line for line in data["log"])
+
+
+def test_a_parameter_that_the_module_does_not_have(machine: VM, warn: BuiltModule) -> None:
+    with pytest.raises(ModuleRefused, match="oops_init has no parameter no-such") as caught:
+        machine.insmod(warn, **{"kind": "fine", "no-such": 1})
+    assert caught.value.remedy.startswith("it has kind")
+    machine.rmmod("oops_init")
+    machine.insmod(warn, kind="fine")
+
+
+def test_a_module_that_spins_is_named_with_its_line(machine: VM, warn: BuiltModule) -> None:
+    machine.put(warn.path, "/tmp/m.ko")
+    machine.sources.add(warn.path)
+    # A lockup is reported after twice as many seconds (Documentation/admin-guide/lockup-watchdogs.rst).
+    machine.run("echo 2 > /proc/sys/kernel/watchdog_thresh", check=True)
+    with pytest.raises(Splat) as caught:
+        machine.run("insmod /tmp/m.ko kind=spin", timeout=9)
+    splat = caught.value
+    assert splat.splat_kind in ("soft-lockup", "rcu-stall")
+    assert isinstance(splat.__cause__, GuestTimeout)
+    assert "[oops_init]" in splat.cause
+    assert "oops_init.c:" in splat.cause
+
+
+def test_warnings_of_a_build_are_shown_each_time(tmp_path: Path, kernel: Kernel) -> None:
+    source = (OOPS / "oops_init.c").read_text().replace("pr_info(", "int unused;\n\n\tpr_info(", 1)
+    (tmp_path / "oops_init.c").write_text(source)
+    (tmp_path / "Kbuild").write_text((OOPS / "Kbuild").read_text())
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-m", "r4l", "build", str(tmp_path), "--json"], capture_output=True, text=True, check=True
+        )
+        assert done.stderr.count("unused variable") == 1
+        assert "unused variable" in json.loads(done.stdout)["warnings"]
+    assert "unused variable" in Module(tmp_path).build(kernel).warnings
+    (tmp_path / "oops_init.c").write_text((OOPS / "oops_init.c").read_text())
+    assert Module(tmp_path).build(kernel).warnings == ""

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from r4l.cli.json_option import json_option
 from r4l.cli.options import kernel_option
+from r4l.cli.screen import show_warnings
 from r4l.module import Module
 from r4l.setup import set_up
 from r4l.stages import Stages
@@ -34,12 +35,17 @@ def command(folder: Path, kernel_name: str | None, arch: str, as_json: bool) -> 
         kernel = set_up(stages, kernel_name, arch=arch)
         with stages.stage(f"building {module.folder.name}") as say:
             built = module.build_all(kernel, say=say)
+    show_warnings([built[0].warnings])
     if as_json:
         entries = [
             {"name": ko.name, "path": str(ko.path), "vermagic": ko.vermagic, "modinfo": ko.modinfo} for ko in built
         ]
         notes = [asdict(note) for note in built[0].notes]
-        click.echo(json.dumps({"kernel": kernel.release, "modules": entries, "notes": notes}, indent=1))
+        click.echo(
+            json.dumps(
+                {"kernel": kernel.release, "modules": entries, "notes": notes, "warnings": built[0].warnings}, indent=1
+            )
+        )
         return
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for note in built[0].notes:

@@ -9,6 +9,7 @@ import click
 
 from r4l.cli.options import GuestCommand, MachineOptions, kernel_option, machine_options, timeout_option
 from r4l.cli.run import parameters_of
+from r4l.cli.screen import show_warnings
 from r4l.debug import functions
 from r4l.debug.session import Session
 from r4l.errors import UsageError, VerdictError
@@ -67,6 +68,7 @@ def command(
         vm = machine.vm(kernel, stages)
         with stages.stage("booting"):
             vm.start()
+    show_warnings(ko.warnings for ko in built)
     try:
         session = Session(vm, built, tools, [module.folder.parent], parameters, guest_command)
         code = session.run(places, commands, batch=batch, timeout=timeout or None)

@@ -15,7 +15,7 @@ from rich.table import Table
 from r4l.cli.called import as_called, called
 from r4l.cli.json_option import json_option
 from r4l.cli.options import lab_kernel_option
-from r4l.cli.screen import screen
+from r4l.cli.screen import screen, show_warnings
 from r4l.errors import EnvironmentFault, R4LError, UsageError, VerdictError
 from r4l.kernel import Kernel
 from r4l.labs import bundle, matrix, pages
@@ -99,6 +99,7 @@ def check(where: str | None, kernel_name: str | None, arch: str | None, as_json:
     """
     workspace = Workspace.find(where)
     done, verdict = _check(workspace, kernel_name, arch)
+    show_warnings([verdict.warnings])
     if as_json:
         click.echo(json.dumps({**verdict.as_dict(), "evidence": str(done.evidence)}, indent=1))
         code = NotYet.exit_code if verdict.missed else Unjudged.exit_code

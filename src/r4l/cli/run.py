@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TextIO
 
@@ -25,6 +26,7 @@ from r4l.cli.options import (
     show_door,
     timeout_option,
 )
+from r4l.cli.screen import show_warnings
 from r4l.errors import GuestTimeout, R4LError, UsageError, VerdictError
 from r4l.guest.output import Sink
 from r4l.guest.shell import require_terminal
@@ -54,6 +56,15 @@ def parameters_of(pairs: tuple[str, ...]) -> dict[str, str]:
     if wrong:
         raise UsageError(f"{wrong[0]} is no module parameter", "write NAME=VALUE")
     return dict(pair.split("=", 1) for pair in pairs)
+
+
+def parameters_for(
+    module: BuiltModule, modules: Sequence[BuiltModule], parameters: Mapping[str, str]
+) -> dict[str, str]:
+    """Of several modules' parameters those of one, and those that none of them says it has."""
+    others = {name for other in modules if other is not module for name in other.parameters}
+    theirs = others - set(module.parameters)
+    return {name: value for name, value in parameters.items() if name.replace("-", "_") not in theirs}
 
 
 EPILOG = """\b
@@ -111,7 +122,9 @@ def command(
         vm = machine.vm(kernel, stages)
         with stages.stage("booting"):
             vm.start()
+    show_warnings(module.warnings for module in modules)
     seen: dict[str, object] = {"kernel": kernel.release, "accelerator": vm.accel.name}
+    seen["warnings"] = modules[0].warnings
     trouble: R4LError | None = None
     begin = time.monotonic()
     code = 0
@@ -177,7 +190,7 @@ def _load(vm: VM, modules: list[BuiltModule], parameters: dict[str, str], *, qui
     vm.klog.sync()
     before = vm.klog.mark()
     for module in modules:
-        vm.insmod(module, **parameters)
+        vm.insmod(module, **parameters_for(module, modules, parameters))
     vm.klog.sync()
     if quiet:
         return

@@ -6,8 +6,10 @@ from __future__ import annotations
 import codecs
 import io
 import sys
+from collections.abc import Iterable
 
 from rich.console import Console
+from rich.text import Text
 
 UNSHOWN = "r4l-unshown"
 """Name of the error handler (codecs.register_error) for characters that the user's terminal does not know."""
@@ -41,3 +43,10 @@ def screen(*, stderr: bool = False) -> Console:
     if not console.is_terminal:
         console.width = WIDE
     return console
+
+
+def show_warnings(texts: Iterable[str]) -> None:
+    """Print what the compilers warned of in builds that succeeded, each once, to stderr."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    for text in dict.fromkeys(filter(None, texts)):
+        console.print(Text.from_ansi(text))

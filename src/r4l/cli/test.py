@@ -11,6 +11,7 @@ import click
 
 from r4l.cli.options import PytestCommand, kernels_option
 from r4l.cli.run import modules_of
+from r4l.cli.screen import show_warnings
 from r4l.errors import UsageError
 from r4l.module import kbuild_of
 from r4l.process import run_here
@@ -38,8 +39,12 @@ def command(folder: Path | None, pytest_arguments: tuple[str, ...], kernel_names
     elsewhere = any(argument.startswith("--r4l-module") for argument in pytest_arguments)
     if kbuild_of(where) and not elsewhere:
         with Stages() as stages:
-            for name in kernel_names or (os.environ.get("R4L_KERNEL"),):
-                modules_of(where, set_up(stages, name, arch=arch), stages)
+            built = [
+                module
+                for name in kernel_names or (os.environ.get("R4L_KERNEL"),)
+                for module in modules_of(where, set_up(stages, name, arch=arch), stages)
+            ]
+        show_warnings(module.warnings for module in built)
     argv = [sys.executable, "-m", "pytest", "--arch", arch, *(f"--kernel={name}" for name in kernel_names)]
     code = run_here([*argv, *pytest_arguments], where)
     raise SystemExit(EXIT_CODES.get(code, 120))

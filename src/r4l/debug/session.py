@@ -21,7 +21,7 @@ from r4l.limits import UNLIMITED
 from r4l.module import BuiltModule
 from r4l.toolchain import Grant, Toolchain
 from r4l.vm import VM
-from r4l.vm.loading import FOLDER, words
+from r4l.vm.loading import FOLDER, require_known, words
 
 SOCKET = "gdb.socket"
 """In the run's folder, which is QEMU's and gdb's own too: a Unix socket's path may have 107 bytes."""
@@ -130,6 +130,7 @@ class Session:
         """Load the modules and run the command, at the pace that gdb allows."""
         try:
             for module in self.modules:
+                since = self.vm.klog.mark()
                 done = self.vm.run(["insmod", f"{FOLDER}/{module.path.name}", *words(self.parameters)], timeout=None)
                 if done.exit_code:
                     raise VerdictError(
@@ -137,6 +138,8 @@ class Session:
                         "the kernel's log tells why",
                         detail=self.vm.klog.tail(),
                     )
+                if self.parameters:
+                    require_known(self.vm, module.path, self.parameters, since)
             if self.guest_command:
                 line: str | Sequence[str] = self.guest_command
                 done = self.vm.run(

@@ -21,7 +21,7 @@ from r4l.labs.lab import Lab
 from r4l.labs.outcomes import Outcome, Run, together
 from r4l.labs.running import Checks
 from r4l.labs.workspace import Workspace
-from r4l.module import Module
+from r4l.module import BuiltModule, Module
 from r4l.process import SGR, Say, quiet
 
 HIDDEN = "hidden-checks"
@@ -37,12 +37,14 @@ class Verdict:
         kernel: the releases of those that it was checked on.
         outcomes: of all checkpoints and questions, in the lab's order.
         build: what the compiler said where the module does not build; else empty.
+        warnings: what it warned of where the module builds; they count for nothing.
     """
 
     lab: str
     kernel: str
     outcomes: tuple[Outcome, ...]
     build: str = ""
+    warnings: str = ""
 
     @property
     def reached(self) -> int:
@@ -115,7 +117,8 @@ class Check:
             outcomes.append(Outcome(HIDDEN, "all hidden checks were run", "hidden", None, fault=lost))
         outcomes += answers
         build = _shown(next((run.build for run in runs if run.build), ""), folder, own)
-        return Verdict(lab.name, ", ".join(kernel.release for kernel in self.kernels), tuple(outcomes), build)
+        warned = _shown("\n\n".join(dict.fromkeys(run.warnings for run in runs if run.warnings)), folder, own)
+        return Verdict(lab.name, ", ".join(kernel.release for kernel in self.kernels), tuple(outcomes), build, warned)
 
     def not_judged(self, fault: str) -> Verdict:
         """The verdict where this machine could not even begin."""
@@ -145,18 +148,19 @@ class Check:
             self.say("checking")
             ran = []
             for kernel, check, module in zip(kernels, checks, modules, strict=True):
-                results = check.run(module)
-                ran.append(Run(self._where(kernel), results, fault=check.fault))
+                results = check.run(module.path if module else None)
+                warned = module.warnings if module else ""
+                ran.append(Run(self._where(kernel), results, fault=check.fault, warnings=warned))
             return ran
 
-    def _module(self, kernel: Kernel, folder: Path) -> Path | None:
+    def _module(self, kernel: Kernel, folder: Path) -> BuiltModule | None:
         """Build the module under test, where the lab has one and does not leave that to its checks."""
         lab = self.workspace.lab
         if lab.config or not lab.builds:
             return None
         for name in self.workspace.sources():
             plain.require(folder / name)
-        return Module(folder).build(kernel, say=self.say).path
+        return Module(folder).build(kernel, say=self.say)
 
     def _evidence(self, kernel: Kernel) -> Path:
         return self.evidence / f"{kernel.name}-{kernel.arch}" if len(self.kernels) > 1 else self.evidence

@@ -53,12 +53,14 @@ class Run:
         results: of the checks that ran, by their checkpoints.
         build: what the compiler said where the module does not build; else empty.
         fault: why what has no result could not be judged; else empty.
+        warnings: what the compiler warned of where the module builds.
     """
 
     where: str = ""
     results: Mapping[str, Result] = field(default_factory=dict)
     build: str = ""
     fault: str = ""
+    warnings: str = ""
 
     def missing(self) -> str:
         """Why a check has no result."""

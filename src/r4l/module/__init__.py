@@ -19,7 +19,7 @@ from filelock import FileLock
 from r4l import home, inuse, limits, resources
 from r4l.errors import BuildError, R4LError, UsageError
 from r4l.kernel import Kernel, stock
-from r4l.module import unchanged
+from r4l.module import unchanged, warnings
 from r4l.module.diagnose import diagnose, notes
 from r4l.module.modinfo import BuiltModule
 from r4l.module.products import require_own
@@ -114,7 +114,8 @@ class Module:
     ) -> list[BuiltModule]:
         """Build all modules of the folder, in the order of its Kbuild (modules.order).
 
-        What make warned of this time, and is worth a word, stands in the `notes` of each.
+        What make warned of this time, and is worth a word, stands in the `notes` of each; all that the compilers warned
+        of, this time or when they last compiled a file, in its `warnings`.
 
         Args:
             color: `say` gets what the compilers print as they colour it for a terminal.
@@ -128,11 +129,15 @@ class Module:
             return known
         output = self.output(kernel)
         with self.lock(kernel):
-            self._make(kernel, output, targets, say, color)
+            try:
+                self._make(kernel, output, targets, say, color)
+            finally:
+                # Also where it failed: what was compiled before that is not compiled again.
+                warned = warnings.keep(output, (output / LOG).read_text(errors="replace", encoding="utf-8"))
             order = output / "modules.order"
             names = order.read_text(encoding="utf-8").split() if order.exists() else []
             said = notes((output / LOG).read_text(errors="replace", encoding="utf-8"), self.folder, kernel)
-        built = [BuiltModule((output / name).with_suffix(".ko"), said) for name in names]
+        built = [BuiltModule((output / name).with_suffix(".ko"), said, warned) for name in names]
         if not all(module.path.resolve().is_relative_to(output.resolve()) for module in built):
             raise BuildError("modules.order names a file outside the build's folder", "have Kbuild write it")
         if not built:

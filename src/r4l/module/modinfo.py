@@ -24,11 +24,13 @@ class BuiltModule:
 
     Attributes:
         path: the file, with debug information where it was built with it.
-        notes: what its build warned of.
+        notes: what of its build's warnings is known, with the remedy.
+        warnings: all that the compilers warn of in its folder, as they print it.
     """
 
     path: Path
     notes: tuple[Explanation, ...] = field(default=(), compare=False)
+    warnings: str = field(default="", compare=False)
 
     @cached_property
     def modinfo(self) -> dict[str, list[str]]:
@@ -60,6 +62,12 @@ class BuiltModule:
     def name(self) -> str:
         """The name that lsmod shows."""
         return self.modinfo.get("name", [self.path.stem.replace("-", "_")])[0]
+
+    @property
+    def parameters(self) -> list[str]:
+        """Names of the parameters that it says it has (`parm` and `parmtype`, linux/moduleparam.h)."""
+        said = [*self.modinfo.get("parm", []), *self.modinfo.get("parmtype", [])]
+        return list(dict.fromkeys(text.partition(":")[0] for text in said))
 
     @property
     def vermagic(self) -> str:

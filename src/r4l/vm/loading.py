@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -11,6 +12,7 @@ from r4l import known, resources
 from r4l.errors import UsageError, VerdictError
 from r4l.kernel import Kernel
 from r4l.klog import Sources
+from r4l.module import BuiltModule
 from r4l.toolchain import Grant, Toolchain
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 FOLDER = "/lib/modules/r4l"
 TIMEOUT = 60.0
+IGNORED = re.compile(r": unknown parameter '([^']*)' ignored$")
 
 
 @runtime_checkable
@@ -65,7 +68,36 @@ def insmod(vm: VM, module: object, parameters: Mapping[str, object]) -> None:
     target = f"{FOLDER}/{path.name}"
     vm.put(path, target, 0o644)
     vm.sources.add(path)
+    since = vm.klog.mark()
     _do(vm, ["insmod", target, *words(parameters)], f"load {path.name}")
+    if parameters:
+        require_known(vm, path, parameters, since)
+
+
+def require_known(vm: VM, path: Path, parameters: Mapping[str, object], since: int) -> None:
+    """Refuse what the kernel only warns of: a parameter that a module which it has loaded does not have.
+
+    Args:
+        path: the module's file.
+        since: position in the kernel's log before it was loaded.
+
+    Raises:
+        ModuleRefused: the kernel ignored a parameter (kernel/module/main.c, unknown_module_param_cb).
+    """
+    vm.klog.sync()
+    said = [match[1] for record in vm.klog.records(since) if (match := IGNORED.search(record.text))]
+    # The kernel takes - and _ for the same.
+    ignored = [name for name in parameters if name.replace("-", "_") in {word.replace("-", "_") for word in said}]
+    if not ignored:
+        return
+    built = BuiltModule(path)
+    has = f"it has {', '.join(built.parameters)}" if built.parameters else "it has none"
+    raise ModuleRefused(
+        f"{built.name} has no parameter {' and no '.join(ignored)}: the kernel loaded it and ignored that",
+        f"{has}; `modinfo {path.name}` says what each is",
+        detail=vm.klog.text(since),
+        log=vm.klog.file,
+    )
 
 
 def rmmod(vm: VM, name: str) -> None:

@@ -41,6 +41,8 @@ from r4l.vm.ssh import Ssh, forwarded_port
 
 LOG = logging.getLogger(__name__)
 HALTED = re.compile(r"^reboot: System halted$")
+HANGS = ("soft-lockup", "rcu-stall", "hung-task", "lockdep", "atomic-sleep")
+"""Kinds of complaints that tell why something does not end, the surest first."""
 DRAIN = 2.0
 """Seconds in which a guest must answer before it is ended: what it has logged is then here to its last line."""
 
@@ -451,13 +453,24 @@ class VM:
         """Run a command to its end: see `Guest.run`.
 
         Raises:
-            Splat: the kernel oopsed or panicked meanwhile.
+            Splat: the kernel oopsed or panicked meanwhile; or the command did not end in time, and the kernel says
+                what hangs (a lockup, an RCU stall, a task that is blocked, a deadlock).
         """
         seen = self.klog.splat_count
-        done = self.guest.run(command, timeout=timeout, check=False, **rest)
+        try:
+            done = self.guest.run(command, timeout=timeout, check=False, **rest)
+        except GuestTimeout as late:
+            if why := self._why_it_hangs(seen):
+                raise why from late
+            raise
         if done.signal is not None or self.klog.begun or self.klog.splat_count > seen:
             self._raise_oops(seen)
         return done.checked() if check else done
+
+    def _why_it_hangs(self, seen: int) -> Splat | None:
+        """The complaint, since there were `seen`, that tells why a command does not end."""
+        found = self.klog.complaints(seen, settle=True)
+        return next((splat for kind in HANGS for splat in found if splat.splat_kind == kind), None)
 
     def _raise_oops(self, seen: int) -> None:
         """Raise what the kernel died of, if it did, since there were `seen` splats."""
