@@ -27,7 +27,8 @@ TREE = ("usr", "etc", "var")
 NAMESPACES = ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
 USER_NAMESPACE = ("--unshare-user", "--disable-userns")
 """The command is in a user namespace and can make no further one, in which it would have capabilities."""
-OLD_CALLS = Path(__file__).with_name("old_calls.py")
+FILTERED = (sys.executable, "-I", str(Path(__file__).with_name("filtered.py")))
+"""What starts a program without some system calls."""
 SCRATCH = {"/tmp": 2048 * MIB, "/run": 16 * MIB, "/dev/shm": 256 * MIB}
 """Folders in memory that every command has, with the bytes that they may take."""
 
@@ -53,6 +54,7 @@ def bwrap(
     command = [
         "/usr/bin/env",
         "-i",
+        *([*FILTERED, "keys"] if grant.terminal else []),
         shutil.which("bwrap") or "bwrap",
         *(USER_NAMESPACE if user_namespace else ()),
         *NAMESPACES,
@@ -61,7 +63,7 @@ def bwrap(
     if user_namespace and grant.named:
         command += ["--uid", "0", "--gid", "0"]
     if not grant.terminal:
-        # A session of its own, so that the sandbox cannot push keys into the caller's terminal (TIOCSTI).
+        # A session of its own cannot type into the caller's terminal (TIOCSTI). What has the terminal is filtered.
         command.append("--new-session")
     command += ["--tmpfs", "/"]
     for name in TREE:
@@ -99,7 +101,7 @@ def proot(
 ) -> list[str]:
     """The command line that runs `argv` in `tree` under PRoot, which shows the tree and keeps nothing from anybody."""
     # bubblewrap dies with its parent by itself. PRoot ignores SIGTERM, and on SIGQUIT it kills all that it runs.
-    command = ["setpriv", "--pdeathsig", "QUIT", sys.executable, "-I", str(OLD_CALLS), "proot", "-r", str(tree)]
+    command = ["setpriv", "--pdeathsig", "QUIT", *FILTERED, "old", "proot", "-r", str(tree)]
     for place in ("/dev", "/proc", "/sys", "/tmp"):
         command += ["-b", place]
     for _, path in mounts(grant):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pty
 import shutil
 import socket
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 from r4l.errors import BuildError, EnvironmentFault, R4LError, UsageError
 from r4l.limits import MIB, UNLIMITED, LimitExceeded, Limits
 from r4l.toolchain import Grant, Toolchain, host, ladder
-from r4l.toolchain.enter import OLD_CALLS
+from r4l.toolchain.enter import FILTERED
 from r4l.toolchain.ladder import PROFILE, RUNGS, Name
 
 TREE = Path("/")
@@ -143,6 +144,30 @@ def test_memory_of_the_sandboxes_own_folders_is_bounded(rung: Name) -> None:
     assert "No space left" in inside(rung, "head -c 300000000 /dev/zero > /dev/shm/x")
     assert "Read-only" in inside(rung, "echo > /x")
     assert "Read-only" in inside(rung, "echo > /dev/x")
+
+
+TYPES = """\
+import fcntl
+for request, argument in ((0x5412, b"x"), (0x541C, b"\\3"), (0x5413, bytes(8))):
+    try:
+        fcntl.ioctl(0, request, argument)
+        print(hex(request), "done")
+    except OSError as error:
+        print(hex(request), error.strerror)
+"""
+TOOK_IT = "import fcntl, os, sys; os.setsid(); fcntl.ioctl(0, 0x540E, 0); os.execvp(sys.argv[1], sys.argv[1:])"
+
+
+def test_nothing_is_typed_into_the_terminal_that_a_command_has(rung: Name) -> None:
+    ours, theirs = pty.openpty()
+    command = RUNGS[rung].enter(TREE, ["python3", "-c", TYPES], Grant("test", terminal=True, limits=UNLIMITED))
+    owner = [sys.executable, "-c", TOOK_IT, *command]
+    done = subprocess.run(owner, stdin=theirs, capture_output=True, check=False, timeout=60, cwd="/")
+    os.close(theirs)
+    os.close(ours)
+    said = done.stdout.decode().splitlines()
+    assert said[:2] == ["0x5412 Operation not permitted", "0x541c Operation not permitted"], done.stderr.decode()
+    assert said[2] == "0x5413 done", "its size it may ask for"
 
 
 def fake(tmp_path: Path, program: str, text: str) -> Path:
@@ -323,7 +348,7 @@ def test_under_proot_calls_that_it_does_not_know_are_not_there(tmp_path: Path) -
     """Rust's library asks by statx, which PRoot 5.1 lets through with the path as it is: to the host's files."""
     there = subprocess.run([sys.executable, "-c", STATX, str(tmp_path)], capture_output=True, text=True, check=True)
     assert there.stdout.split()[0] == "0"
-    command = [sys.executable, "-I", str(OLD_CALLS), sys.executable, "-c", STATX, str(tmp_path)]
+    command = [*FILTERED, "old", sys.executable, "-c", STATX, str(tmp_path)]
     refused = subprocess.run(command, capture_output=True, text=True, check=True)
     assert refused.stdout.split() == ["-1", str(errno.ENOSYS)]
 

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""Run a program without some system calls (seccomp(2)): `python filtered.py FILTER PROGRAM ARGUMENT…`.
+
+`old`: without those that PRoot 5.1 does not know. It lets a path in such a call through as it is, so a program is told
+of the host's file, or that there is none (rustc finds no standard library). Told that there is no such call (ENOSYS),
+the C library and Rust's take an older one.
+
+`keys`: without ioctl's TIOCSTI and TIOCLINUX, by which a program types into the terminal that it shares with a shell.
+
+Imports nothing of r4l: it is what the sandbox is started by.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+import sys
+from collections.abc import Callable
+
+AUDIT_ARCH_X86_64 = 0xC000003E  # include/uapi/linux/audit.h
+X32_SYSCALL_BIT = 0x40000000  # arch/x86/include/uapi/asm/unistd.h
+UNKNOWN = {"statx": 332, "openat2": 437, "faccessat2": 439, "fchmodat2": 452}  # syscall_64.tbl
+IOCTL, REQUESTS = 16, {"TIOCSTI": 0x5412, "TIOCLINUX": 0x541C}  # syscall_64.tbl, asm-generic/ioctls.h
+EPERM, ENOSYS = 1, 38
+PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 22, 38, 2  # include/uapi/linux/prctl.h, seccomp.h
+ALLOW, ERRNO = 0x7FFF0000, 0x00050000  # SECCOMP_RET_*
+LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06  # BPF_LD+W+ABS, JMP+JEQ+K, JMP+JGE+K, RET+K: linux/bpf_common.h
+NUMBER, ARCHITECTURE, SECOND = 0, 4, 24  # offsets in struct seccomp_data: nr, arch, the low half of args[1]
+
+Instruction = tuple[int, int, int, int]
+"""struct sock_filter: code, how many to skip where true and where false, operand."""
+
+
+def old() -> list[Instruction]:
+    """Calls that PRoot does not know fail; those of other architectures' programs are let through."""
+    count = len(UNKNOWN)
+    program = [(LOAD, 0, 0, ARCHITECTURE), (EQUAL, 0, count + 1, AUDIT_ARCH_X86_64), (LOAD, 0, 0, NUMBER)]
+    # Each compares and skips the rest of them and the first return.
+    program += [(EQUAL, count - index, 0, number) for index, number in enumerate(UNKNOWN.values())]
+    return [*program, (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, ERRNO | ENOSYS)]
+
+
+def keys() -> list[Instruction]:
+    """Nothing is typed into the terminal; a program of another architecture, whose calls differ, can do nothing."""
+    return [
+        (LOAD, 0, 0, ARCHITECTURE),
+        (EQUAL, 0, 7, AUDIT_ARCH_X86_64),
+        (LOAD, 0, 0, NUMBER),
+        (AT_LEAST, 5, 0, X32_SYSCALL_BIT),
+        (EQUAL, 0, 3, IOCTL),
+        (LOAD, 0, 0, SECOND),
+        (EQUAL, 3, 0, REQUESTS["TIOCSTI"]),
+        (EQUAL, 2, 0, REQUESTS["TIOCLINUX"]),
+        (RETURN, 0, 0, ALLOW),
+        (RETURN, 0, 0, ERRNO | ENOSYS),
+        (RETURN, 0, 0, ERRNO | EPERM),
+    ]
+
+
+FILTERS: dict[str, Callable[[], list[Instruction]]] = {"old": old, "keys": keys}
+
+
+def install(program: list[Instruction]) -> None:
+    """Filter the calls of this process from now on, and of all that it starts.
+
+    Raises:
+        OSError: the kernel takes no filter.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+    buffer = ctypes.create_string_buffer(code, len(code))
+    head = struct.pack("@HP", len(program), ctypes.addressof(buffer))  # struct sock_fprog
+    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, head, 0, 0):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+if __name__ == "__main__":
+    install(FILTERS[sys.argv[1]]())
+    os.execvp(sys.argv[2], sys.argv[2:])
