@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import shlex
 import subprocess
 from pathlib import Path
@@ -64,7 +65,11 @@ def served(world: World, output: Path) -> dict[str, str]:
     folder = world.user / "src/attacker"
     command = launcher.command(world.kernel.toolchain, "python3", [folder])
     done = subprocess.run(
-        [*shlex.split(command), str(folder / "attack.py"), "/tmp"], capture_output=True, check=True, timeout=60
+        [*shlex.split(command), str(folder / "attack.py"), "/tmp"],
+        env={**os.environ, "HOSTILE_SECRET": world.secret},
+        capture_output=True,
+        check=True,
+        timeout=60,
     )
     found: dict[str, str] = json.loads(done.stdout)
     return found

@@ -178,7 +178,7 @@ def pytest_runtest_makereport(
         error = call.excinfo.value
         fault = _fault(item, error, call.when)
         if not fault:
-            entry.update(passed=False, fault="", **_told(error, report.longreprtext, _vm(item)))
+            entry.update(passed=False, fault="", **told(error, report.longreprtext, _vm(item)))
         elif entry["passed"]:
             entry.update(passed=None, fault=fault)
         if _is_hang(error):
@@ -264,7 +264,7 @@ def _mark(item: pytest.Item) -> pytest.Mark | None:
     return item.get_closest_marker("checkpoint")
 
 
-def _told(error: BaseException, text: str, vm: VM | None) -> dict[str, str]:
+def told(error: BaseException, text: str, vm: VM | None) -> dict[str, str]:
     """What was expected and seen, no longer than anybody reads; and what of the guest's was not looked at."""
     what = _what(error, text)
     floods = "; ".join(vm.floods) if vm else ""

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""A guest that writes without end fills neither the disk nor the memory, is told so, and goes on."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from r4l.labs.checkpoints import Missed, told
+from r4l.net import Packet, read_pcap
+from r4l.net.pcap import PcapWriter
+from r4l.vm import VM
+
+SMALL = 64 << 10
+"""The bounds, so that a second is enough."""
+NOISE = "hostile r4l-sync 1 <script>alert(1)</script> \\033]0;hostile\\007 "
+"""A mark as r4l writes them, HTML, a terminal's command."""
+FLOOD = f"l='{NOISE}'; for i in 1 2 3 4 5 6; do l=$l$l; done; for i in $(seq 40); do echo -e \"$l\"; done >/dev/console"
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Smaller bounds for everything."""
+    for name in ("vm.console.LOG_LIMIT", "vm.vm.LOG_LIMIT", "vm.captures.LARGEST", "vm.vm.LARGEST"):
+        monkeypatch.setattr(f"r4l.{name}", SMALL)
+    monkeypatch.setattr("r4l.klog.log.CHARACTERS_KEPT", SMALL)
+
+
+@pytest.mark.vm
+@pytest.mark.machine(nics=["e1000"], modules=["e1000"])
+def test_a_flood_is_cut_and_told(small: None, vm: VM) -> None:
+    """Before, a capture grew as long as the guest sent, and what was cut elsewhere was not told."""
+    vm.run("modprobe e1000; ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0", check=True)
+    assert vm.floods == []
+    vm.run(FLOOD, timeout=90)
+    vm.run("ping -c50 -i0.01 -s 2000 -W1 10.0.2.2", timeout=90)
+    until = time.monotonic() + 20
+    while len(vm.floods) < 3 and time.monotonic() < until:
+        time.sleep(0.1)
+    assert [word in said for word, said in zip(("console", "logged", "card 0"), vm.floods, strict=True)] == [True] * 3
+    assert vm.captures[0].stat().st_size == SMALL
+    assert list(read_pcap(vm.captures[0]))
+    log = vm.workdir / "console.log"
+    assert log.stat().st_size < SMALL + (128 << 10)
+    assert "the rest is not kept" in log.read_text(errors="replace")
+    assert sum(len(record.text) for record in vm.klog.records()) <= SMALL
+    assert vm.run("echo well").stdout == "well\n", "the guest goes on"
+    said = told(Missed("frames", 3, 4), "", vm)
+    assert said["seen"].startswith("3 (the guest wrote more than")
+
+
+def test_a_wires_capture_has_a_bound(tmp_path: Path) -> None:
+    """It had none."""
+    writer = PcapWriter(tmp_path / "it.pcap", largest=10_000)
+    for _ in range(100):
+        writer.write(Packet(1.0, bytes(1000), 1000))
+    writer.write(Packet(1.0, b"short", 5))
+    writer.close()
+    assert len(list(read_pcap(tmp_path / "it.pcap"))) == 9
+    assert (tmp_path / "it.pcap").stat().st_size <= 10_000
+    assert writer.dropped == 92

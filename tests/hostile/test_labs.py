@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""A student's work in a lab: what its build reads, and what its guest reaches and floods."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+
+from r4l import home, resources
+from r4l.labs.check import Check, Verdict, place
+from r4l.labs.lab import Lab
+from r4l.labs.outcomes import Outcome
+from r4l.labs.workspace import Workspace
+
+from .conftest import HERE, World
+
+pytestmark = pytest.mark.vm
+
+LAB = """
+edit = ["hello.rs"]
+answer = "drivers/hello"
+title = { en = "Strangers", zh = "陌生人" }
+"""
+POINT = """
+[[checkpoint]]
+id = "ID"
+title = { en = "ID", zh = "ID" }
+read = { en = "ID", zh = "ID" }
+"""
+POINTS = ("router", "loopback", "ipv6")
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """A lab whose checks do what a stranger's program in the guest would."""
+    folder = tmp_path_factory.mktemp("labs") / "99-strangers"
+    (folder / "checks").mkdir(parents=True)
+    shutil.copytree(resources.rust("drivers/hello"), folder / "starter", ignore=shutil.ignore_patterns("tests"))
+    (folder / "lab.toml").write_text(LAB + "".join(POINT.replace("ID", point) for point in POINTS), encoding="utf-8")
+    shutil.copy(HERE / "guest_checks.py", folder / "checks/test_guest.py")
+    for handout in ("handout.md", "handout.zh-CN.md"):
+        (folder / handout).write_text("")
+    return Lab.read(folder)
+
+
+@pytest.fixture(scope="module")
+def checked(world: World, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> tuple[Check, Verdict]:
+    """The lab, checked."""
+    workspace = Workspace.start(lab, tmp_path_factory.mktemp("work") / "strangers")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOSTILE_PORT", str(world.service.server_address[1]))
+        done = Check(workspace, [world.kernel])
+        return done, done.run()
+
+
+def outcome(checked: tuple[Check, Verdict], point: str) -> Outcome:
+    """How a checkpoint ended."""
+    return next(outcome for outcome in checked[1].outcomes if outcome.id == point)
+
+
+def test_the_router_is_there(checked: tuple[Check, Verdict]) -> None:
+    assert outcome(checked, "router").passed, outcome(checked, "router")
+
+
+@pytest.mark.parametrize("point", ["loopback", "ipv6"])
+def test_a_guest_does_not_reach_the_teachers_loopback(world: World, checked: tuple[Check, Verdict], point: str) -> None:
+    """It did before: QEMU's router hands on what is for 10.0.2.2 and fec0::2."""
+    found = outcome(checked, point)
+    assert "answer" in found.expected, "it was tried"
+    assert "refused" in found.seen or "unreachable" in found.seen, found.seen
+    assert world.secret not in found.seen
+
+
+READS = {
+    "another student's source": "{student}/hello.rs",
+    "the user's secret": "{user}/secret",
+    "the reference answer": "{answer}",
+    "the home": "{home}/lock.json",
+}
+"""What a source would like to have in the module when it is compiled."""
+
+
+@pytest.fixture(scope="module")
+def unread(world: World, tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The files that the compiler could not read, of those that a student's hello.rs includes in lab 3."""
+    workspace = Workspace.start(Lab.named("hello"), tmp_path_factory.mktemp("work") / "reader")
+    own = workspace.folder / "hello.rs"
+    wanted = [*paths(world).values(), str(place(workspace) / "hello.rs")]
+    lines = [f'const READ_{number}: &[u8] = include_bytes!("{path}");' for number, path in enumerate(wanted)]
+    own.write_text("\n".join([own.read_text(encoding="utf-8"), *lines]), encoding="utf-8")
+    done = Check(workspace, [world.kernel])
+    try:
+        said = done.run().build
+    finally:
+        done.discard()
+    assert world.secret not in said
+    return set(re.findall("couldn't read `([^`]+)`", said))
+
+
+def paths(world: World) -> dict[str, str]:
+    """Where all that lies."""
+    answer = Lab.named("hello").answer / "hello.rs"
+    facts = {"student": world.student, "user": world.user, "home": home.home(), "answer": answer}
+    return {name: path.format(**facts) for name, path in READS.items()}
+
+
+@pytest.mark.parametrize("what", READS)
+def test_what_is_compiled_does_not_reach(world: World, unread: set[str], what: str) -> None:
+    """Before, it read another student's source and the home; the user's secret and the answer it did not."""
+    assert paths(world)[what] in unread
+
+
+def test_what_is_compiled_reads_itself(world: World, unread: set[str]) -> None:
+    assert unread == set(paths(world).values())
