@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The terminal: texts that somebody else chose are shown there and obeyed by nothing.
 
-A name of a file, a line of a Makefile or of a guest may hold escape sequences: a title, a link, keys sent back (ECMA-48,
-5.4 and 5.6). All that goes through this console is shown with them escaped; the colours are rich's own.
+A name of a file, a line of a Makefile or of a guest may hold escape sequences: a title, a link, keys that are sent back
+(ECMA-48, 5.4 and 5.6). All that goes through this console is shown with them escaped; the colours are rich's own.
 """
 
 from __future__ import annotations

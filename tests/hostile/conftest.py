@@ -14,6 +14,7 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 import tomllib
 import tty
 from collections.abc import Iterator
@@ -106,6 +107,14 @@ class World:
     def keys(self) -> int:
         """How many bytes wait at the terminal to be read as if they had been typed."""
         return int.from_bytes(fcntl.ioctl(self.theirs, termios.FIONREAD, bytes(4)), "little")
+
+    def settle(self) -> None:
+        """Wait until all that was printed is among what the terminal showed."""
+        end = f"end of {len(self.shown)}".encode()
+        os.write(self.theirs, end)
+        until = time.monotonic() + 30
+        while end not in self.shown and time.monotonic() < until:
+            time.sleep(0.01)
 
     def unchanged(self, target: str) -> bool:
         """Whether a target is as it was."""

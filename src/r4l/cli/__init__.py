@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.text import Text
 from rich.traceback import Traceback
 
@@ -23,6 +22,7 @@ from r4l.cli.json_option import ASKED
 from r4l.cli.screen import show_what_can_be_shown
 from r4l.errors import EXIT_CODES, R4LError
 from r4l.process import end_all
+from r4l.terminal import Console, only_colours
 
 COMMANDS: dict[str, str] = {
     "demo": "From nothing to a Rust driver that pings, with a report",
@@ -134,7 +134,7 @@ def _print_cause(console: Console, error: R4LError) -> None:
 def _print_detail(console: Console, error: R4LError) -> None:
     if error.detail:
         # A compiler's text may be coloured already.
-        console.print(Text.from_ansi(error.detail), style="dim" if error.kind != "build" else None)
+        console.print(Text.from_ansi(only_colours(error.detail)), style="dim" if error.kind != "build" else None)
         console.print()
 
 

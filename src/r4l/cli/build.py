@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.markup import escape
 
 from r4l.cli.json_option import json_option
@@ -17,6 +16,7 @@ from r4l.cli.screen import show_warnings
 from r4l.module import Module
 from r4l.setup import set_up
 from r4l.stages import Stages
+from r4l.terminal import Console
 
 
 @click.command(epilog="Examples: r4l build .;  r4l build rust/drivers/e1000 --json")

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -18,6 +17,7 @@ from r4l.clean import Entry
 from r4l.cli.json_option import json_option
 from r4l.cli.screen import screen
 from r4l.errors import EnvironmentFault
+from r4l.terminal import Console
 
 MARKS = {
     "kept": "",

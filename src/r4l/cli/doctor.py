@@ -7,12 +7,12 @@ import json
 from dataclasses import asdict
 
 import click
-from rich.console import Console
 
 from r4l import doctor
 from r4l.cli.called import as_called
 from r4l.cli.json_option import json_option
 from r4l.errors import EnvironmentFault
+from r4l.terminal import Console
 from r4l.toolchain import host
 
 

@@ -8,12 +8,12 @@ import json
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.markup import escape
 
 from r4l.cli.called import called
 from r4l.cli.json_option import json_option
 from r4l.graft import graft, remove
+from r4l.terminal import Console
 
 EPILOG = """\b
 Examples:

@@ -9,7 +9,6 @@ import subprocess
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.markup import escape
 
 from r4l import ide
@@ -21,6 +20,7 @@ from r4l.ide.check import Understood
 from r4l.module import Module
 from r4l.setup import set_up
 from r4l.stages import Stages
+from r4l.terminal import Console
 
 
 @click.command(epilog="Examples: r4l ide .;  r4l ide --tree;  r4l ide --tree --subsystem drivers/usb --subsystem lib")

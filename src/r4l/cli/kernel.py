@@ -11,7 +11,6 @@ from operator import attrgetter
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.markup import escape
 
 from r4l.cli.json_option import json_option
@@ -26,6 +25,7 @@ from r4l.kernel.profile import profiles
 from r4l.limits import UNLIMITED
 from r4l.report import kernel as kernel_page
 from r4l.stages import Stages
+from r4l.terminal import Console
 from r4l.toolchain import Grant, Toolchain, archive_for
 
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -28,6 +27,7 @@ from r4l.labs.student import guess_student, require_student, slug
 from r4l.labs.workspace import STATE, Workspace, plainly
 from r4l.stages import Stages
 from r4l.toolchain import ladder
+from r4l.terminal import Console
 
 MARKS = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[dim]·[/]"}
 UNJUDGED = "[blue]?[/]"

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from r4l.cli.json_option import json_option
@@ -25,6 +24,7 @@ from r4l.klog.blame import plain
 from r4l.klog.debugfile import module_file
 from r4l.klog.fold import Folded, folded
 from r4l.klog.reader import complaints, opened, unpacked
+from r4l.terminal import Console
 from r4l.toolchain import Toolchain
 from r4l.vm import loading
 

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.markup import escape
 
 from r4l import ide
@@ -18,6 +17,7 @@ from r4l.kernel import find
 from r4l.module import Module
 from r4l.scaffold import Template, create
 from r4l.stages import Stages
+from r4l.terminal import Console
 
 TEMPLATES = Template.all()
 

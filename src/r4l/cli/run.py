@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import IO, TextIO
 
 import click
-from rich.console import Console
 from rich.markup import escape
 
 from r4l.cli import show
@@ -35,6 +34,7 @@ from r4l.klog import Splat
 from r4l.module import BuiltModule, Module
 from r4l.setup import set_up
 from r4l.stages import Stages
+from r4l.terminal import Console
 from r4l.vm import VM
 
 

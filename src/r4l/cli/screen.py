@@ -8,8 +8,9 @@ import io
 import sys
 from collections.abc import Iterable
 
-from rich.console import Console
 from rich.text import Text
+
+from r4l.terminal import Console
 
 UNSHOWN = "r4l-unshown"
 """Name of the error handler (codecs.register_error) for characters that the user's terminal does not know."""

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.markup import escape
 
 from r4l import home
@@ -15,6 +14,7 @@ from r4l.cli.json_option import json_option
 from r4l.cli.options import kernel_option
 from r4l.setup import set_up
 from r4l.stages import Stages
+from r4l.terminal import Console
 
 
 @click.command(epilog="Examples: r4l setup;  r4l setup --kernel 7.2.11+deb13-amd64;  r4l setup --lock lock.json")

@@ -9,13 +9,13 @@ import time
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from r4l.cli import show
 from r4l.cli.options import PytestCommand, kernel_option
 from r4l.cli.run import parameters_of
 from r4l.setup import set_up
 from r4l.stages import Stages
+from r4l.terminal import Console
 from r4l.watch.job import Outcome
 from r4l.watch.loop import Loop
 from r4l.watch.project import Project

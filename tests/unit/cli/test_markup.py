@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from r4l.cli import kernel as kernel_command
 from r4l.kernel.model import Kernel
 from r4l.stages import Stages
+from r4l.terminal import Console
 from r4l.toolchain import Toolchain
 
 SOURCE = Path(__file__).parents[3] / "src/r4l"

@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from rich.console import Console
 
 from r4l.cli.lab import show
 from r4l.kernel import Kernel
@@ -22,6 +21,7 @@ from r4l.labs.lab import Checkpoint, Lab, Words
 from r4l.labs.matrix import Variant
 from r4l.labs.outcomes import Outcome, Run, together
 from r4l.labs.workspace import ANSWERS, Workspace
+from r4l.terminal import Console
 
 POINT = Checkpoint("time", Words("It measures time", "它测量时间"), Words("handout 2", "讲义第 2 节"))
 PASSED: dict[str, Any] = {"title": "", "passed": True, "skipped": ""}

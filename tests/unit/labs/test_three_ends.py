@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner
-from rich.console import Console
 
 from r4l.cli import lab as cli
 from r4l.errors import EnvironmentFault
@@ -25,6 +24,7 @@ from r4l.labs.lab import Checkpoint, Lab, Words
 from r4l.labs.outcomes import Outcome, Run, together
 from r4l.labs.running import Checks
 from r4l.labs.workspace import Workspace
+from r4l.terminal import Console
 
 CHECKS = """
 import errno, os, signal, time

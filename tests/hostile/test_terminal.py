@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+"""What a stranger's files and Makefiles say is shown on the terminal and obeyed by nothing there."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from r4l import resources
+
+from .conftest import World
+
+HOSTILE = "\x1b]0;hostile\x07\x1b[2J\x1b]8;;http://hostile.invalid\x1b\\link\x1b]8;;\x1b\\\x9b5n\u202e"
+"""Sets the title, clears the screen, makes a link, has the terminal send keys, turns the direction of writing."""
+OBEYED = (b"\x1b]", b"\x1b[2J", b"\x1b[5n", "\x9b".encode(), "\u202e".encode())
+
+
+@pytest.fixture
+def folder(world: World, tmp_path: Path) -> Path:
+    """A module's folder."""
+    return Path(shutil.copytree(resources.rust("drivers/hello"), world.user / "src" / tmp_path.name))
+
+
+def shown(world: World, *arguments: str) -> bytes:
+    """What r4l showed on the terminal; it has failed."""
+    before = len(world.shown)
+    assert world.r4l(*arguments) != 0
+    world.settle()
+    return bytes(world.shown[before:])
+
+
+def test_a_makefile_does_not_command_the_terminal(world: World, folder: Path) -> None:
+    """It did before, in the error's own line."""
+    (folder / "Kbuild").write_text(f"obj-m := hello.o\n$(info {HOSTILE}1)\n$(warning {HOSTILE}2)\n$(error {HOSTILE}3)\n")
+    said = shown(world, "build", str(folder))
+    assert b"hostile" in said
+    assert not [sequence for sequence in OBEYED if sequence in said], said
+
+
+def test_a_files_name_does_not_command_the_terminal(world: World, folder: Path) -> None:
+    """It did before."""
+    (folder / f"{HOSTILE.replace('/', '')}.rs").symlink_to(world.user / "secret")
+    said = shown(world, "build", str(folder))
+    assert b"hostile" in said
+    assert not [sequence for sequence in OBEYED if sequence in said], said
