@@ -105,7 +105,7 @@ def look(folder: Path) -> Driver:
     Raises:
         UsageError: no module in it, or several; a source that is no text.
     """
-    kbuild = Module(folder).require_kbuild().read_text(encoding="utf-8")
+    kbuild = _own(Module(folder).require_kbuild(), folder).read_text(encoding="utf-8")
     joined = kbuild.replace("\\\n", " ")
     names = re.findall(r"([\w-]+)\.o\b", " ".join(re.findall(r"^\s*obj-m\s*[:+]?=(.*)$", joined, re.MULTILINE)))
     if len(names) != 1:
@@ -121,6 +121,17 @@ def look(folder: Path) -> Driver:
     return driver
 
 
+def _own(path: Path, folder: Path) -> Path:
+    """A file of the folder; behind a link out of it there may be anything, and a patch would publish it.
+
+    Raises:
+        UsageError: it leads out of the folder.
+    """
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"{path} is a link to {path.resolve()}", "copy the file into the folder")
+    return path
+
+
 def _sources(folder: Path) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for path in sorted(folder.rglob("*")):
@@ -129,7 +140,7 @@ def _sources(folder: Path) -> list[tuple[str, str]]:
         if out or path.suffix not in SOURCES or not path.is_file() or path.name.endswith(".mod.c"):
             continue
         try:
-            found.append((inner.as_posix(), path.read_text(encoding="utf-8")))
+            found.append((inner.as_posix(), _own(path, folder).read_text(encoding="utf-8")))
         except UnicodeDecodeError as error:
             raise UsageError(f"{path} is no text: {error}", "make it UTF-8, or move it away") from error
     return found

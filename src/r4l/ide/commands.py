@@ -79,6 +79,8 @@ class Command:
 def recorded(folder: Path) -> Iterator[Command]:
     """The commands of the objects that were built in a folder and those below it."""
     for file in sorted(folder.rglob(".*.o.cmd")):
+        if file.is_symlink() or not file.is_file():
+            continue
         with file.open(errors="replace", encoding="utf-8") as lines:
             match = SAVED.match(lines.readline())
         if match:

@@ -127,8 +127,11 @@ class Workspace:
         Raises:
             UsageError: the file is no TOML, or cannot be read.
         """
+        file = self.folder / ANSWERS
+        if file.is_symlink() or (file.exists() and not file.is_file()):
+            raise UsageError(f"{ANSWERS} is no plain file", "put the file itself there")
         try:
-            return parse_answers((self.folder / ANSWERS).read_bytes())
+            return parse_answers(file.read_bytes())
         except FileNotFoundError:
             return {}
         except OSError as error:

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""Folders with links, pipes and names in them that lead elsewhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from r4l import resources
+from r4l.errors import BuildError, UsageError
+from r4l.graft import driver
+from r4l.ide.commands import recorded
+from r4l.kernel import Kernel
+from r4l.labs import configured
+from r4l.labs.lab import Lab
+from r4l.labs.workspace import Workspace
+from r4l.module import Module
+
+from .conftest import World
+
+SECRET = "a secret of the user's"
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """A file of the user's."""
+    file = tmp_path / "user/secret.rs"
+    file.parent.mkdir()
+    file.write_text(SECRET)
+    return file
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A module's folder."""
+    return Path(shutil.copytree(resources.rust("drivers/hello"), tmp_path / "stranger"))
+
+
+def test_a_graft_publishes_nothing_of_the_users(folder: Path, secret: Path) -> None:
+    """Before, it put what a link in a subfolder leads to into the kernel's tree and the patch."""
+    (folder / "sub").mkdir()
+    (folder / "sub/more.rs").write_text("// its own\n")
+    assert "sub/more.rs" in driver.look(folder).sources
+    (folder / "sub/link.rs").symlink_to(secret)
+    with pytest.raises(UsageError, match=r"link\.rs is a link to"):
+        driver.look(folder)
+    (folder / "sub/link.rs").unlink()
+    (folder / "Kbuild").unlink()
+    (folder / "Kbuild").symlink_to(secret)
+    with pytest.raises(UsageError, match="Kbuild is a link to"):
+        driver.look(folder)
+
+
+OUTPUTS: dict[str, Callable[[Path, Path], object]] = {
+    "the module of another": lambda output, other: (output / "modules.order").write_text(
+        f"{other.with_suffix('.o')}\n"
+    ),
+    "the same by ..": lambda output, other: (output / "modules.order").write_text(
+        f"{os.path.relpath(other, output).removesuffix('.ko')}.o\n"
+    ),
+    "a link to it": lambda output, other: (output / "hello.ko").symlink_to(other),
+    "a list of the user's": lambda output, other: _linked(output / "modules.order", other),
+    "symbols of the user's": lambda output, other: _linked(output / "Module.symvers", other),
+    "a list without end": lambda output, _: _pipe(output / "modules.order"),
+}
+
+
+def _linked(path: Path, to: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.symlink_to(to)
+
+
+def _pipe(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("trick", OUTPUTS)
+def test_an_output_leads_nowhere_else(
+    world: World, kernel: Kernel, folder: Path, monkeypatch: pytest.MonkeyPatch, trick: str
+) -> None:
+    """All succeeded before: what stood there was read, and taken for the folder's module. The compiler is left out."""
+
+    def make(_: Module, _kernel: Kernel, output: Path, *_rest: object) -> None:
+        for name in ("modules.order", "hello.ko", "Module.symvers"):
+            (output / name).unlink(missing_ok=True)
+        (output / "build.log").write_text("")
+        (output / "modules.order").write_text("hello.o\n")
+        if trick != "a link to it":
+            shutil.copy(world.module.path, output / "hello.ko")
+        OUTPUTS[trick](output, world.module.path)
+
+    monkeypatch.setattr(Module, "_make", make)
+    with pytest.raises(BuildError, match="no plain file of its own"):
+        Module(folder).build(kernel)
+
+
+def test_what_a_build_keeps_of_its_commands_is_its_own(tmp_path: Path) -> None:
+    """Before, a pipe stopped `r4l ide` for ever, and a link was followed."""
+    (tmp_path / "user").write_text("savedcmd_a.o := cc secret.c\n")
+    (tmp_path / ".a.o.cmd").symlink_to(tmp_path / "user")
+    os.mkfifo(tmp_path / ".b.o.cmd")
+    (tmp_path / ".c.o.cmd").write_text("savedcmd_c.o := cc c.c\n")
+    assert [command.target for command in recorded(tmp_path)] == ["c.o"]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_answers_without_end_stop_nobody(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    """They did before."""
+    workspace = Workspace.start(Lab.named("hello"), tmp_path / "work")
+    (workspace.folder / "answers.toml").unlink()
+    make(workspace.folder / "answers.toml")
+    with pytest.raises(UsageError, match="no plain file"):
+        workspace.answers()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'CONFIG_INITRAMFS_SOURCE="$(shell touch {canary})"',
+        'CONFIG_INITRAMFS_SOURCE="x; touch {canary}"',
+        'CONFIG_INITRAMFS_SOURCE="`touch {canary}`"',
+        'CONFIG_INITRAMFS_SOURCE="/etc/shadow"',
+        'CONFIG_EXTRA_FIRMWARE_DIR="/etc"',
+        'CONFIG_SYSTEM_TRUSTED_KEYS="../../user/secret.rs"',
+        'CONFIG_LOCALVERSION="$(shell touch {canary})"',
+    ],
+)
+def test_a_students_fragment_runs_and_names_nothing(
+    world: World, tmp_path: Path, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, all were taken; the first was seen to run with the kernel's build (usr/Makefile)."""
+    canary = world.user / "ran"
+    workspace = Workspace.start(Lab.named("kernel"), tmp_path / "work")
+    fragment = workspace.folder / "kernel.config"
+    harmless = fragment.read_text(encoding="utf-8")
+    fragment.write_text(f"{harmless}\n{line.format(canary=canary)}\n", encoding="utf-8")
+    option = line.partition("=")[0]
+    with pytest.raises(BuildError, match=option):
+        configured.build(workspace, world.kernel, print)
+    assert not canary.exists()
+
+
+def test_a_fragment_of_the_users_runs_nothing(world: World, tmp_path: Path) -> None:
+    """It did before, with the first make that read include/config/auto.conf."""
+    fragment = tmp_path / "f.config"
+    fragment.write_text(f'CONFIG_IPV6=n\nCONFIG_INITRAMFS_SOURCE="$(shell touch {world.user}/ran)"\n')
+    before = len(world.shown)
+    assert world.r4l("kernel", "build", "hostile", "--base", "minimal", "--fragment", str(fragment)) == 2
+    world.settle()
+    assert b"CONFIG_INITRAMFS_SOURCE" in world.shown[before:]
+    assert not (world.user / "ran").exists()
