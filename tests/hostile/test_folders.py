@@ -56,17 +56,17 @@ def test_a_graft_publishes_nothing_of_the_users(folder: Path, secret: Path) -> N
 
 
 OUTPUTS: dict[str, Callable[[Path, Path], object]] = {
-    "the module of another": lambda output, other: (output / "modules.order").write_text(
-        f"{other.with_suffix('.o')}\n"
-    ),
-    "the same by ..": lambda output, other: (output / "modules.order").write_text(
-        f"{os.path.relpath(other, output).removesuffix('.ko')}.o\n"
-    ),
+    "the module of another": lambda output, other: _listed(output, str(other)),
+    "the same by ..": lambda output, other: _listed(output, os.path.relpath(other, output)),
     "a link to it": lambda output, other: (output / "hello.ko").symlink_to(other),
     "a list of the user's": lambda output, other: _linked(output / "modules.order", other),
     "symbols of the user's": lambda output, other: _linked(output / "Module.symvers", other),
     "a list without end": lambda output, _: _pipe(output / "modules.order"),
 }
+
+
+def _listed(output: Path, module: str) -> None:
+    (output / "modules.order").write_text(f"{module.removesuffix('.ko')}.o\n")
 
 
 def _linked(path: Path, to: Path) -> None:
@@ -114,7 +114,7 @@ def test_answers_without_end_stop_nobody(tmp_path: Path, make: Callable[[Path], 
     workspace = Workspace.start(Lab.named("hello"), tmp_path / "work")
     (workspace.folder / "answers.toml").unlink()
     make(workspace.folder / "answers.toml")
-    with pytest.raises(UsageError, match="no plain file"):
+    with pytest.raises(UsageError, match="cannot be read: it is no plain file"):
         workspace.answers()
 
 
@@ -150,7 +150,7 @@ def test_a_fragment_of_the_users_runs_nothing(world: World, tmp_path: Path) -> N
     fragment = tmp_path / "f.config"
     fragment.write_text(f'CONFIG_IPV6=n\nCONFIG_INITRAMFS_SOURCE="$(shell touch {world.user}/ran)"\n')
     before = len(world.shown)
-    assert world.r4l("kernel", "build", "hostile", "--base", "minimal", "--fragment", str(fragment)) == 2
+    assert world.r4l("kernel", "build", "minimal", "--name", "hostile", "--fragment", str(fragment)) == 2
     world.settle()
     assert b"CONFIG_INITRAMFS_SOURCE" in world.shown[before:]
     assert not (world.user / "ran").exists()

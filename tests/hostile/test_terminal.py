@@ -33,9 +33,8 @@ def shown(world: World, *arguments: str) -> bytes:
 
 def test_a_makefile_does_not_command_the_terminal(world: World, folder: Path) -> None:
     """It did before, in the error's own line."""
-    (folder / "Kbuild").write_text(
-        f"obj-m := hello.o\n$(info {HOSTILE}1)\n$(warning {HOSTILE}2)\n$(error {HOSTILE}3)\n"
-    )
+    lines = ["obj-m := hello.o", *(f"$({how} {HOSTILE}{how})" for how in ("info", "warning", "error"))]
+    (folder / "Kbuild").write_text("\n".join(lines) + "\n")
     said = shown(world, "build", str(folder))
     assert b"hostile" in said
     assert not [sequence for sequence in OBEYED if sequence in said], said

@@ -129,7 +129,7 @@ class Workspace:
         """
         file = self.folder / ANSWERS
         if file.is_symlink() or (file.exists() and not file.is_file()):
-            raise UsageError(f"{ANSWERS} is no plain file", "put the file itself there")
+            raise UsageError(f"{ANSWERS} cannot be read: it is no plain file", "put the file itself there")
         try:
             return parse_answers(file.read_bytes())
         except FileNotFoundError:
