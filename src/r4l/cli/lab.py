@@ -26,8 +26,8 @@ from r4l.labs.outcomes import Outcome
 from r4l.labs.student import guess_student, require_student, slug
 from r4l.labs.workspace import STATE, Workspace, plainly
 from r4l.stages import Stages
-from r4l.toolchain import ladder
 from r4l.terminal import Console
+from r4l.toolchain import ladder
 
 MARKS = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[dim]·[/]"}
 UNJUDGED = "[blue]?[/]"
