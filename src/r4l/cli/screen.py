@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from rich.text import Text
 
-from r4l.terminal import Console
+from r4l.terminal import Console, only_colours
 
 UNSHOWN = "r4l-unshown"
 """Name of the error handler (codecs.register_error) for characters that the user's terminal does not know."""
@@ -50,4 +50,4 @@ def show_warnings(texts: Iterable[str]) -> None:
     """Print what the compilers warned of in builds that succeeded, each once, to stderr."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for text in dict.fromkeys(filter(None, texts)):
-        console.print(Text.from_ansi(text))
+        console.print(Text.from_ansi(only_colours(text)))
