@@ -59,7 +59,8 @@ def content_key(*parts: bytes | str | Path) -> str:
     digest = hashlib.sha256()
     for part in parts:
         text = part.read_bytes() if isinstance(part, Path) else part
-        data = text.encode() if isinstance(text, str) else text
+        # Paths may hold bytes that are no text.
+        data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
         digest.update(len(data).to_bytes(8, "little"))
         digest.update(data)
     return digest.hexdigest()[:16]

@@ -236,7 +236,7 @@ def encode_exec(
     """
     flags = (FLAG_PTY if terminal else 0) | (FLAG_STDIN if stdin or terminal else 0)
     size = terminal or Terminal(0, 0)
-    pieces = [struct.pack("<BHH", flags, size.rows, size.columns), counted(cwd.encode())]
+    pieces = [struct.pack("<BHH", flags, size.rows, size.columns), counted(cwd.encode("utf-8", "surrogateescape"))]
     for strings in (list(argv), [f"{name}={value}" for name, value in env.items()]):
         pieces.append(struct.pack("<H", len(strings)))
         pieces += [counted(text.encode("utf-8", "surrogateescape")) for text in strings]

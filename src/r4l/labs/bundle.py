@@ -267,8 +267,9 @@ def _require_path(text: str) -> None:
     name = PurePosixPath(text)
     if name.is_absolute() or ".." in name.parts or "\\" in text or str(name) != text:
         raise _Fault(f"holds a file for another place: {text}")
-    too_long = len(text.encode()) > LONGEST_PATH or any(len(part.encode()) > LONGEST for part in name.parts)
-    if too_long or not text.isprintable():
+    # What cannot be printed may not even be UTF-8.
+    printable = text.isprintable()
+    if not printable or len(text.encode()) > LONGEST_PATH or any(len(part.encode()) > LONGEST for part in name.parts):
         raise _Fault(f"holds a file with a name that submit gives to none: {text}")
 
 
@@ -335,4 +336,4 @@ def _hash(data: bytes) -> str:
 
 def _own_hash(manifest: Mapping[str, Any]) -> str:
     rest = {key: value for key, value in manifest.items() if key != "hash"}
-    return _hash(json.dumps(rest, sort_keys=True, ensure_ascii=False).encode())
+    return _hash(json.dumps(rest, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass"))

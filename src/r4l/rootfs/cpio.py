@@ -8,6 +8,7 @@ same entries always give the same bytes, and it needs no privilege: device nodes
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def regular(name: str, data: bytes, permissions: int = 0o644) -> Entry:
 
 def symlink(name: str, target: str) -> Entry:
     """A symbolic link."""
-    return Entry(name, stat.S_IFLNK | 0o777, target.encode())
+    return Entry(name, stat.S_IFLNK | 0o777, os.fsencode(target))
 
 
 def character(name: str, major: int, minor: int, permissions: int = 0o600) -> Entry:
@@ -88,7 +89,7 @@ def write(entries: Iterable[Entry], out: BinaryIO) -> int:
         if entry.name in seen:
             raise CpioError(f"member given twice: {entry.name!r}")
         seen.add(entry.name)
-        if len(entry.data) > DATA_LIMIT or len(entry.name.encode()) >= NAME_LIMIT:
+        if len(entry.data) > DATA_LIMIT or len(os.fsencode(entry.name)) >= NAME_LIMIT:
             raise CpioError(f"member too large: {entry.name!r}")
         total += _write_one(out, ino, entry)
     total += _write_one(out, 0, Entry(TRAILER, 0))
@@ -96,7 +97,7 @@ def write(entries: Iterable[Entry], out: BinaryIO) -> int:
 
 
 def _write_one(out: BinaryIO, ino: int, entry: Entry) -> int:
-    name = entry.name.encode()
+    name = os.fsencode(entry.name)
     head = _header(ino, entry, name) + name + b"\0"
     head += _pad(len(head))
     out.write(head)

@@ -320,7 +320,7 @@ def read_lock(path: Path) -> LockFile:
 def lock_of(toolchain: Toolchain, kernel: str, kernel_version: str) -> LockFile:
     """The lock file of what is there."""
     archive = archive_for()
-    return LockFile(toolchain.packages, archive.suite, archive.architecture, kernel, kernel_version)
+    return LockFile(archive.suite, archive.architecture, kernel, kernel_version, toolchain.packages)
 
 
 def _held(room: Path, recipe: str) -> current.Current | None:

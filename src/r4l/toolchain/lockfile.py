@@ -34,11 +34,11 @@ class LockFile:
         source: the path of the file, for messages.
     """
 
+    suite: str
+    architecture: str
+    kernel: str
+    kernel_version: str
     packages: dict[str, str]
-    suite: str = ""
-    architecture: str = ""
-    kernel: str = ""
-    kernel_version: str = ""
     source: str = field(default="", compare=False)
 
     @classmethod
@@ -86,7 +86,7 @@ class LockFile:
             allowed = {"kernel": RELEASE, "kernel_version": VERSION}.get(name, PACKAGE)
             if value and not (isinstance(value, str) and allowed.fullmatch(value)):
                 raise ValueError(f"{name} is {value!r}")
-        return cls(dict(data["packages"]), **rest, source=str(data.get("source", source)))
+        return cls(**rest, packages=dict(data["packages"]), source=str(data.get("source", source)))
 
     def as_data(self) -> dict[str, Any]:
         """As plain data for JSON."""
