@@ -24,6 +24,8 @@ from r4l.klog.blame import plain
 from r4l.klog.debugfile import module_file
 from r4l.klog.fold import Folded, folded
 from r4l.klog.reader import complaints, opened, unpacked
+from r4l.setup import set_up
+from r4l.stages import Stages
 from r4l.terminal import Console
 from r4l.toolchain import Toolchain
 from r4l.vm import loading
@@ -79,7 +81,8 @@ def _sources(modules: Sequence[Path], kernel_name: str | None) -> Iterator[Sourc
         return
     with tempfile.TemporaryDirectory(prefix="r4l-log-") as folder:
         files = [module_file(file, Path(folder)) for file in modules]
-        kernel = find.find(kernel_name) if kernel_name else find.ready()
+        with Stages() as stages:
+            kernel = set_up(stages, kernel_name) if kernel_name else find.ready()
         sources = loading.sources(kernel) if kernel else loading.module_sources(Toolchain.existing())
         for file in files:
             sources.add(file)
@@ -150,16 +153,19 @@ def _show(console: Console, name: str, splats: list[Splat], count: int) -> None:
         _show_one(console, splat)
     if count > len(splats):
         console.print(Text(f"\n… and {count - len(splats)} more", style="dim"), markup=False)
+    console.print()
 
 
 def _show_one(console: Console, splat: Splat) -> None:
     task, cpu = splat.task
-    place = ", ".join([task] * bool(task) + [f"CPU {cpu}"] * (cpu is not None))
-    line = Text("✗ " if splat.fatal else "! ", style="bold red" if splat.fatal else "bold yellow")
-    line.append(splat.splat_kind, style="bold red" if splat.fatal else "bold yellow")
-    line.append(f"  {WORDS[splat.killed]}", style="red" if splat.fatal else "dim")
-    line.append(f"  {place}" if place else "", style="cyan")
-    line.append(f"  lines {splat.first}–{splat.last}" if splat.first else "", style="dim")
+    colour = "red" if splat.fatal else "yellow"
+    line = Text.assemble(
+        (f"{'✗' if splat.fatal else '!'} {splat.splat_kind}", f"bold {colour}"),
+        (f"  {WORDS[splat.killed]}", colour if splat.fatal else "dim"),
+        (f"  {task}" if task else "", "cyan"),
+        (f"  CPU {cpu}" if cpu is not None else "", "cyan"),
+        (f"  lines {splat.first}–{splat.last}", "dim"),
+    )
     console.print(line, markup=False)
     console.print(Text(f"  {splat.headline}", style="bold"), soft_wrap=True, markup=False)
     culprit = splat.culprit
@@ -174,9 +180,10 @@ def _frame_text(entry: Folded, culprit: StackFrame) -> Text:
     if isinstance(entry, int):
         return Text(f"      … {entry} frame{'s' if entry > 1 else ''}", style="dim")
     blamed = entry == culprit
-    text = Text("    → " if blamed else "      ", style="bold red")
-    text.append(entry.symbol, style="bold" if blamed else "default")
-    text.append(f"+{entry.offset:#x}" if entry.size else " (inlined)", style="dim")
-    text.append(f" [{entry.module}]" if entry.module else "", style="magenta")
-    text.append(f"  {entry.where}" if entry.where else "", style="green")
-    return text
+    return Text.assemble(
+        ("    → " if blamed else "      ", "bold red"),
+        (entry.symbol, "bold" if blamed else ""),
+        (f"+{entry.offset:#x}" if entry.size else " (inlined)" if entry.file else "", "dim"),
+        (f" [{entry.module}]" if entry.module else "", "magenta"),
+        (f"  {entry.where}" if entry.where else "", "green"),
+    )
