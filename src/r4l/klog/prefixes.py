@@ -21,7 +21,7 @@ YAML_END = '"}'
 
 CONSOLE = re.compile(
     r"(?:<(\d{1,4})>)?\[ *(\d{1,9}\.\d{1,9})\](?:\[ *([TC]\d{1,7})\])?"
-    r"(?: (?! *\[ *[TC]?\d{1,7}[:\]]| *\(\d|[\w.-]{1,64} kernel: )|$)"
+    r"(?: (?! *\[ *[TC]?\d{1,7}[:\]]| *\(\d| *c\d{1,2} |[\w.-]{1,64} kernel: )|$)"
 )
 """What nearly all lines begin with: the kernel's own, and none of the other stages behind it."""
 
@@ -78,7 +78,7 @@ def _record(line: str, number: int) -> Record:
     if not end:
         return Record(line, kernel=None, number=number)
     # A frame begins with blanks of its own.
-    text = line[end + 1 :] if line[end - 1] in "]:" and line[end : end + 1] == " " else line[end:]
+    text = line[end + 1 :] if line[end - 1] not in " ;>=" and line[end : end + 1] == " " else line[end:]
     if text.endswith(YAML_END) and line.startswith("- {"):
         text = text.removesuffix(YAML_END)
     found = {kind: word for kind, word in zip(_KINDS, match.group(*_INDEXES), strict=True) if word}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import io
 import lzma
@@ -25,6 +26,8 @@ from r4l.klog.splat import Splat
 CHUNK = 1 << 18
 """Bytes that are read at once."""
 _UNPACK = ((b"\x1f\x8b", gzip.open), (b"\xfd7zXZ\0", lzma.open), (b"BZh", bz2.open))
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+"""What PowerShell writes for `dmesg > file`."""
 _ZST = b"\x28\xb5\x2f\xfd"
 
 
@@ -41,6 +44,8 @@ def complaints(stream: IO[bytes], log: Path | None = None) -> Iterator[Splat]:
     while chunk := stream.read(CHUNK):
         for line in splitter.feed(chunk):
             number += 1
+            if number == 1:
+                line = line.removeprefix("\ufeff")
             yield from _feed(cutter, line, number)
     if splitter.rest:
         yield from _feed(cutter, splitter.rest, number + 1)
@@ -82,6 +87,8 @@ def unpacked(file: IO[bytes], name: str) -> Iterator[IO[bytes]]:
         elif start.startswith(_ZST):
             with _zstd(buffered) as stream:
                 yield stream
+        elif start.startswith(_UTF16):
+            yield cast(IO[bytes], codecs.EncodedFile(buffered, "utf-8", "utf-16", "replace"))
         else:
             yield buffered
     except (EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:

@@ -259,6 +259,15 @@ def test_logs_that_are_compressed_with_zstd(tmp_path: Path) -> None:
         assert len(list(complaints(stream))) == 1
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_logs_of_another_encoding(tmp_path: Path, encoding: str) -> None:
+    lines = [f"[    1.{number:06}] {text}" for number, text in enumerate(OOPS)]
+    (tmp_path / "log").write_text("\n".join(lines), encoding=encoding)
+    with opened(tmp_path / "log") as stream:
+        (splat,) = complaints(stream)
+    assert (splat.first, splat.last) == (1, len(lines))
+
+
 def test_a_log_that_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(gzip.compress(b"x" * 10_000)[:-20])
     with pytest.raises(UsageError, match="damaged"), opened(tmp_path / "log") as stream:
