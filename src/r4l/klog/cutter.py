@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from r4l.klog import frames, kinds
@@ -190,5 +191,6 @@ class SplatCutter:
         return [Splat(kind, headline, records, log=self._log)]
 
 
+@lru_cache(256)
 def _belongs(text: str) -> bool:
     return kinds.BELONGS.match(text) is not None or frames.frame_of(text) is not None

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from r4l import resources
 
@@ -53,9 +54,7 @@ HEADLINES = tuple(
     for entry in _TABLE
 )
 """The first that matches counts."""
-_DEATHS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (entry["of"], re.compile("|".join(entry["patterns"]))) for entry in _FILE["death"]
-)
+_DEATH = _any(f"(?P<{entry['of']}>{'|'.join(entry['patterns'])})" for entry in _FILE["death"])
 SINGLE = _named("single")
 RULED = _named("ruled")
 WIDE = _named("wide")
@@ -88,6 +87,7 @@ TRACE_END = "</TASK>"
 RULE = re.compile(r"={20,}$")
 
 
+@lru_cache(256)
 def headline(text: str) -> Headline | None:
     """The headline that a line is, or None."""
     if not ANY.match(text):
@@ -104,5 +104,5 @@ def classify(text: str) -> str | None:
 
 def death(text: str) -> str:
     """The death that a line of a complaint shows: of the `machine`, of a `task`; empty where it shows none."""
-    text = text.lstrip()
-    return next((of for of, pattern in _DEATHS if pattern.match(text)), "")
+    match = _DEATH.match(text.lstrip())
+    return (match.lastgroup or "") if match else ""

@@ -59,13 +59,13 @@ class Splat(VerdictError):
         self.place = main.before
         self.killed = min((kinds.death(record.text) for record in self.records), key=DEATHS.index, default="")
         self._located = False
+        self._known: dict[StackFrame, StackFrame] = {}
         self._told = False
         super().__init__(
             self._sentence(),
             "the lines below are the kernel's own; the topmost frame of your module is the place to look first"
             if not self.stray_breakpoint
             else "emulated CPUs can run a breakpoint of the kernel's own patching: run it again; with cpus=1 none can",
-            detail=readable(self.records, {}),
             log=log,
         )
 
@@ -93,7 +93,7 @@ class Splat(VerdictError):
         self.trace = tuple(known.get(frame, frame) for frame in self.trace)
         self.cause = self._sentence()
         self.args = (self.cause,)
-        self.detail = readable(self.records, known)
+        self._known = known
 
     def _sentence(self) -> str:
         culprit = self.culprit
@@ -101,6 +101,15 @@ class Splat(VerdictError):
         where = f" in {culprit.symbol}" if culprit else ""
         module = f" [{culprit.module}]" if culprit and culprit.module else ""
         return f"{begin}the kernel complained ({self.splat_kind}): {self.headline}{where}{module}"
+
+    @property
+    def detail(self) -> str:
+        """The text of it for a reader: names demangled, the source beside frames, the kernel's own frames folded."""
+        return self._text or readable(self.records, self._known)
+
+    @detail.setter
+    def detail(self, text: str) -> None:
+        self._text = text
 
     @property
     def fatal(self) -> bool:
