@@ -214,6 +214,13 @@ class Pool:
                 return
         self.drop()
 
+    def end(self) -> None:
+        """All checks are done. What the kernel complained of since the last one, up to its last line, is that one's."""
+        vm = self._bench.vm if self._bench else None
+        self.drop()
+        if vm and (untold := vm.untold()):
+            raise untold
+
     def drop(self) -> None:
         """Something went wrong in it."""
         if self._bench:
@@ -227,7 +234,7 @@ def pool(kernel: Kernel, module: r4l.BuiltModule) -> Iterator[Pool]:
     """The machine that the checks share."""
     shared = Pool(kernel, module)
     yield shared
-    shared.drop()
+    shared.end()
 
 
 @pytest.fixture

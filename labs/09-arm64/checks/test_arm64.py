@@ -105,6 +105,9 @@ def benches(kernel: Kernel) -> Iterator[list[Bench]]:
     yield shared
     for bench in shared:
         bench.close()
+        if untold := bench.vm.untold():
+            # What the kernel complained of since the last check, up to its last line.
+            raise untold
 
 
 @pytest.fixture
