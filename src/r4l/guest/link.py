@@ -153,6 +153,11 @@ class Link:
             channel.number = self._next
             return self._next
 
+    @property
+    def last(self) -> int:
+        """Number of the channel that was opened last."""
+        return self._next
+
     def forget(self, channel: Channel) -> None:
         """Nobody waits for this channel any more; frames that still come for it are dropped."""
         with self.changed:

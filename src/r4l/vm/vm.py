@@ -158,6 +158,7 @@ class VM:
         self._closing = False
         self._mute = self._paused = self._halted = False
         self._mark_timeout = 5.0
+        self._judged = 0
         self._ended_by: R4LError | None = None
         self._started = threading.Event()
         self.shutdown_reason: str | None = None
@@ -328,6 +329,7 @@ class VM:
         if self.running and not self._halted:
             try:
                 self.klog.check()
+                self._judged = self._link.last
                 return
             except Splat:
                 raise
@@ -356,6 +358,9 @@ class VM:
         if self._closing or not self._started.is_set() or self._mute or self._paused:
             return
         if not self.running or not self._link.connected:
+            return
+        if self._judged == self._link.last:
+            # Nothing has been asked of the guest since its log was read.
             return
         self._mark_timeout = DRAIN
         with contextlib.suppress(R4LError):
