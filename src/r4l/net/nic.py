@@ -57,6 +57,12 @@ class Nic:
         return self.mac.lower() if self.mac else f"52:54:00:12:34:{0x56 + index & 0xFF:02x}"
 
     @property
+    def needs_network(self) -> bool:
+        """Whether QEMU needs the host's network for it: its router does, unless it is cut off and forwards nothing."""
+        cut_off = self.options.get("restrict") and not {"hostfwd", "guestfwd"} & self.options.keys()
+        return self.backend == "user" and not cut_off
+
+    @property
     def has_cable(self) -> bool:
         """Whether a run of the VM gives it a `Cable`: QEMU gets an open descriptor instead of a name."""
         return self.backend in ("socket", "tap") and not self.options

@@ -25,13 +25,13 @@ KVM = Path("/dev/kvm")
 
 
 def grant(machine: Machine, workdir: Path, state: Path | None = None) -> Grant:
-    """What QEMU may touch: its own files, KVM where it runs under it, the network where a card's back end is `user`."""
+    """What QEMU may touch: its own files, KVM where it runs under it, the network where a card needs it (`Nic.needs_network`)."""
     drives = (drive.path for drive in machine.drives)
     return Grant(
         "vm: QEMU",
         writes=(workdir,),
         reads=(machine.kernel, machine.initrd, *drives, *([state] if state else [])),
-        network=any(nic.backend == "user" for nic in machine.nics),
+        network=any(nic.needs_network for nic in machine.nics),
         devices=(KVM,) if machine.accel == "kvm" else (),
         limits=UNLIMITED,
     )

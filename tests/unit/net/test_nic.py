@@ -9,6 +9,13 @@ from r4l.errors import UsageError
 from r4l.net import Nic
 
 
+def test_a_card_that_is_cut_off_needs_no_network() -> None:
+    assert Nic().needs_network
+    assert not Nic(options={"restrict": True}).needs_network
+    assert Nic(options={"restrict": True, "hostfwd": [{"str": "tcp::0-:22"}]}).needs_network
+    assert not any(Nic(backend=other).needs_network for other in ("hub", "socket", "tap", "none"))
+
+
 def test_each_place_has_its_own_address() -> None:
     assert [Nic().address(i) for i in range(3)] == ["52:54:00:12:34:56", "52:54:00:12:34:57", "52:54:00:12:34:58"]
     assert Nic(mac="02:00:00:00:00:AB").address(5) == "02:00:00:00:00:ab"

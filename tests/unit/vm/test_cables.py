@@ -12,6 +12,16 @@ from r4l.net import Nic, Wire, crossover
 from r4l.vm import cables
 
 
+def test_guests_are_cut_off_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    nics = (Nic(), Nic(options={"restrict": False}), Nic(backend="socket"), Nic(options={"net": "10.9.0.0/24"}))
+    monkeypatch.delenv(cables.ISOLATED, raising=False)
+    assert cables.isolated(nics) == nics
+    monkeypatch.setenv(cables.ISOLATED, "1")
+    found = cables.isolated(nics)
+    assert [nic.options.get("restrict") for nic in found] == [True, False, None, True]
+    assert found[3].options["net"] == "10.9.0.0/24"
+
+
 def test_cards_that_lack_one_get_one(tmp_path: Path) -> None:
     end, _ = crossover()
     nics = [Nic(), Nic(backend="socket"), Nic(backend="socket"), Nic(backend="socket", capture=False)]
