@@ -25,7 +25,7 @@ KVM = Path("/dev/kvm")
 
 
 def grant(machine: Machine, workdir: Path, state: Path | None = None) -> Grant:
-    """What QEMU may touch: its own files, KVM where it runs under it, the network where a card needs it (`Nic.needs_network`)."""
+    """What QEMU may touch: its own files, KVM where it runs under it, the network where a card needs it."""
     drives = (drive.path for drive in machine.drives)
     return Grant(
         "vm: QEMU",
