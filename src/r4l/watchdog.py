@@ -92,6 +92,24 @@ class Watchdog:
 
 def descendants(pid: int) -> list[int]:
     """A process and all that it started, directly or not, as far as they have not been adopted by others."""
+    tell = _children if Path(f"/proc/self/task/{os.getpid()}/children").exists() else _parents()
+    found = [pid]
+    for process in found:
+        found += tell(process)
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    """The children of all threads of a process (proc_pid_tid_children(5)); not every kernel tells them."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in os.scandir(f"/proc/{pid}/task"):
+            found += map(int, Path(task.path, "children").read_bytes().split())
+    return found
+
+
+def _parents() -> Callable[[int], list[int]]:
+    """The same for every process of the machine, by what each says of its parent: several times as slow."""
     children: defaultdict[int, list[int]] = defaultdict(list)
     for entry in os.scandir("/proc"):
         if entry.name.isdecimal():
@@ -99,10 +117,7 @@ def descendants(pid: int) -> list[int]:
                 # proc_pid_stat(5): the name, in brackets, may hold anything; the state and the parent follow it.
                 words = Path(entry.path, "stat").read_bytes().rpartition(b")")[2].split()
                 children[int(words[1])].append(int(entry.name))
-    found = [pid]
-    for process in found:
-        found += children[process]
-    return found
+    return lambda pid: children[pid]
 
 
 def memory_of(pid: int) -> int:

@@ -175,7 +175,11 @@ def test_a_build_leaves_memory_to_the_machine(monkeypatch: pytest.MonkeyPatch, g
         assert kind.memory <= gibibytes * GIB * 0.75
 
 
-def test_descendants_are_found_however_deep() -> None:
+@pytest.mark.parametrize("told", [True, False])
+def test_descendants_are_found_however_deep(told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the kernel does not tell a process's children."""
+    if not told:
+        monkeypatch.setattr(Path, "exists", lambda _: False)
     with subprocess.Popen(["sh", "-c", "sh -c 'sleep 60; :' & wait"], start_new_session=True) as process:
         try:
             until = time.monotonic() + SECONDS
