@@ -76,7 +76,8 @@ def _is_doomed(entry: Entry, everything: bool) -> bool:
 
 
 def _removed(entry: Entry, dry_run: bool) -> Entry:
-    return replace(entry, state="unused") if dry_run else clean.remove(entry)
+    asked = replace(entry, why=f"asked for ({entry.why})") if entry.state == "kept" else entry
+    return replace(asked, state="unused") if dry_run else clean.remove(asked)
 
 
 def _show(entries: Sequence[Entry], dry_run: bool) -> None:

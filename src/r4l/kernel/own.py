@@ -170,6 +170,7 @@ def build(wanted: Recipe, toolchain: Toolchain, say: Say = quiet, *, again: bool
             "profile": wanted.profile.name,
             "source": str(wanted.source),
             "recipe": key,
+            "built": _interface(folder / "build"),
             "fragments": [list(fragment) for fragment in wanted.fragments],
             "steps": max(count, steps),
             "dropped": kconfig.as_data(dropped),
@@ -186,7 +187,7 @@ def _load(folder: Path, data: dict[str, Any], toolchain: Toolchain) -> Kernel:
     image = folder / "build" / arch.built
     return Kernel(
         release=data["release"],
-        version=f"{data['version']} {data['recipe']}",
+        version=" ".join(filter(None, (data["version"], data["recipe"], data.get("built")))),
         arch=data["arch"],
         build=folder / "build",
         source=Path(data["source"]),
@@ -198,6 +199,12 @@ def _load(folder: Path, data: dict[str, Any], toolchain: Toolchain) -> Kernel:
         make_arguments=make_arguments(arch),
         name=data["name"],
     )
+
+
+def _interface(build_folder: Path) -> str:
+    """Names what modules see of a kernel: one whose source is being worked on is another, and keeps its recipe."""
+    parts = [build_folder / name for name in ("Module.symvers", ".config")]
+    return home.content_key(*(part for part in parts if part.is_file()))
 
 
 def make_arguments(arch: Architecture) -> tuple[str, ...]:

@@ -249,6 +249,20 @@ def test_a_kernel_from_source_whose_recipe_has_changed(debian: Debian, tmp_path:
     assert "has changed" in own.all_stale(toolchain)[0][2]
 
 
+def test_a_kernel_that_was_built_on_is_another_to_modules(debian: Debian, tmp_path: Path) -> None:
+    """`r4l kernel build --kdir`, after a change of the source: the recipe is the same, what it exports is not."""
+    toolchain = Toolchain.get()
+    keys = set()
+    for exported in ("one", "one\ttwo"):
+        folder = own_kernel(toolchain, tmp_path)
+        (folder / "build/Module.symvers").write_text(exported, encoding="utf-8")
+        own_kernel(toolchain, tmp_path, built=own._interface(folder / "build"))
+        kernel = own.ready("minimal", "x86_64", toolchain)
+        assert kernel
+        keys.add(kernel.key)
+    assert len(keys) == 2
+
+
 def test_a_kernel_of_before_with_fragments_that_nobody_wrote_down(debian: Debian, tmp_path: Path) -> None:
     toolchain = Toolchain.get()
     folder = own_kernel(toolchain, tmp_path, recipe="unknown", name="mine")
