@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 NO_MEANS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 """Numbers of errors that say what the host lacks: space, memory, descriptors."""
-STARVED = 0.5
-"""Part of the time that a thread was ready to run and had no processor, from which a machine is starved: one that needs
-its processor at all then runs at half its speed or less."""
+STARVED = 0.75
+"""Part of the time that a thread was ready to run and had no processor, from which a machine is starved: it then runs
+at a quarter of its speed or less. Two guests that are busy on a host of two processors wait for half of the time."""
 LOOK = 0.5
 """Seconds for which a machine that lived long is looked at."""
 TIMED_OUT = "Timeout (>"
@@ -49,7 +49,8 @@ def host_fault(error: BaseException, vm: VM | None = None) -> str:
         if isinstance(one, NoOutput | NoAgent) and one.starved:
             return f"{one.cause}; {one.starved}"
     late = isinstance(error, GuestTimeout) or str(error).startswith(TIMED_OUT)
-    why = starved(vm.pid, vm.begun) if late and vm is not None and vm.running else ""
+    # One that floods us keeps itself from its answer, however busy the host.
+    why = starved(vm.pid, vm.begun) if late and vm is not None and vm.running and not vm.floods else ""
     return f"a time-out, and {why}" if why else ""
 
 
