@@ -116,9 +116,8 @@ class Splat(VerdictError):
         """Whether the kernel killed a task or itself over it."""
         return bool(self.killed)
 
-    @property
-    def culprit(self) -> StackFrame | None:
-        """The place to look first: the innermost function of a module's author, else of a module, else of all."""
+    def _blamed(self) -> StackFrame | None:
+        """The frame to blame, or the function that the words name."""
         begins = kinds.headline(self.headline)
         if begins and begins.culprit and (named := self._said(begins.culprit)):
             return named
@@ -134,6 +133,16 @@ class Splat(VerdictError):
             if found := blame.culprit(stack, self.splat_kind, **asked, strict=True):
                 return found
         return named or blame.culprit(main, self.splat_kind)
+
+    @property
+    def culprit(self) -> StackFrame | None:
+        """The place to look first: the innermost function of a module's author, else of a module, else of all.
+
+        Functions that only carry the message are passed over, and of a task that does not get on, what it was asked to
+        do counts (`r4l.klog.blame`). None where the log does not tell.
+        """
+        found = self._blamed()
+        return self._known.get(found, found) if found else None
 
     def _named(self) -> StackFrame | None:
         """The first function that its sentences, before any trace, name and that is no messenger."""
