@@ -128,7 +128,7 @@ class Splat(VerdictError):
             # The trace is somebody else's, who printed in between.
             return named
         wide = self.splat_kind in kinds.WIDE
-        others = [[each.before, *each.frames] for each in self._sections if each.called] if wide else []
+        others = [[each.before, *each.frames] for each in self._sections] if wide else []
         for stack in [main, *others]:
             if found := blame.culprit(stack, self.splat_kind, **asked, strict=True):
                 return found

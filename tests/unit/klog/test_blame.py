@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""Who is to blame, of those who stand in a trace; and that the tables' expressions are narrow and quick."""
+
+from __future__ import annotations
+
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from r4l.klog import StackFrame, blame
+from r4l.klog import kinds as kinds_module
+from r4l.klog.blame import culprit, is_messenger, plain
+
+KLOG = Path(blame.__file__).parent
+KINDS = {entry["name"] for entry in tomllib.loads((KLOG / "kinds.toml").read_text(encoding="utf-8"))["kind"]}
+GROUPS = tomllib.loads((KLOG / "messengers.toml").read_text(encoding="utf-8"))["group"]
+
+
+def stack(*names: str, module: str | None = None) -> list[StackFrame]:
+    return [StackFrame(name, 8, 64, module, True, name) for name in names]
+
+
+def blamed(kind: str, *names: str, **how: bool) -> str | None:
+    found = culprit(stack(*names), kind, **how)
+    return found.symbol if found else None
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "symbol"),
+    [
+        ("kasan", ["dump_stack_lvl", "print_report", "memcpy", "w_copy", "vfs_write"], "w_copy"),
+        ("warning", ["dump_stack", "panic", "__warn", "report_bug", "refcount_warn_saturate", "kobject_put", "w"], "w"),
+        ("lockdep", ["print_circular_bug", "__lock_acquire", "lock_acquire", "__mutex_lock", "w_store"], "w_store"),
+        ("atomic-sleep", ["__might_resched", "mutex_lock", "widget_irq"], "widget_irq"),
+        ("hung-task", ["__schedule", "schedule", "rwsem_down_write_slowpath", "down_write", "w_close"], "w_close"),
+        ("hung-task", ["__schedule", "schedule", "__mutex_lock", "rtnl_lock", "widget_ioctl"], "rtnl_lock"),
+        ("bug", ["rust_helper_BUG", "core::panicking::panic_fmt", "<widget::Ring>::push"], "<widget::Ring>::push"),
+        ("oops", ["asm_exc_page_fault", "exc_page_fault"], None),
+        ("atomic-sleep", ["dump_stack", "__schedule_bug", "__schedule", "exit_to_user_mode_loop"], "exit_to_user_mode_loop"),
+        ("kmemleak", ["kmem_cache_alloc", "xas_nomem", "widget_probe"], "widget_probe"),
+        ("oops", ["xas_nomem", "widget_probe"], "xas_nomem"),
+    ],
+)  # fmt: skip
+def test_messengers_are_passed_over(kind: str, names: list[str], symbol: str | None) -> None:
+    assert blamed(kind, *names) == symbol
+
+
+def test_a_task_that_does_not_get_on_is_blamed_by_what_it_was_asked_to_do() -> None:
+    inner = ["hrtimer_interrupt", "asm_sysvec_apic_timer_interrupt", "_raw_spin_lock", "anywhere", "widget_read"]
+    assert blamed("rcu-stall", *inner, "vfs_read", "ksys_read", "do_syscall_64", outer=True) == "widget_read"
+    packet = ["anywhere", "widget_rcv", "__netif_receive_skb_core", "net_rx_action", "handle_softirqs"]
+    assert blamed("soft-lockup", *packet, "widget_xmit", "sock_sendmsg", outer=True) == "widget_rcv"
+
+
+def test_a_task_that_went_too_deep_is_blamed_by_what_it_was_asked_to_do_at_first() -> None:
+    names = [
+        "mark_lock",
+        "lock_acquire",
+        "again",
+        "notifier_call_chain",
+        "again",
+        "notifier_call_chain",
+        "widget_newlink",
+    ]
+    assert blamed("oops", *names, "netlink_sendmsg", "do_syscall_64", deep=True) == "widget_newlink"
+
+
+def test_a_module_comes_before_the_kernel() -> None:
+    frames = [*stack("some_core_function"), *stack("widget_poll", module="widget"), *stack("net_rx_action")]
+    found = culprit(frames, "oops")
+    assert found is not None
+    assert found.symbol == "widget_poll"
+
+
+@pytest.mark.parametrize(
+    "name", ["sg_read", "btree_readpage", "update_curr", "bitmap_ip_add", "array_map_update_elem", "free_netdev"]
+)
+def test_names_that_begin_like_a_helpers_are_not_acquitted(name: str) -> None:
+    assert not any(is_messenger(name, kind) for kind in KINDS)
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("f.isra.0", "f"),
+        ("f.cold", "f"),
+        ("__pfx_f", "f"),
+        ("f.part.0.constprop.1", "f"),
+        ("<a::B as c::D>::e", "<a::B as c::D>::e"),
+    ],
+)
+def test_names_as_in_the_source(name: str, short: str) -> None:
+    assert plain(name) == short
+
+
+def test_groups_name_kinds_that_there_are() -> None:
+    assert {kind for group in GROUPS for kind in group.get("kinds", [])} <= KINDS
+
+
+@pytest.mark.parametrize(
+    "piece", ["_", "a", "__", "a_", "raw_", "do_", "alloc_", "_lock", "free", "0", ".", "copy_", "k", "sys_"]
+)
+def test_no_name_takes_long(piece: str) -> None:
+    begin = time.process_time()
+    for kind in ("hung-task", "kasan", "rcu-stall"):
+        blamed(kind, (piece * 400)[:400], outer=True)
+    assert time.process_time() - begin < 0.5
+
+
+@pytest.mark.parametrize("piece", [" ", "a", "/a", "0", "a:", "[", "task ", "CPU: 0 PID: 1 ", "(", "=", "a.c:1 "])
+@pytest.mark.parametrize(
+    "before", ["", "WARNING: ", "BUG: ", "INFO: ", "INFO: task ", "BUG a (", "DMA-API: ", "rcu: INFO: "]
+)
+def test_no_headline_takes_long(before: str, piece: str) -> None:
+    text = before + (piece * 8000)[:8000]
+    begin = time.process_time()
+    kinds_module.classify(text)
+    kinds_module.death(text)
+    for pattern in (*kinds_module.TASKS, kinds_module.BELONGS, kinds_module.EVIDENCE, kinds_module.SECTION_END):
+        pattern.match(text)
+    assert time.process_time() - begin < 0.5
