@@ -38,7 +38,7 @@ def blamed(kind: str, *names: str, **how: bool) -> str | None:
         ("hung-task", ["__schedule", "schedule", "__mutex_lock", "rtnl_lock", "widget_ioctl"], "rtnl_lock"),
         ("bug", ["rust_helper_BUG", "core::panicking::panic_fmt", "<widget::Ring>::push"], "<widget::Ring>::push"),
         ("oops", ["asm_exc_page_fault", "exc_page_fault"], None),
-        ("atomic-sleep", ["dump_stack", "__schedule_bug", "__schedule", "exit_to_user_mode_loop"], "exit_to_user_mode_loop"),
+        ("atomic-sleep", ["__schedule_bug", "__schedule", "exit_to_user_mode_loop"], "exit_to_user_mode_loop"),
         ("kmemleak", ["kmem_cache_alloc", "xas_nomem", "widget_probe"], "widget_probe"),
         ("oops", ["xas_nomem", "widget_probe"], "xas_nomem"),
     ],
