@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""Which kernel a setup makes ready, and from which recipe one that is stale is built anew."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.toolchain.conftest import Debian
+
+from r4l.kernel import debian as debians
+from r4l.kernel import find, manifest, own, stock
+from r4l.setup import set_up
+from r4l.stages import Stages
+from r4l.terminal import Console
+from r4l.toolchain import Toolchain
+
+LOCKED = {"kernel": "7.3.4+deb13-amd64", "kernel_version": "7.3.4-1", "packages": {"rustc": "1.84.0-1"}}
+
+
+class Kernels:
+    """Debian's kernels, as `stock` fetches and prepares them.
+
+    Attributes:
+        asked: release and version of each fetch.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.asked: list[tuple[str | None, str | None]] = []
+
+    def fetch(
+        self, release: str | None, _arch: str, _say: object = None, *, update: bool = False, version: str | None = None
+    ) -> tuple[Path, debians.Release]:
+        self.asked.append((release, version))
+        found = debians.Release(release or "7.3.9+deb13-amd64", version or "7.3.9-1", "")
+        folder = self.home / "kernels" / found.folder
+        (folder / "source").mkdir(parents=True, exist_ok=True)
+        return folder, found
+
+    def make_ready(self, folder: Path, release: debians.Release, arch: str, toolchain: Toolchain, _say: Any) -> Any:
+        ready = folder / toolchain.key
+        (ready / "build").mkdir(parents=True, exist_ok=True)
+        data = {"release": release.name, "version": release.version, "arch": arch, "tools": toolchain.identity}
+        manifest.write(ready, data)
+        return data
+
+
+@pytest.fixture
+def kernels(debian: Debian, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kernels:
+    found = Kernels(tmp_path / "home")
+    monkeypatch.setattr(stock, "fetch", found.fetch)
+    monkeypatch.setattr(stock, "_make_ready", found.make_ready)
+    return found
+
+
+def stages() -> Stages:
+    return Stages(Console(file=io.StringIO()))
+
+
+def test_the_lock_file_names_the_kernel_until_an_update(debian: Debian, kernels: Kernels, tmp_path: Path) -> None:
+    lock = tmp_path / "lock.json"
+    lock.write_text(json.dumps(LOCKED), encoding="utf-8")
+    assert set_up(stages(), lock_file=lock).release == "7.3.4+deb13-amd64"
+    assert kernels.asked == [("7.3.4+deb13-amd64", "7.3.4-1")]
+    # Every later command.
+    assert find.find().release == "7.3.4+deb13-amd64"
+    assert set_up(stages()).release == "7.3.4+deb13-amd64"
+    assert len(kernels.asked) == 1
+    written = json.loads((tmp_path / "home/lock.json").read_text(encoding="utf-8"))
+    assert (written["kernel"], written["packages"]["rustc"], written["suite"]) == (
+        "7.3.4+deb13-amd64",
+        "1.84.0-1",
+        "trixie",
+    )
+    # Also where its metadata has to be made again.
+    (tmp_path / f"home/kernels/7.3.4+deb13-amd64_7.3.4-1/{Toolchain.get().key}/kernel.json").unlink()
+    assert find.find().release == "7.3.4+deb13-amd64"
+    assert kernels.asked[-1] == ("7.3.4+deb13-amd64", "7.3.4-1")
+    assert set_up(stages(), update=True).release == "7.3.9+deb13-amd64"
+    assert find.find().release == "7.3.9+deb13-amd64"
+
+
+def test_a_lock_file_of_another_architectures_kernel(debian: Debian, kernels: Kernels, tmp_path: Path) -> None:
+    lock = tmp_path / "lock.json"
+    lock.write_text(json.dumps({**LOCKED, "kernel": "7.3.4+deb13-arm64"}), encoding="utf-8")
+    assert set_up(stages(), lock_file=lock).release == "7.3.9+deb13-amd64"
+
+
+def test_a_stale_kernel_is_built_anew_by_its_own_recipe(
+    debian: Debian, kernels: Kernels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Toolchain.get()
+    fragment = ("mine.config", "CONFIG_IPV6=n\n")
+    tree = tmp_path / "linux"
+    tree.mkdir()
+    for name, source in (("mine", tmp_path / "home/kernels/7.3.4+deb13-amd64_7.3.4-1/source"), ("theirs", tree)):
+        recipe = own.recipe(name, source, "7.3.4-1", base="minimal")
+        recipe = own.Recipe(name, recipe.profile, source, "7.3.4-1", "x86_64", (fragment,))
+        source.mkdir(parents=True, exist_ok=True)
+        (recipe.folder / "build").mkdir(parents=True)
+        data = {
+            "name": name, "release": "7.3.4", "version": "7.3.4-1", "arch": "x86_64", "profile": "minimal",
+            "fragments": [list(fragment)], "source": str(source), "recipe": recipe.key(first), "steps": 10,
+            "toolchain": {}, "tools": first.identity,
+        }  # fmt: skip
+        manifest.write(recipe.folder, data)
+        assert find.ready(name)
+    debian.versions |= {"rustc": "1.90.0-1"}
+    Toolchain.get(update=True)
+    built: list[own.Recipe] = []
+    monkeypatch.setattr(own, "build", lambda recipe, _toolchain, _say: built.append(recipe))
+    for name in ("mine", "theirs"):
+        assert find.ready(name) is None
+        find.find(name)
+    assert [recipe.fragments for recipe in built] == [(fragment,), (fragment,)]
+    assert [recipe.source for recipe in built] == [
+        tmp_path / "home/kernels/7.3.9+deb13-amd64_7.3.9-1/source",
+        tree,
+    ]
