@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from r4l.errors import EnvironmentFault, UsageError
+from r4l.limits import UNLIMITED
 from r4l.toolchain import enter
 from r4l.toolchain.grant import Grant
 
@@ -157,7 +158,7 @@ def _problem(name: Name) -> str | None:
     # The machine's own files in the place of a tree: none may have been made yet.
     folders = [Path("/", link) for link in enter.USR_LINKS]
     own = tuple(folder for folder in folders if folder.is_dir() and not folder.is_symlink())
-    command = rung.enter(Path("/"), ["true"], Grant("trial of the sandbox", reads=own))
+    command = rung.enter(Path("/"), ["true"], Grant("trial of the sandbox", reads=own, limits=UNLIMITED))
     if not shutil.which(rung.program):
         return f"{rung.program} is not installed"
     try:
