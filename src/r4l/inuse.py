@@ -12,12 +12,16 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 NOTED = 60.0
 """Seconds within which a further use is not noted again."""
+
+LAUNCHERS = "complete"
+"""The file in a Python environment by which the launcher says that it is whole."""
 
 _held: dict[Path, int] = {}
 """What this process uses: a file descriptor for each, never closed but by `let_go`."""
@@ -56,6 +60,12 @@ def make(folder: Path) -> None:
     while not hold(folder):
         with contextlib.suppress(FileExistsError):
             folder.mkdir(parents=True, exist_ok=True)
+
+
+def hold_environment() -> None:
+    """Use the Python environment that this program runs in, where it is one that the launcher `r4l` made."""
+    if (Path(sys.prefix) / LAUNCHERS).is_file():
+        hold(Path(sys.prefix))
 
 
 def let_go(path: Path) -> None:
@@ -123,6 +133,6 @@ def _is_at(descriptor: int, path: Path) -> bool:
 def _note(descriptor: int) -> None:
     status = os.fstat(descriptor)
     if time.time() - status.st_atime > NOTED:
-        # The home of another user can be used, and not be noted in.
-        with contextlib.suppress(PermissionError):
+        # The home of another user can be used, or one that is mounted read-only, and not be noted in.
+        with contextlib.suppress(OSError):
             os.utime(descriptor, ns=(time.time_ns(), status.st_mtime_ns))

@@ -117,6 +117,15 @@ def test_the_last_use_is_noted_whatever_the_mount_says(tmp_path: Path) -> None:
     assert time.time() - inuse.last_used(tmp_path) < 60
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_home_that_cannot_be_written_can_be_used(tmp_path: Path) -> None:
+    os.utime(tmp_path, (1e9, 1e9))
+    script = f'mount --bind {tmp_path} {tmp_path} && mount -o remount,ro,bind {tmp_path} && exec "$@"'
+    argv = ["unshare", "--mount", "sh", "-c", script, "sh", sys.executable, "-c", HOLDER, str(tmp_path)]
+    done = subprocess.run(argv, input=b"", capture_output=True, check=False)
+    assert done.stdout == b"True\n", done.stderr.decode()
+
+
 def test_nobody_loses_what_it_uses(tmp_path: Path) -> None:
     """Three processes use an entry and make it anew, a fourth removes it, all at the same time."""
     seconds = "1.5"

@@ -142,7 +142,7 @@ def main() -> None:
     """The program."""
     show_what_can_be_shown()
     # `r4l clean` of another checkout shall leave us our libraries.
-    inuse.hold(Path(sys.prefix))
+    inuse.hold_environment()
     # `kill` shall end what we started as Ctrl-C does, also in the background, where a shell has SIGINT ignored.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     asked: dict[str, bool] = {}

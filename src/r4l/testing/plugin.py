@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Generator
-from pathlib import Path
 
 import pytest
 
@@ -26,7 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """The markers, and the file for the results."""
     results.register(config)
     # Where pytest was started by itself; the command line has done it already.
-    inuse.hold(Path(sys.prefix))
+    inuse.hold_environment()
     config.pluginmanager.register(verdict.Faults())
     config.addinivalue_line(
         "markers",
