@@ -8,7 +8,6 @@ import json
 import signal
 import sys
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
 import click
