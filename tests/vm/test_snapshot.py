@@ -20,6 +20,7 @@ from r4l.kernel import Kernel
 from r4l.klog import Splat
 from r4l.module import BuiltModule
 from r4l.net import Nic
+from r4l.rootfs import File
 from r4l.vm import VM, snapshot
 
 pytestmark = pytest.mark.vm
@@ -114,6 +115,23 @@ def test_a_preparation_is_kept_and_made_anew_when_its_module_changes(
     with VM(kernel, snapshot=True, append=append, prepare=with_hello, prepare_with=[changed]) as vm:
         assert "hello" in vm.run("lsmod").stdout
     assert len(states() - before) == 2
+
+
+COMPLAINS_AT_BOOT = b"""#!/bin/sh
+mount -t devtmpfs none /dev
+echo '<4>BUG: something at boot' > /dev/kmsg
+umount /dev
+exec /init
+"""
+
+
+def test_what_the_kernel_complains_of_at_boot_is_said_and_keeps_no_state_back(
+    kernel: Kernel, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = File(COMPLAINS_AT_BOOT, 0o755)
+    with VM(kernel, snapshot=True, files={"/first": first}, append="rdinit=/first") as vm:
+        assert vm.restored
+    assert "complained while it booted: BUG: something at boot" in caplog.text
 
 
 def test_what_cannot_be_told_apart_prepares_nothing(kernel: Kernel) -> None:

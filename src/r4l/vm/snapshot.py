@@ -92,6 +92,8 @@ def _noted(state: Path) -> Path:
 
 def _prepare(vm: VM, preparation: Preparation) -> None:
     """What the kernel complains of meanwhile would be in no log of those that start from the state."""
+    for splat in vm.klog.splats(settle=True):
+        LOG.warning("the kernel complained while it booted: %s", splat.headline)
     seen = vm.klog.splat_count
     preparation(vm)
     vm.klog.sync()
