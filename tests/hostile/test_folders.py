@@ -20,6 +20,7 @@ from r4l.labs.lab import Lab
 from r4l.labs.workspace import Workspace
 from r4l.module import Module
 from r4l.toolchain import Toolchain
+from r4l.watch.project import Project
 
 from .conftest import World
 
@@ -109,6 +110,17 @@ def test_what_a_build_keeps_of_its_commands_is_its_own(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / ".b.o.cmd")
     (tmp_path / ".c.o.cmd").write_text("savedcmd_c.o := cc c.c\n")
     assert [command.target for command in recorded(tmp_path)] == ["c.o"]
+
+
+def test_a_watched_folder_is_not_left(folder: Path, tmp_path: Path) -> None:
+    """Before, a link to / had every file of the machine looked at, and tests behind a link were run."""
+    (tmp_path / "user").mkdir()
+    (tmp_path / "user/test_more.py").write_text("")
+    project = Project.of(folder)
+    (folder / "test_own.py").write_text("")
+    (folder / "link").symlink_to(tmp_path / "user")
+    assert not project.affected([folder / "link"])
+    assert project.affected([folder / "test_own.py"])
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])

@@ -103,6 +103,9 @@ class Project:
         base = next((base for base in self.watched if path.is_relative_to(base)), None)
         if base is None or _hidden(path.relative_to(base)):
             return Work()
+        if path.is_symlink() and not path.resolve().is_relative_to(base.resolve()):
+            # Behind it there may be a whole disk, and the build sees nothing of it.
+            return Work()
         if path.is_dir():
             # One that came with all that is in it: only its own coming is told.
             inside = (below for below in path.rglob("*") if below.is_file())
