@@ -7,6 +7,7 @@ any further folder can be bound at its own path and nothing can change the tree.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -105,13 +106,29 @@ def proot(
     for place in ("/dev", "/proc", "/sys", "/tmp"):
         command += ["-b", place]
     for _, path in mounts(grant):
+        _mount_point(tree, path, path)
         command += ["-b", str(path)]
     for places in (grant.over_reads, grant.over):
         for there, stand_in in places.items():
+            _mount_point(tree, there, stand_in)
             command += ["-b", f"{stand_in}:{there}"]
     command += ["-w", str(cwd or "/"), "/usr/bin/env", "-i"]
     command += [f"{name}={value}" for name, value in {**ENVIRONMENT, **(env or {})}.items()]
     return [*command, *limited(grant.limits), *map(str, argv)]
+
+
+def _mount_point(tree: Path, place: Path, bound: Path) -> None:
+    """Make a place in the tree to bind at. One that PRoot makes it also removes at its end, while others use it."""
+    point = tree / str(place).lstrip("/")
+    if place.is_relative_to("/tmp") or point.exists():
+        return
+    # In a tree that cannot be written, PRoot finds a way of its own.
+    with contextlib.suppress(OSError):
+        point.parent.mkdir(parents=True, exist_ok=True)
+        if bound.is_dir():
+            point.mkdir(exist_ok=True)
+        elif bound.exists():
+            point.touch()
 
 
 def limited(limits: Limits) -> list[str]:

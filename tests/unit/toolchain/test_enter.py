@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from r4l.limits import UNLIMITED, Limits
 from r4l.toolchain import Grant
 from r4l.toolchain.enter import bwrap, limited, mounts, proot
@@ -87,6 +89,17 @@ def test_proot_sees_the_same_paths(tmp_path: Path) -> None:
     assert f"-w {own} /usr/bin/env -i " in text
     assert command[-2:] == ["make", str(own)]
     assert "A=b" in command
+
+
+def test_under_proot_mount_points_outlive_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PRoot removes those that it made, while other commands still stand on them."""
+    monkeypatch.setattr(Path, "is_relative_to", lambda *_: False)
+    tree, own = folders(tmp_path, "tree", "own")
+    (own / "file").touch()
+    proot(tree, ["true"], Grant("test", writes=(own,), over={Path("/a/b"): own}, over_reads={Path("/c"): own / "file"}))
+    assert (tree / str(own).lstrip("/")).is_dir()
+    assert (tree / "a/b").is_dir()
+    assert (tree / "c").is_file()
 
 
 def test_the_kernel_keeps_limits_of_each_process() -> None:
