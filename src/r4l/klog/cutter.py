@@ -140,7 +140,7 @@ class SplatCutter:
         kind = kinds.classify(text)
         if record.time is not None and (last := current.records[-1].time) is not None:
             waits = belongs and not kind and not current.ended
-            if record.time - last > (LONG_GAP if waits else GAP):
+            if record.time - last > (LONG_GAP if waits else GAP) or (record.time - last < -GAP and not belongs):
                 return False
         if text == kinds.CUT_HERE:
             return self._preamble(current)
@@ -169,7 +169,9 @@ class SplatCutter:
         current.strangers = 0 if known else current.strangers + 1
         current.dying = current.dying or bool(kinds.death(text))
         if current.kind is None and (found := kinds.headline(text)):
-            current.kind, current.headline, current.tentative, current.strangers = found.kind, text, found.tentative, 0
+            current.kind, current.headline, current.strangers = found.kind, text, 0
+            # A log of another program has such words too.
+            current.tentative = found.tentative or (found.weak and record.kernel is None)
         elif current.tentative and kinds.EVIDENCE.match(text):
             current.tentative = False
         current.traced = current.traced or bool(kinds.SECTION_BEGIN.match(text))

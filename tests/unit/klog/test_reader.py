@@ -229,6 +229,36 @@ def test_other_programs_words_are_not_the_kernels() -> None:
     assert read("[    1.000000] up", "BUG: a program's own words", "WARNING: too") == []
 
 
+OTHERS = """\
+WARNING: Running pip as the 'root' user can result in broken permissions
+WARNING: setup.py:12: deprecated
+WARNING: at least one test was skipped
+BUG: the parser returned None
+Oops: something went wrong
+Internal error: out of cheese
+INFO: task build finished
+general protection faultline
+divide error: by zero
+UserWarning: BUG: x
+Traceback (most recent call last):
+  File "x.py", line 1, in f
+CPU load: 1
+collected 12 items
+"""
+
+
+@pytest.mark.parametrize("before", ["", "2026-11-28T10:00:00.1234567Z ", "10:00:00  ", "    "])
+def test_logs_of_other_programs_hold_no_complaint(before: str) -> None:
+    assert read(*(before + line for line in OTHERS.splitlines() * 3)) == []
+
+
+def test_a_log_of_several_boots() -> None:
+    texts = OOPS[:8]
+    lines = [f"[  900.{number:06}] {text}" for number, text in enumerate(texts)]
+    (splat,) = read(*lines, *(f"[    0.{number:06}] boot" for number in range(9)))
+    assert splat.last == len(texts)
+
+
 def test_records_of_several_lines_as_dmesg_shows_them() -> None:
     lines = [
         "[   41.1] [    T817] WARNING: possible circular locking dependency detected",
