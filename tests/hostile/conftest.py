@@ -197,6 +197,8 @@ def world(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             victim.wait()
             libc.shmctl(shared, 0, None)
             home.remove(student)
+            for folder in (top / "src").iterdir():
+                home.remove(Module(folder).output(kernel).parent)
             for path, before in made.targets.values():
                 if before is None:
                     path.unlink(missing_ok=True)
