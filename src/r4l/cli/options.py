@@ -157,8 +157,15 @@ class PytestCommand(click.Command):
         return rest
 
 
+NOTHING = "-"
+"""The target of a guest's command that is about no module."""
+
+
 class GuestCommand(click.Command):
-    """A command `[OPTIONS] TARGET [OPTIONS] [--] [COMMAND...]`: what follows a program's name is that program's."""
+    """A command `[OPTIONS] TARGET [OPTIONS] [--] [COMMAND...]`: what follows a program's name is that program's.
+
+    Where `--` comes before any target, the command gets `NOTHING` as its target.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does, with the arguments of the guest's program unseen.
@@ -166,7 +173,7 @@ class GuestCommand(click.Command):
         A word with a blank in it is a line for the guest's shell, which has no arguments: options may follow it.
         """
         own, rest, ended = self._options(ctx, args)
-        target, command = rest[:1], rest[1:]
+        target, command = ([NOTHING], rest) if ended else (rest[:1], rest[1:])
         if not ended:
             more, command, ended = self._options(ctx, command)
             own += more

@@ -17,6 +17,7 @@ from rich.markup import escape
 from r4l.cli import show
 from r4l.cli.json_option import json_option
 from r4l.cli.options import (
+    NOTHING,
     GuestCommand,
     MachineOptions,
     kernel_option,
@@ -39,7 +40,9 @@ from r4l.vm import VM
 
 
 def modules_of(target: Path, kernel: Kernel, stages: Stages) -> list[BuiltModule]:
-    """The modules of a folder, built; or the .ko itself, checked against the kernel."""
+    """The modules of a folder, built; the .ko itself, checked against the kernel; or none."""
+    if str(target) == NOTHING:
+        return []
     if target.suffix == ".ko":
         if not target.is_file():
             raise UsageError(f"no such module: {target}", "give a module folder, or a .ko file")
@@ -72,6 +75,7 @@ Examples:
   r4l run rust/drivers/hello -- dmesg
   r4l run rust/drivers/e1000 -- 'ip link set eth0 up && ip addr'
   r4l run . --shell --pcap out.pcap
+  r4l run --kernel minimal -- uname -a     no module, only the command
   r4l run . --image debian --shell     a whole Debian, with ssh
 """
 
@@ -104,17 +108,19 @@ def command(
 ) -> None:
     """Load a module in a fresh virtual machine and run a command there.
 
-    TARGET is a module folder (built first) or a .ko file. The output and the exit code are those of COMMAND in the
-    guest, and it gets what is piped in. One word is a shell line, several are a program and its arguments: options
-    that follow the program are its own. Where COMMAND succeeds but the kernel complained (oops, warning), up to the
-    log's last line, the exit code is 123.
+    TARGET is a module folder (built first) or a .ko file; with none before `--`, no module is loaded. The output and
+    the exit code are those of COMMAND in the guest, and it gets what is piped in. One word is a shell line, several
+    are a program and its arguments: options that follow the program are its own. Where COMMAND succeeds but the
+    kernel complained (oops, warning), up to the log's last line, the exit code is 123.
     """
     parameters = parameters_of(param)
     if shell:
         require_terminal()
     for file in filter(None, (pcap, console)):
         require_writable(file)
-    if target.suffix != ".ko":
+    if str(target) == NOTHING and parameters:
+        raise UsageError("there is no module that could have parameters", "name one before `--`")
+    if str(target) != NOTHING and target.suffix != ".ko":
         Module(target).require_kbuild()
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)
@@ -124,7 +130,7 @@ def command(
             vm.start()
     show_warnings(module.warnings for module in modules)
     seen: dict[str, object] = {"kernel": kernel.release, "accelerator": vm.accel.name}
-    seen["warnings"] = modules[0].warnings
+    seen["warnings"] = modules[0].warnings if modules else []
     trouble: R4LError | None = None
     begin = time.monotonic()
     code = 0
@@ -195,8 +201,9 @@ def _load(vm: VM, modules: list[BuiltModule], parameters: dict[str, str], *, qui
     if quiet:
         return
     show_door(vm)
-    names = escape(", ".join(module.name for module in modules))
-    screen.print(f"[green]✓[/] loaded {names} on {escape(vm.kernel.release)}")
+    if modules:
+        names = escape(", ".join(module.name for module in modules))
+        screen.print(f"[green]✓[/] loaded {names} on {escape(vm.kernel.release)}")
     # Whatever was logged meanwhile: not all of it has the module's name in it, and other lines may have.
     for line in vm.klog.text(before).splitlines():
         screen.print(f"  {line}", markup=False, style="dim")

@@ -27,6 +27,9 @@ def probe(target: str, guest: tuple[str, ...], param: tuple[str, ...], shell: bo
     [
         (["."], ". [] [] False False"),
         (["--json", "."], ". [] [] False True"),
+        (["--", "uname", "-a"], "- ['uname', '-a'] [] False False"),
+        (["--json", "--", "uname -a"], "- ['uname -a'] [] False True"),
+        (["-", "uname", "-a"], "- ['uname', '-a'] [] False False"),
         ([".", "-p", "a=1", "--shell"], ". [] ['a=1'] True False"),
         (
             ["-p", "a=1", ".", "-p", "b=2", "--json", "--", "ls", "--json", "-p"],
@@ -38,7 +41,7 @@ def probe(target: str, guest: tuple[str, ...], param: tuple[str, ...], shell: bo
         ([".", "--json", "ip", "--json", "addr"], ". ['ip', '--json', 'addr'] [] False True"),
         ([".", "ip addr", "--json"], ". ['ip addr'] [] False True"),
         ([".", "--", "ip addr", "--json"], ". ['ip addr', '--json'] [] False False"),
-        (["--", ".", "ls", "--json"], ". ['ls', '--json'] [] False False"),
+        (["--", "ls", "--json"], "- ['ls', '--json'] [] False False"),
         ([".", "-p", "--json", "ls"], ". ['ls'] ['--json'] False False"),
     ],
 )
