@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: MIT
+"""Changes of the kernel's C API, recognised in what gcc, clang and modpost print: the table is c_changes.toml.
+
+The table says what changed and of which kind it is; the words of the compilers for each kind are here. An entry is true
+for a kernel only if its proof stands in that kernel's source, so a kernel that is older than a change is not told of it.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+Kind = Literal["header", "member", "readonly", "call", "callback", "name", "include", "export", "makefile"]
+
+KINDS: tuple[Kind, ...] = ("header", "member", "readonly", "call", "callback", "name", "include", "export", "makefile")
+"""In the order in which they are looked for: the special before the general."""
+
+UNDECLARED = re.compile(
+    r"(?:implicit declaration of|incompatible implicit declaration of built-in|call to undeclared(?: library)?)"
+    r" function '(?P<function>\w+)'|'(?P<undeclared>\w+)' undeclared|unknown type name '(?P<type>\w+)'"
+    r"|use of undeclared identifier '(?P<identifier>\w+)'|in declaration of '(?P<declared>\w+)'"
+)
+UNDEFINED = re.compile(r"""^ERROR: modpost: (?:"(?P<old>\w+)" \[.*\]|\S+: symbol '(?P<new>\w+)') undefined!""")
+INCOMPLETE = re.compile(r"incomplete|undefined type|storage size of|forward declaration of")
+TAGGED = re.compile(r"\b(?:struct|union|enum) \w+")
+SYNTAX = re.compile(
+    r"error: (?:expected |data definition has no type|type defaults to|type specifier missing|parameter names"
+    r"|a parameter list without types|unknown type name|unterminated|stray |cannot combine with previous"
+    r"|function cannot return|a type specifier is required|a function declaration without a prototype"
+    r"|(?:return )?type of .* defaults|initializer element is not|'\w+' declared as function returning"
+    r"|'\w+' undeclared here|use of undeclared identifier|invalid storage class|redefinition of|illegal initializer)"
+)
+NO_HEADER = re.compile(r"fatal error: '?(?P<header>[^'\s:]+)'?(?:: No such file or directory| file not found)")
+NO_MEMBER = re.compile(
+    r"has no member named '(?P<gcc>\w+)'|no member named '(?P<clang>\w+)' in|field designator '(?P<field>\w+)'"
+    r"|unknown field '(?P<unknown>\w+)' specified in initializer|request for member '(?P<request>\w+)' in something not"
+    r"|member reference base type .* is not a structure or union"
+)
+READ_ONLY = re.compile(
+    r"(?:assignment|increment|decrement) of (?:member .* in )?read-only|read-only variable is not assignable"
+    r"|cannot assign to (?:non-static data member|variable) .* with const-qualified type"
+)
+COUNT = re.compile(
+    r"too (?:many|few) arguments to (?:function|method)"
+    r"|too (?:many|few) arguments provided to function-like macro invocation"
+    r'|macro "\w+" (?:passed \d+ arguments?, but takes|requires (?:at least )?\d+ arguments?, but only)'
+)
+ARGUMENT = re.compile(r"passing argument \d+ of|incompatible type for argument|passing '[^']*' to parameter of")
+"""Clang says `incompatible pointer types passing 'A' to parameter of type 'B'`."""
+VOID = re.compile(
+    r"void value not ignored as it ought to be|invalid use of void expression|incompatible type 'void'"
+    r"|expression of incompatible type 'void'|\('void'|\bargument type 'void'|returning 'void'|'void' invalid"
+    r"|operand of type 'void'|incomplete type 'void'|not contextually convertible"
+)
+POINTER = re.compile(
+    r"(?:initialization of|assignment to) '(?P<gcc>[^']+)'(?P<aka> \{aka [^}]*\})?.* from incompatible pointer type"
+    r"|incompatible (?:function )?pointer types (?:initializing|assigning to) '(?P<clang>[^']+)'(?P<also> \(aka [^']*'[^']*'\))?"
+)
+NEAR = re.compile(r"near initialization for '[^']*?\.?(\w+)(?:\[\d+\])?'")
+DESIGNATED = re.compile(r"(?:\.|->)\s*(\w+)\s*=(?!=)")
+SOURCE_LINE = re.compile(r"^ *\d+ \| (.*)$", re.MULTILINE)
+QUOTED = re.compile(r"'([^']+)'")
+QUOTES = str.maketrans("‘’`“”", "'''\"\"")
+
+
+@dataclass(frozen=True)
+class Change:
+    """An entry of the table; the attributes are described there.
+
+    Attributes:
+        type: of the function that a callback must be, or of the argument that a call wants.
+        why: the verb of the sentence that tells the change, from its kind.
+    """
+
+    kind: Kind
+    old: tuple[str, ...]
+    now: str
+    proof: tuple[str, str]
+    since: str = ""
+    of: tuple[str, ...] = ()
+    type: tuple[str, ...] = ()
+    result: str = ""
+    syntax: bool = False
+
+    @property
+    def id(self) -> str:
+        """The name of the entry: its kind and its first name."""
+        inner = f"{self.of[0]}." if self.of else ""
+        return f"{self.kind} {inner}{self.old[0]}"
+
+    def place(self, source: Path) -> str:
+        """Where a kernel's source proves the entry, as `FILE:LINE` relative to it; empty where it does not."""
+        name, words = self.proof
+        file = source / name
+        if not file.is_file():
+            return ""
+        head, found, _ = file.read_text(errors="replace", encoding="utf-8").partition(words)
+        return f"{name}:{head.count(chr(10)) + 1}" if found else ""
+
+    def expected(self, name: str) -> str:
+        """The thing that the module counts on."""
+        owner = f" of `struct {self.of[0]}`" if self.of else ""
+        return {
+            "header": f"<{name}>",
+            "member": f"`{name}`{owner}",
+            "readonly": f"`{name}`{owner}, assigned to",
+            "call": f"`{name}` with other arguments" if not self.result else f"`{name}` with a result",
+            "callback": f"`{name}`{owner} with another type",
+            "export": f"`{name}`, exported to modules",
+            "include": f"`{name}` without its own header",
+        }.get(self.kind, f"`{name}`")
+
+    def found(self, name: str, release: str) -> str:
+        """The thing that this kernel has instead, and since when."""
+        since = f"since Linux {self.since}" if self.since else ""
+        said = {
+            "header": f"Linux {release} does not have it",
+            "member": f"Linux {release} does not have it",
+            "name": f"Linux {release} does not have it",
+            "readonly": "it is const",
+            "call": "they changed" if not self.result else "it returns nothing",
+            "callback": "it takes " + (f"`{self.type[0]}`" if "(*)" in self.type[0] else "others")
+            if self.type
+            else "it changed",
+            "export": f"Linux {release} has it for itself alone",
+            "include": "others no longer include that",
+            "makefile": f"Kbuild of Linux {release} does not read it",
+        }[self.kind]
+        if not since:
+            return said
+        return f"{said} ({'gone ' if self.kind in ('header', 'member', 'name') else ''}{since})"
+
+
+@cache
+def table() -> dict[Kind, tuple[Change, ...]]:
+    """The entries by kind, in the order of the file."""
+    text = (importlib.resources.files(__package__) / "c_changes.toml").read_text(encoding="utf-8")
+    data = tomllib.loads(text)
+    return {kind: tuple(_change(kind, entry) for entry in data.get(kind, [])) for kind in KINDS}
+
+
+def _change(kind: Kind, entry: dict[str, Any]) -> Change:
+    def several(key: str) -> tuple[str, ...]:
+        value = entry.get(key, [])
+        return (value,) if isinstance(value, str) else tuple(value)
+
+    file, words = entry["proof"]
+    types = several("type") + several("argument")
+    since, result, syntax = entry.get("since", ""), entry.get("result", ""), entry.get("syntax", False)
+    return Change(kind, several("old"), entry["now"], (file, words), since, several("of"), types, result, syntax)
+
+
+def recognise(error: str) -> Iterator[tuple[Change, str]]:
+    """The entries that an error is about, and the name of each that it meets; the likeliest first.
+
+    Args:
+        error: one error of gcc, clang or modpost, from its first line to the last line of its notes.
+    """
+    error = error.translate(QUOTES)
+    head, _, _ = error.partition("\n")
+    for kind, recogniser in RECOGNISERS.items():
+        for change in table()[kind]:
+            name = recogniser(change, head, error)
+            if name:
+                yield change, name
+
+
+def undeclared(head: str) -> str:
+    """The name that an error's first line says is not declared; empty where it is about something else."""
+    match = UNDECLARED.search(head.translate(QUOTES))
+    return next(filter(None, match.groups()), "") if match else ""
+
+
+def gone_header(head: str) -> str:
+    """The header that an error's first line does not find; empty where it is about something else."""
+    match = NO_HEADER.search(head.translate(QUOTES))
+    return match["header"].strip('"') if match else ""
+
+
+def gone_member(head: str) -> tuple[str, str]:
+    """The struct (without `struct`) and its member that an error's first line misses; empty texts otherwise."""
+    head = head.translate(QUOTES)
+    match = NO_MEMBER.search(head)
+    name = next(filter(None, match.groups()), "") if match else ""
+    return next((t for t in _types(head) if t != name), ""), name
+
+
+def source_line(error: str) -> str:
+    """The line of the module that an error points to; empty where the compiler does not show it."""
+    match = SOURCE_LINE.search(error)
+    if match:
+        return match[1]
+    lines = error.splitlines()
+    return lines[1] if len(lines) > 2 and lines[2].strip().startswith(("^", "~")) else ""
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text))
+
+
+def _types(head: str) -> list[str]:
+    """The types in a line, without qualifiers, `struct` and stars."""
+    plain = (re.sub(r"\b(?:const|volatile|struct|union)\b|\*", "", quoted).strip() for quoted in QUOTED.findall(head))
+    return [name for name in plain if re.fullmatch(r"\w+", name)]
+
+
+def _is_header(change: Change, head: str, error: str) -> str:
+    header = gone_header(head)
+    return header if header in change.old else ""
+
+
+def _is_member(change: Change, head: str, error: str) -> str:
+    match = NO_MEMBER.search(head)
+    if not match:
+        return ""
+    name = next(filter(None, match.groups()), "")
+    types = [found for found in _types(head) if found != name]
+    if not name:
+        # Clang names the type and not the member.
+        name = next((old for old in change.old if re.search(rf"(?:\.|->)\s*{old}\b", source_line(error))), "")
+    if name not in change.old:
+        return ""
+    return name if not types or set(types) & set(change.of) else ""
+
+
+def _is_read_only(change: Change, head: str, error: str) -> str:
+    if not READ_ONLY.search(head):
+        return ""
+    seen = {word for quoted in QUOTED.findall(head) for word in _words(quoted)}
+    if not seen & set(change.old):
+        seen = set(re.findall(r"(?:->|\.)\s*(\w+)", source_line(error)))
+    return next((old for old in change.old if old in seen), "")
+
+
+def _is_call(change: Change, head: str, error: str) -> str:
+    line = source_line(error)
+    called = next((old for old in change.old if re.search(rf"\b{old}\s*\(", line)), "")
+    if change.syntax:
+        return called if SYNTAX.search(head) else ""
+    if change.result:
+        return called if VOID.search(head) else ""
+    if COUNT.search(head):
+        named = re.search(r"""(?:function|macro) ['"](\w+)['"]""", head)
+        told = {named[1]} if named else set(re.findall(r"(?:macro )?'(\w+)' (?:declared|defined) here", error))
+        return next((old for old in change.old if old in told), "") or (called if not told else "")
+    if change.type and ARGUMENT.search(head):
+        wanted = {_plain(text) for text in QUOTED.findall(error)}
+        if wanted & {_plain(text) for text in change.type}:
+            return next((old for old in change.old if re.search(rf"\b{old}\b", error)), "")
+    return ""
+
+
+def _is_callback(change: Change, head: str, error: str) -> str:
+    match = POINTER.search(head)
+    if not match:
+        return ""
+    wanted = match["gcc"] or match["clang"]
+    types = {_plain(text) for text in (wanted, *QUOTED.findall(f"{match['aka'] or ''}{match['also'] or ''}"))}
+    if not any(_plain(text) in types or ("(*)" not in text and text in wanted) for text in change.type):
+        return ""
+    # After a member that it does not know, gcc counts on from the wrong one: what the module wrote is right.
+    written = set(DESIGNATED.findall(source_line(error)))
+    everywhere = {name for line in SOURCE_LINE.findall(error) for name in DESIGNATED.findall(line)}
+    members = written or {*NEAR.findall(error), *everywhere}
+    return next((old for old in change.old if old in members), "" if members else change.old[0])
+
+
+def _is_name(change: Change, head: str, error: str) -> str:
+    name = undeclared(head)
+    if name and name in change.old:
+        return name
+    undefined = _undefined(head)
+    if undefined:
+        return undefined if undefined in change.old else ""
+    line = source_line(error)
+    if INCOMPLETE.search(head) or name:
+        tagged = [*(tag for quoted in QUOTED.findall(head) for tag in TAGGED.findall(quoted)), *TAGGED.findall(line)]
+        found = next((tag for tag in tagged if tag in change.old), "")
+        if found:
+            return found
+    if SYNTAX.search(head):
+        words = _words(line)
+        return next((old for old in change.old if old in words), "")
+    return ""
+
+
+def _is_include(change: Change, head: str, error: str) -> str:
+    name = undeclared(head)
+    return name if name in change.old else ""
+
+
+def _undefined(head: str) -> str:
+    match = UNDEFINED.search(head)
+    return (match["old"] or match["new"]) if match else ""
+
+
+def _is_export(change: Change, head: str, error: str) -> str:
+    name = _undefined(head) or undeclared(head)
+    return name if name in change.old else ""
+
+
+def _plain(text: str) -> str:
+    """A type as text, the same from gcc and clang."""
+    for long, short in (
+        ("long long unsigned int", "unsigned long long"),
+        ("long unsigned int", "unsigned long"),
+        ("short unsigned int", "unsigned short"),
+        ("long int", "long"),
+        ("long long int", "long long"),
+        ("enum irqreturn", "irqreturn_t"),
+    ):
+        text = text.replace(long, short)
+    return re.sub(r"\s+", "", text)
+
+
+RECOGNISERS = {
+    "header": _is_header,
+    "member": _is_member,
+    "readonly": _is_read_only,
+    "call": _is_call,
+    "callback": _is_callback,
+    "name": _is_name,
+    "include": _is_include,
+    "export": _is_export,
+}
+
+
+def makefile_variables(text: str) -> Iterator[tuple[Change, str]]:
+    """The entries about variables that a makefile sets, or gives to make, and that Kbuild does not read.
+
+    Args:
+        text: of a Makefile or Kbuild.
+    """
+    for change in table()["makefile"]:
+        for old in change.old:
+            if re.search(rf"^(?!\s*#)(?:.*[\s;])?(?:export\s+)?{old}\s*(?:[:+?]?=)", text, re.MULTILINE):
+                yield change, old
