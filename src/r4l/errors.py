@@ -7,7 +7,12 @@ The codes start at 120 so that they do not hide what a command in the guest retu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from r4l.known import Explanation
 
 
 class R4LError(Exception):
@@ -66,10 +71,32 @@ class EnvironmentFault(R4LError):
 
 
 class BuildError(R4LError):
-    """A module, the kernel's metadata or the guest agent did not build, or does not fit its kernel."""
+    """A module, the kernel's metadata or the guest agent did not build, or does not fit its kernel.
+
+    Args:
+        explanations: all errors of the build that are known; the first is the one of `cause`.
+    """
 
     exit_code = 121
     kind = "build"
+
+    def __init__(
+        self,
+        cause: str,
+        remedy: str = "",
+        *,
+        detail: str = "",
+        log: Path | None = None,
+        known: str = "",
+        explanations: Sequence[Explanation] = (),
+    ) -> None:
+        super().__init__(cause, remedy, detail=detail, log=log, known=known)
+        self.explanations = tuple(explanations)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The error for JSON; `errors` are the explanations, each with the words that it was recognised by."""
+        errors = [{"known": w.name, "cause": w.cause, "remedy": w.remedy, "text": w.text} for w in self.explanations]
+        return {**super().as_dict(), "errors": errors}
 
 
 class BootError(R4LError):

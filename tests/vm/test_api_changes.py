@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""The table of changes of the kernel's Rust API tells the truth about the kernels that are ready."""
+"""The tables of changes of the kernel's API, Rust and C, tell the truth about the kernels that are ready."""
 
 from __future__ import annotations
 
 import pytest
 
 from r4l.kernel import Kernel
+from r4l.known import c_changes
+from r4l.module import cdrift, headers
 from r4l.module.drift import Change, changes
 
 
@@ -16,3 +18,27 @@ def test_what_to_write_now_is_in_the_kernels_source(change: Change, kernel: Kern
     path = kernel.source / where
     files = sorted(path.rglob("*.rs")) if path.is_dir() else [path]
     assert any(words in file.read_text(errors="replace") for file in files), f"{words} is not in {where}"
+
+
+@pytest.mark.row("A12")
+def test_what_to_write_now_in_c_is_in_the_kernels_source(kernel: Kernel) -> None:
+    entries = [change for kind in c_changes.KINDS for change in c_changes.table()[kind]]
+    assert [change.id for change in entries if not change.place(kernel.source)] == []
+
+
+@pytest.mark.row("A12")
+def test_what_is_said_to_be_gone_is_gone(kernel: Kernel) -> None:
+    """From the headers that a module can include; those of user space have a struct timespec for ever."""
+    index = headers.of(kernel.source, cdrift.SOURCE_ARCH[kernel.arch], kernel.key)
+    names = [name for change in c_changes.table()["name"] for name in change.old]
+    there = [found for name in names if (found := index.named(name.split()[-1]))]
+    assert [str(found) for found in there if "/uapi/" not in found.file] == []
+    gone = [name for change in c_changes.table()["header"] for name in change.old]
+    folders = (kernel.source / "include", kernel.source / "arch" / index.arch / "include")
+    assert [name for name in gone if any((folder / name).exists() for folder in folders)] == []
+
+
+@pytest.mark.row("A12")
+def test_what_is_said_to_be_the_kernels_own_is_not_exported(kernel: Kernel) -> None:
+    exported = {line.split("\t")[1] for line in (kernel.build / "Module.symvers").read_text().splitlines()}
+    assert exported & {name for change in c_changes.table()["export"] for name in change.old} == set()

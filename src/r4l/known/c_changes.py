@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Changes of the kernel's C API, recognised in what gcc, clang and modpost print: the table is c_changes.toml.
 
-The table says what changed and of which kind it is; the words of the compilers for each kind are here. An entry is true
-for a kernel only if its proof stands in that kernel's source, so a kernel that is older than a change is not told of it.
+The table says what changed and of which kind it is; the words of the compilers for each kind are here. An entry is
+true for a kernel only if its proof stands in that kernel's source: one that is older than a change is not told of it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.resources
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,7 +27,7 @@ UNDECLARED = re.compile(
     r"|use of undeclared identifier '(?P<identifier>\w+)'|in declaration of '(?P<declared>\w+)'"
 )
 UNDEFINED = re.compile(r"""^ERROR: modpost: (?:"(?P<old>\w+)" \[.*\]|\S+: symbol '(?P<new>\w+)') undefined!""")
-INCOMPLETE = re.compile(r"incomplete|undefined type|storage size of|forward declaration of")
+INCOMPLETE = re.compile(r"incomplete|undefined type|storage size of|never completed")
 TAGGED = re.compile(r"\b(?:struct|union|enum) \w+")
 SYNTAX = re.compile(
     r"error: (?:expected |data definition has no type|type defaults to|type specifier missing|parameter names"
@@ -51,7 +51,9 @@ COUNT = re.compile(
     r"|too (?:many|few) arguments provided to function-like macro invocation"
     r'|macro "\w+" (?:passed \d+ arguments?, but takes|requires (?:at least )?\d+ arguments?, but only)'
 )
-ARGUMENT = re.compile(r"passing argument \d+ of|incompatible type for argument|passing '[^']*' to parameter of")
+ARGUMENT = re.compile(
+    r"passing argument \d+ of|incompatible type for argument|passing '[^']*'(?: \(aka '[^']*'\))? to parameter of"
+)
 """Clang says `incompatible pointer types passing 'A' to parameter of type 'B'`."""
 VOID = re.compile(
     r"void value not ignored as it ought to be|invalid use of void expression|incompatible type 'void'"
@@ -60,7 +62,8 @@ VOID = re.compile(
 )
 POINTER = re.compile(
     r"(?:initialization of|assignment to) '(?P<gcc>[^']+)'(?P<aka> \{aka [^}]*\})?.* from incompatible pointer type"
-    r"|incompatible (?:function )?pointer types (?:initializing|assigning to) '(?P<clang>[^']+)'(?P<also> \(aka [^']*'[^']*'\))?"
+    r"|incompatible (?:function )?pointer types (?:initializing|assigning to) '(?P<clang>[^']+)'"
+    r"(?P<also> \(aka [^']*'[^']*'\))?"
 )
 NEAR = re.compile(r"near initialization for '[^']*?\.?(\w+)(?:\[\d+\])?'")
 DESIGNATED = re.compile(r"(?:\.|->)\s*(\w+)\s*=(?!=)")
@@ -319,7 +322,7 @@ def _plain(text: str) -> str:
     return re.sub(r"\s+", "", text)
 
 
-RECOGNISERS = {
+RECOGNISERS: dict[Kind, Callable[[Change, str, str], str]] = {
     "header": _is_header,
     "member": _is_member,
     "readonly": _is_read_only,

@@ -175,9 +175,8 @@ class Module:
             why = diagnose(
                 log.read_text(errors="replace", encoding="utf-8"), self.folder, kernel, lambda: _others(kernel)
             )
-            return BuildError(
-                f"{self.folder.name} does not build: {why.cause}", why.remedy, detail=why.text, known=why.known
-            )
+            told = f"{self.folder.name} does not build: {why.cause}"
+            return BuildError(told, why.remedy, detail=why.text, known=why.known, explanations=why.explanations)
 
         grant = self._grant(kernel, output, log)
         kernel.toolchain.run_logged(

@@ -6,13 +6,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from r4l import known
 from r4l.kernel import Kernel
 from r4l.kernel.kdir import explain_kdir
-from r4l.known import Explanation
-from r4l.module import drift
+from r4l.known import Explanation, Known
+from r4l.module import cdrift, drift
+from r4l.module.errors_in import CompilerError, errors_in, with_notes
 
 FIRST_ERROR = re.compile(
     r"^(error(\[E\d+\])?: .*|.*: (fatal )?error: .*|ERROR: modpost: .*|make(\[\d+\])?: \*\*\* No rule .*"
@@ -28,6 +30,14 @@ MAKE_NOISE = re.compile(
     re.MULTILINE,
 )
 
+GENERAL = frozenset({"header-not-found", "undefined-symbol"})
+"""Entries that say little: the kernel's headers may know more."""
+GUESSES = frozenset({"c-guess", "c-include", *GENERAL})
+MOST_ERRORS = 500
+"""So many errors of one build are explained."""
+WINNERS = frozenset({"camp-tree"})
+"""Entries that explain all other errors of the build."""
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -35,14 +45,17 @@ class Diagnosis:
 
     Attributes:
         cause, remedy: of the known failure; the first error's own line and a general remedy where it is not known.
-        text: what the programs printed from the first error on, without make's own lines.
+        text: what the programs printed from the first error on, without make's own lines; each explanation but the
+            first stands under the error that it explains.
         known: the entry in the table; empty where the failure is not known.
+        explanations: of all errors that are known, each once; the first is the one of `cause`.
     """
 
     cause: str
     remedy: str
     text: str
     known: str = ""
+    explanations: tuple[Explanation, ...] = ()
 
 
 def explain(output: str) -> tuple[str, str]:
@@ -65,35 +78,115 @@ def diagnose(output: str, folder: Path, kernel: Kernel, others: Callable[[], Seq
         others: gives the kernels that are ready too, whose API the module may have been written for.
     """
     output = known.bounded(COMMAND_LINE.sub("", output))
-    first, text = explain(output)
-    explanation = _recognise(output, folder, kernel, others)
-    if explanation is None:
+    first, _text = explain(output)
+    found = _Explained(output, folder, kernel, others)
+    text = explain(found.annotated())[1]
+    if not found.all:
         return Diagnosis(first, "mend what the compiler shows", text)
-    return Diagnosis(explanation.cause, explanation.remedy, text, explanation.name)
+    why = found.all[0]
+    return Diagnosis(why.cause, why.remedy, text, why.name, tuple(found.all))
 
 
-def _recognise(output: str, folder: Path, kernel: Kernel, others: Callable[[], Sequence[Kernel]]) -> Explanation | None:
-    """The first known failure in the output whose lookup confirms it."""
-    facts = known_facts(folder, kernel)
-    for entry, match in known.matches("build", output):
-        found = {**facts, **known.groups(match)}
-        if entry.lookup == "kdir":
-            return explain_kdir(kernel.build, kernel.toolchain) or entry.explain(found, match[0])
-        if entry.lookup:
-            seen = drift.look_up(entry.lookup, drift.block(output, match.start()), found, folder, kernel, others)
-            if seen is None:
+class _Explained:
+    """The errors of a build with their explanations.
+
+    Attributes:
+        all: the explanations, each once, in the order of the errors; one that explains the others comes first.
+    """
+
+    def __init__(self, output: str, folder: Path, kernel: Kernel, others: Callable[[], Sequence[Kernel]]) -> None:
+        self.output, self.folder, self.kernel = output, folder, kernel
+        self.others = cache(others)
+        self.facts = known_facts(folder, kernel)
+        self.errors = errors_in(output)
+        self.under: dict[int, Explanation] = {}
+        found: list[tuple[int, Explanation]] = []
+        places: set[str] = set()
+        of_members: set[str] = set()
+        for error in self.errors[:MOST_ERRORS]:
+            if error.place in of_members:
+                # After a member that it does not know, gcc counts on from a wrong one.
                 continue
+            # A second error in a line that is explained is most often a consequence of the first.
+            why = self._of_table(error) or (None if error.place in places else self._of_headers(error))
+            if why:
+                found.append((error.start, why))
+                self.under[error.start] = why
+                places |= {error.place} - {""}
+                of_members |= {error.place} if why.name.startswith("c: member") else set()
+        found += self._outside()
+        unique: dict[tuple[str, str], Explanation] = {}
+        for _, why in sorted(found, key=lambda pair: pair[0]):
+            unique.setdefault((why.name, why.cause), why)
+        ordered = list(unique.values())
+        flags = list(cdrift.makefile(folder, kernel))
+        # Where flags are lost, a header that is not found or a name that is not defined is most often their doing.
+        guessed = not ordered or ordered[0].name in GUESSES
+        self.all = [*flags, *ordered] if flags and guessed else [*ordered, *flags]
+        self.all.sort(key=lambda why: why.name not in WINNERS)
+
+    def _of_table(self, error: CompilerError) -> Explanation | None:
+        return cdrift.explain(error.text, self.kernel) or self._known(error.text)
+
+    def _of_headers(self, error: CompilerError) -> Explanation | None:
+        return cdrift.guess(error.text, self.kernel)
+
+    def _known(self, text: str) -> Explanation | None:
+        """The first entry of the table that matches and that its lookup confirms."""
+        general = None
+        for entry, match in known.matches("build", text):
+            why = self._confirmed(entry, match, text)
+            if why and entry.name in GENERAL:
+                general = why
+            elif why:
+                return why
+        return (cdrift.guess(text, self.kernel) or general) if general else None
+
+    def _confirmed(self, entry: Known, match: re.Match[str], text: str) -> Explanation | None:
+        found = {**self.facts, **known.groups(match)}
+        if entry.lookup == "kdir":
+            return explain_kdir(self.kernel.build, self.kernel.toolchain) or entry.explain(found, match[0])
+        if entry.lookup:
+            error = drift.block(text, match.start())
+            seen = drift.look_up(entry.lookup, error, found, self.folder, self.kernel, self.others)
+            if seen is None:
+                return None
             found |= seen
         return entry.explain(found, match[0])
-    return None
+
+    def _outside(self) -> list[tuple[int, Explanation]]:
+        """What is known and stands in no error: words of make, of the shell, of tools that die."""
+        found = []
+        for entry, match in known.matches("build", self.output):
+            if not any(error.start <= match.start() < error.end for error in self.errors):
+                why = self._confirmed(entry, match, self.output)
+                found += [(match.start(), why)] if why else []
+        return found
+
+    def annotated(self) -> str:
+        """The output with each explanation but the first under the first error that it explains."""
+        told = {(self.all[0].name, self.all[0].cause)} if self.all else set()
+
+        def note(error: CompilerError) -> str:
+            why = self.under.get(error.start)
+            if why is None or (why.name, why.cause) in told:
+                return ""
+            told.add((why.name, why.cause))
+            return _note(why)
+
+        rest = [why for why in self.all[1:] if why not in self.under.values()]
+        return "\n".join([with_notes(self.output, self.errors, note).rstrip("\n"), *map(_note, rest)]) + "\n"
+
+
+def _note(why: Explanation) -> str:
+    return f"  why:    {why.cause}\n  remedy: {why.remedy}"
 
 
 def notes(output: str, folder: Path, kernel: Kernel) -> tuple[Explanation, ...]:
     """The warnings in the output of a build that succeeded which are worth a word, each once."""
     facts = known_facts(folder, kernel)
-    return tuple(
-        entry.explain({**facts, **known.groups(match)}, match[0]) for entry, match in known.matches("note", output)
-    )
+    said = [entry.explain({**facts, **known.groups(match)}, match[0]) for entry, match in known.matches("note", output)]
+    return (*said, *cdrift.makefile(folder, kernel))
 
 
 def known_facts(folder: Path, kernel: Kernel) -> dict[str, object]:

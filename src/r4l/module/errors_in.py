@@ -21,7 +21,9 @@ OTHER = re.compile(
 """A line that belongs to no error and ends the one before it."""
 BEFORE = re.compile(r"In file included from |\s+from \S+:\d+|\S.*?: (?:In function |At top level|In member function )")
 """A line of gcc's that says where the next message is."""
-SUMMARY = re.compile(r"error: (?:aborting due to |could not compile )|For more information about this error|Some errors have")
+SUMMARY = re.compile(
+    r"error: (?:aborting due to |could not compile )|For more information about this error|Some errors have"
+)
 PLACE = re.compile(r"(?P<file>\S.*?):(?P<line>\d+)(?::\d+)?: ")
 POINTED = re.compile(r"^\s*--> (?P<file>.+?):(?P<line>\d+):\d+$", re.MULTILINE)
 USED = re.compile(r"^\S.*?:\d+(?::\d+)?: note: in expansion of macro.*", re.MULTILINE)

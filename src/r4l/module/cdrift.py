@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""C of another year: errors of gcc, clang and modpost explained by the table of changes and by the kernel's headers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from r4l.kernel import Kernel
+from r4l.known import Explanation, c_changes
+from r4l.known.c_changes import Change
+from r4l.module import headers
+from r4l.module.headers import Headers
+
+ANOTHER = "the module expects another kernel's API"
+SOURCE_ARCH = {"x86_64": "x86", "arm64": "arm64", "riscv64": "riscv"}
+READERS = ("scripts/Makefile.lib", "scripts/Makefile.build", "scripts/Makefile.compiler")
+"""The kernel's makefiles that read what a module's sets."""
+
+
+def explain(error: str, kernel: Kernel) -> Explanation | None:
+    """A change of the kernel's C API that an error is about; None where the table has none that holds for the kernel.
+
+    Args:
+        error: one error, as `errors_in` cuts it out.
+    """
+    for change, name in c_changes.recognise(error):
+        place = change.place(kernel.source)
+        if place:
+            return _told(change, name, place, kernel, error.partition("\n")[0])
+    return None
+
+
+def _told(change: Change, name: str, place: str, kernel: Kernel, text: str) -> Explanation:
+    cause = f"{ANOTHER}: expected: {change.expected(name)}; found: {change.found(name, kernel.release)}"
+    return Explanation(f"c: {change.id}", cause, f"{change.now} (the kernel's {place})", text)
+
+
+def makefile(folder: Path, kernel: Kernel) -> Iterator[Explanation]:
+    """The variables in a module's makefiles that this kernel's Kbuild does not read any more."""
+    reads = "".join(_text(kernel.source / name) for name in READERS)
+    for file in sorted(path for name in ("Makefile", "Kbuild") for path in folder.rglob(name)):
+        for change, name in c_changes.makefile_variables(_text(file)):
+            place = change.place(kernel.source)
+            if place and name not in reads:
+                where = file.relative_to(folder)
+                cause = f"{where} sets {name}, which {change.found(name, kernel.release)}: its flags do nothing"
+                if name == "SUBDIRS":
+                    cause = f"{where} gives make {name}=, which {change.found(name, kernel.release)}"
+                yield Explanation(f"c: {change.id}", cause, f"{change.now} (the kernel's {place})", "")
+
+
+def guess(error: str, kernel: Kernel) -> Explanation | None:
+    """The names in the kernel's headers that resemble the one that an error misses.
+
+    Returns:
+        An explanation that says where a name is defined that was not included (`c-include`) or, marked as a guess, what
+        is alike (`c-guess`); None where the headers have nothing like it.
+    """
+    head = error.partition("\n")[0]
+    index = headers.of(kernel.source, SOURCE_ARCH.get(kernel.arch, kernel.arch), kernel.key)
+    name = c_changes.undeclared(head)
+    if name:
+        return _name(index, name, head, kernel)
+    header = c_changes.gone_header(head)
+    if header:
+        return _header(index, header, head, kernel)
+    struct, member = c_changes.gone_member(head)
+    return _member(index, struct, member, head, kernel) if struct and member else None
+
+
+def _name(index: Headers, name: str, head: str, kernel: Kernel) -> Explanation | None:
+    there = index.named(name)
+    if there and not there.file.startswith(("include/uapi/", "arch/")):
+        cause = f"`{name}` is declared in {there.file} of Linux {kernel.release}, which the file does not include"
+        remedy = f"write `#include <{there.include}>`; if it is there, an option of the kernel (#ifdef) hides the name"
+        return Explanation("c-include", cause, remedy, head)
+    alike = index.resembling(name)
+    if not alike:
+        return None
+    names = ", ".join(map(str, alike))
+    cause = f"`{name}` is not in the headers of Linux {kernel.release}; they have {names}: a guess"
+    return Explanation("c-guess", cause, "look whether that is what was meant, or declare the name", head)
+
+
+def _header(index: Headers, header: str, head: str, kernel: Kernel) -> Explanation | None:
+    alike = index.files(header)
+    if not alike:
+        return None
+    names = ", ".join(f"<{name}>" for name in alike)
+    cause = f"<{header}> is not in the headers of Linux {kernel.release}; they have {names}: a guess"
+    return Explanation("c-guess", cause, "headers move between kernels: look whether that is what was meant", head)
+
+
+def _member(index: Headers, struct: str, member: str, head: str, kernel: Kernel) -> Explanation | None:
+    found = index.members(struct, member)
+    if found is None:
+        return None
+    where, alike = found
+    names = ", ".join(f"`{name}`" for name in alike)
+    guessed = f"; the headers have {names}: a guess" if names else ""
+    cause = f"`struct {struct}` of Linux {kernel.release} has no `{member}`{guessed}"
+    return Explanation("c-guess", cause, f"see its definition in the kernel's {where.file}:{where.line}", head)
+
+
+def _text(file: Path) -> str:
+    return file.read_text(errors="replace", encoding="utf-8") if file.is_file() else ""

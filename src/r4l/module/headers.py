@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: MIT
+"""The names that a kernel's headers define, and those among them that resemble a name which is not there.
+
+No parser: lines are read as a reader reads them. The index is made once for each kernel and kept in the home.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from r4l import home
+
+DEFINITION = re.compile(
+    r"^#[ \t]*define[ \t]+(?P<macro>\w+)"
+    r"|^(?:typedef[ \t]+)?(?:struct|union|enum)[ \t]+(?P<type>\w+)[ \t]*\{"
+    r"|^typedef\b[^;{\n]*?\b(?P<alias>\w+)(?:\[\w*\])?;"
+    r"|^(?=[a-z_])[^;={#\n\"]*?\b(?P<function>[a-z_]\w+)\((?!\*)"
+    r"|^\t(?P<constant>[A-Z][A-Z0-9_]{3,})\b[^;(]*,",
+    re.MULTILINE,
+)
+"""Definitions and declarations as the kernel's style writes them: in the first column, enum constants after a tab."""
+NO_NAMES = frozenset({"if", "for", "while", "switch", "return", "sizeof", "defined", "typeof", "__attribute__"})
+FOLDERS = ("include", "arch/{arch}/include")
+ALIKE = 0.82
+"""Ratio of difflib above which two names resemble each other."""
+VERSION = 3
+"""Of the index: a change of what is read makes it anew."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A name in the headers.
+
+    Attributes:
+        file: relative to the source.
+        line: from 1.
+    """
+
+    name: str
+    file: str
+    line: int
+
+    @property
+    def include(self) -> str:
+        """The header as an `#include` names it."""
+        return re.sub(r"^(?:arch/\w+/)?include/(?:uapi/)?", "", self.file)
+
+    def __str__(self) -> str:
+        return f"`{self.name}` ({self.file}:{self.line})"
+
+
+class Headers:
+    """The headers of a kernel.
+
+    Args:
+        source: the kernel's source tree.
+        arch: the folder of its architecture under arch/.
+        key: names the kernel; the index is kept under it.
+    """
+
+    def __init__(self, source: Path, arch: str, key: str) -> None:
+        self.source = source
+        self.arch = arch
+        self.key = key
+
+    def named(self, name: str) -> Found | None:
+        """Where a name is defined; of several places the one that drivers include."""
+        places = self._index.get(name)
+        return min(places, key=_preference) if places else None
+
+    def resembling(self, name: str, count: int = 2) -> list[Found]:
+        """The names most like one that is not there, best first; none where nothing is alike."""
+        words = _words(name)
+        if len(name) < 5 or not words:
+            return []
+        shared: dict[str, int] = defaultdict(int)
+        for word in words:
+            for other in self._by_word.get(word, ()):
+                shared[other] += 1
+        near = [other for other, number in shared.items() if number * 2 >= len(words)]
+        rated = [(_likeness(name, words, other), other) for other in near]
+        best = sorted((rating for rating in rated if rating[0] >= ALIKE), reverse=True)
+        return [found for _, other in best[:count] if (found := self.named(other))]
+
+    def files(self, header: str) -> list[str]:
+        """The headers that resemble one that is not there, as an `#include` names them: of the same name elsewhere, or
+        of a like name in the same folder.
+        """
+        folder, _, base = header.rpartition("/")
+        names = {Found("", file, 0).include for file in self._files}
+        same = sorted(name for name in names if name.rpartition("/")[2] == base)
+        if same:
+            return same[:3]
+        beside = [name for name in names if name.rpartition("/")[0] == folder]
+        return difflib.get_close_matches(header, beside, 2, ALIKE)
+
+    def members(self, struct: str, name: str) -> tuple[Found, list[str]] | None:
+        """The struct where it is defined, and its members that resemble a name; None where no header defines it."""
+        found = self.named(struct)
+        if found is None:
+            return None
+        text = (self.source / found.file).read_text(errors="replace", encoding="utf-8")
+        begin = re.search(rf"^struct {re.escape(struct)}\s*\{{", text, re.MULTILINE)
+        if begin is None:
+            return None
+        body = re.split(r"^\}", text[begin.end() :], maxsplit=1, flags=re.MULTILINE)[0]
+        body = re.sub(r"/\*.*?\*/|//[^\n]*", "", body, flags=re.DOTALL)
+        names = set(re.findall(r"(?:\(\s*\*\s*(\w+)\s*\)\s*\(|\b(\w+)\s*(?:\[[^\]]*\]|:\s*\d+)?\s*;)", body))
+        plain = sorted({a or b for a, b in names})
+        words = _words(name)
+        alike = sorted(((_likeness(name, words, other), other) for other in plain), reverse=True)
+        return found, [other for likeness, other in alike if likeness >= 0.7][:3]
+
+    @cached_property
+    def _by_word(self) -> dict[str, list[str]]:
+        by_word: dict[str, list[str]] = defaultdict(list)
+        for name in self._index:
+            for word in _words(name):
+                by_word[word].append(name)
+        return by_word
+
+    @cached_property
+    def _files(self) -> list[str]:
+        return sorted({place.file for places in self._index.values() for place in places})
+
+    @cached_property
+    def _index(self) -> dict[str, list[Found]]:
+        index: dict[str, list[Found]] = defaultdict(list)
+        kept = home.room("headers") / f"{self.key}-{self.arch}-{VERSION}"
+        if not kept.is_file():
+            home.replace_text(kept, "".join(f"{f.name}\t{f.file}\t{f.line}\n" for f in self._read()))
+        for line in kept.read_text(encoding="utf-8").splitlines():
+            name, file, number = line.split("\t")
+            index[name].append(Found(name, file, int(number)))
+        return index
+
+    def _read(self) -> list[Found]:
+        found = []
+        for folder in FOLDERS:
+            for path in sorted((self.source / folder.format(arch=self.arch)).rglob("*.h")):
+                if "dt-bindings" in path.parts:
+                    # Numbers of boards: as many as all the rest, and no driver's API.
+                    continue
+                text = path.read_text(errors="replace", encoding="utf-8")
+                file = str(path.relative_to(self.source))
+                line, at = 1, 0
+                for match in DEFINITION.finditer(text):
+                    name = next(filter(None, match.groups()), "")
+                    line, at = line + text.count("\n", at, match.start()), match.start()
+                    if len(name) > 3 and name not in NO_NAMES and name.isascii():
+                        found.append(Found(name, file, line))
+        return found
+
+
+@lru_cache(maxsize=2)
+def of(source: Path, arch: str, key: str) -> Headers:
+    """The headers of a kernel, read once in a process."""
+    return Headers(source, arch, key)
+
+
+def _preference(found: Found) -> tuple[bool, bool, int, str]:
+    inner = found.include
+    return ("asm-generic/" in inner or "/uapi/" in found.file, not inner.startswith("linux/"), len(inner), inner)
+
+
+def _words(name: str) -> frozenset[str]:
+    return frozenset(word for word in name.lower().split("_") if len(word) > 1)
+
+
+def _likeness(name: str, words: frozenset[str], other: str) -> float:
+    """1.0 for the same words in another order, otherwise difflib's ratio."""
+    if words and words == _words(other):
+        return 1.0
+    return difflib.SequenceMatcher(None, name, other, autojunk=False).ratio()

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+"""Changes of the kernel's C API, recognised in what gcc and clang really said (tests/fixtures/drift/record.py)."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from r4l.known import c_changes
+from r4l.known.c_changes import Change, recognise
+from r4l.module.errors_in import errors_in
+
+FIXTURES = Path(__file__).parents[2] / "fixtures/drift"
+CASE = re.compile(r"// (?P<id>(?:name|call|member|callback|readonly|include|header) .*)$")
+
+
+def cases() -> dict[str, str]:
+    """The entry that each line of the cases is about, by `FILE:LINE`."""
+    wanted = {}
+    for file in sorted((FIXTURES / "c").glob("*.c")):
+        for number, line in enumerate(file.read_text().splitlines(), 1):
+            match = CASE.search(line)
+            if match:
+                wanted[f"{file.name}:{number}"] = match["id"]
+    headers = [change for change in c_changes.table()["header"] for _ in change.old]
+    return wanted | {f"header_{number}.c:2": change.id for number, change in enumerate(headers)}
+
+
+def entries() -> list[Change]:
+    return [change for kind in c_changes.KINDS for change in c_changes.table()[kind]]
+
+
+def told(text: str) -> dict[str, list[str]]:
+    """The entry that is recognised first in each error, by its place."""
+    found = defaultdict(list)
+    for error in errors_in(text):
+        for change, _name in recognise(error.text):
+            found[error.place].append(change.id)
+            break
+    return found
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_each_case_is_recognised(compiler: str) -> None:
+    found = told((FIXTURES / f"{compiler}.txt").read_text())
+    missed = {place: (entry, found[place]) for place, entry in cases().items() if entry not in found[place]}
+    assert missed == {}
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_nothing_else_is_recognised_in_a_line(compiler: str) -> None:
+    """But what the compiler says again of the same line, where it takes one mistake for two."""
+    found = told((FIXTURES / f"{compiler}.txt").read_text())
+    wrong = {place: found[place] for place, entry in cases().items() if found[place] and found[place][0] != entry}
+    assert wrong == {}
+
+
+def test_the_table_is_whole() -> None:
+    ids = [change.id for change in entries()]
+    assert len(ids) >= 80
+    assert len({(change.id, change.type, change.result) for change in entries()}) == len(ids)
+    untried = set(ids) - set(cases().values())
+    assert {entry.split()[0] for entry in untried} <= {"export", "makefile"}
+    for change in entries():
+        assert re.fullmatch(r"\d\.\d{1,2}(\.\d+)?|", change.since), change.id
+        assert change.now[0].islower() or change.now.startswith("READ_ONCE"), change.id
+
+
+@pytest.mark.parametrize("change", [change for kind in ("export", "name") for change in c_changes.table()[kind]][:40])
+def test_modpost_says_the_same_in_two_forms(change: Change) -> None:
+    old = change.old[0].split()[-1]
+    for text in (f'ERROR: modpost: "{old}" [x.ko] undefined!', f"ERROR: modpost: x.ko: symbol '{old}' undefined!"):
+        if old == change.old[0]:
+            assert (change, old) in list(recognise(text)), text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x.c:1:2: error: implicit declaration of function 'del_timers'\n    1 | del_timers(t);",
+        "x.c:1:2: error: too many arguments to function 'mine'\n    1 | mine(class_create);",
+        "x.c:1:2: error: 'struct mine' has no member named 'owner'\n    1 | .owner = 1,",
+        "x.c:1:2: error: passing argument 1 of 'class_create' makes pointer from integer without a cast\n"
+        "    1 | class_create(5);\nnote: expected 'const char *' but argument is of type 'int'",
+        "x.c:1:2: error: initialization of 'void (*)(struct platform_device *)' from incompatible pointer type "
+        "'int (*)(void)'\n    1 | .shutdown = f,\nx.c:1:2: note: (near initialization for 'd.shutdown')",
+        "x.c:1:2: error: assignment of read-only member 'mine'\n    1 | p->mine = 1;",
+        "x.c:1:2: fatal error: mine.h: No such file or directory",
+        "x.c:1:2: error: expected ';' before 'y'\n    1 | int x y;",
+    ],
+)
+def test_what_is_the_modules_own_is_left_alone(text: str) -> None:
+    assert list(recognise(text)) == []
+
+
+def test_quotes_of_every_locale() -> None:
+    text = "x.c:1:2: error: implicit declaration of function {}del_timer{}"
+    for quotes in ("''", "‘’", "`'"):
+        [(change, name)] = recognise(text.format(*quotes))
+        assert (change.id, name) == ("name del_timer", "del_timer")
+
+
+def test_an_entry_without_its_proof_is_not_true(tmp_path: Path) -> None:
+    [(change, _)] = recognise("x.c:1:2: error: implicit declaration of function 'del_timer'")
+    assert change.place(tmp_path) == ""
+    (tmp_path / "include/linux").mkdir(parents=True)
+    header = tmp_path / "include/linux/timer.h"
+    header.write_text("int del_timer(struct timer_list *timer);\n")
+    assert change.place(tmp_path) == ""
+    header.write_text("\n\nextern int timer_delete(struct timer_list *timer);\n")
+    assert change.place(tmp_path) == "include/linux/timer.h:3"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("EXTRA_CFLAGS += -DX\n", ["EXTRA_CFLAGS"]),
+        ("  EXTRA_CFLAGS:=-I$(src)\n", ["EXTRA_CFLAGS"]),
+        ("export EXTRA_LDFLAGS = -x\n", ["EXTRA_LDFLAGS"]),
+        ("all:\n\tmake -C $(KDIR) SUBDIRS=$(PWD) modules\n", ["SUBDIRS"]),
+        ("# EXTRA_CFLAGS += -DX\n", []),
+        ("ccflags-y += $(EXTRA_CFLAGS)\n", []),
+        ("MY_EXTRA_CFLAGS = 1\n", []),
+    ],
+)
+def test_variables_that_kbuild_does_not_read(text: str, names: list[str]) -> None:
+    assert [name for _, name in c_changes.makefile_variables(text)] == names
