@@ -88,8 +88,8 @@ def _header(index: Headers, header: str, head: str, kernel: Kernel) -> Explanati
     if not alike:
         return None
     names = ", ".join(f"<{name}>" for name in alike)
-    cause = f"<{header}> is not in the headers of Linux {kernel.release}; they have {names}: a guess"
-    return Explanation("c-guess", cause, "headers move between kernels: look whether that is what was meant", head)
+    cause = f"the headers of Linux {kernel.release} have {names}: a guess"
+    return Explanation("c-guess", cause, "look whether that is what was meant", head)
 
 
 def _member(index: Headers, struct: str, member: str, head: str, kernel: Kernel) -> Explanation | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -140,7 +140,8 @@ class _Explained:
                 general = why
             elif why:
                 return why
-        return (cdrift.guess(text, self.kernel) or general) if general else None
+        more = cdrift.guess(text, self.kernel) if general else None
+        return replace(general, cause=f"{general.cause}; {more.cause}") if general and more else general
 
     def _confirmed(self, entry: Known, match: re.Match[str], text: str) -> Explanation | None:
         found = {**self.facts, **known.groups(match)}

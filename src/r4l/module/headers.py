@@ -96,8 +96,8 @@ class Headers:
         same = sorted(name for name in names if name.rpartition("/")[2] == base)
         if same:
             return same[:3]
-        beside = [name for name in names if name.rpartition("/")[0] == folder]
-        return difflib.get_close_matches(header, beside, 2, ALIKE)
+        beside = {name.rpartition("/")[2]: name for name in names if name.rpartition("/")[0] == folder}
+        return [beside[other] for other in difflib.get_close_matches(base, beside, 2, ALIKE)]
 
     def members(self, struct: str, name: str) -> tuple[Found, list[str]] | None:
         """The struct where it is defined, and its members that resemble a name; None where no header defines it."""
