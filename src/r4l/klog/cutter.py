@@ -148,13 +148,19 @@ class SplatCutter:
             return False
         if current.kind in kinds.PREFIX:
             return bool(kinds.PREFIX[current.kind].match(text))
-        if current.traced and kind and kind != "panic":
-            return (kind == current.kind and kind in kinds.MERGES) or (kind == "slab" and current.kind in kinds.RULED)
+        if kind and kind != "panic" and (current.traced or current.kind in kinds.ALONE):
+            return self._again(current, kind)
         if current.ended:
             return belongs
         if current.kind in kinds.SINGLE and len(current.records) == 1:
             return belongs or kind is not None
         return belongs or current.strangers < STRANGERS
+
+    def _again(self, current: _Open, kind: str) -> bool:
+        """Whether a headline in the midst of a splat is of the same one: of another, somebody else printed it."""
+        if kind == current.kind:
+            return not current.traced or kind in kinds.MERGES
+        return kind == "slab" and current.kind in kinds.RULED
 
     def _preamble(self, current: _Open) -> bool:
         """Whether only a few words came that a BUG or WARNING proper may follow: a Rust panic's, a list check's."""

@@ -59,6 +59,7 @@ SINGLE = _named("single")
 RULED = _named("ruled")
 WIDE = _named("wide")
 MERGES = _named("merges")
+ALONE = _named("alone")
 BARE = _named("bare")
 SECTIONED = _named("ruled") | _named("wide")
 """Kinds of which more follows the first call trace."""

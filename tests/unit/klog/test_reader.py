@@ -88,6 +88,17 @@ def test_two_tasks_that_print_at_once_are_two_complaints() -> None:
     assert [splat.task for splat in found] == [("prog:123", 1), ("other:77", 0)]
 
 
+def test_a_report_that_another_cut_short_is_told_apart_from_it() -> None:
+    texts = [
+        "BUG: KASAN: slab-out-of-bounds in widget_copy+0x4/0x40",
+        "Read of size 8 at addr ffff by task prog/7",
+        *OOPS,
+    ]
+    found = read(*(f"[   12.{number:06}] {text}" for number, text in enumerate(texts)))
+    assert [(splat.splat_kind, splat.fatal) for splat in found] == [("kasan", False), ("oops", True)]
+    assert symbols(found) == ["widget_copy", "widget_read"]
+
+
 def test_lines_of_others_in_between_do_not_end_it() -> None:
     lines = [f"[   12.{number:06}] {text}" for number, text in enumerate(OOPS)]
     mixed = [line for text in lines for line in (text, "[   12.500000] widget: something else")]
