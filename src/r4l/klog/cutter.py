@@ -107,7 +107,10 @@ class SplatCutter:
         return not self._only_kernel and record.kernel is None
 
     def _stream(self, record: Record) -> str | None:
-        """Whose splat a record may belong to: its task's or CPU's; of a report about the whole machine, any CPU's."""
+        """The key of the splat that a record may belong to.
+
+        It is the caller's: a task or a CPU. A report about the whole machine takes in what any CPU prints.
+        """
         if record.kernel is None and self._said:
             # The second line of a record, indented; or a stack that an old kernel printed word by word.
             return self._last if self._last in self._open else next(iter(self._open), "")
@@ -120,14 +123,14 @@ class SplatCutter:
             kind = kinds.classify(record.text)
             if (
                 wide
-                and record.text != kinds.CUT_HERE
+                and record.text.strip() != kinds.CUT_HERE
                 and (kind is None or (kind == self._open[wide[-1]].kind and kind in kinds.MERGES))
             ):
                 return wide[-1]
         return caller
 
     def _begins(self, record: Record) -> bool:
-        if record.text == kinds.CUT_HERE:
+        if record.text.strip() == kinds.CUT_HERE:
             return True
         found = kinds.headline(record.text)
         return found is not None and not (found.weak and record.kernel is None and self._said)
@@ -142,7 +145,7 @@ class SplatCutter:
             waits = belongs and not kind and not current.ended
             if record.time - last > (LONG_GAP if waits else GAP) or (record.time - last < -GAP and not belongs):
                 return False
-        if text == kinds.CUT_HERE:
+        if text.strip() == kinds.CUT_HERE:
             return self._preamble(current)
         if current.tentative and (kind or current.strangers >= DOUBT):
             return False
@@ -166,7 +169,7 @@ class SplatCutter:
         """Whether only a few words came that a BUG or WARNING proper may follow: a Rust panic's, a list check's."""
         if current.ended or current.traced or len(current.records) > PREAMBLE:
             return False
-        return not any(record.text == kinds.CUT_HERE for record in current.records)
+        return not any(record.text.strip() == kinds.CUT_HERE for record in current.records)
 
     def _add(self, current: _Open, record: Record) -> None:
         text = record.text.strip()

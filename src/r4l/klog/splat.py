@@ -89,11 +89,11 @@ class Splat(VerdictError):
         known = sources.locate([*exact, *returns])
         if not known:
             return
+        self._known = known
         self.place = known.get(self.place, self.place) if self.place else None
         self.trace = tuple(known.get(frame, frame) for frame in self.trace)
         self.cause = self._sentence()
         self.args = (self.cause,)
-        self._known = known
 
     def _sentence(self) -> str:
         culprit = self.culprit

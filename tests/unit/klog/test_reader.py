@@ -78,6 +78,12 @@ def test_a_log_without_stamps() -> None:
     assert (splat.first, splat.last) == (2, 14)
 
 
+def test_a_second_blank_before_each_text() -> None:
+    (splat,) = read(*(f"[   12.{number:06}][    C0]  {text}" for number, text in enumerate(WARNING)))
+    assert (splat.splat_kind, splat.first, splat.last) == ("warning", 1, len(WARNING))
+    assert symbols([splat]) == ["widget_open"]
+
+
 def test_two_tasks_that_print_at_once_are_two_complaints() -> None:
     first = [f"[   12.{number:06}][  T123] {text}" for number, text in enumerate(OOPS)]
     second = [f"[   12.{number:06}][   T77] {text}" for number, text in enumerate(WARNING)]
