@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import codecs
 import os
 import re
 import shutil
@@ -107,32 +108,55 @@ def test_every_text_names_its_encoding() -> None:
     assert not found, "\n".join(found)
 
 
-@pytest.fixture(scope="module")
-def gbk(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+ASKED = [sys.executable, "-c", "import locale; print(locale.getpreferredencoding())"]
+
+
+def gbk(folder: Path) -> dict[str, str]:
     """The environment of a user in China with an old locale."""
-    locales = tmp_path_factory.mktemp("locales")
-    argv = ["localedef", "-i", "zh_CN", "-f", "GBK", str(locales / "zh_CN.GBK")]
-    # 1: made, with warnings.
-    if not shutil.which("localedef") or subprocess.run(argv, capture_output=True, check=False).returncode > 1:
+    if shutil.which("localedef"):
+        subprocess.run(
+            ["localedef", "-i", "zh_CN", "-f", "GBK", folder / "zh_CN.GBK"], capture_output=True, check=False
+        )
+    return {"LOCPATH": str(folder), "LC_ALL": "zh_CN.GBK"}
+
+
+def ascii_only(_folder: Path) -> dict[str, str]:
+    """The environment of a user without any locale, where Python does not take UTF-8 in its stead."""
+    return {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
+
+
+LOCALES = {"gbk": gbk, "ascii": ascii_only}
+
+
+@pytest.fixture(scope="module", params=LOCALES)
+def foreign(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, str]]:
+    """A locale whose encoding is not UTF-8: the encoding, and the environment that has it."""
+    environment = {**LOCALES[request.param](tmp_path_factory.mktemp("locales")), "PYTHONUTF8": "0"}
+    said = subprocess.run(ASKED, env={**os.environ, **environment}, capture_output=True, check=True).stdout
+    encoding = codecs.lookup(said.decode().strip()).name
+    if request.param == "gbk" and encoding != "gbk":
         pytest.skip("this machine cannot make the locale zh_CN.GBK: it needs Debian's package locales")
-    return {"LOCPATH": str(locales), "LC_ALL": "zh_CN.GBK", "PYTHONUTF8": "0"}
+    assert encoding == request.param
+    return encoding, environment
 
 
 @pytest.mark.parametrize("arguments", [("lab", "list"), ("rows",), ("new", "--help"), ("--help",)])
-def test_a_locale_of_another_encoding(arguments: tuple[str, ...], gbk: dict[str, str], tmp_path: Path) -> None:
-    environment = {**os.environ, **gbk, "R4L_HOME": str(tmp_path / "home")}
-    asked = "import locale; print(locale.getpreferredencoding())"
-    assert (
-        subprocess.run([sys.executable, "-c", asked], env=environment, capture_output=True).stdout.lower() == b"gbk\n"
-    )
+def test_a_locale_of_another_encoding(
+    arguments: tuple[str, ...], foreign: tuple[str, dict[str, str]], tmp_path: Path
+) -> None:
+    encoding, locale = foreign
+    environment = {**os.environ, **locale, "R4L_HOME": str(tmp_path / "home")}
     done = subprocess.run([sys.executable, "-m", "r4l", *arguments], env=environment, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode("gbk", "replace")
-    assert done.stdout.decode("gbk")
+    assert done.returncode == 0, done.stderr.decode(encoding, "replace")
+    assert done.stdout.decode(encoding)
 
 
-def test_a_sign_that_the_terminal_does_not_know_is_no_reason_to_die(gbk: dict[str, str], tmp_path: Path) -> None:
-    """`r4l doctor` prints U+2713, which GBK does not have."""
-    environment = {**os.environ, **gbk, "R4L_HOME": str(tmp_path / "home")}
+def test_a_sign_that_the_terminal_does_not_know_is_no_reason_to_die(
+    foreign: tuple[str, dict[str, str]], tmp_path: Path
+) -> None:
+    """`r4l doctor` prints U+2713, which neither has."""
+    encoding, locale = foreign
+    environment = {**os.environ, **locale, "R4L_HOME": str(tmp_path / "home")}
     done = subprocess.run([sys.executable, "-m", "r4l", "doctor"], env=environment, capture_output=True, check=False)
-    assert done.returncode == 120, done.stderr.decode("gbk", "replace")
+    assert done.returncode == 120, done.stderr.decode(encoding, "replace")
     assert b"the toolchain is not set up" in done.stdout
