@@ -58,7 +58,7 @@ def guess(error: str, kernel: Kernel) -> Explanation | None:
         is alike (`c-guess`); None where the headers have nothing like it.
     """
     head = error.partition("\n")[0]
-    index = headers.of(kernel.source, SOURCE_ARCH.get(kernel.arch, kernel.arch), kernel.key)
+    index = headers_of(kernel)
     name = c_changes.undeclared(head)
     if name:
         return _name(index, name, head, kernel)
@@ -67,6 +67,11 @@ def guess(error: str, kernel: Kernel) -> Explanation | None:
         return _header(index, header, head, kernel)
     struct, member = c_changes.gone_member(head)
     return _member(index, struct, member, head, kernel) if struct and member else None
+
+
+def headers_of(kernel: Kernel) -> Headers:
+    """The headers of a kernel, for its architecture."""
+    return headers.of(kernel.source, SOURCE_ARCH.get(kernel.arch, kernel.arch), kernel.key)
 
 
 def _name(index: Headers, name: str, head: str, kernel: Kernel) -> Explanation | None:

@@ -35,8 +35,6 @@ GENERAL = frozenset({"header-not-found", "undefined-symbol"})
 GUESSES = frozenset({"c-guess", "c-include", *GENERAL})
 MOST_ERRORS = 500
 """So many errors of one build are explained."""
-WINNERS = frozenset({"camp-tree"})
-"""Entries that explain all other errors of the build."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +98,7 @@ class _Explained:
         self.facts = known_facts(folder, kernel)
         self.errors = errors_in(output)
         self.under: dict[int, Explanation] = {}
+        self.winners: set[str] = set()
         found: list[tuple[int, Explanation]] = []
         places: set[str] = set()
         of_members: set[str] = set()
@@ -123,7 +122,7 @@ class _Explained:
         # Where flags are lost, a header that is not found or a name that is not defined is most often their doing.
         guessed = not ordered or ordered[0].name in GUESSES
         self.all = [*flags, *ordered] if flags and guessed else [*ordered, *flags]
-        self.all.sort(key=lambda why: why.name not in WINNERS)
+        self.all.sort(key=lambda why: why.cause not in self.winners)
 
     def _of_table(self, error: CompilerError) -> Explanation | None:
         return cdrift.explain(error.text, self.kernel) or self._known(error.text)
@@ -153,6 +152,8 @@ class _Explained:
             if seen is None:
                 return None
             found |= seen
+            if seen.get("wins"):
+                self.winners.add(entry.explain(found, match[0]).cause)
         return entry.explain(found, match[0])
 
     def _outside(self) -> list[tuple[int, Explanation]]:
@@ -166,14 +167,17 @@ class _Explained:
 
     def annotated(self) -> str:
         """The output with each explanation but the first under the first error that it explains."""
-        told = {(self.all[0].name, self.all[0].cause)} if self.all else set()
+        causes = {why.cause for why in self.all[:1]}
+        remedies = {why.remedy for why in self.all[:1]}
 
         def note(error: CompilerError) -> str:
             why = self.under.get(error.start)
-            if why is None or (why.name, why.cause) in told:
+            if why is None or why.cause in causes:
                 return ""
-            told.add((why.name, why.cause))
-            return _note(why)
+            said = _note(why) if why.remedy not in remedies else _note(why).partition("\n")[0]
+            causes.add(why.cause)
+            remedies.add(why.remedy)
+            return said
 
         rest = [why for why in self.all[1:] if why not in self.under.values()]
         return "\n".join([with_notes(self.output, self.errors, note).rstrip("\n"), *map(_note, rest)]) + "\n"

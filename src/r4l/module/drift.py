@@ -16,6 +16,7 @@ from pathlib import Path
 
 from r4l import resources
 from r4l.kernel import Kernel
+from r4l.module import cdrift
 from r4l.module.rusttree import Definition, RustTree, generics, parameters, types_of
 
 POINTED = re.compile(r"^\s*(?:-->|:::) \S*?/(?P<file>rust/kernel/\S+\.rs):(?P<line>\d+):\d+$", re.MULTILINE)
@@ -24,6 +25,8 @@ UNFIT = "the module does not fit the kernel's API"
 """Where nobody is known to have what it expects: it may be its own mistake."""
 PLACE = re.compile(r"^\s*--> (?P<file>.+?):(?P<line>\d+):\d+$", re.MULTILINE)
 IMPL = re.compile(r"\bimpl\b(?:<.*>)?\s+(?P<trait>[\w:]+)(?:<.*>)?\s+for\b")
+SHOWN = re.compile(r"^\d+ +\| (.*)$", re.MULTILINE)
+"""A line of the module that rustc shows."""
 PATH = re.compile(r"\bkernel(?:::\w+)+")
 
 Fits = Callable[[RustTree], Definition | None]
@@ -47,6 +50,7 @@ class Change:
     expected: str
     now: str
     proof: tuple[str, str]
+    wins: bool = False
 
 
 @cache
@@ -54,7 +58,13 @@ def changes() -> tuple[Change, ...]:
     """The table."""
     data = resources.table(__package__, "changes.toml")
     return tuple(
-        Change(re.compile(entry["pattern"]), entry["expected"], entry["now"], tuple(entry["proof"]))
+        Change(
+            re.compile(entry["pattern"]),
+            entry["expected"],
+            entry["now"],
+            tuple(entry["proof"]),
+            entry.get("wins", False),
+        )
         for entry in data["change"]
     )
 
@@ -82,18 +92,41 @@ def look_up(
         others: the kernels that are ready too.
 
     Returns:
-        `verdict`, `expected` (a clause that begins with a comma or is empty), `found`, `now`, `path`; None where the
-        error is not about the kernel's API.
+        `verdict`, `expected` (a clause that begins with a comma or is empty), `found`, `now`, `path`, and `wins`, not
+        empty where a change explains all errors of the build; None where the error is not about the kernel's API.
     """
     text = {name: str(value) for name, value in groups.items()}
-    if lookup == "change":
+    change = _change(error)
+    if lookup == "binding":
+        return _binding(text["item"], kernel)
+    if lookup == "only_change" and change is None:
+        return None
+    if lookup in ("change", "only_change"):
         seen: Seen | None = Seen("", lambda _tree: None)
     else:
         seen = SEARCHES[lookup](RustTree(kernel.source), error, text, folder)
     if seen is None:
         return None
     verdict, expected, now = _whose(seen, error, text, kernel, others())
-    return {"verdict": verdict, "found": seen.found, "path": seen.path, "expected": expected, "now": now}
+    wins = "yes" if change and change.wins else ""
+    return {"verdict": verdict, "found": seen.found, "path": seen.path, "expected": expected, "now": now, "wins": wins}
+
+
+def _change(error: str) -> Change | None:
+    return next((change for change in changes() if change.pattern.search(error)), None)
+
+
+def _binding(item: str, kernel: Kernel) -> dict[str, str]:
+    """Where the headers have a C name that bindgen makes nothing of."""
+    there = cdrift.headers_of(kernel).named(item)
+    write = f"look for the abstraction in {kernel.source}/rust/kernel"
+    if there is None:
+        return {
+            "found": f"the headers of Linux {kernel.release} do not have it",
+            "now": f"correct the name, or {write}",
+        }
+    found = f"in {there.file}:{there.line} it is inline or a macro, and bindgen makes bindings of neither"
+    return {"found": found, "now": f"{write}, or call it from a C file of the module, as rust/drivers/c_from_rust does"}
 
 
 def _whose(
@@ -106,9 +139,9 @@ def _whose(
         if definition:
             remedy = f"{own_way}, or build for the kernel that it was written for: `--kernel {other.release}`"
             return ANOTHER, f", as Linux {other.release} has it: {definition}", remedy
-    for change in changes():
-        if change.pattern.search(error):
-            return ANOTHER, f", as {change.expected}", change.now
+    change = _change(error)
+    if change:
+        return ANOTHER, f", as {change.expected}", change.now
     remedy = f"{own_way}, or build for the kernel that it was written for (`--kernel RELEASE`)"
     if others:
         names = ", ".join(other.release for other in others)
@@ -122,14 +155,15 @@ def _trait_item(tree: RustTree, error: str, groups: Mapping[str, str], folder: P
     if trait and _is_own(folder, "trait", trait):
         return None
     item = groups["item"]
-    declared = tree.trait_items(item, trait)
-    here = declared or (tree.traits(trait) if trait else [])
+    module = _module_of(name, folder) if name else ""
+    declared = _in_module(tree.trait_items(item, trait), module)
+    here = declared or (_in_module(tree.traits(trait), module) if trait else [])
     if not here:
         return None
     written = re.search(r"found signature `(.*)`", error)
 
     def fits(other: RustTree) -> Definition | None:
-        candidates = other.trait_items(item, trait)
+        candidates = _in_module(other.trait_items(item, trait), module)
         if "wants" in groups:
             candidates = [d for d in candidates if len(parameters(d.text)) == int(groups["has"])]
         elif "self" in groups:
@@ -137,12 +171,27 @@ def _trait_item(tree: RustTree, error: str, groups: Mapping[str, str], folder: P
             candidates = [d for d in candidates if (_arguments(d.text) < len(parameters(d.text))) is has_self]
         elif "E0046" in error:
             # Expected is the trait without the item.
-            candidates = other.traits(trait) if trait and not candidates else []
+            candidates = _in_module(other.traits(trait), module) if trait and not candidates else []
         elif declared:
             candidates = [d for d in candidates if written and types_of(d.text) == types_of(written[1])]
         return candidates[0] if candidates else None
 
-    return Seen(str(here[0]), fits)
+    return Seen(str(here[0]), fits, name or item)
+
+
+def _module_of(trait: str, folder: Path) -> str:
+    """The module of the crate `kernel` that a trait is from: `pci` of `pci::Driver` or `use kernel::pci::Driver`."""
+    segments = trait.split("::")
+    if len(segments) > 1:
+        return segments[-2]
+    used = re.compile(rf"\b(\w+)::(?:\{{[^{{}}]*\b)?{re.escape(trait)}\b")
+    found = (used.search(file.read_text(errors="replace", encoding="utf-8")) for file in sorted(folder.rglob("*.rs")))
+    return next((match[1] for match in found if match), "")
+
+
+def _in_module(found: list[Definition], module: str) -> list[Definition]:
+    """Of definitions of one name those in the files of a module; all of them where it has none."""
+    return [d for d in found if module in (d.file.stem, d.file.parent.name)] or found
 
 
 def _implemented(error: str, folder: Path) -> str | None:
@@ -240,6 +289,47 @@ def _takes(definition: str, groups: Mapping[str, str]) -> bool:
     return len(needed) <= int(groups["has"]) <= len(of_kind)
 
 
+def _argument(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) -> Seen | None:
+    here = _pointed_definition(tree, error)
+    name = re.search(r"\bfn (\w+)", here.text) if here else None
+    if here is None or name is None or "are incorrect" not in error:
+        return None
+
+    def fits(other: RustTree) -> Definition | None:
+        candidates = other.functions(name[1], [here.file])
+        return next((d for d in candidates if re.search(rf"\b{re.escape(groups['has'])}\b", d.text)), None)
+
+    return Seen(str(here), fits)
+
+
+def _lifetime(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) -> Seen | None:
+    """The type of the kernel's that wants a lifetime in the line that rustc shows."""
+    names = re.findall(r"\b[A-Z]\w*", "".join(SHOWN.findall(error)[:1]))
+    own = {name for name in names if any(_is_own(folder, kind, name) for kind in ("struct", "enum", "type", "trait"))}
+    with_lifetime = [
+        (name, definition)
+        for name in names
+        if name not in own
+        for definition in tree.types(name)
+        if any(part.startswith("'") for part in generics(definition.text))
+    ]
+    if not with_lifetime:
+        return None
+    name, here = with_lifetime[0]
+
+    def fits(other: RustTree) -> Definition | None:
+        return next((d for d in other.types(name) if not any(p.startswith("'") for p in generics(d.text))), None)
+
+    return Seen(str(here), fits, name)
+
+
+def _macro(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) -> Seen | None:
+    """The macro of the kernel that does not take what it is given."""
+    place = re.search(r"--> \S*?/(rust/kernel/\S+\.rs:\d+):\d+$", error, re.MULTILINE)
+    name = re.search(r"\b(\w+)!", "".join(SHOWN.findall(error)[:1]))
+    return Seen(place[1], lambda _tree: None, name[1]) if place and name else None
+
+
 def _method(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) -> Seen | None:
     name = groups["type"].split("::")[-1]
     item = groups["item"]
@@ -269,5 +359,8 @@ SEARCHES: dict[str, Callable[[RustTree, str, Mapping[str, str], Path], Seen | No
     "trait_item": _trait_item,
     "path": _path,
     "pointed": _pointed,
+    "argument": _argument,
+    "lifetime": _lifetime,
+    "macro": _macro,
     "method": _method,
 }

@@ -98,3 +98,12 @@ def test_both_forms_that_modpost_has_had() -> None:
 
 def test_nothing_known() -> None:
     assert known.explain("build", "error[E0308]: mismatched types\n") is None
+
+
+def test_what_other_kernels_say_of_a_load() -> None:
+    cases = tomllib.loads((FIXTURES / "loads.toml").read_text())["case"]
+    for case in (case for case in cases if "said" in case):
+        explanation = known.explain("load", case["said"], {"kernel": "7.3", "arch": "x86_64"}, order="table")
+        assert explanation is not None
+        assert explanation.name == case["error"]
+        assert all(words in explanation.cause for words in case["cause"])
