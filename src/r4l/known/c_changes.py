@@ -133,7 +133,7 @@ class Change:
             else "it changed",
             "export": f"Linux {release} has it for itself alone",
             "include": "others no longer include that",
-            "makefile": f"Kbuild of Linux {release} does not read it",
+            "makefile": f"Kbuild of Linux {release} no longer reads",
         }[self.kind]
         if not since:
             return said

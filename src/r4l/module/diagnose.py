@@ -12,7 +12,7 @@ from pathlib import Path
 from r4l import known
 from r4l.kernel import Kernel
 from r4l.kernel.kdir import explain_kdir
-from r4l.known import Explanation, Known
+from r4l.known import Explanation, Known, c_changes
 from r4l.module import cdrift, drift
 from r4l.module.errors_in import CompilerError, errors_in, with_notes
 
@@ -112,7 +112,7 @@ class _Explained:
                 found.append((error.start, why))
                 self.under[error.start] = why
                 places |= {error.place} - {""}
-                of_members |= {error.place} if why.name.startswith("c: member") else set()
+                of_members |= {error.place} if c_changes.gone_member(error.head)[1] else set()
         found += self._outside()
         unique: dict[tuple[str, str], Explanation] = {}
         for _, why in sorted(found, key=lambda pair: pair[0]):
@@ -184,7 +184,8 @@ class _Explained:
 
 
 def _note(why: Explanation) -> str:
-    return f"  why:    {why.cause}\n  remedy: {why.remedy}"
+    cause = why.cause.removeprefix(f"{cdrift.ANOTHER}: ")
+    return f"  why:    {cause}\n  remedy: {why.remedy}"
 
 
 def notes(output: str, folder: Path, kernel: Kernel) -> tuple[Explanation, ...]:

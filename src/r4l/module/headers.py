@@ -82,7 +82,8 @@ class Headers:
         for word in words:
             for other in self._by_word.get(word, ()):
                 shared[other] += 1
-        near = [other for other, number in shared.items() if number * 2 >= len(words)]
+        near = {other for other, number in shared.items() if number * 2 >= len(words)}
+        near |= {other for other in self._index if other.startswith(name[:4]) and abs(len(other) - len(name)) < 4}
         rated = [(_likeness(name, words, other), other) for other in near]
         best = sorted((rating for rating in rated if rating[0] >= ALIKE), reverse=True)
         return [found for _, other in best[:count] if (found := self.named(other))]

@@ -69,6 +69,7 @@ def test_words_of_comments_and_bodies_are_no_definitions(headers: Headers) -> No
 def test_names_that_resemble(headers: Headers) -> None:
     assert [found.name for found in headers.resembling("foo_sync_delete")] == ["foo_delete_sync"]
     assert [found.name for found in headers.resembling("foo_register_devices")] == ["foo_register_device"]
+    assert [found.name for found in headers.resembling("foo_devices")] == ["foo_device", "foo_device_t"]
     assert headers.resembling("mine_all_mine") == []
     assert headers.resembling("x") == []
 
