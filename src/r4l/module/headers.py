@@ -134,7 +134,8 @@ class Headers:
         index: dict[str, list[Found]] = defaultdict(list)
         kept = home.room("headers") / f"{self.key}-{self.arch}-{VERSION}"
         if not kept.is_file():
-            home.replace_text(kept, "".join(f"{f.name}\t{f.file}\t{f.line}\n" for f in self._read()))
+            with home.lock(f"headers-{kept.name}"):
+                home.replace_text(kept, "".join(f"{f.name}\t{f.file}\t{f.line}\n" for f in self._read()))
         for line in kept.read_text(encoding="utf-8").splitlines():
             name, file, number = line.split("\t")
             index[name].append(Found(name, file, int(number)))
