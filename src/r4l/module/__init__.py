@@ -180,7 +180,8 @@ class Module:
 
         grant = self._grant(kernel, output, log)
         kernel.toolchain.run_logged(
-            self._argv(kernel, output, f"-j{os.cpu_count() or 1}", *targets),
+            # With -k the errors of all files are seen in one go.
+            self._argv(kernel, output, "-k", f"-j{os.cpu_count() or 1}", *targets),
             grant,
             log,
             failure,

@@ -26,6 +26,7 @@ COMMAND_LINE = re.compile(r"^\$ .*\n", re.MULTILINE)
 
 MAKE_NOISE = re.compile(
     r"^(make(\[\d+\])?: (Entering|Leaving) directory.*|make(\[\d+\])?: \*\*\* .*"
+    r"|make(\[\d+\])?: Target .* not remade because of errors\."
     r"|[ \t]+(RUSTC|CC|LD|MODPOST|BTF|BINDGEN|UPD|AR|CLEAN)[ \t].*|Skipping BTF generation.*)\n?",
     re.MULTILINE,
 )
