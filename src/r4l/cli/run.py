@@ -27,7 +27,7 @@ from r4l.cli.options import (
     timeout_option,
 )
 from r4l.cli.screen import show_warnings
-from r4l.errors import GuestTimeout, R4LError, UsageError, VerdictError
+from r4l.errors import EnvironmentFault, GuestTimeout, R4LError, UsageError, VerdictError
 from r4l.guest.output import Sink
 from r4l.guest.shell import require_terminal
 from r4l.kernel import Kernel
@@ -157,8 +157,11 @@ def command(
 
 
 def _judged(vm: VM, trouble: R4LError | None) -> R4LError | None:
-    """What is wrong after all was done: what the kernel complained of, whatever else came of that."""
-    if isinstance(trouble, GuestTimeout | VerdictError):
+    """Return what is wrong after all was done: the kernel's complaint, whatever else came of it.
+
+    A fault of the host comes first: a kernel whose disk is full or whose host is starved complains of that, too.
+    """
+    if isinstance(trouble, EnvironmentFault | GuestTimeout | VerdictError):
         return trouble
     try:
         vm.check()
