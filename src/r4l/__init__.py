@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from r4l.module import BuiltModule, Module
     from r4l.net import Nic, Tap, Wire, crossover
     from r4l.rootfs import Rootfs
-    from r4l.toolchain import Toolchain
+    from r4l.toolchain import Grant, Toolchain
     from r4l.vm import VM
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "BuiltModule",
     "Completed",
     "EnvironmentFault",
+    "Grant",
     "Guest",
     "GuestTimeout",
     "Kernel",
@@ -60,7 +61,7 @@ _HOMES = {
     "r4l.module": ("BuiltModule", "Module"),
     "r4l.net": ("Nic", "Tap", "Wire", "crossover"),
     "r4l.rootfs": ("Rootfs",),
-    "r4l.toolchain": ("Toolchain",),
+    "r4l.toolchain": ("Grant", "Toolchain"),
     "r4l.vm": ("VM",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -138,9 +138,11 @@ def trace() -> str:
 def capabilities() -> str:
     """Rights that root has."""
     fields = dict(line.split(":\t", 1) for line in read("/proc/self/status").splitlines())
-    if not any(int(fields[name], 16) for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb")):
+    # What bounds them gives none where execve(2) gives nothing: PR_SET_NO_NEW_PRIVS in prctl(2).
+    bound = () if int(fields["NoNewPrivs"]) else ("CapBnd",)
+    if not any(int(fields[name], 16) for name in ("CapEff", "CapPrm", "CapAmb", *bound)):
         raise OSError(errno.EPERM, "no capability, and none to be had")
-    return fields["CapEff"]
+    return " ".join(f"{name} {fields[name]}" for name in ("CapEff", "CapPrm", "CapAmb", *bound))
 
 
 def privileges() -> str:

@@ -69,7 +69,7 @@ def test_a_guest_does_not_reach_the_teachers_loopback(world: World, checked: tup
     """It did before: QEMU's router hands on what is for 10.0.2.2 and fec0::2."""
     found = outcome(checked, point)
     assert "answer" in found.expected, "it was tried"
-    assert "refused" in found.seen or "unreachable" in found.seen, found.seen
+    assert any(word in found.seen for word in ("refused", "unreachable", "143 ")), found.seen
     assert world.secret not in found.seen
 
 

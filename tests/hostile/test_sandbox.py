@@ -47,7 +47,7 @@ def test_a_makefile_has_its_own_output_and_nothing_else_changed(world: World, bu
     assert set(built) == set(REACHED), "each attempt was made"
     assert not [target for target in world.targets if not world.unchanged(target)]
     assert world.service.reached == []
-    assert b"hostile" not in world.shown
+    assert b"hostile to the terminal" not in world.shown
     assert world.keys() == 0
     assert world.victim.poll() is None
 

@@ -180,7 +180,8 @@ def test_an_init_that_fails_runs_once(kernel: Kernel, tmp_path: Path) -> None:
 
 def test_a_parameter_may_have_spaces_and_a_module_may_be_compressed(kernel: Kernel, hello: BuiltModule) -> None:
     with VM(kernel, snapshot=True) as vm:
-        vm.insmod(hello, words="two words")
+        with pytest.raises(ModuleRefused, match="hello has no parameter words"):
+            vm.insmod(hello, words="two words")
         vm.klog.sync()
         # The kernel says what it was given, where the module has no such parameter: one, not two.
         assert vm.klog.text().count("unknown parameter") == 1

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -20,7 +20,9 @@ from r4l.net import Nic
 from r4l.rootfs.disk import DiskImage, names
 from r4l.rootfs.first_stage import require_fit
 from r4l.stages import Stages
-from r4l.vm import VM
+
+if TYPE_CHECKING:
+    from r4l.vm import VM
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -84,6 +86,9 @@ class MachineOptions:
                 image = DiskImage.get(self.image, kernel.toolchain, say)
         elif self.ssh_port:
             raise UsageError("there is no sshd in the small guest", "give --image debian too")
+        # Here, not above: commands that start no machine are spared a tenth of a second.
+        from r4l.vm import VM
+
         return VM(
             kernel,
             image=image,

@@ -8,15 +8,14 @@ import codecs
 import gzip
 import io
 import lzma
-import shutil
-import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
-from r4l.errors import EnvironmentFault, UsageError
+import zstandard
+
+from r4l.errors import UsageError
 from r4l.klog import kinds
 from r4l.klog.cutter import SplatCutter
 from r4l.klog.prefixes import CONSOLE, parse_line
@@ -29,6 +28,8 @@ _UNPACK = ((b"\x1f\x8b", gzip.open), (b"\xfd7zXZ\0", lzma.open), (b"BZh", bz2.op
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 """What PowerShell writes for `dmesg > file`."""
 _ZST = b"\x28\xb5\x2f\xfd"
+_WINDOW = 1 << 27
+"""Bytes of memory that a stream of zstd may ask for, as the program zstd allows (its option --memory)."""
 
 
 def complaints(stream: IO[bytes], log: Path | None = None) -> Iterator[Splat]:
@@ -68,7 +69,6 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     """A log's bytes, unpacked where its first bytes say that it is compressed.
 
     Raises:
-        EnvironmentFault: it is compressed with zstd, and there is no such program.
         UsageError: it is no file, or damaged.
     """
     with path.open("rb") as file, unpacked(file, str(path)) as stream:
@@ -85,38 +85,12 @@ def unpacked(file: IO[bytes], name: str) -> Iterator[IO[bytes]]:
         if unpack:
             yield cast(IO[bytes], unpack(buffered))
         elif start.startswith(_ZST):
-            with _zstd(buffered) as stream:
-                yield stream
+            unzstd = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
+            with unzstd.stream_reader(buffered, read_across_frames=True) as stream:
+                yield io.BufferedReader(cast(io.RawIOBase, stream))
         elif start.startswith(_UTF16):
             yield cast(IO[bytes], codecs.EncodedFile(buffered, "utf-8", "utf-16", "replace"))
         else:
             yield buffered
-    except (EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
+    except (EOFError, lzma.LZMAError, gzip.BadGzipFile, zstandard.ZstdError) as error:
         raise UsageError(f"{name} is damaged: {error}", "is it whole?") from error
-
-
-@contextmanager
-def _zstd(file: IO[bytes]) -> Iterator[IO[bytes]]:
-    program = shutil.which("zstd")
-    if program is None:
-        raise EnvironmentFault(
-            "the log is compressed with zstd, and there is no such program", "install zstd, or unpack it"
-        )
-    with subprocess.Popen(
-        [program, "-dc"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        # What was looked at already is in the buffer only, so the program cannot read the file itself.
-        pump = threading.Thread(target=_pump, args=(file, process.stdin), daemon=True)
-        pump.start()
-        try:
-            yield process.stdout
-        finally:
-            process.kill()
-            pump.join()
-
-
-def _pump(source: IO[bytes], target: IO[bytes]) -> None:
-    with suppress(BrokenPipeError), target:
-        shutil.copyfileobj(source, target)

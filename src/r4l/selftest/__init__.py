@@ -70,7 +70,7 @@ def run(parts: Sequence[Part], pytest_arguments: Sequence[str] = (), selection: 
         EnvironmentFault: this is no checkout.
     """
     root = checkout()
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     ended: list[Ended] = []
     needs = dict.fromkeys(part.needs for part in parts if part.needs)
     with Ahead(needs) as ahead:

@@ -22,9 +22,8 @@ def probe_program(kernel: r4l.Kernel, tmp_path_factory: pytest.TempPathFactory) 
     """probe.rs for the guest: static, since the guest has no libraries, and so made as its agent is."""
     program = tmp_path_factory.mktemp("probe") / "probe"
     flags = (*agent.FLAGS, *agent.TARGETS[kernel.arch])
-    kernel.toolchain.run(
-        ["rustc", *flags, "-o", program, HERE / "probe.rs"], readable=[HERE], binds=[program.parent], check=True
-    )
+    grant = r4l.Grant("test", writes=(program.parent,), reads=(HERE,))
+    kernel.toolchain.run(["rustc", *flags, "-o", program, HERE / "probe.rs"], grant)
     return program
 
 

@@ -89,11 +89,8 @@ def calls(vm: r4l.VM, kernel: r4l.Kernel, tmp_path: Path) -> str:
     source = Path(__file__).with_name("calls.c")
     program = tmp_path / "calls"
     compiler = f"{architecture(kernel.arch).uname}-linux-gnu-gcc"
-    kernel.toolchain.run(
-        [compiler, "-static", "-D_GNU_SOURCE", "-Wall", "-Werror", "-o", program, source],
-        binds=[tmp_path],
-        readable=[source.parent],
-    )
+    grant = r4l.Grant("test", writes=(tmp_path,), reads=(source.parent,))
+    kernel.toolchain.run([compiler, "-static", "-D_GNU_SOURCE", "-Wall", "-Werror", "-o", program, source], grant)
     vm.put(program, "/tmp/calls", 0o755)
     return "/tmp/calls"
 
