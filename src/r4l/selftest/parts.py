@@ -35,6 +35,7 @@ class Part:
     pytest: tuple[str, ...] = ()
     needs: Need | None = None
     workers: str | int = 1
+    together: str = ""
     default: bool = False
     thorough: bool = False
 
@@ -58,7 +59,7 @@ class Part:
         count = os.cpu_count() or 1 if self.workers == "cores" else int(self.workers)
         if count > 1:
             # Neighbours share fixtures and machines: each worker gets a run of them, an idle one takes from the rest.
-            argv += ["-n", str(count), "--dist", "worksteal"]
+            argv += ["-n", str(count), "--dist", "loadfile" if self.together == "files" else "worksteal"]
         if selection != "all" and self.thorough:
             argv += ["-m", THOROUGH if selection == "rest" else f"not {THOROUGH}"]
         return [[*argv, *pytest_arguments]]
