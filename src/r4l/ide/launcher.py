@@ -17,7 +17,7 @@ from r4l.toolchain import Grant, Toolchain
 
 PROGRAMS = ("rust-analyzer", "clangd")
 
-ROOMS = ("toolchain", "kernels", "builds", "modules")
+ROOMS = ("toolchain", "kernels", "builds", "modules", "ide")
 """What the servers may read of the home."""
 
 SCRIPT = """#!/bin/sh
