@@ -40,9 +40,7 @@ from r4l.vm import VM
 
 
 def modules_of(target: Path, kernel: Kernel, stages: Stages) -> list[BuiltModule]:
-    """The modules of a folder, built; the .ko itself, checked against the kernel; or none."""
-    if str(target) == NOTHING:
-        return []
+    """The modules of a folder, built; or the .ko itself, checked against the kernel."""
     if target.suffix == ".ko":
         if not target.is_file():
             raise UsageError(f"no such module: {target}", "give a module folder, or a .ko file")
@@ -118,19 +116,20 @@ def command(
         require_terminal()
     for file in filter(None, (pcap, console)):
         require_writable(file)
-    if str(target) == NOTHING and parameters:
+    has_module = str(target) != NOTHING
+    if parameters and not has_module:
         raise UsageError("there is no module that could have parameters", "name one before `--`")
-    if str(target) != NOTHING and target.suffix != ".ko":
+    if has_module and target.suffix != ".ko":
         Module(target).require_kbuild()
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)
-        modules = modules_of(target, kernel, stages)
+        modules = modules_of(target, kernel, stages) if has_module else []
         vm = machine.vm(kernel, stages)
         with stages.stage("booting"):
             vm.start()
     show_warnings(module.warnings for module in modules)
     seen: dict[str, object] = {"kernel": kernel.release, "accelerator": vm.accel.name}
-    seen["warnings"] = modules[0].warnings if modules else []
+    seen["warnings"] = modules[0].warnings if modules else ""
     trouble: R4LError | None = None
     begin = time.monotonic()
     code = 0

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 
 from r4l import resources
@@ -22,6 +21,7 @@ from r4l.selftest.ahead import Ahead
 from r4l.selftest.parts import Part, Selection, table
 from r4l.setup import set_up
 from r4l.stages import Stages
+from r4l.terminal import Console
 
 __all__ = ["Part", "checkout", "run", "table"]
 
