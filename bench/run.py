@@ -21,10 +21,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from r4l import resources
+from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.matrix import Variant
+from r4l.camp.labs.workspace import Workspace
 from r4l.kernel import Kernel
-from r4l.labs.lab import Lab
-from r4l.labs.matrix import Variant
-from r4l.labs.workspace import Workspace
 from r4l.module import Module
 from r4l.net import Nic
 from r4l.setup import set_up

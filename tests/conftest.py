@@ -19,10 +19,10 @@ import hypothesis
 import pytest
 
 from r4l import resources
+from r4l.camp.demo.bench import NETWORK, Bench
+from r4l.camp.labs.lab import Lab
 from r4l.cli.called import COMMAND
-from r4l.demo.bench import NETWORK, Bench
 from r4l.kernel import Kernel
-from r4l.labs.lab import Lab
 from r4l.module import BuiltModule, Module
 from r4l.net import Nic
 from r4l.testing import options

@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from r4l import moved
+
 if TYPE_CHECKING:
     from r4l.errors import BootError, BuildError, EnvironmentFault, GuestTimeout, R4LError, UsageError, VerdictError
     from r4l.guest import Completed, Guest
@@ -65,6 +67,8 @@ _HOMES = {
     "r4l.vm": ("VM",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+moved.install()
 
 
 def __getattr__(name: str) -> object:

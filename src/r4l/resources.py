@@ -14,12 +14,12 @@ _PACKAGE = Path(__file__).resolve().parent
 
 def rust(*names: str) -> Path:
     """A path in the folder `rust/` (kit, drivers, agent)."""
-    return _either("rust", "rust").joinpath(*names)
+    return _beside("rust").joinpath(*names)
 
 
 def labs() -> Path:
     """The folder of the labs."""
-    return _either("camp", "labs")
+    return _beside("labs")
 
 
 def kit() -> Path:
@@ -44,6 +44,7 @@ def checkout() -> Path | None:
     return root if (root / "pyproject.toml").is_file() and (root / "tests").is_dir() else None
 
 
-def _either(in_wheel: str, in_checkout: str) -> Path:
-    inside = _PACKAGE / in_wheel
-    return inside if inside.is_dir() else _PACKAGE.parents[1] / in_checkout
+def _beside(name: str) -> Path:
+    """A folder of the checkout's root; a wheel has it in the package, by the same name."""
+    root = _PACKAGE.parents[1]
+    return (root if (root / "pyproject.toml").is_file() else _PACKAGE) / name

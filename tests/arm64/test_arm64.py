@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from r4l.demo.bench import NETWORK, Bench
+from r4l.camp.demo.bench import NETWORK, Bench
 from r4l.kernel import Kernel
 from r4l.kernel.describe import describe
 from r4l.module import BuiltModule

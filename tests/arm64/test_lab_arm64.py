@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from r4l.camp.labs import matrix
+from r4l.camp.labs.kernels import ready
+from r4l.camp.labs.lab import Lab
 from r4l.kernel import Kernel
-from r4l.labs import matrix
-from r4l.labs.kernels import ready
-from r4l.labs.lab import Lab
 from r4l.stages import Stages
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]

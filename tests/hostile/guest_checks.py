@@ -11,7 +11,7 @@ import os
 import pytest
 
 import r4l
-from r4l.labs import see
+from r4l.camp.labs import see
 
 PORT = os.environ["HOSTILE_PORT"]
 GATEWAY, GUEST = "10.0.2.2", "10.0.2.15"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from r4l.labs import bundle
-from r4l.labs.workspace import plainly
+from r4l.camp.labs import bundle
+from r4l.camp.labs.workspace import plainly
 
 from .conftest import World
 

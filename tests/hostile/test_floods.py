@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from r4l.labs.checkpoints import Missed, told
+from r4l.camp.labs.checkpoints import Missed, told
 from r4l.net import Packet, read_pcap
 from r4l.net.pcap import PcapWriter
 from r4l.vm import VM

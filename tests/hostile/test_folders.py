@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from r4l import resources
+from r4l.camp.labs import configured
+from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.workspace import Workspace
 from r4l.errors import BuildError, UsageError
 from r4l.graft import driver
 from r4l.ide.commands import recorded
 from r4l.kernel import Kernel
-from r4l.labs import configured
-from r4l.labs.lab import Lab
-from r4l.labs.workspace import Workspace
 from r4l.module import Module
 from r4l.toolchain import Toolchain
 from r4l.watch.project import Project

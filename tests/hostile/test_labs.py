@@ -9,10 +9,10 @@ import shutil
 import pytest
 
 from r4l import home, resources
-from r4l.labs.check import Check, Verdict, place
-from r4l.labs.lab import Lab
-from r4l.labs.outcomes import Outcome
-from r4l.labs.workspace import Workspace
+from r4l.camp.labs.check import Check, Verdict, place
+from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.outcomes import Outcome
+from r4l.camp.labs.workspace import Workspace
 
 from .conftest import HERE, World
 

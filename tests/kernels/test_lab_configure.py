@@ -13,16 +13,16 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from r4l.camp.labs import matrix
+from r4l.camp.labs.check import Check
+from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.matrix import Variant
+from r4l.camp.labs.workspace import Workspace
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.kernel.config import read_config
 from r4l.kernel.copy import UNFINISHED, Copy, borrowed
 from r4l.kernel.trial import Trial
-from r4l.labs import matrix
-from r4l.labs.check import Check
-from r4l.labs.lab import Lab
-from r4l.labs.matrix import Variant
-from r4l.labs.workspace import Workspace
 
 PLACE = PurePosixPath("drivers/misc/camp_greeter")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
+from r4l.camp.labs import matrix
+from r4l.camp.labs.lab import Lab
 from r4l.kernel import Kernel
-from r4l.labs import matrix
-from r4l.labs.lab import Lab
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(3600)]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from r4l import home, resources
-from r4l.demo.bench import NETWORK, Bench
+from r4l.camp.demo.bench import NETWORK, Bench
 from r4l.kernel import Kernel
 from r4l.kernel.describe import describe
 from r4l.module import Module

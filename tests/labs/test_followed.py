@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from r4l.camp.labs.check import Check
+from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.workspace import Workspace
 from r4l.kernel import Kernel
-from r4l.labs.check import Check
-from r4l.labs.lab import Lab
-from r4l.labs.workspace import Workspace
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
 

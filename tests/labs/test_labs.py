@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from r4l.camp.labs import matrix
+from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.workspace import ANSWERS
 from r4l.kernel import Kernel
-from r4l.labs import matrix
-from r4l.labs.lab import Lab
-from r4l.labs.workspace import ANSWERS
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
@@ -34,7 +34,7 @@ SAMPLE = {"hello", "cicv"}
 KEY = 'vermagic = "vermagic"\ntaint = "O"\nas_y = "y"\n'
 HIDDEN = """
 import pytest
-from r4l.labs import see
+from r4l.camp.labs import see
 
 @pytest.mark.checkpoint("again", title="It can be loaded twice")
 def test_again(vm, module):

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import strategies as st
 
 from r4l import known
+from r4l.camp.labs import plain
 from r4l.graft.driver import COMMENT
 from r4l.ide import compile_commands
 from r4l.ide.jsonc import Document
 from r4l.kernel import kconfig
 from r4l.klog import KernelLog
 from r4l.klog.records import LineSplitter, parse_kmsg
-from r4l.labs import plain
 from r4l.module import OBJECTS
 from r4l.module.diagnose import explain
 from r4l.testing import ktap

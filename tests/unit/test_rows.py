@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from r4l import rows
+from r4l.camp import rows
 
 
 @pytest.fixture(autouse=True)

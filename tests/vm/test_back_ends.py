@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from r4l.demo.bench import BEYOND, GATEWAY, NETWORK, Bench
+from r4l.camp.demo.bench import BEYOND, GATEWAY, NETWORK, Bench
 from r4l.errors import EnvironmentFault
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule

@@ -24,7 +24,7 @@ def test_the_kernels_own_driver_passes_the_suite_of_the_rust_one() -> None:
         "-p",
         "no:cacheprovider",
         "-p",
-        "no:r4l.rows.record",
+        "no:r4l.camp.rows.record",
         "-m",
         "not thorough",
     ]

@@ -13,7 +13,7 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 
 from r4l import resources
-from r4l.demo.bench import GATEWAY, Bench
+from r4l.camp.demo.bench import GATEWAY, Bench
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module
 from r4l.net import Wire, read_pcap

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from r4l import resources
-from r4l.demo import endings
+from r4l.camp.demo import endings
 from r4l.errors import GuestTimeout, R4LError
 from r4l.guest import GuestGone
 from r4l.kernel import Kernel

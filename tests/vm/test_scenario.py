@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from r4l.demo import endings, scenario
-from r4l.demo.bench import Bench, StepFailed
+from r4l.camp.demo import endings, scenario
+from r4l.camp.demo.bench import Bench, StepFailed
 from r4l.errors import BuildError
 from r4l.kernel import Kernel
 from r4l.net import PacketsLost

@@ -9,7 +9,7 @@ import pytest
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.l2 import ARP, Ether
 
-from r4l.demo.bench import BEYOND, GATEWAY, Bench
+from r4l.camp.demo.bench import BEYOND, GATEWAY, Bench
 from r4l.errors import GuestTimeout
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 import r4l
-from r4l.labs import see
-from r4l.labs.configured import name
+from r4l.camp.labs import see
+from r4l.camp.labs.configured import name
 from r4l.net import Nic
 
 OWN = name("kernel")

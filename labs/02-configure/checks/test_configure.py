@@ -18,12 +18,12 @@ import pytest
 
 import r4l
 from r4l import home
+from r4l.camp.labs import plain, see
 from r4l.errors import BuildError, UsageError
 from r4l.graft.texts import insertion
 from r4l.kernel.config import read_config
 from r4l.kernel.copy import CONFIG, Copy, borrowed
 from r4l.kernel.trial import Trial
-from r4l.labs import plain, see
 from r4l.testing import verdict
 from r4l.toolchain import Grant
 

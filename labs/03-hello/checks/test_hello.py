@@ -8,7 +8,7 @@ import random
 import pytest
 
 import r4l
-from r4l.labs import see
+from r4l.camp.labs import see
 
 DRAW = random.SystemRandom()
 KERNELS_OWN = ("loading out-of-tree module taints kernel", "module verification failed:")

@@ -22,11 +22,11 @@ from scapy.packet import Packet, Raw
 
 import r4l
 from r4l import Nic
+from r4l.camp.labs import card as cards
+from r4l.camp.labs import see
+from r4l.camp.labs.card import ENABLED, Card
 from r4l.errors import GuestTimeout, R4LError
 from r4l.kernel import Kernel
-from r4l.labs import card as cards
-from r4l.labs import see
-from r4l.labs.card import ENABLED, Card
 from r4l.net import Wire
 from r4l.testing import verdict
 from r4l.vm import workdirs

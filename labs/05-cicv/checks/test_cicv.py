@@ -10,8 +10,8 @@ import secrets
 import pytest
 
 import r4l
+from r4l.camp.labs import Missed, see
 from r4l.errors import R4LError
-from r4l.labs import Missed, see
 from r4l.testing import LeakFound, Leaks
 
 DRAW = random.SystemRandom()

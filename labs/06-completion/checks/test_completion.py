@@ -11,8 +11,8 @@ from collections.abc import Callable
 import pytest
 
 import r4l
+from r4l.camp.labs import Missed, see
 from r4l.guest import GuestProcess
-from r4l.labs import Missed, see
 from r4l.testing import LeakFound, Leaks
 
 DEVICE = "/dev/completion"

@@ -15,7 +15,7 @@ from elftools.elf.relocation import RelocationSection
 from elftools.elf.sections import SymbolTableSection
 
 import r4l
-from r4l.labs import see
+from r4l.camp.labs import see
 from r4l.vm.loading import FOLDER
 
 DRAW = random.SystemRandom()

@@ -15,7 +15,7 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
 
 import r4l
-from r4l.labs import see
+from r4l.camp.labs import see
 from r4l.net import Nic, Wire, read_pcap
 from r4l.net.pcap import Packet as Captured
 from r4l.testing import Leaks

@@ -13,9 +13,9 @@ from elftools.elf.elffile import ELFFile
 
 import r4l
 from r4l import Nic, resources
+from r4l.camp.labs import see
 from r4l.errors import R4LError
 from r4l.kernel import Kernel
-from r4l.labs import see
 from r4l.net.pcap import read_pcap
 from r4l.testing import verdict
 from r4l.vm import workdirs

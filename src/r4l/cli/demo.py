@@ -11,9 +11,9 @@ import click
 from rich.markup import escape
 
 from r4l import home, report
+from r4l.camp.demo import Demo, rows_of
 from r4l.cli.json_option import json_option
 from r4l.cli.screen import screen
-from r4l.demo import Demo, rows_of
 from r4l.errors import EnvironmentFault, VerdictError
 from r4l.report import model
 from r4l.stages import Stages

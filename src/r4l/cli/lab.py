@@ -11,20 +11,20 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from r4l.camp.labs import bundle, matrix, pages
+from r4l.camp.labs import grade as grading
+from r4l.camp.labs.check import Check, Verdict
+from r4l.camp.labs.kernels import ready
+from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.outcomes import Outcome
+from r4l.camp.labs.student import guess_student, require_student, slug
+from r4l.camp.labs.workspace import STATE, Workspace, plainly
 from r4l.cli.called import as_called, called
 from r4l.cli.json_option import json_option
 from r4l.cli.options import lab_kernel_option
 from r4l.cli.screen import screen, show_warnings
 from r4l.errors import EnvironmentFault, R4LError, UsageError, VerdictError
 from r4l.kernel import Kernel
-from r4l.labs import bundle, matrix, pages
-from r4l.labs import grade as grading
-from r4l.labs.check import Check, Verdict
-from r4l.labs.kernels import ready
-from r4l.labs.lab import Lab
-from r4l.labs.outcomes import Outcome
-from r4l.labs.student import guess_student, require_student, slug
-from r4l.labs.workspace import STATE, Workspace, plainly
 from r4l.stages import Stages
 from r4l.terminal import Console
 from r4l.toolchain import ladder

@@ -11,7 +11,8 @@ from collections import defaultdict
 import click
 from rich.table import Table
 
-from r4l import resources, rows
+from r4l import resources
+from r4l.camp import rows
 from r4l.cli.json_option import json_option
 from r4l.cli.screen import screen
 

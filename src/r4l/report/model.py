@@ -68,7 +68,7 @@ class Step:
     """One row that was checked.
 
     Attributes:
-        row: ids in `r4l.rows.table()`, such as `A7`, or `A7 E5` for two that one step proves.
+        row: ids in `r4l.camp.rows.table()`, such as `A7`, or `A7 E5` for two that one step proves.
         expected: what a good guest shows.
         seen: what this one showed.
         start: seconds since `Result.started`.

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from r4l import rows
+from r4l.camp import rows
 from r4l.report import clean, ladder, log, model, packets, timeline
 from r4l.report.model import Command, Result, Step
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from r4l import home
-from r4l.labs import bundle
+from r4l.camp.labs import bundle
 from r4l.module import Module
 from r4l.rootfs import cpio
 
@@ -79,9 +79,9 @@ def test_a_key_of_such_a_path() -> None:
 
 
 def test_a_workspace_there_has_a_place_to_be_built_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from r4l.labs.check import place
-    from r4l.labs.lab import Lab
-    from r4l.labs.workspace import Workspace
+    from r4l.camp.labs.check import place
+    from r4l.camp.labs.lab import Lab
+    from r4l.camp.labs.workspace import Workspace
 
     monkeypatch.setenv("R4L_HOME", str(tmp_path / "home"))
     workspace = Workspace.start(Lab.named("hello"), tmp_path / STRANGE)

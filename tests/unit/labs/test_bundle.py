@@ -18,16 +18,16 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from r4l.camp.labs import bundle, grade, pages
+from r4l.camp.labs.bundle import BadBundle, Bundle
+from r4l.camp.labs.check import Verdict
+from r4l.camp.labs.grade import Grade
+from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.outcomes import Outcome
+from r4l.camp.labs.student import require_student
+from r4l.camp.labs.workspace import Workspace
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
-from r4l.labs import bundle, grade, pages
-from r4l.labs.bundle import BadBundle, Bundle
-from r4l.labs.check import Verdict
-from r4l.labs.grade import Grade
-from r4l.labs.lab import Lab
-from r4l.labs.outcomes import Outcome
-from r4l.labs.student import require_student
-from r4l.labs.workspace import Workspace
 
 HELLO = Lab.named("hello")
 KERNEL = cast(Kernel, SimpleNamespace(release="7.3.4", toolchain=SimpleNamespace(versions=lambda: {"rustc": "1.85.0"})))
@@ -132,7 +132,7 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
 MEMORY = """
 import resource, sys
 from pathlib import Path
-from r4l.labs.bundle import BadBundle, Bundle
+from r4l.camp.labs.bundle import BadBundle, Bundle
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     Bundle.read(Path(sys.argv[1]))

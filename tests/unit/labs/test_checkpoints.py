@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from r4l.labs.checkpoints import LONGEST, Missed
+from r4l.camp.labs.checkpoints import LONGEST, Missed
 
 
 def test_bytes_of_a_device_do_not_reach_the_terminal_as_they_are() -> None:

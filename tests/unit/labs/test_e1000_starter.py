@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from r4l import resources
-from r4l.labs.lab import Lab
+from r4l.camp.labs.lab import Lab
 
 LAB = Lab.named("e1000")
 DRIVER = resources.rust("drivers/e1000")

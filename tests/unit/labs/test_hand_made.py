@@ -12,16 +12,16 @@ from typing import Any, cast
 import pytest
 from click.testing import CliRunner
 
+from r4l.camp.labs import bundle, grade
+from r4l.camp.labs.bundle import BadBundle, Bundle
+from r4l.camp.labs.check import Verdict
+from r4l.camp.labs.grade import Grade
+from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.outcomes import Outcome
+from r4l.camp.labs.workspace import LARGEST, LONGEST, MOST, Workspace
 from r4l.cli import lab as cli
 from r4l.errors import EnvironmentFault, R4LError, UsageError
 from r4l.kernel import Kernel
-from r4l.labs import bundle, grade
-from r4l.labs.bundle import BadBundle, Bundle
-from r4l.labs.check import Verdict
-from r4l.labs.grade import Grade
-from r4l.labs.lab import Lab
-from r4l.labs.outcomes import Outcome
-from r4l.labs.workspace import LARGEST, LONGEST, MOST, Workspace
 
 HELLO = Lab.named("hello")
 KERNEL = cast(Kernel, SimpleNamespace(release="7.3.4", toolchain=SimpleNamespace(versions=lambda: {"rustc": "1.85.0"})))

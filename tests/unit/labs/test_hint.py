@@ -9,12 +9,12 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
+from r4l.camp.labs.check import Check, Verdict
+from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.outcomes import Outcome
+from r4l.camp.labs.workspace import Workspace
 from r4l.cli import lab as cli
 from r4l.errors import UsageError
-from r4l.labs.check import Check, Verdict
-from r4l.labs.lab import Lab
-from r4l.labs.outcomes import Outcome
-from r4l.labs.workspace import Workspace
 
 POINTS = {point.id: point for point in Lab.named("hello").checkpoints}
 FIRST = next(iter(POINTS))

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from r4l import resources
-from r4l.labs.lab import Lab, Words
-from r4l.labs.matrix import variants
-from r4l.labs.workspace import HANDOUTS, Workspace
+from r4l.camp.labs.lab import Lab, Words
+from r4l.camp.labs.matrix import variants
+from r4l.camp.labs.workspace import HANDOUTS, Workspace
 
 LABS = Lab.all()
 CHINESE = re.compile("[\u4e00-\u9fff]")

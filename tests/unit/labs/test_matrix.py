@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from r4l.labs.check import Verdict
-from r4l.labs.lab import Lab
-from r4l.labs.matrix import Variant, judge
-from r4l.labs.outcomes import Outcome
+from r4l.camp.labs.check import Verdict
+from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.matrix import Variant, judge
+from r4l.camp.labs.outcomes import Outcome
 
 HELLO = Lab.named("hello")
 SPLAT = "main.rs:5: the kernel complained (warning): WARNING: at main.rs:5"

@@ -13,14 +13,14 @@ from typing import Any, cast
 
 import pytest
 
+from r4l.camp.labs import matrix
+from r4l.camp.labs.check import Check, Verdict
+from r4l.camp.labs.lab import Checkpoint, Lab, Words
+from r4l.camp.labs.matrix import Variant
+from r4l.camp.labs.outcomes import Outcome, Run, together
+from r4l.camp.labs.workspace import ANSWERS, Workspace
 from r4l.cli.lab import show
 from r4l.kernel import Kernel
-from r4l.labs import matrix
-from r4l.labs.check import Check, Verdict
-from r4l.labs.lab import Checkpoint, Lab, Words
-from r4l.labs.matrix import Variant
-from r4l.labs.outcomes import Outcome, Run, together
-from r4l.labs.workspace import ANSWERS, Workspace
 from r4l.terminal import Console
 
 POINT = Checkpoint("time", Words("It measures time", "它测量时间"), Words("handout 2", "讲义第 2 节"))

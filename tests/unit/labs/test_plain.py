@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from r4l.camp.labs import plain
+from r4l.camp.labs.lab import Lab
 from r4l.errors import BuildError
-from r4l.labs import plain
-from r4l.labs.lab import Lab
 
 KCONFIG = """\
 # SPDX-License-Identifier: GPL-2.0-only

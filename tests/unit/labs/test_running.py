@@ -13,10 +13,10 @@ from typing import Any, cast
 
 import pytest
 
+from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.running import WORKERS, Checks
 from r4l.errors import R4LError
 from r4l.kernel import Kernel
-from r4l.labs.lab import Lab
-from r4l.labs.running import WORKERS, Checks
 
 MARK = 'import pytest\n\n@pytest.mark.checkpoint("one")\n'
 

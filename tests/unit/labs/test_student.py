@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from r4l.camp.labs import bundle, pages
+from r4l.camp.labs.check import Verdict
+from r4l.camp.labs.grade import Grade
+from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.student import guess_student, require_student, slug
+from r4l.camp.labs.workspace import LONGEST, Workspace
 from r4l.cli import lab as cli
 from r4l.errors import UsageError
-from r4l.labs import bundle, pages
-from r4l.labs.check import Verdict
-from r4l.labs.grade import Grade
-from r4l.labs.lab import Lab
-from r4l.labs.student import guess_student, require_student, slug
-from r4l.labs.workspace import LONGEST, Workspace
 from r4l.scaffold import known_names
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from r4l.labs.lab import Lab
-from r4l.labs.matrix import Variant, variants
+from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.matrix import Variant, variants
 
 LAB = Lab.named("survive")
 BUGS = [variant for variant in variants(LAB) if variant.alone]

@@ -14,16 +14,16 @@ from typing import Any, cast
 import pytest
 from click.testing import CliRunner
 
+from r4l.camp.labs import bundle, grade, pages
+from r4l.camp.labs.check import Check, Verdict
+from r4l.camp.labs.grade import Grade
+from r4l.camp.labs.lab import Checkpoint, Lab, Words
+from r4l.camp.labs.outcomes import Outcome, Run, together
+from r4l.camp.labs.running import Checks
+from r4l.camp.labs.workspace import Workspace
 from r4l.cli import lab as cli
 from r4l.errors import EnvironmentFault
 from r4l.kernel import Kernel
-from r4l.labs import bundle, grade, pages
-from r4l.labs.check import Check, Verdict
-from r4l.labs.grade import Grade
-from r4l.labs.lab import Checkpoint, Lab, Words
-from r4l.labs.outcomes import Outcome, Run, together
-from r4l.labs.running import Checks
-from r4l.labs.workspace import Workspace
 from r4l.terminal import Console
 
 CHECKS = """

@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from r4l import resources
+from r4l.camp.labs.check import Check, fill
+from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.workspace import ANSWERS, LARGEST, STATE, Workspace
 from r4l.cli import lab as cli
 from r4l.errors import UsageError
-from r4l.labs.check import Check, fill
-from r4l.labs.lab import Lab
-from r4l.labs.workspace import ANSWERS, LARGEST, STATE, Workspace
 
 HELLO = Lab.named("hello")
 

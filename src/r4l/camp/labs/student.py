@@ -6,8 +6,8 @@ from __future__ import annotations
 import hashlib
 import re
 
+from r4l.camp.labs.workspace import LONGEST, plainly
 from r4l.errors import UsageError
-from r4l.labs.workspace import LONGEST, plainly
 from r4l.scaffold import known_names
 
 LONGEST_SLUG = 150

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from r4l.labs.grade import Grade
-from r4l.labs.lab import Lab
-from r4l.labs.student import slug
+from r4l.camp.labs.grade import Grade
+from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.student import slug
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def table(grades: Iterable[Grade]) -> str:
 def write(folder: Path, grades: Iterable[Grade]) -> Path:
     """Write class.csv, index.html and the students' pages into a class's folder; returns index.html."""
     grades = list(grades)
-    environment = Environment(loader=PackageLoader("r4l.labs"), autoescape=True, undefined=StrictUndefined)
-    environment.globals["style"] = PackageLoader("r4l.labs").get_source(environment, "style.css")[0]
+    environment = Environment(loader=PackageLoader("r4l.camp.labs"), autoescape=True, undefined=StrictUndefined)
+    environment.globals["style"] = PackageLoader("r4l.camp.labs").get_source(environment, "style.css")[0]
     there = students(grades)
     labs = [lab for lab in Lab.all() if any(lab.name in student.best for student in there)]
     (folder / "class.csv").write_text(table(grades), encoding="utf-8")

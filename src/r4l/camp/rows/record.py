@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A pytest plugin that keeps how the tests of each row ended (`-p r4l.rows.record`)."""
+"""A pytest plugin that keeps how the tests of each row ended (`-p r4l.camp.rows.record`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Generator
 
 import pytest
 
-from r4l import rows
+from r4l.camp import rows
 
 ROW = "row"
 """The property of a report that names a row."""

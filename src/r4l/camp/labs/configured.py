@@ -6,10 +6,10 @@ There is one for each lab in a home, and make does what differs from the student
 
 from __future__ import annotations
 
+from r4l.camp.labs.workspace import Workspace
 from r4l.errors import BuildError, UsageError
 from r4l.kernel import Kernel, kconfig, own
 from r4l.kernel.profile import profile
-from r4l.labs.workspace import Workspace
 from r4l.process import Say
 
 

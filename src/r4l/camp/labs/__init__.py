@@ -6,7 +6,7 @@ in virtual machines (`checkpoints` is the pytest plugin they are written with); 
 `grade` runs it again, and `pages` shows a class.
 """
 
-from r4l.labs.checkpoints import Missed, see
-from r4l.labs.lab import Checkpoint, Lab, Question
+from r4l.camp.labs.checkpoints import Missed, see
+from r4l.camp.labs.lab import Checkpoint, Lab, Question
 
 __all__ = ["Checkpoint", "Lab", "Missed", "Question", "see"]

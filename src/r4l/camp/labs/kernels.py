@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+from r4l.camp.labs.lab import Lab
 from r4l.kernel import Kernel
-from r4l.labs.lab import Lab
 from r4l.setup import set_up
 from r4l.stages import Stages
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from r4l import home
+from r4l.camp.labs.bundle import Bundle
+from r4l.camp.labs.check import Check
+from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.workspace import now
 from r4l.errors import R4LError, UsageError
 from r4l.kernel import Kernel
-from r4l.labs.bundle import Bundle
-from r4l.labs.check import Check
-from r4l.labs.lab import Lab
-from r4l.labs.workspace import now
 from r4l.process import Say, quiet
 from r4l.vm.blame import host_fault
 

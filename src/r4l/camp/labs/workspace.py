@@ -15,9 +15,9 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from r4l import home, resources
+from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.printable import printable
 from r4l.errors import UsageError
-from r4l.labs.lab import Lab
-from r4l.labs.printable import printable
 
 ANSWERS = "answers.toml"
 STATE = ".r4l-lab.json"

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from r4l import home
+from r4l.camp.labs import configured, plain
+from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.outcomes import Outcome, Run, together
+from r4l.camp.labs.running import Checks
+from r4l.camp.labs.workspace import Workspace
 from r4l.errors import BuildError
 from r4l.kernel import Kernel
-from r4l.labs import configured, plain
-from r4l.labs.lab import Lab
-from r4l.labs.outcomes import Outcome, Run, together
-from r4l.labs.running import Checks
-from r4l.labs.workspace import Workspace
 from r4l.module import BuiltModule, Module
 from r4l.process import SGR, Say, quiet
 

@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from r4l import home, resources
+from r4l.camp.labs.check import Check, Verdict
+from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.outcomes import Outcome
+from r4l.camp.labs.workspace import Workspace
 from r4l.errors import R4LError, UsageError
 from r4l.kernel import Kernel
-from r4l.labs.check import Check, Verdict
-from r4l.labs.lab import Lab
-from r4l.labs.outcomes import Outcome
-from r4l.labs.workspace import Workspace
 
 KINDS = {"right": "what", "kit": "bug", "excluded": "why", "unobservable": "why"}
 """The tables beside the mutants, and the key that says what each entry is."""

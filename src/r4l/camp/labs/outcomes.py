@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from r4l.labs.lab import Checkpoint
+from r4l.camp.labs.lab import Checkpoint
 
 Result = Mapping[str, Any]
-"""What results.json has of a checkpoint (r4l.labs.checkpoints)."""
+"""What results.json has of a checkpoint (r4l.camp.labs.checkpoints)."""
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from r4l.errors import UsageError
-from r4l.kernel import Kernel
-from r4l.labs.check import Verdict
-from r4l.labs.lab import Lab
-from r4l.labs.student import require_student, slug
-from r4l.labs.workspace import (
+from r4l.camp.labs.check import Verdict
+from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.student import require_student, slug
+from r4l.camp.labs.workspace import (
     ANSWERS,
     HANDOUTS,
     LONGEST,
@@ -36,7 +34,9 @@ from r4l.labs.workspace import (
     plainly,
     require_source,
 )
-from r4l.labs.workspace import MOST as MOST_SOURCES
+from r4l.camp.labs.workspace import MOST as MOST_SOURCES
+from r4l.errors import UsageError
+from r4l.kernel import Kernel
 
 MANIFEST = "manifest.json"
 FORMAT = "r4l-lab-bundle-1"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from r4l.demo.bench import BEYOND, GATEWAY, INTERFACE, Bench, StepFailed
+from r4l.camp.demo.bench import BEYOND, GATEWAY, INTERFACE, Bench, StepFailed
 from r4l.errors import BuildError
 from r4l.module import BuiltModule
 
@@ -164,4 +164,4 @@ STEPS: tuple[Step, ...] = (
     Step(("A31",), "statistics", "packets counted, interrupts fired, no errors", counters),
     Step(("A25",), "unload and load again", "nothing left behind, ping works", reload),
 )
-"""The steps in one VM, in this order. A22 (poweroff and halt) ends VMs and so stands in `r4l.demo.endings`."""
+"""The steps in one VM, in this order. A22 (poweroff and halt) ends VMs and so stands in `r4l.camp.demo.endings`."""

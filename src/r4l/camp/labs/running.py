@@ -2,7 +2,7 @@
 """pytest over a lab's checks, in processes of its own: what hangs is ended there, and nothing of it stays in this one.
 
 It is begun before the module is built, because Python, too, takes a second to be ready, and waits for the module before
-its first check (`r4l.labs.checkpoints`).
+its first check (`r4l.camp.labs.checkpoints`).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from r4l.camp.labs.checkpoints import MODULE, SHARED, ended, hung, together
+from r4l.camp.labs.lab import Lab
 from r4l.errors import R4LError
 from r4l.kernel import Kernel
-from r4l.labs.checkpoints import MODULE, SHARED, ended, hung, together
-from r4l.labs.lab import Lab
 from r4l.vm.cables import ISOLATED
 
 LOG = "pytest-{}.log"
@@ -28,7 +28,7 @@ RESULTS = "results.json"
 """What each checkpoint's checks saw."""
 WORKERS = 4
 """Processes that share the checks, at most; each has a machine of up to 512 MiB."""
-PLUGINS = ("r4l.testing.plugin", "r4l.labs.checkpoints", "pytest_timeout")
+PLUGINS = ("r4l.testing.plugin", "r4l.camp.labs.checkpoints", "pytest_timeout")
 """No others, though they are installed: some take a second to load."""
 
 

@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 
 from r4l import resources
-from r4l.demo import endings
-from r4l.demo.bench import NETWORK, Bench
-from r4l.demo.scenario import STEPS
+from r4l.camp.demo import endings
+from r4l.camp.demo.bench import NETWORK, Bench
+from r4l.camp.demo.scenario import STEPS
 from r4l.errors import R4LError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The pytest plugin of the labs' checks (`-p r4l.labs.checkpoints`): each says what was expected and what was seen.
+"""The pytest plugin of the labs' checks (`-p r4l.camp.labs.checkpoints`): each says what was expected and seen.
 
 A check is a test with `@pytest.mark.checkpoint("id")`. A hidden one, which lab.toml does not know, has its title with
 it: `@pytest.mark.checkpoint("id", title="…")`.
@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
+from r4l.camp.labs.printable import printable
 from r4l.errors import GuestTimeout, R4LError
-from r4l.labs.printable import printable
 from r4l.testing import verdict
 from r4l.vm import VM, BootPanic, NoAgent, NoOutput
 from r4l.vm.blame import TIMED_OUT, host_fault

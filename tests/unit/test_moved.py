@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""Modules that have moved: their old names work and warn."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import pytest
+
+import r4l
+from r4l import moved
+
+
+@pytest.fixture(autouse=True)
+def not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(sys.modules):
+        if moved.present_name(name):
+            monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.mark.parametrize("old", moved.MOVED)
+def test_the_old_name_warns_and_gives_the_same_module(old: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"^{old} is now {moved.MOVED[old]}$") as caught:
+        module = importlib.import_module(old)
+    assert module is importlib.import_module(moved.MOVED[old])
+    assert module.__name__ == moved.MOVED[old]
+    assert module.__spec__ is not None
+    assert module.__spec__.name == moved.MOVED[old]
+    assert len(caught) == 1
+
+
+def test_what_a_package_holds_is_the_same_too() -> None:
+    namespace: dict[str, object] = {}
+    with pytest.warns(DeprecationWarning, match="is now r4l.camp.labs") as caught:
+        exec(compile("from r4l.labs.lab import Lab\nfrom r4l.labs import see", __file__, "exec"), namespace)
+    from r4l.camp.labs import see
+    from r4l.camp.labs.lab import Lab
+
+    assert namespace["Lab"] is Lab
+    assert namespace["see"] is see
+    assert {warning.filename for warning in caught} == {__file__}, "the warning is about the line that imports"
+
+
+def test_a_name_that_never_was_is_not_found() -> None:
+    with (
+        pytest.warns(DeprecationWarning, match="is now r4l.camp.labs"),
+        pytest.raises(ModuleNotFoundError, match=r"r4l.*labs\.nonsense"),
+    ):
+        importlib.import_module("r4l.labs.nonsense")
+    with pytest.raises(AttributeError):
+        _ = r4l.labs_and_more
