@@ -205,13 +205,20 @@ def test_the_card_may_go_and_come_under_the_hook(bench: Bench, module: BuiltModu
 
 @pytest.mark.row("A30")
 @pytest.mark.timeout(900)
-def test_reloads_under_traffic_leave_nothing(bench: Bench, module: BuiltModule, wire: Wire, leaks: Leaks) -> None:
+@pytest.mark.parametrize(("rounds", "times"), [(2, 10), pytest.param(4, 20, marks=pytest.mark.thorough)])
+def test_reloads_under_traffic_leave_nothing(
+    bench: Bench, module: BuiltModule, wire: Wire, leaks: Leaks, rounds: int, times: int
+) -> None:
     bench.vm.put(module.path, "/tmp/capture.ko")
     bench.up()
     cycle = f"insmod /tmp/capture.ko && cat {FILES}/headers {FILES}/counters > /dev/null && rmmod r4l_capture || exit 1"
     # Without traffic before and after: a frame on its way is mapped for the card.
     traffic = f"ping -i 0.01 {GATEWAY} > /tmp/pings & trap 'kill -INT $!; wait' EXIT"
-    leaks.across_rounds(lambda times: bench.run(f"{traffic}; for i in $(seq {times}); do {cycle}; done", timeout=300))
+
+    def reload(times: int) -> None:
+        bench.run(f"{traffic}; for i in $(seq {times}); do {cycle}; done", timeout=300)
+
+    leaks.across_rounds(reload, rounds=rounds, times=times)
     assert bench.vm.run(f"test -e {FILES}").exit_code == 1
     assert "r4l_capture" not in bench.run("cat /proc/net/ptype /proc/modules")
     bench.ping(GATEWAY, count=1)

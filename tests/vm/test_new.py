@@ -63,7 +63,7 @@ def test_its_own_tests_pass(folder: Path, kernel: Kernel) -> None:
     assert left == before, "the folder stays clean"
 
 
-@thorough_but_for("netdev")
+@thorough_but_for("hello")
 def test_its_own_tests_find_what_is_wrong(folder: Path, template: Template, kernel: Kernel) -> None:
     file, right, wrong, test = MUTANTS[template.name]
     source = folder / file.replace("NAME", folder.name)

@@ -335,7 +335,7 @@ def test_noise(vm):
     assert vm.run("head -c 2000 /dev/urandom").stdout == "x"
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(10)
 def test_without_end(vm):
     vm.run("yes > /dev/console")
 

@@ -64,7 +64,7 @@ def test_another_machine_has_another_state(kernel: Kernel) -> None:
     assert len(states() - before) == 2
 
 
-@pytest.mark.parametrize("kept", [0, 24, 40_000_000])
+@pytest.mark.parametrize("kept", [*(pytest.param(kept, marks=pytest.mark.thorough) for kept in (0, 24)), 40_000_000])
 def test_a_state_that_is_no_good_is_made_anew(kernel: Kernel, caplog: pytest.LogCaptureFixture, kept: int) -> None:
     before, append = states(), f"r4l.test={uuid4()}"
     with VM(kernel, snapshot=True, append=append):

@@ -50,7 +50,7 @@ def test_panic_at_boot(kernel: Kernel, tmp_path: Path) -> None:
     assert error.log == tmp_path / "console.log"
 
 
-@pytest.mark.parametrize("code", [0, 3])
+@pytest.mark.parametrize("code", [pytest.param(0, marks=pytest.mark.thorough), 3])
 def test_init_that_dies(kernel: Kernel, tmp_path: Path, code: int) -> None:
     # What is written last the serial port may not have sent when the kernel stops the CPUs.
     script = File(f"#!/bin/sh\necho giving up\nsleep 1\nexit {code}\n".encode(), 0o755)

@@ -246,7 +246,8 @@ def test_it_cannot_be_unloaded_under_a_reader(loaded: r4l.VM) -> None:
     assert loaded.run(f"test -e {DEVICE}").exit_code == 1
 
 
-def test_it_leaves_nothing_behind(vm: r4l.VM, module: r4l.BuiltModule, leaks: Leaks) -> None:
+@pytest.mark.parametrize(("rounds", "times"), [(2, 10), pytest.param(2, 20, marks=pytest.mark.thorough)])
+def test_it_leaves_nothing_behind(vm: r4l.VM, module: r4l.BuiltModule, leaks: Leaks, rounds: int, times: int) -> None:
     def reload(times: int) -> None:
         for _ in range(times):
             vm.insmod(module)
@@ -254,7 +255,7 @@ def test_it_leaves_nothing_behind(vm: r4l.VM, module: r4l.BuiltModule, leaks: Le
             vm.run(f"echo a > {DEVICE}; cat {DEVICE}; echo all > {DEVICE}; echo b > {DEVICE}", check=True)
             vm.rmmod(NAME)
 
-    leaks.across_rounds(reload, rounds=2, times=20)
+    leaks.across_rounds(reload, rounds=rounds, times=times)
 
 
 def test_many_readers_and_writers(loaded: r4l.VM, calls: str) -> None:
