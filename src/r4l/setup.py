@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 from r4l import home
+from r4l.arch import DEFAULT, architecture
 from r4l.kernel import Kernel, debian, find, own, stock
-from r4l.kernel.architecture import architecture
 from r4l.kernel.debian import VERSIONED
 from r4l.kernel.profile import profiles
 from r4l.stages import Stages, side_by_side
@@ -19,7 +19,7 @@ def set_up(
     stages: Stages,
     name: str | None = None,
     *,
-    arch: str = "x86_64",
+    arch: str = DEFAULT,
     lock_file: Path | None = None,
     update: bool = False,
 ) -> Kernel:
@@ -61,7 +61,7 @@ def set_up(
         with stages.stage("kernel packages") as say:
             release = wanted if debians and wanted != "stock" else None
             # A kernel from source takes its source from the package for the machine that most people have.
-            return stock.fetch(release, arch if debians else "x86_64", say, update=update, version=version)
+            return stock.fetch(release, arch if debians else DEFAULT, say, update=update, version=version)
 
     toolchain, fetched = side_by_side(make_toolchain, fetch_kernel)
     assert isinstance(toolchain, Toolchain)
@@ -71,7 +71,7 @@ def set_up(
         with stages.stage("kernel Rust metadata") as say:
             ready = stock.prepare(folder, found, arch, toolchain, say)
         # The lock is of what most people set up; another architecture's kernel has the same packages beside it.
-        if arch == "x86_64":
+        if arch == DEFAULT:
             write_lock(ready)
         return ready
     with stages.stage(f"building kernel {wanted}") as say:

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import pytest
 
+from r4l.arch import architecture
 from r4l.kernel import Kernel
 from r4l.known import c_changes
-from r4l.module import cdrift, headers
+from r4l.module import headers
 from r4l.module.drift import Change, changes
 
 
@@ -29,7 +30,7 @@ def test_what_to_write_now_in_c_is_in_the_kernels_source(kernel: Kernel) -> None
 @pytest.mark.row("A12")
 def test_what_is_said_to_be_gone_is_gone(kernel: Kernel) -> None:
     """From the headers that a module can include; those of user space have a struct timespec for ever."""
-    index = headers.of(kernel.source, cdrift.SOURCE_ARCH[kernel.arch], kernel.key)
+    index = headers.of(kernel.source, architecture(kernel.arch).kbuild, kernel.key)
     names = [name for change in c_changes.table()["name"] for name in change.old]
     there = [found for name in names if (found := index.named(name.split()[-1]))]
     assert [str(found) for found in there if "/uapi/" not in found.file] == []

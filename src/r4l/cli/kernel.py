@@ -13,11 +13,11 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
+from r4l.arch import DEFAULT, architecture
 from r4l.cli.json_option import json_option
 from r4l.cli.options import kernel_option
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import Kernel, debian, find, own, stock, tree
-from r4l.kernel.architecture import architecture
 from r4l.kernel.describe import Description, describe
 from r4l.kernel.kconfig import Dropped
 from r4l.kernel.manifest import MANIFEST
@@ -36,7 +36,7 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--available", is_flag=True, help="What there could be: profiles, and the kernels of the Debian mirror.")
-@click.option("--arch", default="x86_64", show_default=True, help="For --available: the guest's architecture.")
+@click.option("--arch", default=DEFAULT, show_default=True, help="For --available: the guest's architecture.")
 @json_option("As JSON.")
 def list_kernels(available: bool, arch: str, as_json: bool) -> None:
     """List the kernels that are ready, or those there could be."""
@@ -133,7 +133,7 @@ Examples:
 @click.option("--fragment", "fragments", multiple=True, type=click.Path(path_type=Path), help="Options laid over it.")
 @click.option("--kdir", type=click.Path(path_type=Path), help="Your source tree or build folder; Debian's by default.")
 @click.option("--name", help="What --kernel will call it; the profile's name by default.")
-@click.option("--arch", default="x86_64", show_default=True, help="The guest's architecture.")
+@click.option("--arch", default=DEFAULT, show_default=True, help="The guest's architecture.")
 @json_option("As JSON.")
 def build(
     profile: str | None,
@@ -201,7 +201,7 @@ def _tell(kernel: Kernel, as_json: bool) -> None:
 
 @command.command("menuconfig", epilog="Example: r4l kernel menuconfig minimal && r4l kernel build minimal")
 @click.argument("name")
-@click.option("--arch", default="x86_64", show_default=True)
+@click.option("--arch", default=DEFAULT, show_default=True)
 def menuconfig(name: str, arch: str) -> None:
     """The kernel's own configuration menu, for a kernel that was built from source.
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from r4l.arch import DEFAULT, architectures
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
-from r4l.kernel.architecture import architectures
 from r4l.net import Nic
 from r4l.rootfs.disk import DiskImage, names
 from r4l.rootfs.first_stage import require_fit
@@ -29,7 +29,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def kernel_option(function: F) -> F:
     """`--kernel NAME` and `--arch`, given to the command as `kernel_name` and `arch`."""
-    return _kernel_option(function, "x86_64")
+    return _kernel_option(function, DEFAULT)
 
 
 def lab_kernel_option(function: F) -> F:
@@ -39,7 +39,7 @@ def lab_kernel_option(function: F) -> F:
 
 def kernels_option(function: F) -> F:
     """The same with several kernels, given to the command as `kernel_names` and `arch`."""
-    return _kernel_option(function, "x86_64", several=True)
+    return _kernel_option(function, DEFAULT, several=True)
 
 
 def _kernel_option(function: F, default: str | None, *, several: bool = False) -> F:

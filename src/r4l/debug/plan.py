@@ -11,11 +11,9 @@ from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
+from r4l.arch import architecture
 from r4l.errors import BuildError
 from r4l.module import BuiltModule
-
-ARGUMENT = {"x86_64": "$rdi", "arm64": "$x0"}
-"""The register with a function's first argument."""
 
 
 def plan(
@@ -34,7 +32,7 @@ def plan(
             "socket": socket,
             "symbols": str(symbols),
             "load_address": load_address,
-            "argument": ARGUMENT[arch],
+            "argument": f"${architecture(arch).first_argument}",
             "breaks": list(breaks),
             "modules": {module.name: {"path": str(module.path), "sections": sections(module)} for module in modules},
         }

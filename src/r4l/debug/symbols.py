@@ -12,18 +12,17 @@ import struct
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
+from elftools.elf.enums import ENUM_E_MACHINE
 from elftools.elf.sections import SymbolTableSection
 
 from r4l import home
+from r4l.arch import architecture
 from r4l.errors import EnvironmentFault
 from r4l.kernel import Kernel
 from r4l.vm import VM
 
 LINE = re.compile(rb"^([0-9a-f]+) ([tTwW]) (\S+)$", re.MULTILINE)
 """Functions of the kernel itself; those of modules have a fourth word."""
-
-MACHINES = {"x86_64": 62, "arm64": 183}
-"""EM_X86_64 and EM_AARCH64, include/uapi/linux/elf-em.h."""
 
 HEADER, SECTION, SYMBOL = struct.Struct("<16sHHIQQQIHHHHHH"), struct.Struct("<IIQQQQIIQQ"), struct.Struct("<IBBHQQ")
 EXEC, STT_FUNC, TEXT = 2, 2, 1
@@ -99,7 +98,7 @@ def elf(listing: bytes, kernel: Kernel) -> bytes:
     sections.append(SECTION.pack(23, SHT_STRTAB, 0, 0, at + len(body), len(titles), 0, 0, 1, 0))
     body += titles
     identification = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
-    machine = MACHINES[kernel.arch]
+    machine = ENUM_E_MACHINE[architecture(kernel.arch).elf]
     header = HEADER.pack(
         identification, EXEC, machine, 1, 0, 0, at + len(body), 0, HEADER.size, 0, 0, SECTION.size, len(sections), 4
     )

@@ -21,9 +21,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from r4l import home
+from r4l.arch import architecture
 from r4l.errors import BuildError, R4LError, UsageError
 from r4l.kernel import kconfig
-from r4l.kernel.architecture import architecture
 from r4l.kernel.make import kernel_make
 from r4l.kernel.model import Kernel
 from r4l.process import Say, quiet
@@ -177,9 +177,7 @@ class Copy:
     def dropped(self, config: Path, options: Mapping[str, str]) -> list[kconfig.Dropped]:
         """What a configuration that was settled does not have as it was asked for, with the reasons."""
         kernel = self.kernel
-        return kconfig.why_dropped(
-            options, config.parent, self.source, architecture(kernel.arch).kbuild, kernel.toolchain
-        )
+        return kconfig.why_dropped(options, config.parent, self.source, architecture(kernel.arch), kernel.toolchain)
 
     def configure(self, config: str) -> None:
         """Have the next make go by a configuration, given as text. make itself settles it where it is not settled."""

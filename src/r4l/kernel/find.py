@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from r4l import home
+from r4l.arch import DEFAULT, architecture
 from r4l.errors import UsageError
 from r4l.kernel import own, stock, tree
-from r4l.kernel.architecture import architecture
 from r4l.kernel.debian import VERSIONED
 from r4l.kernel.model import Kernel
 from r4l.kernel.profile import profiles
@@ -23,7 +23,7 @@ def is_path(name: str) -> bool:
     return "/" in name or name in (".", "..")
 
 
-def ready(name: str = "stock", *, arch: str = "x86_64") -> Kernel | None:
+def ready(name: str = "stock", *, arch: str = DEFAULT) -> Kernel | None:
     """The kernel of that name where nothing is left to be done for it; None where something is.
 
     Raises:
@@ -41,7 +41,7 @@ def ready(name: str = "stock", *, arch: str = "x86_64") -> Kernel | None:
     return own.ready(name, arch, toolchain) if toolchain else None
 
 
-def find(name: str = "stock", *, arch: str = "x86_64", say: Say = quiet) -> Kernel:
+def find(name: str = "stock", *, arch: str = DEFAULT, say: Say = quiet) -> Kernel:
     """The kernel of that name; made first, where it is Debian's or a profile's.
 
     Args:
@@ -81,5 +81,5 @@ def debian_recipe(
         UsageError: as `own.recipe`.
         EnvironmentFault: network, disk or mirror.
     """
-    folder, release = stock.fetch(None, "x86_64", say)
+    folder, release = stock.fetch(None, DEFAULT, say)
     return own.recipe(name, folder / "source", release.version, arch=arch, base=base, fragments=fragments)

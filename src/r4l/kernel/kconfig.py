@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from r4l.arch import Architecture
 from r4l.errors import UsageError
 from r4l.kernel.config import read_config
 from r4l.toolchain import Grant, Toolchain
@@ -151,20 +152,22 @@ def missed(wanted: Mapping[str, str], config: Mapping[str, str]) -> dict[str, st
 
 
 def why_dropped(
-    wanted: Mapping[str, str], build: Path, source: Path, kbuild_arch: str, toolchain: Toolchain
+    wanted: Mapping[str, str], build: Path, source: Path, arch: Architecture, toolchain: Toolchain
 ) -> list[Dropped]:
-    """What `build/.config` does not have as wanted, each with its reason; takes seconds where there is any.
-
-    Args:
-        kbuild_arch: ARCH of the kernel's Makefile.
-    """
+    """What `build/.config` does not have as wanted, each with its reason; takes seconds where there is any."""
     config = read_config(build / ".config")
     names = missed(wanted, config)
     if not names:
         return []
     script = Path(__file__).with_name("kconfig_why.py")
     library = _kconfiglib()
-    question = {"source": str(source), "arch": kbuild_arch, "config": config, "wanted": {n: wanted[n] for n in names}}
+    question = {
+        "source": str(source),
+        "arch": arch.kbuild,
+        "target": arch.gnu,
+        "config": config,
+        "wanted": {n: wanted[n] for n in names},
+    }
     done = toolchain.run(
         ["python3", script, library.parent],
         Grant("kernel: why an option was dropped", reads=(script, library, source)),

@@ -17,7 +17,6 @@ sys.path.insert(0, sys.argv[1])
 import kconfiglib
 
 VALUES = {"n": 0, "m": 1, "y": 2}
-TARGETS = {"x86": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
 DEPENDS_IF = re.compile(r"(\s*)depends on ([^#]*) if ([^#]*)(#.*)?$")
 
 
@@ -162,7 +161,7 @@ def main() -> None:
     rust = {"RUSTC": "rustc", "BINDGEN": "bindgen", "PAHOLE": "pahole"}
     arch = question["arch"]
     # As the kernel's scripts/Makefile.clang sets it.
-    clang["CLANG_FLAGS"] = f"--target={TARGETS[arch]} -fintegrated-as"
+    clang["CLANG_FLAGS"] = f"--target={question['target']} -fintegrated-as"
     os.environ.update(clang, **rust, srctree=question["source"], ARCH=arch, SRCARCH=arch, KERNELVERSION="")
     kconfig = Kconfig(question["source"] + "/Kconfig", warn=False)
     why = Why(kconfig, question["config"])

@@ -10,14 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from r4l import known
+from r4l.arch import architectures
 from r4l.kernel.config import read_config
 from r4l.known import Explanation
 from r4l.toolchain import Grant, Toolchain
 
 CRATES = ("libcore.rmeta", "libkernel.rmeta", "libbindings.rmeta", "libmacros.so")
 PREPARED = ("include/config/auto.conf", "include/generated/autoconf.h", "scripts/module.lds")
-TARGET_FROM_FILE = {"CONFIG_X86_64", "CONFIG_UML"}
-"""Architectures whose target rustc reads from scripts/target.json (arch/*/Makefile)."""
 
 
 def explain_kdir(kdir: Path, toolchain: Toolchain | None = None) -> Explanation | None:
@@ -58,7 +57,7 @@ def _is_source(kdir: Path) -> bool:
 
 
 def _prepared(config: dict[str, str]) -> list[str]:
-    from_file = any(config.get(name) == "y" for name in TARGET_FROM_FILE)
+    from_file = any(config.get(arch.option) == "y" for arch in architectures().values() if arch.target_file)
     return [*PREPARED, *(["scripts/target.json"] if from_file else [])]
 
 

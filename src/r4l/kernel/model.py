@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from r4l import home
-from r4l.kernel.architecture import architecture
+from r4l.arch import DEFAULT, architecture
 from r4l.kernel.config import read_config
 from r4l.process import Say, quiet
 from r4l.toolchain import Toolchain
@@ -74,7 +74,7 @@ class Kernel:
 
     @classmethod
     def stock(
-        cls, release: str | None = None, *, arch: str = "x86_64", say: Say = quiet, update: bool = False
+        cls, release: str | None = None, *, arch: str = DEFAULT, say: Say = quiet, update: bool = False
     ) -> Kernel:
         """Debian's kernel; made ready first where it is not yet. See `r4l.kernel.stock.get`."""
         from r4l.kernel import stock
@@ -82,14 +82,14 @@ class Kernel:
         return stock.get(release, arch=arch, say=say, update=update)
 
     @classmethod
-    def ready(cls, release: str | None = None, arch: str = "x86_64") -> Kernel | None:
+    def ready(cls, release: str | None = None, arch: str = DEFAULT) -> Kernel | None:
         """Debian's kernel where it is ready already. See `r4l.kernel.stock.ready`."""
         from r4l.kernel import stock
 
         return stock.ready(release, arch)
 
     @classmethod
-    def find(cls, name: str | Path = "stock", *, arch: str = "x86_64", say: Say = quiet) -> Kernel:
+    def find(cls, name: str | Path = "stock", *, arch: str = DEFAULT, say: Say = quiet) -> Kernel:
         """The kernel of that name, made ready first where it is not yet. See `r4l.kernel.find.find`."""
         from r4l.kernel.find import find
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from r4l import home, inuse
+from r4l.arch import DEFAULT, Architecture, architecture
 from r4l.errors import BuildError, R4LError, UsageError
 from r4l.kernel import kconfig, manifest
-from r4l.kernel.architecture import Architecture, architecture
 from r4l.kernel.config import read_config
 from r4l.kernel.make import kernel_make
 from r4l.kernel.manifest import MANIFEST
@@ -106,7 +106,7 @@ def recipe(
     source: Path,
     origin: str,
     *,
-    arch: str = "x86_64",
+    arch: str = DEFAULT,
     base: str | None = None,
     fragments: Sequence[Path] = (),
 ) -> Recipe:
@@ -344,7 +344,7 @@ def _configure(
         said = _make(wanted, folder, arch, toolchain, ["olddefconfig"], quiet)
         kconfig.require_types(said, asked, ", ".join(name for name, _ in wanted.fragments) or wanted.profile.name)
     # What was asked for by menuconfig is not in the fragments, and is not missed here.
-    dropped = kconfig.why_dropped(wanted.wanted(), build_folder, wanted.source, arch.kbuild, toolchain)
+    dropped = kconfig.why_dropped(wanted.wanted(), build_folder, wanted.source, arch, toolchain)
     home.replace_text(mark, wanted.configuration)
     return dropped
 

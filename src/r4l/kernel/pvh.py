@@ -34,7 +34,7 @@ def payload(image: bytes) -> bytes:
         EnvironmentFault: it is not a bzImage of boot protocol 2.08 or newer.
     """
     if image[0x202:0x206] != b"HdrS" or struct.unpack_from("<H", image, 0x206)[0] < 0x208:
-        raise EnvironmentFault("the kernel image is no bzImage", "use an x86 kernel")
+        raise EnvironmentFault("the kernel image is no bzImage", "use a kernel of Debian's")
     setup_sectors = image[0x1F1] or 4
     offset, length = struct.unpack_from("<II", image, 0x248)
     start = (setup_sectors + 1) * 512 + offset

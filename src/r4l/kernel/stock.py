@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from r4l import home, inuse
+from r4l.arch import DEFAULT, architecture
 from r4l.kernel import debian, manifest, metadata
-from r4l.kernel.architecture import architecture
 from r4l.kernel.model import Kernel
 from r4l.kernel.pvh import extract_vmlinux
 from r4l.process import Say, quiet
@@ -21,7 +21,7 @@ KEYS = ("release", "version", "arch")
 """What we read of a manifest."""
 
 
-def get(release: str | None = None, *, arch: str = "x86_64", say: Say = quiet, update: bool = False) -> Kernel:
+def get(release: str | None = None, *, arch: str = DEFAULT, say: Say = quiet, update: bool = False) -> Kernel:
     """Debian's kernel; made ready first where it is not yet.
 
     Args:
@@ -47,7 +47,7 @@ def get(release: str | None = None, *, arch: str = "x86_64", say: Say = quiet, u
     return prepare(folder, found_release, arch, toolchain, say)
 
 
-def ready(release: str | None = None, arch: str = "x86_64") -> Kernel | None:
+def ready(release: str | None = None, arch: str = DEFAULT) -> Kernel | None:
     """The kernel that is ready already, None where there is none; the one to be preferred, where several are."""
     toolchain = Toolchain.made()
     if toolchain is None:

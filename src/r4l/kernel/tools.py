@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from r4l.kernel.architecture import architecture
+from r4l.arch import architecture
 from r4l.toolchain import Grant, Toolchain
 
 TOOLS = {"rustc": "rustc", "bindgen": "bindgen", "llvm": "clang"}

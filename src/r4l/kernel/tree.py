@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r4l import home
+from r4l.arch import Architecture, architectures
 from r4l.errors import BuildError, R4LError, UsageError
-from r4l.kernel.architecture import Architecture, architectures
 from r4l.kernel.config import read_config
 from r4l.kernel.kdir import explain_kdir
 from r4l.kernel.make import kernel_make
@@ -158,5 +158,5 @@ def _architecture(config: dict[str, str], build: Path) -> Architecture:
 
 
 def _make_arguments(config: dict[str, str], arch: Architecture) -> tuple[str, ...]:
-    compiler = ("LLVM=1",) if config.get("CONFIG_CC_IS_CLANG") == "y" else (f"CROSS_COMPILE={arch.uname}-linux-gnu-",)
+    compiler = ("LLVM=1",) if config.get("CONFIG_CC_IS_CLANG") == "y" else (f"CROSS_COMPILE={arch.gnu}-",)
     return (*compiler, f"ARCH={arch.kbuild}")

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from r4l import home
+from r4l.arch import architecture
 from r4l.errors import BuildError
 from r4l.kernel import kconfig
-from r4l.kernel.architecture import architecture
 from r4l.kernel.config import read_config
 from r4l.kernel.model import Kernel
 from r4l.toolchain import Grant
@@ -70,7 +70,7 @@ class Trial:
 
     def dropped(self, options: Mapping[str, str]) -> list[kconfig.Dropped]:
         """What is not as it was asked for after `settled`, with the reasons."""
-        arch = architecture(self.kernel.arch).kbuild
+        arch = architecture(self.kernel.arch)
         return kconfig.why_dropped(options, self.folder, self.folder, arch, self.kernel.toolchain)
 
     def asked(self) -> list[str]:

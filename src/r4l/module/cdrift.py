@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from r4l.arch import architecture
 from r4l.kernel import Kernel
 from r4l.known import Explanation, c_changes
 from r4l.known.c_changes import Change
@@ -13,7 +14,6 @@ from r4l.module import headers
 from r4l.module.headers import Headers
 
 ANOTHER = "the module expects another kernel's API"
-SOURCE_ARCH = {"x86_64": "x86", "arm64": "arm64", "riscv64": "riscv"}
 READERS = ("scripts/Makefile.lib", "scripts/Makefile.build", "scripts/Makefile.compiler")
 """The kernel's makefiles that read what a module's sets."""
 
@@ -71,7 +71,7 @@ def guess(error: str, kernel: Kernel) -> Explanation | None:
 
 def headers_of(kernel: Kernel) -> Headers:
     """The headers of a kernel, for its architecture."""
-    return headers.of(kernel.source, SOURCE_ARCH.get(kernel.arch, kernel.arch), kernel.key)
+    return headers.of(kernel.source, architecture(kernel.arch).kbuild, kernel.key)
 
 
 def _name(index: Headers, name: str, head: str, kernel: Kernel) -> Explanation | None:

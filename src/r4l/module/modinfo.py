@@ -11,9 +11,9 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
+from r4l.arch import architecture
 from r4l.errors import BuildError, UsageError
 from r4l.kernel import Kernel
-from r4l.kernel.architecture import architecture
 from r4l.kernel.proof import symvers
 from r4l.known import Explanation
 

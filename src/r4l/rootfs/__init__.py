@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r4l import home, inuse
+from r4l.arch import architecture
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import Kernel
 from r4l.rootfs import agent, cpio, layout
@@ -103,13 +104,9 @@ class Rootfs:
         return list(cpio.read(self.path.read_bytes()))
 
 
-BUSYBOX = {"x86_64": "usr/bin/busybox", "arm64": "usr/aarch64-linux-gnu/guest/usr/bin/busybox"}
-"""Where the toolchain has the guest's busybox."""
-
-
 def _busybox(toolchain: Toolchain, arch: str) -> tuple[bytes, list[str]]:
     """The program and its applets' paths (the same for all architectures: one source, one configuration)."""
-    program = (toolchain.root / BUSYBOX[arch]).read_bytes()
+    program = (toolchain.root / architecture(arch).busybox).read_bytes()
     key = home.content_key(program)
     cached = home.room("busybox") / f"{key}.applets"
     if not cached.exists():

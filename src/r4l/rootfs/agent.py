@@ -6,14 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from r4l import home, inuse, resources
+from r4l.arch import DEFAULT, architecture
 from r4l.errors import BuildError
 from r4l.toolchain import Grant, Toolchain
-
-TARGETS = {
-    "x86_64": (),
-    "arm64": ("--target=aarch64-unknown-linux-gnu", "-Clinker=aarch64-linux-gnu-gcc"),
-}
-"""What rustc needs to be told for a guest's architecture; for arm64 the toolchain has the extra of that name."""
 
 FLAGS = (
     "--edition=2021",
@@ -25,7 +20,7 @@ FLAGS = (
 )
 
 
-def build(toolchain: Toolchain, arch: str = "x86_64") -> Path:
+def build(toolchain: Toolchain, arch: str = DEFAULT) -> Path:
     """The static program `r4l-agent`, made if it is not in the home yet (about a second).
 
     Raises:
@@ -33,7 +28,7 @@ def build(toolchain: Toolchain, arch: str = "x86_64") -> Path:
     """
     folder = resources.rust("agent", "src")
     sources = sorted(folder.glob("*.rs"))
-    flags = (*FLAGS, *TARGETS[arch])
+    flags = (*FLAGS, *architecture(arch).rustc)
     key = home.content_key(toolchain.identity, *flags, *(part for path in sources for part in (path.name, path)))
     final = home.room("agent") / key / "r4l-agent"
     if inuse.hold(final.parent) and final.exists():

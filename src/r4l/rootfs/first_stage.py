@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from r4l import home, inuse
+from r4l.arch import DEFAULT
 from r4l.errors import EnvironmentFault
 from r4l.kernel import Kernel
 from r4l.process import Say, quiet
@@ -36,8 +37,8 @@ def require_fit(kernel: Kernel, name: str) -> None:
     Raises:
         EnvironmentFault: an option that systemd or the disk needs is not set, or it is another architecture.
     """
-    if kernel.arch != "x86_64":
-        raise EnvironmentFault(f"the {name} image is for x86_64, the kernel for {kernel.arch}", "leave out --image")
+    if kernel.arch != DEFAULT:
+        raise EnvironmentFault(f"the {name} image is for {DEFAULT}, the kernel for {kernel.arch}", "leave out --image")
     missing = [option for option in table()[name]["options"] if kernel.config.get(f"CONFIG_{option}") not in ("y", "m")]
     if missing:
         raise EnvironmentFault(

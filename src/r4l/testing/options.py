@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from r4l.arch import DEFAULT
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module, kbuild_of
 from r4l.module.shipped import shipped
@@ -25,7 +26,9 @@ def add(parser: pytest.Parser) -> None:
         help="the kernel to test on, by any name that `r4l run --kernel` takes; repeated, each test runs on each "
         "(default: R4L_KERNEL, or stock)",
     )
-    group.addoption("--arch", default=os.environ.get("R4L_ARCH", "x86_64"), help="its architecture (R4L_ARCH, x86_64)")
+    group.addoption(
+        "--arch", default=os.environ.get("R4L_ARCH", DEFAULT), help=f"its architecture (R4L_ARCH, {DEFAULT})"
+    )
     group.addoption(
         "--r4l-shell-on-failure",
         action="store_true",

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from r4l import home, inuse, resources
+from r4l.arch import DEFAULT, architecture
 from r4l.errors import EnvironmentFault, R4LError
 from r4l.process import Say, quiet, run_captured, run_logged
 from r4l.toolchain import current, ladder, tree
@@ -41,14 +42,18 @@ def table() -> dict[str, Any]:
     return resources.table(__package__, "debian.toml")
 
 
-def archive_for(architecture: str = "amd64") -> Archive:
-    """The Debian archive that the tree and the kernels come from."""
+def archive_for(debian_arch: str = "") -> Archive:
+    """The Debian archive that the tree and the kernels come from.
+
+    Args:
+        debian_arch: Debian's name of an architecture; the toolchain's own where empty.
+    """
     of = table()
     return Archive(
         of["suite"],
         of["backports"],
         tuple(of["components"]),
-        architecture,
+        debian_arch or architecture(DEFAULT).debian,
         tuple(of["pins"]["backports_sources"]),
     )
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from r4l import home
+from r4l.arch import DEFAULT, architecture
 from r4l.errors import EnvironmentFault
 from r4l.process import Say, quiet
 from r4l.toolchain import current
@@ -47,7 +48,7 @@ def _make(
         say("copying the tree")
         home.copy(base, partial, "-al")
         packages = current.packages(base)
-        archive = archive_for("amd64")
+        archive = archive_for(architecture(DEFAULT).debian)
         archive.update(say)
         names = [name for extra in extras for name in extra["packages"]]
         versions = archive.needed_for(names, base / "var/lib/dpkg/status")

@@ -20,9 +20,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from r4l import home
+from r4l.arch import architecture
 from r4l.errors import BootError, UsageError
 from r4l.kernel import Kernel
-from r4l.kernel.architecture import architecture
 from r4l.rootfs import Rootfs
 from r4l.vm.machine import Accel, Machine, kernel_line
 from r4l.vm.qemu import Qemu

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from r4l.arch import architecture
 from r4l.errors import R4LError
 from r4l.guest import GuestGone, Link
 from r4l.klog import KernelLog
@@ -53,9 +54,11 @@ def wait_for_agent(link: Link, qemu: Qemu, klog: KernelLog, patience: Patience) 
             # A slow host takes its time to end the guest's CPUs.
             raise panic
         if qemu.console.received == 0:
+            arch = architecture(qemu.machine.arch)
+            how = f"{'PVH, ' if arch.direct == 'pvh' else ''}console={arch.console}"
             raise NoOutput(
                 f"the kernel printed nothing for {now - begun:.0f} s",
-                "does the kernel boot this way (PVH, console=ttyS0)? does the accelerator work (try accel='tcg')?",
+                f"does the kernel boot this way ({how})? does the accelerator work (try accel='tcg')?",
                 detail=qemu.output(),
                 log=qemu.log,
             )

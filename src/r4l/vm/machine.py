@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from r4l import home
+from r4l.arch import DEFAULT, architecture
 from r4l.errors import UsageError
 from r4l.net import Nic
 from r4l.rootfs import AGENT_PORT
@@ -37,34 +38,6 @@ ALWAYS = (
 
 
 @dataclass(frozen=True)
-class Architecture:
-    """What differs between guests' architectures.
-
-    Attributes:
-        qemu: the program.
-        machine: its `-machine`.
-        cpu: its `-cpu`, by accelerator.
-        console: the kernel's name of the serial port.
-    """
-
-    qemu: str
-    machine: str
-    cpu: Mapping[str, str]
-    console: str
-
-
-ARCHITECTURES = {
-    # What a headless guest never uses and the kernel would spend 0.3 s of a boot under TCG on: HPET, keyboard, USB.
-    # Not `-cpu qemu64`: Debian's 7.2 stands still on it under TCG.
-    "x86_64": Architecture(
-        "qemu-system-x86_64", "pc,hpet=off,i8042=off,vmport=off,usb=off", {"kvm": "host", "tcg": "max"}, "ttyS0"
-    ),
-    # Not `-cpu max`: its pointer authentication makes TCG half as fast.
-    "arm64": Architecture("qemu-system-aarch64", "virt", {"kvm": "host", "tcg": "cortex-a57"}, "ttyAMA0"),
-}
-
-
-@dataclass(frozen=True)
 class Drive:
     """A disk of a VM.
 
@@ -85,7 +58,7 @@ class Machine:
     """A virtual machine, complete and reproducible.
 
     Attributes:
-        arch: the guest's, a key of `ARCHITECTURES`.
+        arch: the guest's, as `--arch` names it.
         kernel: what QEMU starts.
         initrd: the initramfs.
         append: kernel command line.
@@ -101,7 +74,7 @@ class Machine:
     kernel: Path
     initrd: Path
     append: tuple[str, ...] = ()
-    arch: str = "x86_64"
+    arch: str = DEFAULT
     memory: int = 256
     cpus: int = 2
     accel: Accel = "tcg"
@@ -111,8 +84,7 @@ class Machine:
     extra: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.arch not in ARCHITECTURES:
-            raise UsageError(f"no machine is described for {self.arch}", f"use one of {', '.join(ARCHITECTURES)}")
+        architecture(self.arch)
         if not 32 <= self.memory <= 1 << 20:
             raise UsageError(f"{self.memory} MiB of memory make no VM", "give 32 to 1048576")
         if not 1 <= self.cpus <= 255:
@@ -143,8 +115,7 @@ class Endpoints:
 
 def kernel_line(arch: str, extra: str = "", *, fast: bool = True) -> tuple[str, ...]:
     """The kernel command line, in words; later ones win, so `extra` can override anything."""
-    console = ARCHITECTURES[arch].console if arch in ARCHITECTURES else ""
-    return (f"console={console}", *ALWAYS, *(FAST if fast else ()), *extra.split())
+    return (f"console={architecture(arch).console}", *ALWAYS, *(FAST if fast else ()), *extra.split())
 
 
 def command_line(machine: Machine, ends: Endpoints, state: Path | None = None, *, seccomp: bool = True) -> list[str]:
@@ -154,7 +125,7 @@ def command_line(machine: Machine, ends: Endpoints, state: Path | None = None, *
         state: a snapshot of the same machine to go on from, instead of booting.
         seccomp: have QEMU give up system calls; not under PRoot, whose own calls it would make in QEMU's place.
     """
-    arch = ARCHITECTURES[machine.arch]
+    arch = architecture(machine.arch)
     accelerator = "tcg,thread=multi" if machine.accel == "tcg" else machine.accel
     argv = [arch.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     argv += ["-run-with", "exit-with-parent=on", *(["-sandbox", SECCOMP] if seccomp else [])]

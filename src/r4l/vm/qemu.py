@@ -11,12 +11,13 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from r4l.arch import architecture
 from r4l.errors import EnvironmentFault, R4LError
 from r4l.limits import UNLIMITED
 from r4l.net import Cable
 from r4l.toolchain import Grant, Toolchain
 from r4l.vm.console import Console
-from r4l.vm.machine import ARCHITECTURES, Endpoints, Machine, command_line
+from r4l.vm.machine import Endpoints, Machine, command_line
 from r4l.vm.qmp import Event, Monitor
 from r4l.vm.spawn import spawn
 
@@ -70,7 +71,7 @@ class Qemu:
         self.workdir = workdir
         self.log = workdir / "qemu.log"
         self.captures = {i: workdir / f"nic{i}.pcap" for i, nic in enumerate(machine.nics) if nic.capture}
-        program = ARCHITECTURES[machine.arch].qemu
+        program = architecture(machine.arch).qemu
         if not (toolchain.root / "usr/bin" / program).exists():
             raise EnvironmentFault(f"{program} is not in the toolchain", "run `r4l setup`, or `r4l doctor --fix`")
         cables = cables or {}

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from r4l.arch import architecture
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import debian
-from r4l.kernel.architecture import architecture
 from r4l.kernel.config import read_config
 from r4l.kernel.debian import require_rust, version_key
 from r4l.kernel.proof import prove, symvers

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from r4l.arch import architecture, architectures
 from r4l.errors import UsageError
-from r4l.kernel.architecture import architecture, architectures
 from r4l.kernel.kconfig import missed, parse_fragment, require_plain, require_types
 from r4l.kernel.own import recipe
 from r4l.kernel.profile import profiles

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import r4l
+from r4l.arch import architecture
 from r4l.rootfs import agent
 
 HERE = Path(__file__).parent
@@ -21,7 +22,7 @@ Probe = Callable[..., list[str]]
 def probe_program(kernel: r4l.Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """probe.rs for the guest: static, since the guest has no libraries, and so made as its agent is."""
     program = tmp_path_factory.mktemp("probe") / "probe"
-    flags = (*agent.FLAGS, *agent.TARGETS[kernel.arch])
+    flags = (*agent.FLAGS, *architecture(kernel.arch).rustc)
     grant = r4l.Grant("test", writes=(program.parent,), reads=(HERE,))
     kernel.toolchain.run(["rustc", *flags, "-o", program, HERE / "probe.rs"], grant)
     return program

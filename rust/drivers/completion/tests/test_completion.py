@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 import r4l
+from r4l.arch import architecture
 from r4l.guest import GuestProcess, Terminal
-from r4l.kernel.architecture import architecture
 from r4l.testing import Leaks
 
 pytestmark = [pytest.mark.row("C8"), pytest.mark.timeout(300)]
@@ -88,7 +88,7 @@ def calls(vm: r4l.VM, kernel: r4l.Kernel, tmp_path: Path) -> str:
     """The path of `calls.c` in the guest, as a program."""
     source = Path(__file__).with_name("calls.c")
     program = tmp_path / "calls"
-    compiler = f"{architecture(kernel.arch).uname}-linux-gnu-gcc"
+    compiler = f"{architecture(kernel.arch).gnu}-gcc"
     grant = r4l.Grant("test", writes=(tmp_path,), reads=(source.parent,))
     kernel.toolchain.run([compiler, "-static", "-D_GNU_SOURCE", "-Wall", "-Werror", "-o", program, source], grant)
     vm.put(program, "/tmp/calls", 0o755)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from r4l import resources
+from r4l.arch import DEFAULT
 from r4l.errors import UsageError
 
 LANGUAGES = ("en", "zh")
@@ -122,8 +123,8 @@ class Lab:
     checkpoints: tuple[Checkpoint, ...]
     questions: tuple[Question, ...]
     kernels: tuple[str, ...] = ("stock",)
-    arches: tuple[str, ...] = ("x86_64",)
-    starts_on: tuple[str, ...] = ("x86_64",)
+    arches: tuple[str, ...] = (DEFAULT,)
+    starts_on: tuple[str, ...] = (DEFAULT,)
     config: Config | None = None
     timeout: int = TIMEOUT
     broken: bool = False
