@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The kernel's log: records, and the kernel's complaints cut out of them."""
+"""The kernel log: records, and the complaints cut out of them."""
 
 from r4l.klog.demangle import demangle
 from r4l.klog.frames import StackFrame

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Complaints that are known and passed over, each with the reason why."""
+"""Complaints of the kernel that a test allows, each with the reason."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from r4l.klog.splat import Splat
 
 @dataclass
 class Allowance:
-    """A complaint that may come.
+    """A complaint that is no failure.
 
     Attributes:
-        pattern: is searched in headlines.
-        reason: why it is no failure.
+        pattern: regular expression, searched in headlines.
+        reason: why the complaint is no failure.
     """
 
     pattern: re.Pattern[str]
@@ -23,7 +23,7 @@ class Allowance:
     _headlines: dict[Splat, str] = field(default_factory=dict, repr=False)
 
     def covers(self, splat: Splat) -> bool:
-        """Whether it is such a complaint; if so, it is kept in mind."""
+        """True if the complaint is allowed by this entry; its headline is then remembered."""
         if not self.pattern.search(splat.headline):
             return False
         self._headlines[splat] = splat.headline

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Who is to blame for a complaint, of all who stand in its trace. The messengers are data: messengers.toml."""
+"""The function to blame for a complaint, found in its call traces.
+
+Functions that only carry the message are listed in messengers.toml.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ from r4l.klog.frames import StackFrame
 _FILE = resources.table(__package__, "messengers.toml")
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|llvm|lto_priv|\d).*$")
 LONGEST = 200
-"""Letters of a name that are compared: a log may be anybody's."""
+"""Characters of a symbol that are compared. The bound keeps hostile logs from costing time."""
 INNOCENT = 2
-"""Groups at the head of the table that are never to blame, even where nobody else is there."""
+"""Number of groups at the head of the table whose functions are never blamed, even if no other frame is left."""
 
 
 def _any(names: Iterable[str]) -> re.Pattern[str]:
@@ -24,7 +27,7 @@ def _any(names: Iterable[str]) -> re.Pattern[str]:
 
 @functools.cache
 def _groups(kind: str) -> tuple[re.Pattern[str], ...]:
-    """The messengers of a kind, from the least to the most guilty."""
+    """Patterns of the messengers for a complaint kind, ordered from the least to the most likely culprit."""
     return tuple(_any(group["functions"]) for group in _FILE["group"] if kind in group.get("kinds", [kind]))
 
 
@@ -32,7 +35,7 @@ _DISPATCH = _any(_FILE["dispatch"]["functions"])
 
 
 def plain(symbol: str) -> str:
-    """A function's name without what compilers and the kernel's checks put around it."""
+    """Strip from a symbol the prefixes and suffixes that compilers and kernel checks add."""
     for padding in ("__pfx_", "__cfi_"):
         symbol = symbol.removeprefix(padding)
     return _SUFFIX.sub("", symbol)[:LONGEST]
@@ -40,14 +43,14 @@ def plain(symbol: str) -> str:
 
 @functools.lru_cache(4096)
 def _guilt(symbol: str, kind: str) -> int:
-    """The group of a messenger; as many as there are groups for a function that is none."""
+    """Index of the messenger group that a function is in; the number of groups if it is in none."""
     name = plain(symbol)
     groups = _groups(kind)
     return next((number for number, group in enumerate(groups) if group.fullmatch(name)), len(groups))
 
 
 def is_messenger(symbol: str, kind: str) -> bool:
-    """Whether a function only carries the message, in complaints of a kind."""
+    """True if, in complaints of this kind, the function only carries the message."""
     return _guilt(symbol, kind) < len(_groups(kind))
 
 
@@ -59,15 +62,16 @@ def culprit(
     deep: bool = False,
     strict: bool = False,
 ) -> StackFrame | None:
-    """The frame to look at first, of those from the innermost to the outermost.
+    """Return the frame to look at first. `frames` are ordered from the innermost to the outermost.
 
-    A function of a module's author, else of a module, else the innermost that is no messenger. Of a task that happens
-    to be somewhere (`outer`, `deep`): what it was asked to do.
+    Preferred is a function of the module's author, then any function of a module, then the innermost function that is
+    no messenger. For a task that hangs or overflows its stack, the function that started its current piece of work is
+    taken instead.
 
     Args:
-        outer: whether the task does not get on; then, the innermost piece of work.
-        deep: whether the task went ever deeper; then, the outermost.
-        strict: rather none than a messenger.
+        outer: the task hangs; take the innermost piece of work.
+        deep: the task overflowed its stack; take the outermost piece of work.
+        strict: return None rather than a messenger.
     """
     certain = [frame for frame in frames if frame and frame.certain]
     for group in ([frame for frame in certain if frame.own], [frame for frame in certain if frame.module]):
@@ -91,7 +95,10 @@ def _carries(frame: StackFrame, kind: str) -> bool:
 
 
 def _asked_for(frames: Sequence[StackFrame], kind: str, *, first: bool = False) -> StackFrame | None:
-    """The last function before a piece of work that was handed to somebody; or the first that is none of these."""
+    """Return the last function before a dispatcher (`[dispatch]` in messengers.toml) took over.
+
+    With `first`, return the first function that is neither dispatcher nor messenger.
+    """
     work: StackFrame | None = None
     for frame in frames:
         if _DISPATCH.fullmatch(plain(frame.symbol)):

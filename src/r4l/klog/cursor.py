@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reading a v0 symbol letter by letter: numbers, names, references backwards; everything in bounds."""
+"""Character-level reader for Rust v0 symbols: numbers, names and back references, with bounds on depth and output."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ OUTPUT_LIMIT = 8192
 
 
 class Invalid(Exception):
-    """The symbol is not what it seemed."""
+    """The text is not a valid v0 symbol."""
 
 
 class Cursor:
-    """A place in a symbol, and what has been said so far."""
+    """Position in a symbol, and the output so far."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -80,7 +80,7 @@ class Cursor:
         return self.base62() + 1 if self.eat(tag) else 0
 
     def identifier(self) -> tuple[str, int]:
-        """A name and its disambiguator."""
+        """Read an identifier; return its name and disambiguator."""
         disambiguator = self.optional("s")
         return self.plain_identifier(), disambiguator
 
@@ -106,7 +106,7 @@ class Cursor:
             raise Invalid
 
     def backref(self, work: Callable[[], None]) -> None:
-        """Goes back to an earlier place. What is not shown is not followed either: that bounds the work."""
+        """Parse again from an earlier position. Skipped while silent, which bounds the work."""
         start = self.position - 1
         target = self.base62()
         if target >= start:
@@ -121,7 +121,7 @@ class Cursor:
 
 
 def _unpuny(name: str) -> str:
-    """Punycode with `_` for its delimiter."""
+    """Decode punycode whose delimiter is `_`."""
     head, _, tail = name.rpartition("_")
     try:
         return f"{head}-{tail}".encode("ascii").decode("punycode") if head else tail.encode("ascii").decode("punycode")

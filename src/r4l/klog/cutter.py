@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Cuts complaints out of a stream of records, those of several tasks and CPUs that print at once apart."""
+"""Cut complaints out of a stream of records, keeping apart those that several tasks and CPUs print at once."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from r4l.klog.records import Record
 from r4l.klog.splat import Splat
 
 MAX_LINES = 400
-"""Records of a splat; what is longer goes on without end."""
+"""Records of one splat; a longer one is cut here."""
 PREAMBLE = 4
 GAP = 1.0
 """Seconds of the guest's clock between two lines after which a splat is taken to be over."""
 LONG_GAP = 15.0
-"""The same before a line that can only be part of it: an NMI that another CPU does not answer takes 10 s."""
+"""Like `GAP`, for a line that can only continue the splat: waiting for an NMI on another CPU takes 10 s."""
 STRANGERS = 40
-"""Lines of something else in a row that end a splat: where no task is named, others print in between."""
+"""Consecutive unrelated lines that end a splat. Without caller information, other tasks print in between."""
 DOUBT = 4
-"""The same of a headline that needs lines of a complaint behind it to be one."""
+"""Like `STRANGERS`, for a headline that is confirmed only by further lines of a complaint."""
 MAX_OPEN = 16
-"""Splats that can be open at once, by task and CPU."""
+"""Splats that can be open at once, one per task or CPU."""
 
 
 @dataclass
 class _Open:
-    """A splat that has begun."""
+    """A splat whose lines are still coming."""
 
     kind: str | None = None
     headline: str = ""
@@ -38,16 +38,15 @@ class _Open:
     dying: bool = False
     tentative: bool = False
     strangers: int = 0
-    """Lines at the end that may be of something else."""
+    """Number of lines at the end that may belong to something else."""
 
 
 class SplatCutter:
-    """Cuts splats out of a stream of records. Feed it every record in order; `flush` at the end.
+    """Cutter of splats from a stream of records. Feed it every record in order, then call `flush`.
 
     Args:
-        log: the file that splats name.
-        only_kernel: whether only records count that say that they are the kernel's: on a machine's console, programs
-            write in between.
+        log: file that the splats name as their source.
+        only_kernel: take only records marked as the kernel's; on the console of a VM, programs write in between.
     """
 
     def __init__(self, log: Path | None = None, *, only_kernel: bool = True) -> None:
@@ -59,22 +58,22 @@ class SplatCutter:
 
     @property
     def open(self) -> bool:
-        """Whether a splat has begun and not ended."""
+        """True while a splat has begun and not ended."""
         return bool(self._open)
 
     @property
     def headline(self) -> tuple[str, str] | None:
-        """Kind and headline of the splat that has begun, once they are known."""
+        """Kind and headline of the open splat, or None until they are known."""
         begun = (each for each in self._open.values() if each.kind and not each.tentative)
         return next(((each.kind or "", each.headline) for each in begun), None)
 
     @property
     def dying(self) -> bool:
-        """Whether a splat that has begun shows, by now, that the kernel killed a task or itself."""
+        """True if an open splat shows that the kernel killed a task or panicked."""
         return any(each.dying for each in self._open.values())
 
     def feed(self, record: Record) -> list[Splat]:
-        """Take in a record; returns the splats that are complete because of it."""
+        """Add a record; return the splats that it completes."""
         if record.kernel is not True and not self._counts(record):
             return []
         self._said = self._said or record.kernel is True
@@ -94,22 +93,22 @@ class SplatCutter:
         return done
 
     def pass_over(self, caller: str | None) -> None:
-        """Note a record of the kernel's that begins nothing, while nothing is open: the short way of `feed`."""
+        """Note a kernel record that begins no splat while none is open; a cheaper alternative to `feed`."""
         self._said = True
         self._last = caller
 
     def flush(self) -> list[Splat]:
-        """What has begun is complete now."""
+        """Close all open splats and return them."""
         return [splat for key in list(self._open) for splat in self._close(key)]
 
     def _counts(self, record: Record) -> bool:
-        """Whether a line that does not say that it is the kernel's is taken for one."""
+        """True if a line without a kernel prefix is accepted as the kernel's."""
         return not self._only_kernel and record.kernel is None
 
     def _stream(self, record: Record) -> str | None:
-        """The key of the splat that a record may belong to.
+        """Return the key of the splat that a record may belong to.
 
-        It is the caller's: a task or a CPU. A report about the whole machine takes in what any CPU prints.
+        The key is the caller: a task or a CPU. A report about the whole machine also takes records that any CPU prints.
         """
         if record.kernel is None and self._said:
             # The second line of a record, indented; or a stack that an old kernel printed word by word.
@@ -160,13 +159,14 @@ class SplatCutter:
         return belongs or current.strangers < STRANGERS
 
     def _again(self, current: _Open, kind: str) -> bool:
-        """Whether a headline in the midst of a splat is of the same one: of another, somebody else printed it."""
+        """True if a headline inside an open splat belongs to the same complaint. Otherwise another task printed it."""
         if kind == current.kind:
             return not current.traced or kind in kinds.MERGES
         return kind == "slab" and current.kind in kinds.RULED
 
     def _preamble(self, current: _Open) -> bool:
-        """Whether only a few words came that a BUG or WARNING proper may follow: a Rust panic's, a list check's."""
+        """True if the open splat holds only the few lines that precede a BUG or WARNING, such as a Rust panic's
+        message."""
         if current.ended or current.traced or len(current.records) > PREAMBLE:
             return False
         return not any(record.text.strip() == kinds.CUT_HERE for record in current.records)
@@ -179,7 +179,7 @@ class SplatCutter:
         current.dying = current.dying or bool(kinds.death(text))
         if current.kind is None and (found := kinds.headline(text)):
             current.kind, current.headline, current.strangers = found.kind, text, 0
-            # A log of another program has such words too.
+            # Logs of other programs contain such words too.
             current.tentative = found.tentative or (found.weak and record.kernel is None)
         elif current.tentative and kinds.EVIDENCE.match(text):
             current.tentative = False

@@ -13,13 +13,14 @@ SUFFIXES = (".ko", ".debug", ".xz", ".zst", ".gz")
 
 
 def module_file(file: Path, folder: Path) -> Path:
-    """The .ko file to read a module's functions and lines from: the file itself, or unpacked into a folder.
+    """Return the .ko file to read a module's functions and lines from, unpacking it into `folder` if needed.
 
     Args:
         file: `X.ko`, `X.ko.debug`, `X.debug`, each also `.xz`, `.zst`, `.gz`.
+        folder: folder on the host that receives the unpacked copy.
 
     Raises:
-        UsageError: there is no such file, or it has another name.
+        UsageError: the file does not exist, or its name has none of these suffixes.
     """
     if not file.is_file():
         raise UsageError(f"no such module: {file}", "name the .ko file, or its debug file")
@@ -33,6 +34,6 @@ def module_file(file: Path, folder: Path) -> Path:
     target = folder / f"{name}.ko"
     with opened(file) as source, target.open("wb") as copy:
         shutil.copyfileobj(source, copy)
-    # The source beside it is compared with when it was built.
+    # Sources are trusted only if they are older than the module: keep its time stamp.
     shutil.copystat(file, target)
     return target

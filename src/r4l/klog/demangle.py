@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Rust's v0 symbol names, turned back into paths.
+"""Demangle Rust's v0 symbol names, which the kernel prints mangled.
 
-Grammar: https://doc.rust-lang.org/rustc/symbol-mangling/v0.html. The kernel prints them mangled. Output is as
-rustc-demangle's alternate form has it: without crate hashes and without the types of integer constants.
+Grammar: https://doc.rust-lang.org/rustc/symbol-mangling/v0.html. The output equals rustc-demangle's alternate form: no
+crate hashes, no types of integer constants.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from r4l.klog.cursor import DEPTH_LIMIT, Cursor, Invalid
 
 SYMBOL = re.compile(r"\b(__pfx_|__cfi_)?(_R[A-Za-z0-9_]{3,})")
-"""`__pfx_` and `__cfi_` mark the padding before a function, which a frame can name."""
+"""A v0 name. `__pfx_` and `__cfi_` mark the padding before a function; a frame can point into it."""
 
 BASIC = {
     "a": "i8", "b": "bool", "c": "char", "d": "f64", "e": "str", "f": "f32", "h": "u8", "i": "isize", "j": "usize",
@@ -25,7 +25,7 @@ SIGNED = "aslxni"
 
 
 def demangle(symbol: str) -> str:
-    """The path that a symbol stands for; the symbol itself when it is no v0 name."""
+    """Return the path that a symbol stands for, or the symbol itself if it is no v0 name."""
     core = re.split(r"[.$]", symbol, maxsplit=1)[0]
     if not core.startswith("_R") or not core.isascii():
         return symbol
@@ -42,14 +42,14 @@ def demangle(symbol: str) -> str:
 
 
 def demangle_text(text: str) -> str:
-    """Text with every v0 name in it demangled."""
+    """Return the text with every v0 name in it demangled."""
     if "_R" not in text:
         return text
     return SYMBOL.sub(lambda match: (match[1] or "") + demangle(match[2]), text)
 
 
 class _Parser(Cursor):
-    """The grammar proper."""
+    """Parser for the grammar of v0 names."""
 
     bound_lifetimes = 0
 
@@ -103,7 +103,7 @@ class _Parser(Cursor):
         self.say(">")
 
     def listed(self, item: Callable[[], None]) -> int:
-        """Items up to E, commas between; returns how many."""
+        """Parse items up to the closing `E`, print commas between them, and return their number."""
         count = 0
         while not self.eat("E"):
             if count:
@@ -223,7 +223,7 @@ class _Parser(Cursor):
             self.say(">")
 
     def path_maybe_open(self) -> bool:
-        """A trait's path; True when its generic arguments are left open for associated types."""
+        """Parse a trait's path; return True if its generic arguments are left open for associated types."""
         if self.eat("B"):
             opened = False
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A complaint for a reader: names demangled, lines of source beside frames, the kernel's own frames in one line."""
+"""Format a complaint for a reader: names demangled, source lines beside frames, the kernel's own frames folded into one
+line."""
 
 from __future__ import annotations
 
@@ -11,14 +12,14 @@ from r4l.klog.frames import StackFrame, frame_of, place_of
 from r4l.klog.records import Record
 
 FLAGS = ("<TASK>", "</TASK>", "<IRQ>", "</IRQ>")
-"""Marks within a trace, which say nothing where the frames beside them are folded."""
+"""Marks within a trace, dropped where the frames beside them are folded."""
 
 
 def readable(records: Iterable[Record], located: Mapping[StackFrame, StackFrame]) -> str:
-    """The text of a complaint.
+    """Return a complaint as text.
 
     Args:
-        located: frames as `frame_of` and `place_of` read them, to what is known of their source.
+        located: frames as read by `frame_of` and `place_of`, mapped to the same frames with source lines.
     """
     lines: list[str] = []
     folded = 0
@@ -38,7 +39,7 @@ def readable(records: Iterable[Record], located: Mapping[StackFrame, StackFrame]
 
 
 def is_noise(frame: StackFrame) -> bool:
-    """Whether a frame tells nothing about what happened: how a system call enters, how a complaint is printed."""
+    """True if a frame tells nothing about the fault, such as system call entry or the printing of the complaint."""
     if frame.module:
         return False
     return not frame.certain or bool(kinds.NOISE.match(frame.symbol))
@@ -49,15 +50,15 @@ def _gap(count: int) -> list[str]:
 
 
 Folded = StackFrame | int
-"""A frame of a trace, or how many are left out."""
+"""A frame of a trace, or the number of frames left out."""
 AROUND = 10
-"""Frames that are shown from the one that is to blame outwards."""
+"""Frames shown, counted outwards from the culprit."""
 
 
 def folded(trace: Sequence[StackFrame], culprit: StackFrame) -> list[Folded]:
-    """A trace for a reader: the frame that is to blame and some of those that called it.
+    """Shorten a trace for a reader: the culprit and some of its callers.
 
-    What the unwinder does not vouch for is left out, and so are those that only carry the message.
+    Frames that the unwinder marks as uncertain, and functions that only carry the message, are left out.
     """
     certain = [frame for frame in trace if frame.certain]
     begin = certain.index(culprit) if culprit in certain else 0

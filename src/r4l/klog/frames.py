@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Call traces and the instruction at fault, read from a complaint's lines."""
+"""Parse call traces and the faulting instruction from the lines of a complaint."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ _OFFSET = r"\+0x(?P<offset>[0-9a-f]{1,8})/0x(?P<size>[0-9a-f]{1,8})"
 _MODULE = r"(?: \[(?P<module>\w{1,64})[^\]]{0,80}\])?"
 _LINE = r"(?P<file>[^\s:()]{1,1024}\.\w{1,4}):(?P<line>\d{1,7})"
 FUNCTION = rf"{_SYMBOL}{_OFFSET}{_MODULE}"
-"""`name+0x12/0x34 [module]`, as groups."""
+"""`name+0x12/0x34 [module]`, as named groups."""
 FRAME = re.compile(
     rf"(?:kmemleak: )?\s*(?:\(?{_ADDRESS}\s*)?(?P<maybe>\? )?{_SYMBOL}{_OFFSET}\)?{_MODULE}"
     rf"(?: (?:\(?{_LINE}[^)]*\)?|\([^)]*\)))?(?: \[inline\])?{_MODULE.replace('module', 'after')}\s*$"
 )
-"""arch/*/kernel/{dumpstack,stacktrace,unwind*}.c, print_ip_sym, and what decode_stacktrace.sh makes of them."""
+"""A frame as printed by arch/*/kernel/{dumpstack,stacktrace,unwind*}.c and print_ip_sym, or as decode_stacktrace.sh
+rewrites it."""
 _LINE2 = _LINE.replace("file", "file2").replace("line", "line2")
 ARM_FRAME = re.compile(
     r"\s*(?:\[<[0-9a-f]+>\] )?\(?[\w.$]{1,255}(?:\+\S+)?(?: \[\w+\])?\)? from (?:\[<[0-9a-f]+>\] )?"
@@ -31,17 +32,17 @@ ARM_FRAME = re.compile(
 )
 """arch/arm/kernel/traps.c, dump_backtrace_entry: a function and its caller."""
 INLINE_FRAME = re.compile(rf"\s+(?P<maybe>\? )?{_SYMBOL} \(?{_LINE}[^)]*\)?(?: \[inline\])?\s*$")
-"""A function that was inlined into the frame below it, or one whose address a symboliser has replaced."""
+"""A function inlined into the frame below it, or a frame whose address a symboliser has replaced."""
 PLACE = re.compile(
     r"\s*(?:RIP: [0-9a-f]{4}:|E?IP(?: is at|:) ?(?:[0-9a-f]{4}:)?|[Pp][Cc](?: is at| ?:) ?|epc\s*: |NIP |ERA: "
     rf"|Krnl PSW : |TPC: )(?:\[?<?[0-9a-f]{{8,16}}>?\]?\s+){{0,3}}[<(]{{0,2}}{_SYMBOL}"
     rf"(?:{_OFFSET}>?\)?{_MODULE}(?: \(?{_LINE})?| \(?{_LINE2})"
 )
-"""The line that names the instruction at fault: x86 and i386, arm and arm64, riscv and mips, powerpc, loongarch, s390,
-sparc."""
+"""The line that names the faulting instruction, on x86 and i386, arm and arm64, riscv and mips, powerpc, loongarch,
+s390, sparc."""
 
 LIBRARY = re.compile(r"[<&*]*(?:dyn )?(?:core|alloc|kernel|pin_init|kit)::")
-"""Crates that are compiled into a module but are not its author's."""
+"""Crates compiled into a module that its author did not write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,12 @@ class StackFrame:
 
     Attributes:
         symbol: the function, Rust names demangled.
-        offset, size: where in the function (bytes), and how long it is; 0 for one that was inlined.
-        module: the module it is in, or None for the kernel itself.
-        certain: whether the unwinder vouches for it (no question mark).
+        offset, size: offset in the function and the function's length, in bytes; 0 for an inlined function.
+        module: the function's module, or None for the kernel itself.
+        certain: False if the unwinder printed a question mark.
         raw: the symbol as the kernel printed it.
-        file, line: where in the source: in the module's own, once that was looked up (`r4l.klog.source`), or as the log
-            says it.
-        source: the text of that line, without indentation; empty where the file is gone or has changed since.
+        file, line: place in the source: looked up in the module's own (`r4l.klog.source`), or as the log says.
+        source: text of that line without indentation; empty if the file is missing or newer than the module.
     """
 
     symbol: str
@@ -71,12 +71,13 @@ class StackFrame:
 
     @property
     def own(self) -> bool:
-        """Whether the function is a module author's: its source tells, or as long as that is not known, its name."""
+        """True if the function was written by a module's author, judged by its source file or, until that is looked up,
+        its name."""
         return self.module is not None and (self.file is not None or not LIBRARY.match(self.symbol))
 
     @property
     def where(self) -> str:
-        """`hello.rs:23: let x = …`; empty where that is not known."""
+        """Place in the source as `hello.rs:23: let x = …`; empty if unknown."""
         if self.file is None:
             return ""
         name = self.file.rpartition("/")[2]
@@ -85,12 +86,13 @@ class StackFrame:
 
 @dataclass(frozen=True)
 class Section:
-    """A call trace of a complaint, with the line that stands above it.
+    """A call trace within a complaint.
 
     Attributes:
-        called: whether it is one that the kernel announces (`Call Trace:`).
-        before: the instruction at fault that was named since the trace before it.
-        frames: those of it, and the instructions at fault among them.
+        above: the line before the trace.
+        called: True if the kernel announces the trace (`Call Trace:`).
+        before: the faulting instruction named since the previous trace.
+        frames: the frames of the trace, including faulting instructions named inside it.
     """
 
     above: str
@@ -101,7 +103,7 @@ class Section:
 
 @lru_cache(8192)
 def frame_of(text: str) -> StackFrame | None:
-    """The frame that a line of a call trace is; None for any other line."""
+    """Parse a line of a call trace; None for any other line."""
     match = FRAME.match(text) if "+0x" in text else None
     if match:
         return frame_from(match, certain=not match["maybe"])
@@ -111,7 +113,7 @@ def frame_of(text: str) -> StackFrame | None:
 
 
 def inlined_of(text: str) -> StackFrame | None:
-    """The function that a line names with its source and without an address; None for any other line."""
+    """Parse a line that names a function with its source and without an address; None for any other line."""
     match = INLINE_FRAME.match(text) if ":" in text else None
     if match is None:
         return None
@@ -120,13 +122,14 @@ def inlined_of(text: str) -> StackFrame | None:
 
 
 def place_of(text: str) -> StackFrame | None:
-    """The instruction at fault that a line names (`RIP:`, `pc :`); None for any other line."""
+    """Parse the faulting instruction that a line names (`RIP:`, `pc :`); None for any other line."""
     match = PLACE.match(text)
     return frame_from(match) if match else None
 
 
 def sections(records: Iterable[Record]) -> list[Section]:
-    """The call traces of a complaint, in order; of one that has none, the instruction at fault alone."""
+    """Return the call traces of a complaint in order; without traces, one section that holds the faulting
+    instruction."""
     found: list[Section] = []
     inside: Section | None = None
     place: StackFrame | None = None
@@ -152,9 +155,9 @@ def sections(records: Iterable[Record]) -> list[Section]:
 
 
 def main_section(found: Sequence[Section], kind: str) -> Section:
-    """Of a complaint's traces, the one that tells where it happened; an empty one where there is none.
+    """Return the trace that shows where the complaint arose, or an empty section.
 
-    Of several that the kernel announces, the first: after it come others, such as KASAN's of who freed.
+    Among several announced traces the first counts: later ones give context, such as KASAN's stack of the free.
     """
     first = next(iter(found), Section("", False))
     if kind in kinds.TRACE and (named := [each for each in found if kinds.TRACE[kind].match(each.above)]):
@@ -163,7 +166,7 @@ def main_section(found: Sequence[Section], kind: str) -> Section:
 
 
 def frame_from(match: re.Match[str], *, certain: bool = True) -> StackFrame:
-    """The frame that the groups of an expression tell (`FUNCTION` and more)."""
+    """Build a frame from the groups of a match (`FUNCTION` and its extensions)."""
     found = match.groupdict("")
     line = found.get("line") or found.get("line2")
     return StackFrame(

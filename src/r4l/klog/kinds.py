@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How the kernel's complaints begin, go on and end. The kinds are data: kinds.toml."""
+"""Patterns for how the kernel's complaints begin, go on and end; read from kinds.toml."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _any(patterns: Iterable[str]) -> re.Pattern[str]:
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """How a complaint may begin; see kinds.toml for what the words mean."""
+    """Pattern for the first line of a complaint. kinds.toml describes the flags."""
 
     kind: str
     pattern: re.Pattern[str]
@@ -53,7 +53,7 @@ HEADLINES = tuple(
     )
     for entry in _TABLE
 )
-"""The first that matches counts."""
+"""All headlines; the first match counts."""
 _DEATH = _any(f"(?P<{entry['of']}>{'|'.join(entry['patterns'])})" for entry in _FILE["death"])
 SINGLE = _named("single")
 RULED = _named("ruled")
@@ -62,25 +62,25 @@ MERGES = _named("merges")
 ALONE = _named("alone")
 BARE = _named("bare")
 SECTIONED = _named("ruled") | _named("wide")
-"""Kinds of which more follows the first call trace."""
+"""Kinds that continue after their first call trace."""
 PREFIX = {entry["name"]: re.compile(entry["prefix"]) for entry in _TABLE if "prefix" in entry}
-"""Kinds of which every line begins in the same way."""
+"""Kinds whose lines all begin with the same pattern."""
 TRACE = {entry["name"]: re.compile(entry["trace"]) for entry in _TABLE if "trace" in entry}
-"""Kinds of which one trace matters more than that of the report."""
+"""Kinds with one trace that matters more than the others."""
 NOISE = re.compile("(?:" + "|".join(_FILE["fold"]["noise"]) + ")$")
-"""Functions of the kernel that say nothing about a complaint."""
+"""Functions of the kernel that tell nothing about a complaint."""
 BELONGS = _any(_FILE["continuation"]["patterns"])
-"""Lines that belong to a complaint even after its end mark or its call trace."""
+"""Lines that belong to a complaint even after its end mark or call trace."""
 EVIDENCE = _any(_FILE["evidence"]["patterns"])
-"""Lines that show that a headline before them was one."""
+"""Lines that confirm a tentative headline before them."""
 SECTION_BEGIN = _any(_FILE["sections"]["begin"])
 SECTION_END = _any(_FILE["sections"]["end"])
 
 TASKS = tuple(re.compile(pattern) for pattern in _FILE["tasks"]["patterns"])
-"""Lines that name a task, as groups `name` and `pid`, and some its `cpu`."""
+"""Lines that name a task, with groups `name` and `pid` and, in some, `cpu`."""
 
 ANY = re.compile(r"\s*(?:" + "|".join(each.pattern.pattern for each in HEADLINES) + ")")
-"""Any headline: most lines are told to be none by this alone."""
+"""Any headline; a fast test that rejects most lines."""
 
 CUT_HERE = "------------[ cut here ]------------"
 END = re.compile(r"---\[ end (?:trace|Kernel panic)")
@@ -90,7 +90,7 @@ RULE = re.compile(r"={20,}$")
 
 @lru_cache(256)
 def headline(text: str) -> Headline | None:
-    """The headline that a line is, or None."""
+    """Return the headline that a line matches, or None."""
     if not ANY.match(text):
         return None
     text = text.lstrip()
@@ -98,12 +98,12 @@ def headline(text: str) -> Headline | None:
 
 
 def classify(text: str) -> str | None:
-    """The kind of complaint that a line begins, or None."""
+    """Return the kind of complaint that a line begins, or None."""
     found = headline(text)
     return found.kind if found else None
 
 
 def death(text: str) -> str:
-    """The death that a line of a complaint shows: of the `machine`, of a `task`; empty where it shows none."""
+    """Return what died according to a line of a complaint: `machine`, `task`, or empty for nothing."""
     match = _DEATH.match(text.lstrip())
     return (match.lastgroup or "") if match else ""

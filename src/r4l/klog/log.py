@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The kernel log of a running VM: grows while it is looked at."""
+"""The kernel log of a running VM; it grows while it is read."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ from r4l.klog.splat import Splat
 
 SYNC = "r4l-sync "
 KEPT = 100_000
-"""Records in memory; of a guest that logs more, the oldest are only in the file."""
+"""Records kept in memory. Older records of a guest that logs more remain in the console's file only."""
 CHARACTERS_KEPT = 16 << 20
-"""The same, in characters of text: records may be long."""
+"""Characters of text kept in memory, since records may be long."""
 SPLATS_KEPT = 1000
 SETTLE = 0.3
-"""Seconds without a further line after which a splat that has begun is taken to be complete."""
+"""Seconds without a further line after which an open splat is taken to be complete."""
 
 
 class KernelLog:
     """Records and splats, in order of arrival.
 
     Args:
-        file: the whole console, for messages.
-        sync: has the guest log a line, and so pushes everything before it through; False where nobody can be asked.
-        sources: where the instructions of loaded modules come from; complaints then name the line.
+        file: file with the whole console, named in messages.
+        sync: callback that makes the guest log a line, which flushes everything before it; returns False if no guest
+            answers.
+        sources: source lines of loaded modules; with them, complaints name the line.
     """
 
     def __init__(
@@ -56,10 +57,10 @@ class KernelLog:
         self._cutter = SplatCutter(file)
         self._last = time.monotonic()
         self._marks: dict[str, bool] = {}
-        """The marks that threads wait for now, each with whether it has come."""
+        """Sync lines that threads wait for; True once a line has arrived."""
 
     def feed(self, line: str) -> list[Record]:
-        """Take in a line of console text; returns the records in it."""
+        """Add a line of console text; return the records in it."""
         fresh: list[Record] = []
         with self._changed:
             self._last = time.monotonic()
@@ -75,7 +76,7 @@ class KernelLog:
         return fresh
 
     def _remember(self, record: Record) -> None:
-        """Keep a record, and no more of them than memory is meant to have."""
+        """Keep a record, and drop the oldest beyond the limits on memory."""
         self._records.append(record)
         self._total += 1
         self._size += len(record.text)
@@ -83,7 +84,10 @@ class KernelLog:
             self._size -= len(self._records.popleft().text)
 
     def _keep(self, splats: list[Splat]) -> None:
-        """A guest that complains without end must not fill our memory; the first complaints are the ones that count."""
+        """Keep splats up to the limits on memory.
+
+        A guest can complain without end; the first complaints matter most.
+        """
         for splat in splats:
             self._count += 1
             size = sum(len(record.text) for record in splat.records)
@@ -92,33 +96,33 @@ class KernelLog:
                 self._splats_size += size
 
     def finish(self) -> None:
-        """Nothing more will come."""
+        """End the log: close all open splats."""
         with self._changed:
             self._keep(self._cutter.flush())
             self._changed.notify_all()
 
     def mark(self) -> int:
-        """A position, for `since`."""
+        """Return the current position, for `since`."""
         with self._changed:
             return self._total
 
     def records(self, since: int = 0) -> list[Record]:
-        """The records from a position on."""
+        """Return the records from a position on."""
         with self._changed:
             skip = max(0, since - (self._total - len(self._records)))
             return list(self._records)[skip:]
 
     def text(self, since: int = 0) -> str:
-        """The records' texts from a position on, a line each."""
+        """Return the texts of the records from a position on, one per line."""
         return "\n".join(record.text for record in self.records(since))
 
     def splats(self, since: int = 0, *, settle: bool = False) -> list[Splat]:
-        """The kernel's complaints so far (from number `since` on), without those that are allowed.
+        """Return the kernel's complaints from number `since` on, without those that are allowed.
 
-        Whoever has them has been told: a machine's end does not raise them again.
+        Complaints returned here count as reported: the VM does not raise them again when it ends.
 
         Args:
-            settle: take one whose lines may still be coming as it is.
+            settle: include complaints whose lines may still be coming.
         """
         found = self.complaints(since, settle=settle)
         for splat in found:
@@ -126,7 +130,10 @@ class KernelLog:
         return found
 
     def untold(self) -> Splat | None:
-        """The first complaint that was neither raised nor handed out; none where that follows from a fatal one."""
+        """Return the first complaint that was neither raised nor returned by `splats`.
+
+        None if a fatal complaint was reported before: later ones follow from it.
+        """
         for splat in self.complaints(settle=True):
             if not splat.told:
                 return splat
@@ -135,65 +142,65 @@ class KernelLog:
         return None
 
     def complaints(self, since: int = 0, *, settle: bool = False) -> list[Splat]:
-        """The same as `splats`, for code that may tell nobody of them."""
+        """Return complaints like `splats`, without marking them as reported."""
         with self._changed:
             if self._cutter.open and (settle or time.monotonic() - self._last > SETTLE):
                 self._keep(self._cutter.flush())
             found = [splat for splat in self._splats[since:] if not self._is_allowed(splat)]
         if self._sources:
-            # Not when they are cut: that is done while the console waits.
+            # Sources are not looked up while cutting: the console's reader would wait for it.
             for splat in found:
                 splat.locate(self._sources)
         return found
 
     @property
     def lost(self) -> int:
-        """How many records are no longer in memory, because the guest logged more than is kept."""
+        """Number of records dropped from memory because the guest logged more than is kept."""
         with self._changed:
             return self._total - len(self._records)
 
     @property
     def splat_count(self) -> int:
-        """How many complaints there have been, allowed ones too."""
+        """Number of complaints so far, including allowed ones."""
         with self._changed:
             return self._count
 
     @property
     def begun(self) -> tuple[str, str] | None:
-        """Kind and headline of a splat whose lines are still coming."""
+        """Kind and headline of a splat whose lines are still coming, or None."""
         with self._changed:
             return self._cutter.headline
 
     @property
     def dying(self) -> bool:
-        """Whether a splat whose lines are still coming shows, by now, that the kernel killed a task or itself."""
+        """True if a splat whose lines are still coming shows that the kernel killed a task or panicked."""
         with self._changed:
             return self._cutter.dying
 
     def allow(self, pattern: str, *, reason: str = "") -> None:
-        """From now on, `check` passes over complaints whose headline matches this regular expression.
+        """Allow complaints whose headline matches a regular expression: `check` no longer raises them.
 
         Args:
-            reason: why they are no failure, for whoever reads the test's report.
+            reason: why they are no failure, shown in the test's report.
         """
         with self._changed:
             self._allowed.append(Allowance(re.compile(pattern), reason))
 
     def allowances(self) -> list[str]:
-        """What was allowed, each with whether it came and the reason, in a line."""
+        """Describe the allowed complaints, one line each: whether it came, its headline, the reason."""
         self.complaints()
         with self._changed:
             return [str(allowance) for allowance in self._allowed]
 
     def _is_allowed(self, splat: Splat) -> bool:
-        # All of them are asked: each says whether what it allows did come.
+        # Every allowance is asked, since each reports whether its complaint came.
         return bool([allowance for allowance in self._allowed if allowance.covers(splat)])
 
     def sync(self, timeout: float = 5.0) -> None:
-        """Wait until everything that the guest has logged so far is here.
+        """Wait until everything that the guest has logged so far has arrived.
 
         Raises:
-            GuestTimeout: the guest does not answer, or its console is stuck.
+            GuestTimeout: the guest does not answer, or its console is stuck for `timeout` seconds.
         """
         if self._sync is None:
             return
@@ -217,28 +224,28 @@ class KernelLog:
                 del self._marks[mark]
 
     def check(self) -> None:
-        """Raise the first complaint, if the kernel made any (that is not allowed).
+        """Raise the first complaint of the kernel that is not allowed.
 
         Raises:
-            Splat: it did.
-            R4LError: it is not known, because the guest no longer answers.
+            Splat: the complaint.
+            R4LError: the guest no longer answers, so later complaints may be missing.
         """
         trouble: R4LError | None = None
         try:
             self.sync()
         except R4LError as error:
             trouble = error
-        # What the guest logged up to now is here: a splat that is still open is as long as it will be.
+        # After the sync no line is missing, so an open splat is complete.
         for splat in self.splats(settle=True):
             raise splat from trouble
         if trouble:
             raise trouble
 
     def wait_for(self, pattern: str, timeout: float = 10.0, since: int = 0) -> Record:
-        """Wait for a record that matches a regular expression.
+        """Wait for a record that matches a regular expression, and return it.
 
         Raises:
-            GuestTimeout: none came within `timeout` seconds.
+            GuestTimeout: no record matched within `timeout` seconds.
         """
         wanted = re.compile(pattern)
         until = time.monotonic() + timeout
@@ -259,12 +266,12 @@ class KernelLog:
                     self._changed.wait(left)
 
     def tail(self, count: int = 20) -> str:
-        """The last records, for messages."""
+        """Return the last `count` records as text, for messages."""
         return "\n".join(map(str, self.records()[-count:]))
 
     @classmethod
     def of(cls, lines: Iterable[str]) -> KernelLog:
-        """The log that a console text holds."""
+        """Parse console text into a finished log."""
         log = cls()
         for line in lines:
             log.feed(line)

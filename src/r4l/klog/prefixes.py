@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What stands before the kernel's words in other people's logs. The shapes are data: prefixes.toml."""
+"""Strip what other programs put before the kernel's words in a log. The shapes are listed in prefixes.toml."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PREFIXES = _FILE["prefix"]
 _GROUP = re.compile(r"\(\?P<(\w+)>")
 _NAMES = {**{name: number for number, name in enumerate(LEVELS)}, "panic": 0, "error": 3, "warn": 4}
 TORN = re.compile(r"(?:<\d{1,4}>)?\[ {0,8}\d{1,9}\.\d{6}\](?:\[ *[TC]\d+\])? ?")
-"""A message that begins within a line: two writers share a serial port."""
+"""A message that begins within a line, because two writers share a serial port."""
 YAML_END = '"}'
 
 
@@ -23,11 +23,14 @@ CONSOLE = re.compile(
     r"(?:<(\d{1,4})>)?\[ *(\d{1,9}\.\d{1,9})\](?:\[ *([TC]\d{1,7})\])?"
     r"(?: (?! *\[ *[TC]?\d{1,7}[:\]]| *\(\d| *c\d{1,2} |[\w.-]{1,64} kernel: )|$)"
 )
-"""What nearly all lines begin with: the kernel's own, and none of the other stages behind it."""
+"""The kernel's own prefix with no other stage behind it; nearly all lines match."""
 
 
 def _shape() -> re.Pattern[str]:
-    """A stage is one of its prefixes or nothing, so the whole always matches, and is never tried twice."""
+    """Build the pattern for a whole prefix.
+
+    Each stage is one of its prefixes or empty, so the pattern always matches without backtracking.
+    """
     numbers = count()
     stages = []
     for stage in _FILE["stages"]:
@@ -49,12 +52,12 @@ _INDEXES = tuple(_SHAPE.groupindex.values())
 
 
 def parse_line(line: str, number: int = 0) -> list[Record]:
-    """The records in a line of any log: one, or two where a message begins within it.
+    """Parse a line of any log into records: one, or more if a message begins within the line.
 
-    Their `kernel` tells whether the line says that it is the kernel's: None where it says nothing at all.
+    The `kernel` attribute of a record is None if the line does not say who wrote it.
 
     Args:
-        number: of the line in its file.
+        number: of the line in its file, from 1.
     """
     if "\x1b" in line:
         line = ESCAPE.sub("", line)

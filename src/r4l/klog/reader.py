@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The complaints in other people's logs: any file, any prefixes, compressed or not, however long."""
+"""Read complaints from other people's logs: any file, any prefixes, compressed or not, of any length."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from r4l.klog.records import LineSplitter
 from r4l.klog.splat import Splat
 
 CHUNK = 1 << 18
-"""Bytes that are read at once."""
+"""Bytes read at once."""
 _UNPACK = ((b"\x1f\x8b", gzip.open), (b"\xfd7zXZ\0", lzma.open), (b"BZh", bz2.open))
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-"""What PowerShell writes for `dmesg > file`."""
+"""Byte order marks; PowerShell writes UTF-16 for `dmesg > file`."""
 _ZST = b"\x28\xb5\x2f\xfd"
 _WINDOW = 1 << 27
-"""Bytes of memory that a stream of zstd may ask for, as the program zstd allows (its option --memory)."""
+"""Bytes of memory that a zstd stream may use; the same limit as the zstd program's default (its option --memory)."""
 
 
 def complaints(stream: IO[bytes], log: Path | None = None) -> Iterator[Splat]:
-    """The complaints in a log, as they end; with little memory, however long it is.
+    """Yield the complaints in a log as they end, in constant memory.
 
     Args:
-        stream: bytes, whether they are text or not.
-        log: the file that they name.
+        stream: bytes, not necessarily valid text.
+        log: file that the complaints name as their source.
     """
     cutter = SplatCutter(log, only_kernel=False)
     splitter = LineSplitter()
@@ -55,7 +55,7 @@ def complaints(stream: IO[bytes], log: Path | None = None) -> Iterator[Splat]:
 
 def _feed(cutter: SplatCutter, line: str, number: int) -> Iterator[Splat]:
     if not cutter.open and (match := CONSOLE.match(line)):
-        # The short way: most lines are the kernel's own, and begin nothing.
+        # Fast path: most lines have the kernel's own prefix and begin no complaint.
         text = line[match.end() :]
         if "[" not in text and "\x1b" not in text and not kinds.ANY.match(text):
             cutter.pass_over(match[3])
@@ -66,10 +66,11 @@ def _feed(cutter: SplatCutter, line: str, number: int) -> Iterator[Splat]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """A log's bytes, unpacked where its first bytes say that it is compressed.
+    """Open a log, decompressing it if its first bytes are those of gzip, xz, bzip2 or zstd.
 
     Raises:
-        UsageError: it is no file, or damaged.
+        UsageError: the compressed data are damaged.
+        OSError: the file cannot be opened.
     """
     with path.open("rb") as file, unpacked(file, str(path)) as stream:
         yield stream
@@ -77,7 +78,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def unpacked(file: IO[bytes], name: str) -> Iterator[IO[bytes]]:
-    """The same for a stream that is open already, such as standard input."""
+    """Decompress an open stream, such as standard input; see `opened`."""
     buffered = file if isinstance(file, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, file))
     start = buffered.peek(6)[:6]
     try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Console text and /dev/kmsg to records.
+"""Parse console text and /dev/kmsg into records.
 
-The VM's kernel is told `console_msg_format=syslog`, so each of its lines begins `<LEVEL>[    1.234567] `; a line
-without that is from a program that writes to the console. Both may share a line (a prompt, then a message).
+The VM's kernel runs with `console_msg_format=syslog`, so each of its lines begins `<LEVEL>[    1.234567] `. A line
+without this prefix was written to the console by a program. A program's prompt and a kernel message can share a line.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ PREFIX = re.compile(r"(?:<(\d{1,4})>)?\[ *(\d+\.\d{6})\](?:\[ *([TC]\d+)\])? ?")
 KMSG = re.compile(r"(\d{1,20}),(\d{1,20}),(\d{1,20}),[^;]*;(.*)")
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 LINE_LIMIT = 8192
-"""Bytes after which a line is cut, with an end or without: a guest may write zeros for ever. The kernel's own have at
-most 1,024 (PRINTKRB_RECORD_MAX in kernel/printk/internal.h)."""
+"""Bytes after which a line is cut, since a guest can write without a line end.
+
+Kernel records have at most 1,024 bytes (PRINTKRB_RECORD_MAX in kernel/printk/internal.h).
+"""
 
 LEVELS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 
@@ -26,12 +28,12 @@ class Record:
     """A line of the kernel log, or of the console.
 
     Attributes:
-        text: what it says.
+        text: the message without its prefix.
         time: seconds since boot by the guest's clock; None for a line that is not the kernel's.
-        level: 0 (emerg) to 7 (debug), or None where the source does not tell.
+        level: 0 (emerg) to 7 (debug), or None if unknown.
         caller: `T123` (thread) or `C0` (CPU) on kernels with CONFIG_PRINTK_CALLER.
-        kernel: whether what stands before it says that the kernel wrote it; None where nothing stands there.
-        number: of the line in its file, from 1; 0 where it is of no file.
+        kernel: True if the prefix is the kernel's, False if another program's, None without a prefix.
+        number: of the line in its file, from 1; 0 without a file.
     """
 
     text: str
@@ -47,7 +49,7 @@ class Record:
 
 
 def parse_line(line: str) -> list[Record]:
-    """The records in one line of console text: what a program wrote there, and the kernel's message after it."""
+    """Parse one line of console text: output of a program, and the kernel message after it."""
     clean = ESCAPE.sub("", line).rstrip("\r\n")
     match = PREFIX.search(clean)
     if match is None:
@@ -59,7 +61,7 @@ def parse_line(line: str) -> list[Record]:
 
 
 def parse_kmsg(line: str) -> Record | None:
-    """A record of /dev/kmsg (Documentation/ABI/testing/dev-kmsg); None for its continuation lines."""
+    """Parse a record of /dev/kmsg (Documentation/ABI/testing/dev-kmsg); None for its continuation lines."""
     match = KMSG.fullmatch(line.rstrip("\n"))
     if match is None:
         return None
@@ -67,19 +69,19 @@ def parse_kmsg(line: str) -> Record | None:
 
 
 def parse(text: str) -> Iterator[Record]:
-    """The records of a whole console log."""
+    """Parse a whole console log."""
     for line in text.splitlines():
         yield from parse_line(line)
 
 
 class LineSplitter:
-    """Cuts a stream of bytes into lines; holds at most `LINE_LIMIT` bytes."""
+    """Splitter of a byte stream into lines; buffers at most `LINE_LIMIT` bytes."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, data: bytes) -> Iterable[str]:
-        """The lines that are whole now."""
+        """Add bytes; return the lines that are complete."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > LINE_LIMIT:
             lines.append(self._rest)
@@ -88,10 +90,10 @@ class LineSplitter:
 
     @property
     def rest(self) -> str:
-        """The line that has no end yet, such as a prompt."""
+        """Text of the unfinished last line, such as a prompt."""
         return self._rest.decode("utf-8", "replace")
 
 
 def _pieces(line: bytes) -> Iterable[bytes]:
-    """A line, in pieces where it is longer than any that the kernel writes."""
+    """Cut a line into pieces of at most `LINE_LIMIT` bytes."""
     return (line[at : at + LINE_LIMIT] for at in range(0, max(len(line), 1), LINE_LIMIT))

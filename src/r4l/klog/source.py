@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From an address in a loaded module to the line of its source, by the debug information in its .ko."""
+"""Find the source line for an address in a loaded module, by the debug information in its .ko."""
 
 from __future__ import annotations
 
@@ -17,15 +17,21 @@ from elftools.elf.sections import SymbolTableSection
 from r4l.klog.frames import StackFrame
 
 Run = Callable[[Sequence[str | Path], Path, Path], str]
-"""Runs a program of LLVM's that reads in one folder and writes in another; returns what it says, however it ends."""
+"""Function that runs a program of LLVM.
+
+Takes the command, the folder to read and the folder to write; returns the output, whatever the exit code.
+"""
 
 LINK = ("ld.lld", "--noinhibit-exec", "--unresolved-symbols=ignore-all", "--entry=0")
-"""A .ko is not linked yet: all its sections are at address 0. This gives each its own, and what the kernel has is left
-open."""
+"""Linker command.
+
+A .ko is not linked and has all sections at address 0; linking gives each section its own address. Symbols of the kernel
+stay unresolved.
+"""
 SYMBOLIZE = ("llvm-symbolizer", "--inlines", "--addresses", "--no-demangle")
 PLACE = re.compile(r"(.+):([1-9]\d*):\d+")
 LIBRARY = Path("/usr/lib/rustlib")
-"""Where the standard library's source lies in the toolchain."""
+"""Folder of the standard library's source in the toolchain."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +41,12 @@ class _Function:
 
 
 class Sources:
-    """The .ko files that were loaded into a machine, and the lines that their instructions come from.
+    """The .ko files loaded into a machine, and the source lines of their instructions.
 
     Args:
-        run: how to run the toolchain's programs.
-        foreign: folders of sources that are compiled into modules but are not their authors': the kernel's, the kit's.
+        run: runs a program of the toolchain.
+        foreign: folders of sources that are compiled into modules but not written by their authors: the kernel, the
+            kit.
     """
 
     def __init__(self, run: Run, foreign: Iterable[Path] = ()) -> None:
@@ -54,17 +61,17 @@ class Sources:
         return {name: path for name, (path, _) in self._files.items()}
 
     def add(self, ko: Path) -> None:
-        """A module has been loaded. Its file is looked at when it is needed, if it is the same then."""
+        """Register a module that was loaded. Its file is read later, and only if it is still the same."""
         name = ko.stem.replace("-", "_")
         self._files[name] = (ko, ko.stat().st_mtime_ns)
         self._known = {key: value for key, value in self._known.items() if key[0] != name}
 
     def locate(self, frames: Iterable[tuple[StackFrame, bool]]) -> dict[StackFrame, StackFrame]:
-        """The same frames with file, line and source, for those that lie in a module's own source.
+        """Return the frames that lie in a module's own source, with file, line and source text added.
 
         Args:
-            frames: with each, whether its address is where a call returns to. The call itself ends one byte before.
-                What the unwinder does not vouch for is left out: it would point at some line that was not run.
+            frames: pairs of a frame and True if its address is a return address; the call ends one byte before that.
+                Frames that the unwinder marks as uncertain are skipped, as they would point to lines that did not run.
         """
         wanted: dict[StackFrame, int] = {}
         for frame, returns in frames:
@@ -81,7 +88,7 @@ class Sources:
         return located
 
     def _look_up(self, wanted: dict[StackFrame, int]) -> None:
-        """Ask, once for each module, for all that is not known yet."""
+        """Resolve all frames that are not cached, with one run per module."""
         asked: dict[Path, dict[StackFrame, int]] = defaultdict(dict)
         for frame, offset in wanted.items():
             key = (frame.module or "", frame.raw, offset)
@@ -89,7 +96,7 @@ class Sources:
                 continue
             self._known[key] = None
             ko, loaded = self._files[key[0]]
-            # Built anew since then, the file is not what runs.
+            # A .ko that was rebuilt since is not the code that runs.
             if ko.is_file() and ko.stat().st_mtime_ns == loaded:
                 asked[ko][frame] = offset
         for ko, frames in asked.items():
@@ -97,7 +104,7 @@ class Sources:
                 self._known[frame.module or "", frame.raw, frames[frame]] = place
 
     def _places(self, ko: Path, frames: dict[StackFrame, int]) -> dict[StackFrame, tuple[str, int]]:
-        """File and line of those that lie in the module's own source: of functions that were inlined, the innermost."""
+        """Return file and line of the frames in the module's own source; for inlined functions, the innermost."""
         with tempfile.TemporaryDirectory(prefix="r4l-") as folder:
             linked = Path(folder) / "linked"
             self._run([*LINK, "-o", linked, ko], ko.parent, linked.parent)
@@ -122,7 +129,8 @@ class Sources:
 
 
 def _functions(linked: Path) -> dict[str, list[_Function]]:
-    """The functions in a file by name; none where it is no ELF file, as the kernel takes compressed modules too."""
+    """Read the functions of a linked file by name; empty if the file is no ELF file, since compressed modules load
+    too."""
     found: dict[str, list[_Function]] = defaultdict(list)
     try:
         with linked.open("rb") as file:
@@ -137,13 +145,16 @@ def _functions(linked: Path) -> dict[str, list[_Function]]:
 
 
 def _fitting(functions: Iterable[_Function], size: int) -> _Function | None:
-    """Of functions of the same name, the one of that length; the kernel counts the gap after it as well."""
+    """Select among functions of the same name the one of that size.
+
+    The kernel's size includes the padding after a function.
+    """
     fitting = [function for function in functions if function.size <= size]
     return min(fitting, key=lambda function: size - function.size, default=None)
 
 
 def _blocks(text: str) -> dict[int, list[tuple[str, int]]]:
-    """What llvm-symbolizer says: an address, then a name and a place for each function there, the innermost first."""
+    """Parse the output of llvm-symbolizer: an address, then name and place of each function there, innermost first."""
     blocks: dict[int, list[tuple[str, int]]] = {}
     places: list[tuple[str, int]] = []
     for line in text.splitlines():
@@ -155,7 +166,7 @@ def _blocks(text: str) -> dict[int, list[tuple[str, int]]]:
 
 
 def _line(ko: Path, file: str, number: int) -> str:
-    """The text of a line, without indentation; nothing where the file is newer than what was built from it."""
+    """Return the text of a source line without indentation; empty if the source is newer than the module."""
     path = Path(file)
     if not path.is_file() or path.stat().st_mtime_ns > ko.stat().st_mtime_ns:
         return ""

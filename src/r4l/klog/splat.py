@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A complaint of the kernel's, cut out of its log as one object."""
+"""A complaint of the kernel, cut out of its log as one object."""
 
 from __future__ import annotations
 
@@ -16,36 +16,37 @@ from r4l.klog.records import Record
 from r4l.klog.source import Sources
 
 _IN = re.compile(r"(?: in | at:? |caller is |epc : )(?:\[<[0-9a-f]+>\] )?" + frames.FUNCTION)
-"""A function that a sentence names."""
+"""A function named in a sentence."""
 
 DEATHS = ("machine", "task", "")
-"""What a line may show (`kinds.death`), the worst first."""
+"""Results of `kinds.death`, the worst first."""
 
 
 class Splat(VerdictError):
-    """The kernel complained.
+    """A complaint of the kernel.
 
     Attributes:
-        splat_kind: what about, a name in kinds.toml.
-        headline: the line that says it.
-        records: all lines of it, as they came.
-        detail: the same for a reader: names demangled, the source beside frames, the kernel's own frames folded.
+        splat_kind: name of the kind in kinds.toml.
+        headline: the line that states the complaint.
+        records: all lines of the complaint, in order.
+        detail: the lines formatted for a reader: names demangled, source lines beside frames, the kernel's own frames
+            folded.
         trace: the call trace.
-        place: the instruction at fault, where the kernel names it.
-        killed: `machine` where its lines show that the kernel stopped, `task` where they show that a task was killed in
-            the kernel; empty where all went on.
+        place: the faulting instruction, if the kernel names it.
+        killed: `machine` if the lines show that the kernel stopped, `task` if they show that a task was killed in the
+            kernel; empty otherwise.
     """
 
     kind = "splat"
 
     @property
     def stray_breakpoint(self) -> bool:
-        """Whether the kernel met a breakpoint where it knows of none.
+        """True if the kernel hit a breakpoint that it does not know.
 
-        Under TCG with several CPUs that need not be the kernel's fault. Linux patches its code through a breakpoint
-        (arch/x86/kernel/alternative.c, smp_text_poke_batch_finish). QEMU first drops what it has translated of a page
-        and then writes (accel/tcg/cputlb.c, notdirty_write): a CPU that translates in between keeps the breakpoint.
-        On a loaded host that was one boot in fifty.
+        Under TCG with several CPUs the emulator can cause this. Linux patches its code through a breakpoint
+        (arch/x86/kernel/alternative.c, smp_text_poke_batch_finish). QEMU first drops its translation of a page and then
+        writes (accel/tcg/cputlb.c, notdirty_write): a CPU that translates in between keeps the breakpoint. On a loaded
+        host, one boot in fifty failed this way.
         """
         return self.headline.startswith("Oops: int3:")
 
@@ -63,15 +64,15 @@ class Splat(VerdictError):
         self._told = False
         super().__init__(
             self._sentence(),
-            "the lines below are the kernel's own; the topmost frame of your module is the place to look first"
+            "read the kernel's lines below; start at the topmost frame of your module"
             if not self.stray_breakpoint
-            else "emulated CPUs can run a breakpoint of the kernel's own patching: run it again; with cpus=1 none can",
+            else "run it again, or with cpus=1: several emulated CPUs can hit a breakpoint of the kernel's patching",
             log=log,
         )
 
     @property
     def told(self) -> bool:
-        """Whether it was raised, or handed to somebody who asked for complaints."""
+        """True if the complaint was raised, or returned to a caller that asked for complaints."""
         return self._told or self.__traceback__ is not None
 
     @told.setter
@@ -79,13 +80,13 @@ class Splat(VerdictError):
         self._told = value
 
     def locate(self, sources: Sources) -> None:
-        """Look up, once, where in their modules' sources its frames lie; they and the message then say so."""
+        """Add source lines to the frames and to the message. Only the first call looks them up."""
         if self._located:
             return
         self._located = True
         exact = ((frame, False) for text in self.lines if (frame := frames.place_of(text)))
         returns = ((frame, True) for text in self.lines if (frame := frames.frame_of(text)))
-        # All of them, not the trace's alone: lockdep shows who took the other lock, KASAN who freed.
+        # Frames of all traces: lockdep shows the holder of the other lock, KASAN the stack of the free.
         known = sources.locate([*exact, *returns])
         if not known:
             return
@@ -104,7 +105,8 @@ class Splat(VerdictError):
 
     @property
     def detail(self) -> str:
-        """The text of it for a reader: names demangled, the source beside frames, the kernel's own frames folded."""
+        """Text of the complaint for a reader: names demangled, source lines beside frames, the kernel's own frames
+        folded."""
         return self._text or readable(self.records, self._known)
 
     @detail.setter
@@ -113,11 +115,11 @@ class Splat(VerdictError):
 
     @property
     def fatal(self) -> bool:
-        """Whether the kernel killed a task or itself over it."""
+        """True if the kernel killed a task or panicked."""
         return bool(self.killed)
 
     def _blamed(self) -> StackFrame | None:
-        """The frame to blame, or the function that the words name."""
+        """Return the frame to blame, or the function that the headline names."""
         begins = kinds.headline(self.headline)
         if begins and begins.culprit and (named := self._said(begins.culprit)):
             return named
@@ -125,7 +127,7 @@ class Splat(VerdictError):
         main = [self.place, *self.trace]
         named = self._named()
         if named and named.raw in self.headline and not any(frame and frame.raw == named.raw for frame in main):
-            # The trace is somebody else's, who printed in between.
+            # The trace belongs to another task that printed in between.
             return named
         wide = self.splat_kind in kinds.WIDE
         others = [[each.before, *each.frames] for each in self._sections] if wide else []
@@ -136,16 +138,17 @@ class Splat(VerdictError):
 
     @property
     def culprit(self) -> StackFrame | None:
-        """The place to look first: the innermost function of a module's author, else of a module, else of all.
+        """The frame to look at first: the innermost function of a module's author, else of any module, else of the
+        kernel.
 
-        Functions that only carry the message are passed over, and of a task that does not get on, what it was asked to
-        do counts (`r4l.klog.blame`). None where the log does not tell.
+        Functions that only carry the message are skipped. For a task that hangs, the function that started its current
+        work counts (`r4l.klog.blame`). None if the log does not tell.
         """
         found = self._blamed()
         return self._known.get(found, found) if found else None
 
     def _named(self) -> StackFrame | None:
-        """The first function that its sentences, before any trace, name and that is no messenger."""
+        """Return the first function named in the sentences before any trace, messengers excluded."""
         for text in self.lines:
             if kinds.SECTION_BEGIN.match(text.lstrip()):
                 break
@@ -155,7 +158,7 @@ class Splat(VerdictError):
         return None
 
     def _said(self, words: re.Pattern[str]) -> StackFrame | None:
-        """The function that some words name: with its place in it, where the trace has it too."""
+        """Return the function that a pattern finds in the lines; if the trace contains it, that frame."""
         match = next((found for text in self.lines if (found := words.search(text))), None)
         if match is None:
             return None
@@ -167,7 +170,7 @@ class Splat(VerdictError):
 
     @property
     def task(self) -> tuple[str, int | None]:
-        """The task that it happened in, as `name:pid`, and its CPU; `T123` where the kernel does not name it."""
+        """Task of the complaint as `name:pid`, and its CPU. The task is `T123` if the kernel gives no name."""
         task, cpu = "", None
         for text in self.lines:
             found = next((match for pattern in kinds.TASKS if (match := pattern.match(text.lstrip()))), None)
@@ -186,15 +189,15 @@ class Splat(VerdictError):
 
     @property
     def first(self) -> int:
-        """The number of its first line in its file, from 1; 0 where it is of no file."""
+        """Number of the first line in its file, from 1; 0 without a file."""
         return self.records[0].number
 
     @property
     def last(self) -> int:
-        """The number of its last line in its file."""
+        """Number of the last line in its file."""
         return self.records[-1].number
 
     @property
     def lines(self) -> list[str]:
-        """The texts of its records, as the kernel printed them."""
+        """Texts of the records, as the kernel printed them."""
         return [record.text for record in self.records]
