@@ -8,7 +8,6 @@ import socket
 from typing import ClassVar
 
 from r4l.errors import UsageError
-from r4l.net.nic import Backend
 
 SOCKET_BUFFER = 1 << 20
 """Bytes; room for the largest frame many times over."""
@@ -21,7 +20,7 @@ class Cable:
         descriptor: QEMU's end; it is this object's to close.
     """
 
-    backend: ClassVar[Backend] = "socket"
+    backend: ClassVar[str] = "socket"
     """Of the cards that it fits."""
 
     def __init__(self, descriptor: int) -> None:

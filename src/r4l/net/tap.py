@@ -13,7 +13,6 @@ from typing import ClassVar
 
 from r4l.errors import EnvironmentFault
 from r4l.net.cable import Cable
-from r4l.net.nic import Backend
 
 HOLDER = Path(__file__).with_name("tap_holder.py")
 START_SECONDS = 30.0
@@ -32,7 +31,7 @@ class Tap(Cable):
         EnvironmentFault: this machine does not let us make one; says why.
     """
 
-    backend: ClassVar[Backend] = "tap"
+    backend: ClassVar[str] = "tap"
 
     def __init__(self, address: str = "10.0.2.2/24", beyond: str = "10.0.3.3") -> None:
         self._user = os.geteuid() != 0

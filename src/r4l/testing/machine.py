@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from r4l.net import Nic
+from r4l.net import Nic, Wire
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,11 @@ def cards_of(node: pytest.Item) -> tuple[Nic, ...]:
         return cards
     if not cards:
         raise pytest.UsageError(f"{node.nodeid} has no card for its wire: @pytest.mark.machine(nics=['e1000'])")
-    if cards[0].backend not in ("user", "socket") or cards[0].options:
+    if not cards[0].back_end.takes_wire or cards[0].options:
         raise pytest.UsageError(
             f"{node.nodeid} has a first card with a back end of its own, and wants a wire on it: leave one of them out"
         )
-    return (replace(cards[0], backend="socket"), *cards[1:])
+    return (replace(cards[0], backend=Wire.backend), *cards[1:])
 
 
 def spec_of(node: pytest.Item) -> MachineSpec:

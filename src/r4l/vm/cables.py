@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from r4l.errors import UsageError
-from r4l.net import Cable, Nic, Tap, Wire
+from r4l.net import Cable, Nic
 
 ISOLATED = "R4L_ISOLATED_GUESTS"
 """The environment variable under which guests reach no other machine by the back end `user`, and not this one either:
@@ -17,16 +17,10 @@ the labs set it for their checks, since what runs in those guests is a stranger'
 
 
 def isolated(nics: Iterable[Nic]) -> tuple[Nic, ...]:
-    """The cards of a VM as they are used: cut off from the host and its networks where `ISOLATED` is set.
-
-    QEMU's router still answers DHCP and a ping of 10.0.2.2 (`restrict` in qemu-system(1), -netdev user); a port that is
-    forwarded to the guest, as ssh's is, stays open.
-    """
+    """The cards of a VM as they are used: cut off from the host and its networks where `ISOLATED` is set."""
     if not os.environ.get(ISOLATED):
         return tuple(nics)
-    return tuple(
-        replace(nic, options={"restrict": True, **nic.options}) if nic.backend == "user" else nic for nic in nics
-    )
+    return tuple(replace(nic, options=nic.back_end.isolated(nic.options)) for nic in nics)
 
 
 def check(nics: Sequence[Nic], given: Mapping[int, Cable]) -> None:
@@ -53,9 +47,11 @@ def lay(nics: Sequence[Nic], given: Mapping[int, Cable], workdir: Path) -> dict[
     cables = dict(given)
     try:
         for index, nic in enumerate(nics):
-            if nic.has_cable and index not in cables:
-                capture = workdir / f"wire{index}.pcap" if nic.capture else None
-                cables[index] = Tap() if nic.backend == "tap" else Wire(capture)
+            if nic.options or index in cables:
+                continue
+            cable = nic.back_end.lay(workdir / f"wire{index}.pcap" if nic.capture else None)
+            if cable is not None:
+                cables[index] = cable
     except BaseException:
         close(cables.values())
         raise

@@ -40,7 +40,7 @@ def test_mistakes_are_named_at_once() -> None:
     with pytest.raises(UsageError, match="MAC"):
         Nic(mac="52:54:00:12:34")
     with pytest.raises(UsageError, match="back end"):
-        Nic(backend="bridge")  # type: ignore[arg-type]
+        Nic(backend="bridge")
     with pytest.raises(UsageError, match="type"):
         Nic(backend="socket", options={"server": True})
 
