@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The known failures of the field: recognised in what the real programs print, told as cause and remedy.
+"""Recognise the field's known failures in the output of programs, and explain each by cause and remedy.
 
-One table per kind of failure, beside this file: `build.toml` (make of a module), `load.toml` (insmod and rmmod),
-`note.toml` (warnings of a build that succeeds), `rustavailable.toml` (the kernel's own check of the tools) and
-`kdir.toml` (what is wrong with a build folder; found by looking, so without patterns).
+There is one table per kind of failure, beside this file: `build.toml` (make of a module), `load.toml` (insmod and
+rmmod), `note.toml` (warnings of a build that succeeds), `rustavailable.toml` (the kernel's own check of the tools) and
+`kdir.toml` (faults of a build folder, found by inspection, so without patterns).
 
 An entry has a name, `pattern` (one regular expression or several; `^` and `$` match at lines), `cause` and `remedy`.
-The named groups of the pattern and the caller's facts fill the `{…}` of both texts.
+The pattern's named groups and the caller's facts fill the `{…}` in cause and remedy.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ Order = Literal["position", "table"]
 
 
 LONGEST_LINE = 2000
-"""Characters of a line that are looked at. A stranger's Makefile prints what it likes."""
+"""Characters of a line that are searched. The bound keeps a hostile Makefile's output from costing time."""
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """A failure that was recognised.
+    """A recognised failure.
 
     Attributes:
-        name: of the entry in the table.
-        cause: one sentence, what is wrong.
-        remedy: one sentence, what to do about it.
-        text: the words that it was recognised by; empty where it was found by looking.
+        name: name of the entry in the table.
+        cause: one sentence that says what is wrong.
+        remedy: one sentence that says what to do.
+        text: the matched words; empty for a failure found by inspection.
     """
 
     name: str
@@ -50,10 +50,10 @@ class Known:
 
     Attributes:
         name: unique in its table.
-        patterns: what the programs print; any of them will do.
-        cause, remedy: templates.
-        lookup: what the caller must find out beyond the pattern before the entry applies (see `r4l.module.drift`);
-            `kdir` for a failure that the state of the build folder may explain better.
+        patterns: regular expressions for the programs' output; one match suffices.
+        cause, remedy: templates with `{…}` fields.
+        lookup: name of the check that the caller makes before the entry applies (see `r4l.module.drift`); `kdir` if the
+            state of the build folder may explain the failure better.
     """
 
     name: str
@@ -63,13 +63,13 @@ class Known:
     lookup: str = ""
 
     def explain(self, facts: Mapping[str, object], text: str = "") -> Explanation:
-        """The entry with its texts filled in."""
+        """Fill in the texts of the entry."""
         return Explanation(self.name, self.cause.format_map(facts), self.remedy.format_map(facts), text)
 
 
 @cache
 def table(kind: str) -> tuple[Known, ...]:
-    """The entries of one kind, in the order of their file."""
+    """Read the entries of one kind, in the order of their file."""
     data = tomllib.loads((importlib.resources.files(__package__) / f"{kind}.toml").read_text(encoding="utf-8"))
     return tuple(_known(entry) for entry in data["error"])
 
@@ -86,16 +86,16 @@ def _known(entry: dict[str, str | list[str]]) -> Known:
 
 
 def bounded(text: str) -> str:
-    """A text with its long lines cut: what programs say of a failure is said in the first `LONGEST_LINE` characters."""
+    """Cut each line of a text to `LONGEST_LINE` characters."""
     return "\n".join(line[:LONGEST_LINE] for line in text.split("\n"))
 
 
 def matches(kind: str, text: str, order: Order = "position") -> Iterator[tuple[Known, re.Match[str]]]:
-    """The entries that match, each once with its first match.
+    """Return an iterator over the entries that match, each once with its first match.
 
     Args:
-        order: `position`: what the text says first comes first (the first error of a compiler is the one that counts);
-            `table`: the file's order (the special before the general).
+        order: `position`: by place in the text, since the first error of a compiler counts most; `table`: by place in
+            the file, which lists special entries before general ones.
     """
     text = bounded(text)
     found: list[tuple[Known, re.Match[str]]] = []
@@ -109,19 +109,19 @@ def matches(kind: str, text: str, order: Order = "position") -> Iterator[tuple[K
 
 
 def groups(match: re.Match[str]) -> dict[str, str]:
-    """The named groups that took part in a match."""
+    """Return the named groups that took part in a match."""
     return {name: value for name, value in match.groupdict().items() if value is not None}
 
 
 def explain(
     kind: str, text: str, facts: Mapping[str, object] | None = None, order: Order = "position"
 ) -> Explanation | None:
-    """The first entry that matches, told; None where nothing known is in the text."""
+    """Explain the first entry that matches; None if no known failure is in the text."""
     for known, match in matches(kind, text, order):
         return known.explain({**(facts or {}), **groups(match)}, match[0])
     return None
 
 
 def named(kind: str, name: str, facts: Mapping[str, object] | None = None) -> Explanation:
-    """An entry that was recognised by other means than a text."""
+    """Explain an entry that was recognised by other means than a text."""
     return next(known for known in table(kind) if known.name == name).explain(facts or {})

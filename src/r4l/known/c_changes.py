@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Changes of the kernel's C API, recognised in what gcc, clang and modpost print: the table is c_changes.toml.
+"""Recognise changes of the kernel's C API in messages of gcc, clang and modpost. The table is c_changes.toml.
 
-The table says what changed and of which kind it is; the words of the compilers for each kind are here. An entry is
-true for a kernel only if its proof stands in that kernel's source: one that is older than a change is not told of it.
+The table lists each change and its kind; the compilers' messages for each kind are here. An entry applies to a kernel
+only if its proof stands in that kernel's source: a kernel older than a change is not matched.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Literal
 Kind = Literal["header", "member", "readonly", "call", "callback", "name", "include", "export", "makefile"]
 
 KINDS: tuple[Kind, ...] = ("header", "member", "readonly", "call", "callback", "name", "include", "export", "makefile")
-"""In the order in which they are looked for: the special before the general."""
+"""Kinds in the order of recognition: the special before the general."""
 
 UNDECLARED = re.compile(
     r"(?:implicit declaration of|incompatible implicit declaration of built-in|call to undeclared(?: library)?)"
@@ -74,11 +74,10 @@ QUOTES = str.maketrans("‘’`“”", "'''\"\"")
 
 @dataclass(frozen=True)
 class Change:
-    """An entry of the table; the attributes are described there.
+    """An entry of the table, which describes the attributes.
 
     Attributes:
-        type: of the function that a callback must be, or of the argument that a call wants.
-        why: the verb of the sentence that tells the change, from its kind.
+        type: types of the function that a callback must have, or of the argument that a call takes.
     """
 
     kind: Kind
@@ -98,7 +97,7 @@ class Change:
         return f"{self.kind} {inner}{self.old[0]}"
 
     def place(self, source: Path) -> str:
-        """Where a kernel's source proves the entry, as `FILE:LINE` relative to it; empty where it does not."""
+        """Return the proof of the entry in a kernel's source as `FILE:LINE`; empty if the source lacks the proof."""
         name, words = self.proof
         file = source / name
         if not file.is_file():
@@ -107,7 +106,7 @@ class Change:
         return f"{name}:{head.count(chr(10)) + 1}" if found else ""
 
     def expected(self, name: str) -> str:
-        """The thing that the module counts on."""
+        """Describe what the module expects."""
         owner = f" of `struct {self.of[0]}`" if self.of else ""
         return {
             "header": f"<{name}>",
@@ -120,7 +119,7 @@ class Change:
         }.get(self.kind, f"`{name}`")
 
     def found(self, name: str, release: str) -> str:
-        """The thing that this kernel has instead, and since when."""
+        """Describe what this kernel has instead, and since which release."""
         since = f"since Linux {self.since}" if self.since else ""
         said = {
             "header": f"Linux {release} does not have it",
@@ -142,7 +141,7 @@ class Change:
 
 @cache
 def table() -> dict[Kind, tuple[Change, ...]]:
-    """The entries by kind, in the order of the file."""
+    """Read the entries by kind, in the order of the file."""
     text = (importlib.resources.files(__package__) / "c_changes.toml").read_text(encoding="utf-8")
     data = tomllib.loads(text)
     return {kind: tuple(_change(kind, entry) for entry in data.get(kind, [])) for kind in KINDS}
@@ -160,7 +159,7 @@ def _change(kind: Kind, entry: dict[str, Any]) -> Change:
 
 
 def recognise(error: str) -> Iterator[tuple[Change, str]]:
-    """The entries that an error is about, and the name of each that it meets; the likeliest first.
+    """Yield the entries that explain an error, each with the name in the module that it concerns; the likeliest first.
 
     Args:
         error: one error of gcc, clang or modpost, from its first line to the last line of its notes.
@@ -175,19 +174,20 @@ def recognise(error: str) -> Iterator[tuple[Change, str]]:
 
 
 def undeclared(head: str) -> str:
-    """The name that an error's first line says is not declared; empty where it is about something else."""
+    """Return the undeclared name in an error's first line; empty for other errors."""
     match = UNDECLARED.search(head.translate(QUOTES))
     return next(filter(None, match.groups()), "") if match else ""
 
 
 def gone_header(head: str) -> str:
-    """The header that an error's first line does not find; empty where it is about something else."""
+    """Return the missing header in an error's first line; empty for other errors."""
     match = NO_HEADER.search(head.translate(QUOTES))
     return match["header"].strip('"') if match else ""
 
 
 def gone_member(head: str) -> tuple[str, str]:
-    """The struct (without `struct`) and its member that an error's first line misses; empty texts otherwise."""
+    """Return the struct (without `struct`) and the missing member in an error's first line; empty texts for other
+    errors."""
     head = head.translate(QUOTES)
     match = NO_MEMBER.search(head)
     name = next(filter(None, match.groups()), "") if match else ""
@@ -195,7 +195,7 @@ def gone_member(head: str) -> tuple[str, str]:
 
 
 def source_line(error: str) -> str:
-    """The line of the module that an error points to; empty where the compiler does not show it."""
+    """Return the module's line that an error points to; empty if the compiler does not show it."""
     match = SOURCE_LINE.search(error)
     if match:
         return match[1]
@@ -208,7 +208,7 @@ def _words(text: str) -> set[str]:
 
 
 def _types(head: str) -> list[str]:
-    """The types in a line, without qualifiers, `struct` and stars."""
+    """Return the quoted types in a line, without qualifiers, `struct` and stars."""
     plain = (re.sub(r"\b(?:const|volatile|struct|union)\b|\*", "", quoted).strip() for quoted in QUOTED.findall(head))
     return [name for name in plain if re.fullmatch(r"\w+", name)]
 
@@ -267,7 +267,7 @@ def _is_callback(change: Change, head: str, error: str) -> str:
     types = {_plain(text) for text in (wanted, *QUOTED.findall(f"{match['aka'] or ''}{match['also'] or ''}"))}
     if not any(_plain(text) in types or ("(*)" not in text and text in wanted) for text in change.type):
         return ""
-    # After a member that it does not know, gcc counts on from the wrong one: what the module wrote is right.
+    # After an unknown member, gcc names the following members wrongly; the names in the module's source are right.
     written = set(DESIGNATED.findall(source_line(error)))
     everywhere = {name for line in SOURCE_LINE.findall(error) for name in DESIGNATED.findall(line)}
     members = written or {*NEAR.findall(error), *everywhere}
@@ -309,7 +309,7 @@ def _is_export(change: Change, head: str, error: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """A type as text, the same from gcc and clang."""
+    """Normalise a type's text, so that gcc's and clang's spellings are equal."""
     for long, short in (
         ("long long unsigned int", "unsigned long long"),
         ("long unsigned int", "unsigned long"),
@@ -335,10 +335,10 @@ RECOGNISERS: dict[Kind, Callable[[Change, str, str], str]] = {
 
 
 def makefile_variables(text: str) -> Iterator[tuple[Change, str]]:
-    """The entries about variables that a makefile sets, or gives to make, and that Kbuild does not read.
+    """Yield the entries for variables that a makefile sets or passes to make and that Kbuild does not read.
 
     Args:
-        text: of a Makefile or Kbuild.
+        text: content of a Makefile or Kbuild.
     """
     for change in table()["makefile"]:
         for old in change.old:
