@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A driver's folder as a part of the kernel's own tree: built in, as a module, or not (tristate); and out again."""
+"""Add a driver's folder to the kernel's own tree, to be built in, as a module, or not (tristate); and remove it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ __all__ = ["Graft", "graft", "remove"]
 
 @dataclass(frozen=True)
 class Graft:
-    """What was done.
+    """Result of `graft` or `remove`.
 
     Attributes:
-        name: the module's.
-        folder: where it is in the tree.
-        symbol: its option, without CONFIG_.
-        new, changed: paths in the tree.
-        commit: the commit's id, where one was made.
-        kit: whether the kit went along.
+        name: the module's name.
+        folder: the driver's folder in the tree.
+        symbol: the driver's Kconfig option, without CONFIG_.
+        new, changed: paths of files in the tree.
+        commit: id of the commit, if one was made.
+        kit: True if the kit was added or removed too.
     """
 
     name: str
@@ -50,19 +50,19 @@ def graft(
     commit: bool | None = None,
     patch: Path | None = None,
 ) -> Graft:
-    """Put a driver into a tree.
+    """Add a driver to a kernel's tree.
 
     Args:
-        folder: the driver's.
-        tree: the top of a kernel's source, or a build folder of it.
-        wanted: where in the tree: a folder that exists, or one to be made beside other drivers.
-        symbol: its option; from the module's name where None.
-        commit: as a commit of the tree's git; where None, if it has one.
-        patch: write a patch to this file instead, and leave the tree alone.
+        folder: the driver's folder.
+        tree: top of a kernel's source, or a build folder made from it.
+        wanted: target in the tree: an existing folder, or a new one beside other drivers.
+        symbol: name of the Kconfig option; derived from the module's name if None.
+        commit: make a commit; None means to make one if the tree is a git repository.
+        patch: write a patch to this file and leave the tree unchanged.
 
     Raises:
-        UsageError: no driver, no tree, or it cannot go there.
-        EnvironmentFault: git, or the disk.
+        UsageError: the folder holds no driver, the tree is no kernel's source, or the target is taken.
+        EnvironmentFault: git is missing or refuses, or a file cannot be written.
     """
     found = driver.look(folder)
     source = _source(tree, found)
@@ -114,15 +114,16 @@ def graft(
 
 
 def remove(name: str, tree: Path, *, commit: bool | None = None) -> Graft:
-    """Take a driver out of a tree, with the kit where nobody else there needs it: exactly what `graft` put there.
+    """Remove a driver from a tree, and the kit too if no other driver there uses it. Exactly what `graft` added is
+    undone.
 
     Args:
-        name: the module's, or the folder that it came from.
-        commit: as a commit; where None, if it came as one.
+        name: the module's name, or the folder that the driver came from.
+        commit: make a commit; None means to make one if the driver was added by a commit.
 
     Raises:
-        UsageError: it is not there, or was changed since.
-        EnvironmentFault: git.
+        UsageError: the driver is not in the tree, or its files were changed there.
+        EnvironmentFault: git is missing or refuses.
     """
     source = trees.look(tree).source
     with home.lock(lock_name(source)):
@@ -130,7 +131,7 @@ def remove(name: str, tree: Path, *, commit: bool | None = None) -> Graft:
         entry = record.find(name)
         if entry is None:
             there = ", ".join(other.name for other in record.entries if other.name != "kit") or "none"
-            raise UsageError(f"{name} is not in {source}, or was not put there by r4l", f"drivers that were: {there}")
+            raise UsageError(f"r4l has put no driver {name} into {source}", f"name one that it has put there: {there}")
         entries = [entry]
         if entry.kit and not any(other.kit for other in record.entries if other is not entry):
             entries += [other for other in record.entries if other.name == "kit"]
@@ -197,7 +198,7 @@ def _write_patch(patch: Path, text: str) -> None:
 
 
 def _put(record: Record, entries: list[Entry], changes: Changes) -> None:
-    """First the record: what an interrupt leaves can be taken out like what is whole."""
+    """Write the record, then the files: an interrupted graft can be removed like a complete one."""
     record.entries += entries
     record.save()
     try:

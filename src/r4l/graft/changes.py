@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A set of changes to a tree: made, taken back, or written as a patch."""
+"""A set of changes to a tree: applied, undone, or written as a patch."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from r4l.graft.texts import insertion
 
 @dataclass
 class Changes:
-    """What a graft adds; paths are relative to the tree.
+    """Files and blocks of text that a graft adds; paths are relative to the tree.
 
     Attributes:
-        files: new ones, with their text.
-        blocks: paths that are there, each with a text that goes into it.
+        files: new files with their text.
+        blocks: existing files, each with a text to insert.
     """
 
     files: dict[str, str] = field(default_factory=dict)
@@ -29,10 +29,10 @@ class Changes:
         return Changes({**self.files, **other.files}, [*self.blocks, *other.blocks])
 
     def add_block(self, tree: Path, path: str, block: str) -> None:
-        """Have a block put where such a block goes.
+        """Add a block of text to an existing file, at the place that `insertion` determines.
 
         Raises:
-            UsageError: the file has it already.
+            UsageError: the file contains the block already.
         """
         text = (tree / path).read_text(encoding="utf-8")
         if block in text:
@@ -41,16 +41,16 @@ class Changes:
 
     @property
     def changed(self) -> list[str]:
-        """The files that get something."""
+        """Existing files that get a block."""
         return sorted({path for path, _ in self.blocks})
 
     @property
     def paths(self) -> list[str]:
-        """All that they touch."""
+        """All files of the change set."""
         return sorted([*self.files, *self.changed])
 
     def after(self, tree: Path) -> dict[str, tuple[str | None, str]]:
-        """Every path with its text before (None where it is new) and after."""
+        """Return every path with its text before (None for a new file) and after."""
         texts: dict[str, tuple[str | None, str]] = {path: (None, text) for path, text in self.files.items()}
         for path in self.changed:
             before = after = (tree / path).read_text(encoding="utf-8")
@@ -61,7 +61,7 @@ class Changes:
         return dict(sorted(texts.items()))
 
     def apply(self, tree: Path) -> None:
-        """Make them: all, or none where it fails."""
+        """Write all changes to the tree. If one fails, all are undone and the exception is raised again."""
         texts = self.after(tree)
         done: list[str] = []
         try:
@@ -78,7 +78,7 @@ class Changes:
             raise
 
     def diff(self, tree: Path) -> str:
-        """As git writes it, for `git am` and `patch -p1`."""
+        """Return the changes as a patch in git's format, for `git am` and `patch -p1`."""
         parts: list[str] = []
         for path, (before, after) in self.after(tree).items():
             parts.append(f"diff --git a/{path} b/{path}\n" + ("new file mode 100644\n" if before is None else ""))
@@ -91,21 +91,21 @@ class Changes:
 
 
 def take_back(tree: Path, hashes: dict[str, str], blocks: list[tuple[str, str]], *, whole: bool) -> None:
-    """Undo changes; what the user has added to shared files since stays.
+    """Undo changes. Additions by the user to shared files stay.
 
     Args:
-        hashes: the new files, each with the hash of what was written.
+        hashes: the new files, each with the hash of its text when written.
         blocks: as in `Changes`.
-        whole: whether all of them were made. An interrupt may have left a part.
+        whole: True if all changes were made; False if an interrupt may have left a part of them.
 
     Raises:
-        UsageError: something of it was changed since; nothing is touched then.
+        UsageError: a file or block was changed since; the tree is then left as it is.
     """
     changed = [path for path, known in hashes.items() if (tree / path).exists() and _hash_at(tree / path) != known]
     if changed:
         raise UsageError(
-            f"{', '.join(changed)} changed since the driver was put there, and that would be lost",
-            "save it elsewhere and delete it in the tree, then try again",
+            f"{', '.join(changed)} changed since the driver was put there, and the changes would be lost",
+            "save the changed files elsewhere and delete them in the tree, then try again",
         )
     texts: dict[str, str] = {}
     for path, block in blocks:
@@ -113,7 +113,7 @@ def take_back(tree: Path, hashes: dict[str, str], blocks: list[tuple[str, str]],
         if text.count(block) == 1:
             texts[path] = text.replace(block, "", 1)
         elif whole or text.count(block) > 1:
-            raise UsageError(f"{path} no longer has what was put there: {block.strip()!r}", "put it back first")
+            raise UsageError(f"{path} no longer contains the driver's lines {block.strip()!r}", "restore them first")
     for path, text in texts.items():
         write(tree / path, text)
     for path in [*hashes, *texts]:
@@ -124,7 +124,7 @@ def take_back(tree: Path, hashes: dict[str, str], blocks: list[tuple[str, str]],
 
 
 def hash_of(text: str) -> str:
-    """Tells whether a text is still the same."""
+    """Return the SHA-256 of a text, to detect changes."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -133,7 +133,7 @@ def _hash_at(path: Path) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file by renaming: a reader sees the old one or the new one, and what is a hard link keeps the old."""
+    """Write a file by renaming: readers see the old or the new text, and hard links keep the old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = path.stat().st_mode & 0o777 if path.exists() else None
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")

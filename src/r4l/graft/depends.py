@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""From what a Rust driver uses to what its Kconfig entry depends on.
+"""Derive the dependencies of a driver's Kconfig entry from the modules of the `kernel` crate that it uses.
 
-Nothing is written down here: which module of the `kernel` crate exists under which option stands in the tree's own
-rust/kernel/lib.rs, and whether an option can be chosen by people stands in its Kconfig files.
+No table is needed: the tree's own rust/kernel/lib.rs says which module exists under which option, and its Kconfig files
+say whether people can choose an option.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ PROMPT = re.compile(r'^\s+(?:(?:bool|tristate|int|hex|string|prompt)\s+["\'])', 
 
 @dataclass(frozen=True)
 class Needs:
-    """What an entry says of others: `depends on` these expressions, `select` those options."""
+    """Options of others in a Kconfig entry: expressions for `depends on`, option names for `select`."""
 
     depends: tuple[str, ...]
     selects: tuple[str, ...]
 
 
 def needs(tree: Path, uses: set[str], known: dict[str, bool]) -> Needs:
-    """What the modules of the `kernel` crate that a driver uses need.
+    """Return the options needed by the modules of the `kernel` crate that a driver uses.
 
     Args:
         tree: a kernel's source.
-        uses: names of modules.
-        known: every option of the tree, and whether people can choose it (see `options`).
+        uses: names of modules of the crate.
+        known: every option of the tree; True if people can choose it (see `options`).
     """
     depends: list[str] = []
     selects: list[str] = []
@@ -47,7 +47,7 @@ def needs(tree: Path, uses: set[str], known: dict[str, bool]) -> Needs:
 
 
 def kconfig_expression(condition: str) -> str | None:
-    """A Rust `cfg` condition as Kconfig writes it; None where it is about something else than options."""
+    """Translate a Rust `cfg` condition to a Kconfig expression; None if it tests anything but options."""
     expression, rest = _parse(condition)
     return expression if not rest.strip() else None
 
@@ -77,7 +77,7 @@ def _parse(text: str) -> tuple[str | None, str]:
 
 
 def options(tree: Path) -> dict[str, bool]:
-    """Every option that the tree's Kconfig files have, and whether one of its entries has a prompt."""
+    """Return every option in the tree's Kconfig files; True if one of its entries has a prompt."""
     found: dict[str, bool] = {}
     for file in tree.rglob("Kconfig*"):
         if file.is_file() and "scripts" not in file.relative_to(tree).parts[:1]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a driver's folder is to the kernel's own tree: its name, its sources, what they use."""
+"""Read a driver's folder for a graft: its name, its sources, the modules of the `kernel` crate that they use."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from r4l.module import Module
 
 SOURCES = (".rs", ".c", ".h", ".S")
 NOT_SOURCES = {"tests", "r4l"}
-"""Folders of a driver's that the kernel has no use for: its tests, and what was generated for its build."""
+"""Folders left out of the kernel's tree: the driver's tests, and files generated for its build."""
 
 COMMENT = re.compile(r"//[^\n]*|/\*(?:.*?\*/|.*+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Driver:
-    """A driver's folder, with one module.
+    """A driver's folder with one module.
 
     Attributes:
-        folder: where it is.
-        name: the module's.
-        kbuild: the text of its Kbuild.
-        objects: what the module is made of; empty where it is NAME.rs or NAME.c alone.
+        folder: the folder on the host.
+        name: the module's name.
+        kbuild: text of the folder's Kbuild.
+        objects: object files of a composite module; empty for NAME.rs or NAME.c alone.
         sources: path in the folder to text.
     """
 
@@ -38,7 +38,11 @@ class Driver:
 
     @property
     def root(self) -> str:
-        """The source that the module begins with: its crate's root, where it is in Rust."""
+        """First source of the module; for Rust, the crate's root.
+
+        Raises:
+            UsageError: the folder has no source for the module.
+        """
         stems = [Path(obj).stem for obj in self.objects] or [self.name]
         for suffix in (".rs", ".c"):
             for stem in stems:
@@ -48,39 +52,39 @@ class Driver:
 
     @property
     def rust(self) -> bool:
-        """Whether it is in Rust."""
+        """True if the driver is written in Rust."""
         return self.root.endswith(".rs")
 
     @property
     def kit(self) -> bool:
-        """Whether it is linked with the kit."""
+        """True if the driver is linked with the kit."""
         return bool(re.search(r"^include .*/kit\.mk$", self.kbuild, re.MULTILINE))
 
     @property
     def bindgen(self) -> bool:
-        """Whether it makes bindings of its own, with the rules that lie beside the kit."""
+        """True if the driver makes bindings of its own by the rules beside the kit."""
         return bool(re.search(r"^include .*/bindgen\.mk$", self.kbuild, re.MULTILINE))
 
     @property
     def single(self) -> bool:
-        """Whether it is one file, which can lie among others."""
+        """True if the driver is one file, which can be placed among others."""
         return len(self.sources) == 1 and not self.objects and not self.kit and not self.bindgen
 
     @cached_property
     def code(self) -> str:
-        """All its Rust, without comments."""
+        """All Rust code of the driver, without comments."""
         rust = (text for path, text in sorted(self.sources.items()) if path.endswith(".rs"))
         return COMMENT.sub("", "\n".join(rust))
 
     @property
     def description(self) -> str:
-        """What the module says of itself."""
+        """The module's own description, from `module!` or MODULE_DESCRIPTION."""
         text = self.sources[self.root]
         said = re.search(r'description: "((?:[^"\\]|\\.)*)"', text) or re.search(r'MODULE_DESCRIPTION\("([^"]*)"', text)
         return said[1].replace('"', "'").replace("\\", "") if said else f"The driver {self.name}"
 
     def uses(self) -> set[str]:
-        """The modules of the `kernel` crate that it names."""
+        """Return the modules of the `kernel` crate that the code names."""
         found: set[str] = set()
         for match in re.finditer(r"\bkernel::(?=(\w+)|\{)", self.code):
             found |= {match[1]} if match[1] else _heads(self.code[match.end() + 1 :])
@@ -88,7 +92,7 @@ class Driver:
 
 
 def _heads(group: str) -> set[str]:
-    """The first names of the paths in a `use` group, which begins after its brace."""
+    """Return the first names of the paths in a `use` group; `group` begins after the brace."""
     depth = 0
     flat = ""
     for character in group:
@@ -100,10 +104,10 @@ def _heads(group: str) -> set[str]:
 
 
 def look(folder: Path) -> Driver:
-    """The driver in a folder.
+    """Read the driver in a folder.
 
     Raises:
-        UsageError: no module in it, or several; a source that is no text.
+        UsageError: the folder has no module or several, or a source is not UTF-8.
     """
     kbuild = _own(Module(folder).require_kbuild(), folder).read_text(encoding="utf-8")
     joined = kbuild.replace("\\\n", " ")
@@ -122,10 +126,10 @@ def look(folder: Path) -> Driver:
 
 
 def _own(path: Path, folder: Path) -> Path:
-    """A file of the folder; behind a link out of it there may be anything, and a patch would publish it.
+    """Return a path after checking that it stays in the folder. A link to the outside would publish a foreign file.
 
     Raises:
-        UsageError: it leads out of the folder.
+        UsageError: the path leads out of the folder.
     """
     if not path.resolve().is_relative_to(folder.resolve()):
         raise UsageError(f"{path} is a link to {path.resolve()}", "copy the file into the folder")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The tree's git: what is dirty, a commit, the head of a patch."""
+"""The git repository of a kernel's tree: uncommitted changes, a commit, the head of a patch."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from r4l.errors import EnvironmentFault, UsageError
 
 
 def is_top(tree: Path) -> bool:
-    """Whether a tree is the top of a git repository, or of a worktree of one."""
+    """True if a tree is the top of a git repository or worktree."""
     return (tree / ".git").exists()
 
 
 def require_clean(tree: Path, paths: list[str]) -> None:
-    """Refuse to commit where the user's own changes would go along.
+    """Refuse a commit that would include the user's own changes.
 
     Raises:
-        UsageError: no git repository, or one of the paths has changes that are not committed.
-        EnvironmentFault: no git.
+        UsageError: the tree is no git repository, or one of the paths has uncommitted changes.
+        EnvironmentFault: git is not installed.
     """
     top = _git(tree, "rev-parse", "--show-toplevel").stdout.strip()
     if Path(top).resolve() != tree.resolve():
@@ -32,39 +32,37 @@ def require_clean(tree: Path, paths: list[str]) -> None:
     dirty = _git(tree, "status", "--porcelain", "--untracked-files=all", "--", *paths).stdout.splitlines()
     if dirty:
         files = ", ".join(line[3:] for line in dirty[:4]) + (" …" if len(dirty) > 4 else "")
-        raise UsageError(
-            f"{files} in {tree} has changes that are not committed", "commit or stash them first, or --no-commit"
-        )
+        raise UsageError(f"{files} in {tree} has uncommitted changes", "commit or stash them first, or use --no-commit")
 
 
 def commit(tree: Path, paths: list[str], new: list[str], message: str) -> str:
-    """Commit these paths and nothing else; returns the commit's id.
+    """Commit the given paths and nothing else; return the commit's id.
 
     Args:
-        new: those of them that git does not know.
+        new: those of the paths that git does not track yet.
 
     Raises:
         EnvironmentFault: git refuses.
     """
     if new:
-        # Only told of: what the files hold goes into the commit, and never into the user's index before it.
+        # --intent-to-add registers the names only: the content never enters the user's index before the commit.
         _git(tree, "add", "--intent-to-add", "--", *new)
     _git(tree, "commit", "--quiet", "--only", "--message", message, "--", *paths)
     return _git(tree, "rev-parse", "HEAD").stdout.strip()
 
 
 def restore(tree: Path, paths: list[str]) -> None:
-    """Have these files as the last commit has them."""
+    """Restore the files to the last commit."""
     _git(tree, "checkout", "--quiet", "HEAD", "--", *paths)
 
 
 def forget(tree: Path, new: list[str]) -> None:
-    """Have git forget the new files that it was told of for a commit that did not come."""
+    """Remove from the index the new files that were registered for a failed commit."""
     _git(tree, "reset", "--quiet", "--", *new)
 
 
 def patch_head(message: str) -> str:
-    """The head of a mail with a patch, as `git format-patch` writes it."""
+    """Return the head of a mail with a patch, in the format of `git format-patch`."""
     subject, _, body = message.partition("\n\n")
     name, address = _identity()
     lines = [
@@ -96,17 +94,17 @@ def _identity() -> tuple[str, str]:
 
 def _git(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     if not shutil.which("git"):
-        raise EnvironmentFault("there is no git on this machine", "apt-get install git, or use --patch FILE")
+        raise EnvironmentFault("git is not installed", "apt-get install git, or use --patch FILE")
     done = subprocess.run(
         ["git", "-C", str(tree), *arguments], capture_output=True, text=True, check=False, encoding="utf-8"
     )
     if done.returncode != 0:
         if "not a git repository" in done.stderr:
-            raise UsageError(f"{tree} is no git repository", "leave out --commit, or use --patch FILE")
+            raise UsageError(f"{tree} is not a git repository", "leave out --commit, or use --patch FILE")
         said = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()
         raise EnvironmentFault(
             f"git {arguments[0]} failed in {tree}: {said[-1]}",
-            "do what git asks for, or --no-commit",
+            "do what git asks for, or use --no-commit",
             detail="\n".join(said),
         )
     return done

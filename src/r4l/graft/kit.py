@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The kit as a crate of the kernel's tree, at rust/kit: once, for all drivers there."""
+"""The kit as a crate in the kernel's tree, at rust/kit: one copy for all drivers there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMES = ("bindgen_parameters", "Kconfig", ".gitignore")
 
 
 def files() -> dict[str, str]:
-    """Its files as they lie in a kernel's tree."""
+    """Return the kit's files by their path in a kernel's tree."""
     kit = resources.kit()
     paths = (path for path in sorted(kit.rglob("*")) if path.suffix in SUFFIXES or path.name in NAMES)
     return {
@@ -26,10 +26,10 @@ def files() -> dict[str, str]:
 
 
 def is_there(tree: Path) -> bool:
-    """Whether a tree has it already.
+    """True if the tree contains this kit.
 
     Raises:
-        UsageError: it has another version of it.
+        UsageError: the tree contains another version of the kit.
     """
     if not (tree / FOLDER).exists():
         return False
@@ -40,14 +40,14 @@ def is_there(tree: Path) -> bool:
     ]
     if other:
         raise UsageError(
-            f"the tree has a kit, and it is not this one: {other[0]} differs",
-            "take the drivers that use it out first (--remove), and put them there again",
+            f"the tree contains another version of the kit: {other[0]} differs",
+            "remove the drivers that use it (--remove), then graft them again",
         )
     return True
 
 
 def changes(tree: Path) -> Changes:
-    """What puts it there."""
+    """Return the changes that add the kit to a tree."""
     made = Changes(files=files())
     made.add_block(tree, "rust/Makefile", "include $(src)/kit/in-tree.mk\n")
     made.add_block(tree, "drivers/Kconfig", f'source "{FOLDER}/Kconfig"\n')
@@ -55,7 +55,8 @@ def changes(tree: Path) -> Changes:
 
 
 def depends() -> list[str]:
-    """What a driver must depend on that selects it: `select` does not look at that (Kconfig-language.rst)."""
+    """Return the dependencies that a driver must repeat if it selects the kit: `select` ignores those of the selected
+    option (Documentation/kbuild/kconfig-language.rst)."""
     lines = files()[f"{FOLDER}/Kconfig"].splitlines()
     line = next(line for line in lines if line.strip().startswith("depends on "))
     return line.strip().removeprefix("depends on ").split(" && ")

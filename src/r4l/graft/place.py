@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where in the kernel's tree a driver goes, and under which option."""
+"""Choose a driver's folder in the kernel's tree and its option."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Place:
     """A place in the tree; all paths are relative to it.
 
     Attributes:
-        folder: gets the sources.
-        parent: has the Kconfig and the Makefile that are to name the driver.
-        own: whether the folder is the driver's own, with a Kconfig and a Makefile of its own.
+        folder: receives the sources.
+        parent: contains the Kconfig and the Makefile that will name the driver.
+        own: True if the folder is the driver's own, with its own Kconfig and Makefile.
         symbol: the option, without CONFIG_.
     """
 
@@ -30,7 +30,7 @@ class Place:
     symbol: str
 
     def makefile(self, tree: Path) -> PurePosixPath:
-        """The parent's Makefile, which some folders call Kbuild."""
+        """Return the parent's Makefile; some folders call it Kbuild."""
         kbuild = self.parent / "Kbuild"
         return kbuild if (tree / kbuild).is_file() else self.parent / "Makefile"
 
@@ -41,15 +41,15 @@ class Place:
 
 
 def find(tree: Path, driver: Driver, wanted: str | None, symbol: str | None, known: dict[str, bool]) -> Place:
-    """The place that was asked for, or the one where such a driver usually goes.
+    """Return the wanted place, or the usual one for such a driver.
 
     Args:
-        wanted: a folder of the tree that exists (the driver becomes one of its files or folders), or one to be made.
-        symbol: the option's name; from the module's where None.
+        wanted: an existing folder of the tree (the driver becomes a file or folder in it), or a new folder.
+        symbol: the option's name; derived from the module's name if None.
         known: the options that the tree has.
 
     Raises:
-        UsageError: it cannot go there.
+        UsageError: the place or the option is taken, or the parent has no Kconfig or Makefile.
     """
     path = _relative(wanted) if wanted else _usual(driver)
     exists = (tree / path).is_dir()
@@ -60,12 +60,12 @@ def find(tree: Path, driver: Driver, wanted: str | None, symbol: str | None, kno
     for file in (place.kconfig, place.makefile(tree)):
         if not (tree / file).is_file():
             raise UsageError(
-                f"{parent} of the kernel's tree has no {file.name} that could name a driver",
+                f"the folder {parent} of the kernel's tree has no {file.name} to name a driver in",
                 "give a folder beside other drivers, such as --as drivers/misc",
             )
     target = folder if own else folder / driver.root
     if (tree / target).exists():
-        raise UsageError(f"{target} is in the kernel's tree already", "take it out first (--remove), or use --as")
+        raise UsageError(f"{target} is in the kernel's tree already", "remove it first (--remove), or use --as")
     if place.symbol in known:
         raise UsageError(f"the kernel has an option {place.symbol} already", "use another: --symbol NAME")
     return place
@@ -75,7 +75,7 @@ def _relative(wanted: str) -> PurePosixPath:
     path = PurePosixPath(wanted)
     if path.is_absolute() or ".." in path.parts or not path.parts or re.search(r"[\s:]", wanted):
         raise UsageError(
-            f"{wanted!r} is no path inside a kernel's tree", "give one such as drivers/net/foo or samples/rust"
+            f"{wanted!r} is not a path inside a kernel's tree", "give one such as drivers/net/foo or samples/rust"
         )
     return path
 
@@ -89,7 +89,7 @@ def _usual(driver: Driver) -> PurePosixPath:
 def _symbol(driver: Driver, parent: PurePosixPath, wanted: str | None) -> str:
     if wanted is not None:
         if not re.fullmatch(r"[A-Z][A-Z0-9_]*", wanted.removeprefix("CONFIG_")):
-            raise UsageError(f"{wanted!r} is no name for an option", "use capital letters, digits and _")
+            raise UsageError(f"{wanted!r} is not a valid option name", "use capital letters, digits and _")
         return wanted.removeprefix("CONFIG_")
     name = driver.name.upper().replace("-", "_")
     return f"SAMPLE_RUST_{name.removeprefix('RUST_')}" if parent == SAMPLES else name

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What was put into which tree: kept under the home, so that exactly that can be taken out again."""
+"""Record of the drivers put into a tree, kept in the home, so that exactly these changes can be undone."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from r4l.graft.changes import Changes, hash_of
 
 @dataclass
 class Entry:
-    """One thing that was put there: a driver, or the kit.
+    """A driver or the kit in a tree.
 
     Attributes:
-        name: the module's, or `kit`.
-        source: the driver's folder.
-        folder: where it is in the tree.
-        symbol: its option.
-        kit: whether it needs the kit's files there.
-        hashes: of its files, by path.
-        blocks: what it has in files of the tree's, by path.
-        committed: whether it came there as a commit.
-        whole: False while it is being put there.
+        name: the module's name, or `kit`.
+        source: the driver's folder on the host.
+        folder: the driver's folder in the tree.
+        symbol: the driver's option.
+        kit: True if the driver needs the kit's files in the tree.
+        hashes: hashes of the new files, by path.
+        blocks: texts inserted into existing files, by path.
+        committed: True if the driver was added by a commit.
+        whole: False while files are being added or removed.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Entry:
 
     @classmethod
     def of(cls, changes: Changes, *, name: str, source: str, folder: str, symbol: str, kit: bool) -> Entry:
-        """What changes make, to be recorded before they are made."""
+        """Make the entry for a change set, to be recorded before the changes are applied."""
         hashes = {path: hash_of(text) for path, text in changes.files.items()}
         return cls(name, source, folder, symbol, kit, hashes, list(changes.blocks))
 
     def is_in(self, tree: Path) -> bool:
-        """Whether anything of it is there."""
+        """True if any file or block of the entry is in the tree."""
         return any((tree / path).exists() for path in self.hashes) or any(
             (tree / path).is_file() and block in (tree / path).read_text(encoding="utf-8")
             for path, block in self.blocks
@@ -53,12 +53,12 @@ class Entry:
 
 @dataclass
 class Record:
-    """All that is in a tree.
+    """All drivers in a tree.
 
     Attributes:
-        tree: its top.
-        entries: what is in it now.
-        elsewhere: what was put there and is not there now: on another branch, or undone with git.
+        tree: top of the tree.
+        entries: drivers in the tree now.
+        elsewhere: drivers added earlier and not there now: on another branch, or undone with git.
     """
 
     tree: Path
@@ -67,7 +67,7 @@ class Record:
 
     @classmethod
     def load(cls, tree: Path) -> Record:
-        """What is known of a tree; to be called with its lock held."""
+        """Read the record of a tree. The caller holds the tree's lock."""
         record = cls(tree)
         file = _file(tree)
         if file.exists():
@@ -77,7 +77,7 @@ class Record:
         return record
 
     def save(self) -> None:
-        """Keep it."""
+        """Write the record; delete its file if it is empty."""
         final = _file(self.tree)
         names = {entry.name for entry in self.entries}
         kept = [*self.entries, *(entry for entry in self.elsewhere if entry.name not in names)]
@@ -90,19 +90,19 @@ class Record:
         home.publish(partial, final)
 
     def mark(self, entries: list[Entry], *, whole: bool) -> None:
-        """Keep whether these are whole."""
+        """Set `whole` of the entries and save the record."""
         for entry in entries:
             entry.whole = whole
         self.save()
 
     def find(self, wanted: str) -> Entry | None:
-        """A driver by its name or by the folder that it came from."""
+        """Return a driver's entry by its name or its source folder, or None."""
         folder = str(Path(wanted).absolute())
         return next((entry for entry in self.entries if entry.name == wanted or entry.source == folder), None)
 
 
 def lock_name(tree: Path) -> str:
-    """The lock that guards a tree's record."""
+    """Return the name of the lock for a tree's record."""
     return f"graft-{home.content_key(str(tree))}"
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The texts that make a driver a part of the kernel: Kconfig entry, Makefile, and what names them."""
+"""Kconfig entry and Makefile of a driver in the kernel's tree, and the lines that name them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KIT_IN_TREE = "$(srctree)/rust/kit"
 
 
 def kconfig_entry(driver: Driver, symbol: str, needs: Needs) -> str:
-    """The option, with which it is built in (y), built as a module (m), or left out."""
+    """Return the Kconfig entry of a tristate option: built in (y), as a module (m), or left out."""
     lines = [f"config {symbol}", f'\ttristate "{driver.description}"']
     lines += [f"\tdepends on {expression}" for expression in needs.depends]
     lines += [f"\tselect {option}" for option in needs.selects]
@@ -28,7 +28,7 @@ def kconfig_entry(driver: Driver, symbol: str, needs: Needs) -> str:
 
 
 def makefile(driver: Driver, symbol: str) -> str:
-    """The Makefile of the driver's own folder: its Kbuild, for a choice instead of a module."""
+    """Return the Makefile of the driver's own folder: its Kbuild with `obj-m` replaced by the option."""
     text = re.sub(r"^ifndef R4L_KIT\n.*?^endif\n", "", driver.kbuild, flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"^\s*(?:export\s+)?R4L_KIT\s*[?:]?=.*\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"^(\s*)obj-m\b", rf"\1obj-$(CONFIG_{symbol})", text, flags=re.MULTILINE)
@@ -50,19 +50,19 @@ def makefile(driver: Driver, symbol: str) -> str:
 
 
 def kconfig_line(place: Place) -> str:
-    """What the parent's Kconfig gets for a driver with a folder of its own."""
+    """Return the line of the parent's Kconfig for a driver with a folder of its own."""
     return f'source "{place.folder}/Kconfig"\n'
 
 
 def makefile_line(driver: Driver, place: Place) -> str:
-    """What the parent's Makefile gets."""
+    """Return the line of the parent's Makefile."""
     return f"obj-$(CONFIG_{place.symbol}) += {place.folder.name + '/' if place.own else driver.name + '.o'}\n"
 
 
 def insertion(text: str, block: str) -> tuple[int, str]:
-    """Where a block goes into a Kconfig or a Makefile, and how it stands there.
+    """Return the offset of a block in a Kconfig or Makefile, and the block with its blank lines.
 
-    Before the end of the `if` or the `menu` that the file is wrapped in, at its end where it is in none.
+    The place is before the final `endif` or `endmenu` that wraps the file, else its end.
     """
     last = text.rstrip().rpartition("\n")[2]
     if re.match(r"(endif|endmenu)\b", last):

@@ -41,7 +41,7 @@ def test_dirty_files_are_not_committed(
     if staged:
         git(repository, "add", "samples/rust/Makefile")
     before = texts(repository)
-    with pytest.raises(UsageError, match=r"samples/rust/Makefile in .* has changes that are not committed"):
+    with pytest.raises(UsageError, match=r"samples/rust/Makefile in .* has uncommitted changes"):
         graft(HELLO, repository, commit=True)
     assert texts(repository) == before
     assert graft(E1000, repository, commit=True).commit, "elsewhere it can be dirty"
@@ -98,7 +98,7 @@ def test_what_git_undid_is_there_no_more(
     graft(E1000, repository)
     git(repository, "branch", "driver")
     git(repository, "reset", "-q", "--hard", "HEAD~1")
-    with pytest.raises(UsageError, match="r4l_e1000 is not in"):
+    with pytest.raises(UsageError, match="r4l has put no driver r4l_e1000"):
         remove("r4l_e1000", repository)
     graft(HELLO, repository)
     git(repository, "checkout", "-q", "driver")
@@ -110,7 +110,7 @@ def test_what_git_undid_is_there_no_more(
 
 
 def test_a_tree_without_git(tree: Path, texts: Callable[[Path], dict[str, str]], original: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match="is no git repository"):
+    with pytest.raises(UsageError, match="is not a git repository"):
         graft(HELLO, tree, commit=True)
     assert texts(tree) == original
 

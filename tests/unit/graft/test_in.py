@@ -130,13 +130,13 @@ def test_hard_links_are_not_written_through(
 @pytest.mark.parametrize(
     ("arguments", "cause"),
     [
-        ({"wanted": "../x"}, "is no path inside"),
-        ({"wanted": "/etc"}, "is no path inside"),
-        ({"wanted": "a b"}, "is no path inside"),
+        ({"wanted": "../x"}, "is not a path inside"),
+        ({"wanted": "/etc"}, "is not a path inside"),
+        ({"wanted": "a b"}, "is not a path inside"),
         ({"wanted": "fs/foo"}, "fs of the kernel's tree has no Kconfig"),
         ({"wanted": "rust"}, "rust of the kernel's tree has no Kconfig"),
         ({"symbol": "E1000"}, "has an option E1000 already"),
-        ({"symbol": "my-driver"}, "is no name for an option"),
+        ({"symbol": "my-driver"}, "is not a valid option name"),
     ],
 )
 def test_places_that_cannot_be(
@@ -173,7 +173,7 @@ def test_a_kit_of_another_version(tree: Path) -> None:
     graft(E1000, tree)
     (tree / "rust/kit/src/kit.rs").write_text("// other\n")
     shutil.rmtree(tree / "drivers/net/r4l_e1000")
-    with pytest.raises(UsageError, match=r"it is not this one: rust/kit/src/kit\.rs"):
+    with pytest.raises(UsageError, match=r"another version of the kit: rust/kit/src/kit\.rs"):
         graft(E1000, tree, wanted="drivers/misc")
 
 
