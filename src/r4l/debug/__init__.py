@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`r4l debug`: gdb on a driver in a running kernel.
 
-`functions` from a path in Rust to a place that gdb can stop at, `symbols` names for a kernel that has none, `plan` what
-the part inside gdb (`in_gdb.py`) must know, `session` the machine, the module and gdb together.
+`functions` translates a Rust path to a place for gdb, `symbols` makes symbols for a stripped kernel, `plan` writes the
+input of the part inside gdb (`in_gdb.py`), `session` runs the machine, the modules and gdb together.
 """

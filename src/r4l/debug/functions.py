@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""From a function as its author writes it to the name that gdb knows it by.
+"""Translate a function's path in the source to the name that gdb uses.
 
-gdb takes its names from where a function stands in the DWARF: what is in an `impl` of a trait is
-`hello::{impl#0}::init`. So a function is looked up there. By that name gdb stops wherever it was inlined, too.
+gdb names functions by their scope in the DWARF: a function in an `impl` of a trait is `hello::{impl#0}::init`. So
+functions are looked up in the DWARF. With that name gdb also stops at every inlined copy.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ATTRIBUTE = re.compile(r'^ +DW_AT_(name|linkage_name)\t\("(.*)"\)$', re.MULTILIN
 SCOPES = ("namespace", "structure_type", "enumeration_type", "union_type")
 QUALIFIED = re.compile(r"^<(.+?)(?: as (.+))?>::(\w+)$")
 PLACE = re.compile(r"^(\*|.+:\d+$)")
-"""What gdb takes as it is: an address, or a file's line."""
+"""Places that gdb takes unchanged: an address, or a line of a file."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Function:
     """A function in a module's debug information.
 
     Attributes:
-        path: as Rust's own messages write it, such as `<hello::Hello as kernel::Module>::init`.
-        known_as: gdb's name of it.
+        path: path as in Rust's messages, such as `<hello::Hello as kernel::Module>::init`.
+        known_as: gdb's name for the function.
     """
 
     path: str
@@ -38,7 +38,7 @@ class Function:
 
 
 def places(wanted: str, modules: list[Path], toolchain: Toolchain) -> list[str]:
-    """What gdb's `break` takes for it.
+    """Return the arguments of gdb's `break` for a wanted function or place.
 
     Args:
         wanted: a path (`Hello::init`, `hello::Hello::init`, `init`), a place (`hello.rs:20`), or a C function's name.
@@ -56,16 +56,16 @@ def places(wanted: str, modules: list[Path], toolchain: Toolchain) -> list[str]:
         others = ", ".join(sorted({function.path for function in found})[:8])
         raise UsageError(
             f"the module has no function {wanted}" + (f"; it has {others}" if others else ""),
-            "write it as in the source, `Type::function`, or name a line: `main.rs:20`; what is compiled in shows "
-            "`info functions` in gdb",
+            "write it as in the source, `Type::function`, or name a line: `main.rs:20`; gdb's `info functions` lists "
+            "the compiled functions",
         )
     return list(matching)
 
 
 def matches(path: str, wanted: str) -> bool:
-    """Whether a demangled path is what somebody means who writes `wanted`.
+    """True if a demangled path fits the user's `wanted`.
 
-    Of a method of a trait, both the type's path and the trait's will do; parameters in angle brackets are left out.
+    For a trait's method, the type's path and the trait's path both fit. Parameters in angle brackets are ignored.
     """
     wanted = _plain(wanted)
     return any(f"::{_plain(form)}".endswith(f"::{wanted}") for form in _forms(path))
@@ -81,7 +81,7 @@ def _forms(path: str) -> Iterator[str]:
 
 
 def _plain(path: str) -> str:
-    """A path without generic parameters and blanks; a qualified one stays qualified."""
+    """Strip generic parameters and blanks from a path; a qualified path stays qualified."""
     if path.startswith("<"):
         inner, _, rest = path[1:].rpartition(">::")
         return "<" + " as ".join(map(_plain, inner.split(" as "))) + ">::" + rest if inner else path
@@ -92,7 +92,7 @@ def _plain(path: str) -> str:
 
 
 def _named(name: str, module: Path, toolchain: Toolchain) -> Iterator[Function]:
-    """The functions of that bare name, inlined ones too."""
+    """Yield the functions with that bare name, including inlined ones."""
     pattern = f"--name=^{re.escape(name)}(<.*)?$"
     printed = toolchain.run(
         ["llvm-dwarfdump", "--debug-info", "--show-parents", "--regex", pattern, module],
@@ -102,9 +102,9 @@ def _named(name: str, module: Path, toolchain: Toolchain) -> Iterator[Function]:
 
 
 def parse(printed: str) -> Iterator[Function]:
-    """The functions in what llvm-dwarfdump prints of some entries and those around them."""
+    """Parse llvm-dwarfdump's output for some entries and their parents into functions."""
     around: list[tuple[int, str]] = []
-    # What stands between the entries' first lines: indentation, kind, attributes.
+    # Split yields, for each entry: indentation, tag, attributes.
     pieces = iter(ENTRY.split(printed)[1:])
     for indentation, tag, attributes in zip(pieces, pieces, pieces, strict=True):
         facts, depth = dict(ATTRIBUTE.findall(attributes)), len(indentation)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Runs inside gdb: connects, and tells gdb where a module lies at the moment when the kernel is about to start it.
+"""Script that runs inside gdb: connects, and loads a module's symbols when the kernel is about to start it.
 
-It stops at the kernel's do_init_module(struct module *). There the module is in memory and its symbols are relocated,
-but nothing of it has run: breakpoints in its init are in time. Read again at each load, so that rmmod and insmod do no
-harm.
+Its breakpoint is the kernel's do_init_module(struct module *). There the module is in memory with relocated symbols and
+none of its code has run, so breakpoints in its init are in time. The addresses are read at each load, so rmmod and
+insmod work.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from typing import Any
 import gdb
 
 SYMBOL_SIZE, VALUE_AT = 24, 8
-"""Of an Elf64_Sym, include/uapi/linux/elf.h."""
+"""Size of an Elf64_Sym and offset of st_value in it, in bytes (include/uapi/linux/elf.h)."""
 
 PLAN: dict[str, Any] = json.loads(Path(os.environ["R4L_PLAN"]).read_text(encoding="utf-8"))
 
 
 def offset(field: str) -> int:
-    """Where a field of a structure is, such as `module.kallsyms`, from the module's debug information."""
+    """Return the offset of a structure's field, such as `module.kallsyms`, from the module's debug information."""
     structure, _, name = field.partition(".")
     return int(gdb.parse_and_eval(f"(unsigned long)&((struct {structure} *)0)->{name}"))
 
 
 def pointer(address: int) -> int:
-    """The eight bytes at an address of the guest's."""
+    """Read the eight bytes at an address of the guest."""
     return int.from_bytes(gdb.selected_inferior().read_memory(address, 8).tobytes(), "little")
 
 
 class Load(gdb.Breakpoint):  # type: ignore[misc]
-    """The kernel is about to start a module."""
+    """Breakpoint where the kernel is about to start a module."""
 
     def __init__(self) -> None:
         super().__init__(f"*{PLAN['load_address']:#x}", internal=True)
@@ -41,7 +41,7 @@ class Load(gdb.Breakpoint):  # type: ignore[misc]
         self.loaded: set[str] = set()
 
     def stop(self) -> bool:
-        """Called by gdb; True where the user shall see it."""
+        """Load the module's symbols. Called by gdb; returns True to give control to the user."""
         module = int(gdb.parse_and_eval(PLAN["argument"])) & (1 << 64) - 1
         name = gdb.selected_inferior().read_memory(module + NAME, 56).tobytes().split(b"\0")[0].decode()
         known = PLAN["modules"].get(name)

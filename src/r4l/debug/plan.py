@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the part inside gdb must know, as JSON: it has Python's standard library and nothing of ours."""
+"""Input of the part inside gdb, as JSON: gdb's Python has the standard library and no package of r4l."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from r4l.module import BuiltModule
 def plan(
     modules: Sequence[BuiltModule], symbols: Path, load_address: int, arch: str, breaks: Sequence[str], socket: str
 ) -> str:
-    """The plan as text.
+    """Return the plan as JSON text.
 
     Args:
-        symbols: the ELF file with the kernel's.
-        load_address: of the kernel's do_init_module.
-        breaks: where to stop.
-        socket: QEMU's gdb stub.
+        symbols: the ELF file with the kernel's symbols.
+        load_address: address of the kernel's do_init_module.
+        breaks: arguments for gdb's `break`.
+        socket: path of QEMU's gdb stub.
     """
     return json.dumps(
         {
@@ -40,13 +40,13 @@ def plan(
 
 
 def sections(module: BuiltModule) -> dict[str, tuple[int, int]]:
-    """For each section of a module that is loaded, a symbol in it: its index, and its value in the file.
+    """Return for each loaded section of a module one symbol in it: its index and its value in the file.
 
     The kernel adds the section's address to the value of each symbol (simplify_symbols in kernel/module/main.c) and
-    keeps the table, in the file's order, until the module's init has run (add_kallsyms): there the addresses are read.
+    keeps the table, in the file's order, until the module's init has run (add_kallsyms). gdb reads the addresses there.
 
     Raises:
-        BuildError: it has no debug information.
+        BuildError: the module has no debug information.
     """
     found: dict[str, tuple[int, int]] = {}
     with module.path.open("rb") as file:

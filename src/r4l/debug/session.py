@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A machine that runs, a module that is about to be loaded into it, and gdb, which sees both."""
+"""A debug session: a running machine, modules to load into it, and gdb attached to it."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from r4l.vm import VM
 from r4l.vm.loading import FOLDER, require_known, words
 
 SOCKET = "gdb.socket"
-"""In the run's folder, which is QEMU's and gdb's own too: a Unix socket's path may have 107 bytes."""
+"""Name of gdb's socket in the run's folder. The short path keeps below the 107 bytes of a Unix socket's path."""
 
 
 REST = 0.5
-"""Seconds that a batch goes on after the guest's command has ended: then a `continue` comes back."""
+"""Seconds that a batch goes on after the guest's command has ended; then a waiting `continue` is interrupted."""
 
 
 class Session:
     """gdb on modules in a VM.
 
     Args:
-        vm: it runs, and has the agent.
-        modules: built, not loaded.
+        vm: a running machine with the agent.
+        modules: built and not yet loaded.
         tools: the toolchain with the extra `debugger`.
-        sources: folders to show sources from.
-        parameters: of the modules.
-        guest_command: run in the guest once they are loaded.
+        sources: folders on the host to show sources from.
+        parameters: the modules' parameters.
+        guest_command: command run in the guest after the modules are loaded.
     """
 
     def __init__(
@@ -62,16 +62,13 @@ class Session:
         self._over = threading.Event()
 
     def run(self, breaks: Sequence[str], commands: Sequence[str], *, batch: bool, timeout: float | None) -> int:
-        """Load the modules under gdb's eyes, until it ends.
+        """Load the modules under gdb's control, and return gdb's exit code when gdb ends.
 
         Args:
-            breaks: what gdb's `break` takes (see `functions.places`).
-            commands: gdb's, run at the first stop.
-            batch: gdb ends after these; without it, the terminal is gdb's.
+            breaks: arguments of gdb's `break` (see `functions.places`).
+            commands: gdb commands run at the first stop.
+            batch: end gdb after the commands; otherwise gdb gets the terminal.
             timeout: seconds that a batch may take.
-
-        Returns:
-            gdb's exit code.
 
         Raises:
             GuestTimeout: the batch took longer.
@@ -84,7 +81,7 @@ class Session:
         for module in self.modules:
             self.vm.put(module.path, f"{FOLDER}/{module.path.name}", 0o644)
         self.vm.qmp("human-monitor-command", command_line=f"gdbserver unix:{SOCKET},server=on,wait=off")
-        # What the guest is told now it does when gdb lets it go on.
+        # The guest is stopped: it handles the following commands after gdb's `continue`.
         self.vm.qmp("stop")
         threading.Thread(target=self._in_the_guest, args=(batch,), name="r4l-debug", daemon=True).start()
         try:
@@ -123,7 +120,7 @@ class Session:
             except subprocess.TimeoutExpired:
                 raise GuestTimeout(
                     f"gdb did not end within {timeout:g} s",
-                    "a last `continue` runs until the guest's command has ended; is there one that never does?",
+                    "check that the guest's command ends: the last `continue` waits for it",
                 ) from None
 
     def _in_the_guest(self, batch: bool) -> None:
@@ -150,7 +147,7 @@ class Session:
             if not batch and self.vm.running:
                 _emit(f"{error}\n".encode())
         while batch and not self._over.wait(REST):
-            # gdb may be waiting in a `continue`, and nothing more will come.
+            # gdb may wait in a `continue` although no breakpoint can be hit any more: stop the guest to return from it.
             with contextlib.suppress(R4LError):
                 self.vm.qmp("stop")
 
@@ -162,7 +159,7 @@ def _emit(data: bytes) -> None:
 
 @contextlib.contextmanager
 def _interrupts_are_gdbs() -> Iterator[None]:
-    """^C is for gdb, which stops the guest on it: we, and bubblewrap, which inherits that, ignore it. Not so `kill`."""
+    """Leave SIGINT to gdb, which then stops the guest: r4l and bubblewrap ignore it. SIGTERM still ends the session."""
     before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN)}
     before[signal.SIGTERM] = signal.signal(signal.SIGTERM, _end)
     try:

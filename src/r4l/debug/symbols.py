@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Names for a kernel whose vmlinux has none: an ELF file with the symbols of the guest's own /proc/kallsyms.
+"""Symbols for a stripped kernel: an ELF file made from the guest's /proc/kallsyms.
 
-Debian's kernel comes stripped, and its debug package takes 1 GB. Without KASLR (`VM(fast=True)`) the addresses of one
-kernel are always the same, so the file is made once.
+Debian's kernel is stripped, and its debug package takes 1 GB. Without KASLR (`VM(fast=True)`) the addresses of one
+kernel are always the same, so the file is made once per kernel.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from r4l.kernel import Kernel
 from r4l.vm import VM
 
 LINE = re.compile(rb"^([0-9a-f]+) ([tTwW]) (\S+)$", re.MULTILINE)
-"""Functions of the kernel itself; those of modules have a fourth word."""
+"""A function of the kernel itself; lines of modules have a fourth word."""
 
 HEADER, SECTION, SYMBOL = struct.Struct("<16sHHIQQQIHHHHHH"), struct.Struct("<IIQQQQIIQQ"), struct.Struct("<IBBHQQ")
 EXEC, STT_FUNC, TEXT = 2, 2, 1
@@ -31,10 +31,10 @@ ALLOC_EXEC = 0x2 | 0x4
 
 
 def of(vm: VM) -> Path:
-    """The file with the kernel's symbols: its own vmlinux where that has any, else one made from the guest's words.
+    """Return the file with the kernel's symbols: its vmlinux, or one made from the guest's /proc/kallsyms.
 
     Raises:
-        EnvironmentFault: the guest does not tell its addresses.
+        EnvironmentFault: /proc/kallsyms has no addresses.
     """
     own = vm.kernel.build / "vmlinux"
     if own.is_file() and has_symbols(own):
@@ -50,16 +50,16 @@ def of(vm: VM) -> Path:
 
 
 def has_symbols(path: Path) -> bool:
-    """Whether an ELF file has a symbol table."""
+    """True if an ELF file has a symbol table."""
     with path.open("rb") as file:
         return isinstance(ELFFile(file).get_section_by_name(".symtab"), SymbolTableSection)
 
 
 def address(path: Path, name: str) -> int:
-    """Where a symbol of the file is.
+    """Return a symbol's address.
 
     Raises:
-        EnvironmentFault: there is none of that name.
+        EnvironmentFault: the file has no symbol of that name.
     """
     with path.open("rb") as file:
         table = ELFFile(file).get_section_by_name(".symtab")
@@ -70,21 +70,21 @@ def address(path: Path, name: str) -> int:
 
 
 def elf(listing: bytes, kernel: Kernel) -> bytes:
-    """An ELF file from the text of /proc/kallsyms: one section over all of the code, and a symbol table.
+    """Make an ELF file from the text of /proc/kallsyms: one section over all code, and a symbol table.
 
     Raises:
-        EnvironmentFault: there are no addresses in it.
+        EnvironmentFault: the text has no addresses.
     """
     found = [(int(place, 16), name) for place, _, name in LINE.findall(listing)]
     found = [(place, name) for place, name in found if place >= 1 << 63]
     if not found:
         raise EnvironmentFault(
-            "the guest's kernel does not tell where its functions are",
+            "/proc/kallsyms of the guest has no addresses",
             "use a kernel with CONFIG_KALLSYMS, and leave kernel.kptr_restrict at 0",
         )
     names, symbols = bytearray(b"\0"), bytearray(SYMBOL.size)
     for place, name in found:
-        # STB_GLOBAL would ask for an order: local is 0.
+        # Binding 0 (STB_LOCAL): global symbols would have to follow the local ones.
         symbols += SYMBOL.pack(len(names), STT_FUNC, 0, TEXT, place, 0)
         names += name + b"\0"
     titles = b"\0.text\0.symtab\0.strtab\0.shstrtab\0"
