@@ -81,7 +81,7 @@ def test_a_project_of_the_users_own_is_refused_and_nothing_is_written(folder: Pa
     before = names(folder)
     done = ide(folder)
     assert done.returncode == 2
-    assert "r4l did not write it" in done.stderr
+    assert "was not written by r4l" in done.stderr
     assert "--force" in done.stderr
     assert (folder / "rust-project.json").read_text() == "{}"
     assert names(folder) == before

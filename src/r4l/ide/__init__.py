@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Editor support: what rust-analyzer and clangd must know of a module folder, or of the kernel's tree.
+"""Editor support: files that configure rust-analyzer and clangd for a module folder, or for the kernel's tree.
 
-Everything says what Kbuild really does: the crates, flags and generated files of the build, at the paths of the build.
+All content comes from Kbuild itself: the crates, flags and generated files of the build, at the paths of the build.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ BESIDE = Path(".vscode") / "r4l.settings.json"
 
 @dataclass(frozen=True)
 class EditorFiles:
-    """What was written.
+    """Result of writing the editor files of a folder.
 
     Attributes:
-        folder: what the editor opens.
-        projects: each rust-project.json: first the folder's own, if it has Rust, then the kernel's.
-        commands: compile_commands.json; None where no C is compiled.
+        folder: the folder to open in the editor.
+        projects: each rust-project.json: the folder's own first, if it has Rust, then the kernel's.
+        commands: compile_commands.json; None if no C is compiled.
         settings: VS Code's settings, or the file beside them.
-        programs: `rust-analyzer` and `clangd`, the scripts that an editor starts.
-        changed: those of these files that are new or different now.
-        kept: VS Code's settings that the user has set otherwise, and that stay so; None where their settings.json
-            cannot be read, and `settings` is a file beside it.
-        broken: the module does not build at the moment, so that some of its files may be missing.
+        programs: `rust-analyzer` and `clangd`, scripts that start the servers.
+        changed: files that are new or have new content.
+        kept: VS Code's settings that the user has set otherwise and that were left alone; None if the user's
+            settings.json cannot be parsed, and `settings` is a file beside it.
+        broken: the error if the module does not build at the moment; some of its files may then be missing.
     """
 
     folder: Path
@@ -57,20 +57,20 @@ class EditorFiles:
 
 
 def default_subsystems() -> list[str]:
-    """The folders of the kernel whose C is listed where none is named."""
+    """Return the kernel's folders whose C files are listed if none is named."""
     table = resources.table(__package__, "subsystems.toml")
     return list(table["default"])
 
 
 def for_module(module: Module, kernel: Kernel, *, force: bool = False, say: Say = quiet) -> EditorFiles:
-    """Write the editor files of a module folder, into it; the module is built first.
+    """Build a module, and write the editor files into its folder.
 
     Args:
         force: replace files that r4l did not write.
 
     Raises:
-        UsageError: no module folder, or a file there is the user's own.
-        EnvironmentFault: the folder cannot be written to, or the language servers cannot be had.
+        UsageError: the folder holds no module, or one of the files is the user's own.
+        EnvironmentFault: the folder is not writable, or the language servers cannot be installed.
         BuildError: the kernel's generator failed.
     """
     commands, broken = commands_of(module, kernel, say)
@@ -95,14 +95,15 @@ def for_module(module: Module, kernel: Kernel, *, force: bool = False, say: Say 
 
 
 def for_tree(kernel: Kernel, subsystems: Sequence[str] = (), *, force: bool = False, say: Say = quiet) -> EditorFiles:
-    """Write the editor files of the kernel's own tree; the JSON files go into the home, only settings into the tree.
+    """Write the editor files of the kernel's own tree: the JSON files into the home, only settings into the tree.
 
     Args:
-        subsystems: folders of the kernel whose C is listed beside what was compiled; the default ones where empty.
+        subsystems: folders of the kernel whose C files are listed beside those already compiled; empty for the default.
+        force: replace files that r4l did not write.
 
     Raises:
-        UsageError: no such subsystem, or a file there is the user's own.
-        EnvironmentFault: a folder cannot be written to, or the language servers cannot be had.
+        UsageError: the kernel has no such subsystem, or one of the files is the user's own.
+        EnvironmentFault: a folder is not writable, or the language servers cannot be installed.
         BuildError: the kernel's generator failed.
     """
     toolchain = _toolchain(kernel, say)
@@ -124,15 +125,18 @@ def for_tree(kernel: Kernel, subsystems: Sequence[str] = (), *, force: bool = Fa
 
 
 def _toolchain(kernel: Kernel, say: Say) -> Toolchain:
-    """The kernel's toolchain with the servers; they run on this machine, whatever the kernel is for."""
+    """Return the kernel's toolchain extended by the servers.
+
+    They run on this host, whatever the kernel's architecture.
+    """
     return Toolchain(kernel.toolchain.root, kernel.toolchain.key).extended("editor", say=say)
 
 
 def _kernel_project(kernel: Kernel, toolchain: Toolchain) -> tuple[Path, rust_project.Project]:
-    """The kernel's rust-project.json and what it says; made anew where the kernel may have changed."""
+    """Return the path and content of the kernel's rust-project.json, generating it if the kernel may have changed."""
     path = _room(kernel) / rust_project.NAME
     with _lock(kernel):
-        # A kernel in the home is what its key says; a tree of the user's gets new drivers any day.
+        # A kernel in the home never changes; the user's own tree may get new drivers.
         if path.exists() and kernel.source.is_relative_to(home.home()):
             project: rust_project.Project = json.loads(path.read_text(encoding="utf-8"))
             if all(file.exists() for file in rust_project.paths(project)):
@@ -145,7 +149,7 @@ def _kernel_project(kernel: Kernel, toolchain: Toolchain) -> tuple[Path, rust_pr
 def _write(
     folder: Path, kernel: Kernel, files: dict[Path, str], projects: list[Path], commands: Path | None, force: bool
 ) -> EditorFiles:
-    """Write into a folder of the user's: nothing at all where one of the files is not ours."""
+    """Write files into the user's folder; if one of them is the user's own, write none."""
     programs = {program: home.room("bin") / program for program in launcher.PROGRAMS}
     elsewhere = commands.parent if commands and commands.parent != folder else None
     wanted = vscode.settings(projects, programs["rust-analyzer"], programs["clangd"], elsewhere)
@@ -159,7 +163,7 @@ def _write(
             if not force:
                 record.require_ours(path, text)
         record.settings = wanted
-        # The folder around it too: a module may include what lies beside it, as its build may.
+        # The parent folder too: a module may include files beside its folder.
         around = folder.parent if folder.parent != Path("/") else folder
         record.reads = [str(path) for path in (around, resources.kit(), kernel.source, kernel.build)]
         changed = [path for path, text in files.items() if record.write(path, text)]
@@ -177,7 +181,10 @@ def _write(
 
 
 def _room(kernel: Kernel) -> Path:
-    """Where the files of a kernel lie: its tree and build folder may be the user's, with files of the same names."""
+    """Return the folder in the home for a kernel's editor files.
+
+    The kernel's tree may hold the user's files of the same names.
+    """
     return home.room(owned.ROOM, "kernels", f"{kernel.release}-{kernel.key}")
 
 
@@ -186,7 +193,7 @@ def _lock(kernel: Kernel) -> FileLock:
 
 
 def _publish(path: Path, text: str) -> bool:
-    """Write a file of the home's; False where it is so already."""
+    """Write a file in the home; return False if its content is the same already."""
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
     partial = home.temporary(path)

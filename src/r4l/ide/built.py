@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The commands that build a module: from its build where it builds, from what make would run where it does not."""
+"""The commands that build a module: recorded by its build, or, if that fails, planned by make."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from r4l.process import Say, quiet
 
 
 def commands_of(module: Module, kernel: Kernel, say: Say = quiet) -> tuple[list[Command], BuildError | None]:
-    """Build a module, so that all generated files are there, and say how each of its objects is made.
+    """Build a module, so that all generated files exist, and return the command for each of its objects.
 
-    A driver that does not compile at the moment is what an editor is for: that is returned, not raised.
+    A driver that does not compile is a normal case in an editor: the build's error is returned, not raised.
 
     Raises:
         UsageError: the folder holds no module.
-        BuildError: it was built, and nobody knows how.
+        BuildError: the module was built, but Kbuild recorded no commands.
     """
     broken = None
     output = module.output(kernel)
@@ -42,12 +42,12 @@ def commands_of(module: Module, kernel: Kernel, say: Say = quiet) -> tuple[list[
 
 
 def _parts(output: Path) -> set[str]:
-    """The objects that the modules of a folder are made of now: `modules.order` and each `.mod` (Makefile.build)."""
+    """Return the objects of a folder's modules, from `modules.order` and each `.mod` (scripts/Makefile.build)."""
     modules = [output / name for name in (output / "modules.order").read_text(encoding="utf-8").split()]
     lists = [module.with_suffix(".mod").read_text(encoding="utf-8").split() for module in modules]
     return {os.path.normpath(part) for parts in lists for part in parts}
 
 
 def _of_kbuild(command: Command) -> bool:
-    """True for what Kbuild adds to each module: NAME.mod.o and .module-common.o."""
+    """True for objects that Kbuild adds to each module: NAME.mod.o and .module-common.o."""
     return command.target.endswith((".mod.o", ".module-common.o"))

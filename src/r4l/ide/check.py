@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Ask the language servers themselves whether they understand a folder."""
+"""Check with the language servers themselves that they resolve a folder's code."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ UNLINKED = "unlinked-file"
 
 @dataclass(frozen=True)
 class Understood:
-    """What a server made of some files.
+    """Result of a server's check.
 
     Attributes:
-        files: those that were looked at.
-        names: those that it cannot find.
-        errors: what it reports as an error. rust-analyzer does not always agree with rustc on types.
+        files: the checked files.
+        names: names that the server cannot resolve.
+        errors: diagnostics of severity error. rust-analyzer does not always agree with rustc on types.
     """
 
     files: tuple[Path, ...]
@@ -33,19 +33,19 @@ class Understood:
 
 
 def options(projects: Sequence[Path]) -> Message:
-    """rust-analyzer's settings for a check: it looks at what it is asked about, and says all it knows."""
+    """Return rust-analyzer's settings for a check: analyse only the requested files, and report everything."""
     return {
         "linkedProjects": [str(path) for path in projects],
         "checkOnSave": False,
         "cachePriming": {"enable": False},
-        # Unresolved imports, methods and fields are reported only so.
+        # Without this, unresolved imports, methods and fields are not reported.
         "diagnostics": {"experimental": {"enable": True}},
     }
 
 
 @contextlib.contextmanager
 def rust_analyzer(*folders: EditorFiles) -> Iterator[LanguageServer]:
-    """rust-analyzer with the projects of folders loaded, as an editor has it that has them all open."""
+    """Start rust-analyzer with the projects of all given folders loaded, as in an editor that has them open."""
     projects = dict.fromkeys(project for files in folders for project in files.projects)
     with LanguageServer([str(folders[0].programs["rust-analyzer"])], folders[0].folder, options([*projects])) as server:
         server.wait_until_quiet()
@@ -54,7 +54,7 @@ def rust_analyzer(*folders: EditorFiles) -> Iterator[LanguageServer]:
 
 @contextlib.contextmanager
 def clangd(files: EditorFiles) -> Iterator[LanguageServer]:
-    """clangd for the C of a folder."""
+    """Start clangd for the C files of a folder."""
     assert files.commands is not None
     argv = [
         str(files.programs["clangd"]),
@@ -66,7 +66,7 @@ def clangd(files: EditorFiles) -> Iterator[LanguageServer]:
 
 
 def module(files: EditorFiles, say: Say = quiet) -> Understood:
-    """Look at all Rust files of a module folder, and at its C files that are compiled.
+    """Check all Rust files of a module folder, and its compiled C files.
 
     Raises:
         EnvironmentFault: a server died or does not answer.
@@ -87,7 +87,7 @@ def module(files: EditorFiles, say: Say = quiet) -> Understood:
 
 
 def rust(server: LanguageServer, files: Sequence[Path], say: Say = quiet) -> Understood:
-    """Look at Rust files with a rust-analyzer that has loaded its projects; those of no crate are left out."""
+    """Check Rust files with a rust-analyzer that has loaded its projects; files of no crate are skipped."""
     seen: list[Path] = []
     names: list[Unresolved] = []
     errors: list[Diagnostic] = []
@@ -99,8 +99,8 @@ def rust(server: LanguageServer, files: Sequence[Path], say: Say = quiet) -> Und
             continue
         seen.append(file)
         errors += [diagnostic for diagnostic in diagnostics if diagnostic.severity == ERROR]
-        # Code that is configured out has no names; and a name that goes through a macro can be coloured as
-        # unresolved where it leads to its definition all the same.
+        # Names in code that is configured out are not resolved. A name that goes through a macro can be coloured as
+        # unresolved although its definition is found.
         out = [diagnostic for diagnostic in diagnostics if diagnostic.code == INACTIVE]
         for name in server.unresolved(file):
             inactive = any(span.line <= name.line <= span.last_line for span in out)
@@ -110,7 +110,7 @@ def rust(server: LanguageServer, files: Sequence[Path], say: Say = quiet) -> Und
 
 
 def c(server: LanguageServer, files: Sequence[Path], say: Say = quiet) -> Understood:
-    """Look at C files with clangd."""
+    """Check C files with clangd."""
     errors: list[Diagnostic] = []
     for file in files:
         say(file.name)
@@ -120,5 +120,5 @@ def c(server: LanguageServer, files: Sequence[Path], say: Say = quiet) -> Unders
 
 
 def c_files(commands: Path) -> list[Path]:
-    """The files that a compile_commands.json lists."""
+    """Return the files listed in a compile_commands.json."""
     return sorted({Path(entry["file"]) for entry in json.loads(commands.read_text(encoding="utf-8"))})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How each object of a build is compiled: what Kbuild keeps of it, or what it would do.
+"""The commands that compile each object of a build: recorded by Kbuild, or printed by a dry run.
 
 Kbuild writes the command of each object beside it (`.main.o.cmd`, first line `savedcmd_main.o := …`); a dry run prints
 the same command as the third argument of scripts/basic/fixdep, without compiling anything (scripts/Kbuild.include).
@@ -21,12 +21,12 @@ FIXDEP = "scripts/basic/fixdep"
 
 @dataclass(frozen=True)
 class Command:
-    """What compiles one object.
+    """The command that compiles one object.
 
     Attributes:
-        folder: where it runs; its relative paths count from there.
+        folder: working folder; relative paths start there.
         target: the object, relative to `folder`.
-        text: the command, as for the shell.
+        text: the command line for the shell.
     """
 
     folder: Path
@@ -35,7 +35,10 @@ class Command:
 
     @cached_property
     def words(self) -> tuple[str, ...]:
-        """The words of the compiler's own command, environment first; objtool, after a `;`, is no part."""
+        """Words of the compiler's own command, environment first.
+
+        Commands after a `;`, such as objtool, are left out.
+        """
         lexer = shlex.shlex(self.text, posix=True, punctuation_chars=";&|")
         lexer.whitespace_split = True
         lexer.commenters = ""
@@ -48,7 +51,7 @@ class Command:
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        """The variables set before the program's name."""
+        """Variables set before the program's name."""
         found: dict[str, str] = {}
         for word in self.words:
             match = ASSIGNMENT.match(word)
@@ -64,20 +67,20 @@ class Command:
 
     @cached_property
     def source(self) -> Path | None:
-        """The C or Rust file that is compiled, where there is one: the last argument of Kbuild's commands."""
+        """The C or Rust file to compile, which is the last argument of Kbuild's commands; None for other objects."""
         last = self.argv[-1] if self.argv else ""
         return self.folder / last if last.endswith((".c", ".rs")) else None
 
     @property
     def language(self) -> str:
-        """`c`, `rust`, or nothing where it is neither."""
+        """`c`, `rust`, or empty for other objects."""
         if self.source is None:
             return ""
         return "rust" if self.source.suffix == ".rs" else "c"
 
 
 def recorded(folder: Path) -> Iterator[Command]:
-    """The commands of the objects that were built in a folder and those below it."""
+    """Yield the recorded commands of the objects built in a folder and below it."""
     for file in sorted(folder.rglob(".*.o.cmd")):
         if file.is_symlink() or not file.is_file():
             continue
@@ -88,10 +91,11 @@ def recorded(folder: Path) -> Iterator[Command]:
 
 
 def planned(dry_run: str, folder: Path) -> Iterator[Command]:
-    """The commands that `make --dry-run` printed for the objects that it would build.
+    """Yield the commands that `make --dry-run` printed for the objects that it would build.
 
     Args:
-        folder: where make was, with its output.
+        dry_run: make's output.
+        folder: folder that make ran in, with the build's output.
     """
     for line in dry_run.splitlines():
         _before, found, after = line.rpartition(FIXDEP)
@@ -101,10 +105,10 @@ def planned(dry_run: str, folder: Path) -> Iterator[Command]:
 
 
 def latest(*sources: Iterable[Command]) -> dict[str, Command]:
-    """The commands by object; where several name one, the last."""
+    """Return the commands by object; later sources override earlier ones."""
     return {command.target: command for source in sources for command in source}
 
 
 def _from_make(text: str) -> str:
-    """Undo what is written so that make can read it back (`make-cmd` of scripts/Kbuild.include)."""
+    """Undo the escapes that Kbuild writes for make (`make-cmd` in scripts/Kbuild.include)."""
     return text.replace("$(pound)", "#").replace("$$", "$")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""compile_commands.json: how each C file is compiled, in words that clangd knows.
+"""Write compile_commands.json: the compile command of each C file, limited to flags that clangd knows.
 
-The kernel's own generator (scripts/clang-tools/gen_compile_commands.py) sees only what was compiled, and of a
-distribution's kernel nothing was. A dry run of Kbuild says the same without compiling.
+The kernel's own generator (scripts/clang-tools/gen_compile_commands.py) lists compiled files only, and of a
+distribution's kernel nothing is compiled here. A dry run of Kbuild gives the same commands without compiling.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ NAME = "compile_commands.json"
 REJECTED = re.compile(r"(?:unknown argument|unsupported option|unknown warning option|optimization flag):? '([^']+)'")
 REJECTED_VALUE = re.compile(r"unsupported argument '([^']+)' to option '([^']+)'")
 CROSS = re.compile(r"(.+)-gcc(?:-\d+)?")
-"""gcc's name says its target, as in `aarch64-linux-gnu-gcc-14`."""
+"""Name of a cross compiler, which contains its target, as in `aarch64-linux-gnu-gcc-14`."""
 
 OUTPUT_ONLY = re.compile(r"^-W[pa],|^-(?:c|M.*)$")
-"""Flags about files that are written, and for the assembler: a language server writes none."""
+"""Flags for output files and for the assembler; a language server writes no files."""
 
 Entry = dict[str, Any]
 
 
 def of_subsystems(kernel: Kernel, folders: Sequence[str]) -> list[Command]:
-    """The commands of all C files of folders of the kernel that its configuration builds, and that are not built yet.
+    """Return the commands for all C files in some folders of the kernel that its configuration builds and that are not
+    yet built.
 
     Raises:
         UsageError: the kernel has no such folder, or its configuration builds nothing there.
@@ -52,9 +53,9 @@ def of_subsystems(kernel: Kernel, folders: Sequence[str]) -> list[Command]:
 
 
 def entries(commands: Iterable[Command], toolchain: Toolchain) -> list[Entry]:
-    """The entries for the commands that compile C, without the flags of gcc that clang does not know.
+    """Return the entries for the commands that compile C, without the flags of gcc that clang does not know.
 
-    What the kernel's build says of its tools/ is left out: other makefiles build these, elsewhere than they say.
+    Files in the kernel's tools/ are left out: separate makefiles build them, with other working folders.
     """
     made = []
     of_c = [command for command in commands if command.language == "c" and command.source and command.source.exists()]
@@ -73,7 +74,7 @@ def entries(commands: Iterable[Command], toolchain: Toolchain) -> list[Entry]:
 
 
 def _rejected(words: set[str], toolchain: Toolchain) -> set[str]:
-    """The flags among these words that clang itself says it does not take."""
+    """Return the flags among `words` that clang itself rejects."""
     flags = sorted(word for word in words if word.startswith(("-f", "-m", "-W", "--param", "--target=")))
     if not flags:
         return set()
@@ -81,7 +82,7 @@ def _rejected(words: set[str], toolchain: Toolchain) -> set[str]:
     argv = ["clang", *(f"--target={target}" for target in targets), "-fsyntax-only", "-x", "c", "/dev/null"]
     rejected: set[str] = set()
     while True:
-        # Once more after each answer: clang looks at warnings only where it knows all else.
+        # Repeat after each answer: clang checks warning flags only once it accepts all other flags.
         asked = [flag for flag in flags if flag not in rejected]
         done = toolchain.run([*argv, *asked], Grant("ide: flags that clang takes"), check=False)
         text = done.stderr.decode(errors="replace")

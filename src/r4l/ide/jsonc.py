@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""JSON with comments and trailing commas, as VS Code's settings are written: read, and edited in place.
+"""JSON with comments and trailing commas, the format of VS Code's settings: parsed, and edited in place.
 
-An edit changes the values that it is about and nothing else: comments, order and indentation stay.
+An edit changes only the values concerned: comments, order and indentation stay.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# What has no end is taken to the end of the text, and stays: each character is looked at once.
+# An unterminated string or comment extends to the end of the text and is kept. Possessive quantifiers keep this linear.
 STRING_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\])*+"?|//[^\n]*|/\*(?:.*?\*/|.*+)', re.DOTALL)
 STRING_OR_TRAILING_COMMA = re.compile(r'"(?:\\.|[^"\\])*+"?|,(?=\s*[}\]])')
 SPACE = re.compile(r"\s*")
@@ -24,9 +24,9 @@ class Document:
     """The text of one JSON object.
 
     Attributes:
-        values: what it says.
-        spans: by key of the outermost object, where its value begins and ends in the text.
-        close: where the closing brace is.
+        values: the parsed object.
+        spans: begin and end of each value in the text, by key of the outermost object.
+        close: offset of the closing brace.
     """
 
     text: str
@@ -36,16 +36,16 @@ class Document:
 
     @classmethod
     def parse(cls, text: str) -> Document:
-        """Read a text.
+        """Parse a text.
 
         Raises:
-            ValueError: it is no JSON object, comments and trailing commas allowed.
+            ValueError: the text is no JSON object; comments and trailing commas are allowed.
         """
         # A byte order mark is one at the very beginning only; elsewhere it is a character.
         marked = text.startswith("\ufeff")
         plain = STRING_OR_TRAILING_COMMA.sub(_blank, STRING_OR_COMMENT.sub(_blank, " " + text[1:] if marked else text))
         if not isinstance(json.loads(plain), dict):
-            raise ValueError("it is no JSON object")
+            raise ValueError("the text is not a JSON object")
         values: dict[str, Any] = {}
         spans: dict[str, tuple[int, int]] = {}
         decoder = json.JSONDecoder()
@@ -61,10 +61,10 @@ class Document:
         return cls(text, values, spans, at)
 
     def edited(self, changes: Mapping[str, Any]) -> str:
-        """The text with values of the outermost object replaced, or added before its closing brace.
+        """Return the text with values of the outermost object replaced, or added before its closing brace.
 
         Raises:
-            ValueError: the text was read, but is odder than its edit can cope with, as `{,}`.
+            ValueError: the text has an unusual form that cannot be edited, such as `{,}`.
         """
         newline = "\r\n" if "\r\n" in self.text else "\n"
         found = INDENT.search(self.text)
@@ -82,16 +82,16 @@ class Document:
             if last is not None and "," not in STRING_OR_COMMENT.sub(_blank, self.text)[last : self.close]:
                 edits.append((last, last, ","))
         text = self.text
-        # From the end on, so that what comes before stays where it is; a comma after the value that it follows.
+        # From the end backwards, so that earlier offsets stay valid; a comma comes after the value before it.
         for begin, end, new in sorted(edits, key=lambda edit: edit[:2], reverse=True):
             text = text[:begin] + new + text[end:]
         if Document.parse(text).values != {**self.values, **changes}:
-            raise ValueError("it cannot be edited")
+            raise ValueError("the text cannot be edited in place")
         return text
 
 
 def _blank(match: re.Match[str]) -> str:
-    """The same length of nothing for a comment or a comma."""
+    """Replace a comment or comma by blanks of the same length."""
     text = match[0]
     kept = text.startswith('"') or (text.startswith("/*") and (len(text) < 4 or not text.endswith("*/")))
     return text if kept else re.sub(r"[^\r\n]", " ", match[0])

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The language servers as programs for an editor: scripts that start those of the toolchain, in its sandbox.
+"""Scripts for editors that start the toolchain's language servers in its sandbox.
 
-rust-analyzer must be of the release of the compiler that made the kernel's procedural macros; the toolchain's is.
-An editor starts it anywhere, so the scripts let it see every folder that `r4l ide` was called for, read-only.
+rust-analyzer must be of the same release as the compiler of the kernel's procedural macros; the toolchain's is. An
+editor starts a script from any folder, so the scripts grant read access to every folder that `r4l ide` was called for.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from r4l.toolchain import Grant, Toolchain
 PROGRAMS = ("rust-analyzer", "clangd")
 
 ROOMS = ("toolchain", "kernels", "builds", "modules", "ide")
-"""What the servers may read of the home."""
+"""Folders of the home that the servers may read."""
 
 SCRIPT = """#!/bin/sh
 # Written by `r4l ide`: {program} of r4l's toolchain, for an editor. Do not edit.
@@ -27,14 +27,11 @@ exec {command} "$@"
 
 
 def write(toolchain: Toolchain, folders: Iterable[Path]) -> dict[str, Path]:
-    """Write the scripts into `bin/` of the home.
+    """Write the scripts into `bin/` of the home, and return their paths by program.
 
     Args:
-        toolchain: with the extras `editor`.
-        folders: what the servers may read, beside the compilers, kernels and modules of the home.
-
-    Returns:
-        Their paths by program.
+        toolchain: with the extra `editor`.
+        folders: folders that the servers may read, beside the compilers, kernels and modules of the home.
     """
     seen = list(folders)
     written = {}
@@ -52,7 +49,10 @@ def write(toolchain: Toolchain, folders: Iterable[Path]) -> dict[str, Path]:
 
 
 def command(toolchain: Toolchain, program: str, folders: Iterable[Path]) -> str:
-    """The shell's words that start a program in the sandbox; a folder that is gone by then does not keep it from it."""
+    """Return a shell command that starts a program in the sandbox.
+
+    Folders that vanish later do not make the start fail.
+    """
     rooms = (home.room(name) for name in ROOMS)
     grant = Grant("ide: language servers", reads=(*rooms, *folders), limits=UNLIMITED)
     words = toolchain.command([program], grant)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A client of a language server, as small as asking questions allows.
+"""A minimal client of a language server, for queries.
 
-Protocol: https://microsoft.github.io/language-server-protocol/specifications/lsp/3.17/specification/; what is
-rust-analyzer's own (`experimental/serverStatus`) is in its docs, lsp-extensions.md.
+Protocol: https://microsoft.github.io/language-server-protocol/specifications/lsp/3.17/specification/; rust-analyzer's
+extensions (`experimental/serverStatus`) are in its docs, lsp-extensions.md.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ CAPABILITIES = {
 }
 
 ERROR = 1
-"""DiagnosticSeverity."""
+"""Value of DiagnosticSeverity for errors."""
 
 CHANGED_MEANWHILE = (-32801, -32802)
-"""ContentModified and ServerCancelled: the server wants to be asked again."""
+"""Error codes ContentModified and ServerCancelled: the request must be repeated."""
 
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One complaint of a server's.
+    """One diagnostic of a server.
 
     Attributes:
         line, last_line: counted from 1.
@@ -79,10 +79,10 @@ class LanguageServer:
     """A running server; a context manager.
 
     Args:
-        argv: the program.
-        folder: what it works on.
-        options: its settings (`initializationOptions`).
-        patience: seconds in which each answer must come.
+        argv: the program and its arguments.
+        folder: root of the workspace.
+        options: the server's settings (`initializationOptions`).
+        patience: seconds within which each answer must come.
 
     Raises:
         EnvironmentFault: from any method: the server died or does not answer.
@@ -120,7 +120,7 @@ class LanguageServer:
         end_group(self._process)
 
     def open(self, file: Path, language: str) -> None:
-        """Open a file as an editor does."""
+        """Open a file in the server, as an editor does."""
         document = {
             "uri": file.as_uri(),
             "languageId": language,
@@ -134,11 +134,14 @@ class LanguageServer:
         self._until(lambda: self._quiescent, "did not finish loading")
 
     def definition(self, file: Path, needle: str, name: str) -> list[tuple[Path, int]]:
-        """Where the definition of a name is: file and line, counted from 1.
+        """Return the file and line (from 1) of each definition of a name.
 
         Args:
-            needle: the text around its use, the first in the file.
-            name: what is asked for, in that text.
+            needle: text around the name's use; its first occurrence in the file counts.
+            name: the name, contained in `needle`.
+
+        Raises:
+            ValueError: the file does not contain `needle`, or `needle` not `name`.
         """
         before, found, _ = file.read_text(encoding="utf-8").partition(needle)
         if not found or name not in needle:
@@ -147,14 +150,14 @@ class LanguageServer:
         return self.definition_at(file, before.count("\n") + 1, len(before) - before.rfind("\n") - 1)
 
     def definition_at(self, file: Path, line: int, column: int) -> list[tuple[Path, int]]:
-        """The same for the name at a line (from 1) and a column (from 0)."""
+        """Return the definitions of the name at a line (from 1) and a column (from 0), like `definition`."""
         asked = {"textDocument": {"uri": file.as_uri()}, "position": {"line": line - 1, "character": column}}
         answer = self.request("textDocument/definition", asked) or []
         places = answer if isinstance(answer, list) else [answer]
         return [_place(place) for place in places]
 
     def diagnostics(self, file: Path) -> list[Diagnostic]:
-        """What the server has to say about an open file; asked for where it can be asked, else what it publishes."""
+        """Return the diagnostics of an open file: requested if the server supports that, otherwise as published."""
         uri = file.as_uri()
         if "diagnosticProvider" in self.capabilities:
             items = self.request("textDocument/diagnostic", {"textDocument": {"uri": uri}})["items"]
@@ -164,7 +167,7 @@ class LanguageServer:
         return [_diagnostic(file, item) for item in items]
 
     def unresolved(self, file: Path) -> list[Unresolved]:
-        """The names of an open Rust file that rust-analyzer colours as unresolved."""
+        """Return the names in an open Rust file that rust-analyzer colours as unresolved."""
         legend = self.capabilities["semanticTokensProvider"]["legend"]["tokenTypes"]
         answer = self.request("textDocument/semanticTokens/full", {"textDocument": {"uri": file.as_uri()}})
         lines = file.read_text(encoding="utf-8").splitlines()
@@ -179,7 +182,7 @@ class LanguageServer:
         return found
 
     def request(self, method: str, parameters: Message | None) -> Any:
-        """Ask, and return the answer's result; asked again where the server's data changed meanwhile.
+        """Send a request and return its result; repeat it if the server's data changed meanwhile.
 
         Raises:
             EnvironmentFault: the server answers with an error.
@@ -215,7 +218,7 @@ class LanguageServer:
                 self._answer = message
 
     def _take(self, message: Message) -> None:
-        """A request or a notification of the server's."""
+        """Handle a request or notification of the server."""
         parameters = message.get("params") or {}
         if "id" in message:
             wanted = parameters.get("items", []) if message["method"] == "workspace/configuration" else None
@@ -251,7 +254,7 @@ class LanguageServer:
 
 
 def _place(answer: Message) -> tuple[Path, int]:
-    """From a Location or a LocationLink."""
+    """Return the file and line of a Location or a LocationLink."""
     uri = answer.get("uri") or answer["targetUri"]
     span = answer.get("range") or answer["targetSelectionRange"]
     return Path(unquote(urlparse(uri).path)), span["start"]["line"] + 1

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Files that r4l writes into folders of the user's: only its own are ever replaced.
+"""Files that r4l writes into the user's folders, and a record of them. Only r4l's own files are ever replaced.
 
-The home remembers what was written, by content: a file that somebody else made, or changed since, is the user's.
+The home records the content of every file written. A file made or changed by anybody else belongs to the user.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ ROOM = "ide"
 
 
 def digest(text: str) -> str:
-    """Names a content."""
+    """Return a short hash of a text."""
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 @dataclass
 class Record:
-    """What r4l wrote for one folder.
+    """Record of the files that r4l wrote into one folder.
 
     Attributes:
-        folder: the folder that is edited.
-        files: by path, the digests of the contents that are ours.
-        settings: the editor's settings as they were last written.
-        reads: the folders that a language server must see for it.
+        folder: the folder opened in the editor.
+        files: digests of the contents that r4l wrote, by path.
+        settings: the editor's settings as last written.
+        reads: folders that a language server must see for this folder.
     """
 
     folder: Path
@@ -43,7 +43,7 @@ class Record:
 
     @classmethod
     def of(cls, folder: Path) -> Record:
-        """The record of a folder; an empty one where nothing was written yet."""
+        """Load the record of a folder; empty if nothing was written yet."""
         path = _path(folder)
         if not path.exists():
             return cls(folder)
@@ -51,7 +51,7 @@ class Record:
         return cls(folder, data["files"], data["settings"], data.get("reads", []))
 
     def save(self) -> None:
-        """Keep it in the home."""
+        """Save the record in the home."""
         path = _path(self.folder)
         partial = home.temporary(path)
         data = {"folder": str(self.folder), "files": self.files, "settings": self.settings, "reads": self.reads}
@@ -59,33 +59,33 @@ class Record:
         home.publish(partial, path)
 
     def require_ours(self, path: Path, text: str) -> None:
-        """Refuse to replace what is not ours.
+        """Refuse to replace a file of the user's.
 
         Raises:
-            UsageError: the file is there and r4l did not write it.
-            EnvironmentFault: it cannot be read.
+            UsageError: the file exists and r4l did not write it.
+            EnvironmentFault: the file cannot be read.
         """
         present = read(path)
         if present is None or present == text or digest(present) in self.files.get(str(path), []):
             return
         raise UsageError(
-            f"{path} is there, and r4l did not write it (or it was changed since)",
-            "move it away, or have it replaced with --force",
+            f"{path} exists and was not written by r4l, or was changed since",
+            "move the file away, or replace it with --force",
         )
 
     def write(self, path: Path, text: str) -> bool:
-        """Write a file, whole or not at all; False where its content is so already.
+        """Write a file completely or not at all; return False if its content is the same already.
 
         Raises:
-            EnvironmentFault: the folder cannot be written to.
+            EnvironmentFault: the folder is not writable.
         """
         same = read(path) == text
-        # Known before it is written: an interrupt in between leaves no file of ours that passes for the user's.
+        # The record comes first: after an interrupt in between, our file is not taken for the user's.
         self.files[str(path)] = [*self.files.get(str(path), [])[-1:], digest(text)]
         self.save()
         if same:
             return False
-        # Where it is a link of the user's, the file that it leads to.
+        # If the user made it a link, write the file behind the link.
         final = path.resolve()
         partial = final.with_name(f".{final.name}.r4l-{os.getpid()}")
         try:
@@ -107,10 +107,10 @@ class Record:
 
 
 def read(path: Path) -> str | None:
-    """The text of a file with its line ends as they are, None where there is no file.
+    """Read a file with its line ends unchanged; None if it does not exist.
 
     Raises:
-        EnvironmentFault: it is there and cannot be read.
+        EnvironmentFault: the file exists and cannot be read.
     """
     try:
         return path.read_bytes().decode(errors="surrogateescape")
@@ -121,7 +121,7 @@ def read(path: Path) -> str | None:
 
 
 def readable() -> list[Path]:
-    """What the language servers must see: for all folders that have editor files and are still there."""
+    """Return the folders that the language servers must see: for all existing folders that have editor files."""
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(home.room(ROOM).glob("[0-9a-f]*.json"))]
     known = {Path(folder) for record in records for folder in (record["folder"], *record.get("reads", []))}
     return sorted(folder for folder in known if folder.is_dir())

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""rust-project.json: the crates of the kernel as its own generator lists them, and those of a module as it is built.
+"""Write rust-project.json: the kernel's crates from its own generator, a module's crates from its build commands.
 
-The kernel's generator guesses the crates of a module from names in its Kbuild: it knows no edge to a crate that is not
-the kernel's, no environment and no generated file. What Kbuild ran has all of this.
-Format: the section "Non-Cargo Based Projects" of rust-analyzer's manual.
+For a module, the kernel's generator guesses crates from names in the Kbuild file, and lacks edges to crates outside the
+kernel, environment variables and generated files. The commands that Kbuild ran contain all of this. Format: the section
+"Non-Cargo Based Projects" of rust-analyzer's manual.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from r4l.toolchain import Grant
 NAME = "rust-project.json"
 KERNEL_CRATE = "kernel"
 GENERATED = "r4l"
-"""The folder in a module's output where bindings are generated; Rust files know it as R4L_GEN (rust/kit/bindgen.mk)."""
+"""Folder for generated bindings in a module's output; Rust files name it as R4L_GEN (rust/kit/bindgen.mk)."""
 
 RECIPE = re.compile(
     r"^(MAKEFLAGS= \S*generate_rust_analyzer\.py(?:.*\\\n)*.*?)\s*>\s*\S*rust-project\.json\s*$", re.MULTILINE
 )
-"""What make prints of rust/Makefile's recipe, without the file that its output goes to."""
+"""The recipe of rust/Makefile as make prints it, without the redirection to its output file."""
 
 EXPORTED = {"RUSTC": "rustc"}
-"""What the generator takes from the environment, as the kernel's top Makefile sets and exports it."""
+"""Environment variables that the generator reads; the kernel's top Makefile exports them."""
 
 Project = dict[str, Any]
 Crate = dict[str, Any]
 
 
 def of_kernel(kernel: Kernel) -> Project:
-    """The project of the kernel's tree: `core` to `kernel`, its samples and its Rust drivers.
+    """Return the project of the kernel's tree: the crates `core` to `kernel`, the samples and the Rust drivers.
 
-    `make rust-analyzer` would write it into the build folder, where the user may have their own. So make only says
-    what it would run (the recipe of `rust-analyzer` in rust/Makefile), and that is run with its output for us.
+    `make rust-analyzer` would write into the build folder, where the user may have a file of that name. So make only
+    prints the recipe (rust/Makefile), which is then run with its output captured.
 
     Raises:
         BuildError: the kernel's generator failed.
     """
-    # Everything that `prepare` makes is there, and to look through all of it would take most of the time.
+    # All products of `prepare` exist; checking them again would take most of the time.
     argv: list[str | Path] = ["make", "-C", kernel.build, *kernel.make_arguments, "--no-print-directory", "-n"]
     grant = Grant("ide: crates of the kernel", reads=(kernel.source, kernel.build))
     plan = kernel.toolchain.run([*argv, "-o", "prepare", "rust-analyzer"], grant, check=False)
@@ -70,10 +70,10 @@ def _generator_failed(kernel: Kernel, why: str, said: bytes) -> BuildError:
 
 
 def on_host(project: Project, tree: Path) -> Project:
-    """The project with the paths of the toolchain's own files (`/usr/…`) as the host sees them.
+    """Return the project with paths in the toolchain (`/usr/…`) replaced by their paths on the host.
 
     Args:
-        tree: the root of the toolchain.
+        tree: root of the toolchain.
     """
 
     def outside(path: str) -> str:
@@ -84,12 +84,12 @@ def on_host(project: Project, tree: Path) -> Project:
 
 
 def of_module(kernel_project: Project, commands: Iterable[Command], folder: Path) -> Project:
-    """The project of a module: its own crates and those of the kernel's that it is built with.
+    """Return the project of a module: its own crates and the kernel's crates that it is built with.
 
     Args:
-        kernel_project: as `of_kernel`.
-        commands: what compiles the module's Rust objects.
-        folder: where the module is built.
+        kernel_project: result of `of_kernel`.
+        commands: the commands that compile the module's Rust objects.
+        folder: folder of the module's build.
     """
     crates = _with_dependencies(kernel_project["crates"], KERNEL_CRATE)
     configuration = next(crate["cfg"] for crate in crates if crate["display_name"] == KERNEL_CRATE)
@@ -106,7 +106,7 @@ def of_module(kernel_project: Project, commands: Iterable[Command], folder: Path
 
 
 def _with_dependencies(crates: list[Crate], root: str) -> list[Crate]:
-    """One crate and all it depends on, numbered anew."""
+    """Return one crate and all crates it depends on, renumbered."""
     wanted: set[int] = set()
     open_ends = [index for index, crate in enumerate(crates) if crate["display_name"] == root]
     while open_ends:
@@ -128,7 +128,7 @@ def _crate(
     by_metadata: Mapping[Path, int],
     generated: Path,
 ) -> Crate:
-    """The entry of a crate from the command that compiles it."""
+    """Return the entry of a crate from the command that compiles it."""
     source = command.source
     assert source is not None
     edges = [{"crate": known["core"], "name": "core"}] if "core" in known else []
@@ -155,14 +155,14 @@ def _crate(
 
 
 def _values(argv: Iterable[str], option: str) -> list[str]:
-    """The values of an option that is given as `--option value` or `--option=value`."""
+    """Return the values of an option given as `--option value` or `--option=value`."""
     words = list(argv)
     apart = [value for word, value in itertools.pairwise(words) if word == option]
     return apart + [word.removeprefix(f"{option}=") for word in words if word.startswith(f"{option}=")]
 
 
 def _emitted(command: Command, kind: str) -> Path | None:
-    """The file of that kind that rustc writes."""
+    """Return the file of the given kind that rustc writes, or None."""
     for value in _values(command.argv, "--emit"):
         if value.startswith(f"{kind}="):
             return _absolute(command, value.removeprefix(f"{kind}="))
@@ -174,7 +174,7 @@ def _absolute(command: Command, path: str) -> Path:
 
 
 def paths(project: Project) -> list[Path]:
-    """Every path that a project names."""
+    """Return every path that a project names."""
     found = [project["sysroot"]]
     for crate in project["crates"]:
         found.append(crate["root_module"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""VS Code's settings.json: our keys among the user's."""
+"""Merge r4l's keys into VS Code's settings.json."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any
 from r4l.ide.jsonc import Document
 
 LISTS = frozenset({"rust-analyzer.linkedProjects"})
-"""Settings that are joined with what the user has: entries of ours beside entries of theirs."""
+"""Settings whose lists are joined: r4l's entries beside the user's."""
 
 
 @dataclass(frozen=True)
 class Merge:
-    """What comes of the user's settings and ours.
+    """Result of a merge.
 
     Attributes:
-        text: the new file; None where it cannot be read, and must stay as it is.
-        kept: the keys that the user has set otherwise, and that stay so.
+        text: the new file; None if the present one cannot be parsed and must stay as it is.
+        kept: keys that the user has set otherwise and that were left alone.
     """
 
     text: str | None
@@ -29,12 +29,12 @@ class Merge:
 
 
 def settings(projects: list[Path], rust_analyzer: Path, clangd: Path, commands: Path | None) -> dict[str, Any]:
-    """The settings that make the rust-analyzer and clangd extensions work on kernel code.
+    """Return the settings that make the rust-analyzer and clangd extensions work on kernel code.
 
     Args:
         projects: each rust-project.json.
-        rust_analyzer, clangd: the programs that the editor shall start.
-        commands: the folder of compile_commands.json where it is not the edited one.
+        rust_analyzer, clangd: programs that the editor starts.
+        commands: folder of compile_commands.json if it is not the edited one.
     """
     arguments = ["--header-insertion=never"]
     if commands:
@@ -42,7 +42,7 @@ def settings(projects: list[Path], rust_analyzer: Path, clangd: Path, commands: 
     return {
         "rust-analyzer.linkedProjects": [str(path) for path in projects],
         "rust-analyzer.server.path": str(rust_analyzer),
-        # There is no Cargo in a kernel: `cargo check` at each save could only fail.
+        # The kernel does not use Cargo: `cargo check` at each save would fail.
         "rust-analyzer.checkOnSave": False,
         "rust-analyzer.cargo.buildScripts.enable": False,
         "rust-analyzer.procMacro.enable": True,
@@ -52,12 +52,13 @@ def settings(projects: list[Path], rust_analyzer: Path, clangd: Path, commands: 
 
 
 def merge(present: str | None, wanted: Mapping[str, Any], before: Mapping[str, Any], *, force: bool = False) -> Merge:
-    """Join our settings with a settings.json.
+    """Merge r4l's settings into a settings.json.
 
     Args:
-        present: its text; None where there is none.
-        before: what r4l wrote there the last time, and may change.
-        force: replace keys that are set otherwise.
+        present: content of the file; None if there is no file.
+        wanted: r4l's settings.
+        before: settings that r4l wrote the last time and may change.
+        force: replace keys that the user has set otherwise.
     """
     if present is None or not present.strip():
         return Merge(json.dumps(dict(wanted), indent=4) + "\n")

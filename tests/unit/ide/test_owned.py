@@ -37,7 +37,7 @@ def test_ours_is_replaced_also_by_the_next_run(folder: Path) -> None:
 def test_what_the_user_made_or_changed_is_refused(folder: Path) -> None:
     file = folder / "rust-project.json"
     file.write_bytes(b"theirs \xff")
-    with pytest.raises(UsageError, match="r4l did not write it") as refused:
+    with pytest.raises(UsageError, match="was not written by r4l") as refused:
         Record.of(folder).require_ours(file, "ours")
     assert "--force" in refused.value.remedy
     Record.of(folder).write(file, "ours")
