@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""New driver folders from templates: complete, tested, and with nothing of r4l in them that plain Kbuild needs."""
+"""Create new driver folders from templates. They are complete, tested, and build with plain Kbuild too."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ __all__ = ["Template", "create"]
 
 COMMON = "common"
 HIDDEN = "dot_"
-"""What stands in a template's file names for a leading dot: a .gitignore there would be one for ourselves."""
+"""Prefix in a template's file names that stands for a leading dot: a real .gitignore would apply to this repository."""
 
 
 @dataclass(frozen=True)
 class Template:
-    """A kind of driver that can be made.
+    """A kind of driver that `r4l new` can create.
 
     Attributes:
-        name: its folder's name under templates/.
-        description: what one gets, as the end of a sentence.
+        name: name of the folder under templates/.
+        description: what the user gets, as the end of a sentence.
         source: the file to edit first, with NAME for the driver's name.
-        kit: whether it is linked with the kit.
-        qemu: what QEMU needs to be told for its tests.
+        kit: True if the driver is linked with the kit.
+        qemu: extra arguments of QEMU for the driver's tests.
     """
 
     name: str
@@ -48,16 +48,16 @@ class Template:
 
     @classmethod
     def all(cls) -> dict[str, Template]:
-        """Every template by its name (templates/templates.toml)."""
+        """Return every template by its name (templates/templates.toml)."""
         table = tomllib.loads((_root() / "templates.toml").read_text(encoding="utf-8"))
         return {name: cls(name, **{**entry, "qemu": tuple(entry.get("qemu", ()))}) for name, entry in table.items()}
 
     @classmethod
     def named(cls, name: str) -> Template:
-        """The template of that name.
+        """Return the template of that name.
 
         Raises:
-            UsageError: there is none.
+            UsageError: no template has the name.
         """
         known = cls.all()
         if name not in known:
@@ -65,13 +65,13 @@ class Template:
         return known[name]
 
     def render(self, name: str, author: str) -> dict[str, str]:
-        """The files of a driver of that name: path in its folder to content."""
+        """Return the files of a new driver: path in its folder to content."""
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(_root()),
             undefined=jinja2.StrictUndefined,
             keep_trailing_newline=True,
             autoescape=False,
-            # No language of the templates has these, so that braces and percent signs are what they look like.
+            # None of the templates' languages uses these signs, so braces and percent signs need no escape.
             variable_start_string="«",
             variable_end_string="»",
             block_start_string="«%",
@@ -97,14 +97,14 @@ class Template:
 
 
 def create(name: str, template: Template, parent: Path, *, author: str | None = None) -> Path:
-    """Make the folder `parent/name`; nothing that is there is overwritten, and an interrupt leaves no half of it.
+    """Create the folder `parent/name`. Existing files are never overwritten, and an interrupt leaves no partial folder.
 
     Args:
-        author: for the module's metadata; what git knows, or the login's name, where None.
+        author: author in the module's metadata; None takes git's user name or the login's name.
 
     Raises:
-        UsageError: the name cannot be had, or the folder is there.
-        EnvironmentFault: it cannot be written.
+        UsageError: the name is invalid or taken, or the folder exists.
+        EnvironmentFault: the folder cannot be written.
     """
     require_name(name)
     kernel = Kernel.ready()
@@ -113,7 +113,7 @@ def create(name: str, template: Template, parent: Path, *, author: str | None = 
     folder = (parent / name).absolute()
     require_for_make(folder, "make it in another folder")
     if folder.is_symlink() or (folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))):
-        raise UsageError(f"{folder} exists, and is left as it is", "use another name, or move it away")
+        raise UsageError(f"{folder} exists already", "use another name, or move the folder away")
     files = template.render(name, require_author(author) if author is not None else guess_author())
     try:
         _write(folder, files)
@@ -125,10 +125,10 @@ def create(name: str, template: Template, parent: Path, *, author: str | None = 
 
 
 def require_author(author: str) -> str:
-    """The author, if a module's metadata can hold it: `module!` takes printable ASCII only.
+    """Return the author if a module's metadata can hold it: `module!` takes printable ASCII only.
 
     Raises:
-        UsageError: it cannot.
+        UsageError: the metadata cannot hold it.
     """
     if not author.strip() or not author.isascii() or not author.isprintable() or set(author) & set('"\\{}'):
         raise UsageError(
@@ -138,7 +138,7 @@ def require_author(author: str) -> str:
 
 
 def guess_author() -> str:
-    """The first of the user's names that a module's metadata can hold."""
+    """Return the first of the user's names that a module's metadata can hold."""
     for candidate in known_names():
         try:
             return require_author(candidate)
@@ -148,9 +148,9 @@ def guess_author() -> str:
 
 
 def known_names() -> list[str]:
-    """What git knows as the user's name (maybe nothing), then the login's full name and the login.
+    """Return git's user name (possibly empty), then the login's full name and the login.
 
-    The last two are missing for a user that only a number is known of, as in a container.
+    The last two are missing for a user without an entry in passwd, as in a container.
     """
     said = b""
     if shutil.which("git"):
@@ -182,7 +182,7 @@ def _write(folder: Path, files: dict[str, str]) -> None:
         for path, text in files.items():
             (partial / path).parent.mkdir(parents=True, exist_ok=True)
             (partial / path).write_text(text, encoding="utf-8")
-        # Onto an empty folder too, and onto nothing else.
+        # rename replaces an empty folder, and fails on any other.
         partial.rename(folder)
     finally:
         home.remove(partial)

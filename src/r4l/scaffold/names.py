@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a driver may be called."""
+"""Rules for the name of a driver."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ from r4l.errors import UsageError
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 LONGEST = 50
-"""MODULE_NAME_LEN (include/linux/moduleparam.h) is 64 bytes less a pointer; file names add a suffix."""
+"""Characters of a name.
+
+MODULE_NAME_LEN (include/linux/moduleparam.h) is 64 bytes less a pointer; file names add a suffix.
+"""
 
 INTERFACE_LONGEST = 12
-"""IFNAMSIZ (include/uapi/linux/if.h) is 16: three digits and the closing zero are left."""
+"""Characters of an interface's name.
+
+IFNAMSIZ (include/uapi/linux/if.h) is 16, less three digits and the closing zero.
+"""
 
 WHY = {
     "keyword": "a keyword of Rust",
@@ -26,13 +32,13 @@ WHY = {
 
 
 def require_name(name: str) -> str:
-    """The name, if a module, its crate and its files can have it.
+    """Return the name if a module, its crate and its files can have it.
 
     Raises:
-        UsageError: they cannot; the cause says why.
+        UsageError: the name is not usable; the cause says why.
     """
     if "/" in name or name in (".", "..", ""):
-        raise UsageError(f"{name!r} is no name but a path", "go to the folder that it shall lie in, and give a name")
+        raise UsageError(f"{name!r} is not a plain name", "change to the parent folder, and give a name without /")
     if not NAME.fullmatch(name):
         better = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
         fit = NAME.fullmatch(better) and not _reserved(better)
@@ -55,7 +61,7 @@ def require_free(name: str, modules: Path) -> None:
         modules: the kernel's folder with modules.dep and modules.builtin.
 
     Raises:
-        UsageError: the kernel has one of that name.
+        UsageError: the kernel has a module of that name.
     """
     for index, how in (("modules.dep", "a module"), ("modules.builtin", "a built-in driver")):
         file = modules / index

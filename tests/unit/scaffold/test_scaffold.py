@@ -101,9 +101,9 @@ def test_the_name_of_an_interface_fits() -> None:
         ("驱动", "only small letters", "my_driver"),
         ("a b", "only small letters", "use a_b"),
         ("a\n", "only small letters", "use a"),
-        ("../foo", "no name but a path", "go to the folder"),
-        ("foo/bar", "no name but a path", "go to the folder"),
-        ("", "no name but a path", "give a name"),
+        ("../foo", "is not a plain name", "change to the parent folder"),
+        ("foo/bar", "is not a plain name", "change to the parent folder"),
+        ("", "is not a plain name", "give a name"),
         ("loop", "a keyword of Rust", "loop_driver"),
         ("virtual", "a keyword of Rust", "virtual_driver"),
         ("kernel", "the name of a crate", "kernel_driver"),
@@ -147,7 +147,7 @@ def test_what_is_there_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "link").symlink_to("nowhere")
     for name in ("mine", "file", "link"):
-        with pytest.raises(UsageError, match="exists, and is left as it is"):
+        with pytest.raises(UsageError, match="exists already"):
             create(name, Template.named("hello"), tmp_path)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["precious"]
     assert (tmp_path / "file").read_text() == "mine"
