@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The report room: a folder of evidence (result, console log, captures) becomes one page to look at.
+"""Turn a folder of evidence (result, console log, captures) into one page.
 
 `model` documents `result.json`; `write` makes `report.html` beside it.
 """

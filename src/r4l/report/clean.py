@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Text of the guest made fit to show: no escape sequences, no control bytes, no tricks with direction, bounded.
+"""Clean the guest's text for display: drop escape sequences, control characters and direction marks, and bound its
+length.
 
-Escaping for HTML is not done here: the templates do it.
+Escaping for HTML is left to the templates.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ SHOWN_INSTEAD = "\ufffd"
 
 @dataclass(frozen=True)
 class Clipped:
-    """Text of several lines, shown in part where it is long.
+    """Text of several lines, shortened if it is long.
 
     Attributes:
-        text: what to show.
-        left_out: number of lines that are not in it.
+        text: the lines to show.
+        left_out: number of lines left out.
     """
 
     text: str
@@ -40,12 +41,12 @@ class Clipped:
 
 
 def line(text: str | bytes, limit: int = MAX_LINE) -> str:
-    """One line: newlines become spaces, at most `limit` characters and an ellipsis."""
+    """Return one clean line: newlines become spaces; beyond `limit` characters an ellipsis stands."""
     return _clip(_plain(text).replace("\n", " ").rstrip(), limit)
 
 
 def block(text: str | bytes, lines: int = 120, limit: int = MAX_LINE) -> Clipped:
-    """Several lines; of more than `lines` the first and the last halves are kept."""
+    """Return clean lines; if there are more than `lines`, the first and last halves are kept."""
     every = [_clip(entry.rstrip(), limit) for entry in _plain(text).rstrip("\n").split("\n")]
     if len(every) <= lines:
         return Clipped("\n".join(every).strip("\n"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A kernel's description as a page."""
+"""Render a kernel's description as a page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STATES = {
 
 
 def page(description: Description) -> str:
-    """The page as HTML that needs no other file and runs no script."""
+    """Return the page as HTML that needs no other file and runs no script."""
     counts = {state: sum(topic.state == state for topic in description.topics) for state in STATES}
     return (
         environment()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The packets of a capture as a sequence diagram: who said what to whom, when, and how long the answer took.
+"""Lay out the packets of a capture as a sequence diagram with time stamps and round-trip times.
 
 Vertical positions are pixels, horizontal ones percent (in the template), so the drawing fits any width.
 """
@@ -25,10 +25,10 @@ class Rung:
     """One arrow, one group of housekeeping packets, or one pause.
 
     Attributes:
-        kind: as of a packet, `noise`, or `pause`.
-        rightward: from guest to gateway.
+        kind: as in `Packet`, or `noise`, or `pause`.
+        rightward: True from guest to gateway.
         label: above the arrow; `detail` below it.
-        lost: an echo request that nobody answered.
+        lost: True for an echo request without reply.
     """
 
     y: int
@@ -52,7 +52,7 @@ class Trip:
 
 @dataclass
 class Ladder:
-    """The drawing.
+    """A sequence diagram.
 
     Attributes:
         left_out: packets that follow the last rung.
@@ -110,7 +110,7 @@ def _rung(packet: Packet, y: int, capture: Capture) -> Rung:
     time, rightward = _clock(packet.time), packet.mac == capture.guest
     if packet.echo is not None:
         identifier, sequence = packet.echo[2:]
-        # Behind the gateway: its MAC, another address.
+        # A host behind the gateway has the gateway's MAC and another IP address.
         far = packet.destination if rightward else packet.source
         by = "" if far == capture.peer_ip else f"{'to' if rightward else 'from'} {far}, "
         lost = packet.kind == "request" and packet.rtt is None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The console log cut into the boot and the steps, with the lines that matter marked."""
+"""Cut the console log into boot and steps, and mark the lines that matter."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class LogLine:
 
     Attributes:
         number: from 1, as an editor counts.
-        stamp: the kernel's seconds since boot, as it wrote them; empty for a line that is not the kernel's.
-        kind: `trouble` (the kernel complains), `caution`, `sync` (a mark that r4l itself put there), or empty.
-        own: it speaks of the module under test.
+        stamp: the kernel's time stamp in seconds since boot, as text; empty for a line that is not the kernel's.
+        kind: `trouble` (a complaint of the kernel), `caution`, `sync` (a mark that r4l itself logged), or empty.
+        own: True if the line names the module under test.
         gap: number of lines left out before this one.
     """
 
@@ -49,10 +49,10 @@ class LogLine:
 
 @dataclass
 class Segment:
-    """Lines from one boundary to the next.
+    """Lines of the boot, of a step, or between steps.
 
     Attributes:
-        step: the step that ran; None before the first, between steps and after the last.
+        step: the step that ran; None for a segment outside steps.
         name: heading.
         total: number of lines, shown or not.
         trailing_gap: number of lines left out after the last shown one.
@@ -74,7 +74,7 @@ class Log:
     """The whole console log.
 
     Attributes:
-        note: what is wrong with the file; empty where nothing is.
+        note: sentence about a fault of the file; empty without one.
     """
 
     segments: list[Segment] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Log:
 
     @property
     def own(self) -> int:
-        """Number of lines that speak of the module under test."""
+        """Number of lines that name the module under test."""
         return sum(segment.own for segment in self.segments)
 
 
@@ -130,7 +130,7 @@ def read(file: Path, steps: Sequence[Step], module: str) -> Log:
 
 
 def _cut(steps: Sequence[Step], total: int) -> list[tuple[Segment, int, int]]:
-    """Segments with first and past-the-end line; boundaries that make no sense are moved to where they do."""
+    """Return the segments, each with its first line and the line after its last; boundaries are clamped to the log."""
     placed = [
         (min(max(step.console_begin, 0), total), index, step)
         for index, step in enumerate(steps)
@@ -149,7 +149,7 @@ def _cut(steps: Sequence[Step], total: int) -> list[tuple[Segment, int, int]]:
 
 
 def _mark(every: Sequence[bytes], module: str) -> list[LogLine]:
-    """Text, time stamp and kind of each line."""
+    """Return text, time stamp and kind of each line."""
     words = re.escape(module).replace("_", "[-_]").replace(r"\-", "[-_]")
     own = re.compile(rf"(?<![\w-]){words}(?![\w-])") if module else None
     texts = [clean.line(raw[: 8 * clean.MAX_LINE]) for raw in every]
@@ -170,7 +170,7 @@ def _mark(every: Sequence[bytes], module: str) -> list[LogLine]:
 
 
 def _troubles(texts: Iterable[str]) -> set[int]:
-    """The numbers of the lines that are the kernel's complaints."""
+    """Return the numbers of the lines that are complaints of the kernel."""
     cutter = SplatCutter()
     troubles: set[int] = set()
 
@@ -185,7 +185,7 @@ def _troubles(texts: Iterable[str]) -> set[int]:
 
 
 def _fill(segment: Segment, lines: Sequence[LogLine], limit: int) -> None:
-    """Put lines into a segment; of too many keep the ends and, between them, the first events."""
+    """Put lines into a segment; if there are too many, keep the ends and, between them, the first events."""
     segment.total = len(lines)
     segment.troubles = sum(line.kind == "trouble" for line in lines)
     segment.cautions = sum(line.kind == "caution" for line in lines)

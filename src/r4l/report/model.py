@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""`result.json`: what a run proved, as plain dataclasses.
+"""`result.json`: the outcome of a run, as plain dataclasses.
 
-Every field has a default, so an interrupted run can be kept as far as it came. Reading is lenient: a value of
-the wrong type counts as missing, since parts of it were said by the guest.
+Every field has a default, so an interrupted run is kept as far as it came. Reading is lenient: a value of the wrong
+type counts as missing, since parts of the file come from the guest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Command:
     """One command that ran in the guest or on the host.
 
     Attributes:
-        exit_code: None where it did not end (time-out, the VM went away).
+        exit_code: None if the command did not end (time-out, VM gone).
         seconds: wall clock on the host.
     """
 
@@ -48,8 +48,8 @@ class StageTime:
     """One stage of the host's work; stages may overlap.
 
     Attributes:
-        start: seconds since `Result.started`; None where it never began.
-        seconds: how long it took; None where it never ended.
+        start: seconds since `Result.started`; None if the stage never began.
+        seconds: duration; None if the stage never ended.
     """
 
     name: str
@@ -65,17 +65,17 @@ class StageTime:
 
 @dataclass
 class Step:
-    """One row that was checked.
+    """One checked row.
 
     Attributes:
-        row: ids in `r4l.camp.rows.table()`, such as `A7`, or `A7 E5` for two that one step proves.
-        expected: what a good guest shows.
-        seen: what this one showed.
+        row: ids in `r4l.camp.rows.table()`, such as `A7`, or `A7 E5` if one step proves two.
+        expected: what a working guest shows.
+        seen: what the guest showed.
         start: seconds since `Result.started`.
-        ok: None where the step did not come to an end.
+        ok: None if the step did not end.
         console_begin: first line of the step in the console log, from 0.
-        console_end: the line after its last one. Lines are counted by their newline byte.
-        error: the cause in a sentence or a few lines, where the step failed.
+        console_end: the line after the step's last one. Lines are counted by their newline byte.
+        error: cause of a failure in a sentence or a few lines; None without failure.
     """
 
     row: str
@@ -114,7 +114,7 @@ class RustSymbols:
 
     Attributes:
         exported: number of exported symbols per crate.
-        matching: how many of them stand in the packaged Module.symvers.
+        matching: number of these symbols in the packaged Module.symvers.
     """
 
     exported: dict[str, int] = field(default_factory=dict)
@@ -157,7 +157,7 @@ class KernelFacts:
 
 @dataclass
 class Accelerator:
-    """What ran the guest's instructions, and why that one."""
+    """QEMU's accelerator, and the reason for its choice."""
 
     name: str = ""
     reason: str = ""
@@ -170,7 +170,7 @@ class Accelerator:
 
 @dataclass
 class ModuleFacts:
-    """The module under test; `name` is as in /proc/modules, its log lines are marked by it."""
+    """The module under test. `name` is as in /proc/modules; log lines that contain it are marked."""
 
     name: str = ""
     file: str = ""
@@ -212,8 +212,8 @@ class Result:
     Attributes:
         r4l: version of r4l.
         started: ISO 8601 with offset.
-        seconds: wall clock of everything.
-        verdict: `passed` or `failed`; empty where the run was interrupted.
+        seconds: wall clock of the whole run.
+        verdict: `passed` or `failed`; empty for an interrupted run.
     """
 
     r4l: str = ""
@@ -230,7 +230,7 @@ class Result:
 
     @classmethod
     def from_json(cls, data: Json) -> Result:
-        """Read a decoded `result.json`; whatever is missing or of the wrong type takes its default."""
+        """Read a decoded `result.json`; a value that is missing or of the wrong type takes its default."""
         return cls(
             r4l=_text(data, "r4l"),
             title=_text(data, "title"),
@@ -246,11 +246,11 @@ class Result:
         )
 
     def to_json(self) -> dict[str, object]:
-        """Plain dictionaries and lists for `json.dumps`."""
+        """Return plain dictionaries and lists for `json.dumps`."""
         return asdict(self)
 
     def save(self, folder: Path) -> Path:
-        """Write `result.json` into a folder, whole or not at all.
+        """Write `result.json` into a folder, completely or not at all.
 
         Raises:
             OSError: the folder cannot be written.
@@ -264,7 +264,7 @@ class Result:
 
 
 def load(folder: Path) -> tuple[Result, str]:
-    """Read `result.json` of a folder; the text says what is wrong with it and is empty where nothing is."""
+    """Read a folder's `result.json`; return the result and a sentence about its fault, empty without one."""
     try:
         data = json.loads((folder / RESULT).read_bytes())
     except FileNotFoundError:
@@ -282,7 +282,7 @@ def _text(data: Json, key: str) -> str:
 
 
 def _number(data: Json, key: str) -> float | None:
-    """Seconds: not below zero, not beyond thirty years."""
+    """Return a number of seconds between zero and thirty years; None for any other value."""
     value = data.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None

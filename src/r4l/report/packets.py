@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A capture decoded: packets in words, echo requests paired with their replies, round-trip times.
+"""Decode a capture: packets in words, echo requests paired with their replies, round-trip times.
 
-A capture is what the guest and the gateway put on the wire, so nothing in it is trusted: scapy reads and decodes
-it, each packet on its own, and whatever it cannot read becomes a note.
+A capture holds what guest and gateway sent, so it is not trusted: scapy decodes each packet separately, and a packet
+that it cannot decode becomes a note.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class Packet:
     Attributes:
         number: from 1, in the order of the capture.
         time: seconds since the first packet.
-        source: IP address where there is one, else the MAC.
+        source: IP address if there is one, else the MAC.
         mac: the sender's MAC; `to_mac` the receiver's.
         kind: `arp`, `request`, `reply` (ICMP echo), `noise` (IPv6 housekeeping) or `other`.
         length: bytes on the wire.
-        echo: what pairs a request with its reply: (asker, asked, id, sequence number).
-        rtt: of a request: seconds until its reply; None where none was seen.
+        echo: key that pairs a request with its reply: (asker, asked, id, sequence number).
+        rtt: for a request, seconds until its reply; None without a reply.
     """
 
     number: int
@@ -68,9 +68,9 @@ class Capture:
 
     Attributes:
         name: its file name.
-        packets: the decoded ones, at most `MAX_DECODED`.
+        packets: the decoded packets, at most `MAX_DECODED`.
         total: number of all packets; `bytes` their length on the wire.
-        notes: what is wrong with the file, in sentences.
+        notes: sentences about faults of the file.
         protocols: protocol to number of decoded packets, most frequent first.
         guest: MAC of the guest's card; `guest_ip` and `peer_ip` the two ends of the ping.
     """
@@ -98,7 +98,7 @@ class Capture:
 
     @property
     def rtt_summary(self) -> tuple[float, float, float] | None:
-        """Minimum, median and maximum in milliseconds; None where no echo was answered."""
+        """Minimum, median and maximum in milliseconds; None if no echo was answered."""
         return (min(self.rtts), statistics.median(self.rtts), max(self.rtts)) if self.rtts else None
 
     @property
@@ -108,7 +108,7 @@ class Capture:
 
 
 def read(file: Path) -> Capture:
-    """Decode a pcap or pcapng file; never raises for what is in it."""
+    """Decode a pcap or pcapng file. Faults in the content are noted and never raised."""
     capture = Capture(file.name)
     logging.getLogger("scapy").setLevel(logging.CRITICAL)
     try:
@@ -135,7 +135,7 @@ def read(file: Path) -> Capture:
 
 
 def _records(file: Path, capture: Capture) -> Iterator[tuple[bytes, int, float, int]]:
-    """Raw packets with number, seconds since the first, and length; notes a capture that was cut short."""
+    """Yield raw packets with number, seconds since the first, and length; note a capture that was cut short."""
     from scapy.utils import RawPcapNgReader, RawPcapReader
 
     first: tuple[int, int] | None = None
@@ -161,7 +161,7 @@ def _records(file: Path, capture: Capture) -> Iterator[tuple[bytes, int, float, 
 
 
 def _decode(raw: bytes, packet: Packet) -> Packet:
-    """Put into words what a packet is."""
+    """Fill in the description of a packet."""
     import scapy.layers.inet6  # noqa: F401 (teaches Ether what it may carry)
     from scapy.layers.l2 import Ether
 
@@ -235,7 +235,7 @@ def _describe_v6(ip: object, packet: Packet) -> None:
 
 
 def _pair(packets: list[Packet]) -> None:
-    """Give each echo request the time until its reply."""
+    """Set the round-trip time of each answered echo request."""
     waiting: dict[tuple[str, str, int, int], Packet] = {}
     for packet in packets:
         if packet.echo is None:
@@ -247,7 +247,7 @@ def _pair(packets: list[Packet]) -> None:
 
 
 def _name_ends(capture: Capture) -> None:
-    """Decide whose card this is: who asks first, by echo or ARP, else who speaks first."""
+    """Determine the guest's card: the first to ask, by echo or ARP, else the first sender."""
     packets = capture.packets
     opener = next(
         (packet for kind in ("request", "arp") for packet in packets if packet.kind == kind),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The page: everything that the other modules found, put into one HTML file that needs nothing else."""
+"""Render the page: the results of the other modules in one HTML file that needs no other file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class CommandView:
-    """A command fit to show; `state` is `good`, `bad` or `open` (it did not end)."""
+    """A command prepared for display; `state` is `good`, `bad` or `open` (the command did not end)."""
 
     command: str
     exit_code: int | None
@@ -48,7 +48,7 @@ class CommandView:
 
 @dataclass(frozen=True)
 class StepView:
-    """A step fit to show; `state` is `passed`, `failed` or `open`."""
+    """A step prepared for display; `state` is `passed`, `failed` or `open`."""
 
     row: str
     title: str
@@ -64,7 +64,7 @@ class StepView:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What stands at the top: `state` is `passed`, `failed` or `open`."""
+    """The head of the page; `state` is `passed`, `failed` or `open`."""
 
     state: str
     word: str
@@ -94,14 +94,13 @@ class CaptureView:
 
 
 def write(folder: Path) -> Path:
-    """Make `report.html` in the folder of a run.
+    """Make `report.html` in the folder of a run, and return its path.
+
+    An older page is replaced only by a complete one.
 
     Args:
-        folder: holds `result.json`, and the console log and captures that it names; any of them may be missing
-            or damaged, which the page then says.
-
-    Returns:
-        The path of the page. It replaces an older one only when it is whole.
+        folder: holds `result.json`, and the console log and captures named there. A missing or damaged file is noted on
+            the page.
 
     Raises:
         OSError: the page cannot be written.
@@ -114,7 +113,7 @@ def write(folder: Path) -> Path:
 
 
 def render(folder: Path) -> str:
-    """The page as text."""
+    """Return the page as text."""
     result, fault = model.load(folder)
     notes = [clean.line(fault)] if fault else []
     captures = _captures(folder, result, notes)
@@ -147,7 +146,7 @@ def render(folder: Path) -> str:
 
 @cache
 def environment() -> Environment:
-    """The templates of all pages: what they are given is escaped, and nothing may be missing."""
+    """Return the template environment of all pages: values are escaped, and missing values are errors."""
     templates = Environment(
         loader=PackageLoader("r4l.report"),
         autoescape=True,
@@ -167,7 +166,7 @@ def environment() -> Environment:
 
 
 def _verdict(result: Result, steps: Sequence[StepView], captures: Sequence[CaptureView]) -> Verdict:
-    """One word and one sentence; never `passed` where a step says otherwise."""
+    """Return the verdict as a word and a sentence; never `passed` if a step failed."""
     failed = [step for step in steps if step.state == "failed"]
     unended = [step for step in steps if step.state == "open"]
     module = clean.line(result.module.name, 64) or "The module"
@@ -226,7 +225,7 @@ def _command(command: Command) -> CommandView:
 
 
 def _captures(folder: Path, result: Result, notes: list[str]) -> list[CaptureView]:
-    """The captures of a run; what cannot be opened becomes a note."""
+    """Read the captures of a run; one that cannot be opened becomes a note."""
     views: list[CaptureView] = []
     for name in result.files.pcaps[:MAX_CAPTURES]:
         plain = _plain_name(name)
@@ -254,7 +253,8 @@ def _capture(capture: packets.Capture) -> CaptureView:
 
 
 def _guest_times(steps: Sequence[Step]) -> list[str]:
-    """What ping itself measured inside the guest: `min / avg / max` in milliseconds, for each ping that said so."""
+    """Return ping's own times inside the guest, as `min / avg / max` in milliseconds, for each ping that printed
+    them."""
     found = (
         _PING_TIMES.search(command.stdout[-2000:])
         for step in steps[:MAX_STEPS]
@@ -277,13 +277,13 @@ def _files(folder: Path, result: Result) -> list[Evidence]:
 
 
 def _plain_name(name: str) -> str:
-    """The name, or nothing where it could lead out of the folder."""
+    """Return the name, or an empty text if it could lead out of the folder."""
     unfit = "/" in name or "\\" in name or name in ("", ".", "..") or len(name) > 200 or not name.isprintable()
     return "" if unfit else name
 
 
 def _prose(text: str) -> list[Piece]:
-    """Split at backticks: every second piece is code."""
+    """Split a text at backticks: every second piece is code."""
     return [Piece(piece, index % 2 == 1) for index, piece in enumerate(text.split("`")) if piece]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Stages and steps on one time axis. Positions are percent of the axis, so the drawing fits any width."""
+"""Lay out stages and steps on one time axis. Positions are percent of the axis, so the drawing fits any width."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from r4l.report.model import Result
 MAX_BARS = 80
 _MANTISSAS = (1.0, 2.0, 5.0, 10.0)
 _TICKS = 8
-# Percent of the axis: what took no time is still seen.
+# Percent of the axis: the least width that can be seen.
 _THINNEST = 0.1
 
 
@@ -25,7 +25,7 @@ class Bar:
         kind: `stage` or `step`.
         left: percent of the axis.
         width: percent of the axis.
-        open: it never ended; the bar reaches the end of the axis.
+        open: True if the stage never ended; the bar then reaches the end of the axis.
     """
 
     kind: str
@@ -55,7 +55,7 @@ class Timeline:
         length: seconds that the axis spans.
         undated: names of stages and steps without a start.
         left_out: number of bars past the limit.
-        saved: seconds that were gained by running stages side by side.
+        saved: seconds gained by running stages side by side.
     """
 
     bars: list[Bar] = field(default_factory=list)
@@ -82,7 +82,7 @@ def draw(result: Result) -> Timeline:
         return line
     ends = [start + (seconds or 0.0) for _kind, _label, _name, start, seconds, _ok in entries]
     line.length = max([*ends, result.seconds or 0.0]) or 1.0
-    # Of stages alone: a stage may stand for all steps together.
+    # Stages only: one stage may contain all steps.
     line.saved = _overlap(
         (stage.start, stage.start + stage.seconds)
         for stage in result.stages
@@ -100,7 +100,7 @@ def draw(result: Result) -> Timeline:
 
 
 def seconds_text(value: float | None) -> str:
-    """A duration for people: `0.03 s`, `12.3 s`, `2 min 05 s`; a dash where it is unknown."""
+    """Format a duration for people: `0.03 s`, `12.3 s`, `2 min 05 s`; a dash for an unknown one."""
     if value is None:
         return "–"
     if value < 10:
@@ -112,7 +112,7 @@ def seconds_text(value: float | None) -> str:
 
 
 def _ticks(length: float) -> list[Tick]:
-    """Round numbers of seconds, at most eight and their zero."""
+    """Return marks at round numbers of seconds: zero and at most eight more."""
     step = 1e-3
     while length / (step * 10) > _TICKS:
         step *= 10
@@ -122,7 +122,7 @@ def _ticks(length: float) -> list[Tick]:
 
 
 def _overlap(spans: Iterable[tuple[float, float]]) -> float:
-    """Seconds of all spans together minus the seconds during which any of them ran."""
+    """Return the seconds of all spans together minus the seconds during which any of them ran."""
     total = covered = reach = 0.0
     for start, end in sorted(spans):
         total += end - start
