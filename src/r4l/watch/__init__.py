@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`r4l watch`: from a save to a verdict.
 
-`project` what is watched and what a save affects, `saves` the saves themselves, `warm` a process that has imported
-everything (`rehearsal`), `job` what a forked child of it does, `loop` all of it together.
+`project` determines what a save affects, `saves` reports saves, `warm` keeps a process with all imports done
+(`rehearsal`) and forks it, `job` runs in the fork, `loop` connects them.
 """

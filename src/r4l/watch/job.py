@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One run, in a forked child: build, then tests, or load and unload."""
+"""One run in a forked child: build, then tests, or load and unload."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PYTEST = (
     "--tb=short",
     "-p",
     "no:cacheprovider",
-    # We have imported what pytest would have liked to rewrite.
+    # Modules that pytest would rewrite are imported already.
     "-W",
     "ignore::pytest.PytestAssertRewriteWarning",
 )
@@ -40,19 +40,19 @@ PYTEST = (
 
 @dataclass(frozen=True)
 class Job:
-    """What a run is to do.
+    """Description of a run.
 
     Attributes:
-        folder: of the module.
-        kernel: to build for and to test on.
-        sources: the folders that the module is built from.
-        tests: files; none: load the module and unload it.
-        cwd: where pytest is started.
-        arguments: more for pytest.
-        parameters: of the module, where it is loaded.
-        color: the output goes to a terminal.
-        columns: of that terminal.
-        known: what the last run built.
+        folder: the module's folder.
+        kernel: kernel to build for and to test on.
+        sources: folders that the module is built from.
+        tests: test files; empty to load the module and unload it.
+        cwd: folder to start pytest in.
+        arguments: further arguments for pytest.
+        parameters: module parameters for a load without tests.
+        color: True if the output goes to a terminal.
+        columns: width of that terminal.
+        known: the last run's build.
     """
 
     folder: Path
@@ -69,13 +69,13 @@ class Job:
 
 @dataclass
 class Outcome:
-    """How a run ended.
+    """Result of a run.
 
     Attributes:
         code: one of `r4l.errors.EXIT_CODES`.
-        steps: what was done, each with its seconds.
-        error: what went wrong, where it was not a test.
-        known: what was built.
+        steps: the steps done, each with its seconds.
+        error: the error that ended the run, except failures of tests.
+        known: the build.
     """
 
     code: int = 0
@@ -85,7 +85,7 @@ class Outcome:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Something that is done now."""
+        """Time a step of the run."""
         begin = time.monotonic()
         try:
             yield
@@ -94,13 +94,13 @@ class Outcome:
 
 
 def main(job: Job, screen: Connection, answer: Connection) -> None:
-    """The child: do the job.
+    """Do the job; entry point of the child.
 
     Args:
         screen: becomes stdout and stderr.
-        answer: gets the `Outcome`.
+        answer: receives the `Outcome`.
     """
-    # A group of its own: ^C at the terminal reaches only our owner, which ends us by SIGTERM.
+    # Own process group: ^C at the terminal reaches only the owner, which ends this process by SIGTERM.
     os.setpgid(0, 0)
     signal.signal(signal.SIGTERM, _interrupt)
     threading.Thread(target=_end_with_owner, daemon=True).start()
@@ -119,7 +119,7 @@ def main(job: Job, screen: Connection, answer: Connection) -> None:
 
 
 def _interrupt(*_: object) -> None:
-    # A second one must not disturb the clearing up after the first.
+    # A second SIGTERM must not disturb the cleanup after the first.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
 
@@ -183,7 +183,7 @@ def _load(job: Job, modules: list[BuiltModule], outcome: Outcome) -> None:
 
 
 def _plain(error: R4LError) -> R4LError:
-    """An error as one that can be sent to another process."""
+    """Convert an error to a plain `R4LError`, which can be pickled."""
     sent = R4LError(error.cause, error.remedy, detail=error.detail, log=error.log, known=error.known)
     sent.kind, sent.exit_code = error.kind, error.exit_code
     return sent

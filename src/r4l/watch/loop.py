@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Saves come in, runs go out; a save in the middle of a run ends that run."""
+"""Start a run for each save; a save during a run ends that run."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from r4l.watch.warm import Run
 
 
 class Screen(Protocol):
-    """Where a watch shows what happens."""
+    """Output of a watch."""
 
     @property
     def color(self) -> bool:
-        """Whether it shows colours."""
+        """True if colours are shown."""
 
     @property
     def columns(self) -> int:
-        """How wide it is."""
+        """Width in characters."""
 
     def begin(self, saved: frozenset[Path]) -> None:
-        """A run begins because of these files; because it is the first where there are none."""
+        """Announce a run because of these saved files; the set is empty for the first run."""
 
     def output(self, data: bytes) -> None:
-        """What pytest or the guest's kernel says."""
+        """Show output of pytest or the guest's kernel."""
 
     def superseded(self) -> None:
-        """The run was ended, as there was a save meanwhile."""
+        """Announce that a new save ended the run."""
 
     def end(self, outcome: Outcome | None, seconds: float) -> None:
-        """The verdict, that many seconds after the save."""
+        """Show the verdict, and the seconds since the save."""
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Loop:
 
     Attributes:
         arguments: for pytest.
-        parameters: of the module, where there are no tests and it is only loaded.
+        parameters: module parameters, used if there are no tests and the module is only loaded.
     """
 
     project: Project
@@ -64,11 +64,11 @@ class Loop:
     _pending: Work = field(default_factory=Work)
 
     def forever(self) -> None:
-        """Run everything, and then what each save affects.
+        """Run everything once, then what each save affects.
 
         Raises:
             UsageError: the folder is gone.
-            KeyboardInterrupt: the user has had enough.
+            KeyboardInterrupt: the user ended the watch.
         """
         try:
             with Saves(self.project.watched, lambda saved: self._events.put(lambda: self._saved(saved))):
@@ -86,7 +86,7 @@ class Loop:
         work = self.project.affected(saved)
         if not work:
             return
-        # What a run did not get to is still to be done.
+        # Work that an ended run did not reach stays pending.
         self._pending |= work
         if self._run:
             self._run.end()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What belongs to a driver under watch, and what must run again when some of it was saved."""
+"""The files of a driver under watch, and the runs that a save requires."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from r4l.module import Module
 
 SOURCES = frozenset({".rs", ".c", ".h", ".S", ".mk", ".lds", ".dts", ".py", ".ini", ".toml"})
 NAMES = frozenset({"Kbuild", "Makefile", "Kconfig"})
-"""What counts as source, by ending or name. All else (what a plain make leaves, editors' own files, a pcap that a test
-writes) must not start a run, which might write it again."""
+"""With `SOURCES`, the files that count as source, by suffix or name.
+
+Others (products of a plain make, editors' own files, a pcap that a test writes) must not start a run, which might write
+them again.
+"""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be run.
+    """The tests to run.
 
     Attributes:
-        everything: all tests; where there are none, the module is loaded and unloaded.
-        tests: else these files.
+        everything: run all tests; without any, load and unload the module.
+        tests: test files to run if not `everything`.
     """
 
     everything: bool = False
@@ -37,13 +40,13 @@ class Work:
 
 @dataclass(frozen=True)
 class Project:
-    """A module's folder with what else its tests depend on.
+    """A module's folder with everything else that its tests depend on.
 
     Attributes:
-        folder: of the module.
-        kit: the kit, where the module's Kbuild takes it in.
-        shelf: the folder `tests/` of the checkout that the module is a part of; those of its tests count that are named
-            after the module's folder.
+        folder: the module's folder.
+        kit: the kit, if the module's Kbuild includes it.
+        shelf: the folder `tests/` of the checkout that the module belongs to; tests in it count if they are named after
+            the module's folder.
     """
 
     folder: Path
@@ -52,10 +55,10 @@ class Project:
 
     @classmethod
     def of(cls, folder: Path) -> Project:
-        """The project of a module's folder.
+        """Return the project of a module's folder.
 
         Raises:
-            UsageError: there is no module in it.
+            UsageError: the folder contains no module.
         """
         module = Module(folder.resolve())
         kbuild = module.require_kbuild()
@@ -70,16 +73,16 @@ class Project:
 
     @property
     def watched(self) -> list[Path]:
-        """The folders to watch, with all below them."""
+        """Folders to watch recursively."""
         return [folder for folder in (self.folder, self.kit, self.shelf) if folder]
 
     @property
     def sources(self) -> tuple[Path, ...]:
-        """The folders that the module is built from."""
+        """Folders that the module is built from."""
         return (self.folder, self.kit) if self.kit else (self.folder,)
 
     def tests(self) -> list[Path]:
-        """All test files."""
+        """Return all test files."""
         return sorted(
             path
             for base in (self.folder, self.shelf)
@@ -89,7 +92,7 @@ class Project:
         )
 
     def affected(self, saved: Iterable[Path]) -> Work:
-        """What a save affects; nothing where it is of no interest.
+        """Return the work that a save requires; empty if it affects nothing.
 
         Args:
             saved: files and folders that have come, gone or changed.
@@ -104,10 +107,10 @@ class Project:
         if base is None or _hidden(path.relative_to(base)):
             return Work()
         if path.is_symlink() and not path.resolve().is_relative_to(base.resolve()):
-            # Behind it there may be a whole disk, and the build sees nothing of it.
+            # A link out of the folder may lead to a whole disk, and the build does not see its target.
             return Work()
         if path.is_dir():
-            # One that came with all that is in it: only its own coming is told.
+            # For a folder moved here with its content, only the folder itself is reported.
             inside = (below for below in path.rglob("*") if below.is_file())
             return self.affected(inside)
         if not _is_source(path):
@@ -136,5 +139,5 @@ def _is_source(path: Path) -> bool:
 
 
 def _hidden(path: Path) -> bool:
-    """Whether something on the path is hidden or a cache: .git, .#main.rs (Emacs), .main.rs.swp (vim)."""
+    """True if a part of the path is hidden or a cache: .git, .#main.rs (Emacs), .main.rs.swp (vim)."""
     return any(part.startswith((".", "#")) or part == "__pycache__" for part in path.parts)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Imported by the warm process before it forks: everything that a run will need, pytest's own parts and plugins too.
+"""Import everything that a run needs, including pytest's parts and plugins, before the warm process forks.
 
-Which these are depends on what is installed, and some (hypothesis) import themselves only in the middle of a run. So
-pytest is run once, on a test that does nothing.
+The set depends on the installed plugins, and some (hypothesis) import modules only during a run. So pytest is run once,
+on a test that does nothing.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Saves, as they come: many files at once are one save."""
+"""Report saves; many files written at once are one save."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 from watchfiles import watch
 
 STEP = 50
-"""Milliseconds of rest after which a save is taken to be whole; a `git checkout` writes file upon file."""
+"""Milliseconds without a change after which a save is complete; `git checkout` writes many files in a row."""
 
 
 class Saves:
-    """Watches folders and all below them, on a thread of its own; a context manager.
+    """Watcher of folders and everything below them, on a thread of its own; a context manager.
 
     Args:
-        folders: they must exist.
-        tell: gets the paths of each save: what came, went or changed. Where nobody can say which, because a name is no
-            UTF-8, the folders themselves.
+        folders: existing folders.
+        tell: called with the paths that came, went or changed in each save; with the folders themselves if a name is
+            not UTF-8 and the paths are unknown.
     """
 
     def __init__(self, folders: Sequence[Path], tell: Callable[[frozenset[Path]], None]) -> None:
@@ -43,7 +43,7 @@ class Saves:
                     paths = frozenset(Path(name) for _, name in changes)
                     self._tell(paths)
                     if not paths.isdisjoint(self._folders):
-                        # Perhaps made anew meanwhile: the kernel watches the one that is gone.
+                        # The folder may have been replaced: the kernel still watches the old one.
                         break
             except FileNotFoundError:
                 self._tell(frozenset(self._folders))

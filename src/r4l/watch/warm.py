@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A process that has imported everything; each run is a fork of it, and so pays no imports and leaves nothing behind.
+"""A process with all imports done. Each run is a fork of it, which saves the imports and leaves no state behind.
 
-It is multiprocessing's forkserver: it has one thread, which makes forking safe, and ends with us.
+This is multiprocessing's forkserver: it has one thread, which makes forking safe, and ends with its owner.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from multiprocessing import connection
 from r4l.watch.job import Job, Outcome, main
 
 GRACE = 10.0
-"""Seconds in which an ended run must have cleared up."""
+"""Seconds that an ended run gets to clean up."""
 
 Output = Callable[["Run", bytes], None]
 End = Callable[["Run", Outcome | None], None]
 
 
 class Run:
-    """A job that runs.
+    """A running job.
 
     Args:
-        on_output: gets what it prints, on a thread.
-        on_end: gets how it ended, on that thread; None where it died over it.
+        on_output: called on a thread with the run's output.
+        on_end: called on that thread with the outcome; None if the run died.
     """
 
     def __init__(self, job: Job, on_output: Output, on_end: End) -> None:
@@ -57,15 +57,15 @@ class Run:
                 try:
                     outcome = self._answer.recv()
                 except (EOFError, OSError):
-                    # It was ended, perhaps in the middle of its last word.
+                    # The run was ended, perhaps while it sent its outcome.
                     sources.remove(self._answer)
             else:
-                # Only when nothing is left to read: a program of a test's may live on and keep the screen open.
+                # Only when nothing is left to read: a test's program may live on and keep the pipe open.
                 sources.remove(self._process.sentinel)
         self._on_end(self, outcome)
 
     def end(self) -> None:
-        """End it, and wait until it has cleared up."""
+        """End the run, and wait until it has cleaned up."""
         self._process.terminate()
         self._process.join(GRACE)
         if self._process.is_alive():
