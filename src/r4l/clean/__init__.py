@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""What lies in the home, what it is good for, and the removal of what is good for nothing any more.
+"""Survey of the home's entries, and removal of those that nothing points to.
 
-`rooms.toml` says what lies where and what keeps it. Only what r4l makes is ever removed; a name that no room knows is
-left alone and told. Nothing is removed that another process uses: its maker's lock and its users' locks (`r4l.inuse`)
-are taken first. An entry is renamed before it is emptied, so an interrupt leaves no half of it under its name.
+`rooms.toml` lists the folders of the home and the reason that keeps their entries. Only entries made by r4l are
+removed; unknown names are reported and left alone. An entry in use by another process stays: the locks of its maker and
+of its users (`r4l.inuse`) are taken first. An entry is renamed before it is deleted, so an interrupt leaves no partial
+entry under its name.
 """
 
 from __future__ import annotations
@@ -30,32 +31,32 @@ from r4l.errors import EnvironmentFault, UsageError
 __all__ = ["Entry", "named_image", "named_kernel", "remove", "survey"]
 
 WEEK = 7 * 24 * 3600.0
-"""Seconds for which a cache is kept that nothing but its next use points to."""
+"""Seconds that an unused cache entry is kept."""
 LEFTOVER = re.compile(r"\.(?P<name>.+)\.partial-(?P<pid>\d+)(?P<rest>.*)")
-"""What a process calls that is still making something (`home.temporary`)."""
+"""Name of an unfinished entry (`home.temporary`)."""
 FILES = ("lock.json", "rows.json")
-"""Files of the home itself; records, which are never removed."""
+"""Files in the home's top folder; records that are never removed."""
 COMPANIONS = (".seal", ".inputs")
-"""Ends of names of what belongs to the entry beside it, and goes with it."""
+"""Suffixes of files that belong to the entry beside them and are removed with it."""
 
 State = Literal["kept", "unused", "in use", "removed", "unknown"]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Something in the home that can be removed, or not.
+    """An entry of the home and whether it can be removed.
 
     Attributes:
-        room: the folder of the home that it lies in; empty for the home itself.
+        room: folder of the home that contains the entry; empty for the home's top folder.
         name: its name there.
-        path: where it is.
-        size: bytes on the disk, without what it shares with entries that are kept.
-        used: when it was last used, in seconds since the epoch.
-        state: `kept`; `unused`, where nothing points to it; `in use` by a process; `removed`; `unknown` to r4l.
-        why: the reason for that.
-        all_too: whether `--all` removes it.
-        lock: the lock that who makes it holds; empty for none.
-        guard: what its users hold a lock on, where it is not the entry itself.
+        path: its path on the host.
+        size: bytes on the disk, without files shared by hard links with kept entries.
+        used: time of last use, in seconds since the epoch.
+        state: `kept`; `unused` if nothing points to it; `in use` by a process; `removed`; `unknown` to r4l.
+        why: reason for the state.
+        all_too: True if `--all` removes it.
+        lock: name of the lock that its maker holds; empty for none.
+        guard: path that its users lock, if not the entry itself.
     """
 
     room: str
@@ -70,7 +71,7 @@ class Entry:
     used: float = 0.0
 
     def as_data(self) -> dict[str, Any]:
-        """As plain data for JSON."""
+        """Return plain data for JSON."""
         return {
             "room": self.room,
             "name": self.name,
@@ -84,12 +85,12 @@ class Entry:
 
 @cache
 def rooms() -> dict[str, dict[str, str]]:
-    """What rooms.toml says."""
+    """Read rooms.toml."""
     return resources.table(__package__, "rooms.toml")
 
 
 def survey() -> list[Entry]:
-    """Everything in the home, with its size, its last use, and whether something points to it."""
+    """Return every entry of the home with its size, last use and state."""
     points = pointing.look()
     entries: list[Entry] = []
     for path in sorted(home.home().iterdir()):
@@ -105,7 +106,7 @@ def survey() -> list[Entry]:
 
 
 def _entries(room: Path, points: Points) -> Iterator[Entry]:
-    """The entries of a room."""
+    """Yield the entries of a room."""
     rule = rooms()[room.name]
     if rule["keep"] == "always":
         yield Entry(room.name, "", room, "kept", rule["about"], all_too=False)
@@ -133,7 +134,7 @@ def _belongs_to_another(path: Path) -> bool:
 
 
 def _leftover(path: Path, room: str, lock: str) -> Entry:
-    """What is being made, or was when its maker was killed: then the maker's lock is free."""
+    """Return the entry of an unfinished file or folder. If its maker is dead, the maker's lock is free."""
     match = LEFTOVER.fullmatch(path.name)
     assert match
     name = match["name"]
@@ -157,7 +158,7 @@ def _by_rule(entry: Entry, keep: str) -> Entry:
 
 def _toolchain(entry: Entry, points: Points) -> Iterator[Entry]:
     if entry.path.suffix == ".json" and entry.path.is_file():
-        # What is in force, without which nothing would be.
+        # The record of the toolchain in force is needed always.
         return
     lock = "toolchain-" + (entry.name if "+" in entry.name else entry.name.split("-")[0])
     yield _pointed(replace(entry, lock=lock), points.trees.get(entry.name), "no setup points to it")
@@ -210,7 +211,7 @@ def _venv(entry: Entry, points: Points) -> Iterator[Entry]:
     if entry.path == Path(sys.prefix):
         yield replace(entry, state="in use", why="this program runs in it", all_too=False)
     elif entry.path.is_dir():
-        # The launcher finds it a moment before its program can say that it uses it.
+        # The launcher chooses an environment shortly before its program can lock it.
         entry = replace(entry, all_too=entry.name not in points.venvs)
         yield _pointed(entry, points.venvs.get(entry.name), "its checkout is gone or has another")
 
@@ -227,12 +228,12 @@ SPECIAL = {
     "images": _images,
     "venv": _venv,
 }
-"""Rooms where an entry is kept by what points to it."""
+"""Rooms whose entries are kept by what points to them."""
 
 
 def _measured(entries: list[Entry]) -> list[Entry]:
-    """The entries with their sizes and times. What several share by hard links counts for the first that is kept."""
-    # Before a folder, what is listed of it by itself.
+    """Return the entries with sizes and times. Files shared by hard links count for the first kept entry."""
+    # Entries inside a folder come before the folder.
     order = sorted(entries, key=lambda entry: (entry.state != "kept", "/" not in entry.name))
     names = b"\0".join(os.fsencode(entry.path) for entry in order)
     done = subprocess.run(["du", "-sk0", "--files0-from=-"], input=names, capture_output=True, check=False)
@@ -252,10 +253,10 @@ def _used(path: Path) -> float:
 
 
 def named_kernel(entries: Sequence[Entry], name: str) -> list[Entry]:
-    """What belongs to the kernel of that name: one of Debian's by its release, one from source by its name.
+    """Return the entries of the kernel of that name: a Debian kernel by its release, one from source by its name.
 
     Raises:
-        UsageError: there is none; or another kernel was built from its source.
+        UsageError: no such kernel exists, or another kernel was built from its source.
     """
     release = [entry for entry in entries if entry.room == "kernels" and entry.name.split("_")[0] == name]
     own = [entry for entry in entries if entry.room == "builds" and entry.name.rpartition("-")[0] == name]
@@ -271,10 +272,10 @@ def named_kernel(entries: Sequence[Entry], name: str) -> list[Entry]:
 
 
 def named_image(entries: Sequence[Entry], name: str) -> list[Entry]:
-    """The disk images of that name.
+    """Return the disk images of that name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no such image exists.
     """
     images = [entry for entry in entries if entry.room == "images" and entry.name.endswith(".qcow2")]
     found = [entry for entry in images if entry.name.rpartition("-")[0] == name]
@@ -285,7 +286,11 @@ def named_image(entries: Sequence[Entry], name: str) -> list[Entry]:
 
 
 def remove(entry: Entry) -> Entry:
-    """Remove an entry, unless somebody makes or uses it; returns it with what became of it."""
+    """Remove an entry unless another process makes or uses it; return it with its new state.
+
+    Raises:
+        EnvironmentFault: a file system is mounted inside the entry.
+    """
     with contextlib.ExitStack() as stack:
         if entry.lock:
             lock = home.lock(entry.lock)
@@ -307,7 +312,7 @@ def remove(entry: Entry) -> Entry:
             beside = (entry.path.with_name(entry.path.name + end), entry.path.with_suffix(end))
             for companion in {*beside} - {entry.path}:
                 companion.unlink(missing_ok=True)
-    # Without the locks: nobody finds it any more.
+    # No lock is needed any more: the renamed entry cannot be found.
     home.remove(gone)
     return replace(entry, state="removed")
 

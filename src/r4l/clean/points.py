@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What points to the entries of the home: the toolchain in force, kernels that have a name, checkouts, editors."""
+"""Find the references to the home's entries: the toolchain in force, named kernels, checkouts, editors."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ TREE_NAMED = re.compile(r"/toolchain/([0-9a-f-]+(?:\+[0-9a-z+]+)?)/")
 
 @dataclass
 class Points:
-    """What points where. Each table has an entry's name and the reason in words.
+    """References by entry: each table maps an entry's name to the reason in words.
 
     Attributes:
-        trees: toolchains, those with extras too.
+        trees: toolchains, including those with extras.
         kernels: folders of Debian's kernels.
         metadata: folders in these, as `FOLDER/KEY`.
-        keys: the keys of all kernels that are ready, which modules were built for.
+        keys: keys of all ready kernels; modules are built for them.
         venvs: Python environments.
     """
 
@@ -38,7 +38,7 @@ class Points:
 
 
 def look() -> Points:
-    """Find out what points where."""
+    """Collect all references."""
     points = Points()
     checkouts = _venvs(points)
     _trees(points, checkouts)
@@ -47,7 +47,7 @@ def look() -> Points:
 
 
 def _venvs(points: Points) -> list[Path]:
-    """The environments of checkouts that are there, and these checkouts."""
+    """Record the environments of existing checkouts, and return these checkouts."""
     found: list[Path] = []
     for folder in sorted(home.room("venv").glob("[0-9]*-[0-9]*")):
         checkout = _checkout_of(folder)
@@ -59,7 +59,7 @@ def _venvs(points: Points) -> list[Path]:
 
 
 def _checkout_of(venv: Path) -> Path | None:
-    """The checkout that an environment was made for, where that is still there."""
+    """Return the checkout that an environment was made for; None if it is gone."""
     for note in venv.glob("lib/python3*/site-packages/*r4l*.pth"):
         source = Path(note.read_text(encoding="utf-8", errors="surrogateescape").strip())
         if (source.parent / CHECKOUT).is_file():
@@ -68,7 +68,7 @@ def _checkout_of(venv: Path) -> Path | None:
 
 
 def _launcher_keys(checkout: Path) -> set[str]:
-    """What the launcher `r4l` of a checkout calls its environments: without and with the tests' tools."""
+    """Return the names that a checkout's launcher `r4l` gives its environments: without and with the tests' tools."""
     found = set()
     for extra in ("", "[test]"):
         version = f"Python {platform.python_version()}\n".encode()
@@ -111,7 +111,7 @@ def _kernels(points: Points) -> None:
             points.keys.add(kernel.key)
         points.keys |= {kernel.key for kernel in own.all_ready(tools)}
     for arch in {_architecture(path.name) for path in folders}:
-        # Also one whose metadata was not made yet: an interrupted setup goes on with it.
+        # Include a kernel without metadata: an interrupted setup continues with it.
         best = max(
             (path for path in folders if _architecture(path.name) == arch),
             key=lambda path: debian.preference(path.name.split("_")[0]),
@@ -122,7 +122,7 @@ def _kernels(points: Points) -> None:
                 points.metadata.setdefault(f"{best.name}/{made.name}", f"the newest for {arch}")
     for build in home.room("builds").glob("[a-z]*"):
         data = manifest.read(build, "source")
-        # Kbuild's own link, in a build that was interrupted.
+        # In an interrupted build, only Kbuild's own link names the source.
         source = Path(data["source"]) if data else (build / "build/source").resolve()
         if room in source.parents:
             of = source.relative_to(room).parts[0]
