@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The project's own tests, part by part, each a command that can be run by hand too.
+"""Run the project's own tests, part by part. Each part is a command that can be run by hand too.
 
 `tests/parts.toml` is the table of the parts.
 """
@@ -26,17 +26,17 @@ from r4l.terminal import Console
 __all__ = ["Part", "checkout", "run", "table"]
 
 SLOW = 5
-"""Number of the slowest tests that are named at the end."""
+"""Number of the slowest tests named at the end."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """A part that has run.
+    """Result of a part.
 
     Attributes:
-        code: exit code; 0 where it passed.
+        code: exit code; 0 if the part passed.
         seconds: wall clock, without the wait for its kernel.
-        waited: seconds of wall clock in which its kernel was made.
+        waited: seconds of wall clock spent on its kernel.
     """
 
     part: Part
@@ -46,10 +46,10 @@ class Ended:
 
 
 def checkout() -> Path:
-    """Root of the checkout that this program runs from.
+    """Return the root of the checkout that this program runs from.
 
     Raises:
-        EnvironmentFault: it was installed from a wheel, which has no tests.
+        EnvironmentFault: the program was installed from a wheel, which has no tests.
     """
     root = resources.checkout()
     if root is None:
@@ -58,16 +58,13 @@ def checkout() -> Path:
 
 
 def run(parts: Sequence[Part], pytest_arguments: Sequence[str] = (), selection: Selection | None = "all") -> int:
-    """Run parts one after the other, all of them even when one fails.
+    """Run parts one after the other, all of them even if one fails; return 0 or the first exit code other than 0.
 
     Args:
-        selection: which tests of each part; of each what the default selection leaves out where None.
-
-    Returns:
-        0, or the first exit code that was not 0.
+        selection: the tests of each part; None for the tests that the default selection leaves out.
 
     Raises:
-        EnvironmentFault: this is no checkout.
+        EnvironmentFault: the program does not run from a checkout.
     """
     root = checkout()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -94,7 +91,7 @@ def run(parts: Sequence[Part], pytest_arguments: Sequence[str] = (), selection: 
 
 
 def _kept(part: Part) -> list[str]:
-    """Arguments of pytest that have the seconds of a part's tests kept."""
+    """Return arguments of pytest that record the seconds of a part's tests."""
     return ["-p", seconds.__name__, f"{seconds.PART}={part.name}"] if part.pytest else []
 
 

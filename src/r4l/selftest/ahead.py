@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Kernels made ready while the parts before them run: tests leave some of the processors idle."""
+"""Prepare kernels while earlier parts run: the tests leave some of the processors idle."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from r4l.selftest.parts import Need
 from r4l.stages import Stages
 
 LOWEST = 19
-"""Niceness of a kernel that is not the next one needed."""
+"""Niceness for a kernel that is not needed next."""
 
 
 class Ahead:
-    """Runs `r4l setup` for one kernel after the other, in the order in which they are needed.
+    """Runs `r4l setup` for one kernel after the other, in the order of need. A context manager; on exit it ends a
+    running setup.
 
-    Whether a kernel came to be is for `set_up` to find, which goes on from there and tells what is wrong. As a context
-    manager it ends on exit what still runs.
+    Failures are not reported here: `set_up` continues an unfinished kernel and reports the cause.
 
     Args:
-        needs: kernels in the order in which the parts need them; the first is made at the usual priority, since the
-            tests wait for it, and the others at the lowest.
+        needs: kernels in the order in which the parts need them. The first is made at normal priority, since the tests
+            wait for it; the others at the lowest.
     """
 
     def __init__(self, needs: Iterable[Need]) -> None:
@@ -36,7 +36,7 @@ class Ahead:
         self._thread = threading.Thread(target=self._work, name="r4l-ahead", daemon=True)
 
     def wait_for(self, need: Need, stages: Stages) -> None:
-        """Wait until the making of a kernel has ended; it can have failed."""
+        """Wait until the setup of a kernel has ended, successfully or not."""
         done = self._done[need]
         if not done.is_set():
             with stages.stage(f"kernel {need[0]} ({need[1]}), begun before"):
@@ -53,7 +53,7 @@ class Ahead:
                 done.set()
 
     def _start(self, need: Need, niceness: int) -> subprocess.Popen[bytes] | None:
-        """Start `r4l setup` for a kernel; None after the end."""
+        """Start `r4l setup` for a kernel; return None after the exit of the context."""
         name, arch = need
         argv = ["setpriv", "--pdeathsig", "TERM", "nice", "-n", str(niceness)]
         argv += [parts.PYTHON, "-m", "r4l", "setup", "--kernel", name, "--arch", arch]

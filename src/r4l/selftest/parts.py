@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The parts of the project's own tests, as `tests/parts.toml` has them."""
+"""The parts of the project's own tests, read from `tests/parts.toml`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Literal
 PYTHON = sys.executable
 TABLE = "tests/parts.toml"
 THOROUGH = "thorough"
-"""Marker of the tests that the default selection leaves out."""
+"""Marker of tests that the default selection leaves out."""
 
 Selection = Literal["all", "sample", "rest"]
 """All tests of a part, those without the marker `thorough`, or those with it."""
@@ -41,36 +41,36 @@ class Part:
 
     @property
     def rest(self) -> Selection | None:
-        """The tests that the default selection leaves out; None where it runs the whole part."""
+        """Selection of the tests that the default selection leaves out; None if it runs the whole part."""
         if not self.default:
             return "all"
         return "rest" if self.thorough else None
 
     def commands(self, pytest_arguments: Sequence[str] = (), selection: Selection = "all") -> list[list[str]]:
-        """Command lines of the part.
+        """Return the command lines of the part.
 
         Args:
-            pytest_arguments: more arguments for the parts that are pytest's.
-            selection: which tests of such a part.
+            pytest_arguments: more arguments for parts that run pytest.
+            selection: the tests to run in a part that runs pytest.
         """
         if self.modules:
             return [[PYTHON, "-m", *words] for words in self.modules]
         argv = [PYTHON, "-m", "pytest", *self.pytest]
         count = os.cpu_count() or 1 if self.workers == "cores" else int(self.workers)
         if count > 1:
-            # Neighbours share fixtures and machines: each worker gets a run of them, an idle one takes from the rest.
+            # Neighbouring tests share fixtures: each worker gets a range of them, and an idle one steals from others.
             argv += ["-n", str(count), "--dist", "loadfile" if self.together == "files" else "worksteal"]
         if selection != "all" and self.thorough:
             argv += ["-m", THOROUGH if selection == "rest" else f"not {THOROUGH}"]
         return [[*argv, *pytest_arguments]]
 
     def is_about(self, file: str) -> bool:
-        """Whether a file of the checkout, by its path relative to the root, is one of the part's."""
+        """True if a file of the checkout, by its path relative to the root, belongs to the part."""
         return any(file == path or path == "" or (path.endswith("/") and file.startswith(path)) for path in self.paths)
 
 
 def table(checkout: Path) -> dict[str, Part]:
-    """All parts by name, in the order in which they run.
+    """Return all parts by name, in the order of their run.
 
     Args:
         checkout: root of the project.
@@ -88,7 +88,7 @@ def _part(
     needs: Sequence[str] | None = None,
     **rest: object,
 ) -> Part:
-    """A part from the values of its TOML table; an unknown key is a TypeError."""
+    """Build a part from its TOML table; an unknown key is a TypeError."""
     return Part(
         name,
         paths=tuple(paths),

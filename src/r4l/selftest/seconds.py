@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How long each test took, kept in the home: a pytest plugin (`-p r4l.selftest.seconds`)."""
+"""Record the duration of each test in the home: a pytest plugin (`-p r4l.selftest.seconds`)."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ _seconds: dict[str, float] = defaultdict(float)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that names the part of `r4l selftest`."""
+    """Add the option for the name of the `r4l selftest` part."""
     parser.addoption(PART, default=None, help="the part of `r4l selftest` that runs: its tests' seconds are kept")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Add up a test's seconds: its set-up, the test itself, its tear-down."""
+    """Add up a test's seconds: set-up, call and tear-down."""
     _seconds[report.nodeid] += report.duration
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Keep the seconds; of several workers, only the one that gathers their reports does."""
+    """Save the seconds. With several workers, only the controller does."""
     part = session.config.getoption(PART)
     if part and _seconds and not hasattr(session.config, "workerinput"):
         keep(part, tests=_seconds)
 
 
 def load() -> dict[str, dict[str, object]]:
-    """The seconds of the last run of each part."""
+    """Return the seconds of the last run of each part."""
     file = home.home() / FILE
     loaded: dict[str, dict[str, object]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     return loaded
 
 
 def keep(part: str, **values: object) -> None:
-    """Keep values of a part: `seconds` of the whole, `tests` of each test."""
+    """Save values of a part: `seconds` of the whole, `tests` of each test."""
     with home.lock("seconds"):
         kept = load()
         kept.setdefault(part, {}).update(values)
@@ -53,7 +53,7 @@ def keep(part: str, **values: object) -> None:
 
 
 def slowest(parts: list[str], count: int = 10) -> list[tuple[float, str, str]]:
-    """The tests that took longest: seconds, part, node id."""
+    """Return the tests that took longest, as seconds, part and node id."""
     found: list[tuple[float, str, str]] = []
     kept = load()
     for part in parts:

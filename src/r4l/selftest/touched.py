@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The parts of the tests whose files have changed, as many as fit into a time."""
+"""Select the parts of the tests whose files have changed, as many as fit into a time."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from r4l.errors import UsageError
 from r4l.selftest.parts import Part
 
 DAY = 24 * 60 * 60
-"""Seconds before the newest commit in which a commit counts as one of the last, where none is named."""
+"""Seconds before the newest commit within which commits count as recent if none is named."""
 
 
 def changed_files(checkout: Path, since: str | None) -> set[str]:
-    """Files that the last commits changed, as paths relative to the checkout's root.
+    """Return the files that recent commits changed, as paths relative to the checkout's root.
 
     Args:
-        since: the commit to compare with; all commits of the day before the newest one where None.
+        since: the commit to compare with; None for all commits of the day before the newest one.
 
     Raises:
-        UsageError: this is no git checkout, or it has no such commit.
+        UsageError: the folder is no git checkout, or has no such commit.
     """
     if since is None:
         begin = int(_git(checkout, "log", "-1", "--format=%ct")) - DAY
@@ -33,7 +33,7 @@ def changed_files(checkout: Path, since: str | None) -> set[str]:
 
 def _git(checkout: Path, *arguments: str) -> str:
     done = subprocess.run(
-        # Paths that are not ASCII as they are, and somebody else's checkout as well (CI's is root's).
+        # Print non-ASCII paths unquoted, and accept a checkout owned by another user (in CI, by root).
         ["git", "-c", "core.quotepath=off", "-c", f"safe.directory={checkout}", "-C", checkout, *arguments],
         capture_output=True,
         encoding="utf-8",
@@ -42,13 +42,13 @@ def _git(checkout: Path, *arguments: str) -> str:
     )
     if done.returncode != 0:
         raise UsageError(
-            f"git cannot tell what has changed: {done.stderr.strip()}", "name a commit of this checkout, or use --only"
+            f"git cannot list the changed files: {done.stderr.strip()}", "name a commit of this checkout, or use --only"
         )
     return done.stdout
 
 
 def within(parts: Iterable[Part], minutes: float) -> tuple[list[Part], list[Part]]:
-    """Divide parts into those that can run within a time, the short ones first, and the rest; both in their order."""
+    """Split parts into those that fit into a time, short ones first, and the rest; both in their original order."""
     asked = list(parts)
     fitting: set[str] = set()
     for part in sorted(asked, key=lambda part: part.minutes):

@@ -149,6 +149,6 @@ def test_mistakes() -> None:
         (["--only", "nosuch"], "no part nosuch"),
         (["--all", "--only", "vm"], "exclude each other"),
         (["--minutes", "3"], "--touched"),
-        (["--touched", "no-such-commit", "--list"], "git cannot tell"),
+        (["--touched", "no-such-commit", "--list"], "git cannot list the changed files"),
     ]:
         assert word in str(selftest(*arguments).exception)
