@@ -50,5 +50,5 @@ def test_traffic_and_reloads_leak_nothing(vm: VM, leaks: Leaks, interface: Inter
 def test_kmemleak_does_find_a_leak(kernel: Kernel, vm: VM, leaks: Leaks) -> None:
     """The check above can fail: the kernel's own test module leaks on purpose."""
     assert kernel.config.get("CONFIG_SAMPLE_KMEMLEAK") == "m"
-    with pytest.raises(LeakFound, match="kmemleak finds memory"), leaks():
+    with pytest.raises(LeakFound, match="kmemleak found unreferenced memory"), leaks():
         vm.run("modprobe kmemleak-test && rmmod kmemleak_test", check=True)

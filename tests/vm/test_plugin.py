@@ -408,7 +408,7 @@ def test_slabs_that_grow(vm, leaks):
     def open_files(times):
         vm.run(f"for i in $(seq {times}); do sleep 10000 & done")
 
-    with pytest.raises(LeakFound, match="go on growing, in rounds of 30: .*task_struct by"):
+    with pytest.raises(LeakFound, match="keep growing, in rounds of 30: .*task_struct by"):
         leaks.across_rounds(open_files, rounds=3, times=30)
 """
 

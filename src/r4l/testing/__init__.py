@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""pytest for kernel drivers: a plugin that any project has once r4l is installed.
+"""pytest plugin for kernel drivers, active in every project once r4l is installed.
 
-`options` what the command line and pytest.ini say, `machine` the VM that a test's markers ask for, `fixtures`,
-`verdict` how the kernel's complaints and the evidence get into a test's report, `exitcodes` ours for pytest's.
+`options` reads the command line and pytest.ini, `machine` the marker for a test's VM, `fixtures` defines the fixtures,
+`verdict` adds the kernel's complaints and the evidence to a test's report, `exitcodes` maps pytest's exit codes to
+r4l's.
 """
 
 from r4l.testing.fixtures import interface_of

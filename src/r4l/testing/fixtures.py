@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The fixtures: `kernel`, `module`, `vm` and what it has, `leaks`, `kunit`, `kselftest`."""
+"""The fixtures: `kernel`, `module`, `vm` and its parts, `leaks`, `kunit`, `kselftest`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from r4l.vm import VM, workdirs
 
 @pytest.fixture(scope="session")
 def kernel(request: pytest.FixtureRequest) -> Kernel:
-    """The kernel to test on, made ready first where it is not: of the marker, of `--kernel`, or the stock one."""
+    """The kernel to test on, prepared if necessary: from the marker, `--kernel`, or the stock kernel."""
     name, arch = getattr(request, "param", None) or (
         options.kernels(request.config)[0],
         request.config.getoption("--arch"),
@@ -34,16 +34,16 @@ def kernel(request: pytest.FixtureRequest) -> Kernel:
 
 @pytest.fixture(scope="module")
 def module(request: pytest.FixtureRequest, kernel: Kernel) -> BuiltModule:
-    """The module under test, built for the kernel; what has not changed is not built again."""
+    """The module under test, built for the kernel; an unchanged module is not rebuilt."""
     return options.module(request.config, request.path, kernel)
 
 
 @pytest.fixture
 def vm(request: pytest.FixtureRequest, kernel: Kernel) -> Iterator[VM]:
-    """A pristine virtual machine, as the marker `machine` says; no module of yours is loaded.
+    """A pristine virtual machine as described by the marker `machine`, without any module loaded.
 
-    It is booted once, prepared, and restored for each test. The kernel's log is judged to its last line, however the
-    machine ended: the kernel must have had nothing to complain about, but for what the marker `klog_allow` names.
+    The VM is booted once, prepared, and restored for each test. The kernel's log is checked to its last line, however
+    the VM ended: any complaint fails the test unless the marker `klog_allow` allows it.
     """
     spec = spec_of(request.node)
     with_module: list[BuiltModule] = [request.getfixturevalue("module")] if spec.prepare_with_module else []
@@ -63,7 +63,7 @@ def vm(request: pytest.FixtureRequest, kernel: Kernel) -> Iterator[VM]:
         prepare_with=with_module,
         workdir=workdir,
     )
-    # Outside of what clears up: the console of a machine that does not boot is what one wants to see.
+    # Before the try block: if the boot fails, the folder with the console must stay.
     machine.start()
     try:
         verdict.watch(request.node, machine)
@@ -73,7 +73,7 @@ def vm(request: pytest.FixtureRequest, kernel: Kernel) -> Iterator[VM]:
         machine.close()
         untold = None if verdict.failed(request.node) else machine.untold()
         if untold:
-            # What came after the test's own last line, while other fixtures were cleared up or in the background.
+            # A complaint after the test's last line, from the background or the teardown of other fixtures.
             raise untold
         if not verdict.failed(request.node):
             workdirs.remove(workdir)
@@ -81,7 +81,7 @@ def vm(request: pytest.FixtureRequest, kernel: Kernel) -> Iterator[VM]:
 
 @pytest.fixture
 def guest(vm: VM) -> Guest:
-    """The guest of the test's VM: commands and files."""
+    """The guest of the test's VM, for commands and files."""
     return vm.guest
 
 
@@ -96,7 +96,7 @@ def nic(request: pytest.FixtureRequest) -> Nic:
     """The first network card of the test's VM.
 
     Raises:
-        pytest.UsageError: its marker has none.
+        pytest.UsageError: the marker `machine` has no card.
     """
     cards = cards_of(request.node)
     if not cards:
@@ -106,37 +106,37 @@ def nic(request: pytest.FixtureRequest) -> Nic:
 
 @pytest.fixture
 def interface(vm: VM) -> Interface:
-    """The guest's `eth0`, once a driver has made it: `interface.up()`, `interface.ping("10.0.2.2")`."""
+    """The guest's `eth0`, to use once a driver has made it: `interface.up()`, `interface.ping("10.0.2.2")`."""
     return interface_of(vm)
 
 
 def interface_of(vm: VM, name: str = "eth0") -> Interface:
-    """An interface of a guest's, by its name."""
+    """Return an interface of a guest by its name."""
     return Interface(lambda command, *, timeout=30.0: vm.run(command, timeout=timeout, check=True).stdout, name)
 
 
 @pytest.fixture
 def leaks(vm: VM) -> Leaks:
-    """Compares before and after: `with leaks(): …`."""
+    """Leak check around a block: `with leaks(): …`."""
     return Leaks(vm)
 
 
 @pytest.fixture
 def kunit(vm: VM, subtests: pytest.Subtests) -> KUnit:
-    """Runs the KUnit suites of a module: `kunit(module)`."""
+    """Runner for a module's KUnit suites: `kunit(module)`."""
     return KUnit(vm, subtests)
 
 
 @pytest.fixture
 def kselftest(vm: VM, subtests: pytest.Subtests) -> Kselftest:
-    """Runs a program that prints TAP: `kselftest("my_test.sh")`."""
+    """Runner for a program that prints TAP: `kselftest("my_test.sh")`."""
     return Kselftest(vm, subtests)
 
 
 @pytest.fixture
 def wire(vm: VM) -> Wire:
-    """The other end of the cable of the VM's first card, which gets the back end socket by this.
+    """The test's end of the cable of the VM's first card; that card uses the back end `socket`.
 
-    It answers ARP for 10.0.2.2, and ping for that and for 10.0.3.3 behind it, until `wire.peer = None`.
+    It answers ARP for 10.0.2.2, and ping for 10.0.2.2 and for 10.0.3.3 behind it, until `wire.peer = None`.
     """
     return vm.wires[0]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tests that run inside the guest, each shown as a test of its own: KUnit suites and kselftests."""
+"""Tests that run inside the guest, each reported as a subtest: KUnit suites and kselftests."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from r4l.vm import VM
 
 KUNIT = "/sys/kernel/debug/kunit"
 KSFT_SKIP = 4
-"""Exit code of a kselftest that cannot run here (tools/testing/selftests/kselftest.h)."""
+"""Exit code of a kselftest that cannot run (tools/testing/selftests/kselftest.h)."""
 FOLDER = "/tmp/kselftest"
 
 
 class KUnit:
-    """KUnit in the guest. A module's suites run while it is loaded (Documentation/dev-tools/kunit/run_manual.rst)."""
+    """Runner for KUnit. A module's suites run when it is loaded (Documentation/dev-tools/kunit/run_manual.rst)."""
 
     def __init__(self, vm: VM, subtests: pytest.Subtests) -> None:
         self._vm = vm
@@ -31,13 +31,10 @@ class KUnit:
             pytest.skip(f"{vm.kernel.name} has no KUnit with debugfs; `--kernel debug` has")
 
     def __call__(self, module: BuiltModule) -> list[ktap.Result]:
-        """Load a module with KUnit suites; each case becomes a subtest.
-
-        Returns:
-            The results.
+        """Load a module with KUnit suites, make each case a subtest, and return the results.
 
         Raises:
-            ModuleRefused: the kernel does not take the module.
+            ModuleRefused: the kernel does not load the module.
         """
         before = self._suites()
         self._vm.insmod(module)
@@ -54,20 +51,20 @@ class KUnit:
 
 
 class Kselftest:
-    """Programs that print TAP or KTAP, as the kernel's selftests do."""
+    """Runner for programs that print TAP or KTAP, as the kernel's selftests do."""
 
     def __init__(self, vm: VM, subtests: pytest.Subtests) -> None:
         self._vm = vm
         self._subtests = subtests
 
     def __call__(self, program: Path | str, *arguments: str, timeout: float = 45.0) -> list[ktap.Result]:
-        """Run a program of the host's in the guest; each of its results becomes a subtest.
+        """Run a program of the host in the guest, make each of its results a subtest, and return the results.
 
         Args:
-            timeout: seconds; 45 are what the kernel's own runner gives.
+            timeout: seconds; the default of 45 is that of the kernel's own runner.
 
         Raises:
-            GuestTimeout: it did not end.
+            GuestTimeout: the program did not end in time.
         """
         source = Path(program)
         target = f"{FOLDER}/{source.name}"
@@ -83,7 +80,7 @@ class Kselftest:
 
 
 def show(results: Iterable[ktap.Result], subtests: pytest.Subtests) -> list[ktap.Result]:
-    """Make each result a subtest of the test that runs."""
+    """Make each result a subtest of the running test, and return the results."""
     every = list(results)
     for result in every:
         with subtests.test(msg=result.name):

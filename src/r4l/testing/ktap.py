@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""KTAP, the format of the kernel's test results: read what a guest printed, write what pytest found.
+"""KTAP, the format of the kernel's test results: parse a guest's output, write pytest's results.
 
-The format: Documentation/dev-tools/ktap.rst in the kernel's source. TAP 13, as older kselftests print it, is read too.
+Format: Documentation/dev-tools/ktap.rst in the kernel's source. TAP 13, printed by older kselftests, is parsed too.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ IGNORED = ("SKIP", "TODO", "XFAIL")
 
 @dataclass(frozen=True)
 class Result:
-    """One test, without those that only sum up others.
+    """Result of one test; tests that only sum up others are left out.
 
     Attributes:
-        name: suite and case, with dots between.
-        ok: whether it has passed.
-        skipped: why it does not count (`# SKIP`, `# TODO`, `# XFAIL`); empty where it does.
-        said: the lines of diagnosis before its result.
-        error: why it could not be run or judged (`# ERROR`); empty where it was.
+        name: suite and case, joined by dots.
+        ok: True if the test passed.
+        skipped: reason why the test does not count (`# SKIP`, `# TODO`, `# XFAIL`); empty if it does.
+        said: diagnostic lines before the result.
+        error: reason why the test could not be run or judged (`# ERROR`); empty if it was.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Result:
 
 @dataclass
 class _Level:
-    """The tests at one indentation: how many were announced, and what has come."""
+    """The tests at one indentation: the number announced, and the results so far."""
 
     indent: int
     planned: int = 0
@@ -47,13 +47,13 @@ class _Level:
     results: list[Result] = field(default_factory=list)
 
     def end(self) -> list[Result]:
-        """All that came, and a failure where something has not."""
+        """Return the results, with a failure added if fewer tests ended than were announced."""
         missing = f"{self.planned} tests were announced, {self.seen} came to an end"
         return self.results + ([Result("missing", ok=False, said=missing)] if self.seen < self.planned else [])
 
 
 def parse(lines: Iterable[str]) -> list[Result]:
-    """The results in a guest's output. A test that was announced and never came is one that failed."""
+    """Parse a guest's output. A test that was announced and did not report counts as failed."""
     levels = [_Level(-1)]
     said: list[str] = []
     for line in lines:
@@ -84,7 +84,7 @@ def parse(lines: Iterable[str]) -> list[Result]:
 
 
 def _close(levels: list[_Level], indent: int) -> list[Result]:
-    """End the levels that are further in than `indent`; returns what they found."""
+    """End the levels indented further than `indent`, and return their results."""
     found: list[Result] = []
     while levels[-1].indent > indent:
         found = levels.pop().end() + found
@@ -103,7 +103,7 @@ def _below(suite: str, result: Result) -> Result:
 
 
 def text(results: Iterable[Result]) -> str:
-    """Results as KTAP."""
+    """Format results as KTAP."""
     every = list(results)
     lines = ["KTAP version 1", f"1..{len(every)}"]
     for number, result in enumerate(every, 1):

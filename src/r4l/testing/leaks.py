@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a driver must give back: interrupts, I/O memory, interfaces, modules, memory, DMA mappings."""
+"""Check that a driver releases its resources: interrupts, I/O memory, interfaces, modules, memory, DMA mappings."""
 
 from __future__ import annotations
 
@@ -21,25 +21,30 @@ LISTS = {
     "modules": "cut -d' ' -f1 /proc/modules",
     "DMA mappings": f"cd {DMA_API} 2>/dev/null && echo $(($(cat nr_total_entries) - $(cat num_free_entries))) || true",
 }
-"""What is compared as it stands, and the command that prints it."""
+"""Resources that must be the same before and after, each with the command that lists them."""
 ROUND_LIMIT = 1024
-"""Bytes for each time that something is done, in one cache of the slab allocator. The sum of all caches says little:
-those of inodes and sockets come and go by 100 KiB and hide what another loses. What is leaked grows its own cache in
-every round, by whole slabs (of up to 36 KiB), and one receive buffer is twice the limit."""
+"""Bytes per repetition that one slab cache may grow.
+
+The sum over all caches is useless: caches of inodes and sockets vary by 100 KiB and hide a leak in another. A leak
+grows its own cache in every round by whole slabs (up to 36 KiB), and one receive buffer is twice the limit.
+"""
 
 SECOND_LOOK = 4
-"""Rounds. What is freed only after a grace period, such as the nodes of maple trees, can grow in two rounds in a row,
-by 16 KiB each; a leak goes on."""
+"""Rounds for a second look at caches that grew.
+
+Objects freed only after a grace period, such as nodes of maple trees, can grow a cache by 16 KiB in each of two
+consecutive rounds. A leak goes on growing.
+"""
 
 
 class LeakFound(VerdictError):
-    """Something was not given back."""
+    """A resource was not released."""
 
     kind = "leak"
 
 
 class Leaks:
-    """Compares a guest before and after. `with leaks(): …` or `leaks.across_rounds(…)`."""
+    """Leak check: compares a guest's resources before and after. `with leaks(): …` or `leaks.across_rounds(…)`."""
 
     def __init__(self, vm: VM) -> None:
         self._vm = vm
@@ -47,36 +52,38 @@ class Leaks:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """All that the block takes, it gives back; where the kernel has kmemleak, no memory is lost either.
+        """Check that the block releases all resources it takes. With kmemleak in the kernel, memory is checked too.
 
         Raises:
-            LeakFound: it does not.
+            LeakFound: a resource was not released.
         """
         before = self._lists()
         if self.kmemleak:
-            # What the boot itself left is not the driver's.
+            # Leaks of the boot are not the driver's.
             self._vm.run(f"echo clear >{KMEMLEAK}", check=True)
         yield
         for what, after in self._lists().items():
             if change := _change(before[what], after):
-                raise LeakFound(f"{what}: {change}", "the driver's remove has to undo what its probe did")
+                raise LeakFound(f"{what}: {change}", "undo in the driver's remove what its probe did")
         if self.kmemleak and (lost := self._unreferenced()):
-            raise LeakFound("kmemleak finds memory that nobody points to", "the trace says who took it", detail=lost)
+            raise LeakFound(
+                "kmemleak found unreferenced memory", "see the traces of the allocations below", detail=lost
+            )
 
     def across_rounds(self, reload: Callable[[int], object], *, rounds: int = 4, times: int = 20) -> None:
-        """Have something done many times, and see that no slab cache grows with it.
+        """Repeat an action many times, and check that no slab cache grows with it.
 
-        What grew in every round is looked at for `SECOND_LOOK` rounds more. Where the kernel has kmemleak, that is
-        asked after one round instead: KASAN beside it keeps freed memory for a while, so caches grow without a leak
+        Caches that grew in every round are watched for `SECOND_LOOK` more rounds. If the kernel has kmemleak, one round
+        and its scan replace this: KASAN beside it delays the freeing of memory, so caches grow without a leak
         (mm/kasan/quarantine.c).
 
         Args:
-            reload: does it as often as its argument says.
-            rounds: how many rounds are compared, after one to warm up.
-            times: how often it is done in a round.
+            reload: performs the action as often as its argument says.
+            rounds: number of rounds compared, after one to warm up.
+            times: repetitions in a round.
 
         Raises:
-            LeakFound: a cache grew and went on growing, or something else was not given back.
+            LeakFound: a cache kept growing, or another resource was not released.
         """
         with self():
             if self.kmemleak:
@@ -91,17 +98,18 @@ class Leaks:
         if suspects:
             told = "; ".join(f"{cache} by {', '.join(map(str, growth[cache]))} bytes" for cache in suspects)
             raise LeakFound(
-                f"slab caches go on growing, in rounds of {times}: {told}",
-                "`--kernel debug` has kmemleak, which says who took the memory",
+                f"slab caches keep growing, in rounds of {times}: {told}",
+                "use `--kernel debug`: its kmemleak shows the traces of the allocations",
             )
 
     def _after(self, reload: Callable[[int], object], times: int) -> Counter[str]:
-        """The slab caches after one round."""
+        """Return the slab caches after one round."""
         reload(times)
         return self._slabs()
 
     def _slabs(self) -> Counter[str]:
-        """Bytes in active objects of each slab cache, without what a cache shrinker can free (slabinfo(5))."""
+        """Return the bytes in active objects of each slab cache, after freeing what cache shrinkers can
+        (slabinfo(5))."""
         self._vm.run("sync; echo 3 > /proc/sys/vm/drop_caches; sleep 0.2", check=True)
         rows = [line.split() for line in self._vm.run("cat /proc/slabinfo", check=True).stdout.splitlines()[2:]]
         return Counter({row[0]: int(row[1]) * int(row[3]) for row in rows})
@@ -110,7 +118,7 @@ class Leaks:
         return {what: self._vm.run(command, check=True).stdout.splitlines() for what, command in LISTS.items()}
 
     def _unreferenced(self) -> str:
-        """What kmemleak finds: objects 5 s old, unreferenced in one scan and unchanged in the next.
+        """Return kmemleak's report: objects 5 s old, unreferenced in one scan and unchanged in the next.
 
         Source: mm/kmemleak.c (MSECS_MIN_AGE, update_checksum), Documentation/dev-tools/kmemleak.rst.
         """
@@ -120,16 +128,16 @@ class Leaks:
 
 
 def _growth(used: list[Counter[str]]) -> dict[str, list[int]]:
-    """By how many bytes each slab cache grew, round by round."""
+    """Return the growth of each slab cache in bytes, round by round."""
     return {cache: [after[cache] - before[cache] for before, after in itertools.pairwise(used)] for cache in used[-1]}
 
 
 def _leaks(steps: list[int], times: int) -> bool:
-    """Whether a cache that grew like this would lose memory, each time something is done."""
+    """True if the growth is large enough to be a leak in each repetition."""
     return sum(steps) >= ROUND_LIMIT * times * len(steps)
 
 
 def _change(before: list[str], after: list[str]) -> str:
-    """What is new and what is gone, in words; empty where nothing is."""
+    """Describe new and missing lines; empty if there are none."""
     changes = {"new": Counter(after) - Counter(before), "gone": Counter(before) - Counter(after)}
     return "; ".join(f"{word}: {', '.join(line.strip() for line in lines)}" for word, lines in changes.items() if lines)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the command line, the environment and pytest.ini say."""
+"""Options of the plugin, from the command line, the environment and pytest.ini."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from r4l.module import BuiltModule, Module, kbuild_of
 from r4l.module.shipped import shipped
 
 SHIPPED = "kernel:"
-"""Before the name of a module that the kernel comes with."""
+"""Prefix for the name of a module that the kernel ships."""
 
 
 def add(parser: pytest.Parser) -> None:
-    """The options of the plugin."""
+    """Add the plugin's options to pytest."""
     group = parser.getgroup("r4l", "kernel drivers in virtual machines")
     group.addoption(
         "--kernel",
@@ -49,17 +49,17 @@ def add(parser: pytest.Parser) -> None:
 
 
 def kernels(config: pytest.Config) -> list[str]:
-    """The names of the kernels that all tests run on that name none of their own."""
+    """Return the names of the kernels for tests that name none of their own."""
     return config.getoption("--kernel") or [os.environ.get("R4L_KERNEL", "stock")]
 
 
 def module(config: pytest.Config, test: Path, kernel: Kernel) -> BuiltModule:
-    """The module that a test is about, built where it is not the kernel's own.
+    """Return the module under test, building it unless the kernel ships it or the option names a .ko file.
 
     Raises:
-        pytest.UsageError: there is none.
+        pytest.UsageError: no module is found for the test.
         UsageError: the kernel has no such module.
-        BuildError: it does not build.
+        BuildError: the module does not build.
     """
     on_command_line: str | None = config.getoption("--r4l-module")
     named: str = on_command_line or config.getini("r4l_module")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The plugin itself (entry point `pytest11`): pytest's hooks, each handed to the file that knows."""
+"""The plugin itself (entry point `pytest11`): pytest's hooks, each delegated to another file."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["guest", "interface", "kernel", "klog", "kselftest", "kunit", "leaks"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The command line."""
+    """Add the options."""
     options.add(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The markers, and the file for the results."""
+    """Register the markers, and the writer for the results."""
     results.register(config)
-    # Where pytest was started by itself; the command line has done it already.
+    # Needed if pytest was started directly; r4l's command line has done this already.
     inuse.hold_environment()
     config.pluginmanager.register(verdict.Faults())
     config.addinivalue_line(
@@ -32,12 +32,12 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.addinivalue_line(
         "markers",
-        "klog_allow(pattern, reason): complaints of the kernel's that are no failure of this test, and why",
+        "klog_allow(pattern, reason): complaints of the kernel that are no failure of this test, and why",
     )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test runs once on each of its kernels."""
+    """Run a test once on each of its kernels."""
     if "kernel" not in metafunc.fixturenames:
         return
     spec = spec_of(metafunc.definition)
@@ -49,7 +49,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """The kernel's complaints are the test's failure, not an error of its teardown."""
+    """Report the kernel's complaints as failure of the test, not as error of its teardown."""
     yield
     verdict.check(item)
 
@@ -58,7 +58,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """The evidence of a failed test."""
+    """Add the evidence to a failed test's report."""
     outcome = yield
     verdict.report(item, outcome)
     verdict.excuse(item, call, outcome)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`--r4l-ktap FILE`: what pytest found, in the kernel's own format, for whoever collects kernel test results."""
+"""`--r4l-ktap FILE`: write pytest's results in the kernel's own format, for collectors of kernel test results."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from r4l.testing import ktap
 from r4l.testing.verdict import FAULT
 
 SKIP_REASON = 2
-"""Where pytest keeps the reason in a skipped report's `longrepr`: (path, line, reason)."""
+"""Index of the reason in a skipped report's `longrepr`: (path, line, reason)."""
 
 
 class KtapFile:
-    """A pytest plugin that writes the results when the session ends; also a session that is interrupted."""
+    """pytest plugin that writes the results when the session ends, including an interrupted session."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._results: dict[str, ktap.Result] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """A phase of a test has ended, or a subtest. One that fails in its setup or teardown has failed."""
+        """Record the end of a test's phase, or a subtest. A failure in set-up or teardown fails the test."""
         name, over = report.nodeid, report.when == "call"
         if isinstance(report, pytest.SubtestReport):
             name, over = f"{name} [{report.context.msg}]", True
@@ -43,7 +43,7 @@ class KtapFile:
 
 
 def register(config: pytest.Config) -> None:
-    """Where a file was asked for; of several workers (xdist), only who collects their results writes it."""
+    """Register the writer if a file is wanted. With several workers (xdist), only the controller writes it."""
     path: str | None = config.getoption("--r4l-ktap")
     if path and not hasattr(config, "workerinput"):
         config.pluginmanager.register(KtapFile(Path(path)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A test has failed where the kernel complained, and its report holds what one wants to see then."""
+"""Fail a test if the kernel complained, and add the evidence to its report."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ from r4l.vm.blame import host_fault
 _VM = pytest.StashKey[VM]()
 _FAILED = pytest.StashKey[bool]()
 FAULT = "r4l_fault"
-"""Attribute of a report that is no verdict: why (`r4l.vm.blame.host_fault`); a string, so that xdist sends it."""
+"""Attribute of a report that is no verdict; holds the reason (`r4l.vm.blame.host_fault`) as a string, which xdist can
+send."""
 LINES = 40
-"""Of the kernel log, in a failed test's report."""
+"""Lines of the kernel log in a failed test's report."""
 
 
 def watch(item: pytest.Item, vm: VM) -> None:
-    """A test has got its VM."""
+    """Register the VM of a test."""
     item.stash[_VM] = vm
 
 
 def machine(item: pytest.Item) -> VM | None:
-    """The VM that a test has got, if it has."""
+    """Return the VM of a test, or None."""
     return item.stash.get(_VM, None)
 
 
 def failed(item: pytest.Item) -> bool:
-    """Whether a test has failed so far, so that its evidence is kept."""
+    """True if the test has failed so far, so that its evidence is kept."""
     return item.stash.get(_FAILED, False)
 
 
 def allow(item: pytest.Item, vm: VM) -> None:
-    """What the test's markers `klog_allow` say.
+    """Apply the test's markers `klog_allow`.
 
     Raises:
-        pytest.UsageError: a marker without a pattern, or without a reason.
+        pytest.UsageError: a marker has no pattern, or no reason.
     """
     for mark in item.iter_markers("klog_allow"):
         reason = str(mark.kwargs.get("reason", "")).strip()
@@ -50,19 +51,19 @@ def allow(item: pytest.Item, vm: VM) -> None:
 
 
 def check(item: pytest.Item) -> None:
-    """After a test's own last line: judge its machine, whether it runs or how it ended (`VM.check`).
+    """Check the test's VM after the test's last line, whether it runs or has ended (`VM.check`).
 
     Raises:
-        R4LError: the kernel complained, or the machine's end is none that a guest asks for.
+        R4LError: the kernel complained, or the VM ended without the guest's request.
     """
     if vm := item.stash.get(_VM, None):
         vm.check()
 
 
 def report(item: pytest.Item, outcome: pytest.TestReport) -> None:
-    """Note how a phase of a test ended, and what was allowed in it.
+    """Record the end of a test's phase, and the complaints allowed in it.
 
-    Where it failed, add the kernel log and where the evidence is.
+    For a failure, add the kernel log and the folder of the evidence.
     """
     vm = item.stash.get(_VM, None)
     if vm and outcome.when == "call" and (allowed := vm.klog.allowances()):
@@ -78,41 +79,41 @@ def report(item: pytest.Item, outcome: pytest.TestReport) -> None:
 
 
 def excuse(item: pytest.Item, call: pytest.CallInfo[None], outcome: pytest.TestReport) -> None:
-    """Make an error of what would be a failure, where the host has kept the test from its verdict."""
+    """Turn a failure into an error if the host kept the test from its verdict."""
     if not outcome.failed or call.excinfo is None:
         return
     if fault := host_fault(call.excinfo.value, machine(item)):
         setattr(outcome, FAULT, fault)
-        outcome.sections.append(("could not be judged", f"{fault}\nThis is no failure of the driver's: run it again."))
+        outcome.sections.append(("could not be judged", f"{fault}\nThe driver is not to blame: run the test again."))
         if outcome.when == "call":
-            # What fails before the test proper is an error to pytest and to all that read its reports.
+            # pytest and all readers of its reports count a failed set-up as an error.
             outcome.when = "setup"
 
 
 class Faults:
-    """Counts the tests that failed, and those that could not be judged."""
+    """Counter of failed tests, and of tests that could not be judged."""
 
     def __init__(self) -> None:
         self._failed = self._faults = 0
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """A phase of a test has ended."""
+        """Count the end of a test's phase."""
         self._faults += hasattr(report, FAULT)
         self._failed += report.failed and not hasattr(report, FAULT)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """End with the code for this machine's fault, where nothing else has failed."""
+        """Exit with the code for faults of the host if no test failed otherwise."""
         if session.exitstatus == pytest.ExitCode.TESTS_FAILED and self._faults and not self._failed:
             session.exitstatus = EnvironmentFault.exit_code
 
 
 def offer_shell(item: pytest.Item) -> None:
-    """A shell in the guest of a test that has just failed, where one was asked for and the guest still lives."""
+    """Open a shell in the guest of a failed test, if the user asked for one and the guest still runs."""
     vm = item.stash.get(_VM, None)
     if not item.config.getoption("--r4l-shell-on-failure") or vm is None or not vm.running:
         return
-    # While pytest captures, stdin is no terminal.
+    # pytest's capture replaces stdin, which must be the terminal here.
     capture = item.config.pluginmanager.getplugin("capturemanager")
     capture.suspend_global_capture(in_=True)
     try:
