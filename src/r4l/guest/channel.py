@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One conversation with the agent: a command, a transfer, a question of one answer."""
+"""One conversation with the agent: a command, a transfer, or a request with a single answer."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 
 class Channel:
-    """One conversation: a command, a transfer, a ping. Subclasses say what its frames mean in `on_frame`."""
+    """One conversation: a command, a transfer, a ping. Subclasses handle its frames in `on_frame`."""
 
     def __init__(self, link: Link) -> None:
         self.link = link
         self.failure: R4LError | None = None
         self.over = False
         self.number = 0
-        # Last: from here on the reading thread may give it frames, and `Link.fail` its failure.
+        # Last statement: from here on the reading thread may call `on_frame`, and `Link.fail` may set `failure`.
         link.register(self)
 
     def on_frame(self, kind: Reply, payload: bytes) -> None:
-        """Called with the link's lock held, on the reading thread, for each frame."""
+        """Handle a frame. Called on the reading thread with the link's lock held."""
         raise NotImplementedError
 
     def send(self, kind: Request, payload: bytes | memoryview = b"", timeout: float | None = None) -> None:
@@ -36,16 +36,16 @@ class Channel:
         self.link.send(self.number, kind, payload, timeout)
 
     def finish(self) -> None:
-        """The conversation is over; its number is free. Lock held."""
+        """End the conversation and free its number. The caller holds the lock."""
         self.over = True
         self.link.channels.pop(self.number, None)
         self.link.changed.notify_all()
 
     def wait(self, until: float | None) -> bool:
-        """Wait for the end or for the monotonic time `until`. False when that came first.
+        """Wait for the end of the conversation; return False if the monotonic time `until` came first.
 
         Raises:
-            R4LError: whatever ended the conversation from outside, or the agent's own refusal.
+            R4LError: the agent refused, or `Link.fail` or `Link.interrupt` ended the conversation.
         """
         with self.link.changed:
             while True:
@@ -60,15 +60,15 @@ class Channel:
                 self.link.changed.wait(min(left, 1.0) if left is not None else 1.0)
 
     def trouble(self) -> Exception | None:
-        """What whoever waits has to know of. Lock held."""
+        """Return the error to raise in the waiting thread, or None. The caller holds the lock."""
         return self.failure
 
 
 class Question(Channel):
-    """A conversation of one answer.
+    """A conversation with a single answer.
 
     Args:
-        about: what an error is about, such as a file of the guest's.
+        about: subject named in errors, such as a file of the guest.
     """
 
     def __init__(self, link: Link, about: str = "") -> None:
@@ -84,15 +84,19 @@ class Question(Channel):
 
 
 def agent_error(payload: bytes, about: str) -> GuestError:
-    """The error that an ERROR frame tells of."""
+    """Build the error from an ERROR frame."""
     errno = struct.unpack_from("<i", payload)[0] if len(payload) >= 4 else 0
-    # Rust's std::io::Error puts the number behind the words; it is in `errno`.
+    # Rust's std::io::Error appends the number to its text; the number is in `errno` already.
     said = re.sub(r" \(os error \d+\)$", "", payload[4:].decode("utf-8", "replace"))
     return GuestError(f"in the guest: {about + ': ' if about else ''}{said}", errno)
 
 
 def unpack(layout: str, payload: bytes) -> tuple[int, ...]:
-    """Unpack a payload of exactly this layout, or say that it is none."""
+    """Unpack a payload of exactly this layout.
+
+    Raises:
+        ProtocolError: the payload has another length.
+    """
     try:
         return struct.unpack(layout, payload)
     except struct.error:

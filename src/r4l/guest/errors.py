@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What can go wrong between host and guest."""
+"""Errors between host and guest."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from r4l.errors import BootError, R4LError, VerdictError
 
 
 class GuestGone(BootError):
-    """The guest went away in the middle of a request: QEMU ended, or the channel closed."""
+    """The guest vanished during a request: QEMU ended, or the channel closed."""
 
     kind = "guest-gone"
 
 
 class ProtocolError(BootError):
-    """The guest sent what no agent sends. A guest is not trusted: the channel is closed for good."""
+    """The guest sent data that no agent sends. Since the guest is not trusted, the channel is closed for good."""
 
     kind = "protocol"
 
     def __init__(self, what: str) -> None:
         super().__init__(
             f"the guest broke the agent's protocol: {what}",
-            "the guest's memory may be damaged, or its agent replaced: look at the console log, boot afresh",
+            "boot again and read the console log: the guest's memory may be damaged, or its agent replaced",
         )
 
 
 class GuestError(R4LError):
-    """The agent could not do what was asked: no such file, no such program. `errno` is the guest's (0: none)."""
+    """The agent could not do the request: no such file, no such program. `errno` is the guest's (0: none)."""
 
     exit_code = 126
     kind = "guest"
@@ -36,6 +36,6 @@ class GuestError(R4LError):
 
 
 class CommandFailed(VerdictError):
-    """A command ended with an exit code other than 0 and `check` was asked for."""
+    """A command with `check` ended with an exit code other than 0."""
 
     kind = "command"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Frames of the agent's protocol, version 1. Their layout and the reason for it: rust/agent/src/frame.rs.
 
-Nothing here trusts the other end: a length is checked before a byte of it is kept, and what is no frame is
-counted and skipped.
+The other end is not trusted: a length is checked before any byte is stored, and bytes outside of frames are counted and
+skipped.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ MAX_PAYLOAD = 64 * 1024
 VERSION = 1
 STDIN_WINDOW = 256 * 1024
 GARBAGE_LIMIT = 1 << 20
-"""Bytes outside of any frame after which the other end is no agent of ours."""
+"""Bytes outside of any frame after which the other end is taken to be no agent."""
 
 
 def fresh_session() -> int:
-    """A nonce for a session: not 0, and of a trailer that zeros cannot complete.
+    """Return a random nonce for a session: never 0, and with a trailer that zeros cannot complete.
 
-    The next host fills up a frame of which bytes are missing with zeros, and the trailer's last byte is one of
-    them. It is the nonce's highest byte, flipped: a nonce from 0xff000000 on would have its half frames carried out.
+    The next host completes an unfinished frame with zeros. The trailer's last byte is the nonce's highest byte,
+    inverted: with a nonce from 0xff000000 on, zeros would complete the frame and the agent would execute it.
     """
     return 1 + randbits(32) % 0xFEFF_FFFF
 
 
 class Request(IntEnum):
-    """What the host asks for."""
+    """Kinds of frames that the host sends."""
 
     HELLO = 1
     EXEC = 2
@@ -50,7 +50,7 @@ class Request(IntEnum):
 
 
 class Reply(IntEnum):
-    """What the agent says."""
+    """Kinds of frames that the agent sends."""
 
     READY = 0x80
     HELLO = 0x81
@@ -67,7 +67,7 @@ class Reply(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame of the agent's."""
+    """One frame from the agent."""
 
     session: int
     channel: int
@@ -76,7 +76,11 @@ class Frame:
 
 
 def encode(session: int, channel: int, kind: Request, payload: bytes | memoryview = b"") -> bytes:
-    """The bytes of a frame. Raises ValueError for a payload over `MAX_PAYLOAD` bytes."""
+    """Encode a frame.
+
+    Raises:
+        ValueError: the payload has more than `MAX_PAYLOAD` bytes.
+    """
     if len(payload) > MAX_PAYLOAD:
         raise ValueError(f"payload of {len(payload)} bytes; at most {MAX_PAYLOAD}")
     head = HEADER.pack(MAGIC, session, channel, len(payload) | (kind << 24))
@@ -84,22 +88,22 @@ def encode(session: int, channel: int, kind: Request, payload: bytes | memoryvie
 
 
 def counted(data: bytes) -> bytes:
-    """A string of bytes with its length in front."""
+    """Return a byte string preceded by its length."""
     return struct.pack("<I", len(data)) + data
 
 
 class Decoder:
-    """Turns a stream of bytes into frames; holds at most one frame and one piece fed to it."""
+    """Decoder of a byte stream into frames; buffers at most one frame and one piece of input."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self.garbage = 0
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Take in bytes; returns the frames that are whole now.
+        """Add bytes; return the frames that are complete.
 
         Raises:
-            ProtocolError: a frame of a kind that no agent sends, or more than `GARBAGE_LIMIT` bytes that are no frame.
+            ProtocolError: a frame is of unknown kind, or more than `GARBAGE_LIMIT` bytes are outside of frames.
         """
         self._buffer += data
         frames: list[Frame] = []
@@ -133,5 +137,5 @@ class Decoder:
         following = len(self._buffer) if found < 0 else found
         self.garbage += following - position
         if self.garbage > GARBAGE_LIMIT:
-            raise ProtocolError(f"more than {GARBAGE_LIMIT} bytes that are no frame")
+            raise ProtocolError(f"more than {GARBAGE_LIMIT} bytes outside of frames")
         return following

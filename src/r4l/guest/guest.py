@@ -33,11 +33,11 @@ def _nothing() -> str:
 
 
 class Guest:
-    """The guest as its agent serves it.
+    """The guest, controlled through its agent.
 
     Args:
-        link: a connection that has been established.
-        context: gives what is known about the guest from elsewhere (the end of its console), for messages.
+        link: an established connection.
+        context: returns further facts about the guest (the end of its console) for messages.
     """
 
     def __init__(self, link: Link, context: Callable[[], str] = _nothing) -> None:
@@ -59,12 +59,13 @@ class Guest:
         """Start a command and return at once.
 
         Args:
-            command: a line for `/bin/sh -c`, or the arguments of a program.
-            stdin: whether `write` will be used; else standard input is /dev/null.
-            terminal: run it on a pseudo-terminal of this size; its output is then all in stdout.
-            env: added to the agent's environment.
-            on_stdout, on_stderr: get each piece of output when it comes.
-            limit: bytes of each stream that are kept.
+            command: a line for `/bin/sh -c`, or a program with its arguments.
+            stdin: True to use `write`; otherwise standard input is /dev/null.
+            terminal: run the command on a pseudo-terminal of this size; all its output is then in stdout.
+            cwd: working directory in the guest.
+            env: variables added to the agent's environment.
+            on_stdout, on_stderr: called with each piece of output as it arrives.
+            limit: bytes kept of each stream.
         """
         return GuestProcess(
             self.link,
@@ -91,19 +92,19 @@ class Guest:
         on_stderr: Callback | None = None,
         limit: int = LIMIT,
     ) -> Completed:
-        """Run a command to its end.
+        """Run a command to its end and return its result.
 
         Args:
-            timeout: seconds; then the command and all its session are killed. None: no limit.
-            check: a non-zero exit code is an error.
-            input: standard input; text is sent as UTF-8, an open file (a pipe) as it can be read.
+            timeout: seconds after which the command and its whole session are killed; None for no limit.
+            check: raise an error for an exit code other than 0.
+            input: standard input; text is sent as UTF-8, an open file (such as a pipe) as data arrive.
 
         Raises:
-            GuestTimeout: it did not end in time; says whether the guest still answers otherwise.
-            CommandFailed: `check`, and its exit code was not 0.
-            GuestError: there is no such program.
-            Splat: the kernel broke down meanwhile.
-            GuestGone: QEMU ended meanwhile.
+            GuestTimeout: the command did not end in time; the message says whether the guest still answers.
+            CommandFailed: `check` is set and the exit code was not 0.
+            GuestError: the program does not exist.
+            Splat: the kernel crashed during the command.
+            GuestGone: QEMU ended during the command.
         """
         with self.popen(
             command,
@@ -119,10 +120,10 @@ class Guest:
                 process.write(data, timeout if timeout is not None else float("inf"))
                 process.close_stdin()
             elif input is not None:
-                # Nobody knows when the next of it comes: the command may end before.
+                # Input may arrive late or never, and the command may end before: feed it from a thread.
                 threading.Thread(target=_feed, args=(process, input), daemon=True).start()
             done = process.wait_done(timeout)
-            # It may have ended between the last look and now.
+            # The command may have ended just after the wait.
             done = done or process.poll()
             if done is None:
                 raise self._timed_out(process, timeout)
@@ -130,10 +131,10 @@ class Guest:
 
     def _timed_out(self, process: GuestProcess, timeout: float | None) -> GuestTimeout:
         said = (process.stdout.tail() + process.stderr.tail()).decode("utf-8", "replace")
-        # A command that cannot be killed and a guest that answers nothing are two different illnesses.
+        # Distinguish a command that cannot be killed from a guest that does not answer at all.
         killed = process.kill() is not None
         if killed:
-            state = "it was killed, the guest is well otherwise"
+            state = "it was killed, and the guest still answers"
         elif self.alive():
             state = "it cannot be killed (it hangs in the kernel), but the guest's agent answers"
         else:
@@ -148,18 +149,22 @@ class Guest:
         )
         return GuestTimeout(
             f"{process.title!r} did not end within {timeout:g} s in the guest; {state}",
-            "give it more time (timeout=, on the command line --timeout), or look at the console for what it waits for",
+            "allow more time (timeout=, on the command line --timeout), or read the console for the cause",
             detail=detail,
         )
 
     def ping(self, timeout: float = 2.0) -> float:
-        """Ask the agent for an answer; returns the seconds it took. Raises GuestTimeout when none comes."""
+        """Send a ping to the agent; return the seconds until its answer.
+
+        Raises:
+            GuestTimeout: no answer came within `timeout` seconds.
+        """
         begun = time.monotonic()
         self._ask(Request.PING, b"ping", timeout)
         return time.monotonic() - begun
 
     def alive(self, timeout: float = 2.0) -> bool:
-        """Whether the agent answers."""
+        """True if the agent answers within `timeout` seconds."""
         try:
             self.ping(timeout)
         except (GuestTimeout, GuestError):
@@ -168,7 +173,7 @@ class Guest:
 
     def mark(self, text: str, timeout: float = 5.0) -> None:
         """Write a line to the guest's kernel log."""
-        # Without its newline the kernel would keep the record open for a continuation, and show it to nobody.
+        # Without a newline the kernel keeps the record open for a continuation, and does not print it.
         self._ask(Request.MARK, text.encode() + b"\n", timeout)
 
     def _ask(self, kind: Request, payload: bytes, timeout: float) -> bytes:
@@ -182,15 +187,17 @@ class Guest:
         return question.answer
 
     def put(self, source: Path | str | bytes, target: str, mode: int | None = None, *, timeout: float = 60.0) -> None:
-        """Send a file to the guest. Parent folders are made; the file gets its name when it is whole.
+        """Send a file to the guest. Parent folders are created; the file gets its name when it is complete.
 
         Args:
-            source: a file of the host's, or the bytes themselves.
-            mode: permission bits; those of the source, or 0644 for bytes.
+            source: a file on the host, or the bytes themselves.
+            target: path in the guest.
+            mode: permission bits; default are those of the source, or 0644 for bytes.
 
         Raises:
-            GuestError: the guest cannot write it.
-            GuestTimeout: the guest took no data for 30 s, or did not finish within `timeout` seconds after the last.
+            GuestError: the guest cannot write the file.
+            GuestTimeout: the guest took no data for 30 s, or did not finish within `timeout` seconds after the last
+                piece.
         """
         with contextlib.ExitStack() as stack:
             if isinstance(source, bytes):
@@ -206,12 +213,12 @@ class Guest:
                 self.link.forget(question)
 
     def get(self, source: str, target: Path | str, *, timeout: float = 120.0, limit: int = FILE_LIMIT) -> Path:
-        """Fetch a file from the guest, with its permission bits. Returns its path on the host.
+        """Fetch a file from the guest, with its permission bits; return its path on the host.
 
         Raises:
-            GuestError: the guest cannot read it.
-            GuestTimeout: it did not come within `timeout` seconds.
-            ProtocolError: it is larger than `limit` bytes, or not what the agent announced.
+            GuestError: the guest cannot read the file.
+            GuestTimeout: the file did not arrive within `timeout` seconds.
+            ProtocolError: the file is larger than `limit` bytes, or its size is not as announced.
         """
         final = Path(target)
         partial = final.with_name(f".{final.name}.{token_hex(4)}")
@@ -225,7 +232,7 @@ class Guest:
         return final
 
     def read(self, source: str, *, timeout: float = 30.0, limit: int = 64 << 20) -> bytes:
-        """The content of a file in the guest; errors as with `get`."""
+        """Return the content of a file in the guest; errors as for `get`."""
         out = io.BytesIO()
         self._get(source, out, timeout, limit)
         return out.getvalue()
@@ -241,9 +248,9 @@ class Guest:
 
 
 def _feed(process: GuestProcess, source: IO[bytes]) -> None:
-    """Give a command what can be read, as long as it runs."""
-    # Why the guest takes no more is told to whoever waits for the command; what cannot be read any further (a folder)
-    # ends here for the command.
+    """Copy a file to a command's standard input while the command runs."""
+    # Errors of the guest are raised in the thread that waits for the command. A source that cannot be read (a folder)
+    # counts as end of input.
     with contextlib.suppress(R4LError):
         with contextlib.suppress(OSError):
             while process.poll() is None and (data := os.read(source.fileno(), INPUT_PIECE)):

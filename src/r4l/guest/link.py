@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The connection to an agent: one socket, one thread that reads it, any number of channels.
 
-Whoever waits for the guest waits on a `Channel`. A channel ends by its own frames, or because something
-outside says that waiting is pointless (`Link.fail` for good, `Link.interrupt` for what waits now): that is how a
-kernel panic seen on the console ends a wait at once, and not after its time-out.
+A thread that waits for the guest waits on a `Channel`. A channel ends by its own frames, or because another thread
+reports that waiting is useless (`Link.fail` for good, `Link.interrupt` for the present waits). In this way a kernel
+panic seen on the console ends a wait at once instead of after its time-out.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ VERDICT_PATIENCE = 5.0
 
 
 class Link:
-    """See the module. Takes over `sock`, a connected stream socket."""
+    """A connection to an agent; see the module. Takes over `sock`, a connected stream socket."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -57,15 +57,15 @@ class Link:
         self._thread.start()
 
     def connect(self, timeout: float, *, stale: bool = False, watch: Callable[[], None] | None = None) -> bool:
-        """Find the agent: say HELLO until it answers. False when it has not within `timeout` seconds.
+        """Send HELLO until the agent answers; return False if it has not within `timeout` seconds.
 
         Args:
-            stale: an agent that knows another host may be at the other end (a restored snapshot). It may be in the
-                middle of a frame, which is first filled up.
-            watch: called a few times a second while waiting; may raise to end it.
+            stale: the agent at the other end may know another host (a restored snapshot) and be in the middle of a
+                frame, which is completed first.
+            watch: called a few times a second while waiting; may raise to end the wait.
 
         Raises:
-            R4LError: what `fail` was called with, or `watch` raised.
+            R4LError: the argument of `fail`, or an exception of `watch`.
         """
         if stale:
             self._send_raw(bytes(HEADER.size + MAX_PAYLOAD + TRAILER.size), timeout)
@@ -91,19 +91,23 @@ class Link:
                 watch()
 
     def _hello(self) -> None:
-        # While nobody reads at the other end, HELLOs would pile up in the socket: one that waits is enough.
+        # Without a reader at the other end, HELLOs would pile up in the socket: one pending HELLO is enough.
         with contextlib.suppress(GuestTimeout):
             self._send_raw(encode(self._session, 0, Request.HELLO), 0.0)
 
     @property
     def connected(self) -> bool:
-        """Whether the agent has answered and nothing has ended the connection since."""
+        """True if the agent has answered and the connection has not ended since."""
         return self._connected and self.failure is None
 
     def send(
         self, channel: int, kind: Request, payload: bytes | memoryview = b"", timeout: float | None = None
     ) -> None:
-        """Send a frame. Raises GuestTimeout when the guest takes no data for `timeout` seconds (None: 30)."""
+        """Send a frame.
+
+        Raises:
+            GuestTimeout: the guest took no data for `timeout` seconds (None: 30), or no agent answers.
+        """
         if self.failure is not None:
             raise self.failure
         if not self._connected and not self.connect(RECONNECT):
@@ -114,15 +118,15 @@ class Link:
         with self._sending:
             sent = self._push(memoryview(data), time.monotonic() + timeout)
         if sent == 0:
-            raise GuestTimeout("the guest takes no data from the host: nobody reads the agent's port")
+            raise GuestTimeout("the guest takes no data from the host: no process reads the agent's port")
         if sent < len(data):
-            # Half a frame is out: what follows would be read as its rest.
-            stuck = GuestTimeout("the guest stopped in the middle of taking a request", "look at the console log")
+            # A partial frame was sent: the agent would read any further frame as its rest.
+            stuck = GuestTimeout("the guest stopped reading in the middle of a request", "read the console log")
             self.fail(stuck)
             raise stuck
 
     def _push(self, view: memoryview, until: float) -> int:
-        """Send; returns the number of bytes that got out in time."""
+        """Send data until the monotonic time `until`; return the number of bytes sent."""
         sent = 0
         while sent < len(view):
             try:
@@ -131,7 +135,7 @@ class Link:
             except BlockingIOError:
                 pass
             except OSError as error:
-                # The reading thread sees the same, and waits for the reason.
+                # The reading thread sees the same end, and waits for the reason.
                 with self.changed:
                     self.changed.wait_for(lambda: self.failure is not None, VERDICT_PATIENCE + 1)
                 raise self.failure or self._gone(str(error)) from error
@@ -144,7 +148,7 @@ class Link:
         return sent
 
     def register(self, channel: Channel) -> int:
-        """Give a channel its number, which is also returned, and from then on the frames of that number."""
+        """Assign a number to a channel and return it; frames of that number go to the channel from now on."""
         with self.changed:
             if self.failure is not None:
                 raise self.failure
@@ -155,17 +159,17 @@ class Link:
 
     @property
     def last(self) -> int:
-        """Number of the channel that was opened last."""
+        """Number of the most recently opened channel."""
         return self._next
 
     def forget(self, channel: Channel) -> None:
-        """Nobody waits for this channel any more; frames that still come for it are dropped."""
+        """Close a channel; frames that still arrive for it are dropped."""
         with self.changed:
             if self.channels.pop(channel.number, None):
                 self._ignored.append(channel.number)
 
     def fail(self, error: R4LError) -> None:
-        """Everything that waits, now or later, ends with `error`. The first one stays."""
+        """End all waits, present and future, with `error`. Only the first error counts."""
         with self.changed:
             if self.failure is None:
                 self.failure = error
@@ -175,12 +179,12 @@ class Link:
             self.changed.notify_all()
 
     def waiting(self) -> frozenset[int]:
-        """The channels that wait for the guest now, by number."""
+        """Return the numbers of the channels that wait for the guest now."""
         with self.changed:
             return frozenset(self.channels)
 
     def interrupt(self, error: R4LError, numbers: Collection[int]) -> bool:
-        """What still waits of these channels ends with `error`; the connection stays. True if anything waited."""
+        """End the waits of the given channels with `error` and keep the connection; return True if any was waiting."""
         with self.changed:
             waiting = [self.channels.pop(number) for number in numbers if number in self.channels]
             for channel in waiting:
@@ -190,7 +194,7 @@ class Link:
             return bool(waiting)
 
     def close(self) -> None:
-        """End the connection; what waits ends with GuestGone."""
+        """Close the connection; pending waits end with GuestGone."""
         self.fail(GuestGone("the virtual machine was closed"))
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
@@ -198,7 +202,7 @@ class Link:
         self._sock.close()
 
     def _gone(self, why: str) -> GuestGone:
-        return GuestGone(f"the connection to the guest's agent ended: {why}", "QEMU's log and the console say more")
+        return GuestGone(f"the connection to the guest's agent ended: {why}", "read QEMU's log and the console")
 
     def _read(self) -> None:
         decoder = Decoder()
@@ -222,14 +226,17 @@ class Link:
             self._end_of_stream(str(error))
 
     def _end_of_stream(self, how: str) -> None:
-        """QEMU is going down. Whoever watches it knows why, a moment later; only in default of that it is just gone."""
+        """Handle the end of the connection.
+
+        QEMU is ending: wait for its watcher to report the reason, else report GuestGone.
+        """
         with self.changed:
             self.changed.wait_for(lambda: self.failure is not None, VERDICT_PATIENCE)
         self.fail(self._gone(how))
 
     def _dispatch(self, frame: Frame) -> None:
         if frame.kind is Reply.READY and frame.session == 0:
-            # The agent begins (or begins again after it died, and then knows nothing of what was).
+            # The agent starts, or starts again after its death without any memory of earlier requests.
             if self._connected:
                 self.interrupt(GuestGone("the guest's agent died and was started again"), self.waiting())
                 self._connected = False
@@ -253,7 +260,7 @@ class Link:
 
 
 def _poll(sock: socket.socket, events: int, timeout: float | None) -> None:
-    """Wait for a socket. poll(2), because select(2) knows no descriptor over 1023."""
+    """Wait for a socket. Uses poll(2), because select(2) is limited to descriptors up to 1023."""
     poller = select.poll()
     poller.register(sock, events)
     poller.poll(None if timeout is None else timeout * 1000)

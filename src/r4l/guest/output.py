@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a guest's command writes, kept in bounded memory."""
+"""Output of a guest's command, kept in bounded memory."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ import threading
 from collections.abc import Callable
 
 Callback = Callable[[bytes], None]
-"""Gets each piece of output as it comes, on the thread that reads the channel; it must be quick. What it raises is
-raised where the command is waited for, and it is not called again."""
+"""Function called with each piece of output, on the thread that reads the channel; it must be quick.
+
+An exception is raised again in the thread that waits for the command, and ends the calls.
+"""
 
 IN_MEMORY = 1 << 20
-"""Bytes of one stream held in memory; what is more goes to an unnamed temporary file."""
+"""Bytes of one stream kept in memory; further bytes go to an unnamed temporary file."""
 TAIL = 2000
-"""Bytes at the end of a stream that are still known when the rest was given back."""
+"""Bytes at the end of a stream that stay available after `close`."""
 LIMIT = 64 << 20
-"""Bytes of one stream kept at all, unless the caller says otherwise; of what is more, only the count."""
+"""Bytes of one stream kept by default; further bytes are only counted."""
 
 
 class Sink:
     """One stream of output: kept up to a limit, spilled to disk, counted to the end.
 
-    The reading thread writes to it while others look at what is there.
+    One thread writes while others read.
     """
 
     def __init__(self, callback: Callback | None = None, limit: int = LIMIT) -> None:
@@ -36,7 +38,7 @@ class Sink:
         self.dropped = 0
 
     def write(self, data: bytes) -> None:
-        """Take in a piece."""
+        """Add a piece of output."""
         with self._lock:
             room = self._limit - self.kept
             if room > 0:
@@ -51,21 +53,21 @@ class Sink:
 
     @property
     def failed(self) -> bool:
-        """Whether the callback raised something that nobody was told of yet."""
+        """True if the callback raised an exception that was not yet taken."""
         return self._failure is not None
 
     def take_failure(self) -> Exception | None:
-        """What the callback raised; told once."""
+        """Return the callback's exception and forget it."""
         failure, self._failure = self._failure, None
         return failure
 
     def value(self) -> bytes:
-        """All that was kept; to be asked for before `close`."""
+        """Return all output that was kept. Not available after `close`."""
         with self._lock:
             return self._from(0)
 
     def tail(self, size: int = TAIL) -> bytes:
-        """The last `size` bytes kept; after `close`, at most `TAIL` of them."""
+        """Return the last `size` bytes kept; after `close`, at most `TAIL` of them."""
         with self._lock:
             return self._end[-size:] if self._file.closed else self._from(max(0, self.kept - size))
 
@@ -76,7 +78,7 @@ class Sink:
         return data
 
     def close(self) -> None:
-        """Give the memory or the file back."""
+        """Release the memory or the file."""
         with self._lock:
             self._end = self._from(max(0, self.kept - TAIL))
             self._file.close()

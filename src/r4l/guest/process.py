@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A command that runs in the guest, and what is left of it afterwards."""
+"""A running command in the guest, and its result."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from r4l.guest.output import LIMIT, Callback, Sink
 FLAG_PTY = 1
 FLAG_STDIN = 2
 KILL_PATIENCE = 3.0
-"""Seconds that a killed command has to end; a guest that takes longer is not well."""
+"""Seconds that a killed command has to end before it counts as hanging."""
 
 
 @dataclass(frozen=True)
 class Completed:
-    """The end of a command.
+    """Result of a command.
 
     Attributes:
-        command: what was asked for.
-        exit_code: as a shell would say it: 128 + the signal's number for a command that a signal ended.
-        stdout_bytes, stderr_bytes: what it wrote, up to the limit it was run with.
-        dropped: bytes that came beyond the limit, both streams together.
-        duration: seconds it ran, by the guest's clock.
+        command: the command as given.
+        exit_code: as a shell reports it: 128 + the signal's number for a command ended by a signal.
+        stdout_bytes, stderr_bytes: its output, up to the limit of the run.
+        dropped: bytes beyond the limit, both streams together.
+        duration: seconds by the guest's clock.
         signal: the signal that ended it, or None.
     """
 
@@ -46,12 +46,12 @@ class Completed:
 
     @property
     def stdout(self) -> str:
-        """Standard output as text; bytes that are none become U+FFFD."""
+        """Standard output as text; bytes that are not UTF-8 become U+FFFD."""
         return self.stdout_bytes.decode("utf-8", "replace")
 
     @property
     def stderr(self) -> str:
-        """Standard error as text; bytes that are none become U+FFFD."""
+        """Standard error as text; bytes that are not UTF-8 become U+FFFD."""
         return self.stderr_bytes.decode("utf-8", "replace")
 
     @property
@@ -61,7 +61,11 @@ class Completed:
         return text if len(text) <= 100 else text[:97] + "..."
 
     def checked(self) -> Completed:
-        """Itself. Raises CommandFailed when the exit code is not 0."""
+        """Return the result itself.
+
+        Raises:
+            CommandFailed: the exit code is not 0.
+        """
         if self.exit_code != 0:
             raise CommandFailed(
                 f"{self.title!r} ended with exit code {self.exit_code} in the guest",
@@ -71,20 +75,20 @@ class Completed:
 
     @property
     def ok(self) -> bool:
-        """Whether it ended with exit code 0."""
+        """True if the exit code is 0."""
         return self.exit_code == 0
 
 
 @dataclass(frozen=True)
 class Terminal:
-    """A pseudo-terminal's size, for a command that wants one."""
+    """Size of a pseudo-terminal."""
 
     rows: int = 24
     columns: int = 80
 
 
 class GuestProcess(Channel):
-    """A running command. Made by `Guest.popen`; usable as a context manager that kills what still runs."""
+    """A running command, made by `Guest.popen`. As a context manager it kills the command on exit."""
 
     def __init__(
         self,
@@ -112,7 +116,7 @@ class GuestProcess(Channel):
         self.send(Request.EXEC, request)
 
     def on_frame(self, kind: Reply, payload: bytes) -> None:
-        """Part of `Channel`."""
+        """Handle a frame (see `Channel`)."""
         match kind:
             case Reply.STDOUT:
                 self._take(self.stdout, payload)
@@ -137,7 +141,7 @@ class GuestProcess(Channel):
             self.link.changed.notify_all()
 
     def trouble(self) -> Exception | None:
-        """Part of `Channel`: also what the callbacks raised."""
+        """Return the error to raise in the waiting thread, including exceptions of callbacks (see `Channel`)."""
         return self.failure or self.stdout.take_failure() or self.stderr.take_failure()
 
     def _end(self, payload: bytes) -> None:
@@ -156,12 +160,12 @@ class GuestProcess(Channel):
         self.finish()
 
     def write(self, data: bytes, timeout: float = 30.0) -> None:
-        """Give the command standard input (it must have been started with `stdin` or a terminal).
+        """Send standard input; the command must have been started with `stdin` or a terminal.
 
-        Blocks while the command does not take it.
+        Blocks while the command does not read.
 
         Raises:
-            GuestTimeout: it took nothing for `timeout` seconds.
+            GuestTimeout: the command read nothing for `timeout` seconds.
         """
         view = memoryview(data)
         while view:
@@ -182,11 +186,11 @@ class GuestProcess(Channel):
             view = view[size:]
 
     def close_stdin(self) -> None:
-        """The end of standard input."""
+        """Close standard input."""
         self.send(Request.STDIN)
 
     def signal(self, number: int = signal.SIGTERM, *, everything: bool = False) -> None:
-        """Send a signal to the command's process group or to `everything` of its session."""
+        """Send a signal to the command's process group, or with `everything` to its whole session."""
         self.send(Request.SIGNAL, struct.pack("<IB", number, everything))
 
     def resize(self, terminal: Terminal) -> None:
@@ -194,15 +198,15 @@ class GuestProcess(Channel):
         self.send(Request.RESIZE, struct.pack("<HH", terminal.rows, terminal.columns))
 
     def poll(self) -> Completed | None:
-        """The result, if the command has ended."""
+        """Return the result if the command has ended, else None."""
         return self.result
 
     def wait_done(self, timeout: float | None = None) -> Completed | None:
-        """Wait for the end; None when it has not come within `timeout` seconds."""
+        """Wait for the end; return None if it has not come within `timeout` seconds."""
         return self.result if self.wait(None if timeout is None else time.monotonic() + timeout) else None
 
     def kill(self) -> Completed | None:
-        """Kill the command with all its session; None when even that has no effect within `KILL_PATIENCE` seconds."""
+        """Kill the command with its whole session; return None if it does not end within `KILL_PATIENCE` seconds."""
         if self.result is None and self.failure is None:
             self.signal(signal.SIGKILL, everything=True)
             return self.wait_done(KILL_PATIENCE)
@@ -229,10 +233,10 @@ class GuestProcess(Channel):
 def encode_exec(
     argv: Sequence[str], *, stdin: bool, terminal: Terminal | None, cwd: str, env: Mapping[str, str]
 ) -> bytes:
-    """An EXEC request's payload.
+    """Encode the payload of an EXEC request.
 
     Raises:
-        UsageError: no command, a zero byte in it, or one that is too long for a frame.
+        UsageError: the command is empty, contains a zero byte, or is too long for a frame.
     """
     flags = (FLAG_PTY if terminal else 0) | (FLAG_STDIN if stdin or terminal else 0)
     size = terminal or Terminal(0, 0)
@@ -242,7 +246,7 @@ def encode_exec(
         pieces += [counted(text.encode("utf-8", "surrogateescape")) for text in strings]
     payload = b"".join(pieces)
     if not argv or any("\0" in text for text in (*argv, cwd, *env, *env.values())):
-        raise UsageError("a command for the guest must not be empty, nor hold a zero byte")
+        raise UsageError("a command for the guest must not be empty or contain a zero byte")
     if len(payload) > MAX_PAYLOAD:
         raise UsageError(
             f"a command of {len(payload)} bytes is too long for the guest's agent", "put it into a file (vm.put)"

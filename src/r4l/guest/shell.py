@@ -23,7 +23,7 @@ PIECE = 4096
 
 @contextlib.contextmanager
 def _raw(descriptor: int) -> Iterator[None]:
-    """The terminal in raw mode; as it was afterwards, whatever happens."""
+    """Put the terminal into raw mode; restore it at the end in any case."""
     saved = termios.tcgetattr(descriptor)
     try:
         tty.setraw(descriptor)
@@ -34,7 +34,10 @@ def _raw(descriptor: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _on_resize(process: GuestProcess) -> Iterator[None]:
-    """Tell the guest whenever the user's window changes. Only the main thread may take signals; others go without."""
+    """Forward changes of the window's size to the guest.
+
+    Only the main thread can handle signals; other threads skip this.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -51,17 +54,17 @@ def _size() -> Terminal:
 
 
 def require_terminal() -> None:
-    """Say before a machine boots for it that there is no terminal for a shell.
+    """Check for a terminal before a VM is booted for a shell.
 
     Raises:
-        UsageError: standard input is none.
+        UsageError: standard input is no terminal.
     """
     if sys.stdin is None or not os.isatty(sys.stdin.fileno()):
         raise UsageError("a shell needs a terminal", "run the command without one: `r4l run MODULE -- COMMAND`")
 
 
 def interactive(guest: Guest, command: Sequence[str] = ("/bin/sh", "-l")) -> int:
-    """Run a command in the guest on the terminal of this process, until it ends; returns its exit code.
+    """Run a command in the guest on the terminal of this process until it ends; return its exit code.
 
     Raises:
         UsageError: standard input is no terminal.
@@ -75,7 +78,7 @@ def interactive(guest: Guest, command: Sequence[str] = ("/bin/sh", "-l")) -> int
             data = data[os.write(out, data) :]
 
     env = {"TERM": os.environ.get("TERM", "linux")}
-    # What was shown need not be kept.
+    # Output is shown at once and need not be kept.
     with guest.popen(command, terminal=_size(), env=env, on_stdout=show, limit=0) as process:
         with _raw(source), _on_resize(process):
             while process.poll() is None:

@@ -13,7 +13,7 @@ from r4l.guest.link import Link
 
 
 def put(link: Link, source: BufferedIOBase, path: str, mode: int, timeout: float) -> Question:
-    """Send all of `source` to the file `path`; returns the conversation, to be waited for."""
+    """Send all of `source` to the file `path`; return the conversation, whose end the caller waits for."""
     conversation = Question(link, path)
     conversation.send(Request.PUT, struct.pack("<I", mode) + counted(_name(path)), timeout)
     while piece := source.read(MAX_PAYLOAD):
@@ -29,7 +29,7 @@ def _name(path: str) -> bytes:
 
 
 class Get(Channel):
-    """A file on its way to the host."""
+    """A file on its way from the guest to the host."""
 
     def __init__(self, link: Link, path: str, out: BufferedIOBase, limit: int) -> None:
         self._path = path
@@ -41,7 +41,7 @@ class Get(Channel):
         self.send(Request.GET, counted(_name(path)))
 
     def on_frame(self, kind: Reply, payload: bytes) -> None:
-        """Part of `Channel`."""
+        """Handle a frame (see `Channel`)."""
         match kind:
             case Reply.DATA:
                 self.received += len(payload)
@@ -51,7 +51,7 @@ class Get(Channel):
             case Reply.DONE:
                 self.mode, size = unpack("<IQ", payload)
                 if size != self.received:
-                    raise ProtocolError(f"{self.received} bytes of a file of {size}")
+                    raise ProtocolError(f"{self.received} bytes for a file of {size} bytes")
                 self.finish()
             case Reply.ERROR:
                 self.failure = agent_error(payload, self._path)

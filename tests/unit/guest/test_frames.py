@@ -60,7 +60,7 @@ def test_unknown_kind_is_named() -> None:
 
 def test_garbage_without_end_is_refused() -> None:
     decoder = Decoder()
-    with pytest.raises(ProtocolError, match="no frame"):
+    with pytest.raises(ProtocolError, match="outside of frames"):
         decoder.feed(b"\xaa" * (GARBAGE_LIMIT + 100))
 
 

@@ -132,7 +132,7 @@ def test_time_out_says_that_the_guest_is_well_otherwise(connect: Connect) -> Non
         elif kind == Request.SIGNAL:
             actor.say(channel, Reply.EXIT, exit_frame(9, how=1))
 
-    with pytest.raises(GuestTimeout, match="well otherwise") as caught:
+    with pytest.raises(GuestTimeout, match="the guest still answers") as caught:
         connect(handler)[0].run("x", timeout=0.2)
     assert "working..." in caught.value.detail
     assert "end of the console" in caught.value.detail
