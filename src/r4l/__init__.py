@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from r4l.net import Nic, Tap, Wire, crossover
     from r4l.rootfs import Rootfs
     from r4l.toolchain import Grant, Toolchain
-    from r4l.vm import VM
+    from r4l.vm import VM, Share
 
 __all__ = [
     "VM",
@@ -38,6 +38,7 @@ __all__ = [
     "Nic",
     "R4LError",
     "Rootfs",
+    "Share",
     "Splat",
     "Tap",
     "Toolchain",
@@ -64,7 +65,7 @@ _HOMES = {
     "r4l.net": ("Nic", "Tap", "Wire", "crossover"),
     "r4l.rootfs": ("Rootfs",),
     "r4l.toolchain": ("Grant", "Toolchain"),
-    "r4l.vm": ("VM",),
+    "r4l.vm": ("VM", "Share"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -65,9 +65,7 @@ def command(
             built = module.build_all(kernel, say=say)
         files = [ko.path for ko in built]
         places = [place for wanted in breaks for place in functions.places(wanted, files, tools)]
-        vm = machine.vm(kernel, stages)
-        with stages.stage("booting"):
-            vm.start()
+        vm = machine.start(kernel, stages)
     show_warnings(ko.warnings for ko in built)
     try:
         session = Session(vm, built, tools, [module.folder.parent], parameters, guest_command)

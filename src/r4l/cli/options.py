@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import shlex
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,13 +14,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from r4l.arch import DEFAULT, architectures
+from r4l.arch import DEFAULT, architecture, architectures
 from r4l.errors import UsageError
+from r4l.guest.put import Put
 from r4l.kernel import Kernel
 from r4l.net import Nic
 from r4l.rootfs.disk import DiskImage, names
 from r4l.rootfs.first_stage import require_fit
 from r4l.stages import Stages
+from r4l.toolchain import Toolchain
 
 if TYPE_CHECKING:
     from r4l.vm import VM
@@ -57,6 +60,8 @@ def _kernel_option(function: F, default: str | None, *, several: bool = False) -
         type=click.Choice(list(architectures())),
         default=default,
         show_default=True,
+        # Known before the options that depend on it.
+        is_eager=True,
         help="The guest's architecture.",
     )
     return name(arch(function))
@@ -75,6 +80,31 @@ class MachineOptions:
     append: str
     image: str | None
     ssh_port: int
+    devices: tuple[str, ...]
+    qemu: tuple[str, ...]
+    put: tuple[str, ...]
+    share: tuple[str, ...]
+    verbose: bool
+
+    def start(self, kernel: Kernel, stages: Stages) -> VM:
+        """The machine, booted, with the files in it that it was to be given.
+
+        Raises:
+            R4LError: it does not boot, or takes no file; it is gone then.
+        """
+        files = [Put.parse(text) for text in self.put]
+        vm = self.vm(kernel, stages)
+        if self.verbose:
+            stages.console.print(vm.command_line, markup=False, highlight=False, soft_wrap=True, style="dim")
+        with stages.stage("booting"):
+            vm.start()
+        try:
+            for file in files:
+                file.into(vm.guest)
+        except BaseException:
+            vm.close(keep=True)
+            raise
+        return vm
 
     def vm(self, kernel: Kernel, stages: Stages) -> VM:
         """The machine, not yet started; its disk image made first where there is none."""
@@ -88,6 +118,7 @@ class MachineOptions:
             raise UsageError("there is no sshd in the small guest", "give --image debian too")
         # Here, not above: commands that start no machine are spared a tenth of a second.
         from r4l.vm import VM
+        from r4l.vm.share import Share
 
         return VM(
             kernel,
@@ -99,6 +130,9 @@ class MachineOptions:
             cpus=self.cpus,
             append=self.append,
             modules=self.with_module,
+            devices=self.devices,
+            shares=[Share.parse(text) for text in self.share],
+            extra=[word for text in self.qemu for word in words_of(text)],
         )
 
 
@@ -109,6 +143,16 @@ def machine_options(function: F) -> F:
     def gathered(**values: Any) -> Any:
         fields = [field.name for field in dataclasses.fields(MachineOptions)]
         machine = MachineOptions(**{name: values.pop(name) for name in fields})
+        # What is written wrong is said before the work begins.
+        for text in machine.qemu:
+            words_of(text)
+        for text in machine.put:
+            Put.parse(text)
+        if machine.share:
+            from r4l.vm.share import Share
+
+            for text in machine.share:
+                Share.parse(text)
         return function(machine=machine, **values)
 
     options = (
@@ -136,11 +180,71 @@ def machine_options(function: F) -> F:
             default=0,
             help="Port on 127.0.0.1 for ssh into the image; by default one that is free.",
         ),
+        click.option(
+            "--device",
+            "devices",
+            multiple=True,
+            metavar="SPEC",
+            callback=_describe,
+            help="One more device, as QEMU's -device takes it: edu, or nvme,serial=1. `help` lists all, "
+            "`NAME,help` the properties of one. May be repeated.",
+        ),
+        click.option(
+            "--qemu",
+            multiple=True,
+            metavar="ARGUMENTS",
+            help="More arguments for QEMU, as a shell takes them; files by their absolute paths. May be repeated.",
+        ),
+        click.option(
+            "--put",
+            multiple=True,
+            metavar="HOST:GUEST",
+            help="Copy a file or a folder into the guest, to an absolute path there. May be repeated.",
+        ),
+        click.option(
+            "--share",
+            multiple=True,
+            metavar="HOST:GUEST[:rw]",
+            help="Mount a folder in the guest; it can be changed from there only with :rw. May be repeated.",
+        ),
+        click.option("--verbose", "-v", is_flag=True, help="Show QEMU's command line, to be pasted into a shell."),
     )
     result: Any = gathered
     for option in reversed(options):
         result = option(result)
     return cast(F, result)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of `--qemu`, as a shell would take them.
+
+    Raises:
+        UsageError: a quote is not closed.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"--qemu {text!r} cannot be read: {error}", "close the quote") from error
+
+
+def _describe(context: click.Context, _option: click.Parameter, specs: tuple[str, ...]) -> tuple[str, ...]:
+    """Print QEMU's own answer to `-device help` where that is asked for, and end; else the specs as they are.
+
+    Raises:
+        UsageError: there is no such device.
+    """
+    asked = next((spec for spec in specs if spec in ("help", "?") or spec.endswith(",help")), None)
+    if asked is None or context.resilient_parsing:
+        return specs
+    from r4l.vm.refusal import described, no_device
+
+    arch = context.params["arch"]
+    toolchain = Toolchain.get().extended(*architecture(arch).extras)
+    said = described(asked, toolchain, arch)
+    if not said:
+        raise no_device(asked.removesuffix(",help"), toolchain, arch)
+    click.echo(said, nl=False)
+    raise click.exceptions.Exit
 
 
 def timeout_option(text: str) -> Callable[[F], F]:

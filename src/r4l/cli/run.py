@@ -124,9 +124,7 @@ def command(
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)
         modules = modules_of(target, kernel, stages) if has_module else []
-        vm = machine.vm(kernel, stages)
-        with stages.stage("booting"):
-            vm.start()
+        vm = machine.start(kernel, stages)
     show_warnings(module.warnings for module in modules)
     seen: dict[str, object] = {"kernel": kernel.release, "accelerator": vm.accel.name}
     seen["warnings"] = modules[0].warnings if modules else ""

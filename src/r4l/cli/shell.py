@@ -22,9 +22,7 @@ def command(machine: MachineOptions, kernel_name: str | None, arch: str) -> None
     require_terminal()
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)
-        vm = machine.vm(kernel, stages)
-        with stages.stage("booting"):
-            vm.start()
+        vm = machine.start(kernel, stages)
     try:
         show_door(vm)
         code = vm.shell()

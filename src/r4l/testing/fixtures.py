@@ -57,6 +57,8 @@ def vm(request: pytest.FixtureRequest, kernel: Kernel) -> Iterator[VM]:
         cpus=spec.cpus,
         modules=spec.modules,
         append=spec.append,
+        devices=spec.devices,
+        shares=spec.folders,
         extra=spec.extra,
         snapshot=spec.restored,
         prepare=spec.prepare,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from r4l.net import Nic, Wire
+from r4l.vm.share import Share
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,13 @@ class MachineSpec:
         nics: network cards; a string is a model on QEMU's user network.
         modules: the kernel's own modules to put into the initramfs.
         append: added to the kernel's command line.
+        devices: more devices, as QEMU's `-device` takes them: `edu`.
+        shares: folders of the host's that are mounted in the guest: a `Share`, or `HOST:GUEST[:rw]`.
         extra: more arguments for QEMU.
         prepare: function called before the state is saved that each test starts from. Called with the VM and, if it has
             a second parameter, with the module under test.
         snapshot: True to boot once and restore for each test, False to boot for each. The default is True unless
-            `extra` is given: QEMU silently does not save the state of some devices, such as `edu`.
+            `devices` or `extra` is given: QEMU silently does not save the state of some devices, such as `edu`.
     """
 
     kernel: Sequence[str] | str | None = None
@@ -39,6 +42,8 @@ class MachineSpec:
     nics: Sequence[Nic | str] = ()
     modules: Sequence[str] = ()
     append: str = ""
+    devices: Sequence[str] = ()
+    shares: Sequence[Share | str] = ()
     extra: Sequence[str] = ()
     prepare: Callable[..., object] | None = None
     snapshot: bool | None = None
@@ -53,17 +58,24 @@ class MachineSpec:
     @property
     def restored(self) -> bool:
         """True if the VM is booted once and restored for each test."""
-        return not self.extra if self.snapshot is None else self.snapshot
+        return not (self.extra or self.devices) if self.snapshot is None else self.snapshot
 
     @property
     def boots_because(self) -> str:
         """Reason why the VM is booted for each test although the marker does not ask for that; empty otherwise."""
-        return "QEMU does not save the state of every device in `extra`" if self.extra and self.snapshot is None else ""
+        if self.snapshot is not None or self.restored:
+            return ""
+        return f"QEMU does not save the state of every device in `{'extra' if self.extra else 'devices'}`"
 
     @property
     def prepare_with_module(self) -> bool:
         """True if `prepare` takes the module under test."""
         return self.prepare is not None and len(inspect.signature(self.prepare).parameters) > 1
+
+    @property
+    def folders(self) -> tuple[Share, ...]:
+        """The folders that are shared."""
+        return tuple(Share.parse(one) if isinstance(one, str) else one for one in self.shares)
 
     @property
     def cards(self) -> tuple[Nic, ...]:

@@ -6,6 +6,7 @@ from r4l.vm.errors import BootPanic, InitDied, MachineReset, NoAgent, NoOutput, 
 from r4l.vm.loading import ModuleRefused
 from r4l.vm.machine import Endpoints, Machine, command_line
 from r4l.vm.qmp import QmpError
+from r4l.vm.share import Share
 from r4l.vm.vm import VM
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "NoOutput",
     "QemuDied",
     "QmpError",
+    "Share",
     "command_line",
 ]

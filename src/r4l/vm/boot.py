@@ -14,6 +14,7 @@ from r4l.guest import GuestGone, Link
 from r4l.klog import KernelLog
 from r4l.vm.errors import BootPanic, InitDied, MachineReset, NoAgent, NoOutput, QemuDied
 from r4l.vm.qemu import returncode_text
+from r4l.vm.refusal import refusal
 
 if TYPE_CHECKING:
     from r4l.vm.qemu import Qemu
@@ -94,6 +95,8 @@ def why_it_ended(code: int, reason: str | None, qemu: Qemu, klog: KernelLog, *, 
     if code == 0:
         return GuestGone("the guest ended its virtual machine (poweroff or reboot)", detail=detail, log=klog.file)
     said = qemu.output()
+    if code == 1 and not booted and (refused := refusal(qemu.machine, said, qemu.toolchain)):
+        return refused
     return QemuDied(
         f"QEMU {returncode_text(code)}" + (f": {said.splitlines()[-1]}" if said else ""),
         "see qemu.log" if said else "was it killed from outside, or out of memory?",

@@ -8,16 +8,22 @@ two runs of the same machine have the same description: a snapshot's key, a log,
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from r4l import home
 from r4l.arch import DEFAULT, architecture
 from r4l.errors import UsageError
+from r4l.limits import UNLIMITED
 from r4l.net import Nic
 from r4l.rootfs import AGENT_PORT
+from r4l.toolchain import Grant, Toolchain
+from r4l.vm.share import Share, place
+from r4l.vm.share import arguments as share_arguments
 
 Accel = Literal["kvm", "tcg"]
 
@@ -25,8 +31,12 @@ FAST = ("nokaslr", "cryptomgr.notests")
 """Kernel options that save time at boot: no random layout (0.1 s, and addresses stay readable), no self-tests of
 crypto algorithms (0.65 s). `VM(fast=False)` boots without them, and by the bzImage."""
 
+KVM = Path("/dev/kvm")
 SECCOMP = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 """System calls that QEMU itself gives up: a guest that takes it over starts no program and becomes nobody else."""
+
+NAMED_FILE = re.compile(r"""(?:^|[=,"])(/(?:[^,"]|,,)+)""")
+"""A path in an argument of QEMU's, in its own syntax, where a comma is doubled, or in JSON."""
 
 ALWAYS = (
     "console_msg_format=syslog",  # <LEVEL> before each line: klog wants to know it
@@ -68,6 +78,7 @@ class Machine:
         nics: network cards, in order.
         drives: disks, in order, after the cards on the PCI bus.
         agent: have the agent's port.
+        shares: folders of the host's that the guest may mount.
         extra: further arguments for QEMU.
     """
 
@@ -81,6 +92,7 @@ class Machine:
     nics: tuple[Nic, ...] = ()
     drives: tuple[Drive, ...] = ()
     agent: bool = True
+    shares: tuple[Share, ...] = ()
     extra: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -95,20 +107,27 @@ class Machine:
         """Names this machine in cache keys."""
         return home.content_key(json.dumps(asdict(self), sort_keys=True, default=str))
 
+    @property
+    def named_files(self) -> tuple[Path, ...]:
+        """The host's files and devices that `extra` names by their absolute paths, as far as they exist."""
+        paths = (Path(found[1].replace(",,", ",")) for word in self.extra for found in NAMED_FILE.finditer(word))
+        return tuple(path for path in paths if path.exists())
+
 
 @dataclass(frozen=True)
 class Endpoints:
     """Where one run of a machine meets the host.
 
     Attributes:
-        qmp, console, agent: descriptors of connected sockets, open in QEMU.
+        qmp, console, agent: descriptors of connected sockets, open in QEMU; None where a person starts QEMU, who has
+            the console and the monitor in their terminal (^A c goes from one to the other, ^A x ends QEMU).
         captures: for each card by its index, the file for its packets.
         cables: for each card with a cable, by its index, its descriptor, open in QEMU.
     """
 
-    qmp: int
-    console: int
-    agent: int
+    qmp: int | None
+    console: int | None
+    agent: int | None
     captures: Mapping[int, Path] = field(default_factory=dict)
     cables: Mapping[int, int] = field(default_factory=dict)
 
@@ -116,6 +135,45 @@ class Endpoints:
 def kernel_line(arch: str, extra: str = "", *, fast: bool = True) -> tuple[str, ...]:
     """The kernel command line, in words; later ones win, so `extra` can override anything."""
     return (f"console={architecture(arch).console}", *ALWAYS, *(FAST if fast else ()), *extra.split())
+
+
+def grant(machine: Machine, workdir: Path | None = None, state: Path | None = None) -> Grant:
+    """What QEMU may touch: its own files, KVM where it runs under it, the network where a card needs it.
+
+    Files and folders of the user's are those that they share with the guest, or that their own arguments for QEMU name.
+    """
+    drives = (drive.path for drive in machine.drives)
+    shares = {place(index): share for index, share in enumerate(machine.shares)}
+    devices = [path for path in machine.named_files if path.is_relative_to("/dev")]
+    files = [path for path in machine.named_files if path not in devices]
+    return Grant(
+        "vm: QEMU",
+        writes=(*([workdir] if workdir else []), *files),
+        reads=(machine.kernel, machine.initrd, *drives, *([state] if state else [])),
+        over={there: share.host for there, share in shares.items() if share.writable},
+        over_reads={there: share.host for there, share in shares.items() if not share.writable},
+        network=any(nic.needs_network for nic in machine.nics),
+        devices=(*([KVM] if machine.accel == "kvm" else []), *devices),
+        limits=UNLIMITED,
+    )
+
+
+def pasteable(machine: Machine, toolchain: Toolchain) -> str:
+    """The command line of a machine for a person's shell: its console is on their terminal, ^A x ends it.
+
+    It differs from the one that a `VM` runs where that has descriptors of sockets: monitor, console, agent, cables.
+    """
+    argv = command_line(machine, Endpoints(None, None, None), seccomp=toolchain.isolates)
+    # What a guest writes to its disks is kept in the sandbox's own /tmp.
+    entered = toolchain.command(argv, grant(machine))
+    sandbox, program = entered[: -len(argv)], entered[-len(argv) :]
+    lines = [shlex.join(sandbox), program[0]]
+    for word in program[1:]:
+        if word.startswith("-") and " " not in word:
+            lines.append(f"  {shlex.quote(word)}")
+        else:
+            lines[-1] += f" {shlex.quote(word)}"
+    return " \\\n".join(lines)
 
 
 def command_line(machine: Machine, ends: Endpoints, state: Path | None = None, *, seccomp: bool = True) -> list[str]:
@@ -132,9 +190,13 @@ def command_line(machine: Machine, ends: Endpoints, state: Path | None = None, *
     argv += ["-machine", arch.machine, "-accel", accelerator, "-cpu", arch.cpu[machine.accel]]
     argv += ["-m", f"{machine.memory}M", "-smp", str(machine.cpus)]
     argv += ["-kernel", str(machine.kernel), "-initrd", str(machine.initrd), "-append", " ".join(machine.append)]
-    argv += _chardev("qmp", ends.qmp)
-    argv += _json("-object", {"qom-type": "monitor-qmp", "id": "monitor", "chardev": "qmp"})
-    argv += [*_chardev("console", ends.console), "-serial", "chardev:console"]
+    if ends.qmp is not None:
+        argv += _chardev("qmp", ends.qmp)
+        argv += _json("-object", {"qom-type": "monitor-qmp", "id": "monitor", "chardev": "qmp"})
+    if ends.console is None:
+        argv += ["-serial", "mon:stdio"]
+    else:
+        argv += [*_chardev("console", ends.console), "-serial", "chardev:console"]
     if machine.agent:
         argv += _chardev("agent", ends.agent)
         argv += _json("-device", {"driver": "virtio-serial-pci", "id": "agentbus", "max_ports": 2})
@@ -142,6 +204,8 @@ def command_line(machine: Machine, ends: Endpoints, state: Path | None = None, *
             "-device", {"driver": "virtserialport", "bus": "agentbus.0", "chardev": "agent", "name": AGENT_PORT}
         )
     for index, nic in enumerate(machine.nics):
+        if nic.has_cable and index not in ends.cables:
+            nic = replace(nic, backend="none")
         netdev = nic.netdev(index, ends.cables.get(index))
         if netdev is not None:
             argv += _json("-netdev", netdev)
@@ -154,14 +218,16 @@ def command_line(machine: Machine, ends: Endpoints, state: Path | None = None, *
         file = str(drive.path).replace(",", ",,")
         argv += ["-drive", f"if=none,id=disk{index},format={drive.format},snapshot=on,cache=unsafe,file={file}"]
         argv += _json("-device", {"driver": "virtio-blk-pci", "drive": f"disk{index}", "serial": drive.serial})
+    for index, share in enumerate(machine.shares):
+        argv += share_arguments(index, share)
     if state:
         # After a migration QEMU announces the guest to the switches: frames that the guest has never sent.
         argv += ["-global", "migration.announce-rounds=0", "-incoming", f"file:{state}"]
     return [*argv, *machine.extra]
 
 
-def _chardev(name: str, descriptor: int) -> list[str]:
-    return ["-chardev", f"socket,id={name},fd={descriptor}"]
+def _chardev(name: str, descriptor: int | None) -> list[str]:
+    return ["-chardev", f"null,id={name}" if descriptor is None else f"socket,id={name},fd={descriptor}"]
 
 
 def _json(option: str, settings: Mapping[str, Any]) -> list[str]:

@@ -13,29 +13,14 @@ from pathlib import Path
 
 from r4l.arch import architecture
 from r4l.errors import EnvironmentFault, R4LError
-from r4l.limits import UNLIMITED
 from r4l.net import Cable
-from r4l.toolchain import Grant, Toolchain
+from r4l.toolchain import Toolchain
 from r4l.vm.console import Console
-from r4l.vm.machine import Endpoints, Machine, command_line
+from r4l.vm.machine import Endpoints, Machine, command_line, grant
 from r4l.vm.qmp import Event, Monitor
 from r4l.vm.spawn import spawn
 
 SOCKET_BUFFER = 1 << 20
-KVM = Path("/dev/kvm")
-
-
-def grant(machine: Machine, workdir: Path, state: Path | None = None) -> Grant:
-    """What QEMU may touch: its own files, KVM where it runs under it, the network where a card needs it."""
-    drives = (drive.path for drive in machine.drives)
-    return Grant(
-        "vm: QEMU",
-        writes=(workdir,),
-        reads=(machine.kernel, machine.initrd, *drives, *([state] if state else [])),
-        network=any(nic.needs_network for nic in machine.nics),
-        devices=(KVM,) if machine.accel == "kvm" else (),
-        limits=UNLIMITED,
-    )
 
 
 class Qemu:
@@ -68,6 +53,7 @@ class Qemu:
         on_exit: Callable[[int], None],
     ) -> None:
         self.machine = machine
+        self.toolchain = toolchain
         self.workdir = workdir
         self.log = workdir / "qemu.log"
         self.captures = {i: workdir / f"nic{i}.pcap" for i, nic in enumerate(machine.nics) if nic.capture}

@@ -32,11 +32,12 @@ from r4l.vm.captures import CaptureBound
 from r4l.vm.console import LOG_LIMIT, Console
 from r4l.vm.errors import MachineReset, NoAgent, NoOutput, QemuDied
 from r4l.vm.loading import HasPath
-from r4l.vm.machine import Accel, Machine, kernel_line
+from r4l.vm.machine import Accel, Machine, kernel_line, pasteable
 from r4l.vm.oops import OopsTimer
 from r4l.vm.prepare import Preparation
 from r4l.vm.qemu import Qemu
 from r4l.vm.qmp import Event
+from r4l.vm.share import Share, modules_for, mount
 from r4l.vm.ssh import Ssh, forwarded_port
 
 LOG = logging.getLogger(__name__)
@@ -73,10 +74,14 @@ class VM:
             removed on a clean exit.
         silence: seconds without a sign of life after which a boot has failed; with an image, more where None.
         boot_timeout: seconds after which it has failed in any case; likewise.
+        devices: more devices, as QEMU's `-device` takes them (`edu`, `nvme,serial=1`, or JSON); after the cards on the
+            PCI bus.
+        shares: folders of the host's, mounted in the guest after its boot, or after it was restored.
         extra: further arguments for QEMU.
         snapshot: boot such a machine once and start from its state from then on: its console then has no boot in it.
-            Where None, this is done for kernels that boot slowly (KASAN, kmemleak). A state that cannot be kept or is
-            of no use is said in the log; the machine boots then.
+            Where None, this is done for kernels that boot slowly (KASAN, kmemleak), without `devices` or `extra`: QEMU
+            has devices (such as `edu`) whose state it does not save, and does not say so. A state that cannot be kept
+            or is of no use is said in the log; the machine boots then.
         prepare: called with the machine and each of `prepare_with` after its boot, and before its state is kept: what
             it did is there in every machine that starts from the state. All that it depends on makes the state's key:
             code, defaults, closures, a bound object, the functions that it calls, the host's files that it read, the
@@ -103,6 +108,8 @@ class VM:
         workdir: Path | None = None,
         silence: float | None = None,
         boot_timeout: float | None = None,
+        devices: Sequence[str] = (),
+        shares: Sequence[Share] = (),
         extra: Sequence[str] = (),
         snapshot: bool | None = None,
         prepare: Callable[..., object] | None = None,
@@ -114,6 +121,7 @@ class VM:
             raise UsageError("a disk image and a rootfs, or files for one, exclude each other", "use `put` after boot")
         if image is not None and snapshot:
             raise UsageError("a VM with a disk image cannot start from a snapshot, which holds no disk", "ask for none")
+        needed = modules_for(kernel, shares)
         self.kernel = kernel
         self.image = image
         self._parts = images.parts(kernel, image, modules, ssh_port) if image else None
@@ -122,6 +130,7 @@ class VM:
             nics = (*nics, self._parts.management)
             append = f"{self._parts.append} {append}"
         else:
+            modules = (*modules, *(name for name in needed if name not in modules))
             self.rootfs = rootfs or Rootfs.build(kernel, modules=modules, files=files)
         self.accel = accelerators.choose(kernel, accel)
         slow = snapshots.is_slow(kernel)
@@ -136,7 +145,8 @@ class VM:
             nics=cabling.isolated(nics),
             drives=self._parts.drives if self._parts else (),
             agent=self.rootfs.agent,
-            extra=tuple(extra),
+            shares=tuple(shares),
+            extra=(*(word for spec in devices for word in ("-device", spec)), *extra),
         )
         self._given_cables = dict(cables or {})
         cabling.check(self.machine.nics, self._given_cables)
@@ -146,11 +156,13 @@ class VM:
             (silence or usual.silence) * factors[0], (boot_timeout or usual.total) * factors[1]
         )
         self.sources = loading.sources(kernel)
-        self._from_snapshot = slow and self.rootfs.agent and image is None if snapshot is None else snapshot
+        unfit = not self.rootfs.agent or image is not None or self.machine.extra
+        self._from_snapshot = slow and not unfit if snapshot is None else snapshot
         self._preparation = Preparation(prepare, prepare_with)
         if self._from_snapshot:
             # Refused here, where the caller's line is in the traceback. A closure may hold something else by the start.
             _ = self._preparation.key
+        self._to_mount = self.machine.shares
         self._own_workdir = workdir is None
         self._wanted_workdir = workdir
         self._guard = threading.Lock()
@@ -204,6 +216,7 @@ class VM:
                 self.boot_seconds = time.monotonic() - begun
             if not self.restored:
                 self._preparation(self)
+            mount(self, self._to_mount)
             if self.image:
                 usernet = self.qmp("human-monitor-command", command_line="info usernet")
                 tools = self.kernel.toolchain.extended("image")
@@ -263,6 +276,8 @@ class VM:
         twin._from_snapshot, twin._wanted_workdir, twin._own_workdir = False, None, True
         twin._preparation, twin._oops = Preparation(None), OopsTimer(twin._after_oops)
         twin._ended_by = None
+        # QEMU keeps no state of a machine with a mounted share.
+        twin._to_mount = ()
         twin._guard, twin._started = threading.Lock(), threading.Event()
         # A cable has one end in one VM. What is at its other end is no part of the state.
         twin._given_cables = {}
@@ -518,6 +533,11 @@ class VM:
     def qmp(self, command: str, **arguments: object) -> Any:
         """Run a QMP command of QEMU's; underscores in argument names stand for dashes."""
         return self._qemu.monitor.execute(command, {name.replace("_", "-"): value for name, value in arguments.items()})
+
+    @property
+    def command_line(self) -> str:
+        """QEMU's command line for a person's shell (see `machine.pasteable`)."""
+        return pasteable(self.machine, self.kernel.toolchain)
 
     def link(self, nic: int, *, up: bool) -> None:
         """Plug or unplug the cable of card number `nic`."""

@@ -13,8 +13,8 @@ import pytest
 
 from r4l.errors import UsageError
 from r4l.net import Nic
-from r4l.vm import Endpoints, Machine, command_line
-from r4l.vm.machine import kernel_line
+from r4l.vm import Endpoints, Machine, Share, command_line
+from r4l.vm.machine import grant, kernel_line
 
 MACHINE = Machine(kernel=Path("/k/vmlinux"), initrd=Path("/r/x.cpio"), append=kernel_line("x86_64", "quiet"))
 ENDS = Endpoints(qmp=10, console=11, agent=12)
@@ -74,6 +74,34 @@ def test_cards_wires_and_captures() -> None:
 def test_no_agent_no_port() -> None:
     argv = command_line(replace(MACHINE, agent=False), ENDS)
     assert not any("virtio" in word or "agent" in word for word in argv)
+
+
+def test_a_person_has_the_console_in_their_terminal_and_needs_no_descriptor() -> None:
+    machine = replace(MACHINE, nics=(Nic(), Nic(backend="socket"), Nic(backend="tap")))
+    argv = command_line(machine, Endpoints(None, None, None))
+    assert after(argv, "-serial") == ["mon:stdio"]
+    assert not any("fd=" in word or '"fd"' in word for word in argv)
+    cards = [device for device in objects(argv, "-device") if device["driver"] == "e1000"]
+    assert [card.get("netdev") for card in cards] == ["net0", None, None]
+
+
+def test_qemu_sees_of_the_host_what_its_user_named(tmp_path: Path) -> None:
+    folder, disk, other = tmp_path / "a,b", tmp_path / "x,y.img", tmp_path / "other"
+    folder.mkdir()
+    disk.touch()
+    other.touch()
+    drive = f"file={str(disk).replace(',', ',,')},if=none,id=d"
+    machine = replace(
+        MACHINE,
+        shares=(Share(folder, "/ro"), Share(folder, "/rw", writable=True)),
+        extra=("-drive", drive, "-device", json.dumps({"driver": "edu", "romfile": str(other)}), "-bios", "/none"),
+    )
+    given = grant(machine, tmp_path / "run")
+    assert given.writes == (tmp_path / "run", disk, other)
+    assert given.over_reads == {Path("/share0"): folder}
+    assert given.over == {Path("/share1"): folder}
+    servers = after(command_line(machine, ENDS), "-fsdev")
+    assert ["readonly=on" in server for server in servers] == [True, False]
 
 
 def test_extra_arguments_come_last() -> None:
