@@ -87,6 +87,6 @@ def test_interrupted_in_every_stage_then_made(kernel: Kernel, tmp_path: Path) ->
     os.truncate(path, path.stat().st_size // 2)
     with start(home) as maker:
         assert maker.stdout is not None
-        assert next(iter(maker.stdout)) == "it is damaged: making it anew\n"
+        assert next(iter(maker.stdout)) == "the image is damaged: making it again\n"
         maker.send_signal(signal.SIGINT)
         assert maker.wait(60) != 0

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The guest's root file system: an initramfs of static busybox, the agent, modules and whatever the user adds.
+"""The guest's root file system: an initramfs of static busybox, the agent, modules and the user's files.
 
-It is made by writing an archive, so no privilege is needed, and it is named by its content.
+The archive is written directly, so no privilege is needed, and it is named by its content.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ class File:
 
 
 Source = Path | str | bytes | File
-"""What a file of the guest comes from: a path on the host (a folder goes in whole), its bytes, or a `File`."""
+"""Source of a guest's file: a path on the host (a folder is copied whole), bytes, or a `File`."""
 
 
 @dataclass(frozen=True)
 class Rootfs:
-    """An initramfs that is whole.
+    """A complete initramfs.
 
     Attributes:
-        path: the archive (newc, not compressed: unpacking would cost more than it saves).
-        key: names its content.
-        agent: whether the agent is in it; without one, a VM only has its console.
+        path: the archive (newc, uncompressed: unpacking would cost more time than it saves).
+        key: hash of its content.
+        agent: True if it contains the agent; without the agent, a VM has its console only.
     """
 
     path: Path
@@ -65,23 +65,23 @@ class Rootfs:
         agent_program: bool = True,
         console_shell: bool = False,
     ) -> Rootfs:
-        """Make one, or find it in the home.
+        """Build an initramfs, or return the same one from the home.
 
         Args:
-            modules: names of the kernel's own modules, packed with all they need; `modprobe` finds them.
-            files: absolute guest path to what it comes from; replaces files of the base.
-            agent_program: have the agent (else only a console).
-            console_shell: a shell on the console, as in the camp's notes.
+            modules: names of the kernel's own modules, packed with their dependencies for `modprobe`.
+            files: absolute path in the guest to the file's source; replaces files of the base.
+            agent_program: include the agent; without it there is only a console.
+            console_shell: run a shell on the console, as in the camp's notes.
 
         Raises:
-            UsageError: no such module or file.
+            UsageError: a module or file does not exist.
             EnvironmentFault: the toolchain's busybox is not static.
         """
         entries = layout.base() + layout.busybox(*_busybox(kernel.toolchain, kernel.arch))
         if modules:
             entries += ModuleTree(kernel.modules, kernel.toolchain).entries(modules, kernel.release)
         else:
-            # busybox's modinfo wants the table even for a file that is named by its path.
+            # busybox's modinfo needs the table even for a file given by its path.
             entries.append(cpio.regular(f"lib/modules/{kernel.release}/modules.dep", b""))
         lines = ""
         if agent_program:
@@ -100,17 +100,20 @@ class Rootfs:
         return cls(*_store(layout.with_parents(entries)), agent_program)
 
     def entries(self) -> list[cpio.Entry]:
-        """What is in it."""
+        """Return the members of the archive."""
         return list(cpio.read(self.path.read_bytes()))
 
 
 def _busybox(toolchain: Toolchain, arch: str) -> tuple[bytes, list[str]]:
-    """The program and its applets' paths (the same for all architectures: one source, one configuration)."""
+    """Return busybox and its applets' paths.
+
+    The applets are the same for all architectures: one source, one configuration.
+    """
     program = (toolchain.root / architecture(arch).busybox).read_bytes()
     key = home.content_key(program)
     cached = home.room("busybox") / f"{key}.applets"
     if not cached.exists():
-        # PT_INTERP names a dynamic loader, which an initramfs has not.
+        # A dynamic busybox names its loader in PT_INTERP; an initramfs has no loader.
         if b"/ld-linux" in program[:4096]:
             raise EnvironmentFault("the toolchain's busybox is not static", "install Debian's busybox-static")
         with home.lock(f"busybox-{key}"):
@@ -147,7 +150,7 @@ def _copied(inside: str, path: Path) -> cpio.Entry:
 
 
 def _store(entries: Iterable[cpio.Entry]) -> tuple[Path, str]:
-    """Write the archive under its content's name, if it is not there yet."""
+    """Write the archive under the hash of its content, unless it exists."""
     archive = io.BytesIO()
     try:
         cpio.write(entries, archive)

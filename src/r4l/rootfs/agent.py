@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The guest's agent as a program: built from rust/agent by the toolchain's own rustc, once per source."""
+"""Build the guest's agent from rust/agent with the toolchain's rustc, once per source."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ FLAGS = (
 
 
 def build(toolchain: Toolchain, arch: str = DEFAULT) -> Path:
-    """The static program `r4l-agent`, made if it is not in the home yet (about a second).
+    """Return the static program `r4l-agent`, building it first if the home lacks it (about a second).
 
     Raises:
-        BuildError: rustc refuses it, which is a bug of r4l or of the toolchain.
+        BuildError: rustc fails, which is a bug of r4l or of the toolchain.
     """
     folder = resources.rust("agent", "src")
     sources = sorted(folder.glob("*.rs"))

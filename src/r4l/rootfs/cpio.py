@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The "newc" cpio format, which is what the kernel unpacks as an initramfs.
+"""The "newc" cpio format, which the kernel unpacks as an initramfs.
 
-Format: Documentation/driver-api/early-userspace/buffer-format.rst in the kernel source. The writer is
-deterministic (inode numbers count up, every time stamp is zero, owners are root unless said otherwise), so the
-same entries always give the same bytes, and it needs no privilege: device nodes are only lines in the archive.
+Format: Documentation/driver-api/early-userspace/buffer-format.rst in the kernel source. The writer is deterministic
+(inode numbers count up, time stamps are zero, owners default to root), so equal entries give equal bytes. It needs no
+privilege: device nodes are only lines in the archive.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class CpioError(ValueError):
 class Entry:
     """One member of an archive.
 
-    `mode` holds the file type and the permission bits as in `stat.st_mode`; `data` is a file's content or a
-    link's target; `rdev` is (major, minor) of a device node. Names have no leading slash.
+    `mode` holds file type and permission bits as in `stat.st_mode`; `data` is a file's content or a link's target;
+    `rdev` is (major, minor) of a device node. Names have no leading slash.
     """
 
     name: str
@@ -42,22 +42,22 @@ class Entry:
 
 
 def directory(name: str, permissions: int = 0o755) -> Entry:
-    """A folder."""
+    """Return the entry of a folder."""
     return Entry(name, stat.S_IFDIR | permissions)
 
 
 def regular(name: str, data: bytes, permissions: int = 0o644) -> Entry:
-    """An ordinary file."""
+    """Return the entry of an ordinary file."""
     return Entry(name, stat.S_IFREG | permissions, data)
 
 
 def symlink(name: str, target: str) -> Entry:
-    """A symbolic link."""
+    """Return the entry of a symbolic link."""
     return Entry(name, stat.S_IFLNK | 0o777, os.fsencode(target))
 
 
 def character(name: str, major: int, minor: int, permissions: int = 0o600) -> Entry:
-    """A character device node."""
+    """Return the entry of a character device node."""
     return Entry(name, stat.S_IFCHR | permissions, rdev=(major, minor))
 
 
@@ -74,10 +74,10 @@ def _pad(length: int) -> bytes:
 
 
 def write(entries: Iterable[Entry], out: BinaryIO) -> int:
-    """Write `entries` and the trailer to `out`; returns the number of bytes written.
+    """Write `entries` and the trailer to `out`; return the number of bytes written.
 
-    Raises CpioError for a name that is absolute, climbs with "..", is too long or occurs twice, and for data
-    over 4 GiB.
+    Raises:
+        CpioError: a name is absolute, contains "..", is too long or occurs twice, or the data exceed 4 GiB.
     """
     seen: set[str] = set()
     total = 0
@@ -108,9 +108,10 @@ def _write_one(out: BinaryIO, ino: int, entry: Entry) -> int:
 
 
 def read(archive: bytes) -> Iterator[Entry]:
-    """The members of an archive, in order, without the trailer.
+    """Yield the members of an archive in order, without the trailer.
 
-    Raises CpioError, naming the offset, when the bytes are not a whole newc archive.
+    Raises:
+        CpioError: the bytes are not a complete newc archive; the message names the offset.
     """
     position = 0
     while True:

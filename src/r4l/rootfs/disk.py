@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Disk images: a whole Debian with systemd and sshd, as qcow2, made without root and without mounting anything."""
+"""Disk images: a complete Debian with systemd and sshd, as qcow2, made without root and without mounting."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ from r4l.toolchain import Grant, Toolchain, archive_for
 from r4l.toolchain.bootstrap import bootstrap
 
 FORMAT = "2"
-"""Part of every key: to be changed with what this file does."""
+"""Part of every key; to be changed whenever this file's output changes."""
 
 
 @cache
 def table() -> dict[str, Any]:
-    """What images.toml says."""
+    """Read images.toml."""
     return tomllib.loads(_data().joinpath("images.toml").read_text(encoding="utf-8"))
 
 
 def names() -> list[str]:
-    """The images that there are."""
+    """Return the names of the images."""
     return [name for name, entry in table().items() if "packages" in entry]
 
 
 @dataclass(frozen=True)
 class DiskImage:
-    """A disk image that is whole. Nobody writes to it: a VM's writes go elsewhere (`r4l.vm.machine.Drive`).
+    """A complete disk image. It is never written to: a VM's writes go to another file (`r4l.vm.machine.Drive`).
 
     Attributes:
         name: as in images.toml.
-        path: the qcow2.
-        key: names its content.
-        keys: the ssh keys that fit.
+        path: the qcow2 file.
+        key: hash of its inputs.
+        keys: the matching ssh keys.
     """
 
     name: str
@@ -58,17 +58,18 @@ class DiskImage:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """Its entry in images.toml."""
+        """The image's entry in images.toml."""
         entry: dict[str, Any] = table()[self.name]
         return entry
 
     @classmethod
     def get(cls, name: str, toolchain: Toolchain, say: Say = quiet) -> DiskImage:
-        """An image by its name, made first if it is not there or no more what it was (a minute or two; network).
+        """Return an image by its name, making it first if it is missing or damaged (a minute or two; needs the
+        network).
 
         Raises:
-            UsageError: there is none of that name.
-            EnvironmentFault: network, disk, mirror, or a host tool is missing.
+            UsageError: no image has that name.
+            EnvironmentFault: the network, the mirror or a host tool is missing, or the disk is full.
         """
         if name not in names():
             raise UsageError(f"unknown image {name!r}", f"use one of {', '.join(names())}")
@@ -83,7 +84,7 @@ class DiskImage:
             with home.lock(f"image-{name}"):
                 if not seal.is_whole(final):
                     if final.exists():
-                        say("it is damaged: making it anew")
+                        say("the image is damaged: making it again")
                     _make(image, layer, tools, say)
         inuse.hold(final)
         return image
@@ -94,7 +95,7 @@ def _data() -> Traversable:
 
 
 def _files(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
-    """The files of a folder in the package, by their paths in it."""
+    """Yield the files of a folder in the package, with their paths relative to it."""
     for item in sorted(folder.iterdir(), key=lambda item: item.name):
         if item.is_dir():
             yield from _files(item, f"{prefix}{item.name}/")
@@ -103,7 +104,7 @@ def _files(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]
 
 
 def _layer(name: str, keys: Keys) -> bytes:
-    """What is laid over the packages' files, as a tar: the same input always gives the same bytes."""
+    """Return a tar of the files laid over the packages' files. Equal input gives equal bytes."""
     secret = {
         "etc/ssh/ssh_host_ed25519_key": keys.host.read_bytes(),
         "etc/ssh/ssh_host_ed25519_key.pub": f"{public(keys.host)}\n".encode(),
@@ -122,13 +123,13 @@ def _layer(name: str, keys: Keys) -> bytes:
 
 
 def _hooks(recipe: dict[str, Any], layer: Path) -> list[str]:
-    """What mmdebstrap does when all packages are installed; its shell hooks get the new root as $1."""
+    """Return mmdebstrap's hooks after the installation of all packages; shell hooks get the new root as $1."""
     verbs = [(verb, recipe[verb]) for verb in ("disable", "enable", "mask")]
     verbs.append(("set-default", [recipe["target"]]))
     systemctl = [f'chroot "$1" systemctl {verb} {shlex.join(units)}' for verb, units in verbs]
     generators = "/etc/systemd/system-generators"
     links = " && ".join(f'ln -s /dev/null "$1"{generators}/{name}' for name in recipe["mask_generators"])
-    # Those that the package made: every guest of every image shall have the keys that known_hosts has.
+    # Remove the keys made by the package: every guest of every image uses the key in known_hosts.
     strangers = 'rm -f "$1"/etc/ssh/ssh_host_*'
     return [strangers, f"tar-in {shlex.quote(str(layer))} /", *systemctl, f'mkdir -p "$1"{generators} && {links}']
 
@@ -162,7 +163,7 @@ def _make(image: DiskImage, layer: bytes, tools: Toolchain, say: Say) -> None:
         tar.unlink()
         say("making the disk")
         _to_qcow2(raw, qcow2, tools)
-        # Every VM reads it at the same time; whoever writes to it by mistake shall hear of it.
+        # All VMs read the image at the same time: a write by mistake must fail.
         qcow2.chmod(0o444)
         seal.publish(qcow2, final)
     finally:
@@ -175,6 +176,6 @@ def _to_qcow2(raw: Path, qcow2: Path, tools: Toolchain) -> None:
     if done.returncode != 0:
         raise EnvironmentFault(
             "qemu-img cannot make the disk",
-            "is the disk full? free some space, or set R4L_HOME to a folder on a larger disk",
+            "free some space if the disk is full, or set R4L_HOME to a folder on a larger disk",
             detail=done.stderr.decode(errors="replace"),
         )

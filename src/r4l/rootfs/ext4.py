@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An ext4 file system made from a tar: no root, no mount, and owners as the tar says."""
+"""Make an ext4 file system from a tar, without root or mount, with the owners in the tar."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ def make_ext4(tar: Path, target: Path, mebibytes: int, label: str, toolchain: To
     """Write a file system with the tar's content to the sparse file `target`.
 
     Args:
+        mebibytes: size of the file system in MiB.
         toolchain: with the extra `image`; mke2fs reads tars by libarchive (mke2fs(8), option -d).
 
     Raises:
         EnvironmentFault: the disk is full, or the content is larger than the file system.
     """
-    # Nothing is kept when the guest is gone, so nothing need survive its crash: no journal.
+    # No journal: the file system is discarded with the guest and need not survive its crash.
     options = ["-q", "-F", "-t", "ext4", "-m", "0", "-O", "^has_journal", "-E", "root_owner=0:0", "-L", label]
     target.touch()
     grant = Grant("image: file system", writes=(target,), reads=(tar,))

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a kernel needs to start from a disk image: an initramfs that mounts it, and its own modules as a second disk.
+"""Start a kernel from a disk image: an initramfs that mounts the image, and the kernel's modules as a second disk.
 
-A stock kernel has neither ext4 nor a driver for the disk built in, and an image knows nothing of the kernels that it
-will run under. So the first stage brings the drivers, and the modules come on a disk of their own, made once for each
-kernel.
+A stock kernel has neither ext4 nor the disk's driver built in, and an image is independent of kernels. So the first
+stage contains the drivers, and the modules come on a disk of their own, made once per kernel.
 """
 
 from __future__ import annotations
@@ -28,30 +27,30 @@ from r4l.rootfs.modules import ModuleTree
 from r4l.toolchain import Toolchain
 
 LEFT_OUT = {"build", "source", "vmlinuz", "System.map", "config"}
-"""What Debian's packages have beside the modules: links to the host's folders, the kernel itself."""
+"""Files that Debian's packages keep beside the modules: links to the host's folders, the kernel itself."""
 
 
 def require_fit(kernel: Kernel, name: str) -> None:
-    """Refuse a kernel under which the image of that name cannot start.
+    """Refuse a kernel on which the image of that name cannot start.
 
     Raises:
-        EnvironmentFault: an option that systemd or the disk needs is not set, or it is another architecture.
+        EnvironmentFault: an option that systemd or the disk needs is not set, or the architecture differs.
     """
     if kernel.arch != DEFAULT:
         raise EnvironmentFault(f"the {name} image is for {DEFAULT}, the kernel for {kernel.arch}", "leave out --image")
     missing = [option for option in table()[name]["options"] if kernel.config.get(f"CONFIG_{option}") not in ("y", "m")]
     if missing:
         raise EnvironmentFault(
-            f"the kernel {kernel.release} lacks what the {name} image needs: CONFIG_{', CONFIG_'.join(missing)}",
-            "take Debian's stock kernel, or set these options in your kernel's configuration",
+            f"the kernel {kernel.release} lacks options of the {name} image: CONFIG_{', CONFIG_'.join(missing)}",
+            "use Debian's stock kernel, or set these options in your kernel's configuration",
         )
 
 
 def first_stage(kernel: Kernel, image: DiskImage, modules: Sequence[str] = ()) -> Rootfs:
-    """The initramfs that mounts the image's disks and hands over to its systemd; the agent rides along.
+    """Return the initramfs that mounts the image's disks and starts its systemd; the agent is included.
 
     Args:
-        modules: names of the kernel's own modules that the user counts on; they come on the modules' disk.
+        modules: names of the kernel's own modules that the user needs; the modules' disk contains them.
 
     Raises:
         UsageError: the kernel has no such module.
@@ -65,14 +64,17 @@ def first_stage(kernel: Kernel, image: DiskImage, modules: Sequence[str] = ()) -
 
 
 def _built_in(kernel: Kernel, driver: str) -> bool:
-    """Asked of the configuration too: a kernel without any module may have no tables that say so."""
+    """True if a driver is built into the kernel.
+
+    The configuration is asked, since a kernel without modules may lack modules.builtin.
+    """
     return (
         kernel.config.get(f"CONFIG_{driver.upper()}") == "y" or kernel.config.get(f"CONFIG_{driver.upper()}_FS") == "y"
     )
 
 
 def _settings(recipe: dict[str, Any]) -> str:
-    """What the first stage has to know, as shell variables."""
+    """Return the first stage's settings as shell variables."""
     management = table()["management"]
     prefix = ipaddress.ip_network(management["network"]).prefixlen
     settings = {
@@ -86,7 +88,7 @@ def _settings(recipe: dict[str, Any]) -> str:
 
 
 def modules_disk(kernel: Kernel, toolchain: Toolchain, say: Say = quiet) -> Path | None:
-    """The kernel's modules as a raw ext4 disk, made if the home has none that is whole; None where it has none.
+    """Return the kernel's modules as a raw ext4 disk, making it first if needed; None if the kernel has no modules.
 
     Args:
         toolchain: with the extra `image`.
@@ -97,7 +99,7 @@ def modules_disk(kernel: Kernel, toolchain: Toolchain, say: Say = quiet) -> Path
     if not (kernel.modules / "modules.dep").exists():
         return None
     members = sorted(path for path in kernel.modules.rglob("*") if _wanted(path, kernel.modules))
-    # By size and time, not by content: a hundred megabytes would be read at each boot.
+    # Keyed by size and time: hashing the content would read a hundred megabytes at each boot.
     listing = "".join(f"{path} {_stamp(path)}\n" for path in members)
     final = home.room("images") / f"modules-{home.content_key(kernel.key, listing)}.ext4"
     with home.lock(f"modules-{final.stem}"):
@@ -118,7 +120,7 @@ def _make(folder: Path, members: Sequence[Path], final: Path, size: int, toolcha
         with tarfile.open(tar, "w", format=tarfile.PAX_FORMAT) as archive:
             for path in members:
                 archive.add(path, str(path.relative_to(folder)), recursive=False, filter=_owned_by_root)
-        # Room for metadata, and for what a user's `modules_install` adds.
+        # Leave room for metadata, and for files of a user's `modules_install`.
         make_ext4(tar, disk, 2 * size + 256, "r4l-modules", toolchain)
         disk.chmod(0o444)
         seal.publish(disk, final)

@@ -15,11 +15,11 @@ FOLDERS = (
 )  # fmt: skip
 EXECUTABLE = {"etc/init.d/rcS", "etc/udhcpc/default.script"}
 NODES = (cpio.character("dev/console", 5, 1), cpio.character("dev/null", 1, 3, 0o666))
-"""The nodes that exist before devtmpfs is mounted: init opens the console before it can mount anything."""
+"""Device nodes needed before devtmpfs is mounted: init opens the console before it can mount anything."""
 
 
 def base() -> list[cpio.Entry]:
-    """Folders, nodes and configuration files."""
+    """Return folders, nodes and configuration files."""
     entries = [cpio.directory(name) for name in FOLDERS]
     entries.append(cpio.directory("tmp", 0o1777))
     entries += NODES
@@ -40,7 +40,7 @@ def _copy(source: Traversable, prefix: str) -> Iterator[cpio.Entry]:
 
 
 def busybox(program: bytes, applets: Iterable[str]) -> list[cpio.Entry]:
-    """Busybox and a link for each of its applets (paths as `busybox --list-full` prints them), and /init."""
+    """Return busybox, a link for each of its applets (paths as from `busybox --list-full`), and /init."""
     links = [name for name in applets if name not in ("bin/busybox", "linuxrc")]
     entries = [cpio.regular("bin/busybox", program, 0o755)]
     entries += [cpio.symlink(name, "/bin/busybox") for name in links]
@@ -49,7 +49,7 @@ def busybox(program: bytes, applets: Iterable[str]) -> list[cpio.Entry]:
 
 
 def with_parents(entries: Iterable[cpio.Entry]) -> list[cpio.Entry]:
-    """Members in order, each preceded by the folders it lies in; of a name given twice, the later one stays."""
+    """Return the members in order, each preceded by its parent folders; the later of two with the same name wins."""
     latest: dict[str, cpio.Entry] = {}
     for entry in entries:
         parts = entry.name.split("/")[:-1]

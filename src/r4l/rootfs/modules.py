@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Modules of a kernel's package for an initramfs: with all they depend on, and the tables that modprobe reads."""
+"""Modules of a kernel's package for an initramfs, with their dependencies and the tables for modprobe."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
 
 
 def module_name(path: str) -> str:
-    """The name of a module by its file: `kernel/fs/9p/9p.ko.xz` is `9p`; dashes count as underscores."""
+    """Return a module's name from its file: `kernel/fs/9p/9p.ko.xz` is `9p`; dashes become underscores."""
     return path.rpartition("/")[2].partition(".ko")[0].replace("-", "_")
 
 
 class ModuleTree:
-    """A folder `/lib/modules/RELEASE`, with the tables that depmod made."""
+    """A folder `/lib/modules/RELEASE` with the tables made by depmod."""
 
     def __init__(self, folder: Path, toolchain: Toolchain) -> None:
         self.folder = folder
@@ -49,9 +49,9 @@ class ModuleTree:
             self._soft[words[1].replace("-", "_")] = [name.replace("-", "_") for name in names]
 
     def resolve(self, names: Iterable[str]) -> list[str]:
-        """The files (relative to the folder) of modules and all they need, in an order that can be loaded.
+        """Return the files (relative to the folder) of modules and their dependencies, in load order.
 
-        What is built into the kernel needs no file and is left out.
+        Modules built into the kernel have no file and are left out.
 
         Raises:
             UsageError: the kernel has no such module.
@@ -71,7 +71,7 @@ class ModuleTree:
     def _visit(self, path: str, order: dict[str, None]) -> None:
         if path in order:
             return
-        # modules.dep lists the direct needs first: what is needed most comes last.
+        # modules.dep lists direct dependencies first; the deepest come last.
         for needed in reversed(self.dependencies.get(path, [])):
             self._visit(needed, order)
         for soft in self._soft.get(module_name(path), []):
@@ -82,7 +82,7 @@ class ModuleTree:
         order[path] = None
 
     def content(self, path: str) -> bytes:
-        """A module's ELF file, decompressed."""
+        """Return a module's ELF file, decompressed."""
         source = self.folder / path
         if path.endswith(".xz"):
             return lzma.decompress(source.read_bytes())
@@ -93,7 +93,7 @@ class ModuleTree:
         return source.read_bytes()
 
     def entries(self, names: Iterable[str], release: str) -> list[cpio.Entry]:
-        """The members of an initramfs that make `modprobe NAME` work for these modules."""
+        """Return the members of an initramfs that make `modprobe NAME` work for these modules."""
         paths = self.resolve(names)
         base = f"lib/modules/{release}"
         plain = {path: path.partition(".ko")[0] + ".ko" for path in paths}

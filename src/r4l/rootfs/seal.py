@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Files that are used for weeks after they were made: whether they are still what they were.
+"""Detect changes to large files that are used for weeks after they were made.
 
-A name that is given by one rename says that a file was whole then. A full or failing disk, a copy of the home that was
-cut short, or somebody who wrote to it can change that; a guest would meet it as errors of a file system that is fine.
+The final rename only proves that a file was complete at that time. A full or failing disk, a truncated copy of the
+home, or a stray write can damage it later; a guest would report that as errors of its file system.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from r4l import home
 
 
 def publish(partial: Path, final: Path) -> None:
-    """Give what is whole its name, on the disk and not only in memory, and note what it is like beside it."""
+    """Flush a file to the disk, record its size and time beside it, and give it its name."""
     with partial.open("rb") as file:
         os.fsync(file.fileno())
     note = _note(final)
     beside = partial.with_name(partial.name + ".seal")
     beside.write_text(_likeness(partial), encoding="utf-8")
-    # The note first: an interrupt between the two leaves a note without its file, which is not whole.
+    # The record comes first: after an interrupt in between, the file is missing and the record counts for nothing.
     home.publish(beside, note)
     home.publish(partial, final)
 
 
 def is_whole(final: Path) -> bool:
-    """Whether a file is there, and as it was when `publish` gave it its name."""
+    """True if a file exists and is unchanged since `publish`."""
     try:
         return _note(final).read_text(encoding="utf-8") == _likeness(final)
     except FileNotFoundError:
@@ -38,6 +38,6 @@ def _note(final: Path) -> Path:
 
 
 def _likeness(path: Path) -> str:
-    """Size and time of the last change: reading hundreds of megabytes at each boot would take longer than they tell."""
+    """Return a file's size and modification time. A hash would read hundreds of megabytes at each boot."""
     status = path.stat()
     return f"{status.st_size} {status.st_mtime_ns}\n"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The keys by which ssh trusts: the user's towards every guest, and the guests' towards the user.
+"""The ssh keys of a home: the user's key, accepted by every guest, and the guests' host key, known to the user.
 
-Made once for a home. They open guests of this home only, which listen on loopback; so they have no passphrase.
+They are made once per home. They open only guests of this home, which listen on loopback, so they have no passphrase.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from r4l import home
 from r4l.toolchain import Grant, Toolchain
 
 ALIAS = "r4l-guest"
-"""The name under which known_hosts has the guests: their ports change, their key does not."""
+"""Name of the guests in known_hosts: their ports change, their key does not."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Keys:
     """Two key pairs in a folder of mode 0700.
 
     Attributes:
-        folder: with `id_ed25519` (the user's), `host_ed25519` (the guests'), each with `.pub`, and `known_hosts`.
+        folder: contains `id_ed25519` (the user's), `host_ed25519` (the guests'), each with `.pub`, and `known_hosts`.
     """
 
     folder: Path
@@ -38,18 +38,18 @@ class Keys:
 
     @property
     def known_hosts(self) -> Path:
-        """What tells ssh that a guest is one of ours."""
+        """The file by which ssh recognises the guests."""
         return self.folder / "known_hosts"
 
     def _complete(self) -> bool:
-        """Whether nothing of it is missing, and no file is empty as a crash of the host leaves it."""
+        """True if all files exist and none is empty, as a crash of the host can leave it."""
         private = (self.identity, self.host)
         files = (*private, *(_public(path) for path in private), self.known_hosts)
         return all(path.is_file() and path.stat().st_size > 0 for path in files)
 
     @classmethod
     def get(cls, toolchain: Toolchain) -> Keys:
-        """The home's keys, made first if there are none, or not all of them.
+        """Return the home's keys, making them first if any is missing.
 
         Args:
             toolchain: with the extra `image`.
@@ -72,7 +72,7 @@ class Keys:
 
 
 def public(private: Path) -> str:
-    """The line of a key's public half."""
+    """Return the line of a key's public half."""
     return _public(private).read_text(encoding="utf-8").strip()
 
 

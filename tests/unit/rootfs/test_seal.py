@@ -89,5 +89,5 @@ def test_image_that_is_damaged_is_made_anew(tmp_path: Path, monkeypatch: pytest.
     said: list[str] = []
     assert DiskImage.get("debian", tools, said.append) == image
     assert made == [image.path, image.path]
-    assert said == ["it is damaged: making it anew"]
+    assert said == ["the image is damaged: making it again"]
     assert image.path.read_bytes() == CONTENT
