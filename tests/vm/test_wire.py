@@ -168,5 +168,5 @@ def test_a_card_without_a_driver_takes_nothing(vm: VM, wire: Wire) -> None:
         while True:
             wire.send(bytes(60), timeout=1)
 
-    with pytest.raises(GuestTimeout, match="is its driver loaded"):
+    with pytest.raises(GuestTimeout, match="check that its driver is loaded"):
         fill()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Network cards, what they are wired to, and captures of what went over the wire."""
+"""Network cards, their cables, and captures of the traffic."""
 
 from r4l.net.cable import Cable, crossover
 from r4l.net.interface import Interface, PacketsLost

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The host's end of a card's cable: what QEMU gets of it is one open descriptor."""
+"""The host's end of a card's cable; QEMU inherits its own end as an open descriptor."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ from typing import ClassVar
 from r4l.errors import UsageError
 
 SOCKET_BUFFER = 1 << 20
-"""Bytes; room for the largest frame many times over."""
+"""Bytes; room for many of the largest frames."""
 
 
 class Cable:
     """A cable for one card in one run of one VM.
 
     Args:
-        descriptor: QEMU's end; it is this object's to close.
+        descriptor: QEMU's end; this object closes it.
     """
 
     backend: ClassVar[str] = "socket"
-    """Of the cards that it fits."""
+    """Back end of the cards that the cable fits."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor: int | None = descriptor
 
     def plug(self) -> int:
-        """The descriptor for QEMU to inherit.
+        """Return the descriptor for QEMU to inherit.
 
         Raises:
-            UsageError: a VM has had it.
+            UsageError: the cable was plugged into a VM before.
         """
         if self._descriptor is None:
             raise UsageError("this cable was plugged into a VM before", "make a new one for each VM")
         return self._descriptor
 
     def plugged(self) -> None:
-        """QEMU has its end: it stays open there, and nowhere else."""
+        """Close the descriptor in this process after QEMU has inherited it."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release all resources."""
         self.plugged()
 
 
 def socket_pair() -> tuple[socket.socket, socket.socket]:
-    """The two ends of a cable for the back end `socket`: one datagram is one frame, and none is lost or cut."""
+    """Return the two ends of a cable for the back end `socket`. One datagram is one frame; none is lost or cut."""
     ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     for end in ends:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
@@ -56,9 +56,9 @@ def socket_pair() -> tuple[socket.socket, socket.socket]:
 
 
 def crossover() -> tuple[Cable, Cable]:
-    """A cable from one VM to another: an end for each, for cards with the back end `socket`.
+    """Return the two ends of a cable between two VMs, for cards with the back end `socket`.
 
-    Give the cards different addresses (`Nic(mac=…)`): each VM counts its own from the same one.
+    Give the cards different addresses (`Nic(mac=…)`): each VM numbers its cards from the same address.
     """
     left, right = socket_pair()
     return Cable(left.detach()), Cable(right.detach())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a bad line does to frames: loss, duplicates, delay. The same seed does the same to the same frames."""
+"""Faults of a line: loss, duplicates, delay. The same seed causes the same faults for the same frames."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from r4l.errors import UsageError
 
 
 class Impaired:
-    """A line with faults, none at first.
+    """A line with adjustable faults, initially none.
 
     Args:
         seed: of both directions' random generators.
@@ -20,13 +20,13 @@ class Impaired:
         self.seed(seed)
 
     def seed(self, seed: int) -> None:
-        """Begin both directions' random numbers anew."""
-        # One for each: how the two directions' frames interleave is up to the scheduler.
+        """Restart the random numbers of both directions."""
+        # One generator for each direction: the order of frames across directions depends on the scheduler.
         self._to_guest, self._from_guest = Random(seed), Random(seed + 1)
 
     @property
     def loss(self) -> float:
-        """The probability of a frame's loss, in each direction."""
+        """Probability that a frame is lost, in each direction."""
         return self._loss
 
     @loss.setter
@@ -35,7 +35,7 @@ class Impaired:
 
     @property
     def duplicate(self) -> float:
-        """The probability that a frame comes twice, in each direction."""
+        """Probability that a frame arrives twice, in each direction."""
         return self._duplicate
 
     @duplicate.setter
@@ -44,23 +44,23 @@ class Impaired:
 
     @property
     def delay(self) -> float:
-        """Seconds that a frame takes, in each direction: a round trip takes twice as long."""
+        """Seconds of delay in each direction; a round trip takes twice as long."""
         return self._delay
 
     @delay.setter
     def delay(self, value: float) -> None:
         if value < 0:
-            raise UsageError(f"a delay of {value:g} s is none", "give 0 or more")
+            raise UsageError(f"a delay cannot be {value:g} s", "give 0 or more")
         self._delay = value
 
     def _copies(self, random: Random) -> int:
-        """How many times a frame arrives."""
-        # Both are drawn for each frame: a frame's fate depends on its number, not on what became of those before.
+        """Return how many times a frame arrives: 0, 1 or 2."""
+        # Both numbers are drawn for each frame, so that its fate depends on its position only.
         lost, doubled = random.random() < self._loss, random.random() < self._duplicate
         return 0 if lost else 2 if doubled else 1
 
 
 def _probability(name: str, value: float) -> float:
     if not 0 <= value <= 1:
-        raise UsageError(f"{name} is a probability, and {value:g} is none", "give a number from 0 to 1")
+        raise UsageError(f"{name} is a probability and cannot be {value:g}", "give a number from 0 to 1")
     return value

@@ -13,14 +13,14 @@ POLL_MICROSECONDS = 50_000
 
 
 class Run(Protocol):
-    """Runs a command line in the guest; its stdout. Raises when it ends with another exit code than 0."""
+    """Function that runs a command line in the guest and returns its stdout; raises for an exit code other than 0."""
 
     def __call__(self, command: str, *, timeout: float = 30.0) -> str:
-        """Run it."""
+        """Run the command line."""
 
 
 class PacketsLost(VerdictError):
-    """A ping without all of its answers."""
+    """A ping lost answers."""
 
     kind = "packets-lost"
 
@@ -29,8 +29,8 @@ class Interface:
     """An interface of the guest.
 
     Args:
-        run: what commands are run with.
-        name: the interface.
+        run: runs commands in the guest.
+        name: name of the interface.
     """
 
     def __init__(self, run: Run, name: str = "eth0") -> None:
@@ -38,21 +38,21 @@ class Interface:
         self.name = name
 
     def up(self, address: str | None = "10.0.2.15/24") -> None:
-        """Bring it up, with an address (CIDR), and wait until the link is.
+        """Bring the interface up with an address (CIDR), and wait for the carrier.
 
         Raises:
-            CommandFailed, or what `run` raises: it does not come.
+            CommandFailed: the interface or its carrier does not come up; or another exception of `run`.
         """
         give = f" && ip addr add {address} dev {self.name}" if address else ""
         self._run(f"ip link set {self.name} up{give}")
         self.wait_for_carrier()
 
     def down(self) -> None:
-        """Take it down."""
+        """Bring the interface down."""
         self._run(f"ip link set {self.name} down")
 
     def wait_for_carrier(self, wanted: bool = True) -> None:
-        """Wait until the link is up (or down), which takes autonegotiation half a second; sleeping would be a guess."""
+        """Wait until the link is up (or down). Autonegotiation takes half a second."""
         path = shlex.quote(f"/sys/class/net/{self.name}/carrier")
         ticks = int(CARRIER_SECONDS * 1e6 / POLL_MICROSECONDS)
         self._run(
@@ -62,27 +62,27 @@ class Interface:
         )
 
     def ping(self, address: str, count: int = 4, *, size: int = 56) -> str:
-        """Ping without loss; the summary line. Which interface is taken is the route's affair.
+        """Ping, require all answers, and return the summary line. The guest's routes select the interface.
 
         Args:
             size: bytes of payload in each packet.
 
         Raises:
-            PacketsLost: an answer did not come.
+            PacketsLost: an answer is missing.
         """
         # 5 s for the first answer: the card stalls reception for a second after each write of RCTL.
         command = f"ping -c{count} -i 0.2 -W5 -s {size} {address}"
         lines = self._run(f"{command} 2>&1 || [ $? = 1 ]", timeout=20 + 5 * count).splitlines()
         summary = next((line for line in lines if "packet loss" in line), lines[-1] if lines else "no answer")
         if " 0% packet loss" not in summary:
-            raise PacketsLost(f"`{command}`: {summary}", "the pcap in the VM's work folder shows what was on the wire")
+            raise PacketsLost(f"`{command}`: {summary}", "look into the pcap in the VM's work folder")
         return summary
 
     def counter(self, name: str) -> int:
-        """One of its statistics: `rx_packets`, `tx_bytes` … (Documentation/networking/statistics.rst)."""
+        """Return a counter: `rx_packets`, `tx_bytes` … (Documentation/networking/statistics.rst)."""
         return int(self._run(f"cat /sys/class/net/{self.name}/statistics/{name}"))
 
     @property
     def mac(self) -> str:
-        """Its address."""
+        """MAC address of the interface."""
         return self._run(f"cat /sys/class/net/{self.name}/address").strip()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A network card and its back end, as data that QEMU's command line is made from."""
+"""A network card and its back end, as data for QEMU's command line."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Nic:
 
     Attributes:
         model: QEMU's name of the device: `e1000` is an Intel 82540EM, 8086:100e.
-        backend: what it is wired to: `user`, `hub`, `socket`, `tap` or `none`, a file each in `r4l.net.backends`, which
-            say more. With `options` some of them are of the user's own making.
-        mac: its address; 52:54:00:12:34:56 and up, by the card's place, where None.
-        capture: write a pcap of all its packets into the VM's work folder.
+        backend: `user`, `hub`, `socket`, `tap` or `none`; each is described in a file of `r4l.net.backends`. With
+            `options` some of them connect to a resource of the user's own.
+        mac: the card's address; None for 52:54:00:12:34:56 and up, by the card's position.
+        capture: write a pcap of all packets into the VM's work folder.
         hub: number of the hub.
-        options: more settings of the back end, as in QEMU's QAPI type for it.
-        device: more settings of the card, such as `{"addr": "0x10"}`.
+        options: further settings of the back end, as in its QAPI type of QEMU.
+        device: further settings of the card, such as `{"addr": "0x10"}`.
     """
 
     model: str = "e1000"
@@ -42,7 +42,7 @@ class Nic:
 
     def __post_init__(self) -> None:
         if self.mac is not None and not MAC.fullmatch(self.mac.lower()):
-            raise UsageError(f"{self.mac!r} is no MAC address", "write it like 52:54:00:12:34:56")
+            raise UsageError(f"{self.mac!r} is not a MAC address", "write it like 52:54:00:12:34:56")
         if self.backend not in back_ends():
             *names, last = back_ends()
             raise UsageError(f"unknown network back end {self.backend!r}", f"use {', '.join(names)} or {last}")
@@ -50,39 +50,39 @@ class Nic:
             raise fault
 
     def address(self, index: int) -> str:
-        """Its MAC address as the VM's card number `index`."""
+        """Return the MAC address as card number `index` of the VM."""
         return self.mac.lower() if self.mac else f"52:54:00:12:34:{0x56 + index & 0xFF:02x}"
 
     @property
     def back_end(self) -> BackEnd:
-        """The back end of that name."""
+        """The back end of the card."""
         return back_ends()[self.backend]
 
     @property
     def needs_network(self) -> bool:
-        """Whether QEMU needs the host's network for it."""
+        """True if QEMU needs the host's network for the card."""
         return self.back_end.needs_network(self.options)
 
     @property
     def has_cable(self) -> bool:
-        """Whether a run of the VM gives it a `Cable`: QEMU gets an open descriptor instead of a name."""
+        """True if a run of the VM makes a `Cable` for the card: QEMU then gets an open descriptor."""
         return self.back_end.has_cable and not self.options
 
     def netdev(self, index: int, descriptor: int | None = None) -> dict[str, Any] | None:
-        """The back end as an argument of `-netdev`; None where there is none.
+        """Return the back end as an argument of `-netdev`; None for a card without cable.
 
         Args:
-            index: the card's place.
-            descriptor: of its cable, open in QEMU, where it has one.
+            index: position of the card.
+            descriptor: QEMU's end of the cable, if the card has one.
         """
         settings = self.back_end.netdev(self.options, hub=self.hub, descriptor=descriptor)
         return None if settings is None else {"id": f"net{index}", **settings}
 
     def qemu_device(self, index: int) -> dict[str, Any]:
-        """The card as an argument of `-device`. Its id is `nic0` and so on."""
+        """Return the card as an argument of `-device`. Its id is `nic0`, `nic1` and so on."""
         settings: dict[str, Any] = {"driver": self.model, "id": f"nic{index}", "mac": self.address(index)}
         if self.netdev(index) is not None:
             settings["netdev"] = f"net{index}"
-        # Nobody boots from this card: its option ROM would only be loaded.
+        # No VM boots from the card, so its option ROM is not loaded.
         settings["romfile"] = ""
         return {**settings, **self.device}

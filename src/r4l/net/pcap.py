@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Captures as files: classic pcap, Ethernet. QEMU's filter-dump writes them, and so does a `Wire`.
+"""Captures as files: classic pcap, Ethernet, written by QEMU's filter-dump or by a `Wire`.
 
-Format: https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-03.html. They are read while the VM runs, so the last
-packet may not be whole yet: it is left for the next look.
+Format: https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-03.html. A capture is read while the VM runs, so its last
+packet may be incomplete; it is then skipped.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ RECORD_SIZE = 16
 SNAPLEN = 262144
 ETHERNET = 1
 LARGEST = 64 << 20
-"""Bytes of a capture. A guest that sends more is not followed any further: it must not fill the disk."""
+"""Bytes of a capture. Later packets are dropped, so that a guest cannot fill the disk."""
 MAGIC = 0xA1B2C3D4
-"""Of files whose times are in microseconds."""
+"""Magic number of files with time stamps in microseconds."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Packet:
 
     Attributes:
         time: seconds since 1970, by the host's clock.
-        data: its bytes, from the Ethernet header on, without FCS.
-        length: its length on the wire; more than `len(data)` where the capture cut it.
+        data: bytes from the Ethernet header on, without FCS.
+        length: length on the wire; more than `len(data)` if the capture cut the packet.
     """
 
     time: float
@@ -43,8 +43,8 @@ class Packet:
     length: int
 
     def scapy(self) -> ScapyPacket:
-        """The packet as scapy dissects it."""
-        # Imported here: scapy takes most of a second. A layer that nobody has imported stays undissected.
+        """Return the packet dissected by scapy."""
+        # Imported here, since scapy takes most of a second. Layers that were not imported stay undissected.
         from scapy.layers import inet, inet6  # noqa: F401
         from scapy.layers.l2 import Ether
 
@@ -52,10 +52,10 @@ class Packet:
 
 
 def read_pcap(path: Path) -> Iterator[Packet]:
-    """The packets of a capture, oldest first.
+    """Yield the packets of a capture, oldest first.
 
     Raises:
-        UsageError: it is no pcap of Ethernet.
+        UsageError: the file is no pcap of Ethernet, or damaged.
     """
     data = path.read_bytes()
     order = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">"}.get(data[:4])
@@ -77,14 +77,14 @@ def read_pcap(path: Path) -> Iterator[Packet]:
 
 
 class PcapWriter:
-    """Writes a capture.
+    """Writer of a capture.
 
     Args:
-        path: the file; what is there is replaced.
-        largest: bytes that it may have.
+        path: the file; an existing one is replaced.
+        largest: its maximum size in bytes.
 
     Attributes:
-        dropped: packets that came when it was full.
+        dropped: packets dropped because the file was full.
     """
 
     def __init__(self, path: Path, largest: int = LARGEST) -> None:
@@ -94,7 +94,10 @@ class PcapWriter:
         self._file.write(struct.pack("<IHHiIII", MAGIC, 2, 4, 0, 0, SNAPLEN, ETHERNET))
 
     def write(self, packet: Packet) -> None:
-        """Add a packet. Once one has no room, none that comes after it is written: a capture has no gaps."""
+        """Add a packet.
+
+        After the first dropped packet all later ones are dropped too, so that the capture has no gaps.
+        """
         self._room -= RECORD_SIZE + len(packet.data)
         if self._room < 0:
             self.dropped += 1
@@ -103,9 +106,9 @@ class PcapWriter:
         self._file.write(struct.pack("<IIII", seconds, micros, len(packet.data), packet.length) + packet.data)
 
     def flush(self) -> None:
-        """Let readers of the file see all that was written."""
+        """Flush all packets to the file for its readers."""
         self._file.flush()
 
     def close(self) -> None:
-        """Write what is left."""
+        """Flush and close the file."""
         self._file.close()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A peer on an Ethernet that answers as hosts do: ARP (RFC 826) and the echo of ICMP (RFC 792), IPv4 only.
+"""A peer on an Ethernet that answers ARP (RFC 826) and ICMP echo (RFC 792), IPv4 only.
 
-It works on bytes: a dissected packet takes a thousand times as long to make as the answer.
+It works on bytes: dissecting a packet with scapy takes a thousand times longer than the answer.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ ARP_REQUEST, ARP_REPLY = 1, 2
 IPPROTO_ICMP = 1
 ECHO_REQUEST, ECHO_REPLY = 8, 0
 FRAGMENT = 0x3FFF
-"""Of an IP header's fragment field: more fragments, and the offset."""
+"""Bits of an IP header's fragment field: more fragments, and the offset."""
 TTL = 64
 BROADCAST = b"\xff" * 6
 
 
 class Peer:
-    """A router with hosts behind it. A frame whose checksums are wrong has no answer.
+    """A router with hosts behind it. Frames with wrong checksums get no answer.
 
     Args:
-        address: the router's own; its Ethernet address is 52:55 and these four bytes, as with QEMU's user network.
-        beyond: hosts that it routes to. Their answers have one hop behind them.
+        address: the router's own address; its MAC is 52:55 and these four bytes, as on QEMU's user network.
+        beyond: hosts behind the router, one hop away.
     """
 
     def __init__(self, address: str = "10.0.2.2", beyond: Iterable[str] = ("10.0.3.3",)) -> None:
@@ -35,7 +35,7 @@ class Peer:
         self.mac = b"\x52\x55" + self.address.packed
 
     def answer(self, frame: bytes) -> list[bytes]:
-        """What goes back for a frame of the guest's."""
+        """Return the answers to a frame of the guest."""
         if frame[:6] not in (self.mac, BROADCAST) or len(frame) < 14:
             return []
         (kind,) = struct.unpack_from("!H", frame, 12)
@@ -65,7 +65,7 @@ class Peer:
         if len(payload) < 8 or payload[0] != ECHO_REQUEST or checksum(payload):
             return b""
         echo = _with_checksum(bytes([ECHO_REPLY]) + payload[1:], 2)
-        # Options, if there were any, were the request's.
+        # IP options of the request are not repeated.
         back = struct.pack(
             "!BxHHHBBxx4s4s",
             0x45,
@@ -81,7 +81,7 @@ class Peer:
 
 
 def checksum(data: bytes) -> int:
-    """The Internet checksum (RFC 1071): 0 for data that holds its own, and holds it right."""
+    """Return the Internet checksum (RFC 1071); 0 for data that contain their correct checksum."""
     padded = data + b"\0" * (len(data) % 2)
     total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
     while total >> 16:

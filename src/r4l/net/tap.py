@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A tap in a network namespace of its own: the kernel of this machine is the guest's peer, and nobody else sees it."""
+"""A tap in a network namespace of its own: the host's kernel is the guest's peer, isolated from its other networks."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ START_SECONDS = 30.0
 
 
 class Tap(Cable):
-    """A tap with an address, in a network namespace that lives as long as this object, or its process.
+    """A tap with an address, in a network namespace that lives as long as this object or its process.
 
-    Root can have one everywhere; others where the system has user namespaces and lets everybody open /dev/net/tun.
+    Root can make one everywhere; others need user namespaces and access to /dev/net/tun.
 
     Args:
-        address: of the tap, with its prefix's length.
-        beyond: another address of the namespace, outside the tap's network; reached through the tap's.
+        address: of the tap, with prefix length.
+        beyond: another address of the namespace, outside the tap's network and reached through the tap's address.
 
     Raises:
-        EnvironmentFault: this machine does not let us make one; says why.
+        EnvironmentFault: the host does not permit it; the message says why.
     """
 
     backend: ClassVar[str] = "tap"
@@ -48,7 +48,7 @@ class Tap(Cable):
             )
         except FileNotFoundError as error:
             self._control.close()
-            raise EnvironmentFault("there is no `unshare` to make a network namespace", "install util-linux") from error
+            raise EnvironmentFault("`unshare` is not installed", "install the package util-linux") from error
         finally:
             theirs.close()
         said, descriptors, *_ = socket.recv_fds(self._control, 4096, 1)
@@ -58,13 +58,13 @@ class Tap(Cable):
             self._control.close()
             self._process.wait()
             raise EnvironmentFault(
-                f"no tap can be had on this machine: {lines[-1] if lines else 'its holder said nothing'}",
-                "be root, or use the back end socket or user",
+                f"cannot make a tap on this machine: {lines[-1] if lines else 'tap_holder.py printed nothing'}",
+                "run as root, or use the back end socket or user",
             )
         super().__init__(descriptors[0])
 
     def run(self, argv: Sequence[str], timeout: float = 30.0) -> subprocess.CompletedProcess[str]:
-        """Run a program of this machine in the tap's network namespace.
+        """Run a program of the host in the tap's network namespace.
 
         Args:
             timeout: seconds.
@@ -76,7 +76,7 @@ class Tap(Cable):
         )
 
     def close(self) -> None:
-        """End the namespace; the tap is gone once QEMU has ended as well."""
+        """End the namespace; the tap vanishes once QEMU has ended as well."""
         super().close()
         self._control.close()
         self._process.wait()

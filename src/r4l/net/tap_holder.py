@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The program that `tap.Tap` starts in a new network namespace. It imports nothing of r4l.
 
-It makes the tap, sends its descriptor over the socket that is its standard input, and then holds the namespace until
-the other end of that socket is closed, be it by SIGKILL.
+It makes the tap, sends its descriptor over the socket that is its standard input, and keeps the namespace until the
+other end of that socket is closed, even by SIGKILL.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ NAME = "tap0"
 
 
 def flags(name: str, value: int) -> bytes:
-    """A `struct ifreq` with flags."""
+    """Return a `struct ifreq` with flags."""
     return struct.pack("16sh22x", name.encode(), value)
 
 
 def address(name: str, value: bytes) -> bytes:
-    """A `struct ifreq` with an IPv4 address."""
+    """Return a `struct ifreq` with an IPv4 address."""
     return struct.pack("16sHH4s16x", name.encode(), socket.AF_INET, 0, value)
 
 
 def main(control: socket.socket, own: IPv4Interface, beyond: IPv4Interface) -> None:
-    """Make the tap, hand it over, wait."""
+    """Make the tap, send its descriptor, and wait."""
     tun = os.open("/dev/net/tun", os.O_RDWR)
     fcntl.ioctl(tun, TUNSETIFF, flags(NAME, IFF_TAP | IFF_NO_PI))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:

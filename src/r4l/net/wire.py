@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A cable whose other end is this process: it sends and receives whole Ethernet frames."""
+"""A cable whose other end is this process, which sends and receives whole Ethernet frames."""
 
 from __future__ import annotations
 
@@ -27,34 +27,34 @@ if TYPE_CHECKING:
     What = type[ScapyPacket] | Callable[[ScapyPacket], bool]
 
 KEPT = 1 << 16
-"""Frames of the guest that wait to be looked at; the oldest go first."""
+"""Frames of the guest kept for the test; beyond that the oldest are dropped."""
 BYTES_KEPT = 64 << 20
-"""The same in bytes: a frame may have 64 KiB."""
+"""Bytes of these frames; a frame may have 64 KiB."""
 QUEUE = 1024
-"""Frames that wait to be sent."""
+"""Frames queued for sending."""
 SMALLEST, LARGEST = 60, 65536
 """Bytes of a frame without FCS: the shortest of IEEE 802.3, and more than any card takes."""
 BATCH = 64
-"""Frames that are read in one go, so that both directions have their turn."""
+"""Frames read in one go, so that both directions get their turn."""
 
 Delayed = tuple[float, int, bytes]
-"""When it is due, its number, the frame."""
+"""Due time (monotonic seconds), sequence number, frame."""
 
 
 class Wire(Cable, Impaired):
-    """A peer on the guest's cable. It answers ARP and ping by itself, so long as `peer` is there.
+    """A peer on the guest's cable. It answers ARP and ping by itself while `peer` is set.
 
-    Loss, duplicates and delay (`loss`, `duplicate`, `delay`) are those of the line between the card and the peer: the
-    capture is taken at the card, and has a frame that is lost on its way from the guest, but none that is lost on the
-    way to it.
+    Loss, duplicates and delay (`loss`, `duplicate`, `delay`) apply between the card and the peer. The capture is taken
+    at the card: it includes frames lost on their way from the guest, and excludes frames lost on their way to the
+    guest.
 
     Args:
-        pcap: file for all frames, which Wireshark's tools read; none where None.
+        pcap: file for a capture of all frames; None for no capture.
         seed: of the line's faults.
 
     Attributes:
-        peer: what answers the guest's frames; None for silence.
-        sent, received: how many frames the card was given, and gave.
+        peer: answers the guest's frames; None for silence.
+        sent, received: number of frames given to the card and taken from it.
     """
 
     def __init__(self, pcap: Path | None = None, *, seed: int = 0) -> None:
@@ -82,18 +82,21 @@ class Wire(Cable, Impaired):
     # -- for tests ----------------------------------------------------------------------------------------------
 
     def send(self, frame: ScapyPacket | bytes, timeout: float = 10.0) -> None:
-        """Send a frame to the guest: a packet of scapy's from `Ether` on, or its bytes, without FCS.
+        """Send a frame to the guest: a scapy packet from `Ether` on, or its bytes, without FCS.
 
-        A frame of less than 60 bytes is padded with zeros, as every card does. The call comes back when the frame has
-        a place in the queue; `flush` waits until the card has it.
+        A frame below 60 bytes is padded with zeros, as by every card. The call returns when the frame is queued;
+        `flush` waits until the card has it.
 
         Raises:
-            GuestTimeout: the queue is full, and the card takes nothing.
+            UsageError: the frame has fewer than 14 or more than 65,536 bytes.
+            GuestTimeout: the queue is full and the card takes no frames.
             BootError: the VM has ended.
         """
         data = bytes(frame)
         if not 14 <= len(data) <= LARGEST:
-            raise UsageError(f"{len(data)} bytes make no Ethernet frame", f"send 14 to {LARGEST}, from the header on")
+            raise UsageError(
+                f"{len(data)} bytes are not an Ethernet frame", f"send 14 to {LARGEST}, from the header on"
+            )
         with self._changed:
             self._wait(lambda: len(self._outgoing) < QUEUE, timeout)
             self._queue(data)
@@ -101,40 +104,41 @@ class Wire(Cable, Impaired):
     def flush(self, timeout: float = 10.0) -> None:
         """Wait until QEMU has taken all frames that were sent.
 
-        Raises: as `send`.
+        Raises:
+            GuestTimeout, BootError: as for `send`.
         """
         with self._changed:
             self._wait(lambda: not self._outgoing, timeout)
 
     def expect(self, what: What | None = None, timeout: float = 10.0) -> ScapyPacket:
-        """The guest's next frame that fits. It and all before it count as looked at.
+        """Return the guest's next matching frame. That frame and all before it count as seen.
 
         Args:
-            what: a layer of scapy's (`ARP`), or a function that is true for a packet; any frame fits None.
+            what: a scapy layer (`ARP`), or a function that is true for a packet; None matches any frame.
             timeout: seconds.
 
         Raises:
-            GuestTimeout: none came; holds a line for each frame that did.
+            GuestTimeout: no frame matched; the error lists the frames that came.
         """
         until = time.monotonic() + timeout
         others: list[str] = []
         while True:
             packet = self._next(until)
             if packet is None:
-                detail = "\n".join(others[-20:]) or "the guest sent nothing at all"
-                raise GuestTimeout(f"no frame that fits came from the guest within {timeout:g} s", detail=detail)
+                detail = "\n".join(others[-20:]) or "the guest sent no frame at all"
+                raise GuestTimeout(f"no matching frame came from the guest within {timeout:g} s", detail=detail)
             dissected = packet.scapy()
             if _fits(dissected, what):
                 return dissected
             others.append(dissected.summary())
 
     def sniff(self, what: What | None = None) -> list[ScapyPacket]:
-        """The guest's frames that nobody has looked at yet and that fit, without waiting for more. See `expect`."""
+        """Return the guest's unseen frames that match, without waiting for more. See `expect`."""
         dissected = [packet.scapy() for packet in self.frames()]
         return [packet for packet in dissected if _fits(packet, what)]
 
     def frames(self) -> list[Packet]:
-        """The same as they came, not dissected."""
+        """Return the guest's unseen frames, not dissected."""
         with self._changed:
             frames = list(self._unseen)
             self._unseen.clear()
@@ -143,29 +147,29 @@ class Wire(Cable, Impaired):
 
     @property
     def pcap(self) -> Path:
-        """The file with all frames of both directions until now.
+        """File with all frames of both directions until now.
 
         Raises:
-            UsageError: there is none.
+            UsageError: the wire has no capture.
         """
         if self._pcap is None:
-            raise UsageError("this wire keeps no capture", "have one: Nic(capture=True), or Wire(pcap=PATH)")
+            raise UsageError("this wire has no capture", "use Nic(capture=True), or Wire(pcap=PATH)")
         self.save()
         return self._pcap
 
     @property
     def uncaptured(self) -> int:
-        """How many frames the capture lacks, because it was full."""
+        """Number of frames missing from the capture because it was full."""
         return self._writer.dropped if self._writer else 0
 
     def save(self) -> None:
-        """Have all frames until now in the file, if the wire keeps one."""
+        """Flush all frames until now to the capture, if there is one."""
         with self._changed:
             if self._writer and not self._closed:
                 self._writer.flush()
 
     def close(self) -> None:
-        """Pull the cable out for good."""
+        """Disconnect the cable for good."""
         with self._changed:
             if self._closed:
                 return
@@ -178,10 +182,10 @@ class Wire(Cable, Impaired):
         if self._writer:
             self._writer.close()
 
-    # -- what they stand on -------------------------------------------------------------------------------------
+    # -- internals ----------------------------------------------------------------------------------------------
 
     def _wait(self, done: Callable[[], bool], timeout: float) -> None:
-        """Wait with the lock held; raise where it does not come."""
+        """Wait for a condition with the lock held; raise an error if it does not become true in time."""
         over = self._changed.wait_for(lambda: done() or self._gone or not self._open, timeout)
         self._raise_failure()
         if self._gone or not self._open:
@@ -189,7 +193,7 @@ class Wire(Cable, Impaired):
         if not over:
             raise GuestTimeout(
                 f"the card has taken no frame for {timeout:g} s",
-                "is its driver loaded and its interface up?",
+                "check that its driver is loaded and its interface is up",
             )
 
     def _next(self, until: float) -> Packet | None:
@@ -201,12 +205,12 @@ class Wire(Cable, Impaired):
             return None
 
     def _raise_failure(self) -> None:
-        """What the thread died of is told to whoever waits for it."""
+        """Raise the exception that ended the thread, if there is one."""
         if self._failure:
             raise self._failure
 
     def _queue(self, data: bytes) -> None:
-        """Put a frame on its way to the guest, with the lock held."""
+        """Queue a frame for the guest. The caller holds the lock."""
         data = data.ljust(SMALLEST, b"\0")
         for _ in range(self._copies(self._to_guest)):
             heapq.heappush(self._outgoing, (time.monotonic() + self.delay, next(self._numbers), data))
@@ -229,7 +233,7 @@ class Wire(Cable, Impaired):
             with self._changed:
                 now = time.monotonic()
                 due = bool(self._outgoing) and self._outgoing[0][0] <= now
-                # What is due waits for the socket; the rest waits for its time.
+                # Frames that are due wait for the socket; later ones wait for their time.
                 pending = [queue[0][0] for queue in (self._incoming, () if due else self._outgoing) if queue]
             if not self._gone:
                 poll.register(self._ours, select.POLLIN | (select.POLLOUT if due else 0))
@@ -242,13 +246,13 @@ class Wire(Cable, Impaired):
                 self._deliver()
                 self._transmit()
                 if self._gone:
-                    # Its end is closed: poll would report that for ever.
+                    # The other end is closed: poll would report that forever.
                     with contextlib.suppress(KeyError):
                         poll.unregister(self._ours)
                 self._changed.notify_all()
 
     def _receive(self) -> None:
-        """Read what the guest has sent."""
+        """Read the guest's frames from the socket."""
         for _ in range(BATCH):
             try:
                 data = self._ours.recv(LARGEST)
@@ -265,13 +269,13 @@ class Wire(Cable, Impaired):
                     heapq.heappush(self._incoming, (time.monotonic() + self.delay, next(self._numbers), data))
 
     def _oldest(self) -> Packet:
-        """Take the frame that has waited longest to be looked at."""
+        """Remove and return the oldest unseen frame."""
         packet = self._unseen.popleft()
         self._unseen_bytes -= len(packet.data)
         return packet
 
     def _deliver(self) -> None:
-        """Give the peer and the test what has come all the way."""
+        """Deliver frames that are due to the peer and to the test."""
         while self._incoming and self._incoming[0][0] <= time.monotonic():
             *_, data = heapq.heappop(self._incoming)
             self._incoming_bytes -= len(data)
@@ -280,12 +284,12 @@ class Wire(Cable, Impaired):
             while len(self._unseen) > KEPT or self._unseen_bytes > BYTES_KEPT:
                 self._oldest()
             for answer in self.peer.answer(data) if self.peer else ():
-                # A host whose queue is full drops its answer, too.
+                # A real host with a full queue drops its answer too.
                 if len(self._outgoing) < QUEUE:
                     self._queue(answer)
 
     def _transmit(self) -> None:
-        """Give the card what is due."""
+        """Send the frames that are due to the card."""
         while self._outgoing and self._outgoing[0][0] <= time.monotonic():
             *_, data = self._outgoing[0]
             try:

@@ -100,8 +100,8 @@ def test_a_user_has_one_too_who_may_open_the_device() -> None:
 
 def test_where_it_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HOLDER", module.HOLDER.with_name("no_such_program.py"))
-    with pytest.raises(EnvironmentFault, match=r"no tap can be had on this machine: .*(No such file|not permitted)"):
+    with pytest.raises(EnvironmentFault, match=r"cannot make a tap on this machine: .*(No such file|not permitted)"):
         Tap()
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(EnvironmentFault, match="no `unshare`"):
+    with pytest.raises(EnvironmentFault, match="`unshare` is not installed"):
         Tap()

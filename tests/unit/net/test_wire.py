@@ -82,7 +82,7 @@ def test_expect_goes_on_after_what_it_found(wire: Wire, card: socket.socket) -> 
 
 
 def test_what_did_not_come_says_what_came(wire: Wire, card: socket.socket) -> None:
-    with pytest.raises(GuestTimeout, match="nothing at all"):
+    with pytest.raises(GuestTimeout, match="no frame at all"):
         wire.expect(ARP, timeout=0.05)
     card.send(PING)
     with pytest.raises(GuestTimeout, match=r"ICMP 10\.0\.2\.15 > 10\.0\.2\.2 echo-request"):
@@ -162,7 +162,7 @@ def test_a_card_that_takes_nothing(wire: Wire, card: socket.socket) -> None:
         for number in range(5000):
             wire.send(frame(number), timeout=0.1)
 
-    with pytest.raises(GuestTimeout, match="is its driver loaded"):
+    with pytest.raises(GuestTimeout, match="check that its driver is loaded"):
         fill()
     with pytest.raises(GuestTimeout):
         wire.flush(timeout=0.1)
@@ -203,7 +203,7 @@ def test_nobody_waits_for_a_wire_that_is_closed(wire: Wire) -> None:
 
 def test_mistakes(wire: Wire) -> None:
     for data in (b"", bytes(13), bytes(70_000)):
-        with pytest.raises(UsageError, match="no Ethernet frame"):
+        with pytest.raises(UsageError, match="not an Ethernet frame"):
             wire.send(data)
     other = Wire()
     with pytest.raises(UsageError, match="no capture"):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The back ends of network cards, a file each; a file's name is the back end's.
+"""The back ends of network cards, one file each; the file's name is the back end's.
 
-A new one is a file here with a `BACK_END`, and a row in docs/testing.md.
+To add one, add a file here with a `BACK_END`, and a row in docs/testing.md.
 """
 
 from __future__ import annotations
@@ -22,51 +22,51 @@ Options = Mapping[str, Any]
 
 
 class BackEnd(ABC):
-    """A back end: what QEMU's `-netdev` is told of a card, and which cable a run lays for it."""
+    """A back end: its settings for QEMU's `-netdev`, and the cable that a run makes for it."""
 
     takes_wire = False
-    """Whether a card gives this back end up for a wire that the test asks for."""
+    """True if a test's wire may replace this back end."""
 
     def fault(self, options: Options) -> UsageError | None:
-        """The error of a card with options that cannot be; None where they can."""
+        """Return the error for invalid options of a card; None for valid ones."""
         return None
 
     @abstractmethod
     def netdev(self, options: Options, *, hub: int, descriptor: int | None) -> dict[str, Any] | None:
-        """The settings for `-netdev`, without the id; None where the card has no cable at all.
+        """Return the settings for `-netdev`, without the id; None for a card without cable.
 
         Args:
             hub: number of the card's hub.
-            descriptor: of the cable that `lay` gave, open in QEMU.
+            descriptor: QEMU's end of the cable made by `lay`.
         """
 
     def lay(self, capture: Path | None) -> Cable | None:
-        """A new cable for a card without options; None where QEMU makes the connection itself.
+        """Make a cable for a card without options; None if QEMU makes the connection itself.
 
         Args:
-            capture: file for its frames, where the cable can write one.
+            capture: file for its frames, if the cable can write one.
 
         Raises:
-            EnvironmentFault: this machine does not let us make one.
+            EnvironmentFault: the host does not permit it.
         """
         return None
 
     @property
     def has_cable(self) -> bool:
-        """Whether `lay` gives a cable."""
+        """True if `lay` makes a cable."""
         return type(self).lay is not BackEnd.lay
 
     def isolated(self, options: Options) -> Options:
-        """The options with which the guest reaches neither the host nor its networks."""
+        """Return the options with which the guest reaches neither the host nor its networks."""
         return options
 
     def needs_network(self, options: Options) -> bool:
-        """Whether QEMU needs the host's network for it."""
+        """True if QEMU needs the host's network for this back end."""
         return False
 
 
 @cache
 def back_ends() -> dict[str, BackEnd]:
-    """All back ends by name."""
+    """Return all back ends by name."""
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
     return {name: importlib.import_module(f"{__name__}.{name}").BACK_END for name in names}

@@ -12,7 +12,7 @@ class Hub(BackEnd):
     """QEMU's hub."""
 
     def netdev(self, options: Options, *, hub: int, descriptor: int | None) -> dict[str, Any]:
-        """As QEMU's NetdevHubPortOptions."""
+        """Return settings of QEMU's type NetdevHubPortOptions."""
         return {"type": "hubport", **options, "hubid": hub}
 
 

@@ -7,10 +7,10 @@ from r4l.net.backends import BackEnd, Options
 
 
 class NoBackEnd(BackEnd):
-    """Nothing."""
+    """A card without any connection."""
 
     def netdev(self, options: Options, *, hub: int, descriptor: int | None) -> None:
-        """None."""
+        """Return None."""
         return
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""`socket`: this process has the other end, as a `Wire`, or another VM has it (`crossover`).
+"""`socket`: the other end is this process, as a `Wire`, or another VM (`crossover`).
 
-With options it is the user's own: a stream or dgram socket, by the key `type`.
+With options it is the user's own stream or dgram socket, by the key `type`.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from r4l.net.wire import Wire
 
 
 class Socket(BackEnd):
-    """A socket, one datagram for each frame."""
+    """A socket that carries one frame in each datagram."""
 
     takes_wire = True
 
     def fault(self, options: Options) -> UsageError | None:
-        """The error of options without a type."""
+        """Return the error for options without a type."""
         if not options or options.get("type") in ("stream", "dgram"):
             return None
         return UsageError(
-            "a socket of your own needs to have a type", "options={'type': 'stream' or 'dgram', …}, or no options"
+            "a socket of your own needs a type", "give options={'type': 'stream' or 'dgram', …}, or no options"
         )
 
     def netdev(self, options: Options, *, hub: int, descriptor: int | None) -> dict[str, Any]:
-        """As QEMU's NetdevDgramOptions or NetdevStreamOptions."""
+        """Return settings of QEMU's type NetdevDgramOptions or NetdevStreamOptions."""
         if descriptor is None:
             return {**options}
         return {"type": "dgram", "local": {"type": "fd", "str": str(descriptor)}}
 
     def lay(self, capture: Path | None) -> Wire:
-        """A wire whose other end is this process."""
+        """Make a wire whose other end is this process."""
         return Wire(capture)
 
 

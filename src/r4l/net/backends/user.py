@@ -14,17 +14,19 @@ class User(BackEnd):
     takes_wire = True
 
     def netdev(self, options: Options, *, hub: int, descriptor: int | None) -> dict[str, Any]:
-        """As QEMU's NetdevUserOptions."""
+        """Return settings of QEMU's type NetdevUserOptions."""
         return {"type": "user", **options}
 
     def isolated(self, options: Options) -> Options:
-        """QEMU's router still answers DHCP and a ping of 10.0.2.2 (`restrict` in qemu-system(1), -netdev user); a port
-        that is forwarded to the guest, as ssh's is, stays open.
+        """Return options with `restrict`, which cut off the host and its networks.
+
+        QEMU's router still answers DHCP and a ping of 10.0.2.2 (`restrict` in qemu-system(1), -netdev user). A port
+        forwarded to the guest, such as ssh's, stays open.
         """
         return {"restrict": True, **options}
 
     def needs_network(self, options: Options) -> bool:
-        """The router does, unless it is cut off and forwards nothing."""
+        """True unless the router is restricted and forwards no port."""
         return not (options.get("restrict") and not {"hostfwd", "guestfwd"} & options.keys())
 
 
