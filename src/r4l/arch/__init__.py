@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The guests' architectures, a TOML file each; nothing outside this folder names one, but for `DEFAULT`.
+"""The guests' architectures, one TOML file each; code outside this folder names none of them but `DEFAULT`.
 
-riscv64 is not here: Debian builds its kernels for it without CONFIG_RUST (linux-headers-7.2.11+deb13-riscv64, .config).
+riscv64 is absent: Debian builds its kernels for it without CONFIG_RUST (linux-headers-7.2.11+deb13-riscv64, .config).
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from r4l import resources
 from r4l.errors import UsageError
 
 DEFAULT = "x86_64"
-"""The guest's architecture where none is named; also the toolchain's own, and that of the disk images."""
+"""The guest's architecture if none is named; also that of the toolchain and of the disk images."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """An architecture, as its file says it.
+    """An architecture, as read from its file.
 
     Attributes:
-        name: of the file, and of `--arch`.
+        name: name of the file, and value of `--arch`.
         uname: `uname -m` in the guest.
         debian: Debian's name, in package names.
-        gnu: the triple in the names of GNU programs, and the target that scripts/Makefile.clang names.
-        extras: of the toolchain, which modules and guests of it need (`[extras.*]` in toolchain/debian.toml).
-        kbuild: `ARCH=` of the kernel's Makefile.
-        option: of the configuration, set in each of its kernels.
-        built: the image that a build from source makes, in the build folder.
-        image: the same in Debian's package, where `kernel.stock` puts it.
-        direct: how QEMU starts a kernel: `pvh`, the ELF inside the image, or `image`, the image itself.
-        target_file: rustc reads the kernel's target from scripts/target.json (arch/*/Makefile).
+        gnu: the triple in the names of GNU programs, and the target in scripts/Makefile.clang.
+        extras: extras of the toolchain for its modules and guests (`[extras.*]` in toolchain/debian.toml).
+        kbuild: `ARCH=` for the kernel's Makefile.
+        option: configuration option that is set in each of its kernels.
+        built: path in the build folder of the image that a build from source makes.
+        image: path of the image in Debian's package, as unpacked by `kernel.stock`.
+        direct: file that QEMU starts: `pvh` for the ELF inside the image, or `image` for the image itself.
+        target_file: True if rustc reads the kernel's target from scripts/target.json (arch/*/Makefile).
         vermagic: MODULE_ARCH_VERMAGIC (arch/*/include/asm/vermagic.h).
         elf: e_machine of its modules (include/uapi/linux/elf-em.h).
-        rustc: options by which the toolchain's rustc makes programs for the guest.
-        busybox: the guest's, in the toolchain's tree.
-        qemu: the program.
+        rustc: options of the toolchain's rustc for programs of the guest.
+        busybox: path of the guest's busybox in the toolchain's tree.
+        qemu: name of the QEMU program.
         machine: QEMU's `-machine`.
         cpu: QEMU's `-cpu`, by accelerator.
         console: the kernel's name of the serial port.
-        first_argument: the register with a function's first argument.
+        first_argument: register that holds a function's first argument.
     """
 
     name: str
@@ -69,10 +69,10 @@ class Architecture:
 
     @classmethod
     def of(cls, name: str, entry: Mapping[str, Any]) -> Architecture:
-        """The architecture of a file.
+        """Build the architecture from the content of its file.
 
         Raises:
-            ValueError: a key is missing, or one is unknown.
+            ValueError: a key is missing or unknown.
         """
         wanted = {field.name for field in fields(cls)} - {"name"}
         if entry.keys() != wanted:
@@ -83,7 +83,7 @@ class Architecture:
 
 @cache
 def architectures() -> dict[str, Architecture]:
-    """All architectures by name, the default first."""
+    """Return all architectures by name, the default first."""
     files = importlib.resources.files(__package__).iterdir()
     names = sorted(
         (file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")),
@@ -93,10 +93,10 @@ def architectures() -> dict[str, Architecture]:
 
 
 def architecture(name: str) -> Architecture:
-    """The architecture of a name: ours, `uname -m`'s or Debian's.
+    """Return the architecture with a name of r4l, of `uname -m` or of Debian.
 
     Raises:
-        UsageError: it is not known.
+        UsageError: the name is unknown.
     """
     for entry in architectures().values():
         if name in (entry.name, entry.uname, entry.debian):
