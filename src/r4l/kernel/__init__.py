@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A kernel that modules build against and that boots.
+"""A kernel that boots and that modules are built against.
 
-`stock`: Debian's newest with CONFIG_RUST, unmodified. `own`: built from source by a profile, which is a few fragments
-of configuration. `tree`: the user's own tree, as it is. `find` knows them all by name.
+`stock`: Debian's newest with CONFIG_RUST, unmodified. `own`: built from source by a profile, a list of configuration
+fragments. `tree`: the user's own tree, unchanged. `find` looks kernels up by name.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Which safe Rust a kernel's tree has for the author of a driver, and which the kit adds.
+"""The safe Rust that a kernel's tree offers to drivers, and the additions of the kit.
 
-The `kernel` crate's modules stand in rust/kernel/lib.rs, each perhaps under a `#[cfg(CONFIG_…)]`; the first line of a
+rust/kernel/lib.rs lists the modules of the `kernel` crate, some under a `#[cfg(CONFIG_…)]`. The first line of a
 module's documentation says what it is for.
 """
 
@@ -24,9 +24,9 @@ class RustModule:
     """A module of the `kernel` crate.
 
     Attributes:
-        about: the first line of its documentation; empty where it has none.
-        condition: what its `#[cfg]` asks for, such as `CONFIG_PCI`; empty where it is always there.
-        on: this kernel's configuration has it.
+        about: first line of its documentation; empty without any.
+        condition: condition of its `#[cfg]`, such as `CONFIG_PCI`; empty for an unconditional module.
+        on: True if this kernel's configuration meets the condition.
     """
 
     name: str
@@ -37,13 +37,13 @@ class RustModule:
 
 @dataclass(frozen=True)
 class Topic:
-    """Something that drivers need.
+    """A feature that drivers need.
 
     Attributes:
-        group: what it belongs to.
-        kernel: `FILE:LINE` under rust/kernel/ of what the kernel has for it; empty where it has nothing.
-        kit: the same under the kit's src/.
-        missing: the condition that this kernel's configuration does not meet, so that it is there in source only.
+        group: heading that it belongs to.
+        kernel: `FILE:LINE` of the kernel's implementation under rust/kernel/; empty if there is none.
+        kit: `FILE:LINE` of the kit's implementation under its src/; empty if there is none.
+        missing: condition of the implementation that this kernel's configuration does not meet; empty otherwise.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Topic:
 
 
 def rust_modules(source: Path, config: Mapping[str, str]) -> list[RustModule]:
-    """The modules of a tree's `kernel` crate.
+    """Return the modules of a tree's `kernel` crate.
 
     Args:
         source: the kernel's source tree.
@@ -82,10 +82,10 @@ def rust_modules(source: Path, config: Mapping[str, str]) -> list[RustModule]:
 
 
 def holds(condition: str, config: Mapping[str, str]) -> bool:
-    """Whether the inside of a `#[cfg(…)]` holds; names that are no options of the kernel do not.
+    """True if the condition inside a `#[cfg(…)]` holds; names other than the kernel's options count as false.
 
-    Source: The Rust Reference, "Conditional compilation"; scripts/Makefile.build gives rustc `--cfg CONFIG_X` where X
-    is y or m, and `--cfg 'CONFIG_X="m"'`.
+    Source: The Rust Reference, "Conditional compilation"; scripts/Makefile.build passes `--cfg CONFIG_X` to rustc for X
+    set to y or m, and `--cfg 'CONFIG_X="m"'`.
     """
     tokens = _TOKEN.findall(condition)
 
@@ -109,7 +109,7 @@ def holds(condition: str, config: Mapping[str, str]) -> bool:
 
 
 def topics(source: Path, config: Mapping[str, str]) -> list[Topic]:
-    """What drivers need, each with where the kernel's tree and the kit have it."""
+    """Return the features that drivers need, with their places in the kernel's tree and in the kit."""
     table = resources.table(__package__, "abstractions.toml")
     conditions = {module.name: module.condition for module in rust_modules(source, config) if not module.on}
     found = []
@@ -123,7 +123,7 @@ def topics(source: Path, config: Mapping[str, str]) -> list[Topic]:
 
 
 def _find(folder: Path, place: str) -> str:
-    """The first line of code, not of comment, in which a text stands: `FILE:LINE`, or nothing."""
+    """Return `FILE:LINE` of the first line of code (comments excluded) that contains a text; empty if there is none."""
     pattern, _, text = place.partition(": ")
     if not text:
         return ""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def read_config(path: Path) -> dict[str, str]:
-    """Options that are set, without their quotes: `CONFIG_RUST` to `y`. What is not set is absent."""
+    """Return the options that are set, with quotes removed: `CONFIG_RUST` to `y`. Unset options are absent."""
     found: dict[str, str] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("CONFIG_") and "=" in line:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""A kernel to change: a copy of one that was built from source, and of that source.
+"""A kernel to modify: a copy of one built from source, and of that source.
 
-What was built holds the paths of both, so inside the sandbox the copies stand at the originals' places, and make does
-only what differs. The source is copied by hard links: whoever changes a file of it gives the new one its name (`put`),
-and make sees all of it read-only.
+Build products contain the paths of both, so inside the sandbox the copies appear at the originals' places, and make
+only builds the differences. The source is copied by hard links: a changed file is replaced by renaming (`put`), and
+make sees the source read-only.
 
-A copy is whole or absent, and so is each kernel that came of it. A make that was killed may leave a file that is half
-written and yet newer than what it is made of: the build is then copied anew.
+A copy is complete or absent, and so is each kernel built from it. A killed make may leave a partial file that is newer
+than its sources; the build is then copied again.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ from r4l.kernel.model import Kernel
 from r4l.process import Say, quiet
 
 ORIGINAL = "original"
-"""The file that says of what a folder is a copy."""
+"""File that identifies the original of a copy."""
 CONFIG = "config"
-"""The original's configuration, and those that were laid over it: a folder each, with a .config."""
+"""Folder of the configurations: the original's, and a folder with a .config for each that was derived from it."""
 RESULTS = "results"
 VMLINUX = "vmlinux"
 BUILTIN = ("modules.builtin", "modules.builtin.modinfo")
 UNFINISHED = "unfinished"
-"""A file that is there while make runs."""
+"""File that exists while make runs."""
 MOST_RESULTS = 9
-"""Kernels that came of a copy and are kept; each has a vmlinux or a few modules."""
+"""Number of kept kernels built from a copy; each has a vmlinux or a few modules."""
 MAKE_SAYS = re.compile(r"(?:: warning: |make\[\d+\]: (?:Entering|Leaving)|^make: )")
 
 
 @dataclass(frozen=True)
 class Copy:
-    """A copy of a kernel. For one user at a time: see `borrowed`.
+    """A copy of a kernel, for one user at a time (see `borrowed`).
 
     Attributes:
         kernel: the original.
-        folder: holds `source`, `build`, and what came of them.
+        folder: contains `source`, `build`, and the kernels built from them.
     """
 
     kernel: Kernel
@@ -56,11 +56,11 @@ class Copy:
 
     @classmethod
     def make_at(cls, folder: Path, kernel: Kernel, say: Say = quiet) -> Copy:
-        """Copy a kernel into a folder that is made by it.
+        """Copy a kernel into a new folder.
 
         Raises:
-            UsageError: it was not built from source.
-            EnvironmentFault: no space.
+            UsageError: the kernel was not built from source.
+            EnvironmentFault: the disk has not enough space.
         """
         if kernel.manifest.get("origin") != "source":
             raise UsageError(f"the kernel {kernel.release} was not built from source here", "use --kernel minimal")
@@ -89,7 +89,7 @@ class Copy:
         return self.folder / "build"
 
     def repair(self, say: Say = quiet) -> None:
-        """Where a make was killed, begin again with the original's build."""
+        """Copy the original's build again if an earlier make was killed."""
         if (self.folder / UNFINISHED).exists():
             say("an earlier make was killed: copying the build anew")
             with home.lock(f"build-{self.kernel.build.parent.name}"):
@@ -100,11 +100,11 @@ class Copy:
 
     @property
     def config(self) -> str:
-        """The original's configuration."""
+        """The original's configuration, as text."""
         return (self.folder / CONFIG / CONFIG).read_text(encoding="utf-8")
 
     def put(self, file: str | PurePosixPath, text: str) -> None:
-        """Write a file of the source; one that is the same already is left alone, for make's sake."""
+        """Write a file of the source. A file with the same content is left alone, so that make does not rebuild."""
         path = self.source / file
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             return
@@ -114,13 +114,13 @@ class Copy:
         partial.replace(path)
 
     def make(self, *arguments: str, say: Say = quiet, writes: Sequence[Path] = ()) -> str:
-        """Run the kernel's make; returns what it printed.
+        """Run the kernel's make; return its output.
 
         Args:
-            writes: folders that it writes to, beside the build folder.
+            writes: folders that make writes to, beside the build folder.
 
         Raises:
-            BuildError: it fails; the detail is what it printed last.
+            BuildError: make failed; the detail has the last lines of its output.
         """
         kernel = self.kernel
         log = home.room("logs") / f"copy-{self.folder.name}.log"
@@ -128,8 +128,8 @@ class Copy:
         def failure(_code: int, tail: str) -> R4LError:
             said = [line for line in tail.splitlines() if not MAKE_SAYS.search(line)]
             first = next((line for line in said if re.search(r"\*\*\*|error", line, re.IGNORECASE)), "")
-            what = f"the kernel's make {arguments[-1]} fails"
-            return BuildError(f"{what}: {first.strip()}", "mend what it names", detail="\n".join(said))
+            what = f"the kernel's make {arguments[-1]} failed"
+            return BuildError(f"{what}: {first.strip()}", "correct the cause that it names", detail="\n".join(said))
 
         unfinished = self.folder / UNFINISHED
         unfinished.touch()
@@ -153,16 +153,13 @@ class Copy:
         return said
 
     def settled(self, name: str, options: Mapping[str, str]) -> Path:
-        """Lay options over the original's configuration and have the kernel's own Kconfig settle it (olddefconfig).
+        """Apply options to the original's configuration, run the kernel's olddefconfig, and return the `.config`.
 
-        The build folder stays as it is.
+        The build folder is not changed.
 
         Args:
-            name: of the configuration; one of that name is gone then.
-            options: `CONFIG_…` to `y`, `m`, `n` or what else stands behind the `=`.
-
-        Returns:
-            The `.config`.
+            name: name of the configuration; an existing one of that name is replaced.
+            options: `CONFIG_…` to `y`, `m`, `n` or another value after the `=`.
 
         Raises:
             BuildError: Kconfig cannot be read.
@@ -175,30 +172,30 @@ class Copy:
         return file
 
     def dropped(self, config: Path, options: Mapping[str, str]) -> list[kconfig.Dropped]:
-        """What a configuration that was settled does not have as it was asked for, with the reasons."""
+        """Return the options whose values in a settled configuration differ from those wanted, with the reasons."""
         kernel = self.kernel
         return kconfig.why_dropped(options, config.parent, self.source, architecture(kernel.arch), kernel.toolchain)
 
     def configure(self, config: str) -> None:
-        """Have the next make go by a configuration, given as text. make itself settles it where it is not settled."""
+        """Set the configuration for the next make, given as text. make itself completes it if needed."""
         file = self.build / ".config"
         if file.read_text(encoding="utf-8") != config:
             home.replace_text(file, config)
 
     def built(self, name: str, *, link: bool = True, say: Say = quiet) -> Kernel:
-        """Build the kernel as it is configured, and keep it under a name.
+        """Build the kernel with the present configuration, and keep it under a name.
 
         Args:
-            link: False builds modules only. What boots then is the original, which they fit as long as nothing that is
-                built in differs.
+            link: False builds modules only. The original then boots; the modules fit it as long as nothing built in
+                differs.
 
         Raises:
-            BuildError: it does not build.
+            BuildError: the build failed.
         """
         result = self.folder / RESULTS / name
         self.make("all" if link else "modules", say=say)
         if not link:
-            # An earlier link left its own there: of a kernel that had more built in, or less, than the one that boots.
+            # Tables of an earlier link may describe a kernel with other built-in modules than the one that boots.
             for table in BUILTIN:
                 shutil.copy2(self.kernel.build / table, self.build)
         partial = home.temporary(result)
@@ -215,7 +212,7 @@ class Copy:
         return self._kernel(result)
 
     def kept(self, name: str) -> Kernel | None:
-        """What was built under a name, while it is kept."""
+        """Return the kernel built under a name, or None if it is no longer kept."""
         result = self.folder / RESULTS / name
         return self._kernel(result) if result.is_dir() else None
 
@@ -234,7 +231,7 @@ class Copy:
         )
 
     def _prune(self, newest: Path) -> None:
-        """Keep the youngest results."""
+        """Remove all but the newest results."""
         others = [path for path in newest.parent.iterdir() if path != newest]
         for path in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)[MOST_RESULTS - 1 :]:
             home.remove(path)
@@ -242,12 +239,12 @@ class Copy:
 
 @contextmanager
 def borrowed(kernel: Kernel, name: str, say: Say = quiet) -> Iterator[Copy]:
-    """The copy of that name in the home, for one user at a time: whoever asks meanwhile waits.
+    """Lock and yield the copy of that name in the home. Other users wait.
 
-    It is made where there is none, and anew where the original was built anew.
+    The copy is made if it does not exist, or if the original was rebuilt.
 
     Raises:
-        UsageError, EnvironmentFault: as `Copy.make_at`.
+        UsageError, EnvironmentFault: as for `Copy.make_at`.
     """
     folder = home.room("copies") / f"{name}-{kernel.name}-{kernel.arch}"
     with home.lock(f"copy-{folder.name}"):
@@ -261,14 +258,14 @@ def borrowed(kernel: Kernel, name: str, say: Say = quiet) -> Iterator[Copy]:
 
 
 def _stamp(kernel: Kernel) -> str:
-    """Names a kernel as it was built at its place: also where the user had his way with its configuration."""
+    """Return a key of the kernel's present build, including configuration changes by the user."""
     linked = (kernel.build / "vmlinux").stat()
     places = f"{kernel.source} {kernel.build}"
     return home.content_key(kernel.key, places, kernel.build / ".config", f"{linked.st_mtime_ns} {linked.st_size}")
 
 
 def _copy_build(kernel: Kernel, into: Path) -> None:
-    """With the times of the files: make goes by them."""
+    """Copy a build with its time stamps, which make compares."""
     home.copy(kernel.build, into)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Debian's kernels: which there are, and their packages unpacked (not installed)."""
+"""Debian's kernels: releases in the archive, and their packages unpacked (not installed)."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from r4l.toolchain import Archive
 from r4l.toolchain.deb import require_unpacked, unpack_deb
 
 VERSIONED = re.compile(r"\d+\.\d+")
-"""How the name of a release begins."""
+"""Beginning of a release's name."""
 
 NEEDED_MIB = 2600
 """Free space, in MiB, that the source, the modules and the packages need while they are unpacked."""
 COMPLAINTS = 4096
-"""Bytes of what tar complains of that are kept."""
+"""Bytes kept of tar's error output."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """One kernel in the archive.
+    """A kernel in the archive.
 
     Attributes:
-        name: what `uname -r` says, such as `7.2.12+deb13-amd64`.
+        name: `uname -r`, such as `7.2.12+deb13-amd64`.
         version: Debian's package version, such as `7.2.12-1~bpo13+1`.
-        binary: the package with the kernel image.
+        binary: name of the package with the kernel image.
     """
 
     name: str
@@ -44,20 +44,20 @@ class Release:
 
     @property
     def folder(self) -> str:
-        """The name of its folder in the home."""
+        """Name of the kernel's folder in the home."""
         return f"{self.name}_{self.version}"
 
     def packages(self) -> dict[str, str]:
-        """The packages that make up this kernel besides its source, names to versions."""
+        """Return the packages of this kernel besides its source, names to versions."""
         names = [self.binary, f"linux-base-{self.name}", f"linux-modules-{self.name}"]
         return dict.fromkeys(names, self.version)
 
 
 def newest(archive: Archive, debian_architecture: str) -> Release:
-    """The kernel to take where none is named: the newest of a tested series, else the newest of all.
+    """Return the default kernel: the newest of a tested series, else the newest of all.
 
     Raises:
-        EnvironmentFault: the archive has none.
+        EnvironmentFault: the archive has no kernel.
     """
     for name in sorted(available(archive, debian_architecture), key=preference, reverse=True):
         found = _find(archive, name)
@@ -68,22 +68,22 @@ def newest(archive: Archive, debian_architecture: str) -> Release:
 
 @cache
 def tested_series() -> tuple[str, ...]:
-    """The series in tested.toml, such as `7.2`."""
+    """Return the series in tested.toml, such as `7.2`."""
     return tuple(resources.table(__package__, "tested.toml")["series"])
 
 
 def preference(release: str) -> tuple[bool, tuple[int, ...]]:
-    """Orders releases by how much they are to be preferred: tested series first, then newer ones."""
+    """Return a sort key for releases: tested series last, then by number, so that `max` selects the best."""
     return series_of(release) in tested_series(), version_key(release)
 
 
 def series_of(release: str) -> str:
-    """The first two numbers of a release: `7.2` of `7.2.12+deb13-amd64`."""
+    """Return the first two numbers of a release: `7.2` of `7.2.12+deb13-amd64`."""
     return ".".join(str(number) for number in version_key(release)[:2])
 
 
 def available(archive: Archive, debian_architecture: str) -> list[str]:
-    """The releases that the archive has with headers, oldest first."""
+    """Return the releases in the archive with headers, oldest first."""
     pattern = re.compile(rf"^linux-headers-(\d+\.\S+-{debian_architecture})$")
     matches = (pattern.match(name) for name in archive.names("linux-headers-"))
     names = {match[1] for match in matches if match}
@@ -91,15 +91,15 @@ def available(archive: Archive, debian_architecture: str) -> list[str]:
 
 
 def version_key(release: str) -> tuple[int, ...]:
-    """Orders releases by number: 7.2.12 after 7.2.9."""
+    """Return a sort key for releases by number: 7.2.12 after 7.2.9."""
     return tuple(int(number) for number in re.findall(r"\d+", release.split("+")[0]))
 
 
 def find(archive: Archive, name: str, version: str | None = None) -> Release:
-    """The release of that name, and of that package version where one is given.
+    """Return the release of that name and, if given, of that package version.
 
     Raises:
-        EnvironmentFault: the archive does not have it (any more).
+        EnvironmentFault: the archive does not have it, or no longer.
     """
     found = _find(archive, name, version)
     if found:
@@ -136,12 +136,12 @@ def require_rust(headers: Path, name: str) -> None:
 
 
 def unpack(archive: Archive, release: Release, final: Path, say: Say = quiet) -> None:
-    """Put a kernel's packages, unpacked, at `final`: `packages/` as they are and `source/`.
+    """Download and unpack a kernel's packages at `final`: `packages/` unchanged, and `source/`.
 
-    The caller holds its lock.
+    The caller holds the lock.
 
     Raises:
-        EnvironmentFault: network, disk space or a package version is missing.
+        EnvironmentFault: the network, disk space or a package version is missing.
         UsageError: the kernel has no Rust.
     """
     with home.space(final.parent, NEEDED_MIB, "a Debian kernel with its source"):
@@ -173,7 +173,7 @@ def _unpack(archive: Archive, release: Release, final: Path, say: Say) -> None:
             unpack_tar_xz(tarball, partial / "source")
             tarball.unlink()
         else:
-            # The same source for another architecture. Nobody writes into it, so hard links will do.
+            # The same source, unpacked for another architecture. It is never written to, so hard links suffice.
             say("linking the kernel source")
             home.copy(twin, partial / "source", "-al")
         home.remove(debs)
@@ -184,10 +184,10 @@ def _unpack(archive: Archive, release: Release, final: Path, say: Say) -> None:
 
 
 def unpack_tar_xz(tarball: Path, folder: Path) -> None:
-    """Unpack without the top folder. Python's own lzma feeds tar, since a bare machine has no xz.
+    """Unpack a tar without its top folder. Python's lzma feeds tar, since a bare machine has no xz.
 
     Raises:
-        EnvironmentFault: the disk is full, or the file is no archive.
+        EnvironmentFault: the disk is full, or the file is damaged.
     """
     folder.mkdir()
     tar = subprocess.Popen(
@@ -197,7 +197,7 @@ def unpack_tar_xz(tarball: Path, folder: Path) -> None:
     )
     assert tar.stdin is not None
     said: list[bytes] = []
-    # Read while tar runs: on a full disk it complains of each file, and a full pipe would stop it and us for ever.
+    # Read while tar runs: on a full disk it prints an error for each file, and a full pipe would block both sides.
     reader = threading.Thread(target=_hear, args=(tar, said), daemon=True)
     reader.start()
     broken = ""
@@ -205,7 +205,7 @@ def unpack_tar_xz(tarball: Path, folder: Path) -> None:
         with tar.stdin, lzma.open(tarball) as data:
             _copy(data.read, tar.stdin.write)
     except BrokenPipeError:
-        # tar is gone; why, it says itself.
+        # tar has ended; its own error output names the cause.
         pass
     except (lzma.LZMAError, EOFError) as error:
         broken = str(error)
@@ -219,7 +219,7 @@ def unpack_tar_xz(tarball: Path, folder: Path) -> None:
 
 
 def _hear(tar: subprocess.Popen[bytes], said: list[bytes]) -> None:
-    """Take in the first of what tar complains of; a disk that is full stays full, so tar is ended then."""
+    """Collect the first error output of tar. On a full disk tar is ended, since every further file would fail."""
     assert tar.stderr is not None
     heard = 0
     for line in tar.stderr:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a kernel is, for the author of a driver: found in its files, not in what we know of it."""
+"""Describe a kernel for the author of a driver, from its files alone."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Option:
     """An option of the configuration.
 
     Attributes:
-        value: `y`, `m`, a number or a string; `n` where it is not set.
-        about: what it means where it is on.
+        value: `y`, `m`, a number or a string; `n` if it is not set.
+        about: effect of the option when it is on.
     """
 
     name: str
@@ -29,20 +29,20 @@ class Option:
 
     @property
     def on(self) -> bool:
-        """It is set."""
+        """True if the option is set."""
         return self.value != "n"
 
 
 @dataclass(frozen=True)
 class Description:
-    """All there is to tell of a kernel.
+    """A kernel's description.
 
     Attributes:
         facts: release, compilers, module ABI, folders: name to value.
         images: vmlinux and the image that boots.
-        options: those a driver's author cares about.
+        options: options that matter to a driver's author.
         rust: the modules of the `kernel` crate.
-        topics: what drivers need, and who has it.
+        topics: features that drivers need, with their places.
     """
 
     facts: dict[str, str]
@@ -52,7 +52,7 @@ class Description:
     topics: tuple[Topic, ...]
 
     def as_data(self) -> dict[str, Any]:
-        """As plain data for JSON."""
+        """Return plain data for JSON."""
         return {
             **self.facts,
             "images": [{**asdict(image), "path": str(image.path)} for image in self.images],
@@ -63,7 +63,7 @@ class Description:
 
 
 def facts(kernel: Kernel) -> dict[str, str]:
-    """What a kernel is in a few lines, without reading more than its configuration."""
+    """Return a kernel's basic facts; reads only its configuration."""
     config = kernel.config
     found = {
         "name": kernel.name,
@@ -88,7 +88,7 @@ def facts(kernel: Kernel) -> dict[str, str]:
 
 
 def describe(kernel: Kernel) -> Description:
-    """Look at a kernel's images, configuration and Rust tree."""
+    """Describe a kernel's images, configuration and Rust tree."""
     paths = dict.fromkeys((kernel.vmlinux, kernel.image))
     return Description(
         facts=facts(kernel),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A kernel by the name that the user gives it."""
+"""Find a kernel by the user's name for it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from r4l.toolchain import Toolchain
 
 
 def is_path(name: str) -> bool:
-    """Whether a name is meant as a path: it has a slash or is a dot."""
+    """True if a name is a path: it contains a slash or is a dot."""
     return "/" in name or name in (".", "..")
 
 
 def ready(name: str = "stock", *, arch: str = DEFAULT) -> Kernel | None:
-    """The kernel of that name where nothing is left to be done for it; None where something is.
+    """Return the kernel of that name if it is ready to use, else None.
 
     Raises:
-        UsageError: no kernel can have that name, or the path holds none that is whole.
+        UsageError: the name is unknown, or the path contains no complete kernel.
     """
     arch = architecture(arch).name
     if name == "stock" or VERSIONED.match(name):
@@ -42,14 +42,14 @@ def ready(name: str = "stock", *, arch: str = DEFAULT) -> Kernel | None:
 
 
 def find(name: str = "stock", *, arch: str = DEFAULT, say: Say = quiet) -> Kernel:
-    """The kernel of that name; made first, where it is Debian's or a profile's.
+    """Return the kernel of that name; a Debian kernel or a profile's is made first if needed.
 
     Args:
-        name: `stock`, a release of Debian's, a profile, the name of a kernel that was built, or a path to a build
-            folder (KDIR), which is used as it is.
+        name: `stock`, a Debian release, a profile, the name of a built kernel, or the path of a build folder (KDIR),
+            which is used unchanged.
 
     Raises:
-        UsageError, EnvironmentFault, BuildError: there is no such kernel, or it cannot be made.
+        UsageError, EnvironmentFault, BuildError: no such kernel exists, or it cannot be made.
     """
     found = ready(name, arch=arch)
     if found:
@@ -66,7 +66,7 @@ def find(name: str = "stock", *, arch: str = DEFAULT, say: Say = quiet) -> Kerne
                 f"the kernel {name} is not built for {arch} with the toolchain that is in force",
                 "run `r4l kernel build PROFILE --name NAME`, see its help",
             )
-        # Debian's source, which may be another by now.
+        # Debian's source may be newer than the recorded one.
         fresh = debian_recipe(name, arch, base=recipe.profile.name if recipe else None, say=say)
         recipe = dataclasses.replace(fresh, fragments=recipe.fragments) if recipe else fresh
     return own.build(recipe, toolchain, say)
@@ -75,11 +75,11 @@ def find(name: str = "stock", *, arch: str = DEFAULT, say: Say = quiet) -> Kerne
 def debian_recipe(
     name: str, arch: str, *, base: str | None = None, fragments: Sequence[Path] = (), say: Say = quiet
 ) -> own.Recipe:
-    """A recipe with the source of Debian's kernel, fetched first where it is not there.
+    """Return a recipe that uses the source of Debian's kernel, downloading it first if needed.
 
     Raises:
-        UsageError: as `own.recipe`.
-        EnvironmentFault: network, disk or mirror.
+        UsageError: as for `own.recipe`.
+        EnvironmentFault: the network or the mirror is missing, or the disk is full.
     """
     folder, release = stock.fetch(None, DEFAULT, say)
     return own.recipe(name, folder / "source", release.version, arch=arch, base=base, fragments=fragments)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the files are that a kernel's build makes: vmlinux, and the image that a boot loader starts.
+"""Describe the files that a kernel's build makes: vmlinux, and the image for boot loaders.
 
 bzImage: Documentation/arch/x86/boot.rst. Image of arm64: Documentation/arch/arm64/booting.rst, section 4.
 """
@@ -19,12 +19,12 @@ from r4l.kernel import pvh
 
 @dataclass(frozen=True)
 class Image:
-    """A file that holds a kernel.
+    """A file that contains a kernel.
 
     Attributes:
         kind: `vmlinux`, `bzImage`, `Image`, or `unknown`.
         size: bytes.
-        about: what stands in its header, in words.
+        about: content of its header, in words.
     """
 
     path: Path

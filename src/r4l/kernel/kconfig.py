@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Fragments of configuration laid over a base, and what became of each of their options.
+"""Configuration fragments applied to a base, and the final value of each of their options.
 
-`make olddefconfig` drops what cannot be had and says nothing. Here it is named, with the reason: dependencies that are
-not met, from the kernel's own Kconfig files (see kconfig_why.py).
+`make olddefconfig` silently drops options with unmet dependencies. This file names them with the reason, from the
+kernel's own Kconfig files (see kconfig_why.py).
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from r4l.toolchain import Grant, Toolchain
 SET = re.compile(r"^(CONFIG_\w+)=(.*)$")
 UNSET = re.compile(r"^# (CONFIG_\w+) is not set$")
 RUN = re.compile(r"[$`\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
-"""What no value has: Kbuild's Makefiles and their shell would run what `$` and a backquote begin, and what follows an
-end of line would be another line."""
+"""Characters that no value may contain: Kbuild's Makefiles and their shell would expand `$` and backquotes, and a line
+end would start another line."""
 PLAIN = re.compile(r"[ymn]|-?\d+|0[xX][0-9a-fA-F]+|\"(?!\.\.)(?:(?!\.\.)[\w ,.:=+@%-])*+\"", re.ASCII)
-"""The values that a stranger may set: no text that a shell would read as more than a word, or that names a file."""
+"""Values that untrusted fragments may set: texts that a shell reads as one word and that name no file."""
 WARNING = re.compile(
     r"^\.config:(\d+):warning: (symbol value .* invalid for .*|invalid string found|unexpected data.*)$"
 )
-"""What scripts/kconfig/confdata.c says of a value that its option does not take (conf_warning)."""
+"""Warning of scripts/kconfig/confdata.c (conf_warning) for a value of the wrong type."""
 
 
 @dataclass(frozen=True)
 class Dropped:
-    """An option that the configuration does not have as it was asked for.
+    """An option whose final value differs from the wanted one.
 
     Attributes:
         option: `CONFIG_…`.
-        wanted, got: its values; `n` where it is not set.
-        reason: why; from Kconfig.
-        known: False where the kernel has no such option.
+        wanted, got: its values; `n` for not set.
+        reason: the cause, from Kconfig.
+        known: False if the kernel has no such option.
     """
 
     option: str
@@ -57,59 +57,60 @@ class Dropped:
 
 
 def parse_fragment(text: str, name: str) -> dict[str, str]:
-    """The options that a fragment sets, `CONFIG_…` to value (`n` where it says that one is not set).
+    """Return the options that a fragment sets, `CONFIG_…` to value (`n` for `is not set`).
 
     Raises:
-        UsageError: a line is none of a fragment's, with its number; or a value that make or a shell would run.
+        UsageError: a line is not valid in a fragment, or a value contains characters that make or a shell would expand;
+            the message has the line's number.
     """
     found: dict[str, str] = {}
-    # Kconfig ends a line at a newline only; Python would split at more.
+    # Kconfig ends lines at newlines only; str.splitlines would split at other characters too.
     for number, line in enumerate(text.split("\n"), 1):
         match = SET.match(line) or UNSET.match(line)
         if match and match.re is SET and (bad := RUN.search(match[2])):
             raise UsageError(
-                f"{name}, line {number}: {match[1]} has {bad[0]!r} in its value, which the kernel's make would act on",
+                f"{name}, line {number}: {match[1]} has {bad[0]!r} in its value, which the kernel's make would expand",
                 "write the value itself, without $, backquotes and control characters",
             )
         if match:
             found[match[1]] = match[2].strip().strip('"') if match.re is SET else "n"
         elif line.strip() and not line.startswith("#"):
             raise UsageError(
-                f"{name}, line {number} is no configuration: {line.strip()}",
+                f"{name}, line {number} is not a configuration line: {line.strip()}",
                 'write CONFIG_NAME=y, =m, =n, =NUMBER or ="TEXT", or `# CONFIG_NAME is not set`',
             )
     return found
 
 
 def require_plain(text: str, name: str) -> None:
-    """Refuse what a stranger's fragment may not say: a text that a shell would take apart, or that names a file.
+    """Refuse values in an untrusted fragment that a shell would split, or that name a file.
 
-    Makefiles of the kernel put texts into commands as they are (usr/Makefile has CONFIG_INITRAMFS_SOURCE), and take
-    files of any place into the kernel by them (EXTRA_FIRMWARE_DIR, SYSTEM_TRUSTED_KEYS, MODULE_SIG_KEY).
+    Makefiles of the kernel insert texts into commands unquoted (usr/Makefile has CONFIG_INITRAMFS_SOURCE), and include
+    files from any path in the kernel (EXTRA_FIRMWARE_DIR, SYSTEM_TRUSTED_KEYS, MODULE_SIG_KEY).
 
     Raises:
-        UsageError: there is one, with its option; or a line that is none.
+        UsageError: a value is refused, or a line is not valid in a fragment.
     """
     parse_fragment(text, name)
     for number, line in enumerate(text.split("\n"), 1):
         match = SET.match(line)
         if match and not PLAIN.fullmatch(match[2].rstrip(" \t")):
             raise UsageError(
-                f"{name}, line {number}: the value of {match[1]} is not taken here: {match[2]}",
+                f"{name}, line {number}: the value of {match[1]} is not allowed here: {match[2]}",
                 'write y, m, n, a number, or a "TEXT" of letters, digits, blanks and , . : = + - _ @ %',
             )
 
 
 def require_types(said: str, config: str, name: str) -> None:
-    """Refuse values that the kernel's own configuration program did not take: they are not of the option's type.
+    """Refuse values that the kernel's configuration program rejected as not of the option's type.
 
     Args:
-        said: what `make olddefconfig` printed.
+        said: output of `make olddefconfig`.
         config: the .config that it read.
-        name: of what the values stand in, for the message.
+        name: origin of the values, for the message.
 
     Raises:
-        UsageError: there are some, with their options.
+        UsageError: values were rejected; the message names their options.
     """
     lines = config.split("\n")
     wrong = []
@@ -121,15 +122,15 @@ def require_types(said: str, config: str, name: str) -> None:
     if wrong:
         raise UsageError(
             f"{name}: not of the option's type: {', '.join(dict.fromkeys(wrong))}",
-            '`r4l kernel menuconfig` shows what an option takes: y, m or n, a number, or a "TEXT" in quotes',
+            'see the option\'s type in `r4l kernel menuconfig`: y, m or n, a number, or a "TEXT" in quotes',
         )
 
 
 def require_known(text: str, name: str, source: Path) -> None:
-    """Refuse a fragment with an option that no Kconfig file of the tree has.
+    """Refuse a fragment with an option that no Kconfig file of the tree defines.
 
     Raises:
-        UsageError: there is one; with names that are like it.
+        UsageError: an option is unknown; the message suggests similar names.
     """
     options = [option.removeprefix("CONFIG_") for option in parse_fragment(text, name)]
     if not options:
@@ -142,19 +143,19 @@ def require_known(text: str, name: str, source: Path) -> None:
             like = ", ".join(f"CONFIG_{near}" for near in difflib.get_close_matches(option, known))
             raise UsageError(
                 f"{name}: this kernel has no option CONFIG_{option}" + (f"; there is {like}" if like else ""),
-                "mend the name; `/` in `r4l kernel menuconfig` searches",
+                "correct the name; search with `/` in `r4l kernel menuconfig`",
             )
 
 
 def missed(wanted: Mapping[str, str], config: Mapping[str, str]) -> dict[str, str]:
-    """Options that a configuration has otherwise than wanted, with what it has."""
+    """Return the options whose values in a configuration differ from those wanted, with the actual values."""
     return {name: config.get(name, "n") for name, value in wanted.items() if config.get(name, "n") != value}
 
 
 def why_dropped(
     wanted: Mapping[str, str], build: Path, source: Path, arch: Architecture, toolchain: Toolchain
 ) -> list[Dropped]:
-    """What `build/.config` does not have as wanted, each with its reason; takes seconds where there is any."""
+    """Return the options that `build/.config` does not have as wanted, with reasons. Takes seconds if there are any."""
     config = read_config(build / ".config")
     names = missed(wanted, config)
     if not names:
@@ -181,14 +182,14 @@ def why_dropped(
 
 
 def _with_hint(option: str, answer: Mapping[str, Any]) -> str:
-    """The reason, with the names that an unknown option may have been meant for."""
+    """Return the reason, with similar names added for an unknown option."""
     close = difflib.get_close_matches(option.removeprefix("CONFIG_"), answer.get("names", ()), 3, 0.75)
     hint = f"; did you mean {', '.join('CONFIG_' + name for name in close)}?" if close else ""
     return f"{answer['reason']}{hint}"
 
 
 def as_data(dropped: Iterable[Dropped]) -> list[dict[str, object]]:
-    """For a manifest."""
+    """Return plain data for a manifest."""
     return [asdict(entry) for entry in dropped]
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A program of its own, run inside the toolchain: why options of a configuration were dropped.
+"""Program run inside the toolchain that explains why options of a configuration were dropped.
 
-Reads a question as JSON from stdin and prints the answer as JSON. It runs there because Kconfig files call the
-compiler. kconfiglib (ISC) reads them; three things that they have learned since are taught to it here.
+It reads a question as JSON from stdin and prints the answer as JSON. It runs in the toolchain because Kconfig files
+call the compiler. kconfiglib (ISC) reads them; this file adds three newer features of the language.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DEPENDS_IF = re.compile(r"(\s*)depends on ([^#]*) if ([^#]*)(#.*)?$")
 
 
 class Kconfig(kconfiglib.Kconfig):  # type: ignore[misc]
-    """Kconfig as Documentation/kbuild/kconfig-language.rst describes it in Linux 7."""
+    """Kconfig as described by Documentation/kbuild/kconfig-language.rst in Linux 7."""
 
     def _tokenize(self, line):  # type: ignore[no-untyped-def]
         word = line.strip()
@@ -36,10 +36,10 @@ class Kconfig(kconfiglib.Kconfig):  # type: ignore[misc]
 
 
 class Why:
-    """Answers for one configuration.
+    """Explanations for one configuration.
 
     Args:
-        config: what the configuration has, `CONFIG_…` to value.
+        config: `CONFIG_…` to value.
     """
 
     def __init__(self, kconfig: Kconfig, config: dict[str, str]) -> None:
@@ -47,7 +47,7 @@ class Why:
         self.config = config
 
     def answer(self, option: str, wanted: str) -> dict[str, object]:
-        """The reason for one option, and whether the kernel has it at all."""
+        """Return the reason for one option, and whether the kernel has that option."""
         name = option.removeprefix("CONFIG_")
         symbol = self.kconfig.syms.get(name)
         if symbol is None or not symbol.nodes:
@@ -68,7 +68,7 @@ class Why:
             chosen = [other.name for other in symbol.choice.syms if self._level(other) == 2]
             if chosen:
                 return f"of this choice only one can be set, and CONFIG_{chosen[0]} is"
-        # What depends on an m can be m itself, but not y; a bool can be y.
+        # A tristate that depends on an m can be m but not y; a bool can be y.
         need = VALUES.get(wanted, 1) if symbol.orig_type == kconfiglib.TRISTATE else 1
         return self._unmet_or(symbol, "nothing that Kconfig says stands against it; is it set twice?", need)
 
@@ -87,7 +87,7 @@ class Why:
         return otherwise
 
     def _unmet(self, expression: object, need: int = 1) -> list[str]:
-        """The terms of a conjunction that do not hold, or not up to a level, each with the values that it looks at."""
+        """Return the terms of a conjunction below the needed level, each with the values of its options."""
         terms = kconfiglib.split_expr(expression, kconfiglib.AND)
         return [self._shown(term) for term in terms if self._level(term) < need]
 
@@ -124,7 +124,7 @@ class Why:
         return self.config.get(f"CONFIG_{symbol.name}", missing)
 
     def _level(self, expression: object) -> int:
-        """0, 1 or 2 for n, m, y, with the values of the configuration at hand."""
+        """Return 0, 1 or 2 for n, m, y, evaluated with the present configuration."""
         if not isinstance(expression, tuple):
             if isinstance(expression, kconfiglib.Choice):
                 return 2
@@ -160,7 +160,7 @@ def main() -> None:
     clang = {"CC": "clang", "LD": "ld.lld", "AR": "llvm-ar", "NM": "llvm-nm", "HOSTCC": "clang", "HOSTCXX": "clang++"}
     rust = {"RUSTC": "rustc", "BINDGEN": "bindgen", "PAHOLE": "pahole"}
     arch = question["arch"]
-    # As the kernel's scripts/Makefile.clang sets it.
+    # The same value as in the kernel's scripts/Makefile.clang.
     clang["CLANG_FLAGS"] = f"--target={question['target']} -fintegrated-as"
     os.environ.update(clang, **rust, srctree=question["source"], ARCH=arch, SRCARCH=arch, KERNELVERSION="")
     kconfig = Kconfig(question["source"] + "/Kconfig", warn=False)

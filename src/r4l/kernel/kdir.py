@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What is wrong with a build folder (KDIR) that someone points us to, found by looking into it.
+"""Find faults of a build folder (KDIR) by inspection.
 
-What a Rust module needs there: `rust/Makefile` makes the crates and the proc-macro libraries, `scripts/target.json`
-is the target (where the architecture has one), `scripts/module.lds` the linker script, Module.symvers the exports.
+A Rust module needs there: the crates and proc-macro libraries made by `rust/Makefile`, the target `scripts/target.json`
+(on some architectures), the linker script `scripts/module.lds`, and the exports in Module.symvers.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ PREPARED = ("include/config/auto.conf", "include/generated/autoconf.h", "scripts
 
 
 def explain_kdir(kdir: Path, toolchain: Toolchain | None = None) -> Explanation | None:
-    """Why no Rust module can be built against a build folder; None where nothing is found wrong.
+    """Explain why no Rust module can be built against a build folder; None if no fault is found.
 
     Args:
-        kdir: what `make -C` is given.
-        toolchain: whose rustc would build; not compared where None.
+        kdir: argument of `make -C`.
+        toolchain: toolchain whose rustc will build; None to skip that comparison.
     """
     if not kdir.is_dir():
         return known.named("kdir", "no-folder", {"kdir": kdir})
@@ -66,7 +66,7 @@ def _some(names: list[str]) -> str:
 
 
 def _release(kdir: Path) -> str:
-    """` 7.2.12`, as a text for the middle of a sentence; empty where the folder does not say."""
+    """Return the release with a leading blank, ` 7.2.12`, for the middle of a sentence; empty if unknown."""
     file = kdir / "include/config/kernel.release"
     return f" {file.read_text(encoding='utf-8').strip()}" if file.is_file() else ""
 

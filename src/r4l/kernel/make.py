@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The kernel's own make, run inside the toolchain."""
+"""Run the kernel's own make inside the toolchain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from r4l.process import Say
 from r4l.toolchain import Grant, Toolchain
 
 IDENTITY = {"KBUILD_BUILD_USER": "r4l", "KBUILD_BUILD_HOST": "r4l"}
-"""What /proc/version names, instead of the user's account and machine."""
+"""Names shown by /proc/version in place of the user's account and host."""
 
 
 def kernel_make(
@@ -30,18 +30,15 @@ def kernel_make(
     over: Mapping[Path, Path] | None = None,
     over_reads: Mapping[Path, Path] | None = None,
 ) -> str:
-    """Run make for a kernel; what an interrupt left, the next run goes on from.
+    """Run make for a kernel and return its output. After an interrupt, the next run continues.
 
     Args:
-        source, build: its trees; the same folder where it is built in place.
+        source, build: the source tree and the build folder; the same folder for a build in place.
         arguments: variables and targets.
-        jobs: how many at once; one more than there are CPUs where 0.
+        jobs: number of parallel jobs; 0 for one more than there are CPUs.
         failure: as for `run_logged`.
-        writes: further folders that it writes to, such as INSTALL_MOD_PATH.
-        over, over_reads: folders that stand in the place of the trees, as in `Grant`.
-
-    Returns:
-        All that it printed.
+        writes: further folders that make writes to, such as INSTALL_MOD_PATH.
+        over, over_reads: folders mounted in place of the trees, as in `Grant`.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     output = [] if source == build else [f"O={build}"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The file that says that a kernel is whole, and what it is."""
+"""The file that marks a kernel as complete and describes it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ MANIFEST = "kernel.json"
 
 
 def read(folder: Path, *keys: str) -> dict[str, Any] | None:
-    """What the manifest in a folder says; None where there is none that is whole, and the kernel is to be made again.
+    """Return the manifest of a folder; None if it is missing or incomplete, and the kernel must be made again.
 
     Args:
-        keys: what it must have.
+        keys: required keys.
     """
     try:
         data = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -29,15 +29,15 @@ def read(folder: Path, *keys: str) -> dict[str, Any] | None:
 
 
 def tools_of(toolchain: Toolchain) -> dict[str, Any]:
-    """What a manifest says of the toolchain that the kernel was built with."""
+    """Return the manifest's entries about the toolchain that built the kernel."""
     return {"toolchain": toolchain.versions(), "tools": toolchain.identity}
 
 
 def fits(data: Mapping[str, Any], toolchain: Toolchain) -> bool:
-    """Whether a kernel was built with this toolchain, so that modules built with it fit.
+    """True if a kernel was built with this toolchain, so that modules built with it fit.
 
     Args:
-        data: its manifest. Those of before name no identity, only what the programs said of their versions.
+        data: the kernel's manifest. Old ones have no identity, only the versions printed by the programs.
     """
     if "tools" in data:
         return bool(data["tools"] == toolchain.identity)
@@ -46,11 +46,11 @@ def fits(data: Mapping[str, Any], toolchain: Toolchain) -> bool:
 
 
 def write(folder: Path, data: Mapping[str, Any]) -> None:
-    """Say that the kernel in a folder is whole."""
+    """Write the manifest, which marks the kernel in a folder as complete."""
     partial = home.temporary(folder / MANIFEST)
     with partial.open("w", encoding="utf-8") as file:
         file.write(json.dumps(data, indent=1))
         file.flush()
-        # Or a machine that loses its power may have the name without the content.
+        # Without fsync, a power failure can leave the name without the content.
         os.fsync(file.fileno())
     home.publish(partial, folder / MANIFEST)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Regenerate the Rust metadata that Debian's header packages leave out.
+"""Regenerate the Rust metadata that Debian's header packages lack.
 
-With the packaged `.config` and Module.symvers in a build folder of our own, the kernel's own Makefile makes the
-.rmeta files, the proc-macro libraries, bindings and target.json with the very compiler that built the kernel.
+With the packaged `.config` and Module.symvers in a build folder, the kernel's own Makefile makes the .rmeta files, the
+proc-macro libraries, bindings and target.json, using the same compiler that built the kernel.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from r4l.process import Say, quiet
 from r4l.toolchain import Grant, Toolchain
 
 TARGETS = ("olddefconfig", "prepare", "modules_prepare")
-"""`modules_prepare` too: without it scripts/module.lds is missing and no module links."""
+"""Targets of make. Without `modules_prepare`, scripts/module.lds is missing and no module links."""
 
 NEEDED_MIB = 400
 
@@ -33,10 +33,10 @@ def generate(
     jobs: int,
     say: Say = quiet,
 ) -> Proof:
-    """Fill a build folder (KDIR); an interrupted run is continued by make.
+    """Fill a build folder (KDIR). make continues after an interrupt.
 
     Args:
-        build: the folder, at its final path (Kbuild writes absolute paths).
+        build: the folder at its final path, since Kbuild writes absolute paths.
         packaged: `usr/src/linux-headers-*` of the unpacked package.
 
     Raises:
@@ -49,8 +49,8 @@ def generate(
         if not (build / name).exists():
             shutil.copyfile(packaged / name, build / f"{name}.partial")
             (build / f"{name}.partial").rename(build / name)
-    # Debian's Makefile reads .kernelvariables: the compiler's name and the release are those of Debian's own build,
-    # here and in every later `make -C KDIR M=...`, also by hand.
+    # Debian's Makefile reads .kernelvariables. It sets the compiler's name and the release of Debian's own build, here
+    # and in every later `make -C KDIR M=...`, including the user's own.
     log = home.room("logs") / f"metadata-{build.parent.name}.log"
     log.unlink(missing_ok=True)
     grant = Grant("kernel: metadata", writes=(build,), reads=(source,), limits=limits.kernel())
@@ -69,7 +69,7 @@ def generate(
         done = toolchain.run(["make", "-C", build, "rustavailable"], grant, check=False)
         raise EnvironmentFault(
             "the toolchain cannot build Rust for this kernel, so its configuration dropped CONFIG_RUST",
-            "the versions that this kernel asks for are in its scripts/min-tool-version.sh; see `r4l doctor`",
+            "compare the versions in the kernel's scripts/min-tool-version.sh with `r4l doctor`",
             detail=done.stderr.decode(errors="replace"),
         )
     proof = prove(build, packaged / "Module.symvers")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a kernel is to everybody else, wherever it comes from."""
+"""The type of a kernel, independent of its origin."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from r4l.toolchain import Toolchain
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel, whole and ready.
+    """A complete kernel, ready to boot and to build modules against.
 
     Attributes:
-        name: what `--kernel` calls it: `stock`, a profile's name, a name of the user's, a path.
-        release: what `uname -r` says in the guest.
-        version: the distribution's package version, or what it was built from.
-        arch: `x86_64` or `arm64`.
-        build: the build folder, which modules know as KDIR.
+        name: name for `--kernel`: `stock`, a profile, the user's own name, or a path.
+        release: `uname -r` in the guest.
+        version: the distribution's package version, or a description of the source.
+        arch: name of the architecture, as in `r4l.arch`.
+        build: the build folder, KDIR for modules.
         source: its source tree.
-        image: the file that boots on any machine (bzImage, Image).
-        vmlinux: what QEMU starts directly: an ELF with a PVH entry, or the Image.
-        modules: the folder with `kernel/` and modules.dep.
-        toolchain: what it was built with, and what builds modules for it.
-        manifest: everything known about it: the proof's counts, Rust symbols, sources.
-        make_arguments: what every `make -C KDIR` needs for it, such as `LLVM=1`.
+        image: file that boots on any machine (bzImage, Image).
+        vmlinux: file that QEMU starts directly: an ELF with a PVH entry, or the Image.
+        modules: folder with `kernel/` and modules.dep.
+        toolchain: toolchain that built it and that builds modules for it.
+        manifest: further facts: counts of the proof, Rust symbols, sources.
+        make_arguments: arguments of every `make -C KDIR` for it, such as `LLVM=1`.
     """
 
     release: str
@@ -49,12 +49,12 @@ class Kernel:
 
     @cached_property
     def config(self) -> dict[str, str]:
-        """The kernel's configuration, `CONFIG_…` to value; what is not set is absent."""
+        """The kernel's configuration, `CONFIG_…` to value; unset options are absent."""
         return read_config(self.build / ".config")
 
     @property
     def vermagic(self) -> str:
-        """The version magic that a module must have: the release and VERMAGIC_STRING of include/linux/vermagic.h."""
+        """Version magic that a module needs: the release and VERMAGIC_STRING of include/linux/vermagic.h."""
         flags = {
             "CONFIG_SMP": "SMP",
             "CONFIG_PREEMPT_BUILD": "preempt",
@@ -69,28 +69,28 @@ class Kernel:
 
     @property
     def key(self) -> str:
-        """Names this kernel in cache keys."""
+        """Key of this kernel for caches."""
         return home.content_key(self.name, self.release, self.version, self.arch, self.toolchain.identity)
 
     @classmethod
     def stock(
         cls, release: str | None = None, *, arch: str = DEFAULT, say: Say = quiet, update: bool = False
     ) -> Kernel:
-        """Debian's kernel; made ready first where it is not yet. See `r4l.kernel.stock.get`."""
+        """Return Debian's kernel, making it ready first if needed. See `r4l.kernel.stock.get`."""
         from r4l.kernel import stock
 
         return stock.get(release, arch=arch, say=say, update=update)
 
     @classmethod
     def ready(cls, release: str | None = None, arch: str = DEFAULT) -> Kernel | None:
-        """Debian's kernel where it is ready already. See `r4l.kernel.stock.ready`."""
+        """Return Debian's kernel if it is ready, else None. See `r4l.kernel.stock.ready`."""
         from r4l.kernel import stock
 
         return stock.ready(release, arch)
 
     @classmethod
     def find(cls, name: str | Path = "stock", *, arch: str = DEFAULT, say: Say = quiet) -> Kernel:
-        """The kernel of that name, made ready first where it is not yet. See `r4l.kernel.find.find`."""
+        """Return the kernel of that name, making it ready first if needed. See `r4l.kernel.find.find`."""
         from r4l.kernel.find import find
 
         return find(str(name), arch=arch, say=say)

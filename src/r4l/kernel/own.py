@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Kernels built from source: by a profile, with fragments of the user's laid over it.
+"""Kernels built from source: a profile, with the user's fragments applied to it.
 
-Each has a name and a folder `builds/NAME-ARCH` under the home, which make keeps up to date: a change of a fragment
-or of a file costs what it changes. The manifest says from which recipe it was built; it is removed while make runs.
+Each has a name and a folder `builds/NAME-ARCH` in the home, which make keeps up to date: a changed fragment or file
+costs only its own rebuild. The manifest names the recipe of the build; it is removed while make runs.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from r4l.process import Say, quiet
 from r4l.toolchain import Toolchain
 
 KEYS = ("name", "release", "version", "arch", "source", "recipe", "steps", "toolchain")
-"""What we read of a manifest."""
+"""Keys that a manifest must have."""
 
 TOOLS = "tools"
-"""The file beside a build folder that names the toolchain of what is in it, from the first moment of the build."""
+"""File beside a build folder that names the toolchain of its content, from the begin of the build on."""
 CONFIGURED = "r4l-recipe"
-"""The file in a build folder that names what its `.config` was made from."""
+"""File in a build folder with the key of the recipe that its `.config` was made from."""
 
 NEEDED_MIB = 1500
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
@@ -40,15 +40,15 @@ NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to build.
+    """Description of a kernel to build.
 
     Attributes:
-        name: what `--kernel` will call it.
-        profile: whose base and fragments it starts from.
-        source: the kernel's source tree; nothing is written there.
-        origin: what the source is, for people: a package version, or a path.
-        arch: `x86_64` or `arm64`.
-        fragments: the user's: each its name and its text, later ones win.
+        name: name for `--kernel`.
+        profile: profile whose base and fragments come first.
+        source: the kernel's source tree, never written to.
+        origin: description of the source for people: a package version, or a path.
+        arch: name of the architecture, as in `r4l.arch`.
+        fragments: the user's fragments as pairs of name and text; later ones win.
     """
 
     name: str
@@ -61,11 +61,11 @@ class Recipe:
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name) or self.name == "stock":
             raise UsageError(
-                f"{self.name!r} is no name for a kernel", "use small letters, digits, - and _, and not `stock`"
+                f"{self.name!r} is not a valid kernel name", "use small letters, digits, - and _, but not `stock`"
             )
 
     def texts(self) -> list[tuple[str, str]]:
-        """All fragments in order, the release's suffix first."""
+        """Return all fragments in order, the release's suffix first."""
         return [
             ("name", f'CONFIG_LOCALVERSION="-{self.name}"\n'),
             *self.profile.texts(self.arch),
@@ -73,10 +73,10 @@ class Recipe:
         ]
 
     def wanted(self) -> dict[str, str]:
-        """The options that all fragments together ask for.
+        """Return the options that all fragments together set.
 
         Raises:
-            UsageError: a line of a fragment is none.
+            UsageError: a line of a fragment is not valid.
         """
         options: dict[str, str] = {}
         for name, text in self.texts():
@@ -84,12 +84,12 @@ class Recipe:
         return options
 
     def key(self, toolchain: Toolchain) -> str:
-        """Names its content, compilers included."""
+        """Return the key of the recipe's content, including the compilers."""
         return self._key(toolchain.key)
 
     @property
     def configuration(self) -> str:
-        """Names what it is configured by, whatever the compilers: what menuconfig changed stays while this does."""
+        """Key of the configuration without the compilers. As long as it is the same, changes by menuconfig are kept."""
         return self._key()
 
     def _key(self, *more: str) -> str:
@@ -97,7 +97,7 @@ class Recipe:
 
     @property
     def folder(self) -> Path:
-        """Where it is built."""
+        """Folder of the build."""
         return home.room("builds") / f"{self.name}-{self.arch}"
 
 
@@ -110,15 +110,15 @@ def recipe(
     base: str | None = None,
     fragments: Sequence[Path] = (),
 ) -> Recipe:
-    """A recipe from what a user says.
+    """Return a recipe from the user's options.
 
     Args:
-        name: of the kernel; that of a profile, where `base` names none.
-        base: the profile.
-        fragments: files.
+        name: name of the kernel; without `base`, also that of the profile.
+        base: name of the profile.
+        fragments: files with configuration fragments.
 
     Raises:
-        UsageError: no such profile or file, or a file that is no fragment.
+        UsageError: the profile or a file does not exist, or a file is no fragment.
     """
     texts: list[tuple[str, str]] = []
     for path in fragments:
@@ -130,15 +130,15 @@ def recipe(
 
 
 def build(wanted: Recipe, toolchain: Toolchain, say: Say = quiet, *, again: bool = False) -> Kernel:
-    """The kernel of a recipe: what is ready is used, anything else is built or built on.
+    """Return the kernel of a recipe, building it or continuing its build if needed.
 
     Args:
-        again: have make look for changes even where the recipe is the same (a source tree that is being worked on).
+        again: run make even if the recipe is unchanged, for a source tree under development.
 
     Raises:
-        BuildError: it does not build.
-        UsageError: an option of the user's fragments that the kernel does not have, or a value that is not of its type.
-        EnvironmentFault: no space.
+        BuildError: the build failed.
+        UsageError: a fragment of the user has an option that the kernel lacks, or a value of the wrong type.
+        EnvironmentFault: the disk has not enough space.
     """
     folder = wanted.folder
     arch = architecture(wanted.arch)
@@ -202,35 +202,35 @@ def _load(folder: Path, data: dict[str, Any], toolchain: Toolchain) -> Kernel:
 
 
 def _interface(build_folder: Path) -> str:
-    """Names what modules see of a kernel: one whose source is being worked on is another, and keeps its recipe."""
+    """Return a key of what modules see of a kernel. It changes with the source although the recipe stays the same."""
     parts = [build_folder / name for name in ("Module.symvers", ".config")]
     return home.content_key(*(part for part in parts if part.is_file()))
 
 
 def make_arguments(arch: Architecture) -> tuple[str, ...]:
-    """What each make of such a kernel and of its modules needs."""
+    """Return the arguments for each make of such a kernel and of its modules."""
     return ("LLVM=1", f"ARCH={arch.kbuild}")
 
 
 def _manifests() -> list[tuple[Path, dict[str, Any]]]:
-    """The folder and the manifest of every kernel from source that is whole."""
+    """Return folder and manifest of every complete kernel from source."""
     folders = sorted(home.room("builds").glob("[a-z]*"))
     return [(folder, data) for folder in folders if (data := manifest.read(folder, *KEYS))]
 
 
 def all_ready(toolchain: Toolchain) -> list[Kernel]:
-    """Every kernel from source that is whole and not stale."""
+    """Return every kernel from source that is complete and not stale."""
     return [_load(folder, data, toolchain) for folder, data in _manifests() if not why_stale(data, toolchain)]
 
 
 def all_stale(toolchain: Toolchain) -> list[tuple[str, str, str]]:
-    """Every kernel from source that is whole but stale: its name, its architecture and the reason."""
+    """Return name, architecture and reason for every kernel from source that is complete but stale."""
     reasons = [(data["name"], data["arch"], why_stale(data, toolchain)) for _folder, data in _manifests()]
     return [entry for entry in reasons if entry[2]]
 
 
 def ready(name: str, arch: str, toolchain: Toolchain) -> Kernel | None:
-    """The kernel of that name, None where it is not whole or stale."""
+    """Return the kernel of that name, or None if it is incomplete or stale."""
     folder = home.room("builds") / f"{name}-{arch}"
     data = manifest.read(folder, *KEYS)
     if not data or why_stale(data, toolchain):
@@ -240,7 +240,7 @@ def ready(name: str, arch: str, toolchain: Toolchain) -> Kernel | None:
 
 
 def _hold(kernel: Kernel) -> bool:
-    """Use a kernel from now on; False where somebody has just removed it, or its source."""
+    """Mark a kernel as used by this process; False if another process has just removed it or its source."""
     places = [kernel.build.parent, kernel.toolchain.root]
     if kernel.source.is_relative_to(home.room("kernels")):
         places.append(kernel.source.parent)
@@ -248,7 +248,7 @@ def _hold(kernel: Kernel) -> bool:
 
 
 def why_stale(data: Mapping[str, Any], toolchain: Toolchain) -> str:
-    """Why a build of now would give another kernel than the one of this manifest; empty where it would not."""
+    """Return the reason why a new build would differ from the one in this manifest; empty if it would not."""
     tools = toolchain.there(*architecture(data["arch"]).extras)
     if tools is None or not manifest.fits(data, tools):
         return "it was built with other compilers than those in force"
@@ -259,13 +259,13 @@ def why_stale(data: Mapping[str, Any], toolchain: Toolchain) -> str:
 
 
 def recorded(name: str, arch: str) -> Recipe | None:
-    """The recipe by which the kernel of that name was built; None where there is none that its manifest knows."""
+    """Return the recipe of the kernel of that name; None if its manifest does not contain it."""
     data = manifest.read(home.room("builds") / f"{name}-{arch}", *KEYS)
     return _recorded(data) if data else None
 
 
 def _recorded(data: Mapping[str, Any]) -> Recipe | None:
-    # Manifests of before have no fragments; the kernel that is called like its profile has none.
+    # Old manifests lack the key `fragments`; a kernel with the name of its profile has none.
     fragments = data.get("fragments", [] if data.get("profile") == data["name"] else None)
     if fragments is None or data["profile"] not in profiles():
         return None
@@ -276,7 +276,7 @@ def _recorded(data: Mapping[str, Any]) -> Recipe | None:
 
 
 def _seed(wanted: Recipe, folder: Path, toolchain: Toolchain, say: Say) -> None:
-    """Begin with a copy of a like kernel's build, so that make only does what differs."""
+    """Start from a copy of a similar kernel's build, so that make only builds the differences."""
     near = [wanted.profile.seed] if wanted.name == wanted.profile.name else [wanted.profile.name, wanted.profile.seed]
     for name in near:
         if name and _copy_build(wanted, home.room("builds") / f"{name}-{wanted.arch}", folder, toolchain):
@@ -285,7 +285,8 @@ def _seed(wanted: Recipe, folder: Path, toolchain: Toolchain, say: Say) -> None:
 
 
 def _copy_build(wanted: Recipe, other: Path, folder: Path, toolchain: Toolchain) -> bool:
-    """Copy another kernel's build, where it is whole and of the same source and toolchain."""
+    """Copy another kernel's build if it is complete and has the same source and toolchain; return True if it was
+    copied."""
     with home.lock(f"build-{other.name}"):
         data = manifest.read(other, *KEYS)
         if data is None:
@@ -293,7 +294,7 @@ def _copy_build(wanted: Recipe, other: Path, folder: Path, toolchain: Toolchain)
         if data["source"] != str(wanted.source) or not manifest.fits(data, toolchain):
             return False
         partial = home.temporary(folder / "build")
-        # Times too: make goes by them.
+        # The copy keeps time stamps, which make compares.
         home.copy(other / "build", partial)
         (partial / CONFIGURED).unlink(missing_ok=True)
         home.publish(partial, folder / "build")
@@ -301,9 +302,9 @@ def _copy_build(wanted: Recipe, other: Path, folder: Path, toolchain: Toolchain)
 
 
 def _renew(folder: Path, known: Mapping[str, Any] | None, toolchain: Toolchain, say: Say) -> None:
-    """Where other compilers built what is there, leave nothing of it but the configuration.
+    """If other compilers made the present build, remove all of it but the configuration.
 
-    make itself looks at what the compilers say of their version only, and two builds of one version differ.
+    make only compares the versions that compilers print, and two builds of one version can differ.
     """
     mark = folder / TOOLS
     build_folder = folder / "build"
@@ -327,11 +328,11 @@ def _renew(folder: Path, known: Mapping[str, Any] | None, toolchain: Toolchain, 
 def _configure(
     wanted: Recipe, folder: Path, key: str, arch: Architecture, toolchain: Toolchain, say: Say
 ) -> list[kconfig.Dropped]:
-    """Write `.config`, unless it is this recipe's already: then what menuconfig changed since stays."""
+    """Write `.config` unless it was made from this recipe already; changes by menuconfig are then kept."""
     build_folder = folder / "build"
     build_folder.mkdir(parents=True, exist_ok=True)
     mark = build_folder / CONFIGURED
-    # Builds of before name the whole recipe there.
+    # Old builds recorded the key of the whole recipe.
     ours = (wanted.configuration, key)
     if not (mark.exists() and mark.read_text(encoding="utf-8") in ours and (build_folder / ".config").exists()):
         mark.unlink(missing_ok=True)
@@ -343,14 +344,14 @@ def _configure(
         home.replace_text(config, asked)
         said = _make(wanted, folder, arch, toolchain, ["olddefconfig"], quiet)
         kconfig.require_types(said, asked, ", ".join(name for name, _ in wanted.fragments) or wanted.profile.name)
-    # What was asked for by menuconfig is not in the fragments, and is not missed here.
+    # Options set by menuconfig are not in the fragments and not checked here.
     dropped = kconfig.why_dropped(wanted.wanted(), build_folder, wanted.source, arch, toolchain)
     home.replace_text(mark, wanted.configuration)
     return dropped
 
 
 def _compile(wanted: Recipe, folder: Path, arch: Architecture, toolchain: Toolchain, steps: int, say: Say) -> int:
-    """Make all; returns how many steps make did."""
+    """Run make for all targets; return its number of steps."""
     config = read_config(folder / "build/.config")
     if config.get("CONFIG_RUST") != "y":
         say("this kernel has no Rust")
@@ -363,7 +364,7 @@ def _compile(wanted: Recipe, folder: Path, arch: Architecture, toolchain: Toolch
             say(f"{min(99, 100 * count // steps):>2} % {line.strip()}")
 
     _make(wanted, folder, arch, toolchain, ["all"], progress)
-    # depmod writes its tables anew each time; modules that are gone must go.
+    # Remove the old folder: modules that no longer exist must not stay.
     target = folder / "modules"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
@@ -373,7 +374,7 @@ def _compile(wanted: Recipe, folder: Path, arch: Architecture, toolchain: Toolch
 
 
 def _steps_before(folder: Path, of: Profile) -> int:
-    """How many lines a whole build prints: as the last one did, or as the table says."""
+    """Return the number of steps of a full build: that of the last build, or the profile's estimate."""
     data = manifest.read(folder, *KEYS)
     return int(data["steps"]) if data else of.steps
 
@@ -388,23 +389,23 @@ def _make(
     *,
     writes: Sequence[Path] = (),
 ) -> str:
-    """Run the kernel's make; returns what it printed."""
+    """Run the kernel's make; return its output."""
     log = home.room("logs") / f"build-{folder.name}.log"
 
     def failure(_code: int, tail: str) -> R4LError:
         if "is not clean, please run" in tail:
             return UsageError(
-                f"{wanted.source} is configured or built inside itself, so nothing can be built from it elsewhere",
+                f"{wanted.source} is configured or built in place, so it cannot be built into another folder",
                 f"build it in place: `r4l kernel build --kdir {wanted.source}`, or clean it: `make mrproper` there",
                 detail=tail,
             )
-        return BuildError(f"the kernel {wanted.name} does not build", "mend what the compiler shows", detail=tail)
+        return BuildError(f"the kernel {wanted.name} does not build", "correct the errors shown", detail=tail)
 
     arguments = [*make_arguments(arch), *targets]
     return kernel_make(toolchain, wanted.source, folder / "build", arguments, log, failure, say, writes=writes)
 
 
 def names() -> list[str]:
-    """What `--kernel` can be besides a release or a path."""
+    """Return the names for `--kernel` besides releases and paths."""
     built = {path.parent.name.rpartition("-")[0] for path in home.room("builds").glob(f"[a-z]*/{MANIFEST}")}
     return ["stock", *profiles(), *sorted(built - set(profiles()))]

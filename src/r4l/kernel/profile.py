@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Profiles: the kernels that r4l knows how to build, as data (profiles/)."""
+"""Profiles: the kernels that r4l can build, as data (profiles/)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from r4l.errors import UsageError
 
 @dataclass(frozen=True)
 class Profile:
-    """One kernel to build from source; the attributes are explained in profiles/profiles.toml."""
+    """A kernel to build from source; profiles/profiles.toml explains the attributes."""
 
     name: str
     about: str
@@ -24,7 +24,7 @@ class Profile:
     seed: str | None = None
 
     def texts(self, arch: str) -> list[tuple[str, str]]:
-        """The fragments for an architecture, in order: each its file's name and its text."""
+        """Return the fragments for an architecture in order, as pairs of file name and text."""
         found: list[tuple[str, str]] = []
         for fragment in self.fragments:
             for name in (f"{fragment}.config", f"{fragment}.{arch}.config"):
@@ -40,7 +40,7 @@ def _folder() -> Traversable:
 
 @cache
 def profiles() -> dict[str, Profile]:
-    """All of them by name."""
+    """Return all profiles by name."""
     table = tomllib.loads((_folder() / "profiles.toml").read_text(encoding="utf-8"))
     return {
         name: Profile(name=name, **{**entry, "fragments": tuple(entry["fragments"])}) for name, entry in table.items()
@@ -48,10 +48,10 @@ def profiles() -> dict[str, Profile]:
 
 
 def profile(name: str) -> Profile:
-    """The one of that name.
+    """Return the profile of that name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no profile has that name.
     """
     if name not in profiles():
         raise UsageError(f"unknown profile {name}", f"use one of {', '.join(profiles())}")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The proof that regenerated Rust metadata fits the packaged kernel.
 
-A v0-mangled Rust symbol has the hash of its crate in it, and the hash depends on the compiler, its flags and
-the source. So when every symbol that the regenerated crates export stands in the Module.symvers of the kernel
-as Debian built it, the metadata describes that very kernel.
+A v0-mangled Rust symbol contains the hash of its crate, which depends on the compiler, its flags and the source. So if
+every symbol exported by the regenerated crates is in the Module.symvers of Debian's kernel, the metadata describe that
+kernel.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ EXPORT = re.compile(r"EXPORT_SYMBOL_RUST_GPL\((\w+)\)")
 
 @dataclass(frozen=True)
 class Proof:
-    """How many exported Rust symbols there are, and which the packaged kernel lacks.
+    """Result of the comparison.
 
     Attributes:
-        exported: symbols per crate (`core`, `bindings`, `kernel`, `helpers`).
-        missing: symbols that are not in the packaged Module.symvers.
+        exported: number of exported symbols per crate (`core`, `bindings`, `kernel`, `helpers`).
+        missing: symbols absent from the packaged Module.symvers.
     """
 
     exported: dict[str, int]
@@ -29,12 +29,12 @@ class Proof:
 
     @property
     def total(self) -> int:
-        """All exported symbols."""
+        """Number of exported symbols."""
         return sum(self.exported.values())
 
     @property
     def holds(self) -> bool:
-        """True where the metadata fits."""
+        """True if the metadata fit the kernel."""
         return self.total > 0 and not self.missing
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class Proof:
 
 
 def symvers(path: Path) -> dict[str, str]:
-    """The symbols of a Module.symvers, each with the module that has it (`vmlinux` for the kernel itself)."""
+    """Return the symbols of a Module.symvers, each with its module (`vmlinux` for the kernel itself)."""
     found: dict[str, str] = {}
     with path.open(encoding="utf-8") as lines:
         for line in lines:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The ELF inside a bzImage, which QEMU boots directly (PVH), without firmware and without unpacking in the guest.
+"""Extract the ELF in a bzImage. QEMU boots it directly (PVH), without firmware and without decompression in the guest.
 
-Layout of a bzImage: Documentation/arch/x86/boot.rst, fields setup_sects, payload_offset and payload_length.
-PVH entry: ELF note XEN_ELFNOTE_PHYS32_ENTRY (18), include/xen/interface/elfnote.h.
+Layout of a bzImage: Documentation/arch/x86/boot.rst, fields setup_sects, payload_offset and payload_length. PVH entry:
+ELF note XEN_ELFNOTE_PHYS32_ENTRY (18), include/xen/interface/elfnote.h.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ XEN_ELFNOTE_PHYS32_ENTRY = 18
 
 
 def payload(image: bytes) -> bytes:
-    """The compressed kernel inside a bzImage.
+    """Return the compressed kernel inside a bzImage.
 
     Raises:
-        EnvironmentFault: it is not a bzImage of boot protocol 2.08 or newer.
+        EnvironmentFault: the image is no bzImage of boot protocol 2.08 or newer.
     """
     if image[0x202:0x206] != b"HdrS" or struct.unpack_from("<H", image, 0x206)[0] < 0x208:
-        raise EnvironmentFault("the kernel image is no bzImage", "use a kernel of Debian's")
+        raise EnvironmentFault("the kernel image is not a bzImage", "use a Debian kernel")
     setup_sectors = image[0x1F1] or 4
     offset, length = struct.unpack_from("<II", image, 0x248)
     start = (setup_sectors + 1) * 512 + offset
@@ -42,27 +42,27 @@ def payload(image: bytes) -> bytes:
 
 
 def extract_vmlinux(bzimage: Path, toolchain: Toolchain) -> bytes:
-    """The PVH-bootable ELF of a bzImage.
+    """Return the PVH-bootable ELF of a bzImage.
 
     Raises:
-        EnvironmentFault: unknown compression, or a kernel without a PVH entry (CONFIG_PVH).
+        EnvironmentFault: the compression is unknown, or the kernel has no PVH entry (CONFIG_PVH).
     """
     packed = payload(bzimage.read_bytes())
     for magic, command in DECOMPRESSORS.items():
         if packed.startswith(magic):
-            # The kernel's build appends the unpacked size (4 bytes), which is trailing garbage to the decompressor.
+            # The kernel's build appends the unpacked size (4 bytes), which decompressors reject as trailing garbage.
             body = packed if command[0] == "gzip" else packed[:-4]
             vmlinux = toolchain.run(command, Grant("kernel: vmlinux unpacked"), input=body).stdout
             break
     else:
-        raise EnvironmentFault(f"unknown compression of {bzimage.name}: {packed[:6].hex()}", "use a kernel of Debian's")
+        raise EnvironmentFault(f"unknown compression of {bzimage.name}: {packed[:6].hex()}", "use a Debian kernel")
     if not has_pvh_entry(vmlinux):
         raise EnvironmentFault("the kernel has no PVH entry", "set CONFIG_PVH=y")
     return vmlinux
 
 
 def has_pvh_entry(elf: bytes) -> bool:
-    """True where QEMU's `-kernel` can start this ELF directly."""
+    """True if QEMU's `-kernel` can start the ELF directly."""
     try:
         return note_in(ELFFile(io.BytesIO(elf)))
     except ELFError:
@@ -70,7 +70,7 @@ def has_pvh_entry(elf: bytes) -> bool:
 
 
 def note_in(elf: ELFFile) -> bool:
-    """True where an ELF has the note that names its PVH entry."""
+    """True if an ELF has the note that names its PVH entry."""
     return any(
         note["n_name"] == "Xen" and note["n_type"] in (XEN_ELFNOTE_PHYS32_ENTRY, "XEN_ELFNOTE_PHYS32_ENTRY")
         for section in elf.iter_sections()

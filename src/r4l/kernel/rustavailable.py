@@ -12,20 +12,20 @@ from r4l.known import Explanation
 from r4l.toolchain import Grant, Toolchain
 
 AVAILABLE = "Rust is available!"
-"""What the kernel's Makefile prints where all is well."""
+"""Message of the kernel's Makefile for success."""
 
 BUILD = "/tmp/rustavailable"
-"""A build folder in the sandbox's own /tmp, which goes with it."""
+"""Build folder in the sandbox's own /tmp, discarded with it."""
 
 
 @dataclass(frozen=True)
 class RustAvailable:
-    """What the check said.
+    """Result of the check.
 
     Attributes:
-        ok: Rust can be built for this kernel with these tools.
-        text: all it printed.
-        explanation: of the failure, or of the warning; None where there is none, or it is not a known one.
+        ok: True if Rust can be built for this kernel with these tools.
+        text: complete output.
+        explanation: of a known failure or warning; None otherwise.
     """
 
     ok: bool
@@ -41,7 +41,7 @@ def rust_available(
     readable: Sequence[Path] = (),
     env: Mapping[str, str] | None = None,
 ) -> RustAvailable:
-    """Run it for a kernel source, in a build folder of its own of which nothing is left.
+    """Run the check for a kernel's source in a temporary build folder.
 
     Args:
         arguments: for make.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Debian's kernel, unmodified: unpacked, not installed, with the Rust metadata that its header package lacks made
-again and proven to fit.
+"""Debian's kernel, unmodified: unpacked, not installed.
+
+The Rust metadata missing from its header package are regenerated and proven to fit.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ from r4l.process import Say, quiet
 from r4l.toolchain import Grant, Toolchain, archive_for
 
 KEYS = ("release", "version", "arch")
-"""What we read of a manifest."""
+"""Keys that a manifest must have."""
 
 
 def get(release: str | None = None, *, arch: str = DEFAULT, say: Say = quiet, update: bool = False) -> Kernel:
-    """Debian's kernel; made ready first where it is not yet.
+    """Return Debian's kernel, making it ready first if needed.
 
     Args:
-        release: such as `7.2.12+deb13-amd64`; where None, that of the lock file in force, the one that was set up, or
-            the newest.
-        update: look for a newer one.
+        release: such as `7.2.12+deb13-amd64`; None for that of the lock file in force, else the one already set up,
+            else the newest.
+        update: look for a newer kernel.
 
     Raises:
-        EnvironmentFault: network, disk or mirror; or the metadata does not fit.
-        UsageError: a kernel without Rust.
+        EnvironmentFault: the network, the mirror or disk space is missing, or the metadata do not fit.
+        UsageError: the kernel has no Rust.
         BuildError: the metadata did not build.
     """
     if not update:
@@ -48,7 +49,7 @@ def get(release: str | None = None, *, arch: str = DEFAULT, say: Say = quiet, up
 
 
 def ready(release: str | None = None, arch: str = DEFAULT) -> Kernel | None:
-    """The kernel that is ready already, None where there is none; the one to be preferred, where several are."""
+    """Return the preferred kernel among those that are ready; None if none is."""
     toolchain = Toolchain.made()
     if toolchain is None:
         return None
@@ -59,27 +60,27 @@ def ready(release: str | None = None, arch: str = DEFAULT) -> Kernel | None:
 
 
 def _hold(kernel: Kernel) -> bool:
-    """Use a kernel from now on; False where somebody has just removed it."""
+    """Mark a kernel as used by this process; False if another process has just removed it."""
     return all(map(inuse.hold, (kernel.source.parent, kernel.build.parent, kernel.toolchain.root)))
 
 
 def locked(toolchain: Toolchain, arch: str) -> tuple[str | None, str | None]:
-    """Release and package version of the kernel that the lock file in force names for an architecture."""
+    """Return release and package version of the kernel that the lock file in force names for an architecture."""
     lock = toolchain.lock
     release = lock.kernel_for(architecture(arch).debian) if lock else ""
     return (release, lock.kernel_version or None) if lock and release else (None, None)
 
 
 def all_ready(toolchain: Toolchain) -> list[Kernel]:
-    """Every kernel of Debian's that is ready with this toolchain."""
-    # A digit first: pathlib's `*` would also match the hidden names of what is not whole.
+    """Return every Debian kernel that is ready with this toolchain."""
+    # Require a digit first: pathlib's `*` also matches hidden names of incomplete folders.
     folders = sorted(home.room("kernels").glob(f"[0-9]*/{toolchain.key}"))
     manifests = [(folder, manifest.read(folder, *KEYS)) for folder in folders]
     return [_load(folder, data, toolchain) for folder, data in manifests if data and _is_ready(data, toolchain)]
 
 
 def _is_ready(data: dict[str, Any], toolchain: Toolchain) -> bool:
-    """Whether all that built the kernel is there, in the same versions."""
+    """True if all tools that built the kernel exist in the same versions."""
     tools = toolchain.there(*architecture(data["arch"]).extras)
     return tools is not None and manifest.fits(data, tools)
 
@@ -87,18 +88,17 @@ def _is_ready(data: dict[str, Any], toolchain: Toolchain) -> bool:
 def fetch(
     release: str | None, arch: str, say: Say = quiet, *, update: bool = False, version: str | None = None
 ) -> tuple[Path, debian.Release]:
-    """Download and unpack a Debian kernel, if it is not there; needs no toolchain, so it can run beside its making.
+    """Download and unpack a Debian kernel unless it exists; return its folder and its release.
+
+    The folder contains `packages/` and `source/`. No toolchain is needed, so both can be made at the same time.
 
     Args:
-        version: of its packages; the newest of that release where None.
-
-    Returns:
-        Its folder, with `packages/` and `source/`, and what it is.
+        version: of its packages; None for the newest of that release.
     """
     debian_arch = architecture(arch).debian
     archive = archive_for(debian_arch)
     with home.lock("archive"):
-        # A digit first: pathlib's `*` would also match the hidden names of what is not whole.
+        # Require a digit first: pathlib's `*` also matches hidden names of incomplete folders.
         known = [path.parent for path in home.room("kernels").glob(f"[0-9]*-{debian_arch}_*/packages")]
         if known and not update and release is None:
             folder = max(known, key=lambda path: debian.preference(path.name.split("_")[0]))
@@ -124,7 +124,7 @@ def prepare(folder: Path, release: debian.Release, arch: str, toolchain: Toolcha
         ready = folder / toolchain.key
         data = manifest.read(ready, *KEYS)
         if data and not manifest.fits(data, toolchain):
-            say("its compilers have changed: making it anew")
+            say("its compilers have changed: making it again")
             home.remove(ready)
             data = None
         data = data or _make_ready(folder, release, arch, toolchain, say)
@@ -134,7 +134,7 @@ def prepare(folder: Path, release: debian.Release, arch: str, toolchain: Toolcha
 
 
 def _make_ready(folder: Path, release: debian.Release, arch: str, toolchain: Toolchain, say: Say) -> dict[str, Any]:
-    """Make all that is missing; returns the manifest."""
+    """Make all missing parts; return the manifest."""
     ready = folder / toolchain.key
     ready.mkdir(exist_ok=True)
     table = architecture(arch)

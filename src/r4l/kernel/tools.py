@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The versions of tools that a kernel asks for (its scripts/min-tool-version.sh), beside those that are there."""
+"""Compare the tool versions that a kernel asks for (its scripts/min-tool-version.sh) with those present."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from r4l.arch import architecture
 from r4l.toolchain import Grant, Toolchain
 
 TOOLS = {"rustc": "rustc", "bindgen": "bindgen", "llvm": "clang"}
-"""The script's names of what Rust needs, and the toolchain's (`[versions]` in debian.toml)."""
+"""The script's names of the tools for Rust, and the toolchain's names (`[versions]` in debian.toml)."""
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool.
+    """A tool that the kernel needs.
 
     Attributes:
-        name: as min-tool-version.sh calls it.
-        found: the version in the toolchain; words where it does not run.
-        wanted: the oldest version that the kernel takes.
+        name: as in min-tool-version.sh.
+        found: version in the toolchain; a sentence if the tool does not run.
+        wanted: oldest version that the kernel accepts.
     """
 
     name: str
@@ -30,26 +30,26 @@ class Tool:
 
     @property
     def ok(self) -> bool:
-        """Whether what is there is new enough."""
+        """True if the present version is new enough."""
         found = numbers(self.found)
         return bool(found) and found >= numbers(self.wanted)
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """A version for comparison: `1.85.1` as (1, 85, 1), words as nothing."""
+    """Return a version for comparison: `1.85.1` as (1, 85, 1), words as ()."""
     match = re.match(r"\d+(?:\.\d+)*", version)
     return tuple(int(number) for number in match[0].split(".")) if match else ()
 
 
 def tools(source: Path, toolchain: Toolchain, arch: str, versions: dict[str, str] | None = None) -> list[Tool]:
-    """What a kernel's Rust needs.
+    """Return the tools that a kernel's Rust needs.
 
     Args:
-        source: the kernel's.
-        versions: what `Toolchain.versions` said, where it was asked already.
+        source: the kernel's source tree.
+        versions: result of `Toolchain.versions`, if known already.
 
     Raises:
-        EnvironmentFault: the source has no such script.
+        EnvironmentFault: the source has no scripts/min-tool-version.sh.
     """
     found = versions or toolchain.versions()
     kbuild = architecture(arch).kbuild

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The user's own kernel tree: what it is, and the kernel in it as it is.
+"""The user's own kernel tree: its layout, and the kernel built in it.
 
-A folder is a source tree (clean, or configured and built inside itself) or a build folder (`make O=`).
+A folder is a source tree (clean, or configured and built in place) or a build folder (`make O=`).
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Tree:
     """A kernel tree.
 
     Attributes:
-        source: where its source is.
-        build: where it is or will be built; None for a clean source tree, which can be built anywhere.
+        source: folder of the source.
+        build: folder of the build; None for a clean source tree, which can be built anywhere.
     """
 
     source: Path
@@ -40,15 +40,15 @@ class Tree:
 
 
 def look(folder: Path) -> Tree:
-    """What a folder is.
+    """Return the source and build folders that a folder belongs to.
 
     Raises:
-        UsageError: no kernel tree.
-        BuildError: a build folder that no Rust module can be built against.
+        UsageError: the folder is no kernel tree.
+        BuildError: no Rust module can be built against the build folder.
     """
     folder = folder.expanduser().absolute()
     if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder", "give a kernel's source tree or build folder")
+        raise UsageError(f"{folder} is not a folder", "give a kernel's source tree or build folder")
     require_for_make(folder, "move the tree to another folder")
     if _is_source(folder):
         return Tree(folder, folder if (folder / ".config").exists() else None)
@@ -56,12 +56,12 @@ def look(folder: Path) -> Tree:
     if source.is_dir() and _is_source(source.resolve()):
         return Tree(source.resolve(), folder)
     if (folder / ".config").exists():
-        # What others call a build folder, such as a distribution's package of headers.
+        # Other kinds of build folders, such as a distribution's package of headers.
         wrong = explain_kdir(folder)
         if wrong:
             raise BuildError(wrong.cause, wrong.remedy, known=wrong.name)
     raise UsageError(
-        f"{folder} is no kernel tree: it has neither the kernel's Makefile and Kconfig nor a link `source` to them",
+        f"{folder} is not a kernel tree: it has neither the kernel's Makefile and Kconfig nor a link `source` to them",
         "give the top of a kernel's source, or the folder of `make O=`",
     )
 
@@ -76,16 +76,16 @@ def _is_source(folder: Path) -> bool:
 
 
 def at(folder: Path, toolchain: Toolchain) -> Kernel:
-    """The kernel that was built in a folder, as it is.
+    """Return the kernel that was built in a folder, unchanged.
 
     Raises:
-        UsageError: no kernel tree, or none that was configured.
-        BuildError: it is not wholly built, or has no Rust metadata, or that of another compiler.
+        UsageError: the folder is no kernel tree, or not configured.
+        BuildError: the kernel is not fully built, or its Rust metadata are missing or of another compiler.
     """
     found = look(folder)
     if found.build is None:
         raise UsageError(
-            f"{folder} is a kernel's source that is not configured", f"build it: `r4l kernel build --kdir {folder}`"
+            f"the kernel's source in {folder} is not configured", f"build it: `r4l kernel build --kdir {folder}`"
         )
     build = found.build
     config = read_config(build / ".config")
@@ -98,7 +98,7 @@ def at(folder: Path, toolchain: Toolchain) -> Kernel:
                 f"the kernel in {build} is half built: {needed.name} is missing", HALF_BUILT.format(folder)
             )
     release = release_file.read_text(encoding="utf-8").strip()
-    # Without CONFIG_RUST it serves modules in C; a Rust module's build then tells why it fails.
+    # Without CONFIG_RUST the kernel still serves modules in C; the build of a Rust module then names the cause.
     wrong = explain_kdir(build, toolchain) if config.get("CONFIG_RUST") == "y" else None
     if wrong:
         raise BuildError(wrong.cause, HALF_BUILT.format(build), known=wrong.name)
@@ -120,10 +120,10 @@ def at(folder: Path, toolchain: Toolchain) -> Kernel:
 
 
 def build_in_place(found: Tree, toolchain: Toolchain, say: Say = quiet) -> Kernel:
-    """Finish the build of a tree that is configured, with the configuration that it has.
+    """Finish the build of a configured tree with its present configuration.
 
     Raises:
-        BuildError: it does not build.
+        BuildError: the build failed.
     """
     build = found.build
     assert build is not None
@@ -133,7 +133,7 @@ def build_in_place(found: Tree, toolchain: Toolchain, say: Say = quiet) -> Kerne
     log.unlink(missing_ok=True)
 
     def failure(_code: int, tail: str) -> R4LError:
-        return BuildError(f"the kernel in {build} does not build", "mend what the compiler shows", detail=tail)
+        return BuildError(f"the kernel in {build} does not build", "correct the errors shown", detail=tail)
 
     def make(*targets: str, writes: Sequence[Path] = ()) -> None:
         arguments = [*_make_arguments(config, arch), *targets]
@@ -152,7 +152,7 @@ def _architecture(config: dict[str, str], build: Path) -> Architecture:
         if config.get(arch.option) == "y":
             return arch
     raise UsageError(
-        f"the kernel in {build} is for none of the architectures that r4l knows",
+        f"the kernel in {build} is for an architecture that r4l does not know",
         f"configure it for {' or '.join(architectures())}",
     )
 

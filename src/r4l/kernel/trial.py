@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""One Kconfig file, tried by the kernel's own program among the options of a kernel, in no time.
+"""Evaluate one Kconfig file with the kernel's own program among a kernel's options, in little time.
 
-To read the kernel's whole Kconfig takes ten seconds, most of them for compilers that are asked what they can do. Here
-every other option is a plain one that has the value of a configuration. What the file's options become is the same, as
-long as they change no other: the build finds out whether they do.
+Reading the kernel's whole Kconfig takes ten seconds, mostly for tests of compilers. Here every other option is a plain
+one with its value from a configuration. The results for the file's options are the same as long as they change no other
+option; the build detects whether they do.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from r4l.kernel.model import Kernel
 from r4l.toolchain import Grant
 
 AUTO = "include/config/auto.conf"
-"""Where it is missing, conf writes it, and a file for each option beside it."""
+"""File that conf writes if it is missing, along with a file for each option."""
 UNSET = re.compile(r"# (CONFIG_\w+) is not set$")
 
 
@@ -31,8 +31,8 @@ class Trial:
     """A folder with a small tree of Kconfig files.
 
     Attributes:
-        kernel: whose options there are, and whose program reads the files (scripts/kconfig/conf).
-        folder: holds them.
+        kernel: kernel whose options and whose program (scripts/kconfig/conf) are used.
+        folder: contains the files.
         config: the configuration, as text.
     """
 
@@ -42,11 +42,11 @@ class Trial:
 
     @classmethod
     def of(cls, kernel: Kernel, folder: Path, config: str, name: PurePosixPath, text: str) -> Trial:
-        """Set one up in a folder of the home, where another one may be.
+        """Set up a trial in a folder of the home, replacing an earlier one.
 
         Args:
-            name: of the Kconfig file, as it is called in the kernel's tree.
-            text: of the file.
+            name: path of the Kconfig file in the kernel's tree.
+            text: content of the file.
         """
         home.remove(folder)
         for path in (folder / name, folder / AUTO):
@@ -57,7 +57,7 @@ class Trial:
         return cls(kernel, folder, config)
 
     def settled(self, options: Mapping[str, str]) -> dict[str, str]:
-        """What becomes of options that are laid over the configuration (olddefconfig): `CONFIG_…` to value.
+        """Apply options to the configuration with olddefconfig; return the result, `CONFIG_…` to value.
 
         Raises:
             BuildError: Kconfig cannot read the file.
@@ -69,12 +69,13 @@ class Trial:
         return read_config(self.folder / ".config")
 
     def dropped(self, options: Mapping[str, str]) -> list[kconfig.Dropped]:
-        """What is not as it was asked for after `settled`, with the reasons."""
+        """Return the options that differ from the wanted values after `settled`, with the reasons."""
         arch = architecture(self.kernel.arch)
         return kconfig.why_dropped(options, self.folder, self.folder, arch, self.kernel.toolchain)
 
     def asked(self) -> list[str]:
-        """What Kconfig asks that the configuration has no answer to: the help of each such option, type and prompt."""
+        """Return the questions of Kconfig that the configuration does not answer: help, type and prompt of each
+        option."""
         (self.folder / ".config").write_text(self.config, encoding="utf-8")
         return self._conf("--helpnewconfig").split("-----\n")[1::2]
 
@@ -87,12 +88,13 @@ class Trial:
         said = done.stdout.decode(errors="replace")
         if done.returncode != 0:
             wrong = done.stderr.decode(errors="replace").strip() or said
-            raise BuildError(f"Kconfig cannot be read: {wrong.splitlines()[0]}", "mend that line", detail=wrong)
+            raise BuildError(f"Kconfig cannot be read: {wrong.splitlines()[0]}", "correct that line", detail=wrong)
         return said
 
 
 def _options(config: str) -> str:
-    """Kconfig for the options of a configuration: each can be set to anything, and none depends on another."""
+    """Return Kconfig entries for the options of a configuration: each can be set to any value and has no
+    dependencies."""
     entries = []
     for line in config.splitlines():
         unset = UNSET.match(line)

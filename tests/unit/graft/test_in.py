@@ -148,7 +148,7 @@ def test_places_that_cannot_be(
 
 
 def test_what_is_no_driver_and_what_is_no_tree(tree: Path, tmp_path: Path, own: Callable[..., Path]) -> None:
-    with pytest.raises(UsageError, match="is no kernel tree"):
+    with pytest.raises(UsageError, match="is not a kernel tree"):
         graft(HELLO, tmp_path)
     with pytest.raises(UsageError, match="holds no module"):
         graft(tree / "init", tree)

@@ -91,7 +91,7 @@ def test_payload_of_a_bzimage() -> None:
 
 
 def test_an_image_that_is_no_bzimage() -> None:
-    with pytest.raises(EnvironmentFault, match="no bzImage"):
+    with pytest.raises(EnvironmentFault, match="not a bzImage"):
         payload(bytes(4096))
 
 

@@ -42,7 +42,7 @@ def test_fragment_values() -> None:
 
 
 def test_a_line_that_is_no_configuration_is_named() -> None:
-    with pytest.raises(UsageError, match=r"my.config, line 2 is no configuration: CONFIG_B"):
+    with pytest.raises(UsageError, match=r"my.config, line 2 is not a configuration line: CONFIG_B"):
         parse_fragment("CONFIG_A=y\nCONFIG_B\n", "my.config")
 
 
@@ -147,7 +147,11 @@ def test_later_fragments_win_and_are_part_of_the_key(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "base", "said"),
-    [("stock", "minimal", "no name for a kernel"), ("A b", "minimal", "no name"), ("tiny", None, "unknown profile")],
+    [
+        ("stock", "minimal", "not a valid kernel name"),
+        ("A b", "minimal", "not a valid kernel name"),
+        ("tiny", None, "unknown profile"),
+    ],
 )
 def test_names_that_cannot_be(name: str, base: str | None, said: str) -> None:
     with pytest.raises(UsageError, match=said):

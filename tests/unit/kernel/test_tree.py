@@ -40,9 +40,9 @@ def test_a_build_folder_knows_its_source(source: Path, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_kernel(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no kernel tree"):
+    with pytest.raises(UsageError, match="is not a kernel tree"):
         tree.look(tmp_path)
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         tree.look(tmp_path / "none")
 
 
@@ -61,5 +61,5 @@ def test_a_half_built_tree_names_what_is_missing(source: Path) -> None:
 
 def test_a_tree_for_another_machine(source: Path) -> None:
     (source / ".config").write_text("CONFIG_MIPS=y\n")
-    with pytest.raises(UsageError, match="none of the architectures"):
+    with pytest.raises(UsageError, match="architecture that r4l does not know"):
         tree.at(source, NOWHERE)
