@@ -120,6 +120,37 @@ def test_the_program_knows_how_it_was_called(bare_path: Path, tmp_path: Path) ->
     assert found.stdout == "called r4l\n", found.stderr
 
 
+PIP = """#!{shell}
+case "$*" in
+"-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+"-m pip "*) echo "$@" >> {log}; case "$*" in {fails}) exit 1 ;; esac ;;
+"-m r4l "*) echo called ;;
+*) exec {python} "$@" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("fails", "calls", "said"),
+    [("nothing", 1, ""), ("*constraints.txt*", 2, "trying the newest"), ("*", 2, "could not be made")],
+)
+def test_the_tested_versions_are_tried_first(
+    bare_path: Path, tmp_path: Path, fails: str, calls: int, said: str
+) -> None:
+    log = tmp_path / "pip.log"
+    python = Path(sys.executable).resolve()
+    (bare_path / "python3").write_text(PIP.format(shell=shutil.which("sh"), python=python, log=log, fails=fails))
+    for name in ("mmdebstrap", "bwrap", "newuidmap"):
+        (bare_path / name).symlink_to("/bin/true")
+    (bare_path / "cp").symlink_to(str(shutil.which("cp")))
+    done = launch(bare_path, tmp_path, "lab", "list")
+    assert (done.returncode, done.stdout) == ((120, "") if fails == "*" else (0, "called\n")), done.stderr
+    assert said in done.stderr
+    lines = log.read_text().splitlines()
+    assert [f"-c {LAUNCHER.parent}/constraints.txt" in line for line in lines] == [True, False][:calls]
+    assert len(list((tmp_path / "r4l/venv").glob("*/complete"))) == (0 if fails == "*" else 1)
+
+
 APT = """#!{shell}
 echo "$@" >> {log}
 [ "$1" = install ] && for name; do :; done && printf '#!{shell}\\n' > {path}/$name && {chmod} +x {path}/$name
