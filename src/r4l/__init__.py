@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 from r4l import moved
 
 if TYPE_CHECKING:
+    __version__: str
+    """Version of the package, by its metadata."""
+
     from r4l.errors import BootError, BuildError, EnvironmentFault, GuestTimeout, R4LError, UsageError, VerdictError
     from r4l.guest import Completed, Guest
     from r4l.kernel import Kernel
@@ -73,6 +76,9 @@ moved.install()
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        # pyproject.toml has it; it is not read where nobody asks.
+        return importlib.import_module("importlib.metadata").version("r4l")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'r4l' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME_OF[name]), name)

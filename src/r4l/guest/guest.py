@@ -64,7 +64,8 @@ class Guest:
             terminal: run the command on a pseudo-terminal of this size; all its output is then in stdout.
             cwd: working directory in the guest.
             env: variables added to the agent's environment.
-            on_stdout, on_stderr: called with each piece of output as it arrives.
+            on_stdout: called with each piece of standard output as it arrives.
+            on_stderr: the same for standard error.
             limit: bytes kept of each stream.
         """
         return GuestProcess(

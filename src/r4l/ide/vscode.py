@@ -33,7 +33,8 @@ def settings(projects: list[Path], rust_analyzer: Path, clangd: Path, commands: 
 
     Args:
         projects: each rust-project.json.
-        rust_analyzer, clangd: programs that the editor starts.
+        rust_analyzer: program that the editor starts for Rust.
+        clangd: program that the editor starts for C.
         commands: folder of compile_commands.json if it is not the edited one.
     """
     arguments = ["--header-insertion=never"]

@@ -33,12 +33,14 @@ def kernel_make(
     """Run make for a kernel and return its output. After an interrupt, the next run continues.
 
     Args:
-        source, build: the source tree and the build folder; the same folder for a build in place.
+        source: the source tree.
+        build: the build folder; the source tree for a build in place.
         arguments: variables and targets.
         jobs: number of parallel jobs; 0 for one more than there are CPUs.
         failure: as for `run_logged`.
         writes: further folders that make writes to, such as INSTALL_MOD_PATH.
-        over, over_reads: folders mounted in place of the trees, as in `Grant`.
+        over: folders mounted in place of the trees, as in `Grant`.
+        over_reads: the same, read-only.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     output = [] if source == build else [f"O={build}"]

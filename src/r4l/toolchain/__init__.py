@@ -188,8 +188,9 @@ class Toolchain:
 
         Args:
             grant: what it may touch beside the tree.
-            binds, readable, named: deprecated; where there is no grant, what it may write and read, and whether it is
-                root inside. The home is readable then.
+            binds: deprecated; where there is no grant, the paths that it may write. The home is readable then.
+            readable: deprecated; where there is no grant, the paths that it may read.
+            named: deprecated; where there is no grant, whether it is root inside.
             cwd: folder to start in.
             env: added to a small fixed environment.
 

@@ -50,11 +50,7 @@ ABSENT = object()
 
 
 class _NoKey(Exception):
-    """A value has no key.
-
-    Args:
-        what: the value, in words.
-    """
+    """A value has no key; the argument names the value."""
 
 
 def fingerprint(function: Callable[..., object]) -> str:
