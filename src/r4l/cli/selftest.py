@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from r4l import selftest
@@ -28,6 +30,7 @@ Examples: r4l selftest;  r4l selftest --only unit;  r4l selftest -- -k ping;  r4
 )
 @click.option("--minutes", type=float, help="With --touched: as many parts as fit into that time; the rest is named.")
 @click.option("--list", "show", is_flag=True, help="Name the parts and run nothing.")
+@click.option("--python", is_flag=True, help="Print the path of the Python that has the tests' tools, and run nothing.")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
 def command(
     everything: bool,
@@ -35,6 +38,7 @@ def command(
     touched: str | None,
     minutes: float | None,
     show: bool,
+    python: bool,
     pytest_arguments: tuple[str, ...],
 ) -> None:
     """Run the project's own tests: lint, types, unit tests, tests in virtual machines, labs, arm64.
@@ -45,6 +49,9 @@ def command(
     """
     if sum((everything, bool(only), touched is not None)) > 1:
         raise UsageError("--all, --only and --touched exclude each other", "use one of them")
+    if python:
+        click.echo(sys.executable)
+        return
     if minutes is not None and touched is None:
         raise UsageError("--minutes goes with --touched", "leave it out")
     root = selftest.checkout()
