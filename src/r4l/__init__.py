@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """r4l, the workbench for Linux drivers in Rust.
 
-The names below are the public library; each is loaded when it is first used.
+The names in `__all__` are the public library; each is loaded on first use.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Look at everything that r4l stands on, from the host's packages to the accelerator."""
+"""Check everything that r4l depends on, from the host's packages to the accelerator."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ NAMES = {
     "bindgen": " (the command: crate bindgen-cli, Debian's package bindgen; the crate bindgen is only its library)",
     "llvm": " (clang, and the libclang that bindgen parses C with)",
 }
-"""What people take for something else."""
+"""Notes on tools that are often confused with another package."""
 
 
 def findings() -> list[Finding]:
-    """Everything found, in the order in which it is needed."""
+    """Return all findings, in the order in which the parts are needed."""
     result = host.findings()
     result.append(_mirror())
     result.append(_space())
@@ -48,7 +48,7 @@ def findings() -> list[Finding]:
 
 
 def _tools(kernel: Kernel, versions: dict[str, str]) -> list[Finding]:
-    """What the kernel's Rust needs: each tool with the version found and wanted, and the kernel's own verdict."""
+    """Check the tools for the kernel's Rust: found and wanted versions, and the kernel's own check."""
     result = [
         Finding(
             tool.name,

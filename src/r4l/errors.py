@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Everything that can go wrong, as one cause and one remedy, with a documented exit code.
+"""All errors of r4l: each with one cause, one remedy and a documented exit code.
 
-The codes start at 120 so that they do not hide what a command in the guest returned
-(`r4l run -- COMMAND` ends with the exit code of COMMAND).
+The codes start at 120, so that they do not hide the exit code of a command in the guest (`r4l run -- COMMAND` ends with
+the exit code of COMMAND).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class R4LError(Exception):
-    """Base of all errors that r4l raises on purpose.
+    """Base class of all errors that r4l raises on purpose.
 
     Args:
-        cause: one sentence, what is wrong.
-        remedy: one sentence, what to do about it; may be empty where only the user can know.
-        detail: long text that belongs to it (end of a console, compiler output).
-        log: file on the host that holds everything.
-        known: the entry of the tables in `r4l.known` that the failure was recognised as; empty where it was not.
+        cause: one sentence that says what is wrong.
+        remedy: one sentence that says what to do; may be empty if only the user can know.
+        detail: long text, such as the end of a console or compiler output.
+        log: file on the host with the complete output.
+        known: name of the matching entry in the tables of `r4l.known`; empty if none matched.
     """
 
     exit_code = 125
@@ -40,7 +40,7 @@ class R4LError(Exception):
         self.known = known
 
     def as_dict(self) -> dict[str, str | int | None]:
-        """The error for JSON."""
+        """Return the error as data for JSON."""
         entry: dict[str, str | int | None] = {"error": self.kind, "cause": self.cause, "remedy": self.remedy}
         log = str(self.log) if self.log else None
         return {**entry, "exit_code": self.exit_code, "known": self.known or None, "log": log, "detail": self.detail}
@@ -57,7 +57,7 @@ class R4LError(Exception):
 
 
 class UsageError(R4LError):
-    """The call itself is wrong: a folder that is no module, an unknown name."""
+    """The call itself is wrong: a folder without a module, an unknown name."""
 
     exit_code = 2
     kind = "usage"
@@ -71,10 +71,10 @@ class EnvironmentFault(R4LError):
 
 
 class BuildError(R4LError):
-    """A module, the kernel's metadata or the guest agent did not build, or does not fit its kernel.
+    """A module, the kernel's metadata or the guest's agent did not build, or does not fit its kernel.
 
     Args:
-        explanations: all errors of the build that are known; the first is the one of `cause`.
+        explanations: all known errors of the build; the first one corresponds to `cause`.
     """
 
     exit_code = 121
@@ -94,7 +94,7 @@ class BuildError(R4LError):
         self.explanations = tuple(explanations)
 
     def as_dict(self) -> dict[str, Any]:
-        """The error for JSON; `errors` are the explanations, each with the words that it was recognised by."""
+        """Return the error as data for JSON; `errors` has the explanations, each with its matched words."""
         errors = [{"known": w.name, "cause": w.cause, "remedy": w.remedy, "text": w.text} for w in self.explanations]
         return {**super().as_dict(), "errors": errors}
 
@@ -107,14 +107,14 @@ class BootError(R4LError):
 
 
 class VerdictError(R4LError):
-    """Everything ran and the answer is no: the kernel complained, a check failed."""
+    """The run completed with a negative result: the kernel complained, or a check failed."""
 
     exit_code = 123
     kind = "verdict"
 
 
 class GuestTimeout(R4LError):
-    """A command in the guest did not end in its time (the code is that of coreutils' timeout)."""
+    """A command in the guest did not end in time. The exit code is that of coreutils' timeout."""
 
     exit_code = 124
     kind = "timeout"
@@ -122,13 +122,13 @@ class GuestTimeout(R4LError):
 
 EXIT_CODES: dict[int, str] = {
     0: "success",
-    2: "usage: bad arguments, or a folder that is not what was asked for",
+    2: "usage: bad arguments, or a folder of the wrong kind",
     120: "environment: something is missing on this machine (see `r4l doctor`), or it could not judge a check",
     121: "build: a module or the kernel's metadata did not build, or does not fit its kernel",
     122: "boot: the virtual machine did not reach its first command, or QEMU died",
     123: "verdict: it ran, and a check failed or the kernel complained",
     124: "timeout: a command in the guest did not end in its time",
     125: "a bug in r4l",
-    126: "the guest's agent could not do what was asked: no such program, no such file",
+    126: "the guest's agent could not carry out a request: no such program, no such file",
     130: "interrupted with Ctrl-C",
 }

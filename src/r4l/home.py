@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The one folder under which everything that r4l makes lies, and the rules for writing there.
+"""The home: the one folder for everything that r4l makes, and the rules for writing to it.
 
-Whatever is made is written under a temporary name and renamed when it is whole, so an interrupt at any
-moment leaves nothing half-made that is taken for whole; two processes share the home through file locks.
+Files are written under a temporary name and renamed when complete, so that an interrupt never leaves a partial file
+under its final name. Processes share the home through file locks.
 """
 
 from __future__ import annotations
@@ -27,15 +27,20 @@ from r4l.errors import EnvironmentFault
 from r4l.paths import require_for_make
 
 WORD_AFTER = 3.0
-"""Seconds to wait for another process without a word."""
+"""Seconds of waiting for another process before a message is printed."""
 
 
 def home() -> Path:
-    """The home: `$R4L_HOME`, or `r4l` in the user's XDG cache. Made if missing."""
+    """Return the home, `$R4L_HOME` or `r4l` in the user's XDG cache, creating it if missing.
+
+    Raises:
+        EnvironmentFault: the folder cannot be created, or the user has no home folder.
+        UsageError: the path contains characters that the kernel's Makefiles cannot handle.
+    """
     named = os.environ.get("R4L_HOME")
     path = Path(named).expanduser().absolute() if named else Path(platformdirs.user_cache_dir("r4l"))
     if not path.is_absolute():
-        # A `~` that nothing is known to stand for; it would become a folder of that name.
+        # An unresolved `~` would become a folder of that name.
         raise EnvironmentFault("this user has no home folder", "set HOME, or R4L_HOME to a folder you can write to")
     require_for_make(path, "set R4L_HOME to another folder")
     try:
@@ -48,18 +53,18 @@ def home() -> Path:
 
 
 def room(*names: str) -> Path:
-    """A folder under the home, made if missing."""
+    """Return a folder in the home, creating it if missing."""
     path = home().joinpath(*names)
     path.mkdir(parents=True, exist_ok=True)
     return path
 
 
 def content_key(*parts: bytes | str | Path) -> str:
-    """A short key for a cache entry: hash of the parts, where a `Path` counts by its file's content."""
+    """Return a short hash of the parts as key of a cache entry; a `Path` counts by its file's content."""
     digest = hashlib.sha256()
     for part in parts:
         text = part.read_bytes() if isinstance(part, Path) else part
-        # Paths may hold bytes that are no text.
+        # Paths may contain bytes that are not UTF-8.
         data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
         digest.update(len(data).to_bytes(8, "little"))
         digest.update(data)
@@ -67,10 +72,10 @@ def content_key(*parts: bytes | str | Path) -> str:
 
 
 class Lock(FileLock):
-    """A lock that says on a terminal when it has to be waited for."""
+    """A file lock that prints a message on a terminal when it has to wait."""
 
     def __enter__(self) -> Self:
-        """Acquire it."""
+        """Acquire the lock."""
         try:
             self.acquire(timeout=WORD_AFTER)
         except Timeout:
@@ -81,14 +86,14 @@ class Lock(FileLock):
 
 
 def lock(name: str) -> Lock:
-    """The lock of that name, as a context manager; freed by the system when its holder dies."""
+    """Return the lock of that name, a context manager. The system releases it when its holder dies."""
     return Lock(room("locks") / f"{name}.lock")
 
 
 def temporary(final: Path) -> Path:
-    """A name beside `final` to write to before `publish`; what a dead process left there is removed.
+    """Return a name beside `final` to write to before `publish`, after removing leftovers of dead processes.
 
-    To be called with the entry's lock held, which makes every leftover the work of a dead process.
+    The caller holds the entry's lock, so every leftover belongs to a dead process.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     for leftover in final.parent.glob(f".{final.name}.partial-*"):
@@ -97,7 +102,10 @@ def temporary(final: Path) -> Path:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file anew. A link of that name is replaced: in a folder that a build writes to, it may lead anywhere."""
+    """Write a file by renaming.
+
+    A link of that name is replaced and not followed: in a folder that a build writes to, it may lead anywhere.
+    """
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     partial.unlink(missing_ok=True)
     with partial.open("x", encoding="utf-8") as file:
@@ -106,17 +114,17 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def publish(partial: Path, final: Path) -> None:
-    """Give what is whole its name: one rename, so that nobody ever sees half of it."""
+    """Rename a complete file or folder to its final name, so that no reader sees a part of it."""
     if final.is_dir() and not final.is_symlink():
         remove(final)
     partial.rename(final)
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder that r4l made; never what is mounted in it.
+    """Remove a file or folder that r4l made. File systems mounted in it are never touched.
 
     Raises:
-        EnvironmentFault: something is mounted there.
+        EnvironmentFault: a file system is mounted in the folder.
     """
     if not path.is_dir() or path.is_symlink():
         path.unlink(missing_ok=True)
@@ -128,15 +136,18 @@ def remove(path: Path) -> None:
 
 
 def mounts_below(path: Path) -> list[Path]:
-    """Mount points at or below a path (proc_pid_mountinfo(5), field 5, with octal escapes)."""
-    # Names of others' mounts may be no text. Only a line's end ends a line here.
+    """Return the mount points at or below a path (proc_pid_mountinfo(5), field 5, with octal escapes)."""
+    # Mount points may contain bytes that are not UTF-8. str.splitlines would split at other characters too.
     lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").split("\n")[:-1]
     points = [Path(re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), line.split()[4])) for line in lines]
     return [point for point in points if point.is_relative_to(path.resolve())]
 
 
 def _make_writable_and_retry(function: object, name: str, _info: object) -> None:
-    """Folders without write permission (a toolchain tree has some) keep their owner from emptying them."""
+    """Make folders writable and remove the entry.
+
+    Read-only folders, as in a toolchain's tree, cannot be emptied by their owner.
+    """
     path = Path(name)
     path.parent.chmod(0o700)
     if path.is_dir() and not path.is_symlink():
@@ -148,7 +159,7 @@ def _make_writable_and_retry(function: object, name: str, _info: object) -> None
 
 @dataclass
 class _Disk:
-    """A disk on which stages of this process work: what was free before the first of them, and what they asked for."""
+    """A disk that stages of this process write to: free space before the first stage, and the claims of all."""
 
     free: int
     claims: list[tuple[str, int]] = field(default_factory=list)
@@ -160,10 +171,15 @@ _claiming = threading.Lock()
 
 @contextmanager
 def space(folder: Path, mebibytes: int, what: str) -> Iterator[None]:
-    """Refuse to begin what cannot end, also where another thread's stage goes on beside it and will need its own.
+    """Claim disk space for the duration of the context. Claims of stages in other threads are respected.
+
+    Args:
+        folder: any folder on the disk.
+        mebibytes: MiB needed.
+        what: subject of the error message.
 
     Raises:
-        EnvironmentFault: fewer than `mebibytes` MiB are free where `folder` lies, without what is claimed already.
+        EnvironmentFault: fewer than `mebibytes` MiB are free beyond the present claims.
     """
     device = folder.stat().st_dev
     claim = (what, mebibytes)
@@ -171,7 +187,7 @@ def space(folder: Path, mebibytes: int, what: str) -> Iterator[None]:
         disk = _disks.setdefault(device, _Disk(0))
         if not disk.claims:
             disk.free = _free(folder)
-        # What the others have written by now is no longer free, and was claimed before.
+        # Space that other stages have written by now is no longer free, and is part of their claims.
         left = min(_free(folder), disk.free - sum(claimed for _, claimed in disk.claims))
         _require(left, folder, mebibytes, what, [other for other, _ in disk.claims])
         disk.claims.append(claim)
@@ -184,17 +200,17 @@ def space(folder: Path, mebibytes: int, what: str) -> Iterator[None]:
 
 
 def require_space(folder: Path, mebibytes: int, what: str) -> None:
-    """Refuse to begin what cannot end.
+    """Check that a disk has enough free space.
 
     Raises:
-        EnvironmentFault: fewer than `mebibytes` MiB are free where `folder` lies, without what is claimed by `space`.
+        EnvironmentFault: fewer than `mebibytes` MiB are free beyond the claims made by `space`.
     """
     with space(folder, mebibytes, what):
         pass
 
 
 def _free(folder: Path) -> int:
-    """MiB that are free where a folder lies."""
+    """Return the free MiB of the disk of a folder."""
     return shutil.disk_usage(folder).free // 2**20
 
 
@@ -208,10 +224,10 @@ def _require(free: int, folder: Path, mebibytes: int, what: str, others: Sequenc
 
 
 def copy(source: Path, target: Path, *options: str) -> None:
-    """Copy a file or a folder with cp(1); a copy with all attributes where no options say otherwise.
+    """Copy a file or folder with cp(1), by default with all attributes.
 
     Raises:
-        EnvironmentFault: the disk is full, or something cannot be read.
+        EnvironmentFault: the disk is full, or a file cannot be read.
     """
     argv = ["cp", *(options or ("-a", "--reflink=auto")), "--", str(source), str(target)]
     done = subprocess.run(argv, capture_output=True, check=False, env={**os.environ, "LC_ALL": "C"})
@@ -222,10 +238,10 @@ def copy(source: Path, target: Path, *options: str) -> None:
         raise EnvironmentFault(
             "the disk is full", "free some space, or set R4L_HOME to a folder on a larger disk", detail=said
         )
-    raise EnvironmentFault(f"cannot copy {source}", "see what cp says", detail=said)
+    raise EnvironmentFault(f"cannot copy {source}", "see cp's message below", detail=said)
 
 
 def disk_usage(folder: Path) -> int:
-    """Bytes that a folder takes on the disk."""
+    """Return the bytes that a folder occupies on the disk; 0 if it does not exist."""
     done = subprocess.run(["du", "-sk", str(folder)], capture_output=True, text=True, check=False, encoding="utf-8")
     return int(done.stdout.split()[0]) * 1024 if done.stdout else 0

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Which entries of the home are in use, so that nobody removes what another process needs.
+"""Mark entries of the home as in use, so that no other process removes them.
 
 A process that uses an entry (a toolchain's tree, a kernel, a snapshot) holds a shared lock on the entry itself
-(flock(2)), from its first use until the process ends, however it ends. Who removes it must have the exclusive lock.
-The time of the last use is the entry's access time, set by hand: file systems that are mounted with `noatime` keep
-what is set.
+(flock(2)) from its first use until its end, however it ends. Removal requires the exclusive lock. The time of last use
+is the entry's access time, set explicitly: file systems mounted with `noatime` keep it.
 """
 
 from __future__ import annotations
@@ -18,21 +17,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 NOTED = 60.0
-"""Seconds within which a further use is not noted again."""
+"""Seconds within which a further use is not recorded again."""
 
 LAUNCHERS = "complete"
-"""The file in a Python environment by which the launcher says that it is whole."""
+"""File in a Python environment by which the launcher marks it as complete."""
 
 _held: dict[Path, int] = {}
-"""What this process uses: a file descriptor for each, never closed but by `let_go`."""
+"""Entries used by this process, each with an open descriptor that only `let_go` closes."""
 
 
 def hold(path: Path) -> bool:
-    """Use an entry from now on; nobody removes it while this process lives.
-
-    Returns:
-        False where there is no such entry (any more).
-    """
+    """Mark an entry as used until this process ends; return False if the entry does not exist."""
     known = _held.get(path)
     if known is not None:
         return True
@@ -42,7 +37,7 @@ def hold(path: Path) -> bool:
         return False
     try:
         with contextlib.suppress(OSError):
-            # A file system without locks has no cleaner either: it does not get its lock.
+            # On a file system without locks, nothing is removed either: the exclusive lock fails too.
             fcntl.flock(descriptor, fcntl.LOCK_SH)
         if not _is_at(descriptor, path):
             os.close(descriptor)
@@ -56,27 +51,27 @@ def hold(path: Path) -> bool:
 
 
 def make(folder: Path) -> None:
-    """Use a folder from now on; made if missing, also where somebody removes it at this moment."""
+    """Create a folder if missing, and mark it as used. A removal by another process at the same time is handled."""
     while not hold(folder):
         with contextlib.suppress(FileExistsError):
             folder.mkdir(parents=True, exist_ok=True)
 
 
 def hold_environment() -> None:
-    """Use the Python environment that this program runs in, where it is one that the launcher `r4l` made."""
+    """Mark the Python environment of this program as used if the launcher `r4l` made it."""
     if (Path(sys.prefix) / LAUNCHERS).is_file():
         hold(Path(sys.prefix))
 
 
 def let_go(path: Path) -> None:
-    """Use an entry no more."""
+    """End the use of an entry."""
     descriptor = _held.pop(path, None)
     if descriptor is not None:
         os.close(descriptor)
 
 
 def note(path: Path) -> None:
-    """Note that an entry was used just now, without holding it."""
+    """Record the use of an entry at this time, without holding it."""
     with contextlib.suppress(FileNotFoundError):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
@@ -86,15 +81,15 @@ def note(path: Path) -> None:
 
 
 def last_used(path: Path) -> float:
-    """When an entry was last used or changed, in seconds since the epoch."""
+    """Return the time of an entry's last use or change, in seconds since the epoch."""
     status = path.lstat()
     return max(status.st_atime, status.st_mtime)
 
 
 @contextlib.contextmanager
 def exclusively(path: Path) -> Iterator[bool]:
-    """Whether nobody uses an entry; while the context lasts, nobody begins to."""
-    # What this process itself held would be in its own way.
+    """Lock an entry against use; yield True if no process uses it."""
+    # A new descriptor also conflicts with a shared lock of this process itself.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     try:
         try:
@@ -108,7 +103,7 @@ def exclusively(path: Path) -> Iterator[bool]:
 
 
 def users(path: Path) -> list[int]:
-    """The processes that hold an entry, as far as the kernel tells (proc_locks(5)); empty where it does not."""
+    """Return the processes that hold an entry, as far as the kernel lists them (proc_locks(5))."""
     status = path.stat()
     device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     try:
@@ -121,7 +116,7 @@ def users(path: Path) -> list[int]:
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether what is open still has that name."""
+    """True if an open file still has the given path."""
     opened = os.fstat(descriptor)
     try:
         there = path.stat()
@@ -133,6 +128,6 @@ def _is_at(descriptor: int, path: Path) -> bool:
 def _note(descriptor: int) -> None:
     status = os.fstat(descriptor)
     if time.time() - status.st_atime > NOTED:
-        # The home of another user can be used, or one that is mounted read-only, and not be noted in.
+        # Recording the use fails in another user's home, or in one mounted read-only.
         with contextlib.suppress(OSError):
             os.utime(descriptor, ns=(time.time_ns(), status.st_mtime_ns))

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""How much a program that others wrote may take: seconds, memory, processes, output. The user can raise it.
+"""Limits of untrusted programs: seconds, memory, processes, output. Only the user can raise them.
 
-A variable of the environment (`R4L_BUILD_SECONDS` and so on, see `VARIABLES`) sets a limit of builds; a folder cannot.
+Environment variables (`R4L_BUILD_SECONDS` and so on, see `VARIABLES`) set the limits of builds; a module's folder
+cannot.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from r4l.errors import BuildError, UsageError
 MIB = 1 << 20
 GIB = 1 << 30
 PER_CPU = GIB // 4
-"""Memory that one more compiler at the same time needs, in bytes."""
+"""Bytes of memory for each additional parallel compiler."""
 SHARE = 0.75
-"""Part of the machine's memory that a build may have."""
+"""Share of the machine's memory that a build may use."""
 VIRTUAL_PER_CPU = 256 * MIB
-"""Address space that a program reserves for each thread and never touches: stacks, and glibc's arenas of 64 MiB."""
+"""Bytes of address space that a program reserves per thread without using them: stacks, and glibc's arenas of 64
+MiB."""
 
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 UNITS = {"": 1, "K": 1 << 10, "M": MIB, "G": GIB, "T": 1 << 40}
@@ -30,7 +32,7 @@ OUT_OF_MEMORY = re.compile(
     r"|std::bad_alloc|[Mm]emory exhausted|failed to map segment"
 )
 FILE_TOO_LARGE = re.compile(r"File size limit exceeded|File too large|SIGXFSZ")
-"""Words of make, the compilers and the shell for a limit of the kernel's (setrlimit(2)) that they have met."""
+"""Messages of make, compilers and the shell after exceeding a limit of setrlimit(2) (with `OUT_OF_MEMORY`)."""
 
 
 class LimitExceeded(BuildError):
@@ -41,15 +43,15 @@ class LimitExceeded(BuildError):
 
 @dataclass(frozen=True)
 class Limits:
-    """Upper bounds for one program and all that it starts. None: no bound.
+    """Upper bounds for a program and all its descendants. None means no bound.
 
     Attributes:
-        seconds: of the host's clock, from its start to its end.
-        memory: bytes that all its processes together may hold (looked at twice a second), and that each one may
-            address, with some room for what threads only reserve (RLIMIT_AS).
-        processes: how many there may be at once.
-        output: bytes that it may print.
-        file: bytes of the largest file that it may write (RLIMIT_FSIZE).
+        seconds: wall clock on the host, from start to end.
+        memory: bytes held by all processes together (checked twice a second), and bytes of address space of each
+            process, with an allowance for reservations of threads (RLIMIT_AS).
+        processes: number of simultaneous processes.
+        output: bytes printed.
+        file: bytes of the largest file written (RLIMIT_FSIZE).
     """
 
     seconds: float | None = None
@@ -65,16 +67,16 @@ class Limits:
 
     @property
     def watched(self) -> bool:
-        """Whether somebody must look at the program while it runs."""
+        """True if a limit needs checks while the program runs."""
         return any(value is not None for value in (self.seconds, self.memory, self.processes))
 
 
 UNLIMITED = Limits()
-"""For what the user sits in front of, and for QEMU, whose guest has a size and whose owner ends it."""
+"""No limits, for interactive programs, and for QEMU, whose guest has a fixed size and whose owner ends it."""
 
 
 def machine_memory() -> int:
-    """The machine's memory in bytes."""
+    """Return the host's memory in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
@@ -83,25 +85,25 @@ def _build_memory(most: int) -> int:
 
 
 def build() -> Limits:
-    """Limits of a module's build; 5 minutes, unless the user says otherwise.
+    """Return the limits for a module's build; 5 minutes by default.
 
     Raises:
-        UsageError: a variable of the environment holds no number.
+        UsageError: an environment variable is not a number.
     """
     return _as_the_user_says(Limits(300.0, _build_memory(4 * GIB), 1000, 16 * MIB, GIB))
 
 
 def kernel() -> Limits:
-    """Limits of a kernel's build from source: 12 hours, unless the user says otherwise.
+    """Return the limits for a kernel's build from source; 12 hours by default.
 
     Raises:
-        UsageError: a variable of the environment holds no number.
+        UsageError: an environment variable is not a number.
     """
     return _as_the_user_says(Limits(12 * 3600.0, _build_memory(16 * GIB), 4000, GIB, 16 * GIB))
 
 
 def tool() -> Limits:
-    """Limits of a program that answers a question, such as a dry run of make; 10 minutes."""
+    """Return the limits for a short program, such as a dry run of make; 10 minutes."""
     return Limits(600.0, _build_memory(4 * GIB), 1000, 2 * GIB, 8 * GIB)
 
 
@@ -123,11 +125,11 @@ VARIABLES: dict[str, tuple[str, Callable[[str], float], str]] = {
     "R4L_BUILD_OUTPUT": ("output", _size, "a size such as 64M"),
     "R4L_BUILD_FILE": ("file", _size, "a size such as 2G"),
 }
-"""What the user sets: the limit of builds that it stands for, how it is read, and what it must look like."""
+"""Environment variables: the limit of builds that each sets, its parser, and a description of valid values."""
 
 
 def variable_of(field: str) -> str:
-    """The name of the variable that raises a limit."""
+    """Return the name of the variable that sets a limit."""
     return next(name for name, (of, _, _) in VARIABLES.items() if of == field)
 
 
@@ -148,7 +150,7 @@ def _as_the_user_says(limits: Limits) -> Limits:
 
 
 def told(field: str, limits: Limits) -> str:
-    """What is said of a program that met a limit, as in `took longer than 300 s`."""
+    """Return a phrase for an exceeded limit, such as `took longer than 300 s`."""
     value = getattr(limits, field)
     return {
         "seconds": f"took longer than {value:g} s" if value else "",
@@ -160,21 +162,21 @@ def told(field: str, limits: Limits) -> str:
 
 
 def exceeded(what: str, field: str, limits: Limits, detail: str = "") -> LimitExceeded:
-    """The error for a program that met a limit.
+    """Return the error for a program that exceeded a limit.
 
     Args:
         what: the program, for people.
-        field: of `Limits`.
+        field: name of the limit in `Limits`.
     """
     return LimitExceeded(
         f"{what} {told(field, limits)}, and was ended",
-        f"mend what runs away; where so much is right, set {variable_of(field)} to more",
+        f"correct the build, or set {variable_of(field)} to a higher limit if it needs that much",
         detail=detail,
     )
 
 
 def met(text: str, limits: Limits) -> str | None:
-    """The limit of the kernel's that a program which failed speaks of in what it printed; None where it is none."""
+    """Return the kernel-enforced limit that a failed program's output indicates, or None."""
     if limits.memory is not None and OUT_OF_MEMORY.search(text):
         return "memory"
     if limits.file is not None and FILE_TOO_LARGE.search(text):

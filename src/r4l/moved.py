@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Modules that have moved: an import by the old name gives the same module and warns."""
+"""Aliases for modules that have moved: an import by the old name returns the same module and warns."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ MOVED = {
     "r4l.labs": "r4l.camp.labs",
     "r4l.rows": "r4l.camp.rows",
 }
-"""Old name to present name, of a module or of a package with all that is in it."""
+"""Old name to new name, of a module or of a package with its content."""
 
 
 def present_name(name: str) -> str | None:
-    """The present name of a module that has moved; None for any other."""
+    """Return the new name of a moved module; None for any other."""
     for old, new in MOVED.items():
         if name == old or name.startswith(old + "."):
             return new + name[len(old) :]
@@ -30,32 +30,32 @@ def present_name(name: str) -> str | None:
 
 
 class MovedFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds modules by the names in `MOVED`."""
+    """Import finder for the names in `MOVED`."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """The module that has moved from there; None where none has."""
+        """Return a spec for an old name; None for any other."""
         name = present_name(fullname)
         if name is None or importlib.util.find_spec(name) is None:
             return None
         return importlib.machinery.ModuleSpec(fullname, self, origin=name)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        """The module itself, with a DeprecationWarning for the line that imports it."""
+        """Return the moved module itself, and warn at the importing line (DeprecationWarning)."""
         warnings.warn(f"{spec.name} is now {spec.origin}", DeprecationWarning, stacklevel=2)
         module = importlib.import_module(str(spec.origin))
         spec.loader_state = module.__spec__
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Give the module back the spec that the import by the old name replaced; its code has run."""
+        """Restore the module's spec, which the import by the old name replaced. The code has run before."""
         alias = module.__spec__
         assert alias is not None
         module.__spec__ = alias.loader_state
 
 
 def install() -> None:
-    """Have old names found from now on."""
+    """Register the finder."""
     if not any(isinstance(finder, MovedFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, MovedFinder())

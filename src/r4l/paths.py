@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Paths that make and a shell can take."""
+"""Check that a path is usable in the kernel's Makefiles."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 from r4l.errors import UsageError
 
 UNFIT = re.compile(r"[^\w./+@,=~^%-]")
-"""A character that the kernel's Makefiles, which quote no path, do not get through to the compiler."""
+"""Characters that break the kernel's Makefiles, which do not quote paths."""
 
 
 def require_for_make(path: Path, remedy: str) -> None:
-    """See that the kernel's Makefiles can take a path.
+    """Refuse a path that the kernel's Makefiles cannot handle.
 
     Args:
-        remedy: what to do where they cannot.
+        remedy: the error's remedy.
 
     Raises:
-        UsageError: a character in it that they cannot.
+        UsageError: the path contains such a character.
     """
     if found := UNFIT.search(str(path)):
         what = {" ": "a space", ":": "a colon"}.get(found[0], f"the character {found[0]!a}")
         shown = os.fsencode(path).decode(errors="replace")
-        raise UsageError(f"{shown} has {what} in its path, which the kernel's Makefiles cannot take", remedy)
+        raise UsageError(f"{shown} has {what} in its path, which the kernel's Makefiles cannot handle", remedy)

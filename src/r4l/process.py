@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Long-running programs: their output in a log, their progress told line by line, their end tied to ours."""
+"""Run long programs: output to a log, progress line by line, and an end together with this process."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ from r4l.limits import UNLIMITED, Limits, exceeded, met
 from r4l.watchdog import Watchdog
 
 Say = Callable[[str], None]
-"""Takes one line of progress to show; lines replace each other on a terminal."""
+"""Function that shows one line of progress; on a terminal each line replaces the last."""
 
 _running: set[subprocess.Popen[bytes]] = set()
 
 CHUNK = 1 << 16
 LONGEST_LINE = 1 << 16
-"""Characters after which a line is taken for whole."""
+"""Characters after which a line is passed on without its end."""
 LOOK = 0.5
-"""Seconds between two looks at whether a program that prints nothing has ended."""
+"""Seconds between checks whether a silent program has ended."""
 DETAIL = 4096
-"""Bytes of a program's last words that an error quotes."""
+"""Bytes at the end of a program's output that an error quotes."""
 
 ALONE, TOGETHER = 0.5, 10.0
-"""Seconds after which a program that does not end is interrupted: where only we were, and where it probably was as well
-(a second interrupt would cut off what it does after the first)."""
+"""Seconds after which a program that has not ended is interrupted: `ALONE` if only this process got the signal,
+`TOGETHER` if the program probably got it too (a second interrupt would cut short its cleanup)."""
 PATIENCE = 30.0
-"""Seconds that it may then take to end."""
+"""Seconds from this interrupt to SIGKILL."""
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 DISK_FULL = re.compile(r"No space left on device")
 
 
 def quiet(_line: str) -> None:
-    """A `Say` for callers that show nothing."""
+    """Discard a line of progress; a `Say` for callers without display."""
 
 
 def run_logged(
@@ -65,24 +65,24 @@ def run_logged(
     limits: Limits = UNLIMITED,
     what: str = "",
 ) -> str:
-    """Run a program to its end, with everything it prints in `log` and each line given to `say`.
+    """Run a program to its end and return its output; each line goes to `log` and to `say`.
 
-    The program is in a process group of its own, so that Ctrl-C reaches us first and we end all of it; should we
-    be killed, the kernel sends it SIGTERM, so that it does not write on beside our successor.
+    The program has a process group of its own, so that Ctrl-C reaches this process first, which ends the whole group.
+    If this process is killed, the kernel sends SIGTERM to the program, so that it does not write beside a successor.
 
     Args:
         failure: makes the error for a non-zero exit from the exit code and the last `tail_lines` lines.
-        color: give it a terminal to print to. What it colours is coloured for `say` only.
-        limits: a program that exceeds them is ended.
-        what: the program, for the error of one that exceeds them; its name where empty.
+        color: print to a pseudo-terminal; colours are passed to `say` only.
+        limits: the program is ended if it exceeds them.
+        what: subject of an error about limits; by default the program's name.
 
     Returns:
-        All it printed, stdout and stderr as they came.
+        stdout and stderr, interleaved as printed.
 
     Raises:
         EnvironmentFault: the program does not exist, or the disk is full.
-        LimitExceeded: it took more than it may.
-        R4LError: what `failure` made.
+        LimitExceeded: the program exceeded a limit.
+        R4LError: the result of `failure`.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     tail: collections.deque[str] = collections.deque(maxlen=tail_lines)
@@ -145,7 +145,10 @@ def run_logged(
 
 
 def _lines(descriptor: int, process: subprocess.Popen[bytes], limits: Limits, watchdog: Watchdog) -> Iterator[str]:
-    """What a program prints, line by line; one that is too long in pieces. More than it may print ends it."""
+    """Yield a program's output line by line; lines that are too long come in pieces.
+
+    End the program if it prints too much.
+    """
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
     printed, begun = 0, ""
     while chunk := _read(descriptor, process):
@@ -165,7 +168,7 @@ def _lines(descriptor: int, process: subprocess.Popen[bytes], limits: Limits, wa
 
 
 def _read(descriptor: int, process: subprocess.Popen[bytes]) -> bytes:
-    """The next bytes that a program prints; none at its end, though something that it started may live on."""
+    """Return the next bytes of a program's output; empty at its end, even if its descendants live on."""
     ended = False
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
@@ -174,7 +177,7 @@ def _read(descriptor: int, process: subprocess.Popen[bytes]) -> bytes:
             try:
                 return os.read(descriptor, CHUNK)
             except OSError as error:
-                # How a terminal says that nobody has its other end open any more.
+                # A terminal reports EIO once its other end is closed.
                 if error.errno != errno.EIO:
                     raise
                 return b""
@@ -190,16 +193,16 @@ def run_captured(
     limits: Limits = UNLIMITED,
     what: str = "",
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a program to its end, with what it prints kept in memory.
+    """Run a program to its end, keeping its output in memory.
 
     Args:
-        input: what it reads.
-        limits: a program that exceeds them is ended.
-        what: the program, for the error of one that exceeds them; its name where empty.
+        input: standard input.
+        limits: the program is ended if it exceeds them.
+        what: subject of an error about limits; by default the program's name.
 
     Raises:
-        FileNotFoundError: there is no such program.
-        LimitExceeded: it took more than it may.
+        FileNotFoundError: the program does not exist.
+        LimitExceeded: the program exceeded a limit.
     """
     process = subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
@@ -234,7 +237,7 @@ def _feed(stream: IO[bytes], data: bytes) -> None:
 
 
 def _keep(process: subprocess.Popen[bytes], kept: dict[str, list[bytes]], limits: Limits, watchdog: Watchdog) -> None:
-    """Read both of a program's streams to their end, or until it has printed more than it may."""
+    """Read both streams of a program until their end, or until it has printed too much."""
     printed = 0
     with selectors.DefaultSelector() as selector:
         for name in kept:
@@ -257,19 +260,19 @@ def _keep(process: subprocess.Popen[bytes], kept: dict[str, list[bytes]], limits
 
 
 def plain(line: str) -> str:
-    """A line without the escape sequences that colour it (ECMA-48, SGR)."""
+    """Return a line without its colour sequences (ECMA-48, SGR)."""
     return SGR.sub("", line)
 
 
 def _terminal() -> tuple[int, int]:
-    """A terminal that passes on what is printed as it is: our end, and the program's."""
+    """Open a pseudo-terminal in raw mode; return this process's end and the program's."""
     ours, theirs = os.openpty()
     tty.setraw(theirs)
     return ours, theirs
 
 
 def end_group(process: subprocess.Popen[bytes], grace: float = 5.0) -> None:
-    """End a process started in a session of its own, with its children: SIGTERM, then SIGKILL after `grace` seconds."""
+    """End a process that leads a session of its own, with its children: SIGTERM, then SIGKILL after `grace` seconds."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if process.poll() is not None:
             return
@@ -280,25 +283,23 @@ def end_group(process: subprocess.Popen[bytes], grace: float = 5.0) -> None:
 
 
 def run_here(argv: Sequence[str], cwd: Path) -> int:
-    """Run a program that has our terminal, to its end: one that is interrupted may still say what it has to say.
-
-    Returns:
-        Its exit code.
+    """Run a program on this terminal to its end, and return its exit code. An interrupted program gets time to finish
+    its output.
 
     Raises:
-        KeyboardInterrupt: we were interrupted; the program has ended too.
+        KeyboardInterrupt: this process was interrupted; the program has ended too.
     """
     told: list[int] = []
     begun = False
 
     def interrupt(number: int, _frame: object) -> None:
         told.append(number)
-        # Amid its start nobody would know of the program yet, and it would be left behind.
+        # During the start of the program, an exception would lose track of it.
         if begun:
             raise KeyboardInterrupt
 
     numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
-    # The terminal gives its ^C to the program as well, `kill` gives a SIGTERM to us alone.
+    # A terminal sends SIGINT for ^C to the program too; `kill` sends SIGTERM to this process only.
     with _handling(numbers, interrupt), subprocess.Popen(argv, cwd=cwd) as process:
         try:
             begun = True
@@ -307,7 +308,7 @@ def run_here(argv: Sequence[str], cwd: Path) -> int:
             return process.wait()
         except KeyboardInterrupt:
             with _handling(numbers, signal.SIG_IGN):
-                # One that was started with SIGINT ignored, as a script's background jobs are, hears SIGTERM only.
+                # With SIGINT ignored, as in a script's background jobs, the program reacts to SIGTERM only.
                 ask = signal.SIGINT if signal.SIGINT in numbers else signal.SIGTERM
                 _see_out(process, ask, ALONE if signal.SIGTERM in told else TOGETHER)
             raise
@@ -324,7 +325,7 @@ def _handling(numbers: Sequence[signal.Signals], handler: Any) -> Iterator[None]
 
 
 def _see_out(process: subprocess.Popen[bytes], ask: signal.Signals, moment: float) -> None:
-    """Wait for a program to end; after a moment ask it to, and kill it only long after that."""
+    """Wait for a program to end; send it a signal after `moment` seconds, and SIGKILL after `PATIENCE` more."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(moment)
         return
@@ -337,6 +338,6 @@ def _see_out(process: subprocess.Popen[bytes], ask: signal.Signals, moment: floa
 
 
 def end_all() -> None:
-    """End every program that `run_logged` runs at this moment, in any thread: what Ctrl-C asks for."""
+    """End every program run by `run_logged` or `run_captured` at this time, in any thread; used on Ctrl-C."""
     for process in list(_running):
         end_group(process)

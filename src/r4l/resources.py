@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where the parts that are not Python lie: inside the package in a wheel, beside it in a checkout."""
+"""Paths of the parts that are not Python: inside the package in a wheel, beside it in a checkout."""
 
 from __future__ import annotations
 
@@ -13,38 +13,41 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def rust(*names: str) -> Path:
-    """A path in the folder `rust/` (kit, drivers, agent)."""
+    """Return a path in the folder `rust/` (kit, drivers, agent)."""
     return _beside("rust").joinpath(*names)
 
 
 def labs() -> Path:
-    """The folder of the labs."""
+    """Return the folder of the labs."""
     return _beside("labs")
 
 
 def kit() -> Path:
-    """The kit: the folder that a driver's Kbuild knows as `R4L_KIT`. The environment can name another."""
+    """Return the kit's folder, which a driver's Kbuild names `R4L_KIT`.
+
+    The environment variable R4L_KIT overrides it.
+    """
     named = os.environ.get("R4L_KIT")
     return Path(named) if named else rust("kit")
 
 
 def table(package: str, name: str) -> dict[str, Any]:
-    """A table that lies beside a package's modules.
+    """Read a TOML table beside a package's modules.
 
     Args:
-        package: as `__package__` says.
+        package: `__package__` of the caller.
         name: of the TOML file.
     """
     return tomllib.loads((importlib.resources.files(package) / name).read_text(encoding="utf-8"))
 
 
 def checkout() -> Path | None:
-    """The root of the checkout that this package runs from; None where it was installed as a wheel."""
+    """Return the root of the checkout that this package runs from; None for a wheel."""
     root = _PACKAGE.parents[1]
     return root if (root / "pyproject.toml").is_file() and (root / "tests").is_dir() else None
 
 
 def _beside(name: str) -> Path:
-    """A folder of the checkout's root; a wheel has it in the package, by the same name."""
+    """Return a folder of the checkout's root; a wheel contains it in the package under the same name."""
     root = _PACKAGE.parents[1]
     return (root if (root / "pyproject.toml").is_file() else _PACKAGE) / name

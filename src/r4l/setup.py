@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The whole way to a kernel that is ready, with what can run side by side run side by side."""
+"""Set up everything up to a ready kernel, running independent stages in parallel."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def set_up(
     lock_file: Path | None = None,
     update: bool = False,
 ) -> Kernel:
-    """Make the toolchain and a kernel ready; what is there already is used.
+    """Make the toolchain and a kernel ready, using existing parts.
 
     Args:
-        name: of the kernel: `stock` (or None), a release of Debian's, a profile, the name of one that was built, or the
-            path of a build folder.
-        arch: the guest's.
-        lock_file: replay these versions; they govern every later command until another setup with a lock or an update.
+        name: of the kernel: `stock` (or None), a Debian release, a profile, the name of a built kernel, or the path of
+            a build folder.
+        arch: the guest's architecture.
+        lock_file: install these versions; they stay in force until another setup with a lock or an update.
         update: look for newer packages and kernels.
 
     Raises:
-        EnvironmentFault, UsageError, BuildError: as `Toolchain.get` and `find.find`.
+        EnvironmentFault, UsageError, BuildError: as for `Toolchain.get` and `find.find`.
     """
     arch = architecture(arch).name
     made = None if update else Toolchain.made()
@@ -60,7 +60,7 @@ def set_up(
     def fetch_kernel() -> tuple[Path, debian.Release]:
         with stages.stage("kernel packages") as say:
             release = wanted if debians and wanted != "stock" else None
-            # A kernel from source takes its source from the package for the machine that most people have.
+            # A kernel from source uses the source package of the default architecture.
             return stock.fetch(release, arch if debians else DEFAULT, say, update=update, version=version)
 
     toolchain, fetched = side_by_side(make_toolchain, fetch_kernel)
@@ -70,7 +70,7 @@ def set_up(
     if debians:
         with stages.stage("kernel Rust metadata") as say:
             ready = stock.prepare(folder, found, arch, toolchain, say)
-        # The lock is of what most people set up; another architecture's kernel has the same packages beside it.
+        # Only the default architecture's kernel is locked; the packages of the others have the same versions.
         if arch == DEFAULT:
             write_lock(ready)
         return ready
@@ -79,7 +79,7 @@ def set_up(
 
 
 def write_lock(ready: Kernel) -> Path:
-    """Write the resolved versions to `lock.json` in the home: what `r4l setup --lock` replays."""
+    """Write the resolved versions to `lock.json` in the home, for `r4l setup --lock`; return its path."""
     final = home.home() / "lock.json"
     with home.lock("lock-file"):
         partial = home.temporary(final)

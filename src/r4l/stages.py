@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Long work shown while it runs: stages, some side by side, each with its last line and its time."""
+"""Display of long work: stages, some in parallel, each with its last line and its time."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ MAX_WIDTH = 70
 
 @dataclass
 class Stage:
-    """One stage that ended.
+    """A finished stage.
 
     Attributes:
         seconds: wall clock on the host.
-        begin: when it began, by `time.monotonic`.
+        begin: time of its begin by `time.monotonic`.
     """
 
     name: str
@@ -36,10 +36,10 @@ class Stage:
 
 @dataclass
 class Stages:
-    """Shows stages on a terminal, or a line for each where there is none; keeps their times.
+    """Display of stages on a terminal, or one line for each otherwise; records their times.
 
     Args:
-        console: where to show them; stderr by default, so that stdout stays the program's.
+        console: output of the display; default is stderr, so that stdout is free for results.
     """
 
     console: Console = field(default_factory=lambda: Console(stderr=True, highlight=False))
@@ -68,7 +68,7 @@ class Stages:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Say]:
-        """One stage; gives the `Say` that shows its progress. Safe to use from several threads."""
+        """Run one stage; yields the `Say` for its progress. Thread-safe."""
         begin = time.monotonic()
         task: TaskID | None = self._progress.add_task(name, total=None, line="") if self._progress else None
 
@@ -91,7 +91,7 @@ class Stages:
 
 
 def side_by_side(*jobs: Callable[[], object]) -> list[object]:
-    """Run jobs at the same time and give their results; the first failure ends the others and is raised.
+    """Run jobs in parallel and return their results. The first failure ends the others and is raised.
 
     An interrupt (Ctrl-C) ends every program that they started.
     """
@@ -109,7 +109,7 @@ def side_by_side(*jobs: Callable[[], object]) -> list[object]:
 
     try:
         for index, job in enumerate(jobs):
-            # Daemon threads: after Ctrl-C nobody waits for a download.
+            # Daemon threads: after Ctrl-C the program does not wait for a download.
             thread = threading.Thread(target=work, args=(index, job), daemon=True)
             thread.start()
             threads.append(thread)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The terminal: texts that somebody else chose are shown there and obeyed by nothing.
+"""Console that shows untrusted text without letting control sequences act on the terminal.
 
-A name of a file, a line of a Makefile or of a guest may hold escape sequences: a title, a link, keys that are sent back
-(ECMA-48, 5.4 and 5.6). All that goes through this console is shown with them escaped; the colours are rich's own.
+A file's name, a line of a Makefile or of a guest may contain escape sequences: titles, links, sequences that send keys
+back (ECMA-48, 5.4 and 5.6). This console escapes them; colours are added by rich alone.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from rich.segment import Segment
 __all__ = ["Console", "only_colours"]
 
 OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Control characters but tab and newline, and those that turn the direction of writing."""
+"""Control characters other than tab and newline, and characters that change the writing direction."""
 OBEYED_OR_COLOUR = re.compile(r"(\x1b\[[0-9;]*m)|" + OBEYED.pattern)
 
 
 class Console(rich.console.Console):
-    """A console of rich's that escapes control characters in what is printed, as Python does."""
+    """A rich console that escapes control characters in its output, as Python does in `ascii`."""
 
     def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
-        """As rich does."""
+        """Render like rich, with control characters escaped."""
         for segment in super().render(renderable, options):
             if segment.control or not OBEYED.search(segment.text):
                 yield segment
@@ -34,7 +34,7 @@ class Console(rich.console.Console):
 
 
 def only_colours(text: str) -> str:
-    """A text that may be coloured (ECMA-48, SGR), with every other control character escaped."""
+    """Return a text with every control sequence escaped except colours (ECMA-48, SGR)."""
     return OBEYED_OR_COLOUR.sub(lambda match: match[1] or _escaped(match), text)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Look at a program while it runs, and end it where it takes more than it may."""
+"""Watch a running program, and end it when it exceeds its limits."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from pathlib import Path
 from r4l.limits import Limits
 
 INTERVAL = 0.5
-"""Seconds between two looks."""
+"""Least seconds between two checks."""
 PART = 20
-"""A look takes at most one part in so many of the time, however many processes the machine has."""
+"""Bound on overhead: a check takes at most one part in `PART` of the time, however many processes the host has."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Watchdog:
-    """Ends a program that exceeds its limits of time, memory or processes. A context manager around its run.
+    """Ends a program that exceeds its limits of time, memory or processes; a context manager around the run.
 
     Args:
-        process: the program; what it starts is counted with it.
+        process: the program; its descendants count too.
         limits: its bounds.
-        end: ends the program, with all that it started.
+        end: function that ends the program with its descendants.
 
     Attributes:
-        exceeded: the limit that was met, a field of `Limits`; None where none was.
+        exceeded: name of the exceeded limit in `Limits`, or None.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Watchdog:
             self._thread.join()
 
     def exceed(self, limit: str) -> None:
-        """End the program for a limit that somebody else has seen it meet."""
+        """End the program because of a limit that the caller checked."""
         self.exceeded = self.exceeded or limit
         self._end(self._process)
 
@@ -91,7 +91,7 @@ class Watchdog:
 
 
 def descendants(pid: int) -> list[int]:
-    """A process and all that it started, directly or not, as far as they have not been adopted by others."""
+    """Return a process and its descendants, except those that were reparented."""
     tell = _children if Path(f"/proc/self/task/{os.getpid()}/children").exists() else _parents()
     found = [pid]
     for process in found:
@@ -100,7 +100,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def _children(pid: int) -> list[int]:
-    """The children of all threads of a process (proc_pid_tid_children(5)); not every kernel tells them."""
+    """Return the children of all threads of a process (proc_pid_tid_children(5)). Some kernels lack that file."""
     found: list[int] = []
     with contextlib.suppress(OSError):
         for task in os.scandir(f"/proc/{pid}/task"):
@@ -109,19 +109,19 @@ def _children(pid: int) -> list[int]:
 
 
 def _parents() -> Callable[[int], list[int]]:
-    """The same for every process of the machine, by what each says of its parent: several times as slow."""
+    """Return a function like `_children`, built from the parent of every process; several times slower."""
     children: defaultdict[int, list[int]] = defaultdict(list)
     for entry in os.scandir("/proc"):
         if entry.name.isdecimal():
             with contextlib.suppress(OSError):
-                # proc_pid_stat(5): the name, in brackets, may hold anything; the state and the parent follow it.
+                # proc_pid_stat(5): the name, in parentheses, may contain any character; state and parent follow it.
                 words = Path(entry.path, "stat").read_bytes().rpartition(b")")[2].split()
                 children[int(words[1])].append(int(entry.name))
     return lambda pid: children[pid]
 
 
 def memory_of(pid: int) -> int:
-    """Bytes that a process holds and shares with no file (proc_pid_statm(5)); 0 where it has ended."""
+    """Return the bytes that a process holds without sharing them with a file (proc_pid_statm(5)); 0 if it has ended."""
     try:
         _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_bytes().split()
     except (OSError, ValueError):

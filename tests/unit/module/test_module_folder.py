@@ -78,7 +78,7 @@ def test_a_path_that_make_cannot_take(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     folder.mkdir()
     (folder / "Kbuild").write_text("obj-m := a.o\n")
-    with pytest.raises(UsageError, match="in its path, which the kernel's Makefiles cannot take"):
+    with pytest.raises(UsageError, match="in its path, which the kernel's Makefiles cannot handle"):
         Module(folder).require_kbuild()
 
 
