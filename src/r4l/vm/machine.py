@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +32,9 @@ FAST = ("nokaslr", "cryptomgr.notests")
 crypto algorithms (0.65 s). `VM(fast=False)` boots without them, and by the bzImage."""
 
 KVM = Path("/dev/kvm")
+SHARED = "shared"
+"""QEMU's name of memory that other processes can map."""
+
 SECCOMP = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 """System calls that QEMU itself gives up: a guest that takes it over starts no program and becomes nobody else."""
 
@@ -79,6 +82,7 @@ class Machine:
         drives: disks, in order, after the cards on the PCI bus.
         agent: have the agent's port.
         shares: folders of the host's that the guest may mount.
+        shared_memory: the guest's memory can be mapped by devices in other processes (`r4l.pci`).
         extra: further arguments for QEMU.
     """
 
@@ -93,6 +97,7 @@ class Machine:
     drives: tuple[Drive, ...] = ()
     agent: bool = True
     shares: tuple[Share, ...] = ()
+    shared_memory: bool = False
     extra: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -123,6 +128,7 @@ class Endpoints:
             the console and the monitor in their terminal (^A c goes from one to the other, ^A x ends QEMU).
         captures: for each card by its index, the file for its packets.
         cables: for each card with a cable, by its index, its descriptor, open in QEMU.
+        devices: in other processes, as `-device` gets them.
     """
 
     qmp: int | None
@@ -130,6 +136,7 @@ class Endpoints:
     agent: int | None
     captures: Mapping[int, Path] = field(default_factory=dict)
     cables: Mapping[int, int] = field(default_factory=dict)
+    devices: Sequence[Mapping[str, Any]] = ()
 
 
 def kernel_line(arch: str, extra: str = "", *, fast: bool = True) -> tuple[str, ...]:
@@ -187,7 +194,11 @@ def command_line(machine: Machine, ends: Endpoints, state: Path | None = None, *
     accelerator = "tcg,thread=multi" if machine.accel == "tcg" else machine.accel
     argv = [arch.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     argv += ["-run-with", "exit-with-parent=on", *(["-sandbox", SECCOMP] if seccomp else [])]
-    argv += ["-machine", arch.machine, "-accel", accelerator, "-cpu", arch.cpu[machine.accel]]
+    memory = f",memory-backend={SHARED}" if machine.shared_memory else ""
+    argv += ["-machine", arch.machine + memory, "-accel", accelerator, "-cpu", arch.cpu[machine.accel]]
+    if machine.shared_memory:
+        size = machine.memory << 20
+        argv += _json("-object", {"qom-type": "memory-backend-memfd", "id": SHARED, "size": size, "share": True})
     argv += ["-m", f"{machine.memory}M", "-smp", str(machine.cpus)]
     argv += ["-kernel", str(machine.kernel), "-initrd", str(machine.initrd), "-append", " ".join(machine.append)]
     if ends.qmp is not None:
@@ -220,6 +231,8 @@ def command_line(machine: Machine, ends: Endpoints, state: Path | None = None, *
         argv += _json("-device", {"driver": "virtio-blk-pci", "drive": f"disk{index}", "serial": drive.serial})
     for index, share in enumerate(machine.shares):
         argv += share_arguments(index, share)
+    for device in ends.devices:
+        argv += _json("-device", device)
     if state:
         # After a migration QEMU announces the guest to the switches: frames that the guest has never sent.
         argv += ["-global", "migration.announce-rounds=0", "-incoming", f"file:{state}"]

@@ -8,8 +8,9 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from r4l.arch import architecture
 from r4l.errors import EnvironmentFault, R4LError
@@ -31,6 +32,7 @@ class Qemu:
         toolchain: where QEMU is.
         workdir: folder for console.log, qmp.log, qemu.log and the captures.
         cables: of the machine's cards, by their index.
+        devices: in other processes, as `-device` gets them.
         state: a snapshot to go on from (see `snapshot.resume`).
         on_line: gets each line of the console (on the console's thread).
         on_event: gets each QMP event (on the monitor's thread).
@@ -47,6 +49,7 @@ class Qemu:
         workdir: Path,
         *,
         cables: Mapping[int, Cable] | None = None,
+        devices: Sequence[Mapping[str, Any]] = (),
         state: Path | None = None,
         on_line: Callable[[str], None],
         on_event: Callable[[Event], None],
@@ -65,7 +68,7 @@ class Qemu:
         pairs = (console, monitor, self.agent_socket)
         try:
             plugs = {index: cable.plug() for index, cable in cables.items()}
-            ends = Endpoints(monitor.number, console.number, self.agent_socket.number, self.captures, plugs)
+            ends = Endpoints(monitor.number, console.number, self.agent_socket.number, self.captures, plugs, devices)
             argv = toolchain.command(
                 command_line(machine, ends, state, seccomp=toolchain.isolates),
                 grant(machine, workdir, state),

@@ -20,6 +20,7 @@ from r4l.kernel import Kernel
 from r4l.klog import KernelLog, Splat
 from r4l.net import Cable, Nic, Wire
 from r4l.net.pcap import LARGEST
+from r4l.pci import Device, ModelError
 from r4l.rootfs import Rootfs, Source
 from r4l.rootfs.disk import DiskImage
 from r4l.vm import accel as accelerators
@@ -30,6 +31,7 @@ from r4l.vm import snapshot as snapshots
 from r4l.vm.blame import starved
 from r4l.vm.captures import CaptureBound
 from r4l.vm.console import LOG_LIMIT, Console
+from r4l.vm.devices import WAIT, DeviceLike, Plugs, split
 from r4l.vm.errors import MachineReset, NoAgent, NoOutput, QemuDied
 from r4l.vm.loading import HasPath
 from r4l.vm.machine import Accel, Machine, kernel_line, pasteable
@@ -74,8 +76,9 @@ class VM:
             removed on a clean exit.
         silence: seconds without a sign of life after which a boot has failed; with an image, more where None.
         boot_timeout: seconds after which it has failed in any case; likewise.
-        devices: more devices, as QEMU's `-device` takes them (`edu`, `nvme,serial=1`, or JSON); after the cards on the
-            PCI bus.
+        devices: more devices, after the cards on the PCI bus: as QEMU's `-device` takes them (`edu`, `nvme,serial=1`, or
+            JSON), or written in Python (`r4l.pci`): a class, an instance, or `FILE.py:CLASS`. A machine that starts
+            from a snapshot gets the latter after that, by hot plug.
         shares: folders of the host's, mounted in the guest after its boot, or after it was restored.
         extra: further arguments for QEMU.
         snapshot: boot such a machine once and start from its state from then on: its console then has no boot in it.
@@ -108,7 +111,7 @@ class VM:
         workdir: Path | None = None,
         silence: float | None = None,
         boot_timeout: float | None = None,
-        devices: Sequence[str] = (),
+        devices: Sequence[str | DeviceLike] = (),
         shares: Sequence[Share] = (),
         extra: Sequence[str] = (),
         snapshot: bool | None = None,
@@ -121,6 +124,7 @@ class VM:
             raise UsageError("a disk image and a rootfs, or files for one, exclude each other", "use `put` after boot")
         if image is not None and snapshot:
             raise UsageError("a VM with a disk image cannot start from a snapshot, which holds no disk", "ask for none")
+        specs, self.devices = split(devices)
         needed = modules_for(kernel, shares)
         self.kernel = kernel
         self.image = image
@@ -145,8 +149,9 @@ class VM:
             nics=cabling.isolated(nics),
             drives=self._parts.drives if self._parts else (),
             agent=self.rootfs.agent,
+            shared_memory=bool(self.devices),
             shares=tuple(shares),
-            extra=(*(word for spec in devices for word in ("-device", spec)), *extra),
+            extra=(*(word for spec in specs for word in ("-device", spec)), *extra),
         )
         self._given_cables = dict(cables or {})
         cabling.check(self.machine.nics, self._given_cables)
@@ -183,7 +188,7 @@ class VM:
         def __getattr__(self, name: str) -> object:
             if name == "ssh" and self._started.is_set() and self.image is None:
                 raise UsageError("there is no sshd in an initramfs", "start the VM from an image: VM(…, image=…)")
-            if name in ("workdir", "klog", "guest", "ssh", "cables", "_qemu", "_link", "_bound"):
+            if name in ("workdir", "klog", "guest", "ssh", "cables", "_qemu", "_link", "_bound", "_plugs"):
                 raise UsageError("the VM has not been started", "use it in a `with` statement, or call start()")
             raise AttributeError(name)
 
@@ -236,11 +241,12 @@ class VM:
         if self._from_snapshot:
             state = snapshots.ensure(self.machine, self.kernel, self._twin(), self._preparation)
         self.cables = cabling.lay(self.machine.nics, self._given_cables, self.workdir)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(cabling.close, self.cables.values())
+            self._plugs = Plugs(self.devices, self.workdir)
+            undo.callback(self._plugs.close)
             self._qemu = self._launch(state)
-        except BaseException:
-            cabling.close(self.cables.values())
-            raise
+            undo.pop_all()
         self._bound = CaptureBound(self._qemu.monitor, self._qemu.captures)
         self._link = Link(self._qemu.agent_socket.ours)
         self.guest = Guest(self._link, self._context)
@@ -250,12 +256,16 @@ class VM:
             self.restored = True
             for path in self._preparation.modules:
                 self.sources.add(path)
+            for device in self.devices:
+                self.plug(device)
         elif self.rootfs.agent:
             try:
                 boot.wait_for_agent(self._link, self._qemu, self.klog, self._patience)
             except (NoOutput, NoAgent) as error:
                 error.starved = starved(self.pid, self.begun)
                 raise
+            if self.devices:
+                self._plugs.locate(self._qemu.monitor)
 
     def _worth_another_boot(self, error: BootError) -> bool:
         """Whether it failed for a reason that the next boot will not have."""
@@ -268,6 +278,7 @@ class VM:
         self._qemu.end()
         self._link.close()
         self._qemu.close()
+        self._plugs.close()
         cabling.close(self.cables.values())
 
     def _twin(self) -> VM:
@@ -281,6 +292,7 @@ class VM:
         twin._guard, twin._started = threading.Lock(), threading.Event()
         # A cable has one end in one VM. What is at its other end is no part of the state.
         twin._given_cables = {}
+        twin.devices = []
         return twin
 
     def _launch(self, state: Path | None) -> Qemu:
@@ -289,6 +301,7 @@ class VM:
             self.kernel.toolchain,
             self.workdir,
             cables=self.cables,
+            devices=[] if state else self._plugs.arguments(),
             state=state,
             on_line=self._on_line,
             on_event=self._on_event,
@@ -325,6 +338,8 @@ class VM:
             self._oops.close()
         self._end()
         self.klog.finish()
+        if keep or not self._own_workdir:
+            self._plugs.save_traces()
         if self._own_workdir and not keep and not self.untold():
             workdirs.remove(self.workdir)
         elif self._own_workdir:
@@ -341,6 +356,8 @@ class VM:
             QemuDied: QEMU was killed, or failed; not raised again where it was raised before.
             R4LError: the machine runs, and its guest does not answer.
         """
+        for problem in self.model_errors():
+            raise problem
         if self.running and not self._halted:
             try:
                 self.klog.check()
@@ -362,11 +379,17 @@ class VM:
 
     def untold(self) -> R4LError | None:
         """What is wrong with the machine's log or its end, and was neither raised nor handed out; None where all is."""
+        for problem in self.model_errors():
+            return problem
         splat = self.klog.untold()
         end = self._ended_by
         # A panic stands in the log, and there it may be allowed.
         lost = isinstance(end, QemuDied | MachineReset) and end.__traceback__ is None
         return splat or (end if lost else None)
+
+    def model_errors(self) -> list[ModelError]:
+        """What the devices' models raised, or did not do in time, and nobody has been told of yet."""
+        return [error for device in self.devices for error in device.errors if error.__traceback__ is None]
 
     def _drain(self) -> None:
         """Have all that the guest has logged arrive before QEMU is ended; a guest that does not answer logs no more."""
@@ -433,6 +456,7 @@ class VM:
             self._oops.begin(waiting)
 
     def _on_event(self, event: Event) -> None:
+        self._plugs.on_event(event)
         if event["event"] == "SHUTDOWN":
             self.shutdown_reason = event["data"]["reason"]
         elif event["event"] in ("STOP", "RESUME"):
@@ -544,6 +568,40 @@ class VM:
         if not 0 <= nic < len(self.machine.nics):
             raise UsageError(f"the VM has no network card {nic}", f"it has {len(self.machine.nics)}")
         self.qmp("set_link", name=f"nic{nic}", up=up)
+
+    def plug(self, device: Device) -> None:
+        """Plug a device written in Python into the machine, and wait until the guest has it.
+
+        Args:
+            device: one that was unplugged, or a new one.
+
+        Raises:
+            UsageError: the machine was made without `devices`, or the device is in another one.
+            ModelError: QEMU cannot make use of it.
+            GuestTimeout: the guest does not take note of it.
+        """
+        if not self.machine.shared_memory:
+            raise UsageError("this machine takes no devices in Python", "make it with devices=[…]")
+        self._plugs.plug(device, self._qemu.monitor)
+        if device not in self.devices:
+            self.devices.append(device)
+        if self.rootfs.agent:
+            place = f"/sys/bus/pci/devices/{device.address}"
+            self.guest.run(f"until test -e {place}/config; do usleep 5000; done", timeout=WAIT, check=True)
+
+    def unplug(self, device: Device, *, surprise: bool = False, timeout: float = WAIT) -> None:
+        """Take a device written in Python out of the machine, and wait until the guest's driver has let it go.
+
+        Args:
+            surprise: it is gone before the driver hears of it, which then reads all ones.
+
+        Raises:
+            UsageError: it is not plugged in.
+            GuestTimeout: the guest does not let it go.
+        """
+        if surprise:
+            device.pull()
+        self._plugs.unplug(device, self._qemu.monitor, timeout)
 
     @property
     def wires(self) -> Mapping[int, Wire]:

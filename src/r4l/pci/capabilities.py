@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+"""Capabilities of a PCI device, as they stand in its configuration space.
+
+Sources: PCI Local Bus Specification 3.0, 6.7 and 6.8 (list, MSI, MSI-X); PCI Power Management 1.2, 3.2; PCI Express
+Base 3.0, 7.8. QEMU emulates the tables of MSI and MSI-X itself and gives the device one eventfd for each vector.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+PM_CONTROL = 4
+"""Offset of the power management control register (PMCSR) in its capability."""
+POWER_STATE = 0x3
+NO_SOFT_RESET = 0x8
+PME_STATUS = 0x8000
+EXPRESS_CONTROL = 8
+"""Offset of Device Control in the PCI Express capability."""
+EXPRESS_RESET = 0x8000
+"""Initiate Function Level Reset, in Device Control."""
+
+
+@dataclass(frozen=True)
+class Capability:
+    """One entry of the list. Subclasses say what is in it."""
+
+    @property
+    def number(self) -> int:
+        """Its ID."""
+        raise NotImplementedError
+
+    def body(self) -> tuple[bytes, bytes]:
+        """What follows ID and pointer, and which of these bits software can write."""
+        raise NotImplementedError
+
+    def problem(self) -> str:
+        """What is wrong with it; empty where nothing is."""
+        return ""
+
+
+@dataclass(frozen=True)
+class Msi(Capability):
+    """Message signalled interrupts.
+
+    Args:
+        vectors: a power of two, at most 32.
+        bits: of the address.
+        maskable: each vector can be masked.
+    """
+
+    vectors: int = 1
+    bits: int = 64
+    maskable: bool = False
+    number = 0x05
+
+    def body(self) -> tuple[bytes, bytes]:
+        """Message Control, Address, Data, and Mask and Pending where they are (6.8.1)."""
+        wide = self.bits == 64
+        control = (self.vectors.bit_length() - 1) << 1 | (0x80 if wide else 0) | (0x100 if self.maskable else 0)
+        size = 2 + (8 if wide else 4) + (12 if self.maskable else 2)
+        mask = bytearray(size)
+        struct.pack_into("<HI", mask, 0, 0x71, 0xFFFFFFFC)
+        if wide:
+            struct.pack_into("<I", mask, 6, 0xFFFFFFFF)
+        data = 10 if wide else 6
+        struct.pack_into("<H", mask, data, 0xFFFF)
+        if self.maskable:
+            struct.pack_into("<I", mask, data + 4, (1 << self.vectors) - 1)
+        return struct.pack("<H", control).ljust(size, b"\0"), bytes(mask)
+
+    def problem(self) -> str:
+        """Whether PCI has such a number."""
+        good = self.vectors in (1, 2, 4, 8, 16, 32) and self.bits in (32, 64)
+        return "" if good else f"MSI with {self.vectors} vectors of {self.bits} bits: give 1, 2, 4, 8, 16 or 32"
+
+
+@dataclass(frozen=True)
+class Msix(Capability):
+    """Message signalled interrupts with a table.
+
+    Args:
+        vectors: at most 2048.
+        bar: where table and pending bits are. No register may be there.
+        table, pending: their offsets in the BAR, multiples of 8; the pending bits follow the table where it is None.
+    """
+
+    vectors: int = 1
+    bar: int = 0
+    table: int = 0
+    pending: int | None = None
+    number = 0x11
+
+    @property
+    def pending_at(self) -> int:
+        """Offset of the pending bits in the BAR."""
+        return self.table + 16 * self.vectors if self.pending is None else self.pending
+
+    @property
+    def pending_size(self) -> int:
+        """Bytes of the pending bits: whole quadwords (6.8.2)."""
+        return (self.vectors + 63) // 64 * 8
+
+    def body(self) -> tuple[bytes, bytes]:
+        """Message Control, and where table and pending bits are."""
+        said = struct.pack("<HII", self.vectors - 1, self.table | self.bar, self.pending_at | self.bar)
+        return said, struct.pack("<HII", 0xC000, 0, 0)
+
+    def problem(self) -> str:
+        """Whether PCI has such a table."""
+        if not 1 <= self.vectors <= 2048:
+            return f"MSI-X with {self.vectors} vectors: give 1 to 2048"
+        return "MSI-X: its offsets are multiples of 8" if (self.table | self.pending_at) % 8 else ""
+
+
+@dataclass(frozen=True)
+class PowerManagement(Capability):
+    """Power states. D0 and D3hot are always there.
+
+    Args:
+        d1, d2: these states are there as well.
+        pme: bits of the states that a PME can be signalled from: D0, D1, D2, D3hot, D3cold from the lowest.
+        keeps: the registers survive D3hot (No_Soft_Reset); without, they are reset on the way back to D0.
+    """
+
+    d1: bool = False
+    d2: bool = False
+    pme: int = 0
+    keeps: bool = True
+    number = 0x01
+
+    def body(self) -> tuple[bytes, bytes]:
+        """PMC (version 3) and PMCSR (3.2.3, 3.2.4)."""
+        abilities = 3 | (0x200 if self.d1 else 0) | (0x400 if self.d2 else 0) | (self.pme & 0x1F) << 11
+        control = NO_SOFT_RESET if self.keeps else 0
+        return struct.pack("<HHH", abilities, control, 0), struct.pack("<HHH", 0, POWER_STATE | 0x100, 0)
+
+
+@dataclass(frozen=True)
+class Express(Capability):
+    """PCI Express endpoint with a link of one lane at 2.5 GT/s.
+
+    Args:
+        function_reset: has Function Level Reset.
+    """
+
+    function_reset: bool = True
+    number = 0x10
+
+    def body(self) -> tuple[bytes, bytes]:
+        """Version 2 of the structure (7.8): capabilities, device and link; what is not there is 0."""
+        said, mask = bytearray(58), bytearray(58)
+        struct.pack_into("<H", said, 0, 0x0002)
+        # Role-based error reporting, and FLR.
+        struct.pack_into("<I", said, 2, 1 << 15 | (1 << 28 if self.function_reset else 0))
+        struct.pack_into("<I", said, 10, 0x11)
+        struct.pack_into("<H", said, 16, 0x11)
+        struct.pack_into("<H", mask, 6, 0x7FFF)
+        struct.pack_into("<H", mask, 14, 0x00C3)
+        return bytes(said), bytes(mask)
+
+
+@dataclass(frozen=True)
+class Vendor(Capability):
+    """Bytes of the vendor's own.
+
+    Args:
+        data: what follows the length.
+        writable: which bits of these software can write; none where it is empty.
+    """
+
+    data: bytes = b""
+    writable: bytes = b""
+    number = 0x09
+
+    def body(self) -> tuple[bytes, bytes]:
+        """The length of the whole capability, and the data."""
+        return bytes([3 + len(self.data)]) + self.data, b"\0" + self.writable.ljust(len(self.data), b"\0")
+
+    def problem(self) -> str:
+        """Whether it has room."""
+        return (
+            "" if len(self.data) < 190 and len(self.writable) <= len(self.data) else "a vendor's capability is too long"
+        )

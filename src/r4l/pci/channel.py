@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""Messages over a stream socket, with their descriptors."""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import os
+import socket
+import threading
+
+from r4l.pci.protocol import ERROR, HEADER, MAX_FDS, MAX_MESSAGE, REPLY, Message, StreamBroken
+
+CHUNK = 1 << 16
+ANCILLARY = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
+OVERSIZED = -1
+"""The command of a message that is longer than any may be. Its payload was skipped."""
+
+
+class Channel:
+    """One connection. A single thread receives; any may send.
+
+    The kernel hands out descriptors with the chunk whose last bytes they were sent with (unix(7): a read does not go
+    past them), so they belong to the message that holds the last byte of the chunk.
+
+    Args:
+        sock: connected; taken over.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._buffer = bytearray()
+        self._chunk = bytearray(CHUNK)
+        self._fds: list[tuple[int, list[int]]] = []
+        self._sending = threading.Lock()
+
+    def receive(self) -> Message | None:
+        """Wait for the next message; None when the other end has closed the connection.
+
+        Raises:
+            StreamBroken: what came is no message.
+            OSError: the connection broke.
+        """
+        buffer = self._buffer
+        while True:
+            if len(buffer) >= HEADER.size:
+                number, command, size, flags, error = HEADER.unpack_from(buffer)
+                if size < HEADER.size:
+                    raise StreamBroken(f"a message of {size} bytes is shorter than its header")
+                if size > MAX_MESSAGE:
+                    return self._skip(number, size, flags)
+                if len(buffer) >= size:
+                    payload = bytes(buffer[HEADER.size : size])
+                    del buffer[:size]
+                    return Message(number, command, flags, error, payload, self._taken(size) if self._fds else [])
+            if not self._read():
+                return None
+
+    def _read(self) -> int:
+        """Receive a chunk to the buffer's end; the number of bytes."""
+        count, ancillary, _, _ = self._socket.recvmsg_into([self._chunk], ANCILLARY, socket.MSG_CMSG_CLOEXEC)
+        if ancillary:
+            fds = array.array("i")
+            for level, kind, data in ancillary:
+                if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                    fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
+            self._fds.append((len(self._buffer) + count - 1, list(fds)))
+        self._buffer += memoryview(self._chunk)[:count]
+        return count
+
+    def _taken(self, size: int) -> list[int]:
+        """The descriptors of the message in the buffer's first `size` bytes, which are gone from it now."""
+        mine = [fd for place, fds in self._fds if place < size for fd in fds]
+        self._fds = [(place - size, fds) for place, fds in self._fds if place >= size]
+        return mine
+
+    def _skip(self, number: int, size: int, flags: int) -> Message | None:
+        """Read over a message that is too long, keeping nothing of it."""
+        left = size
+        while True:
+            have = min(left, len(self._buffer))
+            del self._buffer[:have]
+            close(self._taken(have))
+            left -= have
+            if not left:
+                return Message(number, OVERSIZED, flags, 0, b"", [])
+            if not self._read():
+                return None
+
+    def send(self, number: int, command: int, payload: bytes = b"", *, flags: int = REPLY, error: int = 0) -> None:
+        """Send a message, by default an answer.
+
+        Raises:
+            OSError: the connection broke.
+        """
+        # In one call: QEMU wants a header whole (hw/vfio-user/proxy.c, "short read of header").
+        data = HEADER.pack(number, command, HEADER.size + len(payload), flags, error) + payload
+        with self._sending:
+            self._socket.sendall(data)
+
+    def refuse(self, message: Message, errno: int) -> None:
+        """Answer a message with an error."""
+        self.send(message.id, message.command & 0xFFFF, flags=REPLY | ERROR, error=errno)
+
+    def shut(self) -> None:
+        """End the connection. A thread that waits in `receive` gets None."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the socket and the descriptors that no message has claimed."""
+        self.shut()
+        self._socket.close()
+        for _, fds in self._fds:
+            close(fds)
+        self._fds = []
+
+
+def close(fds: list[int]) -> None:
+    """Close descriptors."""
+    for fd in fds:
+        os.close(fd)

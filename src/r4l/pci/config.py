@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""The configuration space of a device: 256 bytes, some bits of which software can write.
+
+Source: PCI Local Bus Specification 3.0, 6.1 and 6.2. What QEMU emulates (the addresses in the BARs, the vectors of MSI)
+it keeps from us or writes here as well; both are harmless.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+
+from r4l.pci.capabilities import Capability
+from r4l.pci.layout import BARS, Bar
+
+SIZE = 256
+COMMAND = 0x04
+STATUS = 0x06
+BAR0 = 0x10
+POINTER = 0x34
+INTERRUPT_LINE = 0x3C
+FIRST_CAPABILITY = 0x40
+
+IO_ENABLE = 0x1
+MEMORY_ENABLE = 0x2
+BUS_MASTER = 0x4
+INTX_DISABLE = 0x400
+"""Bits of Command (6.2.2)."""
+WRITABLE_COMMAND = 0x0547
+STATUS_INTERRUPT = 0x08
+STATUS_CAPABILITIES = 0x10
+STATUS_MASTER_ABORT = 0x2000
+CLEARED_BY_ONES = 0xF900
+"""Bits of Status (6.2.3)."""
+
+
+class ConfigSpace:
+    """The bytes, and what a write does to them.
+
+    Args:
+        identity: vendor, device, class code, revision, subsystem vendor and device.
+        bars: by their numbers.
+        capabilities: in the order of the list.
+        pin: 1 to 4 for INTA# to INTD#, 0 for none.
+
+    Attributes:
+        data: as it is.
+        places: the offset of each capability, in their order.
+    """
+
+    def __init__(
+        self,
+        identity: Sequence[int],
+        bars: Mapping[int, Bar],
+        capabilities: Sequence[Capability],
+        pin: int,
+    ) -> None:
+        vendor, device, class_code, revision, subsystem_vendor, subsystem = identity
+        data, mask = bytearray(SIZE), bytearray(SIZE)
+        struct.pack_into("<HH", data, 0, vendor, device)
+        struct.pack_into("<I", data, 0x08, class_code << 8 | revision)
+        struct.pack_into("<HH", data, 0x2C, subsystem_vendor, subsystem)
+        data[INTERRUPT_LINE + 1] = pin
+        struct.pack_into("<H", mask, COMMAND, WRITABLE_COMMAND)
+        mask[0x0C] = mask[0x0D] = mask[INTERRUPT_LINE] = 0xFF
+        for number in range(BARS):
+            if bar := bars.get(number):
+                struct.pack_into("<I", data, BAR0 + 4 * number, bar.flags)
+                free = ~(bar.size - 1)
+                struct.pack_into("<I", mask, BAR0 + 4 * number, free & 0xFFFFFFFF)
+                if bar.bits == 64:
+                    struct.pack_into("<I", mask, BAR0 + 4 * number + 4, free >> 32 & 0xFFFFFFFF)
+        self.places: list[int] = []
+        end, link = FIRST_CAPABILITY, POINTER
+        for one in capabilities:
+            said, writable = one.body()
+            data[link] = end
+            data[end : end + 2] = bytes([one.number, 0])
+            data[end + 2 : end + 2 + len(said)] = said
+            mask[end + 2 : end + 2 + len(writable)] = writable
+            self.places.append(end)
+            link, end = end + 1, (end + 2 + len(said) + 3) & ~3
+        if capabilities:
+            data[STATUS] |= STATUS_CAPABILITIES
+        self.end = end
+        self.data = data
+        self._mask = bytes(mask)
+        self._initial = bytes(data)
+
+    def reset(self) -> None:
+        """As after power-on."""
+        self.data[:] = self._initial
+
+    def word(self, offset: int) -> int:
+        """Two bytes as an integer."""
+        return int.from_bytes(self.data[offset : offset + 2], "little")
+
+    def set_bits(self, offset: int, bits: int, *, on: bool) -> None:
+        """Change read-only bits of two bytes, as the device itself does."""
+        value = self.word(offset) | bits if on else self.word(offset) & ~bits
+        self.data[offset : offset + 2] = value.to_bytes(2, "little")
+
+    @property
+    def command(self) -> int:
+        """The register Command."""
+        return self.word(COMMAND)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Bytes; zeros behind the end."""
+        return bytes(self.data[offset : offset + size]).ljust(size, b"\0")
+
+    def write(self, offset: int, value: bytes) -> None:
+        """What software writes: bits that it cannot write stay; of Status, ones that are written clear."""
+        for place, byte in enumerate(value, offset):
+            if place >= SIZE:
+                return
+            mask = self._mask[place]
+            new = self.data[place] & ~mask | byte & mask
+            if place in (STATUS, STATUS + 1):
+                new &= ~(byte & CLEARED_BY_ONES >> 8 * (place - STATUS))
+            self.data[place] = new & 0xFF

@@ -1,0 +1,563 @@
+# SPDX-License-Identifier: MIT
+"""A PCI device as a class: what its author writes, and what the guest's accesses do to an instance.
+
+class Counter(pci.Device):
+    vendor_id, device_id = 0x1234, 0xC0DE
+    bars = (pci.Bar(4096),)
+    COUNT = pci.Register(0x00, access=pci.RO)
+    STEP = pci.Register(0x04)
+
+    @STEP.on_write
+    def step(self, old, new):
+        self.COUNT += new
+        self.raise_irq()
+"""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from typing import Any, ClassVar
+
+from r4l.errors import VerdictError
+from r4l.pci import config as cfg
+from r4l.pci.capabilities import (
+    EXPRESS_CONTROL,
+    EXPRESS_RESET,
+    NO_SOFT_RESET,
+    PM_CONTROL,
+    POWER_STATE,
+    Capability,
+    Express,
+    Msi,
+    Msix,
+    PowerManagement,
+    Vendor,
+)
+from r4l.pci.config import ConfigSpace
+from r4l.pci.dma import Dma, DmaFault
+from r4l.pci.faults import Faults
+from r4l.pci.interrupts import Interrupts
+from r4l.pci.layout import BARS, Bar, Cell, Layout
+from r4l.pci.protocol import Irq
+from r4l.pci.registers import HOOK, RC, W1C, W1S, WO, DefinitionError, Memory, Partial, Register, caller
+from r4l.pci.timers import Clock, RunningTime, Timer, Timers
+from r4l.pci.trace import Trace
+
+IDENTITY = {
+    "vendor_id": 16,
+    "device_id": 16,
+    "class_code": 24,
+    "revision": 8,
+    "subsystem_vendor_id": 16,
+    "subsystem_id": 16,
+}
+"""What names a device, and how many bits it has."""
+KEPT_ERRORS = 20
+"""Errors of a model that are kept; one that raises at each access would fill the memory."""
+
+
+class ModelError(VerdictError):
+    """A model raised, or did not answer in time. The guest saw a device that does not answer: all ones."""
+
+    kind = "model"
+
+
+class Reset(Enum):
+    """Why a device is reset."""
+
+    POWER_ON = "power on"
+    BUS = "bus reset"
+    FUNCTION = "function level reset"
+    POWER_STATE = "D3hot to D0"
+    ITSELF = "by itself"
+
+
+class _Body(dict[str, Any]):
+    """The body of a model's class while it is read: no name is declared twice."""
+
+    def __setitem__(self, name: str, value: object) -> None:
+        before = self.get(name)
+        if isinstance(before, Register | Memory):
+            raise DefinitionError(f"{caller()}: {name} is declared a second time, after {before.place}", "rename one")
+        if hasattr(before, HOOK):
+            raise DefinitionError(
+                f"{caller()}: {name} is a second method of that name, and the first is a register's side effect",
+                "give each a name of its own",
+            )
+        super().__setitem__(name, value)
+
+
+class _Model(type):
+    """The type of models."""
+
+    @classmethod
+    def __prepare__(cls, _name: str, _bases: tuple[type, ...], /, **_words: Any) -> _Body:
+        return _Body()
+
+
+class Device(metaclass=_Model):
+    """A PCI device. Subclasses are models.
+
+    Its methods may be called from any thread. A model's own methods are called one at a time: those of registers when
+    the guest has done an access, those of timers when they are due.
+
+    Attributes:
+        vendor_id, device_id, class_code, revision, subsystem_vendor_id, subsystem_id: what the guest finds it by.
+        bars: its BARs, in the order of their numbers; None where there is none.
+        capabilities: in the order of the list in the configuration space.
+        interrupt_pin: 1 to 4 for INTA# to INTD#; 0: it has no INTx.
+        clock: where `after` gets the time from: `RunningTime`, or `SteppedTime` for `advance`.
+        patience: seconds after which a method that has not returned makes the device dead to the guest; None: it may
+            take any time, as in a debugger. QEMU waits ten minutes, and never speaks to the device again after that.
+        actions: the model's own faults: names to names of methods without arguments.
+        layout: the registers' places.
+        trace: what has happened.
+        faults: what is broken on purpose.
+        dma: the guest's memory.
+        errors: what the model raised.
+        present: False once it was pulled out: it answers nothing any more.
+        dead: a method of the model's has not returned in time.
+        address: on the guest's bus, such as "0000:00:05.0"; empty while it is not plugged in.
+    """
+
+    vendor_id: ClassVar[int] = 0
+    device_id: ClassVar[int] = 0
+    class_code: ClassVar[int] = 0xFF0000
+    revision: ClassVar[int] = 0
+    subsystem_vendor_id: ClassVar[int] = 0
+    subsystem_id: ClassVar[int] = 0
+    bars: ClassVar[Sequence[Bar | None]] = ()
+    capabilities: ClassVar[Sequence[Capability]] = ()
+    interrupt_pin: ClassVar[int] = 1
+    clock: ClassVar[Callable[[], Clock]] = RunningTime
+    patience: float | None = 5.0
+    actions: ClassVar[Mapping[str, str]] = {}
+    layout: ClassVar[Layout]
+
+    _values: list[int]
+    _memories: dict[str, bytearray]
+
+    def __init_subclass__(cls, **words: Any) -> None:
+        super().__init_subclass__(**words)
+        place = caller()
+        if problem := _contradiction(cls):
+            raise DefinitionError(f"{place}: {cls.__name__}: {problem}")
+        cls.layout = Layout(cls, _by_number(cls.bars))
+
+    def __new__(cls, *_arguments: Any, **_words: Any) -> Device:
+        """Set up what every device has, whatever the model's own `__init__` does."""
+        if not cls.vendor_id:
+            raise DefinitionError(f"{cls.__name__} has no vendor_id, and no guest would find it", "give it one")
+        self = super().__new__(cls)
+        self._set_up()
+        return self
+
+    def _set_up(self) -> None:
+        self.lock = threading.RLock()
+        self.trace = Trace()
+        self.errors: list[ModelError] = []
+        self.present = self._answers = True
+        self.dead = False
+        self.address = ""
+        self.faults = Faults(self)
+        self.dma = Dma(self)
+        self._timers = Timers(type(self).clock(), self._due)
+        self._values = list(self.layout.resets)
+        self._memories = {name: bytearray(one.size) for name, one in self.layout.memories.items()}
+        identity = (self.vendor_id, self.device_id, self.class_code, self.revision)
+        subsystem = (self.subsystem_vendor_id, self.subsystem_id)
+        self.config = ConfigSpace((*identity, *subsystem), self.layout.bars, self.capabilities, self.interrupt_pin)
+        counts = {Irq.INTX: int(self.interrupt_pin > 0), Irq.MSI: 0, Irq.MSIX: 0}
+        for one in self.capabilities:
+            if isinstance(one, Msi | Msix):
+                counts[Irq.MSI if isinstance(one, Msi) else Irq.MSIX] = one.vectors
+        self.interrupts = Interrupts(counts, self._level_changed)
+
+    # -- what a model does ----------------------------------------------------------------------------------------
+
+    def raise_irq(self, vector: int = 0) -> None:
+        """Interrupt the guest: by MSI-X or MSI where the driver has enabled one, else by INTx, which then stays high.
+
+        Args:
+            vector: of MSI-X or MSI; one that the driver has not enabled is the last that it has (PCI 3.0, 6.8.3.4).
+        """
+        with self.lock:
+            if self.faults:
+                self.faults.interrupt(vector, lambda: self._raise(vector))
+            else:
+                self._raise(vector)
+
+    def lower_irq(self) -> None:
+        """Let INTx go low. Of a message nothing can be taken back."""
+        with self.lock:
+            self.interrupts.set_level(False)
+
+    def pulse(self, vector: int = 0) -> None:
+        """Interrupt the guest and take INTx back at once: an interrupt that its handler finds no reason for."""
+        with self.lock:
+            high = self.interrupts.level
+            self._raise(vector)
+            self.interrupts.set_level(high)
+
+    def after(self, seconds: float, action: Callable[[], object]) -> Timer:
+        """Have something done later, by the model's clock. A reset cancels it.
+
+        Args:
+            action: a method of the model, or a function without arguments.
+        """
+        return self._timers.after(seconds, action)
+
+    def advance(self, seconds: float) -> None:
+        """Move a `SteppedTime` on, and do what is due on the way.
+
+        Raises:
+            TypeError: the model's clock goes by itself.
+        """
+        self._timers.advance(seconds)
+
+    def note(self, text: str) -> None:
+        """Write a line into the trace."""
+        with self.lock:
+            self.trace.add("note", text=text)
+
+    def on_reset(self, reason: Reset) -> None:
+        """Called after a reset, when the registers have their reset values again. For a model's own state."""
+
+    def on_plug(self) -> None:
+        """Called when the device was connected to a machine."""
+
+    def on_unplug(self) -> None:
+        """Called when the machine has let go of the device, or was pulled from it."""
+
+    def reset(self, reason: Reset = Reset.ITSELF) -> None:
+        """Reset the device: registers, memories as they are, interrupts low, timers gone; `on_reset` is called last."""
+        with self.lock:
+            self._timers.clear()
+            sticky = self.layout.sticky if reason is not Reset.POWER_ON else frozenset[int]()
+            for slot, value in enumerate(self.layout.resets):
+                if slot not in sticky:
+                    self._values[slot] = value
+            self.interrupts.reset()
+            self.trace.add("reset", text=reason.value)
+            if reason in (Reset.POWER_ON, Reset.BUS, Reset.FUNCTION):
+                self.config.reset()
+            self._config_changed()
+            self.on_reset(reason)
+
+    def pull(self) -> None:
+        """Be gone at once, as a card that was pulled out: reads give all ones, nothing else happens any more."""
+        with self.lock:
+            if self.present:
+                self._timers.clear()
+                self.interrupts.reset()
+                self.present = self._answers = False
+                self.trace.add("unplugged", text="pulled out")
+
+    # -- what the guest does, called by the server under the lock ---------------------------------------------------
+
+    def bar_read(self, bar: int, offset: int, size: int) -> int:
+        """What the guest reads in a BAR. Never raises for the model's sake."""
+        cell = self.layout.exact[bar].get(offset << 4 | size)
+        found = self.faults.before("read", cell) if self.faults else None
+        if not self._answers:
+            value = (1 << 8 * size) - 1
+        elif cell is not None:
+            value = self._read(cell)
+        else:
+            value = self._read_apart(bar, offset, size)
+        if found:
+            value = self.faults.read(found, value, size)
+        self.trace.add("read", cell or self.layout.covering[bar].get(offset), bar, offset, size, value)
+        return value
+
+    def bar_write(self, bar: int, offset: int, size: int, value: int) -> None:
+        """What the guest writes in a BAR. Never raises for the model's sake."""
+        cell = self.layout.exact[bar].get(offset << 4 | size)
+        self.trace.add("write", cell or self.layout.covering[bar].get(offset), bar, offset, size, value)
+        found = self.faults.before("write", cell) if self.faults else None
+        if not self._answers:
+            return
+        if found:
+            self.faults.write(found, value, size, lambda new: self._write_any(cell, bar, offset, size, new))
+        else:
+            self._write_any(cell, bar, offset, size, value)
+
+    def _write_any(self, cell: Cell | None, bar: int, offset: int, size: int, value: int) -> None:
+        if cell is not None:
+            self._write(cell, value)
+        else:
+            self._write_apart(bar, offset, size, value)
+
+    def _read(self, cell: Cell) -> int:
+        register = cell.register
+        value = self._values[cell.slot]
+        if hidden := register.rules[WO]:
+            value = value | hidden if self.layout.bars[register.bar].unmapped else value & ~hidden
+        if cell.reader is not None:
+            value = self._guarded(self._ask, cell, value, default=register.mask)
+        if register.rules[RC]:
+            self._values[cell.slot] &= ~register.rules[RC]
+        return value
+
+    def _ask(self, cell: Cell, value: int) -> int:
+        reader, register = cell.reader, cell.register
+        assert reader is not None
+        word = register.word(value)
+        said = reader(self, word) if cell.index is None else reader(self, cell.index, word)
+        if not isinstance(said, int):
+            raise TypeError(f"{register.reader} has to return what is read of {cell.name}, and returned {said!r}")
+        return int(said) & register.mask
+
+    def _write(self, cell: Cell, value: int) -> None:
+        register = cell.register
+        old = self._values[cell.slot]
+        new = self._values[cell.slot] = register.written(old, value)
+        if cell.writer is not None:
+            self._guarded(self._tell, cell, old, new, default=None)
+
+    def _tell(self, cell: Cell, old: int, new: int) -> None:
+        writer, register = cell.writer, cell.register
+        assert writer is not None
+        if cell.index is None:
+            writer(self, register.word(old), register.word(new))
+        else:
+            writer(self, cell.index, register.word(old), register.word(new))
+
+    def _read_apart(self, bar: int, offset: int, size: int) -> int:
+        """An access that is not exactly one register's."""
+        if not self.layout.bars[bar].takes(offset, size):
+            return 0
+        memory = self.layout.memory_at(bar, offset)
+        if memory and offset + size <= memory.offset + memory.size:
+            at = offset - memory.offset
+            return int.from_bytes(self._memories[memory.name][at : at + size], "little")
+        if (pending := self._pending(bar, offset, size)) is not None:
+            return pending
+        cells = self._cells(bar, offset, size)
+        if any(cell.register.partial is Partial.REFUSE for cell in cells):
+            return (1 << 8 * size) - 1
+        data = bytearray([self.layout.bars[bar].unmapped] * size)
+        for cell in cells:
+            value = self._read(cell).to_bytes(cell.register.size, "little")
+            for place in range(max(offset, cell.offset), min(offset + size, cell.offset + cell.register.size)):
+                data[place - offset] = value[place - cell.offset]
+        return int.from_bytes(data, "little")
+
+    def _write_apart(self, bar: int, offset: int, size: int, value: int) -> None:
+        if not self.layout.bars[bar].takes(offset, size):
+            return
+        data = value.to_bytes(size, "little")
+        memory = self.layout.memory_at(bar, offset)
+        if memory and offset + size <= memory.offset + memory.size:
+            at = offset - memory.offset
+            self._memories[memory.name][at : at + size] = data
+            return
+        cells = self._cells(bar, offset, size)
+        if any(cell.register.partial is Partial.REFUSE for cell in cells):
+            return
+        for cell in cells:
+            register = cell.register
+            if register.partial is Partial.WHOLE:
+                self._write(cell, value)
+                continue
+            # Bytes that are not written must not clear or set anything: they are as the access types leave them alone.
+            keeps = self._values[cell.slot] & (register.mask & ~(register.rules[W1C] | register.rules[W1S]))
+            merged = bytearray(keeps.to_bytes(register.size, "little"))
+            for place in range(max(offset, cell.offset), min(offset + size, cell.offset + register.size)):
+                merged[place - cell.offset] = data[place - offset]
+            self._write(cell, int.from_bytes(merged, "little"))
+
+    def _cells(self, bar: int, offset: int, size: int) -> list[Cell]:
+        covering = self.layout.covering[bar]
+        found = {id(cell): cell for place in range(offset, offset + size) if (cell := covering.get(place))}
+        return [
+            cell
+            for cell in found.values()
+            if cell.register.partial is not Partial.WHOLE or (cell.offset == offset and size <= cell.register.size)
+        ]
+
+    def _pending(self, bar: int, offset: int, size: int) -> int | None:
+        """The pending bits of MSI-X, where an access is theirs. QEMU asks us for them."""
+        for one in self.capabilities:
+            if isinstance(one, Msix) and one.bar == bar and 0 <= offset - one.pending_at < one.pending_size:
+                bits = sum(1 << vector for vector in self.interrupts.pending)
+                return bits >> 8 * (offset - one.pending_at) & (1 << 8 * size) - 1
+        return None
+
+    def config_read(self, offset: int, size: int) -> bytes:
+        """What the guest or QEMU reads in the configuration space."""
+        data = self.config.read(offset, size) if self.present else b"\xff" * size
+        if self.trace.config and size <= 4:
+            self.trace.add("config-read", None, -1, offset, size, int.from_bytes(data, "little"))
+        return data
+
+    def config_write(self, offset: int, data: bytes) -> None:
+        """What the guest or QEMU writes in the configuration space."""
+        if self.trace.config and len(data) <= 4:
+            self.trace.add("config-write", None, -1, offset, len(data), int.from_bytes(data, "little"))
+        if not self.present:
+            return
+        before = self.power_state
+        self.config.write(offset, data)
+        self._config_changed()
+        for one, place in zip(self.capabilities, self.config.places, strict=True):
+            if isinstance(one, PowerManagement) and before == 3 and self.power_state == 0:
+                if not self.config.word(place + PM_CONTROL) & NO_SOFT_RESET:
+                    self._guarded(self.reset, Reset.POWER_STATE, default=None)
+            elif isinstance(one, Express) and one.function_reset:
+                control = place + EXPRESS_CONTROL
+                if offset <= control + 1 < offset + len(data) and data[control + 1 - offset] & EXPRESS_RESET >> 8:
+                    self._guarded(self.reset, Reset.FUNCTION, default=None)
+
+    def _config_changed(self) -> None:
+        # In D3hot a function answers in its configuration space only (PCI Power Management 1.2, 5.4.1).
+        self._answers = self.present and self.power_state != 3
+        self.interrupts.allowed = not self.config.command & cfg.INTX_DISABLE
+        self.interrupts.deliver()
+
+    @property
+    def power_state(self) -> int:
+        """0 to 3 for D0 to D3hot."""
+        for one, place in zip(self.capabilities, self.config.places, strict=True):
+            if isinstance(one, PowerManagement):
+                return self.config.word(place + PM_CONTROL) & POWER_STATE
+        return 0
+
+    @property
+    def may_master(self) -> bool:
+        """Whether the driver lets the device reach the guest's memory."""
+        return bool(self.config.command & cfg.BUS_MASTER)
+
+    # -- what is behind it ------------------------------------------------------------------------------------------
+
+    def _raise(self, vector: int) -> None:
+        if not self.present:
+            return
+        mode = self.interrupts.mode
+        if mode is Irq.INTX:
+            self.interrupts.set_level(True)
+            return
+        enabled = self.interrupts.enabled(mode)
+        vector = vector if mode is Irq.MSIX else min(vector, enabled - 1)
+        self.trace.add("interrupt", value=vector, text=mode.name)
+        self.interrupts.signal(mode, vector)
+
+    def _level_changed(self, level: bool) -> None:
+        self.config.set_bits(cfg.STATUS, cfg.STATUS_INTERRUPT, on=level)
+        if level:
+            self.trace.add("interrupt", text="INTX")
+
+    def _due(self, timer: Timer) -> None:
+        with self.lock:
+            # It may have been cancelled while the lock was waited for.
+            if timer.action is not None and self.present:
+                self._guarded(timer.action, default=None)
+
+    def _guarded(self, function: Callable[..., Any], *arguments: Any, default: Any) -> Any:
+        """Call something of the model's. What it raises is kept for the test, and the guest goes on."""
+        try:
+            return function(*arguments)
+        except DmaFault as fault:
+            self.config.set_bits(cfg.STATUS, cfg.STATUS_MASTER_ABORT, on=True)
+            self.trace.add("refused", text=str(fault))
+        except BaseException as error:  # noqa: BLE001 (whatever a model raises, the guest is not to wait for ever)
+            self.failed(error)
+        return default
+
+    def plugged(self) -> None:
+        """A machine has connected: power is on."""
+        with self.lock:
+            self.present = self._answers = True
+            self.trace.add("plugged")
+            self._guarded(self.reset, Reset.POWER_ON, default=None)
+            self._guarded(self.on_plug, default=None)
+
+    def unplugged(self) -> None:
+        """The machine has let go."""
+        if self.dead:
+            return
+        with self.lock:
+            self._timers.clear()
+            self.trace.add("unplugged")
+            self._guarded(self.on_unplug, default=None)
+
+    def pause(self, paused: bool) -> None:
+        """The machine stands still, or runs again."""
+        self._timers.pause(paused)
+
+    def give_up(self, seconds: float, where: str) -> None:
+        """A method of the model's does not return, and keeps the lock: nobody asks the model again.
+
+        Args:
+            seconds: how long it has run.
+            where: where it is, as Python prints a traceback.
+        """
+        self.dead, self.present, self._answers = True, False, False
+        self.errors.append(
+            ModelError(
+                f"a method of the model {type(self).__name__} has not returned for {seconds:g} s",
+                "a model does not wait: it says what comes `self.after(seconds, …)`; in a debugger, patience = None",
+                detail=where,
+            )
+        )
+
+    def failed(self, error: BaseException) -> None:
+        """Keep what the model raised."""
+        where = traceback.extract_tb(error.__traceback__)
+        place = f" ({where[-1].filename}:{where[-1].lineno})" if where else ""
+        self.trace.add("note", text=f"the model raised {error!r}{place}")
+        if len(self.errors) >= KEPT_ERRORS:
+            return
+        problem = ModelError(
+            f"the model {type(self).__name__} raised {type(error).__name__}: {error}{place}",
+            "the guest saw a device that does not answer: mend the model",
+            detail="".join(traceback.format_exception(error)),
+        )
+        problem.__cause__ = error
+        self.errors.append(problem)
+
+    def close(self) -> None:
+        """Give everything back; the device is of no use after that. Trace and errors stay."""
+        self._timers.close()
+        self.interrupts.close()
+        self.dma.unmap_all()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.vendor_id:04x}:{self.device_id:04x} {self.address or 'not plugged in'}>"
+
+
+def _by_number(bars: Sequence[Bar | None]) -> dict[int, Bar]:
+    """The BARs that there are, by their numbers."""
+    return {number: bar for number, bar in enumerate(bars) if bar is not None}
+
+
+def _contradiction(cls: type[Device]) -> str:
+    """What is wrong with a model's identity, BARs and capabilities; empty where nothing is."""
+    for name, bits in IDENTITY.items():
+        if not 0 <= getattr(cls, name) < 1 << bits:
+            return f"{name} {getattr(cls, name):#x} does not fit in {bits} bits"
+    if cls.interrupt_pin not in range(5):
+        return f"interrupt_pin is {cls.interrupt_pin}; give 1 to 4, or 0 for none"
+    bars = _by_number(cls.bars)
+    for number, bar in bars.items():
+        if number not in range(BARS):
+            return f"there is no BAR {number}; they are 0 to 5"
+        if problem := bar.problem():
+            return f"BAR {number} {problem}"
+        if bar.bits == 64 and (number + 1 in bars or number + 1 == BARS):
+            return f"BAR {number} is 64 bits wide and takes number {number + 1}, too"
+    if problem := next(filter(None, (one.problem() for one in cls.capabilities)), ""):
+        return problem
+    if len({one.number for one in cls.capabilities if not isinstance(one, Vendor)}) < sum(
+        not isinstance(one, Vendor) for one in cls.capabilities
+    ):
+        return "a capability is there twice"
+    if (end := ConfigSpace((0,) * 6, bars, cls.capabilities, 0).end) > cfg.SIZE:
+        return f"the capabilities end at {end:#x}, and the configuration space at {cfg.SIZE:#x}"
+    for name, action in cls.actions.items():
+        if not callable(getattr(cls, action, None)):
+            return f"the fault {name} is the method {action}, which there is not"
+    return ""

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: MIT
+"""The guest's memory as the device sees it: what QEMU has mapped for it, and what it may do there.
+
+Where QEMU gives a descriptor, its memory is mapped here too (mmap); else bytes travel in messages. Source: vfio-user,
+"VFIO_USER_DMA_MAP" to "VFIO_USER_DMA_WRITE".
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import mmap
+import os
+import struct
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from r4l.pci.protocol import MAX_TRANSFER, PAGE_SIZE, MapFlag, Refused
+
+if TYPE_CHECKING:
+    from r4l.pci.device import Device
+
+MOST_MAPPINGS = 4096
+END = 1 << 64
+TRACED = 64
+"""Bytes of a transfer that the trace keeps."""
+UNSHRINKABLE = fcntl.F_SEAL_SHRINK
+"""Seal of a memfd whose end stays where it is. Memory mapped beyond a file's end kills who looks at it (SIGBUS)."""
+
+
+class DmaFault(Exception):
+    """The device cannot have the memory: as on a real bus, where such a request ends in a master abort.
+
+    One that a model does not catch ends its method, sets Received Master Abort in Status, and stands in the trace. It
+    is a fault of the driver's, not of the model's.
+    """
+
+
+@dataclass
+class Mapping:
+    """Memory of the guest that the device may use.
+
+    Attributes:
+        address, size: in the guest, bytes.
+        flags: what for.
+        memory: mapped here; None: by messages.
+    """
+
+    address: int
+    size: int
+    flags: MapFlag
+    memory: mmap.mmap | None
+
+    @property
+    def end(self) -> int:
+        """The first address behind it."""
+        return self.address + self.size
+
+
+class Messages(Protocol):
+    """How memory is reached that is not mapped here."""
+
+    def dma_read(self, address: int, count: int) -> bytes:
+        """Bytes of the guest's.
+
+        Raises:
+            DmaFault: it does not give them, or cannot now.
+        """
+
+    def dma_write(self, address: int, data: bytes) -> None:
+        """Change bytes of the guest's.
+
+        Raises:
+            DmaFault: it does not let us, or cannot now.
+        """
+
+
+class Dma:
+    """What a model reads and writes the guest's memory with: `self.dma.read(address, 64)`.
+
+    Attributes:
+        messages: for memory that is not mapped; None: there is no connection.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self.messages: Messages | None = None
+        self._device = device
+        self._starts: list[int] = []
+        self._mappings: list[Mapping] = []
+
+    # -- what models call ---------------------------------------------------------------------------------------
+
+    def read(self, address: int, size: int) -> bytes:
+        """Bytes of the guest's memory.
+
+        Raises:
+            DmaFault: bus mastering is off, or some of it is not the device's to read.
+        """
+        device = self._device
+        with device.lock:
+            parts = self._parts(address, size, MapFlag.READ)
+            data = b"".join(self._get(mapping, at, count) for mapping, at, count in parts)
+            if device.faults:
+                data = device.faults.dma_read(data)
+            device.trace.add("dma-read", None, -1, address, size, data[:TRACED])
+        return data
+
+    def write(self, address: int, data: bytes) -> None:
+        """Change bytes of the guest's memory, in the order of their addresses.
+
+        Raises:
+            DmaFault: bus mastering is off, or some of it is not the device's to write. Nothing was written then.
+        """
+        device = self._device
+        with device.lock:
+            self._parts(address, len(data), MapFlag.WRITE)
+            device.trace.add("dma-write", None, -1, address, len(data), data[:TRACED])
+            if device.faults:
+                device.faults.dma_write(address, data, self._write)
+            else:
+                self._write(address, data)
+
+    def _write(self, address: int, data: bytes) -> None:
+        done = 0
+        for mapping, at, count in self._parts(address, len(data), MapFlag.WRITE):
+            self._put(mapping, at, data[done : done + count])
+            done += count
+
+    def unpack(self, layout: str, address: int) -> tuple[Any, ...]:
+        """Values in the guest's memory, by a layout of `struct`'s such as `"<QHBBH"`."""
+        return struct.unpack(layout, self.read(address, struct.calcsize(layout)))
+
+    def pack(self, layout: str, address: int, *values: Any) -> None:
+        """Write values, by a layout of `struct`'s."""
+        self.write(address, struct.pack(layout, *values))
+
+    def gather(self, parts: Iterable[tuple[int, int]]) -> bytes:
+        """The bytes of a scatter list: (address, size) of each part."""
+        return b"".join(self.read(address, size) for address, size in parts)
+
+    def scatter(self, parts: Iterable[tuple[int, int]], data: bytes) -> int:
+        """Fill a scatter list's parts one by one; returns how many bytes found room."""
+        done = 0
+        for address, size in parts:
+            if done == len(data):
+                break
+            piece = data[done : done + size]
+            self.write(address, piece)
+            done += len(piece)
+        return done
+
+    # -- what is behind it --------------------------------------------------------------------------------------
+
+    def _parts(self, address: int, size: int, need: MapFlag) -> list[tuple[Mapping, int, int]]:
+        """The mappings that some bytes lie in, each with the offset in it and the number of bytes."""
+        if not self._device.present:
+            raise DmaFault(f"DMA at {address:#x} by a device that is gone")
+        if not self._device.may_master:
+            raise DmaFault(f"DMA at {address:#x}, and the driver has not made the device bus master (pci_set_master)")
+        parts = []
+        while size > 0:
+            place = bisect_right(self._starts, address) - 1
+            mapping = self._mappings[place] if place >= 0 else None
+            if mapping is None or address >= mapping.end:
+                raise DmaFault(f"DMA at {address:#x}, where the guest has no memory")
+            if not mapping.flags & need:
+                raise DmaFault(f"DMA that writes at {address:#x}, which is read-only")
+            count = min(size, mapping.end - address)
+            parts.append((mapping, address - mapping.address, count))
+            address, size = address + count, size - count
+        return parts
+
+    def _get(self, mapping: Mapping, at: int, count: int) -> bytes:
+        if mapping.memory is not None:
+            return mapping.memory[at : at + count]
+        messages = self._reachable()
+        pieces = range(at, at + count, MAX_TRANSFER)
+        return b"".join(
+            messages.dma_read(mapping.address + place, min(MAX_TRANSFER, at + count - place)) for place in pieces
+        )
+
+    def _put(self, mapping: Mapping, at: int, data: bytes) -> None:
+        if mapping.memory is not None:
+            mapping.memory[at : at + len(data)] = data
+            return
+        messages = self._reachable()
+        for place in range(0, len(data), MAX_TRANSFER):
+            messages.dma_write(mapping.address + at + place, data[place : place + MAX_TRANSFER])
+
+    def _reachable(self) -> Messages:
+        if self.messages is None:
+            raise DmaFault("DMA, and the device is not plugged in")
+        return self.messages
+
+    def map(self, address: int, size: int, flags: int, offset: int, fds: list[int]) -> None:
+        """DMA_MAP.
+
+        Args:
+            fds: one at most; its file's bytes from `offset` on are the memory. They stay the caller's to close.
+
+        Raises:
+            Refused: there is a mapping already, or these are no bounds of one.
+        """
+        if size <= 0 or address + size > END or (address | size) % PAGE_SIZE or not flags & MapFlag.READ:
+            raise Refused(errno.EINVAL, f"a mapping of {size:#x} bytes at {address:#x} with flags {flags:#x}")
+        if len(self._mappings) >= MOST_MAPPINGS:
+            raise Refused(errno.ENOSPC, f"more than {MOST_MAPPINGS} mappings")
+        place = bisect_right(self._starts, address)
+        before = self._mappings[place - 1] if place else None
+        after = self._mappings[place] if place < len(self._mappings) else None
+        if (before and before.end > address) or (after and after.address < address + size):
+            raise Refused(errno.EEXIST, f"a mapping over another at {address:#x}")
+        kinds = MapFlag(flags & (MapFlag.READ | MapFlag.WRITE))
+        memory = _mapped(fds[0], size, offset, kinds) if fds else None
+        self._starts.insert(place, address)
+        self._mappings.insert(place, Mapping(address, size, kinds, memory))
+
+    def unmap(self, address: int, size: int) -> None:
+        """DMA_UNMAP: nothing of it is touched from here on.
+
+        Raises:
+            Refused: there is no such mapping.
+        """
+        place = bisect_right(self._starts, address) - 1
+        if place < 0 or (self._mappings[place].address, self._mappings[place].size) != (address, size):
+            raise Refused(errno.ENOENT, f"no mapping of {size:#x} bytes at {address:#x}")
+        self._drop(self._mappings.pop(place))
+        del self._starts[place]
+
+    def unmap_all(self) -> None:
+        """Forget all mappings."""
+        for mapping in self._mappings:
+            self._drop(mapping)
+        self._mappings.clear()
+        self._starts.clear()
+
+    @staticmethod
+    def _drop(mapping: Mapping) -> None:
+        # Nobody else holds a view of it: what models get are copies.
+        if mapping.memory is not None:
+            mapping.memory.close()
+
+    @property
+    def mappings(self) -> tuple[Mapping, ...]:
+        """The guest's memory, by address."""
+        return tuple(self._mappings)
+
+
+def _mapped(fd: int, size: int, offset: int, flags: MapFlag) -> mmap.mmap | None:
+    """A descriptor's memory; None where it could be taken away under us.
+
+    Raises:
+        Refused: the file has no such bytes, or the kernel does not map them.
+    """
+    try:
+        sealed = fcntl.fcntl(fd, fcntl.F_GET_SEALS) & UNSHRINKABLE
+    except OSError:
+        sealed = 0
+    if not sealed:
+        return None
+    if offset % mmap.ALLOCATIONGRANULARITY or offset + size > os.fstat(fd).st_size:
+        raise Refused(errno.EINVAL, f"{size:#x} bytes at {offset:#x} of a file that has fewer")
+    protection = mmap.PROT_READ | (mmap.PROT_WRITE if flags & MapFlag.WRITE else 0)
+    try:
+        return mmap.mmap(fd, size, mmap.MAP_SHARED, protection, offset=offset)
+    except (OSError, ValueError, OverflowError) as error:
+        number = error.errno if isinstance(error, OSError) and error.errno else errno.EINVAL
+        raise Refused(number, f"memory cannot be mapped: {error}") from error

@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: MIT
+"""Hardware that is broken on purpose: faults as data, by name and place, at the n-th time or at random.
+
+device.faults.add(Fault("lost-interrupt", nth=2))
+device.faults.add(Fault.parse("flipped-bit@STATUS#3 bits=0x80"))
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from r4l.errors import UsageError
+
+if TYPE_CHECKING:
+    from r4l.pci.device import Device
+    from r4l.pci.layout import Cell
+
+Event = Literal["read", "write", "access", "interrupt", "dma-read", "dma-write"]
+"""What a fault can be at. An access is a read or a write."""
+
+
+@dataclass(frozen=True)
+class FaultKind:
+    """A kind of fault.
+
+    Attributes:
+        event: what it is at.
+        text: what then happens.
+        needs: the arguments that it has beside place and time.
+    """
+
+    event: Event
+    text: str
+    needs: tuple[str, ...] = ()
+
+
+KINDS: dict[str, FaultKind] = {
+    "all-ones": FaultKind("read", "a read gives all ones, as of a card that is gone"),
+    "flipped-bit": FaultKind("read", "a read gives some bits turned over", ("bits",)),
+    "stuck-at-one": FaultKind("read", "a read gives some bits as ones", ("bits",)),
+    "stuck-at-zero": FaultKind("read", "a read gives some bits as zeros", ("bits",)),
+    "lost-write": FaultKind("write", "a write does nothing"),
+    "flipped-write": FaultKind("write", "a write comes with some bits turned over", ("bits",)),
+    "late-write": FaultKind(
+        "write", "a write takes effect some seconds later, as of a queue that stalls", ("seconds",)
+    ),
+    "lost-interrupt": FaultKind("interrupt", "an interrupt does not come"),
+    "late-interrupt": FaultKind("interrupt", "an interrupt comes some seconds later", ("seconds",)),
+    "doubled-interrupt": FaultKind("interrupt", "an interrupt comes once more, some seconds later", ("seconds",)),
+    "spurious-interrupt": FaultKind("access", "an interrupt comes for which there is no reason"),
+    "lost-dma": FaultKind("dma-write", "what the device writes to memory does not arrive"),
+    "late-dma": FaultKind("dma-write", "what the device writes to memory arrives some seconds later", ("seconds",)),
+    "short-dma": FaultKind("dma-write", "of what the device writes to memory only the first half arrives"),
+    "misplaced-dma": FaultKind("dma-write", "what the device writes to memory arrives some bytes further", ("bytes",)),
+    "swapped-dma": FaultKind(
+        "dma-write", "what the device writes to memory arrives after its next write: status before data"
+    ),
+    "garbled-dma": FaultKind("dma-read", "what the device reads of memory has all bits turned over"),
+    "reset": FaultKind("access", "the device resets itself, just before an access"),
+    "unplug": FaultKind("access", "the card is gone, just before an access and from there on"),
+}
+"""Every kind that all devices have. A model's own are in its `actions`."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault: data, that can be printed, parsed, kept in a table.
+
+    Args:
+        kind: one of `KINDS`, or of the model's `actions`.
+        place: name of the register, such as `CTRL` or `RAL[3]`, vector of the interrupt; anywhere where it is empty.
+        nth: at which time it begins, counted from 1 over what happens at that place.
+        times: how often it comes from there on; 0: for ever.
+        chance: instead of `nth`: the probability at each time.
+        seed: for that chance.
+        bits: that are turned over or stuck.
+        seconds: by the model's clock.
+        bytes: that it is off.
+
+    Raises:
+        UsageError: these are no such thing.
+    """
+
+    kind: str
+    place: str = ""
+    nth: int = 1
+    times: int = 1
+    chance: float = 0.0
+    seed: int = 0
+    bits: int = 1
+    seconds: float = 0.01
+    bytes: int = 64
+
+    def __post_init__(self) -> None:
+        if self.nth < 1 or self.times < 0 or not 0 <= self.chance <= 1 or self.seconds < 0:
+            raise UsageError(f"{self!r} is at no time that comes", "nth counts from 1; a chance is from 0 to 1")
+
+    @classmethod
+    def parse(cls, text: str) -> Fault:
+        """A fault from what `str` makes of it: `KIND[@PLACE][#NTH] [NAME=VALUE…]`.
+
+        Raises:
+            UsageError: it is none.
+        """
+        head, *rest = text.split() or [""]
+        name, _, nth = head.partition("#")
+        kind, _, place = name.partition("@")
+        values: dict[str, Any] = {"nth": nth} if nth else {}
+        try:
+            values |= dict(word.split("=", 1) for word in rest)
+            types = {field.name: field.type for field in fields(cls)}
+            for word, value in values.items():
+                values[word] = float(value) if types[word] == "float" else int(value, 0)
+            return cls(kind, place, **values)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{text!r} is no fault", "write KIND@PLACE#NTH, such as lost-write@CTRL#3") from error
+
+    def __str__(self) -> str:
+        head = f"{self.kind}{'@' + self.place if self.place else ''}{'' if self.chance else f'#{self.nth}'}"
+        rest = [
+            f"{field.name}={value:#x}" if field.name == "bits" else f"{field.name}={value}"
+            for field in fields(self)[3:]
+            if (value := getattr(self, field.name)) != field.default
+        ]
+        return " ".join([head, *rest])
+
+
+class _Armed:
+    """A fault in force: how often its place was passed, and how often it came."""
+
+    def __init__(self, fault: Fault, event: Event) -> None:
+        self.fault, self.event = fault, event
+        self.seen = self.came = 0
+        self._random = random.Random(fault.seed)
+
+    def comes(self, event: str, place: str) -> bool:
+        """Whether it comes now; counts."""
+        fault = self.fault
+        if self.event != event and not (self.event == "access" and event in ("read", "write")):
+            return False
+        if fault.place and fault.place != place:
+            return False
+        self.seen += 1
+        if fault.times and self.came >= fault.times:
+            return False
+        now = self._random.random() < fault.chance if fault.chance else self.seen >= fault.nth
+        self.came += now
+        return now
+
+
+class Faults:
+    """The faults of one device.
+
+    Attributes:
+        came: how often each has come, in the order in which they were added.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._armed: list[_Armed] = []
+        self._held: list[tuple[int, bytes]] = []
+
+    def add(self, *faults: Fault | str) -> None:
+        """Put faults in force, from here on.
+
+        Raises:
+            UsageError: the device has no such place, or nobody has such a kind.
+        """
+        for one in faults:
+            fault = Fault.parse(one) if isinstance(one, str) else one
+            kind = KINDS.get(fault.kind)
+            if kind is None and fault.kind not in self._device.actions:
+                known = ", ".join([*KINDS, *self._device.actions])
+                raise UsageError(f"there is no fault {fault.kind!r}", f"there are {known}")
+            event: Event = kind.event if kind else "access"
+            if fault.place and event in ("read", "write", "access"):
+                name, _, index = fault.place.partition("[")
+                register = self._device.layout.registers.get(name)
+                inside = not index or (register is not None and index.rstrip("]").isdecimal())
+                if register is None or not inside:
+                    raise UsageError(
+                        f"{type(self._device).__name__} has no register {fault.place}", "by its name in the class"
+                    )
+            with self._device.lock:
+                self._armed.append(_Armed(fault, event))
+
+    def clear(self) -> None:
+        """Put none in force."""
+        with self._device.lock:
+            self._armed.clear()
+
+    def __len__(self) -> int:
+        return len(self._armed)
+
+    def __iter__(self) -> Iterator[Fault]:
+        return (armed.fault for armed in list(self._armed))
+
+    @property
+    def came(self) -> dict[str, int]:
+        """How often each has come, by its text."""
+        return {str(armed.fault): armed.came for armed in list(self._armed)}
+
+    # -- for the device, under its lock ---------------------------------------------------------------------------
+
+    def _coming(self, event: str, place: str) -> list[Fault]:
+        found = [armed.fault for armed in list(self._armed) if armed.comes(event, place)]
+        for fault in found:
+            self._device.trace.add("fault", text=str(fault))
+        return found
+
+    def before(self, event: Literal["read", "write"], cell: Cell | None) -> list[Fault]:
+        """The faults of an access that comes. What happens just before it has happened then."""
+        found = self._coming(event, cell.name if cell else "")
+        for fault in found:
+            if fault.kind == "unplug":
+                self._device.pull()
+            elif fault.kind == "reset":
+                self._device.reset()
+            elif fault.kind == "spurious-interrupt":
+                self._device.pulse()
+            elif fault.kind in self._device.actions:
+                getattr(self._device, self._device.actions[fault.kind])()
+        return found
+
+    @staticmethod
+    def read(found: list[Fault], value: int, size: int) -> int:
+        """What a read gives instead."""
+        ones = (1 << 8 * size) - 1
+        for fault in found:
+            if fault.kind == "all-ones":
+                value = ones
+            elif fault.kind == "flipped-bit":
+                value ^= fault.bits
+            elif fault.kind == "stuck-at-one":
+                value |= fault.bits
+            elif fault.kind == "stuck-at-zero":
+                value &= ~fault.bits
+        return value & ones
+
+    def write(self, found: list[Fault], value: int, size: int, act: Callable[[int], None]) -> None:
+        """Do a write, as the faults have it: not, later, or with another value."""
+        late = 0.0
+        for fault in found:
+            if fault.kind == "lost-write":
+                return
+            if fault.kind == "flipped-write":
+                value ^= fault.bits
+            elif fault.kind == "late-write":
+                late += fault.seconds
+        value &= (1 << 8 * size) - 1
+        if late:
+            self._device.after(late, lambda: act(value))
+        else:
+            act(value)
+
+    def interrupt(self, vector: int, act: Callable[[], None]) -> None:
+        """Raise an interrupt, as the faults have it."""
+        late = 0.0
+        for fault in self._coming("interrupt", str(vector)):
+            if fault.kind == "lost-interrupt":
+                return
+            if fault.kind == "late-interrupt":
+                late += fault.seconds
+            elif fault.kind == "doubled-interrupt":
+                self._device.after(fault.seconds, lambda: self._device.pulse(vector))
+        if late:
+            self._device.after(late, act)
+        else:
+            act()
+
+    def dma_read(self, data: bytes) -> bytes:
+        """What the device gets of the guest's memory."""
+        return bytes(byte ^ 0xFF for byte in data) if self._coming("dma-read", "") else data
+
+    def dma_write(self, address: int, data: bytes, act: Callable[[int, bytes], None]) -> None:
+        """Write to the guest's memory, as the faults have it."""
+        held, self._held = self._held, []
+        late = 0.0
+        swapped = False
+        for fault in self._coming("dma-write", ""):
+            if fault.kind == "lost-dma":
+                data = b""
+            elif fault.kind == "short-dma":
+                data = data[: len(data) // 2]
+            elif fault.kind == "misplaced-dma":
+                address += fault.bytes
+            elif fault.kind == "late-dma":
+                late += fault.seconds
+            elif fault.kind == "swapped-dma":
+                swapped = True
+        if swapped:
+            self._held = [*held, (address, data)]
+            return
+        if late:
+            self._device.after(late, lambda: act(address, data))
+        elif data:
+            act(address, data)
+        for before, bytes_ in held:
+            act(before, bytes_)

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""A device's interrupts: INTx by its level, MSI and MSI-X by vectors, each by an eventfd of QEMU's.
+
+INTx is automasked (VFIO): after it was signalled once QEMU masks it, and unmasks it when the guest has looked at the
+device; a level that is still high is then signalled again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from r4l.pci.protocol import IRQ_ACTION, IRQ_DATA, Irq, IrqSet, Refused
+
+EVENTFD = "anon_inode:[eventfd]"
+"""What /proc calls one (proc(5))."""
+
+
+class Interrupts:
+    """The lines of one device, and what each is wired to.
+
+    Args:
+        counts: how many of each type the device has.
+        on_level: called when INTx's level has changed, with the new one.
+
+    Attributes:
+        level: of INTx, as the device drives it.
+        allowed: whether the guest lets INTx through (Interrupt Disable in Command is 0).
+        pending: vectors of MSI-X that were raised while they had no eventfd.
+    """
+
+    def __init__(self, counts: Mapping[Irq, int], on_level: Callable[[bool], None]) -> None:
+        self.counts = dict(counts)
+        self.level = False
+        self.allowed = True
+        self.pending: set[int] = set()
+        self._on_level = on_level
+        self._masked = False
+        self._fds: dict[Irq, dict[int, int]] = {irq: {} for irq in self.counts}
+
+    @property
+    def mode(self) -> Irq:
+        """The type that the guest has enabled."""
+        return next((irq for irq in (Irq.MSIX, Irq.MSI) if self._fds.get(irq)), Irq.INTX)
+
+    def enabled(self, irq: Irq) -> int:
+        """How many vectors of a type are wired."""
+        return len(self._fds[irq])
+
+    def signal(self, irq: Irq, vector: int) -> bool:
+        """Write a vector's eventfd; whether it has one."""
+        fd = self._fds.get(irq, {}).get(vector)
+        if fd is None:
+            if irq is Irq.MSIX:
+                self.pending.add(vector)
+            return False
+        with contextlib.suppress(BlockingIOError):
+            # Raised so often that its counter is full: it is pending anyway.
+            os.eventfd_write(fd, 1)
+        return True
+
+    def set_level(self, level: bool) -> None:
+        """Drive INTx."""
+        if level != self.level:
+            self.level = level
+            self._on_level(level)
+        self.deliver()
+
+    def deliver(self) -> None:
+        """Signal INTx where it is high, enabled, and not masked since it was last signalled."""
+        if self.level and self.allowed and not self._masked and self.signal(Irq.INTX, 0):
+            self._masked = True
+
+    def set(self, index: int, flags: int, start: int, count: int, booleans: bytes, fds: list[int]) -> None:
+        """DEVICE_SET_IRQS.
+
+        Args:
+            fds: those that are kept are taken out.
+
+        Raises:
+            Refused: the device has no such vectors, or the flags mean nothing.
+        """
+        have = self.counts.get(Irq(index), 0) if index in self.counts else 0
+        # Without a number: VFIO's way to switch a type off.
+        if start + count > have:
+            raise Refused(errno.EINVAL, f"interrupts {start} to {start + count} of type {index}, which has {have}")
+        irq = Irq(index)
+        data, action = IrqSet(flags) & IRQ_DATA, IrqSet(flags) & IRQ_ACTION
+        if flags & ~(IRQ_DATA | IRQ_ACTION) or data.bit_count() != 1 or action.bit_count() != 1:
+            raise Refused(errno.EINVAL, f"flags {flags:#x} of an interrupt")
+        if data is IrqSet.DATA_EVENTFD:
+            self._wire(irq, action, start, count, fds)
+            return
+        if data is IrqSet.DATA_NONE and action is IrqSet.TRIGGER and count == 0:
+            self.unwire(irq)
+            return
+        if data is IrqSet.DATA_BOOL and len(booleans) < count:
+            raise Refused(errno.EINVAL, f"{len(booleans)} booleans for {count} interrupts")
+        for vector in range(start, start + count):
+            if data is IrqSet.DATA_NONE or booleans[vector - start]:
+                self._act(irq, action, vector)
+
+    def _act(self, irq: Irq, action: IrqSet, vector: int) -> None:
+        if action is IrqSet.TRIGGER:
+            self.signal(irq, vector)
+        elif irq is Irq.INTX:
+            self._masked = action is IrqSet.MASK
+            self.deliver()
+
+    def _wire(self, irq: Irq, action: IrqSet, start: int, count: int, fds: list[int]) -> None:
+        if action is not IrqSet.TRIGGER:
+            # QEMU asks for this under KVM only, to spare itself a message, and does without where it is refused.
+            raise Refused(errno.ENOTSUP, "masking by eventfd")
+        if fds and len(fds) != count:
+            raise Refused(errno.EINVAL, f"{len(fds)} eventfds for {count} interrupts")
+        if any(str(Path(f"/proc/self/fd/{fd}").readlink()) != EVENTFD for fd in fds):
+            raise Refused(errno.EINVAL, "what came for an interrupt is no eventfd")
+        for vector in range(start, start + count):
+            if (old := self._fds[irq].pop(vector, None)) is not None:
+                os.close(old)
+            if fds:
+                fd = fds.pop(0)
+                # One that blocks when its counter is full would stop the device.
+                os.set_blocking(fd, False)
+                self._fds[irq][vector] = fd
+                if irq is Irq.MSIX and vector in self.pending:
+                    self.pending.discard(vector)
+                    self.signal(irq, vector)
+        if irq is Irq.INTX:
+            self._masked = False
+            self.deliver()
+
+    def unwire(self, irq: Irq) -> None:
+        """Forget the eventfds of a type."""
+        for fd in self._fds[irq].values():
+            os.close(fd)
+        self._fds[irq].clear()
+        if irq is Irq.INTX:
+            self._masked = False
+        elif irq is Irq.MSIX:
+            self.pending.clear()
+
+    def reset(self) -> None:
+        """The lines are low, nothing is pending; the wiring stays."""
+        self.pending.clear()
+        self.set_level(False)
+
+    def close(self) -> None:
+        """Forget all eventfds."""
+        for irq in self._fds:
+            self.unwire(irq)

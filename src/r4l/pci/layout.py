@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: MIT
+"""What is where in the BARs of a model, and whether that can be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from r4l.pci.registers import DefinitionError, Memory, Register, RegisterArray
+
+BARS = 6
+LARGEST = 1 << 32
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A base address register: a window of the device's in the guest's memory, or its I/O ports.
+
+    Args:
+        size: bytes, a power of two: at least 16, or 4 for I/O ports (PCI 3.0, 6.2.5.1).
+        io: I/O ports.
+        bits: 64 takes the next number, too.
+        prefetchable: reads have no side effects.
+        unmapped: what each byte reads as where there is no register: 0x00 or 0xff.
+        sizes: bytes of the accesses that it takes. Reads give 0 of others, and of unaligned ones where some are left
+            out.
+    """
+
+    size: int
+    io: bool = False
+    bits: int = 32
+    prefetchable: bool = False
+    unmapped: int = 0
+    sizes: tuple[int, ...] = (1, 2, 4, 8)
+
+    @property
+    def flags(self) -> int:
+        """The read-only low bits of the register in the configuration space."""
+        return 1 if self.io else (4 if self.bits == 64 else 0) | (8 if self.prefetchable else 0)
+
+    def takes(self, offset: int, size: int) -> bool:
+        """Whether it answers such an access."""
+        return size in self.sizes and (len(self.sizes) == 4 or offset % size == 0)
+
+    def problem(self) -> str:
+        """What is wrong with it; empty where nothing is."""
+        least = 4 if self.io else 16
+        most = 256 if self.io else LARGEST
+        if self.size & (self.size - 1) or not least <= self.size <= most:
+            return f"has {self.size} bytes; a power of two from {least} to {most} is needed"
+        if self.bits not in (32, 64) or (self.io and (self.bits == 64 or self.prefetchable)):
+            return "is I/O and 64 bits wide or prefetchable" if self.io else f"has {self.bits} bits; give 32 or 64"
+        if not self.sizes or set(self.sizes) - {1, 2, 4, 8}:
+            return f"takes accesses of {self.sizes} bytes; a CPU does 1, 2, 4 and 8"
+        return "" if self.unmapped in (0, 0xFF) else "reads as neither 0x00 nor 0xff where nothing is"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A register in its place; of an array one of them.
+
+    Attributes:
+        register: whose it is.
+        index: in an array; None otherwise.
+        offset: in its BAR.
+        slot: where the value of an instance is.
+        writer, reader: the methods for its side effects, taken from the class.
+    """
+
+    register: Register
+    index: int | None
+    offset: int
+    slot: int
+    writer: Callable[..., Any] | None
+    reader: Callable[..., Any] | None
+
+    @property
+    def name(self) -> str:
+        """The register's name, with the index."""
+        return self.register.name if self.index is None else f"{self.register.name}[{self.index}]"
+
+
+class Layout:
+    """The registers and memories of a class.
+
+    Args:
+        cls: the model.
+        bars: its BARs by their numbers.
+
+    Attributes:
+        bars: these.
+        exact: for each BAR the cell that an access hits whole, by `offset << 4 | size`.
+        covering: for each BAR the cell that a byte belongs to, by offset.
+        slots: where each register's first value is.
+        resets: the values after power-on.
+
+    Raises:
+        DefinitionError: they contradict each other.
+    """
+
+    def __init__(self, cls: type, bars: Mapping[int, Bar]) -> None:
+        self.exact: list[dict[int, Cell]] = [{} for _ in range(BARS)]
+        self.covering: list[dict[int, Cell]] = [{} for _ in range(BARS)]
+        self.slots: dict[str, int] = {}
+        self.resets: list[int] = []
+        self.sticky: set[int] = set()
+        self.memories: dict[str, Memory] = {}
+        self.registers: dict[str, Register] = {}
+        self.bars = bars
+        # The nearest class of the MRO that has the name decides, as for every attribute.
+        for name in sorted({name for base in cls.__mro__ for name in vars(base)}):
+            one = next(vars(base)[name] for base in cls.__mro__ if name in vars(base))
+            if isinstance(one, Register):
+                self._add_register(cls, one)
+            elif isinstance(one, Memory):
+                self._require_inside(one)
+                self.memories[name] = one
+        self._refuse_overlaps()
+
+    def _add_register(self, cls: type, register: Register) -> None:
+        self._require_inside(register)
+        name = register.name
+        self.registers[name] = register
+        self.slots[name] = len(self.resets)
+        writer = getattr(cls, register.writer) if register.writer else None
+        reader = getattr(cls, register.reader) if register.reader else None
+        for number in range(register.count):
+            slot = len(self.resets)
+            self.resets.append(register.reset)
+            if register.sticky:
+                self.sticky.add(slot)
+            offset = register.offset + number * register.stride
+            index = number if isinstance(register, RegisterArray) else None
+            cell = Cell(register, index, offset, slot, writer, reader)
+            same = self.exact[register.bar].setdefault(offset << 4 | register.size, cell)
+            if same is not cell:
+                raise _overlap(same, cell)
+
+    def _require_inside(self, one: Register | Memory) -> None:
+        bar = self.bars.get(one.bar)
+        if bar is None:
+            raise one.wrong(f"is in BAR {one.bar}, which the device does not have", "say so in `bars`")
+        if one.offset + one.span > bar.size:
+            raise one.wrong(
+                f"ends at {one.offset + one.span:#x}, and BAR {one.bar} has {bar.size:#x} bytes", "enlarge the BAR"
+            )
+
+    def _refuse_overlaps(self) -> None:
+        for number in self.bars:
+            places: list[tuple[int, int, Cell | Memory]] = [
+                (cell.offset, cell.register.size, cell) for cell in self.exact[number].values()
+            ]
+            places += [(one.offset, one.size, one) for one in self.memories.values() if one.bar == number]
+            end, before = 0, None
+            for offset, size, one in sorted(places, key=lambda place: place[0]):
+                if before is not None and offset < end:
+                    raise _overlap(before, one)
+                end, before = offset + size, one
+                if isinstance(one, Cell):
+                    self.covering[number].update(dict.fromkeys(range(offset, offset + size), one))
+
+    def memory_at(self, bar: int, offset: int) -> Memory | None:
+        """The memory that a byte belongs to."""
+        return next(
+            (one for one in self.memories.values() if one.bar == bar and 0 <= offset - one.offset < one.size), None
+        )
+
+
+def _overlap(first: Cell | Memory, second: Cell | Memory) -> DefinitionError:
+    one, other = (part.register if isinstance(part, Cell) else part for part in (first, second))
+    # The one that was declared later is the one that its author has to look at, as far as lines tell.
+    one, other = sorted((one, other), key=lambda part: int(part.place.rpartition(":")[2]))
+    return other.wrong(
+        f"at {other.offset:#x} overlaps {one.name} at {one.offset:#x} ({one.place})", "they are in the same BAR"
+    )

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""Models in files of anybody's: `FILE.py:CLASS`."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+import traceback
+from pathlib import Path
+
+from r4l.errors import UsageError
+from r4l.pci.device import Device
+
+SPEC = re.compile(r"(?P<file>.+\.py):(?P<name>\w+)")
+
+
+def in_file(text: str) -> bool:
+    """Whether a text names a model in a file, and no device of QEMU's."""
+    return SPEC.fullmatch(text) is not None
+
+
+def load(text: str) -> type[Device]:
+    """The class that `FILE.py:CLASS` names. The file is run, with the folder it is in for its own imports.
+
+    Raises:
+        UsageError: there is no such file or class, or the file does not run.
+    """
+    match = SPEC.fullmatch(text)
+    if match is None:
+        raise UsageError(f"{text} names no model", "write FILE.py:CLASS")
+    file = Path(match["file"]).expanduser().resolve()
+    if not file.is_file():
+        raise UsageError(f"there is no file {match['file']}", "a model is named FILE.py:CLASS")
+    name = f"r4l_model_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(file.parent))
+    try:
+        spec.loader.exec_module(module)
+    except UsageError:
+        raise
+    except Exception as error:
+        raise UsageError(
+            f"{match['file']} does not run: {type(error).__name__}: {error}", "mend it", detail=traceback.format_exc()
+        ) from error
+    finally:
+        sys.path.remove(str(file.parent))
+    model = getattr(module, match["name"], None)
+    if not (isinstance(model, type) and issubclass(model, Device)):
+        found = [key for key, one in vars(module).items() if isinstance(one, type) and issubclass(one, Device)]
+        known = ", ".join(key for key in found if key != "Device")
+        raise UsageError(f"{match['file']} has no model {match['name']}", f"it has {known or 'none'}")
+    return model

@@ -1,0 +1,448 @@
+# SPDX-License-Identifier: MIT
+"""Registers as the data sheet has them: where, how wide, what after a reset, who may change which bits."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, Flag, auto
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from r4l.errors import UsageError
+
+if TYPE_CHECKING:
+    from r4l.pci.device import Device
+
+F = TypeVar("F", bound=Callable[..., Any])
+WIDTHS = (8, 16, 32, 64)
+ROOM = Path(__file__).parent
+HOOK = "_r4l_register"
+"""Attribute of a method that is a register's side effect."""
+
+
+class AccessType(Flag):
+    """How software may use bits, by the names that UVM and most data sheets have.
+
+    RC can be combined with W1C, W1S and RW, such as `RC | W1C`; the others exclude each other.
+    """
+
+    RO = auto()
+    """Read only: writes change nothing."""
+    RW = auto()
+    """Read and write."""
+    WO = auto()
+    """Write only: reads give what the BAR has where no register is; the model sees what was written."""
+    RC = auto()
+    """Read only, and cleared by a read."""
+    W1C = auto()
+    """A one that is written clears the bit."""
+    W1S = auto()
+    """A one that is written sets the bit."""
+
+
+RO, RW, WO, RC, W1C, W1S = AccessType
+COMBINED = (RC | W1C, RC | W1S, RC | RW)
+
+
+class Partial(Enum):
+    """What an access does that is narrower than its register, or spans several."""
+
+    MERGE = auto()
+    """It reaches the bytes that it names."""
+    WHOLE = auto()
+    """A narrower one at the first byte is taken for the whole register, with zeros above."""
+    REFUSE = auto()
+    """The device does not answer: a read gives all ones, a write nothing."""
+
+
+class DefinitionError(UsageError):
+    """A model contradicts itself. The cause names the file and the line."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """Some bits of a register.
+
+    Args:
+        high, low: the highest and the lowest bit; `low` is `high` where it is left out.
+        access: of these bits, where it is not the register's.
+    """
+
+    high: int
+    low: int | None = None
+    access: AccessType | None = None
+
+    @property
+    def shift(self) -> int:
+        """The lowest bit's number."""
+        return self.high if self.low is None else self.low
+
+    @property
+    def mask(self) -> int:
+        """The bits, in their places."""
+        return ((1 << (self.high - self.shift + 1)) - 1) << self.shift
+
+
+FieldLike = Field | int | tuple[int, int]
+
+
+@dataclass(frozen=True)
+class RegisterField:
+    """A field of one register, such as `Edu.STATUS.computing`: what `read` and `write` in a trace's questions take."""
+
+    register: Register
+    name: str
+
+
+class Word(int):
+    """The value of a register: an integer that has the register's fields as attributes."""
+
+    _register: Any
+    """Whose value it is, a `Register`."""
+
+    def __new__(cls, register: Register, value: int) -> Word:
+        """Make one; bits beyond the register's width are dropped."""
+        word = super().__new__(cls, value & register.mask)
+        word._register = register
+        return word
+
+    def __getattr__(self, name: str) -> int:
+        if name == "_register":
+            raise AttributeError(name)
+        fields: Mapping[str, Field] = self._register.fields
+        if name not in fields:
+            raise AttributeError(f"{self._register.name} has no field {name}; it has {self._register.field_names}")
+        return (int(self) & fields[name].mask) >> fields[name].shift
+
+    def replace(self, **fields: int) -> Word:
+        """The value with some fields changed.
+
+        Raises:
+            ValueError: a value does not fit in its field.
+            AttributeError: there is no such field.
+        """
+        return Word(self._register, self._register.value(base=int(self), **fields))
+
+    def fields(self) -> dict[str, int]:
+        """The value of each field."""
+        fields: Mapping[str, Field] = self._register.fields
+        return {name: (int(self) & field.mask) >> field.shift for name, field in fields.items()}
+
+    def __repr__(self) -> str:
+        return str(self._register.text(int(self)))
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return format(int(self), spec) if spec else repr(self)
+
+
+class Register:
+    """A register of a device. On the class it is this description, on an instance its value, a `Word`.
+
+    Args:
+        offset: in its BAR, bytes; a multiple of its width.
+        width: bits: 8, 16, 32 or 64.
+        reset: the value after a reset.
+        access: who may change its bits; a field can say otherwise of its own.
+        fields: by name: a bit's number, (high, low), or a `Field`. Where there are fields, bits of none are as `access`
+            says, too.
+        bar: the number of its BAR.
+        partial: what an access does that is not of its width.
+        sticky: kept through every reset but power-on.
+
+    Raises:
+        DefinitionError: these contradict each other.
+    """
+
+    count = 1
+    stride = 0
+
+    def __init__(
+        self,
+        offset: int,
+        width: int = 32,
+        *,
+        reset: int = 0,
+        access: AccessType = RW,
+        fields: Mapping[str, FieldLike] | None = None,
+        bar: int = 0,
+        partial: Partial = Partial.MERGE,
+        sticky: bool = False,
+    ) -> None:
+        self.place = caller()
+        self.name = ""
+        self.offset, self.width, self.reset, self.access = offset, width, reset, access
+        self.bar, self.partial, self.sticky = bar, partial, sticky
+        self.mask = (1 << width) - 1
+        self.fields = {name: _field(field) for name, field in (fields or {}).items()}
+        self.owner: type | None = None
+        self.slot = -1
+        self.writer: str | None = None
+        self.reader: str | None = None
+        self._check()
+        self.rules = self._rules()
+
+    def _check(self) -> None:
+        if self.width not in WIDTHS:
+            raise self.wrong(f"is {self.width} bits wide", "registers have 8, 16, 32 or 64")
+        if self.offset < 0 or self.offset % self.size:
+            raise self.wrong(f"is at {self.offset:#x}, which is no multiple of its {self.size} bytes", "align it")
+        if not 0 <= self.reset <= self.mask:
+            raise self.wrong(f"has a reset value {self.reset:#x} that does not fit in {self.width} bits")
+        if self.access not in AccessType and self.access not in COMBINED:
+            raise self.wrong(f"has the access {self.access}, which excludes itself", "RC goes with W1C, W1S and RW")
+        taken: dict[str, int] = {}
+        for name, field in self.fields.items():
+            if not 0 <= field.shift <= field.high < self.width:
+                raise self.wrong(f"has a field {name} of the bits {field.high}:{field.shift}, which it does not have")
+            if hasattr(Word, name) or not name.isidentifier():
+                raise self.wrong(f"has a field {name!r}, and a value's attribute cannot be called that", "rename it")
+            for other, mask in taken.items():
+                if mask & field.mask:
+                    raise self.wrong(f"has the fields {other} and {name}, which share bits")
+            taken[name] = field.mask
+
+    def _rules(self) -> dict[AccessType, int]:
+        """The bits that each access type applies to."""
+        masks = dict.fromkeys(AccessType, 0)
+        rest = self.mask
+        for field in self.fields.values():
+            for one in field.access or self.access:
+                masks[one] |= field.mask
+            rest &= ~field.mask
+        for one in self.access:
+            masks[one] |= rest
+        return masks
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.width // 8
+
+    @property
+    def span(self) -> int:
+        """Bytes from the first to behind the last."""
+        return self.size
+
+    @property
+    def field_names(self) -> str:
+        """The fields' names, for a reader."""
+        return ", ".join(self.fields) or "none"
+
+    def wrong(self, what: str, remedy: str = "") -> DefinitionError:
+        """The error that says where this register is wrong."""
+        name = self.name or "the register"
+        return DefinitionError(f"{self.place}: {name} {what}", remedy)
+
+    def written(self, old: int, value: int) -> int:
+        """What software's write of `value` makes of `old`."""
+        rules = self.rules
+        free = rules[RW] | rules[WO]
+        return (old & ~free | value & free) & ~(value & rules[W1C]) | value & rules[W1S]
+
+    def value(self, *, base: int = 0, **fields: int) -> int:
+        """A value with these fields, such as `CTRL.value(go=1)`.
+
+        Raises:
+            ValueError: a value does not fit in its field.
+            AttributeError: there is no such field.
+        """
+        for name, wanted in fields.items():
+            field = self.fields.get(name)
+            if field is None:
+                raise AttributeError(f"{self.name} has no field {name}; it has {self.field_names}")
+            if not 0 <= wanted <= field.mask >> field.shift:
+                raise ValueError(f"{self.name}.{name} has {field.high - field.shift + 1} bits, and {wanted:#x} more")
+            base = base & ~field.mask | wanted << field.shift
+        return base
+
+    def word(self, value: int) -> Word:
+        """A value of this register's."""
+        return Word(self, value)
+
+    def text(self, value: int) -> str:
+        """A value for a reader: `0x00000081 computing=1 irq=1`, with the fields that are not 0."""
+        said = [f"{value:#0{2 + self.width // 4}x}"]
+        said += [f"{name}={number:#x}" for name, number in Word(self, value).fields().items() if number]
+        return " ".join(said)
+
+    def on_write(self, method: F) -> F:
+        """Decorates the method of the device that is called after software has written: `f(self, old, new)`.
+
+        Both are `Word`s, `new` after the access types were applied; the register holds `new` already, and the method
+        may assign another value.
+
+        Raises:
+            DefinitionError: there is one already, or the register is another class's.
+        """
+        self.writer = self._hook(self.writer, method)
+        return method
+
+    def on_read(self, method: F) -> F:
+        """Decorates the method of the device that is asked what software reads: `f(self, value)` returns an integer.
+
+        Raises:
+            DefinitionError: there is one already, or the register is another class's.
+        """
+        self.reader = self._hook(self.reader, method)
+        return method
+
+    def _hook(self, before: str | None, method: Callable[..., Any]) -> str:
+        name = method.__name__
+        place = f"{Path(method.__code__.co_filename).name}:{method.__code__.co_firstlineno}"
+        if self.owner is not None:
+            raise DefinitionError(
+                f"{place}: {self.name} belongs to {self.owner.__name__}, and so do its side effects",
+                f"override its method {before}" if before else "declare the register anew",
+            )
+        if before:
+            raise DefinitionError(f"{place}: {name} is a second method for the same event, beside {before}")
+        setattr(method, HOOK, self)
+        return name
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.owner, self.name = owner, name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Register: ...
+    @overload
+    def __get__(self, instance: Device, owner: type) -> Word: ...
+    def __get__(self, instance: Device | None, owner: type) -> Register | Word:
+        if instance is None:
+            return self
+        return Word(self, instance._values[instance.layout.slots[self.name]])
+
+    def __set__(self, instance: Device, value: int) -> None:
+        instance._values[instance.layout.slots[self.name]] = value & self.mask
+
+    def __getattr__(self, name: str) -> RegisterField:
+        if name.startswith("_") or name == "fields" or name not in self.fields:
+            raise AttributeError(f"a register has no attribute or field {name}")
+        return RegisterField(self, name)
+
+    def __repr__(self) -> str:
+        return f"<Register {self.name} at {self.offset:#x} of BAR {self.bar}>"
+
+
+class Words(Sequence[Word]):
+    """The values of an array of registers: by index, and assignable."""
+
+    def __init__(self, register: RegisterArray, device: Device) -> None:
+        self._register, self._device = register, device
+        self._first = device.layout.slots[register.name]
+
+    def __len__(self) -> int:
+        return self._register.count
+
+    def _place(self, index: int) -> int:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"{self._register.name} has {len(self)} registers, and none with the number {index}")
+        return self._first + index % len(self)
+
+    @overload
+    def __getitem__(self, index: int) -> Word: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Word]: ...
+    def __getitem__(self, index: int | slice) -> Word | list[Word]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        return Word(self._register, self._device._values[self._place(index)])
+
+    def __setitem__(self, index: int, value: int) -> None:
+        self._device._values[self._place(index)] = value & self._register.mask
+
+    def __iter__(self) -> Iterator[Word]:
+        return (self[index] for index in range(len(self)))
+
+
+class RegisterArray(Register):
+    """Several registers of one kind; on an instance `Words`. Their methods get the index first: `f(self, index, …)`.
+
+    Args:
+        count: how many.
+        stride: bytes from one to the next; their size where it is 0.
+    """
+
+    def __init__(self, offset: int, width: int = 32, *, count: int, stride: int = 0, **rest: Any) -> None:
+        self.count, self.stride = count, stride or width // 8
+        super().__init__(offset, width, **rest)
+        self.place = caller()
+
+    def _check(self) -> None:
+        super()._check()
+        if self.count < 1 or self.stride < self.size or self.stride % self.size:
+            raise self.wrong(
+                f"is an array of {self.count} with {self.stride} bytes from one to the next",
+                f"the stride is a multiple of its {self.size} bytes",
+            )
+
+    @property
+    def span(self) -> int:
+        """Bytes from the first to behind the last."""
+        return (self.count - 1) * self.stride + self.size
+
+    @overload  # type: ignore[override]
+    def __get__(self, instance: None, owner: type) -> RegisterArray: ...
+    @overload
+    def __get__(self, instance: Device, owner: type) -> Words: ...
+    def __get__(self, instance: Device | None, owner: type) -> RegisterArray | Words:
+        return self if instance is None else Words(self, instance)
+
+    def __set__(self, instance: Device, value: object) -> None:
+        raise AttributeError(f"{self.name} is an array: assign to one of it, {self.name}[0] = …")
+
+
+class Memory:
+    """Plain memory in a BAR, that software reads and writes without side effects; on an instance a `bytearray`.
+
+    Args:
+        offset: in its BAR, bytes.
+        size: bytes.
+        bar: the number of its BAR.
+    """
+
+    def __init__(self, offset: int, size: int, *, bar: int = 0) -> None:
+        self.place = caller()
+        self.name = ""
+        self.offset, self.size, self.bar = offset, size, bar
+        if offset < 0 or size < 1:
+            raise self.wrong(f"has {size} bytes at {offset:#x}")
+
+    @property
+    def span(self) -> int:
+        """Bytes."""
+        return self.size
+
+    def wrong(self, what: str, remedy: str = "") -> DefinitionError:
+        """The error that says where this memory is wrong."""
+        return DefinitionError(f"{self.place}: {self.name or 'the memory'} {what}", remedy)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Memory: ...
+    @overload
+    def __get__(self, instance: Device, owner: type) -> bytearray: ...
+    def __get__(self, instance: Device | None, owner: type) -> Memory | bytearray:
+        return self if instance is None else instance._memories[self.name]
+
+    def __repr__(self) -> str:
+        return f"<Memory {self.name}, {self.size:#x} bytes at {self.offset:#x} of BAR {self.bar}>"
+
+
+def _field(said: FieldLike) -> Field:
+    if isinstance(said, int):
+        return Field(said)
+    return Field(*said) if isinstance(said, tuple) else said
+
+
+def caller() -> str:
+    """File and line of the model that is being defined: the nearest frame outside of this room's own files."""
+    frame = sys._getframe(1)
+    while frame.f_back and Path(frame.f_code.co_filename).parent == ROOM:
+        frame = frame.f_back
+    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"

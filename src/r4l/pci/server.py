@@ -1,0 +1,447 @@
+# SPDX-License-Identifier: MIT
+"""The server's side of vfio-user: what QEMU asks about a device, answered from a model on a thread of its own.
+
+QEMU relies on this: a write is answered before it takes effect, one that wants no answer gets none, what was asked
+first is done first. Whatever a model does, an answer comes: QEMU that waits for one stands still, and its monitor, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import socket
+import struct
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from r4l.pci import channel as channels
+from r4l.pci.channel import Channel
+from r4l.pci.config import SIZE as CONFIG_SIZE
+from r4l.pci.device import Device, Reset
+from r4l.pci.dma import DmaFault
+from r4l.pci.protocol import (
+    DEVICE_INFO,
+    DEVICE_IS_PCI,
+    DEVICE_RESETS,
+    DMA_ACCESS,
+    DMA_MAP,
+    DMA_UNMAP,
+    ERROR,
+    IRQ_AUTOMASKED,
+    IRQ_EVENTFD,
+    IRQ_INFO,
+    IRQ_MASKABLE,
+    IRQ_NORESIZE,
+    IRQ_SET,
+    IRQS,
+    MAJOR,
+    MAX_FDS,
+    MAX_TRANSFER,
+    MINOR,
+    NO_REPLY,
+    PAGE_SIZE,
+    REGION_ACCESS,
+    REGION_INFO,
+    REGION_READABLE,
+    REGION_WRITABLE,
+    REGIONS,
+    REPLY,
+    TYPE,
+    UNMAP_ALL,
+    Command,
+    Irq,
+    Message,
+    Refused,
+    Region,
+    StreamBroken,
+)
+
+TICK = 1.0
+"""Seconds between two looks at whether a model's method still runs."""
+ANSWER = 10.0
+"""Seconds that QEMU has for an answer to a DMA message."""
+IRQ_FLAGS = {
+    Irq.INTX: IRQ_EVENTFD | IRQ_MASKABLE | IRQ_AUTOMASKED,
+    Irq.MSI: IRQ_EVENTFD | IRQ_NORESIZE,
+    Irq.MSIX: IRQ_EVENTFD | IRQ_NORESIZE,
+}
+SIZES = (1, 2, 4, 8)
+"""Bytes of an access to a BAR that a CPU does."""
+
+
+class Connection:
+    """One QEMU, from its first message until it lets go.
+
+    Args:
+        device: what is served.
+        channel: to QEMU; taken over.
+    """
+
+    def __init__(self, device: Device, channel: Channel) -> None:
+        self._device, self._channel = device, channel
+        self._agreed = False
+        self._owner = 0
+        self._dead = False
+        # The message that is being worked on: since when, on which thread, and whether its sender still waits.
+        self._busy: tuple[float, Message, int] | None = None
+        self._waited = False
+        self._handover = threading.Lock()
+        # Our own requests that wait for an answer.
+        self._asked: dict[int, Message | None] = {}
+        self._next_id = 0
+        self._answered = threading.Condition(device.lock)
+        self._handlers: dict[int, Callable[[Message], bytes | None]] = {
+            Command.VERSION: self._version,
+            Command.DMA_MAP: self._dma_map,
+            Command.DMA_UNMAP: self._dma_unmap,
+            Command.DEVICE_GET_INFO: self._info,
+            Command.DEVICE_GET_REGION_INFO: self._region_info,
+            Command.DEVICE_GET_IRQ_INFO: self._irq_info,
+            Command.DEVICE_SET_IRQS: self._set_irqs,
+            Command.REGION_READ: self._region_read,
+            Command.REGION_WRITE: self._region_write,
+            Command.DEVICE_RESET: self._reset,
+        }
+
+    # -- the loop -----------------------------------------------------------------------------------------------
+
+    def serve(self) -> None:
+        """Answer until QEMU is gone."""
+        me = self._owner = threading.get_ident()
+        self._device.dma.messages = self
+        with contextlib.suppress(OSError):
+            try:
+                while self._owner == me and (message := self._channel.receive()) is not None:
+                    self._take(message)
+            except StreamBroken as problem:
+                self._device.trace.add("refused", text=f"the connection was ended: {problem}")
+        if self._owner == me:
+            self._over()
+
+    def _over(self) -> None:
+        device = self._device
+        self._channel.close()
+        if self._dead:
+            # A method of the model's has the lock, and keeps it.
+            return
+        with device.lock:
+            device.dma.messages = None
+            device.dma.unmap_all()
+            device.interrupts.close()
+            self._answered.notify_all()
+
+    def shut(self) -> None:
+        """End the connection."""
+        self._channel.shut()
+
+    def _take(self, message: Message) -> None:
+        try:
+            if message.flags & TYPE == REPLY:
+                self._take_answer(message)
+            elif message.flags & TYPE:
+                self._refuse(message, Refused(errno.EINVAL, f"a message of the type {message.flags & TYPE}"))
+            else:
+                self._answer(message)
+        finally:
+            if message.fds:
+                channels.close(message.fds)
+
+    def _answer(self, message: Message) -> None:
+        handler = self._handlers.get(message.command)
+        try:
+            if message.command == channels.OVERSIZED:
+                raise Refused(errno.EMSGSIZE, "a message that is too long")
+            if handler is None:
+                raise Refused(errno.ENOSYS, f"the command {message.command}")
+            if not self._agreed and message.command != Command.VERSION:
+                raise Refused(errno.EPROTO, "a command before the version was agreed on")
+            if self._dead:
+                reply: bytes | None = self._answer_dead(message)
+            else:
+                reply = self._work(handler, message)
+        except Refused as problem:
+            self._refuse(message, problem)
+            return
+        if reply is not None and not message.flags & NO_REPLY:
+            self._channel.send(message.id, message.command, reply)
+
+    def _work(self, handler: Callable[[Message], bytes | None], message: Message) -> bytes | None:
+        """Have a message done; its answer, or None where it has one already.
+
+        Raises:
+            Refused: it cannot be done.
+        """
+        me = threading.get_ident()
+        before = self._busy, self._waited
+        self._waited = not message.flags & NO_REPLY
+        self._busy = (time.monotonic(), message, me)
+        problem = reply = None
+        try:
+            with self._device.lock:
+                reply = handler(message)
+        except Refused as refused:
+            problem = refused
+        with self._handover:
+            if self._owner != me:
+                # This thread was given up while a method of the model's ran, and another has answered.
+                return None
+            self._busy, self._waited = before
+        if problem:
+            raise problem
+        return reply
+
+    def _refuse(self, message: Message, problem: Refused) -> None:
+        self._device.trace.add("refused", text=str(problem))
+        if not message.flags & NO_REPLY:
+            self._channel.refuse(message, problem.errno)
+
+    # -- a model that does not return -----------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Give a method up that has run for longer than the model's patience: QEMU is answered, the device is dead."""
+        device = self._device
+        patience = device.patience
+        with self._handover:
+            busy, waited = self._busy, self._waited
+            if busy is None or patience is None or time.monotonic() - busy[0] < patience or self._dead or self._asked:
+                return
+            _, message, thread = busy
+            self._dead, self._owner = True, 0
+        frame = sys._current_frames().get(thread)
+        device.give_up(patience, "".join(traceback.format_stack(frame)) if frame else "")
+        if waited:
+            with contextlib.suppress(OSError):
+                self._channel.send(message.id, message.command, self._answer_dead(message))
+        threading.Thread(target=self.serve, name="r4l-pci-dead", daemon=True).start()
+
+    def _answer_dead(self, message: Message) -> bytes:
+        """What a device answers whose model is lost: nothing is there, and nobody touches the model."""
+        if message.command == Command.REGION_READ:
+            offset, region, count = self._unpacked(REGION_ACCESS, message)
+            if count > MAX_TRANSFER:
+                raise Refused(errno.E2BIG, f"a read of {count} bytes")
+            return REGION_ACCESS.pack(offset, region, count) + b"\xff" * count
+        if message.command == Command.REGION_WRITE:
+            return message.payload[: REGION_ACCESS.size]
+        return message.payload if message.command == Command.DMA_UNMAP else b""
+
+    # -- memory by messages (`r4l.pci.dma.Messages`) ----------------------------------------------------------------
+
+    def dma_read(self, address: int, count: int) -> bytes:
+        """Bytes of the guest's memory, from QEMU."""
+        data = self._ask(Command.DMA_READ, DMA_ACCESS.pack(address, count))[DMA_ACCESS.size :]
+        if len(data) != count:
+            raise DmaFault(f"QEMU gave {len(data)} of {count} bytes at {address:#x}")
+        return data
+
+    def dma_write(self, address: int, data: bytes) -> None:
+        """Have QEMU change bytes of the guest's memory."""
+        self._ask(Command.DMA_WRITE, DMA_ACCESS.pack(address, len(data)) + data)
+
+    def _ask(self, command: Command, payload: bytes) -> bytes:
+        """Send a request and wait for the answer; requests that come meanwhile are done.
+
+        Raises:
+            DmaFault: QEMU refuses, is gone, or waits for us at this very moment.
+        """
+        mine = threading.get_ident() == self._owner
+        if mine and self._waited:
+            raise DmaFault(
+                "memory that is reached by messages only, while the guest's CPU waits for this device: QEMU would wait "
+                "for us and we for it. Do it later: `self.after(0, …)`"
+            )
+        number = self._next_id = (self._next_id + 1) & 0xFFFF
+        self._asked[number] = None
+        try:
+            self._channel.send(number, command, payload, flags=0)
+            until = time.monotonic() + ANSWER
+            while (answer := self._asked[number]) is None:
+                if mine:
+                    message = self._channel.receive()
+                    if message is None:
+                        raise DmaFault("QEMU is gone")
+                    self._take(message)
+                elif not self._answered.wait(until - time.monotonic()) or self._device.dma.messages is None:
+                    raise DmaFault("QEMU does not answer")
+        except (OSError, StreamBroken) as error:
+            raise DmaFault(f"the connection to QEMU broke: {error}") from error
+        finally:
+            del self._asked[number]
+        if answer.flags & ERROR:
+            raise DmaFault(f"QEMU refuses {command.name}: {os.strerror(answer.error)}")
+        return answer.payload
+
+    def _take_answer(self, message: Message) -> None:
+        if self._dead or self._asked.get(message.id, message) is not None:
+            self._device.trace.add("refused", text=f"an answer to no request of ours ({message.id})")
+            return
+        with self._device.lock:
+            self._asked[message.id] = message
+            self._answered.notify_all()
+
+    # -- commands, by the numbers of their messages ---------------------------------------------------------------
+
+    @staticmethod
+    def _unpacked(layout: struct.Struct, message: Message) -> tuple[int, ...]:
+        if len(message.payload) < layout.size:
+            raise Refused(errno.EINVAL, f"{Command(message.command).name} of {len(message.payload)} bytes")
+        return layout.unpack_from(message.payload)
+
+    def _version(self, message: Message) -> bytes:
+        if len(message.payload) < 4:
+            raise Refused(errno.EINVAL, f"VERSION of {len(message.payload)} bytes")
+        major, minor = struct.unpack_from("=HH", message.payload)
+        if major != MAJOR:
+            raise Refused(errno.EPROTONOSUPPORT, f"version {major}.{minor} of the protocol")
+        self._agreed = True
+        able = {"max_msg_fds": MAX_FDS, "max_data_xfer_size": MAX_TRANSFER, "pgsizes": PAGE_SIZE}
+        said = json.dumps({"capabilities": able}).encode() + b"\0"
+        return struct.pack("=HH", MAJOR, min(minor, MINOR)) + said
+
+    def _info(self, message: Message) -> bytes:
+        self._unpacked(DEVICE_INFO, message)
+        return DEVICE_INFO.pack(DEVICE_INFO.size, DEVICE_RESETS | DEVICE_IS_PCI, REGIONS, IRQS)
+
+    def _region_info(self, message: Message) -> bytes:
+        _, _, index, *_ = self._unpacked(REGION_INFO, message)
+        if index >= REGIONS:
+            raise Refused(errno.EINVAL, f"region {index}")
+        bar = self._device.layout.bars.get(index)
+        size = CONFIG_SIZE if index == Region.CONFIG else bar.size if bar else 0
+        flags = REGION_READABLE | REGION_WRITABLE if size else 0
+        return REGION_INFO.pack(REGION_INFO.size, flags, index, 0, size, 0)
+
+    def _irq_info(self, message: Message) -> bytes:
+        _, _, index, _ = self._unpacked(IRQ_INFO, message)
+        if index not in IRQ_FLAGS:
+            # QEMU takes anything else for an offer of error and request interrupts.
+            raise Refused(errno.EINVAL, f"interrupts of the type {index}")
+        irq = Irq(index)
+        return IRQ_INFO.pack(IRQ_INFO.size, IRQ_FLAGS[irq], index, self._device.interrupts.counts[irq])
+
+    def _set_irqs(self, message: Message) -> bytes:
+        _, flags, index, start, count = self._unpacked(IRQ_SET, message)
+        if index not in IRQ_FLAGS:
+            raise Refused(errno.EINVAL, f"interrupts of the type {index}")
+        self._device.interrupts.set(index, flags, start, count, message.payload[IRQ_SET.size :], message.fds)
+        return b""
+
+    def _dma_map(self, message: Message) -> bytes:
+        _, flags, offset, address, size = self._unpacked(DMA_MAP, message)
+        self._device.dma.map(address, size, flags, offset, message.fds)
+        return b""
+
+    def _dma_unmap(self, message: Message) -> bytes:
+        _, flags, address, size = self._unpacked(DMA_UNMAP, message)
+        if flags & UNMAP_ALL:
+            self._device.dma.unmap_all()
+        else:
+            self._device.dma.unmap(address, size)
+        return message.payload[: DMA_UNMAP.size]
+
+    def _reset(self, _message: Message) -> bytes:
+        self._device._guarded(self._device.reset, Reset.BUS, default=None)
+        return b""
+
+    def _region_read(self, message: Message) -> bytes:
+        offset, region, count = self._unpacked(REGION_ACCESS, message)
+        self._require(region, offset, count)
+        if region == Region.CONFIG:
+            data = self._device.config_read(offset, count)
+        else:
+            data = self._device.bar_read(region, offset, count).to_bytes(count, "little")
+        return message.payload[: REGION_ACCESS.size] + data
+
+    def _region_write(self, message: Message) -> None:
+        offset, region, count = self._unpacked(REGION_ACCESS, message)
+        data = message.payload[REGION_ACCESS.size :]
+        if len(data) != count:
+            raise Refused(errno.EINVAL, f"a write of {count} bytes with {len(data)}")
+        self._require(region, offset, count)
+        if self._waited:
+            self._channel.send(message.id, message.command, message.payload[: REGION_ACCESS.size])
+            self._waited = False
+        if region == Region.CONFIG:
+            self._device.config_write(offset, data)
+        else:
+            self._device.bar_write(region, offset, count, int.from_bytes(data, "little"))
+
+    def _require(self, region: int, offset: int, count: int) -> None:
+        """Refuse an access outside of a region, or of a size that no CPU does."""
+        bar = self._device.layout.bars.get(region)
+        size = CONFIG_SIZE if region == Region.CONFIG else bar.size if bar else 0
+        if not size or offset + count > size or (bar and count not in SIZES):
+            raise Refused(
+                errno.EINVAL, f"an access of {count} bytes at {offset:#x} of region {region}, which has {size:#x}"
+            )
+
+
+class Server:
+    """A device behind a socket, for one QEMU after the other.
+
+    Args:
+        device: what is served.
+        path: where the socket is made.
+    """
+
+    def __init__(self, device: Device, path: Path) -> None:
+        self.device, self.path = device, path
+        self._socket = socket.socket(socket.AF_UNIX)
+        try:
+            _bind(self._socket, path)
+            self._socket.listen(1)
+        except BaseException:
+            self._socket.close()
+            raise
+        self._over = threading.Event()
+        self._connection: Connection | None = None
+        self._thread = threading.Thread(target=self._accept, name="r4l-pci", daemon=True)
+        self._watch = threading.Thread(target=self._look, name="r4l-pci-watch", daemon=True)
+        self._thread.start()
+        self._watch.start()
+
+    def _accept(self) -> None:
+        while not self._over.is_set():
+            try:
+                sock, _ = self._socket.accept()
+            except OSError:
+                # The socket was shut: it is over.
+                return
+            self._connection = Connection(self.device, Channel(sock))
+            if self._over.is_set():
+                self._connection.shut()
+            self.device.plugged()
+            self._connection.serve()
+            self.device.unplugged()
+
+    def _look(self) -> None:
+        while not self._over.wait(TICK):
+            if connection := self._connection:
+                connection.look()
+
+    def close(self) -> None:
+        """End the server. A model whose method does not return is left to its thread, which ends with the process."""
+        self._over.set()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        if self._connection:
+            self._connection.shut()
+        self._thread.join(1.0)
+        self._watch.join(1.0)
+        self._socket.close()
+        self.path.unlink(missing_ok=True)
+
+
+def _bind(sock: socket.socket, path: Path) -> None:
+    """Bind a socket to a path of any length: of the 107 bytes that the kernel takes (unix(7)), the folder needs few."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        sock.bind(f"/proc/self/fd/{folder}/{path.name}")
+    finally:
+        os.close(folder)

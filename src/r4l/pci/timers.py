@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""Time for models: what a device does later.
+
+`RunningTime` is the guest's: it stands still while the machine is paused. `SteppedTime` moves when a test says so,
+which makes every run the same.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where a model's time comes from."""
+
+    def now(self) -> float:
+        """Seconds since some moment."""
+
+    def wall(self, when: float) -> float | None:
+        """Seconds of the host's until that moment of the clock's; None where nobody can tell."""
+
+
+class RunningTime:
+    """The host's monotonic clock, but for the time in which the machine was paused."""
+
+    def __init__(self) -> None:
+        self._lost = 0.0
+        self._since: float | None = None
+
+    def now(self) -> float:
+        """Seconds that the machine could have run."""
+        return (self._since if self._since is not None else time.monotonic()) - self._lost
+
+    def wall(self, when: float) -> float | None:
+        """Seconds until then; None while the machine is paused."""
+        return None if self._since is not None else when - self.now()
+
+    def pause(self) -> None:
+        """The machine stands still from here on."""
+        if self._since is None:
+            self._since = time.monotonic()
+
+    def resume(self) -> None:
+        """The machine runs again."""
+        if self._since is not None:
+            self._lost += time.monotonic() - self._since
+            self._since = None
+
+
+class SteppedTime:
+    """A clock that stands until `Device.advance`."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> float:
+        """Seconds since the device was made."""
+        return self.seconds
+
+    def wall(self, when: float) -> float | None:
+        """None: the host's time does not bring that moment nearer."""
+        return None
+
+
+class Timer:
+    """Something that a device does later.
+
+    Attributes:
+        when: by the clock, in seconds.
+        action: what; None where it was cancelled.
+    """
+
+    def __init__(self, when: float, action: Callable[[], object]) -> None:
+        self.when = when
+        self.action: Callable[[], object] | None = action
+
+    def cancel(self) -> None:
+        """Do it not; no harm where it is done already."""
+        self.action = None
+
+
+class Timers:
+    """The timers of one device. Those of a `RunningTime` are done on a thread that sleeps until the next is due.
+
+    Args:
+        clock: where time comes from.
+        run: called with each timer that is due; it may not raise.
+    """
+
+    def __init__(self, clock: Clock, run: Callable[[Timer], None]) -> None:
+        self.clock = clock
+        self._run = run
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._order = itertools.count()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._over = False
+
+    def after(self, seconds: float, action: Callable[[], object]) -> Timer:
+        """Have something done in some seconds of the clock's."""
+        timer = Timer(self.clock.now() + seconds, action)
+        with self._changed:
+            heapq.heappush(self._heap, (timer.when, next(self._order), timer))
+            if self._thread is None and not self._over and not isinstance(self.clock, SteppedTime):
+                self._thread = threading.Thread(target=self._work, name="r4l-pci-timers", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+        return timer
+
+    def _work(self) -> None:
+        while timer := self._next():
+            self._run(timer)
+
+    def _next(self) -> Timer | None:
+        """The next timer when its time has come; None when the device is closed."""
+        with self._changed:
+            while not self._over:
+                due = self._heap[0][2] if self._heap else None
+                seconds = self.clock.wall(due.when) if due else None
+                if due and (due.action is None or (seconds is not None and seconds <= 0)):
+                    heapq.heappop(self._heap)
+                    if due.action is not None:
+                        return due
+                    continue
+                self._changed.wait(seconds)
+            return None
+
+    def advance(self, seconds: float) -> None:
+        """Move a `SteppedTime` on, and do what is due on the way, in the order of its time.
+
+        Raises:
+            TypeError: the clock is another.
+        """
+        clock = self.clock
+        if not isinstance(clock, SteppedTime):
+            raise TypeError("this clock goes by itself; `clock = SteppedTime` in the model gives one to be moved")
+        end = clock.seconds + seconds
+        while True:
+            with self._changed:
+                if not self._heap or self._heap[0][0] > end:
+                    break
+                when, _, timer = heapq.heappop(self._heap)
+            clock.seconds = max(clock.seconds, when)
+            if timer.action is not None:
+                self._run(timer)
+        clock.seconds = end
+
+    def pause(self, paused: bool) -> None:
+        """The machine stands still, or runs again."""
+        if isinstance(self.clock, RunningTime):
+            (self.clock.pause if paused else self.clock.resume)()
+        with self._changed:
+            self._changed.notify()
+
+    def clear(self) -> None:
+        """Forget all timers, as a reset does."""
+        with self._changed:
+            for _, _, timer in self._heap:
+                timer.cancel()
+            self._heap.clear()
+            self._changed.notify()
+
+    def close(self) -> None:
+        """End the thread; not waited for, since an action of the model's may hang."""
+        with self._changed:
+            self._over = True
+            self._changed.notify()

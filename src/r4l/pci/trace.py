@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: MIT
+"""What has happened at a device, access by access, and questions about it.
+
+device.trace.expect(write(Edu.FACTORIAL, 5))
+assert read(Edu.STATUS.computing) in device.trace
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from r4l.errors import VerdictError
+from r4l.pci.layout import Cell
+from r4l.pci.registers import Register, RegisterField, Word
+
+KEPT = 200_000
+"""Entries that are kept; older ones are dropped and counted."""
+SHOWN = 40
+"""Entries in a failure's report."""
+
+Kind = Literal[
+    "read",
+    "write",
+    "config-read",
+    "config-write",
+    "dma-read",
+    "dma-write",
+    "interrupt",
+    "reset",
+    "plugged",
+    "unplugged",
+    "fault",
+    "refused",
+    "note",
+]
+GUEST = ("read", "write", "config-read", "config-write", "reset")
+"""Kinds that the guest does; the rest is the device's doing, or the test's."""
+Raw = tuple[int, int, Kind, Cell | None, int, int, int, int | bytes, str]
+"""Number, ns, kind, cell, BAR, offset or address, size, value, text."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """One thing that has happened at the device.
+
+    Attributes:
+        number: counts from 0; no two have the same.
+        time: seconds since the device was made, by the host's clock.
+        kind: what.
+        register: the register's name, `RAL[3]` in an array; empty where there is none at that place.
+        fields: of the register, by name.
+        value: what was read, written or signalled (a vector); the first 8 bytes of a DMA transfer.
+        bar: number of the BAR; None where it is about none.
+        offset: in the BAR or the configuration space; the guest's address of a DMA transfer.
+        size: bytes.
+        data: of a DMA transfer.
+        text: more about it, for a reader.
+    """
+
+    number: int
+    time: float
+    kind: Kind
+    register: str
+    fields: dict[str, int] = field(compare=False)
+    value: int
+    bar: int | None
+    offset: int
+    size: int
+    data: bytes
+    text: str
+    cell: Cell | None = field(compare=False, repr=False)
+
+    @property
+    def who(self) -> Literal["guest", "device"]:
+        """Whose doing it was."""
+        return "guest" if self.kind in GUEST else "device"
+
+    def __str__(self) -> str:
+        words = [f"{self.number:>6}", f"{self.time:10.6f}", f"{self.kind:<12}"]
+        if self.kind in ("read", "write"):
+            words.append(f"{self.register or f'BAR {self.bar} + {self.offset:#x}, no register'}")
+            said = self.cell.register.text(self.value) if self.cell and self.cell.register.size == self.size else ""
+            words.append(("→ " if self.kind == "read" else "← ") + (said or f"{self.value:#x} ({self.size} B)"))
+        elif self.kind.startswith("config"):
+            words.append(f"{self.offset:#04x} {self.value:#0{2 + 2 * self.size}x}")
+        elif self.kind.startswith("dma"):
+            words.append(f"{self.offset:#x} {self.size} B {self.data[:16].hex(' ')}{' …' if self.size > 16 else ''}")
+        return " ".join([*words, *([self.text] if self.text else [])])
+
+
+class Question:
+    """What an access is compared with; made by `read`, `write` and others.
+
+    Args:
+        text: itself, for a reader.
+        holds: whether an access is such a one.
+    """
+
+    def __init__(self, text: str, holds: Callable[[Access], bool]) -> None:
+        self.text, self.holds = text, holds
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def read(what: Register | RegisterField | int, value: int | None = None, **fields: int) -> Question:
+    """A read of a register by the guest, or of an offset.
+
+    Args:
+        what: a register of the class, `Edu.STATUS`; a field of it, which then was not 0; or an offset in any BAR.
+        value: what the guest got.
+        fields: the values of fields that it got.
+    """
+    return _access("read", what, value, fields)
+
+
+def write(what: Register | RegisterField | int, value: int | None = None, **fields: int) -> Question:
+    """A write to a register by the guest, or to an offset. Arguments as of `read`, with what was written."""
+    return _access("write", what, value, fields)
+
+
+def config_write(offset: int, value: int | None = None) -> Question:
+    """A write to the configuration space that changes the byte at an offset."""
+    wanted = "" if value is None else f", {value:#x}"
+    return Question(
+        f"config_write({offset:#x}{wanted})",
+        lambda one: (
+            one.kind == "config-write" and one.offset <= offset < one.offset + one.size and value in (None, one.value)
+        ),
+    )
+
+
+def dma_read(address: int | None = None) -> Question:
+    """A read of the guest's memory by the device that begins at an address, or any."""
+    return Question(
+        f"dma_read({address if address is None else hex(address)})",
+        lambda one: one.kind == "dma-read" and address in (None, one.offset),
+    )
+
+
+def dma_write(address: int | None = None) -> Question:
+    """A write to the guest's memory by the device that begins at an address, or any."""
+    return Question(
+        f"dma_write({address if address is None else hex(address)})",
+        lambda one: one.kind == "dma-write" and address in (None, one.offset),
+    )
+
+
+def interrupt(vector: int | None = None) -> Question:
+    """An interrupt that was signalled to the guest: INTx going high, or a vector."""
+    return Question(
+        f"interrupt({'' if vector is None else vector})",
+        lambda one: one.kind == "interrupt" and vector in (None, one.value),
+    )
+
+
+def happened(kind: Kind) -> Question:
+    """Anything of a kind, such as "reset", "plugged", "fault" or "refused"."""
+    return Question(f"happened({kind!r})", lambda one: one.kind == kind)
+
+
+def _access(kind: Kind, what: Register | RegisterField | int, value: int | None, fields: dict[str, int]) -> Question:
+    words = [*([] if value is None else [f"{value:#x}"]), *(f"{name}={number:#x}" for name, number in fields.items())]
+    if isinstance(what, RegisterField):
+        register, wanted = what.register, [what.name]
+        text = f"{register.name}.{what.name}"
+    elif isinstance(what, Register):
+        register, wanted, text = what, [], what.name
+        # A field that there is not would never be seen.
+        register.value(**fields)
+    elif isinstance(what, int):
+        if fields:
+            raise TypeError("an offset has no fields: name the register")
+        return Question(
+            f"{kind}({', '.join([hex(what), *words])})",
+            lambda one: one.kind == kind and one.offset == what and value in (None, one.value),
+        )
+    else:
+        raise TypeError(f"{what!r} is no register; ask the class, as in `{kind}(Edu.STATUS, irq=1)`")
+
+    def holds(one: Access) -> bool:
+        if one.kind != kind or one.cell is None or one.cell.register.name != register.name:
+            return False
+        # An access to some bytes of the register has no fields.
+        if any(not one.fields.get(name) for name in wanted):
+            return False
+        return value in (None, one.value) and all(one.fields.get(name) == number for name, number in fields.items())
+
+    return Question(f"{kind}({', '.join([text, *words])})", holds)
+
+
+class Missing(VerdictError):
+    """Something that a test expected at the device has not happened."""
+
+    kind = "trace"
+
+
+class Trace:
+    """What has happened at a device, in order: a sequence of `Access`.
+
+    `expect` waits for something and remembers its place; the next `expect` looks behind that. So a series of them says
+    an order. All else looks at everything that is kept.
+
+    Attributes:
+        dropped: how many of the oldest are not kept any more.
+        config: whether accesses to the configuration space are kept; the kernel makes hundreds.
+    """
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._begun = time.monotonic_ns()
+        self._entries: deque[Raw] = deque(maxlen=kept)
+        self._next = 0
+        self._cursor = 0
+        self._news = threading.Condition()
+        self._waiting = False
+        self.config = True
+
+    # -- for the device -----------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        kind: Kind,
+        cell: Cell | None = None,
+        bar: int = -1,
+        offset: int = 0,
+        size: int = 0,
+        value: int | bytes = 0,
+        text: str = "",
+    ) -> None:
+        """Note something. Called under the device's lock, a hundred thousand times a second."""
+        self._entries.append((self._next, time.monotonic_ns(), kind, cell, bar, offset, size, value, text))
+        self._next += 1
+        if self._waiting:
+            with self._news:
+                self._news.notify_all()
+
+    # -- for tests ----------------------------------------------------------------------------------------------
+
+    @property
+    def dropped(self) -> int:
+        """How many of the oldest entries are not kept any more."""
+        return self._next - len(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Access]:
+        return (self._typed(raw) for raw in list(self._entries))
+
+    def __getitem__(self, index: int) -> Access:
+        return self._typed(self._entries[index])
+
+    def __contains__(self, question: Question) -> bool:
+        return any(question.holds(one) for one in self)
+
+    def find(self, question: Question) -> list[Access]:
+        """All that fit."""
+        return [one for one in self if question.holds(one)]
+
+    def count(self, question: Question) -> int:
+        """How many fit."""
+        return len(self.find(question))
+
+    def expect(self, question: Question, timeout: float = 10.0) -> Access:
+        """Wait until something has happened, after what the last `expect` found.
+
+        Args:
+            timeout: seconds.
+
+        Raises:
+            Missing: it has not; the report holds the end of the trace.
+        """
+        until = time.monotonic() + timeout
+        begin = seen = self._cursor
+        with self._news:
+            self._waiting = True
+            try:
+                while True:
+                    for one in self._since(seen):
+                        seen = one.number + 1
+                        if question.holds(one):
+                            self._cursor = seen
+                            return one
+                    left = until - time.monotonic()
+                    if left <= 0:
+                        break
+                    if self._next == seen:
+                        self._news.wait(left)
+            finally:
+                self._waiting = False
+        raise Missing(
+            f"{question} has not happened within {timeout:g} s",
+            "the trace below is what has, since the last thing that was expected",
+            detail=self.text(begin),
+        )
+
+    def forget(self) -> None:
+        """Let `expect` look only at what comes from here on."""
+        self._cursor = self._next
+
+    def _since(self, number: int) -> list[Access]:
+        entries = list(self._entries)
+        skip = max(0, number - entries[0][0]) if entries else 0
+        return [self._typed(raw) for raw in entries[skip:]]
+
+    def text(self, since: int = 0, most: int = SHOWN) -> str:
+        """The last entries for a reader, a line each."""
+        found = self._since(since)
+        head = [f"… {len(found) - most} more"] if len(found) > most else []
+        return "\n".join([*head, *map(str, found[-most:])]) or "nothing"
+
+    def _typed(self, raw: Raw) -> Access:
+        number, ns, kind, cell, bar, offset, size, value, text = raw
+        data = value if isinstance(value, bytes) else b""
+        integer = int.from_bytes(value[:8], "little") if isinstance(value, bytes) else value
+        whole = cell is not None and cell.register.size == size
+        fields: dict[str, int] = Word(cell.register, integer).fields() if cell and whole else {}
+        return Access(
+            number=number,
+            time=(ns - self._begun) / 1e9,
+            kind=kind,
+            register=cell.name if cell else "",
+            fields=fields,
+            value=integer,
+            bar=bar if bar >= 0 else None,
+            offset=offset,
+            size=size,
+            data=data,
+            text=text,
+            cell=cell,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Trace of {self._next} entries>"
+
+
+def jsonable(one: Access) -> dict[str, Any]:
+    """An access as data for JSON."""
+    return {
+        "number": one.number,
+        "time": round(one.time, 6),
+        "who": one.who,
+        "kind": one.kind,
+        "register": one.register,
+        "fields": one.fields,
+        "value": one.value,
+        "bar": one.bar,
+        "offset": one.offset,
+        "size": one.size,
+        "data": one.data.hex(),
+        "text": one.text,
+    }
