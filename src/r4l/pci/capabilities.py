@@ -101,6 +101,15 @@ class Msix(Capability):
         """Bytes of the pending bits: whole quadwords (6.8.2)."""
         return (self.vectors + 63) // 64 * 8
 
+    @property
+    def places(self) -> tuple[tuple[int, int, str], ...]:
+        """What it takes of its BAR: the first offset, the one behind the last, and what is there."""
+        pending = self.pending_at
+        return (
+            (self.table, self.table + 16 * self.vectors, "the table of MSI-X"),
+            (pending, pending + self.pending_size, "the pending bits of MSI-X"),
+        )
+
     def body(self) -> tuple[bytes, bytes]:
         """Message Control, and where table and pending bits are."""
         said = struct.pack("<HII", self.vectors - 1, self.table | self.bar, self.pending_at | self.bar)

@@ -55,6 +55,8 @@ IDENTITY = {
     "subsystem_id": 16,
 }
 """What names a device, and how many bits it has."""
+MARGIN = 3.0
+"""Seconds that somebody waits for a model beyond its patience."""
 KEPT_ERRORS = 20
 """Errors of a model that are kept; one that raises at each access would fill the memory."""
 
@@ -63,6 +65,22 @@ class ModelError(VerdictError):
     """A model raised, or did not answer in time. The guest saw a device that does not answer: all ones."""
 
     kind = "model"
+
+
+class _Held:
+    """A device's lock for a caller who may have to wait, as a test that looks at a model which does not return."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+
+    def __enter__(self) -> None:
+        device = self._device
+        patience = -1 if device.patience is None else device.patience + MARGIN
+        if not device.lock.acquire(timeout=patience):
+            raise device.errors[-1] if device.errors else ModelError(f"{device!r} is busy for {patience:g} s")
+
+    def __exit__(self, *_: object) -> None:
+        self._device.lock.release()
 
 
 class Reset(Enum):
@@ -145,7 +163,8 @@ class Device(metaclass=_Model):
         place = caller()
         if problem := _contradiction(cls):
             raise DefinitionError(f"{place}: {cls.__name__}: {problem}")
-        cls.layout = Layout(cls, _by_number(cls.bars))
+        tables = [one for one in cls.capabilities if isinstance(one, Msix)]
+        cls.layout = Layout(cls, _by_number(cls.bars), tables)
 
     def __new__(cls, *_arguments: Any, **_words: Any) -> Device:
         """Set up what every device has, whatever the model's own `__init__` does."""
@@ -157,6 +176,7 @@ class Device(metaclass=_Model):
 
     def _set_up(self) -> None:
         self.lock = threading.RLock()
+        self.held = _Held(self)
         self.trace = Trace()
         self.errors: list[ModelError] = []
         self.present = self._answers = True
@@ -184,7 +204,7 @@ class Device(metaclass=_Model):
         Args:
             vector: of MSI-X or MSI; one that the driver has not enabled is the last that it has (PCI 3.0, 6.8.3.4).
         """
-        with self.lock:
+        with self.held:
             if self.faults:
                 self.faults.interrupt(vector, lambda: self._raise(vector))
             else:
@@ -192,12 +212,12 @@ class Device(metaclass=_Model):
 
     def lower_irq(self) -> None:
         """Let INTx go low. Of a message nothing can be taken back."""
-        with self.lock:
+        with self.held:
             self.interrupts.set_level(False)
 
     def pulse(self, vector: int = 0) -> None:
         """Interrupt the guest and take INTx back at once: an interrupt that its handler finds no reason for."""
-        with self.lock:
+        with self.held:
             high = self.interrupts.level
             self._raise(vector)
             self.interrupts.set_level(high)
@@ -220,7 +240,7 @@ class Device(metaclass=_Model):
 
     def note(self, text: str) -> None:
         """Write a line into the trace."""
-        with self.lock:
+        with self.held:
             self.trace.add("note", text=text)
 
     def on_reset(self, reason: Reset) -> None:
@@ -234,7 +254,7 @@ class Device(metaclass=_Model):
 
     def reset(self, reason: Reset = Reset.ITSELF) -> None:
         """Reset the device: registers, memories as they are, interrupts low, timers gone; `on_reset` is called last."""
-        with self.lock:
+        with self.held:
             self._timers.clear()
             sticky = self.layout.sticky if reason is not Reset.POWER_ON else frozenset[int]()
             for slot, value in enumerate(self.layout.resets):
@@ -249,7 +269,7 @@ class Device(metaclass=_Model):
 
     def pull(self) -> None:
         """Be gone at once, as a card that was pulled out: reads give all ones, nothing else happens any more."""
-        with self.lock:
+        with self.held:
             if self.present:
                 self._timers.clear()
                 self.interrupts.reset()
@@ -551,6 +571,11 @@ def _contradiction(cls: type[Device]) -> str:
             return f"BAR {number} is 64 bits wide and takes number {number + 1}, too"
     if problem := next(filter(None, (one.problem() for one in cls.capabilities)), ""):
         return problem
+    for one in cls.capabilities:
+        if isinstance(one, Msix) and one.bar not in bars:
+            return f"MSI-X is in BAR {one.bar}, which the device does not have"
+        if isinstance(one, Msix) and (end := max(end for _, end, _ in one.places)) > bars[one.bar].size:
+            return f"MSI-X ends at {end:#x}, and BAR {one.bar} has {bars[one.bar].size:#x} bytes"
     if len({one.number for one in cls.capabilities if not isinstance(one, Vendor)}) < sum(
         not isinstance(one, Vendor) for one in cls.capabilities
     ):

@@ -99,7 +99,7 @@ class Dma:
             DmaFault: bus mastering is off, or some of it is not the device's to read.
         """
         device = self._device
-        with device.lock:
+        with device.held:
             parts = self._parts(address, size, MapFlag.READ)
             data = b"".join(self._get(mapping, at, count) for mapping, at, count in parts)
             if device.faults:
@@ -114,7 +114,7 @@ class Dma:
             DmaFault: bus mastering is off, or some of it is not the device's to write. Nothing was written then.
         """
         device = self._device
-        with device.lock:
+        with device.held:
             self._parts(address, len(data), MapFlag.WRITE)
             device.trace.add("dma-write", None, -1, address, len(data), data[:TRACED])
             if device.faults:

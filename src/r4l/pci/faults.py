@@ -184,12 +184,12 @@ class Faults:
                     raise UsageError(
                         f"{type(self._device).__name__} has no register {fault.place}", "by its name in the class"
                     )
-            with self._device.lock:
+            with self._device.held:
                 self._armed.append(_Armed(fault, event))
 
     def clear(self) -> None:
         """Put none in force."""
-        with self._device.lock:
+        with self._device.held:
             self._armed.clear()
 
     def __len__(self) -> int:

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from r4l.pci.capabilities import Msix
 from r4l.pci.registers import DefinitionError, Memory, Register, RegisterArray
 
 BARS = 6
@@ -87,6 +88,7 @@ class Layout:
     Args:
         cls: the model.
         bars: its BARs by their numbers.
+        tables: of MSI-X, which take their places in a BAR.
 
     Attributes:
         bars: these.
@@ -99,7 +101,7 @@ class Layout:
         DefinitionError: they contradict each other.
     """
 
-    def __init__(self, cls: type, bars: Mapping[int, Bar]) -> None:
+    def __init__(self, cls: type, bars: Mapping[int, Bar], tables: Sequence[Msix]) -> None:
         self.exact: list[dict[int, Cell]] = [{} for _ in range(BARS)]
         self.covering: list[dict[int, Cell]] = [{} for _ in range(BARS)]
         self.slots: dict[str, int] = {}
@@ -117,6 +119,8 @@ class Layout:
                 self._require_inside(one)
                 self.memories[name] = one
         self._refuse_overlaps()
+        for table in tables:
+            self._refuse_in(table)
 
     def _add_register(self, cls: type, register: Register) -> None:
         self._require_inside(register)
@@ -159,6 +163,16 @@ class Layout:
                 end, before = offset + size, one
                 if isinstance(one, Cell):
                     self.covering[number].update(dict.fromkeys(range(offset, offset + size), one))
+
+    def _refuse_in(self, table: Msix) -> None:
+        parts: list[tuple[int, int, Register | Memory]] = [
+            (cell.offset, cell.offset + cell.register.size, cell.register) for cell in self.exact[table.bar].values()
+        ]
+        parts += [(one.offset, one.offset + one.size, one) for one in self.memories.values() if one.bar == table.bar]
+        for begin, end, what in table.places:
+            for first, last, one in parts:
+                if first < end and begin < last:
+                    raise one.wrong(f"at {first:#x} overlaps {what} at {begin:#x}", "say where it is: Msix(table=…)")
 
     def memory_at(self, bar: int, offset: int) -> Memory | None:
         """The memory that a byte belongs to."""

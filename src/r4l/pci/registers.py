@@ -313,10 +313,13 @@ class Register:
     def __get__(self, instance: Device | None, owner: type) -> Register | Word:
         if instance is None:
             return self
-        return Word(self, instance._values[instance.layout.slots[self.name]])
+        # So that a test sees what is between two accesses, and not what is amid one.
+        with instance.held:
+            return Word(self, instance._values[instance.layout.slots[self.name]])
 
     def __set__(self, instance: Device, value: int) -> None:
-        instance._values[instance.layout.slots[self.name]] = value & self.mask
+        with instance.held:
+            instance._values[instance.layout.slots[self.name]] = value & self.mask
 
     def __getattr__(self, name: str) -> RegisterField:
         if name.startswith("_") or name == "fields" or name not in self.fields:
@@ -349,10 +352,12 @@ class Words(Sequence[Word]):
     def __getitem__(self, index: int | slice) -> Word | list[Word]:
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
-        return Word(self._register, self._device._values[self._place(index)])
+        with self._device.held:
+            return Word(self._register, self._device._values[self._place(index)])
 
     def __setitem__(self, index: int, value: int) -> None:
-        self._device._values[self._place(index)] = value & self._register.mask
+        with self._device.held:
+            self._device._values[self._place(index)] = value & self._register.mask
 
     def __iter__(self) -> Iterator[Word]:
         return (self[index] for index in range(len(self)))

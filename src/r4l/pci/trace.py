@@ -173,7 +173,7 @@ def _access(kind: Kind, what: Register | RegisterField | int, value: int | None,
         register, wanted, text = what, [], what.name
         # A field that there is not would never be seen.
         register.value(**fields)
-    elif isinstance(what, int):
+    elif isinstance(what, int) and not isinstance(what, Word):
         if fields:
             raise TypeError("an offset has no fields: name the register")
         return Question(

@@ -12,6 +12,7 @@ from r4l.kernel import Kernel
 from r4l.klog import KernelLog
 from r4l.module import BuiltModule
 from r4l.net import Interface, Nic, Wire
+from r4l.pci import Device
 from r4l.setup import set_up
 from r4l.stages import Stages
 from r4l.testing import options, verdict
@@ -57,9 +58,9 @@ def vm(request: pytest.FixtureRequest, kernel: Kernel) -> Iterator[VM]:
         cpus=spec.cpus,
         modules=spec.modules,
         append=spec.append,
-        devices=spec.devices,
         shares=spec.folders,
         extra=spec.extra,
+        devices=spec.devices,
         snapshot=spec.restored,
         prepare=spec.prepare,
         prepare_with=with_module,
@@ -115,6 +116,24 @@ def interface(vm: VM) -> Interface:
 def interface_of(vm: VM, name: str = "eth0") -> Interface:
     """Return an interface of a guest by its name."""
     return Interface(lambda command, *, timeout=30.0: vm.run(command, timeout=timeout, check=True).stdout, name)
+
+
+@pytest.fixture
+def devices(vm: VM) -> list[Device]:
+    """The devices in Python of the test's VM, as the marker's `devices` has them."""
+    return vm.devices
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest, devices: list[Device]) -> Device:
+    """The first of them: the model's instance, that the guest's driver works with while the test looks at it.
+
+    Raises:
+        pytest.UsageError: the marker has none.
+    """
+    if not devices:
+        raise pytest.UsageError(f"{request.node.nodeid} has no device: @pytest.mark.machine(devices=[MyDevice])")
+    return devices[0]
 
 
 @pytest.fixture

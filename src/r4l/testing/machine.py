@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from r4l.net import Nic, Wire
+from r4l.pci import Device
+from r4l.pci.load import in_file
 from r4l.vm.share import Share
 
 
@@ -26,13 +28,15 @@ class MachineSpec:
         nics: network cards; a string is a model on QEMU's user network.
         modules: the kernel's own modules to put into the initramfs.
         append: added to the kernel's command line.
-        devices: more devices, as QEMU's `-device` takes them: `edu`.
+        devices: more devices: QEMU's own, as its `-device` takes them (`edu`); those written in Python as their class
+            (`r4l.pci.Device`), a function that makes one, or `FILE.py:CLASS`. Each test has new ones.
         shares: folders of the host's that are mounted in the guest: a `Share`, or `HOST:GUEST[:rw]`.
         extra: more arguments for QEMU.
         prepare: function called before the state is saved that each test starts from. Called with the VM and, if it has
             a second parameter, with the module under test.
         snapshot: True to boot once and restore for each test, False to boot for each. The default is True unless
-            `devices` or `extra` is given: QEMU silently does not save the state of some devices, such as `edu`.
+            `devices` of QEMU's own or `extra` is given: QEMU silently does not save the state of some, such as `edu`.
+            Devices in Python are plugged in after the VM was restored.
     """
 
     kernel: Sequence[str] | str | None = None
@@ -42,7 +46,7 @@ class MachineSpec:
     nics: Sequence[Nic | str] = ()
     modules: Sequence[str] = ()
     append: str = ""
-    devices: Sequence[str] = ()
+    devices: Sequence[str | Callable[[], Device]] = ()
     shares: Sequence[Share | str] = ()
     extra: Sequence[str] = ()
     prepare: Callable[..., object] | None = None
@@ -56,9 +60,14 @@ class MachineSpec:
         return (self.kernel,) if isinstance(self.kernel, str) else tuple(self.kernel)
 
     @property
+    def unsaved(self) -> list[str]:
+        """The devices of QEMU's own, whose state QEMU may not save."""
+        return [one for one in self.devices if isinstance(one, str) and not in_file(one)]
+
+    @property
     def restored(self) -> bool:
         """True if the VM is booted once and restored for each test."""
-        return not (self.extra or self.devices) if self.snapshot is None else self.snapshot
+        return not (self.extra or self.unsaved) if self.snapshot is None else self.snapshot
 
     @property
     def boots_because(self) -> str:
@@ -119,5 +128,7 @@ def spec_of(node: pytest.Item) -> MachineSpec:
             raise pytest.UsageError(
                 f"{node.nodeid}: the marker machine has no {what}; its keywords are {', '.join(WORDS)}"
             )
+        if any(isinstance(one, Device) for one in mark.kwargs.get("devices", ())):
+            raise pytest.UsageError(f"{node.nodeid}: give a device's class, so that each test has a device of its own")
         spec = replace(spec, **dict[str, Any](mark.kwargs))
     return spec

@@ -9,10 +9,38 @@ import pytest
 
 from r4l import inuse
 from r4l.testing import options, results, verdict
-from r4l.testing.fixtures import guest, interface, kernel, klog, kselftest, kunit, leaks, module, nic, vm, wire
+from r4l.testing.fixtures import (
+    device,
+    devices,
+    guest,
+    interface,
+    kernel,
+    klog,
+    kselftest,
+    kunit,
+    leaks,
+    module,
+    nic,
+    vm,
+    wire,
+)
 from r4l.testing.machine import WORDS, spec_of
 
-__all__ = ["guest", "interface", "kernel", "klog", "kselftest", "kunit", "leaks", "module", "nic", "vm", "wire"]
+__all__ = [
+    "device",
+    "devices",
+    "guest",
+    "interface",
+    "kernel",
+    "klog",
+    "kselftest",
+    "kunit",
+    "leaks",
+    "module",
+    "nic",
+    "vm",
+    "wire",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,8 +77,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Report the kernel's complaints as failure of the test, not as error of its teardown."""
-    yield
+    """Report the kernel's complaints, and errors of devices' models, as failure of the test, not of its teardown."""
+    try:
+        yield
+    except Exception as error:
+        verdict.check_models(item, error)
+        raise
     verdict.check(item)
 
 

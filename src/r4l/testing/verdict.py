@@ -60,6 +60,18 @@ def check(item: pytest.Item) -> None:
         vm.check()
 
 
+def check_models(item: pytest.Item, error: Exception) -> None:
+    """After a test that has failed: what a device's model raised comes first, and the failure may come of it.
+
+    Raises:
+        ModelError: a model has raised; the test's own failure is noted in it.
+    """
+    vm = item.stash.get(_VM, None)
+    for problem in vm.model_errors() if vm else ():
+        problem.add_note(f"After that the test itself has failed: {type(error).__name__}: {error}")
+        raise problem
+
+
 def report(item: pytest.Item, outcome: pytest.TestReport) -> None:
     """Record the end of a test's phase, and the complaints allowed in it.
 
@@ -75,6 +87,8 @@ def report(item: pytest.Item, outcome: pytest.TestReport) -> None:
         return
     if records := vm.klog.records():
         outcome.sections.append(("kernel log", "\n".join(record.text for record in records[-LINES:])))
+    for device in vm.devices:
+        outcome.sections.append((f"trace of {device!r}", device.trace.text()))
     outcome.sections.append(("evidence", f"{vm.workdir}\na shell there: pytest '{item.nodeid}' --r4l-shell-on-failure"))
 
 

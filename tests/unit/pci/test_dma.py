@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: MIT
+"""The guest's memory: mapped or by messages, and never more of it than the device has been given."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.unit.pci.client import Client, Refusal
+
+from r4l.pci import Bar, Device, DmaFault, Register, Word, dma_read, dma_write, happened
+from r4l.pci.protocol import DMA_ACCESS, ERROR, HEADER, REPLY, Command, MapFlag
+
+Serve = Callable[[Device], Client]
+SIZE = 0x10000
+
+
+class Copier(Device):
+    """Copies 8 bytes from SOURCE to SOURCE + 8 where it is told to."""
+
+    vendor_id = 0x1234
+    bars = (Bar(0x100),)
+    SOURCE = Register(0x00, 64)
+    READ = Register(0x08)
+    LATER = Register(0x0C)
+
+    @SOURCE.on_write
+    def copy(self, old: Word, new: Word) -> None:
+        self.dma.write(int(new) + 8, self.dma.read(int(new), 8))
+
+    @READ.on_read
+    def read_now(self, value: Word) -> int:
+        return int.from_bytes(self.dma.read(self.SOURCE, 4), "little")
+
+    @LATER.on_write
+    def later(self, old: Word, new: Word) -> None:
+        self.after(0, lambda: self.copy(Word(Copier.SOURCE, 0), Word(Copier.SOURCE, int(new))))
+
+
+@pytest.fixture
+def device() -> Copier:
+    return Copier()
+
+
+@pytest.fixture
+def client(serve: Serve, device: Copier) -> Client:
+    client = serve(device)
+    client.master()
+    return client
+
+
+@pytest.fixture
+def memory() -> Iterator[int]:
+    """What QEMU's memory-backend-memfd is: sealed, so that it does not shrink."""
+    fd = os.memfd_create("guest", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(fd, SIZE)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+    yield fd
+    os.close(fd)
+
+
+def test_mapped_memory(client: Client, device: Copier, memory: int) -> None:
+    client.map(0x100000, 0x8000, memory, offset=0x1000)
+    os.pwrite(memory, b"12345678", 0x1100)
+    client.write(0, 0x100100, 8)
+    client.read(0x30)
+    assert os.pread(memory, 8, 0x1108) == b"12345678"
+    assert (dma_read(0x100100) in device.trace, dma_write(0x100108) in device.trace) == (True, True)
+    assert device.dma.unpack("<HB", 0x100100) == (0x3231, 0x33)
+    device.dma.pack("<I", 0x100200, 0xDEADBEEF)
+    assert os.pread(memory, 4, 0x1200) == b"\xef\xbe\xad\xde"
+
+
+def test_scatter_lists_and_neighbours(client: Client, device: Copier, memory: int) -> None:
+    client.map(0x1000, 0x1000, memory)
+    client.map(0x2000, 0x1000, memory, offset=0x4000)
+    device.dma.write(0x1FFC, b"abcdefgh")
+    assert (os.pread(memory, 4, 0xFFC), os.pread(memory, 4, 0x4000)) == (b"abcd", b"efgh")
+    assert device.dma.gather([(0x1FFE, 4), (0x1FFC, 1)]) == b"cdefa"
+    assert device.dma.scatter([(0x1000, 2), (0x2000, 100)], b"xyz") == 3
+    assert device.dma.scatter([(0x1000, 2)], b"xyz") == 2
+    assert device.dma.read(0x1000, 2) + device.dma.read(0x2000, 1) == b"xyz"
+
+
+@pytest.mark.parametrize(
+    ("address", "size"),
+    [(0, 1), (0xFFF, 2), (0x1FFF, 2), (0x2000, 1), ((1 << 64) - 1, 1), ((1 << 64) - 1, 100), (-8, 8)],
+)
+def test_nothing_beyond_what_is_mapped(client: Client, device: Copier, memory: int, address: int, size: int) -> None:
+    client.map(0x1000, 0x1000, memory)
+    with pytest.raises(DmaFault, match="the guest has no memory"):
+        device.dma.read(address, size)
+    with pytest.raises(DmaFault, match="the guest has no memory"):
+        device.dma.write(address, bytes(size))
+    assert os.pread(memory, SIZE, 0) == bytes(SIZE), "nothing of it was written"
+
+
+def test_a_model_s_fault_is_the_driver_s(client: Client, device: Copier) -> None:
+    client.write(0, 0xBAD000, 8)
+    client.read(0x30)
+    assert device.errors == []
+    assert "DMA at 0xbad000, where the guest has no memory" in device.trace.find(happened("refused"))[0].text
+    assert client.config(6, 2) & 0x2000, "Received Master Abort"
+
+
+def test_bus_mastering_is_asked_for(client: Client, device: Copier, memory: int) -> None:
+    client.map(0x1000, 0x1000, memory)
+    client.set_config(4, 0)
+    with pytest.raises(DmaFault, match="pci_set_master"):
+        device.dma.read(0x1000, 1)
+    client.master()
+    assert device.dma.read(0x1000, 1) == b"\0"
+
+
+def test_memory_that_may_only_be_read(client: Client, device: Copier, memory: int) -> None:
+    client.map(0x1000, 0x1000, memory, flags=MapFlag.READ)
+    assert device.dma.read(0x1000, 1) == b"\0"
+    with pytest.raises(DmaFault, match="read-only"):
+        device.dma.write(0x1000, b"x")
+
+
+def test_unmapped_memory_is_not_touched_any_more(client: Client, device: Copier, memory: int) -> None:
+    client.map(0x1000, 0x1000, memory)
+    client.unmap(0x1000, 0x1000)
+    with pytest.raises(DmaFault):
+        device.dma.read(0x1000, 1)
+    for size in (0x1000, 0x2000):
+        with pytest.raises(Refusal) as refused:
+            client.unmap(0x1000, size)
+        assert refused.value.errno == errno.ENOENT
+
+
+@pytest.mark.parametrize(("address", "size"), [(0x2000, 0x1000), (0x1000, 0x2000), (0x3000, 0x1000), (0x0000, 0x9000)])
+def test_no_mapping_over_another(client: Client, memory: int, address: int, size: int) -> None:
+    client.map(0x2000, 0x2000, memory)
+    with pytest.raises(Refusal) as refused:
+        client.map(address, size, memory)
+    assert refused.value.errno == errno.EEXIST
+
+
+def test_memory_beyond_the_file_s_end_is_refused(client: Client, memory: int) -> None:
+    for offset, size in ((0, SIZE + 0x1000), (SIZE, 0x1000), (0x800, 0x1000), ((1 << 64) - 0x1000, 0x1000)):
+        with pytest.raises(Refusal):
+            client.map(0x100000, size, memory, offset=offset)
+    assert client.read(0x30) == 0
+
+
+def test_a_file_that_could_shrink_is_not_mapped(client: Client, device: Copier) -> None:
+    fd = os.memfd_create("unsealed", os.MFD_CLOEXEC)
+    os.ftruncate(fd, 0x1000)
+    client.map(0x1000, 0x1000, fd)
+    os.ftruncate(fd, 0)
+    os.close(fd)
+    assert device.dma.mappings[0].memory is None, "by messages, then"
+
+
+def test_no_end_of_mappings(client: Client) -> None:
+    for number in range(4096):
+        client.map(number << 12, 0x1000)
+    with pytest.raises(Refusal) as refused:
+        client.map(4096 << 12, 0x1000)
+    assert refused.value.errno == errno.ENOSPC
+
+
+# -- by messages ------------------------------------------------------------------------------------------------------
+
+
+def answer_dma(client: Client, memory: bytearray, *, error: int = 0) -> int:
+    """As QEMU answers a DMA message; its command."""
+    number, command, flags, _, payload = client.receive()
+    address, count = DMA_ACCESS.unpack_from(payload)
+    assert flags == 0
+    said = payload[: DMA_ACCESS.size]
+    if command == Command.DMA_READ:
+        said += memory[address : address + count]
+    else:
+        memory[address : address + count] = payload[DMA_ACCESS.size :]
+    flags = REPLY | (ERROR if error else 0)
+    body = b"" if error else said
+    client.socket.sendall(HEADER.pack(number, command, HEADER.size + len(body), flags, error) + body)
+    return command
+
+
+def test_by_messages_while_the_guest_goes_on(client: Client, device: Copier) -> None:
+    memory = bytearray(b"12345678").ljust(0x1000, b"\0")
+    client.map(0, 0x1000)
+    client.write(0x00, 0, 8)
+    # A CPU's read that comes between does not wait for the device's business.
+    asked = client.send(Command.REGION_READ, bytes(8) + (0).to_bytes(4, "little") + (4).to_bytes(4, "little"))
+    commands = [answer_dma(client, memory)]
+    number, *_ = client.receive()
+    assert number == asked
+    commands.append(answer_dma(client, memory))
+    assert commands == [Command.DMA_READ, Command.DMA_WRITE]
+    assert memory[8:16] == b"12345678"
+
+
+def test_by_messages_from_a_timer(client: Client, device: Copier) -> None:
+    memory = bytearray(b"12345678").ljust(0x1000, b"\0")
+    client.map(0, 0x1000)
+    client.write(0x0C, 0)
+    answer_dma(client, memory)
+    answer_dma(client, memory)
+    client.read(0x30)
+    assert memory[8:16] == b"12345678"
+
+
+def test_by_messages_amid_a_read_would_be_a_deadlock(client: Client, device: Copier) -> None:
+    client.map(0, 0x1000)
+    assert client.read(0x08) == 0xFFFFFFFF
+    assert "QEMU would wait for us and we for it" in device.trace.find(happened("refused"))[0].text
+
+
+def test_a_refused_message_is_a_fault(client: Client, device: Copier) -> None:
+    client.map(0, 0x1000)
+    client.write(0x0C, 0)
+    answer_dma(client, bytearray(0x1000), error=errno.EFAULT)
+    device.trace.expect(happened("refused"))
+    assert "Bad address" in device.trace.find(happened("refused"))[0].text
+
+
+def test_an_answer_to_nothing(client: Client, device: Copier) -> None:
+    client.send(Command.DMA_READ, bytes(16), flags=REPLY)
+    assert client.read(0x30) == 0
+    assert "no request of ours" in device.trace[-2].text
+
+
+def test_a_guest_that_maps_and_unmaps_while_dma_runs(client: Client, device: Copier, memory: int) -> None:
+    over = threading.Event()
+    done = faults = 0
+
+    def work() -> None:
+        nonlocal done, faults
+        while not over.is_set():
+            try:
+                device.dma.write(0x1000, b"x" * 0x1000)
+                done += 1
+            except DmaFault:
+                faults += 1
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    for _ in range(300):
+        client.map(0x1000, 0x1000, memory)
+        client.unmap(0x1000, 0x1000)
+    over.set()
+    worker.join()
+    assert done + faults
+    assert device.errors == []

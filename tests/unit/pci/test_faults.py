@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: MIT
+"""Faults are data, apply to any model, and come when they are said to."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.unit.pci.client import Client
+
+from r4l.errors import UsageError
+from r4l.pci import KINDS, Bar, Device, Fault, Register, RegisterArray, SteppedTime, Word, happened, interrupt
+from r4l.pci.protocol import Irq
+
+Serve = Callable[[Device], Client]
+
+
+class Victim(Device):
+    """Interrupts at each write of GO, and writes its value to memory: first the data, then a status byte."""
+
+    vendor_id = 0x1234
+    bars = (Bar(0x100),)
+    clock = SteppedTime
+    actions = {"link-flap": "flap"}  # noqa: RUF012
+
+    VALUE = Register(0x00, reset=0x0F)
+    GO = Register(0x04)
+    TABLE = RegisterArray(0x10, count=4)
+    flaps = 0
+
+    @GO.on_write
+    def go(self, old: Word, new: Word) -> None:
+        self.dma.write(0x1000, bytes([new] * 8))
+        self.dma.write(0x1008, b"\x01")
+        self.raise_irq()
+
+    def flap(self) -> None:
+        self.flaps += 1
+
+
+class Rig:
+    """A victim behind its server, with memory and an interrupt."""
+
+    def __init__(self, serve: Serve) -> None:
+        self.device = Victim()
+        self.client = serve(self.device)
+        self.memory = os.memfd_create("guest", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.memory, 0x2000)
+        fcntl.fcntl(self.memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+        self.client.master()
+        self.client.map(0x1000, 0x2000, self.memory)
+        self.eventfd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.client.irq(Irq.INTX, [self.eventfd])
+
+    def go(self, value: int = 7) -> None:
+        """Have it work, and wait until it has."""
+        self.client.write(4, value)
+        self.client.read(0x80)
+
+    def data(self, size: int = 9, at: int = 0) -> bytes:
+        """The guest's memory."""
+        return os.pread(self.memory, size, at)
+
+    def rung(self) -> int:
+        """Interrupts since the last look; INTx is low and unmasked after that."""
+        try:
+            count = os.eventfd_read(self.eventfd)
+        except BlockingIOError:
+            count = 0
+        self.device.lower_irq()
+        self.client.irq(Irq.INTX, flags=0x11, count=1)
+        return count
+
+
+@pytest.fixture
+def rig(serve: Serve) -> Iterator[Rig]:
+    rig = Rig(serve)
+    yield rig
+    os.close(rig.memory)
+
+
+def test_without_faults(rig: Rig) -> None:
+    rig.go()
+    assert (rig.data(), rig.rung()) == (b"\x07" * 8 + b"\x01", 1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "seen"),
+    [
+        ("all-ones@VALUE#2", [0x0F, 0xFFFFFFFF, 0x0F, 0x0F]),
+        ("all-ones@VALUE#2 times=2", [0x0F, 0xFFFFFFFF, 0xFFFFFFFF, 0x0F]),
+        ("all-ones@VALUE#3 times=0", [0x0F, 0x0F, 0xFFFFFFFF, 0xFFFFFFFF]),
+        ("all-ones@GO#1", [0x0F] * 4),
+        ("flipped-bit@VALUE#1 bits=0x81", [0x8E, 0x0F, 0x0F, 0x0F]),
+        ("stuck-at-one@VALUE#1 bits=0x10 times=0", [0x1F] * 4),
+        ("stuck-at-zero#1 bits=0x3 times=0", [0x0C] * 4),
+    ],
+)
+def test_reads(rig: Rig, fault: str, seen: list[int]) -> None:
+    rig.device.faults.add(fault)
+    assert [rig.client.read(0) for _ in range(4)] == seen
+    assert rig.device.VALUE == 0x0F, "the register itself is as it was"
+
+
+def test_writes(rig: Rig) -> None:
+    rig.device.faults.add("lost-write@VALUE#1", "flipped-write@VALUE#2 bits=0xff", "late-write@VALUE#3 seconds=2")
+    for value, seen in ((1, 0x0F), (2, 0xFD), (3, 0xFD), (4, 4)):
+        rig.client.write(0, value)
+        assert rig.client.read(0) == seen
+    rig.device.advance(1.9)
+    assert rig.client.read(0) == 4
+    rig.device.advance(0.2)
+    assert rig.client.read(0) == 3
+
+
+def test_interrupts(rig: Rig) -> None:
+    rig.device.faults.add("lost-interrupt#1", "late-interrupt#2 seconds=3", "doubled-interrupt#3 seconds=1")
+    rig.go()
+    assert rig.rung() == 0
+    rig.go()
+    assert rig.rung() == 0
+    rig.device.advance(3)
+    assert rig.rung() == 1
+    rig.go()
+    assert rig.rung() == 1
+    rig.device.advance(1)
+    assert rig.rung() == 1
+    rig.device.faults.add("spurious-interrupt@VALUE#1")
+    rig.client.read(0)
+    assert not rig.device.interrupts.level, "nobody finds a reason"
+    assert rig.rung() == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "seen", "later"),
+    [
+        ("lost-dma#1", bytes(8) + b"\x01", None),
+        ("short-dma#1", b"\x07" * 4 + bytes(4) + b"\x01", None),
+        ("misplaced-dma#1 bytes=4", bytes(4) + b"\x07" * 4 + b"\x01", None),
+        ("late-dma#1 seconds=1", bytes(8) + b"\x01", b"\x07" * 8 + b"\x01"),
+        ("swapped-dma#1", b"\x07" * 8 + b"\x01", None),
+    ],
+)
+def test_dma(rig: Rig, fault: str, seen: bytes, later: bytes | None) -> None:
+    rig.device.faults.add(fault)
+    rig.go()
+    assert rig.data() == seen
+    rig.device.advance(1)
+    assert rig.data() == (later or seen)
+
+
+def test_status_before_data(rig: Rig) -> None:
+    order: list[int] = []
+    real = rig.device.dma._write
+
+    def noted(address: int, data: bytes) -> None:
+        order.append(address)
+        real(address, data)
+
+    rig.device.dma._write = noted  # type: ignore[method-assign]
+    rig.go()
+    rig.device.faults.add("swapped-dma#1")
+    rig.go()
+    assert order == [0x1000, 0x1008, 0x1008, 0x1000]
+
+
+def test_what_the_device_reads_is_garbled(rig: Rig) -> None:
+    rig.device.faults.add("garbled-dma#1")
+    assert (rig.device.dma.read(0x1000, 2), rig.device.dma.read(0x1000, 2)) == (b"\xff\xff", b"\0\0")
+
+
+def test_a_card_that_is_gone_at_the_nth_access(rig: Rig) -> None:
+    rig.device.faults.add("unplug#3")
+    assert [rig.client.read(0) for _ in range(4)] == [0x0F, 0x0F, 0xFFFFFFFF, 0xFFFFFFFF]
+    assert rig.client.config(0) == 0xFFFFFFFF
+
+
+def test_a_reset_at_the_nth_write_of_a_register(rig: Rig) -> None:
+    rig.device.faults.add("reset@GO#2")
+    rig.client.write(0, 1)
+    rig.go()
+    assert rig.client.read(0) == 1
+    rig.go()
+    assert rig.client.read(0) == 0x0F
+    assert rig.device.trace.count(happened("reset")) == 2
+
+
+def test_a_model_s_own_fault(rig: Rig) -> None:
+    rig.device.faults.add(Fault("link-flap", "VALUE", nth=2))
+    rig.client.read(0)
+    assert rig.device.flaps == 0
+    rig.client.write(0, 1)
+    rig.client.read(0)
+    assert rig.device.flaps == 1
+
+
+def test_a_place_in_an_array(rig: Rig) -> None:
+    rig.device.faults.add("all-ones@TABLE[2]#1")
+    assert [rig.client.read(0x10 + 4 * index) for index in range(4)] == [0, 0, 0xFFFFFFFF, 0]
+
+
+def test_chance_with_a_seed_is_the_same_each_time(rig: Rig) -> None:
+    def run(seed: int) -> list[bool]:
+        rig.device.faults.clear()
+        rig.device.faults.add(Fault("all-ones", chance=0.5, seed=seed, times=0))
+        return [rig.client.read(0) == 0xFFFFFFFF for _ in range(40)]
+
+    first = run(1)
+    assert first == run(1)
+    assert first != run(2)
+    assert 8 < sum(first) < 32
+
+
+def test_what_came_stands_in_the_trace_before_what_came_of_it(rig: Rig) -> None:
+    rig.device.faults.add("lost-interrupt#1", "lost-interrupt#9")
+    rig.go()
+    fault = rig.device.trace.find(happened("fault"))
+    assert [one.text for one in fault] == ["lost-interrupt#1"]
+    assert rig.device.faults.came == {"lost-interrupt#1": 1, "lost-interrupt#9": 0}
+    assert interrupt() not in rig.device.trace
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "link-flap"])
+def test_a_fault_is_its_text(kind: str) -> None:
+    for fault in (Fault(kind), Fault(kind, "TABLE[3]", nth=7, times=0), Fault(kind, chance=0.25, seed=3, bits=0x80)):
+        assert Fault.parse(str(fault)) == fault
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_fault_can_come_to_any_model(rig: Rig, kind: str) -> None:
+    rig.device.faults.add(Fault(kind, times=0))
+    for _ in range(3):
+        rig.client.read(0)
+        rig.go()
+        rig.device.advance(1)
+    rig.client.read(0)
+    assert rig.device.faults.came[str(Fault(kind, times=0))] or kind == "garbled-dma"
+    assert rig.device.errors == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "lost", "lost-write@NOTHING", "lost-write@TABLE[x]", "lost-write#0", "lost-write#x", "lost-write x=1"]
+)
+def test_no_such_fault(rig: Rig, text: str) -> None:
+    with pytest.raises(UsageError):
+        rig.device.faults.add(text)

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+"""Devices written in Python, in a VM: the guest finds them, works with them, and loses them."""
+
+from __future__ import annotations
+
+import pytest
+
+from r4l import pci
+from r4l.pci import read, write
+from r4l.pci.models.edu import Edu
+from r4l.vm import VM
+
+pytestmark = pytest.mark.vm
+
+
+class Bus:
+    """The guest's accesses to a device's BAR, by busybox's devmem."""
+
+    def __init__(self, vm: VM, device: pci.Device) -> None:
+        self.vm, self.folder = vm, f"/sys/bus/pci/devices/{device.address}"
+        # Memory space is enabled as a driver does it.
+        lines = vm.run(f"echo 1 > {self.folder}/enable; cat {self.folder}/resource", check=True).stdout.splitlines()
+        self.bars = [int(line.split()[0], 16) for line in lines]
+
+    def do(self, *words: str) -> list[int]:
+        """Several accesses: `OFFSET[:BITS][=VALUE]` each, numbers as in C; what the reads give."""
+        commands = []
+        for word in words:
+            place, _, value = word.partition("=")
+            offset, _, bits = place.partition(":")
+            commands.append(f"devmem $(({self.bars[0]}+{offset})) {bits or 32} {value}")
+        return [int(line, 16) for line in self.vm.run("; ".join(commands), check=True).stdout.split()]
+
+
+@pytest.fixture
+def bus(vm: VM, device: pci.Device) -> Bus:
+    return Bus(vm, device)
+
+
+@pytest.mark.machine(devices=[Edu])
+def test_the_guest_reads_and_writes_registers(vm: VM, device: Edu, bus: Bus) -> None:
+    assert vm.restored
+    assert vm.run(f"cat {bus.folder}/vendor {bus.folder}/device", check=True).stdout.split() == ["0x1234", "0x11e8"]
+    assert bus.do("0", "4=0x12345678", "4", "8=5", "8") == [0x010000ED, 0xEDCBA987, 120]
+    device.trace.expect(read(Edu.ID, kind=0xED))
+    device.trace.expect(write(Edu.FACTORIAL, 5))
+    assert device.trace.expect(read(Edu.FACTORIAL)).value == 120
