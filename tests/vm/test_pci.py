@@ -31,6 +31,11 @@ class Bus:
             commands.append(f"devmem $(({self.bars[0]}+{offset})) {bits or 32} {value}")
         return [int(line, 16) for line in self.vm.run("; ".join(commands), check=True).stdout.split()]
 
+    def until(self, offset: int, value: int) -> None:
+        """Wait in the guest until a register of 32 bits has a value."""
+        wanted = f"0x{value:08X}"
+        self.vm.run(f"until [ $(devmem $(({self.bars[0]}+{offset}))) = {wanted} ]; do :; done", check=True)
+
 
 @pytest.fixture
 def bus(vm: VM, device: pci.Device) -> Bus:
@@ -41,7 +46,9 @@ def bus(vm: VM, device: pci.Device) -> Bus:
 def test_the_guest_reads_and_writes_registers(vm: VM, device: Edu, bus: Bus) -> None:
     assert vm.restored
     assert vm.run(f"cat {bus.folder}/vendor {bus.folder}/device", check=True).stdout.split() == ["0x1234", "0x11e8"]
-    assert bus.do("0", "4=0x12345678", "4", "8=5", "8") == [0x010000ED, 0xEDCBA987, 120]
+    assert bus.do("0", "4=0x12345678", "4", "8=5") == [0x010000ED, 0xEDCBA987]
+    bus.until(0x20, 0)
+    assert bus.do("8") == [120]
     device.trace.expect(read(Edu.ID, kind=0xED))
     device.trace.expect(write(Edu.FACTORIAL, 5))
     assert device.trace.expect(read(Edu.FACTORIAL)).value == 120

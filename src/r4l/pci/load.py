@@ -34,7 +34,8 @@ def load(text: str) -> type[Device]:
         raise UsageError(f"there is no file {match['file']}", "a model is named FILE.py:CLASS")
     name = f"r4l_model_{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     sys.path.insert(0, str(file.parent))

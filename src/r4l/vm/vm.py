@@ -76,9 +76,9 @@ class VM:
             removed on a clean exit.
         silence: seconds without a sign of life after which a boot has failed; with an image, more where None.
         boot_timeout: seconds after which it has failed in any case; likewise.
-        devices: more devices, after the cards on the PCI bus: as QEMU's `-device` takes them (`edu`, `nvme,serial=1`, or
-            JSON), or written in Python (`r4l.pci`): a class, an instance, or `FILE.py:CLASS`. A machine that starts
-            from a snapshot gets the latter after that, by hot plug.
+        devices: more devices, after the cards on the PCI bus: as QEMU's `-device` takes them (`edu`, `nvme,serial=1`,
+            or JSON), or written in Python (`r4l.pci`): a class, an instance, or `FILE.py:CLASS`. A machine that
+            starts from a snapshot gets the latter after that, by hot plug.
         shares: folders of the host's, mounted in the guest after its boot, or after it was restored.
         extra: further arguments for QEMU.
         snapshot: boot such a machine once and start from its state from then on: its console then has no boot in it.
