@@ -129,7 +129,7 @@ def test_answers_without_end_stop_nobody(tmp_path: Path, make: Callable[[Path], 
     workspace = Workspace.start(Lab.named("hello"), tmp_path / "work")
     (workspace.folder / "answers.toml").unlink()
     make(workspace.folder / "answers.toml")
-    with pytest.raises(UsageError, match="cannot be read: it is no plain file"):
+    with pytest.raises(UsageError, match="is not a plain file"):
         workspace.answers()
 
 

@@ -100,6 +100,6 @@ def test_such_a_file_for_the_guest() -> None:
 @pytest.mark.parametrize("text", [STRANGE, "\ud800"])
 def test_such_a_text_in_a_bundle(text: str) -> None:
     """JSON can hold what no file can."""
-    with pytest.raises(bundle._Fault, match="with a name that submit gives to none"):
+    with pytest.raises(bundle._Fault, match="with a name that submit never writes"):
         bundle._require_path(text)
     assert bundle._own_hash({"student": text})

@@ -80,9 +80,9 @@ def test_it_is_read_as_it_was_written(handed_in: Path, tmp_path: Path) -> None:
         ({"sources/more.rs": b""}, "changed by hand: sources/more.rs"),
         ({"../../etc/cron.d/x": b"x"}, "another place"),
         ({"/etc/x": b"x"}, "another place"),
-        ({bundle.MANIFEST: None}, "no bundle"),
-        ({bundle.MANIFEST: b"[]"}, "no bundle"),
-        ({bundle.MANIFEST: b"{"}, "no bundle"),
+        ({bundle.MANIFEST: None}, "not a lab's bundle"),
+        ({bundle.MANIFEST: b"[]"}, "not a lab's bundle"),
+        ({bundle.MANIFEST: b"{"}, "not a lab's bundle"),
     ],
 )
 def test_what_was_changed_is_refused(handed_in: Path, change: dict[str, bytes | None], said: str) -> None:
@@ -98,7 +98,7 @@ def test_a_better_verdict_written_by_hand_is_refused(handed_in: Path) -> None:
 def test_files_that_are_no_bundle(tmp_path: Path, handed_in: Path) -> None:
     for name, data in {"empty": b"", "text": b"hello", "cut": handed_in.read_bytes()[:-30]}.items():
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(BadBundle, match="no bundle"):
+        with pytest.raises(BadBundle, match="not a lab's bundle"):
             Bundle.read(tmp_path / name)
     with pytest.raises(BadBundle, match="cannot read"):
         Bundle.read(tmp_path / "none")
@@ -160,7 +160,7 @@ def test_a_bomb_takes_no_memory(tmp_path: Path, method: int, claimed: int) -> No
         (info,) = archive.infolist()
         info.file_size = claimed
     cause, mebibytes = refused_with(bomb)
-    assert re.search(r"packed in a way|far larger|no bundle", cause), cause
+    assert re.search(r"packed in a way|far larger|not a lab's bundle", cause), cause
     assert mebibytes < 40
 
 

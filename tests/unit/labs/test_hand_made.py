@@ -136,7 +136,7 @@ def test_a_workspace_refuses_what_a_bundle_may_not_have(tmp_path: Path) -> None:
     (workspace.folder / "hello.rs").rename(workspace.folder / "0" / "hello.rs")
     assert len(workspace.sources()) == MOST
     (workspace.folder / "0").rename(workspace.folder / ("x" * 250))
-    with pytest.raises(UsageError, match="no name for a source"):
+    with pytest.raises(UsageError, match="not a valid name for a source"):
         workspace.sources()
 
 

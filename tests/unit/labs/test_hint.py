@@ -85,7 +85,7 @@ def test_a_question_has_no_hints(workspace: Workspace) -> None:
 def test_from_outside_a_workspace(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert str(POINTS["greets"].hints[-1]) in hint("hello", "greets", "--all")
-    with pytest.raises(UsageError, match="no workspace"):
+    with pytest.raises(UsageError, match="not a lab's workspace"):
         hint()
     with pytest.raises(UsageError, match="no lab greets"):
         hint("greets")

@@ -121,7 +121,7 @@ def test_a_help_text_hides_nothing(text: str) -> None:
 
 def test_what_is_refused_is_named(tmp_path: Path) -> None:
     (tmp_path / "Kbuild").write_text("obj-m := $(shell id).o\n")
-    with pytest.raises(BuildError, match=r"Kbuild, line 1: obj-m := \$\(shell id\)\.o: not taken here"):
+    with pytest.raises(BuildError, match=r"Kbuild, line 1: obj-m := \$\(shell id\)\.o: not allowed here"):
         plain.require(tmp_path / "Kbuild")
     assert plain.refused("main.rs", "$(shell id)") == ""
 

@@ -60,7 +60,7 @@ def test_it_is_not_made_in_the_checkout() -> None:
 
 def test_a_name_finds_the_usual_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("R4L_LABS", str(tmp_path))
-    with pytest.raises(UsageError, match="no workspace"):
+    with pytest.raises(UsageError, match="not a lab's workspace"):
         Workspace.find("hello")
     started = Workspace.start(HELLO)
     assert started.folder == tmp_path / "hello"
@@ -107,7 +107,7 @@ def test_a_sheet_that_is_a_folder_is_said(workspace: Workspace) -> None:
     (workspace.folder / ANSWERS).unlink()
     assert workspace.answers() == {}
     (workspace.folder / ANSWERS).mkdir()
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="is not a plain file"):
         workspace.answers()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The demo: from whatever is there to a Rust driver that pings, with a verdict and a report."""
+"""The demo: from the present state of the machine to a Rust driver that pings, with a verdict and a report."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from r4l.vm import VM, accel
 TITLE = "A Rust driver for the e1000 on Debian's unmodified kernel"
 
 Tell = Callable[[model.Step], None]
-"""Called when a step has ended."""
+"""Function called at the end of each step."""
 
 
 @dataclass
@@ -36,9 +36,9 @@ class Demo:
     """One run of the demo.
 
     Args:
-        folder: for console log, pcap, result.json and report.html; must exist.
-        stages: shows the preparations.
-        tell: shows each step.
+        folder: existing folder for console log, pcap, result.json and report.html.
+        stages: display of the preparations.
+        tell: called for each finished step.
     """
 
     folder: Path
@@ -48,11 +48,11 @@ class Demo:
     _begin: float = 0.0
 
     def run(self) -> model.Result:
-        """Prepare, boot, go through all steps; the result is saved in any case.
+        """Prepare, boot and run all steps. The result is saved in any case.
 
         Raises:
-            R4LError: what kept a step from being done at all: no network, a driver that does not build, a VM that
-                does not boot. A step that fails is in the result and raises nothing.
+            R4LError: a preparation failed: no network, a driver that does not build, a VM that does not boot. A failed
+                step is recorded in the result and raises nothing.
         """
         self._begin = time.monotonic()
         self.result.r4l = importlib.metadata.version("r4l")
@@ -78,7 +78,7 @@ class Demo:
             with self.stages.stage("booting"):
                 machines.enter_context(vm)
             self.result.files.pcaps = [path.name for path in vm.captures.values()]
-            # The second VM is only there to be halted; it boots and halts while the first one works.
+            # The second VM only tests halting, in parallel with the steps in the first one.
             side_by_side(
                 lambda: self._steps(Bench(vm, kernel, hello, driver)),
                 lambda: self._halt(VM(kernel, cpus=1)),
@@ -161,5 +161,5 @@ class Demo:
 
 
 def rows_of(steps: Sequence[model.Step]) -> list[str]:
-    """The rows that steps prove, in order, each once."""
+    """Return the rows that steps prove, in order, without repetition."""
     return list(dict.fromkeys(row for step in steps for row in step.row.split()))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The bench on which a scenario's steps work: one VM, the modules, and everything that is seen, kept."""
+"""Environment of a scenario's steps: one VM, the modules, and a record of everything observed."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from r4l.vm import VM
 INTERFACE = "eth0"
 GATEWAY = "10.0.2.2"
 BEYOND = "10.0.3.3"
-"""A host behind the gateway, not on the guest's own network (see NETWORK)."""
+"""A host behind the gateway, outside the guest's own network (see NETWORK)."""
 
 NETWORK = {"net": "10.0.0.0/16", "host": GATEWAY, "dns": BEYOND, "dhcpstart": "10.0.2.15"}
-"""QEMU's user network, wide enough to have an answering host outside the guest's own /24."""
+"""QEMU's user network, wide enough to contain an answering host outside the guest's own /24."""
 
 
 class StepFailed(VerdictError):
-    """A step saw something else than it expected."""
+    """A step observed something other than expected."""
 
 
 @dataclass
 class Bench:
-    """What steps use.
+    """Resources of the steps.
 
     Attributes:
-        commands: what ran in the guest since the step began.
+        commands: commands run in the guest since the step began.
     """
 
     vm: VM
@@ -45,19 +45,19 @@ class Bench:
     _mark: int = 0
 
     def begin(self) -> None:
-        """A step begins: its commands and its part of the log start here."""
+        """Begin a step: its commands and its part of the log start here."""
         self.commands = []
         self._mark = self.vm.klog.mark()
 
     def run(self, command: str, *, exit_code: int | None = 0, timeout: float = 30.0) -> str:
-        """Run a command in the guest; its stdout.
+        """Run a command in the guest and return its stdout.
 
         Args:
-            exit_code: the one expected; None where any will do.
+            exit_code: expected exit code; None for any.
             timeout: seconds.
 
         Raises:
-            StepFailed: it ended with another exit code.
+            StepFailed: the command ended with another exit code.
         """
         done = self.result(command, timeout=timeout)
         if exit_code is not None and done.exit_code != exit_code:
@@ -68,7 +68,7 @@ class Bench:
         return done.stdout
 
     def result(self, command: str, *, timeout: float = 30.0) -> Completed:
-        """Run a command in the guest and keep what it printed."""
+        """Run a command in the guest, record it, and return its result."""
         begin = time.monotonic()
         entry = Command(command)
         self.commands.append(entry)
@@ -78,7 +78,7 @@ class Bench:
         return done
 
     def load(self, module: BuiltModule) -> None:
-        """insmod, kept as a command."""
+        """Load a module with insmod, and record that as a command."""
         begin = time.monotonic()
         entry = Command(f"insmod {module.path.name}")
         self.commands.append(entry)
@@ -86,7 +86,7 @@ class Bench:
         entry.exit_code, entry.seconds = 0, round(time.monotonic() - begin, 3)
 
     def logged(self, *patterns: str) -> list[str]:
-        """The first line of this step's part of the kernel log for each pattern, in this order.
+        """Return for each pattern the first matching line of this step's kernel log; the lines must come in this order.
 
         Raises:
             StepFailed: a pattern has no line, or the lines come in another order.
@@ -107,48 +107,48 @@ class Bench:
         return found
 
     def expect(self, truth: bool, seen: str) -> None:
-        """Fail the step with what was seen, unless it is true.
+        """Fail the step with `seen` as the cause unless `truth` holds.
 
         Raises:
-            StepFailed: it is not.
+            StepFailed: `truth` is false.
         """
         if not truth:
             raise StepFailed(seen)
 
     def interface(self, name: str = INTERFACE) -> Interface:
-        """An interface of the guest; what it does is kept as commands."""
+        """Return an interface of the guest; its actions are recorded as commands."""
         return Interface(self.run, name)
 
     def up(self, address: str = "10.0.2.15/24", interface: str = INTERFACE) -> None:
-        """Bring an interface up, with an address, and wait until the link is.
+        """Bring an interface up with an address, and wait for the carrier.
 
         Raises:
-            StepFailed: it does not come.
+            StepFailed: the interface or its carrier does not come up.
         """
         self.interface(interface).up(address)
 
     def wait_for_carrier(self, interface: str = INTERFACE) -> None:
-        """Wait until the link is up.
+        """Wait for the carrier of an interface.
 
         Raises:
-            StepFailed: it does not come.
+            StepFailed: the carrier does not come up.
         """
         self.interface(interface).wait_for_carrier()
 
     def ping(self, address: str, count: int = 4) -> str:
-        """Ping without loss; the summary line.
+        """Ping, require all answers, and return the summary line.
 
         Raises:
             StepFailed: ping cannot send.
-            PacketsLost: an answer did not come.
+            PacketsLost: an answer is missing.
         """
         return self.interface().ping(address, count)
 
     @property
     def console(self) -> Path:
-        """The console's log on the host."""
+        """File of the console's log on the host."""
         return self.vm.workdir / "console.log"
 
     def console_lines(self) -> int:
-        """How many lines the console's log has by now."""
+        """Return the number of lines in the console's log at this time."""
         return self.console.read_bytes().count(b"\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The two ways in which a guest ends (A22)."""
+"""The two ways to end a guest (A22)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from r4l.vm import VM
 
 
 def poweroff(vm: VM) -> str:
-    """poweroff: QEMU ends by itself, with exit code 0.
+    """Power off: QEMU ends by itself with exit code 0. Return a description.
 
     Raises:
-        StepFailed: it does not, or ends otherwise.
-        Splat: the kernel complained, up to its last line.
+        StepFailed: QEMU does not end, or with another exit code.
+        Splat: the kernel complained before its last line.
     """
     code = vm.poweroff()
     if code != 0:
@@ -22,11 +22,11 @@ def poweroff(vm: VM) -> str:
 
 
 def halt(vm: VM) -> str:
-    """halt: the kernel says so and stops; the VM stays until it is ended from outside.
+    """Halt: the kernel reports it and stops; the VM stays until it is ended from outside. Return a description.
 
     Raises:
         StepFailed: the guest does not halt, or QEMU ends.
-        Splat: the kernel complained, up to its last line.
+        Splat: the kernel complained before its last line.
     """
     vm.halt()
     if not vm.running:

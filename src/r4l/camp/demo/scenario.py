@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The camp's scenario, step by step. The tests of the rows run these very functions."""
+"""The camp's scenario as a list of steps. The tests of the rows run the same functions."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ class Step:
     """One step.
 
     Attributes:
-        rows: what it proves.
-        check: does it and says what was seen; raises where that is not what was expected.
+        rows: ids of the rows that it proves.
+        check: function that performs the step and returns a description of what it observed; raises if that was not
+            expected.
     """
 
     rows: tuple[str, ...]
@@ -31,7 +32,7 @@ class Step:
 
 
 def foreign_module(bench: Bench) -> str:
-    """A module of another kernel is refused before anything boots."""
+    """Refuse a module of another kernel before any VM boots."""
     foreign = bench.vm.workdir / "foreign.ko"
     ours = bench.kernel.release.encode()
     theirs = b"6.1.44-1-MANJARO".ljust(len(ours), b"x")[: len(ours)]
@@ -48,14 +49,14 @@ def foreign_module(bench: Bench) -> str:
 
 
 def no_driver(bench: Bench) -> str:
-    """Without a driver there is no interface, though the card is there."""
+    """Check that there is no interface without a driver, though the card is present."""
     interfaces = bench.run("ls /sys/class/net").split()
     bench.expect(interfaces == ["lo"], f"interfaces: {' '.join(interfaces)}")
     return "only lo"
 
 
 def card_on_the_bus(bench: Bench) -> str:
-    """The card stands in sysfs, with or without a driver (busybox has no lspci database, hence the camp's question)."""
+    """Find the card in sysfs, with or without a driver (busybox's lspci has no database)."""
     output = bench.run("cd /sys/bus/pci/devices; for d in *; do echo $d $(cat $d/vendor $d/device); done")
     cards = [line.split()[0] for line in output.splitlines() if line.endswith("0x8086 0x100e")]
     bench.expect(bool(cards), "no device 8086:100e under /sys/bus/pci/devices")
@@ -63,14 +64,14 @@ def card_on_the_bus(bench: Bench) -> str:
 
 
 def hello(bench: Bench) -> str:
-    """The smallest Rust module."""
+    """Load and unload the smallest Rust module."""
     bench.load(bench.hello)
     bench.run(f"rmmod {bench.hello.name}")
     return bench.logged(f"{bench.hello.name}: Hello", f"{bench.hello.name}: Goodbye")[0]
 
 
 def driver_loads(bench: Bench) -> str:
-    """insmod of the driver: init, probe, an interface."""
+    """Load the driver: init, probe, an interface."""
     bench.load(bench.driver)
     lines = bench.logged(rf"{bench.driver.name}: .*init", r"probe")
     interfaces = bench.run("ls /sys/class/net").split()
@@ -79,7 +80,7 @@ def driver_loads(bench: Bench) -> str:
 
 
 def invalid_address(bench: Bench) -> str:
-    """The camp's own mistake: a broadcast without an address."""
+    """Repeat the camp's own mistake: a broadcast without an address."""
     done = bench.result(f"ip addr add broadcast 10.0.2.255 dev {INTERFACE}")
     bench.expect(done.exit_code == 2, f"exit code {done.exit_code}: {done.stderr.strip()}")
     bench.expect("RTNETLINK answers: Invalid argument" in done.stderr, done.stderr.strip())
@@ -87,7 +88,7 @@ def invalid_address(bench: Bench) -> str:
 
 
 def ping(bench: Bench) -> str:
-    """Link up, address, ping of the gateway."""
+    """Bring the link up, set an address, ping the gateway."""
     bench.run(f"ip link set {INTERFACE} up")
     bench.logged(r"open")
     bench.run(f"ip addr add 10.0.2.15/255.255.255.0 dev {INTERFACE}")
@@ -96,7 +97,7 @@ def ping(bench: Bench) -> str:
 
 
 def route(bench: Bench) -> str:
-    """A host behind the gateway: unreachable, then reached through the default route."""
+    """Reach a host behind the gateway: unreachable at first, then through the default route."""
     before = bench.result(f"ping -c1 -W2 {BEYOND}")
     bench.expect(
         "Network is unreachable" in before.stderr, f"before the route: {before.stderr or before.stdout}".strip()
@@ -106,7 +107,7 @@ def route(bench: Bench) -> str:
 
 
 def up_and_down(bench: Bench) -> str:
-    """The second open crashed the camp's driver."""
+    """Close and open the interface several times; the second open crashed the camp's driver."""
     for _ in range(UPS):
         bench.run(f"ip link set {INTERFACE} down")
         bench.run(f"ip link set {INTERFACE} up")
@@ -118,7 +119,7 @@ def up_and_down(bench: Bench) -> str:
 
 
 def reload(bench: Bench) -> str:
-    """rmmod gives everything back, any number of times; at the end it still pings."""
+    """Unload and load the driver several times: all resources are released, and it still pings at the end."""
     name = bench.driver.name
     bench.run(f"rmmod {name}")
     bench.logged(r"stop", r"remove", r"exit")
@@ -139,7 +140,7 @@ def reload(bench: Bench) -> str:
 
 
 def counters(bench: Bench) -> str:
-    """The interface counted what went over the wire."""
+    """Check that the interface counted the packets on the wire."""
     values = {}
     for name in ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes", "rx_errors", "tx_errors"):
         values[name] = int(bench.run(f"cat /sys/class/net/{INTERFACE}/statistics/{name}"))
@@ -164,4 +165,4 @@ STEPS: tuple[Step, ...] = (
     Step(("A31",), "statistics", "packets counted, interrupts fired, no errors", counters),
     Step(("A25",), "unload and load again", "nothing left behind, ping works", reload),
 )
-"""The steps in one VM, in this order. A22 (poweroff and halt) ends VMs and so stands in `r4l.camp.demo.endings`."""
+"""The steps in one VM, in this order. A22 (poweroff and halt) ends VMs and is in `r4l.camp.demo.endings`."""

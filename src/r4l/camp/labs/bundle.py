@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a student hands in: one zip file with sources, answers, verdict, logs, captures, and a hash of each.
+"""The file that a student hands in: a zip with sources, answers, verdict, logs, captures, and a hash of each file.
 
-The hashes find what was damaged or changed by hand. They prove nothing about who made it: whoever grades runs the
-checks again and takes nothing from the verdict inside.
+The hashes detect damage and manual changes. They do not prove authorship: grading runs the checks again and does not
+rely on the verdict inside.
 """
 
 from __future__ import annotations
@@ -43,49 +43,52 @@ FORMAT = "r4l-lab-bundle-1"
 SOURCES = "sources"
 EVIDENCE = "evidence"
 LARGEST = 256 << 20
-"""Bytes that all files of a bundle may have, unpacked, and the bundle itself. Those of the labs have a hundredth."""
+"""Maximum bytes of all files of a bundle, unpacked, and of the bundle itself.
+
+The labs' own have a hundredth of that.
+"""
 LARGEST_MEMBER = 16 << 20
-"""Bytes that one of them may have."""
+"""Maximum bytes of one file."""
 MOST = 1000
-"""Files that it may have."""
+"""Maximum number of files."""
 LARGEST_DIRECTORY = 4 << 20
-"""Bytes of the list of its files (APPNOTE.TXT 4.3.12): zipfile reads all of it, whatever it names."""
+"""Maximum bytes of the list of files (APPNOTE.TXT 4.3.12), which zipfile reads completely."""
 END = struct.Struct("<4s4H2LH")
-"""How a zip file ends (APPNOTE.TXT 4.3.16): signature, disks, entries, size and place of the list, comment."""
+"""End record of a zip file (APPNOTE.TXT 4.3.16): signature, disks, entries, size and offset of the list, comment."""
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""How members may be packed: zlib unpacks no more than it is asked for, and bzip2 and LZMA take as much memory as the
-packed bytes say."""
+"""Permitted compression methods. zlib unpacks only as much as requested; bzip2 and LZMA use as much memory as the
+packed bytes demand."""
 PIECE = 1 << 20
 LONGEST_PATH = 1000
-"""Bytes of a file's whole path: far below what a kernel takes, wherever the workspace lies."""
+"""Maximum bytes of a file's path, far below the kernel's limit for any workspace."""
 _UNREADABLE = (
     *(OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
     *(LookupError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError, UsageError),
 )
-"""What zipfile and json raise over bytes that somebody else chose; UsageError is an unknown lab."""
-_STRANGER = "hand in what `r4l lab submit` makes, as it is"
+"""Exceptions of zipfile and json for hostile bytes; UsageError is raised for an unknown lab."""
+_STRANGER = "hand in the file made by `r4l lab submit`, unchanged"
 
 
 class _Fault(Exception):
-    """What is wrong with a bundle, as the end of a sentence that its name begins."""
+    """A fault of a bundle; the message continues a sentence that begins with the bundle's name."""
 
 
 class BadBundle(UsageError):
-    """A file that is no bundle, or not as `submit` made it."""
+    """The file is not a bundle, or was changed after `submit` made it."""
 
     kind = "bundle"
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle that has been read and is whole.
+    """A bundle that was read and verified.
 
     Attributes:
         path: the file.
-        lab: what it is of.
-        student: who made it, as it says.
+        lab: the lab of the bundle.
+        student: name of the student, as stated in the bundle.
         manifest: `when`, `r4l`, `kernel`, `toolchain`, `verdict`.
-        files: what it holds, by name.
+        files: contents by name.
     """
 
     path: Path
@@ -96,10 +99,10 @@ class Bundle:
 
     @classmethod
     def read(cls, path: Path) -> Bundle:
-        """Read a bundle.
+        """Read and verify a bundle.
 
         Raises:
-            BadBundle: it is none, it is damaged, or it was changed.
+            BadBundle: the file is no bundle, damaged or changed.
         """
         try:
             with path.open("rb") as file:
@@ -118,12 +121,12 @@ class Bundle:
         except _UNREADABLE as error:
             if isinstance(error, OSError) and error.errno:
                 cause = f"cannot read {plainly(str(path))}: {error.strerror}"
-                raise BadBundle(cause, "name the file that submit made") from None
-            raise BadBundle(f"{plainly(path.name)} is no bundle of a lab", _STRANGER) from None
+                raise BadBundle(cause, "name the file that `r4l lab submit` made") from None
+            raise BadBundle(f"{plainly(path.name)} is not a lab's bundle", _STRANGER) from None
         return cls(path, lab, manifest["student"], manifest, files)
 
     def unpack(self, folder: Path) -> Workspace:
-        """Make a fresh workspace with the student's files in it; nothing else of the bundle is taken."""
+        """Make a new workspace that contains the student's files and no others from the bundle."""
         workspace = Workspace.start(self.lab, folder)
         for path in workspace.sources():
             (folder / path).unlink()
@@ -139,12 +142,12 @@ class Bundle:
 def write(
     target: Path, workspace: Workspace, student: str, kernels: Sequence[Kernel], verdict: Verdict, evidence: Path
 ) -> None:
-    """Make a bundle of a workspace that has just been checked. It appears whole, or not at all.
+    """Make a bundle of a workspace that was just checked. It appears complete or not at all.
 
-    Evidence that a bundle has no room for is left out, and named in the manifest (`left_out`).
+    Evidence that does not fit is left out and listed in the manifest (`left_out`).
 
     Raises:
-        UsageError: `grade` would refuse it; with the reason.
+        UsageError: `grade` would refuse the bundle; the message says why.
     """
     files = {f"{SOURCES}/{name.as_posix()}": data for name, data in workspace.sources().items()}
     if (workspace.folder / ANSWERS).is_file():
@@ -174,14 +177,14 @@ def write(
             Bundle.read(partial)
         except BadBundle as error:
             said = error.cause.removeprefix(plainly(partial.name)).strip()
-            raise UsageError(f"no bundle can be made of {workspace.folder}: it {said}", "mend that first") from None
+            raise UsageError(f"cannot make a bundle of {workspace.folder}: it {said}", "correct that first") from None
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
 
 
 def _add_evidence(files: dict[str, bytes], evidence: Path) -> list[str]:
-    """Add what a bundle has room for beside sources, answers and manifest; returns what was left out."""
+    """Add the evidence that fits beside sources, answers and manifest; return the names left out."""
     left_out: list[str] = []
     room = LARGEST - LARGEST_MEMBER - sum(map(len, files.values()))
     for file in sorted(evidence.rglob("*")):
@@ -206,15 +209,15 @@ def _is_path(name: str) -> bool:
 
 
 def file_name(lab: Lab, student: str) -> str:
-    """What a bundle is called."""
+    """Return the file name of a bundle."""
     return f"{slug(student)}-{lab.name}.zip"
 
 
 def _require_size(file: BinaryIO) -> None:
-    """Refuse a file whose list of members cannot be read in bounded memory. `submit` writes no comment at the end.
+    """Refuse a file whose list of members needs unbounded memory, or with a comment, which `submit` never writes.
 
     Raises:
-        BadZipFile: it is no zip file at all.
+        BadZipFile: the file is not a zip file.
     """
     size = file.seek(0, os.SEEK_END)
     if size > LARGEST:
@@ -249,7 +252,7 @@ def _members(archive: zipfile.ZipFile) -> dict[str, bytes]:
 
 
 def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, room: int) -> bytes:
-    """What a member holds. What it says of its own size is not believed."""
+    """Unpack a member without trusting its stated size."""
     data = bytearray()
     with archive.open(info) as member:
         while piece := member.read(PIECE):
@@ -260,17 +263,17 @@ def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, room: int) -> byt
 
 
 def _require_path(text: str) -> None:
-    """Refuse a member that would go elsewhere, or nowhere, when it is unpacked.
+    """Refuse a member whose path leads out of the folder or is not normal.
 
-    Two slashes in a row are one to most, but what follows them is absolute once the folder before is cut off.
+    Programs treat two slashes in a row as one, but after removal of the leading folder the rest would be absolute.
     """
     name = PurePosixPath(text)
     if name.is_absolute() or ".." in name.parts or "\\" in text or str(name) != text:
         raise _Fault(f"holds a file for another place: {text}")
-    # What cannot be printed may not even be UTF-8.
+    # Unprintable names may not even be UTF-8.
     printable = text.isprintable()
     if not printable or len(text.encode()) > LONGEST_PATH or any(len(part.encode()) > LONGEST for part in name.parts):
-        raise _Fault(f"holds a file with a name that submit gives to none: {text}")
+        raise _Fault(f"holds a file with a name that submit never writes: {text}")
 
 
 def _require_hashes(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
@@ -283,7 +286,7 @@ def _require_hashes(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> 
 
 
 def _require_manifest(manifest: Mapping[str, Any]) -> None:
-    """Refuse a manifest that has not what grading and the pages take from it. Whoever can hash can write one."""
+    """Refuse a manifest that lacks values for grading and the pages. Hashes do not help: anybody can compute them."""
     verdict, attempts = manifest.get("verdict"), manifest.get("attempts")
     fine = {
         "student": _is_student(manifest.get("student")),
@@ -298,7 +301,7 @@ def _require_manifest(manifest: Mapping[str, Any]) -> None:
 
 
 def _require_files(lab: Lab, files: Mapping[str, bytes]) -> None:
-    """Refuse sources and answers that no workspace could have."""
+    """Refuse sources and answers that no workspace could contain."""
     sources = {name: PurePosixPath(name).relative_to(SOURCES) for name in files if name.startswith(f"{SOURCES}/")}
     if len(sources) > MOST_SOURCES:
         raise _Fault(f"holds more than {MOST_SOURCES} sources")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""An e1000 in a guest, looked at from outside: its registers and the guest's memory through QEMU's monitor, its DMA and
-its driver's calls through the kernel's own trace events. Nothing here asks the driver, or believes what it prints.
+"""Observe an e1000 in a guest without its driver's help: registers and memory through QEMU's monitor, DMA and calls of
+the driver through the kernel's trace events.
 
 Register numbers and descriptors: Intel's "PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual"
 (8254x), chapters 3 and 13. Trace events: include/trace/events/{dma,napi,net}.h.
@@ -37,9 +37,9 @@ REGISTERS = {
     "RAL": 0x5400,
     "RAH": 0x5404,
 }
-"""Those that can be read without a side effect. ICR is not among them: to read it takes the driver's interrupt away."""
+"""Registers that can be read without side effects. ICR is left out, since reading it clears the driver's interrupt."""
 ENABLED = 1 << 1
-"""EN, of RCTL and of TCTL (13.4.22, 13.4.33)."""
+"""The bit EN of RCTL and TCTL (13.4.22, 13.4.33)."""
 DESCRIPTOR = 16
 """Bytes of a descriptor."""
 TRACING = "/sys/kernel/tracing"
@@ -51,7 +51,7 @@ CALLS = (
     "pci_release_region",
     "pci_disable_device",
 )
-"""Functions whose order is that of a teardown."""
+"""Functions whose order shows a teardown."""
 _EVENT = re.compile(
     r"^\s*(?P<task>\S.*?)-\d+ +\[\d+\] +\S+ +(?P<time>[\d.]+): (?P<name>\w+): (?P<text>.*)$", re.MULTILINE
 )
@@ -67,19 +67,19 @@ class Event:
     text: str
 
     def field(self, name: str) -> str:
-        """One of its fields, `name=value` or `name value`; empty where there is none."""
+        """Return the value of a field, `name=value` or `name value`; empty if there is none."""
         found = re.search(rf"\b{name}[= ](\S+)", self.text)
         return found[1] if found else ""
 
 
 @dataclass(frozen=True)
 class Area:
-    """Memory that the driver has told the kernel the card may touch.
+    """Memory that the driver has made accessible to the card.
 
     Attributes:
-        kind: `alloc`, of dma_alloc_coherent and the like, or `map`, of dma_map_single and the like.
-        direction: which way the data goes: TO_DEVICE, FROM_DEVICE, BIDIRECTIONAL.
-        address: as the card sees it.
+        kind: `alloc` for dma_alloc_coherent and the like, or `map` for dma_map_single and the like.
+        direction: of the data: TO_DEVICE, FROM_DEVICE, BIDIRECTIONAL.
+        address: bus address.
         size: bytes.
     """
 
@@ -90,11 +90,11 @@ class Area:
 
     @property
     def end(self) -> int:
-        """The first address behind it."""
+        """First address behind the area."""
         return self.address + self.size
 
     def holds(self, address: int, size: int = 1) -> bool:
-        """Whether all of that lies in it."""
+        """True if `size` bytes at an address lie within the area."""
         return self.address <= address and address + size <= self.end
 
     def __str__(self) -> str:
@@ -103,7 +103,7 @@ class Area:
 
 @dataclass(frozen=True)
 class Ring:
-    """A descriptor ring, as the card's registers say."""
+    """A descriptor ring, as in the card's registers."""
 
     base: int
     size: int
@@ -112,26 +112,26 @@ class Ring:
 
     @property
     def count(self) -> int:
-        """How many descriptors."""
+        """Number of descriptors."""
         return self.size // DESCRIPTOR
 
     @property
     def owned(self) -> int:
-        """How many the card may work on: from head to tail, and head = tail is none (3.2.6, 3.4)."""
+        """Number of descriptors that the card may use: from head to tail; none if head equals tail (3.2.6, 3.4)."""
         return (self.tail - self.head) % self.count if self.count else 0
 
 
 def traced(vm: VM) -> None:
-    """Prepare a machine: trace events of DMA, of NAPI's polls and of transmit functions that say busy, and of `CALLS`.
+    """Prepare a machine: trace DMA, NAPI polls, busy transmit functions, and `CALLS`.
 
-    What a kernel does not have is left out.
+    Events that a kernel does not have are left out.
     """
     probes = "; ".join(f"echo 'p:r4l/{call} {call}' >> kprobe_events" for call in CALLS)
     switches = "dma/dma_alloc dma/dma_free dma/dma_map_p* dma/dma_unmap_p* napi/napi_poll net/net_dev_xmit r4l"
     vm.run(
         f"mount -t tracefs none {TRACING}; cd {TRACING} || exit 0; {probes};"
         " echo 'rc != 0' > events/net/net_dev_xmit/filter;"
-        # The kernel traces more from the first event on than it has room for at boot.
+        # The default buffer is too small for these events.
         " echo 4096 > buffer_size_kb;"
         f" for e in {switches}; do for f in events/$e/enable; do echo 1 > $f; done; done; echo > trace"
     )
@@ -152,7 +152,7 @@ class Card:
 
     @functools.cached_property
     def slot(self) -> str:
-        """Where it sits: `0000:00:03.0`."""
+        """PCI address of the card, such as `0000:00:03.0`."""
         found = self._vm.run("cd /sys/bus/pci/devices && grep -l 0x100e */device").stdout
         if not found:
             raise R4LError("the machine has no e1000")
@@ -160,15 +160,15 @@ class Card:
 
     @functools.cached_property
     def base(self) -> int:
-        """The physical address of BAR 0."""
+        """Physical address of BAR 0."""
         return int(self._vm.run(f"cat /sys/bus/pci/devices/{self.slot}/resource", check=True).stdout.split()[0], 16)
 
     def register(self, name: str, index: int = 0) -> int:
-        """What a register holds; `index` counts 32-bit words from there."""
+        """Read a register; `index` counts 32-bit words from there."""
         return self.memory(self.base + REGISTERS[name] + 4 * index, 1)[0]
 
     def memory(self, address: int, words: int) -> list[int]:
-        """32-bit words of the guest's physical memory."""
+        """Read 32-bit words of the guest's physical memory."""
         text = str(self._vm.qmp("human-monitor-command", command_line=f"xp /{words}wx {address:#x}"))
         found = [int(word, 16) for word in _WORD.findall(text)]
         if len(found) != words:
@@ -176,12 +176,12 @@ class Card:
         return found
 
     def ring(self, way: str) -> Ring:
-        """The receive ring (`R`) or the transmit ring (`T`)."""
+        """Return the receive ring (`R`) or the transmit ring (`T`)."""
         low, high, size, head, tail = (self.register(f"{way}D{name}") for name in ("BAL", "BAH", "LEN", "H", "T"))
         return Ring(high << 32 | low, size, head, tail)
 
     def descriptors(self, base: int, count: int) -> list[tuple[int, int]]:
-        """The descriptors at an address, each as its buffer's address and its second half."""
+        """Read the descriptors at an address, each as its buffer's address and its second half."""
         words = self.memory(base, 4 * count)
         return [(words[i] | words[i + 1] << 32, words[i + 2] | words[i + 3] << 32) for i in range(0, len(words), 4)]
 
@@ -189,24 +189,24 @@ class Card:
 
     @functools.cached_property
     def is_traced(self) -> bool:
-        """Whether the guest's kernel can trace DMA."""
+        """True if the guest's kernel can trace DMA."""
         return self._vm.run(f"test -d {TRACING}/events/dma/dma_alloc").exit_code == 0
 
     def events(self) -> list[Event]:
-        """All that was traced since the machine was prepared, or `forget` was called."""
+        """Return all events since the machine was prepared, or since `forget`."""
         text = self._vm.run(f"cd {TRACING} && grep -v '^#' trace; echo > trace").stdout
         new = [Event(float(found["time"]), found["name"], found["text"]) for found in _EVENT.finditer(text)]
         self._events += sorted(new, key=lambda event: event.time)
         return self._events
 
     def forget(self) -> None:
-        """Begin anew: what was traced until now belongs to a driver that is gone."""
+        """Discard the events so far, which belong to an earlier driver."""
         self.events()
         self._events.clear()
 
     def areas(self) -> list[Area]:
-        """The memory that the card may touch now: allocated or mapped for it, and not freed or unmapped since."""
-        # A list for each address: what is mapped twice has to be unmapped twice.
+        """Return the memory that the card may access now: allocated or mapped, and not yet freed or unmapped."""
+        # A list for each address, since an area mapped twice must be unmapped twice.
         live: dict[tuple[str, int], list[Area]] = {}
         for event in self.events():
             if not event.name.startswith("dma_") or not event.text.startswith(self.slot):
@@ -221,12 +221,12 @@ class Card:
         return [area for areas in live.values() for area in areas]
 
     def rings_memory(self) -> list[Area]:
-        """The areas that are allocated, by address."""
+        """Return the allocated areas, ordered by address."""
         return sorted((area for area in self.areas() if area.kind == "alloc"), key=lambda area: area.address)
 
 
 def overlaps(areas: Sequence[Area]) -> Iterator[tuple[Area, Area]]:
-    """Neighbours that share memory."""
+    """Yield pairs of neighbouring areas that share memory."""
     ordered = sorted(areas, key=lambda area: area.address)
     for one, other in itertools.pairwise(ordered):
         if other.address < one.end:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Check what is in a workspace: build it, run the lab's checks in virtual machines, look at the answers.
+"""Check a workspace: build it, run the lab's checks in virtual machines, read the answers.
 
-The student's files are copied to a folder of the home, beside the lab's own (so its Kbuild and Makefile are what they
-were, and the path has no space in it), and what is built from them runs in virtual machines only.
+The student's files are copied to a folder of the home, beside the lab's own, so that Kbuild and Makefile are the
+original ones and the path contains no space. Products of the build run in virtual machines only.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from r4l.module import BuiltModule, Module
 from r4l.process import SGR, Say, quiet
 
 HIDDEN = "hidden-checks"
-"""Stands for the hidden checks that this machine could not run."""
+"""Stands for hidden checks that this machine could not run."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What `check` found.
+    """Result of a check.
 
     Attributes:
-        lab: its name.
-        kernel: the releases of those that it was checked on.
+        lab: name of the lab.
+        kernel: releases of the kernels that it was checked on.
         outcomes: of all checkpoints and questions, in the lab's order.
-        build: what the compiler said where the module does not build; else empty.
-        warnings: what it warned of where the module builds; they count for nothing.
+        build: output of the compiler if the module does not build; else empty.
+        warnings: the compiler's warnings if the module builds; they do not count.
     """
 
     lab: str
@@ -48,32 +48,32 @@ class Verdict:
 
     @property
     def reached(self) -> int:
-        """How many."""
+        """Number of checkpoints and questions passed."""
         return sum(outcome.passed is True for outcome in self.outcomes)
 
     @property
     def full(self) -> bool:
-        """Whether all are."""
+        """True if all checkpoints and questions passed."""
         return self.reached == len(self.outcomes)
 
     @property
     def unjudged(self) -> tuple[Outcome, ...]:
-        """Those that this machine could not judge. They count neither for nor against anybody."""
+        """Outcomes that this machine could not judge. They count neither for nor against the student."""
         return tuple(outcome for outcome in self.outcomes if outcome.fault)
 
     @property
     def missed(self) -> bool:
-        """Whether something is not reached that was judged."""
+        """True if a judged checkpoint or question did not pass."""
         return self.reached + len(self.unjudged) < len(self.outcomes)
 
     @property
     def score(self) -> str:
-        """In words."""
+        """The result in words."""
         rest = f", {len(self.unjudged)} could not be judged" if self.unjudged else ""
         return f"{self.reached} of {len(self.outcomes)} reached{rest}"
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return plain data for JSON."""
         counts = {"reached": self.reached, "of": len(self.outcomes), "full": self.full, "unjudged": len(self.unjudged)}
         return {**asdict(self), **counts}
 
@@ -83,10 +83,10 @@ class Check:
     """A check of a workspace.
 
     Attributes:
-        workspace: what is checked.
-        kernels: on which, one after the other; where the lab has a `config`, the kernel that it is laid over.
-        hidden: folders with more checks.
-        only: checkpoints to check; all where None.
+        workspace: the workspace.
+        kernels: kernels to check on, one after the other; if the lab has a `config`, the kernel that it is applied to.
+        hidden: folders with additional checks.
+        only: checkpoints to check; None for all.
     """
 
     workspace: Workspace
@@ -101,9 +101,9 @@ class Check:
         return place(self.workspace).with_suffix(".evidence")
 
     def run(self) -> Verdict:
-        """Build, check, look at the answers."""
+        """Build, run the checks, read the answers, and return the verdict."""
         lab = self.workspace.lab
-        # Before all that takes long: a missing quote is not to throw away what that has found.
+        # Answers come first: a syntax error in them must not discard the results of a long run.
         answers = list(self._answers())
         folder, own = place(self.workspace), self.workspace.folder
         with home.lock(f"lab-{lab.name if lab.config else folder.name}"):
@@ -113,7 +113,7 @@ class Check:
             runs = self._runs(folder)
         outcomes = [_shown_outcome(outcome, folder, own) for outcome in together(lab.checkpoints, runs)]
         if (lost := next((run.fault for run in runs if run.fault), "")) and self.hidden:
-            # Which of them there are, nobody knows who has not run them.
+            # Without a run, the number and names of hidden checks are unknown.
             outcomes.append(Outcome(HIDDEN, "all hidden checks were run", "hidden", None, fault=lost))
         outcomes += answers
         build = _shown(next((run.build for run in runs if run.build), ""), folder, own)
@@ -121,7 +121,7 @@ class Check:
         return Verdict(lab.name, ", ".join(kernel.release for kernel in self.kernels), tuple(outcomes), build, warned)
 
     def not_judged(self, fault: str) -> Verdict:
-        """The verdict where this machine could not even begin."""
+        """Return the verdict for a machine that could not even begin the check."""
         lab = self.workspace.lab
         outcomes = [*together(lab.checkpoints, [Run(fault=fault)])]
         if self.hidden:
@@ -130,7 +130,7 @@ class Check:
         return Verdict(lab.name, ", ".join(kernel.release for kernel in self.kernels), tuple(outcomes))
 
     def _runs(self, folder: Path) -> list[Run]:
-        """Build for all kernels, then check on each: what one compiler refuses is said before any machine boots."""
+        """Build for all kernels, then check on each, so that compile errors are reported before any machine boots."""
         lab, kernels, modules = self.workspace.lab, list(self.kernels), []
         with contextlib.ExitStack() as begun:
             checks = []
@@ -154,7 +154,7 @@ class Check:
             return ran
 
     def _module(self, kernel: Kernel, folder: Path) -> BuiltModule | None:
-        """Build the module under test, where the lab has one and does not leave that to its checks."""
+        """Build the module under test; None if the lab has none or leaves the build to its checks."""
         lab = self.workspace.lab
         if lab.config or not lab.builds:
             return None
@@ -166,7 +166,7 @@ class Check:
         return self.evidence / f"{kernel.name}-{kernel.arch}" if len(self.kernels) > 1 else self.evidence
 
     def discard(self) -> None:
-        """Remove all that a run has made, for a workspace that is not checked again."""
+        """Remove all files of a run, for a workspace that will not be checked again."""
         folder = place(self.workspace)
         outputs = [Module(folder).output(kernel).parent for kernel in self.kernels]
         for path in (self.evidence, *outputs, folder):
@@ -185,13 +185,16 @@ class Check:
 
 
 def place(workspace: Workspace) -> Path:
-    """Where a workspace is built: a folder of the home that the kernel's Makefile can take."""
+    """Return the folder in the home where a workspace is built, with a path that the kernel's Makefiles can handle."""
     key = home.content_key(str(workspace.folder))
     return home.room("labs", f"{workspace.lab.name}-{key}")
 
 
 def fill(folder: Path, lab: Lab, sources: Mapping[Path, bytes]) -> None:
-    """Put the lab's own files and the student's into a folder; what has not changed is not touched, for make's sake."""
+    """Copy the lab's own files and the student's into a folder.
+
+    Unchanged files are not touched, so that make does not rebuild.
+    """
     own = {name: path.read_bytes() for name, path in lab.files().items() if not lab.is_students(name)}
     wanted = {**own, **sources}
     for path in sorted(folder.rglob("*"), reverse=True):
@@ -205,7 +208,7 @@ def fill(folder: Path, lab: Lab, sources: Mapping[Path, bytes]) -> None:
 
 
 def _compiler(error: BuildError, folder: Path, lab: Lab) -> str:
-    """What is told of a build that failed: what the compiler said, and before it why, where that is known."""
+    """Describe a failed build: the known cause, if any, then the compiler's output."""
     if error.detail and not error.known:
         return error.detail
     return f"{error.cause.replace(folder.name, lab.name)}\n{error.detail}"
@@ -222,5 +225,5 @@ def _shown_outcome(outcome: Outcome, folder: Path, workspace: Path) -> Outcome:
 
 
 def _shown(text: str, folder: Path, workspace: Path) -> str:
-    """What the compiler said, with the student's own paths."""
+    """Replace the build folder in a text by the student's own path, and remove colours."""
     return SGR.sub("", text).replace(str(folder), str(workspace))

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The pytest plugin of the labs' checks (`-p r4l.camp.labs.checkpoints`): each says what was expected and seen.
+"""The pytest plugin for the labs' checks (`-p r4l.camp.labs.checkpoints`): each check reports what was expected and
+seen.
 
-A check is a test with `@pytest.mark.checkpoint("id")`. A hidden one, which lab.toml does not know, has its title with
-it: `@pytest.mark.checkpoint("id", title="…")`.
+A check is a test with `@pytest.mark.checkpoint("id")`. A hidden check, which lab.toml does not list, adds its title:
+`@pytest.mark.checkpoint("id", title="…")`.
 """
 
 from __future__ import annotations
@@ -24,66 +25,69 @@ from r4l.vm import VM, BootPanic, NoAgent, NoOutput
 from r4l.vm.blame import TIMED_OUT, host_fault
 
 SHARED = ".shared"
-"""The folder among the results by which the processes that share the checks agree; no checkpoint is called so."""
+"""Folder among the results for coordination of the processes that share the checks; no checkpoint has this name."""
 MODULE = "module"
-"""The file in it that names the module under test, once it is built."""
+"""File in `SHARED` that names the module under test, once it is built."""
 TAKEN = "taken-{}"
-"""The file for a check, by its number, that a process has taken."""
+"""File that marks a check, by its number, as taken by a process."""
 HUNG = "hung"
-"""The file that says that the guest hung: what hangs once hangs in each check. It holds why, where the host did it."""
+"""File that exists once the guest hung, since further checks would hang too.
+
+Contains the reason if the host caused it.
+"""
 SEEN = "seen-{}.json"
-"""What a process's checks have seen so far, by their numbers."""
+"""File with the results of a process's checks so far, by their numbers."""
 ENDED = "ended-{}"
-"""The file that says that a process has come to the end of its checks, or to a hang."""
+"""File that marks a process as finished or ended by a hang."""
 EVIDENCE = ("console.log", "*.pcap")
-"""What is kept of a machine's work folder."""
+"""Files kept from a machine's work folder."""
 LARGEST_EVIDENCE = 4 << 20
-"""Bytes that are kept of each file: a bundle takes all of them."""
+"""Bytes kept of each file; a bundle includes all of them."""
 LONGEST_DETAIL = 20_000
-"""Characters of what is told of a failure at length."""
+"""Characters kept of a failure's detail."""
 WORSE = {True: 0, None: 1, False: 2}
-"""Of several checks of one checkpoint, the worst end counts: reached, not to be judged, missed."""
+"""Rank of a result: the worst of a checkpoint's checks counts: reached, not judged, missed."""
 LONGEST = 1000
-"""Characters of what was expected or seen. A student's driver may print megabytes."""
+"""Characters kept of expected and seen values. A student's driver may print megabytes."""
 PARENT = os.getppid()
-"""Who began this process."""
+"""Process that started this one."""
 _SEEN = pytest.StashKey[dict[int, dict[str, Any]]]()
 
 
 class Missed(AssertionError):
-    """A checkpoint is not reached.
+    """A checkpoint was not reached.
 
     Args:
-        what: that was looked at.
-        seen: what it was.
-        expected: what it had to be.
+        what: subject of the check.
+        seen: actual value.
+        expected: required value.
     """
 
     def __init__(self, what: str, seen: object, expected: object) -> None:
         super().__init__(f"{what}: expected {expected}, seen {seen}")
         self.expected = printable(f"{what}: {expected}", keep="\n\t")[:LONGEST]
-        # What a device returned may be any bytes, and many of them.
+        # A device may return any number of arbitrary bytes.
         self.seen = printable(str(seen), keep="\n\t")[:LONGEST]
 
 
 def see(what: str, seen: object, expected: object, ok: bool | None = None) -> None:
-    """Look at something.
+    """Check a value.
 
     Args:
-        what: in words.
-        seen: what it is.
-        expected: what it has to be; in words where `ok` is given.
-        ok: whether it is; by default whether the two are equal.
+        what: subject in words.
+        seen: actual value.
+        expected: required value; a description in words if `ok` is given.
+        ok: result of the comparison; by default equality of `seen` and `expected`.
 
     Raises:
-        Missed: it is not.
+        Missed: the comparison is false.
     """
     if not (seen == expected if ok is None else ok):
         raise Missed(what, seen, expected)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Where the results go."""
+    """Add the options of the plugin."""
     parser.addoption("--lab-results", type=Path, required=True, help="folder for what was seen and the evidence")
     parser.addoption("--lab-work", type=Path, required=True, help="folder with the student's files and the lab's")
     parser.addoption("--lab-only", action="append", help="a checkpoint to check; all where none is named")
@@ -93,13 +97,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def work(pytestconfig: pytest.Config) -> Path:
-    """The folder that the module was built from, for a check of what is no module."""
+    """The folder that the module was built from, for checks of other files than the module."""
     folder: Path = pytestconfig.getoption("--lab-work")
     return folder
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The marker."""
+    """Register the marker."""
     config.addinivalue_line("markers", "checkpoint(id, title=''): what this check is of; a title where it is hidden")
     config.stash[_SEEN] = {}
 
@@ -108,10 +112,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """Run the checks that no other process has taken, once the module is built.
 
-    One is taken ahead: pytest has to know the next, to keep what the two share.
+    The next check is taken in advance: pytest must know it to keep shared fixtures.
     """
     if session.testsfailed:
-        # Some could not be read: pytest's own loop says so.
+        # Collection failed: pytest's own loop reports that.
         return None
     shared = _shared(session.config)
     _wait_for_module(shared, session.config)
@@ -127,17 +131,17 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 
 
 def _wait_for_module(shared: Path, config: pytest.Config) -> None:
-    """Until it is built, or nobody is there any more who builds it."""
+    """Wait until the module is built, or exit if the parent process is gone."""
     file = shared / MODULE
     while not file.exists():
         if os.getppid() != PARENT:
-            pytest.exit("who began the checks is gone")
+            pytest.exit("the process that started the checks is gone")
         time.sleep(0.01)
     config.option.r4l_module = file.read_text(encoding="utf-8") or None
 
 
 def _untaken(items: Sequence[pytest.Item], shared: Path) -> Iterator[pytest.Item]:
-    """Take one after the other."""
+    """Take and yield checks one by one."""
     for number, item in enumerate(items):
         with contextlib.suppress(FileExistsError):
             (shared / TAKEN.format(number)).touch(exist_ok=False)
@@ -145,7 +149,7 @@ def _untaken(items: Sequence[pytest.Item], shared: Path) -> Iterator[pytest.Item
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what nobody asked for. A check without a marker would be lost."""
+    """Deselect checks that are not wanted. A check without marker is an error, since its result would be lost."""
     for item in items:
         if _mark(item) is None:
             raise pytest.UsageError(f"{item.nodeid} has no @pytest.mark.checkpoint")
@@ -157,7 +161,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Note what a check saw."""
+    """Record the result of a check."""
     report = yield
     mark = _mark(item)
     if mark is None or isinstance(report, pytest.SubtestReport):
@@ -197,17 +201,17 @@ def _is_time_out(error: BaseException) -> bool:
 
 
 def _fault(item: pytest.Item, error: BaseException, when: str) -> str:
-    """Why this machine could not judge, if the error says that."""
+    """Return the reason why this machine could not judge; empty if the error is the student's."""
     fault = host_fault(error, verdict.machine(item))
     if fault or item.config.getoption("--lab-own-kernel"):
         return fault
-    # Nothing of the student's is in a machine that does not even boot.
+    # The student's code is not involved in a boot that fails.
     boots = isinstance(error, BootPanic | NoOutput | NoAgent) and when == "setup"
     return error.cause if boots and isinstance(error, R4LError) else ""
 
 
 def _write(config: pytest.Config) -> None:
-    """Keep what was seen up to now: the process may be killed at any moment."""
+    """Save the results so far, since the process may be killed at any time."""
     file = _shared(config) / SEEN.format(config.getoption("--lab-worker"))
     partial = file.with_suffix(".partial")
     partial.write_text(json.dumps(config.stash[_SEEN]), encoding="utf-8")
@@ -215,11 +219,11 @@ def _write(config: pytest.Config) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Say that the checks ran to their end or to a hang, if they did."""
+    """Mark this process as finished if its checks ran to their end or to a hang."""
     shared = _shared(session.config)
     fine = [pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED]
     if session.config.getoption("--lab-only"):
-        # It may be a question that is asked again, or a check on another kernel.
+        # The wanted checkpoint may be a question, or belong to another kernel.
         fine.append(pytest.ExitCode.NO_TESTS_COLLECTED)
     if exitstatus in fine or (shared / HUNG).exists():
         _write(session.config)
@@ -227,19 +231,21 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def ended(shared: Path, workers: int) -> bool:
-    """Whether all processes have come to the end of their checks, or to a hang."""
+    """True if all processes finished their checks or were ended by a hang."""
     return all((shared / ENDED.format(worker)).exists() for worker in range(workers))
 
 
 def hung(shared: Path) -> str:
-    """Why the guest hung, where the host did it; empty in all other cases."""
+    """Return the reason of a hang that the host caused; empty in all other cases."""
     file = shared / HUNG
     return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
 def together(shared: Path, workers: int) -> dict[str, dict[str, Any]]:
-    """What each checkpoint's checks saw, from all processes; of several checks the first that was missed, else the
-    first that could not be judged."""
+    """Return the results by checkpoint, from all processes.
+
+    Of several checks, the first missed one counts, else the first not judged.
+    """
     seen: dict[int, dict[str, Any]] = {}
     for worker in range(workers):
         file = shared / SEEN.format(worker)
@@ -265,7 +271,7 @@ def _mark(item: pytest.Item) -> pytest.Mark | None:
 
 
 def told(error: BaseException, text: str, vm: VM | None) -> dict[str, str]:
-    """What was expected and seen, no longer than anybody reads; and what of the guest's was not looked at."""
+    """Return expected and seen values, shortened, with the guest's output that was not read."""
     what = _what(error, text)
     floods = "; ".join(vm.floods) if vm else ""
     seen = f"{what['seen'][:LONGEST]} ({floods})" if floods else what["seen"][:LONGEST]
@@ -273,7 +279,7 @@ def told(error: BaseException, text: str, vm: VM | None) -> dict[str, str]:
 
 
 def _what(error: BaseException, text: str) -> dict[str, str]:
-    """What was expected and seen, of any failure."""
+    """Return expected and seen values of any failure."""
     if isinstance(error, Missed):
         return {"expected": error.expected, "seen": error.seen, "detail": ""}
     if isinstance(error, R4LError):
@@ -284,7 +290,7 @@ def _what(error: BaseException, text: str) -> dict[str, str]:
 
 
 def _vm(item: pytest.Item) -> VM | None:
-    """The machine that a check has among its fixtures."""
+    """Return the machine among a check's fixtures, or None."""
     return next((value for value in getattr(item, "funcargs", {}).values() if isinstance(value, VM)), None)
 
 
@@ -302,7 +308,7 @@ def _keep_evidence(item: pytest.Item, name: str) -> None:
 
 
 def _copy(file: Path, to: Path) -> None:
-    """Copy a file's beginning, and say how much more there was: a guest writes as much as it likes."""
+    """Copy the beginning of a file, and record the number of bytes left out. A guest can write without limit."""
     with file.open("rb") as source, to.open("wb") as target:
         target.write(source.read(LARGEST_EVIDENCE))
         more = file.stat().st_size - LARGEST_EVIDENCE

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The kernel of a student who configures one: a profile, the lab's fragment over it, the student's over that.
+"""The kernel configured by a student: a profile, the lab's fragment, then the student's.
 
-There is one for each lab in a home, and make does what differs from the student before: a kernel takes minutes.
+A home has one such kernel per lab, and make builds the differences from the previous student: a full build takes
+minutes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from r4l.process import Say
 
 
 def name(lab: str) -> str:
-    """What --kernel calls the kernel of a lab."""
+    """Return the name of a lab's kernel for `--kernel`."""
     return f"lab-{lab}"
 
 
@@ -22,11 +23,10 @@ def build(workspace: Workspace, base: Kernel, say: Say) -> Kernel:
     """Build the kernel that a workspace configures.
 
     Args:
-        base: of the profile that it starts from.
+        base: kernel of the profile to start from.
 
     Raises:
-        BuildError: it does not build, or the fragment has a line or an option that is none, or a value that is not
-            taken.
+        BuildError: the build failed, or the fragment has an invalid line, an unknown option or a refused value.
     """
     lab = workspace.lab
     assert lab.config

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Grade bundles: each is built and checked again, in clean machines, with the teacher's hidden checks."""
+"""Grade bundles: build and check each again, in fresh machines, with the teacher's hidden checks."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ RESULTS = "results"
 
 @dataclass(frozen=True)
 class Grade:
-    """How a bundle did when it was run again.
+    """Result of checking a bundle again.
 
     Attributes:
-        student: as the bundle says.
-        lab: its name.
-        when: of the grading.
-        handed_in: when the bundle was made.
-        claimed: how many checkpoints the verdict inside says were reached.
-        verdict: what was found now, as `Verdict.as_dict`.
-        attempts: how the student came there.
-        key: of the bundle, the checks and the kernels: what has the same key need not be graded twice.
+        student: name, as stated in the bundle.
+        lab: name of the lab.
+        when: time of the grading.
+        handed_in: time when the bundle was made.
+        claimed: number of checkpoints reached according to the verdict inside.
+        verdict: result of the new check, as in `Verdict.as_dict`.
+        attempts: the student's earlier attempts.
+        key: of the bundle, the checks and the kernels; equal keys need no second grading.
     """
 
     student: str
@@ -49,19 +49,19 @@ class Grade:
 
     @property
     def mark(self) -> str:
-        """Reached, of all."""
+        """Passed checkpoints and questions, of all."""
         return f"{self.verdict['reached']}/{self.verdict['of']}"
 
     @property
     def unjudged(self) -> list[str]:
-        """The checkpoints that this machine could not judge."""
+        """Checkpoints that this machine could not judge."""
         return [entry["id"] for entry in self.verdict["outcomes"] if entry.get("fault")]
 
     @property
     def believed(self) -> bool:
-        """Whether the verdict inside says no more than was found (hidden checks not counted).
+        """True if the verdict inside claims no more than was found, hidden checks excluded.
 
-        What could not be judged may be reached.
+        Checkpoints that could not be judged count as possibly reached.
         """
         hidden = sum(entry["kind"] == "hidden" and entry["passed"] is True for entry in self.verdict["outcomes"])
         return bool(self.claimed <= self.verdict["reached"] + len(self.unjudged) - hidden)
@@ -74,14 +74,14 @@ def grade(
     say: Say = quiet,
     before: Grade | None = None,
 ) -> Grade:
-    """Check what a bundle holds, again. What this machine cannot judge is in the grade as that.
+    """Check a bundle's content again. Checkpoints that this machine cannot judge are marked so in the grade.
 
     Args:
-        before: a grade of the same key; what was judged there stays, and only the rest is checked.
+        before: an earlier grade with the same key; its judged results are kept, and only the rest is checked.
     """
     folder = home.room("grading") / str(os.getpid())
     home.remove(folder)
-    # Which hidden checks there are, only a whole run tells.
+    # Hidden checks are found by a complete run only.
     only = set(before.unjudged) if before and not hidden else None
     try:
         check = Check(bundle.unpack(folder), kernels, hidden, say, only)
@@ -110,7 +110,7 @@ def grade(
 
 
 def key(bundle: Bundle, kernels: Sequence[Kernel], hidden: Sequence[Path]) -> str:
-    """Names a grading: the bundle, the lab's files and checks, the hidden ones, the kernels."""
+    """Return the key of a grading: the bundle, the lab's files and checks, the hidden checks, the kernels."""
     folders = (bundle.lab.folder, *hidden)
     files = (path for folder in folders for path in sorted(folder.rglob("*")) if _counts(path))
     texts = [part for path in files for part in (path.name, path)]
@@ -122,10 +122,10 @@ def _counts(path: Path) -> bool:
 
 
 def _joined(before: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
-    """An earlier verdict, with what it could not judge as it was found now."""
+    """Return an earlier verdict with its unjudged outcomes replaced by new ones."""
     judged = {entry["id"]: entry for entry in before["outcomes"] if not entry.get("fault")}
     outcomes = [judged.pop(entry["id"], entry) for entry in found["outcomes"]]
-    # Hidden checks that this time no machine got to.
+    # Keep hidden checks that this run did not reach.
     outcomes += judged.values()
     reached = sum(entry["passed"] is True for entry in outcomes)
     unjudged = sum(bool(entry.get("fault")) for entry in outcomes)
@@ -134,7 +134,8 @@ def _joined(before: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
 
 
 def hidden_checks(folder: Path, lab: Lab) -> list[Path]:
-    """What of a teacher's folder is for a lab: its subfolder of the lab's name, or all where none is of any lab's."""
+    """Return the folders with a lab's hidden checks: the subfolder of its name, or the whole folder if no subfolder is
+    named after a lab."""
     own = [folder / name for name in lab.called if (folder / name).is_dir()]
     if own or any((folder / name).is_dir() for other in Lab.all() for name in other.called):
         return own
@@ -142,7 +143,7 @@ def hidden_checks(folder: Path, lab: Lab) -> list[Path]:
 
 
 def keep(grade: Grade, folder: Path, name: str) -> None:
-    """Keep a grade in a class's folder. An earlier one of the same student and lab stays, under its time."""
+    """Save a grade in a class's folder. An earlier one of the same student and lab is kept, by its time."""
     results = folder / RESULTS
     results.mkdir(parents=True, exist_ok=True)
     file = results / f"{name}.{grade.when.replace(':', '')}.json"
@@ -152,16 +153,16 @@ def keep(grade: Grade, folder: Path, name: str) -> None:
 
 
 def kept_for(folder: Path, wanted: str) -> Grade | None:
-    """The latest grade of that key in a class's folder."""
+    """Return the latest grade with that key in a class's folder, or None."""
     same = [grade for grade in kept(folder) if grade.key == wanted] if any((folder / RESULTS).glob("*.json")) else []
     return same[-1] if same else None
 
 
 def kept(folder: Path) -> Iterator[Grade]:
-    """The grades of a class's folder, the oldest first.
+    """Yield the grades in a class's folder, oldest first.
 
     Raises:
-        UsageError: there are none, or one cannot be read.
+        UsageError: the folder has no grades, or one cannot be read.
     """
     files = sorted((folder / RESULTS).glob("*.json"))
     if not files:

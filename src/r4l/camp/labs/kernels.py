@@ -10,10 +10,10 @@ from r4l.stages import Stages
 
 
 def ready(lab: Lab, stages: Stages, name: str | None = None, arch: str | None = None) -> list[Kernel]:
-    """Those that lab.toml names, or the one that the user names, made ready.
+    """Prepare and return the kernels that lab.toml or the user names.
 
     Raises:
-        R4LError: one cannot be had, as `set_up` says.
+        R4LError: a kernel cannot be made, as for `set_up`.
     """
     names = (name,) if name else lab.kernels
     arches = (arch,) if arch else lab.arches

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A lab, as its folder says it (`labs/NN-name/lab.toml`)."""
+"""A lab, as described by its folder (`labs/NN-name/lab.toml`)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from r4l.errors import UsageError
 
 LANGUAGES = ("en", "zh")
 TIMEOUT = 45
-"""Seconds of one check, where a lab does not say. Most take one, and three on a loaded machine."""
+"""Default seconds of one check. Most take one, and three on a loaded machine."""
 
 
 def language() -> str:
-    """The reader's: `zh` where the locale is Chinese (LC_ALL, LC_MESSAGES, LANG, in locale(7)'s order), else `en`."""
+    """Return the reader's language: `zh` for a Chinese locale (LC_ALL, LC_MESSAGES, LANG, in locale(7)'s order), else
+    `en`."""
     locale = next((value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := os.environ.get(name))), "")
     return "zh" if locale.startswith("zh") else "en"
 
@@ -39,13 +40,13 @@ class Words:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Something that the student's work has to do, and that a check finds out.
+    """A requirement on the student's work that a check verifies.
 
     Attributes:
-        id: what the check's marker says: `@pytest.mark.checkpoint("rings")`.
-        title: what has to be.
-        read: where to read about it.
-        hints: each says more than the one before.
+        id: argument of the check's marker: `@pytest.mark.checkpoint("rings")`.
+        title: the requirement.
+        read: reference to read.
+        hints: each more detailed than the one before.
     """
 
     id: str
@@ -56,15 +57,15 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Question:
-    """A question of the handout's. The answer stands in the student's answers.toml.
+    """A question in the handout. The student's answer is in answers.toml.
 
     Attributes:
-        id: its key there.
+        id: key in answers.toml.
         ask: the question.
-        read: where to read about it, for who has answered wrongly. It leads to the answer and does not say it.
-        accept: a regular expression that right answers match, in any case of letters.
-        why: the answer, for who has given it.
-        command: run in the guest, it prints what `accept` matches too: the key is checked by the machine.
+        read: reference to read after a wrong answer; leads to the answer without giving it.
+        accept: regular expression for right answers; case is ignored.
+        why: explanation, shown after a right answer.
+        command: command for the guest whose output must match `accept` too, which verifies the key.
     """
 
     id: str
@@ -75,17 +76,17 @@ class Question:
     command: str = ""
 
     def right(self, answer: str) -> bool:
-        """Whether that is the answer."""
+        """True if the answer is right."""
         return re.search(self.accept, answer.strip(), re.IGNORECASE) is not None
 
 
 @dataclass(frozen=True)
 class Config:
-    """What a lab's own kernel is configured with, over the profile that `Lab.kernels` names.
+    """Configuration of a lab's own kernel, applied to the profile that `Lab.kernels` names.
 
     Attributes:
         base: the lab's fragment, a file of its folder.
-        students: the student's, a file of the workspace, laid over it.
+        students: the student's fragment, a file of the workspace, applied last.
     """
 
     base: str
@@ -98,20 +99,20 @@ class Lab:
 
     Attributes:
         folder: with handout.md, handout.zh-CN.md, starter/, checks/.
-        number: its place in the camp.
-        name: what one calls it.
-        title: what it is about.
-        edit: patterns of the files that are the student's; all others of the starter are the lab's.
-        answer: the reference answer's folder, its own `answer/` or one of `rust/`.
+        number: position in the camp.
+        name: short name.
+        title: subject.
+        edit: patterns of the student's files; all others of the starter are the lab's.
+        answer: folder of the reference answer, the lab's `answer/` or a folder of `rust/`.
         checkpoints: in the order in which they are reached.
         questions: of the handout.
-        kernels: what it is checked on, each in turn, by the names that --kernel takes.
-        arches: of each of them.
-        starts_on: those of the arches that the starter builds for; to make it build for the others is the work.
-        config: where the kernel is what the student makes; the starter is then no module.
+        kernels: kernels to check on, by their names for --kernel.
+        arches: architectures of each of them.
+        starts_on: architectures that the starter builds for; the others are part of the task.
+        config: set if the student configures the kernel; the starter is then no module.
         timeout: seconds of one check.
-        broken: the starter is a driver with bugs, which the kernel is meant to complain of.
-        builds: False where the checks build what the student wrote: more than one module, or in more than one way.
+        broken: True if the starter is a driver with bugs that make the kernel complain.
+        builds: False if the checks build the student's files: several modules, or one in several ways.
     """
 
     folder: Path
@@ -132,7 +133,7 @@ class Lab:
 
     @classmethod
     def read(cls, folder: Path) -> Lab:
-        """The lab in a folder."""
+        """Read the lab in a folder."""
         number, name = folder.name.split("-", 1)
         table = tomllib.loads((folder / "lab.toml").read_text(encoding="utf-8"))
         arches = tuple(table.get("arches", cls.arches))
@@ -156,15 +157,15 @@ class Lab:
 
     @classmethod
     def all(cls) -> list[Lab]:
-        """Every lab, in the camp's order."""
+        """Return every lab, in the camp's order."""
         return [cls.read(file.parent) for file in sorted(resources.labs().glob("*/lab.toml"))]
 
     @classmethod
     def named(cls, name: str) -> Lab:
-        """The lab of that name (`hello`), number (`3`), or both (`03-hello`).
+        """Return the lab of that name (`hello`), number (`3`), or both (`03-hello`).
 
         Raises:
-            UsageError: there is none.
+            UsageError: no such lab exists.
         """
         for lab in cls.all():
             if name in lab.called or (name.isdecimal() and int(name) == lab.number):
@@ -173,23 +174,23 @@ class Lab:
 
     @property
     def called(self) -> tuple[str, str]:
-        """Its name without and with its number: `hello`, `03-hello`."""
+        """The lab's name without and with its number: `hello`, `03-hello`."""
         return self.name, self.folder.name
 
     @property
     def starter(self) -> Path:
-        """What a student starts from."""
+        """Folder of the starter."""
         return self.folder / "starter"
 
     @property
     def checks(self) -> Path:
-        """The folder of the checks."""
+        """Folder of the checks."""
         return self.folder / "checks"
 
     def files(self) -> dict[Path, Path]:
-        """What a workspace starts with: paths in it, and the files that are copied there.
+        """Return the initial files of a workspace: paths in it, and the files to copy.
 
-        The files of the reference answer that are not the student's to write are given; the starter has the others.
+        Files of the reference answer that are not the student's to write are included; the starter has the others.
         """
         answers = {path.relative_to(self.answer): path for path in sorted(self.answer.iterdir()) if path.is_file()}
         given = {name: path for name, path in answers.items() if not (self.is_students(name) or name.name[0] == ".")}
@@ -197,7 +198,7 @@ class Lab:
         return {**given, **starters}
 
     def is_students(self, file: Path) -> bool:
-        """Whether a file, by its path in the workspace, is the student's to edit."""
+        """True if a file, by its path in the workspace, is the student's to edit."""
         return any(file.match(pattern) for pattern in self.edit)
 
 

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""The graders are graded: each wrong answer must fail with a message that names its bug, each right one must pass.
+"""Test the graders: each wrong answer must fail with a message that names its bug, each right one must pass.
 
-The variants stand in `labs/mutants/LAB.toml`, as edits of the reference answer:
-
-* `[NAME]`, a bug: `bug`, the checkpoint that `fails`, what the student reads there (`says`, a regular expression);
-  with `alone` it has to miss no other checkpoint;
-* `[kit.NAME]`, a bug that a driver without `unsafe` cannot have: the same, put into the kit;
-* `[right.NAME]`, a right answer written in another way: `what`; as edits, or whole `files` of a folder;
+The variants are in `labs/mutants/LAB.toml`, as edits of the reference answer:
+* `[NAME]`, a bug: `bug`, the checkpoint that `fails`, the student's message (`says`, a regular expression); with
+    `alone` no other checkpoint may fail;
+* `[kit.NAME]`, a bug that a driver without `unsafe` cannot have: the same keys, edits of the kit;
+* `[right.NAME]`, a right answer written differently: `what`; as edits, or whole `files` of a folder;
 * `[excluded.NAME]`, a bug that does not compile: `why`, and the compiler's `error`;
-* `[unobservable.NAME]`, a bug that no check can see on an emulator: `why`. It is listed and not run.
+* `[unobservable.NAME]`, a bug that no check can observe on an emulator: `why`. It is listed and not run.
 """
 
 from __future__ import annotations
@@ -32,11 +31,13 @@ from r4l.errors import R4LError, UsageError
 from r4l.kernel import Kernel
 
 KINDS = {"right": "what", "kit": "bug", "excluded": "why", "unobservable": "why"}
-"""The tables beside the mutants, and the key that says what each entry is."""
+"""Tables beside the mutants, and the key that describes their entries."""
 
 COMPLAINT = "the kernel complained"
-"""How a Splat begins (r4l.klog.splat). A starter may miss what it likes, but not break the kernel, unless the lab is
-about mending what does (`Lab.broken`). Of such a starter each checkpoint has to be looked at: it must not hang.
+"""Begin of a Splat's message (r4l.klog.splat).
+
+A starter may miss checkpoints but must not break the kernel, unless the lab is about repairing that (`Lab.broken`).
+Every checkpoint of such a starter must be judged: it must not hang.
 """
 
 
@@ -45,15 +46,15 @@ class Variant:
     """A variant of a lab's reference answer.
 
     Attributes:
-        lab: the lab's name.
+        lab: name of the lab.
         kind: `mutant`, `kit`, `right`, `excluded`, `unobservable`, or `answer` and `starter` themselves.
-        name: what it is called.
-        what: the bug, or what is done in another way.
-        edits: file, what stands there once, what is put there instead.
+        name: name of the variant.
+        what: the bug, or the difference from the reference answer.
+        edits: file, text that occurs once, replacement.
         fails: the checkpoint that a mutant must fail.
-        says: what its report must match.
-        files: a folder of labs/mutants/ whose files stand in for those of the reference answer.
-        alone: whether it must miss that checkpoint alone.
+        says: pattern for its report.
+        files: a folder of labs/mutants/ whose files replace those of the reference answer.
+        alone: True if no other checkpoint may fail.
     """
 
     lab: str
@@ -67,10 +68,10 @@ class Variant:
     alone: bool = False
 
     def write(self, folder: Path, lab: Lab) -> None:
-        """Put it into a workspace.
+        """Write the variant into a workspace.
 
         Raises:
-            R4LError: an edit does not apply to the reference answer any more.
+            R4LError: an edit no longer applies to the reference answer.
         """
         source = lab.starter if self.kind == "starter" else lab.answer
         for old in folder.rglob("*.*"):
@@ -87,27 +88,27 @@ class Variant:
             self.edit(folder)
 
     def edit(self, folder: Path) -> None:
-        """Apply its edits to the files of a folder: a workspace, or a copy of the kit.
+        """Apply the edits to a folder: a workspace, or a copy of the kit.
 
         Raises:
-            R4LError: one does not apply any more.
+            R4LError: an edit no longer applies.
         """
         for edit in self.edits:
             file = folder / edit["file"]
             text = file.read_text(encoding="utf-8")
             if text.count(edit["old"]) != 1:
-                raise R4LError(f"{self.lab}: {self.name} does not apply to {edit['file']} any more", "mend its edits")
+                raise R4LError(f"{self.lab}: {self.name} no longer applies to {edit['file']}", "update its edits")
             file.write_text(text.replace(edit["old"], edit["new"]), encoding="utf-8")
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What became of a variant.
+    """Result for a variant.
 
     Attributes:
-        variant: which.
-        fine: whether the graders did right by it.
-        said: what the student would read; why it is not fine.
+        variant: the variant.
+        fine: True if the graders judged it correctly.
+        said: the student's message, or the reason why the graders were wrong.
     """
 
     variant: Variant
@@ -116,7 +117,7 @@ class Judged:
 
 
 def variants(lab: Lab) -> list[Variant]:
-    """Those of a lab: the reference answer, the starter, and what labs/mutants/ has."""
+    """Return a lab's variants: the reference answer, the starter, and the entries of labs/mutants/."""
     found = [
         Variant(lab.name, "answer", "answer", "the reference answer"),
         Variant(lab.name, "starter", "starter", "the starter as it is"),
@@ -131,7 +132,7 @@ def variants(lab: Lab) -> list[Variant]:
 
 
 def judge(lab: Lab, variant: Variant, verdict: Verdict) -> Judged:
-    """Whether a verdict does right by a variant."""
+    """Judge the graders by their verdict on a variant."""
     if verdict.unjudged:
         return Judged(variant, False, f"it could not be judged: {verdict.unjudged[0].fault}")
     points = [outcome for outcome in verdict.outcomes if outcome.kind == "checkpoint"]
@@ -158,14 +159,14 @@ def judge(lab: Lab, variant: Variant, verdict: Verdict) -> Judged:
 def run(
     labs: list[Lab], kernels_of: Callable[[Lab], Sequence[Kernel]], only: str = "", *, exactly: bool = False
 ) -> Iterator[Judged]:
-    """Run the matrix, in its order, one after the other in one workspace: what has not changed is not built again.
+    """Run the matrix in order, in one workspace, so that unchanged parts are not rebuilt.
 
     Args:
-        kernels_of: what a lab is checked on.
-        only: a part of the names of the variants wanted; the whole name where `exactly`.
+        kernels_of: returns the kernels of a lab.
+        only: part of the wanted variants' names; the whole name if `exactly`.
 
     Raises:
-        UsageError: there is no such variant.
+        UsageError: no such variant exists.
     """
     wanted = [
         (lab, variant)
@@ -174,18 +175,18 @@ def run(
         if (only == variant.name if exactly else only in variant.name)
     ]
     if not wanted:
-        raise UsageError(f"there is no variant {only}", "their names stand in labs/mutants/")
+        raise UsageError(f"there is no variant {only}", "use a name from labs/mutants/")
     for lab, variant in wanted:
         if variant.kind == "unobservable":
             yield Judged(variant, True, "not run")
             continue
-        # One workspace for each lab, and one kit for all: two who run the matrix take turns.
+        # The workspaces and the kit are shared: concurrent runs of the matrix take turns.
         with home.lock("matrix"), _kit(variant):
             yield _judged(lab, variant, kernels_of(lab), home.room("matrix") / lab.name)
 
 
 def as_markdown(judged: list[Judged]) -> str:
-    """The matrix as a table."""
+    """Return the matrix as a table."""
     lines = ["| lab | | variant | checkpoint | what the student reads |", "|---|---|---|---|---|"]
     for entry in judged:
         variant = entry.variant
@@ -197,7 +198,7 @@ def as_markdown(judged: list[Judged]) -> str:
 
 @contextmanager
 def _kit(variant: Variant) -> Iterator[None]:
-    """Another kit, for the time that a variant needs one."""
+    """Replace the kit while a variant needs another one."""
     if variant.kind != "kit":
         yield
         return
@@ -217,16 +218,16 @@ def _kit(variant: Variant) -> Iterator[None]:
 
 
 def _judged(lab: Lab, variant: Variant, kernels: Sequence[Kernel], folder: Path) -> Judged:
-    """Check it, and say whether that did right by it.
+    """Check a variant and judge the graders.
 
-    A starter is judged where lab.toml says that it builds (`starts_on`); on the other kernels it must not build.
+    A starter is checked on the architectures of `starts_on` in lab.toml; on the others it must not build.
     """
     begins = [kernel for kernel in kernels if kernel.arch in lab.starts_on]
     if variant.kind != "starter" or len(begins) == len(kernels):
         return judge(lab, variant, _check(lab, variant, kernels, folder))
     for kernel in (kernel for kernel in kernels if kernel not in begins):
         if not _check(lab, variant, [kernel], folder).build:
-            return Judged(variant, False, f"it builds for {kernel.arch}, and lab.toml says that it does not")
+            return Judged(variant, False, f"it builds for {kernel.arch}, contrary to lab.toml")
     return (
         judge(lab, variant, _check(lab, variant, begins, folder)) if begins else Judged(variant, True, "does not build")
     )

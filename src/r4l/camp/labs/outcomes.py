@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""How checkpoints ended, where a lab is checked on several kernels: reached is what is reached on each.
+"""Combine results of several kernels: a checkpoint is reached if it is reached on each.
 
-There are three ends: reached, missed, and not to be judged, which is this machine's fault and nobody's failure.
+There are three results: reached, missed, and not judged, which is a fault of this machine and counts against nobody.
 """
 
 from __future__ import annotations
@@ -13,24 +13,23 @@ from typing import Any
 from r4l.camp.labs.lab import Checkpoint
 
 Result = Mapping[str, Any]
-"""What results.json has of a checkpoint (r4l.camp.labs.checkpoints)."""
+"""Entry of results.json for a checkpoint (r4l.camp.labs.checkpoints)."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one checkpoint or question ended.
+    """Result of one checkpoint or question.
 
     Attributes:
-        id: of the checkpoint, or the question.
-        title: what has to be; the question.
+        id: of the checkpoint or question.
+        title: the requirement, or the question.
         kind: `checkpoint`, `hidden` or `question`.
-        passed: None where it was not looked at, or could not be judged.
-        expected: what had to be; may be empty.
-        seen: what was.
-        read: where to read about it. Of a question that is answered rightly the explanation; of one that is not
-            answered nothing.
-        detail: long text: the kernel's own words, what the compiler said.
-        fault: why it could not be judged, a fault of the machine that checks; empty in all other cases.
+        passed: None if it was not checked or could not be judged.
+        expected: required value; may be empty.
+        seen: actual value.
+        read: reference to read; the explanation after a right answer; empty for a question without answer.
+        detail: long text: the kernel's log, the compiler's output.
+        fault: reason why this machine could not judge; empty in all other cases.
     """
 
     id: str
@@ -49,11 +48,11 @@ class Run:
     """The checks on one kernel.
 
     Attributes:
-        where: `for 7.3.4 (arm64): `; empty where there is one kernel only.
-        results: of the checks that ran, by their checkpoints.
-        build: what the compiler said where the module does not build; else empty.
-        fault: why what has no result could not be judged; else empty.
-        warnings: what the compiler warned of where the module builds.
+        where: `for 7.3.4 (arm64): `; empty if there is only one kernel.
+        results: of the checks that ran, by checkpoint.
+        build: output of the compiler if the module does not build; else empty.
+        fault: reason why checks without result could not be judged; else empty.
+        warnings: the compiler's warnings if the module builds.
     """
 
     where: str = ""
@@ -63,15 +62,15 @@ class Run:
     warnings: str = ""
 
     def missing(self) -> str:
-        """Why a check has no result."""
+        """Return the reason why a check has no result."""
         reason = "the module does not build" if self.build else "not looked at: an earlier one never ended"
         return f"{self.where}{reason}".strip()
 
 
 def together(points: Sequence[Checkpoint], runs: Sequence[Run]) -> Iterator[Outcome]:
-    """The outcome of each checkpoint, then of each check that the lab does not know (a hidden one).
+    """Yield the outcome of each checkpoint, then of each hidden check.
 
-    A checkpoint that one kernel leaves out (its check is skipped there) is for the others to decide.
+    A checkpoint that one kernel skips is decided by the others.
     """
     known = {point.id: point for point in points}
     hidden = {name: result for run in runs for name, result in run.results.items() if name not in known}
@@ -82,7 +81,7 @@ def together(points: Sequence[Checkpoint], runs: Sequence[Run]) -> Iterator[Outc
 
 
 def _fields(name: str, runs: Sequence[Run], read: str = "") -> dict[str, Any]:
-    """What is told: a failure first, then what could not be judged, then what was not looked at."""
+    """Return the fields of an outcome: a failure first, else a checkpoint not judged, else one not checked."""
     found = [(run, run.results.get(name)) for run in runs]
     for run, result in found:
         if result and result["passed"] is False:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A class as a table (CSV and HTML), and a page for each student."""
+"""Show a class as a table (CSV and HTML), with a page for each student."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from r4l.camp.labs.student import slug
 
 @dataclass(frozen=True)
 class Student:
-    """A student's grades, the oldest first."""
+    """A student's grades, oldest first."""
 
     name: str
     grades: tuple[Grade, ...]
 
     @property
     def page(self) -> str:
-        """The page's file name."""
+        """File name of the page."""
         return f"{slug(self.name)}.html"
 
     @property
     def unsure(self) -> bool:
-        """Whether something in a best grade could not be judged."""
+        """True if a checkpoint in a best grade could not be judged."""
         return any(grade.unjudged for grade in self.best.values())
 
     @cached_property
     def best(self) -> dict[str, Grade]:
-        """The best grade of each lab; of equals the one of which more was judged, then the first."""
+        """Best grade of each lab; among equals the one with more judged checkpoints, then the first."""
         best: dict[str, Grade] = {}
         for grade in self.grades:
             if grade.lab not in best or _worth(grade) > _worth(best[grade.lab]):
@@ -50,7 +50,7 @@ def _worth(grade: Grade) -> tuple[int, int]:
 
 
 def students(grades: Iterable[Grade]) -> list[Student]:
-    """By name."""
+    """Return the students with their grades, ordered by name."""
     by_name: dict[str, list[Grade]] = defaultdict(list)
     for grade in grades:
         by_name[grade.student].append(grade)
@@ -58,7 +58,7 @@ def students(grades: Iterable[Grade]) -> list[Student]:
 
 
 def table(grades: Iterable[Grade]) -> str:
-    """The class as CSV: a row for each student and lab, with the best grade."""
+    """Return the class as CSV: a row for each student and lab, with the best grade."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["student", "lab", "reached", "of", "claimed", "kernel", "handed_in", "graded", "open", "unjudged"])
@@ -75,7 +75,7 @@ def table(grades: Iterable[Grade]) -> str:
 
 
 def write(folder: Path, grades: Iterable[Grade]) -> Path:
-    """Write class.csv, index.html and the students' pages into a class's folder; returns index.html."""
+    """Write class.csv, index.html and the students' pages into a class's folder; return the path of index.html."""
     grades = list(grades)
     environment = Environment(loader=PackageLoader("r4l.camp.labs"), autoescape=True, undefined=StrictUndefined)
     environment.globals["style"] = PackageLoader("r4l.camp.labs").get_source(environment, "style.css")[0]
@@ -91,5 +91,5 @@ def write(folder: Path, grades: Iterable[Grade]) -> Path:
 
 
 def _plain(value: object) -> object:
-    """A cell that no spreadsheet takes for a formula."""
+    """Return a cell's value, escaped so that no spreadsheet takes it for a formula."""
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value

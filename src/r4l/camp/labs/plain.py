@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What is taken of a student's Kbuild, Makefile and Kconfig: plain lines.
+"""Check a student's Kbuild, Makefile and Kconfig: only plain lines are allowed.
 
-make and Kconfig run shell commands while they read such a file, so a line is taken only where a pattern here has it:
-none of them can name a command, another file, or a variable that is not CONFIG_….
+make and Kconfig run shell commands while they parse such files, so a line is allowed only if a pattern here matches:
+none can name a command, another file, or a variable other than CONFIG_….
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from r4l.errors import BuildError
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 CONFIG = r"\$(?:\(CONFIG_[A-Z0-9_]+\)|\{CONFIG_[A-Z0-9_]+\})"
-# A repetition here is possessive (`*+`): it gives nothing back, so a line is looked at once, however long it is. A
-# stranger writes it.
+# Repetitions here are possessive (`*+`): without backtracking, the time is linear in the length of an untrusted line.
 MAKE = re.compile(
     rf"""\ *+
     obj-(?:[ymn]|{CONFIG})
@@ -49,32 +48,32 @@ PLAIN = {
 
 
 def language(name: str) -> str:
-    """In which of the two languages a file is written: a key of `PLAIN`; empty for files of others."""
+    """Return the language of a file, a key of `PLAIN`; empty for other files."""
     if name in ("Kbuild", "Makefile") or name.endswith(".mk"):
         return "make"
     return "Kconfig" if name.startswith("Kconfig") else ""
 
 
 def refused(name: str, text: str) -> str:
-    """The first line of a file that is not taken, with its number; empty where all are, or it is no such file."""
+    """Return the first line of a file that is not allowed, with its number; empty if all are, or for other files."""
     kind = language(name)
     if not kind:
         return ""
-    # Python would split at more than they do.
+    # make and Kconfig end lines at newlines only; str.splitlines would split at other characters too.
     lines = text.split("\n")
     found = _make(lines) if kind == "make" else _kconfig(lines)
     return next((f"{name}, line {number}: {line.strip()}" for number, line in found), "")
 
 
 def require(file: Path) -> None:
-    """Refuse a file that has other lines.
+    """Refuse a file with a line that is not allowed.
 
     Raises:
-        BuildError: it has; with the first.
+        BuildError: a line is not allowed; the message contains the first one.
     """
     found = refused(file.name, file.read_text(errors="replace", encoding="utf-8"))
     if found:
-        raise BuildError(f"{found}: not taken here", f"write {PLAIN[language(file.name)]}")
+        raise BuildError(f"{found}: not allowed here", f"write {PLAIN[language(file.name)]}")
 
 
 def _make(lines: list[str]) -> Iterator[tuple[int, str]]:
@@ -84,9 +83,10 @@ def _make(lines: list[str]) -> Iterator[tuple[int, str]]:
 
 
 def _kconfig(lines: list[str]) -> Iterator[tuple[int, str]]:
-    """As scripts/kconfig/lexer.l has it: a help text ends before a line that is indented less than its first.
+    """Yield the lines that are not allowed. As in scripts/kconfig/lexer.l, a help text ends before a line that is
+    indented less than its first.
 
-    A first line that is not indented would be help to Kconfig, and a statement to us: such a text is not taken.
+    A first line without indentation would be help to Kconfig and a statement to this parser, so it is not allowed.
     """
     within, first = False, 0
     for number, line in enumerate(lines, 1):
@@ -107,7 +107,7 @@ def _kconfig(lines: list[str]) -> Iterator[tuple[int, str]]:
 
 
 def _indent(line: str) -> int:
-    """The width of the white space before a line."""
+    """Return the width of the white space before a line."""
     width = 0
     for character in line[: len(line) - len(line.lstrip(" \t"))]:
         width = (width // TAB + 1) * TAB if character == "\t" else width + 1

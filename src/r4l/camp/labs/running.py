@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""pytest over a lab's checks, in processes of its own: what hangs is ended there, and nothing of it stays in this one.
+"""Run pytest over a lab's checks in processes of their own, which can be ended when they hang.
 
-It is begun before the module is built, because Python, too, takes a second to be ready, and waits for the module before
-its first check (`r4l.camp.labs.checkpoints`).
+The processes are started before the module is built, since Python takes a second to start, and wait for the module
+before their first check (`r4l.camp.labs.checkpoints`).
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from r4l.kernel import Kernel
 from r4l.vm.cables import ISOLATED
 
 LOG = "pytest-{}.log"
-"""What a process said, by its number."""
+"""File with a process's output, by its number."""
 RESULTS = "results.json"
-"""What each checkpoint's checks saw."""
+"""File with the results by checkpoint."""
 WORKERS = 4
-"""Processes that share the checks, at most; each has a machine of up to 512 MiB."""
+"""Maximum number of processes that share the checks; each has a machine of up to 512 MiB."""
 PLUGINS = ("r4l.testing.plugin", "r4l.camp.labs.checkpoints", "pytest_timeout")
-"""No others, though they are installed: some take a second to load."""
+"""The only plugins loaded: some others take a second to load."""
 
 
 class Checks:
-    """The checks of a lab, begun. As a context manager they are gone on exit.
+    """The started checks of a lab. A context manager that ends them on exit.
 
     Args:
-        lab: whose.
-        kernel: on which.
-        hidden: folders with more.
-        evidence: where the results, the console logs and the captures go; an empty folder.
-        work: the folder with the student's files and the lab's, which the module is built from.
-        only: checkpoints to check; all where None.
+        lab: the lab.
+        kernel: kernel to check on.
+        hidden: folders with additional checks.
+        evidence: empty folder for the results, the console logs and the captures.
+        work: folder with the student's files and the lab's, which the module is built from.
+        only: checkpoints to check; None for all.
 
     Attributes:
-        fault: why checks that have no result could not be judged; empty where that is the student's own doing.
+        fault: reason why checks without result could not be judged; empty if the student's code is the reason.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Checks:
         work: Path,
         only: Collection[str] | None = None,
     ) -> None:
-        # Whoever begins them may be killed, and their machines are to go with them.
+        # If this process is killed, the checks and their machines must end with it.
         argv = ["setpriv", "--pdeathsig", "TERM", sys.executable, "-m", "pytest", str(lab.checks), *map(str, hidden)]
         argv += ["-q", "-p", "no:cacheprovider", *(word for name in PLUGINS for word in ("-p", name))]
         argv += ["--import-mode=importlib", "-c", os.devnull]
@@ -68,7 +68,7 @@ class Checks:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
         environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         environment[ISOLATED] = "1"
-        # Checks that build have all processors already.
+        # Checks that build use all processors already.
         workers = min(os.cpu_count() or 1, WORKERS) if lab.builds and not lab.config else 1
         self.evidence = evidence
         self.fault = ""
@@ -88,13 +88,13 @@ class Checks:
         return self.evidence / LOG.format(number)
 
     def run(self, module: Path | None) -> dict[str, dict[str, Any]]:
-        """Have them run, to their end: what each checkpoint's checks saw.
+        """Run the checks to their end, and return the results by checkpoint.
 
         Args:
-            module: the .ko under test; None where the kernel itself is.
+            module: the .ko under test; None if the kernel itself is tested.
 
         Raises:
-            R4LError: they did not run.
+            R4LError: the checks did not run.
         """
         partial = self._shared / f"{MODULE}.partial"
         partial.write_text(str(module or ""), encoding="utf-8")
@@ -103,7 +103,7 @@ class Checks:
         killed = [process.returncode for process in self._processes if process.returncode < 0]
         if killed:
             name = signal.Signals(-killed[0]).name
-            self.fault = f"the process that checks was killed ({name}): is this machine out of memory?"
+            self.fault = f"a process of the checks was killed ({name}): this machine may be out of memory"
         elif not ended(self._shared, len(self._processes)):
             logs = [
                 self._log(number).read_text(encoding="utf-8", errors="replace")

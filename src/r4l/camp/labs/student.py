@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A student's name: whose it is, and what it is in the name of a file."""
+"""A student's name, and its form in file names."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from r4l.errors import UsageError
 from r4l.scaffold import known_names
 
 LONGEST_SLUG = 150
-"""Bytes. With a lab's name, a time and two suffixes it stays below the 255 that a file system takes."""
+"""Maximum bytes. With a lab's name, a time and two suffixes the name stays below a file system's 255."""
 TAKEN = ("index",)
-"""Names of pages that are no student's."""
+"""Names of pages that belong to no student."""
 
 
 def require_student(name: str) -> str:
-    """A student's name with plain blanks, if others can read it and it is no longer than names are.
+    """Return a student's name with single blanks, if it is printable and not too long.
 
     Raises:
-        UsageError: it is empty, too long, or has characters that cannot be printed.
+        UsageError: the name is empty, too long, or has unprintable characters.
     """
     name = " ".join(name.split())
     if not name or len(name) > LONGEST or not name.isprintable():
-        raise UsageError(f"{plainly(name)!r} is no name of a student", f"use at most {LONGEST} printable characters")
+        raise UsageError(f"{plainly(name)!r} is not a student's name", f"use at most {LONGEST} printable characters")
     return name
 
 
 def guess_student() -> str:
-    """What git knows as the user's name, in any script, else the login's full name, else the login.
+    """Return git's user name, in any script, else the login's full name, else the login.
 
     Raises:
-        UsageError: none of them can be printed.
+        UsageError: none of them is printable.
     """
     for candidate in known_names():
         try:
             return require_student(candidate)
         except UsageError:
             continue
-    raise UsageError("your name is not known here", 'give it: --name "Li Hua"')
+    raise UsageError("your name is unknown", 'give it: --name "Li Hua"')
 
 
 def slug(name: str) -> str:
-    """A student's name as part of a file name, in any script; no two names have the same.
+    """Return a student's name as part of a file name, in any script. Different names give different results.
 
-    Words with single blanks between them are as they are, with dashes. All others get a hash after a dot, which no such
-    words have in them.
+    Words separated by single blanks are kept, joined by dashes. All other names get a dot and a hash; the first kind
+    never contains a dot.
     """
     if re.fullmatch(r"\w+(?: \w+)*", name) and name.lower() not in TAKEN and len(name.encode()) <= LONGEST_SLUG:
         return name.replace(" ", "-")

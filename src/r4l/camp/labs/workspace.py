@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A student's folder for a lab: the handout, the starter, the answers, and how far one has come."""
+"""A student's folder for a lab: the handout, the starter, the answers, and the progress."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from r4l.errors import UsageError
 
 ANSWERS = "answers.toml"
 STATE = ".r4l-lab.json"
-"""Marks a workspace, and keeps how far it has come."""
+"""File that marks a workspace and records its progress."""
 LARGEST = 1 << 20
-"""Bytes that a source file may have. Those of the reference answers have a twentieth."""
+"""Maximum bytes of a source file. Those of the reference answers have a twentieth of that."""
 MOST = 100
-"""Source files that a student may have."""
+"""Maximum number of a student's source files."""
 LONGEST = 200
-"""Characters of a student's name, and bytes of a part of a path: with what r4l adds, a file system takes 255."""
+"""Maximum characters of a student's name, and bytes of a path component. With r4l's additions it stays below 255."""
 HANDOUTS = ("handout.md", "handout.zh-CN.md")
 
 
 def usual_place(lab: Lab) -> Path:
-    """Where a lab's workspace is unless one says otherwise: R4L_LABS, or ~/r4l-labs."""
+    """Return the default folder of a lab's workspace: in R4L_LABS, or ~/r4l-labs."""
     base = os.environ.get("R4L_LABS")
     return (Path(base) if base else Path.home() / "r4l-labs") / lab.name
 
@@ -46,10 +46,10 @@ class Workspace:
 
     @classmethod
     def start(cls, lab: Lab, folder: Path | None = None) -> Workspace:
-        """Make one.
+        """Make a workspace for a lab.
 
         Raises:
-            UsageError: there is something in that folder, or it lies in r4l's own checkout.
+            UsageError: the folder is not empty, or lies in r4l's own checkout.
         """
         folder = (folder or usual_place(lab)).absolute()
         checkout = resources.checkout()
@@ -58,11 +58,11 @@ class Workspace:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             started = (folder / STATE).exists()
             raise UsageError(
-                f"{folder} is there already" + (": the lab has been started" if started else ""),
+                f"{folder} exists already" + (": the lab has been started" if started else ""),
                 f"go on with `r4l lab check {lab.name}`" if started else "name another folder",
             )
         folder.parent.mkdir(parents=True, exist_ok=True)
-        # Whole or not at all: an interrupt leaves no half workspace that `start` then refuses.
+        # Write to a temporary folder, so that an interrupt leaves no partial workspace.
         partial = folder.with_name(f".{folder.name}.{os.getpid()}")
         try:
             for name, path in lab.files().items():
@@ -83,10 +83,10 @@ class Workspace:
 
     @classmethod
     def find(cls, where: str | Path | None = None) -> Workspace:
-        """The workspace in a folder, of a lab's name in the usual place, or the one you are in.
+        """Return the workspace in a folder, of a lab's name in the default folder, or in the current folder.
 
         Raises:
-            UsageError: there is none.
+            UsageError: there is no workspace.
         """
         name = str(where) if where is not None else "."
         folder = Path(name).absolute()
@@ -97,16 +97,16 @@ class Workspace:
             return cls(folder, Lab.named(state["lab"]))
         except FileNotFoundError:
             raise UsageError(
-                f"{folder} is no workspace of a lab", "start one with `r4l lab start NAME`, or name its folder"
+                f"{folder} is not a lab's workspace", "start one with `r4l lab start NAME`, or name its folder"
             ) from None
         except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{folder / STATE} is damaged: {error}", "start the lab anew in another folder") from None
+            raise UsageError(f"{folder / STATE} is damaged: {error}", "start the lab again in another folder") from None
 
     def sources(self) -> dict[Path, bytes]:
-        """The student's files, by their paths in the workspace; the lab's own are not read.
+        """Return the student's files by their paths in the workspace, without the lab's own.
 
         Raises:
-            UsageError: one is no plain file, or far too large.
+            UsageError: a file is a link or another special file, or too large.
         """
         found: dict[Path, bytes] = {}
         for path in sorted(self.folder.rglob("*")):
@@ -114,7 +114,7 @@ class Workspace:
             if any(part.startswith(".") for part in name.parts) or not self.lab.is_students(name):
                 continue
             if path.is_symlink() or not path.is_file():
-                raise UsageError(f"{name} is no plain file", "put the file itself there")
+                raise UsageError(f"{name} is not a plain file", "put the file itself there")
             require_source(name, path.stat().st_size)
             found[name] = path.read_bytes()
             if len(found) > MOST:
@@ -122,14 +122,14 @@ class Workspace:
         return found
 
     def answers(self) -> dict[str, str]:
-        """What the student answered, by the questions' ids; questions without an answer are left out.
+        """Return the student's answers by question; questions without an answer are left out.
 
         Raises:
             UsageError: the file is no TOML, or cannot be read.
         """
         file = self.folder / ANSWERS
         if file.is_symlink() or (file.exists() and not file.is_file()):
-            raise UsageError(f"{ANSWERS} cannot be read: it is no plain file", "put the file itself there")
+            raise UsageError(f"{ANSWERS} is not a plain file", "put the file itself there")
         try:
             return parse_answers(file.read_bytes())
         except FileNotFoundError:
@@ -138,22 +138,22 @@ class Workspace:
             raise UsageError(f"{ANSWERS} cannot be read: {error.strerror}", "put a plain file there") from None
 
     def state(self) -> dict[str, Any]:
-        """How far it has come: `lab`, `started`, `attempts`."""
+        """Return the progress: `lab`, `started`, `attempts`."""
         state: dict[str, Any] = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
         return state
 
     def note(self, attempt: Mapping[str, Any]) -> None:
-        """Keep how an attempt ended."""
+        """Record the result of an attempt."""
         state = self.state()
         state["attempts"].append({"when": now(), **attempt})
         self._keep(state)
 
     def hints_given(self, checkpoint: str) -> int:
-        """How many of a checkpoint's hints were asked for."""
+        """Return how many hints of a checkpoint were given."""
         return int(self.state().get("hints", {}).get(checkpoint, 0))
 
     def note_hints(self, checkpoint: str, given: int) -> None:
-        """Keep how many were."""
+        """Record how many hints of a checkpoint were given."""
         state = self.state()
         state.setdefault("hints", {})[checkpoint] = given
         self._keep(state)
@@ -165,40 +165,40 @@ class Workspace:
 
 
 def now() -> str:
-    """The time, in ISO 8601, to the second, UTC."""
+    """Return the present time in UTC as ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def parse_answers(data: bytes) -> dict[str, str]:
-    """What stands in an answers.toml, without what is blank.
+    """Parse an answers.toml; blank answers are left out.
 
     Raises:
-        UsageError: it is no TOML, or far too large.
+        UsageError: the data are no TOML, or too large.
     """
     if len(data) > LARGEST:
         raise UsageError(f"{ANSWERS} has {len(data)} bytes", f"it has at most {LARGEST}")
     try:
         answers = {key: str(value) for key, value in tomllib.loads(data.decode()).items()}
-    # Broken TOML, and also a number of too many digits, and a thousand brackets.
+    # ValueError: broken TOML, or a number with too many digits. RecursionError: a thousand brackets.
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{ANSWERS} cannot be read: {error}", 'write one line each: id = "your answer"') from None
     return {key: answer for key, answer in answers.items() if answer.strip()}
 
 
 def require_source(name: PurePath, size: int) -> None:
-    """Refuse a source file that no other machine could be expected to take.
+    """Refuse a source file that another machine may not be able to store.
 
     Raises:
-        UsageError: it is far too large, or its path is too long or not printable.
+        UsageError: the file is too large, or its path is too long or not printable.
     """
     if size > LARGEST:
         raise UsageError(f"{plainly(str(name))} has {size} bytes", f"sources have at most {LARGEST}")
     if not str(name).isprintable() or any(len(os.fsencode(part)) > LONGEST for part in name.parts):
-        raise UsageError(f"{plainly(str(name))} is no name for a source", "give it a short, plain one")
+        raise UsageError(f"{plainly(str(name))} is not a valid name for a source", "give it a short, plain name")
 
 
 def plainly(text: str) -> str:
-    """A text that somebody else chose, cut, and with nothing in it that a terminal would obey."""
+    """Return an untrusted text shortened, with unprintable characters escaped."""
     return printable(text[:LONGEST]) + ("…" if len(text) > LONGEST else "")
 
 

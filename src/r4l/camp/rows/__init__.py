@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The rows: what the camp's documents describe, and whether a check of it passes.
+"""The rows: requirements from the camp's documents, and the state of their checks.
 
-`rows.toml` says what must work; tests carry `@pytest.mark.row("A9")`; `record` (a pytest plugin) keeps their last
-outcome in the home; `states` puts the three together.
+`rows.toml` lists the requirements; tests carry `@pytest.mark.row("A9")`; `record` (a pytest plugin) saves their last
+outcome in the home; `states` combines the three.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ RESULTS = "rows.json"
 
 @dataclass(frozen=True)
 class Row:
-    """One thing that must work.
+    """One requirement.
 
     Attributes:
         id: such as `A9`.
-        item: what the documents describe.
-        works_when: what a check observes.
+        item: description from the documents.
+        works_when: the observation that a check makes.
     """
 
     id: str
@@ -34,7 +34,7 @@ class Row:
 
 @dataclass
 class RowState:
-    """A row with the tests that are marked with it and how they last ended.
+    """A row with its tests and their last outcomes.
 
     Attributes:
         tests: pytest node id to `passed`, `failed`, `skipped`, or `never run`.
@@ -56,20 +56,20 @@ class RowState:
 
 @cache
 def table() -> dict[str, Row]:
-    """All rows, by id, in the documents' order."""
+    """Return all rows by id, in the documents' order."""
     data = resources.table(__package__, "rows.toml")
     return {name: Row(name, **entry) for name, entry in data.items()}
 
 
 def load_results() -> dict[str, dict[str, str]]:
-    """The last outcomes: row id to node id to outcome."""
+    """Return the last outcomes: row id to node id to outcome."""
     file = home.home() / RESULTS
     loaded: dict[str, dict[str, str]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     return loaded
 
 
 def save_results(results: Mapping[str, Mapping[str, str]]) -> None:
-    """Merge outcomes into what is kept."""
+    """Merge outcomes into the saved ones."""
     with home.lock("rows"):
         merged = load_results()
         for row, tests in results.items():
@@ -81,10 +81,10 @@ def save_results(results: Mapping[str, Mapping[str, str]]) -> None:
 
 
 def states(marked: Mapping[str, list[str]] | None = None) -> list[RowState]:
-    """Every row with its state.
+    """Return every row with its state.
 
     Args:
-        marked: row id to the tests that carry it now; where None, the tests that ever ran here count.
+        marked: row id to the tests that carry it now; None to use all tests that ever ran here.
     """
     results = load_results()
     found: list[RowState] = []

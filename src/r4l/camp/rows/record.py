@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A pytest plugin that keeps how the tests of each row ended (`-p r4l.camp.rows.record`)."""
+"""A pytest plugin that saves the outcomes of each row's tests (`-p r4l.camp.rows.record`)."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import pytest
 from r4l.camp import rows
 
 ROW = "row"
-"""The property of a report that names a row."""
+"""Property of a report that names a row."""
 
 _outcomes: dict[str, dict[str, str]] = defaultdict(dict)
 _marked: dict[str, list[str]] = defaultdict(list)
 
 
 def row_ids(item: pytest.Item) -> list[str]:
-    """The rows that a test is marked with.
+    """Return the rows that a test is marked with.
 
     Raises:
-        pytest.UsageError: a row that does not exist.
+        pytest.UsageError: a row does not exist.
     """
     names = [str(name) for mark in item.iter_markers("row") for name in mark.args]
     unknown = [name for name in names if name not in rows.table()]
@@ -36,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Note which tests carry which rows."""
+    """Record the tests of each row."""
     for item in items:
         for name in row_ids(item):
             _marked[name].append(item.nodeid)
@@ -51,14 +51,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Have a report say which rows it is of, also to the process that gathers those of several workers."""
+    """Add the rows to the report's properties, which also reach the controller of several workers."""
     report = yield
     report.user_properties += [(ROW, name) for name in row_ids(item) if (ROW, name) not in report.user_properties]
     return report
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Note how a marked test ended."""
+    """Record the outcome of a marked test."""
     if report.when == "call" or (report.when == "setup" and not report.passed) or report.failed:
         for name in (str(value) for key, value in report.user_properties if key == ROW):
             if _outcomes[name].get(report.nodeid) != "failed":
@@ -66,6 +66,6 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Keep the outcomes; of several workers, only who gathers them does."""
+    """Save the outcomes. With several workers, only the controller does."""
     if _outcomes and not hasattr(session.config, "workerinput"):
         rows.save_results(_outcomes)
