@@ -16,6 +16,7 @@ from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module
 from r4l.scaffold import Template, create
 from r4l.toolchain import Grant
+from r4l.vm import VM
 
 pytestmark = pytest.mark.vm
 
@@ -72,6 +73,14 @@ def test_its_own_tests_find_what_is_wrong(folder: Path, template: Template, kern
     done = own_tests(folder, kernel, "-k", test)
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"FAILED tests/test_{folder.name}.py::{test}" in done.stdout
+
+
+def test_what_the_readme_of_a_network_interface_says_works(kernel: Kernel, tmp_path: Path) -> None:
+    folder = create("try_readme", Template.named("netdev"), tmp_path, author="Li Hua")
+    (line,) = re.findall(r"^\$ r4l run \. -- '(.*)'$", (folder / "README.md").read_text(encoding="utf-8"), re.M)
+    with VM(kernel, snapshot=True) as vm:
+        vm.insmod(Module(folder).build(kernel))
+        assert "3 packets transmitted, 3 packets received, 0% packet loss" in vm.run(line, check=True).stdout
 
 
 def test_the_compilers_have_nothing_to_say(folder: Path, kernel: Kernel) -> None:
