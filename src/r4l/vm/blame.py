@@ -11,13 +11,10 @@ import errno
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from r4l.errors import EnvironmentFault, GuestTimeout
 from r4l.vm.errors import NoAgent, NoOutput, QemuDied
-
-if TYPE_CHECKING:
-    from r4l.vm.vm import VM
+from r4l.vm.live import LiveVM
 
 NO_MEANS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 """Numbers of errors that say what the host lacks: space, memory, descriptors."""
@@ -30,7 +27,7 @@ TIMED_OUT = "Timeout (>"
 """How the error of pytest-timeout begins."""
 
 
-def host_fault(error: BaseException, vm: VM | None = None) -> str:
+def host_fault(error: BaseException, vm: LiveVM | None = None) -> str:
     """Why nobody can judge because of the host; empty where the error is an answer about the guest.
 
     Args:

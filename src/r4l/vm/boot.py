@@ -6,18 +6,14 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from r4l.arch import architecture
 from r4l.errors import R4LError
 from r4l.guest import GuestGone, Link
 from r4l.klog import KernelLog
 from r4l.vm.errors import BootPanic, InitDied, MachineReset, NoAgent, NoOutput, QemuDied
-from r4l.vm.qemu import returncode_text
+from r4l.vm.qemu import Qemu, returncode_text
 from r4l.vm.refusal import refusal
-
-if TYPE_CHECKING:
-    from r4l.vm.qemu import Qemu
 
 SILENCE = 10.0
 """Seconds without any sign of life. The first line comes after half a second under TCG, and the longest pause of a

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from r4l import known, resources
 from r4l.errors import UsageError, VerdictError
@@ -14,9 +14,7 @@ from r4l.kernel import Kernel
 from r4l.klog import Sources
 from r4l.module import BuiltModule
 from r4l.toolchain import Grant, Toolchain
-
-if TYPE_CHECKING:
-    from r4l.vm.vm import VM
+from r4l.vm.live import LiveVM
 
 FOLDER = "/lib/modules/r4l"
 TIMEOUT = 60.0
@@ -60,7 +58,7 @@ def module_sources(toolchain: Toolchain, *foreign: Path) -> Sources:
     return Sources(run, (*foreign, resources.kit()))
 
 
-def insmod(vm: VM, module: object, parameters: Mapping[str, object]) -> None:
+def insmod(vm: LiveVM, module: object, parameters: Mapping[str, object]) -> None:
     """See `VM.insmod`."""
     path = module.path if isinstance(module, HasPath) else Path(str(module))
     if not path.is_file():
@@ -74,7 +72,7 @@ def insmod(vm: VM, module: object, parameters: Mapping[str, object]) -> None:
         require_known(vm, path, parameters, since)
 
 
-def require_known(vm: VM, path: Path, parameters: Mapping[str, object], since: int) -> None:
+def require_known(vm: LiveVM, path: Path, parameters: Mapping[str, object], since: int) -> None:
     """Refuse what the kernel only warns of: a parameter that a module which it has loaded does not have.
 
     Args:
@@ -100,7 +98,7 @@ def require_known(vm: VM, path: Path, parameters: Mapping[str, object], since: i
     )
 
 
-def rmmod(vm: VM, name: str) -> None:
+def rmmod(vm: LiveVM, name: str) -> None:
     """See `VM.rmmod`."""
     _do(vm, ["rmmod", name.removesuffix(".ko")], f"unload {name}")
 
@@ -119,7 +117,7 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def _do(vm: VM, argv: list[str], what: str) -> None:
+def _do(vm: LiveVM, argv: list[str], what: str) -> None:
     since = vm.klog.mark()
     done = vm.run(argv, timeout=TIMEOUT)
     if done.exit_code == 0:

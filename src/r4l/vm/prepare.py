@@ -5,15 +5,11 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from r4l import home
 from r4l.errors import UsageError
 from r4l.vm.fingerprint import fingerprint
 from r4l.vm.loading import HasPath
-
-if TYPE_CHECKING:
-    from r4l.vm.vm import VM
 
 
 class Preparation:
@@ -38,7 +34,7 @@ class Preparation:
         self._modules = tuple(modules)
         self.modules = tuple(module.path for module in modules)
 
-    def __call__(self, vm: VM) -> None:
+    def __call__(self, vm: object) -> None:
         """Prepare a machine that has booted."""
         if self._function:
             self._function(vm, *self._modules)

@@ -7,13 +7,10 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import Kernel
-
-if TYPE_CHECKING:
-    from r4l.vm.vm import VM
+from r4l.vm.live import LiveVM
 
 MODULES = {"9p": "CONFIG_9P_FS", "9pnet_virtio": "CONFIG_NET_9P_VIRTIO"}
 """The guest's half: modules of the kernel's own, each with its option."""
@@ -96,7 +93,7 @@ def modules_for(kernel: Kernel, shares: Sequence[Share]) -> tuple[str, ...]:
     return tuple(name for name, option in MODULES.items() if kernel.config.get(option) == "m")
 
 
-def mount(vm: VM, shares: Sequence[Share]) -> None:
+def mount(vm: LiveVM, shares: Sequence[Share]) -> None:
     """Mount the shares in a guest that has booted.
 
     Raises:

@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from r4l import home, inuse
 from r4l.errors import BootError, EnvironmentFault, R4LError
 from r4l.guest import Link
+from r4l.kernel import Kernel
 from r4l.vm import inputs
+from r4l.vm.live import LiveVM
 from r4l.vm.machine import Machine
 from r4l.vm.prepare import Preparation
 from r4l.vm.qemu import Qemu
-
-if TYPE_CHECKING:
-    from r4l.kernel import Kernel
-    from r4l.vm.vm import VM
 
 LOG = logging.getLogger(__name__)
 KEPT = 12
@@ -45,7 +43,9 @@ def folder() -> Path:
     return home.room("snapshots")
 
 
-def ensure(machine: Machine, kernel: Kernel, twin: VM, preparation: Preparation) -> Path | None:
+def ensure(
+    machine: Machine, kernel: Kernel, twin: AbstractContextManager[LiveVM], preparation: Preparation
+) -> Path | None:
     """The state of a machine after its boot and its preparation; made first if it is not there.
 
     Args:
@@ -70,11 +70,11 @@ def ensure(machine: Machine, kernel: Kernel, twin: VM, preparation: Preparation)
             try:
                 home.require_space(room, NEEDED_MIB, "a snapshot")
                 _prune(room)
-                with twin:
-                    with inputs.recorded([twin.workdir]) as files:
-                        _prepare(twin, preparation)
+                with twin as vm:
+                    with inputs.recorded([vm.workdir]) as files:
+                        _prepare(vm, preparation)
                     inputs.save(files - set(preparation.modules), _noted(final))
-                    _save(twin, partial)
+                    _save(vm, partial)
             except EnvironmentFault as fault:
                 home.remove(partial)
                 LOG.warning("no snapshot is kept, the machine boots each time: %s", fault.cause)
@@ -90,7 +90,7 @@ def _noted(state: Path) -> Path:
     return state.with_suffix(".inputs")
 
 
-def _prepare(vm: VM, preparation: Preparation) -> None:
+def _prepare(vm: LiveVM, preparation: Preparation) -> None:
     """What the kernel complains of meanwhile would be in no log of those that start from the state."""
     for splat in vm.klog.splats(settle=True):
         LOG.warning("the kernel complained while it booted: %s", splat.headline)
@@ -101,7 +101,7 @@ def _prepare(vm: VM, preparation: Preparation) -> None:
         raise splat
 
 
-def _save(vm: VM, path: Path) -> None:
+def _save(vm: LiveVM, path: Path) -> None:
     vm.qmp("stop")
     # QEMU writes in its own folder only.
     written = vm.workdir / "state"

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""A VM put together from the user's arguments, before anything of it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from r4l.errors import UsageError
+from r4l.kernel import Kernel
+from r4l.klog import Sources
+from r4l.net import Cable, Nic
+from r4l.pci import Device
+from r4l.rootfs import Rootfs, Source
+from r4l.rootfs.disk import DiskImage
+from r4l.vm import accel as accelerators
+from r4l.vm import boot, loading
+from r4l.vm import cables as cabling
+from r4l.vm import image as images
+from r4l.vm import snapshot as snapshots
+from r4l.vm.accel import Choice
+from r4l.vm.devices import DeviceLike, split
+from r4l.vm.loading import HasPath
+from r4l.vm.machine import Accel, Machine, kernel_line
+from r4l.vm.prepare import Preparation
+from r4l.vm.share import Share, modules_for
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """All that one run of a VM is made from.
+
+    Attributes:
+        kernel: what is booted.
+        image: the disk image that it starts from; None with an initramfs.
+        parts: what comes with the image.
+        rootfs: the initramfs.
+        accel: the accelerator, and why that.
+        machine: QEMU's description.
+        cables: the host's ends that were given, by the card's index.
+        patience: seconds after which a boot has failed.
+        sources: of the modules that are loaded.
+        devices: those that are written in Python.
+        shares: folders of the host's that are mounted after the boot.
+        from_snapshot: boot once, and start from that state.
+        preparation: what is done after the boot.
+    """
+
+    kernel: Kernel
+    image: DiskImage | None
+    parts: images.Parts | None
+    rootfs: Rootfs
+    accel: Choice
+    machine: Machine
+    cables: Mapping[int, Cable]
+    patience: boot.Patience
+    sources: Sources
+    devices: tuple[Device, ...]
+    shares: tuple[Share, ...]
+    from_snapshot: bool
+    preparation: Preparation
+
+    def booted(self) -> Assembly:
+        """The same machine, to be booted and neither restored nor prepared.
+
+        A cable has one end in one VM, so those that were given are left out. What is at a cable's other end is no part
+        of a state. QEMU saves no device in Python, and keeps no state of a machine with a mounted share.
+        """
+        return replace(self, from_snapshot=False, preparation=Preparation(None), cables={}, devices=(), shares=())
+
+
+def assemble(
+    kernel: Kernel,
+    *,
+    nics: Sequence[Nic],
+    cables: Mapping[int, Cable] | None,
+    memory: int | None,
+    cpus: int,
+    image: DiskImage | None,
+    ssh_port: int,
+    rootfs: Rootfs | None,
+    modules: Sequence[str],
+    files: Mapping[str, Source] | None,
+    accel: Accel | None,
+    append: str,
+    fast: bool,
+    silence: float | None,
+    boot_timeout: float | None,
+    devices: Sequence[str | DeviceLike],
+    shares: Sequence[Share],
+    extra: Sequence[str],
+    snapshot: bool | None,
+    prepare: Callable[..., object] | None,
+    prepare_with: Sequence[HasPath],
+) -> Assembly:
+    """Put a VM together from its arguments, which `r4l.VM` explains; makes the initramfs.
+
+    Raises:
+        UsageError: arguments exclude each other, or one cannot be.
+        EnvironmentFault: the image does not fit the kernel.
+    """
+    if rootfs is not None and (modules or files):
+        raise UsageError("a rootfs of your own and modules or files for the default one exclude each other")
+    if image is not None and (rootfs is not None or files):
+        raise UsageError("a disk image and a rootfs, or files for one, exclude each other", "use `put` after boot")
+    if image is not None and snapshot:
+        raise UsageError("a VM with a disk image cannot start from a snapshot, which holds no disk", "ask for none")
+    specs, own_devices = split(devices)
+    needed = modules_for(kernel, shares)
+    parts = images.parts(kernel, image, modules, ssh_port) if image else None
+    if parts:
+        rootfs = parts.rootfs
+        nics = (*nics, parts.management)
+        append = f"{parts.append} {append}"
+    elif rootfs is None:
+        modules = (*modules, *(name for name in needed if name not in modules))
+        rootfs = Rootfs.build(kernel, modules=modules, files=files)
+    choice = accelerators.choose(kernel, accel)
+    slow = snapshots.is_slow(kernel)
+    machine = Machine(
+        kernel=kernel.vmlinux if fast else kernel.image,
+        initrd=rootfs.path,
+        append=kernel_line(kernel.arch, append, fast=fast),
+        arch=kernel.arch,
+        memory=memory or (768 if slow else 256),
+        cpus=cpus,
+        accel=choice.name,
+        nics=cabling.isolated(nics),
+        drives=parts.drives if parts else (),
+        agent=rootfs.agent,
+        shared_memory=bool(own_devices),
+        shares=tuple(shares),
+        extra=(*(word for spec in specs for word in ("-device", spec)), *extra),
+    )
+    given = dict(cables or {})
+    cabling.check(machine.nics, given)
+    unfit = not rootfs.agent or image is not None or machine.extra
+    from_snapshot = slow and not unfit if snapshot is None else snapshot
+    preparation = Preparation(prepare, prepare_with)
+    if from_snapshot:
+        # Refused here, where the caller's line is in the traceback. A closure may hold something else by the start.
+        _ = preparation.key
+    return Assembly(
+        kernel=kernel,
+        image=image,
+        parts=parts,
+        rootfs=rootfs,
+        accel=choice,
+        machine=machine,
+        cables=given,
+        patience=_patience(image, slow, silence, boot_timeout),
+        sources=loading.sources(kernel),
+        devices=tuple(own_devices),
+        shares=machine.shares,
+        from_snapshot=from_snapshot,
+        preparation=preparation,
+    )
+
+
+def _patience(image: DiskImage | None, slow: bool, silence: float | None, total: float | None) -> boot.Patience:
+    usual = images.PATIENCE if image else boot.Patience()
+    factors = (6, 2) if slow else (1, 1)
+    return boot.Patience((silence or usual.silence) * factors[0], (total or usual.total) * factors[1])

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: MIT
+"""A machine that runs: QEMU, its kernel's log, the guest's agent, and the verdict on how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from r4l.errors import BootError, GuestTimeout, R4LError
+from r4l.guest import Guest, GuestGone, Link
+from r4l.klog import KernelLog, Sources, Splat
+from r4l.net import Cable
+from r4l.pci import Device, ModelError
+from r4l.toolchain import Toolchain
+from r4l.vm import boot
+from r4l.vm import cables as cabling
+from r4l.vm import image as images
+from r4l.vm import snapshot as snapshots
+from r4l.vm.blame import starved
+from r4l.vm.captures import CaptureBound
+from r4l.vm.devices import Plugs
+from r4l.vm.errors import MachineReset, NoAgent, NoOutput, QemuDied
+from r4l.vm.machine import Machine
+from r4l.vm.oops import OopsTimer
+from r4l.vm.qemu import Qemu
+from r4l.vm.qmp import Event
+
+HALTED = re.compile(r"^reboot: System halted$")
+DRAIN = 2.0
+"""Seconds in which a guest must answer before it is ended: what it has logged is then here to its last line."""
+
+
+class RunningMachine:
+    """One run of a machine: `launch`, then `boot` or `resume`, and at the end `close`.
+
+    Args:
+        machine: QEMU's description.
+        toolchain: that has QEMU.
+        workdir: folder for its logs and captures.
+        sources: of the modules that are loaded.
+        devices: the VM's list of those in Python.
+
+    Attributes:
+        klog: the kernel's log.
+        qemu, link, guest, cables, plugs: from `launch` on.
+        begun: monotonic time of the start.
+        shutdown_reason: of QMP's event SHUTDOWN.
+    """
+
+    qemu: Qemu
+    link: Link
+    guest: Guest
+    cables: Mapping[int, Cable]
+    captures: CaptureBound
+    plugs: Plugs
+
+    def __init__(
+        self, machine: Machine, toolchain: Toolchain, workdir: Path, sources: Sources, devices: Sequence[Device]
+    ) -> None:
+        self.machine = machine
+        self.workdir = workdir
+        self.devices = devices
+        self.klog = KernelLog(workdir / "console.log", self._sync_mark, sources)
+        self.begun = time.monotonic()
+        self.shutdown_reason: str | None = None
+        self._toolchain = toolchain
+        self._launched = threading.Event()
+        self._guard = threading.Lock()
+        self._oops = OopsTimer(self._after_oops)
+        self._closing = False
+        self._mute = self._paused = self._halted = False
+        self._mark_timeout = 5.0
+        self._judged = 0
+        self._ended_by: R4LError | None = None
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    def launch(self, given: Mapping[int, Cable], state: Path | None = None) -> None:
+        """Start QEMU.
+
+        Args:
+            given: cables, by the card's index.
+            state: a snapshot to go on from, by `resume`.
+
+        Raises:
+            EnvironmentFault: QEMU is missing, or this machine lets us make no tap.
+        """
+        self.cables = cabling.lay(self.machine.nics, given, self.workdir)
+        with contextlib.ExitStack() as undo:
+            undo.callback(cabling.close, self.cables.values())
+            self.plugs = Plugs(self.devices, self.workdir)
+            undo.callback(self.plugs.close)
+            self.qemu = Qemu(
+                self.machine,
+                self._toolchain,
+                self.workdir,
+                cables=self.cables,
+                devices=[] if state else self.plugs.arguments(),
+                state=state,
+                on_line=self._on_line,
+                on_event=self._on_event,
+                on_exit=self._on_exit,
+            )
+            undo.pop_all()
+        self.captures = CaptureBound(self.qemu.monitor, self.qemu.captures)
+        self.link = Link(self.qemu.agent_socket.ours)
+        self.guest = Guest(self.link, self.context)
+        self._launched.set()
+
+    def boot(self, patience: boot.Patience) -> None:
+        """Wait for the agent.
+
+        Raises:
+            BootError: as `boot.wait_for_agent`.
+        """
+        try:
+            boot.wait_for_agent(self.link, self.qemu, self.klog, patience)
+        except (NoOutput, NoAgent) as error:
+            error.starved = starved(self.qemu.pid, self.begun)
+            raise
+        if self.devices:
+            self.plugs.locate(self.qemu.monitor)
+
+    def resume(self, state: Path) -> None:
+        """Let the machine go on from a snapshot.
+
+        Raises:
+            snapshots.Useless: it cannot be restored.
+        """
+        snapshots.resume(state, self.qemu, self.link)
+
+    def worth_another_boot(self, error: BootError) -> bool:
+        """Whether it failed for a reason that the next boot will not have."""
+        stray = self.machine.accel == "tcg" and any(splat.stray_breakpoint for splat in self.klog.complaints())
+        return stray or isinstance(error, snapshots.Useless)
+
+    def close(self) -> bool:
+        """End the machine, however it is; its log is complete then.
+
+        Returns:
+            False where it was closed before, or is being closed.
+        """
+        with self._guard:
+            if self._closing:
+                return False
+            self._closing = True
+            self._oops.close()
+        self.captures.close()
+        # QEMU first: with the agent's socket closed under it, it would complain in its log.
+        self.qemu.end()
+        self.link.close()
+        self.qemu.close()
+        self.plugs.close()
+        cabling.close(self.cables.values())
+        self.klog.finish()
+        return True
+
+    @property
+    def running(self) -> bool:
+        """Whether QEMU runs."""
+        return self.qemu.running
+
+    def context(self) -> str:
+        """The console's end, and how often the kernel complained, for an error's detail."""
+        said = f"end of the console:\n{self.qemu.console.tail()}"
+        complaints = [splat.headline for splat in self.klog.complaints()]
+        if complaints:
+            said = f"the kernel complained {len(complaints)} times, last: {complaints[-1]}\n{said}"
+        return said
+
+    # -- the verdict on its end ---------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """See `VM.check`."""
+        for problem in self.model_errors():
+            raise problem
+        if self.running and not self._halted:
+            try:
+                self.klog.check()
+                self._judged = self.link.last
+                return
+            except Splat:
+                raise
+            except R4LError as error:
+                self._mute = isinstance(error, GuestTimeout)
+                if self.running and not self._halted:
+                    raise
+        if not self._halted:
+            # What is left of its log is on the way.
+            self.qemu.wait(None)
+        for splat in self.klog.splats(settle=True):
+            raise splat
+        if untold := self.untold():
+            raise untold
+
+    def untold(self) -> R4LError | None:
+        """See `VM.untold`."""
+        for problem in self.model_errors():
+            return problem
+        splat = self.klog.untold()
+        end = self._ended_by
+        # A panic stands in the log, and there it may be allowed.
+        lost = isinstance(end, QemuDied | MachineReset) and end.__traceback__ is None
+        return splat or (end if lost else None)
+
+    def model_errors(self) -> list[ModelError]:
+        """See `VM.model_errors`."""
+        return [error for device in self.devices for error in device.errors if error.__traceback__ is None]
+
+    def drain(self) -> None:
+        """Have all that the guest has logged arrive before QEMU is ended; a guest that does not answer logs no more."""
+        if self._closing or self._mute or self._paused or not self.running or not self.link.connected:
+            return
+        if self._judged == self.link.last:
+            # Nothing has been asked of the guest since its log was read.
+            return
+        self._mark_timeout = DRAIN
+        with contextlib.suppress(R4LError):
+            self.klog.sync(DRAIN)
+
+    # -- what happens meanwhile ---------------------------------------------------------------------------------
+
+    def _on_line(self, line: str) -> None:
+        records = self.klog.feed(line)
+        if self._launched.is_set() and any(HALTED.match(record.text) for record in records):
+            self._halted = True
+            self.link.fail(
+                GuestGone("the guest has halted (reboot: System halted), and does nothing any more", log=self.klog.file)
+            )
+        if self.klog.dying:
+            self._oops.begin(self.link.waiting() if self._launched.is_set() else frozenset())
+
+    def _after_oops(self, waiting: frozenset[int]) -> None:
+        fatal = [splat for splat in self.klog.complaints() if splat.fatal]
+        if fatal:
+            self.link.interrupt(fatal[-1], waiting)
+        elif self.klog.begun:
+            self._oops.begin(waiting)
+
+    def _on_event(self, event: Event) -> None:
+        self.plugs.on_event(event)
+        if event["event"] == "SHUTDOWN":
+            self.shutdown_reason = event["data"]["reason"]
+        elif event["event"] in ("STOP", "RESUME"):
+            self._paused = event["event"] == "STOP"
+        elif event["event"] == "BLOCK_IO_ERROR" and event["data"].get("nospace"):
+            # QEMU has stopped the guest: whoever waits for it would do so until the time-out.
+            self._launched.wait(5)
+            self.link.fail(images.disk_full(self.workdir))
+
+    def _on_exit(self, code: int) -> None:
+        # QEMU can be dead before its constructor has returned here.
+        self._launched.wait(5)
+        self.klog.finish()
+        booted = self.link.agent_pid != 0
+        why = boot.why_it_ended(code, self.shutdown_reason, self.qemu, self.klog, booted=booted)
+        if not self._closing:
+            self._ended_by = why
+        self.link.fail(why)
+
+    def _sync_mark(self, text: str) -> bool:
+        if not self._launched.is_set() or not self.link.connected:
+            return False
+        self.guest.mark(f"<7>{text}", self._mark_timeout)
+        return True
