@@ -20,11 +20,11 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
+import e1000_card as cards
 import r4l
+from e1000_card import ENABLED, Card
 from r4l import Nic
-from r4l.camp.labs import card as cards
 from r4l.camp.labs import see
-from r4l.camp.labs.card import ENABLED, Card
 from r4l.errors import GuestTimeout, R4LError
 from r4l.kernel import Kernel
 from r4l.net import Wire

@@ -19,8 +19,8 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
 import r4l
+from e1000_card import Card
 from r4l.camp.labs import see
-from r4l.camp.labs.card import Card
 from r4l.kernel import Kernel
 from r4l.net import Interface, Wire
 from r4l.testing import Leaks

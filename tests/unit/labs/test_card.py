@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from r4l.camp.labs.card import Area, Card, Ring, overlaps
+from e1000_card import Area, Card, Ring, overlaps
 from r4l.errors import R4LError
 from r4l.vm import VM
 

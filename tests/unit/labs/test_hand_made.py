@@ -20,6 +20,7 @@ from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.outcomes import Outcome
 from r4l.camp.labs.workspace import LARGEST, LONGEST, MOST, Workspace
 from r4l.cli import lab as cli
+from r4l.cli.lab import teacher
 from r4l.errors import EnvironmentFault, R4LError, UsageError
 from r4l.kernel import Kernel
 
@@ -156,7 +157,7 @@ def test_the_others_are_graded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             raise errors[read.path.name]
         return graded(read)
 
-    monkeypatch.setattr(cli, "ready", lambda *_: [])
+    monkeypatch.setattr(teacher, "ready", lambda *_: [])
     monkeypatch.setattr(grade, "grade", grade_one)
     paths = [hand_made(tmp_path, "bad.zip", manifest={"verdict": GONE})]
     paths += [hand_made(tmp_path, name) for name in errors]
@@ -177,7 +178,7 @@ def test_pages_are_written_where_a_later_kernel_cannot_be_had(tmp_path: Path, mo
             raise EnvironmentFault("no network")
         return kernels.pop()
 
-    monkeypatch.setattr(cli, "ready", ready)
+    monkeypatch.setattr(teacher, "ready", ready)
     monkeypatch.setattr(grade, "grade", graded)
     paths = [str(hand_made(tmp_path, name)) for name in ("one.zip", "two.zip")]
     done = CliRunner().invoke(cli.command, ["grade", *paths, "--into", str(tmp_path / "class")])
@@ -186,7 +187,7 @@ def test_pages_are_written_where_a_later_kernel_cannot_be_had(tmp_path: Path, mo
 
 
 def test_two_of_one_name_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "ready", lambda *_: [])
+    monkeypatch.setattr(teacher, "ready", lambda *_: [])
     monkeypatch.setattr(grade, "grade", graded)
     paths = [str(hand_made(tmp_path, name)) for name in ("one.zip", "two.zip")]
     alone = CliRunner().invoke(cli.command, ["grade", paths[0], "--into", str(tmp_path / "class")])

@@ -14,6 +14,7 @@ from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.outcomes import Outcome
 from r4l.camp.labs.workspace import Workspace
 from r4l.cli import lab as cli
+from r4l.cli.lab import student
 from r4l.errors import UsageError
 
 POINTS = {point.id: point for point in Lab.named("hello").checkpoints}
@@ -50,11 +51,11 @@ def test_without_a_checkpoint_it_is_the_one_that_one_is_at(
     assert hint(*arguments).startswith(f"{POINTS[FIRST].title}\n")
     *_, last = POINTS
     outcomes = tuple(Outcome(point, "", "checkpoint", point != last) for point in POINTS)
-    monkeypatch.setattr(cli, "ready", lambda *_: [SimpleNamespace()])
+    monkeypatch.setattr(student, "ready", lambda *_: [SimpleNamespace()])
     monkeypatch.setattr(Check, "run", lambda _: Verdict("hello", "7.3.4", outcomes))
-    cli._check(workspace, None, None)
+    student._check(workspace, None, None)
     monkeypatch.setattr(Check, "run", lambda _: Verdict("hello", "7.3.4", outcomes, build="error[E0433]"))
-    cli._check(workspace, None, None)
+    student._check(workspace, None, None)
     assert hint(*arguments).startswith(f"{POINTS[last].title}\n")
 
 

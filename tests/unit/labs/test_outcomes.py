@@ -19,7 +19,7 @@ from r4l.camp.labs.lab import Checkpoint, Lab, Words
 from r4l.camp.labs.matrix import Variant
 from r4l.camp.labs.outcomes import Outcome, Run, together
 from r4l.camp.labs.workspace import ANSWERS, Workspace
-from r4l.cli.lab import show
+from r4l.cli.lab.shown import show
 from r4l.kernel import Kernel
 from r4l.terminal import Console
 

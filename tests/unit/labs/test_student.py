@@ -16,6 +16,7 @@ from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.student import guess_student, require_student, slug
 from r4l.camp.labs.workspace import LONGEST, Workspace
 from r4l.cli import lab as cli
+from r4l.cli.lab import student
 from r4l.errors import UsageError
 from r4l.scaffold import known_names
 
@@ -51,7 +52,7 @@ def test_submit_takes_the_name_as_it_is(tmp_path: Path, monkeypatch: pytest.Monk
     class Done:
         kernels = evidence = None
 
-    monkeypatch.setattr(cli, "_check", lambda *_: (Done, Verdict("hello", "7.3.4", ())))
+    monkeypatch.setattr(student, "_check", lambda *_: (Done, Verdict("hello", "7.3.4", ())))
     monkeypatch.setattr(bundle, "write", lambda *arguments: written.append(arguments))
     done = CliRunner().invoke(cli.command, ["submit", str(work)])
     assert (written[0][0].name, written[0][2]) == ("李华-hello.zip", "李华"), done.output

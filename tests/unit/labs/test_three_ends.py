@@ -22,6 +22,8 @@ from r4l.camp.labs.outcomes import Outcome, Run, together
 from r4l.camp.labs.running import Checks
 from r4l.camp.labs.workspace import Workspace
 from r4l.cli import lab as cli
+from r4l.cli.lab import student, teacher
+from r4l.cli.lab.shown import show
 from r4l.errors import EnvironmentFault
 from r4l.kernel import Kernel
 from r4l.terminal import Console
@@ -182,7 +184,7 @@ def test_a_check_shows_what_it_could_not_judge(
     outcomes: tuple[Outcome, ...], code: int, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     workspace = Workspace.start(Lab.named("hello"), tmp_path / "work")
-    monkeypatch.setattr(cli, "ready", lambda *_: [])
+    monkeypatch.setattr(student, "ready", lambda *_: [])
     monkeypatch.setattr(Check, "run", lambda _self: Verdict("hello", "7.3.4", outcomes))
     done = CliRunner().invoke(cli.command, ["check", str(workspace.folder)])
     assert getattr(done.exception, "exit_code", 0) == code
@@ -199,7 +201,7 @@ def test_a_check_shows_what_it_could_not_judge(
 @pytest.fixture
 def handed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A bundle that claims to have reached both."""
-    monkeypatch.setattr(cli, "ready", lambda *_: [])
+    monkeypatch.setattr(teacher, "ready", lambda *_: [])
     workspace = Workspace.start(Lab.named("hello"), tmp_path / "work")
     (tmp_path / "evidence").mkdir()
     verdict = Verdict("hello", "7.3.4", (REACHED, Outcome("greets", "It greets", "checkpoint", True)))
@@ -336,5 +338,5 @@ def test_of_equal_grades_the_one_that_judged_more_is_shown() -> None:
 
 def test_a_screen_shows_no_reading_for_what_was_not_judged() -> None:
     said = io.StringIO()
-    cli.show(Verdict("hello", "7.3.4", (FAULT,)), Console(file=said, soft_wrap=True))
+    show(Verdict("hello", "7.3.4", (FAULT,)), Console(file=said, soft_wrap=True))
     assert "could not be judged the disk is full" in said.getvalue()

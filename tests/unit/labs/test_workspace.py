@@ -15,6 +15,7 @@ from r4l.camp.labs.check import Check, fill
 from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.workspace import ANSWERS, LARGEST, STATE, Workspace
 from r4l.cli import lab as cli
+from r4l.cli.lab import student
 from r4l.errors import UsageError
 
 HELLO = Lab.named("hello")
@@ -116,7 +117,7 @@ def test_a_broken_sheet_is_said_before_anything_is_built(workspace: Workspace, m
         raise AssertionError("it was built or set up")
 
     monkeypatch.setattr(Check, "_runs", never)
-    monkeypatch.setattr(cli, "ready", never)
+    monkeypatch.setattr(student, "ready", never)
     (workspace.folder / ANSWERS).write_text('vermagic = "vermagic')
     with pytest.raises(UsageError, match="cannot be read"):
         Check(workspace, []).run()

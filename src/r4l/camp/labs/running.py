@@ -16,6 +16,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from r4l import resources
 from r4l.camp.labs.checkpoints import MODULE, SHARED, ended, hung, together
 from r4l.camp.labs.lab import Lab
 from r4l.errors import R4LError
@@ -30,6 +31,11 @@ WORKERS = 4
 """Maximum number of processes that share the checks; each has a machine of up to 512 MiB."""
 PLUGINS = ("r4l.testing.plugin", "r4l.camp.labs.checkpoints", "pytest_timeout")
 """The only plugins loaded: some others take a second to load."""
+
+
+def probes() -> Path:
+    """The folder of modules that the checks of several labs import, by their plain names."""
+    return resources.labs() / "probes"
 
 
 class Checks:
@@ -67,6 +73,8 @@ class Checks:
         argv += ["--lab-own-kernel"] if lab.config else []
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
         environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        path = [str(probes()), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment["PYTHONPATH"] = os.pathsep.join(path)
         environment[ISOLATED] = "1"
         # Checks that build use all processors already.
         workers = min(os.cpu_count() or 1, WORKERS) if lab.builds and not lab.config else 1

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: MIT
+"""What a teacher types: `r4l lab grade`, `report`, `matrix`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.markup import escape
+
+from r4l.camp.labs import bundle, matrix, pages
+from r4l.camp.labs import grade as grading
+from r4l.camp.labs.kernels import ready
+from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.student import slug
+from r4l.camp.labs.workspace import plainly
+from r4l.cli.lab.shown import MARKS, NotYet, Unjudged
+from r4l.cli.options import lab_kernel_option
+from r4l.errors import R4LError, UsageError
+from r4l.kernel import Kernel
+from r4l.stages import Stages
+from r4l.terminal import Console
+from r4l.toolchain import ladder
+
+TRY_AGAIN = "free what this machine lacks, and do it again: what was judged stays"
+
+
+@click.command()
+@click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--checks", "hidden", multiple=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--into", type=click.Path(path_type=Path), default=Path("class"), show_default=True)
+@click.option("--again", is_flag=True, help="Check everything, also what the class's folder has a grade of.")
+@click.option(
+    "--trusted", is_flag=True, help="Also where nothing isolates builds: what is handed in can do all you can."
+)
+@lab_kernel_option
+def grade(
+    bundles: tuple[Path, ...],
+    hidden: tuple[Path, ...],
+    into: Path,
+    again: bool,
+    trusted: bool,
+    kernel_name: str | None,
+    arch: str | None,
+) -> None:
+    """Run bundles again in clean machines, and write the class's pages.
+
+    Nothing is taken from the verdict in a bundle. --checks FOLDER adds hidden checks (a folder of a lab's name for each
+    that has some, or test files for all). --into FOLDER keeps grades and pages; grades that are there stay, and what
+    was judged by the same checks is not checked again. What this machine could not judge (no space, no memory, QEMU
+    killed, too busy) counts for nobody and is tried anew by the next `r4l lab grade`; exit code 120 where that is so.
+    """
+    if not trusted:
+        ladder.require_isolation("what students hand in")
+    faults: list[str] = []
+    unsure: list[str] = []
+    seen: set[tuple[str, str]] = set()
+    try:
+        with Stages() as stages:
+            for path in bundles:
+                faults.append(_fault(path, hidden, into, stages, kernel_name, arch, seen, unsure, again=again))
+    finally:
+        # Also where the rest was interrupted: what is graded took its minutes.
+        if "" in faults:
+            click.echo(str(pages.write(into, grading.kept(into))))
+    if any(faults):
+        bad = "; ".join(fault for fault in faults if fault)
+        raise UsageError(f"not graded: {bad}", "have them handed in again, as `r4l lab submit` makes them")
+    if unsure:
+        raise Unjudged(f"not all could be judged: {'; '.join(unsure)}", TRY_AGAIN)
+
+
+def _fault(
+    path: Path,
+    hidden: Sequence[Path],
+    into: Path,
+    stages: Stages,
+    kernel_name: str | None,
+    arch: str | None,
+    seen: set[tuple[str, str]],
+    unsure: list[str],
+    *,
+    again: bool,
+) -> str:
+    """Grade what may be a bundle; why it could not be graded, with its name, else nothing.
+
+    Args:
+        unsure: gets its name where this machine could not judge all of it.
+    """
+    try:
+        read = bundle.Bundle.read(path)
+    except bundle.BadBundle as error:
+        return error.cause
+    if (read.student, read.lab.name) in seen:
+        click.echo(
+            f"note: {plainly(path.name)} is a second one of {read.student} for {read.lab.name}, and the pages show "
+            "both as one student's (students of one name hand in with --name and what tells them apart)",
+            err=True,
+        )
+    seen.add((read.student, read.lab.name))
+    # What is missing on this machine is not the bundle's fault, and would stop the next one too.
+    kernels = ready(read.lab, stages, kernel_name, arch)
+    try:
+        if left := _grade(read, kernels, hidden, into, stages, again=again):
+            unsure.append(f"{plainly(path.name)}: {', '.join(left)}")
+    except (R4LError, OSError) as error:
+        return f"{plainly(path.name)}: {error.cause if isinstance(error, R4LError) else error}"
+    return ""
+
+
+def _grade(
+    read: bundle.Bundle,
+    kernels: Sequence[Kernel],
+    hidden: Sequence[Path],
+    into: Path,
+    stages: Stages,
+    *,
+    again: bool,
+) -> list[str]:
+    """Grade a bundle, keep that, and say it; returns what this machine could not judge."""
+    checks = [checks.absolute() for folder in hidden for checks in grading.hidden_checks(folder, read.lab)]
+    before = None if again else grading.kept_for(into, grading.key(read, kernels, checks))
+    if before and not before.unjudged:
+        result = before
+    else:
+        with stages.stage(f"{escape(read.student)}: {read.lab.name}") as say:
+            result = grading.grade(read, kernels, checks, say, before)
+        grading.keep(result, into, f"{slug(read.student)}-{read.lab.name}")
+    claimed = "" if result.believed else f"  [red]the bundle claims {result.claimed}[/]"
+    if result.unjudged:
+        claimed = f"  [blue]{len(result.unjudged)} could not be judged[/]{claimed}"
+    if result is before:
+        claimed += "  [dim]graded before[/]"
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{escape(result.student)}  {escape(result.lab)}  {result.mark}{claimed}")
+    return result.unjudged
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), default=Path("class"))
+def report(folder: Path) -> None:
+    """Write a class's pages anew: a table (index.html, class.csv) and a page for each student."""
+    click.echo(str(pages.write(folder, grading.kept(folder))))
+
+
+@click.command("matrix")
+@click.argument("names", nargs=-1)
+@click.option("--only", default="", help="Only variants whose name has this in it.")
+@click.option("--markdown", is_flag=True, help="As a table for the docs.")
+@lab_kernel_option
+def matrix_(names: tuple[str, ...], only: str, markdown: bool, kernel_name: str | None, arch: str | None) -> None:
+    """Grade the graders: each wrong answer of labs/mutants must fail by its name, each right one must pass."""
+    labs = [Lab.named(name) for name in names] or Lab.all()
+    console, judged = Console(stderr=markdown, highlight=False, soft_wrap=True), []
+    with Stages() as stages:
+        kernels = {lab.name: ready(lab, stages, kernel_name, arch) for lab in labs}
+    for entry in matrix.run(labs, lambda lab: kernels[lab.name], only):
+        judged.append(entry)
+        said = " ".join(entry.said.split())[:160]
+        console.print(
+            f"{MARKS[entry.fine]} {entry.variant.lab} {entry.variant.kind} [bold]{escape(entry.variant.name)}[/]"
+        )
+        console.print(f"    [dim]{escape(said)}[/]")
+    if markdown:
+        click.echo(matrix.as_markdown(judged))
+    wrong = [entry.variant.name for entry in judged if not entry.fine]
+    if wrong:
+        raise NotYet(f"{len(wrong)} of {len(judged)} are judged wrongly: {', '.join(wrong)}", "mend the lab's checks")
