@@ -8,7 +8,6 @@ kernel's own Kconfig files (see kconfig_why.py).
 from __future__ import annotations
 
 import difflib
-import importlib.util
 import json
 import re
 import subprocess
@@ -160,8 +159,9 @@ def why_dropped(
     names = missed(wanted, config)
     if not names:
         return []
-    script = Path(__file__).with_name("kconfig_why.py")
-    library = _kconfiglib()
+    from r4l.kernel import kconfig_why  # Only here: few configurations drop an option.
+
+    script, library = Path(kconfig_why.__file__), kconfig_why.LIBRARY
     question = {
         "source": str(source),
         "arch": arch.kbuild,
@@ -191,10 +191,3 @@ def _with_hint(option: str, answer: Mapping[str, Any]) -> str:
 def as_data(dropped: Iterable[Dropped]) -> list[dict[str, object]]:
     """Return plain data for a manifest."""
     return [asdict(entry) for entry in dropped]
-
-
-def _kconfiglib() -> Path:
-    spec = importlib.util.find_spec("kconfiglib")
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin)

@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Program run inside the toolchain that explains why options of a configuration were dropped.
+"""Reasons why options of a configuration were dropped: a program that is run inside the toolchain.
 
 It reads a question as JSON from stdin and prints the answer as JSON. It runs in the toolchain because Kconfig files
-call the compiler. kconfiglib (ISC) reads them; this file adds three newer features of the language.
+call the compiler.
+
+The kernel's own programs have no answer to print: conf (scripts/kconfig/conf.c) drops a value silently, and the
+dependencies that menuconfig shows after a search (get_relations_str in scripts/kconfig/menu.c) are on its screen only.
+kconfiglib (ISC) reads the same files. Its last release is of 2020, so nothing else of r4l uses it, and `Kconfig` below
+adds what the language has learned since, through `_tokenize`, which kconfiglib does not promise to keep. The test
+`tests/unit/kernel/test_kconfig_why.py` would show if it went.
 """
 
 from __future__ import annotations
@@ -11,11 +17,15 @@ import json
 import os
 import re
 import sys
+from pathlib import Path
 
-sys.path.insert(0, sys.argv[1])
+if __name__ == "__main__":
+    sys.path.insert(0, sys.argv[1])  # The toolchain's Python has no kconfiglib: LIBRARY, as bound into the sandbox.
 
 import kconfiglib
 
+LIBRARY = Path(kconfiglib.__file__)
+"""The library, a single file."""
 VALUES = {"n": 0, "m": 1, "y": 2}
 DEPENDS_IF = re.compile(r"(\s*)depends on ([^#]*) if ([^#]*)(#.*)?$")
 
