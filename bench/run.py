@@ -59,8 +59,9 @@ def builds(kernel: Kernel) -> Iterator[tuple[str, float, str]]:
         yield "build of hello from clean", timed(lambda: subprocess.run(ours, check=True, capture_output=True)), "s"
         output = Module(folder).output(kernel)
         plain = kernel.toolchain.command(
-            ["make", "-C", kernel.build, f"M={folder}", f"MO={output}", f"R4L_KIT={resources.kit()}", "modules"],
-            Grant("bench", writes=(output,), reads=(folder, kernel.source, kernel.build, resources.kit())),
+            ["make", "-C", kernel.build, f"M={folder}", f"R4L_KIT={resources.kit()}", "modules"],
+            Grant("bench", reads=(kernel.source, kernel.build, resources.kit()), over={folder: output}),
+            cwd=folder,
         )
         make = timed(lambda: subprocess.run(plain, check=True, capture_output=True))
         with_r4l = timed(lambda: subprocess.run(ours, check=True, capture_output=True))

@@ -96,7 +96,7 @@ def test_interrupted_it_leaves_nothing_and_the_next_run_ends(kernel: Kernel, fol
     run = subprocess.Popen(
         [sys.executable, "-m", "r4l", "ide", str(folder)], stderr=subprocess.PIPE, start_new_session=True
     )
-    log = Module(folder).output(kernel) / "build.log"
+    log = Module(folder).log(kernel)
     deadline = time.monotonic() + 120
     while not log.exists() and run.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -209,7 +209,7 @@ def test_a_warning_of_a_good_build_is_explained(
     for words in case["cause"]:
         assert words in notes[case["error"]].cause
     assert notes[case["error"]].remedy
-    assert notes[case["error"]].text in (built.path.parent / "build.log").read_text()
+    assert notes[case["error"]].text in module.log(changed).read_text()
 
 
 @pytest.mark.row("D1")

@@ -59,18 +59,12 @@ def told(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     shutil.copytree(FIXTURES, folder, dirs_exist_ok=True)
     (folder / "Kbuild").write_text("".join(f"obj-m += {file.stem}.o\n" for file in sorted(folder.glob("*.rs"))))
     module = Module(folder)
-    with module.lock(kernel):
-        output = module.output(kernel)
-        done = kernel.toolchain.run(
-            # One after the other, so that no two compilers print at once.
-            ["nice", "-n", "10", *module._argv(kernel, output, "-k", "-j1", "modules")],
-            module._grant(kernel, output),
-            check=False,
-        )
+    # One after the other, so that no two compilers print at once.
+    done = module.make(kernel, "-k", "-j1", "modules")
     said = f"{done.stdout.decode()}\n{done.stderr.decode()}"
     found = defaultdict(list)
     for name in TOLD:
-        parts = [part for part in said.split("\nerror") if f"/{name}.rs:" in part.partition("\nwarning")[0]]
+        parts = [part for part in said.split("\nerror") if f"> {name}.rs:" in part.partition("\nwarning")[0]]
         text = "".join(f"\nerror{part}" for part in parts)
         found[name] = list(diagnose(text, folder, kernel, lambda: ()).explanations)
     return found

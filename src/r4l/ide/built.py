@@ -28,10 +28,12 @@ def commands_of(module: Module, kernel: Kernel, say: Say = quiet) -> tuple[list[
         module.build_all(kernel, say=say)
     except BuildError as error:
         broken = error
-        found = latest(recorded(output), planned(module.plan(kernel), output))
+        found = latest(recorded(output, module.folder), planned(module.plan(kernel), module.folder, output))
     else:
         parts = _parts(output)
-        found = {target: command for target, command in latest(recorded(output)).items() if target in parts}
+        found = {
+            target: command for target, command in latest(recorded(output, module.folder)).items() if target in parts
+        }
         if not found:
             raise BuildError(
                 f"{module.folder.name} was built, but Kbuild left no record of how (.cmd files in {output})",

@@ -25,6 +25,7 @@ class Command:
 
     Attributes:
         folder: working folder; relative paths start there.
+        made: folder with the files that the build made, if that is another one.
         target: the object, relative to `folder`.
         text: the command line for the shell.
     """
@@ -32,6 +33,7 @@ class Command:
     folder: Path
     target: str
     text: str
+    made: Path | None = None
 
     @cached_property
     def words(self) -> tuple[str, ...]:
@@ -69,7 +71,12 @@ class Command:
     def source(self) -> Path | None:
         """The C or Rust file to compile, which is the last argument of Kbuild's commands; None for other objects."""
         last = self.argv[-1] if self.argv else ""
-        return self.folder / last if last.endswith((".c", ".rs")) else None
+        return self.place(last) if last.endswith((".c", ".rs")) else None
+
+    def place(self, path: str) -> Path:
+        """File or folder that the command names: the user's own, or else one that the build made."""
+        own = self.folder / path
+        return self.made / path if self.made and not own.exists() else own
 
     @property
     def language(self) -> str:
@@ -79,29 +86,35 @@ class Command:
         return "rust" if self.source.suffix == ".rs" else "c"
 
 
-def recorded(folder: Path) -> Iterator[Command]:
-    """Yield the recorded commands of the objects built in a folder and below it."""
+def recorded(folder: Path, seen: Path | None = None) -> Iterator[Command]:
+    """Yield the recorded commands of the objects built in a folder and below it.
+
+    Args:
+        folder: folder with the objects.
+        seen: path that the folder had during the build, if that was another one.
+    """
     for file in sorted(folder.rglob(".*.o.cmd")):
         if file.is_symlink() or not file.is_file():
             continue
         with file.open(errors="replace", encoding="utf-8") as lines:
             match = SAVED.match(lines.readline())
         if match:
-            yield Command(folder, match[1], _from_make(match[2]))
+            yield Command(seen or folder, match[1], _from_make(match[2]), folder if seen else None)
 
 
-def planned(dry_run: str, folder: Path) -> Iterator[Command]:
+def planned(dry_run: str, folder: Path, made: Path | None = None) -> Iterator[Command]:
     """Yield the commands that `make --dry-run` printed for the objects that it would build.
 
     Args:
         dry_run: make's output.
-        folder: folder that make ran in, with the build's output.
+        folder: folder that make ran in.
+        made: folder with the files that the build made, if that is another one.
     """
     for line in dry_run.splitlines():
         _before, found, after = line.rpartition(FIXDEP)
         words = shlex.split(after) if found and after.startswith(" ") else []
         if len(words) >= 3 and words[1].endswith(".o"):
-            yield Command(folder, words[1], _from_make(words[2]))
+            yield Command(folder, words[1], _from_make(words[2]), made)
 
 
 def latest(*sources: Iterable[Command]) -> dict[str, Command]:

@@ -8,7 +8,7 @@ distribution's kernel nothing is compiled here. A dry run of Kbuild gives the sa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ REJECTED_VALUE = re.compile(r"unsupported argument '([^']+)' to option '([^']+)'
 CROSS = re.compile(r"(.+)-gcc(?:-\d+)?")
 """Name of a cross compiler, which contains its target, as in `aarch64-linux-gnu-gcc-14`."""
 
+RELATIVE = re.compile(r"(-I|-iquote)([^/].*)")
+"""A flag for a folder of headers that lies in the folder of the build."""
 OUTPUT_ONLY = re.compile(r"^-W[pa],|^-(?:c|M.*)$")
 """Flags for output files and for the assembler; a language server writes no files."""
 
@@ -67,10 +69,22 @@ def entries(commands: Iterable[Command], toolchain: Toolchain) -> list[Entry]:
                 "directory": str(command.folder),
                 "file": str(command.source.resolve()),
                 "output": command.target,
-                "arguments": [word for word in command.argv if word not in unknown and not OUTPUT_ONLY.match(word)],
+                "arguments": [
+                    word
+                    for own in command.argv
+                    if own not in unknown and not OUTPUT_ONLY.match(own)
+                    for word in (own, *_of_made(own, command))
+                ],
             }
         )
     return sorted(made, key=lambda entry: (entry["file"], entry["output"]))
+
+
+def _of_made(word: str, command: Command) -> Iterator[str]:
+    """For a flag that names a folder of headers, the flag for those that the build has made in that folder."""
+    match = RELATIVE.fullmatch(word)
+    if match and command.made and (command.made / match[2]).is_dir():
+        yield f"{match[1]}{command.made / match[2]}"
 
 
 def _rejected(words: set[str], toolchain: Toolchain) -> set[str]:

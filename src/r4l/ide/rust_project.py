@@ -170,7 +170,7 @@ def _emitted(command: Command, kind: str) -> Path | None:
 
 
 def _absolute(command: Command, path: str) -> Path:
-    return (command.folder / path).resolve()
+    return command.place(path).resolve()
 
 
 def paths(project: Project) -> list[Path]:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """An out-of-tree module: a folder with a standard Kbuild, built to .ko files.
 
-The folder stays as it is: everything made lies under the home, in a folder per kernel (Kbuild's `MO=`).
+The folder stays as it is: everything made lies under the home, in a copy of it for each kernel, which stands in its
+place while make runs (`mirror.py`).
 Plain `make -C KDIR M=$PWD` builds the same folder too; `r4l kernel show --kdir` names KDIR.
 """
 
@@ -9,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import stat
+import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,33 +23,25 @@ from r4l.errors import BuildError, R4LError, UsageError
 from r4l.kernel import Kernel, stock
 from r4l.module import unchanged, warnings
 from r4l.module.diagnose import diagnose, notes
+from r4l.module.makefiles import kbuild_of
+from r4l.module.mirror import Mirror
 from r4l.module.modinfo import BuiltModule
 from r4l.module.products import require_own
 from r4l.paths import require_for_make
 from r4l.process import Say, quiet
 from r4l.toolchain import Grant
 
-__all__ = ["BuiltModule", "Module"]
+__all__ = ["BuiltModule", "Module", "kbuild_of"]
 
-LOG = "build.log"
 FOLDER = "folder"
 """The file beside the output folders that names the module's own."""
-SOURCES = frozenset({".rs", ".c", ".h", ".S"})
+VIEW = "source"
+"""The link beside the output folders to the module's own, which a build sees there as it is."""
 COLORS = {"TERM": "xterm", "TERM_URLS": "no"}
 """With it rustc and gcc colour what they print to a terminal; gcc without links to its manual."""
 LINES = ("KCFLAGS=-g1", "KRUSTFLAGS=-Cdebuginfo=1")
 """Line numbers in modules for a kernel that has no debug information itself: complaints then name the line. The kernel
 loads the same; it skips those sections."""
-OBJECTS = re.compile(r"^[ \t]*obj-(m|y|\$[({]\w+[)}])[ \t]*[:+?]?=", re.MULTILINE)
-
-
-def kbuild_of(folder: Path) -> Path | None:
-    """The file that makes a folder a module's: a Kbuild, or a Makefile with obj-m; None where it has neither."""
-    for name in ("Kbuild", "Makefile"):
-        file = folder / name
-        if file.is_file() and (name == "Kbuild" or OBJECTS.search(file.read_text(errors="replace", encoding="utf-8"))):
-            return file
-    return None
 
 
 @dataclass(frozen=True)
@@ -72,7 +66,6 @@ class Module:
         if not self.folder.is_dir():
             raise UsageError(f"{self.folder} is no folder", "give the folder that holds the module's Kbuild")
         require_for_make(self.folder, "move the module to another folder")
-        self._require_own_sources()
         file = kbuild_of(self.folder)
         if file:
             return file
@@ -81,18 +74,15 @@ class Module:
             "write a Kbuild with one line: `obj-m := NAME.o` for NAME.rs",
         )
 
-    def _require_own_sources(self) -> None:
-        """The build sees this folder only: behind a link out of it there is nothing, and make keeps the old .ko."""
-        for path in sorted(self.folder.iterdir()):
-            if path.is_symlink() and path.suffix in SOURCES and not path.resolve().is_relative_to(self.folder):
-                raise UsageError(
-                    f"{path} is a link to {path.resolve()}, which the build cannot see", "copy the file into the folder"
-                )
-
     def output(self, kernel: Kernel) -> Path:
-        """The folder for what is built for that kernel."""
+        """The copy of the folder that is built in for that kernel, with all that was made in it."""
         place = hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]
         return home.home() / "modules" / f"{self.folder.name}-{place}" / kernel.key
+
+    def log(self, kernel: Kernel) -> Path:
+        """The file with all that make printed when it last built for that kernel."""
+        output = self.output(kernel)
+        return output.with_name(f"{output.name}.build.log")
 
     def build(self, kernel: Kernel, *, say: Say = quiet) -> BuiltModule:
         """Build the folder's one module. See `build_all` for folders with several.
@@ -127,16 +117,18 @@ class Module:
         self.require_kbuild()
         if targets == ("modules",) and (known := unchanged.recall(self.folder, kernel.key)):
             return known
-        output = self.output(kernel)
+        output, log = self.output(kernel), self.log(kernel)
         with self.lock(kernel):
+            self._mirror(output).update()
+            log.write_bytes(b"")
             try:
-                self._make(kernel, output, targets, say, color)
+                self._make(kernel, output, log, targets, say, color)
             finally:
                 # Also where it failed: what was compiled before that is not compiled again.
-                warned = warnings.keep(output, (output / LOG).read_text(errors="replace", encoding="utf-8"))
+                warned = warnings.keep(output, log.read_text(errors="replace", encoding="utf-8"))
             order = output / "modules.order"
             names = order.read_text(encoding="utf-8").split() if order.exists() else []
-            said = notes((output / LOG).read_text(errors="replace", encoding="utf-8"), self.folder, kernel)
+            said = notes(log.read_text(errors="replace", encoding="utf-8"), self.folder, kernel)
         built = [BuiltModule((output / name).with_suffix(".ko"), said, warned) for name in names]
         if not all(module.path.resolve().is_relative_to(output.resolve()) for module in built):
             raise BuildError("modules.order names a file outside the build's folder", "have Kbuild write it")
@@ -152,56 +144,81 @@ class Module:
         output = self.output(kernel)
         inuse.make(output.parent)
         output.mkdir(exist_ok=True)
-        note = output.parent / FOLDER
+        note, view = output.parent / FOLDER, output.parent / VIEW
         if not note.exists():
             home.replace_text(note, str(self.folder))
+        with suppress(FileExistsError):
+            view.symlink_to(self.folder)
         return home.lock(f"module-{output.parent.name}-{output.name}")
 
     def plan(self, kernel: Kernel) -> str:
         """What make would run to build the folder, without running it (`make --dry-run`)."""
+        return self.make(kernel, "-n", "V=1", "modules").stdout.decode(errors="replace")
+
+    def make(self, kernel: Kernel, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        """Run make for the folder to its end, whatever that is; what it prints is captured as bytes.
+
+        Args:
+            arguments: its options, variables and targets.
+        """
         with self.lock(kernel):
             output = self.output(kernel)
-            argv = self._argv(kernel, output, "-n", "V=1", "modules")
-            done = kernel.toolchain.run(argv, self._grant(kernel, output), check=False)
-        return done.stdout.decode(errors="replace")
+            self._mirror(output).update()
+            argv, grant = self._argv(kernel, *arguments), self._grant(kernel, output)
+            return kernel.toolchain.run(argv, grant, cwd=self.folder, env=self._environment, check=False)
 
-    def _make(self, kernel: Kernel, output: Path, targets: tuple[str, ...], say: Say, color: bool) -> None:
-        log = output / LOG
-        home.remove(log)
-        log.touch()
+    @property
+    def _environment(self) -> dict[str, str]:
+        """What a shell in the folder has that calls make: `$(PWD)` is the folder."""
+        return {"PWD": str(self.folder)}
+
+    def _mirror(self, output: Path) -> Mirror:
+        return Mirror(
+            self.folder,
+            output,
+            output.with_name(f"{output.name}.mirror.json"),
+            output.parent / VIEW,
+            tuple(visible(self.folder)),
+            home.home().resolve(),
+        )
+
+    def _make(self, kernel: Kernel, output: Path, log: Path, targets: tuple[str, ...], say: Say, color: bool) -> None:
 
         def failure(_code: int, _tail: str) -> R4LError:
-            require_own(output, grant.reads)
+            require_own(output, (self.folder, *grant.reads))
             why = diagnose(
                 log.read_text(errors="replace", encoding="utf-8"), self.folder, kernel, lambda: _others(kernel)
             )
             told = f"{self.folder.name} does not build: {why.cause}"
             return BuildError(told, why.remedy, detail=why.text, known=why.known, explanations=why.explanations)
 
-        grant = self._grant(kernel, output, log)
+        grant = self._grant(kernel, output)
         kernel.toolchain.run_logged(
             # With -k the errors of all files are seen in one go.
-            self._argv(kernel, output, "-k", f"-j{os.cpu_count() or 1}", *targets),
+            self._argv(kernel, "-k", f"-j{os.cpu_count() or 1}", *targets),
             grant,
             log,
             failure,
-            env=COLORS if color else {},
+            cwd=self.folder,
+            env={**self._environment, **(COLORS if color else {})},
             what=f"the build of {self.folder.name}",
             say=say,
             color=color,
         )
-        require_own(output, grant.reads)
+        require_own(output, (self.folder, *grant.reads))
 
-    def _grant(self, kernel: Kernel, output: Path, log: Path | None = None) -> Grant:
-        """What the folder's make may touch.
+    def _grant(self, kernel: Kernel, output: Path) -> Grant:
+        """What the folder's make may touch."""
+        beside = [folder for folder in visible(self.folder) if folder != self.folder]
+        return Grant(
+            "module: build",
+            reads=(*beside, resources.kit(), kernel.source, kernel.build),
+            over={self.folder: output},
+            over_reads={output.parent / VIEW: self.folder},
+            limits=limits.build(),
+        )
 
-        Args:
-            log: a file in `output` that is ours to write.
-        """
-        reads = [*visible(self.folder), resources.kit(), kernel.source, kernel.build, *([log] if log else [])]
-        return Grant("module: build", writes=(output,), reads=tuple(reads), limits=limits.build())
-
-    def _argv(self, kernel: Kernel, output: Path, *arguments: str) -> list[str | Path]:
+    def _argv(self, kernel: Kernel, *arguments: str) -> list[str | Path]:
         return [
             "make",
             "-C",
@@ -209,7 +226,6 @@ class Module:
             *kernel.make_arguments,
             *_lines(kernel),
             f"M={self.folder}",
-            f"MO={output}",
             f"R4L_KIT={resources.kit()}",
             *arguments,
         ]

@@ -241,6 +241,7 @@ class Toolchain:
         log: Path,
         failure: Callable[[int, str], R4LError],
         *,
+        cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         what: str = "",
         say: Say = quiet,
@@ -262,7 +263,7 @@ class Toolchain:
                 return fault
             return failure(code, tail)
 
-        command = self.command(argv, grant, env=env)
+        command = self.command(argv, grant, cwd=cwd, env=env)
         return run_logged(
             command,
             log,

@@ -96,14 +96,3 @@ def test_a_folder_of_another_alphabet_and_a_link_to_it(tmp_path: Path) -> None:
     (folder / "Kbuild").write_text("obj-m := a.o\n")
     (tmp_path / "link").symlink_to(folder)
     assert Module(tmp_path / "link").require_kbuild() == folder / "Kbuild"
-
-
-def test_a_source_that_lies_elsewhere(tmp_path: Path) -> None:
-    """Make would find no file behind the link, and leave the old module as it is."""
-    folder = tmp_path / "hello"
-    folder.mkdir()
-    (folder / "Kbuild").write_text("obj-m := hello.o\n")
-    (tmp_path / "hello.rs").write_text("")
-    (folder / "hello.rs").symlink_to(tmp_path / "hello.rs")
-    with pytest.raises(UsageError, match="which the build cannot see"):
-        Module(folder).require_kbuild()

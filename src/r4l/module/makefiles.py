@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""What the Makefiles of a folder say, read as text: make alone knows what they mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+OBJECTS = re.compile(r"^[ \t]*(?:(?:export|override)[ \t]+)*obj-[my$][^=\n]*=", re.MULTILINE)
+INCLUDE = re.compile(r"^[ \t]*[-s]?include[ \t]+(.+)$", re.MULTILINE)
+OWN_FOLDER = re.compile(r"\$[({](?:PWD|CURDIR|src|obj|M|KBUILD_EXTMOD)[)}]/")
+"""The names of a module's own folder."""
+DEEPEST = 5
+"""Files that include each other are followed so far."""
+
+
+def kbuild_of(folder: Path) -> Path | None:
+    """The file that makes a folder a module's: a Kbuild, or a Makefile with obj-m; None where it has neither.
+
+    obj-m may stand in a file of the folder that the Makefile includes.
+    """
+    for name in ("Kbuild", "Makefile"):
+        file = folder / name
+        if file.is_file() and (name == "Kbuild" or any(OBJECTS.search(text) for text in texts(file))):
+            return file
+    return None
+
+
+def texts(makefile: Path, depth: int = 0) -> Iterator[str]:
+    """The text of a Makefile, and of those that it includes from its own folder."""
+    try:
+        text = makefile.read_text(errors="replace", encoding="utf-8").replace("\\\n", " ")
+    except OSError:
+        return
+    yield text
+    if depth == DEEPEST:
+        return
+    for match in INCLUDE.finditer(text):
+        for word in match[1].split():
+            file = makefile.parent / OWN_FOLDER.sub("", word)
+            if "$" not in str(file) and file.is_file() and file.resolve().is_relative_to(makefile.parent.resolve()):
+                yield from texts(file, depth + 1)

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: MIT
+"""What plain make builds in a folder, r4l builds: the ways in which public Makefiles name their own files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from r4l import home
+from r4l.kernel import Kernel
+from r4l.module import BuiltModule, Module
+from r4l.toolchain import Grant
+
+pytestmark = pytest.mark.vm
+
+C = """\
+#include <linux/module.h>
+#include "mine.h"
+MODULE_DESCRIPTION(MINE);
+MODULE_LICENSE("GPL");
+"""
+OTHER = "int other(void);\nint other(void) { return 1; }\n"
+MINE = '#define MINE "mine"\n'
+VERSIONED = C.replace("(MINE)", "(VER)").replace('#include "mine.h"\n', "")
+
+FORMS: dict[str, dict[str, str]] = {
+    "PWD": {"Makefile": "obj-m := x.o\nccflags-y += -I$(PWD)/inc\n", "x.c": C, "inc/mine.h": MINE},
+    "src": {"Makefile": "obj-m := x.o\nccflags-y += -I$(src)/inc\n", "x.c": C, "inc/mine.h": MINE},
+    "obj": {"Makefile": "obj-m := x.o\nccflags-y += -I$(obj)/inc\n", "x.c": C, "inc/mine.h": MINE},
+    "M": {"Makefile": "obj-m := x.o\nccflags-y += -I$(M)/inc\n", "x.c": C, "inc/mine.h": MINE},
+    "CURDIR": {"Makefile": "obj-m := x.o\nccflags-y += -I$(CURDIR)/inc\n", "x.c": C, "inc/mine.h": MINE},
+    "relative": {"Makefile": "obj-m := x.o\nccflags-y += -Iinc\n", "x.c": C, "inc/mine.h": MINE},
+    "shell pwd": {
+        "Makefile": "HERE := $(shell pwd)\nobj-m := x.o\nccflags-y += -I$(HERE)/inc\n",
+        "x.c": C,
+        "inc/mine.h": MINE,
+    },
+    "its own place": {
+        "Makefile": "HERE := $(dir $(realpath $(lastword $(MAKEFILE_LIST))))\n"
+        "obj-m := x.o\nccflags-y += -I$(HERE)inc\n",
+        "x.c": C,
+        "inc/mine.h": MINE,
+    },
+    "include": {
+        "Makefile": "include $(PWD)/flags.mk\n",
+        "flags.mk": "obj-m := x.o\nccflags-y += -Iinc\n",
+        "x.c": C,
+        "inc/mine.h": MINE,
+    },
+    "wildcard": {
+        "Makefile": "obj-m := w.o\nw-y := $(patsubst %.c,%.o,$(wildcard *.c))\n",
+        "x.c": C,
+        "y.c": OTHER,
+        "mine.h": MINE,
+    },
+    "wildcard in src": {
+        "Makefile": "obj-m := w.o\nw-y := $(patsubst $(src)/%.c,%.o,$(wildcard $(src)/c/*.c))\n",
+        "c/x.c": C,
+        "c/y.c": OTHER,
+        "c/mine.h": MINE,
+    },
+    "cat": {
+        "Makefile": 'obj-m := x.o\nccflags-y += -DVER=\\"$(shell cat $(PWD)/VERSION)\\"\n',
+        "VERSION": "mine\n",
+        "x.c": VERSIONED,
+    },
+    "script": {
+        "Makefile": 'obj-m := x.o\nccflags-y += -DVER=\\"$(shell ./version.sh)\\"\n',
+        "version.sh": "#!/bin/sh\necho mine\n",
+        "x.c": VERSIONED,
+    },
+    "folders of the parts": {
+        "Kbuild": "obj-m := x.o\nx-y := src/main.o c/other.o\n",
+        "src/main.c": C.replace('"mine.h"', '"../inc/mine.h"'),
+        "c/other.c": OTHER,
+        "inc/mine.h": MINE,
+    },
+    "a folder below": {
+        "Makefile": "obj-y += sub/\nsubdir-ccflags-y := -I$(src)/inc\n",
+        "sub/Makefile": "obj-m := x.o\n",
+        "sub/x.c": C,
+        "inc/mine.h": MINE,
+    },
+    "generated header": {
+        "Makefile": "obj-m := x.o\n$(obj)/x.o: $(obj)/mine.h\n$(obj)/mine.h: $(src)/mine.txt\n"
+        "\tsed 's/^/#define MINE /' $< >$@\nclean-files := mine.h\n",
+        "mine.txt": '"mine"\n',
+        "x.c": C,
+    },
+    "host program": {
+        "Makefile": "obj-m := x.o\nhostprogs := gen\nalways-y := gen\n$(obj)/x.o: $(obj)/mine.h\n"
+        "quiet_cmd_gen = GEN     $@\ncmd_gen = $(obj)/gen >$@\ntargets += mine.h\n"
+        "$(obj)/mine.h: $(obj)/gen FORCE\n\t$(call if_changed,gen)\n",
+        "gen.c": '#include <stdio.h>\nint main(void) { puts("#define MINE \\"mine\\""); return 0; }\n',
+        "x.c": C,
+    },
+    "Makefile and Kbuild": {
+        "Makefile": "KDIR := /lib/modules/$(shell uname -r)/build\nobj-m := missing.o\n"
+        "all:\n\t$(MAKE) -C $(KDIR) M=$(PWD) modules\nclean:\n\t$(MAKE) -C $(KDIR) M=$(PWD) clean\n",
+        "Kbuild": "obj-m := x.o\n",
+        "x.c": C,
+        "mine.h": MINE,
+    },
+    "both in one": {
+        "Makefile": "ifneq ($(KERNELRELEASE),)\nobj-m := x.o\nx-objs := main.o\nelse\n"
+        "KDIR := /lib/modules/$(shell uname -r)/build\nPWD := $(shell pwd)\n"
+        "all:\n\t$(MAKE) -C $(KDIR) M=$(PWD) modules\nendif\n",
+        "main.c": C,
+        "mine.h": MINE,
+    },
+    "beside": {
+        "Makefile": "obj-m := x.o\nccflags-y += -I$(src)/../common\n",
+        "x.c": C,
+        "../common/mine.h": MINE,
+    },
+    "a link to beside": {"Makefile": "obj-m := x.o\n", "x.c": "-> ../common/x.c", "mine.h": MINE, "../common/x.c": C},
+    "of the kernel": {
+        "Makefile": "obj-m := x.o\nccflags-y += -I$(srctree)/include/linux -DMINE='\"mine\"'\n",
+        "x.c": C.replace("mine.h", "stringify.h"),
+    },
+    "odd letters": {"Makefile": "obj-m := x-1.o\nccflags-y += -I$(PWD)/头\n", "x-1.c": C, "头/mine.h": MINE},
+}
+"""Files of a folder by name: each form is a module whose description is `mine`, which it gets in that way."""
+AT_ONCE = ["PWD", "wildcard", "cat", "include", "beside", "host program"]
+"""Of the forms those that the short tests look at."""
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    """Write files; `-> TARGET` is a link."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if text.startswith("-> "):
+            path.symlink_to(text.removeprefix("-> "))
+        else:
+            path.write_text(text)
+            path.chmod(0o755 if name.endswith(".sh") else 0o644)
+
+
+Make = Callable[[Path], None]
+
+
+@pytest.fixture
+def plain(kernel: Kernel) -> Make:
+    """Runs a plain make in a folder, as in a shell there, which may write to what lies beside it too."""
+
+    def make(folder: Path, *words: str) -> None:
+        argv: list[str | Path] = ["make", "-C", kernel.build, f"M={folder}", "-j2", *words, "modules"]
+        grant = Grant("test", writes=(folder.parent,), reads=(kernel.source, kernel.build))
+        done = kernel.toolchain.run(argv, grant, cwd=folder, env={"PWD": str(folder)}, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+
+    return make
+
+
+@pytest.fixture
+def place(kernel: Kernel, tmp_path: Path) -> Iterator[Path]:
+    """A place for a module's folder, with its own folder around it; what is built of it is removed."""
+    place = tmp_path / "project/driver"
+    yield place
+    home.remove(Module(place).output(kernel).parent)
+
+
+def listing(folder: Path) -> dict[str, tuple[int, int]]:
+    """All below a folder, with times and sizes."""
+    status = {str(path.relative_to(folder)): path.lstat() for path in folder.rglob("*")}
+    return {name: (found.st_mtime_ns, found.st_size) for name, found in status.items()}
+
+
+def described(built: BuiltModule) -> str:
+    """The module's own description."""
+    return built.modinfo["description"][0]
+
+
+@pytest.mark.parametrize(
+    "form", [pytest.param(name, marks=[] if name in AT_ONCE else [pytest.mark.thorough]) for name in FORMS]
+)
+def test_a_form(kernel: Kernel, place: Path, form: str) -> None:
+    write(place, FORMS[form])
+    before = listing(place.parent)
+    built = Module(place).build(kernel)
+    assert described(built) == "mine"
+    assert listing(place.parent) == before, "the folder and what lies beside it stay clean"
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("form", FORMS)
+def test_plain_make_builds_the_same_and_harms_nothing(kernel: Kernel, place: Path, plain: Make, form: str) -> None:
+    write(place, FORMS[form])
+    plain(place)
+    built = Module(place).build(kernel)
+    assert described(built) == "mine"
+    plain(place)
+    assert Module(place).build(kernel) == built
+    [other] = place.rglob("*.ko")
+    assert BuiltModule(other).modinfo == built.modinfo
