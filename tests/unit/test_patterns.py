@@ -21,8 +21,8 @@ from r4l.ide.jsonc import Document
 from r4l.kernel import kconfig
 from r4l.klog import KernelLog
 from r4l.klog.records import LineSplitter, parse_kmsg
-from r4l.module import OBJECTS
 from r4l.module.diagnose import explain
+from r4l.module.makefiles import INCLUDE, OBJECTS
 from r4l.testing import ktap
 
 SIZE = 20_000
@@ -56,6 +56,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "a line of Kbuild": lambda text: plain.refused("Kbuild", text),
     "a line of Kconfig": lambda text: plain.refused("Kconfig", text),
     "whether a Makefile is a module's": OBJECTS.search,
+    "the files that a Makefile includes": lambda text: list(INCLUDE.finditer(text)),
     "a fragment": _fragment,
     "the first error of a build": explain,
     "failures of builds": _known("build"),
