@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""How well `r4l log` reads kernel reports with known titles: `python bench/logs.py FOLDER [--misses] [--json]`.
+"""Measure `r4l log` on kernel reports with known titles: `python bench/logs.py FOLDER [--misses] [--json]`.
 
 FOLDER, or an archive of one, holds `N.log` and beside each `N.expect`, lines of `name: value`: `title` (of the first
-report in the log; empty where there is none), `frame` (the function to blame, else the title's last word after "in"),
-`corrupted: Y` (the report is torn, nobody can be blamed), `suppressed: Y` (not worth a report, not counted). Such is
-the test data of syzkaller, pkg/report/testdata/linux/report. Four figures:
+report in the log; empty for none), `frame` (the function to blame, else the title's last word after "in"),
+`corrupted: Y` (the report is torn, no function can be blamed), `suppressed: Y` (not worth a report, not counted). Such
+is the test data of syzkaller, pkg/report/testdata/linux/report. Four figures:
 
-    recall       logs with a report in which one is found
-    kind         of those titles that name a kind, whether the first complaint is of it (titles.toml)
-    culprit      of those that name a function, whether the first complaint blames it
-    false alarms logs without a report, of all in which one is found
+    recall       logs with a report in which a report is found
+    kind         of those titles that name a kind, share whose first complaint is of it (titles.toml)
+    culprit      of those that name a function, share whose first complaint blames it
+    false alarms logs without a report, share in which one is found
 
 and the speed, of all files read one after the other by one process.
 """
@@ -39,13 +39,13 @@ TITLES = [
 
 @dataclass
 class Share:
-    """So many of so many."""
+    """A share: part and whole."""
 
     part: int = 0
     whole: int = 0
 
     def count(self, fine: bool) -> None:
-        """One more, which is one of the part or is not."""
+        """Add one to the whole, and to the part if `fine`."""
         self.part += fine
         self.whole += 1
 
@@ -55,7 +55,7 @@ class Share:
 
 @dataclass
 class Figures:
-    """What came out."""
+    """The results."""
 
     recall: Share = field(default_factory=Share)
     kind: Share = field(default_factory=Share)
@@ -66,13 +66,13 @@ class Figures:
 
 
 def expected(file: Path) -> dict[str, str]:
-    """What a file says that its log holds."""
+    """Read the expectation for a log."""
     lines = file.read_text(encoding="utf-8").splitlines()
     return {name: value.strip() for name, _, value in (line.partition(": ") for line in lines) if value}
 
 
 def judge(figures: Figures, want: dict[str, str], found: list[Splat]) -> str:
-    """Count a log; returns what is wrong with its first complaint, or nothing."""
+    """Count a log; return the fault of its first complaint, or an empty text."""
     title = want.get("title", "")
     if found:
         figures.false_alarms.count(not title)
@@ -115,7 +115,7 @@ def measure(folder: Path, *, misses: bool) -> Figures:
 
 
 def main() -> None:
-    """The program."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="with N.log and N.expect, or an archive of it")
     parser.add_argument("--misses", action="store_true", help="say which logs were read wrongly")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The figures of the README, measured here and now: `python bench/run.py [NAME...] [--runs N] [--json]`.
+"""Measure the README's figures on this machine: `python bench/run.py [NAME...] [--runs N] [--json]`.
 
-Each figure is the median of N runs with the smallest and the largest beside it; the two builds are run in turn and
-compared pair by pair, so that a machine whose speed drifts does not decide.
+Each figure is the median of N runs, with the smallest and the largest beside it. The two builds are run in turn and
+compared pair by pair, so that drift of the machine's speed does not matter.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ ROUND_TRIPS = 100
 
 
 def timed(action: Callable[[], object]) -> float:
-    """Seconds that an action takes."""
+    """Return the seconds that an action takes."""
     begin = time.perf_counter()
     action()
     return time.perf_counter() - begin
 
 
 def second_demo(_kernel: Kernel) -> Iterator[tuple[str, float, str]]:
-    """The whole demo, as a process, with everything ready."""
+    """Measure the whole demo, as a process, with everything ready."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "r4l", "demo", "--out", folder]
         yield "second demo", timed(lambda: subprocess.run(command, check=True, capture_output=True)), "s"
 
 
 def builds(kernel: Kernel) -> Iterator[tuple[str, float, str]]:
-    """Hello from clean, and an unchanged module with r4l against plain make, as processes."""
+    """Measure hello from clean, and an unchanged module with r4l against plain make, as processes."""
     with tempfile.TemporaryDirectory(dir=Path(tempfile.gettempdir())) as parent:
         folder = Path(parent) / "hello"
         subprocess.run(["cp", "-r", str(resources.rust("drivers/hello")), str(folder)], check=True)
@@ -69,7 +69,7 @@ def builds(kernel: Kernel) -> Iterator[tuple[str, float, str]]:
 
 
 def machine(kernel: Kernel) -> Iterator[tuple[str, float, str]]:
-    """A VM from spawn to its first command, a command's round trip, an upload."""
+    """Measure a VM from spawn to its first command, a command's round trip, an upload."""
     vm = VM(kernel, nics=[Nic("e1000")])
 
     def boot() -> None:
@@ -85,7 +85,8 @@ def machine(kernel: Kernel) -> Iterator[tuple[str, float, str]]:
 
 
 def own_kernels(kernel: Kernel) -> Iterator[tuple[str, float, str]]:
-    """Kernels from source against the stock one: boots, a build with nothing to do, the debug kernel from its state."""
+    """Measure kernels from source against the stock one: boots, a build without changes, the debug kernel from its
+    state."""
     minimal, debug = Kernel.find("minimal"), Kernel.find("debug")
     for name, choice, snapshot in (("stock", kernel, False), ("minimal", minimal, False), ("debug", debug, True)):
         with VM(choice, snapshot=snapshot):
@@ -103,7 +104,7 @@ def own_kernels(kernel: Kernel) -> Iterator[tuple[str, float, str]]:
 
 
 def fixture(kernel: Kernel) -> Iterator[tuple[str, float, str]]:
-    """What the fixture `vm` costs a test: a machine restored, its first command, its end."""
+    """Measure the cost of the fixture `vm` to a test: restore, first command, end."""
     nics = [Nic("e1000")]
     with VM(kernel, nics=nics, snapshot=True):
         pass  # the state is there
@@ -129,7 +130,7 @@ def test_one_command(vm, number):
 
 
 def many_tests(_kernel: Kernel) -> Iterator[tuple[str, float, str]]:
-    """A hundred tests of one command each, on one worker and on two."""
+    """Measure a hundred tests of one command each, on one worker and on two."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "pytest.ini").write_text("[pytest]\n")
         (Path(folder) / "test_many.py").write_text(TEST)
@@ -142,7 +143,7 @@ def many_tests(_kernel: Kernel) -> Iterator[tuple[str, float, str]]:
 
 
 def first_kernel(_kernel: Kernel) -> Iterator[tuple[str, float, str]]:
-    """From an empty home to the kernel `minimal`: toolchain, source, build."""
+    """Measure the way from an empty home to the kernel `minimal`: toolchain, source, build."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "r4l", "setup", "--kernel", "minimal"]
         environment = {**os.environ, "R4L_HOME": folder}
@@ -151,7 +152,7 @@ def first_kernel(_kernel: Kernel) -> Iterator[tuple[str, float, str]]:
 
 
 def labs(kernel: Kernel) -> Iterator[tuple[str, float, str]]:
-    """`r4l lab check` of the reference answers to labs 3 to 8, when nothing but a line of the student's has changed."""
+    """Measure `r4l lab check` of the reference answers to labs 3 to 8, after a change of one line."""
     for lab in Lab.all():
         if lab.kernels != ("stock",) or lab.arches != (kernel.arch,):
             continue
@@ -180,7 +181,7 @@ BENCHES: dict[str, Callable[[Kernel], Iterator[tuple[str, float, str]]]] = {
     "first_kernel": first_kernel,
 }
 LONG = ("kernels", "labs", "first_kernel")
-"""These take minutes, most of them to build kernels first, and are run only where they are named."""
+"""Measurements of minutes, mostly for builds of kernels; they run only if named."""
 
 
 def main() -> None:

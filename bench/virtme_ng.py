@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""A restored VM against virtme-ng (from PyPI) on the same kernel, in turn: from spawn to the first command's output.
+"""Compare a restored VM with virtme-ng (from PyPI) on the same kernel, in turn: from spawn to the first command's
+output.
 
 Both have the same QEMU, two CPUs and no KVM. `python bench/virtme_ng.py [--runs N]`.
 
-virtme-ng runs on the host's own files, so it needs kmod and busybox-static there, and the kernel's modules where
-modprobe looks for them; the QEMU is the toolchain's, started on the host by its own dynamic loader.
+virtme-ng runs on the host's own files, so it needs kmod and busybox-static there, and the kernel's modules in
+modprobe's folder; the QEMU is the toolchain's, started on the host by its own dynamic loader.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ exec ../lib64/ld-linux-x86-64.so.2 --library-path {root}/usr/lib/x86_64-linux-gn
 
 @contextlib.contextmanager
 def modules_of(kernel: Kernel) -> Iterator[None]:
-    """The kernel's modules under /lib/modules, while it lasts."""
+    """Provide the kernel's modules under /lib/modules during the context."""
     there = Path("/lib/modules") / kernel.release
     if there.exists():
         yield
@@ -50,7 +51,7 @@ def modules_of(kernel: Kernel) -> Iterator[None]:
 
 
 def restored(kernel: Kernel) -> float:
-    """Seconds to the first command of a machine that we restore."""
+    """Return the seconds to the first command of a restored machine of r4l."""
     begin = time.perf_counter()
     with VM(kernel, nics=[Nic("e1000")], accel="tcg", snapshot=True) as vm:
         vm.run("echo first", check=True)
@@ -58,10 +59,10 @@ def restored(kernel: Kernel) -> float:
 
 
 def booted_by_virtme_ng(kernel: Kernel) -> float:
-    """Seconds to the first command of a machine that virtme-ng boots.
+    """Return the seconds to the first command of a machine booted by virtme-ng.
 
     Raises:
-        EnvironmentFault: virtme-ng or what it needs is not installed, or it does not boot.
+        EnvironmentFault: virtme-ng or its dependencies are not installed, or the machine does not boot.
     """
     missing = [name for name in ("vng", "modprobe", "busybox") if not shutil.which(name)]
     if missing:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""`r4l watch` from save to verdict, measured here and now: `python bench/watch.py [--runs N] [--json]`.
+"""Measure `r4l watch` from save to verdict on this machine: `python bench/watch.py [--runs N] [--json]`.
 
 The verdict is that of a test that loads a driver and pings the host through QEMU's e1000, or, for the smallest module,
 that loads it and waits for its greeting. Each figure is the median of N saves with the smallest and the largest beside
-it, by the clock of whoever saves: from before the write to the verdict's line on the terminal.
+it, from before the write to the verdict's line on the terminal.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ STEP = re.compile(r"(\w+) ([\d.]+) s")
 
 
 class Watch:
-    """The program, its output read from a terminal."""
+    """The program with its output on a terminal."""
 
     def __init__(self, folder: Path) -> None:
         self._ours, theirs = os.openpty()
@@ -56,10 +56,10 @@ class Watch:
         self._shown = ""
 
     def verdict(self) -> dict[str, float]:
-        """The steps of the next verdict, with their seconds.
+        """Return the steps of the next verdict with their seconds.
 
         Raises:
-            SystemExit: it did not pass, so that there is nothing to measure.
+            SystemExit: the verdict is negative, so there is nothing to measure.
         """
         while not (match := VERDICT.search(self._shown)):
             self._shown += os.read(self._ours, 1 << 16).decode(errors="replace")
@@ -69,14 +69,14 @@ class Watch:
         return {name: float(seconds) for name, seconds in STEP.findall(match[2])}
 
     def close(self) -> None:
-        """End it."""
+        """End the program."""
         self._process.terminate()
         self._process.wait()
         os.close(self._ours)
 
 
 def measure(driver: str, runs: int) -> dict[str, list[float]]:
-    """Seconds of so many saves of a driver's source and of its test, and of their steps."""
+    """Return the seconds of saves of a driver's source and of its test, and of their steps."""
     source, test = DRIVERS[driver]
     figures: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Fixtures that all tests share."""
+"""Fixtures shared by all tests."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def hello(kernel: Kernel) -> BuiltModule:
 
 @pytest.fixture(scope="session")
 def e1000(kernel: Kernel, pytestconfig: pytest.Config) -> BuiltModule:
-    """The driver for the e1000, built for the kernel: the Rust one, or what `--r4l-module` names."""
+    """The driver for the e1000, built for the kernel: the Rust one, or the module named by `--r4l-module`."""
     return options.module(pytestconfig, resources.rust("drivers/e1000/tests"), kernel)
 
 
 @pytest.fixture(scope="session")
 def ask_the_machine() -> Callable[[Kernel, Sequence[Lab]], None]:
-    """Where a lab's question has a command, what that prints on a kernel has to be a right answer."""
+    """Check a lab's questions that have a command: its output on a kernel must be a right answer."""
 
     def ask(kernel: Kernel, labs: Sequence[Lab]) -> None:
         questions = [question for lab in labs for question in lab.questions if question.command]
@@ -82,14 +82,14 @@ def bench(kernel: Kernel, hello: BuiltModule, e1000: BuiltModule) -> Iterator[Be
 
 @pytest.fixture
 def loaded(bench: Bench) -> Bench:
-    """The same with the Rust driver loaded."""
+    """The bench with the Rust driver loaded."""
     bench.load(bench.driver)
     return bench
 
 
 @pytest.fixture
 def online(loaded: Bench) -> Bench:
-    """The same with an address and carrier."""
+    """The bench with the driver loaded, an address and carrier."""
     loaded.up()
     return loaded
 
@@ -99,7 +99,8 @@ Tshark = Callable[..., list[list[str]]]
 
 @pytest.fixture(scope="session")
 def tshark(kernel: Kernel) -> Tshark:
-    """Wireshark's reader: of a capture, the packets that fit a display filter, each as the values of some fields."""
+    """Wireshark's reader: returns the packets of a capture that match a display filter, each as the values of some
+    fields."""
     tools = kernel.toolchain.extended("wireshark")
 
     def read(pcap: Path, display_filter: str, *fields: str) -> list[list[str]]:
@@ -112,10 +113,10 @@ def tshark(kernel: Kernel) -> Tshark:
 
 
 class OnTerminal:
-    """The program r4l on a terminal of its own, as a user has it.
+    """The program r4l on a terminal of its own.
 
     Attributes:
-        raw: all that it has shown so far.
+        raw: all output so far.
     """
 
     LIMIT = 300.0
@@ -136,11 +137,11 @@ class OnTerminal:
         self._told = 0
 
     def type(self, keys: str) -> None:
-        """Type something; ^C is `\\x03`."""
+        r"""Type a text; ^C is `\x03`."""
         os.write(self._ours, keys.encode())
 
     def until(self, pattern: str) -> str:
-        """Wait for a text; returns what was shown since the one that was waited for before, up to its end."""
+        """Wait for a text; return the output from the end of the previous match to the end of this one."""
         end = time.monotonic() + self.LIMIT
         while not (match := re.search(pattern, self.raw[self._told :])):
             ready, _, _ = select.select([self._ours], [], [], max(0.0, end - time.monotonic()))
@@ -151,7 +152,7 @@ class OnTerminal:
         return shown
 
     def _read(self) -> bool:
-        """Take in what it shows; False at the end: EIO says that nobody has the terminal open any more."""
+        """Read output; return False at the end: EIO means that no process has the terminal open."""
         try:
             self.raw += os.read(self._ours, 1 << 16).decode(errors="replace")
         except OSError:
@@ -159,13 +160,13 @@ class OnTerminal:
         return True
 
     def wait(self) -> int:
-        """Its exit code, once it has ended."""
+        """Wait for the end and return the exit code."""
         while self._read():
             pass
         return self._process.wait(self.LIMIT)
 
     def close(self) -> None:
-        """End it, however it is."""
+        """End the program in any state."""
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
@@ -174,7 +175,7 @@ class OnTerminal:
 
 @pytest.fixture
 def on_terminal() -> Iterator[Callable[..., OnTerminal]]:
-    """Starts r4l with these arguments on a terminal; it is gone after the test."""
+    """Starter of r4l on a terminal with the given arguments; the program is ended after the test."""
     started: list[OnTerminal] = []
 
     def start(*arguments: str) -> OnTerminal:

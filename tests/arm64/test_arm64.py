@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What only the other architecture has: `pytest tests/arm64 --arch arm64`."""
+"""Tests that only apply to the other architecture: `pytest tests/arm64 --arch arm64`."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lab 9 on both architectures: the reference answer has the full mark, the starter builds for one only."""
+"""Lab 9 on both architectures: the reference answer gets full marks, the starter builds for one only."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lab 10, which is about the checkers of this kernel: its checks find each bug of the starter's, and nothing in the
+"""Lab 10, which is about the checkers of this kernel: its checks find each bug of the starter, and none in the
 reference answer."""
 
 from __future__ import annotations

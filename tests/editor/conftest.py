@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The drivers as an editor sees them: copies, so that nothing is written into the checkout.
+"""The drivers as seen by an editor: copies, so that nothing is written into the checkout.
 
-One rust-analyzer has them all open: it reads the kernel's crates once, which is most of its work.
+One rust-analyzer has them all open, since reading the kernel's crates is most of its work.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ fn wrong(value: u32) -> u32 {
     kernel::no_such_module::ask(value) + no_such_function(value)
 }
 """
-"""What the driver `broken` has: rustc refuses it, and so must rust-analyzer."""
+"""Code of the driver `broken`, which rustc refuses and rust-analyzer must refuse too."""
 
 
 @pytest.fixture(scope="session")
 def folders(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A copy of rust/drivers without their tests (which may hold modules of their own), and `broken` beside them."""
+    """A copy of rust/drivers without their tests (which may contain modules), with `broken` beside them."""
     top = tmp_path_factory.mktemp("edited")
     shutil.copytree(
         resources.rust("drivers"),
@@ -48,20 +48,20 @@ def folders(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="session")
 def drivers(kernel: Kernel, folders: Path) -> dict[str, EditorFiles]:
-    """What `r4l ide` writes for each driver."""
+    """Result of `r4l ide` for each driver."""
     found = sorted(kbuild.parent for kbuild in folders.rglob("Kbuild"))
     return {str(folder.relative_to(folders)): ide.for_module(Module(folder), kernel) for folder in found}
 
 
 @pytest.fixture(scope="session")
 def tree(kernel: Kernel) -> EditorFiles:
-    """What `r4l ide --tree` writes."""
+    """Result of `r4l ide --tree`."""
     return ide.for_tree(kernel)
 
 
 @pytest.fixture(scope="session")
 def rust_analyzer(drivers: dict[str, EditorFiles]) -> Iterator[LanguageServer]:
-    """rust-analyzer with all that `drivers` names loaded: the drivers' projects and the kernel's."""
+    """rust-analyzer with the projects of `drivers` and of the kernel loaded."""
     with check.rust_analyzer(*drivers.values()) as server:
         yield server
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What clangd itself makes of compile_commands.json."""
+"""clangd itself understands compile_commands.json."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`r4l ide` as a user calls it: among files of theirs, interrupted, by other editors."""
+"""`r4l ide` as a user calls it: among the user's own files, interrupted, with other editors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def ide(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def folder(kernel: Kernel, tmp_path: Path) -> Iterator[Path]:
-    """A module of the user's, fresh."""
+    """A new module folder of the user."""
     made = tmp_path / "hello"
     made.mkdir()
     for file in resources.rust("drivers/hello").glob("[!.]*"):
@@ -115,7 +115,7 @@ def test_interrupted_it_leaves_nothing_and_the_next_run_ends(kernel: Kernel, fol
 
 
 def _running(folder: Path) -> list[str]:
-    """The processes that work on a folder."""
+    """Return the processes that work on a folder."""
     lines = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):  # it has just ended

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What rust-analyzer itself makes of rust-project.json."""
+"""rust-analyzer itself understands rust-project.json."""
 
 from __future__ import annotations
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What strangers try, each attempt a test."""
+"""Attacks by untrusted code and files; each attempt is a test."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A stranger's program. It runs where strangers' code can run (a Makefile, an editor's server) and tries to get out.
+"""An attacker's program. It runs where untrusted code can run (a Makefile, an editor's server) and tries to get out.
 
-Reads `attack.json` beside it, tries everything that stands there, and prints what came of it as JSON: for each attempt
-`reached: …` or the error. Its argument is a folder that it may write to. Standard library only: it runs in the sandbox.
+It reads `attack.json` beside it, makes each attempt listed there, and prints the results as JSON: `reached: …` or the
+error. Its argument is a writable folder. It uses the standard library only, since it runs in the sandbox.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 WORLD: dict[str, Any] = json.loads((HERE / "attack.json").read_text())
 TIOCSTI = 0x5412
-"""asm-generic/ioctls.h; the Python of the tree has no termios."""
+"""Number from asm-generic/ioctls.h; the tree's Python has no termios."""
 OWN = Path(sys.argv[1])
 PTRACE, PTRACE_ATTACH, MOUNT, MS_REMOUNT_BIND, SHMAT, SHM_RDONLY = 101, 16, 165, 32 | 4096, 30, 0o10000
 """Numbers of x86-64's system calls, and their arguments (asm/unistd_64.h, linux/mount.h, linux/shm.h)."""
 
 
 def perl(script: str) -> str:
-    """What a script printed: perl can call the kernel, and the Python of the tree has no ctypes."""
+    """Return a perl script's output: perl can make system calls, and the tree's Python has no ctypes."""
     done = subprocess.run(["perl", "-e", f"sub sure {{ $_[0] != -1 or die $! }} {script}"], capture_output=True)
     if done.returncode:
         raise OSError(errno.EPERM, done.stderr.decode())
@@ -38,32 +38,32 @@ def perl(script: str) -> str:
 
 
 def write(path: str) -> str:
-    """Make or lengthen a file of somebody else's."""
+    """Create or lengthen a file of another user."""
     with Path(path).open("a") as file:
         file.write("# hostile\n")
     return path
 
 
 def read(path: str) -> str:
-    """Take a secret."""
+    """Read a secret file."""
     return Path(path).read_bytes().decode(errors="replace")
 
 
 def secret_environment() -> str:
-    """The environment of whoever called r4l, in the memory of a process that it started."""
+    """Read the caller's environment in the memory of a process that r4l started."""
     return "".join(
         read(f"/proc/{pid}/environ") for pid in (path.name for path in Path("/proc").iterdir()) if pid.isdecimal()
     )
 
 
 def loopback() -> str:
-    """A service of the host's."""
+    """Connect to a service on the host's loopback."""
     with socket.create_connection(("127.0.0.1", WORLD["port"]), 5) as connection:
         return connection.recv(100).decode()
 
 
 def abstract_socket() -> str:
-    """A socket of the host's that has no file, as D-Bus and X have."""
+    """Connect to a host's socket without a file, as D-Bus and X have."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(5)
         connection.connect("\0" + WORLD["abstract"])
@@ -71,7 +71,7 @@ def abstract_socket() -> str:
 
 
 def interfaces() -> str:
-    """The host's way to its network."""
+    """List the host's network interfaces."""
     others = [name for _, name in socket.if_nameindex() if name != "lo"]
     if not others:
         raise OSError(errno.ENODEV, "there is only lo")
@@ -79,7 +79,7 @@ def interfaces() -> str:
 
 
 def block_devices() -> str:
-    """The host's disks."""
+    """Read the host's disks."""
     found = [entry.path for entry in os.scandir("/dev") if stat.S_ISBLK(entry.stat(follow_symlinks=False).st_mode)]
     if not found:
         raise OSError(errno.ENOENT, "no block device")
@@ -87,13 +87,13 @@ def block_devices() -> str:
 
 
 def device(path: str) -> str:
-    """A device of the kernel's own."""
+    """Open a device of the kernel."""
     os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
     return path
 
 
 def made_device() -> str:
-    """A device node of one's own making: the kernel log."""
+    """Create a device node for the kernel log and open it."""
     node = OWN / "node"
     node.unlink(missing_ok=True)
     os.mknod(node, stat.S_IFCHR | 0o600, os.makedev(1, 11))
@@ -104,14 +104,14 @@ def made_device() -> str:
 
 
 def terminal() -> str:
-    """The terminal that r4l was called from."""
+    """Open the terminal that r4l was called from."""
     number = os.open(WORLD["terminal"], os.O_WRONLY | os.O_NOCTTY)
     os.write(number, b"hostile to the terminal")
     return str(WORLD["terminal"])
 
 
 def keys() -> str:
-    """Keys pushed into that terminal."""
+    """Push keys into that terminal."""
     for path in (WORLD["terminal"], "/dev/tty"):
         try:
             number = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
@@ -125,18 +125,18 @@ def keys() -> str:
 
 
 def kill() -> str:
-    """A process of the user's."""
+    """Kill a process of the user."""
     os.kill(WORLD["victim"], signal.SIGUSR1)
     return str(WORLD["victim"])
 
 
 def trace() -> str:
-    """The same, by ptrace."""
+    """Attach to a process of the user by ptrace."""
     return perl(f"sure(syscall({PTRACE}, {PTRACE_ATTACH}, {WORLD['victim']}, 0, 0)); print 'attached'")
 
 
 def capabilities() -> str:
-    """Rights that root has."""
+    """Gain capabilities of root."""
     fields = dict(line.split(":\t", 1) for line in read("/proc/self/status").splitlines())
     # What bounds them gives none where execve(2) gives nothing: PR_SET_NO_NEW_PRIVS in prctl(2).
     bound = () if int(fields["NoNewPrivs"]) else ("CapBnd",)
@@ -146,38 +146,38 @@ def capabilities() -> str:
 
 
 def privileges() -> str:
-    """Rights that a set-uid program would give."""
+    """Gain rights through a set-uid program."""
     if "NoNewPrivs:\t1" in read("/proc/self/status"):
         raise OSError(errno.EPERM, "no new privileges")
     return "set-uid programs work"
 
 
 def mount(path: str) -> str:
-    """The tree of compilers, made writable."""
+    """Make the tree of compilers writable."""
     perl(f"my $usr = '/usr'; sure(syscall({MOUNT}, 0, $usr, 0, {MS_REMOUNT_BIND}, 0))")
     return write(f"/usr/{Path(path).name}")
 
 
 def sysctl() -> str:
-    """What the host's kernel runs, as root, when a program dies."""
+    """Change the program that the host's kernel runs as root when a program crashes."""
     os.close(os.open("/proc/sys/kernel/core_pattern", os.O_WRONLY))
     return "core_pattern"
 
 
 def host_name() -> str:
-    """The host's name, set to what it is."""
+    """Set the host's name to its present value."""
     socket.sethostname(os.uname().nodename)
     return os.uname().nodename
 
 
 def shared_memory() -> str:
-    """Memory that processes of the host share (System V)."""
+    """Attach shared memory of the host's processes (System V)."""
     attach = f"syscall({SHMAT}, {WORLD['shared_memory']}, 0, {SHM_RDONLY})"
     return perl(f"my $at = {attach}; sure($at); print unpack('P32', pack('J', $at))")
 
 
 def linger() -> str:
-    """A process that stays when the build has ended; it holds a lock as long as it lives."""
+    """Leave a process behind after the build; it holds a lock as long as it lives."""
     if os.fork():
         return "forked"
     os.setsid()
@@ -199,7 +199,7 @@ FUNCTIONS: dict[str, Callable[..., str]] = {
 
 
 def main() -> None:
-    """Try them all."""
+    """Make all attempts."""
     came: dict[str, str] = {}
     for name, (function, *arguments) in WORLD["attempts"].items():
         try:

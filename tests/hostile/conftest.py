@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What strangers are after, and a folder with a Makefile that runs a program of theirs; it is built once for all."""
+"""Targets of attacks, and a folder whose Makefile runs an attacker's program; built once for all tests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from r4l.module import BuiltModule, Module
 
 HERE = Path(__file__).parent
 NAME = f"hostile-{os.getpid()}"
-"""Of all that an attack makes: nothing else has it."""
+"""Part of the name of every file that an attack makes, and of no other file."""
 
 ATTEMPTS = tomllib.loads((HERE / "attempts.toml").read_text())["attempt"]
 
@@ -43,7 +43,7 @@ endif
 
 
 class _Told:
-    """What a service answers, and who asked."""
+    """A service's answer, and a record of its callers."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -55,11 +55,11 @@ class _Told:
 
 
 class Tcp(_Told, socketserver.ThreadingTCPServer):
-    """A service that answers every caller with the secret."""
+    """A TCP service that answers every caller with the secret."""
 
 
 class Unix(_Told, socketserver.ThreadingUnixStreamServer):
-    """The same at a Unix socket."""
+    """A service that answers every caller with the secret, at a Unix socket."""
 
 
 class _Answer(socketserver.BaseRequestHandler):
@@ -72,18 +72,18 @@ class _Answer(socketserver.BaseRequestHandler):
 
 @dataclass
 class World:
-    """The host as an attacker would like to have it.
+    """The host with everything worth attacking.
 
     Attributes:
-        secret: stands in the user's environment, in files, behind the services, in shared memory.
-        user: a folder of the user's.
-        student: the folder of another student, where labs are built.
-        module: another module, built.
-        service: on the host's loopback; `service.reached` lists who called.
-        victim: a process of the user's.
-        terminal: r4l's.
-        shown: all that the terminal showed.
-        targets: files that attacks try to make or to change, with their bytes; None where there is none.
+        secret: text in the user's environment, in files, behind the services, in shared memory.
+        user: a folder of the user.
+        student: folder of another student, where labs are built.
+        module: another built module.
+        service: on the host's loopback; `service.reached` lists the callers.
+        victim: a process of the user.
+        terminal: r4l's terminal.
+        shown: all output on the terminal.
+        targets: files that attacks try to create or change, with their bytes; None for a missing file.
     """
 
     kernel: Kernel
@@ -101,15 +101,15 @@ class World:
 
     @property
     def terminal(self) -> str:
-        """Its device."""
+        """Device of the terminal."""
         return os.ttyname(self.theirs)
 
     def keys(self) -> int:
-        """How many bytes wait at the terminal to be read as if they had been typed."""
+        """Number of bytes waiting in the terminal's input as if typed."""
         return int.from_bytes(fcntl.ioctl(self.theirs, termios.FIONREAD, bytes(4)), "little")
 
     def settle(self) -> None:
-        """Wait until all that was printed is among what the terminal showed."""
+        """Wait until all printed output has arrived in `shown`."""
         end = f"end of {len(self.shown)}".encode()
         os.write(self.theirs, end)
         until = time.monotonic() + 30
@@ -117,12 +117,12 @@ class World:
             time.sleep(0.01)
 
     def unchanged(self, target: str) -> bool:
-        """Whether a target is as it was."""
+        """True if a target is unchanged."""
         path, before = self.targets[target]
         return (path.read_bytes() if path.exists() else None) == before
 
     def attempts(self) -> dict[str, list[str]]:
-        """All attempts for attack.py: a function and its argument."""
+        """Return all attempts for attack.py: a function and its argument."""
         secret = {
             "the user's secret": self.user / "secret",
             "another student's source": self.student / "hello.rs",
@@ -136,7 +136,7 @@ class World:
         return found
 
     def folder(self, place: Path) -> Path:
-        """A module's folder with the attack in it."""
+        """Create a module's folder with the attack in it."""
         shutil.copytree(resources.rust("drivers/hello"), place, ignore=shutil.ignore_patterns("tests"))
         shutil.copy(HERE / "attack.py", place)
         world = {
@@ -152,7 +152,7 @@ class World:
         return place
 
     def r4l(self, *arguments: str) -> int:
-        """Run r4l at the terminal, with the secret in its environment; returns its exit code."""
+        """Run r4l at the terminal, with the secret in its environment; return its exit code."""
         return subprocess.run(
             [sys.executable, "-m", "r4l", *arguments],
             stdin=self.theirs,
@@ -168,7 +168,7 @@ class World:
 
 @pytest.fixture(scope="session")
 def world(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Everything that is worth an attack; gone afterwards, with what attacks made."""
+    """Everything worth attacking; removed afterwards, with all files made by attacks."""
     top = tmp_path_factory.mktemp("user")
     secret = secrets.token_hex(16)
     (top / "secret").write_text(secret)
@@ -208,7 +208,7 @@ def world(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def _targets(world: World) -> Iterator[tuple[str, Path]]:
-    """What is worth being written to."""
+    """Return the files worth writing to."""
     base = home.home()
     packages = Path(sys.prefix) / f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
     yield "the venv: code at the next call", packages / f"{NAME}.pth"
@@ -243,7 +243,7 @@ def _show(ours: int, shown: bytearray) -> None:
 
 @pytest.fixture(scope="session")
 def output(world: World) -> Path:
-    """The output folder of the attacker's module, which was built at the terminal."""
+    """Output folder of the attacker's module, built at the terminal."""
     folder = world.folder(world.user / "src/attacker")
     module = Module(folder)
     output = module.output(world.kernel)
@@ -254,6 +254,6 @@ def output(world: World) -> Path:
 
 @pytest.fixture(scope="session")
 def built(output: Path) -> dict[str, str]:
-    """What came of each attempt of the Makefile's program."""
+    """Result of each attempt of the Makefile's program."""
     found: dict[str, str] = json.loads((output / "attack.out").read_text())
     return found

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The checks of a lab for test_labs.py: what a stranger's program in the guest reaches.
+"""Checks of a lab for test_labs.py: network access of an attacker's program in the guest.
 
-`see` notes what was seen, whatever that is: the test judges it. HOSTILE_PORT is a service on the teacher's loopback.
+`see` records the result; the test judges it. HOSTILE_PORT is a service on the teacher's loopback.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CONNECT = "timeout 5 nc {} {} </dev/null 2>&1"
 
 
 def online(vm: r4l.VM) -> None:
-    """The kernel's own driver, and an address by DHCP."""
+    """The kernel's own driver, with an address by DHCP."""
     vm.run("modprobe e1000; ip link set eth0 up")
     vm.run("for i in 1 2 3 4 5; do udhcpc -i eth0 -n -q -t 4 -T 1 -s /bin/true && break; done", check=True)
     vm.run(f"ip addr add {GUEST}/24 dev eth0; ip route add default via {GATEWAY}; ip -6 addr add fec0::15/64 dev eth0")
@@ -35,7 +35,7 @@ def test_router(vm: r4l.VM) -> None:
 
 
 def answer(vm: r4l.VM, address: str) -> str:
-    """The exit code of the attempt and what came; 143 where it was ended because nothing came at all."""
+    """Return the attempt's exit code and output; 143 if it was ended because no answer came."""
     done = vm.run(CONNECT.format(address, PORT))
     return f"{done.exit_code} {done.stdout}"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Bundles that `r4l lab grade` is given: each is refused by name, writes nothing, and costs no memory."""
+"""Hostile bundles for `r4l lab grade`: each is refused by name, writes no file, and costs no memory."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ MEMBERS: dict[str, Callable[[zipfile.ZipFile], object]] = {
     "markup": lambda archive: archive.writestr("[link=http://hostile.invalid]sources[/]", "x"),
     f"named {TITLE}": lambda archive: archive.writestr("x", "x"),
 }
-"""What they hold, by their names. Before, bzip2 and lzma took hundreds of MiB; the others were refused."""
+"""Members of the bundles, by name. bzip2 and lzma once took hundreds of MiB; the others were refused."""
 
 
 @pytest.fixture(scope="module")
 def graded(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, bytes, Path]:
-    """The exit code of one `r4l lab grade` of them all, what it showed, and the class's folder."""
+    """Exit code of one `r4l lab grade` of all bundles, its output, and the class's folder."""
     folder = tmp_path_factory.mktemp("bundles")
     for name, fill in MEMBERS.items():
         with zipfile.ZipFile(folder / f"{name}.zip", "w") as archive:

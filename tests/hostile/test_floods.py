@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A guest that writes without end fills neither the disk nor the memory, is told so, and goes on."""
+"""A guest that writes without end fills neither disk nor memory; the flood is reported and the run goes on."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from r4l.net.pcap import PcapWriter
 from r4l.vm import VM
 
 SMALL = 64 << 10
-"""The bounds, so that a second is enough."""
+"""Small bounds, so that a second suffices."""
 NOISE = "hostile r4l-sync 1 <script>alert(1)</script> \\033]0;hostile\\007 "
-"""A mark as r4l writes them, HTML, a terminal's command."""
+"""A mark as written by r4l, HTML, an escape sequence."""
 FLOOD = f"l='{NOISE}'; for i in 1 2 3 4 5 6; do l=$l$l; done; for i in $(seq 40); do echo -e \"$l\"; done >/dev/console"
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Smaller bounds for everything."""
+    """Small bounds for all sizes."""
     for name in ("vm.console.LOG_LIMIT", "vm.vm.LOG_LIMIT", "vm.captures.LARGEST", "vm.vm.LARGEST"):
         monkeypatch.setattr(f"r4l.{name}", SMALL)
     monkeypatch.setattr("r4l.klog.log.CHARACTERS_KEPT", SMALL)
@@ -31,7 +31,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.vm
 @pytest.mark.machine(nics=["e1000"], modules=["e1000"])
 def test_a_flood_is_cut_and_told(small: None, vm: VM) -> None:
-    """Before, a capture grew as long as the guest sent, and what was cut elsewhere was not told."""
+    """Regression: a capture grew without bound, and other cuts were not reported."""
     vm.run("modprobe e1000; ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0", check=True)
     assert vm.floods == []
     vm.run(FLOOD, timeout=90)
@@ -52,7 +52,7 @@ def test_a_flood_is_cut_and_told(small: None, vm: VM) -> None:
 
 
 def test_a_wires_capture_has_a_bound(tmp_path: Path) -> None:
-    """It had none."""
+    """Regression: the capture had no bound."""
     writer = PcapWriter(tmp_path / "it.pcap", largest=10_000)
     for _ in range(100):
         writer.write(Packet(1.0, bytes(1000), 1000))

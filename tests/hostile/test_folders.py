@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Folders with links, pipes and names in them that lead elsewhere."""
+"""Folders with links, pipes and names that lead elsewhere."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SECRET = "a secret of the user's"
 
 @pytest.fixture
 def secret(tmp_path: Path) -> Path:
-    """A file of the user's."""
+    """A file of the user."""
     file = tmp_path / "user/secret.rs"
     file.parent.mkdir()
     file.write_text(SECRET)
@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_graft_publishes_nothing_of_the_users(folder: Path, secret: Path) -> None:
-    """Before, it put what a link in a subfolder leads to into the kernel's tree and the patch."""
+    """Regression: the target of a link in a subfolder was put into the kernel's tree and the patch."""
     (folder / "sub").mkdir()
     (folder / "sub/more.rs").write_text("// its own\n")
     assert "sub/more.rs" in driver.look(folder).sources
@@ -85,7 +85,7 @@ def _pipe(path: Path) -> None:
 def test_an_output_leads_nowhere_else(
     world: World, kernel: Kernel, folder: Path, monkeypatch: pytest.MonkeyPatch, trick: str
 ) -> None:
-    """All succeeded before: what stood there was read, and taken for the folder's module. The compiler is left out."""
+    """Regression: every link was followed, and its target taken for the folder's module. The compiler is left out."""
 
     output = Module(folder).output(kernel)
 
@@ -104,7 +104,7 @@ def test_an_output_leads_nowhere_else(
 
 
 def test_what_a_build_keeps_of_its_commands_is_its_own(tmp_path: Path) -> None:
-    """Before, a pipe stopped `r4l ide` for ever, and a link was followed."""
+    """Regression: a pipe blocked `r4l ide` forever, and a link was followed."""
     (tmp_path / "user").write_text("savedcmd_a.o := cc secret.c\n")
     (tmp_path / ".a.o.cmd").symlink_to(tmp_path / "user")
     os.mkfifo(tmp_path / ".b.o.cmd")
@@ -113,7 +113,7 @@ def test_what_a_build_keeps_of_its_commands_is_its_own(tmp_path: Path) -> None:
 
 
 def test_a_watched_folder_is_not_left(folder: Path, tmp_path: Path) -> None:
-    """Before, a link to / had every file of the machine looked at, and tests behind a link were run."""
+    """Regression: a link to / scanned every file of the machine, and tests behind a link were run."""
     (tmp_path / "user").mkdir()
     (tmp_path / "user/test_more.py").write_text("")
     project = Project.of(folder)
@@ -125,7 +125,7 @@ def test_a_watched_folder_is_not_left(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
 def test_answers_without_end_stop_nobody(tmp_path: Path, make: Callable[[Path], object]) -> None:
-    """They did before."""
+    """Regression: endless answers blocked the check."""
     workspace = Workspace.start(Lab.named("hello"), tmp_path / "work")
     (workspace.folder / "answers.toml").unlink()
     make(workspace.folder / "answers.toml")
@@ -148,7 +148,7 @@ def test_answers_without_end_stop_nobody(tmp_path: Path, make: Callable[[Path], 
 def test_a_students_fragment_runs_and_names_nothing(
     world: World, tmp_path: Path, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before, all were taken; the first was seen to run with the kernel's build (usr/Makefile)."""
+    """Regression: all values were accepted; the first one ran a command in the kernel's build (usr/Makefile)."""
     canary = world.user / "ran"
     workspace = Workspace.start(Lab.named("kernel"), tmp_path / "work")
     fragment = workspace.folder / "kernel.config"
@@ -161,7 +161,7 @@ def test_a_students_fragment_runs_and_names_nothing(
 
 
 def test_a_fragment_of_the_users_runs_nothing(world: World, tmp_path: Path) -> None:
-    """It did before, with the first make that read include/config/auto.conf."""
+    """Regression: it ran at the first make that read include/config/auto.conf."""
     fragment = tmp_path / "f.config"
     fragment.write_text(f'CONFIG_IPV6=n\nCONFIG_INITRAMFS_SOURCE="$(shell touch {world.user}/ran)"\n')
     before = len(world.shown)

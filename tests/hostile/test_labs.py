@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A student's work in a lab: what its build reads, and what its guest reaches and floods."""
+"""A student's work in a lab: files read by its build, and network access and floods of its guest."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ POINTS = ("router", "loopback", "ipv6")
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """A lab whose checks do what a stranger's program in the guest would."""
+    """A lab whose checks act like an attacker's program in the guest."""
     folder = tmp_path_factory.mktemp("labs") / "99-strangers"
     (folder / "checks").mkdir(parents=True)
     shutil.copytree(resources.rust("drivers/hello"), folder / "starter", ignore=shutil.ignore_patterns("tests"))
@@ -47,7 +47,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 
 @pytest.fixture(scope="module")
 def checked(world: World, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> tuple[Check, Verdict]:
-    """The lab, checked."""
+    """Verdict on the lab."""
     workspace = Workspace.start(lab, tmp_path_factory.mktemp("work") / "strangers")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOSTILE_PORT", str(world.service.server_address[1]))
@@ -56,7 +56,7 @@ def checked(world: World, lab: Lab, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def outcome(checked: tuple[Check, Verdict], point: str) -> Outcome:
-    """How a checkpoint ended."""
+    """Return the outcome of a checkpoint."""
     return next(outcome for outcome in checked[1].outcomes if outcome.id == point)
 
 
@@ -66,7 +66,7 @@ def test_the_router_is_there(checked: tuple[Check, Verdict]) -> None:
 
 @pytest.mark.parametrize("point", ["loopback", "ipv6"])
 def test_a_guest_does_not_reach_the_teachers_loopback(world: World, checked: tuple[Check, Verdict], point: str) -> None:
-    """It did before: QEMU's router hands on what is for 10.0.2.2 and fec0::2."""
+    """Regression: QEMU's router forwards 10.0.2.2 and fec0::2 to the host."""
     found = outcome(checked, point)
     assert "answer" in found.expected, "it was tried"
     assert any(word in found.seen for word in ("refused", "unreachable", "143 ")), found.seen
@@ -79,12 +79,12 @@ READS = {
     "the reference answer": "{answer}",
     "the home": "{home}/lock.json",
 }
-"""What a source would like to have in the module when it is compiled."""
+"""Files that a hostile source includes in the module."""
 
 
 @pytest.fixture(scope="module")
 def unread(world: World, tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The files that the compiler could not read, of those that a student's hello.rs includes in lab 3."""
+    """The files that the compiler could not read, among those that a student's hello.rs includes in lab 3."""
     workspace = Workspace.start(Lab.named("hello"), tmp_path_factory.mktemp("work") / "reader")
     own = workspace.folder / "hello.rs"
     wanted = [*paths(world).values(), str(place(workspace) / "hello.rs")]
@@ -100,7 +100,7 @@ def unread(world: World, tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 def paths(world: World) -> dict[str, str]:
-    """Where all that lies."""
+    """Paths of these files."""
     answer = Lab.named("hello").answer / "hello.rs"
     facts = {"student": world.student, "user": world.user, "home": home.home(), "answer": answer}
     return {name: path.format(**facts) for name, path in READS.items()}
@@ -108,7 +108,7 @@ def paths(world: World) -> dict[str, str]:
 
 @pytest.mark.parametrize("what", READS)
 def test_what_is_compiled_does_not_reach(world: World, unread: set[str], what: str) -> None:
-    """Before, it read another student's source and the home; the user's secret and the answer it did not."""
+    """Regression: another student's source and the home were readable; the user's secret and the answer were not."""
     assert paths(world)[what] in unread
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A stranger's Makefile runs programs, and so may an editor's server: what they reach of the host.
+"""Programs of an untrusted Makefile or an editor's server cannot reach the host.
 
-attempts.toml says what is tried, and what of it succeeded before.
+attempts.toml lists the attempts, and marks those that once succeeded.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SECRETS = ("read", "secret_environment", "loopback", "abstract_socket", "shared_
 
 
 def require_nothing(world: World, came: dict[str, str], reach: str) -> None:
-    """An attempt was made, and came to nothing: what is written may lie in a memory of the sandbox's own."""
+    """Check that an attempt was made and had no effect; a write may succeed in the sandbox's own memory."""
     assert came[reach]
     if reach in world.targets:
         assert world.unchanged(reach)
@@ -53,7 +53,7 @@ def test_a_makefile_has_its_own_output_and_nothing_else_changed(world: World, bu
 
 
 def test_no_process_outlives_the_build(built: dict[str, str], output: Path) -> None:
-    """It did not before."""
+    """Regression: a process stayed."""
     assert built[ENDS_WITH_IT].startswith("reached"), "it was forked, and has taken the lock"
     with (output / "lingers").open() as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -61,7 +61,7 @@ def test_no_process_outlives_the_build(built: dict[str, str], output: Path) -> N
 
 @pytest.fixture(scope="module")
 def served(world: World, output: Path) -> dict[str, str]:
-    """What came of each attempt where an editor starts rust-analyzer and clangd, which read the folder's settings."""
+    """Results of the attempts when an editor starts rust-analyzer and clangd, which read the folder's settings."""
     folder = world.user / "src/attacker"
     command = launcher.command(world.kernel.toolchain, "python3", [folder])
     done = subprocess.run(
@@ -77,5 +77,5 @@ def served(world: World, output: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("reach", [reach for reach in REACHED if reach != ENDS_WITH_IT])
 def test_an_editors_server_does_not_reach(world: World, served: dict[str, str], reach: str) -> None:
-    """What succeeded before in a Makefile did here, too."""
+    """Regression: attempts that succeeded in a Makefile succeeded here too."""
     require_nothing(world, served, reach)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a stranger's files and Makefiles say is shown on the terminal and obeyed by nothing there."""
+"""Text of untrusted files and Makefiles is shown on the terminal without acting on it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from r4l import resources
 from .conftest import World
 
 HOSTILE = "\x1b]0;hostile\x07\x1b[2J\x1b]8;;http://hostile.invalid\x1b\\link\x1b]8;;\x1b\\\x9b5n\u202e"
-"""Sets the title, clears the screen, makes a link, has the terminal send keys, turns the direction of writing."""
+"""Sequences that set the title, clear the screen, make a link, send keys back, and change the writing direction."""
 OBEYED = (b"\x1b]", b"\x1b[2J", b"\x1b[5n", "\x9b".encode(), "\u202e".encode())
 
 
@@ -24,7 +24,7 @@ def folder(world: World, tmp_path: Path) -> Path:
 
 
 def shown(world: World, *arguments: str) -> bytes:
-    """What r4l showed on the terminal; it has failed."""
+    """Output of a failed r4l on the terminal."""
     before = len(world.shown)
     assert world.r4l(*arguments) != 0
     world.settle()
@@ -32,7 +32,7 @@ def shown(world: World, *arguments: str) -> bytes:
 
 
 def test_a_makefile_does_not_command_the_terminal(world: World, folder: Path) -> None:
-    """It did before, in the error's own line."""
+    """Regression: the error's own line did."""
     lines = ["obj-m := hello.o", *(f"$({how} {HOSTILE}{how})" for how in ("info", "warning", "error"))]
     (folder / "Kbuild").write_text("\n".join(lines) + "\n")
     said = shown(world, "build", str(folder))
@@ -41,7 +41,7 @@ def test_a_makefile_does_not_command_the_terminal(world: World, folder: Path) ->
 
 
 def test_a_files_name_does_not_command_the_terminal(world: World, folder: Path) -> None:
-    """It did before."""
+    """Regression: the name did."""
     (folder / f"{HOSTILE.replace('/', '')}.rs").symlink_to(world.user / "secret")
     said = shown(world, "build", str(folder))
     assert b"hostile" in said

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A whole Debian as the guest: systemd from a disk image, ssh by a forwarded port, the agent as ever."""
+"""A complete Debian as the guest: systemd from a disk image, ssh by a forwarded port, the agent as usual."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def image(kernel: Kernel) -> DiskImage:
-    """The image, made first where it is not."""
+    """The image, made first if missing."""
     return DiskImage.get("debian", kernel.toolchain)
 
 
 @pytest.fixture(scope="module")
 def debian(kernel: Kernel, image: DiskImage) -> Iterator[VM]:
-    """A Debian that all tests of this file look at; none of them may break it."""
+    """A Debian shared by the tests of this file; none of them may break it."""
     with VM(kernel, image=image, nics=[Nic("e1000")]) as vm:
         yield vm
         vm.klog.check()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A disk image whose making is interrupted in each of its stages: nothing stays, and the next attempt succeeds."""
+"""A disk image whose creation is interrupted in each stage: no file stays, and the next attempt succeeds."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STAGES: list[tuple[str, signal.Signals]] = [
     ("installing the packages", signal.SIGINT),
     ("making the file system", signal.SIGKILL),
 ]
-"""The line of progress at which it is ended, and how."""
+"""Line of progress at which the process is ended, and the signal."""
 
 
 def start(home: Path) -> subprocess.Popen[str]:
@@ -47,7 +47,7 @@ def start(home: Path) -> subprocess.Popen[str]:
 
 
 def processes_of(home: Path) -> list[str]:
-    """Command lines of all processes that name this home."""
+    """Return the command lines of all processes that name this home."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Kernels from source, each built once; where one is there already, make only does what has changed."""
+"""Kernels from source, each built once; for an existing one make only builds the differences."""
 
 from __future__ import annotations
 

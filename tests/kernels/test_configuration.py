@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Kernel configuration: y, m and n, what olddefconfig drops, and samples as modules and built in."""
+"""Kernel configuration: y, m and n, options dropped by olddefconfig, samples as modules and built in."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CONFIG_KASAN_SW_TAGS=y
 
 @pytest.fixture(scope="module")
 def samples(minimal: Kernel, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """What `r4l kernel build samples --fragment ...` says, built on from `minimal`."""
+    """Output of `r4l kernel build samples --fragment ...`, continued from `minimal`."""
     fragment = tmp_path_factory.mktemp("fragment") / "mine.config"
     fragment.write_text(FRAGMENT)
     argv = ["kernel", "build", "samples", "--fragment", str(fragment), "--name", "test-samples", "--json"]

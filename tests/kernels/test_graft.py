@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Drivers in the kernel's own tree: built as modules and built in, booted, and taken out again.
+"""Drivers in the kernel's own tree: built as modules and built in, booted, and removed.
 
-The kernel `minimal` and its source are copied, and make does only what the drivers add.
+The kernel `minimal` and its source are copied, and make only builds the drivers.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Grafted:
 
     Attributes:
         copy: of the kernel.
-        before: the source's files before the drivers came.
+        before: the source's files before the graft.
     """
 
     copy: Copy
@@ -57,7 +57,7 @@ class Grafted:
         return self.copy.source
 
     def built(self, name: str, options: dict[str, str]) -> Kernel:
-        """The kernel with these options."""
+        """Build the kernel with the given options."""
         asked = {f"CONFIG_{option}": value for option, value in options.items()}
         config = self.copy.settled(name, asked)
         assert not self.copy.dropped(config, asked)
@@ -66,7 +66,7 @@ class Grafted:
 
 
 def inodes(tree: Path) -> dict[str, int]:
-    """Every file of a tree. What is written anew is another one."""
+    """Return the inode of every file of a tree; a rewritten file gets a new one."""
     paths = (Path(folder, name) for folder, _, names in os.walk(tree) for name in names)
     return {str(path.relative_to(tree)): path.lstat().st_ino for path in paths}
 
@@ -92,13 +92,13 @@ def as_modules(grafted: Grafted) -> Kernel:
 
 @pytest.fixture(scope="module")
 def built_in(grafted: Grafted, as_modules: Kernel) -> Kernel:
-    """Built where `as_modules` was, so only what differs."""
+    """The kernel built in the same folder as `as_modules`, so that only differences are built."""
     del as_modules
     return grafted.built("y", BUILT_IN)
 
 
 def listed(kernel: Kernel, table: str) -> set[str]:
-    """The names of the modules in modules.order or modules.builtin."""
+    """Return the names of the modules in modules.order or modules.builtin."""
     return {Path(line).stem for line in (kernel.vmlinux.parent / table).read_text().splitlines()}
 
 
@@ -166,7 +166,7 @@ def test_built_in_they_are_there_at_boot(built_in: Kernel) -> None:
 
 
 def ping(vm: VM) -> None:
-    """The driver's card carries packets."""
+    """Check that the driver's card carries packets."""
     vm.run("ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0", check=True)
     vm.run("until [ $(cat /sys/class/net/eth0/carrier) = 1 ]; do sleep 0.1; done", check=True)
     assert " 0% packet loss" in vm.run("ping -c 3 -W 5 10.0.2.2", check=True).stdout

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lab 2 on the kernel that it is for: the reference answer has the full mark, the starter has not."""
+"""Lab 2 on its own kernel: the reference answer gets full marks, the starter does not."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_machine_agrees_with_the_keys(
 
 
 def test_the_original_is_as_it_was(minimal: Kernel) -> None:
-    """The copy shares the source's files: nothing may have been written into them."""
+    """The copy shares the source's files by hard links, so the original must not have changed."""
     with borrowed(minimal, "lab-configure") as copy:
         for name in ("drivers/misc/Makefile", "drivers/misc/Kconfig"):
             ours, theirs = copy.source / name, minimal.source / name

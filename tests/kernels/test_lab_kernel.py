@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lab 1 with real builds: the answer has the full mark, the starter boots and has not, what is no option is told."""
+"""Lab 1 with real builds: the answer gets full marks, the starter boots without, unknown options are reported."""
 
 from __future__ import annotations
 

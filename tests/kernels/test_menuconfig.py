@@ -17,14 +17,14 @@ import pytest
 from r4l.kernel import Kernel
 
 SIZE = struct.pack("HHHH", 40, 120, 0, 0)
-"""Lines and columns: lxdialog wants at least 19 by 80."""
+"""Lines and columns; lxdialog needs at least 19 by 80."""
 
 
 ESCAPES = re.compile(rb"\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Z0-9])")
 
 
 def shown(terminal: int, until: bytes | None = None) -> bytes:
-    """What the terminal shows, without its escape sequences: until a text comes, or until all have closed it."""
+    """Return the terminal's output without escape sequences, until a text appears or all processes have closed it."""
     seen = b""
     while until is None or until not in ESCAPES.sub(b"", seen):
         try:

@@ -52,7 +52,7 @@ def test_the_driver_for_the_stock_kernel_pings_here_too(minimal: Kernel) -> None
 
 @contextmanager
 def compiled(kernel: Kernel) -> Iterator[list[str]]:
-    """What make compiles and links of a kernel meanwhile."""
+    """Return the compile and link steps of a kernel's make during the context."""
     log = home.room("logs") / f"build-{kernel.build.parent.name}.log"
     before = log.stat().st_size
     steps: list[str] = []
@@ -100,7 +100,7 @@ def test_a_tree_that_is_built_inside_is_used_as_it_is(minimal: Kernel) -> None:
 
 
 def test_the_build_folder_is_known_by_make(minimal: Kernel, tmp_path: Path) -> None:
-    """Plain make with the arguments that `r4l kernel show` prints."""
+    """Plain make works with the arguments that `r4l kernel show` prints."""
     (tmp_path / "Kbuild").write_text("obj-m := r4l_plain.o\n")
     (tmp_path / "r4l_plain.rs").write_text((minimal.source / "samples/rust/rust_minimal.rs").read_text())
     minimal.toolchain.run(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Who follows a handout to the letter reaches all checkpoints: its pieces of Rust, put where it says.
+"""Following a handout to the letter reaches all checkpoints: its pieces of Rust are put at the named places.
 
-For the labs whose handouts have all of the code. In the others it is the student's own.
+Only labs whose handouts contain all the code are tested; in the others the student writes it.
 """
 
 from __future__ import annotations

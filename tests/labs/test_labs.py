@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The labs in real machines: the reference answer has the full mark, the starter loads and has not."""
+"""The labs in real machines: the reference answer gets full marks, the starter loads without them."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ ROWS: dict[str, list[str]] = {
     "c-from-rust": ["B6"],
     "capture": ["A30"],
 }
-"""What the documents set as homework, lab by lab."""
+"""Rows that the documents set as homework, lab by lab."""
 SAMPLE = {"hello", "cicv"}
-"""Labs that stand for all of them in the default selection of `r4l selftest`."""
+"""Labs that represent all in the default selection of `r4l selftest`."""
 KEY = 'vermagic = "vermagic"\ntaint = "O"\nas_y = "y"\n'
 HIDDEN = """
 import pytest
@@ -49,12 +49,12 @@ def test_author(module):
 
 
 def on_stock() -> list[Lab]:
-    """Those for the stock kernel. The others are tested where their kernels are (tests/kernels/)."""
+    """Return the labs for the stock kernel. The others are tested with their kernels (tests/kernels/)."""
     return [lab for lab in Lab.all() if (lab.kernels, lab.arches, lab.config) == (("stock",), ("x86_64",), None)]
 
 
 def graded_labs() -> list[object]:
-    """Each marked with its rows, and those beyond the sample as thorough."""
+    """Return the labs as parameters, each marked with its rows, and those beyond the sample as thorough."""
 
     def marks(lab: Lab) -> list[pytest.MarkDecorator]:
         rows = [pytest.mark.row(row) for row in ROWS.get(lab.name, [])]
@@ -87,7 +87,7 @@ def test_the_machine_agrees_with_the_keys(
 
 
 def test_from_start_to_grade(tmp_path: Path, kernel: Kernel) -> None:
-    """A student's whole way, in a folder that the kernel's Makefile cannot take."""
+    """Complete all steps of a student, in a folder whose path the kernel's Makefile cannot handle."""
     work = tmp_path / "李 华: 实验"
     r4l_lab("start", "hello", work, folder=tmp_path)
     (work / "conftest.py").write_text("raise SystemExit('the host ran it')")

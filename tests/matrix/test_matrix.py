@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The graders are graded (`r4l lab matrix`): every wrong answer fails by its name, every right one passes."""
+"""Test of the graders (`r4l lab matrix`): every wrong answer fails with its bug named, every right one passes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The tests of the drivers are tested: every mutant of one must fail them (`r4l selftest --only mutants`)."""
+"""Test of the drivers' tests: they must fail for every mutant of a driver (`r4l selftest --only mutants`)."""
 
 from __future__ import annotations
 

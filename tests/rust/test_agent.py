@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The real agent as a process of the host, on a pty in place of the virtio port."""
+"""The real agent as a process on the host, on a pty in place of the virtio port."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The interactive shell: a user's terminal in front, the real agent behind."""
+"""The interactive shell between a user's terminal and the real agent."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Our Rust: formatted, free of clippy's complaints by the kernel's own settings, and safe where it has to be."""
+"""The project's Rust is formatted, clean under clippy with the kernel's settings, and free of unsafe outside the
+kit."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from r4l.toolchain import Grant
 
 DRIVERS = sorted(path.parent.name for path in resources.rust("drivers").glob("*/Kbuild"))
 UNSAFE = {"c_from_rust", "crashers"}
-"""Drivers whose very point it is: one calls C itself, the other breaks the kernel's rules."""
+"""Drivers that need unsafe: one calls C itself, the other breaks the kernel's rules."""
 
 
 def test_rustfmt(kernel: Kernel) -> None:
@@ -32,7 +33,7 @@ def test_rustfmt(kernel: Kernel) -> None:
 
 @pytest.mark.parametrize("name", DRIVERS)
 def test_clippy_and_the_compiler_have_nothing_to_say(kernel: Kernel, tmp_path: Path, name: str) -> None:
-    """On every kernel that is ready, of the series that we stand for."""
+    """Test every ready kernel of the tested series."""
     folder = tmp_path / name
     shutil.copytree(resources.rust("drivers", name), folder)
     for ready in stock.all_ready(kernel.toolchain):

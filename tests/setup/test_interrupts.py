@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`r4l setup` from nothing, interrupted in each of its stages, until two at once bring it to its end."""
+"""`r4l setup` from an empty home, interrupted in each stage, then completed by two processes at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STAGES: list[tuple[str, str, signal.Signals]] = [
     ("the metadata is configured", "kernels/*/*/build/.config", signal.SIGKILL),
     ("the metadata is built", "kernels/*/*/build/rust/*.o", signal.SIGINT),
 ]
-"""What is going on, a file that shows it (it appears during that stage), and how the run is ended."""
+"""Description, a file that appears during the stage, and the signal that ends the run."""
 
 
 def start(home: Path) -> subprocess.Popen[bytes]:
@@ -48,7 +48,7 @@ def r4l(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def processes_of(home: Path) -> Iterator[str]:
-    """Command lines of all processes that name the home."""
+    """Return the command lines of all processes that name the home."""
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             text = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A lock file replayed, and a home cleaned while a machine runs in it: with Debian's real packages."""
+"""A lock file replayed, and a home cleaned while a machine runs in it, with Debian's real packages."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""r4l as others have it: a wheel, installed, and a driver's folder far from this checkout."""
+"""r4l installed from a wheel, with a driver's folder outside of this checkout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_it_greets(vm, module):
 
 
 def run(*words: str | Path, cwd: Path) -> str:
-    """Run a program to its good end; its output."""
+    """Run a program, require success, and return its output."""
     done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Text is UTF-8 whatever the user's locale says: every place that reads or writes text names its encoding."""
+"""Text is UTF-8 in every locale: each call that reads or writes text names its encoding."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("src", "rust", "labs")
-"""What users run."""
+"""Code that users run."""
 SUBPROCESS = ("run", "Popen", "check_output", "check_call", "call")
 TEMPORARY = ("NamedTemporaryFile", "TemporaryFile", "SpooledTemporaryFile")
 
 
 def unnamed(tree: ast.AST) -> Iterator[ast.Call]:
-    """Calls that read or write text by the locale's encoding."""
+    """Yield calls that read or write text in the locale's encoding."""
     for call in ast.walk(tree):
         if isinstance(call, ast.Call) and _by_locale(call):
             yield call
@@ -121,7 +121,7 @@ def gbk(folder: Path) -> dict[str, str]:
 
 
 def ascii_only(_folder: Path) -> dict[str, str]:
-    """The environment of a user without any locale, where Python does not take UTF-8 in its stead."""
+    """The environment of a user without any locale, where Python does not use UTF-8 instead."""
     return {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
 
 
@@ -130,7 +130,7 @@ LOCALES = {"gbk": gbk, "ascii": ascii_only}
 
 @pytest.fixture(scope="module", params=LOCALES)
 def foreign(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, str]]:
-    """A locale whose encoding is not UTF-8: the encoding, and the environment that has it."""
+    """A locale whose encoding is not UTF-8: the encoding and the environment."""
     environment = {**LOCALES[request.param](tmp_path_factory.mktemp("locales")), "PYTHONUTF8": "0"}
     said = subprocess.run(ASKED, env={**os.environ, **environment}, capture_output=True, check=True).stdout
     encoding = codecs.lookup(said.decode().strip()).name
@@ -154,7 +154,7 @@ def test_a_locale_of_another_encoding(
 def test_a_sign_that_the_terminal_does_not_know_is_no_reason_to_die(
     foreign: tuple[str, dict[str, str]], tmp_path: Path
 ) -> None:
-    """`r4l doctor` prints U+2713, which neither has."""
+    """`r4l doctor` prints U+2713, which neither encoding has."""
     encoding, locale = foreign
     environment = {**os.environ, **locale, "R4L_HOME": str(tmp_path / "home")}
     done = subprocess.run([sys.executable, "-m", "r4l", "doctor"], env=environment, capture_output=True, check=False)

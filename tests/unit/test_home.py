@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The rules of the home: whole or absent, leftovers removed, keys by content."""
+"""The rules of the home: complete or absent, leftovers removed, keys by content."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 
 def test_what_runs_side_by_side_needs_space_for_both(disk: Disk, own_home: Path) -> None:
-    """Each of two stages fits by itself, and both do not."""
+    """Each of two stages fits alone, and both together do not."""
     with home.space(home.home(), 2600, "the toolchain"):
         with pytest.raises(EnvironmentFault, match=r"a kernel needs 2600 MiB, but only 2400 MiB are free") as caught:
             with home.space(home.home(), 2600, "a kernel"):
@@ -181,7 +181,7 @@ def test_two_threads_do_not_both_get_the_last_of_it(disk: Disk, own_home: Path) 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 def test_a_mount_whose_name_is_no_text(own_home: Path, tmp_path: Path) -> None:
-    """Somebody else's, anywhere on the machine."""
+    """The mount may belong to anybody on the machine."""
     strange = os.fsencode(tmp_path) + b"/strange \xff"
     os.mkdir(strange)  # noqa: PTH102
     (own_home / "tree").mkdir(parents=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Entries of the home in use, between real processes."""
+"""Use of the home's entries by real processes."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_home_that_cannot_be_written_can_be_used(tmp_path: Path) -> None:
 
 
 def test_nobody_loses_what_it_uses(tmp_path: Path) -> None:
-    """Three processes use an entry and make it anew, a fourth removes it, all at the same time."""
+    """Three processes use an entry and make it again, a fourth removes it, all at the same time."""
     seconds = "1.5"
     entry = str(tmp_path / "entry")
     start = [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`./r4l` on machines that lack something."""
+"""`./r4l` on machines with missing parts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ALWAYS = ("sh", "python3", "dirname", "readlink", "mkdir", "cat", "tr", "cksum",
 
 @pytest.fixture
 def bare_path(tmp_path: Path) -> Path:
-    """A PATH with what every Debian has, of a user who is not root."""
+    """A PATH with the programs of every Debian, for a user who is not root."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ALWAYS:
@@ -76,7 +76,7 @@ def test_an_old_python(bare_path: Path, tmp_path: Path) -> None:
 
 
 def test_no_index_to_install_from(tmp_path: Path) -> None:
-    """pip cannot reach its index: said with the log, and nothing half-made is taken for whole."""
+    """pip cannot reach its index: the error names the log, and no partial environment is used."""
     done = subprocess.run(
         [str(LAUNCHER), "--version"],
         env={
@@ -162,7 +162,7 @@ exit 0
 def test_proot_is_installed_where_bubblewrap_cannot_work(
     works: bool, installs: bool, bare_path: Path, tmp_path: Path
 ) -> None:
-    """Once, when the environment is made; and not for a user who may only be missing a setting."""
+    """Only when the environment is made; and not for a user who may just lack a setting."""
     shell, log = shutil.which("sh"), tmp_path / "apt.log"
     (bare_path / "python3").write_text(PYTHON.format(shell=shell, python=Path(sys.executable).resolve()))
     (bare_path / "mmdebstrap").symlink_to("/bin/true")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every file says under which license it is."""
+"""Every file states its license."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ NAMES = {"Makefile", "Kbuild", "r4l", "run"}
 
 
 def tracked() -> list[Path]:
-    """The project's files. Not asked of git, which a bare machine lacks: what is made here has other suffixes."""
+    """Return the project's files. git is not asked, since a bare machine lacks it; generated files have other
+    suffixes."""
     hidden = (path.relative_to(ROOT).parts for path in ROOT.rglob("*"))
     names = [Path(*parts) for parts in hidden if not any(part.startswith(".") and part != ".ci" for part in parts)]
     return [ROOT / name for name in names if (ROOT / name).is_file() and name.parts[0] not in ("dist", "build")]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Programs that take more than they may: ended in bounded time, memory and disk, with the limit named."""
+"""Programs that exceed a limit are ended in bounded time, memory and disk, with the limit named."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from r4l.limits import GIB, MIB, LimitExceeded, Limits
 from r4l.process import run_captured, run_logged
 
 SECONDS = 20.0
-"""In which a program that runs away must have ended, on a busy machine too."""
+"""Time in which a runaway program must have ended, on a busy machine too."""
 
 
 def broken(code: int, tail: str) -> R4LError:
@@ -64,7 +64,7 @@ def test_a_program_that_does_not_end(tmp_path: Path) -> None:
 
 
 def test_what_it_started_and_left_behind_does_not_keep_us(tmp_path: Path) -> None:
-    """A daemon of its own holds the other end of the pipe."""
+    """A daemon that it started holds the other end of the pipe."""
     script = tmp_path / "x.py"
     pid = tmp_path / "pid"
     script.write_text(
@@ -177,7 +177,7 @@ def test_a_build_leaves_memory_to_the_machine(monkeypatch: pytest.MonkeyPatch, g
 
 @pytest.mark.parametrize("told", [True, False])
 def test_descendants_are_found_however_deep(told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where the kernel does not tell a process's children."""
+    """The test includes kernels that do not list a process's children."""
     if not told:
         monkeypatch.setattr(Path, "exists", lambda _: False)
     with subprocess.Popen(["sh", "-c", "sh -c 'sleep 60; :' & wait"], start_new_session=True) as process:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whatever reads a stranger's text looks at it in time that grows as the text does, whatever it says."""
+"""Readers of untrusted text take time linear in its length, for any content."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from r4l.testing import ktap
 SIZE = 20_000
 LONG = 100_000
 BOUND = 2.0
-"""Seconds of processor time. A look at each character takes a thousandth; one that goes back at each takes more."""
+"""Seconds of processor time. A linear reader takes a thousandth of it; one with backtracking exceeds it."""
 
 
 def _log(text: str) -> None:
@@ -133,7 +133,7 @@ PIECES = [
 
 @contextlib.contextmanager
 def bounded(what: str) -> Iterator[None]:
-    """End what takes far too long, and say so."""
+    """Fail if the block takes far too long."""
 
     def over(*_: object) -> None:
         raise AssertionError(f"{what} takes more than {BOUND:g} s for so short a text")
@@ -175,7 +175,7 @@ def test_any_line_of_make_and_kconfig_is_looked_at_once(parts: list[tuple[str, i
 
 
 def test_a_whole_file_of_a_strangers_is_looked_at_once(tmp_path: Path) -> None:
-    """Blank lines without end were looked at again from each."""
+    """Regression: blank lines were scanned again from each line."""
     file = tmp_path / "Makefile"
     file.write_text("\n" * LONG)
     begin = time.process_time()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Programs that run long: logs, failures, full disks, ends."""
+"""Long-running programs: logs, failures, full disks, ends."""
 
 from __future__ import annotations
 

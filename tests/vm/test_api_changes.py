@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The tables of changes of the kernel's API, Rust and C, tell the truth about the kernels that are ready."""
+"""The tables of the kernel's API changes, Rust and C, agree with the ready kernels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_what_to_write_now_in_c_is_in_the_kernels_source(kernel: Kernel) -> None
 
 @pytest.mark.row("A12")
 def test_what_is_said_to_be_gone_is_gone(kernel: Kernel) -> None:
-    """From the headers that a module can include; those of user space have a struct timespec for ever."""
+    """Checked in headers that a module can include; those for user space keep struct timespec."""
     index = headers.of(kernel.source, architecture(kernel.arch).kbuild, kernel.key)
     names = [name for change in c_changes.table()["name"] for name in change.old]
     there = [found for name in names if (found := index.named(name.split()[-1]))]

@@ -21,7 +21,7 @@ Start = Callable[..., Bench]
 
 
 def tap() -> Tap:
-    """A tap; where this machine does not give us one, the test is skipped."""
+    """A tap; the test is skipped if this machine does not permit one."""
     try:
         return Tap()
     except EnvironmentFault as why:
@@ -30,7 +30,7 @@ def tap() -> Tap:
 
 @pytest.fixture
 def start(kernel: Kernel, hello: BuiltModule, e1000: BuiltModule) -> Iterator[Start]:
-    """Starts a VM with one card and the Rust driver loaded; it ends with the test."""
+    """Starter of a VM with one card and the Rust driver loaded; the VM ends with the test."""
     with ExitStack() as stack:
 
         def start(back_end: Backend, snapshot: bool | None = None) -> Bench:
@@ -87,7 +87,7 @@ def test_the_cable_is_pulled_and_plugged(start: Start, back_end: Backend) -> Non
 
 @pytest.mark.parametrize("back_end", ["tap", "socket"])
 def test_a_restored_vm_has_a_cable_of_its_own(start: Start, back_end: Backend) -> None:
-    """QEMU's state knows the card and not what it is wired to."""
+    """QEMU's state contains the card and not its connection."""
     for _ in range(2):
         bench = start(back_end, snapshot=True)
         bench.up()

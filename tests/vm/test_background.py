@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What docs/background.md tells, seen on a running kernel of any architecture."""
+"""Statements of docs/background.md, verified on a running kernel of any architecture."""
 
 from __future__ import annotations
 

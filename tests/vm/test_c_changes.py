@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Errors of C of another year, provoked in one run of the kernel's own make, and explained as a user sees them."""
+"""Errors in C of another year, provoked in one run of the kernel's own make, and explained as for a user."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The kernel's own driver for the card, in C, passes the very tests that the Rust one is written against."""
+"""The kernel's own C driver for the card passes the tests that the Rust driver is written against."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 pytestmark = [pytest.mark.vm, pytest.mark.thorough, pytest.mark.timeout(900)]
 CHECKOUT = Path(__file__).parents[2]
 SHORT = "not flood and not reloads"
-"""Floods and reloads pass too, and say nothing new here."""
+"""Tests that run here. Floods and reloads pass too, and add nothing."""
 
 
 def test_the_kernels_own_driver_passes_the_suite_of_the_rust_one() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The capture module: what its hook saw is what went over the wire, packet by packet."""
+"""The capture module: its hook sees the packets on the wire, one by one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Seen:
-    """A packet as one side saw it: which way, how long, its first bytes."""
+    """A packet as one side saw it: direction, length, first bytes."""
 
     direction: str
     length: int
@@ -47,7 +47,7 @@ def module(kernel: Kernel) -> BuiltModule:
 
 @pytest.fixture
 def bench(vm: VM, wire: Wire, kernel: Kernel, hello: BuiltModule, e1000: BuiltModule) -> Bench:
-    """The card's driver is loaded, and nothing has been sent yet."""
+    """A VM with the card's driver loaded and no packet sent."""
     bench = Bench(vm, kernel, hello, e1000)
     bench.begin()
     bench.load(e1000)
@@ -60,14 +60,14 @@ def watch(bench: Bench, module: BuiltModule) -> None:
 
 
 def counters(bench: Bench) -> dict[Key, tuple[int, int]]:
-    """Packets and bytes by direction and protocol, as the module counted them."""
+    """Return packets and bytes by direction and protocol, as counted by the module."""
     lines = [line.split() for line in bench.run(f"cat {FILES}/counters").splitlines()]
     assert lines[0] == ["direction", "protocol", "packets", "bytes"]
     return {(way, protocol): (int(packets), int(size)) for way, protocol, packets, size in lines[1:]}
 
 
 def headers(bench: Bench) -> list[Seen]:
-    """The packets that the module has kept, oldest first."""
+    """Return the packets kept by the module, oldest first."""
     lines = [line.split() for line in bench.run(f"cat {FILES}/headers").splitlines()]
     numbers = [int(line[0]) for line in lines]
     assert numbers == list(range(numbers[0], numbers[0] + len(lines))) if numbers else True
@@ -75,7 +75,7 @@ def headers(bench: Bench) -> list[Seen]:
 
 
 def on_the_wire(wire: Wire) -> list[Seen]:
-    """The packets of the host's pcap, with the words of the guest."""
+    """Return the packets of the host's pcap, with directions as seen by the guest."""
     wire.flush()
     return [
         Seen("sent" if packet.data[6:12].hex(":") == GUEST else "received", packet.length, packet.data[:SNAP])
@@ -84,7 +84,7 @@ def on_the_wire(wire: Wire) -> list[Seen]:
 
 
 def same(inside: list[Seen], outside: list[Seen]) -> bool:
-    """Whether the same packets were seen in the same order, each direction for itself."""
+    """True if both sides saw the same packets in the same order, each direction separately."""
     for direction in ("received", "sent"):
         ours = [completed(seen) for seen in inside if seen.direction == direction]
         theirs = [completed(seen) for seen in outside if seen.direction == direction]
@@ -94,9 +94,9 @@ def same(inside: list[Seen], outside: list[Seen]) -> bool:
 
 
 def completed(seen: Seen) -> Seen:
-    """Without what the card does to a packet that it sends: the hook sees it before.
+    """Undo the card's changes to a sent packet, since the hook runs before them.
 
-    The card pads what is too short, and fills in the checksums of TCP and UDP; the stack has left their beginning.
+    The card pads short frames, and fills in the checksums of TCP and UDP, of which the stack has left the start.
     """
     if seen.direction == "received":
         return seen
@@ -108,7 +108,7 @@ def completed(seen: Seen) -> Seen:
 
 
 def protocol(packet: Packet) -> str:
-    """scapy's word for it: another dissector than the module's."""
+    """Return scapy's name of the protocol: a dissector independent of the module's."""
     for name, layer in {"arp": ARP, "icmp": ICMP, "tcp": TCP, "udp": UDP, "ipv4": IP, "ipv6": IPv6}.items():
         if layer in packet:
             return name
@@ -116,7 +116,7 @@ def protocol(packet: Packet) -> str:
 
 
 def stop(bench: Bench) -> None:
-    """End all traffic: what the interface sends of itself comes from timers."""
+    """Stop all traffic; packets that the interface sends by itself come from timers."""
     bench.run("ip link set eth0 down")
 
 

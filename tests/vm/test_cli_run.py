@@ -71,7 +71,7 @@ def test_a_pipe_that_never_ends_does_not_keep_the_command() -> None:
 
 
 def test_what_is_shown_is_what_was_logged_meanwhile(tmp_path: Path) -> None:
-    """A name of one letter is in most of the lines that a kernel prints while it boots."""
+    """A name of one letter occurs in most lines that a kernel prints at boot."""
     (tmp_path / "Kbuild").write_text("obj-m := i.o\n")
     hello = Path(HELLO, "hello.rs").read_text()
     (tmp_path / "i.rs").write_text(hello.replace('name: "hello"', 'name: "i"'))
@@ -91,7 +91,7 @@ def test_json_has_everything(kernel: Kernel) -> None:
 
 @pytest.mark.row("E4")
 def test_packets_and_console_are_kept(tshark: Callable[..., list[list[str]]], tmp_path: Path) -> None:
-    """Built, packed, booted and dumped by one command; Wireshark's own reader sees the exchange."""
+    """One command builds, packs, boots and dumps; Wireshark's reader sees the exchange."""
     pcap, console = tmp_path / "out.pcap", tmp_path / "console.log"
     line = "ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0; ping -c2 -W9 10.0.2.2"
     done = r4l("run", E1000, "--pcap", str(pcap), "--console", str(console), "--", line)
@@ -134,7 +134,7 @@ def test_a_wrong_parameter_is_a_usage_error(kernel: Kernel) -> None:
 
 
 IN_THE_BACKGROUND = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
-"""As a shell without job control starts what stands before an `&`."""
+"""Start of a job as by a shell without job control before an `&`."""
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_no_vm_survives_its_owner(
 
 
 def machines(marker: str) -> list[str]:
-    """The QEMU processes that boot with this word on the kernel's command line."""
+    """Return the QEMU processes that boot with this word on the kernel's command line."""
     found = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:

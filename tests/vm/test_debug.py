@@ -27,7 +27,7 @@ def debug(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def line_of(file: Path, text: str) -> int:
-    """The number of the first line with a text."""
+    """Return the number of the first line with a text."""
     return next(number for number, line in enumerate(file.read_text().splitlines(), 1) if text in line)
 
 
@@ -36,7 +36,7 @@ def commands(*lines: str) -> list[str]:
 
 
 def test_the_init_of_a_module(kernel: Kernel) -> None:
-    """Inlined into init_module, so there is no symbol of that name: and before anything of it has run."""
+    """The init is inlined into init_module, so no symbol has its name; gdb stops before any of it has run."""
     done = debug(
         str(HELLO),
         *("--arch", kernel.arch, "--break", "Hello::init", "--batch"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Commands and files in a real guest, what they cost, and what happens when its kernel breaks under them."""
+"""Commands and files in a real guest, their cost, and their fate when its kernel breaks."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`r4l kernel show` of the kernel in use, held against that kernel's own files."""
+"""`r4l kernel show` of the kernel in use agrees with that kernel's own files."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The known failures: each is provoked in a real build or load, and must be told with its cause and its remedy."""
+"""The known failures: each is provoked in a real build or load, and must be explained with cause and remedy."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def kdirs(kernel: Kernel) -> Iterator[Path]:
 
 
 def rewrite(file: Path, text: str) -> None:
-    """A new file under the old name: the old one is a hard link to the kernel's own."""
+    """Replace a file that is a hard link to the kernel's own."""
     file.unlink(missing_ok=True)
     file.write_text(text)
 
 
 def changed_kernel(case: dict[str, Any], kernel: Kernel, kdirs: Path) -> Kernel:
-    """The kernel with a copy of its build folder that is broken as the case says."""
+    """The kernel with a copy of its build folder, broken as the case describes."""
     arguments = (*kernel.make_arguments, *case.get("make", []))
     if not {"remove", "lost", "replace", "replace_pattern"} & set(case):
         return dataclasses.replace(kernel, make_arguments=arguments)
@@ -136,7 +136,7 @@ UPPER = "#![no_std]\npub fn g() -> u8 {\n    lower::f()\n}\n"
 
 
 def other_rustc(kernel: Kernel, folder: Path) -> None:
-    """The metadata is real; that another rustc made it is claimed, by the version line in its header."""
+    """Real metadata whose header's version line claims another rustc."""
     made = rustc(kernel, folder, "lower", LOWER)
     data = made.read_bytes()
     changed, count = re.subn(rb"rustc 1\.(\d)(\d)", rb"rustc 1.\g<1>0", data, count=1)
@@ -286,7 +286,7 @@ OTHER_APIS = {
         "BetterArc",
     ),
 }
-"""An edit of hello.rs; what differs in a file of rust/kernel in the other kernel; how that is told."""
+"""An edit of hello.rs, a difference in a file of rust/kernel of the other kernel, and the expected explanation."""
 
 
 @pytest.mark.row("A12")
@@ -294,7 +294,7 @@ OTHER_APIS = {
 def test_the_kernel_whose_api_a_module_expects_is_named(
     code: str, kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The build and the error are real; the other kernel is this one's source with one thing changed."""
+    """Build and error are real; the other kernel is this one's source with one change."""
     edit, name, old, new, told = OTHER_APIS[code]
     shutil.copytree(kernel.source / "rust/kernel", tmp_path / "other/rust/kernel")
     changed = 0
@@ -319,7 +319,7 @@ def test_the_kernel_whose_api_a_module_expects_is_named(
 def test_no_kernel_is_named_that_would_not_take_the_module_either(
     kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other kernel has the same in other words."""
+    """The other kernel has the same API in other words."""
     shutil.copytree(kernel.source / "rust/kernel", tmp_path / "other/rust/kernel")
     for file in (tmp_path / "other/rust/kernel").rglob("*.rs"):
         file.write_text(file.read_text().replace("module: &'static ThisModule", "this: &'static crate::ThisModule"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Modules that a guest's kernel refuses: each refusal is told with its cause and its remedy."""
+"""Modules that a guest's kernel refuses: each refusal is explained with cause and remedy."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ MODULE_DESCRIPTION("needs that symbol");
 
 @pytest.fixture(scope="module")
 def files(kernel: Kernel, hello: BuiltModule, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the .ko files that loads.toml names."""
+    """Folder with the .ko files named in loads.toml."""
     source = tmp_path_factory.mktemp("source")
     (source / "Kbuild").write_text("obj-m := giver.o taker.o\n")
     (source / "giver.c").write_text(GIVER)
@@ -79,7 +79,7 @@ def files(kernel: Kernel, hello: BuiltModule, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture(scope="module")
 def shared(kernel: Kernel) -> Iterator[VM]:
-    """One VM for all cases without a kernel command line of their own; they follow each other in the file's order."""
+    """One VM for all cases without a kernel command line of their own, run in the file's order."""
     with VM(kernel, snapshot=True) as vm:
         yield vm
 

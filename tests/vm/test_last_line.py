@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A machine is judged by its kernel's log to the last line, however it ended."""
+"""A machine's kernel log is checked to the last line, however the machine ended."""
 
 from __future__ import annotations
 

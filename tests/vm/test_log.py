@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`r4l log` on the console of a machine, and the module that it complains of: frames with file and line."""
+"""`r4l log` on a machine's console, with the module that it complains of: frames get file and line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def module(kernel: Kernel) -> BuiltModule:
 
 @pytest.fixture(scope="module")
 def console(kernel: Kernel, module: BuiltModule, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the kernel said of an oops in the module's init."""
+    """The kernel's report of an oops in the module's init."""
     file = tmp_path_factory.mktemp("log") / "console.log"
     with VM(kernel) as vm:
         with pytest.raises(Splat):

@@ -29,7 +29,7 @@ default:
 
 @pytest.fixture
 def template(kernel: Kernel, tmp_path: Path) -> Path:
-    """The kernel's own sample in the shape of the kernel project's out-of-tree template: Makefile, Kbuild, one .rs."""
+    """The kernel's own sample in the form of the out-of-tree template: Makefile, Kbuild, one .rs."""
     folder = tmp_path / "rust out of tree 模块" / "minimal"
     folder.mkdir(parents=True)
     shutil.copy(kernel.source / "samples/rust/rust_minimal.rs", folder)
@@ -39,7 +39,7 @@ def template(kernel: Kernel, tmp_path: Path) -> Path:
 
 
 def plain_folder(template: Path, tmp_path: Path) -> Path:
-    """The same where make can work: the kernel's Makefile refuses paths with spaces."""
+    """The template in a folder usable by make: the kernel's Makefile refuses paths with spaces."""
     plain = tmp_path / "minimal"
     shutil.copytree(template, plain)
     return plain
@@ -68,7 +68,7 @@ def test_a_path_that_make_cannot_take(kernel: Kernel, template: Path) -> None:
 
 
 def plain_make(kernel: Kernel, folder: Path, *variables: str) -> subprocess.CompletedProcess[bytes]:
-    """The kernel's own way to build a folder of ours."""
+    """Build a folder of the project with the kernel's make alone."""
     arguments: list[str | Path] = ["make", "-C", kernel.build, f"M={folder}", f"R4L_KIT={resources.kit()}", "-j2"]
     return kernel.toolchain.run(
         [*arguments, *variables, "modules"],
@@ -78,7 +78,7 @@ def plain_make(kernel: Kernel, folder: Path, *variables: str) -> subprocess.Comp
 
 
 OURS = ["alloc_demo", "c_from_rust", "capture", "cicv", "completion"]
-"""Drivers beside hello and e1000, which are built like these."""
+"""Drivers besides hello and e1000, which are built in the same way."""
 
 
 @pytest.mark.parametrize("name", ["hello", "e1000", *(pytest.param(name, marks=pytest.mark.thorough) for name in OURS)])
@@ -97,11 +97,11 @@ while [ "$1" != -o ]; do shift; done
 echo "pub struct half_of_" >"$2"
 kill -9 "$(cut -d" " -f4 /proc/$PPID/stat)" $PPID $$
 """
-"""A bindgen that is killed half-way, with the make that began it, which would remove what it was making."""
+"""A bindgen that is killed half-way, together with the make that started it, which would remove its output."""
 
 
 def test_a_bindgen_that_is_killed_leaves_no_half_of_its_output(kernel: Kernel, tmp_path: Path) -> None:
-    """Half of it would be newer than the headers, and never be made again."""
+    """Partial output would be newer than the headers, and never be made again."""
     folder = tmp_path / "c_from_rust"
     shutil.copytree(resources.rust("drivers/c_from_rust"), folder)
     killed = folder / "killed"

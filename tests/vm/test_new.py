@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""New driver folders: each builds in every way, pleases rustfmt and clippy, and its own tests pass and can fail."""
+"""New driver folders: each builds in every way, passes rustfmt and clippy, and its own tests pass and can fail."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MUTANTS = {
     "pci": ("NAME.rs", "self.bar.read(regs::FACTORIAL)", "self.bar.read(regs::LIVENESS)", "test_the_factorial"),
     "netdev": ("main.rs", "source.swap_with_slice(destination);", "let _ = (source, destination);", "test_every_host"),
 }
-"""For each template a line that is made wrong, and the test of its own that must say so."""
+"""For each template a line that is made wrong, and its own test that must fail."""
 
 
 @pytest.fixture(params=TEMPLATES)
@@ -37,7 +37,7 @@ def template(request: pytest.FixtureRequest) -> Template:
 
 
 def thorough_but_for(*names: str) -> pytest.MarkDecorator:
-    """Parametrises the fixture `template` so that the default selection runs these only."""
+    """Parametrise the fixture `template` so that the default selection runs these only."""
     rest = (pytest.param(name, marks=pytest.mark.thorough) for name in TEMPLATES if name not in names)
     return pytest.mark.parametrize("template", [*names, *rest], indirect=True)
 

@@ -31,7 +31,7 @@ def run(folder: Path, test: str, *arguments: str) -> subprocess.CompletedProcess
 
 
 def driver(source: Path, folder: Path) -> Path:
-    """A copy of a driver's folder outside of everything, with an ini file that stops pytest's search there."""
+    """A copy of a driver's folder outside of all projects, with an ini file that stops pytest's search."""
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns("tests"))
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     return folder
@@ -39,13 +39,13 @@ def driver(source: Path, folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def shared_hello(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A driver that no test changes: it is built once."""
+    """A driver that no test changes, built once."""
     return driver(resources.rust("drivers/hello"), tmp_path_factory.mktemp("shared") / "mine")
 
 
 @pytest.fixture(scope="module")
 def shared_oops(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with a module that does what it is told: `kind=warn` complains."""
+    """A driver folder with a module that complains on request: `kind=warn`."""
     return driver(OOPS, tmp_path_factory.mktemp("shared") / "oops")
 
 

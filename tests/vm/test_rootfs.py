@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The initramfs: what is in it, and what it makes of a booted machine."""
+"""The initramfs: its content, and its effect on a booted machine."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Rust of another month: whole drivers as they were written then, compiled in one run of make and explained."""
+"""Rust of another month: complete drivers from that time, compiled in one run of make and explained."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ TOLD = {
         ("path-unknown", "rust/kit/README.md"),
     ],
 }
-"""For each file the entries that explain its errors, with words of cause or remedy."""
+"""Entries that explain the errors of each file, with words of cause or remedy."""
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The kernel's own check of the tools: passed by our toolchain, and told where it fails."""
+"""The kernel's own check of the tools: passed by the toolchain, and explained if it fails."""
 
 from __future__ import annotations
 

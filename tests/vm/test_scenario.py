@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The camp's scenario, each step in a fresh VM: the functions that the demo runs too."""
+"""The camp's scenario, each step in a fresh VM, with the functions that the demo runs too."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A machine that was booted once and goes on from there."""
+"""A machine that is booted once and restored."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.vm
 
 @pytest.fixture(autouse=True)
 def own_states(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A folder of the test's own: others make states at the same time."""
+    """A folder of the test's own, since other tests make states at the same time."""
     folder = home.room(f"snapshots-{os.getpid()}")
     monkeypatch.setattr("r4l.vm.snapshot.folder", lambda: folder)
     yield

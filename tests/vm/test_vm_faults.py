@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Boots that fail, each in its own way, and each said so in seconds with the console's end."""
+"""Failing boots of several kinds, each reported in seconds with the console's end."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def silent_kernel(path: Path) -> Path:
 
 
 def boot(kernel: Kernel, workdir: Path, **settings: object) -> BootError:
-    """Boot what cannot; returns the error. One that came of a time-out would be of another class."""
+    """Try to boot and return the error. An error from a time-out would be of another class."""
     with pytest.raises(BootError) as caught:
         VM(kernel, workdir=workdir, **settings).start()  # type: ignore[arg-type]
     return caught.value

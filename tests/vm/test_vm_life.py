@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A VM's life: its ends, and that it never outlives its owner."""
+"""A VM's life: its ends, and its end with its owner."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.vm
 
 
 def descendants(pid: int) -> set[int]:
-    """A process and all its children's children."""
+    """Return a process and all its descendants."""
     found = {pid}
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in task.read_text().split():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`r4l watch` on a terminal, as a user has it: saves go in, verdicts come out."""
+"""`r4l watch` on a terminal: saves go in, verdicts come out."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_hello(vm, module):
 
 
 def verdict(watching: Any) -> str:
-    """The next verdict, with all that was shown before it; without colours."""
+    """Return the next verdict with all output before it, without colours."""
     shown: str = watching.until(r"after the save \(.*\)")
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
 
@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def save_by_rename(file: Path, text: str) -> None:
-    """As vim does."""
+    """Save a file as vim does."""
     fresh = file.with_name("4913")
     fresh.write_text(text)
     fresh.rename(file)

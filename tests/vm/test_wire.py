@@ -24,7 +24,7 @@ ADDRESS = "10.0.2.15"
 
 @pytest.fixture
 def online(vm: VM, wire: Wire, kernel: Kernel, hello: BuiltModule, e1000: BuiltModule) -> Bench:
-    """The driver is loaded, the interface is up and has been heard."""
+    """The driver is loaded, the interface is up and has sent frames."""
     bench = Bench(vm, kernel, hello, e1000)
     bench.begin()
     bench.load(e1000)
@@ -35,7 +35,7 @@ def online(vm: VM, wire: Wire, kernel: Kernel, hello: BuiltModule, e1000: BuiltM
 
 
 def from_peer(wire: Wire) -> Ether:
-    """The header of a frame from the peer to the guest."""
+    """Return the header of a frame from the peer to the guest."""
     assert wire.peer is not None
     return Ether(src=wire.peer.mac.hex(":"), dst=GUEST)
 
@@ -119,20 +119,20 @@ def counter(bench: Bench, name: str) -> int:
 
 
 def interrupts(bench: Bench) -> int:
-    """How often the card's interrupt was taken, on all CPUs."""
+    """Return how often the card's interrupt was taken, on all CPUs."""
     (line,) = [line for line in bench.run("cat /proc/interrupts").splitlines() if line.split()[-1] == "eth0"]
     return sum(int(word) for word in line.split()[1:] if word.isdigit())
 
 
 def until_received(bench: Bench, packets: int) -> None:
-    """Wait until the interface has received so many."""
+    """Wait until the interface has received that many packets."""
     count = "$(cat /sys/class/net/eth0/statistics/rx_packets)"
     bench.run(f"i=0; until [ {count} -ge {packets} ]; do i=$((i+1)); [ $i -gt 300 ] && exit 1; usleep 50000; done")
 
 
 @pytest.mark.row("A31")
 def test_from_interrupts_to_polling(online: Bench, wire: Wire) -> None:
-    """One frame at a time is one interrupt each; under a flood NAPI polls, and interrupts grow far slower."""
+    """Single frames cause one interrupt each; under a flood NAPI polls, and interrupts grow far slower."""
     # IEEE's number for experiments: the stack counts such a frame and answers nothing.
     frame = bytes(Ether(src="52:55:0a:00:02:02", dst=GUEST, type=0x88B5) / bytes(46))
     received, fired = counter(online, "rx_packets"), interrupts(online)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lab 1. What the student's kernel is, asked of the kernel as it runs."""
+"""Lab 1. Properties of the student's kernel, asked of the running kernel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEVELS = ("Emergency", "Alert", "Critical", "Error", "Warning", "Notice", "Info"
 
 @pytest.fixture(scope="module")
 def booted(kernel: r4l.Kernel) -> Iterator[r4l.VM]:
-    """The student's kernel, with the card of the camp in the machine and the module that is asked for."""
+    """The student's kernel on a machine with the camp's card and the wanted module."""
     with r4l.VM(
         kernel, nics=[Nic("e1000")], modules=[module for module in ("rust_print",) if there(kernel, module)]
     ) as vm:
@@ -26,12 +26,12 @@ def booted(kernel: r4l.Kernel) -> Iterator[r4l.VM]:
 
 
 def there(kernel: r4l.Kernel, module: str) -> bool:
-    """Whether the kernel has that module as a file."""
+    """True if the kernel has that module as a file."""
     return any(path.stem == module for path in kernel.modules.rglob("*.ko"))
 
 
 def option(vm: r4l.VM, wanted: str) -> str:
-    """The value of an option in the configuration of the kernel that runs."""
+    """Return the value of an option in the running kernel's configuration."""
     lines = vm.run("zcat /proc/config.gz", check=True).stdout.splitlines()
     values = [line.partition("=")[2] for line in lines if line.startswith(f"CONFIG_{wanted}=")]
     return values[0] if values else "n"
@@ -93,5 +93,5 @@ def test_free(booted: r4l.VM) -> None:
 
 
 def lines(vm: r4l.VM) -> list[str]:
-    """The kernel log, from boot on."""
+    """Return the kernel log from boot on."""
     return vm.run("dmesg", check=True).stdout.splitlines()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Lab 2. The driver is built outside the tree, and inside a copy of the kernel's tree, as y, m and n.
 
-The numbers of guests are drawn anew each time. What was built for y and m is kept under a key of all that went into it,
-so that only what the student has changed is built again.
+The numbers of guests are drawn at random each time. Builds for y and m are cached under a key of all their inputs, so
+that only the student's changes are rebuilt.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ NAME = "camp_greeter"
 OPTION = "CONFIG_CAMP_GREETER"
 PLACE = PurePosixPath("drivers/misc") / NAME
 PARENTS = {"Makefile": f"obj-y += {NAME}/\n", "Kconfig": f'source "{PLACE}/Kconfig"\n'}
-"""The lines that name the driver's folder. Whether there is anything to build in it, its own Makefile says."""
+"""The lines that name the driver's folder. The driver's own Makefile decides whether it is built."""
 KERNELS_OWN = "loading out-of-tree module taints kernel"
-"""What the kernel itself says of a module, with the module's name before it (kernel/module/main.c)."""
+"""Messages of the kernel itself that begin with a module's name (kernel/module/main.c)."""
 KO = f"kernel/{PLACE}/{NAME}.ko"
 TAINT_O = 1 << 12
-"""Documentation/admin-guide/tainted-kernels.rst."""
+"""Bit for an out-of-tree module, Documentation/admin-guide/tainted-kernels.rst."""
 
 
 def drawn() -> int:
-    """A number of guests that nobody knows."""
+    """Return a random number of guests."""
     return DRAW.randrange(1000, 1 << 32)
 
 
 def said(vm: r4l.VM) -> list[str]:
-    """What the driver has written into the kernel log."""
+    """Return the driver's lines in the kernel log."""
     vm.klog.sync()
     texts = [
         record.text.removeprefix(f"{NAME}: ") for record in vm.klog.records() if record.text.startswith(f"{NAME}: ")
@@ -59,7 +59,7 @@ def loaded(vm: r4l.VM) -> bool:
 
 
 def taken(folder: Path, file: str) -> str:
-    """A file of the student's, where all its lines are plain."""
+    """Return a file of the student's after checking that all its lines are plain."""
     text = (folder / file).read_text(errors="replace", encoding="utf-8") if (folder / file).is_file() else ""
     refused = plain.refused(file, text)
     see(f"lines of {file}", refused, f"only {plain.PLAIN[plain.language(file)]}", not refused)
@@ -77,7 +77,7 @@ def folder(work: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def outside(folder: Path, kernel: r4l.Kernel) -> r4l.BuiltModule:
-    """What `make -C KDIR M=FOLDER modules` builds."""
+    """The module built by `make -C KDIR M=FOLDER modules`."""
     taken(folder, "Kbuild")
     try:
         built = r4l.Module(folder).build(kernel)
@@ -116,12 +116,12 @@ def kconfig(copy: Copy, folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def trial(copy: Copy, kconfig: str) -> Trial:
-    """It, among the kernel's options."""
+    """The student's Kconfig among the kernel's options."""
     return Trial.of(copy.kernel, copy.folder / "trial", copy.config, PLACE / "Kconfig", kconfig)
 
 
 def settled(trial: Trial, options: Mapping[str, str]) -> dict[str, str]:
-    """The configuration after olddefconfig."""
+    """Return the configuration after olddefconfig."""
     try:
         return trial.settled(options)
     except BuildError as error:
@@ -130,7 +130,7 @@ def settled(trial: Trial, options: Mapping[str, str]) -> dict[str, str]:
 
 
 def keeps(trial: Trial, value: str) -> dict[str, str]:
-    """The same, where the driver's option has to stay what it was set to."""
+    """Return the configuration after olddefconfig, requiring that the driver's option keeps its value."""
     config = settled(trial, {OPTION: value})
     got = config.get(OPTION, "n")
     reasons = "" if got == value else "".join(f": {dropped.reason}" for dropped in trial.dropped({OPTION: value}))
@@ -161,7 +161,7 @@ def test_depends(trial: Trial) -> None:
 
 
 def statements(text: str, pattern: str = "") -> list[list[str]]:
-    """The words of the lines of a file that begin so, without comments."""
+    """Return the words of the lines of a file that begin with a keyword, without comments."""
     return [
         words for line in text.splitlines() if re.match(pattern, line) and (words := line.partition("#")[0].split())
     ]
@@ -175,10 +175,10 @@ class InTree:
     trial: Trial
 
     def asks(self, value: str, objects: str = "nothing", modules: str = "nothing") -> dict[str, str]:
-        """The configuration with the option set to a value, where the Makefile goes by it.
+        """Check that the configuration with the option set to a value changes the Makefile's lists.
 
         Args:
-            objects, modules: what the Makefile has to list then for vmlinux, and as modules.
+            objects, modules: entries that the Makefile must list for vmlinux, and as modules.
         """
         config = keeps(self.trial, value)
         lists = self.lists()
@@ -187,7 +187,7 @@ class InTree:
         return config
 
     def built(self, value: str, config: Mapping[str, str]) -> r4l.Kernel:
-        """The kernel with the option set to a value; `y` links vmlinux."""
+        """Return the kernel with the option set to a value; `y` links vmlinux."""
         name = f"{value}-{self.key()}"
         if kept := self.copy.kept(name):
             return kept
@@ -203,7 +203,7 @@ class InTree:
         return self.copy.built(name, link=value == "y")
 
     def lists(self) -> dict[str, str]:
-        """What make reads in the Makefile with the configuration that was tried last: obj-y and obj-m."""
+        """Return make's view of the Makefile with the last tried configuration: obj-y and obj-m."""
         files: list[str | Path] = ["-f", self.trial.folder / ".config", "-f", self.copy.source / PLACE / "Makefile"]
         argv = ["make", *files, "--eval", "lists: ; $(info $(obj-y):$(obj-m))", "lists"]
         grant = Grant("lab: Makefile read", reads=(self.trial.folder, self.copy.source))
@@ -212,7 +212,7 @@ class InTree:
         return {"y": " ".join(objects.split()) or "nothing", "m": " ".join(modules.split()) or "nothing"}
 
     def key(self) -> str:
-        """Of all that a build depends on. Of Kconfig, what else could change another option."""
+        """Return a key of all inputs of a build; of Kconfig, the parts that could change another option."""
         kconfig, makefile, driver = (
             (self.copy.source / PLACE / name).read_text(encoding="utf-8")
             for name in ("Kconfig", "Makefile", f"{NAME}.rs")
@@ -226,7 +226,7 @@ class InTree:
 
 @pytest.fixture(scope="module")
 def in_tree(copy: Copy, trial: Trial, kconfig: str, folder: Path) -> InTree:
-    """The driver's folder and the two lines that name it."""
+    """The driver's folder in the tree, with the two lines that name it."""
     makefile = taken(folder, "Makefile")
     for file, line in PARENTS.items():
         text = (copy.kernel.source / PLACE.parent / file).read_text(encoding="utf-8")
@@ -239,13 +239,13 @@ def in_tree(copy: Copy, trial: Trial, kconfig: str, folder: Path) -> InTree:
 
 
 def installed(kernel: r4l.Kernel) -> list[str]:
-    """The driver's files among those of modules_install."""
+    """Return the driver's files among those of modules_install."""
     return [str(path.relative_to(kernel.modules)) for path in kernel.modules.rglob(f"{NAME}.ko*")]
 
 
 @contextmanager
 def booted(request: pytest.FixtureRequest, kernel: r4l.Kernel, append: str = "") -> Iterator[r4l.VM]:
-    """A machine with that kernel, whose complaints are the check's failure."""
+    """Boot a machine with a kernel; its complaints fail the check."""
     with r4l.VM(kernel, modules=[NAME], append=append) as vm:
         verdict.watch(request.node, vm)
         yield vm

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lab 3. The numbers are drawn anew each time: a line that somebody wrote by heart does not have them."""
+"""Lab 3. The numbers are drawn at random each time, so that constant output does not pass."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from r4l.camp.labs import see
 
 DRAW = random.SystemRandom()
 KERNELS_OWN = ("loading out-of-tree module taints kernel", "module verification failed:")
-"""What the kernel itself says of a module, with the module's name before it (kernel/module/main.c)."""
+"""Messages of the kernel itself that begin with a module's name (kernel/module/main.c)."""
 
 
 def said(vm: r4l.VM) -> list[str]:
-    """What the module has written into the kernel log."""
+    """Return the module's lines in the kernel log."""
     vm.klog.sync()
     texts = [record.text.removeprefix("hello: ") for record in vm.klog.records() if record.text.startswith("hello: ")]
     return [text for text in texts if not text.startswith(KERNELS_OWN)]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Lab 4. The card is looked at from outside: its registers, its rings in memory, the wire, the kernel's trace.
+"""Lab 4. The card is observed from outside: its registers, its rings in memory, the wire, the kernel's trace.
 
-One machine serves all checks for as long as its kernel is well, since each `up` costs a second: QEMU's e1000 does not
-receive for that long after RCTL was written. After a check that failed the driver is loaded anew.
+One machine serves all checks while its kernel is well, since each `up` costs a second: QEMU's e1000 does not receive
+for that long after a write of RCTL. After a failed check the driver is loaded again.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ from r4l.vm import workdirs
 DRAW = random.SystemRandom()
 GATEWAY, GUEST = "10.0.2.2", "10.0.2.15"
 ROUTER = "52:55:0a:00:02:02"
-"""The wire's own, which answers ARP and ping."""
+"""The wire's own address, which answers ARP and ping."""
 ME = "02:00:00:00:00:07"
-"""A station of the checks'."""
+"""A station of the checks."""
 BUFFER = {(0, 0): 2048, (1, 0): 1024, (2, 0): 512, (3, 0): 256, (1, 1): 16384, (2, 1): 8192, (3, 1): 4096}
 """Bytes of a receive buffer, by RCTL.BSIZE and RCTL.BSEX (13.4.22)."""
 SYSFS = "/sys/class/net/eth0"
 ABSENT, REFUSED, NO_LINK = 99, 98, 97
 """Exit codes of what `Bench.up` runs."""
 LARGEST_RING = 1 << 16
-"""Bytes: RDLEN and TDLEN have no more."""
+"""Bytes; the maximum of RDLEN and TDLEN."""
 ANSWER = 20.0
-"""Seconds for a command of the guest's. One that takes longer never ends: a loop in the driver."""
+"""Seconds for a command in the guest. A longer one never ends, because of a loop in the driver."""
 FRAME = range(60, 1515)
-"""Bytes of a frame without its checksum, from the shortest to the longest."""
+"""Bytes of a frame without its checksum, shortest and longest."""
 TURNS = 3
-"""Of down and up: the card needs half a second each time to find its link."""
+"""Repetitions of down and up; the card needs half a second each time for its link."""
 CAUSES = {"TXDW": 0, "LSC": 2, "RXT0": 7}
 """Bits of IMS (13.4.20)."""
 PATIENCE, IMPATIENCE = 8.0, 1.5
@@ -57,7 +57,7 @@ PATIENCE, IMPATIENCE = 8.0, 1.5
 
 
 class Bench:
-    """A machine with a card that nobody has seen before, and what was done in it so far."""
+    """A machine with a new card, and a record of actions in it."""
 
     def __init__(self, vm: r4l.VM, module: r4l.BuiltModule) -> None:
         self.vm, self.module = vm, module
@@ -71,7 +71,7 @@ class Bench:
         return self.vm.wires[0]
 
     def draw_card(self) -> None:
-        """Another card in the place of the machine's own, with an address in its EEPROM that is drawn anew."""
+        """Replace the machine's card by one with a random address in its EEPROM."""
         if self.vm.machine.arch != "x86_64":
             return
         mac = f"52:54:00:{DRAW.randrange(256):02x}:{DRAW.randrange(256):02x}:{DRAW.randrange(256):02x}"
@@ -82,11 +82,11 @@ class Bench:
         self.drawn = mac
 
     def run(self, command: str) -> str:
-        """What a command of the guest prints."""
+        """Return the output of a command in the guest."""
         return self.vm.run(command, timeout=ANSWER).stdout
 
     def until(self, done: Callable[[], bool]) -> bool:
-        """Wait for something; says whether it came."""
+        """Wait for a condition; return True if it became true."""
         end = time.monotonic() + self.patience
         while not done():
             if time.monotonic() > end:
@@ -95,7 +95,7 @@ class Bench:
         return True
 
     def load(self) -> None:
-        """insmod, unless that was done."""
+        """Load the driver unless it is loaded."""
         if self.vm.run(f"test -e {SYSFS}").exit_code:
             if self.module.name not in self.run("cut -d' ' -f1 /proc/modules").split():
                 self.vm.insmod(self.module)
@@ -104,7 +104,7 @@ class Bench:
         self.mac = self.run(f"cat {SYSFS}/address").strip()
 
     def up(self, then: str = "", first: str = "true") -> None:
-        """ip link set eth0 up, unless it is; in one command, since each takes a while."""
+        """Bring eth0 up unless it is, in one command, since each takes a while."""
         # What is given and there already does no harm.
         give = f"ip addr add {GUEST}/24 dev eth0 2>/dev/null; arp -i eth0 -s 10.0.2.7 {ME}"
         command = f"test -e {SYSFS} || exit {ABSENT}; {first}; ip link set eth0 up || exit {REFUSED}; {give}; {then}"
@@ -118,7 +118,7 @@ class Bench:
         see(what, "down", "up", done.exit_code != NO_LINK)
 
     def online(self, first: str = "true") -> None:
-        """The same, and wait for the link."""
+        """Bring eth0 up and wait for the link."""
         # By the guest's clock, not by turns: under load a turn takes much longer than its sleep.
         clock = "read -r now _ < /proc/uptime; now=${now%.*}"
         wait = f"{clock}; [ $now -gt $end ] && exit {NO_LINK}; usleep 10000"
@@ -126,7 +126,7 @@ class Bench:
         self.up(f"{clock}; end=$((now + {self.patience:.0f})); until {linked}; do {wait}; done", first)
 
     def reload(self) -> bool:
-        """Unload the driver; says whether all is well then."""
+        """Unload the driver; return True if the machine is usable afterwards."""
         name = self.module.name
         done = self.vm.run(f"! grep -q '^{name} ' /proc/modules || rmmod {name}", timeout=10)
         self.vm.klog.sync()
@@ -135,44 +135,44 @@ class Bench:
         return done.exit_code == 0 and not self.vm.klog.splat_count
 
     def counter(self, name: str) -> int:
-        """One of eth0's statistics."""
+        """Return one of eth0's statistics."""
         return int(self.run(f"cat {SYSFS}/statistics/{name}"))
 
     def counters(self, *names: str) -> dict[str, int]:
-        """Several, at one time."""
+        """Return several statistics, read at one time."""
         files = " ".join(f"{SYSFS}/statistics/{name}" for name in names)
         return dict(zip(names, map(int, self.run(f"cat {files}").split()), strict=True))
 
     def interrupts(self) -> int | None:
-        """How often eth0's interrupt handler was called; None without a row in /proc/interrupts."""
+        """Return how often eth0's interrupt handler was called; None without a row in /proc/interrupts."""
         row = next((row for row in self.run("cat /proc/interrupts").splitlines() if "eth0" in row), None)
         return None if row is None else sum(int(word) for word in row.split()[1:] if word.isdecimal())
 
     def echo(self, size: int, number: int) -> tuple[Ether, bytes]:
-        """A ping whose frame has that many bytes, and its payload."""
+        """Return a ping with a frame of that many bytes, and its payload."""
         payload = DRAW.randbytes(size - 42)
         ip = Ether(src=ME, dst=self.mac) / IP(src="10.0.2.7", dst=GUEST) / ICMP(id=77, seq=number)
         return ip / Raw(payload), payload
 
     def frame(self, size: int = 100) -> Ether:
-        """A frame of that many bytes that the guest takes and does not answer: an answer to a ping that was none."""
+        """Return a frame of that many bytes that the guest receives without answering: a reply to no request."""
         ip = Ether(src=ME, dst=self.mac) / IP(src="10.0.2.7", dst=GUEST) / ICMP(type=0, id=78)
         return ip / Raw(DRAW.randbytes(size - 42))
 
     def flush(self) -> None:
-        """Wait until the card has what the wire sent. One that takes nothing is for the check to find out."""
+        """Wait until the card has the frames of the wire. A card that takes none is detected by the check."""
         with contextlib.suppress(GuestTimeout):
             self.wire.flush(self.patience)
 
     def intact(self) -> tuple[int, int]:
-        """ICMP messages that the stack took, and those whose checksum was wrong."""
+        """Return the ICMP messages received by the stack, and those with a wrong checksum."""
         rows = [row.split() for row in self.run("grep ^Icmp: /proc/net/snmp").splitlines()]
         counts = dict(zip(*rows, strict=True))
         return int(counts["InMsgs"]) - int(counts["InCsumErrors"]), int(counts["InCsumErrors"])
 
 
 def prepared(vm: r4l.VM) -> None:
-    """What every machine has: traces, no talk of its own accord, pktgen."""
+    """Prepare every machine: traces, no unsolicited traffic, pktgen."""
     cards.traced(vm)
     vm.run(
         "cd /proc/sys/net/ipv6/conf; for n in all default; do echo 1 > $n/disable_ipv6; echo 0 > $n/accept_dad; done"
@@ -181,7 +181,7 @@ def prepared(vm: r4l.VM) -> None:
 
 
 class Pool:
-    """The machine that the checks share."""
+    """The machine shared by the checks."""
 
     def __init__(self, kernel: Kernel, module: r4l.BuiltModule) -> None:
         self._kernel, self._module = kernel, module
@@ -189,7 +189,7 @@ class Pool:
         self._patience = PATIENCE
 
     def take(self) -> Bench:
-        """It, or a fresh one."""
+        """Return the machine, or a new one."""
         if self._bench is None:
             nic = Nic("e1000", backend="socket")
             vm = r4l.VM(
@@ -207,7 +207,7 @@ class Pool:
         return self._bench
 
     def failed(self) -> None:
-        """A check has failed: the next one has the driver loaded anew, in a fresh machine if need be."""
+        """Note a failed check: the next one loads the driver again, in a new machine if needed."""
         self._patience = IMPATIENCE
         with contextlib.suppress(R4LError):
             if self._bench and self._bench.reload():
@@ -215,14 +215,14 @@ class Pool:
         self.drop()
 
     def end(self) -> None:
-        """All checks are done. What the kernel complained of since the last one, up to its last line, is that one's."""
+        """End after the last check. Complaints since then, up to the last line, fail that check."""
         vm = self._bench.vm if self._bench else None
         self.drop()
         if vm and (untold := vm.untold()):
             raise untold
 
     def drop(self) -> None:
-        """Something went wrong in it."""
+        """Discard the machine after a fault."""
         if self._bench:
             self._bench.vm.close()
             workdirs.remove(self._bench.vm.workdir)
@@ -231,7 +231,7 @@ class Pool:
 
 @pytest.fixture(scope="module")
 def pool(kernel: Kernel, module: r4l.BuiltModule) -> Iterator[Pool]:
-    """The machine that the checks share."""
+    """The machine shared by the checks."""
     shared = Pool(kernel, module)
     yield shared
     shared.end()
@@ -239,7 +239,7 @@ def pool(kernel: Kernel, module: r4l.BuiltModule) -> Iterator[Pool]:
 
 @pytest.fixture
 def bench(request: pytest.FixtureRequest, pool: Pool) -> Iterator[Bench]:
-    """The machine, on which nothing has gone wrong yet."""
+    """The machine, with no fault so far."""
     taken = pool.take()
     verdict.watch(request.node, taken.vm)
     yield taken
@@ -249,12 +249,12 @@ def bench(request: pytest.FixtureRequest, pool: Pool) -> Iterator[Bench]:
 
 @pytest.fixture
 def vm(bench: Bench) -> r4l.VM:
-    """For the evidence."""
+    """The machine, for the evidence."""
     return bench.vm
 
 
 def needs_trace(bench: Bench) -> None:
-    """Not every kernel of one's own can trace DMA."""
+    """Skip the check on kernels that cannot trace DMA."""
     if not bench.card.is_traced:
         pytest.skip("this kernel has no trace events of DMA: CONFIG_FTRACE and CONFIG_DYNAMIC_EVENTS are off")
 
@@ -316,13 +316,13 @@ def test_buffers(bench: Bench, vm: r4l.VM) -> None:
 
 
 def buffer_size(card: Card) -> int:
-    """What RCTL says; 2048 where it says nothing yet."""
+    """Return the buffer size in RCTL; 2048 before it is set."""
     rctl = card.register("RCTL")
     return BUFFER.get((rctl >> 16 & 3, rctl >> 25 & 1), 2048) if rctl & ENABLED else 2048
 
 
 def ring_is_right(bench: Bench, way: str) -> None:
-    """BAL, BAH, LEN and H of a ring are right."""
+    """Check BAL, BAH, LEN and H of a ring."""
     ring = bench.card.ring(way)
     place, room = "the DMA address of a ring", "128 or more"
     known, fits = ring.base != 0, ring.size > 0
@@ -437,9 +437,9 @@ def test_receive(bench: Bench, vm: r4l.VM) -> None:
 
 
 def has_buffers(bench: Bench) -> None:
-    """Once round the ring, in four steps: after each the card has what it may fill again.
+    """Send once round the ring in four steps; after each the card must have buffers to fill.
 
-    A tail that stays where it is, or is set back at once, goes unseen while frames come in crowds.
+    With many frames at once, a tail that does not move, or is reset at once, would go unnoticed.
     """
     count = bench.card.ring("R").count
     for _ in range(4):
@@ -459,7 +459,7 @@ def has_buffers(bench: Bench) -> None:
 
 
 def arrived(bench: Bench, before: int, count: int, what: str) -> None:
-    """All frames that the wire sent were counted as received."""
+    """Check that all frames sent by the wire were counted as received."""
     bench.flush()
     bench.until(lambda: bench.counter("rx_packets") - before >= count)
     see(
@@ -470,7 +470,7 @@ def arrived(bench: Bench, before: int, count: int, what: str) -> None:
 
 
 def keeps_budget(bench: Bench) -> None:
-    """200 frames lie there when the poll function is called, which may take 64 at a time."""
+    """Check the budget: 200 frames wait when the poll function is called, which may take 64 at a time."""
     if not bench.card.is_traced:
         return
     # Made before: all have to be there when the next poll comes.
@@ -497,9 +497,9 @@ def keeps_budget(bench: Bench) -> None:
 
 
 def put_off(bench: Bench, milliseconds: int) -> None:
-    """Have the kernel poll by its own timer instead of letting interrupts through (napi_defer_hard_irqs); 0 ends it.
+    """Make the kernel poll by its own timer instead of by interrupts (napi_defer_hard_irqs); 0 ends that.
 
-    It begins with a poll that has received something.
+    The deferral begins with a poll that has received a frame.
     """
     polls = 60 if milliseconds else 0
     bench.run(f"echo {milliseconds * 10**6} > {SYSFS}/gro_flush_timeout; echo {polls} > {SYSFS}/napi_defer_hard_irqs")
@@ -511,7 +511,7 @@ def put_off(bench: Bench, milliseconds: int) -> None:
 
 
 def idle_polls(bench: Bench) -> None:
-    """Without traffic NAPI sleeps."""
+    """Check that NAPI sleeps without traffic."""
     count = len(bench.card.events())
     time.sleep(0.1)
     polls = sum(event.name == "napi_poll" and "eth0" in event.text for event in bench.card.events()[count:])
@@ -525,7 +525,7 @@ def idle_polls(bench: Bench) -> None:
 
 
 def polled(event: cards.Event) -> tuple[int, int]:
-    """What a poll took, and its budget."""
+    """Return the frames taken by a poll, and its budget."""
     found = re.search(r"work (\d+) budget (\d+)", event.text)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
@@ -593,7 +593,7 @@ def test_transmit(bench: Bench, vm: r4l.VM) -> None:
 
 
 def pads(bench: Bench) -> None:
-    """A ping without payload has 42 bytes."""
+    """Check the padding: a ping without payload has 42 bytes."""
     bench.wire.sniff()
     bench.run(f"arp -i eth0 -s {GATEWAY} {ROUTER}; ping -c1 -W1 -s0 {GATEWAY}; arp -i eth0 -d {GATEWAY}")
     frames = [frame.data for frame in bench.wire.frames()]
@@ -611,12 +611,12 @@ def pads(bench: Bench) -> None:
 
 
 def flood(bench: Bench) -> list[Packet]:
-    """pktgen's frames that have come."""
+    """Return the pktgen frames that arrived."""
     return [packet for packet in bench.wire.sniff(UDP) if packet[UDP].dport == 9]
 
 
 def number_of(packet: Packet) -> int:
-    """pktgen's own number of a frame, behind its magic (net/core/pktgen.c, struct pktgen_hdr)."""
+    """Return pktgen's number of a frame, behind its magic (net/core/pktgen.c, struct pktgen_hdr)."""
     return int.from_bytes(bytes(packet[UDP].payload)[4:8], "big")
 
 
@@ -643,19 +643,19 @@ def test_ping(bench: Bench, vm: r4l.VM) -> None:
 
 
 def is_answer(packet: Packet) -> bool:
-    """Whether the guest answers one of our pings with it."""
+    """True if the packet is the guest's answer to a ping of the checks."""
     return ICMP in packet and packet[ICMP].type == 0 and packet.dst == ME
 
 
 def pinged(bench: Bench, count: int) -> None:
-    """The guest pings the wire."""
+    """Ping the wire from the guest."""
     text = bench.run(f"ping -c{count} -i0.05 -W5 {GATEWAY} 2>&1")
     summary = next((line for line in text.splitlines() if "packet loss" in line), text.strip())
     see(f"ping -c{count} {GATEWAY}", summary, "0% packet loss", " 0% packet loss" in summary)
 
 
 def exchange(bench: Bench, count: int, size: int) -> None:
-    """The wire pings the guest."""
+    """Ping the guest from the wire."""
     bench.wire.sniff()
     for number in range(count):
         bench.wire.send(bench.echo(size, number)[0])
@@ -693,7 +693,7 @@ def test_statistics(bench: Bench, vm: r4l.VM) -> None:
 
 
 def settled(bench: Bench) -> None:
-    """What was sent is counted when it is taken back, which an interrupt brings: wait until nothing more comes."""
+    """Wait until the counters stop changing: a sent frame is counted when an interrupt reclaims it."""
     last = -1
     while (now := bench.counter("tx_packets")) != last:
         last = now
@@ -745,7 +745,10 @@ def test_multicast(bench: Bench, vm: r4l.VM) -> None:
 
 
 def receives(bench: Bench, *groups: bytes) -> int:
-    """How many frames the card takes, one to each group. One to its own address follows: nobody waits for nothing."""
+    """Return how many of the frames, one to each group, the card receives.
+
+    A final frame to its own address marks the end.
+    """
     before, good = bench.counter("rx_packets"), bench.intact()[0]
     for group in groups:
         bench.wire.send(Ether(src=ME, dst=group.hex(":")) / IPv6(src="fe80::7", dst="ff02::1:ff00:1") / Raw(b"?" * 40))
@@ -756,12 +759,12 @@ def receives(bench: Bench, *groups: bytes) -> int:
 
 
 def place(group: bytes) -> int:
-    """The bit of an address in the MTA, with RCTL.MO = 0 (13.5.1)."""
+    """Return the bit of an address in the MTA, with RCTL.MO = 0 (13.5.1)."""
     return (group[4] >> 4 | group[5] << 4) & 0xFFF
 
 
 def places(group: bytes) -> Iterator[int]:
-    """The same with any RCTL.MO."""
+    """Return the bits of an address in the MTA, for any RCTL.MO."""
     for shift in (4, 3, 2, 0):
         yield ((group[4] | group[5] << 8) >> shift) & 0xFFF
 
@@ -785,7 +788,7 @@ def test_down_up(bench: Bench, vm: r4l.VM) -> None:
 
 
 def waited(bench: Bench) -> Iterator[Packet]:
-    """Frames of the guest's, for two seconds at most."""
+    """Wait for frames of the guest, at most two seconds."""
     end = time.monotonic() + 2
     while time.monotonic() < end:
         yield from bench.wire.sniff()
@@ -845,11 +848,11 @@ TEARDOWN = (
     ),
     ("dma_free", "pci_disable_device", "the rings are freed before the card is disabled"),
 )
-"""What comes before what (C4: stop, device removed, remove), and why."""
+"""Required order of calls (C4: stop, device removed, remove), with reasons."""
 
 
 def in_order(bench: Bench, start: int) -> None:
-    """The driver let go of things in the order that keeps every user of them safe."""
+    """Check that the driver released its resources in an order that is safe for every user of them."""
     events = bench.card.events()[start:]
     first: dict[str, float] = {}
     last: dict[str, float] = {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lab 5. What is written and read is drawn anew each time; dd says how many bytes the driver says that it took."""
+"""Lab 5. The data are drawn at random each time; dd reports how many bytes the driver accepted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def text(length: int) -> str:
 
 
 def run(vm: r4l.VM, command: str) -> r4l.Completed:
-    """A command that must not take longer than a moment."""
+    """Run a command that must end quickly."""
     try:
         return vm.run(command, timeout=10)
     except R4LError as error:
@@ -50,7 +50,7 @@ def read(vm: r4l.VM, how: str = f"cat {DEVICE}") -> str:
 
 
 def dd(vm: r4l.VM, arguments: str) -> tuple[str, str]:
-    """What dd put out, and what it says: full and partial blocks, the error."""
+    """Return dd's output and report: full and partial blocks, the error."""
     done = run(vm, f"dd {arguments}")
     records = re.findall(r"(\d+\+\d+) records", done.stderr)
     errors = [line for line in done.stderr.splitlines() if "records" not in line and "copied" not in line]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lab 6. A reader waits when the kernel says that it sleeps in the driver, and is released when it has ended."""
+"""Lab 6. A reader waits if the kernel shows it asleep in the driver, and is released when it has ended."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from r4l.testing import LeakFound, Leaks
 DEVICE = "/dev/completion"
 MODULE = "r4l_completion"
 PATIENCE = 10.0
-"""Seconds for what takes milliseconds."""
+"""Seconds for events that take milliseconds."""
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def loaded(vm: r4l.VM, module: r4l.BuiltModule) -> r4l.VM:
 
 
 def comes(condition: Callable[[], bool]) -> bool:
-    """Whether the condition holds, now or soon."""
+    """True if a condition holds now or soon."""
     until = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > until:
@@ -38,7 +38,7 @@ def comes(condition: Callable[[], bool]) -> bool:
 
 
 def state(vm: r4l.VM, pid: int | None) -> str:
-    """`S in the driver`, or what it is instead."""
+    """Return `S in the driver`, or the actual state."""
     said = vm.run(f"cat /proc/{pid}/stat /proc/{pid}/stack 2>&1")
     stat, _, stack = said.stdout.partition("\n")
     letter = stat.rpartition(")")[2].split()[:1]
@@ -47,12 +47,12 @@ def state(vm: r4l.VM, pid: int | None) -> str:
 
 
 def stack_of(vm: r4l.VM, pid: int | None) -> str:
-    """Where in the kernel it sleeps."""
+    """Return the place in the kernel where a task sleeps."""
     return vm.run(f"cat /proc/{pid}/stack").stdout
 
 
 def reader(vm: r4l.VM, what: str = "a reader, cat /dev/completion, before any write") -> GuestProcess:
-    """A reader that sleeps."""
+    """Start a reader that sleeps."""
     process = vm.popen(["cat", DEVICE])
     comes(lambda: process.pid is not None or process.poll() is not None)
     slept = comes(lambda: process.poll() is not None or state(vm, process.pid) == "S in the driver")
@@ -74,7 +74,7 @@ def write(vm: r4l.VM, text: str) -> None:
 
 
 def text_of(process: GuestProcess, what: str) -> str:
-    """What a reader read until its end."""
+    """Return all that a reader has read."""
     done = process.wait_done(PATIENCE)
     if done is None:
         raise Missed(what, "it still sleeps", "it is released")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lab 7. Seeds and channels are drawn anew each time; what the sensor says of them is worked out here once more."""
+"""Lab 7. Seeds and channels are drawn at random each time; the sensor's values are computed here again."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FAILURES = (errno.EIO, errno.EBUSY, errno.ETIMEDOUT, errno.EPROTO, errno.EREMOTE
 
 @dataclass(frozen=True)
 class Reading:
-    """What sensor.c reads of a channel."""
+    """Values that sensor.c reads from a channel."""
 
     seed: int
     channel: int
@@ -55,13 +55,13 @@ class Reading:
 
 
 def drawn() -> Iterator[Reading]:
-    """Readings without end."""
+    """Yield random readings without end."""
     while True:
         yield Reading(DRAW.randrange(1000, BROKEN), DRAW.randrange(1, CHANNELS))
 
 
 def read(vm: r4l.VM, module: r4l.BuiltModule, reading: Reading) -> list[str]:
-    """What the module says when it reads this. It is unloaded again."""
+    """Load the module for a reading, return its log lines, and unload it."""
     vm.klog.sync()
     mark = vm.klog.mark()
     if vm.run(f"test -e {FILE}").ok:
@@ -73,7 +73,7 @@ def read(vm: r4l.VM, module: r4l.BuiltModule, reading: Reading) -> list[str]:
 
 
 def refused(vm: r4l.VM, module: r4l.BuiltModule, reading: Reading) -> str:
-    """What insmod says when it has to fail."""
+    """Return insmod's error for a load that must fail."""
     if not vm.run(f"test -e {FILE}").ok:
         vm.put(module.path, FILE)
     tried = vm.run(insmod(reading))
@@ -81,24 +81,24 @@ def refused(vm: r4l.VM, module: r4l.BuiltModule, reading: Reading) -> str:
 
 
 def said(vm: r4l.VM, mark: int = 0) -> list[str]:
-    """What the module, of Rust and of C, has written into the kernel log."""
+    """Return the log lines of the module's Rust and C parts."""
     vm.klog.sync()
     texts = [record.text for record in vm.klog.records(mark)]
     return [text.removeprefix(f"{NAME}: ") for text in texts if text.startswith(f"{NAME}: ")]
 
 
 def channel_lines(lines: list[str], what: str = "") -> list[str]:
-    """Those that speak of a channel, and of that."""
+    """Return the lines that name a channel, and that channel."""
     return [line for line in lines if line.startswith("channel ") and what in line]
 
 
 def insmod(reading: Reading) -> list[str]:
-    """The command, in a guest that has the file: that has megabytes of debug information, and is given once."""
+    """Return the command, copying the file first if needed; it has megabytes of debug information."""
     return ["insmod", FILE, f"seed={reading.seed}", f"channel={reading.channel}"]
 
 
 def command(reading: Reading) -> str:
-    """How one does the same by hand."""
+    """Return the command for doing the same by hand."""
     return f"insmod {NAME}.ko seed={reading.seed} channel={reading.channel}"
 
 
@@ -179,11 +179,11 @@ def test_closes(vm: r4l.VM, module: r4l.BuiltModule) -> None:
 
 
 def opened(reading: Reading, lines: list[str]) -> int:
-    """How often."""
+    """Return how often a sensor was opened."""
     return lines.count(f"sensor {reading.seed} opened")
 
 
 def see_closed(reading: Reading, lines: list[str], after: str) -> None:
-    """Look whether a sensor was closed as often as it was opened."""
+    """Check that a sensor was closed as often as it was opened."""
     closed = lines.count(f"sensor {reading.seed} closed")
     see(f"times that sensor {reading.seed} was closed, as it was opened, after {after}", closed, opened(reading, lines))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lab 8. What is sent, how many of each, and in which order is drawn anew; what passed, the host's own capture says."""
+"""Lab 8. Number, kind and order of packets are drawn at random; the host's own capture is the reference."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ FILES = "/sys/kernel/debug/capture"
 GUEST, GUEST_MAC = "10.0.2.15", "52:54:00:12:34:56"
 PEER, PEER_MAC = "10.0.2.2", "52:55:0a:00:02:02"
 NOBODY = "10.0.2.77"
-"""What is sent to this address, but to the guest's card, has no answer."""
+"""Packets to this IP address at the guest's MAC get no answer."""
 PROTOCOLS = ("arp", "icmp", "tcp", "udp", "ipv4", "ipv6", "other")
 HEADER = Ether(src=PEER_MAC, dst=GUEST_MAC)
 Counted = dict[tuple[str, str], tuple[int, int]]
-"""Packets and bytes by direction and protocol; what was not seen at all is left out."""
+"""Packets and bytes by direction and protocol; entries with none are left out."""
 
 
 def online(vm: r4l.VM) -> None:
-    """A card whose link is up. Nothing is sent of its own: no IPv6, and the peer's address does not age."""
+    """A card with its link up and no unsolicited traffic: no IPv6, and a permanent entry for the peer."""
     vm.run("modprobe virtio_net", check=True)
     vm.run("echo 1 | tee /proc/sys/net/ipv6/conf/*/disable_ipv6", check=True)
     vm.run(f"ip link set lo up; ip addr add {GUEST}/24 dev eth0; ip link set eth0 up", check=True)
@@ -44,11 +44,14 @@ def online(vm: r4l.VM) -> None:
 
 CARD = Nic("virtio-net-pci", backend="socket")
 pytestmark = pytest.mark.machine(nics=[CARD], modules=["virtio_net"], prepare=online)
-"""One machine for all tests: those that do not ask for the wire have it too."""
+"""All tests use the same machine, with the wire even where they do not need it."""
 
 
 def load(vm: r4l.VM, module: r4l.BuiltModule, **parameters: int) -> None:
-    """insmod. The file has megabytes of debug information: a guest that has it is not given it again."""
+    """Load the module.
+
+    A guest that has the file already is not sent it again; it has megabytes of debug information.
+    """
     file = f"{FOLDER}/{module.path.name}"
     if vm.run(f"test -e {file}").ok:
         vm.run(["insmod", file, *(f"{name}={value}" for name, value in parameters.items())], check=True)
@@ -57,31 +60,31 @@ def load(vm: r4l.VM, module: r4l.BuiltModule, **parameters: int) -> None:
 
 
 def pings(vm: r4l.VM, count: int = 2, to: str = PEER) -> str:
-    """Ping; the line that says how many came back.
+    """Ping; return the line with the number of answers.
 
-    Packets stay in line: when the second answer is here, all that was sent before the first question has arrived, and
-    the guest's answers to it are on the wire.
+    Packets stay in order: once the second answer is here, every packet sent before the first request has arrived, and
+    the guest's answers to them are on the wire.
     """
     done = vm.run(f"ping -c{count} -i 0.005 -W 5 {to}")
     return next((line for line in done.stdout.splitlines() if "transmitted" in line), done.stderr or done.stdout)
 
 
 def counters(vm: r4l.VM) -> Counted:
-    """What the module says."""
+    """Return the module's counters."""
     text = vm.run(f"cat {FILES}/counters").stdout
     rows = re.findall(r"^(received|sent) (\w+) (\d+) (\d+)$", text, re.MULTILINE)
     return {(way, what): (int(packets), int(size)) for way, what, packets, size in rows if int(packets)}
 
 
 class Passing:
-    """What passes on the wire from here on, as the host captures it."""
+    """The packets on the wire from now on, as captured by the host."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._before = len(self._all())
 
     def counted(self, port: int = 0) -> Counted:
-        """What the module has to say by now."""
+        """Return the counters that the module should have now."""
         found: Counted = {}
         for frame in self._all()[self._before :]:
             packet = frame.scapy()
@@ -98,38 +101,38 @@ class Passing:
 
 
 def protocol(packet: Packet) -> str:
-    """scapy's word for it."""
+    """Return scapy's name of the protocol."""
     if IP in packet:
         return {1: "icmp", 6: "tcp", 17: "udp"}.get(packet[IP].proto, "ipv4")
     return "arp" if ARP in packet else "ipv6" if IPv6 in packet else "other"
 
 
 def ports(packet: Packet) -> tuple[int, ...]:
-    """Those of TCP and UDP over IPv4. The errors of ICMP quote a packet: its ports do not count."""
+    """Return the ports of TCP and UDP over IPv4. Ports of packets quoted in ICMP errors do not count."""
     if ICMP in packet or IP not in packet:
         return ()
     return next(((packet[layer].sport, packet[layer].dport) for layer in (TCP, UDP) if layer in packet), ())
 
 
 def payload() -> Raw:
-    """Of any length, up to the longest frame but for headers."""
+    """Return a payload of random length, up to the longest frame without headers."""
     return Raw(DRAW.randbytes(DRAW.randrange(1400)))
 
 
 def to_nobody(**header: Any) -> Packet:
-    """The beginning of a frame that the guest's card takes and that nobody there answers."""
+    """Return headers of a frame that the guest's card receives and the guest does not answer."""
     return HEADER / IP(src=PEER, dst=NOBODY, **header)
 
 
 def pairs(port: int) -> list[tuple[int, int]]:
-    """Source and destination, from that port, to it, and neither."""
+    """Return source and destination ports: from the port, to the port, and neither."""
     others = [number for number in (port - 1, port + 1, port ^ 0x100, port & 0xFF, 9) if number != port]
     kinds = [(port, DRAW.choice(others)), (DRAW.choice(others), port), (9, DRAW.choice(others))]
     return [*kinds, *(DRAW.choice(kinds) for _ in range(8))]
 
 
 def one(what: str) -> Packet:
-    """A frame of a protocol."""
+    """Return a frame of a protocol."""
     port = DRAW.randrange(1, 1 << 16)
     return {
         "arp": HEADER / ARP(hwsrc=PEER_MAC, psrc=PEER, pdst=GUEST),
@@ -145,19 +148,19 @@ def one(what: str) -> Packet:
 
 
 def send(wire: Wire, frames: list[Packet]) -> None:
-    """Send them in an order that is drawn."""
+    """Send frames in random order."""
     DRAW.shuffle(frames)
     for frame in frames:
         wire.send(frame)
 
 
 def drawn(protocols: tuple[str, ...], most: int) -> list[Packet]:
-    """So many frames of each."""
+    """Return a random number of frames of each kind."""
     return [one(what) for what in protocols for _ in range(DRAW.randrange(2, most))]
 
 
 def see_same(vm: r4l.VM, passing: Passing, what: str, port: int = 0) -> None:
-    """Look whether the module counted what the host captured."""
+    """Check that the module's counters equal the host's capture."""
     inside, outside = counters(vm), passing.counted(port)
     for key in sorted({*inside, *outside}):
         seen, expected = inside.get(key, (0, 0)), outside.get(key, (0, 0))
@@ -165,12 +168,12 @@ def see_same(vm: r4l.VM, passing: Passing, what: str, port: int = 0) -> None:
 
 
 def ifindex(vm: r4l.VM, interface: str = "eth0") -> int:
-    """The number of an interface."""
+    """Return the index of an interface."""
     return int(vm.run(f"cat /sys/class/net/{interface}/ifindex", check=True).stdout)
 
 
 def sums(counted: Counted) -> dict[str, tuple[int, int]]:
-    """By direction alone."""
+    """Return the counters by direction alone."""
     found: dict[str, tuple[int, int]] = {}
     for (way, _), (packets, size) in counted.items():
         before = found.get(way, (0, 0))
@@ -231,11 +234,11 @@ def test_port(vm: r4l.VM, module: r4l.BuiltModule, wire: Wire) -> None:
     load(vm, module, ifindex=ifindex(vm), port=port)
 
     def udp() -> list[UDP]:
-        """Of that port, and of others."""
+        """Return datagrams with that port and others."""
         return [UDP(sport=source, dport=target) / payload() for source, target in pairs(port)]
 
     def options(longest: bool) -> list[IPOption]:
-        """A header of 6 to 15 words: the ports stand behind it."""
+        """Return a packet whose header has 6 to 15 words, with the ports behind it."""
         return [IPOption(b"\x01" * 4 * (10 if longest else DRAW.randrange(1, 11)))]
 
     groups: dict[str, list[Packet]] = {
@@ -274,7 +277,7 @@ def test_malformed(vm: r4l.VM, module: r4l.BuiltModule, wire: Wire) -> None:
     good = to_nobody() / UDP(sport=9, dport=port)
 
     def header(words: int, what: int, to: bytes = b"\x0a\x00\x02\x4d") -> bytes:
-        """An IPv4 header that says how long it is, and is none."""
+        """Return an IPv4 header with a wrong length."""
         length = DRAW.choice([0, 20, 65535])
         fields = bytes([0x40 | words, 0]) + length.to_bytes(2, "big") + bytes(4) + bytes([64, what, 0, 0])
         return start + b"\x08\x00" + fields + IPv4Address(PEER).packed + to
@@ -332,7 +335,7 @@ def test_leaves(vm: r4l.VM, module: r4l.BuiltModule, wire: Wire, leaks: Leaks) -
     frame = bytes(to_nobody() / UDP(dport=9) / payload())
 
     def reload(times: int) -> None:
-        """Under traffic, all the way: 16 packets for each time."""
+        """Reload the module under traffic of 16 packets per repetition."""
         load(vm, module)
         for _ in range(16 * times):
             wire.send(frame)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lab 9, run once for each architecture. The machine is drawn anew: its CPUs, its name, the card's address and slot."""
+"""Lab 9, run once per architecture. CPUs, host name, the card's address and slot are drawn at random."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ VIRTIO, E1000 = 0, 1
 """The two cards, by their index."""
 ADDRESS, GATEWAY = "10.0.2.20", "10.0.2.2"
 TICK = 20
-"""Milliseconds by which /proc/uptime may be behind, and a bit."""
+"""Milliseconds that /proc/uptime may lag behind, with a margin."""
 EVERYBODY = b"\xff" * 6
 ECHO_REQUEST, ECHO_REPLY = 8, 0
 
 
 class Bench:
-    """A machine that nobody has seen before, with two cards."""
+    """A machine with random properties and two cards."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
@@ -61,12 +61,12 @@ class Bench:
         self.vm.start()
 
     def close(self) -> None:
-        """It is not needed any more."""
+        """End the machine."""
         self.vm.close()
         workdirs.remove(self.vm.workdir)
 
     def load(self, module: r4l.BuiltModule, number: int) -> None:
-        """Load the driver, which may have been loaded before."""
+        """Load the driver, unloading it first if needed."""
         self.unload()
         if self.vm.run(f"test -e {FILE}").ok:
             self.vm.run(f"insmod {FILE} number={number}", check=True)
@@ -74,33 +74,33 @@ class Bench:
             self.vm.insmod(module, number=number)
 
     def unload(self) -> None:
-        """Without it both cards are free."""
+        """Unload the driver, which releases both cards."""
         self.vm.run(f"! grep -q '^{NAME} ' /proc/modules || rmmod {NAME}", check=True)
 
     def mark(self) -> int:
-        """A place in the kernel log: what was said before has come."""
+        """Return a position in the kernel log, after all earlier lines have arrived."""
         self.vm.klog.sync()
         return self.vm.klog.mark()
 
     def said(self, since: int) -> list[str]:
-        """What the driver has said of the card."""
+        """Return the driver's log lines on a card."""
         self.vm.klog.sync()
         texts = [record.text for record in self.vm.klog.records(since)]
         return [text for text in texts if text.startswith(f"{NAME} {self.slot}: ")]
 
     def driver(self) -> str:
-        """What has the card."""
+        """Return the driver bound to a card."""
         link = self.vm.run(f"readlink /sys/bus/pci/devices/{self.slot}/driver").stdout.strip()
         return link.rpartition("/")[2] or "none"
 
     def frames(self, card: int, since: int = 0) -> list[bytes]:
-        """What was on the wire of a card."""
+        """Return the frames on a card's wire."""
         return [packet.data for packet in read_pcap(self.vm.captures[card])][since:]
 
 
 @pytest.fixture(scope="module")
 def benches(kernel: Kernel) -> Iterator[list[Bench]]:
-    """At most one: what the checks share for as long as its kernel is well."""
+    """The machine shared by the checks while its kernel is well; at most one."""
     shared: list[Bench] = []
     yield shared
     for bench in shared:
@@ -124,7 +124,7 @@ def bench(request: pytest.FixtureRequest, kernel: Kernel, benches: list[Bench]) 
 
 
 def is_well(bench: Bench) -> bool:
-    """Whether another check can use the machine."""
+    """True if another check can use the machine."""
     try:
         bench.unload()
         bench.vm.klog.sync()
@@ -135,7 +135,7 @@ def is_well(bench: Bench) -> bool:
 
 @pytest.fixture
 def vm(bench: Bench) -> r4l.VM:
-    """For the evidence."""
+    """The machine, for the evidence."""
     return bench.vm
 
 
@@ -231,12 +231,12 @@ def script(vm: r4l.VM, file: Path) -> r4l.Completed:
 
 
 def interface(vm: r4l.VM, mac: str) -> str:
-    """The name of a card's interface."""
+    """Return the name of a card's interface."""
     return vm.run(f"grep -l {mac} /sys/class/net/*/address", check=True).stdout.split("/")[4]
 
 
 def swap(vm: r4l.VM, names: list[str]) -> None:
-    """Have each card the other's name, and nothing of what the script has done."""
+    """Exchange the cards' names, and undo all effects of the script."""
     one, other = names
     clear = "".join(f"ip link set {name} down; ip addr flush dev {name}; " for name in names)
     rename = f"ip link set {one} name swap; ip link set {other} name {one}; ip link set swap name {other}"
@@ -244,7 +244,7 @@ def swap(vm: r4l.VM, names: list[str]) -> None:
 
 
 def reaches(bench: Bench, work: Path, names: list[str]) -> None:
-    """Run net.sh, and look at both wires."""
+    """Run net.sh and inspect both wires."""
     vm = bench.vm
     begin = {card: len(bench.frames(card)) for card in (VIRTIO, E1000)}
     done = script(vm, work / "net.sh")
@@ -268,7 +268,7 @@ def reaches(bench: Bench, work: Path, names: list[str]) -> None:
 
 
 def echoes(frames: list[bytes], kind: int) -> list[bytes]:
-    """ICMP echo requests or replies, between the two addresses, without options in the IP header."""
+    """Return ICMP echo requests or replies between the two addresses, without options in the IP header."""
     us, gateway = (bytes(map(int, address.split("."))) for address in (ADDRESS, GATEWAY))
     ends = us + gateway if kind == ECHO_REQUEST else gateway + us
     return [

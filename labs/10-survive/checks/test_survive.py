@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Lab 10. A driver that works is treated badly, and the kernel's own checkers say what it does then.
+"""Lab 10. A working driver is stressed, and the kernel's own checkers report its bugs.
 
-Each check has a machine of its own, restored and without the driver: after a complaint the kernel's checkers are no
-longer to be trusted (lockdep switches itself off), and what one bug has broken must not be taken for another's work.
+Each check has a machine of its own, restored and without the driver: after a complaint the kernel's checkers are
+unreliable (lockdep disables itself), and damage by one bug must not be attributed to another.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ FAILSLAB = "/sys/kernel/debug/failslab"
 RING = 256
 """Descriptors of the transmit ring (desc.rs)."""
 ANSWER = 60.0
-"""Seconds for a command of the guest's. One that takes longer never ends: it waits for a lock that stays taken."""
+"""Seconds for a command in the guest. A longer one never ends: it waits for a lock that stays taken."""
 PATIENCE = 8.0
-"""Seconds that something may take that takes one."""
+"""Seconds for events that take one."""
 PUT_OFF = 2.0
-"""Seconds between two polls, where what was sent shall stay on the ring."""
+"""Seconds between two polls, to keep sent frames on the ring."""
 SILENCE = PUT_OFF + 1.5
 """Seconds without a frame after which none will come."""
 BATCH = 32
-"""Pings that are under way at a time. The ring never fills up with them."""
+"""Pings under way at a time; they never fill the ring."""
 FREED_WITH_INTERRUPTS_OFF = r"kernel/dma/mapping\.c:.* dma_free_attrs"
 ALLOWED = "memory that is freed with interrupts off is what the checkpoint `stop` is about"
 
@@ -55,11 +55,11 @@ CHECKERS = {
     "leaks": "CONFIG_DEBUG_KMEMLEAK",
     "locks": "CONFIG_PROVE_LOCKING",
 }
-"""What the kernel must have been built with, for a check to find anything."""
+"""Options that the kernel needs for the checks to detect a bug."""
 
 
 def prepared(vm: r4l.VM) -> None:
-    """What every machine has: no talk of its own accord, pktgen, allocations that can fail."""
+    """Prepare every machine: no unsolicited traffic, pktgen, failing allocations."""
     vm.run(
         "cd /proc/sys/net/ipv6/conf; for n in all default; do echo 1 > $n/disable_ipv6; echo 0 > $n/accept_dad; done;"
         f" ip link set lo up; modprobe pktgen; cd {FAILSLAB} || exit 0; echo 0 > verbose; echo N > ignore-gfp-wait;"
@@ -81,15 +81,15 @@ class Bench:
     wire: Wire
 
     def run(self, command: str) -> str:
-        """What a command of the guest prints."""
+        """Return the output of a command in the guest."""
         return self.vm.run(command, timeout=ANSWER).stdout
 
     def well(self) -> None:
-        """The kernel has had nothing to complain about; asked here, so that it is told before what follows from it."""
+        """Check that the kernel has not complained; checked early, so that the cause is reported before its effects."""
         self.vm.klog.check()
 
     def until(self, done: Callable[[], bool], patience: float = PATIENCE) -> bool:
-        """Wait for something; says whether it came. A kernel that complains is not waited for."""
+        """Wait for a condition; return True if it became true. The wait ends when the kernel complains."""
         end = time.monotonic() + patience
         seen = self.vm.klog.splat_count
         while not done():
@@ -104,12 +104,12 @@ class Bench:
         return True
 
     def online(self) -> None:
-        """Load the driver, and wait for the link."""
+        """Load the driver and wait for the link."""
         self.vm.insmod(self.module)
         self.up()
 
     def up(self) -> None:
-        """ip link set eth0 up, with addresses that nobody has to ask for."""
+        """Bring eth0 up, with permanent entries for the peers' addresses."""
         self.interface.up(address=None)
         # What is given and there already does no harm.
         give = f"ip addr add {GUEST}/24 dev eth0 2>/dev/null"
@@ -118,15 +118,15 @@ class Bench:
         self.run(f"{give}; arp -i eth0 -s {STATION} {ME}; arp -i eth0 -s {GATEWAY} {ROUTER}; {full}")
 
     def counter(self, name: str) -> int:
-        """One of eth0's statistics."""
+        """Return one of eth0's statistics."""
         return self.interface.counter(name)
 
     def carrier(self) -> str:
-        """What the stack believes of the link."""
+        """Return the stack's state of the link."""
         return self.run(f"cat {SYSFS}/carrier").strip()
 
     def pinged(self, count: int, sizes: range = range(60, 200), what: str = "") -> None:
-        """The wire pings the guest, some at a time, the next when these are answered."""
+        """Ping the guest from the wire, in batches, each after the answers to the last."""
         mac = self.run(f"cat {SYSFS}/address").strip()
         self.wire.sniff()
         answers = 0
@@ -147,31 +147,30 @@ class Bench:
                 see(f"answers of the guest's to {asked} pings from the wire{what}", answers, asked)
 
     def defer(self, seconds: float) -> None:
-        """Have the kernel poll by its own timer instead of letting interrupts through (napi_defer_hard_irqs)
-        until it is 0.
+        """Make the kernel poll by its own timer instead of by interrupts (napi_defer_hard_irqs) until set to 0.
 
-        It begins with a poll that receives something.
+        The deferral begins with a poll that receives a frame.
         """
         polls = 60 if seconds else 0
         self.run(f"cd {SYSFS}; echo {int(seconds * 1e9)} > gro_flush_timeout; echo {polls} > napi_defer_hard_irqs")
 
     def send_one(self) -> None:
-        """A frame that the guest takes and does not answer: an answer to a ping that was none."""
+        """Send a frame that the guest receives without answering: a reply to no request."""
         mac = self.run(f"cat {SYSFS}/address").strip()
         self.wire.send(Ether(src=ME, dst=mac) / IP(src=STATION, dst=GUEST) / ICMP(type=0, id=78) / Raw(bytes(60)))
 
     def put_off(self, seconds: float) -> None:
-        """From here on the kernel polls that seldom."""
+        """Set the kernel's poll interval from now on."""
         before = self.counter("rx_packets")
         self.defer(seconds)
         self.send_one()
         self.until(lambda: self.counter("rx_packets") > before)
 
     def flood(self, count: int, size: int = 60, pieces: int = 0, put_off: float = 0) -> None:
-        """Have pktgen send, as fast as it can. In the background: it waits for its last frame to be freed.
+        """Start pktgen at full speed in the background: it waits for its last frame to be freed.
 
         Args:
-            pieces: of memory, besides the one that all frames have.
+            pieces: of memory, in addition to the one of every frame.
             put_off: seconds between two polls; the flood begins right after one, however slow the machine.
         """
         self.run(PKTGEN.format(count=count, size=size, pieces=f'"frags {pieces}"' if pieces else ""))
@@ -185,7 +184,7 @@ class Bench:
             self.send_one()
 
     def flooded(self, count: int) -> list[Packet]:
-        """Those of pktgen's frames that come out of the card, until all are there or no more come."""
+        """Return pktgen's frames from the card, once all are there or no more come."""
         frames: list[Packet] = []
 
         def more() -> bool:
@@ -198,7 +197,7 @@ class Bench:
         return frames
 
     def believed(self) -> int:
-        """How many bytes BQL believes to be on their way."""
+        """Return the number of bytes that BQL counts as in flight."""
         return int(self.run(f"cat {QUEUE}/inflight"))
 
 
@@ -213,7 +212,7 @@ done
 
 
 def is_answer(packet: Packet) -> bool:
-    """Whether the guest answers one of our pings with it."""
+    """True if the packet is the guest's answer to a ping of the checks."""
     return ICMP in packet and packet[ICMP].type == 0 and packet.dst == ME
 
 
@@ -226,7 +225,7 @@ def bench(
     interface: Interface,
     wire: Wire,
 ) -> Bench:
-    """The machine, as long as its kernel has what the check needs."""
+    """The machine, if its kernel has the options that the check needs."""
     (point,) = next(request.node.iter_markers("checkpoint")).args
     wanted = CHECKERS.get(point)
     if wanted and kernel.config.get(wanted) != "y":
@@ -318,9 +317,9 @@ while [ $n -lt 100 ]; do
 done 2>/dev/null
 echo "$n last"
 """
-"""Has the n-th allocation fail on the way from the write to `flags` into the driver's open and back, for each n until
-there are no more: /proc/self/fail-nth (Documentation/fault-injection/fault-injection.rst). All in one shell, whose
-allocations are few."""
+"""Script that makes the n-th allocation fail between the write to `flags` and the return from the driver's open, for
+each n until there are no more: /proc/self/fail-nth (Documentation/fault-injection/fault-injection.rst). It runs in one
+shell, which allocates little."""
 
 
 @pytest.mark.checkpoint("memory")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The architectures: each file whole, and nowhere else a word about one."""
+"""The architectures: each file is complete, and no other file names one."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_no_name_means_two() -> None:
 
 
 def words(file: Path) -> Iterator[tuple[int, str]]:
-    """The texts in a file's code, with their lines; its docstrings left out."""
+    """Yield the texts in a file's code with their lines, docstrings excluded."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):

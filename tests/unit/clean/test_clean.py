@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`r4l clean`: what nothing points to goes; what somebody uses, or r4l did not make, stays."""
+"""`r4l clean` removes entries that nothing points to, and keeps those in use or not made by r4l."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ with home.lock(sys.argv[1]):
 
 
 def run(*arguments: str) -> dict[str, dict[str, Any]]:
-    """What `r4l clean` says of each entry, by room/name."""
+    """Return the output of `r4l clean` for each entry, by room/name."""
     done = CliRunner().invoke(command, [*arguments, "--json"], catch_exceptions=False, standalone_mode=False)
     return {f"{entry['room']}/{entry['name']}": entry for entry in json.loads(done.stdout)["entries"]}
 
@@ -51,7 +51,7 @@ def shown(*arguments: str) -> Result:
 
 
 def make(name: str, *, used: float | None = None) -> Path:
-    """An entry of the home: a folder with a file in it, or a file where the name has a dot at its end part."""
+    """Create an entry of the home: a folder with a file, or a file if the name has a suffix."""
     path = home.home() / name
     path.parent.mkdir(parents=True, exist_ok=True)
     if ("." in path.name and not path.name[0].isdigit()) or path.suffix in (".state", ".cpio", ".qcow2", ".seal"):
@@ -91,7 +91,7 @@ Other = Callable[..., subprocess.Popen[bytes]]
 
 @pytest.fixture
 def other() -> Iterator[Other]:
-    """Starts another process, and waits until it has said something."""
+    """Start another process, and wait for its first output."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(code: str, *arguments: str) -> subprocess.Popen[bytes]:
@@ -390,7 +390,7 @@ def test_environments_of_checkouts(debian: Debian, tmp_path: Path) -> None:
 
 
 def test_the_launchers_key_is_the_launchers(tmp_path: Path) -> None:
-    """`points` says what the shell script says."""
+    """`points` computes the same key as the shell script."""
     from r4l.clean import points
 
     root = Path(__file__).parents[3]

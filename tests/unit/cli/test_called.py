@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a user is told to type works where they stand."""
+"""Commands suggested to the user work in the user's present folder."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the machine refuses is told as one cause and one remedy, and is no bug."""
+"""Errors of the operating system are reported with one cause and one remedy, and not as bugs."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which of the words that a user types are ours, and which the guest's program's."""
+"""Separation of r4l's own arguments from those of the guest's program."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_whose_words(words: list[str], seen: str) -> None:
 
 
 def test_no_command_looks_at_the_words_itself() -> None:
-    """A command whose `--json` is not the shared option would show its errors as text."""
+    """A command with its own `--json` instead of the shared option would show errors as text."""
     context = click.Context(cli)
     commands = [cli.get_command(context, name) for name in cli.list_commands(context)]
     while commands:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`r4l ide` called wrongly, or where nothing is ready: refused with a remedy, and nothing is written."""
+"""Wrong calls of `r4l ide`, or calls before setup, are refused with a remedy and write nothing."""
 
 from __future__ import annotations
 

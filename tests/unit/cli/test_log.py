@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`r4l log`: what it prints, for a reader and for a program, and how it ends."""
+"""`r4l log`: its output for readers and programs, and its exit codes."""
 
 from __future__ import annotations
 

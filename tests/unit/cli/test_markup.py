@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What others wrote is shown as they wrote it: `[...]` of a compiler, a path or a guest is no markup of Rich's."""
+"""Foreign text is shown unchanged: `[...]` of a compiler, a path or a guest is not Rich's markup."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_what_a_kernel_dropped_and_where_it_lies(text: str, tmp_path: Path, caps
 
 
 def foreign(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Values that are put between markup without `escape`."""
+    """Yield values that are put between markup without `escape`."""
     for call in ast.walk(tree):
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
             continue
@@ -97,7 +97,7 @@ def _is_number(value: ast.FormattedValue) -> bool:
 
 
 MADE = {"escape", "Text.from_ansi", "Traceback.from_exception", "len", "called"}
-"""Calls whose results are no foreign text or were escaped."""
+"""Calls whose results are no foreign text or are escaped."""
 OURS = {
     *("mark", "verdict", "MARKS[entry.fine]", "MARKS[outcome.passed]", "STYLE[entry.state]", "line", "table", "what"),
     *("program", "part", "passed", "steps", "time.strftime('%H:%M:%S')", "symbols['matching']", "str(row['number'])"),
@@ -115,7 +115,7 @@ OURS = {
         "entry.row.item",
     ),
 }
-"""Names of texts that are made of markup; their makers escape what they take in."""
+"""Names of texts made of markup; their makers escape foreign parts."""
 
 
 def test_every_value_between_markup_is_escaped() -> None:

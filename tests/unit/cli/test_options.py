@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What several commands ask of their options."""
+"""Options shared by several commands."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Paths whose bytes are no UTF-8: they work, or are refused with a cause; never a traceback."""
+"""Paths that are not UTF-8 work, or are refused with a cause; there is never a traceback."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_such_a_file_for_the_guest() -> None:
 
 @pytest.mark.parametrize("text", [STRANGE, "\ud800"])
 def test_such_a_text_in_a_bundle(text: str) -> None:
-    """JSON can hold what no file can."""
+    """JSON can contain texts that no file name can."""
     with pytest.raises(bundle._Fault, match="with a name that submit never writes"):
         bundle._require_path(text)
     assert bundle._own_hash({"student": text})

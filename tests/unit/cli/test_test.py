@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`r4l test`: pytest in a driver's folder, with our exit codes."""
+"""`r4l test`: pytest in a driver's folder, with r4l's exit codes."""
 
 from __future__ import annotations
 

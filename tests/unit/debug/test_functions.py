@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Functions as their author writes them."""
+"""Functions in the form that their author writes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A kernel's tree, as much of it as matters to `r4l graft`."""
+"""The parts of a kernel's tree that matter to `r4l graft`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ TREE = {
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The top of a kernel, as much of it as matters here."""
+    """The top of a kernel's tree, reduced to the parts that matter here."""
     monkeypatch.setenv("R4L_HOME", str(tmp_path / "home"))
     tree = tmp_path / "linux"
     for path, text in TREE.items():
@@ -59,7 +59,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def repository(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same as a git repository with one commit."""
+    """The tree as a git repository with one commit."""
     for role in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{role}_NAME", "李 Hua")
         monkeypatch.setenv(f"GIT_{role}_EMAIL", "li@example.org")
@@ -71,13 +71,13 @@ def repository(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def original() -> dict[str, str]:
-    """The tree's texts at first."""
+    """The tree's original texts."""
     return dict(TREE)
 
 
 @pytest.fixture
 def texts() -> Callable[[Path], dict[str, str]]:
-    """Reads all files of a tree: path to text."""
+    """Reader of all files of a tree: path to text."""
 
     def read(tree: Path) -> dict[str, str]:
         files = (path for path in tree.rglob("*") if path.is_file() and ".git" not in path.relative_to(tree).parts)
@@ -88,7 +88,7 @@ def texts() -> Callable[[Path], dict[str, str]]:
 
 @pytest.fixture
 def git() -> Callable[..., str]:
-    """Runs git in a tree: what it prints."""
+    """Runner of git in a tree; returns its output."""
     return run_git
 
 
@@ -100,7 +100,7 @@ def run_git(tree: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def own(tmp_path: Path) -> Callable[..., Path]:
-    """Makes a driver's folder of the test's own: its name, its Kbuild, and files as NAME_rs and NAME_c."""
+    """Maker of a driver's folder for the test: its name, its Kbuild, and files as NAME_rs and NAME_c."""
 
     def make(name: str, kbuild: str, **files: str) -> Path:
         folder = tmp_path / name

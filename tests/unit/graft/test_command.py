@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`r4l graft` itself, and what it takes for a driver."""
+"""`r4l graft` itself, and the folders that it accepts as drivers."""
 
 from __future__ import annotations
 

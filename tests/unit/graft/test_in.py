@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Drivers put into a kernel's tree: where they go, what is written, what is refused. No compiler."""
+"""Drivers added to a kernel's tree: places, written files, refusals. No compiler."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Drivers taken out of a kernel's tree again, and what interrupts leave."""
+"""Drivers removed from a kernel's tree, also after interrupts."""
 
 from __future__ import annotations
 

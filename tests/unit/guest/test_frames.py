@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Frames: what the decoder takes, skips and refuses."""
+"""Frames that the decoder accepts, skips and refuses."""
 
 from __future__ import annotations
 

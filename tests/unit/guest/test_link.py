@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The host's half against an agent that the test plays: a good one, a dead one, an evil one."""
+"""The host's half against an agent played by the test: a good one, a dead one, an evil one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Handler = Callable[["Actor", int, int, bytes], None]
 
 
 class Actor:
-    """The other end: answers HELLO, and hands everything else to a handler."""
+    """The other end: answers HELLO, and passes everything else to a handler."""
 
     def __init__(self, sock: socket.socket, handler: Handler) -> None:
         self.sock, self.handler, self.session = sock, handler, 0
@@ -171,7 +171,7 @@ def test_interrupt_ends_what_waits_and_nothing_else(connect: Connect) -> None:
 
 
 def test_what_begins_after_an_oops_is_not_interrupted_for_it(connect: Connect) -> None:
-    """The oops was raised by the command that it killed; the next command is another matter."""
+    """The oops was reported for the command that it killed, and not for the next one."""
     guest, _ = connect(lambda *_: None)
     then = guest.link.waiting()
     later = guest.popen("x")
@@ -274,7 +274,7 @@ def test_nobody_there(pair: tuple[socket.socket, socket.socket]) -> None:
 
 @pytest.mark.parametrize("raised", [BrokenPipeError(32, "Broken pipe"), OSError(28, "No space"), AttributeError("x")])
 def test_what_a_callback_raises_is_not_the_guests_fault(connect: Connect, raised: Exception) -> None:
-    """The command, which never ends, is killed; the guest goes on serving."""
+    """The endless command is killed; the guest goes on serving."""
 
     def handler(actor: Actor, channel: int, kind: int, _payload: bytes) -> None:
         if kind == Request.EXEC:

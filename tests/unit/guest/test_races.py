@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Two threads at the same moment: one waits for the guest, the other learns of its end."""
+"""Two threads at the same time: one waits for the guest, the other reports its end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def link() -> Iterator[Link]:
 
 
 class Failing(Link):
-    """A link that fails the moment a channel has its number, as when the console shows a panic just then."""
+    """A link that fails as soon as a channel has its number, as after a panic on the console at that moment."""
 
     def register(self, channel: Channel) -> int:
         number = super().register(channel)
@@ -38,7 +38,7 @@ class Failing(Link):
 
 
 class Answering(Link):
-    """A link over which a guest answers before it was asked."""
+    """A link whose guest answers before the request."""
 
     def register(self, channel: Channel) -> int:
         number = super().register(channel)
@@ -78,7 +78,7 @@ def test_the_end_of_what_a_closed_sink_kept() -> None:
 
 
 def test_a_sink_is_read_while_it_grows() -> None:
-    """What is read moves the place in the file at which the next piece is written."""
+    """Reading moves the file position at which the next piece is written."""
     sink = Sink()
     pieces = [bytes([65 + number % 26]) * 1000 for number in range(2 * IN_MEMORY // 1000)]
     done = threading.Event()
@@ -97,7 +97,7 @@ def test_a_sink_is_read_while_it_grows() -> None:
 
 
 def test_a_command_that_ends_at_its_time_out_has_ended(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its EXIT comes after the wait is over and before its output is looked at."""
+    """Its EXIT arrives after the end of the wait and before its output is read."""
 
     def ends_late(process: GuestProcess, _timeout: float | None = None) -> None:
         with link.changed:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Settings with comments: what an edit may touch."""
+"""Settings with comments: the limits of an edit."""
 
 from __future__ import annotations
 

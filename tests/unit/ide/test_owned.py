@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Only files of ours are ever replaced."""
+"""Only r4l's own files are ever replaced."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Our settings among the user's."""
+"""r4l's settings merged into the user's."""
 
 from __future__ import annotations
 

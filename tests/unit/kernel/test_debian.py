@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A Debian kernel's source unpacked: also where the disk is full."""
+"""Unpacking a Debian kernel's source, also on a full disk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from r4l.errors import EnvironmentFault
 from r4l.kernel.debian import unpack_tar_xz
 
 FILES = 6000
-"""Of so many, tar's complaints fill more than a pipe (64 KiB)."""
+"""Number of files for which tar's error messages exceed a pipe's 64 KiB."""
 
 UNPACK = """
 import sys

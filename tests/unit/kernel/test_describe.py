@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a kernel is: read from its files."""
+"""Description of a kernel, read from its files."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ config SIZE
 
 
 def why(folder: Path, **config: str) -> Why:
-    """The program's answers for a configuration, without CONFIG_ in its names."""
+    """Answers of the program for a configuration, with option names without CONFIG_."""
     (folder / "Kconfig").write_text(KCONFIG)
     return Why(
         Kconfig(str(folder / "Kconfig"), warn=False), {f"CONFIG_{name}": value for name, value in config.items()}
@@ -101,7 +101,7 @@ def test_an_option_that_the_kernel_does_not_have(tmp_path: Path) -> None:
 
 
 def test_kconfiglib_is_used_in_one_file() -> None:
-    """Its last release is of 2020; what replaces it one day replaces one file."""
+    """Its last release is of 2020; a future replacement must change one file only."""
     users = [
         path for path in SOURCE.rglob("*.py") if re.search(r"^\s*(import|from) kconfiglib", path.read_text(), re.M)
     ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Build folders that no Rust module can be built against: what is wrong is seen by looking."""
+"""Faults of build folders that no Rust module can be built against, found by inspection."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CONFIG = ["CONFIG_X86_64=y", "CONFIG_RUST=y", f'CONFIG_RUSTC_VERSION_TEXT="{RUST
 
 
 class SaysItsVersion(Toolchain):
-    """A toolchain that only has a rustc, which only tells its version."""
+    """A toolchain with only a rustc that prints its version."""
 
     def run(self, argv: Any, *_: Any, **_rest: Any) -> subprocess.CompletedProcess[bytes]:
         assert argv == ["rustc", "--version"]

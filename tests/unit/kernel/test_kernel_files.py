@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is read from a kernel's files: .config, Module.symvers, exports, bzImage."""
+"""Readers of a kernel's files: .config, Module.symvers, exports, bzImage."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A manifest that is not whole means a kernel that is not ready, and never an error."""
+"""An incomplete manifest means a kernel that is not ready, and never an error."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The user's own tree: what a folder is taken for."""
+"""The user's own tree: recognition of folders."""
 
 from __future__ import annotations
 

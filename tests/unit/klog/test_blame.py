@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who is to blame, of those who stand in a trace; and that the tables' expressions are narrow and quick."""
+"""Blame among the functions of a trace; the tables' expressions are narrow and fast."""
 
 from __future__ import annotations
 

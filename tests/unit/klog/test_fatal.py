@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which complaints are fatal: those whose own lines show that the kernel killed a task or itself (fatal.toml)."""
+"""Fatal complaints: their own lines show that the kernel killed a task or stopped (fatal.toml)."""
 
 from __future__ import annotations
 

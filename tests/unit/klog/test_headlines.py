@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The kind of complaint that a line begins, by itself (headlines.toml)."""
+"""Kind of a complaint from its first line alone (headlines.toml)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What stands before the kernel's words in other people's logs: every example of prefixes.toml, and their mixtures."""
+"""Prefixes of other people's logs: every example of prefixes.toml, and mixtures."""
 
 from __future__ import annotations
 

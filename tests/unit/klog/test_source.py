@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""From frames to lines: what is asked of llvm-symbolizer and what is made of its answer. With the program itself:
-rust/drivers/crashers/tests."""
+"""From frames to lines: the queries to llvm-symbolizer and the use of its answers.
+
+The program itself is tested in rust/drivers/crashers/tests.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ OPEN = "_RNvNtCsg18HkDjied2_5crash6memory18refcount_from_zero"
 
 
 class Symbolizer:
-    """Answers as the program does; remembers the addresses that it was asked for."""
+    """Stand-in for the program that records the requested addresses."""
 
     def __init__(self, *places: str) -> None:
         self.places = places

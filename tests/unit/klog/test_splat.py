@@ -224,7 +224,7 @@ def test_positions_separate_what_a_test_logged() -> None:
 
 
 def test_two_threads_wait_for_the_log_at_once() -> None:
-    """Both marks may be here before either thread looks."""
+    """Both marks may arrive before either thread checks."""
     marks: list[str] = []
     both = threading.Event()
 

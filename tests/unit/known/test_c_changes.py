@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Changes of the kernel's C API, recognised in what gcc and clang really said (tests/fixtures/drift/record.py)."""
+"""Changes of the kernel's C API, recognised in recorded messages of gcc and clang (tests/fixtures/drift/record.py)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CASE = re.compile(r"// (?P<id>(?:name|call|member|callback|readonly|include|head
 
 
 def cases() -> dict[str, str]:
-    """The entry that each line of the cases is about, by `FILE:LINE`."""
+    """Return the entry that each line of the cases is about, by `FILE:LINE`."""
     wanted = {}
     for file in sorted((FIXTURES / "c").glob("*.c")):
         for number, line in enumerate(file.read_text().splitlines(), 1):
@@ -34,7 +34,7 @@ def entries() -> list[Change]:
 
 
 def told(text: str) -> dict[str, list[str]]:
-    """The entry that is recognised first in each error, by its place."""
+    """Return the entry recognised first in each error, by place."""
     found = defaultdict(list)
     for error in errors_in(text):
         for change, _name in recognise(error.text):
@@ -52,7 +52,7 @@ def test_each_case_is_recognised(compiler: str) -> None:
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_nothing_else_is_recognised_in_a_line(compiler: str) -> None:
-    """But what the compiler says again of the same line, where it takes one mistake for two."""
+    """Repeated errors for the same line, which the compiler reports twice, are excepted."""
     found = told((FIXTURES / f"{compiler}.txt").read_text())
     wrong = {place: found[place] for place, entry in cases().items() if found[place] and found[place][0] != entry}
     assert wrong == {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The tables of known failures: whole, each entry with a case that really fails, and texts that can be filled in."""
+"""The tables of known failures: complete, each entry with a case that really fails, and texts that can be filled in."""
 
 from __future__ import annotations
 

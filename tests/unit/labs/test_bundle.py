@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A bundle: what was changed, damaged or never one is refused; what is inside goes nowhere else."""
+"""Bundles: a changed, damaged or false one is refused, and no file is unpacked elsewhere."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ VERDICT = Verdict("hello", "7.3.4", (Outcome("loads", "it loads", "checkpoint", 
 
 @pytest.fixture
 def handed_in(tmp_path: Path) -> Path:
-    """A bundle of 李华's."""
+    """A bundle of the student 李华."""
     workspace = Workspace.start(HELLO, tmp_path / "work")
     (workspace.folder / "hello.rs").write_text("// 我的")
     evidence = tmp_path / "evidence"
@@ -48,7 +48,7 @@ def handed_in(tmp_path: Path) -> Path:
 
 
 def remake(path: Path, change: dict[str, bytes | None], *, manifest: dict[str, Any] | None = None) -> Path:
-    """The same bundle with other members."""
+    """Write the same bundle with other members."""
     with zipfile.ZipFile(path) as archive:
         members: dict[str, bytes | None] = {name: archive.read(name) for name in archive.namelist()}
     if manifest:
@@ -140,11 +140,11 @@ except BadBundle as error:
     print(error.cause)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
-"""Reads a bundle, and prints why it was refused and the KiB that this took."""
+"""Program that reads a bundle, and prints the reason of its refusal and the KiB used."""
 
 
 def refused_with(path: Path) -> tuple[str, int]:
-    """Why a bundle is refused, and the MiB that it takes to find out."""
+    """Return the reason why a bundle is refused, and the MiB used."""
     done = subprocess.run([sys.executable, "-c", MEMORY, str(path)], capture_output=True, text=True, check=True)
     cause, kibibytes = done.stdout.splitlines()
     return cause, int(kibibytes) >> 10
@@ -153,7 +153,7 @@ def refused_with(path: Path) -> tuple[str, int]:
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, zipfile.ZIP_DEFLATED])
 @pytest.mark.parametrize("claimed", [100, 64 << 20])
 def test_a_bomb_takes_no_memory(tmp_path: Path, method: int, claimed: int) -> None:
-    """Whatever it says of its own size. With bzip2 these were 459 bytes, and 844 MiB."""
+    """The stated size is not trusted. With bzip2 the bundles had 459 bytes, and took 844 MiB."""
     bomb = tmp_path / "bomb.zip"
     with zipfile.ZipFile(bomb, "w", method) as archive:
         archive.writestr("sources/hello.rs", bytes(64 << 20))
@@ -205,7 +205,7 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size
 def test_what_submit_writes_grade_takes(
     evidence: dict[str, int], source: str, answers: bytes, student: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Or submit says what is wrong; sizes are in MiB of a bundle's 64."""
+    """If `grade` would refuse it, `submit` reports that; sizes are in MiB of a bundle's 64."""
     top = tmp_path_factory.mktemp("submit")
     workspace = Workspace.start(HELLO, top / "work")
     (workspace.folder / "hello.rs").write_text(source, encoding="utf-8")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An e1000 looked at from outside, with a machine that says what it is told to."""
+"""Observation of an e1000 with a stand-in for the machine."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ TRACE = """\
 
 
 class Machine:
-    """Answers the commands that a Card gives."""
+    """Stand-in that answers the commands of a Card."""
 
     def __init__(self, trace: str = "", memory: str = "") -> None:
         self.trace, self.memory = trace, memory
 
     def run(self, command: str, **_rest: object) -> SimpleNamespace:
-        """A command in the guest."""
+        """Answer a command in the guest."""
         if "grep -l" in command:
             return SimpleNamespace(stdout="0000:00:03.0/device\n")
         if "/resource" in command:
@@ -39,7 +39,7 @@ class Machine:
         return SimpleNamespace(stdout=text)
 
     def qmp(self, _command: str, *, command_line: str) -> str:
-        """The monitor's xp."""
+        """Answer the monitor's xp."""
         self.asked = command_line
         return self.memory
 

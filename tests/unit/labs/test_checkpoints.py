@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a check says of what it saw."""
+"""The report of a check's observation."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lab 4's starter and mutants fit the reference driver: who changes the one is told of the others."""
+"""Lab 4's starter and mutants fit the reference driver, so that a change of one is noticed in the others."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A bundle made by hand, with hashes that are right, is refused by its name, and the others are graded."""
+"""A hand-made bundle with correct hashes is refused by name, and the others are graded."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HELLO = Lab.named("hello")
 KERNEL = cast(Kernel, SimpleNamespace(release="7.3.4", toolchain=SimpleNamespace(versions=lambda: {"rustc": "1.85.0"})))
 VERDICT = Verdict("hello", "7.3.4", (Outcome("loads", "it loads", "checkpoint", True),))
 GONE = object()
-"""For a key of the manifest that is to be left out."""
+"""Value for a key of the manifest that is left out."""
 
 
 def hand_made(
@@ -38,7 +38,7 @@ def hand_made(
     manifest: dict[str, Any] | None = None,
     files: dict[str, bytes] | None = None,
 ) -> Path:
-    """A bundle as submit makes it, with these changes and all hashes made anew."""
+    """Write a bundle in submit's format with changes and new hashes."""
     folder.mkdir(exist_ok=True)
     workspace, target = Workspace.start(HELLO, folder / f"{name} work"), folder / name
     (folder / "evidence").mkdir(exist_ok=True)
@@ -142,7 +142,7 @@ def test_a_workspace_refuses_what_a_bundle_may_not_have(tmp_path: Path) -> None:
 
 
 def graded(read: Bundle, *_: object) -> Grade:
-    """A grade without a machine."""
+    """A grade made without a machine."""
     outcome = {"id": "loads", "title": "", "kind": "checkpoint", "passed": True, "expected": "", "seen": "", "read": ""}
     verdict = {"reached": 1, "of": 1, "full": True, "kernel": "7.3.4", "build": "", "outcomes": [outcome]}
     verdict["outcomes"] = [{**outcome, "detail": ""}]

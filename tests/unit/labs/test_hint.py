@@ -23,7 +23,7 @@ FIRST = next(iter(POINTS))
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """Of lab 3, in its usual place; we are in it."""
+    """A workspace of lab 3 in its default folder, which is the current folder."""
     monkeypatch.setenv("R4L_LABS", str(tmp_path))
     started = Workspace.start(Lab.named("hello"))
     monkeypatch.chdir(started.folder)
@@ -31,7 +31,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 
 def hint(*arguments: str) -> str:
-    """What it prints."""
+    """Return the output of `r4l lab hint`."""
     done = CliRunner().invoke(cli.command, ["hint", *arguments])
     if done.exception:
         raise done.exception

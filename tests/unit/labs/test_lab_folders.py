@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Each lab's folder is whole: handouts, starter, checks for each checkpoint, hints in both languages."""
+"""Each lab's folder is complete: handouts, starter, checks for each checkpoint, hints in both languages."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ SECTION = {
     "en": re.compile(r"handout,? (?P<number>\d+)(?:\. (?P<title>.+)|, (?P<start>the [^;]+))?"),
     "zh": re.compile(r"讲义第 (?P<number>\d+) 节(?:：(?P<title>.+)|“(?P<start>[^”]+)”)?"),
 }
-"""How a text names a section of the lab's handout: by its number; with its title, and more; with the title's start."""
+"""References to a section of the lab's handout: by number, or by number with the title or its start."""
 BETWEEN_WORDS = re.compile(r"[.:]?(?:[\s,;()`，；：、（）“”]+|$)")
 each_lab = pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.name)
 
 
 def marked(lab: Lab) -> set[str]:
-    """The checkpoints that the lab's checks are marked with."""
+    """Return the checkpoints that the lab's checks are marked with."""
     found = set()
     for file in lab.checks.glob("test_*.py"):
         for node in ast.walk(ast.parse(file.read_text())):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the matrix says of a verdict."""
+"""Judgement of the matrix on verdicts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPLAT = "main.rs:5: the kernel complained (warning): WARNING: at main.rs:5"
 
 
 def verdict(**seen: str | bool | None) -> Verdict:
-    """Of checkpoints that are reached (True), not looked at (None), or missed with these words."""
+    """Make a verdict of checkpoints that are reached (True), not checked (None), or missed with the given text."""
     outcomes = [
         Outcome(name, name, "checkpoint", False if isinstance(what, str) else what, seen=str(what))
         for name, what in seen.items()
@@ -26,7 +26,7 @@ def verdict(**seen: str | bool | None) -> Verdict:
 
 
 def fine(kind: str, said: Verdict, *, broken: bool = False, **rest: object) -> bool:
-    """Whether the graders did right by a variant."""
+    """True if the graders judged a variant correctly."""
     return judge(replace(HELLO, broken=broken), Variant("hello", kind, "x", "x", **rest), said).fine  # type: ignore[arg-type]
 
 

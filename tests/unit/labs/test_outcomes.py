@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A checkpoint is reached where it is on each kernel; a starter may be one that some architectures do not take; a
-wrong answer is told where to read.
-"""
+"""Outcomes: a checkpoint is reached if it is on each kernel; some architectures may refuse a starter; a wrong answer
+gets a reference to read."""
 
 from __future__ import annotations
 
@@ -31,7 +30,7 @@ ARM64, X86_64 = "for 7.3.4 (arm64): ", "for 7.3.4 (x86_64): "
 
 
 def outcome(arm64: dict[str, Any] | None, x86_64: dict[str, Any] | None) -> Outcome:
-    """Of a checkpoint with these results; None where the check did not run."""
+    """Return the outcome of a checkpoint with the given results; None stands for a check that did not run."""
     runs = [Run(where, {"time": result} if result else {}) for where, result in ((ARM64, arm64), (X86_64, x86_64))]
     (found,) = together([POINT], runs)
     return found

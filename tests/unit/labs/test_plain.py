@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Of a student's Kbuild, Makefile and Kconfig only plain lines are taken: nothing that make or Kconfig would run."""
+"""Only plain lines are allowed in a student's Kbuild, Makefile and Kconfig, none that make or Kconfig would run."""
 
 from __future__ import annotations
 

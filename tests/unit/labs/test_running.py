@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How the checks of a lab end where no machine is needed for that."""
+"""Ends of a lab's checks that need no machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MARK = 'import pytest\n\n@pytest.mark.checkpoint("one")\n'
 
 
 def begin(folder: Path, text: str, *hidden: Path) -> Checks:
-    """The checks of a lab that has this one."""
+    """Start the checks of a lab with the given check."""
     checks, evidence = folder / "checks", folder / "evidence"
     checks.mkdir()
     evidence.mkdir()
@@ -49,7 +49,7 @@ def test_what_a_check_saw(tmp_path: Path) -> None:
     ids=["that cannot be read", "without a mark"],
 )
 def test_checks_that_do_not_run(tmp_path: Path, text: str, said: str) -> None:
-    """It is not the student's machine that hung."""
+    """A failed start is not reported as a hang of the student's machine."""
     with pytest.raises(R4LError, match="did not run") as caught:
         run(tmp_path, text)
     assert said in caught.value.detail
@@ -73,7 +73,7 @@ def test_last():
 
 
 def test_several_processes_share_the_checks(tmp_path: Path) -> None:
-    """Each is run once, and what is told does not depend on who was first."""
+    """Each check runs once, and the result does not depend on the order."""
     found = run(tmp_path, SHARED)
     assert list(found) == ["shared", "last"]
     assert not found["shared"]["passed"]
@@ -99,7 +99,7 @@ def test_of_a_module(owned, number):
 
 
 def test_what_the_checks_of_a_file_share_ends_with_them(tmp_path: Path) -> None:
-    """Whoever takes the last of one file and the next of another tears down between them."""
+    """A process that takes the last check of one file and the first of the next tears down between them."""
     more = tmp_path / "more"
     more.mkdir()
     (more / "test_more.py").write_text(MODULES.format("more"))
@@ -141,7 +141,7 @@ SLEEPS = """def test_one():
 
 
 def test_checks_end_with_whoever_began_them(tmp_path: Path) -> None:
-    """Else the machines of a `r4l lab check` that was killed would run on."""
+    """Otherwise the machines of a killed `r4l lab check` would keep running."""
     pid = tmp_path / "pid"
     owner = multiprocessing.get_context("spawn").Process(target=run, args=(tmp_path, f"{MARK}{SLEEPS}"))
     owner.start()
@@ -152,7 +152,7 @@ def test_checks_end_with_whoever_began_them(tmp_path: Path) -> None:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait, for 30 s."""
+    """Wait for a condition, at most 30 s."""
     end = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < end

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A student's name is what git knows, in any script; no two students share a file."""
+"""A student's name comes from git, in any script; no two students share a file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from r4l.scaffold import known_names
 
 
 def git_says(data: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put a git first in the path that knows this name."""
+    """Put a git that knows this name first in the path."""
     (folder / "name").write_bytes(data)
     (folder / "git").write_text(f"#!/bin/sh\ncat '{folder}/name'\n")
     (folder / "git").chmod(0o755)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lab 10's starter is the reference driver with the bugs in it that labs/mutants/survive.toml has, and nothing else."""
+"""Lab 10's starter is the reference driver plus the bugs of labs/mutants/survive.toml, and nothing else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPDX, HEADER = "// SPDX-License-Identifier: GPL-2.0-only\n", "// YOURS (survive 
 
 
 def broken(bugs: list[Variant], folder: Path) -> dict[str, str]:
-    """The student's files of the reference answer with those bugs in them."""
+    """The student's files of the reference answer with these bugs."""
     for name in FILES:
         (folder / name).write_text((LAB.answer / name).read_text())
     for bug in bugs:

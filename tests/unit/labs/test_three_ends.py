@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A check ends in one of three ways: reached, missed, or not to be judged, which is never held against the student."""
+"""Results of a check: reached, missed, or not judged, which never counts against the student."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def test_a_check_shows_what_it_could_not_judge(
 
 @pytest.fixture
 def handed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A bundle that claims to have reached both."""
+    """A bundle that claims both checkpoints reached."""
     monkeypatch.setattr(teacher, "ready", lambda *_: [])
     workspace = Workspace.start(Lab.named("hello"), tmp_path / "work")
     (tmp_path / "evidence").mkdir()
@@ -216,7 +216,7 @@ Machine = Callable[..., Runs]
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """A machine on which checks end so, one run after the other; returns what each was asked for."""
+    """A machine whose checks end as given, one run after the other; records the requested checkpoints."""
 
     def ends(*planned: tuple[Outcome, ...] | Exception) -> Runs:
         asked: Runs = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A student's folder: nothing in it is lost, and nothing outside of it is read."""
+"""A student's folder: no file in it is lost, and no file outside is read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HELLO = Lab.named("hello")
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """Of lab 3, in a folder whose name the kernel's Makefile cannot take."""
+    """A workspace of lab 3, in a folder whose name the kernel's Makefile cannot handle."""
     return Workspace.start(HELLO, tmp_path / "我的 实验: hello")
 
 

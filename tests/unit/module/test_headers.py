@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Names in a kernel's headers, and those that resemble one that is not there."""
+"""Names in a kernel's headers, and names that resemble a missing one."""
 
 from __future__ import annotations
 

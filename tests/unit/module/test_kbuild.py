@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which folders are a module's."""
+"""Recognition of a module's folder."""
 
 from __future__ import annotations
 

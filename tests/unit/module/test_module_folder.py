@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Module folders that are none, and compiler output explained."""
+"""Folders without a module, and compiler output explained."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A build's folder as a Makefile may leave it: nothing that leads its readers elsewhere."""
+"""A build's folder with links made by a Makefile: none leads its readers elsewhere."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is known to be built is known only until something changes."""
+"""A module counts as built only until a file changes."""
 
 from __future__ import annotations
 

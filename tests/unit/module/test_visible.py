@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a module's build sees of the user's files."""
+"""Visibility of the user's files to a module's build."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from r4l.module import visible
 
 @pytest.fixture(autouse=True)
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine with a user's home and r4l's in it."""
+    """A machine with the homes of a user and of r4l."""
     for name in ("me/src/driver", "me/.cache/r4l/labs/hello-1", "me/.cache/r4l/labs/hello-2", "me/hello", "tmp/x"):
         (tmp_path / name).mkdir(parents=True)
     monkeypatch.setenv("HOME", str(tmp_path / "me"))

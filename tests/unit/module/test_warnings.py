@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Warnings of a build that succeeded: read from what make prints, and shown until their file is compiled again."""
+"""Warnings of a successful build: read from make's output, and shown until their file is compiled again."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The back ends: a file each, each with a row in the documentation, and none wired by its name elsewhere."""
+"""The back ends: one file each, each with a row in the documentation, and none named in other code."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_each_says_of_itself_what_a_card_needs(name: str) -> None:
 
 
 class Loose(BackEnd):
-    """A back end that is not ours."""
+    """A back end from outside the package."""
 
     def netdev(self, options: Options, *, hub: int, descriptor: int | None) -> dict[str, Any]:
         return {"type": "loose", "fd": descriptor}
@@ -49,7 +49,7 @@ class Loose(BackEnd):
 
 
 def test_a_new_one_needs_no_other_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A run asks the back end for the cable and for how it is cut off; nothing else knows its name."""
+    """A run asks the back end for its cable and its isolation, and no other code knows its name."""
     known = {**back_ends(), "loose": Loose()}
     monkeypatch.setattr("r4l.net.nic.back_ends", lambda: known)
     nic = Nic(backend="loose")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Bad lines."""
+"""Lines with faults."""
 
 from __future__ import annotations
 

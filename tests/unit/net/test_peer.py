@@ -18,14 +18,14 @@ ROUTER = "52:55:0a:00:02:02"
 
 
 def ask(packet: Packet, peer: Peer | None = None) -> Packet | None:
-    """The answer to a packet."""
+    """Return the answer to a packet."""
     answers = (peer or Peer()).answer(bytes(packet))
     assert len(answers) <= 1
     return Ether(answers[0]) if answers else None
 
 
 def echo(target: str, payload: bytes = b"x" * 57, **header: Any) -> Packet:
-    """A ping of the guest's."""
+    """Return a ping of the guest."""
     return Ether(src=GUEST, dst=ROUTER) / IP(src="10.0.2.15", dst=target, **header) / ICMP(id=7, seq=3) / payload
 
 

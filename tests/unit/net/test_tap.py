@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A tap without a VM: the test holds the descriptor that QEMU would have."""
+"""A tap without a VM: the test holds QEMU's descriptor."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def tap() -> Iterator[Tap]:
 
 
 def read(tap: Tap, layer: type) -> Ether:
-    """The next frame with a layer that the namespace sends."""
+    """Return the next frame with a layer that the namespace sends."""
     while True:
         assert select.select([tap.plug()], [], [], 10)[0], "nothing came within 10 s"
         packet = Ether(os.read(tap.plug(), 9999))
@@ -77,7 +77,7 @@ def test_its_holder_ends_with_its_owner() -> None:
 
 
 def running(pid: int) -> bool:
-    """Whether there is a process that is more than a zombie."""
+    """True if a process exists and is no zombie."""
     try:
         return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -86,7 +86,7 @@ def running(pid: int) -> bool:
 
 @pytest.mark.usefixtures("tap")
 def test_a_user_has_one_too_who_may_open_the_device() -> None:
-    """In a user namespace we are somebody who is not root, and yet may open what is ours."""
+    """In a user namespace the process is not root, and may still open its own device."""
     other = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
     if subprocess.run([*other, "true"], capture_output=True, check=False).returncode != 0:
         pytest.skip("this machine has no user namespaces")

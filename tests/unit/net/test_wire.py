@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The wire without a VM: the test holds the end that QEMU would have."""
+"""The wire without a VM: the test holds QEMU's end."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def card(wire: Wire) -> Iterator[socket.socket]:
 
 
 def frame(number: int) -> bytes:
-    """A frame that can be told from others."""
+    """Return a frame that differs from all others."""
     return bytes.fromhex("5254001234565255 0a00020288b5") + number.to_bytes(46, "big")
 
 

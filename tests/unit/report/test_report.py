@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The report's page: whole, failed, empty and hostile runs."""
+"""The report's page for complete, failed, empty and hostile runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VOID = {"meta"}
 
 
 class Outline(HTMLParser):
-    """Tags, attributes and text of a page; `unclosed` is empty where the tags nest."""
+    """Tags, attributes and text of a page; `unclosed` is empty if the tags nest."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Outline(HTMLParser):
 
 
 def assert_sound(page: str) -> Outline:
-    """The page nests, runs nothing, loads nothing and holds no control bytes."""
+    """Check that the page nests, runs no script, loads no file and contains no control bytes."""
     outline = Outline(page)
     assert not outline.misnested
     assert not outline.open
@@ -80,7 +80,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def change(folder: Path) -> Callable[..., str]:
-    """Change the sample's result and give the page."""
+    """Change the sample's result and return the page."""
 
     def apply(edit: Callable[[Result], None]) -> str:
         result, fault = model.load(folder)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Disk images before anything is made: data, keys of the cache, what is laid over Debian's files."""
+"""Disk images before their creation: data, keys of the cache, files laid over Debian's."""
 
 from __future__ import annotations
 

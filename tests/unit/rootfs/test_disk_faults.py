@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Making an image where something is missing: one cause, one remedy, nothing half-made. Needs the toolchain."""
+"""Creation of an image with a part missing: one cause, one remedy, no partial file. Needs the toolchain."""
 
 from __future__ import annotations
 

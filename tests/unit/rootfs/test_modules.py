@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Modules with all they need, from depmod's tables."""
+"""Modules with their dependencies, from depmod's tables."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Disks that are not what they were any more are noticed and made anew, before a guest starts from them."""
+"""Damaged disks are noticed and made again before a guest starts from them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""New driver folders as files: what is in them, and which names are refused. No kernel, no VM."""
+"""New driver folders as files: their content, and refused names. No kernel, no VM."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEMPLATES = list(Template.all())
 
 @pytest.fixture
 def no_kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A home where nothing is set up."""
+    """A home without any setup."""
     monkeypatch.setenv("R4L_HOME", str(tmp_path / "home"))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The kernels that `r4l selftest` makes ready while other parts run."""
+"""The kernels that `r4l selftest` prepares while other parts run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STOCK, MINIMAL = ("stock", "x86_64"), ("minimal", "x86_64")
 
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A program in the place of `r4l`: notes its arguments and its niceness in `begun`, and ends with code 1."""
+    """A stand-in for `r4l` that writes its arguments and niceness to `begun`, and ends with code 1."""
     program = tmp_path / "python"
     monkeypatch.setenv("R4L_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(parts, "PYTHON", str(program))

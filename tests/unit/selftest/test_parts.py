@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The table of the parts: every test belongs to one, every file of the project touches one."""
+"""The table of the parts: every test belongs to a part, every file of the project affects one."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_part_that_the_default_leaves_something_of_is_touched_by_its_own_tests
 
 
 def test_thorough_tests_are_in_parts_that_say_so() -> None:
-    """Else the default selection would run them, or --touched would find nothing to run."""
+    """Otherwise the default selection would run them, or --touched would find no test."""
     marked = [name for name in tracked() if name.endswith(".py") and MARK in (CHECKOUT / name).read_text("utf-8")]
     for part in TABLE.values():
         if part.default:

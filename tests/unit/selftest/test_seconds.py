@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Seconds of tests, kept by a plugin."""
+"""Seconds of tests, recorded by a plugin."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What this machine keeps a test from is an error, not a failure."""
+"""A fault of the host that keeps a test from its verdict is an error, not a failure."""
 
 from __future__ import annotations
 

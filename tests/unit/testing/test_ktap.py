@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""KTAP: what kernels and kselftests print, and what we write."""
+"""KTAP: output of kernels and kselftests, and r4l's own output."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The judgement on slab caches, with figures of real guests in place of a guest."""
+"""The judgement on slab caches, with figures of real guests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NODE = 256
 
 
 class Guest:
-    """A guest whose caches `steps` objects grow, reading by reading; after the last of them, not at all."""
+    """A guest whose caches grow by `steps` objects, reading by reading; after the last step, not at all."""
 
     def __init__(self, cache: str, size: int, steps: list[int]) -> None:
         self._cache, self._size, self._steps = cache, size, iter(steps)
@@ -36,7 +36,7 @@ def leaks_of(cache: str, size: int, steps: list[int]) -> Leaks:
 
 
 def test_a_cache_that_grows_for_a_while_is_no_leak() -> None:
-    """Seen on two loaded cores, with a driver that has no maple tree."""
+    """Figures seen on two loaded cores, with a driver without maple tree."""
     reloads: Counter[str] = Counter()
     leaks_of("maple_node", NODE, [0, 64, 64, 0, 64, 0, -64]).across_rounds(
         lambda times: reloads.update(loads=times), rounds=2, times=10
@@ -45,6 +45,6 @@ def test_a_cache_that_grows_for_a_while_is_no_leak() -> None:
 
 
 def test_a_cache_that_grows_on_is_a_leak() -> None:
-    """A buffer of 2 KiB, each time; slabs hold 16, so a round can seem to lose none."""
+    """A buffer of 2 KiB per repetition; slabs hold 16, so a round can seem to leak none."""
     with pytest.raises(LeakFound, match="in rounds of 10: kmalloc-2k by 32768, 0, 32768, 32768 bytes"):
         leaks_of("kmalloc-2k", 2048, [0, 16, 16, 16, 0, 16, 16]).across_rounds(lambda _: None, rounds=2, times=10)

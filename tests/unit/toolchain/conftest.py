@@ -13,12 +13,12 @@ from r4l.toolchain import tree
 
 
 class Debian:
-    """The archive as `bootstrap` meets it.
+    """The archive as seen by `bootstrap`.
 
     Attributes:
-        versions: what it has now.
-        made: how many trees were made from it.
-        fault: what the next one ends with.
+        versions: present versions.
+        made: number of trees made from it.
+        fault: error of the next call.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Debian:
         self.fault: BaseException | None = None
 
     def bootstrap(self, target: Path, _archive: object, packages: Mapping[str, str | None], **_options: Any) -> None:
-        """As `r4l.toolchain.bootstrap.bootstrap`: a tree with dpkg's status in it."""
+        """Stand in for `r4l.toolchain.bootstrap.bootstrap`: make a tree with dpkg's status in it."""
         status = target / "var/lib/dpkg/status"
         status.parent.mkdir(parents=True)
         (target / "usr").mkdir()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The Debian archive when it cannot be reached, and the mirror's name."""
+"""The Debian archive when it is unreachable, and the mirror's name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from r4l.errors import EnvironmentFault, UsageError
 from r4l.toolchain import Toolchain, archive, archive_for
 
 REFUSED = "http://127.0.0.1:9/debian"
-"""Nobody listens on the discard port of loopback: a mirror that cannot be reached."""
+"""A mirror that refuses connections: no service listens on the discard port of loopback."""
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""apt's lists and caches are one process's at a time, whoever asks it what."""
+"""apt's lists and caches are used by one process at a time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ archive.download({"make": "1.0"}, Path(__import__("sys").argv[1]))
 
 @pytest.fixture
 def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stand-in for apt, in front of the real one, and where it keeps its notes."""
+    """A stand-in for apt in front of the real one, and the folder of its records."""
     for name in ("apt-get", "apt-cache", "apt-config"):
         program = tmp_path / "bin" / name
         program.parent.mkdir(exist_ok=True)

@@ -92,7 +92,7 @@ def test_proot_sees_the_same_paths(tmp_path: Path) -> None:
 
 
 def test_under_proot_mount_points_outlive_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PRoot removes those that it made, while other commands still stand on them."""
+    """PRoot would remove the mount points that it made while other commands use them."""
     monkeypatch.setattr(Path, "is_relative_to", lambda *_: False)
     tree, own = folders(tmp_path, "tree", "own")
     (own / "file").touch()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A toolchain is the versions that are in it: which tree is in force, and what is stale with another."""
+"""A toolchain is identified by its versions: which tree is in force, and what is stale with another."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEWER = {"rustc": "1.90.0-1"}
 
 
 def legacy(home: Path, versions: dict[str, str]) -> Path:
-    """A tree as r4l made it before: named by its recipe only."""
+    """A tree as made by old versions of r4l: named by its recipe only."""
     root = home / "toolchain" / recipe_key(table())
     root.mkdir(parents=True)
     (root / "r4l-packages.json").write_text(json.dumps(versions), encoding="utf-8")
@@ -188,7 +188,7 @@ def test_a_kernels_metadata_is_of_one_toolchain(debian: Debian, tmp_path: Path) 
 
 
 def test_a_kernel_of_before_whose_compiler_is_gone(debian: Debian, tmp_path: Path) -> None:
-    """`setup --update` made the tree anew at its place, and left what the old one had built."""
+    """Old versions' `setup --update` replaced the tree in place, and kept its products."""
     root = legacy(tmp_path / "home", debian.versions)
     ready = tmp_path / f"home/kernels/7.3.4-amd64_1/{root.name}"
     ready.mkdir(parents=True)
@@ -250,7 +250,7 @@ def test_a_kernel_from_source_whose_recipe_has_changed(debian: Debian, tmp_path:
 
 
 def test_a_kernel_that_was_built_on_is_another_to_modules(debian: Debian, tmp_path: Path) -> None:
-    """`r4l kernel build --kdir`, after a change of the source: the recipe is the same, what it exports is not."""
+    """After `r4l kernel build --kdir` with a changed source the recipe is the same and the exports differ."""
     toolchain = Toolchain.get()
     keys = set()
     for exported in ("one", "one\ttwo"):

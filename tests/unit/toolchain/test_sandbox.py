@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a command really sees and can do in the sandbox: run in it, with this machine's own files as the tree."""
+"""A command's real view and rights in the sandbox: run in it, with this machine's own files as the tree."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TREE = Path("/")
 
 @pytest.fixture(params=["userns", "root"])
 def rung(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Name:
-    """Each sandbox that isolates and that this machine has."""
+    """Each isolating sandbox that works on this machine."""
     name: Name = request.param
     monkeypatch.setenv(ladder.ENVIRONMENT, name)
     try:
@@ -38,7 +38,7 @@ def rung(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Nam
 
 
 def inside(rung: Name, script: str, grant: Grant | None = None, fds: Sequence[int] = ()) -> str:
-    """What a script prints in the sandbox."""
+    """Return a script's output in the sandbox."""
     command = RUNGS[rung].enter(TREE, ["sh", "-c", script], grant or Grant("test", limits=UNLIMITED))
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60, cwd="/", pass_fds=fds
@@ -121,7 +121,7 @@ def test_nothing_of_the_environment_and_no_descriptor(rung: Name, monkeypatch: p
 
 
 def test_the_kernels_settings_cannot_be_written(rung: Name) -> None:
-    """As root without capabilities one is still the owner of these files."""
+    """Root without capabilities still owns these files."""
     # The value that it has: nothing is lost where this fails.
     said = inside(
         rung, "v=$(cat /proc/sys/kernel/core_pattern); echo $v > /proc/sys/kernel/core_pattern; hostname evil"
@@ -230,7 +230,7 @@ def test_the_remedy_is_that_of_what_stands_in_the_way(tmp_path: Path, setting: s
 
 @pytest.fixture
 def toolchain() -> Toolchain:
-    """One whose tree is this machine."""
+    """A toolchain whose tree is this machine."""
     return Toolchain(TREE, "test")
 
 
@@ -345,7 +345,7 @@ print(libc.syscall(332, -100, sys.argv[1].encode(), 0, 0, ctypes.create_string_b
 
 
 def test_under_proot_calls_that_it_does_not_know_are_not_there(tmp_path: Path) -> None:
-    """Rust's library asks by statx, which PRoot 5.1 lets through with the path as it is: to the host's files."""
+    """Rust's library uses statx, which PRoot 5.1 passes on with an untranslated path, to the host's files."""
     there = subprocess.run([sys.executable, "-c", STATX, str(tmp_path)], capture_output=True, text=True, check=True)
     assert there.stdout.split()[0] == "0"
     command = [*FILTERED, "old", sys.executable, "-c", STATX, str(tmp_path)]

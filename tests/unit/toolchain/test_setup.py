@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which kernel a setup makes ready, and from which recipe one that is stale is built anew."""
+"""The kernel that a setup prepares, and the recipe from which a stale one is rebuilt."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOCKED = {"kernel": "7.3.4+deb13-amd64", "kernel_version": "7.3.4-1", "packages"
 
 
 class Kernels:
-    """Debian's kernels, as `stock` fetches and prepares them.
+    """Debian's kernels, as fetched and prepared by `stock`.
 
     Attributes:
         asked: release and version of each fetch.

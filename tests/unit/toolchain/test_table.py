@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The tables of "What may touch what" in docs/ARCHITECTURE.md say what the code says."""
+"""The tables of "What may touch what" in docs/ARCHITECTURE.md agree with the code."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ ROOT = Path(__file__).parents[3]
 SECTION = (ROOT / "docs/ARCHITECTURE.md").read_text(encoding="utf-8").partition("## What may touch what")[2]
 LIMITS = {"": "tool", "limits.build()": "build", "limits.kernel()": "kernel", "UNLIMITED": "none"}
 NOTHING = {"writes": "nothing", "reads": "nothing", "network": "none", "devices": "none", "terminal": "no"}
-"""What a column says where the grant has no such argument."""
+"""Content of a column for a grant without such an argument."""
 
 
 def table(first: str) -> list[dict[str, str]]:
-    """The rows of the table whose first column has that name."""
+    """Return the rows of the table whose first column has that name."""
     lines = SECTION.partition(f"| {first} |")[2].partition("\n\n")[0].splitlines()
     names = [first, *(name.strip() for name in lines[0].strip(" |").split("|"))]
     return [dict(zip(names, (cell.strip() for cell in line.strip("|").split("|")), strict=True)) for line in lines[2:]]
 
 
 def grants() -> dict[str, list[dict[str, str]]]:
-    """The arguments of each `Grant(…)` in the program and in the labs' checks, by its caller."""
+    """Return the arguments of each `Grant(…)` in the program and in the labs' checks, by caller."""
     found: dict[str, list[dict[str, str]]] = {}
     for file in (*(ROOT / "src/r4l").rglob("*.py"), *(ROOT / "labs").rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

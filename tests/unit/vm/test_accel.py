@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How long what a trial of KVM found is believed. The trial itself is tests/vm/test_vm_faults.py's."""
+"""Validity in time of a trial's result for KVM. The trial itself is in tests/vm/test_vm_faults.py."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ ALIVE = Choice("kvm", "a guest booted under it")
 
 
 class Host:
-    """A host with a KVM whose trials end as told.
+    """A host with a KVM whose trials end as set.
 
     Attributes:
-        found: what the next trial finds.
-        trials: how many there were.
+        found: result of the next trial.
+        trials: number of trials so far.
     """
 
     def __init__(self) -> None:

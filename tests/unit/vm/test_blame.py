@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whose fault it is that something did not come to an answer."""
+"""Attribution of a missing answer to host or guest."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_the_guests(error: BaseException) -> None:
 
 @contextmanager
 def running(code: str, count: int) -> Iterator[list[int]]:
-    """Programs that share one processor of the host's."""
+    """Start programs that share one processor of the host."""
     cpu = min(os.sched_getaffinity(0))
     text = f"import os, time; os.sched_setaffinity(0, [{cpu}])\n{code}"
     started = [subprocess.Popen([sys.executable, "-c", text]) for _ in range(count)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The key of a preparation holds all that the preparation depends on, or it is refused with the reason."""
+"""The key of a preparation contains everything that it depends on, or the preparation is refused with the reason."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COUNT = itertools.count()
 
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Writes a file of Python and imports it anew."""
+    """Write a Python file and import it again."""
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
 

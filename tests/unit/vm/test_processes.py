@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Starting processes, reading the console, work folders: without QEMU."""
+"""Starting processes, reading the console, work folders, all without QEMU."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The monitor, with a QEMU of one thread at the other end of its socket."""
+"""The monitor, with a one-threaded stand-in for QEMU at the other end of its socket."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHUTDOWN = {
 
 
 def qemu(sock: socket.socket, *last: object) -> threading.Thread:
-    """Greets, answers `qmp_capabilities` and one command more, says its last words and is gone."""
+    """Greet, answer `qmp_capabilities` and one more command, print last words and end."""
 
     def say(message: object) -> None:
         sock.sendall(json.dumps(message).encode() + b"\r\n")

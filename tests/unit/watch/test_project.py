@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a save affects."""
+"""Effects of a save."""
 
 from __future__ import annotations
 

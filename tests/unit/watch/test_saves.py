@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Saves as editors make them, told by the kernel."""
+"""Saves as made by editors and reported by the kernel."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ LIMIT = 60
 
 
 class Told:
-    """What was told so far."""
+    """The saves reported so far."""
 
     def __init__(self) -> None:
         self._told: queue.SimpleQueue[frozenset[Path]] = queue.SimpleQueue()
         self.tell = self._told.put
 
     def next(self) -> frozenset[Path]:
-        """What is told next, if it is soon."""
+        """Return the next report if it comes soon."""
         try:
             return self._told.get(timeout=0.2)
         except queue.Empty:
             return frozenset()
 
     def until(self, *paths: Path) -> None:
-        """Wait until all of these were told of."""
+        """Wait until all of these paths were reported."""
         missing = set(paths)
         while missing:
             missing -= self._told.get(timeout=LIMIT)
 
 
 def _begun(folder: Path, told: Told) -> None:
-    """A watch has begun when it tells of a file there."""
+    """Wait until a watch has begun, which it shows by reporting a file."""
     for number in range(300):
         (folder / "begun").write_text(str(number))
         if told.next() == {folder / "begun"}:

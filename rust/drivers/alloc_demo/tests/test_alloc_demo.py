@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Allocations that can fail: the module goes on after one, and gives back all that it had. Run it with `r4l test`."""
+"""Allocations that can fail: the module goes on after a failure, and frees all its memory. Run with `r4l test`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.row("A28")
 
 NAME = "alloc_demo"
 TAINT_WARN = 1 << 9
-"""The kernel has warned of something (Documentation/admin-guide/tainted-kernels.rst)."""
+"""Taint bit for a warning of the kernel (Documentation/admin-guide/tainted-kernels.rst)."""
 TOLD = [
     "squares: [1, 4, 9, 16, 25]",
     "a TiB at once: Some(ENOMEM)",
@@ -23,9 +23,9 @@ TOLD = [
 
 
 def said(vm: r4l.VM) -> list[str]:
-    """What the module has said, without what the kernel says of its first module (taints).
+    """Return the module's log lines, without the kernel's own on its first module (taints).
 
-    An error has a name only where the kernel has CONFIG_SYMBOLIC_ERRNAME, which the debug kernel has not.
+    Errors have names only on kernels with CONFIG_SYMBOLIC_ERRNAME, which the debug kernel lacks.
     """
     vm.klog.sync()
     texts = [record.text.replace("Error(12)", "ENOMEM") for record in vm.klog.records()]
@@ -41,7 +41,7 @@ def test_allocations_can_fail_and_traits_have_objects(vm: r4l.VM, module: r4l.Bu
 
 
 def test_an_allocation_that_fails_is_an_error_and_no_complaint(vm: r4l.VM, module: r4l.BuiltModule) -> None:
-    """Without `__GFP_NOWARN` the allocator would warn of a TiB, with a trace."""
+    """Without `__GFP_NOWARN` the allocator would warn about a TiB, with a trace."""
     vm.insmod(module)
     assert "a TiB at once: Some(ENOMEM)" in said(vm)
     vm.klog.check()
@@ -50,7 +50,7 @@ def test_an_allocation_that_fails_is_an_error_and_no_complaint(vm: r4l.VM, modul
 
 
 def test_what_was_had_is_given_back(vm: r4l.VM, module: r4l.BuiltModule, leaks: Leaks) -> None:
-    """The boxes with their vector, and what was had on the way to the failure."""
+    """The boxes with their vector, and everything allocated before the failure."""
 
     loads = 0
 

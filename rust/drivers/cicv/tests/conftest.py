@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of /dev/cicv share: a program that does what busybox cannot, and a module that is in its way."""
+"""Shared by the tests of /dev/cicv: a program for operations that busybox lacks, and a module that occupies names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Probe = Callable[..., list[str]]
 
 @pytest.fixture(scope="session")
 def probe_program(kernel: r4l.Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """probe.rs for the guest: static, since the guest has no libraries, and so made as its agent is."""
+    """probe.rs for the guest: static, since the guest has no libraries, and built like its agent."""
     program = tmp_path_factory.mktemp("probe") / "probe"
     flags = (*agent.FLAGS, *architecture(kernel.arch).rustc)
     grant = r4l.Grant("test", writes=(program.parent,), reads=(HERE,))
@@ -37,14 +37,14 @@ def guest_with_probe(vm: r4l.VM, probe_program: Path) -> r4l.VM:
 
 @pytest.fixture
 def cicv(guest_with_probe: r4l.VM, module: r4l.BuiltModule) -> r4l.VM:
-    """The same with the module."""
+    """The guest with the program and the module."""
     guest_with_probe.insmod(module)
     return guest_with_probe
 
 
 @pytest.fixture
 def probe(cicv: r4l.VM) -> Probe:
-    """Runs steps (see probe.rs) in one process; returns what each came to."""
+    """Runner of steps (see probe.rs) in one process; returns the result of each."""
 
     def run(*steps: str) -> list[str]:
         return cicv.run([PROBE, *steps], check=True).stdout.splitlines()
@@ -54,5 +54,5 @@ def probe(cicv: r4l.VM) -> Probe:
 
 @pytest.fixture(scope="session")
 def taken(kernel: r4l.Kernel) -> r4l.BuiltModule:
-    """A module that takes a major number (`major=`), or the name of a class (`name=`)."""
+    """A module that occupies a major number (`major=`), or the name of a class (`name=`)."""
     return r4l.Module(HERE / "taken").build(kernel)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""/dev/cicv as a device: its name, its number, its node, and how it comes and goes."""
+"""/dev/cicv as a device: its name, its number, its node, loading and unloading."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ KO = "/tmp/cicv.ko"
 
 
 def majors(vm: r4l.VM) -> dict[str, int]:
-    """Of the character devices in /proc/devices, by their names."""
+    """Return the major numbers of the character devices in /proc/devices, by name."""
     text = vm.run("cat /proc/devices", check=True).stdout.partition("Block devices:")[0]
     return {name: int(number) for number, name in re.findall(r"^ *(\d+) (\S+)$", text, re.MULTILINE)}
 
 
 def node(vm: r4l.VM) -> tuple[int, int]:
-    """The major and minor number of /dev/cicv."""
+    """Return the major and minor number of /dev/cicv."""
     major, minor = vm.run("stat -c '%t %T' /dev/cicv", check=True).stdout.split()
     return int(major, 16), int(minor, 16)
 
@@ -105,7 +105,7 @@ def test_a_capacity_that_cannot_be(vm: r4l.VM, module: r4l.BuiltModule, leaks: L
 def test_a_load_that_fails_half_way_is_undone(
     vm: r4l.VM, module: r4l.BuiltModule, taken: r4l.BuiltModule, leaks: Leaks
 ) -> None:
-    """It has its number already when it finds that there is a class of the name."""
+    """The module has its number already when it finds the class name occupied."""
     vm.insmod(taken, name="cicv")
     with leaks():
         with pytest.raises(ModuleRefused):
@@ -118,7 +118,7 @@ def test_a_load_that_fails_half_way_is_undone(
 
 
 def test_it_is_loaded_and_unloaded_while_others_open_it(cicv: r4l.VM, module: r4l.BuiltModule) -> None:
-    """Whoever comes at the wrong moment is told so, and has no hold on the module."""
+    """A process that opens it at the wrong moment gets an error and does not hold the module."""
     cicv.put(module.path, KO)
     open_it = "until test -e /tmp/over; do head -c1 /dev/cicv; done >/dev/null 2>&1"
     reload = f"n=0; until test $n = 15; do rmmod cicv 2>/dev/null && insmod {KO} && n=$((n+1)); done; touch /tmp/over"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""/dev/cicv as a file: what is returned moves the offset, and ends are ends."""
+"""/dev/cicv as a file: the returned bytes move the offset, and ends of file are reported."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_lseek_where_nothing_can_be(probe: Probe) -> None:
 
 @pytest.mark.parametrize("offset", ["4096", "4097", "4294967296", "9223372036854775806"])
 def test_an_offset_that_no_byte_has(probe: Probe, offset: str) -> None:
-    """pread and pwrite bring an offset of their own, which nobody has checked."""
+    """pread and pwrite pass an offset that the kernel has not checked."""
     assert probe("open:rw", f"pwrite:0:{offset}:x", f"pread:0:1:{offset}", "size:0")[1:] == ["ENOSPC", "0", "0"]
 
 
@@ -146,7 +146,7 @@ def test_what_a_file_was_not_opened_for(probe: Probe) -> None:
 
 
 def test_memory_that_is_not_there(probe: Probe) -> None:
-    """What came across before counts: as bytes, and for the offset."""
+    """Bytes copied before the fault count, in the result and for the offset."""
     steps = ["open:rw", "write-over-edge:0:abc:100", "lseek:0:0:cur", "size:0", "write-over-edge:0::5", "size:0"]
     assert probe(*steps)[1:] == ["3", "3", "3", "EFAULT", "3"]
     steps = ["open:r", "read-over-edge:0:2:100", "lseek:0:0:cur", "read-over-edge:0:0:100", "read:0:9"]
@@ -165,7 +165,7 @@ def test_many_processes_read_and_write_and_none_sees_half_of_another(cicv: r4l.V
 
 
 def test_many_processes_append_and_nothing_is_lost(cicv: r4l.VM) -> None:
-    """With one open file among them too, whose offset has no lock."""
+    """Some share an open file, whose offset has no lock."""
     record = "echo -n $letter$letter$letter$letter$letter$letter$letter$letter"
     each = f"for i in $(seq 32); do {record}; done"
     cicv.run(f"(for letter in a b c d e f g h; do {each} & done; wait) >>/dev/cicv", check=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who waits for /dev/cicv: reads that follow, poll, signals; and ioctl, which asks for it."""
+"""Waiting on /dev/cicv: blocking reads, poll, signals; and the ioctl that enables it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import r4l
 Probe = Callable[..., list[str]]
 
 ASLEEP = "until grep -q asleep /tmp/said && grep -q 'State:.S' /proc/$p/status; do :; done"
-"""The process has said that it is about to wait, and sleeps: nothing else lies between the two."""
+"""Condition: the process has announced its wait and sleeps, with no other system call in between."""
 
 
 def meanwhile(vm: r4l.VM, steps: str, then: str) -> list[str]:
-    """What steps came to of which one waits, when the shell does this then: `$p` is the process."""
+    """Run steps of which one waits, and a shell command during that wait (`$p` is the process); return the results."""
     script = f"/tmp/probe {steps} >/tmp/said & p=$!; {ASLEEP}; {then}; wait $p; cat /tmp/said"
     return vm.run(script).stdout.splitlines()
 
@@ -25,7 +25,7 @@ def test_a_read_that_follows_waits_for_the_next_bytes(cicv: r4l.VM) -> None:
 
 
 def test_it_waits_at_its_own_offset(cicv: r4l.VM) -> None:
-    """Bytes before that are none for it, and it sleeps on."""
+    """Bytes before that offset do not wake it."""
     steps = "open:rw write:0:abc follow:0:1 say:asleep read:0:9"
     said = meanwhile(cicv, steps, f"/tmp/probe open:w write:0:XY; {ASLEEP}; echo -n def >>/dev/cicv")
     assert said[-1] == "3 def"
@@ -50,7 +50,7 @@ def test_where_no_byte_can_ever_be_nobody_waits(probe: Probe) -> None:
 
 
 def test_sendfile_does_not_wait_with_the_pipes_lock(probe: Probe) -> None:
-    """It would stop everybody who has the other end of the pipe, even who must not wait."""
+    """Otherwise every process at the other end of the pipe would block, even with O_NONBLOCK."""
     assert probe("open:rw", "write:0:abc", "open:r", "follow:1:1", "sendfile:1:99", "sendfile:1:9")[-2:] == [
         "3 abc",
         "EAGAIN",
@@ -67,7 +67,7 @@ def test_a_signal_interrupts_the_wait(cicv: r4l.VM) -> None:
 
 
 def test_a_call_that_may_be_begun_anew_is(cicv: r4l.VM) -> None:
-    """With SA_RESTART the process hears nothing of the signal, and still gets its bytes."""
+    """With SA_RESTART the process does not notice the signal, and still gets its bytes."""
     steps = "catch:0 open:r follow:0:1 say:asleep read:0:9"
     said = meanwhile(cicv, steps, f"kill -USR1 $p; {ASLEEP}; echo -n hello >/dev/cicv")
     assert said[-1] == "5 hello"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A reader of /dev/completion sleeps until a writer comes. Run it with `r4l test`.
+"""A reader of /dev/completion sleeps until a writer comes. Run with `r4l test`.
 
-Which of two things comes first is never a matter of time here: a reader counts as waiting when the kernel says that it
-sleeps in the driver, and as released when it has ended.
+The order of events never depends on time: a reader counts as waiting when the kernel shows it asleep in the driver, and
+as released when it has ended.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ pytestmark = [pytest.mark.row("C8"), pytest.mark.timeout(300)]
 NAME = "r4l_completion"
 DEVICE = "/dev/completion"
 PATIENCE = 60.0
-"""Seconds for what must happen: so many that only what never happens takes as long."""
+"""Seconds for events that must happen; long enough that only a missing event takes as long."""
 
 
 def wait_for(what: str, condition: Callable[[], bool]) -> None:
-    """Return when the condition holds."""
+    """Wait until a condition holds."""
     until = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < until, f"it never came: {what}"
@@ -36,10 +36,10 @@ def wait_for(what: str, condition: Callable[[], bool]) -> None:
 
 
 def sleeps_in_the_driver(vm: r4l.VM, pid: int) -> bool:
-    """Whether a task sleeps there until a signal comes at the latest: S in ps(1). Not D, where none helps.
+    """True if a task sleeps in the driver and a signal can wake it: S in ps(1), not D.
 
-    The stack begins with the function that waits: those of the scheduler, which the waits of a completion belong to,
-    are left out (proc_pid_stack in fs/proc/base.c, in_sched_functions).
+    The stack begins with the waiting function. Functions of the scheduler, including the waits of a completion, are
+    left out (proc_pid_stack in fs/proc/base.c, in_sched_functions).
     """
     said = vm.run(f"cat /proc/{pid}/stat /proc/{pid}/stack").stdout
     stat, _, stack = said.partition("\n")
@@ -61,7 +61,7 @@ class Reader:
         return self.process.pid
 
     def sleeps(self) -> bool:
-        """Whether it still does."""
+        """True while it waits."""
         assert self.process.poll() is None, self.process.result
         return sleeps_in_the_driver(self.vm, self.pid)
 
@@ -72,7 +72,7 @@ class Reader:
         return done
 
     def text(self) -> str:
-        """What it has read until its end."""
+        """Return all that it has read."""
         return self.ended().checked().stdout
 
 
@@ -85,7 +85,7 @@ def loaded(vm: r4l.VM, module: r4l.BuiltModule) -> r4l.VM:
 
 @pytest.fixture
 def calls(vm: r4l.VM, kernel: r4l.Kernel, tmp_path: Path) -> str:
-    """The path of `calls.c` in the guest, as a program."""
+    """Path in the guest of the compiled `calls.c`."""
     source = Path(__file__).with_name("calls.c")
     program = tmp_path / "calls"
     compiler = f"{architecture(kernel.arch).gnu}-gcc"
@@ -143,7 +143,7 @@ def test_it_is_armed_again_for_each_round(loaded: r4l.VM) -> None:
 
 
 def test_a_second_opening_does_not_lose_the_first_ones_wake_up(loaded: r4l.VM, calls: str) -> None:
-    """The completion was initialised in open, by students: the waiters that it had were on no list then."""
+    """Students initialised the completion in open, which dropped its waiters from the list."""
     first = Reader(loaded)
     assert loaded.run([calls, DEVICE, "poll"], check=True).stdout == "poll: out\n", "opens it, and waits for nothing"
     second = Reader(loaded)
@@ -259,7 +259,7 @@ def test_it_leaves_nothing_behind(vm: r4l.VM, module: r4l.BuiltModule, leaks: Le
 
 
 def test_many_readers_and_writers(loaded: r4l.VM, calls: str) -> None:
-    """Each message reaches one reader, while signals make the system call begin anew."""
+    """Each message reaches one reader, while signals restart the system call."""
     done = loaded.run([calls, DEVICE, "stress", "8", "8", "250"], timeout=240)
     assert done.stdout == "2000 messages, 0 wrong\n", done.stderr
     assert done.exit_code == 0

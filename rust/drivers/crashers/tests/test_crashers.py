@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Rules of the kernel's, broken one by one: what it says, and the line of source that it is led back to."""
+"""Rules of the kernel, broken one by one: its complaint, and the source line found for it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _the_table_is_of(kernel: r4l.Kernel) -> None:
 
 @pytest.fixture
 def expected(kernel: r4l.Kernel, kind: str) -> list[str]:
-    """The kinds of complaints that this kernel makes."""
+    """Return the kinds of complaints that this kernel makes."""
     checked = kernel.config.get("CONFIG_KASAN") == "y"
     complaints: list[str] | None = CRASHES[kind].get("debug" if checked else "stock")
     if complaints is None:
@@ -38,7 +38,7 @@ def expected(kernel: r4l.Kernel, kind: str) -> list[str]:
 
 
 def crash(vm: r4l.VM, module: r4l.BuiltModule, kind: str) -> list[r4l.Splat]:
-    """Break a rule; returns all that the kernel said about it. It complains as soon as it can of what takes long."""
+    """Break a rule; return the kernel's complaint. Slow checkers run as soon as possible."""
     vm.run("echo 1 >/proc/sys/kernel/hung_task_timeout_secs; echo 1 >/proc/sys/kernel/hung_task_warnings", check=True)
     vm.run("echo 3 >/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout", check=True)
     if kind == "hung-task":
@@ -59,7 +59,7 @@ def crash(vm: r4l.VM, module: r4l.BuiltModule, kind: str) -> list[r4l.Splat]:
 
 
 def find_leaks(vm: r4l.VM) -> None:
-    """Have kmemleak look until it finds something: it believes what it has seen twice, of objects older than 5 s."""
+    """Run kmemleak until it reports a leak: objects must be older than 5 s and seen twice."""
     vm.run("echo 1 >/sys/module/kmemleak/parameters/verbose", check=True)
     for _ in range(4):
         vm.run("sleep 6; echo scan >/sys/kernel/debug/kmemleak", timeout=180, check=True)
@@ -69,7 +69,7 @@ def find_leaks(vm: r4l.VM) -> None:
 
 
 def marked(name: str) -> str:
-    """The statement in the sources below `marker: NAME`, as `file.rs:12: text`."""
+    """Return the statement in the sources below `marker: NAME`, as `file.rs:12: text`."""
     for path in sorted(path for path in SOURCES.iterdir() if path.suffix in (".rs", ".c")):
         lines = path.read_text(encoding="utf-8").splitlines()
         for number, line in enumerate(lines):

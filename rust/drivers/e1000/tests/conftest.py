@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of an e1000 driver share. They pass with any driver for the card, also with the kernel's own in C:
-`r4l test rust/drivers/e1000 -- --r4l-module kernel:e1000`."""
+"""Shared by the tests of an e1000 driver.
+
+They pass with any driver for the card, including the kernel's own in C: `r4l test rust/drivers/e1000 -- --r4l-module
+kernel:e1000`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ GATEWAY = "10.0.2.2"
 
 @pytest.fixture
 def gateway() -> str:
-    """Who answers at the other end of QEMU's user network."""
+    """Address that answers at the other end of QEMU's user network."""
     return GATEWAY
 
 
@@ -28,6 +31,6 @@ def loaded(vm: r4l.VM, module: r4l.BuiltModule) -> r4l.VM:
 
 @pytest.fixture
 def online(loaded: r4l.VM, interface: Interface) -> r4l.VM:
-    """The same with an address and carrier."""
+    """The virtual machine with the driver loaded, an address and carrier."""
     interface.up()
     return loaded

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Loading and unloading: whatever goes on, everything is given back."""
+"""Loading and unloading, also under load: all resources are released."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ Reload = Callable[[int], None]
 
 @pytest.fixture
 def reload(vm: r4l.VM, module: r4l.BuiltModule, gateway: str) -> Reload:
-    """Loads the driver, brings its interface up and down, and unloads it, so often; each tenth time with a ping."""
+    """Load the driver, bring its interface up and down, and unload it, as often as given; each tenth time with a
+    ping."""
     vm.put(module.path, "/tmp/driver.ko")
     vm.run("ip link set lo up", check=True)
     load = "insmod /tmp/driver.ko && ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Up, down, the cable, two cards: what the driver tells the stack and the card."""
+"""Up, down, the cable, two cards: the state given to the network stack and to the card."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.machine(nics=["e1000"])
 
 RCTL, TCTL, IMS = 0x100, 0x400, 0xD0
 ENABLED = 1 << 1
-"""EN, of RCTL and of TCTL (8254x manual, 13.4.22 and 13.4.33)."""
+"""The bit EN of RCTL and TCTL (8254x manual, 13.4.22 and 13.4.33)."""
 
 
 def test_loading_makes_an_interface_with_the_cards_address(loaded: r4l.VM, interface: Interface) -> None:
@@ -32,7 +32,7 @@ def test_down_and_up_again(online: r4l.VM, interface: Interface, gateway: str) -
 
 
 def register(vm: r4l.VM, offset: int) -> int:
-    """A register of the card, read from outside the guest."""
+    """Read a register of the card from outside the guest."""
     find = "for d in /sys/bus/pci/devices/*; do grep -q 0x100e $d/device && head -n1 $d/resource; done"
     base = int(vm.run(find, check=True).stdout.split()[0], 16)
     answer = vm.qmp("human-monitor-command", command_line=f"xp /1wx {base + offset:#x}")
@@ -40,7 +40,7 @@ def register(vm: r4l.VM, offset: int) -> int:
 
 
 def test_a_card_that_is_down_is_silent(online: r4l.VM, interface: Interface, gateway: str) -> None:
-    """Its rings are freed then: it must neither receive nor send nor interrupt."""
+    """Its rings are freed, so it must not receive, send or interrupt."""
     interface.ping(gateway, count=1)
     assert register(online, RCTL) & ENABLED
     assert register(online, TCTL) & ENABLED

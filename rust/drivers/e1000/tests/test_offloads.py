@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the card does for the stack: checksums, segmentation, filters. The other end checks every checksum itself."""
+"""Work that the card does for the stack: checksums, segmentation, filters. The other end verifies every checksum."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from r4l.testing import interface_of
 pytestmark = pytest.mark.machine(nics=["e1000"])
 MIB = 2**20
 UNTIL = "i=0; until {}; do i=$((i+1)); [ $i -gt 300 ] && exit 1; usleep 50000; done"
-"""A command line that waits for another one to succeed, for 15 s at most."""
+"""Command line that waits for another one to succeed, at most 15 s."""
 READ, FIRST_BLOCK = b"\0\1", b"\0\3\0\1"
 """TFTP's opcodes RRQ, and DATA with the number of the block."""
 SETTLED = "ip -6 addr show | grep fe80 | grep -qv tentative"
-"""The address that an interface gives itself is in use once nobody has answered to it."""
+"""Command that waits until an interface's own address is usable, after duplicate address detection."""
 
 
 @pytest.fixture
 def tcp() -> Iterator[tuple[int, list[bytes]]]:
-    """A TCP server on the host's loopback: its port, and what each client has sent; each gets its own bytes back."""
+    """A TCP server on the host's loopback: its port, and the bytes from each client, which it echoes."""
     received: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -53,7 +53,7 @@ def tcp() -> Iterator[tuple[int, list[bytes]]]:
 
 @pytest.fixture
 def tftp() -> Iterator[tuple[int, bytes]]:
-    """A TFTP server (RFC 1350), which is UDP, on the host's loopback: its port, and the one block that it serves."""
+    """A TFTP server (RFC 1350, over UDP) on the host's loopback: its port, and the one block that it serves."""
     block = os.urandom(500)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
@@ -86,7 +86,7 @@ def test_tcp_in_large_segments_and_back(online: r4l.VM, gateway: str, tcp: tuple
 def test_tcp_and_udp_in_turn(
     online: r4l.VM, gateway: str, tcp: tuple[int, list[bytes]], tftp: tuple[int, bytes]
 ) -> None:
-    """The card remembers where a checksum belongs: it must be told again when the protocol changes."""
+    """The card remembers the place of a checksum and needs a new context when the protocol changes."""
     for turn in range(3):
         online.run(f"echo turn {turn} | nc {gateway} {tcp[0]}", timeout=30, check=True)
         online.run(f"tftp -g -r any -l /tmp/block {gateway} {tftp[0]}", timeout=60, check=True)
@@ -97,7 +97,7 @@ def test_tcp_and_udp_in_turn(
 
 @pytest.fixture
 def pair(loaded: r4l.VM) -> r4l.VM:
-    """Two cards on one wire, the second in a network namespace of its own, in which `in_ns` runs commands."""
+    """Two cards on one wire, the second in a network namespace of its own, for commands with `in_ns`."""
     loaded.run("unshare -n sleep 10000 & echo $! > /tmp/ns", check=True)
     own = "test $(readlink /proc/$(cat /tmp/ns)/ns/net) != $(readlink /proc/self/ns/net)"
     loaded.run(f"{UNTIL.format(own)}; ip link set eth1 netns $(cat /tmp/ns)", check=True)
@@ -113,7 +113,7 @@ def in_ns(vm: r4l.VM, command: str) -> str:
 
 
 def received(vm: r4l.VM) -> int:
-    """Packets that the second card has received. Its statistics in sysfs are not to be seen in the namespace."""
+    """Return the packets received by the second card. Its statistics in sysfs are not visible in the namespace."""
     line = next(line for line in in_ns(vm, "cat /proc/net/dev").splitlines() if "eth1:" in line)
     return int(line.partition(":")[2].split()[1])
 
@@ -123,7 +123,7 @@ two_cards_on_a_wire = pytest.mark.machine(nics=[Nic("e1000", backend="hub")] * 2
 
 @two_cards_on_a_wire
 def test_multicast_that_was_asked_for_arrives(pair: r4l.VM) -> None:
-    """IPv6 finds its neighbour by a multicast to a group that only the neighbour has joined."""
+    """IPv6 finds its neighbour by multicast to a group that only the neighbour has joined."""
     pair.run(UNTIL.format(SETTLED), check=True)
     in_ns(pair, UNTIL.format(SETTLED))
     assert " 0% packet loss" in pair.run("ping6 -c3 -W5 fe80::5054:ff:fe12:3457%eth0", timeout=60).stdout
@@ -132,7 +132,7 @@ def test_multicast_that_was_asked_for_arrives(pair: r4l.VM) -> None:
 @two_cards_on_a_wire
 def test_promiscuous_hears_what_is_for_others(pair: r4l.VM) -> None:
     def heard() -> int:
-        """Packets that the second card received of five that are for somebody else."""
+        """Return how many of five packets for another station the second card received."""
         before = received(pair)
         pair.run("ping -c5 -i 0.1 -W1 10.9.9.77")
         return received(pair) - before

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Packets: sizes, counters, and as many as the card takes."""
+"""Packets: sizes, counters, and as many as the card can take."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.machine(nics=["e1000"])
 
 
 def test_packets_of_all_sizes_arrive(online: r4l.VM, interface: Interface, gateway: str) -> None:
-    """The shortest are padded to 60 bytes, the longest are cut into fragments."""
+    """Short packets are padded to 60 bytes, long ones are cut into fragments."""
     for size in (0, 1, 17, 18, 19, 1472, 1473, 4000):
         interface.ping(gateway, count=1, size=size)
 
@@ -50,9 +50,9 @@ echo start > /proc/net/pktgen/pgctrl
 wait
 """
 RING = 256
-"""Descriptors of a ring, of this driver's and of the kernel's own."""
+"""Descriptors of a ring, in this driver and in the kernel's own."""
 ROUTER = ("-netdev", "user,id=router", "-netdev", "hubport,id=routerport,hubid=0,netdev=router")
-"""A third port on the wire that the two cards share."""
+"""A third port on the wire between the two cards."""
 
 
 @pytest.mark.row("A31")
@@ -64,7 +64,7 @@ ROUTER = ("-netdev", "user,id=router", "-netdev", "hubport,id=routerport,hubid=0
 def test_a_flood_in_both_directions_loses_no_buffer(
     loaded: r4l.VM, gateway: str, module: r4l.BuiltModule, seconds: int
 ) -> None:
-    """Each card sends to the other as fast as it can, half of the time the shortest frames and half the longest."""
+    """Each card sends to the other at full speed, half of the time the shortest frames and half the longest."""
     loaded.run("modprobe pktgen", check=True)
     cards = [interface_of(loaded, name) for name in ("eth0", "eth1")]
     cards[0].up()
@@ -91,7 +91,7 @@ def test_a_flood_in_both_directions_loses_no_buffer(
 
 
 def skb_objects(vm: r4l.VM) -> int:
-    """sk_buff heads in use."""
+    """Return the number of sk_buff heads in use."""
     # Shrinking a cache frees what KASAN keeps in quarantine, too (mm/kasan/quarantine.c): thousands after a flood.
     shrink = "for file in /sys/kernel/slab/skbuff_*/shrink; do echo 1 > $file; done"
     slabs = vm.run(f"sync; echo 3 > /proc/sys/vm/drop_caches; {shrink}; cat /proc/slabinfo", check=True).stdout
@@ -100,6 +100,6 @@ def skb_objects(vm: r4l.VM) -> int:
 
 
 def interrupts(vm: r4l.VM) -> int:
-    """How often the cards' interrupt lines fired."""
+    """Return how often the cards' interrupt lines fired."""
     lines = [line for line in vm.run("cat /proc/interrupts").stdout.splitlines() if re.search(r"eth|e1000", line)]
     return sum(int(word) for line in lines for word in line.split()[1:3])

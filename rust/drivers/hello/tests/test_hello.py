@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The smallest module: it greets, it says goodbye, and it leaves nothing behind. Run it with `r4l test`."""
+"""The smallest module logs a greeting and a goodbye, and leaves no resource behind. Run with `r4l test`."""
 
 from __future__ import annotations
 
