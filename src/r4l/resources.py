@@ -38,7 +38,17 @@ def table(package: str, name: str) -> dict[str, Any]:
         package: `__package__` of the caller.
         name: of the TOML file.
     """
-    return tomllib.loads((importlib.resources.files(package) / name).read_text(encoding="utf-8"))
+    return tomllib.loads(text(package, name))
+
+
+def text(package: str, name: str) -> str:
+    """The text of a file that lies beside a package's modules.
+
+    Args:
+        package: as `__package__` says.
+        name: of the file.
+    """
+    return (importlib.resources.files(package) / name).read_text(encoding="utf-8")
 
 
 def checkout() -> Path | None:

@@ -20,13 +20,13 @@ from r4l.errors import GuestTimeout
 from r4l.guest import CommandFailed, Guest, GuestError, Link, Terminal
 from r4l.guest.frames import Request, encode
 from r4l.guest.process import encode_exec
-from r4l.rootfs import agent
+from r4l.rootfs.program import build
 from r4l.toolchain import Toolchain
 
 
 @pytest.fixture(scope="session")
 def program() -> Path:
-    return agent.build(Toolchain.existing())
+    return build(Toolchain.existing(), "agent")
 
 
 class Port:

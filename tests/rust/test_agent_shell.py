@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from r4l.rootfs import agent
+from r4l.rootfs import program
 from r4l.toolchain import Toolchain
 
 USER = """
@@ -41,11 +41,11 @@ os._exit(0)
 
 
 def test_shell_on_a_users_terminal() -> None:
-    program = agent.build(Toolchain.existing())
+    agent = program.build(Toolchain.existing(), "agent")
     pid, terminal = pty.fork()
     if pid == 0:
         os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-        os.execv(sys.executable, [sys.executable, "-c", USER, str(program)])
+        os.execv(sys.executable, [sys.executable, "-c", USER, str(agent)])
     seen = b""
 
     def expect(text: bytes) -> None:

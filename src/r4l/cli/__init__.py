@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "build": "Build a module folder",
     "graft": "Put a driver into a kernel's own tree, or take it out again",
     "test": "Run the tests of a driver's folder: pytest, with a VM for each test",
+    "bench": "Count the instructions that a driver takes for its work, beside another driver's",
     "watch": "At each save, build and run the tests that it affects",
     "lab": "The camp's labs: start, check, hand in, grade",
     "ide": "Write editor files: rust-analyzer, clangd, VS Code",

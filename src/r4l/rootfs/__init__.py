@@ -16,7 +16,7 @@ from r4l import home, inuse
 from r4l.arch import architecture
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import Kernel
-from r4l.rootfs import agent, cpio, layout
+from r4l.rootfs import cpio, layout, program
 from r4l.rootfs.modules import ModuleTree
 from r4l.toolchain import Grant, Toolchain
 
@@ -86,7 +86,9 @@ class Rootfs:
         lines = ""
         if agent_program:
             entries.append(
-                cpio.regular("sbin/r4l-agent", agent.build(kernel.toolchain, kernel.arch).read_bytes(), 0o755)
+                cpio.regular(
+                    "sbin/r4l-agent", program.build(kernel.toolchain, "agent", kernel.arch).read_bytes(), 0o755
+                )
             )
             entries.append(cpio.symlink("sbin/insmod", "/sbin/r4l-agent"))
             lines += AGENT_LINE

@@ -11,10 +11,7 @@ import pytest
 from r4l.arch import DEFAULT
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module, kbuild_of
-from r4l.module.shipped import shipped
-
-SHIPPED = "kernel:"
-"""Prefix for the name of a module that the kernel ships."""
+from r4l.module.named import SHIPPED, named
 
 
 def add(parser: pytest.Parser) -> None:
@@ -62,13 +59,9 @@ def module(config: pytest.Config, test: Path, kernel: Kernel) -> BuiltModule:
         BuildError: the module does not build.
     """
     on_command_line: str | None = config.getoption("--r4l-module")
-    named: str = on_command_line or config.getini("r4l_module")
-    if named.startswith(SHIPPED):
-        return shipped(kernel, named.removeprefix(SHIPPED))
-    if named:
-        base = config.invocation_params.dir if on_command_line else config.rootpath
-        path = base / named
-        return BuiltModule(path) if path.suffix == ".ko" and path.is_file() else Module(path).build(kernel)
+    name: str = on_command_line or config.getini("r4l_module")
+    if name:
+        return named(kernel, name, config.invocation_params.dir if on_command_line else config.rootpath)
     folder = next((folder for folder in test.parents if kbuild_of(folder)), None)
     if folder is None:
         raise pytest.UsageError(

@@ -88,6 +88,7 @@ def assemble(
     boot_timeout: float | None,
     devices: Sequence[str | DeviceLike],
     shares: Sequence[Share],
+    icount: bool,
     extra: Sequence[str],
     snapshot: bool | None,
     prepare: Callable[..., object] | None,
@@ -115,7 +116,7 @@ def assemble(
     elif rootfs is None:
         modules = (*modules, *(name for name in needed if name not in modules))
         rootfs = Rootfs.build(kernel, modules=modules, files=files)
-    choice = accelerators.choose(kernel, accel)
+    choice = accelerators.choose(kernel, accel or ("tcg" if icount else None))
     slow = snapshots.is_slow(kernel)
     machine = Machine(
         kernel=kernel.vmlinux if fast else kernel.image,
@@ -130,6 +131,7 @@ def assemble(
         agent=rootfs.agent,
         shared_memory=bool(own_devices),
         shares=tuple(shares),
+        icount=icount,
         extra=(*(word for spec in specs for word in ("-device", spec)), *extra),
     )
     given = dict(cables or {})

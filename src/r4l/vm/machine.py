@@ -83,6 +83,8 @@ class Machine:
         agent: have the agent's port.
         shares: folders of the host's that the guest may mount.
         shared_memory: the guest's memory can be mapped by devices in other processes (`r4l.pci`).
+        icount: the guest's clock counts instructions, one for a nanosecond, and knows nothing of the host's: QEMU's
+            docs/devel/tcg-icount.rst. TCG and one CPU only.
         extra: further arguments for QEMU.
     """
 
@@ -98,6 +100,7 @@ class Machine:
     agent: bool = True
     shares: tuple[Share, ...] = ()
     shared_memory: bool = False
+    icount: bool = False
     extra: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -106,6 +109,8 @@ class Machine:
             raise UsageError(f"{self.memory} MiB of memory make no VM", "give 32 to 1048576")
         if not 1 <= self.cpus <= 255:
             raise UsageError(f"{self.cpus} CPUs make no VM", "give 1 to 255")
+        if self.icount and (self.accel != "tcg" or self.cpus != 1):
+            raise UsageError("instructions are counted on one CPU under TCG only", 'use cpus=1 and accel="tcg"')
 
     @property
     def key(self) -> str:
@@ -191,7 +196,7 @@ def command_line(machine: Machine, ends: Endpoints, state: Path | None = None, *
         seccomp: have QEMU give up system calls; not under PRoot, whose own calls it would make in QEMU's place.
     """
     arch = architecture(machine.arch)
-    accelerator = "tcg,thread=multi" if machine.accel == "tcg" else machine.accel
+    accelerator = "tcg,thread=multi" if machine.accel == "tcg" and not machine.icount else machine.accel
     argv = [arch.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     argv += ["-run-with", "exit-with-parent=on", *(["-sandbox", SECCOMP] if seccomp else [])]
     memory = f",memory-backend={SHARED}" if machine.shared_memory else ""
@@ -200,6 +205,8 @@ def command_line(machine: Machine, ends: Endpoints, state: Path | None = None, *
         size = machine.memory << 20
         argv += _json("-object", {"qom-type": "memory-backend-memfd", "id": SHARED, "size": size, "share": True})
     argv += ["-m", f"{machine.memory}M", "-smp", str(machine.cpus)]
+    if machine.icount:
+        argv += ["-icount", "shift=0,sleep=off"]
     argv += ["-kernel", str(machine.kernel), "-initrd", str(machine.initrd), "-append", " ".join(machine.append)]
     if ends.qmp is not None:
         argv += _chardev("qmp", ends.qmp)

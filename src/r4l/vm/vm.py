@@ -83,6 +83,7 @@ class VM:
             or JSON), or written in Python (`r4l.pci`): a class, an instance, or `FILE.py:CLASS`. A machine that
             starts from a snapshot gets the latter after that, by hot plug.
         shares: folders of the host's, mounted in the guest after its boot, or after it was restored.
+        icount: the guest's clock counts instructions instead of time (`Machine.icount`). Ten times as slow.
         extra: further arguments for QEMU.
         snapshot: boot such a machine once and start from its state from then on: its console then has no boot in it.
             Where None, this is done for kernels that boot slowly (KASAN, kmemleak), without `devices` or `extra`: QEMU
@@ -116,6 +117,7 @@ class VM:
         boot_timeout: float | None = None,
         devices: Sequence[str | DeviceLike] = (),
         shares: Sequence[Share] = (),
+        icount: bool = False,
         extra: Sequence[str] = (),
         snapshot: bool | None = None,
         prepare: Callable[..., object] | None = None,
@@ -139,6 +141,7 @@ class VM:
             boot_timeout=boot_timeout,
             devices=devices,
             shares=shares,
+            icount=icount,
             extra=extra,
             snapshot=snapshot,
             prepare=prepare,

@@ -10,7 +10,7 @@ import pytest
 
 import r4l
 from r4l.arch import architecture
-from r4l.rootfs import agent
+from r4l.rootfs.program import FLAGS
 
 HERE = Path(__file__).parent
 PROBE = "/tmp/probe"
@@ -22,7 +22,7 @@ Probe = Callable[..., list[str]]
 def probe_program(kernel: r4l.Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """probe.rs for the guest: static, since the guest has no libraries, and built like its agent."""
     program = tmp_path_factory.mktemp("probe") / "probe"
-    flags = (*agent.FLAGS, *architecture(kernel.arch).rustc)
+    flags = (*FLAGS, *architecture(kernel.arch).rustc)
     grant = r4l.Grant("test", writes=(program.parent,), reads=(HERE,))
     kernel.toolchain.run(["rustc", *flags, "-o", program, HERE / "probe.rs"], grant)
     return program

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""The guest in which drivers are measured: one CPU, two cards on one cable, the driver loaded, its state kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from r4l import resources
+from r4l.bench.workloads import Workload
+from r4l.errors import VerdictError
+from r4l.guest import Completed
+from r4l.kernel import Kernel
+from r4l.module import BuiltModule
+from r4l.net import Nic
+from r4l.rootfs import program
+from r4l.vm import VM
+
+PROGRAM = "traffic"
+KERNELS_OWN = ("pktgen", "dummy")
+"""The kernel's modules that the workloads load."""
+STAND_STILL = 240.0
+"""Seconds without a sign of life after which a machine whose clock counts instructions is given up: it is ten times as
+slow as another."""
+
+
+def machine(kernel: Kernel, module: BuiltModule, nic_model: str, *, network: bool, icount: bool) -> VM:
+    """Describe the machine for one driver; entering it restores it from the state after the driver's load.
+
+    Args:
+        kernel: the guest's.
+        module: the driver under measurement.
+        nic_model: QEMU's name of the card.
+        network: True to have the two cards put to work as setup.sh says.
+        icount: True for a machine whose clock counts instructions.
+    """
+    traffic = program.build(kernel.toolchain, PROGRAM, kernel.arch)
+    card = Nic(nic_model, backend="hub", capture=False)
+    return VM(
+        kernel,
+        nics=[card, card],
+        cpus=1,
+        modules=KERNELS_OWN,
+        files={f"/bin/r4l-{PROGRAM}": traffic},
+        icount=icount,
+        silence=STAND_STILL if icount else None,
+        boot_timeout=STAND_STILL if icount else None,
+        snapshot=True,
+        prepare=_loaded_and_up if network else _loaded,
+        prepare_with=[module],
+    )
+
+
+def run(vm: VM, workload: Workload, timeout: float | None) -> float:
+    """Run a workload once.
+
+    Args:
+        vm: a machine as `machine` makes it, running.
+        workload: the measurement.
+        timeout: seconds of the host that it may take; no limit where None.
+
+    Returns:
+        Nanoseconds of the guest that it took.
+
+    Raises:
+        VerdictError: the workload failed in the guest, or the kernel complained.
+        GuestTimeout: it did not end.
+    """
+    if workload.network:
+        prelude = resources.text(__package__, "prelude.sh")
+        script = f"COUNT={workload.count}; . /tmp/cards\n{prelude}\n{workload.script}\n"
+        done = vm.run(["sh", "-c", script], timeout=timeout)
+    else:
+        vm.put(workload.script.encode(), "/tmp/workload.sh")
+        done = vm.run([f"r4l-{PROGRAM}", "time", "sh", "/tmp/workload.sh"], timeout=timeout)
+    vm.klog.check()
+    return _nanoseconds(workload, done)
+
+
+def _nanoseconds(workload: Workload, done: Completed) -> float:
+    last = done.stdout.rstrip().rpartition("\n")[2]
+    if done.exit_code != 0 or not last.isdigit() or int(last) == 0:
+        raise VerdictError(
+            f"the workload {workload.name} failed in the guest, with exit code {done.exit_code}",
+            "the driver does not do this work, or the script is wrong",
+            detail=done.stdout + done.stderr,
+        )
+    return float(last)
+
+
+def _loaded(vm: VM, driver: Path) -> None:
+    vm.insmod(driver)
+
+
+def _loaded_and_up(vm: VM, driver: Path) -> None:
+    vm.insmod(driver)
+    done = vm.run(["sh", "-c", resources.text("r4l.bench", "setup.sh")], timeout=STAND_STILL)
+    if done.exit_code != 0:
+        raise VerdictError(
+            f"{driver.name} does not bring two cards to talk to each other",
+            "the workloads of the table are for network drivers; measure another driver with `--script FILE`",
+            detail=done.stdout + done.stderr,
+        )
+    vm.put(done.stdout.encode(), "/tmp/cards")

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""The measurements of workloads.toml, and those that a driver author writes as scripts of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from r4l import resources
+from r4l.errors import UsageError
+
+INSTRUCTIONS = "instructions"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One measurement.
+
+    Attributes:
+        name: its row in the table.
+        about: one line that explains it.
+        unit: unit of the figure.
+        better: the direction of a good figure.
+        count: units of work that one run does; 0 for a script whose figure is the instructions that it takes.
+        script: shell text for the guest, whose last line of output is nanoseconds of the guest.
+        amount: units of work in one unit of the figure.
+        network: True if the script needs the two cards that setup.sh puts to work.
+    """
+
+    name: str
+    about: str
+    unit: str
+    better: Literal["more", "less"]
+    count: int
+    script: str
+    amount: int = 1
+    network: bool = True
+
+    def figure(self, nanoseconds: float) -> float:
+        """Turn a run's time into the figure of the table.
+
+        Args:
+            nanoseconds: of the guest; under icount, instructions.
+        """
+        return nanoseconds if self.count == 0 else self.count / self.amount / nanoseconds * 1e9
+
+    def ratio(self, ours: float, theirs: float) -> float:
+        """How much better `ours` is: above 1 where it is better, whatever the figure's direction."""
+        return ours / theirs if self.better == "more" else theirs / ours
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A row made of two others: instructions per unit of work that `of` takes more than `without`."""
+
+    name: str
+    of: str
+    without: str
+
+
+def _table() -> tuple[dict[str, Workload], tuple[Difference, ...]]:
+    data = resources.table(__package__, "workloads.toml")
+    workloads = {name: Workload(name, **values) for name, values in data["workload"].items()}
+    return workloads, tuple(Difference(**values) for values in data["difference"])
+
+
+WORKLOADS, DIFFERENCES = _table()
+
+
+def chosen(names: Sequence[str], scripts: Sequence[Path]) -> tuple[Workload, ...]:
+    """Choose the workloads of a run.
+
+    Args:
+        names: of the table's workloads; all of them where neither these nor scripts are given.
+        scripts: shell scripts of the user's, on the host.
+
+    Raises:
+        UsageError: no workload has that name, or a script cannot be read.
+    """
+    unknown = [name for name in names if name not in WORKLOADS]
+    if unknown:
+        raise UsageError(f"there is no workload {unknown[0]}", f"there are {', '.join(WORKLOADS)}")
+    own = tuple(_of_script(path) for path in scripts)
+    if names or own:
+        return (*(WORKLOADS[name] for name in names), *own)
+    return tuple(WORKLOADS.values())
+
+
+def differences(figures: Mapping[str, float]) -> dict[str, float]:
+    """Compute the rows that are differences of two workloads.
+
+    Args:
+        figures: figure of each workload that has run, by its name.
+
+    Returns:
+        Instructions per unit of work, by the row's name, for each difference whose two workloads have run.
+    """
+    return {
+        row.name: 1e9 / figures[row.of] - 1e9 / figures[row.without]
+        for row in DIFFERENCES
+        if row.of in figures and row.without in figures
+    }
+
+
+def _of_script(path: Path) -> Workload:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the script {path} cannot be read: {error}", "give a shell script for the guest") from None
+    return Workload(path.name, f"the script {path.name}", INSTRUCTIONS, "less", 0, text, network=False)

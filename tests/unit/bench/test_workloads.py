@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""The table of workloads, and the arithmetic of its figures."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from r4l.bench.compare import as_dict, table
+from r4l.bench.measure import Figures
+from r4l.bench.workloads import DIFFERENCES, WORKLOADS, chosen, differences
+from r4l.errors import UsageError
+
+PACKETS = WORKLOADS["transmit-60"]
+C = Figures(
+    {"transmit-60": [400_000.0, 404_000.0, 402_000.0], "dummy": [500_000.0]},
+    {"transmit-60": [30_000.0], "dummy": [9.0]},
+)
+RUST = Figures({"transmit-60": [442_200.0], "dummy": [500_000.0]}, {"transmit-60": [27_000.0], "dummy": [9.0]})
+
+
+def test_a_figure_is_work_by_time() -> None:
+    assert PACKETS.figure(1e9) == PACKETS.count
+    assert WORKLOADS["tcp"].figure(1e9) == pytest.approx(WORKLOADS["tcp"].count * 8 / 1e6), "Mbit/s"
+
+
+def test_a_ratio_above_one_is_better_in_either_direction() -> None:
+    assert PACKETS.ratio(110.0, 100.0) == pytest.approx(1.1)
+    assert dataclasses.replace(PACKETS, better="less").ratio(110.0, 100.0) == pytest.approx(1 / 1.1)
+
+
+def test_differences_are_of_workloads_that_there_are() -> None:
+    for row in DIFFERENCES:
+        assert {row.of, row.without} <= set(WORKLOADS)
+    assert differences({"transmit-60": 400_000.0, "dummy": 500_000.0}) == {"driver, transmit": 500.0}
+    assert differences({"transmit-60": 400_000.0}) == {}
+
+
+def test_the_choice(tmp_path: Path) -> None:
+    script = tmp_path / "writes.sh"
+    script.write_text("echo x > /dev/cicv\n")
+    assert [workload.name for workload in chosen((), ())] == list(WORKLOADS)
+    (own,) = chosen((), (script,))
+    assert (own.name, own.unit, own.network, own.figure(1234.0)) == ("writes.sh", "instructions", False, 1234.0)
+    assert [workload.name for workload in chosen(("udp",), (script,))] == ["udp", "writes.sh"]
+    with pytest.raises(UsageError, match="no workload pktgen-61"):
+        chosen(("pktgen-61",), ())
+    with pytest.raises(UsageError, match="cannot be read"):
+        chosen((), (tmp_path / "none.sh",))
+
+
+def test_data_of_a_pair() -> None:
+    data = as_dict([PACKETS, WORKLOADS["dummy"]], {"rust": RUST, "c": C})
+    row = data["workloads"][0]
+    assert row["ratio"] == pytest.approx(1.1)
+    assert row["spread"] == pytest.approx(4000 / 402_000)
+    assert row["figures"] == {"rust": [442_200.0], "c": [400_000.0, 404_000.0, 402_000.0]}
+    assert data["differences"]["c"]["driver, transmit"] == pytest.approx(1e9 / 402_000 - 2000)
+
+
+@pytest.mark.parametrize("width", [92, 120])
+def test_table_of_a_pair(width: int) -> None:
+    console = Console(width=width, force_terminal=False)
+    with console.capture() as shown:
+        console.print(table([PACKETS, WORKLOADS["dummy"]], {"rust": RUST, "c": C}))
+    head, first, second, own = (line.split() for line in shown.get().splitlines())
+    assert head[:3] == ["workload", "rust", "c"]
+    assert first[:5] == ["transmit-60", "442,200", "402,000", "packets/s", "1.100"]
+    assert first[-1] == "0.90", "the ratio by the clock"
+    assert second[4] == "1.000"
+    assert own[:2] == ["driver,", "transmit"]
+
+
+def test_table_of_one() -> None:
+    console = Console(width=100, force_terminal=False)
+    with console.capture() as shown:
+        console.print(table([PACKETS], {"rust": Figures({"transmit-60": [442_200.0]})}))
+    head, row = (line.split() for line in shown.get().splitlines())
+    assert head == ["workload", "rust", "unit", "spread"]
+    assert row == ["transmit-60", "442,200", "packets/s", "0.00", "%"]

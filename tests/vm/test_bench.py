@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""`r4l bench`: instructions are counted, the same ones each time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from r4l import resources
+
+pytestmark = [pytest.mark.vm, pytest.mark.thorough, pytest.mark.timeout(600)]
+
+
+def bench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "r4l", "bench", *map(str, arguments), "--no-clock"]
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+
+def test_a_pair_of_network_drivers() -> None:
+    folder = resources.rust("drivers/e1000")
+    done = bench(folder, "--against", "kernel:e1000", "--workload", "transmit-60", "--workload", "udp", "--json")
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)
+    for row in data["workloads"]:
+        assert 0.5 < row["ratio"] < 2, "both drive the card"
+        assert row["spread"] < 0.02, "another count of instructions in each run is no count"
+    ours, theirs = data["workloads"][0]["figures"].values()
+    assert ours != theirs
+
+
+def test_a_script_of_the_users(tmp_path: Path) -> None:
+    once, twice, fails = (tmp_path / name for name in ("once.sh", "twice.sh", "fails.sh"))
+    loop = "i=0; while [ $i -lt {} ]; do i=$((i + 1)); done\n"
+    once.write_text(loop.format(20_000))
+    twice.write_text(loop.format(40_000))
+    fails.write_text("echo wrong; exit 4\n")
+    hello = resources.rust("drivers/hello")
+    done = bench(hello, "--script", once, "--script", twice, "--json")
+    assert done.returncode == 0, done.stderr
+    figures = {row["name"]: row["figures"]["hello"] for row in json.loads(done.stdout)["workloads"]}
+    assert 1.9 < figures["twice.sh"][0] / figures["once.sh"][0] < 2.1
+    done = bench(hello, "--script", fails)
+    assert done.returncode == 123
+    assert "the workload fails.sh failed in the guest" in done.stderr
+
+
+def test_a_driver_without_cards_is_told_of_scripts() -> None:
+    done = bench(resources.rust("drivers/hello"))
+    assert done.returncode == 123
+    assert "--script FILE" in done.stderr
+    assert "the driver has made 0 interfaces" in done.stderr
