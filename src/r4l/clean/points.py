@@ -69,10 +69,13 @@ def _checkout_of(venv: Path) -> Path | None:
 
 def _launcher_keys(checkout: Path) -> set[str]:
     """Return the names that a checkout's launcher `r4l` gives its environments: without and with the tests' tools."""
+    constraints = checkout / "constraints.txt"
+    # A checkout of an older commit has none, and its launcher asks for none.
+    files = (checkout / CHECKOUT).read_bytes() + (constraints.read_bytes() if constraints.is_file() else b"")
     found = set()
     for extra in ("", "[test]"):
         version = f"Python {platform.python_version()}\n".encode()
-        text = (checkout / CHECKOUT).read_bytes() + version + f"{checkout} {extra}".encode(errors="surrogateescape")
+        text = files + version + f"{checkout} {extra}".encode(errors="surrogateescape")
         done = subprocess.run(["cksum"], input=text, capture_output=True, check=True)
         found.add(done.stdout.decode().strip().replace(" ", "-"))
     return found
