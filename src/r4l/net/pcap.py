@@ -25,7 +25,15 @@ ETHERNET = 1
 LARGEST = 64 << 20
 """Bytes of a capture. Later packets are dropped, so that a guest cannot fill the disk."""
 MAGIC = 0xA1B2C3D4
-"""Magic number of files with time stamps in microseconds."""
+"""First word of files whose times are in microseconds."""
+MAGIC_NANO = 0xA1B23C4D
+"""First word of files whose times are in nanoseconds."""
+FORMATS = {
+    struct.pack(order + "I", magic): (order, unit)
+    for order in "<>"
+    for magic, unit in ((MAGIC, 1e6), (MAGIC_NANO, 1e9))
+}
+"""Byte order, and units of a time in a second, by a file's first four bytes."""
 
 
 @dataclass(frozen=True)
@@ -57,23 +65,23 @@ def read_pcap(path: Path) -> Iterator[Packet]:
     Raises:
         UsageError: the file is no pcap of Ethernet, or damaged.
     """
-    data = path.read_bytes()
-    order = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">"}.get(data[:4])
-    if order is None or len(data) < HEADER_SIZE:
-        raise UsageError(f"{path} is no pcap file")
-    (kind,) = struct.unpack_from(order + "I", data, 20)
-    if kind != ETHERNET:
-        raise UsageError(f"{path} is a capture of link type {kind}, not of Ethernet")
-    position = HEADER_SIZE
-    while position + RECORD_SIZE <= len(data):
-        seconds, micros, kept, length = struct.unpack_from(order + "IIII", data, position)
-        if kept > SNAPLEN:
-            raise UsageError(f"{path} is damaged at offset {position}: a packet of {kept} bytes")
-        position += RECORD_SIZE
-        if position + kept > len(data):
-            return
-        yield Packet(seconds + micros / 1e6, data[position : position + kept], length)
-        position += kept
+    with path.open("rb") as file:
+        head = file.read(HEADER_SIZE)
+        order, unit = FORMATS.get(head[:4], ("", 0.0))
+        if not order or len(head) < HEADER_SIZE:
+            raise UsageError(f"{path} is no pcap file")
+        (kind,) = struct.unpack_from(order + "I", head, 20)
+        if kind != ETHERNET:
+            raise UsageError(f"{path} is a capture of link type {kind}, not of Ethernet")
+        while len(record := file.read(RECORD_SIZE)) == RECORD_SIZE:
+            seconds, fraction, kept, length = struct.unpack(order + "IIII", record)
+            if kept > SNAPLEN:
+                where = file.tell() - RECORD_SIZE
+                raise UsageError(f"{path} is damaged at offset {where}: a packet of {kept} bytes")
+            data = file.read(kept)
+            if len(data) < kept:
+                return
+            yield Packet(seconds + fraction / unit, data, length)
 
 
 class PcapWriter:

@@ -14,14 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from r4l.net.pcap import HEADER_SIZE, RECORD_SIZE, read_pcap
 from r4l.report import clean
 
 MAX_DECODED = 2000
 MAX_COUNTED = 1_000_000
 MAX_DISSECTED_BYTES = 2048
 _INFO_LENGTH = 140
-_PCAP_HEADER = 24
-_RECORD_HEADER = 16
 # ICMPv6 message types that a network stack sends by itself: multicast listener and neighbour discovery.
 _MLD = {130: "listener query", 131: "listener report", 132: "listener done", 143: "listener report v2"}
 _DISCOVERY = {
@@ -108,7 +107,7 @@ class Capture:
 
 
 def read(file: Path) -> Capture:
-    """Decode a pcap or pcapng file. Faults in the content are noted and never raised."""
+    """Decode a pcap file. Faults in the content are noted and never raised."""
     capture = Capture(file.name)
     logging.getLogger("scapy").setLevel(logging.CRITICAL)
     try:
@@ -125,8 +124,8 @@ def read(file: Path) -> Capture:
                 break
     except OSError as error:
         capture.notes.append(f"The capture cannot be read: {error.strerror or error}.")
-    except Exception as error:  # noqa: BLE001 (scapy raises many kinds for garbage, its own and Python's)
-        what = clean.line(str(error), 120) or type(error).__name__
+    except Exception as error:  # noqa: BLE001 (a page is made of whatever is there)
+        what = clean.line(str(error).replace(str(file), file.name), 120) or type(error).__name__
         capture.notes.append(f"The capture is damaged after packet {capture.total}: {what}.")
     capture.protocols = dict(Counter(packet.protocol for packet in capture.packets).most_common())
     _pair(capture.packets)
@@ -135,28 +134,13 @@ def read(file: Path) -> Capture:
 
 
 def _records(file: Path, capture: Capture) -> Iterator[tuple[bytes, int, float, int]]:
-    """Yield raw packets with number, seconds since the first, and length; note a capture that was cut short."""
-    from scapy.utils import RawPcapNgReader, RawPcapReader
-
-    first: tuple[int, int] | None = None
-    used = _PCAP_HEADER
-    with RawPcapReader(str(file)) as reader:
-        plain = not isinstance(reader, RawPcapNgReader)
-        unit = 1e9 if plain and getattr(reader, "nano", False) else 1e6
-        number = 0
-        for number, (raw, meta) in enumerate(reader, 1):
-            if not plain:
-                resolution = int(getattr(meta, "tsresol", 10**6) or 10**6)
-                stamp = ((getattr(meta, "tshigh", 0) or 0) << 32) + (getattr(meta, "tslow", 0) or 0)
-                now, unit = divmod(stamp, resolution), float(resolution)
-            else:
-                now = (int(meta.sec), int(meta.usec))
-            first = first or now
-            used += _RECORD_HEADER + int(meta.caplen if plain else 0)
-            yield bytes(raw), number, now[0] - first[0] + (now[1] - first[1]) / unit, int(meta.wirelen or len(raw))
-    with file.open("rb") as stream:
-        packed = stream.read(2) == b"\x1f\x8b"
-    if plain and not packed and used != file.stat().st_size:
+    """Raw packets with number, seconds since the first, and length; notes a capture that was cut short."""
+    number, begin, used = 0, 0.0, HEADER_SIZE
+    for number, packet in enumerate(read_pcap(file), 1):
+        begin = packet.time if number == 1 else begin
+        used += RECORD_SIZE + len(packet.data)
+        yield packet.data, number, round(packet.time - begin, 6), packet.length
+    if used != file.stat().st_size:
         capture.notes.append(f"The capture is cut short: the record at or after packet {number} is not whole.")
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r4l.klog.cursor import OUTPUT_LIMIT
 from r4l.klog.demangle import demangle, demangle_text
+from r4l.klog.demangle.cursor import OUTPUT_LIMIT
 
 KNOWN = {
     "_RNvC6_123foo3bar": "123foo::bar",

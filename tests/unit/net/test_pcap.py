@@ -70,3 +70,12 @@ def test_what_is_written_is_read_by_us_and_by_scapy(tmp_path: Path) -> None:
     assert [(float(p.time), bytes(p), p.wirelen) for p in rdpcap(str(file))] == [
         (p.time, p.data, p.length) for p in read_pcap(file)
     ]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_times_in_nanoseconds(tmp_path: Path, order: str) -> None:
+    """tcpdump writes them with `--time-stamp-precision=nano`."""
+    file = tmp_path / "x.pcap"
+    head = struct.pack(order + "IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 65536, 1)
+    file.write_bytes(head + struct.pack(order + "IIII", 7, 250_000_000, 3, 3) + b"abc")
+    assert [(packet.time, packet.data) for packet in read_pcap(file)] == [(7.25, b"abc")]

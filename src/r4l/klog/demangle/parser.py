@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from r4l.klog.cursor import DEPTH_LIMIT, Cursor, Invalid
+from r4l.klog.demangle.cursor import DEPTH_LIMIT, Cursor, Invalid
 
 SYMBOL = re.compile(r"\b(__pfx_|__cfi_)?(_R[A-Za-z0-9_]{3,})")
 """A v0 name. `__pfx_` and `__cfi_` mark the padding before a function; a frame can point into it."""
