@@ -16,6 +16,7 @@ from r4l.camp.labs.lab import Lab, Words
 from r4l.camp.labs.matrix import variants
 from r4l.camp.labs.workspace import HANDOUTS, Workspace
 
+DOCS = Path(__file__).parents[3] / "docs"
 LABS = Lab.all()
 CHINESE = re.compile("[\u4e00-\u9fff]")
 HEADING = re.compile(r"^## (\d+)\. (.+)$", re.MULTILINE)
@@ -121,6 +122,14 @@ def test_every_variant_applies_to_the_reference_answer(lab: Lab, tmp_path_factor
         if variant.kind in ("mutant", "kit"):
             assert variant.fails in points, variant.name
             assert re.compile(variant.says).pattern, variant.name
+
+
+@each_lab
+def test_each_has_wrong_answers_and_a_row_in_the_docs(lab: Lab) -> None:
+    assert any(variant.kind == "mutant" for variant in variants(lab)), f"labs/mutants/{lab.name}.toml"
+    for name in ("labs.md", "labs.zh-CN.md"):
+        row = f"| {lab.number} | `{lab.name}` |"
+        assert row in (DOCS / name).read_text(encoding="utf-8"), f"docs/{name} has no row {row}"
 
 
 def test_no_table_of_mutants_is_forgotten() -> None:
