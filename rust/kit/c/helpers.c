@@ -226,6 +226,16 @@ struct sk_buff *kit_helper_skb_share_check(struct sk_buff *skb, gfp_t flags)
 	return skb_share_check(skb, flags);
 }
 
+struct sk_buff *kit_helper_skb_unshare(struct sk_buff *skb, gfp_t flags)
+{
+	return skb_unshare(skb, flags);
+}
+
+int kit_helper_skb_orphan_frags_rx(struct sk_buff *skb, gfp_t flags)
+{
+	return skb_orphan_frags_rx(skb, flags);
+}
+
 int kit_helper_skb_put_padto(struct sk_buff *skb, unsigned int len)
 {
 	return skb_put_padto(skb, len);
@@ -411,6 +421,35 @@ void kit_helper_spin_unlock_bh(spinlock_t *lock)
 int kit_helper_spin_trylock_bh(spinlock_t *lock)
 {
 	return spin_trylock_bh(lock);
+}
+
+unsigned long kit_helper_spin_lock_irqsave(spinlock_t *lock)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(lock, flags);
+	return flags;
+}
+
+void kit_helper_spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags)
+{
+	spin_unlock_irqrestore(lock, flags);
+}
+
+bool kit_helper_spin_trylock_irqsave(spinlock_t *lock, unsigned long *flags)
+{
+	return spin_trylock_irqsave(lock, *flags);
+}
+
+/* Two of a driver's bugs, which it may repeat for each frame. */
+void kit_helper_netdev_warn_frame_lost(struct net_device *dev)
+{
+	netdev_WARN_ONCE(dev, "a frame was dropped that was counted as sent, and is not completed\n");
+}
+
+void kit_helper_netdev_warn_not_finished(struct net_device *dev)
+{
+	netdev_WARN_ONCE(dev, "frames were completed, and the transmit queue was not looked at\n");
 }
 
 void kit_helper_reinit_completion(struct completion *x)

@@ -1,21 +1,131 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A spinlock for data that soft interrupts (bottom halves) use too, as all callbacks of the
-//! network stack are.
+//! Spinlocks for data that interrupts use too.
 //!
-//! With the kernel's own [`SpinLock`](kernel::sync::SpinLock), a soft interrupt that comes to the
-//! CPU on which a process holds the lock waits for it for ever.
+//! With the kernel's own [`SpinLock`](kernel::sync::SpinLock), an interrupt that comes to the CPU on
+//! which a process holds the lock waits for it for ever. Which lock is right depends on who else
+//! takes it:
+//!
+//! | data is shared by a process and | lock | held in a process, it keeps off its CPU |
+//! |---|---|---|
+//! | nobody else | [`Mutex`](kernel::sync::Mutex), [`SpinLock`](kernel::sync::SpinLock) | nothing |
+//! | soft interrupts: timers, a [`capture`](crate::capture) hook | [`SpinLockBh`] | soft interrupts |
+//! | interrupt handlers | [`SpinLockIrq`] | all interrupts |
+//! | `start_xmit` or `poll` of a network device | [`SpinLockIrq`] | all interrupts |
+//!
+//! `start_xmit` and `poll` run with soft interrupts off, but netpoll (netconsole) calls both with
+//! all interrupts off, from any context that prints. [`SpinLockBh`] must not be taken there: its
+//! unlock lets soft interrupts run.
 //!
 //! C header: [`include/linux/spinlock.h`](srctree/include/linux/spinlock.h)
 
 use crate::bindings;
 use kernel::{
     bindings::{lock_class_key, spinlock_t},
-    ffi::c_char,
-    sync::lock::{Backend, Lock},
+    ffi::{c_char, c_ulong},
+    prelude::*,
+    sync::{
+        lock::{Backend, Lock},
+        LockClassKey,
+    },
 };
 
-/// A spinlock that keeps soft interrupts off its CPU while it is held. Not for hard interrupts.
+/// A spinlock that keeps all interrupts off its CPU while it is held, and afterwards leaves them as
+/// they were. It may be taken in any context but that of a non-maskable interrupt.
+///
+/// The data is lent to a closure, not to a guard: locks are released in the reverse of the order in
+/// which they were taken, so that the last one restores what the first one has found.
+///
+/// Made with [`new_spinlock_irq!`](crate::new_spinlock_irq).
+#[pin_data]
+pub struct SpinLockIrq<T> {
+    #[pin]
+    lock: Lock<T, SpinLockIrqBackend>,
+}
+
+impl<T> SpinLockIrq<T> {
+    /// Makes the lock. Use [`new_spinlock_irq!`](crate::new_spinlock_irq).
+    #[doc(hidden)]
+    pub fn new(
+        data: impl PinInit<T>,
+        name: &'static CStr,
+        key: Pin<&'static LockClassKey>,
+    ) -> impl PinInit<Self> {
+        pin_init!(Self {
+            lock <- Lock::new(data, name, key),
+        })
+    }
+
+    /// Calls `f` with the lock held and interrupts off. `f` must not sleep.
+    #[inline]
+    pub fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R
+    where
+        T: Unpin,
+    {
+        f(&mut self.lock.lock())
+    }
+}
+
+/// Makes a [`SpinLockIrq`] with a lock class of its own: `new_spinlock_irq!(data)`.
+#[macro_export]
+macro_rules! new_spinlock_irq {
+    ($inner:expr $(, $name:literal)? $(,)?) => {
+        $crate::lock::SpinLockIrq::new(
+            $inner,
+            ::kernel::optional_name!($($name)?),
+            ::kernel::static_lock_class!(),
+        )
+    };
+}
+
+/// What makes a [`SpinLockIrq`] of a `spinlock_t`.
+#[doc(hidden)]
+pub struct SpinLockIrqBackend;
+
+// SAFETY: The underlying `spinlock_t` ensures mutual exclusion. `relock` is the default, which
+// takes the lock in the one way that there is.
+unsafe impl Backend for SpinLockIrqBackend {
+    type State = spinlock_t;
+    /// Whether interrupts were on, as the architecture has it.
+    type GuardState = c_ulong;
+
+    #[inline]
+    unsafe fn init(ptr: *mut Self::State, name: *const c_char, key: *mut lock_class_key) {
+        // SAFETY: `ptr` is valid for writes, and `name` and `key` for reads for ever, as required
+        // of the caller.
+        unsafe { kernel::bindings::__spin_lock_init(ptr, name, key) }
+    }
+
+    #[inline]
+    unsafe fn lock(ptr: *mut Self::State) -> Self::GuardState {
+        // SAFETY: `ptr` was initialised, as required of the caller.
+        unsafe { bindings::spin_lock_irqsave(ptr.cast()) }
+    }
+
+    #[inline]
+    unsafe fn unlock(ptr: *mut Self::State, guard_state: &Self::GuardState) {
+        // SAFETY: The caller owns the lock, as required. A guard stays on the thread that made it,
+        // and interrupts are off, so this is the CPU on which `lock` has read the state.
+        unsafe { bindings::spin_unlock_irqrestore(ptr.cast(), *guard_state) }
+    }
+
+    #[inline]
+    unsafe fn try_lock(ptr: *mut Self::State) -> Option<Self::GuardState> {
+        let mut flags = 0;
+        // SAFETY: `ptr` was initialised, as required of the caller.
+        let locked = unsafe { bindings::spin_trylock_irqsave(ptr.cast(), &mut flags) };
+        locked.then_some(flags)
+    }
+
+    #[inline]
+    unsafe fn assert_is_held(ptr: *mut Self::State) {
+        // SAFETY: `ptr` was initialised, as required of the caller.
+        unsafe { kernel::bindings::spin_assert_is_held(ptr) }
+    }
+}
+
+/// A spinlock that keeps soft interrupts off its CPU while it is held. Not for what runs with
+/// interrupts off: see the table [above](self).
 ///
 /// Made with [`new_spinlock_bh!`](crate::new_spinlock_bh).
 pub type SpinLockBh<T> = Lock<T, SpinLockBhBackend>;
