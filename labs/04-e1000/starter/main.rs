@@ -27,9 +27,8 @@ mod tx;
 use hw::Hw;
 use kernel::{
     device::{self, Bound, Core},
-    driver, pci,
+    pci,
     prelude::*,
-    InPlaceModule, ModuleMetadata,
 };
 use nic::Nic;
 
@@ -73,38 +72,18 @@ impl kit::pci::Driver for E1000 {
     fn removed(dev: &device::Device<Bound>) {
         dev_info!(dev, "remove\n");
     }
-}
 
-/// The module: the driver's registration, and a word at the end.
-// The order of the fields is the order of teardown.
-#[pin_data]
-struct Module {
-    #[pin]
-    _driver: driver::Registration<pci::Adapter<kit::pci::Adapter<E1000>>>,
-    _goodbye: Goodbye,
-}
-
-impl InPlaceModule for Module {
-    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+    fn load() {
         pr_info!("init\n");
-        try_pin_init!(Self {
-            _driver <- driver::Registration::new(<Self as ModuleMetadata>::NAME, module),
-            _goodbye: Goodbye,
-        })
     }
-}
 
-/// Says when the module's last part goes.
-struct Goodbye;
-
-impl Drop for Goodbye {
-    fn drop(&mut self) {
+    fn unloaded() {
         pr_info!("exit\n");
     }
 }
 
-module! {
-    type: Module,
+kit::module_pci_net_driver! {
+    type: E1000,
     name: "r4l_e1000",
     authors: ["The r4l authors"],
     description: "Intel 82540EM Gigabit Ethernet, in Rust",

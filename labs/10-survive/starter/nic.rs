@@ -110,6 +110,7 @@ impl Drop for Nic<'_> {
     }
 }
 
+#[vtable]
 impl<'bound> net::Driver for Nic<'bound> {
     type Tx = TxRing<'bound>;
     type Napi = Work<'bound>;

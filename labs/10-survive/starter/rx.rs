@@ -86,13 +86,12 @@ impl<'bound> RxRing<'bound> {
             } else {
                 let len = status.length().cast::<u32>().get();
                 let skb = if len <= COPY_BREAK {
-                    place.copy_to_skb(len, slot.poll())
+                    place.copy_to_skb(len, &slot)
                 } else {
                     // The ring must not run dry: without a fresh buffer the full one stays, and
                     // the frame goes.
-                    RxBuffer::new(self.dev, BUFFER_SIZE).and_then(|fresh| {
-                        core::mem::replace(place, fresh).into_skb(len, slot.poll())
-                    })
+                    RxBuffer::new(self.dev, BUFFER_SIZE)
+                        .and_then(|fresh| core::mem::replace(place, fresh).into_skb(len, &slot))
                 };
                 match skb {
                     Ok(skb) => slot.receive(skb),

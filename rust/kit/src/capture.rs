@@ -211,9 +211,13 @@ macro_rules! module_capture {
             fn init(
                 _module: &'static ::kernel::ThisModule,
             ) -> ::kernel::error::Result<Self> {
+                static INITIALISED: $crate::module::Initialised =
+                    $crate::module::Initialised::new();
+
+                INITIALISED.begin()?;
                 ::core::result::Result::Ok(Self {
                     // SAFETY: `module!` keeps the module in a static, and drops it when the module
-                    // is unloaded.
+                    // is unloaded. Any other call of this function fails.
                     _registration: unsafe { $crate::capture::Registration::new() }?,
                 })
             }

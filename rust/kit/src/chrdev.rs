@@ -46,7 +46,7 @@
 //! keeps a module from being unloaded, but not from failing: when its `init` returns an error, the
 //! kernel frees the code and asks nobody. So nothing may fail after `cdev_add`, and the
 //! registration must not be forgotten, which no type can see to. [`module_chrdev!`] does: what it
-//! makes is a module that has the device, and nothing besides.
+//! makes is a module that has the device, and nothing besides, and that is initialised once.
 //!
 //! For the same reason the node in /dev is made first. Who opens it before `init` has come to its
 //! end may be told `ENXIO`, as of any node without a device.
@@ -103,10 +103,14 @@ macro_rules! __module_chrdev {
             fn init(
                 module: &'static ::kernel::ThisModule,
             ) -> ::kernel::error::Result<Self> {
+                static INITIALISED: $crate::module::Initialised =
+                    $crate::module::Initialised::new();
+
+                INITIALISED.begin()?;
                 ::core::result::Result::Ok(Self {
                     // SAFETY: `module` is the one that is being loaded, and nothing fails from here
                     // on. `module!` keeps the module in a static, and drops it when the module is
-                    // unloaded.
+                    // unloaded. Any other call of this function fails.
                     _registration: unsafe { $crate::chrdev::$registration::new(module) }?,
                 })
             }

@@ -77,6 +77,37 @@ pub fn coherent_address<T: KnownSize + ?Sized>(memory: &Coherent<T>) -> DmaAddre
     return memory.dma_handle();
 }
 
+/// What `#[vtable]` adds to an implementation that has none of the operations with a default. By
+/// hand in the kit: since 7.3 the attribute names the module that it is in, and the kit is in none.
+#[cfg(linux_7_3)]
+macro_rules! vtable_impl {
+    () => {
+        const USE_VTABLE_ATTR: () = ();
+        type OwnerModule = crate::compat::NoModule;
+    };
+}
+#[cfg(not(linux_7_3))]
+macro_rules! vtable_impl {
+    () => {
+        const USE_VTABLE_ATTR: () = ();
+    };
+}
+pub(crate) use vtable_impl;
+
+/// The owner of an implementation in the kit. Nothing asks for it: the network core finds the
+/// module of a device by its parent, or needs none.
+#[cfg(linux_7_3)]
+pub(crate) struct NoModule;
+
+#[cfg(linux_7_3)]
+impl kernel::ModuleMetadata for NoModule {
+    const NAME: &'static CStr = c"kit";
+    const THIS_MODULE: ThisModule = {
+        // SAFETY: NULL is what built-in code has.
+        unsafe { ThisModule::from_ptr(core::ptr::null_mut()) }
+    };
+}
+
 /// The value that a parameter of a module has.
 pub fn parameter<T: Copy>(parameter: &ModuleParamAccess<T>) -> T {
     #[cfg(linux_7_3)]

@@ -11,7 +11,12 @@
 //! C header: [`include/linux/dma-mapping.h`](srctree/include/linux/dma-mapping.h)
 
 pub use crate::compat::{coherent_address, dma_read, dma_write};
-use crate::{bindings, bindings::layout, net::Poll, skb::Skb};
+use crate::{
+    bindings,
+    bindings::layout,
+    net::RxSlot,
+    skb::{RxSkb, Skb},
+};
 use core::ptr::NonNull;
 use kernel::{
     device::{Bound, Device},
@@ -322,9 +327,13 @@ impl<'bound> RxBuffer<'bound> {
     /// Copies the first `len` bytes to a socket buffer of their own; the device may have the buffer
     /// again. For small frames this is cheaper, and holds no large buffer for a few bytes.
     ///
+    /// `slot` proves that the poll function may receive: socket buffers come from a cache of the
+    /// CPU's that is only for NAPI with a budget. netpoll (netconsole) polls without one, with
+    /// interrupts off and maybe in the middle of another use of that cache.
+    ///
     /// Fails when `len` is more than the buffer holds, or without memory.
     #[inline]
-    pub fn copy_to_skb(&mut self, len: u32, context: &Poll<'_>) -> Result<Skb> {
+    pub fn copy_to_skb(&mut self, len: u32, slot: &RxSlot<'_, '_>) -> Result<RxSkb> {
         let Mapping {
             dev,
             addr,
@@ -335,8 +344,8 @@ impl<'bound> RxBuffer<'bound> {
         if len > capacity {
             return Err(EINVAL);
         }
-        // SAFETY: `Poll` exists only in the poll function of that instance.
-        let skb = unsafe { bindings::napi_alloc_skb(context.as_raw(), len) };
+        // SAFETY: A slot exists only in the poll function of that instance, called with a budget.
+        let skb = unsafe { bindings::napi_alloc_skb(slot.napi(), len) };
         let skb = NonNull::new(skb).ok_or(ENOMEM)?;
         // SAFETY: The range is mapped, and the data is copied between the two calls. The socket
         // buffer is valid, ours alone, and has room. Should the device write at the same time,
@@ -354,16 +363,17 @@ impl<'bound> RxBuffer<'bound> {
                 len as usize,
                 direction.as_raw(),
             );
-            Ok(Skb::from_raw(skb))
+            Ok(RxSkb::from_raw(skb))
         }
     }
 
-    /// Ends the mapping and makes a socket buffer of the first `len` bytes.
+    /// Ends the mapping and makes a socket buffer of the first `len` bytes. `slot` is for the same as
+    /// in [`Self::copy_to_skb`].
     ///
     /// Fails when `len` is more than the buffer holds, whatever the device says, or without
     /// memory. The buffer is gone then.
     #[inline]
-    pub fn into_skb(self, len: u32, _context: &Poll<'_>) -> Result<Skb> {
+    pub fn into_skb(self, len: u32, _slot: &RxSlot<'_, '_>) -> Result<RxSkb> {
         let capacity = self.mapping.len;
         if len > capacity {
             return Err(EINVAL);
@@ -372,7 +382,7 @@ impl<'bound> RxBuffer<'bound> {
         drop(mapping);
 
         // SAFETY: The fragment has `truesize` bytes with the space that `build_skb` wants at its
-        // end. `Poll` exists only in a NAPI context, as `napi_build_skb` wants it.
+        // end. A slot exists only in a NAPI context with a budget, as `napi_build_skb` wants it.
         let skb = unsafe {
             bindings::napi_build_skb(fragment.0.as_ptr().cast(), Self::truesize(capacity))
         };
@@ -384,7 +394,7 @@ impl<'bound> RxBuffer<'bound> {
         unsafe {
             bindings::skb_reserve(skb.as_ptr(), HEADROOM as c_int);
             bindings::skb_put(skb.as_ptr(), len);
-            Ok(Skb::from_raw(skb))
+            Ok(RxSkb::from_raw(skb))
         }
     }
 }

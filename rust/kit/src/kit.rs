@@ -14,7 +14,7 @@
 //! * [`spsc`]: the ring between `start_xmit` and the poll function.
 //! * [`chrdev`]: character devices: numbers, node, open files and what they can do.
 //! * [`wait`]: waiting for a condition, until a signal comes.
-//! * [`lock`]: a spinlock for what soft interrupts use too.
+//! * [`lock`]: spinlocks for what interrupts use too.
 //! * [`completion`]: waits that one call releases, or a signal or a time-out ends.
 //! * [`misc`]: a character device that is a module.
 //! * [`param`]: parameters of modules.
@@ -33,6 +33,8 @@ pub mod chrdev;
 pub mod completion;
 pub mod dma;
 pub mod lock;
+#[doc(hidden)]
+pub mod module;
 pub mod net;
 pub mod param;
 pub mod pci;

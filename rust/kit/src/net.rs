@@ -35,7 +35,6 @@ pub use self::{
     queue::{Completions, Doorbell, InFlight, Sent, TxQueue},
     rx_mode::{MulticastList, RxMode},
 };
-use queue::Epoch;
 pub(crate) use registration::{Attachment, Registration};
 
 /// The length of an Ethernet header.

@@ -2,20 +2,29 @@
 
 //! Network drivers for PCI devices.
 //!
-//! The driver core drops the data of a bound driver before the device is unbound, and nobody else
-//! can get hold of it. So it is the one place where a [`net`](crate::net) registration may live
-//! that borrows from the bound device: a driver that owned its registration could
-//! [`core::mem::forget`] it. [`Adapter`] is that place.
+//! A driver implements [`Driver`] and declares its module with
+//! [`module_pci_net_driver!`](crate::module_pci_net_driver).
+//!
+//! # Who owns the registrations
+//!
+//! The driver core drops the data of a bound driver before the device is unbound. So it is the one
+//! place where a [`net`](crate::net) registration may live that borrows from the bound device: a
+//! driver that owned its registration could [`core::mem::forget`] it. The data ([`Binding`]) is
+//! made by a `probe` of a private type, which only the kernel can call. The registration of the
+//! driver itself lives in the module's static.
 
 use crate::{
     bindings, compat,
+    module::Initialised,
     net::{self, Attachment, Registration},
 };
+use core::marker::PhantomData;
 use kernel::{
     device::{self, Bound, Core},
     dma::{Device as _, DmaMask},
-    pci,
+    driver, pci,
     prelude::*,
+    types::Opaque,
 };
 
 /// A network driver for PCI devices.
@@ -46,28 +55,151 @@ pub trait Driver: 'static {
         info: Option<&'bound Self::IdInfo>,
     ) -> impl PinInit<Self::Nic<'bound>, Error> + 'bound;
 
-    /// Called last of all: the network device is gone, and so is the driver's hold on the PCI
-    /// device.
+    /// Called last for a device: the network device is gone, and so is the driver's hold on the
+    /// PCI device.
     fn removed(dev: &device::Device<Bound>) {
         let _ = dev;
     }
+
+    /// Called when the module is loaded, before the driver is registered.
+    fn load() {}
+
+    /// Called last of all: the driver is not registered any more, and the module is about to be
+    /// unloaded.
+    fn unloaded() {}
 }
 
-/// Makes a [`kernel::pci::Driver`] of a [`Driver`].
+/// The bus's view of a driver: what probes, and what the kernel keeps for a bound device.
 ///
-/// A module registers it with `kernel::driver::Registration<kernel::pci::Adapter<Adapter<T>>>`.
-pub struct Adapter<T: Driver>(T);
+/// Private. Its `probe` registers a network device, and whoever could call it could forget what it
+/// returns.
+struct Probe<T>(PhantomData<T>);
+
+/// The bus's view of a driver, as far as `Probe` and the kernel's own adapter of it do not know it.
+struct Operations<T>(PhantomData<T>);
+
+// SAFETY: All of it is the kernel's own adapter's.
+unsafe impl<T: Driver> driver::DriverLayout for Operations<T> {
+    type DriverType = <pci::Adapter<Probe<T>> as driver::DriverLayout>::DriverType;
+    type DriverData<'bound> = <pci::Adapter<Probe<T>> as driver::DriverLayout>::DriverData<'bound>;
+    const DEVICE_DRIVER_OFFSET: usize =
+        <pci::Adapter<Probe<T>> as driver::DriverLayout>::DEVICE_DRIVER_OFFSET;
+}
+
+// SAFETY: `unregister` is valid when the kernel's own adapter has registered.
+unsafe impl<T: Driver> driver::RegistrationOps for Operations<T> {
+    unsafe fn register(
+        reg: &Opaque<Self::DriverType>,
+        name: &'static CStr,
+        module: &'static ThisModule,
+    ) -> Result {
+        // SAFETY: As required of the caller.
+        unsafe { <pci::Adapter<Probe<T>> as driver::RegistrationOps>::register(reg, name, module) }
+    }
+
+    unsafe fn unregister(reg: &Opaque<Self::DriverType>) {
+        // SAFETY: As required of the caller.
+        unsafe { <pci::Adapter<Probe<T>> as driver::RegistrationOps>::unregister(reg) }
+    }
+}
+
+/// The content of a module that is a [`Driver`]: its registration with the PCI core.
+// The order of the fields is the order of teardown.
+#[doc(hidden)]
+#[pin_data]
+pub struct Module<T: Driver> {
+    #[pin]
+    _registration: driver::Registration<Operations<T>>,
+    _unloaded: Unloaded<T>,
+}
+
+impl<T: Driver> Module<T> {
+    /// Registers the driver.
+    ///
+    /// # Safety
+    ///
+    /// The value is dropped, not forgotten, before the module's code is gone.
+    pub unsafe fn new(
+        name: &'static CStr,
+        module: &'static ThisModule,
+        initialised: &'static Initialised,
+    ) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            _: { initialised.begin()? },
+            _: { T::load() },
+            _registration <- driver::Registration::new(name, module),
+            _unloaded: Unloaded(PhantomData),
+        })
+    }
+}
+
+/// Calls [`Driver::unloaded`] on drop.
+struct Unloaded<T: Driver>(PhantomData<fn() -> T>);
+
+impl<T: Driver> Drop for Unloaded<T> {
+    fn drop(&mut self) {
+        T::unloaded();
+    }
+}
+
+/// Declares a module that is a [`Driver`] of PCI network devices, and nothing besides. Takes what
+/// `module!` takes.
+///
+/// ```ignore
+/// kit::module_pci_net_driver! {
+///     type: MyDriver,
+///     name: "my_driver",
+///     license: "GPL",
+/// }
+/// ```
+#[macro_export]
+macro_rules! module_pci_net_driver {
+    (type: $type:ty, $($fields:tt)*) => {
+        /// The module: it owns the driver's registration.
+        #[::kernel::prelude::pin_data]
+        struct DriverModule {
+            #[pin]
+            _content: $crate::pci::Module<$type>,
+        }
+
+        impl ::kernel::InPlaceModule for DriverModule {
+            fn init(
+                module: &'static ::kernel::ThisModule,
+            ) -> impl ::kernel::prelude::PinInit<Self, ::kernel::error::Error> {
+                static INITIALISED: $crate::module::Initialised =
+                    $crate::module::Initialised::new();
+
+                ::kernel::prelude::try_pin_init!(Self {
+                    // SAFETY: `module!` keeps the module in a static, and drops it when the module
+                    // is unloaded. Any other call of this function fails.
+                    _content <- unsafe {
+                        $crate::pci::Module::new(
+                            <Self as ::kernel::ModuleMetadata>::NAME,
+                            module,
+                            &INITIALISED,
+                        )
+                    },
+                })
+            }
+        }
+
+        ::kernel::prelude::module! {
+            type: DriverModule,
+            $($fields)*
+        }
+    };
+}
 
 /// The hold on one PCI device.
 // The order of the fields is the order of teardown.
-pub struct Binding<'bound, T: Driver> {
+struct Binding<'bound, T: Driver> {
     _registration: Registration<'bound, T::Nic<'bound>>,
     _vectors: compat::IrqVectors<'bound>,
     _enabled: Enabled<'bound>,
     _goodbye: Goodbye<'bound, T>,
 }
 
-struct Goodbye<'bound, T: Driver>(&'bound device::Device<Bound>, core::marker::PhantomData<T>);
+struct Goodbye<'bound, T: Driver>(&'bound device::Device<Bound>, PhantomData<T>);
 
 // SAFETY: A reference to a device, and no `T`.
 unsafe impl<T: Driver> Send for Goodbye<'_, T> {}
@@ -102,7 +234,7 @@ impl Drop for Enabled<'_> {
     }
 }
 
-impl<T: Driver> pci::Driver for Adapter<T> {
+impl<T: Driver> pci::Driver for Probe<T> {
     type IdInfo = T::IdInfo;
     type Data<'bound> = Binding<'bound, T>;
 
@@ -128,7 +260,7 @@ impl<T: Driver> pci::Driver for Adapter<T> {
             _registration: registration,
             _vectors: vectors,
             _enabled: enabled,
-            _goodbye: Goodbye(bound.as_ref(), core::marker::PhantomData),
+            _goodbye: Goodbye(bound.as_ref(), PhantomData),
         })
     }
 }

@@ -223,6 +223,57 @@ impl Drop for Skb {
     }
 }
 
+/// A socket buffer that was made for a frame just received: nobody else knows it, or its data, and
+/// it carries no claims of a sender.
+///
+/// [`RxSlot::receive`](crate::net::RxSlot::receive) hands it up to the stack.
+pub struct RxSkb(Skb);
+
+impl RxSkb {
+    /// # Safety
+    ///
+    /// `skb` is valid, was allocated with its data for this, and the caller hands it over.
+    #[inline]
+    pub(crate) unsafe fn from_raw(skb: NonNull<bindings::sk_buff>) -> Self {
+        // SAFETY: As required of the caller.
+        Self(unsafe { Skb::from_raw(skb) })
+    }
+
+    /// Makes it of a buffer that was to be sent: a buffer and data of its own, without what belongs
+    /// to the sender. `None` without memory; the buffer is gone then.
+    pub(crate) fn of_sent(skb: Skb) -> Option<Self> {
+        // SAFETY: The buffer is valid and its reference is ours. `skb_share_check` and
+        // `skb_unshare` take it over, and return a buffer that is ours alone or NULL. The data is
+        // ours alone after the latter, so it may be changed: GRO does, and it takes the memory of
+        // the head itself. Pages that belong to the sender's process are copied.
+        unsafe {
+            let own = bindings::skb_share_check(skb.into_raw(), bindings::GFP_ATOMIC);
+            let own = NonNull::new(own)?;
+            let own = bindings::skb_unshare(own.as_ptr(), bindings::GFP_ATOMIC);
+            let own = Skb::from_raw(NonNull::new(own)?);
+            if bindings::skb_orphan_frags_rx(own.as_ptr(), bindings::GFP_ATOMIC) != 0 {
+                return None;
+            }
+            bindings::skb_orphan(own.as_ptr());
+            bindings::skb_scrub_packet(own.as_ptr(), false);
+            Some(Self(own))
+        }
+    }
+
+    /// The number of bytes of data.
+    #[expect(clippy::len_without_is_empty, reason = "a frame always has a header")]
+    #[inline]
+    pub fn len(&self) -> u32 {
+        self.0.len()
+    }
+
+    /// Gives the buffer up, to be taken over by C.
+    #[inline]
+    pub(crate) fn into_raw(self) -> *mut bindings::sk_buff {
+        self.0.into_raw()
+    }
+}
+
 /// A socket buffer that the stack wants sent, for as long as the stack may still take it back.
 ///
 /// [`Self::busy`] hands it back as it came. Anything that may change it or replace it turns it

@@ -6,7 +6,7 @@
 //! [`module_virtual_netdev!`](crate::module_virtual_netdev).
 
 use crate::{
-    bindings,
+    bindings, compat,
     net::{self, Attachment, Config, Device, Interrupt, MacAddress, Poll, Rings, RxMode, TxQueue},
     skb::{Skb, TxSkb, Verdict},
 };
@@ -99,6 +99,8 @@ struct Soft<D> {
 }
 
 impl<D: Driver> net::Driver for Soft<D> {
+    compat::vtable_impl!();
+
     type Tx = ();
     type Napi = ();
     type Filter = ();
@@ -195,9 +197,13 @@ macro_rules! module_virtual_netdev {
             fn init(
                 _module: &'static ::kernel::ThisModule,
             ) -> ::kernel::error::Result<Self> {
+                static INITIALISED: $crate::module::Initialised =
+                    $crate::module::Initialised::new();
+
+                INITIALISED.begin()?;
                 ::core::result::Result::Ok(Self {
                     // SAFETY: `module!` keeps the module in a static, and drops it when the module
-                    // is unloaded.
+                    // is unloaded. Any other call of this function fails.
                     _registration: unsafe { $crate::virt::Registration::new() }?,
                 })
             }

@@ -5,7 +5,7 @@ use crate::{
     bindings,
     skb::{TxSkb, Verdict},
 };
-use kernel::{fmt, prelude::*};
+use kernel::{build_error, error::VTABLE_DEFAULT_ERROR, fmt, prelude::*};
 
 /// An Ethernet address.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -104,6 +104,29 @@ pub struct LinkSettings {
 /// It is pinned inside the network device's own memory, and dropped when the network stack has
 /// let go of the device and no callback can run any more. The fields of the type are dropped in
 /// the order of their declaration: that is the order of teardown.
+///
+/// # Contexts
+///
+/// The kernel calls from these contexts, with these locks held. "Soft" means that soft interrupts
+/// are off, and so preemption. `start_xmit` and `poll` run with all interrupts off when netpoll
+/// (netconsole) calls them; the budget of such a poll is 0, so it only takes back what was sent.
+///
+/// | callback | locks | may sleep | interrupts |
+/// |---|---|---|---|
+/// | [`config`](Self::config), drop | none | yes | on |
+/// | [`open`](Self::open), [`start`](Self::start), [`stop`](Self::stop), [`set_mac`](Self::set_mac) | RTNL | yes | on |
+/// | [`link`](Self::link), [`ring_sizes`](Self::ring_sizes), [`counters`](Self::counters) | RTNL | yes | on |
+/// | [`set_rx_mode`](Self::set_rx_mode) | the address list's | no | on, soft off |
+/// | [`start_xmit`](Self::start_xmit) | the transmit queue's | no | on, soft off; netpoll: off |
+/// | [`poll`](Self::poll), [`unmask`](Self::unmask) | none, NAPI | no | on, soft off; netpoll: off |
+/// | [`interrupt`](Self::interrupt) | none | no | off; on where handlers are threads (`PREEMPT_RT`) |
+///
+/// What several of them share without being lent it as `&mut` stands under a lock that fits all of
+/// these contexts ([`crate::lock`] has the table), or is an [`Atomic`](kernel::sync::atomic::Atomic).
+///
+/// An operation that has a default and is not implemented is one that the device does not have:
+/// `ethtool` says so.
+#[vtable]
 pub trait Driver: Send + Sync {
     /// Lent to [`Self::start_xmit`].
     type Tx: Send;
@@ -133,8 +156,7 @@ pub trait Driver: Send + Sync {
     fn start_xmit<'a>(&self, tx: &mut Self::Tx, queue: &TxQueue<'a>, skb: TxSkb<'a>)
         -> Verdict<'a>;
 
-    /// Finds out whether the device asks for something. Runs with interrupts off, from open to
-    /// stop.
+    /// Finds out whether the device asks for something. Runs from open to stop.
     fn interrupt(&self) -> Interrupt;
 
     /// Receives frames, and takes back those that were sent.
@@ -152,15 +174,16 @@ pub trait Driver: Send + Sync {
 
     /// Speed and duplex, for `ethtool`; `None` without a link.
     fn link(&self) -> Option<LinkSettings> {
-        None
+        build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// The sizes of the receive and the transmit ring, for `ethtool -g`.
     fn ring_sizes(&self) -> (u32, u32) {
-        (0, 0)
+        build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// The values of [`Self::COUNTERS`], in their order, for `ethtool -S`.
+    /// The values of [`Self::COUNTERS`], in their order, for `ethtool -S`. Not called where there are
+    /// none.
     fn counters(&self, values: &mut [u64]) {
         let _ = values;
     }

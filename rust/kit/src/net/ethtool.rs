@@ -99,7 +99,11 @@ impl<D: Driver> Private<D> {
     // The core fills in `get_drvinfo` itself, from the names of driver and bus device.
     pub(super) const ETHTOOL_OPS: bindings::ethtool_ops = bindings::ethtool_ops {
         get_link: Some(bindings::ethtool_op_get_link),
-        get_ringparam: Some(Self::get_ringparam),
+        get_ringparam: if D::HAS_RING_SIZES {
+            Some(Self::get_ringparam)
+        } else {
+            None
+        },
         // The core warns about a set of strings that is there and empty.
         get_sset_count: match D::COUNTERS {
             [] => None,
@@ -113,7 +117,11 @@ impl<D: Driver> Private<D> {
             [] => None,
             _ => Some(Self::get_ethtool_stats),
         },
-        get_link_ksettings: Some(Self::get_link_ksettings),
+        get_link_ksettings: if D::HAS_LINK {
+            Some(Self::get_link_ksettings)
+        } else {
+            None
+        },
         ..pin_init::zeroed()
     };
 }

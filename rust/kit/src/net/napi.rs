@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use super::{Completions, Device, Epoch, ETH_HEADER_LEN};
-use crate::{bindings, skb::Skb};
+use super::{queue::Openings, Completions, Device, ETH_HEADER_LEN};
+use crate::{
+    bindings,
+    skb::{RxSkb, Skb},
+};
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::ffi::c_int;
 
@@ -75,7 +78,7 @@ impl Napi<Enabled> {
 pub struct Poll<'a> {
     dev: &'a Device,
     napi: NonNull<bindings::napi_struct>,
-    epoch: Epoch,
+    openings: &'a Openings,
     budget: usize,
     done: usize,
     again: bool,
@@ -84,19 +87,20 @@ pub struct Poll<'a> {
 impl<'a> Poll<'a> {
     /// # Safety
     ///
-    /// This is the poll function of `napi`, a NAPI instance of `dev`.
+    /// This is the poll function of `napi`, a NAPI instance of `dev`, and `openings` lies in the
+    /// memory of `dev`.
     #[inline]
     pub(super) unsafe fn new(
         dev: &'a Device,
         napi: NonNull<bindings::napi_struct>,
-        epoch: Epoch,
+        openings: &'a Openings,
         budget: usize,
     ) -> Self {
         // INVARIANT: As required of the caller.
         Self {
             dev,
             napi,
-            epoch,
+            openings,
             budget,
             done: 0,
             again: false,
@@ -107,11 +111,6 @@ impl<'a> Poll<'a> {
     #[inline]
     pub fn device(&self) -> &'a Device {
         self.dev
-    }
-
-    #[inline]
-    pub(crate) fn as_raw(&self) -> *mut bindings::napi_struct {
-        self.napi.as_ptr()
     }
 
     /// The right to receive one frame, as long as the budget lasts.
@@ -128,7 +127,7 @@ impl<'a> Poll<'a> {
     #[inline]
     pub fn completions(&mut self) -> Completions<'_> {
         // SAFETY: By the type invariant this is softirq context; the device is valid.
-        unsafe { Completions::new(self.dev, self.epoch, self.budget) }
+        unsafe { Completions::new(self.dev, self.openings, self.budget) }
     }
 
     /// Something is left to do that is not counted by the budget: poll again.
@@ -167,21 +166,26 @@ pub enum RxError {
 }
 
 /// The right to receive one frame. Counted when it is used, free when it is dropped.
+///
+/// It exists only in a run with a budget, so it also proves that socket buffers may be allocated as
+/// NAPI does.
 pub struct RxSlot<'a, 'b>(&'a mut Poll<'b>);
 
 impl<'b> RxSlot<'_, 'b> {
-    /// The poll function's run.
+    /// The network device.
     #[inline]
-    pub fn poll(&self) -> &Poll<'b> {
-        self.0
+    pub fn device(&self) -> &'b Device {
+        self.0.dev
+    }
+
+    #[inline]
+    pub(crate) fn napi(&self) -> *mut bindings::napi_struct {
+        self.0.napi.as_ptr()
     }
 
     /// Hands a frame with its Ethernet header up to the stack, and counts it.
-    ///
-    /// It may be one that was to be sent (a loopback): it then goes up without its sender's claims,
-    /// and as a copy where others hold the buffer.
     #[inline]
-    pub fn receive(self, skb: Skb) {
+    pub fn receive(self, skb: RxSkb) {
         let poll = self.0;
         poll.done += 1;
         let dev = poll.dev.as_raw();
@@ -194,22 +198,23 @@ impl<'b> RxSlot<'_, 'b> {
             }
             return;
         }
-        // SAFETY: `skb` is valid and its reference is ours; `skb_share_check` takes it over, and
-        // returns a buffer that is ours alone or NULL.
-        let skb = unsafe { bindings::skb_share_check(skb.into_raw(), bindings::GFP_ATOMIC) };
-        if skb.is_null() {
-            // SAFETY: `dev` is valid; this is softirq context by the type invariant of `Poll`.
-            unsafe { bindings::dev_dstats_rx_dropped(dev) };
-            return;
-        }
-        // SAFETY: `skb` is valid and ours alone, and long enough for an Ethernet header;
-        // `napi_gro_receive` takes it over, in the poll function as it must be. GRO wants frames
-        // without a destructor.
+        let skb = skb.into_raw();
+        // SAFETY: `skb` is valid and ours alone, its data too, and long enough for an Ethernet
+        // header; `napi_gro_receive` takes it over, in the poll function as it must be.
         unsafe {
-            bindings::skb_orphan(skb);
             bindings::skb_set_protocol(skb, bindings::eth_type_trans(skb, dev));
             bindings::dev_dstats_rx_add(dev, len);
             bindings::napi_gro_receive(poll.napi.as_ptr(), skb);
+        }
+    }
+
+    /// Hands a frame up that was to be sent (a loopback), and counts it. It goes up without its
+    /// sender's claims, and as a copy where others hold the buffer or its data, as a packet socket
+    /// or TCP itself may.
+    pub fn receive_sent(self, skb: Skb) {
+        match RxSkb::of_sent(skb) {
+            Some(skb) => self.receive(skb),
+            None => self.dropped(),
         }
     }
 

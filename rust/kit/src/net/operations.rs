@@ -47,13 +47,12 @@ impl<D: Driver> Private<D> {
         let Some(state) = (unsafe { (*this.napi_state.get()).as_mut() }) else {
             return 0;
         };
-        // SAFETY: This is the poll function of `napi`, which is not NULL. The device is open, so
-        // `epoch` is not written.
+        // SAFETY: This is the poll function of `napi`, which is not NULL.
         let mut poll = unsafe {
             Poll::new(
                 this.device(),
                 NonNull::new_unchecked(napi),
-                *this.epoch.get(),
+                &this.openings,
                 budget as usize,
             )
         };
@@ -103,8 +102,8 @@ impl<D: Driver> Private<D> {
             unsafe { bindings::dev_dstats_tx_dropped(dev) };
             return bindings::netdev_tx_NETDEV_TX_OK;
         };
-        // SAFETY: This is `start_xmit` of that device. It is open, so `epoch` is not written.
-        let queue = unsafe { TxQueue::new(this.device(), *this.epoch.get()) };
+        // SAFETY: This is `start_xmit` of that device.
+        let queue = unsafe { TxQueue::new(this.device(), &this.openings) };
         match this.driver.start_xmit(tx, &queue, skb).into_busy() {
             None => bindings::netdev_tx_NETDEV_TX_OK,
             Some(skb) => {
@@ -152,7 +151,13 @@ impl<D: Driver> Private<D> {
                     // What waits in the qdisc goes out now, and not with the next frame.
                     bindings::netif_schedule_queue(this.txq());
                 },
-                Err(e) => netdev_err!(this.device(), "restart failed: {:?}\n", e),
+                // An interface that is up and deaf helps nobody: down, it is seen to be down, and
+                // setting it up tries again.
+                Err(e) => {
+                    netdev_err!(this.device(), "restart failed: {:?}, going down\n", e);
+                    // SAFETY: The device is registered, and the RTNL lock is held.
+                    unsafe { bindings::dev_close(this.dev.as_ptr()) };
+                }
             }
         }
         // SAFETY: Locked above.

@@ -11,7 +11,7 @@
 //!   the poll function has it, which never runs twice at a time.
 //! * `filter`: the address list's lock. The core holds it around `ndo_set_rx_mode`.
 
-use super::{Device, Disabled, Driver, Enabled, Epoch, Napi, Rings, RxMode};
+use super::{queue::Openings, Device, Disabled, Driver, Enabled, Napi, Rings, RxMode};
 use crate::{bindings, bindings::layout};
 use core::{cell::UnsafeCell, ptr::NonNull};
 use kernel::{error::to_result, ffi::c_ulong, prelude::*, types::Opaque};
@@ -33,8 +33,7 @@ pub(super) struct Private<D: Driver> {
     pub(super) tx: UnsafeCell<Option<D::Tx>>,
     pub(super) napi_state: UnsafeCell<Option<D::Napi>>,
     pub(super) filter: UnsafeCell<Option<D::Filter>>,
-    /// Written by `open`, when nobody can read it yet.
-    pub(super) epoch: UnsafeCell<Epoch>,
+    pub(super) openings: Openings,
     pub(super) irq: Option<u32>,
     pub(super) dev: NonNull<bindings::net_device>,
     pub(super) driver: D,
@@ -119,8 +118,7 @@ impl<D: Driver> Private<D> {
             }
         }
 
-        // SAFETY: Neither `start_xmit` nor the poll function can run: it finds no state.
-        unsafe { *self.epoch.get() = (*self.epoch.get()).next() };
+        self.openings.turn();
         self.with_tx(|slot| *slot = Some(tx));
         // SAFETY: NAPI is disabled, so nobody else has it.
         unsafe { *self.napi_state.get() = Some(napi) };
@@ -170,6 +168,8 @@ impl<D: Driver> Private<D> {
         // SAFETY: NAPI is disabled, so nobody else has it.
         let napi = unsafe { (*self.napi_state.get()).take() };
         let filter = self.with_filter(Option::take);
+        // What is still on the ring will not be completed: BQL begins anew, below.
+        self.openings.turn();
         dev.set_carrier(false);
 
         if let (Some(tx), Some(napi), Some(filter)) = (tx, napi, filter) {

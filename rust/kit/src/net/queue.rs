@@ -3,16 +3,68 @@
 use super::Device;
 use crate::{barrier::smp_mb, bindings, dma::TxFrame, skb::Skb};
 use core::ptr::NonNull;
-use kernel::ffi::c_int;
+use kernel::{
+    ffi::c_int,
+    sync::atomic::{Atomic, Relaxed},
+};
 
-/// Counts the times that a device was opened. What was sent in one of them cannot be completed in
-/// another: BQL starts anew each time.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
+/// One opening of a device. What was sent in one of them cannot be completed in another: BQL starts
+/// anew each time.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Epoch(u32);
 
-impl Epoch {
-    pub(super) fn next(self) -> Self {
-        Self(self.0.wrapping_add(1))
+/// Counts openings and closings of a device: odd while it is open.
+pub(super) struct Openings {
+    count: Atomic<u32>,
+    dev: NonNull<bindings::net_device>,
+}
+
+// SAFETY: The device is only printed with.
+unsafe impl Sync for Openings {}
+
+impl Openings {
+    /// Begins with a device that is closed, and in whose memory this will lie.
+    pub(super) fn new(dev: NonNull<bindings::net_device>) -> Self {
+        Self {
+            count: Atomic::new(0),
+            dev,
+        }
+    }
+
+    /// The device is opened, or closed: frames of the opening before are not BQL's any more.
+    pub(super) fn turn(&self) {
+        self.count.add(1, Relaxed);
+    }
+
+    /// The present opening.
+    #[inline]
+    pub(super) fn now(&self) -> Epoch {
+        Epoch(self.count.load(Relaxed))
+    }
+}
+
+/// A frame that BQL was told of, and is to be told of again when it is sent. Reports when it is
+/// dropped instead while the device is open.
+///
+/// # Invariants
+///
+/// `openings` is valid.
+struct Told {
+    openings: NonNull<Openings>,
+    epoch: Epoch,
+}
+
+// SAFETY: `Openings` is `Sync`.
+unsafe impl Send for Told {}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        // SAFETY: Valid by the type invariant.
+        let openings = unsafe { self.openings.as_ref() };
+        if openings.now() == self.epoch {
+            // SAFETY: `openings` lies in the memory of that device.
+            unsafe { bindings::netdev_warn_frame_lost(openings.dev.as_ptr()) };
+        }
     }
 }
 
@@ -26,23 +78,22 @@ fn queue_of(dev: &Device) -> NonNull<bindings::netdev_queue> {
 pub struct TxQueue<'a> {
     dev: &'a Device,
     txq: NonNull<bindings::netdev_queue>,
-    epoch: Epoch,
+    openings: &'a Openings,
 }
 
 /// A frame that byte queue limits (BQL) know to be on its way.
 ///
 /// It is made by [`TxQueue::sent`] and ends in [`Completions::complete`], so what the queue has
-/// sent and what it has completed cannot drift apart.
+/// sent and what it has completed cannot drift apart. One that is dropped while the device is open
+/// is missing in that account, and the queue would in the end stay stopped: the kernel warns of it.
+/// [`Driver::stop`](super::Driver::stop) may drop what is still on the ring.
+#[must_use = "a frame that is not completed stops the queue in the end"]
 pub struct InFlight<'bound> {
     frame: TxFrame<'bound>,
-    txq: NonNull<bindings::netdev_queue>,
-    epoch: Epoch,
     /// Frames and bytes on the wire: more than one if the device cuts it into segments.
     wire: (u32, u32),
+    told: Told,
 }
-
-// SAFETY: `txq` is only compared.
-unsafe impl Send for InFlight<'_> {}
 
 /// A frame was sent; [`TxQueue::after_send`] wants it.
 #[must_use]
@@ -63,13 +114,13 @@ pub enum Doorbell {
 impl<'a> TxQueue<'a> {
     /// # Safety
     ///
-    /// This is a `start_xmit` of `dev`.
+    /// This is a `start_xmit` of `dev`, and `openings` lies in its memory.
     #[inline]
-    pub(super) unsafe fn new(dev: &'a Device, epoch: Epoch) -> Self {
+    pub(super) unsafe fn new(dev: &'a Device, openings: &'a Openings) -> Self {
         Self {
             dev,
             txq: queue_of(dev),
-            epoch,
+            openings,
         }
     }
 
@@ -96,15 +147,13 @@ impl<'a> TxQueue<'a> {
             )
         };
         let wire = frame.skb().on_the_wire();
-        (
-            InFlight {
-                frame,
-                wire,
-                txq: self.txq,
-                epoch: self.epoch,
-            },
-            Sent { ring },
-        )
+        // INVARIANT: The frame borrows from the bound device, and the network device, in whose
+        // memory `openings` lies, is freed last of all that does.
+        let told = Told {
+            openings: NonNull::from(self.openings),
+            epoch: self.openings.now(),
+        };
+        (InFlight { frame, wire, told }, Sent { ring })
     }
 
     /// Stops the queue when `free()` has fallen below `stop_below`, unless it has risen to
@@ -163,11 +212,13 @@ impl<'a> TxQueue<'a> {
 
 /// Frames that the device has sent, in one run of the poll function.
 ///
-/// BQL is told of all of them at the end, and the queue is woken when there is room again.
+/// [`Self::finish`] tells BQL of all of them, and wakes the queue when there is room again. Without
+/// it BQL is told on drop, the queue may stay stopped, and the kernel warns of that.
+#[must_use = "`finish` wakes the queue"]
 pub struct Completions<'a> {
     dev: &'a Device,
     txq: NonNull<bindings::netdev_queue>,
-    epoch: Epoch,
+    openings: &'a Openings,
     budget: usize,
     packets: u32,
     bytes: u32,
@@ -176,13 +227,13 @@ pub struct Completions<'a> {
 impl<'a> Completions<'a> {
     /// # Safety
     ///
-    /// This is the poll function of a NAPI instance of `dev`.
+    /// This is the poll function of a NAPI instance of `dev`, and `openings` lies in its memory.
     #[inline]
-    pub(super) unsafe fn new(dev: &'a Device, epoch: Epoch, budget: usize) -> Self {
+    pub(super) unsafe fn new(dev: &'a Device, openings: &'a Openings, budget: usize) -> Self {
         Self {
             dev,
             txq: queue_of(dev),
-            epoch,
+            openings,
             budget,
             packets: 0,
             bytes: 0,
@@ -198,13 +249,16 @@ impl<'a> Completions<'a> {
     /// The device is done with this frame: unmaps it, counts it and frees it.
     #[inline]
     pub fn complete(&mut self, frame: InFlight<'_>) {
-        if frame.txq != self.txq || frame.epoch != self.epoch {
-            // BQL has never heard of it, or has forgotten it.
+        let InFlight { frame, wire, told } = frame;
+        if told.openings != NonNull::from(self.openings) || told.epoch != self.openings.now() {
+            // This queue's BQL has never heard of it, or has forgotten it.
             return;
         }
-        let len = frame.frame.len();
-        let (wire_packets, wire_bytes) = frame.wire;
-        let skb = frame.frame.into_skb().into_raw();
+        // It is told below.
+        core::mem::forget(told);
+        let len = frame.len();
+        let (wire_packets, wire_bytes) = wire;
+        let skb = frame.into_skb().into_raw();
         self.packets += 1;
         self.bytes += len;
         // SAFETY: The device is valid; this is softirq context by the type's contract.
@@ -218,14 +272,11 @@ impl<'a> Completions<'a> {
     /// Ends the run: tells BQL, and wakes the queue if it is stopped and `free()` is at least
     /// `start_at`. Says whether the queue was woken.
     #[inline]
-    pub fn finish(self, free: impl Fn() -> usize, start_at: usize) -> bool {
-        if self.packets == 0 {
+    pub fn finish(mut self, free: impl Fn() -> usize, start_at: usize) -> bool {
+        if !self.tell() {
             return false;
         }
         let txq = self.txq.as_ptr();
-        // SAFETY: The queue is valid. Every byte was told to BQL by `TxQueue::sent`, and is
-        // completed once.
-        unsafe { bindings::netdev_tx_completed_queue(txq, self.packets, self.bytes) };
         if free() < start_at {
             return false;
         }
@@ -239,5 +290,28 @@ impl<'a> Completions<'a> {
             bindings::netif_tx_wake_queue(txq);
         }
         true
+    }
+
+    /// Tells BQL of what it does not know yet. Says whether there was anything.
+    #[inline]
+    fn tell(&mut self) -> bool {
+        if self.packets == 0 {
+            return false;
+        }
+        // SAFETY: The queue is valid. Every byte was told to BQL by `TxQueue::sent`, and is
+        // completed once.
+        unsafe { bindings::netdev_tx_completed_queue(self.txq.as_ptr(), self.packets, self.bytes) };
+        (self.packets, self.bytes) = (0, 0);
+        true
+    }
+}
+
+impl Drop for Completions<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.tell() {
+            // SAFETY: The device is valid.
+            unsafe { bindings::netdev_warn_not_finished(self.dev.as_raw()) };
+        }
     }
 }

@@ -4,7 +4,8 @@
 
 use super::{
     private::{Control, Private},
-    Config, Driver, Epoch, Napi,
+    queue::Openings,
+    Config, Driver, Napi,
 };
 use crate::{bindings, bindings::layout, compat};
 use core::{cell::UnsafeCell, marker::PhantomData, ptr::NonNull};
@@ -21,8 +22,8 @@ pub(crate) enum Attachment<'bound> {
 /// A network device that the stack knows.
 ///
 /// It is not public: whoever owns one may forget it, and then the stack would call a driver that
-/// is gone. [`crate::pci::Adapter`] owns it, where the driver core is certain to drop it; or the
-/// module itself, see [`crate::virt`].
+/// is gone. The driver core owns it and is certain to drop it, see [`crate::pci`]; or the module
+/// itself, see [`crate::virt`].
 ///
 /// # Invariants
 ///
@@ -82,7 +83,7 @@ impl<'bound, D: Driver> Registration<'bound, D> {
             (&raw mut (*private).tx).write(UnsafeCell::new(None));
             (&raw mut (*private).napi_state).write(UnsafeCell::new(None));
             (&raw mut (*private).filter).write(UnsafeCell::new(None));
-            (&raw mut (*private).epoch).write(UnsafeCell::new(Epoch::default()));
+            (&raw mut (*private).openings).write(Openings::new(dev));
             (&raw mut (*private).irq).write(match place {
                 Attachment::Bus(_, irq) => Some(irq),
                 Attachment::Nowhere(_) => None,

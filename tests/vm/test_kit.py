@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""The kit keeps what its types promise, with drivers that try to break it (fixtures/kit)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import r4l
+from r4l.arch import architecture
+from r4l.kernel import Kernel
+from r4l.module import BuiltModule, Module
+from r4l.toolchain import Grant
+
+pytestmark = [pytest.mark.vm, pytest.mark.machine(nics=["e1000"])]
+
+FIXTURES = Path(__file__).parent.parent / "fixtures" / "kit"
+LOOP, STALL, LOSE, UNFINISHED = range(4)
+"""What looped/main.rs does with a frame."""
+FRAME = "arping -c1 -w1 -I eth0 192.0.2.2"
+"""Sends a frame; nobody answers."""
+IS_UP = "ip link show eth0 | grep -q '[<,]UP'"
+UNTIL_DOWN = f"i=0; while {IS_UP}; do i=$((i+1)); [ $i -lt 100 ] || exit 1; usleep 50000; done"
+
+
+@pytest.fixture(scope="module")
+def looped(kernel: Kernel) -> BuiltModule:
+    return Module(FIXTURES / "looped").build(kernel)
+
+
+@pytest.fixture(scope="module")
+def program(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`probe.c`, for the guest."""
+    folder = tmp_path_factory.mktemp("probe")
+    compiler = f"{architecture(kernel.arch).gnu}-gcc"
+    grant = Grant("test", writes=(folder,), reads=(FIXTURES,))
+    argv = [
+        compiler,
+        "-static",
+        "-D_GNU_SOURCE",
+        "-Wall",
+        "-Werror",
+        "-O1",
+        "-o",
+        folder / "probe",
+        FIXTURES / "probe.c",
+    ]
+    kernel.toolchain.run(argv, grant)
+    return folder / "probe"
+
+
+@pytest.fixture
+def quiet(vm: r4l.VM) -> r4l.VM:
+    """A machine whose interfaces send nothing by themselves."""
+    vm.run("echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6", check=True)
+    return vm
+
+
+def up(vm: r4l.VM, looped: BuiltModule, mode: int) -> None:
+    """Load the driver and set its interface up."""
+    vm.insmod(looped, mode=mode)
+    vm.run("ip link set eth0 up && ip addr add 192.0.2.1/24 dev eth0", check=True)
+
+
+def test_a_module_is_initialised_once(vm: r4l.VM, kernel: Kernel) -> None:
+    """Safe code of a driver can call the `init` that the kit wrote for its module; it gets an error."""
+    modules = Module(FIXTURES / "again").build_all(kernel)
+    assert len(modules) == 5
+    for module in modules:
+        vm.insmod(module)
+        vm.klog.wait_for(rf"^{module.name}: the second time: EBUSY$")
+        vm.rmmod(module.name)
+    assert vm.run("cat /sys/class/net/again0/address; cat /proc/devices /proc/misc").stdout.count("again") == 0
+
+
+def test_a_frame_that_comes_back_is_not_changed_under_others(quiet: r4l.VM, looped: BuiltModule, program: Path) -> None:
+    """A packet socket holds clones of what was sent. GRO merges frames in place, and takes the memory of others."""
+    up(quiet, looped, LOOP)
+    quiet.put(program, "/tmp/probe", 0o755)
+    done = quiet.run(["/tmp/probe", "clones", "eth0"])
+    assert done.exit_code == 0, done.stdout + done.stderr
+    assert quiet.run("cat /sys/class/net/eth0/statistics/rx_packets").stdout.strip() == "8"
+
+
+@pytest.mark.klog_allow(r"transmit queue 0 timed out", reason="the driver has this bug on purpose")
+def test_a_restart_that_fails_sets_the_interface_down(quiet: r4l.VM, looped: BuiltModule) -> None:
+    up(quiet, looped, STALL)
+    quiet.run(FRAME)
+    # The transmit watchdog waits for five seconds.
+    quiet.klog.wait_for(r"eth0: restart failed: ENOMEM, going down$", timeout=60)
+    quiet.run(
+        "i=0; while ip link show eth0 | grep -q '[<,]UP'; do i=$((i+1)); [ $i -lt 100 ]; usleep 50000; done", check=True
+    )
+    quiet.run("ip link set eth0 up && ip link show eth0 | grep -q LOWER_UP", check=True)
+    quiet.rmmod(looped.name)
+
+
+@pytest.mark.klog_allow("kit_helper_netdev_warn_frame_lost", reason="the driver has this bug on purpose")
+def test_a_frame_that_is_lost_to_bql_is_told(quiet: r4l.VM, looped: BuiltModule) -> None:
+    up(quiet, looped, LOSE)
+    quiet.run(FRAME)
+    quiet.klog.wait_for(r"eth0: a frame was dropped that was counted as sent, and is not completed$")
+
+
+@pytest.mark.klog_allow("kit_helper_netdev_warn_not_finished", reason="the driver has this bug on purpose")
+def test_completions_that_are_not_finished_are_told_to_bql(quiet: r4l.VM, looped: BuiltModule) -> None:
+    up(quiet, looped, UNFINISHED)
+    quiet.run(FRAME)
+    quiet.klog.wait_for(r"eth0: frames were completed, and the transmit queue was not looked at$")
+    path = "/sys/class/net/eth0/queues/tx-0/byte_queue_limits/inflight"
+    assert quiet.run(f"cat {path}", check=True).stdout.strip() == "0"
+
+
+def test_frames_on_the_ring_may_be_dropped_by_stop(quiet: r4l.VM, looped: BuiltModule) -> None:
+    """That is no loss: BQL begins anew with the next open."""
+    up(quiet, looped, STALL)
+    quiet.run(FRAME)
+    quiet.run("ip link set eth0 down", check=True)
+    quiet.rmmod(looped.name)
+
+
+def test_operations_that_a_driver_does_not_have_are_absent(
+    vm: r4l.VM, looped: BuiltModule, e1000: BuiltModule, program: Path, kernel: Kernel
+) -> None:
+    vm.put(program, "/tmp/probe", 0o755)
+    vm.insmod(looped)
+    assert vm.run("/tmp/probe ethtool eth0").stdout == "ring sizes: EOPNOTSUPP\nlink settings: EOPNOTSUPP\n"
+    vm.rmmod(looped.name)
+    vm.insmod(e1000)
+    assert vm.run("/tmp/probe ethtool eth0").stdout == "ring sizes: yes\nlink settings: yes\n"
+    vm.insmod(next(module for module in Module(FIXTURES / "again").build_all(kernel) if module.name == "again_virt"))
+    assert vm.run("/tmp/probe ethtool again0").stdout == "ring sizes: EOPNOTSUPP\nlink settings: EOPNOTSUPP\n"
