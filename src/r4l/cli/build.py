@@ -11,7 +11,7 @@ import click
 from rich.markup import escape
 
 from r4l.cli.json_option import json_option
-from r4l.cli.options import kernel_option
+from r4l.cli.options import ProjectCommand, kernel_option
 from r4l.cli.screen import show_warnings
 from r4l.module import Module
 from r4l.setup import set_up
@@ -19,7 +19,7 @@ from r4l.stages import Stages
 from r4l.terminal import Console
 
 
-@click.command(epilog="Examples: r4l build .;  r4l build rust/drivers/e1000 --json")
+@click.command(cls=ProjectCommand, epilog="Examples: r4l build .;  r4l build rust/drivers/e1000 --json")
 @click.argument("folder", type=click.Path(path_type=Path), default=".")
 @kernel_option
 @json_option("Print the modules as JSON.")

@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from r4l import ide
 from r4l.cli.json_option import json_option
-from r4l.cli.options import kernel_option
+from r4l.cli.options import ProjectCommand, kernel_option
 from r4l.errors import UsageError, VerdictError
 from r4l.ide import EditorFiles, check
 from r4l.ide.check import Understood
@@ -23,7 +23,10 @@ from r4l.stages import Stages
 from r4l.terminal import Console
 
 
-@click.command(epilog="Examples: r4l ide .;  r4l ide --tree;  r4l ide --tree --subsystem drivers/usb --subsystem lib")
+@click.command(
+    cls=ProjectCommand,
+    epilog="Examples: r4l ide .;  r4l ide --tree;  r4l ide --tree --subsystem drivers/usb --subsystem lib",
+)
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 @kernel_option
 @click.option("--tree", is_flag=True, help="For the kernel's own source instead of a module folder.")

@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from r4l.arch import DEFAULT, architecture
 from r4l.cli.json_option import json_option
-from r4l.cli.options import kernel_option
+from r4l.cli.options import ProjectCommand, kernel_option
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import Kernel, debian, find, own, stock, tree
 from r4l.kernel.describe import Description, describe
@@ -36,7 +36,9 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--available", is_flag=True, help="What there could be: profiles, and the kernels of the Debian mirror.")
-@click.option("--arch", default=DEFAULT, show_default=True, help="For --available: the guest's architecture.")
+@click.option(
+    "--arch", envvar="R4L_ARCH", default=DEFAULT, show_default=True, help="For --available: the guest's architecture."
+)
 @json_option("As JSON.")
 def list_kernels(available: bool, arch: str, as_json: bool) -> None:
     """List the kernels that are ready, or those there could be."""
@@ -72,7 +74,7 @@ def _origin(kernel: Kernel) -> str:
     return f"{kernel.release}, profile {kernel.manifest['profile']}, from {kernel.manifest['version']}"
 
 
-@command.command("show", epilog="Example: make -C $(r4l kernel show --kdir) M=$PWD")
+@command.command("show", cls=ProjectCommand, epilog="Example: make -C $(r4l kernel show --kdir) M=$PWD")
 @click.argument("name", required=False)
 @kernel_option
 @click.option("--kdir", is_flag=True, help="Print only the build folder, for `make -C KDIR M=$PWD`.")
@@ -133,7 +135,7 @@ Examples:
 @click.option("--fragment", "fragments", multiple=True, type=click.Path(path_type=Path), help="Options laid over it.")
 @click.option("--kdir", type=click.Path(path_type=Path), help="Your source tree or build folder; Debian's by default.")
 @click.option("--name", help="What --kernel will call it; the profile's name by default.")
-@click.option("--arch", default=DEFAULT, show_default=True, help="The guest's architecture.")
+@click.option("--arch", envvar="R4L_ARCH", default=DEFAULT, show_default=True, help="The guest's architecture.")
 @json_option("As JSON.")
 def build(
     profile: str | None,
@@ -201,7 +203,7 @@ def _tell(kernel: Kernel, as_json: bool) -> None:
 
 @command.command("menuconfig", epilog="Example: r4l kernel menuconfig minimal && r4l kernel build minimal")
 @click.argument("name")
-@click.option("--arch", default=DEFAULT, show_default=True)
+@click.option("--arch", envvar="R4L_ARCH", default=DEFAULT, show_default=True)
 def menuconfig(name: str, arch: str) -> None:
     """The kernel's own configuration menu, for a kernel that was built from source.
 

@@ -16,6 +16,7 @@ import click
 from rich.text import Text
 
 from r4l.cli.json_option import json_option
+from r4l.cli.options import complete_kernel
 from r4l.cli.screen import screen
 from r4l.errors import UsageError, VerdictError
 from r4l.kernel import find
@@ -49,7 +50,12 @@ WORDS = {"machine": "the kernel stopped", "task": "the task is dead", "": "the t
     help="A module's .ko or debug file (also .xz, .zst, .gz): its frames then name file and line. May be repeated.",
 )
 @click.option(
-    "--kernel", "kernel_name", metavar="NAME", help="The kernel that the modules were built for, as in `r4l run`."
+    "--kernel",
+    "kernel_name",
+    metavar="NAME",
+    envvar="R4L_KERNEL",
+    shell_complete=complete_kernel,
+    help="The kernel that the modules were built for, as in `r4l run`.",
 )
 @json_option("As JSON: a list with an entry for each file.")
 def command(files: tuple[Path, ...], modules: tuple[Path, ...], kernel_name: str | None, as_json: bool) -> None:

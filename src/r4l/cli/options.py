@@ -13,19 +13,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
+from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from r4l.arch import DEFAULT, architecture, architectures
 from r4l.errors import UsageError
 from r4l.guest.put import Put
-from r4l.kernel import Kernel
+from r4l.kernel import Kernel, own, stock
+from r4l.kernel.find import is_path
 from r4l.net import Nic
 from r4l.rootfs.disk import DiskImage, names
 from r4l.rootfs.first_stage import require_fit
+from r4l.settings import Settings
 from r4l.stages import Stages
 from r4l.toolchain import Toolchain
 
 if TYPE_CHECKING:
     from r4l.vm import VM
+
+
+def complete_kernel(_context: click.Context, _option: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Return the kernels' names for the shell's completion: those that are ready, and those that can be made."""
+    if is_path(begun):
+        return [CompletionItem(begun, type="dir")]
+    toolchain = Toolchain.made()
+    ready = [kernel.release for kernel in stock.all_ready(toolchain)] if toolchain else []
+    return [CompletionItem(name) for name in dict.fromkeys([*own.names(), *ready]) if name.startswith(begun)]
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,6 +66,8 @@ def _kernel_option(function: F, default: str | None, *, several: bool = False) -
         "kernel_names" if several else "kernel_name",
         metavar="NAME",
         multiple=several,
+        envvar="R4L_KERNEL",
+        shell_complete=complete_kernel,
         help=f"{first}, minimal, debug, samples or another profile, one that was built under a NAME, a release of "
         "Debian's, or the PATH of a build folder." + (" May be repeated: each test runs on each." if several else ""),
     )
@@ -60,6 +76,7 @@ def _kernel_option(function: F, default: str | None, *, several: bool = False) -
         type=click.Choice(list(architectures())),
         default=default,
         show_default=True,
+        envvar="R4L_ARCH",
         # Known before the options that depend on it.
         is_eager=True,
         help="The guest's architecture.",
@@ -252,7 +269,45 @@ def timeout_option(text: str) -> Callable[[F], F]:
     return click.option("--timeout", type=click.FloatRange(min=0), default=300.0, show_default=True, help=text)
 
 
-class PytestCommand(click.Command):
+class ProjectCommand(click.Command):
+    """A command whose options default to the values of the project file (`r4l.settings`)."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does, then with the values of the project file that is nearest to the command's folder."""
+        rest = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing:
+            _settle(ctx)
+        return rest
+
+
+OF_MACHINE = {"modules": "with_module"}
+"""Names of options that differ from the project file's keys."""
+
+
+def _settle(ctx: click.Context) -> None:
+    """Put the project file's values in place of defaults."""
+    where = Path(ctx.params.get("target") or ctx.params.get("folder") or "")
+    no_module = str(where) == NOTHING
+    settings = Settings.near(Path() if no_module else where.parent if where.is_file() else where)
+
+    def default(name: str, value: object) -> None:
+        source = ctx.get_parameter_source(name)
+        if name in ctx.params and source in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP):
+            ctx.params[name] = value
+
+    if settings.kernel:
+        default("kernel_names", settings.kernel)
+        default("kernel_name", settings.kernel[0])
+    if settings.arch:
+        default("arch", settings.arch)
+    for key, value in settings.machine.items():
+        default(OF_MACHINE.get(key, key), tuple(value) if isinstance(value, list) else value)
+    if "param" in ctx.params and not no_module:
+        # Of a parameter that is given twice, the last value counts.
+        ctx.params["param"] = (*settings.pairs, *ctx.params["param"])
+
+
+class PytestCommand(ProjectCommand):
     """A command `[FOLDER] [-- ARGUMENTS...]`: click alone would take the first of them for the folder."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -270,7 +325,7 @@ NOTHING = "-"
 """The target of a guest's command that is about no module."""
 
 
-class GuestCommand(click.Command):
+class GuestCommand(ProjectCommand):
     """A command `[OPTIONS] TARGET [OPTIONS] [--] [COMMAND...]`: what follows a program's name is that program's.
 
     Where `--` comes before any target, the command gets `NOTHING` as its target.

@@ -12,15 +12,16 @@ from rich.markup import escape
 from r4l import home
 from r4l.arch import DEFAULT, architecture
 from r4l.cli.json_option import json_option
-from r4l.cli.options import kernel_option
+from r4l.cli.options import ProjectCommand, kernel_option
 from r4l.setup import set_up
 from r4l.stages import Stages
 from r4l.terminal import Console
 
 
 @click.command(
+    cls=ProjectCommand,
     epilog=f"Examples: r4l setup;  r4l setup --kernel 7.2.11+deb13-{architecture(DEFAULT).debian};  "
-    "r4l setup --lock lock.json"
+    "r4l setup --lock lock.json",
 )
 @kernel_option
 @click.option(

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import click
 
-from r4l.cli.options import MachineOptions, kernel_option, machine_options, show_door
+from r4l.cli.options import MachineOptions, ProjectCommand, kernel_option, machine_options, show_door
 from r4l.guest.shell import require_terminal
 from r4l.setup import set_up
 from r4l.stages import Stages
 
 
-@click.command(epilog="Example: r4l shell --with-module e1000    (then: modprobe e1000)")
+@click.command(cls=ProjectCommand, epilog="Example: r4l shell --with-module e1000    (then: modprobe e1000)")
 @machine_options
 @kernel_option
 def command(machine: MachineOptions, kernel_name: str | None, arch: str) -> None:

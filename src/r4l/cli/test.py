@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -41,7 +40,7 @@ def command(folder: Path | None, pytest_arguments: tuple[str, ...], kernel_names
         with Stages() as stages:
             built = [
                 module
-                for name in kernel_names or (os.environ.get("R4L_KERNEL"),)
+                for name in kernel_names or (None,)
                 for module in modules_of(where, set_up(stages, name, arch=arch), stages)
             ]
         show_warnings(module.warnings for module in built)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from r4l.net import Nic, Wire
 from r4l.pci import Device
 from r4l.pci.load import in_file
+from r4l.testing import options
 from r4l.vm.share import Share
 
 
@@ -114,13 +115,19 @@ def cards_of(node: pytest.Item) -> tuple[Nic, ...]:
     return (replace(cards[0], backend=Wire.backend), *cards[1:])
 
 
+def _of_project(machine: Mapping[str, Any]) -> MachineSpec:
+    """The machine of a project file, whose cards are a number and a model."""
+    words = {key: value for key, value in machine.items() if key not in ("nics", "nic_model")}
+    return MachineSpec(nics=[machine.get("nic_model", "e1000")] * machine.get("nics", 0), **words)
+
+
 def spec_of(node: pytest.Item) -> MachineSpec:
-    """Combine a test's markers.
+    """Combine a test's markers, over the machine of the project file.
 
     Raises:
         pytest.UsageError: a marker has an unknown keyword or a positional argument.
     """
-    spec = MachineSpec()
+    spec = _of_project(options.settings(node.path.parent).machine)
     for mark in reversed(list(node.iter_markers("machine"))):
         unknown = set(mark.kwargs) - set(WORDS)
         if mark.args or unknown:

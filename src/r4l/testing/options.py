@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from r4l.arch import DEFAULT
+from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module, kbuild_of
 from r4l.module.named import SHIPPED, named
+from r4l.settings import Settings
+from r4l.vm.cables import ISOLATED
 
 
 def add(parser: pytest.Parser) -> None:
@@ -21,10 +25,12 @@ def add(parser: pytest.Parser) -> None:
         "--kernel",
         action="append",
         help="the kernel to test on, by any name that `r4l run --kernel` takes; repeated, each test runs on each "
-        "(default: R4L_KERNEL, or stock)",
+        "(default: R4L_KERNEL, the project file's, or stock)",
     )
     group.addoption(
-        "--arch", default=os.environ.get("R4L_ARCH", DEFAULT), help=f"its architecture (R4L_ARCH, {DEFAULT})"
+        "--arch",
+        default=os.environ.get("R4L_ARCH") or settings(Path.cwd()).arch or DEFAULT,
+        help=f"its architecture (default: R4L_ARCH, the project file's, or {DEFAULT})",
     )
     group.addoption(
         "--r4l-shell-on-failure",
@@ -45,9 +51,25 @@ def add(parser: pytest.Parser) -> None:
     )
 
 
+@cache
+def settings(folder: Path) -> Settings:
+    """Return what the project file near a folder says; nothing while a lab is checked, whose folders are a student's.
+
+    Raises:
+        pytest.UsageError: the file says what it cannot say.
+    """
+    if os.environ.get(ISOLATED):
+        return Settings()
+    try:
+        return Settings.near(folder)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
 def kernels(config: pytest.Config) -> list[str]:
     """Return the names of the kernels for tests that name none of their own."""
-    return config.getoption("--kernel") or [os.environ.get("R4L_KERNEL", "stock")]
+    named: list[str] = config.getoption("--kernel") or os.environ.get("R4L_KERNEL", "").split()
+    return named or list(settings(config.invocation_params.dir).kernel) or ["stock"]
 
 
 def module(config: pytest.Config, test: Path, kernel: Kernel) -> BuiltModule:

@@ -23,6 +23,7 @@ from r4l.module import BuiltModule, Module, unchanged
 from r4l.module.unchanged import Known
 from r4l.net import Nic
 from r4l.process import plain
+from r4l.settings import Settings
 from r4l.testing.exitcodes import EXIT_CODES
 from r4l.vm import VM
 
@@ -166,7 +167,11 @@ def _test(job: Job) -> int:
 
 
 def _load(job: Job, modules: list[BuiltModule], outcome: Outcome) -> None:
-    with VM(job.kernel, nics=[Nic("e1000")], snapshot=True) as vm:
+    machine = dict(Settings.near(job.folder).machine)
+    cards = [Nic(machine.pop("nic_model", "e1000")) for _ in range(machine.pop("nics", 1))]
+    # QEMU does not save the state of every device.
+    machine.setdefault("snapshot", not machine.get("devices"))
+    with VM(job.kernel, nics=cards, **machine) as vm:
         since = vm.klog.mark()
         try:
             with outcome.step("load"):

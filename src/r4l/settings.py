@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""The project file: kernel, machine and parameters that a driver's folder asks for, so that nobody need type them.
+
+It is `r4l.toml`, or the table `[tool.r4l]` of pyproject.toml; docs/machine.md lists its keys. Whoever wrote it may be a
+stranger: it can name no file of this computer for QEMU to open, and no Python to run.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from r4l.arch import architecture
+from r4l.errors import UsageError
+
+FILE = "r4l.toml"
+SHARED_FILE = "pyproject.toml"
+"""Python's own project file (PEP 518); r4l's part of it is `[tool.r4l]`."""
+
+KINDS: dict[type, str] = {int: "a whole number", str: "a text", bool: "true or false", list: "a list of texts"}
+KEYS: dict[str, tuple[type, ...]] = {"kernel": (str, list), "arch": (str,), "machine": (dict,), "parameters": (dict,)}
+MACHINE: dict[str, tuple[type, ...]] = {
+    "memory": (int,),
+    "cpus": (int,),
+    "nics": (int,),
+    "nic_model": (str,),
+    "modules": (list,),
+    "devices": (list,),
+    "append": (str,),
+    "snapshot": (bool,),
+}
+"""The keys of `[machine]`, named as the words of pytest's marker `machine`, with the types of their values."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The content of a project file; nothing is set where there is none.
+
+    Attributes:
+        file: where it was read from.
+        kernel: names as for `--kernel`; a path is absolute.
+        arch: the guest's architecture.
+        machine: values by the keys of `MACHINE`.
+        parameters: of the module, as for `--param`.
+    """
+
+    file: Path | None = None
+    kernel: tuple[str, ...] = ()
+    arch: str | None = None
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def near(cls, folder: Path) -> Settings:
+        """Return the settings of the nearest project file, in `folder` or above it.
+
+        The search ends with the folder that has a `.git`, and before the user's home.
+
+        Raises:
+            UsageError: the file cannot be read, or says what it cannot say.
+        """
+        start = folder.absolute()
+        for place in (start, *start.parents):
+            if place in (Path.home(), Path(place.anchor)):
+                break
+            own, shared = place / FILE, place / SHARED_FILE
+            if own.is_file():
+                return cls.of(_read(own), own)
+            if shared.is_file() and (table := _read(shared).get("tool", {}).get("r4l")) is not None:
+                return cls.of(table, shared)
+            if (place / ".git").exists():
+                break
+        return cls()
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any], file: Path) -> Settings:
+        """Return the settings that a table of the file holds.
+
+        Raises:
+            UsageError: a key is unknown, or a value is not of its type.
+        """
+        _check(table, KEYS, file, "")
+        machine = table.get("machine", {})
+        _check(machine, MACHINE, file, "machine.")
+        _check_values(machine, file)
+        kernel = table.get("kernel", ())
+        names = (kernel,) if isinstance(kernel, str) else kernel
+        return cls(
+            file,
+            tuple(str(file.parent / name) if "/" in name or name in (".", "..") else name for name in names),
+            architecture(table["arch"]).name if "arch" in table else None,
+            machine,
+            {name: _parameter(name, value, file) for name, value in table.get("parameters", {}).items()},
+        )
+
+    @property
+    def pairs(self) -> tuple[str, ...]:
+        """The module's parameters as `--param` takes them."""
+        return tuple(f"{name}={value}" for name, value in self.parameters.items())
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} is no TOML: {error}", "mend the file") from error
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}", "make it readable") from error
+
+
+def _check(table: Mapping[str, Any], known: Mapping[str, Sequence[type]], file: Path, before: str) -> None:
+    for key, value in table.items():
+        if key not in known:
+            raise UsageError(f"{file}: there is no key {before}{key}", _nearest(key, known, before))
+        # In Python, true is a whole number.
+        kind = next((kind for kind in known[key] if type(value) is kind), None)
+        if kind is None or (kind is list and not all(isinstance(one, str) for one in value)):
+            wanted = " or ".join(KINDS.get(kind, f"a table [{key}]") for kind in known[key])
+            raise UsageError(f"{file}: {before}{key} has to be {wanted}, not {value!r}", "mend the file")
+
+
+def _nearest(key: str, known: Mapping[str, object], before: str) -> str:
+    """The remedy for an unknown key."""
+    places = {name: f"{before}{name}" for name in known} | (
+        {} if before else {name: f"machine.{name}" for name in MACHINE}
+    )
+    if key in places:
+        return f"it belongs into [machine]: {places[key]}"
+    close = difflib.get_close_matches(key.replace("-", "_"), places, 1, 0.6)
+    return f"did you mean {places[close[0]]}?" if close else f"its keys are {', '.join(known)}"
+
+
+def _check_values(machine: Mapping[str, Any], file: Path) -> None:
+    """Refuse numbers that make no machine, and devices that would reach this computer's files.
+
+    Raises:
+        UsageError: there is one.
+    """
+    for key, least in (("memory", 1), ("cpus", 1), ("nics", 0)):
+        if machine.get(key, least) < least:
+            raise UsageError(f"{file}: machine.{key} is {machine[key]}", f"give at least {least}")
+    for spec in machine.get("devices", ()):
+        if "/" in spec or ".py:" in spec:
+            raise UsageError(
+                f"{file}: the device {spec!r} names a file of this computer, which a project file cannot",
+                "give it on the command line, with --device, or in a test's marker",
+            )
+
+
+def _parameter(name: str, value: object, file: Path) -> str:
+    """Return a value as the kernel takes it (kernel/params.c): 1 and 0 for true and false, arrays with commas."""
+    if isinstance(value, list):
+        return ",".join(_parameter(name, one, file) for one in value)
+    if not isinstance(value, bool | int | str):
+        raise UsageError(f"{file}: parameters.{name} cannot be {value!r}", "give a text, a number, or a list of these")
+    return str(int(value)) if isinstance(value, bool) else str(value)

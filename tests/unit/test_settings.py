@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: MIT
+"""The project file: where it is found, what it may say, and what comes before it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from r4l.cli import build, debug, ide, kernel, run, setup, shell, watch
+from r4l.cli import log as log_command
+from r4l.cli import test as test_command
+from r4l.cli.lab import command as lab
+from r4l.cli.options import MachineOptions
+from r4l.errors import UsageError
+from r4l.settings import Settings
+from r4l.testing import options
+from r4l.testing.machine import WORDS, spec_of
+from r4l.vm.cables import ISOLATED
+
+TEXT = """
+kernel = "minimal"
+arch = "arm64"
+
+[machine]
+memory = 512
+cpus = 3
+nics = 2
+nic_model = "e1000e"
+modules = ["9p"]
+devices = ["edu"]
+append = "quiet"
+snapshot = true
+
+[parameters]
+debug = 3
+on = true
+ports = [1, 2]
+name = "x"
+"""
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable of the user's, and their home elsewhere."""
+    for name in ("R4L_KERNEL", "R4L_ARCH", ISOLATED):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    options.settings.cache_clear()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A driver's folder with a project file above it."""
+    (tmp_path / "r4l.toml").write_text(TEXT)
+    driver = tmp_path / "drivers/x"
+    driver.mkdir(parents=True)
+    (driver / "Kbuild").write_text("obj-m := x.o\n")
+    return driver
+
+
+def test_it_is_the_nearest_and_ends_with_the_checkout_and_before_the_home(folder: Path, tmp_path: Path) -> None:
+    found = Settings.near(folder)
+    assert found.file == tmp_path / "r4l.toml"
+    assert (found.kernel, found.arch, found.machine["cpus"]) == (("minimal",), "arm64", 3)
+    assert found.pairs == ("debug=3", "on=1", "ports=1,2", "name=x")
+    (folder / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+    assert Settings.near(folder).file == tmp_path / "r4l.toml", "a project file of others'"
+    (folder / "pyproject.toml").write_text("[tool.r4l]\nkernel = ['stock', './linux']\n")
+    assert Settings.near(folder).kernel == ("stock", str(folder / "linux"))
+    (folder / "r4l.toml").write_text("")
+    assert Settings.near(folder) == Settings(folder / "r4l.toml")
+    (folder / "r4l.toml").unlink()
+    (folder / "pyproject.toml").unlink()
+    (tmp_path / "drivers/.git").mkdir()
+    assert Settings.near(folder) == Settings()
+    home = tmp_path / "home"
+    (home / "below").mkdir(parents=True)
+    (home / "r4l.toml").write_text("arch = 'arm64'\n")
+    assert Settings.near(home / "below") == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("kernl = 'x'", ["no key kernl", "did you mean kernel?"]),
+        ("memory = 1", ["no key memory", "machine.memory"]),
+        ("cpu = 1", ["no key cpu", "machine.cpus"]),
+        ("[machine]\nmemroy = 1", ["machine.memroy", "did you mean machine.memory?"]),
+        ("[machine]\nnic-model = 'x'", ["did you mean machine.nic_model?"]),
+        ("[machine]\nzzz = 1", ["machine.zzz", "memory, cpus"]),
+        ("[machine]\nmemory = '512M'", ["machine.memory has to be a whole number"]),
+        ("[machine]\nmemory = true", ["machine.memory has to be a whole number"]),
+        ("[machine]\ncpus = 0", ["machine.cpus is 0"]),
+        ("[machine]\ndevices = 'edu'", ["machine.devices has to be a list of texts"]),
+        ("[machine]\ndevices = [1]", ["machine.devices has to be a list of texts"]),
+        ("machine = 3", ["machine has to be a table [machine]"]),
+        ("kernel = 3", ["kernel has to be a text or a list of texts"]),
+        ("arch = 'vax'", ["unknown architecture vax"]),
+        ("[parameters]\nx = 1979-05-27", ["parameters.x cannot be"]),
+        ("kernel = ", ["is no TOML"]),
+        ("[machine]\ndevices = ['nvme,romfile=/etc/shadow']", ["names a file of this computer"]),
+        ("[machine]\ndevices = ['model.py:Evil']", ["names a file of this computer"]),
+    ],
+)
+def test_what_it_cannot_say_is_refused(text: str, words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "r4l.toml").write_text(text)
+    with pytest.raises(UsageError) as refused:
+        Settings.near(tmp_path)
+    assert all(word in str(refused.value) for word in words), refused.value
+
+
+class Seen(Exception):
+    """What a command would work with."""
+
+
+COMMANDS: dict[str, tuple[click.Command, Any]] = {
+    "run": (run.command, run),
+    "debug": (debug.command, debug),
+    "build": (build.command, build),
+    "test": (test_command.command, test_command),
+    "watch": (watch.command, watch),
+    "ide": (ide.command, ide),
+}
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, str]]:
+    """The kernels that commands ask for: each ends there."""
+    asked: list[tuple[str | None, str]] = []
+
+    def set_up(_stages: object, name: str | None = None, *, arch: str, **_rest: object) -> None:
+        asked.append((name, arch))
+        raise Seen
+
+    for _, module in (*COMMANDS.values(), (None, shell), (None, setup)):
+        monkeypatch.setattr(module, "set_up", set_up)
+    return asked
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_command_line_before_environment_before_project_file_before_default(
+    name: str, folder: Path, tmp_path: Path, seen: list[tuple[str | None, str]]
+) -> None:
+    command = COMMANDS[name][0]
+    arguments = [str(folder)]
+
+    def ask(*more: str, **environment: str) -> tuple[str | None, str]:
+        done = CliRunner().invoke(command, [*more, *arguments], env=environment)
+        assert isinstance(done.exception, Seen), done.output
+        return seen[-1]
+
+    assert ask() == ("minimal", "arm64")
+    assert ask(R4L_KERNEL="debug", R4L_ARCH="x86_64") == ("debug", "x86_64")
+    assert ask("--kernel", "samples", "--arch", "arm64", R4L_KERNEL="debug", R4L_ARCH="x86_64") == ("samples", "arm64")
+    (tmp_path / "r4l.toml").unlink()
+    assert ask() == (None, "x86_64")
+
+
+def test_tests_may_have_several_kernels_of_the_environment(folder: Path, seen: list[tuple[str | None, str]]) -> None:
+    context = test_command.command.make_context("test", [str(folder)])
+    assert context.params["kernel_names"] == ("minimal",)
+    with CliRunner().isolation(env={"R4L_KERNEL": "stock debug"}):
+        context = test_command.command.make_context("test", [str(folder)])
+    assert context.params["kernel_names"] == ("stock", "debug")
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"), [(shell.command, []), (setup.command, []), (run.command, ["-", "--", "x"])]
+)
+def test_without_a_folder_it_is_that_of_the_folder_one_is_in(
+    command: click.Command,
+    arguments: list[str],
+    folder: Path,
+    seen: list[tuple[str | None, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(shell, "require_terminal", lambda: None)
+    assert isinstance(CliRunner().invoke(command, arguments).exception, Seen)
+    assert seen == [("minimal", "arm64")]
+
+
+def test_every_command_that_takes_a_kernel_hears_the_environment() -> None:
+    known = [*(command for command, _ in COMMANDS.values()), shell.command, setup.command, log_command.command]
+    known += [*kernel.command.commands.values(), *lab.commands.values()]
+    asked = [
+        (command.name, option)
+        for command in known
+        for option in command.params
+        if isinstance(option, click.Option) and {"--kernel", "--arch"} & set(option.opts)
+    ]
+    assert len(asked) > 20
+    wrong = [name for name, option in asked if option.envvar != f"R4L_{option.opts[0].removeprefix('--').upper()}"]
+    assert not wrong
+
+
+def test_the_machine_and_the_parameters(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[str, ...]] = []
+
+    def parameters_of(pairs: tuple[str, ...]) -> dict[str, str]:
+        given.append(pairs)
+        return {}
+
+    def start(self: MachineOptions, *_rest: object) -> None:
+        raise Caught(self)
+
+    monkeypatch.setattr(run, "parameters_of", parameters_of)
+    monkeypatch.setattr(MachineOptions, "start", start)
+    monkeypatch.setattr(run, "set_up", lambda *_rest, **_more: None)
+    monkeypatch.setattr(run, "modules_of", lambda *_rest: [])
+
+    def ask(*arguments: str) -> MachineOptions:
+        done = CliRunner().invoke(run.command, [*arguments, str(folder)])
+        assert isinstance(done.exception, Caught), done.output
+        return done.exception.machine
+
+    machine = ask("-p", "debug=9")
+    assert (machine.memory, machine.cpus, machine.nics, machine.nic_model) == (512, 3, 2, "e1000e")
+    assert (machine.with_module, machine.devices, machine.append) == (("9p",), ("edu",), "quiet")
+    assert machine.snapshot is True
+    assert dict(pair.split("=") for pair in given[-1]) == {"debug": "9", "on": "1", "ports": "1,2", "name": "x"}
+    machine = ask("--memory", "300", "--device", "nvme,serial=1", "--nics", "0", "--no-snapshot")
+    assert (machine.memory, machine.cpus, machine.nics, machine.snapshot) == (300, 3, 0, False)
+    assert machine.devices == ("nvme,serial=1",)
+
+
+class Caught(Exception):
+    """The machine that would be started."""
+
+    def __init__(self, machine: MachineOptions) -> None:
+        super().__init__()
+        self.machine = machine
+
+
+class Node:
+    """A test without markers."""
+
+    nodeid = "x"
+    fixturenames = ()
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def iter_markers(self, _name: str) -> list[pytest.Mark]:
+        return []
+
+
+def test_tests_have_its_machine_and_those_of_a_lab_have_not(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node: Any = Node(folder / "tests/test_x.py")
+    spec = spec_of(node)
+    assert (spec.memory, spec.cpus, list(spec.nics), spec.append) == (512, 3, ["e1000e"] * 2, "quiet")
+    assert set(Settings.near(folder).machine) - {"nic_model"} <= set(WORDS)
+    options.settings.cache_clear()
+    monkeypatch.setenv(ISOLATED, "1")
+    assert spec_of(node).memory is None
