@@ -8,11 +8,13 @@ do. A warning of either, such as a description of a parameter that is not there,
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import griffe
 import pdoc
@@ -25,8 +27,15 @@ SOURCE = Path(r4l.__file__).parent
 def public_modules() -> list[str]:
     """The package itself, and those inside it that have an `__all__`, by name."""
     packages = [SOURCE / "__init__.py", *sorted(SOURCE.rglob("*/__init__.py"))]
-    named = [file for file in packages if "\n__all__ = " in file.read_text(encoding="utf-8")]
-    return [".".join(file.parent.relative_to(SOURCE.parent).parts) for file in named]
+    files = [file for file in packages if "\n__all__ = " in file.read_text(encoding="utf-8")]
+    names = [".".join(file.parent.relative_to(SOURCE.parent).parts) for file in files]
+    # A package that another one has in its `__all__` is found there.
+    return [name for name in names if name.rpartition(".")[2] not in getattr(_parent(name), "__all__", ())]
+
+
+def _parent(name: str) -> ModuleType | None:
+    parent = name.rpartition(".")[0]
+    return importlib.import_module(parent) if parent else None
 
 
 def render(folder: Path) -> list[str]:

@@ -77,6 +77,7 @@ class Question(Channel):
         super().__init__(link)
 
     def on_frame(self, kind: Reply, payload: bytes) -> None:
+        """Take the answer, or the agent's error."""
         if kind is Reply.ERROR:
             self.failure = agent_error(payload, self.about)
         self.answer = payload

@@ -82,7 +82,8 @@ class Msix(Capability):
     Args:
         vectors: at most 2048.
         bar: where table and pending bits are. No register may be there.
-        table, pending: their offsets in the BAR, multiples of 8; the pending bits follow the table where it is None.
+        table: offset of the table in the BAR, a multiple of 8.
+        pending: offset of the pending bits, a multiple of 8; they follow the table where it is None.
     """
 
     vectors: int = 1
@@ -127,7 +128,8 @@ class PowerManagement(Capability):
     """Power states. D0 and D3hot are always there.
 
     Args:
-        d1, d2: these states are there as well.
+        d1: D1 is there as well.
+        d2: D2 is there as well.
         pme: bits of the states that a PME can be signalled from: D0, D1, D2, D3hot, D3cold from the lowest.
         keeps: the registers survive D3hot (No_Soft_Reset); without, they are reset on the way back to D0.
     """

@@ -66,7 +66,8 @@ class Field:
     """Some bits of a register.
 
     Args:
-        high, low: the highest and the lowest bit; `low` is `high` where it is left out.
+        high: number of the highest bit.
+        low: number of the lowest bit; `high` where it is left out.
         access: of these bits, where it is not the register's.
     """
 

@@ -13,7 +13,7 @@ from r4l.klog import KernelLog, Sources
 
 
 class LiveVM(Protocol):
-    """The attributes of `r4l.VM` that loading, snapshots and the question of blame need; see there."""
+    """The attributes of `r4l.VM` that loading, snapshots and the question of blame need; `VM` documents them."""
 
     kernel: Kernel
     klog: KernelLog
@@ -22,16 +22,22 @@ class LiveVM(Protocol):
     begun: float
 
     @property
-    def running(self) -> bool: ...
+    def running(self) -> bool:
+        """True while QEMU runs."""
 
     @property
-    def pid(self) -> int: ...
+    def pid(self) -> int:
+        """Process id of QEMU."""
 
     @property
-    def floods(self) -> list[str]: ...
+    def floods(self) -> list[str]:
+        """Data of this run that was cut because the guest wrote too much, a clause each."""
 
-    def run(self, command: str | Sequence[str], *, timeout: float | None = 60.0, check: bool = False) -> Completed: ...
+    def run(self, command: str | Sequence[str], *, timeout: float | None = 60.0, check: bool = False) -> Completed:
+        """Run a command in the guest."""
 
-    def put(self, source: Path | str | bytes, target: str, mode: int | None = None) -> None: ...
+    def put(self, source: Path | str | bytes, target: str, mode: int | None = None) -> None:
+        """Write a file of the guest."""
 
-    def qmp(self, command: str, **arguments: object) -> Any: ...
+    def qmp(self, command: str, **arguments: object) -> Any:
+        """Run a QMP command."""

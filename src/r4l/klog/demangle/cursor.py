@@ -27,9 +27,11 @@ class Cursor:
     # -- letters --------------------------------------------------------------------------------------------------
 
     def peek(self) -> str:
+        """Return the next letter without reading it; empty at the end."""
         return self.text[self.position : self.position + 1]
 
     def next(self) -> str:
+        """Read a letter."""
         letter = self.peek()
         if not letter:
             raise Invalid
@@ -37,12 +39,14 @@ class Cursor:
         return letter
 
     def eat(self, letter: str) -> bool:
+        """Read a letter if it is this one; True if it was."""
         if self.peek() != letter:
             return False
         self.position += 1
         return True
 
     def say(self, text: str) -> None:
+        """Add a text to the output, unless silent."""
         if self.silent:
             return
         self.length += len(text)
@@ -51,6 +55,7 @@ class Cursor:
         self.out.append(text)
 
     def silently(self, work: Callable[[], None]) -> None:
+        """Parse without output."""
         before, self.silent = self.silent, True
         try:
             work()
@@ -60,6 +65,7 @@ class Cursor:
     # -- numbers and names ----------------------------------------------------------------------------------------
 
     def base62(self) -> int:
+        """Read a <base-62-number>."""
         if self.eat("_"):
             return 0
         value = 0
@@ -77,6 +83,7 @@ class Cursor:
         return value + 1
 
     def optional(self, tag: str) -> int:
+        """Read a tagged number, plus one; 0 if the tag is not next."""
         return self.base62() + 1 if self.eat(tag) else 0
 
     def identifier(self) -> tuple[str, int]:
@@ -85,6 +92,7 @@ class Cursor:
         return self.plain_identifier(), disambiguator
 
     def plain_identifier(self) -> str:
+        """Read an identifier without disambiguator; Punycode is decoded."""
         punycode = self.eat("u")
         digits = ""
         while self.peek().isdigit():
@@ -101,6 +109,7 @@ class Cursor:
         return _unpuny(name) if punycode else name
 
     def enter(self) -> None:
+        """Go one level deeper, up to a limit."""
         self.depth += 1
         if self.depth > DEPTH_LIMIT:
             raise Invalid
