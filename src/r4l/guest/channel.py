@@ -5,21 +5,38 @@ from __future__ import annotations
 
 import re
 import struct
+import threading
 import time
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from r4l.errors import R4LError
 from r4l.guest.errors import GuestError, ProtocolError
 from r4l.guest.frames import Reply, Request
 
-if TYPE_CHECKING:
-    from r4l.guest.link import Link
+
+class Carrier(Protocol):
+    """The connection that carries a channel's frames; `r4l.guest.link.Link` is one."""
+
+    changed: threading.Condition
+    channels: dict[int, Channel]
+    failure: R4LError | None
+
+    def register(self, channel: Channel) -> int:
+        """Number a channel, and give it the frames of that number from then on."""
+
+    def send(
+        self, channel: int, kind: Request, payload: bytes | memoryview = b"", timeout: float | None = None
+    ) -> None:
+        """Send a frame."""
+
+    def forget(self, channel: Channel) -> None:
+        """Drop the frames of a channel from now on."""
 
 
 class Channel:
     """One conversation: a command, a transfer, a ping. Subclasses handle its frames in `on_frame`."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Carrier) -> None:
         self.link = link
         self.failure: R4LError | None = None
         self.over = False
@@ -71,7 +88,7 @@ class Question(Channel):
         about: subject named in errors, such as a file of the guest.
     """
 
-    def __init__(self, link: Link, about: str = "") -> None:
+    def __init__(self, link: Carrier, about: str = "") -> None:
         self.about = about
         self.answer = b""
         super().__init__(link)

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from r4l import home
 from r4l.arch import DEFAULT, architecture
@@ -46,6 +47,7 @@ class Kernel:
     manifest: dict[str, Any]
     make_arguments: tuple[str, ...] = ()
     name: str = "stock"
+    origins: ClassVar[Origins]
 
     @cached_property
     def config(self) -> dict[str, str]:
@@ -77,20 +79,35 @@ class Kernel:
         cls, release: str | None = None, *, arch: str = DEFAULT, say: Say = quiet, update: bool = False
     ) -> Kernel:
         """Return Debian's kernel, making it ready first if needed. See `r4l.kernel.stock.get`."""
-        from r4l.kernel import stock
-
-        return stock.get(release, arch=arch, say=say, update=update)
+        return cls.origins.stock(release, arch=arch, say=say, update=update)
 
     @classmethod
     def ready(cls, release: str | None = None, arch: str = DEFAULT) -> Kernel | None:
         """Return Debian's kernel if it is ready, else None. See `r4l.kernel.stock.ready`."""
-        from r4l.kernel import stock
-
-        return stock.ready(release, arch)
+        return cls.origins.ready(release, arch)
 
     @classmethod
     def find(cls, name: str | Path = "stock", *, arch: str = DEFAULT, say: Say = quiet) -> Kernel:
         """Return the kernel of that name, making it ready first if needed. See `r4l.kernel.find.find`."""
-        from r4l.kernel.find import find
+        return cls.origins.find(str(name), arch=arch, say=say)
 
-        return find(str(name), arch=arch, say=say)
+
+class GetStock(Protocol):
+    """Signature of `r4l.kernel.stock.get`."""
+
+    def __call__(self, release: str | None = None, *, arch: str, say: Say, update: bool) -> Kernel: ...
+
+
+class FindByName(Protocol):
+    """Signature of `r4l.kernel.find.find`."""
+
+    def __call__(self, name: str, *, arch: str, say: Say) -> Kernel: ...
+
+
+@dataclass(frozen=True)
+class Origins:
+    """The functions that make kernels ready. They need the type, so the package hands them to it."""
+
+    stock: GetStock
+    ready: Callable[[str | None, str], Kernel | None]
+    find: FindByName

@@ -6,8 +6,8 @@ from __future__ import annotations
 from r4l import home
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
+from r4l.kernel.modules import ModuleTree
 from r4l.module.modinfo import BuiltModule
-from r4l.rootfs.modules import ModuleTree
 
 
 def shipped(kernel: Kernel, name: str) -> BuiltModule:

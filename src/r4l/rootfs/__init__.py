@@ -16,8 +16,9 @@ from r4l import home, inuse
 from r4l.arch import architecture
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import Kernel
+from r4l.kernel.modules import ModuleTree
 from r4l.rootfs import cpio, layout, program
-from r4l.rootfs.modules import ModuleTree
+from r4l.rootfs import modules as packed
 from r4l.toolchain import Grant, Toolchain
 
 __all__ = ["AGENT_PORT", "File", "Rootfs"]
@@ -79,7 +80,8 @@ class Rootfs:
         """
         entries = layout.base() + layout.busybox(*_busybox(kernel.toolchain, kernel.arch))
         if modules:
-            entries += ModuleTree(kernel.modules, kernel.toolchain).entries(modules, kernel.release)
+            tree = ModuleTree(kernel.modules, kernel.toolchain)
+            entries += packed.entries(tree, modules, kernel.release)
         else:
             # busybox's modinfo needs the table even for a file given by its path.
             entries.append(cpio.regular(f"lib/modules/{kernel.release}/modules.dep", b""))

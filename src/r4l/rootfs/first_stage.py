@@ -19,11 +19,11 @@ from r4l import home, inuse
 from r4l.arch import DEFAULT
 from r4l.errors import EnvironmentFault
 from r4l.kernel import Kernel
+from r4l.kernel.modules import ModuleTree
 from r4l.process import Say, quiet
 from r4l.rootfs import File, Rootfs, Source, seal
 from r4l.rootfs.disk import DiskImage, table
 from r4l.rootfs.ext4 import make_ext4
-from r4l.rootfs.modules import ModuleTree
 from r4l.toolchain import Toolchain
 
 LEFT_OUT = {"build", "source", "vmlinuz", "System.map", "config"}

@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
-import r4l
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule
@@ -43,7 +42,7 @@ ROOTS = tuple(
     for path in (
         *map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")),
         str(Path(os.__file__).parent),
-        *r4l.__path__,
+        str(Path(__file__).resolve().parents[1]),
     )
 )
 ABSENT = object()

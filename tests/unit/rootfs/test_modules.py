@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from r4l.errors import UsageError
-from r4l.rootfs.modules import ModuleTree
+from r4l.kernel.modules import ModuleTree
+from r4l.rootfs import modules
 from r4l.toolchain import Toolchain
 
 
@@ -56,7 +57,7 @@ def test_unknown_module_names_close_ones(tree: ModuleTree) -> None:
 
 
 def test_tables_name_only_what_is_packed_and_decompressed(tree: ModuleTree) -> None:
-    entries = {entry.name: entry.data for entry in tree.entries(["mid_dle"], "1.2")}
+    entries = {entry.name: entry.data for entry in modules.entries(tree, ["mid_dle"], "1.2")}
     assert entries["lib/modules/1.2/kernel/net/lib.ko"] == b"lib"
     assert entries["lib/modules/1.2/kernel/net/mid-dle.ko"] == b"mid"
     dep = entries["lib/modules/1.2/modules.dep"].decode()
