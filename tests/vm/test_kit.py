@@ -35,7 +35,7 @@ def program(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("probe")
     compiler = f"{architecture(kernel.arch).gnu}-gcc"
     grant = Grant("test", writes=(folder,), reads=(FIXTURES,))
-    argv = [
+    argv: list[str | Path] = [
         compiler,
         "-static",
         "-D_GNU_SOURCE",
