@@ -302,7 +302,7 @@ def _copy_build(wanted: Recipe, other: Path, folder: Path, toolchain: Toolchain)
 
 
 def _renew(folder: Path, known: Mapping[str, Any] | None, toolchain: Toolchain, say: Say) -> None:
-    """If other compilers made the present build, remove all of it but the configuration.
+    """Remove all of a build but its configuration if other compilers made it.
 
     make only compares the versions that compilers print, and two builds of one version can differ.
     """
