@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from r4l.errors import BootError, EnvironmentFault
+from r4l.errors import BootError, EnvironmentFault, UsageError
 from r4l.guest import GuestGone
 from r4l.kernel import Kernel
+from r4l.net import Nic
 from r4l.rootfs import File, Rootfs
 from r4l.toolchain import Toolchain
-from r4l.vm import VM, BootPanic, InitDied, NoAgent, NoOutput, QemuDied, accel
+from r4l.vm import VM, InitDied, NoAgent, NoOutput, QemuDied, accel, least
 
 pytestmark = pytest.mark.vm
 
@@ -42,12 +43,51 @@ def boot(kernel: Kernel, workdir: Path, **settings: object) -> BootError:
     return caught.value
 
 
-def test_panic_at_boot(kernel: Kernel, tmp_path: Path) -> None:
-    error = boot(kernel, tmp_path, append="rdinit=/none")
-    assert type(error) is BootPanic
-    assert "Unable to mount root fs" in error.cause
+@pytest.mark.parametrize(
+    "append", ["rdinit=/none", pytest.param("init=/none rdinit=/none", marks=pytest.mark.thorough)]
+)
+def test_init_that_is_not_there(kernel: Kernel, tmp_path: Path, append: str) -> None:
+    error = boot(kernel, tmp_path, append=append)
+    assert type(error) is InitDied
+    assert "/none (rdinit=): No such file or directory (error -2)" in error.cause
     assert "Kernel panic" in error.detail
     assert error.log == tmp_path / "console.log"
+
+
+def test_a_panic_that_does_not_end_the_machine_is_no_time_out(kernel: Kernel, tmp_path: Path) -> None:
+    """With panic=0 the kernel stands still for ever."""
+    error = boot(kernel, tmp_path, append="rdinit=/bin/false panic=0", silence=1000.0, boot_timeout=1000.0)
+    assert type(error) is InitDied
+    assert "/bin/false, ended with exit code 1" in error.cause
+
+
+def test_init_that_starts_no_agent(kernel: Kernel, tmp_path: Path) -> None:
+    error = boot(kernel, tmp_path, append="rdinit=/bin/sleep -- 1000", silence=3.0)
+    assert type(error) is NoAgent
+    assert "/bin/sleep, runs" in error.cause
+    assert "rdinit=" in error.remedy
+
+
+def test_an_agent_that_cannot_be_run(kernel: Kernel, tmp_path: Path) -> None:
+    wrong = File(b"no program", 0o644)
+    error = boot(kernel, tmp_path, files={"/sbin/r4l-agent": wrong}, silence=1000.0, boot_timeout=1000.0)
+    assert type(error) is NoAgent
+    assert "cannot run the agent" in error.cause
+
+
+def test_memory_that_cannot_be_enough_is_refused_before_the_boot(kernel: Kernel) -> None:
+    with pytest.raises(UsageError) as refused:
+        VM(kernel, memory=64)
+    assert refused.value.cause.startswith("64 MiB of memory are too little: the kernel")
+    assert re.search(r"give \d+ MiB or more", refused.value.remedy)
+
+
+@pytest.mark.thorough
+def test_the_memory_that_is_said_to_be_enough_is(kernel: Kernel) -> None:
+    enough = least.memory(VM(kernel).machine)[1]
+    with VM(kernel, nics=[Nic("e1000")], memory=enough) as vm:
+        assert vm.run("true").exit_code == 0
+    assert enough <= 128
 
 
 @pytest.mark.parametrize("code", [pytest.param(0, marks=pytest.mark.thorough), 3])
@@ -108,10 +148,12 @@ def test_agent_that_never_comes(kernel: Kernel, tmp_path: Path) -> None:
 
 
 def test_qemu_refuses_its_command_line(kernel: Kernel, tmp_path: Path) -> None:
-    error = boot(kernel, tmp_path, extra=["-device", "no-such-device"])
+    """A word that is r4l's own; test_devices.py has those of the user."""
+    (tmp_path / "text").write_text("no kernel")
+    other = dataclasses.replace(kernel, vmlinux=tmp_path / "text")
+    error = boot(other, tmp_path / "run", rootfs=Rootfs.build(kernel), accel="tcg")
     assert type(error) is QemuDied
-    assert "'no-such-device' is not a valid device model name" in str(error)
-    assert error.log == tmp_path / "qemu.log"
+    assert error.log == tmp_path / "run/qemu.log"
 
 
 def test_qemu_missing(kernel: Kernel, tmp_path: Path) -> None:

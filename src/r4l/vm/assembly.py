@@ -14,7 +14,7 @@ from r4l.pci import Device
 from r4l.rootfs import Rootfs, Source
 from r4l.rootfs.disk import DiskImage
 from r4l.vm import accel as accelerators
-from r4l.vm import boot, loading
+from r4l.vm import boot, least, loading
 from r4l.vm import cables as cabling
 from r4l.vm import image as images
 from r4l.vm import snapshot as snapshots
@@ -134,6 +134,7 @@ def assemble(
         icount=icount,
         extra=(*(word for spec in specs for word in ("-device", spec)), *extra),
     )
+    least.require(machine, kernel)
     given = dict(cables or {})
     cabling.check(machine.nics, given)
     unfit = not rootfs.agent or image is not None or machine.extra
@@ -150,7 +151,7 @@ def assemble(
         accel=choice,
         machine=machine,
         cables=given,
-        patience=_patience(image, slow, silence, boot_timeout),
+        patience=_patience(machine, image, slow, silence, boot_timeout),
         sources=loading.sources(kernel),
         devices=tuple(own_devices),
         shares=machine.shares,
@@ -159,7 +160,10 @@ def assemble(
     )
 
 
-def _patience(image: DiskImage | None, slow: bool, silence: float | None, total: float | None) -> boot.Patience:
+def _patience(
+    machine: Machine, image: DiskImage | None, slow: bool, silence: float | None, total: float | None
+) -> boot.Patience:
     usual = images.PATIENCE if image else boot.Patience()
     factors = (6, 2) if slow else (1, 1)
-    return boot.Patience((silence or usual.silence) * factors[0], (total or usual.total) * factors[1])
+    crowd = boot.crowding(machine)
+    return boot.Patience((silence or usual.silence) * factors[0] * crowd, (total or usual.total) * factors[1] * crowd)

@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from r4l.arch import architecture
 from r4l.errors import R4LError
 from r4l.guest import GuestGone, Link
 from r4l.klog import KernelLog
+from r4l.vm import least
 from r4l.vm.errors import BootPanic, InitDied, MachineReset, NoAgent, NoOutput, QemuDied
+from r4l.vm.machine import Machine
 from r4l.vm.qemu import Qemu, returncode_text
 from r4l.vm.refusal import refusal
 
@@ -24,6 +28,17 @@ PANIC = re.compile(r"^Kernel panic - not syncing: (.*)")
 RESTART = re.compile(r"^reboot: (?:Restarting system|machine restart)|^sysrq: Resetting")
 """How the kernel says that it restarts the machine (kernel/reboot.c, arch/x86/kernel/reboot.c, drivers/tty/sysrq.c)."""
 INIT = re.compile(r"Attempted to kill init|No working init found|Requested init .* failed|No init found")
+REQUESTED = re.compile(r"Requested init (\S+) failed \(error (-?\d+)\)")
+NO_RDINIT = re.compile(r"^check access for rdinit=(\S+) failed: (-?\d+), ignoring")
+NO_ROOT = re.compile(r"VFS: Unable to mount root fs")
+KILLED = re.compile(r"Attempted to kill init! exitcode=0x([0-9a-f]{8})")
+RUN = re.compile(r"^Run (\S+) as init process")
+NO_MEMORY = re.compile(r"deadlocked on memory|[Oo]ut of memory")
+NO_AGENT = re.compile(r"can't run '/sbin/r4l-agent'")
+"""What busybox's init says each second."""
+OWN_INIT = "/init"
+LAST_WORDS = 1.0
+"""Seconds without output after which a kernel that panicked has said all."""
 
 
 @dataclass(frozen=True)
@@ -45,28 +60,65 @@ def wait_for_agent(link: Link, qemu: Qemu, klog: KernelLog, patience: Patience) 
     def look() -> None:
         now = time.monotonic()
         quiet = now - max(begun, qemu.console.last_output)
+        if quiet >= LAST_WORDS:
+            if panic := _panic(klog, booted=False):
+                # A slow host takes its time to end the guest's CPUs, and with panic=0 nothing ends.
+                raise panic
+            if any(NO_AGENT.search(record.text) for record in klog.records()):
+                raise _no_agent("the guest's init cannot run the agent, /sbin/r4l-agent", qemu, klog)
         if quiet < patience.silence and now - begun < patience.total:
             return
-        if panic := _panic(klog, booted=False):
-            # A slow host takes its time to end the guest's CPUs.
-            raise panic
         if qemu.console.received == 0:
             arch = architecture(qemu.machine.arch)
             how = f"{'PVH, ' if arch.direct == 'pvh' else ''}console={arch.console}"
             raise NoOutput(
                 f"the kernel printed nothing for {now - begun:.0f} s",
-                f"does the kernel boot this way ({how})? does the accelerator work (try accel='tcg')?",
+                _too_little(qemu.machine)
+                or f"does the kernel boot this way ({how})? does the accelerator work (try accel='tcg')?",
                 detail=qemu.output(),
                 log=qemu.log,
             )
-        raise NoAgent(
-            f"the kernel talks, but the guest's agent did not come within {now - begun:.0f} s",
-            "see the console: does /init run, and /sbin/r4l-agent?",
-            detail=f"end of the console:\n{qemu.console.tail()}",
-            log=klog.file,
-        )
+        init = _init(klog)
+        who = f"the guest's first program, {init}, runs" if init else "the kernel talks"
+        raise _no_agent(f"{who}, but the guest's agent did not come within {now - begun:.0f} s", qemu, klog)
 
     link.connect(patience.total * 2, watch=look)
+
+
+def crowding(machine: Machine) -> float:
+    """Return the factor by which a machine's boot takes longer because few of the host's processors emulate its many.
+
+    Under TCG, 16 CPUs on two processors of a busy host booted in 92 s instead of 15.
+    """
+    if machine.accel != "tcg":
+        return 1.0
+    return max(1.0, machine.cpus / (2 * (os.cpu_count() or 1)))
+
+
+def _no_agent(cause: str, qemu: Qemu, klog: KernelLog) -> NoAgent:
+    machine, init = qemu.machine, _init(klog)
+    if remedy := _too_little(machine):
+        pass
+    elif crowding(machine) > 1:
+        remedy = f"ask for fewer CPUs: {os.cpu_count()} of this computer's emulate {machine.cpus}"
+    elif init not in ("", OWN_INIT):
+        remedy = f"leave out rdinit=, so that r4l's own {OWN_INIT} runs: it starts the agent"
+    else:
+        remedy = f"see the console: does {OWN_INIT} run, and /sbin/r4l-agent?"
+    return NoAgent(cause, remedy, detail=f"end of the console:\n{qemu.console.tail()}", log=klog.file)
+
+
+def _too_little(machine: Machine) -> str:
+    """The remedy for a machine that may have too little memory; empty where it has enough."""
+    _, enough = least.memory(machine)
+    if machine.memory >= enough:
+        return ""
+    return f"give the guest more memory than {machine.memory} MiB: {enough} are enough (--memory)"
+
+
+def _init(klog: KernelLog) -> str:
+    """The first program that the kernel says it runs; empty before that."""
+    return next((match[1] for record in klog.records() if (match := RUN.match(record.text))), "")
 
 
 def why_it_ended(code: int, reason: str | None, qemu: Qemu, klog: KernelLog, *, booted: bool) -> R4LError:
@@ -102,7 +154,7 @@ def why_it_ended(code: int, reason: str | None, qemu: Qemu, klog: KernelLog, *, 
 
 
 def _panic(klog: KernelLog, *, booted: bool) -> R4LError | None:
-    """What the kernel panicked of, if it did."""
+    """The kernel's panic as an error, if there was one."""
     records = klog.records()
     for index, record in reversed(list(enumerate(records))):
         match = PANIC.match(record.text)
@@ -113,12 +165,35 @@ def _panic(klog: KernelLog, *, booted: bool) -> R4LError | None:
         fatal = [splat for splat in klog.complaints() if splat.fatal]
         if fatal and booted:
             return fatal[-1]
-        if INIT.search(match[1]):
-            return InitDied(
-                f"the kernel's first program died: {match[1]}",
-                "see the console: what does /init (busybox) say, is the root file system right?",
-                detail=detail,
-                log=klog.file,
-            )
-        return BootPanic(f"the kernel panicked: {match[1]}", "see the console", detail=detail, log=klog.file)
+        cause, remedy = _init_lost(match[1], [record.text for record in records], _init(klog))
+        if cause:
+            return InitDied(cause, remedy, detail=detail, log=klog.file)
+        remedy = "give the guest more memory (--memory)" if NO_MEMORY.search(match[1]) else "see the console"
+        return BootPanic(f"the kernel panicked: {match[1]}", remedy, detail=detail, log=klog.file)
     return None
+
+
+def _init_lost(panic: str, lines: Sequence[str], init: str) -> tuple[str, str]:
+    """Cause and remedy of a panic for want of the first program (init/main.c, kernel/exit.c); empty for another."""
+    inside = f"name a program of the initramfs, or leave the option out: r4l's own is {OWN_INIT}"
+    if match := REQUESTED.search(panic):
+        return f"the kernel cannot run its first program, {match[1]} (init=): {_error(match[2])}", inside
+    missing = next((match for line in lines if (match := NO_RDINIT.match(line))), None)
+    if missing and NO_ROOT.search(panic):
+        return f"the kernel cannot run its first program, {missing[1]} (rdinit=): {_error(missing[2])}", inside
+    if match := KILLED.search(panic):
+        status = int(match[1], 16)
+        how = f"was killed by signal {status & 0x7F}" if status & 0x7F else f"ended with exit code {status >> 8}"
+        who = f"the guest's first program{f', {init},' if init else ''}"
+        return (
+            f"{who} {how} (exitcode=0x{match[1]}), and no kernel goes on without it",
+            f"see the console for what {init or OWN_INIT} says",
+        )
+    if INIT.search(panic):
+        return f"the kernel's first program died: {panic}", "see the console: is the root file system right?"
+    return "", ""
+
+
+def _error(number: str) -> str:
+    """An error number of the kernel's in words."""
+    return f"{os.strerror(abs(int(number)))} (error {number})"
