@@ -13,25 +13,24 @@ mod command;
 mod files;
 mod frame;
 mod insmod;
+mod port;
 mod sys;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::thread::sleep;
-use std::time::Duration;
 
 use command::Command;
 use files::{Get, Put};
 use frame::{reply, request, Decoder, Fields, Frame, MAX_PAYLOAD, VERSION};
+use port::Port;
 
 /// More of each kind at once than anybody needs; a bound is a bound.
 const MAX_CHANNELS: usize = 256;
 
 struct Agent {
-    port: File,
+    port: Port,
     session: u32,
     out: Vec<u8>,
     commands: Vec<Command>,
@@ -52,7 +51,7 @@ impl Agent {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let result = self.port.write_all(&self.out);
+        let result = self.port.write(&self.out);
         self.out.clear();
         result
     }
@@ -220,17 +219,10 @@ impl Agent {
             };
             sys::wait(&mut interests, timeout)?;
             if interests[0].revents != 0 {
-                match self.port.read(&mut buffer) {
-                    // The host is away (as between a snapshot and its restore). It will be back.
-                    Ok(0) => sleep(Duration::from_millis(20)),
-                    Ok(count) => {
-                        decoder.feed(&buffer[..count]);
-                        while let Some(frame) = decoder.next() {
-                            self.handle(&frame);
-                        }
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
+                let count = self.port.read(&mut buffer)?;
+                decoder.feed(&buffer[..count]);
+                while let Some(frame) = decoder.next() {
+                    self.handle(&frame);
                 }
             }
             self.turn(&mut buffer)?;
@@ -238,35 +230,11 @@ impl Agent {
     }
 }
 
-/// The device of the virtio serial port called `name`.
-fn find_port(name: &str) -> io::Result<Option<PathBuf>> {
-    if name.starts_with('/') {
-        return Ok(Some(PathBuf::from(name)));
-    }
-    let Ok(ports) = fs::read_dir("/sys/class/virtio-ports") else {
-        return Ok(None);
-    };
-    for port in ports {
-        let port = port?;
-        if fs::read_to_string(port.path().join("name")).is_ok_and(|text| text.trim_end() == name) {
-            return Ok(Some(PathBuf::from("/dev").join(port.file_name())));
-        }
-    }
-    Ok(None)
-}
-
 fn run() -> io::Result<()> {
     let name = std::env::args()
         .nth(1)
         .unwrap_or_else(|| "r4l.agent".into());
-    let path = loop {
-        match find_port(&name)? {
-            Some(path) if path.exists() => break path,
-            _ => sleep(Duration::from_millis(10)),
-        }
-    };
-    let port = OpenOptions::new().read(true).write(true).open(path)?;
-    sys::make_raw(&port);
+    let port = Port::open(name)?;
     // Only root may. An agent that runs as somebody else (in a test) is an ordinary victim.
     match fs::write("/proc/self/oom_score_adj", "-1000") {
         Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),

@@ -11,6 +11,7 @@ use std::process::Command;
 
 pub const POLLIN: c_short = 1;
 pub const POLLOUT: c_short = 4;
+pub const POLLHUP: c_short = 16;
 pub const SIGKILL: c_int = 9;
 
 const F_GETFL: c_int = 3;
