@@ -9,12 +9,12 @@ from r4l.arch import architecture
 from r4l.kernel import Kernel
 from r4l.known import c_changes
 from r4l.module import headers
-from r4l.module.drift import Change, changes
+from r4l.module.drift import RustApiChange, changes
 
 
 @pytest.mark.row("A12")
 @pytest.mark.parametrize("change", changes(), ids=[change.proof[1][:30] for change in changes()])
-def test_what_to_write_now_is_in_the_kernels_source(change: Change, kernel: Kernel) -> None:
+def test_what_to_write_now_is_in_the_kernels_source(change: RustApiChange, kernel: Kernel) -> None:
     where, words = change.proof
     path = kernel.source / where
     files = sorted(path.rglob("*.rs")) if path.is_dir() else [path]

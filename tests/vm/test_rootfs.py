@@ -20,7 +20,7 @@ pytestmark = pytest.mark.vm
 
 
 @pytest.fixture(scope="module")
-def members(kernel: Kernel) -> dict[str, cpio.Entry]:
+def members(kernel: Kernel) -> dict[str, cpio.Member]:
     return {entry.name: entry for entry in Rootfs.build(kernel).entries()}
 
 
@@ -52,7 +52,7 @@ def test_cpio_itself_lists_it(kernel: Kernel) -> None:
 
 
 @pytest.mark.row("A18")
-def test_busybox_is_static_and_applets_are_links_to_it(members: dict[str, cpio.Entry], kernel: Kernel, vm: VM) -> None:
+def test_busybox_is_static_and_applets_are_links_to_it(members: dict[str, cpio.Member], kernel: Kernel, vm: VM) -> None:
     assert interpreter(members["bin/busybox"].data) is None
     assert interpreter((kernel.toolchain.root / "usr/bin/make").read_bytes()) is not None  # what a dynamic one has
     for applet in ("bin/sh", "bin/ls", "sbin/modprobe", "sbin/ip", "bin/ping", "usr/bin/awk"):
@@ -66,7 +66,7 @@ def test_busybox_is_static_and_applets_are_links_to_it(members: dict[str, cpio.E
 
 
 @pytest.mark.row("A19")
-def test_archive_has_folders_files_nodes_and_applets(members: dict[str, cpio.Entry]) -> None:
+def test_archive_has_folders_files_nodes_and_applets(members: dict[str, cpio.Member]) -> None:
     for folder in ("bin", "sbin", "usr/bin", "usr/sbin", "dev", "etc", "proc", "sys", "tmp", "root", "lib/modules"):
         assert stat.S_ISDIR(members[folder].mode), folder
     for file in ("etc/passwd", "etc/group", "etc/fstab", "etc/inittab", "etc/init.d/rcS"):
@@ -79,7 +79,7 @@ def test_archive_has_folders_files_nodes_and_applets(members: dict[str, cpio.Ent
 
 
 @pytest.mark.row("A20")
-def test_rcs_mounts_and_populates_dev(members: dict[str, cpio.Entry], vm: VM) -> None:
+def test_rcs_mounts_and_populates_dev(members: dict[str, cpio.Member], vm: VM) -> None:
     script = members["etc/init.d/rcS"].data.decode()
     assert "mdev -s" in script
     mounts = {line.split()[1]: line.split()[2] for line in vm.run("cat /proc/mounts").stdout.splitlines()}

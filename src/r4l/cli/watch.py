@@ -32,7 +32,7 @@ NAMED = 5
 """Saved files that are named; of more, how many."""
 
 
-class Terminal:
+class WatchScreen:
     """The screen."""
 
     def __init__(self) -> None:
@@ -92,4 +92,4 @@ def command(
     parameters = parameters_of(param)
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)
-    Loop(project, kernel, Terminal(), pytest_arguments, parameters).forever()
+    Loop(project, kernel, WatchScreen(), pytest_arguments, parameters).forever()

@@ -13,7 +13,7 @@ from r4l.graft.changes import Changes, take_back
 from r4l.graft.depends import Needs
 from r4l.graft.driver import Driver
 from r4l.graft.place import Place
-from r4l.graft.record import Entry, Record, lock_name
+from r4l.graft.record import GraftEntry, GraftRecord, lock_name
 from r4l.kernel import tree as trees
 
 __all__ = ["Graft", "graft", "remove"]
@@ -67,7 +67,7 @@ def graft(
     found = driver.look(folder)
     source = _source(tree, found)
     with home.lock(lock_name(source)):
-        record = Record.load(source)
+        record = GraftRecord.load(source)
         known = depends.options(source)
         where = place.find(source, found, wanted, symbol, known)
         with_kit = (found.kit or found.bindgen) and not kit.is_there(source)
@@ -86,10 +86,12 @@ def graft(
             git.require_clean(source, both.paths)
         entries = []
         if with_kit:
-            entries.append(Entry.of(kit_changes, name="kit", source="", folder=kit.FOLDER, symbol="R4L_KIT", kit=False))
+            entries.append(
+                GraftEntry.of(kit_changes, name="kit", source="", folder=kit.FOLDER, symbol="R4L_KIT", kit=False)
+            )
         uses_kit = found.kit or found.bindgen
         entries.append(
-            Entry.of(
+            GraftEntry.of(
                 changes,
                 name=found.name,
                 source=str(found.folder),
@@ -127,7 +129,7 @@ def remove(name: str, tree: Path, *, commit: bool | None = None) -> Graft:
     """
     source = trees.look(tree).source
     with home.lock(lock_name(source)):
-        record = Record.load(source)
+        record = GraftRecord.load(source)
         entry = record.find(name)
         if entry is None:
             there = ", ".join(other.name for other in record.entries if other.name != "kit") or "none"
@@ -197,7 +199,7 @@ def _write_patch(patch: Path, text: str) -> None:
         raise EnvironmentFault(f"cannot write {patch}: {error.strerror}", "give another file") from error
 
 
-def _put(record: Record, entries: list[Entry], changes: Changes) -> None:
+def _put(record: GraftRecord, entries: list[GraftEntry], changes: Changes) -> None:
     """Write the record, then the files: an interrupted graft can be removed like a complete one."""
     record.entries += entries
     record.save()
@@ -209,7 +211,7 @@ def _put(record: Record, entries: list[Entry], changes: Changes) -> None:
     record.mark(entries, whole=True)
 
 
-def _take_out(record: Record, entries: list[Entry]) -> None:
+def _take_out(record: GraftRecord, entries: list[GraftEntry]) -> None:
     hashes = {path: known for entry in entries for path, known in entry.hashes.items()}
     blocks = [block for entry in entries for block in entry.blocks]
     whole = all(entry.whole for entry in entries)
@@ -222,6 +224,6 @@ def _take_out(record: Record, entries: list[Entry]) -> None:
     _forget(record, entries)
 
 
-def _forget(record: Record, entries: list[Entry]) -> None:
+def _forget(record: GraftRecord, entries: list[GraftEntry]) -> None:
     record.entries = [entry for entry in record.entries if entry not in entries]
     record.save()

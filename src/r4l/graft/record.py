@@ -12,7 +12,7 @@ from r4l.graft.changes import Changes, hash_of
 
 
 @dataclass
-class Entry:
+class GraftEntry:
     """A driver or the kit in a tree.
 
     Attributes:
@@ -38,7 +38,7 @@ class Entry:
     whole: bool = False
 
     @classmethod
-    def of(cls, changes: Changes, *, name: str, source: str, folder: str, symbol: str, kit: bool) -> Entry:
+    def of(cls, changes: Changes, *, name: str, source: str, folder: str, symbol: str, kit: bool) -> GraftEntry:
         """Make the entry for a change set, to be recorded before the changes are applied."""
         hashes = {path: hash_of(text) for path, text in changes.files.items()}
         return cls(name, source, folder, symbol, kit, hashes, list(changes.blocks))
@@ -52,7 +52,7 @@ class Entry:
 
 
 @dataclass
-class Record:
+class GraftRecord:
     """All drivers in a tree.
 
     Attributes:
@@ -62,17 +62,17 @@ class Record:
     """
 
     tree: Path
-    entries: list[Entry] = field(default_factory=list)
-    elsewhere: list[Entry] = field(default_factory=list)
+    entries: list[GraftEntry] = field(default_factory=list)
+    elsewhere: list[GraftEntry] = field(default_factory=list)
 
     @classmethod
-    def load(cls, tree: Path) -> Record:
+    def load(cls, tree: Path) -> GraftRecord:
         """Read the record of a tree. The caller holds the tree's lock."""
         record = cls(tree)
         file = _file(tree)
         if file.exists():
             for data in json.loads(file.read_text(encoding="utf-8"))["entries"]:
-                entry = Entry(**{**data, "blocks": list(map(tuple, data["blocks"]))})
+                entry = GraftEntry(**{**data, "blocks": list(map(tuple, data["blocks"]))})
                 (record.entries if entry.is_in(tree) else record.elsewhere).append(entry)
         return record
 
@@ -89,13 +89,13 @@ class Record:
         partial.write_text(json.dumps(data, indent=1), encoding="utf-8")
         home.publish(partial, final)
 
-    def mark(self, entries: list[Entry], *, whole: bool) -> None:
+    def mark(self, entries: list[GraftEntry], *, whole: bool) -> None:
         """Set `whole` of the entries and save the record."""
         for entry in entries:
             entry.whole = whole
         self.save()
 
-    def find(self, wanted: str) -> Entry | None:
+    def find(self, wanted: str) -> GraftEntry | None:
         """Return a driver's entry by its name or its source folder, or None."""
         folder = str(Path(wanted).absolute())
         return next((entry for entry in self.entries if entry.name == wanted or entry.source == folder), None)

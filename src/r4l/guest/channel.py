@@ -81,7 +81,7 @@ class Channel:
         return self.failure
 
 
-class Question(Channel):
+class Query(Channel):
     """A conversation with a single answer.
 
     Args:

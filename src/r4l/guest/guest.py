@@ -16,7 +16,7 @@ from typing import IO
 
 from r4l.errors import GuestTimeout, R4LError
 from r4l.guest import transfer
-from r4l.guest.channel import Question
+from r4l.guest.channel import Query
 from r4l.guest.errors import GuestError
 from r4l.guest.frames import Request
 from r4l.guest.link import Link
@@ -178,14 +178,14 @@ class Guest:
         self._ask(Request.MARK, text.encode() + b"\n", timeout)
 
     def _ask(self, kind: Request, payload: bytes, timeout: float) -> bytes:
-        question = Question(self.link)
+        query = Query(self.link)
         try:
-            question.send(kind, payload, timeout)
-            if not question.wait(time.monotonic() + timeout):
+            query.send(kind, payload, timeout)
+            if not query.wait(time.monotonic() + timeout):
                 raise GuestTimeout(f"the guest's agent did not answer within {timeout:g} s", detail=self._context())
         finally:
-            self.link.forget(question)
-        return question.answer
+            self.link.forget(query)
+        return query.answer
 
     def put(self, source: Path | str | bytes, target: str, mode: int | None = None, *, timeout: float = 60.0) -> None:
         """Send a file to the guest. Parent folders are created; the file gets its name when it is complete.
@@ -206,12 +206,12 @@ class Guest:
             else:
                 stream = stack.enter_context(Path(source).open("rb"))
                 mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode) if mode is None else mode
-            question = transfer.put(self.link, stream, target, 0o644 if mode is None else mode, TRANSFER_STALL)
+            query = transfer.put(self.link, stream, target, 0o644 if mode is None else mode, TRANSFER_STALL)
             try:
-                if not question.wait(time.monotonic() + timeout):
+                if not query.wait(time.monotonic() + timeout):
                     raise GuestTimeout(f"the guest did not finish writing {target}", detail=self._context())
             finally:
-                self.link.forget(question)
+                self.link.forget(query)
 
     def get(self, source: str, target: Path | str, *, timeout: float = 120.0, limit: int = FILE_LIMIT) -> Path:
         """Fetch a file from the guest, with its permission bits; return its path on the host.

@@ -6,15 +6,15 @@ from __future__ import annotations
 import struct
 from io import BufferedIOBase
 
-from r4l.guest.channel import Channel, Question, agent_error, unpack
+from r4l.guest.channel import Channel, Query, agent_error, unpack
 from r4l.guest.errors import ProtocolError
 from r4l.guest.frames import MAX_PAYLOAD, Reply, Request, counted
 from r4l.guest.link import Link
 
 
-def put(link: Link, source: BufferedIOBase, path: str, mode: int, timeout: float) -> Question:
+def put(link: Link, source: BufferedIOBase, path: str, mode: int, timeout: float) -> Query:
     """Send all of `source` to the file `path`; return the conversation, whose end the caller waits for."""
-    conversation = Question(link, path)
+    conversation = Query(link, path)
     conversation.send(Request.PUT, struct.pack("<I", mode) + counted(_name(path)), timeout)
     while piece := source.read(MAX_PAYLOAD):
         if conversation.failure is not None:

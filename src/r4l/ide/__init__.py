@@ -154,7 +154,7 @@ def _write(
     elsewhere = commands.parent if commands and commands.parent != folder else None
     wanted = vscode.settings(projects, programs["rust-analyzer"], programs["clangd"], elsewhere)
     with home.lock(f"ide-{owned.digest(str(folder))}"):
-        record = owned.Record.of(folder)
+        record = owned.OwnedFiles.of(folder)
         merge = vscode.merge(owned.read(folder / SETTINGS), wanted, record.settings, force=force)
         settings = folder / (BESIDE if merge.text is None else SETTINGS)
         if merge.text is None:

@@ -7,13 +7,13 @@ import os
 from pathlib import Path
 
 from r4l.errors import BuildError
-from r4l.ide.commands import Command, latest, planned, recorded
+from r4l.ide.commands import CompileCommand, latest, planned, recorded
 from r4l.kernel import Kernel
 from r4l.module import Module
 from r4l.process import Say, quiet
 
 
-def commands_of(module: Module, kernel: Kernel, say: Say = quiet) -> tuple[list[Command], BuildError | None]:
+def commands_of(module: Module, kernel: Kernel, say: Say = quiet) -> tuple[list[CompileCommand], BuildError | None]:
     """Build a module, so that all generated files exist, and return the command for each of its objects.
 
     A driver that does not compile is a normal case in an editor: the build's error is returned, not raised.
@@ -50,6 +50,6 @@ def _parts(output: Path) -> set[str]:
     return {os.path.normpath(part) for parts in lists for part in parts}
 
 
-def _of_kbuild(command: Command) -> bool:
+def _of_kbuild(command: CompileCommand) -> bool:
     """True for objects that Kbuild adds to each module: NAME.mod.o and .module-common.o."""
     return command.target.endswith((".mod.o", ".module-common.o"))

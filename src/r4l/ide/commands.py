@@ -20,7 +20,7 @@ FIXDEP = "scripts/basic/fixdep"
 
 
 @dataclass(frozen=True)
-class Command:
+class CompileCommand:
     """The command that compiles one object.
 
     Attributes:
@@ -86,7 +86,7 @@ class Command:
         return "rust" if self.source.suffix == ".rs" else "c"
 
 
-def recorded(folder: Path, seen: Path | None = None) -> Iterator[Command]:
+def recorded(folder: Path, seen: Path | None = None) -> Iterator[CompileCommand]:
     """Yield the recorded commands of the objects built in a folder and below it.
 
     Args:
@@ -99,10 +99,10 @@ def recorded(folder: Path, seen: Path | None = None) -> Iterator[Command]:
         with file.open(errors="replace", encoding="utf-8") as lines:
             match = SAVED.match(lines.readline())
         if match:
-            yield Command(seen or folder, match[1], _from_make(match[2]), folder if seen else None)
+            yield CompileCommand(seen or folder, match[1], _from_make(match[2]), folder if seen else None)
 
 
-def planned(dry_run: str, folder: Path, made: Path | None = None) -> Iterator[Command]:
+def planned(dry_run: str, folder: Path, made: Path | None = None) -> Iterator[CompileCommand]:
     """Yield the commands that `make --dry-run` printed for the objects that it would build.
 
     Args:
@@ -114,10 +114,10 @@ def planned(dry_run: str, folder: Path, made: Path | None = None) -> Iterator[Co
         _before, found, after = line.rpartition(FIXDEP)
         words = shlex.split(after) if found and after.startswith(" ") else []
         if len(words) >= 3 and words[1].endswith(".o"):
-            yield Command(folder, words[1], _from_make(words[2]), made)
+            yield CompileCommand(folder, words[1], _from_make(words[2]), made)
 
 
-def latest(*sources: Iterable[Command]) -> dict[str, Command]:
+def latest(*sources: Iterable[CompileCommand]) -> dict[str, CompileCommand]:
     """Return the commands by object; later sources override earlier ones."""
     return {command.target: command for source in sources for command in source}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from r4l.errors import UsageError
-from r4l.ide.commands import Command, planned
+from r4l.ide.commands import CompileCommand, planned
 from r4l.kernel import Kernel
 from r4l.toolchain import Grant, Toolchain
 
@@ -28,10 +28,10 @@ RELATIVE = re.compile(r"(-I|-iquote)([^/].*)")
 OUTPUT_ONLY = re.compile(r"^-W[pa],|^-(?:c|M.*)$")
 """Flags for output files and for the assembler; a language server writes no files."""
 
-Entry = dict[str, Any]
+DatabaseEntry = dict[str, Any]
 
 
-def of_subsystems(kernel: Kernel, folders: Sequence[str]) -> list[Command]:
+def of_subsystems(kernel: Kernel, folders: Sequence[str]) -> list[CompileCommand]:
     """Return the commands for all C files in some folders of the kernel that its configuration builds and that are not
     yet built.
 
@@ -54,7 +54,7 @@ def of_subsystems(kernel: Kernel, folders: Sequence[str]) -> list[Command]:
     return list(planned(done.stdout.decode(errors="replace"), kernel.build))
 
 
-def entries(commands: Iterable[Command], toolchain: Toolchain) -> list[Entry]:
+def entries(commands: Iterable[CompileCommand], toolchain: Toolchain) -> list[DatabaseEntry]:
     """Return the entries for the commands that compile C, without the flags of gcc that clang does not know.
 
     Files in the kernel's tools/ are left out: separate makefiles build them, with other working folders.
@@ -80,7 +80,7 @@ def entries(commands: Iterable[Command], toolchain: Toolchain) -> list[Entry]:
     return sorted(made, key=lambda entry: (entry["file"], entry["output"]))
 
 
-def _of_made(word: str, command: Command) -> Iterator[str]:
+def _of_made(word: str, command: CompileCommand) -> Iterator[str]:
     """For a flag that names a folder of headers, the flag for those that the build has made in that folder."""
     match = RELATIVE.fullmatch(word)
     if match and command.made and (command.made / match[2]).is_dir():

@@ -26,7 +26,7 @@ def digest(text: str) -> str:
 
 
 @dataclass
-class Record:
+class OwnedFiles:
     """Record of the files that r4l wrote into one folder.
 
     Attributes:
@@ -42,7 +42,7 @@ class Record:
     reads: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, folder: Path) -> Record:
+    def of(cls, folder: Path) -> OwnedFiles:
         """Load the record of a folder; empty if nothing was written yet."""
         path = _path(folder)
         if not path.exists():

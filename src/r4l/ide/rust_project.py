@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from r4l.errors import BuildError
-from r4l.ide.commands import Command
+from r4l.ide.commands import CompileCommand
 from r4l.kernel import Kernel
 from r4l.toolchain import Grant
 
@@ -83,7 +83,7 @@ def on_host(project: Project, tree: Path) -> Project:
     return {**project, "crates": crates, "sysroot": outside(project["sysroot"])}
 
 
-def of_module(kernel_project: Project, commands: Iterable[Command], folder: Path) -> Project:
+def of_module(kernel_project: Project, commands: Iterable[CompileCommand], folder: Path) -> Project:
     """Return the project of a module: its own crates and the kernel's crates that it is built with.
 
     Args:
@@ -122,7 +122,7 @@ def _with_dependencies(crates: list[Crate], root: str) -> list[Crate]:
 
 
 def _crate(
-    command: Command,
+    command: CompileCommand,
     configuration: list[str],
     known: Mapping[str, int],
     by_metadata: Mapping[Path, int],
@@ -161,7 +161,7 @@ def _values(argv: Iterable[str], option: str) -> list[str]:
     return apart + [word.removeprefix(f"{option}=") for word in words if word.startswith(f"{option}=")]
 
 
-def _emitted(command: Command, kind: str) -> Path | None:
+def _emitted(command: CompileCommand, kind: str) -> Path | None:
     """Return the file of the given kind that rustc writes, or None."""
     for value in _values(command.argv, "--emit"):
         if value.startswith(f"{kind}="):
@@ -169,7 +169,7 @@ def _emitted(command: Command, kind: str) -> Path | None:
     return None
 
 
-def _absolute(command: Command, path: str) -> Path:
+def _absolute(command: CompileCommand, path: str) -> Path:
     return command.place(path).resolve()
 
 

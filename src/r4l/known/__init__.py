@@ -45,7 +45,7 @@ class Explanation:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownFailure:
     """An entry of a table.
 
     Attributes:
@@ -68,15 +68,15 @@ class Known:
 
 
 @cache
-def table(kind: str) -> tuple[Known, ...]:
+def table(kind: str) -> tuple[KnownFailure, ...]:
     """Read the entries of one kind, in the order of their file."""
     data = tomllib.loads((importlib.resources.files(__package__) / f"{kind}.toml").read_text(encoding="utf-8"))
     return tuple(_known(entry) for entry in data["error"])
 
 
-def _known(entry: dict[str, str | list[str]]) -> Known:
+def _known(entry: dict[str, str | list[str]]) -> KnownFailure:
     patterns = entry.get("pattern", [])
-    return Known(
+    return KnownFailure(
         str(entry["name"]),
         tuple(re.compile(p, re.MULTILINE) for p in ([patterns] if isinstance(patterns, str) else patterns)),
         str(entry["cause"]).strip(),
@@ -90,7 +90,7 @@ def bounded(text: str) -> str:
     return "\n".join(line[:LONGEST_LINE] for line in text.split("\n"))
 
 
-def matches(kind: str, text: str, order: Order = "position") -> Iterator[tuple[Known, re.Match[str]]]:
+def matches(kind: str, text: str, order: Order = "position") -> Iterator[tuple[KnownFailure, re.Match[str]]]:
     """Return an iterator over the entries that match, each once with its first match.
 
     Args:
@@ -98,7 +98,7 @@ def matches(kind: str, text: str, order: Order = "position") -> Iterator[tuple[K
             the file, which lists special entries before general ones.
     """
     text = bounded(text)
-    found: list[tuple[Known, re.Match[str]]] = []
+    found: list[tuple[KnownFailure, re.Match[str]]] = []
     for known in table(kind):
         hits = [match for match in (pattern.search(text) for pattern in known.patterns) if match]
         if hits:

@@ -73,7 +73,7 @@ QUOTES = str.maketrans("‘’`“”", "'''\"\"")
 
 
 @dataclass(frozen=True)
-class Change:
+class CApiChange:
     """An entry of the table, which describes the attributes.
 
     Attributes:
@@ -140,14 +140,14 @@ class Change:
 
 
 @cache
-def table() -> dict[Kind, tuple[Change, ...]]:
+def table() -> dict[Kind, tuple[CApiChange, ...]]:
     """Read the entries by kind, in the order of the file."""
     text = (importlib.resources.files(__package__) / "c_changes.toml").read_text(encoding="utf-8")
     data = tomllib.loads(text)
     return {kind: tuple(_change(kind, entry) for entry in data.get(kind, [])) for kind in KINDS}
 
 
-def _change(kind: Kind, entry: dict[str, Any]) -> Change:
+def _change(kind: Kind, entry: dict[str, Any]) -> CApiChange:
     def several(key: str) -> tuple[str, ...]:
         value = entry.get(key, [])
         return (value,) if isinstance(value, str) else tuple(value)
@@ -155,10 +155,10 @@ def _change(kind: Kind, entry: dict[str, Any]) -> Change:
     file, words = entry["proof"]
     types = several("type") + several("argument")
     since, result, syntax = entry.get("since", ""), entry.get("result", ""), entry.get("syntax", False)
-    return Change(kind, several("old"), entry["now"], (file, words), since, several("of"), types, result, syntax)
+    return CApiChange(kind, several("old"), entry["now"], (file, words), since, several("of"), types, result, syntax)
 
 
-def recognise(error: str) -> Iterator[tuple[Change, str]]:
+def recognise(error: str) -> Iterator[tuple[CApiChange, str]]:
     """Yield the entries that explain an error, each with the name in the module that it concerns; the likeliest first.
 
     Args:
@@ -213,12 +213,12 @@ def _types(head: str) -> list[str]:
     return [name for name in plain if re.fullmatch(r"\w+", name)]
 
 
-def _is_header(change: Change, head: str, error: str) -> str:
+def _is_header(change: CApiChange, head: str, error: str) -> str:
     header = gone_header(head)
     return header if header in change.old else ""
 
 
-def _is_member(change: Change, head: str, error: str) -> str:
+def _is_member(change: CApiChange, head: str, error: str) -> str:
     match = NO_MEMBER.search(head)
     if not match:
         return ""
@@ -232,7 +232,7 @@ def _is_member(change: Change, head: str, error: str) -> str:
     return name if not types or set(types) & set(change.of) else ""
 
 
-def _is_read_only(change: Change, head: str, error: str) -> str:
+def _is_read_only(change: CApiChange, head: str, error: str) -> str:
     if not READ_ONLY.search(head):
         return ""
     seen = {word for quoted in QUOTED.findall(head) for word in _words(quoted)}
@@ -241,7 +241,7 @@ def _is_read_only(change: Change, head: str, error: str) -> str:
     return next((old for old in change.old if old in seen), "")
 
 
-def _is_call(change: Change, head: str, error: str) -> str:
+def _is_call(change: CApiChange, head: str, error: str) -> str:
     line = source_line(error)
     called = next((old for old in change.old if re.search(rf"\b{old}\s*\(", line)), "")
     if change.syntax:
@@ -259,7 +259,7 @@ def _is_call(change: Change, head: str, error: str) -> str:
     return ""
 
 
-def _is_callback(change: Change, head: str, error: str) -> str:
+def _is_callback(change: CApiChange, head: str, error: str) -> str:
     match = POINTER.search(head)
     if not match:
         return ""
@@ -274,7 +274,7 @@ def _is_callback(change: Change, head: str, error: str) -> str:
     return next((old for old in change.old if old in members), "" if members else change.old[0])
 
 
-def _is_name(change: Change, head: str, error: str) -> str:
+def _is_name(change: CApiChange, head: str, error: str) -> str:
     name = undeclared(head)
     if name and name in change.old:
         return name
@@ -293,7 +293,7 @@ def _is_name(change: Change, head: str, error: str) -> str:
     return ""
 
 
-def _is_include(change: Change, head: str, error: str) -> str:
+def _is_include(change: CApiChange, head: str, error: str) -> str:
     name = undeclared(head)
     return name if name in change.old else ""
 
@@ -303,7 +303,7 @@ def _undefined(head: str) -> str:
     return (match["old"] or match["new"]) if match else ""
 
 
-def _is_export(change: Change, head: str, error: str) -> str:
+def _is_export(change: CApiChange, head: str, error: str) -> str:
     name = _undefined(head) or undeclared(head)
     return name if name in change.old else ""
 
@@ -322,7 +322,7 @@ def _plain(text: str) -> str:
     return re.sub(r"\s+", "", text)
 
 
-RECOGNISERS: dict[Kind, Callable[[Change, str, str], str]] = {
+RECOGNISERS: dict[Kind, Callable[[CApiChange, str, str], str]] = {
     "header": _is_header,
     "member": _is_member,
     "readonly": _is_read_only,
@@ -334,7 +334,7 @@ RECOGNISERS: dict[Kind, Callable[[Change, str, str], str]] = {
 }
 
 
-def makefile_variables(text: str) -> Iterator[tuple[Change, str]]:
+def makefile_variables(text: str) -> Iterator[tuple[CApiChange, str]]:
     """Yield the entries for variables that a makefile sets or passes to make and that Kbuild does not read.
 
     Args:

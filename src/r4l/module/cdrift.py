@@ -9,7 +9,7 @@ from pathlib import Path
 from r4l.arch import architecture
 from r4l.kernel import Kernel
 from r4l.known import Explanation, c_changes
-from r4l.known.c_changes import Change
+from r4l.known.c_changes import CApiChange
 from r4l.module import headers
 from r4l.module.headers import Headers
 
@@ -31,7 +31,7 @@ def explain(error: str, kernel: Kernel) -> Explanation | None:
     return None
 
 
-def _told(change: Change, name: str, place: str, kernel: Kernel, text: str) -> Explanation:
+def _told(change: CApiChange, name: str, place: str, kernel: Kernel, text: str) -> Explanation:
     cause = f"{ANOTHER}: expected: {change.expected(name)}; found: {change.found(name, kernel.release)}"
     return Explanation(f"c: {change.id}", cause, f"{change.now} (the kernel's {place})", text)
 

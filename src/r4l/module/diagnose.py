@@ -12,7 +12,7 @@ from pathlib import Path
 from r4l import known
 from r4l.kernel import Kernel
 from r4l.kernel.kdir import explain_kdir
-from r4l.known import Explanation, Known, c_changes
+from r4l.known import Explanation, KnownFailure, c_changes
 from r4l.module import cdrift, drift
 from r4l.module.errors_in import CompilerError, errors_in, with_notes
 
@@ -143,7 +143,7 @@ class _Explained:
         more = cdrift.guess(text, self.kernel) if general else None
         return replace(general, cause=f"{general.cause}; {more.cause}") if general and more else general
 
-    def _confirmed(self, entry: Known, match: re.Match[str], text: str) -> Explanation | None:
+    def _confirmed(self, entry: KnownFailure, match: re.Match[str], text: str) -> Explanation | None:
         found = {**self.facts, **known.groups(match)}
         if entry.lookup == "kdir":
             return explain_kdir(self.kernel.build, self.kernel.toolchain) or entry.explain(found, match[0])

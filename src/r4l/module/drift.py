@@ -43,7 +43,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Change:
+class RustApiChange:
     """A known change of the API: see changes.toml."""
 
     pattern: re.Pattern[str]
@@ -54,11 +54,11 @@ class Change:
 
 
 @cache
-def changes() -> tuple[Change, ...]:
+def changes() -> tuple[RustApiChange, ...]:
     """The table."""
     data = resources.table(__package__, "changes.toml")
     return tuple(
-        Change(
+        RustApiChange(
             re.compile(entry["pattern"]),
             entry["expected"],
             entry["now"],
@@ -112,7 +112,7 @@ def look_up(
     return {"verdict": verdict, "found": seen.found, "path": seen.path, "expected": expected, "now": now, "wins": wins}
 
 
-def _change(error: str) -> Change | None:
+def _change(error: str) -> RustApiChange | None:
     return next((change for change in changes() if change.pattern.search(error)), None)
 
 

@@ -12,7 +12,7 @@ CARRIER_SECONDS = 10.0
 POLL_MICROSECONDS = 50_000
 
 
-class Run(Protocol):
+class RunInGuest(Protocol):
     """Function that runs a command line in the guest and returns its stdout; raises for an exit code other than 0."""
 
     def __call__(self, command: str, *, timeout: float = 30.0) -> str:
@@ -33,7 +33,7 @@ class Interface:
         name: name of the interface.
     """
 
-    def __init__(self, run: Run, name: str = "eth0") -> None:
+    def __init__(self, run: RunInGuest, name: str = "eth0") -> None:
         self._run = run
         self.name = name
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from r4l.report.packets import Capture, Packet
+from r4l.report.packets import Capture, DecodedPacket
 
 MAX_RUNGS = 40
 _TOP = 84
@@ -25,7 +25,7 @@ class Rung:
     """One arrow, one group of housekeeping packets, or one pause.
 
     Attributes:
-        kind: as in `Packet`, or `noise`, or `pause`.
+        kind: as in `DecodedPacket`, or `noise`, or `pause`.
         rightward: True from guest to gateway.
         label: above the arrow; `detail` below it.
         lost: True for an echo request without reply.
@@ -67,8 +67,8 @@ class Ladder:
 def draw(capture: Capture) -> Ladder:
     """Lay out the first packets of a capture."""
     ladder = Ladder()
-    asked: dict[tuple[str, str, int, int], tuple[int, Packet]] = {}
-    noise: list[Packet] = []
+    asked: dict[tuple[str, str, int, int], tuple[int, DecodedPacket]] = {}
+    noise: list[DecodedPacket] = []
     y, shown, previous = _TOP, 0, 0.0
 
     def flush() -> None:
@@ -106,7 +106,7 @@ def draw(capture: Capture) -> Ladder:
     return ladder
 
 
-def _rung(packet: Packet, y: int, capture: Capture) -> Rung:
+def _rung(packet: DecodedPacket, y: int, capture: Capture) -> Rung:
     time, rightward = _clock(packet.time), packet.mac == capture.guest
     if packet.echo is not None:
         identifier, sequence = packet.echo[2:]

@@ -33,7 +33,7 @@ _DISCOVERY = {
 
 
 @dataclass
-class Packet:
+class DecodedPacket:
     """One packet in words.
 
     Attributes:
@@ -75,7 +75,7 @@ class Capture:
     """
 
     name: str
-    packets: list[Packet] = field(default_factory=list)
+    packets: list[DecodedPacket] = field(default_factory=list)
     total: int = 0
     bytes: int = 0
     notes: list[str] = field(default_factory=list)
@@ -86,7 +86,7 @@ class Capture:
     peer_ip: str = ""
 
     @property
-    def requests(self) -> list[Packet]:
+    def requests(self) -> list[DecodedPacket]:
         """The echo requests."""
         return [packet for packet in self.packets if packet.kind == "request"]
 
@@ -118,7 +118,7 @@ def read(file: Path) -> Capture:
             capture.total = number
             capture.bytes += length
             if number <= MAX_DECODED:
-                capture.packets.append(_decode(raw, Packet(number, time, length)))
+                capture.packets.append(_decode(raw, DecodedPacket(number, time, length)))
             elif number >= MAX_COUNTED:
                 capture.notes.append(f"Packets after the first {MAX_COUNTED:,} were not counted.")
                 break
@@ -144,7 +144,7 @@ def _records(file: Path, capture: Capture) -> Iterator[tuple[bytes, int, float, 
         capture.notes.append(f"The capture is cut short: the record at or after packet {number} is not whole.")
 
 
-def _decode(raw: bytes, packet: Packet) -> Packet:
+def _decode(raw: bytes, packet: DecodedPacket) -> DecodedPacket:
     """Fill in the description of a packet."""
     import scapy.layers.inet6  # noqa: F401 (teaches Ether what it may carry)
     from scapy.layers.l2 import Ether
@@ -162,7 +162,7 @@ def _decode(raw: bytes, packet: Packet) -> Packet:
     return packet
 
 
-def _describe(frame: object, packet: Packet) -> None:
+def _describe(frame: object, packet: DecodedPacket) -> None:
     from scapy.layers.inet import ICMP, IP, TCP, UDP
     from scapy.layers.inet6 import IPv6
     from scapy.layers.l2 import ARP
@@ -192,14 +192,14 @@ def _describe(frame: object, packet: Packet) -> None:
         packet.info = str(frame.summary())
 
 
-def _describe_echo(kind: int, identifier: int, sequence: int, packet: Packet) -> None:
+def _describe_echo(kind: int, identifier: int, sequence: int, packet: DecodedPacket) -> None:
     packet.protocol, packet.kind = "ICMP", "request" if kind == 8 else "reply"
     packet.info = f"echo {packet.kind}, id 0x{identifier:04x}, seq {sequence}"
     ends = (packet.source, packet.destination) if kind == 8 else (packet.destination, packet.source)
     packet.echo = (*ends, identifier, sequence)
 
 
-def _describe_v6(ip: object, packet: Packet) -> None:
+def _describe_v6(ip: object, packet: DecodedPacket) -> None:
     from scapy.layers.inet import TCP, UDP
     from scapy.packet import Packet as ScapyPacket
 
@@ -218,9 +218,9 @@ def _describe_v6(ip: object, packet: Packet) -> None:
         packet.protocol = "ICMPv6"
 
 
-def _pair(packets: list[Packet]) -> None:
+def _pair(packets: list[DecodedPacket]) -> None:
     """Set the round-trip time of each answered echo request."""
-    waiting: dict[tuple[str, str, int, int], Packet] = {}
+    waiting: dict[tuple[str, str, int, int], DecodedPacket] = {}
     for packet in packets:
         if packet.echo is None:
             continue

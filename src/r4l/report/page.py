@@ -63,7 +63,7 @@ class StepView:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class VerdictView:
     """The head of the page; `state` is `passed`, `failed` or `open`."""
 
     state: str
@@ -89,7 +89,7 @@ class CaptureView:
 
     capture: packets.Capture
     ladder: ladder.Ladder
-    table: list[packets.Packet] = field(default_factory=list)
+    table: list[packets.DecodedPacket] = field(default_factory=list)
     bars: list[tuple[float, float, float | None]] = field(default_factory=list)
 
 
@@ -165,7 +165,7 @@ def environment() -> Environment:
     return templates
 
 
-def _verdict(result: Result, steps: Sequence[StepView], captures: Sequence[CaptureView]) -> Verdict:
+def _verdict(result: Result, steps: Sequence[StepView], captures: Sequence[CaptureView]) -> VerdictView:
     """Return the verdict as a word and a sentence; never `passed` if a step failed."""
     failed = [step for step in steps if step.state == "failed"]
     unended = [step for step in steps if step.state == "open"]
@@ -179,13 +179,13 @@ def _verdict(result: Result, steps: Sequence[StepView], captures: Sequence[Captu
             sentence = f"The run of {module} on {where} failed outside its {_plural(len(steps), 'check')}."
         if result.verdict == "passed":
             note = "The run called itself passed, but a step of it failed."
-        return Verdict("failed", "Failed", sentence, [*failed, *unended], note)
+        return VerdictView("failed", "Failed", sentence, [*failed, *unended], note)
     if result.verdict == "passed" and steps and not unended:
         pings = [packet for view in captures for packet in view.capture.requests]
         answered = sum(packet.rtt is not None for packet in pings)
         heard = f", and {answered} of {len(pings)} pings on the wire were answered" if pings else ""
         every = f"all {len(steps)} checks" if len(steps) > 1 else "its one check"
-        return Verdict("passed", "Passed", f"{module} ran in {where}: {every} passed{heard}.", [], note)
+        return VerdictView("passed", "Passed", f"{module} ran in {where}: {every} passed{heard}.", [], note)
     if not steps:
         note = "No step was recorded, so nothing was proven."
     elif unended:
@@ -194,7 +194,7 @@ def _verdict(result: Result, steps: Sequence[StepView], captures: Sequence[Captu
     sentence = (
         f"The run ended before its verdict; {passed} of {_plural(len(steps), 'recorded check')} passed until then."
     )
-    return Verdict("open", "No verdict", sentence, unended, note)
+    return VerdictView("open", "No verdict", sentence, unended, note)
 
 
 def _step(step: Step) -> StepView:

@@ -103,7 +103,7 @@ class Rootfs:
             entries += _added(name, source)
         return cls(*_store(layout.with_parents(entries)), agent_program)
 
-    def entries(self) -> list[cpio.Entry]:
+    def entries(self) -> list[cpio.Member]:
         """Return the members of the archive."""
         return list(cpio.read(self.path.read_bytes()))
 
@@ -127,7 +127,7 @@ def _busybox(toolchain: Toolchain, arch: str) -> tuple[bytes, list[str]]:
     return program, cached.read_text(encoding="utf-8").split()
 
 
-def _added(name: str, source: Source) -> Iterable[cpio.Entry]:
+def _added(name: str, source: Source) -> Iterable[cpio.Member]:
     if not name.startswith("/") or name.endswith("/"):
         raise UsageError(f"a file for the guest needs an absolute path without a slash at its end, not {name!r}")
     inside = name.lstrip("/")
@@ -144,7 +144,7 @@ def _added(name: str, source: Source) -> Iterable[cpio.Entry]:
     return [_copied(inside, path)]
 
 
-def _copied(inside: str, path: Path) -> cpio.Entry:
+def _copied(inside: str, path: Path) -> cpio.Member:
     if path.is_symlink():
         return cpio.symlink(inside, str(path.readlink()))
     permissions = stat.S_IMODE(path.stat().st_mode)
@@ -153,7 +153,7 @@ def _copied(inside: str, path: Path) -> cpio.Entry:
     return cpio.regular(inside, path.read_bytes(), permissions)
 
 
-def _store(entries: Iterable[cpio.Entry]) -> tuple[Path, str]:
+def _store(entries: Iterable[cpio.Member]) -> tuple[Path, str]:
     """Write the archive under the hash of its content, unless it exists."""
     archive = io.BytesIO()
     try:

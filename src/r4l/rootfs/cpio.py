@@ -26,7 +26,7 @@ class CpioError(ValueError):
 
 
 @dataclass(frozen=True)
-class Entry:
+class Member:
     """One member of an archive.
 
     `mode` holds file type and permission bits as in `stat.st_mode`; `data` is a file's content or a link's target;
@@ -41,27 +41,27 @@ class Entry:
     gid: int = 0
 
 
-def directory(name: str, permissions: int = 0o755) -> Entry:
+def directory(name: str, permissions: int = 0o755) -> Member:
     """Return the entry of a folder."""
-    return Entry(name, stat.S_IFDIR | permissions)
+    return Member(name, stat.S_IFDIR | permissions)
 
 
-def regular(name: str, data: bytes, permissions: int = 0o644) -> Entry:
+def regular(name: str, data: bytes, permissions: int = 0o644) -> Member:
     """Return the entry of an ordinary file."""
-    return Entry(name, stat.S_IFREG | permissions, data)
+    return Member(name, stat.S_IFREG | permissions, data)
 
 
-def symlink(name: str, target: str) -> Entry:
+def symlink(name: str, target: str) -> Member:
     """Return the entry of a symbolic link."""
-    return Entry(name, stat.S_IFLNK | 0o777, os.fsencode(target))
+    return Member(name, stat.S_IFLNK | 0o777, os.fsencode(target))
 
 
-def character(name: str, major: int, minor: int, permissions: int = 0o600) -> Entry:
+def character(name: str, major: int, minor: int, permissions: int = 0o600) -> Member:
     """Return the entry of a character device node."""
-    return Entry(name, stat.S_IFCHR | permissions, rdev=(major, minor))
+    return Member(name, stat.S_IFCHR | permissions, rdev=(major, minor))
 
 
-def _header(ino: int, entry: Entry, name: bytes) -> bytes:
+def _header(ino: int, entry: Member, name: bytes) -> bytes:
     nlink = 2 if stat.S_ISDIR(entry.mode) else 1
     fields = (
         ino, entry.mode, entry.uid, entry.gid, nlink, 0, len(entry.data), 0, 0, *entry.rdev, len(name) + 1, 0,
@@ -73,7 +73,7 @@ def _pad(length: int) -> bytes:
     return b"\0" * (-length % 4)
 
 
-def write(entries: Iterable[Entry], out: BinaryIO) -> int:
+def write(entries: Iterable[Member], out: BinaryIO) -> int:
     """Write `entries` and the trailer to `out`; return the number of bytes written.
 
     Raises:
@@ -92,11 +92,11 @@ def write(entries: Iterable[Entry], out: BinaryIO) -> int:
         if len(entry.data) > DATA_LIMIT or len(os.fsencode(entry.name)) >= NAME_LIMIT:
             raise CpioError(f"member too large: {entry.name!r}")
         total += _write_one(out, ino, entry)
-    total += _write_one(out, 0, Entry(TRAILER, 0))
+    total += _write_one(out, 0, Member(TRAILER, 0))
     return total
 
 
-def _write_one(out: BinaryIO, ino: int, entry: Entry) -> int:
+def _write_one(out: BinaryIO, ino: int, entry: Member) -> int:
     name = os.fsencode(entry.name)
     head = _header(ino, entry, name) + name + b"\0"
     head += _pad(len(head))
@@ -107,7 +107,7 @@ def _write_one(out: BinaryIO, ino: int, entry: Entry) -> int:
     return len(head) + len(entry.data) + len(tail)
 
 
-def read(archive: bytes) -> Iterator[Entry]:
+def read(archive: bytes) -> Iterator[Member]:
     """Yield the members of an archive in order, without the trailer.
 
     Raises:
@@ -130,5 +130,5 @@ def read(archive: bytes) -> Iterator[Entry]:
         name = archive[name_start : name_start + name_size - 1].decode("utf-8", "surrogateescape")
         if name == TRAILER:
             return
-        yield Entry(name, mode, archive[data_start : data_start + size], (fields[9], fields[10]), uid, gid)
+        yield Member(name, mode, archive[data_start : data_start + size], (fields[9], fields[10]), uid, gid)
         position = data_start + size + (-size % 4)

@@ -165,7 +165,7 @@ def _make(image: DiskImage, layer: bytes, tools: Toolchain, say: Say) -> None:
         _to_qcow2(raw, qcow2, tools)
         # All VMs read the image at the same time: a write by mistake must fail.
         qcow2.chmod(0o444)
-        seal.publish(qcow2, final)
+        seal.publish_sealed(qcow2, final)
     finally:
         home.remove(work)
 

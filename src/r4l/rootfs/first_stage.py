@@ -123,7 +123,7 @@ def _make(folder: Path, members: Sequence[Path], final: Path, size: int, toolcha
         # Leave room for metadata, and for files of a user's `modules_install`.
         make_ext4(tar, disk, 2 * size + 256, "r4l-modules", toolchain)
         disk.chmod(0o444)
-        seal.publish(disk, final)
+        seal.publish_sealed(disk, final)
     finally:
         home.remove(work)
 

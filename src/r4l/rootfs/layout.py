@@ -18,7 +18,7 @@ NODES = (cpio.character("dev/console", 5, 1), cpio.character("dev/null", 1, 3, 0
 """Device nodes needed before devtmpfs is mounted: init opens the console before it can mount anything."""
 
 
-def base() -> list[cpio.Entry]:
+def base() -> list[cpio.Member]:
     """Return folders, nodes and configuration files."""
     entries = [cpio.directory(name) for name in FOLDERS]
     entries.append(cpio.directory("tmp", 0o1777))
@@ -28,7 +28,7 @@ def base() -> list[cpio.Entry]:
     return entries
 
 
-def _copy(source: Traversable, prefix: str) -> Iterator[cpio.Entry]:
+def _copy(source: Traversable, prefix: str) -> Iterator[cpio.Member]:
     for item in sorted(source.iterdir(), key=lambda item: item.name):
         name = prefix + item.name
         if item.is_dir():
@@ -39,7 +39,7 @@ def _copy(source: Traversable, prefix: str) -> Iterator[cpio.Entry]:
             yield cpio.regular(name, item.read_bytes(), 0o755 if name in EXECUTABLE else 0o644)
 
 
-def busybox(program: bytes, applets: Iterable[str]) -> list[cpio.Entry]:
+def busybox(program: bytes, applets: Iterable[str]) -> list[cpio.Member]:
     """Return busybox, a link for each of its applets (paths as from `busybox --list-full`), and /init."""
     links = [name for name in applets if name not in ("bin/busybox", "linuxrc")]
     entries = [cpio.regular("bin/busybox", program, 0o755)]
@@ -48,9 +48,9 @@ def busybox(program: bytes, applets: Iterable[str]) -> list[cpio.Entry]:
     return entries
 
 
-def with_parents(entries: Iterable[cpio.Entry]) -> list[cpio.Entry]:
+def with_parents(entries: Iterable[cpio.Member]) -> list[cpio.Member]:
     """Return the members in order, each preceded by its parent folders; the later of two with the same name wins."""
-    latest: dict[str, cpio.Entry] = {}
+    latest: dict[str, cpio.Member] = {}
     for entry in entries:
         parts = entry.name.split("/")[:-1]
         for depth in range(1, len(parts) + 1):

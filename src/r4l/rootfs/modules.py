@@ -9,7 +9,7 @@ from r4l.kernel.modules import ModuleTree, module_name
 from r4l.rootfs import cpio
 
 
-def entries(tree: ModuleTree, names: Iterable[str], release: str) -> list[cpio.Entry]:
+def entries(tree: ModuleTree, names: Iterable[str], release: str) -> list[cpio.Member]:
     """Return the members of an initramfs that make `modprobe NAME` work for these modules."""
     paths = tree.resolve(names)
     base = f"lib/modules/{release}"

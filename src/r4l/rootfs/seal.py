@@ -13,7 +13,7 @@ from pathlib import Path
 from r4l import home
 
 
-def publish(partial: Path, final: Path) -> None:
+def publish_sealed(partial: Path, final: Path) -> None:
     """Flush a file to the disk, record its size and time beside it, and give it its name."""
     with partial.open("rb") as file:
         os.fsync(file.fileno())
@@ -26,7 +26,7 @@ def publish(partial: Path, final: Path) -> None:
 
 
 def is_whole(final: Path) -> bool:
-    """True if a file exists and is unchanged since `publish`."""
+    """True if a file exists and is unchanged since `publish_sealed`."""
     try:
         return _note(final).read_text(encoding="utf-8") == _likeness(final)
     except FileNotFoundError:

@@ -30,7 +30,7 @@ class KUnit:
         ):
             pytest.skip(f"{vm.kernel.name} has no KUnit with debugfs; `--kernel debug` has")
 
-    def __call__(self, module: BuiltModule) -> list[ktap.Result]:
+    def __call__(self, module: BuiltModule) -> list[ktap.KtapResult]:
         """Load a module with KUnit suites, make each case a subtest, and return the results.
 
         Raises:
@@ -57,7 +57,7 @@ class Kselftest:
         self._vm = vm
         self._subtests = subtests
 
-    def __call__(self, program: Path | str, *arguments: str, timeout: float = 45.0) -> list[ktap.Result]:
+    def __call__(self, program: Path | str, *arguments: str, timeout: float = 45.0) -> list[ktap.KtapResult]:
         """Run a program of the host in the guest, make each of its results a subtest, and return the results.
 
         Args:
@@ -75,11 +75,11 @@ class Kselftest:
         results = ktap.parse(done.stdout.splitlines())
         said = f"{source.name} ended with exit code {done.exit_code}\n{done.stdout}{done.stderr}"
         if not results or (done.exit_code and all(result.ok or result.skipped for result in results)):
-            results.append(ktap.Result(source.name, ok=done.exit_code == 0, said=said))
+            results.append(ktap.KtapResult(source.name, ok=done.exit_code == 0, said=said))
         return show(results, self._subtests)
 
 
-def show(results: Iterable[ktap.Result], subtests: pytest.Subtests) -> list[ktap.Result]:
+def show(results: Iterable[ktap.KtapResult], subtests: pytest.Subtests) -> list[ktap.KtapResult]:
     """Make each result a subtest of the running test, and return the results."""
     every = list(results)
     for result in every:

@@ -19,7 +19,7 @@ IGNORED = ("SKIP", "TODO", "XFAIL")
 
 
 @dataclass(frozen=True)
-class Result:
+class KtapResult:
     """Result of one test; tests that only sum up others are left out.
 
     Attributes:
@@ -44,15 +44,15 @@ class _Level:
     indent: int
     planned: int = 0
     seen: int = 0
-    results: list[Result] = field(default_factory=list)
+    results: list[KtapResult] = field(default_factory=list)
 
-    def end(self) -> list[Result]:
+    def end(self) -> list[KtapResult]:
         """Return the results, with a failure added if fewer tests ended than were announced."""
         missing = f"{self.planned} tests were announced, {self.seen} came to an end"
-        return self.results + ([Result("missing", ok=False, said=missing)] if self.seen < self.planned else [])
+        return self.results + ([KtapResult("missing", ok=False, said=missing)] if self.seen < self.planned else [])
 
 
-def parse(lines: Iterable[str]) -> list[Result]:
+def parse(lines: Iterable[str]) -> list[KtapResult]:
     """Parse a guest's output. A test that was announced and did not report counts as failed."""
     levels = [_Level(-1)]
     said: list[str] = []
@@ -73,7 +73,7 @@ def parse(lines: Iterable[str]) -> list[Result]:
             level.seen += 1
             if nested:
                 if verdict != "ok" and all(result.ok or result.skipped for result in nested):
-                    nested.append(Result("", ok=False, said="\n".join(said)))
+                    nested.append(KtapResult("", ok=False, said="\n".join(said)))
                 level.results += [_below(name, result) for result in nested]
             else:
                 level.results.append(_result(name, verdict == "ok", directive.upper(), reason, said))
@@ -83,26 +83,26 @@ def parse(lines: Iterable[str]) -> list[Result]:
     return levels[0].results + _close(levels, -1)
 
 
-def _close(levels: list[_Level], indent: int) -> list[Result]:
+def _close(levels: list[_Level], indent: int) -> list[KtapResult]:
     """End the levels indented further than `indent`, and return their results."""
-    found: list[Result] = []
+    found: list[KtapResult] = []
     while levels[-1].indent > indent:
         found = levels.pop().end() + found
     return found
 
 
-def _result(name: str, ok: bool, directive: str, reason: str, said: list[str]) -> Result:
+def _result(name: str, ok: bool, directive: str, reason: str, said: list[str]) -> KtapResult:
     skipped = (reason or directive.lower()) if directive in IGNORED else ""
     words = [*said, reason] if directive in FAILS else said
-    return Result(name, ok and directive not in FAILS, skipped, "\n".join(words))
+    return KtapResult(name, ok and directive not in FAILS, skipped, "\n".join(words))
 
 
-def _below(suite: str, result: Result) -> Result:
+def _below(suite: str, result: KtapResult) -> KtapResult:
     name = f"{suite}.{result.name}" if result.name else suite
-    return Result(name, result.ok, result.skipped, result.said)
+    return KtapResult(name, result.ok, result.skipped, result.said)
 
 
-def text(results: Iterable[Result]) -> str:
+def text(results: Iterable[KtapResult]) -> str:
     """Format results as KTAP."""
     every = list(results)
     lines = ["KTAP version 1", f"1..{len(every)}"]

@@ -19,7 +19,7 @@ class KtapFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._results: dict[str, ktap.Result] = {}
+        self._results: dict[str, ktap.KtapResult] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Record the end of a test's phase, or a subtest. A failure in set-up or teardown fails the test."""
@@ -27,14 +27,14 @@ class KtapFile:
         if isinstance(report, pytest.SubtestReport):
             name, over = f"{name} [{report.context.msg}]", True
         if report.failed:
-            self._results[name] = ktap.Result(
+            self._results[name] = ktap.KtapResult(
                 name, ok=False, said=report.longreprtext, error=getattr(report, FAULT, "")
             )
         elif report.skipped:
             reason = str(report.longrepr[SKIP_REASON]) if isinstance(report.longrepr, tuple) else report.longreprtext
-            self._results[name] = ktap.Result(name, ok=True, skipped=reason or "skipped")
+            self._results[name] = ktap.KtapResult(name, ok=True, skipped=reason or "skipped")
         elif over and name not in self._results:
-            self._results[name] = ktap.Result(name, ok=True)
+            self._results[name] = ktap.KtapResult(name, ok=True)
 
     def pytest_sessionfinish(self) -> None:
         """Write the file."""

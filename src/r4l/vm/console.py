@@ -19,7 +19,7 @@ CUT = "\n[r4l: the guest wrote more than {} MiB to its console; the rest is not 
 """What then stands at the file's end."""
 
 
-class Console:
+class SerialConsole:
     """The host's end of the guest's serial console.
 
     Args:

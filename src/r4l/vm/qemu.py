@@ -16,7 +16,7 @@ from r4l.arch import architecture
 from r4l.errors import EnvironmentFault, R4LError
 from r4l.net import Cable
 from r4l.toolchain import Toolchain
-from r4l.vm.console import Console
+from r4l.vm.console import SerialConsole
 from r4l.vm.machine import Endpoints, Machine, command_line, grant
 from r4l.vm.qmp import Event, Monitor
 from r4l.vm.spawn import spawn
@@ -90,7 +90,7 @@ class Qemu:
                 cable.plugged()
         self.exit_code: int | None = None
         self._on_exit = on_exit
-        self.console = Console(console.ours, workdir / "console.log", on_line, lambda: None)
+        self.console = SerialConsole(console.ours, workdir / "console.log", on_line, lambda: None)
         self.monitor = Monitor(monitor.ours, workdir / "qmp.log", on_event)
         self._waiter = threading.Thread(target=self._wait, name="r4l-qemu-exit", daemon=True)
         self._waiter.start()

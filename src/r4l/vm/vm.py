@@ -23,7 +23,7 @@ from r4l.rootfs.disk import DiskImage
 from r4l.vm import loading, workdirs
 from r4l.vm import snapshot as snapshots
 from r4l.vm.assembly import Assembly, assemble
-from r4l.vm.console import LOG_LIMIT, Console
+from r4l.vm.console import LOG_LIMIT, SerialConsole
 from r4l.vm.devices import WAIT, DeviceLike
 from r4l.vm.loading import HasPath
 from r4l.vm.machine import Accel, pasteable
@@ -484,7 +484,7 @@ class VM:
         return said
 
     @property
-    def console(self) -> Console:
+    def console(self) -> SerialConsole:
         """The console, for what speaks to it directly."""
         return self._run.qemu.console
 

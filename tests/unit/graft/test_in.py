@@ -14,7 +14,7 @@ from r4l import resources
 from r4l.errors import UsageError
 from r4l.graft import changes as graft_changes
 from r4l.graft import depends, graft
-from r4l.graft.record import Record
+from r4l.graft.record import GraftRecord
 
 E1000 = resources.rust("drivers", "e1000")
 HELLO = resources.rust("drivers", "hello")
@@ -195,4 +195,4 @@ def test_a_failure_leaves_the_tree_as_it_was(
         graft(E1000, tree)
     assert written > 20, "it wrote back"
     assert texts(tree) == original
-    assert not Record.load(tree).entries
+    assert not GraftRecord.load(tree).entries

@@ -15,7 +15,7 @@ from r4l import resources
 from r4l.errors import UsageError
 from r4l.graft import changes as graft_changes
 from r4l.graft import graft, remove
-from r4l.graft.record import Record
+from r4l.graft.record import GraftRecord
 
 E1000 = resources.rust("drivers", "e1000")
 HELLO = resources.rust("drivers", "hello")
@@ -129,4 +129,4 @@ def test_ctrl_c_leaves_the_tree_as_it_was(
     with pytest.raises(KeyboardInterrupt):
         graft(E1000, tree)
     assert texts(tree) == original
-    assert not Record.load(tree).entries
+    assert not GraftRecord.load(tree).entries

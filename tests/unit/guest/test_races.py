@@ -13,7 +13,7 @@ import pytest
 
 from r4l.errors import R4LError
 from r4l.guest import Guest, Link
-from r4l.guest.channel import Channel, Question
+from r4l.guest.channel import Channel, Query
 from r4l.guest.frames import Reply
 from r4l.guest.output import IN_MEMORY, Sink
 from r4l.guest.process import GuestProcess
@@ -50,7 +50,7 @@ class Answering(Link):
 def test_a_channel_that_begins_as_the_link_fails_has_failed() -> None:
     ours, theirs = socket.socketpair()
     link = Failing(ours)
-    question = Question(link)
+    question = Query(link)
     with pytest.raises(R4LError, match="the kernel panicked"):
         question.wait(time.monotonic() + 0.5)
     link.close()
@@ -60,7 +60,7 @@ def test_a_channel_that_begins_as_the_link_fails_has_failed() -> None:
 def test_an_answer_before_the_question_is_an_answer() -> None:
     ours, theirs = socket.socketpair()
     link = Answering(ours)
-    question = Question(link)
+    question = Query(link)
     assert question.wait(time.monotonic() + 0.5)
     assert question.answer == b"too early"
     assert not link.waiting()

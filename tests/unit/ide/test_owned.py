@@ -9,7 +9,7 @@ import pytest
 
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.ide import owned
-from r4l.ide.owned import Record
+from r4l.ide.owned import OwnedFiles
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +26,8 @@ def folder(tmp_path: Path) -> Path:
 
 def test_ours_is_replaced_also_by_the_next_run(folder: Path) -> None:
     file = folder / "rust-project.json"
-    assert Record.of(folder).write(file, "one")
-    again = Record.of(folder)
+    assert OwnedFiles.of(folder).write(file, "one")
+    again = OwnedFiles.of(folder)
     again.require_ours(file, "two")
     assert again.write(file, "two")
     assert not again.write(file, "two")
@@ -38,32 +38,32 @@ def test_what_the_user_made_or_changed_is_refused(folder: Path) -> None:
     file = folder / "rust-project.json"
     file.write_bytes(b"theirs \xff")
     with pytest.raises(UsageError, match="was not written by r4l") as refused:
-        Record.of(folder).require_ours(file, "ours")
+        OwnedFiles.of(folder).require_ours(file, "ours")
     assert "--force" in refused.value.remedy
-    Record.of(folder).write(file, "ours")
+    OwnedFiles.of(folder).write(file, "ours")
     file.write_text("ours, edited")
     with pytest.raises(UsageError):
-        Record.of(folder).require_ours(file, "two")
+        OwnedFiles.of(folder).require_ours(file, "two")
 
 
 def test_what_is_the_same_anyway_is_no_reason_to_refuse(folder: Path) -> None:
     (folder / "x.json").write_text("same")
-    Record.of(folder).require_ours(folder / "x.json", "same")
+    OwnedFiles.of(folder).require_ours(folder / "x.json", "same")
 
 
 def test_an_interrupt_after_the_record_leaves_nothing_that_is_taken_for_the_users(folder: Path) -> None:
     file = folder / "x.json"
-    record = Record.of(folder)
+    record = OwnedFiles.of(folder)
     record.write(file, "one")
     record.files[str(file)].append(owned.digest("two"))
     record.save()
-    Record.of(folder).require_ours(file, "three")
+    OwnedFiles.of(folder).require_ours(file, "three")
 
 
 def test_a_dead_runs_leftover_goes(folder: Path) -> None:
     leftover = folder / ".x.json.r4l-1"
     leftover.write_text("half")
-    Record.of(folder).write(folder / "x.json", "whole")
+    OwnedFiles.of(folder).write(folder / "x.json", "whole")
     assert [path.name for path in folder.iterdir()] == ["x.json"]
 
 
@@ -72,7 +72,7 @@ def test_a_link_of_the_users_stays_one(folder: Path, tmp_path: Path) -> None:
     real.write_text("{}")
     real.chmod(0o600)
     (folder / "settings.json").symlink_to(real)
-    Record.of(folder).write(folder / "settings.json", "new")
+    OwnedFiles.of(folder).write(folder / "settings.json", "new")
     assert (folder / "settings.json").is_symlink()
     assert real.read_text() == "new"
     assert real.stat().st_mode & 0o777 == 0o600
@@ -81,7 +81,7 @@ def test_a_link_of_the_users_stays_one(folder: Path, tmp_path: Path) -> None:
 def test_a_folder_where_a_file_should_be(folder: Path) -> None:
     (folder / ".vscode").write_text("no folder")
     with pytest.raises(EnvironmentFault) as failed:
-        Record.of(folder).write(folder / ".vscode/settings.json", "x")
+        OwnedFiles.of(folder).write(folder / ".vscode/settings.json", "x")
     assert failed.value.remedy
     (folder / "y.json").mkdir()
     with pytest.raises(EnvironmentFault, match="cannot read"):
@@ -92,6 +92,6 @@ def test_the_servers_see_the_folders_that_are_still_there(folder: Path, tmp_path
     gone = tmp_path / "gone"
     gone.mkdir()
     for each in (folder, gone):
-        Record(each, reads=[str(tmp_path)]).save()
+        OwnedFiles(each, reads=[str(tmp_path)]).save()
     gone.rmdir()
     assert owned.readable() == [tmp_path, folder]

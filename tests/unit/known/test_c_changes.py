@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from r4l.known import c_changes
-from r4l.known.c_changes import Change, recognise
+from r4l.known.c_changes import CApiChange, recognise
 from r4l.module.errors_in import errors_in
 
 FIXTURES = Path(__file__).parents[2] / "fixtures/drift"
@@ -29,7 +29,7 @@ def cases() -> dict[str, str]:
     return wanted | {f"header_{number}.c:2": change.id for number, change in enumerate(headers)}
 
 
-def entries() -> list[Change]:
+def entries() -> list[CApiChange]:
     return [change for kind in c_changes.KINDS for change in c_changes.table()[kind]]
 
 
@@ -70,7 +70,7 @@ def test_the_table_is_whole() -> None:
 
 
 @pytest.mark.parametrize("change", [change for kind in ("export", "name") for change in c_changes.table()[kind]][:40])
-def test_modpost_says_the_same_in_two_forms(change: Change) -> None:
+def test_modpost_says_the_same_in_two_forms(change: CApiChange) -> None:
     old = change.old[0].split()[-1]
     for text in (f'ERROR: modpost: "{old}" [x.ko] undefined!', f"ERROR: modpost: x.ko: symbol '{old}' undefined!"):
         if old == change.old[0]:

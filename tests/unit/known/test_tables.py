@@ -30,7 +30,7 @@ FACTS = {
 LOOKED_UP = {"verdict", "expected", "found", "now", "path"}
 
 
-def entries() -> list[tuple[str, known.Known]]:
+def entries() -> list[tuple[str, known.KnownFailure]]:
     return [(kind, entry) for kind in known.KINDS for entry in known.table(kind)]
 
 
@@ -50,7 +50,7 @@ def test_every_case_is_of_an_entry() -> None:
 
 
 @pytest.mark.parametrize(("kind", "entry"), entries(), ids=[f"{kind}-{entry.name}" for kind, entry in entries()])
-def test_the_texts_can_be_filled_in_whichever_pattern_matched(kind: str, entry: known.Known) -> None:
+def test_the_texts_can_be_filled_in_whichever_pattern_matched(kind: str, entry: known.KnownFailure) -> None:
     fields = {
         name
         for text in (entry.cause, entry.remedy)

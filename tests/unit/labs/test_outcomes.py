@@ -16,7 +16,7 @@ from r4l.camp.labs import matrix
 from r4l.camp.labs.check import Check, Verdict
 from r4l.camp.labs.lab import Checkpoint, Lab, Words
 from r4l.camp.labs.matrix import Variant
-from r4l.camp.labs.outcomes import Outcome, Run, together
+from r4l.camp.labs.outcomes import KernelRun, Outcome, merged_outcomes
 from r4l.camp.labs.workspace import ANSWERS, Workspace
 from r4l.cli.lab.shown import show
 from r4l.kernel import Kernel
@@ -31,8 +31,10 @@ ARM64, X86_64 = "for 7.3.4 (arm64): ", "for 7.3.4 (x86_64): "
 
 def outcome(arm64: dict[str, Any] | None, x86_64: dict[str, Any] | None) -> Outcome:
     """Return the outcome of a checkpoint with the given results; None stands for a check that did not run."""
-    runs = [Run(where, {"time": result} if result else {}) for where, result in ((ARM64, arm64), (X86_64, x86_64))]
-    (found,) = together([POINT], runs)
+    runs = [
+        KernelRun(where, {"time": result} if result else {}) for where, result in ((ARM64, arm64), (X86_64, x86_64))
+    ]
+    (found,) = merged_outcomes([POINT], runs)
     return found
 
 
@@ -87,12 +89,14 @@ def test_what_several_miss_in_the_same_way_is_told_once() -> None:
 
 
 def test_what_one_compiler_refuses_is_reached_nowhere() -> None:
-    (found,) = together([POINT], [Run(ARM64, build="error[E0433]")])
+    (found,) = merged_outcomes([POINT], [KernelRun(ARM64, build="error[E0433]")])
     assert (found.passed, found.seen) == (None, ARM64 + "the module does not build")
 
 
 def test_one_kernel_is_not_named_and_hidden_checks_come_last() -> None:
-    found = list(together([POINT], [Run("", {"secret": {**FAILED, "title": "A hidden one"}, "time": FAILED})]))
+    found = list(
+        merged_outcomes([POINT], [KernelRun("", {"secret": {**FAILED, "title": "A hidden one"}, "time": FAILED})])
+    )
     assert [(entry.id, entry.kind, entry.seen) for entry in found] == [
         ("time", "checkpoint", "0"),
         ("secret", "hidden", "0"),

@@ -18,7 +18,7 @@ from r4l.camp.labs import bundle, grade, pages
 from r4l.camp.labs.check import Check, Verdict
 from r4l.camp.labs.grade import Grade
 from r4l.camp.labs.lab import Checkpoint, Lab, Words
-from r4l.camp.labs.outcomes import Outcome, Run, together
+from r4l.camp.labs.outcomes import KernelRun, Outcome, merged_outcomes
 from r4l.camp.labs.running import Checks
 from r4l.camp.labs.workspace import Workspace
 from r4l.cli import lab as cli
@@ -137,7 +137,7 @@ def test_what_was_judged_stays_when_the_process_is_killed(tmp_path: Path) -> Non
     assert found["missed"]["passed"] is False
     assert "after" not in found
     assert "SIGKILL" in begun.fault
-    (outcome,) = together([POINT], [Run(results={}, fault=begun.fault)])
+    (outcome,) = merged_outcomes([POINT], [KernelRun(results={}, fault=begun.fault)])
     assert (outcome.passed, outcome.fault) == (None, begun.fault)
 
 
@@ -160,10 +160,10 @@ def test_of_several_kernels_a_miss_counts_then_a_fault(
     results: Sequence[dict[str, Any] | None], passed: bool | None, fault: str
 ) -> None:
     runs = [
-        Run(where, {"time": result} if result else {})
+        KernelRun(where, {"time": result} if result else {})
         for where, result in zip(("on one: ", "on two: "), results, strict=True)
     ]
-    (outcome,) = together([POINT], runs)
+    (outcome,) = merged_outcomes([POINT], runs)
     assert (outcome.passed, outcome.fault) == (passed, fault)
 
 

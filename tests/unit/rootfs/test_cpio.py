@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from r4l.rootfs import cpio
 
 
-def archive(entries: list[cpio.Entry]) -> bytes:
+def archive(entries: list[cpio.Member]) -> bytes:
     out = io.BytesIO()
     written = cpio.write(entries, out)
     assert written == len(out.getvalue())
@@ -25,7 +25,7 @@ SAMPLE = [
     cpio.character("dev/console", 5, 1),
     cpio.regular("a", b"12345", 0o755),
     cpio.symlink("b", "/a"),
-    cpio.Entry("c", stat.S_IFREG | 0o600, b"", uid=3, gid=4),
+    cpio.Member("c", stat.S_IFREG | 0o600, b"", uid=3, gid=4),
 ]
 
 

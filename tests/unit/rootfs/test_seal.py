@@ -44,7 +44,7 @@ def sealed(folder: Path) -> Path:
     partial.write_bytes(CONTENT)
     # Long ago, so that a write of a moment later has another time on any file system.
     os.utime(partial, (1e9, 1e9))
-    seal.publish(partial, folder / "final")
+    seal.publish_sealed(partial, folder / "final")
     return folder / "final"
 
 
@@ -72,7 +72,7 @@ def test_image_that_is_damaged_is_made_anew(tmp_path: Path, monkeypatch: pytest.
         made.append(image.path)
         partial = tmp_path / "partial"
         partial.write_bytes(CONTENT)
-        seal.publish(partial, image.path)
+        seal.publish_sealed(partial, image.path)
 
     class Tools:
         def extended(self, _name: str, say: object) -> Tools:

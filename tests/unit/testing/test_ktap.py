@@ -6,7 +6,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r4l.testing.ktap import Result, parse, text
+from r4l.testing.ktap import KtapResult, parse, text
 
 KUNIT = """\
 KTAP version 1
@@ -56,7 +56,11 @@ def test_directives() -> None:
 
 
 def test_what_is_written_can_be_read() -> None:
-    results = [Result("a.b", ok=True), Result("c", ok=False, said="two\nlines"), Result("d", ok=True, skipped="why")]
+    results = [
+        KtapResult("a.b", ok=True),
+        KtapResult("c", ok=False, said="two\nlines"),
+        KtapResult("d", ok=True, skipped="why"),
+    ]
     assert parse(text(results).splitlines()) == results
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from r4l.vm import accel, workdirs
 from r4l.vm.accel import choose
-from r4l.vm.console import Console
+from r4l.vm.console import SerialConsole
 from r4l.vm.qemu import returncode_text
 from r4l.vm.spawn import spawn
 
@@ -57,7 +57,7 @@ def test_console_is_logged_whole_and_watched_by_lines(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair()
     lines: list[str] = []
     ended = threading.Event()
-    console = Console(ours, tmp_path / "console.log", lines.append, ended.set)
+    console = SerialConsole(ours, tmp_path / "console.log", lines.append, ended.set)
     theirs.sendall(b"one\r\ntwo\xff\n/ # ")
     until = time.monotonic() + 5
     while console.unfinished != "/ # " and time.monotonic() < until:
@@ -76,7 +76,7 @@ def test_console_log_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("r4l.vm.console.LOG_LIMIT", 100_000)
     ours, theirs = socket.socketpair()
     ended = threading.Event()
-    console = Console(ours, tmp_path / "console.log", lambda _line: None, ended.set)
+    console = SerialConsole(ours, tmp_path / "console.log", lambda _line: None, ended.set)
     for _ in range(100):
         theirs.sendall(b"x" * 9999 + b"\n")
     theirs.close()

@@ -16,7 +16,7 @@ UPS = 3
 
 
 @dataclass(frozen=True)
-class Step:
+class ScenarioStep:
     """One step.
 
     Attributes:
@@ -152,17 +152,21 @@ def counters(bench: Bench) -> str:
     return f"rx {values['rx_packets']}, tx {values['tx_packets']} packets, {fired} interrupts, no errors"
 
 
-STEPS: tuple[Step, ...] = (
-    Step(("A13",), "a module of another kernel", "refused before boot, both version magics named", foreign_module),
-    Step(("A4",), "no driver, no interface", "only lo in /sys/class/net", no_driver),
-    Step(("A10",), "the card is on the bus all the same", "8086:100e in /sys/bus/pci/devices", card_on_the_bus),
-    Step(("A8",), "hello from Rust", "its line in the log", hello),
-    Step(("A5", "E5"), "insmod the Rust driver", "lines of init and probe; an interface", driver_loads),
-    Step(("A6",), "a broadcast without an address", "RTNETLINK answers: Invalid argument, exit 2", invalid_address),
-    Step(("A7", "E5"), "address and ping", "0% packet loss", ping),
-    Step(("E6",), "behind the gateway", "unreachable before the default route, replies after", route),
-    Step(("A9",), "down, up, ping", "a ping after each up, nothing in the log", up_and_down),
-    Step(("A31",), "statistics", "packets counted, interrupts fired, no errors", counters),
-    Step(("A25",), "unload and load again", "nothing left behind, ping works", reload),
+STEPS: tuple[ScenarioStep, ...] = (
+    ScenarioStep(
+        ("A13",), "a module of another kernel", "refused before boot, both version magics named", foreign_module
+    ),
+    ScenarioStep(("A4",), "no driver, no interface", "only lo in /sys/class/net", no_driver),
+    ScenarioStep(("A10",), "the card is on the bus all the same", "8086:100e in /sys/bus/pci/devices", card_on_the_bus),
+    ScenarioStep(("A8",), "hello from Rust", "its line in the log", hello),
+    ScenarioStep(("A5", "E5"), "insmod the Rust driver", "lines of init and probe; an interface", driver_loads),
+    ScenarioStep(
+        ("A6",), "a broadcast without an address", "RTNETLINK answers: Invalid argument, exit 2", invalid_address
+    ),
+    ScenarioStep(("A7", "E5"), "address and ping", "0% packet loss", ping),
+    ScenarioStep(("E6",), "behind the gateway", "unreachable before the default route, replies after", route),
+    ScenarioStep(("A9",), "down, up, ping", "a ping after each up, nothing in the log", up_and_down),
+    ScenarioStep(("A31",), "statistics", "packets counted, interrupts fired, no errors", counters),
+    ScenarioStep(("A25",), "unload and load again", "nothing left behind, ping works", reload),
 )
 """The steps in one VM, in this order. A22 (poweroff and halt) ends VMs and is in `r4l.camp.demo.endings`."""

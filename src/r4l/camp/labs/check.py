@@ -16,7 +16,7 @@ from typing import Any
 from r4l import home
 from r4l.camp.labs import configured, plain
 from r4l.camp.labs.lab import Lab
-from r4l.camp.labs.outcomes import Outcome, Run, together
+from r4l.camp.labs.outcomes import KernelRun, Outcome, merged_outcomes
 from r4l.camp.labs.running import Checks
 from r4l.camp.labs.workspace import Workspace
 from r4l.errors import BuildError
@@ -111,7 +111,7 @@ class Check:
             home.remove(self.evidence)
             self.evidence.mkdir(parents=True)
             runs = self._runs(folder)
-        outcomes = [_shown_outcome(outcome, folder, own) for outcome in together(lab.checkpoints, runs)]
+        outcomes = [_shown_outcome(outcome, folder, own) for outcome in merged_outcomes(lab.checkpoints, runs)]
         if (lost := next((run.fault for run in runs if run.fault), "")) and self.hidden:
             # Without a run, the number and names of hidden checks are unknown.
             outcomes.append(Outcome(HIDDEN, "all hidden checks were run", "hidden", None, fault=lost))
@@ -123,13 +123,13 @@ class Check:
     def not_judged(self, fault: str) -> Verdict:
         """Return the verdict for a machine that could not even begin the check."""
         lab = self.workspace.lab
-        outcomes = [*together(lab.checkpoints, [Run(fault=fault)])]
+        outcomes = [*merged_outcomes(lab.checkpoints, [KernelRun(fault=fault)])]
         if self.hidden:
             outcomes.append(Outcome(HIDDEN, "all hidden checks were run", "hidden", None, fault=fault))
         outcomes += self._answers()
         return Verdict(lab.name, ", ".join(kernel.release for kernel in self.kernels), tuple(outcomes))
 
-    def _runs(self, folder: Path) -> list[Run]:
+    def _runs(self, folder: Path) -> list[KernelRun]:
         """Build for all kernels, then check on each, so that compile errors are reported before any machine boots."""
         lab, kernels, modules = self.workspace.lab, list(self.kernels), []
         with contextlib.ExitStack() as begun:
@@ -144,13 +144,13 @@ class Check:
                     checks.append(begun.enter_context(Checks(lab, kernel, self.hidden, evidence, folder, self.only)))
                     modules.append(self._module(kernel, folder))
                 except BuildError as error:
-                    return [Run(self._where(kernel), build=self._where(kernel) + _compiler(error, folder, lab))]
+                    return [KernelRun(self._where(kernel), build=self._where(kernel) + _compiler(error, folder, lab))]
             self.say("checking")
             ran = []
             for kernel, check, module in zip(kernels, checks, modules, strict=True):
                 results = check.run(module.path if module else None)
                 warned = module.warnings if module else ""
-                ran.append(Run(self._where(kernel), results, fault=check.fault, warnings=warned))
+                ran.append(KernelRun(self._where(kernel), results, fault=check.fault, warnings=warned))
             return ran
 
     def _module(self, kernel: Kernel, folder: Path) -> BuiltModule | None:

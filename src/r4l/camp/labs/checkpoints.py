@@ -241,7 +241,7 @@ def hung(shared: Path) -> str:
     return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
-def together(shared: Path, workers: int) -> dict[str, dict[str, Any]]:
+def merged_results(shared: Path, workers: int) -> dict[str, dict[str, Any]]:
     """Return the results by checkpoint, from all processes.
 
     Of several checks, the first missed one counts, else the first not judged.

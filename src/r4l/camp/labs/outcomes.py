@@ -44,7 +44,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Run:
+class KernelRun:
     """The checks on one kernel.
 
     Attributes:
@@ -67,7 +67,7 @@ class Run:
         return f"{self.where}{reason}".strip()
 
 
-def together(points: Sequence[Checkpoint], runs: Sequence[Run]) -> Iterator[Outcome]:
+def merged_outcomes(points: Sequence[Checkpoint], runs: Sequence[KernelRun]) -> Iterator[Outcome]:
     """Yield the outcome of each checkpoint, then of each hidden check.
 
     A checkpoint that one kernel skips is decided by the others.
@@ -80,7 +80,7 @@ def together(points: Sequence[Checkpoint], runs: Sequence[Run]) -> Iterator[Outc
         yield Outcome(name, result["title"] or name, "hidden", **_fields(name, runs))
 
 
-def _fields(name: str, runs: Sequence[Run], read: str = "") -> dict[str, Any]:
+def _fields(name: str, runs: Sequence[KernelRun], read: str = "") -> dict[str, Any]:
     """Return the fields of an outcome: a failure first, else a checkpoint not judged, else one not checked."""
     found = [(run, run.results.get(name)) for run in runs]
     for run, result in found:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from r4l import resources
-from r4l.camp.labs.checkpoints import MODULE, SHARED, ended, hung, together
+from r4l.camp.labs.checkpoints import MODULE, SHARED, ended, hung, merged_results
 from r4l.camp.labs.lab import Lab
 from r4l.errors import R4LError
 from r4l.kernel import Kernel
@@ -119,7 +119,7 @@ class Checks:
             ]
             raise R4LError("the lab's checks did not run", detail=max(logs, key=len)[-3000:])
         self.fault = self.fault or hung(self._shared)
-        found = together(self._shared, len(self._processes))
+        found = merged_results(self._shared, len(self._processes))
         (self.evidence / RESULTS).write_text(json.dumps(found, indent=1), encoding="utf-8")
         return found
 
