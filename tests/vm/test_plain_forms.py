@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from r4l import home
+from r4l.errors import BuildError, UsageError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module
 from r4l.toolchain import Grant
+from r4l.vm import VM
 
 pytestmark = pytest.mark.vm
 
@@ -196,3 +201,83 @@ def test_plain_make_builds_the_same_and_harms_nothing(kernel: Kernel, place: Pat
     assert Module(place).build(kernel) == built
     [other] = place.rglob("*.ko")
     assert BuiltModule(other).modinfo == built.modinfo
+
+
+HEAD = "#include <linux/module.h>\n"
+LICENSE = 'MODULE_DESCRIPTION("x");\nMODULE_LICENSE("GPL");\n'
+SEVERAL = {
+    "Makefile": "obj-$(CONFIG_TOP) += top.o\nobj-m += low.o soft.o\nobj-$(CONFIG_EXTRA) += extra.o\nsoft-y := s.o\n",
+    "top.c": HEAD
+    + "int low_value(void);\n"
+    + 'static int __init top_init(void) { pr_info("top: %d\\n", low_value()); return 0; }\n'
+    + "module_init(top_init);\nstatic void __exit top_exit(void) {}\nmodule_exit(top_exit);\n"
+    + LICENSE,
+    "low.c": HEAD
+    + "int low_value(void);\nint low_value(void) { return 42; }\nEXPORT_SYMBOL_GPL(low_value);\n"
+    + LICENSE,
+    "s.c": HEAD
+    + 'MODULE_SOFTDEP("post: low");\nMODULE_INFO(enabled, __stringify(IS_ENABLED(CONFIG_TOP)));\n'
+    + LICENSE,
+    "extra.c": HEAD + LICENSE,
+}
+"""Modules of one folder that need each other, in an order in which they cannot be loaded; some by options."""
+
+
+def test_several_modules_by_options_are_loaded_in_the_order_of_their_symbols(
+    kernel: Kernel, place: Path, vm: VM
+) -> None:
+    write(place, SEVERAL)
+    assert [built.name for built in Module(place).build_all(kernel)] == ["soft", "low"]
+    built = Module(place, {"TOP": "m", "EXTRA": "n"}).build_all(kernel)
+    assert [one.name for one in built] == ["soft", "low", "top"]
+    assert built[0].modinfo["enabled"] == ["0"], "as with a plain `make CONFIG_TOP=m`, which defines nothing"
+    vm.insmod(built[2])
+    vm.klog.wait_for("top: 42")
+    assert "low" in vm.run("lsmod").stdout
+    assert "soft" not in vm.run("lsmod").stdout, "only what it needs"
+
+
+def test_a_folder_whose_options_are_not_set_says_which(kernel: Kernel, place: Path) -> None:
+    write(place, {**SEVERAL, "Makefile": "obj-$(CONFIG_TOP) += top.o\n"})
+    with pytest.raises(UsageError, match=r"builds no module: CONFIG_TOP is not set") as caught:
+        Module(place).build(kernel)
+    assert caught.value.remedy == "give `--config CONFIG_TOP=m`"
+
+
+def test_an_edit_compiles_what_it_touches(kernel: Kernel, place: Path) -> None:
+    write(place, FORMS["folders of the parts"])
+    module = Module(place)
+
+    def compiled() -> list[str]:
+        module.build(kernel)
+        lines = module.log(kernel).read_text(encoding="utf-8").splitlines()
+        return sorted(line.split()[-1] for line in lines if line.startswith("  CC") and ".mod" not in line)
+
+    assert "src/main.o" in compiled()
+    assert compiled() == []
+    (place / "c/other.c").write_text("int other(void);\nint other(void) { return 2; }\n")
+    assert compiled() == ["c/other.o"]
+    (place / "inc/mine.h").write_text('#define MINE  "mine"\n')
+    assert compiled() == ["src/main.o"]
+    (place / "c/other.c").unlink()
+    with pytest.raises(BuildError, match=r"other\.o"):
+        module.build(kernel)
+    (place / "Kbuild").write_text("obj-m := x.o\nx-y := src/main.o\n")
+    assert described(module.build(kernel)) == "mine"
+
+
+@pytest.mark.parametrize("sandbox", ["root", pytest.param("proot", marks=pytest.mark.thorough)])
+def test_in_the_other_sandboxes(kernel: Kernel, place: Path, sandbox: str) -> None:
+    """The folder stays clean there too."""
+    write(place, FORMS["host program"])
+    before = listing(place.parent)
+    done = subprocess.run(
+        [sys.executable, "-m", "r4l", "build", str(place), "--kernel", kernel.name],
+        env={**os.environ, "R4L_SANDBOX": sandbox},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert described(BuiltModule(Path(done.stdout.strip()))) == "mine"
+    assert listing(place.parent) == before

@@ -11,7 +11,7 @@ import click
 from rich.markup import escape
 
 from r4l.cli.json_option import json_option
-from r4l.cli.options import ProjectCommand, kernel_option
+from r4l.cli.options import ProjectCommand, config_option, kernel_option
 from r4l.cli.screen import show_warnings
 from r4l.module import Module
 from r4l.setup import set_up
@@ -19,17 +19,21 @@ from r4l.stages import Stages
 from r4l.terminal import Console
 
 
-@click.command(cls=ProjectCommand, epilog="Examples: r4l build .;  r4l build rust/drivers/e1000 --json")
+@click.command(
+    cls=ProjectCommand,
+    epilog="Examples: r4l build .;  r4l build rust/drivers/e1000 --json;  r4l build . --config MYNIC=m",
+)
 @click.argument("folder", type=click.Path(path_type=Path), default=".")
+@config_option
 @kernel_option
 @json_option("Print the modules as JSON.")
-def command(folder: Path, kernel_name: str | None, arch: str, as_json: bool) -> None:
+def command(folder: Path, config: dict[str, str], kernel_name: str | None, arch: str, as_json: bool) -> None:
     """Build a module folder: any standard out-of-tree Kbuild.
 
     The folder stays clean; what is built lies under R4L_HOME, and the path of each .ko is printed. Each .ko is
     checked against the kernel (version magic, symbols) before anything boots.
     """
-    module = Module(folder)
+    module = Module(folder, config)
     module.require_kbuild()
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from r4l.cli.options import GuestCommand, MachineOptions, kernel_option, machine_options, timeout_option
+from r4l.cli.options import GuestCommand, MachineOptions, config_option, kernel_option, machine_options, timeout_option
 from r4l.cli.run import parameters_of
 from r4l.cli.screen import show_warnings
 from r4l.debug import functions
@@ -33,6 +33,7 @@ Examples:
 @click.option("--batch", is_flag=True, help="End after the commands, for scripts and CI.")
 @timeout_option("Seconds that a batch may take; 0 for no limit.")
 @click.option("--param", "-p", multiple=True, metavar="NAME=VALUE", help="Module parameter; may be repeated.")
+@config_option
 @machine_options
 @kernel_option
 def command(
@@ -44,6 +45,7 @@ def command(
     timeout: float,
     machine: MachineOptions,
     param: tuple[str, ...],
+    config: dict[str, str],
     kernel_name: str | None,
     arch: str,
 ) -> None:
@@ -53,7 +55,7 @@ def command(
     runs. COMMAND is run in the guest once the module is loaded. The machine is gone when gdb ends.
     """
     parameters = parameters_of(param)
-    module = Module(folder)
+    module = Module(folder, config)
     module.require_kbuild()
     if machine.image:
         raise UsageError("debugging starts from the small guest", "leave out --image")

@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from r4l import ide
 from r4l.cli.json_option import json_option
-from r4l.cli.options import ProjectCommand, kernel_option
+from r4l.cli.options import ProjectCommand, config_option, kernel_option
 from r4l.errors import UsageError, VerdictError
 from r4l.ide import EditorFiles, check
 from r4l.ide.check import Understood
@@ -28,6 +28,7 @@ from r4l.terminal import Console
     epilog="Examples: r4l ide .;  r4l ide --tree;  r4l ide --tree --subsystem drivers/usb --subsystem lib",
 )
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
+@config_option
 @kernel_option
 @click.option("--tree", is_flag=True, help="For the kernel's own source instead of a module folder.")
 @click.option(
@@ -42,6 +43,7 @@ from r4l.terminal import Console
 @json_option("Print what was written as JSON.")
 def command(
     folder: Path | None,
+    config: dict[str, str],
     kernel_name: str | None,
     arch: str,
     tree: bool,
@@ -60,7 +62,7 @@ def command(
         raise UsageError("--tree is for the kernel's source, not for a folder or a --check", "leave out one of the two")
     if subsystems and not tree:
         raise UsageError("--subsystem goes with --tree", "add --tree")
-    module = Module(folder or Path())
+    module = Module(folder or Path(), config)
     if not tree:
         module.require_kbuild()
     understood = None

@@ -84,6 +84,24 @@ def _kernel_option(function: F, default: str | None, *, several: bool = False) -
     return name(arch(function))
 
 
+def config_option(function: F) -> F:
+    """`--config NAME=VALUE`, given to the command as `config`, a dictionary."""
+
+    def parsed(_context: click.Context, _parameter: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
+        wrong = [pair for pair in pairs if "=" not in pair]
+        if wrong:
+            raise UsageError(f"{wrong[0]} gives no option of Kconfig a value", "write NAME=m, y or n, or another value")
+        return dict(pair.split("=", 1) for pair in pairs)
+
+    return click.option(
+        "--config",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=parsed,
+        help="Option of Kconfig that the module's Makefile asks for, as in obj-$(CONFIG_NAME); may be repeated.",
+    )(function)
+
+
 @dataclass(frozen=True)
 class MachineOptions:
     """What the user wants of the virtual machine."""

@@ -20,6 +20,7 @@ from r4l.cli.options import (
     NOTHING,
     GuestCommand,
     MachineOptions,
+    config_option,
     kernel_option,
     machine_options,
     require_writable,
@@ -39,8 +40,12 @@ from r4l.terminal import Console
 from r4l.vm import VM
 
 
-def modules_of(target: Path, kernel: Kernel, stages: Stages) -> list[BuiltModule]:
-    """The modules of a folder, built; or the .ko itself, checked against the kernel."""
+def modules_of(target: Path, kernel: Kernel, stages: Stages, config: Mapping[str, str]) -> list[BuiltModule]:
+    """The modules of a folder, built; or the .ko itself, checked against the kernel.
+
+    Args:
+        config: options of Kconfig that the folder is built with.
+    """
     if target.suffix == ".ko":
         if not target.is_file():
             raise UsageError(f"no such module: {target}", "give a module folder, or a .ko file")
@@ -48,7 +53,7 @@ def modules_of(target: Path, kernel: Kernel, stages: Stages) -> list[BuiltModule
         module.check(kernel)
         return [module]
     with stages.stage(f"building {target.absolute().name}") as say:
-        return Module(target).build_all(kernel, say=say)
+        return Module(target, config).build_all(kernel, say=say)
 
 
 def parameters_of(pairs: tuple[str, ...]) -> dict[str, str]:
@@ -83,6 +88,7 @@ Examples:
 @click.argument("guest_command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
 @click.option("--shell", is_flag=True, help="Open a shell in the guest after the command.")
 @click.option("--param", "-p", multiple=True, metavar="NAME=VALUE", help="Module parameter; may be repeated.")
+@config_option
 @machine_options
 @timeout_option("Seconds that COMMAND may take; 0 for no limit.")
 @click.option(
@@ -97,6 +103,7 @@ def command(
     shell: bool,
     machine: MachineOptions,
     param: tuple[str, ...],
+    config: dict[str, str],
     timeout: float,
     pcap: Path | None,
     console: Path | None,
@@ -123,7 +130,7 @@ def command(
         Module(target).require_kbuild()
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)
-        modules = modules_of(target, kernel, stages) if has_module else []
+        modules = modules_of(target, kernel, stages, config) if has_module else []
         vm = machine.start(kernel, stages)
     show_warnings(module.warnings for module in modules)
     seen: dict[str, object] = {"kernel": kernel.release, "accelerator": vm.accel.name}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from r4l.cli.options import PytestCommand, kernels_option
+from r4l.cli.options import PytestCommand, config_option, kernels_option
 from r4l.cli.run import modules_of
 from r4l.cli.screen import show_warnings
 from r4l.errors import UsageError
@@ -25,8 +25,15 @@ from r4l.testing.exitcodes import EXIT_CODES
 )
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- PYTEST_ARGUMENTS...]")
+@config_option
 @kernels_option
-def command(folder: Path | None, pytest_arguments: tuple[str, ...], kernel_names: tuple[str, ...], arch: str) -> None:
+def command(
+    folder: Path | None,
+    pytest_arguments: tuple[str, ...],
+    config: dict[str, str],
+    kernel_names: tuple[str, ...],
+    arch: str,
+) -> None:
     """Run the tests of a driver's folder: pytest, with r4l's fixtures.
 
     FOLDER is the one you are in by default. What follows `--` is given to pytest. Exit code 123: a test failed;
@@ -41,9 +48,10 @@ def command(folder: Path | None, pytest_arguments: tuple[str, ...], kernel_names
             built = [
                 module
                 for name in kernel_names or (None,)
-                for module in modules_of(where, set_up(stages, name, arch=arch), stages)
+                for module in modules_of(where, set_up(stages, name, arch=arch), stages, config)
             ]
         show_warnings(module.warnings for module in built)
     argv = [sys.executable, "-m", "pytest", "--arch", arch, *(f"--kernel={name}" for name in kernel_names)]
+    argv += [f"--r4l-config={name}={value}" for name, value in config.items()]
     code = run_here([*argv, *pytest_arguments], where)
     raise SystemExit(EXIT_CODES.get(code, 120))

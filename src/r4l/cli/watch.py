@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from r4l.cli import show
-from r4l.cli.options import PytestCommand, kernel_option
+from r4l.cli.options import PytestCommand, config_option, kernel_option
 from r4l.cli.run import parameters_of
 from r4l.setup import set_up
 from r4l.stages import Stages
@@ -79,9 +79,15 @@ class WatchScreen:
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- PYTEST_ARGUMENTS...]")
 @click.option("--param", "-p", multiple=True, metavar="NAME=VALUE", help="Module parameter, where there are no tests.")
+@config_option
 @kernel_option
 def command(
-    folder: Path | None, pytest_arguments: tuple[str, ...], param: tuple[str, ...], kernel_name: str | None, arch: str
+    folder: Path | None,
+    pytest_arguments: tuple[str, ...],
+    param: tuple[str, ...],
+    config: dict[str, str],
+    kernel_name: str | None,
+    arch: str,
 ) -> None:
     """At each save, build and run the tests that it affects; ^C ends it.
 
@@ -92,4 +98,4 @@ def command(
     parameters = parameters_of(param)
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)
-    Loop(project, kernel, WatchScreen(), pytest_arguments, parameters).forever()
+    Loop(project, kernel, WatchScreen(), pytest_arguments, parameters, config).forever()

@@ -12,6 +12,7 @@ import hashlib
 import os
 import stat
 import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +24,10 @@ from r4l.errors import BuildError, R4LError, UsageError
 from r4l.kernel import Kernel, stock
 from r4l.module import unchanged, warnings
 from r4l.module.diagnose import diagnose, notes
-from r4l.module.makefiles import kbuild_of
+from r4l.module.makefiles import kbuild_of, options, options_of
 from r4l.module.mirror import Mirror
 from r4l.module.modinfo import BuiltModule
+from r4l.module.order import in_load_order
 from r4l.module.products import require_own
 from r4l.paths import require_for_make
 from r4l.process import Say, quiet
@@ -50,12 +52,16 @@ class Module:
 
     Args:
         folder: holds a `Kbuild` or a `Makefile` with `obj-m`. Its links are followed: make is given the folder itself.
+        config: options of Kconfig, names with or without `CONFIG_` to values such as `m`: given to make as variables.
+            What is built with others lies in another place.
     """
 
     folder: Path
+    config: tuple[tuple[str, str], ...] = ()
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, config: Mapping[str, str] | None = None) -> None:
         object.__setattr__(self, "folder", Path(folder).resolve())
+        object.__setattr__(self, "config", options(config or {}))
 
     def require_kbuild(self) -> Path:
         """The Kbuild file of the folder.
@@ -77,7 +83,11 @@ class Module:
     def output(self, kernel: Kernel) -> Path:
         """The copy of the folder that is built in for that kernel, with all that was made in it."""
         place = hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]
-        return home.home() / "modules" / f"{self.folder.name}-{place}" / kernel.key
+        return home.home() / "modules" / f"{self.folder.name}-{place}" / self.key(kernel)
+
+    def key(self, kernel: Kernel) -> str:
+        """Name of what is built for that kernel, beside what is built for others or with other options."""
+        return f"{kernel.key}-{home.content_key(repr(self.config))[:8]}" if self.config else kernel.key
 
     def log(self, kernel: Kernel) -> Path:
         """The file with all that make printed when it last built for that kernel."""
@@ -102,7 +112,7 @@ class Module:
     def build_all(
         self, kernel: Kernel, *, say: Say = quiet, targets: tuple[str, ...] = ("modules",), color: bool = False
     ) -> list[BuiltModule]:
-        """Build all modules of the folder, in the order of its Kbuild (modules.order).
+        """Build all modules of the folder; return them in the order in which they can be loaded (`order.py`).
 
         What make warned of this time, and is worth a word, stands in the `notes` of each; all that the compilers warned
         of, this time or when they last compiled a file, in its `warnings`.
@@ -114,8 +124,8 @@ class Module:
             BuildError: it does not compile, or does not fit the kernel.
             UsageError: no Kbuild in the folder, or nothing to build in it.
         """
-        self.require_kbuild()
-        if targets == ("modules",) and (known := unchanged.recall(self.folder, kernel.key)):
+        file = self.require_kbuild()
+        if targets == ("modules",) and (known := unchanged.recall(self.folder, self.key(kernel))):
             return known
         output, log = self.output(kernel), self.log(kernel)
         with self.lock(kernel):
@@ -133,11 +143,21 @@ class Module:
         if not all(module.path.resolve().is_relative_to(output.resolve()) for module in built):
             raise BuildError("modules.order names a file outside the build's folder", "have Kbuild write it")
         if not built:
-            raise UsageError(f"the Kbuild of {self.folder} builds no module", "add `obj-m := NAME.o`")
+            raise self._nothing(file)
         siblings = frozenset(_exported(output))
         for module in built:
             module.check(kernel, siblings)
-        return built
+        return in_load_order(built)
+
+    def _nothing(self, kbuild: Path) -> UsageError:
+        options = sorted(options_of(kbuild) - {name for name, _ in self.config})
+        if options:
+            return UsageError(
+                f"the {kbuild.name} of {self.folder} builds no module: {', '.join(options[:8])} "
+                f"{'is' if len(options) == 1 else 'are'} not set",
+                f"give `--config {options[0]}=m`",
+            )
+        return UsageError(f"the {kbuild.name} of {self.folder} builds no module", "add `obj-m := NAME.o`")
 
     def lock(self, kernel: Kernel) -> FileLock:
         """What whoever builds in the output folder holds; makes the folder."""
@@ -226,6 +246,7 @@ class Module:
             *kernel.make_arguments,
             *_lines(kernel),
             f"M={self.folder}",
+            *(f"{name}={value}" for name, value in self.config),
             f"R4L_KIT={resources.kit()}",
             *arguments,
         ]

@@ -4,11 +4,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from r4l.errors import UsageError
 
 OBJECTS = re.compile(r"^[ \t]*(?:(?:export|override)[ \t]+)*obj-[my$][^=\n]*=", re.MULTILINE)
 INCLUDE = re.compile(r"^[ \t]*[-s]?include[ \t]+(.+)$", re.MULTILINE)
+OPTIONAL = re.compile(r"^[ \t]*obj-\$[({](CONFIG_\w+)", re.MULTILINE)
+NAME = re.compile(r"[A-Za-z0-9_]+")
+VALUE = re.compile(r"[^\s$#]*")
 OWN_FOLDER = re.compile(r"\$[({](?:PWD|CURDIR|src|obj|M|KBUILD_EXTMOD)[)}]/")
 """The names of a module's own folder."""
 DEEPEST = 5
@@ -25,6 +30,23 @@ def kbuild_of(folder: Path) -> Path | None:
         if file.is_file() and (name == "Kbuild" or any(OBJECTS.search(text) for text in texts(file))):
             return file
     return None
+
+
+def options_of(kbuild: Path) -> set[str]:
+    """The options of Kconfig that decide whether something is built: `CONFIG_X` of `obj-$(CONFIG_X)`."""
+    return {name for text in texts(kbuild) for name in OPTIONAL.findall(text)}
+
+
+def options(given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Options of Kconfig as make takes them, sorted by their names, which begin with `CONFIG_`.
+
+    Raises:
+        UsageError: a name or a value that make would take for something else.
+    """
+    for name, value in given.items():
+        if not NAME.fullmatch(name) or not VALUE.fullmatch(value):
+            raise UsageError(f"{name}={value} is no option of Kconfig", "write NAME=m, y or n, or another value")
+    return tuple(sorted((f"CONFIG_{name.removeprefix('CONFIG_')}", value) for name, value in given.items()))
 
 
 def texts(makefile: Path, depth: int = 0) -> Iterator[str]:

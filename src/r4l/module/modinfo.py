@@ -26,11 +26,13 @@ class BuiltModule:
         path: the file, with debug information where it was built with it.
         notes: what of its build's warnings is known, with the remedy.
         warnings: all that the compilers warn of in its folder, as they print it.
+        needs: the modules of the same folder that must be loaded before it, in their order.
     """
 
     path: Path
     notes: tuple[Explanation, ...] = field(default=(), compare=False)
     warnings: str = field(default="", compare=False)
+    needs: tuple[BuiltModule, ...] = field(default=(), compare=False)
 
     @cached_property
     def modinfo(self) -> dict[str, list[str]]:
@@ -78,6 +80,19 @@ class BuiltModule:
     def depends(self) -> list[str]:
         """Names of modules that must be loaded first."""
         return [name for name in ",".join(self.modinfo.get("depends", [])).split(",") if name]
+
+    @property
+    def soft_depends(self) -> dict[str, list[str]]:
+        """Names of modules that should be loaded before (`pre`) and after it (`post`): MODULE_SOFTDEP."""
+        found: dict[str, list[str]] = {"pre": [], "post": []}
+        for text in self.modinfo.get("softdep", []):
+            kind = ""
+            for word in text.split():
+                if word.rstrip(":") in found and word.endswith(":"):
+                    kind = word.rstrip(":")
+                elif kind:
+                    found[kind].append(word.replace("-", "_"))
+        return found
 
     @cached_property
     def machine(self) -> str:

@@ -42,14 +42,14 @@ class Known:
 
     Attributes:
         folder: the module's.
-        kernel: key of the kernel that it was built for.
+        key: name of that build of the folder (`Module.key`).
         sources: the folders that it was built from.
         stamp: how they were before the build.
         modules: what came of it.
     """
 
     folder: Path
-    kernel: str
+    key: str
     sources: tuple[Path, ...]
     stamp: Stamp
     modules: tuple[BuiltModule, ...]
@@ -65,10 +65,10 @@ _known: dict[tuple[Path, str], Known] = {}
 
 def remember(known: Known) -> None:
     """From now on, `recall` gives it, as long as it holds."""
-    _known[known.folder, known.kernel] = known
+    _known[known.folder, known.key] = known
 
 
-def recall(folder: Path, kernel: str) -> list[BuiltModule] | None:
-    """The modules of a folder for the kernel of that key, where they are known."""
-    known = _known.get((folder, kernel))
+def recall(folder: Path, key: str) -> list[BuiltModule] | None:
+    """The modules of that build of a folder, where they are known."""
+    known = _known.get((folder, key))
     return list(known.modules) if known and known.holds else None

@@ -39,6 +39,12 @@ def module(request: pytest.FixtureRequest, kernel: Kernel) -> BuiltModule:
     return options.module(request.config, request.path, kernel)
 
 
+@pytest.fixture(scope="module")
+def modules(request: pytest.FixtureRequest, kernel: Kernel) -> list[BuiltModule]:
+    """The modules of the folder under test, built for the kernel, in the order in which they can be loaded."""
+    return options.modules(request.config, request.path, kernel)
+
+
 @pytest.fixture
 def vm(request: pytest.FixtureRequest, kernel: Kernel) -> Iterator[VM]:
     """A pristine virtual machine as described by the marker `machine`, without any module loaded.

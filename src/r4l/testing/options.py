@@ -43,6 +43,13 @@ def add(parser: pytest.Parser) -> None:
         help="the module under test instead of the nearest: a folder, or a .ko that is built; "
         f"{SHIPPED}NAME is one that the kernel comes with",
     )
+    group.addoption(
+        "--r4l-config",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="option of Kconfig that the module under test is built with, as in `r4l build --config`; may be repeated",
+    )
     group.addoption("--r4l-ktap", metavar="FILE", help="write the results as KTAP, the kernel's format")
     parser.addini(
         "r4l_module",
@@ -76,17 +83,37 @@ def module(config: pytest.Config, test: Path, kernel: Kernel) -> BuiltModule:
     """Return the module under test, building it unless the kernel ships it or the option names a .ko file.
 
     Raises:
+        UsageError: the folder has several modules.
+        as `modules` does.
+    """
+    found = modules(config, test, kernel)
+    if len(found) != 1:
+        raise UsageError(
+            f"{found[0].path.parent.name} has several modules: {', '.join(one.name for one in found)}",
+            "use the fixture `modules`, which has them in the order in which they can be loaded",
+        )
+    return found[0]
+
+
+def modules(config: pytest.Config, test: Path, kernel: Kernel) -> list[BuiltModule]:
+    """Return the modules of the folder under test, in the order in which they can be loaded.
+
+    Raises:
         pytest.UsageError: no module is found for the test.
         UsageError: the kernel has no such module.
         BuildError: the module does not build.
     """
+    wanted = dict(pair.partition("=")[::2] for pair in config.getoption("--r4l-config"))
     on_command_line: str | None = config.getoption("--r4l-module")
     name: str = on_command_line or config.getini("r4l_module")
+    base = config.invocation_params.dir if on_command_line else config.rootpath
+    if name.startswith(SHIPPED) or (name.endswith(".ko") and (base / name).is_file()):
+        return [named(kernel, name, base)]
     if name:
-        return named(kernel, name, config.invocation_params.dir if on_command_line else config.rootpath)
+        return Module(base / name, wanted).build_all(kernel)
     folder = next((folder for folder in test.parents if kbuild_of(folder)), None)
     if folder is None:
         raise pytest.UsageError(
             f"no folder above {test} has a Kbuild with obj-m; name the module's with r4l_module = FOLDER"
         )
-    return Module(folder).build(kernel)
+    return Module(folder, wanted).build_all(kernel)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -60,6 +61,11 @@ def module_sources(toolchain: Toolchain, *foreign: Path) -> Sources:
 
 def insmod(vm: LiveVM, module: object, parameters: Mapping[str, object]) -> None:
     """See `VM.insmod`."""
+    needs = module.needs if isinstance(module, BuiltModule) else ()
+    there = _loaded(vm) if needs else set()
+    for other in needs:
+        if other.name not in there:
+            insmod(vm, dataclasses.replace(other, needs=()), {})
     path = module.path if isinstance(module, HasPath) else Path(str(module))
     if not path.is_file():
         raise UsageError(f"no such module: {path}", "build it first")
@@ -96,6 +102,11 @@ def require_known(vm: LiveVM, path: Path, parameters: Mapping[str, object], sinc
         detail=vm.klog.text(since),
         log=vm.klog.file,
     )
+
+
+def _loaded(vm: LiveVM) -> set[str]:
+    """The names of the modules that the guest's kernel has."""
+    return {line.split()[0] for line in vm.run("cat /proc/modules", check=True).stdout.splitlines()}
 
 
 def rmmod(vm: LiveVM, name: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from r4l import home
 from r4l.errors import UsageError
+from r4l.module import BuiltModule
 from r4l.vm.fingerprint import fingerprint
 from r4l.vm.loading import HasPath
 
@@ -32,7 +33,8 @@ class Preparation:
             raise UsageError(f"{name} cannot prepare a machine: it has no source file", "write it as a plain function")
         self._function = function
         self._modules = tuple(modules)
-        self.modules = tuple(module.path for module in modules)
+        needed = [(*(module.needs if isinstance(module, BuiltModule) else ()), module) for module in modules]
+        self.modules = tuple(dict.fromkeys(module.path for group in needed for module in group))
 
     def __call__(self, vm: object) -> None:
         """Prepare a machine that has booted."""

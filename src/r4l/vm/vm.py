@@ -382,7 +382,7 @@ class VM:
         return interactive(self.guest, *([self._assembly.parts.shell] if self._assembly.parts else []))
 
     def insmod(self, module: object, **parameters: object) -> None:
-        """Load a module: a path, or what `Module.build` returned.
+        """Load a module: a path, or what `Module.build` returned; before it, what it needs of its folder's others.
 
         Raises:
             ModuleRefused: the guest's kernel does not take it; holds what the kernel said.

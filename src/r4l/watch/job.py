@@ -51,6 +51,7 @@ class Job:
         cwd: folder to start pytest in.
         arguments: further arguments for pytest.
         parameters: module parameters for a load without tests.
+        config: options of Kconfig that the module is built with.
         color: True if the output goes to a terminal.
         columns: width of that terminal.
         known: the last run's build.
@@ -63,6 +64,7 @@ class Job:
     cwd: Path
     arguments: tuple[str, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, str] = field(default_factory=dict)
     color: bool = False
     columns: int = 80
     known: Known | None = None
@@ -148,13 +150,12 @@ def _build(job: Job, outcome: Outcome) -> list[BuiltModule]:
     printed: dict[str, str] = {}
     before = unchanged.stamp(job.sources)
     try:
-        modules = Module(job.folder).build_all(
-            job.kernel, say=lambda line: printed.update({plain(line): line}), color=job.color
-        )
+        module = Module(job.folder, job.config)
+        modules = module.build_all(job.kernel, say=lambda line: printed.update({plain(line): line}), color=job.color)
     except R4LError as error:
         error.detail = "\n".join(printed.get(line, line) for line in error.detail.splitlines())
         raise
-    outcome.known = Known(job.folder, job.kernel.key, job.sources, before, tuple(modules))
+    outcome.known = Known(job.folder, module.key(job.kernel), job.sources, before, tuple(modules))
     unchanged.remember(outcome.known)
     return modules
 
@@ -162,6 +163,7 @@ def _build(job: Job, outcome: Outcome) -> list[BuiltModule]:
 def _test(job: Job) -> int:
     os.chdir(job.cwd)
     argv = [*PYTEST, "--kernel", job.kernel.name, "--arch", job.kernel.arch, f"--color={'yes' if job.color else 'no'}"]
+    argv += [f"--r4l-config={name}={value}" for name, value in job.config.items()]
     code = pytest.main([*argv, *job.arguments, *map(str, job.tests)])
     return EXIT_CODES.get(code, 120)
 

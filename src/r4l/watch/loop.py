@@ -50,6 +50,7 @@ class Loop:
     Attributes:
         arguments: for pytest.
         parameters: module parameters, used if there are no tests and the module is only loaded.
+        config: options of Kconfig that the module is built with.
     """
 
     project: Project
@@ -57,6 +58,7 @@ class Loop:
     screen: Screen
     arguments: tuple[str, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, str] = field(default_factory=dict)
     _known: Known | None = None
     _run: Run | None = None
     _begun: float = 0.0
@@ -105,6 +107,7 @@ class Loop:
             cwd=self.project.shelf.parent if self.project.shelf else self.project.folder,
             arguments=self.arguments,
             parameters=self.parameters,
+            config=self.config,
             color=self.screen.color,
             columns=self.screen.columns,
             known=self._known,

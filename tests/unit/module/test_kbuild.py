@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from r4l.module import kbuild_of
+from r4l.errors import UsageError
+from r4l.module import Module, kbuild_of
+from r4l.module.makefiles import options, options_of
 
 
 @pytest.mark.parametrize(
@@ -52,3 +55,27 @@ def test_a_file_elsewhere_is_not_looked_into(tmp_path: Path) -> None:
     (tmp_path / "flags.mk").write_text("obj-m := a.o\n")
     (folder / "Makefile").write_text("include ../flags.mk\n")
     assert kbuild_of(folder) is None
+
+
+def test_options_that_decide_what_is_built(tmp_path: Path) -> None:
+    file = tmp_path / "Kbuild"
+    file.write_text("obj-$(CONFIG_A) += a.o\n  obj-${CONFIG_B} := b.o\n# obj-$(CONFIG_C)\nobj-m += c.o\n")
+    assert options_of(file) == {"CONFIG_A", "CONFIG_B"}
+
+
+def test_options_as_make_takes_them() -> None:
+    assert options({"X": "m", "CONFIG_A": "y"}) == (("CONFIG_A", "y"), ("CONFIG_X", "m"))
+    assert options({"X": "m", "A": "y"}) == options({"A": "y", "X": "m"})
+
+
+@pytest.mark.parametrize(("name", "value"), [("", "m"), ("A B", "m"), ("X", "a b"), ("X", "$(shell id)"), ("M=/", "m")])
+def test_an_option_that_make_would_take_for_something_else(name: str, value: str) -> None:
+    with pytest.raises(UsageError, match="is no option of Kconfig"):
+        options({name: value})
+
+
+def test_what_is_built_with_other_options_lies_elsewhere(tmp_path: Path) -> None:
+    kernel = SimpleNamespace(key="k")
+    keys = [Module(tmp_path, config).key(kernel) for config in (None, {"X": "m"}, {"X": "y"}, {"X": "m", "Y": "m"})]  # type: ignore[arg-type]
+    assert len(set(keys)) == 4
+    assert keys[0] == "k"

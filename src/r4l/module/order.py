@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""The order in which the modules of one folder are loaded: each after those that it needs, as depmod has it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from r4l.module.modinfo import BuiltModule
+
+
+def in_load_order(modules: Sequence[BuiltModule]) -> list[BuiltModule]:
+    """The modules in the order in which they can be loaded, each with those of them that it `needs`.
+
+    Sources are `depends=`, which modpost writes from the symbols, and `softdep=` (MODULE_SOFTDEP, modprobe.d(5)). The
+    order of modules that do not need each other stays.
+    """
+    by_name = {module.name: module for module in modules}
+    needed: dict[str, list[str]] = {
+        name: [other for one in module.depends if (other := one.replace("-", "_")) in by_name]
+        for name, module in by_name.items()
+    }
+    for name, module in by_name.items():
+        for other in module.soft_depends["pre"]:
+            _add(name, other, needed)
+    before = {name: list(others) for name, others in needed.items()}
+    for name, module in by_name.items():
+        for later in module.soft_depends["post"]:
+            _add(later, name, before)
+    placed: dict[str, BuiltModule] = {}
+    for name in dict.fromkeys(one for name in by_name for one in _all_before(name, before)):
+        needs = tuple(placed[other] for other in _all_before(name, needed) if other in placed)
+        placed[name] = dataclasses.replace(by_name[name], needs=needs)
+    return list(placed.values())
+
+
+def _add(name: str, other: str, before: Mapping[str, list[str]]) -> None:
+    """Have one module come after another, if both are there. As for modprobe, a soft dependency closes no circle."""
+    if name in before and other in before and name not in _all_before(other, before):
+        before[name].append(other)
+
+
+def _all_before(name: str, before: Mapping[str, Sequence[str]]) -> list[str]:
+    """The names that come before one, directly or not, in an order that fits, and that name itself as the last."""
+    seen: set[str] = set()
+    found: list[str] = []
+
+    def visit(one: str) -> None:
+        if one not in seen:
+            seen.add(one)
+            for other in before[one]:
+                visit(other)
+            found.append(one)
+
+    visit(name)
+    return found
