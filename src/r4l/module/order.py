@@ -28,7 +28,7 @@ def in_load_order(modules: Sequence[BuiltModule]) -> list[BuiltModule]:
         for later in module.soft_depends["post"]:
             _add(later, name, before)
     placed: dict[str, BuiltModule] = {}
-    for name in dict.fromkeys(one for name in by_name for one in _all_before(name, before)):
+    for name in dict.fromkeys(one for start in by_name for one in _all_before(start, before)):
         needs = tuple(placed[other] for other in _all_before(name, needed) if other in placed)
         placed[name] = dataclasses.replace(by_name[name], needs=needs)
     return list(placed.values())
