@@ -22,7 +22,13 @@ SHARED_FILE = "pyproject.toml"
 """Python's own project file (PEP 518); r4l's part of it is `[tool.r4l]`."""
 
 KINDS: dict[type, str] = {int: "a whole number", str: "a text", bool: "true or false", list: "a list of texts"}
-KEYS: dict[str, tuple[type, ...]] = {"kernel": (str, list), "arch": (str,), "machine": (dict,), "parameters": (dict,)}
+KEYS: dict[str, tuple[type, ...]] = {
+    "kernel": (str, list),
+    "arch": (str,),
+    "machine": (dict,),
+    "parameters": (dict,),
+    "config": (dict,),
+}
 MACHINE: dict[str, tuple[type, ...]] = {
     "memory": (int,),
     "cpus": (int,),
@@ -46,6 +52,7 @@ class Settings:
         arch: the guest's architecture.
         machine: values by the keys of `MACHINE`.
         parameters: of the module, as for `--param`.
+        config: options of Kconfig that the module is built with, as for `--config`.
     """
 
     file: Path | None = None
@@ -53,6 +60,7 @@ class Settings:
     arch: str | None = None
     machine: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def near(cls, folder: Path) -> Settings:
@@ -95,6 +103,7 @@ class Settings:
             architecture(table["arch"]).name if "arch" in table else None,
             machine,
             {name: _parameter(name, value, file) for name, value in table.get("parameters", {}).items()},
+            {name: _option(name, value, file) for name, value in table.get("config", {}).items()},
         )
 
     @property
@@ -158,3 +167,12 @@ def _parameter(name: str, value: object, file: Path) -> str:
     if not isinstance(value, bool | int | str):
         raise UsageError(f"{file}: parameters.{name} cannot be {value!r}", "give a text, a number, or a list of these")
     return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def _option(name: str, value: object, file: Path) -> str:
+    """Return the value of an option of Kconfig as make takes it: y and n for true and false."""
+    if isinstance(value, bool):
+        return "y" if value else "n"
+    if not isinstance(value, int | str):
+        raise UsageError(f"{file}: config.{name} cannot be {value!r}", 'give "m", "y", "n", a text or a number')
+    return str(value)

@@ -40,6 +40,11 @@ debug = 3
 on = true
 ports = [1, 2]
 name = "x"
+
+[config]
+MYNIC = "m"
+DEBUG = false
+LEVEL = 3
 """
 
 
@@ -101,6 +106,7 @@ def test_it_is_the_nearest_and_ends_with_the_checkout_and_before_the_home(folder
         ("kernel = 3", ["kernel has to be a text or a list of texts"]),
         ("arch = 'vax'", ["unknown architecture vax"]),
         ("[parameters]\nx = 1979-05-27", ["parameters.x cannot be"]),
+        ("[config]\nX = ['m']", ["config.X cannot be", '"m"']),
         ("kernel = ", ["is no TOML"]),
         ("[machine]\ndevices = ['nvme,romfile=/etc/shadow']", ["names a file of this computer"]),
         ("[machine]\ndevices = ['model.py:Evil']", ["names a file of this computer"]),
@@ -182,6 +188,19 @@ def test_without_a_folder_it_is_that_of_the_folder_one_is_in(
     monkeypatch.setattr(shell, "require_terminal", lambda: None)
     assert isinstance(CliRunner().invoke(command, arguments).exception, Seen)
     assert seen == [("minimal", "arm64")]
+
+
+@pytest.mark.parametrize("name", ["build", "run", "test", "watch", "debug", "ide"])
+def test_options_of_kconfig_of_each_command_that_builds(folder: Path, name: str) -> None:
+    command = COMMANDS[name][0]
+
+    def config(*arguments: str) -> object:
+        return command.make_context(name, [*arguments, str(folder)]).params["config"]
+
+    assert config() == {"MYNIC": "m", "DEBUG": "n", "LEVEL": "3"}
+    assert config("--config", "DEBUG=y") == {"MYNIC": "m", "DEBUG": "y", "LEVEL": "3"}
+    with pytest.raises(UsageError, match="MYNIC gives an option of Kconfig no value"):
+        config("--config", "MYNIC")
 
 
 def test_every_command_that_takes_a_kernel_hears_the_environment() -> None:

@@ -90,7 +90,7 @@ def config_option(function: F) -> F:
     def parsed(_context: click.Context, _parameter: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
         wrong = [pair for pair in pairs if "=" not in pair]
         if wrong:
-            raise UsageError(f"{wrong[0]} gives no option of Kconfig a value", "write NAME=m, y or n, or another value")
+            raise UsageError(f"{wrong[0]} gives an option of Kconfig no value", "write NAME=m, y or n, or another value")
         return dict(pair.split("=", 1) for pair in pairs)
 
     return click.option(
@@ -320,6 +320,8 @@ def _settle(ctx: click.Context) -> None:
         default("arch", settings.arch)
     for key, value in settings.machine.items():
         default(OF_MACHINE.get(key, key), tuple(value) if isinstance(value, list) else value)
+    if "config" in ctx.params:
+        ctx.params["config"] = {**settings.config, **ctx.params["config"]}
     if "param" in ctx.params and not no_module:
         # Of a parameter that is given twice, the last value counts.
         ctx.params["param"] = (*settings.pairs, *ctx.params["param"])

@@ -103,7 +103,8 @@ def modules(config: pytest.Config, test: Path, kernel: Kernel) -> list[BuiltModu
         UsageError: the kernel has no such module.
         BuildError: the module does not build.
     """
-    wanted = dict(pair.partition("=")[::2] for pair in config.getoption("--r4l-config"))
+    given = dict(pair.partition("=")[::2] for pair in config.getoption("--r4l-config"))
+    wanted = {**settings(config.invocation_params.dir).config, **given}
     on_command_line: str | None = config.getoption("--r4l-module")
     name: str = on_command_line or config.getini("r4l_module")
     base = config.invocation_params.dir if on_command_line else config.rootpath
