@@ -90,7 +90,9 @@ def config_option(function: F) -> F:
     def parsed(_context: click.Context, _parameter: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
         wrong = [pair for pair in pairs if "=" not in pair]
         if wrong:
-            raise UsageError(f"{wrong[0]} gives an option of Kconfig no value", "write NAME=m, y or n, or another value")
+            raise UsageError(
+                f"{wrong[0]} gives an option of Kconfig no value", "write NAME=m, y or n, or another value"
+            )
         return dict(pair.split("=", 1) for pair in pairs)
 
     return click.option(
