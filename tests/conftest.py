@@ -19,7 +19,7 @@ import hypothesis
 import pytest
 
 from r4l import resources
-from r4l.camp.demo.bench import NETWORK, Bench
+from r4l.camp.demo.rig import NETWORK, Rig
 from r4l.camp.labs.lab import Lab
 from r4l.cli.called import COMMAND
 from r4l.kernel import Kernel
@@ -70,26 +70,26 @@ def ask_the_machine() -> Callable[[Kernel, Sequence[Lab]], None]:
 
 
 @pytest.fixture
-def bench(kernel: Kernel, hello: BuiltModule, e1000: BuiltModule) -> Iterator[Bench]:
+def rig(kernel: Kernel, hello: BuiltModule, e1000: BuiltModule) -> Iterator[Rig]:
     """A fresh VM with an e1000 on a user network and no driver loaded; afterwards its log must be clean."""
     with VM(kernel, nics=[Nic("e1000", options=NETWORK)], snapshot=True) as vm:
-        bench = Bench(vm, kernel, hello, e1000)
-        bench.begin()
-        yield bench
+        rig = Rig(vm, kernel, hello, e1000)
+        rig.begin()
+        yield rig
         if vm.running:
             vm.klog.check()
 
 
 @pytest.fixture
-def loaded(bench: Bench) -> Bench:
-    """The bench with the Rust driver loaded."""
-    bench.load(bench.driver)
-    return bench
+def loaded(rig: Rig) -> Rig:
+    """The rig with the Rust driver loaded."""
+    rig.load(rig.driver)
+    return rig
 
 
 @pytest.fixture
-def online(loaded: Bench) -> Bench:
-    """The bench with the driver loaded, an address and carrier."""
+def online(loaded: Rig) -> Rig:
+    """The rig with the driver loaded, an address and carrier."""
     loaded.up()
     return loaded
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from r4l.camp.demo.bench import NETWORK, Bench
+from r4l.camp.demo.rig import NETWORK, Rig
 from r4l.kernel import Kernel
 from r4l.kernel.describe import describe
 from r4l.module import BuiltModule
@@ -36,15 +36,15 @@ def test_the_image_boots_with_rust(kernel: Kernel, hello: BuiltModule) -> None:
 def test_a_second_card_beside_virtio(kernel: Kernel, hello: BuiltModule, e1000: BuiltModule) -> None:
     nics = [Nic("virtio-net-pci"), Nic("e1000", options=NETWORK)]
     with VM(kernel, nics=nics, modules=["virtio_net"]) as vm:
-        bench = Bench(vm, kernel, hello, e1000)
-        bench.begin()
-        bench.run("modprobe virtio_net")
-        bench.load(e1000)
-        drivers = bench.run("for i in eth0 eth1; do basename $(readlink /sys/class/net/$i/device/driver); done").split()
+        rig = Rig(vm, kernel, hello, e1000)
+        rig.begin()
+        rig.run("modprobe virtio_net")
+        rig.load(e1000)
+        drivers = rig.run("for i in eth0 eth1; do basename $(readlink /sys/class/net/$i/device/driver); done").split()
         assert drivers == ["virtio_net", "r4l_e1000"]
-        bench.up("10.0.2.20/24", "eth1")
-        bench.ping("10.0.2.2")
-        sent = int(bench.run("cat /sys/class/net/eth1/statistics/tx_packets"))
+        rig.up("10.0.2.20/24", "eth1")
+        rig.ping("10.0.2.2")
+        sent = int(rig.run("cat /sys/class/net/eth1/statistics/tx_packets"))
         assert sent >= 4
-        assert int(bench.run("cat /sys/class/net/eth0/statistics/tx_packets")) == 0
+        assert int(rig.run("cat /sys/class/net/eth0/statistics/tx_packets")) == 0
         vm.klog.check()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from r4l import resources
-from r4l.camp.demo.bench import NETWORK
+from r4l.camp.demo.rig import NETWORK
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module
 from r4l.net import Interface, Nic

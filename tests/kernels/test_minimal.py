@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from r4l import home, resources
-from r4l.camp.demo.bench import NETWORK, Bench
+from r4l.camp.demo.rig import NETWORK, Rig
 from r4l.kernel import Kernel
 from r4l.kernel.describe import describe
 from r4l.module import Module
@@ -41,12 +41,12 @@ def test_it_has_rust_and_boots(minimal: Kernel, fast: bool) -> None:
 def test_the_driver_for_the_stock_kernel_pings_here_too(minimal: Kernel) -> None:
     hello, e1000 = (Module(resources.rust("drivers", name)).build(minimal) for name in ("hello", "e1000"))
     with VM(minimal, nics=[Nic("e1000", options=NETWORK)]) as vm:
-        bench = Bench(vm, minimal, hello, e1000)
-        bench.begin()
-        bench.load(hello)
-        bench.load(e1000)
-        bench.up()
-        bench.ping("10.0.2.2")
+        rig = Rig(vm, minimal, hello, e1000)
+        rig.begin()
+        rig.load(hello)
+        rig.load(e1000)
+        rig.up()
+        rig.ping("10.0.2.2")
         vm.klog.check()
 
 

@@ -13,7 +13,7 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 
 from r4l import resources
-from r4l.camp.demo.bench import GATEWAY, Bench
+from r4l.camp.demo.rig import GATEWAY, Rig
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module
 from r4l.net import Wire, read_pcap
@@ -46,29 +46,29 @@ def module(kernel: Kernel) -> BuiltModule:
 
 
 @pytest.fixture
-def bench(vm: VM, wire: Wire, kernel: Kernel, hello: BuiltModule, e1000: BuiltModule) -> Bench:
+def rig(vm: VM, wire: Wire, kernel: Kernel, hello: BuiltModule, e1000: BuiltModule) -> Rig:
     """A VM with the card's driver loaded and no packet sent."""
-    bench = Bench(vm, kernel, hello, e1000)
-    bench.begin()
-    bench.load(e1000)
-    return bench
+    rig = Rig(vm, kernel, hello, e1000)
+    rig.begin()
+    rig.load(e1000)
+    return rig
 
 
-def watch(bench: Bench, module: BuiltModule) -> None:
+def watch(rig: Rig, module: BuiltModule) -> None:
     """Load the capture module for eth0."""
-    bench.vm.insmod(module, ifindex=bench.run("cat /sys/class/net/eth0/ifindex").strip())
+    rig.vm.insmod(module, ifindex=rig.run("cat /sys/class/net/eth0/ifindex").strip())
 
 
-def counters(bench: Bench) -> dict[Key, tuple[int, int]]:
+def counters(rig: Rig) -> dict[Key, tuple[int, int]]:
     """Return packets and bytes by direction and protocol, as counted by the module."""
-    lines = [line.split() for line in bench.run(f"cat {FILES}/counters").splitlines()]
+    lines = [line.split() for line in rig.run(f"cat {FILES}/counters").splitlines()]
     assert lines[0] == ["direction", "protocol", "packets", "bytes"]
     return {(way, protocol): (int(packets), int(size)) for way, protocol, packets, size in lines[1:]}
 
 
-def headers(bench: Bench) -> list[Seen]:
+def headers(rig: Rig) -> list[Seen]:
     """Return the packets kept by the module, oldest first."""
-    lines = [line.split() for line in bench.run(f"cat {FILES}/headers").splitlines()]
+    lines = [line.split() for line in rig.run(f"cat {FILES}/headers").splitlines()]
     numbers = [int(line[0]) for line in lines]
     assert numbers == list(range(numbers[0], numbers[0] + len(lines))) if numbers else True
     return [Seen(way, int(length), bytes.fromhex(data)) for _, way, length, data in lines]
@@ -115,24 +115,24 @@ def protocol(packet: Packet) -> str:
     return "other"
 
 
-def stop(bench: Bench) -> None:
+def stop(rig: Rig) -> None:
     """Stop all traffic; packets that the interface sends by itself come from timers."""
-    bench.run("ip link set eth0 down")
+    rig.run("ip link set eth0 down")
 
 
 @pytest.mark.row("A30")
-def test_the_hook_and_the_hosts_pcap_agree_packet_by_packet(bench: Bench, module: BuiltModule, wire: Wire) -> None:
-    watch(bench, module)
-    bench.up()
-    bench.ping(GATEWAY, count=5)
-    bench.run(f"ping -c3 -i 0.2 -s 1400 {GATEWAY}")
-    bench.run(f"nc -w 1 {GATEWAY} 99 < /dev/null", exit_code=None)
-    bench.run(f"nslookup -timeout=1 -retry=1 no.such.host {GATEWAY}", exit_code=None)
-    stop(bench)
-    inside, outside = headers(bench), on_the_wire(wire)
+def test_the_hook_and_the_hosts_pcap_agree_packet_by_packet(rig: Rig, module: BuiltModule, wire: Wire) -> None:
+    watch(rig, module)
+    rig.up()
+    rig.ping(GATEWAY, count=5)
+    rig.run(f"ping -c3 -i 0.2 -s 1400 {GATEWAY}")
+    rig.run(f"nc -w 1 {GATEWAY} 99 < /dev/null", exit_code=None)
+    rig.run(f"nslookup -timeout=1 -retry=1 no.such.host {GATEWAY}", exit_code=None)
+    stop(rig)
+    inside, outside = headers(rig), on_the_wire(wire)
     assert same(inside, outside), f"the hook saw {inside}\nthe wire {outside}"
 
-    counted = counters(bench)
+    counted = counters(rig)
     packets = Counter(
         ("sent" if packet.data[6:12].hex(":") == GUEST else "received", protocol(packet.scapy()))
         for packet in read_pcap(wire.pcap)
@@ -145,15 +145,15 @@ def test_the_hook_and_the_hosts_pcap_agree_packet_by_packet(bench: Bench, module
 
 
 @pytest.mark.row("A30")
-def test_every_packet_of_the_test_is_counted(bench: Bench, module: BuiltModule, wire: Wire) -> None:
-    watch(bench, module)
+def test_every_packet_of_the_test_is_counted(rig: Rig, module: BuiltModule, wire: Wire) -> None:
+    watch(rig, module)
     # What IPv6 says of its own accord may come after the capture has stopped.
-    bench.run("for n in all default; do echo 1 > /proc/sys/net/ipv6/conf/$n/disable_ipv6; done")
-    bench.up()
-    bench.ping(GATEWAY, count=1)
+    rig.run("for n in all default; do echo 1 > /proc/sys/net/ipv6/conf/$n/disable_ipv6; done")
+    rig.up()
+    rig.ping(GATEWAY, count=1)
     assert wire.peer is not None
     mac, wire.peer = wire.peer.mac.hex(":"), None
-    before = counters(bench)
+    before = counters(rig)
     header = Ether(src=mac, dst=GUEST)
     kinds = {
         "udp": header / IP(src="10.0.2.2", dst="10.0.2.77") / UDP(dport=9),
@@ -169,56 +169,56 @@ def test_every_packet_of_the_test_is_counted(bench: Bench, module: BuiltModule, 
     wire.flush()
     total = sum(numbers.values()) + sum(count for (way, _), (count, _) in before.items() if way == "received")
     all_there = f"[ $(awk '/^received/ {{n += $3}} END {{print n}}' {FILES}/counters) -ge {total} ]"
-    bench.run(f"i=0; until {all_there}; do i=$((i+1)); [ $i -gt 100 ] && exit 1; usleep 50000; done")
-    after = counters(bench)
+    rig.run(f"i=0; until {all_there}; do i=$((i+1)); [ $i -gt 100 ] && exit 1; usleep 50000; done")
+    after = counters(rig)
     for name, number in numbers.items():
         packets, size = (
             now - then for now, then in zip(after["received", name], before["received", name], strict=True)
         )
         assert (packets, size) == (number, number * sizes[name]), name
-    stop(bench)
-    kept = headers(bench)
+    stop(rig)
+    kept = headers(rig)
     assert len(kept) == KEPT, "the last ones"
     assert same(kept, on_the_wire(wire)[-KEPT:])
 
 
-def test_other_interfaces_are_not_counted(bench: Bench, module: BuiltModule) -> None:
-    watch(bench, module)
-    bench.run("ip link set lo up; ping -c2 127.0.0.1")
-    assert not any(count for count, _ in counters(bench).values())
-    assert headers(bench) == []
-    bench.run("rmmod r4l_capture")
-    bench.vm.insmod(module)
-    bench.run("ping -c2 127.0.0.1")
-    assert counters(bench)["sent", "icmp"] == counters(bench)["received", "icmp"] == (4, 4 * 98)
+def test_other_interfaces_are_not_counted(rig: Rig, module: BuiltModule) -> None:
+    watch(rig, module)
+    rig.run("ip link set lo up; ping -c2 127.0.0.1")
+    assert not any(count for count, _ in counters(rig).values())
+    assert headers(rig) == []
+    rig.run("rmmod r4l_capture")
+    rig.vm.insmod(module)
+    rig.run("ping -c2 127.0.0.1")
+    assert counters(rig)["sent", "icmp"] == counters(rig)["received", "icmp"] == (4, 4 * 98)
 
 
-def test_the_card_may_go_and_come_under_the_hook(bench: Bench, module: BuiltModule) -> None:
-    bench.vm.insmod(module)
+def test_the_card_may_go_and_come_under_the_hook(rig: Rig, module: BuiltModule) -> None:
+    rig.vm.insmod(module)
     for _ in range(2):
-        bench.up()
-        bench.ping(GATEWAY, count=1)
-        bench.run("rmmod r4l_e1000")
-        bench.load(bench.driver)
-    assert counters(bench)["sent", "icmp"][0] == 2
+        rig.up()
+        rig.ping(GATEWAY, count=1)
+        rig.run("rmmod r4l_e1000")
+        rig.load(rig.driver)
+    assert counters(rig)["sent", "icmp"][0] == 2
 
 
 @pytest.mark.row("A30")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("rounds", "times"), [(2, 10), pytest.param(4, 20, marks=pytest.mark.thorough)])
 def test_reloads_under_traffic_leave_nothing(
-    bench: Bench, module: BuiltModule, wire: Wire, leaks: Leaks, rounds: int, times: int
+    rig: Rig, module: BuiltModule, wire: Wire, leaks: Leaks, rounds: int, times: int
 ) -> None:
-    bench.vm.put(module.path, "/tmp/capture.ko")
-    bench.up()
+    rig.vm.put(module.path, "/tmp/capture.ko")
+    rig.up()
     cycle = f"insmod /tmp/capture.ko && cat {FILES}/headers {FILES}/counters > /dev/null && rmmod r4l_capture || exit 1"
     # Without traffic before and after: a frame on its way is mapped for the card.
     traffic = f"ping -i 0.01 {GATEWAY} > /tmp/pings & trap 'kill -INT $!; wait' EXIT"
 
     def reload(times: int) -> None:
-        bench.run(f"{traffic}; for i in $(seq {times}); do {cycle}; done", timeout=300)
+        rig.run(f"{traffic}; for i in $(seq {times}); do {cycle}; done", timeout=300)
 
     leaks.across_rounds(reload, rounds=rounds, times=times)
-    assert bench.vm.run(f"test -e {FILES}").exit_code == 1
-    assert "r4l_capture" not in bench.run("cat /proc/net/ptype /proc/modules")
-    bench.ping(GATEWAY, count=1)
+    assert rig.vm.run(f"test -e {FILES}").exit_code == 1
+    assert "r4l_capture" not in rig.run("cat /proc/net/ptype /proc/modules")
+    rig.ping(GATEWAY, count=1)

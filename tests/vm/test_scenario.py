@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from r4l.camp.demo import endings, scenario
-from r4l.camp.demo.bench import Bench, StepFailed
+from r4l.camp.demo.rig import Rig, StepFailed
 from r4l.errors import BuildError
 from r4l.kernel import Kernel
 from r4l.net import PacketsLost
@@ -16,50 +16,50 @@ pytestmark = pytest.mark.vm
 
 
 @pytest.mark.row("A4")
-def test_without_a_driver_there_is_only_lo(bench: Bench) -> None:
-    scenario.no_driver(bench)
+def test_without_a_driver_there_is_only_lo(rig: Rig) -> None:
+    scenario.no_driver(rig)
 
 
 @pytest.mark.row("A10")
-def test_the_card_is_on_the_bus_without_a_driver(bench: Bench) -> None:
-    scenario.card_on_the_bus(bench)
+def test_the_card_is_on_the_bus_without_a_driver(rig: Rig) -> None:
+    scenario.card_on_the_bus(rig)
 
 
 @pytest.mark.row("A8")
-def test_hello_says_its_line(bench: Bench) -> None:
-    assert "hello" in scenario.hello(bench)
+def test_hello_says_its_line(rig: Rig) -> None:
+    assert "hello" in scenario.hello(rig)
 
 
 @pytest.mark.row("A5", "E5")
-def test_insmod_makes_an_interface(bench: Bench) -> None:
-    scenario.driver_loads(bench)
+def test_insmod_makes_an_interface(rig: Rig) -> None:
+    scenario.driver_loads(rig)
 
 
 @pytest.mark.row("A6")
-def test_broadcast_without_an_address_is_invalid(loaded: Bench) -> None:
+def test_broadcast_without_an_address_is_invalid(loaded: Rig) -> None:
     scenario.invalid_address(loaded)
 
 
 @pytest.mark.row("A7", "E5")
-def test_ping(loaded: Bench) -> None:
+def test_ping(loaded: Rig) -> None:
     assert " 0% packet loss" in scenario.ping(loaded)
 
 
 @pytest.mark.row("E6")
-def test_behind_the_gateway(online: Bench) -> None:
+def test_behind_the_gateway(online: Rig) -> None:
     scenario.route(online)
 
 
 @pytest.mark.row("A9", "A24")
-def test_down_and_up_again(online: Bench) -> None:
+def test_down_and_up_again(online: Rig) -> None:
     assert "napi_disable" in online.driver.undefined, "stop has to disable NAPI"
     scenario.up_and_down(online)
 
 
 @pytest.mark.row("A13")
-def test_module_of_another_kernel(bench: Bench) -> None:
-    scenario.foreign_module(bench)
-    assert bench.driver.vermagic.startswith(bench.run("uname -r").strip())
+def test_module_of_another_kernel(rig: Rig) -> None:
+    scenario.foreign_module(rig)
+    assert rig.driver.vermagic.startswith(rig.run("uname -r").strip())
 
 
 @pytest.mark.row("A22")
@@ -74,12 +74,12 @@ def test_poweroff_ends_the_vm_and_halt_does_not(kernel: Kernel) -> None:
 
 
 @pytest.mark.row("A32")
-def test_the_phy_is_an_m88_behind_mdic(bench: Bench) -> None:
-    bench.load(bench.driver)
-    bench.logged("PHY_ID1 0x0141")
+def test_the_phy_is_an_m88_behind_mdic(rig: Rig) -> None:
+    rig.load(rig.driver)
+    rig.logged("PHY_ID1 0x0141")
 
 
-def test_a_step_that_fails_says_what_was_seen(loaded: Bench) -> None:
+def test_a_step_that_fails_says_what_was_seen(loaded: Rig) -> None:
     with pytest.raises(StepFailed, match="interfaces: eth0 lo"):
         scenario.no_driver(loaded)
     with pytest.raises(PacketsLost, match="Network is unreachable"):
@@ -88,7 +88,7 @@ def test_a_step_that_fails_says_what_was_seen(loaded: Bench) -> None:
         loaded.logged("a line that is never logged")
 
 
-def test_symbols_that_nobody_exports(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(bench.hello.__dict__, "undefined", ["no_such_symbol"])
+def test_symbols_that_nobody_exports(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(rig.hello.__dict__, "undefined", ["no_such_symbol"])
     with pytest.raises(BuildError, match="needs symbols that nothing exports: no_such_symbol"):
-        bench.hello.check(bench.kernel)
+        rig.hello.check(rig.kernel)

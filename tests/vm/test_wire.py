@@ -9,7 +9,7 @@ import pytest
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.l2 import ARP, Ether
 
-from r4l.camp.demo.bench import BEYOND, GATEWAY, Bench
+from r4l.camp.demo.rig import BEYOND, GATEWAY, Rig
 from r4l.errors import GuestTimeout
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule
@@ -23,15 +23,15 @@ ADDRESS = "10.0.2.15"
 
 
 @pytest.fixture
-def online(vm: VM, wire: Wire, kernel: Kernel, hello: BuiltModule, e1000: BuiltModule) -> Bench:
+def online(vm: VM, wire: Wire, kernel: Kernel, hello: BuiltModule, e1000: BuiltModule) -> Rig:
     """The driver is loaded, the interface is up and has sent frames."""
-    bench = Bench(vm, kernel, hello, e1000)
-    bench.begin()
-    bench.load(e1000)
-    bench.up(f"{ADDRESS}/24")
-    bench.ping(GATEWAY, count=1)
+    rig = Rig(vm, kernel, hello, e1000)
+    rig.begin()
+    rig.load(e1000)
+    rig.up(f"{ADDRESS}/24")
+    rig.ping(GATEWAY, count=1)
     wire.frames()
-    return bench
+    return rig
 
 
 def from_peer(wire: Wire) -> Ether:
@@ -40,7 +40,7 @@ def from_peer(wire: Wire) -> Ether:
     return Ether(src=wire.peer.mac.hex(":"), dst=GUEST)
 
 
-def test_the_guest_answers_arp(online: Bench, wire: Wire) -> None:
+def test_the_guest_answers_arp(online: Rig, wire: Wire) -> None:
     question = ARP(op="who-has", hwsrc="02:00:00:00:00:07", psrc="10.0.2.7", pdst=ADDRESS)
     for _ in range(5):
         wire.send(Ether(src="02:00:00:00:00:07", dst="ff:ff:ff:ff:ff:ff") / question)
@@ -48,7 +48,7 @@ def test_the_guest_answers_arp(online: Bench, wire: Wire) -> None:
         assert (answer.dst, answer[ARP].hwsrc, answer[ARP].psrc) == ("02:00:00:00:00:07", GUEST, ADDRESS)
 
 
-def test_the_guest_answers_ping_of_every_size(online: Bench, wire: Wire) -> None:
+def test_the_guest_answers_ping_of_every_size(online: Rig, wire: Wire) -> None:
     for size in (0, 1, 17, 18, 19, 1471, 1472):
         ping = IP(src=GATEWAY, dst=ADDRESS) / ICMP(id=7, seq=size) / (b"r" * size)
         wire.send(bytes(from_peer(wire) / ping))
@@ -58,7 +58,7 @@ def test_the_guest_answers_ping_of_every_size(online: Bench, wire: Wire) -> None
 
 
 @pytest.mark.row("E7")
-def test_a_host_beyond_the_gateway_is_reached_by_a_route_alone(online: Bench, wire: Wire) -> None:
+def test_a_host_beyond_the_gateway_is_reached_by_a_route_alone(online: Rig, wire: Wire) -> None:
     assert "Network is unreachable" in online.vm.run(f"ping -c1 -W1 {BEYOND}").stderr
     assert wire.sniff(lambda packet: IP in packet and packet[IP].dst == BEYOND) == []
     online.run(f"ip route add default via {GATEWAY}")
@@ -68,7 +68,7 @@ def test_a_host_beyond_the_gateway_is_reached_by_a_route_alone(online: Bench, wi
     assert (request.dst, request[IP].dst) == (wire.peer.mac.hex(":"), BEYOND)
 
 
-def test_a_lossy_line(online: Bench, wire: Wire) -> None:
+def test_a_lossy_line(online: Rig, wire: Wire) -> None:
     wire.seed(1)
     wire.loss = 0.3
     sent = online.run(f"ping -c40 -i 0.05 -W2 {GATEWAY}", exit_code=None, timeout=60)
@@ -78,21 +78,21 @@ def test_a_lossy_line(online: Bench, wire: Wire) -> None:
     online.ping(GATEWAY)
 
 
-def test_a_line_that_doubles_everything(online: Bench, wire: Wire) -> None:
+def test_a_line_that_doubles_everything(online: Rig, wire: Wire) -> None:
     wire.duplicate = 1
     output = online.run(f"ping -c5 -i 0.2 -W5 {GATEWAY}")
     assert output.count("(DUP!)") >= 5
     assert " 0% packet loss" in output
 
 
-def test_a_slow_line(online: Bench, wire: Wire) -> None:
+def test_a_slow_line(online: Rig, wire: Wire) -> None:
     wire.delay = 0.2
     output = online.run(f"ping -c3 -i 0.5 -W5 {GATEWAY}")
     fastest = float(output.rpartition("= ")[2].split("/")[0])
     assert fastest >= 400, "there and back"
 
 
-def test_silence_is_a_peer_that_is_gone(online: Bench, wire: Wire) -> None:
+def test_silence_is_a_peer_that_is_gone(online: Rig, wire: Wire) -> None:
     wire.peer = None
     online.run(f"ping -c1 -W1 {GATEWAY}", exit_code=1)
     assert wire.expect(ICMP)[ICMP].type == 8
@@ -100,7 +100,7 @@ def test_silence_is_a_peer_that_is_gone(online: Bench, wire: Wire) -> None:
 
 @pytest.mark.row("E4")
 def test_the_capture_of_the_wire_is_that_of_qemu(
-    online: Bench, wire: Wire, tshark: Callable[..., list[list[str]]]
+    online: Rig, wire: Wire, tshark: Callable[..., list[list[str]]]
 ) -> None:
     online.ping(GATEWAY, count=5)
     online.run("ip link set eth0 down")
@@ -114,24 +114,24 @@ def test_the_capture_of_the_wire_is_that_of_qemu(
     assert tshark(wire.pcap, "_ws.malformed", "frame.number") == []
 
 
-def counter(bench: Bench, name: str) -> int:
-    return int(bench.run(f"cat /sys/class/net/eth0/statistics/{name}"))
+def counter(rig: Rig, name: str) -> int:
+    return int(rig.run(f"cat /sys/class/net/eth0/statistics/{name}"))
 
 
-def interrupts(bench: Bench) -> int:
+def interrupts(rig: Rig) -> int:
     """Return how often the card's interrupt was taken, on all CPUs."""
-    (line,) = [line for line in bench.run("cat /proc/interrupts").splitlines() if line.split()[-1] == "eth0"]
+    (line,) = [line for line in rig.run("cat /proc/interrupts").splitlines() if line.split()[-1] == "eth0"]
     return sum(int(word) for word in line.split()[1:] if word.isdigit())
 
 
-def until_received(bench: Bench, packets: int) -> None:
+def until_received(rig: Rig, packets: int) -> None:
     """Wait until the interface has received that many packets."""
     count = "$(cat /sys/class/net/eth0/statistics/rx_packets)"
-    bench.run(f"i=0; until [ {count} -ge {packets} ]; do i=$((i+1)); [ $i -gt 300 ] && exit 1; usleep 50000; done")
+    rig.run(f"i=0; until [ {count} -ge {packets} ]; do i=$((i+1)); [ $i -gt 300 ] && exit 1; usleep 50000; done")
 
 
 @pytest.mark.row("A31")
-def test_from_interrupts_to_polling(online: Bench, wire: Wire) -> None:
+def test_from_interrupts_to_polling(online: Rig, wire: Wire) -> None:
     """Single frames cause one interrupt each; under a flood NAPI polls, and interrupts grow far slower."""
     # IEEE's number for experiments: the stack counts such a frame and answers nothing.
     frame = bytes(Ether(src="52:55:0a:00:02:02", dst=GUEST, type=0x88B5) / bytes(46))

@@ -41,7 +41,7 @@ BUFFER = {(0, 0): 2048, (1, 0): 1024, (2, 0): 512, (3, 0): 256, (1, 1): 16384, (
 """Bytes of a receive buffer, by RCTL.BSIZE and RCTL.BSEX (13.4.22)."""
 SYSFS = "/sys/class/net/eth0"
 ABSENT, REFUSED, NO_LINK = 99, 98, 97
-"""Exit codes of what `Bench.up` runs."""
+"""Exit codes of what `Rig.up` runs."""
 LARGEST_RING = 1 << 16
 """Bytes; the maximum of RDLEN and TDLEN."""
 ANSWER = 20.0
@@ -56,7 +56,7 @@ PATIENCE, IMPATIENCE = 8.0, 1.5
 """Seconds that something may take that takes one; and once something has failed, so that much else will not come."""
 
 
-class Bench:
+class Rig:
     """A machine with a new card, and a record of actions in it."""
 
     def __init__(self, vm: r4l.VM, module: r4l.BuiltModule) -> None:
@@ -185,12 +185,12 @@ class Pool:
 
     def __init__(self, kernel: Kernel, module: r4l.BuiltModule) -> None:
         self._kernel, self._module = kernel, module
-        self._bench: Bench | None = None
+        self._rig: Rig | None = None
         self._patience = PATIENCE
 
-    def take(self) -> Bench:
+    def take(self) -> Rig:
         """Return the machine, or a new one."""
-        if self._bench is None:
+        if self._rig is None:
             nic = Nic("e1000", backend="socket")
             vm = r4l.VM(
                 self._kernel,
@@ -201,32 +201,32 @@ class Pool:
                 workdir=workdirs.make(None),
             )
             vm.start()
-            self._bench = Bench(vm, self._module)
-            self._bench.draw_card()
-        self._bench.patience = self._patience
-        return self._bench
+            self._rig = Rig(vm, self._module)
+            self._rig.draw_card()
+        self._rig.patience = self._patience
+        return self._rig
 
     def failed(self) -> None:
         """Note a failed check: the next one loads the driver again, in a new machine if needed."""
         self._patience = IMPATIENCE
         with contextlib.suppress(R4LError):
-            if self._bench and self._bench.reload():
+            if self._rig and self._rig.reload():
                 return
         self.drop()
 
     def end(self) -> None:
         """End after the last check. Complaints since then, up to the last line, fail that check."""
-        vm = self._bench.vm if self._bench else None
+        vm = self._rig.vm if self._rig else None
         self.drop()
         if vm and (untold := vm.untold()):
             raise untold
 
     def drop(self) -> None:
         """Discard the machine after a fault."""
-        if self._bench:
-            self._bench.vm.close()
-            workdirs.remove(self._bench.vm.workdir)
-            self._bench = None
+        if self._rig:
+            self._rig.vm.close()
+            workdirs.remove(self._rig.vm.workdir)
+            self._rig = None
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +238,7 @@ def pool(kernel: Kernel, module: r4l.BuiltModule) -> Iterator[Pool]:
 
 
 @pytest.fixture
-def bench(request: pytest.FixtureRequest, pool: Pool) -> Iterator[Bench]:
+def rig(request: pytest.FixtureRequest, pool: Pool) -> Iterator[Rig]:
     """The machine, with no fault so far."""
     taken = pool.take()
     verdict.watch(request.node, taken.vm)
@@ -248,14 +248,14 @@ def bench(request: pytest.FixtureRequest, pool: Pool) -> Iterator[Bench]:
 
 
 @pytest.fixture
-def vm(bench: Bench) -> r4l.VM:
+def vm(rig: Rig) -> r4l.VM:
     """The machine, for the evidence."""
-    return bench.vm
+    return rig.vm
 
 
-def needs_trace(bench: Bench) -> None:
+def needs_trace(rig: Rig) -> None:
     """Skip the check on kernels that cannot trace DMA."""
-    if not bench.card.is_traced:
+    if not rig.card.is_traced:
         pytest.skip("this kernel has no trace events of DMA: CONFIG_FTRACE and CONFIG_DYNAMIC_EVENTS are off")
 
 
@@ -263,17 +263,17 @@ def needs_trace(bench: Bench) -> None:
 
 
 @pytest.mark.checkpoint("mac")
-def test_mac(bench: Bench, vm: r4l.VM) -> None:
-    bench.load()
+def test_mac(rig: Rig, vm: r4l.VM) -> None:
+    rig.load()
     what = "the address of eth0 (the EEPROM of this card has an address that was drawn for this check)"
-    see(what, bench.mac, bench.drawn)
+    see(what, rig.mac, rig.drawn)
 
 
 @pytest.mark.checkpoint("rings")
-def test_rings(bench: Bench, vm: r4l.VM) -> None:
-    needs_trace(bench)
-    bench.up()
-    rings = bench.card.rings_memory()
+def test_rings(rig: Rig, vm: r4l.VM) -> None:
+    needs_trace(rig)
+    rig.up()
+    rings = rig.card.rings_memory()
     shown = ", ".join(map(str, rings)) or "none"
     see("coherent DMA memory after `ip link set eth0 up`", shown, "one area for each of the two rings", len(rings) >= 2)
     for ring in rings:
@@ -284,16 +284,16 @@ def test_rings(bench: Bench, vm: r4l.VM) -> None:
 
 
 @pytest.mark.checkpoint("buffers")
-def test_buffers(bench: Bench, vm: r4l.VM) -> None:
-    needs_trace(bench)
-    bench.up()
-    areas = bench.card.areas()
-    size = buffer_size(bench.card)
+def test_buffers(rig: Rig, vm: r4l.VM) -> None:
+    needs_trace(rig)
+    rig.up()
+    areas = rig.card.areas()
+    size = buffer_size(rig.card)
     for_card = [area for area in areas if area.direction in ("FROM_DEVICE", "BIDIRECTIONAL")]
     best: list[int] = []
     count = 0
     for ring in (area for area in areas if area.kind == "alloc" and area.size <= LARGEST_RING):
-        descriptors = bench.card.descriptors(ring.address, ring.size // cards.DESCRIPTOR)
+        descriptors = rig.card.descriptors(ring.address, ring.size // cards.DESCRIPTOR)
         pointing = [to for to, _ in descriptors if to and any(area.holds(to) for area in for_card if area != ring)]
         if len(pointing) >= len(best):
             best, count = pointing, len(descriptors)
@@ -321,13 +321,13 @@ def buffer_size(card: Card) -> int:
     return BUFFER.get((rctl >> 16 & 3, rctl >> 25 & 1), 2048) if rctl & ENABLED else 2048
 
 
-def ring_is_right(bench: Bench, way: str) -> None:
+def ring_is_right(rig: Rig, way: str) -> None:
     """Check BAL, BAH, LEN and H of a ring."""
-    ring = bench.card.ring(way)
+    ring = rig.card.ring(way)
     place, room = "the DMA address of a ring", "128 or more"
     known, fits = ring.base != 0, ring.size > 0
-    if bench.card.is_traced:
-        rings = bench.card.rings_memory()
+    if rig.card.is_traced:
+        rings = rig.card.rings_memory()
         memory = next((area for area in rings if area.holds(ring.base)), None)
         place = f"the DMA address of a ring: {' or '.join(map(str, rings)) or 'there is none'}"
         known = memory is not None
@@ -339,21 +339,21 @@ def ring_is_right(bench: Bench, way: str) -> None:
 
 
 @pytest.mark.checkpoint("tx-registers")
-def test_tx_registers(bench: Bench, vm: r4l.VM) -> None:
-    bench.up()
-    ring_is_right(bench, "T")
-    ring = bench.card.ring("T")
+def test_tx_registers(rig: Rig, vm: r4l.VM) -> None:
+    rig.up()
+    ring_is_right(rig, "T")
+    ring = rig.card.ring("T")
     see("TDT − TDH: descriptors that the card has still to send, when nothing is being sent", ring.owned, 0)
-    tctl = bench.card.register("TCTL")
+    tctl = rig.card.register("TCTL")
     see("TCTL.EN, bit 1: the transmitter is on", tctl >> 1 & 1, 1)
     see("TCTL.COLD, bits 21:12 (13.4.33)", hex(tctl >> 12 & 0x3FF), "0x40 (full duplex)", tctl >> 12 & 0x3FF == 0x40)
 
 
 @pytest.mark.checkpoint("rx-registers")
-def test_rx_registers(bench: Bench, vm: r4l.VM) -> None:
-    bench.up()
-    ring_is_right(bench, "R")
-    ring, other = bench.card.ring("R"), bench.card.ring("T")
+def test_rx_registers(rig: Rig, vm: r4l.VM) -> None:
+    rig.up()
+    ring_is_right(rig, "R")
+    ring, other = rig.card.ring("R"), rig.card.ring("T")
     see(
         "the receive ring's base, which is not the transmit ring's",
         f"{ring.base:#x}",
@@ -366,26 +366,26 @@ def test_rx_registers(bench: Bench, vm: r4l.VM) -> None:
         f"{ring.count - 1} of {ring.count}",
         ring.owned >= ring.count // 2,
     )
-    rctl = bench.card.register("RCTL")
+    rctl = rig.card.register("RCTL")
     see("RCTL.EN, bit 1: the receiver is on", rctl >> 1 & 1, 1)
     see("RCTL.BAM, bit 15: broadcast is received, ARP needs it", rctl >> 15 & 1, 1)
 
 
 @pytest.mark.checkpoint("irq")
-def test_irq(bench: Bench, vm: r4l.VM) -> None:
-    bench.up()
-    before = bench.interrupts()
+def test_irq(rig: Rig, vm: r4l.VM) -> None:
+    rig.up()
+    before = rig.interrupts()
     see("rows of eth0 in /proc/interrupts", 0 if before is None else 1, 1)
-    ims = bench.card.register("IMS")
+    ims = rig.card.register("IMS")
     for name, bit in CAUSES.items():
         see(f"IMS.{name}, bit {bit}: that interrupt is let through", ims >> bit & 1, 1)
-    bench.wire.send(bench.frame())
-    bench.flush()
-    rises = bench.until(lambda: (bench.interrupts() or 0) > (before or 0))
+    rig.wire.send(rig.frame())
+    rig.flush()
+    rises = rig.until(lambda: (rig.interrupts() or 0) > (before or 0))
     see("calls of the interrupt handler after a frame has come", "more" if rises else "no more", "more")
-    calm = bench.interrupts() or 0
+    calm = rig.interrupts() or 0
     time.sleep(0.1)
-    storm = (bench.interrupts() or 0) - calm
+    storm = (rig.interrupts() or 0) - calm
     see(
         "calls of the handler in a tenth of a second without traffic (reading ICR ends an interrupt)",
         storm,
@@ -398,57 +398,57 @@ def test_irq(bench: Bench, vm: r4l.VM) -> None:
 
 
 @pytest.mark.checkpoint("receive")
-def test_receive(bench: Bench, vm: r4l.VM) -> None:
-    bench.up()
+def test_receive(rig: Rig, vm: r4l.VM) -> None:
+    rig.up()
     sizes = sorted({60, 61, 255, 256, 257, 258, 1513, 1514, *DRAW.sample(FRAME, 112)})
-    before, good = bench.counters("rx_packets", "rx_errors"), bench.intact()
+    before, good = rig.counters("rx_packets", "rx_errors"), rig.intact()
     for size in sizes:
-        bench.wire.send(bench.frame(size))
-    arrived(bench, before["rx_packets"], len(sizes), "of 60 to 1514 bytes")
-    intact, broken = (now - then for now, then in zip(bench.intact(), good, strict=True))
+        rig.wire.send(rig.frame(size))
+    arrived(rig, before["rx_packets"], len(sizes), "of 60 to 1514 bytes")
+    intact, broken = (now - then for now, then in zip(rig.intact(), good, strict=True))
     see(
         f"of {len(sizes)} frames of 60 to 1514 bytes, those that the stack took for what they were",
         f"{intact}, and {broken} with a wrong checksum",
         f"{len(sizes)}, and 0",
         (intact, broken) == (len(sizes), 0),
     )
-    see("rx_errors of good frames", bench.counter("rx_errors") - before["rx_errors"], 0)
+    see("rx_errors of good frames", rig.counter("rx_errors") - before["rx_errors"], 0)
 
     # What no good station sends: longer than Ethernet, longer than a buffer, no IP in it, a length that lies.
-    packets, good = bench.counter("rx_packets"), bench.intact()
+    packets, good = rig.counter("rx_packets"), rig.intact()
     bad = [DRAW.randbytes(size) for size in (1501, 1504, 1508, 2086, 2986, 8986)]
     for noise in bad:
-        bench.wire.send(Ether(src=ME, dst=bench.mac, type=0x0800) / Raw(noise))
-    bench.wire.send(Ether(src=ME, dst=bench.mac) / IP(src="10.0.2.7", dst=GUEST, len=1400) / Raw(b"liar"))
-    bench.wire.send(bench.frame())
-    bench.flush()
-    after = bench.until(lambda: bench.intact()[0] > good[0])
+        rig.wire.send(Ether(src=ME, dst=rig.mac, type=0x0800) / Raw(noise))
+    rig.wire.send(Ether(src=ME, dst=rig.mac) / IP(src="10.0.2.7", dst=GUEST, len=1400) / Raw(b"liar"))
+    rig.wire.send(rig.frame())
+    rig.flush()
+    after = rig.until(lambda: rig.intact()[0] > good[0])
     see("a good frame after some that are too long or malformed", "received" if after else "not received", "received")
     most = len(bad) + 2
-    seen = bench.counter("rx_packets") - packets
+    seen = rig.counter("rx_packets") - packets
     see(
         f"frames that reached the stack, of {most} sent (one that is longer than a buffer must not go up in pieces)",
         seen,
         f"{most} or less",
         seen <= most,
     )
-    keeps_budget(bench)
-    has_buffers(bench)
+    keeps_budget(rig)
+    has_buffers(rig)
 
 
-def has_buffers(bench: Bench) -> None:
+def has_buffers(rig: Rig) -> None:
     """Send once round the ring in four steps; after each the card must have buffers to fill.
 
     With many frames at once, a tail that does not move, or is reset at once, would go unnoticed.
     """
-    count = bench.card.ring("R").count
+    count = rig.card.ring("R").count
     for _ in range(4):
-        packets = bench.counter("rx_packets")
+        packets = rig.counter("rx_packets")
         for _ in range(count // 4):
-            bench.wire.send(bench.frame())
-        arrived(bench, packets, count // 4, f"while the ring of {count} descriptors goes round")
-        bench.until(lambda: bench.card.ring("R").owned >= count // 4)
-        ring = bench.card.ring("R")
+            rig.wire.send(rig.frame())
+        arrived(rig, packets, count // 4, f"while the ring of {count} descriptors goes round")
+        rig.until(lambda: rig.card.ring("R").owned >= count // 4)
+        ring = rig.card.ring("R")
         see(
             f"(RDT − RDH) mod N when all frames that came were taken (RDH {ring.head}, RDT {ring.tail}): descriptors "
             "that the card may fill",
@@ -458,33 +458,33 @@ def has_buffers(bench: Bench) -> None:
         )
 
 
-def arrived(bench: Bench, before: int, count: int, what: str) -> None:
+def arrived(rig: Rig, before: int, count: int, what: str) -> None:
     """Check that all frames sent by the wire were counted as received."""
-    bench.flush()
-    bench.until(lambda: bench.counter("rx_packets") - before >= count)
+    rig.flush()
+    rig.until(lambda: rig.counter("rx_packets") - before >= count)
     see(
         f"rx_packets after {count} frames {what} (RDT gives the card its descriptors back)",
-        bench.counter("rx_packets") - before,
+        rig.counter("rx_packets") - before,
         count,
     )
 
 
-def keeps_budget(bench: Bench) -> None:
+def keeps_budget(rig: Rig) -> None:
     """Check the budget: 200 frames wait when the poll function is called, which may take 64 at a time."""
-    if not bench.card.is_traced:
+    if not rig.card.is_traced:
         return
     # Made before: all have to be there when the next poll comes.
-    frames = [bytes(bench.frame()) for _ in range(200)]
-    put_off(bench, 200)
-    before = bench.counter("rx_packets")
-    bench.card.events()
-    start = len(bench.card.events())
+    frames = [bytes(rig.frame()) for _ in range(200)]
+    put_off(rig, 200)
+    before = rig.counter("rx_packets")
+    rig.card.events()
+    start = len(rig.card.events())
     for frame in frames:
-        bench.wire.send(frame)
-    arrived(bench, before, 200, "at once")
-    put_off(bench, 0)
-    idle_polls(bench)
-    polls = [event for event in bench.card.events()[start:] if event.name == "napi_poll" and "eth0" in event.text]
+        rig.wire.send(frame)
+    arrived(rig, before, 200, "at once")
+    put_off(rig, 0)
+    idle_polls(rig)
+    polls = [event for event in rig.card.events()[start:] if event.name == "napi_poll" and "eth0" in event.text]
     work = [polled(event)[0] for event in polls]
     over = [w for w, budget in map(polled, polls) if w > budget]
     see("polls that took more frames than their budget", over, [])
@@ -496,25 +496,25 @@ def keeps_budget(bench: Bench) -> None:
     )
 
 
-def put_off(bench: Bench, milliseconds: int) -> None:
+def put_off(rig: Rig, milliseconds: int) -> None:
     """Make the kernel poll by its own timer instead of by interrupts (napi_defer_hard_irqs); 0 ends that.
 
     The deferral begins with a poll that has received a frame.
     """
     polls = 60 if milliseconds else 0
-    bench.run(f"echo {milliseconds * 10**6} > {SYSFS}/gro_flush_timeout; echo {polls} > {SYSFS}/napi_defer_hard_irqs")
+    rig.run(f"echo {milliseconds * 10**6} > {SYSFS}/gro_flush_timeout; echo {polls} > {SYSFS}/napi_defer_hard_irqs")
     if milliseconds:
-        before = bench.counter("rx_packets")
-        bench.wire.send(bench.frame())
-        bench.flush()
-        bench.until(lambda: bench.counter("rx_packets") > before)
+        before = rig.counter("rx_packets")
+        rig.wire.send(rig.frame())
+        rig.flush()
+        rig.until(lambda: rig.counter("rx_packets") > before)
 
 
-def idle_polls(bench: Bench) -> None:
+def idle_polls(rig: Rig) -> None:
     """Check that NAPI sleeps without traffic."""
-    count = len(bench.card.events())
+    count = len(rig.card.events())
     time.sleep(0.1)
-    polls = sum(event.name == "napi_poll" and "eth0" in event.text for event in bench.card.events()[count:])
+    polls = sum(event.name == "napi_poll" and "eth0" in event.text for event in rig.card.events()[count:])
     see(
         "polls in a tenth of a second without traffic (a poll that took less than its budget ends with "
         "napi_complete_done, and returns less)",
@@ -543,38 +543,38 @@ FLOOD = 600
 
 
 @pytest.mark.checkpoint("transmit")
-def test_transmit(bench: Bench, vm: r4l.VM) -> None:
-    bench.online()
-    pads(bench)
-    before = bench.counters("tx_packets")
+def test_transmit(rig: Rig, vm: r4l.VM) -> None:
+    rig.online()
+    pads(rig)
+    before = rig.counters("tx_packets")
     queue = f"{SYSFS}/queues/tx-0/byte_queue_limits"
-    bench.card.events()
-    start = len(bench.card.events())
+    rig.card.events()
+    start = len(rig.card.events())
     # What was sent is taken back only 50 times a second, and BQL holds nothing back: the ring runs full.
-    put_off(bench, 20)
-    bench.run(f"[ -d {queue} ] && echo 10000000 > {queue}/limit_min")
+    put_off(rig, 20)
+    rig.run(f"[ -d {queue} ] && echo 10000000 > {queue}/limit_min")
     # In the background: it waits for its last frame to be freed, which a driver that has lost it never does.
-    bench.run(PKTGEN.replace("COUNT", str(FLOOD)))
+    rig.run(PKTGEN.replace("COUNT", str(FLOOD)))
     # Two seconds without a frame are the end: after five the kernel finds the queue stalled, and restarts the card.
     numbers: list[int] = []
     end = time.monotonic() + 2
     while len(numbers) < FLOOD and time.monotonic() < end:
-        if new := [number_of(packet) for packet in flood(bench)]:
+        if new := [number_of(packet) for packet in flood(rig)]:
             numbers += new
             end = time.monotonic() + 2
         time.sleep(0.02)
-    put_off(bench, 0)
+    put_off(rig, 0)
     # The last of them are taken back by a poll that the interrupt of their sending brings.
     believed = f"cat {queue}/inflight 2>/dev/null || echo 0"
     if len(numbers) >= FLOOD:
-        bench.until(lambda: int(bench.run(believed)) == 0)
-    inflight = int(bench.run(believed))
+        rig.until(lambda: int(rig.run(believed)) == 0)
+    inflight = int(rig.run(believed))
     missing = FLOOD - len(set(numbers))
     held = f", and BQL believes that {inflight} bytes are on their way, so it holds the queue" if inflight else ""
     see(f"frames of a flood of {FLOOD} that never came out of the card", f"{missing}{held}", "0", missing == 0)
     see("frames that came out twice", len(numbers) - len(set(numbers)), 0)
     see("frames that came out after a later one", sum(b < a for a, b in itertools.pairwise(numbers)), 0)
-    busy = sum(event.name == "net_dev_xmit" and "rc=16" in event.text for event in bench.card.events()[start:])
+    busy = sum(event.name == "net_dev_xmit" and "rc=16" in event.text for event in rig.card.events()[start:])
     see(
         "times that start_xmit answered NETDEV_TX_BUSY under flood: the queue is to be stopped before the ring is full",
         busy,
@@ -587,16 +587,16 @@ def test_transmit(bench: Bench, vm: r4l.VM) -> None:
         inflight,
         0,
     )
-    see(f"tx_packets after {FLOOD} frames", bench.counter("tx_packets") - before["tx_packets"], FLOOD)
-    left = [area for area in bench.card.areas() if area.direction == "TO_DEVICE"] if bench.card.is_traced else []
+    see(f"tx_packets after {FLOOD} frames", rig.counter("tx_packets") - before["tx_packets"], FLOOD)
+    left = [area for area in rig.card.areas() if area.direction == "TO_DEVICE"] if rig.card.is_traced else []
     see("sent frames that are still mapped for the card, so never freed", len(left), 0)
 
 
-def pads(bench: Bench) -> None:
+def pads(rig: Rig) -> None:
     """Check the padding: a ping without payload has 42 bytes."""
-    bench.wire.sniff()
-    bench.run(f"arp -i eth0 -s {GATEWAY} {ROUTER}; ping -c1 -W1 -s0 {GATEWAY}; arp -i eth0 -d {GATEWAY}")
-    frames = [frame.data for frame in bench.wire.frames()]
+    rig.wire.sniff()
+    rig.run(f"arp -i eth0 -s {GATEWAY} {ROUTER}; ping -c1 -W1 -s0 {GATEWAY}; arp -i eth0 -d {GATEWAY}")
+    frames = [frame.data for frame in rig.wire.frames()]
     short = [frame for frame in frames if frame[:6] == bytes.fromhex(ROUTER.replace(":", ""))]
     see("frames that came out of the card for a ping of 42 bytes", len(short), "1 or more", bool(short))
     size = len(short[0])
@@ -610,9 +610,9 @@ def pads(bench: Bench) -> None:
     )
 
 
-def flood(bench: Bench) -> list[Packet]:
+def flood(rig: Rig) -> list[Packet]:
     """Return the pktgen frames that arrived."""
-    return [packet for packet in bench.wire.sniff(UDP) if packet[UDP].dport == 9]
+    return [packet for packet in rig.wire.sniff(UDP) if packet[UDP].dport == 9]
 
 
 def number_of(packet: Packet) -> int:
@@ -624,18 +624,18 @@ def number_of(packet: Packet) -> int:
 
 
 @pytest.mark.checkpoint("ping")
-def test_ping(bench: Bench, vm: r4l.VM) -> None:
-    bench.online()
-    pinged(bench, 3)
-    bench.wire.sniff()
+def test_ping(rig: Rig, vm: r4l.VM) -> None:
+    rig.online()
+    pinged(rig, 3)
+    rig.wire.sniff()
     sent = {}
     for number, size in enumerate([60, 61, 1513, 1514, *DRAW.sample(FRAME, 20)]):
-        packet, sent[number] = bench.echo(size, number)
-        bench.wire.send(packet)
+        packet, sent[number] = rig.echo(size, number)
+        rig.wire.send(packet)
     back: dict[int, bytes] = {}
     end = time.monotonic() + 5
     while len(back) < len(sent) and time.monotonic() < end:
-        for answer in bench.wire.sniff(is_answer):
+        for answer in rig.wire.sniff(is_answer):
             back[answer[ICMP].seq] = bytes(answer[IP])[28 : answer[IP].len]
         time.sleep(0.01)
     see(f"answers to {len(sent)} pings of all sizes", len(back), len(sent))
@@ -647,40 +647,40 @@ def is_answer(packet: Packet) -> bool:
     return ICMP in packet and packet[ICMP].type == 0 and packet.dst == ME
 
 
-def pinged(bench: Bench, count: int) -> None:
+def pinged(rig: Rig, count: int) -> None:
     """Ping the wire from the guest."""
-    text = bench.run(f"ping -c{count} -i0.05 -W5 {GATEWAY} 2>&1")
+    text = rig.run(f"ping -c{count} -i0.05 -W5 {GATEWAY} 2>&1")
     summary = next((line for line in text.splitlines() if "packet loss" in line), text.strip())
     see(f"ping -c{count} {GATEWAY}", summary, "0% packet loss", " 0% packet loss" in summary)
 
 
-def exchange(bench: Bench, count: int, size: int) -> None:
+def exchange(rig: Rig, count: int, size: int) -> None:
     """Ping the guest from the wire."""
-    bench.wire.sniff()
+    rig.wire.sniff()
     for number in range(count):
-        bench.wire.send(bench.echo(size, number)[0])
+        rig.wire.send(rig.echo(size, number)[0])
     answers = 0
 
     def all_came() -> bool:
         nonlocal answers
-        answers += len(bench.wire.sniff(is_answer))
+        answers += len(rig.wire.sniff(is_answer))
         return answers >= count
 
-    bench.until(all_came)
+    rig.until(all_came)
     see(f"answers to {count} pings from the wire", answers, count)
 
 
 @pytest.mark.checkpoint("statistics")
-def test_statistics(bench: Bench, vm: r4l.VM) -> None:
-    bench.online()
+def test_statistics(rig: Rig, vm: r4l.VM) -> None:
+    rig.online()
     names = ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes", "rx_errors", "tx_errors", "rx_dropped", "tx_dropped")
-    exchange(bench, 1, 100)
+    exchange(rig, 1, 100)
     count, size = DRAW.randrange(20, 60), DRAW.randrange(200, 1500)
-    settled(bench)
-    before = bench.counters(*names)
-    exchange(bench, count, size)
-    settled(bench)
-    after = bench.counters(*names)
+    settled(rig)
+    before = rig.counters(*names)
+    exchange(rig, count, size)
+    settled(rig)
+    after = rig.counters(*names)
     grown = {name: after[name] - before[name] for name in names}
     for name in ("rx_packets", "tx_packets"):
         see(f"{name} after {count} questions and {count} answers", grown[name], count)
@@ -692,46 +692,46 @@ def test_statistics(bench: Bench, vm: r4l.VM) -> None:
         see(name, grown[name], 0)
 
 
-def settled(bench: Bench) -> None:
+def settled(rig: Rig) -> None:
     """Wait until the counters stop changing: a sent frame is counted when an interrupt reclaims it."""
     last = -1
-    while (now := bench.counter("tx_packets")) != last:
+    while (now := rig.counter("tx_packets")) != last:
         last = now
         time.sleep(0.02)
 
 
 @pytest.mark.checkpoint("quiet")
-def test_quiet(bench: Bench, vm: r4l.VM) -> None:
-    bench.online()
-    exchange(bench, 1, 100)
+def test_quiet(rig: Rig, vm: r4l.VM) -> None:
+    rig.online()
+    exchange(rig, 1, 100)
     vm.klog.sync()
     before = len(vm.klog.records())
-    exchange(bench, 30, 500)
+    exchange(rig, 30, 500)
     vm.klog.sync()
     new = [record.text for record in vm.klog.records()[before:]]
     see("lines in the kernel log while 30 pings came and went (printk per packet?)", len(new), "none", len(new) < 3)
 
 
 @pytest.mark.checkpoint("multicast")
-def test_multicast(bench: Bench, vm: r4l.VM) -> None:
-    bench.online()
+def test_multicast(rig: Rig, vm: r4l.VM) -> None:
+    rig.online()
     # An address of IPv6 brings a group with it, of which the last three bytes are the address's.
     low = [DRAW.randrange(1 << 24) for _ in range(3)]
-    bench.run(
+    rig.run(
         "echo 0 > /proc/sys/net/ipv6/conf/eth0/disable_ipv6;"
         + "".join(f"ip -6 addr add fd00::{n >> 16:x}:{n & 0xFFFF:x}/64 dev eth0;" for n in low)
     )
-    rows = [row.split() for row in bench.run("cat /proc/net/dev_mcast").splitlines()]
+    rows = [row.split() for row in rig.run("cat /proc/net/dev_mcast").splitlines()]
     groups = [bytes.fromhex(row[4]) for row in rows if row[1] == "eth0"]
     see("groups that the stack has joined for IPv6", len(groups), "3 or more", len(groups) >= 3)
     bits = {place(group) for group in groups}
     # One at a time only where not all were received, to say which.
-    for group in [] if receives(bench, *groups) == len(groups) else groups:
+    for group in [] if receives(rig, *groups) == len(groups) else groups:
         word, bit = divmod(place(group), 32)
         see(
             f"a frame to {group.hex(':')}, a group that eth0 is in (its bit is {bit} of word {word} of the MTA, at "
-            f"{cards.REGISTERS['MTA'] + 4 * word:#x}; word {word} of the MTA is {bench.card.register('MTA', word):#x})",
-            "received" if receives(bench, group) else "dropped",
+            f"{cards.REGISTERS['MTA'] + 4 * word:#x}; word {word} of the MTA is {rig.card.register('MTA', word):#x})",
+            "received" if receives(rig, group) else "dropped",
             "received",
         )
     stranger = next(
@@ -739,23 +739,23 @@ def test_multicast(bench: Bench, vm: r4l.VM) -> None:
     )
     see(
         f"a frame to {stranger.hex(':')}, a group that eth0 is not in",
-        "received" if receives(bench, stranger) else "dropped",
+        "received" if receives(rig, stranger) else "dropped",
         "dropped",
     )
 
 
-def receives(bench: Bench, *groups: bytes) -> int:
+def receives(rig: Rig, *groups: bytes) -> int:
     """Return how many of the frames, one to each group, the card receives.
 
     A final frame to its own address marks the end.
     """
-    before, good = bench.counter("rx_packets"), bench.intact()[0]
+    before, good = rig.counter("rx_packets"), rig.intact()[0]
     for group in groups:
-        bench.wire.send(Ether(src=ME, dst=group.hex(":")) / IPv6(src="fe80::7", dst="ff02::1:ff00:1") / Raw(b"?" * 40))
-    bench.wire.send(bench.frame())
-    bench.flush()
-    bench.until(lambda: bench.intact()[0] > good)
-    return bench.counter("rx_packets") - before - 1
+        rig.wire.send(Ether(src=ME, dst=group.hex(":")) / IPv6(src="fe80::7", dst="ff02::1:ff00:1") / Raw(b"?" * 40))
+    rig.wire.send(rig.frame())
+    rig.flush()
+    rig.until(lambda: rig.intact()[0] > good)
+    return rig.counter("rx_packets") - before - 1
 
 
 def place(group: bytes) -> int:
@@ -770,67 +770,67 @@ def places(group: bytes) -> Iterator[int]:
 
 
 @pytest.mark.checkpoint("down-up")
-def test_down_up(bench: Bench, vm: r4l.VM) -> None:
-    bench.online()
-    before = len(bench.card.rings_memory()) if bench.card.is_traced else 0
+def test_down_up(rig: Rig, vm: r4l.VM) -> None:
+    rig.online()
+    before = len(rig.card.rings_memory()) if rig.card.is_traced else 0
     for turn in range(1, TURNS + 1):
-        bench.online(first=f"arp -i eth0 -d {GATEWAY}; ip link set eth0 down")
-        bench.wire.sniff()
+        rig.online(first=f"arp -i eth0 -d {GATEWAY}; ip link set eth0 down")
+        rig.wire.sniff()
         # The card does not receive yet, so nobody would answer ARP.
-        bench.run(f"arp -i eth0 -s {GATEWAY} {ROUTER}; ping -c1 -W1 {GATEWAY} > /dev/null 2>&1 &")
-        sent = any(ICMP in packet for packet in waited(bench))
+        rig.run(f"arp -i eth0 -s {GATEWAY} {ROUTER}; ping -c1 -W1 {GATEWAY} > /dev/null 2>&1 &")
+        sent = any(ICMP in packet for packet in waited(rig))
         see(f"a ping leaves the card after `down` and `up` number {turn}", "yes" if sent else "no", "yes")
-    bench.run(f"arp -i eth0 -d {GATEWAY}")
-    pinged(bench, 2)
-    if bench.card.is_traced:
-        after = len(bench.card.rings_memory())
+    rig.run(f"arp -i eth0 -d {GATEWAY}")
+    pinged(rig, 2)
+    if rig.card.is_traced:
+        after = len(rig.card.rings_memory())
         see(f"rings in memory after {TURNS} times down and up (each `stop` has to free its own)", after, before)
 
 
-def waited(bench: Bench) -> Iterator[Packet]:
+def waited(rig: Rig) -> Iterator[Packet]:
     """Wait for frames of the guest, at most two seconds."""
     end = time.monotonic() + 2
     while time.monotonic() < end:
-        yield from bench.wire.sniff()
+        yield from rig.wire.sniff()
         time.sleep(0.01)
 
 
 @pytest.mark.checkpoint("remove")
-def test_remove(bench: Bench, vm: r4l.VM) -> None:
-    bench.online()
-    pinged(bench, 1)
+def test_remove(rig: Rig, vm: r4l.VM) -> None:
+    rig.online()
+    pinged(rig, 1)
     # Long ones, which go up in the buffers that they came in.
-    exchange(bench, 20, 1400)
-    bench.card.events()
-    start = len(bench.card.events())
-    bench.run("ip link set eth0 down")
-    rctl, tctl = bench.card.register("RCTL"), bench.card.register("TCTL")
+    exchange(rig, 20, 1400)
+    rig.card.events()
+    start = len(rig.card.events())
+    rig.run("ip link set eth0 down")
+    rctl, tctl = rig.card.register("RCTL"), rig.card.register("TCTL")
     see(
         "RCTL.EN after `ip link set eth0 down`: a card that goes on receives into memory that is free", rctl >> 1 & 1, 0
     )
     see("TCTL.EN after `ip link set eth0 down`: a card that goes on reads memory that is free", tctl >> 1 & 1, 0)
-    see("IMS after `ip link set eth0 down`: interrupts that nobody will handle", hex(bench.card.register("IMS")), "0x0")
-    see("eth0's row in /proc/interrupts after `down` (free_irq)", bench.interrupts(), None)
-    bench.online()
+    see("IMS after `ip link set eth0 down`: interrupts that nobody will handle", hex(rig.card.register("IMS")), "0x0")
+    see("eth0's row in /proc/interrupts after `down` (free_irq)", rig.interrupts(), None)
+    rig.online()
     # In use, and unloaded nevertheless.
-    bench.run(f"ping -i0.01 -c200 {GATEWAY} > /dev/null 2>&1 &")
-    vm.rmmod(bench.module.name)
-    see("interfaces after rmmod", bench.run("ls /sys/class/net").split(), ["lo"])
+    rig.run(f"ping -i0.01 -c200 {GATEWAY} > /dev/null 2>&1 &")
+    vm.rmmod(rig.module.name)
+    see("interfaces after rmmod", rig.run("ls /sys/class/net").split(), ["lo"])
     claims = [
-        line for line in bench.run("cat /proc/iomem /proc/interrupts").splitlines() if "e1000" in line or "eth0" in line
+        line for line in rig.run("cat /proc/iomem /proc/interrupts").splitlines() if "e1000" in line or "eth0" in line
     ]
     see("claims of I/O memory and of interrupts after rmmod", claims, [])
-    if bench.card.is_traced:
-        left = bench.card.areas()
+    if rig.card.is_traced:
+        left = rig.card.areas()
         see(
             "memory that the card may still touch after rmmod, which nobody has unmapped or freed: it is leaked",
             ", ".join(map(str, left[:4])) + (f" and {len(left) - 4} more" if len(left) > 4 else "") or "none",
             "none",
             not left,
         )
-        in_order(bench, start)
-    bench.online()
-    pinged(bench, 1)
+        in_order(rig, start)
+    rig.online()
+    pinged(rig, 1)
 
 
 TEARDOWN = (
@@ -851,13 +851,13 @@ TEARDOWN = (
 """Required order of calls (C4: stop, device removed, remove), with reasons."""
 
 
-def in_order(bench: Bench, start: int) -> None:
+def in_order(rig: Rig, start: int) -> None:
     """Check that the driver released its resources in an order that is safe for every user of them."""
-    events = bench.card.events()[start:]
+    events = rig.card.events()[start:]
     first: dict[str, float] = {}
     last: dict[str, float] = {}
     for event in events:
-        if event.name.startswith("dma_") and not event.text.startswith(bench.card.slot):
+        if event.name.startswith("dma_") and not event.text.startswith(rig.card.slot):
             continue
         first.setdefault(event.name, event.time)
         last[event.name] = event.time

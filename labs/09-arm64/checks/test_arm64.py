@@ -34,7 +34,7 @@ EVERYBODY = b"\xff" * 6
 ECHO_REQUEST, ECHO_REPLY = 8, 0
 
 
-class Bench:
+class Rig:
     """A machine with random properties and two cards."""
 
     def __init__(self, kernel: Kernel) -> None:
@@ -99,44 +99,44 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def benches(kernel: Kernel) -> Iterator[list[Bench]]:
+def rigs(kernel: Kernel) -> Iterator[list[Rig]]:
     """The machine shared by the checks while its kernel is well; at most one."""
-    shared: list[Bench] = []
+    shared: list[Rig] = []
     yield shared
-    for bench in shared:
-        bench.close()
-        if untold := bench.vm.untold():
+    for rig in shared:
+        rig.close()
+        if untold := rig.vm.untold():
             # What the kernel complained of since the last check, up to its last line.
             raise untold
 
 
 @pytest.fixture
-def bench(request: pytest.FixtureRequest, kernel: Kernel, benches: list[Bench]) -> Iterator[Bench]:
+def rig(request: pytest.FixtureRequest, kernel: Kernel, rigs: list[Rig]) -> Iterator[Rig]:
     """The machine."""
-    if not benches:
-        benches.append(Bench(kernel))
-    taken = benches[0]
+    if not rigs:
+        rigs.append(Rig(kernel))
+    taken = rigs[0]
     verdict.watch(request.node, taken.vm)
     yield taken
     if verdict.failed(request.node) and not is_well(taken):
-        benches.clear()
+        rigs.clear()
         taken.close()
 
 
-def is_well(bench: Bench) -> bool:
+def is_well(rig: Rig) -> bool:
     """True if another check can use the machine."""
     try:
-        bench.unload()
-        bench.vm.klog.sync()
+        rig.unload()
+        rig.vm.klog.sync()
     except R4LError:
         return False
-    return not bench.vm.klog.splat_count
+    return not rig.vm.klog.splat_count
 
 
 @pytest.fixture
-def vm(bench: Bench) -> r4l.VM:
+def vm(rig: Rig) -> r4l.VM:
     """The machine, for the evidence."""
-    return bench.vm
+    return rig.vm
 
 
 @pytest.mark.checkpoint("builds")
@@ -149,27 +149,27 @@ def test_builds(kernel: Kernel, module: r4l.BuiltModule) -> None:
 
 
 @pytest.mark.checkpoint("binds")
-def test_binds(bench: Bench, vm: r4l.VM, module: r4l.BuiltModule) -> None:
-    mark = bench.mark()
-    bench.load(module, DRAW.randrange(1 << 32))
-    driver = bench.driver()
-    said = "; ".join(bench.said(mark))
-    what = f"the driver of the card at {bench.slot} after `insmod {NAME}.ko`"
+def test_binds(rig: Rig, vm: r4l.VM, module: r4l.BuiltModule) -> None:
+    mark = rig.mark()
+    rig.load(module, DRAW.randrange(1 << 32))
+    driver = rig.driver()
+    said = "; ".join(rig.said(mark))
+    what = f"the driver of the card at {rig.slot} after `insmod {NAME}.ko`"
     see(what, driver if driver == NAME else f"{driver} ({said})", NAME, driver == NAME)
 
 
 @pytest.mark.checkpoint("time")
-def test_time(bench: Bench, vm: r4l.VM, module: r4l.BuiltModule) -> None:
-    bench.load(module, 0)
-    bench.unload()
-    mark = bench.mark()
+def test_time(rig: Rig, vm: r4l.VM, module: r4l.BuiltModule) -> None:
+    rig.load(module, 0)
+    rig.unload()
+    mark = rig.mark()
     wait = DRAW.randrange(200_000, 700_000)
     # Somebody sets the clock meanwhile.
     set_clock = f"date -s @{DRAW.randrange(1_000_000_000, 1_700_000_000)}"
     now = "cut -d' ' -f1 /proc/uptime"
     script = f"{now}; insmod {FILE}; {now}; {set_clock} >/dev/null; usleep {wait}; {now}; rmmod {NAME}; {now}"
     before, loaded, waited, after = (float(line) * 1000 for line in vm.run(script, check=True).stdout.split())
-    lines = [line.partition(": ")[2] for line in bench.said(mark)]
+    lines = [line.partition(": ")[2] for line in rig.said(mark)]
     found = [int(match[1]) for line in lines if (match := re.fullmatch(r"had the card for (-?\d+) ms", line))]
     see("lines `had the card for N ms`", lines if len(found) != 1 else found, "one", len(found) == 1)
     least, most = waited - loaded - TICK, after - before + TICK
@@ -182,45 +182,45 @@ def test_time(bench: Bench, vm: r4l.VM, module: r4l.BuiltModule) -> None:
 
 
 @pytest.mark.checkpoint("beacon")
-def test_beacon(bench: Bench, vm: r4l.VM, module: r4l.BuiltModule) -> None:
-    begin = len(bench.frames(E1000))
+def test_beacon(rig: Rig, vm: r4l.VM, module: r4l.BuiltModule) -> None:
+    begin = len(rig.frames(E1000))
     # No byte twice: an order is seen.
     number = int.from_bytes(bytes(DRAW.sample(range(1, 256), 4)))
-    bench.load(module, number)
-    sent = [frame for frame in bench.frames(E1000, begin) if frame[12:14] == b"\x88\xb5"]
+    rig.load(module, number)
+    sent = [frame for frame in rig.frames(E1000, begin) if frame[12:14] == b"\x88\xb5"]
     see("frames of type 88b5 that have left the card", len(sent), 1)
     frame = sent[0]
     see("where the frame goes", frame[:6].hex(":"), EVERYBODY.hex(":"))
-    see("where it comes from: the card's own address", frame[6:12].hex(":"), bench.mac)
+    see("where it comes from: the card's own address", frame[6:12].hex(":"), rig.mac)
     wanted = number.to_bytes(4, "big").hex(" ")
     see(f"bytes 14 to 17: the number {number} = {number:#x} in network order", frame[14:18].hex(" "), wanted)
     see("the rest of the 60 bytes", frame[18:].hex(), bytes(42).hex())
 
 
 @pytest.mark.checkpoint("machine")
-def test_machine(bench: Bench, vm: r4l.VM, work: Path) -> None:
+def test_machine(rig: Rig, vm: r4l.VM, work: Path) -> None:
     done = script(vm, work / "machine.sh")
-    by = "acpi" if bench.kernel.arch == "x86_64" else "devicetree"
-    wanted = [f"name {bench.name}", f"cpus {bench.cpus}", f"described by {by}"]
+    by = "acpi" if rig.kernel.arch == "x86_64" else "devicetree"
+    wanted = [f"name {rig.name}", f"cpus {rig.cpus}", f"described by {by}"]
     seen = done.stdout.splitlines()
-    what = f"what `sh machine.sh` prints on this {bench.kernel.arch} machine"
+    what = f"what `sh machine.sh` prints on this {rig.kernel.arch} machine"
     said = f"; and as errors: {done.stderr.strip()}" if done.stderr.strip() else ""
     see(what, f"{seen}{said}", wanted, seen == wanted)
 
 
 @pytest.mark.checkpoint("network")
-def test_network(bench: Bench, vm: r4l.VM, work: Path) -> None:
-    driver = r4l.Module(resources.rust("drivers/e1000")).build(bench.kernel)
-    bench.unload()
+def test_network(rig: Rig, vm: r4l.VM, work: Path) -> None:
+    driver = r4l.Module(resources.rust("drivers/e1000")).build(rig.kernel)
+    rig.unload()
     for card in DRAW.sample((VIRTIO, E1000), 2):
         if card == E1000:
             vm.insmod(driver)
         else:
             vm.run("modprobe virtio_net", check=True)
     names = [interface(vm, vm.machine.nics[card].address(card)) for card in (VIRTIO, E1000)]
-    reaches(bench, work, names)
+    reaches(rig, work, names)
     swap(vm, names)
-    reaches(bench, work, names[::-1])
+    reaches(rig, work, names[::-1])
 
 
 def script(vm: r4l.VM, file: Path) -> r4l.Completed:
@@ -243,13 +243,13 @@ def swap(vm: r4l.VM, names: list[str]) -> None:
     vm.run(clear + rename, check=True)
 
 
-def reaches(bench: Bench, work: Path, names: list[str]) -> None:
+def reaches(rig: Rig, work: Path, names: list[str]) -> None:
     """Run net.sh and inspect both wires."""
-    vm = bench.vm
-    begin = {card: len(bench.frames(card)) for card in (VIRTIO, E1000)}
+    vm = rig.vm
+    begin = {card: len(rig.frames(card)) for card in (VIRTIO, E1000)}
     done = script(vm, work / "net.sh")
-    here = f"on {bench.kernel.arch}, the e1000 card being {names[E1000]}, the virtio card {names[VIRTIO]}"
-    requests = {card: len(echoes(bench.frames(card, begin[card]), ECHO_REQUEST)) for card in (VIRTIO, E1000)}
+    here = f"on {rig.kernel.arch}, the e1000 card being {names[E1000]}, the virtio card {names[VIRTIO]}"
+    requests = {card: len(echoes(rig.frames(card, begin[card]), ECHO_REQUEST)) for card in (VIRTIO, E1000)}
     said = (done.stderr or done.stdout).strip().splitlines()[-1:]
     see(
         f"pings of {GATEWAY} from {ADDRESS} {here}",
@@ -257,12 +257,12 @@ def reaches(bench: Bench, work: Path, names: list[str]) -> None:
         "some through the e1000 card, none through the virtio card",
         requests[E1000] > 0 and not requests[VIRTIO],
     )
-    answers = len(echoes(bench.frames(E1000, begin[E1000]), ECHO_REPLY))
+    answers = len(echoes(rig.frames(E1000, begin[E1000]), ECHO_REPLY))
     see(f"answers {here}", answers, "one at least", answers > 0)
     addresses = vm.run(f"ip -4 -o addr show dev {names[E1000]}").stdout.split()
     see(f"the address {here}", " ".join(addresses[2:4]) or "none", f"inet {ADDRESS}/24", f"{ADDRESS}/24" in addresses)
     mac = bytes.fromhex(vm.machine.nics[VIRTIO].address(VIRTIO).replace(":", ""))
-    touched = sum(frame[6:12] == mac for frame in bench.frames(VIRTIO, begin[VIRTIO]))
+    touched = sum(frame[6:12] == mac for frame in rig.frames(VIRTIO, begin[VIRTIO]))
     see(f"frames that left through the virtio card, which is somebody else's, {here}", touched, 0)
     see(f"exit code of `sh net.sh` {here}", done.exit_code, 0)
 

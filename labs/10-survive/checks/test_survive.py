@@ -72,7 +72,7 @@ pytestmark = pytest.mark.machine(nics=["e1000"], modules=["pktgen"], prepare=pre
 
 
 @dataclass
-class Bench:
+class Rig:
     """A machine with the driver."""
 
     vm: r4l.VM
@@ -217,83 +217,83 @@ def is_answer(packet: Packet) -> bool:
 
 
 @pytest.fixture
-def bench(
+def rig(
     request: pytest.FixtureRequest,
     kernel: Kernel,
     vm: r4l.VM,
     module: r4l.BuiltModule,
     interface: Interface,
     wire: Wire,
-) -> Bench:
+) -> Rig:
     """The machine, if its kernel has the options that the check needs."""
     (point,) = next(request.node.iter_markers("checkpoint")).args
     wanted = CHECKERS.get(point)
     if wanted and kernel.config.get(wanted) != "y":
         pytest.skip(f"this kernel does not find it: {wanted} is off. The kernel `debug` does")
-    return Bench(vm, module, interface, wire)
+    return Rig(vm, module, interface, wire)
 
 
 @pytest.mark.checkpoint("works")
-def test_works(bench: Bench) -> None:
-    bench.online()
-    bench.pinged(60, range(60, 1515))
-    said = bench.run(f"ping -c3 -i0.05 -W5 {GATEWAY} 2>&1")
+def test_works(rig: Rig) -> None:
+    rig.online()
+    rig.pinged(60, range(60, 1515))
+    said = rig.run(f"ping -c3 -i0.05 -W5 {GATEWAY} 2>&1")
     summary = next((line for line in said.splitlines() if "packet loss" in line), said.strip())
     see(f"ping -c3 {GATEWAY}", summary, "0% packet loss", " 0% packet loss" in summary)
     # Under traffic.
-    bench.run(f"ping -c200 -i0.01 -W1 {GATEWAY} > /dev/null 2>&1 &")
+    rig.run(f"ping -c200 -i0.01 -W1 {GATEWAY} > /dev/null 2>&1 &")
     for up in (False, True):
-        bench.vm.link(0, up=up)
+        rig.vm.link(0, up=up)
         what = f"the carrier of eth0 ({SYSFS}/carrier) when the cable was {'put back' if up else 'pulled'}"
-        bench.until(lambda: bench.carrier() == str(int(up)))  # noqa: B023 (called here and now)
-        see(what, bench.carrier(), str(int(up)))
-    bench.pinged(10, what=" after the cable was put back")
+        rig.until(lambda: rig.carrier() == str(int(up)))  # noqa: B023 (called here and now)
+        see(what, rig.carrier(), str(int(up)))
+    rig.pinged(10, what=" after the cable was put back")
 
 
 @pytest.mark.checkpoint("context")
 @pytest.mark.klog_allow("suspicious RCU usage", reason="might_sleep() says it twice, and the second time more plainly")
-def test_context(bench: Bench) -> None:
-    bench.online()
+def test_context(rig: Rig) -> None:
+    rig.online()
     count, size, pieces = DRAW.randrange(5, 15), DRAW.randrange(1000, 1514), DRAW.randrange(2, 8)
-    bench.wire.sniff()
-    bench.flood(count, size, pieces)
-    frames = bench.flooded(count)
-    bench.well()
+    rig.wire.sniff()
+    rig.flood(count, size, pieces)
+    frames = rig.flooded(count)
+    rig.well()
     see(f"frames that came out of the card, of {count} in {pieces + 1} pieces of memory each", len(frames), count)
     see("bytes of these frames", sorted({len(frame) for frame in frames}), [size])
     # Long ones, which go up in the buffers that they came in.
-    bench.pinged(20, range(1000, 1515))
+    rig.pinged(20, range(1000, 1515))
 
 
 @pytest.mark.checkpoint("wrap")
-def test_wrap(bench: Bench) -> None:
-    bench.online()
-    bench.pinged(RING + DRAW.randrange(BATCH, RING // 2), what=f" (the ring has {RING} descriptors)")
+def test_wrap(rig: Rig) -> None:
+    rig.online()
+    rig.pinged(RING + DRAW.randrange(BATCH, RING // 2), what=f" (the ring has {RING} descriptors)")
     count = RING + DRAW.randrange(BATCH, BATCH * 2)
-    bench.wire.sniff()
-    bench.flood(count, put_off=PUT_OFF)
-    bench.flooded(count)
-    bench.defer(0)
-    bench.until(lambda: bench.believed() == 0, SILENCE)
-    bench.well()
+    rig.wire.sniff()
+    rig.flood(count, put_off=PUT_OFF)
+    rig.flooded(count)
+    rig.defer(0)
+    rig.until(lambda: rig.believed() == 0, SILENCE)
+    rig.well()
     see(
         f"bytes that BQL still believes to be on their way, when a ring that had gone round once had to take {count} "
         "frames more and all of it was taken back (they are never completed: a full ring was written over)",
-        bench.believed(),
+        rig.believed(),
         0,
     )
 
 
 @pytest.mark.checkpoint("wake")
-def test_wake(bench: Bench) -> None:
-    bench.online()
-    bench.pinged(3)
+def test_wake(rig: Rig) -> None:
+    rig.online()
+    rig.pinged(3)
     # Not once round, but more than the ring takes before the queue is stopped.
     count = RING - DRAW.randrange(4, 16)
-    bench.wire.sniff()
-    bench.flood(count, put_off=PUT_OFF)
-    came = len(bench.flooded(count))
-    bench.well()
+    rig.wire.sniff()
+    rig.flood(count, put_off=PUT_OFF)
+    came = len(rig.flooded(count))
+    rig.well()
     see(
         f"frames that came out of the card, of a flood of {count} (what was sent is taken back once in {PUT_OFF} s, "
         "so the queue has to be stopped on the way, and woken when there is room: netif_tx_wake_queue)",
@@ -324,15 +324,15 @@ shell, which allocates little."""
 
 @pytest.mark.checkpoint("memory")
 @pytest.mark.klog_allow(FREED_WITH_INTERRUPTS_OFF, reason=ALLOWED)
-def test_memory(bench: Bench) -> None:
-    bench.vm.insmod(bench.module)
+def test_memory(rig: Rig) -> None:
+    rig.vm.insmod(rig.module)
     # What the stack itself has to have once (the qdisc) it has now, and not half of it.
-    bench.run("ip link set eth0 up; ip link set eth0 down")
-    flags = int(bench.run(f"cat {SYSFS}/flags"), 16)
+    rig.run("ip link set eth0 up; ip link set eth0 down")
+    flags = int(rig.run(f"cat {SYSFS}/flags"), 16)
     mapped = "echo $(($(cat nr_total_entries) - $(cat num_free_entries)))"
-    before = bench.run(f"cd {DMA_API} && {mapped}")
-    said = bench.run(OPEN_WITH_FAULTS.replace("{up}", hex(flags | 1)))
-    bench.well()
+    before = rig.run(f"cd {DMA_API} && {mapped}")
+    said = rig.run(OPEN_WITH_FAULTS.replace("{up}", hex(flags | 1)))
+    rig.well()
     refused = re.findall(r"^(\d+) refused", said, re.MULTILINE)
     see(
         "times that `up` was refused for want of memory, each allocation failing in turn",
@@ -342,44 +342,44 @@ def test_memory(bench: Bench) -> None:
     )
     see(
         "DMA mappings after that, with eth0 down (what open has taken before it fails, it gives back)",
-        bench.run(f"cd {DMA_API} && {mapped}").strip(),
+        rig.run(f"cd {DMA_API} && {mapped}").strip(),
         before.strip(),
     )
-    bench.up()
-    bench.pinged(10, what=" once there is memory again")
+    rig.up()
+    rig.pinged(10, what=" once there is memory again")
 
 
 @pytest.mark.checkpoint("stop")
-def test_stop(bench: Bench) -> None:
-    bench.online()
-    bench.pinged(10)
-    bench.run("ip link set eth0 down")
-    bench.well()
-    card = Card(bench.vm)
+def test_stop(rig: Rig) -> None:
+    rig.online()
+    rig.pinged(10)
+    rig.run("ip link set eth0 down")
+    rig.well()
+    card = Card(rig.vm)
     for name in ("RCTL", "TCTL"):
         enabled = card.register(name) >> 1 & 1
         see(f"{name}.EN after `down`: a card that goes on works on memory that is free", enabled, 0)
     see("IMS after `down`: interrupts that nobody will handle", hex(card.register("IMS")), "0x0")
-    bench.up()
-    bench.pinged(10, what=" after `down` and `up`")
+    rig.up()
+    rig.pinged(10, what=" after `down` and `up`")
 
 
 @pytest.mark.checkpoint("leaks")
 @pytest.mark.klog_allow(FREED_WITH_INTERRUPTS_OFF, reason=ALLOWED)
-def test_leaks(bench: Bench, leaks: Leaks) -> None:
+def test_leaks(rig: Rig, leaks: Leaks) -> None:
     with leaks():
-        bench.online()
-        bench.pinged(10)
+        rig.online()
+        rig.pinged(10)
         # What is sent now stays on the ring, and `down` finds it there.
-        bench.put_off(5)
-        bench.run(f"ping -c3 -i0.05 -W1 {GATEWAY} > /dev/null 2>&1 & usleep 300000; ip link set eth0 down")
-        bench.up()
-        bench.run(f"ping -c500 -i0.01 -W1 {GATEWAY} > /dev/null 2>&1 & usleep 200000")
+        rig.put_off(5)
+        rig.run(f"ping -c3 -i0.05 -W1 {GATEWAY} > /dev/null 2>&1 & usleep 300000; ip link set eth0 down")
+        rig.up()
+        rig.run(f"ping -c500 -i0.01 -W1 {GATEWAY} > /dev/null 2>&1 & usleep 200000")
         # In use, and unloaded nevertheless.
-        bench.vm.rmmod(bench.module.name)
-        bench.well()
-        bench.vm.insmod(bench.module)
-        bench.vm.rmmod(bench.module.name)
+        rig.vm.rmmod(rig.module.name)
+        rig.well()
+        rig.vm.insmod(rig.module)
+        rig.vm.rmmod(rig.module.name)
 
 
 SEVERAL_AT_ONCE = f"""
@@ -394,14 +394,14 @@ wait
 
 @pytest.mark.checkpoint("locks")
 @pytest.mark.klog_allow(FREED_WITH_INTERRUPTS_OFF, reason=ALLOWED)
-def test_locks(bench: Bench) -> None:
-    bench.online()
-    bench.pinged(5)
-    see("/sys/class/net/eth0/speed", bench.run(f"cat {SYSFS}/speed").strip(), "1000")
+def test_locks(rig: Rig) -> None:
+    rig.online()
+    rig.pinged(5)
+    see("/sys/class/net/eth0/speed", rig.run(f"cat {SYSFS}/speed").strip(), "1000")
     # Once in each context is enough for lockdep. What follows could really come to a halt.
-    bench.well()
+    rig.well()
     mac = "02:00:00:" + ":".join(f"{DRAW.randrange(256):02x}" for _ in range(3))
-    bench.run(SEVERAL_AT_ONCE.replace("{mac}", mac))
-    bench.well()
-    bench.up()
-    bench.pinged(5, what=" after four processes had at the driver")
+    rig.run(SEVERAL_AT_ONCE.replace("{mac}", mac))
+    rig.well()
+    rig.up()
+    rig.pinged(5, what=" after four processes had at the driver")

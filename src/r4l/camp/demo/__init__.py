@@ -14,7 +14,7 @@ from pathlib import Path
 
 from r4l import resources
 from r4l.camp.demo import endings
-from r4l.camp.demo.bench import NETWORK, Bench
+from r4l.camp.demo.rig import NETWORK, Rig
 from r4l.camp.demo.scenario import STEPS
 from r4l.errors import R4LError
 from r4l.kernel import Kernel
@@ -80,7 +80,7 @@ class Demo:
             self.result.files.pcaps = [path.name for path in vm.captures.values()]
             # The second VM only tests halting, in parallel with the steps in the first one.
             side_by_side(
-                lambda: self._steps(Bench(vm, kernel, hello, driver)),
+                lambda: self._steps(Rig(vm, kernel, hello, driver)),
                 lambda: self._halt(VM(kernel, cpus=1)),
             )
         self.result.verdict = "passed" if all(step.ok for step in self.result.steps) else "failed"
@@ -123,19 +123,19 @@ class Demo:
 
         self._step("A22", "halt (a second VM)", "reboot: System halted; the VM stays", boot_and_halt, None)
 
-    def _steps(self, bench: Bench) -> None:
+    def _steps(self, rig: Rig) -> None:
         for step in STEPS:
-            bench.begin()
-            self._step(" ".join(step.rows), step.title, step.expected, partial(step.check, bench), bench)
-            if not bench.vm.running:
+            rig.begin()
+            self._step(" ".join(step.rows), step.title, step.expected, partial(step.check, rig), rig)
+            if not rig.vm.running:
                 break
-        bench.begin()
-        self._step("A22", "poweroff", "the VM process exits 0, a clean log", partial(endings.poweroff, bench.vm), bench)
+        rig.begin()
+        self._step("A22", "poweroff", "the VM process exits 0, a clean log", partial(endings.poweroff, rig.vm), rig)
 
-    def _step(self, row: str, title: str, expected: str, check: Callable[[], str], bench: Bench | None) -> model.Step:
+    def _step(self, row: str, title: str, expected: str, check: Callable[[], str], rig: Rig | None) -> model.Step:
         entry = model.Step(row, title, expected, start=self._now(), ok=False)
         self.result.steps.append(entry)
-        entry.console_begin = bench.console_lines() if bench else None
+        entry.console_begin = rig.console_lines() if rig else None
         try:
             entry.seen = check()
             entry.ok = True
@@ -144,9 +144,9 @@ class Demo:
             entry.seen = error.cause
         finally:
             entry.seconds = round(self._now() - (entry.start or 0), 3)
-            if bench:
-                entry.console_end = bench.console_lines()
-                entry.commands = list(bench.commands)
+            if rig:
+                entry.console_end = rig.console_lines()
+                entry.commands = list(rig.commands)
             self.tell(entry)
         return entry
 

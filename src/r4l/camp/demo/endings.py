@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from r4l.camp.demo.bench import StepFailed
+from r4l.camp.demo.rig import StepFailed
 from r4l.vm import VM
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Environment of a scenario's steps: one VM, the modules, and a record of everything observed."""
+"""The rig of a scenario's steps: one VM, the modules, and a record of everything observed."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class StepFailed(VerdictError):
 
 
 @dataclass
-class Bench:
-    """Resources of the steps.
+class Rig:
+    """A machine to try a driver on, and what its steps have run there.
 
     Attributes:
         commands: commands run in the guest since the step began.
