@@ -282,9 +282,12 @@ def end_group(process: subprocess.Popen[bytes], grace: float = 5.0) -> None:
             process.wait(grace)
 
 
-def run_here(argv: Sequence[str], cwd: Path) -> int:
+def run_here(argv: Sequence[str], cwd: Path, *, output: IO[str] | None = None) -> int:
     """Run a program on this terminal to its end, and return its exit code. An interrupted program gets time to finish
     its output.
+
+    Args:
+        output: an open file for its standard output; this process's own by default.
 
     Raises:
         KeyboardInterrupt: this process was interrupted; the program has ended too.
@@ -300,7 +303,7 @@ def run_here(argv: Sequence[str], cwd: Path) -> int:
 
     numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
     # A terminal sends SIGINT for ^C to the program too; `kill` sends SIGTERM to this process only.
-    with _handling(numbers, interrupt), subprocess.Popen(argv, cwd=cwd) as process:
+    with _handling(numbers, interrupt), subprocess.Popen(argv, cwd=cwd, stdout=output) as process:
         try:
             begun = True
             if told:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,13 @@ from r4l.process import Say, end_all
 from r4l.terminal import Console
 
 MAX_WIDTH = 70
+QUIET = "R4L_QUIET"
+"""Variable that, when set, has nothing shown of what goes well; `-q` sets it, for the programs that r4l starts too."""
+
+
+def quiet() -> bool:
+    """True if nothing shall be shown of what goes well."""
+    return bool(os.environ.get(QUIET))
 
 
 @dataclass
@@ -47,7 +55,7 @@ class Stages:
     _progress: Progress | None = None
 
     def __enter__(self) -> Stages:
-        if self.console.is_terminal:
+        if self.console.is_terminal and not quiet():
             self._progress = Progress(
                 SpinnerColumn(finished_text=" "),
                 TextColumn("{task.description:<24}", markup=False),
@@ -85,7 +93,7 @@ class Stages:
             if self._progress and task is not None:
                 self._progress.remove_task(task)
             self.done.append(Stage(name, seconds, ok, begin))
-            if seconds >= 0.5 or not ok:
+            if not ok or (seconds >= 0.5 and not quiet()):
                 mark = "[green]✓[/]" if ok else "[red]✗[/]"
                 self.console.print(f"{mark} {escape(f'{name:<28}')} [dim]{seconds:6.1f} s[/]")
 

@@ -15,7 +15,7 @@ from r4l.cli.options import ProjectCommand, config_option, kernel_option
 from r4l.cli.screen import show_warnings
 from r4l.module import Module
 from r4l.setup import set_up
-from r4l.stages import Stages
+from r4l.stages import Stages, quiet
 from r4l.terminal import Console
 
 
@@ -59,7 +59,8 @@ def command(folder: Path, config: dict[str, str], kernel_name: str | None, arch:
         console.print(note.remedy, markup=False)
         console.print(note.text, markup=False, style="dim")
     for ko in built:
-        console.print(
-            f"[green]✓[/] {escape(ko.name)} for {escape(kernel.release)}, {ko.path.stat().st_size // 1024} KiB"
-        )
+        if not quiet():
+            console.print(
+                f"[green]✓[/] {escape(ko.name)} for {escape(kernel.release)}, {ko.path.stat().st_size // 1024} KiB"
+            )
         click.echo(str(ko.path))

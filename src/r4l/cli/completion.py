@@ -6,6 +6,16 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+AS_TYPED = {
+    "zsh": {
+        "    (( ! $+commands[r4l] )) && return 1\n": "",
+        "_R4L_COMPLETE=zsh_complete r4l)": "_R4L_COMPLETE=zsh_complete ${~words[1]})",
+    },
+    "fish": {"COMP_CWORD=(commandline -t) r4l)": "COMP_CWORD=(commandline -t) (commandline -opc)[1])"},
+}
+"""Changes of click's scripts: they ask the program as it was typed, which may be `./r4l` and not on PATH. That of bash
+does, and all three shells look a command up by the last part of its path."""
+
 
 @click.command(epilog="Example: echo 'eval \"$(r4l completion bash)\"' >> ~/.bashrc")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -15,4 +25,8 @@ def command(shell: str) -> None:
 
     kind = get_completion_class(shell)
     assert kind is not None
-    click.echo(kind(cli, {}, "r4l", "_R4L_COMPLETE").source())
+    script = kind(cli, {}, "r4l", "_R4L_COMPLETE").source()
+    for old, new in AS_TYPED.get(shell, {}).items():
+        assert old in script, f"another click: {old}"
+        script = script.replace(old, new)
+    click.echo(script)

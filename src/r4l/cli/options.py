@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import shlex
 import tempfile
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from r4l.net import Nic
 from r4l.rootfs.disk import DiskImage, names
 from r4l.rootfs.first_stage import require_fit
 from r4l.settings import Settings
-from r4l.stages import Stages
+from r4l.stages import QUIET, Stages
 from r4l.toolchain import Toolchain
 
 if TYPE_CHECKING:
@@ -292,12 +293,29 @@ def timeout_option(text: str) -> Callable[[F], F]:
 class ProjectCommand(click.Command):
     """A command whose options default to the values of the project file (`r4l.settings`)."""
 
+    def __init__(self, *arguments: Any, **rest: Any) -> None:
+        super().__init__(*arguments, **rest)
+        self.params.append(
+            click.Option(
+                ["-q", "--quiet"],
+                is_flag=True,
+                expose_value=False,
+                callback=_be_quiet,
+                help="Show nothing of what goes well but the output itself (R4L_QUIET=1).",
+            )
+        )
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does, then with the values of the project file that is nearest to the command's folder."""
         rest = super().parse_args(ctx, args)
         if not ctx.resilient_parsing:
             _settle(ctx)
         return rest
+
+
+def _be_quiet(_context: click.Context, _option: click.Parameter, value: bool) -> None:
+    if value:
+        os.environ[QUIET] = "1"
 
 
 OF_MACHINE = {"modules": "with_module"}

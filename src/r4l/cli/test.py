@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import tempfile
+from collections import Counter
 from pathlib import Path
 
 import click
 
+from r4l.cli.json_option import json_option
 from r4l.cli.options import PytestCommand, config_option, kernels_option
 from r4l.cli.run import modules_of
 from r4l.cli.screen import show_warnings
@@ -15,7 +19,7 @@ from r4l.errors import UsageError
 from r4l.module import kbuild_of
 from r4l.process import run_here
 from r4l.setup import set_up
-from r4l.stages import Stages
+from r4l.stages import Stages, quiet
 from r4l.testing.exitcodes import EXIT_CODES
 
 
@@ -27,12 +31,14 @@ from r4l.testing.exitcodes import EXIT_CODES
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- PYTEST_ARGUMENTS...]")
 @config_option
 @kernels_option
+@json_option("Print the results as JSON; what pytest prints goes to stderr.")
 def command(
     folder: Path | None,
     pytest_arguments: tuple[str, ...],
     config: dict[str, str],
     kernel_names: tuple[str, ...],
     arch: str,
+    as_json: bool,
 ) -> None:
     """Run the tests of a driver's folder: pytest, with r4l's fixtures.
 
@@ -53,5 +59,17 @@ def command(
         show_warnings(module.warnings for module in built)
     argv = [sys.executable, "-m", "pytest", "--arch", arch, *(f"--kernel={name}" for name in kernel_names)]
     argv += [f"--r4l-config={name}={value}" for name, value in config.items()]
-    code = run_here([*argv, *pytest_arguments], where)
-    raise SystemExit(EXIT_CODES.get(code, 120))
+    argv += ["-q"] if quiet() else []
+    if not as_json:
+        raise SystemExit(EXIT_CODES.get(run_here([*argv, *pytest_arguments], where), 120))
+    with tempfile.TemporaryDirectory(prefix="r4l-test-") as place:
+        file = Path(place) / "results.json"
+        argv += [*pytest_arguments, f"--r4l-json={file}"]
+        code = EXIT_CODES.get(run_here(argv, where, output=sys.stderr), 120)
+        # pytest may have refused its arguments.
+        tests = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+    counted = Counter(test["outcome"] for test in tests)
+    sums = {name: counted[name] for name in ("passed", "failed", "skipped", "error")}
+    kernels = list(kernel_names) or ["stock"]
+    click.echo(json.dumps({"exit_code": code, "kernels": kernels, "arch": arch, **sums, "tests": tests}, indent=1))
+    raise SystemExit(code)

@@ -37,7 +37,7 @@ class WatchScreen:
 
     def __init__(self) -> None:
         self._console = Console(highlight=False, soft_wrap=True)
-        self.color = self._console.is_terminal
+        self.color = self._console.is_terminal and not self._console.no_color
 
     @property
     def columns(self) -> int:

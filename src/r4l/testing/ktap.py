@@ -28,6 +28,7 @@ class KtapResult:
         skipped: reason why the test does not count (`# SKIP`, `# TODO`, `# XFAIL`); empty if it does.
         said: diagnostic lines before the result.
         error: reason why the test could not be run or judged (`# ERROR`); empty if it was.
+        seconds: wall clock on the host, where it is known.
     """
 
     name: str
@@ -35,6 +36,7 @@ class KtapResult:
     skipped: str = ""
     said: str = ""
     error: str = ""
+    seconds: float = 0.0
 
 
 @dataclass

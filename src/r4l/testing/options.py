@@ -51,6 +51,7 @@ def add(parser: pytest.Parser) -> None:
         help="option of Kconfig that the module under test is built with, as in `r4l build --config`; may be repeated",
     )
     group.addoption("--r4l-ktap", metavar="FILE", help="write the results as KTAP, the kernel's format")
+    group.addoption("--r4l-json", metavar="FILE", help="write the results as JSON, a list with an entry for each test")
     parser.addini(
         "r4l_module",
         "the folder of the module under test (default: the nearest above the test with a Kbuild), "

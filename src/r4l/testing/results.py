@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""`--r4l-ktap FILE`: write pytest's results in the kernel's own format, for collectors of kernel test results."""
+"""`--r4l-ktap FILE` and `--r4l-json FILE`: pytest's results for collectors of kernel test results, and for programs."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,18 +17,31 @@ SKIP_REASON = 2
 """Index of the reason in a skipped report's `longrepr`: (path, line, reason)."""
 
 
-class KtapFile:
-    """pytest plugin that writes the results when the session ends, including an interrupted session."""
+class ResultFile:
+    """pytest plugin that writes the results when the session ends, including an interrupted session.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: file to write.
+        text: format of the file.
+    """
+
+    def __init__(self, path: Path, text: Callable[[Iterable[ktap.KtapResult]], str]) -> None:
         self._path = path
+        self._text = text
         self._results: dict[str, ktap.KtapResult] = {}
+        self._seconds: dict[str, float] = {}
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Record a test file that cannot be read."""
+        if report.failed:
+            self._results[report.nodeid] = ktap.KtapResult(report.nodeid, ok=False, said=report.longreprtext)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Record the end of a test's phase, or a subtest. A failure in set-up or teardown fails the test."""
         name, over = report.nodeid, report.when == "call"
         if isinstance(report, pytest.SubtestReport):
             name, over = f"{name} [{report.context.msg}]", True
+        self._seconds[name] = self._seconds.get(name, 0.0) + report.duration
         if report.failed:
             self._results[name] = ktap.KtapResult(
                 name, ok=False, said=report.longreprtext, error=getattr(report, FAULT, "")
@@ -39,11 +55,37 @@ class KtapFile:
     def pytest_sessionfinish(self) -> None:
         """Write the file."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text(ktap.text(self._results.values()), encoding="utf-8")
+        timed = [replace(result, seconds=self._seconds.get(name, 0.0)) for name, result in self._results.items()]
+        self._path.write_text(self._text(timed), encoding="utf-8")
+
+
+def as_json(results: Iterable[ktap.KtapResult]) -> str:
+    """Format results as a JSON list: name, outcome, seconds, and the text that explains the outcome."""
+    entries = [
+        {
+            "name": result.name,
+            "outcome": outcome(result),
+            "seconds": round(result.seconds, 3),
+            "reason": result.skipped or result.error,
+            "text": result.said,
+        }
+        for result in results
+    ]
+    return json.dumps(entries, indent=1) + "\n"
+
+
+def outcome(result: ktap.KtapResult) -> str:
+    """One word for a result: `error` where this machine kept the test from being judged."""
+    if result.skipped:
+        return "skipped"
+    if result.ok:
+        return "passed"
+    return "error" if result.error else "failed"
 
 
 def register(config: pytest.Config) -> None:
-    """Register the writer if a file is wanted. With several workers (xdist), only the controller writes it."""
-    path: str | None = config.getoption("--r4l-ktap")
-    if path and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(KtapFile(Path(path)))
+    """Register the writers that are wanted. With several workers (xdist), only the controller writes."""
+    for option, text in (("--r4l-ktap", ktap.text), ("--r4l-json", as_json)):
+        path: str | None = config.getoption(option)
+        if path and not hasattr(config, "workerinput"):
+            config.pluginmanager.register(ResultFile(Path(path), text))

@@ -79,4 +79,40 @@ def test_nothing_set_up_is_an_environment_fault(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(tmp_path: Path, shell: str) -> None:
-    assert "_R4L_COMPLETE" in r4l("completion", shell, home=tmp_path).stdout
+    script = r4l("completion", shell, home=tmp_path).stdout
+    assert "_R4L_COMPLETE" in script
+    asked = {"bash": " $1)", "zsh": " ${~words[1]})", "fish": " (commandline -opc)[1])"}[shell]
+    assert asked in script, "the program is asked as it was typed, which may be ./r4l"
+    assert "$+commands" not in script
+
+
+def test_bash_completes_kernels_for_the_launcher(tmp_path: Path) -> None:
+    """bash itself; the launcher is one that is not on PATH."""
+    (tmp_path / "r4l").write_text(f'#!/bin/sh\nexec {sys.executable} -m r4l "$@"\n')
+    (tmp_path / "r4l").chmod(0o755)
+    script = """eval "$(./r4l completion bash)"
+    ask() { COMPREPLY=(); COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _r4l_completion "$1"; echo "${COMPREPLY[@]}"; }
+    ask ./r4l ru; ask ./r4l run --kernel mi; ask ./r4l test --kernel s; ask ./r4l log --kernel deb"""
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "R4L_HOME": str(tmp_path)},
+    )
+    assert done.stdout.splitlines() == ["run", "minimal", "stock samples", "debug"], done.stderr
+
+
+def test_colours_are_switched_off(tmp_path: Path) -> None:
+    """NO_COLOR (no-color.org) leaves none, even where a terminal is claimed."""
+
+    def shown(**more: str) -> str:
+        code = "from r4l.cli import show; from r4l.errors import UsageError; show(UsageError('x', 'y'))"
+        environment = {**os.environ, "FORCE_COLOR": "1", "TERM": "xterm", **more}
+        return subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+        ).stderr
+
+    assert "\x1b[1;31m" in shown()
+    assert "31m" not in shown(NO_COLOR="1")

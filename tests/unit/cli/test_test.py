@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -41,6 +42,43 @@ def test_options_and_arguments_reach_pytest(folder: Path) -> None:
     here = r4l_test(folder, "--arch", "arm64", "--", "-k", "good")
     assert here.returncode == 0, here.stdout + here.stderr
     assert "1 passed, 1 deselected" in here.stdout
+
+
+def test_the_results_as_json(folder: Path) -> None:
+    (folder / "test_it.py").write_text(
+        "import pytest\nfrom r4l.errors import EnvironmentFault\n\n\n"
+        "def test_good():\n    print('said')\n\n\ndef test_bad():\n    assert 1 == 2\n\n\n"
+        "@pytest.mark.skip(reason='later')\ndef test_later():\n    pass\n"
+    )
+    done = r4l_test(folder, "--json", "--kernel", "debug")
+    seen = json.loads(done.stdout)
+    assert done.returncode == seen["exit_code"] == 123
+    assert (seen["kernels"], seen["arch"]) == (["debug"], "x86_64")
+    assert {name: seen[name] for name in ("passed", "failed", "skipped", "error")} == {
+        "passed": 1,
+        "failed": 1,
+        "skipped": 1,
+        "error": 0,
+    }
+    good, bad, later = seen["tests"]
+    assert (good["name"], good["outcome"]) == ("test_it.py::test_good", "passed")
+    assert good["seconds"] >= 0
+    assert bad["outcome"] == "failed"
+    assert "assert 1 == 2" in bad["text"]
+    assert (later["outcome"], later["reason"]) == ("skipped", "Skipped: later")
+    assert "1 failed, 1 passed, 1 skipped" in done.stderr, "pytest's own words"
+
+    (folder / "test_it.py").write_text("import nothing_like_this\n")
+    broken = json.loads(r4l_test(folder, "--json").stdout)
+    assert [test["outcome"] for test in broken["tests"]] == ["failed"]
+    refused = r4l_test(folder, "--json", "--", "--no-such-option")
+    assert json.loads(refused.stdout)["exit_code"] == refused.returncode != 0
+
+
+def test_quiet(folder: Path) -> None:
+    done = r4l_test(folder, "-q", "--arch", "arm64", "--", "test_it.py::test_good")
+    assert done.returncode == 0
+    assert "test session starts" not in done.stdout
 
 
 def test_each_kernel_reaches_pytest(folder: Path) -> None:

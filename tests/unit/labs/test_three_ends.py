@@ -269,6 +269,21 @@ def test_the_next_grade_tries_again_what_was_not_judged_and_only_that(handed_in:
     assert "graded before" in said
 
 
+def test_grades_as_json(handed_in: Path, machine: Machine) -> None:
+    machine((REACHED, Outcome("greets", "It greets", "checkpoint", False)))
+    code, said = graded(handed_in, "--json")
+    assert code == 0
+    seen = json.loads(said[: said.rindex("}") + 1])
+    (grade,) = seen["grades"]
+    assert (grade["student"], grade["lab"], grade["mark"], grade["believed"]) == ("李华", "hello", "1/2", False)
+    assert seen["not_graded"] == []
+    assert Path(seen["pages"]).is_file()
+    (handed_in.parent / "bad.zip").write_bytes(b"no bundle")
+    code, said = graded(handed_in.parent / "bad.zip", "--json")
+    assert code == 2
+    assert "bad.zip" in json.loads(said[: said.rindex("}") + 1])["not_graded"][0]
+
+
 def test_a_grade_is_made_anew_where_it_is_asked_for_or_the_checks_are_others(
     handed_in: Path, machine: Machine, tmp_path: Path
 ) -> None:

@@ -99,7 +99,10 @@ def _remedy(verdict: Verdict, place: str) -> str:
 @click.option("--name", help="Your name; what git knows, or the login's, by default.")
 @click.option("--out", "-o", type=click.Path(path_type=Path), help="The file to write (NAME-LAB.zip here).")
 @lab_kernel_option
-def submit(where: str | None, name: str | None, out: Path | None, kernel_name: str | None, arch: str | None) -> None:
+@json_option("As JSON: the bundle, and the verdict in it.")
+def submit(
+    where: str | None, name: str | None, out: Path | None, kernel_name: str | None, arch: str | None, as_json: bool
+) -> None:
     """Check once more and make the bundle to hand in: sources, answers, verdict, logs, captures."""
     workspace = Workspace.find(where)
     student = guess_student() if name is None else require_student(name)
@@ -108,6 +111,9 @@ def submit(where: str | None, name: str | None, out: Path | None, kernel_name: s
         raise UsageError(f"{target} is there already", "name another file: -o FILE")
     done, verdict = _check(workspace, kernel_name, arch)
     bundle.write(target, workspace, student, done.kernels, verdict, done.evidence)
+    if as_json:
+        click.echo(json.dumps({"file": str(target), "student": student, **verdict.as_dict()}, indent=1))
+        return
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"{escape(student)}: {verdict.score}")
     click.echo(str(target))

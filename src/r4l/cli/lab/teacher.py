@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from r4l.camp.labs.kernels import ready
 from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.student import slug
 from r4l.camp.labs.workspace import plainly
+from r4l.cli.json_option import json_option
 from r4l.cli.lab.shown import MARKS, NotYet, Unjudged
 from r4l.cli.options import lab_kernel_option
 from r4l.errors import R4LError, UsageError
@@ -35,6 +37,7 @@ TRY_AGAIN = "free what this machine lacks, and do it again: what was judged stay
     "--trusted", is_flag=True, help="Also where nothing isolates builds: what is handed in can do all you can."
 )
 @lab_kernel_option
+@json_option("As JSON: the grades, what could not be graded, the pages.")
 def grade(
     bundles: tuple[Path, ...],
     hidden: tuple[Path, ...],
@@ -43,6 +46,7 @@ def grade(
     trusted: bool,
     kernel_name: str | None,
     arch: str | None,
+    as_json: bool,
 ) -> None:
     """Run bundles again in clean machines, and write the class's pages.
 
@@ -55,15 +59,31 @@ def grade(
         ladder.require_isolation("what students hand in")
     faults: list[str] = []
     unsure: list[str] = []
+    grades: list[grading.Grade] = []
+    page: Path | None = None
     seen: set[tuple[str, str]] = set()
     try:
         with Stages() as stages:
             for path in bundles:
-                faults.append(_fault(path, hidden, into, stages, kernel_name, arch, seen, unsure, again=again))
+                fault, result, before = _graded(path, hidden, into, stages, kernel_name, arch, seen, again=again)
+                faults.append(fault)
+                if result:
+                    grades.append(result)
+                    unsure += [f"{plainly(path.name)}: {', '.join(result.unjudged)}"] if result.unjudged else []
+                    if not as_json:
+                        _show(result, before=before)
     finally:
         # Also where the rest was interrupted: what is graded took its minutes.
         if "" in faults:
-            click.echo(str(pages.write(into, grading.kept(into))))
+            page = pages.write(into, grading.kept(into))
+            if not as_json:
+                click.echo(str(page))
+    if as_json:
+        found = ({"mark": one.mark, "believed": one.believed, "unjudged": one.unjudged} for one in grades)
+        entries = [{**one.__dict__, **more} for one, more in zip(grades, found, strict=True)]
+        said = {"grades": entries, "not_graded": list(filter(None, faults)), "pages": str(page) if page else None}
+        click.echo(json.dumps(said, indent=1))
+        raise SystemExit(UsageError.exit_code if any(faults) else Unjudged.exit_code if unsure else 0)
     if any(faults):
         bad = "; ".join(fault for fault in faults if fault)
         raise UsageError(f"not graded: {bad}", "have them handed in again, as `r4l lab submit` makes them")
@@ -71,7 +91,7 @@ def grade(
         raise Unjudged(f"not all could be judged: {'; '.join(unsure)}", TRY_AGAIN)
 
 
-def _fault(
+def _graded(
     path: Path,
     hidden: Sequence[Path],
     into: Path,
@@ -79,19 +99,16 @@ def _fault(
     kernel_name: str | None,
     arch: str | None,
     seen: set[tuple[str, str]],
-    unsure: list[str],
     *,
     again: bool,
-) -> str:
-    """Grade what may be a bundle; why it could not be graded, with its name, else nothing.
-
-    Args:
-        unsure: gets its name where this machine could not judge all of it.
+) -> tuple[str, grading.Grade | None, bool]:
+    """Grade what may be a bundle: why it could not be graded, with its name, else nothing; its grade; whether it had
+    one.
     """
     try:
         read = bundle.Bundle.read(path)
     except bundle.BadBundle as error:
-        return error.cause
+        return error.cause, None, False
     if (read.student, read.lab.name) in seen:
         click.echo(
             f"note: {plainly(path.name)} is a second one of {read.student} for {read.lab.name}, and the pages show "
@@ -102,11 +119,9 @@ def _fault(
     # What is missing on this machine is not the bundle's fault, and would stop the next one too.
     kernels = ready(read.lab, stages, kernel_name, arch)
     try:
-        if left := _grade(read, kernels, hidden, into, stages, again=again):
-            unsure.append(f"{plainly(path.name)}: {', '.join(left)}")
+        return "", *_grade(read, kernels, hidden, into, stages, again=again)
     except (R4LError, OSError) as error:
-        return f"{plainly(path.name)}: {error.cause if isinstance(error, R4LError) else error}"
-    return ""
+        return f"{plainly(path.name)}: {error.cause if isinstance(error, R4LError) else error}", None, False
 
 
 def _grade(
@@ -117,24 +132,29 @@ def _grade(
     stages: Stages,
     *,
     again: bool,
-) -> list[str]:
-    """Grade a bundle, keep that, and say it; returns what this machine could not judge."""
+) -> tuple[grading.Grade, bool]:
+    """Grade a bundle, and keep that; says also whether it was graded before by the same checks, and not
+    checked again.
+    """
     checks = [checks.absolute() for folder in hidden for checks in grading.hidden_checks(folder, read.lab)]
     before = None if again else grading.kept_for(into, grading.key(read, kernels, checks))
     if before and not before.unjudged:
-        result = before
-    else:
-        with stages.stage(f"{escape(read.student)}: {read.lab.name}") as say:
-            result = grading.grade(read, kernels, checks, say, before)
-        grading.keep(result, into, f"{slug(read.student)}-{read.lab.name}")
+        return before, True
+    with stages.stage(f"{escape(read.student)}: {read.lab.name}") as say:
+        result = grading.grade(read, kernels, checks, say, before)
+    grading.keep(result, into, f"{slug(read.student)}-{read.lab.name}")
+    return result, False
+
+
+def _show(result: grading.Grade, *, before: bool) -> None:
+    """A line about a bundle."""
     claimed = "" if result.believed else f"  [red]the bundle claims {result.claimed}[/]"
     if result.unjudged:
         claimed = f"  [blue]{len(result.unjudged)} could not be judged[/]{claimed}"
-    if result is before:
+    if before:
         claimed += "  [dim]graded before[/]"
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{escape(result.student)}  {escape(result.lab)}  {result.mark}{claimed}")
-    return result.unjudged
 
 
 @click.command()
