@@ -46,15 +46,15 @@ def test_a_graft_publishes_nothing_of_the_users(folder: Path, secret: Path) -> N
     """Regression: the target of a link in a subfolder was put into the kernel's tree and the patch."""
     (folder / "sub").mkdir()
     (folder / "sub/more.rs").write_text("// its own\n")
-    assert "sub/more.rs" in driver.look(folder).sources
+    assert "sub/more.rs" in driver.read_driver(folder).sources
     (folder / "sub/link.rs").symlink_to(secret)
     with pytest.raises(UsageError, match=r"link\.rs is a link to"):
-        driver.look(folder)
+        driver.read_driver(folder)
     (folder / "sub/link.rs").unlink()
     (folder / "Kbuild").unlink()
     (folder / "Kbuild").symlink_to(secret)
     with pytest.raises(UsageError, match="Kbuild is a link to"):
-        driver.look(folder)
+        driver.read_driver(folder)
 
 
 OUTPUTS: dict[str, Callable[[Path, Path], object]] = {

@@ -91,7 +91,7 @@ def rooms() -> dict[str, dict[str, str]]:
 
 def survey() -> list[Entry]:
     """Return every entry of the home with its size, last use and state."""
-    points = pointing.look()
+    points = pointing.collect()
     entries: list[Entry] = []
     for path in sorted(home.home().iterdir()):
         if path.name in rooms() and path.is_dir() and not path.is_symlink():

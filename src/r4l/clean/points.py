@@ -37,7 +37,7 @@ class Points:
     venvs: dict[str, str] = field(default_factory=dict)
 
 
-def look() -> Points:
+def collect() -> Points:
     """Collect all references."""
     points = Points()
     checkouts = _venvs(points)

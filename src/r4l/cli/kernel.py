@@ -154,7 +154,7 @@ def build(
     with Stages() as stages:
         with stages.stage("toolchain (Debian tree)") as say:
             toolchain = Toolchain.get(say)
-        found = tree.look(kdir) if kdir else None
+        found = tree.folders_of(kdir) if kdir else None
         if found and found.build:
             if profile or fragments or name:
                 raise UsageError(

@@ -16,7 +16,7 @@ from r4l.cli.run import parameters_of
 from r4l.setup import set_up
 from r4l.stages import Stages
 from r4l.terminal import Console
-from r4l.watch.job import Outcome
+from r4l.watch.job import JobResult
 from r4l.watch.loop import Loop
 from r4l.watch.project import Project
 
@@ -60,7 +60,7 @@ class WatchScreen:
         """The end of a run that nobody waits for."""
         self._console.print("[yellow]… saved meanwhile: begun anew[/]")
 
-    def end(self, outcome: Outcome | None, seconds: float) -> None:
+    def end(self, outcome: JobResult | None, seconds: float) -> None:
         """The error, and a line with the verdict and where the time went."""
         if outcome is None:
             self._console.print("[red]✗ the run was killed[/]")

@@ -64,7 +64,7 @@ def graft(
         UsageError: the folder holds no driver, the tree is no kernel's source, or the target is taken.
         EnvironmentFault: git is missing or refuses, or a file cannot be written.
     """
-    found = driver.look(folder)
+    found = driver.read_driver(folder)
     source = _source(tree, found)
     with home.lock(lock_name(source)):
         record = GraftRecord.load(source)
@@ -127,7 +127,7 @@ def remove(name: str, tree: Path, *, commit: bool | None = None) -> Graft:
         UsageError: the driver is not in the tree, or its files were changed there.
         EnvironmentFault: git is missing or refuses.
     """
-    source = trees.look(tree).source
+    source = trees.folders_of(tree).source
     with home.lock(lock_name(source)):
         record = GraftRecord.load(source)
         entry = record.find(name)
@@ -157,7 +157,7 @@ def remove(name: str, tree: Path, *, commit: bool | None = None) -> Graft:
 
 
 def _source(tree: Path, found: Driver) -> Path:
-    source = trees.look(tree).source
+    source = trees.folders_of(tree).source
     if found.rust and not (source / "rust/kernel/lib.rs").is_file():
         raise UsageError(f"the kernel in {source} has no Rust", "use a newer kernel")
     if found.folder.is_relative_to(source):

@@ -103,7 +103,7 @@ def _heads(group: str) -> set[str]:
     return {match[0] for path in flat.split(",") if (match := re.match(r"\w+", path.strip()))}
 
 
-def look(folder: Path) -> Driver:
+def read_driver(folder: Path) -> Driver:
     """Read the driver in a folder.
 
     Raises:

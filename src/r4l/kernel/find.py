@@ -34,7 +34,7 @@ def ready(name: str = "stock", *, arch: str = DEFAULT) -> Kernel | None:
         return stock.ready(None if name == "stock" else name, arch)
     toolchain = Toolchain.made()
     if is_path(name):
-        return tree.at(Path(name), toolchain) if toolchain else None
+        return tree.built_in(Path(name), toolchain) if toolchain else None
     known = own.names()
     if name not in known:
         raise UsageError(f"there is no kernel {name}", f"use one of {', '.join(known)}, a release, or a path")
@@ -58,7 +58,7 @@ def find(name: str = "stock", *, arch: str = DEFAULT, say: Say = quiet) -> Kerne
         return stock.get(None if name == "stock" else name, arch=arch, say=say)
     toolchain = Toolchain.get(say)
     if is_path(name):
-        return tree.at(Path(name), toolchain)
+        return tree.built_in(Path(name), toolchain)
     recipe = own.recorded(name, architecture(arch).name)
     if recipe is None or recipe.source.is_relative_to(home.home()):
         if name not in profiles() and recipe is None:

@@ -39,7 +39,7 @@ class Tree:
     build: Path | None
 
 
-def look(folder: Path) -> Tree:
+def folders_of(folder: Path) -> Tree:
     """Return the source and build folders that a folder belongs to.
 
     Raises:
@@ -75,14 +75,14 @@ def _is_source(folder: Path) -> bool:
     )
 
 
-def at(folder: Path, toolchain: Toolchain) -> Kernel:
+def built_in(folder: Path, toolchain: Toolchain) -> Kernel:
     """Return the kernel that was built in a folder, unchanged.
 
     Raises:
         UsageError: the folder is no kernel tree, or not configured.
         BuildError: the kernel is not fully built, or its Rust metadata are missing or of another compiler.
     """
-    found = look(folder)
+    found = folders_of(folder)
     if found.build is None:
         raise UsageError(
             f"the kernel's source in {folder} is not configured", f"build it: `r4l kernel build --kdir {folder}`"
@@ -144,7 +144,7 @@ def build_in_place(found: Tree, toolchain: Toolchain, say: Say = quiet) -> Kerne
     if read_config(build / ".config").get("CONFIG_MODULES") == "y":
         installed = home.room("builds", f"tree-{home.content_key(str(build))}")
         make(f"INSTALL_MOD_PATH={installed}", "INSTALL_MOD_STRIP=1", "modules_install", writes=[installed])
-    return at(build, toolchain)
+    return built_in(build, toolchain)
 
 
 def _architecture(config: dict[str, str], build: Path) -> Architecture:

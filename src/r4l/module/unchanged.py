@@ -37,7 +37,7 @@ def stamp(folders: Sequence[Path]) -> Stamp:
 
 
 @dataclass(frozen=True)
-class Known:
+class LastBuild:
     """What was built.
 
     Attributes:
@@ -60,10 +60,10 @@ class Known:
         return all(module.path.is_file() for module in self.modules) and stamp(self.sources) == self.stamp
 
 
-_known: dict[tuple[Path, str], Known] = {}
+_known: dict[tuple[Path, str], LastBuild] = {}
 
 
-def remember(known: Known) -> None:
+def remember(known: LastBuild) -> None:
     """From now on, `recall` gives it, as long as it holds."""
     _known[known.folder, known.key] = known
 

@@ -20,7 +20,7 @@ import pytest
 from r4l.errors import R4LError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module, unchanged
-from r4l.module.unchanged import Known
+from r4l.module.unchanged import LastBuild
 from r4l.net import Nic
 from r4l.process import plain
 from r4l.settings import Settings
@@ -67,11 +67,11 @@ class Job:
     config: Mapping[str, str] = field(default_factory=dict)
     color: bool = False
     columns: int = 80
-    known: Known | None = None
+    known: LastBuild | None = None
 
 
 @dataclass
-class Outcome:
+class JobResult:
     """Result of a run.
 
     Attributes:
@@ -84,7 +84,7 @@ class Outcome:
     code: int = 0
     steps: list[tuple[str, float]] = field(default_factory=list)
     error: R4LError | None = None
-    known: Known | None = None
+    known: LastBuild | None = None
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -101,7 +101,7 @@ def main(job: Job, screen: Connection, answer: Connection) -> None:
 
     Args:
         screen: becomes stdout and stderr.
-        answer: receives the `Outcome`.
+        answer: receives the `JobResult`.
     """
     # Own process group: ^C at the terminal reaches only the owner, which ends this process by SIGTERM.
     os.setpgid(0, 0)
@@ -110,7 +110,7 @@ def main(job: Job, screen: Connection, answer: Connection) -> None:
     for descriptor in (1, 2):
         os.dup2(screen.fileno(), descriptor)
     os.environ["COLUMNS"] = str(job.columns)
-    outcome = Outcome(known=job.known)
+    outcome = JobResult(known=job.known)
     try:
         _do(job, outcome)
     except R4LError as error:
@@ -134,7 +134,7 @@ def _end_with_owner() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _do(job: Job, outcome: Outcome) -> None:
+def _do(job: Job, outcome: JobResult) -> None:
     if job.known:
         unchanged.remember(job.known)
     with outcome.step("build"):
@@ -146,7 +146,7 @@ def _do(job: Job, outcome: Outcome) -> None:
         _load(job, modules, outcome)
 
 
-def _build(job: Job, outcome: Outcome) -> list[BuiltModule]:
+def _build(job: Job, outcome: JobResult) -> list[BuiltModule]:
     printed: dict[str, str] = {}
     before = unchanged.stamp(job.sources)
     try:
@@ -155,7 +155,7 @@ def _build(job: Job, outcome: Outcome) -> list[BuiltModule]:
     except R4LError as error:
         error.detail = "\n".join(printed.get(line, line) for line in error.detail.splitlines())
         raise
-    outcome.known = Known(job.folder, module.key(job.kernel), job.sources, before, tuple(modules))
+    outcome.known = LastBuild(job.folder, module.key(job.kernel), job.sources, before, tuple(modules))
     unchanged.remember(outcome.known)
     return modules
 
@@ -168,7 +168,7 @@ def _test(job: Job) -> int:
     return EXIT_CODES.get(code, 120)
 
 
-def _load(job: Job, modules: list[BuiltModule], outcome: Outcome) -> None:
+def _load(job: Job, modules: list[BuiltModule], outcome: JobResult) -> None:
     machine = dict(Settings.near(job.folder).machine)
     cards = [Nic(machine.pop("nic_model", "e1000")) for _ in range(machine.pop("nics", 1))]
     # QEMU does not save the state of every device.

@@ -12,11 +12,11 @@ from typing import Protocol
 
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
-from r4l.module.unchanged import Known
-from r4l.watch.job import Job, Outcome
+from r4l.module.unchanged import LastBuild
+from r4l.watch.job import Job, JobResult
 from r4l.watch.project import Project, Work
 from r4l.watch.saves import Saves
-from r4l.watch.warm import Run
+from r4l.watch.warm import RunningJob
 
 
 class Screen(Protocol):
@@ -39,7 +39,7 @@ class Screen(Protocol):
     def superseded(self) -> None:
         """Announce that a new save ended the run."""
 
-    def end(self, outcome: Outcome | None, seconds: float) -> None:
+    def end(self, outcome: JobResult | None, seconds: float) -> None:
         """Show the verdict, and the seconds since the save."""
 
 
@@ -59,8 +59,8 @@ class Loop:
     arguments: tuple[str, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, str] = field(default_factory=dict)
-    _known: Known | None = None
-    _run: Run | None = None
+    _known: LastBuild | None = None
+    _run: RunningJob | None = None
     _begun: float = 0.0
     _events: queue.SimpleQueue[Callable[[], None]] = field(default_factory=queue.SimpleQueue)
     _pending: Work = field(default_factory=Work)
@@ -112,17 +112,17 @@ class Loop:
             columns=self.screen.columns,
             known=self._known,
         )
-        self._run = Run(
+        self._run = RunningJob(
             job,
             lambda run, data: self._events.put(lambda: self._output(run, data)),
             lambda run, outcome: self._events.put(lambda: self._ended(run, outcome)),
         )
 
-    def _output(self, run: Run, data: bytes) -> None:
+    def _output(self, run: RunningJob, data: bytes) -> None:
         if run is self._run:
             self.screen.output(data)
 
-    def _ended(self, run: Run, outcome: Outcome | None) -> None:
+    def _ended(self, run: RunningJob, outcome: JobResult | None) -> None:
         if run is not self._run:
             return
         self._run, self._pending = None, Work()

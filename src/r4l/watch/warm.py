@@ -12,16 +12,16 @@ import threading
 from collections.abc import Callable
 from multiprocessing import connection
 
-from r4l.watch.job import Job, Outcome, main
+from r4l.watch.job import Job, JobResult, main
 
 GRACE = 10.0
 """Seconds that an ended run gets to clean up."""
 
-Output = Callable[["Run", bytes], None]
-End = Callable[["Run", Outcome | None], None]
+Output = Callable[["RunningJob", bytes], None]
+End = Callable[["RunningJob", JobResult | None], None]
 
 
-class Run:
+class RunningJob:
     """A running job.
 
     Args:
@@ -43,7 +43,7 @@ class Run:
         self._thread.start()
 
     def _follow(self) -> None:
-        outcome: Outcome | None = None
+        outcome: JobResult | None = None
         sources: list[connection.Connection | int] = [self._screen, self._answer, self._process.sentinel]
         while self._process.sentinel in sources:
             ready = connection.wait(sources)

@@ -42,8 +42,8 @@ def test_the_command(
 
 
 def test_what_a_driver_is() -> None:
-    e1000 = driver.look(E1000)
+    e1000 = driver.read_driver(E1000)
     assert (e1000.name, e1000.root, e1000.kit, e1000.single) == ("r4l_e1000", "main.rs", True, False)
     assert {"pci", "device", "sync"} <= e1000.uses()
     assert e1000.description == "Intel 82540EM Gigabit Ethernet, in Rust"
-    assert driver.look(resources.rust("drivers", "c_from_rust")).bindgen
+    assert driver.read_driver(resources.rust("drivers", "c_from_rust")).bindgen

@@ -24,42 +24,42 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_a_clean_source_can_be_built_anywhere(source: Path) -> None:
-    assert tree.look(source) == tree.Tree(source, None)
+    assert tree.folders_of(source) == tree.Tree(source, None)
 
 
 def test_a_configured_source_is_built_in_place(source: Path) -> None:
     (source / ".config").write_text("CONFIG_X86_64=y\n")
-    assert tree.look(source) == tree.Tree(source, source)
+    assert tree.folders_of(source) == tree.Tree(source, source)
 
 
 def test_a_build_folder_knows_its_source(source: Path, tmp_path: Path) -> None:
     build = tmp_path / "build"
     build.mkdir()
     (build / "source").symlink_to(source)
-    assert tree.look(build) == tree.Tree(source, build)
+    assert tree.folders_of(build) == tree.Tree(source, build)
 
 
 def test_a_folder_that_is_no_kernel(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a kernel tree"):
-        tree.look(tmp_path)
+        tree.folders_of(tmp_path)
     with pytest.raises(UsageError, match="is not a folder"):
-        tree.look(tmp_path / "none")
+        tree.folders_of(tmp_path / "none")
 
 
 def test_a_source_that_is_not_configured_has_no_kernel(source: Path) -> None:
     with pytest.raises(UsageError, match="not configured") as caught:
-        tree.at(source, NOWHERE)
+        tree.built_in(source, NOWHERE)
     assert "r4l kernel build --kdir" in caught.value.remedy
 
 
 def test_a_half_built_tree_names_what_is_missing(source: Path) -> None:
     (source / ".config").write_text("CONFIG_X86_64=y\n")
     with pytest.raises(R4LError, match=r"half built: kernel\.release is missing") as caught:
-        tree.at(source, NOWHERE)
+        tree.built_in(source, NOWHERE)
     assert caught.value.exit_code == 121
 
 
 def test_a_tree_for_another_machine(source: Path) -> None:
     (source / ".config").write_text("CONFIG_MIPS=y\n")
     with pytest.raises(UsageError, match="architecture that r4l does not know"):
-        tree.at(source, NOWHERE)
+        tree.built_in(source, NOWHERE)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from r4l.module import BuiltModule, unchanged
-from r4l.module.unchanged import Known
+from r4l.module.unchanged import LastBuild
 
 
 @pytest.fixture
@@ -23,14 +23,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def known(folder: Path) -> Known:
+def known(folder: Path) -> LastBuild:
     module = BuiltModule(folder.parent / "a.ko")
-    known = Known(folder, "key", (folder,), unchanged.stamp([folder]), (module,))
+    known = LastBuild(folder, "key", (folder,), unchanged.stamp([folder]), (module,))
     unchanged.remember(known)
     return known
 
 
-def test_it_is_recalled_for_its_kernel(folder: Path, known: Known) -> None:
+def test_it_is_recalled_for_its_kernel(folder: Path, known: LastBuild) -> None:
     assert unchanged.recall(folder, "key") == list(known.modules)
     assert unchanged.recall(folder, "other") is None
     assert unchanged.recall(folder / "sub", "key") is None
@@ -46,19 +46,19 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_until_something_changes(folder: Path, known: Known, change: str) -> None:
+def test_until_something_changes(folder: Path, known: LastBuild, change: str) -> None:
     CHANGES[change](folder)
     assert unchanged.recall(folder, "key") is None
 
 
 @pytest.mark.parametrize("name", ["test_a.py", "sub/a_test.py", "conftest.py", "__pycache__/x.pyc", ".a.rs.swp"])
-def test_what_only_pytest_or_an_editor_reads_is_no_change(folder: Path, known: Known, name: str) -> None:
+def test_what_only_pytest_or_an_editor_reads_is_no_change(folder: Path, known: LastBuild, name: str) -> None:
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_text("")
     assert unchanged.recall(folder, "key") == list(known.modules)
 
 
 @pytest.mark.parametrize("name", ["generate.py", "contest_a.rs", "Kbuild"])
-def test_anything_else_is(folder: Path, known: Known, name: str) -> None:
+def test_anything_else_is(folder: Path, known: LastBuild, name: str) -> None:
     (folder / name).write_text("")
     assert unchanged.recall(folder, "key") is None
