@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import importlib.resources
 import os
-import tomllib
 from pathlib import Path
 from typing import Any
+
+from r4l import tables
+from r4l.tables import Shape
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -31,14 +33,18 @@ def kit() -> Path:
     return Path(named) if named else rust("kit")
 
 
-def table(package: str, name: str) -> dict[str, Any]:
+def table(package: str, name: str, shape: Shape) -> dict[str, Any]:
     """Read a TOML table beside a package's modules.
 
     Args:
         package: `__package__` of the caller.
         name: of the TOML file.
+        shape: of the table.
+
+    Raises:
+        BadTable: the file does not have the shape.
     """
-    return tomllib.loads(text(package, name))
+    return tables.read(text(package, name), shape, name)
 
 
 def text(package: str, name: str) -> str:

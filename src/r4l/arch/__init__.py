@@ -93,7 +93,7 @@ def architectures() -> dict[str, Architecture]:
         (file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")),
         key=lambda name: (name != DEFAULT, name),
     )
-    return {name: Architecture.of(name, resources.table(__package__, f"{name}.toml")) for name in names}
+    return {name: Architecture.of(name, resources.table(__package__, f"{name}.toml", {"*": object})) for name in names}
 
 
 def architecture(name: str) -> Architecture:

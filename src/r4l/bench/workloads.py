@@ -61,7 +61,9 @@ class Difference:
 
 
 def _table() -> tuple[dict[str, Workload], tuple[Difference, ...]]:
-    data = resources.table(__package__, "workloads.toml")
+    data = resources.table(
+        __package__, "workloads.toml", {"workload": {"*": dict}, "difference": [{"name!": str, "*": object}]}
+    )
     workloads = {name: Workload(name, **values) for name, values in data["workload"].items()}
     return workloads, tuple(Difference(**values) for values in data["difference"])
 

@@ -83,10 +83,14 @@ class Entry:
         }
 
 
+ROOM = {"about": str, "names?": str, "keep": str, "lock?": str, "making?": str}
+"""Keys of a room in rooms.toml."""
+
+
 @cache
 def rooms() -> dict[str, dict[str, str]]:
     """Read rooms.toml."""
-    return resources.table(__package__, "rooms.toml")
+    return resources.table(__package__, "rooms.toml", {"*": ROOM})
 
 
 def survey() -> list[Entry]:

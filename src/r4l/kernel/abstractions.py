@@ -110,7 +110,7 @@ def holds(condition: str, config: Mapping[str, str]) -> bool:
 
 def topics(source: Path, config: Mapping[str, str]) -> list[Topic]:
     """Return the features that drivers need, with their places in the kernel's tree and in the kit."""
-    table = resources.table(__package__, "abstractions.toml")
+    table = resources.table(__package__, "abstractions.toml", {"*": {"*": {"kernel?": str, "kit?": str}}})
     conditions = {module.name: module.condition for module in rust_modules(source, config) if not module.on}
     found = []
     for group, entries in table.items():

@@ -100,7 +100,7 @@ def describe(kernel: Kernel) -> Description:
 
 
 def _options(kernel: Kernel) -> list[Option]:
-    table = resources.table(__package__, "options.toml")
+    table = resources.table(__package__, "options.toml", {"*": {"*": str}})
     return [
         Option(name, group, kernel.config.get(f"CONFIG_{name}", "n").strip('"'), about)
         for group, entries in table.items()

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import importlib.resources
-import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources.abc import Traversable
 
+from r4l import tables
 from r4l.errors import UsageError
 
 
@@ -41,7 +41,8 @@ def _folder() -> Traversable:
 @cache
 def profiles() -> dict[str, Profile]:
     """Return all profiles by name."""
-    table = tomllib.loads((_folder() / "profiles.toml").read_text(encoding="utf-8"))
+    text = (_folder() / "profiles.toml").read_text(encoding="utf-8")
+    table = tables.read(text, {"*": {"fragments": list, "*": object}}, "profiles.toml")
     return {
         name: Profile(name=name, **{**entry, "fragments": tuple(entry["fragments"])}) for name, entry in table.items()
     }

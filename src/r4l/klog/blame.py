@@ -13,7 +13,9 @@ from collections.abc import Iterable, Sequence
 from r4l import resources
 from r4l.klog.frames import StackFrame
 
-_FILE = resources.table(__package__, "messengers.toml")
+_GROUP = {"name!": str, "functions": list, "kinds?": list}
+_SHAPE = {"group": [_GROUP], "dispatch": {"functions": list}}
+_FILE = resources.table(__package__, "messengers.toml", _SHAPE)
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|llvm|lto_priv|\d).*$")
 LONGEST = 200
 """Characters of a symbol that are compared. The bound keeps hostile logs from costing time."""

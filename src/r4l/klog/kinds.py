@@ -10,7 +10,22 @@ from functools import lru_cache
 
 from r4l import resources
 
-_FILE = resources.table(__package__, "kinds.toml")
+_FLAGS = ("weak", "tentative", "outer", "deep", "single", "ruled", "wide", "merges", "alone", "bare")
+_KIND = {
+    "name": str,  # A kind may have several rows.
+    "patterns": list,
+    **{f"{key}?": str for key in ("culprit", "prefix", "trace")},
+    "files?": list,
+    **{f"{flag}?": bool for flag in _FLAGS},
+}
+_SHAPE = {
+    "kind": [_KIND],
+    "death": [{"of!": str, "patterns": list}],
+    "sections": {"begin": list, "end": list},
+    "fold": {"noise": list},
+    **{key: {"patterns": list} for key in ("continuation", "evidence", "tasks")},
+}
+_FILE = resources.table(__package__, "kinds.toml", _SHAPE)
 _TABLE = _FILE["kind"]
 _WARN_AT = r"WARNING: (?:CPU: \d+ PID: -?\d+ |\[.{{1,200}}\] )?(?:at )?(?:/\S*/)?(?:{files}):\d"
 

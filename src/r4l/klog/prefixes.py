@@ -10,7 +10,9 @@ from itertools import count
 from r4l import resources
 from r4l.klog.records import ESCAPE, LEVELS, Record
 
-_FILE = resources.table(__package__, "prefixes.toml")
+_ROW = {"name!": str, "stage": str, "pattern": str, "examples": list, "kernel?": bool}
+_SHAPE_OF_FILE = {"stages": list, "prefix": [_ROW]}
+_FILE = resources.table(__package__, "prefixes.toml", _SHAPE_OF_FILE)
 PREFIXES = _FILE["prefix"]
 _GROUP = re.compile(r"\(\?P<(\w+)>")
 _NAMES = {**{name: number for number, name in enumerate(LEVELS)}, "panic": 0, "error": 3, "warn": 4}

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import importlib.resources
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
+
+from r4l import tables
 
 KINDS = ("build", "load", "note", "rustavailable", "kdir")
 Order = Literal["position", "table"]
@@ -67,10 +68,16 @@ class KnownFailure:
         return Explanation(self.name, self.cause.format_map(facts), self.remedy.format_map(facts), text)
 
 
+ERROR = {"name!": str, "pattern?": (str, list), "cause": str, "remedy": str, "lookup?": str}
+"""Keys of a row."""
+
+
 @cache
 def table(kind: str) -> tuple[KnownFailure, ...]:
     """Read the entries of one kind, in the order of their file."""
-    data = tomllib.loads((importlib.resources.files(__package__) / f"{kind}.toml").read_text(encoding="utf-8"))
+    name = f"{kind}.toml"
+    text = (importlib.resources.files(__package__) / name).read_text(encoding="utf-8")
+    data = tables.read(text, {"error": [ERROR]}, name)
     return tuple(_known(entry) for entry in data["error"])
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import importlib.resources
 import re
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
+
+from r4l import tables
 
 Kind = Literal["header", "member", "readonly", "call", "callback", "name", "include", "export", "makefile"]
 
@@ -139,11 +140,23 @@ class CApiChange:
         return f"{said} ({'gone ' if self.kind in ('header', 'member', 'name') else ''}{since})"
 
 
+TEXTS = (str, list)
+ROW = {"old": TEXTS, "since?": str, "now": str, "proof": list}
+"""Keys of every row of c_changes.toml."""
+MORE: dict[str, dict[str, Any]] = {
+    "member": {"of": TEXTS},
+    "readonly": {"of": TEXTS},
+    "callback": {"of": TEXTS, "type": TEXTS},
+    "call": {"argument?": TEXTS, "syntax?": bool, "result?": str},
+}
+"""Further keys of the rows of a kind."""
+
+
 @cache
 def table() -> dict[Kind, tuple[CApiChange, ...]]:
     """Read the entries by kind, in the order of the file."""
     text = (importlib.resources.files(__package__) / "c_changes.toml").read_text(encoding="utf-8")
-    data = tomllib.loads(text)
+    data = tables.read(text, {kind: [{**ROW, **MORE.get(kind, {})}] for kind in KINDS}, "c_changes.toml")
     return {kind: tuple(_change(kind, entry) for entry in data.get(kind, [])) for kind in KINDS}
 
 

@@ -53,10 +53,14 @@ class RustApiChange:
     wins: bool = False
 
 
+CHANGE = {"pattern!": str, "expected": str, "now": str, "proof": list, "wins?": bool}
+"""Keys of a row of changes.toml."""
+
+
 @cache
 def changes() -> tuple[RustApiChange, ...]:
     """The table."""
-    data = resources.table(__package__, "changes.toml")
+    data = resources.table(__package__, "changes.toml", {"change": [CHANGE]})
     return tuple(
         RustApiChange(
             re.compile(entry["pattern"]),

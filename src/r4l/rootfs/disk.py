@@ -8,7 +8,6 @@ import io
 import json
 import shlex
 import tarfile
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +15,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from r4l import home, inuse
+from r4l import home, inuse, tables
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.process import Say, quiet
 from r4l.rootfs import seal
@@ -29,10 +28,21 @@ FORMAT = "2"
 """Part of every key; to be changed whenever this file's output changes."""
 
 
+_LISTS = (
+    "packages", "shell", "disable", "enable", "mask", "mask_generators", "exclude", "include", "append", "drivers",
+    "options",
+)  # fmt: skip
+SHAPE = {
+    "management": dict.fromkeys(("interface", "model", "mac", "network", "host", "dns", "address"), str),
+    "*": {"size": int, "needed": int, "target": str, **dict.fromkeys(_LISTS, list)},
+}
+"""Keys of images.toml."""
+
+
 @cache
 def table() -> dict[str, Any]:
     """Read images.toml."""
-    return tomllib.loads(_data().joinpath("images.toml").read_text(encoding="utf-8"))
+    return tables.read(_data().joinpath("images.toml").read_text(encoding="utf-8"), SHAPE, "images.toml")
 
 
 def names() -> list[str]:

@@ -8,14 +8,13 @@ import os
 import pwd
 import shutil
 import subprocess
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from r4l import home
+from r4l import home, tables
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import Kernel
 from r4l.paths import require_for_make
@@ -49,7 +48,8 @@ class Template:
     @classmethod
     def all(cls) -> dict[str, Template]:
         """Return every template by its name (templates/templates.toml)."""
-        table = tomllib.loads((_root() / "templates.toml").read_text(encoding="utf-8"))
+        text = (_root() / "templates.toml").read_text(encoding="utf-8")
+        table = tables.read(text, {"*": {"qemu?": list, "*": object}}, "templates.toml")
         return {name: cls(name, **{**entry, "qemu": tuple(entry.get("qemu", ()))}) for name, entry in table.items()}
 
     @classmethod

@@ -36,10 +36,22 @@ SANDBOX_SAYS = re.compile(r"^(?:bwrap|proot (?:error|info)|setpriv): .*$", re.MU
 """How a line begins that a sandbox prints which cannot be made."""
 
 
+SHAPE = {
+    **dict.fromkeys(("suite", "backports"), str),
+    "components": list,
+    "packages": {"*": list},
+    "extras": {"*": {"packages": list, "foreign?": {"architecture": str, "packages": {"*": str}}}},
+    "pins": {"backports_sources": list},
+    "dpkg": {"exclude": list, "include": list},
+    "versions": {"*": list},
+}
+"""Keys of debian.toml."""
+
+
 @cache
 def table() -> dict[str, Any]:
     """What debian.toml says."""
-    return resources.table(__package__, "debian.toml")
+    return resources.table(__package__, "debian.toml", SHAPE)
 
 
 def archive_for(debian_arch: str = "") -> Archive:

@@ -5,17 +5,29 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from r4l import resources
+from r4l import resources, tables
 from r4l.arch import DEFAULT
 from r4l.errors import UsageError
 
 LANGUAGES = ("en", "zh")
+WORDS = dict.fromkeys(LANGUAGES, str)
+SHAPE = {
+    "title": WORDS,
+    "edit": list,
+    "answer": str,
+    "checkpoint?": [{"id!": str, "title": WORDS, "read": WORDS, "hints?": [WORDS]}],
+    "question?": [{"id!": str, "ask": WORDS, "read": WORDS, "accept": str, "why": WORDS, "command?": str}],
+    "config?": {"base": str, "students": str},
+    "timeout?": int,
+    **{f"{key}?": list for key in ("kernels", "arches", "starts_on")},
+    **{f"{key}?": bool for key in ("broken", "builds")},
+}
+"""Keys of lab.toml."""
 TIMEOUT = 45
 """Default seconds of one check. Most take one, and three on a loaded machine."""
 
@@ -135,7 +147,8 @@ class Lab:
     def read(cls, folder: Path) -> Lab:
         """Read the lab in a folder."""
         number, name = folder.name.split("-", 1)
-        table = tomllib.loads((folder / "lab.toml").read_text(encoding="utf-8"))
+        text = (folder / "lab.toml").read_text(encoding="utf-8")
+        table = tables.read(text, SHAPE, f"labs/{folder.name}/lab.toml")
         arches = tuple(table.get("arches", cls.arches))
         return cls(
             folder=folder,

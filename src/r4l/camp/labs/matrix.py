@@ -15,14 +15,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from r4l import home, resources
+from r4l import home, resources, tables
 from r4l.camp.labs.check import Check, Verdict
 from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.outcomes import Outcome
@@ -32,6 +31,17 @@ from r4l.kernel import Kernel
 
 KINDS = {"right": "what", "kit": "bug", "excluded": "why", "unobservable": "why"}
 """Tables beside the mutants, and the key that describes their entries."""
+
+_EDIT = {"file": str, "old": str, "new": str}
+_FOUND = {"bug": str, "fails": str, "says": str, "edits": [_EDIT], "alone?": bool}
+SHAPE = {
+    "right?": {"*": {"what": str, "edits?": [_EDIT], "files?": str}},
+    "kit?": {"*": _FOUND},
+    "excluded?": {"*": {"why": str, "error": str, "edits": [_EDIT], "bug?": str}},
+    "unobservable?": {"*": {"why": str, "edits?": [_EDIT], "bug?": str}},
+    "*": _FOUND,
+}
+"""Keys of a file of labs/mutants."""
 
 COMPLAINT = "the kernel complained"
 """Begin of a Splat's message (r4l.klog.splat).
@@ -123,7 +133,8 @@ def variants(lab: Lab) -> list[Variant]:
         Variant(lab.name, "starter", "starter", "the starter as it is"),
     ]
     file = resources.labs() / "mutants" / f"{lab.name}.toml"
-    table = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    table = tables.read(text, SHAPE, f"labs/mutants/{file.name}")
     for kind, what in KINDS.items():
         for name, entry in table.pop(kind, {}).items():
             found.append(_variant(lab, kind, name, entry[what], entry))

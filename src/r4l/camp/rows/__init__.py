@@ -57,7 +57,7 @@ class RowState:
 @cache
 def table() -> dict[str, Row]:
     """Return all rows by id, in the documents' order."""
-    data = resources.table(__package__, "rows.toml")
+    data = resources.table(__package__, "rows.toml", {"*": {"item": str, "works_when": str}})
     return {name: Row(name, **entry) for name, entry in data.items()}
 
 

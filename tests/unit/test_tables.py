@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""TOML tables: every key is known, and names are given once."""
+
+from __future__ import annotations
+
+import functools
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import r4l
+from r4l import known, resources, scaffold, tables, toolchain
+from r4l.bench import workloads
+from r4l.camp import rows
+from r4l.camp.labs import matrix
+from r4l.camp.labs.lab import Lab
+from r4l.clean import rooms
+from r4l.ide import default_subsystems
+from r4l.kernel import abstractions, debian, describe, profile
+from r4l.klog import blame, kinds, prefixes
+from r4l.known import c_changes
+from r4l.module import drift
+from r4l.rootfs import disk
+from r4l.scaffold import names
+from r4l.selftest import parts
+from r4l.tables import BadTable
+
+SOURCE = Path(r4l.__file__).parent
+ROOT = SOURCE.parents[1]
+SHAPE = {"name": str, "size?": int, "part": [{"id!": str, "flag?": bool}], "more?": {"*": {"what": (str, list)}}}
+WHOLE = 'name = "x"\n[[part]]\nid = "a"\n[[part]]\nid = "b"\nflag = true\n[more.one]\nwhat = ["w"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (WHOLE + "colour = 1\n", "t: there is no key more.one.colour; it has what"),
+        (WHOLE.replace("flag", "flog"), r"t: there is no key part\[1\].flog; it has flag, id"),
+        ("colour = 1\n" + WHOLE, "t: there is no key colour; it has more, name, part, size"),
+        (WHOLE.replace('id = "a"\n', ""), r"t: part\[0\] lacks id"),
+        (WHOLE.replace('name = "x"\n', ""), "t: the table lacks name"),
+        (WHOLE.replace('"b"', '"a"'), "t: part.id is 'a' twice"),
+        (WHOLE.replace("true", '"yes"'), r"t: part\[1\].flag has to be bool, not 'yes'"),
+        ("size = true\n" + WHOLE, "t: size has to be int, not True"),
+        (WHOLE.replace('["w"]', "3"), "t: more.one.what has to be str or list, not 3"),
+        ('part = "a"\nname = "x"', "t: part has to be list, not 'a'"),
+        (WHOLE + WHOLE, "t: Cannot declare"),
+    ],
+)
+def test_what_is_wrong_is_said(text: str, said: str) -> None:
+    with pytest.raises(BadTable, match=f"^{said}"):
+        tables.read(text, SHAPE, "t")
+
+
+def test_a_table_with_its_shape_is_read() -> None:
+    assert tables.read(WHOLE, SHAPE, "t") == tomllib.loads(WHOLE)
+
+
+def reads_toml(file: Path) -> bool:
+    return re.search(r"\btomllib\.load", file.read_text(encoding="utf-8")) is not None
+
+
+def test_tables_are_read_in_one_place() -> None:
+    """The others read what users, or other checkouts, wrote."""
+    readers = {str(file.relative_to(SOURCE)) for file in SOURCE.rglob("*.py") if reads_toml(file)}
+    assert readers == {"tables.py", "settings.py", "camp/labs/workspace.py", "clean/points.py", "selftest/parts.py"}
+
+
+KNOWN = ("build", "kdir", "load", "note", "rustavailable")
+CACHES = (
+    known.table, c_changes.table, toolchain.table, disk.table, profile.profiles, debian.tested_series, rooms,
+    drift.changes, rows.table,
+)  # fmt: skip
+LOADERS: dict[str, Callable[[], object]] = {
+    **{f"known/{kind}.toml": functools.partial(known.table, kind) for kind in KNOWN},
+    "known/c_changes.toml": c_changes.table,
+    "toolchain/debian.toml": toolchain.table,
+    "rootfs/images/images.toml": disk.table,
+    "kernel/profiles/profiles.toml": profile.profiles,
+    "kernel/abstractions.toml": lambda: abstractions.topics(ROOT, {}),
+    "kernel/tested.toml": debian.tested_series,
+    "kernel/options.toml": lambda: describe._options(None),  # type: ignore[arg-type]
+    "templates/templates.toml": scaffold.Template.all,
+    "scaffold/reserved.toml": lambda: names._reserved("x"),
+    "clean/rooms.toml": rooms,
+    "module/changes.toml": drift.changes,
+    "ide/subsystems.toml": default_subsystems,
+    "camp/rows/rows.toml": rows.table,
+    "bench/workloads.toml": workloads._table,
+    "klog/kinds.toml": lambda: resources.table("r4l.klog", "kinds.toml", kinds._SHAPE),
+    "klog/prefixes.toml": lambda: resources.table("r4l.klog", "prefixes.toml", prefixes._SHAPE_OF_FILE),
+    "klog/messengers.toml": lambda: resources.table("r4l.klog", "messengers.toml", blame._SHAPE),
+    "lab.toml": lambda: Lab.read(resources.labs() / "03-hello"),
+    "mutants": lambda: matrix.variants(Lab.named("hello")),
+    "parts.toml": lambda: parts.table(ROOT),
+}
+
+
+def test_all_tables_have_a_loader_here() -> None:
+    files = {str(file.relative_to(SOURCE)) for file in SOURCE.rglob("*.toml")}
+    assert {name for name in files if not name.startswith("arch/")} == {name for name in LOADERS if "/" in name}
+
+
+def with_a_strange_key(table: dict[str, Any]) -> dict[str, Any]:
+    """A table with a key more, in its first row where it has rows."""
+    place: Any = table
+    while isinstance(place, dict | list):
+        inner = list(place.values()) if isinstance(place, dict) else place
+        rows_inside = [
+            one
+            for one in inner
+            if isinstance(one, dict) or (isinstance(one, list) and one and isinstance(one[0], dict))
+        ]
+        if not rows_inside:
+            break
+        place = rows_inside[0]
+    place["a_strange_key"] = 1
+    return table
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_a_strange_key_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = tomllib.loads
+    for cached in CACHES:
+        cached.cache_clear()
+    monkeypatch.setattr(tomllib, "loads", lambda text: with_a_strange_key(load(text)))
+    with pytest.raises((BadTable, TypeError), match="a_strange_key"):
+        LOADERS[name]()
