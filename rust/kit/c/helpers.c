@@ -16,6 +16,11 @@ bool kit_helper_netif_running(const struct net_device *dev)
 	return netif_running(dev);
 }
 
+bool kit_helper_netif_device_present(const struct net_device *dev)
+{
+	return netif_device_present(dev);
+}
+
 bool kit_helper_netif_carrier_ok(const struct net_device *dev)
 {
 	return netif_carrier_ok(dev);

@@ -23,6 +23,7 @@ mod driver;
 mod ethtool;
 mod napi;
 mod operations;
+mod power;
 mod private;
 mod queue;
 mod registration;

@@ -12,6 +12,11 @@
 //! driver that owned its registration could [`core::mem::forget`] it. The data ([`Binding`]) is
 //! made by a `probe` of a private type, which only the kernel can call. The registration of the
 //! driver itself lives in the module's static.
+//!
+//! # Power management
+//!
+//! Nothing is asked of a driver: on suspend and on shutdown the kit closes a device that is open, by
+//! [`net::Driver::stop`], and on resume it opens it again.
 
 use crate::{
     bindings, compat,
@@ -20,11 +25,15 @@ use crate::{
 };
 use core::marker::PhantomData;
 use kernel::{
+    bindings::{dev_get_drvdata, dev_pm_ops, pci_dev},
     device::{self, Bound, Core},
     dma::{Device as _, DmaMask},
-    driver, pci,
+    driver,
+    error::from_result,
+    ffi::c_int,
+    pci,
     prelude::*,
-    types::Opaque,
+    types::{ForeignOwnable, Opaque},
 };
 
 /// A network driver for PCI devices.
@@ -93,13 +102,72 @@ unsafe impl<T: Driver> driver::RegistrationOps for Operations<T> {
         name: &'static CStr,
         module: &'static ThisModule,
     ) -> Result {
-        // SAFETY: As required of the caller.
-        unsafe { <pci::Adapter<Probe<T>> as driver::RegistrationOps>::register(reg, name, module) }
+        // SAFETY: The structure is ours to fill in until it is registered. The table is a constant.
+        // The rest is as required of the caller.
+        unsafe {
+            (*reg.get()).shutdown = Some(Self::shutdown);
+            (*reg.get()).driver.pm = &Self::PM;
+            <pci::Adapter<Probe<T>> as driver::RegistrationOps>::register(reg, name, module)
+        }
     }
 
     unsafe fn unregister(reg: &Opaque<Self::DriverType>) {
         // SAFETY: As required of the caller.
         unsafe { <pci::Adapter<Probe<T>> as driver::RegistrationOps>::unregister(reg) }
+    }
+}
+
+impl<T: Driver> Operations<T> {
+    // What `SYSTEM_SLEEP_PM_OPS` sets. The PCI core saves and restores the configuration space, and
+    // the power state, around these.
+    const PM: dev_pm_ops = dev_pm_ops {
+        suspend: Some(Self::suspend),
+        resume: Some(Self::resume),
+        freeze: Some(Self::suspend),
+        thaw: Some(Self::resume),
+        poweroff: Some(Self::suspend),
+        restore: Some(Self::resume),
+        ..pin_init::zeroed()
+    };
+
+    /// # Safety
+    ///
+    /// `dev` is bound to this driver for `'a`.
+    unsafe fn binding<'a>(dev: *mut bindings::device) -> Pin<&'a Binding<'a, T>> {
+        // SAFETY: The kernel's adapter has put a `Pin<KBox<Binding>>` there when `probe` was done,
+        // and takes it away when the device is unbound.
+        unsafe { Pin::<KBox<Binding<'a, T>>>::borrow(dev_get_drvdata(dev)) }
+    }
+
+    /// # Safety
+    ///
+    /// Called by the PM core, with the lock of a device that is bound to this driver.
+    unsafe extern "C" fn suspend(dev: *mut bindings::device) -> c_int {
+        // SAFETY: As required of the caller.
+        unsafe { Self::binding(dev) }.registration.suspend();
+        0
+    }
+
+    /// # Safety
+    ///
+    /// Called by the PM core, with the lock of a device that is bound to this driver.
+    unsafe extern "C" fn resume(dev: *mut bindings::device) -> c_int {
+        // SAFETY: As required of the caller.
+        let binding = unsafe { Self::binding(dev) };
+        from_result(|| binding.registration.resume().map(|()| 0))
+    }
+
+    /// The system goes down, or another kernel is about to run: the device must not write to memory
+    /// any more.
+    ///
+    /// # Safety
+    ///
+    /// Called by the PCI core, with the lock of a device that is bound to this driver.
+    unsafe extern "C" fn shutdown(pdev: *mut pci_dev) {
+        // SAFETY: As required of the caller; `pdev` is valid.
+        unsafe { Self::binding(&raw mut (*pdev).dev) }
+            .registration
+            .suspend();
     }
 }
 
@@ -193,7 +261,7 @@ macro_rules! module_pci_net_driver {
 /// The hold on one PCI device.
 // The order of the fields is the order of teardown.
 struct Binding<'bound, T: Driver> {
-    _registration: Registration<'bound, T::Nic<'bound>>,
+    registration: Registration<'bound, T::Nic<'bound>>,
     _vectors: compat::IrqVectors<'bound>,
     _enabled: Enabled<'bound>,
     _goodbye: Goodbye<'bound, T>,
@@ -257,7 +325,7 @@ impl<T: Driver> pci::Driver for Probe<T> {
         // driver is unregistered.
         let registration = unsafe { Registration::new(Attachment::Bus(bound.as_ref(), irq), nic) }?;
         Ok(Binding {
-            _registration: registration,
+            registration,
             _vectors: vectors,
             _enabled: enabled,
             _goodbye: Goodbye(bound.as_ref(), PhantomData),

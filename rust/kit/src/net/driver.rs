@@ -141,13 +141,15 @@ pub trait Driver: Send + Sync {
     /// What the network stack has to know. Called once, before the device is registered.
     fn config(&self) -> Config;
 
-    /// Makes the device ready to run, with its interrupts still masked.
+    /// Makes the device ready to run, with its interrupts still masked. After a suspend it may have
+    /// lost all its registers.
     fn open(&self, dev: &Device) -> Result<Rings<Self>>;
 
     /// Lets the interrupts through: all that they may wake is in place.
     fn start(&self, dev: &Device);
 
-    /// Silences the device, then gives the rings back.
+    /// Silences the device, then gives the rings back. Also before a suspend, and when the system is
+    /// shut down.
     ///
     /// Nothing else can touch the rings any more. The interrupt handler may still run.
     fn stop(&self, dev: &Device, rings: Rings<Self>);

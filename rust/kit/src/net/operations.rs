@@ -138,8 +138,12 @@ impl<D: Driver> Private<D> {
         };
         // SAFETY: Process context, no lock held.
         unsafe { bindings::rtnl_lock() };
-        // SAFETY: The device is valid.
-        if unsafe { bindings::netif_running(this.dev.as_ptr()) } {
+        // SAFETY: The device is valid. One that is suspended meanwhile is restarted by its resume.
+        let runs = unsafe {
+            bindings::netif_running(this.dev.as_ptr())
+                && bindings::netif_device_present(this.dev.as_ptr())
+        };
+        if runs {
             netdev_err!(this.device(), "transmit queue stalled, restarting\n");
             // SAFETY: The RTNL lock is held.
             unsafe { this.close() };

@@ -160,6 +160,20 @@ impl<'bound, D: Driver> Registration<'bound, D> {
     }
 }
 
+impl<D: Driver> Registration<'_, D> {
+    /// Takes the device from the stack and silences it. Process context; takes the RTNL lock.
+    pub(crate) fn suspend(&self) {
+        // SAFETY: Registered, by the type invariant.
+        unsafe { Private::<D>::of(self.dev.as_ptr()).suspend() };
+    }
+
+    /// Undoes [`Self::suspend`]. Process context; takes the RTNL lock.
+    pub(crate) fn resume(&self) -> Result {
+        // SAFETY: Registered, by the type invariant.
+        unsafe { Private::<D>::of(self.dev.as_ptr()).resume() }
+    }
+}
+
 impl<D: Driver> Drop for Registration<'_, D> {
     fn drop(&mut self) {
         let dev = self.dev.as_ptr();
