@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from r4l import pci
-from r4l.pci import read, write
+from r4l.kernel import Kernel
+from r4l.module import BuiltModule, Module
+from r4l.pci import dma_read, dma_write, interrupt, read, write
 from r4l.pci.models.edu import Edu
 from r4l.vm import VM
 
 pytestmark = pytest.mark.vm
+
+FIXTURE = Path(__file__).parents[1] / "fixtures/edu"
 
 
 class Bus:
@@ -52,3 +58,34 @@ def test_the_guest_reads_and_writes_registers(vm: VM, device: Edu, bus: Bus) -> 
     device.trace.expect(read(Edu.ID, kind=0xED))
     device.trace.expect(write(Edu.FACTORIAL, 5))
     assert device.trace.expect(read(Edu.FACTORIAL)).value == 120
+
+
+# -- a driver that works with registers, interrupts and DMA -------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def edu_check(kernel: Kernel) -> BuiltModule:
+    """A driver that says what it sees of edu."""
+    return Module(FIXTURE).build(kernel)
+
+
+def seen(vm: VM, driver: BuiltModule, *, msi: bool) -> list[str]:
+    """What the driver says."""
+    vm.insmod(driver, msi=int(msi))
+    vm.klog.wait_for("has seen all", timeout=60)
+    lines = [record.text for record in vm.klog.records() if " sees " in record.text]
+    vm.rmmod(driver.name)
+    return [line.partition(" sees ")[2] for line in lines]
+
+
+@pytest.mark.machine(devices=[Edu])
+@pytest.mark.parametrize("msi", [False, True], ids=["intx", "msi"])
+def test_a_driver_sees_no_difference_to_qemu_s_own(vm: VM, device: Edu, edu_check: BuiltModule, msi: bool) -> None:
+    ours = seen(vm, edu_check, msi=msi)
+    with VM(vm.kernel, devices=["edu"]) as other:
+        assert ours == seen(other, edu_check, msi=msi)
+    assert "factorial's interrupt 0x1" in ours
+    assert "difference 0x0" in ours
+    assert device.trace.count(interrupt()) == 4
+    assert {one.text for one in device.trace.find(interrupt())} == {"MSI" if msi else "INTX"}
+    assert (device.trace.count(dma_read()), device.trace.count(dma_write())) == (1, 1)

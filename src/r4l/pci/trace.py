@@ -308,9 +308,15 @@ class Trace:
         skip = max(0, number - entries[0][0]) if entries else 0
         return [self._typed(raw) for raw in entries[skip:]]
 
-    def text(self, since: int = 0, most: int = SHOWN) -> str:
-        """The last entries for a reader, a line each."""
-        found = self._since(since)
+    def text(self, since: int = 0, most: int = SHOWN, *, config: bool = False) -> str:
+        """The last entries for a reader, a line each.
+
+        Args:
+            since: the number of the first.
+            most: how many at most.
+            config: with accesses to the configuration space, of which the kernel makes hundreds.
+        """
+        found = [one for one in self._since(since) if config or not one.kind.startswith("config")]
         head = [f"… {len(found) - most} more"] if len(found) > most else []
         return "\n".join([*head, *map(str, found[-most:])]) or "nothing"
 

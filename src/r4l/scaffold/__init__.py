@@ -36,21 +36,19 @@ class Template:
         description: what the user gets, as the end of a sentence.
         source: the file to edit first, with NAME for the driver's name.
         kit: True if the driver is linked with the kit.
-        qemu: extra arguments of QEMU for the driver's tests.
     """
 
     name: str
     description: str
     source: str
     kit: bool = False
-    qemu: tuple[str, ...] = ()
 
     @classmethod
     def all(cls) -> dict[str, Template]:
         """Return every template by its name (templates/templates.toml)."""
         text = (_root() / "templates.toml").read_text(encoding="utf-8")
-        table = tables.read(text, {"*": {"qemu?": list, "*": object}}, "templates.toml")
-        return {name: cls(name, **{**entry, "qemu": tuple(entry.get("qemu", ()))}) for name, entry in table.items()}
+        table = tables.read(text, {"*": {"*": object}}, "templates.toml")
+        return {name: cls(name, **entry) for name, entry in table.items()}
 
     @classmethod
     def named(cls, name: str) -> Template:
@@ -86,7 +84,6 @@ class Template:
             "interface": name[:INTERFACE_LONGEST],
             "source": self.source.replace("NAME", name),
             "kit": self.kit,
-            "qemu": list(self.qemu),
         }
         files: dict[str, str] = {}
         for path in environment.list_templates(extensions=["j2"]):

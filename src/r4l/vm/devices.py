@@ -126,7 +126,7 @@ class Plugs:
     def save_traces(self) -> None:
         """Write each device's trace into the run's folder."""
         for index, device in enumerate(self.devices):
-            text = device.trace.text(most=len(device.trace))
+            text = device.trace.text(most=len(device.trace), config=True)
             (self._workdir / f"{qemu_id(index)}.trace").write_text(text + "\n", encoding="utf-8")
 
 
