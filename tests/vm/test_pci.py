@@ -60,7 +60,7 @@ def test_the_guest_reads_and_writes_registers(vm: VM, device: Edu, bus: Bus) -> 
     assert device.trace.expect(read(Edu.FACTORIAL)).value == 120
 
 
-# -- a driver that works with registers, interrupts and DMA -------------------------------------------------------------
+# -- a driver that works with registers, interrupts and DMA -----------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -62,11 +62,12 @@ def test_nothing_of_the_template_is_left(template: str) -> None:
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_the_python_parses_and_the_linter_has_nothing_to_say(template: str, tmp_path: Path) -> None:
     # The name decides on the order of what is imported.
-    for name, path, text in ((name, *file) for name in ("foo", "zoo") for file in rendered(template, name).items()):
-        if path.endswith(".py"):
-            ast.parse(text, path)
-            (tmp_path / name / path).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name / path).write_text(text)
+    for name in ("foo", "zoo"):
+        for path, text in rendered(template, name).items():
+            if path.endswith(".py"):
+                ast.parse(text, path)
+                (tmp_path / name / path).parent.mkdir(parents=True, exist_ok=True)
+                (tmp_path / name / path).write_text(text)
     options = ["--isolated", "--line-length=120", "."]
     for arguments in (["check", *options], ["format", "--check", *options]):
         argv = [sys.executable, "-m", "ruff", *arguments]
