@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""Check everything that r4l depends on, from the host's packages to the accelerator."""
+"""Check everything that r4l depends on, from the host's system to the accelerator."""
 
 from __future__ import annotations
 
 import shutil
 
 from r4l import home
+from r4l.debian import apt
 from r4l.errors import EnvironmentFault
 from r4l.kernel import Kernel
 from r4l.kernel.rustavailable import AVAILABLE, rust_available
 from r4l.kernel.tools import tools
-from r4l.toolchain import Toolchain, archive, host
+from r4l.toolchain import Toolchain, host
 from r4l.toolchain.host import Finding
 from r4l.vm import accel
 
@@ -24,7 +25,8 @@ NAMES = {
 
 def findings() -> list[Finding]:
     """Return all findings, in the order in which the parts are needed."""
-    result = host.findings()
+    made = Toolchain.made()
+    result = host.findings(made.root) if made else host.findings()
     result.append(_mirror())
     result.append(_space())
     try:
@@ -70,7 +72,7 @@ def _tools(kernel: Kernel, versions: dict[str, str]) -> list[Finding]:
 
 def _mirror() -> Finding:
     try:
-        return Finding("Debian mirror", True, archive.mirror())
+        return Finding("Debian mirror", True, apt.mirror())
     except EnvironmentFault as error:
         return Finding("Debian mirror", False, error.cause, error.remedy)
 

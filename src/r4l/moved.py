@@ -19,6 +19,7 @@ MOVED = {
     "r4l.labs.card": "e1000_card",  # the folder labs/probes, on the path of a lab's checks
     "r4l.labs": "r4l.camp.labs",
     "r4l.rows": "r4l.camp.rows",
+    "r4l.toolchain.archive": "r4l.debian.archive",
 }
 """Old name to new name, of a module or of a package with its content."""
 

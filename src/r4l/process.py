@@ -15,6 +15,7 @@ import selectors
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import tty
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -93,7 +94,7 @@ def run_logged(
         ours, theirs = _terminal() if color else os.pipe()
         try:
             process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "TERM", *argv],
+                [*dying("TERM"), *argv],
                 cwd=cwd,
                 env=env,
                 stdin=subprocess.DEVNULL,
@@ -101,9 +102,9 @@ def run_logged(
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        except FileNotFoundError as error:
+        except BaseException:
             os.close(ours)
-            raise EnvironmentFault("setpriv is not installed", "install the package util-linux") from error
+            raise
         finally:
             os.close(theirs)
         _running.add(process)
@@ -128,7 +129,7 @@ def run_logged(
         problem.log = log
         raise problem
     if code == 127 and not shutil.which(argv[0]):
-        raise EnvironmentFault(f"{argv[0]} is not installed", "run `r4l doctor --fix`", log=log)
+        raise EnvironmentFault(f"{argv[0]} is not installed", "install it with this machine's package manager", log=log)
     if code != 0:
         if DISK_FULL.search(last):
             raise EnvironmentFault(
@@ -184,6 +185,24 @@ def _read(descriptor: int, process: subprocess.Popen[bytes]) -> bytes:
         if ended:
             return b""
         ended = process.poll() is not None
+
+
+def dying(name: str) -> list[str]:
+    """The beginning of a command line whose program gets a signal, such as TERM, when its starter's thread ends."""
+    if shutil.which("setpriv"):
+        return ["setpriv", "--pdeathsig", name]
+    number = signal.Signals[f"SIG{name}"].value
+    return [sys.executable, "-I", str(Path(__file__).with_name("pdeathsig.py")), str(number)]
+
+
+@contextlib.contextmanager
+def ends_with_us(process: subprocess.Popen[Any]) -> Iterator[None]:
+    """Have `end_all` end a program too, as long as this lasts."""
+    _running.add(process)
+    try:
+        yield
+    finally:
+        _running.discard(process)
 
 
 def run_captured(

@@ -17,9 +17,9 @@ import pytest
 pytestmark = [pytest.mark.setup_faults, pytest.mark.timeout(1500)]
 
 STAGES: list[tuple[str, str, signal.Signals]] = [
-    ("the package lists are fetched", "apt/*/state/lists/*_InRelease", signal.SIGINT),
-    ("the packages are downloaded", "kernels/.*.partial-*/debs/*", signal.SIGINT),
-    ("the tree is installed", "toolchain/.*.partial-*/usr/bin/dpkg", signal.SIGKILL),
+    ("the package lists are fetched", "lists/*/*.packages", signal.SIGINT),
+    ("the packages are downloaded", "downloads/*.part", signal.SIGINT),
+    ("the tree is unpacked", "toolchain/.*.partial-*/usr/bin/dpkg", signal.SIGKILL),
     ("the source is unpacked", "kernels/.*.partial-*/source/*", signal.SIGKILL),
     ("the metadata is configured", "kernels/*/*/build/.config", signal.SIGKILL),
     ("the metadata is built", "kernels/*/*/build/rust/*.o", signal.SIGINT),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import platform
 import re
 import subprocess
@@ -73,9 +74,8 @@ def _launcher_keys(checkout: Path) -> set[str]:
     # A checkout of an older commit has none, and its launcher asks for none.
     files = (checkout / CHECKOUT).read_bytes() + (constraints.read_bytes() if constraints.is_file() else b"")
     found = set()
-    for extra in ("", "[test]"):
-        version = f"Python {platform.python_version()}\n".encode()
-        text = files + version + f"{checkout} {extra}".encode(errors="surrogateescape")
+    for version, extra in itertools.product((f"Python {platform.python_version()}", "uv"), ("", "[test]")):
+        text = files + f"{version}\n{checkout} {extra}".encode(errors="surrogateescape")
         done = subprocess.run(["cksum"], input=text, capture_output=True, check=True)
         found.add(done.stdout.decode().strip().replace(" ", "-"))
     return found

@@ -13,11 +13,10 @@ from r4l.cli.called import as_called
 from r4l.cli.json_option import json_option
 from r4l.errors import EnvironmentFault
 from r4l.terminal import Console
-from r4l.toolchain import host
 
 
-@click.command(epilog="Example: r4l doctor --fix")
-@click.option("--fix", is_flag=True, help="Install what is missing, where it can be done (needs root).")
+@click.command(epilog="Example: r4l doctor --json")
+@click.option("--fix", is_flag=True, hidden=True, help="Nothing of the host's needs to be installed any more.")
 @json_option("Print the findings as JSON.")
 def command(fix: bool, as_json: bool) -> None:
     """Say what this machine lacks and what to do about it.
@@ -25,11 +24,7 @@ def command(fix: bool, as_json: bool) -> None:
     One line for each thing: found, or the cause and the remedy. Exit code 120 where something r4l needs is missing.
     """
     if fix:
-        absent = host.missing_packages()
-        if absent and not host.install_packages(absent):
-            raise EnvironmentFault(
-                f"cannot install {', '.join(absent)} here", f"as root: apt-get install {' '.join(absent)}"
-            )
+        click.echo("nothing of the host's packages is needed", err=True)
     findings = doctor.findings()
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=1))

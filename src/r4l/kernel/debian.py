@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import lzma
 import re
+import shutil
 import subprocess
 import threading
 from collections.abc import Callable
@@ -13,11 +14,13 @@ from functools import cache
 from pathlib import Path
 
 from r4l import home, resources
+from r4l.debian.extract import Rules
+from r4l.debian.mirror import disk_full
+from r4l.debian.unpack import a_worker
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel.config import read_config
-from r4l.process import Say, quiet
+from r4l.process import Say, dying, quiet
 from r4l.toolchain import Archive
-from r4l.toolchain.deb import require_unpacked, unpack_deb
 
 VERSIONED = re.compile(r"\d+\.\d+")
 """Beginning of a release's name."""
@@ -152,21 +155,16 @@ def _unpack(archive: Archive, release: Release, final: Path, say: Say) -> None:
     partial = home.temporary(final)
     partial.mkdir()
     try:
-        debs = partial / "debs"
         packages = partial / "packages"
         say("checking the kernel's configuration")
-        for deb in archive.download({f"linux-headers-{release.name}": release.version}, debs, say):
-            unpack_deb(deb, packages)
+        archive.unpack({f"linux-headers-{release.name}": release.version}, packages, say)
         require_rust(packages, release.name)
         twin = next(final.parent.glob(f"[0-9]*_{release.version}/source"), None)
         wanted = release.packages()
         if twin is None:
             wanted[f"linux-source-{series_of(release.name)}"] = release.version
         say("downloading kernel and source")
-        for deb in archive.download(wanted, debs, say):
-            say(f"unpacking {deb.name.split('_')[0]}")
-            unpack_deb(deb, packages)
-            deb.unlink()
+        archive.unpack(wanted, packages, say)
         if twin is None:
             say("unpacking the kernel source")
             tarball = next(packages.glob("usr/src/linux-source-*.tar.xz"))
@@ -176,7 +174,6 @@ def _unpack(archive: Archive, release: Release, final: Path, say: Say) -> None:
             # The same source, unpacked for another architecture. It is never written to, so hard links suffice.
             say("linking the kernel source")
             home.copy(twin, partial / "source", "-al")
-        home.remove(debs)
         home.publish(partial, final)
     finally:
         if partial.exists():
@@ -190,8 +187,13 @@ def unpack_tar_xz(tarball: Path, folder: Path) -> None:
         EnvironmentFault: the disk is full, or the file is damaged.
     """
     folder.mkdir()
+    if not shutil.which("tar"):
+        # Twice as slow.
+        with a_worker() as worker:
+            worker.unpack(tarball, folder, Rules(strip=1))
+        return
     tar = subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", "tar", "-C", str(folder), "--strip-components=1", "-xf", "-"],
+        [*dying("KILL"), "tar", "-C", str(folder), "--strip-components=1", "-xf", "-"],
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -215,7 +217,11 @@ def unpack_tar_xz(tarball: Path, folder: Path) -> None:
     code = tar.wait()
     reader.join()
     why = b"".join(said).decode(errors="replace")
-    require_unpacked(code or bool(broken), f"tar cannot unpack {tarball.name}", f"{why}{broken}")
+    why += broken
+    if "No space left" in why:
+        raise disk_full(why)
+    if code or broken:
+        raise EnvironmentFault(f"tar cannot unpack {tarball.name}", "run it again", detail=why)
 
 
 def _hear(tar: subprocess.Popen[bytes], said: list[bytes]) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The toolchain: a Debian tree of compilers, bindgen, QEMU and busybox, entered with bubblewrap.
 
-See `debian.toml` for what is in it. Nothing of the host but mmdebstrap, bubblewrap and apt is used.
+See `debian.toml` for what is in it. Nothing of the host's is used but the kernel.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import Any
 
 from r4l import home, inuse, resources
 from r4l.arch import DEFAULT, architecture
+from r4l.debian import Archive, Rules
 from r4l.errors import EnvironmentFault, R4LError
 from r4l.process import Say, quiet, run_captured, run_logged
-from r4l.toolchain import current, ladder, tree
-from r4l.toolchain.archive import Archive
+from r4l.toolchain import current, host, ladder, tree
 from r4l.toolchain.extras import make_extended
 from r4l.toolchain.grant import Grant
 from r4l.toolchain.lockfile import LockFile
@@ -32,6 +32,8 @@ __all__ = ["Archive", "Grant", "LockFile", "Toolchain", "archive_for", "lock_of"
 
 VERSION = re.compile(r"\d+\.\d+(?:\.\d+)?")
 VERSIONS = Grant("versions")
+BESIDE = ("alternatives", "extras", "sandbox")
+"""Parts of debian.toml that are not in the key of a recipe."""
 SANDBOX_SAYS = re.compile(r"^(?:bwrap|proot (?:error|info)|setpriv): .*$", re.MULTILINE)
 """How a line begins that a sandbox prints which cannot be made."""
 
@@ -177,13 +179,18 @@ class Toolchain:
         return f"{self.key}, {why}"
 
     @property
+    def _base(self) -> Path:
+        """The tree without extras."""
+        return self.root.with_name(self.key) if self.extras else self.root
+
+    @property
     def isolates(self) -> bool:
         """Whether a grant is kept on this machine; under PRoot it is not.
 
         Raises:
             EnvironmentFault: this machine has no sandbox that works.
         """
-        return ladder.choose().isolates
+        return ladder.choose(self._base).isolates
 
     def command(
         self,
@@ -209,7 +216,9 @@ class Toolchain:
         Raises:
             EnvironmentFault: this machine has no sandbox that works.
         """
-        return ladder.choose().command(self.root, argv, grant or _without(binds, readable, named), cwd=cwd, env=env)
+        return ladder.choose(self._base).command(
+            self.root, argv, grant or _without(binds, readable, named), cwd=cwd, env=env
+        )
 
     def run(
         self,
@@ -236,7 +245,7 @@ class Toolchain:
         try:
             done = run_captured(command, input=input, limits=grant.limits, what=program)
         except FileNotFoundError as error:
-            raise EnvironmentFault(f"{error.filename} is not installed", "run `r4l doctor --fix`") from error
+            raise EnvironmentFault(f"{error.filename} is not installed", "run `r4l doctor`") from error
         said = done.stderr.decode(errors="replace")
         if done.returncode != 0:
             self._require_sandbox(grant, said)
@@ -314,8 +323,8 @@ class Toolchain:
 
 
 def recipe_key(of: Mapping[str, Any]) -> str:
-    """The key of what a debian.toml says of the tree itself."""
-    return home.content_key(json.dumps({part: of[part] for part in of if part != "extras"}, sort_keys=True))
+    """The key of what a debian.toml says of what things are built with: the rest changes nothing that is built."""
+    return home.content_key(json.dumps({part: of[part] for part in of if part not in BESIDE}, sort_keys=True))
 
 
 def extended_name(base: str, extras: Sequence[str], of: Mapping[str, Any]) -> str:
@@ -354,14 +363,15 @@ def _tree(room: Path, recipe: str, lock: LockFile | None, say: Say) -> str:
         for there in current.trees(room, recipe):
             if current.packages(there).items() >= lock.packages.items():
                 return there.name
-    wanted: dict[str, str | None] = {name: None for group in table()["packages"].values() for name in group}
+    problem = host.problem()
+    if problem:
+        raise problem
+    of = table()
+    groups = [*of["packages"].values(), of["sandbox"]["packages"]]
+    wanted: dict[str, str | None] = {name: None for group in groups for name in group}
     wanted |= lock.packages if lock else {}
-    return tree.make_tree(room, recipe, archive_for(), wanted, _dpkg_paths(), say)
-
-
-def _dpkg_paths() -> list[str]:
-    dpkg = table()["dpkg"]
-    return [f"path-exclude={path}" for path in dpkg["exclude"]] + [f"path-include={path}" for path in dpkg["include"]]
+    rules = Rules(of["dpkg"]["exclude"], of["dpkg"]["include"])
+    return tree.make_tree(room, recipe, archive_for(), wanted, rules, of["alternatives"], say)
 
 
 def _without(binds: Iterable[Path], readable: Iterable[Path], named: bool) -> Grant:

@@ -1,21 +1,30 @@
 # SPDX-License-Identifier: MIT
 """A complete Debian by mmdebstrap, as root or as an ordinary user: into a folder, or into a tar.
 
-The toolchain's tree and the disk images of guests are both made this way.
+The disk images of guests are made this way: systemd and sshd need what their packages' scripts do.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from r4l.debian import Archive
+from r4l.debian.apt import inherited_options
+from r4l.debian.mirror import REMEDY
 from r4l.errors import EnvironmentFault, R4LError
 from r4l.process import Say, quiet, run_logged
-from r4l.toolchain.archive import Archive, inherited_options, unreachable
+
+NETWORK_FAILURE = re.compile(
+    r"(Could not (resolve|connect)|Temporary failure|Connection (failed|refused|timed out)|Network is unreachable"
+    r"|Unable to connect)[^\n]*"
+)
+"""How apt says that the network is the cause."""
 
 NAMESPACES = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 """What root runs mmdebstrap in (unshare(1))."""
@@ -83,7 +92,9 @@ def _quoted(options: Sequence[str]) -> list[str]:
 
 def _run(arguments: Sequence[str], what: str, log: Path, environment: Mapping[str, str] | None, say: Say) -> None:
     if not shutil.which("mmdebstrap"):
-        raise EnvironmentFault("mmdebstrap is not installed", "run `r4l doctor --fix` (as root), or install it")
+        raise EnvironmentFault(
+            "mmdebstrap is not installed", "as root: `apt-get install mmdebstrap uidmap` (only disk images need it)"
+        )
 
     def stage(line: str) -> None:
         for begin, text in STAGES.items():
@@ -91,9 +102,11 @@ def _run(arguments: Sequence[str], what: str, log: Path, environment: Mapping[st
                 say(text)
 
     def failure(code: int, tail: str) -> R4LError:
-        network = unreachable(tail, f"making {what}")
-        if network:
-            return network
+        problem = NETWORK_FAILURE.search(tail)
+        if problem:
+            return EnvironmentFault(
+                f"the Debian mirror cannot be reached while making {what}: {problem[0]}", REMEDY, detail=tail
+            )
         missing = [line for line in tail.splitlines() if line.startswith("E: Version ") or "Unable to locate" in line]
         if missing:
             return EnvironmentFault(

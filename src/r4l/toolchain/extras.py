@@ -2,7 +2,7 @@
 """A tree with more packages: a copy of hard links, into which they are unpacked.
 
 Nothing is run in it and nothing is configured: what the extras are (compilers for another machine, QEMU, language
-servers) works as it is unpacked. The base tree stays as it was: dpkg-deb replaces files and never writes into them.
+servers) works as it is unpacked. The base tree stays as it was: files are replaced and never written into.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from typing import Any
 
 from r4l import home
 from r4l.arch import DEFAULT, architecture
+from r4l.debian import Archive
 from r4l.errors import EnvironmentFault
 from r4l.process import Say, quiet
 from r4l.toolchain import current
-from r4l.toolchain.archive import Archive
-from r4l.toolchain.deb import unpack_deb
 
 NEEDED_MIB = 1200
 
@@ -43,7 +42,6 @@ def _make(
     final: Path, base: Path, extras: Sequence[dict[str, Any]], archive_for: Callable[[str], Archive], say: Say
 ) -> None:
     partial = home.temporary(final)
-    debs = partial.with_name(partial.name + "-debs")
     try:
         say("copying the tree")
         home.copy(base, partial, "-al")
@@ -52,27 +50,23 @@ def _make(
         archive.update(say)
         names = [name for extra in extras for name in extra["packages"]]
         versions = archive.needed_for(names, base / "var/lib/dpkg/status")
-        for deb in archive.download(versions, debs, say):
-            say(f"unpacking {deb.name.split('_')[0]}")
-            unpack_deb(deb, partial)
+        archive.unpack(versions, partial, say)
         for extra in extras:
-            _unpack_foreign(extra.get("foreign", {}), packages, partial, debs, archive_for, say)
+            _unpack_foreign(extra.get("foreign", {}), packages, partial, archive_for, say)
         # Written beside and renamed: the name is a hard link to the base tree's.
         listing = partial / f"{current.PACKAGES}.new"
         listing.write_text(json.dumps({**packages, **versions}, indent=1), encoding="utf-8")
         listing.rename(partial / current.PACKAGES)
         home.publish(partial, final)
     finally:
-        for leftover in (partial, debs):
-            if leftover.exists():
-                home.remove(leftover)
+        if partial.exists():
+            home.remove(partial)
 
 
 def _unpack_foreign(
     foreign: dict[str, Any],
     base: Mapping[str, str],
     tree: Path,
-    debs: Path,
     archive_for: Callable[[str], Archive],
     say: Say,
 ) -> None:
@@ -89,6 +83,4 @@ def _unpack_foreign(
                 f"the Debian mirror has no {name} {version or ''} for {foreign['architecture']}",
                 "the archive has moved on: run `r4l setup --update`",
             )
-        for deb in archive.download({name: version}, debs / foreign["architecture"], say):
-            say(f"unpacking {name} for {foreign['architecture']}")
-            unpack_deb(deb, tree / folder.lstrip("/"))
+        archive.unpack({name: version}, tree / folder.lstrip("/"), say)

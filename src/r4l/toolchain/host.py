@@ -1,28 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""What this machine must have before there is a tree, each with its remedy."""
+"""What this machine must be for a tree to be made and entered, each with its remedy."""
 
 from __future__ import annotations
 
-import getpass
 import os
-import shutil
-import subprocess
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from r4l import home
 from r4l.errors import EnvironmentFault
 from r4l.toolchain import ladder
-
-PACKAGES = {
-    "mmdebstrap": "mmdebstrap",
-    "bwrap": "bubblewrap",
-    "apt-get": "apt",
-    "dpkg-deb": "dpkg",
-    "setpriv": "util-linux",
-}
-"""Host programs, each with the Debian package that holds it."""
-
-ROOTLESS_PACKAGES = {"newuidmap": "uidmap"}
 
 
 @dataclass(frozen=True)
@@ -45,81 +33,51 @@ class Finding:
     wanted: str = ""
 
 
-def missing_packages() -> list[str]:
-    """Debian packages that this machine still needs: PRoot where bubblewrap is there and cannot work."""
-    wanted = dict(PACKAGES)
-    if os.geteuid() != 0:
-        wanted |= ROOTLESS_PACKAGES
-    absent = {package for program, package in wanted.items() if not shutil.which(program)}
-    if "bubblewrap" not in absent and not _has_sandbox():
-        absent.add("proot")
-    return sorted(absent)
+def findings(tree: Path = ladder.HOST) -> list[Finding]:
+    """Look at this machine: what system it is, the home's file system, the sandbox itself.
 
-
-def _has_sandbox() -> bool:
-    if shutil.which("proot"):
-        return True
-    try:
-        ladder.search()
-    except EnvironmentFault:
-        return False
-    return True
-
-
-def install_packages(names: list[str]) -> bool:
-    """Install Debian packages with apt, as root; the output goes to the terminal.
-
-    Returns:
-        False where this is not possible: not root, or apt failed.
+    Args:
+        tree: the toolchain's tree, where there is one.
     """
-    if os.geteuid() != 0:
-        return False
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run(["apt-get", "-qq", "update"], env=environment, check=False)
-    done = subprocess.run(
-        ["apt-get", "-qq", "install", "-y", "--no-install-recommends", *names], env=environment, check=False
+    return [_system(), _home(), _sandbox(tree)]
+
+
+def problem() -> EnvironmentFault | None:
+    """Why no toolchain can be made or used on this machine; None where one can."""
+    for finding in (_system(), _home()):
+        if not finding.ok:
+            return EnvironmentFault(finding.found, finding.remedy)
+    return None
+
+
+def _system() -> Finding:
+    machine = os.uname().machine
+    name = (
+        f"{platform.freedesktop_os_release().get('PRETTY_NAME', 'Linux')} on {machine}" if _has_release() else machine
     )
-    return done.returncode == 0
+    if machine != "x86_64":
+        return Finding("system", False, f"{name}: r4l works on x86-64 only", "use an x86-64 machine or VM")
+    return Finding("system", True, name)
 
 
-def findings() -> list[Finding]:
-    """Look at this machine: programs, user namespaces, subordinate ids, the sandbox itself."""
-    result: list[Finding] = []
-    absent = missing_packages()
-    command = f"apt-get install {' '.join(absent)}"
-    result.append(
-        Finding(
-            "host packages",
-            not absent,
-            "all there" if not absent else f"missing: {', '.join(absent)}",
-            "" if not absent else f"`r4l doctor --fix`, or as root: {command}",
+def _has_release() -> bool:
+    return any(Path(path).is_file() for path in ("/etc/os-release", "/usr/lib/os-release"))
+
+
+def _home() -> Finding:
+    """The file system of the home: programs are started from it."""
+    place = home.home()
+    if os.statvfs(place).f_flag & os.ST_NOEXEC:
+        return Finding(
+            "home", False, f"{place} lies on a file system that is mounted noexec", "set R4L_HOME to another folder"
         )
-    )
-    if os.geteuid() != 0:
-        result.append(_subordinate_ids())
-    result.append(_sandbox())
-    return result
+    return Finding("home", True, str(place))
 
 
-def _subordinate_ids() -> Finding:
-    user = getpass.getuser()
-    for name in ("/etc/subuid", "/etc/subgid"):
-        path = Path(name)
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        if not any(line.split(":")[0] in (user, str(os.getuid())) for line in lines):
-            return Finding(
-                "subordinate ids",
-                False,
-                f"{user} has no range in {name}",
-                f"as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}",
-            )
-    return Finding("subordinate ids", True, f"{user} has a range in /etc/subuid and /etc/subgid")
-
-
-def _sandbox() -> Finding:
+def _sandbox(tree: Path) -> Finding:
     """The sandbox that commands run in; one that isolates nothing will do, and yet has a remedy."""
     try:
-        sandbox = ladder.search()
+        sandbox = ladder.search(tree)
     except EnvironmentFault as fault:
         why = "; ".join(fault.detail.splitlines())
         return Finding("sandbox", False, f"{fault.cause} ({why})", fault.remedy)

@@ -9,10 +9,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -34,9 +33,9 @@ PATIENCE = 20.0
 PROFILE = """\
 abi <abi/4.0>,
 include <tunables/global>
-profile bwrap /usr/bin/bwrap flags=(unconfined) {
+profile {name} {path} flags=(unconfined) {{
   userns,
-}
+}}
 """
 """What lets bubblewrap make user namespaces where AppArmor keeps others from it (Ubuntu 24.04 and later)."""
 
@@ -50,12 +49,14 @@ class Sandbox:
         about: for people.
         reason: why it is this one and none before it.
         isolates: whether a grant is kept: False for PRoot, with which a command can do all that its user can.
+        program: what it is started by; empty for PRoot where only the toolchain will bring it.
     """
 
     name: Name
     about: str
     reason: str
     isolates: bool
+    program: tuple[str, ...] = ()
 
     def command(
         self,
@@ -66,43 +67,44 @@ class Sandbox:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
     ) -> list[str]:
-        """The host's command line that runs `argv` in `tree`.
-
-        Raises:
-            EnvironmentFault: the sandbox's program is not installed any more.
-        """
-        rung = RUNGS[self.name]
-        if not shutil.which(rung.program):
-            raise EnvironmentFault(f"{rung.program} is not installed", "run `r4l doctor --fix`")
-        return rung.enter(tree, argv, grant, cwd=cwd, env=env)
+        """The host's command line that runs `argv` in `tree`."""
+        return RUNGS[self.name].enter(tree, argv, grant, cwd=cwd, env=env, program=self.program)
 
 
 @dataclass(frozen=True)
 class _Rung:
     about: str
-    program: str
-    package: str
+    programs: Callable[[Path], Iterable[tuple[str, ...]]]
     enter: Callable[..., list[str]]
     isolates: bool = True
 
 
+def _bwraps(_tree: Path) -> Iterable[tuple[str, ...]]:
+    return [(path,) for path in enter.bwraps()]
+
+
 RUNGS: dict[Name, _Rung] = {
-    "userns": _Rung("bubblewrap in a user namespace", "bwrap", "bubblewrap", enter.bwrap),
-    "root": _Rung("bubblewrap as root", "bwrap", "bubblewrap", partial(enter.bwrap, user_namespace=False)),
-    "proot": _Rung("PRoot, which isolates nothing", "proot", "proot", enter.proot, isolates=False),
+    "userns": _Rung("bubblewrap in a user namespace", _bwraps, enter.bwrap),
+    "root": _Rung("bubblewrap as root", _bwraps, partial(enter.bwrap, user_namespace=False)),
+    "proot": _Rung("PRoot, which isolates nothing", enter.proots, enter.proot, isolates=False),
 }
-"""The sandboxes in the order in which they are tried."""
+"""The sandboxes in the order in which they are tried, each with the programs that it can be made by."""
+HOST = Path("/")
+"""The machine's own files, which stand in the place of a tree where none has been made yet."""
 
 
 @cache
-def choose() -> Sandbox:
+def choose(tree: Path = HOST) -> Sandbox:
     """The first sandbox of the ladder that works here; tried once in a process. PRoot is told of on stderr, once.
+
+    Args:
+        tree: the tree that programs are tried in, and that may have PRoot.
 
     Raises:
         EnvironmentFault: none works; the cause says why, for each.
         UsageError: `$R4L_SANDBOX` names none.
     """
-    sandbox = search()
+    sandbox = search(tree)
     if not sandbox.isolates and not os.environ.get(_TOLD):
         # The processes that we start are ours too: it is said once.
         os.environ[_TOLD] = "1"
@@ -133,7 +135,7 @@ def require_isolation(what: str) -> None:
 _TOLD = "R4L_TOLD_OF_PROOT"
 
 
-def search() -> Sandbox:
+def search(tree: Path = HOST) -> Sandbox:
     """As `choose`, tried anew and without a word."""
     wanted = os.environ.get(ENVIRONMENT)
     if wanted and wanted not in RUNGS:
@@ -142,36 +144,52 @@ def search() -> Sandbox:
     for name, rung in RUNGS.items():
         if wanted and name != wanted:
             continue
-        problem = _problem(name)
-        if problem is None:
+        program, problem = _try(name, tree)
+        if program is not None:
             reason = f"{ENVIRONMENT} asks for it" if wanted else "; ".join(failures) or "the best there is"
-            return Sandbox(name, rung.about, reason, rung.isolates)
+            return Sandbox(name, rung.about, reason, rung.isolates, program)
         failures.append(f"{rung.about.partition(',')[0]}: {problem}")
     raise EnvironmentFault("no sandbox works on this machine", remedy(), detail="\n".join(failures))
 
 
-def _problem(name: Name) -> str | None:
-    """Why a sandbox cannot be had; None where a program ran in it."""
-    rung = RUNGS[name]
+def _try(name: Name, tree: Path) -> tuple[tuple[str, ...] | None, str]:
+    """The first program of a rung that works, and why the last that was tried does not."""
     if name == "root" and os.geteuid() != 0:
-        return "you are not root"
-    # The machine's own files in the place of a tree: none may have been made yet.
-    folders = [Path("/", link) for link in enter.USR_LINKS]
+        return None, "you are not root"
+    programs = list(RUNGS[name].programs(tree))
+    if name == "proot" and not programs and tree == HOST:
+        # The toolchain will bring it.
+        return (), ""
+    problem = (
+        "this toolchain has none (`r4l setup --update` makes one that has)" if name == "proot" else "there is none"
+    )
+    for program in programs:
+        found = _problem(name, program, tree)
+        if found is None:
+            return program, ""
+        problem = found
+    return None, problem
+
+
+def _problem(name: Name, program: tuple[str, ...], tree: Path) -> str | None:
+    """Why a sandbox cannot be had; None where a program ran in it."""
+    folders = [tree / link for link in enter.USR_LINKS] if tree == HOST else []
     own = tuple(folder for folder in folders if folder.is_dir() and not folder.is_symlink())
-    command = rung.enter(Path("/"), ["true"], Grant("trial of the sandbox", reads=own, limits=UNLIMITED))
-    if not shutil.which(rung.program):
-        return f"{rung.program} is not installed"
+    grant = Grant("trial of the sandbox", reads=own, limits=UNLIMITED)
+    command = RUNGS[name].enter(tree, ["true"], grant, program=program)
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=PATIENCE, cwd="/"
         )
+    except OSError as error:
+        return f"{program[-1]}: {error.strerror}"
     except subprocess.TimeoutExpired:
-        return f"{rung.program} did not end within {PATIENCE:g} s"
+        return f"{program[-1]} did not end within {PATIENCE:g} s"
     if done.returncode == 0:
         return None
     said = done.stderr.decode(errors="replace").strip().splitlines()
     # What follows the first sentence is advice, which `remedy` gives.
-    return said[-1].partition(". ")[0] if said else f"{rung.program} ended with exit code {done.returncode}"
+    return said[-1].partition(". ")[0] if said else f"{program[-1]} ended with exit code {done.returncode}"
 
 
 def remedy(proc: Path | None = None) -> str:
@@ -182,16 +200,22 @@ def remedy(proc: Path | None = None) -> str:
     """
     proc = proc or PROC
     if _setting(proc, "kernel/apparmor_restrict_unprivileged_userns") == "1":
+        path = (*enter.bwraps(), "/usr/bin/bwrap")[0]
+        name = "bwrap" if path == "/usr/bin/bwrap" else "r4l-bwrap"
         return (
             "AppArmor keeps programs from user namespaces here; allow it to bubblewrap: as root, write\n"
-            f"{PROFILE}to /etc/apparmor.d/bwrap and run `apparmor_parser -r /etc/apparmor.d/bwrap` "
+            f"{PROFILE.format(name=name, path=path)}to /etc/apparmor.d/{name} and run "
+            f"`apparmor_parser -r /etc/apparmor.d/{name}` "
             "(or allow it to all: `sysctl kernel.apparmor_restrict_unprivileged_userns=0`)"
         )
     if _setting(proc, "kernel/unprivileged_userns_clone") == "0" and os.geteuid() != 0:
         return "as root: sysctl kernel.unprivileged_userns_clone=1"
     if _setting(proc, "user/max_user_namespaces") == "0":
         return "as root: sysctl user.max_user_namespaces=10000"
-    return "as root: apt-get install bubblewrap proot; in a container, give it CAP_SYS_ADMIN or user namespaces"
+    return (
+        "let this user make user namespaces; a container needs CAP_SYS_ADMIN or them (Docker: `--privileged`, or "
+        "`--security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined`)"
+    )
 
 
 def _setting(proc: Path, name: str) -> str:

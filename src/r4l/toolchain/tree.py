@@ -1,23 +1,39 @@
 # SPDX-License-Identifier: MIT
-"""Make the tree: a complete Debian in a folder, by mmdebstrap, as root or as an ordinary user."""
+"""Make the tree: Debian's packages unpacked into a folder, and the few things done that their scripts would do.
+
+Nothing in the tree is run, so nothing of the host but Python is needed, and no root. What Debian's scripts would do
+besides (users for services, caches, byte code) no command of ours needs.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from r4l import home
-from r4l.errors import EnvironmentFault
-from r4l.process import Say, quiet, run_logged
+from r4l.debian import Archive, Rules
+from r4l.debian.mirror import no_full_disk
+from r4l.debian.package import Package
+from r4l.process import Say, quiet
 from r4l.toolchain import current
-from r4l.toolchain.archive import Archive
-from r4l.toolchain.bootstrap import bootstrap
 
 NEEDED_MIB = 2600
 """Free space, in MiB, below which a tree is not begun (1.4 GiB of tree, the .deb files, some air)."""
+FIRST = "base-files"
+"""The package with the root's folders and links (`/bin` is one to `usr/bin`), which is unpacked before the others."""
+STATUS = "var/lib/dpkg/status"
+ALTERNATIVES = "etc/alternatives"
+COPIES = {
+    "passwd": "usr/share/base-passwd/passwd.master",
+    "group": "usr/share/base-passwd/group.master",
+    "nsswitch.conf": "usr/share/libc-bin/nsswitch.conf",
+}
+"""Files of /etc that the scripts of base-passwd and libc-bin copy."""
+HOSTS = ("resolv.conf", "hosts")
+"""Files of /etc that are the host's, for what has a network."""
 
 
 def make_tree(
@@ -25,7 +41,8 @@ def make_tree(
     recipe: str,
     archive: Archive,
     packages: Mapping[str, str | None],
-    dpkg_paths: Sequence[str],
+    rules: Rules,
+    alternatives: Mapping[str, Iterable[str]],
     say: Say = quiet,
 ) -> str:
     """Make a tree in a folder; the caller holds the recipe's lock.
@@ -33,71 +50,65 @@ def make_tree(
     Args:
         room: the folder.
         recipe: its key, with which the tree's name begins.
-        packages: names, each with the version wanted or None for the newest.
-        dpkg_paths: dpkg's path-exclude and path-include settings.
+        packages: names, each with the version wanted or None for the newest. Those that every Debian has come with it.
+        rules: which of their files are left out.
+        alternatives: links of /usr/bin, each with the programs that it may lead to, the best first.
 
     Returns:
-        The tree's name: the recipe and the versions that were installed. Where a tree of that name was there already,
-        that one stays.
+        The tree's name: the recipe and the versions in it. Where a tree of that name was there already, that one stays.
 
     Raises:
-        EnvironmentFault: a host tool, the network, a package version or disk space is missing.
+        EnvironmentFault: the network, a package version or disk space is missing.
     """
-    with home.space(room, NEEDED_MIB, "the toolchain"):
-        return _make(room, recipe, archive, packages, dpkg_paths, say)
+    archive.update(say)
+    say("finding out what is needed")
+    found = archive.resolve({**dict.fromkeys(archive.essential()), **packages})
+    versions = {name: package.version for name, package in sorted(found.items())}
+    # Others may be using one that is there already; and what was built with it stays good.
+    for there in current.trees(room, recipe):
+        if current.packages(there) == versions:
+            return there.name
+    text = json.dumps(versions, indent=1, sort_keys=True)
+    with home.space(room, NEEDED_MIB, "the toolchain"), no_full_disk():
+        partial = home.temporary(room / recipe)
+        try:
+            if FIRST in found:
+                archive.unpack_found([found[FIRST]], partial, say, rules=rules)
+            archive.unpack_found([found[name] for name in found if name != FIRST], partial, say, rules=rules)
+            say("finishing the tree")
+            finish(partial, found.values(), alternatives)
+            (partial / current.PACKAGES).write_text(text, encoding="utf-8")
+            return partial.rename(room / f"{recipe}-{home.content_key(text)}").name
+        finally:
+            if partial.exists():
+                home.remove(partial)
 
 
-def _make(
-    room: Path,
-    recipe: str,
-    archive: Archive,
-    packages: Mapping[str, str | None],
-    dpkg_paths: Sequence[str],
-    say: Say,
-) -> str:
-    partial = home.temporary(room / recipe)
-    log = home.room("logs") / "toolchain.log"
-    log.unlink(missing_ok=True)
-    tar = partial.with_name(partial.name + ".tar")
-
-    def make(target: Path) -> None:
-        bootstrap(target, archive, packages, what="the toolchain", log=log, dpkg_paths=dpkg_paths, say=say)
-
-    try:
-        if os.geteuid() == 0:
-            make(partial)
-        else:
-            # Unpacked from a tar by ourselves, every file is the user's own and can be removed without root.
-            make(tar)
-            say("unpacking the tree")
-            partial.mkdir()
-            run_logged(
-                ["tar", "-C", str(partial), "--exclude=./dev/*", "-xf", str(tar)],
-                log,
-                lambda code, tail: EnvironmentFault(f"tar ended with {code} on the new tree", "", detail=tail),
-            )
-            tar.unlink()
-        versions = installed(partial)
-        # Others may be using one that is there already; and what was built with it stays good.
-        for there in current.trees(room, recipe):
-            if current.packages(there) == versions:
-                return there.name
-        text = json.dumps(versions, indent=1, sort_keys=True)
-        (partial / current.PACKAGES).write_text(text, encoding="utf-8")
-        return partial.rename(room / f"{recipe}-{home.content_key(text)}").name
-    finally:
-        for leftover in (partial, tar):
-            if leftover.exists():
-                home.remove(leftover)
+def finish(tree: Path, packages: Iterable[Package], alternatives: Mapping[str, Iterable[str]]) -> None:
+    """Do what the scripts of packages would have done, as far as a command in the tree can tell."""
+    etc = tree / "etc"
+    etc.mkdir(exist_ok=True)
+    for name, source in COPIES.items():
+        if (tree / source).is_file():
+            shutil.copyfile(tree / source, etc / name)
+    for name in HOSTS:
+        # A copy: the host's own may be a link into a folder that the sandbox does not show.
+        text = Path("/etc", name).read_bytes() if Path("/etc", name).is_file() else b""
+        (etc / name).unlink(missing_ok=True)
+        (etc / name).write_bytes(text)
+    link_alternatives(tree, alternatives)
+    status = tree / STATUS
+    status.parent.mkdir(parents=True, exist_ok=True)
+    status.write_text("\n".join(package.status() for package in packages), encoding="utf-8")
 
 
-def installed(tree: Path) -> dict[str, str]:
-    """The packages of a tree with their versions, from dpkg's own status file."""
-    done = subprocess.run(
-        ["dpkg-query", f"--admindir={tree}/var/lib/dpkg", "-W", "-f", "${Package} ${Version}\n"],
-        capture_output=True,
-        text=True,
-        check=True,
-        encoding="utf-8",
-    )
-    return dict(line.split() for line in done.stdout.splitlines())
+def link_alternatives(tree: Path, alternatives: Mapping[str, Iterable[str]]) -> None:
+    """Make the links that update-alternatives(1) makes, for programs that are in the tree."""
+    (tree / ALTERNATIVES).mkdir(parents=True, exist_ok=True)
+    for name, programs in alternatives.items():
+        program = next((program for program in programs if os.path.lexists(tree / "usr/bin" / program)), None)
+        link = tree / "usr/bin" / name
+        if program and not os.path.lexists(link):
+            (tree / ALTERNATIVES / name).unlink(missing_ok=True)
+            (tree / ALTERNATIVES / name).symlink_to(f"/usr/bin/{program}")
+            link.symlink_to(f"/{ALTERNATIVES}/{name}")

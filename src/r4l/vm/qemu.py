@@ -62,7 +62,7 @@ class Qemu:
         self.captures = {i: workdir / f"nic{i}.pcap" for i, nic in enumerate(machine.nics) if nic.capture}
         program = architecture(machine.arch).qemu
         if not (toolchain.root / "usr/bin" / program).exists():
-            raise EnvironmentFault(f"{program} is not in the toolchain", "run `r4l setup`, or `r4l doctor --fix`")
+            raise EnvironmentFault(f"{program} is not in the toolchain", "run `r4l setup --update`")
         cables = cables or {}
         console, monitor, self.agent_socket = (_Pair() for _ in range(3))
         pairs = (console, monitor, self.agent_socket)
@@ -82,7 +82,7 @@ class Qemu:
         except FileNotFoundError as error:
             for pair in pairs:
                 pair.ours.close()
-            raise EnvironmentFault(f"{error.filename} is not installed", "run `r4l doctor --fix`") from error
+            raise EnvironmentFault(f"{error.filename} is not installed", "run `r4l doctor`") from error
         finally:
             for pair in pairs:
                 pair.theirs.close()

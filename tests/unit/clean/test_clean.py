@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -389,13 +390,14 @@ def test_environments_of_checkouts(debian: Debian, tmp_path: Path) -> None:
     assert found["venv/1-2"]["state"] == found["venv/3-4"]["state"] == "removed"
 
 
-def test_the_launchers_key_is_the_launchers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [f"Python {platform.python_version()}", "uv"])
+def test_the_launchers_key_is_the_launchers(version: str) -> None:
     """`points` computes the same key as the shell script."""
     from r4l.clean import points
 
     root = Path(__file__).parents[3]
     line = next(text for text in (root / "r4l").read_text(encoding="utf-8").splitlines() if text.startswith("key=$("))
-    script = f"set -eu; here={root}; extra='[test]'; {line}; echo $key"
+    script = f"set -eu; here={root}; extra='[test]'; version='{version}'; {line}; echo $key"
     done = subprocess.run(["sh", "-c", script], capture_output=True, check=True, encoding="utf-8")
     assert done.stdout.strip() in points._launcher_keys(root)
 

@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""A toolchain of a few files, made by a stand-in for mmdebstrap."""
+"""A toolchain of a few files, from a stand-in for Debian's archive."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from r4l.toolchain import tree
+from r4l.debian import Archive
+from r4l.debian.package import Package
+
+STATUS = "Package: {}\nStatus: install ok installed\nArchitecture: all\nMaintainer: a\nDescription: a\nVersion: {}\n"
 
 
 class Debian:
-    """The archive as seen by `bootstrap`.
+    """The archive as seen by `make_tree`.
 
     Attributes:
         versions: present versions.
@@ -32,18 +35,16 @@ class Debian:
         self.made = 0
         self.fault: BaseException | None = None
 
-    def bootstrap(self, target: Path, _archive: object, packages: Mapping[str, str | None], **_options: Any) -> None:
-        """Stand in for `r4l.toolchain.bootstrap.bootstrap`: make a tree with dpkg's status in it."""
-        status = target / "var/lib/dpkg/status"
-        status.parent.mkdir(parents=True)
-        (target / "usr").mkdir()
+    def resolve(self, wanted: Mapping[str, str | None], _there: Sequence[Package] = ()) -> dict[str, Package]:
+        """As `Archive.resolve`: all that there is, in the versions that are wanted."""
+        found = {name: wanted.get(name) or version for name, version in self.versions.items()}
+        return {name: Package(name, STATUS.format(name, version)) for name, version in found.items()}
+
+    def unpack(self, _packages: Sequence[Package], folder: Path, *_: object, **_options: Any) -> None:
+        """As `Archive.unpack_found`."""
+        (folder / "usr").mkdir(parents=True)
         if self.fault:
             raise self.fault
-        found = {name: packages.get(name) or version for name, version in self.versions.items()}
-        entry = (
-            "Package: {}\nStatus: install ok installed\nArchitecture: all\nMaintainer: a\nDescription: a\nVersion: {}\n"
-        )
-        status.write_text("\n".join(entry.format(*item) for item in found.items()), encoding="utf-8")
         self.made += 1
 
 
@@ -52,7 +53,9 @@ def debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Debian:
     """The stand-in, with a home of its own."""
     monkeypatch.setenv("R4L_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("R4L_MIRROR", "http://127.0.0.1:9/debian")
-    monkeypatch.setattr("os.geteuid", lambda: 0)
     found = Debian()
-    monkeypatch.setattr(tree, "bootstrap", found.bootstrap)
+    monkeypatch.setattr(Archive, "update", lambda *_: None)
+    monkeypatch.setattr(Archive, "essential", lambda _: [])
+    monkeypatch.setattr(Archive, "resolve", lambda _, *arguments: found.resolve(*arguments))
+    monkeypatch.setattr(Archive, "unpack_found", lambda _, *arguments, **options: found.unpack(*arguments, **options))
     return found

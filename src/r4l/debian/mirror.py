@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: MIT
+"""Files of a Debian mirror, over HTTP: never more bytes than they should have, resumed, and tried again."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from r4l.debian import apt
+from r4l.errors import EnvironmentFault
+
+if TYPE_CHECKING:
+    import urllib3
+
+T = TypeVar("T")
+CHUNK = 1 << 18
+"""Bytes that are read at once."""
+TRIES = 3
+PAUSE = 1.0
+"""Seconds before a second try; twice as many before a third."""
+CONNECT, SILENCE = 20.0, 30.0
+"""Seconds that a connection may take, and that may pass without a byte."""
+SLOWEST, PATIENCE = 1024, 60.0
+"""Bytes a second below which a file is given up, once so many seconds have passed."""
+PASSING = (408, 425, 429, 500, 502, 503, 504)
+"""Answers that another try may better (RFC 9110, section 15)."""
+REMEDY = f"check the network and the proxy (http_proxy, or apt's), or name another mirror in {apt.ENVIRONMENT}"
+MOVED_ON = "the archive has moved on: run `r4l setup --update` to take the newest versions, or name another mirror"
+
+
+class Absent(EnvironmentFault):
+    """The mirror has no such file."""
+
+
+class _Again(Exception):
+    """A try that failed, and that another one may better.
+
+    Args:
+        fault: the error to raise where none does.
+    """
+
+    def __init__(self, fault: EnvironmentFault) -> None:
+        super().__init__(fault.cause)
+        self.fault = fault
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the archive, as a signed index describes it.
+
+    Attributes:
+        path: under the mirror's address.
+        size: bytes.
+        sha256: of its content.
+    """
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A mirror that is asked for files; several threads may ask at once.
+
+    Args:
+        address: without a slash at its end.
+        stop: once it is set, what goes on is given up.
+    """
+
+    address: str
+    stop: threading.Event = field(default_factory=threading.Event, compare=False)
+
+    def read(self, path: str, most: int) -> bytes:
+        """A small file, whole.
+
+        Args:
+            path: under the address.
+            most: bytes that it may have.
+
+        Raises:
+            Absent: there is none.
+            EnvironmentFault: the mirror cannot be reached, or sends more than that.
+        """
+        data = self._tried(lambda: b"".join(self._stream(path, 0, most + 1)))
+        if len(data) > most:
+            raise EnvironmentFault(f"{self.address}/{path} does not end: it has more than {most} bytes", REMEDY)
+        return data
+
+    def fetch(self, file: File, target: Path) -> None:
+        """Download a file, or the rest of one that was begun, and see that it is what the index describes.
+
+        Args:
+            target: the file to be. What has come of it so far lies beside it, after an interrupt too.
+
+        Raises:
+            Absent: the mirror does not have it.
+            EnvironmentFault: the mirror cannot be reached or sends something else, or the disk is full.
+        """
+        partial = target.with_name(f"{target.name}.part")
+        with no_full_disk(), _alone(partial, target) as descriptor:
+            if descriptor is not None:
+                self._tried(lambda: self._complete(file, descriptor))
+                partial.rename(target)
+
+    def _complete(self, file: File, descriptor: int) -> None:
+        """Read what is there of a file and append what is missing; what is not the file is cut off again."""
+        digest, size = hashlib.sha256(), 0
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        while chunk := os.read(descriptor, CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+        if size < file.size:
+            for chunk in self._stream(file.path, size, file.size - size):
+                digest.update(chunk)
+                size += len(chunk)
+                while chunk:
+                    chunk = chunk[os.write(descriptor, chunk) :]
+        if size == file.size and digest.hexdigest() == file.sha256:
+            return
+        begin = os.pread(descriptor, 512, 0)
+        if is_html(begin):
+            os.ftruncate(descriptor, 0)
+            raise _Again(web_page(f"{self.address}/{file.path}"))
+        if size < file.size:
+            raise _Again(self._unreachable(f"{file.path} is cut off, {size} of {file.size} bytes came"))
+        os.ftruncate(descriptor, 0)
+        raise _Again(
+            EnvironmentFault(
+                f"{self.address}/{file.path} is not the file that Debian signed: its SHA-256 is {digest.hexdigest()}",
+                f"somebody between here and Debian changes files, or the mirror is broken: {REMEDY}",
+            )
+        )
+
+    def _stream(self, path: str, begin: int, most: int) -> Iterator[bytes]:
+        """The bytes of a file from one on, at most so many."""
+        # Loaded here: most commands download nothing.
+        import urllib3
+
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={begin}-"} if begin else {})
+        url, started, got = f"{self.address}/{path}", time.monotonic(), 0
+        try:
+            answer = self._pool.request(
+                "GET", url, headers=headers, preload_content=False, enforce_content_length=False
+            )
+            try:
+                self._require_content(answer.status, answer.reason or "", path)
+                # A server that knows no ranges sends the whole file.
+                skip = begin if answer.status == 200 else 0
+                while got < most and not self.stop.is_set():
+                    chunk = answer.read(min(CHUNK, skip + most - got))
+                    if not chunk:
+                        if answer.length_remaining:
+                            raise _Again(self._unreachable(f"{path} is cut off"))
+                        return
+                    chunk, skip = chunk[skip:], max(0, skip - len(chunk))
+                    got += len(chunk)
+                    seconds = time.monotonic() - started
+                    if seconds > PATIENCE and got < SLOWEST * seconds:
+                        raise _Again(self._unreachable(f"{got} bytes of {path} came in {seconds:.0f} s"))
+                    yield chunk
+            finally:
+                # A connection of which not all was read can be asked for nothing more.
+                answer.drain_conn() if got < most and not self.stop.is_set() else answer.close()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise
+            raise _Again(self._unreachable(_reason(error))) from error
+
+    def _require_content(self, status: int, reason: str, path: str) -> None:
+        if status in (404, 410):
+            raise Absent(f"the Debian mirror {self.address} has no {path}", MOVED_ON)
+        if status not in (200, 206):
+            fault = self._unreachable(f"it answers {status} {reason}".strip())
+            raise _Again(fault) if status in PASSING else fault
+
+    def _tried(self, attempt: Callable[[], T]) -> T:
+        """The result of the first try that succeeds."""
+        for number in range(1, TRIES + 1):
+            try:
+                return attempt()
+            except _Again as again:
+                if number == TRIES or self.stop.wait(PAUSE * number):
+                    raise again.fault from again
+        raise AssertionError
+
+    def _unreachable(self, why: str) -> EnvironmentFault:
+        return EnvironmentFault(f"the Debian mirror cannot be reached: {self.address}: {why}", REMEDY)
+
+    @cached_property
+    def _pool(self) -> urllib3.PoolManager:
+        import urllib3
+
+        proxy = apt.proxy(self.address)
+        options: dict[str, Any] = {
+            "timeout": urllib3.Timeout(connect=CONNECT, read=SILENCE),
+            "retries": urllib3.Retry(0, redirect=5),
+            "maxsize": 8,
+        }
+        try:
+            return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+        except (urllib3.exceptions.HTTPError, ValueError) as error:
+            raise EnvironmentFault(f"the proxy {proxy} cannot be used: {error}", "set http_proxy to one") from error
+
+
+def is_html(begin: bytes) -> bool:
+    """Whether a text that begins so is a web page: the answer of a proxy, or of a network that wants a log-in."""
+    return begin.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype", b"<html", b"<head", b"<?xml"))
+
+
+def web_page(url: str) -> EnvironmentFault:
+    """The error for a web page that came in the place of a file."""
+    return EnvironmentFault(
+        f"a web page came instead of {url}",
+        f"a proxy answers for the mirror, or this network wants a log-in: open the address in a browser; {REMEDY}",
+    )
+
+
+@contextmanager
+def no_full_disk() -> Iterator[None]:
+    """Turn what the system says of a full disk, or of a quota, into our error.
+
+    Raises:
+        EnvironmentFault: there is no space left.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise disk_full(str(error)) from error
+
+
+def disk_full(detail: str) -> EnvironmentFault:
+    """The error for a full disk.
+
+    Args:
+        detail: the words of the system, or of a program.
+    """
+    return EnvironmentFault(
+        "the disk is full", "free some space, or set R4L_HOME to a folder on a larger disk", detail=detail
+    )
+
+
+@contextmanager
+def _alone(partial: Path, target: Path) -> Iterator[int | None]:
+    """Have a file that grows to oneself, among all processes; None where another has completed it meanwhile."""
+    while True:
+        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        with contextlib.closing(os.fdopen(descriptor, "r+b", buffering=0)):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if target.exists():
+                partial.unlink(missing_ok=True)
+                yield None
+                return
+            # It was renamed, or removed, while we waited.
+            if partial.exists() and os.path.samestat(os.fstat(descriptor), partial.stat()):
+                yield descriptor
+                return
+
+
+def _reason(error: Exception) -> str:
+    """Why a request failed, without the name of Python's objects."""
+    inner: BaseException = error
+    while (further := getattr(inner, "reason", None) or inner.__cause__) and isinstance(further, BaseException):
+        inner = further
+    text = str(inner)
+    # urllib3 writes `<HTTPConnection object at …>: Failed to …`.
+    return text.rpartition(">: ")[2] or type(inner).__name__

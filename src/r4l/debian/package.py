@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""Packages as an index (`Packages`) or dpkg's status file describes them, found by name."""
+
+from __future__ import annotations
+
+import bisect
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from debian.deb822 import Packages, PkgRelation
+from debian.debian_support import Version
+
+from r4l.debian.mirror import File
+
+NAME = re.compile(rb"^Package: (\S+)$", re.MULTILINE)
+PROVIDES = re.compile(rb"^Provides: (.+)$", re.MULTILINE)
+ESSENTIAL = re.compile(rb"^Essential: yes$", re.MULTILINE)
+OF_THE_FILE = ("Filename", "Size", "MD5sum", "SHA1", "SHA256", "Description-md5")
+"""Fields that an index adds to those of a package (Debian's wiki, RepositoryFormat)."""
+PRIORITIES = ("required", "important", "standard", "optional", "extra")
+"""How much a system needs a package, most first (Debian Policy, section 2.5)."""
+
+Relation = Mapping[str, Any]
+"""One alternative of a relation, as python-debian parses it: `name`, `version` (operator and version) and more."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """One version of a package.
+
+    Attributes:
+        name: the package's.
+        text: its paragraph in the index.
+    """
+
+    name: str
+    text: str
+
+    @cached_property
+    def _fields(self) -> Any:
+        return Packages(self.text)
+
+    def field(self, name: str) -> str | None:
+        """A field of its control data, such as `Depends`."""
+        value = self._fields.get(name)
+        return None if value is None else str(value)
+
+    @cached_property
+    def version(self) -> str:
+        """Debian's version of it."""
+        return str(self._fields["Version"])
+
+    @property
+    def source(self) -> str:
+        """The source package that it was built from."""
+        return (self.field("Source") or self.name).split(" ")[0]
+
+    @property
+    def file(self) -> File:
+        """Its .deb in the archive."""
+        of = self._fields
+        return File(of["Filename"], int(of["Size"]), of["SHA256"])
+
+    @property
+    def rank(self) -> int:
+        """The place of its priority, 0 for the most needed."""
+        priority = self.field("Priority")
+        return PRIORITIES.index(priority) if priority in PRIORITIES else len(PRIORITIES)
+
+    def relations(self, *names: str) -> list[list[Relation]]:
+        """What stands in fields such as `Depends`: a list of alternatives for each need."""
+        found: list[list[Relation]] = []
+        for name in names:
+            if value := self.field(name):
+                found += [list(clause) for clause in PkgRelation.parse_relations(value)]
+        return found
+
+    @cached_property
+    def provides(self) -> dict[str, str | None]:
+        """Other names that it can stand for, each with the version that it has as such."""
+        found = [alternative for clause in self.relations("Provides") for alternative in clause]
+        return {entry["name"]: entry["version"][1] if entry.get("version") else None for entry in found}
+
+    def satisfies(self, relation: Relation) -> bool:
+        """Whether it is one of the packages that a relation speaks of."""
+        wanted = relation.get("version")
+        if relation["name"] == self.name:
+            return wanted is None or matches(self.version, *wanted)
+        if relation["name"] not in self.provides:
+            return False
+        # A name without a version stands for no version (Debian Policy, section 7.5).
+        version = self.provides[relation["name"]]
+        return wanted is None or (version is not None and matches(version, *wanted))
+
+    def status(self) -> str:
+        """Its paragraph in dpkg's status file, were it installed."""
+        left_out = tuple(f"{name}:" for name in OF_THE_FILE)
+        lines = [line for line in self.text.strip().split("\n") if not line.startswith(left_out)]
+        return "\n".join([lines[0], "Status: install ok installed", *lines[1:]]) + "\n"
+
+
+def matches(version: str, operator: str, wanted: str) -> bool:
+    """Whether a version is what a relation asks for (Debian Policy, section 7.1)."""
+    ours, theirs = Version(version), Version(wanted)
+    verdicts = {
+        "<<": ours < theirs,
+        "<=": ours <= theirs,
+        "=": ours == theirs,
+        ">=": ours >= theirs,
+        ">>": ours > theirs,
+    }
+    return bool(verdicts[operator])
+
+
+class Index:
+    """The packages of a suite.
+
+    Args:
+        text: the content of `Packages`.
+    """
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+        found = [(match[1].decode("ascii", "replace"), match.start()) for match in NAME.finditer(text)]
+        self._names = [name for name, _ in found]
+        self._starts = [start for _, start in found]
+        self._places: dict[str, list[int]] = {}
+        for place, name in enumerate(self._names):
+            self._places.setdefault(name, []).append(place)
+
+    def named(self, name: str) -> list[Package]:
+        """The packages of that name, newest first."""
+        found = [self._at(place) for place in self._places.get(name, ())]
+        return sorted(found, key=lambda package: Version(package.version), reverse=True)
+
+    def providing(self, name: str) -> list[Package]:
+        """The packages that can stand for a name."""
+        return [self._at(place) for place in self._provided.get(name, ())]
+
+    def essential(self) -> Iterator[str]:
+        """The names of the packages that every Debian has."""
+        for match in ESSENTIAL.finditer(self._text):
+            yield self._names[self._place(match.start())]
+
+    def names(self, prefix: str = "") -> list[str]:
+        """The names that begin so."""
+        return [name for name in self._places if name.startswith(prefix)]
+
+    @cached_property
+    def _provided(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for match in PROVIDES.finditer(self._text):
+            place = self._place(match.start())
+            for entry in match[1].decode("utf-8", "replace").split(","):
+                found.setdefault(re.split(r"[\s(:]", entry.strip(), maxsplit=1)[0], []).append(place)
+        return found
+
+    def _place(self, offset: int) -> int:
+        return bisect.bisect_right(self._starts, offset) - 1
+
+    def _at(self, place: int) -> Package:
+        start = self._starts[place]
+        end = self._starts[place + 1] if place + 1 < len(self._starts) else len(self._text)
+        return Package(self._names[place], self._text[start:end].decode("utf-8", "replace").strip() + "\n")
+
+
+def read_status(text: bytes) -> list[Package]:
+    """The packages that dpkg's status file says are installed."""
+    index = Index(text)
+    packages: Sequence[Package] = [package for name in index.names() for package in index.named(name)]
+    return [package for package in packages if (package.field("Status") or "").endswith(" installed")]

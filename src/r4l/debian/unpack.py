@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: MIT
+"""Packages downloaded and unpacked at the same time: several downloads, and a worker for each processor."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+from r4l.debian.extract import Rules
+from r4l.debian.mirror import Mirror, disk_full
+from r4l.debian.package import Package
+from r4l.errors import EnvironmentFault
+from r4l.process import Say, ends_with_us, quiet
+
+DOWNLOADS = 6
+"""Files that are downloaded at once."""
+WORKERS = 4
+"""Workers at most: the disk has to keep up."""
+WORKER = (sys.executable, "-I", str(Path(__file__).with_name("extract.py")))
+
+
+class Worker:
+    """A process that unpacks packages, one after the other; to be used by one thread."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+
+    def unpack(self, deb: Path, folder: Path, rules: Rules, name: str = "") -> None:
+        """Lay the files of a package over a folder.
+
+        Args:
+            name: the package's, for messages; that of the file where empty.
+
+        Raises:
+            EnvironmentFault: the disk is full, the file is no package, or the worker was killed.
+        """
+        job = {"deb": str(deb), "folder": str(folder), **dataclasses.asdict(rules)}
+        assert self._process.stdin
+        assert self._process.stdout
+        line = b""
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(job).encode() + b"\n")
+            line = self._process.stdout.readline()
+        if not line:
+            raise EnvironmentFault("the program that unpacks packages was killed", "run it again; is there memory?")
+        answer = json.loads(line)
+        if answer.get("errno") in (errno.ENOSPC, errno.EDQUOT):
+            raise disk_full(answer["error"])
+        if answer:
+            raise EnvironmentFault(f"cannot unpack {name or deb.name}: {answer['error']}", "run it again")
+
+
+@contextlib.contextmanager
+def a_worker() -> Iterator[Worker]:
+    """A worker, as long as this lasts."""
+    with (
+        subprocess.Popen(
+            WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
+        ) as process,
+        ends_with_us(process),
+    ):
+        try:
+            yield Worker(process)
+        finally:
+            process.kill()
+
+
+def unpack(
+    mirror: Mirror, packages: Sequence[Package], debs: Path, folder: Path, rules: Rules, say: Say = quiet
+) -> None:
+    """Download packages and lay their files over a folder; a package's .deb goes when all are unpacked.
+
+    Args:
+        debs: the folder of the .deb files: what is there already is not downloaded again.
+        folder: where their files go.
+
+    Raises:
+        EnvironmentFault: the network, a package or disk space is missing. What was downloaded stays, for another time.
+    """
+    _Crew(mirror, packages, debs, folder, rules, say).run()
+    for package in packages:
+        (debs / deb_name(package)).unlink(missing_ok=True)
+
+
+def deb_name(package: Package) -> str:
+    """The name of a package's .deb in the home: its content's."""
+    return f"{package.name}-{package.file.sha256[:32]}.deb"
+
+
+class _Crew:
+    def __init__(
+        self, mirror: Mirror, packages: Sequence[Package], debs: Path, folder: Path, rules: Rules, say: Say
+    ) -> None:
+        self.mirror, self.debs, self.folder, self.rules, self.say = mirror, debs, folder, rules, say
+        # The largest first: the last to be unpacked shall be short.
+        self.wanted = sorted(packages, key=lambda package: package.file.size, reverse=True)
+        self.total = sum(package.file.size for package in packages) or 1
+        self.bytes = 0
+        self.todo: queue.SimpleQueue[Package] = queue.SimpleQueue()
+        self.ready: queue.SimpleQueue[Package | None] = queue.SimpleQueue()
+        self.left = len(packages)
+        self.lock = threading.Lock()
+        self.fault: BaseException | None = None
+        self.files: dict[str, IO[bytes]] = {}
+
+    def run(self) -> None:
+        with contextlib.ExitStack() as self.open:
+            self._run()
+
+    def _run(self) -> None:
+        self.debs.mkdir(parents=True, exist_ok=True)
+        for package in self.wanted:
+            self.todo.put(package)
+        workers = min(WORKERS, len(os.sched_getaffinity(0)), len(self.wanted))
+        jobs = [self._download] * min(DOWNLOADS, len(self.wanted)) + [self._unpack] * workers
+        # Daemons: after Ctrl-C nobody waits for a download.
+        threads = [threading.Thread(target=self._guarded, args=(job,), daemon=True) for job in jobs]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                thread.join()
+        except BaseException:
+            self._give_up(None)
+            raise
+        if self.fault:
+            raise self.fault
+
+    def _guarded(self, job: Callable[[], None]) -> None:
+        try:
+            job()
+        except BaseException as fault:  # noqa: BLE001 (raised in the thread that waits)
+            self._give_up(fault)
+
+    def _give_up(self, fault: BaseException | None) -> None:
+        with self.lock:
+            self.fault = self.fault or fault
+        self.mirror.stop.set()
+        for _ in range(WORKERS):
+            self.ready.put(None)
+
+    def _download(self) -> None:
+        while not self.mirror.stop.is_set():
+            try:
+                package = self.todo.get_nowait()
+            except queue.Empty:
+                return
+            self._open(package)
+            with self.lock:
+                self.bytes += package.file.size
+                share = 100 * self.bytes // self.total
+            self.say(f"{share} % downloaded, {package.name}")
+            self.ready.put(package)
+
+    def _open(self, package: Package) -> None:
+        """Have a package's .deb: once it is open, another process that is done with it may remove it."""
+        target = self.debs / deb_name(package)
+        while True:
+            if not target.exists():
+                self.mirror.fetch(package.file, target)
+            with contextlib.suppress(FileNotFoundError):
+                self.files[package.name] = self.open.enter_context(target.open("rb"))
+                return
+
+    def _unpack(self) -> None:
+        with a_worker() as worker:
+            while (package := self.ready.get()) is not None and not self.mirror.stop.is_set():
+                file = self.files[package.name]
+                worker.unpack(Path(f"/proc/{os.getpid()}/fd/{file.fileno()}"), self.folder, self.rules, package.name)
+                file.close()
+                self.say(f"unpacked {package.name}")
+                with self.lock:
+                    self.left -= 1
+                    if self.left == 0:
+                        for _ in range(WORKERS):
+                            self.ready.put(None)
