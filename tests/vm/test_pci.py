@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from r4l.vm import VM
 
 pytestmark = pytest.mark.vm
 
+PAGE = Path(__file__).parents[2] / "docs/devices.md"
 FIXTURE = Path(__file__).parents[1] / "fixtures/edu"
 
 
@@ -89,3 +93,46 @@ def test_a_driver_sees_no_difference_to_qemu_s_own(vm: VM, device: Edu, edu_chec
     assert device.trace.count(interrupt()) == 4
     assert {one.text for one in device.trace.find(interrupt())} == {"MSI" if msi else "INTX"}
     assert (device.trace.count(dma_read()), device.trace.count(dma_write())) == (1, 1)
+
+
+# -- the page in docs/, typed and run ----------------------------------------------------------------------------------
+
+
+def blocks(language: str) -> list[str]:
+    """The code in docs/devices.md of one language."""
+    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_page_s_device_from_nothing(tmp_path: Path, kernel: Kernel) -> None:
+    for text in blocks("python"):
+        if name := re.match(r"# (\w+\.py)\n", text):
+            (tmp_path / name[1]).write_text(text)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    run, test = blocks("console")
+    for text, said in ((run, run.splitlines()[2:]), (test, ["2 passed"])):
+        command = text.partition("$ ")[2].partition("\n" + said[0])[0].replace("r4l ", f"{sys.executable} -m r4l ", 1)
+        done = subprocess.run(
+            command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert all(line in done.stdout for line in said), done.stdout
+
+
+@pytest.mark.parametrize(
+    ("spec", "cause"),
+    [
+        ("nothing.py:Model", "there is no file nothing.py"),
+        ("model.py:Nothing", "model.py has no model Nothing"),
+        ("raises.py:Model", "raises.py does not run: ZeroDivisionError"),
+        ("overlaps.py:Model", "overlaps.py:6: B at 0x0 overlaps A"),
+    ],
+)
+def test_a_file_that_has_no_such_model(tmp_path: Path, kernel: Kernel, spec: str, cause: str) -> None:
+    head = "from r4l import pci\nclass Model(pci.Device):\n    vendor_id = 1\n    bars = (pci.Bar(64),)\n"
+    (tmp_path / "model.py").write_text(head)
+    (tmp_path / "raises.py").write_text("1 / 0\n")
+    (tmp_path / "overlaps.py").write_text(f"{head}    A = pci.Register(0)\n    B = pci.Register(0)\n")
+    argv = [sys.executable, "-m", "r4l", "run", "--device", spec, "--", "true"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert cause in " ".join(done.stderr.split())

@@ -225,7 +225,7 @@ def machine_options(function: F) -> F:
             metavar="SPEC",
             callback=_describe,
             help="One more device, as QEMU's -device takes it: edu, or nvme,serial=1. `help` lists all, "
-            "`NAME,help` the properties of one. May be repeated.",
+            "`NAME,help` the properties of one. Or one in Python: FILE.py:CLASS. May be repeated.",
         ),
         click.option(
             "--qemu",
