@@ -42,6 +42,8 @@ SHAPE = {
     **dict.fromkeys(("suite", "backports"), str),
     "components": list,
     "packages": {"*": list},
+    "sandbox": {"packages": list},
+    "alternatives": {"*": list},
     "extras": {"*": {"packages": list, "foreign?": {"architecture": str, "packages": {"*": str}}}},
     "pins": {"backports_sources": list},
     "dpkg": {"exclude": list, "include": list},
