@@ -4,17 +4,16 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, TextIO
 
 import click
 from rich.markup import escape
 
-from r4l.cli import show
+from r4l.cli import kept, show
 from r4l.cli.json_option import json_option
 from r4l.cli.options import (
     NOTHING,
@@ -27,10 +26,11 @@ from r4l.cli.options import (
     show_door,
     timeout_option,
 )
-from r4l.cli.screen import show_warnings
+from r4l.cli.screen import emit, input_of_command, show_warnings
 from r4l.errors import EnvironmentFault, GuestTimeout, R4LError, UsageError, VerdictError
 from r4l.guest.output import Sink
 from r4l.guest.shell import require_terminal
+from r4l.kept.keeper import Keeper, die_with_parent, is_keeper
 from r4l.kernel import Kernel
 from r4l.klog import Splat
 from r4l.module import BuiltModule, Module
@@ -88,6 +88,7 @@ Examples:
 @click.argument("target", type=click.Path(path_type=Path))
 @click.argument("guest_command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
 @click.option("--shell", is_flag=True, help="Open a shell in the guest after the command.")
+@click.option("--keep", is_flag=True, help="Leave the machine running: `r4l exec`, `r4l shell --join`, `r4l stop`.")
 @click.option("--param", "-p", multiple=True, metavar="NAME=VALUE", help="Module parameter; may be repeated.")
 @config_option
 @machine_options
@@ -102,6 +103,7 @@ def command(
     target: Path,
     guest_command: tuple[str, ...],
     shell: bool,
+    keep: bool,
     machine: MachineOptions,
     param: tuple[str, ...],
     config: dict[str, str],
@@ -120,8 +122,10 @@ def command(
     kernel complained (oops, warning), up to the log's last line, the exit code is 123.
     """
     parameters = parameters_of(param)
-    if shell:
+    if shell and not is_keeper():
         require_terminal()
+    if keep and (as_json or pcap or console):
+        raise UsageError("--keep goes without --json, --pcap and --console", "what is kept lies in the run's folder")
     for file in filter(None, (pcap, console)):
         require_writable(file)
     has_module = str(target) != NOTHING
@@ -129,11 +133,18 @@ def command(
         raise UsageError("there is no module that could have parameters", "name one before `--`")
     if has_module and target.suffix != ".ko":
         Module(target).require_kbuild()
+    if keep and not is_keeper():
+        raise SystemExit(kept.begin(guest_command, timeout, shell=shell))
+    if keep:
+        die_with_parent()
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)
         modules = modules_of(target, kernel, stages, config) if has_module else []
         vm = machine.start(kernel, stages)
     show_warnings(module.warnings for module in modules)
+    if keep:
+        _stay(vm, modules, parameters)
+        return
     seen: dict[str, object] = {"kernel": kernel.release, "accelerator": vm.accel.name}
     seen["warnings"] = modules[0].warnings if modules else ""
     trouble: R4LError | None = None
@@ -159,6 +170,19 @@ def command(
         show(trouble)
     # The command's own failure is the answer; what the kernel complained of besides has been shown all the same.
     raise SystemExit(code or (trouble.exit_code if trouble else 0))
+
+
+def _stay(vm: VM, modules: list[BuiltModule], parameters: dict[str, str]) -> None:
+    """Load the modules, and keep the machine until it ends; this process is its keeper."""
+    try:
+        _load(vm, modules, parameters, quiet=False)
+        vm.check()
+        name = modules[-1].name if modules else vm.kernel.name
+        keeper = Keeper(vm, re.sub(r"[^A-Za-z0-9_.-]", "_", name), [module.name for module in modules])
+    except BaseException:
+        vm.close(keep=True)
+        raise
+    keeper.serve()
 
 
 def _judged(vm: VM, trouble: R4LError | None) -> R4LError | None:
@@ -228,42 +252,22 @@ def _run(vm: VM, guest_command: tuple[str, ...], timeout: float, seen: dict[str,
         return vm.run(
             words,
             timeout=timeout or None,
-            input=_input(),
-            on_stdout=lambda data: _emit(sys.stdout, data),
-            on_stderr=lambda data: _emit(sys.stderr, data),
+            input=input_of_command(),
+            on_stdout=lambda data: emit(sys.stdout, data),
+            on_stderr=lambda data: emit(sys.stderr, data),
         ).exit_code
     out, err = Sink(), Sink()
     seen |= {"command": guest_command, "exit_code": None}
     try:
-        done = vm.run(words, timeout=timeout or None, input=_input(), on_stdout=out.write, on_stderr=err.write)
+        done = vm.run(
+            words, timeout=timeout or None, input=input_of_command(), on_stdout=out.write, on_stderr=err.write
+        )
         seen["exit_code"] = done.exit_code
         return done.exit_code
     finally:
         for name, sink in (("stdout", out), ("stderr", err)):
             seen[name] = sink.value().decode("utf-8", "replace")
             sink.close()
-
-
-def _input() -> IO[bytes] | None:
-    """What is piped in; a terminal stays the user's own."""
-    return None if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer
-
-
-def _emit(stream: TextIO | None, data: bytes) -> None:
-    """Bytes as they are: the guest's output may be no text.
-
-    Args:
-        stream: None where the user closed it.
-
-    Raises:
-        OSError: nobody reads any more, or the disk is full.
-    """
-    if stream is None:
-        return
-    stream.flush()
-    # Not through the stream's buffer: what cannot be written would be tried once more at exit.
-    while data:
-        data = data[os.write(stream.fileno(), data) :]
 
 
 def _keep(vm: VM, pcap: Path | None, console: Path | None) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
 import sys
 from collections.abc import Iterable
+from typing import IO, TextIO
 
 from rich.text import Text
 
@@ -51,3 +53,25 @@ def show_warnings(texts: Iterable[str]) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for text in dict.fromkeys(filter(None, texts)):
         console.print(Text.from_ansi(only_colours(text)))
+
+
+def input_of_command() -> IO[bytes] | None:
+    """What is piped in; a terminal stays the user's own."""
+    return None if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer
+
+
+def emit(stream: TextIO | None, data: bytes) -> None:
+    """Bytes as they are: the guest's output may be no text.
+
+    Args:
+        stream: None where the user closed it.
+
+    Raises:
+        OSError: nobody reads any more, or the disk is full.
+    """
+    if stream is None:
+        return
+    stream.flush()
+    # Not through the stream's buffer: what cannot be written would be tried once more at exit.
+    while data:
+        data = data[os.write(stream.fileno(), data) :]

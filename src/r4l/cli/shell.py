@@ -5,21 +5,37 @@ from __future__ import annotations
 
 import click
 
+from r4l import kept
+from r4l.cli.kept import complete_name
+from r4l.cli.kept import join as enter
 from r4l.cli.options import MachineOptions, ProjectCommand, kernel_option, machine_options, show_door
 from r4l.guest.shell import require_terminal
 from r4l.setup import set_up
 from r4l.stages import Stages
 
+ONLY = ""
+"""The value of `--join` without one."""
+
 
 @click.command(cls=ProjectCommand, epilog="Example: r4l shell --with-module e1000    (then: modprobe e1000)")
+@click.option(
+    "--join",
+    is_flag=False,
+    flag_value=ONLY,
+    metavar="[VM]",
+    shell_complete=complete_name,
+    help="A machine that `r4l run --keep` has left running, instead of a fresh one; which, where there are several.",
+)
 @machine_options
 @kernel_option
-def command(machine: MachineOptions, kernel_name: str | None, arch: str) -> None:
+def command(join: str | None, machine: MachineOptions, kernel_name: str | None, arch: str) -> None:
     """A shell in a fresh virtual machine, without any module of yours.
 
     The machine is gone when the shell ends.
     """
     require_terminal()
+    if join is not None:
+        raise SystemExit(enter(kept.find(None if join == ONLY else join)))
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)
         vm = machine.start(kernel, stages)

@@ -12,11 +12,13 @@ import sys
 import termios
 import threading
 import tty
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
-from r4l.errors import UsageError
-from r4l.guest.guest import Guest
-from r4l.guest.process import GuestProcess, Terminal
+from r4l.errors import R4LError, UsageError
+from r4l.guest.output import Callback
+from r4l.guest.process import Terminal
 
 PIECE = 4096
 
@@ -33,7 +35,7 @@ def _raw(descriptor: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _on_resize(process: GuestProcess) -> Iterator[None]:
+def _on_resize(process: Running) -> Iterator[None]:
     """Forward changes of the window's size to the guest.
 
     Only the main thread can handle signals; other threads skip this.
@@ -63,7 +65,38 @@ def require_terminal() -> None:
         raise UsageError("a shell needs a terminal", "run the command without one: `r4l run MODULE -- COMMAND`")
 
 
-def interactive(guest: Guest, command: Sequence[str] = ("/bin/sh", "-l")) -> int:
+SHELL = ("/bin/sh", "-l")
+"""The command of a shell in the small guest."""
+
+
+class Running(Protocol):
+    """A command on a terminal."""
+
+    failure: R4LError | None
+
+    def poll(self) -> Any:
+        """Return the result if the command has ended, else None."""
+
+    def write(self, data: bytes) -> None:
+        """Send what was typed."""
+
+    def resize(self, terminal: Terminal) -> None:
+        """Tell the command's terminal its new size."""
+
+    def wait_done(self, timeout: float | None = None) -> Any:
+        """Wait for the result."""
+
+
+class Commands(Protocol):
+    """A guest, or whatever else starts commands in one."""
+
+    def popen(
+        self, command: Sequence[str], *, terminal: Terminal, env: Mapping[str, str], on_stdout: Callback, limit: int
+    ) -> AbstractContextManager[Running]:
+        """Start a command on a terminal."""
+
+
+def interactive(guest: Commands, command: Sequence[str] = SHELL) -> int:
     """Run a command in the guest on the terminal of this process until it ends; return its exit code.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import Any
 
 from r4l.errors import BootError, GuestTimeout, R4LError, UsageError
 from r4l.guest import Completed, Guest, GuestProcess
-from r4l.guest.shell import interactive
+from r4l.guest.shell import SHELL, interactive
 from r4l.kernel import Kernel
 from r4l.klog import KernelLog, Splat
 from r4l.net import Cable, Nic, Wire
@@ -379,7 +379,12 @@ class VM:
 
     def shell(self) -> int:
         """A shell in the guest on the user's terminal, until it exits; returns its exit code."""
-        return interactive(self.guest, *([self._assembly.parts.shell] if self._assembly.parts else []))
+        return interactive(self.guest, self.shell_command)
+
+    @property
+    def shell_command(self) -> tuple[str, ...]:
+        """The command of a shell in the guest."""
+        return self._assembly.parts.shell if self._assembly.parts else SHELL
 
     def insmod(self, module: object, **parameters: object) -> None:
         """Load a module: a path, or what `Module.build` returned; before it, what it needs of its folder's others.

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""`r4l run --keep`, and the way back into a machine that stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import click
+from click.shell_completion import CompletionItem
+
+from r4l import kept
+from r4l.cli import show
+from r4l.cli.called import called
+from r4l.cli.screen import emit, input_of_command
+from r4l.guest.shell import interactive
+from r4l.kept.client import RemoteGuest
+from r4l.kept.keeper import READY
+from r4l.stages import quiet
+
+
+def begin(guest_command: tuple[str, ...], timeout: float, *, shell: bool) -> int:
+    """Start a keeper with this process's own arguments, and go on in its machine; returns the exit code.
+
+    Raises:
+        KeyboardInterrupt: the user does not want to wait; the keeper has ended.
+    """
+    reading, writing = os.pipe()
+    keeper = subprocess.Popen(
+        [sys.executable, "-m", "r4l", *sys.argv[1:]],
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, READY: str(writing)},
+        pass_fds=(writing,),
+        # ^C is for this process, which tells the keeper as long as its machine is not ready.
+        start_new_session=True,
+    )
+    os.close(writing)
+    try:
+        with os.fdopen(reading, "rb") as stream:
+            ready = stream.read()
+    except BaseException:
+        keeper.terminate()
+        keeper.wait()
+        raise
+    if not ready:
+        return keeper.wait()
+    machine = kept.find(json.loads(ready)["name"])
+    if not quiet():
+        tell(machine)
+    code = execute(machine, guest_command, timeout) if guest_command else 0
+    return join(machine) if shell else code
+
+
+def tell(machine: kept.Kept) -> None:
+    """Say how to come back, and how to end it."""
+    program = called()
+    click.echo(
+        f"{machine.name} stays: {program} exec {machine.name} -- COMMAND, {program} shell --join {machine.name}; "
+        f"{program} stop {machine.name} ends it",
+        err=True,
+    )
+
+
+def execute(machine: kept.Kept, guest_command: tuple[str, ...], timeout: float) -> int:
+    """Run a command in a machine that stays, with this process's standard streams; returns the exit code."""
+    words: str | list[str] = guest_command[0] if len(guest_command) == 1 else list(guest_command)
+    done = RemoteGuest(machine).run(
+        words,
+        timeout=timeout or None,
+        input=input_of_command(),
+        on_stdout=lambda data: emit(sys.stdout, data),
+        on_stderr=lambda data: emit(sys.stderr, data),
+    )
+    if done.complaint:
+        show(done.complaint)
+    return done.exit_code or (done.complaint.exit_code if done.complaint else 0)
+
+
+def join(machine: kept.Kept) -> int:
+    """A shell in a machine that stays; returns its exit code."""
+    return interactive(RemoteGuest(machine), machine.shell)
+
+
+def complete_name(_context: click.Context, _option: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Return the names of the machines that stay, for the shell's completion."""
+    return [CompletionItem(machine.name) for machine in kept.every()[0] if machine.name.startswith(begun)]

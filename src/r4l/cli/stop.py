@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+"""`r4l stop`."""
+
+from __future__ import annotations
+
+import click
+
+from r4l import kept
+from r4l.cli.kept import complete_name
+from r4l.kept.client import stop
+
+
+@click.command(epilog="Examples: r4l stop;  r4l stop hello;  r4l stop --all")
+@click.argument("name", required=False, metavar="[VM]", shell_complete=complete_name)
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+def command(name: str | None, everything: bool) -> None:
+    """End a machine that `r4l run --keep` has left running.
+
+    VM may be left out where there is one only.
+    """
+    for machine in kept.every()[0] if everything else [kept.find(name)]:
+        gently = stop(machine)
+        click.echo(f"{machine.name} has ended" + ("" if gently else ": its keeper did not answer, and was killed"))

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: MIT
+"""The way to the guest of a machine that is kept: commands and shells, through its keeper."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+from r4l import kept
+from r4l.errors import EnvironmentFault, R4LError
+from r4l.guest.output import Callback
+from r4l.guest.process import Terminal
+from r4l.kept.frames import DONE, END_OF_INPUT, ERRORS, INPUT, OUTPUT, REQUEST, SIZE, Connection
+
+STOP_PATIENCE = 20.0
+"""Seconds in which a keeper must have ended when it is asked to; then it is killed."""
+PIECE = 1 << 16
+
+
+class Told(R4LError):
+    """An error that a keeper met and told of."""
+
+    def __init__(self, said: Mapping[str, Any]) -> None:
+        super().__init__(said["cause"], said["remedy"], detail=said["detail"], known=said["known"] or "")
+        self.kind, self.exit_code = said["error"], said["exit_code"]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The end of a command.
+
+    Attributes:
+        exit_code: of the command.
+        complaint: what the kernel complained of meanwhile.
+    """
+
+    exit_code: int
+    complaint: Told | None = None
+
+
+class RemoteProcess:
+    """A command in the guest of a machine that is kept. As a context manager it is killed on exit.
+
+    Attributes:
+        failure: why no exit code will come.
+    """
+
+    def __init__(
+        self, machine: kept.Kept, request: dict[str, Any], on_stdout: Callback | None, on_stderr: Callback | None
+    ) -> None:
+        self.failure: R4LError | None = None
+        self._result: Ended | None = None
+        self._over = threading.Event()
+        self._connection = Connection(kept.connect(machine))
+        self._to = {OUTPUT: on_stdout, ERRORS: on_stderr}
+        self._trouble: OSError | None = None
+        self._connection.send_json(REQUEST, request)
+        threading.Thread(target=self._read, name="r4l-kept-reader", daemon=True).start()
+
+    def _read(self) -> None:
+        try:
+            while frame := self._connection.receive():
+                kind, payload = frame
+                if kind == DONE:
+                    self._end(payload)
+                    return
+                if show := self._to.get(kind):
+                    show(payload)
+            self.failure = EnvironmentFault("the machine's keeper has ended", "see `r4l ps`")
+        except OSError as error:
+            # Nobody reads any more.
+            self._trouble = error
+        finally:
+            self._over.set()
+
+    def _end(self, payload: bytes) -> None:
+        said = json.loads(payload)
+        error = Told(said["error"]) if said["error"] else None
+        if said["exit_code"] is None:
+            self.failure = error
+        else:
+            self._result = Ended(said["exit_code"], error)
+
+    def write(self, data: bytes) -> None:
+        """Send standard input."""
+        with contextlib.suppress(OSError):
+            self._connection.send(INPUT, data)
+
+    def close_stdin(self) -> None:
+        """Close standard input."""
+        with contextlib.suppress(OSError):
+            self._connection.send(END_OF_INPUT)
+
+    def resize(self, terminal: Terminal) -> None:
+        """Tell the command's terminal its new size."""
+        with contextlib.suppress(OSError):
+            self._connection.send_json(SIZE, [terminal.rows, terminal.columns])
+
+    def poll(self) -> Ended | None:
+        """Return the end, if it has come."""
+        return self._result
+
+    def wait_done(self, timeout: float | None = None) -> Ended | None:
+        """Wait for the end; None if it has not come within `timeout` seconds.
+
+        Raises:
+            R4LError: none will come.
+            OSError: what it writes cannot be shown.
+        """
+        self._over.wait(timeout)
+        if self._trouble:
+            raise self._trouble
+        if self.failure:
+            raise self.failure
+        return self._result
+
+    def __enter__(self) -> RemoteProcess:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._connection.close()
+
+
+@dataclass(frozen=True)
+class RemoteGuest:
+    """The guest of a machine that is kept."""
+
+    machine: kept.Kept
+
+    def popen(
+        self,
+        command: str | Sequence[str],
+        *,
+        stdin: bool = False,
+        terminal: Terminal | None = None,
+        env: Mapping[str, str] | None = None,
+        on_stdout: Callback | None = None,
+        on_stderr: Callback | None = None,
+        limit: int = 0,
+        timeout: float | None = None,
+    ) -> RemoteProcess:
+        """Start a command; as `Guest.popen`, with the seconds after which it is killed. No output is kept."""
+        request = {
+            "do": "exec",
+            "command": command if isinstance(command, str) else list(command),
+            "stdin": stdin,
+            "terminal": [terminal.rows, terminal.columns] if terminal else None,
+            "env": dict(env or {}),
+            "timeout": timeout,
+        }
+        return RemoteProcess(self.machine, request, on_stdout, on_stderr)
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        timeout: float | None,
+        input: IO[bytes] | None,  # noqa: A002 (subprocess's own name)
+        on_stdout: Callback,
+        on_stderr: Callback,
+    ) -> Ended:
+        """Run a command to its end.
+
+        Raises:
+            R4LError: it did not end, or could not begin.
+        """
+        with self.popen(
+            command, stdin=input is not None, on_stdout=on_stdout, on_stderr=on_stderr, timeout=timeout
+        ) as process:
+            if input is not None:
+                threading.Thread(target=_feed, args=(process, input), daemon=True).start()
+            done = process.wait_done()
+        assert done is not None
+        return done
+
+
+def _feed(process: RemoteProcess, source: IO[bytes]) -> None:
+    with contextlib.suppress(OSError):
+        while process.poll() is None and (data := os.read(source.fileno(), PIECE)):
+            process.write(data)
+    process.close_stdin()
+
+
+def stop(machine: kept.Kept) -> bool:
+    """End a machine; False if its keeper had to be killed."""
+    connection = Connection(kept.connect(machine))
+    connection.send_json(REQUEST, {"do": "stop"})
+    ended = threading.Event()
+
+    def wait() -> None:
+        connection.receive()
+        ended.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    if ended.wait(STOP_PATIENCE):
+        connection.close()
+        _wait_gone(machine)
+        return True
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(machine.pid, signal.SIGKILL)
+    _wait_gone(machine)
+    return False
+
+
+def _wait_gone(machine: kept.Kept) -> None:
+    until = time.monotonic() + STOP_PATIENCE
+    while time.monotonic() < until and machine.name in [one.name for one in kept.every()[0]]:
+        time.sleep(0.05)

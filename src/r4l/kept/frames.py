@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""What a keeper and its clients send each other: frames of a letter, a length and as many bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import struct
+import threading
+from typing import Any
+
+HEADER = struct.Struct("<cI")
+LARGEST = 1 << 20
+"""Bytes of a frame; longer output is several."""
+
+REQUEST, INPUT, END_OF_INPUT, SIZE = b"r", b"i", b"e", b"w"
+"""From a client: JSON of what it wants; standard input and its end; JSON of a terminal's rows and columns."""
+OUTPUT, ERRORS, DONE = b"o", b"x", b"d"
+"""From a keeper: standard output and standard error; JSON with the exit code, and an error where there was one."""
+
+
+class Connection:
+    """A connected socket that carries frames, sent by any thread and received by one."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._sending = threading.Lock()
+
+    def send(self, kind: bytes, payload: bytes = b"") -> None:
+        """Send a frame, or several of one kind.
+
+        Raises:
+            OSError: nobody is at the other end any more.
+        """
+        for begin in range(0, len(payload) or 1, LARGEST):
+            piece = payload[begin : begin + LARGEST]
+            with self._sending:
+                self._sock.sendall(HEADER.pack(kind, len(piece)) + piece)
+
+    def send_json(self, kind: bytes, data: object) -> None:
+        """Send JSON."""
+        self.send(kind, json.dumps(data).encode())
+
+    def receive(self) -> tuple[bytes, bytes] | None:
+        """Wait for a frame: its kind and its bytes; None at the end."""
+        head = self._exactly(HEADER.size)
+        if head is None:
+            return None
+        kind, length = HEADER.unpack(head)
+        payload = self._exactly(length) if length <= LARGEST else None
+        return None if payload is None else (kind, payload)
+
+    def receive_json(self) -> dict[str, Any] | None:
+        """Wait for a frame of JSON; None at the end."""
+        frame = self.receive()
+        data: dict[str, Any] | None = json.loads(frame[1]) if frame else None
+        return data
+
+    def _exactly(self, size: int) -> bytes | None:
+        data = b""
+        while len(data) < size:
+            try:
+                piece = self._sock.recv(size - len(data))
+            except OSError:
+                return None
+            if not piece:
+                return None
+            data += piece
+        return data
+
+    def close(self) -> None:
+        """End the connection; a `receive` of another thread returns None."""
+        # The other end may have closed it.
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        self._sock.close()

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""The keeper: the process that owns a machine that stays, and serves those who come for it."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from r4l import kept
+from r4l.errors import GuestTimeout, R4LError
+from r4l.guest import GuestProcess
+from r4l.guest.process import Terminal
+from r4l.kept.frames import DONE, END_OF_INPUT, ERRORS, INPUT, OUTPUT, SIZE, Connection
+from r4l.vm import VM
+
+READY = "R4L_KEEPER"
+"""Variable with the descriptor that a keeper says on that its machine is ready."""
+PR_SET_PDEATHSIG = 1
+LOOK = 0.5
+"""Seconds between looks at whether the machine still runs."""
+
+
+def is_keeper() -> bool:
+    """True if this process shall keep the machine that it starts."""
+    return READY in os.environ
+
+
+def die_with_parent() -> None:
+    """Have this process end with the one that started it, until its machine is ready."""
+    _on_parents_death(signal.SIGTERM)
+
+
+def _on_parents_death(number: int) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number)
+
+
+class Keeper:
+    """A booted machine, kept until somebody stops it or it ends.
+
+    Args:
+        vm: the machine.
+        wanted: its name; with a number if there is one of that name.
+        modules: names of the modules that are loaded.
+    """
+
+    def __init__(self, vm: VM, wanted: str, modules: Sequence[str]) -> None:
+        self._vm = vm
+        self._stopped = threading.Event()
+        self._stoppers: list[Connection] = []
+        self._name = kept.claim(wanted)
+        self.record = kept.Kept(
+            self._name,
+            os.getpid(),
+            vm.kernel.release,
+            vm.kernel.arch,
+            tuple(modules),
+            time.time(),
+            str(vm.workdir),
+            vm.shell_command,
+        )
+
+    def serve(self) -> None:
+        """Say that the machine is ready, and serve until its end. The machine is closed then."""
+        try:
+            listener = socket.socket(socket.AF_UNIX)
+            with kept.address(self.record.folder) as place:
+                listener.bind(place)
+            listener.listen()
+            listener.settimeout(LOOK)
+            self.record.write()
+            self._detach()
+            while self._vm.running and not self._stopped.is_set():
+                with contextlib.suppress(TimeoutError):
+                    sock, _ = listener.accept()
+                    threading.Thread(target=self._client, args=(Connection(sock),), daemon=True).start()
+            if not self._stopped.is_set():
+                self._note_end()
+        except KeyboardInterrupt:
+            # SIGTERM: somebody wants it gone.
+            self._stopped.set()
+        finally:
+            self._vm.close(keep=not self._stopped.is_set())
+            if self._stopped.is_set():
+                kept.release(self._name)
+
+    def _note_end(self) -> None:
+        """Leave word of why the machine ended, for whoever looks next."""
+        try:
+            self._vm.check()
+            why = "the guest ended it (poweroff or reboot)"
+        except R4LError as error:
+            why = error.cause
+        replace(self.record, end=why).write()
+
+    def _detach(self) -> None:
+        """Leave the terminal to whoever started this process, and live on without them."""
+        log = os.open(self._vm.workdir / "keeper.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        ready = int(os.environ.pop(READY))
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number in (1, 2):
+            os.dup2(log, number)
+        os.close(log)
+        _on_parents_death(0)
+        # Whoever was killed meanwhile is told nothing, and wants no machine: BrokenPipeError ends this one.
+        os.write(ready, json.dumps({"name": self._name}).encode())
+        os.close(ready)
+
+    def _client(self, connection: Connection) -> None:
+        try:
+            request = connection.receive_json() or {}
+            if request.get("do") == "stop":
+                # The connection ends with the process: when all is given back.
+                self._stoppers.append(connection)
+                self._stopped.set()
+                return
+            done: dict[str, Any]
+            try:
+                done = self._run(connection, request)
+            except R4LError as error:
+                done = {"exit_code": None, "error": error.as_dict()}
+            connection.send_json(DONE, done)
+            connection.close()
+        except (OSError, ValueError, KeyError):
+            # The client is gone, or is none of ours.
+            connection.close()
+
+    def _run(self, connection: Connection, request: dict[str, Any]) -> dict[str, Any]:
+        """Run a client's command to its end."""
+        klog = self._vm.klog
+        seen = klog.splat_count
+        with self._vm.popen(
+            request["command"],
+            stdin=request["stdin"],
+            terminal=Terminal(*request["terminal"]) if request["terminal"] else None,
+            env=request["env"],
+            on_stdout=lambda data: connection.send(OUTPUT, data),
+            on_stderr=lambda data: connection.send(ERRORS, data),
+            limit=0,
+        ) as process:
+            threading.Thread(target=_feed, args=(connection, process), daemon=True).start()
+            done = process.wait_done(request["timeout"])
+        if done is None:
+            raise GuestTimeout(
+                f"{process.title!r} did not end within {request['timeout']:g} s in the guest", "give it more --timeout"
+            )
+        with contextlib.suppress(GuestTimeout):
+            klog.sync()
+        complaint = next(iter(klog.splats(seen, settle=True)), None)
+        return {"exit_code": done.exit_code, "error": complaint.as_dict() if complaint else None}
+
+
+def _feed(connection: Connection, process: GuestProcess) -> None:
+    """Give a command what its client sends; kill it when the client goes."""
+    with contextlib.suppress(R4LError):
+        while frame := connection.receive():
+            kind, payload = frame
+            if kind == INPUT:
+                process.write(payload, float("inf"))
+            elif kind == END_OF_INPUT:
+                process.close_stdin()
+            elif kind == SIZE:
+                process.resize(Terminal(*json.loads(payload)))
+        process.kill()
