@@ -4,19 +4,49 @@
 
 use crate::regs::*;
 use kernel::{
-    io::{register::Array, Io},
+    io::{
+        register::Array,
+        Io, //
+    },
     num::Bounded,
     pci,
     prelude::*,
-    time::{delay::fsleep, Delta},
+    time::{
+        delay::fsleep,
+        Delta, //
+    }, //
 };
-use kit::net::{LinkSettings, MacAddress};
+use kit::net::{
+    LinkSettings,
+    MacAddress, //
+};
 
 /// BAR 0, the memory-mapped registers (4.1).
 pub(crate) type Bar<'bound> = pci::Bar<'bound, END>;
 
-/// At most 8,000 interrupts a second: 1 s / 8,000 / 256 ns.
-const ITR_INTERVAL: u16 = 488;
+/// At most so many interrupts a second.
+const INTERRUPTS_PER_SECOND: u32 = 8000;
+
+/// The unit of ITR, in nanoseconds (13.4.18).
+const ITR_UNIT: u32 = 256;
+
+/// What ITR holds: the least time between two interrupts.
+const ITR_INTERVAL: u16 = (1_000_000_000 / INTERRUPTS_PER_SECOND / ITR_UNIT) as u16;
+
+/// The gap between two packets sent back to back, in clocks of the MAC (13.4.34, 14.5).
+const IPGT: u32 = 8;
+
+/// The first part of the gap after a packet of somebody else's, in which a carrier defers.
+const IPGR1: u32 = 2;
+
+/// That gap as a whole.
+const IPGR2: u32 = 10;
+
+/// After so many collisions a packet is given up (13.4.33).
+const COLLISION_THRESHOLD: u32 = 0x0f;
+
+/// Bytes in which a collision may be noticed, with full duplex (13.4.33).
+const COLLISION_DISTANCE: u32 = 0x40;
 
 /// The card's registers.
 pub(crate) struct Hw<'bound> {
@@ -154,12 +184,11 @@ impl Hw<'_> {
         // YOURS (tx-registers): TDBAL, TDBAH, TDLEN, TDH and TDT.
         bar.write_reg(TIDV::zeroed());
         bar.write_reg(TADV::zeroed());
-        // The values that 14.5 and 13.4.33 give for full duplex.
         bar.write_reg(
             TIPG::zeroed()
-                .with_const_ipgt::<8>()
-                .with_const_ipgr1::<2>()
-                .with_const_ipgr2::<10>(),
+                .with_const_ipgt::<IPGT>()
+                .with_const_ipgr1::<IPGR1>()
+                .with_const_ipgr2::<IPGR2>(),
         );
         // YOURS (tx-registers): TCTL: EN, PSP, CT = 0Fh, and COLD = 40h for full duplex.
     }

@@ -26,9 +26,13 @@ mod tx;
 
 use hw::Hw;
 use kernel::{
-    device::{self, Bound, Core},
+    device::{
+        self,
+        Bound,
+        Core, //
+    },
     pci,
-    prelude::*,
+    prelude::*, //
 };
 use nic::Nic;
 

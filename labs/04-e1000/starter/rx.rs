@@ -3,17 +3,31 @@
 //! Receive: every descriptor has a buffer, and a frame goes up in the buffer it came in.
 
 use crate::{
-    desc::{Descriptors, RxStatus, BYTES, COUNT},
-    hw::Hw,
+    desc::{
+        Descriptors,
+        RxStatus,
+        BYTES,
+        COUNT, //
+    },
+    hw::Hw, //
 };
 use kernel::{
-    device::{Bound, Device},
-    prelude::*,
+    device::{
+        Bound,
+        Device, //
+    },
+    prelude::*, //
 };
 use kit::{
-    barrier::{dma_rmb, dma_wmb},
+    barrier::{
+        dma_rmb,
+        dma_wmb, //
+    },
     dma::RxBuffer,
-    net::{Poll, RxError},
+    net::{
+        Poll,
+        RxError, //
+    }, //
 };
 
 /// What RCTL.BSIZE says (13.4.22).

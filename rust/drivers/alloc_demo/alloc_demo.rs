@@ -5,7 +5,11 @@
 #![forbid(unsafe_code)]
 
 use core::mem::size_of_val;
-use kernel::{alloc::flags, prelude::*, str::CString};
+use kernel::{
+    alloc::flags,
+    prelude::*,
+    str::CString, //
+};
 
 module! {
     type: AllocDemo,

@@ -4,10 +4,20 @@
 
 use crate::{
     headers::Header,
-    protocol::{self, Protocol},
+    protocol::{
+        self,
+        Protocol, //
+    }, //
 };
-use kernel::{debugfs::Writer, fmt, prelude::*};
-use kit::{lock::SpinLockBh, new_spinlock_bh};
+use kernel::{
+    debugfs::Writer,
+    fmt,
+    prelude::*, //
+};
+use kit::{
+    lock::SpinLockBh,
+    new_spinlock_bh, //
+};
 
 /// Packets and bytes.
 #[derive(Clone, Copy, Default)]

@@ -3,11 +3,18 @@
 //! The file `headers`: the beginnings of the last packets, the oldest first, a line each: its
 //! number, its direction, its length, its first bytes.
 
-use kernel::{debugfs::Writer, fmt, prelude::*};
+use kernel::{
+    debugfs::Writer,
+    fmt,
+    prelude::*, //
+};
 use kit::{
-    capture::{Direction, Frame},
+    capture::{
+        Direction,
+        Frame, //
+    },
     lock::SpinLockBh,
-    new_spinlock_bh,
+    new_spinlock_bh, //
 };
 
 /// How many packets are kept.

@@ -17,14 +17,23 @@ mod headers;
 mod protocol;
 
 use counters::Counters;
-use headers::{Header, Headers};
+use headers::{
+    Header,
+    Headers, //
+};
 use kernel::{
-    debugfs::{Dir, File},
-    prelude::*,
+    debugfs::{
+        Dir,
+        File, //
+    },
+    prelude::*, //
 };
 use kit::{
-    capture::{Frame, Hook},
-    param,
+    capture::{
+        Frame,
+        Hook, //
+    },
+    param, //
 };
 
 /// The hook with its files.

@@ -3,7 +3,11 @@
 //! What ioctl(2) can be asked for. The type is one that the kernel's own list
 //! (Documentation/userspace-api/ioctl/ioctl-number.rst) has for nobody.
 
-use kernel::ioctl::{_IO, _IOR, _IOW};
+use kernel::ioctl::{
+    _IO,
+    _IOR,
+    _IOW, //
+};
 
 const TYPE: u32 = 0xC1;
 

@@ -38,18 +38,35 @@ mod commands;
 
 use buffer::Buffer;
 use kernel::{
-    new_mutex, new_poll_condvar,
+    new_mutex,
+    new_poll_condvar,
     prelude::*,
     sync::{
-        atomic::{Atomic, Relaxed},
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         poll::PollCondVar,
-        Mutex,
+        Mutex, //
     },
-    uaccess::{UserPtr, UserSlice},
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    }, //
 };
 use kit::{
-    chrdev::{self, Access, Events, Extent, FromUser, Opened, Poll, ToUser},
-    param, wait,
+    chrdev::{
+        self,
+        Access,
+        Events,
+        Extent,
+        FromUser,
+        Opened,
+        Poll,
+        ToUser, //
+    },
+    param,
+    wait, //
 };
 
 /// The device takes its memory when it is loaded, so there is an end to what may be asked for.

@@ -7,7 +7,10 @@
 //! stands below `marker: KIND`. Each `unsafe` says which of its requirements is not met. Do not load
 //! this into a machine that you need.
 
-use kernel::{prelude::*, str::CStr};
+use kernel::{
+    prelude::*,
+    str::CStr, //
+};
 
 mod c;
 mod dma;

@@ -5,9 +5,18 @@
 use super::c;
 use core::{
     hint::black_box,
-    ptr::{null, null_mut, NonNull},
+    ptr::{
+        null,
+        null_mut,
+        NonNull, //
+    }, //
 };
-use kernel::{bindings, dma::DataDirection, page::Page, prelude::*};
+use kernel::{
+    bindings,
+    dma::DataDirection,
+    page::Page,
+    prelude::*, //
+};
 
 /// A device that may do DMA everywhere.
 struct Device(NonNull<bindings::faux_device>);

@@ -4,13 +4,24 @@
 //! Rust does not know of these rules.
 
 use kernel::{
-    new_mutex, new_spinlock,
+    new_mutex,
+    new_spinlock,
     prelude::*,
-    sync::{rcu, Completion, Mutex, SpinLock},
-    time::{
-        delay::{fsleep, udelay},
-        Delta, Instant, Monotonic,
+    sync::{
+        rcu,
+        Completion,
+        Mutex,
+        SpinLock, //
     },
+    time::{
+        delay::{
+            fsleep,
+            udelay, //
+        },
+        Delta,
+        Instant,
+        Monotonic, //
+    }, //
 };
 
 /// Longer than the shortest time-out that the kernel takes (3 s, and 5 s more with PROVE_RCU), and

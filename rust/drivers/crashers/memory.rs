@@ -2,8 +2,16 @@
 
 //! Memory that is used when it is gone, beyond its end, or by nobody.
 
-use core::{hint::black_box, mem::forget};
-use kernel::{bindings, prelude::*, sync::Refcount, types::Opaque};
+use core::{
+    hint::black_box,
+    mem::forget, //
+};
+use kernel::{
+    bindings,
+    prelude::*,
+    sync::Refcount,
+    types::Opaque, //
+};
 
 /// KASAN, slab-use-after-free: reads what has been freed.
 #[inline(never)]

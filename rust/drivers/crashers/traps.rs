@@ -3,8 +3,14 @@
 //! What the processor or a check in the code itself stops at.
 
 use super::c;
-use core::{hint::black_box, ptr::null};
-use kernel::{prelude::*, warn_on};
+use core::{
+    hint::black_box,
+    ptr::null, //
+};
+use kernel::{
+    prelude::*,
+    warn_on, //
+};
 
 /// A structure of which there is none.
 #[repr(C)]

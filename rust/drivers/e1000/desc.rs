@@ -4,11 +4,21 @@
 
 use kernel::{
     bitfield,
-    device::{Bound, Device},
-    dma::{Coherent, DmaAddress},
-    prelude::*,
+    device::{
+        Bound,
+        Device, //
+    },
+    dma::{
+        Coherent,
+        DmaAddress, //
+    },
+    prelude::*, //
 };
-use kit::dma::{coherent_address, dma_read, dma_write};
+use kit::dma::{
+    coherent_address,
+    dma_read,
+    dma_write, //
+};
 
 /// How many descriptors a ring has. A power of two, and a multiple of eight (3.2.6, 3.4).
 pub(crate) const COUNT: usize = 256;

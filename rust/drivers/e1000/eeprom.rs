@@ -2,11 +2,17 @@
 
 //! The EEPROM, read through EERD (5.3.1).
 
-use crate::{hw::Hw, regs::EERD};
+use crate::{
+    hw::Hw,
+    regs::EERD, //
+};
 use kernel::{
-    io::{poll::read_poll_timeout, Io},
+    io::{
+        poll::read_poll_timeout,
+        Io, //
+    },
     prelude::*,
-    time::Delta,
+    time::Delta, //
 };
 use kit::net::MacAddress;
 

@@ -2,9 +2,18 @@
 
 //! Receive filters: RCTL and the multicast table.
 
-use crate::{hw::Hw, regs::RCTL};
-use kernel::{io::Io, prelude::*};
-use kit::net::{MacAddress, RxMode};
+use crate::{
+    hw::Hw,
+    regs::RCTL, //
+};
+use kernel::{
+    io::Io,
+    prelude::*, //
+};
+use kit::net::{
+    MacAddress,
+    RxMode, //
+};
 
 /// What the card's filters are set to.
 pub(crate) struct Filter {

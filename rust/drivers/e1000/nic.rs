@@ -5,21 +5,46 @@
 use crate::{
     desc::COUNT,
     filter::Filter,
-    hw::{Hw, Missed},
+    hw::{
+        Hw,
+        Missed, //
+    },
     rx::RxRing,
-    tx::{self, TxCleaner, TxRing},
+    tx::{
+        self,
+        TxCleaner,
+        TxRing, //
+    }, //
 };
 use kernel::{
-    device::{Bound, Device},
+    device::{
+        Bound,
+        Device, //
+    },
     prelude::*,
-    sync::atomic::{Atomic, Relaxed},
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    }, //
 };
 use kit::{
     net::{
-        self, Config, Interrupt, LinkSettings, MacAddress, Offloads, Poll, Rings, RxMode, TxQueue,
+        self,
+        Config,
+        Interrupt,
+        LinkSettings,
+        MacAddress,
+        Offloads,
+        Poll,
+        Rings,
+        RxMode,
+        TxQueue, //
     },
     netdev_info,
-    skb::{TxSkb, Verdict},
+    skb::{
+        TxSkb,
+        Verdict, //
+    }, //
 };
 
 /// A card, from probe to remove.
@@ -180,12 +205,10 @@ impl<'bound> net::Driver for Nic<'bound> {
     }
 
     fn poll(&self, work: &mut Self::Napi, poll: &mut Poll<'_>) {
-        if self.link_changed.load(Relaxed) {
-            self.link_changed.store(false, Relaxed);
+        if self.link_changed.xchg(false, Relaxed) {
             self.update_link(poll.device());
         }
-        if self.overrun.load(Relaxed) {
-            self.overrun.store(false, Relaxed);
+        if self.overrun.xchg(false, Relaxed) {
             poll.device().count_missed(work.missed.take(&self.hw));
         }
         self.counters.polls.count();

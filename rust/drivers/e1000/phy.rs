@@ -2,12 +2,18 @@
 
 //! The PHY, reached through MDIC (13.4.7).
 
-use crate::{hw::Hw, regs::MDIC};
+use crate::{
+    hw::Hw,
+    regs::MDIC, //
+};
 use kernel::{
-    io::{poll::read_poll_timeout, Io},
+    io::{
+        poll::read_poll_timeout,
+        Io, //
+    },
     num::Bounded,
     prelude::*,
-    time::Delta,
+    time::Delta, //
 };
 
 /// The PHY's address on the internal bus.

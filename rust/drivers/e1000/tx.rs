@@ -3,24 +3,52 @@
 //! Transmit: `start_xmit` fills the ring, the poll function empties it.
 
 use crate::{
-    desc::{Descriptors, TxContext, TxData, TxOffsets, BYTES, COUNT},
-    hw::Hw,
+    desc::{
+        Descriptors,
+        TxContext,
+        TxData,
+        TxOffsets,
+        BYTES,
+        COUNT, //
+    },
+    hw::Hw, //
 };
 use kernel::{
-    device::{Bound, Device},
+    device::{
+        Bound,
+        Device, //
+    },
     num::Bounded,
     prelude::*,
     sync::{
-        atomic::{Acquire, Atomic, Release},
-        Arc,
-    },
+        atomic::{
+            Acquire,
+            Atomic,
+            Release, //
+        },
+        Arc, //
+    }, //
 };
 use kit::{
     barrier::dma_wmb,
     dma::TxFrame,
-    net::{Doorbell, InFlight, Poll, TxQueue, ETH_MIN_LEN},
-    skb::{Skb, TxSkb, Verdict},
-    spsc::{self, Consumer, Producer},
+    net::{
+        Doorbell,
+        InFlight,
+        Poll,
+        TxQueue,
+        ETH_MIN_LEN, //
+    },
+    skb::{
+        Skb,
+        TxSkb,
+        Verdict, //
+    },
+    spsc::{
+        self,
+        Consumer,
+        Producer, //
+    }, //
 };
 
 /// The bytes of a frame that one descriptor covers at most; the card takes some more (3.3.7).

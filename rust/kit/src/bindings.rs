@@ -28,7 +28,10 @@
 )]
 mod raw {
     use kernel::ffi;
-    use pin_init::{MaybeZeroable, Zeroable};
+    use pin_init::{
+        MaybeZeroable,
+        Zeroable, //
+    };
 
     // Symbols defined here take precedence over those of a glob import.
     use kernel::bindings::*;
@@ -54,6 +57,12 @@ pub(crate) mod layout {
 }
 
 pub(crate) use kernel::bindings::{
-    cdev, device, file, file_operations, kiocb, sk_buff, GFP_ATOMIC,
+    cdev,
+    device,
+    file,
+    file_operations,
+    kiocb,
+    sk_buff,
+    GFP_ATOMIC, //
 };
 pub(crate) use raw::*;

@@ -13,9 +13,20 @@
 //!
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
-use crate::{bindings, bindings::layout};
-use core::{marker::PhantomData, pin::Pin, ptr::NonNull};
-use kernel::{ffi::c_int, prelude::*, types::Opaque};
+use crate::{
+    bindings,
+    bindings::layout, //
+};
+use core::{
+    marker::PhantomData,
+    pin::Pin,
+    ptr::NonNull, //
+};
+use kernel::{
+    ffi::c_int,
+    prelude::*,
+    types::Opaque, //
+};
 
 /// A module's hook.
 pub trait Hook: Send + Sync + Sized + 'static {

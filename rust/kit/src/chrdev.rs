@@ -65,12 +65,26 @@ mod registration;
 mod user;
 
 pub use self::{
-    driver::{Access, Driver, Extent, Opened},
-    poll::{Events, Poll},
-    user::{FromUser, ToUser},
+    driver::{
+        Access,
+        Driver,
+        Extent,
+        Opened, //
+    },
+    poll::{
+        Events,
+        Poll, //
+    },
+    user::{
+        FromUser,
+        ToUser, //
+    }, //
 };
 #[doc(hidden)]
-pub use {misc::MiscRegistration, registration::Registration};
+pub use {
+    misc::MiscRegistration,
+    registration::Registration, //
+};
 
 /// Declares a module that is a [`Driver`] of a character device, and nothing besides. Takes what
 /// `module!` takes.

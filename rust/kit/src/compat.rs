@@ -9,12 +9,15 @@
 
 use kernel::{
     device::Bound,
-    dma::{Coherent, DmaAddress},
+    dma::{
+        Coherent,
+        DmaAddress, //
+    },
     irq::IrqRequest,
     module_param::ModuleParamAccess,
     pci,
     prelude::*,
-    ptr::KnownSize,
+    ptr::KnownSize, //
 };
 
 /// What `kernel::pci::Driver::probe` gets from the table of devices.
@@ -119,9 +122,15 @@ pub fn parameter<T: Copy>(parameter: &ModuleParamAccess<T>) -> T {
 // `dma_read!(memory, [build: i].field)` and `dma_write!(memory, [build: i].field, value)`, for
 // coherent memory.
 #[cfg(not(linux_7_3))]
-pub use kernel::{dma_read, dma_write};
+pub use kernel::{
+    dma_read,
+    dma_write, //
+};
 #[cfg(linux_7_3)]
-pub use kernel::{io_read as dma_read, io_write as dma_write};
+pub use kernel::{
+    io_read as dma_read,
+    io_write as dma_write, //
+};
 
 /// The table of a driver's PCI devices, for the driver and for `modinfo`:
 /// `pci_device_table!(TABLE, IdInfo, [(id, info), ...])`.

@@ -24,11 +24,14 @@ use crate::bindings;
 use core::pin::Pin;
 use kernel::{
     error::to_result,
-    ffi::{c_long, c_ulong},
+    ffi::{
+        c_long,
+        c_ulong, //
+    },
     prelude::*,
     task::MAX_SCHEDULE_TIMEOUT,
     time::Jiffies,
-    types::Opaque,
+    types::Opaque, //
 };
 
 /// How a wait with a time-out ended.

@@ -10,18 +10,28 @@
 //!
 //! C header: [`include/linux/dma-mapping.h`](srctree/include/linux/dma-mapping.h)
 
-pub use crate::compat::{coherent_address, dma_read, dma_write};
+pub use crate::compat::{
+    coherent_address,
+    dma_read,
+    dma_write, //
+};
 use crate::{
     bindings,
     bindings::layout,
     net::RxSlot,
-    skb::{RxSkb, Skb},
+    skb::{
+        RxSkb,
+        Skb, //
+    }, //
 };
 use core::ptr::NonNull;
 use kernel::{
-    device::{Bound, Device},
+    device::{
+        Bound,
+        Device, //
+    },
     dma::DmaAddress,
-    prelude::*,
+    prelude::*, //
 };
 
 /// Which way the data goes.

@@ -21,13 +21,22 @@
 
 use crate::bindings;
 use kernel::{
-    bindings::{lock_class_key, spinlock_t},
-    ffi::{c_char, c_ulong},
+    bindings::{
+        lock_class_key,
+        spinlock_t, //
+    },
+    ffi::{
+        c_char,
+        c_ulong, //
+    },
     prelude::*,
     sync::{
-        lock::{Backend, Lock},
-        LockClassKey,
-    },
+        lock::{
+            Backend,
+            Lock, //
+        },
+        LockClassKey, //
+    }, //
 };
 
 /// A spinlock that keeps all interrupts off its CPU while it is held, and afterwards leaves them as

@@ -31,12 +31,39 @@ mod rx_mode;
 
 pub use self::{
     device::Device,
-    driver::{Config, Driver, Interrupt, LinkSettings, MacAddress, Offloads, Rings},
-    napi::{Disabled, Enabled, Napi, Poll, RxError, RxSlot},
-    queue::{Completions, Doorbell, InFlight, Sent, TxQueue},
-    rx_mode::{MulticastList, RxMode},
+    driver::{
+        Config,
+        Driver,
+        Interrupt,
+        LinkSettings,
+        MacAddress,
+        Offloads,
+        Rings, //
+    },
+    napi::{
+        Disabled,
+        Enabled,
+        Napi,
+        Poll,
+        RxError,
+        RxSlot, //
+    },
+    queue::{
+        Completions,
+        Doorbell,
+        InFlight,
+        Sent,
+        TxQueue, //
+    },
+    rx_mode::{
+        MulticastList,
+        RxMode, //
+    }, //
 };
-pub(crate) use registration::{Attachment, Registration};
+pub(crate) use registration::{
+    Attachment,
+    Registration, //
+};
 
 /// The length of an Ethernet header.
 pub const ETH_HEADER_LEN: u32 = bindings::ETH_HLEN;

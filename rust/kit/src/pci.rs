@@ -19,21 +19,40 @@
 //! [`net::Driver::stop`], and on resume it opens it again.
 
 use crate::{
-    bindings, compat,
+    bindings,
+    compat,
     module::Initialised,
-    net::{self, Attachment, Registration},
+    net::{
+        self,
+        Attachment,
+        Registration, //
+    }, //
 };
 use core::marker::PhantomData;
 use kernel::{
-    bindings::{dev_get_drvdata, dev_pm_ops, pci_dev},
-    device::{self, Bound, Core},
-    dma::{Device as _, DmaMask},
+    bindings::{
+        dev_get_drvdata,
+        dev_pm_ops,
+        pci_dev, //
+    },
+    device::{
+        self,
+        Bound,
+        Core, //
+    },
+    dma::{
+        Device as _,
+        DmaMask, //
+    },
     driver,
     error::from_result,
     ffi::c_int,
     pci,
     prelude::*,
-    types::{ForeignOwnable, Opaque},
+    types::{
+        ForeignOwnable,
+        Opaque, //
+    }, //
 };
 
 /// A network driver for PCI devices.

@@ -4,8 +4,14 @@
 //!
 //! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
 
-use crate::{bindings, bindings::layout};
-use core::{marker::PhantomData, ptr::NonNull};
+use crate::{
+    bindings,
+    bindings::layout, //
+};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 use kernel::prelude::*;
 
 /// A socket buffer, owned: nobody else will free it, and it is freed when it is dropped.

@@ -7,17 +7,25 @@
 //! works through `&mut`, so there cannot be two producers or two consumers.
 
 use core::{
-    cell::{Cell, UnsafeCell},
+    cell::{
+        Cell,
+        UnsafeCell, //
+    },
     marker::PhantomData,
-    mem::MaybeUninit,
+    mem::MaybeUninit, //
 };
 use kernel::{
     alloc::Flags,
     prelude::*,
     sync::{
-        atomic::{Acquire, Atomic, Relaxed, Release},
-        Arc,
-    },
+        atomic::{
+            Acquire,
+            Atomic,
+            Relaxed,
+            Release, //
+        },
+        Arc, //
+    }, //
 };
 
 /// # Invariants

@@ -6,9 +6,25 @@
 //! [`module_virtual_netdev!`](crate::module_virtual_netdev).
 
 use crate::{
-    bindings, compat,
-    net::{self, Attachment, Config, Device, Interrupt, MacAddress, Poll, Rings, RxMode, TxQueue},
-    skb::{Skb, TxSkb, Verdict},
+    bindings,
+    compat,
+    net::{
+        self,
+        Attachment,
+        Config,
+        Device,
+        Interrupt,
+        MacAddress,
+        Poll,
+        Rings,
+        RxMode,
+        TxQueue, //
+    },
+    skb::{
+        Skb,
+        TxSkb,
+        Verdict, //
+    }, //
 };
 use kernel::prelude::*;
 

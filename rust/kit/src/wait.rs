@@ -14,10 +14,17 @@
 use kernel::{
     prelude::*,
     sync::{
-        lock::{Backend, Guard},
-        CondVar, CondVarTimeoutResult,
+        lock::{
+            Backend,
+            Guard, //
+        },
+        CondVar,
+        CondVarTimeoutResult, //
     },
-    time::{msecs_to_jiffies, Msecs},
+    time::{
+        msecs_to_jiffies,
+        Msecs, //
+    }, //
 };
 
 /// Waits until the condition is met. The lock is given up while it sleeps, and held when it looks

@@ -3,22 +3,42 @@
 //! Transmit: `start_xmit` fills the ring, the poll function empties it, under one lock.
 
 use crate::{
-    desc::{Descriptors, TxContext, TxData, TxOffsets, BYTES, COUNT},
-    hw::Hw,
+    desc::{
+        Descriptors,
+        TxContext,
+        TxData,
+        TxOffsets,
+        BYTES,
+        COUNT, //
+    },
+    hw::Hw, //
 };
 use kernel::{
-    device::{Bound, Device},
+    device::{
+        Bound,
+        Device, //
+    },
     num::Bounded,
     prelude::*,
-    sync::Arc,
+    sync::Arc, //
 };
 use kit::{
     barrier::dma_wmb,
     dma::TxFrame,
     lock::SpinLockBh,
-    net::{Doorbell, InFlight, Poll, TxQueue, ETH_MIN_LEN},
+    net::{
+        Doorbell,
+        InFlight,
+        Poll,
+        TxQueue,
+        ETH_MIN_LEN, //
+    },
     new_spinlock_bh,
-    skb::{Skb, TxSkb, Verdict},
+    skb::{
+        Skb,
+        TxSkb,
+        Verdict, //
+    }, //
 };
 
 /// The bytes of a frame that one descriptor covers at most; the card takes some more (3.3.7).

@@ -7,9 +7,21 @@
 
 use std::{
     env,
-    ffi::{c_char, c_int, c_long, c_short, c_uint, c_ulong, c_void},
-    io::{Error, Write},
-    ptr, slice,
+    ffi::{
+        c_char,
+        c_int,
+        c_long,
+        c_short,
+        c_uint,
+        c_ulong,
+        c_void, //
+    },
+    io::{
+        Error,
+        Write, //
+    },
+    ptr,
+    slice, //
 };
 
 extern "C" {

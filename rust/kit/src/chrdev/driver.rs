@@ -2,10 +2,25 @@
 
 //! What a driver implements, and what it is told.
 
-use super::{Events, FromUser, Poll, ToUser};
+use super::{
+    Events,
+    FromUser,
+    Poll,
+    ToUser, //
+};
 use crate::bindings::layout;
-use core::{marker::PhantomData, pin::Pin, ptr::NonNull};
-use kernel::{bindings, build_error, error::VTABLE_DEFAULT_ERROR, fs::file::flags, prelude::*};
+use core::{
+    marker::PhantomData,
+    pin::Pin,
+    ptr::NonNull, //
+};
+use kernel::{
+    bindings,
+    build_error,
+    error::VTABLE_DEFAULT_ERROR,
+    fs::file::flags,
+    prelude::*, //
+};
 
 /// A driver for one character device.
 ///

@@ -8,9 +8,18 @@
 //!
 //! C header: [`include/linux/miscdevice.h`](srctree/include/linux/miscdevice.h)
 
-use super::{operations::Device, Driver};
+use super::{
+    operations::Device,
+    Driver, //
+};
 use core::pin::Pin;
-use kernel::{bindings, error::to_result, ffi::c_int, prelude::*, types::Opaque};
+use kernel::{
+    bindings,
+    error::to_result,
+    ffi::c_int,
+    prelude::*,
+    types::Opaque, //
+};
 
 /// The hold of a module on its misc device; gone when it is dropped.
 #[doc(hidden)]

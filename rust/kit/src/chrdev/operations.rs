@@ -3,19 +3,39 @@
 //! The file operations of a device, and the way from one of them to the driver.
 
 use super::{
-    driver::{Access, Driver, Extent, Opened},
+    driver::{
+        Access,
+        Driver,
+        Extent,
+        Opened, //
+    },
     poll::Poll,
-    user::{FromUser, ToUser},
+    user::{
+        FromUser,
+        ToUser, //
+    }, //
 };
 use crate::bindings::layout;
-use core::{marker::PhantomData, pin::Pin, ptr::NonNull};
+use core::{
+    marker::PhantomData,
+    pin::Pin,
+    ptr::NonNull, //
+};
 use kernel::{
     bindings,
     error::from_result,
-    ffi::{c_int, c_long, c_uint, c_ulong},
-    iov::{IovIterDest, IovIterSource},
+    ffi::{
+        c_int,
+        c_long,
+        c_uint,
+        c_ulong, //
+    },
+    iov::{
+        IovIterDest,
+        IovIterSource, //
+    },
     prelude::*,
-    types::ForeignOwnable,
+    types::ForeignOwnable, //
 };
 
 /// The driver, with its operations before it: an open file points to these, and so do we find the

@@ -3,11 +3,18 @@
 //! What poll(2) asks and is answered.
 
 use crate::bindings::layout;
-use core::{marker::PhantomData, ops::BitOr, ptr::NonNull};
+use core::{
+    marker::PhantomData,
+    ops::BitOr,
+    ptr::NonNull, //
+};
 use kernel::{
     bindings,
     fs::File,
-    sync::poll::{PollCondVar, PollTable},
+    sync::poll::{
+        PollCondVar,
+        PollTable, //
+    }, //
 };
 
 /// Somebody who wants to be woken up, or only wants to know.

@@ -5,9 +5,21 @@
 //! Each of these is a value that undoes itself, and [`Registration`] has them in the order in which
 //! they have to go: nobody can open the device any more before anything else is undone.
 
-use super::{operations::Device, Driver};
-use core::{pin::Pin, ptr, ptr::NonNull};
-use kernel::{bindings, error::from_err_ptr, error::to_result, prelude::*};
+use super::{
+    operations::Device,
+    Driver, //
+};
+use core::{
+    pin::Pin,
+    ptr,
+    ptr::NonNull, //
+};
+use kernel::{
+    bindings,
+    error::from_err_ptr,
+    error::to_result,
+    prelude::*, //
+};
 
 /// The hold of a module on its device; gone when it is dropped.
 #[doc(hidden)]

@@ -9,8 +9,11 @@
 
 use kernel::{
     alloc::KVVec,
-    iov::{IovIterDest, IovIterSource},
-    prelude::*,
+    iov::{
+        IovIterDest,
+        IovIterSource, //
+    },
+    prelude::*, //
 };
 
 /// Where a read puts its bytes.

@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+//! The network device itself, as callbacks and drivers see it.
+
 use super::MacAddress;
 use crate::bindings;
-use kernel::{ffi::c_ulong, fmt, prelude::*, types::Opaque};
+use kernel::{
+    ffi::c_ulong,
+    fmt,
+    prelude::*,
+    types::Opaque, //
+};
 
 /// A network device.
 ///

@@ -1,11 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use super::{Device, Poll, RxMode, TxQueue};
+//! The trait that a driver implements, and what its methods take and return.
+
+use super::{
+    Device,
+    Poll,
+    RxMode,
+    TxQueue, //
+};
 use crate::{
     bindings,
-    skb::{TxSkb, Verdict},
+    skb::{
+        TxSkb,
+        Verdict, //
+    }, //
 };
-use kernel::{build_error, error::VTABLE_DEFAULT_ERROR, fmt, prelude::*};
+use kernel::{
+    build_error,
+    error::VTABLE_DEFAULT_ERROR,
+    fmt,
+    prelude::*, //
+};
 
 /// An Ethernet address.
 #[derive(Clone, Copy, PartialEq, Eq)]

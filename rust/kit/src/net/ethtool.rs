@@ -2,7 +2,10 @@
 
 //! What `ethtool` asks.
 
-use super::{private::Private, Driver};
+use super::{
+    private::Private,
+    Driver, //
+};
 use crate::bindings;
 use kernel::ffi::c_int;
 

@@ -1,11 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use super::{queue::Openings, Completions, Device, ETH_HEADER_LEN};
+//! NAPI: the right to enable an instance, one run of the poll function, and the
+//! right to receive a frame.
+
+use super::{
+    queue::Openings,
+    Completions,
+    Device,
+    ETH_HEADER_LEN, //
+};
 use crate::{
     bindings,
-    skb::{RxSkb, Skb},
+    skb::{
+        RxSkb,
+        Skb, //
+    }, //
 };
-use core::{marker::PhantomData, ptr::NonNull};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 use kernel::ffi::c_int;
 
 /// The state of a NAPI instance that does not poll.

@@ -2,12 +2,28 @@
 
 //! What the kernel calls: the interrupt, NAPI, and the operations of a `struct net_device`.
 
-use super::{private::Private, Driver, Interrupt, MacAddress, Poll, RxMode, TxQueue};
-use crate::{bindings, netdev_err, skb::TxSkb};
+use super::{
+    private::Private,
+    Driver,
+    Interrupt,
+    MacAddress,
+    Poll,
+    RxMode,
+    TxQueue, //
+};
+use crate::{
+    bindings,
+    netdev_err,
+    skb::TxSkb, //
+};
 use core::ptr::NonNull;
 use kernel::{
     error::from_result,
-    ffi::{c_int, c_uint, c_void},
+    ffi::{
+        c_int,
+        c_uint,
+        c_void, //
+    }, //
 };
 
 impl<D: Driver> Private<D> {

@@ -5,8 +5,14 @@
 //! To a driver a suspend is a stop and a resume an open: what the device has lost meanwhile, open
 //! programs in any case. The interface stays up; the stack is told that its device is absent.
 
-use super::{private::Private, Driver};
-use crate::{bindings, netdev_err};
+use super::{
+    private::Private,
+    Driver, //
+};
+use crate::{
+    bindings,
+    netdev_err, //
+};
 use kernel::prelude::*;
 
 /// The RTNL lock, held until it is dropped.

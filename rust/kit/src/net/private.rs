@@ -11,10 +11,30 @@
 //!   the poll function has it, which never runs twice at a time.
 //! * `filter`: the address list's lock. The core holds it around `ndo_set_rx_mode`.
 
-use super::{queue::Openings, Device, Disabled, Driver, Enabled, Napi, Rings, RxMode};
-use crate::{bindings, bindings::layout};
-use core::{cell::UnsafeCell, ptr::NonNull};
-use kernel::{error::to_result, ffi::c_ulong, prelude::*, types::Opaque};
+use super::{
+    queue::Openings,
+    Device,
+    Disabled,
+    Driver,
+    Enabled,
+    Napi,
+    Rings,
+    RxMode, //
+};
+use crate::{
+    bindings,
+    bindings::layout, //
+};
+use core::{
+    cell::UnsafeCell,
+    ptr::NonNull, //
+};
+use kernel::{
+    error::to_result,
+    ffi::c_ulong,
+    prelude::*,
+    types::Opaque, //
+};
 
 /// Where a device is in its life.
 pub(super) enum Control {

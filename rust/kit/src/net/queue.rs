@@ -1,11 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+//! The transmit queue: what was sent and what was completed, as byte queue limits (BQL) count it.
+
 use super::Device;
-use crate::{barrier::smp_mb, bindings, dma::TxFrame, skb::Skb};
+use crate::{
+    barrier::smp_mb,
+    bindings,
+    dma::TxFrame,
+    skb::Skb, //
+};
 use core::ptr::NonNull;
 use kernel::{
     ffi::c_int,
-    sync::atomic::{Atomic, Relaxed},
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    }, //
 };
 
 /// One opening of a device. What was sent in one of them cannot be completed in another: BQL starts

@@ -3,13 +3,30 @@
 //! A network device's life: allocation, registration, and the end.
 
 use super::{
-    private::{Control, Private},
+    private::{
+        Control,
+        Private, //
+    },
     queue::Openings,
-    Config, Driver, Napi,
+    Config,
+    Driver,
+    Napi, //
 };
-use crate::{bindings, bindings::layout, compat};
-use core::{cell::UnsafeCell, marker::PhantomData, ptr::NonNull};
-use kernel::{error::to_result, ffi::c_int, prelude::*};
+use crate::{
+    bindings,
+    bindings::layout,
+    compat, //
+};
+use core::{
+    cell::UnsafeCell,
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+use kernel::{
+    error::to_result,
+    ffi::c_int,
+    prelude::*, //
+};
 
 /// Where a network device is attached.
 pub(crate) enum Attachment<'bound> {

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-use super::{Device, MacAddress};
+//! What the stack wants to receive.
+
+use super::{
+    Device,
+    MacAddress, //
+};
 use crate::bindings;
 
 /// What the stack wants to receive, inside `set_rx_mode`, with the address list's lock held.

@@ -6,7 +6,10 @@
 #![forbid(unsafe_code)]
 
 use kernel::prelude::*;
-use kit::completion::{Completion, Waited};
+use kit::completion::{
+    Completion,
+    Waited, //
+};
 
 module! {
     type: Waits,
