@@ -108,6 +108,12 @@ impl Hw<'_> {
         }
     }
 
+    /// Says who gets ARP requests: the host, or as after power-up the management controller. Only
+    /// that one answers them while the interface is down.
+    pub(crate) fn take_arp(&self, host: bool) {
+        self.bar.update(MANC, |manc| manc.with_arp_en(!host));
+    }
+
     /// Writes one of the 128 words of the multicast table.
     pub(crate) fn set_multicast_word(&self, index: usize, bits: u32) {
         if let Some(location) = MTA::try_at(index) {

@@ -9,6 +9,7 @@ use crate::{
         Hw,
         Missed, //
     },
+    phy,
     rx::RxRing,
     tx::{
         self,
@@ -40,6 +41,7 @@ use kit::{
         RxMode,
         TxQueue, //
     },
+    netdev_err,
     netdev_info,
     skb::{
         TxSkb,
@@ -151,7 +153,9 @@ impl<'bound> net::Driver for Nic<'bound> {
     fn open(&self, dev: &net::Device) -> Result<Rings<Self>> {
         netdev_info!(dev, "open\n");
         self.hw.reset();
+        phy::set_power(&self.hw, true)?;
         self.hw.configure();
+        self.hw.take_arp(true);
         self.hw.set_address(0, Some(dev.mac()));
         let rx = RxRing::new(self.dev, &self.hw)?;
         let (tx, cleaner) = tx::ring(self.dev, &self.hw)?;
@@ -176,6 +180,10 @@ impl<'bound> net::Driver for Nic<'bound> {
         // YOURS (remove): silence the card, then give the rings' memory back. Until then it is
         // leaked, since the card may still write to it.
         core::mem::forget(rings);
+        self.hw.take_arp(false);
+        if phy::set_power(&self.hw, false).is_err() {
+            netdev_err!(dev, "the PHY does not answer\n");
+        }
         netdev_info!(dev, "stop\n");
     }
 

@@ -33,6 +33,7 @@ use kernel::{
     pci,
     prelude::*, //
 };
+use kit::net::MacAddress;
 use nic::Nic;
 
 /// The driver.
@@ -66,7 +67,12 @@ impl kit::pci::Driver for E1000 {
             bar: bound.iomap_region_sized(0, c"r4l_e1000")?,
         };
         hw.reset();
-        let mac = eeprom::read_mac(&hw)?;
+        // Without an address of its own the card works as soon as it is given one: `ip link set
+        // eth0 address ...`. Until then it cannot be set up.
+        let mac = eeprom::read_mac(&hw).unwrap_or_else(|error| {
+            dev_err!(pdev, "no address in the EEPROM: {:?}\n", error);
+            MacAddress::NONE
+        });
         let phy_id1 = phy::read(&hw, phy::PHY_ID1)?;
         dev_info!(pdev, "probe: MAC {}, PHY_ID1 {:#06x}\n", mac, phy_id1);
         Nic::new(hw, bound.as_ref(), mac)

@@ -152,6 +152,12 @@ register! {
     /// Missed packets count, 13.7.4.
     pub(crate) MPC(u32) @ 0x4010 { 31:0 count; }
 
+    /// Management control.
+    pub(crate) MANC(u32) @ 0x5820 {
+        /// ARP requests are for the management controller.
+        13:13 arp_en => bool;
+    }
+
     /// Multicast table array, 13.5.1.
     pub(crate) MTA(u32)[128] @ 0x5200 { 31:0 bits; }
 
@@ -166,4 +172,4 @@ register! {
 }
 
 /// The registers that the driver uses lie below this.
-pub(crate) const END: usize = 0x5480;
+pub(crate) const END: usize = 0x5824;

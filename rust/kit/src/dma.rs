@@ -155,6 +155,10 @@ pub struct TxFrame<'bound> {
     skb: Skb,
 }
 
+/// The largest number of pieces of a frame: its linear part, and the fragments that the kernel was
+/// configured for.
+pub const MAX_PIECES: usize = 1 + layout::MAX_SKB_FRAGS;
+
 /// A piece of a frame, as the device sees it.
 #[derive(Clone, Copy)]
 pub struct Piece {

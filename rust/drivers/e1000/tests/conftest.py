@@ -7,6 +7,8 @@ kernel:e1000`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 import r4l
@@ -27,6 +29,19 @@ def loaded(vm: r4l.VM, module: r4l.BuiltModule) -> r4l.VM:
     """The virtual machine with the driver loaded."""
     vm.insmod(module)
     return vm
+
+
+@pytest.fixture
+def register(loaded: r4l.VM) -> Callable[[int], int]:
+    """Reads a register of the card, by its offset, from outside the guest."""
+    find = "for d in /sys/bus/pci/devices/*; do grep -q 0x100e $d/device && head -n1 $d/resource; done"
+    base = int(loaded.run(find, check=True).stdout.split()[0], 16)
+
+    def read(offset: int) -> int:
+        answer = loaded.qmp("human-monitor-command", command_line=f"xp /1wx {base + offset:#x}")
+        return int(str(answer).split()[-1], 16)
+
+    return read
 
 
 @pytest.fixture

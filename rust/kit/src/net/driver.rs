@@ -27,6 +27,9 @@ use kernel::{
 pub struct MacAddress(pub [u8; 6]);
 
 impl MacAddress {
+    /// No address. A device that has it cannot be set up before it is given another one.
+    pub const NONE: Self = Self([0; 6]);
+
     /// A random address of the kind that nobody sells: locally administered, of one station.
     pub fn random() -> Self {
         let mut mac = AlignedMac([0; 6]);

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""What a real card needs and an emulated one does not notice: read from its registers (8254x manual).
+
+QEMU keeps no value that is written to MANC, so who gets ARP requests cannot be seen."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import r4l
+from r4l import resources
+from r4l.net import Interface
+
+pytestmark = pytest.mark.machine(nics=["e1000"])
+
+MDIC = 0x20
+PHY_CONTROL, POWER_DOWN = 0, 1 << 11
+"""The PHY's register 0, and its bit (11.1.3)."""
+Register = Callable[[int], int]
+
+
+@pytest.fixture
+def ours(online: r4l.VM, module: r4l.BuiltModule) -> r4l.VM:
+    """A machine with the Rust driver's interface up."""
+    if module.name == "e1000":
+        pytest.skip(
+            "the C driver leaves power and ARP as they are when wake-on-LAN is enabled, as it is in QEMU's EEPROM"
+        )
+    return online
+
+
+def phy_has_power(register: Register) -> bool:
+    """Whether the last thing that the driver told the PHY was to take power."""
+    mdic = register(MDIC)
+    assert mdic >> 16 & 0x1F == PHY_CONTROL
+    return not mdic & POWER_DOWN
+
+
+def test_the_phy_has_power_while_the_interface_is_up(ours: r4l.VM, interface: Interface, register: Register) -> None:
+    for _ in range(2):
+        assert phy_has_power(register)
+        interface.down()
+        assert not phy_has_power(register)
+        interface.up(address=None)
+
+
+@pytest.fixture
+def without_address(kernel: r4l.Kernel, tmp_path: Path) -> r4l.BuiltModule:
+    """The driver with another checksum in mind, so that for it the EEPROM's is wrong."""
+    folder = tmp_path / "e1000"
+    shutil.copytree(resources.rust("drivers/e1000"), folder, ignore=shutil.ignore_patterns("tests"))
+    source = folder / "eeprom.rs"
+    text = source.read_text()
+    assert text.count("0xbaba") == 1
+    source.write_text(text.replace("0xbaba", "0xbabb"))
+    return r4l.Module(folder).build(kernel)
+
+
+def test_a_card_with_a_broken_eeprom_works_with_an_address_of_the_users(
+    vm: r4l.VM, without_address: r4l.BuiltModule, interface: Interface, gateway: str
+) -> None:
+    vm.insmod(without_address)
+    vm.klog.wait_for(r"no address in the EEPROM: EIO$")
+    assert interface.mac == "00:00:00:00:00:00"
+    assert vm.run(f"ip link set {interface.name} up").exit_code != 0
+    vm.run(f"ip link set {interface.name} address 52:54:00:12:34:56", check=True)
+    interface.up()
+    interface.ping(gateway)
