@@ -500,7 +500,7 @@ class Device(metaclass=_Model):
         if self.dead:
             return
         with self.lock:
-            self._timers.clear()
+            self._timers.stop()
             self.trace.add("unplugged")
             self._guarded(self.on_unplug, default=None)
 
@@ -538,12 +538,6 @@ class Device(metaclass=_Model):
         )
         problem.__cause__ = error
         self.errors.append(problem)
-
-    def close(self) -> None:
-        """Give everything back; the device is of no use after that. Trace and errors stay."""
-        self._timers.close()
-        self.interrupts.close()
-        self.dma.unmap_all()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.vendor_id:04x}:{self.device_id:04x} {self.address or 'not plugged in'}>"

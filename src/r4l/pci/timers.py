@@ -99,14 +99,13 @@ class Timers:
         self._order = itertools.count()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._over = False
 
     def after(self, seconds: float, action: Callable[[], object]) -> Timer:
         """Have something done in some seconds of the clock's."""
         timer = Timer(self.clock.now() + seconds, action)
         with self._changed:
             heapq.heappush(self._heap, (timer.when, next(self._order), timer))
-            if self._thread is None and not self._over and not isinstance(self.clock, SteppedTime):
+            if self._thread is None and not isinstance(self.clock, SteppedTime):
                 self._thread = threading.Thread(target=self._work, name="r4l-pci-timers", daemon=True)
                 self._thread.start()
             self._changed.notify()
@@ -117,9 +116,9 @@ class Timers:
             self._run(timer)
 
     def _next(self) -> Timer | None:
-        """The next timer when its time has come; None when the device is closed."""
+        """The next timer when its time has come; None when this thread is to end."""
         with self._changed:
-            while not self._over:
+            while self._thread is threading.current_thread():
                 due = self._heap[0][2] if self._heap else None
                 seconds = self.clock.wall(due.when) if due else None
                 if due and (due.action is None or (seconds is not None and seconds <= 0)):
@@ -165,8 +164,9 @@ class Timers:
             self._heap.clear()
             self._changed.notify()
 
-    def close(self) -> None:
-        """End the thread; not waited for, since an action of the model's may hang."""
+    def stop(self) -> None:
+        """Forget all timers, and end the thread; not waited for, since an action of the model's may hang."""
+        self.clear()
         with self._changed:
-            self._over = True
-            self._changed.notify()
+            self._thread = None
+            self._changed.notify_all()

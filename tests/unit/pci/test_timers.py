@@ -56,7 +56,7 @@ def test_running_time_stands_while_the_machine_is_paused() -> None:
     assert not done.wait(0.2)
     device.pause(False)
     assert done.wait(10)
-    device.close()
+    device.unplugged()
 
 
 def test_what_a_timer_raises_is_the_model_s_error() -> None:
@@ -67,7 +67,7 @@ def test_what_a_timer_raises_is_the_model_s_error() -> None:
     assert "ZeroDivisionError" in device.errors[0].cause
     with pytest.raises(TypeError, match="goes by itself"):
         device.advance(1)
-    device.close()
+    device.unplugged()
 
 
 def test_the_time_of_a_pause_does_not_count() -> None:
@@ -77,3 +77,16 @@ def test_the_time_of_a_pause_does_not_count() -> None:
     time.sleep(0.05)
     clock.resume()
     assert clock.now() - begin < 0.05
+
+
+def test_the_thread_ends_with_the_machine_and_comes_again_with_another() -> None:
+    device = Running()
+    for _ in range(3):
+        done = threading.Event()
+        device.after(0, done.set)
+        assert done.wait(10)
+        thread = device._timers._thread
+        assert thread is not None
+        device.unplugged()
+        thread.join(10)
+        assert not thread.is_alive()

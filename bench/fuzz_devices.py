@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: MIT
+"""Fuzzed vfio-user messages, descriptors and accesses: `python bench/fuzz_devices.py [--messages N] [--seed S]`.
+
+Each message is a right one, one with some of its numbers replaced, or noise; descriptors come with any. After each
+batch the device has to answer a right one, and at the end no descriptor may be left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import array
+import fcntl
+import os
+import random
+import resource
+import socket
+import struct
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from r4l.pci import Bar, Device, Express, Memory, Msi, Msix, PowerManagement, Register, RegisterArray, Server, Word
+from r4l.pci.protocol import (
+    DEVICE_INFO,
+    DMA_MAP,
+    DMA_UNMAP,
+    ERROR,
+    HEADER,
+    IRQ_INFO,
+    IRQ_SET,
+    NO_REPLY,
+    REGION_ACCESS,
+    REGION_INFO,
+    REPLY,
+    Command,
+)
+
+BATCH = 64
+"""Messages between two looks at whether the device answers."""
+EDGES = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    7,
+    8,
+    9,
+    16,
+    255,
+    256,
+    4095,
+    4096,
+    0x7FFFFFFF,
+    0xFFFFFFFF,
+    1 << 32,
+    (1 << 63) - 1,
+    (1 << 64) - 1,
+)
+
+
+class Target(Device):
+    """A device that follows rings of descriptors wherever the guest says they are."""
+
+    vendor_id = 0x1234
+    bars = (Bar(0x1000), Bar(0x20, io=True))
+    capabilities = (PowerManagement(keeps=False), Msi(vectors=8), Express(), Msix(vectors=4, table=0x800))
+
+    ID = Register(0x00, reset=0xF0225EED)
+    RING = Register(0x08, 64)
+    TAIL = Register(0x10)
+    TABLE = RegisterArray(0x40, count=8)
+    RAM = Memory(0x200, 256)
+    PORT = Register(0x00, 8, bar=1)
+
+    @TAIL.on_write
+    def follow(self, old: Word, new: Word) -> None:
+        """A chain of (next, address, length), as long as a ring may be."""
+        place = int(self.RING)
+        for _ in range(64):
+            place, address, length = self.dma.unpack("<QQI", place)
+            self.dma.write(address, bytes(min(length, 4096)))
+            self.raise_irq(length % 9)
+
+
+@dataclass
+class Seen:
+    """What came of it."""
+
+    sent: int = 0
+    answered: int = 0
+    refused: int = 0
+    connections: int = 0
+
+
+class Stranger:
+    """The other end of the connection.
+
+    Args:
+        path: the device's socket.
+        dice: for all that is random.
+    """
+
+    def __init__(self, path: Path, dice: random.Random) -> None:
+        self.dice = dice
+        self.memory = os.memfd_create("guest", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.memory, 1 << 20)
+        fcntl.fcntl(self.memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+        self.unsealed = os.memfd_create("shrinks", os.MFD_CLOEXEC)
+        self.event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(30)
+        self.socket.connect(str(path))
+        self.buffer = b""
+
+    def close(self) -> None:
+        """Be gone."""
+        self.socket.close()
+        for fd in (self.memory, self.unsealed, self.event):
+            os.close(fd)
+
+    def number(self, bits: int) -> int:
+        """One that is likely to be wrong."""
+        dice = self.dice
+        value = dice.choice(EDGES) if dice.random() < 0.5 else dice.getrandbits(dice.randint(1, bits))
+        return (value + dice.choice((0, 0, 0, -1, 1))) & ((1 << bits) - 1)
+
+    def payload(self, command: int) -> bytes:
+        """A body that may be a right one."""
+        dice = self.dice
+        page = dice.randrange(64) << 12
+        right: dict[int, bytes] = {
+            Command.VERSION: struct.pack("=HH", 0, 1) + b'{"capabilities":{}}\0',
+            Command.DMA_MAP: DMA_MAP.pack(32, 3, page & 0x3F000, page, 0x1000 * dice.randint(1, 8)),
+            Command.DMA_UNMAP: DMA_UNMAP.pack(24, dice.choice((0, 0, 0, 2)), page, 0x1000 * dice.randint(1, 8)),
+            Command.DEVICE_GET_INFO: DEVICE_INFO.pack(16, 0, 0, 0),
+            Command.DEVICE_GET_REGION_INFO: REGION_INFO.pack(32, 0, dice.randrange(9), 0, 0, 0),
+            Command.DEVICE_GET_IRQ_INFO: IRQ_INFO.pack(16, 0, dice.randrange(5), 0),
+            Command.DEVICE_SET_IRQS: IRQ_SET.pack(
+                20, dice.choice((0x24, 0x21, 0x22, 0x11, 0x09, 0x12)), dice.randrange(4), dice.randrange(3), 1
+            )
+            + b"\1",
+            Command.REGION_READ: REGION_ACCESS.pack(
+                dice.randrange(0x120), dice.choice((0, 0, 1, 7)), 1 << dice.randrange(4)
+            ),
+            Command.REGION_WRITE: self.write(),
+            Command.DEVICE_RESET: b"",
+        }
+        body = bytearray(right.get(command, dice.randbytes(dice.randrange(64))))
+        if body and dice.random() < 0.4:
+            width = dice.choice([width for width in (1, 2, 4, 8) if width <= len(body)])
+            place = dice.randrange(len(body) - width + 1)
+            body[place : place + width] = self.number(8 * width).to_bytes(width, "little")
+        if dice.random() < 0.05:
+            body = body[: dice.randrange(len(body) + 1)]
+        return bytes(body)
+
+    def write(self) -> bytes:
+        """A write of a register or of the configuration space."""
+        dice = self.dice
+        size = 1 << dice.randrange(4)
+        region = dice.choice((0, 0, 0, 1, 7))
+        offset = dice.choice((0x08, 0x10, 0x10, 0x40, 0x200)) if region == 0 else dice.randrange(0x100)
+        value = self.number(8 * size) if dice.random() < 0.5 else dice.randrange(64) << 12 & ((1 << 8 * size) - 1)
+        return REGION_ACCESS.pack(offset, region, size) + value.to_bytes(size, "little")
+
+    def send(self) -> None:
+        """One message of any kind."""
+        dice = self.dice
+        command = dice.choice(list(Command)) if dice.random() < 0.95 else dice.getrandbits(16)
+        flags = dice.choice((0, 0, 0, NO_REPLY)) if dice.random() < 0.95 else dice.getrandbits(6)
+        body = self.payload(command)
+        data = HEADER.pack(dice.getrandbits(16), command, HEADER.size + len(body), flags, 0) + body
+        fds = []
+        if dice.random() < 0.3:
+            fds = [
+                dice.choice((self.memory, self.unsealed, self.event, self.event)) for _ in range(dice.randint(1, 20))
+            ]
+            fds = fds[: dice.choice((1, 1, 1, 20))]
+        extra = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        cut = dice.randrange(len(data)) if dice.random() < 0.05 else 0
+        if cut:
+            self.socket.sendmsg([data[:cut]], extra)
+            self.socket.sendmsg([data[cut:]])
+        else:
+            self.socket.sendmsg([data], extra)
+
+    def settle(self, seen: Seen) -> None:
+        """Ask something right, and read all answers up to its own.
+
+        Raises:
+            AssertionError: what comes is no answer.
+        """
+        mark = HEADER.pack(0xABCD, Command.DEVICE_GET_INFO, HEADER.size + 16, 0, 0) + DEVICE_INFO.pack(0x51, 0, 0, 0)
+        self.socket.sendall(HEADER.pack(0, Command.VERSION, HEADER.size + 4, 0, 0) + struct.pack("=HH", 0, 1))
+        self.socket.sendall(mark)
+        while True:
+            number, command, flags, _ = self.receive()
+            if flags & 0xF == 0:
+                # The device wants memory by a message. QEMU would give it, or refuse.
+                self.socket.sendall(HEADER.pack(number, command, HEADER.size, REPLY | ERROR, 14))
+                continue
+            assert flags & 0xF == REPLY, flags
+            seen.answered += not flags & ERROR
+            seen.refused += bool(flags & ERROR)
+            if number == 0xABCD and command == Command.DEVICE_GET_INFO:
+                return
+
+    def receive(self) -> tuple[int, int, int, int]:
+        """The header of the next message; its body is thrown away."""
+        while True:
+            if len(self.buffer) >= HEADER.size:
+                number, command, size, flags, _ = HEADER.unpack_from(self.buffer)
+                if len(self.buffer) >= size:
+                    self.buffer = self.buffer[size:]
+                    return number, command, flags, size
+            piece = self.socket.recv(1 << 16)
+            assert piece, "the device has closed the connection"
+            self.buffer += piece
+
+
+def fuzz(folder: Path, dice: random.Random, messages: int) -> Seen:
+    """Send messages to a device, over several connections.
+
+    Raises:
+        AssertionError: it does not answer, its model has raised, or a descriptor is left.
+    """
+    device, seen = Target(), Seen()
+    device.trace.config = False
+    server = Server(device, folder / "fuzz.sock")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    try:
+        while seen.sent < messages:
+            stranger = Stranger(server.path, dice)
+            seen.connections += 1
+            for _ in range(dice.randint(1, 40)):
+                for _ in range(BATCH):
+                    stranger.send()
+                seen.sent += BATCH
+                stranger.settle(seen)
+            stranger.close()
+            assert not device.errors, device.errors[0]
+        until = time.monotonic() + 20
+        while len(list(Path("/proc/self/fd").iterdir())) > before and time.monotonic() < until:
+            time.sleep(0.01)
+        assert len(list(Path("/proc/self/fd").iterdir())) <= before, "descriptors are left"
+        assert not device.dma.mappings
+    finally:
+        server.close()
+    return seen
+
+
+def main() -> int:
+    """Fuzz, and say what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    arguments = parser.parse_args()
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        fuzz(Path(folder), random.Random(1), 20_000)
+        first = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        seen = fuzz(Path(folder), random.Random(arguments.seed), arguments.messages)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - first
+    rate = seen.sent / (time.monotonic() - begin)
+    print(f"seed {arguments.seed}: {seen}, {rate:.0f} messages/s, memory grown by {grown / 1024:.1f} MiB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
