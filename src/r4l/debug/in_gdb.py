@@ -64,6 +64,8 @@ class Load(gdb.Breakpoint):  # type: ignore[misc]
 
 for setting in ("pagination off", "confirm off", "breakpoint pending on", "print thread-events off"):
     gdb.execute(f"set {setting}")
+# Kbuild names the sources of a module as seen from its folder.
+gdb.execute("set filename-display absolute")
 gdb.execute("set language c")
 gdb.execute(f"file {next(iter(PLAN['modules'].values()))['path']}", to_string=True)
 NAME, KALLSYMS, SYMTAB = offset("module.name"), offset("module.kallsyms"), offset("mod_kallsyms.symtab")
