@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Check everything that r4l depends on, from the host's system to the accelerator."""
+"""Checks of everything that r4l depends on, from the host's system to the accelerator."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Run a program that gets a signal when its parent dies (prctl(2)): `python pdeathsig.py NUMBER PROGRAM ARGUMENT…`.
 
-For machines without setpriv(1), which starts faster. Imports nothing of r4l.
+For machines without setpriv(1), which starts faster. Imports no module of r4l.
 """
 
 from __future__ import annotations
@@ -17,5 +17,5 @@ if __name__ == "__main__":
     try:
         os.execvp(sys.argv[2], sys.argv[2:])
     except FileNotFoundError:
-        # As setpriv(1) and a shell do.
+        # The exit code of setpriv(1) and of a shell.
         sys.exit(127)

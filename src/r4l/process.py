@@ -188,7 +188,8 @@ def _read(descriptor: int, process: subprocess.Popen[bytes]) -> bytes:
 
 
 def dying(name: str) -> list[str]:
-    """The beginning of a command line whose program gets a signal, such as TERM, when its starter's thread ends."""
+    """Return the beginning of a command line whose program gets a signal, such as TERM, when its starter's thread
+    ends."""
     if shutil.which("setpriv"):
         return ["setpriv", "--pdeathsig", name]
     number = signal.Signals[f"SIG{name}"].value
@@ -197,7 +198,7 @@ def dying(name: str) -> list[str]:
 
 @contextlib.contextmanager
 def ends_with_us(process: subprocess.Popen[Any]) -> Iterator[None]:
-    """Have `end_all` end a program too, as long as this lasts."""
+    """Have `end_all` end a program too, within the `with` block."""
     _running.add(process)
     try:
         yield

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The toolchain: a Debian tree of compilers, bindgen, QEMU and busybox, entered with bubblewrap.
 
-See `debian.toml` for what is in it. Nothing of the host's is used but the kernel.
+`debian.toml` lists its packages. Of the host, only the kernel is used.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ VERSIONS = Grant("versions")
 BESIDE = ("alternatives", "extras", "sandbox")
 """Parts of debian.toml that are not in the key of a recipe."""
 SANDBOX_SAYS = re.compile(r"^(?:bwrap|proot (?:error|info)|setpriv): .*$", re.MULTILINE)
-"""How a line begins that a sandbox prints which cannot be made."""
+"""Line of an error message from a sandbox that cannot be made."""
 
 
 SHAPE = {
@@ -54,15 +54,15 @@ SHAPE = {
 
 @cache
 def table() -> dict[str, Any]:
-    """What debian.toml says."""
+    """Read debian.toml."""
     return resources.table(__package__, "debian.toml", SHAPE)
 
 
 def archive_for(debian_arch: str = "") -> Archive:
-    """The Debian archive that the tree and the kernels come from.
+    """Return the Debian archive of the tree and the kernels.
 
     Args:
-        debian_arch: Debian's name of an architecture; the toolchain's own where empty.
+        debian_arch: Debian's name of an architecture; empty for the toolchain's own.
     """
     of = table()
     return Archive(
@@ -76,14 +76,14 @@ def archive_for(debian_arch: str = "") -> Archive:
 
 @dataclass(frozen=True)
 class Toolchain:
-    """A tree that is whole.
+    """A complete tree.
 
     Attributes:
         root: its folder on the host.
-        key: names its recipe and the versions of what is in it; part of the key of everything built with it. Extras add
-            programs and change none, so the key is the same with them.
-        extras: what was added to it (`[extras.*]` in debian.toml).
-        lock: the lock file that it was made from, which governs this home.
+        key: hash of its recipe and of its packages' versions; part of the key of every product. Extras add programs and
+            change none, so the key is the same with them.
+        extras: extras in the tree (`[extras.*]` in debian.toml).
+        lock: the lock file that it was made from, which is in force in this home; None without one.
     """
 
     root: Path
@@ -93,15 +93,15 @@ class Toolchain:
 
     @classmethod
     def get(cls, say: Say = quiet, *, lock_file: Path | None = None, update: bool = False) -> Toolchain:
-        """The tree that is in force, made first if there is none.
+        """Return the tree in force, making one first if there is none.
 
         Args:
-            lock_file: put a tree of exactly these package versions in force (a `lock.json` of `r4l setup`); it stays so
-                until the next call with `lock_file` or `update`.
-            update: make a tree of the newest packages beside the one in force, and put it in force when it is whole.
+            lock_file: put a tree with exactly these package versions in force (a `lock.json` of `r4l setup`), until the
+                next call with `lock_file` or `update`.
+            update: make a tree of the newest packages beside the one in force, and put it in force when it is complete.
 
         Raises:
-            EnvironmentFault: it cannot be made; the cause says what is missing. What was in force still is.
+            EnvironmentFault: the tree cannot be made; the cause names what is missing. The earlier tree stays in force.
             UsageError: the lock file cannot be read, or is for another suite or architecture.
         """
         room, recipe = home.room("toolchain"), recipe_key(table())
@@ -121,17 +121,17 @@ class Toolchain:
 
     @classmethod
     def made(cls) -> Toolchain | None:
-        """The tree that is in force, None where there is none."""
+        """Return the tree in force, or None."""
         room = home.room("toolchain")
         found = _held(room, recipe_key(table()))
         return cls(room / found.tree, found.tree, lock=found.lock) if found else None
 
     @classmethod
     def existing(cls) -> Toolchain:
-        """The tree that `r4l setup` made.
+        """Return the tree in force.
 
         Raises:
-            EnvironmentFault: there is none.
+            EnvironmentFault: no tree was made yet.
         """
         found = cls.made()
         if found is None:
@@ -139,10 +139,10 @@ class Toolchain:
         return found
 
     def extended(self, *names: str, say: Say = quiet) -> Toolchain:
-        """This tree with extras, such as `arm64` or `editor`; made first if it is not there.
+        """Return this tree with extras, such as `arm64` or `editor`, making it first if needed.
 
         Raises:
-            EnvironmentFault: network, disk or mirror.
+            EnvironmentFault: the network, the mirror or disk space is missing.
         """
         extras = tuple(sorted({*self.extras, *names}))
         if extras == self.extras:
@@ -156,7 +156,7 @@ class Toolchain:
         return dataclasses.replace(self, root=final, extras=extras)
 
     def there(self, *names: str) -> Toolchain | None:
-        """This tree with extras where it was made already; None where it was not."""
+        """Return this tree with extras if it exists, else None."""
         extras = tuple(sorted({*self.extras, *names}))
         root = self._extended_root(extras) if extras != self.extras else self.root
         return dataclasses.replace(self, root=root, extras=extras) if root.is_dir() else None
@@ -166,17 +166,20 @@ class Toolchain:
 
     @cached_property
     def packages(self) -> dict[str, str]:
-        """Debian packages in the tree, names to versions: what a lock file holds."""
+        """Debian packages in the tree, names to versions, as in a lock file."""
         return current.packages(self.root)
 
     @cached_property
     def identity(self) -> str:
-        """Names the versions of all that is in the tree, extras included: whether what was built with it is stale."""
+        """Key of the versions of all packages in the tree, extras included.
+
+        A product with another identity is stale.
+        """
         return home.content_key(self.key, json.dumps(self.packages, sort_keys=True)) if self.extras else self.key
 
     @property
     def in_force(self) -> str:
-        """Its key and why this one is in force, for people."""
+        """The tree's key and the reason why it is in force, for people."""
         why = f"as the lock file {self.lock.source} says" if self.lock else "in the versions that Debian had"
         return f"{self.key}, {why}"
 
@@ -187,10 +190,10 @@ class Toolchain:
 
     @property
     def isolates(self) -> bool:
-        """Whether a grant is kept on this machine; under PRoot it is not.
+        """True if this machine's sandbox enforces grants; False for PRoot.
 
         Raises:
-            EnvironmentFault: this machine has no sandbox that works.
+            EnvironmentFault: no sandbox works on this machine.
         """
         return ladder.choose(self._base).isolates
 
@@ -205,18 +208,18 @@ class Toolchain:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
     ) -> list[str]:
-        """The command line for the host that runs `argv` inside the tree; it dies with its parent thread.
+        """Return the host's command line that runs `argv` inside the tree; the command dies with its parent thread.
 
         Args:
-            grant: what it may touch beside the tree.
-            binds: deprecated; where there is no grant, the paths that it may write. The home is readable then.
-            readable: deprecated; where there is no grant, the paths that it may read.
-            named: deprecated; where there is no grant, whether it is root inside.
+            grant: resources that the command may use beside the tree.
+            binds: deprecated; without a grant, the paths that it may write. The home is readable then.
+            readable: deprecated; without a grant, the paths that it may read.
+            named: deprecated; without a grant, True to be root inside.
             cwd: folder to start in.
-            env: added to a small fixed environment.
+            env: variables added to a small fixed environment.
 
         Raises:
-            EnvironmentFault: this machine has no sandbox that works.
+            EnvironmentFault: no sandbox works on this machine.
         """
         return ladder.choose(self._base).command(
             self.root, argv, grant or _without(binds, readable, named), cwd=cwd, env=env
@@ -235,11 +238,11 @@ class Toolchain:
         check: bool = True,
         input: bytes = b"",  # noqa: A002 (subprocess's own name)
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run `argv` inside the tree to its end, output captured as bytes. Arguments as for `command`.
+        """Run `argv` inside the tree to its end, with output captured as bytes. Arguments as for `command`.
 
         Raises:
-            EnvironmentFault: it failed and `check` is set, or the sandbox could not be made.
-            LimitExceeded: it took more than the grant says.
+            EnvironmentFault: the command failed and `check` is set, or the sandbox cannot be made.
+            LimitExceeded: the command exceeded a limit of the grant.
         """
         program = Path(argv[0]).name
         grant = grant or _without(binds, readable, named)
@@ -271,12 +274,12 @@ class Toolchain:
         tail_lines: int = 25,
         color: bool = False,
     ) -> str:
-        """Run `argv` inside the tree as `process.run_logged` does, within the limits of its grant.
+        """Run `argv` inside the tree like `process.run_logged`, within the limits of its grant.
 
         Raises:
-            EnvironmentFault: the sandbox could not be made, or the disk is full.
-            LimitExceeded: it took more than the grant says.
-            R4LError: what `failure` made.
+            EnvironmentFault: the sandbox cannot be made, or the disk is full.
+            LimitExceeded: the command exceeded a limit of the grant.
+            R4LError: the result of `failure`.
         """
 
         def why(code: int, tail: str) -> R4LError:
@@ -299,10 +302,10 @@ class Toolchain:
         )
 
     def _require_sandbox(self, grant: Grant, said: str) -> None:
-        """Tell a sandbox that could not be made from a command that failed in it, whatever that printed.
+        """Distinguish a sandbox that cannot be made from a command that failed in it, whatever it printed.
 
         Raises:
-            EnvironmentFault: it cannot be made, as a trial with the same grant shows.
+            EnvironmentFault: a trial with the same grant shows that the sandbox cannot be made.
         """
         complaint = SANDBOX_SAYS.search(said)
         if not complaint:
@@ -315,7 +318,7 @@ class Toolchain:
         raise EnvironmentFault(f"the sandbox could not be made: {why.splitlines()[-1]}", _remedy_for(grant), detail=why)
 
     def versions(self) -> dict[str, str]:
-        """What the programs of the tree themselves say: `rustc`, `bindgen`, `gcc`, `qemu` … to version."""
+        """Return the versions that the tree's programs print: `rustc`, `bindgen`, `gcc`, `qemu` … to version."""
         found: dict[str, str] = {}
         for name, argv in table()["versions"].items():
             done = self.run(argv, VERSIONS, check=False)
@@ -325,12 +328,12 @@ class Toolchain:
 
 
 def recipe_key(of: Mapping[str, Any]) -> str:
-    """The key of what a debian.toml says of what things are built with: the rest changes nothing that is built."""
+    """Return the key of the parts of a debian.toml that affect built files."""
     return home.content_key(json.dumps({part: of[part] for part in of if part not in BESIDE}, sort_keys=True))
 
 
 def extended_name(base: str, extras: Sequence[str], of: Mapping[str, Any]) -> str:
-    """What a tree with extras is called by a debian.toml; empty where that does not know one of them."""
+    """Return the name of a tree with extras according to a debian.toml; empty if that lacks one of them."""
     if not set(extras) <= of["extras"].keys():
         return ""
     recipes = [of["extras"][name] for name in extras]
@@ -341,26 +344,26 @@ def read_lock(path: Path) -> LockFile:
     """Read a lock file.
 
     Raises:
-        UsageError: it cannot be read, is no lock file, or is for another suite or architecture.
+        UsageError: the file cannot be read, is no lock file, or is for another suite or architecture.
     """
     archive = archive_for()
     return LockFile.read(path, archive.suite, archive.architecture)
 
 
 def lock_of(toolchain: Toolchain, kernel: str, kernel_version: str) -> LockFile:
-    """The lock file of what is there."""
+    """Return the lock file for the present toolchain and a kernel."""
     archive = archive_for()
     return LockFile(archive.suite, archive.architecture, kernel, kernel_version, toolchain.packages)
 
 
 def _held(room: Path, recipe: str) -> current.Current | None:
-    """What is in force, in use by this process from now on."""
+    """Return the tree in force, marked as used by this process."""
     found = current.read(room, recipe)
     return found if found and inuse.hold(room / found.tree) else None
 
 
 def _tree(room: Path, recipe: str, lock: LockFile | None, say: Say) -> str:
-    """The name of a tree of these versions, made where there is none."""
+    """Return the name of a tree with these versions, making one if none exists."""
     if lock:
         for there in current.trees(room, recipe):
             if current.packages(there).items() >= lock.packages.items():
@@ -377,24 +380,24 @@ def _tree(room: Path, recipe: str, lock: LockFile | None, say: Say) -> str:
 
 
 def _without(binds: Iterable[Path], readable: Iterable[Path], named: bool) -> Grant:
-    """The grant of a caller that writes none."""
+    """Return the grant for a caller that passes none."""
     warnings.warn("binds=, readable= and named= are old: give a Grant", DeprecationWarning, stacklevel=3)
     return Grant("a caller without a grant", writes=tuple(binds), reads=(home.home(), *readable), named=named)
 
 
 def _remedy_for(grant: Grant) -> str:
-    """What to do about a sandbox that could not be made: a grant's own files may be out of reach."""
+    """Return the remedy for a sandbox that cannot be made: files of the grant may be inaccessible."""
     for path in (*grant.writes, *grant.reads, *grant.over.values(), *grant.over_reads.values()):
         try:
             owner = path.stat().st_uid
         except FileNotFoundError:
-            return f"{path} is gone: run it again"
+            return f"{path} is gone: run the command again"
         except OSError as error:
             return f"{path} cannot be reached: {error.strerror}"
         if owner != os.geteuid() and not os.access(path, os.R_OK, effective_ids=False):
-            return f"{path} is not yours to read: run r4l as its owner"
+            return f"you may not read {path}: run r4l as its owner"
         if owner != os.geteuid() == 0:
             return (
-                f"{path} belongs to the user {owner}, and root has no rights of its own in the sandbox: run r4l as them"
+                f"{path} belongs to user {owner}, and root has no special rights in the sandbox: run r4l as that user"
             )
     return ladder.remedy()

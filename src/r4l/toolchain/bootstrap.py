@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A complete Debian by mmdebstrap, as root or as an ordinary user: into a folder, or into a tar.
+"""Make a complete Debian with mmdebstrap, as root or as an ordinary user, in a folder or a tar.
 
-The disk images of guests are made this way: systemd and sshd need what their packages' scripts do.
+Both the toolchain's tree and the guests' disk images are made by this.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ NETWORK_FAILURE = re.compile(
     r"(Could not (resolve|connect)|Temporary failure|Connection (failed|refused|timed out)|Network is unreachable"
     r"|Unable to connect)[^\n]*"
 )
-"""How apt says that the network is the cause."""
+"""apt's messages about a network failure."""
 
 NAMESPACES = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
-"""What root runs mmdebstrap in (unshare(1))."""
+"""Command that runs mmdebstrap in namespaces for root (unshare(1))."""
 
 STAGES = {
     "running apt-get update": "fetching package lists",
@@ -38,7 +38,7 @@ STAGES = {
     "running --customize-hook": "configuring",
     "cleaning": "cleaning up",
 }
-"""What mmdebstrap's messages begin with, and what is shown for them."""
+"""Beginnings of mmdebstrap's messages, and the progress shown for them."""
 
 
 def bootstrap(
@@ -56,18 +56,18 @@ def bootstrap(
     """Install packages, with Debian's essential ones and apt, into `target`.
 
     Args:
-        target: a folder (only as root: else its files would belong to subordinate ids), or a file that ends in
-            `.tar`, which holds owners, modes and device nodes as they shall be.
-        packages: names, each with the version wanted or None for the newest.
-        what: what is being made, for messages, as in "the toolchain".
+        target: a folder (only as root, since its files would otherwise belong to subordinate ids), or a file that ends
+            in `.tar`, which stores owners, modes and device nodes.
+        packages: names, each with the wanted version or None for the newest.
+        what: the product, for messages, such as "the toolchain".
         dpkg_paths: dpkg's path-exclude and path-include settings.
-        hooks: mmdebstrap's customize hooks, run in this order when everything is installed.
-        temporary: folder for the files of a tar while it grows; /tmp where None. Only as root.
+        hooks: mmdebstrap's customize hooks, run in this order after the installation.
+        temporary: folder for the files of a growing tar; None for /tmp. Only as root.
 
     Raises:
         EnvironmentFault: a host tool, the network, a package version or disk space is missing.
     """
-    # The target is of `home.temporary`, which knows by its name what a killed process has left.
+    # The name is derived from one of `home.temporary`, which removes leftovers of killed processes by their names.
     preferences = target.with_name(f"{target.name}.preferences")
     preferences.write_text(archive.preferences, encoding="utf-8")
     root = os.geteuid() == 0
@@ -122,14 +122,14 @@ def _run(arguments: Sequence[str], what: str, log: Path, environment: Mapping[st
             )
         return EnvironmentFault(f"mmdebstrap ended with {code} while making {what}", "see its last lines", detail=tail)
 
-    # As root, mmdebstrap mounts /proc, /sys and /dev into the tree: in namespaces of its own they are gone with it,
-    # even where it is killed. As an ordinary user it makes such namespaces itself.
-    # unshare(1) blocks SIGTERM while it waits, the signal of a dead owner: hence SIGKILL, which it passes on.
+    # As root, mmdebstrap mounts /proc, /sys and /dev into the tree. In namespaces of its own these mounts vanish with
+    # it, even if it is killed. As an ordinary user it makes such namespaces itself. The parent-death signal is SIGKILL,
+    # since unshare(1) blocks SIGTERM while it waits.
     alone = ["setpriv", "--pdeathsig", "KILL", *NAMESPACES]
     command = [*alone, "mmdebstrap"] if os.geteuid() == 0 and _has_namespaces() else ["mmdebstrap"]
     run_logged([*command, *arguments], log, failure, say=stage, env=environment)
 
 
 def _has_namespaces() -> bool:
-    """Whether root may make namespaces: without CAP_SYS_ADMIN it may not, and mmdebstrap mounts nothing then."""
+    """True if root can make namespaces. Without CAP_SYS_ADMIN it cannot, and mmdebstrap then mounts nothing."""
     return subprocess.run([*NAMESPACES, "true"], capture_output=True, check=False).returncode == 0

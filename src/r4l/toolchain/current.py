@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The tree that is in force: a small file beside the trees names it.
+"""The tree in force, named by a small file beside the trees.
 
-A tree's own name is made of its recipe (`debian.toml`) and of the versions in it, so a newer one lies beside it and
-takes nothing from those who use the old one; it is in force once the file has been renamed into its place. The file
-belongs to one recipe: two checkouts of r4l with different recipes can share a home.
+A tree's name contains the hashes of its recipe (`debian.toml`) and of its versions, so a newer tree exists beside the
+old one, whose users are not disturbed. It is in force once the file has been renamed into place. The file belongs to
+one recipe: two checkouts of r4l with different recipes can share a home.
 
-Homes of before had one tree for each recipe, named by it alone. Where no file names another, that tree is in force.
+Old homes had one tree per recipe, named by the recipe alone. Without a file, that tree is in force.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from r4l import home
 from r4l.toolchain.lockfile import LockFile
 
 PACKAGES = "r4l-packages.json"
-"""The file in a tree that lists what is in it; its last: a tree that has it is whole."""
+"""File in a tree with its packages. It is written last, so a tree that has it is complete."""
 
 
 @dataclass(frozen=True)
 class Current:
-    """What is in force for a recipe.
+    """The tree in force for a recipe.
 
     Attributes:
-        tree: the name of the tree's folder.
-        lock: what `r4l setup --lock` was given; None where the versions are those that Debian had.
+        tree: name of the tree's folder.
+        lock: argument of `r4l setup --lock`; None if the versions are Debian's at that time.
     """
 
     tree: str
@@ -36,11 +36,11 @@ class Current:
 
 
 def read(room: Path, recipe: str) -> Current | None:
-    """What is in force; None where there is no tree for this recipe.
+    """Return the tree in force; None if there is no tree for this recipe.
 
     Args:
-        room: the folder of the trees.
-        recipe: its key.
+        room: folder of the trees.
+        recipe: key of the recipe.
     """
     named = _read(room / f"{recipe}.json")
     if named and (room / named.tree).is_dir():
@@ -60,7 +60,7 @@ def write(room: Path, recipe: str, current: Current) -> None:
 
 
 def inherited_lock(room: Path, recipe: str) -> LockFile | None:
-    """The lock that governs this home where there is no tree of this recipe: its own, or that of the youngest other."""
+    """Return the lock for a home without a tree of this recipe: the recipe's own, or that of the newest other."""
     known = sorted(room.glob("[0-9a-f]*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in sorted(known, key=lambda path: path.stem != recipe):
         found = _read(path)
@@ -70,14 +70,14 @@ def inherited_lock(room: Path, recipe: str) -> LockFile | None:
 
 
 def trees(room: Path, recipe: str) -> list[Path]:
-    """The whole trees of a recipe, without those with extras, the youngest first."""
-    # The rest of a name is a key, in which no + is.
+    """Return the complete trees of a recipe without extras, newest first."""
+    # Names of trees with extras contain a +, which no key does.
     found = [path for path in (room / recipe, *room.glob(f"{recipe}-*")) if (path / PACKAGES).is_file()]
     return sorted((path for path in found if "+" not in path.name), key=lambda path: path.stat().st_mtime, reverse=True)
 
 
 def packages(tree: Path) -> dict[str, str]:
-    """What is in a tree, names to versions."""
+    """Return the packages in a tree, names to versions."""
     loaded: dict[str, str] = json.loads((tree / PACKAGES).read_text(encoding="utf-8"))
     return loaded
 

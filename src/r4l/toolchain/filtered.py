@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Run a program without some system calls (seccomp(2)): `python filtered.py FILTER PROGRAM ARGUMENT…`.
 
-`old`: without those that PRoot 5.1 does not know. It lets a path in such a call through as it is, so a program is told
-of the host's file, or that there is none (rustc finds no standard library). Told that there is no such call (ENOSYS),
-the C library and Rust's take an older one.
+`old` removes system calls that PRoot 5.1 does not know. PRoot passes their paths on untranslated, so a program would
+see the host's file, or none (rustc finds no standard library). With ENOSYS, the C library and Rust's use an older call.
 
-`keys`: without ioctl's TIOCSTI and TIOCLINUX, by which a program types into the terminal that it shares with a shell.
+`keys` removes ioctl's TIOCSTI and TIOCLINUX, by which a program can type into the terminal that it shares with a shell.
 
-Imports nothing of r4l: it is what the sandbox is started by.
+The file imports nothing of r4l, since it starts the sandbox.
 """
 
 from __future__ import annotations
@@ -29,20 +28,23 @@ LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06  # BPF_LD+W+ABS, JMP+JEQ+
 NUMBER, ARCHITECTURE, SECOND = 0, 4, 24  # offsets in struct seccomp_data: nr, arch, the low half of args[1]
 
 Instruction = tuple[int, int, int, int]
-"""struct sock_filter: code, how many to skip where true and where false, operand."""
+"""struct sock_filter: code, instructions to skip if true and if false, operand."""
 
 
 def old() -> list[Instruction]:
-    """Calls that PRoot does not know fail; those of other architectures' programs are let through."""
+    """Return a filter that fails calls unknown to PRoot. Programs of other architectures are not filtered."""
     count = len(UNKNOWN)
     program = [(LOAD, 0, 0, ARCHITECTURE), (EQUAL, 0, count + 1, AUDIT_ARCH_X86_64), (LOAD, 0, 0, NUMBER)]
-    # Each compares and skips the rest of them and the first return.
+    # Each comparison, if true, skips the remaining ones and the first return.
     program += [(EQUAL, count - index, 0, number) for index, number in enumerate(UNKNOWN.values())]
     return [*program, (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, ERRNO | ENOSYS)]
 
 
 def keys() -> list[Instruction]:
-    """Nothing is typed into the terminal; a program of another architecture, whose calls differ, can do nothing."""
+    """Return a filter against typing into the terminal.
+
+    Programs of other architectures, with other call numbers, get no call at all.
+    """
     return [
         (LOAD, 0, 0, ARCHITECTURE),
         (EQUAL, 0, 7, AUDIT_ARCH_X86_64),
@@ -62,10 +64,10 @@ FILTERS: dict[str, Callable[[], list[Instruction]]] = {"old": old, "keys": keys}
 
 
 def install(program: list[Instruction]) -> None:
-    """Filter the calls of this process from now on, and of all that it starts.
+    """Install a filter for this process and its descendants.
 
     Raises:
-        OSError: the kernel takes no filter.
+        OSError: the kernel refuses the filter.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a command in the toolchain's sandbox may touch: data that its caller writes down. All else is not there.
+"""Grants: the resources of a command in the toolchain's sandbox, stated by its caller. All others are absent.
 
 docs/ARCHITECTURE.md, "What may touch what", lists every grant of the program; a test compares it with the code.
 """
@@ -16,22 +16,20 @@ from r4l.limits import Limits
 
 @dataclass(frozen=True)
 class Grant:
-    """What one command gets beside the tree itself, which is read-only.
+    """Resources of a command beside the read-only tree.
 
-    Without any: a file system of the tree, an empty /tmp, /dev with null, zero, full, random, urandom, tty and
-    pseudo-terminals; no network, nobody else's processes, no capabilities, nothing of the environment.
+    An empty grant gives: the tree's file system, an empty /tmp, /dev with null, zero, full, random, urandom, tty and
+    pseudo-terminals; no network, no other processes, no capabilities, no inherited environment.
 
     Attributes:
-        caller: who asks, as in the table of docs/ARCHITECTURE.md.
-        writes, reads: files and folders of the host, seen at their own paths. Of two that lie in each other, each has
-            what is said of it.
-        over, over_reads: places that the command sees, each with the host's folder that stands there in its stead;
-            writable, and read-only.
+        caller: name of the caller in the table of docs/ARCHITECTURE.md.
+        writes, reads: files and folders of the host, visible at their own paths. For nested paths each entry applies.
+        over, over_reads: paths inside the sandbox, each with the host's folder mounted there; writable, and read-only.
         network: the host's network.
         devices: nodes such as /dev/kvm.
         terminal: the caller's terminal, with ^C and job control.
-        named: be root inside, the one user that the tree's passwd knows: OpenSSH refuses to run as nobody in it.
-        limits: how much it may take.
+        named: be root inside, the only user in the tree's passwd: OpenSSH refuses to run as an unknown user.
+        limits: limits of the command.
     """
 
     caller: str

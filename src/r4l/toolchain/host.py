@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What this machine must be for a tree to be made and entered, each with its remedy."""
+"""Requirements on this machine for making and entering a tree, each with its remedy."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class Finding:
 
 
 def findings(tree: Path = ladder.HOST) -> list[Finding]:
-    """Look at this machine: what system it is, the home's file system, the sandbox itself.
+    """Check this machine: its system, the home's file system, the sandbox itself.
 
     Args:
-        tree: the toolchain's tree, where there is one.
+        tree: tree of the toolchain, if there is one.
     """
     return [_system(), _home(), _sandbox(tree)]
 
 
 def problem() -> EnvironmentFault | None:
-    """Why no toolchain can be made or used on this machine; None where one can."""
+    """Return the reason why no toolchain can be made or used on this machine; None if one can."""
     for finding in (_system(), _home()):
         if not finding.ok:
             return EnvironmentFault(finding.found, finding.remedy)
@@ -65,7 +65,7 @@ def _has_release() -> bool:
 
 
 def _home() -> Finding:
-    """The file system of the home: programs are started from it."""
+    """Check the file system of the home, from which programs are started."""
     place = home.home()
     if os.statvfs(place).f_flag & os.ST_NOEXEC:
         return Finding(

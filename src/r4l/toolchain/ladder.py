@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The sandboxes that there are, best first, and which of them this machine lets us have: decided by trial.
+"""The sandboxes, best first, and the trials that decide which of them works on this machine.
 
 1. bubblewrap in a user namespace: also for root, whose own rights end there.
-2. bubblewrap as root, where there are no user namespaces.
-3. PRoot, where there is neither, as in a container without CAP_SYS_ADMIN. It shows the tree and isolates nothing.
+2. bubblewrap as root, without user namespaces.
+3. PRoot, without either, as in a container without CAP_SYS_ADMIN. It shows the tree and isolates nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from r4l.toolchain.grant import Grant
 
 Name = Literal["userns", "root", "proot"]
 ENVIRONMENT = "R4L_SANDBOX"
-"""Names the sandbox that the user wants, instead of a trial's choice."""
+"""Environment variable with the sandbox that the user wants, instead of a trial's choice."""
 
 PROC = Path("/proc")
 PATIENCE = 20.0
@@ -37,7 +37,7 @@ profile {name} {path} flags=(unconfined) {{
   userns,
 }}
 """
-"""What lets bubblewrap make user namespaces where AppArmor keeps others from it (Ubuntu 24.04 and later)."""
+"""AppArmor profile that lets bubblewrap make user namespaces where AppArmor forbids them (Ubuntu 24.04 and later)."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class Sandbox:
 
     Attributes:
         name: `userns`, `root` or `proot`.
-        about: for people.
-        reason: why it is this one and none before it.
-        isolates: whether a grant is kept: False for PRoot, with which a command can do all that its user can.
-        program: what it is started by; empty for PRoot where only the toolchain will bring it.
+        about: description for people.
+        reason: reason for this sandbox and against those before it.
+        isolates: True if grants are enforced; False for PRoot, whose commands have all rights of their user.
+        program: command line of its program; empty for PRoot if only the toolchain will bring it.
     """
 
     name: Name
@@ -67,7 +67,7 @@ class Sandbox:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
     ) -> list[str]:
-        """The host's command line that runs `argv` in `tree`."""
+        """Return the host's command line that runs `argv` in `tree`."""
         return RUNGS[self.name].enter(tree, argv, grant, cwd=cwd, env=env, program=self.program)
 
 
@@ -88,46 +88,46 @@ RUNGS: dict[Name, _Rung] = {
     "root": _Rung("bubblewrap as root", _bwraps, partial(enter.bwrap, user_namespace=False)),
     "proot": _Rung("PRoot, which isolates nothing", enter.proots, enter.proot, isolates=False),
 }
-"""The sandboxes in the order in which they are tried, each with the programs that it can be made by."""
+"""The sandboxes in the order of their trials, each with the programs that can make it."""
 HOST = Path("/")
-"""The machine's own files, which stand in the place of a tree where none has been made yet."""
+"""Root of the machine's own files, in the place of a tree that has not been made yet."""
 
 
 @cache
 def choose(tree: Path = HOST) -> Sandbox:
-    """The first sandbox of the ladder that works here; tried once in a process. PRoot is told of on stderr, once.
+    """Return the first sandbox that works on this machine, tried once in a process. PRoot is reported on stderr, once.
 
     Args:
-        tree: the tree that programs are tried in, and that may have PRoot.
+        tree: tree for the trials, which may contain PRoot.
 
     Raises:
-        EnvironmentFault: none works; the cause says why, for each.
-        UsageError: `$R4L_SANDBOX` names none.
+        EnvironmentFault: no sandbox works; the cause has the reason for each.
+        UsageError: `$R4L_SANDBOX` names no sandbox.
     """
     sandbox = search(tree)
     if not sandbox.isolates and not os.environ.get(_TOLD):
-        # The processes that we start are ours too: it is said once.
+        # In the environment, so that processes started by this one do not repeat the message.
         os.environ[_TOLD] = "1"
         print(
-            f"r4l: no sandbox on this machine ({sandbox.reason}): what is built can read and change what you can",
+            f"r4l: no sandbox on this machine ({sandbox.reason}): builds can read and change all your files",
             file=sys.stderr,
         )
     return sandbox
 
 
 def require_isolation(what: str) -> None:
-    """Refuse to run what strangers wrote where no sandbox isolates.
+    """Refuse to run untrusted code without an isolating sandbox.
 
     Args:
-        what: would be run, for people.
+        what: the code, for people.
 
     Raises:
-        EnvironmentFault: the sandbox here is PRoot, or there is none.
+        EnvironmentFault: the sandbox of this machine is PRoot, or there is none.
     """
     sandbox = search()
     if not sandbox.isolates:
         raise EnvironmentFault(
-            f"no sandbox isolates here ({sandbox.reason}): {what} could read and change all that you can",
+            f"no sandbox isolates on this machine ({sandbox.reason}): {what} could read and change all your files",
             f"{remedy()}; or give --trusted, if you know who wrote it",
         )
 
@@ -136,7 +136,7 @@ _TOLD = "R4L_TOLD_OF_PROOT"
 
 
 def search(tree: Path = HOST) -> Sandbox:
-    """As `choose`, tried anew and without a word."""
+    """Search a sandbox like `choose`, with new trials and without a message."""
     wanted = os.environ.get(ENVIRONMENT)
     if wanted and wanted not in RUNGS:
         raise UsageError(f"{ENVIRONMENT} is {wanted!r}", f"set it to one of {', '.join(RUNGS)}, or unset it")
@@ -153,7 +153,7 @@ def search(tree: Path = HOST) -> Sandbox:
 
 
 def _try(name: Name, tree: Path) -> tuple[tuple[str, ...] | None, str]:
-    """The first program of a rung that works, and why the last that was tried does not."""
+    """Return the first program of a sandbox that works, and the failure of the last that was tried."""
     if name == "root" and os.geteuid() != 0:
         return None, "you are not root"
     programs = list(RUNGS[name].programs(tree))
@@ -172,7 +172,7 @@ def _try(name: Name, tree: Path) -> tuple[tuple[str, ...] | None, str]:
 
 
 def _problem(name: Name, program: tuple[str, ...], tree: Path) -> str | None:
-    """Why a sandbox cannot be had; None where a program ran in it."""
+    """Return the reason why a sandbox does not work; None if a program ran in it."""
     folders = [tree / link for link in enter.USR_LINKS] if tree == HOST else []
     own = tuple(folder for folder in folders if folder.is_dir() and not folder.is_symlink())
     grant = Grant("trial of the sandbox", reads=own, limits=UNLIMITED)
@@ -188,15 +188,15 @@ def _problem(name: Name, program: tuple[str, ...], tree: Path) -> str | None:
     if done.returncode == 0:
         return None
     said = done.stderr.decode(errors="replace").strip().splitlines()
-    # What follows the first sentence is advice, which `remedy` gives.
+    # The words after the first sentence are advice, which `remedy` replaces.
     return said[-1].partition(". ")[0] if said else f"{program[-1]} ended with exit code {done.returncode}"
 
 
 def remedy(proc: Path | None = None) -> str:
-    """What makes the best sandbox of this machine work that does not.
+    """Return the remedy for the best sandbox of this machine that does not work.
 
     Args:
-        proc: where the kernel's settings are, /proc.
+        proc: folder of the kernel's settings, /proc by default.
     """
     proc = proc or PROC
     if _setting(proc, "kernel/apparmor_restrict_unprivileged_userns") == "1":
@@ -219,7 +219,7 @@ def remedy(proc: Path | None = None) -> str:
 
 
 def _setting(proc: Path, name: str) -> str:
-    """A sysctl; empty where the kernel has none of that name."""
+    """Return a sysctl; empty if the kernel has none of that name."""
     try:
         return (proc / "sys" / name).read_text(encoding="utf-8").strip()
     except OSError:

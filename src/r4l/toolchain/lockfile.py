@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lock files: the versions of a toolchain and of a kernel, to have the very same again."""
+"""Lock files: the versions of a toolchain and a kernel, for an identical setup."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 VERSION = re.compile(r"[0-9][A-Za-z0-9.+:~-]*")
 """A package's version (Debian Policy, section 5.6.12)."""
 RELEASE = re.compile(r"[0-9]+\.[0-9][A-Za-z0-9.+~_-]*")
-"""A kernel's release, as `uname -r` says it."""
+"""A kernel's release, as printed by `uname -r`."""
 LONGEST = 1 << 20
-"""Bytes of a lock file that are read; one of r4l's has about 8,000."""
+"""Maximum bytes read of a lock file; one of r4l's has about 8,000."""
 
 
 @dataclass(frozen=True)
 class LockFile:
-    """What a lock file says.
+    """Content of a lock file.
 
     Attributes:
-        suite: the Debian release of the packages, such as `trixie`; empty where the file does not say.
-        architecture: Debian's name of that of the packages; empty where the file does not say.
-        kernel: the release of Debian's kernel; empty for none.
-        kernel_version: the version of its packages; empty for whichever the archive has.
+        suite: Debian release of the packages, such as `trixie`; empty if not stated.
+        architecture: Debian's name of the packages' architecture; empty if not stated.
+        kernel: release of Debian's kernel; empty for none.
+        kernel_version: version of its packages; empty for the archive's present one.
         packages: names to versions.
-        source: the path of the file, for messages.
+        source: path of the file, for messages.
     """
 
     suite: str
@@ -43,10 +43,10 @@ class LockFile:
 
     @classmethod
     def read(cls, path: Path, suite: str, architecture: str) -> LockFile:
-        """Read a lock file for this suite and architecture.
+        """Read a lock file for a suite and architecture.
 
         Raises:
-            UsageError: it cannot be read, is no lock file, or was made for another suite or architecture.
+            UsageError: the file cannot be read, is no lock file, or is for another suite or architecture.
         """
         try:
             with path.open("rb") as file:
@@ -58,7 +58,7 @@ class LockFile:
             ) from error
         except (ValueError, RecursionError) as error:
             raise UsageError(
-                f"{path} is no lock file: {error or 'it is nested too deep'}",
+                f"{path} is not a lock file: {error or 'the data are nested too deeply'}",
                 "give the lock.json that `r4l setup` wrote",
             ) from error
         for what, theirs, ours in (("suite", found.suite, suite), ("architecture", found.architecture, architecture)):
@@ -71,16 +71,16 @@ class LockFile:
 
     @classmethod
     def of_data(cls, data: object, source: str = "") -> LockFile:
-        """The lock in plain data.
+        """Build a lock from plain data.
 
         Raises:
-            ValueError: the data is none; the words say why.
+            ValueError: the data are no lock; the message says why.
         """
         if not isinstance(data, dict) or not isinstance(data.get("packages"), dict) or not data["packages"]:
-            raise ValueError("it has no packages")
+            raise ValueError("the file lists no packages")
         for name, version in data["packages"].items():
             if not PACKAGE.fullmatch(name) or not isinstance(version, str) or not VERSION.fullmatch(version):
-                raise ValueError(f"{name!r}: {version!r} is no package with a version")
+                raise ValueError(f"{name!r}: {version!r} is not a package with a version")
         rest = {name: data.get(name) or "" for name in ("suite", "architecture", "kernel", "kernel_version")}
         for name, value in rest.items():
             allowed = {"kernel": RELEASE, "kernel_version": VERSION}.get(name, PACKAGE)
@@ -89,9 +89,9 @@ class LockFile:
         return cls(**rest, packages=dict(data["packages"]), source=str(data.get("source", source)))
 
     def as_data(self) -> dict[str, Any]:
-        """As plain data for JSON."""
+        """Return plain data for JSON."""
         return {name: value for name, value in asdict(self).items() if value}
 
     def kernel_for(self, architecture: str) -> str:
-        """The release of the locked kernel where it is one of this architecture (Debian's name); else empty."""
+        """Return the release of the locked kernel if it is of this architecture (Debian's name), else an empty text."""
         return self.kernel if self.kernel.endswith(f"-{architecture}") else ""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Make the tree: Debian's packages unpacked into a folder, and the few things done that their scripts would do.
+"""Construction of the tree: Debian's packages unpacked into a folder, and the necessary actions of their scripts.
 
-Nothing in the tree is run, so nothing of the host but Python is needed, and no root. What Debian's scripts would do
-besides (users for services, caches, byte code) no command of ours needs.
+No program in the tree is run, so the host needs only Python, and no root. The other actions of Debian's scripts (users
+for services, caches, byte code) are needed by no command of r4l.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from r4l.process import Say, quiet
 from r4l.toolchain import current
 
 NEEDED_MIB = 2600
-"""Free space, in MiB, below which a tree is not begun (1.4 GiB of tree, the .deb files, some air)."""
+"""Free space in MiB required to begin a tree (1.4 GiB of tree, the .deb files, a reserve)."""
 FIRST = "base-files"
-"""The package with the root's folders and links (`/bin` is one to `usr/bin`), which is unpacked before the others."""
+"""Package with the root's folders and links (`/bin` is a link to `usr/bin`), which is unpacked before the others."""
 STATUS = "var/lib/dpkg/status"
 ALTERNATIVES = "etc/alternatives"
 COPIES = {
@@ -33,7 +33,7 @@ COPIES = {
 }
 """Files of /etc that the scripts of base-passwd and libc-bin copy."""
 HOSTS = ("resolv.conf", "hosts")
-"""Files of /etc that are the host's, for what has a network."""
+"""Files of /etc that are copied from the host, for commands with a network."""
 
 
 def make_tree(
@@ -49,13 +49,15 @@ def make_tree(
 
     Args:
         room: the folder.
-        recipe: its key, with which the tree's name begins.
-        packages: names, each with the version wanted or None for the newest. Those that every Debian has come with it.
-        rules: which of their files are left out.
+        recipe: key of the recipe, with which the tree's name begins.
+        archive: source of the packages.
+        packages: names, each with the wanted version or None for the newest. Essential packages are added.
+        rules: files to leave out.
         alternatives: links of /usr/bin, each with the programs that it may lead to, the best first.
+        say: receives each step.
 
     Returns:
-        The tree's name: the recipe and the versions in it. Where a tree of that name was there already, that one stays.
+        The tree's name, made from the recipe and the versions in it. If a tree with these versions exists, it is kept.
 
     Raises:
         EnvironmentFault: the network, a package version or disk space is missing.
@@ -64,7 +66,7 @@ def make_tree(
     say("finding out what is needed")
     found = archive.resolve({**dict.fromkeys(archive.essential()), **packages})
     versions = {name: package.version for name, package in sorted(found.items())}
-    # Others may be using one that is there already; and what was built with it stays good.
+    # Other processes may use an existing tree, and files built with it stay valid.
     for there in current.trees(room, recipe):
         if current.packages(there) == versions:
             return there.name
@@ -85,14 +87,14 @@ def make_tree(
 
 
 def finish(tree: Path, packages: Iterable[Package], alternatives: Mapping[str, Iterable[str]]) -> None:
-    """Do what the scripts of packages would have done, as far as a command in the tree can tell."""
+    """Do the actions of the packages' scripts that commands in the tree depend on."""
     etc = tree / "etc"
     etc.mkdir(exist_ok=True)
     for name, source in COPIES.items():
         if (tree / source).is_file():
             shutil.copyfile(tree / source, etc / name)
     for name in HOSTS:
-        # A copy: the host's own may be a link into a folder that the sandbox does not show.
+        # A copy: the host's file may be a link into a folder that the sandbox does not show.
         text = Path("/etc", name).read_bytes() if Path("/etc", name).is_file() else b""
         (etc / name).unlink(missing_ok=True)
         (etc / name).write_bytes(text)
@@ -103,7 +105,7 @@ def finish(tree: Path, packages: Iterable[Package], alternatives: Mapping[str, I
 
 
 def link_alternatives(tree: Path, alternatives: Mapping[str, Iterable[str]]) -> None:
-    """Make the links that update-alternatives(1) makes, for programs that are in the tree."""
+    """Make the links of update-alternatives(1), for programs that are in the tree."""
     (tree / ALTERNATIVES).mkdir(parents=True, exist_ok=True)
     for name, programs in alternatives.items():
         program = next((program for program in programs if os.path.lexists(tree / "usr/bin" / program)), None)

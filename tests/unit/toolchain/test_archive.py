@@ -31,7 +31,7 @@ def test_mirror_is_the_hosts_or_the_named_one(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("address", ["mirror.example/debian", "ftp://mirror.example/debian", "http://", "/srv/debian"])
 def test_a_mirror_that_is_no_address(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("R4L_MIRROR", address)
-    with pytest.raises(UsageError, match="no http or https address") as caught:
+    with pytest.raises(UsageError, match="not an http or https address") as caught:
         apt.mirror()
     assert "R4L_MIRROR" in caught.value.cause
 
@@ -104,7 +104,7 @@ def test_no_network_while_making_the_tree(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_a_file_that_is_no_lock(tmp_path: Path) -> None:
     lock = tmp_path / "lock.json"
     lock.write_text(json.dumps({"packages": ["make"]}))
-    with pytest.raises(UsageError, match="is no lock file"):
+    with pytest.raises(UsageError, match="is not a lock file"):
         Toolchain.get(lock_file=lock)
 
 

@@ -275,7 +275,7 @@ def test_strangers_code_is_refused_where_nothing_isolates(monkeypatch: pytest.Mo
     grade = [sys.executable, "-m", "r4l", "lab", "grade", str(bundle), "--into", str(tmp_path / "class")]
     refused = subprocess.run(grade, capture_output=True, text=True, check=False)
     assert refused.returncode == 120
-    assert "no sandbox isolates here" in refused.stderr
+    assert "no sandbox isolates on this machine" in refused.stderr
     assert "--trusted" in refused.stderr
     taken = subprocess.run([*grade, "--trusted"], capture_output=True, text=True, check=False)
     assert taken.returncode == 2, "this is no bundle, which it now looks at"
