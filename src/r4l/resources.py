@@ -48,11 +48,11 @@ def table(package: str, name: str, shape: Shape) -> dict[str, Any]:
 
 
 def text(package: str, name: str) -> str:
-    """The text of a file that lies beside a package's modules.
+    """Return the text of a file that lies beside a package's modules.
 
     Args:
-        package: as `__package__` says.
-        name: of the file.
+        package: `__package__` of the caller.
+        name: name of the file.
     """
     return (importlib.resources.files(package) / name).read_text(encoding="utf-8")
 

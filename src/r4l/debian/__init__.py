@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Debian's archive: verified by Debian's keys, resolved, downloaded and unpacked, with nothing of the host's."""
+"""Debian's archive: lists verified by Debian's keys, dependencies resolved, packages downloaded and unpacked, without
+programs of the host."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""This machine's apt, where it has one: which mirror it uses, through which proxy, and what it says of dates."""
+"""Settings of this machine's apt, if it has one: mirror, proxy, and checks of dates."""
 
 from __future__ import annotations
 
@@ -13,26 +13,29 @@ from urllib.request import getproxies, proxy_bypass
 from r4l.errors import UsageError
 
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
-"""Debian's own address, which leads to a mirror nearby. Signatures, not the connection, say what is Debian's."""
+"""Debian's own address, which redirects to a mirror nearby.
+
+Signatures, not the connection, prove that files are Debian's.
+"""
 ENVIRONMENT = "R4L_MIRROR"
 DATES = "R4L_CHECK_VALID_UNTIL"
-"""`false` accepts lists of the archive whose time is over, as an archive of old days has."""
+"""Environment variable; `false` accepts expired lists, as an archive of old packages has."""
 INHERITED = re.compile(r'^(Acquire::(?:https?::[^ ]+|Check-Valid-Until|Check-Date|Retries|ForceIPv[46])) "(.*)";$')
 FALSE = ("0", "false", "no", "off", "without", "disable")
-"""How apt.conf(5) writes that something is not so."""
+"""Values that mean "no" in apt.conf(5)."""
 
 
 def mirror() -> str:
-    """The address of the Debian mirror: `$R4L_MIRROR`, the one that this machine's apt uses, or Debian's own.
+    """Return the address of the Debian mirror: `$R4L_MIRROR`, the one that this machine's apt uses, or Debian's own.
 
     Raises:
-        UsageError: `$R4L_MIRROR` is no http or https address.
+        UsageError: `$R4L_MIRROR` is not an http or https address.
     """
     named = os.environ.get(ENVIRONMENT)
     if named:
         if not _is_http(named):
             raise UsageError(
-                f"{ENVIRONMENT} is {named!r}, which is no http or https address",
+                f"{ENVIRONMENT} is {named!r}, which is not an http or https address",
                 f"set it to the address of a Debian mirror, such as {DEFAULT_MIRROR}, or unset it",
             )
         return named.rstrip("/")
@@ -45,7 +48,7 @@ def _is_http(address: str) -> bool:
 
 
 def _mirrors_of_apt() -> list[str]:
-    """The addresses of Debian mirrors in apt's sources; none where there is no apt, or it is another distribution's."""
+    """Return the addresses of Debian mirrors in apt's sources; empty without apt, or for another distribution."""
     if not shutil.which("apt-get"):
         return []
     form = "$(REPO_URI)|$(ORIGIN)|$(COMPONENT)|$(CODENAME)"
@@ -54,7 +57,7 @@ def _mirrors_of_apt() -> list[str]:
     found: list[str] = []
     for line in done.stdout.splitlines():
         uri, origin, component, codename = line.split("|")
-        # Before the first `apt-get update` no origin is known.
+        # Before the first `apt-get update` apt knows no origin.
         is_debian = origin == "Debian" or (not origin and urlsplit(uri).path.rstrip("/").endswith("/debian"))
         if is_debian and component in ("main", "") and "security" not in uri + codename:
             found.append(uri.rstrip("/"))
@@ -62,12 +65,12 @@ def _mirrors_of_apt() -> list[str]:
 
 
 def inherited_options() -> list[str]:
-    """The apt settings that decide whether a mirror can be reached (proxy, dates), as `-o` values; none without apt."""
+    """Return apt's settings for reaching a mirror (proxy, dates), as `-o` values; empty without apt."""
     return [f"{name}={value}" for name, value in settings().items()]
 
 
 def settings() -> dict[str, str]:
-    """The same settings, names to values."""
+    """Return apt's settings for reaching a mirror, names to values."""
     if not shutil.which("apt-config"):
         return {}
     done = subprocess.run(
@@ -78,16 +81,16 @@ def settings() -> dict[str, str]:
 
 
 def checks_dates() -> bool:
-    """Whether lists whose time is over are refused: yes, unless the environment or apt's settings say otherwise."""
+    """Return True if expired lists are refused: the default, unless the environment or apt's settings differ."""
     named = os.environ.get(DATES) or settings().get("Acquire::Check-Valid-Until", "")
     return named.lower() not in FALSE
 
 
 def proxy(address: str) -> str | None:
-    """The proxy to reach an address through: the environment's (`http_proxy`, `no_proxy`), else apt's; None for none.
+    """Return the proxy for an address: the environment's (`http_proxy`, `no_proxy`), else apt's; None for none.
 
     Args:
-        address: such as a mirror's.
+        address: URL, such as a mirror's.
     """
     parts = urlsplit(address)
     host = parts.hostname or ""

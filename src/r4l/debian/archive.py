@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The Debian archive as a library: which versions exist, what they need, and their files.
+"""The Debian archive as a library: available versions, their dependencies, and their files.
 
-Everything is believed for a chain of reasons: Debian's keys, which r4l brings, have signed the suite's `InRelease`,
-which holds the hash of `Packages`, which holds the hash of each .deb. Nothing of the host's apt is needed or changed.
+Trust is a chain: Debian's keys, which r4l contains, have signed the suite's `InRelease`, which has the hash of
+`Packages`, which has the hash of each .deb. The host's apt is neither needed nor changed.
 """
 
 from __future__ import annotations
@@ -30,18 +30,21 @@ from r4l.errors import EnvironmentFault
 from r4l.process import Say, quiet
 
 LARGEST_INDEX = 512 << 20
-"""Bytes that an uncompressed `Packages` may have; Debian's largest has about 60 million."""
+"""Largest uncompressed `Packages`, in bytes; Debian's largest has about 60 million."""
 
 _indexes: dict[Path, Index] = {}
 _loading = threading.Lock()
-"""The lists that this process has read: a file's name holds the hash of its content."""
+"""Lock of `_indexes`, the lists that this process has read. A list's file name contains the hash of its content."""
 
 
 @dataclass(frozen=True)
 class Archive:
-    """One view of the archive: these suites, this architecture, these packages from backports.
+    """One view of the archive: some suites, an architecture, and some packages from backports.
 
     Args:
+        suite: Debian's release, by its code name.
+        backports: name of its suite of backports.
+        components: components of the archive, such as `main`.
         architecture: Debian's name for it (`amd64`, `arm64`).
         pinned_sources: source packages that come from backports.
     """
@@ -54,31 +57,34 @@ class Archive:
 
     @cached_property
     def mirror(self) -> Mirror:
-        """The mirror that is asked.
+        """The mirror in use.
 
         Raises:
-            UsageError: `$R4L_MIRROR` is no address.
+            UsageError: `$R4L_MIRROR` is not an address.
         """
         return Mirror(apt.mirror())
 
     @cached_property
     def sources(self) -> tuple[str, ...]:
-        """The one-line sources of an apt that shall see the same archive."""
+        """One-line sources with which an apt sees the same archive."""
         signed_by = Path(__file__).with_name("archive-keys.pgp")
         parts = " ".join(self.components)
         return tuple(f"deb [signed-by={signed_by}] {self.mirror.address} {name} {parts}" for name in self._suites)
 
     @property
     def preferences(self) -> str:
-        """The pins, as a preferences file of apt's."""
+        """The pins, as a preferences file of apt."""
         names = " ".join(f"src:{name}" for name in self.pinned_sources)
         return f"Package: {names}\nPin: release n={self.backports}\nPin-Priority: 900\n"
 
     def update(self, say: Say = quiet) -> None:
-        """Fetch the package lists that are not here in their newest version.
+        """Fetch the package lists whose newest version is not here.
+
+        Args:
+            say: receives each step.
 
         Raises:
-            EnvironmentFault: the mirror cannot be reached, or what it sends is not signed by Debian, or is old.
+            EnvironmentFault: the mirror cannot be reached, or its lists are not signed by Debian, or are old.
         """
         with self._lock(), no_full_disk():
             for suite in self._suites:
@@ -87,36 +93,36 @@ class Archive:
             self._sweep()
 
     def versions(self, package: str) -> list[str]:
-        """All versions of a package in the archive, the candidate of the pins first; empty where there is none."""
+        """Return all versions of a package in the archive, the pins' candidate first; empty if there is none."""
         return list(dict.fromkeys(found.version for found in self.candidates(package)))
 
     def names(self, prefix: str) -> list[str]:
-        """The names of all packages that begin so."""
+        """Return the names of all packages with a prefix."""
         return list(dict.fromkeys(name for _, index in self._lists() for name in index.names(prefix)))
 
     def field(self, package: str, name: str, version: str | None = None) -> str | None:
-        """A field of a package's control data (`Depends`, `Size` …) for a version or for the candidate."""
+        """Return a field of a package's control data (`Depends`, `Size` …) for a version or for the candidate."""
         found = [candidate for candidate in self.candidates(package) if version in (None, candidate.version)]
         return found[0].field(name) if found else None
 
     def candidates(self, name: str) -> list[Package]:
-        """The packages of that name, the one that the pins prefer first."""
+        """Return the packages of a name, the one that the pins prefer first."""
         found = [(suite, package) for suite, index in self._lists() for package in index.named(name)]
         return [package for _, package in sorted(found, key=lambda item: not self._prefers(*item))]
 
     def essential(self) -> list[str]:
-        """The names of the packages that every Debian of this suite has."""
+        """Return the names of the packages that every Debian of this suite has."""
         return [name for suite, index in self._lists() if suite == self.suite for name in index.essential()]
 
     def resolve(self, wanted: Mapping[str, str | None], there: Sequence[Package] = ()) -> dict[str, Package]:
-        """What has to be unpacked for packages, by name.
+        """Return the packages to unpack for some packages and their dependencies, by name.
 
         Args:
-            wanted: names, each with the version wanted or None for the candidate.
-            there: what is unpacked already.
+            wanted: names, each with the wanted version or None for the candidate.
+            there: packages that are unpacked already.
 
         Raises:
-            EnvironmentFault: something is not in the archive, or does not fit the rest.
+            EnvironmentFault: a package is not in the archive, or does not fit the others.
         """
         lists = self._lists()
         if not lists:
@@ -130,13 +136,14 @@ class Archive:
         return resolve(wanted, self.candidates, providers, there)
 
     def needed_for(self, packages: Sequence[str], status: Path) -> dict[str, str]:
-        """What has to be unpacked for these packages, names to versions, where `status` says what there is.
+        """Return the packages to unpack for some packages in a tree, names to versions.
 
         Args:
-            status: dpkg's status file of a tree.
+            packages: names of the packages.
+            status: dpkg's status file of the tree.
 
         Raises:
-            EnvironmentFault: a package is not in the archive, or cannot be beside the others.
+            EnvironmentFault: a package is not in the archive, or conflicts with the others.
         """
         there = read_status(status.read_bytes())
         return {name: found.version for name, found in self.resolve(dict.fromkeys(packages), there).items()}
@@ -144,10 +151,16 @@ class Archive:
     def unpack(
         self, packages: Mapping[str, str], folder: Path, say: Say = quiet, *, rules: Rules | None = None
     ) -> None:
-        """Download packages, names to versions, and lay their files over a folder.
+        """Download packages and lay their files over a folder.
+
+        Args:
+            packages: names to versions.
+            folder: target.
+            say: receives each step.
+            rules: files to leave out.
 
         Raises:
-            EnvironmentFault: a version is not in the archive (any more), the network failed, or the disk is full.
+            EnvironmentFault: a version is not, or no longer, in the archive, the network failed, or the disk is full.
         """
         found = {name: self._exactly(name, version) for name, version in packages.items()}
         missing = [f"{name}={packages[name]}" for name, package in found.items() if package is None]
@@ -161,10 +174,20 @@ class Archive:
     def unpack_found(
         self, packages: Sequence[Package], folder: Path, say: Say = quiet, *, rules: Rules | None = None
     ) -> None:
-        """As `unpack`, for packages that were found already."""
+        """Download packages that were found already, and lay their files over a folder.
+
+        Args:
+            packages: the packages.
+            folder: target.
+            say: receives each step.
+            rules: files to leave out.
+
+        Raises:
+            EnvironmentFault: the network failed, or the disk is full.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         if packages:
-            # A mirror of its own: what ends one unpacking leaves others alone.
+            # A separate mirror object, so that the end of one unpacking does not stop others.
             unpack(Mirror(self.mirror.address), packages, home.room("downloads"), folder, rules or Rules(), say)
 
     def _exactly(self, name: str, version: str) -> Package | None:
@@ -175,7 +198,7 @@ class Archive:
         return self.suite, self.backports
 
     def _prefers(self, suite: str, package: Package) -> bool:
-        """Whether a package is taken from this suite."""
+        """Return True if a package is taken from this suite."""
         return (suite == self.backports) == (package.source in self.pinned_sources)
 
     @cached_property
@@ -183,7 +206,7 @@ class Archive:
         return home.room("lists", f"{self.suite}-{self.architecture}")
 
     def _lock(self) -> home.Lock:
-        """The lock of those who replace or read the lists."""
+        """Return the lock for replacing or reading the lists."""
         return home.lock(f"lists-{self.suite}-{self.architecture}")
 
     def _update(self, suite: str) -> None:
@@ -197,7 +220,7 @@ class Archive:
         home.replace_text(self._room / f"{suite}.json", json.dumps(known))
 
     def _known(self, suite: str) -> dict[str, Any] | None:
-        """What was noted of a suite when its lists came; None where they never did."""
+        """Return the note about a suite's lists from their last download; None if they were never fetched."""
         try:
             found: dict[str, Any] = json.loads((self._room / f"{suite}.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
@@ -205,7 +228,7 @@ class Archive:
         return found
 
     def _fetch_index(self, suite: str, release: Release, component: str) -> str:
-        """See that the list of a component is here, and give the name of its file, which is made of its hash."""
+        """Fetch the list of a component if it is missing, and return the name of its file, made from its hash."""
         folder = f"{component}/binary-{self.architecture}"
         content, compressed = (release.files.get(f"{folder}/{name}") for name in ("Packages", "Packages.xz"))
         if content is None or compressed is None:
@@ -226,14 +249,14 @@ class Archive:
         return final.name
 
     def _sweep(self) -> None:
-        """Remove lists that nothing names any more, and what was begun of them."""
+        """Remove lists that no note names any more, and partial downloads."""
         kept = {name for suite in self._suites for name in (self._known(suite) or {"lists": []})["lists"]}
         for path in self._room.iterdir():
             if path.suffix in (".packages", ".xz", ".part") and path.name not in kept:
                 path.unlink(missing_ok=True)
 
     def _lists(self) -> list[tuple[str, Index]]:
-        """The lists that are here, each with its suite."""
+        """Return the lists that are here, each with its suite."""
         with self._lock(), _loading:
             found = []
             for suite in self._suites:
@@ -246,7 +269,7 @@ class Archive:
 
 
 def _require_no_older(release: Release, before: datetime.datetime, source: str) -> None:
-    """Refuse a list that is older than one that was here: its signature is good, and its packages have old holes."""
+    """Refuse a list older than the last one: its signature is valid, but its packages have old vulnerabilities."""
     if release.date < before and apt.checks_dates():
         raise EnvironmentFault(
             f"{source} was made at {release.date:%Y-%m-%d %H:%M}, and the one that came before it at "
@@ -257,10 +280,10 @@ def _require_no_older(release: Release, before: datetime.datetime, source: str) 
 
 
 def _decompressed(packed: Path, digest: str, size: int) -> bytes:
-    """The content of a list; never more bytes than it shall have.
+    """Return the content of a list, reading no more bytes than it should have.
 
     Raises:
-        EnvironmentFault: it is not what the signed table says.
+        EnvironmentFault: the content does not match the signed hash.
     """
     try:
         with lzma.open(packed) as file:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The files of a .deb laid into a folder, as dpkg does it: no script of the package is run.
+"""Extraction of a .deb into a folder, like dpkg but without running scripts of the package.
 
 Run as a program it is a worker: it reads jobs from its standard input, a line of JSON each, and answers each with a
-line. Decompressing takes a processor of its own, so several workers unpack side by side. It imports nothing of r4l.
+line. Decompressing keeps a processor busy, so several workers unpack in parallel. It imports no module of r4l.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from typing import IO, Any, TypeVar
 
 T = TypeVar("T")
 AR = b"!<arch>\n"
-"""How a .deb begins (deb(5))."""
+"""First bytes of a .deb (deb(5))."""
 XZ = b"\xfd7zXZ\0"
-"""How a file compressed with xz begins."""
+"""First bytes of a file compressed with xz."""
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 
 
 class Broken(Exception):
-    """The file is no package, or is not whole."""
+    """The file is not a package, or not complete."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """Which files are left out.
+    """Rules for the files to leave out.
 
     Attributes:
-        exclude: patterns of paths as dpkg's path-exclude has them: `*` matches slashes too.
-        include: patterns of what is unpacked all the same.
-        strip: how many folders at the beginning of each path are left out.
+        exclude: patterns of paths in the syntax of dpkg's path-exclude: `*` matches slashes too.
+        include: patterns of files that are unpacked nevertheless.
+        strip: number of folders to remove from the beginning of each path.
     """
 
     exclude: Sequence[str] = ()
@@ -51,7 +51,7 @@ class Rules:
     strip: int = 0
 
     def leave_out(self, path: str) -> bool:
-        """Whether a file, by its path from the root without a slash before it, is left out."""
+        """Return True if a file is left out, given its path from the root without a leading slash."""
         if not self._excluded or not self._excluded.match(f"/{path}"):
             return False
         return not (self._included and self._included.match(f"/{path}"))
@@ -68,11 +68,16 @@ class Rules:
 def extract(deb: str, folder: str, rules: Rules) -> None:
     """Lay the files of a package, or of a tar compressed with xz, over a folder.
 
-    They belong to whoever runs this, and no file is set-user-ID. A file that is there is replaced and never written
-    into: it may be a hard link to another tree's. A link in the folder leads nowhere outside it.
+    The files belong to the calling user, and none is set-user-ID. An existing file is replaced and never written into,
+    since it may be a hard link to another tree's. A link in the folder cannot lead outside it.
+
+    Args:
+        deb: path of the package.
+        folder: target.
+        rules: files to leave out.
 
     Raises:
-        Broken: it is no package.
+        Broken: the file is not a package.
         OSError: the disk is full, or the folder cannot be written.
     """
     places = _Places(folder)
@@ -90,7 +95,7 @@ def extract(deb: str, folder: str, rules: Rules) -> None:
 
 
 class _Places:
-    """Where paths of a package lie in a folder, through the links that are in the folder."""
+    """Places of a package's paths in a folder, following the links that are in the folder."""
 
     def __init__(self, folder: str) -> None:
         self._root = folder
@@ -98,7 +103,7 @@ class _Places:
         self._dirs: list[tuple[str, tarfile.TarInfo]] = []
 
     def folder(self, name: str, hops: int = 0) -> str:
-        """The real folder of a path; made where it is missing."""
+        """Return the real folder of a path, made if missing."""
         known = self._known.get(name)
         if known is not None:
             return known
@@ -119,20 +124,20 @@ class _Places:
         return real
 
     def of(self, name: str) -> str:
-        """The real path of a file."""
+        """Return the real path of a file."""
         parent, _, last = name.rpartition("/")
         if last in ("..", "."):
             raise Broken(f"{name} leads out of its folder")
         return f"{self.folder(parent)}/{last}"
 
     def later(self, real: str, member: tarfile.TarInfo) -> None:
-        """Give a folder its mode and time when all its files are there."""
+        """Schedule a folder's mode and time, to be set when all its files are there."""
         self._dirs.append((real, member))
 
     def finish(self) -> None:
-        """Give the folders what was put off."""
+        """Set the scheduled modes and times of folders."""
         for real, member in reversed(self._dirs):
-            # Whoever owns it shall be able to remove what is in it.
+            # The owner must be able to remove the folder's files.
             os.chmod(real, member.mode & 0o777 | 0o700)
             os.utime(real, (member.mtime, member.mtime))
 
@@ -143,7 +148,7 @@ def _lay(tar: tarfile.TarFile, member: tarfile.TarInfo, name: str, places: _Plac
         return
     real = places.of(name)
     if member.issym() and os.path.isdir(real) and not os.path.islink(real):
-        # A folder stays one (dpkg(1)).
+        # A link does not replace a folder (dpkg(1)).
         return
     if member.isreg():
         source = tar.extractfile(member)
@@ -166,19 +171,19 @@ def _lay(tar: tarfile.TarFile, member: tarfile.TarInfo, name: str, places: _Plac
 
 
 def _anew(real: str, make: Callable[[], T]) -> T:
-    """Make a file; one that is there goes."""
+    """Make a file, removing an existing one first."""
     while True:
         try:
             return make()
         except FileExistsError:
-            # Another worker may have been as fast.
+            # Another worker may remove it at the same time.
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(real)
 
 
 @contextlib.contextmanager
 def _data(file: IO[bytes]) -> Iterator[IO[bytes]]:
-    """The tar with a package's files, decompressed (deb(5))."""
+    """Yield the tar with a package's files, decompressed (deb(5))."""
     begin = file.read(len(AR))
     if begin.startswith(XZ):
         file.seek(0)
@@ -186,7 +191,7 @@ def _data(file: IO[bytes]) -> Iterator[IO[bytes]]:
             yield stream
         return
     if begin != AR:
-        raise Broken(f"{os.path.basename(file.name)} is no Debian package")
+        raise Broken(f"{os.path.basename(file.name)} is not a Debian package")
     while header := file.read(60):
         try:
             name, size = header[:16].decode("ascii").strip().rstrip("/"), int(header[48:58])
@@ -201,7 +206,7 @@ def _data(file: IO[bytes]) -> Iterator[IO[bytes]]:
 
 
 def _decompressed(file: IO[bytes], suffix: str) -> contextlib.AbstractContextManager[Any]:
-    """The rest of a file by the name of its compression: the data is a package's last member."""
+    """Return the rest of a file decompressed, by the suffix of its compression: the data is a package's last member."""
     if suffix == ".xz":
         return lzma.open(file)
     if suffix == ".zst":
@@ -220,8 +225,8 @@ def _any_of(patterns: Sequence[str]) -> re.Pattern[str] | None:
 
 
 def work() -> None:
-    """Do the jobs that come on the standard input, until it ends."""
-    # Killed with its owner, whatever it is doing.
+    """Do the jobs from the standard input, until it ends."""
+    # The kernel kills the worker with its owner, whatever it is doing.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     os.umask(0o022)
     for line in sys.stdin:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files of a Debian mirror, over HTTP: never more bytes than they should have, resumed, and tried again."""
+"""Downloads from a Debian mirror over HTTP, limited to the expected size, resumed and retried."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 CHUNK = 1 << 18
-"""Bytes that are read at once."""
+"""Bytes per read."""
 TRIES = 3
 PAUSE = 1.0
 """Seconds before a second try; twice as many before a third."""
 CONNECT, SILENCE = 20.0, 30.0
-"""Seconds that a connection may take, and that may pass without a byte."""
+"""Seconds that a connection may take, and seconds without a byte after which a try is given up."""
 SLOWEST, PATIENCE = 1024, 60.0
-"""Bytes a second below which a file is given up, once so many seconds have passed."""
+"""Bytes per second below which a file is given up, after so many seconds."""
 PASSING = (408, 425, 429, 500, 502, 503, 504)
-"""Answers that another try may better (RFC 9110, section 15)."""
+"""Status codes after which another try may succeed (RFC 9110, section 15)."""
 REMEDY = f"check the network and the proxy (http_proxy, or apt's), or name another mirror in {apt.ENVIRONMENT}"
 MOVED_ON = "the archive has moved on: run `r4l setup --update` to take the newest versions, or name another mirror"
 
 
 class Absent(EnvironmentFault):
-    """The mirror has no such file."""
+    """The mirror does not have the file."""
 
 
 class _Again(Exception):
-    """A try that failed, and that another one may better.
+    """A failed try after which another may succeed.
 
     Args:
-        fault: the error to raise where none does.
+        fault: error to raise after the last try.
     """
 
     def __init__(self, fault: EnvironmentFault) -> None:
@@ -60,9 +60,9 @@ class File:
     """A file of the archive, as a signed index describes it.
 
     Attributes:
-        path: under the mirror's address.
+        path: path under the mirror's address.
         size: bytes.
-        sha256: of its content.
+        sha256: hash of its content.
     """
 
     path: str
@@ -72,26 +72,26 @@ class File:
 
 @dataclass(frozen=True)
 class Mirror:
-    """A mirror that is asked for files; several threads may ask at once.
+    """A Debian mirror; several threads may use it at once.
 
     Args:
-        address: without a slash at its end.
-        stop: once it is set, what goes on is given up.
+        address: URL without a slash at its end.
+        stop: event that ends running downloads once it is set.
     """
 
     address: str
     stop: threading.Event = field(default_factory=threading.Event, compare=False)
 
     def read(self, path: str, most: int) -> bytes:
-        """A small file, whole.
+        """Return the content of a small file.
 
         Args:
-            path: under the address.
-            most: bytes that it may have.
+            path: path under the address.
+            most: largest permitted size in bytes.
 
         Raises:
-            Absent: there is none.
-            EnvironmentFault: the mirror cannot be reached, or sends more than that.
+            Absent: the mirror does not have the file.
+            EnvironmentFault: the mirror cannot be reached, or sends more bytes.
         """
         data = self._tried(lambda: b"".join(self._stream(path, 0, most + 1)))
         if len(data) > most:
@@ -99,14 +99,15 @@ class Mirror:
         return data
 
     def fetch(self, file: File, target: Path) -> None:
-        """Download a file, or the rest of one that was begun, and see that it is what the index describes.
+        """Download a file, or the rest of a partial one, and check it against the index.
 
         Args:
-            target: the file to be. What has come of it so far lies beside it, after an interrupt too.
+            file: description of the file.
+            target: path of the complete file. The part received so far lies beside it, after an interruption too.
 
         Raises:
-            Absent: the mirror does not have it.
-            EnvironmentFault: the mirror cannot be reached or sends something else, or the disk is full.
+            Absent: the mirror does not have the file.
+            EnvironmentFault: the mirror cannot be reached or sends another file, or the disk is full.
         """
         partial = target.with_name(f"{target.name}.part")
         with no_full_disk(), _alone(partial, target) as descriptor:
@@ -115,7 +116,7 @@ class Mirror:
                 partial.rename(target)
 
     def _complete(self, file: File, descriptor: int) -> None:
-        """Read what is there of a file and append what is missing; what is not the file is cut off again."""
+        """Hash the part that is there and append the missing bytes; truncate the part if the hash is wrong."""
         digest, size = hashlib.sha256(), 0
         os.lseek(descriptor, 0, os.SEEK_SET)
         while chunk := os.read(descriptor, CHUNK):
@@ -144,8 +145,8 @@ class Mirror:
         )
 
     def _stream(self, path: str, begin: int, most: int) -> Iterator[bytes]:
-        """The bytes of a file from one on, at most so many."""
-        # Loaded here: most commands download nothing.
+        """Yield a file's bytes from an offset on, up to a number of bytes."""
+        # Imported here: most commands download nothing.
         import urllib3
 
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={begin}-"} if begin else {})
@@ -156,7 +157,7 @@ class Mirror:
             )
             try:
                 self._require_content(answer.status, answer.reason or "", path)
-                # A server that knows no ranges sends the whole file.
+                # A server without support for ranges sends the whole file.
                 skip = begin if answer.status == 200 else 0
                 while got < most and not self.stop.is_set():
                     chunk = answer.read(min(CHUNK, skip + most - got))
@@ -171,7 +172,7 @@ class Mirror:
                         raise _Again(self._unreachable(f"{got} bytes of {path} came in {seconds:.0f} s"))
                     yield chunk
             finally:
-                # A connection of which not all was read can be asked for nothing more.
+                # A connection with unread bytes cannot take another request.
                 answer.drain_conn() if got < most and not self.stop.is_set() else answer.close()
         except (urllib3.exceptions.HTTPError, OSError) as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
@@ -186,7 +187,7 @@ class Mirror:
             raise _Again(fault) if status in PASSING else fault
 
     def _tried(self, attempt: Callable[[], T]) -> T:
-        """The result of the first try that succeeds."""
+        """Return the result of the first try that succeeds."""
         for number in range(1, TRIES + 1):
             try:
                 return attempt()
@@ -215,12 +216,13 @@ class Mirror:
 
 
 def is_html(begin: bytes) -> bool:
-    """Whether a text that begins so is a web page: the answer of a proxy, or of a network that wants a log-in."""
+    """Return True if a text with this beginning is a web page: the answer of a proxy, or of a network that requires a
+    log-in."""
     return begin.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype", b"<html", b"<head", b"<?xml"))
 
 
 def web_page(url: str) -> EnvironmentFault:
-    """The error for a web page that came in the place of a file."""
+    """Return the error for a web page received in the place of a file."""
     return EnvironmentFault(
         f"a web page came instead of {url}",
         f"a proxy answers for the mirror, or this network wants a log-in: open the address in a browser; {REMEDY}",
@@ -229,7 +231,7 @@ def web_page(url: str) -> EnvironmentFault:
 
 @contextmanager
 def no_full_disk() -> Iterator[None]:
-    """Turn what the system says of a full disk, or of a quota, into our error.
+    """Turn the system's error for a full disk, or for an exceeded quota, into r4l's.
 
     Raises:
         EnvironmentFault: there is no space left.
@@ -243,10 +245,10 @@ def no_full_disk() -> Iterator[None]:
 
 
 def disk_full(detail: str) -> EnvironmentFault:
-    """The error for a full disk.
+    """Return the error for a full disk.
 
     Args:
-        detail: the words of the system, or of a program.
+        detail: message of the system, or of a program.
     """
     return EnvironmentFault(
         "the disk is full", "free some space, or set R4L_HOME to a folder on a larger disk", detail=detail
@@ -255,7 +257,8 @@ def disk_full(detail: str) -> EnvironmentFault:
 
 @contextmanager
 def _alone(partial: Path, target: Path) -> Iterator[int | None]:
-    """Have a file that grows to oneself, among all processes; None where another has completed it meanwhile."""
+    """Yield the descriptor of a partial file, locked against all other processes; None if another has completed it
+    meanwhile."""
     while True:
         descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         with contextlib.closing(os.fdopen(descriptor, "r+b", buffering=0)):
@@ -264,14 +267,14 @@ def _alone(partial: Path, target: Path) -> Iterator[int | None]:
                 partial.unlink(missing_ok=True)
                 yield None
                 return
-            # It was renamed, or removed, while we waited.
+            # The partial file may have been renamed or removed during the wait for the lock.
             if partial.exists() and os.path.samestat(os.fstat(descriptor), partial.stat()):
                 yield descriptor
                 return
 
 
 def _reason(error: Exception) -> str:
-    """Why a request failed, without the name of Python's objects."""
+    """Return the cause of a failed request, without the names of Python's objects."""
     inner: BaseException = error
     while (further := getattr(inner, "reason", None) or inner.__cause__) and isinstance(further, BaseException):
         inner = further

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Packages as an index (`Packages`) or dpkg's status file describes them, found by name."""
+"""Packages as described by an index (`Packages`) or dpkg's status file, found by name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ESSENTIAL = re.compile(rb"^Essential: yes$", re.MULTILINE)
 OF_THE_FILE = ("Filename", "Size", "MD5sum", "SHA1", "SHA256", "Description-md5")
 """Fields that an index adds to those of a package (Debian's wiki, RepositoryFormat)."""
 PRIORITIES = ("required", "important", "standard", "optional", "extra")
-"""How much a system needs a package, most first (Debian Policy, section 2.5)."""
+"""Priorities, the highest first (Debian Policy, section 2.5)."""
 
 Relation = Mapping[str, Any]
 """One alternative of a relation, as python-debian parses it: `name`, `version` (operator and version) and more."""
@@ -32,7 +32,7 @@ class Package:
     """One version of a package.
 
     Attributes:
-        name: the package's.
+        name: name of the package.
         text: its paragraph in the index.
     """
 
@@ -44,34 +44,34 @@ class Package:
         return Packages(self.text)
 
     def field(self, name: str) -> str | None:
-        """A field of its control data, such as `Depends`."""
+        """Return a field of its control data, such as `Depends`."""
         value = self._fields.get(name)
         return None if value is None else str(value)
 
     @cached_property
     def version(self) -> str:
-        """Debian's version of it."""
+        """Debian's version of the package."""
         return str(self._fields["Version"])
 
     @property
     def source(self) -> str:
-        """The source package that it was built from."""
+        """Source package that it was built from."""
         return (self.field("Source") or self.name).split(" ")[0]
 
     @property
     def file(self) -> File:
-        """Its .deb in the archive."""
+        """The .deb file in the archive."""
         of = self._fields
         return File(of["Filename"], int(of["Size"]), of["SHA256"])
 
     @property
     def rank(self) -> int:
-        """The place of its priority, 0 for the most needed."""
+        """Rank of its priority, 0 for the highest."""
         priority = self.field("Priority")
         return PRIORITIES.index(priority) if priority in PRIORITIES else len(PRIORITIES)
 
     def relations(self, *names: str) -> list[list[Relation]]:
-        """What stands in fields such as `Depends`: a list of alternatives for each need."""
+        """Return the relations in fields such as `Depends`: a list of alternatives for each need."""
         found: list[list[Relation]] = []
         for name in names:
             if value := self.field(name):
@@ -80,30 +80,30 @@ class Package:
 
     @cached_property
     def provides(self) -> dict[str, str | None]:
-        """Other names that it can stand for, each with the version that it has as such."""
+        """Other names that the package provides, each with the version it provides for it."""
         found = [alternative for clause in self.relations("Provides") for alternative in clause]
         return {entry["name"]: entry["version"][1] if entry.get("version") else None for entry in found}
 
     def satisfies(self, relation: Relation) -> bool:
-        """Whether it is one of the packages that a relation speaks of."""
+        """Return True if the package satisfies a relation."""
         wanted = relation.get("version")
         if relation["name"] == self.name:
             return wanted is None or matches(self.version, *wanted)
         if relation["name"] not in self.provides:
             return False
-        # A name without a version stands for no version (Debian Policy, section 7.5).
+        # A name provided without a version satisfies no relation with one (Debian Policy, section 7.5).
         version = self.provides[relation["name"]]
         return wanted is None or (version is not None and matches(version, *wanted))
 
     def status(self) -> str:
-        """Its paragraph in dpkg's status file, were it installed."""
+        """Return its paragraph for dpkg's status file, as if it were installed."""
         left_out = tuple(f"{name}:" for name in OF_THE_FILE)
         lines = [line for line in self.text.strip().split("\n") if not line.startswith(left_out)]
         return "\n".join([lines[0], "Status: install ok installed", *lines[1:]]) + "\n"
 
 
 def matches(version: str, operator: str, wanted: str) -> bool:
-    """Whether a version is what a relation asks for (Debian Policy, section 7.1)."""
+    """Return True if a version satisfies a relation (Debian Policy, section 7.1)."""
     ours, theirs = Version(version), Version(wanted)
     verdicts = {
         "<<": ours < theirs,
@@ -119,7 +119,7 @@ class Index:
     """The packages of a suite.
 
     Args:
-        text: the content of `Packages`.
+        text: content of `Packages`.
     """
 
     def __init__(self, text: bytes) -> None:
@@ -132,21 +132,21 @@ class Index:
             self._places.setdefault(name, []).append(place)
 
     def named(self, name: str) -> list[Package]:
-        """The packages of that name, newest first."""
+        """Return the packages of a name, newest first."""
         found = [self._at(place) for place in self._places.get(name, ())]
         return sorted(found, key=lambda package: Version(package.version), reverse=True)
 
     def providing(self, name: str) -> list[Package]:
-        """The packages that can stand for a name."""
+        """Return the packages that provide a name."""
         return [self._at(place) for place in self._provided.get(name, ())]
 
     def essential(self) -> Iterator[str]:
-        """The names of the packages that every Debian has."""
+        """Yield the names of the packages that every Debian has."""
         for match in ESSENTIAL.finditer(self._text):
             yield self._names[self._place(match.start())]
 
     def names(self, prefix: str = "") -> list[str]:
-        """The names that begin so."""
+        """Return the names with a prefix."""
         return [name for name in self._places if name.startswith(prefix)]
 
     @cached_property
@@ -168,7 +168,7 @@ class Index:
 
 
 def read_status(text: bytes) -> list[Package]:
-    """The packages that dpkg's status file says are installed."""
+    """Return the packages that are installed according to dpkg's status file."""
     index = Index(text)
     packages: Sequence[Package] = [package for name in index.names() for package in index.named(name)]
     return [package for package in packages if (package.field("Status") or "").endswith(" installed")]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A suite's signed table of contents (`InRelease`): believed only where one of Debian's keys has signed it.
+"""A suite's signed table of contents (`InRelease`), accepted only with a signature by one of Debian's keys.
 
 https://wiki.debian.org/DebianRepository/Format describes the fields.
 """
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from pysequoia import Cert
 
 LONGEST = 4 << 20
-"""Bytes that an `InRelease` may have; Debian's have up to 200,000."""
+"""Largest `InRelease` in bytes; Debian's have up to 200,000."""
 BEGIN = b"-----BEGIN PGP SIGNED MESSAGE-----"
 SKEW = datetime.timedelta(hours=1)
-"""How far a machine's clock may be behind the archive's."""
+"""Time by which a machine's clock may be behind the archive's."""
 ENTRY = re.compile(r"^ ([0-9a-f]{64}) +([0-9]+) (\S+)$", re.MULTILINE)
 """A line of the field SHA256."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """What a suite's table of contents says.
+    """A suite's table of contents.
 
     Attributes:
-        suite: its code name, such as `trixie`.
-        date: when it was made.
-        valid_until: when its time is over; None where it does not say, as for a stable release.
+        suite: code name, such as `trixie`.
+        date: time when it was made.
+        valid_until: time when it expires; None if it does not, as for a stable release.
         files: paths under the suite's folder, each with SHA-256 and size.
-        by_hash: whether the files can be had by their hashes as well, so that none changes while it is fetched.
+        by_hash: True if the files are also available under their hashes, so that none changes during a download.
     """
 
     suite: str
@@ -52,21 +52,22 @@ class Release:
 
 @cache
 def keys() -> list[Cert]:
-    """The public keys that Debian's archive is signed with, from the package debian-archive-keyring."""
+    """Return the public keys that Debian's archive is signed with, from the package debian-archive-keyring."""
     from pysequoia import Cert
 
     return Cert.split_bytes((importlib.resources.files(__package__) / "archive-keys.pgp").read_bytes())
 
 
 def verified(data: bytes, suite: str, source: str) -> Release:
-    """What an `InRelease` says.
+    """Verify an `InRelease` and return its content.
 
     Args:
-        suite: the one that was asked for.
-        source: the address that it came from, for messages.
+        data: the file.
+        suite: suite that was requested.
+        source: address of the file, for messages.
 
     Raises:
-        EnvironmentFault: none of Debian's keys has signed it, it is another suite's, or its time is over.
+        EnvironmentFault: none of Debian's keys has signed it, it is another suite's, or it has expired.
     """
     text = _signed(data, source)
     fields = _fields(text)
@@ -88,10 +89,10 @@ def verified(data: bytes, suite: str, source: str) -> Release:
 
 
 def _signed(data: bytes, source: str) -> str:
-    """The part of a message that is signed; all else in it is nobody's.
+    """Return the signed part of a message; the rest is not trusted.
 
     Raises:
-        EnvironmentFault: there is none.
+        EnvironmentFault: the message has no valid signature.
     """
     from pysequoia import verify
 
@@ -103,7 +104,7 @@ def _signed(data: bytes, source: str) -> str:
         return (verify(data, store=lambda _: keys()).bytes or b"").decode("utf-8", "replace")
     except RuntimeError as error:
         said = str(error).partition("\n")[0]
-        # A signature of tomorrow is none. The date is not to be believed, and says enough for a hint.
+        # A signature dated in the future is invalid. The unverified date is only used for a hint.
         claimed = _time(_fields(data.decode("utf-8", "replace")).get("date"))
         if claimed and claimed > _now() + SKEW:
             raise EnvironmentFault(
@@ -135,7 +136,7 @@ def _require_today(release: Release, source: str) -> None:
 
 
 def _fields(text: str) -> dict[str, str]:
-    """The fields of a paragraph by their names in small letters, with the lines that go on as they are."""
+    """Return the fields of a paragraph by their names in lower case, continuation lines unchanged."""
     found: dict[str, str] = {}
     name = ""
     for line in text.splitlines():
@@ -149,7 +150,7 @@ def _fields(text: str) -> dict[str, str]:
 
 
 def _time(text: str | None) -> datetime.datetime | None:
-    """A date of the archive's, such as `Sat, 21 Nov 2026 09:15:44 UTC`."""
+    """Parse a date of the archive, such as `Sat, 21 Nov 2026 09:15:44 UTC`; None if it is malformed."""
     try:
         return email.utils.parsedate_to_datetime(text.replace(" UTC", " +0000")) if text else None
     except ValueError:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Which packages are needed for some: what they depend on, and that in turn. Nothing that is only recommended."""
+"""Resolution of dependencies: the packages that some packages need, and those that these need.
+
+Recommendations are left out.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from r4l.errors import EnvironmentFault
 NEEDS = ("Pre-Depends", "Depends")
 FORBIDS = ("Conflicts", "Breaks")
 CHANGES_OF_MIND = 100
-"""How often a package may be taken in another version than before."""
+"""Number of times that packages may be replaced by another version during a resolution."""
 
 
 def resolve(
@@ -22,18 +25,18 @@ def resolve(
     providers: Callable[[str], Iterable[Package]],
     there: Iterable[Package] = (),
 ) -> dict[str, Package]:
-    """The packages that have to be unpacked for some, by name.
+    """Return the packages to unpack for some packages, by name.
 
-    Of alternatives the first that can be had is taken, where none is there already, as apt does.
+    Of alternatives, one that is there already is used, else the first available, like apt.
 
     Args:
-        wanted: names, each with the version wanted or None for the best.
-        candidates: the versions that there are of a name, the best first.
-        providers: the packages that can stand for a name.
-        there: what is installed already; taken in another version only where something needs that.
+        wanted: names, each with the wanted version or None for the best.
+        candidates: returns the versions of a name, the best first.
+        providers: returns the packages that provide a name.
+        there: installed packages, replaced by another version only if another package needs that.
 
     Raises:
-        EnvironmentFault: a package or something that it depends on is not to be had, or two of them exclude each other.
+        EnvironmentFault: a package or a dependency is not available, or two packages exclude each other.
     """
     resolver = _Resolver(wanted, candidates, providers, there)
     return resolver.run()
@@ -77,7 +80,7 @@ class _Resolver:
         return self.taken
 
     def _versions(self, name: str) -> list[Package]:
-        """The versions of a name that may be taken."""
+        """Return the permitted versions of a name."""
         version = self.wanted.get(name)
         return [package for package in self.candidates(name) if version in (None, package.version)]
 
@@ -119,7 +122,7 @@ class _Resolver:
         raise _impossible(f"{package.name} {package.version} needs {_words(clause)}, which is not in the archive")
 
     def _check(self) -> None:
-        """See that all needs are met, and that nothing excludes another."""
+        """Check that all needs are met, and that no package excludes another."""
         for package in self.taken.values():
             for clause in package.relations(*NEEDS):
                 if not self._is_satisfied(clause):
@@ -133,7 +136,7 @@ class _Resolver:
 
 
 def _words(clause: Iterable[Relation]) -> str:
-    """A need as it stands in the archive: `a (>= 1) | b`."""
+    """Format a need as in the archive: `a (>= 1) | b`."""
     words = []
     for relation in clause:
         version = relation.get("version")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Packages downloaded and unpacked at the same time: several downloads, and a worker for each processor."""
+"""Parallel download and unpacking of packages: several downloads, and a worker for each processor."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from r4l.errors import EnvironmentFault
 from r4l.process import Say, ends_with_us, quiet
 
 DOWNLOADS = 6
-"""Files that are downloaded at once."""
+"""Number of files that are downloaded at once."""
 WORKERS = 4
-"""Workers at most: the disk has to keep up."""
+"""Largest number of workers, since the disk has to keep up."""
 WORKER = (sys.executable, "-I", str(Path(__file__).with_name("extract.py")))
 
 
 class Worker:
-    """A process that unpacks packages, one after the other; to be used by one thread."""
+    """A process that unpacks packages, one after the other, for one thread."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
@@ -39,10 +39,13 @@ class Worker:
         """Lay the files of a package over a folder.
 
         Args:
-            name: the package's, for messages; that of the file where empty.
+            deb: path of the package.
+            folder: target.
+            rules: files to leave out.
+            name: name of the package for messages; the file's by default.
 
         Raises:
-            EnvironmentFault: the disk is full, the file is no package, or the worker was killed.
+            EnvironmentFault: the disk is full, the file is not a package, or the worker was killed.
         """
         job = {"deb": str(deb), "folder": str(folder), **dataclasses.asdict(rules)}
         assert self._process.stdin
@@ -52,17 +55,19 @@ class Worker:
             self._process.stdin.write(json.dumps(job).encode() + b"\n")
             line = self._process.stdout.readline()
         if not line:
-            raise EnvironmentFault("the program that unpacks packages was killed", "run it again; is there memory?")
+            raise EnvironmentFault(
+                "the program that unpacks packages was killed", "run the command again, with more free memory"
+            )
         answer = json.loads(line)
         if answer.get("errno") in (errno.ENOSPC, errno.EDQUOT):
             raise disk_full(answer["error"])
         if answer:
-            raise EnvironmentFault(f"cannot unpack {name or deb.name}: {answer['error']}", "run it again")
+            raise EnvironmentFault(f"cannot unpack {name or deb.name}: {answer['error']}", "run the command again")
 
 
 @contextlib.contextmanager
 def a_worker() -> Iterator[Worker]:
-    """A worker, as long as this lasts."""
+    """Yield a worker, which ends with the `with` block."""
     with (
         subprocess.Popen(
             WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
@@ -78,14 +83,18 @@ def a_worker() -> Iterator[Worker]:
 def unpack(
     mirror: Mirror, packages: Sequence[Package], debs: Path, folder: Path, rules: Rules, say: Say = quiet
 ) -> None:
-    """Download packages and lay their files over a folder; a package's .deb goes when all are unpacked.
+    """Download packages and lay their files over a folder; the .deb files are removed when all are unpacked.
 
     Args:
-        debs: the folder of the .deb files: what is there already is not downloaded again.
-        folder: where their files go.
+        mirror: source of the files.
+        packages: the packages.
+        debs: folder of the .deb files; existing ones are not downloaded again.
+        folder: target.
+        rules: files to leave out.
+        say: receives each step.
 
     Raises:
-        EnvironmentFault: the network, a package or disk space is missing. What was downloaded stays, for another time.
+        EnvironmentFault: the network, a package or disk space is missing. Downloaded files stay for another try.
     """
     _Crew(mirror, packages, debs, folder, rules, say).run()
     for package in packages:
@@ -93,7 +102,7 @@ def unpack(
 
 
 def deb_name(package: Package) -> str:
-    """The name of a package's .deb in the home: its content's."""
+    """Return the file name of a package's .deb in the home, made from its hash."""
     return f"{package.name}-{package.file.sha256[:32]}.deb"
 
 
@@ -102,7 +111,7 @@ class _Crew:
         self, mirror: Mirror, packages: Sequence[Package], debs: Path, folder: Path, rules: Rules, say: Say
     ) -> None:
         self.mirror, self.debs, self.folder, self.rules, self.say = mirror, debs, folder, rules, say
-        # The largest first: the last to be unpacked shall be short.
+        # The largest first, so that the last ones are unpacked quickly.
         self.wanted = sorted(packages, key=lambda package: package.file.size, reverse=True)
         self.total = sum(package.file.size for package in packages) or 1
         self.bytes = 0
@@ -123,7 +132,7 @@ class _Crew:
             self.todo.put(package)
         workers = min(WORKERS, len(os.sched_getaffinity(0)), len(self.wanted))
         jobs = [self._download] * min(DOWNLOADS, len(self.wanted)) + [self._unpack] * workers
-        # Daemons: after Ctrl-C nobody waits for a download.
+        # Daemon threads, so that Ctrl-C does not wait for a download.
         threads = [threading.Thread(target=self._guarded, args=(job,), daemon=True) for job in jobs]
         for thread in threads:
             thread.start()
@@ -163,7 +172,7 @@ class _Crew:
             self.ready.put(package)
 
     def _open(self, package: Package) -> None:
-        """Have a package's .deb: once it is open, another process that is done with it may remove it."""
+        """Fetch and open a package's .deb; once open, it may be removed by another process that is done with it."""
         target = self.debs / deb_name(package)
         while True:
             if not target.exists():
