@@ -221,11 +221,11 @@ def test_full_disk_of_the_host_ends_the_wait_with_its_cause(image: DiskImage) ->
     done = r4l("run", "--image", "debian", hello, "--timeout", "0", "--", command, wrapper=wrapper)
     assert done.returncode == 120, (done.stdout, done.stderr)
     assert "hello: Hello" in done.stderr
-    assert "is full: the guest cannot write to its own" in done.stderr
+    assert "is full: the guest cannot write to its disk" in done.stderr
     assert "remedy: free some space" in done.stderr
 
 
 def test_ssh_port_without_an_image() -> None:
     done = r4l("run", "--ssh-port", "2222", str(resources.rust("drivers/hello")))
     assert done.returncode == 2
-    assert "give --image debian too" in done.stderr
+    assert "add --image debian" in done.stderr

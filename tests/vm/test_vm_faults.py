@@ -130,7 +130,7 @@ def test_a_breakpoint_that_the_emulator_kept_costs_a_second_boot(
         assert vm.run("echo up").stdout == "up\n"
         assert not vm.klog.splats()
         assert (vm.workdir / "console.log").read_text(errors="replace").count("Linux version") == 2
-    assert "the machine boots anew" in caplog.text
+    assert "the machine boots again" in caplog.text
 
 
 def test_kernel_that_prints_nothing(kernel: Kernel, tmp_path: Path) -> None:

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Which accelerator a VM gets: decided by trial, because /dev/kvm can be there and dead.
+"""Choose the accelerator of a VM by trial, because /dev/kvm can be present and unusable.
 
-Known ways of being dead: KVM_CREATE_VM works and the guest stalls for ever; "KVM internal error" in the middle of a
-boot. So a real guest must reach its first program, without ever being silent for two seconds. That KVM works holds
-until the host reboots; that it does not may have been the host's load, and is tried again. The answer is kept under
-the home.
+Known faults: KVM_CREATE_VM works and the guest stalls forever; "KVM internal error" during a boot. So a real guest must
+reach its first program without two seconds of silence. A positive result holds until the host reboots; a negative one
+may be due to load, and is tried again. The result is stored in the home.
 """
 
 from __future__ import annotations
@@ -35,30 +34,30 @@ PATIENCE = 20.0
 REACHED = "Run /init as init process"
 ENVIRONMENT = "R4L_ACCEL"
 BUSY = 1.0
-"""Load (over one minute, for each CPU) from which a guest may stand still for want of a CPU."""
+"""Load (over one minute, per CPU) above which a guest may stand still for lack of a CPU."""
 PAUSE = 60.0
-"""Seconds after a trial that failed on a busy host before the next: each may take as long as `PATIENCE`."""
+"""Seconds between a trial that failed on a busy host and the next one; each may take as long as `PATIENCE`."""
 OLDEST = 86400.0
-"""Seconds after which a trial that failed is made again in any case."""
+"""Seconds after which a failed trial is repeated in any case."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """An accelerator and why it is that one."""
+    """An accelerator and the reason for its choice."""
 
     name: Accel
     reason: str
 
 
 def choose(kernel: Kernel, wanted: Accel | str | None = None, *, afresh: bool = False) -> Choice:
-    """The accelerator for a kernel's VMs.
+    """Return the accelerator for a kernel's VMs.
 
     Args:
-        wanted: the caller's will; else `$R4L_ACCEL`; else a trial decides.
-        afresh: make the trial now, whatever an earlier one found.
+        wanted: the caller's choice; else `$R4L_ACCEL`; else a trial decides.
+        afresh: run a new trial, whatever the stored result.
 
     Raises:
-        UsageError: an accelerator that there is none of.
+        UsageError: the name is no accelerator.
     """
     named = wanted or os.environ.get(ENVIRONMENT)
     if named == "kvm":
@@ -77,7 +76,7 @@ def choose(kernel: Kernel, wanted: Accel | str | None = None, *, afresh: bool = 
 
 
 def _unusable() -> str | None:
-    """Why KVM is out of the question, if that can be told without a trial."""
+    """Return the reason why KVM is unusable, if that is known without a trial, else None."""
     if not DEVICE.exists():
         return "there is no /dev/kvm"
     try:
@@ -111,11 +110,11 @@ def _remembered(kernel: Kernel, afresh: bool) -> Choice:
 
 @dataclass(frozen=True)
 class _Tried:
-    """A trial that was made since the host booted.
+    """A trial made since the host booted.
 
     Attributes:
         when: seconds since 1970.
-        load: the host's meanwhile, for each CPU.
+        load: the host's load during the trial, per CPU.
     """
 
     name: Accel
@@ -125,14 +124,14 @@ class _Tried:
 
     @classmethod
     def read(cls, file: Path) -> _Tried | None:
-        """The one that is kept; None where there is none, or one without its time."""
+        """Read the stored trial; None if there is none, or one without its time."""
         try:
             return cls(**json.loads(file.read_text(encoding="utf-8")))
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
     def holds(self, now: float, load: float) -> bool:
-        """Whether another trial would find the same, as far as one can tell."""
+        """True if another trial would probably have the same result."""
         age = now - self.when
         if self.name == "kvm":
             return True
@@ -146,7 +145,7 @@ def _load() -> float:
 
 
 def trial(kernel: Kernel) -> Choice:
-    """Boot a guest under KVM and see."""
+    """Boot a guest under KVM and return the resulting choice."""
     reached, ended = threading.Event(), threading.Event()
     machine = Machine(
         kernel=kernel.vmlinux,
@@ -185,11 +184,11 @@ def trial(kernel: Kernel) -> Choice:
 
 
 def _stalled(qemu: Qemu, seconds: float) -> str:
-    """What is known about a guest that stands still under KVM."""
+    """Describe a guest that stands still under KVM."""
     try:
         status = qemu.monitor.execute("query-status", timeout=1.0)["status"]
     except BootError:
         status = "unknown"
     said = [line for line in qemu.output().splitlines() if "error" in line]
     why = said[0] if said else "no sign of life"
-    return f"/dev/kvm is there but dead: a guest stood still after {seconds:.1f} s ({why}, QEMU's status: {status})"
+    return f"/dev/kvm is unusable: a guest stood still after {seconds:.1f} s ({why}, QEMU's status: {status})"

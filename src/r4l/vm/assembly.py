@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A VM put together from the user's arguments, before anything of it runs."""
+"""Assemble a VM from the user's arguments before any part of it runs."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from r4l.vm.share import Share, modules_for
 
 @dataclass(frozen=True)
 class Assembly:
-    """All that one run of a VM is made from.
+    """All parts of one run of a VM.
 
     Attributes:
-        kernel: what is booted.
-        image: the disk image that it starts from; None with an initramfs.
-        parts: what comes with the image.
+        kernel: the kernel.
+        image: disk image to start from; None with an initramfs.
+        parts: parts that belong to the image.
         rootfs: the initramfs.
-        accel: the accelerator, and why that.
+        accel: the accelerator, and the reason for it.
         machine: QEMU's description.
-        cables: the host's ends that were given, by the card's index.
+        cables: the host's ends given by the caller, by the card's index.
         patience: seconds after which a boot has failed.
-        sources: of the modules that are loaded.
-        devices: those that are written in Python.
-        shares: folders of the host's that are mounted after the boot.
+        sources: source lines of the loaded modules.
+        devices: devices written in Python.
+        shares: folders of the host mounted after the boot.
         from_snapshot: boot once, and start from that state.
-        preparation: what is done after the boot.
+        preparation: actions after the boot.
     """
 
     kernel: Kernel
@@ -61,10 +61,10 @@ class Assembly:
     preparation: Preparation
 
     def booted(self) -> Assembly:
-        """The same machine, to be booted and neither restored nor prepared.
+        """Return the same machine, to be booted, without restoring and preparation.
 
-        A cable has one end in one VM, so those that were given are left out. What is at a cable's other end is no part
-        of a state. QEMU saves no device in Python, and keeps no state of a machine with a mounted share.
+        Given cables are left out, since a cable has only one end in a VM, and the other end is no part of a state. QEMU
+        saves no device in Python, and no state of a machine with a mounted share.
         """
         return replace(self, from_snapshot=False, preparation=Preparation(None), cables={}, devices=(), shares=())
 
@@ -94,10 +94,10 @@ def assemble(
     prepare: Callable[..., object] | None,
     prepare_with: Sequence[HasPath],
 ) -> Assembly:
-    """Put a VM together from its arguments, which `r4l.VM` explains; makes the initramfs.
+    """Assemble a VM from its arguments, which `r4l.VM` describes, and make its initramfs.
 
     Raises:
-        UsageError: arguments exclude each other, or one cannot be.
+        UsageError: arguments exclude each other, or one is invalid.
         EnvironmentFault: the image does not fit the kernel.
     """
     if rootfs is not None and (modules or files):
@@ -141,7 +141,7 @@ def assemble(
     from_snapshot = slow and not unfit if snapshot is None else snapshot
     preparation = Preparation(prepare, prepare_with)
     if from_snapshot:
-        # Refused here, where the caller's line is in the traceback. A closure may hold something else by the start.
+        # Compute the key here, so that a refusal's traceback shows the caller. A closure may change before the start.
         _ = preparation.key
     return Assembly(
         kernel=kernel,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Whether an error is an answer about the guest, or the host has kept anybody from asking.
+"""Attribute an error to the host or to the guest.
 
-The host's: no space, no memory, QEMU killed or refused, and a time-out while the host gave the machine too little of
-its processors. What a guest does to itself, however much it writes or hangs, is the guest's.
+Faults of the host: no disk space, no memory, QEMU killed or refused, and a time-out while the host gave the machine too
+little processor time. Floods and hangs that a guest causes are the guest's.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from r4l.vm.errors import NoAgent, NoOutput, QemuDied
 from r4l.vm.live import LiveVM
 
 NO_MEANS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
-"""Numbers of errors that say what the host lacks: space, memory, descriptors."""
+"""Error numbers for missing resources of the host: space, memory, descriptors."""
 STARVED = 0.75
-"""Part of the time that a thread was ready to run and had no processor, from which a machine is starved: it then runs
-at a quarter of its speed or less. Two guests that are busy on a host of two processors wait for half of the time."""
+"""Share of time that a thread was ready without a processor, above which a machine is starved: it then runs at a
+quarter of its speed or less. Two busy guests on a host of two processors wait for half of the time."""
 LOOK = 0.5
-"""Seconds for which a machine that lived long is looked at."""
+"""Seconds of observation for a machine that has run for long."""
 TIMED_OUT = "Timeout (>"
-"""How the error of pytest-timeout begins."""
+"""Beginning of pytest-timeout's error message."""
 
 
 def host_fault(error: BaseException, vm: LiveVM | None = None) -> str:
-    """Why nobody can judge because of the host; empty where the error is an answer about the guest.
+    """Return the host's fault that prevents a verdict; empty if the error is a result about the guest.
 
     Args:
-        vm: the machine that was looked at, for a time-out's reason.
+        vm: the machine, needed for the reason of a time-out.
     """
     links: list[BaseException] = [error]
     while (cause := links[-1].__cause__) is not None and cause not in links:
@@ -46,17 +46,17 @@ def host_fault(error: BaseException, vm: LiveVM | None = None) -> str:
         if isinstance(one, NoOutput | NoAgent) and one.starved:
             return f"{one.cause}; {one.starved}"
     late = isinstance(error, GuestTimeout) or str(error).startswith(TIMED_OUT)
-    # One that floods us keeps itself from its answer, however busy the host.
+    # A guest that floods the host causes its own delay, however busy the host is.
     why = starved(vm.pid, vm.begun) if late and vm is not None and vm.running and not vm.floods else ""
     return f"a time-out, and {why}" if why else ""
 
 
 def starved(pid: int, begun: float) -> str:
-    """How far the host kept a machine from its processors, in words; empty where it did not.
+    """Describe how far the host kept a machine from its processors; empty if it did not.
 
     Args:
-        pid: the sandbox's or QEMU's.
-        begun: when it was started, by the monotonic clock.
+        pid: of the sandbox or of QEMU.
+        begun: start of the machine, by the monotonic clock.
     """
     life = time.monotonic() - begun
     before = dict(_waits(pid))
@@ -73,17 +73,17 @@ def starved(pid: int, begun: float) -> str:
 
 
 def _waits(pid: int) -> Iterator[tuple[Path, float]]:
-    """Seconds that each thread of a process and its children was ready and had no processor.
+    """Yield the seconds that each thread of a process and its children was ready without a processor.
 
-    The second number of /proc/PID/task/TID/schedstat (proc(5); Documentation/scheduler/sched-stats.rst), where the
-    kernel keeps it.
+    The source is the second number of /proc/PID/task/TID/schedstat (proc(5); Documentation/scheduler/sched-stats.rst),
+    on kernels that have it.
     """
     for task in Path(f"/proc/{pid}/task").glob("*"):
         try:
             yield task, int((task / "schedstat").read_text(encoding="ascii").split()[1]) / 1e9
             children = (task / "children").read_text(encoding="ascii").split()
         except (OSError, ValueError, IndexError):
-            # It has ended, or the kernel keeps no account.
+            # The thread has ended, or the kernel has no statistics.
             continue
         for child in children:
             yield from _waits(int(child))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Wait for a guest to come up, and say exactly what happened when it does not."""
+"""Wait for a guest to boot, and report exactly how a boot failed."""
 
 from __future__ import annotations
 
@@ -20,13 +20,17 @@ from r4l.vm.qemu import Qemu, returncode_text
 from r4l.vm.refusal import refusal
 
 SILENCE = 10.0
-"""Seconds without any sign of life. The first line comes after half a second under TCG, and the longest pause of a
-stock kernel's boot is 0.2 s; a loaded machine may be ten times slower."""
+"""Seconds without any output before a boot has failed.
+
+The first line comes after half a second under TCG, and the longest pause of a stock kernel's boot is 0.2 s; a loaded
+machine may be ten times slower.
+"""
 TIMEOUT = 120.0
 BEFORE, AFTER = 20, 40
 PANIC = re.compile(r"^Kernel panic - not syncing: (.*)")
 RESTART = re.compile(r"^reboot: (?:Restarting system|machine restart)|^sysrq: Resetting")
-"""How the kernel says that it restarts the machine (kernel/reboot.c, arch/x86/kernel/reboot.c, drivers/tty/sysrq.c)."""
+"""Message of the kernel when it restarts the machine (kernel/reboot.c, arch/x86/kernel/reboot.c,
+drivers/tty/sysrq.c)."""
 INIT = re.compile(r"Attempted to kill init|No working init found|Requested init .* failed|No init found")
 REQUESTED = re.compile(r"Requested init (\S+) failed \(error (-?\d+)\)")
 NO_RDINIT = re.compile(r"^check access for rdinit=(\S+) failed: (-?\d+), ignoring")
@@ -35,7 +39,7 @@ KILLED = re.compile(r"Attempted to kill init! exitcode=0x([0-9a-f]{8})")
 RUN = re.compile(r"^Run (\S+) as init process")
 NO_MEMORY = re.compile(r"deadlocked on memory|[Oo]ut of memory")
 NO_AGENT = re.compile(r"can't run '/sbin/r4l-agent'")
-"""What busybox's init says each second."""
+"""Message of busybox's init, each second, if the agent cannot be run."""
 OWN_INIT = "/init"
 LAST_WORDS = 1.0
 """Seconds without output after which a kernel that panicked has said all."""
@@ -43,17 +47,17 @@ LAST_WORDS = 1.0
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to wait for a boot: seconds without a sign of life, and in all."""
+    """Time limits of a boot in seconds: without output, and in total."""
 
     silence: float = SILENCE
     total: float = TIMEOUT
 
 
 def wait_for_agent(link: Link, qemu: Qemu, klog: KernelLog, patience: Patience) -> None:
-    """Return when the agent answers.
+    """Wait until the agent answers.
 
     Raises:
-        BootError: BootPanic, InitDied, NoOutput, NoAgent, QemuDied, by what happened.
+        BootError: BootPanic, InitDied, NoOutput, NoAgent or QemuDied, by the kind of failure.
     """
     begun = time.monotonic()
 
@@ -62,7 +66,7 @@ def wait_for_agent(link: Link, qemu: Qemu, klog: KernelLog, patience: Patience) 
         quiet = now - max(begun, qemu.console.last_output)
         if quiet >= LAST_WORDS:
             if panic := _panic(klog, booted=False):
-                # A slow host takes its time to end the guest's CPUs, and with panic=0 nothing ends.
+                # After a panic, a slow host needs time to end the guest's CPUs; with panic=0 nothing ends.
                 raise panic
             if any(NO_AGENT.search(record.text) for record in klog.records()):
                 raise _no_agent("the guest's init cannot run the agent, /sbin/r4l-agent", qemu, klog)
@@ -74,13 +78,13 @@ def wait_for_agent(link: Link, qemu: Qemu, klog: KernelLog, patience: Patience) 
             raise NoOutput(
                 f"the kernel printed nothing for {now - begun:.0f} s",
                 _too_little(qemu.machine)
-                or f"does the kernel boot this way ({how})? does the accelerator work (try accel='tcg')?",
+                or f"check that the kernel boots this way ({how}), and that the accelerator works (try accel='tcg')",
                 detail=qemu.output(),
                 log=qemu.log,
             )
         init = _init(klog)
-        who = f"the guest's first program, {init}, runs" if init else "the kernel talks"
-        raise _no_agent(f"{who}, but the guest's agent did not come within {now - begun:.0f} s", qemu, klog)
+        who = f"the guest's first program, {init}, runs" if init else "the kernel printed messages"
+        raise _no_agent(f"{who}, but the guest's agent did not start within {now - begun:.0f} s", qemu, klog)
 
     link.connect(patience.total * 2, watch=look)
 
@@ -104,12 +108,12 @@ def _no_agent(cause: str, qemu: Qemu, klog: KernelLog) -> NoAgent:
     elif init not in ("", OWN_INIT):
         remedy = f"leave out rdinit=, so that r4l's own {OWN_INIT} runs: it starts the agent"
     else:
-        remedy = f"see the console: does {OWN_INIT} run, and /sbin/r4l-agent?"
+        remedy = f"check in the console that {OWN_INIT} and /sbin/r4l-agent run"
     return NoAgent(cause, remedy, detail=f"end of the console:\n{qemu.console.tail()}", log=klog.file)
 
 
 def _too_little(machine: Machine) -> str:
-    """The remedy for a machine that may have too little memory; empty where it has enough."""
+    """Return the remedy for a machine that may have too little memory; empty if it has enough."""
     _, enough = least.memory(machine)
     if machine.memory >= enough:
         return ""
@@ -117,26 +121,26 @@ def _too_little(machine: Machine) -> str:
 
 
 def _init(klog: KernelLog) -> str:
-    """The first program that the kernel says it runs; empty before that."""
+    """Return the first program that the kernel reports running; empty before that."""
     return next((match[1] for record in klog.records() if (match := RUN.match(record.text))), "")
 
 
 def why_it_ended(code: int, reason: str | None, qemu: Qemu, klog: KernelLog, *, booted: bool) -> R4LError:
-    """The error that tells why QEMU is no more.
+    """Return the error that explains QEMU's end.
 
     Args:
         code: QEMU's exit code.
-        reason: of QMP's event SHUTDOWN (`guest-reset`, `guest-shutdown` …), if it came.
-        booted: whether the agent had answered.
+        reason: from QMP's event SHUTDOWN (`guest-reset`, `guest-shutdown` …), if it came.
+        booted: True if the agent had answered.
     """
     if panic := _panic(klog, booted=booted):
         return panic
     detail = f"end of the console:\n{qemu.console.tail(40)}"
     if code == 0 and reason == "guest-reset" and not any(RESTART.search(record.text) for record in klog.records()):
         return MachineReset(
-            "the machine was reset, and its kernel had not said a word of that: a triple fault, or a write to a port "
-            "or register that resets",
-            "look at what ran last",
+            "the machine was reset without a message of its kernel: a triple fault, or a write to a port or register "
+            "that resets",
+            "look at the code that ran last",
             detail=detail,
             log=klog.file,
         )
@@ -147,14 +151,14 @@ def why_it_ended(code: int, reason: str | None, qemu: Qemu, klog: KernelLog, *, 
         return refused
     return QemuDied(
         f"QEMU {returncode_text(code)}" + (f": {said.splitlines()[-1]}" if said else ""),
-        "see qemu.log" if said else "was it killed from outside, or out of memory?",
+        "see qemu.log" if said else "check whether QEMU was killed, for example for lack of memory",
         detail=said or detail,
         log=qemu.log,
     )
 
 
 def _panic(klog: KernelLog, *, booted: bool) -> R4LError | None:
-    """The kernel's panic as an error, if there was one."""
+    """Return the error for a kernel panic, or None."""
     records = klog.records()
     for index, record in reversed(list(enumerate(records))):
         match = PANIC.match(record.text)
@@ -174,7 +178,8 @@ def _panic(klog: KernelLog, *, booted: bool) -> R4LError | None:
 
 
 def _init_lost(panic: str, lines: Sequence[str], init: str) -> tuple[str, str]:
-    """Cause and remedy of a panic for want of the first program (init/main.c, kernel/exit.c); empty for another."""
+    """Return cause and remedy of a panic for lack of the first program (init/main.c, kernel/exit.c); empty for another
+    panic."""
     inside = f"name a program of the initramfs, or leave the option out: r4l's own is {OWN_INIT}"
     if match := REQUESTED.search(panic):
         return f"the kernel cannot run its first program, {match[1]} (init=): {_error(match[2])}", inside
@@ -187,13 +192,13 @@ def _init_lost(panic: str, lines: Sequence[str], init: str) -> tuple[str, str]:
         who = f"the guest's first program{f', {init},' if init else ''}"
         return (
             f"{who} {how} (exitcode=0x{match[1]}), and no kernel goes on without it",
-            f"see the console for what {init or OWN_INIT} says",
+            f"see the messages of {init or OWN_INIT} in the console",
         )
     if INIT.search(panic):
-        return f"the kernel's first program died: {panic}", "see the console: is the root file system right?"
+        return f"the kernel's first program died: {panic}", "see the console, and check the root file system"
     return "", ""
 
 
 def _error(number: str) -> str:
-    """An error number of the kernel's in words."""
+    """Return the text of an error number of the kernel's."""
     return f"{os.strerror(abs(int(number)))} (error {number})"

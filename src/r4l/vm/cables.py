@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The cables of one run: those that were given, and new ones for the cards that lack one."""
+"""The cables of one run: those given by the caller, and new ones for the other cards."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from r4l.errors import UsageError
 from r4l.net import Cable, Nic
 
 ISOLATED = "R4L_ISOLATED_GUESTS"
-"""The environment variable under which guests reach no other machine by the back end `user`, and not this one either:
-the labs set it for their checks, since what runs in those guests is a stranger's."""
+"""Environment variable that isolates guests with the back end `user` from this host and all others.
+
+The labs set it for their checks, since untrusted code runs in those guests.
+"""
 
 
 def isolated(nics: Iterable[Nic]) -> tuple[Nic, ...]:
-    """The cards of a VM as they are used: cut off from the host and its networks where `ISOLATED` is set."""
+    """Return a VM's cards, isolated from the host and its networks if `ISOLATED` is set."""
     if not os.environ.get(ISOLATED):
         return tuple(nics)
     return tuple(replace(nic, options=nic.back_end.isolated(nic.options)) for nic in nics)
 
 
 def check(nics: Sequence[Nic], given: Mapping[int, Cable]) -> None:
-    """Whether each cable fits its card.
+    """Check that each cable fits its card.
 
     Raises:
-        UsageError: one does not.
+        UsageError: a cable does not fit.
     """
     for index, cable in given.items():
         if not 0 <= index < len(nics):
@@ -39,10 +41,10 @@ def check(nics: Sequence[Nic], given: Mapping[int, Cable]) -> None:
 
 
 def lay(nics: Sequence[Nic], given: Mapping[int, Cable], workdir: Path) -> dict[int, Cable]:
-    """A cable for each card that has one.
+    """Make a cable for each card that needs one.
 
     Raises:
-        EnvironmentFault: this machine does not let us make a tap.
+        EnvironmentFault: this machine does not permit a tap.
     """
     cables = dict(given)
     try:
@@ -59,6 +61,6 @@ def lay(nics: Sequence[Nic], given: Mapping[int, Cable], workdir: Path) -> dict[
 
 
 def close(cables: Iterable[Cable]) -> None:
-    """Close them all."""
+    """Close the given cables."""
     for cable in cables:
         cable.close()

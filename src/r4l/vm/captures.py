@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""QEMU's captures of a run, which have no bound of their own: one that is too large is ended, and the guest goes on."""
+"""Bound the size of QEMU's captures: one that grows too large is ended, and the guest goes on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from r4l.net.pcap import LARGEST
 from r4l.vm.qmp import Monitor
 
 PERIOD = 0.25
-"""Seconds between two looks at the files. An emulated card writes some ten MiB meanwhile."""
+"""Seconds between two checks. An emulated card writes some ten MiB in that time."""
 
 
 class CaptureBound:
@@ -25,7 +25,7 @@ class CaptureBound:
         captures: the files, by the cards' indices.
 
     Attributes:
-        full: the cards whose captures were ended.
+        full: cards whose captures were ended.
     """
 
     def __init__(self, monitor: Monitor, captures: Mapping[int, Path]) -> None:
@@ -42,13 +42,13 @@ class CaptureBound:
                 with contextlib.suppress(R4LError, FileNotFoundError):
                     if path.stat().st_size > LARGEST:
                         self._monitor.execute("object-del", {"id": f"dump{index}"})
-                        # QEMU has closed it. What is cut in the middle of a packet, readers leave out.
+                        # QEMU has closed the file. Readers skip a packet that is cut.
                         os.truncate(path, LARGEST)
                         self.full.add(index)
                         del self._captures[index]
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop the checks."""
         self._over.set()
         if self._thread.ident:
             self._thread.join()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The console: everything the guest writes there goes into a file and, line by line, to whoever watches."""
+"""The guest's console: all output goes to a file, and line by line to a callback."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from r4l.klog.records import LineSplitter
 
 TAIL = 1 << 16
 LOG_LIMIT = 64 << 20
-"""Bytes of console kept in the file. A guest that writes more loses the rest, not the host its disk."""
+"""Bytes of console kept in the file. Further output is dropped, so that a guest cannot fill the disk."""
 CUT = "\n[r4l: the guest wrote more than {} MiB to its console; the rest is not kept]\n"
-"""What then stands at the file's end."""
+"""Text at the end of a file that was cut."""
 
 
 class SerialConsole:
     """The host's end of the guest's serial console.
 
     Args:
-        sock: connected to QEMU; taken over.
-        log: file that gets every byte.
+        sock: connected to QEMU; this object takes it over.
+        log: file for all bytes.
         on_line: called on the reading thread with each line, without its end.
         on_end: called when QEMU has closed the console.
     """
@@ -69,23 +69,23 @@ class SerialConsole:
 
     @property
     def unfinished(self) -> str:
-        """The last line while it has no end: a prompt."""
+        """Last line without an end, such as a prompt."""
         return self._lines.rest
 
     def tail(self, lines: int = 25) -> str:
-        """The last lines, for messages."""
+        """Return the last lines, for messages."""
         return "\n".join(self._tail.decode("utf-8", "replace").replace("\r", "").splitlines()[-lines:])
 
     def write(self, data: bytes) -> None:
-        """Type at the console."""
+        """Send input to the console."""
         self._sock.sendall(data)
 
     def join(self, timeout: float) -> None:
-        """Wait until all that QEMU wrote has been read (it must have ended)."""
+        """Wait until all of QEMU's output has been read. QEMU must have ended."""
         self._thread.join(timeout)
 
     def close(self) -> None:
-        """Give up the console."""
+        """Close the console."""
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
         self._thread.join(2)

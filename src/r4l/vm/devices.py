@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Devices in Python on a VM's PCI bus: a server for each, and how QEMU is told of it.
+"""Devices in Python on a VM's PCI bus: a server for each, and their description for QEMU.
 
-The server's socket is in the run's folder, which QEMU may write to and is its current folder. QEMU does not save the
-state of such a device: so one is never in a state that is kept, but is plugged in when the machine goes on.
+The server's socket is in the run's folder, which is QEMU's current folder and writable for it. QEMU does not save the
+state of such a device, so no saved state contains one; devices are plugged in after a restore.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from r4l.pci.load import in_file, load
 from r4l.vm.qmp import Event, Monitor
 
 DeviceLike = Device | Callable[[], Device]
-"""A device, or what makes one: its class."""
+"""A device, or a class that makes one."""
 PATIENCE_MS = 600_000
-"""How long QEMU waits for an answer. After that it never speaks to the device again; see `Device.patience`."""
+"""Milliseconds that QEMU waits for an answer. After that it never talks to the device again; see `Device.patience`."""
 WAIT = 30.0
-"""Seconds in which a guest takes note of a device."""
+"""Seconds within which a guest must notice a device."""
 
 
 class Plugs:
     """The devices of one run of a VM.
 
     Args:
-        devices: in the order in which they are plugged in.
-        workdir: where their sockets are made.
+        devices: in the order of plugging.
+        workdir: folder for their sockets.
     """
 
     def __init__(self, devices: Sequence[Device], workdir: Path) -> None:
@@ -49,14 +49,14 @@ class Plugs:
         self._servers.append(Server(device, self._workdir / socket_name(len(self._servers))))
 
     def arguments(self) -> list[Mapping[str, Any]]:
-        """What `-device` or `device_add` gets for each device."""
+        """Return the arguments of `-device` or `device_add` for each device."""
         return [qemu_device(index) for index in range(len(self.devices))]
 
     def find(self, device: Device) -> int:
-        """The number of a device; of a new one, which is served from then on.
+        """Return the number of a device; a new one is served from now on.
 
         Raises:
-            UsageError: it is another VM's.
+            UsageError: the device belongs to another VM.
         """
         if device not in self.devices:
             if device.address:
@@ -66,10 +66,11 @@ class Plugs:
         return self.devices.index(device)
 
     def plug(self, device: Device, monitor: Monitor) -> None:
-        """Plug a device into a machine that runs.
+        """Plug a device into a running machine.
 
         Raises:
-            ModelError: QEMU cannot make use of it.
+            UsageError: the device is plugged in already.
+            ModelError: QEMU refuses the device.
         """
         index = self.find(device)
         if device.address:
@@ -81,7 +82,7 @@ class Plugs:
         self.locate(monitor)
 
     def locate(self, monitor: Monitor) -> None:
-        """Note where on the bus each device is."""
+        """Record the bus address of each device."""
         for bus in monitor.execute("query-pci"):
             for found in bus["devices"]:
                 name = found.get("qdev_id", "")
@@ -90,11 +91,11 @@ class Plugs:
                         device.address = f"0000:{found['bus']:02x}:{found['slot']:02x}.{found['function']}"
 
     def unplug(self, device: Device, monitor: Monitor, timeout: float) -> None:
-        """Have the guest let a device go, and wait until it has.
+        """Ask the guest to release a device, and wait until it has.
 
         Raises:
-            UsageError: it is not plugged in.
-            GuestTimeout: the guest does not.
+            UsageError: the device is not plugged in.
+            GuestTimeout: the guest did not release it within `timeout` seconds.
         """
         if device not in self.devices or not device.address:
             raise UsageError(f"{device!r} is not plugged in")
@@ -103,12 +104,12 @@ class Plugs:
         monitor.execute("device_del", {"id": name})
         if not gone.wait(timeout):
             raise GuestTimeout(
-                f"the guest has not let go of {device!r} within {timeout:g} s", "its driver's remove hangs?"
+                f"the guest has not released {device!r} within {timeout:g} s", "check whether its driver's remove hangs"
             )
         device.address = ""
 
     def on_event(self, event: Event) -> None:
-        """QMP's events."""
+        """Handle an event of QMP."""
         if event["event"] == "DEVICE_DELETED":
             if gone := self._deleted.pop(event["data"].get("device", ""), None):
                 gone.set()
@@ -117,7 +118,7 @@ class Plugs:
                 device.pause(event["event"] == "STOP")
 
     def close(self) -> None:
-        """End the servers, and note what the devices have seen where a file can be written."""
+        """End the servers."""
         for server in self._servers:
             server.close()
         for device in self.devices:
@@ -131,10 +132,10 @@ class Plugs:
 
 
 def split(devices: Sequence[str | DeviceLike]) -> tuple[list[str], list[Device]]:
-    """QEMU's own devices, and those in Python, which are made where there are classes.
+    """Separate QEMU's own devices from those in Python; classes are instantiated.
 
     Raises:
-        UsageError: one is neither.
+        UsageError: an entry is neither.
     """
     own: list[str] = []
     found: list[Device] = []
@@ -145,23 +146,25 @@ def split(devices: Sequence[str | DeviceLike]) -> tuple[list[str], list[Device]]
         maker = load(one) if isinstance(one, str) else one
         device = maker if isinstance(maker, Device) else maker()
         if not isinstance(device, Device):
-            raise UsageError(f"{one!r} makes {device!r}, which is no pci.Device", "give classes of devices, or devices")
+            raise UsageError(
+                f"{one!r} makes {device!r}, which is not a pci.Device", "give classes of devices, or devices"
+            )
         found.append(device)
     return own, found
 
 
 def qemu_id(index: int) -> str:
-    """What QEMU calls a device."""
+    """Return QEMU's id of a device."""
     return f"pci{index}"
 
 
 def socket_name(index: int) -> str:
-    """The socket's name in the run's folder."""
+    """Return the socket's name in the run's folder."""
     return f"pci{index}.sock"
 
 
 def qemu_device(index: int) -> dict[str, Any]:
-    """What `-device` or `device_add` gets."""
+    """Return the arguments of `-device` or `device_add`."""
     return {
         "driver": "vfio-user-pci",
         "id": qemu_id(index),

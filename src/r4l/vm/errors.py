@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The ways in which a boot fails. Each is told apart from the others, with the console's end."""
+"""Failures of a boot. Each is distinguished from the others, and reported with the console's end."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from r4l.errors import BootError, VerdictError
 
 
 class QemuDied(BootError):
-    """QEMU ended by itself: it was killed, or refused its command line."""
+    """QEMU ended unexpectedly: it was killed, or refused its command line."""
 
     kind = "qemu-died"
 
 
 class BootPanic(BootError):
-    """The kernel panicked before the agent came."""
+    """The kernel panicked before the agent started."""
 
     kind = "boot-panic"
 
@@ -28,7 +28,7 @@ class NoOutput(BootError):
     """The kernel printed nothing at all.
 
     Attributes:
-        starved: how far the host kept the machine from its processors (`r4l.vm.blame.starved`); empty where not.
+        starved: how far the host kept the machine from its processors (`r4l.vm.blame.starved`); empty if it did not.
     """
 
     kind = "no-output"
@@ -36,7 +36,7 @@ class NoOutput(BootError):
 
 
 class NoAgent(BootError):
-    """The kernel talks, but the agent never came.
+    """The kernel printed messages, but the agent never started.
 
     Attributes:
         starved: as `NoOutput.starved`.

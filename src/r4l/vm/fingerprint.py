@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A key of all that a Python function depends on: its code, the values it holds, and the functions it calls.
+"""Compute a key of everything that a Python function depends on: its code, its values, and the functions it calls.
 
 Code outside the libraries is followed: global names, attributes of modules, closures, defaults, bound objects, classes.
-Libraries (Python's own, those installed, r4l) count by name and by the file they stand in. Values count by what
-`pickle` would keep of them (`object.__reduce_ex__`); one that has no such state, a lock or a socket, has no key.
+Libraries (Python's own, installed ones, r4l) count by name and by the stamp of their file. Values count by their
+`pickle` state (`object.__reduce_ex__`); a value without such state, a lock or a socket, has no key.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from r4l.module import BuiltModule
 
 PLAIN = (bool, int, float, complex, str, bytes, bytearray, type(None), type(...), type(NotImplemented))
 UNSEEN = frozenset({"eval", "exec", "globals", "locals", "__import__", "input"})
-"""Built-in functions behind which nobody sees what is used."""
+"""Built-in functions that hide their dependencies."""
 NO_STATE = frozenset(
     {"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__static_attributes__", "_abc_impl"}
     | {"__dataclass_fields__", "__dataclass_params__", "__annotations__", "__annotations_cache__", "__annotate_func__"}
 )
-"""Of a class, what says nothing about what its methods do, or is in them already."""
+"""Attributes of a class that do not affect its methods, or are contained in them already."""
 MOST = 20_000
-"""Values that are looked at; a function that depends on more holds something that it does not mean to."""
+"""Maximum number of values. A function that depends on more holds a value by mistake."""
 ROOTS = tuple(
     Path(path).resolve()
     for path in (
@@ -53,10 +53,10 @@ class _NoKey(Exception):
 
 
 def fingerprint(function: Callable[..., object]) -> str:
-    """A key of the function and all that it depends on.
+    """Return a key of the function and all its dependencies.
 
     Raises:
-        UsageError: it depends on a value that has no key; says which.
+        UsageError: the function depends on a value without a key; the message names it.
     """
     name = getattr(function, "__qualname__", repr(function))
     walk = _Walk()
@@ -64,31 +64,31 @@ def fingerprint(function: Callable[..., object]) -> str:
         walk.root(function)
     except _NoKey as problem:
         raise UsageError(
-            f"{name} cannot prepare a snapshot: {problem}, and so nobody could tell when the snapshot is stale",
+            f"{name} cannot prepare a snapshot: {problem}, so a stale snapshot could not be detected",
             "give it plain values (numbers, texts, paths, dataclasses), or start the machine with snapshot=False",
         ) from problem
     except RecursionError as problem:
         raise UsageError(
-            f"{name} cannot prepare a snapshot: it holds values nested too deeply to be looked through",
+            f"{name} cannot prepare a snapshot: it holds values that are nested too deeply",
             "give it plain values, or start the machine with snapshot=False",
         ) from problem
     return walk.digest()
 
 
 class _Walk:
-    """Goes once through all that a value depends on."""
+    """A walk through all dependencies of a value, each visited once."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256(sys.version.encode())
         self._seen: dict[int, int] = {}
-        # What is made on the way stays, or another value could have its id.
+        # Keep temporary values alive, so that their ids are not reused.
         self._kept: list[object] = []
 
     def digest(self) -> str:
         return self._hash.hexdigest()
 
     def root(self, function: Callable[..., object]) -> None:
-        """A function that is looked into also where it stands in a library."""
+        """Add a function, following its code even in a library."""
         plain = function.__func__ if isinstance(function, types.MethodType) else function
         if isinstance(plain, types.FunctionType):
             self._function(plain, plain.__qualname__)
@@ -115,7 +115,7 @@ class _Walk:
         self._kept.append(value)
         if isinstance(value, os._Environ) or value is os.getenv:
             raise _NoKey(f"{where} is the environment of this process")
-        # Classes of a user's own that are made from these have more state than these have.
+        # Subclasses of containers by the user have more state than the containers.
         look = _CONTAINERS.get(kind) or next(
             (look for kinds, look in _LOOKS if isinstance(value, kinds)), _Walk._object
         )
@@ -163,7 +163,7 @@ class _Walk:
             self._value(list(items or ()), where)
 
     def _state(self, state: object, where: str) -> None:
-        """What an instance holds, by its attributes where it says so."""
+        """Add the state of an instance, by attribute if it is a dictionary."""
         for part in state if isinstance(state, tuple) and len(state) == 2 else (state,):
             if isinstance(part, dict):
                 self._say("state", len(part))
@@ -176,7 +176,7 @@ class _Walk:
     # -- code -----------------------------------------------------------------------------------------------------
 
     def _callable(self, value: Any, where: str) -> None:
-        """A function, unless a library's: that one's name says what it does, but it may hold values of the user's."""
+        """Add a function. A library's function counts by name, but may hold values of the user."""
         if is_library(value.__code__.co_filename):
             self._library(value)
             self._held(value, where)
@@ -189,7 +189,7 @@ class _Walk:
         self._code(value.__code__, value, where)
 
     def _held(self, value: types.FunctionType, where: str) -> None:
-        """Defaults, and the values of the functions around it."""
+        """Add the defaults, and the closure's values."""
         self._value(value.__defaults__, f"a default of {where}")
         self._value(value.__kwdefaults__, f"a default of {where}")
         for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
@@ -233,7 +233,7 @@ class _Walk:
             self._value(item, f"{value.__qualname__}.{name}")
 
     def _library(self, value: Any) -> None:
-        """What stands in a library: its name, and the file's stamp, which another version of it changes."""
+        """Add a library's object: its name, and its file's stamp, which changes with the version."""
         code = getattr(value, "__code__", None)
         file = code.co_filename if code else getattr(sys.modules.get(value.__module__ or ""), "__file__", None)
         self._say("library", value.__module__, getattr(value, "__qualname__", ""), _stamp(file))
@@ -256,7 +256,7 @@ class _Walk:
             self._value(owner, f"the object of {where}")
 
     def _wrapped(self, value: Any, where: str) -> None:
-        """What stands around functions: static and class methods, properties, caches."""
+        """Add the functions inside static and class methods, properties and caches."""
         self._say(type(value).__name__)
         for name in ("__func__", "__wrapped__", "fget", "fset", "fdel", "func"):
             if (inner := getattr(value, name, None)) is not None:
@@ -295,11 +295,11 @@ _LOOKS: tuple[tuple[Any, Callable[[_Walk, Any, str], None]], ...] = (
     (Kernel, lambda walk, value, _where: walk._say("kernel", value.key)),
     (BuiltModule, _Walk._built),
 )
-"""How a value is looked at: the first that fits."""
+"""Handlers by type; the first match counts."""
 
 
 def _named(code: types.CodeType, function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    """The global names that code uses, and what they stand for; of a module, the attributes that it uses."""
+    """Yield the global names that code uses with their values; for modules, the attributes used."""
     names = function.__globals__
     steps = [step for step in dis.get_instructions(code) if step.opname not in ("PUSH_NULL", "EXTENDED_ARG")]
     for index, step in enumerate(steps):
@@ -324,7 +324,7 @@ def _attributes(name: str, value: Any, steps: list[dis.Instruction]) -> Iterator
 
 
 def _counts(value: object) -> bool:
-    """Whether an attribute of a library's module is more than its name: plain data, or what must be refused."""
+    """True if an attribute of a library's module counts by value: plain data, or values that must be refused."""
     return (
         type(value) in (*PLAIN, tuple, list, dict)
         or isinstance(value, types.ModuleType | os._Environ)
@@ -333,7 +333,7 @@ def _counts(value: object) -> bool:
 
 
 def _imported(name: str, level: int, wanted: tuple[str, ...], names: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What an `import` inside a function brings."""
+    """Yield the names and values of an `import` inside a function."""
     try:
         full = importlib.util.resolve_name("." * level + name, names.get("__package__") or "")
         module: Any = importlib.import_module(full)
@@ -350,11 +350,11 @@ def _imported(name: str, level: int, wanted: tuple[str, ...], names: dict[str, A
 
 @functools.cache
 def is_library(file: str | None) -> bool:
-    """Whether a file of Python code is none of the user's; modules that are built in have none."""
+    """True if a file of Python code is not the user's. Built-in modules have no file."""
     if not file:
         return True
     if file.startswith("<"):
-        # Code that was made by exec: dataclasses', or the user's.
+        # Code made by exec: of dataclasses, or of the user.
         return file.startswith("<frozen")
     path = Path(file).resolve()
     return any(path.is_relative_to(root) for root in ROOTS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A machine that starts from a disk image: its disks, its first stage, and the card that ssh comes in by."""
+"""A machine that starts from a disk image: its disks, its first stage, and the card for ssh."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from r4l.vm.boot import Patience
 from r4l.vm.machine import Drive
 
 PATIENCE = Patience(silence=60.0, total=300.0)
-"""systemd says nothing while all goes well: for half a minute under TCG, on a loaded machine for longer."""
+"""Time limits of a boot. systemd prints nothing for half a minute under TCG, and longer on a loaded machine."""
 SSH = 22
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a VM needs more, or otherwise, to start from an image.
+    """Additional or different parts of a VM that starts from an image.
 
     Attributes:
         rootfs: the first stage.
         drives: the image, and the kernel's modules.
-        management: the card for ssh; comes after all others, whose places are thus those that they have without it.
+        management: the card for ssh; it comes last, so that the other cards keep their positions.
         append: kernel options.
-        shell: the command for `VM.shell`.
+        shell: command for `VM.shell`.
     """
 
     rootfs: Rootfs
@@ -43,15 +43,15 @@ class Parts:
 
 
 def parts(kernel: Kernel, image: DiskImage, modules: Sequence[str] = (), ssh_port: int = 0, say: Say = quiet) -> Parts:
-    """What `VM` makes of its argument `image`.
+    """Return the parts for the argument `image` of `VM`.
 
     Args:
-        modules: names of the kernel's own modules that must be there.
-        ssh_port: port on loopback; 0 lets the system choose one that is free.
+        modules: names of the kernel's own modules that must be available.
+        ssh_port: port on loopback; 0 for any free one.
 
     Raises:
         EnvironmentFault: the kernel does not fit, or the disk is full.
-        UsageError: the kernel has no such module, or this is no port.
+        UsageError: the kernel has no such module, or the port is invalid.
     """
     require_fit(kernel, image.name)
     drives = [Drive(image.path, "root")]
@@ -68,19 +68,19 @@ def parts(kernel: Kernel, image: DiskImage, modules: Sequence[str] = (), ssh_por
 
 
 def disk_full(workdir: Path) -> EnvironmentFault:
-    """The error of a guest whose writes find no more room on the host."""
+    """Return the error for a guest whose writes fail for lack of space on the host."""
     return EnvironmentFault(
-        f"the disk that {workdir} is on is full: the guest cannot write to its own",
+        f"the disk of {workdir} is full: the guest cannot write to its disk",
         "free some space, set R4L_HOME to a folder on a larger disk, or write less in the guest",
     )
 
 
 def management_nic(ssh_port: int = 0) -> Nic:
-    """The card whose port 22 QEMU forwards to, from 127.0.0.1 only.
+    """Return the card whose port 22 QEMU forwards to, from 127.0.0.1 only.
 
     Raises:
         EnvironmentFault: the port is taken.
-        UsageError: this is no port.
+        UsageError: the port is invalid.
     """
     _require_free(ssh_port)
     entry = table()["management"]
@@ -91,16 +91,16 @@ def management_nic(ssh_port: int = 0) -> Nic:
 
 
 def _require_free(port: int) -> None:
-    """Say it before QEMU does, which would name neither the cause nor a remedy."""
+    """Check a port in advance: QEMU's error would name neither cause nor remedy."""
     if not 0 <= port <= 65535:
         raise UsageError(f"{port} is no port", "give 1 to 65535, or 0 for one that is free")
     with socket.socket() as probe:
-        # As QEMU does: a connection that was closed a moment ago does not keep the port.
+        # The same option as in QEMU: a recently closed connection does not occupy the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise EnvironmentFault(
-                f"port {port} on 127.0.0.1 cannot be had for ssh: {error.strerror}",
-                "name another port, or none to get one that is free",
+                f"cannot use port {port} on 127.0.0.1 for ssh: {error.strerror}",
+                "name another port, or none for any free one",
             ) from error

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The files of the host that a preparation reads, and whether they are still as they were.
+"""Record the host's files that a preparation reads, and detect their changes.
 
-A function's code does not tell which files it opens; Python does, while it runs (`sys.addaudithook`, event `open`).
+A function's code does not show which files it opens; Python reports them while it runs (`sys.addaudithook`, event
+`open`).
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ _hooked = False
 
 @contextmanager
 def recorded(outputs: Sequence[Path]) -> Iterator[set[Path]]:
-    """Gather the files that this thread opens to read meanwhile.
+    """Collect the files that this thread opens for reading during the context.
 
     Args:
-        outputs: folders whose files are none: what is in them was written by the run itself.
+        outputs: folders whose files are ignored, since the run itself wrote them.
     """
     global _hooked
     with _guard:
         if not _hooked:
-            # A hook stays for the life of the process; without a set to fill it does nothing.
+            # Audit hooks cannot be removed; without a set to fill, this one does nothing.
             sys.addaudithook(_note)
             _hooked = True
     found: set[str] = set()
@@ -63,12 +64,12 @@ def _note(event: str, arguments: tuple[object, ...]) -> None:
 
 
 def save(files: set[Path], into: Path) -> None:
-    """Note how files are."""
+    """Save the state of files."""
     into.write_text(json.dumps({str(path): _as_it_is(path) for path in sorted(files)}), encoding="utf-8")
 
 
 def hold(noted: Path) -> bool:
-    """Whether the files that were noted are as they were. A note that is not there names none."""
+    """True if the saved files are unchanged. A missing record lists no files."""
     try:
         before: dict[str, list[str | int]] = json.loads(noted.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The least that a kernel needs of a machine, so that a boot that can only fail is refused with the figure."""
+"""The least memory and the most CPUs of a machine that a kernel can boot on, so that a boot that can only fail is
+refused with the figure."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from r4l.vm.machine import Machine
 
 MIB = 1 << 20
 HEADER = 0x264
-"""Bytes at the beginning of an image that hold the fields read here."""
+"""Bytes at the beginning of an image that hold the header fields read here."""
 RUNNING = 8 * MIB
 """Memory that a kernel needs beside its image, the archive of its initramfs and the unpacked files. Measured in
 November 2026 with Debian's 7.3.4 (74 MiB) and an initramfs of 3.4 MiB: 80 MiB end in "System is deadlocked on memory",
@@ -43,9 +44,9 @@ def kernel_end(image: Path) -> int:
 
 
 def memory(machine: Machine) -> tuple[int, int]:
-    """Return the MiB of memory below which a machine cannot boot, and those with which it does.
+    """Return the MiB of memory below which a machine cannot boot, and an amount with which it does.
 
-    Both are those of a kernel without debugging options; (0, 0) for a kernel of an unknown format.
+    Both are for a kernel without debugging options; (0, 0) for a kernel of an unknown format.
     """
     end = kernel_end(machine.kernel)
     if not end:
@@ -69,7 +70,7 @@ def require(machine: Machine, kernel: Kernel) -> None:
             f"give {enough} MiB or more, on the command line with --memory {enough}",
         )
     most = int(kernel.config.get("CONFIG_NR_CPUS", "0")) if kernel.config.get("CONFIG_SMP") == "y" else 1
-    # Of a kernel whose configuration is unknown, nothing is known.
+    # Without the kernel's configuration, its limit is unknown.
     if kernel.config and 0 < most < machine.cpus:
         option = "CONFIG_NR_CPUS" if kernel.config.get("CONFIG_SMP") == "y" else "CONFIG_SMP is not set"
         raise UsageError(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Modules into and out of a running kernel."""
+"""Load and unload modules in a running kernel."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IGNORED = re.compile(r": unknown parameter '([^']*)' ignored$")
 
 @runtime_checkable
 class HasPath(Protocol):
-    """What a built module has."""
+    """A built module, by its only attribute used here."""
 
     @property
     def path(self) -> Path:
@@ -32,26 +32,26 @@ class HasPath(Protocol):
 
 
 class ModuleRefused(VerdictError):
-    """The guest's kernel refused to load or unload a module; the detail is what it logged."""
+    """The guest's kernel refused to load or unload a module; the detail has its log lines."""
 
     kind = "module-refused"
 
 
 def sources(kernel: Kernel) -> Sources:
-    """Where the instructions of the modules come from that are loaded into a machine with that kernel."""
+    """Return the source lines of modules loaded into a machine with that kernel."""
     return module_sources(kernel.toolchain, kernel.source, kernel.build)
 
 
 def module_sources(toolchain: Toolchain, *foreign: Path) -> Sources:
-    """Where the instructions of modules come from.
+    """Return the source lines of modules.
 
     Args:
-        toolchain: whose programs read them.
-        foreign: folders of sources that are not the modules' authors', beside the kit.
+        toolchain: provides the programs that read them.
+        foreign: folders of sources that are not the modules' authors', in addition to the kit.
     """
 
     def run(argv: Sequence[str | Path], reads: Path, writes: Path) -> str:
-        # Its failure would hide what the kernel said, which is what counts.
+        # A failure here must not hide the kernel's complaint.
         grant = Grant("complaints: lines", writes=(writes,), reads=(reads,))
         done = toolchain.run(argv, grant, check=False)
         return done.stdout.decode(errors="replace")
@@ -60,7 +60,7 @@ def module_sources(toolchain: Toolchain, *foreign: Path) -> Sources:
 
 
 def insmod(vm: LiveVM, module: object, parameters: Mapping[str, object]) -> None:
-    """See `VM.insmod`."""
+    """Load a module; see `VM.insmod`."""
     needs = module.needs if isinstance(module, BuiltModule) else ()
     there = _loaded(vm) if needs else set()
     for other in needs:
@@ -79,18 +79,18 @@ def insmod(vm: LiveVM, module: object, parameters: Mapping[str, object]) -> None
 
 
 def require_known(vm: LiveVM, path: Path, parameters: Mapping[str, object], since: int) -> None:
-    """Refuse what the kernel only warns of: a parameter that a module which it has loaded does not have.
+    """Refuse an unknown parameter of a loaded module, for which the kernel only prints a warning.
 
     Args:
         path: the module's file.
-        since: position in the kernel's log before it was loaded.
+        since: position in the kernel's log before the load.
 
     Raises:
         ModuleRefused: the kernel ignored a parameter (kernel/module/main.c, unknown_module_param_cb).
     """
     vm.klog.sync()
     said = [match[1] for record in vm.klog.records(since) if (match := IGNORED.search(record.text))]
-    # The kernel takes - and _ for the same.
+    # The kernel treats - and _ as equal.
     ignored = [name for name in parameters if name.replace("-", "_") in {word.replace("-", "_") for word in said}]
     if not ignored:
         return
@@ -105,22 +105,22 @@ def require_known(vm: LiveVM, path: Path, parameters: Mapping[str, object], sinc
 
 
 def _loaded(vm: LiveVM) -> set[str]:
-    """The names of the modules that the guest's kernel has."""
+    """Return the names of the modules loaded in the guest."""
     return {line.split()[0] for line in vm.run("cat /proc/modules", check=True).stdout.splitlines()}
 
 
 def rmmod(vm: LiveVM, name: str) -> None:
-    """See `VM.rmmod`."""
+    """Unload a module; see `VM.rmmod`."""
     _do(vm, ["rmmod", name.removesuffix(".ko")], f"unload {name}")
 
 
 def words(parameters: Mapping[str, object]) -> list[str]:
-    """Parameters as insmod takes them."""
+    """Return parameters as arguments of insmod."""
     return [f"{name}={_text(value)}" for name, value in parameters.items()]
 
 
 def _text(value: object) -> str:
-    """A parameter as the kernel reads it (kernel/params.c): Y and N for truth, commas in an array."""
+    """Format a parameter for the kernel (kernel/params.c): Y and N for booleans, commas in an array."""
     if isinstance(value, bool):
         return "Y" if value else "N"
     if isinstance(value, (list, tuple)):
@@ -138,7 +138,7 @@ def _do(vm: LiveVM, argv: list[str], what: str) -> None:
     log = vm.klog.text(since)
     kernel = vm.kernel
     facts = {"kernel": kernel.release if kernel.name == "stock" else kernel.name, "arch": kernel.arch}
-    # What the kernel logged is more exact than insmod's words, whatever comes first.
+    # The kernel's log is more precise than insmod's message, so the table's order decides.
     explanation = known.explain("load", f"{said}\n{log}", facts, order="table")
     why, remedy = (
         (f"{explanation.cause} ({said})", explanation.remedy) if explanation else (said, "the kernel's log tells why")

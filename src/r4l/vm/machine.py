@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A machine as data, and the one function that turns it into QEMU's command line.
 
-What a machine *is* (`Machine`) is separate from where this run of it keeps its sockets and files (`Endpoints`), so that
-two runs of the same machine have the same description: a snapshot's key, a log, a test can rely on it.
+The description of a machine (`Machine`) is separate from the sockets and files of a run (`Endpoints`), so that two runs
+of the same machine have equal descriptions, on which a snapshot's key, a log and a test rely.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from r4l.vm.share import arguments as share_arguments
 Accel = Literal["kvm", "tcg"]
 
 FAST = ("nokaslr", "cryptomgr.notests")
-"""Kernel options that save time at boot: no random layout (0.1 s, and addresses stay readable), no self-tests of
-crypto algorithms (0.65 s). `VM(fast=False)` boots without them, and by the bzImage."""
+"""Kernel options that save time at boot: no random layout (0.1 s, and addresses stay readable), no self-tests of crypto
+algorithms (0.65 s). `VM(fast=False)` boots without them, and from the bzImage."""
 
 KVM = Path("/dev/kvm")
 SHARED = "shared"
-"""QEMU's name of memory that other processes can map."""
+"""QEMU's id of memory that other processes can map."""
 
 SECCOMP = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
-"""System calls that QEMU itself gives up: a guest that takes it over starts no program and becomes nobody else."""
+"""System calls that QEMU gives up: a guest that takes QEMU over can neither start programs nor change its user."""
 
 NAMED_FILE = re.compile(r"""(?:^|[=,"])(/(?:[^,"]|,,)+)""")
-"""A path in an argument of QEMU's, in its own syntax, where a comma is doubled, or in JSON."""
+"""A path in an argument of QEMU, in QEMU's own syntax, where a comma is doubled, or in JSON."""
 
 ALWAYS = (
     "console_msg_format=syslog",  # <LEVEL> before each line: klog wants to know it
@@ -55,9 +55,9 @@ class Drive:
     """A disk of a VM.
 
     Attributes:
-        path: never written to; what the guest writes goes into a file without a name in the run's folder, and is gone
-            with QEMU, however that ends.
-        serial: what the guest finds it by (/sys/block/*/serial).
+        path: the file, never written to. The guest's writes go to an unnamed file in the run's folder, which vanishes
+            with QEMU.
+        serial: serial number for the guest (/sys/block/*/serial).
         format: of the file.
     """
 
@@ -71,8 +71,8 @@ class Machine:
     """A virtual machine, complete and reproducible.
 
     Attributes:
-        arch: the guest's, as `--arch` names it.
-        kernel: what QEMU starts.
+        arch: the guest's architecture, as for `--arch`.
+        kernel: file that QEMU starts.
         initrd: the initramfs.
         append: kernel command line.
         memory: MiB.
@@ -80,10 +80,10 @@ class Machine:
         accel: `kvm` or `tcg`.
         nics: network cards, in order.
         drives: disks, in order, after the cards on the PCI bus.
-        agent: have the agent's port.
-        shares: folders of the host's that the guest may mount.
-        shared_memory: the guest's memory can be mapped by devices in other processes (`r4l.pci`).
-        icount: the guest's clock counts instructions, one for a nanosecond, and knows nothing of the host's: QEMU's
+        agent: True to have the agent's port.
+        shares: folders of the host that the guest may mount.
+        shared_memory: True to let devices in other processes (`r4l.pci`) map the guest's memory.
+        icount: True for a guest clock that counts instructions, one per nanosecond, independent of the host's: QEMU's
             docs/devel/tcg-icount.rst. TCG and one CPU only.
         extra: further arguments for QEMU.
     """
@@ -106,34 +106,34 @@ class Machine:
     def __post_init__(self) -> None:
         architecture(self.arch)
         if not 32 <= self.memory <= 1 << 20:
-            raise UsageError(f"{self.memory} MiB of memory make no VM", "give 32 to 1048576")
+            raise UsageError(f"a VM cannot have {self.memory} MiB of memory", "give 32 to 1048576")
         if not 1 <= self.cpus <= 255:
-            raise UsageError(f"{self.cpus} CPUs make no VM", "give 1 to 255")
+            raise UsageError(f"a VM cannot have {self.cpus} CPUs", "give 1 to 255")
         if self.icount and (self.accel != "tcg" or self.cpus != 1):
             raise UsageError("instructions are counted on one CPU under TCG only", 'use cpus=1 and accel="tcg"')
 
     @property
     def key(self) -> str:
-        """Names this machine in cache keys."""
+        """Key of this machine for caches."""
         return home.content_key(json.dumps(asdict(self), sort_keys=True, default=str))
 
     @property
     def named_files(self) -> tuple[Path, ...]:
-        """The host's files and devices that `extra` names by their absolute paths, as far as they exist."""
+        """Existing host files and devices that `extra` names by their absolute paths."""
         paths = (Path(found[1].replace(",,", ",")) for word in self.extra for found in NAMED_FILE.finditer(word))
         return tuple(path for path in paths if path.exists())
 
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Where one run of a machine meets the host.
+    """The connections of one run of a machine to the host.
 
     Attributes:
-        qmp, console, agent: descriptors of connected sockets, open in QEMU; None where a person starts QEMU, who has
-            the console and the monitor in their terminal (^A c goes from one to the other, ^A x ends QEMU).
+        qmp, console, agent: descriptors of connected sockets, open in QEMU; None if a person starts QEMU with console
+            and monitor on the terminal (^A c switches between them, ^A x ends QEMU).
         captures: for each card by its index, the file for its packets.
         cables: for each card with a cable, by its index, its descriptor, open in QEMU.
-        devices: in other processes, as `-device` gets them.
+        devices: devices in other processes, as arguments of `-device`.
     """
 
     qmp: int | None
@@ -145,14 +145,14 @@ class Endpoints:
 
 
 def kernel_line(arch: str, extra: str = "", *, fast: bool = True) -> tuple[str, ...]:
-    """The kernel command line, in words; later ones win, so `extra` can override anything."""
+    """Return the kernel command line, in words. Later words win, so `extra` can override all others."""
     return (f"console={architecture(arch).console}", *ALWAYS, *(FAST if fast else ()), *extra.split())
 
 
 def grant(machine: Machine, workdir: Path | None = None, state: Path | None = None) -> Grant:
-    """What QEMU may touch: its own files, KVM where it runs under it, the network where a card needs it.
+    """Return QEMU's grant: its own files, KVM if used, the network if a card needs it.
 
-    Files and folders of the user's are those that they share with the guest, or that their own arguments for QEMU name.
+    Of the user's files, it contains those shared with the guest, and those named by the user's own arguments for QEMU.
     """
     drives = (drive.path for drive in machine.drives)
     shares = {place(index): share for index, share in enumerate(machine.shares)}
@@ -171,12 +171,12 @@ def grant(machine: Machine, workdir: Path | None = None, state: Path | None = No
 
 
 def pasteable(machine: Machine, toolchain: Toolchain) -> str:
-    """The command line of a machine for a person's shell: its console is on their terminal, ^A x ends it.
+    """Return a machine's command line for a person's shell: its console is on the terminal, ^A x ends it.
 
-    It differs from the one that a `VM` runs where that has descriptors of sockets: monitor, console, agent, cables.
+    Unlike the command line of a `VM`, it has no descriptors of sockets for monitor, console, agent and cables.
     """
     argv = command_line(machine, Endpoints(None, None, None), seccomp=toolchain.isolates)
-    # What a guest writes to its disks is kept in the sandbox's own /tmp.
+    # The guest's writes to its disks go to the sandbox's own /tmp.
     entered = toolchain.command(argv, grant(machine))
     sandbox, program = entered[: -len(argv)], entered[-len(argv) :]
     lines = [shlex.join(sandbox), program[0]]
@@ -189,11 +189,11 @@ def pasteable(machine: Machine, toolchain: Toolchain) -> str:
 
 
 def command_line(machine: Machine, ends: Endpoints, state: Path | None = None, *, seccomp: bool = True) -> list[str]:
-    """QEMU's whole command line for one run of `machine`.
+    """Return QEMU's complete command line for one run of `machine`.
 
     Args:
-        state: a snapshot of the same machine to go on from, instead of booting.
-        seccomp: have QEMU give up system calls; not under PRoot, whose own calls it would make in QEMU's place.
+        state: a snapshot of the same machine to continue, instead of booting.
+        seccomp: make QEMU give up system calls. Not usable under PRoot, which makes its own calls in QEMU's process.
     """
     arch = architecture(machine.arch)
     accelerator = "tcg,thread=multi" if machine.accel == "tcg" and not machine.icount else machine.accel
@@ -233,7 +233,7 @@ def command_line(machine: Machine, ends: Endpoints, state: Path | None = None, *
             dump = {"qom-type": "filter-dump", "id": f"dump{index}", "netdev": f"net{index}", "maxlen": 262144}
             argv += _json("-object", {**dump, "file": str(ends.captures[index])})
     for index, drive in enumerate(machine.drives):
-        # QEMU has no JSON for a throw-away layer. In its own syntax a comma in a value is doubled.
+        # QEMU has no JSON form for snapshot=on. In its own syntax a comma in a value is doubled.
         file = str(drive.path).replace(",", ",,")
         argv += ["-drive", f"if=none,id=disk{index},format={drive.format},snapshot=on,cache=unsafe,file={file}"]
         argv += _json("-device", {"driver": "virtio-blk-pci", "drive": f"disk{index}", "serial": drive.serial})
@@ -242,7 +242,7 @@ def command_line(machine: Machine, ends: Endpoints, state: Path | None = None, *
     for device in ends.devices:
         argv += _json("-device", device)
     if state:
-        # After a migration QEMU announces the guest to the switches: frames that the guest has never sent.
+        # Suppress announcements after a migration: frames that the guest never sent.
         argv += ["-global", "migration.announce-rounds=0", "-incoming", f"file:{state}"]
     return [*argv, *machine.extra]
 
@@ -252,5 +252,5 @@ def _chardev(name: str, descriptor: int | None) -> list[str]:
 
 
 def _json(option: str, settings: Mapping[str, Any]) -> list[str]:
-    """JSON, because QEMU's own syntax would need commas in paths escaped."""
+    """Return an option in JSON; QEMU's own syntax would need escaped commas in paths."""
     return [option, json.dumps(settings)]

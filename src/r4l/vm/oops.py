@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""After an oops a command may never end: whoever waits for it is told, once it has had a moment to end by itself."""
+"""Interrupt commands that hang after an oops, once they have had a moment to end by themselves."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import threading
 from collections.abc import Callable
 
 GRACE = 1.0
-"""Seconds that a command has to end by itself after an oops; longer, and it waits for what will never come."""
+"""Seconds that a command gets to end after an oops; after that it is taken to wait forever."""
 
 
 class OopsTimer:
-    """Calls `then` once, a moment after `begin`, with what waited in the guest then; not at all after `close`."""
+    """Timer that calls `then` once, a moment after `begin`, with the channels that waited then; never after `close`."""
 
     def __init__(self, then: Callable[[frozenset[int]], None]) -> None:
         self._then = then
@@ -20,10 +20,10 @@ class OopsTimer:
         self._closed = False
 
     def begin(self, waiting: frozenset[int]) -> None:
-        """An oops has begun; nothing more happens where one already has.
+        """Start the timer at the begin of an oops, unless it runs already.
 
         Args:
-            waiting: the channels that wait for the guest. Those opened later know of the oops already.
+            waiting: channels that wait for the guest. Channels opened later are not affected by the oops.
         """
         with self._guard:
             if self._timer is None and not self._closed:
@@ -32,7 +32,7 @@ class OopsTimer:
                 self._timer.start()
 
     def close(self) -> None:
-        """The machine ends."""
+        """Stop the timer for good."""
         with self._guard:
             self._closed = True
             if self._timer:

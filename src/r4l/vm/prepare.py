@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is done to a machine between its boot and the moment that is kept: modules loaded, links up, files there."""
+"""Preparation of a machine between its boot and the saving of its state: modules loaded, links up, files sent."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from r4l.vm.loading import HasPath
 
 
 class Preparation:
-    """A function that prepares a machine, known by all that it depends on (`r4l.vm.fingerprint`).
+    """A function that prepares a machine, with a key of all its dependencies (`r4l.vm.fingerprint`).
 
     Args:
-        function: called with the machine, booted, and then `modules`; `None`: there is nothing to prepare.
-        modules: what it loads. A module built anew makes another machine.
+        function: called with the booted machine and then `modules`; `None` for no preparation.
+        modules: modules that it loads. A rebuilt module gives another key.
 
     Attributes:
-        modules: the files of these.
+        modules: files of these modules.
 
     Raises:
-        UsageError: it is none that is written in Python.
+        UsageError: the function is not written in Python.
     """
 
     def __init__(self, function: Callable[..., object] | None, modules: Sequence[HasPath] = ()) -> None:
@@ -37,7 +37,7 @@ class Preparation:
         self.modules = tuple(dict.fromkeys(module.path for group in needed for module in group))
 
     def __call__(self, vm: object) -> None:
-        """Prepare a machine that has booted."""
+        """Prepare a booted machine."""
         if self._function:
             self._function(vm, *self._modules)
 
@@ -46,10 +46,11 @@ class Preparation:
 
     @property
     def key(self) -> str:
-        """Names this preparation, as it is now, in cache keys: all that the function depends on, the modules' contents.
+        """Key of the preparation in its present state, for caches: all dependencies of the function, the modules'
+        contents.
 
         Raises:
-            UsageError: the function depends on a value whose change nobody could tell.
+            UsageError: the function depends on a value whose changes cannot be detected.
         """
         said = fingerprint(self._function) if self._function else ""
         names = [path.name for path in self.modules]

@@ -25,21 +25,21 @@ SOCKET_BUFFER = 1 << 20
 
 
 class Qemu:
-    """A machine that runs. Its sockets are pairs that QEMU inherits, so no name in the file system is left behind.
+    """A running machine. Its sockets are pairs that QEMU inherits, so no name is left in the file system.
 
     Args:
-        machine: what to run.
-        toolchain: where QEMU is.
+        machine: the machine to run.
+        toolchain: toolchain that contains QEMU.
         workdir: folder for console.log, qmp.log, qemu.log and the captures.
         cables: of the machine's cards, by their index.
-        devices: in other processes, as `-device` gets them.
-        state: a snapshot to go on from (see `snapshot.resume`).
-        on_line: gets each line of the console (on the console's thread).
-        on_event: gets each QMP event (on the monitor's thread).
-        on_exit: gets the exit code, after the console's last line (on a thread of its own).
+        devices: in other processes, as arguments of `-device`.
+        state: a snapshot to continue (see `snapshot.resume`).
+        on_line: called with each line of the console, on the console's thread.
+        on_event: called with each QMP event, on the monitor's thread.
+        on_exit: called with the exit code, after the console's last line, on a thread of its own.
 
     Raises:
-        EnvironmentFault: no bubblewrap, or no QEMU in the toolchain.
+        EnvironmentFault: bubblewrap is missing, or QEMU in the toolchain.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Qemu:
                 command_line(machine, ends, state, seccomp=toolchain.isolates),
                 grant(machine, workdir, state),
                 cwd=workdir,
-                # Where QEMU keeps what a guest writes to its disks: by default a tmpfs, thus memory.
+                # Folder for the guest's writes to its disks; the default would be a tmpfs, in memory.
                 env={"TMPDIR": str(workdir)},
             )
             self.argv = argv
@@ -97,7 +97,7 @@ class Qemu:
 
     def _wait(self) -> None:
         code = self.process.wait()
-        # Everything the guest and QEMU said is in the sockets by now; the verdict needs it.
+        # All output of guest and QEMU is in the sockets now; read it before the verdict.
         self.console.join(5)
         self.monitor.drain(5)
         self.exit_code = code
@@ -105,7 +105,7 @@ class Qemu:
 
     @property
     def running(self) -> bool:
-        """Whether the process is there."""
+        """True while the process exists."""
         return self.process.poll() is None
 
     @property
@@ -114,16 +114,16 @@ class Qemu:
         return self.process.pid
 
     def output(self) -> str:
-        """What QEMU itself printed."""
+        """Return QEMU's own output."""
         return self.log.read_text(errors="replace", encoding="utf-8").strip() if self.log.exists() else ""
 
     def wait(self, timeout: float | None) -> int | None:
-        """Wait for the end; the exit code, or None when it has not come in time."""
+        """Wait for the end; return the exit code, or None after `timeout` seconds."""
         self._waiter.join(timeout)
         return self.exit_code
 
     def end(self, grace: float = 2.0) -> int | None:
-        """End QEMU: by QMP's `quit`, and by SIGKILL when that takes longer than `grace` seconds."""
+        """End QEMU by QMP's `quit`, or by SIGKILL after `grace` seconds; return the exit code."""
         if self.running:
             with contextlib.suppress(R4LError):
                 self.monitor.execute("quit", timeout=grace)
@@ -134,12 +134,12 @@ class Qemu:
         return self.exit_code
 
     def kill(self) -> None:
-        """SIGKILL, to the sandbox and everything in it."""
+        """Send SIGKILL to the sandbox and everything in it."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """End QEMU and give everything back."""
+        """End QEMU and release all resources."""
         self.end()
         self.monitor.close()
         self.console.close()
@@ -149,7 +149,7 @@ class Qemu:
 
 
 class _Pair:
-    """A socket pair: our end, and the one that QEMU inherits."""
+    """A socket pair: the host's end, and the one that QEMU inherits."""
 
     def __init__(self) -> None:
         self.ours, self.theirs = socket.socketpair()
@@ -162,7 +162,7 @@ class _Pair:
 
 
 def returncode_text(code: int) -> str:
-    """An exit code in words; bubblewrap reports a signal as 128 + its number."""
+    """Describe an exit code in words; bubblewrap reports a signal as 128 + its number."""
     number = -code if code < 0 else code - 128 if code > 128 else 0
     if number:
         with contextlib.suppress(ValueError):

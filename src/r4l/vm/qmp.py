@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""QMP for synchronous callers: the `qemu.qmp` library on one event loop in one background thread."""
+"""Synchronous QMP, with the `qemu.qmp` library on one event loop in one background thread."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class QmpError(R4LError):
 
 
 class _Loop:
-    """The event loop that all monitors of this process share."""
+    """The event loop shared by all monitors of this process."""
 
     _guard = threading.Lock()
     _loop: asyncio.AbstractEventLoop | None = None
@@ -48,7 +48,7 @@ class _Loop:
 
     @classmethod
     def forget(cls) -> None:
-        """In a forked child the thread is gone."""
+        """Reset the loop in a forked child, where its thread does not exist."""
         cls._guard, cls._loop = threading.Lock(), None
 
 
@@ -56,11 +56,11 @@ os.register_at_fork(after_in_child=_Loop.forget)
 
 
 class Monitor:
-    """A connection to one QEMU's monitor. It is made in the background; commands wait for it.
+    """A connection to one QEMU's monitor, made in the background; commands wait for it.
 
     Args:
-        sock: connected to QEMU's monitor; taken over.
-        log: file that gets every message, one JSON object a line, with the host's time.
+        sock: connected to QEMU's monitor; this object takes it over.
+        log: file for every message, one JSON object a line, with the host's time.
         on_event: called on the loop's thread for each event; it must be quick.
     """
 
@@ -75,7 +75,7 @@ class Monitor:
         # Imported while QEMU starts: the library takes a tenth of a second.
         from qemu.qmp import QMPClient
 
-        # Everything it reports there reaches us as an exception too.
+        # Everything that the library logs is also raised as an exception.
         logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
         monitor = self
 
@@ -100,11 +100,11 @@ class Monitor:
             self._log.flush()
 
     def execute(self, command: str, arguments: Mapping[str, Any] | None = None, timeout: float = PATIENCE) -> Any:
-        """Run a QMP command; returns what QEMU returns.
+        """Run a QMP command and return its result.
 
         Raises:
-            QmpError: QEMU refuses it.
-            BootError: there is no monitor any more, or no answer within `timeout` seconds.
+            QmpError: QEMU refused the command.
+            BootError: the monitor is gone, or did not answer within `timeout` seconds.
         """
         from qemu.qmp import ExecuteError, QMPError
 
@@ -121,8 +121,8 @@ class Monitor:
             raise BootError(f"QEMU's monitor is gone: {error}", "see qemu.log") from error
 
     def drain(self, timeout: float) -> None:
-        """After QEMU's end: wait, `timeout` seconds at most, until its last events have been handed on."""
-        # Where there was no connection, or it broke, nothing can be left in it.
+        """Wait after QEMU's end, at most `timeout` seconds, until its last events have been delivered."""
+        # A connection that failed has no further events.
         concurrent.futures.wait([_Loop.run(self._end_of_stream())], timeout)
 
     async def _end_of_stream(self) -> None:
@@ -133,11 +133,11 @@ class Monitor:
             await self._client.runstate_changed()
 
     def close(self) -> None:
-        """Give the connection up."""
+        """Close the connection."""
         try:
             _Loop.run(self._disconnect()).result(5)
         except (TimeoutError, concurrent.futures.TimeoutError):
-            # QEMU is gone by now; nothing depends on a clean goodbye.
+            # QEMU has ended; a clean disconnect is not needed.
             self._connected.cancel()
         self._log.close()
 
@@ -145,11 +145,11 @@ class Monitor:
         from qemu.qmp import QMPError
 
         if not self._connected.done() or self._connected.exception() is not None:
-            # QEMU never answered: there is nobody to say goodbye to.
+            # QEMU never answered, so there is no connection to end.
             self._connected.cancel()
             return
         try:
             await self._client.disconnect()
         except (QMPError, OSError, EOFError):
-            # QEMU went first, which ends the connection as well.
+            # QEMU ended first, which ends the connection as well.
             return

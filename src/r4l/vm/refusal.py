@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Command lines that QEMU refuses, told in the words of the user whose device or argument it was."""
+"""Explain command lines that QEMU refuses, in terms of the user's devices and arguments."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ TOO_MANY_CPUS = re.compile(r"(?:max CPUs supported by machine '[^']*' \(|is )(?P
 DEVICE = re.compile(r'^name "(?P<name>[^"]+)"(?:.*?alias "(?P<alias>[^"]+)")?', re.M)
 PROPERTY = re.compile(r"^  (?P<name>[\w-]+)=", re.M)
 CONTROLLERS = {"usb-bus": "qemu-xhci", "SCSI": "virtio-scsi-pci", "virtio-serial-bus": "virtio-serial-pci"}
-"""The device that brings a bus which no machine here has by itself, by QEMU's name of the bus."""
+"""Device that provides a bus which r4l's machines lack, by QEMU's name of the bus."""
 
 
 def refusal(machine: Machine, said: str, toolchain: Toolchain) -> R4LError | None:
-    """The error that tells a user which of their words QEMU does not take; None where it complains of others.
+    """Return the error for an argument of the user that QEMU refused; None if it refused another one.
 
     Args:
-        said: all that QEMU printed before it ended with exit code 1.
+        said: QEMU's output before it ended with exit code 1.
     """
     for line in said.splitlines():
         if match := NO_MEMORY.search(line):
@@ -47,7 +47,7 @@ def refusal(machine: Machine, said: str, toolchain: Toolchain) -> R4LError | Non
         match = SAID.match(line)
         if match and (error := _of_words(machine, match["option"], match["value"], toolchain)):
             return error
-        # A word that is no option is taken for a disk.
+        # QEMU takes a word that is not an option for a disk.
         for word in machine.extra:
             if line.startswith(f"qemu-system-{_suffix(machine)}: {word}: "):
                 return _told(word, line.partition(f": {word}: ")[2], machine, toolchain)
@@ -55,19 +55,19 @@ def refusal(machine: Machine, said: str, toolchain: Toolchain) -> R4LError | Non
 
 
 def devices(toolchain: Toolchain, arch: str) -> list[str]:
-    """The names of the devices that QEMU has for an architecture, aliases with them."""
+    """Return the names of QEMU's devices for an architecture, aliases included."""
     return [name for match in DEVICE.finditer(described("help", toolchain, arch)) for name in match.groups() if name]
 
 
 def no_device(name: str, toolchain: Toolchain, arch: str) -> UsageError:
-    """The error of a device that QEMU does not have, with the nearest that it has."""
+    """Return the error for an unknown device, with similar names."""
     near = _near(name, devices(toolchain, arch))
     return UsageError(f"QEMU has no device {name!r}", f"{near}`r4l run --device help` lists all")
 
 
 def described(spec: str, toolchain: Toolchain, arch: str) -> str:
-    """QEMU's own answer to `-device help` or `-device NAME,help`; empty where there is no such device."""
-    # Without a machine there is no help of some architectures' QEMU.
+    """Return QEMU's answer to `-device help` or `-device NAME,help`; empty for an unknown device."""
+    # QEMU for some architectures prints no help without -machine.
     argv = [architecture(arch).qemu, "-machine", "none", "-device", spec]
     done = toolchain.run(argv, Grant("vm: QEMU's devices"), check=False)
     return done.stdout.decode(errors="replace")
@@ -78,7 +78,7 @@ def _suffix(machine: Machine) -> str:
 
 
 def _of_words(machine: Machine, option: str, rest: str, toolchain: Toolchain) -> R4LError | None:
-    """The error of an option, where it is one of the user's: their devices, arguments and cards."""
+    """Return the error for an option of the user's: their devices, arguments and cards; else None."""
     cards = [("-device", json.dumps(nic.qemu_device(index))) for index, nic in enumerate(machine.nics)]
     for own, value in (*cards, *itertools.pairwise((*machine.extra, ""))):
         if option == own and rest.startswith(f"{value}: "):
@@ -89,7 +89,7 @@ def _of_words(machine: Machine, option: str, rest: str, toolchain: Toolchain) ->
 
 
 def _told(words: str, why: str, machine: Machine, toolchain: Toolchain) -> UsageError:
-    """The refusal of some words, with the nearest that QEMU would take."""
+    """Return the error for refused words, with similar valid ones."""
     if match := NO_DEVICE.search(why):
         return no_device(match["name"], toolchain, machine.arch)
     if match := NO_PROPERTY.search(why):

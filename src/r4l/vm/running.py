@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A machine that runs: QEMU, its kernel's log, the guest's agent, and the verdict on how it ended."""
+"""A running machine: QEMU, its kernel's log, the guest's agent, and the check of its end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from r4l.vm.qmp import Event
 
 HALTED = re.compile(r"^reboot: System halted$")
 DRAIN = 2.0
-"""Seconds in which a guest must answer before it is ended: what it has logged is then here to its last line."""
+"""Seconds in which a guest must answer before it is ended, so that its log is complete."""
 
 
 class RunningMachine:
@@ -39,16 +39,16 @@ class RunningMachine:
 
     Args:
         machine: QEMU's description.
-        toolchain: that has QEMU.
+        toolchain: toolchain that contains QEMU.
         workdir: folder for its logs and captures.
-        sources: of the modules that are loaded.
-        devices: the VM's list of those in Python.
+        sources: source lines of the loaded modules.
+        devices: the VM's list of devices in Python.
 
     Attributes:
         klog: the kernel's log.
-        qemu, link, guest, cables, plugs: from `launch` on.
+        qemu, link, guest, cables, plugs: set by `launch`.
         begun: monotonic time of the start.
-        shutdown_reason: of QMP's event SHUTDOWN.
+        shutdown_reason: from QMP's event SHUTDOWN.
     """
 
     qemu: Qemu
@@ -84,10 +84,10 @@ class RunningMachine:
 
         Args:
             given: cables, by the card's index.
-            state: a snapshot to go on from, by `resume`.
+            state: a snapshot to continue with `resume`.
 
         Raises:
-            EnvironmentFault: QEMU is missing, or this machine lets us make no tap.
+            EnvironmentFault: QEMU is missing, or this machine does not permit a tap.
         """
         self.cables = cabling.lay(self.machine.nics, given, self.workdir)
         with contextlib.ExitStack() as undo:
@@ -126,31 +126,27 @@ class RunningMachine:
             self.plugs.locate(self.qemu.monitor)
 
     def resume(self, state: Path) -> None:
-        """Let the machine go on from a snapshot.
+        """Continue the machine from a snapshot.
 
         Raises:
-            snapshots.Useless: it cannot be restored.
+            snapshots.Useless: the snapshot cannot be restored.
         """
         snapshots.resume(state, self.qemu, self.link)
 
     def worth_another_boot(self, error: BootError) -> bool:
-        """Whether it failed for a reason that the next boot will not have."""
+        """True if the boot failed for a reason that will not recur."""
         stray = self.machine.accel == "tcg" and any(splat.stray_breakpoint for splat in self.klog.complaints())
         return stray or isinstance(error, snapshots.Useless)
 
     def close(self) -> bool:
-        """End the machine, however it is; its log is complete then.
-
-        Returns:
-            False where it was closed before, or is being closed.
-        """
+        """End the machine in any state, which completes its log; return False if it was closed before."""
         with self._guard:
             if self._closing:
                 return False
             self._closing = True
             self._oops.close()
         self.captures.close()
-        # QEMU first: with the agent's socket closed under it, it would complain in its log.
+        # End QEMU first: it would log an error if the agent's socket were closed while it runs.
         self.qemu.end()
         self.link.close()
         self.qemu.close()
@@ -161,11 +157,11 @@ class RunningMachine:
 
     @property
     def running(self) -> bool:
-        """Whether QEMU runs."""
+        """True while QEMU runs."""
         return self.qemu.running
 
     def context(self) -> str:
-        """The console's end, and how often the kernel complained, for an error's detail."""
+        """Return the console's end and the number of complaints, for an error's detail."""
         said = f"end of the console:\n{self.qemu.console.tail()}"
         complaints = [splat.headline for splat in self.klog.complaints()]
         if complaints:
@@ -175,7 +171,7 @@ class RunningMachine:
     # -- the verdict on its end ---------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """See `VM.check`."""
+        """Check the kernel's log; see `VM.check`."""
         for problem in self.model_errors():
             raise problem
         if self.running and not self._halted:
@@ -190,7 +186,7 @@ class RunningMachine:
                 if self.running and not self._halted:
                     raise
         if not self._halted:
-            # What is left of its log is on the way.
+            # Wait for the rest of its log.
             self.qemu.wait(None)
         for splat in self.klog.splats(settle=True):
             raise splat
@@ -198,25 +194,25 @@ class RunningMachine:
             raise untold
 
     def untold(self) -> R4LError | None:
-        """See `VM.untold`."""
+        """Return the first unreported problem; see `VM.untold`."""
         for problem in self.model_errors():
             return problem
         splat = self.klog.untold()
         end = self._ended_by
-        # A panic stands in the log, and there it may be allowed.
+        # A panic is in the log, where it may be allowed.
         lost = isinstance(end, QemuDied | MachineReset) and end.__traceback__ is None
         return splat or (end if lost else None)
 
     def model_errors(self) -> list[ModelError]:
-        """See `VM.model_errors`."""
+        """Return the unreported errors of models; see `VM.model_errors`."""
         return [error for device in self.devices for error in device.errors if error.__traceback__ is None]
 
     def drain(self) -> None:
-        """Have all that the guest has logged arrive before QEMU is ended; a guest that does not answer logs no more."""
+        """Wait for the guest's remaining log before QEMU is ended. A guest that does not answer logs nothing more."""
         if self._closing or self._mute or self._paused or not self.running or not self.link.connected:
             return
         if self._judged == self.link.last:
-            # Nothing has been asked of the guest since its log was read.
+            # No request was sent since the log was read.
             return
         self._mark_timeout = DRAIN
         with contextlib.suppress(R4LError):
@@ -228,9 +224,7 @@ class RunningMachine:
         records = self.klog.feed(line)
         if self._launched.is_set() and any(HALTED.match(record.text) for record in records):
             self._halted = True
-            self.link.fail(
-                GuestGone("the guest has halted (reboot: System halted), and does nothing any more", log=self.klog.file)
-            )
+            self.link.fail(GuestGone("the guest has halted (reboot: System halted)", log=self.klog.file))
         if self.klog.dying:
             self._oops.begin(self.link.waiting() if self._launched.is_set() else frozenset())
 
@@ -248,12 +242,12 @@ class RunningMachine:
         elif event["event"] in ("STOP", "RESUME"):
             self._paused = event["event"] == "STOP"
         elif event["event"] == "BLOCK_IO_ERROR" and event["data"].get("nospace"):
-            # QEMU has stopped the guest: whoever waits for it would do so until the time-out.
+            # QEMU has stopped the guest: pending waits would last until their time-out.
             self._launched.wait(5)
             self.link.fail(images.disk_full(self.workdir))
 
     def _on_exit(self, code: int) -> None:
-        # QEMU can be dead before its constructor has returned here.
+        # QEMU can end before its constructor has returned.
         self._launched.wait(5)
         self.klog.finish()
         booted = self.link.agent_pid != 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Folders of the host that a guest sees, by QEMU's 9p server: no daemon, no root, read-only unless asked otherwise."""
+"""Folders of the host in a guest, by QEMU's 9p server: without daemon or root, read-only by default."""
 
 from __future__ import annotations
 
@@ -13,21 +13,24 @@ from r4l.kernel import Kernel
 from r4l.vm.live import LiveVM
 
 MODULES = {"9p": "CONFIG_9P_FS", "9pnet_virtio": "CONFIG_NET_9P_VIRTIO"}
-"""The guest's half: modules of the kernel's own, each with its option."""
+"""The guest's half: modules of the kernel, each with its option."""
 OPTIONS = "trans=virtio,version=9p2000.L,msize=131072,cache=readahead"
-"""How the guest mounts (Documentation/filesystems/9p.rst). Without a cache each read(2) of a few bytes costs a message
-of `msize` bytes, which Debian's kernel clears (INIT_ON_ALLOC): 2 MB took 1 to 6 s under TCG, and 0.2 s with this cache.
-Files that the host changes are seen changed all the same, when they are opened."""
+"""Mount options in the guest (Documentation/filesystems/9p.rst).
+
+Without a cache each read(2) of a few bytes costs a message of `msize` bytes, which Debian's kernel clears
+(INIT_ON_ALLOC): 2 MB took 1 to 6 s under TCG, and 0.2 s with this cache. Changes by the host are still visible when a
+file is opened.
+"""
 
 
 @dataclass(frozen=True)
 class Share:
-    """A folder of the host's, mounted in a guest.
+    """A folder of the host, mounted in a guest.
 
     Attributes:
-        host: the folder; nothing beside it is seen by the guest, or by QEMU.
-        guest: absolute path of the mount point in the guest, made if missing.
-        writable: whether the guest may change the folder. Files that it makes belong to the user who runs QEMU.
+        host: the folder; neither the guest nor QEMU sees any file beside it.
+        guest: absolute path of the mount point in the guest, created if missing.
+        writable: True if the guest may change the folder. Files that it creates belong to the user who runs QEMU.
     """
 
     host: Path
@@ -36,48 +39,46 @@ class Share:
 
     def __post_init__(self) -> None:
         if not self.host.is_dir():
-            raise UsageError(f"{self.host} is no folder that a guest could be given", "name a folder of this computer")
+            raise UsageError(f"{self.host} is not a folder", "name a folder of this computer to share with the guest")
         if not self.guest.startswith("/"):
-            raise UsageError(f"{self.guest!r} is no place in the guest", "write an absolute path, such as /mnt")
+            raise UsageError(f"{self.guest!r} is not an absolute path in the guest", "write one such as /mnt")
         object.__setattr__(self, "host", self.host.resolve())
 
     @classmethod
     def parse(cls, text: str) -> Share:
-        """The share that `HOST:GUEST`, `HOST:GUEST:ro` or `HOST:GUEST:rw` means.
+        """Parse `HOST:GUEST`, `HOST:GUEST:ro` or `HOST:GUEST:rw`.
 
         Raises:
-            UsageError: this is none of the three, or there is no such folder.
+            UsageError: the text has none of these forms, or the folder does not exist.
         """
         places, _, mode = text.rpartition(":")
         if mode not in ("ro", "rw"):
             places, mode = text, "ro"
         host, _, guest = places.rpartition(":")
         if not host or not guest.startswith("/"):
-            raise UsageError(
-                f"{text!r} does not say which folder goes where", "write HOST:GUEST, with GUEST an absolute path"
-            )
+            raise UsageError(f"{text!r} is not of the form HOST:GUEST", "write HOST:GUEST, with GUEST an absolute path")
         return cls(Path(host), guest, mode == "rw")
 
 
 def arguments(index: int, share: Share) -> list[str]:
-    """QEMU's arguments for a share. Its `security_model=none` does no chown, for which QEMU has no right."""
+    """Return QEMU's arguments for a share. `security_model=none` does no chown, for which QEMU has no permission."""
     mode = "off" if share.writable else "on"
     server = f"local,id=share{index},path={place(index)},security_model=none,readonly={mode},multidevs=remap"
     return ["-fsdev", server, "-device", f"virtio-9p-pci,fsdev=share{index},mount_tag={tag(index)}"]
 
 
 def place(index: int) -> Path:
-    """The folder of share number `index` as QEMU sees it: the host's own path may be one of the toolchain's, too."""
+    """Return the path of share number `index` for QEMU; the host's own path may also exist in the toolchain."""
     return Path(f"/share{index}")
 
 
 def tag(index: int) -> str:
-    """The name by which the guest mounts share number `index`."""
+    """Return the name by which the guest mounts share number `index`."""
     return f"share{index}"
 
 
 def modules_for(kernel: Kernel, shares: Sequence[Share]) -> tuple[str, ...]:
-    """The kernel's own modules that a guest with these shares needs in its initramfs.
+    """Return the kernel's own modules that a guest with these shares needs in its initramfs.
 
     Raises:
         EnvironmentFault: the kernel was built without 9p.
@@ -88,16 +89,16 @@ def modules_for(kernel: Kernel, shares: Sequence[Share]) -> tuple[str, ...]:
     if missing:
         raise EnvironmentFault(
             f"the kernel {kernel.release} cannot mount the host's folders: it was built without {', '.join(missing)}",
-            "take Debian's kernel (--kernel stock), or copy files with --put",
+            "use Debian's kernel (--kernel stock), or copy files with --put",
         )
     return tuple(name for name, option in MODULES.items() if kernel.config.get(option) == "m")
 
 
 def mount(vm: LiveVM, shares: Sequence[Share]) -> None:
-    """Mount the shares in a guest that has booted.
+    """Mount the shares in a booted guest.
 
     Raises:
-        CommandFailed: the guest cannot.
+        CommandFailed: the guest cannot mount them.
     """
     names = modules_for(vm.kernel, shares)
     for name in names:

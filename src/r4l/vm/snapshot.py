@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A machine that was booted once, kept as a file from which others like it start in a moment.
+"""A machine that was booted once, saved as a file from which equal machines start quickly.
 
-The state is QEMU's migration stream, written while the guest stands still after its boot, with the agent listening. The
+The state is QEMU's migration stream, written while the guest is stopped after its boot, with the agent listening. The
 same command line with `-incoming` continues there (docs/devel/migration in QEMU). Guests restored from one state are
 twins: the same clock, the same random numbers.
 """
@@ -25,38 +25,37 @@ from r4l.vm.qemu import Qemu
 
 LOG = logging.getLogger(__name__)
 KEPT = 12
-"""How many states are kept; each takes about what the guest had in use (100 to 400 MB)."""
+"""Number of saved states; each has the size of the guest's used memory (100 to 400 MB)."""
 NEEDED_MIB = 1024
 POLL = 0.01
 TIMEOUT = 120.0
 SLOW = ("CONFIG_KASAN", "CONFIG_DEBUG_KMEMLEAK")
-"""Options with which a boot takes half a minute under TCG: these kernels are booted once."""
+"""Options with which a boot takes half a minute under TCG; such kernels are booted once."""
 
 
 def is_slow(kernel: Kernel) -> bool:
-    """Whether a kernel boots so slowly that a snapshot is the better default."""
+    """True if a kernel boots so slowly that a snapshot is the better default."""
     return any(kernel.config.get(option) == "y" for option in SLOW)
 
 
 def folder() -> Path:
-    """Where the states lie."""
+    """Return the folder of the states."""
     return home.room("snapshots")
 
 
 def ensure(
     machine: Machine, kernel: Kernel, twin: AbstractContextManager[LiveVM], preparation: Preparation
 ) -> Path | None:
-    """The state of a machine after its boot and its preparation; made first if it is not there.
+    """Return the state of a machine after its boot and preparation, making it first if needed.
+
+    The result is None if the state cannot be saved (full disk), which is logged; the machine then boots.
 
     Args:
-        twin: the same machine, not started; booted where there is no state yet.
-
-    Returns:
-        The file; None where it could not be kept (a full disk), which the log says: the machine boots then.
+        twin: the same machine, not started; booted if there is no state yet.
 
     Raises:
         BootError: the twin does not boot.
-        R4LError: what the preparation raised, or the kernel complained of.
+        R4LError: the preparation failed, or the kernel complained.
     """
     stats = (path.stat() for path in (machine.kernel, machine.initrd))
     boots = (f"{stat.st_mtime_ns} {stat.st_size} {stat.st_ino}" for stat in stats)
@@ -86,12 +85,12 @@ def ensure(
 
 
 def _noted(state: Path) -> Path:
-    """The file beside a state that says which of the host's files its preparation read."""
+    """Return the file beside a state that lists the host's files read by its preparation."""
     return state.with_suffix(".inputs")
 
 
 def _prepare(vm: LiveVM, preparation: Preparation) -> None:
-    """What the kernel complains of meanwhile would be in no log of those that start from the state."""
+    """Prepare the VM and raise any splat: machines restored from it would not log it."""
     for splat in vm.klog.splats(settle=True):
         LOG.warning("the kernel complained while it booted: %s", splat.headline)
     seen = vm.klog.splat_count
@@ -103,7 +102,7 @@ def _prepare(vm: LiveVM, preparation: Preparation) -> None:
 
 def _save(vm: LiveVM, path: Path) -> None:
     vm.qmp("stop")
-    # QEMU writes in its own folder only.
+    # QEMU can write to its own folder only.
     written = vm.workdir / "state"
     vm.qmp("migrate", uri=f"file:{written}")
     until = time.monotonic() + TIMEOUT
@@ -115,19 +114,19 @@ def _save(vm: LiveVM, path: Path) -> None:
             return
         if status == "failed" or time.monotonic() > until:
             why = answer.get("error-desc", status) if isinstance(answer, dict) else status
-            raise EnvironmentFault(f"QEMU cannot write the snapshot: {why}", "is the disk full?")
+            raise EnvironmentFault(f"QEMU cannot write the snapshot: {why}", "free some space if the disk is full")
         time.sleep(POLL)
 
 
 class Useless(BootError):
-    """A machine cannot go on from a state: the file is cut short, or another QEMU wrote it."""
+    """A state cannot be continued: the file is truncated, or another QEMU wrote it."""
 
 
 def resume(state: Path, qemu: Qemu, link: Link) -> None:
-    """Let a machine that was started with `-incoming` go on, and find its agent.
+    """Continue a machine that was started with `-incoming`, and find its agent.
 
     Raises:
-        Useless: it cannot be restored; the state is removed, so that it is made anew.
+        Useless: the state cannot be restored; it is removed, so that it is made again.
     """
     try:
         until = time.monotonic() + TIMEOUT
@@ -141,12 +140,14 @@ def resume(state: Path, qemu: Qemu, link: Link) -> None:
     except R4LError as error:
         state.unlink(missing_ok=True)
         raise Useless(
-            f"the snapshot is of no use and was removed ({error.cause})", "run it again: it boots anew", log=error.log
+            f"the snapshot was unusable and was removed ({error.cause})",
+            "run the command again: the machine boots",
+            log=error.log,
         ) from error
 
 
 def _prune(room: Path) -> None:
-    """Remove the states that were used longest ago; a machine that was restored has its state in memory already."""
+    """Remove the least recently used states. A restored machine has its state in memory already."""
     states = sorted(room.glob("*.state"), key=lambda path: path.stat().st_mtime)
     for path in states[: -(KEPT - 1)]:
         path.unlink(missing_ok=True)

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Start programs that must not outlive us.
+"""Start programs that must not outlive this process.
 
-bubblewrap's --die-with-parent uses PR_SET_PDEATHSIG, and "parent" there means the *thread* that forked: a worker
-thread that starts a VM and ends would take the VM with it. So one thread, which lives as long as the process, starts
-all of them.
+bubblewrap's --die-with-parent uses PR_SET_PDEATHSIG, whose "parent" is the *thread* that forked: a worker thread that
+starts a VM and ends would end the VM too. So one thread, which lives as long as the process, starts all of them.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ Job = tuple[Future[Any], Callable[[], Any]]
 class _Spawner:
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
-        # A daemon: the process may end while it waits, and then what it started shall end as well.
+        # A daemon thread, so that it does not keep the process alive; its programs end with it.
         threading.Thread(target=self._work, name="r4l-spawner", daemon=True).start()
 
     def _work(self) -> None:
@@ -45,7 +44,7 @@ _spawner: _Spawner | None = None
 
 
 def _forget() -> None:
-    """In a forked child the thread is gone: the next call makes a new one."""
+    """Reset the spawner in a forked child, where its thread does not exist."""
     global _spawner, _guard
     _spawner, _guard = None, threading.Lock()
 
@@ -56,12 +55,12 @@ os.register_at_fork(after_in_child=_forget)
 def spawn(
     argv: Sequence[str], *, log: Path, descriptors: Sequence[int] = (), env: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a program with its output in `log` and the given descriptors open in it, at their own numbers.
+    """Start a program with its output in `log` and the given descriptors open at their own numbers.
 
-    It gets a session of its own, so that Ctrl-C at our terminal reaches only us.
+    The program gets a session of its own, so that Ctrl-C at the terminal reaches only this process.
 
     Raises:
-        FileNotFoundError: there is no such program.
+        FileNotFoundError: the program does not exist.
     """
     global _spawner
     with _guard:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The user's door into a guest with a disk image: OpenSSH over a port on loopback.
+"""ssh into a guest with a disk image: OpenSSH over a port on loopback.
 
-r4l itself speaks to its agent; this is for whoever wants ssh, scp, or an editor that works over them. Everything that
-ssh needs to know stands in a file, so any OpenSSH will do: `ssh -F FILE guest`.
+r4l itself uses its agent; this is for the user's ssh, scp, or editors that work over them. The complete configuration
+is in one file, so any OpenSSH works: `ssh -F FILE guest`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from r4l.rootfs.ssh_keys import ALIAS, Keys
 from r4l.toolchain import Grant, Toolchain
 
 HOST = "guest"
-"""What the guest is called on ssh's command line."""
+"""Name of the guest on ssh's command line."""
 
 FORWARD = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s+\S+\s+22\b")
 """A line of QEMU's `info usernet`: state, descriptor, source address and port, destination address and port."""
@@ -41,13 +41,13 @@ Host {host}
 
 
 def forwarded_port(usernet: str) -> int:
-    """The port on loopback that leads to the guest's sshd.
+    """Return the port on loopback that leads to the guest's sshd.
 
     Args:
-        usernet: what QEMU's monitor says to `info usernet`.
+        usernet: answer of QEMU's monitor to `info usernet`.
 
     Raises:
-        BootError: there is none.
+        BootError: no port is forwarded.
     """
     match = FORWARD.search(usernet)
     if match is None:
@@ -57,11 +57,11 @@ def forwarded_port(usernet: str) -> int:
 
 @dataclass(frozen=True)
 class Ssh:
-    """The door of one running guest.
+    """ssh access to one running guest.
 
     Attributes:
         port: on 127.0.0.1.
-        config: the file for `ssh -F`; gone with the VM's work folder.
+        config: file for `ssh -F`; removed with the VM's work folder.
     """
 
     port: int
@@ -85,19 +85,19 @@ class Ssh:
 
     @property
     def line(self) -> str:
-        """The command for the user's terminal."""
+        """Command for the user's terminal."""
         return f"ssh -F {self.config} {HOST}"
 
     def run(self, command: str, *, timeout: float = 60.0) -> subprocess.CompletedProcess[bytes]:
-        """Run a command by the toolchain's ssh; exit code and output as ssh gives them (255: ssh itself failed).
+        """Run a command by the toolchain's ssh; return ssh's exit code and output (255: ssh itself failed).
 
         Raises:
-            GuestTimeout: it did not end within `timeout` seconds.
+            GuestTimeout: the command did not end within `timeout` seconds.
         """
         return self._run(["ssh", "-F", self.config, HOST, command], (), timeout)
 
     def scp(self, source: Path, target: str, *, timeout: float = 60.0) -> subprocess.CompletedProcess[bytes]:
-        """Copy a file of the host's into the guest by the toolchain's scp; errors as with `run`."""
+        """Copy a file of the host into the guest by the toolchain's scp; errors as for `run`."""
         path = source.absolute()
         return self._run(["scp", "-q", "-F", self.config, path, f"{HOST}:{target}"], [path], timeout)
 

@@ -33,11 +33,11 @@ from r4l.vm.ssh import Ssh, forwarded_port
 
 LOG = logging.getLogger(__name__)
 HANGS = ("soft-lockup", "rcu-stall", "hung-task", "lockdep", "atomic-sleep")
-"""Kinds of complaints that tell why something does not end, the surest first."""
+"""Kinds of complaints that explain a hang, the surest first."""
 
 
 class FromStart:
-    """Stands for an attribute that a VM has from its start on; the VM's own, once it is set, goes before."""
+    """Descriptor for an attribute that a VM has only after its start; the value set then takes precedence."""
 
     def __get__(self, vm: VM | None, owner: type[VM]) -> FromStart:
         if vm is None:
@@ -56,44 +56,44 @@ def _not_started() -> UsageError:
 class VM:
     """A virtual machine. As a context manager it boots on entry and is gone on exit.
 
-    Its end is judged by the kernel's log to the last line: `check` raises what the kernel complained of, whether the
-    machine still runs or how it ended, and leaving a `with` statement raises what nobody has been told of.
+    The kernel's log is checked to its last line: `check` raises the kernel's first complaint, whether the machine runs
+    or has ended, and leaving a `with` statement raises the first unreported one.
 
     Args:
-        kernel: what to boot.
+        kernel: kernel to boot.
         nics: network cards, in PCI order.
-        cables: the host's ends of cards with the back ends socket and tap, by the card's index; the VM closes them with
-            itself. A card that has none here gets a new `Wire` or `Tap`.
-        memory: MiB; 256 where None, and 768 for a kernel with KASAN.
+        cables: the host's ends of cards with the back ends socket and tap, by the card's index; the VM closes them at
+            its end. Other cards get a new `Wire` or `Tap`.
+        memory: MiB; None for 256, or 768 for a kernel with KASAN.
         cpus: virtual CPUs. Two boot faster than one under TCG.
-        image: a disk image to start from, instead of an initramfs. The cards of `nics` are then followed by one for
-            ssh; no module is loaded by itself.
-        ssh_port: port on 127.0.0.1 for ssh into the image; one that is free where 0.
-        rootfs: the initramfs; the default one, with `modules` and `files`, where None.
-        modules: the kernel's own modules to have in the default rootfs, ready for `modprobe`.
+        image: disk image to start from, instead of an initramfs. A card for ssh then follows those of `nics`; no module
+            is loaded automatically.
+        ssh_port: port on 127.0.0.1 for ssh into the image; 0 for any free one.
+        rootfs: the initramfs; None for the default one, with `modules` and `files`.
+        modules: the kernel's own modules in the default rootfs, ready for `modprobe`.
         files: more files for the default rootfs: absolute guest path to source.
-        accel: `kvm` or `tcg`; decided by trial where None (see `r4l.vm.accel`).
+        accel: `kvm` or `tcg`; None to decide by trial (see `r4l.vm.accel`).
         append: added to the kernel command line; later words win.
-        fast: boot by PVH without KASLR and crypto self-tests; False boots the bzImage as it comes.
-        workdir: folder for console.log, qmp.log, qemu.log and nicN.pcap. A new one under the home where None, which is
+        fast: boot by PVH without KASLR and crypto self-tests; False boots the unmodified bzImage.
+        workdir: folder for console.log, qmp.log, qemu.log and nicN.pcap; None for a new one in the home, which is
             removed on a clean exit.
-        silence: seconds without a sign of life after which a boot has failed; with an image, more where None.
-        boot_timeout: seconds after which it has failed in any case; likewise.
-        devices: more devices, after the cards on the PCI bus: as QEMU's `-device` takes them (`edu`, `nvme,serial=1`,
-            or JSON), or written in Python (`r4l.pci`): a class, an instance, or `FILE.py:CLASS`. A machine that
-            starts from a snapshot gets the latter after that, by hot plug.
-        shares: folders of the host's, mounted in the guest after its boot, or after it was restored.
-        icount: the guest's clock counts instructions instead of time (`Machine.icount`). Ten times as slow.
+        silence: seconds without output after which a boot has failed; the default is longer with an image.
+        boot_timeout: seconds after which a boot has failed in any case; the default is longer with an image.
+        devices: more devices, after the cards on the PCI bus: as arguments of QEMU's `-device` (`edu`, `nvme,serial=1`,
+            or JSON), or written in Python (`r4l.pci`): a class, an instance, or `FILE.py:CLASS`. A machine restored
+            from a snapshot gets the latter by hot plug.
+        shares: folders of the host, mounted in the guest after its boot or restore.
+        icount: the guest's clock counts instructions instead of time (`Machine.icount`). Ten times slower.
         extra: further arguments for QEMU.
-        snapshot: boot such a machine once and start from its state from then on: its console then has no boot in it.
-            Where None, this is done for kernels that boot slowly (KASAN, kmemleak), without `devices` or `extra`: QEMU
-            has devices (such as `edu`) whose state it does not save, and does not say so. A state that cannot be kept
-            or is of no use is said in the log; the machine boots then.
-        prepare: called with the machine and each of `prepare_with` after its boot, and before its state is kept: what
-            it did is there in every machine that starts from the state. All that it depends on makes the state's key:
-            code, defaults, closures, a bound object, the functions that it calls, the host's files that it read, the
-            modules. A function whose dependencies cannot be told is refused (UsageError).
-        prepare_with: the modules that `prepare` loads.
+        snapshot: boot such a machine once and start from its state from then on; its console then has no boot. None
+            does so for kernels that boot slowly (KASAN, kmemleak), without `devices` or `extra`: QEMU silently does not
+            save the state of some devices (such as `edu`). If a state cannot be saved or used, that is logged and the
+            machine boots.
+        prepare: called with the machine and each of `prepare_with` after its boot, before its state is saved; its
+            effects are present in every machine started from the state. The state's key contains all its dependencies:
+            code, defaults, closures, a bound object, functions that it calls, files of the host that it read, the
+            modules. A function whose dependencies cannot be determined is refused (UsageError).
+        prepare_with: modules that `prepare` loads.
     """
 
     def __init__(
@@ -174,10 +174,10 @@ class VM:
     # -- life ---------------------------------------------------------------------------------------------------
 
     def start(self) -> VM:
-        """Boot, and wait for the agent (without one in the rootfs: for nothing).
+        """Boot, and wait for the agent; without an agent in the rootfs, return at once.
 
         Raises:
-            BootError: one of `r4l.vm.errors`, by what went wrong, with the console's end.
+            BootError: one of `r4l.vm.errors`, by the kind of failure, with the console's end.
             EnvironmentFault: QEMU is missing.
         """
         if self._launched:
@@ -188,10 +188,10 @@ class VM:
             try:
                 self._begin()
             except BootError as error:
-                # Cables that were given were plugged in, and are gone with the machine that was.
+                # Given cables were plugged into the failed machine and cannot be used again.
                 if self._assembly.cables or not self._launched or not self._run.worth_another_boot(error):
                     raise
-                LOG.warning("%s; the machine boots anew", error.cause)
+                LOG.warning("%s; the machine boots again", error.cause)
                 self._run.close()
                 self._launched = False
                 self._begin()
@@ -213,7 +213,7 @@ class VM:
         return self
 
     def _begin(self) -> None:
-        """Boot, or go on from the state that was kept."""
+        """Boot, or continue from the saved state."""
         assembly = self._assembly
         run = RunningMachine(self.machine, self.kernel.toolchain, self.workdir, self.sources, self.devices)
         self.klog = run.klog
@@ -233,7 +233,7 @@ class VM:
             run.boot(assembly.patience)
 
     def _twin(self) -> VM:
-        """The same machine, to be booted and not restored."""
+        """Return the same machine, to be booted and not restored."""
         twin = VM.__new__(VM)
         twin._take(replace(self._assembly.booted(), machine=self.machine), None)
         return twin
@@ -243,7 +243,7 @@ class VM:
 
     def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
         if kind is not None:
-            # The verdict is known, and the guest may be of no more use.
+            # An exception is under way, and the guest may no longer answer.
             self._shut(keep=True)
             return
         self.close()
@@ -251,11 +251,11 @@ class VM:
             raise untold
 
     def close(self, *, keep: bool = False) -> None:
-        """End the machine, however it is.
+        """End the machine in any state.
 
         Args:
-            keep: leave the work folder, for a run that has failed. Otherwise one of ours goes with the machine, unless
-                there is something `untold`.
+            keep: keep the work folder, for a failed run. Otherwise a folder made by r4l is removed, unless there is
+                something `untold`.
         """
         if self._launched:
             self._run.drain()
@@ -279,29 +279,29 @@ class VM:
         """Raise the first complaint in the kernel's log, up to its last line, whether the machine runs or has ended.
 
         Raises:
-            Splat: the kernel complained, and that is not allowed (`klog.allow`).
-            MachineReset: the machine was reset though its kernel did not restart it.
-            QemuDied: QEMU was killed, or failed; not raised again where it was raised before.
+            Splat: the kernel complained, and the complaint is not allowed (`klog.allow`).
+            MachineReset: the machine was reset without its kernel restarting it.
+            QemuDied: QEMU was killed, or failed; not raised again if it was raised before.
             R4LError: the machine runs, and its guest does not answer.
         """
         self._run.check()
 
     def untold(self) -> R4LError | None:
-        """What is wrong with the machine's log or its end, and was neither raised nor handed out; None where all is."""
+        """Return the first problem in the machine's log or end that was neither raised nor returned before, or None."""
         return self._run.untold()
 
     def model_errors(self) -> list[ModelError]:
-        """Errors that the devices' models raised, or answers that they did not give in time, which nobody was told."""
+        """Return errors of the devices' models, or answers that came too late, that were not reported yet."""
         return self._run.model_errors()
 
     @property
     def running(self) -> bool:
-        """Whether QEMU runs."""
+        """True while QEMU runs."""
         return self._run.running
 
     @property
     def shutdown_reason(self) -> str | None:
-        """Why the machine ended, of QMP's event SHUTDOWN (`guest-reset`, `guest-shutdown` …); None before."""
+        """Reason of the machine's end from QMP's event SHUTDOWN (`guest-reset`, `guest-shutdown` …); None before."""
         return self._run.shutdown_reason if self._launched else None
 
     @property
@@ -310,10 +310,10 @@ class VM:
         return self._run.qemu.pid
 
     def wait(self, timeout: float | None = 30.0) -> int:
-        """Wait until QEMU has ended by itself; returns its exit code.
+        """Wait until QEMU has ended by itself; return its exit code.
 
         Raises:
-            GuestTimeout: it has not within `timeout` seconds.
+            GuestTimeout: QEMU still runs after `timeout` seconds.
         """
         code = self._run.qemu.wait(timeout)
         if code is None:
@@ -321,12 +321,12 @@ class VM:
         return code
 
     def poweroff(self, timeout: float = 30.0) -> int:
-        """Have the guest power itself off; returns QEMU's exit code (0 when all is well)."""
+        """Power off the guest from inside; return QEMU's exit code, 0 on success."""
         self.guest.popen(["poweroff"])
         return self.wait(timeout)
 
     def halt(self, timeout: float = 30.0) -> None:
-        """Have the guest halt. QEMU goes on running a machine that does nothing; `close` ends it."""
+        """Halt the guest from inside. QEMU keeps running the stopped machine; `close` ends it."""
         since = self.klog.mark()
         self.guest.popen(["halt"])
         self.klog.wait_for(HALTED.pattern, timeout, since)
@@ -339,8 +339,8 @@ class VM:
         """Run a command to its end: see `Guest.run`.
 
         Raises:
-            Splat: the kernel oopsed or panicked meanwhile; or the command did not end in time, and the kernel says
-                what hangs (a lockup, an RCU stall, a task that is blocked, a deadlock).
+            Splat: the kernel oopsed or panicked; or the command did not end in time, and a complaint explains the hang
+                (a lockup, an RCU stall, a blocked task, a deadlock).
         """
         seen = self.klog.splat_count
         try:
@@ -354,12 +354,12 @@ class VM:
         return done.checked() if check else done
 
     def _why_it_hangs(self, seen: int) -> Splat | None:
-        """The complaint, since there were `seen`, that tells why a command does not end."""
+        """Return the complaint, after the first `seen`, that explains why a command does not end, or None."""
         found = self.klog.complaints(seen, settle=True)
         return next((splat for kind in HANGS for splat in found if splat.splat_kind == kind), None)
 
     def _raise_oops(self, seen: int) -> None:
-        """Raise what the kernel died of, if it did, since there were `seen` splats."""
+        """Raise a fatal complaint after the first `seen` splats, if there is one."""
         self.klog.sync()
         for splat in self.klog.complaints(seen, settle=True):
             if splat.fatal:
@@ -378,7 +378,7 @@ class VM:
         return self.guest.get(source, target)
 
     def shell(self) -> int:
-        """A shell in the guest on the user's terminal, until it exits; returns its exit code."""
+        """Run a shell in the guest on the user's terminal until it exits; return its exit code."""
         return interactive(self.guest, self.shell_command)
 
     @property
@@ -387,22 +387,23 @@ class VM:
         return self._assembly.parts.shell if self._assembly.parts else SHELL
 
     def insmod(self, module: object, **parameters: object) -> None:
-        """Load a module: a path, or what `Module.build` returned; before it, what it needs of its folder's others.
+        """Load a module: a path, or a result of `Module.build`; before it, the modules of the same folder that it
+        needs.
 
         Raises:
-            ModuleRefused: the guest's kernel does not take it; holds what the kernel said.
-            Splat: the kernel oopsed over it.
+            ModuleRefused: the guest's kernel refused it; the error contains the kernel's message.
+            Splat: the kernel oopsed.
         """
         loading.insmod(self, module, parameters)
 
     def rmmod(self, name: str) -> None:
-        """Unload a module. Raises as `insmod` does."""
+        """Unload a module. Raises the same errors as `insmod`."""
         loading.rmmod(self, name)
 
     # -- the machine --------------------------------------------------------------------------------------------
 
     def qmp(self, command: str, **arguments: object) -> Any:
-        """Run a QMP command of QEMU's; underscores in argument names stand for dashes."""
+        """Run a QMP command; underscores in argument names stand for dashes."""
         return self._run.qemu.monitor.execute(
             command, {name.replace("_", "-"): value for name, value in arguments.items()}
         )
@@ -413,7 +414,7 @@ class VM:
         return pasteable(self.machine, self.kernel.toolchain)
 
     def link(self, nic: int, *, up: bool) -> None:
-        """Plug or unplug the cable of card number `nic`."""
+        """Connect or disconnect the cable of card number `nic`."""
         if not 0 <= nic < len(self.machine.nics):
             raise UsageError(f"the VM has no network card {nic}", f"it has {len(self.machine.nics)}")
         self.qmp("set_link", name=f"nic{nic}", up=up)
@@ -426,11 +427,11 @@ class VM:
 
         Raises:
             UsageError: the machine was made without `devices`, or the device is in another one.
-            ModelError: QEMU cannot make use of it.
-            GuestTimeout: the guest does not take note of it.
+            ModelError: QEMU refuses the device.
+            GuestTimeout: the guest does not notice it.
         """
         if not self.machine.shared_memory:
-            raise UsageError("this machine takes no devices in Python", "make it with devices=[…]")
+            raise UsageError("this machine has no devices in Python", "make it with devices=[…]")
         self._run.plugs.plug(device, self._run.qemu.monitor)
         if device not in self.devices:
             self.devices.append(device)
@@ -439,14 +440,14 @@ class VM:
             self.guest.run(f"until test -e {place}/config; do usleep 5000; done", timeout=WAIT, check=True)
 
     def unplug(self, device: Device, *, surprise: bool = False, timeout: float = WAIT) -> None:
-        """Take a device written in Python out of the machine, and wait until the guest's driver has let it go.
+        """Unplug a device written in Python, and wait until the guest's driver has released it.
 
         Args:
-            surprise: it is gone before the driver hears of it, which then reads all ones.
+            surprise: remove the device before the driver is informed; it then reads all ones.
 
         Raises:
-            UsageError: it is not plugged in.
-            GuestTimeout: the guest does not let it go.
+            UsageError: the device is not plugged in.
+            GuestTimeout: the guest does not release it.
         """
         if surprise:
             device.pull()
@@ -454,7 +455,7 @@ class VM:
 
     @property
     def ssh(self) -> Ssh:
-        """The image's sshd.
+        """Access to the image's sshd.
 
         Raises:
             UsageError: the VM has no image, or has not been started.
@@ -467,30 +468,30 @@ class VM:
 
     @property
     def wires(self) -> Mapping[int, Wire]:
-        """For each card whose cable ends in this process, by its index, that end."""
+        """Ends of the cables that this process holds, by the card's index."""
         return {index: cable for index, cable in self.cables.items() if isinstance(cable, Wire)}
 
     @property
     def captures(self) -> Mapping[int, Path]:
-        """For each card with a capture, the pcap file that QEMU writes."""
+        """The pcap file that QEMU writes for each card with a capture."""
         return self._run.qemu.captures
 
     @property
     def floods(self) -> list[str]:
-        """What of this run was not kept because the guest wrote too much of it, a clause each."""
+        """Descriptions, as clauses, of output that was dropped because the guest wrote too much."""
         said = []
         if self._run.qemu.console.received > LOG_LIMIT:
-            said.append(f"the guest wrote more than {LOG_LIMIT >> 20} MiB to its console, and the rest is not kept")
+            said.append(f"the guest wrote more than {LOG_LIMIT >> 20} MiB to its console, and the rest was dropped")
         if self.klog.lost:
-            said.append("the guest logged more than is kept in memory, and its first lines are not looked at")
+            said.append("the guest logged more than is kept in memory, and its first lines were not checked")
         full = self._run.captures.full | {index for index, wire in self.wires.items() if wire.uncaptured}
         for index in sorted(full):
-            said.append(f"card {index} carried more than {LARGEST >> 20} MiB, and the rest is not captured")
+            said.append(f"card {index} carried more than {LARGEST >> 20} MiB, and the rest was not captured")
         return said
 
     @property
     def console(self) -> SerialConsole:
-        """The console, for what speaks to it directly."""
+        """The console, for direct access."""
         return self._run.qemu.console
 
     def __repr__(self) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Work folders of runs: made under the home, gone after a clean run, the failed ones kept for a while."""
+"""Work folders of runs: created in the home, removed after a clean run, kept for a while after a failed one."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from r4l import home, inuse
 from r4l.errors import EnvironmentFault
 
 KEPT = 20
-"""Folders of failed runs that are kept."""
+"""Number of kept folders of failed runs."""
 
 
 def make(wanted: Path | None) -> Path:
-    """The work folder of a run: `wanted`, made if missing, or a new one."""
+    """Return the work folder of a run: `wanted`, created if missing, or a new one."""
     if wanted is not None:
         path = Path(wanted).absolute()
     else:
@@ -36,20 +36,20 @@ def make(wanted: Path | None) -> Path:
 
 
 def remove(path: Path) -> None:
-    """Remove a work folder that `make` made under the home."""
+    """Remove a work folder that `make` created in the home."""
     inuse.let_go(path)
     shutil.rmtree(path, ignore_errors=True)
 
 
 def leave(path: Path) -> None:
-    """Keep a work folder for whoever wants to know why its run failed; `_prune` and `r4l clean` may have it."""
+    """Keep a failed run's work folder for inspection; `_prune` and `r4l clean` may remove it."""
     inuse.let_go(path)
 
 
 def _prune() -> None:
     runs = sorted((path for path in home.room("runs").iterdir() if path.is_dir()), key=lambda path: path.name)
     for path in runs[:-KEPT]:
-        # The name holds its owner's pid; a run that still goes on is not ours to touch.
+        # The name contains its owner's pid; folders of running processes stay.
         owner = path.name.split("-")[2:3]
         if owner and owner[0].isdigit() and not Path(f"/proc/{owner[0]}").exists():
             remove(path)

@@ -59,7 +59,7 @@ def test_port_that_is_taken() -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(EnvironmentFault, match=f"port {port} on 127.0.0.1 cannot be had for ssh: Address already"):
+        with pytest.raises(EnvironmentFault, match=f"cannot use port {port} on 127.0.0.1 for ssh: Address already"):
             management_nic(port)
     assert management_nic(port).options["hostfwd"] == [{"str": f"tcp:127.0.0.1:{port}-10.0.3.15:22"}]
 
