@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""An out-of-tree module: a folder with a standard Kbuild, built to .ko files.
+"""Out-of-tree modules: a folder with a standard Kbuild, built to .ko files.
 
-The folder stays as it is: everything made lies under the home, in a copy of it for each kernel, which stands in its
-place while make runs (`mirror.py`).
+The folder is not changed: everything made lies under the home, in a copy of the folder for each kernel, which is
+mounted in its place while make runs (`mirror.py`).
+
 Plain `make -C KDIR M=$PWD` builds the same folder too; `r4l kernel show --kdir` names KDIR.
 """
 
@@ -36,14 +37,16 @@ from r4l.toolchain import Grant
 __all__ = ["BuiltModule", "Module", "kbuild_of"]
 
 FOLDER = "folder"
-"""The file beside the output folders that names the module's own."""
+"""File beside the output folders with the path of the module's own folder."""
 VIEW = "source"
-"""The link beside the output folders to the module's own, which a build sees there as it is."""
+"""Link beside the output folders to the module's own folder, where a build sees the folder unchanged."""
 COLORS = {"TERM": "xterm", "TERM_URLS": "no"}
-"""With it rustc and gcc colour what they print to a terminal; gcc without links to its manual."""
+"""Environment with which rustc and gcc colour their output for a terminal, gcc without links to its manual."""
 LINES = ("KCFLAGS=-g1", "KRUSTFLAGS=-Cdebuginfo=1")
-"""Line numbers in modules for a kernel that has no debug information itself: complaints then name the line. The kernel
-loads the same; it skips those sections."""
+"""Flags for line numbers in modules for a kernel without debug information, so that complaints name the line.
+
+The kernel loads such a module like any other; it skips those sections.
+"""
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,10 @@ class Module:
     """A module folder.
 
     Args:
-        folder: holds a `Kbuild` or a `Makefile` with `obj-m`. Its links are followed: make is given the folder itself.
+        folder: folder with a `Kbuild` or a `Makefile` with `obj-m`. Links are followed: make is given the folder
+            itself.
         config: options of Kconfig, names with or without `CONFIG_` to values such as `m`: given to make as variables.
-            What is built with others lies in another place.
+            Builds with other options lie in another place.
     """
 
     folder: Path
@@ -64,13 +68,13 @@ class Module:
         object.__setattr__(self, "config", options(config or {}))
 
     def require_kbuild(self) -> Path:
-        """The Kbuild file of the folder.
+        """Return the Kbuild file of the folder.
 
         Raises:
-            UsageError: there is no such folder, or it holds no module.
+            UsageError: the folder does not exist, or holds no module.
         """
         if not self.folder.is_dir():
-            raise UsageError(f"{self.folder} is no folder", "give the folder that holds the module's Kbuild")
+            raise UsageError(f"{self.folder} is not a folder", "give the folder that holds the module's Kbuild")
         require_for_make(self.folder, "move the module to another folder")
         file = kbuild_of(self.folder)
         if file:
@@ -81,16 +85,16 @@ class Module:
         )
 
     def output(self, kernel: Kernel) -> Path:
-        """The copy of the folder that is built in for that kernel, with all that was made in it."""
+        """Return the copy of the folder in which the module is built for a kernel, with all that was made in it."""
         place = hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]
         return home.home() / "modules" / f"{self.folder.name}-{place}" / self.key(kernel)
 
     def key(self, kernel: Kernel) -> str:
-        """Name of what is built for that kernel, beside what is built for others or with other options."""
+        """Return the name of the build for a kernel, beside builds for other kernels or with other options."""
         return f"{kernel.key}-{home.content_key(repr(self.config))[:8]}" if self.config else kernel.key
 
     def log(self, kernel: Kernel) -> Path:
-        """The file with all that make printed when it last built for that kernel."""
+        """Return the file with the output of make's last build for a kernel."""
         output = self.output(kernel)
         return output.with_name(f"{output.name}.build.log")
 
@@ -98,8 +102,8 @@ class Module:
         """Build the folder's one module. See `build_all` for folders with several.
 
         Raises:
-            BuildError: it does not compile, or does not fit the kernel.
-            UsageError: no Kbuild, or several modules in it.
+            BuildError: the module does not compile, or does not fit the kernel.
+            UsageError: the folder has no Kbuild, or several modules.
         """
         built = self.build_all(kernel, say=say)
         if len(built) != 1:
@@ -114,15 +118,18 @@ class Module:
     ) -> list[BuiltModule]:
         """Build all modules of the folder; return them in the order in which they can be loaded (`order.py`).
 
-        What make warned of this time, and is worth a word, stands in the `notes` of each; all that the compilers warned
-        of, this time or when they last compiled a file, in its `warnings`.
+        The `notes` of each module explain the known warnings of make in this build. Its `warnings` are all warnings of
+        the compilers, from this build or from the last one that compiled the file.
 
         Args:
-            color: `say` gets what the compilers print as they colour it for a terminal.
+            kernel: kernel to build for.
+            say: receives the output of make.
+            targets: targets of make.
+            color: True to give `say` the compilers' output coloured for a terminal.
 
         Raises:
-            BuildError: it does not compile, or does not fit the kernel.
-            UsageError: no Kbuild in the folder, or nothing to build in it.
+            BuildError: a module does not compile, or does not fit the kernel.
+            UsageError: the folder has no Kbuild, or nothing to build.
         """
         file = self.require_kbuild()
         if targets == ("modules",) and (known := unchanged.recall(self.folder, self.key(kernel))):
@@ -134,7 +141,7 @@ class Module:
             try:
                 self._make(kernel, output, log, targets, say, color)
             finally:
-                # Also where it failed: what was compiled before that is not compiled again.
+                # Also after a failure: files compiled before it are not compiled again.
                 warned = warnings.keep(output, log.read_text(errors="replace", encoding="utf-8"))
             order = output / "modules.order"
             names = order.read_text(encoding="utf-8").split() if order.exists() else []
@@ -160,7 +167,7 @@ class Module:
         return UsageError(f"the {kbuild.name} of {self.folder} builds no module", "add `obj-m := NAME.o`")
 
     def lock(self, kernel: Kernel) -> FileLock:
-        """What whoever builds in the output folder holds; makes the folder."""
+        """Make the output folder and return the lock that a build in it holds."""
         output = self.output(kernel)
         inuse.make(output.parent)
         output.mkdir(exist_ok=True)
@@ -172,14 +179,15 @@ class Module:
         return home.lock(f"module-{output.parent.name}-{output.name}")
 
     def plan(self, kernel: Kernel) -> str:
-        """What make would run to build the folder, without running it (`make --dry-run`)."""
+        """Return the commands that make would run to build the folder, without running them (`make --dry-run`)."""
         return self.make(kernel, "-n", "V=1", "modules").stdout.decode(errors="replace")
 
     def make(self, kernel: Kernel, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-        """Run make for the folder to its end, whatever that is; what it prints is captured as bytes.
+        """Run make for the folder to its end, whatever its exit status, with its output captured as bytes.
 
         Args:
-            arguments: its options, variables and targets.
+            kernel: kernel to build for.
+            arguments: options, variables and targets of make.
         """
         with self.lock(kernel):
             output = self.output(kernel)
@@ -189,7 +197,7 @@ class Module:
 
     @property
     def _environment(self) -> dict[str, str]:
-        """What a shell in the folder has that calls make: `$(PWD)` is the folder."""
+        """Environment of a shell in the folder that calls make: `$(PWD)` is the folder."""
         return {"PWD": str(self.folder)}
 
     def _mirror(self, output: Path) -> Mirror:
@@ -228,7 +236,7 @@ class Module:
         require_own(output, (self.folder, *grant.reads))
 
     def _grant(self, kernel: Kernel, output: Path) -> Grant:
-        """What the folder's make may touch."""
+        """Return the resources that the folder's make may use."""
         beside = [folder for folder in visible(self.folder) if folder != self.folder]
         return Grant(
             "module: build",
@@ -253,10 +261,11 @@ class Module:
 
 
 def visible(folder: Path) -> list[Path]:
-    """What a module's build sees of the user's files: its folder, and what lies beside it, which it may include.
+    """Return the user's folders that a module's build sees: its own, and the folder around it, whose files it may
+    include.
 
-    Nothing beside it is seen in the home of r4l (students' folders are built there), in a folder that everybody writes
-    to, and where the user's home or that of r4l would be seen as well.
+    The folder around it is not seen if it lies in the home of r4l (students' folders are built there), if everybody can
+    write to it, or if the user's home or that of r4l would be seen as well.
     """
     beside = folder.parent
     shared = beside == Path("/") or bool(beside.stat().st_mode & stat.S_IWOTH)
@@ -266,13 +275,13 @@ def visible(folder: Path) -> list[Path]:
 
 
 def _others(kernel: Kernel) -> list[Kernel]:
-    """Kernels of the same architecture that are ready besides this one."""
+    """Return the kernels of the same architecture that are ready besides this one."""
     ready = stock.all_ready(kernel.toolchain)
     return [other for other in ready if other.arch == kernel.arch and other.release != kernel.release]
 
 
 def _exported(output: Path) -> list[str]:
-    """The symbols that the modules of one folder export to each other (its Module.symvers)."""
+    """Return the symbols that the modules of one folder export to each other (its Module.symvers)."""
     file = output / "Module.symvers"
     if not file.exists():
         return []
@@ -280,9 +289,9 @@ def _exported(output: Path) -> list[str]:
 
 
 def _lines(kernel: Kernel) -> tuple[str, ...]:
-    """What make needs to be told so that a module has line numbers."""
+    """Return make's arguments with which a module has line numbers."""
     try:
         return () if kernel.config.get("CONFIG_DEBUG_INFO") == "y" else LINES
     except FileNotFoundError:
-        # A folder that is no kernel's: make says what it misses.
+        # Not the build folder of a kernel: make names what is missing.
         return ()

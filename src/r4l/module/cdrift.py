@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""C of another year: errors of gcc, clang and modpost explained by the table of changes and by the kernel's headers."""
+"""Errors of gcc, clang and modpost that come from an old or new C API, explained by the table of changes and by the
+kernel's headers."""
 
 from __future__ import annotations
 
@@ -15,14 +16,16 @@ from r4l.module.headers import Headers
 
 ANOTHER = "the module expects another kernel's API"
 READERS = ("scripts/Makefile.lib", "scripts/Makefile.build", "scripts/Makefile.compiler")
-"""The kernel's makefiles that read what a module's sets."""
+"""The kernel's makefiles that read the variables of a module's makefile."""
 
 
 def explain(error: str, kernel: Kernel) -> Explanation | None:
-    """A change of the kernel's C API that an error is about; None where the table has none that holds for the kernel.
+    """Return the change of the kernel's C API that caused an error; None if the table has none that holds for the
+    kernel.
 
     Args:
         error: one error, as `errors_in` cuts it out.
+        kernel: kernel that the module was built for.
     """
     for change, name in c_changes.recognise(error):
         place = change.place(kernel.source)
@@ -37,7 +40,7 @@ def _told(change: CApiChange, name: str, place: str, kernel: Kernel, text: str) 
 
 
 def makefile(folder: Path, kernel: Kernel) -> Iterator[Explanation]:
-    """The variables in a module's makefiles that this kernel's Kbuild does not read any more."""
+    """Yield an explanation for each variable in a module's makefiles that this kernel's Kbuild no longer reads."""
     reads = "".join(_text(kernel.source / name) for name in READERS)
     for file in sorted(path for name in ("Makefile", "Kbuild") for path in folder.rglob(name)):
         for change, name in c_changes.makefile_variables(_text(file)):
@@ -51,11 +54,11 @@ def makefile(folder: Path, kernel: Kernel) -> Iterator[Explanation]:
 
 
 def guess(error: str, kernel: Kernel) -> Explanation | None:
-    """The names in the kernel's headers that resemble the one that an error misses.
+    """Return the names in the kernel's headers that resemble the missing name of an error.
 
     Returns:
-        An explanation that says where a name is defined that was not included (`c-include`) or, marked as a guess, what
-        is alike (`c-guess`); None where the headers have nothing like it.
+        An explanation that names the header to include (`c-include`) or, marked as a guess, the similar names
+            (`c-guess`); None if the headers have nothing similar.
     """
     head = error.partition("\n")[0]
     index = headers_of(kernel)
@@ -70,7 +73,7 @@ def guess(error: str, kernel: Kernel) -> Explanation | None:
 
 
 def headers_of(kernel: Kernel) -> Headers:
-    """The headers of a kernel, for its architecture."""
+    """Return the headers of a kernel, for its architecture."""
     return headers.of(kernel.source, architecture(kernel.arch).kbuild, kernel.key)
 
 
@@ -78,14 +81,16 @@ def _name(index: Headers, name: str, head: str, kernel: Kernel) -> Explanation |
     there = index.named(name)
     if there and not there.file.startswith(("include/uapi/", "arch/")):
         cause = f"`{name}` is declared in {there.file} of Linux {kernel.release}, which the file does not include"
-        remedy = f"write `#include <{there.include}>`; if it is there, an option of the kernel (#ifdef) hides the name"
+        remedy = (
+            f"write `#include <{there.include}>`; if the file has it, an option of the kernel (#ifdef) hides the name"
+        )
         return Explanation("c-include", cause, remedy, head)
     alike = index.resembling(name)
     if not alike:
         return None
     names = ", ".join(map(str, alike))
     cause = f"`{name}` is not in the headers of Linux {kernel.release}; they have {names}: a guess"
-    return Explanation("c-guess", cause, "look whether that is what was meant, or declare the name", head)
+    return Explanation("c-guess", cause, "check whether one of these was meant, or declare the name", head)
 
 
 def _header(index: Headers, header: str, head: str, kernel: Kernel) -> Explanation | None:
@@ -94,7 +99,7 @@ def _header(index: Headers, header: str, head: str, kernel: Kernel) -> Explanati
         return None
     names = ", ".join(f"<{name}>" for name in alike)
     cause = f"the headers of Linux {kernel.release} have {names}: a guess"
-    return Explanation("c-guess", cause, "look whether that is what was meant", head)
+    return Explanation("c-guess", cause, "check whether one of these was meant", head)
 
 
 def _member(index: Headers, struct: str, member: str, head: str, kernel: Kernel) -> Explanation | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From what make printed to why it failed: the failure recognised where it is known, and the compiler's own text."""
+"""Cause of a failed build from the output of make: the failure if it is known, and the compiler's own text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FIRST_ERROR = re.compile(
     re.MULTILINE,
 )
 COMMAND_LINE = re.compile(r"^\$ .*\n", re.MULTILINE)
-"""The log's own first line: the command that was run."""
+"""First line of the log: the command that was run."""
 
 MAKE_NOISE = re.compile(
     r"^(make(\[\d+\])?: (Entering|Leaving) directory.*|make(\[\d+\])?: \*\*\* .*"
@@ -32,22 +32,22 @@ MAKE_NOISE = re.compile(
 )
 
 GENERAL = frozenset({"header-not-found", "undefined-symbol"})
-"""Entries that say little: the kernel's headers may know more."""
+"""Entries with little information, to which the kernel's headers may add some."""
 GUESSES = frozenset({"c-guess", "c-include", *GENERAL})
 MOST_ERRORS = 500
-"""So many errors of one build are explained."""
+"""Number of errors of one build that are explained."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Why a build failed.
+    """Cause of a failed build.
 
     Attributes:
-        cause, remedy: of the known failure; the first error's own line and a general remedy where it is not known.
-        text: what the programs printed from the first error on, without make's own lines; each explanation but the
-            first stands under the error that it explains.
-        known: the entry in the table; empty where the failure is not known.
-        explanations: of all errors that are known, each once; the first is the one of `cause`.
+        cause, remedy: texts for the known failure; else the first error's own line and a general remedy.
+        text: output of the programs from the first error on, without make's own lines; each explanation but the first
+            stands under the error that it explains.
+        known: entry in the table; empty for an unknown failure.
+        explanations: explanations of all known errors, each once; the first is the one of `cause`.
     """
 
     cause: str
@@ -58,7 +58,7 @@ class Diagnosis:
 
 
 def explain(output: str) -> tuple[str, str]:
-    """The first error in one line and the compiler's own text, from everything that make printed."""
+    """Return the first error in one line and the compiler's own text, from all output of make."""
     output = COMMAND_LINE.sub("", output)
     first = FIRST_ERROR.search(output)
     if first is None:
@@ -71,17 +71,17 @@ def diagnose(output: str, folder: Path, kernel: Kernel, others: Callable[[], Seq
     """Recognise the failure of a module's build.
 
     Args:
-        output: everything that make printed.
-        folder: the module's.
-        kernel: that it was built for.
-        others: gives the kernels that are ready too, whose API the module may have been written for.
+        output: all output of make.
+        folder: folder of the module.
+        kernel: kernel that the module was built for.
+        others: returns the other kernels that are ready, whose API the module may have been written for.
     """
     output = known.bounded(COMMAND_LINE.sub("", output))
     first, _text = explain(output)
     found = _Explained(output, folder, kernel, others)
     text = explain(found.annotated())[1]
     if not found.all:
-        return Diagnosis(first, "mend what the compiler shows", text)
+        return Diagnosis(first, "correct the lines that the compiler shows", text)
     why = found.all[0]
     return Diagnosis(why.cause, why.remedy, text, why.name, tuple(found.all))
 
@@ -105,9 +105,9 @@ class _Explained:
         of_members: set[str] = set()
         for error in self.errors[:MOST_ERRORS]:
             if error.place in of_members:
-                # After a member that it does not know, gcc counts on from a wrong one.
+                # After an unknown member gcc goes on from a wrong one.
                 continue
-            # A second error in a line that is explained is most often a consequence of the first.
+            # A second error in an explained line is most often a consequence of the first.
             why = self._of_table(error) or (None if error.place in places else self._of_headers(error))
             if why:
                 found.append((error.start, why))
@@ -120,7 +120,7 @@ class _Explained:
             unique.setdefault((why.name, why.cause), why)
         ordered = list(unique.values())
         flags = list(cdrift.makefile(folder, kernel))
-        # Where flags are lost, a header that is not found or a name that is not defined is most often their doing.
+        # If flags are lost, a missing header or an undefined name is most often a consequence.
         guessed = not ordered or ordered[0].name in GUESSES
         self.all = [*flags, *ordered] if flags and guessed else [*ordered, *flags]
         self.all.sort(key=lambda why: why.cause not in self.winners)
@@ -132,7 +132,7 @@ class _Explained:
         return cdrift.guess(error.text, self.kernel)
 
     def _known(self, text: str) -> Explanation | None:
-        """The first entry of the table that matches and that its lookup confirms."""
+        """Return the first entry of the table that matches and that its lookup confirms."""
         general = None
         for entry, match in known.matches("build", text):
             why = self._confirmed(entry, match, text)
@@ -158,7 +158,8 @@ class _Explained:
         return entry.explain(found, match[0])
 
     def _outside(self) -> list[tuple[int, Explanation]]:
-        """What is known and stands in no error: words of make, of the shell, of tools that die."""
+        """Return the known failures outside the compilers' errors: messages of make, of the shell, of tools that
+        died."""
         found = []
         for entry, match in known.matches("build", self.output):
             if not any(error.start <= match.start() < error.end for error in self.errors):
@@ -167,7 +168,7 @@ class _Explained:
         return found
 
     def annotated(self) -> str:
-        """The output with each explanation but the first under the first error that it explains."""
+        """Return the output with each explanation but the first under the first error that it explains."""
         causes = {why.cause for why in self.all[:1]}
         remedies = {why.remedy for why in self.all[:1]}
 
@@ -190,14 +191,14 @@ def _note(why: Explanation) -> str:
 
 
 def notes(output: str, folder: Path, kernel: Kernel) -> tuple[Explanation, ...]:
-    """The warnings in the output of a build that succeeded which are worth a word, each once."""
+    """Return explanations of the known warnings in the output of a build that succeeded, each once."""
     facts = known_facts(folder, kernel)
     said = [entry.explain({**facts, **known.groups(match)}, match[0]) for entry, match in known.matches("note", output)]
     return (*said, *cdrift.makefile(folder, kernel))
 
 
 def known_facts(folder: Path, kernel: Kernel) -> dict[str, object]:
-    """What the texts of the tables may name."""
+    """Return the values that the texts of the tables may name."""
     configured = (kernel.build / ".config").exists()
     return {
         "release": kernel.release,

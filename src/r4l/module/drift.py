@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The API of another kernel: which one a module expects, and what this kernel has instead.
+"""The API of another kernel: the kernel that a module was written for, and the API of this kernel.
 
-Linux promises no stable interface inside the kernel. rustc says where a module does not fit; this finds what the
-kernel's source has there, and whether another kernel that is ready, or a known change (changes.toml), has what the
-module expects.
+Linux promises no stable interface inside the kernel. rustc tells where a module does not fit; this module finds the
+definition in the kernel's source, and another ready kernel or a known change (changes.toml) that has the API the module
+expects.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from r4l.module.rusttree import Definition, RustTree, generics, parameters, type
 POINTED = re.compile(r"^\s*(?:-->|:::) \S*?/(?P<file>rust/kernel/\S+\.rs):(?P<line>\d+):\d+$", re.MULTILINE)
 ANOTHER = "the module expects another kernel's API"
 UNFIT = "the module does not fit the kernel's API"
-"""Where nobody is known to have what it expects: it may be its own mistake."""
+"""Verdict if no known kernel has what the module expects: the module itself may be wrong."""
 PLACE = re.compile(r"^\s*--> (?P<file>.+?):(?P<line>\d+):\d+$", re.MULTILINE)
 IMPL = re.compile(r"\bimpl\b(?:<.*>)?\s+(?P<trait>[\w:]+)(?:<.*>)?\s+for\b")
 SHOWN = re.compile(r"^\d+ +\| (.*)$", re.MULTILINE)
@@ -30,12 +30,12 @@ SHOWN = re.compile(r"^\d+ +\| (.*)$", re.MULTILINE)
 PATH = re.compile(r"\bkernel(?:::\w+)+")
 
 Fits = Callable[[RustTree], Definition | None]
-"""Finds in a tree what the module expects; None where the tree does not have it."""
+"""Function that finds in a tree what the module expects; None if the tree does not have it."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What this kernel has, and how to find in another what the module expects."""
+    """The definition in this kernel, and the search for the expected one in another."""
 
     found: str
     fits: Fits
@@ -59,7 +59,7 @@ CHANGE = {"pattern!": str, "expected": str, "now": str, "proof": list, "wins?": 
 
 @cache
 def changes() -> tuple[RustApiChange, ...]:
-    """The table."""
+    """Read the table of changes."""
     data = resources.table(__package__, "changes.toml", {"change": [CHANGE]})
     return tuple(
         RustApiChange(
@@ -74,7 +74,7 @@ def changes() -> tuple[RustApiChange, ...]:
 
 
 def block(output: str, begin: int) -> str:
-    """One error of rustc's: from its first line to the next error."""
+    """Return one error of rustc's, from its first line to the next error."""
     end = re.compile(r"^(?:error|warning)(?:\[E\d+\])?: |^make(?:\[\d+\])?: ", re.MULTILINE).search(output, begin + 1)
     return output[begin : end.start() if end else len(output)]
 
@@ -87,17 +87,19 @@ def look_up(
     kernel: Kernel,
     others: Callable[[], Sequence[Kernel]],
 ) -> dict[str, str] | None:
-    """Find what an entry of build.toml wants to tell.
+    """Find the facts for the text of an entry of build.toml.
 
     Args:
-        lookup: which of the searches below.
+        lookup: name of one of the searches below.
         error: rustc's text of the error.
-        groups: what the pattern found.
-        others: the kernels that are ready too.
+        groups: groups that the entry's pattern matched.
+        folder: folder of the module.
+        kernel: kernel that the module was built for.
+        others: returns the other kernels that are ready.
 
     Returns:
         `verdict`, `expected` (a clause that begins with a comma or is empty), `found`, `now`, `path`, and `wins`, not
-        empty where a change explains all errors of the build; None where the error is not about the kernel's API.
+            empty if a change explains all errors of the build; None if the error is not about the kernel's API.
     """
     text = {name: str(value) for name, value in groups.items()}
     change = _change(error)
@@ -121,7 +123,7 @@ def _change(error: str) -> RustApiChange | None:
 
 
 def _binding(item: str, kernel: Kernel) -> dict[str, str]:
-    """Where the headers have a C name that bindgen makes nothing of."""
+    """Return the place of a C name in the headers for which bindgen makes no binding."""
     there = cdrift.headers_of(kernel).named(item)
     write = f"look for the abstraction in {kernel.source}/rust/kernel"
     if there is None:
@@ -136,7 +138,7 @@ def _binding(item: str, kernel: Kernel) -> dict[str, str]:
 def _whose(
     seen: Seen, error: str, groups: Mapping[str, str], kernel: Kernel, others: Sequence[Kernel]
 ) -> tuple[str, str, str]:
-    """The verdict, whose API the module expects (as a clause), and the remedy."""
+    """Return the verdict, the owner of the API that the module expects (as a clause), and the remedy."""
     own_way = f"write it as Linux {kernel.release} has it ({kernel.source}/rust/kernel)"
     for other in others:
         definition = seen.fits(RustTree(other.source))
@@ -174,7 +176,7 @@ def _trait_item(tree: RustTree, error: str, groups: Mapping[str, str], folder: P
             has_self = groups["where"] == "impl"
             candidates = [d for d in candidates if (_arguments(d.text) < len(parameters(d.text))) is has_self]
         elif "E0046" in error:
-            # Expected is the trait without the item.
+            # The module expects the trait without the item.
             candidates = _in_module(other.traits(trait), module) if trait and not candidates else []
         elif declared:
             candidates = [d for d in candidates if written and types_of(d.text) == types_of(written[1])]
@@ -184,7 +186,8 @@ def _trait_item(tree: RustTree, error: str, groups: Mapping[str, str], folder: P
 
 
 def _module_of(trait: str, folder: Path) -> str:
-    """The module of the crate `kernel` that a trait is from: `pci` of `pci::Driver` or `use kernel::pci::Driver`."""
+    """Return the module of the crate `kernel` that a trait is from: `pci` of `pci::Driver` or `use
+    kernel::pci::Driver`."""
     segments = trait.split("::")
     if len(segments) > 1:
         return segments[-2]
@@ -194,12 +197,12 @@ def _module_of(trait: str, folder: Path) -> str:
 
 
 def _in_module(found: list[Definition], module: str) -> list[Definition]:
-    """Of definitions of one name those in the files of a module; all of them where it has none."""
+    """Return those of some definitions of one name that lie in the files of a module; all if none does."""
     return [d for d in found if module in (d.file.stem, d.file.parent.name)] or found
 
 
 def _implemented(error: str, folder: Path) -> str | None:
-    """The trait of the `impl` block of the module that an error points into."""
+    """Return the trait of the module's `impl` block that an error points into."""
     place = PLACE.search(error)
     file = folder / place["file"] if place else folder
     if place is None or not file.is_file():
@@ -235,7 +238,7 @@ def _path(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) -
 
 
 def _written_path(error: str, groups: Mapping[str, str]) -> str:
-    """The path of the crate `kernel` that the module's line has where the error points, up to the unknown name."""
+    """Return the path of the crate `kernel` in the module's line that the error points to, up to the unknown name."""
     item, parent = groups["item"], groups.get("parent", "")
     if parent.startswith("kernel::") or parent == "kernel":
         return f"{parent}::{item}"
@@ -281,12 +284,12 @@ def _pointed(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path
 
 
 def _arguments(signature: str) -> int:
-    """How many arguments a caller gives, `self` not counted."""
+    """Return the number of arguments that a caller gives, `self` not counted."""
     return len([p for p in parameters(signature) if not re.match(r"(?:&(?:'\w+ )?)?(?:mut )?self\b", p)])
 
 
 def _takes(definition: str, groups: Mapping[str, str]) -> bool:
-    """Whether a type can be given as many generic arguments as the module gives it."""
+    """Return True if a type takes as many generic arguments as the module gives it."""
     lifetimes = groups["of"] == "lifetime"
     of_kind = [part for part in generics(definition) if part.startswith("'") is lifetimes]
     needed = [part for part in of_kind if "=" not in part]
@@ -307,7 +310,7 @@ def _argument(tree: RustTree, error: str, groups: Mapping[str, str], folder: Pat
 
 
 def _lifetime(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) -> Seen | None:
-    """The type of the kernel's that wants a lifetime in the line that rustc shows."""
+    """Return the kernel's type that needs a lifetime in the line that rustc shows."""
     names = re.findall(r"\b[A-Z]\w*", "".join(SHOWN.findall(error)[:1]))
     own = {name for name in names if any(_is_own(folder, kind, name) for kind in ("struct", "enum", "type", "trait"))}
     with_lifetime = [
@@ -328,7 +331,7 @@ def _lifetime(tree: RustTree, error: str, groups: Mapping[str, str], folder: Pat
 
 
 def _macro(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) -> Seen | None:
-    """The macro of the kernel that does not take what it is given."""
+    """Return the kernel's macro that rejects its arguments."""
     place = re.search(r"--> \S*?/(rust/kernel/\S+\.rs:\d+):\d+$", error, re.MULTILINE)
     name = re.search(r"\b(\w+)!", "".join(SHOWN.findall(error)[:1]))
     return Seen(place[1], lambda _tree: None, name[1]) if place and name else None
@@ -354,7 +357,7 @@ def _method(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path)
 
 
 def _is_own(folder: Path, kind: str, name: str) -> bool:
-    """Whether the module itself defines such a thing."""
+    """Return True if the module itself defines an item of that kind and name."""
     pattern = re.compile(rf"\b{kind} {re.escape(name)}\b")
     return any(pattern.search(file.read_text(errors="replace", encoding="utf-8")) for file in folder.rglob("*.rs"))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What make printed, cut into the errors of rustc, gcc, clang, modpost and the linker, each with its notes."""
+"""The output of make, cut into the errors of rustc, gcc, clang, modpost and the linker, each with its notes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BEGIN = re.compile(
     r"|make(?:\[\d+\])?: \*\*\* No rule |.*\bld(?:\.lld)?: (?:error: |cannot )|.*: undefined reference to "
     r"|.*(?:Kbuild|[Mm]akefile)(?:\.\w+)?:\d+: \*\*\* "
 )
-"""The first line of an error, where it begins a line."""
+"""First line of an error."""
 OTHER = re.compile(
     r"warning(?:\[\w+\])?: |\S.*?:\d+(?::\d+)?: warning: |(?:\S*/)?cc1: |WARNING: |make(?:\[\d+\])?: "
     r"|\s+(?:RUSTC|CC|LD|MODPOST|BTF|BINDGEN|UPD|AR|CLEAN|AS|EXPORTS|HOSTCC|CPP)\s|Skipping BTF generation"
@@ -20,7 +20,7 @@ OTHER = re.compile(
 )
 """A line that belongs to no error and ends the one before it."""
 BEFORE = re.compile(r"In file included from |\s+from \S+:\d+|\S.*?: (?:In function |At top level|In member function )")
-"""A line of gcc's that says where the next message is."""
+"""A line of gcc's that announces the place of the next message."""
 SUMMARY = re.compile(
     r"error: (?:aborting due to |could not compile )|For more information about this error|Some errors have"
 )
@@ -35,8 +35,8 @@ class CompilerError:
     """One error as the program printed it.
 
     Attributes:
-        text: from its first line to the last one of its notes.
-        start, end: its place in the output, in characters.
+        text: lines from the first of the error to the last of its notes.
+        start, end: position in the output, in characters.
     """
 
     text: str
@@ -50,9 +50,9 @@ class CompilerError:
 
     @property
     def place(self) -> str:
-        """The file and line that it points to, as `FILE:LINE`; empty where it points nowhere.
+        """The file and line that the error points to, as `FILE:LINE`; empty if it points nowhere.
 
-        Of a macro of the kernel's, gcc names the macro first and where it is used last.
+        For an error in a macro of the kernel's, gcc names the macro first and the place of its use last.
         """
         used = USED.findall(self.text)
         match = (PLACE.match(used[-1]) if used else None) or PLACE.match(self.head) or POINTED.search(self.text)
@@ -60,7 +60,7 @@ class CompilerError:
 
 
 def errors_in(output: str) -> list[CompilerError]:
-    """The errors in the order in which they were printed; summaries (`aborting due to 2 errors`) are none."""
+    """Return the errors in the order in which they were printed, without summaries (`aborting due to 2 errors`)."""
     found: list[CompilerError] = []
     start: int | None = None
     end = pending = at = 0
@@ -82,7 +82,7 @@ def errors_in(output: str) -> list[CompilerError]:
         elif start is None:
             continue
         elif BEFORE.match(line):
-            # It belongs to this error only if a note follows and not the next message.
+            # The line belongs to this error only if a note follows, not the next message.
             pending = pending or begin + 1
         elif OTHER.match(line) or (pending and not NOTE.match(line)):
             close()
@@ -93,10 +93,12 @@ def errors_in(output: str) -> list[CompilerError]:
 
 
 def with_notes(output: str, errors: list[CompilerError], note: Callable[[CompilerError], str]) -> str:
-    """The output with some lines of ours under each error.
+    """Return the output with notes inserted under the errors.
 
     Args:
-        note: gives them; an empty text where there is nothing to say.
+        output: all output of make.
+        errors: errors in it, in order.
+        note: returns the text to insert under an error; empty for none.
     """
     parts, at = [], 0
     for error in errors:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The names that a kernel's headers define, and those among them that resemble a name which is not there.
+"""The names that a kernel's headers define, and the search for those that resemble a missing name.
 
-No parser: lines are read as a reader reads them. The index is made once for each kernel and kept in the home.
+Lines are matched by patterns, without a C parser. The index is made once for each kernel and kept in the home.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FOLDERS = ("include", "arch/{arch}/include")
 ALIKE = 0.82
 """Ratio of difflib above which two names resemble each other."""
 VERSION = 3
-"""Of the index: a change of what is read makes it anew."""
+"""Version of the index, part of its file's name; raise it when more or other names are read."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,9 @@ class Found:
     """A name in the headers.
 
     Attributes:
-        file: relative to the source.
-        line: from 1.
+        name: the name.
+        file: header, relative to the source.
+        line: line number from 1.
     """
 
     name: str
@@ -59,8 +60,8 @@ class Headers:
 
     Args:
         source: the kernel's source tree.
-        arch: the folder of its architecture under arch/.
-        key: names the kernel; the index is kept under it.
+        arch: folder of its architecture under arch/.
+        key: key of the kernel, under which the index is kept.
     """
 
     def __init__(self, source: Path, arch: str, key: str) -> None:
@@ -69,12 +70,12 @@ class Headers:
         self.key = key
 
     def named(self, name: str) -> Found | None:
-        """Where a name is defined; of several places the one that drivers include."""
+        """Return the definition of a name; of several the one that drivers include."""
         places = self._index.get(name)
         return min(places, key=_preference) if places else None
 
     def resembling(self, name: str, count: int = 2) -> list[Found]:
-        """The names most like one that is not there, best first; none where nothing is alike."""
+        """Return the names most like a missing one, best first; empty if none is similar."""
         words = _words(name)
         if len(name) < 5 or not words:
             return []
@@ -89,9 +90,8 @@ class Headers:
         return [found for _, other in best[:count] if (found := self.named(other))]
 
     def files(self, header: str) -> list[str]:
-        """The headers that resemble one that is not there, as an `#include` names them: of the same name elsewhere, or
-        of a like name in the same folder.
-        """
+        """Return the headers that resemble a missing one, as an `#include` names them: those of the same name
+        elsewhere, or else of a similar name in the same folder."""
         folder, _, base = header.rpartition("/")
         names = {Found("", file, 0).include for file in self._files}
         same = sorted(name for name in names if name.rpartition("/")[2] == base)
@@ -101,7 +101,7 @@ class Headers:
         return [beside[other] for other in difflib.get_close_matches(base, beside, 2, ALIKE)]
 
     def members(self, struct: str, name: str) -> tuple[Found, list[str]] | None:
-        """The struct where it is defined, and its members that resemble a name; None where no header defines it."""
+        """Return the struct's definition and its members that resemble a name; None if no header defines the struct."""
         found = self.named(struct)
         if found is None:
             return None
@@ -146,7 +146,7 @@ class Headers:
         for folder in FOLDERS:
             for path in sorted((self.source / folder.format(arch=self.arch)).rglob("*.h")):
                 if "dt-bindings" in path.parts:
-                    # Numbers of boards: as many as all the rest, and no driver's API.
+                    # Constants of boards: as many as all other names together, and not used by drivers' code.
                     continue
                 text = path.read_text(errors="replace", encoding="utf-8")
                 file = str(path.relative_to(self.source))
@@ -161,7 +161,7 @@ class Headers:
 
 @lru_cache(maxsize=2)
 def of(source: Path, arch: str, key: str) -> Headers:
-    """The headers of a kernel, read once in a process."""
+    """Return the headers of a kernel, read once in a process."""
     return Headers(source, arch, key)
 
 
@@ -175,7 +175,7 @@ def _words(name: str) -> frozenset[str]:
 
 
 def _likeness(name: str, words: frozenset[str], other: str) -> float:
-    """1.0 for the same words in another order, otherwise difflib's ratio."""
+    """Return 1.0 for the same words in another order, otherwise difflib's ratio."""
     if words and words == _words(other):
         return 1.0
     return difflib.SequenceMatcher(None, name, other, autojunk=False).ratio()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the Makefiles of a folder say, read as text: make alone knows what they mean."""
+"""The Makefiles of a folder, read as text without evaluating them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ OPTIONAL = re.compile(r"^[ \t]*obj-\$[({](CONFIG_\w+)", re.MULTILINE)
 NAME = re.compile(r"[A-Za-z0-9_]+")
 VALUE = re.compile(r"[^\s$#]*")
 OWN_FOLDER = re.compile(r"\$[({](?:PWD|CURDIR|src|obj|M|KBUILD_EXTMOD)[)}]/")
-"""The names of a module's own folder."""
+"""Variables that stand for the module's own folder."""
 DEEPEST = 5
-"""Files that include each other are followed so far."""
+"""Depth to which included files are followed."""
 
 
 def kbuild_of(folder: Path) -> Path | None:
-    """The file that makes a folder a module's: a Kbuild, or a Makefile with obj-m; None where it has neither.
+    """Return the file that makes a folder a module's: a Kbuild, or a Makefile with obj-m; None if it has neither.
 
     obj-m may stand in a file of the folder that the Makefile includes.
     """
@@ -33,24 +33,24 @@ def kbuild_of(folder: Path) -> Path | None:
 
 
 def options_of(kbuild: Path) -> set[str]:
-    """The options of Kconfig that decide whether something is built: `CONFIG_X` of `obj-$(CONFIG_X)`."""
+    """Return the options of Kconfig that decide whether an object is built: `CONFIG_X` of `obj-$(CONFIG_X)`."""
     return {name for text in texts(kbuild) for name in OPTIONAL.findall(text)}
 
 
 def options(given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Options of Kconfig as make takes them, sorted by their names, which begin with `CONFIG_`.
+    """Return options of Kconfig as make takes them, sorted by their names, which begin with `CONFIG_`.
 
     Raises:
-        UsageError: a name or a value that make would take for something else.
+        UsageError: make would misread a name or a value.
     """
     for name, value in given.items():
         if not NAME.fullmatch(name) or not VALUE.fullmatch(value):
-            raise UsageError(f"{name}={value} is no option of Kconfig", "write NAME=m, y or n, or another value")
+            raise UsageError(f"{name}={value} is not an option of Kconfig", "write NAME=m, y or n, or another value")
     return tuple(sorted((f"CONFIG_{name.removeprefix('CONFIG_')}", value) for name, value in given.items()))
 
 
 def texts(makefile: Path, depth: int = 0) -> Iterator[str]:
-    """The text of a Makefile, and of those that it includes from its own folder."""
+    """Yield the text of a Makefile, and of those that it includes from its own folder."""
     try:
         text = makefile.read_text(errors="replace", encoding="utf-8").replace("\\\n", " ")
     except OSError:

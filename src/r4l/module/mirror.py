@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The folder that a build sees in the place of the user's: a copy that it may write to, kept like the user's.
+"""The folder that a build sees in the place of the user's: a writable copy, kept up to date with the user's.
 
-Kbuild is at its best in the module's own folder: `$(PWD)`, `$(src)`, `$(obj)` and `.` are one place, and what it makes
-lies beside the sources. So the copy, with all that was ever made in it, is mounted over the user's folder in the
-sandbox, and the user's folder itself is never written to. Copies keep their times, so that make compiles only what has
-changed.
+Kbuild works best in the module's own folder: `$(PWD)`, `$(src)`, `$(obj)` and `.` are one place, and its products lie
+beside the sources. So the copy, with all that was ever made in it, is mounted over the user's folder in the sandbox,
+and the user's folder itself is never written to. Copies keep their times, so that make compiles only changed files.
 
-What Kbuild has left in the user's folder is not copied: it may be of another kernel, and would count as made.
+Kbuild's products in the user's folder are not copied: they may be for another kernel, and make would take them as up to
+date.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from r4l import home
 from r4l.errors import UsageError
 
 Entry = list[int] | str | None
-"""What a mirror knows of a place in the user's folder: of a file its stamp, of a link its target, None of a folder."""
+"""Record of an entry in the user's folder: the stamp of a file, the target of a link, None for a folder."""
 
 UNSURE: Entry = []
-"""The entry of a file while it is copied: if that is interrupted, it is copied again."""
+"""Record of a file while it is copied: after an interruption the file is copied again."""
 FORMAT = 1
 PARTIAL = ".r4l-partial"
 LARGEST = 16 * 1024 * 1024
-"""Bytes of a file that is copied; a larger one (a disk image, a kernel) is linked to."""
+"""Largest file that is copied, in bytes; a larger one (a disk image, a kernel) is linked to."""
 NEVER = frozenset({".git", ".hg", ".svn", ".bzr", ".venv", ".tox", ".pytest_cache", "__pycache__", "node_modules"})
 """Folders that no Makefile builds from."""
 MADE = re.compile(
@@ -40,27 +40,27 @@ MADE = re.compile(
 )
 """Files that Kbuild makes (scripts/Makefile.build, Makefile.modfinal, modpost), and compilers beside an object."""
 SYMBOLS = "Module.symvers"
-"""Made by modpost in the folder that make was called for; in any other, another module's."""
+"""File that modpost makes in the folder that make was called for; in any other folder it is another module's."""
 RECORD = re.compile(r"\.(.+)\.cmd")
-"""The name of the file in which Kbuild notes how it made another (scripts/Kbuild.include)."""
+"""Name of the file in which Kbuild notes how it made another (scripts/Kbuild.include)."""
 COMMAND = re.compile(rb"(?:saved)?cmd_\S+ :=")
 SOURCES = (".c", ".S", ".rs", ".cc", ".cpp", ".s", ".l", ".y")
-"""Endings of what an object is made from."""
+"""Endings of the files that objects are made from."""
 READ = frozenset({".c", ".h", ".S", ".rs"})
-"""Endings of sources that must not lie where the build cannot see them: make would keep an object of theirs."""
+"""Endings of sources that must not lie outside the build's view: make would keep an object made from them."""
 
 
 @dataclass(frozen=True)
 class Mirror:
-    """A copy of a user's folder, and what is known of it.
+    """A copy of a user's folder, and the record of its contents.
 
     Attributes:
-        folder: the user's.
+        folder: the user's folder.
         place: the copy.
-        record: the file that says what of `place` was copied; out of the build's reach.
-        view: where the build sees `folder` itself, read-only. Large files are links to there.
+        record: file that lists the copied entries of `place`; out of the build's reach.
+        view: path at which the build sees `folder` itself, read-only; links to large files lead there.
         visible: the user's folders that the build sees; a link to anywhere else is not copied.
-        apart: a folder that is not copied where it lies in `folder`: the home of r4l.
+        apart: the home of r4l, not copied if it lies in `folder`.
     """
 
     folder: Path
@@ -71,17 +71,18 @@ class Mirror:
     apart: Path
 
     def update(self) -> None:
-        """Make the copy like the folder: what is new, changed, moved or gone there.
+        """Update the copy from the folder: new, changed, moved and removed entries.
 
-        What make has changed of a copied file stays until the user changes theirs. To be called with nobody building.
+        Changes that make has made to a copied file stay until the user changes the original. Call it while no build
+        runs.
 
         Raises:
-            UsageError: a source is a link to where the build sees nothing.
+            UsageError: a source is a link to a file that the build cannot see.
         """
         known = self._known()
         begun = known is None
         if known is None:
-            # Nothing yet, or of another kind.
+            # No copy yet, or one of another format.
             home.remove(self.place)
             self.place.mkdir()
             known = {}
@@ -93,7 +94,7 @@ class Mirror:
         self._note({**known, **wanted, **dict.fromkeys(stale, UNSURE)})
         for name in sorted(gone, reverse=True):
             self._remove(name)
-        # Folders come before what is in them. What is copied later is newer for make: as it was with the user's.
+        # Folders come before their contents. Files copied later are newer for make, in the order of the originals.
         for name in sorted(stale, key=lambda name: _order(wanted[name])):
             self._put(name, wanted[name], new=begun, known=name in known)
         self._note(wanted)
@@ -112,11 +113,13 @@ class Mirror:
         home.replace_text(self.record, json.dumps({"format": FORMAT, "entries": entries}))
 
     def _compare(self, below: str, is_there: bool, known: Mapping[str, Entry], wanted: dict[str, Entry]) -> list[str]:
-        """The entries below a folder that differ from their copies; all entries go to `wanted`.
+        """Return the entries below a folder that differ from their copies, and add all entries to `wanted`.
 
         Args:
             below: the folder's path in the mirror, empty or ending with a slash.
-            is_there: the mirror has that folder: no link that a build has put in its place.
+            is_there: the mirror has that folder, and no build has put a link in its place.
+            known: records of the copied entries.
+            wanted: receives the records of the entries that belong in the copy.
         """
         stale: list[str] = []
         copies = _listed(self.place / below) if is_there else {}
@@ -124,7 +127,7 @@ class Mirror:
         for name, entry in entries.items():
             path, record = below + name, f".{name}.cmd"
             if record in copies and below + record not in known:
-                # Kbuild makes it.
+                # A product of Kbuild.
                 continue
             is_folder = entry.is_dir(follow_symlinks=False)
             if is_folder and Path(entry.path) == self.apart:
@@ -142,10 +145,10 @@ class Mirror:
         return stale
 
     def _entry(self, found: os.DirEntry[str], path: str) -> Entry:
-        """What to know of a file or a link; None where it is not copied.
+        """Return the record of a file or a link; None if it is not copied.
 
         Raises:
-            UsageError: it is a source, and a link to where the build sees nothing.
+            UsageError: the entry is a source, and a link to a file that the build cannot see.
         """
         if found.is_symlink():
             return self._target(Path(found.path))
@@ -159,7 +162,7 @@ class Mirror:
     def _target(self, link: Path) -> str | None:
         target, text = link.resolve(), link.readlink()
         if any(target.is_relative_to(folder) for folder in self.visible):
-            # By a way that leads out of the folder, the copy would be somewhere else.
+            # A relative way out of the folder would lead elsewhere from the copy.
             leaves = os.path.normpath(link.parent.relative_to(self.folder) / text).startswith("..")
             return str(target if leaves else text)
         if link.suffix in READ:
@@ -172,7 +175,9 @@ class Mirror:
         """Copy an entry.
 
         Args:
-            new: the whole mirror is.
+            name: path of the entry in the folder.
+            entry: record of the entry.
+            new: the whole mirror is new.
             known: the entry was copied before.
         """
         source, target = self.folder / name, self.place / name
@@ -194,13 +199,13 @@ class Mirror:
         elif new:
             _set_time(beside, source.lstat())
         elif (before := _status(target)) and filecmp.cmp(beside, target, shallow=False):
-            # Moved, with other rights, or made by the user's make too. What was touched is new to make.
+            # Moved, with other rights, or made by the user's make too. A touched file is new to make.
             touched = known and source.stat().st_mtime_ns > before.st_mtime_ns
             _set_time(beside, beside.stat() if touched else before)
         beside.replace(target)
 
     def _remove(self, name: str) -> None:
-        """Remove the copy of what is no longer in the user's folder, with the object that was made from it."""
+        """Remove the copy of an entry that the user's folder no longer has, with the object that was made from it."""
         target = self.place / name
         around = [self.place, *(self.place / folder for folder in list(Path(name).parents)[:-1])]
         if any(folder.is_symlink() or not folder.is_dir() for folder in around):
@@ -208,14 +213,14 @@ class Mirror:
         if not target.with_name(f".{target.name}.cmd").exists():
             home.remove(target)
         if target.suffix in SOURCES:
-            # make would take an object without a source as it is.
+            # make would use an object without a source unchanged.
             made = target.with_suffix(".o")
             for path in (made, made.with_name(f".{made.name}.cmd")):
                 path.unlink(missing_ok=True)
 
 
 def _listed(folder: Path) -> dict[str, os.DirEntry[str]]:
-    """The entries of a folder by name; none where it is gone, or not for us to read."""
+    """Return the entries of a folder by name; empty if the folder is gone or unreadable."""
     try:
         with os.scandir(folder) as found:
             return {entry.name: entry for entry in found}
@@ -224,10 +229,11 @@ def _listed(folder: Path) -> dict[str, os.DirEntry[str]]:
 
 
 def _inputs(entries: Mapping[str, os.DirEntry[str]], *, top: bool) -> dict[str, os.DirEntry[str]]:
-    """The entries of a folder without what Kbuild has made there, and what no build reads.
+    """Return the entries of a folder without Kbuild's products and files that no build reads.
 
     Args:
-        top: it is the folder that make is called for.
+        entries: entries of the folder by name.
+        top: the folder is the one that make is called for.
     """
     made: set[str] = set()
     for name, entry in entries.items():
@@ -241,12 +247,13 @@ def _inputs(entries: Mapping[str, os.DirEntry[str]], *, top: bool) -> dict[str, 
 
 
 def _has_source(name: str, names: Container[str]) -> bool:
-    """Whether it is an object that is made from one of these files. Others come without their source."""
+    """Return True for an object that is made from one of these files; other objects come without their source."""
     return name.endswith(".o") and any(name.removesuffix(".o") + ending in names for ending in SOURCES)
 
 
 def _is_record(entry: os.DirEntry[str]) -> bool:
-    """Whether a file says how Kbuild made another; people put an empty one beside an object without a source."""
+    """Return True if a file tells how Kbuild made another; people put an empty one beside an object without a
+    source."""
     try:
         if not entry.is_file(follow_symlinks=False):
             return False
@@ -257,12 +264,13 @@ def _is_record(entry: os.DirEntry[str]) -> bool:
 
 
 def _order(entry: Entry) -> int:
-    """The time of a file, and less of what has none."""
+    """Return the time of a file; -1 for an entry without one."""
     return entry[0] if isinstance(entry, list) and entry else -1
 
 
 def _copy(source: Path, target: Path) -> bool:
-    """Copy a file; False where it is gone by now, or may not be read: then the build does without it, or says so."""
+    """Copy a file; return False if it is gone or unreadable: the build then does without it, or fails with a
+    message."""
     try:
         descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -278,7 +286,7 @@ def _set_time(file: Path, status: os.stat_result) -> None:
 
 
 def _status(file: Path) -> os.stat_result | None:
-    """The status of a file; None where there is none, or no file."""
+    """Return the status of a file; None if there is none, or no regular file."""
     try:
         status = file.lstat()
     except FileNotFoundError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a .ko says of itself: its `.modinfo` section and the symbols that it wants from others."""
+"""A .ko file's description of itself: its `.modinfo` section and the symbols that it needs from others."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class BuiltModule:
     """A .ko file.
 
     Attributes:
-        path: the file, with debug information where it was built with it.
-        notes: what of its build's warnings is known, with the remedy.
-        warnings: all that the compilers warn of in its folder, as they print it.
-        needs: the modules of the same folder that must be loaded before it, in their order.
+        path: the file, with debug information if it was built with it.
+        notes: explanations of the known warnings of its build, with remedies.
+        warnings: all warnings of the compilers in its folder, as printed.
+        needs: modules of the same folder that must be loaded before it, in their order.
     """
 
     path: Path
@@ -39,7 +39,7 @@ class BuiltModule:
         """The fields of `.modinfo` (`vermagic`, `license`, `depends`, `parm` …), each with all its values.
 
         Raises:
-            UsageError: the file is no kernel module.
+            UsageError: the file is not a kernel module.
         """
         fields: dict[str, list[str]] = {}
         try:
@@ -48,7 +48,7 @@ class BuiltModule:
                 data: bytes = section.data() if section else b""
         except (ELFError, OSError) as error:
             raise UsageError(
-                f"{self.path} is no kernel module: {error}", "give a folder with a Kbuild, or a .ko"
+                f"{self.path} is not a kernel module: {error}", "give a folder with a Kbuild, or a .ko"
             ) from error
         for entry in data.split(b"\0"):
             name, equals, value = entry.decode(errors="replace").partition("=")
@@ -56,18 +56,18 @@ class BuiltModule:
                 fields.setdefault(name, []).append(value)
         if "vermagic" not in fields:
             raise UsageError(
-                f"{self.path} is no kernel module: it has no vermagic", "give a folder with a Kbuild, or a .ko"
+                f"{self.path} is not a kernel module: it has no vermagic", "give a folder with a Kbuild, or a .ko"
             )
         return fields
 
     @property
     def name(self) -> str:
-        """The name that lsmod shows."""
+        """Name of the module in lsmod."""
         return self.modinfo.get("name", [self.path.stem.replace("-", "_")])[0]
 
     @property
     def parameters(self) -> list[str]:
-        """Names of the parameters that it says it has (`parm` and `parmtype`, linux/moduleparam.h)."""
+        """Names of the parameters in its `parm` and `parmtype` fields (linux/moduleparam.h)."""
         said = [*self.modinfo.get("parm", []), *self.modinfo.get("parmtype", [])]
         return list(dict.fromkeys(text.partition(":")[0] for text in said))
 
@@ -113,16 +113,18 @@ class BuiltModule:
         """Refuse, before any boot, a module that this kernel would refuse.
 
         Args:
-            siblings: symbols that modules loaded before it export.
+            kernel: kernel that is to load the module.
+            siblings: symbols exported by modules that are loaded before it.
 
         Raises:
-            BuildError: another machine, another kernel's version magic, or symbols that nobody exports.
+            BuildError: the module is for another machine, has another kernel's version magic, or needs symbols that
+                nothing exports.
         """
         vermagic = self.vermagic
         wanted = architecture(kernel.arch).elf
         if self.machine != wanted:
             raise BuildError(
-                f"{self.path.name} is for another machine: it is {self.machine}, "
+                f"{self.path.name} is for another machine ({self.machine}): "
                 f"the kernel {kernel.release} is for {kernel.arch} ({wanted})",
                 f"build it again for this kernel: `r4l build DIR` (kernel {kernel.release})",
             )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A module as a user names it: a folder, a .ko, or one that the kernel comes with."""
+"""A module as a user names it: a folder, a .ko file, or the name of a module that the kernel comes with."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ SHIPPED = "kernel:"
 
 
 def named(kernel: Kernel, text: str, base: Path = Path(), *, say: Say = quiet) -> BuiltModule:
-    """Return the module of that name, built where it is a folder.
+    """Return the module of that name, built first if it is a folder.
 
     Args:
-        kernel: the kernel that the module is for.
+        kernel: kernel that the module is for.
         text: `kernel:NAME`, a .ko file, or a folder with a Kbuild.
         base: folder from which a relative path starts.
-        say: told each line of a build.
+        say: receives each line of a build's progress.
 
     Raises:
-        UsageError: there is no such folder, or the kernel has no such module.
+        UsageError: the folder does not exist, or the kernel has no such module.
         BuildError: the folder does not build, or the .ko is for another kernel.
     """
     if text.startswith(SHIPPED):

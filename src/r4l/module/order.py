@@ -10,7 +10,7 @@ from r4l.module.modinfo import BuiltModule
 
 
 def in_load_order(modules: Sequence[BuiltModule]) -> list[BuiltModule]:
-    """The modules in the order in which they can be loaded, each with those of them that it `needs`.
+    """Return modules in the order in which they can be loaded, each with the other modules that it `needs`.
 
     Sources are `depends=`, which modpost writes from the symbols, and `softdep=` (MODULE_SOFTDEP, modprobe.d(5)). The
     order of modules that do not need each other stays.
@@ -41,7 +41,7 @@ def _add(name: str, other: str, before: Mapping[str, list[str]]) -> None:
 
 
 def _all_before(name: str, before: Mapping[str, Sequence[str]]) -> list[str]:
-    """The names that come before one, directly or not, in an order that fits, and that name itself as the last."""
+    """Return the names that come before one, directly or not, in a fitting order, and the name itself as the last."""
     seen: set[str] = set()
     found: list[str] = []
 

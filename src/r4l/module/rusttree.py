@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Definitions in a kernel's own Rust source, found as a reader finds them: by their words.
+"""Definitions in a kernel's own Rust source, found by patterns.
 
-No parser: rustc says what is wrong, this only finds the line to show. Files are those of `rust/kernel`.
+rustc reports the errors; this module only finds the line to show, without a parser. Files are those of `rust/kernel`.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from pathlib import Path
 
 ITEM = r"(?:struct|enum|union|trait|fn|type|const|static|mod|macro_rules!)"
 SIGNATURE_LINES = 16
-"""No signature in the kernel is longer; bounds what a search reads on."""
+"""Number of lines to read for a signature; no signature in the kernel is longer."""
 
 
 @dataclass(frozen=True)
 class Definition:
-    """A place in the source.
+    """A definition in the source.
 
     Attributes:
-        file: relative to the source.
-        line: from 1.
-        text: its signature in one line.
+        file: path relative to the source.
+        line: line number from 1.
+        text: signature in one line.
     """
 
     file: Path
@@ -55,7 +55,7 @@ class RustTree:
         }
 
     def trait_items(self, item: str, trait: str | None = None) -> list[Definition]:
-        """Declarations of `item` in traits of that name (its last segment), or in any trait."""
+        """Return the declarations of `item` in traits of that name (its last segment), or in any trait."""
         pattern = re.compile(rf"^\s*(?:unsafe )?(?:async )?(?:const )?(?:fn|type|const) {re.escape(item)}\b")
         return [
             self._definition(file, number)
@@ -65,37 +65,37 @@ class RustTree:
         ]
 
     def traits(self, trait: str) -> list[Definition]:
-        """Definitions of the traits of that name."""
+        """Return the definitions of the traits of that name."""
         return [self._definition(file, begin) for file, begin, _end in self._traits(trait)]
 
     def types(self, name: str) -> list[Definition]:
-        """Definitions of public types of that name."""
+        """Return the definitions of public types of that name."""
         pattern = re.compile(rf"^\s*pub (?:unsafe )?(?:struct|enum|union|trait|type) {re.escape(name)}\b")
         return list(self._grep(pattern, self._files))
 
     def functions(self, name: str, files: list[Path]) -> list[Definition]:
-        """Public functions of that name in some of the files."""
+        """Return the public functions of that name in some of the files."""
         pattern = re.compile(rf"^\s*(?:pub )?(?:const )?(?:unsafe )?fn {re.escape(name)}\b")
         return list(self._grep(pattern, [file for file in files if file in self._files]))
 
     def module(self, segments: list[str]) -> Path | None:
-        """The file of a module of the crate `kernel`: of `["net", "phy"]` it is `rust/kernel/net/phy.rs`."""
+        """Return the file of a module of the crate `kernel`: for `["net", "phy"]` `rust/kernel/net/phy.rs`."""
         stem = Path("rust/kernel", *segments)
         names = [stem / "mod.rs", stem.with_suffix(".rs")] if segments else [stem / "lib.rs"]
         return next((name for name in names if name in self._files), None)
 
     def modules_called(self, name: str) -> list[Path]:
-        """The files of all modules of that name."""
+        """Return the files of all modules of that name."""
         return [file for file in self._files if name in (file.stem, file.parent.name if file.stem == "mod" else "")]
 
     def name_in(self, file: Path, name: str) -> Definition | None:
-        """Where a module's file defines a public name, or passes it on."""
+        """Return the definition or the re-export of a public name in a module's file."""
         defined = re.compile(rf"^\s*pub (?:const )?(?:unsafe )?{ITEM} {re.escape(name)}\b")
         passed_on = re.compile(rf"^\s*pub use [^;]*\b{re.escape(name)}\b")
         return next(iter([*self._grep(defined, [file]), *self._grep(passed_on, [file])]), None)
 
     def at(self, file: Path, line: int) -> Definition | None:
-        """The definition that begins on a line, from 1; None where there is no such line."""
+        """Return the definition that begins on a line, counted from 1; None if the file has no such line."""
         lines = self._files.get(file, [])
         return self._definition(file, line - 1) if 0 < line <= len(lines) else None
 
@@ -106,7 +106,7 @@ class RustTree:
                     yield self._definition(file, number)
 
     def _traits(self, name: str | None) -> Iterator[tuple[Path, int, int]]:
-        """File, first and last line (from 0) of traits."""
+        """Yield file, first and last line (from 0) of traits."""
         wanted = re.escape(name) if name else r"[A-Z]\w*"
         pattern = re.compile(rf"^(\s*)pub (?:unsafe )?trait {wanted}\b")
         for file, lines in self._files.items():
@@ -125,19 +125,20 @@ class RustTree:
 
 
 def parameters(signature: str) -> list[str]:
-    """The parameters of a function's signature, `self` among them."""
+    """Return the parameters of a function's signature, `self` among them."""
     name = re.search(r"\bfn\b ?\w*(?:<(?:[^<>]|<[^<>]*>)*>)?\(", signature)
     return _parts(signature[name.end() :]) if name else []
 
 
 def generics(signature: str) -> list[str]:
-    """The generic parameters of a definition: types, constants and lifetimes."""
+    """Return the generic parameters of a definition: types, constants and lifetimes."""
     name = re.search(rf"\b{ITEM} \w+<", signature)
     return _parts(signature[name.end() :]) if name else []
 
 
 def types_of(signature: str) -> list[str]:
-    """The types of a function's parameters without names, paths and lifetimes: enough to tell whether two agree."""
+    """Return the types of a function's parameters without names, paths and lifetimes: enough to compare two
+    signatures."""
     named = re.compile(r"^(?:mut )?\w+\s*:(?!:)\s*")
     itself = {"self": "Self", "mut self": "Self", "&self": "&Self", "&mut self": "&mutSelf"}
     plain = (re.sub(r"'\w+\s*", "", parameter) for parameter in parameters(signature))
@@ -146,7 +147,7 @@ def types_of(signature: str) -> list[str]:
 
 
 def _parts(text: str) -> list[str]:
-    """What stands between commas up to the bracket that closes what was opened before the text."""
+    """Return the parts between commas up to the bracket that closes the one opened before the text."""
     depth, found, current = 1, [], ""
     for char in text.replace("->", "  "):
         depth += (char in "([<") - (char in ")]>")

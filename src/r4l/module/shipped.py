@@ -11,10 +11,10 @@ from r4l.module.modinfo import BuiltModule
 
 
 def shipped(kernel: Kernel, name: str) -> BuiltModule:
-    """A module of the kernel's own packages, as a file that `insmod` takes.
+    """Return a module of the kernel's own packages, as a file that `insmod` takes.
 
     Raises:
-        UsageError: the kernel has none of that name, has it built in, or it needs others.
+        UsageError: the kernel has no module of that name, has it built in, or the module needs others.
     """
     tree = ModuleTree(kernel.modules, kernel.toolchain)
     paths = tree.resolve([name])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What this process knows to be built: make takes a second to find out that there is nothing to do.
+"""Builds that this process knows to be up to date: make needs a second to find out that there is nothing to do.
 
-Nothing is known unless somebody remembers it here, and it holds only as long as no file of the folders has changed.
+A build is known only after `remember`, and only as long as no file of its folders has changed.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ Stamp = frozenset[tuple[str, int, int]]
 
 
 NO_SOURCE = re.compile(r"(^|/)(test_[^/]*\.py|[^/]*_test\.py|conftest\.py|__pycache__|\.[^/]*)(/|$)")
-"""What only pytest or an editor reads."""
+"""Files that only pytest or an editor reads."""
 
 
 def stamp(folders: Sequence[Path]) -> Stamp:
-    """How folders are at this moment."""
+    """Return the present state of folders."""
     found = set()
     for folder in folders:
         for path in folder.rglob("*"):
             if NO_SOURCE.search(str(path.relative_to(folder))):
                 continue
-            # Without following it: an editor's lock is a link to nowhere.
+            # Not `stat`, which follows links: an editor's lock is a link to nowhere.
             status = path.lstat()
             if not stat.S_ISDIR(status.st_mode):
                 found.add((str(path), status.st_mtime_ns, status.st_size))
@@ -38,14 +38,14 @@ def stamp(folders: Sequence[Path]) -> Stamp:
 
 @dataclass(frozen=True)
 class LastBuild:
-    """What was built.
+    """A build that is known.
 
     Attributes:
-        folder: the module's.
+        folder: folder of the module.
         key: name of that build of the folder (`Module.key`).
-        sources: the folders that it was built from.
-        stamp: how they were before the build.
-        modules: what came of it.
+        sources: folders that it was built from.
+        stamp: state of these folders before the build.
+        modules: modules that the build made.
     """
 
     folder: Path
@@ -56,7 +56,7 @@ class LastBuild:
 
     @property
     def holds(self) -> bool:
-        """Whether that still is what a build would give."""
+        """True if a build would still give the same modules."""
         return all(module.path.is_file() for module in self.modules) and stamp(self.sources) == self.stamp
 
 
@@ -64,11 +64,11 @@ _known: dict[tuple[Path, str], LastBuild] = {}
 
 
 def remember(known: LastBuild) -> None:
-    """From now on, `recall` gives it, as long as it holds."""
+    """Have `recall` return a build from now on, as long as it holds."""
     _known[known.folder, known.key] = known
 
 
 def recall(folder: Path, key: str) -> list[BuiltModule] | None:
-    """The modules of that build of a folder, where they are known."""
+    """Return the modules of that build of a folder, if they are known."""
     known = _known.get((folder, key))
     return list(known.modules) if known and known.holds else None

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What the compilers warned of in a build that succeeded, also in files that make did not compile again this time.
+"""The compilers' warnings in a build that succeeded, also those of files that make did not compile again this time.
 
-make prints the warnings of what it compiles. They are kept beside the output folder, each with the objects that it may
-have come from, until one of these is compiled again: as cargo shows them, so are they shown by each build.
+make prints only the warnings of the files that it compiles. They are kept beside the output folder, each with the
+objects that it may have come from, until one of these is compiled again; so each build shows all warnings, as cargo
+does.
 """
 
 from __future__ import annotations
@@ -16,21 +17,21 @@ from pathlib import Path
 from r4l import home
 
 MADE = re.compile(r"^\s+(?:RUSTC|CC|LD|AS|MODPOST|CLIPPY)\b(?: \[M\])?\s+(\S+)$")
-"""make's line for what it makes."""
+"""Line of make for a file that it makes."""
 MAKE = re.compile(r"^(?:\s+[A-Z]+(?: \[M\])?\s+\S+$|make(?:\[\d+\])?: |\$ |Skipping BTF)")
 RUST = re.compile(r"^warning(?:\[[\w-]+\])?: (?!.* warnings? emitted$|\d+ warnings? emitted)")
 C = re.compile(r"^(?P<file>[^\s:][^:]*):(?:\d+:)*\s(?:warning|note): ")
 C_WARNING = re.compile(r"^[^\s:][^:]*:(?:\d+:)+ warning: ")
 BEFORE = re.compile(r"^(?:In file included from |\s+from |[^\s:][^:]*: In |[^\s:][^:]*: At top level)")
-"""What gcc prints before a warning of C."""
+"""Lines that gcc prints before a warning of C."""
 LINKER = re.compile(r"^(?:WARNING: modpost: |\S+: warning: objtool: |\S*ld(?:\.\w+)?: warning: )")
 PLACES = tuple(map(re.compile, (r"^\s*--> ([^:]+):", C.pattern, r"^(?:In file included|\s+) from ([^:]+):")))
 """The files that a warning names: rustc's, a C compiler's, and those that include the file."""
 BEGINS = (("rust", RUST), ("linker", LINKER), ("C", C_WARNING))
 MODPOST = "Module.symvers"
-"""What modpost makes, and make says of it."""
+"""File that modpost makes, and that make names for it."""
 LONGEST = 100_000
-"""Characters that are kept: a generated file may warn without end."""
+"""Number of characters that are kept: a generated file may warn without end."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Warned:
     """A warning, as the compiler printed it.
 
     Attributes:
-        objects: those that it came from; of several, nobody knows which.
-        text: its lines.
+        objects: objects that it may have come from.
+        text: lines of the warning.
     """
 
     objects: tuple[str, ...]
@@ -47,11 +48,11 @@ class Warned:
 
 
 def keep(output: Path, said: str) -> str:
-    """All that the folder's files are warned of now; returned, and kept for the next build.
+    """Return all present warnings for the folder's files, and keep them for the next build.
 
     Args:
-        output: the folder of what was built.
-        said: what make printed this time.
+        output: folder with the products of the build.
+        said: output of make this time.
     """
     file = output.with_name(f"{output.name}.warnings.json")
     made = {match[1] for line in said.splitlines() if (match := MADE.match(line))}
@@ -67,18 +68,19 @@ def _kept(file: Path) -> list[Warned]:
         entries = json.loads(file.read_text(encoding="utf-8"))
         return [Warned(tuple(entry["objects"]), str(entry["text"])) for entry in entries]
     except (FileNotFoundError, ValueError, TypeError, KeyError):
-        # None were kept, or not by this r4l.
+        # No warnings were kept, or another version of r4l kept them.
         return []
 
 
 def found(said: str) -> list[Warned]:
-    """The warnings in what make printed."""
+    """Return the warnings in the output of make."""
     made = [match[1] for line in said.splitlines() if (match := MADE.match(line))]
     return [Warned(_objects(text, made), text) for text in _blocks(said)]
 
 
 def _blocks(said: str) -> Iterator[str]:
-    """The text of each warning: a rustc's up to an empty line, a C compiler's up to the next line of another kind."""
+    """Yield the text of each warning: rustc's up to an empty line, a C compiler's up to the next line of another
+    kind."""
     block: list[str] = []
     before: list[str] = []
     kind = ""
@@ -100,7 +102,7 @@ def _blocks(said: str) -> Iterator[str]:
 
 
 def _objects(text: str, made: list[str]) -> tuple[str, ...]:
-    """The objects that a warning may come from: the one that its file is named as, else all that were made."""
+    """Return the objects that a warning may come from: the one named like its file, else all that were made."""
     if LINKER.match(text):
         return (MODPOST, *(name for name in made if name in text)) if "modpost" in text else tuple(made)
     compiled = tuple(name for name in made if name.endswith(".o") and not name.endswith(".mod.o"))

@@ -70,7 +70,7 @@ def test_options_as_make_takes_them() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("", "m"), ("A B", "m"), ("X", "a b"), ("X", "$(shell id)"), ("M=/", "m")])
 def test_an_option_that_make_would_take_for_something_else(name: str, value: str) -> None:
-    with pytest.raises(UsageError, match="is no option of Kconfig"):
+    with pytest.raises(UsageError, match="is not an option of Kconfig"):
         options({name: value})
 
 

@@ -46,7 +46,7 @@ def test_output_without_a_known_error_is_shown_whole() -> None:
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         Module(tmp_path / "missing").require_kbuild()
 
 
@@ -69,7 +69,7 @@ def test_a_file_that_is_no_module(tmp_path: Path) -> None:
     for content in (b"", b"\x7fELF garbage", b"#!/bin/sh\n"):
         file = tmp_path / "x.ko"
         file.write_bytes(content)
-        with pytest.raises(UsageError, match="is no kernel module"):
+        with pytest.raises(UsageError, match="is not a kernel module"):
             _ = BuiltModule(file).modinfo
 
 

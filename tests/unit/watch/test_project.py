@@ -137,5 +137,5 @@ def test_a_driver_of_the_checkout_has_its_tests_there() -> None:
 def test_folders_that_hold_no_module(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no module"):
         Project.of(tmp_path)
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         Project.of(tmp_path / "gone")
