@@ -104,7 +104,7 @@ def test_a_save_in_a_run_begins_anew(on_terminal: Callable[..., Any], folder: Pa
         time.sleep(0.1)
     pids = (tmp_path / "pid").read_text().split()
     (folder / "test_hello.py").write_text(HELLO)
-    watching.until("begun anew")
+    watching.until("started again")
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids), "the run and its VM are gone"
     assert "1 passed" in verdict(watching)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line: one file per command; this one dispatches and turns errors into exit codes."""
+"""The command line: one file per command; this file calls them and turns errors into exit codes."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ COMMANDS: dict[str, str] = {
     "demo": "From nothing to a Rust driver that pings, with a report",
     "doctor": "Say what this machine lacks and what to do about it",
     "setup": "Make the toolchain and the kernel ready",
-    "clean": "List what lies in the home, and remove what nothing points to",
-    "kernel": "The kernels: those that are ready, and what they are",
+    "clean": "List the contents of the home, and remove what nothing uses",
+    "kernel": "List, describe, configure and build kernels",
     "new": "Make a folder with a new driver, from a template",
     "build": "Build a module folder",
     "graft": "Put a driver into a kernel's own tree, or take it out again",
     "test": "Run the tests of a driver's folder: pytest, with a VM for each test",
-    "bench": "Count the instructions that a driver takes for its work, beside another driver's",
-    "watch": "At each save, build and run the tests that it affects",
+    "bench": "Count a driver's instructions for a workload, beside another driver's",
+    "watch": "At each save, build and run the affected tests",
     "lab": "The camp's labs: start, check, hand in, grade",
     "ide": "Write editor files: rust-analyzer, clangd, VS Code",
     "run": "Load a module in a fresh virtual machine and run a command there",
@@ -43,39 +43,39 @@ COMMANDS: dict[str, str] = {
     "exec": "Run a command in a machine that `run --keep` left running",
     "ps": "List the machines that `run --keep` left running",
     "stop": "End a machine that `run --keep` left running",
-    "log": "Read any kernel log: what the kernel complains of in it, and who is to blame",
+    "log": "List the complaints in any kernel log, each with the module to blame",
     "selftest": "Run the project's own tests",
-    "rows": "What must work, row by row, and which checks pass",
+    "rows": "List the rows of the specification and whether their checks pass",
     "completion": "Print the shell completion script",
 }
 
 
 class LazyGroup(click.Group):
-    """Loads a command's file only when it is called: `r4l --help` answers at once."""
+    """A group that imports a command's file only when the command is called: `r4l --help` answers at once."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands in the order in which a newcomer meets them."""
+        """Return the commands in the order in which a newcomer meets them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name; its module has the same name."""
+        """Return the command of that name, from the module of the same name."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"r4l.cli.{cmd_name}").command
         return command
 
     def make_context(self, *arguments: Any, **rest: Any) -> click.Context:
-        """As click does; it prints the help here."""
+        """Make the context like click, which prints the help here; a reader that goes away ends the program."""
         with reader_may_go():
             return super().make_context(*arguments, **rest)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """As click does."""
+        """Invoke the command like click; a reader that goes away ends the program."""
         with reader_may_go():
             return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands, without loading them."""
+        """Write the list of commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
@@ -107,8 +107,8 @@ def cli() -> None:
 def show(error: R4LError, *, as_json: bool = False, console: Console | None = None) -> None:
     """Print an error.
 
-    One that was recognised: cause and remedy, and below them the text that they explain. Any other: its text, then
-    cause and remedy, so that these are the last thing seen.
+    For a recognised error: cause and remedy, and below them the text that they explain. For any other: its text, then
+    cause and remedy, so that these are seen last.
     """
     if as_json:
         click.echo(json.dumps(error.as_dict()))
@@ -136,17 +136,17 @@ def _print_cause(console: Console, error: R4LError) -> None:
 
 def _print_detail(console: Console, error: R4LError) -> None:
     if error.detail:
-        # A compiler's text may be coloured already.
+        # A compiler's text may be coloured.
         console.print(Text.from_ansi(only_colours(error.detail)), style="dim" if error.kind != "build" else None)
         console.print()
 
 
 def main() -> None:
-    """The program."""
+    """Run the program and exit with its code."""
     show_what_can_be_shown()
-    # `r4l clean` of another checkout shall leave us our libraries.
+    # `r4l clean` of another checkout must not remove the libraries of this process.
     inuse.hold_environment()
-    # `kill` shall end what we started as Ctrl-C does, also in the background, where a shell has SIGINT ignored.
+    # `kill` must end the children as Ctrl-C does, also in the background, where a shell has SIGINT ignored.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     asked: dict[str, bool] = {}
     code = _run(asked)
@@ -157,10 +157,10 @@ def main() -> None:
 
 
 def _run(asked: dict[str, bool]) -> int:
-    """Run the command that was typed.
+    """Run the command that was typed and return its exit code.
 
     Args:
-        asked: gets what its options asked for that an error needs to know (`r4l.cli.json_option`).
+        asked: receives the options that matter for showing an error (`r4l.cli.json_option`).
     """
     try:
         code = cli.main(prog_name="r4l", standalone_mode=False, obj=asked)
@@ -179,7 +179,7 @@ def _run(asked: dict[str, bool]) -> int:
 
 
 def _failed(error: Exception, asked: Collection[str] = ()) -> int:
-    """Show an error; returns the exit code."""
+    """Show an error and return its exit code."""
     known = error if isinstance(error, R4LError) else fault_of(error)
     if known is None:
         Console(stderr=True).print(Traceback.from_exception(type(error), error, error.__traceback__))
@@ -188,12 +188,12 @@ def _failed(error: Exception, asked: Collection[str] = ()) -> int:
     try:
         show(known, as_json=ASKED in asked)
     except OSError:
-        # It may be stdout that cannot be written.
+        # stdout may be the file that cannot be written.
         show(known)
     return known.exit_code
 
 
 def _interrupted() -> int:
     end_all()
-    click.echo("interrupted; the next run goes on from here", err=True)
+    click.echo("interrupted; the next run continues from here", err=True)
     return 130

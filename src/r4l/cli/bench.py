@@ -28,19 +28,19 @@ Examples:
 @click.option(
     "--against",
     metavar="OTHER",
-    help=f"A second driver for the same card: a folder, a .ko, or {SHIPPED}NAME for one that the kernel comes with.",
+    help=f"A second driver for the same card: a folder, a .ko, or {SHIPPED}NAME for a module of the kernel's own.",
 )
-@click.option("--workload", "names", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
+@click.option("--workload", "names", multiple=True, metavar="NAME", help="Only this workload; may be repeated.")
 @click.option(
     "--script",
     "scripts",
     multiple=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A shell script of yours, run in the guest with the driver loaded: how many instructions it takes. May be "
+    help="Your own shell script, run in the guest with the driver loaded, whose instructions are counted. May be "
     "repeated.",
 )
 @click.option("--runs", type=click.IntRange(1, 1000), default=2, show_default=True, help="Runs of each workload.")
-@click.option("--clock/--no-clock", default=True, help="Run each once by the host's clock too, as a check.")
+@click.option("--clock/--no-clock", default=True, help="Also run each workload once by the host's clock, as a check.")
 @click.option("--nic-model", default="e1000", show_default=True, help="QEMU's name of the card.")
 @timeout_option("Seconds that one workload may take.")
 @json_option("Print all figures as JSON.")
@@ -58,16 +58,17 @@ def command(
     kernel_name: str | None,
     arch: str,
 ) -> None:
-    """Count the instructions that a driver takes for its work, beside another driver's.
+    """Count the instructions that a driver needs for a workload, beside another driver's.
 
-    DIR is a driver's folder, the one you are in by default. The guest's clock counts instructions, so the figures do
-    not depend on what else this machine does; ratios are good to a part in a thousand. They see no cache and no cost of
-    a register's access. The column `clock` is the check for that, and only as good as this machine is quiet.
+    DIR is a driver's folder, by default the current one. The guest's clock counts instructions, so the figures do not
+    depend on other load of this machine; ratios are exact to about a part in a thousand. They include neither cache
+    misses nor the cost of a register's access. The column `clock` checks that by the host's clock, and is only as good
+    as this machine is quiet.
 
     The workloads are for network drivers: two cards on one cable, the driver at both ends. For any other driver, write
     a script.
     """
-    # Here, not above: `r4l --help` loads no machine.
+    # Imported here, not above: `r4l --help` must not import the virtual machine.
     from r4l.bench.compare import as_dict, table
     from r4l.bench.measure import Subject, measured
     from r4l.bench.workloads import chosen
@@ -79,7 +80,7 @@ def command(
         for text in filter(None, (folder, against)):
             with stages.stage(f"building {text}") as say:
                 module = named(kernel, text, say=say)
-            # Two drivers for a card may have one name.
+            # Two drivers for a card may have the same name.
             label = module.name if all(module.name != subject.name for subject in subjects) else text
             subjects.append(Subject(label, module))
         with stages.stage("measuring") as say:

@@ -30,8 +30,8 @@ from r4l.terminal import Console
 def command(folder: Path, config: dict[str, str], kernel_name: str | None, arch: str, as_json: bool) -> None:
     """Build a module folder: any standard out-of-tree Kbuild.
 
-    The folder stays clean; what is built lies under R4L_HOME, and the path of each .ko is printed. Each .ko is
-    checked against the kernel (version magic, symbols) before anything boots.
+    The folder stays clean; products lie under R4L_HOME, and the path of each .ko is printed. Each .ko is checked
+    against the kernel (version magic, symbols) before anything boots.
     """
     module = Module(folder, config)
     module.require_kbuild()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How the program was called: what we tell a user to type next has to work where they stand."""
+"""The words by which the program was called, so that a command in a message works as typed where the user is."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ COMMAND = "R4L_COMMAND"
 
 
 def called(*, anywhere: bool = False) -> str:
-    """The program as the user types it; `r4l` where it was found on PATH.
+    """Return the program as the user types it; `r4l` if it was found on PATH.
 
     Args:
-        anywhere: they go to another folder before.
+        anywhere: the user changes to another folder first, so a path must be absolute.
     """
     command = os.environ.get(COMMAND) or "r4l"
     return shlex.quote(str(Path(command).absolute()) if anywhere and "/" in command else command)
 
 
 def as_called(text: str) -> str:
-    """A text whose commands, which stand between backticks, begin with the program as it was called."""
+    """Return a text whose commands, which stand between backticks, begin with the program as it was called."""
     return re.sub(r"`r4l(?= )", lambda _: f"`{called()}", text)

@@ -27,29 +27,32 @@ MARKS = {
     "unknown": "[magenta]not r4l's[/]",
 }
 SMALL, SMALL_KEPT = 1 << 20, 64 << 20
-"""Bytes below which entries of a room with the same fate for the same reason are one line; of those that are kept."""
+"""Bytes below which entries of a room with the same state for the same reason are shown as one line; the same for kept
+entries."""
 
 EPILOG = """\b
 Examples:
-  r4l clean --dry-run            what lies in the home, and what would go
-  r4l clean                      what nothing points to goes
-  r4l clean --kernel minimal     a kernel of that name goes
-  r4l clean --all                all goes but records; the next command makes it anew
+  r4l clean --dry-run            list the home and what would be removed
+  r4l clean                      remove what nothing uses
+  r4l clean --kernel minimal     remove the kernel of that name
+  r4l clean --all                remove all but records; the next command makes it again
 """
 
 
 @click.command(epilog=EPILOG)
-@click.option("--all", "everything", is_flag=True, help="Remove all that r4l can make again, used or not.")
+@click.option("--all", "everything", is_flag=True, help="Remove everything that r4l can make again, used or not.")
 @click.option("--kernel", "kernels", metavar="NAME", multiple=True, help="Remove this kernel only.")
 @click.option("--image", "images", metavar="NAME", multiple=True, help="Remove this disk image only.")
 @click.option("--dry-run", is_flag=True, help="Remove nothing, only list.")
 @json_option("Print the entries as JSON.")
 def command(everything: bool, kernels: tuple[str, ...], images: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
-    """List what lies in the home, and remove what nothing points to.
+    """List the contents of the home, and remove what nothing uses.
 
-    Kept are the toolchain in force, kernels that have a name, what was built for them, records of files that r4l wrote
-    into your folders, and caches used within a week. What a process uses is never removed, nor what r4l did not make.
-    Exit code 120: what was named is in use.
+    Kept are the toolchain in force, kernels that have a name, products built for them, records of files that r4l wrote
+    into your folders, and caches used within a week. Entries in use by a process are never removed, nor files that r4l
+    did not make.
+
+    Exit code 120: a named entry is in use.
     """
     entries = clean.survey()
     named: list[Entry] = []
@@ -68,7 +71,9 @@ def command(everything: bool, kernels: tuple[str, ...], images: tuple[str, ...],
         _show(done, dry_run)
     stuck = [entry for entry in done if entry.state == "in use" and entry.path in {other.path for other in named}]
     if stuck:
-        raise EnvironmentFault(f"{stuck[0].name} is in use: {stuck[0].why}", "end that process, and run it again")
+        raise EnvironmentFault(
+            f"{stuck[0].name} is in use: {stuck[0].why}", "end that process, and run the command again"
+        )
 
 
 def _is_doomed(entry: Entry, everything: bool) -> bool:
@@ -99,7 +104,7 @@ def _show(entries: Sequence[Entry], dry_run: bool) -> None:
 
 
 def _gathered(entries: Sequence[Entry]) -> list[Entry]:
-    """Small entries of a room with the same fate as one."""
+    """Return the entries with small ones of a room, state and reason gathered into one."""
     found: dict[tuple[str, str, str], list[Entry]] = {}
     for number, entry in enumerate(entries):
         limit = SMALL_KEPT if entry.state == "kept" else SMALL

@@ -13,8 +13,10 @@ AS_TYPED = {
     },
     "fish": {"COMP_CWORD=(commandline -t) r4l)": "COMP_CWORD=(commandline -t) (commandline -opc)[1])"},
 }
-"""Changes of click's scripts: they ask the program as it was typed, which may be `./r4l` and not on PATH. That of bash
-does, and all three shells look a command up by the last part of its path."""
+"""Changes of click's scripts so that they call the program as it was typed, which may be `./r4l` and not on PATH.
+
+The script of bash does that already, and all three shells find a command's completion by the last part of its path.
+"""
 
 
 @click.command(epilog="Example: echo 'eval \"$(r4l completion bash)\"' >> ~/.bashrc")

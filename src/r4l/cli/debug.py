@@ -30,7 +30,7 @@ Examples:
 @click.argument("guest_command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
 @click.option("--break", "-b", "breaks", multiple=True, metavar="FUNCTION", help="Stop there; may be repeated.")
 @click.option("--command", "-x", "commands", multiple=True, metavar="GDBCMD", help="Run in gdb at the first stop.")
-@click.option("--batch", is_flag=True, help="End after the commands, for scripts and CI.")
+@click.option("--batch", is_flag=True, help="End gdb after the commands, for scripts and CI.")
 @timeout_option("Seconds that a batch may take; 0 for no limit.")
 @click.option("--param", "-p", multiple=True, metavar="NAME=VALUE", help="Module parameter; may be repeated.")
 @config_option
@@ -49,10 +49,10 @@ def command(
     kernel_name: str | None,
     arch: str,
 ) -> None:
-    """Load a module in a fresh virtual machine with gdb at its side.
+    """Load a module in a fresh virtual machine with gdb attached.
 
-    FUNCTION is written as in the source: `Nic::open`, `main.rs:20`. Without one, gdb stops before the module's init
-    runs. COMMAND is run in the guest once the module is loaded. The machine is gone when gdb ends.
+    FUNCTION is written as in the source: `Nic::open`, `main.rs:20`. Without --break, gdb stops before the module's init
+    runs. COMMAND is run in the guest once the module is loaded. The machine ends with gdb.
     """
     parameters = parameters_of(param)
     module = Module(folder, config)
@@ -75,4 +75,4 @@ def command(
     finally:
         vm.close()
     if batch and code:
-        raise VerdictError(f"gdb ended with exit code {code}", "its own words are above")
+        raise VerdictError(f"gdb ended with exit code {code}", "see gdb's messages above")

@@ -27,16 +27,16 @@ from r4l.stages import Stages
 )
 @json_option("Print result.json instead of the table.")
 def command(out: Path | None, as_json: bool) -> None:
-    """From nothing to a Rust driver that pings, with a report.
+    """Run the demo: from an empty machine to a Rust driver that pings, with a report.
 
     Makes the toolchain and the kernel ready (the first time), builds the Rust driver for the e1000, boots Debian's
-    unmodified kernel and goes through the camp's scenario. Exit code 123 where a step fails.
+    unmodified kernel and goes through the camp's scenario. Exit code 123: a step failed.
     """
     folder = (out or home.room("demos") / time.strftime("%Y%m%d-%H%M%S")).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise EnvironmentFault(f"cannot make {folder}: {error.strerror}", "name another folder with --out") from error
+        raise EnvironmentFault(f"cannot make {folder}: {error.strerror}", "give another folder with --out") from error
     progress = screen(stderr=True)
 
     def tell(step: model.Step) -> None:
@@ -62,7 +62,7 @@ def command(out: Path | None, as_json: bool) -> None:
     if failed:
         raise VerdictError(
             f"{len(failed)} of {len(result.steps)} steps failed, first {failed[0].row}: {failed[0].seen}",
-            "the report shows each with its commands and the kernel's log",
+            "see the report: it has each step's commands and the kernel's log",
             log=folder / "console.log",
         )
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the machine refuses, told from a bug in r4l: files that cannot be had, a folder that is gone, a lost reader."""
+"""Errors that the machine causes, told from bugs in r4l: unreadable files, a removed working folder, a closed output
+pipe."""
 
 from __future__ import annotations
 
@@ -15,22 +16,22 @@ from r4l.errors import EnvironmentFault, R4LError
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 NO_HOME = "Could not determine home directory"
-"""How the RuntimeError of `Path.home` and `Path.expanduser` begins; it has no class of its own."""
+"""Beginning of the RuntimeError of `Path.home` and `Path.expanduser`, which has no class of its own."""
 
 
 class ReaderGone(Exception):
-    """Whoever read our output (`| head`) wants no more of it."""
+    """The reader of the output (`| head`) has closed the pipe."""
 
 
 @contextmanager
 def reader_may_go() -> Iterator[None]:
-    """Raise `ReaderGone` for a pipe that broke: click and Rich would both end us with an exit code of their own."""
+    """Raise `ReaderGone` for a broken output pipe, before click and Rich exit with a code of their own."""
     try:
         yield
     except BrokenPipeError as error:
         if _is_broken(1) or _is_broken(2):
             raise ReaderGone from error
-        # Without its number, or click would take it for a lost reader.
+        # Another class and no errno: click would take a BrokenPipeError for a closed output pipe.
         raise ConnectionError("a program that r4l talks to has gone") from error
     except SystemExit as end:
         if isinstance(end.__context__, BrokenPipeError):
@@ -45,7 +46,7 @@ def _is_broken(descriptor: int) -> bool:
 
 
 def flush_stdout() -> OSError | None:
-    """Write what is still to be written; where that fails, drop it, or Python would complain of it at exit."""
+    """Flush stdout; return the error if that fails, with the rest dropped, so that Python does not complain at exit."""
     try:
         if sys.stdout:
             sys.stdout.flush()
@@ -56,9 +57,9 @@ def flush_stdout() -> OSError | None:
 
 
 def fault_of(error: BaseException) -> R4LError | None:
-    """The error to show for one that the machine is to blame for; None for a bug."""
+    """Return the error to show for an exception that the machine caused; None for a bug."""
     if isinstance(error, FileNotFoundError) and _folder_is_gone():
-        return EnvironmentFault("the folder that you are in is gone", "cd to another one")
+        return EnvironmentFault("the current folder no longer exists", "change to another folder with cd")
     if isinstance(error, RuntimeError) and str(error).startswith(NO_HOME):
         return EnvironmentFault(
             f"{str(error).rstrip('.').replace('Could not', 'cannot')}", "set HOME, or write the path out"
@@ -78,7 +79,7 @@ def _folder_is_gone() -> bool:
 
 def _file_fault(error: OSError) -> EnvironmentFault:
     if error.filename is None:
-        # Of a write, Python knows no name.
+        # For a failed write Python gives no file name.
         cause = f"cannot write: {error.strerror}"
     elif error.errno in (*NO_SPACE, errno.EROFS):
         cause = f"cannot write {_shown(error.filename)}: {error.strerror}"
@@ -97,4 +98,4 @@ def _remedy(error: OSError) -> str:
     named = os.environ.get("R4L_HOME")
     if named and Path(_shown(error.filename)).is_relative_to(Path(named).absolute()):
         return "set R4L_HOME to a folder you can write to"
-    return "see that it is there and that you may use it, or name another"
+    return "check that the file exists and that you may use it, or name another"

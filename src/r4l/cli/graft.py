@@ -20,7 +20,7 @@ Examples:
   r4l graft rust/drivers/hello --into ~/linux                 samples/rust/hello.rs, CONFIG_SAMPLE_RUST_HELLO
   r4l graft my_driver --into ~/linux --as drivers/misc        a commit, where ~/linux is a git repository
   r4l graft rust/drivers/e1000 --into ~/linux --patch e1000.patch
-  r4l graft r4l_e1000 --into ~/linux --remove                 exactly what was put there
+  r4l graft r4l_e1000 --into ~/linux --remove                 removes exactly what graft added
 """
 
 
@@ -32,23 +32,23 @@ Examples:
     required=True,
     metavar="TREE",
     type=click.Path(path_type=Path),
-    help="The top of a kernel's source, or a build folder of it.",
+    help="The top folder of a kernel's source, or a build folder of it.",
 )
 @click.option(
     "--as",
     "wanted",
     metavar="PATH",
-    help="Where in the tree: a folder that is there, or one to be made. By default samples/rust for a single file, "
+    help="Folder in the tree, made if missing. By default samples/rust for a single file, "
     "else drivers/net or drivers/misc.",
 )
-@click.option("--symbol", metavar="NAME", help="The name of its option; from the module's by default.")
+@click.option("--symbol", metavar="NAME", help="Name of the Kconfig option; by default from the module's name.")
 @click.option(
     "--commit/--no-commit",
     default=None,
-    help="As a commit of the tree's git; where it is a git repository, that is the default.",
+    help="Make a commit in the tree; the default if it is a git repository.",
 )
 @click.option(
-    "--patch", metavar="FILE", type=click.Path(path_type=Path), help="Write a patch, and leave the tree alone."
+    "--patch", metavar="FILE", type=click.Path(path_type=Path), help="Write a patch, and leave the tree unchanged."
 )
 @click.option("--remove", "removing", is_flag=True, help="Take DRIVER (a folder or a module's name) out again.")
 @json_option("Print what was done as JSON.")
@@ -64,15 +64,15 @@ def command(
 ) -> None:
     """Put a driver's folder into a kernel's own tree.
 
-    It gets an option in Kconfig, with which it is built in (y), as a module (m), or not at all (n), a line in the
-    Makefile, and its sources: as a commit where the tree is a git repository. What it needs of the kernel becomes what
-    the option depends on. A driver that uses the kit brings it along, as a crate in rust/kit that all such drivers
-    share.
+    The tree gets an option in Kconfig, with which the driver is built in (y), built as a module (m), or not built (n),
+    a line in the Makefile, and the driver's sources: as a commit if the tree is a git repository. The kernel features
+    that the driver needs become dependencies of the option. A driver that uses the kit brings it along, as a crate in
+    rust/kit that all such drivers share.
     """
     if commit and patch:
         raise click.UsageError("--commit and --patch exclude each other")
     if removing and (wanted or symbol or patch):
-        raise click.UsageError("--remove knows where the driver is: leave out --as, --symbol and --patch")
+        raise click.UsageError("--remove finds the driver by itself: leave out --as, --symbol and --patch")
     if removing:
         done = remove(driver, tree, commit=commit)
     else:

@@ -38,7 +38,7 @@ from r4l.terminal import Console
     metavar="FOLDER",
     help=f"With --tree: a folder of the kernel whose C is listed ({', '.join(ide.default_subsystems())} by default).",
 )
-@click.option("--force", is_flag=True, help="Replace files and settings that r4l did not write.")
+@click.option("--force", is_flag=True, help="Also replace files and settings that r4l did not write.")
 @click.option("--check", "checked", is_flag=True, help="Let rust-analyzer and clangd look at every file of FOLDER.")
 @json_option("Print what was written as JSON.")
 def command(
@@ -54,9 +54,9 @@ def command(
 ) -> None:
     """Write editor files: rust-project.json, compile_commands.json and VS Code's settings.
 
-    Into FOLDER, the module folder that you edit (by default the one you are in). They say how the module is really
-    built, so it is built first. Files that r4l did not write are left alone. The servers themselves are those of the
-    toolchain; docs/editor.md says how editors other than VS Code start them.
+    The files go into FOLDER, the module folder that you edit (by default the current one). They describe the real build
+    of the module, so it is built first. Files that r4l did not write are left alone. The language servers are those of
+    the toolchain; docs/editor.md describes how editors other than VS Code start them.
     """
     if tree and (folder or checked):
         raise UsageError("--tree is for the kernel's source, not for a folder or a --check", "leave out one of the two")
@@ -85,16 +85,16 @@ def command(
 
 
 def _judge(understood: Understood) -> None:
-    """Say what the servers made of the folder.
+    """Print the servers' findings about the folder.
 
     Raises:
-        VerdictError: there are names that they cannot find, or what they hold for an error.
+        VerdictError: the servers miss names, or report errors.
     """
     complaints = [*map(str, understood.names), *map(str, understood.errors)]
     if complaints:
         raise VerdictError(
             f"rust-analyzer and clangd do not understand all of {len(understood.files)} files",
-            "mend what is listed; if the folder builds all the same, run `r4l ide` again after a build",
+            "correct the listed lines; if the folder builds nevertheless, run `r4l ide` again after a build",
             detail="\n".join(complaints),
         )
     console = Console(stderr=True, highlight=False)
@@ -132,26 +132,25 @@ def _show(files: EditorFiles) -> None:
         console.print(f"  {name}: {path}", markup=False)
     if files.kept is None:
         console.print(
-            "[yellow]note:[/] .vscode/settings.json is no JSON that can be read, and stays as it is; "
-            f"mend it and run this again, or copy the settings from {escape(files.settings.name)}"
+            "[yellow]note:[/] .vscode/settings.json is not readable JSON, and was left unchanged; "
+            f"correct it and run the command again, or copy the settings from {escape(files.settings.name)}"
         )
     elif files.kept:
         console.print(
-            f"[yellow]note:[/] settings.json keeps your own {escape(', '.join(files.kept))}; "
-            "--force sets what r4l would"
+            f"[yellow]note:[/] settings.json keeps your own {escape(', '.join(files.kept))}; --force replaces them"
         )
     if files.broken:
-        console.print("[yellow]note:[/] the module does not build now; once it does, run this again: ", end="")
+        console.print("[yellow]note:[/] the module does not build; once it does, run the command again: ", end="")
         console.print(files.broken.cause, markup=False)
     tracked = [path.relative_to(files.folder) for path in _to_ignore(files)]
     if tracked:
         console.print(
-            f"[dim]these hold paths of this machine; for .gitignore: {escape(' '.join(map(str, tracked)))}[/]"
+            f"[dim]these files hold paths of this machine; add to .gitignore: {escape(' '.join(map(str, tracked)))}[/]"
         )
 
 
 def _to_ignore(files: EditorFiles) -> list[Path]:
-    """Files of the folder that git would offer to commit."""
+    """Return the files of the folder that git would offer to commit."""
     made = [path for path in (*files.projects, files.commands, files.settings) if path]
     inside = [path for path in made if path.is_relative_to(files.folder)]
     if not shutil.which("git"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`--json`: asked for by the option alone, never by the same word among a guest's own arguments."""
+"""The option `--json`, noted only when given as an option, never for the same word among a guest's arguments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ASKED = "json"
 
 
 def json_option(text: str) -> Callable[[F], F]:
-    """`--json`, given to the command as `as_json`, and noted for whoever shows an error of that command."""
+    """Return the option `--json`, given to the command as `as_json`, and noted for the code that shows errors."""
     return click.option("--json", "as_json", is_flag=True, is_eager=True, callback=_note, help=text)
 
 

@@ -31,17 +31,17 @@ from r4l.toolchain import Grant, Toolchain, archive_for
 
 @click.group()
 def command() -> None:
-    """The kernels: those that are ready, what they are, and new ones from source."""
+    """List, describe, configure and build kernels."""
 
 
 @command.command("list")
-@click.option("--available", is_flag=True, help="What there could be: profiles, and the kernels of the Debian mirror.")
+@click.option("--available", is_flag=True, help="List what can be made: profiles, and the Debian mirror's kernels.")
 @click.option(
     "--arch", envvar="R4L_ARCH", default=DEFAULT, show_default=True, help="For --available: the guest's architecture."
 )
 @json_option("As JSON.")
 def list_kernels(available: bool, arch: str, as_json: bool) -> None:
-    """List the kernels that are ready, or those there could be."""
+    """List the kernels that are ready, or with --available those that can be made."""
     stale: list[tuple[str, str, str]] = []
     if available:
         table = architecture(arch)
@@ -65,7 +65,7 @@ def list_kernels(available: bool, arch: str, as_json: bool) -> None:
     for name, machine, what in rows:
         click.echo(f"{name:<24} {machine:<8} {what}")
     for name, machine, why in stale:
-        click.echo(f"{name:<24} {machine:<8} stale: {why}; --kernel {name} builds it anew")
+        click.echo(f"{name:<24} {machine:<8} stale: {why}; --kernel {name} builds it again")
 
 
 def _origin(kernel: Kernel) -> str:
@@ -81,7 +81,7 @@ def _origin(kernel: Kernel) -> str:
 @click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="Write all of it as a page (HTML).")
 @json_option("As JSON.")
 def show(name: str | None, kernel_name: str | None, arch: str, kdir: bool, page: Path | None, as_json: bool) -> None:
-    """What a kernel is: compilers, images, options, and the safe Rust that drivers find in it and in the kit."""
+    """Describe a kernel: compilers, images, options, and the safe Rust interfaces for drivers in it and in the kit."""
     wanted = name or kernel_name or "stock"
     kernel = find.ready(wanted, arch=arch)
     if kernel is None:
@@ -125,16 +125,16 @@ BUILD_EPILOG = """\b
 Examples:
   r4l kernel build minimal
   r4l kernel build minimal --fragment usb.config --name usb
-  r4l kernel build minimal --kdir ~/linux --name mine     a clean tree of yours
-  r4l kernel build --kdir ~/linux/build                   a tree that is configured, as it is
+  r4l kernel build minimal --kdir ~/linux --name mine     your own clean tree
+  r4l kernel build --kdir ~/linux/build                   a configured tree, unchanged
 """
 
 
 @command.command("build", epilog=BUILD_EPILOG)
 @click.argument("profile", required=False)
-@click.option("--fragment", "fragments", multiple=True, type=click.Path(path_type=Path), help="Options laid over it.")
+@click.option("--fragment", "fragments", multiple=True, type=click.Path(path_type=Path), help="File of more options.")
 @click.option("--kdir", type=click.Path(path_type=Path), help="Your source tree or build folder; Debian's by default.")
-@click.option("--name", help="What --kernel will call it; the profile's name by default.")
+@click.option("--name", help="Name for --kernel; the profile's name by default.")
 @click.option("--arch", envvar="R4L_ARCH", default=DEFAULT, show_default=True, help="The guest's architecture.")
 @json_option("As JSON.")
 def build(
@@ -145,10 +145,10 @@ def build(
     arch: str,
     as_json: bool,
 ) -> None:
-    """Build a kernel from source: a PROFILE, with fragments of yours laid over it.
+    """Build a kernel from source: a PROFILE, with your own fragments laid over it.
 
-    A kernel that is there is built on: make does what has changed. Options that the kernel does not take are named with
-    the reason. A folder that is configured already (`--kdir`) is built in place with the configuration that it has.
+    An existing kernel is built incrementally: make does only what has changed. Options that the kernel does not accept
+    are named with the reason. A configured folder (`--kdir`) is built in place with its own configuration.
     """
     arch = architecture(arch).name
     with Stages() as stages:
@@ -180,7 +180,7 @@ def build(
 
 def _require_profile(profile: str | None) -> str:
     if profile is None:
-        raise UsageError("no profile is named", f"give one of {', '.join(profiles())}")
+        raise UsageError("no profile is given", f"give one of {', '.join(profiles())}")
     return profile
 
 
@@ -205,9 +205,9 @@ def _tell(kernel: Kernel, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--arch", envvar="R4L_ARCH", default=DEFAULT, show_default=True)
 def menuconfig(name: str, arch: str) -> None:
-    """The kernel's own configuration menu, for a kernel that was built from source.
+    """Open the kernel's configuration menu, for a kernel that was built from source.
 
-    What is changed there stays until its profile or a fragment changes. `r4l kernel build NAME` then builds it.
+    Changes made there stay until its profile or a fragment changes. `r4l kernel build NAME` then builds it.
     """
     toolchain = Toolchain.existing()
     folder = home_of(name, architecture(arch).name)
@@ -228,10 +228,10 @@ def menuconfig(name: str, arch: str) -> None:
 
 
 def home_of(name: str, arch: str) -> Path:
-    """The folder of a kernel that was built from source.
+    """Return the folder of a kernel that was built from source.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: no kernel of that name was built from source.
     """
     ready = own.ready(name, arch, Toolchain.existing())
     if ready is None:

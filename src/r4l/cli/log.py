@@ -32,7 +32,7 @@ from r4l.toolchain import Toolchain
 from r4l.vm import loading
 
 KEPT = 1000
-"""Complaints of a file that are told; of more, the first."""
+"""Number of complaints of a file that are shown; of more, the first."""
 STDIN = "-"
 WORDS = {"machine": "the kernel stopped", "task": "the task is dead", "": "the task went on"}
 
@@ -59,12 +59,12 @@ WORDS = {"machine": "the kernel stopped", "task": "the task is dead", "": "the t
 )
 @json_option("As JSON: a list with an entry for each file.")
 def command(files: tuple[Path, ...], modules: tuple[Path, ...], kernel_name: str | None, as_json: bool) -> None:
-    """Read kernel logs and tell what the kernel complains of in them: what, where, who is to blame, who died of it.
+    """Read kernel logs and list the kernel's complaints: kind, place, culprit, and the task or machine that died.
 
-    Any log will do: of dmesg, journalctl, syslog, a serial console, a CI job, a mail that quotes it; standard input
-    without FILE, or where it is `-`. It may be compressed (.gz, .xz, .zst).
+    Any log is accepted: of dmesg, journalctl, syslog, a serial console, a CI job, a mail that quotes one; standard
+    input without FILE, or for `-`. It may be compressed (.gz, .xz, .zst).
 
-    Exit code 0: the kernel has not complained. 123: it has.
+    Exit code 0: the kernel did not complain. 123: it did.
     """
     if not files and sys.stdin.isatty():
         raise UsageError("there is no log to read", "name a file, or pipe one in: dmesg | r4l log")
@@ -81,7 +81,7 @@ def command(files: tuple[Path, ...], modules: tuple[Path, ...], kernel_name: str
 
 @contextmanager
 def _sources(modules: Sequence[Path], kernel_name: str | None) -> Iterator[Sources | None]:
-    """Where the lines of modules' frames are looked up; None where no module was named."""
+    """Yield the source lines for modules' frames; None if no module is named."""
     if not modules:
         yield None
         return
@@ -96,7 +96,7 @@ def _sources(modules: Sequence[Path], kernel_name: str | None) -> Iterator[Sourc
 
 
 def _read(file: Path, sources: Sources | None) -> tuple[list[Splat], int]:
-    """The complaints of a file in the order of their lines, and how many there are in all."""
+    """Return the complaints of a file in the order of their lines, and their total number."""
     if str(file) == STDIN:
         with unpacked(sys.stdin.buffer, "standard input") as stream:
             return _kept(complaints(stream), sources)
@@ -131,7 +131,7 @@ def _complaint(splat: Splat) -> dict[str, Any]:
         "kind": splat.splat_kind,
         "fatal": splat.fatal,
         "headline": splat.headline,
-        # By its name in the source: compilers put parts of a function elsewhere (`.cold`).
+        # The name in the source: compilers split parts off a function (`.cold`).
         "culprit": {"symbol": plain(culprit.symbol), **_frame(culprit, "module", "file", "line")} if culprit else None,
         "trace": [
             _frame(frame, "symbol", "offset", "size", "module", "certain", "file", "line") for frame in splat.trace
@@ -176,7 +176,7 @@ def _show_one(console: Console, splat: Splat) -> None:
     console.print(Text(f"  {splat.headline}", style="bold"), soft_wrap=True, markup=False)
     culprit = splat.culprit
     if culprit is None:
-        console.print(Text("  nobody is named: the log has no call trace of it", style="dim"), markup=False)
+        console.print(Text("  no culprit: the log has no call trace of this complaint", style="dim"), markup=False)
         return
     for entry in folded(splat.trace, culprit):
         console.print(_frame_text(entry, culprit), soft_wrap=True, markup=False)

@@ -29,20 +29,20 @@ TEMPLATES = Template.all()
 )
 @click.argument("name")
 @click.option("--template", "-t", "kind", type=click.Choice(list(TEMPLATES)), default="hello", show_default=True)
-@click.option("--author", help="For the module's metadata; the name that git knows by default.")
-@click.option("--ide/--no-ide", "editor", default=True, help="Also the editor files, as `r4l ide` writes them (on).")
+@click.option("--author", help="Author in the module's metadata; git's user.name by default.")
+@click.option("--ide/--no-ide", "editor", default=True, help="Also write the editor files, like `r4l ide` (on).")
 @kernel_option
 @json_option("Print what was made as JSON.")
 def command(
     name: str, kind: str, author: str | None, editor: bool, kernel_name: str | None, arch: str, as_json: bool
 ) -> None:
-    """Make a folder with a new driver: its source, Kbuild, tests that pass, README, CI workflow, editor files.
+    """Make a folder with a new driver: its source, Kbuild, passing tests, README, CI workflow, editor files.
 
-    It builds with `r4l build` and with plain make, and every test in it boots a virtual machine. Nothing that is
-    there already is overwritten.
+    It builds with `r4l build` and with plain make, and every test in it boots a virtual machine. No existing file is
+    overwritten.
     """
     template = Template.named(kind)
-    # First, so that a name that no kernel has leaves no folder that is in the way of the next call.
+    # Before the folder is made: an unknown kernel must not leave a folder that blocks the next call.
     kernel = find.ready(kernel_name or "stock", arch=arch) if editor or kernel_name else None
     folder = create(name, template, Path.cwd(), author=author)
     if editor and kernel:
@@ -58,6 +58,6 @@ def command(
     for file in files:
         console.print(f"  [dim]{escape(name)}/[/]{escape(file)}")
     if editor and kernel is None:
-        console.print(f"editor files need a kernel that is ready: `{program} ide .` makes one ready and writes them")
+        console.print(f"editor files need a ready kernel: `{program} ide .` makes one ready and writes them")
     console.print(f"next: cd {escape(name)} && {program} build . && {program} test")
     click.echo(str(folder))

@@ -46,22 +46,22 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def kernel_option(function: F) -> F:
-    """`--kernel NAME` and `--arch`, given to the command as `kernel_name` and `arch`."""
+    """Add `--kernel NAME` and `--arch`, given to the command as `kernel_name` and `arch`."""
     return _kernel_option(function, DEFAULT)
 
 
 def lab_kernel_option(function: F) -> F:
-    """The same, for a lab: None where the user leaves them to it."""
+    """Add `--kernel NAME` and `--arch` for a lab: None without the option, so that the lab decides."""
     return _kernel_option(function, None)
 
 
 def kernels_option(function: F) -> F:
-    """The same with several kernels, given to the command as `kernel_names` and `arch`."""
+    """Add a repeatable `--kernel NAME`, given to the command as `kernel_names`, and `--arch`."""
     return _kernel_option(function, DEFAULT, several=True)
 
 
 def _kernel_option(function: F, default: str | None, *, several: bool = False) -> F:
-    first = "stock (the default)" if default else "Instead of what the lab is for: stock"
+    first = "stock (the default)" if default else "Instead of the lab's own kernel: stock"
     name = click.option(
         "--kernel",
         "kernel_names" if several else "kernel_name",
@@ -78,7 +78,7 @@ def _kernel_option(function: F, default: str | None, *, several: bool = False) -
         default=default,
         show_default=True,
         envvar="R4L_ARCH",
-        # Known before the options that depend on it.
+        # Parsed before the options that depend on it.
         is_eager=True,
         help="The guest's architecture.",
     )
@@ -86,7 +86,7 @@ def _kernel_option(function: F, default: str | None, *, several: bool = False) -
 
 
 def config_option(function: F) -> F:
-    """`--config NAME=VALUE`, given to the command as `config`, a dictionary."""
+    """Add `--config NAME=VALUE`, given to the command as `config`, a dictionary."""
 
     def parsed(_context: click.Context, _parameter: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
         wrong = [pair for pair in pairs if "=" not in pair]
@@ -107,7 +107,7 @@ def config_option(function: F) -> F:
 
 @dataclass(frozen=True)
 class MachineOptions:
-    """What the user wants of the virtual machine."""
+    """The user's options for the virtual machine."""
 
     nics: int
     nic_model: str
@@ -125,10 +125,10 @@ class MachineOptions:
     verbose: bool
 
     def start(self, kernel: Kernel, stages: Stages) -> VM:
-        """The machine, booted, with the files in it that it was to be given.
+        """Return the virtual machine, booted, with the files of `--put` in it.
 
         Raises:
-            R4LError: it does not boot, or takes no file; it is gone then.
+            R4LError: the machine does not boot, or rejects a file; it is closed then.
         """
         files = [Put.parse(text) for text in self.put]
         vm = self.vm(kernel, stages)
@@ -145,16 +145,16 @@ class MachineOptions:
         return vm
 
     def vm(self, kernel: Kernel, stages: Stages) -> VM:
-        """The machine, not yet started; its disk image made first where there is none."""
+        """Return the virtual machine, not yet started; its disk image is made first if missing."""
         image = None
         if self.image:
-            # Before the image is made, which takes a minute.
+            # Checked before the image is made, which takes a minute.
             require_fit(kernel, self.image)
             with stages.stage(f"{self.image} image") as say:
                 image = DiskImage.get(self.image, kernel.toolchain, say)
         elif self.ssh_port:
-            raise UsageError("there is no sshd in the small guest", "give --image debian too")
-        # Here, not above: commands that start no machine are spared a tenth of a second.
+            raise UsageError("the small guest has no sshd", "add --image debian")
+        # Imported here, not above: that saves commands without a machine a tenth of a second.
         from r4l.vm import VM
         from r4l.vm.share import Share
 
@@ -175,13 +175,13 @@ class MachineOptions:
 
 
 def machine_options(function: F) -> F:
-    """The options of a virtual machine, given to the command together as `machine`."""
+    """Add the options of a virtual machine, given to the command together as `machine`."""
 
     @functools.wraps(function)
     def gathered(**values: Any) -> Any:
         fields = [field.name for field in dataclasses.fields(MachineOptions)]
         machine = MachineOptions(**{name: values.pop(name) for name in fields})
-        # What is written wrong is said before the work begins.
+        # Malformed values are reported before the work begins.
         for text in machine.qemu:
             words_of(text)
         for text in machine.put:
@@ -194,16 +194,21 @@ def machine_options(function: F) -> F:
         return function(machine=machine, **values)
 
     options = (
-        click.option("--nics", type=click.IntRange(0, 8), default=1, show_default=True, help="How many network cards."),
+        click.option(
+            "--nics", type=click.IntRange(0, 8), default=1, show_default=True, help="Number of network cards."
+        ),
         click.option("--nic-model", default="e1000", show_default=True, help="QEMU's name of the card."),
         click.option(
-            "--with-module", multiple=True, metavar="NAME", help="A module of the kernel's own to have for modprobe."
+            "--with-module",
+            multiple=True,
+            metavar="NAME",
+            help="A module of the kernel's own, to provide for modprobe.",
         ),
         click.option("--memory", type=int, help="Memory of the guest in MiB; enough for its kernel by default."),
         click.option(
             "--snapshot/--no-snapshot",
             default=None,
-            help="Boot once and start from there from then on; the default for kernels that boot slowly.",
+            help="Boot once, and start later machines from that state; the default for kernels that boot slowly.",
         ),
         click.option("--cpus", default=2, show_default=True, help="Virtual CPUs."),
         click.option("--append", default="", help="Added to the kernel command line."),
@@ -216,7 +221,7 @@ def machine_options(function: F) -> F:
             "--ssh-port",
             type=click.IntRange(0, 65535),
             default=0,
-            help="Port on 127.0.0.1 for ssh into the image; by default one that is free.",
+            help="Port on 127.0.0.1 for ssh into the image; by default a free one.",
         ),
         click.option(
             "--device",
@@ -231,7 +236,7 @@ def machine_options(function: F) -> F:
             "--qemu",
             multiple=True,
             metavar="ARGUMENTS",
-            help="More arguments for QEMU, as a shell takes them; files by their absolute paths. May be repeated.",
+            help="More arguments for QEMU, quoted as for a shell; files by absolute paths. May be repeated.",
         ),
         click.option(
             "--put",
@@ -243,7 +248,7 @@ def machine_options(function: F) -> F:
             "--share",
             multiple=True,
             metavar="HOST:GUEST[:rw]",
-            help="Mount a folder in the guest; it can be changed from there only with :rw. May be repeated.",
+            help="Mount a folder in the guest; the guest can change it only with :rw. May be repeated.",
         ),
         click.option("--verbose", "-v", is_flag=True, help="Show QEMU's command line, to be pasted into a shell."),
     )
@@ -254,7 +259,7 @@ def machine_options(function: F) -> F:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of `--qemu`, as a shell would take them.
+    """Return the words of `--qemu`, split as a shell does.
 
     Raises:
         UsageError: a quote is not closed.
@@ -266,10 +271,10 @@ def words_of(text: str) -> list[str]:
 
 
 def _describe(context: click.Context, _option: click.Parameter, specs: tuple[str, ...]) -> tuple[str, ...]:
-    """Print QEMU's own answer to `-device help` where that is asked for, and end; else the specs as they are.
+    """Print QEMU's own answer to `-device help` and end if the user asked for it; else return the specs unchanged.
 
     Raises:
-        UsageError: there is no such device.
+        UsageError: QEMU has no such device.
     """
     asked = next((spec for spec in specs if spec in ("help", "?") or spec.endswith(",help")), None)
     if asked is None or context.resilient_parsing:
@@ -286,7 +291,7 @@ def _describe(context: click.Context, _option: click.Parameter, specs: tuple[str
 
 
 def timeout_option(text: str) -> Callable[[F], F]:
-    """`--timeout SECONDS`, where 0 is no limit."""
+    """Return the option `--timeout SECONDS`, where 0 is no limit."""
     return click.option("--timeout", type=click.FloatRange(min=0), default=300.0, show_default=True, help=text)
 
 
@@ -306,7 +311,7 @@ class ProjectCommand(click.Command):
         )
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does, then with the values of the project file that is nearest to the command's folder."""
+        """Parse like click, then apply the values of the project file nearest to the command's folder."""
         rest = super().parse_args(ctx, args)
         if not ctx.resilient_parsing:
             _settle(ctx)
@@ -319,11 +324,11 @@ def _be_quiet(_context: click.Context, _option: click.Parameter, value: bool) ->
 
 
 OF_MACHINE = {"modules": "with_module"}
-"""Names of options that differ from the project file's keys."""
+"""Option names that differ from the project file's keys."""
 
 
 def _settle(ctx: click.Context) -> None:
-    """Put the project file's values in place of defaults."""
+    """Put the project file's values in the place of defaults."""
     where = Path(ctx.params.get("target") or ctx.params.get("folder") or "")
     no_module = str(where) == NOTHING
     settings = Settings.near(Path() if no_module else where.parent if where.is_file() else where)
@@ -343,15 +348,15 @@ def _settle(ctx: click.Context) -> None:
     if "config" in ctx.params:
         ctx.params["config"] = {**settings.config, **ctx.params["config"]}
     if "param" in ctx.params and not no_module:
-        # Of a parameter that is given twice, the last value counts.
+        # If a parameter is given twice, the last value counts.
         ctx.params["param"] = (*settings.pairs, *ctx.params["param"])
 
 
 class PytestCommand(ProjectCommand):
-    """A command `[FOLDER] [-- ARGUMENTS...]`: click alone would take the first of them for the folder."""
+    """A command `[FOLDER] [-- ARGUMENTS...]`: click alone would take the first argument for the folder."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does, with what follows `--` added to `pytest_arguments` unseen."""
+        """Parse like click, with the words after `--` added unparsed to `pytest_arguments`."""
         own, given = args, []
         if "--" in args:
             place = args.index("--")
@@ -362,17 +367,18 @@ class PytestCommand(ProjectCommand):
 
 
 NOTHING = "-"
-"""The target of a guest's command that is about no module."""
+"""Target of a guest's command that loads no module."""
 
 
 class GuestCommand(ProjectCommand):
-    """A command `[OPTIONS] TARGET [OPTIONS] [--] [COMMAND...]`: what follows a program's name is that program's.
+    """A command `[OPTIONS] TARGET [OPTIONS] [--] [COMMAND...]`: the words after a program's name belong to that
+    program.
 
-    Where `--` comes before any target, the command gets `NOTHING` as its target.
+    If `--` comes before any target, the command gets `NOTHING` as its target.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does, with the arguments of the guest's program unseen.
+        """Parse like click, without the arguments of the guest's program.
 
         A word with a blank in it is a line for the guest's shell, which has no arguments: options may follow it.
         """
@@ -387,7 +393,7 @@ class GuestCommand(ProjectCommand):
         return super().parse_args(ctx, [*own, "--", *target, *command])
 
     def _options(self, ctx: click.Context, args: list[str]) -> tuple[list[str], list[str], bool]:
-        """The options that words begin with, the words behind them, and whether `--` stands between."""
+        """Return the options that the words begin with, the words behind them, and True if `--` stands between."""
         parser = click.Command(None, params=[one for one in self.params if isinstance(one, click.Option)]).make_parser(
             ctx
         )
@@ -399,16 +405,16 @@ class GuestCommand(ProjectCommand):
 
 
 def require_writable(path: Path) -> None:
-    """Refuse a file that could not be written at the end, before the work; nothing is left or changed by the question.
+    """Refuse, before the work, a file that could not be written at its end; the check leaves no trace.
 
     Raises:
-        UsageError: it cannot be written.
+        UsageError: the file cannot be written.
     """
     try:
         if path.is_file():
             path.open("ab").close()
         elif not path.exists():
-            # Only trying tells: root has the right to write in /proc, and still cannot.
+            # Only an attempt tells: root has the right to write in /proc, and still cannot.
             tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
         raise UsageError(
@@ -417,6 +423,6 @@ def require_writable(path: Path) -> None:
 
 
 def show_door(vm: VM) -> None:
-    """Tell the user how to come in by ssh, where there is an sshd."""
+    """Print the ssh and scp commands for the machine if it has an sshd."""
     if vm.image:
         click.echo(f"ssh:  {vm.ssh.line}\nscp:  scp -F {vm.ssh.config} FILE guest:", err=True)

@@ -20,7 +20,7 @@ STYLE = {"passed": "green", "failed": "bold red", "not run": "yellow", "no check
 
 
 def marked_tests() -> dict[str, list[str]] | None:
-    """Row id to the tests of this checkout that carry it; None where there is no checkout or no pytest."""
+    """Return the tests of this checkout by the row that they carry; None without a checkout or pytest."""
     checkout = resources.checkout()
     if checkout is None:
         return None
@@ -44,7 +44,7 @@ def marked_tests() -> dict[str, list[str]] | None:
 @json_option("Print the rows as JSON.")
 @click.option("--state", type=click.Choice(list(STYLE)), help="Only rows in this state.")
 def command(as_json: bool, state: str | None) -> None:
-    """What must work, row by row, and which checks pass.
+    """List the rows of the specification, each with the state of its checks.
 
     The state is that of the last `r4l selftest` on this machine: passed, failed, not run, or no check.
     """

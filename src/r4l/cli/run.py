@@ -42,9 +42,12 @@ from r4l.vm import VM
 
 
 def modules_of(target: Path, kernel: Kernel, stages: Stages, config: Mapping[str, str]) -> list[BuiltModule]:
-    """The modules of a folder, built; or the .ko itself, checked against the kernel.
+    """Return the modules of a folder, built; or a .ko file itself, checked against the kernel.
 
     Args:
+        target: folder or .ko file.
+        kernel: kernel to build for.
+        stages: receives the progress.
         config: options of Kconfig that the folder is built with.
     """
     if target.suffix == ".ko":
@@ -58,17 +61,21 @@ def modules_of(target: Path, kernel: Kernel, stages: Stages, config: Mapping[str
 
 
 def parameters_of(pairs: tuple[str, ...]) -> dict[str, str]:
-    """`NAME=VALUE` pairs as module parameters."""
+    """Return `NAME=VALUE` pairs as module parameters.
+
+    Raises:
+        UsageError: a word has no `=`.
+    """
     wrong = [pair for pair in pairs if "=" not in pair]
     if wrong:
-        raise UsageError(f"{wrong[0]} is no module parameter", "write NAME=VALUE")
+        raise UsageError(f"{wrong[0]} is not a module parameter", "write NAME=VALUE")
     return dict(pair.split("=", 1) for pair in pairs)
 
 
 def parameters_for(
     module: BuiltModule, modules: Sequence[BuiltModule], parameters: Mapping[str, str]
 ) -> dict[str, str]:
-    """Of several modules' parameters those of one, and those that none of them says it has."""
+    """Return those of several modules' parameters that one module has, and those that no module declares."""
     others = {name for other in modules if other is not module for name in other.parameters}
     theirs = others - set(module.parameters)
     return {name: value for name, value in parameters.items() if name.replace("-", "_") not in theirs}
@@ -117,9 +124,9 @@ def command(
     """Load a module in a fresh virtual machine and run a command there.
 
     TARGET is a module folder (built first) or a .ko file; with none before `--`, no module is loaded. The output and
-    the exit code are those of COMMAND in the guest, and it gets what is piped in. One word is a shell line, several
-    are a program and its arguments: options that follow the program are its own. Where COMMAND succeeds but the
-    kernel complained (oops, warning), up to the log's last line, the exit code is 123.
+    the exit code are those of COMMAND in the guest, and piped input goes to COMMAND. One word is a shell line, several
+    are a program and its arguments: options that follow the program are its own. If COMMAND succeeds but the kernel
+    complained (oops, warning), up to the log's last line, the exit code is 123.
     """
     parameters = parameters_of(param)
     if shell and not is_keeper():
@@ -130,7 +137,7 @@ def command(
         require_writable(file)
     has_module = str(target) != NOTHING
     if parameters and not has_module:
-        raise UsageError("there is no module that could have parameters", "name one before `--`")
+        raise UsageError("--param needs a module, and none is given", "name a module before `--`")
     if has_module and target.suffix != ".ko":
         Module(target).require_kbuild()
     if keep and not is_keeper():
@@ -159,7 +166,7 @@ def command(
         _keep(vm, pcap, console)
     finally:
         vm.close(keep=trouble is not None)
-    # What was logged while it was closed.
+    # Complaints logged while the machine was closed.
     trouble = trouble or vm.untold()
     if as_json:
         seen["seconds"] = round(time.monotonic() - begin, 3)
@@ -168,7 +175,7 @@ def command(
         click.echo(json.dumps({**seen, **told, "complaint": trouble.as_dict() if trouble else None}, indent=1))
     elif trouble:
         show(trouble)
-    # The command's own failure is the answer; what the kernel complained of besides has been shown all the same.
+    # The command's own exit code comes first; the kernel's complaint has been shown in any case.
     raise SystemExit(code or (trouble.exit_code if trouble else 0))
 
 
@@ -186,7 +193,7 @@ def _stay(vm: VM, modules: list[BuiltModule], parameters: dict[str, str]) -> Non
 
 
 def _judged(vm: VM, trouble: R4LError | None) -> R4LError | None:
-    """Return what is wrong after all was done: the kernel's complaint, whatever else came of it.
+    """Return the error of the whole run: the kernel's complaint takes precedence over the command's error.
 
     A fault of the host comes first: a kernel whose disk is full or whose host is starved complains of that, too.
     """
@@ -210,10 +217,10 @@ def _serve(
     timeout: float,
     seen: dict[str, object] | None,
 ) -> int:
-    """Load the modules, run the command, open the shell; returns the exit code of the last of these.
+    """Load the modules, run the command, open the shell; return the exit code of the last of these.
 
     Args:
-        seen: gets all that there is to see; None: it is shown.
+        seen: receives all results; None: they are shown.
     """
     if seen is not None:
         seen |= {"boot_seconds": vm.boot_seconds, "modules": [module.name for module in modules]}
@@ -236,16 +243,16 @@ def _load(vm: VM, modules: list[BuiltModule], parameters: dict[str, str], *, qui
     if modules:
         names = escape(", ".join(module.name for module in modules))
         screen.print(f"[green]✓[/] loaded {names} on {escape(vm.kernel.release)}")
-    # Whatever was logged meanwhile: not all of it has the module's name in it, and other lines may have.
+    # All lines logged meanwhile: not all of the module's have its name in them, and other lines may have.
     for line in vm.klog.text(before).splitlines():
         screen.print(f"  {line}", markup=False, style="dim")
 
 
 def _run(vm: VM, guest_command: tuple[str, ...], timeout: float, seen: dict[str, object] | None) -> int:
-    """Run the command; returns its exit code.
+    """Run the command and return its exit code.
 
     Args:
-        seen: gets what it wrote, also where it does not come to its end; None: that is shown as it comes.
+        seen: receives the output, also if the command does not end; None: output is shown as it comes.
     """
     words: str | list[str] = guest_command[0] if len(guest_command) == 1 else list(guest_command)
     if seen is None:
@@ -271,7 +278,7 @@ def _run(vm: VM, guest_command: tuple[str, ...], timeout: float, seen: dict[str,
 
 
 def _keep(vm: VM, pcap: Path | None, console: Path | None) -> None:
-    """Copy what the user wants to keep out of the run's folder."""
+    """Copy the files that the user asked for out of the run's folder."""
     if pcap and 0 in vm.captures and vm.captures[0].exists():
         pcap.write_bytes(vm.captures[0].read_bytes())
     if console and (vm.workdir / "console.log").exists():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where tables are printed."""
+"""Consoles for tables and warnings."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from rich.text import Text
 from r4l.terminal import Console, only_colours
 
 UNSHOWN = "r4l-unshown"
-"""Name of the error handler (codecs.register_error) for characters that the user's terminal does not know."""
+"""Name of the error handler (codecs.register_error) for characters that the user's terminal lacks."""
 
 
 def show_what_can_be_shown() -> None:
     """Have stdout and stderr never fail for a character: one that their encoding lacks becomes `?`.
 
-    Bytes of file names that were no text (PEP 383) come out as they were.
+    Bytes of file names that were not text (PEP 383) are written unchanged.
     """
     codecs.register_error(UNSHOWN, _unshown)
     for stream in (sys.stdout, sys.stderr):
@@ -37,11 +37,11 @@ def _unshown(error: UnicodeError) -> tuple[bytes, int]:
 
 
 WIDE = 200
-"""Characters of a line that goes to no terminal: a file, a pipe, a CI's log have no edge to cut or wrap at."""
+"""Characters of a line if the output is no terminal: a file, a pipe, a CI's log have no edge to cut or wrap at."""
 
 
 def screen(*, stderr: bool = False) -> Console:
-    """A console as wide as the terminal, where there is one."""
+    """Return a console as wide as the terminal, or `WIDE` without one."""
     console = Console(stderr=stderr, highlight=False)
     if not console.is_terminal:
         console.width = WIDE
@@ -49,7 +49,7 @@ def screen(*, stderr: bool = False) -> Console:
 
 
 def show_warnings(texts: Iterable[str]) -> None:
-    """Print what the compilers warned of in builds that succeeded, each once, to stderr."""
+    """Print the compilers' warnings of successful builds, each once, to stderr."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for text in dict.fromkeys(filter(None, texts)):
         console.print(Text.from_ansi(only_colours(text)))

@@ -25,10 +25,10 @@ Examples: r4l selftest;  r4l selftest --only unit;  r4l selftest -- -k ping;  r4
     metavar="COMMIT",
     is_flag=False,
     flag_value="",
-    help="What the default selection leaves out of the parts that the changes since a commit are about; without one, "
-    "the changes of the last day.",
+    help="Run the tests that the default selection leaves out, of the parts affected by the changes since a commit; "
+    "without one, by the changes of the last day.",
 )
-@click.option("--minutes", type=float, help="With --touched: as many parts as fit into that time; the rest is named.")
+@click.option("--minutes", type=float, help="With --touched: run as many parts as fit into that time; list the rest.")
 @click.option("--list", "show", is_flag=True, help="Name the parts and run nothing.")
 @click.option("--python", is_flag=True, help="Print the path of the Python that has the tests' tools, and run nothing.")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
@@ -43,7 +43,7 @@ def command(
 ) -> None:
     """Run the project's own tests: lint, types, unit tests, tests in virtual machines, labs, arm64.
 
-    Needs a checkout. What follows `--` is given to pytest. By default the parts run that find most, each without the
+    Needs a checkout. Words after `--` are given to pytest. By default those parts run that find most, each without the
     tests that are marked `thorough`; --all runs everything: the drivers on a kernel with all checkers, kernels from
     source, editors, interrupted setups, drivers broken on purpose.
     """
@@ -53,7 +53,7 @@ def command(
         click.echo(sys.executable)
         return
     if minutes is not None and touched is None:
-        raise UsageError("--minutes goes with --touched", "leave it out")
+        raise UsageError("--minutes goes with --touched", "leave out --minutes")
     root = selftest.checkout()
     table = selftest.table(root)
     unknown = [name for name in only if name not in table]

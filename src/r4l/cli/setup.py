@@ -28,16 +28,16 @@ from r4l.terminal import Console
     "--lock",
     "lock_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Replay the versions of a lock file; they govern every later command, until --update or another --lock.",
+    help="Use the versions of a lock file, in this and every later command, until --update or another --lock.",
 )
-@click.option("--update", is_flag=True, help="Make the newest toolchain and kernel beside those that are there.")
+@click.option("--update", is_flag=True, help="Make the newest toolchain and kernel beside the existing ones.")
 @json_option("Print what is ready as JSON.")
 def command(kernel_name: str | None, arch: str, lock_file: Path | None, update: bool, as_json: bool) -> None:
     """Make the toolchain and the kernel ready.
 
-    Downloads about 1 GB from Debian and needs about 4 GB of disk. What is ready is kept: a second call takes no time,
-    and after an interrupt the next call goes on. What was built with another toolchain is built anew when it is used;
-    `r4l clean` removes it.
+    Downloads about 1 GB from Debian and needs about 4 GB of disk. Finished parts are kept: a second call takes no time,
+    and after an interrupt the next call continues. Products of another toolchain are built again when they are used;
+    `r4l clean` removes them.
     """
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch, lock_file=lock_file, update=update)

@@ -29,9 +29,9 @@ ONLY = ""
 @machine_options
 @kernel_option
 def command(join: str | None, machine: MachineOptions, kernel_name: str | None, arch: str) -> None:
-    """A shell in a fresh virtual machine, without any module of yours.
+    """Open a shell in a fresh virtual machine, without any module of yours.
 
-    The machine is gone when the shell ends.
+    The machine ends with the shell.
     """
     require_terminal()
     if join is not None:

@@ -42,12 +42,12 @@ def command(
 ) -> None:
     """Run the tests of a driver's folder: pytest, with r4l's fixtures.
 
-    FOLDER is the one you are in by default. What follows `--` is given to pytest. Exit code 123: a test failed;
-    121: the driver does not build, which is told once and not by each test.
+    FOLDER is by default the current one. Words after `--` are given to pytest. Exit code 123: a test failed; 121: the
+    driver does not build, which is reported once and not by each test.
     """
     where = folder or Path()
     if not where.is_dir():
-        raise UsageError(f"{where} is no folder", "name the folder of the driver")
+        raise UsageError(f"{where} is not a folder", "name the folder of the driver")
     elsewhere = any(argument.startswith("--r4l-module") for argument in pytest_arguments)
     if kbuild_of(where) and not elsewhere:
         with Stages() as stages:

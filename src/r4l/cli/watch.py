@@ -29,7 +29,7 @@ VERDICTS = {
     124: "[red]✗ does not end[/]",
 }
 NAMED = 5
-"""Saved files that are named; of more, how many."""
+"""Number of saved files that are named; of more, only the number is shown."""
 
 
 class WatchScreen:
@@ -41,27 +41,27 @@ class WatchScreen:
 
     @property
     def columns(self) -> int:
-        """As wide as it is now."""
+        """Present width of the terminal in characters."""
         return shutil.get_terminal_size().columns
 
     def begin(self, saved: frozenset[Path]) -> None:
-        """A line with the time, and what was saved."""
+        """Print a line with the time and the saved files."""
         names = sorted({path.name for path in saved})
         said = ", ".join(names) if len(names) <= NAMED else f"{len(names)} files"
         self._console.print(f"\n[dim]── {time.strftime('%H:%M:%S')}[/] ", end="")
         self._console.print(said or "the first run", markup=False, style="bold")
 
     def output(self, data: bytes) -> None:
-        """As it is: it may be no text."""
+        """Write output unchanged: it may not be text."""
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
 
     def superseded(self) -> None:
-        """The end of a run that nobody waits for."""
-        self._console.print("[yellow]… saved meanwhile: begun anew[/]")
+        """Print that a run was ended because of a newer save."""
+        self._console.print("[yellow]… saved meanwhile: started again[/]")
 
     def end(self, outcome: JobResult | None, seconds: float) -> None:
-        """The error, and a line with the verdict and where the time went."""
+        """Print the error, and a line with the verdict and the time of each step."""
         if outcome is None:
             self._console.print("[red]✗ the run was killed[/]")
             return
@@ -89,10 +89,11 @@ def command(
     kernel_name: str | None,
     arch: str,
 ) -> None:
-    """At each save, build and run the tests that it affects; ^C ends it.
+    """At each save, build and run the affected tests; ^C ends the command.
 
-    FOLDER is a module's, the one you are in by default. A saved test file runs its own tests, all else runs all tests
-    of the folder. Without tests, the module is loaded and unloaded in a fresh VM. What follows `--` is given to pytest.
+    FOLDER is a module's, by default the current one. A saved test file runs its own tests, any other file runs all
+    tests of the folder. Without tests, the module is loaded and unloaded in a fresh VM. Words after `--` are given to
+    pytest.
     """
     project = Project.of(folder or Path())
     parameters = parameters_of(param)

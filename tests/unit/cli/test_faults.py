@@ -41,7 +41,7 @@ def test_a_file_that_cannot_be_written_is_no_bug(tmp_path: Path, capsys: pytest.
     assert _failed(caught.value) == 120
     said = capsys.readouterr().err
     assert f"cannot read or write {tmp_path}/no/such/x.pcap: No such file or directory" in said
-    assert "remedy: see that it is there" in said
+    assert "remedy: check that the file exists" in said
 
 
 def test_a_bug_stays_one(capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,7 +90,7 @@ def test_a_folder_that_is_gone(tmp_path: Path) -> None:
     # The shell removes it under its own feet.
     argv = ["sh", "-c", f"rmdir {tmp_path}/gone; exec {sys.executable} -m r4l new foo"]
     done = subprocess.run(argv, cwd=tmp_path / "gone", capture_output=True, text=True, check=False)
-    require_fault(done, "the folder that you are in is gone", "cd to another one")
+    require_fault(done, "the current folder no longer exists", "change to another folder with cd")
 
 
 def test_no_home() -> None:

@@ -33,7 +33,7 @@ def module(tmp_path: Path) -> Path:
     ("arguments", "cause"),
     [
         (["{empty}"], "holds no module"),
-        (["{empty}/nothing"], "is no folder"),
+        (["{empty}/nothing"], "is not a folder"),
         (["{module}", "--tree"], "--tree is for the kernel's source"),
         (["--tree", "--check"], "--tree is for the kernel's source"),
         (["{module}", "--subsystem", "lib"], "--subsystem goes with --tree"),

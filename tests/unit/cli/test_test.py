@@ -124,7 +124,7 @@ def test_exit_codes(folder: Path) -> None:
     assert r4l_test(folder, "--", "--no-such-option").returncode == 2
     missing = r4l_test(folder, "elsewhere")
     assert missing.returncode == 2
-    assert "elsewhere is no folder" in missing.stderr
+    assert "elsewhere is not a folder" in missing.stderr
 
 
 SLOW = """

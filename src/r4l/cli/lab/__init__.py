@@ -10,10 +10,10 @@ from r4l.cli.lab import student, teacher
 
 @click.group(epilog="Examples: r4l lab list;  r4l lab start hello;  r4l lab check hello;  r4l lab hint hello greets")
 def command() -> None:
-    """The camp's labs: start one, check it as often as you like, hand it in; grade what was handed in.
+    """Start a lab of the camp, check it as often as you like, hand it in; grade handed-in bundles.
 
     WHERE is a lab's name (its workspace is then ~/r4l-labs/NAME, or in R4L_LABS), or a workspace's folder; by default
-    the one you are in. Handouts and checks speak Chinese where the locale does.
+    the current one. Handouts and checks are in Chinese if the locale is.
     """
 
 

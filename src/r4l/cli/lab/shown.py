@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A verdict as the terminal shows it, and the errors that say it is not full."""
+"""A verdict as the terminal shows it, and the errors for a verdict that is not full."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from r4l.terminal import Console
 MARKS = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[dim]·[/]"}
 UNJUDGED = "[blue]?[/]"
 DETAIL = 25
-"""Lines of a long text that are shown; results.json has all."""
+"""Number of lines of a long text that are shown; results.json has all."""
 
 
 class NotYet(VerdictError):
@@ -24,15 +24,15 @@ class NotYet(VerdictError):
 
 
 class Unjudged(EnvironmentFault):
-    """This machine could not judge a checkpoint; nothing that it judged was missed."""
+    """This machine could not judge a checkpoint; no other checkpoint was missed."""
 
     kind = "unjudged"
 
 
 def show(verdict: Verdict, console: Console) -> None:
-    """Print a verdict: what was expected, what was seen, where to read."""
+    """Print a verdict: for each checkpoint the expectation, the observation, and what to read."""
     if verdict.build:
-        console.print(f"[red]✗[/] it does not build, so nothing of it was checked\n{escape(verdict.build)}")
+        console.print(f"[red]✗[/] the module does not build, so nothing was checked\n{escape(verdict.build)}")
     told: dict[tuple[str, str, str], str] = {}
     for outcome in verdict.outcomes:
         if verdict.build and outcome.kind != "question":
@@ -65,5 +65,5 @@ def _lines(outcome: Outcome) -> list[str]:
 
 
 def _seen(outcome: Outcome) -> str:
-    """What was seen; where something was expected and there was nothing at all, so it is said."""
+    """Return the observation; "nothing" if something was expected and there was none."""
     return outcome.seen or ("nothing" if outcome.expected else "")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a student types: `r4l lab list`, `start`, `check`, `hint`, `submit`."""
+"""The student's commands: `r4l lab list`, `start`, `check`, `hint`, `submit`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from r4l.terminal import Console
 @click.command("list")
 @json_option("As JSON.")
 def list_(as_json: bool) -> None:
-    """The labs, and how far you have come in each."""
+    """List the labs, and your progress in each."""
     rows = [_progress(lab) for lab in Lab.all()]
     if as_json:
         click.echo(json.dumps(rows, indent=1))
@@ -45,7 +45,7 @@ def list_(as_json: bool) -> None:
 @click.argument("lab")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 def start(lab: str, folder: Path | None) -> None:
-    """Make a workspace: the handout, the starter, the questions. Nothing that is there is overwritten."""
+    """Make a workspace: the handout, the starter, the questions. No existing file is overwritten."""
     workspace = Workspace.start(Lab.named(lab), folder)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"[green]✓[/] {workspace.lab.number} {workspace.lab.title}")
@@ -59,10 +59,10 @@ def start(lab: str, folder: Path | None) -> None:
 @lab_kernel_option
 @json_option("As JSON.")
 def check(where: str | None, kernel_name: str | None, arch: str | None, as_json: bool) -> None:
-    """Build what is in the workspace, run the lab's checks, look at your answers.
+    """Build the workspace, run the lab's checks, compare your answers.
 
-    Exit code 123: not all is reached; 120: nothing was missed, but this machine could not judge all (no space, no
-    memory, QEMU killed, too busy), and a check later may.
+    Exit code 123: a checkpoint or question is missed; 120: nothing was missed, but this machine could not judge
+    everything (no space, no memory, QEMU killed, too busy), and a later check may.
     """
     workspace = Workspace.find(where)
     done, verdict = _check(workspace, kernel_name, arch)
@@ -77,26 +77,26 @@ def check(where: str | None, kernel_name: str | None, arch: str | None, as_json:
     if verdict.missed:
         raise NotYet(verdict.score, _remedy(verdict, place))
     if verdict.unjudged:
-        raise Unjudged(verdict.score, "free what this machine lacks, and check again")
+        raise Unjudged(verdict.score, "free the resource that this machine lacks, and check again")
     console.print(f"[bold green]✓ {verdict.score}[/]")
     console.print(f"to hand it in: {called()} lab submit {escape(str(place))}")
 
 
 def _remedy(verdict: Verdict, place: str) -> str:
-    """What to do next, where not all is reached."""
+    """Return the next step of a student who has not reached everything."""
     if verdict.build:
-        return "mend what the compiler shows above"
+        return "correct the lines that the compiler shows above"
     left = next(outcome for outcome in verdict.outcomes if not outcome.passed and not outcome.fault)
     if left.kind == "checkpoint":
         return f"go on with {left.id}; `r4l lab hint {place} {left.id}` helps"
     if left.passed is None:
         return f"answer the question {left.id} in answers.toml"
-    return f"another answer to the question {left.id} in answers.toml; see where to read, above"
+    return f"change the answer to the question {left.id} in answers.toml; the text to read is named above"
 
 
 @click.command()
 @click.argument("where", required=False)
-@click.option("--name", help="Your name; what git knows, or the login's, by default.")
+@click.option("--name", help="Your name; by default git's user.name, or the login's.")
 @click.option("--out", "-o", type=click.Path(path_type=Path), help="The file to write (NAME-LAB.zip here).")
 @lab_kernel_option
 @json_option("As JSON: the bundle, and the verdict in it.")
@@ -108,7 +108,7 @@ def submit(
     student = guess_student() if name is None else require_student(name)
     target = (out or Path(bundle.file_name(workspace.lab, student))).absolute()
     if target.exists():
-        raise UsageError(f"{target} is there already", "name another file: -o FILE")
+        raise UsageError(f"{target} exists already", "name another file: -o FILE")
     done, verdict = _check(workspace, kernel_name, arch)
     bundle.write(target, workspace, student, done.kernels, verdict, done.evidence)
     if as_json:
@@ -124,9 +124,10 @@ def submit(
 @click.argument("checkpoint", required=False)
 @click.option("--all", "everything", is_flag=True, help="All hints at once; else each call gives one more.")
 def hint(where: str | None, checkpoint: str | None, everything: bool) -> None:
-    """A hint for a checkpoint; each time you ask, it says more.
+    """Show a hint for a checkpoint; each further call shows one more.
 
-    In a workspace the checkpoint's name is enough, and without one it is the first that the last check did not reach.
+    In a workspace the checkpoint's name is enough; without one, the hint is for the first checkpoint that the last
+    check did not reach.
     """
     workspace, name = _wanted(where, checkpoint)
     points = {point.id: point for point in workspace.lab.checkpoints}
@@ -145,10 +146,13 @@ def hint(where: str | None, checkpoint: str | None, everything: bool) -> None:
 
 
 def _wanted(where: str | None, checkpoint: str | None) -> tuple[Workspace, str]:
-    """The workspace and the checkpoint that a hint is asked for. In a workspace, one word alone may be either."""
+    """Return the workspace and the checkpoint that a hint is asked for.
+
+    In a workspace, one word alone may be either.
+    """
     if where is not None and checkpoint is None and (Path.cwd() / STATE).is_file():
         here = Workspace.find()
-        # A checkpoint may be called as a lab is, and a slip of the pen is meant for a checkpoint.
+        # A checkpoint may have the name of a lab, and a misspelt word is meant for a checkpoint.
         if where in [point.id for point in here.lab.checkpoints] or not _is_place(where):
             return here, where
     workspace = Workspace.find(where)
@@ -156,18 +160,18 @@ def _wanted(where: str | None, checkpoint: str | None) -> tuple[Workspace, str]:
 
 
 def _is_place(where: str) -> bool:
-    """Whether a word names a lab, or a folder, rather than a checkpoint."""
+    """Return True if a word names a lab or a folder rather than a checkpoint."""
     is_lab = where.isdecimal() or any(where in lab.called for lab in Lab.all())
     return is_lab or "/" in where or (Path(where) / STATE).is_file()
 
 
 def _next(workspace: Workspace) -> str:
-    """The checkpoint that a student is at: the first that the last check missed, or that the lab has.
+    """Return the student's present checkpoint: the first that the last check missed, or that the lab has.
 
-    A check of what does not build says nothing of the checkpoints, so it does not count.
+    A check of a workspace that does not build tells nothing about the checkpoints, so it does not count.
 
     Raises:
-        UsageError: all are reached.
+        UsageError: all checkpoints are reached.
     """
     points = [point.id for point in workspace.lab.checkpoints]
     at = [attempt["next"] for attempt in workspace.state()["attempts"] if "next" in attempt]
@@ -180,9 +184,9 @@ def _next(workspace: Workspace) -> str:
 
 
 def _check(workspace: Workspace, kernel_name: str | None, arch: str | None) -> tuple[Check, Verdict]:
-    """Check it, and keep how that ended.
+    """Check a workspace, and record the result as an attempt.
 
-    What cannot be read is said before kernels are set up, which may take many minutes.
+    Unreadable files are reported before kernels are set up, which may take many minutes.
     """
     workspace.answers()
     workspace.sources()
@@ -192,7 +196,7 @@ def _check(workspace: Workspace, kernel_name: str | None, arch: str | None) -> t
             done = Check(workspace, kernels, say=say)
             verdict = done.run()
     if verdict.unjudged:
-        # An attempt that says less than it could is none.
+        # A check that could not judge everything does not count as an attempt.
         return done, verdict
     attempt = {"reached": verdict.reached, "of": len(verdict.outcomes), "kernel": verdict.kernel}
     missed = [outcome.id for outcome in verdict.outcomes if outcome.kind == "checkpoint" and not outcome.passed]
@@ -201,7 +205,7 @@ def _check(workspace: Workspace, kernel_name: str | None, arch: str | None) -> t
 
 
 def _short(folder: str) -> str:
-    """A path as one types it."""
+    """Return a path as one types it."""
     home = str(Path.home())
     return f"~{folder.removeprefix(home)}" if folder.startswith(f"{home}/") else folder
 

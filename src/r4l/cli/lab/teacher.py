@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a teacher types: `r4l lab grade`, `report`, `matrix`."""
+"""The teacher's commands: `r4l lab grade`, `report`, `matrix`."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from r4l.stages import Stages
 from r4l.terminal import Console
 from r4l.toolchain import ladder
 
-TRY_AGAIN = "free what this machine lacks, and do it again: what was judged stays"
+TRY_AGAIN = "free the resource that this machine lacks, and run the command again: results so far are kept"
 
 
 @click.command()
 @click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--checks", "hidden", multiple=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--into", type=click.Path(path_type=Path), default=Path("class"), show_default=True)
-@click.option("--again", is_flag=True, help="Check everything, also what the class's folder has a grade of.")
+@click.option("--again", is_flag=True, help="Check everything, also bundles that are graded in the class's folder.")
 @click.option(
-    "--trusted", is_flag=True, help="Also where nothing isolates builds: what is handed in can do all you can."
+    "--trusted", is_flag=True, help="Also without isolation of builds: handed-in code can then do all that you can."
 )
 @lab_kernel_option
 @json_option("As JSON: the grades, what could not be graded, the pages.")
@@ -50,10 +50,10 @@ def grade(
 ) -> None:
     """Run bundles again in clean machines, and write the class's pages.
 
-    Nothing is taken from the verdict in a bundle. --checks FOLDER adds hidden checks (a folder of a lab's name for each
-    that has some, or test files for all). --into FOLDER keeps grades and pages; grades that are there stay, and what
-    was judged by the same checks is not checked again. What this machine could not judge (no space, no memory, QEMU
-    killed, too busy) counts for nobody and is tried anew by the next `r4l lab grade`; exit code 120 where that is so.
+    The verdict in a bundle is not used. --checks FOLDER adds hidden checks (a folder with a lab's name for each lab
+    that has some, or test files for all labs). --into FOLDER keeps grades and pages; existing grades stay, and results
+    of the same checks are not judged again. Checkpoints that this machine could not judge (no space, no memory, QEMU
+    killed, too busy) count for no student and are tried again by the next `r4l lab grade`; exit code 120 then.
     """
     if not trusted:
         ladder.require_isolation("what students hand in")
@@ -73,7 +73,7 @@ def grade(
                     if not as_json:
                         _show(result, before=before)
     finally:
-        # Also where the rest was interrupted: what is graded took its minutes.
+        # Also after an interruption: grades so far took minutes.
         if "" in faults:
             page = pages.write(into, grading.kept(into))
             if not as_json:
@@ -86,7 +86,7 @@ def grade(
         raise SystemExit(UsageError.exit_code if any(faults) else Unjudged.exit_code if unsure else 0)
     if any(faults):
         bad = "; ".join(fault for fault in faults if fault)
-        raise UsageError(f"not graded: {bad}", "have them handed in again, as `r4l lab submit` makes them")
+        raise UsageError(f"not graded: {bad}", "have them handed in again, made by `r4l lab submit`")
     if unsure:
         raise Unjudged(f"not all could be judged: {'; '.join(unsure)}", TRY_AGAIN)
 
@@ -102,8 +102,11 @@ def _graded(
     *,
     again: bool,
 ) -> tuple[str, grading.Grade | None, bool]:
-    """Grade what may be a bundle: why it could not be graded, with its name, else nothing; its grade; whether it had
-    one.
+    """Grade a file that may be a bundle.
+
+    Returns:
+        The reason why it could not be graded, with its name, else an empty string; the grade; True if the grade is an
+            earlier one.
     """
     try:
         read = bundle.Bundle.read(path)
@@ -116,7 +119,7 @@ def _graded(
             err=True,
         )
     seen.add((read.student, read.lab.name))
-    # What is missing on this machine is not the bundle's fault, and would stop the next one too.
+    # Outside the `try`: a resource that this machine lacks is not the bundle's fault, and would stop the next one too.
     kernels = ready(read.lab, stages, kernel_name, arch)
     try:
         return "", *_grade(read, kernels, hidden, into, stages, again=again)
@@ -133,9 +136,8 @@ def _grade(
     *,
     again: bool,
 ) -> tuple[grading.Grade, bool]:
-    """Grade a bundle, and keep that; says also whether it was graded before by the same checks, and not
-    checked again.
-    """
+    """Grade a bundle and keep the grade; also return True if the same checks graded it before, so that it was not
+    checked again."""
     checks = [checks.absolute() for folder in hidden for checks in grading.hidden_checks(folder, read.lab)]
     before = None if again else grading.kept_for(into, grading.key(read, kernels, checks))
     if before and not before.unjudged:
@@ -147,7 +149,7 @@ def _grade(
 
 
 def _show(result: grading.Grade, *, before: bool) -> None:
-    """A line about a bundle."""
+    """Print a line about a bundle."""
     claimed = "" if result.believed else f"  [red]the bundle claims {result.claimed}[/]"
     if result.unjudged:
         claimed = f"  [blue]{len(result.unjudged)} could not be judged[/]{claimed}"
@@ -160,14 +162,14 @@ def _show(result: grading.Grade, *, before: bool) -> None:
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), default=Path("class"))
 def report(folder: Path) -> None:
-    """Write a class's pages anew: a table (index.html, class.csv) and a page for each student."""
+    """Write a class's pages again: a table (index.html, class.csv) and a page for each student."""
     click.echo(str(pages.write(folder, grading.kept(folder))))
 
 
 @click.command("matrix")
 @click.argument("names", nargs=-1)
-@click.option("--only", default="", help="Only variants whose name has this in it.")
-@click.option("--markdown", is_flag=True, help="As a table for the docs.")
+@click.option("--only", default="", help="Only variants whose name contains this text.")
+@click.option("--markdown", is_flag=True, help="Print a table in Markdown, for the docs.")
 @lab_kernel_option
 def matrix_(names: tuple[str, ...], only: str, markdown: bool, kernel_name: str | None, arch: str | None) -> None:
     """Grade the graders: each wrong answer of labs/mutants must fail by its name, each right one must pass."""
@@ -186,4 +188,6 @@ def matrix_(names: tuple[str, ...], only: str, markdown: bool, kernel_name: str 
         click.echo(matrix.as_markdown(judged))
     wrong = [entry.variant.name for entry in judged if not entry.fine]
     if wrong:
-        raise NotYet(f"{len(wrong)} of {len(judged)} are judged wrongly: {', '.join(wrong)}", "mend the lab's checks")
+        raise NotYet(
+            f"{len(wrong)} of {len(judged)} are judged wrongly: {', '.join(wrong)}", "correct the lab's checks"
+        )
