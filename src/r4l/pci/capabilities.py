@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Capabilities of a PCI device, as they stand in its configuration space.
+"""Capabilities of a PCI device in its configuration space.
 
 Sources: PCI Local Bus Specification 3.0, 6.7 and 6.8 (list, MSI, MSI-X); PCI Power Management 1.2, 3.2; PCI Express
 Base 3.0, 7.8. QEMU emulates the tables of MSI and MSI-X itself and gives the device one eventfd for each vector.
@@ -23,19 +23,19 @@ EXPRESS_RESET = 0x8000
 
 @dataclass(frozen=True)
 class Capability:
-    """One entry of the list. Subclasses say what is in it."""
+    """One entry of the list. Subclasses define its contents."""
 
     @property
     def number(self) -> int:
-        """Its ID."""
+        """Capability ID."""
         raise NotImplementedError
 
     def body(self) -> tuple[bytes, bytes]:
-        """What follows ID and pointer, and which of these bits software can write."""
+        """Return the bytes after ID and pointer, and a mask of the bits that software can write."""
         raise NotImplementedError
 
     def problem(self) -> str:
-        """What is wrong with it; empty where nothing is."""
+        """Return the mistake in the capability's definition; empty if there is none."""
         return ""
 
 
@@ -45,8 +45,8 @@ class Msi(Capability):
 
     Args:
         vectors: a power of two, at most 32.
-        bits: of the address.
-        maskable: each vector can be masked.
+        bits: width of the address, 32 or 64.
+        maskable: True if each vector can be masked.
     """
 
     vectors: int = 1
@@ -55,7 +55,7 @@ class Msi(Capability):
     number = 0x05
 
     def body(self) -> tuple[bytes, bytes]:
-        """Message Control, Address, Data, and Mask and Pending where they are (6.8.1)."""
+        """Return Message Control, Address, Data, and for maskable vectors Mask and Pending (6.8.1)."""
         wide = self.bits == 64
         control = (self.vectors.bit_length() - 1) << 1 | (0x80 if wide else 0) | (0x100 if self.maskable else 0)
         size = 2 + (8 if wide else 4) + (12 if self.maskable else 2)
@@ -70,7 +70,7 @@ class Msi(Capability):
         return struct.pack("<H", control).ljust(size, b"\0"), bytes(mask)
 
     def problem(self) -> str:
-        """Whether PCI has such a number."""
+        """Return the mistake if PCI allows no such number of vectors or bits."""
         good = self.vectors in (1, 2, 4, 8, 16, 32) and self.bits in (32, 64)
         return "" if good else f"MSI with {self.vectors} vectors of {self.bits} bits: give 1, 2, 4, 8, 16 or 32"
 
@@ -81,9 +81,9 @@ class Msix(Capability):
 
     Args:
         vectors: at most 2048.
-        bar: where table and pending bits are. No register may be there.
+        bar: number of the BAR with table and pending bits, whose place no register may take.
         table: offset of the table in the BAR, a multiple of 8.
-        pending: offset of the pending bits, a multiple of 8; they follow the table where it is None.
+        pending: offset of the pending bits, a multiple of 8; None: they follow the table.
     """
 
     vectors: int = 1
@@ -104,7 +104,7 @@ class Msix(Capability):
 
     @property
     def places(self) -> tuple[tuple[int, int, str], ...]:
-        """What it takes of its BAR: the first offset, the one behind the last, and what is there."""
+        """Parts of the BAR that the capability takes: first offset, offset after the last, and content."""
         pending = self.pending_at
         return (
             (self.table, self.table + 16 * self.vectors, "the table of MSI-X"),
@@ -112,12 +112,12 @@ class Msix(Capability):
         )
 
     def body(self) -> tuple[bytes, bytes]:
-        """Message Control, and where table and pending bits are."""
+        """Return Message Control, and the offsets of table and pending bits."""
         said = struct.pack("<HII", self.vectors - 1, self.table | self.bar, self.pending_at | self.bar)
         return said, struct.pack("<HII", 0xC000, 0, 0)
 
     def problem(self) -> str:
-        """Whether PCI has such a table."""
+        """Return the mistake if PCI allows no such table."""
         if not 1 <= self.vectors <= 2048:
             return f"MSI-X with {self.vectors} vectors: give 1 to 2048"
         return "MSI-X: its offsets are multiples of 8" if (self.table | self.pending_at) % 8 else ""
@@ -125,13 +125,13 @@ class Msix(Capability):
 
 @dataclass(frozen=True)
 class PowerManagement(Capability):
-    """Power states. D0 and D3hot are always there.
+    """Power states; D0 and D3hot always exist.
 
     Args:
-        d1: D1 is there as well.
-        d2: D2 is there as well.
-        pme: bits of the states that a PME can be signalled from: D0, D1, D2, D3hot, D3cold from the lowest.
-        keeps: the registers survive D3hot (No_Soft_Reset); without, they are reset on the way back to D0.
+        d1: True if D1 exists.
+        d2: True if D2 exists.
+        pme: bits of the states from which a PME can be signalled: D0, D1, D2, D3hot, D3cold from the lowest.
+        keeps: True if the registers survive D3hot (No_Soft_Reset); otherwise they are reset on the way back to D0.
     """
 
     d1: bool = False
@@ -141,7 +141,7 @@ class PowerManagement(Capability):
     number = 0x01
 
     def body(self) -> tuple[bytes, bytes]:
-        """PMC (version 3) and PMCSR (3.2.3, 3.2.4)."""
+        """Return PMC (version 3) and PMCSR (3.2.3, 3.2.4)."""
         abilities = 3 | (0x200 if self.d1 else 0) | (0x400 if self.d2 else 0) | (self.pme & 0x1F) << 11
         control = NO_SOFT_RESET if self.keeps else 0
         return struct.pack("<HHH", abilities, control, 0), struct.pack("<HHH", 0, POWER_STATE | 0x100, 0)
@@ -152,14 +152,14 @@ class Express(Capability):
     """PCI Express endpoint with a link of one lane at 2.5 GT/s.
 
     Args:
-        function_reset: has Function Level Reset.
+        function_reset: True if the device has Function Level Reset.
     """
 
     function_reset: bool = True
     number = 0x10
 
     def body(self) -> tuple[bytes, bytes]:
-        """Version 2 of the structure (7.8): capabilities, device and link; what is not there is 0."""
+        """Return version 2 of the structure (7.8): capabilities, device and link; absent parts are 0."""
         said, mask = bytearray(58), bytearray(58)
         struct.pack_into("<H", said, 0, 0x0002)
         # Role-based error reporting, and FLR.
@@ -173,11 +173,11 @@ class Express(Capability):
 
 @dataclass(frozen=True)
 class Vendor(Capability):
-    """Bytes of the vendor's own.
+    """Bytes defined by the vendor.
 
     Args:
-        data: what follows the length.
-        writable: which bits of these software can write; none where it is empty.
+        data: bytes after the length.
+        writable: mask of the bits that software can write; empty for none.
     """
 
     data: bytes = b""
@@ -185,11 +185,11 @@ class Vendor(Capability):
     number = 0x09
 
     def body(self) -> tuple[bytes, bytes]:
-        """The length of the whole capability, and the data."""
+        """Return the length of the whole capability, and the data."""
         return bytes([3 + len(self.data)]) + self.data, b"\0" + self.writable.ljust(len(self.data), b"\0")
 
     def problem(self) -> str:
-        """Whether it has room."""
+        """Return the mistake if the data has no room in the configuration space."""
         return (
             "" if len(self.data) < 190 and len(self.writable) <= len(self.data) else "a vendor's capability is too long"
         )

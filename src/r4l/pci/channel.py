@@ -14,17 +14,17 @@ from r4l.pci.protocol import ERROR, HEADER, MAX_FDS, MAX_MESSAGE, REPLY, Message
 CHUNK = 1 << 16
 ANCILLARY = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
 OVERSIZED = -1
-"""The command of a message that is longer than any may be. Its payload was skipped."""
+"""Command of a message longer than the limit, whose payload was skipped."""
 
 
 class Channel:
     """One connection. A single thread receives; any may send.
 
-    The kernel hands out descriptors with the chunk whose last bytes they were sent with (unix(7): a read does not go
-    past them), so they belong to the message that holds the last byte of the chunk.
+    The kernel returns descriptors with the chunk whose last bytes they were sent with (unix(7): a read does not go past
+    them), so they belong to the message that holds the last byte of the chunk.
 
     Args:
-        sock: connected; taken over.
+        sock: connected socket, closed with the channel.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -35,10 +35,10 @@ class Channel:
         self._sending = threading.Lock()
 
     def receive(self) -> Message | None:
-        """Wait for the next message; None when the other end has closed the connection.
+        """Wait for the next message; return None when the other end has closed the connection.
 
         Raises:
-            StreamBroken: what came is no message.
+            StreamBroken: the bytes received are not a message.
             OSError: the connection broke.
         """
         buffer = self._buffer
@@ -57,7 +57,7 @@ class Channel:
                 return None
 
     def _read(self) -> int:
-        """Receive a chunk to the buffer's end; the number of bytes."""
+        """Append a received chunk to the buffer, and return its number of bytes."""
         count, ancillary, _, _ = self._socket.recvmsg_into([self._chunk], ANCILLARY, socket.MSG_CMSG_CLOEXEC)
         if ancillary:
             fds = array.array("i")
@@ -69,13 +69,13 @@ class Channel:
         return count
 
     def _taken(self, size: int) -> list[int]:
-        """The descriptors of the message in the buffer's first `size` bytes, which are gone from it now."""
+        """Return the descriptors of the message in the buffer's first `size` bytes, which were removed from it."""
         mine = [fd for place, fds in self._fds if place < size for fd in fds]
         self._fds = [(place - size, fds) for place, fds in self._fds if place >= size]
         return mine
 
     def _skip(self, number: int, size: int, flags: int) -> Message | None:
-        """Read over a message that is too long, keeping nothing of it."""
+        """Read past a message that is too long, and drop its payload."""
         left = size
         while True:
             have = min(left, len(self._buffer))
@@ -93,7 +93,7 @@ class Channel:
         Raises:
             OSError: the connection broke.
         """
-        # In one call: QEMU wants a header whole (hw/vfio-user/proxy.c, "short read of header").
+        # In one call: QEMU expects a complete header (hw/vfio-user/proxy.c, "short read of header").
         data = HEADER.pack(number, command, HEADER.size + len(payload), flags, error) + payload
         with self._sending:
             self._socket.sendall(data)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The configuration space of a device: 256 bytes, some bits of which software can write.
+"""The configuration space of a device: 256 bytes, some of whose bits software can write.
 
-Source: PCI Local Bus Specification 3.0, 6.1 and 6.2. What QEMU emulates (the addresses in the BARs, the vectors of MSI)
-it keeps from us or writes here as well; both are harmless.
+Source: PCI Local Bus Specification 3.0, 6.1 and 6.2. The parts that QEMU emulates (the addresses in the BARs, the
+vectors of MSI) QEMU either keeps to itself or writes here as well; both are harmless.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ CLEARED_BY_ONES = 0xF900
 
 
 class ConfigSpace:
-    """The bytes, and what a write does to them.
+    """The bytes of the configuration space, and the effect of writes.
 
     Args:
         identity: vendor, device, class code, revision, subsystem vendor and device.
-        bars: by their numbers.
-        capabilities: in the order of the list.
+        bars: BARs by their numbers.
+        capabilities: capabilities in the order of the list.
         pin: 1 to 4 for INTA# to INTD#, 0 for none.
 
     Attributes:
-        data: as it is.
-        places: the offset of each capability, in their order.
+        data: the present bytes.
+        places: offset of each capability, in their order.
     """
 
     def __init__(
@@ -88,15 +88,15 @@ class ConfigSpace:
         self._initial = bytes(data)
 
     def reset(self) -> None:
-        """As after power-on."""
+        """Restore the state after power-on."""
         self.data[:] = self._initial
 
     def word(self, offset: int) -> int:
-        """Two bytes as an integer."""
+        """Return two bytes as an integer."""
         return int.from_bytes(self.data[offset : offset + 2], "little")
 
     def set_bits(self, offset: int, bits: int, *, on: bool) -> None:
-        """Change read-only bits of two bytes, as the device itself does."""
+        """Change read-only bits of two bytes, like the device itself."""
         value = self.word(offset) | bits if on else self.word(offset) & ~bits
         self.data[offset : offset + 2] = value.to_bytes(2, "little")
 
@@ -106,11 +106,11 @@ class ConfigSpace:
         return self.word(COMMAND)
 
     def read(self, offset: int, size: int) -> bytes:
-        """Bytes; zeros behind the end."""
+        """Return bytes, zeros beyond the end."""
         return bytes(self.data[offset : offset + size]).ljust(size, b"\0")
 
     def write(self, offset: int, value: bytes) -> None:
-        """What software writes: bits that it cannot write stay; of Status, ones that are written clear."""
+        """Apply a write by software: read-only bits stay, and ones written to certain bits of Status clear them."""
         for place, byte in enumerate(value, offset):
             if place >= SIZE:
                 return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A PCI device as a class: what its author writes, and what the guest's accesses do to an instance.
+"""A PCI device as a class: the author's definitions, and the effect of the guest's accesses on an instance.
 
 class Counter(pci.Device):
     vendor_id, device_id = 0x1234, 0xC0DE
@@ -54,11 +54,11 @@ IDENTITY = {
     "subsystem_vendor_id": 16,
     "subsystem_id": 16,
 }
-"""What names a device, and how many bits it has."""
+"""Attributes that identify a device, with their widths in bits."""
 MARGIN = 3.0
-"""Seconds that somebody waits for a model beyond its patience."""
+"""Seconds that a caller waits for a model beyond its patience."""
 KEPT_ERRORS = 20
-"""Errors of a model that are kept; one that raises at each access would fill the memory."""
+"""Number of a model's errors that are kept; one that raises at each access would fill the memory."""
 
 
 class ModelError(VerdictError):
@@ -68,7 +68,8 @@ class ModelError(VerdictError):
 
 
 class _Held:
-    """A device's lock for a caller who may have to wait, as a test that looks at a model which does not return."""
+    """A device's lock for a caller who may have to wait, such as a test that examines a model whose method does not
+    return."""
 
     def __init__(self, device: Device) -> None:
         self._device = device
@@ -84,7 +85,7 @@ class _Held:
 
 
 class Reset(Enum):
-    """Why a device is reset."""
+    """Cause of a reset."""
 
     POWER_ON = "power on"
     BUS = "bus reset"
@@ -94,7 +95,7 @@ class Reset(Enum):
 
 
 class _Body(dict[str, Any]):
-    """The body of a model's class while it is read: no name is declared twice."""
+    """The namespace of a model's class while it is defined, in which no name may be declared twice."""
 
     def __setitem__(self, name: str, value: object) -> None:
         before = self.get(name)
@@ -119,26 +120,26 @@ class _Model(type):
 class Device(metaclass=_Model):
     """A PCI device. Subclasses are models.
 
-    Its methods may be called from any thread. A model's own methods are called one at a time: those of registers when
-    the guest has done an access, those of timers when they are due.
+    Its methods may be called from any thread. A model's own methods are called one at a time: those of registers after
+    an access by the guest, those of timers when they are due.
 
     Attributes:
-        vendor_id, device_id, class_code, revision, subsystem_vendor_id, subsystem_id: what the guest finds it by.
-        bars: its BARs, in the order of their numbers; None where there is none.
-        capabilities: in the order of the list in the configuration space.
-        interrupt_pin: 1 to 4 for INTA# to INTD#; 0: it has no INTx.
-        clock: where `after` gets the time from: `RunningTime`, or `SteppedTime` for `advance`.
-        patience: seconds after which a method that has not returned makes the device dead to the guest; None: it may
-            take any time, as in a debugger. QEMU waits ten minutes, and never speaks to the device again after that.
+        vendor_id, device_id, class_code, revision, subsystem_vendor_id, subsystem_id: identity for the guest.
+        bars: BARs in the order of their numbers; None for a missing one.
+        capabilities: capabilities in the order of the list in the configuration space.
+        interrupt_pin: 1 to 4 for INTA# to INTD#; 0: the device has no INTx.
+        clock: source of time for `after`: `RunningTime`, or `SteppedTime` for `advance`.
+        patience: seconds after which a method that has not returned makes the device dead to the guest; None: no limit,
+            as in a debugger. QEMU waits ten minutes, and never speaks to the device again after that.
         actions: the model's own faults: names to names of methods without arguments.
-        layout: the registers' places.
-        trace: what has happened.
-        faults: what is broken on purpose.
+        layout: places of the registers.
+        trace: events at the device.
+        faults: faults injected on purpose.
         dma: the guest's memory.
-        errors: what the model raised.
-        present: False once it was pulled out: it answers nothing any more.
-        dead: a method of the model's has not returned in time.
-        address: on the guest's bus, such as "0000:00:05.0"; empty while it is not plugged in.
+        errors: exceptions of the model.
+        present: False once the device was pulled out; it then answers nothing.
+        dead: True if a method of the model has not returned in time.
+        address: address on the guest's bus, such as "0000:00:05.0"; empty while the device is not plugged in.
     """
 
     vendor_id: ClassVar[int] = 0
@@ -167,7 +168,7 @@ class Device(metaclass=_Model):
         cls.layout = Layout(cls, _by_number(cls.bars), tables)
 
     def __new__(cls, *_arguments: Any, **_words: Any) -> Device:
-        """Set up what every device has, whatever the model's own `__init__` does."""
+        """Set up the state of every device, whatever the model's own `__init__` does."""
         if not cls.vendor_id:
             raise DefinitionError(f"{cls.__name__} has no vendor_id, and no guest would find it", "give it one")
         self = super().__new__(cls)
@@ -196,13 +197,14 @@ class Device(metaclass=_Model):
                 counts[Irq.MSI if isinstance(one, Msi) else Irq.MSIX] = one.vectors
         self.interrupts = Interrupts(counts, self._level_changed)
 
-    # -- what a model does ----------------------------------------------------------------------------------------
+    # -- called by models -----------------------------------------------------------------------------------------
 
     def raise_irq(self, vector: int = 0) -> None:
-        """Interrupt the guest: by MSI-X or MSI where the driver has enabled one, else by INTx, which then stays high.
+        """Interrupt the guest: by MSI-X or MSI if the driver has enabled one, else by INTx, which then stays high.
 
         Args:
-            vector: of MSI-X or MSI; one that the driver has not enabled is the last that it has (PCI 3.0, 6.8.3.4).
+            vector: vector of MSI-X or MSI; for one that the driver has not enabled, its last is used (PCI 3.0,
+                6.8.3.4).
         """
         with self.held:
             if self.faults:
@@ -211,30 +213,34 @@ class Device(metaclass=_Model):
                 self._raise(vector)
 
     def lower_irq(self) -> None:
-        """Let INTx go low. Of a message nothing can be taken back."""
+        """Let INTx go low; a message cannot be taken back."""
         with self.held:
             self.interrupts.set_level(False)
 
     def pulse(self, vector: int = 0) -> None:
-        """Interrupt the guest and take INTx back at once: an interrupt that its handler finds no reason for."""
+        """Interrupt the guest and take INTx back at once: an interrupt for which its handler finds no reason."""
         with self.held:
             high = self.interrupts.level
             self._raise(vector)
             self.interrupts.set_level(high)
 
     def after(self, seconds: float, action: Callable[[], object]) -> Timer:
-        """Have something done later, by the model's clock. A reset cancels it.
+        """Schedule an action by the model's clock. A reset cancels it.
 
         Args:
+            seconds: delay.
             action: a method of the model, or a function without arguments.
         """
         return self._timers.after(seconds, action)
 
     def advance(self, seconds: float) -> None:
-        """Move a `SteppedTime` on, and do what is due on the way.
+        """Advance a `SteppedTime`, and run the timers that become due on the way.
+
+        Args:
+            seconds: time to advance.
 
         Raises:
-            TypeError: the model's clock goes by itself.
+            TypeError: the model's clock runs by itself.
         """
         self._timers.advance(seconds)
 
@@ -244,16 +250,17 @@ class Device(metaclass=_Model):
             self.trace.add("note", text=text)
 
     def on_reset(self, reason: Reset) -> None:
-        """Called after a reset, when the registers have their reset values again. For a model's own state."""
+        """Reset the model's own state; called after a reset, when the registers have their reset values again."""
 
     def on_plug(self) -> None:
-        """Called when the device was connected to a machine."""
+        """React to a plug; called when the device was connected to a machine."""
 
     def on_unplug(self) -> None:
-        """Called when the machine has let go of the device, or was pulled from it."""
+        """React to an unplug; called when the machine has let go of the device, or was pulled from it."""
 
     def reset(self, reason: Reset = Reset.ITSELF) -> None:
-        """Reset the device: registers, memories as they are, interrupts low, timers gone; `on_reset` is called last."""
+        """Reset the device: registers to their reset values, interrupts low, timers cancelled, memories unchanged;
+        `on_reset` is called last."""
         with self.held:
             self._timers.clear()
             sticky = self.layout.sticky if reason is not Reset.POWER_ON else frozenset[int]()
@@ -268,7 +275,8 @@ class Device(metaclass=_Model):
             self.on_reset(reason)
 
     def pull(self) -> None:
-        """Be gone at once, as a card that was pulled out: reads give all ones, nothing else happens any more."""
+        """Disappear at once, like a card that was pulled out: reads return all ones, and nothing else happens any
+        more."""
         with self.held:
             if self.present:
                 self._timers.clear()
@@ -276,10 +284,10 @@ class Device(metaclass=_Model):
                 self.present = self._answers = False
                 self.trace.add("unplugged", text="pulled out")
 
-    # -- what the guest does, called by the server under the lock ---------------------------------------------------
+    # -- accesses of the guest, called by the server under the lock -------------------------------------------------
 
     def bar_read(self, bar: int, offset: int, size: int) -> int:
-        """What the guest reads in a BAR. Never raises for the model's sake."""
+        """Return the value that the guest reads in a BAR; a fault in the model does not raise here."""
         cell = self.layout.exact[bar].get(offset << 4 | size)
         found = self.faults.before("read", cell) if self.faults else None
         if not self._answers:
@@ -294,7 +302,7 @@ class Device(metaclass=_Model):
         return value
 
     def bar_write(self, bar: int, offset: int, size: int, value: int) -> None:
-        """What the guest writes in a BAR. Never raises for the model's sake."""
+        """Apply the guest's write to a BAR; a fault in the model does not raise here."""
         cell = self.layout.exact[bar].get(offset << 4 | size)
         self.trace.add("write", cell or self.layout.covering[bar].get(offset), bar, offset, size, value)
         found = self.faults.before("write", cell) if self.faults else None
@@ -347,7 +355,7 @@ class Device(metaclass=_Model):
             writer(self, cell.index, register.word(old), register.word(new))
 
     def _read_apart(self, bar: int, offset: int, size: int) -> int:
-        """An access that is not exactly one register's."""
+        """Return the value of an access that does not match exactly one register."""
         if not self.layout.bars[bar].takes(offset, size):
             return 0
         memory = self.layout.memory_at(bar, offset)
@@ -383,7 +391,7 @@ class Device(metaclass=_Model):
             if register.partial is Partial.WHOLE:
                 self._write(cell, value)
                 continue
-            # Bytes that are not written must not clear or set anything: they are as the access types leave them alone.
+            # Bytes outside the write must clear and set no bits: they get values without effect.
             keeps = self._values[cell.slot] & (register.mask & ~(register.rules[W1C] | register.rules[W1S]))
             merged = bytearray(keeps.to_bytes(register.size, "little"))
             for place in range(max(offset, cell.offset), min(offset + size, cell.offset + register.size)):
@@ -400,7 +408,7 @@ class Device(metaclass=_Model):
         ]
 
     def _pending(self, bar: int, offset: int, size: int) -> int | None:
-        """The pending bits of MSI-X, where an access is theirs. QEMU asks us for them."""
+        """Return the pending bits of MSI-X for an access to them, else None. QEMU asks the device for them."""
         for one in self.capabilities:
             if isinstance(one, Msix) and one.bar == bar and 0 <= offset - one.pending_at < one.pending_size:
                 bits = sum(1 << vector for vector in self.interrupts.pending)
@@ -408,14 +416,14 @@ class Device(metaclass=_Model):
         return None
 
     def config_read(self, offset: int, size: int) -> bytes:
-        """What the guest or QEMU reads in the configuration space."""
+        """Return the bytes that the guest or QEMU reads in the configuration space."""
         data = self.config.read(offset, size) if self.present else b"\xff" * size
         if self.trace.config and size <= 4:
             self.trace.add("config-read", None, -1, offset, size, int.from_bytes(data, "little"))
         return data
 
     def config_write(self, offset: int, data: bytes) -> None:
-        """What the guest or QEMU writes in the configuration space."""
+        """Apply a write by the guest or QEMU to the configuration space."""
         if self.trace.config and len(data) <= 4:
             self.trace.add("config-write", None, -1, offset, len(data), int.from_bytes(data, "little"))
         if not self.present:
@@ -440,7 +448,7 @@ class Device(metaclass=_Model):
 
     @property
     def power_state(self) -> int:
-        """0 to 3 for D0 to D3hot."""
+        """Power state: 0 to 3 for D0 to D3hot."""
         for one, place in zip(self.capabilities, self.config.places, strict=True):
             if isinstance(one, PowerManagement):
                 return self.config.word(place + PM_CONTROL) & POWER_STATE
@@ -448,10 +456,10 @@ class Device(metaclass=_Model):
 
     @property
     def may_master(self) -> bool:
-        """Whether the driver lets the device reach the guest's memory."""
+        """True if the driver lets the device reach the guest's memory."""
         return bool(self.config.command & cfg.BUS_MASTER)
 
-    # -- what is behind it ------------------------------------------------------------------------------------------
+    # -- implementation ---------------------------------------------------------------------------------------------
 
     def _raise(self, vector: int) -> None:
         if not self.present:
@@ -472,12 +480,12 @@ class Device(metaclass=_Model):
 
     def _due(self, timer: Timer) -> None:
         with self.lock:
-            # It may have been cancelled while the lock was waited for.
+            # The timer may have been cancelled while this thread waited for the lock.
             if timer.action is not None and self.present:
                 self._guarded(timer.action, default=None)
 
     def _guarded(self, function: Callable[..., Any], *arguments: Any, default: Any) -> Any:
-        """Call something of the model's. What it raises is kept for the test, and the guest goes on."""
+        """Call a function of the model. An exception is kept for the test, and the guest continues."""
         try:
             return function(*arguments)
         except DmaFault as fault:
@@ -488,7 +496,7 @@ class Device(metaclass=_Model):
         return default
 
     def plugged(self) -> None:
-        """A machine has connected: power is on."""
+        """Switch power on; called when a machine has connected."""
         with self.lock:
             self.present = self._answers = True
             self.trace.add("plugged")
@@ -496,7 +504,7 @@ class Device(metaclass=_Model):
             self._guarded(self.on_plug, default=None)
 
     def unplugged(self) -> None:
-        """The machine has let go."""
+        """Cancel the timers; called when the machine has let go."""
         if self.dead:
             return
         with self.lock:
@@ -505,15 +513,15 @@ class Device(metaclass=_Model):
             self._guarded(self.on_unplug, default=None)
 
     def pause(self, paused: bool) -> None:
-        """The machine stands still, or runs again."""
+        """Stop the model's clock with the machine, or let it run again."""
         self._timers.pause(paused)
 
     def give_up(self, seconds: float, where: str) -> None:
-        """A method of the model's does not return, and keeps the lock: nobody asks the model again.
+        """Declare the model dead, since one of its methods does not return and keeps the lock.
 
         Args:
-            seconds: how long it has run.
-            where: where it is, as Python prints a traceback.
+            seconds: running time of the method.
+            where: its present place, as a traceback of Python.
         """
         self.dead, self.present, self._answers = True, False, False
         self.errors.append(
@@ -525,7 +533,7 @@ class Device(metaclass=_Model):
         )
 
     def failed(self, error: BaseException) -> None:
-        """Keep what the model raised."""
+        """Keep an exception of the model."""
         where = traceback.extract_tb(error.__traceback__)
         place = f" ({where[-1].filename}:{where[-1].lineno})" if where else ""
         self.trace.add("note", text=f"the model raised {error!r}{place}")
@@ -533,7 +541,7 @@ class Device(metaclass=_Model):
             return
         problem = ModelError(
             f"the model {type(self).__name__} raised {type(error).__name__}: {error}{place}",
-            "the guest saw a device that does not answer: mend the model",
+            "the guest saw a device that does not answer: correct the model",
             detail="".join(traceback.format_exception(error)),
         )
         problem.__cause__ = error
@@ -544,12 +552,12 @@ class Device(metaclass=_Model):
 
 
 def _by_number(bars: Sequence[Bar | None]) -> dict[int, Bar]:
-    """The BARs that there are, by their numbers."""
+    """Return the existing BARs by their numbers."""
     return {number: bar for number, bar in enumerate(bars) if bar is not None}
 
 
 def _contradiction(cls: type[Device]) -> str:
-    """What is wrong with a model's identity, BARs and capabilities; empty where nothing is."""
+    """Return the mistake in a model's identity, BARs and capabilities; empty if there is none."""
     for name, bits in IDENTITY.items():
         if not 0 <= getattr(cls, name) < 1 << bits:
             return f"{name} {getattr(cls, name):#x} does not fit in {bits} bits"

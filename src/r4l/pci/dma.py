@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The guest's memory as the device sees it: what QEMU has mapped for it, and what it may do there.
+"""The guest's memory from the device's side: the mappings of QEMU, and reads and writes through them.
 
-Where QEMU gives a descriptor, its memory is mapped here too (mmap); else bytes travel in messages. Source: vfio-user,
-"VFIO_USER_DMA_MAP" to "VFIO_USER_DMA_WRITE".
+If QEMU passes a descriptor, its memory is mapped here too (mmap); otherwise bytes travel in messages. Source:
+vfio-user, "VFIO_USER_DMA_MAP" to "VFIO_USER_DMA_WRITE".
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 MOST_MAPPINGS = 4096
 END = 1 << 64
 TRACED = 64
-"""Bytes of a transfer that the trace keeps."""
+"""Number of bytes of a transfer that the trace keeps."""
 UNSHRINKABLE = fcntl.F_SEAL_SHRINK
-"""Seal of a memfd whose end stays where it is. Memory mapped beyond a file's end kills who looks at it (SIGBUS)."""
+"""Seal of a memfd that cannot shrink. An access to memory mapped beyond a file's end kills the process (SIGBUS)."""
 
 
 class DmaFault(Exception):
-    """The device cannot have the memory: as on a real bus, where such a request ends in a master abort.
+    """The device cannot access the memory: on a real bus, such a request ends in a master abort.
 
-    One that a model does not catch ends its method, sets Received Master Abort in Status, and stands in the trace. It
-    is a fault of the driver's, not of the model's.
+    One that a model does not catch ends its method, sets Received Master Abort in Status, and is recorded in the trace.
+    It is a fault of the driver, not of the model.
     """
 
 
@@ -43,9 +43,9 @@ class Mapping:
     """Memory of the guest that the device may use.
 
     Attributes:
-        address, size: in the guest, bytes.
-        flags: what for.
-        memory: mapped here; None: by messages.
+        address, size: range in the guest, in bytes.
+        flags: allowed kinds of access.
+        memory: the memory, mapped here; None: reached by messages.
     """
 
     address: int
@@ -55,33 +55,33 @@ class Mapping:
 
     @property
     def end(self) -> int:
-        """The first address behind it."""
+        """First address after the mapping."""
         return self.address + self.size
 
 
 class Messages(Protocol):
-    """How memory is reached that is not mapped here."""
+    """Access to memory that is not mapped here."""
 
     def dma_read(self, address: int, count: int) -> bytes:
-        """Bytes of the guest's.
+        """Return bytes of the guest's memory.
 
         Raises:
-            DmaFault: it does not give them, or cannot now.
+            DmaFault: QEMU refuses the bytes, or cannot send them now.
         """
 
     def dma_write(self, address: int, data: bytes) -> None:
-        """Change bytes of the guest's.
+        """Change bytes of the guest's memory.
 
         Raises:
-            DmaFault: it does not let us, or cannot now.
+            DmaFault: QEMU refuses the write, or cannot do it now.
         """
 
 
 class Dma:
-    """What a model reads and writes the guest's memory with: `self.dma.read(address, 64)`.
+    """A model's access to the guest's memory: `self.dma.read(address, 64)`.
 
     Attributes:
-        messages: for memory that is not mapped; None: there is no connection.
+        messages: access to memory that is not mapped; None without a connection.
     """
 
     def __init__(self, device: Device) -> None:
@@ -90,13 +90,17 @@ class Dma:
         self._starts: list[int] = []
         self._mappings: list[Mapping] = []
 
-    # -- what models call ---------------------------------------------------------------------------------------
+    # -- called by models ---------------------------------------------------------------------------------------
 
     def read(self, address: int, size: int) -> bytes:
-        """Bytes of the guest's memory.
+        """Return bytes of the guest's memory.
+
+        Args:
+            address: address in the guest.
+            size: number of bytes.
 
         Raises:
-            DmaFault: bus mastering is off, or some of it is not the device's to read.
+            DmaFault: bus mastering is off, or the device may not read some of the bytes.
         """
         device = self._device
         with device.held:
@@ -110,8 +114,12 @@ class Dma:
     def write(self, address: int, data: bytes) -> None:
         """Change bytes of the guest's memory, in the order of their addresses.
 
+        Args:
+            address: address in the guest.
+            data: bytes to write.
+
         Raises:
-            DmaFault: bus mastering is off, or some of it is not the device's to write. Nothing was written then.
+            DmaFault: bus mastering is off, or the device may not write some of the bytes; none was written then.
         """
         device = self._device
         with device.held:
@@ -129,19 +137,19 @@ class Dma:
             done += count
 
     def unpack(self, layout: str, address: int) -> tuple[Any, ...]:
-        """Values in the guest's memory, by a layout of `struct`'s such as `"<QHBBH"`."""
+        """Return values in the guest's memory, by a layout of `struct` such as `"<QHBBH"`."""
         return struct.unpack(layout, self.read(address, struct.calcsize(layout)))
 
     def pack(self, layout: str, address: int, *values: Any) -> None:
-        """Write values, by a layout of `struct`'s."""
+        """Write values, by a layout of `struct`."""
         self.write(address, struct.pack(layout, *values))
 
     def gather(self, parts: Iterable[tuple[int, int]]) -> bytes:
-        """The bytes of a scatter list: (address, size) of each part."""
+        """Return the bytes of a scatter list: (address, size) of each part."""
         return b"".join(self.read(address, size) for address, size in parts)
 
     def scatter(self, parts: Iterable[tuple[int, int]], data: bytes) -> int:
-        """Fill a scatter list's parts one by one; returns how many bytes found room."""
+        """Fill a scatter list's parts one by one; return the number of bytes that found room."""
         done = 0
         for address, size in parts:
             if done == len(data):
@@ -151,10 +159,10 @@ class Dma:
             done += len(piece)
         return done
 
-    # -- what is behind it --------------------------------------------------------------------------------------
+    # -- implementation -----------------------------------------------------------------------------------------
 
     def _parts(self, address: int, size: int, need: MapFlag) -> list[tuple[Mapping, int, int]]:
-        """The mappings that some bytes lie in, each with the offset in it and the number of bytes."""
+        """Return the mappings that contain some bytes, each with the offset in it and the number of bytes."""
         if not self._device.present:
             raise DmaFault(f"DMA at {address:#x} by a device that is gone")
         if not self._device.may_master:
@@ -195,13 +203,17 @@ class Dma:
         return self.messages
 
     def map(self, address: int, size: int, flags: int, offset: int, fds: list[int]) -> None:
-        """DMA_MAP.
+        """Handle DMA_MAP.
 
         Args:
-            fds: one at most; its file's bytes from `offset` on are the memory. They stay the caller's to close.
+            address: address in the guest.
+            size: bytes.
+            flags: `MapFlag`s.
+            offset: place of the memory in the descriptor's file.
+            fds: at most one descriptor, whose file's bytes from `offset` on are the memory. The caller closes it.
 
         Raises:
-            Refused: there is a mapping already, or these are no bounds of one.
+            Refused: a mapping exists there, or the bounds are invalid.
         """
         if size <= 0 or address + size > END or (address | size) % PAGE_SIZE or not flags & MapFlag.READ:
             raise Refused(errno.EINVAL, f"a mapping of {size:#x} bytes at {address:#x} with flags {flags:#x}")
@@ -218,7 +230,11 @@ class Dma:
         self._mappings.insert(place, Mapping(address, size, kinds, memory))
 
     def unmap(self, address: int, size: int) -> None:
-        """DMA_UNMAP: nothing of it is touched from here on.
+        """Handle DMA_UNMAP: the memory is not accessed any more.
+
+        Args:
+            address: address in the guest.
+            size: bytes.
 
         Raises:
             Refused: there is no such mapping.
@@ -238,18 +254,18 @@ class Dma:
 
     @staticmethod
     def _drop(mapping: Mapping) -> None:
-        # Nobody else holds a view of it: what models get are copies.
+        # There is no other view of it: models get copies.
         if mapping.memory is not None:
             mapping.memory.close()
 
     @property
     def mappings(self) -> tuple[Mapping, ...]:
-        """The guest's memory, by address."""
+        """Mappings of the guest's memory, by address."""
         return tuple(self._mappings)
 
 
 def _mapped(fd: int, size: int, offset: int, flags: MapFlag) -> mmap.mmap | None:
-    """A descriptor's memory; None where it could be taken away under us.
+    """Return a descriptor's memory, mapped; None if its file could shrink.
 
     Raises:
         Refused: the file has no such bytes, or the kernel does not map them.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from r4l.pci.layout import Cell
 
 Event = Literal["read", "write", "access", "interrupt", "dma-read", "dma-write"]
-"""What a fault can be at. An access is a read or a write."""
+"""Events at which a fault can occur. An access is a read or a write."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class FaultKind:
     """A kind of fault.
 
     Attributes:
-        event: what it is at.
-        text: what then happens.
-        needs: the arguments that it has beside place and time.
+        event: event at which it occurs.
+        text: effect.
+        needs: its arguments beside place and time.
     """
 
     event: Event
@@ -62,26 +62,26 @@ KINDS: dict[str, FaultKind] = {
     "reset": FaultKind("access", "the device resets itself, just before an access"),
     "unplug": FaultKind("access", "the card is gone, just before an access and from there on"),
 }
-"""Every kind that all devices have. A model's own are in its `actions`."""
+"""Kinds of faults that all devices have. A model's own are in its `actions`."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault: data, that can be printed, parsed, kept in a table.
+    """One fault as data that can be printed, parsed, kept in a table.
 
     Args:
         kind: one of `KINDS`, or of the model's `actions`.
-        place: name of the register, such as `CTRL` or `RAL[3]`, vector of the interrupt; anywhere where it is empty.
-        nth: at which time it begins, counted from 1 over what happens at that place.
-        times: how often it comes from there on; 0: for ever.
-        chance: instead of `nth`: the probability at each time.
-        seed: for that chance.
-        bits: that are turned over or stuck.
-        seconds: by the model's clock.
-        bytes: that it is off.
+        place: name of the register, such as `CTRL` or `RAL[3]`, or vector of the interrupt; empty for any.
+        nth: number of the event at that place, from 1, at which the fault begins.
+        times: number of occurrences from there on; 0: without end.
+        chance: probability at each event, instead of `nth`.
+        seed: seed of the random numbers for `chance`.
+        bits: bits that are flipped or stuck.
+        seconds: delay by the model's clock.
+        bytes: offset of a misplaced write.
 
     Raises:
-        UsageError: these are no such thing.
+        UsageError: the values are not a fault.
     """
 
     kind: str
@@ -100,10 +100,13 @@ class Fault:
 
     @classmethod
     def parse(cls, text: str) -> Fault:
-        """A fault from what `str` makes of it: `KIND[@PLACE][#NTH] [NAME=VALUE…]`.
+        """Return the fault for the text that `str` gives: `KIND[@PLACE][#NTH] [NAME=VALUE…]`.
+
+        Args:
+            text: the fault.
 
         Raises:
-            UsageError: it is none.
+            UsageError: the text is not a fault.
         """
         head, *rest = text.split() or [""]
         name, _, nth = head.partition("#")
@@ -129,7 +132,7 @@ class Fault:
 
 
 class _Armed:
-    """A fault in force: how often its place was passed, and how often it came."""
+    """A fault in force, with the number of events at its place and the number of occurrences."""
 
     def __init__(self, fault: Fault, event: Event) -> None:
         self.fault, self.event = fault, event
@@ -137,7 +140,7 @@ class _Armed:
         self._random = random.Random(fault.seed)
 
     def comes(self, event: str, place: str) -> bool:
-        """Whether it comes now; counts."""
+        """Count an event, and return True if the fault occurs at it."""
         fault = self.fault
         if self.event != event and not (self.event == "access" and event in ("read", "write")):
             return False
@@ -155,7 +158,7 @@ class Faults:
     """The faults of one device.
 
     Attributes:
-        came: how often each has come, in the order in which they were added.
+        came: number of occurrences of each fault, in the order in which they were added.
     """
 
     def __init__(self, device: Device) -> None:
@@ -164,10 +167,13 @@ class Faults:
         self._held: list[tuple[int, bytes]] = []
 
     def add(self, *faults: Fault | str) -> None:
-        """Put faults in force, from here on.
+        """Put faults in force from now on.
+
+        Args:
+            faults: faults, or texts for `Fault.parse`.
 
         Raises:
-            UsageError: the device has no such place, or nobody has such a kind.
+            UsageError: the device has no such place, or there is no such kind.
         """
         for one in faults:
             fault = Fault.parse(one) if isinstance(one, str) else one
@@ -188,7 +194,7 @@ class Faults:
                 self._armed.append(_Armed(fault, event))
 
     def clear(self) -> None:
-        """Put none in force."""
+        """Remove all faults."""
         with self._device.held:
             self._armed.clear()
 
@@ -200,7 +206,7 @@ class Faults:
 
     @property
     def came(self) -> dict[str, int]:
-        """How often each has come, by its text."""
+        """Number of occurrences of each fault, by its text."""
         return {str(armed.fault): armed.came for armed in list(self._armed)}
 
     # -- for the device, under its lock ---------------------------------------------------------------------------
@@ -212,7 +218,7 @@ class Faults:
         return found
 
     def before(self, event: Literal["read", "write"], cell: Cell | None) -> list[Fault]:
-        """The faults of an access that comes. What happens just before it has happened then."""
+        """Return the faults that occur at an access, after the effects of those that come just before it."""
         found = self._coming(event, cell.name if cell else "")
         for fault in found:
             if fault.kind == "unplug":
@@ -227,7 +233,7 @@ class Faults:
 
     @staticmethod
     def read(found: list[Fault], value: int, size: int) -> int:
-        """What a read gives instead."""
+        """Return the value that a read gives with some faults."""
         ones = (1 << 8 * size) - 1
         for fault in found:
             if fault.kind == "all-ones":
@@ -241,7 +247,7 @@ class Faults:
         return value & ones
 
     def write(self, found: list[Fault], value: int, size: int, act: Callable[[int], None]) -> None:
-        """Do a write, as the faults have it: not, later, or with another value."""
+        """Do a write with the faults applied: not at all, later, or with another value."""
         late = 0.0
         for fault in found:
             if fault.kind == "lost-write":
@@ -257,7 +263,7 @@ class Faults:
             act(value)
 
     def interrupt(self, vector: int, act: Callable[[], None]) -> None:
-        """Raise an interrupt, as the faults have it."""
+        """Raise an interrupt with the faults applied."""
         late = 0.0
         for fault in self._coming("interrupt", str(vector)):
             if fault.kind == "lost-interrupt":
@@ -272,11 +278,11 @@ class Faults:
             act()
 
     def dma_read(self, data: bytes) -> bytes:
-        """What the device gets of the guest's memory."""
+        """Return the bytes that the device reads of the guest's memory, with the faults applied."""
         return bytes(byte ^ 0xFF for byte in data) if self._coming("dma-read", "") else data
 
     def dma_write(self, address: int, data: bytes, act: Callable[[int, bytes], None]) -> None:
-        """Write to the guest's memory, as the faults have it."""
+        """Write to the guest's memory with the faults applied."""
         held, self._held = self._held, []
         late = 0.0
         swapped = False

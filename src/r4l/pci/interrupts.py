@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A device's interrupts: INTx by its level, MSI and MSI-X by vectors, each by an eventfd of QEMU's.
+"""A device's interrupts: INTx by its level, MSI and MSI-X by vectors, each through an eventfd of QEMU.
 
-INTx is automasked (VFIO): after it was signalled once QEMU masks it, and unmasks it when the guest has looked at the
+INTx is automasked (VFIO): QEMU masks it once it was signalled, and unmasks it after the guest's next access to the
 device; a level that is still high is then signalled again.
 """
 
@@ -16,19 +16,19 @@ from pathlib import Path
 from r4l.pci.protocol import IRQ_ACTION, IRQ_DATA, Irq, IrqSet, Refused
 
 EVENTFD = "anon_inode:[eventfd]"
-"""What /proc calls one (proc(5))."""
+"""Name of an eventfd in /proc (proc(5))."""
 
 
 class Interrupts:
-    """The lines of one device, and what each is wired to.
+    """The interrupt lines of one device, and the eventfds that they are wired to.
 
     Args:
-        counts: how many of each type the device has.
-        on_level: called when INTx's level has changed, with the new one.
+        counts: number of interrupts of each type.
+        on_level: called with the new level after each change of INTx.
 
     Attributes:
-        level: of INTx, as the device drives it.
-        allowed: whether the guest lets INTx through (Interrupt Disable in Command is 0).
+        level: level of INTx, as the device drives it.
+        allowed: True if the guest lets INTx through (Interrupt Disable in Command is 0).
         pending: vectors of MSI-X that were raised while they had no eventfd.
     """
 
@@ -43,22 +43,22 @@ class Interrupts:
 
     @property
     def mode(self) -> Irq:
-        """The type that the guest has enabled."""
+        """Type of interrupt that the guest has enabled."""
         return next((irq for irq in (Irq.MSIX, Irq.MSI) if self._fds.get(irq)), Irq.INTX)
 
     def enabled(self, irq: Irq) -> int:
-        """How many vectors of a type are wired."""
+        """Return the number of wired vectors of a type."""
         return len(self._fds[irq])
 
     def signal(self, irq: Irq, vector: int) -> bool:
-        """Write a vector's eventfd; whether it has one."""
+        """Write to a vector's eventfd; return True if it has one."""
         fd = self._fds.get(irq, {}).get(vector)
         if fd is None:
             if irq is Irq.MSIX:
                 self.pending.add(vector)
             return False
         with contextlib.suppress(BlockingIOError):
-            # Raised so often that its counter is full: it is pending anyway.
+            # Raised so often that its counter is full: the interrupt is pending anyway.
             os.eventfd_write(fd, 1)
         return True
 
@@ -70,21 +70,26 @@ class Interrupts:
         self.deliver()
 
     def deliver(self) -> None:
-        """Signal INTx where it is high, enabled, and not masked since it was last signalled."""
+        """Signal INTx if it is high, enabled, and not masked since it was last signalled."""
         if self.level and self.allowed and not self._masked and self.signal(Irq.INTX, 0):
             self._masked = True
 
     def set(self, index: int, flags: int, start: int, count: int, booleans: bytes, fds: list[int]) -> None:
-        """DEVICE_SET_IRQS.
+        """Handle DEVICE_SET_IRQS.
 
         Args:
-            fds: those that are kept are taken out.
+            index: type of interrupt.
+            flags: `IrqSet`s.
+            start: first vector.
+            count: number of vectors.
+            booleans: with DATA_BOOL a byte for each vector.
+            fds: descriptors; those that are kept are removed from the list.
 
         Raises:
-            Refused: the device has no such vectors, or the flags mean nothing.
+            Refused: the device has no such vectors, or the flags are invalid.
         """
         have = self.counts.get(Irq(index), 0) if index in self.counts else 0
-        # Without a number: VFIO's way to switch a type off.
+        # A count of 0 is VFIO's way to switch a type off.
         if start + count > have:
             raise Refused(errno.EINVAL, f"interrupts {start} to {start + count} of type {index}, which has {have}")
         irq = Irq(index)
@@ -112,7 +117,7 @@ class Interrupts:
 
     def _wire(self, irq: Irq, action: IrqSet, start: int, count: int, fds: list[int]) -> None:
         if action is not IrqSet.TRIGGER:
-            # QEMU asks for this under KVM only, to spare itself a message, and does without where it is refused.
+            # QEMU asks for this under KVM only, to save a message, and does without it after a refusal.
             raise Refused(errno.ENOTSUP, "masking by eventfd")
         if fds and len(fds) != count:
             raise Refused(errno.EINVAL, f"{len(fds)} eventfds for {count} interrupts")
@@ -123,7 +128,7 @@ class Interrupts:
                 os.close(old)
             if fds:
                 fd = fds.pop(0)
-                # One that blocks when its counter is full would stop the device.
+                # A blocking eventfd would stop the device when its counter is full.
                 os.set_blocking(fd, False)
                 self._fds[irq][vector] = fd
                 if irq is Irq.MSIX and vector in self.pending:
@@ -144,7 +149,7 @@ class Interrupts:
             self.pending.clear()
 
     def reset(self) -> None:
-        """The lines are low, nothing is pending; the wiring stays."""
+        """Set the lines low and drop pending interrupts; the wiring stays."""
         self.pending.clear()
         self.set_level(False)
 

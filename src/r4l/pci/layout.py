@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is where in the BARs of a model, and whether that can be."""
+"""Places of registers and memories in the BARs of a model, checked for contradictions."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ LARGEST = 1 << 32
 
 @dataclass(frozen=True)
 class Bar:
-    """A base address register: a window of the device's in the guest's memory, or its I/O ports.
+    """A base address register: a window of the device in the guest's memory, or its I/O ports.
 
     Args:
         size: bytes, a power of two: at least 16, or 4 for I/O ports (PCI 3.0, 6.2.5.1).
-        io: I/O ports.
-        bits: 64 takes the next number, too.
-        prefetchable: reads have no side effects.
-        unmapped: what each byte reads as where there is no register: 0x00 or 0xff.
-        sizes: bytes of the accesses that it takes. Reads give 0 of others, and of unaligned ones where some are left
-            out.
+        io: True for I/O ports.
+        bits: 32 or 64; 64 takes the next number, too.
+        prefetchable: True if reads have no side effects.
+        unmapped: value of each byte outside of registers: 0x00 or 0xff.
+        sizes: sizes in bytes of the accesses that the BAR answers. Other reads give 0, and if `sizes` leaves any out,
+            unaligned reads too.
     """
 
     size: int
@@ -37,15 +37,15 @@ class Bar:
 
     @property
     def flags(self) -> int:
-        """The read-only low bits of the register in the configuration space."""
+        """Read-only low bits of the register in the configuration space."""
         return 1 if self.io else (4 if self.bits == 64 else 0) | (8 if self.prefetchable else 0)
 
     def takes(self, offset: int, size: int) -> bool:
-        """Whether it answers such an access."""
+        """Return True if the BAR answers such an access."""
         return size in self.sizes and (len(self.sizes) == 4 or offset % size == 0)
 
     def problem(self) -> str:
-        """What is wrong with it; empty where nothing is."""
+        """Return the mistake in the definition; empty if there is none."""
         least = 4 if self.io else 16
         most = 256 if self.io else LARGEST
         if self.size & (self.size - 1) or not least <= self.size <= most:
@@ -59,14 +59,14 @@ class Bar:
 
 @dataclass(frozen=True)
 class Cell:
-    """A register in its place; of an array one of them.
+    """A register in its place, or one register of an array.
 
     Attributes:
-        register: whose it is.
-        index: in an array; None otherwise.
-        offset: in its BAR.
-        slot: where the value of an instance is.
-        writer, reader: the methods for its side effects, taken from the class.
+        register: its description.
+        index: index in an array; None otherwise.
+        offset: offset in its BAR.
+        slot: place of the value in an instance.
+        writer, reader: methods for its side effects, taken from the class.
     """
 
     register: Register
@@ -78,7 +78,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """The register's name, with the index."""
+        """Name of the register, with the index."""
         return self.register.name if self.index is None else f"{self.register.name}[{self.index}]"
 
 
@@ -88,17 +88,17 @@ class Layout:
     Args:
         cls: the model.
         bars: its BARs by their numbers.
-        tables: of MSI-X, which take their places in a BAR.
+        tables: its tables of MSI-X, which take places in a BAR.
 
     Attributes:
-        bars: these.
-        exact: for each BAR the cell that an access hits whole, by `offset << 4 | size`.
+        bars: its BARs by their numbers.
+        exact: for each BAR the cell that an access matches exactly, by `offset << 4 | size`.
         covering: for each BAR the cell that a byte belongs to, by offset.
-        slots: where each register's first value is.
-        resets: the values after power-on.
+        slots: place of each register's first value.
+        resets: values after power-on.
 
     Raises:
-        DefinitionError: they contradict each other.
+        DefinitionError: the definitions contradict each other.
     """
 
     def __init__(self, cls: type, bars: Mapping[int, Bar], tables: Sequence[Msix]) -> None:
@@ -175,7 +175,7 @@ class Layout:
                     raise one.wrong(f"at {first:#x} overlaps {what} at {begin:#x}", "say where it is: Msix(table=…)")
 
     def memory_at(self, bar: int, offset: int) -> Memory | None:
-        """The memory that a byte belongs to."""
+        """Return the memory that a byte belongs to."""
         return next(
             (one for one in self.memories.values() if one.bar == bar and 0 <= offset - one.offset < one.size), None
         )
@@ -183,7 +183,7 @@ class Layout:
 
 def _overlap(first: Cell | Memory, second: Cell | Memory) -> DefinitionError:
     one, other = (part.register if isinstance(part, Cell) else part for part in (first, second))
-    # The one that was declared later is the one that its author has to look at, as far as lines tell.
+    # The error names the later declaration, as far as the line numbers tell.
     one, other = sorted((one, other), key=lambda part: int(part.place.rpartition(":")[2]))
     return other.wrong(
         f"at {other.offset:#x} overlaps {one.name} at {one.offset:#x} ({one.place})", "they are in the same BAR"

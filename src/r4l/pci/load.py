@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Models in files of anybody's: `FILE.py:CLASS`."""
+"""Models in files of users: `FILE.py:CLASS`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ SPEC = re.compile(r"(?P<file>.+\.py):(?P<name>\w+)")
 
 
 def in_file(text: str) -> bool:
-    """Whether a text names a model in a file, and no device of QEMU's."""
+    """Return True if a text names a model in a file, and not a device of QEMU."""
     return SPEC.fullmatch(text) is not None
 
 
 def load(text: str) -> type[Device]:
-    """The class that `FILE.py:CLASS` names. The file is run, with the folder it is in for its own imports.
+    """Return the class that `FILE.py:CLASS` names. The file is executed, with its folder on the path for its own
+    imports.
 
     Raises:
-        UsageError: there is no such file or class, or the file does not run.
+        UsageError: the file or the class does not exist, or the file raises an exception.
     """
     match = SPEC.fullmatch(text)
     if match is None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The vfio-user protocol: the numbers and structures of its messages, and no behaviour.
+"""The vfio-user protocol: the numbers and structures of its messages, without behaviour.
 
-Source: QEMU's docs/interop/vfio-user.rst; names and numbers of VFIO's own: Linux's include/uapi/linux/vfio.h.
-All integers are in the host's byte order, all sizes are bytes.
+Source: QEMU's docs/interop/vfio-user.rst; for VFIO's own names and numbers Linux's include/uapi/linux/vfio.h. All
+integers are in the host's byte order, all sizes are bytes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DMA_ACCESS = struct.Struct("=QQ")
 """Guest address, count; data follows in a write and in the answer to a read."""
 
 MAX_FDS = 16
-"""Descriptors that we take in one message."""
+"""Number of descriptors that are accepted in one message."""
 MAX_TRANSFER = 1 << 20
 """Bytes of data in one message; the protocol's default."""
 MAX_MESSAGE = HEADER.size + REGION_ACCESS.size + MAX_TRANSFER
@@ -42,7 +42,7 @@ PAGE_SIZE = 4096
 
 
 class Command(IntEnum):
-    """What a message is about (section "Commands")."""
+    """Commands of messages (section "Commands")."""
 
     VERSION = 1
     DMA_MAP = 2
@@ -133,15 +133,15 @@ IRQ_ACTION = IrqSet.MASK | IrqSet.UNMASK | IrqSet.TRIGGER
 
 
 class Message(NamedTuple):
-    """A message that has come.
+    """A received message.
 
     Attributes:
-        id: the sender's; its answer has the same.
-        command: a `Command`, or a number that is none.
-        flags: of the header.
-        error: errno of the header; of an answer with the flag ERROR.
-        payload: what follows the header.
-        fds: descriptors that came with it. Who keeps one takes it out; the rest is closed.
+        id: number chosen by the sender, repeated in the answer.
+        command: a `Command`, or another number.
+        flags: flags of the header.
+        error: errno of the header, in an answer with the flag ERROR.
+        payload: bytes after the header.
+        fds: descriptors of the message. A receiver that keeps one removes it from the list; the rest is closed.
     """
 
     id: int
@@ -153,11 +153,11 @@ class Message(NamedTuple):
 
 
 class Refused(Exception):
-    """A message cannot be done; the answer is an error.
+    """A message that is answered with an error.
 
     Args:
-        errno: for the answer.
-        why: for the trace.
+        errno: error number for the answer.
+        why: reason for the trace.
     """
 
     def __init__(self, errno: int, why: str) -> None:
@@ -166,4 +166,4 @@ class Refused(Exception):
 
 
 class StreamBroken(Exception):
-    """What comes is no message, and where the next one begins nobody can tell."""
+    """The stream is not a message, and the begin of the next one is unknown."""

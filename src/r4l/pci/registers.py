@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Registers as the data sheet has them: where, how wide, what after a reset, who may change which bits."""
+"""Registers as in a data sheet: offset, width, reset value, and access to each bit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HOOK = "_r4l_register"
 
 
 class AccessType(Flag):
-    """How software may use bits, by the names that UVM and most data sheets have.
+    """Kinds of access to bits, with the names that UVM and most data sheets use.
 
     RC can be combined with W1C, W1S and RW, such as `RC | W1C`; the others exclude each other.
     """
@@ -33,13 +33,13 @@ class AccessType(Flag):
     RW = auto()
     """Read and write."""
     WO = auto()
-    """Write only: reads give what the BAR has where no register is; the model sees what was written."""
+    """Write only: reads give the BAR's value outside of registers; the model sees the written value."""
     RC = auto()
     """Read only, and cleared by a read."""
     W1C = auto()
-    """A one that is written clears the bit."""
+    """Cleared by writing a one."""
     W1S = auto()
-    """A one that is written sets the bit."""
+    """Set by writing a one."""
 
 
 RO, RW, WO, RC, W1C, W1S = AccessType
@@ -47,14 +47,14 @@ COMBINED = (RC | W1C, RC | W1S, RC | RW)
 
 
 class Partial(Enum):
-    """What an access does that is narrower than its register, or spans several."""
+    """Effect of an access that is narrower than its register, or spans several."""
 
     MERGE = auto()
-    """It reaches the bytes that it names."""
+    """The access affects only the bytes that it names."""
     WHOLE = auto()
-    """A narrower one at the first byte is taken for the whole register, with zeros above."""
+    """A narrower access at the first byte counts as one to the whole register, with zeros above."""
     REFUSE = auto()
-    """The device does not answer: a read gives all ones, a write nothing."""
+    """The device does not answer: a read gives all ones, a write does nothing."""
 
 
 class DefinitionError(UsageError):
@@ -67,8 +67,8 @@ class Field:
 
     Args:
         high: number of the highest bit.
-        low: number of the lowest bit; `high` where it is left out.
-        access: of these bits, where it is not the register's.
+        low: number of the lowest bit; `high` by default.
+        access: access to these bits; the register's by default.
     """
 
     high: int
@@ -77,12 +77,12 @@ class Field:
 
     @property
     def shift(self) -> int:
-        """The lowest bit's number."""
+        """Number of the lowest bit."""
         return self.high if self.low is None else self.low
 
     @property
     def mask(self) -> int:
-        """The bits, in their places."""
+        """Mask of the bits, in their places."""
         return ((1 << (self.high - self.shift + 1)) - 1) << self.shift
 
 
@@ -91,7 +91,7 @@ FieldLike = Field | int | tuple[int, int]
 
 @dataclass(frozen=True)
 class RegisterField:
-    """A field of one register, such as `Edu.STATUS.computing`: what `read` and `write` in a trace's questions take."""
+    """A field of one register, such as `Edu.STATUS.computing`, an argument of a trace's `read` and `write`."""
 
     register: Register
     name: str
@@ -101,10 +101,10 @@ class Word(int):
     """The value of a register: an integer that has the register's fields as attributes."""
 
     _register: Any
-    """Whose value it is, a `Register`."""
+    """The `Register` of the value."""
 
     def __new__(cls, register: Register, value: int) -> Word:
-        """Make one; bits beyond the register's width are dropped."""
+        """Make a value; bits beyond the register's width are dropped."""
         word = super().__new__(cls, value & register.mask)
         word._register = register
         return word
@@ -118,16 +118,16 @@ class Word(int):
         return (int(self) & fields[name].mask) >> fields[name].shift
 
     def replace(self, **fields: int) -> Word:
-        """The value with some fields changed.
+        """Return the value with some fields changed.
 
         Raises:
             ValueError: a value does not fit in its field.
-            AttributeError: there is no such field.
+            AttributeError: the register has no such field.
         """
         return Word(self._register, self._register.value(base=int(self), **fields))
 
     def fields(self) -> dict[str, int]:
-        """The value of each field."""
+        """Return the value of each field."""
         fields: Mapping[str, Field] = self._register.fields
         return {name: (int(self) & field.mask) >> field.shift for name, field in fields.items()}
 
@@ -141,21 +141,21 @@ class Word(int):
 
 
 class Register:
-    """A register of a device. On the class it is this description, on an instance its value, a `Word`.
+    """A register of a device. The class attribute is this description, an instance's attribute is the value, a `Word`.
 
     Args:
-        offset: in its BAR, bytes; a multiple of its width.
+        offset: place in its BAR in bytes, a multiple of its width.
         width: bits: 8, 16, 32 or 64.
-        reset: the value after a reset.
-        access: who may change its bits; a field can say otherwise of its own.
-        fields: by name: a bit's number, (high, low), or a `Field`. Where there are fields, bits of none are as `access`
-            says, too.
-        bar: the number of its BAR.
-        partial: what an access does that is not of its width.
-        sticky: kept through every reset but power-on.
+        reset: value after a reset.
+        access: access to its bits; a field can have its own.
+        fields: fields by name: a bit's number, (high, low), or a `Field`. Bits outside of the fields follow `access`,
+            too.
+        bar: number of its BAR.
+        partial: effect of an access of another width.
+        sticky: True to keep the value through every reset but power-on.
 
     Raises:
-        DefinitionError: these contradict each other.
+        DefinitionError: the arguments contradict each other.
     """
 
     count = 1
@@ -207,7 +207,7 @@ class Register:
             taken[name] = field.mask
 
     def _rules(self) -> dict[AccessType, int]:
-        """The bits that each access type applies to."""
+        """Return the bits that each access type applies to."""
         masks = dict.fromkeys(AccessType, 0)
         rest = self.mask
         for field in self.fields.values():
@@ -220,36 +220,40 @@ class Register:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Width in bytes."""
         return self.width // 8
 
     @property
     def span(self) -> int:
-        """Bytes from the first to behind the last."""
+        """Bytes from the begin of the first to the end of the last."""
         return self.size
 
     @property
     def field_names(self) -> str:
-        """The fields' names, for a reader."""
+        """Names of the fields, for a reader."""
         return ", ".join(self.fields) or "none"
 
     def wrong(self, what: str, remedy: str = "") -> DefinitionError:
-        """The error that says where this register is wrong."""
+        """Return an error with the place of this register's declaration."""
         name = self.name or "the register"
         return DefinitionError(f"{self.place}: {name} {what}", remedy)
 
     def written(self, old: int, value: int) -> int:
-        """What software's write of `value` makes of `old`."""
+        """Return the value after software has written `value` over `old`."""
         rules = self.rules
         free = rules[RW] | rules[WO]
         return (old & ~free | value & free) & ~(value & rules[W1C]) | value & rules[W1S]
 
     def value(self, *, base: int = 0, **fields: int) -> int:
-        """A value with these fields, such as `CTRL.value(go=1)`.
+        """Return a value with these fields, such as `CTRL.value(go=1)`.
+
+        Args:
+            base: value whose other bits are kept.
+            fields: values of fields.
 
         Raises:
             ValueError: a value does not fit in its field.
-            AttributeError: there is no such field.
+            AttributeError: the register has no such field.
         """
         for name, wanted in fields.items():
             field = self.fields.get(name)
@@ -261,32 +265,32 @@ class Register:
         return base
 
     def word(self, value: int) -> Word:
-        """A value of this register's."""
+        """Return an integer as a value of this register."""
         return Word(self, value)
 
     def text(self, value: int) -> str:
-        """A value for a reader: `0x00000081 computing=1 irq=1`, with the fields that are not 0."""
+        """Format a value for a reader: `0x00000081 computing=1 irq=1`, with the fields that are not 0."""
         said = [f"{value:#0{2 + self.width // 4}x}"]
         said += [f"{name}={number:#x}" for name, number in Word(self, value).fields().items() if number]
         return " ".join(said)
 
     def on_write(self, method: F) -> F:
-        """Decorates the method of the device that is called after software has written: `f(self, old, new)`.
+        """Decorate the method of the device that is called after software has written: `f(self, old, new)`.
 
-        Both are `Word`s, `new` after the access types were applied; the register holds `new` already, and the method
+        Both are `Word`s, `new` after the access types were applied; the register already holds `new`, and the method
         may assign another value.
 
         Raises:
-            DefinitionError: there is one already, or the register is another class's.
+            DefinitionError: the register has such a method already, or belongs to another class.
         """
         self.writer = self._hook(self.writer, method)
         return method
 
     def on_read(self, method: F) -> F:
-        """Decorates the method of the device that is asked what software reads: `f(self, value)` returns an integer.
+        """Decorate the method of the device that returns the value software reads: `f(self, value)` returns an integer.
 
         Raises:
-            DefinitionError: there is one already, or the register is another class's.
+            DefinitionError: the register has such a method already, or belongs to another class.
         """
         self.reader = self._hook(self.reader, method)
         return method
@@ -314,7 +318,7 @@ class Register:
     def __get__(self, instance: Device | None, owner: type) -> Register | Word:
         if instance is None:
             return self
-        # So that a test sees what is between two accesses, and not what is amid one.
+        # Under the lock, so that a test sees the state between two accesses, not within one.
         with instance.held:
             return Word(self, instance._values[instance.layout.slots[self.name]])
 
@@ -368,8 +372,8 @@ class RegisterArray(Register):
     """Several registers of one kind; on an instance `Words`. Their methods get the index first: `f(self, index, …)`.
 
     Args:
-        count: how many.
-        stride: bytes from one to the next; their size where it is 0.
+        count: number of registers.
+        stride: bytes from one to the next; by default (0) their size.
     """
 
     def __init__(self, offset: int, width: int = 32, *, count: int, stride: int = 0, **rest: Any) -> None:
@@ -387,7 +391,7 @@ class RegisterArray(Register):
 
     @property
     def span(self) -> int:
-        """Bytes from the first to behind the last."""
+        """Bytes from the begin of the first to the end of the last."""
         return (self.count - 1) * self.stride + self.size
 
     @overload  # type: ignore[override]
@@ -402,12 +406,12 @@ class RegisterArray(Register):
 
 
 class Memory:
-    """Plain memory in a BAR, that software reads and writes without side effects; on an instance a `bytearray`.
+    """Plain memory in a BAR that software reads and writes without side effects; on an instance a `bytearray`.
 
     Args:
-        offset: in its BAR, bytes.
+        offset: place in its BAR in bytes.
         size: bytes.
-        bar: the number of its BAR.
+        bar: number of its BAR.
     """
 
     def __init__(self, offset: int, size: int, *, bar: int = 0) -> None:
@@ -419,11 +423,11 @@ class Memory:
 
     @property
     def span(self) -> int:
-        """Bytes."""
+        """Size in bytes."""
         return self.size
 
     def wrong(self, what: str, remedy: str = "") -> DefinitionError:
-        """The error that says where this memory is wrong."""
+        """Return an error with the place of this memory's declaration."""
         return DefinitionError(f"{self.place}: {self.name or 'the memory'} {what}", remedy)
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -447,7 +451,7 @@ def _field(said: FieldLike) -> Field:
 
 
 def caller() -> str:
-    """File and line of the model that is being defined: the nearest frame outside of this room's own files."""
+    """Return file and line of the model that is being defined: the nearest frame outside of this package's files."""
     frame = sys._getframe(1)
     while frame.f_back and Path(frame.f_code.co_filename).parent == ROOM:
         frame = frame.f_back

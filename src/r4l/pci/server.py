@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The server's side of vfio-user: what QEMU asks about a device, answered from a model on a thread of its own.
+"""The server's side of vfio-user: QEMU's requests about a device, answered from a model on a thread of its own.
 
-QEMU relies on this: a write is answered before it takes effect, one that wants no answer gets none, what was asked
-first is done first. Whatever a model does, an answer comes: QEMU that waits for one stands still, and its monitor, too.
+QEMU relies on this: a write is answered before it takes effect, a request that wants no answer gets none, requests are
+done in order. Every request is answered, whatever the model does: a QEMU that waits for an answer stands still, and its
+monitor, too.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ from r4l.pci.protocol import (
 )
 
 TICK = 1.0
-"""Seconds between two looks at whether a model's method still runs."""
+"""Seconds between two checks for a model's method that still runs."""
 ANSWER = 10.0
 """Seconds that QEMU has for an answer to a DMA message."""
 IRQ_FLAGS = {
@@ -72,15 +73,15 @@ IRQ_FLAGS = {
     Irq.MSIX: IRQ_EVENTFD | IRQ_NORESIZE,
 }
 SIZES = (1, 2, 4, 8)
-"""Bytes of an access to a BAR that a CPU does."""
+"""Sizes in bytes of a CPU's accesses to a BAR."""
 
 
 class Connection:
-    """One QEMU, from its first message until it lets go.
+    """A connection to one QEMU, from its first message until it lets go.
 
     Args:
-        device: what is served.
-        channel: to QEMU; taken over.
+        device: device to serve.
+        channel: connection to QEMU, closed with this.
     """
 
     def __init__(self, device: Device, channel: Channel) -> None:
@@ -88,11 +89,11 @@ class Connection:
         self._agreed = False
         self._owner = 0
         self._dead = False
-        # The message that is being worked on: since when, on which thread, and whether its sender still waits.
+        # The message in work: start time, message, thread; below it, True while its sender waits.
         self._busy: tuple[float, Message, int] | None = None
         self._waited = False
         self._handover = threading.Lock()
-        # Our own requests that wait for an answer.
+        # This server's own requests that wait for an answer.
         self._asked: dict[int, Message | None] = {}
         self._next_id = 0
         self._answered = threading.Condition(device.lock)
@@ -112,7 +113,7 @@ class Connection:
     # -- the loop -----------------------------------------------------------------------------------------------
 
     def serve(self) -> None:
-        """Answer until QEMU is gone."""
+        """Answer messages until QEMU is gone."""
         me = self._owner = threading.get_ident()
         self._device.dma.messages = self
         with contextlib.suppress(OSError):
@@ -128,7 +129,7 @@ class Connection:
         device = self._device
         self._channel.close()
         if self._dead:
-            # A method of the model's has the lock, and keeps it.
+            # A method of the model holds the lock, and keeps it.
             return
         with device.lock:
             device.dma.messages = None
@@ -172,10 +173,10 @@ class Connection:
             self._channel.send(message.id, message.command, reply)
 
     def _work(self, handler: Callable[[Message], bytes | None], message: Message) -> bytes | None:
-        """Have a message done; its answer, or None where it has one already.
+        """Do the work of a message; return its answer, or None if it has one already.
 
         Raises:
-            Refused: it cannot be done.
+            Refused: the message cannot be done.
         """
         me = threading.get_ident()
         before = self._busy, self._waited
@@ -189,7 +190,7 @@ class Connection:
             problem = refused
         with self._handover:
             if self._owner != me:
-                # This thread was given up while a method of the model's ran, and another has answered.
+                # This thread was given up while a method of the model ran, and another thread has answered.
                 return None
             self._busy, self._waited = before
         if problem:
@@ -204,7 +205,7 @@ class Connection:
     # -- a model that does not return -----------------------------------------------------------------------------
 
     def look(self) -> None:
-        """Give a method up that has run for longer than the model's patience: QEMU is answered, the device is dead."""
+        """Give up a method that has run for longer than the model's patience: QEMU is answered, the device is dead."""
         device = self._device
         patience = device.patience
         with self._handover:
@@ -221,7 +222,7 @@ class Connection:
         threading.Thread(target=self.serve, name="r4l-pci-dead", daemon=True).start()
 
     def _answer_dead(self, message: Message) -> bytes:
-        """What a device answers whose model is lost: nothing is there, and nobody touches the model."""
+        """Return the answer of a dead device: all ones for reads, without a call of the model."""
         if message.command == Command.REGION_READ:
             offset, region, count = self._unpacked(REGION_ACCESS, message)
             if count > MAX_TRANSFER:
@@ -234,7 +235,7 @@ class Connection:
     # -- memory by messages (`r4l.pci.dma.Messages`) ----------------------------------------------------------------
 
     def dma_read(self, address: int, count: int) -> bytes:
-        """Bytes of the guest's memory, from QEMU."""
+        """Return bytes of the guest's memory, from QEMU."""
         data = self._ask(Command.DMA_READ, DMA_ACCESS.pack(address, count))[DMA_ACCESS.size :]
         if len(data) != count:
             raise DmaFault(f"QEMU gave {len(data)} of {count} bytes at {address:#x}")
@@ -245,10 +246,10 @@ class Connection:
         self._ask(Command.DMA_WRITE, DMA_ACCESS.pack(address, len(data)) + data)
 
     def _ask(self, command: Command, payload: bytes) -> bytes:
-        """Send a request and wait for the answer; requests that come meanwhile are done.
+        """Send a request and wait for the answer; other requests are done meanwhile.
 
         Raises:
-            DmaFault: QEMU refuses, is gone, or waits for us at this very moment.
+            DmaFault: QEMU refuses, is gone, or waits for this device at this moment.
         """
         mine = threading.get_ident() == self._owner
         if mine and self._waited:
@@ -320,7 +321,7 @@ class Connection:
     def _irq_info(self, message: Message) -> bytes:
         _, _, index, _ = self._unpacked(IRQ_INFO, message)
         if index not in IRQ_FLAGS:
-            # QEMU takes anything else for an offer of error and request interrupts.
+            # QEMU would take any other answer for an offer of error and request interrupts.
             raise Refused(errno.EINVAL, f"interrupts of the type {index}")
         irq = Irq(index)
         return IRQ_INFO.pack(IRQ_INFO.size, IRQ_FLAGS[irq], index, self._device.interrupts.counts[irq])
@@ -373,7 +374,7 @@ class Connection:
             self._device.bar_write(region, offset, count, int.from_bytes(data, "little"))
 
     def _require(self, region: int, offset: int, count: int) -> None:
-        """Refuse an access outside of a region, or of a size that no CPU does."""
+        """Refuse an access outside of a region, or of a size that no CPU uses."""
         bar = self._device.layout.bars.get(region)
         size = CONFIG_SIZE if region == Region.CONFIG else bar.size if bar else 0
         if not size or offset + count > size or (bar and count not in SIZES):
@@ -386,8 +387,8 @@ class Server:
     """A device behind a socket, for one QEMU after the other.
 
     Args:
-        device: what is served.
-        path: where the socket is made.
+        device: device to serve.
+        path: path of the socket to make.
     """
 
     def __init__(self, device: Device, path: Path) -> None:
@@ -411,7 +412,7 @@ class Server:
             try:
                 sock, _ = self._socket.accept()
             except OSError:
-                # The socket was shut: it is over.
+                # The socket was shut down by `close`.
                 return
             self._connection = Connection(self.device, Channel(sock))
             if self._over.is_set():
@@ -439,7 +440,8 @@ class Server:
 
 
 def _bind(sock: socket.socket, path: Path) -> None:
-    """Bind a socket to a path of any length: of the 107 bytes that the kernel takes (unix(7)), the folder needs few."""
+    """Bind a socket to a path of any length, through its folder's descriptor: the kernel takes only 107 bytes
+    (unix(7))."""
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
         sock.bind(f"/proc/self/fd/{folder}/{path.name}")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Time for models: what a device does later.
+"""Time for models: actions of a device that are done later.
 
-`RunningTime` is the guest's: it stands still while the machine is paused. `SteppedTime` moves when a test says so,
-which makes every run the same.
+`RunningTime` is the guest's time, which stops while the machine is paused. `SteppedTime` advances only at a test's
+command, which makes every run the same.
 """
 
 from __future__ import annotations
@@ -16,63 +16,63 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where a model's time comes from."""
+    """Source of a model's time."""
 
     def now(self) -> float:
-        """Seconds since some moment."""
+        """Return the seconds since a fixed moment."""
 
     def wall(self, when: float) -> float | None:
-        """Seconds of the host's until that moment of the clock's; None where nobody can tell."""
+        """Return the host's seconds until a moment of the clock; None if unknown."""
 
 
 class RunningTime:
-    """The host's monotonic clock, but for the time in which the machine was paused."""
+    """The host's monotonic clock, without the time in which the machine was paused."""
 
     def __init__(self) -> None:
         self._lost = 0.0
         self._since: float | None = None
 
     def now(self) -> float:
-        """Seconds that the machine could have run."""
+        """Return the seconds that the machine could have run."""
         return (self._since if self._since is not None else time.monotonic()) - self._lost
 
     def wall(self, when: float) -> float | None:
-        """Seconds until then; None while the machine is paused."""
+        """Return the seconds until a moment; None while the machine is paused."""
         return None if self._since is not None else when - self.now()
 
     def pause(self) -> None:
-        """The machine stands still from here on."""
+        """Stop the clock, since the machine is paused."""
         if self._since is None:
             self._since = time.monotonic()
 
     def resume(self) -> None:
-        """The machine runs again."""
+        """Let the clock run again."""
         if self._since is not None:
             self._lost += time.monotonic() - self._since
             self._since = None
 
 
 class SteppedTime:
-    """A clock that stands until `Device.advance`."""
+    """A clock that stands still until `Device.advance`."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
     def now(self) -> float:
-        """Seconds since the device was made."""
+        """Return the seconds since the device was made."""
         return self.seconds
 
     def wall(self, when: float) -> float | None:
-        """None: the host's time does not bring that moment nearer."""
+        """Return None: the host's time does not advance this clock."""
         return None
 
 
 class Timer:
-    """Something that a device does later.
+    """An action of a device that is due later.
 
     Attributes:
-        when: by the clock, in seconds.
-        action: what; None where it was cancelled.
+        when: due time by the clock, in seconds.
+        action: the action; None after `cancel`.
     """
 
     def __init__(self, when: float, action: Callable[[], object]) -> None:
@@ -80,7 +80,7 @@ class Timer:
         self.action: Callable[[], object] | None = action
 
     def cancel(self) -> None:
-        """Do it not; no harm where it is done already."""
+        """Cancel the action; no effect if it was done already."""
         self.action = None
 
 
@@ -88,7 +88,7 @@ class Timers:
     """The timers of one device. Those of a `RunningTime` are done on a thread that sleeps until the next is due.
 
     Args:
-        clock: where time comes from.
+        clock: source of time.
         run: called with each timer that is due; it may not raise.
     """
 
@@ -101,7 +101,7 @@ class Timers:
         self._thread: threading.Thread | None = None
 
     def after(self, seconds: float, action: Callable[[], object]) -> Timer:
-        """Have something done in some seconds of the clock's."""
+        """Schedule an action after some seconds of the clock."""
         timer = Timer(self.clock.now() + seconds, action)
         with self._changed:
             heapq.heappush(self._heap, (timer.when, next(self._order), timer))
@@ -116,7 +116,7 @@ class Timers:
             self._run(timer)
 
     def _next(self) -> Timer | None:
-        """The next timer when its time has come; None when this thread is to end."""
+        """Wait for the next timer to be due and return it; None when the device is closed."""
         with self._changed:
             while self._thread is threading.current_thread():
                 due = self._heap[0][2] if self._heap else None
@@ -130,7 +130,7 @@ class Timers:
             return None
 
     def advance(self, seconds: float) -> None:
-        """Move a `SteppedTime` on, and do what is due on the way, in the order of its time.
+        """Advance a `SteppedTime`, and run the timers that become due on the way, in the order of their times.
 
         Raises:
             TypeError: the clock is another.
@@ -150,7 +150,7 @@ class Timers:
         clock.seconds = end
 
     def pause(self, paused: bool) -> None:
-        """The machine stands still, or runs again."""
+        """Stop the clock with the machine, or let it run again."""
         if isinstance(self.clock, RunningTime):
             (self.clock.pause if paused else self.clock.resume)()
         with self._changed:

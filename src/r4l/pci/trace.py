@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What has happened at a device, access by access, and questions about it.
+"""Events at a device, access by access, and conditions to search for them.
 
 device.trace.expect(write(Edu.FACTORIAL, 5))
 assert read(Edu.STATUS.computing) in device.trace
@@ -19,9 +19,9 @@ from r4l.pci.layout import Cell
 from r4l.pci.registers import Register, RegisterField, Word
 
 KEPT = 200_000
-"""Entries that are kept; older ones are dropped and counted."""
+"""Number of entries that are kept; older ones are dropped and counted."""
 SHOWN = 40
-"""Entries in a failure's report."""
+"""Number of entries in a failure's report."""
 
 Kind = Literal[
     "read",
@@ -39,27 +39,27 @@ Kind = Literal[
     "note",
 ]
 GUEST = ("read", "write", "config-read", "config-write", "reset")
-"""Kinds that the guest does; the rest is the device's doing, or the test's."""
+"""Kinds caused by the guest; the others are caused by the device or the test."""
 Raw = tuple[int, int, Kind, Cell | None, int, int, int, int | bytes, str]
 """Number, ns, kind, cell, BAR, offset or address, size, value, text."""
 
 
 @dataclass(frozen=True)
 class Access:
-    """One thing that has happened at the device.
+    """One event at the device.
 
     Attributes:
-        number: counts from 0; no two have the same.
+        number: number of the event from 0, unique.
         time: seconds since the device was made, by the host's clock.
-        kind: what.
-        register: the register's name, `RAL[3]` in an array; empty where there is none at that place.
-        fields: of the register, by name.
-        value: what was read, written or signalled (a vector); the first 8 bytes of a DMA transfer.
-        bar: number of the BAR; None where it is about none.
-        offset: in the BAR or the configuration space; the guest's address of a DMA transfer.
+        kind: kind of event.
+        register: the register's name, `RAL[3]` in an array; empty if there is none at that place.
+        fields: values of the register's fields, by name.
+        value: value read, written or signalled (a vector); the first 8 bytes of a DMA transfer.
+        bar: number of the BAR; None if the event is not about one.
+        offset: offset in the BAR or the configuration space; the guest's address of a DMA transfer.
         size: bytes.
-        data: of a DMA transfer.
-        text: more about it, for a reader.
+        data: first bytes of a DMA transfer.
+        text: details, for a reader.
     """
 
     number: int
@@ -77,7 +77,7 @@ class Access:
 
     @property
     def who(self) -> Literal["guest", "device"]:
-        """Whose doing it was."""
+        """Cause of the event: the guest or the device."""
         return "guest" if self.kind in GUEST else "device"
 
     def __str__(self) -> str:
@@ -94,11 +94,11 @@ class Access:
 
 
 class Question:
-    """What an access is compared with; made by `read`, `write` and others.
+    """A condition for events; made by `read`, `write` and others.
 
     Args:
-        text: itself, for a reader.
-        holds: whether an access is such a one.
+        text: the condition, for a reader.
+        holds: returns True for an event that meets it.
     """
 
     def __init__(self, text: str, holds: Callable[[Access], bool]) -> None:
@@ -109,23 +109,26 @@ class Question:
 
 
 def read(what: Register | RegisterField | int, value: int | None = None, **fields: int) -> Question:
-    """A read of a register by the guest, or of an offset.
+    """Return a condition: a read of a register or an offset by the guest.
 
     Args:
         what: a register of the class, `Edu.STATUS`; a field of it, which then was not 0; or an offset in any BAR.
-        value: what the guest got.
-        fields: the values of fields that it got.
+        value: value that the guest got.
+        fields: values of fields that the guest got.
     """
     return _access("read", what, value, fields)
 
 
 def write(what: Register | RegisterField | int, value: int | None = None, **fields: int) -> Question:
-    """A write to a register by the guest, or to an offset. Arguments as of `read`, with what was written."""
+    """Return a condition: a write to a register or an offset by the guest.
+
+    Arguments as for `read`, with the written values.
+    """
     return _access("write", what, value, fields)
 
 
 def config_write(offset: int, value: int | None = None) -> Question:
-    """A write to the configuration space that changes the byte at an offset."""
+    """Return a condition: a write to the configuration space that includes the byte at an offset."""
     wanted = "" if value is None else f", {value:#x}"
     return Question(
         f"config_write({offset:#x}{wanted})",
@@ -136,7 +139,7 @@ def config_write(offset: int, value: int | None = None) -> Question:
 
 
 def dma_read(address: int | None = None) -> Question:
-    """A read of the guest's memory by the device that begins at an address, or any."""
+    """Return a condition: a read of the guest's memory by the device that begins at an address, or any."""
     return Question(
         f"dma_read({address if address is None else hex(address)})",
         lambda one: one.kind == "dma-read" and address in (None, one.offset),
@@ -144,7 +147,7 @@ def dma_read(address: int | None = None) -> Question:
 
 
 def dma_write(address: int | None = None) -> Question:
-    """A write to the guest's memory by the device that begins at an address, or any."""
+    """Return a condition: a write to the guest's memory by the device that begins at an address, or any."""
     return Question(
         f"dma_write({address if address is None else hex(address)})",
         lambda one: one.kind == "dma-write" and address in (None, one.offset),
@@ -152,7 +155,7 @@ def dma_write(address: int | None = None) -> Question:
 
 
 def interrupt(vector: int | None = None) -> Question:
-    """An interrupt that was signalled to the guest: INTx going high, or a vector."""
+    """Return a condition: an interrupt signalled to the guest, INTx going high, or a vector."""
     return Question(
         f"interrupt({'' if vector is None else vector})",
         lambda one: one.kind == "interrupt" and vector in (None, one.value),
@@ -160,7 +163,7 @@ def interrupt(vector: int | None = None) -> Question:
 
 
 def happened(kind: Kind) -> Question:
-    """Anything of a kind, such as "reset", "plugged", "fault" or "refused"."""
+    """Return a condition: any event of a kind, such as "reset", "plugged", "fault" or "refused"."""
     return Question(f"happened({kind!r})", lambda one: one.kind == kind)
 
 
@@ -171,7 +174,7 @@ def _access(kind: Kind, what: Register | RegisterField | int, value: int | None,
         text = f"{register.name}.{what.name}"
     elif isinstance(what, Register):
         register, wanted, text = what, [], what.name
-        # A field that there is not would never be seen.
+        # Raises for an unknown field, which no event would ever have.
         register.value(**fields)
     elif isinstance(what, int) and not isinstance(what, Word):
         if fields:
@@ -195,20 +198,20 @@ def _access(kind: Kind, what: Register | RegisterField | int, value: int | None,
 
 
 class Missing(VerdictError):
-    """Something that a test expected at the device has not happened."""
+    """An event that a test expected at the device did not happen."""
 
     kind = "trace"
 
 
 class Trace:
-    """What has happened at a device, in order: a sequence of `Access`.
+    """Events at a device, in order: a sequence of `Access`.
 
-    `expect` waits for something and remembers its place; the next `expect` looks behind that. So a series of them says
-    an order. All else looks at everything that is kept.
+    `expect` waits for an event and remembers its place; the next `expect` searches after it, so a series of them checks
+    an order. All other methods search every kept entry.
 
     Attributes:
-        dropped: how many of the oldest are not kept any more.
-        config: whether accesses to the configuration space are kept; the kernel makes hundreds.
+        dropped: number of the oldest entries that were dropped.
+        config: True to keep accesses to the configuration space; the kernel makes hundreds.
     """
 
     def __init__(self, kept: int = KEPT) -> None:
@@ -232,7 +235,7 @@ class Trace:
         value: int | bytes = 0,
         text: str = "",
     ) -> None:
-        """Note something. Called under the device's lock, a hundred thousand times a second."""
+        """Record an event. Called under the device's lock, a hundred thousand times a second."""
         self._entries.append((self._next, time.monotonic_ns(), kind, cell, bar, offset, size, value, text))
         self._next += 1
         if self._waiting:
@@ -243,7 +246,7 @@ class Trace:
 
     @property
     def dropped(self) -> int:
-        """How many of the oldest entries are not kept any more."""
+        """Number of the oldest entries that were dropped."""
         return self._next - len(self._entries)
 
     def __len__(self) -> int:
@@ -259,21 +262,22 @@ class Trace:
         return any(question.holds(one) for one in self)
 
     def find(self, question: Question) -> list[Access]:
-        """All that fit."""
+        """Return all entries that meet a condition."""
         return [one for one in self if question.holds(one)]
 
     def count(self, question: Question) -> int:
-        """How many fit."""
+        """Return the number of entries that meet a condition."""
         return len(self.find(question))
 
     def expect(self, question: Question, timeout: float = 10.0) -> Access:
-        """Wait until something has happened, after what the last `expect` found.
+        """Wait for an event after the one that the last `expect` found.
 
         Args:
+            question: condition for the event.
             timeout: seconds.
 
         Raises:
-            Missing: it has not; the report holds the end of the trace.
+            Missing: the event did not come; the report holds the end of the trace.
         """
         until = time.monotonic() + timeout
         begin = seen = self._cursor
@@ -300,7 +304,7 @@ class Trace:
         )
 
     def forget(self) -> None:
-        """Let `expect` look only at what comes from here on."""
+        """Make `expect` search only the events from now on."""
         self._cursor = self._next
 
     def _since(self, number: int) -> list[Access]:
@@ -309,13 +313,7 @@ class Trace:
         return [self._typed(raw) for raw in entries[skip:]]
 
     def text(self, since: int = 0, most: int = SHOWN, *, config: bool = False) -> str:
-        """The last entries for a reader, a line each.
-
-        Args:
-            since: the number of the first.
-            most: how many at most.
-            config: with accesses to the configuration space, of which the kernel makes hundreds.
-        """
+        """Format the last entries for a reader, one per line."""
         found = [one for one in self._since(since) if config or not one.kind.startswith("config")]
         head = [f"… {len(found) - most} more"] if len(found) > most else []
         return "\n".join([*head, *map(str, found[-most:])]) or "nothing"
@@ -346,7 +344,7 @@ class Trace:
 
 
 def jsonable(one: Access) -> dict[str, Any]:
-    """An access as data for JSON."""
+    """Return an event as data for JSON."""
     return {
         "number": one.number,
         "time": round(one.time, 6),

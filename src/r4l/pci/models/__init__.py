@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Devices that come with r4l."""
+"""Models that come with r4l."""

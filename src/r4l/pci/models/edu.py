@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""`edu`, the device that QEMU has for teaching: registers that answer, a factorial, an interrupt, DMA.
+"""`edu`, QEMU's device for teaching: registers that answer, a factorial, an interrupt, DMA.
 
-Source: QEMU's docs/specs/edu.rst, and for what that leaves open the behaviour of QEMU 11.1.
+Source: QEMU's docs/specs/edu.rst, and where that is silent the behaviour of QEMU 11.1.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from r4l.pci.registers import RO, RW, WO, Field, Partial, Register, Word
 BUFFER = 0x40000
 BUFFER_SIZE = 4096
 DMA_SECONDS = 0.1
-"""How long a transfer takes."""
+"""Seconds that a transfer takes."""
 IDENTITY = {"major": (31, 24), "minor": (23, 16), "kind": (15, 0)}
 IRQ_FACTORIAL, IRQ_DMA = 0x001, 0x100
 """Reasons for an interrupt."""
@@ -24,11 +24,11 @@ DMA_MASK = (1 << 28) - 1
 """Addresses that the device can reach; higher bits are lost."""
 REFUSE, WHOLE = Partial.REFUSE, Partial.WHOLE
 ZERO_FROM = 34
-"""34! and all that follow are multiples of 2 to the 32nd, which is all that the register has room for."""
+"""First number whose factorial is a multiple of 2 to the 32nd and so reads as 0 in the register."""
 
 
 class Edu(Device):
-    """1234:11e8."""
+    """The device 1234:11e8."""
 
     vendor_id = 0x1234
     device_id = 0x11E8
@@ -54,17 +54,17 @@ class Edu(Device):
     buffer: bytearray
 
     def on_reset(self, reason: Reset) -> None:
-        """The buffer that DMA fills is empty."""
+        """Clear the buffer for DMA."""
         self.buffer = bytearray(BUFFER_SIZE)
 
     @LIVENESS.on_write
     def invert(self, old: Word, new: Word) -> None:
-        """What is written is read back with its bits turned over."""
+        """Store the inverted bits of the written value."""
         self.LIVENESS = ~new
 
     @FACTORIAL.on_write
     def compute(self, old: Word, new: Word) -> None:
-        """A number is taken unless another is being worked on."""
+        """Start the factorial of a number unless another is in work."""
         if self.STATUS.computing:
             self.FACTORIAL = old
             return
@@ -72,7 +72,7 @@ class Edu(Device):
         self.after(0, self.computed)
 
     def computed(self) -> None:
-        """The factorial is there."""
+        """Store the factorial."""
         number = self.FACTORIAL
         self.FACTORIAL = 0 if number >= ZERO_FROM else math.factorial(number)
         self.STATUS = self.STATUS.replace(computing=0)
@@ -81,50 +81,50 @@ class Edu(Device):
 
     @IRQ_RAISE.on_write
     def raise_by_hand(self, old: Word, new: Word) -> None:
-        """Bits of the interrupt's reasons that software sets itself."""
+        """Set reasons of the interrupt that software asks for."""
         self.interrupt(new)
 
     def interrupt(self, reasons: int) -> None:
-        """Add reasons, and interrupt where there are any."""
+        """Add reasons, and interrupt if there are any."""
         self.IRQ_STATUS |= reasons
         if self.IRQ_STATUS:
             self.raise_irq()
 
     @IRQ_ACK.on_write
     def acknowledge(self, old: Word, new: Word) -> None:
-        """Reasons that software has dealt with."""
+        """Clear reasons that software has handled."""
         self.IRQ_STATUS &= ~new
         if not self.IRQ_STATUS:
             self.lower_irq()
 
     @DMA_SOURCE.on_write
     def keep_source(self, old: Word, new: Word) -> None:
-        """The registers of DMA stay as they are while it runs."""
+        """Reject a write to a register of DMA while a transfer runs."""
         if self.DMA_COMMAND.run:
             self.DMA_SOURCE = old
 
     @DMA_TARGET.on_write
     def keep_target(self, old: Word, new: Word) -> None:
-        """As `keep_source`."""
+        """Reject a write to a register of DMA while a transfer runs."""
         if self.DMA_COMMAND.run:
             self.DMA_TARGET = old
 
     @DMA_COUNT.on_write
     def keep_count(self, old: Word, new: Word) -> None:
-        """As `keep_source`."""
+        """Reject a write to a register of DMA while a transfer runs."""
         if self.DMA_COMMAND.run:
             self.DMA_COUNT = old
 
     @DMA_COMMAND.on_write
     def start(self, old: Word, new: Word) -> None:
-        """A transfer begins with the bit `run`; without it, or while one runs, a write does nothing."""
+        """Begin a transfer if the bit `run` is written; without it, or while one runs, a write does nothing."""
         if old.run or not new.run:
             self.DMA_COMMAND = old
         else:
             self.after(DMA_SECONDS, self.transfer)
 
     def transfer(self) -> None:
-        """The transfer is done, at its end."""
+        """Do the transfer, at its end."""
         command, count = self.DMA_COMMAND, int(self.DMA_COUNT)
         inside = (self.DMA_SOURCE if command.to_memory else self.DMA_TARGET) - BUFFER
         outside = int(self.DMA_TARGET if command.to_memory else self.DMA_SOURCE) & DMA_MASK
