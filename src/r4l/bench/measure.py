@@ -35,17 +35,17 @@ class Figures:
     timed: dict[str, list[float]] = field(default_factory=dict)
 
     def median(self, workload: str) -> float:
-        """Median of the counted figures of a workload."""
+        """Return the median of the counted figures of a workload."""
         return statistics.median(self.counted[workload])
 
     def spread(self, workload: str) -> float:
-        """Distance of the largest counted figure from the smallest, as a part of the median."""
+        """Return the distance of the largest counted figure from the smallest, as a part of the median."""
         figures = self.counted[workload]
         return (max(figures) - min(figures)) / statistics.median(figures)
 
     @property
     def differences(self) -> dict[str, float]:
-        """The rows that are made of two workloads: instructions per unit of work, by name."""
+        """Rows made of two workloads: instructions per unit of work, by name."""
         return differences({name: self.median(name) for name in self.counted})
 
 
@@ -63,14 +63,14 @@ def measured(
     """Measure the drivers in turn, each run in a machine restored from the state after the driver's load.
 
     Args:
-        kernel: the guest's.
+        kernel: kernel of the guest.
         subjects: the drivers.
         workloads: the measurements.
-        runs: how many of each on the machine that counts instructions.
+        runs: number of runs of each workload on the machine that counts instructions.
         timed: True to run each workload once on a machine with the host's clock too.
         nic_model: QEMU's name of the card.
-        timeout: seconds of the host for one workload; no limit where None.
-        say: told each step.
+        timeout: the host's seconds for one workload; None for no limit.
+        say: receives each step.
 
     Returns:
         The figures of each driver by its name.
@@ -92,7 +92,7 @@ def measured(
 
 
 def _rounds(runs: int, timed: bool) -> Iterator[tuple[int, bool]]:
-    """The rounds as number and icount."""
+    """Yield the rounds as number and icount."""
     yield from ((number, True) for number in range(runs))
     if timed:
         yield 0, False

@@ -42,12 +42,12 @@ class Workload:
         """Turn a run's time into the figure of the table.
 
         Args:
-            nanoseconds: of the guest; under icount, instructions.
+            nanoseconds: the guest's nanoseconds; under icount, instructions.
         """
         return nanoseconds if self.count == 0 else self.count / self.amount / nanoseconds * 1e9
 
     def ratio(self, ours: float, theirs: float) -> float:
-        """How much better `ours` is: above 1 where it is better, whatever the figure's direction."""
+        """Return the ratio of two figures, above 1 if `ours` is better, whatever the figure's direction."""
         return ours / theirs if self.better == "more" else theirs / ours
 
 
@@ -75,8 +75,8 @@ def chosen(names: Sequence[str], scripts: Sequence[Path]) -> tuple[Workload, ...
     """Choose the workloads of a run.
 
     Args:
-        names: of the table's workloads; all of them where neither these nor scripts are given.
-        scripts: shell scripts of the user's, on the host.
+        names: workloads of the table; all of them if neither names nor scripts are given.
+        scripts: shell scripts of the user, on the host.
 
     Raises:
         UsageError: no workload has that name, or a script cannot be read.
