@@ -84,8 +84,9 @@ def module(config: pytest.Config, test: Path, kernel: Kernel) -> BuiltModule:
     """Return the module under test, building it unless the kernel ships it or the option names a .ko file.
 
     Raises:
-        UsageError: the folder has several modules.
-        as `modules` does.
+        pytest.UsageError: no module is found for the test.
+        UsageError: the folder has several modules, or the kernel has no such module.
+        BuildError: the module does not build.
     """
     found = modules(config, test, kernel)
     if len(found) != 1:
