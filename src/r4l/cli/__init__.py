@@ -25,7 +25,7 @@ from r4l.terminal import Console, only_colours
 
 COMMANDS: dict[str, str] = {
     "demo": "From nothing to a Rust driver that pings, with a report",
-    "doctor": "Say what this machine lacks and what to do about it",
+    "doctor": "List what this machine lacks, with the remedies",
     "setup": "Make the toolchain and the kernel ready",
     "clean": "List the contents of the home, and remove what nothing uses",
     "kernel": "List, describe, configure and build kernels",
@@ -38,8 +38,8 @@ COMMANDS: dict[str, str] = {
     "lab": "The camp's labs: start, check, hand in, grade",
     "ide": "Write editor files: rust-analyzer, clangd, VS Code",
     "run": "Load a module in a fresh virtual machine and run a command there",
-    "debug": "Load a module in a fresh virtual machine with gdb at its side",
-    "shell": "A shell in a fresh virtual machine, or in one that was kept",
+    "debug": "Load a module in a fresh virtual machine with gdb attached",
+    "shell": "Open a shell in a fresh virtual machine, or in a kept one",
     "exec": "Run a command in a machine that `run --keep` left running",
     "ps": "List the machines that `run --keep` left running",
     "stop": "End a machine that `run --keep` left running",

@@ -19,9 +19,9 @@ from r4l.terminal import Console
 @click.option("--fix", is_flag=True, hidden=True, help="Nothing of the host's needs to be installed any more.")
 @json_option("Print the findings as JSON.")
 def command(fix: bool, as_json: bool) -> None:
-    """Say what this machine lacks and what to do about it.
+    """List what this machine lacks, with the remedies.
 
-    One line for each thing: found, or the cause and the remedy. Exit code 120 where something r4l needs is missing.
+    One line for each requirement: found, or the cause and the remedy. Exit code 120: a requirement of r4l is missing.
     """
     if fix:
         click.echo("nothing of the host's packages is needed", err=True)

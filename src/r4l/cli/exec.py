@@ -12,10 +12,10 @@ from r4l.errors import UsageError
 
 
 class AfterDashes(click.Command):
-    """A command `[NAME] -- COMMAND...`: all that follows `--` is the guest's."""
+    """A command `[NAME] -- COMMAND...`: all words after `--` belong to the guest's command."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does, with the guest's command unseen."""
+        """Parse like click, without the guest's command."""
         own, given = (args[: args.index("--")], args[args.index("--") + 1 :]) if "--" in args else (args, [])
         rest = super().parse_args(ctx, own)
         ctx.params["guest_command"] = tuple(given)
@@ -29,8 +29,8 @@ class AfterDashes(click.Command):
 def command(name: str | None, guest_command: tuple[str, ...], timeout: float) -> None:
     """Run a command in a machine that `r4l run --keep` has left running.
 
-    VM may be left out where there is one only. Output, exit code and input are as with `r4l run`.
+    VM may be omitted if there is only one. Output, exit code and input are the same as for `r4l run`.
     """
     if not guest_command:
-        raise UsageError("there is no command", "write it after `--`: r4l exec -- dmesg")
+        raise UsageError("no command is given", "write it after `--`: r4l exec -- dmesg")
     raise SystemExit(execute(kept.find(name), guest_command, timeout))

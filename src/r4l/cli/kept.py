@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`r4l run --keep`, and the way back into a machine that stays."""
+"""The option `r4l run --keep`, and access to a kept machine."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from r4l.stages import quiet
 
 
 def begin(guest_command: tuple[str, ...], timeout: float, *, shell: bool) -> int:
-    """Start a keeper with this process's own arguments, and go on in its machine; returns the exit code.
+    """Start a keeper with this process's own arguments, continue in its machine, and return the exit code.
 
     Raises:
-        KeyboardInterrupt: the user does not want to wait; the keeper has ended.
+        KeyboardInterrupt: the user interrupted the start; the keeper has ended.
     """
     reading, writing = os.pipe()
     keeper = subprocess.Popen(
@@ -33,7 +33,7 @@ def begin(guest_command: tuple[str, ...], timeout: float, *, shell: bool) -> int
         stdin=subprocess.DEVNULL,
         env={**os.environ, READY: str(writing)},
         pass_fds=(writing,),
-        # ^C is for this process, which tells the keeper as long as its machine is not ready.
+        # ^C reaches only this process, which ends the keeper as long as its machine is not ready.
         start_new_session=True,
     )
     os.close(writing)
@@ -54,17 +54,17 @@ def begin(guest_command: tuple[str, ...], timeout: float, *, shell: bool) -> int
 
 
 def tell(machine: kept.Kept) -> None:
-    """Say how to come back, and how to end it."""
+    """Print the commands for using and ending a machine."""
     program = called()
     click.echo(
-        f"{machine.name} stays: {program} exec {machine.name} -- COMMAND, {program} shell --join {machine.name}; "
-        f"{program} stop {machine.name} ends it",
+        f"{machine.name} keeps running: {program} exec {machine.name} -- COMMAND, "
+        f"{program} shell --join {machine.name}; {program} stop {machine.name} ends it",
         err=True,
     )
 
 
 def execute(machine: kept.Kept, guest_command: tuple[str, ...], timeout: float) -> int:
-    """Run a command in a machine that stays, with this process's standard streams; returns the exit code."""
+    """Run a command in a kept machine, with this process's standard streams, and return the exit code."""
     words: str | list[str] = guest_command[0] if len(guest_command) == 1 else list(guest_command)
     done = RemoteGuest(machine).run(
         words,
@@ -79,10 +79,10 @@ def execute(machine: kept.Kept, guest_command: tuple[str, ...], timeout: float) 
 
 
 def join(machine: kept.Kept) -> int:
-    """A shell in a machine that stays; returns its exit code."""
+    """Run a shell in a kept machine, and return its exit code."""
     return interactive(RemoteGuest(machine), machine.shell)
 
 
 def complete_name(_context: click.Context, _option: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Return the names of the machines that stay, for the shell's completion."""
+    """Return the names of the kept machines, for the shell's completion."""
     return [CompletionItem(machine.name) for machine in kept.every()[0] if machine.name.startswith(begun)]

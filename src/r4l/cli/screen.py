@@ -56,22 +56,23 @@ def show_warnings(texts: Iterable[str]) -> None:
 
 
 def input_of_command() -> IO[bytes] | None:
-    """What is piped in; a terminal stays the user's own."""
+    """Return the piped input; None if stdin is a terminal, which stays the user's own."""
     return None if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer
 
 
 def emit(stream: TextIO | None, data: bytes) -> None:
-    """Bytes as they are: the guest's output may be no text.
+    """Write bytes unchanged: the guest's output may not be text.
 
     Args:
-        stream: None where the user closed it.
+        stream: stdout or stderr; None if the user closed it.
+        data: the bytes.
 
     Raises:
-        OSError: nobody reads any more, or the disk is full.
+        OSError: the reader is gone, or the disk is full.
     """
     if stream is None:
         return
     stream.flush()
-    # Not through the stream's buffer: what cannot be written would be tried once more at exit.
+    # Not through the stream's buffer: Python would try a failed write once more at exit.
     while data:
         data = data[os.write(stream.fileno(), data) :]

@@ -14,7 +14,7 @@ from r4l.setup import set_up
 from r4l.stages import Stages
 
 ONLY = ""
-"""The value of `--join` without one."""
+"""Value of `--join` without a name."""
 
 
 @click.command(cls=ProjectCommand, epilog="Example: r4l shell --with-module e1000    (then: modprobe e1000)")
@@ -24,7 +24,7 @@ ONLY = ""
     flag_value=ONLY,
     metavar="[VM]",
     shell_complete=complete_name,
-    help="A machine that `r4l run --keep` has left running, instead of a fresh one; which, where there are several.",
+    help="Use a machine that `r4l run --keep` has left running, by its name if there are several.",
 )
 @machine_options
 @kernel_option

@@ -12,11 +12,11 @@ from r4l.kept.client import stop
 
 @click.command(epilog="Examples: r4l stop;  r4l stop hello;  r4l stop --all")
 @click.argument("name", required=False, metavar="[VM]", shell_complete=complete_name)
-@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--all", "everything", is_flag=True, help="End all machines.")
 def command(name: str | None, everything: bool) -> None:
     """End a machine that `r4l run --keep` has left running.
 
-    VM may be left out where there is one only.
+    VM may be omitted if there is only one.
     """
     for machine in kept.every()[0] if everything else [kept.find(name)]:
         gently = stop(machine)

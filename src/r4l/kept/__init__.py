@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Machines that stay when the command that started them has ended (`r4l run --keep`), found by name.
+"""Machines that keep running after the command that started them (`r4l run --keep`), found by name.
 
-Each has a process of its own, its keeper (`keeper`), which owns the VM and dies with it. Others reach the guest through
-the keeper's socket (`client`). What a keeper leaves that was killed is removed by whoever looks next.
+Each has a process of its own, its keeper (`keeper`), which owns the VM and dies with it. Other commands reach the guest
+through the keeper's socket (`client`). The remains of a killed keeper are removed by the next command that lists the
+machines.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ SOCKET = "socket"
 
 @dataclass(frozen=True)
 class Kept:
-    """A machine that stays.
+    """A machine that keeps running.
 
     Attributes:
-        name: by which `r4l exec` and `r4l stop` find it.
-        pid: of its keeper, on the host.
-        kernel: its release.
+        name: name for `r4l exec` and `r4l stop`.
+        pid: process id of its keeper, on the host.
+        kernel: release of its kernel.
         arch: the guest's architecture.
         modules: names of the modules that were loaded when it was started.
         since: start, in seconds since the epoch.
         run: folder with console.log and qemu.log.
         shell: command for `r4l shell --join`.
-        end: why it ended by itself; empty while it runs, and where its keeper was killed.
+        end: reason why it ended by itself; empty while it runs, and if its keeper was killed.
     """
 
     name: str
@@ -52,12 +53,12 @@ class Kept:
 
     @property
     def why_gone(self) -> str:
-        """A clause for a machine that nobody stopped."""
+        """Clause for a machine that ended without being stopped."""
         return f"{self.name} is gone: {self.end or 'its keeper was killed'}; its log: {self.run}/console.log"
 
     @property
     def folder(self) -> Path:
-        """Its folder in the home."""
+        """Folder of the machine in the home."""
         return home.room(ROOM) / self.name
 
     def write(self) -> None:
@@ -68,7 +69,7 @@ class Kept:
 def every() -> tuple[list[Kept], list[Kept]]:
     """Return the machines that run, oldest first, and those that ended without being stopped.
 
-    Nothing is left of the latter then but their logs: they are told once.
+    The latter are reported once: their remains are removed, except for the logs.
     """
     there: list[Kept] = []
     lost: list[Kept] = []
@@ -85,7 +86,7 @@ def every() -> tuple[list[Kept], list[Kept]]:
 
 
 def find(name: str | None) -> Kept:
-    """Return the machine of a name, or the only one where none is given.
+    """Return the machine of a name, or without a name the only one.
 
     Raises:
         UsageError: there is no such machine, or there are several.
@@ -132,7 +133,7 @@ def release(name: str) -> None:
 
 @contextlib.contextmanager
 def address(folder: Path) -> Iterator[str]:
-    """The socket's address, short: the home's path may be longer than unix(7) allows an address to be."""
+    """Yield a short address of the socket: the home's path may be longer than unix(7) allows."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{descriptor}/{SOCKET}"
@@ -144,7 +145,7 @@ def connect(kept: Kept) -> socket.socket:
     """Return a connection to a machine's keeper.
 
     Raises:
-        UsageError: it is gone.
+        UsageError: the machine is gone.
     """
     sock = socket.socket(socket.AF_UNIX)
     try:
@@ -160,6 +161,6 @@ def _read(file: Path) -> Kept | None:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        # It is being started.
+        # The machine is being started.
         return None
     return Kept(**{**data, "modules": tuple(data["modules"]), "shell": tuple(data["shell"])})

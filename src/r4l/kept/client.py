@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The way to the guest of a machine that is kept: commands and shells, through its keeper."""
+"""Access to the guest of a kept machine, for commands and shells, through its keeper."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from r4l.guest.process import Terminal
 from r4l.kept.frames import DONE, END_OF_INPUT, ERRORS, INPUT, OUTPUT, REQUEST, SIZE, Connection
 
 STOP_PATIENCE = 20.0
-"""Seconds in which a keeper must have ended when it is asked to; then it is killed."""
+"""Seconds in which a keeper must end after a request; then it is killed."""
 PIECE = 1 << 16
 
 
 class Told(R4LError):
-    """An error that a keeper met and told of."""
+    """An error that a keeper reported."""
 
     def __init__(self, said: Mapping[str, Any]) -> None:
         super().__init__(said["cause"], said["remedy"], detail=said["detail"], known=said["known"] or "")
@@ -37,8 +37,8 @@ class Ended:
     """The end of a command.
 
     Attributes:
-        exit_code: of the command.
-        complaint: what the kernel complained of meanwhile.
+        exit_code: exit code of the command.
+        complaint: complaint of the kernel meanwhile, if any.
     """
 
     exit_code: int
@@ -46,10 +46,10 @@ class Ended:
 
 
 class RemoteProcess:
-    """A command in the guest of a machine that is kept. As a context manager it is killed on exit.
+    """A command in the guest of a kept machine. As a context manager it is killed on exit.
 
     Attributes:
-        failure: why no exit code will come.
+        failure: reason why no exit code will come.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class RemoteProcess:
                     show(payload)
             self.failure = EnvironmentFault("the machine's keeper has ended", "see `r4l ps`")
         except OSError as error:
-            # Nobody reads any more.
+            # The reader of the output is gone.
             self._trouble = error
         finally:
             self._over.set()
@@ -108,11 +108,11 @@ class RemoteProcess:
         return self._result
 
     def wait_done(self, timeout: float | None = None) -> Ended | None:
-        """Wait for the end; None if it has not come within `timeout` seconds.
+        """Wait for the end; return None if it has not come within `timeout` seconds.
 
         Raises:
-            R4LError: none will come.
-            OSError: what it writes cannot be shown.
+            R4LError: the end will not come.
+            OSError: the command's output cannot be shown.
         """
         self._over.wait(timeout)
         if self._trouble:
@@ -130,7 +130,7 @@ class RemoteProcess:
 
 @dataclass(frozen=True)
 class RemoteGuest:
-    """The guest of a machine that is kept."""
+    """The guest of a kept machine."""
 
     machine: kept.Kept
 
@@ -146,7 +146,7 @@ class RemoteGuest:
         limit: int = 0,
         timeout: float | None = None,
     ) -> RemoteProcess:
-        """Start a command; as `Guest.popen`, with the seconds after which it is killed. No output is kept."""
+        """Start a command like `Guest.popen`, with the seconds after which it is killed. No output is kept."""
         request = {
             "do": "exec",
             "command": command if isinstance(command, str) else list(command),
@@ -169,7 +169,7 @@ class RemoteGuest:
         """Run a command to its end.
 
         Raises:
-            R4LError: it did not end, or could not begin.
+            R4LError: the command did not end, or could not be started.
         """
         with self.popen(
             command, stdin=input is not None, on_stdout=on_stdout, on_stderr=on_stderr, timeout=timeout
@@ -189,7 +189,7 @@ def _feed(process: RemoteProcess, source: IO[bytes]) -> None:
 
 
 def stop(machine: kept.Kept) -> bool:
-    """End a machine; False if its keeper had to be killed."""
+    """End a machine; return False if its keeper had to be killed."""
     connection = Connection(kept.connect(machine))
     connection.send_json(REQUEST, {"do": "stop"})
     ended = threading.Event()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a keeper and its clients send each other: frames of a letter, a length and as many bytes."""
+"""Messages between a keeper and its clients: frames of a letter, a length and as many bytes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from typing import Any
 
 HEADER = struct.Struct("<cI")
 LARGEST = 1 << 20
-"""Bytes of a frame; longer output is several."""
+"""Largest payload of a frame in bytes; longer output is split."""
 
 REQUEST, INPUT, END_OF_INPUT, SIZE = b"r", b"i", b"e", b"w"
-"""From a client: JSON of what it wants; standard input and its end; JSON of a terminal's rows and columns."""
+"""Kinds of frames from a client: JSON of its request; standard input and its end; JSON of a terminal's rows and
+columns."""
 OUTPUT, ERRORS, DONE = b"o", b"x", b"d"
-"""From a keeper: standard output and standard error; JSON with the exit code, and an error where there was one."""
+"""Kinds of frames from a keeper: standard output and standard error; JSON with the exit code and the error, if any."""
 
 
 class Connection:
@@ -31,7 +32,7 @@ class Connection:
         """Send a frame, or several of one kind.
 
         Raises:
-            OSError: nobody is at the other end any more.
+            OSError: the other end is closed.
         """
         for begin in range(0, len(payload) or 1, LARGEST):
             piece = payload[begin : begin + LARGEST]
@@ -43,7 +44,7 @@ class Connection:
         self.send(kind, json.dumps(data).encode())
 
     def receive(self) -> tuple[bytes, bytes] | None:
-        """Wait for a frame: its kind and its bytes; None at the end."""
+        """Wait for a frame and return its kind and its bytes; None at the end."""
         head = self._exactly(HEADER.size)
         if head is None:
             return None
@@ -52,7 +53,7 @@ class Connection:
         return None if payload is None else (kind, payload)
 
     def receive_json(self) -> dict[str, Any] | None:
-        """Wait for a frame of JSON; None at the end."""
+        """Wait for a frame of JSON and return its content; None at the end."""
         frame = self.receive()
         data: dict[str, Any] | None = json.loads(frame[1]) if frame else None
         return data

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The keeper: the process that owns a machine that stays, and serves those who come for it."""
+"""The keeper: the process that owns a kept machine, and serves the commands that use it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from r4l.kept.frames import DONE, END_OF_INPUT, ERRORS, INPUT, OUTPUT, SIZE, Con
 from r4l.vm import VM
 
 READY = "R4L_KEEPER"
-"""Variable with the descriptor that a keeper says on that its machine is ready."""
+"""Environment variable with the descriptor on which a keeper reports that its machine is ready."""
 PR_SET_PDEATHSIG = 1
 LOOK = 0.5
-"""Seconds between looks at whether the machine still runs."""
+"""Seconds between checks that the machine still runs."""
 
 
 def is_keeper() -> bool:
-    """True if this process shall keep the machine that it starts."""
+    """True if this process must keep the machine that it starts."""
     return READY in os.environ
 
 
@@ -45,11 +45,11 @@ def _on_parents_death(number: int) -> None:
 
 
 class Keeper:
-    """A booted machine, kept until somebody stops it or it ends.
+    """A booted machine, kept until a user stops it or it ends.
 
     Args:
         vm: the machine.
-        wanted: its name; with a number if there is one of that name.
+        wanted: its name, which gets a number if the name is taken.
         modules: names of the modules that are loaded.
     """
 
@@ -70,7 +70,7 @@ class Keeper:
         )
 
     def serve(self) -> None:
-        """Say that the machine is ready, and serve until its end. The machine is closed then."""
+        """Report that the machine is ready, and serve until its end. The machine is closed then."""
         try:
             listener = socket.socket(socket.AF_UNIX)
             with kept.address(self.record.folder) as place:
@@ -86,7 +86,7 @@ class Keeper:
             if not self._stopped.is_set():
                 self._note_end()
         except KeyboardInterrupt:
-            # SIGTERM: somebody wants it gone.
+            # SIGTERM: a request to end the machine.
             self._stopped.set()
         finally:
             self._vm.close(keep=not self._stopped.is_set())
@@ -94,7 +94,7 @@ class Keeper:
                 kept.release(self._name)
 
     def _note_end(self) -> None:
-        """Leave word of why the machine ended, for whoever looks next."""
+        """Record why the machine ended, for the next command that lists the machines."""
         try:
             self._vm.check()
             why = "the guest ended it (poweroff or reboot)"
@@ -103,7 +103,7 @@ class Keeper:
         replace(self.record, end=why).write()
 
     def _detach(self) -> None:
-        """Leave the terminal to whoever started this process, and live on without them."""
+        """Leave the terminal to the process that started this one, and live on without it."""
         log = os.open(self._vm.workdir / "keeper.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         ready = int(os.environ.pop(READY))
         sys.stdout.flush()
@@ -112,7 +112,7 @@ class Keeper:
             os.dup2(log, number)
         os.close(log)
         _on_parents_death(0)
-        # Whoever was killed meanwhile is told nothing, and wants no machine: BrokenPipeError ends this one.
+        # If the process that started this one was killed, BrokenPipeError ends this one and its machine.
         os.write(ready, json.dumps({"name": self._name}).encode())
         os.close(ready)
 
@@ -120,7 +120,7 @@ class Keeper:
         try:
             request = connection.receive_json() or {}
             if request.get("do") == "stop":
-                # The connection ends with the process: when all is given back.
+                # The connection ends with the process, when all resources are released.
                 self._stoppers.append(connection)
                 self._stopped.set()
                 return
@@ -132,7 +132,7 @@ class Keeper:
             connection.send_json(DONE, done)
             connection.close()
         except (OSError, ValueError, KeyError):
-            # The client is gone, or is none of ours.
+            # The client is gone, or does not speak this protocol.
             connection.close()
 
     def _run(self, connection: Connection, request: dict[str, Any]) -> dict[str, Any]:
@@ -161,7 +161,7 @@ class Keeper:
 
 
 def _feed(connection: Connection, process: GuestProcess) -> None:
-    """Give a command what its client sends; kill it when the client goes."""
+    """Pass a client's input to its command; kill the command when the client goes."""
     with contextlib.suppress(R4LError):
         while frame := connection.receive():
             kind, payload = frame

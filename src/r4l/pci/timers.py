@@ -116,7 +116,7 @@ class Timers:
             self._run(timer)
 
     def _next(self) -> Timer | None:
-        """Wait for the next timer to be due and return it; None when the device is closed."""
+        """Wait for the next timer to be due and return it; None when this thread is to end."""
         with self._changed:
             while self._thread is threading.current_thread():
                 due = self._heap[0][2] if self._heap else None
@@ -165,7 +165,7 @@ class Timers:
             self._changed.notify()
 
     def stop(self) -> None:
-        """Forget all timers, and end the thread; not waited for, since an action of the model's may hang."""
+        """Forget all timers and end the thread, without waiting for it, since an action of the model may hang."""
         self.clear()
         with self._changed:
             self._thread = None
