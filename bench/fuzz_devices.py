@@ -21,7 +21,20 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from r4l.pci import Bar, Device, Express, Memory, Msi, Msix, PowerManagement, Register, RegisterArray, Server, Word
+from r4l.pci import (
+    Bar,
+    Device,
+    Express,
+    Memory,
+    Msi,
+    Msix,
+    PowerManagement,
+    Register,
+    RegisterArray,
+    Server,
+    Trace,
+    Word,
+)
 from r4l.pci.protocol import (
     DEVICE_INFO,
     DMA_MAP,
@@ -228,7 +241,8 @@ def fuzz(folder: Path, dice: random.Random, messages: int) -> Seen:
         AssertionError: it does not answer, its model has raised, or a descriptor is left.
     """
     device, seen = Target(), Seen()
-    device.trace.config = False
+    # With room for some entries only, what the process grows by is not the trace.
+    device.trace = Trace(kept=1000)
     server = Server(device, folder / "fuzz.sock")
     before = len(list(Path("/proc/self/fd").iterdir()))
     try:

@@ -10,6 +10,8 @@ from r4l.kernel import Kernel
 from r4l.kernel.describe import describe
 from r4l.module import BuiltModule
 from r4l.net import Nic
+from r4l.pci import read
+from r4l.pci.models.edu import Edu
 from r4l.vm import VM
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]
@@ -48,3 +50,12 @@ def test_a_second_card_beside_virtio(kernel: Kernel, hello: BuiltModule, e1000: 
         assert sent >= 4
         assert int(rig.run("cat /sys/class/net/eth0/statistics/tx_packets")) == 0
         vm.klog.check()
+
+
+@pytest.mark.machine(devices=[Edu])
+def test_a_device_in_python_is_there_from_the_boot_on(vm: VM, device: Edu) -> None:
+    """The machine boots for it, since its bus takes no device later."""
+    assert not vm.restored
+    folder = f"/sys/bus/pci/devices/{device.address}"
+    vm.run(f"echo 1 > {folder}/enable; devmem $(head -n1 {folder}/resource | cut -d' ' -f1)", check=True)
+    device.trace.expect(read(Edu.ID, kind=0xED))

@@ -45,6 +45,7 @@ class Architecture:
         machine_for_more: `-machine` for more CPUs.
         cpu: QEMU's `-cpu`, by accelerator.
         console: the kernel's name of the serial port.
+        hotplug: True if the machine takes PCI devices while it runs.
         first_argument: register that holds a function's first argument.
     """
 
@@ -69,6 +70,7 @@ class Architecture:
     machine_for_more: str
     cpu: Mapping[str, str]
     console: str
+    hotplug: bool
     first_argument: str
 
     @classmethod

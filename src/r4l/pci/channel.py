@@ -7,12 +7,15 @@ import array
 import contextlib
 import os
 import socket
+import struct
 import threading
 
 from r4l.pci.protocol import ERROR, HEADER, MAX_FDS, MAX_MESSAGE, REPLY, Message, StreamBroken
 
 CHUNK = 1 << 16
 ANCILLARY = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
+SIZE = struct.Struct("=I")
+"""Size of the message, at offset 4 of the header."""
 OVERSIZED = -1
 """Command of a message longer than the limit, whose payload was skipped."""
 
@@ -30,7 +33,7 @@ class Channel:
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._buffer = bytearray()
-        self._chunk = bytearray(CHUNK)
+        self._chunk = memoryview(bytearray(CHUNK))
         self._fds: list[tuple[int, list[int]]] = []
         self._sending = threading.Lock()
 
@@ -53,20 +56,32 @@ class Channel:
                     payload = bytes(buffer[HEADER.size : size])
                     del buffer[:size]
                     return Message(number, command, flags, error, payload, self._taken(size) if self._fds else [])
-            if not self._read():
+            count = self._read()
+            if count == 0:
                 return None
+            if count > 0:
+                number, command, _, flags, error = HEADER.unpack_from(self._chunk)
+                return Message(number, command, flags, error, bytes(self._chunk[HEADER.size : count]), [])
 
     def _read(self) -> int:
-        """Append a received chunk to the buffer, and return its number of bytes."""
+        """Receive a chunk and append it to the buffer.
+
+        A chunk that is exactly one message without descriptors, such as a CPU's access, is left where it is instead.
+
+        Returns:
+            0 at the end of the connection, the size of a message that is in the chunk, -1 otherwise.
+        """
         count, ancillary, _, _ = self._socket.recvmsg_into([self._chunk], ANCILLARY, socket.MSG_CMSG_CLOEXEC)
+        if not ancillary and not self._buffer and count >= HEADER.size and SIZE.unpack_from(self._chunk, 4)[0] == count:
+            return count
         if ancillary:
             fds = array.array("i")
             for level, kind, data in ancillary:
                 if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                     fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
             self._fds.append((len(self._buffer) + count - 1, list(fds)))
-        self._buffer += memoryview(self._chunk)[:count]
-        return count
+        self._buffer += self._chunk[:count]
+        return -1 if count else 0
 
     def _taken(self, size: int) -> list[int]:
         """Return the descriptors of the message in the buffer's first `size` bytes, which were removed from it."""
@@ -84,8 +99,11 @@ class Channel:
             left -= have
             if not left:
                 return Message(number, OVERSIZED, flags, 0, b"", [])
-            if not self._read():
+            count = self._read()
+            if count == 0:
                 return None
+            if count > 0:
+                self._buffer += self._chunk[:count]
 
     def send(self, number: int, command: int, payload: bytes = b"", *, flags: int = REPLY, error: int = 0) -> None:
         """Send a message, by default an answer.

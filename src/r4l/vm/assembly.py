@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from r4l.arch import architecture
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.klog import Sources
@@ -24,6 +26,8 @@ from r4l.vm.loading import HasPath
 from r4l.vm.machine import Accel, Machine, kernel_line
 from r4l.vm.prepare import Preparation
 from r4l.vm.share import Share, modules_for
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,9 @@ def assemble(
     cabling.check(machine.nics, given)
     unfit = not rootfs.agent or image is not None or machine.extra
     from_snapshot = slow and not unfit if snapshot is None else snapshot
+    if from_snapshot and own_devices and not architecture(kernel.arch).hotplug:
+        LOG.info("the machine boots: QEMU's machine for %s takes no device while it runs", kernel.arch)
+        from_snapshot = False
     preparation = Preparation(prepare, prepare_with)
     if from_snapshot:
         # Compute the key here, so that a refusal's traceback shows the caller. A closure may change before the start.

@@ -19,7 +19,7 @@ from r4l.errors import UsageError
 from r4l.vm.machine import Accel
 
 PACKAGE = Path(r4l.__file__).parent
-MAY_BE_EMPTY = {"extras", "rustc", "vermagic", "target_file"}
+MAY_BE_EMPTY = {"hotplug", "extras", "rustc", "vermagic", "target_file"}
 each = pytest.mark.parametrize("arch", architectures().values(), ids=lambda arch: arch.name)
 
 
