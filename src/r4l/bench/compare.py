@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from r4l.bench.measure import Figures
@@ -51,7 +52,7 @@ def table(workloads: Sequence[Workload], found: Mapping[str, Figures]) -> Table:
     shown = Table(box=None, pad_edge=False)
     shown.add_column("workload", no_wrap=True)
     for name in found:
-        shown.add_column(name, justify="right", no_wrap=True)
+        shown.add_column(escape(name), justify="right", no_wrap=True)
     shown.add_column("unit", style="dim", no_wrap=True)
     if pair:
         shown.add_column("ratio", justify="right", no_wrap=True)
@@ -60,7 +61,11 @@ def table(workloads: Sequence[Workload], found: Mapping[str, Figures]) -> Table:
     if timed and pair:
         shown.add_column("clock", justify="right", style="dim", no_wrap=True)
     for workload in workloads:
-        cells = [workload.name, *(_number(figures.median(workload.name)) for figures in found.values()), workload.unit]
+        cells = [
+            escape(workload.name),
+            *(_number(figures.median(workload.name)) for figures in found.values()),
+            escape(workload.unit),
+        ]
         if pair:
             ratio = _ratio(workload, found)
             cells += [f"{ratio:.3f}", _scale(ratio)]
@@ -71,7 +76,7 @@ def table(workloads: Sequence[Workload], found: Mapping[str, Figures]) -> Table:
         shown.add_row(*cells)
     derived = [figures.differences for figures in found.values()]
     for name in derived[0]:
-        cells = [name, *(_number(values[name]) for values in derived), "instr./frame"]
+        cells = [escape(name), *(_number(values[name]) for values in derived), "instr./frame"]
         if pair:
             ratio = derived[1][name] / derived[0][name]
             cells += [f"{ratio:.3f}", _scale(ratio)]

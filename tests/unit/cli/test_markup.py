@@ -113,6 +113,8 @@ OURS = {
         "template.description",
         "entry.row.id",
         "entry.row.item",
+        "*cells",
+        "table(workloads, found)",
     ),
 }
 """Names of texts made of markup; their makers escape foreign parts."""

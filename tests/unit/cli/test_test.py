@@ -101,7 +101,7 @@ def test_so_it_is_with_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
 
     class Loop:
-        def __init__(self, project: Project, _kernel: object, _screen: object, arguments: object, _rest: object):
+        def __init__(self, project: Project, _kernel: object, _screen: object, arguments: object, *_rest: object):
             asked.append((project.folder, arguments))
 
         def forever(self) -> None:

@@ -63,11 +63,11 @@ def test_a_new_one_needs_no_other_file(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 @pytest.mark.parametrize("name", back_ends())
-def test_a_wire_takes_the_place_of_those_that_allow_it(name: str) -> None:
+def test_a_wire_takes_the_place_of_those_that_allow_it(name: str, tmp_path: Path) -> None:
     from r4l.testing.machine import cards_of
 
     mark = pytest.mark.machine(nics=[Nic(backend=name), Nic()]).mark
-    node: Any = SimpleNamespace(fixturenames=["wire"], iter_markers=lambda _: [mark], nodeid="t")
+    node: Any = SimpleNamespace(fixturenames=["wire"], iter_markers=lambda _: [mark], nodeid="t", path=tmp_path / "t")
     if back_ends()[name].takes_wire:
         assert [card.backend for card in cards_of(node)] == ["socket", "user"]
     else:
