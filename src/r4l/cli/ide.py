@@ -99,6 +99,10 @@ def _judge(understood: Understood) -> None:
         )
     console = Console(stderr=True, highlight=False)
     console.print(f"[green]✓[/] rust-analyzer and clangd find every name in {len(understood.files)} files")
+    if understood.limits:
+        console.print("[dim]but for what rustc compiles and rust-analyzer does not know the types of:[/]")
+        for limit in understood.limits:
+            console.print(f"  {limit}", markup=False, style="dim", soft_wrap=True)
 
 
 def _as_json(files: EditorFiles, understood: Understood | None) -> dict[str, object]:
@@ -108,6 +112,7 @@ def _as_json(files: EditorFiles, understood: Understood | None) -> dict[str, obj
             "files": len(understood.files),
             "unresolved": [str(name) for name in understood.names],
             "errors": [str(error) for error in understood.errors],
+            "limits": [str(limit) for limit in understood.limits],
         }
     return {
         "folder": str(files.folder),

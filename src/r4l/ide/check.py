@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r4l.ide import EditorFiles
+from r4l.ide.limits import OF_TYPES, is_limit
 from r4l.ide.lsp import ERROR, Diagnostic, LanguageServer, Message, Unresolved
 from r4l.process import Say, quiet
 
@@ -24,12 +25,15 @@ class Understood:
     Attributes:
         files: the checked files.
         names: names that the server cannot resolve.
-        errors: diagnostics of severity error. rust-analyzer does not always agree with rustc on types.
+        errors: diagnostics of severity error.
+        limits: names and errors in code that rustc has compiled, by which rust-analyzer shows its own limits
+            (`r4l.ide.limits`).
     """
 
     files: tuple[Path, ...]
     names: tuple[Unresolved, ...] = ()
     errors: tuple[Diagnostic, ...] = ()
+    limits: tuple[Unresolved | Diagnostic, ...] = ()
 
 
 def options(projects: Sequence[Path]) -> Message:
@@ -75,7 +79,7 @@ def module(files: EditorFiles, say: Say = quiet) -> Understood:
     sources = sorted(files.folder.rglob("*.rs"))
     if files.projects and sources:
         with rust_analyzer(files) as server:
-            parts.append(rust(server, sources, say))
+            parts.append(rust(server, sources, say, compiled=files.broken is None))
     if files.commands:
         with clangd(files) as server:
             parts.append(c(server, c_files(files.commands), say))
@@ -83,14 +87,20 @@ def module(files: EditorFiles, say: Say = quiet) -> Understood:
         tuple(file for part in parts for file in part.files),
         tuple(name for part in parts for name in part.names),
         tuple(error for part in parts for error in part.errors),
+        tuple(limit for part in parts for limit in part.limits),
     )
 
 
-def rust(server: LanguageServer, files: Sequence[Path], say: Say = quiet) -> Understood:
-    """Check Rust files with a rust-analyzer that has loaded its projects; files of no crate are skipped."""
+def rust(server: LanguageServer, files: Sequence[Path], say: Say = quiet, *, compiled: bool = False) -> Understood:
+    """Check Rust files with a rust-analyzer that has loaded its projects; files of no crate are skipped.
+
+    Args:
+        compiled: rustc has compiled all these files as they are.
+    """
     seen: list[Path] = []
     names: list[Unresolved] = []
     errors: list[Diagnostic] = []
+    limits: list[Unresolved | Diagnostic] = []
     for file in files:
         say(file.name)
         server.open(file, "rust")
@@ -98,15 +108,19 @@ def rust(server: LanguageServer, files: Sequence[Path], say: Say = quiet) -> Und
         if any(diagnostic.code == UNLINKED for diagnostic in diagnostics):
             continue
         seen.append(file)
-        errors += [diagnostic for diagnostic in diagnostics if diagnostic.severity == ERROR]
+        text = file.read_text(encoding="utf-8", errors="replace")
+        for diagnostic in diagnostics:
+            if diagnostic.severity == ERROR:
+                (limits if compiled and diagnostic.code in OF_TYPES else errors).append(diagnostic)
         # Names in code that is configured out are not resolved. A name that goes through a macro can be coloured as
         # unresolved although its definition is found.
         out = [diagnostic for diagnostic in diagnostics if diagnostic.code == INACTIVE]
         for name in server.unresolved(file):
             inactive = any(span.line <= name.line <= span.last_line for span in out)
             if not inactive and not server.definition_at(file, name.line, name.column):
-                names.append(name)
-    return Understood(tuple(seen), tuple(names), tuple(errors))
+                limited = compiled and is_limit(text, name.line, name.column)
+                (limits if limited else names).append(name)
+    return Understood(tuple(seen), tuple(names), tuple(errors), tuple(limits))
 
 
 def c(server: LanguageServer, files: Sequence[Path], say: Say = quiet) -> Understood:
