@@ -121,6 +121,21 @@ FORMS: dict[str, dict[str, str]] = {
         "../common/mine.h": MINE,
     },
     "a link to beside": {"Makefile": "obj-m := x.o\n", "x.c": "-> ../common/x.c", "mine.h": MINE, "../common/x.c": C},
+    "objects beside": {
+        "Makefile": "obj-m := x.o\nx-y := main.o ../common/other.o ../top.o\nccflags-y += -I$(src)/../common/include\n",
+        "main.c": C,
+        "../common/other.c": OTHER,
+        "../common/include/mine.h": MINE,
+        "../top.c": OTHER.replace("other", "top"),
+        "../unused/x.c": OTHER,
+    },
+    "a linked folder": {
+        "Makefile": "obj-m := x.o\nx-y := main.o shared/other.o\n",
+        "shared": "-> ../common",
+        "main.c": C,
+        "mine.h": MINE,
+        "../common/other.c": OTHER,
+    },
     "of the kernel": {
         "Makefile": "obj-m := x.o\nccflags-y += -I$(srctree)/include/linux -DMINE='\"mine\"'\n",
         "x.c": C.replace("mine.h", "stringify.h"),
@@ -128,7 +143,7 @@ FORMS: dict[str, dict[str, str]] = {
     "odd letters": {"Makefile": "obj-m := x-1.o\nccflags-y += -I$(PWD)/头\n", "x-1.c": C, "头/mine.h": MINE},
 }
 """Files of a folder by name: each form is a module whose description is `mine`, which it gets in that way."""
-AT_ONCE = ["PWD", "wildcard", "cat", "include", "beside", "host program"]
+AT_ONCE = ["PWD", "wildcard", "cat", "include", "objects beside", "host program"]
 """Of the forms those that the short tests look at."""
 
 

@@ -25,7 +25,7 @@ from r4l.errors import BuildError, R4LError, UsageError
 from r4l.kernel import Kernel, stock
 from r4l.module import unchanged, warnings
 from r4l.module.diagnose import diagnose, notes
-from r4l.module.makefiles import kbuild_of, options, options_of
+from r4l.module.makefiles import beside, kbuild_of, options, options_of
 from r4l.module.mirror import Mirror
 from r4l.module.modinfo import BuiltModule
 from r4l.module.order import in_load_order
@@ -136,10 +136,10 @@ class Module:
             return known
         output, log = self.output(kernel), self.log(kernel)
         with self.lock(kernel):
-            self._mirror(output).update()
+            grant = self._grant(kernel, output)
             log.write_bytes(b"")
             try:
-                self._make(kernel, output, log, targets, say, color)
+                self._make(kernel, output, log, grant, targets, say, color)
             finally:
                 # Also after a failure: files compiled before it are not compiled again.
                 warned = warnings.keep(output, log.read_text(errors="replace", encoding="utf-8"))
@@ -190,9 +190,7 @@ class Module:
             arguments: options, variables and targets of make.
         """
         with self.lock(kernel):
-            output = self.output(kernel)
-            self._mirror(output).update()
-            argv, grant = self._argv(kernel, *arguments), self._grant(kernel, output)
+            argv, grant = self._argv(kernel, *arguments), self._grant(kernel, self.output(kernel))
             return kernel.toolchain.run(argv, grant, cwd=self.folder, env=self._environment, check=False)
 
     @property
@@ -200,17 +198,36 @@ class Module:
         """Environment of a shell in the folder that calls make: `$(PWD)` is the folder."""
         return {"PWD": str(self.folder)}
 
-    def _mirror(self, output: Path) -> Mirror:
-        return Mirror(
-            self.folder,
-            output,
-            output.with_name(f"{output.name}.mirror.json"),
-            output.parent / VIEW,
-            tuple(visible(self.folder)),
-            home.home().resolve(),
-        )
+    def _mirrors(self, output: Path) -> list[Mirror]:
+        """Return the up-to-date copies of the folder and of those beside it whose sources it compiles, outer ones first.
 
-    def _make(self, kernel: Kernel, output: Path, log: Path, targets: tuple[str, ...], say: Say, color: bool) -> None:
+        Call it with the lock held.
+        """
+        seen = tuple(visible(self.folder))
+        record = output.with_name(f"{output.name}.mirror.json")
+        own = Mirror(self.folder, output, record, output.parent / VIEW, seen, home.home().resolve())
+        folders = beside(self.folder, own.update(), seen)
+        points = frozenset({self.folder, *folders})
+        room = output.with_name(f"{output.name}.beside")
+        mirrors = [own]
+        for folder in folders:
+            place = room / home.content_key(str(folder))
+            room.mkdir(exist_ok=True)
+            files = (place.with_suffix(".json"), place.with_suffix(".view"))
+            mirrors.append(Mirror(folder, place, *files, seen, own.apart, points - {folder}))
+            mirrors[-1].update()
+        return sorted(mirrors, key=lambda mirror: mirror.folder)
+
+    def _make(
+        self,
+        kernel: Kernel,
+        output: Path,
+        log: Path,
+        grant: Grant,
+        targets: tuple[str, ...],
+        say: Say,
+        color: bool,
+    ) -> None:
 
         def failure(_code: int, _tail: str) -> R4LError:
             require_own(output, (self.folder, *grant.reads))
@@ -220,7 +237,6 @@ class Module:
             told = f"{self.folder.name} does not build: {why.cause}"
             return BuildError(told, why.remedy, detail=why.text, known=why.known, explanations=why.explanations)
 
-        grant = self._grant(kernel, output)
         kernel.toolchain.run_logged(
             # With -k the errors of all files are seen in one go.
             self._argv(kernel, "-k", f"-j{os.cpu_count() or 1}", *targets),
@@ -236,13 +252,14 @@ class Module:
         require_own(output, (self.folder, *grant.reads))
 
     def _grant(self, kernel: Kernel, output: Path) -> Grant:
-        """Return the resources that the folder's make may use."""
-        beside = [folder for folder in visible(self.folder) if folder != self.folder]
+        """Return the resources that the folder's make may use, with the copies up to date. Call it with the lock held."""
+        mirrors = self._mirrors(output)
+        around = [folder for folder in visible(self.folder) if folder != self.folder]
         return Grant(
             "module: build",
-            reads=(*beside, resources.kit(), kernel.source, kernel.build),
-            over={self.folder: output},
-            over_reads={output.parent / VIEW: self.folder},
+            reads=(*around, resources.kit(), kernel.source, kernel.build),
+            over={mirror.folder: mirror.place for mirror in mirrors},
+            over_reads={mirror.view: mirror.folder for mirror in mirrors},
             limits=limits.build(),
         )
 

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from r4l.errors import UsageError
@@ -12,6 +14,9 @@ from r4l.errors import UsageError
 OBJECTS = re.compile(r"^[ \t]*(?:(?:export|override)[ \t]+)*obj-[my$][^=\n]*=", re.MULTILINE)
 INCLUDE = re.compile(r"^[ \t]*[-s]?include[ \t]+(.+)$", re.MULTILINE)
 OPTIONAL = re.compile(r"^[ \t]*obj-\$[({](CONFIG_\w+)", re.MULTILINE)
+ABOVE = re.compile(r"(?:\.\./)+[\w./+@-]*")
+MAKEFILES = frozenset({"Makefile", "Kbuild"})
+SOURCES = (".c", ".S", ".rs")
 NAME = re.compile(r"[A-Za-z0-9_]+")
 VALUE = re.compile(r"[^\s$#]*")
 OWN_FOLDER = re.compile(r"\$[({](?:PWD|CURDIR|src|obj|M|KBUILD_EXTMOD)[)}]/")
@@ -47,6 +52,47 @@ def options(given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         if not NAME.fullmatch(name) or not VALUE.fullmatch(value):
             raise UsageError(f"{name}={value} is not an option of Kconfig", "write NAME=m, y or n, or another value")
     return tuple(sorted((f"CONFIG_{name.removeprefix('CONFIG_')}", value) for name, value in given.items()))
+
+
+def beside(folder: Path, names: Iterable[str], visible: Sequence[Path]) -> list[Path]:
+    """The folders outside of a module's own whose sources it compiles: Kbuild puts the objects beside them.
+
+    They are those with sources that a Makefile names (`../common/a.o`), or that a link in the folder leads to.
+
+    Args:
+        names: paths of what lies in the folder.
+        visible: the folders outside of which there is nothing for the module.
+    """
+    found: set[Path] = set()
+    for path in (folder / name for name in names):
+        if path.is_symlink():
+            found |= {path.resolve()} if path.is_dir() else set()
+        elif path.name in MAKEFILES or path.suffix == ".mk":
+            with suppress(OSError):
+                text = path.read_text(errors="replace", encoding="utf-8")
+                found |= {
+                    _folder_of(base / match[0]) for match in ABOVE.finditer(text) for base in {path.parent, folder}
+                }
+    return sorted(
+        place
+        for place in found
+        if not place.is_relative_to(folder)
+        and any(place.is_relative_to(root) for root in visible)
+        and _has_sources(place)
+    )
+
+
+def _folder_of(named: Path) -> Path:
+    """The folder that a path names, or that its file lies in."""
+    path = Path(os.path.normpath(named))
+    return (path if path.is_dir() else path.parent).resolve()
+
+
+def _has_sources(folder: Path) -> bool:
+    try:
+        return any(file.name.endswith(SOURCES) for file in folder.iterdir())
+    except OSError:
+        return False
 
 
 def texts(makefile: Path, depth: int = 0) -> Iterator[str]:

@@ -61,6 +61,8 @@ class Mirror:
         view: path at which the build sees `folder` itself, read-only; links to large files lead there.
         visible: the user's folders that the build sees; a link to anywhere else is not copied.
         apart: the home of r4l, not copied if it lies in `folder`.
+        points: None for a copy of everything. Otherwise only the files of `folder` are copied, and its folders are links
+            to `view`, except those at or above these folders, where other mirrors are mounted.
     """
 
     folder: Path
@@ -69,12 +71,16 @@ class Mirror:
     view: Path
     visible: tuple[Path, ...]
     apart: Path
+    points: frozenset[Path] | None = None
 
-    def update(self) -> None:
+    def update(self) -> list[str]:
         """Update the copy from the folder: new, changed, moved and removed entries.
 
         Changes that make has made to a copied file stay until the user changes the original. Call it while no build
         runs.
+
+        Returns:
+            Paths of the copied entries, relative to the folder.
 
         Raises:
             UsageError: a source is a link to a file that the build cannot see.
@@ -90,7 +96,7 @@ class Mirror:
         stale = self._compare("", True, known, wanted)
         gone = known.keys() - wanted.keys()
         if not (begun or stale or gone):
-            return
+            return list(wanted)
         self._note({**known, **wanted, **dict.fromkeys(stale, UNSURE)})
         for name in sorted(gone, reverse=True):
             self._remove(name)
@@ -98,6 +104,7 @@ class Mirror:
         for name in sorted(stale, key=lambda name: _order(wanted[name])):
             self._put(name, wanted[name], new=begun, known=name in known)
         self._note(wanted)
+        return list(wanted)
 
     def _known(self) -> dict[str, Entry] | None:
         try:
@@ -135,14 +142,20 @@ class Mirror:
             now = None if is_folder else self._entry(entry, path)
             if not is_folder and now is None:
                 continue
+            if is_folder and not self._is_copied(Path(entry.path)):
+                is_folder, now = False, str(self.view / path)
             wanted[path] = now
             copy = copies.get(name)
             fits = copy is not None and copy.is_dir(follow_symlinks=False) == is_folder
             if not fits or known.get(path, UNSURE) != now:
                 stale.append(path)
-            if is_folder:
+            if is_folder and Path(entry.path) not in (self.points or ()):
                 stale += self._compare(f"{path}/", fits, known, wanted)
         return stale
+
+    def _is_copied(self, folder: Path) -> bool:
+        """Whether the copy has a folder of its own for this one."""
+        return self.points is None or any(point.is_relative_to(folder) for point in self.points)
 
     def _entry(self, found: os.DirEntry[str], path: str) -> Entry:
         """Return the record of a file or a link; None if it is not copied.
