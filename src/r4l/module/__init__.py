@@ -199,7 +199,7 @@ class Module:
         return {"PWD": str(self.folder)}
 
     def _mirrors(self, output: Path) -> list[Mirror]:
-        """Return the up-to-date copies of the folder and of those beside it whose sources it compiles, outer ones first.
+        """Return the copies of the folder and of those beside it whose sources it compiles, up to date, outer ones first.
 
         Call it with the lock held.
         """
@@ -252,7 +252,7 @@ class Module:
         require_own(output, (self.folder, *grant.reads))
 
     def _grant(self, kernel: Kernel, output: Path) -> Grant:
-        """Return the resources that the folder's make may use, with the copies up to date. Call it with the lock held."""
+        """Return the resources that the folder's make may use, the copies up to date. Call it with the lock held."""
         mirrors = self._mirrors(output)
         around = [folder for folder in visible(self.folder) if folder != self.folder]
         return Grant(

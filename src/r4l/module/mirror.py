@@ -61,8 +61,8 @@ class Mirror:
         view: path at which the build sees `folder` itself, read-only; links to large files lead there.
         visible: the user's folders that the build sees; a link to anywhere else is not copied.
         apart: the home of r4l, not copied if it lies in `folder`.
-        points: None for a copy of everything. Otherwise only the files of `folder` are copied, and its folders are links
-            to `view`, except those at or above these folders, where other mirrors are mounted.
+        points: None for a copy of everything. Otherwise only the files of `folder` are copied, and its folders are
+            links to `view`, except those at or above these folders, where other mirrors are mounted.
     """
 
     folder: Path
