@@ -199,7 +199,7 @@ class Module:
         return {"PWD": str(self.folder)}
 
     def _mirrors(self, output: Path) -> list[Mirror]:
-        """Return the copies of the folder and of those beside it whose sources it compiles, up to date, outer ones first.
+        """Return the up-to-date copies of the folder and of those beside it with sources of its own, outer ones first.
 
         Call it with the lock held.
         """
