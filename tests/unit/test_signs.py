@@ -34,9 +34,7 @@ NOT_OURS = (
     r".*\.helix/languages\.toml",
 )
 """Files of other projects."""
-UNWRITTEN = r"docs/devices\.md"
-"""Files that are still to be written."""
-MADE = r"answers\.toml|(.*/)?r4l\.toml|test_\w+\.py|src/nic\.rs"
+MADE = r"answers\.toml|(.*/)?r4l\.toml|test_\w+\.py|src/nic\.rs|counter\.py"
 """Files that users and r4l make, or that an example has."""
 STANDS_FOR = re.compile(r"NAME|NN|FILE|FOLDER|LAB|DIR")
 """Words in the place of a name."""
@@ -48,7 +46,7 @@ PATH = re.compile(
 )
 NAME = re.compile(r"`([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+)(?:\([^`]*\))?`|(?<![\w./-])(r4l(?:\.[a-z_]\w*)+)")
 SUFFIX = re.compile(
-    r"c|h|ko|log|md|toml|py|rs|config|s|o|json|pcap|jsonl|zip|html|sh|mk|csv|txt|symvers|zst|d|bin|so|lds|debug|j2"
+    r"c|h|ko|log|md|toml|py|rs|config|s|o|json|pcap|jsonl|zip|html|sh|mk|csv|txt|symvers|zst|d|bin|so|lds|debug|j2|trace"
 )
 NO_NAMES = {
     "kernel.watchdog": "a sysctl",
@@ -106,14 +104,18 @@ def paths_astray(sign: Sign) -> Iterator[str]:
     name, line, text = sign
     for match in PATH.finditer(text):
         path = match[1].rstrip(".")
-        if STANDS_FOR.search(path) or any(re.fullmatch(pattern, path) for pattern in (*NOT_OURS, UNWRITTEN, MADE)):
+        if STANDS_FOR.search(path) or any(re.fullmatch(pattern, path) for pattern in (*NOT_OURS, MADE)):
             continue
         if path not in places() and not (ROOT / name).parent.joinpath(path).exists():
             yield f"{name}:{line}: {path}"
 
 
-def has(owner: object, parts: list[str]) -> bool:
-    """Whether an object has an attribute of an attribute …; a class also has what its instances get."""
+def has(owner: object, parts: list[str], *, guess: bool = True) -> bool:
+    """Whether an object has an attribute of an attribute …; a class also has what its instances get.
+
+    Args:
+        guess: take attributes for granted of what instances get without an annotation.
+    """
     for number, part in enumerate(parts):
         if inspect.isclass(owner) and part in (hints := hints_of(owner)):
             owner = hints[part]
@@ -124,7 +126,7 @@ def has(owner: object, parts: list[str]) -> bool:
             if isinstance(owner, property | functools.cached_property):
                 return True
         elif inspect.isclass(owner):
-            return number == len(parts) - 1 and any(
+            return (guess or number == len(parts) - 1) and any(
                 re.search(rf"self\.{part}\b", inspect.getsource(kind))
                 for kind in owner.__mro__
                 if kind.__module__.startswith("r4l")
@@ -182,7 +184,7 @@ def known(dotted: str, name: str) -> bool:
         room = PurePath(name.removeprefix(SOURCE)).parts[0].removesuffix(".py")
         for module in modules_of(room):
             kinds = [value for value in vars(module).values() if inspect.isclass(value)]
-            if has(module, parts) or any(has(kind, parts) for kind in kinds):
+            if has(module, parts) or any(has(kind, parts, guess=False) for kind in kinds):
                 return True
     try:
         return has(importlib.import_module(parts[0]), parts[1:])
