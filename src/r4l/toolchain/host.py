@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r4l import home
+from r4l.arch import DEFAULT, architecture
 from r4l.errors import EnvironmentFault
 from r4l.toolchain import ladder
 
@@ -55,8 +56,9 @@ def _system() -> Finding:
     name = (
         f"{platform.freedesktop_os_release().get('PRETTY_NAME', 'Linux')} on {machine}" if _has_release() else machine
     )
-    if machine != "x86_64":
-        return Finding("system", False, f"{name}: r4l works on x86-64 only", "use an x86-64 machine or VM")
+    ours = architecture(DEFAULT).uname
+    if machine != ours:
+        return Finding("system", False, f"{name}: r4l works on {ours} only", f"use a machine or VM of {ours}")
     return Finding("system", True, name)
 
 
