@@ -34,7 +34,7 @@ NOT_OURS = (
     r".*\.helix/languages\.toml",
 )
 """Files of other projects."""
-MADE = r"answers\.toml|(.*/)?r4l\.toml|test_\w+\.py|src/nic\.rs|counter\.py"
+MADE = r"answers\.toml|(.*/)?r4l\.toml|test_\w+\.py|src/nic\.rs|counter\.py|my_\w+\.\w+"
 """Files that users and r4l make, or that an example has."""
 STANDS_FOR = re.compile(r"NAME|NN|FILE|FOLDER|LAB|DIR")
 """Words in the place of a name."""
