@@ -12,6 +12,7 @@
 #
 # Variables that this file reads, all optional, all set before the include:
 #	r4l-kit-modules   modules that get the kit; default: all of obj-m
+#	R4L_KUNIT         y: the KUnit suites of the kit and of the driver are in the module
 # and all those of bindgen.mk.
 #
 # In the kernel's own tree the kit is a crate of rust/, built once for all of them
@@ -48,6 +49,7 @@ $(addprefix $(obj)/,$(r4l-kit-users)): $(obj)/r4l/kit.o
 
 # The kit's side: what is generated for it, the inline functions, and the crate.
 include $(r4l-kit-dir)/crate.mk
+$(foreach o,$(r4l-kit-users),$(eval RUSTFLAGS_$(o) += $(r4l-kunit)))
 
 CFLAGS_REMOVE_r4l/kit_helpers.o = -Wmissing-prototypes -Wmissing-declarations
 $(obj)/r4l/kit_helpers.o: private modname := kit

@@ -64,3 +64,30 @@ impl Filter {
         }
     }
 }
+
+#[cfg(r4l_kunit)]
+#[kunit_tests(e1000_filter)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_indexed_by_the_last_twelve_bits() {
+        assert_eq!(table_place(MacAddress([1, 0, 0x5e, 0, 0, 0])), (0, 0));
+        assert_eq!(table_place(MacAddress([1, 0, 0x5e, 0, 0, 1])), (0, 16));
+        assert_eq!(table_place(MacAddress([1, 0, 0x5e, 0, 0x10, 0])), (0, 1));
+        assert_eq!(
+            table_place(MacAddress([0x33, 0x33, 0, 0, 0, 0xfb])),
+            (125, 16)
+        );
+        assert_eq!(table_place(MacAddress([0xff; 6])), (127, 31));
+    }
+
+    #[test]
+    fn bits_before_those_do_not_matter() {
+        let place = table_place(MacAddress([1, 0, 0x5e, 1, 0x02, 0x03]));
+        assert_eq!(
+            place,
+            table_place(MacAddress([3, 4, 5, 6, 0x0f & 0x02, 0x03]))
+        );
+    }
+}

@@ -215,3 +215,23 @@ fn clamp(timeout: Jiffies) -> c_ulong {
     // CAST: The constant is the greatest `long`.
     timeout.min(MAX_SCHEDULE_TIMEOUT as c_ulong)
 }
+
+#[cfg(r4l_kunit)]
+#[kunit_tests(kit_completion)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_wait_has_returned() {
+        assert_eq!(Waited::from_raw(0), Waited::TimedOut);
+        assert_eq!(Waited::from_raw(1), Waited::Done { left: 1 });
+        assert_eq!(Waited::from_raw(-512), Waited::Interrupted);
+    }
+
+    #[test]
+    fn as_errors_go() {
+        assert_eq!(Waited::Done { left: 9 }.into_result(), Ok(()));
+        assert_eq!(Waited::TimedOut.into_result(), Err(ETIMEDOUT));
+        assert_eq!(Waited::Interrupted.into_result(), Err(ERESTARTSYS));
+    }
+}

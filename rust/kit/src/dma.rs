@@ -412,3 +412,26 @@ impl<'bound> RxBuffer<'bound> {
         }
     }
 }
+
+#[cfg(r4l_kunit)]
+#[kunit_tests(kit_rx_buffer)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_behind_a_buffer_has_room_for_all() {
+        for capacity in [1, 60, 1518, 2048, RxBuffer::MAX_CAPACITY] {
+            let size = RxBuffer::truesize(capacity) as usize;
+            assert!(size >= HEADROOM + capacity as usize + layout::SKB_SHINFO_SPACE);
+            assert_eq!(
+                (size - layout::SKB_SHINFO_SPACE) % layout::SMP_CACHE_BYTES,
+                0
+            );
+        }
+    }
+
+    #[test]
+    fn the_largest_buffer_fits_a_page() {
+        assert!(RxBuffer::truesize(RxBuffer::MAX_CAPACITY) as usize <= kernel::page::PAGE_SIZE);
+    }
+}

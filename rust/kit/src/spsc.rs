@@ -159,3 +159,54 @@ impl<T> Consumer<T> {
         Some(value)
     }
 }
+
+#[cfg(r4l_kunit)]
+#[kunit_tests(kit_spsc)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capacity_is_a_power_of_two() {
+        for capacity in [0, 3, 6, 255] {
+            assert!(ring::<u32>(capacity, GFP_KERNEL).is_err());
+        }
+        assert!(ring::<u32>(1, GFP_KERNEL).is_ok());
+    }
+
+    #[test]
+    fn a_full_ring_hands_the_value_back() -> Result {
+        let (mut producer, consumer) = ring(2, GFP_KERNEL)?;
+        assert_eq!(producer.push(1), Ok(()));
+        assert_eq!(producer.push(2), Ok(()));
+        assert_eq!(producer.push(3), Err(3));
+        assert_eq!((producer.free(), consumer.free()), (0, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn values_come_in_order_round_and_round() -> Result {
+        let (mut producer, mut consumer) = ring(4, GFP_KERNEL)?;
+        for value in 0..100 {
+            assert_eq!(producer.push(value), Ok(()));
+            assert_eq!(consumer.peek(), Some(&value));
+            assert_eq!(consumer.pop(), Some(value));
+            assert!(consumer.is_empty());
+        }
+        assert_eq!(consumer.pop(), None::<i32>);
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_left_is_dropped_once() -> Result {
+        let value = Arc::new(7, GFP_KERNEL)?;
+        let (mut producer, mut consumer) = ring(4, GFP_KERNEL)?;
+        for _ in 0..3 {
+            assert!(producer.push(value.clone()).is_ok());
+        }
+        drop(consumer.pop());
+        drop(consumer);
+        drop(producer);
+        assert!(Arc::into_unique_or_drop(value).is_some());
+        Ok(())
+    }
+}

@@ -333,3 +333,28 @@ impl<D: Driver> Operations<D> {
         })
     }
 }
+
+#[cfg(r4l_kunit)]
+#[kunit_tests(kit_chrdev)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_moves_the_offset_by_what_it_returns() {
+        assert_eq!(outcome(10, Ok(4), 4), Ok((14, 4)));
+        assert_eq!(outcome(10, Ok(4), 9), Ok((14, 4)));
+        assert_eq!(outcome(10, Ok(0), 0), Ok((10, 0)));
+        assert_eq!(outcome(10, Err(EAGAIN), 0), Err(EAGAIN));
+    }
+
+    #[test]
+    fn more_than_was_copied_is_an_error() {
+        assert_eq!(outcome(0, Ok(5), 4), Err(EIO));
+    }
+
+    #[test]
+    fn an_offset_stays_one() {
+        assert_eq!(outcome(u64::MAX, Ok(1), 1), Err(EOVERFLOW));
+        assert!(outcome(i64::MAX as u64, Ok(1), 1).is_err());
+    }
+}
