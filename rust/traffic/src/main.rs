@@ -19,7 +19,8 @@ use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::process::{exit, Command};
 use std::time::Instant;
 
-const USAGE: &str = "sink tcp|udp PORT | tcp ADDRESS BYTES | udp ADDRESS SIZE COUNT | time PROGRAM [ARGUMENT...]";
+const USAGE: &str =
+    "sink tcp|udp PORT | tcp ADDRESS BYTES | udp ADDRESS SIZE COUNT | time PROGRAM [ARGUMENT...]";
 /// Bytes of one write: as many as one TCP segment of the largest offload carries.
 const CHUNK: usize = 64 << 10;
 
