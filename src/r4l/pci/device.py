@@ -289,7 +289,7 @@ class Device(metaclass=_Model):
     def bar_read(self, bar: int, offset: int, size: int) -> int:
         """Return the value that the guest reads in a BAR; a fault in the model does not raise here."""
         cell = self.layout.exact[bar].get(offset << 4 | size)
-        found = self.faults.before("read", cell) if self.faults else None
+        found = self.faults.before("read", cell or self.layout.covering[bar].get(offset)) if self.faults else None
         if not self._answers:
             value = (1 << 8 * size) - 1
         elif cell is not None:
@@ -305,7 +305,7 @@ class Device(metaclass=_Model):
         """Apply the guest's write to a BAR; a fault in the model does not raise here."""
         cell = self.layout.exact[bar].get(offset << 4 | size)
         self.trace.add("write", cell or self.layout.covering[bar].get(offset), bar, offset, size, value)
-        found = self.faults.before("write", cell) if self.faults else None
+        found = self.faults.before("write", cell or self.layout.covering[bar].get(offset)) if self.faults else None
         if not self._answers:
             return
         if found:

@@ -131,6 +131,10 @@ class Fault:
         return " ".join([head, *rest])
 
 
+ARGUMENTS = ("bits", "seconds", "bytes")
+"""Arguments of a `Fault` that only some kinds have."""
+
+
 class _Armed:
     """A fault in force, with the number of events at its place and the number of occurrences."""
 
@@ -139,12 +143,17 @@ class _Armed:
         self.seen = self.came = 0
         self._random = random.Random(fault.seed)
 
-    def comes(self, event: str, place: str) -> bool:
-        """Count an event, and return True if the fault occurs at it."""
+    def comes(self, event: str, places: tuple[str, ...]) -> bool:
+        """Count an event, and return True if the fault occurs at it.
+
+        Args:
+            event: kind of event.
+            places: names of its place: `TABLE[2]` and `TABLE`.
+        """
         fault = self.fault
         if self.event != event and not (self.event == "access" and event in ("read", "write")):
             return False
-        if fault.place and fault.place != place:
+        if fault.place and fault.place not in places:
             return False
         self.seen += 1
         if fault.times and self.came >= fault.times:
@@ -182,16 +191,25 @@ class Faults:
                 known = ", ".join([*KINDS, *self._device.actions])
                 raise UsageError(f"there is no fault {fault.kind!r}", f"there are {known}")
             event: Event = kind.event if kind else "access"
-            if fault.place and event in ("read", "write", "access"):
-                name, _, index = fault.place.partition("[")
-                register = self._device.layout.registers.get(name)
-                inside = not index or (register is not None and index.rstrip("]").isdecimal())
-                if register is None or not inside:
-                    raise UsageError(
-                        f"{type(self._device).__name__} has no register {fault.place}", "by its name in the class"
-                    )
+            given = [name for name in ARGUMENTS if getattr(fault, name) != getattr(Fault, name)]
+            if wrong := [name for name in given if name not in (kind.needs if kind else ())]:
+                raise UsageError(f"{fault.kind} has no {wrong[0]}", "KINDS says what each kind has")
+            if fault.place and fault.place not in self._places(event):
+                raise UsageError(
+                    f"{type(self._device).__name__} has no {fault.place} for {fault.kind}",
+                    "a place is a register's name in the class, with [INDEX] in an array, or an interrupt's vector",
+                )
             with self._device.held:
                 self._armed.append(_Armed(fault, event))
+
+    def _places(self, event: Event) -> set[str]:
+        """Return the places that a device has for an event; transfers of DMA have none."""
+        layout = self._device.layout
+        if event == "interrupt":
+            return {str(vector) for vector in range(max(self._device.interrupts.counts.values()))}
+        if event not in ("read", "write", "access"):
+            return set()
+        return {*layout.registers, *(cell.name for cells in layout.exact for cell in cells.values())}
 
     def clear(self) -> None:
         """Remove all faults."""
@@ -207,19 +225,22 @@ class Faults:
     @property
     def came(self) -> dict[str, int]:
         """Number of occurrences of each fault, by its text."""
-        return {str(armed.fault): armed.came for armed in list(self._armed)}
+        found: dict[str, int] = {}
+        for armed in list(self._armed):
+            found[str(armed.fault)] = found.get(str(armed.fault), 0) + armed.came
+        return found
 
     # -- for the device, under its lock ---------------------------------------------------------------------------
 
-    def _coming(self, event: str, place: str) -> list[Fault]:
-        found = [armed.fault for armed in list(self._armed) if armed.comes(event, place)]
+    def _coming(self, event: str, *places: str) -> list[Fault]:
+        found = [armed.fault for armed in list(self._armed) if armed.comes(event, places)]
         for fault in found:
             self._device.trace.add("fault", text=str(fault))
         return found
 
     def before(self, event: Literal["read", "write"], cell: Cell | None) -> list[Fault]:
         """Return the faults that occur at an access, after the effects of those that come just before it."""
-        found = self._coming(event, cell.name if cell else "")
+        found = self._coming(event, *((cell.name, cell.register.name) if cell else ()))
         for fault in found:
             if fault.kind == "unplug":
                 self._device.pull()
@@ -279,14 +300,14 @@ class Faults:
 
     def dma_read(self, data: bytes) -> bytes:
         """Return the bytes that the device reads of the guest's memory, with the faults applied."""
-        return bytes(byte ^ 0xFF for byte in data) if self._coming("dma-read", "") else data
+        return bytes(byte ^ 0xFF for byte in data) if self._coming("dma-read") else data
 
     def dma_write(self, address: int, data: bytes, act: Callable[[int, bytes], None]) -> None:
         """Write to the guest's memory with the faults applied."""
         held, self._held = self._held, []
         late = 0.0
         swapped = False
-        for fault in self._coming("dma-write", ""):
+        for fault in self._coming("dma-write"):
             if fault.kind == "lost-dma":
                 data = b""
             elif fault.kind == "short-dma":

@@ -414,6 +414,10 @@ class Server:
             except OSError:
                 # The socket was shut down by `close`.
                 return
+            if self.device.dead:
+                # Its model has the lock, and would keep QEMU waiting.
+                sock.close()
+                continue
             self._connection = Connection(self.device, Channel(sock))
             if self._over.is_set():
                 self._connection.shut()

@@ -199,6 +199,15 @@ def test_a_model_s_own_fault(rig: Rig) -> None:
 def test_a_place_in_an_array(rig: Rig) -> None:
     rig.device.faults.add("all-ones@TABLE[2]#1")
     assert [rig.client.read(0x10 + 4 * index) for index in range(4)] == [0, 0, 0xFFFFFFFF, 0]
+    rig.device.faults.add("all-ones@TABLE#2")
+    assert [rig.client.read(0x10 + 4 * index) for index in range(4)] == [0, 0xFFFFFFFF, 0, 0]
+
+
+def test_an_access_to_some_bytes_of_a_register_is_at_its_place(rig: Rig) -> None:
+    rig.device.faults.add("all-ones@VALUE#1", "lost-write@VALUE#1")
+    assert rig.client.read(0, 1) == 0xFF
+    rig.client.write(0, 1, 2)
+    assert rig.client.read(0) == 0x0F
 
 
 def test_chance_with_a_seed_is_the_same_each_time(rig: Rig) -> None:
@@ -241,7 +250,25 @@ def test_every_fault_can_come_to_any_model(rig: Rig, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "lost", "lost-write@NOTHING", "lost-write@TABLE[x]", "lost-write#0", "lost-write#x", "lost-write x=1"]
+    "text",
+    [
+        "",
+        "lost",
+        "lost-write@NOTHING",
+        "lost-write@TABLE[x]",
+        "lost-write@TABLE[4]",
+        "lost-write@VALUE[0]",
+        "lost-write#0",
+        "lost-write#x",
+        "lost-write x=1",
+        "lost-write bits=3",
+        "lost-interrupt@VALUE",
+        "lost-interrupt@1",
+        "lost-dma@VALUE",
+        "late-dma bits=3",
+        "all-ones chance=2",
+        "link-flap seconds=1",
+    ],
 )
 def test_no_such_fault(rig: Rig, text: str) -> None:
     with pytest.raises(UsageError):

@@ -491,6 +491,19 @@ def test_a_method_that_does_not_return_makes_the_device_dead_and_no_one_waits(se
         assert client.read(0) == 0xFFFFFFFF, "and its late answer is nobody's"
 
 
+def test_a_dead_device_takes_no_other_machine(serve: Serve, tmp_path: Path) -> None:
+    device = Broken()
+    client = serve(device)
+    client.write(4, 0x30)
+    assert client.read(0) == 0xFFFFFFFF
+    client.close()
+    again = Client(next(tmp_path.glob("*.sock")))
+    with pytest.raises((EOFError, ConnectionError)):
+        again.agree()
+    again.close()
+    device.released.set()
+
+
 def test_questions_about_what_has_happened(client: Client, device: Model) -> None:
     client.write(4, 0x51)
     client.read(0)
