@@ -97,6 +97,14 @@ class RegisterField:
     name: str
 
 
+@dataclass(frozen=True)
+class RegisterElement:
+    """One register of an array, such as `E1000.MTA[3]`, for the questions to a trace."""
+
+    register: RegisterArray
+    index: int
+
+
 class Word(int):
     """The value of a register: an integer that has the register's fields as attributes."""
 
@@ -393,6 +401,16 @@ class RegisterArray(Register):
     def span(self) -> int:
         """Bytes from the begin of the first to the end of the last."""
         return (self.count - 1) * self.stride + self.size
+
+    def __getitem__(self, index: int) -> RegisterElement:
+        """Return one register of the array, for a question to a trace.
+
+        Raises:
+            IndexError: the array has no such register.
+        """
+        if not 0 <= index < self.count:
+            raise IndexError(f"{self.name} has {self.count} registers, and none with the number {index}")
+        return RegisterElement(self, index)
 
     @overload  # type: ignore[override]
     def __get__(self, instance: None, owner: type) -> RegisterArray: ...

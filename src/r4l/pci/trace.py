@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from r4l.errors import VerdictError
 from r4l.pci.layout import Cell
-from r4l.pci.registers import Register, RegisterField, Word
+from r4l.pci.registers import Register, RegisterElement, RegisterField, Word
 
 KEPT = 200_000
 """Number of entries that are kept; older ones are dropped and counted."""
@@ -40,6 +40,8 @@ Kind = Literal[
 ]
 GUEST = ("read", "write", "config-read", "config-write", "reset")
 """Kinds caused by the guest; the others are caused by the device or the test."""
+RegisterLike = Register | RegisterElement | RegisterField | int
+"""What a question can be about."""
 Raw = tuple[int, int, Kind, Cell | None, int, int, int, int | bytes, str]
 """Number, ns, kind, cell, BAR, offset or address, size, value, text."""
 
@@ -108,18 +110,19 @@ class Question:
         return self.text
 
 
-def read(what: Register | RegisterField | int, value: int | None = None, **fields: int) -> Question:
+def read(what: RegisterLike, value: int | None = None, **fields: int) -> Question:
     """Return a condition: a read of a register or an offset by the guest.
 
     Args:
-        what: a register of the class, `Edu.STATUS`; a field of it, which then was not 0; or an offset in any BAR.
+        what: a register of the class, `Edu.STATUS`; one of an array, `RAL[3]`; a field, which then was not 0; or an
+            offset in any BAR.
         value: value that the guest got.
         fields: values of fields that the guest got.
     """
     return _access("read", what, value, fields)
 
 
-def write(what: Register | RegisterField | int, value: int | None = None, **fields: int) -> Question:
+def write(what: RegisterLike, value: int | None = None, **fields: int) -> Question:
     """Return a condition: a write to a register or an offset by the guest.
 
     Arguments as for `read`, with the written values.
@@ -167,15 +170,17 @@ def happened(kind: Kind) -> Question:
     return Question(f"happened({kind!r})", lambda one: one.kind == kind)
 
 
-def _access(kind: Kind, what: Register | RegisterField | int, value: int | None, fields: dict[str, int]) -> Question:
+def _access(kind: Kind, what: RegisterLike, value: int | None, fields: dict[str, int]) -> Question:
+    index = None
     words = [*([] if value is None else [f"{value:#x}"]), *(f"{name}={number:#x}" for name, number in fields.items())]
     if isinstance(what, RegisterField):
         register, wanted = what.register, [what.name]
         text = f"{register.name}.{what.name}"
+    elif isinstance(what, RegisterElement):
+        register, index, wanted = what.register, what.index, []
+        text = f"{register.name}[{index}]"
     elif isinstance(what, Register):
         register, wanted, text = what, [], what.name
-        # Raises for an unknown field, which no event would ever have.
-        register.value(**fields)
     elif isinstance(what, int) and not isinstance(what, Word):
         if fields:
             raise TypeError("an offset has no fields: name the register")
@@ -186,8 +191,13 @@ def _access(kind: Kind, what: Register | RegisterField | int, value: int | None,
     else:
         raise TypeError(f"{what!r} is no register; ask the class, as in `{kind}(Edu.STATUS, irq=1)`")
 
+    # Raises for an unknown field, which no event would ever have.
+    register.value(**fields)
+
     def holds(one: Access) -> bool:
         if one.kind != kind or one.cell is None or one.cell.register.name != register.name:
+            return False
+        if index not in (None, one.cell.index):
             return False
         # An access to some bytes of the register has no fields.
         if any(not one.fields.get(name) for name in wanted):

@@ -13,7 +13,7 @@ import pytest
 from tests.unit.pci.client import Client, Refusal
 
 from r4l.pci import Bar, Device, DmaFault, Register, Word, dma_read, dma_write, happened
-from r4l.pci.protocol import DMA_ACCESS, ERROR, HEADER, REPLY, Command, MapFlag
+from r4l.pci.protocol import DMA_ACCESS, DMA_MAP, ERROR, HEADER, NO_REPLY, REGION_ACCESS, REPLY, Command, MapFlag
 
 Serve = Callable[[Device], Client]
 SIZE = 0x10000
@@ -251,3 +251,21 @@ def test_a_guest_that_maps_and_unmaps_while_dma_runs(client: Client, device: Cop
     worker.join()
     assert done + faults
     assert device.errors == []
+
+
+def test_descriptors_go_to_the_message_that_they_came_with(client: Client, device: Copier, memory: int) -> None:
+    write = REGION_ACCESS.pack(0x30, 0, 4) + bytes(4)
+    with device.lock:
+        # The first one waits for the lock; what follows is one chunk up to each descriptor.
+        for number in range(3):
+            for _ in range(3):
+                client.send(Command.REGION_WRITE, write, flags=NO_REPLY)
+            address = 0x1000 * (number + 1)
+            client.send(Command.DMA_MAP, DMA_MAP.pack(DMA_MAP.size, 3, address, address, 0x1000), fds=[memory])
+        client.send(Command.REGION_WRITE, write, flags=NO_REPLY)
+    for _ in range(3):
+        assert client.receive()[2] == REPLY
+    for mapping in device.dma.mappings:
+        os.pwrite(memory, b"here", mapping.address)
+        assert device.dma.read(mapping.address, 4) == b"here"
+    assert len(device.dma.mappings) == 3

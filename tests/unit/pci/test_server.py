@@ -172,6 +172,9 @@ def test_an_array_knows_which_of_it_is_meant(client: Client, device: Model) -> N
     assert client.read(0x48) == 9
     assert write(Model.TABLE, 7) in device.trace
     assert device.trace.find(write(Model.TABLE))[0].register == "TABLE[3]"
+    assert (write(Model.TABLE[3]) in device.trace, write(Model.TABLE[2]) in device.trace) == (True, False)
+    with pytest.raises(IndexError):
+        write(Model.TABLE[4])
     with pytest.raises(IndexError, match="TABLE has 4 registers"):
         device.TABLE[4]
 
