@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from r4l import resources
+from r4l import home, resources
 from r4l.camp.labs import configured
 from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.workspace import Workspace
@@ -101,6 +101,28 @@ def test_an_output_leads_nowhere_else(
     monkeypatch.setattr(Toolchain, "run_logged", make)
     with pytest.raises(BuildError, match=r"the build left .*, which is|names a file outside"):
         Module(folder).build(kernel)
+
+
+def test_a_build_changes_nothing_in_the_users_folder(kernel: Kernel, folder: Path) -> None:
+    """It writes to a copy in the folder's place; the folder as it is can be read elsewhere, and only read."""
+    view = Module(folder).output(kernel).parent / "source"
+    tricks = [
+        "echo '// changed' >>$(src)/hello.rs",
+        "rm -f $(PWD)/Makefile",
+        "mkdir -p new && echo x >new/file",
+        f"echo x >{view}/new; rm -f {view}/Makefile; ls {view} >seen",
+    ]
+    with (folder / "Kbuild").open("a") as kbuild:
+        kbuild.writelines(f"_ := $(shell {trick} 2>/dev/null)\n" for trick in tricks)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    built = Module(folder).build(kernel)
+    try:
+        assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+        copy = built.path.parent
+        assert (copy / "hello.rs").read_text().endswith("// changed\n")
+        assert "Makefile" in (copy / "seen").read_text(), "the tricks were tried"
+    finally:
+        home.remove(built.path.parents[1])
 
 
 def test_what_a_build_keeps_of_its_commands_is_its_own(tmp_path: Path) -> None:

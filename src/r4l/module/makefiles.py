@@ -14,7 +14,7 @@ from r4l.errors import UsageError
 OBJECTS = re.compile(r"^[ \t]*(?:(?:export|override)[ \t]+)*obj-[my$][^=\n]*=", re.MULTILINE)
 INCLUDE = re.compile(r"^[ \t]*[-s]?include[ \t]+(.+)$", re.MULTILINE)
 OPTIONAL = re.compile(r"^[ \t]*obj-\$[({](CONFIG_\w+)", re.MULTILINE)
-ABOVE = re.compile(r"(?:\.\./)+[\w./+@-]*")
+ABOVE = re.compile(r"(?<![\w-]/)(?:\.\./)+[\w./+@-]*")
 MAKEFILES = frozenset({"Makefile", "Kbuild"})
 SOURCES = (".c", ".S", ".rs")
 NAME = re.compile(r"[A-Za-z0-9_]+")

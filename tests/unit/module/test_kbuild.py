@@ -10,7 +10,7 @@ import pytest
 
 from r4l.errors import UsageError
 from r4l.module import Module, kbuild_of
-from r4l.module.makefiles import options, options_of
+from r4l.module.makefiles import beside, options, options_of
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,36 @@ def test_what_is_built_with_other_options_lies_elsewhere(tmp_path: Path) -> None
     keys = [Module(tmp_path, config).key(kernel) for config in (None, {"X": "m"}, {"X": "y"}, {"X": "m", "Y": "m"})]  # type: ignore[arg-type]
     assert len(set(keys)) == 4
     assert keys[0] == "k"
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("x-y := main.o ../common/a.o", ["common"]),
+        ("x-y := ../common/../common/a.o ../top.o", ["", "common"]),
+        ("x-y := $(patsubst %.c,%.o,$(wildcard $(src)/../common/*.c))", ["common"]),
+        ("ccflags-y := -I$(src)/../include", []),
+        ("KDIR := ../linux", []),
+        ("x-y := ../../outside/a.o", []),
+        ("x-y := ../driver/a.o sub/../a.o", []),
+        ("x-y := ../nowhere/a.o", []),
+    ],
+)
+def test_folders_beside_whose_sources_are_compiled(tmp_path: Path, line: str, found: list[str]) -> None:
+    project = tmp_path / "project"
+    for name in ("driver/a.c", "common/a.c", "top.c", "include/a.h", "linux/Makefile", "../outside/a.c"):
+        file = project / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("")
+    (project / "driver/Kbuild").write_text(f"{line}\n")
+    wanted = [project / name for name in found]
+    assert beside(project / "driver", ["a.c", "Kbuild"], [project]) == wanted
+
+
+def test_a_folder_that_a_link_leads_to(tmp_path: Path) -> None:
+    for name in ("driver/a.c", "common/a.c", "doc/a.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / "driver/shared").symlink_to("../common")
+    (tmp_path / "driver/doc").symlink_to("../doc")
+    assert beside(tmp_path / "driver", ["shared", "doc", "a.c"], [tmp_path]) == [tmp_path / "common"]

@@ -322,3 +322,23 @@ def test_killed_at_any_point_the_next_goes_on(
     mirror.update()
     found = {name: text for name, text in tree(mirror.place).items() if room.PARTIAL not in name}
     assert found == tree(folder)
+
+
+def test_of_a_folder_beside_the_files_are_copied_and_the_folders_linked(folder: Path, tmp_path: Path) -> None:
+    """But for those that lead to where another mirror is mounted."""
+    project = folder.parent
+    for name in ("common/deep/x.c", "linux/big.c", "top.c"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(f"// {name}\n")
+    place, view = tmp_path / "place", tmp_path / "view"
+    points = frozenset({folder, project / "common/deep"})
+    mirror = Mirror(project, place, tmp_path / "record", view, (project,), tmp_path / "home", points)
+    for _ in range(2):
+        assert sorted(mirror.update()) == ["common", "common/deep", "driver", "linux", "top.c"]
+        assert tree(place) == {
+            "common": None,
+            "common/deep": None,
+            "driver": None,
+            "linux": str(view / "linux"),
+            "top.c": "// top.c\n",
+        }
