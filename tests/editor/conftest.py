@@ -28,7 +28,7 @@ fn wrong(value: u32) -> u32 {
 
 @pytest.fixture(scope="session")
 def folders(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A copy of rust/drivers without their tests (which may contain modules), with `broken` beside them."""
+    """A copy of rust/drivers without their tests (which may contain modules), beside `broken` and `pinned_drop`."""
     top = tmp_path_factory.mktemp("edited")
     shutil.copytree(
         resources.rust("drivers"),
@@ -36,6 +36,7 @@ def folders(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         dirs_exist_ok=True,
         ignore=shutil.ignore_patterns("tests", ".vscode", "rust-project.json", "compile_commands.json"),
     )
+    shutil.copytree(Path(__file__).parents[1] / "fixtures/pinned_drop", top / "pinned_drop")
     shutil.copytree(top / "hello", top / "broken")
     with (top / "broken/hello.rs").open("a") as source:
         source.write(WRONG)

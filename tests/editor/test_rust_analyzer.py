@@ -97,6 +97,16 @@ def test_every_name_of_a_driver_is_found(
     assert not understood.errors
 
 
+def test_what_rustc_compiles_is_no_complaint(drivers: dict[str, EditorFiles], rust_analyzer: LanguageServer) -> None:
+    """Members behind `pin_init!` and the name in front of a `#[pinned_drop]`."""
+    files = drivers["pinned_drop"]
+    assert files.broken is None
+    understood = check.rust(rust_analyzer, [files.folder / "pinned_drop.rs"], compiled=True)
+    assert not understood.names
+    assert not understood.errors
+    assert "PinnedDrop is not found" in "\n".join(map(str, understood.limits)), "or rust-analyzer has learnt it"
+
+
 def test_what_rustc_does_not_find_is_not_found(drivers: dict[str, EditorFiles], rust_analyzer: LanguageServer) -> None:
     files = drivers["broken"]
     assert files.broken
