@@ -41,9 +41,7 @@ class Architecture:
         rustc: options of the toolchain's rustc for programs of the guest.
         busybox: path of the guest's busybox in the toolchain's tree.
         qemu: name of the QEMU program.
-        machine: QEMU's `-machine` for up to `few_cpus` CPUs.
-        few_cpus: the most that this machine has.
-        machine_for_more: `-machine` for more CPUs.
+        machine: QEMU's `-machine`.
         cpu: QEMU's `-cpu`, by accelerator.
         console: the kernel's name of the serial port.
         hotplug: True if the machine takes PCI devices while it runs.
@@ -68,8 +66,6 @@ class Architecture:
     busybox: str
     qemu: str
     machine: str
-    few_cpus: int
-    machine_for_more: str
     cpu: Mapping[str, str]
     console: str
     hotplug: bool

@@ -200,8 +200,7 @@ def command_line(machine: Machine, ends: Endpoints, state: Path | None = None, *
     argv = [arch.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     argv += ["-run-with", "exit-with-parent=on", *(["-sandbox", SECCOMP] if seccomp else [])]
     memory = f",memory-backend={SHARED}" if machine.shared_memory else ""
-    kind = arch.machine if machine.cpus <= arch.few_cpus else arch.machine_for_more
-    argv += ["-machine", kind + memory, "-accel", accelerator, "-cpu", arch.cpu[machine.accel]]
+    argv += ["-machine", arch.machine + memory, "-accel", accelerator, "-cpu", arch.cpu[machine.accel]]
     if machine.shared_memory:
         size = machine.memory << 20
         argv += _json("-object", {"qom-type": "memory-backend-memfd", "id": SHARED, "size": size, "share": True})

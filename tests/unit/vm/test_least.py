@@ -11,10 +11,9 @@ from typing import cast
 
 import pytest
 
-from r4l.arch import architectures
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
-from r4l.vm import Endpoints, Machine, command_line, least
+from r4l.vm import Machine, least
 from r4l.vm.boot import crowding
 
 MIB = 1 << 20
@@ -77,16 +76,6 @@ def test_cpus_that_the_kernel_would_not_use_are_refused(machine: Machine) -> Non
     with pytest.raises(UsageError, match="at most 1 CPUs"):
         least.require(replace(machine, cpus=2), kernel(MODULES="y"))
     least.require(replace(machine, cpus=200), kernel())
-
-
-@pytest.mark.parametrize("arch", architectures())
-def test_more_cpus_than_the_usual_machine_has_get_another(arch: str, machine: Machine) -> None:
-    table = architectures()[arch]
-    ends = Endpoints(10, 11, 12)
-    for cpus, wanted in ((table.few_cpus, table.machine), (table.few_cpus + 1, table.machine_for_more)):
-        if cpus <= 255:
-            argv = command_line(replace(machine, arch=arch, cpus=cpus), ends)
-            assert argv[argv.index("-machine") + 1].startswith(wanted)
 
 
 def test_many_cpus_on_few_processors_are_given_time(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
