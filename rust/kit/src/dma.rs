@@ -18,8 +18,8 @@ pub use crate::compat::{
 use crate::{
     bindings,
     bindings::layout,
-    net::RxSlot,
     skb::{
+        RxContext,
         RxSkb,
         Skb, //
     }, //
@@ -347,7 +347,7 @@ impl<'bound> RxBuffer<'bound> {
     ///
     /// Fails when `len` is more than the buffer holds, or without memory.
     #[inline]
-    pub fn copy_to_skb(&mut self, len: u32, slot: &RxSlot<'_, '_>) -> Result<RxSkb> {
+    pub fn copy_to_skb(&mut self, len: u32, slot: &impl RxContext) -> Result<RxSkb> {
         let Mapping {
             dev,
             addr,
@@ -358,7 +358,7 @@ impl<'bound> RxBuffer<'bound> {
         if len > capacity {
             return Err(EINVAL);
         }
-        // SAFETY: A slot exists only in the poll function of that instance, called with a budget.
+        // SAFETY: By the trait's promise.
         let skb = unsafe { bindings::napi_alloc_skb(slot.napi(), len) };
         let skb = NonNull::new(skb).ok_or(ENOMEM)?;
         // SAFETY: The range is mapped, and the data is copied between the two calls. The socket
@@ -387,7 +387,7 @@ impl<'bound> RxBuffer<'bound> {
     /// Fails when `len` is more than the buffer holds, whatever the device says, or without
     /// memory. The buffer is gone then.
     #[inline]
-    pub fn into_skb(self, len: u32, _slot: &RxSlot<'_, '_>) -> Result<RxSkb> {
+    pub fn into_skb(self, len: u32, _slot: &impl RxContext) -> Result<RxSkb> {
         let capacity = self.mapping.len;
         if len > capacity {
             return Err(EINVAL);
@@ -396,7 +396,7 @@ impl<'bound> RxBuffer<'bound> {
         drop(mapping);
 
         // SAFETY: The fragment has `truesize` bytes with the space that `build_skb` wants at its
-        // end. A slot exists only in a NAPI context with a budget, as `napi_build_skb` wants it.
+        // end. By the trait's promise this is a NAPI context with a budget.
         let skb = unsafe {
             bindings::napi_build_skb(fragment.0.as_ptr().cast(), Self::truesize(capacity))
         };

@@ -16,10 +16,9 @@
 //!
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
-use crate::bindings;
-
 mod device;
 mod driver;
+mod ethernet;
 mod ethtool;
 mod napi;
 mod operations;
@@ -36,9 +35,15 @@ pub use self::{
         Driver,
         Interrupt,
         LinkSettings,
-        MacAddress,
         Offloads,
         Rings, //
+    },
+    ethernet::{
+        MacAddress,
+        ETH_FCS_LEN,
+        ETH_HEADER_LEN,
+        ETH_MIN_LEN,
+        ETH_MTU, //
     },
     napi::{
         Disabled,
@@ -64,15 +69,3 @@ pub(crate) use registration::{
     Attachment,
     Registration, //
 };
-
-/// The length of an Ethernet header.
-pub const ETH_HEADER_LEN: u32 = bindings::ETH_HLEN;
-
-/// The shortest Ethernet frame, without its checksum.
-pub const ETH_MIN_LEN: u32 = bindings::ETH_ZLEN;
-
-/// The length of an Ethernet frame's checksum.
-pub const ETH_FCS_LEN: u32 = bindings::ETH_FCS_LEN;
-
-/// The MTU of Ethernet.
-pub const ETH_MTU: u32 = bindings::ETH_DATA_LEN;

@@ -229,6 +229,24 @@ impl Drop for Skb {
     }
 }
 
+/// A proof that socket buffers may be allocated as NAPI does: the caller is a poll function with a
+/// budget.
+///
+/// [`RxSlot`](crate::net::RxSlot) is one.
+pub trait RxContext: sealed::Napi {}
+
+pub(crate) mod sealed {
+    use crate::bindings;
+
+    /// # Safety
+    ///
+    /// A value exists only in the poll function of the instance, called with a budget.
+    pub unsafe trait Napi {
+        /// The instance.
+        fn napi(&self) -> *mut bindings::napi_struct;
+    }
+}
+
 /// A socket buffer that was made for a frame just received: nobody else knows it, or its data, and
 /// it carries no claims of a sender.
 ///

@@ -2,7 +2,7 @@
 
 //! The network device itself, as callbacks and drivers see it.
 
-use super::MacAddress;
+use super::ethernet::MacAddress;
 use crate::bindings;
 use kernel::{
     ffi::c_ulong,

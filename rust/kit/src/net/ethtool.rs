@@ -3,8 +3,8 @@
 //! What `ethtool` asks.
 
 use super::{
-    private::Private,
-    Driver, //
+    driver::Driver,
+    private::Private, //
 };
 use crate::bindings;
 use kernel::ffi::c_int;

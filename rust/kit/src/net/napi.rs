@@ -4,14 +4,18 @@
 //! right to receive a frame.
 
 use super::{
-    queue::Openings,
-    Completions,
-    Device,
-    ETH_HEADER_LEN, //
+    device::Device,
+    ethernet::ETH_HEADER_LEN,
+    queue::{
+        Completions,
+        Openings, //
+    }, //
 };
 use crate::{
     bindings,
     skb::{
+        sealed,
+        RxContext,
         RxSkb,
         Skb, //
     }, //
@@ -185,16 +189,21 @@ pub enum RxError {
 /// NAPI does.
 pub struct RxSlot<'a, 'b>(&'a mut Poll<'b>);
 
+impl RxContext for RxSlot<'_, '_> {}
+
+// SAFETY: A slot exists only in the poll function of that instance, called with a budget.
+unsafe impl sealed::Napi for RxSlot<'_, '_> {
+    #[inline]
+    fn napi(&self) -> *mut bindings::napi_struct {
+        self.0.napi.as_ptr()
+    }
+}
+
 impl<'b> RxSlot<'_, 'b> {
     /// The network device.
     #[inline]
     pub fn device(&self) -> &'b Device {
         self.0.dev
-    }
-
-    #[inline]
-    pub(crate) fn napi(&self) -> *mut bindings::napi_struct {
-        self.0.napi.as_ptr()
     }
 
     /// Hands a frame with its Ethernet header up to the stack, and counts it.

@@ -3,13 +3,15 @@
 //! What the kernel calls: the interrupt, NAPI, and the operations of a `struct net_device`.
 
 use super::{
+    driver::{
+        Driver,
+        Interrupt, //
+    },
+    ethernet::MacAddress,
+    napi::Poll,
     private::Private,
-    Driver,
-    Interrupt,
-    MacAddress,
-    Poll,
-    RxMode,
-    TxQueue, //
+    queue::TxQueue,
+    rx_mode::RxMode, //
 };
 use crate::{
     bindings,

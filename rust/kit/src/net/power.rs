@@ -6,8 +6,8 @@
 //! programs in any case. The interface stays up; the stack is told that its device is absent.
 
 use super::{
-    private::Private,
-    Driver, //
+    driver::Driver,
+    private::Private, //
 };
 use crate::{
     bindings,

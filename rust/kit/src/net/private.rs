@@ -12,14 +12,18 @@
 //! * `filter`: the address list's lock. The core holds it around `ndo_set_rx_mode`.
 
 use super::{
+    device::Device,
+    driver::{
+        Driver,
+        Rings, //
+    },
+    napi::{
+        Disabled,
+        Enabled,
+        Napi, //
+    },
     queue::Openings,
-    Device,
-    Disabled,
-    Driver,
-    Enabled,
-    Napi,
-    Rings,
-    RxMode, //
+    rx_mode::RxMode, //
 };
 use crate::{
     bindings,

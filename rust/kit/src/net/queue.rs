@@ -2,7 +2,7 @@
 
 //! The transmit queue: what was sent and what was completed, as byte queue limits (BQL) count it.
 
-use super::Device;
+use super::device::Device;
 use crate::{
     barrier::smp_mb,
     bindings,

@@ -3,14 +3,16 @@
 //! A network device's life: allocation, registration, and the end.
 
 use super::{
+    driver::{
+        Config,
+        Driver, //
+    },
+    napi::Napi,
     private::{
         Control,
         Private, //
     },
-    queue::Openings,
-    Config,
-    Driver,
-    Napi, //
+    queue::Openings, //
 };
 use crate::{
     bindings,

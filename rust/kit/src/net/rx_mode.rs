@@ -3,8 +3,8 @@
 //! What the stack wants to receive.
 
 use super::{
-    Device,
-    MacAddress, //
+    device::Device,
+    ethernet::MacAddress, //
 };
 use crate::bindings;
 
