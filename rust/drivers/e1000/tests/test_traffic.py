@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import time
 
 import pytest
@@ -14,6 +15,9 @@ from r4l.net import Interface
 from r4l.testing import interface_of
 
 pytestmark = pytest.mark.machine(nics=["e1000"])
+
+RING = 256
+"""Descriptors of a ring, in this driver and in the kernel's own."""
 
 
 def test_packets_of_all_sizes_arrive(online: r4l.VM, interface: Interface, gateway: str) -> None:
@@ -36,6 +40,31 @@ def test_statistics_are_those_of_the_wire(online: r4l.VM, interface: Interface, 
     assert interface.counter("rx_errors") == interface.counter("tx_errors") == 0
 
 
+@pytest.mark.machine(nics=["e1000"], modules=["netconsole"])
+def test_the_kernels_log_goes_out_by_netconsole(online: r4l.VM, interface: Interface, gateway: str) -> None:
+    """netconsole calls start_xmit and poll with interrupts off, the latter without a budget; more lines than the ring
+    holds have the driver take back what was sent."""
+    interface.ping(gateway, count=1)
+    lines = 2 * RING
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as console:
+        console.bind(("127.0.0.1", 0))
+        console.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        console.settimeout(30)
+        mac = online.run(f"arp -n {gateway}", check=True).stdout.split()[3]
+        target = f"6665@10.0.2.15/{interface.name},{console.getsockname()[1]}@{gateway}/{mac}"
+        online.run(f"modprobe netconsole netconsole={target}", check=True)
+        online.run(
+            f"for i in $(seq {lines}); do echo '<1>line' $i of {lines} > /dev/kmsg; done", timeout=60, check=True
+        )
+        last = f"line {lines} of {lines}"
+        heard: list[str] = []
+        while not (heard and last in heard[-1]):
+            heard.append(console.recv(2048).decode())
+    assert sum("line " in text and f" of {lines}" in text for text in heard) >= lines * 9 // 10
+    interface.ping(gateway)
+    online.run("rmmod netconsole", check=True)
+
+
 PKTGEN = """
 set -e
 conf() { echo "$2" > /proc/net/pktgen/$1; }
@@ -49,8 +78,6 @@ done
 echo start > /proc/net/pktgen/pgctrl
 wait
 """
-RING = 256
-"""Descriptors of a ring, in this driver and in the kernel's own."""
 ROUTER = ("-netdev", "user,id=router", "-netdev", "hubport,id=routerport,hubid=0,netdev=router")
 """A third port on the wire between the two cards."""
 
