@@ -116,7 +116,7 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is no TOML: {error}", "mend the file") from error
+        raise UsageError(f"{file} is not TOML: {error}", "correct the file") from error
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}", "make it readable") from error
 
@@ -129,7 +129,7 @@ def _check(table: Mapping[str, Any], known: Mapping[str, Sequence[type]], file: 
         kind = next((kind for kind in known[key] if type(value) is kind), None)
         if kind is None or (kind is list and not all(isinstance(one, str) for one in value)):
             wanted = " or ".join(KINDS.get(kind, f"a table [{key}]") for kind in known[key])
-            raise UsageError(f"{file}: {before}{key} has to be {wanted}, not {value!r}", "mend the file")
+            raise UsageError(f"{file}: {before}{key} has to be {wanted}, not {value!r}", "correct the file")
 
 
 def _nearest(key: str, known: Mapping[str, object], before: str) -> str:

@@ -70,7 +70,7 @@ def test_settings_that_cannot_be_read_stay_and_ours_lie_beside_them(folder: Path
     settings.write_text('{"a": ')
     done = ide(folder, "--force")
     assert done.returncode == 0, done.stderr
-    assert "mend it" in done.stderr
+    assert "correct it" in done.stderr
     assert settings.read_text() == '{"a": '
     beside = json.loads((folder / ".vscode/r4l.settings.json").read_text())
     assert str(folder / "rust-project.json") in beside["rust-analyzer.linkedProjects"]

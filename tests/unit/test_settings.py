@@ -107,7 +107,7 @@ def test_it_is_the_nearest_and_ends_with_the_checkout_and_before_the_home(folder
         ("arch = 'vax'", ["unknown architecture vax"]),
         ("[parameters]\nx = 1979-05-27", ["parameters.x cannot be"]),
         ("[config]\nX = ['m']", ["config.X cannot be", '"m"']),
-        ("kernel = ", ["is no TOML"]),
+        ("kernel = ", ["is not TOML"]),
         ("[machine]\ndevices = ['nvme,romfile=/etc/shadow']", ["names a file of this computer"]),
         ("[machine]\ndevices = ['model.py:Evil']", ["names a file of this computer"]),
     ],

@@ -274,7 +274,7 @@ def _require_no_older(release: Release, before: datetime.datetime, source: str) 
         raise EnvironmentFault(
             f"{source} was made at {release.date:%Y-%m-%d %H:%M}, and the one that came before it at "
             f"{before:%Y-%m-%d %H:%M}",
-            f"the mirror is out of date, or somebody shows you an old archive: name another in {apt.ENVIRONMENT} "
+            f"the mirror, or an attacker, offers an old archive: name another in {apt.ENVIRONMENT} "
             f"(or set {apt.DATES}=false for an archive of old days)",
         )
 

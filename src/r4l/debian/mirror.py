@@ -140,7 +140,7 @@ class Mirror:
         raise _Again(
             EnvironmentFault(
                 f"{self.address}/{file.path} is not the file that Debian signed: its SHA-256 is {digest.hexdigest()}",
-                f"somebody between here and Debian changes files, or the mirror is broken: {REMEDY}",
+                f"a proxy on the way changes files, or the mirror is broken: {REMEDY}",
             )
         )
 

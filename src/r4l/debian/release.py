@@ -114,7 +114,7 @@ def _signed(data: bytes, source: str) -> str:
             ) from error
         raise EnvironmentFault(
             f"{source} is not signed by Debian's keys: {said}",
-            f"the mirror, or somebody on the way to it, has changed the archive: {REMEDY}",
+            f"the mirror, or a proxy on the way to it, has changed the archive: {REMEDY}",
         ) from error
 
 
@@ -130,7 +130,7 @@ def _require_today(release: Release, source: str) -> None:
         raise EnvironmentFault(
             f"{source} was valid until {release.valid_until:%Y-%m-%d %H:%M}, and the clock of this machine says "
             f"{now:%Y-%m-%d %H:%M} UTC",
-            f"if the clock is wrong, set it; else the mirror is out of date, or somebody shows you an old archive: "
+            f"if the clock is wrong, set it; else the mirror, or an attacker, offers an old archive: "
             f"name another in {apt.ENVIRONMENT} (or set {apt.DATES}=false for an archive of old days)",
         )
 

@@ -146,5 +146,5 @@ def _sources(folder: Path) -> list[tuple[str, str]]:
         try:
             found.append((inner.as_posix(), _own(path, folder).read_text(encoding="utf-8")))
         except UnicodeDecodeError as error:
-            raise UsageError(f"{path} is no text: {error}", "make it UTF-8, or move it away") from error
+            raise UsageError(f"{path} is not text: {error}", "make it UTF-8, or move it away") from error
     return found

@@ -91,7 +91,7 @@ class Copy:
     def repair(self, say: Say = quiet) -> None:
         """Copy the original's build again if an earlier make was killed."""
         if (self.folder / UNFINISHED).exists():
-            say("an earlier make was killed: copying the build anew")
+            say("an earlier make was killed: copying the build again")
             with home.lock(f"build-{self.kernel.build.parent.name}"):
                 partial = home.temporary(self.build)
                 _copy_build(self.kernel, partial)

@@ -221,7 +221,7 @@ def unpack_tar_xz(tarball: Path, folder: Path) -> None:
     if "No space left" in why:
         raise disk_full(why)
     if code or broken:
-        raise EnvironmentFault(f"tar cannot unpack {tarball.name}", "run it again", detail=why)
+        raise EnvironmentFault(f"tar cannot unpack {tarball.name}", "run the command again", detail=why)
 
 
 def _hear(tar: subprocess.Popen[bytes], said: list[bytes]) -> None:

@@ -313,7 +313,7 @@ def _renew(folder: Path, known: Mapping[str, Any] | None, toolchain: Toolchain, 
     else:
         same = known is None or manifest.fits(known, toolchain)
     if not same and build_folder.exists():
-        say("its compilers have changed: building it anew")
+        say("its compilers have changed: building it again")
         (folder / MANIFEST).unlink(missing_ok=True)
         partial = home.temporary(build_folder)
         partial.mkdir()

@@ -30,7 +30,7 @@ def module_file(file: Path, folder: Path) -> Path:
     while (suffix := Path(name).suffix) in SUFFIXES:
         name = name.removesuffix(suffix)
     if name == file.name:
-        raise UsageError(f"{file} is no module", f"a module's name ends with {', '.join(SUFFIXES)}")
+        raise UsageError(f"{file} is not a module", f"a module's name ends with {', '.join(SUFFIXES)}")
     target = folder / f"{name}.ko"
     with opened(file) as source, target.open("wb") as copy:
         shutil.copyfileobj(source, copy)

@@ -69,7 +69,7 @@ def read_pcap(path: Path) -> Iterator[Packet]:
         head = file.read(HEADER_SIZE)
         order, unit = FORMATS.get(head[:4], ("", 0.0))
         if not order or len(head) < HEADER_SIZE:
-            raise UsageError(f"{path} is no pcap file")
+            raise UsageError(f"{path} is not a pcap file")
         (kind,) = struct.unpack_from(order + "I", head, 20)
         if kind != ETHERNET:
             raise UsageError(f"{path} is a capture of link type {kind}, not of Ethernet")

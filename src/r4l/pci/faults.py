@@ -119,7 +119,7 @@ class Fault:
                 values[word] = float(value) if types[word] == "float" else int(value, 0)
             return cls(kind, place, **values)
         except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{text!r} is no fault", "write KIND@PLACE#NTH, such as lost-write@CTRL#3") from error
+            raise UsageError(f"{text!r} is not a fault", "write KIND@PLACE#NTH, such as lost-write@CTRL#3") from error
 
     def __str__(self) -> str:
         head = f"{self.kind}{'@' + self.place if self.place else ''}{'' if self.chance else f'#{self.nth}'}"

@@ -122,7 +122,7 @@ class Interrupts:
         if fds and len(fds) != count:
             raise Refused(errno.EINVAL, f"{len(fds)} eventfds for {count} interrupts")
         if any(str(Path(f"/proc/self/fd/{fd}").readlink()) != EVENTFD for fd in fds):
-            raise Refused(errno.EINVAL, "what came for an interrupt is no eventfd")
+            raise Refused(errno.EINVAL, "the descriptor for an interrupt is not an eventfd")
         for vector in range(start, start + count):
             if (old := self._fds[irq].pop(vector, None)) is not None:
                 os.close(old)

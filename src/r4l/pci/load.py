@@ -29,7 +29,7 @@ def load(text: str) -> type[Device]:
     """
     match = SPEC.fullmatch(text)
     if match is None:
-        raise UsageError(f"{text} names no model", "write FILE.py:CLASS")
+        raise UsageError(f"{text} does not name a model", "write FILE.py:CLASS")
     file = Path(match["file"]).expanduser().resolve()
     if not file.is_file():
         raise UsageError(f"there is no file {match['file']}", "a model is named FILE.py:CLASS")
@@ -46,7 +46,9 @@ def load(text: str) -> type[Device]:
         raise
     except Exception as error:
         raise UsageError(
-            f"{match['file']} does not run: {type(error).__name__}: {error}", "mend it", detail=traceback.format_exc()
+            f"{match['file']} does not run: {type(error).__name__}: {error}",
+            "correct the file",
+            detail=traceback.format_exc(),
         ) from error
     finally:
         sys.path.remove(str(file.parent))

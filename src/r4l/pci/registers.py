@@ -309,7 +309,7 @@ class Register:
         if self.owner is not None:
             raise DefinitionError(
                 f"{place}: {self.name} belongs to {self.owner.__name__}, and so do its side effects",
-                f"override its method {before}" if before else "declare the register anew",
+                f"override its method {before}" if before else "declare the register again",
             )
         if before:
             raise DefinitionError(f"{place}: {name} is a second method for the same event, beside {before}")

@@ -189,7 +189,7 @@ def _access(kind: Kind, what: RegisterLike, value: int | None, fields: dict[str,
             lambda one: one.kind == kind and one.offset == what and value in (None, one.value),
         )
     else:
-        raise TypeError(f"{what!r} is no register; ask the class, as in `{kind}(Edu.STATUS, irq=1)`")
+        raise TypeError(f"{what!r} is not a register; use the class, as in `{kind}(Edu.STATUS, irq=1)`")
 
     # Raises for an unknown field, which no event would ever have.
     register.value(**fields)

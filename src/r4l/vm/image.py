@@ -93,7 +93,7 @@ def management_nic(ssh_port: int = 0) -> Nic:
 def _require_free(port: int) -> None:
     """Check a port in advance: QEMU's error would name neither cause nor remedy."""
     if not 0 <= port <= 65535:
-        raise UsageError(f"{port} is no port", "give 1 to 65535, or 0 for one that is free")
+        raise UsageError(f"{port} is not a port", "give 1 to 65535, or 0 for a free one")
     with socket.socket() as probe:
         # The same option as in QEMU: a recently closed connection does not occupy the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

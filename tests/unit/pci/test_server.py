@@ -519,5 +519,5 @@ def test_questions_about_what_has_happened(client: Client, device: Model) -> Non
     assert device.trace.count(read(0)) == 1
     with pytest.raises(AttributeError, match="CONTROL has no field sped"):
         write(Model.CONTROL, sped=5)
-    with pytest.raises(TypeError, match="ask the class"):
+    with pytest.raises(TypeError, match="use the class"):
         read(device.CONTROL)

@@ -66,7 +66,7 @@ def test_port_that_is_taken() -> None:
 
 @pytest.mark.parametrize("port", [-1, 65536])
 def test_no_port(port: int) -> None:
-    with pytest.raises(UsageError, match="is no port"):
+    with pytest.raises(UsageError, match="is not a port"):
         management_nic(port)
 
 
