@@ -154,7 +154,7 @@ class Mirror:
         return stale
 
     def _is_copied(self, folder: Path) -> bool:
-        """Whether the copy has a folder of its own for this one."""
+        """Return True if the copy has its own folder for a folder of the user's."""
         return self.points is None or any(point.is_relative_to(folder) for point in self.points)
 
     def _entry(self, found: os.DirEntry[str], path: str) -> Entry:

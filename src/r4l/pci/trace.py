@@ -41,7 +41,7 @@ Kind = Literal[
 GUEST = ("read", "write", "config-read", "config-write", "reset")
 """Kinds caused by the guest; the others are caused by the device or the test."""
 RegisterLike = Register | RegisterElement | RegisterField | int
-"""What a question can be about."""
+"""Subjects of a condition: a register, one of an array, a field, or an offset."""
 Raw = tuple[int, int, Kind, Cell | None, int, int, int, int | bytes, str]
 """Number, ns, kind, cell, BAR, offset or address, size, value, text."""
 
