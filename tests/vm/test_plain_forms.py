@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -296,3 +297,13 @@ def test_in_the_other_sandboxes(kernel: Kernel, place: Path, sandbox: str) -> No
     assert done.returncode == 0, done.stderr
     assert described(BuiltModule(Path(done.stdout.strip()))) == "mine"
     assert listing(place.parent) == before
+
+
+def test_messages_name_the_users_files_by_their_whole_paths(kernel: Kernel, place: Path) -> None:
+    write(place, {"Kbuild": "obj-m := x.o\nx-y := src/main.o\n", "src/main.c": C, "src/mine.h": "#error no\n"})
+    with pytest.raises(BuildError, match=re.escape(f"{place}/src/mine.h:1:2: error: #error no")):
+        Module(place).build(kernel)
+    (place / "src/mine.h").write_text(MINE + "#warning so\n")
+    warnings = Module(place).build(kernel).warnings
+    assert f"{place}/src/mine.h:2:2: warning: #warning so" in warnings
+    assert f"In file included from {place}/src/main.c:2:" in warnings

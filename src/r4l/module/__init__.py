@@ -29,6 +29,7 @@ from r4l.module.makefiles import beside, kbuild_of, options, options_of
 from r4l.module.mirror import Mirror
 from r4l.module.modinfo import BuiltModule
 from r4l.module.order import in_load_order
+from r4l.module.paths_in import whole
 from r4l.module.products import require_own
 from r4l.paths import require_for_make
 from r4l.process import Say, quiet
@@ -142,7 +143,7 @@ class Module:
                 self._make(kernel, output, log, grant, targets, say, color)
             finally:
                 # Also after a failure: files compiled before it are not compiled again.
-                warned = warnings.keep(output, log.read_text(errors="replace", encoding="utf-8"))
+                warned = whole(warnings.keep(output, log.read_text(errors="replace", encoding="utf-8")), self.folder)
             order = output / "modules.order"
             names = order.read_text(encoding="utf-8").split() if order.exists() else []
             said = notes(log.read_text(errors="replace", encoding="utf-8"), self.folder, kernel)
@@ -234,8 +235,9 @@ class Module:
             why = diagnose(
                 log.read_text(errors="replace", encoding="utf-8"), self.folder, kernel, lambda: _others(kernel)
             )
-            told = f"{self.folder.name} does not build: {why.cause}"
-            return BuildError(told, why.remedy, detail=why.text, known=why.known, explanations=why.explanations)
+            told = f"{self.folder.name} does not build: {whole(why.cause, self.folder)}"
+            text = whole(why.text, self.folder)
+            return BuildError(told, why.remedy, detail=text, known=why.known, explanations=why.explanations)
 
         kernel.toolchain.run_logged(
             # With -k the errors of all files are seen in one go.
@@ -246,7 +248,7 @@ class Module:
             cwd=self.folder,
             env={**self._environment, **(COLORS if color else {})},
             what=f"the build of {self.folder.name}",
-            say=say,
+            say=lambda line: say(whole(line, self.folder)),
             color=color,
         )
         require_own(output, (self.folder, *grant.reads))
