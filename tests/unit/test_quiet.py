@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""`-q` and R4L_QUIET: nothing is shown of what goes well, and all of what fails."""
+
+from __future__ import annotations
+
+import io
+import os
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from r4l.cli.options import ProjectCommand
+from r4l.stages import QUIET, Stages
+from r4l.terminal import Console
+
+
+def shown() -> str:
+    """The lines about a stage that took a while and ended well, and about one that failed."""
+    out = io.StringIO()
+    with Stages(Console(file=out, width=100)) as stages:
+        with stages.stage("booting"):
+            # A stage of less than half a second is not worth a line.
+            stages.done.clear()
+        with pytest.raises(RuntimeError), stages.stage("building"):
+            raise RuntimeError
+    return out.getvalue()
+
+
+def test_what_fails_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter(range(0, 1000, 5))
+    monkeypatch.setattr("r4l.stages.time.monotonic", lambda: float(next(seconds)))
+    monkeypatch.delenv(QUIET, raising=False)
+    loud = shown()
+    assert "booting" in loud
+    monkeypatch.setenv(QUIET, "1")
+    assert "booting" not in shown()
+    assert "building" in shown()
+
+
+@pytest.mark.parametrize("option", ["-q", "--quiet"])
+def test_the_option_is_heard_by_all_that_is_started(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(QUIET, "")
+
+    @click.command(cls=ProjectCommand)
+    def probe() -> None:
+        click.echo(f"quiet: {os.environ.get(QUIET)}")
+
+    assert CliRunner().invoke(probe, []).output == "quiet: \n"
+    assert CliRunner().invoke(probe, [option]).output == "quiet: 1\n"
