@@ -43,7 +43,7 @@ class Archive:
 
     Args:
         suite: Debian's release, by its code name.
-        backports: name of its suite of backports.
+        backports: name of its suite of backports; empty for none.
         components: components of the archive, such as `main`.
         architecture: Debian's name for it (`amd64`, `arm64`).
         pinned_sources: source packages that come from backports.
@@ -195,11 +195,11 @@ class Archive:
 
     @property
     def _suites(self) -> tuple[str, ...]:
-        return self.suite, self.backports
+        return tuple(filter(None, (self.suite, self.backports)))
 
     def _prefers(self, suite: str, package: Package) -> bool:
         """Return True if a package is taken from this suite."""
-        return (suite == self.backports) == (package.source in self.pinned_sources)
+        return not self.backports or (suite == self.backports) == (package.source in self.pinned_sources)
 
     @cached_property
     def _room(self) -> Path:
