@@ -15,7 +15,7 @@ from typing import Any
 from r4l import home
 from r4l.debian import Archive, Rules, apt
 from r4l.toolchain import table, tree
-from r4l.toolchain.enter import bwraps
+from r4l.toolchain.enter import USR_LINKS, bwraps
 
 ROOT = Path(__file__).parents[2]
 HOSTS: dict[str, dict[str, Any]] = tomllib.loads(Path(__file__).with_name("hosts.toml").read_text(encoding="utf-8"))
@@ -56,6 +56,10 @@ class Machine:
         archive.update()
         found = archive.resolve(dict.fromkeys([*archive.essential(), *of["packages"]]))
         base = found.pop(tree.FIRST)
+        # Debian 12's own packages do not make them; its installer does.
+        for link in USR_LINKS:
+            (root / "usr" / link).mkdir(parents=True)
+            (root / link).symlink_to(f"usr/{link}")
         rules = Rules(LEFT_OUT)
         archive.unpack_found([base], root, rules=rules)
         archive.unpack_found(list(found.values()), root, rules=rules)
@@ -79,6 +83,11 @@ class Machine:
         ):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
         (self.root / CERTIFICATES.lstrip("/")).touch()
+        # What the script of ca-certificates does; Debian's pip does not start without.
+        bundle = self.root / "etc/ssl/certs/ca-certificates.crt"
+        bundle.parent.mkdir(parents=True, exist_ok=True)
+        known = sorted((self.root / "usr/share/ca-certificates").rglob("*.crt"))
+        bundle.write_bytes(b"".join(path.read_bytes() for path in known))
         if "apt" in self.of["packages"]:
             lines = SOURCES.format(address=archive.mirror.address, suite=self.of["suite"])
             (self.root / "etc/apt/sources.list").write_text(lines, encoding="utf-8")
@@ -114,8 +123,9 @@ class Machine:
             proxy: the socket of the proxy, which is all that a machine with `proxy` has of a network.
         """
         user = self.of.get("user", 0)
-        command = [bwraps()[0], "--unshare-pid", "--die-with-parent", "--bind", str(self.root), "/"]
-        command += ["--ro-bind", str(ROOT), CHECKOUT, "--dev-bind", "/dev", "/dev", "--proc", "/proc"]
+        # A /proc of bubblewrap's own is masked in part: no user namespace in it could have one (user_namespaces(7)).
+        command = [bwraps()[0], "--die-with-parent", "--bind", str(self.root), "/", "--bind", "/proc", "/proc"]
+        command += ["--ro-bind", str(ROOT), CHECKOUT, "--dev-bind", "/dev", "/dev"]
         command += ["--ro-bind", "/sys", "/sys", "--perms", "1777", "--tmpfs", "/tmp", "--tmpfs", "/run"]
         command += ["--bind", str(self.root / str(self.home).lstrip("/")), str(self.home)]
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(self.home.parents[1])}
