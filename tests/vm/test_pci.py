@@ -127,24 +127,11 @@ def test_the_page_s_device_from_nothing(tmp_path: Path, kernel: Kernel) -> None:
         assert all(line in done.stdout for line in said), done.stdout
 
 
-@pytest.mark.parametrize(
-    ("spec", "cause"),
-    [
-        ("nothing.py:Model", "there is no file nothing.py"),
-        ("model.py:Nothing", "model.py has no model Nothing"),
-        ("raises.py:Model", "raises.py does not run: ZeroDivisionError"),
-        ("overlaps.py:Model", "overlaps.py:6: B at 0x0 overlaps A"),
-    ],
-)
-def test_a_file_that_has_no_such_model(tmp_path: Path, kernel: Kernel, spec: str, cause: str) -> None:
-    head = "from r4l import pci\nclass Model(pci.Device):\n    vendor_id = 1\n    bars = (pci.Bar(64),)\n"
-    (tmp_path / "model.py").write_text(head)
-    (tmp_path / "raises.py").write_text("1 / 0\n")
-    (tmp_path / "overlaps.py").write_text(f"{head}    A = pci.Register(0)\n    B = pci.Register(0)\n")
-    argv = [sys.executable, "-m", "r4l", "run", "--device", spec, "--", "true"]
+def test_a_file_that_has_no_such_model(tmp_path: Path, kernel: Kernel) -> None:
+    argv = [sys.executable, "-m", "r4l", "run", "--device", "nothing.py:Model", "--", "true"]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == 2, done.stdout + done.stderr
-    assert cause in " ".join(done.stderr.split())
+    assert "there is no file nothing.py" in " ".join(done.stderr.split())
 
 
 class Everything(pci.Device):

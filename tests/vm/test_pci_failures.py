@@ -189,6 +189,7 @@ def test_a_qemu_that_is_killed_leaves_nothing(kernel: Kernel, edu_check: BuiltMo
     assert not [name for name in open_files() if "eventfd" in name or "memfd" in name or ".sock" in name]
 
 
+@pytest.mark.thorough  # The command of docs/devices.md boots with its device, too.
 def test_a_machine_that_boots_has_the_device_from_the_start(kernel: Kernel, edu_check: BuiltModule) -> None:
     with VM(kernel, devices=[Edu]) as vm:
         assert not vm.restored

@@ -17,7 +17,9 @@ SPEC = re.compile(r"(?P<file>.+\.py):(?P<name>\w+)")
 
 def in_file(text: str) -> bool:
     """Return True if a text names a model in a file, and not a device of QEMU."""
-    return SPEC.fullmatch(text) is not None
+    match = SPEC.fullmatch(text)
+    # A device of QEMU's has commas before its properties, whose values may look like anything.
+    return match is not None and ("," not in text or Path(match["file"]).expanduser().is_file())
 
 
 def load(text: str) -> type[Device]:

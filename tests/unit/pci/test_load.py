@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""Models in files: `FILE.py:CLASS`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from r4l.errors import UsageError
+from r4l.pci.load import in_file, load
+
+HEAD = "from r4l import pci\nclass Model(pci.Device):\n    vendor_id = 1\n    bars = (pci.Bar(64),)\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "helper.py").write_text("NUMBER = 7\n")
+    (tmp_path / "model.py").write_text(HEAD)
+    (tmp_path / "helped.py").write_text(f"import helper\n{HEAD}    device_id = helper.NUMBER\n")
+    (tmp_path / "raises.py").write_text("1 / 0\n")
+    (tmp_path / "overlaps.py").write_text(f"{HEAD}    A = pci.Register(0)\n    B = pci.Register(0)\n")
+    return tmp_path
+
+
+def test_a_model_with_a_file_beside_it(folder: Path) -> None:
+    assert load(f"{folder}/helped.py:Model").device_id == 7
+    assert load(f"{folder}/model.py:Model").vendor_id == 1
+    (folder / "a, b.py").write_text(HEAD)
+    assert in_file(f"{folder}/a, b.py:Model")
+
+
+@pytest.mark.parametrize(
+    ("spec", "cause"),
+    [
+        ("nothing.py:Model", "there is no file"),
+        ("model.py:Nothing", "has no model Nothing"),
+        ("model.py:pci", "has no model pci"),
+        ("raises.py:Model", "does not run: ZeroDivisionError"),
+        ("overlaps.py:Model", "overlaps.py:6: B at 0x0 overlaps A"),
+    ],
+)
+def test_no_such_model(folder: Path, spec: str, cause: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(f"{folder}/{spec}")
+    assert cause in caught.value.cause
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [("edu", False), ("nvme,serial=a.py:b", False), ('{"driver": "edu"}', False), ("a/b.py:C", True), ("b.py", False)],
+)
+def test_what_names_a_file(text: str, is_one: bool) -> None:
+    assert in_file(text) is is_one
