@@ -67,7 +67,7 @@ class Archive:
     @cached_property
     def sources(self) -> tuple[str, ...]:
         """One-line sources with which an apt sees the same archive."""
-        signed_by = Path(__file__).with_name("archive-keys.pgp")
+        signed_by = Path(__file__).with_name("archive-keys.gpg")
         parts = " ".join(self.components)
         return tuple(f"deb [signed-by={signed_by}] {self.mirror.address} {name} {parts}" for name in self._suites)
 

@@ -55,7 +55,7 @@ def keys() -> list[Cert]:
     """Return the public keys that Debian's archive is signed with, from the package debian-archive-keyring."""
     from pysequoia import Cert
 
-    return Cert.split_bytes((importlib.resources.files(__package__) / "archive-keys.pgp").read_bytes())
+    return Cert.split_bytes((importlib.resources.files(__package__) / "archive-keys.gpg").read_bytes())
 
 
 def verified(data: bytes, suite: str, source: str) -> Release:
