@@ -54,9 +54,9 @@ def without_address(kernel: r4l.Kernel, tmp_path: Path) -> r4l.BuiltModule:
     folder = tmp_path / "e1000"
     shutil.copytree(resources.rust("drivers/e1000"), folder, ignore=shutil.ignore_patterns("tests"))
     source = folder / "eeprom.rs"
-    text = source.read_text()
+    text = source.read_text(encoding="utf-8")
     assert text.count("0xbaba") == 1
-    source.write_text(text.replace("0xbaba", "0xbabb"))
+    source.write_text(text.replace("0xbaba", "0xbabb"), encoding="utf-8")
     return r4l.Module(folder).build(kernel)
 
 

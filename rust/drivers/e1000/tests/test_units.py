@@ -17,6 +17,6 @@ def test_what_is_pure(kunit: KUnit, kernel: r4l.Kernel, tmp_path: Path) -> None:
     folder = tmp_path / "e1000"
     shutil.copytree(resources.rust("drivers/e1000"), folder, ignore=shutil.ignore_patterns("tests"))
     kbuild = folder / "Kbuild"
-    kbuild.write_text(f"R4L_KUNIT := y\n{kbuild.read_text()}")
+    kbuild.write_text("R4L_KUNIT := y\n" + kbuild.read_text(encoding="utf-8"), encoding="utf-8")
     results = kunit(r4l.Module(folder).build(kernel))
     assert {result.name.split(".")[0] for result in results} == SUITES
