@@ -25,7 +25,7 @@ from r4l.errors import BuildError, R4LError, UsageError
 from r4l.kernel import Kernel, stock
 from r4l.module import unchanged, warnings
 from r4l.module.diagnose import diagnose, notes
-from r4l.module.makefiles import beside, kbuild_of, options, options_of
+from r4l.module.makefiles import beside, is_makefile, kbuild_of, options, options_of
 from r4l.module.mirror import Mirror
 from r4l.module.modinfo import BuiltModule
 from r4l.module.order import in_load_order
@@ -207,7 +207,9 @@ class Module:
         seen = tuple(visible(self.folder))
         record = output.with_name(f"{output.name}.mirror.json")
         own = Mirror(self.folder, output, record, output.parent / VIEW, seen, home.home().resolve())
-        folders = beside(self.folder, own.update(), seen)
+        # Few of thousands: links, and what make reads.
+        telling = [name for name, entry in own.update().items() if isinstance(entry, str) or is_makefile(name)]
+        folders = beside(self.folder, telling, seen)
         points = frozenset({self.folder, *folders})
         room = output.with_name(f"{output.name}.beside")
         mirrors = [own]

@@ -15,7 +15,7 @@ OBJECTS = re.compile(r"^[ \t]*(?:(?:export|override)[ \t]+)*obj-[my$][^=\n]*=", 
 INCLUDE = re.compile(r"^[ \t]*[-s]?include[ \t]+(.+)$", re.MULTILINE)
 OPTIONAL = re.compile(r"^[ \t]*obj-\$[({](CONFIG_\w+)", re.MULTILINE)
 ABOVE = re.compile(r"(?<![\w-]/)(?:\.\./)+[\w./+@-]*")
-MAKEFILES = frozenset({"Makefile", "Kbuild"})
+MAKEFILES = ("Makefile", "Kbuild")
 SOURCES = (".c", ".S", ".rs")
 NAME = re.compile(r"[A-Za-z0-9_]+")
 VALUE = re.compile(r"[^\s$#]*")
@@ -67,7 +67,7 @@ def beside(folder: Path, names: Iterable[str], visible: Sequence[Path]) -> list[
     for path in (folder / name for name in names):
         if path.is_symlink():
             found |= {path.resolve()} if path.is_dir() else set()
-        elif path.name in MAKEFILES or path.suffix == ".mk":
+        elif is_makefile(path.name):
             with suppress(OSError):
                 text = path.read_text(errors="replace", encoding="utf-8")
                 found |= {
@@ -80,6 +80,11 @@ def beside(folder: Path, names: Iterable[str], visible: Sequence[Path]) -> list[
         and any(place.is_relative_to(root) for root in visible)
         and _has_sources(place)
     )
+
+
+def is_makefile(path: str) -> bool:
+    """Whether make reads a file of that name."""
+    return path.endswith((".mk", *MAKEFILES))
 
 
 def _folder_of(named: Path) -> Path:

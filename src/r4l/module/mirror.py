@@ -73,14 +73,14 @@ class Mirror:
     apart: Path
     points: frozenset[Path] | None = None
 
-    def update(self) -> list[str]:
+    def update(self) -> dict[str, Entry]:
         """Update the copy from the folder: new, changed, moved and removed entries.
 
         Changes that make has made to a copied file stay until the user changes the original. Call it while no build
         runs.
 
         Returns:
-            Paths of the copied entries, relative to the folder.
+            The copied entries by their paths, relative to the folder.
 
         Raises:
             UsageError: a source is a link to a file that the build cannot see.
@@ -96,7 +96,7 @@ class Mirror:
         stale = self._compare("", True, known, wanted)
         gone = known.keys() - wanted.keys()
         if not (begun or stale or gone):
-            return list(wanted)
+            return wanted
         self._note({**known, **wanted, **dict.fromkeys(stale, UNSURE)})
         for name in sorted(gone, reverse=True):
             self._remove(name)
@@ -104,7 +104,7 @@ class Mirror:
         for name in sorted(stale, key=lambda name: _order(wanted[name])):
             self._put(name, wanted[name], new=begun, known=name in known)
         self._note(wanted)
-        return list(wanted)
+        return wanted
 
     def _known(self) -> dict[str, Entry] | None:
         try:
