@@ -13,6 +13,7 @@
 # Variables that this file reads, all optional, all set before the include:
 #	r4l-kit-modules   modules that get the kit; default: all of obj-m
 #	R4L_KUNIT         y: the KUnit suites of the kit and of the driver are in the module
+#	r4l-inline        y: the kernel's inline functions are inlined (inline.mk): a faster module
 # and all those of bindgen.mk.
 #
 # In the kernel's own tree the kit is a crate of rust/, built once for all of them
@@ -62,7 +63,17 @@ $(obj)/r4l/kit.o: export R4L_GEN := $(abspath $(obj))/r4l
 $(obj)/r4l/kit.o: $(r4l-kit-dir)/src/kit.rs $(obj)/r4l/kit_bindings.rs $(obj)/r4l/kit_layout.rs FORCE
 	+$(call if_changed_rule,rustc_o_rs)
 
+include $(r4l-kit-dir)/inline.mk
+
+ifdef r4l-inlines
+$(foreach m,$(r4l-kit-modules),$(eval r4l-users-of-$(m) := $(filter $(r4l-kit-users),$($(m)-y))))
+$(foreach m,$(r4l-kit-modules),$(eval $(call r4l-link-rule,$(m))))
+$(foreach m,$(r4l-kit-modules),$(foreach o,$(r4l-users-of-$(m)), \
+	$(eval $(obj)/$(o): private part-of-module := y) $(eval $(obj)/$(o): private modfile := $(obj)/$(m))))
+$(foreach m,$(r4l-kit-modules),$(eval $(m)-y := $(filter-out $(r4l-users-of-$(m)),$($(m)-y)) r4l/$(m).linked.o))
+else
 $(foreach m,$(r4l-kit-modules),$(eval $(m)-y += r4l/kit.o r4l/kit_helpers.o))
+endif
 
 endif # KBUILD_EXTMOD
 endif # Makefile.build
