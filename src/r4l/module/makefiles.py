@@ -83,7 +83,7 @@ def beside(folder: Path, names: Iterable[str], visible: Sequence[Path]) -> list[
 
 
 def is_makefile(path: str) -> bool:
-    """Whether make reads a file of that name."""
+    """Return True if make reads a file of that name."""
     return path.endswith((".mk", *MAKEFILES))
 
 
