@@ -188,7 +188,7 @@ def test_other_back_end(vm, wire):
     )
     assert done.returncode == 1
     assert "test_no_card has no card for its wire" in done.stdout
-    assert "test_other_back_end has a first card with a back end of its own" in done.stdout
+    assert "test_other_back_end uses `wire` with a card that has a back end of its own" in done.stdout
 
 
 def test_the_console_of_a_machine_that_does_not_boot_is_kept(folder: Path) -> None:
