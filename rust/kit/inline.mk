@@ -8,13 +8,15 @@
 # all the same: editors, clippy and the fallback know nothing of bitcode.
 #
 # It needs clang, llvm-link and opt of the very LLVM that is in rustc. Without them, and for a module that does not say
-# `r4l-inline := y`, the module is linked from its objects, and each helper is a call.
+# `r4l-inline := y`, the module is linked from its objects, and each helper is a call. So it is on other processors than
+# x86-64: on arm64, ftrace writes before each function of clang's (-fpatchable-function-entry=4,2), and oopses at a
+# helper that was linked in this way.
 
 r4l-llvm := $(shell echo $$(($(CONFIG_RUSTC_LLVM_VERSION) / 10000)))
 r4l-llvm-tools := clang-$(r4l-llvm) llvm-link-$(r4l-llvm) opt-$(r4l-llvm) llvm-dis-$(r4l-llvm) llvm-as-$(r4l-llvm) \
 	llvm-nm-$(r4l-llvm)
 
-ifeq ($(r4l-inline)$(CONFIG_RUST_INLINE_HELPERS),y)
+ifeq ($(r4l-inline)$(CONFIG_X86_64)$(CONFIG_RUST_INLINE_HELPERS),yy)
 ifeq ($(shell for tool in $(r4l-llvm-tools); do command -v $$tool || echo none; done | grep -c "^none$$"),0)
 r4l-inlines := y
 endif
