@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +76,6 @@ def files(kernel: Kernel, hello: BuiltModule, tmp_path_factory: pytest.TempPathF
     return folder
 
 
-@pytest.fixture(scope="module")
-def shared(kernel: Kernel) -> Iterator[VM]:
-    """One VM for all cases without a kernel command line of their own, run in the file's order."""
-    with VM(kernel, snapshot=True) as vm:
-        yield vm
-
-
 def do(vm: VM, files: Path, what: str) -> None:
     command, name, *pairs = what.split()
     if command == "rmmod":
@@ -112,11 +104,7 @@ def refused(vm: VM, files: Path, case: dict[str, Any]) -> None:
         for case in CASES
     ],
 )
-def test_a_refused_load_is_explained(
-    case: dict[str, Any], kernel: Kernel, files: Path, request: pytest.FixtureRequest
-) -> None:
-    if "append" in case:
-        with VM(kernel, append=case["append"]) as vm:
-            refused(vm, files, case)
-    else:
-        refused(request.getfixturevalue("shared"), files, case)
+def test_a_refused_load_is_explained(case: dict[str, Any], kernel: Kernel, files: Path) -> None:
+    append = case.get("append", "")
+    with VM(kernel, append=append, snapshot=not append) as vm:
+        refused(vm, files, case)
