@@ -92,7 +92,7 @@ def test_a_broken_rule_is_found_and_its_line_named(
     function = culprit.symbol.removesuffix(".cold")
     assert (function, culprit.module, culprit.where) == (CRASHES[kind]["function"], "crashers", line)
     assert str(first).startswith(f"{line} — the kernel complained")
-    assert any(frame and frame.where == marked(kind) for frame in (first.place, *first.trace))
+    assert any(frame and frame.where == marked(kind) for frame in (culprit, first.place, *first.trace))
 
 
 def test_a_word_that_is_no_kind_and_the_words_that_are(vm: r4l.VM, module: r4l.BuiltModule) -> None:
