@@ -159,10 +159,13 @@ def _lay(tar: tarfile.TarFile, member: tarfile.TarInfo, name: str, places: _Plac
                 while chunk:
                     chunk = chunk[file.write(chunk) :]
             os.fchmod(descriptor, member.mode & 0o777 | 0o600)
-        os.utime(real, (member.mtime, member.mtime))
+            # By the descriptor: another worker, whose package has the file too, may have replaced it.
+            os.utime(descriptor, (member.mtime, member.mtime))
     elif member.issym():
         _anew(real, lambda: os.symlink(member.linkname, real))
-        os.utime(real, (member.mtime, member.mtime), follow_symlinks=False)
+        # Another worker may have removed it, and sets the time of its own.
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(real, (member.mtime, member.mtime), follow_symlinks=False)
     elif member.islnk():
         target = places.of("/".join(member.linkname.removeprefix("./").strip("/").split("/")[rules.strip :]))
         if not os.path.lexists(target):
