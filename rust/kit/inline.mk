@@ -12,11 +12,10 @@
 # x86-64: on arm64, ftrace writes before each function of clang's (-fpatchable-function-entry=4,2), and oopses at a
 # helper that was linked in this way.
 
+ifeq ($(r4l-inline)$(CONFIG_X86_64)$(CONFIG_RUST_INLINE_HELPERS),yy)
 r4l-llvm := $(shell echo $$(($(CONFIG_RUSTC_LLVM_VERSION) / 10000)))
 r4l-llvm-tools := clang-$(r4l-llvm) llvm-link-$(r4l-llvm) opt-$(r4l-llvm) llvm-dis-$(r4l-llvm) llvm-as-$(r4l-llvm) \
 	llvm-nm-$(r4l-llvm)
-
-ifeq ($(r4l-inline)$(CONFIG_X86_64)$(CONFIG_RUST_INLINE_HELPERS),yy)
 ifeq ($(shell for tool in $(r4l-llvm-tools); do command -v $$tool || echo none; done | grep -c "^none$$"),0)
 r4l-inlines := y
 endif
@@ -33,7 +32,7 @@ r4l-bc-cflags = $(filter-out -pg -mfentry -fno-delete-null-pointer-checks -fno-b
 quiet_cmd_r4l_helpers_ll = CLANG   $@
       cmd_r4l_helpers_ll = \
 	clang-$(r4l-llvm) $(r4l-bc-cflags) -I$(r4l-kit-dir)/c -Wno-missing-prototypes \
-		-S -emit-llvm -o $@ $< && \
+		-S -emit-llvm -o $@ $<; \
 	if grep -qE ' asm .*addrspace\(' $@; then \
 		echo "$@: an address space in inline assembly: clang would lose its segment" >&2; rm -f $@; false; \
 	fi
@@ -48,15 +47,15 @@ $(obj)/r4l/kit_helpers.ll: $(r4l-kit-dir)/c/helpers.c FORCE
 $(obj)/r4l/kernel_helpers.ll: $(srctree)/rust/helpers/helpers.c FORCE
 	$(call if_changed_dep,r4l_helpers_ll)
 
-# LLVM inlines only where the attributes of both functions agree, so the helpers get Rust's.
+# LLVM inlines only where the attributes of both functions agree, so the helpers get Rust's. It sorts them by their names.
 quiet_cmd_r4l_helpers_bc = BITCODE $@
       cmd_r4l_helpers_bc = \
-	rust() { llvm-dis-$(r4l-llvm) $(obj)/r4l/kit.bc -o - | \
-		sed -nE "s/^attributes .*\"$$1\"=\"([^\"]*)\".*/\1/p" | head -n 1; }; \
+	rust=$$(llvm-dis-$(r4l-llvm) $(obj)/r4l/kit.bc -o - | sed -nE \
+		's/^attributes .*("target-cpu"="[^"]*").*("target-features"="[^"]*").*/\1 \2/p' | head -n 1); \
 	sed -E -e '/^attributes /{' \
 		-e 's/"(target-cpu|tune-cpu|target-features|no-builtins?[^"]*)"(="[^"]*")?//g' \
 		-e 's/ (null_pointer_is_valid|sspstrong|sspreq|ssp|uwtable(\([a-z]*\))?)( |$$)/ /g' \
-		-e "s/\}$$/ $(if $(CONFIG_MITIGATION_RETHUNK),fn_ret_thunk_extern) \"target-cpu\"=\"$$(rust target-cpu)\" \"target-features\"=\"$$(rust target-features)\" }/" \
+		-e "s/\}$$/ $(if $(CONFIG_MITIGATION_RETHUNK),fn_ret_thunk_extern) $$rust }/" \
 		-e '}' $< | llvm-as-$(r4l-llvm) -o $@
 
 $(obj)/r4l/%_helpers.bc: $(obj)/r4l/%_helpers.ll $(obj)/r4l/kit.o FORCE
@@ -78,14 +77,20 @@ quiet_cmd_r4l_linked = INLINE  $@
 r4l-codegen = $(filter --target=% -m% -f%,$(filter-out -fsanitize% -pg -mfentry -fno-builtin%,$(bindgen_c_flags_final))) \
 	-O2 -mllvm -trap-unreachable -mllvm -no-trap-after-noreturn
 
-# $(call r4l-link-rule,MODULE)
+# $(call r4l-link-rule,MODULE): its Rust objects give way to the one that is linked from them. Kbuild is told of them all the
+# same, or it would not keep the commands that made them.
 define r4l-link-rule
+r4l-users-of-$(1) := $$(filter $$(r4l-kit-users),$$($(1)-y))
+$$(addprefix $(obj)/,$$(r4l-users-of-$(1))): private part-of-module := y
+$$(addprefix $(obj)/,$$(r4l-users-of-$(1))): private modfile := $(obj)/$(1)
 $(obj)/r4l/$(1).linked.o: private r4l-own-bitcode = $$(addprefix $(obj)/,$$(patsubst %.o,%.bc,$$(r4l-users-of-$(1))))
 $(obj)/r4l/$(1).linked.o: $$(addprefix $(obj)/,$$(r4l-users-of-$(1))) $(obj)/r4l/kit.o $(r4l-helpers:%=$(obj)/r4l/%.bc) FORCE
 	$$(call if_changed,r4l_linked)
 targets += r4l/$(1).linked.o
+$(1)-y := $$(filter-out $$(r4l-users-of-$(1)),$$($(1)-y)) r4l/$(1).linked.o
 endef
-# Their commands are kept by Kbuild only if it is told of them: they are objects of no module now.
 targets += r4l/kit.o $(r4l-kit-users) $(foreach h,$(r4l-helpers),r4l/$(h).ll r4l/$(h).bc)
+
+$(foreach m,$(r4l-kit-modules),$(eval $(call r4l-link-rule,$(m))))
 
 endif # r4l-inlines

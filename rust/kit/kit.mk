@@ -65,13 +65,7 @@ $(obj)/r4l/kit.o: $(r4l-kit-dir)/src/kit.rs $(obj)/r4l/kit_bindings.rs $(obj)/r4
 
 include $(r4l-kit-dir)/inline.mk
 
-ifdef r4l-inlines
-$(foreach m,$(r4l-kit-modules),$(eval r4l-users-of-$(m) := $(filter $(r4l-kit-users),$($(m)-y))))
-$(foreach m,$(r4l-kit-modules),$(eval $(call r4l-link-rule,$(m))))
-$(foreach m,$(r4l-kit-modules),$(foreach o,$(r4l-users-of-$(m)), \
-	$(eval $(obj)/$(o): private part-of-module := y) $(eval $(obj)/$(o): private modfile := $(obj)/$(m))))
-$(foreach m,$(r4l-kit-modules),$(eval $(m)-y := $(filter-out $(r4l-users-of-$(m)),$($(m)-y)) r4l/$(m).linked.o))
-else
+ifndef r4l-inlines
 $(foreach m,$(r4l-kit-modules),$(eval $(m)-y += r4l/kit.o r4l/kit_helpers.o))
 endif
 
