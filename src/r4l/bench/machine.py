@@ -93,7 +93,8 @@ def _loaded(vm: VM, driver: Path) -> None:
 
 def _loaded_and_up(vm: VM, driver: Path) -> None:
     vm.insmod(driver)
-    done = vm.run(["sh", "-c", resources.text("r4l.bench", "setup.sh")], timeout=STAND_STILL)
+    script = resources.text("r4l.bench", "prelude.sh") + resources.text("r4l.bench", "setup.sh")
+    done = vm.run(["sh", "-c", script], timeout=STAND_STILL)
     if done.exit_code != 0:
         raise VerdictError(
             f"{driver.name} does not bring two cards to talk to each other",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Begins every workload, after setup.sh. NEAR, FAR and COUNT are set by then.
+# Begins setup.sh and every workload.
 set -e
 far() { nsenter -t $(cat /tmp/far) -n "$@"; }
 conf() { echo "$2" > /proc/net/pktgen/$1; }

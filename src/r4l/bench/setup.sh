@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
 # Puts the two cards of the driver under measurement to work, once, before the machine's state is kept: both on one cable,
-# the second in a network namespace of its own with a sink for TCP and UDP. Run by the guest's sh, with the driver loaded.
-set -e
+# the second in a network namespace of its own with a sink for TCP and UDP. Run by the guest's sh after prelude.sh, with
+# the driver loaded.
 set -- $(cd /sys/class/net && for name in *; do [ ! -e $name/device ] || echo $name; done)
 [ $# = 2 ] || { echo "of the machine's two cards the driver has made $# interfaces: $*" >&2; exit 3; }
 near=$1 far=$2
 unshare -n sleep 1000000 &
 echo $! > /tmp/far
-far() { nsenter -t $(cat /tmp/far) -n "$@"; }
 until [ "$(readlink /proc/$!/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do usleep 1000; done
 cat /sys/class/net/$far/address > /tmp/mac
 ip link set $far netns $!
