@@ -10,12 +10,10 @@ tests/unit/test_recording.py compares the picture with the steps that the demo h
 from __future__ import annotations
 
 import argparse
-import fcntl
 import io
 import os
 import pty
 import re
-import struct
 import sys
 import termios
 from pathlib import Path
@@ -49,7 +47,7 @@ def recorded(argv: list[str]) -> pyte.Screen:
     if pid == 0:
         os.environ.update(TERM="xterm-256color", COLUMNS=str(COLUMNS), LINES=str(LINES))
         os.execvp(argv[0], argv)
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+    termios.tcsetwinsize(terminal, (LINES, COLUMNS))
     while True:
         try:
             data = os.read(terminal, 65536)
@@ -65,10 +63,7 @@ def colour(name: str) -> str | None:
     """Return rich's name of a colour of pyte's."""
     if name == "default":
         return None
-    names = {"brown": "yellow"}
-    return (
-        f"#{name}" if len(name) == 6 and all(digit in "0123456789abcdef" for digit in name) else names.get(name, name)
-    )
+    return f"#{name}" if re.fullmatch("[0-9a-f]{6}", name) else {"brown": "yellow"}.get(name, name)
 
 
 def lines(screen: pyte.Screen) -> list[list[Segment]]:
