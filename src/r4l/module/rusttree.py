@@ -84,10 +84,6 @@ class RustTree:
         names = [stem / "mod.rs", stem.with_suffix(".rs")] if segments else [stem / "lib.rs"]
         return next((name for name in names if name in self._files), None)
 
-    def modules_called(self, name: str) -> list[Path]:
-        """Return the files of all modules of that name."""
-        return [file for file in self._files if name in (file.stem, file.parent.name if file.stem == "mod" else "")]
-
     def name_in(self, file: Path, name: str) -> Definition | None:
         """Return the definition or the re-export of a public name in a module's file."""
         defined = re.compile(rf"^\s*pub (?:const )?(?:unsafe )?{ITEM} {re.escape(name)}\b")

@@ -27,7 +27,6 @@ BEFORE = re.compile(r"^(?:In file included from |\s+from |[^\s:][^:]*: In |[^\s:
 LINKER = re.compile(r"^(?:WARNING: modpost: |\S+: warning: objtool: |\S*ld(?:\.\w+)?: warning: )")
 PLACES = tuple(map(re.compile, (r"^\s*--> ([^:]+):", C.pattern, r"^(?:In file included|\s+) from ([^:]+):")))
 """The files that a warning names: rustc's, a C compiler's, and those that include the file."""
-BEGINS = (("rust", RUST), ("linker", LINKER), ("C", C_WARNING))
 MODPOST = "Module.symvers"
 """File that modpost makes, and that make names for it."""
 LONGEST = 100_000

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from r4l.errors import VerdictError
 from r4l.pci.layout import Cell
@@ -351,21 +351,3 @@ class Trace:
 
     def __repr__(self) -> str:
         return f"<Trace of {self._next} entries>"
-
-
-def jsonable(one: Access) -> dict[str, Any]:
-    """Return an event as data for JSON."""
-    return {
-        "number": one.number,
-        "time": round(one.time, 6),
-        "who": one.who,
-        "kind": one.kind,
-        "register": one.register,
-        "fields": one.fields,
-        "value": one.value,
-        "bar": one.bar,
-        "offset": one.offset,
-        "size": one.size,
-        "data": one.data.hex(),
-        "text": one.text,
-    }
