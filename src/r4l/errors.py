@@ -132,3 +132,15 @@ EXIT_CODES: dict[int, str] = {
     126: "the guest's agent could not carry out a request: no such program, no such file",
     130: "interrupted with Ctrl-C",
 }
+
+
+def disk_full(detail: str, *, log: Path | None = None) -> EnvironmentFault:
+    """Return the error for a full disk.
+
+    Args:
+        detail: message of the system, or of a program.
+        log: file with all that the program said.
+    """
+    return EnvironmentFault(
+        "the disk is full", "free some space, or set R4L_HOME to a folder on a larger disk", detail=detail, log=log
+    )

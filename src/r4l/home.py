@@ -7,6 +7,7 @@ under its final name. Processes share the home through file locks.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -23,7 +24,7 @@ from typing import Self
 import platformdirs
 from filelock import FileLock, Timeout
 
-from r4l.errors import EnvironmentFault
+from r4l.errors import EnvironmentFault, disk_full
 from r4l.paths import require_for_make
 
 WORD_AFTER = 3.0
@@ -223,6 +224,21 @@ def _require(free: int, folder: Path, mebibytes: int, what: str, others: Sequenc
         )
 
 
+@contextmanager
+def no_full_disk() -> Iterator[None]:
+    """Turn the system's error for a full disk, or for an exceeded quota, into r4l's.
+
+    Raises:
+        EnvironmentFault: there is no space left.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise disk_full(str(error)) from error
+
+
 def copy(source: Path, target: Path, *options: str) -> None:
     """Copy a file or folder with cp(1), by default with all attributes.
 
@@ -235,9 +251,7 @@ def copy(source: Path, target: Path, *options: str) -> None:
         return
     said = done.stderr[:4096].decode(errors="replace")
     if "No space left" in said:
-        raise EnvironmentFault(
-            "the disk is full", "free some space, or set R4L_HOME to a folder on a larger disk", detail=said
-        )
+        raise disk_full(said)
     raise EnvironmentFault(f"cannot copy {source}", "see cp's message below", detail=said)
 
 

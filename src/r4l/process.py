@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from r4l.errors import EnvironmentFault, R4LError
+from r4l.errors import EnvironmentFault, R4LError, disk_full
 from r4l.limits import UNLIMITED, Limits, exceeded, met
 from r4l.watchdog import Watchdog
 
@@ -132,12 +132,7 @@ def run_logged(
         raise EnvironmentFault(f"{argv[0]} is not installed", "install it with this machine's package manager", log=log)
     if code != 0:
         if DISK_FULL.search(last):
-            raise EnvironmentFault(
-                "the disk is full",
-                "free some space, or set R4L_HOME to a folder on a larger disk",
-                detail=last,
-                log=log,
-            )
+            raise disk_full(last, log=log)
         limit = met(last, limits)
         problem = exceeded(what or Path(argv[0]).name, limit, limits, last) if limit else failure(code, last)
         problem.log = problem.log or log

@@ -21,7 +21,7 @@ from typing import Any
 from r4l import home
 from r4l.debian import apt
 from r4l.debian.extract import Rules
-from r4l.debian.mirror import REMEDY, Absent, File, Mirror, no_full_disk
+from r4l.debian.mirror import REMEDY, Absent, File, Mirror
 from r4l.debian.package import Index, Package, read_status
 from r4l.debian.release import LONGEST, Release, verified
 from r4l.debian.resolve import resolve
@@ -86,7 +86,7 @@ class Archive:
         Raises:
             EnvironmentFault: the mirror cannot be reached, or its lists are not signed by Debian, or are old.
         """
-        with self._lock(), no_full_disk():
+        with self._lock(), home.no_full_disk():
             for suite in self._suites:
                 say(f"fetching the list of {suite}")
                 self._update(suite)

@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from r4l import home
 from r4l.debian import apt
 from r4l.errors import EnvironmentFault
 
@@ -110,7 +111,7 @@ class Mirror:
             EnvironmentFault: the mirror cannot be reached or sends another file, or the disk is full.
         """
         partial = target.with_name(f"{target.name}.part")
-        with no_full_disk(), _alone(partial, target) as descriptor:
+        with home.no_full_disk(), _alone(partial, target) as descriptor:
             if descriptor is not None:
                 self._tried(lambda: self._complete(file, descriptor))
                 partial.rename(target)
@@ -226,32 +227,6 @@ def web_page(url: str) -> EnvironmentFault:
     return EnvironmentFault(
         f"a web page came instead of {url}",
         f"a proxy answers for the mirror, or this network wants a log-in: open the address in a browser; {REMEDY}",
-    )
-
-
-@contextmanager
-def no_full_disk() -> Iterator[None]:
-    """Turn the system's error for a full disk, or for an exceeded quota, into r4l's.
-
-    Raises:
-        EnvironmentFault: there is no space left.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise disk_full(str(error)) from error
-
-
-def disk_full(detail: str) -> EnvironmentFault:
-    """Return the error for a full disk.
-
-    Args:
-        detail: message of the system, or of a program.
-    """
-    return EnvironmentFault(
-        "the disk is full", "free some space, or set R4L_HOME to a folder on a larger disk", detail=detail
     )
 
 

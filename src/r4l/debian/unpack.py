@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import IO
 
 from r4l.debian.extract import Rules
-from r4l.debian.mirror import Mirror, disk_full
+from r4l.debian.mirror import Mirror
 from r4l.debian.package import Package
-from r4l.errors import EnvironmentFault
+from r4l.errors import EnvironmentFault, disk_full
 from r4l.process import Say, ends_with_us, quiet
 
 DOWNLOADS = 6

@@ -15,9 +15,8 @@ from pathlib import Path
 
 from r4l import home, resources
 from r4l.debian.extract import Rules
-from r4l.debian.mirror import disk_full
 from r4l.debian.unpack import a_worker
-from r4l.errors import EnvironmentFault, UsageError
+from r4l.errors import EnvironmentFault, UsageError, disk_full
 from r4l.kernel.config import read_config
 from r4l.process import Say, dying, quiet
 from r4l.toolchain import Archive

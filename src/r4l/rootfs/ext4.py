@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from r4l.errors import EnvironmentFault
+from r4l.errors import EnvironmentFault, disk_full
 from r4l.process import DISK_FULL
 from r4l.toolchain import Grant, Toolchain
 
@@ -29,9 +29,7 @@ def make_ext4(tar: Path, target: Path, mebibytes: int, label: str, toolchain: To
         return
     said = done.stderr.decode(errors="replace")
     if DISK_FULL.search(said):
-        raise EnvironmentFault(
-            "the disk is full", "free some space, or set R4L_HOME to a folder on a larger disk", detail=said
-        )
+        raise disk_full(said)
     raise EnvironmentFault(
         f"mke2fs ended with {done.returncode} while making {label}", "see its last lines", detail=said
     )

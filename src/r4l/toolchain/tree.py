@@ -15,7 +15,6 @@ from pathlib import Path
 
 from r4l import home
 from r4l.debian import Archive, Rules
-from r4l.debian.mirror import no_full_disk
 from r4l.debian.package import Package
 from r4l.process import Say, quiet
 from r4l.toolchain import current
@@ -71,7 +70,7 @@ def make_tree(
         if current.packages(there) == versions:
             return there.name
     text = json.dumps(versions, indent=1, sort_keys=True)
-    with home.space(room, NEEDED_MIB, "the toolchain"), no_full_disk():
+    with home.space(room, NEEDED_MIB, "the toolchain"), home.no_full_disk():
         partial = home.temporary(room / recipe)
         try:
             if FIRST in found:
