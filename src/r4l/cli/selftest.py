@@ -29,6 +29,9 @@ Examples: r4l selftest;  r4l selftest --only unit;  r4l selftest -- -k ping;  r4
     "without one, by the changes of the last day.",
 )
 @click.option("--minutes", type=float, help="With --touched: run as many parts as fit into that time; list the rest.")
+@click.option(
+    "--continue", "go_on", is_flag=True, help="Leave out the parts that have passed before on the very same files."
+)
 @click.option("--list", "show", is_flag=True, help="Name the parts and run nothing.")
 @click.option("--python", is_flag=True, help="Print the path of the Python that has the tests' tools, and run nothing.")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
@@ -37,6 +40,7 @@ def command(
     only: tuple[str, ...],
     touched: str | None,
     minutes: float | None,
+    go_on: bool,
     show: bool,
     python: bool,
     pytest_arguments: tuple[str, ...],
@@ -45,8 +49,11 @@ def command(
 
     Needs a checkout. Words after `--` are given to pytest. By default those parts run that find most, each without the
     tests that are marked `thorough`; --all runs everything: the drivers on a kernel with all checkers, kernels from
-    source, editors, interrupted setups, drivers broken on purpose.
+    source, editors, interrupted setups, drivers broken on purpose. That takes hours: --continue goes on with an
+    interrupted run.
     """
+    if go_on and pytest_arguments:
+        raise UsageError("--continue is about whole parts", "leave out the words for pytest")
     if sum((everything, bool(only), touched is not None)) > 1:
         raise UsageError("--all, --only and --touched exclude each other", "use one of them")
     if python:
@@ -74,4 +81,4 @@ def command(
             click.echo(f"{part.name:<14} {part.minutes:>5g} min  {part.about}")
         return
     selection: Selection | None = "all" if everything or only else None if touched is not None else "sample"
-    raise SystemExit(selftest.run(chosen, pytest_arguments, selection))
+    raise SystemExit(selftest.run(chosen, pytest_arguments, selection, go_on=go_on))

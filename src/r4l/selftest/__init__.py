@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from rich.markup import escape
 from r4l import resources
 from r4l.errors import EnvironmentFault
 from r4l.process import run_here
-from r4l.selftest import seconds
+from r4l.selftest import passed, seconds
 from r4l.selftest.ahead import Ahead
 from r4l.selftest.parts import Part, Selection, table
 from r4l.setup import set_up
@@ -57,16 +58,30 @@ def checkout() -> Path:
     return root
 
 
-def run(parts: Sequence[Part], pytest_arguments: Sequence[str] = (), selection: Selection | None = "all") -> int:
+def run(
+    parts: Sequence[Part],
+    pytest_arguments: Sequence[str] = (),
+    selection: Selection | None = "all",
+    *,
+    go_on: bool = False,
+) -> int:
     """Run parts one after the other, all of them even if one fails; return 0 or the first exit code other than 0.
 
     Args:
         selection: the tests of each part; None for the tests that the default selection leaves out.
+        go_on: leave out the parts that have passed on the present files.
 
     Raises:
         EnvironmentFault: the program does not run from a checkout.
     """
     root = checkout()
+    # A source archive without git's data has no key, and its runs are not recorded.
+    key = passed.files_key(root) if go_on or (root / ".git").exists() else ""
+    if go_on:
+        asked, parts = parts, passed.left(parts, selection, key)
+        for part in asked:
+            if part not in parts:
+                print(f"passed before on these files: {part.name}", file=sys.stderr)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     ended: list[Ended] = []
     needs = dict.fromkeys(part.needs for part in parts if part.needs)
@@ -80,11 +95,15 @@ def run(parts: Sequence[Part], pytest_arguments: Sequence[str] = (), selection: 
                     set_up(stages, name, arch=arch)
             ready = time.monotonic()
             code = 0
-            for command in part.commands([*_kept(part), *pytest_arguments], selection or part.rest or "all"):
+            chosen = selection or part.rest or "all"
+            for command in part.commands([*_kept(part), *pytest_arguments], chosen):
                 console.rule(f"[bold]{part.name}[/]: {escape(' '.join(Path(word).name for word in command))}")
                 code = run_here(command, root) or code
             now = time.monotonic()
             seconds.keep(part.name, seconds=round(now - ready, 1))
+            # Files that were changed while the part ran may not be those that it saw.
+            if code == 0 and key and not pytest_arguments and passed.files_key(root) == key:
+                passed.keep(part, chosen, key)
             ended.append(Ended(part, code, now - ready, ready - begin))
     _summary(console, ended)
     return next((end.code for end in ended if end.code), 0)

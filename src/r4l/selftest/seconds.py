@@ -11,7 +11,7 @@ import pytest
 from r4l import home
 
 FILE = "seconds.json"
-"""Name of the file in the home: {part: {"seconds": wall clock, "tests": {node id: seconds}}}."""
+"""Name of the file in the home: {part: {"seconds": wall clock, "tests": {node id: seconds}, "passed": …}}."""
 PART = "--r4l-part"
 
 _seconds: dict[str, float] = defaultdict(float)
@@ -42,7 +42,7 @@ def load() -> dict[str, dict[str, object]]:
 
 
 def keep(part: str, **values: object) -> None:
-    """Save values of a part: `seconds` of the whole, `tests` of each test."""
+    """Save values of a part: `seconds` of the whole, `tests` of each test, `passed` (see `passed.py`)."""
     with home.lock("seconds"):
         kept = load()
         kept.setdefault(part, {}).update(values)

@@ -25,13 +25,18 @@ def changed_files(checkout: Path, since: str | None) -> set[str]:
         UsageError: the folder is no git checkout, or has no such commit.
     """
     if since is None:
-        begin = int(_git(checkout, "log", "-1", "--format=%ct")) - DAY
+        begin = int(git(checkout, "log", "-1", "--format=%ct")) - DAY
         since_then = f"--since={datetime.datetime.fromtimestamp(begin, datetime.UTC).isoformat()}"
-        return set(_git(checkout, "log", since_then, "--name-only", "--format=").split("\n")) - {""}
-    return set(_git(checkout, "diff", "--name-only", f"{since}...HEAD").split("\n")) - {""}
+        return set(git(checkout, "log", since_then, "--name-only", "--format=").split("\n")) - {""}
+    return set(git(checkout, "diff", "--name-only", f"{since}...HEAD").split("\n")) - {""}
 
 
-def _git(checkout: Path, *arguments: str) -> str:
+def git(checkout: Path, *arguments: str) -> str:
+    """Return the output of a git command in the checkout.
+
+    Raises:
+        UsageError: the command fails.
+    """
     done = subprocess.run(
         # Print non-ASCII paths unquoted, and accept a checkout owned by another user (in CI, by root).
         ["git", "-c", "core.quotepath=off", "-c", f"safe.directory={checkout}", "-C", checkout, *arguments],

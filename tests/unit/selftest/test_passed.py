@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""Parts that passed on the very same files (`r4l selftest --continue`)."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from r4l import selftest
+from r4l.cli.selftest import command
+from r4l.errors import UsageError
+from r4l.selftest import passed
+from r4l.selftest.parts import Part
+
+ONE = Part("one", "", 1.0, ("",), modules=(("this",),))
+TWO = Part("two", "", 1.0, ("",), modules=(("no_such_module",),))
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("R4L_HOME", str(tmp_path / "home"))
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    (folder / "a").write_text("1", encoding="utf-8")
+    me = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+    for words in (["init", "-q"], ["add", "a"], [*me, "commit", "-q", "-m", "a"]):
+        subprocess.run(["git", *words], cwd=folder, check=True)
+    monkeypatch.setattr(selftest, "checkout", lambda: folder)
+    return folder
+
+
+def names(parts: list[Part]) -> list[str]:
+    return [part.name for part in parts]
+
+
+def test_what_passed_is_left_out_and_what_failed_runs_again(checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert selftest.run([ONE, TWO]) != 0
+    assert names(passed.left([ONE, TWO], "all", passed.files_key(checkout))) == ["two"]
+    capfd.readouterr()
+    assert selftest.run([ONE, TWO], go_on=True) != 0
+    said = capfd.readouterr()
+    assert "passed before on these files: one" in said.err
+    assert "Beautiful is better" not in said.out  # which `python -m this` prints
+
+
+@pytest.mark.parametrize("change", ["changed", "new", "removed", "committed"])
+def test_other_files_are_another_run(checkout: Path, change: str) -> None:
+    assert selftest.run([ONE]) == 0
+    if change == "new":
+        (checkout / "b").write_text("1", encoding="utf-8")
+    elif change == "removed":
+        (checkout / "a").unlink()
+    else:
+        (checkout / "a").write_text("2", encoding="utf-8")
+    if change == "committed":
+        subprocess.run(
+            ["git", "-c", "user.name=x", "-c", "user.email=x@x.x", "commit", "-qam", "b"], cwd=checkout, check=True
+        )
+    assert names(passed.left([ONE], "all", passed.files_key(checkout))) == ["one"]
+
+
+def test_a_file_changed_meanwhile_is_not_what_was_tested(checkout: Path) -> None:
+    (checkout / "changes.py").write_text("open('a', 'a').write('2')\n", encoding="utf-8")
+    part = Part("x", "", 1.0, ("",), modules=(("changes",),))
+    assert selftest.run([part]) == 0
+    assert names(passed.left([part], "all", passed.files_key(checkout))) == ["x"]
+
+
+def test_a_sample_is_not_all_and_all_is_a_sample_too(checkout: Path) -> None:
+    part = Part("x", "", 1.0, ("",), modules=(("this",),), default=True, thorough=True)
+    key = passed.files_key(checkout)
+    assert selftest.run([part], selection="sample") == 0
+    assert (passed.left([part], "sample", key), passed.left([part], "all", key)) == ([], [part])
+    assert selftest.run([part], selection="all") == 0
+    assert (passed.left([part], "sample", key), passed.left([part], None, key)) == ([], [])
+
+
+def test_words_for_pytest_are_no_whole_part(checkout: Path) -> None:
+    assert selftest.run([ONE], ["-k", "nothing"]) == 0
+    assert passed.left([ONE], "all", passed.files_key(checkout)) == [ONE]
+    done = CliRunner().invoke(command, ["--all", "--continue", "--", "-k", "ping"])
+    assert isinstance(done.exception, UsageError)
+
+
+def test_a_source_archive_without_git(checkout: Path) -> None:
+    subprocess.run(["rm", "-r", ".git"], cwd=checkout, check=True)
+    assert selftest.run([ONE]) == 0
+    with pytest.raises(UsageError):
+        selftest.run([ONE], go_on=True)
