@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Aliases for modules that have moved: an import by the old name returns the same module and warns."""
+"""Aliases for modules that have moved and names that have changed: the old one returns the same object and warns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import importlib.machinery
 import importlib.util
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 
 MOVED = {
@@ -56,6 +56,23 @@ class MovedFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         alias = module.__spec__
         assert alias is not None
         module.__spec__ = alias.loader_state
+
+
+def renamed(module: str, names: Mapping[str, str]) -> Callable[[str], object]:
+    """Return the `__getattr__` (PEP 562) of a module in which names have changed.
+
+    Args:
+        module: name of the module.
+        names: old name to new name.
+    """
+
+    def getattr_(name: str) -> object:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        warnings.warn(f"{module}.{name} is now {names[name]}", DeprecationWarning, stacklevel=2)
+        return getattr(sys.modules[module], names[name])
+
+    return getattr_
 
 
 def install() -> None:

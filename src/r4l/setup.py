@@ -57,7 +57,7 @@ def set_up(
             toolchain = Toolchain.get(say, lock_file=lock_file, update=update)
             return toolchain.extended(*architecture(arch).extras, say=say)
 
-    def fetch_kernel() -> tuple[Path, debian.Release]:
+    def fetch_kernel() -> tuple[Path, debian.PackagedKernel]:
         with stages.stage("kernel packages") as say:
             release = wanted if debians and wanted != "stock" else None
             # A kernel from source uses the source package of the default architecture.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Modules that have moved: their old names work and warn."""
+"""Modules that have moved and names that have changed: the old names work and warn."""
 
 from __future__ import annotations
 
@@ -50,3 +50,23 @@ def test_a_name_that_never_was_is_not_found() -> None:
         importlib.import_module("r4l.labs.nonsense")
     with pytest.raises(AttributeError):
         _ = r4l.labs_and_more
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        ("r4l.pci", "Access", "TraceEvent"),
+        ("r4l.pci", "KINDS", "FAULT_KINDS"),
+        ("r4l.pci", "Question", "Condition"),
+        ("r4l.report", "Command", "CommandRun"),
+    ],
+)
+def test_an_old_name_in_a_package_warns_and_gives_the_same_object(module: str, old: str, new: str) -> None:
+    package = importlib.import_module(module)
+    namespace: dict[str, object] = {}
+    with pytest.warns(DeprecationWarning, match=f"^{module}.{old} is now {new}$") as caught:
+        exec(compile(f"from {module} import {old}", __file__, "exec"), namespace)
+    assert namespace[old] is getattr(package, new)
+    assert {warning.filename for warning in caught} == {__file__}
+    with pytest.raises(AttributeError, match=f"module '{module}' has no attribute 'nonsense'"):
+        _ = package.nonsense

@@ -21,7 +21,7 @@ from typing import Any
 from r4l import home
 from r4l.debian import apt
 from r4l.debian.extract import Rules
-from r4l.debian.mirror import REMEDY, Absent, File, Mirror
+from r4l.debian.mirror import REMEDY, Absent, ArchiveFile, Mirror
 from r4l.debian.package import Index, Package, read_status
 from r4l.debian.release import LONGEST, Release, verified
 from r4l.debian.resolve import resolve
@@ -239,9 +239,9 @@ class Archive:
             by_hash, plain = (f"dists/{suite}/{folder}/{name}" for name in (f"by-hash/SHA256/{digest}", "Packages.xz"))
             packed = self._room / f"{digest}.xz"
             try:
-                self.mirror.fetch(File(by_hash if release.by_hash else plain, size, digest), packed)
+                self.mirror.fetch(ArchiveFile(by_hash if release.by_hash else plain, size, digest), packed)
             except Absent:
-                self.mirror.fetch(File(plain, size, digest), packed)
+                self.mirror.fetch(ArchiveFile(plain, size, digest), packed)
             partial = home.temporary(final)
             partial.write_bytes(_decompressed(packed, *content))
             home.publish(partial, final)

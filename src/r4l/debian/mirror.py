@@ -57,7 +57,7 @@ class _Again(Exception):
 
 
 @dataclass(frozen=True)
-class File:
+class ArchiveFile:
     """A file of the archive, as a signed index describes it.
 
     Attributes:
@@ -99,7 +99,7 @@ class Mirror:
             raise EnvironmentFault(f"{self.address}/{path} does not end: it has more than {most} bytes", REMEDY)
         return data
 
-    def fetch(self, file: File, target: Path) -> None:
+    def fetch(self, file: ArchiveFile, target: Path) -> None:
         """Download a file, or the rest of a partial one, and check it against the index.
 
         Args:
@@ -116,7 +116,7 @@ class Mirror:
                 self._tried(lambda: self._complete(file, descriptor))
                 partial.rename(target)
 
-    def _complete(self, file: File, descriptor: int) -> None:
+    def _complete(self, file: ArchiveFile, descriptor: int) -> None:
         """Hash the part that is there and append the missing bytes; truncate the part if the hash is wrong."""
         digest, size = hashlib.sha256(), 0
         os.lseek(descriptor, 0, os.SEEK_SET)

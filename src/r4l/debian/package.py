@@ -13,7 +13,7 @@ from typing import Any
 from debian.deb822 import Packages, PkgRelation
 from debian.debian_support import Version
 
-from r4l.debian.mirror import File
+from r4l.debian.mirror import ArchiveFile
 
 NAME = re.compile(rb"^Package: (\S+)$", re.MULTILINE)
 PROVIDES = re.compile(rb"^Provides: (.+)$", re.MULTILINE)
@@ -59,10 +59,10 @@ class Package:
         return (self.field("Source") or self.name).split(" ")[0]
 
     @property
-    def file(self) -> File:
+    def file(self) -> ArchiveFile:
         """The .deb file in the archive."""
         of = self._fields
-        return File(of["Filename"], int(of["Size"]), of["SHA256"])
+        return ArchiveFile(of["Filename"], int(of["Size"]), of["SHA256"])
 
     @property
     def rank(self) -> int:

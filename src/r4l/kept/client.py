@@ -17,7 +17,7 @@ from r4l import kept
 from r4l.errors import EnvironmentFault, R4LError
 from r4l.guest.output import Callback
 from r4l.guest.process import Terminal
-from r4l.kept.frames import DONE, END_OF_INPUT, ERRORS, INPUT, OUTPUT, REQUEST, SIZE, Connection
+from r4l.kept.frames import DONE, END_OF_INPUT, ERRORS, INPUT, OUTPUT, REQUEST, SIZE, FrameSocket
 
 STOP_PATIENCE = 20.0
 """Seconds in which a keeper must end after a request; then it is killed."""
@@ -58,7 +58,7 @@ class RemoteProcess:
         self.failure: R4LError | None = None
         self._result: Ended | None = None
         self._over = threading.Event()
-        self._connection = Connection(kept.connect(machine))
+        self._connection = FrameSocket(kept.connect(machine))
         self._to = {OUTPUT: on_stdout, ERRORS: on_stderr}
         self._trouble: OSError | None = None
         self._connection.send_json(REQUEST, request)
@@ -190,7 +190,7 @@ def _feed(process: RemoteProcess, source: IO[bytes]) -> None:
 
 def stop(machine: kept.Kept) -> bool:
     """End a machine; return False if its keeper had to be killed."""
-    connection = Connection(kept.connect(machine))
+    connection = FrameSocket(kept.connect(machine))
     connection.send_json(REQUEST, {"do": "stop"})
     ended = threading.Event()
 

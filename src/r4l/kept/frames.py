@@ -21,7 +21,7 @@ OUTPUT, ERRORS, DONE = b"o", b"x", b"d"
 """Kinds of frames from a keeper: standard output and standard error; JSON with the exit code and the error, if any."""
 
 
-class Connection:
+class FrameSocket:
     """A connected socket that carries frames, sent by any thread and received by one."""
 
     def __init__(self, sock: socket.socket) -> None:

@@ -20,7 +20,7 @@ from r4l import kept
 from r4l.errors import GuestTimeout, R4LError
 from r4l.guest import GuestProcess
 from r4l.guest.process import Terminal
-from r4l.kept.frames import DONE, END_OF_INPUT, ERRORS, INPUT, OUTPUT, SIZE, Connection
+from r4l.kept.frames import DONE, END_OF_INPUT, ERRORS, INPUT, OUTPUT, SIZE, FrameSocket
 from r4l.vm import VM
 
 READY = "R4L_KEEPER"
@@ -56,7 +56,7 @@ class Keeper:
     def __init__(self, vm: VM, wanted: str, modules: Sequence[str]) -> None:
         self._vm = vm
         self._stopped = threading.Event()
-        self._stoppers: list[Connection] = []
+        self._stoppers: list[FrameSocket] = []
         self._name = kept.claim(wanted)
         self.record = kept.Kept(
             self._name,
@@ -82,7 +82,7 @@ class Keeper:
             while self._vm.running and not self._stopped.is_set():
                 with contextlib.suppress(TimeoutError):
                     sock, _ = listener.accept()
-                    threading.Thread(target=self._client, args=(Connection(sock),), daemon=True).start()
+                    threading.Thread(target=self._client, args=(FrameSocket(sock),), daemon=True).start()
             if not self._stopped.is_set():
                 self._note_end()
         except KeyboardInterrupt:
@@ -116,7 +116,7 @@ class Keeper:
         os.write(ready, json.dumps({"name": self._name}).encode())
         os.close(ready)
 
-    def _client(self, connection: Connection) -> None:
+    def _client(self, connection: FrameSocket) -> None:
         try:
             request = connection.receive_json() or {}
             if request.get("do") == "stop":
@@ -135,7 +135,7 @@ class Keeper:
             # The client is gone, or does not speak this protocol.
             connection.close()
 
-    def _run(self, connection: Connection, request: dict[str, Any]) -> dict[str, Any]:
+    def _run(self, connection: FrameSocket, request: dict[str, Any]) -> dict[str, Any]:
         """Run a client's command to its end."""
         klog = self._vm.klog
         seen = klog.splat_count
@@ -160,7 +160,7 @@ class Keeper:
         return {"exit_code": done.exit_code, "error": complaint.as_dict() if complaint else None}
 
 
-def _feed(connection: Connection, process: GuestProcess) -> None:
+def _feed(connection: FrameSocket, process: GuestProcess) -> None:
     """Pass a client's input to its command; kill the command when the client goes."""
     with contextlib.suppress(R4LError):
         while frame := connection.receive():

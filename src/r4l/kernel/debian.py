@@ -31,7 +31,7 @@ COMPLAINTS = 4096
 
 
 @dataclass(frozen=True)
-class Release:
+class PackagedKernel:
     """A kernel in the archive.
 
     Attributes:
@@ -55,7 +55,7 @@ class Release:
         return dict.fromkeys(names, self.version)
 
 
-def newest(archive: Archive, debian_architecture: str) -> Release:
+def newest(archive: Archive, debian_architecture: str) -> PackagedKernel:
     """Return the default kernel: the newest of a tested series, else the newest of all.
 
     Raises:
@@ -97,7 +97,7 @@ def version_key(release: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", release.split("+")[0]))
 
 
-def find(archive: Archive, name: str, version: str | None = None) -> Release:
+def find(archive: Archive, name: str, version: str | None = None) -> PackagedKernel:
     """Return the release of that name and, if given, of that package version.
 
     Raises:
@@ -112,11 +112,11 @@ def find(archive: Archive, name: str, version: str | None = None) -> Release:
     )
 
 
-def _find(archive: Archive, name: str, version: str | None = None) -> Release | None:
+def _find(archive: Archive, name: str, version: str | None = None) -> PackagedKernel | None:
     versions = [there for there in archive.versions(f"linux-headers-{name}") if version in (None, there)]
     for binary in (f"linux-binary-{name}", f"linux-binary-unsigned-{name}", f"linux-image-{name}"):
         if versions and versions[0] in archive.versions(binary):
-            return Release(name, versions[0], binary)
+            return PackagedKernel(name, versions[0], binary)
     return None
 
 
@@ -137,7 +137,7 @@ def require_rust(headers: Path, name: str) -> None:
         )
 
 
-def unpack(archive: Archive, release: Release, final: Path, say: Say = quiet) -> None:
+def unpack(archive: Archive, release: PackagedKernel, final: Path, say: Say = quiet) -> None:
     """Download and unpack a kernel's packages at `final`: `packages/` unchanged, and `source/`.
 
     The caller holds the lock.
@@ -150,7 +150,7 @@ def unpack(archive: Archive, release: Release, final: Path, say: Say = quiet) ->
         _unpack(archive, release, final, say)
 
 
-def _unpack(archive: Archive, release: Release, final: Path, say: Say) -> None:
+def _unpack(archive: Archive, release: PackagedKernel, final: Path, say: Say) -> None:
     partial = home.temporary(final)
     partial.mkdir()
     try:

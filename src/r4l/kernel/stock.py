@@ -87,7 +87,7 @@ def _is_ready(data: dict[str, Any], toolchain: Toolchain) -> bool:
 
 def fetch(
     release: str | None, arch: str, say: Say = quiet, *, update: bool = False, version: str | None = None
-) -> tuple[Path, debian.Release]:
+) -> tuple[Path, debian.PackagedKernel]:
     """Download and unpack a Debian kernel unless it exists; return its folder and its release.
 
     The folder contains `packages/` and `source/`. No toolchain is needed, so both can be made at the same time.
@@ -104,11 +104,11 @@ def fetch(
             folder = max(known, key=lambda path: debian.preference(path.name.split("_")[0]))
             inuse.hold(folder)
             name, there = folder.name.split("_", 1)
-            return folder, debian.Release(name, there, "")
+            return folder, debian.PackagedKernel(name, there, "")
         if release and version:
             folder = home.room("kernels") / f"{release}_{version}"
             if (folder / "packages").is_dir() and inuse.hold(folder):
-                return folder, debian.Release(release, version, "")
+                return folder, debian.PackagedKernel(release, version, "")
         archive.update(say)
         found = debian.find(archive, release, version) if release else debian.newest(archive, debian_arch)
         folder = home.room("kernels") / found.folder
@@ -118,7 +118,7 @@ def fetch(
         return folder, found
 
 
-def prepare(folder: Path, release: debian.Release, arch: str, toolchain: Toolchain, say: Say = quiet) -> Kernel:
+def prepare(folder: Path, release: debian.PackagedKernel, arch: str, toolchain: Toolchain, say: Say = quiet) -> Kernel:
     """Make an unpacked Debian kernel ready: metadata, proof, PVH image, modules.dep."""
     with home.lock(f"kernel-{folder.name}"):
         ready = folder / toolchain.key
@@ -133,7 +133,9 @@ def prepare(folder: Path, release: debian.Release, arch: str, toolchain: Toolcha
         return kernel
 
 
-def _make_ready(folder: Path, release: debian.Release, arch: str, toolchain: Toolchain, say: Say) -> dict[str, Any]:
+def _make_ready(
+    folder: Path, release: debian.PackagedKernel, arch: str, toolchain: Toolchain, say: Say
+) -> dict[str, Any]:
     """Make all missing parts; return the manifest."""
     ready = folder / toolchain.key
     ready.mkdir(exist_ok=True)

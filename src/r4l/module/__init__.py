@@ -26,7 +26,7 @@ from r4l.kernel import Kernel, stock
 from r4l.module import unchanged, warnings
 from r4l.module.diagnose import diagnose, notes
 from r4l.module.makefiles import beside, is_makefile, kbuild_of, options, options_of
-from r4l.module.mirror import Mirror
+from r4l.module.mirror import FolderMirror
 from r4l.module.modinfo import BuiltModule
 from r4l.module.order import in_load_order
 from r4l.module.paths_in import whole
@@ -199,14 +199,14 @@ class Module:
         """Environment of a shell in the folder that calls make: `$(PWD)` is the folder."""
         return {"PWD": str(self.folder)}
 
-    def _mirrors(self, output: Path) -> list[Mirror]:
+    def _mirrors(self, output: Path) -> list[FolderMirror]:
         """Return the up-to-date copies of the folder and of those beside it with sources of its own, outer ones first.
 
         Call it with the lock held.
         """
         seen = tuple(visible(self.folder))
         record = output.with_name(f"{output.name}.mirror.json")
-        own = Mirror(self.folder, output, record, output.parent / VIEW, seen, home.home().resolve())
+        own = FolderMirror(self.folder, output, record, output.parent / VIEW, seen, home.home().resolve())
         # Few of thousands: links, and what make reads.
         telling = [name for name, entry in own.update().items() if isinstance(entry, str) or is_makefile(name)]
         folders = beside(self.folder, telling, seen)
@@ -217,7 +217,7 @@ class Module:
             place = room / home.content_key(str(folder))
             room.mkdir(exist_ok=True)
             files = (place.with_suffix(".json"), place.with_suffix(".view"))
-            mirrors.append(Mirror(folder, place, *files, seen, own.apart, points - {folder}))
+            mirrors.append(FolderMirror(folder, place, *files, seen, own.apart, points - {folder}))
             mirrors[-1].update()
         return sorted(mirrors, key=lambda mirror: mirror.folder)
 

@@ -51,7 +51,7 @@ READ = frozenset({".c", ".h", ".S", ".rs"})
 
 
 @dataclass(frozen=True)
-class Mirror:
+class FolderMirror:
     """A copy of a user's folder, and the record of its contents.
 
     Attributes:

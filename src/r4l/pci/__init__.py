@@ -11,10 +11,13 @@ class Counter(pci.Device):
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from r4l import moved
 from r4l.pci.capabilities import Capability, Express, Msi, Msix, PowerManagement, Vendor
 from r4l.pci.device import Device, ModelError, Reset
 from r4l.pci.dma import DmaFault
-from r4l.pci.faults import KINDS, Fault
+from r4l.pci.faults import FAULT_KINDS, Fault
 from r4l.pci.layout import Bar
 from r4l.pci.registers import (
     RC,
@@ -35,10 +38,10 @@ from r4l.pci.registers import (
 from r4l.pci.server import Server
 from r4l.pci.timers import RunningTime, SteppedTime, Timer
 from r4l.pci.trace import (
-    Access,
+    Condition,
     Missing,
-    Question,
     Trace,
+    TraceEvent,
     config_write,
     dma_read,
     dma_write,
@@ -49,17 +52,17 @@ from r4l.pci.trace import (
 )
 
 __all__ = [
-    "KINDS",
+    "FAULT_KINDS",
     "RC",
     "RO",
     "RW",
     "W1C",
     "W1S",
     "WO",
-    "Access",
     "AccessType",
     "Bar",
     "Capability",
+    "Condition",
     "DefinitionError",
     "Device",
     "DmaFault",
@@ -73,7 +76,6 @@ __all__ = [
     "Msix",
     "Partial",
     "PowerManagement",
-    "Question",
     "Register",
     "RegisterArray",
     "Reset",
@@ -82,6 +84,7 @@ __all__ = [
     "SteppedTime",
     "Timer",
     "Trace",
+    "TraceEvent",
     "Vendor",
     "Word",
     "config_write",
@@ -92,3 +95,6 @@ __all__ = [
     "read",
     "write",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = moved.renamed(__name__, {"Access": "TraceEvent", "KINDS": "FAULT_KINDS", "Question": "Condition"})

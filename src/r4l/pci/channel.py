@@ -20,7 +20,7 @@ OVERSIZED = -1
 """Command of a message longer than the limit, whose payload was skipped."""
 
 
-class Channel:
+class MessageSocket:
     """One connection. A single thread receives; any may send.
 
     The kernel returns descriptors with the chunk whose last bytes they were sent with (unix(7): a read does not go past

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from r4l.pci.device import Device
     from r4l.pci.layout import Cell
 
-Event = Literal["read", "write", "access", "interrupt", "dma-read", "dma-write"]
-"""Events at which a fault can occur. An access is a read or a write."""
+Trigger = Literal["read", "write", "access", "interrupt", "dma-read", "dma-write"]
+"""Events at which a fault can occur. `access` is a read or a write."""
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,17 @@ class FaultKind:
     """A kind of fault.
 
     Attributes:
-        event: event at which it occurs.
+        trigger: event at which it occurs.
         text: effect.
         needs: its arguments beside place and time.
     """
 
-    event: Event
+    trigger: Trigger
     text: str
     needs: tuple[str, ...] = ()
 
 
-KINDS: dict[str, FaultKind] = {
+FAULT_KINDS: dict[str, FaultKind] = {
     "all-ones": FaultKind("read", "a read gives all ones, as of a card that is gone"),
     "flipped-bit": FaultKind("read", "a read gives some bits turned over", ("bits",)),
     "stuck-at-one": FaultKind("read", "a read gives some bits as ones", ("bits",)),
@@ -70,7 +70,7 @@ class Fault:
     """One fault as data that can be printed, parsed, kept in a table.
 
     Args:
-        kind: one of `KINDS`, or of the model's `actions`.
+        kind: one of `FAULT_KINDS`, or of the model's `actions`.
         place: name of the register, such as `CTRL` or `RAL[3]`, or vector of the interrupt; empty for any.
         nth: number of the event at that place, from 1, at which the fault begins.
         times: number of occurrences from there on; 0: without end.
@@ -138,8 +138,8 @@ ARGUMENTS = ("bits", "seconds", "bytes")
 class _Armed:
     """A fault in force, with the number of events at its place and the number of occurrences."""
 
-    def __init__(self, fault: Fault, event: Event) -> None:
-        self.fault, self.event = fault, event
+    def __init__(self, fault: Fault, trigger: Trigger) -> None:
+        self.fault, self.trigger = fault, trigger
         self.seen = self.came = 0
         self._random = random.Random(fault.seed)
 
@@ -151,7 +151,7 @@ class _Armed:
             places: names of its place: `TABLE[2]` and `TABLE`.
         """
         fault = self.fault
-        if self.event != event and not (self.event == "access" and event in ("read", "write")):
+        if self.trigger != event and not (self.trigger == "access" and event in ("read", "write")):
             return False
         if fault.place and fault.place not in places:
             return False
@@ -186,28 +186,28 @@ class Faults:
         """
         for one in faults:
             fault = Fault.parse(one) if isinstance(one, str) else one
-            kind = KINDS.get(fault.kind)
+            kind = FAULT_KINDS.get(fault.kind)
             if kind is None and fault.kind not in self._device.actions:
-                known = ", ".join([*KINDS, *self._device.actions])
+                known = ", ".join([*FAULT_KINDS, *self._device.actions])
                 raise UsageError(f"there is no fault {fault.kind!r}", f"there are {known}")
-            event: Event = kind.event if kind else "access"
+            trigger: Trigger = kind.trigger if kind else "access"
             given = [name for name in ARGUMENTS if getattr(fault, name) != getattr(Fault, name)]
             if wrong := [name for name in given if name not in (kind.needs if kind else ())]:
-                raise UsageError(f"{fault.kind} has no {wrong[0]}", "KINDS says what each kind has")
-            if fault.place and fault.place not in self._places(event):
+                raise UsageError(f"{fault.kind} has no {wrong[0]}", "FAULT_KINDS says what each kind has")
+            if fault.place and fault.place not in self._places(trigger):
                 raise UsageError(
                     f"{type(self._device).__name__} has no {fault.place} for {fault.kind}",
                     "a place is a register's name in the class, with [INDEX] in an array, or an interrupt's vector",
                 )
             with self._device.held:
-                self._armed.append(_Armed(fault, event))
+                self._armed.append(_Armed(fault, trigger))
 
-    def _places(self, event: Event) -> set[str]:
-        """Return the places that a device has for an event; transfers of DMA have none."""
+    def _places(self, trigger: Trigger) -> set[str]:
+        """Return the places that a device has for a trigger; transfers of DMA have none."""
         layout = self._device.layout
-        if event == "interrupt":
+        if trigger == "interrupt":
             return {str(vector) for vector in range(max(self._device.interrupts.counts.values()))}
-        if event not in ("read", "write", "access"):
+        if trigger not in ("read", "write", "access"):
             return set()
         return {*layout.registers, *(cell.name for cells in layout.exact for cell in cells.values())}
 

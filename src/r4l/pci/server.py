@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from r4l.pci import channel as channels
-from r4l.pci.channel import Channel
+from r4l.pci.channel import MessageSocket
 from r4l.pci.config import SIZE as CONFIG_SIZE
 from r4l.pci.device import Device, Reset
 from r4l.pci.dma import DmaFault
@@ -84,7 +84,7 @@ class Connection:
         channel: connection to QEMU, closed with this.
     """
 
-    def __init__(self, device: Device, channel: Channel) -> None:
+    def __init__(self, device: Device, channel: MessageSocket) -> None:
         self._device, self._channel = device, channel
         self._agreed = False
         self._owner = 0
@@ -418,7 +418,7 @@ class Server:
                 # Its model has the lock, and would keep QEMU waiting.
                 sock.close()
                 continue
-            self._connection = Connection(self.device, Channel(sock))
+            self._connection = Connection(self.device, MessageSocket(sock))
             if self._over.is_set():
                 self._connection.shut()
             self.device.plugged()

@@ -23,7 +23,7 @@ KEPT = 200_000
 SHOWN = 40
 """Number of entries in a failure's report."""
 
-Kind = Literal[
+EventKind = Literal[
     "read",
     "write",
     "config-read",
@@ -42,12 +42,12 @@ GUEST = ("read", "write", "config-read", "config-write", "reset")
 """Kinds caused by the guest; the others are caused by the device or the test."""
 RegisterLike = Register | RegisterElement | RegisterField | int
 """Subjects of a condition: a register, one of an array, a field, or an offset."""
-Raw = tuple[int, int, Kind, Cell | None, int, int, int, int | bytes, str]
+Raw = tuple[int, int, EventKind, Cell | None, int, int, int, int | bytes, str]
 """Number, ns, kind, cell, BAR, offset or address, size, value, text."""
 
 
 @dataclass(frozen=True)
-class Access:
+class TraceEvent:
     """One event at the device.
 
     Attributes:
@@ -66,7 +66,7 @@ class Access:
 
     number: int
     time: float
-    kind: Kind
+    kind: EventKind
     register: str
     fields: dict[str, int] = field(compare=False)
     value: int
@@ -95,7 +95,7 @@ class Access:
         return " ".join([*words, *([self.text] if self.text else [])])
 
 
-class Question:
+class Condition:
     """A condition for events; made by `read`, `write` and others.
 
     Args:
@@ -103,14 +103,14 @@ class Question:
         holds: returns True for an event that meets it.
     """
 
-    def __init__(self, text: str, holds: Callable[[Access], bool]) -> None:
+    def __init__(self, text: str, holds: Callable[[TraceEvent], bool]) -> None:
         self.text, self.holds = text, holds
 
     def __repr__(self) -> str:
         return self.text
 
 
-def read(what: RegisterLike, value: int | None = None, **fields: int) -> Question:
+def read(what: RegisterLike, value: int | None = None, **fields: int) -> Condition:
     """Return a condition: a read of a register or an offset by the guest.
 
     Args:
@@ -122,7 +122,7 @@ def read(what: RegisterLike, value: int | None = None, **fields: int) -> Questio
     return _access("read", what, value, fields)
 
 
-def write(what: RegisterLike, value: int | None = None, **fields: int) -> Question:
+def write(what: RegisterLike, value: int | None = None, **fields: int) -> Condition:
     """Return a condition: a write to a register or an offset by the guest.
 
     Arguments as for `read`, with the written values.
@@ -130,10 +130,10 @@ def write(what: RegisterLike, value: int | None = None, **fields: int) -> Questi
     return _access("write", what, value, fields)
 
 
-def config_write(offset: int, value: int | None = None) -> Question:
+def config_write(offset: int, value: int | None = None) -> Condition:
     """Return a condition: a write to the configuration space that includes the byte at an offset."""
     wanted = "" if value is None else f", {value:#x}"
-    return Question(
+    return Condition(
         f"config_write({offset:#x}{wanted})",
         lambda one: (
             one.kind == "config-write" and one.offset <= offset < one.offset + one.size and value in (None, one.value)
@@ -141,36 +141,36 @@ def config_write(offset: int, value: int | None = None) -> Question:
     )
 
 
-def dma_read(address: int | None = None) -> Question:
+def dma_read(address: int | None = None) -> Condition:
     """Return a condition: a read of the guest's memory by the device that begins at an address, or any."""
-    return Question(
+    return Condition(
         f"dma_read({address if address is None else hex(address)})",
         lambda one: one.kind == "dma-read" and address in (None, one.offset),
     )
 
 
-def dma_write(address: int | None = None) -> Question:
+def dma_write(address: int | None = None) -> Condition:
     """Return a condition: a write to the guest's memory by the device that begins at an address, or any."""
-    return Question(
+    return Condition(
         f"dma_write({address if address is None else hex(address)})",
         lambda one: one.kind == "dma-write" and address in (None, one.offset),
     )
 
 
-def interrupt(vector: int | None = None) -> Question:
+def interrupt(vector: int | None = None) -> Condition:
     """Return a condition: an interrupt signalled to the guest, INTx going high, or a vector."""
-    return Question(
+    return Condition(
         f"interrupt({'' if vector is None else vector})",
         lambda one: one.kind == "interrupt" and vector in (None, one.value),
     )
 
 
-def happened(kind: Kind) -> Question:
+def happened(kind: EventKind) -> Condition:
     """Return a condition: any event of a kind, such as "reset", "plugged", "fault" or "refused"."""
-    return Question(f"happened({kind!r})", lambda one: one.kind == kind)
+    return Condition(f"happened({kind!r})", lambda one: one.kind == kind)
 
 
-def _access(kind: Kind, what: RegisterLike, value: int | None, fields: dict[str, int]) -> Question:
+def _access(kind: EventKind, what: RegisterLike, value: int | None, fields: dict[str, int]) -> Condition:
     index = None
     words = [*([] if value is None else [f"{value:#x}"]), *(f"{name}={number:#x}" for name, number in fields.items())]
     if isinstance(what, RegisterField):
@@ -184,7 +184,7 @@ def _access(kind: Kind, what: RegisterLike, value: int | None, fields: dict[str,
     elif isinstance(what, int) and not isinstance(what, Word):
         if fields:
             raise TypeError("an offset has no fields: name the register")
-        return Question(
+        return Condition(
             f"{kind}({', '.join([hex(what), *words])})",
             lambda one: one.kind == kind and one.offset == what and value in (None, one.value),
         )
@@ -194,7 +194,7 @@ def _access(kind: Kind, what: RegisterLike, value: int | None, fields: dict[str,
     # Raises for an unknown field, which no event would ever have.
     register.value(**fields)
 
-    def holds(one: Access) -> bool:
+    def holds(one: TraceEvent) -> bool:
         if one.kind != kind or one.cell is None or one.cell.register.name != register.name:
             return False
         if index not in (None, one.cell.index):
@@ -204,7 +204,7 @@ def _access(kind: Kind, what: RegisterLike, value: int | None, fields: dict[str,
             return False
         return value in (None, one.value) and all(one.fields.get(name) == number for name, number in fields.items())
 
-    return Question(f"{kind}({', '.join([text, *words])})", holds)
+    return Condition(f"{kind}({', '.join([text, *words])})", holds)
 
 
 class Missing(VerdictError):
@@ -214,7 +214,7 @@ class Missing(VerdictError):
 
 
 class Trace:
-    """Events at a device, in order: a sequence of `Access`.
+    """Events at a device, in order: a sequence of `TraceEvent`.
 
     `expect` waits for an event and remembers its place; the next `expect` searches after it, so a series of them checks
     an order. All other methods search every kept entry.
@@ -237,7 +237,7 @@ class Trace:
 
     def add(
         self,
-        kind: Kind,
+        kind: EventKind,
         cell: Cell | None = None,
         bar: int = -1,
         offset: int = 0,
@@ -262,28 +262,28 @@ class Trace:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __iter__(self) -> Iterator[Access]:
+    def __iter__(self) -> Iterator[TraceEvent]:
         return (self._typed(raw) for raw in list(self._entries))
 
-    def __getitem__(self, index: int) -> Access:
+    def __getitem__(self, index: int) -> TraceEvent:
         return self._typed(self._entries[index])
 
-    def __contains__(self, question: Question) -> bool:
-        return any(question.holds(one) for one in self)
+    def __contains__(self, condition: Condition) -> bool:
+        return any(condition.holds(one) for one in self)
 
-    def find(self, question: Question) -> list[Access]:
+    def find(self, condition: Condition) -> list[TraceEvent]:
         """Return all entries that meet a condition."""
-        return [one for one in self if question.holds(one)]
+        return [one for one in self if condition.holds(one)]
 
-    def count(self, question: Question) -> int:
+    def count(self, condition: Condition) -> int:
         """Return the number of entries that meet a condition."""
-        return len(self.find(question))
+        return len(self.find(condition))
 
-    def expect(self, question: Question, timeout: float = 10.0) -> Access:
+    def expect(self, condition: Condition, timeout: float = 10.0) -> TraceEvent:
         """Wait for an event after the one that the last `expect` found.
 
         Args:
-            question: condition for the event.
+            condition: condition for the event.
             timeout: seconds.
 
         Raises:
@@ -297,7 +297,7 @@ class Trace:
                 while True:
                     for one in self._since(seen):
                         seen = one.number + 1
-                        if question.holds(one):
+                        if condition.holds(one):
                             self._cursor = seen
                             return one
                     left = until - time.monotonic()
@@ -308,7 +308,7 @@ class Trace:
             finally:
                 self._waiting = False
         raise Missing(
-            f"{question} has not happened within {timeout:g} s",
+            f"{condition} has not happened within {timeout:g} s",
             "the trace below is what has, since the last thing that was expected",
             detail=self.text(begin),
         )
@@ -317,7 +317,7 @@ class Trace:
         """Make `expect` search only the events from now on."""
         self._cursor = self._next
 
-    def _since(self, number: int) -> list[Access]:
+    def _since(self, number: int) -> list[TraceEvent]:
         entries = list(self._entries)
         skip = max(0, number - entries[0][0]) if entries else 0
         return [self._typed(raw) for raw in entries[skip:]]
@@ -328,13 +328,13 @@ class Trace:
         head = [f"… {len(found) - most} more"] if len(found) > most else []
         return "\n".join([*head, *map(str, found[-most:])]) or "nothing"
 
-    def _typed(self, raw: Raw) -> Access:
+    def _typed(self, raw: Raw) -> TraceEvent:
         number, ns, kind, cell, bar, offset, size, value, text = raw
         data = value if isinstance(value, bytes) else b""
         integer = int.from_bytes(value[:8], "little") if isinstance(value, bytes) else value
         whole = cell is not None and cell.register.size == size
         fields: dict[str, int] = Word(cell.register, integer).fields() if cell and whole else {}
-        return Access(
+        return TraceEvent(
             number=number,
             time=(ns - self._begun) / 1e9,
             kind=kind,

@@ -4,9 +4,12 @@
 `model` documents `result.json`; `write` makes `report.html` beside it.
 """
 
+from typing import TYPE_CHECKING
+
+from r4l import moved
 from r4l.report.model import (
     Accelerator,
-    Command,
+    CommandRun,
     Files,
     KernelFacts,
     ModuleFacts,
@@ -20,7 +23,7 @@ from r4l.report.page import REPORT, write
 __all__ = [
     "REPORT",
     "Accelerator",
-    "Command",
+    "CommandRun",
     "Files",
     "KernelFacts",
     "ModuleFacts",
@@ -30,3 +33,6 @@ __all__ = [
     "Step",
     "write",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = moved.renamed(__name__, {"Command": "CommandRun"})

@@ -17,7 +17,7 @@ Json = Mapping[str, object]
 
 
 @dataclass
-class Command:
+class CommandRun:
     """One command that ran in the guest or on the host.
 
     Attributes:
@@ -32,7 +32,7 @@ class Command:
     seconds: float | None = None
 
     @classmethod
-    def from_json(cls, data: Json) -> Command:
+    def from_json(cls, data: Json) -> CommandRun:
         """Read one entry of `commands`."""
         return cls(
             command=_text(data, "command"),
@@ -85,7 +85,7 @@ class Step:
     start: float | None = None
     seconds: float | None = None
     ok: bool | None = None
-    commands: list[Command] = field(default_factory=list)
+    commands: list[CommandRun] = field(default_factory=list)
     console_begin: int | None = None
     console_end: int | None = None
     error: str | None = None
@@ -101,7 +101,7 @@ class Step:
             start=_number(data, "start"),
             seconds=_number(data, "seconds"),
             ok=_truth(data, "ok"),
-            commands=[Command.from_json(entry) for entry in _objects(data, "commands")],
+            commands=[CommandRun.from_json(entry) for entry in _objects(data, "commands")],
             console_begin=_whole(data, "console_begin"),
             console_end=_whole(data, "console_end"),
             error=_text(data, "error") or None,

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from r4l.camp import rows
 from r4l.report import clean, ladder, log, model, packets, timeline
-from r4l.report.model import Command, Result, Step
+from r4l.report.model import CommandRun, Result, Step
 
 REPORT = "report.html"
 MAX_STEPS = 200
@@ -213,7 +213,7 @@ def _step(step: Step) -> StepView:
     )
 
 
-def _command(command: Command) -> CommandView:
+def _command(command: CommandRun) -> CommandView:
     return CommandView(
         command=clean.block(command.command, 12).text,
         exit_code=command.exit_code,

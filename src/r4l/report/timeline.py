@@ -18,7 +18,7 @@ _THINNEST = 0.1
 
 
 @dataclass(frozen=True)
-class Bar:
+class TimelineBar:
     """One stage or step.
 
     Attributes:
@@ -58,7 +58,7 @@ class Timeline:
         saved: seconds gained by running stages side by side.
     """
 
-    bars: list[Bar] = field(default_factory=list)
+    bars: list[TimelineBar] = field(default_factory=list)
     ticks: list[Tick] = field(default_factory=list)
     length: float = 0.0
     undated: list[str] = field(default_factory=list)
@@ -94,7 +94,7 @@ def draw(result: Result) -> Timeline:
         span = line.length - start if seconds is None else seconds
         left = min(100 * start / line.length, 100 - _THINNEST)
         width = min(max(100 * span / line.length, _THINNEST), 100 - left)
-        line.bars.append(Bar(kind, label, name, start, span, left, width, ok, seconds is None))
+        line.bars.append(TimelineBar(kind, label, name, start, span, left, width, ok, seconds is None))
     line.ticks = _ticks(line.length)
     return line
 

@@ -31,7 +31,7 @@ SLOW = 5
 
 
 @dataclass(frozen=True)
-class Ended:
+class PartResult:
     """Result of a part.
 
     Attributes:
@@ -83,7 +83,7 @@ def run(
             if part not in parts:
                 print(f"passed before on these files: {part.name}", file=sys.stderr)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    ended: list[Ended] = []
+    ended: list[PartResult] = []
     needs = dict.fromkeys(part.needs for part in parts if part.needs)
     with Ahead(needs) as ahead:
         for part in parts:
@@ -104,7 +104,7 @@ def run(
             # Files that were changed while the part ran may not be those that it saw.
             if code == 0 and key and not pytest_arguments and passed.files_key(root) == key:
                 passed.keep(part, chosen, key)
-            ended.append(Ended(part, code, now - ready, ready - begin))
+            ended.append(PartResult(part, code, now - ready, ready - begin))
     _summary(console, ended)
     return next((end.code for end in ended if end.code), 0)
 
@@ -114,7 +114,7 @@ def _kept(part: Part) -> list[str]:
     return ["-p", seconds.__name__, f"{seconds.PART}={part.name}"] if part.pytest else []
 
 
-def _summary(console: Console, ended: Sequence[Ended]) -> None:
+def _summary(console: Console, ended: Sequence[PartResult]) -> None:
     """Print the parts with their seconds, and the slowest tests."""
     console.rule()
     for end in ended:

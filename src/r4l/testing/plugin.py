@@ -53,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
     results.register(config)
     # Needed if pytest was started directly; r4l's command line has done this already.
     inuse.hold_environment()
-    config.pluginmanager.register(verdict.Faults())
+    config.pluginmanager.register(verdict.FailureCount())
     config.addinivalue_line(
         "markers",
         f"machine({', '.join(WORDS)}): the virtual machine of a test",

@@ -104,7 +104,7 @@ def excuse(item: pytest.Item, call: pytest.CallInfo[None], outcome: pytest.TestR
             outcome.when = "setup"
 
 
-class Faults:
+class FailureCount:
     """Counter of failed tests, and of tests that could not be judged."""
 
     def __init__(self) -> None:

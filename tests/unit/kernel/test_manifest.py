@@ -46,7 +46,7 @@ def test_debians_kernel_is_made_ready_again(
     (folder / "key").mkdir(parents=True)
     (folder / "key/kernel.json").write_text('{"release": "7.')
     monkeypatch.setattr(stock, "_make_ready", lambda *_: STOCK)
-    release = debian.Release("7.2.1-amd64", "7.2.1-1", "")
+    release = debian.PackagedKernel("7.2.1-amd64", "7.2.1-1", "")
     assert stock.prepare(folder, release, "x86_64", toolchain).release == "7.2.1-amd64"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from r4l import resources
-from r4l.camp.labs.lab import Lab, Words
+from r4l.camp.labs.lab import Lab, LocalizedText
 from r4l.camp.labs.matrix import variants
 from r4l.camp.labs.workspace import HANDOUTS, Workspace
 
@@ -53,7 +53,7 @@ def test_each_checkpoint_has_a_check_and_hints(lab: Lab) -> None:
 
 @each_lab
 def test_every_text_is_in_both_languages(lab: Lab) -> None:
-    words: list[Words] = [lab.title]
+    words: list[LocalizedText] = [lab.title]
     for point in lab.checkpoints:
         words += [point.title, point.read, *point.hints]
     for question in lab.questions:

@@ -14,7 +14,7 @@ import pytest
 
 from r4l.camp.labs import matrix
 from r4l.camp.labs.check import Check, Verdict
-from r4l.camp.labs.lab import Checkpoint, Lab, Words
+from r4l.camp.labs.lab import Checkpoint, Lab, LocalizedText
 from r4l.camp.labs.matrix import Variant
 from r4l.camp.labs.outcomes import KernelRun, Outcome, merged_outcomes
 from r4l.camp.labs.workspace import ANSWERS, Workspace
@@ -22,7 +22,7 @@ from r4l.cli.lab.shown import show
 from r4l.kernel import Kernel
 from r4l.terminal import Console
 
-POINT = Checkpoint("time", Words("It measures time", "它测量时间"), Words("handout 2", "讲义第 2 节"))
+POINT = Checkpoint("time", LocalizedText("It measures time", "它测量时间"), LocalizedText("handout 2", "讲义第 2 节"))
 PASSED: dict[str, Any] = {"title": "", "passed": True, "skipped": ""}
 FAILED = {**PASSED, "passed": False, "expected": "200 to 220", "seen": "0", "detail": ""}
 SKIPPED = {**PASSED, "skipped": "this kernel has no trace events"}

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from r4l.camp.labs import bundle, grade, pages
 from r4l.camp.labs.check import Check, Verdict
 from r4l.camp.labs.grade import Grade
-from r4l.camp.labs.lab import Checkpoint, Lab, Words
+from r4l.camp.labs.lab import Checkpoint, Lab, LocalizedText
 from r4l.camp.labs.outcomes import KernelRun, Outcome, merged_outcomes
 from r4l.camp.labs.running import Checks
 from r4l.camp.labs.workspace import Workspace
@@ -141,7 +141,7 @@ def test_what_was_judged_stays_when_the_process_is_killed(tmp_path: Path) -> Non
     assert (outcome.passed, outcome.fault) == (None, begun.fault)
 
 
-POINT = Checkpoint("time", Words("It measures time", ""), Words("handout 2", ""))
+POINT = Checkpoint("time", LocalizedText("It measures time", ""), LocalizedText("handout 2", ""))
 PASSED: dict[str, Any] = {"title": "", "passed": True, "skipped": "", "fault": ""}
 MISSED = {**PASSED, "passed": False, "expected": "1", "seen": "0", "detail": ""}
 UNJUDGED = {**PASSED, "passed": None, "fault": "the disk is full"}

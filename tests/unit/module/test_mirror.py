@@ -13,7 +13,7 @@ import pytest
 
 from r4l.errors import UsageError
 from r4l.module import mirror as room
-from r4l.module.mirror import Mirror
+from r4l.module.mirror import FolderMirror
 
 RECORD = "savedcmd_a.o := gcc -c -o a.o a.c\n"
 """What Kbuild writes beside an object (fixdep)."""
@@ -33,12 +33,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def mirror(folder: Path, tmp_path: Path) -> Mirror:
+def mirror(folder: Path, tmp_path: Path) -> FolderMirror:
     """Its mirror, up to date."""
     place = tmp_path / "home/modules/driver-1/kernel"
     place.parent.mkdir(parents=True)
     view = place.with_name("source")
-    made = Mirror(folder, place, place.with_name("record"), view, (folder.parent,), tmp_path / "home")
+    made = FolderMirror(folder, place, place.with_name("record"), view, (folder.parent,), tmp_path / "home")
     made.update()
     return made
 
@@ -55,7 +55,7 @@ def tree(folder: Path) -> dict[str, str | None]:
     }
 
 
-def make(mirror: Mirror, name: str, text: str = "made") -> Path:
+def make(mirror: FolderMirror, name: str, text: str = "made") -> Path:
     """Do as Kbuild does: write a file and the record of it."""
     made = mirror.place / name
     made.parent.mkdir(exist_ok=True)
@@ -64,19 +64,19 @@ def make(mirror: Mirror, name: str, text: str = "made") -> Path:
     return made
 
 
-def test_the_copy_is_like_the_folder_with_the_times_of_its_files(mirror: Mirror, folder: Path) -> None:
+def test_the_copy_is_like_the_folder_with_the_times_of_its_files(mirror: FolderMirror, folder: Path) -> None:
     assert tree(mirror.place) == tree(folder)
     assert (mirror.place / "a.c").stat().st_mtime_ns == (folder / "a.c").stat().st_mtime_ns
 
 
-def test_programs_stay_programs(mirror: Mirror, folder: Path) -> None:
+def test_programs_stay_programs(mirror: FolderMirror, folder: Path) -> None:
     (folder / "gen.sh").write_text("#!/bin/sh\n")
     (folder / "gen.sh").chmod(0o555)
     mirror.update()
     assert os.access(mirror.place / "gen.sh", os.X_OK)
 
 
-def test_what_comes_goes_changes_and_moves_in_the_folder(mirror: Mirror, folder: Path) -> None:
+def test_what_comes_goes_changes_and_moves_in_the_folder(mirror: FolderMirror, folder: Path) -> None:
     (folder / "new").mkdir()
     (folder / "new/c.c").write_text("int c;\n")
     (folder / "a.c").write_text("int more;\n")
@@ -91,7 +91,7 @@ def test_what_comes_goes_changes_and_moves_in_the_folder(mirror: Mirror, folder:
     assert tree(mirror.place) == tree(folder)
 
 
-def test_an_unchanged_folder_is_not_touched(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unchanged_folder_is_not_touched(mirror: FolderMirror, monkeypatch: pytest.MonkeyPatch) -> None:
     made = make(mirror, "a.o")
     before = {path: path.lstat() for path in (mirror.record, *mirror.place.rglob("*"))}
     mirror.update()
@@ -99,7 +99,7 @@ def test_an_unchanged_folder_is_not_touched(mirror: Mirror, monkeypatch: pytest.
     assert made.read_text() == "made"
 
 
-def test_a_changed_file_is_newer_than_all_that_was_made(mirror: Mirror, folder: Path) -> None:
+def test_a_changed_file_is_newer_than_all_that_was_made(mirror: FolderMirror, folder: Path) -> None:
     """Also one that was put back from a copy, with its old time."""
     made = make(mirror, "a.o")
     other = folder / "other.c"
@@ -111,7 +111,7 @@ def test_a_changed_file_is_newer_than_all_that_was_made(mirror: Mirror, folder: 
     assert (mirror.place / "a.c").stat().st_mtime_ns >= made.stat().st_mtime_ns
 
 
-def test_a_touched_file_is_newer_and_one_with_other_rights_is_not(mirror: Mirror, folder: Path) -> None:
+def test_a_touched_file_is_newer_and_one_with_other_rights_is_not(mirror: FolderMirror, folder: Path) -> None:
     before = (mirror.place / "a.c").stat().st_mtime_ns
     (folder / "a.c").chmod(0o640)
     mirror.update()
@@ -121,7 +121,7 @@ def test_a_touched_file_is_newer_and_one_with_other_rights_is_not(mirror: Mirror
     assert (mirror.place / "a.c").stat().st_mtime_ns > before
 
 
-def test_of_generated_files_the_later_stays_the_later(mirror: Mirror, folder: Path) -> None:
+def test_of_generated_files_the_later_stays_the_later(mirror: FolderMirror, folder: Path) -> None:
     """A parser that is committed with its grammar is not made anew."""
     for name, second in (("scan.c", OLD + 1), ("scan.l", OLD)):
         (folder / name).write_text(f"{name}\n")
@@ -130,7 +130,7 @@ def test_of_generated_files_the_later_stays_the_later(mirror: Mirror, folder: Pa
     assert (mirror.place / "scan.l").stat().st_mtime_ns <= (mirror.place / "scan.c").stat().st_mtime_ns
 
 
-def test_what_make_changed_stays_until_the_user_changes_theirs(mirror: Mirror, folder: Path) -> None:
+def test_what_make_changed_stays_until_the_user_changes_theirs(mirror: FolderMirror, folder: Path) -> None:
     (mirror.place / "sub/b.h").write_text("generated\n")
     mirror.update()
     assert (mirror.place / "sub/b.h").read_text() == "generated\n"
@@ -163,7 +163,7 @@ LEFT = {
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_what_a_plain_make_left_is_not_copied(mirror: Mirror, folder: Path, when: str) -> None:
+def test_what_a_plain_make_left_is_not_copied(mirror: FolderMirror, folder: Path, when: str) -> None:
     if when == "before":
         mirror.record.unlink()
     for name, text in LEFT.items():
@@ -173,7 +173,7 @@ def test_what_a_plain_make_left_is_not_copied(mirror: Mirror, folder: Path, when
     assert {name for name, text in tree(mirror.place).items() if text is not None} == {"Kbuild", "a.c", "sub/b.h"}
 
 
-def test_objects_that_come_without_their_source_are_copied(mirror: Mirror, folder: Path) -> None:
+def test_objects_that_come_without_their_source_are_copied(mirror: FolderMirror, folder: Path) -> None:
     wanted = {"firmware.o_shipped": "x", "blob.o": "x", ".blob.o.cmd": "", "libhal.a": "x", "dep/Module.symvers": "x"}
     for name, text in wanted.items():
         (folder / name).parent.mkdir(exist_ok=True)
@@ -182,7 +182,9 @@ def test_objects_that_come_without_their_source_are_copied(mirror: Mirror, folde
     assert wanted.items() <= tree(mirror.place).items()
 
 
-def test_what_kbuild_makes_is_not_overwritten_by_what_the_users_make_has_made(mirror: Mirror, folder: Path) -> None:
+def test_what_kbuild_makes_is_not_overwritten_by_what_the_users_make_has_made(
+    mirror: FolderMirror, folder: Path
+) -> None:
     """An object of several, which has no source of its name."""
     (folder / "all.o").write_text("of another kernel")
     mirror.update()
@@ -193,7 +195,7 @@ def test_what_kbuild_makes_is_not_overwritten_by_what_the_users_make_has_made(mi
         assert (mirror.place / "all.o").read_text() == "made"
 
 
-def test_an_object_goes_with_its_source(mirror: Mirror, folder: Path) -> None:
+def test_an_object_goes_with_its_source(mirror: FolderMirror, folder: Path) -> None:
     """make takes an object as it is whose source it does not find."""
     make(mirror, "a.o")
     make(mirror, "main.o")
@@ -204,7 +206,7 @@ def test_an_object_goes_with_its_source(mirror: Mirror, folder: Path) -> None:
     assert (mirror.place / "main.o").exists()
 
 
-def test_links_lead_where_they_led(mirror: Mirror, folder: Path) -> None:
+def test_links_lead_where_they_led(mirror: FolderMirror, folder: Path) -> None:
     (folder.parent / "common").mkdir()
     (folder.parent / "common/d.c").write_text("int d;\n")
     links = {"own.c": "a.c", "e.c": str(folder.parent / "common/d.c"), "inc": "sub", "sub/up.c": "../a.c"}
@@ -216,7 +218,7 @@ def test_links_lead_where_they_led(mirror: Mirror, folder: Path) -> None:
     assert wanted.items() <= tree(mirror.place).items()
 
 
-def test_a_link_to_where_the_build_sees_nothing(mirror: Mirror, folder: Path, tmp_path: Path) -> None:
+def test_a_link_to_where_the_build_sees_nothing(mirror: FolderMirror, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "secret.h").write_text("secret")
     (folder / "doc").symlink_to("/usr/share/doc")
     (folder / "sub/lost.txt").symlink_to("nowhere/at/all")
@@ -228,7 +230,7 @@ def test_a_link_to_where_the_build_sees_nothing(mirror: Mirror, folder: Path, tm
     assert "secret" not in str(tree(mirror.place))
 
 
-def test_a_large_file_is_a_link(mirror: Mirror, folder: Path) -> None:
+def test_a_large_file_is_a_link(mirror: FolderMirror, folder: Path) -> None:
     with (folder / "disk.img").open("wb") as file:
         file.truncate(room.LARGEST + 1)
     mirror.update()
@@ -238,7 +240,7 @@ def test_a_large_file_is_a_link(mirror: Mirror, folder: Path) -> None:
     assert (mirror.place / "disk.img").read_text() == "small now\n"
 
 
-def test_pipes_names_that_are_no_text_and_what_may_not_be_read(mirror: Mirror, folder: Path) -> None:
+def test_pipes_names_that_are_no_text_and_what_may_not_be_read(mirror: FolderMirror, folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     strange = os.fsdecode(b"\xff.h")
     (folder / strange).write_text("x")
@@ -252,19 +254,19 @@ def test_a_home_within_the_folder_is_left_out(folder: Path) -> None:
     home = folder / "cache"
     place = home / "modules/driver-1/kernel"
     place.parent.mkdir(parents=True)
-    mirror = Mirror(folder, place, place.with_name("record"), place.with_name("source"), (folder,), home)
+    mirror = FolderMirror(folder, place, place.with_name("record"), place.with_name("source"), (folder,), home)
     for _ in range(2):
         mirror.update()
         assert set(tree(place)) == {"Kbuild", "a.c", "sub", "sub/b.h"}
 
 
-def link_sub(mirror: Mirror, user: Path) -> None:
+def link_sub(mirror: FolderMirror, user: Path) -> None:
     """Put a link in the place of a folder."""
     shutil.rmtree(mirror.place / "sub")
     (mirror.place / "sub").symlink_to(user)
 
 
-def link_file(mirror: Mirror, user: Path) -> None:
+def link_file(mirror: FolderMirror, user: Path) -> None:
     """Put links in the place of files, one at the name that a copy has before it is whole."""
     for name in ("sub/b.h", f"sub/{room.PARTIAL}"):
         (mirror.place / name).unlink(missing_ok=True)
@@ -274,7 +276,7 @@ def link_file(mirror: Mirror, user: Path) -> None:
 @pytest.mark.parametrize("trick", [link_sub, link_file])
 @pytest.mark.parametrize("then", ["change", "remove"])
 def test_a_build_that_puts_links_into_its_copy_leads_nobody_out(
-    mirror: Mirror, folder: Path, tmp_path: Path, trick: Callable[[Mirror, Path], None], then: str
+    mirror: FolderMirror, folder: Path, tmp_path: Path, trick: Callable[[FolderMirror, Path], None], then: str
 ) -> None:
     user = tmp_path / "private"
     user.mkdir()
@@ -292,7 +294,7 @@ def test_a_build_that_puts_links_into_its_copy_leads_nobody_out(
 
 @pytest.mark.parametrize("step", range(12))
 def test_killed_at_any_point_the_next_goes_on(
-    mirror: Mirror, folder: Path, monkeypatch: pytest.MonkeyPatch, step: int
+    mirror: FolderMirror, folder: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     """After the first, second ... call that writes, nothing else is done."""
 
@@ -332,7 +334,7 @@ def test_of_a_folder_beside_the_files_are_copied_and_the_folders_linked(folder: 
         (project / name).write_text(f"// {name}\n")
     place, view = tmp_path / "place", tmp_path / "view"
     points = frozenset({folder, project / "common/deep"})
-    mirror = Mirror(project, place, tmp_path / "record", view, (project,), tmp_path / "home", points)
+    mirror = FolderMirror(project, place, tmp_path / "record", view, (project,), tmp_path / "home", points)
     for _ in range(2):
         assert sorted(mirror.update()) == ["common", "common/deep", "driver", "linux", "top.c"]
         assert tree(place) == {

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.pci.client import Client
 
 from r4l.errors import UsageError
-from r4l.pci import KINDS, Bar, Device, Fault, Register, RegisterArray, SteppedTime, Word, happened, interrupt
+from r4l.pci import FAULT_KINDS, Bar, Device, Fault, Register, RegisterArray, SteppedTime, Word, happened, interrupt
 from r4l.pci.protocol import Irq
 
 Serve = Callable[[Device], Client]
@@ -231,13 +231,13 @@ def test_what_came_stands_in_the_trace_before_what_came_of_it(rig: Rig) -> None:
     assert interrupt() not in rig.device.trace
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "link-flap"])
+@pytest.mark.parametrize("kind", [*FAULT_KINDS, "link-flap"])
 def test_a_fault_is_its_text(kind: str) -> None:
     for fault in (Fault(kind), Fault(kind, "TABLE[3]", nth=7, times=0), Fault(kind, chance=0.25, seed=3, bits=0x80)):
         assert Fault.parse(str(fault)) == fault
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FAULT_KINDS)
 def test_every_fault_can_come_to_any_model(rig: Rig, kind: str) -> None:
     rig.device.faults.add(Fault(kind, times=0))
     for _ in range(3):

@@ -15,7 +15,7 @@ import pytest
 
 from r4l import report
 from r4l.report import clean, ladder, log, model, packets, timeline
-from r4l.report.model import Command, Result, StageTime, Step
+from r4l.report.model import CommandRun, Result, StageTime, Step
 
 SAMPLE = Path(__file__).parent / "sample"
 VOID = {"meta"}
@@ -204,7 +204,7 @@ def test_hostile_text_is_shown_and_not_run(change: Callable[..., str], folder: P
         for step in result.steps[:4]:
             step.row = step.title = step.expected = step.seen = step.error = evil
             step.ok = False
-            step.commands = [Command(evil, 1, evil, evil, 0.1)]
+            step.commands = [CommandRun(evil, 1, evil, evil, 0.1)]
         result.files.pcaps += ["../../etc/passwd", "javascript:alert(1)", "/etc/hostname", evil, ""]
 
     (folder / "console.log").write_bytes(
@@ -223,7 +223,7 @@ def test_hostile_text_is_shown_and_not_run(change: Callable[..., str], folder: P
 def test_long_things_are_bounded(change: Callable[..., str], folder: Path) -> None:
     def swell(result: Result) -> None:
         result.steps[4].commands[-1].stdout = "line\n" * 50_000 + "x" * 100_000
-        result.steps += [Step("A9", f"again {n}", ok=True, commands=[Command("true", 0)] * 100) for n in range(500)]
+        result.steps += [Step("A9", f"again {n}", ok=True, commands=[CommandRun("true", 0)] * 100) for n in range(500)]
         result.stages += [StageTime(f"stage {n}", float(n), 1.0, True) for n in range(500)]
 
     with (folder / "console.log").open("ab") as console:

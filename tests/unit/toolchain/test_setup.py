@@ -34,14 +34,16 @@ class Kernels:
 
     def fetch(
         self, release: str | None, _arch: str, _say: object = None, *, update: bool = False, version: str | None = None
-    ) -> tuple[Path, debians.Release]:
+    ) -> tuple[Path, debians.PackagedKernel]:
         self.asked.append((release, version))
-        found = debians.Release(release or "7.3.9+deb13-amd64", version or "7.3.9-1", "")
+        found = debians.PackagedKernel(release or "7.3.9+deb13-amd64", version or "7.3.9-1", "")
         folder = self.home / "kernels" / found.folder
         (folder / "source").mkdir(parents=True, exist_ok=True)
         return folder, found
 
-    def make_ready(self, folder: Path, release: debians.Release, arch: str, toolchain: Toolchain, _say: Any) -> Any:
+    def make_ready(
+        self, folder: Path, release: debians.PackagedKernel, arch: str, toolchain: Toolchain, _say: Any
+    ) -> Any:
         ready = folder / toolchain.key
         (ready / "build").mkdir(parents=True, exist_ok=True)
         data = {"release": release.name, "version": release.version, "arch": arch, "tools": toolchain.identity}

@@ -13,7 +13,7 @@ from r4l.guest import Completed
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule
 from r4l.net import Interface
-from r4l.report.model import Command
+from r4l.report.model import CommandRun
 from r4l.vm import VM
 
 INTERFACE = "eth0"
@@ -41,7 +41,7 @@ class Rig:
     kernel: Kernel
     hello: BuiltModule
     driver: BuiltModule
-    commands: list[Command] = field(default_factory=list)
+    commands: list[CommandRun] = field(default_factory=list)
     _mark: int = 0
 
     def begin(self) -> None:
@@ -70,7 +70,7 @@ class Rig:
     def result(self, command: str, *, timeout: float = 30.0) -> Completed:
         """Run a command in the guest, record it, and return its result."""
         begin = time.monotonic()
-        entry = Command(command)
+        entry = CommandRun(command)
         self.commands.append(entry)
         done = self.vm.run(command, timeout=timeout)
         entry.exit_code, entry.stdout, entry.stderr = done.exit_code, done.stdout, done.stderr
@@ -80,7 +80,7 @@ class Rig:
     def load(self, module: BuiltModule) -> None:
         """Load a module with insmod, and record that as a command."""
         begin = time.monotonic()
-        entry = Command(f"insmod {module.path.name}")
+        entry = CommandRun(f"insmod {module.path.name}")
         self.commands.append(entry)
         self.vm.insmod(module)
         entry.exit_code, entry.seconds = 0, round(time.monotonic() - begin, 3)

@@ -40,7 +40,7 @@ def language() -> str:
 
 
 @dataclass(frozen=True)
-class Words:
+class LocalizedText:
     """A text in each language of the labs."""
 
     en: str
@@ -62,9 +62,9 @@ class Checkpoint:
     """
 
     id: str
-    title: Words
-    read: Words
-    hints: tuple[Words, ...] = ()
+    title: LocalizedText
+    read: LocalizedText
+    hints: tuple[LocalizedText, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,10 @@ class Question:
     """
 
     id: str
-    ask: Words
-    read: Words
+    ask: LocalizedText
+    read: LocalizedText
     accept: str
-    why: Words
+    why: LocalizedText
     command: str = ""
 
     def right(self, answer: str) -> bool:
@@ -130,7 +130,7 @@ class Lab:
     folder: Path
     number: int
     name: str
-    title: Words
+    title: LocalizedText
     edit: tuple[str, ...]
     answer: Path
     checkpoints: tuple[Checkpoint, ...]
@@ -154,7 +154,7 @@ class Lab:
             folder=folder,
             number=int(number),
             name=name,
-            title=Words(**table["title"]),
+            title=LocalizedText(**table["title"]),
             edit=tuple(table["edit"]),
             answer=_answer(folder, table["answer"]),
             checkpoints=tuple(_checkpoint(entry) for entry in table.get("checkpoint", ())),
@@ -222,12 +222,12 @@ def _answer(folder: Path, name: str) -> Path:
 def _checkpoint(entry: Mapping[str, Any]) -> Checkpoint:
     return Checkpoint(
         id=entry["id"],
-        title=Words(**entry["title"]),
-        read=Words(**entry["read"]),
-        hints=tuple(Words(**hint) for hint in entry.get("hints", ())),
+        title=LocalizedText(**entry["title"]),
+        read=LocalizedText(**entry["read"]),
+        hints=tuple(LocalizedText(**hint) for hint in entry.get("hints", ())),
     )
 
 
 def _question(entry: Mapping[str, Any]) -> Question:
-    texts = {key: Words(**entry[key]) for key in ("ask", "read", "why")}
+    texts = {key: LocalizedText(**entry[key]) for key in ("ask", "read", "why")}
     return Question(**{**entry, **texts})
