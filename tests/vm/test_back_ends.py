@@ -71,7 +71,9 @@ def test_the_driver_gets_its_lease_by_dhcp(start: Start) -> None:
     rig.ping(GATEWAY)
 
 
-@pytest.mark.parametrize("back_end", BACK_ENDS)
+@pytest.mark.parametrize(
+    "back_end", ["socket", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("user", "tap"))]
+)
 def test_the_cable_is_pulled_and_plugged(start: Start, back_end: Backend) -> None:
     rig = start(back_end)
     rig.up()
@@ -85,7 +87,7 @@ def test_the_cable_is_pulled_and_plugged(start: Start, back_end: Backend) -> Non
     rig.ping(GATEWAY, count=2)
 
 
-@pytest.mark.parametrize("back_end", ["tap", "socket"])
+@pytest.mark.parametrize("back_end", ["tap", pytest.param("socket", marks=pytest.mark.thorough)])
 def test_a_restored_vm_has_a_cable_of_its_own(start: Start, back_end: Backend) -> None:
     """QEMU's state contains the card and not its connection."""
     for _ in range(2):

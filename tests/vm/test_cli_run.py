@@ -143,8 +143,8 @@ IN_THE_BACKGROUND = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
     ("number", "code", "by"),
     [
         (signal.SIGINT, 130, ()),
-        (signal.SIGTERM, 130, ()),
-        (signal.SIGTERM, 130, IN_THE_BACKGROUND),
+        pytest.param(signal.SIGTERM, 130, (), marks=pytest.mark.thorough),
+        pytest.param(signal.SIGTERM, 130, IN_THE_BACKGROUND, marks=pytest.mark.thorough),
         (signal.SIGKILL, -9, ()),
     ],
     ids=["INT", "TERM", "TERM in the background", "KILL"],

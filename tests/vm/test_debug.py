@@ -71,6 +71,7 @@ def test_a_function_of_a_driver_with_its_arguments(kernel: Kernel) -> None:
     assert "1 packets received" in done.stdout, "the guest works"
 
 
+@pytest.mark.thorough
 def test_parameters_and_a_module_in_c(kernel: Kernel) -> None:
     done = debug(str(HELLO), "--param", "nonsense", "--batch")
     assert done.returncode == 2
@@ -80,6 +81,7 @@ def test_parameters_and_a_module_in_c(kernel: Kernel) -> None:
     assert '"warn"' in done.stdout
 
 
+@pytest.mark.thorough
 def test_what_is_not_there(kernel: Kernel, tmp_path: Path) -> None:
     done = debug(str(HELLO), "--break", "Goodbye::init", "--batch")
     assert done.returncode == 2
@@ -91,6 +93,7 @@ def test_what_is_not_there(kernel: Kernel, tmp_path: Path) -> None:
     assert failing.returncode == 123
 
 
+@pytest.mark.thorough
 def test_on_a_terminal(kernel: Kernel, on_terminal: Callable[..., Any]) -> None:
     marker = f"r4l-debug-{os.getpid()}"
     gdb = on_terminal("debug", str(HELLO), "--append", marker, "--", "echo the guest works")

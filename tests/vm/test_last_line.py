@@ -132,6 +132,7 @@ def test_no_test_passes_whose_kernel_or_machine_broke_down(tmp_path: Path) -> No
     assert all("Splat" in outcomes[name] for name in names if "killed" not in name and "word" not in name), outcomes
 
 
+@pytest.mark.thorough
 def test_a_machine_may_end_as_its_guest_asks(tmp_path: Path) -> None:
     done = run(tmp_path, FINE)
     assert done.returncode == 0, done.stdout
@@ -213,6 +214,7 @@ def test_a_parameter_that_the_module_does_not_have(machine: VM, warn: BuiltModul
     machine.insmod(warn, kind="fine")
 
 
+@pytest.mark.thorough
 def test_a_module_that_spins_is_named_with_its_line(machine: VM, warn: BuiltModule) -> None:
     machine.put(warn.path, "/tmp/m.ko")
     machine.sources.add(warn.path)

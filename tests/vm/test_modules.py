@@ -146,6 +146,7 @@ def test_c_is_called_from_rust_through_own_bindings_and_helpers(kernel: Kernel) 
         vm.klog.check()
 
 
+@pytest.mark.thorough
 @pytest.mark.row("A26")
 def test_an_unsigned_module_taints_and_is_refused_where_signatures_are_enforced(
     kernel: Kernel, hello: BuiltModule

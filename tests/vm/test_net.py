@@ -77,6 +77,7 @@ def test_qmp(vm: VM) -> None:
     assert '"query-status"' in (vm.workdir / "qmp.log").read_text()
 
 
+@pytest.mark.thorough
 def test_two_cards_on_a_hub_hear_each_other(kernel: Kernel, tmp_path: Path) -> None:
     nics = [Nic(backend="hub"), Nic(backend="hub"), Nic(backend="hub", hub=1)]
     with VM(kernel, nics=nics, modules=["e1000"], workdir=tmp_path) as vm:

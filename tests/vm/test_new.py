@@ -83,6 +83,7 @@ def test_what_the_readme_of_a_network_interface_says_works(kernel: Kernel, tmp_p
         assert "3 packets transmitted, 3 packets received, 0% packet loss" in vm.run(line, check=True).stdout
 
 
+@thorough_but_for("pci", "chrdev", "hello")
 def test_the_compilers_have_nothing_to_say(folder: Path, kernel: Kernel) -> None:
     lines: list[str] = []
     Module(folder).build_all(kernel, say=lines.append, targets=("CLIPPY=1", "modules"))
@@ -102,7 +103,7 @@ def test_rustfmt_has_nothing_to_say(template: Template, name: str, kernel: Kerne
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
 
 
-@thorough_but_for("netdev")
+@thorough_but_for("pci")
 def test_plain_make_builds_it_too(folder: Path, kernel: Kernel) -> None:
     argv: list[str | Path] = ["make", "-C", kernel.build, *kernel.make_arguments, f"M={folder}"]
     argv += [f"R4L_KIT={resources.kit()}", "-j2"]

@@ -146,6 +146,7 @@ class Everything(pci.Device):
     RAM = pci.Memory(0x800, 16, bar=3)
 
 
+@pytest.mark.thorough
 @pytest.mark.machine(devices=[Everything], memory=512)
 def test_bars_and_capabilities_of_all_kinds(vm: VM, device: Everything) -> None:
     folder = f"/sys/bus/pci/devices/{device.address}"

@@ -260,6 +260,7 @@ def test_a_folder_whose_options_are_not_set_says_which(kernel: Kernel, place: Pa
     assert caught.value.remedy == "give `--config CONFIG_TOP=m`"
 
 
+@pytest.mark.thorough
 def test_an_edit_compiles_what_it_touches(kernel: Kernel, place: Path) -> None:
     write(place, FORMS["folders of the parts"])
     module = Module(place)

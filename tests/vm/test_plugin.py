@@ -191,6 +191,7 @@ def test_other_back_end(vm, wire):
     assert "test_other_back_end uses `wire` with a card that has a back end of its own" in done.stdout
 
 
+@pytest.mark.thorough
 def test_the_console_of_a_machine_that_does_not_boot_is_kept(folder: Path) -> None:
     done = run(folder, "@pytest.mark.machine(append='rdinit=/no', snapshot=False)\ndef test_x(vm):\n    pass\n")
     assert "1 error" in done.stdout
@@ -251,6 +252,7 @@ def test_what_boots_for_each_test_says_so(folder: Path) -> None:
     assert "boots for each test" in done.stdout
 
 
+@pytest.mark.thorough
 def test_workers_have_guests_of_their_own(folder: Path) -> None:
     done = run(
         folder,
@@ -272,6 +274,7 @@ def test_it(vm, module, number):
     assert {"worker gw0", "worker gw1"} <= set(done.stdout.splitlines())
 
 
+@pytest.mark.thorough
 def test_a_killed_worker_takes_its_guest_with_it(folder: Path) -> None:
     done = run(
         folder,
@@ -325,6 +328,7 @@ def test_afterwards(vm):
     assert "sysrq triggered crash" in done.stdout
 
 
+@pytest.mark.thorough
 def test_output_that_is_no_text_and_has_no_end(folder: Path) -> None:
     report, results = folder / "report.xml", folder / "kept/results.ktap"
     done = run(
@@ -378,6 +382,7 @@ def test_kunit_where_there_is_none(folder: Path) -> None:
     assert "has no KUnit" in done.stdout
 
 
+@pytest.mark.thorough
 def test_nothing_is_left_of_many_tests(folder: Path) -> None:
     test = "@pytest.mark.parametrize('n', range(10))\ndef test_x(vm, n):\n    assert vm.run('true').exit_code == 0\n"
     done = run(folder, f"{test}\n\ndef test_pid():\n    import os\n\n    print('pid', os.getpid())\n", "-rP")
@@ -419,6 +424,7 @@ def test_leaks_are_found(folder: Path) -> None:
     assert "2 passed" in done.stdout, done.stdout
 
 
+@pytest.mark.thorough
 def test_a_shell_where_a_test_has_failed(own_folder: Path, on_terminal: Callable[..., Any]) -> None:
     (own_folder / "test_it.py").write_text(
         "def test_x(vm):\n    vm.run('echo kept > /tmp/state')\n    assert vm.run('false').exit_code == 0\n"

@@ -15,6 +15,7 @@ from r4l.vm import VM
 pytestmark = pytest.mark.vm
 
 
+@pytest.mark.thorough
 @pytest.mark.row("A4")
 def test_without_a_driver_there_is_only_lo(rig: Rig) -> None:
     scenario.no_driver(rig)

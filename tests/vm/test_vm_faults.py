@@ -68,6 +68,7 @@ def test_init_that_starts_no_agent(kernel: Kernel, tmp_path: Path) -> None:
     assert "rdinit=" in error.remedy
 
 
+@pytest.mark.thorough
 def test_an_agent_that_cannot_be_run(kernel: Kernel, tmp_path: Path) -> None:
     wrong = File(b"no program", 0o644)
     error = boot(kernel, tmp_path, files={"/sbin/r4l-agent": wrong}, silence=1000.0, boot_timeout=1000.0)
@@ -90,7 +91,8 @@ def test_the_memory_that_is_said_to_be_enough_is(kernel: Kernel) -> None:
     assert enough <= 128
 
 
-@pytest.mark.parametrize("code", [pytest.param(0, marks=pytest.mark.thorough), 3])
+@pytest.mark.thorough
+@pytest.mark.parametrize("code", [0, 3])
 def test_init_that_dies(kernel: Kernel, tmp_path: Path, code: int) -> None:
     # What is written last the serial port may not have sent when the kernel stops the CPUs.
     script = File(f"#!/bin/sh\necho giving up\nsleep 1\nexit {code}\n".encode(), 0o755)
@@ -140,6 +142,7 @@ def test_kernel_that_prints_nothing(kernel: Kernel, tmp_path: Path) -> None:
     assert re.search(r"for \d s", error.cause)
 
 
+@pytest.mark.thorough
 def test_agent_that_never_comes(kernel: Kernel, tmp_path: Path) -> None:
     sleeper = File(b"#!/bin/sh\nexec sleep 1000\n", 0o755)
     error = boot(kernel, tmp_path, files={"/sbin/r4l-agent": sleeper}, silence=4.0)

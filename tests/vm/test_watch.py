@@ -92,6 +92,7 @@ def test_from_save_to_verdict(on_terminal: Callable[..., Any], folder: Path) -> 
     assert watching.wait() == 130
 
 
+@pytest.mark.thorough
 def test_a_save_in_a_run_begins_anew(on_terminal: Callable[..., Any], folder: Path, tmp_path: Path) -> None:
     (folder / "test_hello.py").write_text(
         "import os, pathlib, time\n\n\ndef test_long(vm):\n"
@@ -109,6 +110,7 @@ def test_a_save_in_a_run_begins_anew(on_terminal: Callable[..., Any], folder: Pa
     assert "1 passed" in verdict(watching)
 
 
+@pytest.mark.thorough
 def test_without_tests_the_module_is_loaded(on_terminal: Callable[..., Any], folder: Path) -> None:
     (folder / "test_hello.py").unlink()
     source = folder / "hello.rs"
@@ -123,6 +125,7 @@ def test_without_tests_the_module_is_loaded(on_terminal: Callable[..., Any], fol
     assert "✗ failed" in shown
 
 
+@pytest.mark.thorough
 def test_a_folder_that_is_removed_meanwhile(on_terminal: Callable[..., Any], folder: Path) -> None:
     watching = on_terminal("watch", str(folder))
     verdict(watching)

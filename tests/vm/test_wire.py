@@ -68,6 +68,7 @@ def test_a_host_beyond_the_gateway_is_reached_by_a_route_alone(online: Rig, wire
     assert (request.dst, request[IP].dst) == (wire.peer.mac.hex(":"), BEYOND)
 
 
+@pytest.mark.thorough
 def test_a_lossy_line(online: Rig, wire: Wire) -> None:
     wire.seed(1)
     wire.loss = 0.3
@@ -85,6 +86,7 @@ def test_a_line_that_doubles_everything(online: Rig, wire: Wire) -> None:
     assert " 0% packet loss" in output
 
 
+@pytest.mark.thorough
 def test_a_slow_line(online: Rig, wire: Wire) -> None:
     wire.delay = 0.2
     output = online.run(f"ping -c3 -i 0.5 -W5 {GATEWAY}")

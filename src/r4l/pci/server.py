@@ -414,10 +414,6 @@ class Server:
             except OSError:
                 # The socket was shut down by `close`.
                 return
-            if self.device.dead:
-                # Its model has the lock, and would keep QEMU waiting.
-                sock.close()
-                continue
             self._connection = Connection(self.device, MessageSocket(sock))
             if self._over.is_set():
                 self._connection.shut()
@@ -429,12 +425,19 @@ class Server:
         while not self._over.wait(TICK):
             if connection := self._connection:
                 connection.look()
+            if self.device.dead:
+                # Refuse every other QEMU: the model has the lock and the accepting thread, and would keep it waiting.
+                self._stop_listening()
+                return
+
+    def _stop_listening(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """End the server. A model whose method does not return is left to its thread, which ends with the process."""
         self._over.set()
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        self._stop_listening()
         if self._connection:
             self._connection.shut()
         self._thread.join(1.0)

@@ -13,8 +13,10 @@ from r4l.ide.jsonc import Document
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
 )
+SETTINGS = st.dictionaries(st.text(), VALUES, max_size=4)
 
 USERS = """{
   // my own, with a "comma",
@@ -55,7 +57,7 @@ def test_an_oddity_is_refused_rather_than_made_worse() -> None:
 
 
 @example({}, {"": {"\ufeff": None}}, None)
-@given(st.dictionaries(st.text(), VALUES), st.dictionaries(st.text(), VALUES), st.sampled_from([None, 2, "\t"]))
+@given(SETTINGS, SETTINGS, st.sampled_from([None, 2, "\t"]))
 def test_any_edit_of_any_settings(present: dict[str, object], changes: dict[str, object], indent: int | str) -> None:
     document = Document.parse(json.dumps(present, indent=indent))
     assert document.values == present

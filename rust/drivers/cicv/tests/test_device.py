@@ -78,7 +78,7 @@ def test_an_open_file_keeps_the_module(cicv: r4l.VM) -> None:
     assert cicv.run("ls /dev/cicv /sys/class/cicv").exit_code != 0
 
 
-@pytest.mark.parametrize(("rounds", "times"), [(2, 10), pytest.param(4, 20, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize(("rounds", "times"), [(2, 5), pytest.param(4, 20, marks=pytest.mark.thorough)])
 def test_it_leaves_nothing_behind(vm: r4l.VM, module: r4l.BuiltModule, leaks: Leaks, rounds: int, times: int) -> None:
     vm.put(module.path, KO)
     before = majors(vm)

@@ -246,7 +246,7 @@ def test_it_cannot_be_unloaded_under_a_reader(loaded: r4l.VM) -> None:
     assert loaded.run(f"test -e {DEVICE}").exit_code == 1
 
 
-@pytest.mark.parametrize(("rounds", "times"), [(2, 10), pytest.param(2, 20, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize(("rounds", "times"), [(2, 5), pytest.param(2, 20, marks=pytest.mark.thorough)])
 def test_it_leaves_nothing_behind(vm: r4l.VM, module: r4l.BuiltModule, leaks: Leaks, rounds: int, times: int) -> None:
     def reload(times: int) -> None:
         for _ in range(times):

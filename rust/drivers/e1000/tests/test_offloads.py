@@ -129,6 +129,7 @@ def test_multicast_that_was_asked_for_arrives(pair: r4l.VM) -> None:
     assert " 0% packet loss" in pair.run("ping6 -c3 -W5 fe80::5054:ff:fe12:3457%eth0", timeout=60).stdout
 
 
+@pytest.mark.thorough
 @two_cards_on_a_wire
 def test_promiscuous_hears_what_is_for_others(pair: r4l.VM) -> None:
     def heard() -> int:

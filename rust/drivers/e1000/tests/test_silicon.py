@@ -60,6 +60,7 @@ def without_address(kernel: r4l.Kernel, tmp_path: Path) -> r4l.BuiltModule:
     return r4l.Module(folder).build(kernel)
 
 
+@pytest.mark.thorough
 def test_a_card_with_a_broken_eeprom_works_with_an_address_of_the_users(
     vm: r4l.VM, without_address: r4l.BuiltModule, interface: Interface, gateway: str
 ) -> None:
