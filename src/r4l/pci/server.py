@@ -426,18 +426,16 @@ class Server:
             if connection := self._connection:
                 connection.look()
             if self.device.dead:
-                # Refuse every other QEMU: the model has the lock and the accepting thread, and would keep it waiting.
-                self._stop_listening()
+                # Refuse every other QEMU, also one that has connected just now: the model has the lock and the accepting
+                # thread, and would keep it waiting.
+                self._socket.close()
                 return
-
-    def _stop_listening(self) -> None:
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """End the server. A model whose method does not return is left to its thread, which ends with the process."""
         self._over.set()
-        self._stop_listening()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         if self._connection:
             self._connection.shut()
         self._thread.join(1.0)
