@@ -426,7 +426,7 @@ class Server:
             if connection := self._connection:
                 connection.look()
             if self.device.dead:
-                # Refuse every other QEMU, also one that has connected just now: the model has the lock and the accepting
+                # Refuse every other QEMU, also one that has just connected: the model has the lock and the accepting
                 # thread, and would keep it waiting.
                 self._socket.close()
                 return
