@@ -19,6 +19,7 @@ from r4l.pci.device import Device, ModelError, Reset
 from r4l.pci.dma import DmaFault
 from r4l.pci.faults import FAULT_KINDS, Fault
 from r4l.pci.layout import Bar
+from r4l.pci.network import NetworkCard
 from r4l.pci.registers import (
     RC,
     RO,
@@ -74,6 +75,7 @@ __all__ = [
     "ModelError",
     "Msi",
     "Msix",
+    "NetworkCard",
     "Partial",
     "PowerManagement",
     "Register",

@@ -19,6 +19,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from typing import Any, ClassVar
 
 from r4l.errors import VerdictError
@@ -232,6 +233,23 @@ class Device(metaclass=_Model):
             action: a method of the model, or a function without arguments.
         """
         return self._timers.after(seconds, action)
+
+    @property
+    def now(self) -> float:
+        """Seconds by the model's clock."""
+        return self._timers.clock.now()
+
+    def call(self, function: Callable[..., object], *arguments: object, **words: object) -> None:
+        """Call a method for an event from outside, such as a frame from a cable: with the lock held, not while the
+        device is pulled out, and with errors kept like those of a register's method.
+
+        Args:
+            function: a method of the model.
+            arguments, words: its arguments.
+        """
+        with self.held:
+            if self.present:
+                self._guarded(partial(function, *arguments, **words), default=None)
 
     def advance(self, seconds: float) -> None:
         """Advance a `SteppedTime`, and run the timers that become due on the way.

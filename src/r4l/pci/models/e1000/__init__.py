@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: MIT
+"""Intel's 82540EM, the e1000 that QEMU emulates too, and its brothers 82544GC and 82545EM.
+
+Written from Intel's "PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual" (317453); numbers of
+sections are those of the manual. One job each:
+
+* `chip`: identity. `card`: the whole: I/O ports, reset, errata.
+* `link`, `phy`: CTRL, STATUS, MDIC. `eeprom`: EECD, EERD. `interrupts`: ICR to IMC, ITR, delays.
+* `receive`, `filters`; `transmit`; both with `ring` and `descriptors`.
+* `offload`: checksums, segments and VLAN tags, of bytes.
+* `statistics`: what is counted. `others`: registers that only keep what is written.
+"""
+
+from r4l.pci.models.e1000.card import E1000, E1000Gc, E1000Server, Errata
+
+__all__ = ["E1000", "E1000Gc", "E1000Server", "Errata"]

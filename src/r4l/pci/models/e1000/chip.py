@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+"""Identity and BARs: what all parts of the card's description share.
+
+Source: Intel 8254x Software Developer's Manual (317453), 4.1.
+"""
+
+from __future__ import annotations
+
+from r4l.pci.capabilities import PowerManagement
+from r4l.pci.layout import Bar
+from r4l.pci.network import NetworkCard
+
+
+class Chip(NetworkCard):
+    """An 82540EM without a register. Each part of the card adds its own."""
+
+    vendor_id = 0x8086
+    device_id = 0x100E
+    class_code = 0x020000
+    revision = 0x02
+    subsystem_vendor_id = 0x8086
+    subsystem_id = 0x001E
+    # The EEPROM may choose BARs of 32 or of 64 bits (4.1); with 32 the ports are in BAR 2.
+    bars = (Bar(1 << 17), None, Bar(8, io=True))
+    capabilities = (PowerManagement(pme=0b11001, keeps=False),)

@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: MIT
+"""The receiver: a frame from the line through filters and FIFO into the guest's buffers.
+
+Source: Intel 8254x Software Developer's Manual (317453), 3.2 and 13.4.22 to 13.4.32, 13.8 (RXCSUM).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import deque
+from dataclasses import dataclass
+
+from r4l.pci.models.e1000 import offload
+from r4l.pci.models.e1000.descriptors import (
+    RX_CE,
+    RX_DD,
+    RX_EOP,
+    RX_IPCS,
+    RX_IPE,
+    RX_IXSM,
+    RX_PIF,
+    RX_RXE,
+    RX_SE,
+    RX_TCPCS,
+    RX_TCPE,
+    RX_VP,
+    RX_WRITTEN,
+)
+from r4l.pci.models.e1000.filters import Filters
+from r4l.pci.models.e1000.interrupts import RXDMT0, RXO, RXT0, Delay
+from r4l.pci.models.e1000.link import Link
+from r4l.pci.models.e1000.ring import Ring
+from r4l.pci.models.e1000.statistics import CRC, Statistics
+from r4l.pci.registers import RO, RW, WO, Field, Register, Word
+
+SMALLEST, LARGEST, LARGEST_LONG = 64, 1518, 16384
+"""Bytes of a frame with its checksum; a VLAN tag adds four (13.7.15)."""
+BUFFER_SIZES = (2048, 1024, 512, 256)
+"""RCTL.BSIZE; with BSEX 16 times as many (13.4.22)."""
+KIB = 1024
+PAUSE = bytes.fromhex("0180c2000001"), b"\x88\x08"
+"""Address and type of flow control frames (IEEE 802.3, annex 31B)."""
+
+
+@dataclass
+class Incoming:
+    """A frame in the FIFO.
+
+    Attributes:
+        data: bytes for the buffers.
+        status, errors, checksum, special: for its descriptors.
+        done: number of bytes that were stored.
+        starved: True once it has found no descriptor.
+    """
+
+    data: bytes
+    status: int
+    errors: int
+    checksum: int
+    special: int
+    done: int = 0
+    starved: bool = False
+
+
+class Receiver(Link, Filters, Statistics):
+    """The receive side of the card."""
+
+    RCTL = Register(
+        0x0100,
+        fields={
+            "EN": 1, "SBP": 2, "UPE": 3, "MPE": 4, "LPE": 5, "LBM": (7, 6), "RDMTS": (9, 8), "MO": (13, 12),
+            "BAM": 15, "BSIZE": (17, 16), "VFE": 18, "CFIEN": 19, "CFI": 20, "DPF": 22, "PMCF": 23, "BSEX": 25,
+            "SECRC": 26,
+        },
+    )  # fmt: skip
+    PBA = Register(0x1000, reset=0x00100030, access=RO, fields={"RXA": Field(15, 0, RW), "TXA": (31, 16)}, sticky=True)
+    RDBAL = Register(0x2800, access=RO, fields={"ADDRESS": Field(31, 4, RW)})
+    RDBAH = Register(0x2804)
+    RDLEN = Register(0x2808, access=RO, fields={"LEN": Field(19, 7, RW)})
+    RDH = Register(0x2810, access=RO, fields={"HEAD": Field(15, 0, RW)})
+    RDT = Register(0x2818, access=RO, fields={"TAIL": Field(15, 0, RW)})
+    RDTR = Register(0x2820, access=RO, fields={"DELAY": Field(15, 0, RW), "FPD": Field(31, 31, WO)})
+    RXDCTL = Register(
+        0x2828,
+        reset=0x00010000,
+        fields={"PTHRESH": (5, 0), "HTHRESH": (13, 8), "WTHRESH": (21, 16), "GRAN": 24},
+    )
+    RADV = Register(0x282C, access=RO, fields={"DELAY": Field(15, 0, RW)})
+    RSRPD = Register(0x2C00, access=RO, fields={"SIZE": Field(11, 0, RW)})
+    RXCSUM = Register(
+        0x5000, access=RO, fields={"PCSS": Field(7, 0, RW), "IPOFL": Field(8, 8, RW), "TUOFL": Field(9, 9, RW)}
+    )
+
+    _fifo: deque[Incoming]
+    _fifo_bytes = 0
+    _rx: Ring
+    _rx_delay: Delay
+
+    def set_up_receiver(self) -> None:
+        """Make the receiver's own parts."""
+        self._fifo = deque()
+        self._rx = Ring(self, "RD")
+        self._rx_delay = Delay(self, lambda: self.cause(RXT0))
+
+    def reset_receiver(self) -> None:
+        """Drop what was received."""
+        self._fifo.clear()
+        self._fifo_bytes = 0
+        self._rx_delay.end()
+
+    @RCTL.on_write
+    def control_receiver(self, old: Word, new: Word) -> None:
+        """Begin or stop to receive; at once, as on the card."""
+        if not new.EN:
+            self._fifo.clear()
+            self._fifo_bytes = 0
+        else:
+            self._store()
+
+    @RDT.on_write
+    def take_buffers(self, old: Word, new: Word) -> None:
+        """Use the descriptors that software has added."""
+        self._store()
+
+    @RDTR.on_write
+    def flush_partial_block(self, old: Word, new: Word) -> None:
+        """Interrupt now if FPD was written and a frame waits for its interrupt (13.4.30)."""
+        self.RDTR = new.replace(FPD=0)
+        if new.FPD and self._rx_delay.waiting:
+            self._rx_delay.end()
+            self.cause(RXT0)
+
+    # -- from the line to the FIFO -------------------------------------------------------------------------------------
+
+    def receive(self, frame: bytes, *, crc_error: bool = False, symbol_error: bool = False) -> None:
+        """Receive a frame from the line.
+
+        Args:
+            frame: from the destination address on, without FCS.
+            crc_error: True if its FCS is wrong.
+            symbol_error: True if a symbol was damaged on the line.
+        """
+        with self.held:
+            control = self.RCTL
+            if not control.EN or len(frame) < offload.ETHERNET or not (self.link_up or self.loops):
+                return
+            tag = offload.tag_of(frame, self.VET)
+            if not self.is_for_us(frame[:6], control) or self._is_foreign(tag, control) or self._is_control(frame):
+                return
+            errors = self._count_errors(frame, tag, control, crc_error=crc_error, symbol_error=symbol_error)
+            if errors and not control.SBP:
+                return
+            if self._fifo_bytes + len(frame) + CRC > self.PBA.RXA * KIB:
+                self.count("MPC")
+                self.count_total_received(frame)
+                self.cause(RXO)
+                return
+            if not errors:
+                self.count_received(frame)
+            self._queue(frame, tag, control, errors & 0xFF)
+            self._store()
+
+    @property
+    def loops(self) -> bool:
+        """True if what is sent comes back: loopback in the PHY, or before it (RCTL.LBM)."""
+        return self.phy.loops or self.RCTL.LBM == 3
+
+    def _is_foreign(self, tag: int | None, control: Word) -> bool:
+        """Return True if the VLAN filter drops a frame (9.3)."""
+        if tag is None or not control.VFE:
+            return False
+        return not self.is_our_vlan(tag) or bool(control.CFIEN and tag >> 12 & 1 != control.CFI)
+
+    def _is_control(self, frame: bytes) -> bool:
+        """Return True for a flow control frame that is not passed on; it is counted (13.7.19, 10.1)."""
+        if frame[12:14] != PAUSE[1]:
+            return False
+        if frame[14:16] == b"\0\1" and self.CTRL.RFCE:
+            self.count("XOFFRXC" if frame[16:18] != b"\0\0" else "XONRXC")
+        elif frame[14:16] == b"\0\1":
+            self.count("FCRUC")
+        return not self.RCTL.PMCF
+
+    def _count_errors(
+        self, frame: bytes, tag: int | None, control: Word, *, crc_error: bool, symbol_error: bool
+    ) -> int:
+        """Count what is wrong with a frame; return the error bits, and 0x100 for a wrong length, which has none."""
+        size = len(frame) + CRC
+        most = LARGEST_LONG if control.LPE else LARGEST + (offload.TAG if tag is not None else 0)
+        errors = 0
+        if size < SMALLEST:
+            self.count("RFC" if crc_error else "RUC")
+            errors = 0x100
+        elif size > most:
+            self.count("RJC" if crc_error else "ROC")
+            errors = 0x100
+        elif crc_error:
+            self.count("CRCERRS")
+        if errors:
+            self.count("RLEC")
+        if symbol_error:
+            self.count("SYMERRS")
+            self.count("RXERRC")
+            errors |= RX_SE | RX_RXE
+        if crc_error:
+            errors |= RX_CE
+        if errors:
+            self.count_total_received(frame)
+        return errors
+
+    def _queue(self, frame: bytes, tag: int | None, control: Word, errors: int) -> None:
+        """Put a frame into the FIFO as its buffers will have it."""
+        crc = zlib.crc32(frame).to_bytes(CRC, "little")
+        if errors & RX_CE:
+            crc = bytes(byte ^ 0xFF for byte in crc)
+        status = RX_PIF if frame[0] & 1 and frame[:6] not in self._addresses else 0
+        special = 0
+        inner = frame if tag is None else offload.without_tag(frame)
+        if tag is not None and self.CTRL.VME:
+            frame, special = inner, tag
+            status |= RX_VP
+        checks = self.RXCSUM
+        whole = frame if control.SECRC else frame + crc
+        checksum = ~offload.ones_sum(whole[checks.PCSS :]) & 0xFFFF
+        checked, wrong = self._check(inner, checks)
+        self._fifo.append(Incoming(whole, status | checked, errors | wrong, checksum, special))
+        self._fifo_bytes += len(whole)
+
+    @staticmethod
+    def _check(frame: bytes, checks: Word) -> tuple[int, int]:
+        """Return status and error bits about the checksums of a frame (3.2.9)."""
+        if not checks.IPOFL and not checks.TUOFL:
+            return RX_IXSM, 0
+        verdict = offload.verify(frame)
+        status = errors = 0
+        if checks.IPOFL and verdict.ip is not None:
+            status |= RX_IPCS
+            errors |= 0 if verdict.ip else RX_IPE
+        if checks.TUOFL and verdict.transport is not None:
+            status |= RX_TCPCS
+            errors |= 0 if verdict.transport else RX_TCPE
+        return status or RX_IXSM, errors
+
+    # -- from the FIFO to memory ---------------------------------------------------------------------------------------
+
+    def _store(self) -> None:
+        """Move frames from the FIFO to the guest's buffers while there are any."""
+        fifo, ring = self._fifo, self._rx
+        if not fifo or not self.RCTL.EN:
+            return
+        control = self.RCTL
+        size = BUFFER_SIZES[control.BSIZE] * (16 if control.BSEX and control.BSIZE else 1)
+        while fifo:
+            frame = fifo[0]
+            while frame.done < len(frame.data):
+                if not ring.free:
+                    if not frame.starved:
+                        frame.starved = True
+                        self.count("RNBC")
+                    return
+                self._fill(frame, size)
+            fifo.popleft()
+            self._fifo_bytes -= len(frame.data)
+            self._announce(len(frame.data))
+
+    def _fill(self, frame: Incoming, size: int) -> None:
+        """Store a piece of a frame in the next buffer, and write its descriptor last."""
+        ring = self._rx
+        place = ring.address(ring.head)
+        address = int.from_bytes(self.dma.read(place, 8), "little")
+        piece = frame.data[frame.done : frame.done + size]
+        frame.done += len(piece)
+        last = frame.done == len(frame.data)
+        before = ring.free
+        ring.advance()
+        if address:
+            # A null descriptor stores nothing (3.2.3).
+            self.dma.write(address, piece)
+        status = frame.status | RX_DD | (RX_EOP if last else 0)
+        self.dma.write(place + 8, RX_WRITTEN.pack(len(piece), frame.checksum, status, frame.errors, frame.special))
+        threshold = ring.count >> self.RCTL.RDMTS + 1
+        if before > threshold >= before - 1:
+            self.cause(RXDMT0)
+
+    def _announce(self, size: int) -> None:
+        """Interrupt for a frame that was stored, now or after its delay (13.4.30, 13.4.31)."""
+        delay = self.RDTR.DELAY
+        if delay and size > self.RSRPD:
+            self._rx_delay.restart(delay, self.RADV)
+        else:
+            self._rx_delay.end()
+            self.cause(RXT0)

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: MIT
+"""The transmitter: descriptors to frames on the line.
+
+Source: Intel 8254x Software Developer's Manual (317453), 3.3 to 3.5 and 13.4.33 to 13.4.45.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import deque
+
+from r4l.pci.models.e1000 import offload
+from r4l.pci.models.e1000.descriptors import (
+    CMD_SHIFT,
+    DEXT,
+    DTYP_CONTEXT,
+    DTYP_MASK,
+    DTYP_SHIFT,
+    EOP,
+    IC,
+    IDE,
+    IFCS,
+    IXSM,
+    PAIR,
+    RPS,
+    RS,
+    SIZE,
+    STATUS_AT,
+    TSE,
+    TUCMD_TSE,
+    TX_DD,
+    TXSM,
+    VLE,
+    Context,
+)
+from r4l.pci.models.e1000.interrupts import TXD_LOW, TXDW, TXQE, Delay
+from r4l.pci.models.e1000.receive import Receiver
+from r4l.pci.models.e1000.ring import Ring
+from r4l.pci.models.e1000.statistics import CRC
+from r4l.pci.registers import RO, RW, Field, Register, Word
+
+PADDED = 60
+"""Bytes, without FCS, that TCTL.PSP fills a short packet to (13.4.33)."""
+FETCHED = 64
+"""Number of descriptors that are read in one go."""
+LATE_SECONDS = 0.002
+"""Time between the early write-back and the use of the data, for the erratum."""
+LONGEST = 1 << 20
+"""Bytes of a packet; a chain of descriptors without EOP could be endless."""
+
+
+class Transmitter(Receiver):
+    """The transmit side of the card.
+
+    Attributes:
+        early_write_back: True to report descriptors as done before their data was read; an erratum.
+    """
+
+    TCTL = Register(
+        0x0400,
+        fields={"EN": 1, "PSP": 3, "CT": (11, 4), "COLD": (21, 12), "SWXOFF": 22, "RTLC": 24, "NRTU": 25},
+    )
+    TDBAL = Register(0x3800, access=RO, fields={"ADDRESS": Field(31, 4, RW)})
+    TDBAH = Register(0x3804)
+    TDLEN = Register(0x3808, access=RO, fields={"LEN": Field(19, 7, RW)})
+    TDH = Register(0x3810, access=RO, fields={"HEAD": Field(15, 0, RW)})
+    TDT = Register(0x3818, access=RO, fields={"TAIL": Field(15, 0, RW)})
+    TIDV = Register(0x3820, access=RO, fields={"DELAY": Field(15, 0, RW)})
+    TXDCTL = Register(
+        0x3828,
+        fields={"PTHRESH": (5, 0), "HTHRESH": (13, 8), "WTHRESH": (21, 16), "GRAN": 24, "LWTHRESH": (31, 25)},
+    )
+    TADV = Register(0x382C, access=RO, fields={"DELAY": Field(15, 0, RW)})
+
+    early_write_back = False
+    _tx: Ring
+    _tx_delay: Delay
+    _parts: list[bytes]
+    _late: deque[tuple[int, int]]
+
+    def set_up_transmitter(self) -> None:
+        """Make the transmitter's own parts."""
+        self._tx = Ring(self, "TD")
+        self._tx_delay = Delay(self, lambda: self.cause(TXDW))
+        self._late = deque()
+        self.reset_transmitter()
+
+    def reset_transmitter(self) -> None:
+        """Forget the packet in work."""
+        self._parts = []
+        self._size = self._options = self._start = 0
+        self._context = Context()
+        self._late.clear()
+        self._tx_delay.end()
+
+    @TCTL.on_write
+    def control_transmitter(self, old: Word, new: Word) -> None:
+        """Begin or stop to send."""
+        self.transmit()
+
+    @TDT.on_write
+    def take_descriptors(self, old: Word, new: Word) -> None:
+        """Send what software has added."""
+        self.transmit()
+
+    def on_link(self, up: bool) -> None:
+        """Go on sending when the link is back; without one the card stops."""
+        if up:
+            self.transmit()
+
+    # -- descriptors ---------------------------------------------------------------------------------------------------
+
+    def transmit(self) -> None:
+        """Work on the ring until it is empty, or the line is full."""
+        ring = self._tx
+        if not self.TCTL.EN or not (self.link_up or self.loops) or not ring.free:
+            return
+        low = self.TXDCTL.LWTHRESH * 8
+        causes = 0
+        while (free := ring.free) and not self.line_is_full:
+            many = min(free, ring.count - ring.head, FETCHED)
+            place = ring.address(ring.head)
+            for first, second in PAIR.iter_unpack(self.dma.read(place, many * SIZE)):
+                # The head moves even if the data cannot be read: a descriptor is never used twice.
+                ring.advance()
+                if self.early_write_back:
+                    self._late.append((first, second))
+                else:
+                    self._execute(first, second)
+                causes |= self._report(place, second)
+                place += SIZE
+            if low and free > low >= ring.free:
+                causes |= TXD_LOW
+        if not ring.free:
+            causes |= TXQE
+        if self._late:
+            self.after(LATE_SECONDS, self._execute_late)
+        if causes:
+            self.cause(causes)
+
+    def _execute_late(self) -> None:
+        while self._late:
+            self._execute(*self._late.popleft())
+
+    def _report(self, place: int, second: int) -> int:
+        """Write a descriptor back if it asks for that; return the cause of an interrupt, if it is due now."""
+        command = second >> CMD_SHIFT & 0xFF
+        if not command & (RS | RPS):
+            return 0
+        self.dma.write(place + STATUS_AT, bytes([second >> 32 & 0xF0 | TX_DD]))
+        if command & IDE and (delay := self.TIDV.DELAY):
+            self._tx_delay.restart(delay, self.TADV)
+            return 0
+        return TXDW
+
+    def _execute(self, first: int, second: int) -> None:
+        """Do what a descriptor says."""
+        command = second >> CMD_SHIFT & 0xFF
+        extended = second & DEXT
+        if extended and second >> DTYP_SHIFT & DTYP_MASK == DTYP_CONTEXT:
+            self._context = Context.unpack(first, second)
+            return
+        length = second & (0xFFFFF if extended else 0xFFFF)
+        if not self._parts:
+            self._options = second >> 40 & 0xFF
+        if length and self._size + length <= LONGEST:
+            self._parts.append(self.dma.read(first, length))
+            self._size += length
+        if command & EOP:
+            self._finish(second, command, extended=bool(extended))
+
+    # -- packets -------------------------------------------------------------------------------------------------------
+
+    def _finish(self, second: int, command: int, *, extended: bool) -> None:
+        """Send the packet whose last descriptor this is."""
+        data = b"".join(self._parts)
+        options = self._options
+        self._parts, self._size = [], 0
+        if not data:
+            return
+        tag = second >> 48 if command & VLE and self.CTRL.VME else None
+        if extended and command & TSE and self._context.command & TUCMD_TSE:
+            self._segment(data, options, tag)
+            return
+        frame = bytearray(data)
+        if extended:
+            offload.finish(frame, self._context, ip=bool(options & IXSM), transport=bool(options & TXSM))
+        elif command & IC:
+            offload.insert_checksum(frame, options, second >> 16 & 0xFF, 0)
+        if not command & IFCS and len(frame) > CRC:
+            # The last four bytes are software's own FCS; nobody receives a frame with a wrong one.
+            if zlib.crc32(frame[:-CRC]).to_bytes(CRC, "little") != frame[-CRC:]:
+                self.note("a frame was sent with a wrong FCS")
+                self.count_sent(bytes(frame[:-CRC]))
+                return
+            del frame[-CRC:]
+        self._send(bytes(frame), tag)
+
+    def _segment(self, data: bytes, options: int, tag: int | None) -> None:
+        context = self._context
+        self.count("TSCTC")
+        header, payload = data[: context.header], data[context.header :]
+        ip, transport = bool(options & IXSM), bool(options & TXSM)
+        for frame in offload.segments(header, payload, context, ip=ip, transport=transport):
+            self._send(bytes(frame), tag)
+
+    def _send(self, frame: bytes, tag: int | None) -> None:
+        if tag is not None:
+            frame = offload.with_tag(frame, self.VET, tag)
+        if len(frame) < PADDED and self.TCTL.PSP:
+            frame = frame.ljust(PADDED, b"\0")
+        self.count_sent(frame)
+        if self.loops:
+            self.receive(frame)
+        else:
+            self.send_frame(frame)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""A network card written in Python: a device with a cable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from r4l.errors import UsageError
+from r4l.net import Cable, Wire
+from r4l.net.nic import MAC
+from r4l.pci.device import Device
+from r4l.pci.line import Line
+
+FIRST_MAC = "52:54:00:12:34:56"
+
+
+class NetworkCard(Device):
+    """A network card. Subclasses are models, whose `receive` gets the frames of the cable.
+
+    A model that defines `__init__` takes the same arguments, and passes them on.
+
+    Args:
+        mac: address of the card.
+        cable: the cable in its socket; None: a `Wire` of its own, as `wire`, which answers ARP and ping.
+
+    Attributes:
+        mac: the address, six bytes.
+        wire: the test's end of the card's own cable; None if another was given, or before the card is plugged in.
+
+    Raises:
+        UsageError: the address is none.
+    """
+
+    def __init__(self, mac: str = FIRST_MAC, *, cable: Cable | None = None) -> None:
+        if not MAC.fullmatch(mac.lower()):
+            raise UsageError(f"{mac!r} is not a MAC address", "write it like 52:54:00:12:34:56")
+        self.mac = bytes.fromhex(mac.replace(":", ""))
+        self.wire: Wire | None = None
+        self._cable = cable
+        self._line: Line | None = None
+
+    # -- for tests ------------------------------------------------------------------------------------------------
+
+    def set_cable(self, connected: bool) -> None:
+        """Connect the cable at the card, or pull it out."""
+        raise NotImplementedError
+
+    def connect(self, cable: Cable) -> None:
+        """Put a cable into the card's socket, before the card is plugged into a machine."""
+        self._cable = cable
+
+    # -- for models -------------------------------------------------------------------------------------------------
+
+    def receive(self, frame: bytes) -> None:
+        """React to a frame from the cable; called with the device's lock held.
+
+        Args:
+            frame: from the destination address on, at least 60 bytes, without FCS.
+        """
+        raise NotImplementedError
+
+    def on_line_free(self) -> None:
+        """Go on sending; called when the cable takes frames again after it was full."""
+
+    def send_frame(self, frame: bytes) -> None:
+        """Give a frame, without FCS, to the cable. Before the card is plugged in it is lost."""
+        if self._line:
+            self._line.send(frame)
+
+    @property
+    def line_is_full(self) -> bool:
+        """True if so many frames wait for the cable that the card has to stop sending; `on_line_free` follows."""
+        return self._line is not None and self._line.full
+
+    # -- implementation -----------------------------------------------------------------------------------------------
+
+    def on_plug(self) -> None:
+        """Take the cable's end, or make a cable."""
+        cable = self._cable
+        if cable is None:
+            cable = self.wire = Wire()
+        self._line = Line(cable.plug(), self._take_frames, lambda: self.call(self.on_line_free))
+
+    def on_unplug(self) -> None:
+        """Let the cable go."""
+        line, self._line = self._line, None
+        if line:
+            line.close()
+        if self.wire:
+            self.wire.close()
+
+    def _take_frames(self, frames: Sequence[bytes]) -> None:
+        for frame in frames:
+            self.call(self.receive, frame)
