@@ -61,7 +61,7 @@ def test_the_users_own_settings_keep_their_comments(folder: Path) -> None:
     values = Document.parse(text).values
     assert values["editor.tabSize"] == 3
     assert values["clangd.path"] == "/usr/bin/clangd"
-    assert str(folder / "rust-project.json") in values["rust-analyzer.linkedProjects"]
+    assert "rust-project.json" in values["rust-analyzer.linkedProjects"]
 
 
 def test_settings_that_cannot_be_read_stay_and_ours_lie_beside_them(folder: Path) -> None:
@@ -73,7 +73,7 @@ def test_settings_that_cannot_be_read_stay_and_ours_lie_beside_them(folder: Path
     assert "correct it" in done.stderr
     assert settings.read_text() == '{"a": '
     beside = json.loads((folder / ".vscode/r4l.settings.json").read_text())
-    assert str(folder / "rust-project.json") in beside["rust-analyzer.linkedProjects"]
+    assert "rust-project.json" in beside["rust-analyzer.linkedProjects"]
 
 
 def test_a_project_of_the_users_own_is_refused_and_nothing_is_written(folder: Path) -> None:

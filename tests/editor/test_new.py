@@ -17,5 +17,5 @@ def test_a_new_driver_opens_in_the_editor(kernel: Kernel, tmp_path: Path) -> Non
     assert {"rust-project.json", ".vscode/settings.json"} <= set(json.loads(done.stdout)["files"])
     project = json.loads((tmp_path / "blinker/rust-project.json").read_text())
     roots = {crate["root_module"] for crate in project["crates"]}
-    assert str(tmp_path / "blinker/blinker.rs") in roots
+    assert "blinker.rs" in roots
     assert str(kernel.source / "rust/kernel/lib.rs") in roots

@@ -90,7 +90,7 @@ def test_every_name_of_a_driver_is_found(
     own = crates(files.projects[0])
     assert "kernel" in own
     sources = sorted(files.folder.rglob("*.rs"))
-    assert str(files.folder) in {str(Path(crate["root_module"]).parent) for crate in own.values()}
+    assert files.folder in {(files.folder / crate["root_module"]).parent for crate in own.values()}
     understood = check.rust(rust_analyzer, sources)
     assert understood.files == tuple(sources)
     assert not understood.names
@@ -121,7 +121,7 @@ def test_what_rustc_does_not_find_is_not_found(drivers: dict[str, EditorFiles], 
 def test_what_is_indexed_is_what_is_built(name: str, kernel: Kernel, drivers: dict[str, EditorFiles]) -> None:
     for file in drivers[name].projects:
         project = json.loads(file.read_text())
-        named = rust_project.paths(project)
+        named = rust_project.paths(project, file.parent)
         assert len(named) > len(project["crates"])
         assert not [path for path in named if not path.exists()]
         found = crates(file)
@@ -138,7 +138,7 @@ def test_an_editor_gets_two_projects_and_the_servers(drivers: dict[str, EditorFi
     files = drivers["e1000"]
     assert files.settings == files.folder / ".vscode/settings.json"
     settings = json.loads(files.settings.read_text())
-    own, kernels = map(Path, settings["rust-analyzer.linkedProjects"])
+    own, kernels = (files.folder / project for project in settings["rust-analyzer.linkedProjects"])
     assert (own, kernels) == files.projects
     assert own == files.folder / "rust-project.json"
     assert {"main", "kit", "kernel"} <= crates(own).keys()

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
+from r4l.cli import editor_files
 from r4l.cli.json_option import json_option
 from r4l.cli.options import ProjectCommand, config_option, kernel_option
 from r4l.cli.screen import show_warnings
@@ -39,6 +40,7 @@ def command(folder: Path, config: dict[str, str], kernel_name: str | None, arch:
         kernel = set_up(stages, kernel_name, arch=arch)
         with stages.stage(f"building {module.folder.name}") as say:
             built = module.build_all(kernel, say=say)
+        editor_files.follow(module, kernel, stages)
     show_warnings([built[0].warnings])
     if as_json:
         entries = [

@@ -15,7 +15,7 @@ from r4l import ide
 from r4l.cli.json_option import json_option
 from r4l.cli.options import ProjectCommand, config_option, kernel_option
 from r4l.errors import UsageError, VerdictError
-from r4l.ide import EditorFiles, check
+from r4l.ide import EditorFiles, check, owned
 from r4l.ide.check import Understood
 from r4l.module import Module
 from r4l.setup import set_up
@@ -40,6 +40,7 @@ from r4l.terminal import Console
 )
 @click.option("--force", is_flag=True, help="Also replace files and settings that r4l did not write.")
 @click.option("--check", "checked", is_flag=True, help="Let rust-analyzer and clangd look at every file of FOLDER.")
+@click.option("--if-moved", is_flag=True, help="Only if FOLDER has editor files, and was moved since.")
 @json_option("Print what was written as JSON.")
 def command(
     folder: Path | None,
@@ -50,6 +51,7 @@ def command(
     subsystems: tuple[str, ...],
     force: bool,
     checked: bool,
+    if_moved: bool,
     as_json: bool,
 ) -> None:
     """Write editor files: rust-project.json, compile_commands.json and VS Code's settings.
@@ -66,6 +68,9 @@ def command(
     if not tree:
         module.require_kbuild()
     understood = None
+    if if_moved:
+        _rewrite(module, kernel_name, arch)
+        return
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)
         with stages.stage("editor files") as say:
@@ -82,6 +87,15 @@ def command(
         _show(files)
     if understood:
         _judge(understood)
+
+
+def _rewrite(module: Module, kernel_name: str | None, arch: str) -> None:
+    if owned.moved(module.folder) is None:
+        return
+    with Stages() as stages:
+        kernel = set_up(stages, kernel_name, arch=arch)
+        with stages.stage("editor files") as say:
+            ide.rewrite_if_moved(module, kernel, say)
 
 
 def _judge(understood: Understood) -> None:

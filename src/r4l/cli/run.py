@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
-from r4l.cli import kept, show
+from r4l.cli import editor_files, kept, show
 from r4l.cli.json_option import json_option
 from r4l.cli.options import (
     NOTHING,
@@ -56,8 +56,11 @@ def modules_of(target: Path, kernel: Kernel, stages: Stages, config: Mapping[str
         module = BuiltModule(target.absolute())
         module.check(kernel)
         return [module]
+    source = Module(target, config)
     with stages.stage(f"building {target.absolute().name}") as say:
-        return Module(target, config).build_all(kernel, say=say)
+        built = source.build_all(kernel, say=say)
+    editor_files.follow(source, kernel, stages)
+    return built
 
 
 def parameters_of(pairs: tuple[str, ...]) -> dict[str, str]:

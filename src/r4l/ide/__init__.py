@@ -19,12 +19,12 @@ from r4l.errors import BuildError
 from r4l.ide import compile_commands, launcher, owned, rust_project, vscode
 from r4l.ide.built import commands_of
 from r4l.ide.commands import latest, recorded
-from r4l.kernel import Kernel
+from r4l.kernel import Kernel, find
 from r4l.module import Module
 from r4l.process import Say, quiet
 from r4l.toolchain import Toolchain
 
-__all__ = ["EditorFiles", "default_subsystems", "for_module", "for_tree"]
+__all__ = ["EditorFiles", "default_subsystems", "for_module", "for_tree", "rewrite_if_moved"]
 
 SETTINGS = Path(".vscode") / "settings.json"
 BESIDE = Path(".vscode") / "r4l.settings.json"
@@ -85,13 +85,13 @@ def for_module(module: Module, kernel: Kernel, *, force: bool = False, say: Say 
         if rust:
             own = module.folder / rust_project.NAME
             projects.insert(0, own)
-            files[own] = _json(rust_project.of_module(tree, rust, module.output(kernel)))
+            files[own] = _json(rust_project.of_module(tree, rust, module.output(kernel), module.folder))
     entries = compile_commands.entries(commands, toolchain)
     commands_file = module.folder / compile_commands.NAME if entries else None
     if commands_file:
         files[commands_file] = _json(entries)
-    written = _write(module.folder, kernel, files, projects, commands_file, force)
-    return dataclasses.replace(written, programs=launcher.write(toolchain, owned.readable()), broken=broken)
+    written = _write(module.folder, kernel, files, projects, commands_file, force, module.config)
+    return dataclasses.replace(written, programs=_launchers(toolchain), broken=broken)
 
 
 def for_tree(kernel: Kernel, subsystems: Sequence[str] = (), *, force: bool = False, say: Say = quiet) -> EditorFiles:
@@ -119,9 +119,32 @@ def for_tree(kernel: Kernel, subsystems: Sequence[str] = (), *, force: bool = Fa
     written = _write(kernel.source, kernel, {}, projects, commands_file, force)
     return dataclasses.replace(
         written,
-        programs=launcher.write(toolchain, owned.readable()),
+        programs=_launchers(toolchain),
         changed=(*([commands_file] if changed else []), *written.changed),
     )
+
+
+def rewrite_if_moved(module: Module, kernel: Kernel, say: Say = quiet) -> EditorFiles | None:
+    """Write a folder's editor files again if it, or the home, lies elsewhere than when they were written.
+
+    Args:
+        kernel: kernel of the files if the one that they were written for is not ready.
+
+    Returns:
+        None if nothing was moved, or the folder has no editor files.
+
+    Raises:
+        R4LError: as for `for_module`.
+    """
+    record = owned.moved(module.folder)
+    if record is None:
+        return None
+    same = find.ready(record.kernel, arch=record.arch)
+    return for_module(Module(module.folder, record.config), same or kernel, say=say)
+
+
+def _launchers(toolchain: Toolchain) -> dict[str, Path]:
+    return launcher.write(toolchain, owned.readable(), owned.folders())
 
 
 def _toolchain(kernel: Kernel, say: Say) -> Toolchain:
@@ -147,12 +170,18 @@ def _kernel_project(kernel: Kernel, toolchain: Toolchain) -> tuple[Path, rust_pr
 
 
 def _write(
-    folder: Path, kernel: Kernel, files: dict[Path, str], projects: list[Path], commands: Path | None, force: bool
+    folder: Path,
+    kernel: Kernel,
+    files: dict[Path, str],
+    projects: list[Path],
+    commands: Path | None,
+    force: bool,
+    config: tuple[tuple[str, str], ...] = (),
 ) -> EditorFiles:
     """Write files into the user's folder; if one of them is the user's own, write none."""
     programs = {program: home.room("bin") / program for program in launcher.PROGRAMS}
     elsewhere = commands.parent if commands and commands.parent != folder else None
-    wanted = vscode.settings(projects, programs["rust-analyzer"], programs["clangd"], elsewhere)
+    wanted = vscode.settings(projects, programs["rust-analyzer"], programs["clangd"], elsewhere, folder)
     with home.lock(f"ide-{owned.digest(str(folder))}"):
         record = owned.OwnedFiles.of(folder)
         merge = vscode.merge(owned.read(folder / SETTINGS), wanted, record.settings, force=force)
@@ -163,6 +192,8 @@ def _write(
             if not force:
                 record.require_ours(path, text)
         record.settings = wanted
+        record.kernel = kernel.release if kernel.name == "stock" else kernel.name
+        record.arch, record.config, record.home = kernel.arch, dict(config), str(home.home())
         # The parent folder too: a module may include files beside its folder.
         around = folder.parent if folder.parent != Path("/") else folder
         record.reads = [str(path) for path in (around, resources.kit(), kernel.source, kernel.build)]

@@ -3,11 +3,15 @@
 
 rust-analyzer must be of the same release as the compiler of the kernel's procedural macros; the toolchain's is. An
 editor starts a script from any folder, so the scripts grant read access to every folder that `r4l ide` was called for.
+
+Editors start their servers in the opened folder. There the script notices that the folder was moved, and has `r4l ide`
+write its editor files again, and the scripts: clangd takes no relative folder in compile_commands.json.
 """
 
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,23 +26,37 @@ ROOMS = ("toolchain", "kernels", "builds", "modules", "ide")
 
 SCRIPT = """#!/bin/sh
 # Written by `r4l ide`: {program} of r4l's toolchain, for an editor. Do not edit.
+if [ -z "${{R4L_IDE_MOVED:-}}" ] && {{ [ -e rust-project.json ] || [ -e compile_commands.json ]; }}; then
+    case $(pwd -P) in
+    {known}) ;;
+    *) export R4L_IDE_MOVED=1
+        R4L_HOME={home} {again} </dev/null >/dev/null 2>&1 && exec "$0" "$@" ;;
+    esac
+fi
 exec {command} "$@"
 """
 
 
-def write(toolchain: Toolchain, folders: Iterable[Path]) -> dict[str, Path]:
+def write(toolchain: Toolchain, folders: Iterable[Path], edited: Iterable[Path]) -> dict[str, Path]:
     """Write the scripts into `bin/` of the home, and return their paths by program.
 
     Args:
         toolchain: with the extra `editor`.
         folders: folders that the servers may read, beside the compilers, kernels and modules of the home.
+        edited: folders that have editor files.
     """
     seen = list(folders)
+    facts = {
+        "known": "|".join(shlex.quote(str(folder)) for folder in edited) or "''",
+        "home": shlex.quote(str(home.home())),
+        # Without -P, Python would import modules of the folder.
+        "again": shlex.join([sys.executable, "-P", "-m", "r4l", "ide", "--if-moved"]),
+    }
     written = {}
     with home.lock("ide-bin"):
         for program in PROGRAMS:
             path = home.room("bin") / program
-            text = SCRIPT.format(program=program, command=command(toolchain, program, seen))
+            text = SCRIPT.format(program=program, command=command(toolchain, program, seen), **facts)
             if not path.exists() or path.read_text(encoding="utf-8") != text:
                 partial = home.temporary(path)
                 partial.write_text(text, encoding="utf-8")

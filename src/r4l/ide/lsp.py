@@ -80,7 +80,7 @@ class LanguageServer:
 
     Args:
         argv: the program and its arguments.
-        folder: root of the workspace.
+        folder: root of the workspace, in which the program is started, as editors do.
         options: the server's settings (`initializationOptions`).
         patience: seconds within which each answer must come.
 
@@ -105,6 +105,7 @@ class LanguageServer:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            cwd=folder,
         )
         threading.Thread(target=self._read, daemon=True).start()
         parameters = {"processId": None, "rootUri": folder.as_uri(), "capabilities": CAPABILITIES}

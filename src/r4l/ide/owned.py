@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Files that r4l writes into the user's folders, and a record of them. Only r4l's own files are ever replaced.
 
-The home records the content of every file written. A file made or changed by anybody else belongs to the user.
+The home records the content of every file written. A file made or changed by anybody else belongs to the user. The
+record of a folder that was moved, or copied, is found by the content of its files.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from r4l import home
+from r4l.arch import DEFAULT
 from r4l.errors import EnvironmentFault, UsageError
 
 ROOM = "ide"
+DESCRIPTIONS = ("rust-project.json", "compile_commands.json")
+"""Files that only `r4l ide` writes as they are, by whose content a moved folder is known."""
 
 
 def digest(text: str) -> str:
@@ -31,30 +36,62 @@ class OwnedFiles:
 
     Attributes:
         folder: the folder opened in the editor.
-        files: digests of the contents that r4l wrote, by path.
+        files: digests of the contents that r4l wrote, by path relative to the folder.
         settings: the editor's settings as last written.
         reads: folders that a language server must see for this folder.
+        kernel: name of the kernel that the files are for, as for `--kernel`.
+        arch: its architecture.
+        config: options of Kconfig that the module was built with.
+        home: r4l's home when the files were written; empty in the records of older versions.
+        moved: True for the record of a folder that was moved here.
     """
 
     folder: Path
     files: dict[str, list[str]] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     reads: list[str] = field(default_factory=list)
+    kernel: str = "stock"
+    arch: str = DEFAULT
+    config: dict[str, str] = field(default_factory=dict)
+    home: str = ""
+    moved: bool = False
 
     @classmethod
     def of(cls, folder: Path) -> OwnedFiles:
-        """Load the record of a folder; empty if nothing was written yet."""
+        """Load the record of a folder; empty if nothing was written yet, in this place or before a move."""
         path = _path(folder)
-        if not path.exists():
+        if path.exists():
+            return cls._loaded(json.loads(path.read_text(encoding="utf-8")), folder)
+        present = {name: digest(text) for name in DESCRIPTIONS if (text := read(folder / name)) is not None}
+        if not present:
             return cls(folder)
-        data = json.loads(path.read_text(encoding="utf-8"))
-        return cls(folder, data["files"], data["settings"], data.get("reads", []))
+        fits = [
+            cls._loaded(record, folder, moved=True)
+            for record in _records()
+            if all(entry in _by_name(record).get(name, []) for name, entry in present.items())
+        ]
+        return fits[0] if fits else cls(folder)
+
+    @classmethod
+    def _loaded(cls, data: Mapping[str, Any], folder: Path, *, moved: bool = False) -> OwnedFiles:
+        return cls(
+            folder,
+            _by_name(data),
+            data["settings"],
+            data.get("reads", []),
+            data.get("kernel", "stock"),
+            data.get("arch", DEFAULT),
+            data.get("config", {}),
+            data.get("home", ""),
+            moved,
+        )
 
     def save(self) -> None:
         """Save the record in the home."""
         path = _path(self.folder)
         partial = home.temporary(path)
-        data = {"folder": str(self.folder), "files": self.files, "settings": self.settings, "reads": self.reads}
+        names = ("files", "settings", "reads", "kernel", "arch", "config", "home")
+        data = {"folder": str(self.folder), **{name: getattr(self, name) for name in names}}
         partial.write_text(json.dumps(data, indent=1), encoding="utf-8")
         home.publish(partial, path)
 
@@ -66,7 +103,7 @@ class OwnedFiles:
             EnvironmentFault: the file cannot be read.
         """
         present = read(path)
-        if present is None or present == text or digest(present) in self.files.get(str(path), []):
+        if present is None or present == text or digest(present) in self.files.get(self._name(path), []):
             return
         raise UsageError(
             f"{path} exists and was not written by r4l, or was changed since",
@@ -81,7 +118,8 @@ class OwnedFiles:
         """
         same = read(path) == text
         # The record comes first: after an interrupt in between, our file is not taken for the user's.
-        self.files[str(path)] = [*self.files.get(str(path), [])[-1:], digest(text)]
+        name = self._name(path)
+        self.files[name] = [*self.files.get(name, [])[-1:], digest(text)]
         self.save()
         if same:
             return False
@@ -105,6 +143,9 @@ class OwnedFiles:
                 partial.unlink(missing_ok=True)
         return True
 
+    def _name(self, path: Path) -> str:
+        return os.path.relpath(path, self.folder)
+
 
 def read(path: Path) -> str | None:
     """Read a file with its line ends unchanged; None if it does not exist.
@@ -122,9 +163,40 @@ def read(path: Path) -> str | None:
 
 def readable() -> list[Path]:
     """Return the folders that the language servers must see: for all existing folders that have editor files."""
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(home.room(ROOM).glob("[0-9a-f]*.json"))]
-    known = {Path(folder) for record in records for folder in (record["folder"], *record.get("reads", []))}
+    known = {Path(folder) for record in _records() for folder in (record["folder"], *record.get("reads", []))}
     return sorted(folder for folder in known if folder.is_dir())
+
+
+def folders() -> list[Path]:
+    """Return the folders that have editor files, as far as they exist."""
+    return sorted(folder for record in _records() if (folder := Path(record["folder"])).is_dir())
+
+
+def moved(folder: Path) -> OwnedFiles | None:
+    """Return the record of a folder's editor files if they are for another place of the folder, or of the home.
+
+    Most folders have no editor files, which takes no time to see.
+    """
+    if not any((folder / name).exists() for name in DESCRIPTIONS):
+        return None
+    record = OwnedFiles.of(folder)
+    elsewhere = record.moved or record.home not in ("", str(home.home()))
+    return record if elsewhere else None
+
+
+def _records() -> Iterator[dict[str, Any]]:
+    """Yield the records of all folders, the latest first."""
+    files = {path: path.stat().st_mtime_ns for path in home.room(ROOM).glob("[0-9a-f]*.json")}
+    for path in sorted(files, key=lambda path: -files[path]):
+        yield json.loads(path.read_text(encoding="utf-8"))
+
+
+def _by_name(record: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the digests of a record by paths relative to its folder; those of older versions have whole ones."""
+    return {
+        os.path.relpath(Path(record["folder"]) / name, record["folder"]): digests
+        for name, digests in record["files"].items()
+    }
 
 
 def _path(folder: Path) -> Path:

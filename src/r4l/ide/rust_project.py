@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -83,13 +84,17 @@ def on_host(project: Project, tree: Path) -> Project:
     return {**project, "crates": crates, "sysroot": outside(project["sysroot"])}
 
 
-def of_module(kernel_project: Project, commands: Iterable[CompileCommand], folder: Path) -> Project:
+def of_module(kernel_project: Project, commands: Iterable[CompileCommand], output: Path, folder: Path) -> Project:
     """Return the project of a module: its own crates and the kernel's crates that it is built with.
+
+    Paths in the module's folder are relative to it, as rust-analyzer takes them, so that the project stays right where
+    the folder is moved.
 
     Args:
         kernel_project: result of `of_kernel`.
         commands: the commands that compile the module's Rust objects.
-        folder: folder of the module's build.
+        output: folder of the module's build.
+        folder: folder of the module, where the project is written.
     """
     crates = _with_dependencies(kernel_project["crates"], KERNEL_CRATE)
     configuration = next(crate["cfg"] for crate in crates if crate["display_name"] == KERNEL_CRATE)
@@ -101,7 +106,7 @@ def of_module(kernel_project: Project, commands: Iterable[CompileCommand], folde
         for metadata in [_emitted(command, "metadata")]
         if metadata
     }
-    own = [_crate(command, configuration, known, by_metadata, folder / GENERATED) for command in built]
+    own = [_crate(command, configuration, known, by_metadata, output / GENERATED, folder) for command in built]
     return {**kernel_project, "crates": [*crates, *own]}
 
 
@@ -127,6 +132,7 @@ def _crate(
     known: Mapping[str, int],
     by_metadata: Mapping[Path, int],
     generated: Path,
+    folder: Path,
 ) -> Crate:
     """Return the entry of a crate from the command that compiles it."""
     source = command.source
@@ -138,13 +144,13 @@ def _crate(
         if index is not None:
             edges.append({"crate": index, "name": name})
     environment = dict(command.environment)
-    folders = [str(source.parent)]
+    folders = [_seen_from(folder, source.parent)]
     if generated.is_dir():
         environment["R4L_GEN"] = str(generated)
         folders.append(str(generated))
     return {
         "display_name": next(iter(_values(command.argv, "--crate-name")), source.stem.replace("-", "_")),
-        "root_module": str(source),
+        "root_module": _seen_from(folder, source),
         "edition": next(iter(_values(command.argv, "--edition")), "2021"),
         "cfg": [*configuration, *_values(command.argv, "--cfg")],
         "deps": edges,
@@ -152,6 +158,12 @@ def _crate(
         "is_workspace_member": True,
         "source": {"include_dirs": folders, "exclude_dirs": []},
     }
+
+
+def _seen_from(folder: Path, path: Path) -> str:
+    """Return a path inside a folder relative to it, any other path whole."""
+    whole = os.path.normpath(path)
+    return os.path.relpath(whole, folder) if Path(whole).is_relative_to(folder) else str(path)
 
 
 def _values(argv: Iterable[str], option: str) -> list[str]:
@@ -173,12 +185,16 @@ def _absolute(command: CompileCommand, path: str) -> Path:
     return command.place(path).resolve()
 
 
-def paths(project: Project) -> list[Path]:
-    """Return every path that a project names."""
+def paths(project: Project, folder: Path = Path("/")) -> list[Path]:
+    """Return every path that a project names.
+
+    Args:
+        folder: folder with the project's file, where relative paths begin.
+    """
     found = [project["sysroot"]]
     for crate in project["crates"]:
         found.append(crate["root_module"])
         found += [path for part in crate.get("source", {}).values() for path in part]
         if "proc_macro_dylib_path" in crate:
             found.append(crate["proc_macro_dylib_path"])
-    return [Path(path) for path in found]
+    return [folder / path for path in found]

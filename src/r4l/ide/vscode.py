@@ -28,20 +28,25 @@ class Merge:
     kept: tuple[str, ...] = ()
 
 
-def settings(projects: list[Path], rust_analyzer: Path, clangd: Path, commands: Path | None) -> dict[str, Any]:
+def settings(
+    projects: list[Path], rust_analyzer: Path, clangd: Path, commands: Path | None, folder: Path
+) -> dict[str, Any]:
     """Return the settings that make the rust-analyzer and clangd extensions work on kernel code.
 
     Args:
-        projects: each rust-project.json.
+        projects: each rust-project.json. rust-analyzer takes paths relative to the opened folder.
         rust_analyzer: program that the editor starts for Rust.
         clangd: program that the editor starts for C.
         commands: folder of compile_commands.json if it is not the edited one.
+        folder: folder that the editor opens.
     """
     arguments = ["--header-insertion=never"]
     if commands:
         arguments.append(f"--compile-commands-dir={commands}")
     return {
-        "rust-analyzer.linkedProjects": [str(path) for path in projects],
+        "rust-analyzer.linkedProjects": [
+            str(path.relative_to(folder) if path.is_relative_to(folder) else path) for path in projects
+        ],
         "rust-analyzer.server.path": str(rust_analyzer),
         # The kernel does not use Cargo: `cargo check` at each save would fail.
         "rust-analyzer.checkOnSave": False,

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from r4l import home
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.ide import owned
 from r4l.ide.owned import OwnedFiles
@@ -55,7 +58,7 @@ def test_an_interrupt_after_the_record_leaves_nothing_that_is_taken_for_the_user
     file = folder / "x.json"
     record = OwnedFiles.of(folder)
     record.write(file, "one")
-    record.files[str(file)].append(owned.digest("two"))
+    record.files[file.name].append(owned.digest("two"))
     record.save()
     OwnedFiles.of(folder).require_ours(file, "three")
 
@@ -86,6 +89,59 @@ def test_a_folder_where_a_file_should_be(folder: Path) -> None:
     (folder / "y.json").mkdir()
     with pytest.raises(EnvironmentFault, match="cannot read"):
         owned.read(folder / "y.json")
+
+
+@pytest.fixture
+def written(folder: Path) -> Path:
+    """The folder with editor files for another kernel."""
+    record = OwnedFiles.of(folder)
+    record.kernel, record.config, record.home = "debug", {"CONFIG_X": "m"}, str(home.home())
+    record.settings = {"clangd.path": "/cd"}
+    for name in ("rust-project.json", "compile_commands.json", ".vscode/settings.json"):
+        record.write(folder / name, f"{name} for {folder}")
+    assert owned.moved(folder) is None
+    return folder
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_the_record_of_a_moved_folder_is_found(written: Path, tmp_path: Path, copied: bool) -> None:
+    there = tmp_path / "elsewhere/driver"
+    (shutil.copytree if copied else shutil.move)(written, there)
+    record = owned.moved(there)
+    assert record
+    assert (record.kernel, record.config, record.settings) == ("debug", {"CONFIG_X": "m"}, {"clangd.path": "/cd"})
+    record.require_ours(there / "compile_commands.json", "new")
+    record.require_ours(there / ".vscode/settings.json", "new")
+    record.home = str(home.home())
+    record.write(there / "rust-project.json", "new")
+    assert owned.moved(there) is None
+    assert owned.folders() == ([there, written] if copied else [there])
+
+
+def test_a_moved_file_that_the_user_has_changed_stays_theirs(written: Path, tmp_path: Path) -> None:
+    there = written.rename(tmp_path / "renamed")
+    (there / "compile_commands.json").write_text("[]")
+    assert owned.moved(there) is None
+    with pytest.raises(UsageError):
+        OwnedFiles.of(there).require_ours(there / "compile_commands.json", "new")
+
+
+def test_a_home_that_was_moved(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("R4L_HOME", str((tmp_path / "home").rename(tmp_path / "moved")))
+    record = owned.moved(written)
+    assert record
+    record.require_ours(written / "rust-project.json", "new")
+
+
+def test_a_record_of_an_older_version(written: Path) -> None:
+    [file] = home.room(owned.ROOM).glob("*.json")
+    data = json.loads(file.read_text())
+    whole = {str(written / name): digests for name, digests in data["files"].items()}
+    file.write_text(json.dumps({"folder": data["folder"], "files": whole, "settings": data["settings"]}))
+    assert owned.moved(written) is None
+    OwnedFiles.of(written).require_ours(written / "rust-project.json", "new")
+    there = written.rename(written.with_name("renamed"))
+    assert owned.moved(there)
 
 
 def test_the_servers_see_the_folders_that_are_still_there(folder: Path, tmp_path: Path) -> None:

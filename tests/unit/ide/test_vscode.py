@@ -9,7 +9,8 @@ from pathlib import Path
 from r4l.ide.jsonc import Document
 from r4l.ide.vscode import merge, settings
 
-WANTED = settings([Path("/m/rust-project.json"), Path("/k/rust-project.json")], Path("/ra"), Path("/cd"), None)
+PROJECTS = [Path("/m/rust-project.json"), Path("/k/rust-project.json")]
+WANTED = settings(PROJECTS, Path("/ra"), Path("/cd"), None, Path("/m"))
 
 
 def test_where_there_are_none() -> None:
@@ -56,3 +57,7 @@ def test_the_second_time_nothing_changes() -> None:
 def test_what_cannot_be_read_stays_even_when_forced() -> None:
     for broken in ('{"a": ', "[]", "{,}"):
         assert merge(broken, WANTED, {}, force=True).text is None
+
+
+def test_the_folders_own_project_is_named_as_seen_from_the_folder() -> None:
+    assert WANTED["rust-analyzer.linkedProjects"] == ["rust-project.json", "/k/rust-project.json"]

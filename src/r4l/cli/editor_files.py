@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MIT
+"""Editor files of a folder that was moved, brought along by the commands that build it."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+
+from r4l import ide
+from r4l.errors import UsageError
+from r4l.ide import owned
+from r4l.kernel import Kernel
+from r4l.module import Module
+from r4l.stages import Stages
+
+
+def follow(module: Module, kernel: Kernel, stages: Stages) -> None:
+    """Write a folder's editor files again if the folder, or r4l's home, was moved since `r4l ide`.
+
+    Files that the user has changed stay, with a note.
+    """
+    if owned.moved(module.folder) is None:
+        return
+    with stages.stage("editor files of a moved folder") as say:
+        try:
+            ide.rewrite_if_moved(module, kernel, say)
+        except UsageError as refused:
+            stages.console.print(f"[yellow]note:[/] {escape(refused.cause)}: it is for the folder's old place")
