@@ -213,7 +213,7 @@ def test_files_that_cannot_be(guest: Guest, tmp_path: Path) -> None:
 
 
 def test_malformed_requests_are_answered_with_an_error(guest: Guest) -> None:
-    for kind in (Request.EXEC, Request.PUT, Request.GET):
+    for kind in (Request.EXEC, Request.PUT, Request.GET, Request.WAKE):
         with pytest.raises(GuestError, match="malformed"):
             guest._ask(kind, b"\1", 5)
 

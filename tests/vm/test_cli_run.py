@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -22,8 +23,6 @@ pytestmark = pytest.mark.vm
 
 HELLO = str(resources.rust("drivers/hello"))
 E1000 = str(resources.rust("drivers/e1000"))
-RESTORED = "--snapshot"
-"""For what does not depend on a boot of its own: the machine is booted for the first test that wants it."""
 
 
 def r4l(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -47,7 +46,7 @@ def test_output_and_exit_code_are_those_of_the_command(kernel: Kernel) -> None:
 )
 def test_the_command_reads_what_is_piped_in(command: str, shown: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "r4l", "run", HELLO, RESTORED, "--", command],
+        [sys.executable, "-m", "r4l", "run", HELLO, "--", command],
         input=b"a" * 300_000,
         capture_output=True,
         check=True,
@@ -60,7 +59,7 @@ def test_a_pipe_that_never_ends_does_not_keep_the_command() -> None:
     os.write(writing, b"a line\nand half")
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "r4l", "run", HELLO, RESTORED, "--", "head -n1"],
+            [sys.executable, "-m", "r4l", "run", HELLO, "--", "head -n1"],
             stdin=reading,
             stdout=subprocess.PIPE,
             timeout=60,
@@ -77,18 +76,31 @@ def test_what_is_shown_is_what_was_logged_meanwhile(tmp_path: Path) -> None:
     (tmp_path / "Kbuild").write_text("obj-m := i.o\n")
     hello = Path(HELLO, "hello.rs").read_text()
     (tmp_path / "i.rs").write_text(hello.replace('name: "hello"', 'name: "i"'))
-    done = r4l("run", str(tmp_path), RESTORED)
+    done = r4l("run", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "i: Hello" in done.stderr
     assert "Linux version" not in done.stderr
 
 
 def test_json_has_everything(kernel: Kernel) -> None:
-    done = r4l("run", HELLO, RESTORED, "--json", "--", "uname", "-r")
+    done = r4l("run", HELLO, "--json", "--", "uname", "-r")
     data = json.loads(done.stdout)
     assert data["stdout"].strip() == data["kernel"] == kernel.release
     assert data["exit_code"] == 0
     assert any("Hello" in line for line in data["log"])
+
+
+def test_a_machine_is_restored_unless_the_user_wants_a_boot() -> None:
+    words = ("run", HELLO, "--append", f"r4l.test={uuid4()}", "--", "dmesg")
+    first, again = r4l(*words), r4l(*words)
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
+    assert "restored" not in first.stderr
+    assert "restored as it booted on" in again.stderr
+    # The same boot, to the microsecond.
+    assert again.stdout[:4000] == first.stdout[:4000] != ""
+    booted = json.loads(r4l(*words[:4], "--boot", "--json").stdout)
+    assert booted["restored"] is False
+    assert any("Linux version" in line for line in booted["log"])
 
 
 @pytest.mark.row("E4")
@@ -119,13 +131,13 @@ def test_a_module_of_another_kernel_is_refused_before_boot(kernel: Kernel, hello
 
 def test_a_kernel_that_complains_is_a_verdict(kernel: Kernel) -> None:
     fixture = str(Path(__file__).parents[1] / "fixtures/oops_init")
-    done = r4l("run", fixture, RESTORED, "--param", "kind=warn", "--", "true")
+    done = r4l("run", fixture, "--param", "kind=warn", "--", "true")
     assert done.returncode == 123
     assert "a warning on purpose, number 42" in done.stderr
 
 
 def test_a_command_that_never_ends(kernel: Kernel) -> None:
-    done = r4l("run", HELLO, RESTORED, "--timeout", "2", "--", "echo begun; sleep 1000")
+    done = r4l("run", HELLO, "--timeout", "2", "--", "echo begun; sleep 1000")
     assert done.returncode == 124
     assert "begun" in done.stdout
 
@@ -188,7 +200,7 @@ def machines(marker: str) -> list[str]:
 def test_shell_on_a_terminal(kernel: Kernel) -> None:
     ours, theirs = os.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "r4l", "shell", RESTORED], stdin=theirs, stdout=theirs, stderr=subprocess.PIPE
+        [sys.executable, "-m", "r4l", "shell"], stdin=theirs, stdout=theirs, stderr=subprocess.PIPE
     )
     os.close(theirs)
     try:

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -78,6 +79,50 @@ def test_a_state_that_is_no_good_is_made_anew(kernel: Kernel, caplog: pytest.Log
         assert vm.restored
     assert "was removed" in caplog.text
     assert state.stat().st_size > 40_000_000
+
+
+def test_a_machine_as_booted_is_restored_with_its_boot(kernel: Kernel, caplog: pytest.LogCaptureFixture) -> None:
+    append, kept = f"r4l.test={uuid4()}", states()
+    random = set()
+
+    def machine() -> VM:
+        return VM(kernel, nics=[Nic("e1000")], snapshot="as booted", append=append)
+
+    for index in range(3):
+        with machine() as vm:
+            assert vm.restored == (index > 0)
+            assert (vm.saved is not None) == vm.restored
+            assert vm.run("cat /tmp/mine").exit_code == 1, "a fresh guest each time"
+            vm.put(b"mine", "/tmp/mine")
+            assert append in vm.klog.text()
+            assert abs(float(vm.run("date +%s").stdout) - time.time()) < 5
+            random.add(vm.run("head -c16 /dev/urandom | base64").stdout)
+            vm.klog.check()
+            vm.klog.sync()
+            console = (vm.workdir / "console.log").read_text()
+        assert console.count("Linux version") == 1
+    assert len(random) == 3
+    [state] = states() - kept
+    with state.open("r+b") as file:
+        file.truncate(40_000_000)
+    with machine() as vm:
+        assert not vm.restored
+        assert vm.klog.text().count("Linux version") == 1
+    assert "was removed" in caplog.text
+    assert state.stat().st_size > 40_000_000
+
+
+@pytest.mark.thorough
+def test_a_machine_that_is_not_as_booted_leaves_no_state(kernel: Kernel) -> None:
+    kept = states()
+    first = File(COMPLAINS_AT_BOOT, 0o755)
+    for _ in range(2):
+        with pytest.raises(Splat, match="something at boot"):
+            with VM(kernel, snapshot="as booted", files={"/first": first}, append="rdinit=/first") as vm:
+                assert not vm.restored
+    with VM(kernel, snapshot="as booted", devices=["edu"]) as vm:
+        assert not vm.restored
+    assert states() == kept
 
 
 def test_a_disk_without_space_for_a_state(

@@ -43,6 +43,7 @@ pub mod request {
     pub const GET: u8 = 9;
     pub const PING: u8 = 10;
     pub const MARK: u8 = 11;
+    pub const WAKE: u8 = 12;
 }
 
 /// What the agent says.
@@ -168,6 +169,11 @@ impl<'a> Fields<'a> {
 
     pub fn u32(&mut self) -> Option<u32> {
         self.take(4).map(word)
+    }
+
+    pub fn u64(&mut self) -> Option<u64> {
+        let (low, high) = (self.u32()?, self.u32()?);
+        Some(u64::from(low) | u64::from(high) << 32)
     }
 
     /// A string of bytes with its length in front.

@@ -141,6 +141,15 @@ impl Agent {
                     .write_all(payload)?;
                 self.say(channel, reply::DONE, &[]);
             }
+            // The machine went on from a saved state: what time it is now, and randomness that no twin has.
+            request::WAKE => {
+                let mut fields = Fields(payload);
+                let (seconds, nanoseconds) =
+                    fields.u64().zip(fields.u32()).ok_or_else(malformed)?;
+                sys::set_time(seconds, nanoseconds)?;
+                sys::stir_random(fields.0)?;
+                self.say(channel, reply::DONE, &[]);
+            }
             other => return Err(io::Error::other(format!("unknown request {other}"))),
         }
         Ok(())

@@ -24,6 +24,10 @@ const O_CLOEXEC: c_int = 0o2000000;
 const TIOCSCTTY: c_ulong = 0x540e;
 const TIOCSWINSZ: c_ulong = 0x5414;
 const FIONREAD: c_ulong = 0x541b;
+const CLOCK_REALTIME: c_int = 0;
+const RNDADDENTROPY: c_ulong = 0x4008_5203;
+const RNDRESEEDCRNG: c_ulong = 0x5207;
+const ENODATA: i32 = 61;
 const SYS_PIDFD_OPEN: c_long = 434;
 #[cfg(target_arch = "x86_64")]
 const SYS_FINIT_MODULE: c_long = 313;
@@ -44,6 +48,23 @@ struct WinSize {
     x: u16,
     y: u16,
 }
+
+#[repr(C)]
+struct TimeSpec {
+    seconds: i64,
+    nanoseconds: c_long,
+}
+
+/// `struct rand_pool_info` of linux/random.h.
+#[repr(C)]
+struct PoolInfo {
+    bits: c_int,
+    size: c_int,
+    data: [u8; ENTROPY],
+}
+
+/// How many bytes of randomness the kernel's generator is given at once.
+const ENTROPY: usize = 32;
 
 #[repr(C)]
 struct Termios {
@@ -70,6 +91,7 @@ extern "C" {
     fn syscall(number: c_long, ...) -> c_long;
     fn tcgetattr(fd: c_int, termios: *mut Termios) -> c_int;
     fn tcsetattr(fd: c_int, when: c_int, termios: *const Termios) -> c_int;
+    fn clock_settime(clock: c_int, time: *const TimeSpec) -> c_int;
     fn cfmakeraw(termios: *mut Termios);
 }
 
@@ -141,6 +163,47 @@ pub fn load_module(file: &File, parameters: Vec<u8>) -> io::Result<()> {
         )
     };
     check(result as c_int).map(drop)
+}
+
+/// Sets the clock that tells the date.
+pub fn set_time(seconds: u64, nanoseconds: u32) -> io::Result<()> {
+    let time = TimeSpec {
+        seconds: seconds as i64,
+        nanoseconds: nanoseconds as c_long,
+    };
+    // SAFETY: clock_settime reads one timespec from the address given.
+    check(unsafe { clock_settime(CLOCK_REALTIME, &time) }).map(drop)
+}
+
+/// Adds `data` to the kernel's random numbers, and has it use them from now on.
+pub fn stir_random(data: &[u8]) -> io::Result<()> {
+    let mut info = PoolInfo {
+        bits: 8 * ENTROPY as c_int,
+        size: ENTROPY as c_int,
+        data: [0; ENTROPY],
+    };
+    if data.len() != ENTROPY {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "malformed request",
+        ));
+    }
+    info.data.copy_from_slice(data);
+    let device = File::options().write(true).open("/dev/urandom")?;
+    // SAFETY: RNDADDENTROPY reads a rand_pool_info, of the size in it, from the address given; RNDRESEEDCRNG takes
+    // nothing.
+    unsafe {
+        check(ioctl(
+            device.as_raw_fd(),
+            RNDADDENTROPY,
+            &info as *const PoolInfo,
+        ))?;
+        match check(ioctl(device.as_raw_fd(), RNDRESEEDCRNG)) {
+            // The generator has not begun yet, and will with these.
+            Err(error) if error.raw_os_error() == Some(ENODATA) => Ok(()),
+            other => other.map(drop),
+        }
+    }
 }
 
 /// If `port` is a terminal (a virtio console), turns off echo, line discipline and translation.

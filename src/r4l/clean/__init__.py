@@ -36,7 +36,7 @@ LEFTOVER = re.compile(r"\.(?P<name>.+)\.partial-(?P<pid>\d+)(?P<rest>.*)")
 """Name of an unfinished entry (`home.temporary`)."""
 FILES = ("lock.json", "rows.json")
 """Files in the home's top folder; records that are never removed."""
-COMPANIONS = (".seal", ".inputs")
+COMPANIONS = (".seal", ".inputs", ".console")
 """Suffixes of files that belong to the entry beside them and are removed with it."""
 
 State = Literal["kept", "unused", "in use", "removed", "unknown"]

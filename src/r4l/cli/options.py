@@ -8,6 +8,7 @@ import functools
 import os
 import shlex
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +27,12 @@ from r4l.net import Nic
 from r4l.rootfs.disk import DiskImage, names
 from r4l.rootfs.first_stage import require_fit
 from r4l.settings import Settings
-from r4l.stages import QUIET, Stages
+from r4l.stages import QUIET, Stages, quiet
 from r4l.toolchain import Toolchain
 
 if TYPE_CHECKING:
     from r4l.vm import VM
+    from r4l.vm.snapshot import Snapshot
 
 
 def complete_kernel(_context: click.Context, _option: click.Parameter, begun: str) -> list[CompletionItem]:
@@ -124,18 +126,24 @@ class MachineOptions:
     share: tuple[str, ...]
     verbose: bool
 
-    def start(self, kernel: Kernel, stages: Stages) -> VM:
-        """Return the virtual machine, booted, with the files of `--put` in it.
+    def start(self, kernel: Kernel, stages: Stages, usual: Snapshot = None) -> VM:
+        """Return the virtual machine, booted or restored, with the files of `--put` in it.
+
+        Args:
+            usual: what `VM` is told about snapshots if the user says nothing.
 
         Raises:
             R4LError: the machine does not boot, or rejects a file; it is closed then.
         """
         files = [Put.parse(text) for text in self.put]
-        vm = self.vm(kernel, stages)
+        vm = self.vm(kernel, stages, usual)
         if self.verbose:
             stages.console.print(vm.command_line, markup=False, highlight=False, soft_wrap=True, style="dim")
         with stages.stage("booting"):
             vm.start()
+        if vm.saved is not None and not quiet():
+            when = time.strftime("%-d %b %H:%M", time.localtime(vm.saved))
+            stages.console.print(f"[green]✓[/] restored as it booted on {when} [dim](--boot boots it again)[/]")
         try:
             for file in files:
                 file.into(vm.guest)
@@ -144,7 +152,7 @@ class MachineOptions:
             raise
         return vm
 
-    def vm(self, kernel: Kernel, stages: Stages) -> VM:
+    def vm(self, kernel: Kernel, stages: Stages, usual: Snapshot = None) -> VM:
         """Return the virtual machine, not yet started; its disk image is made first if missing."""
         image = None
         if self.image:
@@ -164,7 +172,7 @@ class MachineOptions:
             ssh_port=self.ssh_port,
             nics=[Nic(self.nic_model) for _ in range(self.nics)],
             memory=self.memory,
-            snapshot=self.snapshot,
+            snapshot=usual if self.snapshot is None else self.snapshot,
             cpus=self.cpus,
             append=self.append,
             modules=self.with_module,
@@ -207,8 +215,11 @@ def machine_options(function: F) -> F:
         click.option("--memory", type=int, help="Memory of the guest in MiB; enough for its kernel by default."),
         click.option(
             "--snapshot/--no-snapshot",
+            " /--boot",
             default=None,
-            help="Boot once, and start later machines from that state; the default for kernels that boot slowly.",
+            help="Go on from the state of an equal machine that was booted before, or boot. By default, `run` and "
+            "`shell` restore the machines that QEMU can save (no --image, --device or --qemu), other commands those of "
+            "kernels that boot slowly.",
         ),
         click.option("--cpus", default=2, show_default=True, help="Virtual CPUs."),
         click.option("--append", default="", help="Added to the kernel command line."),

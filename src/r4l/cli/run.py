@@ -39,6 +39,7 @@ from r4l.stages import Stages
 from r4l.stages import quiet as stages_quiet
 from r4l.terminal import Console
 from r4l.vm import VM
+from r4l.vm.snapshot import AS_BOOTED
 
 
 def modules_of(target: Path, kernel: Kernel, stages: Stages, config: Mapping[str, str]) -> list[BuiltModule]:
@@ -150,7 +151,7 @@ def command(
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)
         modules = modules_of(target, kernel, stages, config) if has_module else []
-        vm = machine.start(kernel, stages)
+        vm = machine.start(kernel, stages, AS_BOOTED)
     show_warnings(module.warnings for module in modules)
     if keep:
         _stay(vm, modules, parameters)
@@ -226,7 +227,11 @@ def _serve(
         seen: receives all results; None: they are shown.
     """
     if seen is not None:
-        seen |= {"boot_seconds": vm.boot_seconds, "modules": [module.name for module in modules]}
+        seen |= {
+            "boot_seconds": vm.boot_seconds,
+            "restored": vm.restored,
+            "modules": [module.name for module in modules],
+        }
         seen |= {"ssh": vm.ssh.line} if vm.image else {}
     _load(vm, modules, parameters, quiet=seen is not None)
     code = _run(vm, guest_command, timeout, seen) if guest_command else 0

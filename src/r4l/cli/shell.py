@@ -12,6 +12,7 @@ from r4l.cli.options import MachineOptions, ProjectCommand, kernel_option, machi
 from r4l.guest.shell import require_terminal
 from r4l.setup import set_up
 from r4l.stages import Stages
+from r4l.vm.snapshot import AS_BOOTED
 
 ONLY = ""
 """Value of `--join` without a name."""
@@ -38,7 +39,7 @@ def command(join: str | None, machine: MachineOptions, kernel_name: str | None, 
         raise SystemExit(enter(kept.find(None if join == ONLY else join)))
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)
-        vm = machine.start(kernel, stages)
+        vm = machine.start(kernel, stages, AS_BOOTED)
     try:
         show_door(vm)
         code = vm.shell()

@@ -47,6 +47,7 @@ class Request(IntEnum):
     GET = 9
     PING = 10
     MARK = 11
+    WAKE = 12
 
 
 class Reply(IntEnum):

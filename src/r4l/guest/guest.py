@@ -7,11 +7,12 @@ import contextlib
 import io
 import os
 import stat
+import struct
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from secrets import token_hex
+from secrets import token_bytes, token_hex
 from typing import IO
 
 from r4l.errors import GuestTimeout, R4LError
@@ -176,6 +177,16 @@ class Guest:
         """Write a line to the guest's kernel log."""
         # Without a newline the kernel keeps the record open for a continuation, and does not print it.
         self._ask(Request.MARK, text.encode() + b"\n", timeout)
+
+    def wake(self, timeout: float = 5.0) -> None:
+        """Give a guest that went on from a saved state the present time, and random numbers of its own.
+
+        Raises:
+            GuestError: the guest's kernel refuses.
+            GuestTimeout: the agent did not answer within `timeout` seconds.
+        """
+        seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+        self._ask(Request.WAKE, struct.pack("<QI", seconds, nanoseconds) + token_bytes(32), timeout)
 
     def _ask(self, kind: Request, payload: bytes, timeout: float) -> bytes:
         query = Query(self.link)

@@ -47,6 +47,7 @@ class Assembly:
         devices: devices written in Python.
         shares: folders of the host mounted after the boot.
         from_snapshot: boot once, and start from that state.
+        as_booted: start from the state that an equal machine left behind, or boot and leave one.
         preparation: actions after the boot.
     """
 
@@ -62,6 +63,7 @@ class Assembly:
     devices: tuple[Device, ...]
     shares: tuple[Share, ...]
     from_snapshot: bool
+    as_booted: bool
     preparation: Preparation
 
     def booted(self) -> Assembly:
@@ -70,7 +72,9 @@ class Assembly:
         Given cables are left out, since a cable has only one end in a VM, and the other end is no part of a state. QEMU
         saves no device in Python, and no state of a machine with a mounted share.
         """
-        return replace(self, from_snapshot=False, preparation=Preparation(None), cables={}, devices=(), shares=())
+        return replace(
+            self, from_snapshot=False, as_booted=False, preparation=Preparation(None), cables={}, devices=(), shares=()
+        )
 
 
 def assemble(
@@ -94,7 +98,7 @@ def assemble(
     shares: Sequence[Share],
     icount: bool,
     extra: Sequence[str],
-    snapshot: bool | None,
+    snapshot: snapshots.Snapshot,
     prepare: Callable[..., object] | None,
     prepare_with: Sequence[HasPath],
 ) -> Assembly:
@@ -108,7 +112,7 @@ def assemble(
         raise UsageError("a rootfs of your own and modules or files for the default one exclude each other")
     if image is not None and (rootfs is not None or files):
         raise UsageError("a disk image and a rootfs, or files for one, exclude each other", "use `put` after boot")
-    if image is not None and snapshot:
+    if image is not None and snapshot is True:
         raise UsageError("a VM with a disk image cannot start from a snapshot, which holds no disk", "ask for none")
     specs, own_devices = split(devices)
     needed = modules_for(kernel, shares)
@@ -142,7 +146,9 @@ def assemble(
     given = dict(cables or {})
     cabling.check(machine.nics, given)
     unfit = not rootfs.agent or image is not None or machine.extra
-    from_snapshot = slow and not unfit if snapshot is None else snapshot
+    # A machine whose devices are plugged in after its boot is not as booted.
+    as_booted = snapshot == snapshots.AS_BOOTED and not (unfit or own_devices or given or prepare)
+    from_snapshot = slow and not unfit and not as_booted if snapshot in (None, snapshots.AS_BOOTED) else bool(snapshot)
     if from_snapshot and own_devices and not architecture(kernel.arch).hotplug:
         LOG.info("the machine boots: QEMU's machine for %s takes no device while it runs", kernel.arch)
         from_snapshot = False
@@ -163,6 +169,7 @@ def assemble(
         devices=tuple(own_devices),
         shares=machine.shares,
         from_snapshot=from_snapshot,
+        as_booted=as_booted,
         preparation=preparation,
     )
 

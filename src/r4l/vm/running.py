@@ -13,6 +13,7 @@ from pathlib import Path
 from r4l.errors import BootError, GuestTimeout, R4LError
 from r4l.guest import Guest, GuestGone, Link
 from r4l.klog import KernelLog, Sources, Splat
+from r4l.klog.records import LineSplitter
 from r4l.net import Cable
 from r4l.pci import Device, ModelError
 from r4l.toolchain import Toolchain
@@ -110,6 +111,13 @@ class RunningMachine:
         self.link = Link(self.qemu.agent_socket.ours)
         self.guest = Guest(self.link, self.context)
         self._launched.set()
+
+    def begin_with(self, log: Path) -> None:
+        """Have the console begin with that of the boot before the state which the machine goes on from."""
+        text = log.read_bytes()
+        (self.workdir / "console.log").write_bytes(text)
+        for line in LineSplitter().feed(text):
+            self.klog.feed(line)
 
     def boot(self, patience: boot.Patience) -> None:
         """Wait for the agent.

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
 """A machine that was booted once, saved as a file from which equal machines start quickly.
 
+There are two ways to use one. A test has its machine restored each time: `ensure` boots a twin of it for the state. The
+user's machine (`r4l run`) shall be as after a boot: it boots where there is no state yet, and leaves its own (`keep`)
+before anything is done with it; restored from that, it gets the boot's log, the time and random numbers of its own.
+
 The state is QEMU's migration stream, written while the guest is stopped after its boot, with the agent listening. The
 same command line with `-incoming` continues there (docs/devel/migration in QEMU). Guests restored from one state are
 twins: the same clock, the same random numbers.
@@ -12,6 +16,7 @@ import logging
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Literal
 
 from r4l import home, inuse
 from r4l.errors import BootError, EnvironmentFault, R4LError
@@ -22,12 +27,18 @@ from r4l.vm.live import LiveVM
 from r4l.vm.machine import Machine
 from r4l.vm.prepare import Preparation
 from r4l.vm.qemu import Qemu
+from r4l.vm.qmp import QmpError
 
 LOG = logging.getLogger(__name__)
+AS_BOOTED: Literal["as booted"] = "as booted"
+Snapshot = bool | Literal["as booted"] | None
+"""Ways of starting a machine from a state; see `VM`."""
 KEPT = 12
 """Number of saved states; each has the size of the guest's used memory (100 to 400 MB)."""
 NEEDED_MIB = 1024
 POLL = 0.01
+BOOT_LOG = ".console"
+"""Ending of the file beside a state with the console of its boot."""
 TIMEOUT = 120.0
 SLOW = ("CONFIG_KASAN", "CONFIG_DEBUG_KMEMLEAK")
 """Options with which a boot takes half a minute under TCG; such kernels are booted once."""
@@ -57,18 +68,13 @@ def ensure(
         BootError: the twin does not boot.
         R4LError: the preparation failed, or the kernel complained.
     """
-    stats = (path.stat() for path in (machine.kernel, machine.initrd))
-    boots = (f"{stat.st_mtime_ns} {stat.st_size} {stat.st_ino}" for stat in stats)
-    qemu = kernel.toolchain.packages.get("qemu-system-common", "")
-    room = folder()
-    final = room / f"{home.content_key(machine.key, kernel.key, qemu, preparation.key, *boots)}.state"
+    final = _place(machine, kernel, preparation)
     with home.lock(f"snapshot-{final.stem}"):
         if not final.exists() or not inputs.hold(_noted(final)):
             partial = home.temporary(final)
             final.unlink(missing_ok=True)
             try:
-                home.require_space(room, NEEDED_MIB, "a snapshot")
-                _prune(room)
+                _make_room()
                 with twin as vm:
                     with inputs.recorded([vm.workdir]) as files:
                         _prepare(vm, preparation)
@@ -82,6 +88,60 @@ def ensure(
         inuse.hold(final)
     final.touch()
     return final
+
+
+def existing(machine: Machine, kernel: Kernel) -> Path | None:
+    """Return the state that an equal machine has left behind with `keep`; None if there is none."""
+    final = _place(machine, kernel, Preparation(None), AS_BOOTED)
+    # Also where this process holds it: one that cannot be restored is removed.
+    if not (inuse.hold(final) and final.exists() and boot_log(final).exists()):
+        return None
+    final.touch()
+    return final
+
+
+def keep(vm: LiveVM, machine: Machine, kernel: Kernel) -> None:
+    """Save the state of a machine that has just booted, and let it go on.
+
+    It goes on without leaving a state if its kernel complained, if the disk is full, or if QEMU refuses: not all of its
+    devices can be saved.
+    """
+    vm.klog.sync()
+    if vm.klog.complaints(settle=True):
+        return
+    final = _place(machine, kernel, Preparation(None), AS_BOOTED)
+    with home.lock(f"snapshot-{final.stem}"):
+        if final.exists():
+            return
+        partial = home.temporary(final)
+        try:
+            _make_room()
+            home.replace_text(boot_log(final), (vm.workdir / "console.log").read_text("utf-8", "replace"))
+            _save(vm, partial)
+            home.publish(partial, final)
+        except (EnvironmentFault, QmpError) as fault:
+            home.remove(partial)
+            LOG.info("the machine boots the next time, too: %s", fault.cause)
+        finally:
+            vm.qmp("cont")
+
+
+def boot_log(state: Path) -> Path:
+    """Return the file with the console of a state's boot."""
+    return state.with_suffix(BOOT_LOG)
+
+
+def _place(machine: Machine, kernel: Kernel, preparation: Preparation, *more: str) -> Path:
+    """Return the file of a machine's state, named by all that the state depends on."""
+    stats = (path.stat() for path in (machine.kernel, machine.initrd))
+    boots = (f"{stat.st_mtime_ns} {stat.st_size} {stat.st_ino}" for stat in stats)
+    qemu = kernel.toolchain.packages.get("qemu-system-common", "")
+    return folder() / f"{home.content_key(machine.key, kernel.key, qemu, preparation.key, *boots, *more)}.state"
+
+
+def _make_room() -> None:
+    home.require_space(folder(), NEEDED_MIB, "a snapshot")
+    _prune(folder())
 
 
 def _noted(state: Path) -> Path:
@@ -150,5 +210,5 @@ def _prune(room: Path) -> None:
     """Remove the least recently used states. A restored machine has its state in memory already."""
     states = sorted(room.glob("*.state"), key=lambda path: path.stat().st_mtime)
     for path in states[: -(KEPT - 1)]:
-        path.unlink(missing_ok=True)
-        _noted(path).unlink(missing_ok=True)
+        for file in (path, _noted(path), boot_log(path)):
+            file.unlink(missing_ok=True)

@@ -88,7 +88,9 @@ class VM:
         snapshot: boot such a machine once and start from its state from then on; its console then has no boot. None
             does so for kernels that boot slowly (KASAN, kmemleak), without `devices` or `extra`: QEMU silently does not
             save the state of some devices (such as `edu`). If a state cannot be saved or used, that is logged and the
-            machine boots.
+            machine boots. "as booted": start from the state that an equal machine has left behind after its boot, and
+            otherwise boot and leave one; the machine has the boot's log, the present time and random numbers of its
+            own. Machines with an image, `devices`, `extra`, `cables` or `prepare` boot.
         prepare: called with the machine and each of `prepare_with` after its boot, before its state is saved; its
             effects are present in every machine started from the state. The state's key contains all its dependencies:
             code, defaults, closures, a bound object, functions that it calls, files of the host that it read, the
@@ -119,7 +121,7 @@ class VM:
         shares: Sequence[Share] = (),
         icount: bool = False,
         extra: Sequence[str] = (),
-        snapshot: bool | None = None,
+        snapshot: snapshots.Snapshot = None,
         prepare: Callable[..., object] | None = None,
         prepare_with: Sequence[HasPath] = (),
     ) -> None:
@@ -164,6 +166,7 @@ class VM:
         self.begun = 0.0
         self.boot_seconds: float | None = None
         self.restored = False
+        self.saved: float | None = None
 
     workdir: Path = _from_start()
     klog: KernelLog = _from_start()
@@ -220,6 +223,8 @@ class VM:
         state = None
         if assembly.from_snapshot:
             state = snapshots.ensure(self.machine, self.kernel, self._twin(), assembly.preparation)
+        elif assembly.as_booted and (state := snapshots.existing(self.machine, self.kernel)):
+            run.begin_with(snapshots.boot_log(state))
         run.launch(assembly.cables, state)
         self._run, self.guest, self.cables, self._launched = run, run.guest, run.cables, True
         if state:
@@ -229,8 +234,13 @@ class VM:
                 self.sources.add(path)
             for device in self.devices:
                 self.plug(device)
+            if assembly.as_booted:
+                self.saved = snapshots.boot_log(state).stat().st_mtime
+                self.guest.wake()
         elif self.rootfs.agent:
             run.boot(assembly.patience)
+            if assembly.as_booted:
+                snapshots.keep(self, self.machine, self.kernel)
 
     def _twin(self) -> VM:
         """Return the same machine, to be booted and not restored."""
