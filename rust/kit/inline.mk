@@ -10,9 +10,12 @@
 # It needs clang, llvm-link and opt of the very LLVM that is in rustc. Without them, and for a module that does not say
 # `r4l-inline := y`, the module is linked from its objects, and each helper is a call. So it is on other processors than
 # x86-64: on arm64, ftrace writes before each function of clang's (-fpatchable-function-entry=4,2), and oopses at a
-# helper that was linked in this way.
+# helper that was linked in this way. So it is on kernels that have code instrumented to check it: the helpers would go
+# unchecked (sanitizers, KCOV), or be refused at the first indirect call (kCFI).
 
-ifeq ($(r4l-inline)$(CONFIG_X86_64)$(CONFIG_RUST_INLINE_HELPERS),yy)
+r4l-instrumented := $(CONFIG_KASAN)$(CONFIG_KCSAN)$(CONFIG_KMSAN)$(CONFIG_KCOV)$(CONFIG_CFI)$(CONFIG_CFI_CLANG)
+
+ifeq ($(r4l-inline)$(CONFIG_X86_64)$(CONFIG_RUST_INLINE_HELPERS)$(r4l-instrumented),yy)
 r4l-llvm := $(shell echo $$(($(CONFIG_RUSTC_LLVM_VERSION) / 10000)))
 r4l-llvm-tools := clang-$(r4l-llvm) llvm-link-$(r4l-llvm) opt-$(r4l-llvm) llvm-dis-$(r4l-llvm) llvm-as-$(r4l-llvm) \
 	llvm-nm-$(r4l-llvm)
@@ -74,7 +77,9 @@ quiet_cmd_r4l_linked = INLINE  $@
 	opt-$(r4l-llvm) --passes='internalize,default<O2>' --internalize-public-api-file=$@.public $@.bc -o $@.opt.bc; \
 	clang-$(r4l-llvm) $(r4l-codegen) -Wno-override-module -c $@.opt.bc -o $@
 
-r4l-codegen = $(filter --target=% -m% -f%,$(filter-out -fsanitize% -pg -mfentry -fno-builtin%,$(bindgen_c_flags_final))) \
+# `-mllvm` goes without the word behind it, which begins with another letter.
+r4l-codegen = $(filter --target=% -m% -f%,$(filter-out -fsanitize% -pg -mfentry -mllvm -fno-builtin%, \
+	$(bindgen_c_flags_final))) \
 	-O2 -mllvm -trap-unreachable -mllvm -no-trap-after-noreturn
 
 # $(call r4l-link-rule,MODULE): its Rust objects give way to the one that is linked from them. Kbuild is told of them all the
