@@ -9,7 +9,7 @@ from pathlib import Path
 from r4l import home
 from r4l.arch import DEFAULT, architecture
 from r4l.kernel import Kernel, debian, find, own, stock
-from r4l.kernel.debian import VERSIONED
+from r4l.kernel.debian import is_debian
 from r4l.kernel.profile import profiles
 from r4l.stages import Stages, side_by_side
 from r4l.toolchain import Toolchain, lock_of, read_lock
@@ -26,8 +26,8 @@ def set_up(
     """Make the toolchain and a kernel ready, using existing parts.
 
     Args:
-        name: of the kernel: `stock` (or None), a Debian release, a profile, the name of a built kernel, or the path of
-            a build folder.
+        name: of the kernel: `stock` (or None), a Debian release or flavour, a profile, the name of a built kernel, or
+            the path of a build folder.
         arch: the guest's architecture.
         lock_file: install these versions; they stay in force until another setup with a lock or an update.
         update: look for newer packages and kernels.
@@ -46,7 +46,7 @@ def set_up(
         ready = find.ready(wanted, arch=arch)
         if ready:
             return ready
-    debians = wanted == "stock" or bool(VERSIONED.match(wanted))
+    debians = is_debian(wanted)
     if not debians and wanted not in profiles():
         with stages.stage("toolchain (Debian tree)") as say:
             Toolchain.get(say, lock_file=lock_file, update=update)

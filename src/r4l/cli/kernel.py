@@ -47,7 +47,7 @@ def list_kernels(available: bool, arch: str, as_json: bool) -> None:
         table = architecture(arch)
         archive = archive_for(table.debian)
         archive.update()
-        rows = [(release, table.name, "Debian") for release in debian.available(archive, table.debian)]
+        rows = [(release, table.name, _flavour(release)) for release in debian.available(archive, table.debian)]
         rows += [(profile.name, table.name, profile.about) for profile in profiles().values()]
     else:
         toolchain = Toolchain.existing()
@@ -62,10 +62,16 @@ def list_kernels(available: bool, arch: str, as_json: bool) -> None:
         data += [{"name": name, "arch": arch, "what": "", "stale": why} for name, arch, why in stale]
         click.echo(json.dumps(data, indent=1))
         return
+    width = max((len(row[0]) for row in [*rows, *stale]), default=0)
     for name, machine, what in rows:
-        click.echo(f"{name:<24} {machine:<8} {what}")
+        click.echo(f"{name:<{width}}  {machine:<7}  {what}")
     for name, machine, why in stale:
-        click.echo(f"{name:<24} {machine:<8} stale: {why}; --kernel {name} builds it again")
+        click.echo(f"{name:<{width}}  {machine:<7}  stale: {why}; --kernel {name} builds it again")
+
+
+def _flavour(release: str) -> str:
+    flavour = debian.flavour_of(release)
+    return f"Debian, flavour {flavour}" if flavour else "Debian"
 
 
 def _origin(kernel: Kernel) -> str:

@@ -71,8 +71,9 @@ def _kernel_option(function: F, default: str | None, *, several: bool = False) -
         multiple=several,
         envvar="R4L_KERNEL",
         shell_complete=complete_kernel,
-        help=f"{first}, minimal, debug, samples or another profile, one that was built under a NAME, a release of "
-        "Debian's, or the PATH of a build folder." + (" May be repeated: each test runs on each." if several else ""),
+        help=f"{first}, rt, cloud or a release of Debian's, minimal, debug, samples or another profile, one that was "
+        "built under a NAME, or the PATH of a build folder."
+        + (" May be repeated: each test runs on each." if several else ""),
     )
     arch = click.option(
         "--arch",

@@ -23,6 +23,9 @@ from r4l.toolchain import Archive
 
 VERSIONED = re.compile(r"\d+\.\d+")
 """Beginning of a release's name."""
+FLAVOURS = ("rt", "cloud")
+"""Flavours of Debian's kernels besides the default one: configurations of the same source, with packages of their own.
+Each is a name for `--kernel`, for the newest release of the flavour."""
 
 NEEDED_MIB = 2600
 """Free space, in MiB, that the source, the modules and the packages need while they are unpacked."""
@@ -55,17 +58,38 @@ class PackagedKernel:
         return dict.fromkeys(names, self.version)
 
 
-def newest(archive: Archive, debian_architecture: str) -> PackagedKernel:
-    """Return the default kernel: the newest of a tested series, else the newest of all.
+def is_debian(name: str) -> bool:
+    """True if a name for `--kernel` is that of a Debian kernel: `stock`, a flavour or a release."""
+    return name in ("stock", *FLAVOURS) or bool(VERSIONED.match(name))
+
+
+def flavour_of(release: str) -> str:
+    """Return the flavour of a release: `rt` of `7.3.4+deb13-rt-amd64`, empty for the default one."""
+    return next((flavour for flavour in FLAVOURS if f"-{flavour}-" in release), "")
+
+
+def is_wanted(release: str, wanted: str | None) -> bool:
+    """True if a release is the wanted one, or of the wanted flavour; None is the default flavour."""
+    if wanted is None or wanted in FLAVOURS:
+        return flavour_of(release) == (wanted or "")
+    return release == wanted
+
+
+def newest(archive: Archive, debian_architecture: str, flavour: str = "") -> PackagedKernel:
+    """Return the default kernel of a flavour: the newest of a tested series, else the newest of all.
 
     Raises:
-        EnvironmentFault: the archive has no kernel.
+        EnvironmentFault: the archive has no such kernel.
     """
-    for name in sorted(available(archive, debian_architecture), key=preference, reverse=True):
+    names = [name for name in available(archive, debian_architecture) if flavour_of(name) == flavour]
+    for name in sorted(names, key=preference, reverse=True):
         found = _find(archive, name)
         if found:
             return found
-    raise EnvironmentFault("the mirror has no kernel", "run `r4l setup` again, or name another mirror in R4L_MIRROR")
+    raise EnvironmentFault(
+        f"the mirror has no kernel{f' of the flavour {flavour}' if flavour else ''} for {debian_architecture}",
+        "see `r4l kernel list --available`, or name another mirror in R4L_MIRROR",
+    )
 
 
 @cache
@@ -85,11 +109,11 @@ def series_of(release: str) -> str:
 
 
 def available(archive: Archive, debian_architecture: str) -> list[str]:
-    """Return the releases in the archive with headers, oldest first."""
+    """Return the releases of all flavours in the archive with headers, oldest first."""
     pattern = re.compile(rf"^linux-headers-(\d+\.\S+-{debian_architecture})$")
     matches = (pattern.match(name) for name in archive.names("linux-headers-"))
     names = {match[1] for match in matches if match}
-    return sorted((name for name in names if "-rt-" not in name and "-cloud-" not in name), key=version_key)
+    return sorted(names, key=lambda name: (version_key(name), flavour_of(name)))
 
 
 def version_key(release: str) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from r4l import home
 from r4l.arch import DEFAULT, architecture
 from r4l.errors import UsageError
 from r4l.kernel import own, stock, tree
-from r4l.kernel.debian import VERSIONED
+from r4l.kernel.debian import is_debian
 from r4l.kernel.model import Kernel
 from r4l.kernel.profile import profiles
 from r4l.process import Say, quiet
@@ -30,7 +30,7 @@ def ready(name: str = "stock", *, arch: str = DEFAULT) -> Kernel | None:
         UsageError: the name is unknown, or the path contains no complete kernel.
     """
     arch = architecture(arch).name
-    if name == "stock" or VERSIONED.match(name):
+    if is_debian(name):
         return stock.ready(None if name == "stock" else name, arch)
     toolchain = Toolchain.made()
     if is_path(name):
@@ -45,8 +45,8 @@ def find(name: str = "stock", *, arch: str = DEFAULT, say: Say = quiet) -> Kerne
     """Return the kernel of that name; a Debian kernel or a profile's is made first if needed.
 
     Args:
-        name: `stock`, a Debian release, a profile, the name of a built kernel, or the path of a build folder (KDIR),
-            which is used unchanged.
+        name: `stock`, a Debian release or flavour, a profile, the name of a built kernel, or the path of a build folder
+            (KDIR), which is used unchanged.
 
     Raises:
         UsageError, EnvironmentFault, BuildError: no such kernel exists, or it cannot be made.
@@ -54,7 +54,7 @@ def find(name: str = "stock", *, arch: str = DEFAULT, say: Say = quiet) -> Kerne
     found = ready(name, arch=arch)
     if found:
         return found
-    if name == "stock" or VERSIONED.match(name):
+    if is_debian(name):
         return stock.get(None if name == "stock" else name, arch=arch, say=say)
     toolchain = Toolchain.get(say)
     if is_path(name):

@@ -26,8 +26,8 @@ def get(release: str | None = None, *, arch: str = DEFAULT, say: Say = quiet, up
     """Return Debian's kernel, making it ready first if needed.
 
     Args:
-        release: such as `7.2.12+deb13-amd64`; None for that of the lock file in force, else the one already set up,
-            else the newest.
+        release: such as `7.2.12+deb13-amd64`; a flavour, such as `rt`, for the one of that flavour already set up, else
+            its newest; None for that of the lock file in force, else as for the default flavour.
         update: look for a newer kernel.
 
     Raises:
@@ -54,7 +54,8 @@ def ready(release: str | None = None, arch: str = DEFAULT) -> Kernel | None:
     if toolchain is None:
         return None
     wanted = release or locked(toolchain, arch)[0]
-    kernels = [kernel for kernel in all_ready(toolchain) if kernel.arch == arch and wanted in (None, kernel.release)]
+    there = [kernel for kernel in all_ready(toolchain) if kernel.arch == arch]
+    kernels = [kernel for kernel in there if debian.is_wanted(kernel.release, wanted)]
     found = max(kernels, key=lambda kernel: debian.preference(kernel.release), default=None)
     return found if found and _hold(found) else None
 
@@ -99,8 +100,10 @@ def fetch(
     archive = archive_for(debian_arch)
     with home.lock("archive"):
         # Require a digit first: pathlib's `*` also matches hidden names of incomplete folders.
-        known = [path.parent for path in home.room("kernels").glob(f"[0-9]*-{debian_arch}_*/packages")]
-        if known and not update and release is None:
+        folders = [path.parent for path in home.room("kernels").glob(f"[0-9]*-{debian_arch}_*/packages")]
+        known = [folder for folder in folders if debian.is_wanted(folder.name.split("_")[0], release)]
+        named = release is not None and release not in debian.FLAVOURS
+        if known and not update and not named:
             folder = max(known, key=lambda path: debian.preference(path.name.split("_")[0]))
             inuse.hold(folder)
             name, there = folder.name.split("_", 1)
@@ -110,7 +113,10 @@ def fetch(
             if (folder / "packages").is_dir() and inuse.hold(folder):
                 return folder, debian.PackagedKernel(release, version, "")
         archive.update(say)
-        found = debian.find(archive, release, version) if release else debian.newest(archive, debian_arch)
+        if release is not None and named:
+            found = debian.find(archive, release, version)
+        else:
+            found = debian.newest(archive, debian_arch, release or "")
         folder = home.room("kernels") / found.folder
         if not (folder / "packages").is_dir():
             debian.unpack(archive, found, folder, say)
