@@ -206,7 +206,12 @@ def machine_options(function: F) -> F:
         click.option(
             "--nics", type=click.IntRange(0, 8), default=1, show_default=True, help="Number of network cards."
         ),
-        click.option("--nic-model", default="e1000", show_default=True, help="QEMU's name of the card."),
+        click.option(
+            "--nic-model",
+            default="e1000",
+            show_default=True,
+            help="QEMU's name of the card; or a model in Python: python:e1000, or FILE.py:CLASS.",
+        ),
         click.option(
             "--with-module",
             multiple=True,

@@ -22,7 +22,8 @@ class Nic:
     """A network card of a VM.
 
     Attributes:
-        model: QEMU's name of the device: `e1000` is an Intel 82540EM, 8086:100e.
+        model: QEMU's name of the device: `e1000` is an Intel 82540EM, 8086:100e. Or a model in Python
+            (docs/devices.md): `python:e1000`, or `FILE.py:CLASS`; these are on the bus after QEMU's own.
         backend: `user`, `hub`, `socket`, `tap` or `none`; each is described in a file of `r4l.net.backends`. With
             `options` some of them connect to a resource of the user's own.
         mac: the card's address; None for 52:54:00:12:34:56 and up, by the card's position.

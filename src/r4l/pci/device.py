@@ -262,6 +262,22 @@ class Device(metaclass=_Model):
         """
         self._timers.advance(seconds)
 
+    def peek(self, offset: int, bar: int = 0) -> int:
+        """Return the value of the register at an offset, without the side effects of a read by the guest.
+
+        Args:
+            offset: offset of its first byte.
+            bar: number of its BAR.
+
+        Raises:
+            KeyError: no register begins there.
+        """
+        cell = self.layout.covering[bar][offset]
+        if cell.offset != offset:
+            raise KeyError(offset)
+        with self.held:
+            return self._values[cell.slot]
+
     def note(self, text: str) -> None:
         """Write a line into the trace."""
         with self.held:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Models in files of users: `FILE.py:CLASS`."""
+"""Models by their names: `FILE.py:CLASS` in a file of the user's, `python:NAME` for one that comes with r4l."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 import sys
@@ -13,25 +14,37 @@ from r4l.errors import UsageError
 from r4l.pci.device import Device
 
 SPEC = re.compile(r"(?P<file>.+\.py):(?P<name>\w+)")
+SHIPPED = "python:"
+"""Prefix of the models that come with r4l."""
+MODELS = {
+    "edu": ("r4l.pci.models.edu", "Edu"),
+    "e1000": ("r4l.pci.models.e1000", "E1000"),
+    "e1000-82544gc": ("r4l.pci.models.e1000", "E1000Gc"),
+    "e1000-82545em": ("r4l.pci.models.e1000", "E1000Server"),
+}
+"""Module and class of each of these models, by QEMU's names of the same devices."""
 
 
-def in_file(text: str) -> bool:
-    """Return True if a text names a model in a file, and not a device of QEMU."""
+def in_python(text: str) -> bool:
+    """Return True if a text names a model in Python, and not a device of QEMU."""
+    if text.startswith(SHIPPED):
+        return True
     match = SPEC.fullmatch(text)
     # A device of QEMU's has commas before its properties, whose values may look like anything.
     return match is not None and ("," not in text or Path(match["file"]).expanduser().is_file())
 
 
 def load(text: str) -> type[Device]:
-    """Return the class that `FILE.py:CLASS` names. The file is executed, with its folder on the path for its own
-    imports.
+    """Return the class that a name stands for. A file is executed, with its folder on the path for its own imports.
 
     Raises:
         UsageError: the file or the class does not exist, or the file raises an exception.
     """
+    if text.startswith(SHIPPED):
+        return _shipped(text.removeprefix(SHIPPED))
     match = SPEC.fullmatch(text)
     if match is None:
-        raise UsageError(f"{text} does not name a model", "write FILE.py:CLASS")
+        raise UsageError(f"{text} does not name a model", f"write FILE.py:CLASS, or {SHIPPED}NAME")
     file = Path(match["file"]).expanduser().resolve()
     if not file.is_file():
         raise UsageError(f"there is no file {match['file']}", "a model is named FILE.py:CLASS")
@@ -59,4 +72,12 @@ def load(text: str) -> type[Device]:
         found = [key for key, one in vars(module).items() if isinstance(one, type) and issubclass(one, Device)]
         known = ", ".join(key for key in found if key != "Device")
         raise UsageError(f"{match['file']} has no model {match['name']}", f"it has {known or 'none'}")
+    return model
+
+
+def _shipped(name: str) -> type[Device]:
+    if name not in MODELS:
+        raise UsageError(f"r4l has no model {name}", f"it has {', '.join(SHIPPED + one for one in MODELS)}")
+    module, cls = MODELS[name]
+    model: type[Device] = getattr(importlib.import_module(module), cls)
     return model

@@ -12,7 +12,7 @@ import pytest
 
 from r4l.net import Nic, Wire
 from r4l.pci import Device
-from r4l.pci.load import in_file
+from r4l.pci.load import in_python
 from r4l.testing import options
 from r4l.vm.share import Share
 
@@ -63,7 +63,7 @@ class MachineSpec:
     @property
     def unsaved(self) -> list[str]:
         """The devices of QEMU's own, whose state QEMU may not save."""
-        return [one for one in self.devices if isinstance(one, str) and not in_file(one)]
+        return [one for one in self.devices if isinstance(one, str) and not in_python(one)]
 
     @property
     def restored(self) -> bool:
@@ -93,6 +93,8 @@ class MachineSpec:
         return tuple(Nic(card) if isinstance(card, str) else card for card in self.nics)
 
 
+REPLACED = "e1000"
+"""Model of the cards that the option `--r4l-card` replaces."""
 WORDS = tuple(field.name for field in fields(MachineSpec))
 """Keywords of the marker."""
 
@@ -103,7 +105,10 @@ def cards_of(node: pytest.Item) -> tuple[Nic, ...]:
     Raises:
         pytest.UsageError: the test uses `wire` and has no card, or a card with another back end.
     """
+    other: str | None = node.config.getoption("--r4l-card")
     cards = spec_of(node).cards
+    if other:
+        cards = tuple(replace(card, model=other) if card.model == REPLACED else card for card in cards)
     if "wire" not in getattr(node, "fixturenames", ()):
         return cards
     if not cards:

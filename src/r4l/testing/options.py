@@ -50,6 +50,12 @@ def add(parser: pytest.Parser) -> None:
         default=[],
         help="option of Kconfig that the module under test is built with, as in `r4l build --config`; may be repeated",
     )
+    group.addoption(
+        "--r4l-card",
+        metavar="MODEL",
+        help="the network card instead of QEMU's e1000, in all tests that have one: QEMU's name of another, "
+        "python:e1000 for r4l's own, or FILE.py:CLASS",
+    )
     group.addoption("--r4l-ktap", metavar="FILE", help="write the results as KTAP, the kernel's format")
     group.addoption("--r4l-json", metavar="FILE", help="write the results as JSON, a list with an entry for each test")
     parser.addini(

@@ -12,11 +12,11 @@ from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.klog import Sources
 from r4l.net import Cable, Nic
-from r4l.pci import Device
+from r4l.pci import Device, NetworkCard
 from r4l.rootfs import Rootfs, Source
 from r4l.rootfs.disk import DiskImage
 from r4l.vm import accel as accelerators
-from r4l.vm import boot, least, loading
+from r4l.vm import boot, cards, least, loading
 from r4l.vm import cables as cabling
 from r4l.vm import image as images
 from r4l.vm import snapshot as snapshots
@@ -45,6 +45,7 @@ class Assembly:
         patience: seconds after which a boot has failed.
         sources: source lines of the loaded modules.
         devices: devices written in Python.
+        cards: network cards written in Python, by their index among the machine's.
         shares: folders of the host mounted after the boot.
         from_snapshot: boot once, and start from that state.
         as_booted: start from the state that an equal machine left behind, or boot and leave one.
@@ -61,6 +62,7 @@ class Assembly:
     patience: boot.Patience
     sources: Sources
     devices: tuple[Device, ...]
+    cards: Mapping[int, NetworkCard]
     shares: tuple[Share, ...]
     from_snapshot: bool
     as_booted: bool
@@ -73,7 +75,14 @@ class Assembly:
         saves no device in Python, and no state of a machine with a mounted share.
         """
         return replace(
-            self, from_snapshot=False, as_booted=False, preparation=Preparation(None), cables={}, devices=(), shares=()
+            self,
+            from_snapshot=False,
+            as_booted=False,
+            preparation=Preparation(None),
+            cables={},
+            devices=(),
+            cards={},
+            shares=(),
         )
 
 
@@ -115,6 +124,7 @@ def assemble(
     if image is not None and snapshot is True:
         raise UsageError("a VM with a disk image cannot start from a snapshot, which holds no disk", "ask for none")
     specs, own_devices = split(devices)
+    own_cards = cards.make(nics)
     needed = modules_for(kernel, shares)
     parts = images.parts(kernel, image, modules, ssh_port) if image else None
     if parts:
@@ -137,7 +147,7 @@ def assemble(
         nics=cabling.isolated(nics),
         drives=parts.drives if parts else (),
         agent=rootfs.agent,
-        shared_memory=bool(own_devices),
+        shared_memory=bool(own_devices or own_cards),
         shares=tuple(shares),
         icount=icount,
         extra=(*(word for spec in specs for word in ("-device", spec)), *extra),
@@ -147,9 +157,9 @@ def assemble(
     cabling.check(machine.nics, given)
     unfit = not rootfs.agent or image is not None or machine.extra
     # A machine whose devices are plugged in after its boot is not as booted.
-    as_booted = snapshot == snapshots.AS_BOOTED and not (unfit or own_devices or given or prepare)
+    as_booted = snapshot == snapshots.AS_BOOTED and not (unfit or own_devices or own_cards or given or prepare)
     from_snapshot = slow and not unfit and not as_booted if snapshot in (None, snapshots.AS_BOOTED) else bool(snapshot)
-    if from_snapshot and own_devices and not architecture(kernel.arch).hotplug:
+    if from_snapshot and (own_devices or own_cards) and not architecture(kernel.arch).hotplug:
         LOG.info("the machine boots: QEMU's machine for %s takes no device while it runs", kernel.arch)
         from_snapshot = False
     preparation = Preparation(prepare, prepare_with)
@@ -167,6 +177,7 @@ def assemble(
         patience=_patience(machine, image, slow, silence, boot_timeout),
         sources=loading.sources(kernel),
         devices=tuple(own_devices),
+        cards=own_cards,
         shares=machine.shares,
         from_snapshot=from_snapshot,
         as_booted=as_booted,

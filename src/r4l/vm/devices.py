@@ -14,7 +14,7 @@ from typing import Any
 
 from r4l.errors import BootError, GuestTimeout, UsageError
 from r4l.pci import Device, ModelError, Server
-from r4l.pci.load import in_file, load
+from r4l.pci.load import in_python, load
 from r4l.vm.qmp import Event, Monitor
 
 DeviceLike = Device | Callable[[], Device]
@@ -140,7 +140,7 @@ def split(devices: Sequence[str | DeviceLike]) -> tuple[list[str], list[Device]]
     own: list[str] = []
     found: list[Device] = []
     for one in devices:
-        if isinstance(one, str) and not in_file(one):
+        if isinstance(one, str) and not in_python(one):
             own.append(one)
             continue
         maker = load(one) if isinstance(one, str) else one

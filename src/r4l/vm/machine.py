@@ -20,8 +20,10 @@ from r4l.arch import DEFAULT, architecture
 from r4l.errors import UsageError
 from r4l.limits import UNLIMITED
 from r4l.net import Nic
+from r4l.pci.load import in_python
 from r4l.rootfs import AGENT_PORT
 from r4l.toolchain import Grant, Toolchain
+from r4l.vm import cards
 from r4l.vm.share import Share, place
 from r4l.vm.share import arguments as share_arguments
 
@@ -133,6 +135,7 @@ class Endpoints:
             and monitor on the terminal (^A c switches between them, ^A x ends QEMU).
         captures: for each card by its index, the file for its packets.
         cables: for each card with a cable, by its index, its descriptor, open in QEMU.
+        lines: for each card in Python by its index, the descriptor of its line, open in QEMU (`r4l.vm.cards`).
         devices: devices in other processes, as arguments of `-device`.
     """
 
@@ -141,6 +144,7 @@ class Endpoints:
     agent: int | None
     captures: Mapping[int, Path] = field(default_factory=dict)
     cables: Mapping[int, int] = field(default_factory=dict)
+    lines: Mapping[int, int] = field(default_factory=dict)
     devices: Sequence[Mapping[str, Any]] = ()
 
 
@@ -225,9 +229,16 @@ def command_line(machine: Machine, ends: Endpoints, state: Path | None = None, *
         if nic.has_cable and index not in ends.cables:
             nic = replace(nic, backend="none")
         netdev = nic.netdev(index, ends.cables.get(index))
-        if netdev is not None:
-            argv += _json("-netdev", netdev)
-        argv += _json("-device", nic.qemu_device(index))
+        if in_python(nic.model):
+            # The card itself is among the devices in other processes, or is plugged in later.
+            if index not in ends.lines:
+                continue
+            for one in cards.netdevs(index, netdev, ends.lines[index]):
+                argv += _json("-netdev", one)
+        else:
+            if netdev is not None:
+                argv += _json("-netdev", netdev)
+            argv += _json("-device", nic.qemu_device(index))
         if netdev is not None and index in ends.captures:
             dump = {"qom-type": "filter-dump", "id": f"dump{index}", "netdev": f"net{index}", "maxlen": 262144}
             argv += _json("-object", {**dump, "file": str(ends.captures[index])})

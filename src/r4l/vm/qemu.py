@@ -32,6 +32,7 @@ class Qemu:
         toolchain: toolchain that contains QEMU.
         workdir: folder for console.log, qmp.log, qemu.log and the captures.
         cables: of the machine's cards, by their index.
+        lines: of its cards in Python, by their index.
         devices: in other processes, as arguments of `-device`.
         state: a snapshot to continue (see `snapshot.resume`).
         on_line: called with each line of the console, on the console's thread.
@@ -49,6 +50,7 @@ class Qemu:
         workdir: Path,
         *,
         cables: Mapping[int, Cable] | None = None,
+        lines: Mapping[int, Cable] | None = None,
         devices: Sequence[Mapping[str, Any]] = (),
         state: Path | None = None,
         on_line: Callable[[str], None],
@@ -63,12 +65,21 @@ class Qemu:
         program = architecture(machine.arch).qemu
         if not (toolchain.root / "usr/bin" / program).exists():
             raise EnvironmentFault(f"{program} is not in the toolchain", "run `r4l setup --update`")
-        cables = cables or {}
+        cables, lines = cables or {}, lines or {}
         console, monitor, self.agent_socket = (_Pair() for _ in range(3))
         pairs = (console, monitor, self.agent_socket)
         try:
             plugs = {index: cable.plug() for index, cable in cables.items()}
-            ends = Endpoints(monitor.number, console.number, self.agent_socket.number, self.captures, plugs, devices)
+            line_ends = {index: line.plug() for index, line in lines.items()}
+            ends = Endpoints(
+                monitor.number,
+                console.number,
+                self.agent_socket.number,
+                captures=self.captures,
+                cables=plugs,
+                lines=line_ends,
+                devices=devices,
+            )
             argv = toolchain.command(
                 command_line(machine, ends, state, seccomp=toolchain.isolates),
                 grant(machine, workdir, state),
@@ -77,7 +88,7 @@ class Qemu:
                 env={"TMPDIR": str(workdir)},
             )
             self.argv = argv
-            inherited = [*(pair.number for pair in pairs), *plugs.values()]
+            inherited = [*(pair.number for pair in pairs), *plugs.values(), *line_ends.values()]
             self.process = spawn(argv, log=self.log, descriptors=inherited)
         except FileNotFoundError as error:
             for pair in pairs:
@@ -86,7 +97,7 @@ class Qemu:
         finally:
             for pair in pairs:
                 pair.theirs.close()
-            for cable in cables.values():
+            for cable in (*cables.values(), *lines.values()):
                 cable.plugged()
         self.exit_code: int | None = None
         self._on_exit = on_exit

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from r4l.arch import architecture
 from r4l.errors import EnvironmentFault, R4LError, UsageError
+from r4l.pci.load import in_python
 from r4l.toolchain import Grant, Toolchain
 from r4l.vm.machine import Machine
 
@@ -79,7 +80,11 @@ def _suffix(machine: Machine) -> str:
 
 def _of_words(machine: Machine, option: str, rest: str, toolchain: Toolchain) -> R4LError | None:
     """Return the error for an option of the user's: their devices, arguments and cards; else None."""
-    cards = [("-device", json.dumps(nic.qemu_device(index))) for index, nic in enumerate(machine.nics)]
+    cards = [
+        ("-device", json.dumps(nic.qemu_device(index)))
+        for index, nic in enumerate(machine.nics)
+        if not in_python(nic.model)
+    ]
     for own, value in (*cards, *itertools.pairwise((*machine.extra, ""))):
         if option == own and rest.startswith(f"{value}: "):
             return _told(f"{option} {value}", rest.removeprefix(f"{value}: "), machine, toolchain)

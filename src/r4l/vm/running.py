@@ -15,9 +15,9 @@ from r4l.guest import Guest, GuestGone, Link
 from r4l.klog import KernelLog, Sources, Splat
 from r4l.klog.records import LineSplitter
 from r4l.net import Cable
-from r4l.pci import Device, ModelError
+from r4l.pci import Device, ModelError, NetworkCard
 from r4l.toolchain import Toolchain
-from r4l.vm import boot
+from r4l.vm import boot, cards
 from r4l.vm import cables as cabling
 from r4l.vm import image as images
 from r4l.vm import snapshot as snapshots
@@ -44,6 +44,7 @@ class RunningMachine:
         workdir: folder for its logs and captures.
         sources: source lines of the loaded modules.
         devices: the VM's list of devices in Python.
+        cards: its network cards in Python, by their index.
 
     Attributes:
         klog: the kernel's log.
@@ -60,11 +61,19 @@ class RunningMachine:
     plugs: Plugs
 
     def __init__(
-        self, machine: Machine, toolchain: Toolchain, workdir: Path, sources: Sources, devices: Sequence[Device]
+        self,
+        machine: Machine,
+        toolchain: Toolchain,
+        workdir: Path,
+        sources: Sources,
+        devices: Sequence[Device],
+        cards: Mapping[int, NetworkCard],
     ) -> None:
         self.machine = machine
         self.workdir = workdir
         self.devices = devices
+        self._cards = cards
+        self._ends: list[Cable] = []
         self.klog = KernelLog(workdir / "console.log", self._sync_mark, sources)
         self.begun = time.monotonic()
         self.shutdown_reason: str | None = None
@@ -93,13 +102,16 @@ class RunningMachine:
         self.cables = cabling.lay(self.machine.nics, given, self.workdir)
         with contextlib.ExitStack() as undo:
             undo.callback(cabling.close, self.cables.values())
-            self.plugs = Plugs(self.devices, self.workdir)
+            lines, self._ends = cards.connect(self._cards, self.machine.nics, self.cables)
+            undo.callback(cabling.close, [*lines.values(), *self._ends])
+            self.plugs = Plugs([*self._cards.values(), *self.devices], self.workdir)
             undo.callback(self.plugs.close)
             self.qemu = Qemu(
                 self.machine,
                 self._toolchain,
                 self.workdir,
-                cables=self.cables,
+                cables={index: one for index, one in self.cables.items() if index in lines or index not in self._cards},
+                lines=lines,
                 devices=[] if state else self.plugs.arguments(),
                 state=state,
                 on_line=self._on_line,
@@ -130,7 +142,7 @@ class RunningMachine:
         except (NoOutput, NoAgent) as error:
             error.starved = starved(self.qemu.pid, self.begun)
             raise
-        if self.devices:
+        if self.plugs.devices:
             self.plugs.locate(self.qemu.monitor)
 
     def resume(self, state: Path) -> None:
@@ -159,7 +171,7 @@ class RunningMachine:
         self.link.close()
         self.qemu.close()
         self.plugs.close()
-        cabling.close(self.cables.values())
+        cabling.close([*self.cables.values(), *self._ends])
         self.klog.finish()
         return True
 
@@ -213,7 +225,12 @@ class RunningMachine:
 
     def model_errors(self) -> list[ModelError]:
         """Return the unreported errors of models; see `VM.model_errors`."""
-        return [error for device in self.devices for error in device.errors if error.__traceback__ is None]
+        return [
+            error
+            for device in (*self._cards.values(), *self.devices)
+            for error in device.errors
+            if error.__traceback__ is None
+        ]
 
     def drain(self) -> None:
         """Wait for the guest's remaining log before QEMU is ended. A guest that does not answer logs nothing more."""

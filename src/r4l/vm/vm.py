@@ -17,7 +17,7 @@ from r4l.kernel import Kernel
 from r4l.klog import KernelLog, Splat
 from r4l.net import Cable, Nic, Wire
 from r4l.net.pcap import LARGEST
-from r4l.pci import Device, ModelError
+from r4l.pci import Device, ModelError, NetworkCard
 from r4l.rootfs import Rootfs, Source
 from r4l.rootfs.disk import DiskImage
 from r4l.vm import loading, workdirs
@@ -159,6 +159,7 @@ class VM:
         self.machine = assembly.machine
         self.sources = assembly.sources
         self.devices = list(assembly.devices)
+        self.cards: Mapping[int, NetworkCard] = assembly.cards
         self._assembly = assembly
         self._wanted_workdir = workdir
         self._launched = False
@@ -218,7 +219,7 @@ class VM:
     def _begin(self) -> None:
         """Boot, or continue from the saved state."""
         assembly = self._assembly
-        run = RunningMachine(self.machine, self.kernel.toolchain, self.workdir, self.sources, self.devices)
+        run = RunningMachine(self.machine, self.kernel.toolchain, self.workdir, self.sources, self.devices, self.cards)
         self.klog = run.klog
         state = None
         if assembly.from_snapshot:
@@ -232,7 +233,7 @@ class VM:
             self.restored = True
             for path in assembly.preparation.modules:
                 self.sources.add(path)
-            for device in self.devices:
+            for device in (*self.cards.values(), *self.devices):
                 self.plug(device)
             if assembly.as_booted:
                 self.saved = snapshots.boot_log(state).stat().st_mtime
@@ -427,6 +428,9 @@ class VM:
         """Connect or disconnect the cable of card number `nic`."""
         if not 0 <= nic < len(self.machine.nics):
             raise UsageError(f"the VM has no network card {nic}", f"it has {len(self.machine.nics)}")
+        if nic in self.cards:
+            self.cards[nic].set_cable(up)
+            return
         self.qmp("set_link", name=f"nic{nic}", up=up)
 
     def plug(self, device: Device) -> None:
@@ -443,7 +447,7 @@ class VM:
         if not self.machine.shared_memory:
             raise UsageError("this machine has no devices in Python", "make it with devices=[…]")
         self._run.plugs.plug(device, self._run.qemu.monitor)
-        if device not in self.devices:
+        if device not in self.devices and device not in self.cards.values():
             self.devices.append(device)
         if self.rootfs.agent:
             place = f"/sys/bus/pci/devices/{device.address}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from r4l.errors import UsageError
-from r4l.pci.load import in_file, load
+from r4l.pci.load import MODELS, in_python, load
 
 HEAD = "from r4l import pci\nclass Model(pci.Device):\n    vendor_id = 1\n    bars = (pci.Bar(64),)\n"
 
@@ -27,7 +27,7 @@ def test_a_model_with_a_file_beside_it(folder: Path) -> None:
     assert load(f"{folder}/helped.py:Model").device_id == 7
     assert load(f"{folder}/model.py:Model").vendor_id == 1
     (folder / "a, b.py").write_text(HEAD)
-    assert in_file(f"{folder}/a, b.py:Model")
+    assert in_python(f"{folder}/a, b.py:Model")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,26 @@ def test_no_such_model(folder: Path, spec: str, cause: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "is_one"),
-    [("edu", False), ("nvme,serial=a.py:b", False), ('{"driver": "edu"}', False), ("a/b.py:C", True), ("b.py", False)],
+    [
+        ("edu", False),
+        ("nvme,serial=a.py:b", False),
+        ('{"driver": "edu"}', False),
+        ("a/b.py:C", True),
+        ("b.py", False),
+        ("python:edu", True),
+    ],
 )
 def test_what_names_a_file(text: str, is_one: bool) -> None:
-    assert in_file(text) is is_one
+    assert in_python(text) is is_one
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_model_of_r4l_s(name: str) -> None:
+    assert in_python(f"python:{name}")
+    assert load(f"python:{name}").vendor_id in (0x1234, 0x8086)
+
+
+def test_no_model_of_r4l_s() -> None:
+    with pytest.raises(UsageError, match="r4l has no model ed") as caught:
+        load("python:ed")
+    assert "python:edu" in str(caught.value)

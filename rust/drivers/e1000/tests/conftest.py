@@ -34,6 +34,8 @@ def loaded(vm: r4l.VM, module: r4l.BuiltModule) -> r4l.VM:
 @pytest.fixture
 def register(loaded: r4l.VM) -> Callable[[int], int]:
     """Reads a register of the card, by its offset, from outside the guest."""
+    if card := loaded.cards.get(0):
+        return lambda offset: card.peek(offset)
     find = "for d in /sys/bus/pci/devices/*; do grep -q 0x100e $d/device && head -n1 $d/resource; done"
     base = int(loaded.run(find, check=True).stdout.split()[0], 16)
 

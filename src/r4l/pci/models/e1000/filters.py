@@ -66,6 +66,11 @@ class Filters(Chip):
             return True
         return bool(control.MPE) or self._hashed(address, control.MO)
 
+    def is_exact(self, address: bytes, control: Word) -> bool:
+        """Return False if only the multicast table let an address pass, so that software has to look (PIF)."""
+        group = address[0] & 1 and address not in self._addresses
+        return not group or bool(control.MPE) or (address == BROADCAST and bool(control.BAM))
+
     def _hashed(self, address: bytes, offset: int) -> bool:
         """Return the bit of the multicast table for an address."""
         place = int.from_bytes(address[4:6], "little") >> HASH_SHIFTS[offset] & 0xFFF

@@ -213,7 +213,7 @@ class Receiver(Link, Filters, Statistics):
         crc = zlib.crc32(frame).to_bytes(CRC, "little")
         if errors & RX_CE:
             crc = bytes(byte ^ 0xFF for byte in crc)
-        status = RX_PIF if frame[0] & 1 and frame[:6] not in self._addresses else 0
+        status = 0 if self.is_exact(frame[:6], control) else RX_PIF
         special = 0
         inner = frame if tag is None else offload.without_tag(frame)
         if tag is not None and self.CTRL.VME:
@@ -276,8 +276,10 @@ class Receiver(Link, Filters, Statistics):
         if address:
             # A null descriptor stores nothing (3.2.3).
             self.dma.write(address, piece)
-        status = frame.status | RX_DD | (RX_EOP if last else 0)
-        self.dma.write(place + 8, RX_WRITTEN.pack(len(piece), frame.checksum, status, frame.errors, frame.special))
+        # What is known of the whole frame is in its last descriptor (3.2.3.2).
+        status, errors = (frame.status | RX_EOP, frame.errors) if last else (frame.status & RX_VP, 0)
+        written = RX_WRITTEN.pack(len(piece), frame.checksum, status | RX_DD, errors, frame.special)
+        self.dma.write(place + 8, written)
         threshold = ring.count >> self.RCTL.RDMTS + 1
         if before > threshold >= before - 1:
             self.cause(RXDMT0)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""Both cards side by side: what is done to one is done to the other, and what they answer is compared."""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import tomllib
+from pathlib import Path
+from typing import Protocol
+
+from tests.unit.pci.e1000.stand import Card
+
+DIFFERENCES = tomllib.loads((Path(__file__).parent / "differences.toml").read_text(encoding="utf-8"))
+MEMORY = 16 << 20
+
+
+class Bench(Protocol):
+    """A card, with registers, memory, a line and time."""
+
+    def read(self, offset: int) -> int:
+        """A read of 32 bits."""
+
+    def write(self, offset: int, value: int) -> None:
+        """A write of 32 bits."""
+
+    def memory(self, address: int, size: int) -> bytes:
+        """Bytes of memory."""
+
+    def put(self, address: int, data: bytes) -> None:
+        """Change memory."""
+
+    def step(self, seconds: float) -> None:
+        """Let time pass."""
+
+    def receive(self, frame: bytes) -> None:
+        """Let a frame come from the line."""
+
+    def sent(self) -> list[bytes]:
+        """Frames sent since the last call."""
+
+
+class Ours:
+    """The card in Python."""
+
+    def __init__(self) -> None:
+        self.card = Card()
+        self.card.trace.config = False
+        fd = os.memfd_create("guest", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(fd, MEMORY)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+        self._memory = mmap.mmap(fd, MEMORY)
+        self.card.plugged()
+        self.card.dma.map(0, MEMORY, 3, 0, [fd])
+        os.close(fd)
+        self.card.config_write(4, b"\x06\x00")
+
+    def read(self, offset: int) -> int:
+        """A read of 32 bits."""
+        return self.card.bar_read(0, offset, 4)
+
+    def write(self, offset: int, value: int) -> None:
+        """A write of 32 bits."""
+        self.card.bar_write(0, offset, 4, value)
+
+    def memory(self, address: int, size: int) -> bytes:
+        """Bytes of memory."""
+        return self._memory[address : address + size]
+
+    def put(self, address: int, data: bytes) -> None:
+        """Change memory."""
+        self._memory[address : address + len(data)] = data
+
+    def step(self, seconds: float) -> None:
+        """Let time pass."""
+        self.card.advance(seconds)
+
+    def receive(self, frame: bytes) -> None:
+        """Let a frame come from the line."""
+        self.card.call(self.card.receive, frame)
+
+    def sent(self) -> list[bytes]:
+        """Frames sent since the last call."""
+        frames, self.card.sent = self.card.sent, []
+        return frames
