@@ -104,7 +104,11 @@ def refused(vm: VM, files: Path, case: dict[str, Any]) -> None:
         for case in CASES
     ],
 )
-def test_a_refused_load_is_explained(case: dict[str, Any], kernel: Kernel, files: Path) -> None:
+def test_a_refused_load_is_explained(case: dict[str, Any], kernel: Kernel, files: Path, tmp_path: Path) -> None:
     append = case.get("append", "")
+    if "c" in case:
+        (tmp_path / "Kbuild").write_text("obj-m := x.o\n")
+        (tmp_path / "x.c").write_text("// SPDX-License-Identifier: GPL-2.0-only\n" + case["c"])
+        files = Module(tmp_path).build(kernel).path.parent
     with VM(kernel, append=append, snapshot=not append) as vm:
         refused(vm, files, case)
