@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from r4l import resources
 from r4l.klog.frames import StackFrame
 
-_GROUP = {"name!": str, "functions": list, "kinds?": list}
+_GROUP = {"name!": str, "functions": list, "kinds?": list, "except?": list}
 _SHAPE = {"group": [_GROUP], "dispatch": {"functions": list}}
 _FILE = resources.table(__package__, "messengers.toml", _SHAPE)
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|llvm|lto_priv|\d).*$")
@@ -30,7 +30,11 @@ def _any(names: Iterable[str]) -> re.Pattern[str]:
 @functools.cache
 def _groups(kind: str) -> tuple[re.Pattern[str], ...]:
     """Patterns of the messengers for a complaint kind, ordered from the least to the most likely culprit."""
-    return tuple(_any(group["functions"]) for group in _FILE["group"] if kind in group.get("kinds", [kind]))
+    return tuple(
+        _any(group["functions"])
+        for group in _FILE["group"]
+        if kind in group.get("kinds", [kind]) and kind not in group.get("except", [])
+    )
 
 
 _DISPATCH = _any(_FILE["dispatch"]["functions"])
