@@ -47,7 +47,7 @@ def test_they_are_numbered_and_named_once() -> None:
 def test_each_checkpoint_has_a_check_and_hints(lab: Lab) -> None:
     points = [point.id for point in lab.checkpoints]
     assert len(set(points)) == len(points)
-    assert marked(lab) == set(points)
+    assert marked(lab) == set(points), f"marks in {lab.checks}/test_*.py, and the checkpoints of lab.toml"
     assert all(point.hints for point in lab.checkpoints)
 
 
@@ -76,6 +76,8 @@ def test_the_handouts_name_every_checkpoint(lab: Lab) -> None:
 
 @each_lab
 def test_the_starter_marks_what_is_missing(lab: Lab) -> None:
+    assert lab.starter.is_dir(), f"{lab.starter} is missing"
+    assert lab.answer.is_dir(), f"{lab.folder} has no folder of the name that its lab.toml gives for `answer`"
     assert lab.config or Path("Kbuild") in lab.files()
     students = [path for path in lab.starter.rglob("*") if lab.is_students(path.relative_to(lab.starter))]
     assert students

@@ -56,3 +56,11 @@ def test_a_mutant_alone_misses_no_other_checkpoint() -> None:
     assert not fine("mutant", both, fails="one", says="WARNING", alone=True)
     assert not fine("mutant", one, fails="one", says="lockdep", alone=True)
     assert not fine("mutant", one, fails="two", says="WARNING", alone=True)
+
+
+@pytest.mark.parametrize("kind", ["answer", "right"])
+def test_an_answer_that_does_not_build_shows_the_compilers_words(kind: str) -> None:
+    said = replace(verdict(one=None), build="error[E0614]: type `u32` cannot be dereferenced")
+    judged = judge(HELLO, Variant("hello", kind, "x", "x"), said)
+    assert not judged.fine
+    assert "E0614" in judged.said

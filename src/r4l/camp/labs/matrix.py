@@ -149,7 +149,7 @@ def judge(lab: Lab, variant: Variant, verdict: Verdict) -> Judged:
     points = [outcome for outcome in verdict.outcomes if outcome.kind == "checkpoint"]
     missed = [outcome for outcome in points if outcome.passed is not True]
     if variant.kind in ("right", "answer"):
-        return Judged(variant, not missed, "full mark" if not missed else _told(missed))
+        return Judged(variant, not missed, "full mark" if not missed else verdict.build or _told(missed))
     if variant.kind == "starter":
         upset = [outcome for outcome in points if (outcome.passed is None if lab.broken else COMPLAINT in outcome.seen)]
         fine = not verdict.build and bool(missed) and not upset
