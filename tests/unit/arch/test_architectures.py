@@ -19,6 +19,7 @@ from r4l.errors import UsageError
 from r4l.vm.machine import Accel
 
 PACKAGE = Path(r4l.__file__).parent
+ROOT = Path(__file__).parents[3]
 MAY_BE_EMPTY = {"hotplug", "extras", "rustc", "vermagic", "target_file"}
 each = pytest.mark.parametrize("arch", architectures().values(), ids=lambda arch: arch.name)
 
@@ -37,6 +38,17 @@ def test_a_file_says_all(arch: Architecture) -> None:
     assert arch.elf in ENUM_E_MACHINE
     assert set(arch.cpu) == set(get_args(Accel))
     assert set(arch.extras) <= set(toolchain.table()["extras"])
+
+
+@each
+def test_agent_and_profiles_know_it(arch: Architecture) -> None:
+    targets = [option.removeprefix("--target=") for option in arch.rustc if option.startswith("--target=")]
+    target = (targets or [arch.uname])[0]
+    calls = ROOT / "rust/agent/src/sys.rs"
+    known = re.findall(r'target_arch = "(\w+)"', calls.read_text(encoding="utf-8"))
+    assert any(target.startswith(name) for name in known), f"{calls} has no system calls of {target}"
+    profile = PACKAGE / f"kernel/profiles/minimal.{arch.name}.config"
+    assert profile.is_file(), f"{profile} is missing"
 
 
 @each
