@@ -25,8 +25,8 @@ Examples: r4l selftest;  r4l selftest --only unit;  r4l selftest -- -k ping;  r4
     metavar="COMMIT",
     is_flag=False,
     flag_value="",
-    help="Run the tests that the default selection leaves out, of the parts affected by the changes since a commit; "
-    "without one, by the changes of the last day.",
+    help="Run the tests that the default selection leaves out, of the parts affected by the changes since a commit, "
+    "uncommitted ones too; without one, by the changes of the last day.",
 )
 @click.option("--minutes", type=float, help="With --touched: run as many parts as fit into that time; list the rest.")
 @click.option(
@@ -72,6 +72,8 @@ def command(
     elif touched is not None:
         files = changed_files(root, touched or None)
         chosen = [part for part in table.values() if part.rest and any(map(part.is_about, files))]
+        if not chosen:
+            click.echo("the default selection leaves out nothing of the parts that these changes are about", err=True)
         if minutes is not None:
             chosen, rest = within(chosen, minutes)
             for part in rest:

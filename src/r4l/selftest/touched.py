@@ -16,19 +16,26 @@ DAY = 24 * 60 * 60
 
 
 def changed_files(checkout: Path, since: str | None) -> set[str]:
-    """Return the files that recent commits changed, as paths relative to the checkout's root.
+    """Return the files that recent commits and uncommitted work changed, as paths relative to the checkout's root.
 
     Args:
-        since: the commit to compare with; None for all commits of the day before the newest one.
+        since: the commit to compare with, from where the branches part; None for all commits of the day before the
+            newest one.
 
     Raises:
         UsageError: the folder is no git checkout, or has no such commit.
     """
+    untracked = _files(checkout, "ls-files", "--others", "--exclude-standard")
     if since is None:
         begin = int(git(checkout, "log", "-1", "--format=%ct")) - DAY
         since_then = f"--since={datetime.datetime.fromtimestamp(begin, datetime.UTC).isoformat()}"
-        return set(git(checkout, "log", since_then, "--name-only", "--format=").split("\n")) - {""}
-    return set(git(checkout, "diff", "--name-only", f"{since}...HEAD").split("\n")) - {""}
+        committed = _files(checkout, "log", since_then, "--name-only", "--format=")
+        return committed | _files(checkout, "diff", "--name-only", "HEAD") | untracked
+    return _files(checkout, "diff", "--name-only", "--merge-base", since) | untracked
+
+
+def _files(checkout: Path, *arguments: str) -> set[str]:
+    return set(git(checkout, *arguments).split("\n")) - {""}
 
 
 def git(checkout: Path, *arguments: str) -> str:

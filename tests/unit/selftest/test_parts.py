@@ -131,6 +131,35 @@ def test_files_of_the_last_day_and_since_a_commit(repository: Path) -> None:
     assert changed_files(repository, "HEAD~1") == {"new folder/ä"}
 
 
+def test_work_that_is_not_committed_counts_as_changed(repository: Path) -> None:
+    (repository / "new").write_text("edited")
+    (repository / "untracked ü").touch()
+    (repository / ".gitignore").write_text("ignored\n")
+    (repository / "ignored").touch()
+    work = {"new", "untracked ü", ".gitignore"}
+    assert changed_files(repository, "HEAD") == work
+    assert changed_files(repository, "HEAD~1") == work | {"new folder/ä"}
+    assert changed_files(repository, None) == work | {"new folder/ä"}
+
+
+def test_changes_of_the_other_branch_do_not_count(repository: Path) -> None:
+    git = ["git", "-C", str(repository), "-c", "user.name=x", "-c", "user.email=x@x"]
+    for words in (["branch", "other"], ["commit", "-q", "--allow-empty", "-m", "x"], ["switch", "-q", "other"]):
+        subprocess.run([*git, *words], check=True)
+    (repository / "theirs").touch()
+    for words in (["add", "-A"], ["commit", "-q", "-m", "x"], ["switch", "-q", "-"]):
+        subprocess.run([*git, *words], check=True)
+    (repository / "ours").touch()
+    assert changed_files(repository, "other") == {"ours"}
+
+
+def test_that_nothing_is_touched_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("r4l.cli.selftest.changed_files", lambda *_: set())
+    done = selftest("--list", "--touched", "HEAD")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "leaves out nothing" in done.stderr
+
+
 def selftest(*arguments: str) -> Result:
     return CliRunner().invoke(command, arguments)
 
