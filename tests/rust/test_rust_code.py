@@ -17,6 +17,8 @@ from r4l.toolchain import Grant
 
 DRIVERS = sorted(path.parent.name for path in resources.rust("drivers").glob("*/Kbuild"))
 UNSAFE = {"c_from_rust", "crashers"}
+OPERATIONS = re.compile(r"^( *)(?:pub\(super\) )?const \w+: bindings::(\w+) = bindings::\2 \{$(.*?)^\1\};", re.M | re.S)
+"""A table of operations in the kit: indentation, the kernel's type, fields."""
 """Drivers that need unsafe: one calls C itself, the other breaks the kernel's rules."""
 
 
@@ -55,6 +57,16 @@ def test_what_differs_between_kernels_is_in_one_place() -> None:
         if path.suffix in {".rs", ".c", ".h"} and re.search(r"\blinux_\d+_\d+\b|LINUX_VERSION_CODE", path.read_text())
     }
     assert asking == {"kit/src/compat.rs"}
+
+
+def test_the_kit_measures_the_offset_of_each_operation_that_it_sets() -> None:
+    measured = set(re.findall(r"OFFSET\((\w+), (\w+)\)", resources.rust("kit/c/layout.c").read_text()))
+    found = set()
+    for file in resources.rust("kit/src").rglob("*.rs"):
+        for indent, kind, body in OPERATIONS.findall(file.read_text()):
+            found |= {(kind, field) for field in re.findall(rf"^{indent}    (\w+):", body, re.MULTILINE)}
+    assert {kind for kind, _ in found} == {"ethtool_ops", "file_operations", "net_device_ops"}
+    assert found <= measured, "c/layout.c"
 
 
 @pytest.mark.parametrize("name", [name for name in DRIVERS if name not in UNSAFE])
