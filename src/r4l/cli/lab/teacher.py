@@ -189,5 +189,6 @@ def matrix_(names: tuple[str, ...], only: str, markdown: bool, kernel_name: str 
     wrong = [entry.variant.name for entry in judged if not entry.fine]
     if wrong:
         raise NotYet(
-            f"{len(wrong)} of {len(judged)} are judged wrongly: {', '.join(wrong)}", "correct the lab's checks"
+            f"{len(wrong)} of {len(judged)} are judged wrongly: {', '.join(wrong)}",
+            "correct the lab's checks, or the variant",
         )
