@@ -141,6 +141,33 @@ FORMS: dict[str, dict[str, str]] = {
         "Makefile": "obj-m := x.o\nccflags-y += -I$(srctree)/include/linux -DMINE='\"mine\"'\n",
         "x.c": C.replace("mine.h", "stringify.h"),
     },
+    "foreach": {
+        "Makefile": "$(foreach name,x,$(eval obj-m += $(name).o)$(eval $(name)-y := $(name)-main.o))\n",
+        "x-main.c": C,
+        "mine.h": MINE,
+    },
+    "a define": {
+        "Makefile": "define add\nobj-m += $(1).o\n$(1)-y := $(1)-main.o\nendef\n$(eval $(call add,x))\n",
+        "x-main.c": C,
+        "mine.h": MINE,
+    },
+    "exported variables": {
+        "Makefile": "export HERE := $(shell pwd)/inc\nexport CONFIG_X := m\nobj-$(CONFIG_X) += sub/\n",
+        "sub/Makefile": "obj-$(CONFIG_X) := x.o\nccflags-y += -I$(HERE)\n",
+        "sub/x.c": C,
+        "inc/mine.h": MINE,
+    },
+    "lines of Windows": {
+        "Makefile": "obj-m := x.o\r\nx-y := main.o\r\nccflags-y += -Iinc\r\n",
+        "main.c": C.replace("\n", "\r\n"),
+        "inc/mine.h": MINE,
+    },
+    "symbols of another": {
+        "Makefile": "obj-m := x.o\nKBUILD_EXTRA_SYMBOLS := $(src)/other/Module.symvers\n",
+        "x.c": C + "int of_other(void);\nint call(void);\nint call(void) { return of_other(); }\n",
+        "mine.h": MINE,
+        "other/Module.symvers": "0x00000000\tof_other\tother\tEXPORT_SYMBOL\t\n",
+    },
     "odd letters": {"Makefile": "obj-m := x-1.o\nccflags-y += -I$(PWD)/头\n", "x-1.c": C, "头/mine.h": MINE},
 }
 """Files of a folder by name: each form is a module whose description is `mine`, which it gets in that way."""
@@ -254,6 +281,33 @@ def test_several_modules_by_options_are_loaded_in_the_order_of_their_symbols(
     vm.klog.wait_for("top: 42")
     assert "low" in vm.run("lsmod").stdout
     assert "soft" not in vm.run("lsmod").stdout, "only what it needs"
+
+
+@pytest.mark.parametrize("by", ["r4l", pytest.param("make", marks=pytest.mark.thorough)])
+def test_symbols_of_a_folder_beside(kernel: Kernel, place: Path, plain: Make, by: str) -> None:
+    """KBUILD_EXTRA_SYMBOLS names the Module.symvers of a folder that was built before."""
+    value = "int of_other(void);\nint of_other(void) { return 1; }\nEXPORT_SYMBOL_GPL(of_other);\n"
+    write(
+        place,
+        {
+            **FORMS["symbols of another"],
+            "../base/Kbuild": "obj-m := base.o\n",
+            "../base/base.c": HEAD + value + LICENSE,
+        },
+    )
+    makefile = place / "Makefile"
+    makefile.write_text(makefile.read_text().replace("/other/", "/../base/"))
+    base = Module(place.parent / "base")
+    if by == "make":
+        plain(base.folder)
+    else:
+        base.build(kernel)
+    before = listing(place.parent)
+    built = Module(place).build(kernel)
+    assert built.depends == ["base"]
+    assert listing(place.parent) == before
+    if by == "r4l":
+        home.remove(base.output(kernel).parent)
 
 
 def test_a_folder_whose_options_are_not_set_says_which(kernel: Kernel, place: Path) -> None:

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
 import stat
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +27,8 @@ from r4l.errors import BuildError, R4LError, UsageError
 from r4l.kernel import Kernel, stock
 from r4l.module import unchanged, warnings
 from r4l.module.diagnose import diagnose, notes
-from r4l.module.makefiles import beside, is_makefile, kbuild_of, options, options_of
-from r4l.module.mirror import FolderMirror
+from r4l.module.makefiles import beside, folders_below, is_makefile, kbuild_of, options, options_of
+from r4l.module.mirror import SYMBOLS, FolderMirror
 from r4l.module.modinfo import BuiltModule
 from r4l.module.order import in_load_order
 from r4l.module.paths_in import whole
@@ -80,9 +82,12 @@ class Module:
         file = kbuild_of(self.folder)
         if file:
             return file
+        below = folders_below(self.folder)
         raise UsageError(
             f"{self.folder} holds no module: no Kbuild, and no Makefile with obj-m",
-            "write a Kbuild with one line: `obj-m := NAME.o` for NAME.rs",
+            f"give the folder of the module: {', '.join(map(str, below[:4]))}"
+            if below
+            else "write a Kbuild with one line: `obj-m := NAME.o` for NAME.rs",
         )
 
     def output(self, kernel: Kernel) -> Path:
@@ -152,10 +157,29 @@ class Module:
             raise BuildError("modules.order names a file outside the build's folder", "have Kbuild write it")
         if not built:
             raise self._nothing(file)
-        siblings = frozenset(_exported(output))
+        siblings = frozenset((*_exported(output / SYMBOLS), *self._of_others(kernel, output, grant)))
         for module in built:
             module.check(kernel, siblings)
         return in_load_order(built)
+
+    def _of_others(self, kernel: Kernel, output: Path, grant: Grant) -> Iterator[str]:
+        """Yield the symbols of modules of other folders, from the files that KBUILD_EXTRA_SYMBOLS names.
+
+        Kbuild records modpost's command, in which they are (scripts/Makefile.modpost).
+        """
+        record = output / f".{SYMBOLS}.cmd"
+        text = record.read_text(encoding="utf-8", errors="replace") if record.is_file() else ""
+        seen = [root.resolve() for root in (*grant.reads, *grant.over.values())]
+        for name in re.findall(r" -i (\S+)", text):
+            file = Path(os.path.normpath(self.folder / name))
+            if file == kernel.build / SYMBOLS:
+                continue
+            # The build saw copies of some folders, which may lie in each other.
+            copied = max((folder for folder in grant.over if file.is_relative_to(folder)), key=_depth, default=None)
+            if copied:
+                file = grant.over[copied] / file.relative_to(copied)
+            if any(file.resolve().is_relative_to(root) for root in seen):
+                yield from _exported(file)
 
     def _nothing(self, kbuild: Path) -> UsageError:
         options = sorted(options_of(kbuild) - {name for name, _ in self.config})
@@ -199,7 +223,7 @@ class Module:
         """Environment of a shell in the folder that calls make: `$(PWD)` is the folder."""
         return {"PWD": str(self.folder)}
 
-    def _mirrors(self, output: Path) -> list[FolderMirror]:
+    def _mirrors(self, kernel: Kernel, output: Path) -> list[FolderMirror]:
         """Return the up-to-date copies of the folder and of those beside it with sources of its own, outer ones first.
 
         Call it with the lock held.
@@ -219,6 +243,10 @@ class Module:
             files = (place.with_suffix(".json"), place.with_suffix(".view"))
             mirrors.append(FolderMirror(folder, place, *files, seen, own.apart, points - {folder}))
             mirrors[-1].update()
+            symbols = Module(folder, dict(self.config)).output(kernel) / SYMBOLS
+            if symbols.is_file():
+                # Those of its own build are for this kernel; those of the user's make are in the copy already.
+                shutil.copyfile(symbols, place / SYMBOLS)
         return sorted(mirrors, key=lambda mirror: mirror.folder)
 
     def _make(
@@ -257,7 +285,7 @@ class Module:
 
     def _grant(self, kernel: Kernel, output: Path) -> Grant:
         """Return the resources that the folder's make may use, the copies up to date. Call it with the lock held."""
-        mirrors = self._mirrors(output)
+        mirrors = self._mirrors(kernel, output)
         around = [folder for folder in visible(self.folder) if folder != self.folder]
         return Grant(
             "module: build",
@@ -281,6 +309,10 @@ class Module:
         ]
 
 
+def _depth(folder: Path) -> int:
+    return len(folder.parts)
+
+
 def visible(folder: Path) -> list[Path]:
     """Return the user's folders that a module's build sees: its own, and the folder around it, whose files it may
     include.
@@ -301,12 +333,12 @@ def _others(kernel: Kernel) -> list[Kernel]:
     return [other for other in ready if other.arch == kernel.arch and other.release != kernel.release]
 
 
-def _exported(output: Path) -> list[str]:
-    """Return the symbols that the modules of one folder export to each other (its Module.symvers)."""
-    file = output / "Module.symvers"
-    if not file.exists():
+def _exported(file: Path) -> list[str]:
+    """Return the symbols that modules export, from the Module.symvers of their folder; empty without one."""
+    if not file.is_file():
         return []
-    return [line.split("\t")[1] for line in file.read_text(encoding="utf-8").splitlines()]
+    lines = (line.split("\t") for line in file.read_text(encoding="utf-8", errors="replace").splitlines())
+    return [words[1] for words in lines if len(words) > 1]
 
 
 def _lines(kernel: Kernel) -> tuple[str, ...]:

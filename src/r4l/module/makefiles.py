@@ -11,7 +11,8 @@ from pathlib import Path
 
 from r4l.errors import UsageError
 
-OBJECTS = re.compile(r"^[ \t]*(?:(?:export|override)[ \t]+)*obj-[my$][^=\n]*=", re.MULTILINE)
+OBJECTS = re.compile(r"^[^#\n]*(?<![\w-])obj-[my$][^=\n]*=", re.MULTILINE)
+"""Objects that a Makefile names, in a line of their own or in one that make expands: `$(eval obj-m += …)`."""
 INCLUDE = re.compile(r"^[ \t]*[-s]?include[ \t]+(.+)$", re.MULTILINE)
 OPTIONAL = re.compile(r"^[ \t]*obj-\$[({](CONFIG_\w+)", re.MULTILINE)
 ABOVE = re.compile(r"(?<![\w-]/)(?:\.\./)+[\w./+@-]*")
@@ -35,6 +36,17 @@ def kbuild_of(folder: Path) -> Path | None:
         if file.is_file() and (name == "Kbuild" or any(OBJECTS.search(text) for text in texts(file))):
             return file
     return None
+
+
+def folders_below(folder: Path) -> list[Path]:
+    """Return the folders of modules below a folder that is none, up to two levels deep, as of a project with `src/`."""
+    found: list[Path] = []
+    for place in (*sorted(folder.glob("*/")), *sorted(folder.glob("*/*/"))):
+        if place.is_symlink() or place.name.startswith(".") or any(above in place.parents for above in found):
+            continue
+        if kbuild_of(place):
+            found.append(place)
+    return found
 
 
 def options_of(kbuild: Path) -> set[str]:

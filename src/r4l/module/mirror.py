@@ -130,7 +130,7 @@ class FolderMirror:
         """
         stale: list[str] = []
         copies = _listed(self.place / below) if is_there else {}
-        entries = _inputs(_listed(self.folder / below), top=not below)
+        entries = _inputs(_listed(self.folder / below), top=not below and self.points is None)
         for name, entry in entries.items():
             path, record = below + name, f".{name}.cmd"
             if record in copies and below + record not in known:
@@ -256,6 +256,8 @@ def _inputs(entries: Mapping[str, os.DirEntry[str]], *, top: bool) -> dict[str, 
             made.add(name)
         elif (record := RECORD.fullmatch(name)) and _is_record(entry):
             made |= {name, record[1]}
+    if not top:
+        made.discard(SYMBOLS)
     return {name: entry for name, entry in entries.items() if name not in made}
 
 

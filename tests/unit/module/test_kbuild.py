@@ -22,6 +22,11 @@ from r4l.module.makefiles import beside, options, options_of
         "export obj-m += a.o",
         "obj-$(CONFIG_A:y=m) := a.o",
         "obj-m \\\n := a.o",
+        "override obj-m := a.o",
+        "$(foreach name,a b,$(eval obj-m += $(name).o))",
+        "$(eval obj-$(CONFIG_A) := a.o)",
+        "define add\nobj-m += $(1).o\nendef\n$(eval $(call add,a))",
+        "obj-m := a.o\r",
     ],
 )
 def test_a_makefile_with_objects(tmp_path: Path, line: str) -> None:
@@ -37,8 +42,17 @@ def test_a_kbuild_is_what_counts(tmp_path: Path) -> None:
 
 def test_a_makefile_of_something_else(tmp_path: Path) -> None:
     assert kbuild_of(tmp_path) is None
-    (tmp_path / "Makefile").write_text("all:\n\tcc a.c\n")
+    (tmp_path / "Makefile").write_text("all:\n\tcc a.c\n# obj-m := a.o\nall-obj-m := a.o\nx := 1 # obj-m := a.o\n")
     assert kbuild_of(tmp_path) is None
+
+
+def test_the_folder_of_a_project_names_those_of_its_modules(tmp_path: Path) -> None:
+    for name in ("src", "src/sub", "contrib/driver", "doc", ".git", "a/b/c"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "Makefile").write_text("all:\n" if name == "doc" else "obj-m := x.o\n")
+    with pytest.raises(UsageError) as refused:
+        Module(tmp_path).require_kbuild()
+    assert refused.value.remedy == f"give the folder of the module: {tmp_path}/src, {tmp_path}/contrib/driver"
 
 
 @pytest.mark.parametrize("way", ["flags.mk", "$(PWD)/flags.mk", "$(src)/flags.mk", "${CURDIR}/flags.mk", "./flags.mk"])
