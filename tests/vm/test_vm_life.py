@@ -17,7 +17,7 @@ from r4l import home
 from r4l.errors import UsageError
 from r4l.guest import CommandFailed
 from r4l.kernel import Kernel
-from r4l.vm import VM
+from r4l.vm import VM, tsc
 
 pytestmark = pytest.mark.vm
 
@@ -195,3 +195,21 @@ def test_vm_that_was_not_started_says_so(kernel: Kernel) -> None:
     with pytest.raises(UsageError, match="not been started"):
         vm.run("true")
     vm.close()
+
+
+def test_a_guest_under_tcg_is_told_the_frequency_of_its_clock(kernel: Kernel, vm: VM) -> None:
+    told = tsc.words(kernel)
+    if vm.accel.name != "tcg" or not told:
+        pytest.skip("the guest's counter is not this host's")
+    khz = int(told[0].partition("=")[2])
+    said = vm.run("dmesg").stdout
+    assert f"tsc: Detected {khz / 1000:.3f} MHz processor" in said
+    assert "Calibrating delay loop (skipped) preset value" in said
+
+
+@pytest.mark.thorough
+def test_many_more_cpus_than_the_host_has(kernel: Kernel) -> None:
+    """Their delay loops were measured one after the other, and their clock was wrong by a factor on a busy host."""
+    with VM(kernel, cpus=64) as vm:
+        assert vm.run("nproc").stdout.strip() == "64"
+        vm.check()

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 from rich.markup import escape
 
-from r4l import ide
 from r4l.errors import UsageError
-from r4l.ide import owned
 from r4l.kernel import Kernel
 from r4l.module import Module
 from r4l.stages import Stages
@@ -18,6 +16,12 @@ def follow(module: Module, kernel: Kernel, stages: Stages) -> None:
 
     Files that the user has changed stay, with a note.
     """
+    if not any(module.folder.glob("*.json")):
+        return
+    # Imported here, not above: most folders have no editor files.
+    from r4l import ide
+    from r4l.ide import owned
+
     if owned.moved(module.folder) is None:
         return
     with stages.stage("editor files of a moved folder") as say:

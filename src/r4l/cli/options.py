@@ -136,10 +136,17 @@ class MachineOptions:
         Raises:
             R4LError: the machine does not boot, or rejects a file; it is closed then.
         """
+        from r4l.vm.boot import crowding
+
         files = [Put.parse(text) for text in self.put]
         vm = self.vm(kernel, stages, usual)
         if self.verbose:
             stages.console.print(vm.command_line, markup=False, highlight=False, soft_wrap=True, style="dim")
+        if (factor := crowding(vm.machine)) > 1 and not quiet():
+            stages.console.print(
+                f"[yellow]note:[/] {os.cpu_count()} processors of this computer emulate {self.cpus}: a boot may take "
+                f"{factor:.0f} times as long"
+            )
         with stages.stage("booting"):
             vm.start()
         if vm.saved is not None and not quiet():

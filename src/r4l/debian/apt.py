@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from r4l.errors import UsageError
 
@@ -92,6 +91,9 @@ def proxy(address: str) -> str | None:
     Args:
         address: URL, such as a mirror's.
     """
+    # Imported here, not above: with ssl, it takes more time than a command that fetches nothing has.
+    from urllib.request import getproxies, proxy_bypass
+
     parts = urlsplit(address)
     host = parts.hostname or ""
     environment = getproxies()

@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from debian.deb822 import Packages, PkgRelation
-from debian.debian_support import Version
-
 from r4l.debian.mirror import ArchiveFile
 
 NAME = re.compile(rb"^Package: (\S+)$", re.MULTILINE)
@@ -41,6 +38,9 @@ class Package:
 
     @cached_property
     def _fields(self) -> Any:
+        # Imported where they are used: commands that look at no package would wait for them.
+        from debian.deb822 import Packages
+
         return Packages(self.text)
 
     def field(self, name: str) -> str | None:
@@ -72,6 +72,8 @@ class Package:
 
     def relations(self, *names: str) -> list[list[Relation]]:
         """Return the relations in fields such as `Depends`: a list of alternatives for each need."""
+        from debian.deb822 import PkgRelation
+
         found: list[list[Relation]] = []
         for name in names:
             if value := self.field(name):
@@ -104,6 +106,8 @@ class Package:
 
 def matches(version: str, operator: str, wanted: str) -> bool:
     """Return True if a version satisfies a relation (Debian Policy, section 7.1)."""
+    from debian.debian_support import Version
+
     ours, theirs = Version(version), Version(wanted)
     verdicts = {
         "<<": ours < theirs,
@@ -133,6 +137,8 @@ class Index:
 
     def named(self, name: str) -> list[Package]:
         """Return the packages of a name, newest first."""
+        from debian.debian_support import Version
+
         found = [self._at(place) for place in self._places.get(name, ())]
         return sorted(found, key=lambda package: Version(package.version), reverse=True)
 

@@ -17,11 +17,13 @@ INCLUDE = re.compile(r"^[ \t]*[-s]?include[ \t]+(.+)$", re.MULTILINE)
 OPTIONAL = re.compile(r"^[ \t]*obj-\$[({](CONFIG_\w+)", re.MULTILINE)
 ABOVE = re.compile(r"(?<![\w-]/)(?:\.\./)+[\w./+@-]*")
 MAKEFILES = ("Makefile", "Kbuild")
+READ_BY_MAKE = (".mk", *MAKEFILES)
+"""Ends of the names of files that make reads."""
 SOURCES = (".c", ".S", ".rs")
 NAME = re.compile(r"[A-Za-z0-9_]+")
 VALUE = re.compile(r"[^\s$#]*")
-OWN_FOLDER = re.compile(r"\$[({](?:PWD|CURDIR|src|obj|M|KBUILD_EXTMOD)[)}]/")
-"""Variables that stand for the module's own folder."""
+OWN_FOLDER = re.compile(r"\$[({](?:\w+[)}]|\w+ [^\n]*MAKEFILE_LIST[)}]+)/?")
+"""A variable, or a function of make's own place, before an included file: nearly always the module's own folder."""
 DEEPEST = 5
 """Depth to which included files are followed."""
 
@@ -96,7 +98,7 @@ def beside(folder: Path, names: Iterable[str], visible: Sequence[Path]) -> list[
 
 def is_makefile(path: str) -> bool:
     """Return True if make reads a file of that name."""
-    return path.endswith((".mk", *MAKEFILES))
+    return path.endswith(READ_BY_MAKE)
 
 
 def _folder_of(named: Path) -> Path:
@@ -122,7 +124,7 @@ def texts(makefile: Path, depth: int = 0) -> Iterator[str]:
     if depth == DEEPEST:
         return
     for match in INCLUDE.finditer(text):
-        for word in match[1].split():
-            file = makefile.parent / OWN_FOLDER.sub("", word)
+        for word in OWN_FOLDER.sub("", match[1]).split():
+            file = makefile.parent / word
             if "$" not in str(file) and file.is_file() and file.resolve().is_relative_to(makefile.parent.resolve()):
                 yield from texts(file, depth + 1)

@@ -16,7 +16,7 @@ from r4l.pci import Device, NetworkCard
 from r4l.rootfs import Rootfs, Source
 from r4l.rootfs.disk import DiskImage
 from r4l.vm import accel as accelerators
-from r4l.vm import boot, cards, least, loading
+from r4l.vm import boot, cards, least, loading, tsc
 from r4l.vm import cables as cabling
 from r4l.vm import image as images
 from r4l.vm import snapshot as snapshots
@@ -136,12 +136,13 @@ def assemble(
         rootfs = Rootfs.build(kernel, modules=modules, files=files)
     choice = accelerators.choose(kernel, accel or ("tcg" if icount else None))
     slow = snapshots.is_slow(kernel)
+    clock = " ".join(tsc.words(kernel)) if choice.name == "tcg" and fast and not icount else ""
     machine = Machine(
         kernel=kernel.vmlinux if fast else kernel.image,
         initrd=rootfs.path,
-        append=kernel_line(kernel.arch, append, fast=fast),
+        append=kernel_line(kernel.arch, f"{clock} {append}", fast=fast),
         arch=kernel.arch,
-        memory=memory or (768 if slow else 256),
+        memory=memory or max(768 if slow else 256, least.for_cpus(cpus)),
         cpus=cpus,
         accel=choice.name,
         nics=cabling.isolated(nics),

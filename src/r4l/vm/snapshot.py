@@ -116,7 +116,9 @@ def keep(vm: LiveVM, machine: Machine, kernel: Kernel) -> None:
         partial = home.temporary(final)
         try:
             _make_room()
-            home.replace_text(boot_log(final), (vm.workdir / "console.log").read_text("utf-8", "replace"))
+            home.replace_text(
+                boot_log(final), (vm.workdir / "console.log").read_text(encoding="utf-8", errors="replace")
+            )
             _save(vm, partial)
             home.publish(partial, final)
         except (EnvironmentFault, QmpError) as fault:

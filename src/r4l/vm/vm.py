@@ -64,7 +64,7 @@ class VM:
         nics: network cards, in PCI order.
         cables: the host's ends of cards with the back ends socket and tap, by the card's index; the VM closes them at
             its end. Other cards get a new `Wire` or `Tap`.
-        memory: MiB; None for 256, or 768 for a kernel with KASAN.
+        memory: MiB; None for 256, or 768 for a kernel with KASAN; more for more than 64 CPUs.
         cpus: virtual CPUs. Two boot faster than one under TCG.
         image: disk image to start from, instead of an initramfs. A card for ssh then follows those of `nics`; no module
             is loaded automatically.

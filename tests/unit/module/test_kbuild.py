@@ -55,7 +55,18 @@ def test_the_folder_of_a_project_names_those_of_its_modules(tmp_path: Path) -> N
     assert refused.value.remedy == f"give the folder of the module: {tmp_path}/src, {tmp_path}/contrib/driver"
 
 
-@pytest.mark.parametrize("way", ["flags.mk", "$(PWD)/flags.mk", "$(src)/flags.mk", "${CURDIR}/flags.mk", "./flags.mk"])
+OF_MAKE = [
+    "$(HERE)flags.mk",
+    "$(dir $(lastword $(MAKEFILE_LIST)))flags.mk",
+    "$(dir $(abspath $(lastword $(MAKEFILE_LIST))))/flags.mk",
+    "$(shell dirname $(realpath $(firstword $(MAKEFILE_LIST))))/flags.mk",
+]
+"""Ways in which a Makefile finds its own folder."""
+
+
+@pytest.mark.parametrize(
+    "way", ["flags.mk", "$(PWD)/flags.mk", "$(src)/flags.mk", "${CURDIR}/flags.mk", "./flags.mk", *OF_MAKE]
+)
 def test_objects_in_a_file_that_is_included(tmp_path: Path, way: str) -> None:
     (tmp_path / "Makefile").write_text(f"-include other.mk {way}\n")
     assert kbuild_of(tmp_path) is None

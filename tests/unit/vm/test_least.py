@@ -64,6 +64,7 @@ def test_too_little_memory_is_told_with_the_figure(machine: Machine) -> None:
         least.require(replace(machine, memory=79), SMP)
     assert "79 MiB of memory are too little" in refused.value.cause
     assert "--memory 88" in refused.value.remedy
+    assert least.memory(replace(machine, cpus=255)) == (80, 638)
     machine.initrd.write_bytes(bytes(100 * MIB))
     with pytest.raises(UsageError, match="take 274"):
         least.require(machine, SMP)
