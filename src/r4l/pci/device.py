@@ -43,7 +43,7 @@ from r4l.pci.faults import Faults
 from r4l.pci.interrupts import Interrupts
 from r4l.pci.layout import BARS, Bar, Cell, Layout
 from r4l.pci.protocol import Irq
-from r4l.pci.registers import HOOK, RC, W1C, W1S, WO, DefinitionError, Memory, Partial, Register, caller
+from r4l.pci.registers import HOOK, DefinitionError, Memory, Partial, Register, caller
 from r4l.pci.timers import Clock, RunningTime, Timer, Timers
 from r4l.pci.trace import Trace
 
@@ -77,6 +77,8 @@ class _Held:
 
     def __enter__(self) -> None:
         device = self._device
+        if device.lock.acquire(blocking=False):
+            return
         patience = -1 if device.patience is None else device.patience + MARGIN
         if not device.lock.acquire(timeout=patience):
             raise device.errors[-1] if device.errors else ModelError(f"{device!r} is busy for {patience:g} s")
@@ -140,6 +142,7 @@ class Device(metaclass=_Model):
         errors: exceptions of the model.
         present: False once the device was pulled out; it then answers nothing.
         dead: True if a method of the model has not returned in time.
+        may_master: True if the driver lets the device reach the guest's memory.
         address: address on the guest's bus, such as "0000:00:05.0"; empty while the device is not plugged in.
     """
 
@@ -182,7 +185,7 @@ class Device(metaclass=_Model):
         self.trace = Trace()
         self.errors: list[ModelError] = []
         self.present = self._answers = True
-        self.dead = False
+        self.dead = self.may_master = False
         self.address = ""
         self.faults = Faults(self)
         self.dma = Dma(self)
@@ -356,12 +359,12 @@ class Device(metaclass=_Model):
     def _read(self, cell: Cell) -> int:
         register = cell.register
         value = self._values[cell.slot]
-        if hidden := register.rules[WO]:
+        if hidden := register.hidden:
             value = value | hidden if self.layout.bars[register.bar].unmapped else value & ~hidden
         if cell.reader is not None:
             value = self._guarded(self._ask, cell, value, default=register.mask)
-        if register.rules[RC]:
-            self._values[cell.slot] &= ~register.rules[RC]
+        if register.cleared:
+            self._values[cell.slot] &= ~register.cleared
         return value
 
     def _ask(self, cell: Cell, value: int) -> int:
@@ -426,7 +429,7 @@ class Device(metaclass=_Model):
                 self._write(cell, value)
                 continue
             # Bytes outside the write must clear and set no bits: they get values without effect.
-            keeps = self._values[cell.slot] & (register.mask & ~(register.rules[W1C] | register.rules[W1S]))
+            keeps = self._values[cell.slot] & (register.mask & ~(register.clearing | register.setting))
             merged = bytearray(keeps.to_bytes(register.size, "little"))
             for place in range(max(offset, cell.offset), min(offset + size, cell.offset + register.size)):
                 merged[place - cell.offset] = data[place - offset]
@@ -477,6 +480,7 @@ class Device(metaclass=_Model):
     def _config_changed(self) -> None:
         # In D3hot a function answers in its configuration space only (PCI Power Management 1.2, 5.4.1).
         self._answers = self.present and self.power_state != 3
+        self.may_master = bool(self.config.command & cfg.BUS_MASTER)
         self.interrupts.allowed = not self.config.command & cfg.INTX_DISABLE
         self.interrupts.deliver()
 
@@ -487,11 +491,6 @@ class Device(metaclass=_Model):
             if isinstance(one, PowerManagement):
                 return self.config.word(place + PM_CONTROL) & POWER_STATE
         return 0
-
-    @property
-    def may_master(self) -> bool:
-        """True if the driver lets the device reach the guest's memory."""
-        return bool(self.config.command & cfg.BUS_MASTER)
 
     # -- implementation ---------------------------------------------------------------------------------------------
 

@@ -46,6 +46,8 @@ class Mapping:
         address, size: range in the guest, in bytes.
         flags: allowed kinds of access.
         memory: the memory, mapped here; None: reached by messages.
+        end: first address after the mapping.
+        writable: True if the device may write.
     """
 
     address: int
@@ -53,10 +55,9 @@ class Mapping:
     flags: MapFlag
     memory: mmap.mmap | None
 
-    @property
-    def end(self) -> int:
-        """First address after the mapping."""
-        return self.address + self.size
+    def __post_init__(self) -> None:
+        self.end = self.address + self.size
+        self.writable = bool(self.flags & MapFlag.WRITE)
 
 
 class Messages(Protocol):
@@ -104,8 +105,8 @@ class Dma:
         """
         device = self._device
         with device.held:
-            parts = self._parts(address, size, MapFlag.READ)
-            data = b"".join(self._get(mapping, at, count) for mapping, at, count in parts)
+            parts = self._parts(address, size, writes=False)
+            data = self._get(*parts[0]) if len(parts) == 1 else b"".join(self._get(*part) for part in parts)
             if device.faults:
                 data = device.faults.dma_read(data)
             device.trace.add("dma-read", None, -1, address, size, data[:TRACED])
@@ -123,16 +124,21 @@ class Dma:
         """
         device = self._device
         with device.held:
-            self._parts(address, len(data), MapFlag.WRITE)
-            device.trace.add("dma-write", None, -1, address, len(data), data[:TRACED])
-            if device.faults:
-                device.faults.dma_write(address, data, self._write)
-            else:
+            if not device.faults:
                 self._write(address, data)
+                device.trace.add("dma-write", None, -1, address, len(data), data[:TRACED])
+                return
+            self._parts(address, len(data), writes=True)
+            device.trace.add("dma-write", None, -1, address, len(data), data[:TRACED])
+            device.faults.dma_write(address, data, self._write)
 
     def _write(self, address: int, data: bytes) -> None:
+        parts = self._parts(address, len(data), writes=True)
+        if len(parts) == 1:
+            self._put(parts[0][0], parts[0][1], data)
+            return
         done = 0
-        for mapping, at, count in self._parts(address, len(data), MapFlag.WRITE):
+        for mapping, at, count in parts:
             self._put(mapping, at, data[done : done + count])
             done += count
 
@@ -161,7 +167,7 @@ class Dma:
 
     # -- implementation -----------------------------------------------------------------------------------------
 
-    def _parts(self, address: int, size: int, need: MapFlag) -> list[tuple[Mapping, int, int]]:
+    def _parts(self, address: int, size: int, *, writes: bool) -> list[tuple[Mapping, int, int]]:
         """Return the mappings that contain some bytes, each with the offset in it and the number of bytes."""
         if not self._device.present:
             raise DmaFault(f"DMA at {address:#x} by a device that is gone")
@@ -173,9 +179,10 @@ class Dma:
             mapping = self._mappings[place] if place >= 0 else None
             if mapping is None or address >= mapping.end:
                 raise DmaFault(f"DMA at {address:#x}, where the guest has no memory")
-            if not mapping.flags & need:
+            if writes and not mapping.writable:
                 raise DmaFault(f"DMA that writes at {address:#x}, which is read-only")
-            count = min(size, mapping.end - address)
+            count = mapping.end - address
+            count = size if size < count else count
             parts.append((mapping, address - mapping.address, count))
             address, size = address + count, size - count
         return parts

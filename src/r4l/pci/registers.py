@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,21 +70,24 @@ class Field:
         high: number of the highest bit.
         low: number of the lowest bit; `high` by default.
         access: access to these bits; the register's by default.
+
+    Attributes:
+        shift: number of the lowest bit.
+        mask: mask of the bits, in their places.
     """
 
     high: int
     low: int | None = None
     access: AccessType | None = None
 
-    @property
-    def shift(self) -> int:
-        """Number of the lowest bit."""
-        return self.high if self.low is None else self.low
+    # Attributes, not properties: a model asks for them a hundred thousand times a second.
+    shift: int = dataclasses.field(init=False, repr=False, compare=False)
+    mask: int = dataclasses.field(init=False, repr=False, compare=False)
 
-    @property
-    def mask(self) -> int:
-        """Mask of the bits, in their places."""
-        return ((1 << (self.high - self.shift + 1)) - 1) << self.shift
+    def __post_init__(self) -> None:
+        shift = self.high if self.low is None else self.low
+        object.__setattr__(self, "shift", shift)
+        object.__setattr__(self, "mask", ((1 << max(0, self.high - shift + 1)) - 1) << max(0, shift))
 
 
 FieldLike = Field | int | tuple[int, int]
@@ -121,9 +125,9 @@ class Word(int):
         if name == "_register":
             raise AttributeError(name)
         fields: Mapping[str, Field] = self._register.fields
-        if name not in fields:
+        if (field := fields.get(name)) is None:
             raise AttributeError(f"{self._register.name} has no field {name}; it has {self._register.field_names}")
-        return (int(self) & fields[name].mask) >> fields[name].shift
+        return (self & field.mask) >> field.shift
 
     def replace(self, **fields: int) -> Word:
         """Return the value with some fields changed.
@@ -193,6 +197,10 @@ class Register:
         self.reader: str | None = None
         self._check()
         self.rules = self._rules()
+        # The same as plain integers: a look into a table by access types costs more than the rest of an access.
+        self.free = self.rules[RW] | self.rules[WO]
+        self.hidden, self.cleared = self.rules[WO], self.rules[RC]
+        self.clearing, self.setting = self.rules[W1C], self.rules[W1S]
 
     def _check(self) -> None:
         if self.width not in WIDTHS:
@@ -248,9 +256,7 @@ class Register:
 
     def written(self, old: int, value: int) -> int:
         """Return the value after software has written `value` over `old`."""
-        rules = self.rules
-        free = rules[RW] | rules[WO]
-        return (old & ~free | value & free) & ~(value & rules[W1C]) | value & rules[W1S]
+        return (old & ~self.free | value & self.free) & ~(value & self.clearing) | value & self.setting
 
     def value(self, *, base: int = 0, **fields: int) -> int:
         """Return a value with these fields, such as `CTRL.value(go=1)`.

@@ -64,7 +64,7 @@ def test_they_carry_into_the_upper_half_and_stick_at_the_end(stand: Stand) -> No
     card.receive(ethernet(bytes(60)))
     assert (card.TORL, card.TORH) == (77, 1)
     card.TORL = card.TORH = 0xFFFFFFFF
-    card.count("GPRC", 0xFFFFFFFF)
+    card.GPRC = 0xFFFFFFFF
     card.receive(ethernet(bytes(60)))
     assert (card.TORL, card.TORH) == (0xFFFFFFFF, 0xFFFFFFFF)
     assert stand.read(E1000.GPRC) == 0xFFFFFFFF

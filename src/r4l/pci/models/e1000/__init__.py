@@ -6,7 +6,7 @@ sections are those of the manual. One job each:
 
 * `chip`: identity. `card`: the whole: I/O ports, reset, errata.
 * `link`, `phy`: CTRL, STATUS, MDIC. `eeprom`: EECD, EERD. `interrupts`: ICR to IMC, ITR, delays.
-* `receive`, `filters`; `transmit`; both with `ring` and `descriptors`.
+* `receive`, `filters`, `control` (RCTL); `transmit`; both with `ring` and `descriptors`.
 * `offload`: checksums, segments and VLAN tags, of bytes.
 * `statistics`: what is counted. `others`: registers that only keep what is written.
 """

@@ -23,3 +23,7 @@ class Chip(NetworkCard):
     # The EEPROM may choose BARs of 32 or of 64 bits (4.1); with 32 the ports are in BAR 2.
     bars = (Bar(1 << 17), None, Bar(8, io=True))
     capabilities = (PowerManagement(pme=0b11001, keeps=False),)
+
+    def raw(self, name: str) -> int:
+        """Return a register's value as a plain integer, for each packet's way: a `Word` costs ten times as much."""
+        return self._values[self.layout.slots[name]]

@@ -19,6 +19,8 @@ ADDRESS_BITS = 6
 OPCODE_BITS = 2
 READ, WRITE, ERASE, EXTENDED = 0b10, 0b01, 0b11, 0b00
 """Instructions after the start bit."""
+CLOCK, SELECT, DATA_IN, DATA_OUT, REQUEST, GRANT = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 6, 1 << 7
+"""Bits of EECD (13.4.3)."""
 WRITE_DISABLE, WRITE_ALL, ERASE_ALL, WRITE_ENABLE = range(4)
 """Upper two bits of the address in an extended instruction."""
 
@@ -60,7 +62,7 @@ class Microwire:
         self.words = words
         self.writable = False
         self.out = 1
-        self._selected = self._clock = False
+        self._selected = self._clock = 0
         self._begin()
 
     def _begin(self) -> None:
@@ -69,8 +71,8 @@ class Microwire:
         self._sending: int | None = None
         self._write: tuple[range, int] | None = None
 
-    def drive(self, *, select: bool, clock: bool, data: bool) -> int:
-        """Set the lines CS, SK and DI; return the level of DO."""
+    def drive(self, *, select: int, clock: int, data: int) -> int:
+        """Set the lines CS, SK and DI, high unless 0; return the level of DO."""
         if not select:
             if self._selected and self._write:
                 places, value = self._write
@@ -80,7 +82,7 @@ class Microwire:
             # Selected again, DO says that a write is done; unselected it floats high.
             self.out = 1
         elif clock and not self._clock:
-            self._rise(int(data))
+            self._rise(int(data != 0))
         self._selected, self._clock = select, clock
         return self.out
 
@@ -165,17 +167,19 @@ class EepromPort(Chip):
     @EECD.on_write
     def drive_pins(self, old: Word, new: Word) -> None:
         """Grant the pins to software, and pass their levels on."""
-        if self.eeprom_arbiter and new.EE_REQ and not old.EE_GNT:
+        # A driver that reads all words does this thousands of times, so it is done on plain integers.
+        value = int(new)
+        if not value & REQUEST:
+            value &= ~GRANT
+        elif self.eeprom_arbiter and not value & GRANT:
             if self.eeprom_seconds:
                 self.after(self.eeprom_seconds, self._grant)
             else:
-                new = new.replace(EE_GNT=1)
-        elif not new.EE_REQ:
-            new = new.replace(EE_GNT=0)
-        if new.EE_GNT or not self.eeprom_arbiter:
-            level = self.eeprom.drive(select=bool(new.CS), clock=bool(new.SK), data=bool(new.DI))
-            new = new.replace(DO=level)
-        self.EECD = new
+                value |= GRANT
+        if value & GRANT or not self.eeprom_arbiter:
+            level = self.eeprom.drive(select=value & SELECT, clock=value & CLOCK, data=value & DATA_IN)
+            value = value & ~DATA_OUT | (DATA_OUT if level else 0)
+        self._values[self.layout.slots["EECD"]] = value
 
     def _grant(self) -> None:
         self.EECD = self.EECD.replace(EE_GNT=self.EECD.EE_REQ)

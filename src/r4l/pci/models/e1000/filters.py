@@ -7,6 +7,7 @@ Source: Intel 8254x Software Developer's Manual (317453), 3.2.1 (order of the fi
 from __future__ import annotations
 
 from r4l.pci.models.e1000.chip import Chip
+from r4l.pci.models.e1000.control import Control
 from r4l.pci.registers import RO, RW, Field, Register, RegisterArray, Word
 
 ADDRESSES = 16
@@ -56,20 +57,20 @@ class Filters(Chip):
         self.RAH[0] = int.from_bytes(mac[4:6], "little") | 1 << 31
         self.update_addresses()
 
-    def is_for_us(self, address: bytes, control: Word) -> bool:
+    def is_for_us(self, address: bytes, control: Control) -> bool:
         """Return True if a frame to this address passes, by RCTL, addresses and table."""
         if address in self._addresses:
             return True
         if not address[0] & 1:
-            return bool(control.UPE)
-        if address == BROADCAST and control.BAM:
+            return control.unicast
+        if address == BROADCAST and control.broadcast:
             return True
-        return bool(control.MPE) or self._hashed(address, control.MO)
+        return control.multicast or self._hashed(address, control.hash)
 
-    def is_exact(self, address: bytes, control: Word) -> bool:
+    def is_exact(self, address: bytes, control: Control) -> bool:
         """Return False if only the multicast table let an address pass, so that software has to look (PIF)."""
         group = address[0] & 1 and address not in self._addresses
-        return not group or bool(control.MPE) or (address == BROADCAST and bool(control.BAM))
+        return not group or control.multicast or (address == BROADCAST and control.broadcast)
 
     def _hashed(self, address: bytes, offset: int) -> bool:
         """Return the bit of the multicast table for an address."""

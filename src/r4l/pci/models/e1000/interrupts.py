@@ -52,8 +52,7 @@ class InterruptUnit(Chip):
 
     def _drive(self) -> None:
         """Give INTA# the level that follows from causes, mask and throttling."""
-        values, slots = self._values, self.layout.slots
-        if not values[slots["ICR"]] & values[slots["IMS"]]:
+        if not self.raw("ICR") & self.raw("IMS"):
             if self.interrupts.level:
                 self.lower_irq()
         elif not self.interrupts.level and not self._throttled():
@@ -61,7 +60,7 @@ class InterruptUnit(Chip):
 
     def _throttled(self) -> bool:
         """Return True if ITR forbids an interrupt now; one is then due later."""
-        interval = self._values[self.layout.slots["ITR"]] * ITR_SECONDS
+        interval = self.raw("ITR") * ITR_SECONDS
         if not interval:
             return False
         now = self.now

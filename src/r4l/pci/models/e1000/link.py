@@ -56,11 +56,12 @@ class Link(InterruptUnit):
 
     phy: Phy
     negotiation_seconds = 0.02
+    _up = False
 
     @property
     def link_up(self) -> bool:
         """True if the MAC has a link (STATUS.LU): the PHY has one, and software lets the MAC see it (CTRL.SLU)."""
-        return bool(self.STATUS.LU)
+        return self._up
 
     def set_cable(self, connected: bool) -> None:
         """Connect the cable, or pull it out."""
@@ -83,6 +84,7 @@ class Link(InterruptUnit):
         speed = control.SPEED if control.FRCSPD else SPEED_CODES[phy.speed] if phy.link else before.SPEED
         duplex = control.FD if control.FRCDPLX else int(phy.full_duplex)
         self.STATUS = before.replace(LU=up, FD=duplex, SPEED=min(speed, 2), ASDV=min(speed, 2))
+        self._up = up
         if bool(before.LU) != up:
             self.cause(LSC)
             self.on_link(up)
@@ -92,6 +94,7 @@ class Link(InterruptUnit):
 
     def reset_link(self, reason: Reset) -> None:
         """Bring PHY and link to their state after a reset."""
+        self._up = False
         if reason is Reset.ITSELF:
             # The timers were cancelled, and the PHY goes on.
             if self.phy.negotiating:

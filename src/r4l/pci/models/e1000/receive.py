@@ -11,7 +11,9 @@ from collections import deque
 from dataclasses import dataclass
 
 from r4l.pci.models.e1000 import offload
+from r4l.pci.models.e1000.control import Control
 from r4l.pci.models.e1000.descriptors import (
+    PAIR,
     RX_CE,
     RX_DD,
     RX_EOP,
@@ -25,6 +27,7 @@ from r4l.pci.models.e1000.descriptors import (
     RX_TCPE,
     RX_VP,
     RX_WRITTEN,
+    SIZE,
 )
 from r4l.pci.models.e1000.filters import Filters
 from r4l.pci.models.e1000.interrupts import RXDMT0, RXO, RXT0, Delay
@@ -35,14 +38,16 @@ from r4l.pci.registers import RO, RW, WO, Field, Register, Word
 
 SMALLEST, LARGEST, LARGEST_LONG = 64, 1518, 16384
 """Bytes of a frame with its checksum; a VLAN tag adds four (13.7.15)."""
-BUFFER_SIZES = (2048, 1024, 512, 256)
-"""RCTL.BSIZE; with BSEX 16 times as many (13.4.22)."""
 KIB = 1024
-PAUSE = bytes.fromhex("0180c2000001"), b"\x88\x08"
-"""Address and type of flow control frames (IEEE 802.3, annex 31B)."""
+PAUSE = b"\x88\x08"
+"""Ethertype of flow control frames (IEEE 802.3, annex 31B)."""
+PCSS, IPOFL, TUOFL = 0xFF, 1 << 8, 1 << 9
+"""Fields of RXCSUM (13.8)."""
+FETCHED = 64
+"""Number of descriptors that are read in one go."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Incoming:
     """A frame in the FIFO.
 
@@ -92,19 +97,21 @@ class Receiver(Link, Filters, Statistics):
     )
 
     _fifo: deque[Incoming]
+    _fetched: deque[int]
     _fifo_bytes = 0
     _rx: Ring
     _rx_delay: Delay
 
     def set_up_receiver(self) -> None:
         """Make the receiver's own parts."""
-        self._fifo = deque()
+        self._fifo, self._fetched = deque(), deque()
         self._rx = Ring(self, "RD")
         self._rx_delay = Delay(self, lambda: self.cause(RXT0))
 
     def reset_receiver(self) -> None:
         """Drop what was received."""
         self._fifo.clear()
+        self._fetched.clear()
         self._fifo_bytes = 0
         self._rx_delay.end()
 
@@ -116,6 +123,14 @@ class Receiver(Link, Filters, Statistics):
             self._fifo_bytes = 0
         else:
             self._store()
+
+    @RDBAL.on_write
+    @RDBAH.on_write
+    @RDLEN.on_write
+    @RDH.on_write
+    def move_ring(self, old: Word, new: Word) -> None:
+        """Forget descriptors that were read from another ring, or another place of it."""
+        self._fetched.clear()
 
     @RDT.on_write
     def take_buffers(self, old: Word, new: Word) -> None:
@@ -141,16 +156,20 @@ class Receiver(Link, Filters, Statistics):
             symbol_error: True if a symbol was damaged on the line.
         """
         with self.held:
-            control = self.RCTL
-            if not control.EN or len(frame) < offload.ETHERNET or not (self.link_up or self.loops):
+            control = Control.of(self.raw("RCTL"))
+            if not control.enabled or len(frame) < offload.ETHERNET or not (self._up or self.loops):
                 return
-            tag = offload.tag_of(frame, self.VET)
-            if not self.is_for_us(frame[:6], control) or self._is_foreign(tag, control) or self._is_control(frame):
+            tag = offload.tag_of(frame, self.raw("VET"))
+            if not self.is_for_us(frame[:6], control) or (tag is not None and self._is_foreign(tag, control)):
                 return
-            errors = self._count_errors(frame, tag, control, crc_error=crc_error, symbol_error=symbol_error)
-            if errors and not control.SBP:
+            if frame[12:14] == PAUSE and self._is_control(frame, control):
                 return
-            if self._fifo_bytes + len(frame) + CRC > self.PBA.RXA * KIB:
+            errors = 0
+            if crc_error or symbol_error or not SMALLEST <= len(frame) + CRC <= LARGEST:
+                errors = self._count_errors(frame, tag, control, crc_error=crc_error, symbol_error=symbol_error)
+                if errors and not control.bad:
+                    return
+            if self._fifo_bytes + len(frame) + CRC > (self.raw("PBA") & 0xFFFF) * KIB:
                 self.count("MPC")
                 self.count_total_received(frame)
                 self.cause(RXO)
@@ -163,30 +182,28 @@ class Receiver(Link, Filters, Statistics):
     @property
     def loops(self) -> bool:
         """True if what is sent comes back: loopback in the PHY, or before it (RCTL.LBM)."""
-        return self.phy.loops or self.RCTL.LBM == 3
+        return self.phy.loops or Control.of(self.raw("RCTL")).loopback
 
-    def _is_foreign(self, tag: int | None, control: Word) -> bool:
+    def _is_foreign(self, tag: int, control: Control) -> bool:
         """Return True if the VLAN filter drops a frame (9.3)."""
-        if tag is None or not control.VFE:
+        if not control.vlans:
             return False
-        return not self.is_our_vlan(tag) or bool(control.CFIEN and tag >> 12 & 1 != control.CFI)
+        return not self.is_our_vlan(tag) or (control.canonical and tag >> 12 & 1 != control.wanted)
 
-    def _is_control(self, frame: bytes) -> bool:
-        """Return True for a flow control frame that is not passed on; it is counted (13.7.19, 10.1)."""
-        if frame[12:14] != PAUSE[1]:
-            return False
+    def _is_control(self, frame: bytes, control: Control) -> bool:
+        """Count a flow control frame; return True if it is not passed on (13.7.19, 10.1)."""
         if frame[14:16] == b"\0\1" and self.CTRL.RFCE:
             self.count("XOFFRXC" if frame[16:18] != b"\0\0" else "XONRXC")
         elif frame[14:16] == b"\0\1":
             self.count("FCRUC")
-        return not self.RCTL.PMCF
+        return not control.flow
 
     def _count_errors(
-        self, frame: bytes, tag: int | None, control: Word, *, crc_error: bool, symbol_error: bool
+        self, frame: bytes, tag: int | None, control: Control, *, crc_error: bool, symbol_error: bool
     ) -> int:
         """Count what is wrong with a frame; return the error bits, and 0x100 for a wrong length, which has none."""
         size = len(frame) + CRC
-        most = LARGEST_LONG if control.LPE else LARGEST + (offload.TAG if tag is not None else 0)
+        most = LARGEST_LONG if control.long else LARGEST + (offload.TAG if tag is not None else 0)
         errors = 0
         if size < SMALLEST:
             self.count("RFC" if crc_error else "RUC")
@@ -208,87 +225,95 @@ class Receiver(Link, Filters, Statistics):
             self.count_total_received(frame)
         return errors
 
-    def _queue(self, frame: bytes, tag: int | None, control: Word, errors: int) -> None:
+    def _queue(self, frame: bytes, tag: int | None, control: Control, errors: int) -> None:
         """Put a frame into the FIFO as its buffers will have it."""
-        crc = zlib.crc32(frame).to_bytes(CRC, "little")
-        if errors & RX_CE:
-            crc = bytes(byte ^ 0xFF for byte in crc)
         status = 0 if self.is_exact(frame[:6], control) else RX_PIF
         special = 0
-        inner = frame if tag is None else offload.without_tag(frame)
-        if tag is not None and self.CTRL.VME:
-            frame, special = inner, tag
-            status |= RX_VP
-        checks = self.RXCSUM
-        whole = frame if control.SECRC else frame + crc
-        checksum = ~offload.ones_sum(whole[checks.PCSS :]) & 0xFFFF
-        checked, wrong = self._check(inner, checks)
-        self._fifo.append(Incoming(whole, status | checked, errors | wrong, checksum, special))
+        whole = inner = frame if tag is None else offload.without_tag(frame)
+        if tag is not None:
+            if self.CTRL.VME:
+                special = tag
+                status |= RX_VP
+            else:
+                whole = frame
+        if not control.strips:
+            crc = zlib.crc32(frame).to_bytes(CRC, "little")
+            whole += bytes(byte ^ 0xFF for byte in crc) if errors & RX_CE else crc
+        checks = self.raw("RXCSUM")
+        checksum = ~offload.ones_sum(whole[checks & PCSS :]) & 0xFFFF
+        if checks & (IPOFL | TUOFL):
+            checked, wrong = self._check(inner, checks)
+            status, errors = status | checked, errors | wrong
+        else:
+            status |= RX_IXSM
+        self._fifo.append(Incoming(whole, status, errors, checksum, special))
         self._fifo_bytes += len(whole)
 
     @staticmethod
-    def _check(frame: bytes, checks: Word) -> tuple[int, int]:
+    def _check(frame: bytes, checks: int) -> tuple[int, int]:
         """Return status and error bits about the checksums of a frame (3.2.9)."""
-        if not checks.IPOFL and not checks.TUOFL:
-            return RX_IXSM, 0
         verdict = offload.verify(frame)
         status = errors = 0
-        if checks.IPOFL and verdict.ip is not None:
+        if checks & IPOFL and verdict.ip is not None:
             status |= RX_IPCS
             errors |= 0 if verdict.ip else RX_IPE
-        if checks.TUOFL and verdict.transport is not None:
+        if checks & TUOFL and verdict.transport is not None:
             status |= RX_TCPCS
             errors |= 0 if verdict.transport else RX_TCPE
         return status or RX_IXSM, errors
 
-    # -- from the FIFO to memory ---------------------------------------------------------------------------------------
+    # -- from the FIFO to memory ------------------------------------------------------------------------------------
 
     def _store(self) -> None:
         """Move frames from the FIFO to the guest's buffers while there are any."""
         fifo, ring = self._fifo, self._rx
-        if not fifo or not self.RCTL.EN:
+        control = Control.of(self.raw("RCTL"))
+        if not fifo or not control.enabled:
             return
-        control = self.RCTL
-        size = BUFFER_SIZES[control.BSIZE] * (16 if control.BSEX and control.BSIZE else 1)
+        few = ring.count >> control.few
         while fifo:
             frame = fifo[0]
             while frame.done < len(frame.data):
-                if not ring.free:
+                free = ring.free
+                if not free:
                     if not frame.starved:
                         frame.starved = True
                         self.count("RNBC")
                     return
-                self._fill(frame, size)
+                self._fill(frame, control.size, free)
+                if free > few >= free - 1:
+                    self.cause(RXDMT0)
             fifo.popleft()
             self._fifo_bytes -= len(frame.data)
             self._announce(len(frame.data))
 
-    def _fill(self, frame: Incoming, size: int) -> None:
+    def _fill(self, frame: Incoming, size: int, free: int) -> None:
         """Store a piece of a frame in the next buffer, and write its descriptor last."""
         ring = self._rx
-        place = ring.address(ring.head)
-        address = int.from_bytes(self.dma.read(place, 8), "little")
+        head = ring.head
+        place = ring.address(head)
+        if not self._fetched:
+            many = min(free, ring.count - head, FETCHED)
+            self._fetched.extend(first for first, _ in PAIR.iter_unpack(self.dma.read(place, many * SIZE)))
+        address = self._fetched.popleft()
         piece = frame.data[frame.done : frame.done + size]
         frame.done += len(piece)
-        last = frame.done == len(frame.data)
-        before = ring.free
+        # The head moves even if the buffer cannot be written: a descriptor is never used twice.
         ring.advance()
         if address:
             # A null descriptor stores nothing (3.2.3).
             self.dma.write(address, piece)
         # What is known of the whole frame is in its last descriptor (3.2.3.2).
+        last = frame.done == len(frame.data)
         status, errors = (frame.status | RX_EOP, frame.errors) if last else (frame.status & RX_VP, 0)
         written = RX_WRITTEN.pack(len(piece), frame.checksum, status | RX_DD, errors, frame.special)
         self.dma.write(place + 8, written)
-        threshold = ring.count >> self.RCTL.RDMTS + 1
-        if before > threshold >= before - 1:
-            self.cause(RXDMT0)
 
     def _announce(self, size: int) -> None:
         """Interrupt for a frame that was stored, now or after its delay (13.4.30, 13.4.31)."""
-        delay = self.RDTR.DELAY
-        if delay and size > self.RSRPD:
-            self._rx_delay.restart(delay, self.RADV)
+        delay = self.raw("RDTR")
+        if delay and size > self.raw("RSRPD"):
+            self._rx_delay.restart(delay, self.raw("RADV"))
         else:
             self._rx_delay.end()
             self.cause(RXT0)

@@ -6,13 +6,42 @@ Source: Intel 8254x Software Developer's Manual (317453), 13.7.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from typing import NamedTuple
+
 from r4l.pci.models.e1000.chip import Chip
 from r4l.pci.registers import RC, RO, Register, Word
 
 CRC = 4
 """Bytes of the frame's checksum, which the counters include."""
-STEPS = ((64, "64"), (127, "127"), (255, "255"), (511, "511"), (1023, "1023"), (1 << 30, "1522"))
-"""Sizes up to which a frame, with its checksum, counts in PRC64, PRC127, …"""
+STEPS = (64, 127, 255, 511, 1023)
+"""Sizes up to which a frame, with its checksum, counts in PRC64, PRC127, …; longer ones count in PRC1522."""
+
+
+class Names(NamedTuple):
+    """Counters of one direction.
+
+    Attributes:
+        sizes: by `STEPS`.
+        good, total, broadcast, multicast: of frames.
+        octets, total_octets: of bytes, without L or H.
+    """
+
+    sizes: tuple[str, ...]
+    good: str
+    total: str
+    broadcast: str
+    multicast: str
+    octets: str
+    total_octets: str
+
+
+RECEIVED = Names(
+    ("PRC64", "PRC127", "PRC255", "PRC511", "PRC1023", "PRC1522"), "GPRC", "TPR", "BPRC", "MPRC", "GORC", "TOR"
+)
+SENT = Names(
+    ("PTC64", "PTC127", "PTC255", "PTC511", "PTC1023", "PTC1522"), "GPTC", "TPT", "BPTC", "MPTC", "GOTC", "TOT"
+)
 FULL = (1 << 32) - 1
 FULL_OCTETS = (1 << 64) - 1
 
@@ -100,35 +129,38 @@ class Statistics(Chip):
         self.TOTL = 0
         return value
 
-    def count(self, name: str, by: int = 1) -> None:
-        """Add to a counter of 32 bits."""
+    def count(self, name: str) -> None:
+        """Add one to a counter of 32 bits."""
         slot, values = self.layout.slots[name], self._values
-        values[slot] = min(values[slot] + by, FULL)
+        if values[slot] < FULL:
+            values[slot] += 1
 
     def count_octets(self, name: str, by: int) -> None:
         """Add to a counter of 64 bits, by its name without L or H."""
         values, slots = self._values, self.layout.slots
         low, high = slots[f"{name}L"], slots[f"{name}H"]
-        total = min((values[high] << 32 | values[low]) + by, FULL_OCTETS)
-        values[low], values[high] = total & FULL, total >> 32
+        values[low] += by
+        if values[low] > FULL:
+            total = min((values[high] << 32) + values[low], FULL_OCTETS)
+            values[low], values[high] = total & FULL, total >> 32
 
     def count_sent(self, frame: bytes) -> None:
         """Count a frame, without its checksum, that was sent (13.7.30, 13.7.32, 13.7.41 and on)."""
-        self._count("T", "PTC", "GPTC", "GOTC", "TOT", frame)
+        self._count(SENT, frame)
 
     def count_received(self, frame: bytes) -> None:
         """Count a good frame, without its checksum, that passed the filters (13.7.20 and on)."""
-        self._count("R", "PRC", "GPRC", "GORC", "TOR", frame)
+        self._count(RECEIVED, frame)
 
-    def _count(self, way: str, sizes: str, good: str, octets: str, all_octets: str, frame: bytes) -> None:
+    def _count(self, names: Names, frame: bytes) -> None:
         size = len(frame) + CRC
-        self.count(next(sizes + name for most, name in STEPS if size <= most))
-        self.count(good)
-        self.count(f"TP{way}")
-        self.count_octets(octets, size)
-        self.count_octets(all_octets, size)
+        self.count(names.sizes[bisect_left(STEPS, size)])
+        self.count(names.good)
+        self.count(names.total)
+        self.count_octets(names.octets, size)
+        self.count_octets(names.total_octets, size)
         if frame[0] & 1:
-            self.count(("B" if frame[:6] == b"\xff" * 6 else "M") + sizes)
+            self.count(names.broadcast if frame[:6] == b"\xff" * 6 else names.multicast)
 
     def count_total_received(self, frame: bytes) -> None:
         """Count a frame among all received ones only: a bad or a missed one (13.7.38, 13.7.40)."""

@@ -41,6 +41,8 @@ from r4l.pci.registers import RO, RW, Field, Register, Word
 
 PADDED = 60
 """Bytes, without FCS, that TCTL.PSP fills a short packet to (13.4.33)."""
+ENABLE, PAD = 1 << 1, 1 << 3
+"""TCTL.EN and TCTL.PSP."""
 FETCHED = 64
 """Number of descriptors that are read in one go."""
 LATE_SECONDS = 0.002
@@ -113,9 +115,9 @@ class Transmitter(Receiver):
     def transmit(self) -> None:
         """Work on the ring until it is empty, or the line is full."""
         ring = self._tx
-        if not self.TCTL.EN or not (self.link_up or self.loops) or not ring.free:
+        if not self.raw("TCTL") & ENABLE or not ring.free or not (self._up or self.loops):
             return
-        low = self.TXDCTL.LWTHRESH * 8
+        low = (self.raw("TXDCTL") >> 25) * 8
         causes = 0
         while (free := ring.free) and not self.line_is_full:
             many = min(free, ring.count - ring.head, FETCHED)
@@ -148,8 +150,8 @@ class Transmitter(Receiver):
         if not command & (RS | RPS):
             return 0
         self.dma.write(place + STATUS_AT, bytes([second >> 32 & 0xF0 | TX_DD]))
-        if command & IDE and (delay := self.TIDV.DELAY):
-            self._tx_delay.restart(delay, self.TADV)
+        if command & IDE and (delay := self.raw("TIDV")):
+            self._tx_delay.restart(delay, self.raw("TADV"))
             return 0
         return TXDW
 
@@ -207,7 +209,7 @@ class Transmitter(Receiver):
     def _send(self, frame: bytes, tag: int | None) -> None:
         if tag is not None:
             frame = offload.with_tag(frame, self.VET, tag)
-        if len(frame) < PADDED and self.TCTL.PSP:
+        if len(frame) < PADDED and self.raw("TCTL") & PAD:
             frame = frame.ljust(PADDED, b"\0")
         self.count_sent(frame)
         if self.loops:
