@@ -162,7 +162,16 @@ class SplatCutter:
         """True if a headline inside an open splat belongs to the same complaint. Otherwise another task printed it."""
         if kind == current.kind:
             return not current.traced or kind in kinds.MERGES
+        if kind == "warning" and self._is_message(current):
+            return True
         return kind == "slab" and current.kind in kinds.RULED
+
+    def _is_message(self, current: _Open) -> bool:
+        """True if the open splat holds only the message of a WARN(), which is printed before `WARNING: … at …`
+        (kernel/panic.c, `warn_slowpath_fmt`)."""
+        if current.traced or current.records[0].text.strip() != kinds.CUT_HERE:
+            return False
+        return not any(kinds.EVIDENCE.match(record.text.strip()) for record in current.records)
 
     def _preamble(self, current: _Open) -> bool:
         """True if the open splat holds only the few lines that precede a BUG or WARNING, such as a Rust panic's

@@ -119,6 +119,45 @@ def test_a_second_kind_in_the_same_log_is_a_second_object() -> None:
     assert kinds == {"soft-lockup", "rcu-stall"}
 
 
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [("DEBUG_LOCKS_WARN_ON(pc - uval > pc)", "lockdep"), ("refcount_t: underflow; use-after-free.", "refcount")],
+)
+def test_the_message_of_a_warning_and_its_place_are_one_complaint(message: str, kind: str) -> None:
+    """Regression: lockdep's message and the WARNING behind it, in another file than lockdep's, were two complaints."""
+    log = KernelLog()
+    feed(
+        log,
+        "------------[ cut here ]------------",
+        message,
+        "WARNING: kernel/sched/core.c:6038 at preempt_count_sub+0x88/0xd0, CPU#0: insmod/59",
+        "Modules linked in: crashers(O+)",
+        "Call Trace:",
+        " crash+0x10/0x20 [crashers]",
+        "---[ end trace 0000000000000000 ]---",
+    )
+    (splat,) = log.splats(settle=True)
+    assert (splat.splat_kind, splat.headline) == (kind, message)
+    assert splat.culprit is not None
+    assert splat.culprit.module == "crashers"
+
+
+def test_a_warning_behind_another_warnings_message_and_place_is_a_second_one() -> None:
+    log = KernelLog()
+    feed(
+        log,
+        "------------[ cut here ]------------",
+        "DEBUG_LOCKS_WARN_ON(1)",
+        "WARNING: kernel/locking/lockdep.c:10 at lock+0x88/0xd0, CPU#0: insmod/59",
+        "Call Trace:",
+        " crash+0x10/0x20 [crashers]",
+        "WARNING: kernel/sched/core.c:6038 at preempt_count_sub+0x88/0xd0, CPU#0: insmod/59",
+        "Call Trace:",
+        " crash+0x10/0x20 [crashers]",
+    )
+    assert [splat.splat_kind for splat in log.splats(settle=True)] == ["lockdep", "warning"]
+
+
 def test_lines_before_and_after_are_not_part_of_it() -> None:
     lines = splats("warn")[0].lines
     assert lines[0].startswith("------------[ cut here")
