@@ -199,6 +199,22 @@ impl Hw<'_> {
         // YOURS (tx-registers): TCTL: EN, PSP, CT = 0Fh, and COLD = 40h for full duplex.
     }
 
+    /// The next descriptor that the card will fetch, and the first that it may not.
+    pub(crate) fn tx_position(&self) -> (u32, u32) {
+        let (head, tail) = (self.bar.read(TDH), self.bar.read(TDT));
+        (head.value().get(), tail.value().get())
+    }
+
+    /// Whether the other end has asked for a pause.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.bar.read(STATUS).txoff()
+    }
+
+    /// Reads one of the statistics, by its place in their table.
+    pub(crate) fn take_statistic(&self, index: usize) -> u32 {
+        STATISTICS::try_at(index).map_or(0, |location| self.bar.read(location).into_raw())
+    }
+
     /// Gives the card the transmit descriptors before `tail`.
     pub(crate) fn set_tx_tail(&self, tail: usize) {
         self.bar.write_reg(TDT::zeroed().with_value(tail as u16));

@@ -9,6 +9,7 @@
 //! * `regs`, `desc`: registers and descriptors as the manual has them.
 //! * `hw`: the card apart from its rings. `eeprom`, `phy`: two ways into it.
 //! * `rx`, `tx`, `filter`: what exists only between open and stop.
+//! * `statistics`, `watchdog`: what is looked at every two seconds.
 //! * `nic`: the network device.
 
 #![forbid(unsafe_code)]
@@ -21,7 +22,9 @@ mod nic;
 mod phy;
 mod regs;
 mod rx;
+mod statistics;
 mod tx;
+mod watchdog;
 
 use hw::Hw;
 use kernel::{

@@ -12,11 +12,13 @@ use crate::{
     },
     phy,
     rx::RxRing,
+    statistics::Statistics,
     tx::{
         self,
         TxCleaner,
         TxRing, //
-    }, //
+    },
+    watchdog::Watchdog, //
 };
 use kernel::{
     device::{
@@ -37,6 +39,7 @@ use kit::{
     net::{
         self,
         Config,
+        Health,
         Interrupt,
         LinkSettings,
         MacAddress,
@@ -59,6 +62,8 @@ use kit::{
 pub(crate) struct Nic<'bound> {
     hw: Hw<'bound>,
     dev: &'bound Device<Bound>,
+    statistics: Statistics,
+    watchdog: Watchdog,
     mac: MacAddress,
     /// The interrupt handler has seen a change of the link, and the poll function has not.
     link_changed: Atomic<bool>,
@@ -104,6 +109,8 @@ impl<'bound> Nic<'bound> {
         Ok(Self {
             hw,
             dev,
+            statistics: Statistics::new(),
+            watchdog: Watchdog::new(),
             mac,
             link_changed: Atomic::new(false),
             overrun: Atomic::new(false),
@@ -247,6 +254,12 @@ impl<'bound> net::Driver for Nic<'bound> {
 
     fn set_mac(&self, mac: MacAddress) {
         self.hw.set_address(0, Some(mac));
+    }
+
+    fn watchdog(&self, dev: &net::Device) -> Health {
+        self.update_link(dev);
+        self.statistics.take(&self.hw);
+        self.watchdog.look(&self.hw, &self.statistics, dev)
     }
 
     fn link(&self) -> Option<LinkSettings> {

@@ -31,6 +31,8 @@ register! {
     /// Device status, 13.4.2.
     pub(crate) STATUS(u32) @ 0x0008 {
         7:6 speed;
+        /// The other end has asked for a pause.
+        4:4 txoff => bool;
         /// There is a link.
         1:1 lu => bool;
         0:0 fd => bool;
@@ -148,6 +150,10 @@ register! {
     /// Transmit interrupt delay, 13.4.41, and absolute delay, 13.4.44.
     pub(crate) TIDV(u32) @ 0x3820 { 15:0 value; }
     pub(crate) TADV(u32) @ 0x382c { 15:0 value; }
+
+    /// The statistics, one after the other, 13.7. Reading clears them; at their largest value they
+    /// stay.
+    pub(crate) STATISTICS(u32)[64] @ 0x4000 { 31:0 count; }
 
     /// Missed packets count, 13.7.4.
     pub(crate) MPC(u32) @ 0x4010 { 31:0 count; }

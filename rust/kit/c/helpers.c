@@ -385,6 +385,16 @@ bool kit_helper_schedule_work(struct work_struct *work)
 	return schedule_work(work);
 }
 
+void kit_helper_init_delayed_work(struct delayed_work *work, work_func_t func)
+{
+	INIT_DELAYED_WORK(work, func);
+}
+
+bool kit_helper_schedule_delayed_work(struct delayed_work *work, unsigned int msecs)
+{
+	return schedule_delayed_work(work, msecs_to_jiffies(msecs));
+}
+
 struct netdev_hw_addr *kit_helper_netdev_mc_next(const struct net_device *dev,
 						 const struct netdev_hw_addr *at)
 {

@@ -30,6 +30,7 @@ void kit_layout(void)
 	SIZE(sk_buff);
 	SIZE(skb_shared_info);
 	SIZE(work_struct);
+	SIZE(delayed_work);
 	SIZE(packet_type);
 	SIZE(cdev);
 	SIZE(kiocb);
@@ -70,6 +71,7 @@ void kit_layout(void)
 	OFFSET(ethtool_ops, get_sset_count);
 	OFFSET(ethtool_ops, get_link_ksettings);
 
+	OFFSET(delayed_work, work);
 	OFFSET(netdev_hw_addr, addr);
 	OFFSET(packet_type, func);
 	OFFSET(packet_type, af_packet_net);
@@ -117,6 +119,7 @@ void kit_layout(void)
 	CONST(NETDEV_PRIV, offsetof(struct net_device, priv));
 	CONST(NETDEV_PRIV_ALIGN, __alignof__(((struct net_device *)0)->priv));
 	CONST(CHECKSUM_PARTIAL, CHECKSUM_PARTIAL);
+	CONST(CHECKSUM_UNNECESSARY, CHECKSUM_UNNECESSARY);
 	CONST(PACKET_OUTGOING, PACKET_OUTGOING);
 	CONST(MAX_SKB_FRAGS, MAX_SKB_FRAGS);
 	CONST(SKB_GSO_TCPV4, SKB_GSO_TCPV4);

@@ -33,6 +33,7 @@ pub use self::{
     driver::{
         Config,
         Driver,
+        Health,
         Interrupt,
         LinkSettings,
         Offloads,

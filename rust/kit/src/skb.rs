@@ -68,14 +68,20 @@ impl Skb {
 
     /// The Internet checksum that the device is to fill in, if there is one.
     ///
-    /// Only a device with [`crate::net::Offloads::scatter_and_checksum`] gets such a frame.
+    /// Only a device with [`crate::net::Offloads::scatter_and_checksum`] gets such a frame. One that is
+    /// to be cut into TCP segments has a checksum to fill in for each of them, also where the stack
+    /// says that the checksum of the whole is right already (`CHECKSUM_UNNECESSARY`).
     #[inline]
     pub fn checksum(&self) -> Option<Checksum> {
         let skb = self.0.as_ptr();
         // SAFETY: Valid by the type invariant.
         unsafe {
-            if bindings::skb_ip_summed(skb) != layout::CHECKSUM_PARTIAL as u32 {
-                return None;
+            let summed = bindings::skb_ip_summed(skb);
+            if summed != layout::CHECKSUM_PARTIAL as u32 {
+                if summed != layout::CHECKSUM_UNNECESSARY as u32 {
+                    return None;
+                }
+                return self.checksum_of_segments();
             }
             let start = bindings::skb_checksum_start_offset(skb) as u32;
             Some(Checksum {
@@ -83,6 +89,24 @@ impl Skb {
                 place: start + bindings::skb_csum_offset(skb),
             })
         }
+    }
+
+    /// The checksum of a frame that is right as a whole, if it is to be cut into TCP segments.
+    #[cold]
+    fn checksum_of_segments(&self) -> Option<Checksum> {
+        /// Where a TCP header has its checksum (RFC 9293, 3.1).
+        const TCP_CHECKSUM: u32 = 16;
+
+        if self.shared().gso_size == 0 {
+            return None;
+        }
+        // SAFETY: Valid by the type invariant. The stack sets the offset for each frame that a device
+        // is to cut.
+        let start = unsafe { bindings::skb_transport_offset(self.0.as_ptr()) } as u32;
+        Some(Checksum {
+            start,
+            place: start + TCP_CHECKSUM,
+        })
     }
 
     /// That nobody else holds the buffer itself, which can then be given other memory.

@@ -8,6 +8,7 @@ kernel:e1000`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -32,18 +33,40 @@ def loaded(vm: r4l.VM, module: r4l.BuiltModule) -> r4l.VM:
 
 
 @pytest.fixture
-def register(loaded: r4l.VM) -> Callable[[int], int]:
+def registers(loaded: r4l.VM) -> int:
+    """Physical address of the card's registers."""
+    find = "for d in /sys/bus/pci/devices/*; do grep -q 0x100e $d/device && head -n1 $d/resource; done"
+    return int(loaded.run(find, check=True).stdout.split()[0], 16)
+
+
+@pytest.fixture
+def register(loaded: r4l.VM, registers: int) -> Callable[[int], int]:
     """Reads a register of the card, by its offset, from outside the guest."""
     if card := loaded.cards.get(0):
         return lambda offset: card.peek(offset)
-    find = "for d in /sys/bus/pci/devices/*; do grep -q 0x100e $d/device && head -n1 $d/resource; done"
-    base = int(loaded.run(find, check=True).stdout.split()[0], 16)
 
     def read(offset: int) -> int:
-        answer = loaded.qmp("human-monitor-command", command_line=f"xp /1wx {base + offset:#x}")
+        answer = loaded.qmp("human-monitor-command", command_line=f"xp /1wx {registers + offset:#x}")
         return int(str(answer).split()[-1], 16)
 
     return read
+
+
+@pytest.fixture(scope="session")
+def poking(kernel: r4l.Kernel) -> r4l.BuiltModule:
+    """The module that writes a register."""
+    return r4l.Module(Path(__file__).parent / "poke").build(kernel)
+
+
+@pytest.fixture
+def poke(loaded: r4l.VM, registers: int, poking: r4l.BuiltModule) -> Callable[[int, int], None]:
+    """Writes a register of the card, by its offset, behind the driver's back."""
+
+    def write(offset: int, value: int) -> None:
+        loaded.insmod(poking, at=registers + offset, value=value)
+        loaded.rmmod(poking.name)
+
+    return write
 
 
 @pytest.fixture

@@ -63,6 +63,17 @@ pub enum Interrupt {
     Poll,
 }
 
+/// What [`Driver::watchdog`] has found.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// Nothing is wrong.
+    Good,
+    /// Frames are on the ring that the device will not send: it is stopped and opened again, which
+    /// gives them back.
+    Stalled,
+}
+
 /// Speed and duplex of a link that is up.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct LinkSettings {
@@ -92,6 +103,7 @@ pub struct LinkSettings {
 /// | [`set_rx_mode`](Self::set_rx_mode) | the address list's | no | on, soft off |
 /// | [`start_xmit`](Self::start_xmit) | the transmit queue's | no | on, soft off; netpoll: off |
 /// | [`poll`](Self::poll), [`unmask`](Self::unmask) | none, NAPI | no | on, soft off; netpoll: off |
+/// | [`watchdog`](Self::watchdog) | none | yes | on |
 /// | [`interrupt`](Self::interrupt) | none | no | off; on where handlers are threads (`PREEMPT_RT`) |
 ///
 /// What several of them share without being lent it as `&mut` stands under a lock that fits all of
@@ -110,6 +122,9 @@ pub trait Driver: Send + Sync {
 
     /// The names of the device's own counters, as `ethtool -S` shows them.
     const COUNTERS: &'static [&'static str] = &[];
+
+    /// How often [`Self::watchdog`] is called, in milliseconds.
+    const WATCHDOG_MS: u32 = 2000;
 
     /// What the network stack has to know. Called once, before the device is registered.
     fn config(&self) -> Config;
@@ -146,6 +161,14 @@ pub trait Driver: Send + Sync {
 
     /// The hardware address has changed to `mac`. It must be valid after the next open, too.
     fn set_mac(&self, mac: MacAddress);
+
+    /// Looks after a device that is open, again and again: changes of the link that no interrupt has
+    /// told, counters that would overflow, a transmitter that hangs. Runs beside all other callbacks
+    /// but [`Self::open`] and [`Self::stop`].
+    fn watchdog(&self, dev: &Device) -> Health {
+        let _ = dev;
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
     /// Speed and duplex, for `ethtool`; `None` without a link.
     fn link(&self) -> Option<LinkSettings> {

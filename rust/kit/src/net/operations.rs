@@ -5,6 +5,7 @@
 use super::{
     driver::{
         Driver,
+        Health,
         Interrupt, //
     },
     ethernet::MacAddress,
@@ -141,6 +142,25 @@ impl<D: Driver> Private<D> {
     unsafe extern "C" fn ndo_tx_timeout(dev: *mut bindings::net_device, _queue: c_uint) {
         // SAFETY: `dev` is ours, and `restart` was initialised with it.
         unsafe { bindings::schedule_work(Self::of(dev).restart.get()) };
+    }
+
+    /// # Safety
+    ///
+    /// Called by the workqueue; `work` is in the field `watchdog` of a `Private<D>`.
+    pub(super) unsafe extern "C" fn watchdog(work: *mut bindings::work_struct) {
+        const WORK: usize = core::mem::offset_of!(bindings::delayed_work, work);
+        // SAFETY: `work` lies in the field of a `Private<D>`, the only one that this function is
+        // registered for; `close` waits for this function.
+        let this = unsafe {
+            &*work
+                .byte_sub(core::mem::offset_of!(Self, watchdog) + WORK)
+                .cast::<Self>()
+        };
+        if this.driver.watchdog(this.device()) == Health::Stalled {
+            // SAFETY: Initialised with the device.
+            unsafe { bindings::schedule_work(this.restart.get()) };
+        }
+        this.look_later();
     }
 
     /// # Safety

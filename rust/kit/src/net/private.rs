@@ -53,6 +53,7 @@ pub(super) enum Control {
 pub(super) struct Private<D: Driver> {
     pub(super) napi: Opaque<bindings::napi_struct>,
     pub(super) restart: Opaque<bindings::work_struct>,
+    pub(super) watchdog: Opaque<bindings::delayed_work>,
     pub(super) control: UnsafeCell<Control>,
     pub(super) tx: UnsafeCell<Option<D::Tx>>,
     pub(super) napi_state: UnsafeCell<Option<D::Napi>>,
@@ -157,7 +158,16 @@ impl<D: Driver> Private<D> {
         // SAFETY: The queue is valid.
         unsafe { bindings::netif_tx_start_queue(self.txq()) };
         self.driver.start(dev);
+        self.look_later();
         Ok(())
+    }
+
+    /// Has the watchdog look at the device when its time has come, if the driver has one.
+    pub(super) fn look_later(&self) {
+        if D::HAS_WATCHDOG {
+            // SAFETY: Initialised with the device, and cancelled in `close`.
+            unsafe { bindings::schedule_delayed_work(self.watchdog.get(), D::WATCHDOG_MS) };
+        }
     }
 
     /// # Safety
@@ -175,6 +185,8 @@ impl<D: Driver> Private<D> {
         };
         let dev = self.device();
 
+        // SAFETY: Initialised with the device. The function takes no lock that is held here.
+        unsafe { bindings::cancel_delayed_work_sync(self.watchdog.get()) };
         // No new frames: whoever comes now finds `None`.
         let tx = self.with_tx(|slot| {
             // SAFETY: The queue is valid.

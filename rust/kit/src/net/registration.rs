@@ -157,6 +157,7 @@ impl<'bound, D: Driver> Registration<'bound, D> {
             bindings::eth_hw_addr_set(raw, mac.0.as_ptr());
             bindings::netif_carrier_off(raw);
             bindings::init_work(this.restart.get(), Some(Private::<D>::restart));
+            bindings::init_delayed_work(this.watchdog.get(), Some(Private::<D>::watchdog));
             bindings::netif_napi_add(raw, this.napi.get(), Some(Private::<D>::poll));
             *this.control.get() =
                 Control::Stopped(Napi::new(NonNull::new_unchecked(this.napi.get())));
