@@ -17,9 +17,11 @@ from r4l.toolchain import Grant
 
 DRIVERS = sorted(path.parent.name for path in resources.rust("drivers").glob("*/Kbuild"))
 UNSAFE = {"c_from_rust", "crashers"}
+"""Drivers that need unsafe: one calls C itself, the other breaks the kernel's rules."""
 OPERATIONS = re.compile(r"^( *)(?:pub\(super\) )?const \w+: bindings::(\w+) = bindings::\2 \{$(.*?)^\1\};", re.M | re.S)
 """A table of operations in the kit: indentation, the kernel's type, fields."""
-"""Drivers that need unsafe: one calls C itself, the other breaks the kernel's rules."""
+FILLED = re.compile(r"const \w+: bindings::(\w+) = \{$(.*?)^    \};", re.M | re.S)
+"""A table whose fields are set one by one, some for drivers with the operation only: the kernel's type, statements."""
 
 
 def test_rustfmt(kernel: Kernel) -> None:
@@ -63,8 +65,11 @@ def test_the_kit_measures_the_offset_of_each_operation_that_it_sets() -> None:
     measured = set(re.findall(r"OFFSET\((\w+), (\w+)\)", resources.rust("kit/c/layout.c").read_text()))
     found = set()
     for file in resources.rust("kit/src").rglob("*.rs"):
-        for indent, kind, body in OPERATIONS.findall(file.read_text()):
+        text = file.read_text()
+        for indent, kind, body in OPERATIONS.findall(text):
             found |= {(kind, field) for field in re.findall(rf"^{indent}    (\w+):", body, re.MULTILINE)}
+        for kind, body in FILLED.findall(text):
+            found |= {(kind, field) for field in re.findall(r"^ +(?:ops\.)?(\w+)(?: =|:) ", body, re.MULTILINE)}
     assert {kind for kind, _ in found} == {"ethtool_ops", "file_operations", "net_device_ops"}
     assert found <= measured, "c/layout.c"
 

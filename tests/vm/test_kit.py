@@ -120,14 +120,23 @@ def test_frames_on_the_ring_may_be_dropped_by_stop(quiet: r4l.VM, looped: BuiltM
     quiet.rmmod(looped.name)
 
 
+def operations(vm: r4l.VM, interface: str) -> set[str]:
+    """Return what the kernel answers to operations of ethtool(8)."""
+    answers = [
+        line.rpartition(": ")[2] for line in vm.run(f"/tmp/probe ethtool {interface}", timeout=60).stdout.splitlines()
+    ]
+    assert len(answers) == 9
+    return set(answers)
+
+
 def test_operations_that_a_driver_does_not_have_are_absent(
     vm: r4l.VM, looped: BuiltModule, e1000: BuiltModule, program: Path, kernel: Kernel
 ) -> None:
     vm.put(program, "/tmp/probe", 0o755)
     vm.insmod(looped)
-    assert vm.run("/tmp/probe ethtool eth0").stdout == "ring sizes: EOPNOTSUPP\nlink settings: EOPNOTSUPP\n"
+    assert operations(vm, "eth0") == {"EOPNOTSUPP"}
     vm.rmmod(looped.name)
     vm.insmod(e1000)
-    assert vm.run("/tmp/probe ethtool eth0").stdout == "ring sizes: yes\nlink settings: yes\n"
+    assert operations(vm, "eth0") == {"yes"}
     vm.insmod(next(module for module in Module(FIXTURES / "again").build_all(kernel) if module.name == "again_virt"))
-    assert vm.run("/tmp/probe ethtool again0").stdout == "ring sizes: EOPNOTSUPP\nlink settings: EOPNOTSUPP\n"
+    assert operations(vm, "again0") == {"EOPNOTSUPP"}

@@ -20,7 +20,7 @@ use kit::net::MacAddress;
 const CHECKSUM: u16 = 0xbaba;
 
 /// Reads one word.
-fn read_word(hw: &Hw<'_>, addr: u8) -> Result<u16> {
+pub(crate) fn read_word(hw: &Hw<'_>, addr: u8) -> Result<u16> {
     hw.bar
         .write_reg(EERD::zeroed().with_start(true).with_addr(addr));
     let eerd = read_poll_timeout(

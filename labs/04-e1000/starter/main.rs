@@ -9,6 +9,7 @@
 //! * `hw`: the card apart from its rings. `eeprom`, `phy`: two ways into it.
 //! * `rx`, `tx`, `filter`: what exists only between open and stop.
 //! * `statistics`, `watchdog`: what is looked at every two seconds.
+//! * `setup`, `dump`, `selftest`: what the user sets, sees and tests with `ethtool`.
 //! * `nic`: the network device.
 
 #![forbid(unsafe_code)]
@@ -16,6 +17,7 @@
 #![allow(unused)]
 
 mod desc;
+mod dump;
 mod eeprom;
 mod filter;
 mod hw;
@@ -23,6 +25,8 @@ mod nic;
 mod phy;
 mod regs;
 mod rx;
+mod selftest;
+mod setup;
 mod statistics;
 mod tx;
 mod watchdog;

@@ -237,7 +237,10 @@ impl<'bound> net::Driver for Nic<'bound> {
     }
 
     fn watchdog(&self, dev: &net::Device) -> Health {
-        self.update_link(dev);
+        if self.hw.link().is_some() != dev.carrier() {
+            // No interrupt has told. The poll function looks at it.
+            self.hw.raise_link_change();
+        }
         self.statistics.take(&self.hw);
         self.watchdog.look(&self.hw, &self.statistics, dev)
     }

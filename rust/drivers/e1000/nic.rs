@@ -4,6 +4,7 @@
 
 use crate::{
     desc::COUNT,
+    dump,
     filter::Filter,
     hw::{
         Hw,
@@ -11,7 +12,15 @@ use crate::{
     },
     phy,
     rx::RxRing,
-    statistics::Statistics,
+    selftest,
+    setup::{
+        Setup,
+        SUPPORTED, //
+    },
+    statistics::{
+        self,
+        Statistics, //
+    },
     tx::{
         self,
         TxCleaner,
@@ -36,9 +45,13 @@ use kit::{
         Config,
         Health,
         Interrupt,
+        Lamp,
+        LinkModes,
+        LinkRequest,
         LinkSettings,
         MacAddress,
         Offloads,
+        Pause,
         Poll,
         Rings,
         RxMode,
@@ -59,6 +72,11 @@ pub(crate) struct Nic<'bound> {
     dev: &'bound Device<Bound>,
     statistics: Statistics,
     watchdog: Watchdog,
+    setup: Setup,
+    /// Bits `NETIF_MSG_*`: which messages the user wants.
+    messages: Atomic<u32>,
+    /// LEDCTL as it is when nobody looks for the card.
+    lamp: Atomic<u32>,
     mac: MacAddress,
     /// The interrupt handler has seen a change of the link, and the poll function has not.
     link_changed: Atomic<bool>,
@@ -90,6 +108,33 @@ impl Counter {
     }
 }
 
+/// The names of the driver's own counters.
+const OWN: [&str; 4] = ["interrupts", "polls", "tx_wakes", "link_changes"];
+
+/// The names of all counters: the driver's own, and the card's.
+const NAMES: [&str; OWN.len() + statistics::COUNT] = {
+    let mut names = [""; OWN.len() + statistics::COUNT];
+    let mut i = 0;
+    while i < names.len() {
+        names[i] = if i < OWN.len() {
+            OWN[i]
+        } else {
+            statistics::name(i - OWN.len())
+        };
+        i += 1;
+    }
+    names
+};
+
+/// The messages that there are until the user wants others: of driver, probe and link.
+const MESSAGES: u32 = 7;
+
+/// What the EEPROM is to be written with: vendor and device.
+const EEPROM_MAGIC: u32 = 0x100e_8086;
+
+/// The bit of those for messages on the link.
+const MESSAGES_LINK: u32 = 4;
+
 /// What the poll function works on.
 pub(crate) struct Work<'bound> {
     rx: RxRing<'bound>,
@@ -104,6 +149,9 @@ impl<'bound> Nic<'bound> {
             dev,
             statistics: Statistics::new(),
             watchdog: Watchdog::new(),
+            setup: Setup::new(),
+            messages: Atomic::new(MESSAGES),
+            lamp: Atomic::new(0),
             mac,
             link_changed: Atomic::new(false),
             overrun: Atomic::new(false),
@@ -117,6 +165,7 @@ impl<'bound> Nic<'bound> {
             return;
         }
         match link {
+            _ if self.messages.load(Relaxed) & MESSAGES_LINK == 0 => (),
             Some(link) => netdev_info!(
                 dev,
                 "link up, {} Mbit/s, {} duplex\n",
@@ -142,7 +191,9 @@ impl<'bound> net::Driver for Nic<'bound> {
     type Napi = Work<'bound>;
     type Filter = Filter;
 
-    const COUNTERS: &'static [&'static str] = &["interrupts", "polls", "tx_wakes", "link_changes"];
+    const COUNTERS: &'static [&'static str] = &NAMES;
+    const REGISTERS: usize = dump::REGISTERS;
+    const SELF_TESTS: &'static [&'static str] = &selftest::NAMES;
 
     fn config(&self) -> Config {
         Config {
@@ -164,6 +215,7 @@ impl<'bound> net::Driver for Nic<'bound> {
         self.hw.configure();
         self.hw.take_arp(true);
         self.hw.set_address(0, Some(dev.mac()));
+        self.setup.apply(&self.hw)?;
         let rx = RxRing::new(self.dev, &self.hw)?;
         let (tx, cleaner) = tx::ring(self.dev, &self.hw)?;
         Ok(Rings {
@@ -246,7 +298,13 @@ impl<'bound> net::Driver for Nic<'bound> {
     }
 
     fn watchdog(&self, dev: &net::Device) -> Health {
-        self.update_link(dev);
+        if self.hw.link().is_some() != dev.carrier() {
+            // No interrupt has told. The poll function looks at it.
+            self.hw.raise_link_change();
+        }
+        if self.setup.resolve_pause(&self.hw, dev.carrier()).is_err() {
+            netdev_err!(dev, "the PHY does not answer\n");
+        }
         self.statistics.take(&self.hw);
         self.watchdog.look(&self.hw, &self.statistics, dev)
     }
@@ -261,12 +319,84 @@ impl<'bound> net::Driver for Nic<'bound> {
 
     fn counters(&self, values: &mut [u64]) {
         let c = &self.counters;
-        for (value, counter) in
-            values
-                .iter_mut()
-                .zip([&c.interrupts, &c.polls, &c.tx_wakes, &c.link_changes])
-        {
+        let own = [&c.interrupts, &c.polls, &c.tx_wakes, &c.link_changes];
+        for (value, counter) in values.iter_mut().zip(own) {
             *value = counter.0.load(Relaxed);
+        }
+        self.statistics.take(&self.hw);
+        for (value, sum) in values
+            .iter_mut()
+            .skip(OWN.len())
+            .zip(self.statistics.sums())
+        {
+            *value = sum;
+        }
+    }
+
+    fn link_request(&self) -> (LinkRequest, LinkModes) {
+        (self.setup.request(), SUPPORTED)
+    }
+
+    fn set_link_request(&self, dev: &net::Device, request: LinkRequest) -> Result {
+        self.setup.set_request(&self.hw, dev.is_up(), request)
+    }
+
+    fn negotiate_again(&self) -> Result {
+        self.setup.negotiate(&self.hw)
+    }
+
+    fn pause(&self) -> Pause {
+        self.setup.pause()
+    }
+
+    fn set_pause(&self, dev: &net::Device, pause: Pause) -> Result {
+        self.setup.set_pause(&self.hw, dev.is_up(), pause)
+    }
+
+    fn interrupt_interval(&self) -> u32 {
+        self.setup.interval()
+    }
+
+    fn set_interrupt_interval(&self, microseconds: u32) -> Result {
+        self.setup.set_interval(&self.hw, microseconds)
+    }
+
+    fn messages(&self) -> &Atomic<u32> {
+        &self.messages
+    }
+
+    fn registers(&self, values: &mut [u32]) -> u32 {
+        dump::registers(&self.hw, values);
+        dump::VERSION
+    }
+
+    fn eeprom_len(&self) -> u32 {
+        dump::EEPROM_BYTES
+    }
+
+    fn eeprom_magic(&self) -> u32 {
+        EEPROM_MAGIC
+    }
+
+    fn read_eeprom(&self, offset: u32, bytes: &mut [u8]) -> Result {
+        dump::eeprom(&self.hw, offset, bytes)
+    }
+
+    fn identify(&self, lamp: Lamp) {
+        let former = dump::lamp(&self.hw, lamp, self.lamp.load(Relaxed));
+        self.lamp.store(former, Relaxed);
+    }
+
+    fn self_test(&self, _dev: &net::Device, stopped: bool, failed: &mut [u64]) {
+        let [tests @ .., link] = failed else {
+            return;
+        };
+        if !stopped {
+            *link = selftest::link(&self.hw).is_err().into();
+            return;
+        }
+        for (failed, result) in tests.iter_mut().zip(selftest::offline(&self.hw, self.dev)) {
+            *failed = result.is_err().into();
         }
     }
 }

@@ -15,6 +15,7 @@ use kernel::{
     prelude::*,
     time::Delta, //
 };
+use kit::net::LinkModes;
 
 /// The PHY's address on the internal bus.
 const ADDRESS: Bounded<u32, 5> = Bounded::<u32, 5>::new::<1>();
@@ -49,6 +50,98 @@ pub(crate) fn set_power(hw: &Hw<'_>, on: bool) -> Result {
     transfer(hw, write.with_data(control)).map(|_| ())
 }
 
+/// The bits of PHY Control besides (11.1.3; IEEE 802.3, 22.2.4.1).
+const LOOPBACK: u16 = 1 << 14;
+const SPEED_100: u16 = 1 << 13;
+const SPEED_1000: u16 = 1 << 6;
+const NEGOTIATION: u16 = 1 << 12;
+const NEGOTIATE_NOW: u16 = 1 << 9;
+const FULL_DUPLEX: u16 = 1 << 8;
+
+/// What is offered to the other end, and what it offers (11.1.6, 11.1.7; IEEE 802.3, 28.2.4.1).
+const OFFER: Bounded<u32, 5> = Bounded::<u32, 5>::new::<4>();
+const PARTNER: Bounded<u32, 5> = Bounded::<u32, 5>::new::<5>();
+
+/// Of both, which mode each bit means. Below them is the type of the message: IEEE 802.3.
+const OFFERS: [(LinkModes, u16); 6] = [
+    (LinkModes::HALF_10, 1 << 5),
+    (LinkModes::FULL_10, 1 << 6),
+    (LinkModes::HALF_100, 1 << 7),
+    (LinkModes::FULL_100, 1 << 8),
+    (LinkModes::PAUSE, OFFERS_PAUSE),
+    (LinkModes::ASYMMETRIC_PAUSE, OFFERS_ASYMMETRIC_PAUSE),
+];
+const OFFERS_PAUSE: u16 = 1 << 10;
+const OFFERS_ASYMMETRIC_PAUSE: u16 = 1 << 11;
+const IEEE_802_3: u16 = 1;
+
+/// 1000BASE-T Control, and its bits for the two duplexes (11.1.11).
+const GIGABIT: Bounded<u32, 5> = Bounded::<u32, 5>::new::<9>();
+const GIGABIT_HALF: u16 = 1 << 8;
+const GIGABIT_FULL: u16 = 1 << 9;
+
+/// Offers modes to the other end, and begins to negotiate.
+pub(crate) fn negotiate(hw: &Hw<'_>, modes: LinkModes) -> Result {
+    let mut offer = IEEE_802_3;
+    for (mode, bit) in OFFERS {
+        if modes.has(mode) {
+            offer |= bit;
+        }
+    }
+    write(hw, OFFER, offer)?;
+    let mut gigabit = read(hw, GIGABIT)? & !(GIGABIT_HALF | GIGABIT_FULL);
+    if modes.has(LinkModes::FULL_1000) {
+        gigabit |= GIGABIT_FULL;
+    }
+    write(hw, GIGABIT, gigabit)?;
+    write(hw, CONTROL, NEGOTIATION | NEGOTIATE_NOW)
+}
+
+/// Runs the link in one mode of 10 or 100 Mbit/s, without asking.
+pub(crate) fn force(hw: &Hw<'_>, mode: LinkModes) -> Result {
+    let control = match mode {
+        LinkModes::HALF_10 => 0,
+        LinkModes::FULL_10 => FULL_DUPLEX,
+        LinkModes::HALF_100 => SPEED_100,
+        LinkModes::FULL_100 => SPEED_100 | FULL_DUPLEX,
+        _ => return Err(EINVAL),
+    };
+    write(hw, CONTROL, control)
+}
+
+/// Sends what comes from the MAC back to it, or lets it out again and begins to negotiate.
+pub(crate) fn set_loopback(hw: &Hw<'_>, on: bool) -> Result {
+    let control = if on {
+        LOOPBACK | SPEED_1000 | FULL_DUPLEX
+    } else {
+        NEGOTIATION | NEGOTIATE_NOW
+    };
+    write(hw, CONTROL, control)
+}
+
+/// Whether to obey pause frames, and whether to send them: IEEE 802.3, table 28B-3.
+pub(crate) fn agreed_pause(hw: &Hw<'_>) -> Result<(bool, bool)> {
+    let (own, other) = (read(hw, OFFER)?, read(hw, PARTNER)?);
+    Ok(resolve_pause(own, other))
+}
+
+fn resolve_pause(own: u16, other: u16) -> (bool, bool) {
+    let has = |offer: u16, bit: u16| offer & bit != 0;
+    if has(own & other, OFFERS_PAUSE) {
+        return (true, true);
+    }
+    if !has(own & other, OFFERS_ASYMMETRIC_PAUSE) {
+        return (false, false);
+    }
+    (has(own, OFFERS_PAUSE), has(other, OFFERS_PAUSE))
+}
+
+/// Writes a register of the PHY.
+fn write(hw: &Hw<'_>, register: Bounded<u32, 5>, value: u16) -> Result {
+    let mdic = MDIC::zeroed().with_op(WRITE).with_regadd(register);
+    transfer(hw, mdic.with_data(value)).map(|_| ())
+}
+
 /// Has the MAC carry out one operation on the PHY's bus.
 fn transfer(hw: &Hw<'_>, mdic: MDIC) -> Result<MDIC> {
     hw.bar.write_reg(mdic.with_phyadd(ADDRESS));
@@ -62,4 +155,25 @@ fn transfer(hw: &Hw<'_>, mdic: MDIC) -> Result<MDIC> {
         return Err(EIO);
     }
     Ok(mdic)
+}
+
+#[cfg(r4l_kunit)]
+#[kunit_tests(e1000_phy)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_are_agreed_on_as_the_standard_has_it() {
+        const BOTH: u16 = OFFERS_PAUSE | OFFERS_ASYMMETRIC_PAUSE;
+        for (own, other, agreed) in [
+            (0, BOTH, (false, false)),
+            (OFFERS_PAUSE, OFFERS_PAUSE, (true, true)),
+            (BOTH, OFFERS_PAUSE, (true, true)),
+            (BOTH, OFFERS_ASYMMETRIC_PAUSE, (true, false)),
+            (OFFERS_ASYMMETRIC_PAUSE, BOTH, (false, true)),
+            (OFFERS_PAUSE, OFFERS_ASYMMETRIC_PAUSE, (false, false)),
+        ] {
+            assert!(resolve_pause(own, other) == agreed);
+        }
+    }
 }

@@ -19,6 +19,8 @@ register! {
         26:26 rst => bool;
         12:12 frcdplx => bool;
         11:11 frcspd => bool;
+        /// The speed, if it is forced: 2 for 1000 Mbit/s.
+        9:8 speed;
         7:7 ilos => bool;
         /// Set link up.
         6:6 slu => bool;
@@ -81,7 +83,9 @@ register! {
     /// Interrupt throttling, in units of 256 ns, 13.4.18.
     pub(crate) ITR(u32) @ 0x00c4 { 15:0 interval; }
     /// Sets interrupt causes, 13.4.19.
-    pub(crate) ICS(u32) @ 0x00c8 { 2:2 lsc => bool; }
+    pub(crate) ICS(u32) @ 0x00c8 {
+        2:2 lsc => bool;
+    }
     /// Lets interrupts through, 13.4.20.
     pub(crate) IMS(u32) @ 0x00d0 {
         7:7 rxt0 => bool;
@@ -130,6 +134,17 @@ register! {
         19:10 ipgr1;
         9:0 ipgt;
     }
+
+    /// LED control, 13.4.15.
+    pub(crate) LEDCTL(u32) @ 0x0e00 { 31:0 value; }
+
+    /// Below this the receive FIFO ends a pause, if it sends for that an XON, 13.4.23.
+    pub(crate) FCRTL(u32) @ 0x2160 {
+        31:31 xone => bool;
+        15:0 threshold;
+    }
+    /// Above this it asks for a pause, 13.4.24.
+    pub(crate) FCRTH(u32) @ 0x2168 { 15:0 threshold; }
 
     /// The receive ring, 13.4.25 to 13.4.29.
     pub(crate) RDBAL(u32) @ 0x2800 { 31:0 value; }

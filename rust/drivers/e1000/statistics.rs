@@ -66,6 +66,14 @@ const TABLE: [Entry; 44] = [
 /// Total packets transmitted, 13.7.48.
 const TX_ALL: usize = 0x35;
 
+/// How many there are.
+pub(crate) const COUNT: usize = TABLE.len();
+
+/// The name of one.
+pub(crate) const fn name(index: usize) -> &'static str {
+    TABLE[index].0
+}
+
 /// The sums.
 pub(crate) struct Statistics([Atomic<u64>; TABLE.len()]);
 
@@ -85,6 +93,11 @@ impl Statistics {
             }
             sum.add(count, Relaxed);
         }
+    }
+
+    /// The sums as of the last [`Self::take`], in the order of their names.
+    pub(crate) fn sums(&self) -> impl Iterator<Item = u64> + '_ {
+        self.0.iter().map(|sum| sum.load(Relaxed))
     }
 
     /// How many frames the card has sent, as of the last [`Self::take`].

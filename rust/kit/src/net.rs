@@ -46,6 +46,12 @@ pub use self::{
         ETH_MIN_LEN,
         ETH_MTU, //
     },
+    ethtool::{
+        Lamp,
+        LinkModes,
+        LinkRequest,
+        Pause, //
+    },
     napi::{
         Disabled,
         Enabled,

@@ -16,13 +16,16 @@ pytestmark = pytest.mark.machine(nics=["e1000"])
 
 TCTL, ENABLED = 0x400, 1 << 1
 """Without EN (8254x manual, 13.4.33) the card takes no descriptor, whatever its tail register says."""
+INFLIGHT = "/sys/class/net/eth0/queues/tx-0/byte_queue_limits/inflight"
+"""The bytes that BQL believes to be on their way."""
+SOME_IN_FLIGHT = f"i=0; while [ $(cat {INFLIGHT}) = 0 ]; do i=$((i+1)); [ $i -lt 100 ] || exit 1; usleep 20000; done"
 Register = Callable[[int], int]
 Poke = Callable[[int, int], None]
 
 
 def in_flight(vm: r4l.VM) -> int:
     """Return the bytes that BQL believes to be on their way."""
-    return int(vm.run("cat /sys/class/net/eth0/queues/tx-0/byte_queue_limits/inflight", check=True).stdout)
+    return int(vm.run(f"cat {INFLIGHT}", check=True).stdout)
 
 
 def wait_for_none_in_flight(vm: r4l.VM, seconds: float) -> None:
@@ -36,8 +39,7 @@ def wait_for_none_in_flight(vm: r4l.VM, seconds: float) -> None:
 def hang(vm: r4l.VM, gateway: str, register: Register, poke: Poke) -> None:
     """Have frames on a ring that the card does not serve."""
     poke(TCTL, register(TCTL) & ~ENABLED)
-    vm.run(f"ping -c3 -i0.1 -W1 {gateway}")
-    assert in_flight(vm) > 0
+    vm.run(f"ping -c3 -i0.1 -W1 {gateway} > /dev/null & {SOME_IN_FLIGHT}", check=True)
 
 
 def test_frames_are_given_back_when_the_link_goes(
@@ -53,12 +55,11 @@ def test_frames_are_given_back_when_the_link_goes(
     interface.ping(gateway)
 
 
-@pytest.mark.klog_allow(
-    r"transmit queue 0 timed out", reason="the C driver leaves it to the stack to restart the queue"
-)
 def test_a_transmitter_that_hangs_is_started_again(
-    online: r4l.VM, interface: Interface, gateway: str, register: Register, poke: Poke
+    online: r4l.VM, interface: Interface, gateway: str, register: Register, poke: Poke, module: r4l.BuiltModule
 ) -> None:
+    if module.name == "e1000":
+        pytest.skip("the C driver has the frames on its ring for as long as there is a link")
     interface.ping(gateway, count=1)
     hang(online, gateway, register, poke)
     wait_for_none_in_flight(online, 90)

@@ -52,6 +52,12 @@ impl Device {
         unsafe { (&raw const (*self.as_raw()).mtu).read_volatile() }
     }
 
+    /// Whether the interface is up. To be asked under the RTNL lock: it may be on its way elsewhere.
+    pub fn is_up(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::netif_running(self.as_raw()) }
+    }
+
     /// Says whether there is a link. Callable from any context.
     pub fn set_carrier(&self, on: bool) {
         // SAFETY: Valid by the type invariant.

@@ -5,6 +5,12 @@
 use super::{
     device::Device,
     ethernet::MacAddress,
+    ethtool::{
+        Lamp,
+        LinkModes,
+        LinkRequest,
+        Pause, //
+    },
     napi::Poll,
     queue::TxQueue,
     rx_mode::RxMode, //
@@ -16,7 +22,8 @@ use crate::skb::{
 use kernel::{
     build_error,
     error::VTABLE_DEFAULT_ERROR,
-    prelude::*, //
+    prelude::*,
+    sync::atomic::Atomic, //
 };
 
 /// What the network stack has to know of a device before it is registered.
@@ -99,11 +106,10 @@ pub struct LinkSettings {
 /// |---|---|---|---|
 /// | [`config`](Self::config), drop | none | yes | on |
 /// | [`open`](Self::open), [`start`](Self::start), [`stop`](Self::stop), [`set_mac`](Self::set_mac) | RTNL | yes | on |
-/// | [`link`](Self::link), [`ring_sizes`](Self::ring_sizes), [`counters`](Self::counters) | RTNL | yes | on |
 /// | [`set_rx_mode`](Self::set_rx_mode) | the address list's | no | on, soft off |
 /// | [`start_xmit`](Self::start_xmit) | the transmit queue's | no | on, soft off; netpoll: off |
 /// | [`poll`](Self::poll), [`unmask`](Self::unmask) | none, NAPI | no | on, soft off; netpoll: off |
-/// | [`watchdog`](Self::watchdog) | none | yes | on |
+/// | [`watchdog`](Self::watchdog) and what `ethtool` asks | RTNL | yes | on |
 /// | [`interrupt`](Self::interrupt) | none | no | off; on where handlers are threads (`PREEMPT_RT`) |
 ///
 /// What several of them share without being lent it as `&mut` stands under a lock that fits all of
@@ -122,6 +128,12 @@ pub trait Driver: Send + Sync {
 
     /// The names of the device's own counters, as `ethtool -S` shows them.
     const COUNTERS: &'static [&'static str] = &[];
+
+    /// How many values [`Self::registers`] gives.
+    const REGISTERS: usize = 0;
+
+    /// The names of the tests of [`Self::self_test`].
+    const SELF_TESTS: &'static [&'static str] = &[];
 
     /// How often [`Self::watchdog`] is called, in milliseconds.
     const WATCHDOG_MS: u32 = 2000;
@@ -163,8 +175,7 @@ pub trait Driver: Send + Sync {
     fn set_mac(&self, mac: MacAddress);
 
     /// Looks after a device that is open, again and again: changes of the link that no interrupt has
-    /// told, counters that would overflow, a transmitter that hangs. Runs beside all other callbacks
-    /// but [`Self::open`] and [`Self::stop`].
+    /// told, counters that would overflow, a transmitter that hangs.
     fn watchdog(&self, dev: &Device) -> Health {
         let _ = dev;
         build_error!(VTABLE_DEFAULT_ERROR)
@@ -177,6 +188,91 @@ pub trait Driver: Send + Sync {
 
     /// The sizes of the receive and the transmit ring, for `ethtool -g`.
     fn ring_sizes(&self) -> (u32, u32) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// How the link comes about, and which modes the device can do, for `ethtool`. Needs
+    /// [`Self::link`].
+    fn link_request(&self) -> (LinkRequest, LinkModes) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Has the link come about in another way, for `ethtool -s`: one of the supported modes, or some.
+    /// It is to hold after the next open, too. Needs [`Self::link_request`].
+    fn set_link_request(&self, dev: &Device, request: LinkRequest) -> Result {
+        let _ = (dev, request);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Negotiates with the other end once more, for `ethtool -r`. The interface is up.
+    fn negotiate_again(&self) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// What pause frames are for, for `ethtool -a`. Needs [`Self::set_pause`].
+    fn pause(&self) -> Pause {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Sets what pause frames are for. It is to hold after the next open, too.
+    fn set_pause(&self, dev: &Device, pause: Pause) -> Result {
+        let _ = (dev, pause);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The least time between two interrupts in microseconds, for `ethtool -c`; 0 for none. Needs
+    /// [`Self::set_interrupt_interval`].
+    fn interrupt_interval(&self) -> u32 {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Sets the least time between two interrupts. It is to hold after the next open, too.
+    fn set_interrupt_interval(&self, microseconds: u32) -> Result {
+        let _ = microseconds;
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Which messages are wanted, for `ethtool -s eth0 msglvl`: bits `NETIF_MSG_*` of
+    /// `linux/netdevice.h`.
+    fn messages(&self) -> &Atomic<u32> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Reads registers, for `ethtool -d`, and returns the version of their list.
+    fn registers(&self, values: &mut [u32]) -> u32 {
+        let _ = values;
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The bytes of the EEPROM.
+    fn eeprom_len(&self) -> u32 {
+        0
+    }
+
+    /// What an EEPROM is written with to show that its device is meant: often vendor and device.
+    fn eeprom_magic(&self) -> u32 {
+        0
+    }
+
+    /// Reads bytes of the EEPROM, for `ethtool -e`. Needs [`Self::eeprom_len`].
+    fn read_eeprom(&self, offset: u32, bytes: &mut [u8]) -> Result {
+        let _ = (offset, bytes);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Has the device's lamp shine, for `ethtool -p`.
+    fn identify(&self, lamp: Lamp) {
+        let _ = lamp;
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Tests the device, for `ethtool -t`. `failed` has a place for each of [`Self::SELF_TESTS`], zero
+    /// for passed.
+    ///
+    /// Called for the tests that do not disturb it; if the user wants the others as well, then once
+    /// more with `stopped`, for those alone, while the device is stopped.
+    fn self_test(&self, dev: &Device, stopped: bool, failed: &mut [u64]) {
+        let _ = (dev, stopped, failed);
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 

@@ -156,11 +156,21 @@ impl<D: Driver> Private<D> {
                 .byte_sub(core::mem::offset_of!(Self, watchdog) + WORK)
                 .cast::<Self>()
         };
-        if this.driver.watchdog(this.device()) == Health::Stalled {
+        // Who holds the lock may be `close`, which waits for this function: not to be waited for.
+        //
+        // SAFETY: Process context.
+        if unsafe { bindings::rtnl_trylock() } == 0 {
+            this.look_in(D::WATCHDOG_MS / 16);
+            return;
+        }
+        // Without one this function is never called, and the method is not there to be called.
+        if D::HAS_WATCHDOG && this.driver.watchdog(this.device()) == Health::Stalled {
             // SAFETY: Initialised with the device.
             unsafe { bindings::schedule_work(this.restart.get()) };
         }
-        this.look_later();
+        this.look_in(D::WATCHDOG_MS);
+        // SAFETY: Locked above.
+        unsafe { bindings::rtnl_unlock() };
     }
 
     /// # Safety

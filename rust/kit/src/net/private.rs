@@ -158,15 +158,15 @@ impl<D: Driver> Private<D> {
         // SAFETY: The queue is valid.
         unsafe { bindings::netif_tx_start_queue(self.txq()) };
         self.driver.start(dev);
-        self.look_later();
+        self.look_in(D::WATCHDOG_MS);
         Ok(())
     }
 
-    /// Has the watchdog look at the device when its time has come, if the driver has one.
-    pub(super) fn look_later(&self) {
+    /// Has the watchdog look at the device after a time, if the driver has one.
+    pub(super) fn look_in(&self, milliseconds: u32) {
         if D::HAS_WATCHDOG {
             // SAFETY: Initialised with the device, and cancelled in `close`.
-            unsafe { bindings::schedule_delayed_work(self.watchdog.get(), D::WATCHDOG_MS) };
+            unsafe { bindings::schedule_delayed_work(self.watchdog.get(), milliseconds) };
         }
     }
 
@@ -185,7 +185,7 @@ impl<D: Driver> Private<D> {
         };
         let dev = self.device();
 
-        // SAFETY: Initialised with the device. The function takes no lock that is held here.
+        // SAFETY: Initialised with the device. The function waits for no lock that is held here.
         unsafe { bindings::cancel_delayed_work_sync(self.watchdog.get()) };
         // No new frames: whoever comes now finds `None`.
         let tx = self.with_tx(|slot| {

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the card shows of itself to `ethtool`: registers, EEPROM, its lamp.
+
+use crate::{
+    eeprom,
+    hw::Hw,
+    regs::*, //
+};
+use kernel::{
+    io::Io,
+    prelude::*, //
+};
+use kit::net::Lamp;
+
+/// The version of the list of registers below.
+pub(crate) const VERSION: u32 = 1;
+
+/// How many registers there are in it.
+pub(crate) const REGISTERS: usize = 14;
+
+/// The bytes of the EEPROM (5.6).
+pub(crate) const EEPROM_BYTES: u32 = 128;
+
+/// The field of LEDCTL for the first lamp, and its values "on" and "off" (13.4.15).
+const LAMP: u32 = 0xf;
+const LAMP_ON: u32 = 0xe;
+const LAMP_OFF: u32 = 0xf;
+
+/// Reads registers, none of which is changed by that.
+pub(crate) fn registers(hw: &Hw<'_>, values: &mut [u32]) {
+    let bar = &hw.bar;
+    let all: [u32; REGISTERS] = [
+        bar.read(CTRL).into_raw(),
+        bar.read(STATUS).into_raw(),
+        bar.read(RCTL).into_raw(),
+        bar.read(RDLEN).into_raw(),
+        bar.read(RDH).into_raw(),
+        bar.read(RDT).into_raw(),
+        bar.read(RDTR).into_raw(),
+        bar.read(TCTL).into_raw(),
+        bar.read(TDLEN).into_raw(),
+        bar.read(TDH).into_raw(),
+        bar.read(TDT).into_raw(),
+        bar.read(TIDV).into_raw(),
+        bar.read(ITR).into_raw(),
+        bar.read(LEDCTL).into_raw(),
+    ];
+    for (value, register) in values.iter_mut().zip(all) {
+        *value = register;
+    }
+}
+
+/// Reads bytes of the EEPROM.
+pub(crate) fn eeprom(hw: &Hw<'_>, offset: u32, bytes: &mut [u8]) -> Result {
+    for (at, byte) in (offset..EEPROM_BYTES).zip(bytes) {
+        let word = eeprom::read_word(hw, (at / 2) as u8)?.to_le_bytes();
+        *byte = if at % 2 == 0 { word[0] } else { word[1] };
+    }
+    Ok(())
+}
+
+/// Switches the first lamp. `former` is LEDCTL as it was before the first time; the result is its
+/// value from here on.
+pub(crate) fn lamp(hw: &Hw<'_>, lamp: Lamp, former: u32) -> u32 {
+    let now = hw.bar.read(LEDCTL).into_raw();
+    let write = |value: u32| hw.bar.write_reg(LEDCTL::from(value));
+    match lamp {
+        Lamp::Begin => return now,
+        Lamp::On => write((now & !LAMP) | LAMP_ON),
+        Lamp::Off => write((now & !LAMP) | LAMP_OFF),
+        Lamp::End => write(former),
+    }
+    former
+}
