@@ -87,7 +87,7 @@ def report(item: pytest.Item, outcome: pytest.TestReport) -> None:
         return
     if records := vm.klog.records():
         outcome.sections.append(("kernel log", "\n".join(record.text for record in records[-LINES:])))
-    for device in vm.devices:
+    for device in (*vm.cards.values(), *vm.devices):
         outcome.sections.append((f"trace of {device!r}", device.trace.text()))
     outcome.sections.append(("evidence", f"{vm.workdir}\na shell there: pytest '{item.nodeid}' --r4l-shell-on-failure"))
 
