@@ -28,7 +28,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from r4l.klog import Splat
-from r4l.klog.blame import plain
+from r4l.klog.blame import plain_symbol
 from r4l.klog.reader import complaints, opened
 
 TITLES = [
@@ -87,8 +87,8 @@ def judge(figures: Figures, want: dict[str, str], found: list[Splat]) -> str:
     blamed = want.get("frame") or (title.rsplit(" in ", 1)[1] if " in " in title else "")
     if blamed and blamed != "corrupted" and want.get("corrupted") != "Y":
         culprit = found[0].culprit if found else None
-        name = plain(culprit.symbol) if culprit else ""
-        right = name in {plain(word.strip()) for word in blamed.split(" / ")}
+        name = plain_symbol(culprit.symbol) if culprit else ""
+        right = name in {plain_symbol(word.strip()) for word in blamed.split(" / ")}
         figures.culprit.count(right)
         wrong += [f"culprit {name or 'nobody'}"] if found and not right else []
     return ", ".join(wrong)

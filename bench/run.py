@@ -87,7 +87,7 @@ def machine(kernel: Kernel) -> Iterator[tuple[str, float, str]]:
 def own_kernels(kernel: Kernel) -> Iterator[tuple[str, float, str]]:
     """Measure kernels from source against the stock one: boots, a build without changes, the debug kernel from its
     state."""
-    minimal, debug = Kernel.find("minimal"), Kernel.find("debug")
+    minimal, debug = Kernel.get("minimal"), Kernel.get("debug")
     for name, choice, snapshot in (("stock", kernel, False), ("minimal", minimal, False), ("debug", debug, True)):
         with VM(choice, snapshot=snapshot):
             pass  # the initramfs is made, files are in the page cache, the state is there

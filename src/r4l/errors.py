@@ -7,6 +7,7 @@ the exit code of COMMAND).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +25,13 @@ class R4LError(Exception):
         detail: long text, such as the end of a console or compiler output.
         log: file on the host with the complete output.
         known: name of the matching entry in the tables of `r4l.known`; empty if none matched.
+
+    Attributes:
+        category: name of the error in JSON and before its cause on the console.
     """
 
     exit_code = 125
-    kind = "error"
+    category = "error"
 
     def __init__(
         self, cause: str, remedy: str = "", *, detail: str = "", log: Path | None = None, known: str = ""
@@ -39,9 +43,21 @@ class R4LError(Exception):
         self.log = log
         self.known = known
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "kind" in vars(cls):
+            warnings.warn("R4LError.kind is now R4LError.category", DeprecationWarning, stacklevel=2)
+            cls.category = vars(cls)["kind"]
+
+    @property
+    def kind(self) -> str:
+        """Old name of `category`."""
+        warnings.warn("R4LError.kind is now R4LError.category", DeprecationWarning, stacklevel=2)
+        return self.category
+
     def as_dict(self) -> dict[str, str | int | None]:
         """Return the error as data for JSON."""
-        entry: dict[str, str | int | None] = {"error": self.kind, "cause": self.cause, "remedy": self.remedy}
+        entry: dict[str, str | int | None] = {"error": self.category, "cause": self.cause, "remedy": self.remedy}
         log = str(self.log) if self.log else None
         return {**entry, "exit_code": self.exit_code, "known": self.known or None, "log": log, "detail": self.detail}
 
@@ -60,14 +76,14 @@ class UsageError(R4LError):
     """The call itself is wrong: a folder without a module, an unknown name."""
 
     exit_code = 2
-    kind = "usage"
+    category = "usage"
 
 
 class EnvironmentFault(R4LError):
     """The host lacks something: a package, the network, disk space, a usable kernel."""
 
     exit_code = 120
-    kind = "environment"
+    category = "environment"
 
 
 class BuildError(R4LError):
@@ -78,7 +94,7 @@ class BuildError(R4LError):
     """
 
     exit_code = 121
-    kind = "build"
+    category = "build"
 
     def __init__(
         self,
@@ -103,21 +119,21 @@ class BootError(R4LError):
     """The virtual machine did not reach its first command, or QEMU died."""
 
     exit_code = 122
-    kind = "boot"
+    category = "boot"
 
 
 class VerdictError(R4LError):
     """The run completed with a negative result: the kernel complained, or a check failed."""
 
     exit_code = 123
-    kind = "verdict"
+    category = "verdict"
 
 
 class GuestTimeout(R4LError):
     """A command in the guest did not end in time. The exit code is that of coreutils' timeout."""
 
     exit_code = 124
-    kind = "timeout"
+    category = "timeout"
 
 
 EXIT_CODES: dict[int, str] = {

@@ -38,7 +38,7 @@ FILE_TOO_LARGE = re.compile(r"File size limit exceeded|File too large|SIGXFSZ")
 class LimitExceeded(BuildError):
     """A program took more time, memory, processes or output than it may."""
 
-    kind = "limit"
+    category = "limit"
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _as_the_user_says(limits: Limits) -> Limits:
     return replace(limits, **changes)  # type: ignore[arg-type]
 
 
-def told(field: str, limits: Limits) -> str:
+def phrase(field: str, limits: Limits) -> str:
     """Return a phrase for an exceeded limit, such as `took longer than 300 s`."""
     value = getattr(limits, field)
     return {
@@ -169,7 +169,7 @@ def exceeded(what: str, field: str, limits: Limits, detail: str = "") -> LimitEx
         field: name of the limit in `Limits`.
     """
     return LimitExceeded(
-        f"{what} {told(field, limits)}, and was ended",
+        f"{what} {phrase(field, limits)}, and was ended",
         f"correct the build, or set {variable_of(field)} to a higher limit if it needs that much",
         detail=detail,
     )

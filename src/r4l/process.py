@@ -111,7 +111,7 @@ def run_logged(
         try:
             with Watchdog(process, limits, end_group) as watchdog:
                 for line in _lines(ours, process, limits, watchdog):
-                    text = plain(line) if color else line
+                    text = without_colours(line) if color else line
                     out.write(f"{text}\n")
                     whole.append(text)
                     tail.append(text)
@@ -274,7 +274,7 @@ def _keep(process: subprocess.Popen[bytes], kept: dict[str, list[bytes]], limits
                     return
 
 
-def plain(line: str) -> str:
+def without_colours(line: str) -> str:
     """Return a line without its colour sequences (ECMA-48, SGR)."""
     return SGR.sub("", line)
 

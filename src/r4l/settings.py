@@ -21,7 +21,7 @@ FILE = "r4l.toml"
 SHARED_FILE = "pyproject.toml"
 """Python's own project file (PEP 518); r4l's part of it is `[tool.r4l]`."""
 
-KINDS: dict[type, str] = {int: "a whole number", str: "a text", bool: "true or false", list: "a list of texts"}
+TYPE_NAMES: dict[type, str] = {int: "a whole number", str: "a text", bool: "true or false", list: "a list of texts"}
 KEYS: dict[str, tuple[type, ...]] = {
     "kernel": (str, list),
     "arch": (str,),
@@ -126,9 +126,9 @@ def _check(table: Mapping[str, Any], known: Mapping[str, Sequence[type]], file: 
         if key not in known:
             raise UsageError(f"{file}: there is no key {before}{key}", _nearest(key, known, before))
         # In Python, true is a whole number.
-        kind = next((kind for kind in known[key] if type(value) is kind), None)
-        if kind is None or (kind is list and not all(isinstance(one, str) for one in value)):
-            wanted = " or ".join(KINDS.get(kind, f"a table [{key}]") for kind in known[key])
+        expected = next((expected for expected in known[key] if type(value) is expected), None)
+        if expected is None or (expected is list and not all(isinstance(one, str) for one in value)):
+            wanted = " or ".join(TYPE_NAMES.get(expected, f"a table [{key}]") for expected in known[key])
             raise UsageError(f"{file}: {before}{key} has to be {wanted}, not {value!r}", "correct the file")
 
 

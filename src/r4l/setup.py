@@ -8,7 +8,7 @@ from pathlib import Path
 
 from r4l import home
 from r4l.arch import DEFAULT, architecture
-from r4l.kernel import Kernel, debian, find, own, stock
+from r4l.kernel import Kernel, debian, named, own, stock
 from r4l.kernel.debian import is_debian
 from r4l.kernel.profile import profiles
 from r4l.stages import Stages, side_by_side
@@ -33,7 +33,7 @@ def set_up(
         update: look for newer packages and kernels.
 
     Raises:
-        EnvironmentFault, UsageError, BuildError: as for `Toolchain.get` and `find.find`.
+        EnvironmentFault, UsageError, BuildError: as for `Toolchain.get` and `named.get`.
     """
     arch = architecture(arch).name
     made = None if update else Toolchain.made()
@@ -43,14 +43,14 @@ def set_up(
         name, version = lock.kernel, lock.kernel_version or None
     wanted = name or "stock"
     if not update and lock_file is None:
-        ready = find.ready(wanted, arch=arch)
+        ready = named.ready(wanted, arch=arch)
         if ready:
             return ready
     debians = is_debian(wanted)
     if not debians and wanted not in profiles():
         with stages.stage("toolchain (Debian tree)") as say:
             Toolchain.get(say, lock_file=lock_file, update=update)
-        return find.find(wanted, arch=arch)
+        return named.get(wanted, arch=arch)
 
     def make_toolchain() -> Toolchain:
         with stages.stage("toolchain (Debian tree)") as say:

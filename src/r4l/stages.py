@@ -22,7 +22,7 @@ QUIET = "R4L_QUIET"
 """Variable that, when set, has nothing shown of what goes well; `-q` sets it, for the programs that r4l starts too."""
 
 
-def quiet() -> bool:
+def is_quiet() -> bool:
     """True if nothing shall be shown of what goes well."""
     return bool(os.environ.get(QUIET))
 
@@ -55,7 +55,7 @@ class Stages:
     _progress: Progress | None = None
 
     def __enter__(self) -> Stages:
-        if self.console.is_terminal and not quiet():
+        if self.console.is_terminal and not is_quiet():
             self._progress = Progress(
                 SpinnerColumn(finished_text=" "),
                 TextColumn("{task.description:<24}", markup=False),
@@ -68,7 +68,7 @@ class Stages:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, exc_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._progress:
             self._progress.stop()
@@ -93,7 +93,7 @@ class Stages:
             if self._progress and task is not None:
                 self._progress.remove_task(task)
             self.done.append(Stage(name, seconds, ok, begin))
-            if not ok or (seconds >= 0.5 and not quiet()):
+            if not ok or (seconds >= 0.5 and not is_quiet()):
                 mark = "[green]✓[/]" if ok else "[red]✗[/]"
                 self.console.print(f"{mark} {escape(f'{name:<28}')} [dim]{seconds:6.1f} s[/]")
 

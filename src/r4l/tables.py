@@ -60,8 +60,8 @@ def _check_value(value: Any, wanted: Any, where: str, name: str) -> None:
             _check_unique([entry[key] for entry in value], where, f"{name}.{key}")
     # In Python, true is a whole number.
     elif not isinstance(value, wanted) or (isinstance(value, bool) and wanted is int):
-        kinds = wanted if isinstance(wanted, tuple) else (wanted,)
-        raise BadTable(f"{where}: {name} has to be {' or '.join(kind.__name__ for kind in kinds)}, not {value!r}")
+        types = wanted if isinstance(wanted, tuple) else (wanted,)
+        raise BadTable(f"{where}: {name} has to be {' or '.join(one.__name__ for one in types)}, not {value!r}")
 
 
 def _check_unique(values: list[Any], where: str, name: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from r4l.camp.labs.checkpoints import Missed, told
+from r4l.camp.labs.checkpoints import Missed, comparison
 from r4l.net import Packet, read_pcap
 from r4l.net.pcap import PcapWriter
 from r4l.vm import VM
@@ -47,7 +47,7 @@ def test_a_flood_is_cut_and_told(small: None, vm: VM) -> None:
     assert "the rest is not kept" in log.read_text(errors="replace")
     assert sum(len(record.text) for record in vm.klog.records()) <= SMALL
     assert vm.run("echo well").stdout == "well\n", "the guest goes on"
-    said = told(Missed("frames", 3, 4), "", vm)
+    said = comparison(Missed("frames", 3, 4), "", vm)
     assert said["seen"].startswith("3 (the guest wrote more than")
 
 

@@ -11,4 +11,4 @@ from r4l.kernel import Kernel
 @pytest.fixture(scope="session")
 def minimal() -> Kernel:
     """The kernel `minimal`."""
-    return Kernel.find("minimal")
+    return Kernel.get("minimal")

@@ -38,7 +38,7 @@ def samples(minimal: Kernel, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 @pytest.mark.row("A3")
 def test_y_m_and_n(minimal: Kernel, samples: dict[str, object]) -> None:
-    kernel = Kernel.find("test-samples")
+    kernel = Kernel.get("test-samples")
     assert (kernel.config["CONFIG_VIRTIO_NET"], kernel.config["CONFIG_DUMMY"]) == ("y", "m")
     assert "CONFIG_KASAN_SW_TAGS" not in kernel.config
     assert "CONFIG_DUMMY" not in minimal.config
@@ -63,16 +63,16 @@ def test_a_dropped_option_is_named_with_its_reason(samples: dict[str, object]) -
 def test_an_option_that_no_kernel_has_costs_nothing(samples: dict[str, object], tmp_path: Path) -> None:
     fragment = tmp_path / "odd.config"
     fragment.write_text("CONFIG_DUMY=m\n")
-    kernel = Kernel.find("test-samples")
+    kernel = Kernel.get("test-samples")
     wanted = recipe("test-samples", kernel.source, str(samples["version"]), base="samples", fragments=[fragment])
     with pytest.raises(UsageError, match=r"odd.config: this kernel has no option CONFIG_DUMY; there is .*CONFIG_DUMMY"):
         own.build(wanted, kernel.toolchain)
-    assert Kernel.find("test-samples").release == kernel.release, "the kernel that was there is still there"
+    assert Kernel.get("test-samples").release == kernel.release, "the kernel that was there is still there"
 
 
 @pytest.mark.row("B4")
 def test_the_kernels_samples_come_and_go(samples: dict[str, object]) -> None:
-    kernel = Kernel.find("test-samples")
+    kernel = Kernel.get("test-samples")
     with VM(kernel, modules=["rust_print", "rust_minimal"]) as vm:
         for name in ("rust_print", "rust_minimal"):
             vm.run(f"modprobe {name}", check=True)
@@ -95,7 +95,7 @@ def test_the_kernels_samples_come_and_go(samples: dict[str, object]) -> None:
 
 @pytest.mark.row("E2")
 def test_built_in_samples_speak_at_boot(minimal: Kernel) -> None:
-    kernel = Kernel.find("builtin")
+    kernel = Kernel.get("builtin")
     assert kernel.config["CONFIG_SAMPLE_RUST_MINIMAL"] == "y"
     assert kernel.config["CONFIG_E1000"] == "m"
     with VM(kernel) as vm:

@@ -88,13 +88,13 @@ def test_a_build_that_was_interrupted_goes_on(minimal: Kernel) -> None:
     manifest = minimal.build.parent / "kernel.json"
     manifest.unlink()
     with compiled(minimal) as steps:
-        assert Kernel.find("minimal").release == minimal.release
+        assert Kernel.get("minimal").release == minimal.release
     assert manifest.exists()
     assert steps == []
 
 
 def test_a_tree_that_is_built_inside_is_used_as_it_is(minimal: Kernel) -> None:
-    found = Kernel.find(str(minimal.build))
+    found = Kernel.get(str(minimal.build))
     assert found.release == minimal.release
     assert found.build == minimal.build
 

@@ -10,6 +10,8 @@ import pytest
 
 import r4l
 from r4l import moved
+from r4l.errors import R4LError, UsageError
+from r4l.kernel import Kernel
 
 
 @pytest.fixture(autouse=True)
@@ -70,3 +72,23 @@ def test_an_old_name_in_a_package_warns_and_gives_the_same_object(module: str, o
     assert {warning.filename for warning in caught} == {__file__}
     with pytest.raises(AttributeError, match=f"module '{module}' has no attribute 'nonsense'"):
         _ = package.nonsense
+
+
+def test_an_error_has_a_category_that_was_its_kind() -> None:
+    error = UsageError("cause")
+    with pytest.warns(DeprecationWarning, match="now R4LError.category"):
+        assert error.kind == error.category == error.as_dict()["error"] == "usage"
+
+
+def test_a_user_s_own_error_may_still_say_kind() -> None:
+    with pytest.warns(DeprecationWarning, match="now R4LError.category"):
+        mine = type("Mine", (R4LError,), {"kind": "mine"})
+    assert mine("cause").as_dict()["error"] == mine("cause").category == "mine"
+
+
+def test_kernel_find_is_kernel_get(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(Kernel, "get", lambda name, **options: asked.append((name, options["arch"])))
+    with pytest.warns(DeprecationWarning, match="^Kernel.find is now Kernel.get$"):
+        Kernel.find("minimal", arch="arm64")
+    assert asked == [("minimal", "arm64")]

@@ -70,13 +70,12 @@ def test_tables_are_read_in_one_place() -> None:
     assert readers == {"tables.py", "settings.py", "camp/labs/workspace.py", "clean/points.py", "selftest/parts.py"}
 
 
-KNOWN = ("build", "kdir", "load", "note", "rustavailable")
 CACHES = (
     known.table, c_changes.table, toolchain.table, disk.table, profile.profiles, debian.tested_series, rooms,
     drift.changes, rows.table,
 )  # fmt: skip
 LOADERS: dict[str, Callable[[], object]] = {
-    **{f"known/{kind}.toml": functools.partial(known.table, kind) for kind in KNOWN},
+    **{f"known/{name}.toml": functools.partial(known.table, name) for name in known.TABLES},
     "known/c_changes.toml": c_changes.table,
     "toolchain/debian.toml": toolchain.table,
     "rootfs/images/images.toml": disk.table,

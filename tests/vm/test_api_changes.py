@@ -23,7 +23,7 @@ def test_what_to_write_now_is_in_the_kernels_source(change: RustApiChange, kerne
 
 @pytest.mark.row("A12")
 def test_what_to_write_now_in_c_is_in_the_kernels_source(kernel: Kernel) -> None:
-    entries = [change for kind in c_changes.KINDS for change in c_changes.table()[kind]]
+    entries = [change for kind in c_changes.CHANGE_KINDS for change in c_changes.table()[kind]]
     assert [change.id for change in entries if not change.place(kernel.source)] == []
 
 

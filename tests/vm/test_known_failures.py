@@ -369,5 +369,5 @@ def test_real_build_folders_are_seen_for_what_they_are(kernel: Kernel) -> None:
     assert source is not None
     assert source.name == "not-configured"
     with pytest.raises(BuildError, match="has no Rust metadata") as caught:
-        Kernel.find(headers)
+        Kernel.get(headers)
     assert caught.value.known == "no-metadata"

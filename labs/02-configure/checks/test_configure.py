@@ -62,7 +62,7 @@ def taken(folder: Path, file: str) -> str:
     """Return a file of the student's after checking that all its lines are plain."""
     text = (folder / file).read_text(errors="replace", encoding="utf-8") if (folder / file).is_file() else ""
     refused = plain.refused(file, text)
-    see(f"lines of {file}", refused, f"only {plain.PLAIN[plain.language(file)]}", not refused)
+    see(f"lines of {file}", refused, f"only {plain.PLAIN[plain.file_syntax(file)]}", not refused)
     return text
 
 

@@ -205,10 +205,10 @@ def _images(entry: Entry, _points: Points) -> Iterator[Entry]:
     elif entry.name.startswith("modules-"):
         yield _by_rule(replace(entry, lock=f"modules-{entry.path.stem}"), "week")
     else:
-        kind = entry.name.rpartition("-")[0]
-        newest = max(entry.path.parent.glob(f"{kind}-*.qcow2"), key=lambda path: path.stat().st_mtime, default=None)
-        entry = replace(entry, lock=f"image-{kind}")
-        yield _pointed(entry, f"--image {kind}" if newest == entry.path else None, "there is a newer one")
+        image = entry.name.rpartition("-")[0]
+        newest = max(entry.path.parent.glob(f"{image}-*.qcow2"), key=lambda path: path.stat().st_mtime, default=None)
+        entry = replace(entry, lock=f"image-{image}")
+        yield _pointed(entry, f"--image {image}" if newest == entry.path else None, "there is a newer one")
 
 
 def _venv(entry: Entry, points: Points) -> Iterator[Entry]:

@@ -127,7 +127,7 @@ def show(error: R4LError, *, as_json: bool = False, console: Console | None = No
 
 
 def _print_cause(console: Console, error: R4LError) -> None:
-    console.print(f"[bold red]{error.kind}:[/] ", end="")
+    console.print(f"[bold red]{error.category}:[/] ", end="")
     console.print(error.cause, markup=False, style="bold")
     if error.remedy:
         console.print("[green]remedy:[/] ", end="")
@@ -137,7 +137,7 @@ def _print_cause(console: Console, error: R4LError) -> None:
 def _print_detail(console: Console, error: R4LError) -> None:
     if error.detail:
         # A compiler's text may be coloured.
-        console.print(Text.from_ansi(only_colours(error.detail)), style="dim" if error.kind != "build" else None)
+        console.print(Text.from_ansi(only_colours(error.detail)), style="dim" if error.category != "build" else None)
         console.print()
 
 

@@ -16,7 +16,7 @@ from r4l.cli.options import ProjectCommand, config_option, kernel_option
 from r4l.cli.screen import show_warnings
 from r4l.module import Module
 from r4l.setup import set_up
-from r4l.stages import Stages, quiet
+from r4l.stages import Stages, is_quiet
 from r4l.terminal import Console
 
 
@@ -61,7 +61,7 @@ def command(folder: Path, config: dict[str, str], kernel_name: str | None, arch:
         console.print(note.remedy, markup=False)
         console.print(note.text, markup=False, style="dim")
     for ko in built:
-        if not quiet():
+        if not is_quiet():
             console.print(
                 f"[green]✓[/] {escape(ko.name)} for {escape(kernel.release)}, {ko.path.stat().st_size // 1024} KiB"
             )

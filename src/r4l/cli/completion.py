@@ -25,9 +25,9 @@ def command(shell: str) -> None:
     """Print the shell completion script for bash, zsh or fish."""
     from r4l.cli import cli
 
-    kind = get_completion_class(shell)
-    assert kind is not None
-    script = kind(cli, {}, "r4l", "_R4L_COMPLETE").source()
+    shell_class = get_completion_class(shell)
+    assert shell_class is not None
+    script = shell_class(cli, {}, "r4l", "_R4L_COMPLETE").source()
     for old, new in AS_TYPED.get(shell, {}).items():
         assert old in script, f"another click: {old}"
         script = script.replace(old, new)

@@ -18,7 +18,7 @@ from r4l.cli.screen import emit, input_of_command
 from r4l.guest.shell import interactive
 from r4l.kept.client import RemoteGuest
 from r4l.kept.keeper import READY
-from r4l.stages import quiet
+from r4l.stages import is_quiet
 
 
 def begin(guest_command: tuple[str, ...], timeout: float, *, shell: bool) -> int:
@@ -47,7 +47,7 @@ def begin(guest_command: tuple[str, ...], timeout: float, *, shell: bool) -> int
     if not ready:
         return keeper.wait()
     machine = kept.find(json.loads(ready)["name"])
-    if not quiet():
+    if not is_quiet():
         tell(machine)
     code = execute(machine, guest_command, timeout) if guest_command else 0
     return join(machine) if shell else code

@@ -17,7 +17,7 @@ from r4l.arch import DEFAULT, architecture
 from r4l.cli.json_option import json_option
 from r4l.cli.options import ProjectCommand, kernel_option
 from r4l.errors import EnvironmentFault, UsageError
-from r4l.kernel import Kernel, debian, find, own, stock, tree
+from r4l.kernel import Kernel, debian, named, own, stock, tree
 from r4l.kernel.describe import Description, describe
 from r4l.kernel.kconfig import Dropped
 from r4l.kernel.manifest import MANIFEST
@@ -89,7 +89,7 @@ def _origin(kernel: Kernel) -> str:
 def show(name: str | None, kernel_name: str | None, arch: str, kdir: bool, page: Path | None, as_json: bool) -> None:
     """Describe a kernel: compilers, images, options, and the safe Rust interfaces for drivers in it and in the kit."""
     wanted = name or kernel_name or "stock"
-    kernel = find.ready(wanted, arch=arch)
+    kernel = named.ready(wanted, arch=arch)
     if kernel is None:
         raise EnvironmentFault(f"the kernel {wanted} is not ready", f"run `r4l setup --kernel {wanted} --arch {arch}`")
     if kdir:
@@ -178,7 +178,7 @@ def build(
                 recipe = own.recipe(called, found.source, str(found.source), arch=arch, base=base, fragments=fragments)
             else:
                 with stages.stage("kernel source") as say:
-                    recipe = find.debian_recipe(called, arch, base=base, fragments=fragments, say=say)
+                    recipe = named.debian_recipe(called, arch, base=base, fragments=fragments, say=say)
             with stages.stage(f"building kernel {called}") as say:
                 kernel = own.build(recipe, toolchain, say, again=True)
     _tell(kernel, as_json)

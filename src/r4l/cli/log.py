@@ -19,9 +19,9 @@ from r4l.cli.json_option import json_option
 from r4l.cli.options import complete_kernel
 from r4l.cli.screen import screen
 from r4l.errors import UsageError, VerdictError
-from r4l.kernel import find
+from r4l.kernel import named
 from r4l.klog import Sources, Splat, StackFrame
-from r4l.klog.blame import plain
+from r4l.klog.blame import plain_symbol
 from r4l.klog.debugfile import module_file
 from r4l.klog.fold import Folded, folded
 from r4l.klog.reader import complaints, opened, unpacked
@@ -88,7 +88,7 @@ def _sources(modules: Sequence[Path], kernel_name: str | None) -> Iterator[Sourc
     with tempfile.TemporaryDirectory(prefix="r4l-log-") as folder:
         files = [module_file(file, Path(folder)) for file in modules]
         with Stages() as stages:
-            kernel = set_up(stages, kernel_name) if kernel_name else find.ready()
+            kernel = set_up(stages, kernel_name) if kernel_name else named.ready()
         sources = loading.sources(kernel) if kernel else loading.module_sources(Toolchain.existing())
         for file in files:
             sources.add(file)
@@ -132,7 +132,9 @@ def _complaint(splat: Splat) -> dict[str, Any]:
         "fatal": splat.fatal,
         "headline": splat.headline,
         # The name in the source: compilers split parts off a function (`.cold`).
-        "culprit": {"symbol": plain(culprit.symbol), **_frame(culprit, "module", "file", "line")} if culprit else None,
+        "culprit": {"symbol": plain_symbol(culprit.symbol), **_frame(culprit, "module", "file", "line")}
+        if culprit
+        else None,
         "trace": [
             _frame(frame, "symbol", "offset", "size", "module", "certain", "file", "line") for frame in splat.trace
         ],

@@ -13,7 +13,7 @@ from r4l import ide
 from r4l.cli.called import called
 from r4l.cli.json_option import json_option
 from r4l.cli.options import kernel_option
-from r4l.kernel import find
+from r4l.kernel import named
 from r4l.module import Module
 from r4l.scaffold import Template, create
 from r4l.stages import Stages
@@ -34,23 +34,25 @@ TEMPLATES = Template.all()
 @kernel_option
 @json_option("Print what was made as JSON.")
 def command(
-    name: str, kind: str, author: str | None, editor: bool, kernel_name: str | None, arch: str, as_json: bool
+    name: str, template_name: str, author: str | None, editor: bool, kernel_name: str | None, arch: str, as_json: bool
 ) -> None:
     """Make a folder with a new driver: its source, Kbuild, passing tests, README, CI workflow, editor files.
 
     It builds with `r4l build` and with plain make, and every test in it boots a virtual machine. No existing file is
     overwritten.
     """
-    template = Template.named(kind)
+    template = Template.named(template_name)
     # Before the folder is made: an unknown kernel must not leave a folder that blocks the next call.
-    kernel = find.ready(kernel_name or "stock", arch=arch) if editor or kernel_name else None
+    kernel = named.ready(kernel_name or "stock", arch=arch) if editor or kernel_name else None
     folder = create(name, template, Path.cwd(), author=author)
     if editor and kernel:
         with Stages() as stages, stages.stage("editor files") as say:
             ide.for_module(Module(folder), kernel, say=say)
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     if as_json:
-        click.echo(json.dumps({"name": name, "template": kind, "folder": str(folder), "files": files}, indent=1))
+        click.echo(
+            json.dumps({"name": name, "template": template_name, "folder": str(folder), "files": files}, indent=1)
+        )
         return
     program = called(anywhere=True)
     console = Console(stderr=True, highlight=False, soft_wrap=True)

@@ -22,12 +22,12 @@ from r4l.arch import DEFAULT, architecture, architectures
 from r4l.errors import UsageError
 from r4l.guest.put import Put
 from r4l.kernel import Kernel, own, stock
-from r4l.kernel.find import is_path
+from r4l.kernel.named import is_path
 from r4l.net import Nic
 from r4l.rootfs.disk import DiskImage, names
 from r4l.rootfs.first_stage import require_fit
 from r4l.settings import Settings
-from r4l.stages import QUIET, Stages, quiet
+from r4l.stages import QUIET, Stages, is_quiet
 from r4l.toolchain import Toolchain
 
 if TYPE_CHECKING:
@@ -142,14 +142,14 @@ class MachineOptions:
         vm = self.vm(kernel, stages, usual)
         if self.verbose:
             stages.console.print(vm.command_line, markup=False, highlight=False, soft_wrap=True, style="dim")
-        if (factor := crowding(vm.machine)) > 1 and not quiet():
+        if (factor := crowding(vm.machine)) > 1 and not is_quiet():
             stages.console.print(
                 f"[yellow]note:[/] {os.cpu_count()} processors of this computer emulate {self.cpus}: a boot may take "
                 f"{factor:.0f} times as long"
             )
         with stages.stage("booting"):
             vm.start()
-        if vm.saved is not None and not quiet():
+        if vm.saved is not None and not is_quiet():
             when = time.strftime("%-d %b %H:%M", time.localtime(vm.saved))
             stages.console.print(f"[green]✓[/] restored as it booted on {when} [dim](--boot boots it again)[/]")
         try:

@@ -35,8 +35,7 @@ from r4l.kernel import Kernel
 from r4l.klog import Splat
 from r4l.module import BuiltModule, Module
 from r4l.setup import set_up
-from r4l.stages import Stages
-from r4l.stages import quiet as stages_quiet
+from r4l.stages import Stages, is_quiet
 from r4l.terminal import Console
 from r4l.vm import VM
 from r4l.vm.snapshot import AS_BOOTED
@@ -245,7 +244,7 @@ def _load(vm: VM, modules: list[BuiltModule], parameters: dict[str, str], *, qui
     for module in modules:
         vm.insmod(module, **parameters_for(module, modules, parameters))
     vm.klog.sync()
-    if quiet or stages_quiet():
+    if quiet or is_quiet():
         return
     show_door(vm)
     if modules:

@@ -19,7 +19,7 @@ from r4l.errors import UsageError
 from r4l.module import kbuild_of
 from r4l.process import run_here
 from r4l.setup import set_up
-from r4l.stages import Stages, quiet
+from r4l.stages import Stages, is_quiet
 from r4l.testing.exitcodes import EXIT_CODES
 
 
@@ -59,7 +59,7 @@ def command(
         show_warnings(module.warnings for module in built)
     argv = [sys.executable, "-m", "pytest", "--arch", arch, *(f"--kernel={name}" for name in kernel_names)]
     argv += [f"--r4l-config={name}={value}" for name, value in config.items()]
-    argv += ["-q"] if quiet() else []
+    argv += ["-q"] if is_quiet() else []
     if not as_json:
         raise SystemExit(EXIT_CODES.get(run_here([*argv, *pytest_arguments], where), 120))
     with tempfile.TemporaryDirectory(prefix="r4l-test-") as place:

@@ -25,7 +25,7 @@ class Carrier(Protocol):
         """Number a channel, and give it the frames of that number from then on."""
 
     def send(
-        self, channel: int, kind: Request, payload: bytes | memoryview = b"", timeout: float | None = None
+        self, channel: int, frame_type: Request, payload: bytes | memoryview = b"", timeout: float | None = None
     ) -> None:
         """Send a frame."""
 
@@ -44,13 +44,13 @@ class Channel:
         # Last statement: from here on the reading thread may call `on_frame`, and `Link.fail` may set `failure`.
         link.register(self)
 
-    def on_frame(self, kind: Reply, payload: bytes) -> None:
+    def on_frame(self, frame_type: Reply, payload: bytes) -> None:
         """Handle a frame. Called on the reading thread with the link's lock held."""
         raise NotImplementedError
 
-    def send(self, kind: Request, payload: bytes | memoryview = b"", timeout: float | None = None) -> None:
+    def send(self, frame_type: Request, payload: bytes | memoryview = b"", timeout: float | None = None) -> None:
         """Send a frame of this channel."""
-        self.link.send(self.number, kind, payload, timeout)
+        self.link.send(self.number, frame_type, payload, timeout)
 
     def finish(self) -> None:
         """End the conversation and free its number. The caller holds the lock."""
@@ -93,9 +93,9 @@ class Query(Channel):
         self.answer = b""
         super().__init__(link)
 
-    def on_frame(self, kind: Reply, payload: bytes) -> None:
+    def on_frame(self, frame_type: Reply, payload: bytes) -> None:
         """Take the answer, or the agent's error."""
-        if kind is Reply.ERROR:
+        if frame_type is Reply.ERROR:
             self.failure = agent_error(payload, self.about)
         self.answer = payload
         self.finish()

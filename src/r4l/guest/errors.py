@@ -9,13 +9,13 @@ from r4l.errors import BootError, R4LError, VerdictError
 class GuestGone(BootError):
     """The guest vanished during a request: QEMU ended, or the channel closed."""
 
-    kind = "guest-gone"
+    category = "guest-gone"
 
 
 class ProtocolError(BootError):
     """The guest sent data that no agent sends. Since the guest is not trusted, the channel is closed for good."""
 
-    kind = "protocol"
+    category = "protocol"
 
     def __init__(self, what: str) -> None:
         super().__init__(
@@ -28,7 +28,7 @@ class GuestError(R4LError):
     """The agent could not do the request: no such file, no such program. `errno` is the guest's (0: none)."""
 
     exit_code = 126
-    kind = "guest"
+    category = "guest"
 
     def __init__(self, cause: str, errno: int) -> None:
         super().__init__(cause)
@@ -38,4 +38,4 @@ class GuestError(R4LError):
 class CommandFailed(VerdictError):
     """A command with `check` ended with an exit code other than 0."""
 
-    kind = "command"
+    category = "command"

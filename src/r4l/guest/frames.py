@@ -72,11 +72,11 @@ class Frame:
 
     session: int
     channel: int
-    kind: Reply
+    type: Reply
     payload: bytes
 
 
-def encode(session: int, channel: int, kind: Request, payload: bytes | memoryview = b"") -> bytes:
+def encode(session: int, channel: int, frame_type: Request, payload: bytes | memoryview = b"") -> bytes:
     """Encode a frame.
 
     Raises:
@@ -84,7 +84,7 @@ def encode(session: int, channel: int, kind: Request, payload: bytes | memoryvie
     """
     if len(payload) > MAX_PAYLOAD:
         raise ValueError(f"payload of {len(payload)} bytes; at most {MAX_PAYLOAD}")
-    head = HEADER.pack(MAGIC, session, channel, len(payload) | (kind << 24))
+    head = HEADER.pack(MAGIC, session, channel, len(payload) | (frame_type << 24))
     return b"".join((head, payload, TRAILER.pack(session ^ 0xFFFFFFFF)))
 
 
@@ -104,14 +104,14 @@ class Decoder:
         """Add bytes; return the frames that are complete.
 
         Raises:
-            ProtocolError: a frame is of unknown kind, or more than `GARBAGE_LIMIT` bytes are outside of frames.
+            ProtocolError: a frame is of unknown type, or more than `GARBAGE_LIMIT` bytes are outside of frames.
         """
         self._buffer += data
         frames: list[Frame] = []
         position = 0
         while len(self._buffer) - position >= HEADER.size:
             magic, session, channel, word = HEADER.unpack_from(self._buffer, position)
-            length, kind = word & 0xFFFFFF, word >> 24
+            length, frame_type = word & 0xFFFFFF, word >> 24
             if magic != MAGIC or length > MAX_PAYLOAD:
                 position = self._hunt(position)
                 continue
@@ -121,17 +121,19 @@ class Decoder:
             if TRAILER.unpack_from(self._buffer, end)[0] != session ^ 0xFFFFFFFF:
                 position = self._hunt(position)
                 continue
-            frames.append(Frame(session, channel, self._kind(kind), bytes(self._buffer[position + HEADER.size : end])))
+            frames.append(
+                Frame(session, channel, self._type(frame_type), bytes(self._buffer[position + HEADER.size : end]))
+            )
             self.garbage = 0
             position = end + TRAILER.size
         del self._buffer[:position]
         return frames
 
-    def _kind(self, kind: int) -> Reply:
+    def _type(self, frame_type: int) -> Reply:
         try:
-            return Reply(kind)
+            return Reply(frame_type)
         except ValueError:
-            raise ProtocolError(f"a frame of unknown kind {kind:#x}") from None
+            raise ProtocolError(f"a frame of unknown type {frame_type:#x}") from None
 
     def _hunt(self, position: int) -> int:
         found = self._buffer.find(MAGIC[:1], position + 1)

@@ -188,10 +188,10 @@ class Guest:
         seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
         self._ask(Request.WAKE, struct.pack("<QI", seconds, nanoseconds) + token_bytes(32), timeout)
 
-    def _ask(self, kind: Request, payload: bytes, timeout: float) -> bytes:
+    def _ask(self, frame_type: Request, payload: bytes, timeout: float) -> bytes:
         query = Query(self.link)
         try:
-            query.send(kind, payload, timeout)
+            query.send(frame_type, payload, timeout)
             if not query.wait(time.monotonic() + timeout):
                 raise GuestTimeout(f"the guest's agent did not answer within {timeout:g} s", detail=self._context())
         finally:

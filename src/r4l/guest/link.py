@@ -101,7 +101,7 @@ class Link:
         return self._connected and self.failure is None
 
     def send(
-        self, channel: int, kind: Request, payload: bytes | memoryview = b"", timeout: float | None = None
+        self, channel: int, frame_type: Request, payload: bytes | memoryview = b"", timeout: float | None = None
     ) -> None:
         """Send a frame.
 
@@ -112,7 +112,7 @@ class Link:
             raise self.failure
         if not self._connected and not self.connect(RECONNECT):
             raise GuestTimeout(f"the guest's agent does not answer within {RECONNECT:g} s")
-        self._send_raw(encode(self._session, channel, kind, payload), 30.0 if timeout is None else timeout)
+        self._send_raw(encode(self._session, channel, frame_type, payload), 30.0 if timeout is None else timeout)
 
     def _send_raw(self, data: bytes, timeout: float) -> None:
         with self._sending:
@@ -235,7 +235,7 @@ class Link:
         self.fail(self._gone(how))
 
     def _dispatch(self, frame: Frame) -> None:
-        if frame.kind is Reply.READY and frame.session == 0:
+        if frame.type is Reply.READY and frame.session == 0:
             # The agent starts, or starts again after its death without any memory of earlier requests.
             if self._connected:
                 self.interrupt(GuestGone("the guest's agent died and was started again"), self.waiting())
@@ -245,7 +245,7 @@ class Link:
             return
         if frame.session != self._session:
             return
-        if frame.kind is Reply.HELLO:
+        if frame.type is Reply.HELLO:
             version, self.agent_pid = unpack("<II", frame.payload)
             if version != VERSION:
                 raise ProtocolError(f"its version is {version}, ours is {VERSION}")
@@ -254,7 +254,7 @@ class Link:
             return
         channel = self.channels.get(frame.channel)
         if channel is not None:
-            channel.on_frame(frame.kind, frame.payload)
+            channel.on_frame(frame.type, frame.payload)
         elif frame.channel not in self._ignored and frame.channel >= self._next + 1:
             raise ProtocolError(f"an answer on channel {frame.channel}, which was never opened")
 

@@ -115,9 +115,9 @@ class GuestProcess(Channel):
         super().__init__(link)
         self.send(Request.EXEC, request)
 
-    def on_frame(self, kind: Reply, payload: bytes) -> None:
+    def on_frame(self, frame_type: Reply, payload: bytes) -> None:
         """Handle a frame (see `Channel`)."""
-        match kind:
+        match frame_type:
             case Reply.STDOUT:
                 self._take(self.stdout, payload)
             case Reply.STDERR:
@@ -133,7 +133,7 @@ class GuestProcess(Channel):
                 self.failure = agent_error(payload, self.title)
                 self.finish()
             case _:
-                raise ProtocolError(f"{kind.name} for a command")
+                raise ProtocolError(f"{frame_type.name} for a command")
 
     def _take(self, sink: Sink, payload: bytes) -> None:
         sink.write(payload)

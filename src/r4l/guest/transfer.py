@@ -40,9 +40,9 @@ class Get(Channel):
         super().__init__(link)
         self.send(Request.GET, counted(_name(path)))
 
-    def on_frame(self, kind: Reply, payload: bytes) -> None:
+    def on_frame(self, frame_type: Reply, payload: bytes) -> None:
         """Handle a frame (see `Channel`)."""
-        match kind:
+        match frame_type:
             case Reply.DATA:
                 self.received += len(payload)
                 if self.received > self._limit:
@@ -57,4 +57,4 @@ class Get(Channel):
                 self.failure = agent_error(payload, self._path)
                 self.finish()
             case _:
-                raise ProtocolError(f"{kind.name} for a file")
+                raise ProtocolError(f"{frame_type.name} for a file")

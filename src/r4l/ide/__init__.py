@@ -19,7 +19,7 @@ from r4l.errors import BuildError
 from r4l.ide import compile_commands, launcher, owned, rust_project, vscode
 from r4l.ide.built import commands_of
 from r4l.ide.commands import latest, recorded
-from r4l.kernel import Kernel, find
+from r4l.kernel import Kernel, named
 from r4l.module import Module
 from r4l.process import Say, quiet
 from r4l.toolchain import Toolchain
@@ -139,7 +139,7 @@ def rewrite_if_moved(module: Module, kernel: Kernel, say: Say = quiet) -> Editor
     record = owned.moved(module.folder)
     if record is None:
         return None
-    same = find.ready(record.kernel, arch=record.arch)
+    same = named.ready(record.kernel, arch=record.arch)
     return for_module(Module(module.folder, record.config), same or kernel, say=say)
 
 

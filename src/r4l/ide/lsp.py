@@ -116,7 +116,7 @@ class LanguageServer:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, exc_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         end_group(self._process)
 
@@ -176,9 +176,9 @@ class LanguageServer:
         line = column = 0
         found = []
         for begin in range(0, len(data), 5):
-            down, right, length, kind, _modifiers = data[begin : begin + 5]
+            down, right, length, token_type, _modifiers = data[begin : begin + 5]
             line, column = line + down, (0 if down else column) + right
-            if legend[kind] == "unresolvedReference":
+            if legend[token_type] == "unresolvedReference":
                 found.append(Unresolved(file, line + 1, column, lines[line][column : column + length]))
         return found
 

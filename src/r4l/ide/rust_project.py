@@ -173,11 +173,11 @@ def _values(argv: Iterable[str], option: str) -> list[str]:
     return apart + [word.removeprefix(f"{option}=") for word in words if word.startswith(f"{option}=")]
 
 
-def _emitted(command: CompileCommand, kind: str) -> Path | None:
+def _emitted(command: CompileCommand, emit: str) -> Path | None:
     """Return the file of the given kind that rustc writes, or None."""
     for value in _values(command.argv, "--emit"):
-        if value.startswith(f"{kind}="):
-            return _absolute(command, value.removeprefix(f"{kind}="))
+        if value.startswith(f"{emit}="):
+            return _absolute(command, value.removeprefix(f"{emit}="))
     return None
 
 

@@ -29,7 +29,7 @@ class Told(R4LError):
 
     def __init__(self, said: Mapping[str, Any]) -> None:
         super().__init__(said["cause"], said["remedy"], detail=said["detail"], known=said["known"] or "")
-        self.kind, self.exit_code = said["error"], said["exit_code"]
+        self.category, self.exit_code = said["error"], said["exit_code"]
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,11 @@ class RemoteProcess:
     def _read(self) -> None:
         try:
             while frame := self._connection.receive():
-                kind, payload = frame
-                if kind == DONE:
+                frame_type, payload = frame
+                if frame_type == DONE:
                     self._end(payload)
                     return
-                if show := self._to.get(kind):
+                if show := self._to.get(frame_type):
                     show(payload)
             self.failure = EnvironmentFault("the machine's keeper has ended", "see `r4l ps`")
         except OSError as error:

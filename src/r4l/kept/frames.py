@@ -15,10 +15,10 @@ LARGEST = 1 << 20
 """Largest payload of a frame in bytes; longer output is split."""
 
 REQUEST, INPUT, END_OF_INPUT, SIZE = b"r", b"i", b"e", b"w"
-"""Kinds of frames from a client: JSON of its request; standard input and its end; JSON of a terminal's rows and
+"""Types of frames from a client: JSON of its request; standard input and its end; JSON of a terminal's rows and
 columns."""
 OUTPUT, ERRORS, DONE = b"o", b"x", b"d"
-"""Kinds of frames from a keeper: standard output and standard error; JSON with the exit code and the error, if any."""
+"""Types of frames from a keeper: standard output and standard error; JSON with the exit code and the error, if any."""
 
 
 class FrameSocket:
@@ -28,8 +28,8 @@ class FrameSocket:
         self._sock = sock
         self._sending = threading.Lock()
 
-    def send(self, kind: bytes, payload: bytes = b"") -> None:
-        """Send a frame, or several of one kind.
+    def send(self, frame_type: bytes, payload: bytes = b"") -> None:
+        """Send a frame, or several of one type.
 
         Raises:
             OSError: the other end is closed.
@@ -37,20 +37,20 @@ class FrameSocket:
         for begin in range(0, len(payload) or 1, LARGEST):
             piece = payload[begin : begin + LARGEST]
             with self._sending:
-                self._sock.sendall(HEADER.pack(kind, len(piece)) + piece)
+                self._sock.sendall(HEADER.pack(frame_type, len(piece)) + piece)
 
-    def send_json(self, kind: bytes, data: object) -> None:
+    def send_json(self, frame_type: bytes, data: object) -> None:
         """Send JSON."""
-        self.send(kind, json.dumps(data).encode())
+        self.send(frame_type, json.dumps(data).encode())
 
     def receive(self) -> tuple[bytes, bytes] | None:
-        """Wait for a frame and return its kind and its bytes; None at the end."""
+        """Wait for a frame and return its type and its bytes; None at the end."""
         head = self._exactly(HEADER.size)
         if head is None:
             return None
-        kind, length = HEADER.unpack(head)
+        frame_type, length = HEADER.unpack(head)
         payload = self._exactly(length) if length <= LARGEST else None
-        return None if payload is None else (kind, payload)
+        return None if payload is None else (frame_type, payload)
 
     def receive_json(self) -> dict[str, Any] | None:
         """Wait for a frame of JSON and return its content; None at the end."""

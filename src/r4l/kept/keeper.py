@@ -164,11 +164,11 @@ def _feed(connection: FrameSocket, process: GuestProcess) -> None:
     """Pass a client's input to its command; kill the command when the client goes."""
     with contextlib.suppress(R4LError):
         while frame := connection.receive():
-            kind, payload = frame
-            if kind == INPUT:
+            frame_type, payload = frame
+            if frame_type == INPUT:
                 process.write(payload, float("inf"))
-            elif kind == END_OF_INPUT:
+            elif frame_type == END_OF_INPUT:
                 process.close_stdin()
-            elif kind == SIZE:
+            elif frame_type == SIZE:
                 process.resize(Terminal(*json.loads(payload)))
         process.kill()

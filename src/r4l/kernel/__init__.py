@@ -7,9 +7,9 @@ fragments. `tree`: the user's own tree, unchanged. `find` looks kernels up by na
 
 from __future__ import annotations
 
-from r4l.kernel import find, stock
+from r4l.kernel import named, stock
 from r4l.kernel.model import Kernel, Origins
 
-Kernel.origins = Origins(stock.get, stock.ready, find.find)
+Kernel.origins = Origins(stock.get, stock.ready, named.get)
 
 __all__ = ["Kernel"]

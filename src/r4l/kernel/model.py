@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -87,9 +88,15 @@ class Kernel:
         return cls.origins.ready(release, arch)
 
     @classmethod
+    def get(cls, name: str | Path = "stock", *, arch: str = DEFAULT, say: Say = quiet) -> Kernel:
+        """Return the kernel of that name, making it ready first if needed. See `r4l.kernel.named.get`."""
+        return cls.origins.named(str(name), arch=arch, say=say)
+
+    @classmethod
     def find(cls, name: str | Path = "stock", *, arch: str = DEFAULT, say: Say = quiet) -> Kernel:
-        """Return the kernel of that name, making it ready first if needed. See `r4l.kernel.find.find`."""
-        return cls.origins.find(str(name), arch=arch, say=say)
+        """Old name of `get`."""
+        warnings.warn("Kernel.find is now Kernel.get", DeprecationWarning, stacklevel=2)
+        return cls.get(name, arch=arch, say=say)
 
 
 class GetStock(Protocol):
@@ -98,8 +105,8 @@ class GetStock(Protocol):
     def __call__(self, release: str | None = None, *, arch: str, say: Say, update: bool) -> Kernel: ...
 
 
-class FindByName(Protocol):
-    """Signature of `r4l.kernel.find.find`."""
+class GetByName(Protocol):
+    """Signature of `r4l.kernel.named.get`."""
 
     def __call__(self, name: str, *, arch: str, say: Say) -> Kernel: ...
 
@@ -110,4 +117,4 @@ class Origins:
 
     stock: GetStock
     ready: Callable[[str | None, str], Kernel | None]
-    find: FindByName
+    named: GetByName

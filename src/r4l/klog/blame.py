@@ -40,7 +40,7 @@ def _groups(kind: str) -> tuple[re.Pattern[str], ...]:
 _DISPATCH = _any(_FILE["dispatch"]["functions"])
 
 
-def plain(symbol: str) -> str:
+def plain_symbol(symbol: str) -> str:
     """Strip from a symbol the prefixes and suffixes that compilers and kernel checks add."""
     for padding in ("__pfx_", "__cfi_"):
         symbol = symbol.removeprefix(padding)
@@ -50,7 +50,7 @@ def plain(symbol: str) -> str:
 @functools.lru_cache(4096)
 def _guilt(symbol: str, kind: str) -> int:
     """Index of the messenger group that a function is in; the number of groups if it is in none."""
-    name = plain(symbol)
+    name = plain_symbol(symbol)
     groups = _groups(kind)
     return next((number for number, group in enumerate(groups) if group.fullmatch(name)), len(groups))
 
@@ -107,7 +107,7 @@ def _asked_for(frames: Sequence[StackFrame], kind: str, *, first: bool = False) 
     """
     work: StackFrame | None = None
     for frame in frames:
-        if _DISPATCH.fullmatch(plain(frame.symbol)):
+        if _DISPATCH.fullmatch(plain_symbol(frame.symbol)):
             if work:
                 return work
         elif not _carries(frame, kind):

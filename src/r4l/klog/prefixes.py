@@ -49,7 +49,7 @@ def _shape() -> re.Pattern[str]:
 
 
 _SHAPE = _shape()
-_KINDS = [name.split("_")[0] for name in _SHAPE.groupindex]
+_PARTS = [name.split("_")[0] for name in _SHAPE.groupindex]
 _INDEXES = tuple(_SHAPE.groupindex.values())
 
 
@@ -86,7 +86,7 @@ def _record(line: str, number: int) -> Record:
     text = line[end + 1 :] if line[end - 1] not in " ;>=" and line[end : end + 1] == " " else line[end:]
     if text.endswith(YAML_END) and line.startswith("- {"):
         text = text.removesuffix(YAML_END)
-    found = {kind: word for kind, word in zip(_KINDS, match.group(*_INDEXES), strict=True) if word}
+    found = {part: word for part, word in zip(_PARTS, match.group(*_INDEXES), strict=True) if word}
     seconds = float(found["time"]) if "time" in found else int(found["usec"]) / 1e6 if "usec" in found else None
     level_number = int(found["level"]) & 7 if "level" in found else _NAMES.get(found.get("name", ""))
     caller = found.get("caller") or (f"T{found['task']}" if "task" in found else None)

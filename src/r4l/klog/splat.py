@@ -37,7 +37,7 @@ class Splat(VerdictError):
             kernel; empty otherwise.
     """
 
-    kind = "splat"
+    category = "splat"
 
     @property
     def stray_breakpoint(self) -> bool:

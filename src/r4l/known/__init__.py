@@ -20,7 +20,7 @@ from typing import Literal
 
 from r4l import tables
 
-KINDS = ("build", "load", "note", "rustavailable", "kdir")
+TABLES = ("build", "load", "note", "rustavailable", "kdir")
 Order = Literal["position", "table"]
 
 
@@ -73,9 +73,9 @@ ERROR = {"name!": str, "pattern?": (str, list), "cause": str, "remedy": str, "lo
 
 
 @cache
-def table(kind: str) -> tuple[KnownFailure, ...]:
+def table(table_name: str) -> tuple[KnownFailure, ...]:
     """Read the entries of one kind, in the order of their file."""
-    name = f"{kind}.toml"
+    name = f"{table_name}.toml"
     text = (importlib.resources.files(__package__) / name).read_text(encoding="utf-8")
     data = tables.read(text, {"error": [ERROR]}, name)
     return tuple(_known(entry) for entry in data["error"])
@@ -97,7 +97,7 @@ def bounded(text: str) -> str:
     return "\n".join(line[:LONGEST_LINE] for line in text.split("\n"))
 
 
-def matches(kind: str, text: str, order: Order = "position") -> Iterator[tuple[KnownFailure, re.Match[str]]]:
+def matches(table_name: str, text: str, order: Order = "position") -> Iterator[tuple[KnownFailure, re.Match[str]]]:
     """Return an iterator over the entries that match, each once with its first match.
 
     Args:
@@ -106,7 +106,7 @@ def matches(kind: str, text: str, order: Order = "position") -> Iterator[tuple[K
     """
     text = bounded(text)
     found: list[tuple[KnownFailure, re.Match[str]]] = []
-    for known in table(kind):
+    for known in table(table_name):
         hits = [match for match in (pattern.search(text) for pattern in known.patterns) if match]
         if hits:
             found.append((known, min(hits, key=lambda match: match.start())))
@@ -121,14 +121,14 @@ def groups(match: re.Match[str]) -> dict[str, str]:
 
 
 def explain(
-    kind: str, text: str, facts: Mapping[str, object] | None = None, order: Order = "position"
+    table_name: str, text: str, facts: Mapping[str, object] | None = None, order: Order = "position"
 ) -> Explanation | None:
     """Explain the first entry that matches; None if no known failure is in the text."""
-    for known, match in matches(kind, text, order):
+    for known, match in matches(table_name, text, order):
         return known.explain({**(facts or {}), **groups(match)}, match[0])
     return None
 
 
-def named(kind: str, name: str, facts: Mapping[str, object] | None = None) -> Explanation:
+def named(table_name: str, name: str, facts: Mapping[str, object] | None = None) -> Explanation:
     """Explain an entry that was recognised by other means than a text."""
-    return next(known for known in table(kind) if known.name == name).explain(facts or {})
+    return next(known for known in table(table_name) if known.name == name).explain(facts or {})

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from r4l import tables
 
-Kind = Literal["header", "member", "readonly", "call", "callback", "name", "include", "export", "makefile"]
+ChangeKind = Literal["header", "member", "readonly", "call", "callback", "name", "include", "export", "makefile"]
 
-KINDS: tuple[Kind, ...] = ("header", "member", "readonly", "call", "callback", "name", "include", "export", "makefile")
+CHANGE_KINDS: tuple[ChangeKind, ...] = get_args(ChangeKind)
 """Kinds in the order of recognition: the special before the general."""
 
 UNDECLARED = re.compile(
@@ -81,7 +81,7 @@ class CApiChange:
         type: types of the function that a callback must have, or of the argument that a call takes.
     """
 
-    kind: Kind
+    kind: ChangeKind
     old: tuple[str, ...]
     now: str
     proof: tuple[str, str]
@@ -153,14 +153,14 @@ MORE: dict[str, dict[str, Any]] = {
 
 
 @cache
-def table() -> dict[Kind, tuple[CApiChange, ...]]:
+def table() -> dict[ChangeKind, tuple[CApiChange, ...]]:
     """Read the entries by kind, in the order of the file."""
     text = (importlib.resources.files(__package__) / "c_changes.toml").read_text(encoding="utf-8")
-    data = tables.read(text, {kind: [{**ROW, **MORE.get(kind, {})}] for kind in KINDS}, "c_changes.toml")
-    return {kind: tuple(_change(kind, entry) for entry in data.get(kind, [])) for kind in KINDS}
+    data = tables.read(text, {kind: [{**ROW, **MORE.get(kind, {})}] for kind in CHANGE_KINDS}, "c_changes.toml")
+    return {kind: tuple(_change(kind, entry) for entry in data.get(kind, [])) for kind in CHANGE_KINDS}
 
 
-def _change(kind: Kind, entry: dict[str, Any]) -> CApiChange:
+def _change(kind: ChangeKind, entry: dict[str, Any]) -> CApiChange:
     def several(key: str) -> tuple[str, ...]:
         value = entry.get(key, [])
         return (value,) if isinstance(value, str) else tuple(value)
@@ -335,7 +335,7 @@ def _plain(text: str) -> str:
     return re.sub(r"\s+", "", text)
 
 
-RECOGNISERS: dict[Kind, Callable[[CApiChange, str, str], str]] = {
+RECOGNISERS: dict[ChangeKind, Callable[[CApiChange, str, str], str]] = {
     "header": _is_header,
     "member": _is_member,
     "readonly": _is_read_only,

@@ -264,7 +264,7 @@ def _private(tree: RustTree, error: str, groups: Mapping[str, str]) -> Seen | No
 
 def _pointed_definition(tree: RustTree, error: str) -> Definition | None:
     match = POINTED.search(error)
-    return tree.at(Path(match["file"]), int(match["line"])) if match else None
+    return tree.definition_at(Path(match["file"]), int(match["line"])) if match else None
 
 
 def _pointed(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) -> Seen | None:
@@ -312,7 +312,9 @@ def _argument(tree: RustTree, error: str, groups: Mapping[str, str], folder: Pat
 def _lifetime(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) -> Seen | None:
     """Return the kernel's type that needs a lifetime in the line that rustc shows."""
     names = re.findall(r"\b[A-Z]\w*", "".join(SHOWN.findall(error)[:1]))
-    own = {name for name in names if any(_is_own(folder, kind, name) for kind in ("struct", "enum", "type", "trait"))}
+    own = {
+        name for name in names if any(_is_own(folder, keyword, name) for keyword in ("struct", "enum", "type", "trait"))
+    }
     with_lifetime = [
         (name, definition)
         for name in names
@@ -340,7 +342,7 @@ def _macro(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) 
 def _method(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) -> Seen | None:
     name = groups["type"].split("::")[-1]
     item = groups["item"]
-    if any(_is_own(folder, kind, name) for kind in ("struct", "enum", "union", "type", "trait")):
+    if any(_is_own(folder, keyword, name) for keyword in ("struct", "enum", "union", "type", "trait")):
         return None
     here = tree.types(name)
     if not here:
@@ -356,9 +358,9 @@ def _method(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path)
     return Seen(f"the type: {here[0]}", fits)
 
 
-def _is_own(folder: Path, kind: str, name: str) -> bool:
+def _is_own(folder: Path, keyword: str, name: str) -> bool:
     """Return True if the module itself defines an item of that kind and name."""
-    pattern = re.compile(rf"\b{kind} {re.escape(name)}\b")
+    pattern = re.compile(rf"\b{keyword} {re.escape(name)}\b")
     return any(pattern.search(file.read_text(errors="replace", encoding="utf-8")) for file in folder.rglob("*.rs"))
 
 

@@ -86,12 +86,12 @@ class BuiltModule:
         """Names of modules that should be loaded before (`pre`) and after it (`post`): MODULE_SOFTDEP."""
         found: dict[str, list[str]] = {"pre": [], "post": []}
         for text in self.modinfo.get("softdep", []):
-            kind = ""
+            order = ""
             for word in text.split():
                 if word.rstrip(":") in found and word.endswith(":"):
-                    kind = word.rstrip(":")
-                elif kind:
-                    found[kind].append(word.replace("-", "_"))
+                    order = word.rstrip(":")
+                elif order:
+                    found[order].append(word.replace("-", "_"))
         return found
 
     @cached_property

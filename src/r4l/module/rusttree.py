@@ -90,7 +90,7 @@ class RustTree:
         passed_on = re.compile(rf"^\s*pub use [^;]*\b{re.escape(name)}\b")
         return next(iter([*self._grep(defined, [file]), *self._grep(passed_on, [file])]), None)
 
-    def at(self, file: Path, line: int) -> Definition | None:
+    def definition_at(self, file: Path, line: int) -> Definition | None:
         """Return the definition that begins on a line, counted from 1; None if the file has no such line."""
         lines = self._files.get(file, [])
         return self._definition(file, line - 1) if 0 < line <= len(lines) else None

@@ -82,19 +82,19 @@ def _blocks(said: str) -> Iterator[str]:
     kind."""
     block: list[str] = []
     before: list[str] = []
-    kind = ""
+    compiler = ""
     for line in [*said.splitlines(), "$ "]:
         begins = (
             "rust" if RUST.match(line) else "C" if C_WARNING.match(line) else "" if not LINKER.match(line) else "one"
         )
-        goes_on = (kind == "rust" and line != "" and not MAKE.match(line)) or (
-            kind == "C" and not MAKE.match(line) and (line[:1] == " " or C.match(line) is not None)
+        goes_on = (compiler == "rust" and line != "" and not MAKE.match(line)) or (
+            compiler == "C" and not MAKE.match(line) and (line[:1] == " " or C.match(line) is not None)
         )
         if block and (begins or not goes_on):
             yield "\n".join(block).rstrip()
-            block, kind = [], ""
+            block, compiler = [], ""
         if begins:
-            block, kind = [*before, line], begins
+            block, compiler = [*before, line], begins
         elif block:
             block.append(line)
         before = [*before, line] if BEFORE.match(line) and not block else []

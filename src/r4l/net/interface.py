@@ -22,7 +22,7 @@ class RunInGuest(Protocol):
 class PacketsLost(VerdictError):
     """A ping lost answers."""
 
-    kind = "packets-lost"
+    category = "packets-lost"
 
 
 class Interface:

@@ -70,9 +70,9 @@ def read_pcap(path: Path) -> Iterator[Packet]:
         order, unit = FORMATS.get(head[:4], ("", 0.0))
         if not order or len(head) < HEADER_SIZE:
             raise UsageError(f"{path} is not a pcap file")
-        (kind,) = struct.unpack_from(order + "I", head, 20)
-        if kind != ETHERNET:
-            raise UsageError(f"{path} is a capture of link type {kind}, not of Ethernet")
+        (link_type,) = struct.unpack_from(order + "I", head, 20)
+        if link_type != ETHERNET:
+            raise UsageError(f"{path} is a capture of link type {link_type}, not of Ethernet")
         while len(record := file.read(RECORD_SIZE)) == RECORD_SIZE:
             seconds, fraction, kept, length = struct.unpack(order + "IIII", record)
             if kept > SNAPLEN:

@@ -38,9 +38,9 @@ class Peer:
         """Return the answers to a frame of the guest."""
         if frame[:6] not in (self.mac, BROADCAST) or len(frame) < 14:
             return []
-        (kind,) = struct.unpack_from("!H", frame, 12)
+        (ethertype,) = struct.unpack_from("!H", frame, 12)
         body = frame[14:]
-        answer = self._arp(body) if kind == ETHERTYPE_ARP else self._ip(body) if kind == ETHERTYPE_IP else b""
+        answer = self._arp(body) if ethertype == ETHERTYPE_ARP else self._ip(body) if ethertype == ETHERTYPE_IP else b""
         return [frame[6:12] + self.mac + frame[12:14] + answer] if answer else []
 
     def _arp(self, body: bytes) -> bytes:

@@ -76,8 +76,8 @@ class MessageSocket:
             return count
         if ancillary:
             fds = array.array("i")
-            for level, kind, data in ancillary:
-                if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            for level, cmsg_type, data in ancillary:
+                if (level, cmsg_type) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                     fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
             self._fds.append((len(self._buffer) + count - 1, list(fds)))
         self._buffer += self._chunk[:count]

@@ -65,7 +65,7 @@ KEPT_ERRORS = 20
 class ModelError(VerdictError):
     """A model raised, or did not answer in time. The guest saw a device that does not answer: all ones."""
 
-    kind = "model"
+    category = "model"
 
 
 class _Held:

@@ -204,7 +204,7 @@ class Connection:
 
     # -- a model that does not return -----------------------------------------------------------------------------
 
-    def look(self) -> None:
+    def check_patience(self) -> None:
         """Give up a method that has run for longer than the model's patience: QEMU is answered, the device is dead."""
         device = self._device
         patience = device.patience
@@ -403,7 +403,7 @@ class Server:
         self._over = threading.Event()
         self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._accept, name="r4l-pci", daemon=True)
-        self._watch = threading.Thread(target=self._look, name="r4l-pci-watch", daemon=True)
+        self._watch = threading.Thread(target=self._check_patience, name="r4l-pci-watch", daemon=True)
         self._thread.start()
         self._watch.start()
 
@@ -421,10 +421,10 @@ class Server:
             self._connection.serve()
             self.device.unplugged()
 
-    def _look(self) -> None:
+    def _check_patience(self) -> None:
         while not self._over.wait(TICK):
             if connection := self._connection:
-                connection.look()
+                connection.check_patience()
             if self.device.dead:
                 # Refuse every other QEMU, also one that has just connected: the model has the lock and the accepting
                 # thread, and would keep it waiting.

@@ -210,7 +210,7 @@ def _access(kind: EventKind, what: RegisterLike, value: int | None, fields: dict
 class Missing(VerdictError):
     """An event that a test expected at the device did not happen."""
 
-    kind = "trace"
+    category = "trace"
 
 
 class Trace:

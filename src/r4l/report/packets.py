@@ -192,10 +192,10 @@ def _describe(frame: object, packet: DecodedPacket) -> None:
         packet.info = str(frame.summary())
 
 
-def _describe_echo(kind: int, identifier: int, sequence: int, packet: DecodedPacket) -> None:
-    packet.protocol, packet.kind = "ICMP", "request" if kind == 8 else "reply"
+def _describe_echo(icmp_type: int, identifier: int, sequence: int, packet: DecodedPacket) -> None:
+    packet.protocol, packet.kind = "ICMP", "request" if icmp_type == 8 else "reply"
     packet.info = f"echo {packet.kind}, id 0x{identifier:04x}, seq {sequence}"
-    ends = (packet.source, packet.destination) if kind == 8 else (packet.destination, packet.source)
+    ends = (packet.source, packet.destination) if icmp_type == 8 else (packet.destination, packet.source)
     packet.echo = (*ends, identifier, sequence)
 
 

@@ -75,4 +75,4 @@ def require_free(name: str, modules: Path) -> None:
 
 def _reserved(name: str) -> str | None:
     table = resources.table(__package__, "reserved.toml", dict.fromkeys(WHY, list))
-    return next((WHY[kind] for kind, names in table.items() if name in names), None)
+    return next((WHY[reason] for reason, names in table.items() if name in names), None)

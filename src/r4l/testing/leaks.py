@@ -40,7 +40,7 @@ consecutive rounds. A leak goes on growing.
 class LeakFound(VerdictError):
     """A resource was not released."""
 
-    kind = "leak"
+    category = "leak"
 
 
 class Leaks:

@@ -84,7 +84,7 @@ def bwrap(
     command = [
         "/usr/bin/env",
         "-i",
-        *([*FILTERED, "keys"] if grant.terminal else []),
+        *([*FILTERED, "no-typing"] if grant.terminal else []),
         *(program or bwraps()[:1] or ("bwrap",)),
         *(USER_NAMESPACE if user_namespace else ()),
         *NAMESPACES,
@@ -106,11 +106,11 @@ def bwrap(
         command += ["--size", str(size), "--tmpfs", folder]
     for device in grant.devices:
         command += ["--dev-bind", str(device), str(device)]
-    for kind, path in mounts(grant):
-        command += [kind, str(path), str(path)]
-    for kind, places in (("--ro-bind", grant.over_reads), ("--bind", grant.over)):
+    for option, path in mounts(grant):
+        command += [option, str(path), str(path)]
+    for option, places in (("--ro-bind", grant.over_reads), ("--bind", grant.over)):
         for place, stand_in in places.items():
-            command += [kind, str(stand_in), str(place)]
+            command += [option, str(stand_in), str(place)]
     # Root owns the kernel's settings in /proc/sys, with or without capabilities.
     command += ["--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/"]
     if cwd:
@@ -132,7 +132,7 @@ def proot(
 ) -> list[str]:
     """Return the command line that runs `argv` in `tree` under PRoot, which shows the tree and isolates nothing."""
     # bubblewrap handles its parent's death itself. PRoot ignores SIGTERM, and kills its processes on SIGQUIT.
-    command = [*dying("QUIT"), *FILTERED, "old", *(program or (*proots(tree), ("proot",))[0]), "-r", str(tree)]
+    command = [*dying("QUIT"), *FILTERED, "no-new-calls", *(program or (*proots(tree), ("proot",))[0]), "-r", str(tree)]
     for place in ("/dev", "/proc", "/sys", "/tmp"):
         command += ["-b", place]
     for _, path in mounts(grant):
@@ -176,16 +176,16 @@ def mounts(grant: Grant) -> list[tuple[str, Path]]:
 
     Paths covered by an outer mount of the same kind are left out.
     """
-    kinds = {path.resolve(): "--ro-bind" for path in grant.reads}
-    kinds |= {path.resolve(): "--bind" for path in grant.writes}
+    options = {path.resolve(): "--ro-bind" for path in grant.reads}
+    options |= {path.resolve(): "--bind" for path in grant.writes}
     kept: dict[Path, str] = {}
-    for path in sorted(kinds):
-        if kinds[path] != _kind_of(path, kept):
-            kept[path] = kinds[path]
+    for path in sorted(options):
+        if options[path] != _option_of(path, kept):
+            kept[path] = options[path]
     return [(kind, path) for path, kind in kept.items()]
 
 
-def _kind_of(path: Path, mounted: Mapping[Path, str]) -> str | None:
+def _option_of(path: Path, mounted: Mapping[Path, str]) -> str | None:
     """Return the mount option of the innermost mounted folder around a path."""
     around: Iterable[Path] = path.parents
     return next((mounted[folder] for folder in around if folder in mounted), None)

@@ -31,7 +31,7 @@ Instruction = tuple[int, int, int, int]
 """struct sock_filter: code, instructions to skip if true and if false, operand."""
 
 
-def old() -> list[Instruction]:
+def no_new_calls() -> list[Instruction]:
     """Return a filter that fails calls unknown to PRoot. Programs of other architectures are not filtered."""
     count = len(UNKNOWN)
     program = [(LOAD, 0, 0, ARCHITECTURE), (EQUAL, 0, count + 1, AUDIT_ARCH_X86_64), (LOAD, 0, 0, NUMBER)]
@@ -40,7 +40,7 @@ def old() -> list[Instruction]:
     return [*program, (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, ERRNO | ENOSYS)]
 
 
-def keys() -> list[Instruction]:
+def no_typing() -> list[Instruction]:
     """Return a filter against typing into the terminal.
 
     Programs of other architectures, with other call numbers, get no call at all.
@@ -60,7 +60,7 @@ def keys() -> list[Instruction]:
     ]
 
 
-FILTERS: dict[str, Callable[[], list[Instruction]]] = {"old": old, "keys": keys}
+FILTERS: dict[str, Callable[[], list[Instruction]]] = {"no-new-calls": no_new_calls, "no-typing": no_typing}
 
 
 def install(program: list[Instruction]) -> None:

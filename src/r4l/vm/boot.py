@@ -61,7 +61,7 @@ def wait_for_agent(link: Link, qemu: Qemu, klog: KernelLog, patience: Patience) 
     """
     begun = time.monotonic()
 
-    def look() -> None:
+    def check_progress() -> None:
         now = time.monotonic()
         quiet = now - max(begun, qemu.console.last_output)
         if quiet >= LAST_WORDS:
@@ -86,7 +86,7 @@ def wait_for_agent(link: Link, qemu: Qemu, klog: KernelLog, patience: Patience) 
         who = f"the guest's first program, {init}, runs" if init else "the kernel printed messages"
         raise _no_agent(f"{who}, but the guest's agent did not start within {now - begun:.0f} s", qemu, klog)
 
-    link.connect(patience.total * 2, watch=look)
+    link.connect(patience.total * 2, watch=check_progress)
 
 
 def crowding(machine: Machine) -> float:

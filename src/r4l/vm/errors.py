@@ -9,19 +9,19 @@ from r4l.errors import BootError, VerdictError
 class QemuDied(BootError):
     """QEMU ended unexpectedly: it was killed, or refused its command line."""
 
-    kind = "qemu-died"
+    category = "qemu-died"
 
 
 class BootPanic(BootError):
     """The kernel panicked before the agent started."""
 
-    kind = "boot-panic"
+    category = "boot-panic"
 
 
 class InitDied(BootPanic):
     """The kernel panicked because its first program ended, or could not be started."""
 
-    kind = "init-died"
+    category = "init-died"
 
 
 class NoOutput(BootError):
@@ -31,7 +31,7 @@ class NoOutput(BootError):
         starved: how far the host kept the machine from its processors (`r4l.vm.blame.starved`); empty if it did not.
     """
 
-    kind = "no-output"
+    category = "no-output"
     starved = ""
 
 
@@ -42,11 +42,11 @@ class NoAgent(BootError):
         starved: as `NoOutput.starved`.
     """
 
-    kind = "no-agent"
+    category = "no-agent"
     starved = ""
 
 
 class MachineReset(VerdictError):
     """The guest's machine was reset though its kernel did not restart it."""
 
-    kind = "machine-reset"
+    category = "machine-reset"

@@ -102,9 +102,9 @@ class _Walk:
     # -- values ---------------------------------------------------------------------------------------------------
 
     def _value(self, value: Any, where: str) -> None:
-        kind = type(value)
-        if kind in PLAIN:
-            self._say(kind.__name__, value if kind is bytes else repr(value))
+        cls = type(value)
+        if cls in PLAIN:
+            self._say(cls.__name__, value if cls is bytes else repr(value))
             return
         if id(value) in self._seen:
             self._say("again", self._seen[id(value)])
@@ -116,8 +116,8 @@ class _Walk:
         if isinstance(value, os._Environ) or value is os.getenv:
             raise _NoKey(f"{where} is the environment of this process")
         # Subclasses of containers by the user have more state than the containers.
-        look = _CONTAINERS.get(kind) or next(
-            (look for kinds, look in _LOOKS if isinstance(value, kinds)), _Walk._object
+        look = _CONTAINERS.get(cls) or next(
+            (look for classes, look in _LOOKS if isinstance(value, classes)), _Walk._object
         )
         look(self, value, where)
 

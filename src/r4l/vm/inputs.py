@@ -68,7 +68,7 @@ def save(files: set[Path], into: Path) -> None:
     into.write_text(json.dumps({str(path): _as_it_is(path) for path in sorted(files)}), encoding="utf-8")
 
 
-def hold(noted: Path) -> bool:
+def unchanged(noted: Path) -> bool:
     """True if the saved files are unchanged. A missing record lists no files."""
     try:
         before: dict[str, list[str | int]] = json.loads(noted.read_text(encoding="utf-8"))

@@ -34,7 +34,7 @@ class HasPath(Protocol):
 class ModuleRefused(VerdictError):
     """The guest's kernel refused to load or unload a module; the detail has its log lines."""
 
-    kind = "module-refused"
+    category = "module-refused"
 
 
 def sources(kernel: Kernel) -> Sources:

@@ -25,7 +25,7 @@ PATIENCE = 10.0
 class QmpError(R4LError):
     """QEMU refused a command. `error_class` is QMP's (such as `DeviceNotFound`)."""
 
-    kind = "qmp"
+    category = "qmp"
 
     def __init__(self, command: str, description: str, error_class: str) -> None:
         super().__init__(f"QEMU refused {command}: {description}")

@@ -70,7 +70,7 @@ def ensure(
     """
     final = _place(machine, kernel, preparation)
     with home.lock(f"snapshot-{final.stem}"):
-        if not final.exists() or not inputs.hold(_noted(final)):
+        if not final.exists() or not inputs.unchanged(_noted(final)):
             partial = home.temporary(final)
             final.unlink(missing_ok=True)
             try:

@@ -252,8 +252,8 @@ class VM:
     def __enter__(self) -> VM:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
-        if kind is not None:
+    def __exit__(self, exc_type: type[BaseException] | None, *_rest: object) -> None:
+        if exc_type is not None:
             # An exception is under way, and the guest may no longer answer.
             self._shut(keep=True)
             return

@@ -22,7 +22,7 @@ from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module, unchanged
 from r4l.module.unchanged import LastBuild
 from r4l.net import Nic
-from r4l.process import plain
+from r4l.process import without_colours
 from r4l.settings import Settings
 from r4l.testing.exitcodes import EXIT_CODES
 from r4l.vm import VM
@@ -151,7 +151,9 @@ def _build(job: Job, outcome: JobResult) -> list[BuiltModule]:
     before = unchanged.stamp(job.sources)
     try:
         module = Module(job.folder, job.config)
-        modules = module.build_all(job.kernel, say=lambda line: printed.update({plain(line): line}), color=job.color)
+        modules = module.build_all(
+            job.kernel, say=lambda line: printed.update({without_colours(line): line}), color=job.color
+        )
     except R4LError as error:
         error.detail = "\n".join(printed.get(line, line) for line in error.detail.splitlines())
         raise
@@ -192,5 +194,5 @@ def _load(job: Job, modules: list[BuiltModule], outcome: JobResult) -> None:
 def _plain(error: R4LError) -> R4LError:
     """Convert an error to a plain `R4LError`, which can be pickled."""
     sent = R4LError(error.cause, error.remedy, detail=error.detail, log=error.log, known=error.known)
-    sent.kind, sent.exit_code = error.kind, error.exit_code
+    sent.category, sent.exit_code = error.category, error.exit_code
     return sent

@@ -101,7 +101,8 @@ MADE = {"escape", "Text.from_ansi", "Traceback.from_exception", "len", "called"}
 OURS = {
     *("mark", "verdict", "MARKS[entry.fine]", "MARKS[outcome.passed]", "STYLE[entry.state]", "line", "table", "what"),
     *("program", "part", "passed", "steps", "time.strftime('%H:%M:%S')", "symbols['matching']", "str(row['number'])"),
-    *("entry.state", "str(len(entry.tests) or '')", "workspace.lab.number", "row['reached']", "error.kind", "crates"),
+    *("entry.state", "str(len(entry.tests) or '')", "workspace.lab.number", "row['reached']", "error.category"),
+    *("crates",),
     *("whole", "gone", "entry.room", "size", "used", "end.part.name", "part.name", "waited"),
     *("sign", "verb", "finding.name", "step.row", "result.verdict", "done.symbol", "kernel.arch", "entry.option"),
     *("workspace.lab.title", "verdict.score", "result.mark", "claimed", "entry.variant.lab", "entry.variant.kind"),

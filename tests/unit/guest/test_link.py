@@ -220,7 +220,7 @@ def test_answers_of_an_older_session_are_ignored(connect: Connect) -> None:
         (Reply.EXIT, b"short", "belong"),
         (Reply.CREDIT, b"", "belong"),
         (Reply.PONG, b"", "for a command"),
-        (0x42, b"", "unknown kind"),
+        (0x42, b"", "unknown type"),
     ],
 )
 def test_evil_frames_end_the_connection_with_their_name(

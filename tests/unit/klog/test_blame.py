@@ -11,7 +11,7 @@ import pytest
 
 from r4l.klog import StackFrame, blame
 from r4l.klog import kinds as kinds_module
-from r4l.klog.blame import culprit, is_messenger, plain
+from r4l.klog.blame import culprit, is_messenger, plain_symbol
 
 KLOG = Path(blame.__file__).parent
 KINDS = {entry["name"] for entry in tomllib.loads((KLOG / "kinds.toml").read_text(encoding="utf-8"))["kind"]}
@@ -95,7 +95,7 @@ def test_names_that_begin_like_a_helpers_are_not_acquitted(name: str) -> None:
     ],
 )
 def test_names_as_in_the_source(name: str, short: str) -> None:
-    assert plain(name) == short
+    assert plain_symbol(name) == short
 
 
 def test_groups_name_kinds_that_there_are() -> None:

@@ -30,7 +30,7 @@ def cases() -> dict[str, str]:
 
 
 def entries() -> list[CApiChange]:
-    return [change for kind in c_changes.KINDS for change in c_changes.table()[kind]]
+    return [change for kind in c_changes.CHANGE_KINDS for change in c_changes.table()[kind]]
 
 
 def told(text: str) -> dict[str, list[str]]:

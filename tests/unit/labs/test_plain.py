@@ -130,5 +130,5 @@ def test_what_is_refused_is_named(tmp_path: Path) -> None:
 def test_the_labs_own_files_of_students_are_plain(lab: Lab) -> None:
     for folder in (lab.starter, lab.answer):
         for path in folder.rglob("*"):
-            if path.is_file() and lab.is_students(path.relative_to(folder)) and plain.language(path.name):
+            if path.is_file() and lab.is_students(path.relative_to(folder)) and plain.file_syntax(path.name):
                 plain.require(path)

@@ -392,7 +392,7 @@ def test_under_proot_calls_that_it_does_not_know_are_not_there(tmp_path: Path) -
     """Rust's library uses statx, which PRoot 5.1 passes on with an untranslated path, to the host's files."""
     there = subprocess.run([sys.executable, "-c", STATX, str(tmp_path)], capture_output=True, text=True, check=True)
     assert there.stdout.split()[0] == "0"
-    command = [*FILTERED, "old", sys.executable, "-c", STATX, str(tmp_path)]
+    command = [*FILTERED, "no-new-calls", sys.executable, "-c", STATX, str(tmp_path)]
     refused = subprocess.run(command, capture_output=True, text=True, check=True)
     assert refused.stdout.split() == ["-1", str(errno.ENOSYS)]
 

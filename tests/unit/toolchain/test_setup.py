@@ -12,7 +12,7 @@ import pytest
 from tests.unit.toolchain.conftest import Debian
 
 from r4l.kernel import debian as debians
-from r4l.kernel import find, manifest, own, stock
+from r4l.kernel import manifest, named, own, stock
 from r4l.setup import set_up
 from r4l.stages import Stages
 from r4l.terminal import Console
@@ -69,7 +69,7 @@ def test_the_lock_file_names_the_kernel_until_an_update(debian: Debian, kernels:
     assert set_up(stages(), lock_file=lock).release == "7.3.4+deb13-amd64"
     assert kernels.asked == [("7.3.4+deb13-amd64", "7.3.4-1")]
     # Every later command.
-    assert find.find().release == "7.3.4+deb13-amd64"
+    assert named.get().release == "7.3.4+deb13-amd64"
     assert set_up(stages()).release == "7.3.4+deb13-amd64"
     assert len(kernels.asked) == 1
     written = json.loads((tmp_path / "home/lock.json").read_text(encoding="utf-8"))
@@ -80,10 +80,10 @@ def test_the_lock_file_names_the_kernel_until_an_update(debian: Debian, kernels:
     )
     # Also where its metadata has to be made again.
     (tmp_path / f"home/kernels/7.3.4+deb13-amd64_7.3.4-1/{Toolchain.get().key}/kernel.json").unlink()
-    assert find.find().release == "7.3.4+deb13-amd64"
+    assert named.get().release == "7.3.4+deb13-amd64"
     assert kernels.asked[-1] == ("7.3.4+deb13-amd64", "7.3.4-1")
     assert set_up(stages(), update=True).release == "7.3.9+deb13-amd64"
-    assert find.find().release == "7.3.9+deb13-amd64"
+    assert named.get().release == "7.3.9+deb13-amd64"
 
 
 def test_a_lock_file_of_another_architectures_kernel(debian: Debian, kernels: Kernels, tmp_path: Path) -> None:
@@ -110,14 +110,14 @@ def test_a_stale_kernel_is_built_anew_by_its_own_recipe(
             "toolchain": {}, "tools": first.identity,
         }  # fmt: skip
         manifest.write(recipe.folder, data)
-        assert find.ready(name)
+        assert named.ready(name)
     debian.versions |= {"rustc": "1.90.0-1"}
     Toolchain.get(update=True)
     built: list[own.Recipe] = []
     monkeypatch.setattr(own, "build", lambda recipe, _toolchain, _say: built.append(recipe))
     for name in ("mine", "theirs"):
-        assert find.ready(name) is None
-        find.find(name)
+        assert named.ready(name) is None
+        named.get(name)
     assert [recipe.fragments for recipe in built] == [(fragment,), (fragment,)]
     assert [recipe.source for recipe in built] == [
         tmp_path / "home/kernels/7.3.9+deb13-amd64_7.3.9-1/source",

@@ -76,7 +76,7 @@ class _Fault(Exception):
 class BadBundle(UsageError):
     """The file is not a bundle, or was changed after `submit` made it."""
 
-    kind = "bundle"
+    category = "bundle"
 
 
 @dataclass(frozen=True)

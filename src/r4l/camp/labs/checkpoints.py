@@ -182,7 +182,7 @@ def pytest_runtest_makereport(
         error = call.excinfo.value
         fault = _fault(item, error, call.when)
         if not fault:
-            entry.update(passed=False, fault="", **told(error, report.longreprtext, _vm(item)))
+            entry.update(passed=False, fault="", **comparison(error, report.longreprtext, _vm(item)))
         elif entry["passed"]:
             entry.update(passed=None, fault=fault)
         if _is_hang(error):
@@ -270,7 +270,7 @@ def _mark(item: pytest.Item) -> pytest.Mark | None:
     return item.get_closest_marker("checkpoint")
 
 
-def told(error: BaseException, text: str, vm: VM | None) -> dict[str, str]:
+def comparison(error: BaseException, text: str, vm: VM | None) -> dict[str, str]:
     """Return expected and seen values, shortened, with the guest's output that was not read."""
     what = _what(error, text)
     floods = "; ".join(vm.floods) if vm else ""

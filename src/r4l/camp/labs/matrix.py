@@ -29,7 +29,7 @@ from r4l.camp.labs.workspace import Workspace
 from r4l.errors import R4LError, UsageError
 from r4l.kernel import Kernel
 
-KINDS = {"right": "what", "kit": "bug", "excluded": "why", "unobservable": "why"}
+VARIANT_KINDS = {"right": "what", "kit": "bug", "excluded": "why", "unobservable": "why"}
 """Tables beside the mutants, and the key that describes their entries."""
 
 _EDIT = {"file": str, "old": str, "new": str}
@@ -135,7 +135,7 @@ def variants(lab: Lab) -> list[Variant]:
     file = resources.labs() / "mutants" / f"{lab.name}.toml"
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
     table = tables.read(text, SHAPE, f"labs/mutants/{file.name}")
-    for kind, what in KINDS.items():
+    for kind, what in VARIANT_KINDS.items():
         for name, entry in table.pop(kind, {}).items():
             found.append(_variant(lab, kind, name, entry[what], entry))
     found += [_variant(lab, "mutant", name, entry["bug"], entry) for name, entry in table.items()]

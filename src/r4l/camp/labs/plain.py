@@ -47,8 +47,8 @@ PLAIN = {
 }
 
 
-def language(name: str) -> str:
-    """Return the language of a file, a key of `PLAIN`; empty for other files."""
+def file_syntax(name: str) -> str:
+    """Return the syntax of a file, a key of `PLAIN`; empty for other files."""
     if name in ("Kbuild", "Makefile") or name.endswith(".mk"):
         return "make"
     return "Kconfig" if name.startswith("Kconfig") else ""
@@ -56,12 +56,12 @@ def language(name: str) -> str:
 
 def refused(name: str, text: str) -> str:
     """Return the first line of a file that is not allowed, with its number; empty if all are, or for other files."""
-    kind = language(name)
-    if not kind:
+    syntax = file_syntax(name)
+    if not syntax:
         return ""
     # make and Kconfig end lines at newlines only; str.splitlines would split at other characters too.
     lines = text.split("\n")
-    found = _make(lines) if kind == "make" else _kconfig(lines)
+    found = _make(lines) if syntax == "make" else _kconfig(lines)
     return next((f"{name}, line {number}: {line.strip()}" for number, line in found), "")
 
 
@@ -73,7 +73,7 @@ def require(file: Path) -> None:
     """
     found = refused(file.name, file.read_text(errors="replace", encoding="utf-8"))
     if found:
-        raise BuildError(f"{found}: not allowed here", f"write {PLAIN[language(file.name)]}")
+        raise BuildError(f"{found}: not allowed here", f"write {PLAIN[file_syntax(file.name)]}")
 
 
 def _make(lines: list[str]) -> Iterator[tuple[int, str]]:

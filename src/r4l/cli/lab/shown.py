@@ -20,13 +20,13 @@ DETAIL = 25
 class NotYet(VerdictError):
     """A checkpoint is not reached, or a question not answered."""
 
-    kind = "lab"
+    category = "lab"
 
 
 class Unjudged(EnvironmentFault):
     """This machine could not judge a checkpoint; no other checkpoint was missed."""
 
-    kind = "unjudged"
+    category = "unjudged"
 
 
 def show(verdict: Verdict, console: Console) -> None:

@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from r4l.camp.labs import bundle, matrix, pages
 from r4l.camp.labs import grade as grading
-from r4l.camp.labs.kernels import ready
+from r4l.camp.labs.kernels import prepare
 from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.student import slug
 from r4l.camp.labs.workspace import plainly
@@ -120,7 +120,7 @@ def _graded(
         )
     seen.add((read.student, read.lab.name))
     # Outside the `try`: a resource that this machine lacks is not the bundle's fault, and would stop the next one too.
-    kernels = ready(read.lab, stages, kernel_name, arch)
+    kernels = prepare(read.lab, stages, kernel_name, arch)
     try:
         return "", *_grade(read, kernels, hidden, into, stages, again=again)
     except (R4LError, OSError) as error:
@@ -176,7 +176,7 @@ def matrix_(names: tuple[str, ...], only: str, markdown: bool, kernel_name: str 
     labs = [Lab.named(name) for name in names] or Lab.all()
     console, judged = Console(stderr=markdown, highlight=False, soft_wrap=True), []
     with Stages() as stages:
-        kernels = {lab.name: ready(lab, stages, kernel_name, arch) for lab in labs}
+        kernels = {lab.name: prepare(lab, stages, kernel_name, arch) for lab in labs}
     for entry in matrix.run(labs, lambda lab: kernels[lab.name], only):
         judged.append(entry)
         said = " ".join(entry.said.split())[:160]

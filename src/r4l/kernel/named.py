@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Find a kernel by the user's name for it."""
+"""Kernels by the user's names for them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def ready(name: str = "stock", *, arch: str = DEFAULT) -> Kernel | None:
     return own.ready(name, arch, toolchain) if toolchain else None
 
 
-def find(name: str = "stock", *, arch: str = DEFAULT, say: Say = quiet) -> Kernel:
+def get(name: str = "stock", *, arch: str = DEFAULT, say: Say = quiet) -> Kernel:
     """Return the kernel of that name; a Debian kernel or a profile's is made first if needed.
 
     Args:
