@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The tables of "What may touch what" in docs/ARCHITECTURE.md agree with the code."""
+"""The tables of "Permissions" in docs/ARCHITECTURE.md agree with the code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from r4l.limits import GIB, MIB, VARIABLES, Limits
 from r4l.toolchain import Grant
 
 ROOT = Path(__file__).parents[3]
-SECTION = (ROOT / "docs/ARCHITECTURE.md").read_text(encoding="utf-8").partition("## What may touch what")[2]
+SECTION = (ROOT / "docs/ARCHITECTURE.md").read_text(encoding="utf-8").partition("## Permissions")[2]
 LIMITS = {"": "tool", "limits.build()": "build", "limits.kernel()": "kernel", "UNLIMITED": "none"}
 NOTHING = {"writes": "nothing", "reads": "nothing", "network": "none", "devices": "none", "terminal": "no"}
 """Content of a column for a grant without such an argument."""
