@@ -18,7 +18,7 @@ SPEED_CODES = {10: 0b00, 100: 0b01, 1000: 0b10}
 """STATUS.SPEED."""
 
 
-class Link(InterruptUnit):
+class LinkUnit(InterruptUnit):
     """The registers about the whole card, and the way to its PHY.
 
     Attributes:

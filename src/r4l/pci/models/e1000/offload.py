@@ -155,38 +155,40 @@ def without_tag(frame: bytes) -> bytes:
 # -- received frames, 3.2.9 --------------------------------------------------------------------------------------------
 
 
-class Verdict(NamedTuple):
+class ChecksumResult(NamedTuple):
     """Checksums of a received frame: None where there is none that the card checks, else True if it is right."""
 
     ip: bool | None = None
     transport: bool | None = None
 
 
-def verify(frame: bytes) -> Verdict:
+def verify(frame: bytes) -> ChecksumResult:
     """Check the checksums of a received frame without VLAN tag (3.2.9, Table 3-5).
 
     Returns:
-        The verdict; for IPv6, which has no header checksum, about TCP and UDP only.
+        The result; for IPv6, which has no header checksum, about TCP and UDP only.
     """
-    kind = int.from_bytes(frame[12:14], "big")
-    if kind == IPV4 and len(frame) >= ETHERNET + 20 and frame[14] >> 4 == 4:
+    ethertype = int.from_bytes(frame[12:14], "big")
+    if ethertype == IPV4 and len(frame) >= ETHERNET + 20 and frame[14] >> 4 == 4:
         return _verify4(frame)
-    if kind == IPV6 and len(frame) >= ETHERNET + 40 and frame[14] >> 4 == 6:
+    if ethertype == IPV6 and len(frame) >= ETHERNET + 40 and frame[14] >> 4 == 6:
         end = ETHERNET + 40 + int.from_bytes(frame[18:20], "big")
-        return Verdict(None, _verify_transport(frame[20], frame[22:54], frame[54:end], complete=end <= len(frame)))
-    return Verdict()
+        return ChecksumResult(
+            None, _verify_transport(frame[20], frame[22:54], frame[54:end], complete=end <= len(frame))
+        )
+    return ChecksumResult()
 
 
-def _verify4(frame: bytes) -> Verdict:
+def _verify4(frame: bytes) -> ChecksumResult:
     header = (frame[14] & 0xF) * 4
     start, end = ETHERNET + header, ETHERNET + int.from_bytes(frame[16:18], "big")
     if header < 20 or start > len(frame):
-        return Verdict()
+        return ChecksumResult()
     right = ones_sum(frame[ETHERNET:start]) == 0xFFFF
     if int.from_bytes(frame[20:22], "big") & FRAGMENT:
-        return Verdict(right, None)
+        return ChecksumResult(right, None)
     complete = start <= end <= len(frame)
-    return Verdict(right, _verify_transport(frame[23], frame[26:34], frame[start:end], complete=complete))
+    return ChecksumResult(right, _verify_transport(frame[23], frame[26:34], frame[start:end], complete=complete))
 
 
 def _verify_transport(protocol: int, addresses: bytes, body: bytes, *, complete: bool) -> bool | None:

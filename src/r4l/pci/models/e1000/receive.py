@@ -31,7 +31,7 @@ from r4l.pci.models.e1000.descriptors import (
 )
 from r4l.pci.models.e1000.filters import Filters
 from r4l.pci.models.e1000.interrupts import RXDMT0, RXO, RXT0, Delay
-from r4l.pci.models.e1000.link import Link
+from r4l.pci.models.e1000.link import LinkUnit
 from r4l.pci.models.e1000.ring import Ring
 from r4l.pci.models.e1000.statistics import CRC, Statistics
 from r4l.pci.registers import RO, RW, WO, Field, Register, Word
@@ -67,7 +67,7 @@ class Incoming:
     starved: bool = False
 
 
-class Receiver(Link, Filters, Statistics):
+class Receiver(LinkUnit, Filters, Statistics):
     """The receive side of the card."""
 
     RCTL = Register(
