@@ -170,6 +170,15 @@ def modules_of(room: str) -> tuple[ModuleType, ...]:
     return tuple(found)
 
 
+def family(kind: object) -> Iterator[object]:
+    """Yield a class and its subclasses in its room: the fixture `device` may be any model."""
+    yield kind
+    if inspect.isclass(kind) and kind.__module__.startswith("r4l."):
+        modules_of(kind.__module__.split(".")[1])
+        for each in kind.__subclasses__():
+            yield from family(each)
+
+
 def known(dotted: str, name: str) -> bool:
     """Whether the code has something of that name, as a reader of the file would look for it."""
     parts = dotted.split(".")
@@ -178,7 +187,7 @@ def known(dotted: str, name: str) -> bool:
     if has(r4l, parts) or has(builtins, parts):
         return True
     kind = fixture_types().get(parts[0])
-    if kind is not None and has(kind, parts[1:]):
+    if kind is not None and any(has(each, parts[1:]) for each in family(kind)):
         return True
     if name.startswith(SOURCE):
         room = PurePath(name.removeprefix(SOURCE)).parts[0].removesuffix(".py")
