@@ -115,6 +115,10 @@ impl Counter {
     }
 }
 
+/// The longest frame is 16,128 bytes with header and checksum: what the transmit FIFO has room for
+/// (3.3.3, and `Hw::divide_fifo`), as other drivers of the family have it.
+const MAX_MTU: u32 = 16_128 - net::ETH_HEADER_LEN - net::ETH_FCS_LEN;
+
 /// The names of the driver's own counters.
 const OWN: [&str; 4] = ["interrupts", "polls", "tx_wakes", "link_changes"];
 
@@ -201,13 +205,14 @@ impl<'bound> net::Driver for Nic<'bound> {
     type Filter = Filter;
 
     const COUNTERS: &'static [&'static str] = &NAMES;
+    const UNICAST_FILTER: bool = true;
     const REGISTERS: usize = dump::REGISTERS;
     const SELF_TESTS: &'static [&'static str] = &selftest::NAMES;
 
     fn config(&self) -> Config {
         Config {
             mac: self.mac,
-            max_mtu: net::ETH_MTU,
+            max_mtu: MAX_MTU,
             offloads: Offloads {
                 scatter_and_checksum: true,
                 tcp_segmentation: true,
@@ -219,6 +224,7 @@ impl<'bound> net::Driver for Nic<'bound> {
 
     fn open(&self, dev: &net::Device) -> Result<Rings<Self>> {
         netdev_info!(dev, "open\n");
+        self.hw.divide_fifo();
         self.hw.reset();
         phy::set_power(&self.hw, true)?;
         self.hw.configure();

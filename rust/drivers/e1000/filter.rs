@@ -12,13 +12,16 @@ use kernel::{
 };
 use kit::net::{
     MacAddress,
-    RxMode, //
+    RxMode,
+    ETH_MTU, //
 };
 
 /// What the card's filters are set to.
 pub(crate) struct Filter {
     rctl: RCTL,
     table: [u32; 128],
+    /// The receive addresses after the card's own.
+    others: [Option<MacAddress>; 15],
 }
 
 /// Where the multicast table has the bit of an address: word and bit, with RCTL.MO = 0 (13.5.1).
@@ -33,6 +36,7 @@ impl Filter {
         Self {
             rctl: RCTL::zeroed(),
             table: [0; 128],
+            others: [None; 15],
         }
     }
 
@@ -51,12 +55,23 @@ impl Filter {
             }
         }
 
+        let mut wanted = mode.unicast();
+        for (i, old) in self.others.iter_mut().enumerate() {
+            let new = wanted.next();
+            if *old != new {
+                hw.set_address(i + 1, new);
+                *old = new;
+            }
+        }
+        let too_many = wanted.next().is_some();
+
         // Buffers of 2048 bytes (BSIZE = 0), the frame's checksum stripped.
         let rctl = RCTL::zeroed()
             .with_en(true)
             .with_bam(true)
             .with_secrc(true)
-            .with_upe(mode.promiscuous() || mode.has_secondary_unicast())
+            .with_lpe(mode.device().mtu() > ETH_MTU)
+            .with_upe(mode.promiscuous() || too_many)
             .with_mpe(mode.promiscuous() || mode.all_multicast());
         if rctl != self.rctl {
             hw.bar.write_reg(rctl);

@@ -146,6 +146,12 @@ register! {
     /// Above this it asks for a pause, 13.4.24.
     pub(crate) FCRTH(u32) @ 0x2168 { 15:0 threshold; }
 
+    /// Packet buffer allocation, 13.4.16.
+    pub(crate) PBA(u32) @ 0x1000 {
+        /// KB of the receive FIFO; the transmit FIFO has the rest of 64.
+        6:0 rxa;
+    }
+
     /// The receive ring, 13.4.25 to 13.4.29.
     pub(crate) RDBAL(u32) @ 0x2800 { 31:0 value; }
     pub(crate) RDBAH(u32) @ 0x2804 { 31:0 value; }

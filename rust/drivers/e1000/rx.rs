@@ -26,8 +26,10 @@ use kit::{
     dma::RxBuffer,
     net::{
         Poll,
-        RxError, //
-    }, //
+        RxError,
+        RxSlot, //
+    },
+    skb::RxSkb, //
 };
 
 /// What RCTL.BSIZE says (13.4.22).
@@ -49,8 +51,10 @@ pub(crate) struct RxRing<'bound> {
     descriptors: Descriptors,
     dev: &'bound Device<Bound>,
     next: usize,
-    /// Inside a frame that is longer than a buffer, which is dropped to its end.
-    discarding: bool,
+    /// Inside a frame that is longer than a buffer.
+    inside: bool,
+    /// That frame as far as it has come; `None` if there was no memory for it.
+    begun: Option<RxSkb>,
 }
 
 impl<'bound> RxRing<'bound> {
@@ -70,7 +74,8 @@ impl<'bound> RxRing<'bound> {
             descriptors,
             dev,
             next: 0,
-            discarding: false,
+            inside: false,
+            begun: None,
         })
     }
 
@@ -88,16 +93,19 @@ impl<'bound> RxRing<'bound> {
             let Some(place) = self.buffers.get_mut(self.next) else {
                 break;
             };
-            let whole = status.eop() && !self.discarding;
-            self.discarding = !status.eop();
-            if !whole || status.is_bad() {
-                slot.bad(if whole {
-                    error(status)
-                } else {
-                    RxError::Length
-                });
+            let len = status.length().cast::<u32>().get();
+            let whole = status.eop() && !self.inside;
+            if !whole {
+                let first = !core::mem::replace(&mut self.inside, !status.eop());
+                let piece = RxBuffer::new(self.dev, BUFFER_SIZE)
+                    .map(|fresh| core::mem::replace(place, fresh));
+                self.begun = longer(piece, self.begun.take(), first, len, &slot);
+                if status.eop() {
+                    finish(self.begun.take(), status, slot);
+                }
+            } else if status.is_bad() {
+                slot.bad(error(status));
             } else {
-                let len = status.length().cast::<u32>().get();
                 let skb = if len <= COPY_BREAK {
                     place.copy_to_skb(len, &slot)
                 } else {
@@ -129,6 +137,34 @@ impl<'bound> RxRing<'bound> {
         // The card must not see the new tail before the descriptors.
         dma_wmb();
         hw.set_rx_tail((self.next + COUNT - 1) % COUNT);
+    }
+}
+
+/// Adds a piece to a frame that is longer than a buffer, or begins one with its `first` piece. `None`
+/// if there is no memory, then and to the end of the frame.
+#[cold]
+fn longer(
+    piece: Result<RxBuffer<'_>>,
+    begun: Option<RxSkb>,
+    first: bool,
+    len: u32,
+    slot: &RxSlot<'_, '_>,
+) -> Option<RxSkb> {
+    let piece = piece.ok()?;
+    if first {
+        piece.into_skb(len, slot).ok()
+    } else {
+        piece.append_to(begun?, len).ok()
+    }
+}
+
+/// Hands a long frame up. Its last descriptor tells whether it is good.
+#[cold]
+fn finish(frame: Option<RxSkb>, status: RxStatus, slot: RxSlot<'_, '_>) {
+    match frame {
+        None => slot.dropped(),
+        Some(_) if status.is_bad() => slot.bad(error(status)),
+        Some(skb) => slot.receive(skb),
     }
 }
 

@@ -16,7 +16,8 @@ use crate::{
         FCRTL,
         FCT,
         FCTTV,
-        ITR, //
+        ITR,
+        PBA, //
     }, //
 };
 use kernel::{
@@ -57,9 +58,13 @@ const PAUSE_TYPE: u32 = 0x8808;
 /// How long a pause is that the card asks for, in units of 512 bits (13.4.12).
 const PAUSE_TIME: u32 = 0x0680;
 
-/// The card asks for a pause when its receive FIFO of 48 KB (13.4.16) has no room for two of the
-/// longest frames without VLAN tags and pads, and ends it when it has room for one more (13.4.23).
-const PAUSE_ABOVE: u32 = (48 * 1024 - 2 * 1528) & !7;
+/// The KB of the receive FIFO (13.4.16). The rest, 24, is for sending: the longest frame, and the
+/// beginning of another one.
+const RX_FIFO: u32 = 40;
+
+/// The card asks for a pause while the longest frame still fits into its receive FIFO, and ends it
+/// when a frame of Ethernet's own length has left (13.4.23).
+const PAUSE_ABOVE: u32 = (RX_FIFO * 1024 - 16_128) & !7;
 const RESUME_BELOW: u32 = (PAUSE_ABOVE - 1528) & !7;
 
 /// What the user has set.
@@ -217,6 +222,14 @@ impl Setup {
     fn apply_interval(&self, hw: &Hw<'_>) {
         let units = (self.interval() * 1000 / ITR_UNIT).min(ITR_MAX);
         hw.bar.write_reg(ITR::zeroed().with_interval(units as u16));
+    }
+}
+
+impl Hw<'_> {
+    /// Divides the card's memory between receiving and sending. The next reset makes it so (13.4.16).
+    pub(crate) fn divide_fifo(&self) {
+        self.bar
+            .write_reg(PBA::zeroed().with_const_rxa::<RX_FIFO>());
     }
 }
 

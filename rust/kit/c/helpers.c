@@ -403,6 +403,28 @@ struct netdev_hw_addr *kit_helper_netdev_mc_next(const struct net_device *dev,
 	return next == &dev->mc.list ? NULL : list_entry(next, struct netdev_hw_addr, list);
 }
 
+struct netdev_hw_addr *kit_helper_netdev_uc_next(const struct net_device *dev,
+						 const struct netdev_hw_addr *at)
+{
+	const struct list_head *next = at ? at->list.next : dev->uc.list.next;
+
+	return next == &dev->uc.list ? NULL : list_entry(next, struct netdev_hw_addr, list);
+}
+
+void kit_helper_netdev_filters_unicast(struct net_device *dev)
+{
+	dev->priv_flags |= IFF_UNICAST_FLT;
+}
+
+/* skb_add_rx_frag() for memory of netdev_alloc_frag(). */
+void kit_helper_skb_add_rx_memory(struct sk_buff *skb, void *data, int len, unsigned int truesize)
+{
+	struct page *page = virt_to_head_page(data);
+
+	skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, page, data - page_address(page), len,
+			truesize);
+}
+
 bool kit_helper_skb_mac_header_was_set(const struct sk_buff *skb)
 {
 	return skb_mac_header_was_set(skb);

@@ -413,6 +413,35 @@ impl<'bound> RxBuffer<'bound> {
     }
 }
 
+impl RxBuffer<'_> {
+    /// Ends the mapping and adds the first `len` bytes to a frame that began in another buffer.
+    ///
+    /// Fails when `len` is more than the buffer holds, and when the frame is in as many pieces as a
+    /// socket buffer can have. Both are gone then.
+    pub fn append_to(self, skb: RxSkb, len: u32) -> Result<RxSkb> {
+        let capacity = self.mapping.len;
+        let pieces = usize::from(skb.as_skb().shared().nr_frags);
+        if len > capacity || pieces >= layout::MAX_SKB_FRAGS {
+            return Err(EINVAL);
+        }
+        let Self { mapping, fragment } = self;
+        drop(mapping);
+        // SAFETY: The buffer is valid, ours alone, and has room for another fragment. The memory has
+        // `capacity` bytes there. It is a page fragment, which goes as pages of a socket buffer do:
+        // the reference that was ours is the buffer's now.
+        unsafe {
+            bindings::skb_add_rx_memory(
+                skb.as_skb().as_ptr(),
+                fragment.0.as_ptr().add(HEADROOM).cast(),
+                len as c_int,
+                Self::truesize(capacity),
+            );
+        }
+        core::mem::forget(fragment);
+        Ok(skb)
+    }
+}
+
 #[cfg(r4l_kunit)]
 #[kunit_tests(kit_rx_buffer)]
 mod tests {

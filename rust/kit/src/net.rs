@@ -68,7 +68,7 @@ pub use self::{
         TxQueue, //
     },
     rx_mode::{
-        MulticastList,
+        AddressList,
         RxMode, //
     }, //
 };

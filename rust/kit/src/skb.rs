@@ -320,6 +320,11 @@ impl RxSkb {
     pub(crate) fn into_raw(self) -> *mut bindings::sk_buff {
         self.0.into_raw()
     }
+
+    /// The buffer, to be looked at.
+    pub(crate) fn as_skb(&self) -> &Skb {
+        &self.0
+    }
 }
 
 /// A socket buffer that the stack wants sent, for as long as the stack may still take it back.

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 import r4l
+from r4l.arch import architecture
 from r4l.net import Interface
+from r4l.toolchain import Grant
 
 GATEWAY = "10.0.2.2"
 """QEMU's own router."""
@@ -74,3 +76,22 @@ def online(loaded: r4l.VM, interface: Interface) -> r4l.VM:
     """The virtual machine with the driver loaded, an address and carrier."""
     interface.up()
     return loaded
+
+
+@pytest.fixture(scope="session")
+def relay(kernel: r4l.Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program for the guest."""
+    folder, source = tmp_path_factory.mktemp("relay"), Path(__file__).parent
+    compiler = f"{architecture(kernel.arch).gnu}-gcc"
+    argv: list[str | Path] = [
+        compiler,
+        "-static",
+        "-Wall",
+        "-Werror",
+        "-O1",
+        "-o",
+        folder / "relay",
+        source / "relay.c",
+    ]
+    kernel.toolchain.run(argv, Grant("test", writes=(folder,), reads=(source,)))
+    return folder / "relay"

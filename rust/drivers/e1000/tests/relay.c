@@ -2,8 +2,11 @@
 /*
  * relay INTERFACE REQUEST HEX: makes one ioctl of a network interface and prints the structure as the kernel leaves it, in
  * hexadecimal, or "error N". SIOCETHTOOL gets a pointer to the structure, any other request has it inside of the ifreq.
+ *
+ * relay INTERFACE listen HEX: wants frames for these addresses, six bytes each, until it is ended.
  */
 #include <errno.h>
+#include <linux/if_packet.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -11,8 +14,27 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static unsigned char data[65536];
+
+static int listens(const char *name, size_t len)
+{
+	struct packet_mreq wanted = { .mr_type = PACKET_MR_UNICAST, .mr_alen = 6, .mr_ifindex = if_nametoindex(name) };
+	int fd = socket(AF_PACKET, SOCK_RAW, 0);
+
+	for (size_t i = 0; i + 6 <= len; i += 6) {
+		memcpy(wanted.mr_address, &data[i], 6);
+		if (setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &wanted, sizeof(wanted))) {
+			perror("PACKET_ADD_MEMBERSHIP");
+			return 1;
+		}
+	}
+	puts("listening");
+	fflush(stdout);
+	pause();
+	return 0;
+}
 
 int main(int argc, char **argv)
 {
@@ -28,6 +50,8 @@ int main(int argc, char **argv)
 	len = strlen(argv[3]) / 2;
 	for (size_t i = 0; i < len; i++)
 		sscanf(argv[3] + 2 * i, "%2hhx", &data[i]);
+	if (!strcmp(argv[2], "listen"))
+		return listens(argv[1], len);
 	if (number == SIOCETHTOOL)
 		request.ifr_data = (void *)data;
 	else if (len <= sizeof(request.ifr_ifru))

@@ -15,9 +15,7 @@ from pathlib import Path
 import pytest
 
 import r4l
-from r4l.arch import architecture
 from r4l.net import Interface
-from r4l.toolchain import Grant
 
 pytestmark = pytest.mark.machine(nics=["e1000"])
 
@@ -33,25 +31,6 @@ OFFLINE, FAILED = 1, 2
 CTRL, ITR, LEDCTL, FCT = 0x00, 0xC4, 0xE00, 0x30
 RFCE, TFCE = 1 << 27, 1 << 28
 Register = Callable[[int], int]
-
-
-@pytest.fixture(scope="session")
-def relay(kernel: r4l.Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program for the guest."""
-    folder, source = tmp_path_factory.mktemp("relay"), Path(__file__).parent
-    compiler = f"{architecture(kernel.arch).gnu}-gcc"
-    argv: list[str | Path] = [
-        compiler,
-        "-static",
-        "-Wall",
-        "-Werror",
-        "-O1",
-        "-o",
-        folder / "relay",
-        source / "relay.c",
-    ]
-    kernel.toolchain.run(argv, Grant("test", writes=(folder,), reads=(source,)))
-    return folder / "relay"
 
 
 class Ethtool:

@@ -7,7 +7,8 @@ import hashlib
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -143,3 +144,46 @@ def test_promiscuous_hears_what_is_for_others(pair: r4l.VM) -> None:
     in_ns(pair, "ip link set eth1 promisc on")
     pair.run("sleep 1.5")  # the card stalls reception for a second after each write of RCTL
     assert heard() >= 5
+
+
+@two_cards_on_a_wire
+def test_frames_of_up_to_sixteen_kilobytes(pair: r4l.VM) -> None:
+    """A frame that is longer than a receive buffer comes in several, and goes up as one."""
+    sizes = (1472, 1473, 2000, 2006, 2007, 4054, 9000, 16082)
+    pair.run("ip link set eth0 mtu 16110", check=True)
+    in_ns(pair, "ip link set eth1 mtu 16110")
+    in_ns(pair, UNTIL.format("ip link show eth1 | grep -q LOWER_UP"))
+    pair.run(UNTIL.format("ping -c1 -W1 10.9.9.2 > /dev/null"), timeout=60, check=True)
+    before = received(pair)
+    for size in sizes:
+        answer = pair.run(f"ping -c2 -i 0.1 -W5 -s {size} 10.9.9.2", timeout=60).stdout
+        assert " 0% packet loss" in answer, f"{size} bytes: {answer}"
+    assert received(pair) - before < 2 * len(sizes) + 6, "in one frame each"
+    pair.run("ip link set eth0 mtu 1500", check=True)
+    assert pair.run("ip link set eth0 mtu 16111").exit_code != 0
+
+
+FIRST_OF_OTHERS, RCTL, UPE = 0x5408, 0x100, 1 << 3
+"""RAL[1], after the card's own address (8254x manual, 13.5.2), and unicast promiscuous (13.4.22)."""
+
+
+def test_up_to_fifteen_more_addresses_are_filtered_by_the_card(
+    online: r4l.VM, relay: Path, register: Callable[[int], int]
+) -> None:
+    online.put(relay, "/tmp/relay", 0o755)
+
+    def listen(count: int) -> None:
+        """Have a program want as many addresses, by PACKET_MR_UNICAST (packet(7))."""
+        macs = "".join(f"0200000000{index:02x}" for index in range(1, count + 1))
+        online.run(f"/tmp/relay eth0 listen {macs} > /tmp/listens & echo $! > /tmp/pid", check=True)
+        online.run(UNTIL.format("grep -q listening /tmp/listens"), check=True)
+
+    listen(15)
+    words = {register(FIRST_OF_OTHERS + 8 * index) for index in range(15)}
+    assert words == {0x00000002}
+    last = {register(FIRST_OF_OTHERS + 4 + 8 * index) & 0x8000FFFF for index in range(15)}
+    assert last == {0x80000000 | index << 8 for index in range(1, 16)}
+    assert not register(RCTL) & UPE
+    online.run("kill $(cat /tmp/pid)", check=True)
+    listen(16)
+    assert register(RCTL) & UPE

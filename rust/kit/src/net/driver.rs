@@ -129,6 +129,10 @@ pub trait Driver: Send + Sync {
     /// The names of the device's own counters, as `ethtool -S` shows them.
     const COUNTERS: &'static [&'static str] = &[];
 
+    /// Whether [`Self::set_rx_mode`] looks at [`RxMode::unicast`]. Otherwise the stack has the device
+    /// receive all frames where it wants more addresses than the device's own.
+    const UNICAST_FILTER: bool = false;
+
     /// How many values [`Self::registers`] gives.
     const REGISTERS: usize = 0;
 
@@ -167,8 +171,8 @@ pub trait Driver: Send + Sync {
     /// Lets the interrupts through again after a poll that found nothing more to do.
     fn unmask(&self);
 
-    /// Programs the receive filters. Called once in open, before [`Self::start`], and then
-    /// whenever something changes.
+    /// Programs the receive filters, and the length of frames by [`Device::mtu`]. Called once in
+    /// open, before [`Self::start`], and then whenever something changes.
     fn set_rx_mode(&self, filter: &mut Self::Filter, mode: &RxMode<'_>);
 
     /// The hardware address has changed to `mac`. It must be valid after the next open, too.

@@ -258,12 +258,25 @@ impl<D: Driver> Private<D> {
         0
     }
 
+    /// # Safety
+    ///
+    /// Called by the core under the RTNL lock, with an MTU that the device can have; `dev` has a
+    /// `Private<D>` behind it.
+    unsafe extern "C" fn ndo_change_mtu(dev: *mut bindings::net_device, mtu: c_int) -> c_int {
+        // SAFETY: `dev` is ours. Others may read it at this moment.
+        unsafe { (&raw mut (*dev).mtu).write_volatile(mtu as c_uint) };
+        // SAFETY: `dev` is ours.
+        unsafe { Self::of(dev) }.filter_again();
+        0
+    }
+
     pub(super) const OPS: bindings::net_device_ops = bindings::net_device_ops {
         ndo_open: Some(Self::ndo_open),
         ndo_stop: Some(Self::ndo_stop),
         ndo_start_xmit: Some(Self::ndo_start_xmit),
         ndo_set_rx_mode: Some(Self::ndo_set_rx_mode),
         ndo_set_mac_address: Some(Self::ndo_set_mac_address),
+        ndo_change_mtu: Some(Self::ndo_change_mtu),
         ndo_validate_addr: Some(bindings::eth_validate_addr),
         ndo_tx_timeout: Some(Self::ndo_tx_timeout),
         ..pin_init::zeroed()

@@ -162,6 +162,17 @@ impl<D: Driver> Private<D> {
         Ok(())
     }
 
+    /// Has the driver program its filters, if the device is open.
+    pub(super) fn filter_again(&self) {
+        self.with_filter(|slot| {
+            if let Some(filter) = slot {
+                // SAFETY: `with_filter` holds the lock.
+                let mode = unsafe { RxMode::new(self.device()) };
+                self.driver.set_rx_mode(filter, &mode);
+            }
+        });
+    }
+
     /// Has the watchdog look at the device after a time, if the driver has one.
     pub(super) fn look_in(&self, milliseconds: u32) {
         if D::HAS_WATCHDOG {

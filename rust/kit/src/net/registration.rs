@@ -153,6 +153,9 @@ impl<'bound, D: Driver> Registration<'bound, D> {
                     bindings::netdev_refuse_shared_skbs(raw);
                 }
             }
+            if D::UNICAST_FILTER {
+                bindings::netdev_filters_unicast(raw);
+            }
             bindings::netdev_use_dstats(raw);
             bindings::eth_hw_addr_set(raw, mac.0.as_ptr());
             bindings::netif_carrier_off(raw);

@@ -40,9 +40,19 @@ impl<'a> RxMode<'a> {
     }
 
     /// The multicast addresses that are wanted.
-    pub fn multicast(&self) -> MulticastList<'_> {
-        MulticastList {
+    pub fn multicast(&self) -> AddressList<'_> {
+        AddressList {
             mode: self,
+            next: bindings::netdev_mc_next,
+            at: core::ptr::null_mut(),
+        }
+    }
+
+    /// The unicast addresses that are wanted besides the device's own.
+    pub fn unicast(&self) -> AddressList<'_> {
+        AddressList {
+            mode: self,
+            next: bindings::netdev_uc_next,
             at: core::ptr::null_mut(),
         }
     }
@@ -54,19 +64,23 @@ impl<'a> RxMode<'a> {
     }
 }
 
-/// An iterator over multicast addresses.
-pub struct MulticastList<'a> {
+/// An iterator over addresses.
+pub struct AddressList<'a> {
     mode: &'a RxMode<'a>,
+    next: unsafe extern "C" fn(
+        *const bindings::net_device,
+        *const bindings::netdev_hw_addr,
+    ) -> *mut bindings::netdev_hw_addr,
     at: *mut bindings::netdev_hw_addr,
 }
 
-impl Iterator for MulticastList<'_> {
+impl Iterator for AddressList<'_> {
     type Item = MacAddress;
 
     fn next(&mut self) -> Option<MacAddress> {
         // SAFETY: The device is valid, and the lock of its address lists is held for as long as
         // `mode` lives, so `at` is still on the list.
-        let next = unsafe { bindings::netdev_mc_next(self.mode.0.as_raw(), self.at) };
+        let next = unsafe { (self.next)(self.mode.0.as_raw(), self.at) };
         if next.is_null() {
             return None;
         }
