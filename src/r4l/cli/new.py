@@ -28,7 +28,9 @@ TEMPLATES = Template.all()
     + "\n\n\b\nExamples:\n  r4l new my_driver\n  r4l new mynic --template netdev && cd mynic && r4l test"
 )
 @click.argument("name")
-@click.option("--template", "-t", "kind", type=click.Choice(list(TEMPLATES)), default="hello", show_default=True)
+@click.option(
+    "--template", "-t", "template_name", type=click.Choice(list(TEMPLATES)), default="hello", show_default=True
+)
 @click.option("--author", help="Author in the module's metadata; git's user.name by default.")
 @click.option("--ide/--no-ide", "editor", default=True, help="Also write the editor files, like `r4l ide` (on).")
 @kernel_option

@@ -248,7 +248,8 @@ class Device(metaclass=_Model):
 
         Args:
             function: a method of the model.
-            arguments, words: its arguments.
+            arguments: its arguments by position.
+            words: its arguments by name.
         """
         with self.held:
             if self.present:

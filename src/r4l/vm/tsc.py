@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from r4l import home
+from r4l.arch import architecture
 from r4l.kernel import Kernel
 
 RDTSC = bytes.fromhex("0f31 48c1e220 4809d0 c3".replace(" ", ""))
@@ -31,7 +32,7 @@ def words(kernel: Kernel) -> tuple[str, ...]:
 
     They are empty where the guest's counter is not that of this host, or the host does not let a program read its own.
     """
-    if platform.machine() != "x86_64" or kernel.arch != "x86_64":
+    if platform.machine() != architecture(kernel.arch).uname or "CONFIG_X86_TSC" not in kernel.config:
         return ()
     khz = _remembered()
     hertz = int(kernel.config.get("CONFIG_HZ", "0"))

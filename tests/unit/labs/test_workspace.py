@@ -117,7 +117,7 @@ def test_a_broken_sheet_is_said_before_anything_is_built(workspace: Workspace, m
         raise AssertionError("it was built or set up")
 
     monkeypatch.setattr(Check, "_runs", never)
-    monkeypatch.setattr(student, "ready", never)
+    monkeypatch.setattr(student, "prepare", never)
     (workspace.folder / ANSWERS).write_text('vermagic = "vermagic')
     with pytest.raises(UsageError, match="cannot be read"):
         Check(workspace, []).run()

@@ -67,7 +67,10 @@ def test_a_wire_takes_the_place_of_those_that_allow_it(name: str, tmp_path: Path
     from r4l.testing.machine import cards_of
 
     mark = pytest.mark.machine(nics=[Nic(backend=name), Nic()]).mark
-    node: Any = SimpleNamespace(fixturenames=["wire"], iter_markers=lambda _: [mark], nodeid="t", path=tmp_path / "t")
+    config = SimpleNamespace(getoption=lambda _: None)
+    node: Any = SimpleNamespace(
+        fixturenames=["wire"], iter_markers=lambda _: [mark], nodeid="t", path=tmp_path / "t", config=config
+    )
     if back_ends()[name].takes_wire:
         assert [card.backend for card in cards_of(node)] == ["socket", "user"]
     else:

@@ -21,7 +21,8 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def kernel(arch: str = "x86_64", hertz: str | None = "250") -> SimpleNamespace:
-    return SimpleNamespace(arch=arch, config={"CONFIG_HZ": hertz} if hertz else {})
+    counter = {"CONFIG_X86_TSC": "y"} if arch == "x86_64" else {}
+    return SimpleNamespace(arch=arch, config=counter | ({"CONFIG_HZ": hertz} if hertz else {}))
 
 
 @pytest.mark.skipif(not HERE, reason="the host has no such counter")
