@@ -15,6 +15,7 @@ from types import ModuleType
 MOVED = {
     "r4l.demo": "r4l.camp.demo",
     "r4l.kernel.architecture": "r4l.arch",
+    "r4l.kernel.find": "r4l.kernel.named",
     "r4l.klog.cursor": "r4l.klog.demangle.cursor",
     "r4l.labs.card": "e1000_card",  # the folder labs/probes, on the path of a lab's checks
     "r4l.labs": "r4l.camp.labs",

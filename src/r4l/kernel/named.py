@@ -6,8 +6,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from r4l import home
+from r4l import home, moved
 from r4l.arch import DEFAULT, architecture
 from r4l.errors import UsageError
 from r4l.kernel import own, stock, tree
@@ -83,3 +84,7 @@ def debian_recipe(
     """
     folder, release = stock.fetch(None, DEFAULT, say)
     return own.recipe(name, folder / "source", release.version, arch=arch, base=base, fragments=fragments)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = moved.renamed(__name__, {"find": "get"})
