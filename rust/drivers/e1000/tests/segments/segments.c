@@ -49,6 +49,7 @@ static struct sk_buff *frame(struct net_device *dev)
 	skb_shinfo(skb)->gso_size = MSS;
 	skb_shinfo(skb)->gso_segs = COUNT;
 	eth_header(skb, dev, ETH_P_IP, NULL, NULL, skb->len);
+	skb_reset_mac_header(skb);
 	eth_broadcast_addr(eth_hdr(skb)->h_dest);
 	return skb;
 }
