@@ -24,7 +24,8 @@ def files_key(checkout: Path) -> str:
     new = git(checkout, "ls-files", "-z", "--others", "--exclude-standard").split("\0")
     contents: list[str | Path] = []
     for name in filter(None, new):
-        contents += [name, checkout / name]
+        # A link may lead nowhere, or to a folder.
+        contents += [name, checkout / name if (checkout / name).is_file() else ""]
     return home.content_key(git(checkout, "rev-parse", "HEAD^{tree}"), git(checkout, "diff", "HEAD"), *contents)
 
 

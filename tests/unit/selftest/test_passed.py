@@ -62,6 +62,11 @@ def test_other_files_are_another_run(checkout: Path, change: str) -> None:
     assert names(passed.left([ONE], "all", passed.files_key(checkout))) == ["one"]
 
 
+def test_a_new_link_that_leads_nowhere(checkout: Path) -> None:
+    (checkout / "link").symlink_to("nowhere")
+    assert selftest.run([ONE]) == 0
+
+
 def test_a_file_changed_meanwhile_is_not_what_was_tested(checkout: Path) -> None:
     (checkout / "changes.py").write_text("open('a', 'a').write('2')\n", encoding="utf-8")
     part = Part("x", "", 1.0, ("",), modules=(("changes",),))
