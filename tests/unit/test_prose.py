@@ -7,7 +7,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -64,14 +64,19 @@ def test_a_riddle_is_found(source: str, count: int) -> None:
     assert len(riddles(source)) == count
 
 
+def found_in(files: Iterable[Path], look: Callable[[str], list[tuple[int, str]]]) -> list[str]:
+    """Return what a rule finds in files, each with its file and line."""
+    return [
+        f"{file.relative_to(ROOT)}:{line}: {text}"
+        for file in files
+        for line, text in look(file.read_text(encoding="utf-8"))
+    ]
+
+
 def test_docstrings_name_a_noun_or_begin_with_a_verb() -> None:
     files = sorted((ROOT / "src").rglob("*.py"))
     assert len(files) > 200
-    found = [
-        f"{file.relative_to(ROOT)}:{line}: {text}"
-        for file in files
-        for line, text in riddles(file.read_text(encoding="utf-8"))
-    ]
+    found = found_in(files, riddles)
     assert not found, "\n".join(["a docstring's first word names nothing (tests/unit/prose.toml):", *found])
 
 
@@ -120,9 +125,5 @@ def test_a_sentence_without_a_subject_is_found(text: str, lines: list[int]) -> N
 def test_sentences_of_the_documents_name_their_subject() -> None:
     files = documents()
     assert len(files) > 25
-    found = [
-        f"{file.relative_to(ROOT)}:{line}: {text}"
-        for file in files
-        for line, text in nameless(file.read_text(encoding="utf-8"))
-    ]
+    found = found_in(files, nameless)
     assert not found, "\n".join(["the first word of a sentence names nothing (tests/unit/prose.toml):", *found])

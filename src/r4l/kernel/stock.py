@@ -102,8 +102,8 @@ def fetch(
         # Require a digit first: pathlib's `*` also matches hidden names of incomplete folders.
         folders = [path.parent for path in home.room("kernels").glob(f"[0-9]*-{debian_arch}_*/packages")]
         known = [folder for folder in folders if debian.is_wanted(folder.name.split("_")[0], release)]
-        named = release is not None and release not in debian.FLAVOURS
-        if known and not update and not named:
+        named = None if release in debian.FLAVOURS else release
+        if known and not update and named is None:
             folder = max(known, key=lambda path: debian.preference(path.name.split("_")[0]))
             inuse.hold(folder)
             name, there = folder.name.split("_", 1)
@@ -113,10 +113,10 @@ def fetch(
             if (folder / "packages").is_dir() and inuse.hold(folder):
                 return folder, debian.PackagedKernel(release, version, "")
         archive.update(say)
-        if release is not None and named:
-            found = debian.find(archive, release, version)
-        else:
+        if named is None:
             found = debian.newest(archive, debian_arch, release or "")
+        else:
+            found = debian.find(archive, named, version)
         folder = home.room("kernels") / found.folder
         if not (folder / "packages").is_dir():
             debian.unpack(archive, found, folder, say)

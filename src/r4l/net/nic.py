@@ -15,6 +15,19 @@ Backend = str
 """The name of a back end."""
 
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+FIRST_MAC = "52:54:00:12:34:56"
+"""Address of a machine's first card, as QEMU gives it; the others follow."""
+
+
+def mac_address(text: str) -> str:
+    """Return a MAC address in small letters.
+
+    Raises:
+        UsageError: the text is none.
+    """
+    if not MAC.fullmatch(text.lower()):
+        raise UsageError(f"{text!r} is not a MAC address", f"write it like {FIRST_MAC}")
+    return text.lower()
 
 
 @dataclass(frozen=True)
@@ -42,8 +55,8 @@ class Nic:
     device: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.mac is not None and not MAC.fullmatch(self.mac.lower()):
-            raise UsageError(f"{self.mac!r} is not a MAC address", "write it like 52:54:00:12:34:56")
+        if self.mac is not None:
+            mac_address(self.mac)
         if self.backend not in back_ends():
             *names, last = back_ends()
             raise UsageError(f"unknown network back end {self.backend!r}", f"use {', '.join(names)} or {last}")
@@ -52,7 +65,9 @@ class Nic:
 
     def address(self, index: int) -> str:
         """Return the MAC address as card number `index` of the VM."""
-        return self.mac.lower() if self.mac else f"52:54:00:12:34:{0x56 + index & 0xFF:02x}"
+        if self.mac:
+            return mac_address(self.mac)
+        return f"{FIRST_MAC[:-2]}{int(FIRST_MAC[-2:], 16) + index & 0xFF:02x}"
 
     @property
     def back_end(self) -> BackEnd:

@@ -91,19 +91,16 @@ class Line:
         """Receive the frames that are there; return False if the other end is gone."""
         frames: list[bytes] = []
         alive = True
-        with contextlib.suppress(BlockingIOError):
-            while len(frames) < BATCH:
-                try:
-                    frame = os.read(self._fd, LARGEST)
-                except BlockingIOError:
-                    break
-                except OSError:
-                    alive = False
-                    break
-                if not frame:
-                    alive = False
-                    break
-                frames.append(frame if len(frame) >= SMALLEST else frame.ljust(SMALLEST, b"\0"))
+        while alive and len(frames) < BATCH:
+            try:
+                frame = os.read(self._fd, LARGEST)
+            except BlockingIOError:
+                break
+            except OSError:
+                frame = b""
+            alive = bool(frame)
+            if alive:
+                frames.append(frame.ljust(SMALLEST, b"\0"))
         if frames and not self._over:
             self._receive(frames)
         return alive

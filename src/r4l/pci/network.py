@@ -5,13 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from r4l.errors import UsageError
 from r4l.net import Cable, Wire
-from r4l.net.nic import MAC
+from r4l.net.nic import FIRST_MAC, mac_address
 from r4l.pci.device import Device
 from r4l.pci.line import Line
-
-FIRST_MAC = "52:54:00:12:34:56"
 
 
 class NetworkCard(Device):
@@ -32,9 +29,7 @@ class NetworkCard(Device):
     """
 
     def __init__(self, mac: str = FIRST_MAC, *, cable: Cable | None = None) -> None:
-        if not MAC.fullmatch(mac.lower()):
-            raise UsageError(f"{mac!r} is not a MAC address", "write it like 52:54:00:12:34:56")
-        self.mac = bytes.fromhex(mac.replace(":", ""))
+        self.mac = bytes.fromhex(mac_address(mac).replace(":", ""))
         self.wire: Wire | None = None
         self._cable = cable
         self._line: Line | None = None

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from r4l.net import Cable
+from r4l.net.nic import FIRST_MAC
 from r4l.pci.device import Reset
 from r4l.pci.models.e1000.eeprom import EepromPort, Microwire, contents
 from r4l.pci.models.e1000.others import Others
 from r4l.pci.models.e1000.phy import Phy
 from r4l.pci.models.e1000.transmit import Transmitter
-from r4l.pci.network import FIRST_MAC
 from r4l.pci.registers import RO, RW, Field, Register, Word
 
 FLASH = 0x20000
