@@ -30,10 +30,7 @@ def commands_of(module: Module, kernel: Kernel, say: Say = quiet) -> tuple[list[
         broken = error
         found = latest(recorded(output, module.folder), planned(module.plan(kernel), module.folder, output))
     else:
-        parts = _parts(output)
-        found = {
-            target: command for target, command in latest(recorded(output, module.folder)).items() if target in parts
-        }
+        found = built(output, module.folder)
         if not found:
             raise BuildError(
                 f"{module.folder.name} was built, but Kbuild left no record of how (.cmd files in {output})",
@@ -43,11 +40,29 @@ def commands_of(module: Module, kernel: Kernel, say: Say = quiet) -> tuple[list[
     return [command for command in there if not _of_kbuild(command)], broken
 
 
+def built(output: Path, folder: Path) -> dict[str, CompileCommand]:
+    """Return the recorded commands of the objects that a folder's modules are made of, by object.
+
+    Args:
+        output: folder of the build.
+        folder: path that the build saw it at.
+    """
+    record = latest(recorded(output, folder))
+    parts = _parts(output)
+    parts |= {member for part in parts & record.keys() for member in _linked(record[part])}
+    return {target: command for target, command in record.items() if target in parts}
+
+
 def _parts(output: Path) -> set[str]:
     """Return the objects of a folder's modules, from `modules.order` and each `.mod` (scripts/Makefile.build)."""
     modules = [output / name for name in (output / "modules.order").read_text(encoding="utf-8").split()]
     lists = [module.with_suffix(".mod").read_text(encoding="utf-8").split() for module in modules]
     return {os.path.normpath(part) for parts in lists for part in parts}
+
+
+def _linked(command: CompileCommand) -> set[str]:
+    """Return the objects whose bitcode the command links into one (rust/kit/inline.mk); empty for other commands."""
+    return {os.path.normpath(word.removesuffix(".bc") + ".o") for word in command.argv if word.endswith(".bc")}
 
 
 def _of_kbuild(command: CompileCommand) -> bool:
