@@ -128,7 +128,7 @@ def operations(vm: r4l.VM, interface: str) -> set[str]:
     answers = [
         line.rpartition(": ")[2] for line in vm.run(f"/tmp/probe ethtool {interface}", timeout=60).stdout.splitlines()
     ]
-    assert len(answers) == 9
+    assert len(answers) == 10
     return set(answers)
 
 

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // YOURS (survive lab): seven bugs lie in nic.rs, rx.rs and tx.rs. main.rs is here as it calls them.
 
-//! A driver for Intel's 82540EM Gigabit Ethernet controller, the e1000 that QEMU emulates.
+//! A driver for Intel's 82540EM Gigabit Ethernet controller, the e1000 that QEMU emulates, and for
+//! its sisters 82544EI, 82544GC and 82545EM.
 //!
 //! Written from Intel's "PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's
 //! Manual". Each file has one job:
 //!
 //! * `regs`, `desc`: registers and descriptors as the manual has them.
-//! * `hw`: the card apart from its rings. `eeprom`, `phy`: two ways into it.
+//! * `chip`: what the cards do not have in common.
+//! * `hw`: the card apart from its rings. `eeprom`, `microwire`, `phy`: ways into it.
 //! * `rx`, `tx`, `filter`: what exists only between open and stop.
 //! * `statistics`, `watchdog`: what is looked at every two seconds.
 //! * `setup`, `dump`, `selftest`: what the user sets, sees and tests with `ethtool`.
@@ -15,11 +17,13 @@
 
 #![forbid(unsafe_code)]
 
+mod chip;
 mod desc;
 mod dump;
 mod eeprom;
 mod filter;
 mod hw;
+mod microwire;
 mod nic;
 mod phy;
 mod regs;
@@ -30,6 +34,7 @@ mod statistics;
 mod tx;
 mod watchdog;
 
+use chip::Chip;
 use hw::Hw;
 use kernel::{
     device::{
@@ -49,16 +54,33 @@ struct E1000;
 kit::pci_device_table!(
     PCI_TABLE,
     <E1000 as kit::pci::Driver>::IdInfo,
-    [(pci::DeviceId::from_id(pci::Vendor::INTEL, 0x100e), ())]
+    [
+        (
+            pci::DeviceId::from_id(pci::Vendor::INTEL, chip::I82540EM.device),
+            chip::I82540EM
+        ),
+        (
+            pci::DeviceId::from_id(pci::Vendor::INTEL, chip::I82544EI.device),
+            chip::I82544EI
+        ),
+        (
+            pci::DeviceId::from_id(pci::Vendor::INTEL, chip::I82544GC.device),
+            chip::I82544GC
+        ),
+        (
+            pci::DeviceId::from_id(pci::Vendor::INTEL, chip::I82545EM.device),
+            chip::I82545EM
+        ),
+    ]
 );
 
 impl kit::pci::Driver for E1000 {
-    type IdInfo = ();
+    type IdInfo = Chip;
     type Nic<'bound> = Nic<'bound>;
 
     const ID_TABLE: pci::IdTable<Self::IdInfo> = &PCI_TABLE;
 
-    // The 82540EM can do more on some buses, but needs no more on any.
+    // The cards can do more on some buses, but need no more on any.
     const DMA_BITS: u32 = 32;
 
     fn irq_types() -> pci::IrqTypes {
@@ -67,11 +89,13 @@ impl kit::pci::Driver for E1000 {
 
     fn probe<'bound>(
         pdev: &'bound pci::Device<Core<'_>>,
-        _info: Option<&'bound Self::IdInfo>,
+        info: Option<&'bound Self::IdInfo>,
     ) -> impl PinInit<Self::Nic<'bound>, Error> + 'bound {
         let bound: &'bound pci::Device<Bound> = pdev;
         let hw = Hw {
             bar: bound.iomap_region_sized(0, c"r4l_e1000")?,
+            // The user may have forced the driver upon a card that it does not know.
+            chip: info.unwrap_or(&chip::I82540EM),
         };
         hw.reset();
         // Without an address of its own the card works as soon as it is given one: `ip link set
@@ -81,7 +105,13 @@ impl kit::pci::Driver for E1000 {
             MacAddress::NONE
         });
         let phy_id1 = phy::read(&hw, phy::PHY_ID1)?;
-        dev_info!(pdev, "probe: MAC {}, PHY_ID1 {:#06x}\n", mac, phy_id1);
+        dev_info!(
+            pdev,
+            "probe: MAC {}, PHY_ID1 {:#06x}, {}\n",
+            mac,
+            phy_id1,
+            hw.chip.name
+        );
         Nic::new(hw, bound.as_ref(), mac)
     }
 
@@ -102,6 +132,6 @@ kit::module_pci_net_driver! {
     type: E1000,
     name: "r4l_e1000",
     authors: ["The r4l authors"],
-    description: "Intel 82540EM Gigabit Ethernet, in Rust",
+    description: "Intel 82540EM, 82544, 82545EM Gigabit Ethernet, in Rust",
     license: "GPL v2",
 }

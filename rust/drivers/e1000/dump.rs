@@ -19,9 +19,6 @@ pub(crate) const VERSION: u32 = 1;
 /// How many registers there are in it.
 pub(crate) const REGISTERS: usize = 14;
 
-/// The bytes of the EEPROM (5.6).
-pub(crate) const EEPROM_BYTES: u32 = 128;
-
 /// The field of LEDCTL for the first lamp, and its values "on" and "off" (13.4.15).
 const LAMP: u32 = 0xf;
 const LAMP_ON: u32 = 0xe;
@@ -53,8 +50,8 @@ pub(crate) fn registers(hw: &Hw<'_>, values: &mut [u32]) {
 
 /// Reads bytes of the EEPROM.
 pub(crate) fn eeprom(hw: &Hw<'_>, offset: u32, bytes: &mut [u8]) -> Result {
-    for (at, byte) in (offset..EEPROM_BYTES).zip(bytes) {
-        let word = eeprom::read_word(hw, (at / 2) as u8)?.to_le_bytes();
+    for (at, byte) in (offset..).zip(bytes) {
+        let word = eeprom::read_word(hw, u8::try_from(at / 2)?)?.to_le_bytes();
         *byte = if at % 2 == 0 { word[0] } else { word[1] };
     }
     Ok(())

@@ -2,7 +2,10 @@
 
 //! The card apart from its rings: reset, general setup, addresses, interrupts, link.
 
-use crate::regs::*;
+use crate::{
+    chip::Chip,
+    regs::*, //
+};
 use kernel::{
     io::{
         register::Array,
@@ -51,6 +54,7 @@ const COLLISION_DISTANCE: u32 = 0x40;
 /// The card's registers.
 pub(crate) struct Hw<'bound> {
     pub(crate) bar: Bar<'bound>,
+    pub(crate) chip: &'bound Chip,
 }
 
 impl Hw<'_> {
@@ -98,7 +102,9 @@ impl Hw<'_> {
         bar.write_reg(FCAH::zeroed());
         bar.write_reg(FCT::zeroed());
         bar.write_reg(FCTTV::zeroed());
-        bar.write_reg(ITR::zeroed().with_interval(ITR_INTERVAL));
+        if self.chip.throttles {
+            bar.write_reg(ITR::zeroed().with_interval(ITR_INTERVAL));
+        }
 
         for i in 0..128 {
             self.set_multicast_word(i, 0);
@@ -111,7 +117,9 @@ impl Hw<'_> {
     /// Says who gets ARP requests: the host, or as after power-up the management controller. Only
     /// that one answers them while the interface is down.
     pub(crate) fn take_arp(&self, host: bool) {
-        self.bar.update(MANC, |manc| manc.with_arp_en(!host));
+        if self.chip.is_managed {
+            self.bar.update(MANC, |manc| manc.with_arp_en(!host));
+        }
     }
 
     /// Writes one of the 128 words of the multicast table.
@@ -185,7 +193,9 @@ impl Hw<'_> {
         bar.write_reg(RDLEN::from(bytes));
         bar.write_reg(RDH::zeroed());
         bar.write_reg(RDTR::zeroed());
-        bar.write_reg(RADV::zeroed());
+        if self.chip.throttles {
+            bar.write_reg(RADV::zeroed());
+        }
         self.set_rx_tail(tail);
     }
 
@@ -203,7 +213,9 @@ impl Hw<'_> {
         bar.write_reg(TDH::zeroed());
         self.set_tx_tail(0);
         bar.write_reg(TIDV::zeroed());
-        bar.write_reg(TADV::zeroed());
+        if self.chip.throttles {
+            bar.write_reg(TADV::zeroed());
+        }
         bar.write_reg(
             TIPG::zeroed()
                 .with_const_ipgt::<IPGT>()

@@ -10,6 +10,7 @@ use crate::{
         Hw,
         Missed, //
     },
+    microwire,
     phy,
     rx::RxRing,
     selftest,
@@ -33,6 +34,7 @@ use kernel::{
         Bound,
         Device, //
     },
+    pci,
     prelude::*,
     sync::atomic::{
         Atomic,
@@ -132,9 +134,6 @@ const NAMES: [&str; OWN.len() + statistics::COUNT] = {
 
 /// The messages that there are until the user wants others: of driver, probe and link.
 const MESSAGES: u32 = 7;
-
-/// What the EEPROM is to be written with: vendor and device.
-const EEPROM_MAGIC: u32 = 0x100e_8086;
 
 /// The bit of those for messages on the link.
 const MESSAGES_LINK: u32 = 4;
@@ -360,6 +359,9 @@ impl<'bound> net::Driver for Nic<'bound> {
     }
 
     fn interrupt_interval(&self) -> u32 {
+        if !self.hw.chip.throttles {
+            return 0;
+        }
         self.setup.interval()
     }
 
@@ -377,15 +379,19 @@ impl<'bound> net::Driver for Nic<'bound> {
     }
 
     fn eeprom_len(&self) -> u32 {
-        dump::EEPROM_BYTES
+        microwire::bytes(&self.hw)
     }
 
     fn eeprom_magic(&self) -> u32 {
-        EEPROM_MAGIC
+        self.hw.chip.device << 16 | u32::from(pci::Vendor::INTEL.as_raw())
     }
 
     fn read_eeprom(&self, offset: u32, bytes: &mut [u8]) -> Result {
         dump::eeprom(&self.hw, offset, bytes)
+    }
+
+    fn write_eeprom(&self, offset: u32, bytes: &[u8]) -> Result {
+        microwire::write(&self.hw, offset, bytes)
     }
 
     fn identify(&self, lamp: Lamp) {

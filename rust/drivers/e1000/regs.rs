@@ -40,6 +40,20 @@ register! {
         0:0 fd => bool;
     }
 
+    /// EEPROM and flash control: the EEPROM's pins, 13.4.3.
+    pub(crate) EECD(u32) @ 0x0010 {
+        9:9 has_256_words => bool;
+        /// The driver may use the pins.
+        7:7 grant => bool;
+        6:6 request => bool;
+        /// From the EEPROM.
+        3:3 data_out => bool;
+        /// To the EEPROM.
+        2:2 data_in => bool;
+        1:1 select => bool;
+        0:0 clock => bool;
+    }
+
     /// EEPROM read, 13.4.4.
     pub(crate) EERD(u32) @ 0x0014 {
         31:16 data;

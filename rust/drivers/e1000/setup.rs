@@ -211,6 +211,9 @@ impl Setup {
 
     /// Sets the least time between two interrupts, in microseconds.
     pub(crate) fn set_interval(&self, hw: &Hw<'_>, usecs: u32) -> Result {
+        if !hw.chip.throttles {
+            return Err(EOPNOTSUPP);
+        }
         if usecs > ITR_MAX * ITR_UNIT / 1000 {
             return Err(EINVAL);
         }
@@ -220,6 +223,9 @@ impl Setup {
     }
 
     fn apply_interval(&self, hw: &Hw<'_>) {
+        if !hw.chip.throttles {
+            return;
+        }
         let units = (self.interval() * 1000 / ITR_UNIT).min(ITR_MAX);
         hw.bar.write_reg(ITR::zeroed().with_interval(units as u16));
     }

@@ -84,6 +84,7 @@ void kit_layout(void)
 	OFFSET(ethtool_ops, set_link_ksettings);
 	OFFSET(ethtool_ops, get_eeprom_len);
 	OFFSET(ethtool_ops, get_eeprom);
+	OFFSET(ethtool_ops, set_eeprom);
 	OFFSET(ethtool_ops, get_coalesce);
 	OFFSET(ethtool_ops, set_coalesce);
 	OFFSET(ethtool_ops, get_pauseparam);

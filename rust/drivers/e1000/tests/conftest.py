@@ -7,6 +7,8 @@ kernel:e1000`.
 
 from __future__ import annotations
 
+import errno
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +21,77 @@ from r4l.toolchain import Grant
 
 GATEWAY = "10.0.2.2"
 """QEMU's own router."""
+
+
+SIOCETHTOOL = 0x8946
+GSET, SSET, GDRVINFO, GEEPROM, SEEPROM = 0x01, 0x02, 0x03, 0x0B, 0x0C
+GSTRINGS, GSTATS = 0x1B, 0x1D
+
+
+class Ethtool:
+    """Requests to the interface `eth0`, as ethtool(8) makes them: commands and structures of the kernel's
+    include/uapi/linux/ethtool.h."""
+
+    def __init__(self, vm: r4l.VM) -> None:
+        self.vm = vm
+
+    def ask(self, command: int, rest: bytes) -> bytes:
+        """Make a request and return the structure after `cmd`.
+
+        Raises:
+            OSError: the kernel refuses it.
+        """
+        data = (struct.pack("<I", command) + rest).hex()
+        answer = self.vm.run(["/tmp/relay", "eth0", str(SIOCETHTOOL), data], timeout=60, check=True).stdout.split()
+        if answer[0] == "error":
+            raise OSError(int(answer[1]), errno.errorcode[int(answer[1])])
+        return bytes.fromhex(answer[0])[4:]
+
+    def names(self, string_set: int, count: int) -> list[str]:
+        """Return the strings of a set."""
+        data = self.ask(GSTRINGS, struct.pack("<II", string_set, count) + bytes(32 * count))[8:]
+        return [data[at : at + 32].split(b"\0")[0].decode() for at in range(0, 32 * count, 32)]
+
+    def information(self) -> tuple[str, str, tuple[int, int, int, int]]:
+        """Return the driver's name, its bus address, and the lengths: statistics, tests, EEPROM, registers."""
+        data = self.ask(GDRVINFO, bytes(192))
+        n_stats, testinfo_len, eedump_len, regdump_len = struct.unpack_from("<IIII", data, 176)
+        text = [data[at : at + 32].split(b"\0")[0].decode() for at in range(0, 128, 32)]
+        return text[0], text[3], (n_stats, testinfo_len, eedump_len, regdump_len)
+
+    def statistics(self) -> dict[str, int]:
+        """Return what `ethtool -S` shows."""
+        count = self.information()[2][0]
+        values = struct.unpack_from(f"<{count}Q", self.ask(GSTATS, struct.pack("<I", count) + bytes(8 * count)), 4)
+        return dict(zip(self.names(1, count), values, strict=True))
+
+    def eeprom(self, offset: int = 0, length: int = 128) -> tuple[bytes, int]:
+        """Return what `ethtool -e` shows, and the number that writing wants to hear."""
+        answer = self.ask(GEEPROM, struct.pack("<III", 0, offset, length) + bytes(length))
+        return answer[12:], int(struct.unpack_from("<I", answer)[0])
+
+    def write_eeprom(self, offset: int, data: bytes, magic: int) -> None:
+        """Write what `ethtool -E` writes."""
+        self.ask(SEEPROM, struct.pack("<III", magic, offset, len(data)) + data)
+
+    def settings(self) -> tuple[int, int, int, int]:
+        """Return the modes supported and advertised, the speed, and whether it is negotiated."""
+        supported, advertising, speed, _duplex, _port, _phy, _transceiver, autoneg = struct.unpack_from(
+            "<IIHBBBBB", self.ask(GSET, bytes(40))
+        )
+        return supported, advertising, speed, autoneg
+
+    def set_link(self, *, autoneg: bool, advertising: int = 0, speed: int = 0, full: bool = False) -> None:
+        """Set what `ethtool -s` sets."""
+        body = struct.pack("<IIHBBBBB", 0, advertising, speed, full, 0, 0, 0, autoneg)
+        self.ask(SSET, body.ljust(40, b"\0"))
+
+
+@pytest.fixture
+def ethtool(loaded: r4l.VM, relay: Path) -> Ethtool:
+    """Requests to the interface `eth0`."""
+    loaded.put(relay, "/tmp/relay", 0o755)
+    return Ethtool(loaded)
 
 
 @pytest.fixture
@@ -37,7 +110,8 @@ def loaded(vm: r4l.VM, module: r4l.BuiltModule) -> r4l.VM:
 @pytest.fixture
 def registers(loaded: r4l.VM) -> int:
     """Physical address of the card's registers."""
-    find = "for d in /sys/bus/pci/devices/*; do grep -q 0x100e $d/device && head -n1 $d/resource; done"
+    intel = "grep -q 0x8086 $d/vendor && grep -q 0x0200 $d/class"
+    find = f"for d in /sys/bus/pci/devices/*; do {intel} && head -n1 $d/resource; done"
     return int(loaded.run(find, check=True).stdout.split()[0], 16)
 
 

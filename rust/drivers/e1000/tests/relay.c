@@ -58,7 +58,7 @@ int main(int argc, char **argv)
 		memcpy(&request.ifr_ifru, data, len);
 	else
 		return 2;
-	if (ioctl(fd, number, &request)) {
+	if (ioctl(fd, number, &request) < 0) {
 		printf("error %d\n", errno);
 		return 0;
 	}

@@ -253,13 +253,20 @@ pub trait Driver: Send + Sync {
         0
     }
 
-    /// What an EEPROM is written with to show that its device is meant: often vendor and device.
+    /// What the EEPROM is written with to show that its device is meant: often vendor and device.
     fn eeprom_magic(&self) -> u32 {
         0
     }
 
     /// Reads bytes of the EEPROM, for `ethtool -e`. Needs [`Self::eeprom_len`].
     fn read_eeprom(&self, offset: u32, bytes: &mut [u8]) -> Result {
+        let _ = (offset, bytes);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Writes bytes of the EEPROM, and the checksum that it has, for `ethtool -E`. The caller has told
+    /// [`Self::eeprom_magic`]. Needs [`Self::read_eeprom`].
+    fn write_eeprom(&self, offset: u32, bytes: &[u8]) -> Result {
         let _ = (offset, bytes);
         build_error!(VTABLE_DEFAULT_ERROR)
     }

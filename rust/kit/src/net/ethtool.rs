@@ -225,6 +225,32 @@ impl<D: Driver> Private<D> {
     /// # Safety
     ///
     /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
+    unsafe extern "C" fn set_eeprom(
+        dev: *mut bindings::net_device,
+        eeprom: *mut bindings::ethtool_eeprom,
+        data: *mut u8,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: The core hands over a valid structure; its range lies within
+            // `get_eeprom_len`, and `data` has as many bytes, as a page of its own has them.
+            let (eeprom, bytes) = unsafe {
+                (
+                    &*eeprom,
+                    slice::from_raw_parts(data, (*eeprom).len as usize),
+                )
+            };
+            // SAFETY: The core only calls this for a registered device of ours.
+            let driver = &unsafe { Self::of(dev) }.driver;
+            if eeprom.magic != driver.eeprom_magic() {
+                return Err(EFAULT);
+            }
+            driver.write_eeprom(eeprom.offset, bytes).map(|()| 0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
     unsafe extern "C" fn get_coalesce(
         dev: *mut bindings::net_device,
         coalesce: *mut bindings::ethtool_coalesce,
@@ -538,6 +564,9 @@ impl<D: Driver> Private<D> {
         if D::HAS_READ_EEPROM {
             ops.get_eeprom_len = Some(Self::get_eeprom_len);
             ops.get_eeprom = Some(Self::get_eeprom);
+            if D::HAS_WRITE_EEPROM {
+                ops.set_eeprom = Some(Self::set_eeprom);
+            }
         }
         if D::HAS_INTERRUPT_INTERVAL {
             ops.supported_coalesce_params = layout::ETHTOOL_COALESCE_RX_USECS as u32;

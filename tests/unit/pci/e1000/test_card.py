@@ -18,7 +18,7 @@ from r4l.pci.models.e1000.descriptors import EOP, IFCS, RS
 LAST = EOP | IFCS | RS
 
 
-@pytest.mark.parametrize(("model", "number"), [(E1000, 0x100E), (E1000Gc, 0x1008), (E1000Server, 0x100F)])
+@pytest.mark.parametrize(("model", "number"), [(E1000, 0x100E), (E1000Gc, 0x100C), (E1000Server, 0x100F)])
 def test_identity(model: type[E1000], number: int) -> None:
     card = model("52:54:00:00:00:01")
     assert card.config.word(0) == 0x8086

@@ -130,10 +130,10 @@ class E1000(Transmitter, EepromPort, Others):
 
 
 class E1000Gc(E1000):
-    """82544GC (8086:1008), as on the PRO/1000 T Desktop Adapter: no arbiter for the EEPROM, another PHY."""
+    """82544GC (8086:100c), as on the PRO/1000 T Desktop Adapter: no arbiter for the EEPROM, another PHY."""
 
-    device_id = 0x1008
-    subsystem_id = 0x1107
+    device_id = 0x100C
+    subsystem_id = 0x1112
     phy_identifier = 0x0C30
     eeprom_arbiter = False
 

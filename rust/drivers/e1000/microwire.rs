@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The EEPROM, written: bit by bit through its pins in EECD (13.4.3), in the language of the
+//! Microwire chips that it is one of (5.3; 93C46 and 93C66, three wires and an enable).
+//!
+//! Reading is simpler: `eeprom`.
+
+use crate::{
+    eeprom,
+    hw::Hw,
+    regs::EECD, //
+};
+use kernel::{
+    io::{
+        poll::read_poll_timeout,
+        Io, //
+    },
+    prelude::*,
+    time::{
+        delay::fsleep,
+        Delta, //
+    }, //
+};
+
+/// The words 00h to 3Fh add up to this (5.6.35); the last of them makes it so.
+const CHECKSUM: u16 = 0xbaba;
+const CHECKSUM_AT: u8 = 0x3f;
+
+/// Instructions, behind the bit that starts each: three bits with it.
+const WRITE: u32 = 0b101;
+/// The one for all that has no address, whose first two bits are its own.
+const EXTENDED: u32 = 0b100;
+const WRITE_ENABLE: u32 = 0b11;
+const WRITE_DISABLE: u32 = 0b00;
+
+/// Half a period of the clock, of which the slowest of these chips takes 250,000 a second.
+const HALF_PERIOD: Delta = Delta::from_micros(2);
+
+/// How long a word takes at most.
+const WRITE_TIME: Delta = Delta::from_millis(20);
+
+/// The bytes of the EEPROM: of 64 words, or 256.
+pub(crate) fn bytes(hw: &Hw<'_>) -> u32 {
+    if hw.bar.read(EECD).has_256_words() {
+        512
+    } else {
+        128
+    }
+}
+
+/// Writes bytes, and then the checksum over the words that the hardware has a use for. What did not
+/// change is not written: such a chip bears it a million times.
+pub(crate) fn write(hw: &Hw<'_>, offset: u32, bytes: &[u8]) -> Result {
+    let mut bytes = bytes.iter().copied().peekable();
+    let mut at = offset;
+    while bytes.peek().is_some() {
+        let addr = u8::try_from(at / 2)?;
+        let mut word = eeprom::read_word(hw, addr)?.to_le_bytes();
+        for half in word.iter_mut().skip((at % 2) as usize) {
+            if let Some(byte) = bytes.next() {
+                *half = byte;
+                at += 1;
+            }
+        }
+        set_word(hw, addr, u16::from_le_bytes(word))?;
+    }
+    let mut sum = 0u16;
+    for addr in 0..CHECKSUM_AT {
+        sum = sum.wrapping_add(eeprom::read_word(hw, addr)?);
+    }
+    set_word(hw, CHECKSUM_AT, CHECKSUM.wrapping_sub(sum))
+}
+
+/// Has a word be `value`.
+///
+/// Fails with `EIO` where the EEPROM does not keep it: it may be protected, or emulated.
+fn set_word(hw: &Hw<'_>, addr: u8, value: u16) -> Result {
+    if eeprom::read_word(hw, addr)? == value {
+        return Ok(());
+    }
+    // The pins are given back before the word is read: as long as they are the driver's, EERD waits.
+    Pins::take(hw)?.write(addr, value)?;
+    if eeprom::read_word(hw, addr)? != value {
+        return Err(EIO);
+    }
+    Ok(())
+}
+
+/// The EEPROM's pins while they are the driver's.
+struct Pins<'a, 'bound> {
+    hw: &'a Hw<'bound>,
+    address_bits: u32,
+}
+
+impl<'a, 'bound> Pins<'a, 'bound> {
+    /// Asks for the pins. The hardware reads by them, too.
+    fn take(hw: &'a Hw<'bound>) -> Result<Self> {
+        let eecd = hw.bar.read(EECD);
+        let pins = Self {
+            hw,
+            address_bits: if eecd.has_256_words() { 8 } else { 6 },
+        };
+        pins.update(|eecd| {
+            eecd.with_clock(false)
+                .with_select(false)
+                .with_data_in(false)
+                .with_request(hw.chip.shares_eeprom)
+        });
+        if hw.chip.shares_eeprom {
+            read_poll_timeout(
+                || Ok(hw.bar.read(EECD)),
+                |eecd| eecd.grant(),
+                Delta::from_micros(5),
+                Delta::from_millis(10),
+            )?;
+        }
+        Ok(pins)
+    }
+}
+
+impl Pins<'_, '_> {
+    fn update(&self, change: impl FnOnce(EECD) -> EECD) {
+        self.hw.bar.update(EECD, change);
+        // Posted writes reach the card before this read returns.
+        let _ = self.hw.bar.read(EECD);
+        fsleep(HALF_PERIOD);
+    }
+
+    /// Clocks bits into the chip, the highest of them first.
+    fn send(&self, bits: u32, count: u32) {
+        for i in (0..count).rev() {
+            let bit = bits >> i & 1 != 0;
+            self.update(|eecd| eecd.with_clock(false).with_data_in(bit));
+            self.update(|eecd| eecd.with_clock(true));
+        }
+        self.update(|eecd| eecd.with_clock(false).with_data_in(false));
+    }
+
+    /// Gives the chip one instruction, which it begins to carry out when it is not selected any more.
+    fn instruct(&self, instruction: u32, address: u32, data: Option<u16>) {
+        self.update(|eecd| eecd.with_select(true));
+        self.send(instruction, 3);
+        self.send(address, self.address_bits);
+        if let Some(data) = data {
+            self.send(data.into(), 16);
+        }
+        self.update(|eecd| eecd.with_select(false));
+    }
+
+    fn extended(&self, kind: u32) {
+        self.instruct(EXTENDED, kind << (self.address_bits - 2), None);
+    }
+
+    /// Writes a word, and waits until that is done.
+    fn write(&self, addr: u8, value: u16) -> Result {
+        self.extended(WRITE_ENABLE);
+        self.instruct(WRITE, addr.into(), Some(value));
+        // Selected again, it says when it is done.
+        self.update(|eecd| eecd.with_select(true));
+        let done = read_poll_timeout(
+            || Ok(self.hw.bar.read(EECD)),
+            |eecd| eecd.data_out(),
+            Delta::from_micros(100),
+            WRITE_TIME,
+        );
+        self.update(|eecd| eecd.with_select(false));
+        self.extended(WRITE_DISABLE);
+        done.map(|_| ())
+    }
+}
+
+impl Drop for Pins<'_, '_> {
+    fn drop(&mut self) {
+        self.update(|eecd| {
+            eecd.with_clock(false)
+                .with_select(false)
+                .with_data_in(false)
+                .with_request(false)
+        });
+    }
+}
