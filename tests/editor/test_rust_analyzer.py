@@ -91,7 +91,9 @@ def test_every_name_of_a_driver_is_found(
     assert "kernel" in own
     sources = sorted(files.folder.rglob("*.rs"))
     assert files.folder in {(files.folder / crate["root_module"]).parent for crate in own.values()}
-    understood = check.rust(rust_analyzer, sources)
+    assert files.broken is None
+    # Of e1000, rust-analyzer does not know `len` of an array in the length of another array's type.
+    understood = check.rust(rust_analyzer, sources, compiled=True)
     assert understood.files == tuple(sources)
     assert not understood.names
     assert not understood.errors

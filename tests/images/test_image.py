@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import os
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -207,8 +208,12 @@ def test_run_on_the_command_line_gives_a_verdict(image: DiskImage) -> None:
     assert "a warning on purpose, number 42" in done.stderr
     line = next(line for line in done.stderr.splitlines() if line.startswith("ssh:"))
     assert line.split()[-1] == "guest"
-    # The machine is gone with the command: so is its folder, and nothing listens.
-    assert not Path(line.split()[-2]).exists()
+    # The machine is gone with the command; its log stays as evidence of the complaint.
+    config = Path(line.split()[-2])
+    port = int(next(words[1] for words in map(str.split, config.read_text().splitlines()) if words[0] == "Port"))
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port)).close()
+    assert (config.parent / "console.log").exists()
 
 
 def test_full_disk_of_the_host_ends_the_wait_with_its_cause(image: DiskImage) -> None:
