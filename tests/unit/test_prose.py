@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Docstrings of the package name a noun or begin with a verb, and sentences of the documents name their subject
-(`tests/unit/prose.toml`; CONTRIBUTING.md, "Prose")."""
+"""Docstrings of the package name a noun or begin with a verb, and sentences of documents, labs and help name their
+subject (`tests/unit/prose.toml`; CONTRIBUTING.md, "Prose")."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 from markdown_it import MarkdownIt
+
+from r4l.camp.labs.lab import Lab
+from r4l.cli import cli
+from r4l.pci.faults import FAULT_KINDS
 
 ROOT = Path(__file__).parents[2]
 WORDS = tomllib.loads(Path(__file__).with_name("prose.toml").read_text(encoding="utf-8"))
@@ -20,6 +25,10 @@ SENTENCES, OPENERS = (frozenset(WORDS["markdown"][key]) for key in ("sentences",
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 SENTENCE_END = re.compile(r"(?<=[.!?])[)*\"]*\s+(?=[A-Z*`\"(])")
 FIRST = re.compile(r"[\w']+")
+RUST_DOC = re.compile(r"\s*//[/!] ?(.*)")
+NOT_YET = tuple(WORDS["rust"]["not_yet"])
+TEXTS = frozenset({"about", "cause", "remedy", "why", "description", "meaning"})
+"""Keys of the package's TOML tables whose values are texts for users."""
 
 
 def docstrings(source: str) -> Iterator[tuple[int, str]]:
@@ -127,3 +136,103 @@ def test_sentences_of_the_documents_name_their_subject() -> None:
     assert len(files) > 25
     found = found_in(files, nameless)
     assert not found, "\n".join(["the first word of a sentence names nothing (tests/unit/prose.toml):", *found])
+
+
+def texts_of_labs() -> Iterator[tuple[str, str]]:
+    """Yield the English texts of the labs, each with its place."""
+    for lab in Lab.all():
+        for point in lab.checkpoints:
+            for text in (point.title, *point.hints):
+                yield f"labs/{lab.folder.name}/lab.toml: {point.id}", text.en
+        for question in lab.questions:
+            for text in (question.ask, question.why):
+                yield f"labs/{lab.folder.name}/lab.toml: {question.id}", text.en
+
+
+def texts_of_help(command: click.Command = cli, name: str = "r4l") -> Iterator[tuple[str, str]]:
+    """Yield the help of a command, of its options and of the commands below it, each with its place."""
+    context = click.Context(command, info_name=name)
+    for text in (command.help, command.epilog):
+        for paragraph in (text or "").split("\n\n"):
+            if not paragraph.startswith("\b"):
+                yield name, paragraph.strip()
+    for parameter in command.get_params(context):
+        if isinstance(parameter, click.Option) and parameter.help:
+            yield f"{name} {parameter.opts[0]}", parameter.help
+    if isinstance(command, click.Group):
+        for below in command.list_commands(context):
+            found = command.get_command(context, below)
+            assert found is not None
+            yield from texts_of_help(found, f"{name} {below}")
+
+
+def texts_of_tables() -> Iterator[tuple[str, str]]:
+    """Yield the texts for users in the package's TOML tables, each with its place."""
+
+    def walk(value: object, place: str) -> Iterator[tuple[str, str]]:
+        for key, inner in value.items() if isinstance(value, dict) else ():
+            if key in TEXTS and isinstance(inner, str):
+                yield f"{place}: {key}", inner
+            yield from walk(inner, place)
+        for inner in value if isinstance(value, list) else ():
+            yield from walk(inner, place)
+
+    for file in sorted((ROOT / "src").rglob("*.toml")):
+        yield from walk(tomllib.loads(file.read_text(encoding="utf-8")), str(file.relative_to(ROOT)))
+    for name, kind in FAULT_KINDS.items():
+        yield f"FAULT_KINDS: {name}", kind.text
+
+
+def with_capital(text: str) -> str:
+    """Return a text with a capital if it begins with a question's word; "it" may continue another sentence."""
+    first = FIRST.match(text)
+    return text[:1].upper() + text[1:] if first and first[0].capitalize() in SENTENCES else text
+
+
+@pytest.mark.parametrize(
+    ("texts", "least"),
+    [(texts_of_labs, 300), (texts_of_help, 250), (texts_of_tables, 200)],
+    ids=["labs", "help", "tables"],
+)
+def test_texts_for_users_name_their_subject(texts: Callable[[], Iterator[tuple[str, str]]], least: int) -> None:
+    all_texts = list(texts())
+    assert len(all_texts) > least
+    found = [f"{place}: {begin}" for place, text in all_texts for _, begin in nameless(with_capital(text))]
+    assert not found, "\n".join(["the first word of a sentence names nothing (tests/unit/prose.toml):", *found])
+
+
+def rust_riddles(source: str) -> list[tuple[int, str]]:
+    """Return line and begin of the paragraphs in comments that document Rust whose first word names no subject."""
+    found = []
+    before = ""
+    for number, line in enumerate(source.splitlines(), 1):
+        comment = RUST_DOC.match(line)
+        text = comment[1] if comment else ""
+        first = FIRST.match(text)
+        if first and not before and first[0] in SENTENCES | OPENERS and not text.endswith("?"):
+            found.append((number, text[:80]))
+        before = text
+    return found
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("/// What it has.\nfn f() {}", [1]),
+        ("//! A ring.\n//!\n//! It has two ends.", [3]),
+        ("    /// Releases\n    /// What goes on.", []),
+        ('// What is no documentation\nlet a = "/// What";', []),
+        ("/// # Who owns it?\n///\n/// Whole.", []),
+    ],
+)
+def test_a_riddle_in_rust_is_found(source: str, lines: list[int]) -> None:
+    assert [line for line, _ in rust_riddles(source)] == lines
+
+
+def test_comments_that_document_rust_name_a_noun_or_begin_with_a_verb() -> None:
+    patterns = ("rust/**/*.rs", "labs/**/*.rs", "src/r4l/templates/**/*.rs.j2")
+    files = sorted(file for pattern in patterns for file in ROOT.glob(pattern))
+    checked = [file for file in files if not str(file.relative_to(ROOT)).startswith(NOT_YET)]
+    assert len(checked) > 50
+    found = found_in(checked, rust_riddles)
+    assert not found, "\n".join(["a comment's first word names nothing (tests/unit/prose.toml):", *found])

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Greets the guests of the camp. It is whole: this lab is about the three files beside it.
+//! Greets the guests of the camp. This file is complete: the lab is about the three files beside
+//! it.
 
 #![forbid(unsafe_code)]
 
@@ -15,7 +16,7 @@ module! {
     params: {
         guests: u32 {
             default: 1,
-            description: "How many guests it greets",
+            description: "Number of guests to greet",
         },
     },
 }
@@ -27,7 +28,7 @@ struct CampGreeter {
 impl kernel::Module for CampGreeter {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let guests = module_parameters::guests.value();
-        // Kbuild says which it is: what becomes a .ko is compiled with `--cfg MODULE`.
+        // Kbuild compiles the objects of a .ko with `--cfg MODULE`.
         let place = if cfg!(MODULE) { "a module" } else { "vmlinux" };
         pr_info!("Welcome, {guests} guests, from {place}\n");
         Ok(CampGreeter { guests })

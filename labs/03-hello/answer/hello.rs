@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! It greets and takes its leave, with a number that the command line gives it.
+//! A module that greets when it is loaded and when it is unloaded, with a number from the command
+//! line.
 
 #![forbid(unsafe_code)]
 

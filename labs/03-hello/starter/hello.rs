@@ -25,7 +25,7 @@ struct Hello;
 impl kernel::Module for Hello {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         // YOURS (greets, parameter): print one line, `Hello, N`, where N is the parameter `answer`.
-        // YOURS (refuses): where `answer` is 0, do not load: return the error EINVAL.
+        // YOURS (refuses): if `answer` is 0, do not load: return the error EINVAL.
         Ok(Hello)
     }
 }

@@ -7,11 +7,11 @@
 //! hello
 //! ```
 //!
-//! See the handout for how it behaves.
+//! The handout describes its behaviour.
 
 #![forbid(unsafe_code)]
 
-// What is not used yet. Take this line out when you are done.
+// Some items are not used yet. Remove this line when you are done.
 #![allow(dead_code, unused_imports)]
 
 mod buffer;
@@ -33,7 +33,7 @@ use kit::{
     param, wait,
 };
 
-/// The device takes its memory when it is loaded, so there is an end to what may be asked for.
+/// Limit of the capacity, in bytes: the device allocates its memory when it is loaded.
 const MOST: u32 = 16 << 20;
 
 #[pin_data]
@@ -41,25 +41,25 @@ struct Cicv {
     capacity: usize,
     #[pin]
     buffer: Mutex<Buffer>,
-    /// Woken up when there is more to read, or more room.
+    /// Woken up when bytes are added, or room becomes free.
     #[pin]
     changed: PollCondVar,
 }
 
-/// What each open file has.
+/// State of an open file.
 struct File {
     follow: Atomic<bool>,
 }
 
 impl Cicv {
-    /// Changes the buffer, and lets those know who wait for a change.
+    /// Changes the buffer, and wakes up the tasks that wait for a change.
     fn change<R>(&self, how: impl FnOnce(&mut Buffer) -> R) -> R {
         let result = how(&mut self.buffer.lock());
         self.changed.notify_all();
         result
     }
 
-    /// How much room there is from an offset on.
+    /// Returns the number of bytes that fit from an offset on.
     fn room(&self, offset: u64) -> usize {
         usize::try_from(offset).map_or(0, |at| self.capacity.saturating_sub(at))
     }
@@ -115,9 +115,9 @@ impl chrdev::Driver for Cicv {
                 !buffer.from(at, most).is_empty()
             })?;
         }
-        // YOURS (hello): put what lies at `at` into `bytes`, at most `most`.
+        // YOURS (hello): put the bytes at `at` into `bytes`, `most` at most.
         drop(buffer);
-        // YOURS (partial): what is copied counts, not what was asked for.
+        // YOURS (partial): return the number of copied bytes, not the requested number.
         let _ = (&mut bytes, to);
         Ok(most)
     }
@@ -131,10 +131,10 @@ impl chrdev::Driver for Cicv {
         if from.is_empty() {
             return Ok(0);
         }
-        // YOURS (hello): take as many bytes from the process as there is room for, `from.take`. Put them
-        // into the buffer, with `self.change`, and return how many it took.
-        // YOURS (capacity): where it took none, the error is ENOSPC.
-        // YOURS (append): where `file.append()`, they go to the end, and `*offset` says where that was.
+        // YOURS (hello): take as many bytes from the process as fit, with `from.take`. Put them
+        // into the buffer, with `self.change`, and return the number that it took.
+        // YOURS (capacity): if the buffer took none, return the error ENOSPC.
+        // YOURS (append): if `file.append()`, put them at the end, and set `*offset` to that end.
         let _ = (file, offset);
         Err(ENOSPC)
     }
@@ -181,12 +181,12 @@ kit::module_chrdev! {
     type: Cicv,
     name: "cicv",
     authors: ["The r4l authors"],
-    description: "A character device that keeps what is written to it, in Rust",
+    description: "A character device that keeps the bytes written to it, in Rust",
     license: "GPL",
     params: {
         capacity: u32 {
             default: 4096,
-            description: "How many bytes it has room for, from 1 to 16 MiB",
+            description: "Capacity in bytes, from 1 to 16 MiB",
         },
     },
 }

@@ -3,18 +3,18 @@
 //! A character device, `/dev/completion`: a reader sleeps until a writer comes.
 //!
 //! ```text
-//! # cat /dev/completion &               it sleeps
-//! # echo come > /dev/completion         it prints "come", and ends
+//! # cat /dev/completion &               cat sleeps
+//! # echo come > /dev/completion         cat prints "come", and ends
 //! ```
 //!
-//! See the handout for what is missing.
+//! The handout names the missing parts.
 //!
-//! The completion is the device's, not the opening's: a reader and a writer each have their own
-//! opening, and must meet.
+//! The completion belongs to the device, not to the open file: a reader and a writer have a file
+//! each, and must meet.
 
 #![forbid(unsafe_code)]
 
-// What is not used yet. Take this line out when you are done.
+// Some items are not used yet. Remove this line when you are done.
 #![allow(dead_code, unused_imports)]
 
 mod round;
@@ -36,21 +36,21 @@ use kit::{
 };
 use round::Round;
 
-/// How many bytes a write may have.
+/// Largest length of a message, in bytes.
 const LONGEST: usize = 4096;
 
-/// What releases all readers, and what they read then.
+/// The message that releases all readers.
 const ALL: &[u8] = b"all\n";
 
-/// What is shared by all who have the device open.
+/// State of the device, shared by all open files.
 #[pin_data]
 struct Meeting {
-    /// How long a reader waits at most.
+    /// Longest wait of a reader.
     timeout: Option<Jiffies>,
-    /// The present round. Whoever waits holds the round in which it came.
+    /// The present round. A waiting reader holds the round in which it came.
     #[pin]
     round: Mutex<Arc<Round>>,
-    /// Those who wait in poll(2): a completion cannot be polled.
+    /// Tasks that wait in poll(2): a completion cannot be polled.
     #[pin]
     pollers: PollCondVar,
 }
@@ -62,8 +62,8 @@ impl Meeting {
 
     /// Waits until a message, or the end of the round, releases the caller.
     fn wait(&self, _round: &Round) -> Result {
-        // YOURS (sleeps, signal): wait for `_round.released` so that a signal can end it.
-        // YOURS (timeout): where `self.timeout` is Some(jiffies), wait no longer than that.
+        // YOURS (sleeps, signal): wait for `_round.released` so that a signal can end the wait.
+        // YOURS (timeout): if `self.timeout` is Some(jiffies), wait no longer than that.
         Err(EAGAIN)
     }
 }
@@ -72,7 +72,7 @@ impl Meeting {
 impl Driver for Meeting {
     const NAME: &'static CStr = c"completion";
 
-    /// Whether the next read is told of the end of the file.
+    /// True if the next read returns the end of the file.
     type File = Atomic<bool>;
 
     fn new() -> impl PinInit<Self, Error> {
@@ -99,7 +99,7 @@ impl Driver for Meeting {
         if to.is_empty() {
             return Ok(0);
         }
-        // The end of the file, once, after a message: so cat(1) ends.
+        // Return the end of the file, once, after a message: so cat(1) ends.
         if file.state().xchg(false, Relaxed) {
             return Ok(0);
         }
@@ -125,15 +125,15 @@ impl Driver for Meeting {
         if message.len() != len {
             return Err(EFAULT);
         }
-        // YOURS (all): where the message is `ALL`, put a new round in the place of this one, and release
-        // all who wait in this one.
+        // YOURS (all): if the message is `ALL`, put a new round in the place of this one, and
+        // release all readers of this one.
         // YOURS (released): else give the message to the round, and wake `self.pollers`.
         Ok(len)
     }
 
     fn poll<'a>(&'a self, file: &Opened<'a, Self>, poll: &Poll<'a>) -> Events {
         poll.wait_on(&self.pollers);
-        // For the end of the file nobody waits either.
+        // A read at the end of the file does not wait either.
         let readable = file.state().load(Relaxed) || self.round().released.is_done();
         Events::WRITE | Events::READ.when(readable)
     }
@@ -148,7 +148,7 @@ kit::module_misc! {
     params: {
         timeout_ms: u32 {
             default: 0,
-            description: "How long a reader waits at most, in milliseconds; 0 for ever",
+            description: "Longest wait of a reader in milliseconds; 0 for ever",
         },
     },
 }

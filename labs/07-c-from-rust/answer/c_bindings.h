@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What Rust sees of C: bindgen reads this file. */
+/* The part of C that Rust sees: bindgen reads this file. */
 
 #include <linux/types.h>
 

@@ -7,7 +7,7 @@ use kernel::{
     prelude::*,
 };
 
-/// What bindgen made of `c_bindings.h`, and what it needs around it.
+/// The bindings that bindgen made of `c_bindings.h`, with the attributes and imports they need.
 #[allow(
     clippy::all,
     dead_code,
@@ -34,11 +34,11 @@ module! {
     params: {
         seed: u32 {
             default: 1,
-            description: "Which sensor",
+            description: "Number of the sensor",
         },
         channel: u32 {
             default: 0,
-            description: "Which channel of it",
+            description: "Number of its channel",
         },
     },
 }
@@ -47,7 +47,7 @@ module! {
 ///
 /// # Invariants
 ///
-/// The pointer is one that `sensor_open` returned, and nobody else closes it.
+/// The pointer comes from `sensor_open`, and only the drop of this value closes the sensor.
 struct Sensor(*mut bindings::sensor);
 
 impl Sensor {

@@ -4,7 +4,7 @@
 
 use kernel::prelude::*;
 
-/// What bindgen made of `c_bindings.h`, and what it needs around it.
+/// The bindings that bindgen made of `c_bindings.h`, with the attributes and imports they need.
 #[allow(
     clippy::all,
     dead_code,
@@ -31,17 +31,17 @@ module! {
     params: {
         seed: u32 {
             default: 1,
-            description: "Which sensor",
+            description: "Number of the sensor",
         },
         channel: u32 {
             default: 0,
-            description: "Which channel of it",
+            description: "Number of its channel",
         },
     },
 }
 
 // YOURS (bindings): a type that owns an open sensor: `open`, `read`.
-// YOURS (errors): what C returns as an error is an `Err` in Rust.
+// YOURS (errors): return an error of C as an `Err` in Rust.
 // YOURS (closes): a sensor is closed when its owner is dropped.
 
 struct CFromRust;

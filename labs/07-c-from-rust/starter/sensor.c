@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The sensor's driver: it makes its readings from the seed. It is the vendor's: use it as it is. */
+/* The sensor's driver, which computes readings from the seed. This file is the vendor's: do not change it. */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 

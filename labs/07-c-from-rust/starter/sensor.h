@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The interface of a sensor's driver. It is the vendor's: use it as it is. */
+/* The interface of a sensor's driver. This file is the vendor's: do not change it. */
 
 #ifndef SENSOR_H
 #define SENSOR_H
@@ -10,10 +10,10 @@
 /* Channels are numbered from 0. */
 #define SENSOR_CHANNELS 12
 
-/* In flags: the channel is ready. The other bits mean other things. */
+/* In flags: the channel is ready. The other bits have other meanings. */
 #define SENSOR_READY BIT(3)
 
-/* An open sensor. What is in it is the driver's own. */
+/* An open sensor. Its content is private to the driver. */
 struct sensor;
 
 struct sensor_reading {
@@ -23,8 +23,8 @@ struct sensor_reading {
 };
 
 /*
- * Opens the sensor with this seed: each has other readings. To be closed once. There is none with
- * seed 0: ERR_PTR(-ENODEV).
+ * Opens the sensor with this seed; each seed has other readings. Close the sensor once. With seed 0
+ * there is no sensor: ERR_PTR(-ENODEV).
  */
 struct sensor *sensor_open(u32 seed);
 

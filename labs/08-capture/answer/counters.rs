@@ -13,7 +13,7 @@ struct Count {
     bytes: u64,
 }
 
-/// By direction and protocol.
+/// Counts by direction and protocol.
 #[derive(Default)]
 struct Table([[Count; Protocol::ALL.len()]; 2]);
 
@@ -25,7 +25,7 @@ impl Drop for Table {
     }
 }
 
-/// What was counted since the module was loaded.
+/// Counts since the module was loaded.
 #[pin_data]
 pub(crate) struct Counters {
     #[pin]
@@ -39,7 +39,7 @@ impl Counters {
         }? Error)
     }
 
-    /// A frame of so many bytes passed.
+    /// Counts a frame of that many bytes.
     pub(crate) fn count(&self, direction: Direction, protocol: Protocol, bytes: u32) {
         let mut table = self.table.lock();
         let count = &mut table.0[direction as usize][protocol as usize];
@@ -50,7 +50,7 @@ impl Counters {
 
 impl Writer for Counters {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A copy: packets must not wait until all is written.
+        // A copy under the lock: packets must not wait until the text is written.
         let table = self.table.lock().0;
         writeln!(f, "direction protocol packets bytes")?;
         for (direction, counts) in ["received", "sent"].iter().zip(table) {

@@ -2,7 +2,7 @@
 
 //! Counts the packets that pass, by direction and protocol: `/sys/kernel/debug/capture/counters`.
 //!
-//! * `protocol`: what a frame carries.
+//! * `protocol`: the protocol of a frame.
 //! * `counters`: the file.
 
 #![forbid(unsafe_code)]
@@ -20,7 +20,7 @@ use kit::{
     param,
 };
 
-/// The first bytes of a frame that are looked at: all headers up to the ports, each at its longest.
+/// Number of bytes to copy of a frame: all headers up to the ports, each at its longest.
 const HEAD: usize = 14 + 60 + 4;
 
 /// The hook with its file.

@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What a frame carries, by its first bytes.
+//! The protocol of a frame, by its first bytes.
 //!
-//! They come from a stranger: any of them may be missing or wrong.
+//! The bytes come from an unknown sender: any of them may be missing or wrong.
 
-/// Where the EtherType stands in an Ethernet header.
+/// Place of the EtherType in an Ethernet header.
 const ETHERTYPE: usize = 12;
-/// Where the IPv4 header begins in a frame, and in it the fragment's offset and the protocol.
+/// Places of the IPv4 header in a frame, and of the fragment's offset and the protocol in it.
 const IPV4: usize = 14;
 const FRAGMENT: usize = IPV4 + 6;
 const PROTOCOL: usize = IPV4 + 9;
 
-/// The protocols that are counted apart.
+/// The protocols that have counters of their own.
 #[derive(Clone, Copy)]
 pub(crate) enum Protocol {
     Arp,
     Icmp,
     Tcp,
     Udp,
-    /// The others over IPv4.
+    /// Every other protocol over IPv4.
     Ipv4,
     Ipv6,
     Other,
 }
 
 impl Protocol {
-    /// All of them, each at the place that `as usize` gives it.
+    /// All protocols, in the order of their values as `usize`.
     pub(crate) const ALL: [Self; 7] = [
         Self::Arp,
         Self::Icmp,
@@ -49,7 +49,7 @@ impl Protocol {
     }
 }
 
-/// What a frame carries that begins with these bytes.
+/// Returns the protocol of a frame that begins with these bytes.
 pub(crate) fn of(frame: &[u8]) -> Protocol {
     match frame.get(ETHERTYPE..ETHERTYPE + 2) {
         Some([0x08, 0x06]) => Protocol::Arp,
@@ -64,9 +64,10 @@ pub(crate) fn of(frame: &[u8]) -> Protocol {
     }
 }
 
-/// The ports, source and destination, of a frame of TCP or UDP over IPv4 that begins with these bytes.
+/// Returns source and destination port of a frame of TCP or UDP over IPv4 that begins with these
+/// bytes.
 ///
-/// A fragment other than the first has none.
+/// A fragment other than the first has no ports.
 pub(crate) fn ports(frame: &[u8]) -> Option<(u16, u16)> {
     if !matches!(of(frame), Protocol::Tcp | Protocol::Udp) {
         return None;

@@ -13,13 +13,14 @@ struct Count {
     bytes: u64,
 }
 
-/// By direction and protocol.
+/// Counts by direction and protocol.
 #[derive(Default)]
 struct Table([[Count; Protocol::ALL.len()]; 2]);
 
-// YOURS (leaves): when the table is dropped, print `captured N packets`: all that were counted.
+// YOURS (leaves): when the table is dropped, print `captured N packets` with the number of all
+// counted.
 
-/// What was counted since the module was loaded.
+/// Counts since the module was loaded.
 #[pin_data]
 pub(crate) struct Counters {
     #[pin]
@@ -33,15 +34,15 @@ impl Counters {
         }? Error)
     }
 
-    /// A frame of so many bytes passed.
+    /// Counts a frame of that many bytes.
     pub(crate) fn count(&self, _direction: Direction, _protocol: Protocol, _bytes: u32) {
-        // YOURS (counts): add it to the table, at `[direction as usize][protocol as usize]`.
+        // YOURS (counts): add the frame to the table, at `[direction as usize][protocol as usize]`.
     }
 }
 
 impl Writer for Counters {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A copy: packets must not wait until all is written.
+        // A copy under the lock: packets must not wait until the text is written.
         let table = self.table.lock().0;
         writeln!(f, "direction protocol packets bytes")?;
         for (direction, counts) in ["received", "sent"].iter().zip(table) {

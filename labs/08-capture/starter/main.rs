@@ -2,7 +2,7 @@
 
 //! Counts the packets that pass, by direction and protocol: `/sys/kernel/debug/capture/counters`.
 //!
-//! * `protocol`: what a frame carries.
+//! * `protocol`: the protocol of a frame.
 //! * `counters`: the file.
 
 #![forbid(unsafe_code)]
@@ -41,10 +41,12 @@ impl Hook for Capture {
     }
 
     fn frame(&self, frame: &Frame<'_>) {
-        // YOURS (interface): only frames of the interface `self.interface`; where that is 0, all.
-        // YOURS (protocols): in place of nothing, the first bytes of the frame.
+        // YOURS (interface): count only frames of the interface `self.interface`; if that is 0, all
+        // frames.
+        // YOURS (protocols): pass on the first bytes of the frame instead of none.
         let head: &[u8] = &[];
-        // YOURS (port): only frames from or to the port `self.port`; where that is 0, all.
+        // YOURS (port): count only frames from or to the port `self.port`; if that is 0, all
+        // frames.
         self.counters
             .count(frame.direction(), protocol::of(head), frame.len());
     }

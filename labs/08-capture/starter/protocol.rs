@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What a frame carries, by its first bytes.
+//! The protocol of a frame, by its first bytes.
 //!
-//! They come from a stranger: any of them may be missing or wrong.
+//! The bytes come from an unknown sender: any of them may be missing or wrong.
 
-/// The protocols that are counted apart.
+/// The protocols that have counters of their own.
 #[derive(Clone, Copy)]
 #[allow(dead_code, reason = "until `of` makes all of them")]
 pub(crate) enum Protocol {
@@ -12,14 +12,14 @@ pub(crate) enum Protocol {
     Icmp,
     Tcp,
     Udp,
-    /// The others over IPv4.
+    /// Every other protocol over IPv4.
     Ipv4,
     Ipv6,
     Other,
 }
 
 impl Protocol {
-    /// All of them, each at the place that `as usize` gives it.
+    /// All protocols, in the order of their values as `usize`.
     pub(crate) const ALL: [Self; 7] = [
         Self::Arp,
         Self::Icmp,
@@ -43,17 +43,18 @@ impl Protocol {
     }
 }
 
-/// What a frame carries that begins with these bytes.
+/// Returns the protocol of a frame that begins with these bytes.
 pub(crate) fn of(_frame: &[u8]) -> Protocol {
-    // YOURS (protocols): by the EtherType, and in IPv4 by the protocol.
+    // YOURS (protocols): decide by the EtherType, and for IPv4 by its protocol.
     // YOURS (malformed): a frame may end anywhere: `frame.get(…)` in place of `frame[…]`.
     Protocol::Other
 }
 
-/// The ports, source and destination, of a frame of TCP or UDP over IPv4 that begins with these bytes.
+/// Returns source and destination port of a frame of TCP or UDP over IPv4 that begins with these
+/// bytes.
 #[allow(dead_code, reason = "until main.rs asks for them")]
 pub(crate) fn ports(_frame: &[u8]) -> Option<(u16, u16)> {
-    // YOURS (port, malformed): behind the IPv4 header, as long as that says it is. A fragment other
-    // than the first has no ports.
+    // YOURS (port, malformed): the ports lie behind the IPv4 header, which contains its own length.
+    // A fragment other than the first has no ports.
     None
 }

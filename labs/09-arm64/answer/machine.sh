@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# What machine is this? Three lines: its name, its CPUs, who has told the kernel what is in it.
+# Print three lines about the machine: its name, its CPUs, the source of its description.
 
 if [ -d /sys/firmware/acpi/tables ]; then
 	by=acpi

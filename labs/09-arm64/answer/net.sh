@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Bring up the e1000 card, whatever it is called here, and reach the gateway through it.
+# Bring up the e1000 card under any interface name, and reach the gateway through it.
 
 set -e
 card=
@@ -17,7 +17,7 @@ done
 
 ip addr add 10.0.2.20/24 dev "$card"
 ip link set "$card" up
-# The link takes the card half a second.
+# The card needs half a second for the link.
 for _ in $(seq 100); do
 	[ "$(cat "/sys/class/net/$card/carrier")" = 1 ] && break
 	usleep 50000

@@ -29,5 +29,5 @@ register! {
     pub(crate) RAH(u32) @ 0x5404 { 15:0 value; }
 }
 
-/// Behind the last one.
+/// Size of the registers in bytes.
 pub(crate) const END: usize = 0x5408;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! A beacon: takes Intel's 82540EM, the e1000 of QEMU (8086:100e), and has it send one frame with a
-//! number in it. When it lets go of the card, it says for how long it had it.
+//! number in it. When the driver releases the card, it logs for how long it had the card.
 //
-// YOURS (builds, binds, time, beacon): whoever wrote this had an x86 PC, and nothing else. There it
-// works, almost. Make it work on arm64 too: the same source for both, and without `unsafe`.
+// YOURS (builds, binds, time, beacon): the author had an x86 PC only, where this driver works,
+// almost. Make it work on arm64 too: the same source for both, and without `unsafe`.
 
 mod regs;
 
@@ -21,26 +21,26 @@ use kernel::{
 };
 use regs::*;
 
-/// Bytes of the frame: the shortest that Ethernet has.
+/// Length of the frame in bytes: the shortest of Ethernet.
 const LENGTH: usize = 60;
 
-/// For experiments (IEEE 802).
+/// EtherType for experiments (IEEE 802).
 const ETHERTYPE: u16 = 0x88b5;
 
-/// In a transmit descriptor's second half (3.3.3): end of packet, insert the checksum, report.
+/// Bits of a transmit descriptor's second half (3.3.3): end of packet, insert the checksum, report.
 const COMMAND: u64 = 0b1011 << 24;
 
-/// There too: the card is done with it.
+/// Bit of the same half: the card is done with the descriptor.
 const DONE: u64 = 1 << 32;
 
-/// The ring has eight descriptors, the fewest that there may be, of two words each.
+/// Number of descriptors of the ring, eight, the smallest allowed; each has two words.
 type Ring = Coherent<[u64; 16]>;
 
 type Bar<'bound> = pci::Bar<'bound, END>;
 
 struct Beacon;
 
-/// What the driver has of a card.
+/// The driver's state for a card.
 struct Binding<'bound> {
     pdev: &'bound pci::Device<Bound>,
     since: u64,
@@ -52,13 +52,13 @@ kernel::pci_device_table!(
     [(pci::DeviceId::from_id(pci::Vendor::INTEL, 0x100e), ())]
 );
 
-/// Milliseconds, from the CPU's time stamp counter.
+/// Returns milliseconds from the CPU's time stamp counter.
 fn now() -> u64 {
     // SAFETY: Every CPU has this counter. The kernel measures its frequency at boot.
     unsafe { _rdtsc() / u64::from(bindings::tsc_khz) }
 }
 
-/// A frame to everybody: after the two addresses and the type, the number in network order.
+/// Returns a broadcast frame: after the two addresses and the type, the number in network order.
 fn frame(bar: &Bar<'_>, number: u32) -> [u8; LENGTH] {
     let mut frame = [0; LENGTH];
     frame[..6].fill(0xff);
@@ -97,7 +97,7 @@ fn send(pdev: &pci::Device<Bound>, bar: &Bar<'_>, number: u32) -> Result {
         Delta::from_secs(1),
     );
 
-    // The memory goes now, sent or not. The write has reached the card before the read returns.
+    // The memory is freed now, sent or not. The write has reached the card before the read returns.
     bar.write_reg(TCTL::zeroed());
     let _ = bar.read(TCTL);
     sent.map(|_| ())
@@ -117,7 +117,7 @@ impl pci::Driver for Beacon {
         pdev.enable_device_mem()?;
         pdev.set_master();
         // The machine has less than 1 GiB of memory: 30 bits reach all of it.
-        // SAFETY: Nobody allocates DMA memory for the card yet.
+        // SAFETY: No code allocates DMA memory for the card yet.
         unsafe { pdev.dma_set_mask_and_coherent(DmaMask::new::<30>())? };
         let bar = pdev.iomap_region_sized(0, c"beacon")?;
         let number = module_parameters::number.value();
@@ -143,7 +143,7 @@ kernel::module_pci_driver! {
     params: {
         number: u32 {
             default: 0,
-            description: "The number that is sent",
+            description: "Number to send",
         },
     },
 }

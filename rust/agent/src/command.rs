@@ -14,19 +14,19 @@ use std::time::{Duration, Instant};
 use crate::frame::{reply, Fields, MAX_PAYLOAD};
 use crate::sys;
 
-/// How much standard input the host may send ahead of what the command has taken.
+/// Bytes of standard input that the host may send ahead of the command's reads.
 pub const STDIN_WINDOW: usize = 256 * 1024;
 
-/// How long the last words in a terminal may take from its slave to its master: a kernel worker moves them.
+/// Time that a terminal's last output may take from its slave to its master, to which a kernel worker moves it.
 const TERMINAL_GRACE: Duration = Duration::from_millis(200);
 
 const FLAG_PTY: u8 = 1;
 const FLAG_STDIN: u8 = 2;
 
-/// Where a command's frames go: (channel, kind, payload).
+/// Receiver of a command's frames: (channel, kind, payload).
 pub type Emit<'a> = dyn FnMut(u32, u8, &[u8]) + 'a;
 
-/// A running command and the ends of its pipes that are ours.
+/// A running command, and the agent's ends of its pipes.
 pub struct Command {
     pub channel: u32,
     child: Child,
@@ -38,7 +38,7 @@ pub struct Command {
     stdout: Option<File>,
     stderr: Option<File>,
     pty: bool,
-    /// Since when the command is over while its terminal is not yet at its end.
+    /// Time of the command's end, while its terminal is not yet at its end.
     lingers: Option<Instant>,
 }
 
@@ -47,7 +47,7 @@ fn malformed() -> io::Error {
 }
 
 impl Command {
-    /// Starts what an EXEC request describes: flags, rows, columns, folder, arguments, environment.
+    /// Starts the command of an EXEC request: flags, rows, columns, folder, arguments, environment.
     pub fn start(channel: u32, payload: &[u8]) -> io::Result<Self> {
         let mut fields = Fields(payload);
         let mut parse = || {
@@ -165,7 +165,7 @@ impl Command {
         }
     }
 
-    /// Whether `turn` wants to be called again soon, event or no event.
+    /// Returns true if `turn` has to be called again soon, also without an event.
     pub fn lingers(&self) -> bool {
         self.lingers.is_some()
     }
@@ -185,16 +185,16 @@ impl Command {
         Ok(())
     }
 
-    /// Moves what can be moved. True when the command has ended and all it wrote has been sent.
+    /// Moves all data that can be moved. True when the command has ended and all its output has been sent.
     pub fn turn(&mut self, buffer: &mut [u8], emit: &mut Emit<'_>) -> io::Result<bool> {
         self.push_input(emit);
-        // Looked at before the pipes: what is in them afterwards was written before the end.
+        // Checked before the pipes: bytes that are in them afterwards were written before the end.
         let status = self.child.try_wait()?;
         for (slot, kind) in [
             (&mut self.stdout, reply::STDOUT),
             (&mut self.stderr, reply::STDERR),
         ] {
-            // After the end, take only what is there: a process left in the background may write for ever.
+            // After the end, take only the present bytes: a process left in the background may write for ever.
             let mut budget = match (&status, &slot) {
                 (Some(_), Some(file)) if !self.pty => sys::readable(file),
                 _ => MAX_PAYLOAD,
@@ -240,7 +240,7 @@ impl Command {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(_) => {
-                        // The command closed its input: the rest is of no use to anybody.
+                        // The command closed its input, so the rest has no reader.
                         taken += self.queue.len();
                         self.queue.clear();
                         self.stdin_ends = true;
@@ -260,7 +260,7 @@ impl Command {
     /// Sends a signal to the command's process group or, with `session`, to all it ever started.
     pub fn signal(&self, number: i32, session: bool) {
         let leader = self.child.id() as i32;
-        // ESRCH only says that the process was faster than we.
+        // ESRCH means that the process has ended before.
         let _ = sys::send_signal(-leader, number);
         if session {
             for pid in session_members(leader) {
@@ -285,9 +285,9 @@ impl Command {
         }
     }
 
-    /// The pipes that processes in the background may still hold; somebody has to empty them.
+    /// The pipes that processes in the background may still hold, and that have to be emptied.
     pub fn into_leftovers(self) -> impl Iterator<Item = File> {
-        // The pty's master too: closing it would send SIGHUP, which is what a terminal's end means. So drop it.
+        // The pty's master too: closing it sends SIGHUP, as the end of a terminal does. So drop it.
         let keep = !self.pty;
         [self.stdout, self.stderr]
             .into_iter()

@@ -14,12 +14,12 @@ fn path_of(bytes: &[u8]) -> PathBuf {
     PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
 }
 
-/// A file that is being received. It gets its name when it is whole.
+/// A file that is being received. A complete file gets its name.
 pub struct Put {
     pub channel: u32,
     file: File,
     mode: u32,
-    /// Where the bytes go meanwhile; `None` when they go straight into a device or the like.
+    /// Temporary file for the bytes; `None` if they go straight into a device or the like.
     temporary: Option<PathBuf>,
     path: PathBuf,
     pub failure: Option<io::Error>,
@@ -39,7 +39,7 @@ impl Put {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
-        // What exists and is no ordinary file (a device, a file of /proc or /sys) is written in place.
+        // An existing file that is not an ordinary one (a device, a file of /proc or /sys) is written in place.
         let special = match fs::metadata(&path) {
             Ok(meta) if meta.is_dir() => return Err(io::Error::from_raw_os_error(21)),
             Ok(meta) => {
@@ -96,7 +96,7 @@ impl Put {
 impl Drop for Put {
     fn drop(&mut self) {
         if let Some(temporary) = &self.temporary {
-            // Nothing to be done about a half file that cannot even be removed.
+            // A half file that cannot be removed stays.
             let _ = fs::remove_file(temporary);
         }
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Frames on the port, and how both ends find each other again.
+//! Frames on the port, and the way by which both ends find each other again.
 //!
 //! A frame is a header of 16 bytes, a payload, and a trailer of 4, all little-endian:
 //!
@@ -30,7 +30,7 @@ pub const MAX_PAYLOAD: usize = 64 * 1024;
 /// The version that HELLO carries; the two ends must agree.
 pub const VERSION: u32 = 1;
 
-/// What the host asks for.
+/// Requests of the host.
 pub mod request {
     pub const HELLO: u8 = 1;
     pub const EXEC: u8 = 2;
@@ -46,7 +46,7 @@ pub mod request {
     pub const WAKE: u8 = 12;
 }
 
-/// What the agent says.
+/// Messages of the agent.
 pub mod reply {
     /// In session 0, once, when the agent starts: "a host that waits may say HELLO now".
     pub const READY: u8 = 0x80;
@@ -85,7 +85,7 @@ fn word(bytes: &[u8]) -> u32 {
     u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 
-/// Turns a stream of bytes into frames, skipping whatever is none.
+/// Turns a stream of bytes into frames, and skips other bytes.
 #[derive(Default)]
 pub struct Decoder {
     buffer: Vec<u8>,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! `insmod FILE [PARAMETER=VALUE]...`: what the agent is when it is called by that name.
+//! `insmod FILE [PARAMETER=VALUE]...`: the agent's work when it is called by that name.
 //!
-//! busybox's own asks the kernel twice where a module is refused, by finit_module(2) and then by
-//! init_module(2): an init that fails runs twice, and its log says all twice. This one asks once, as kmod's
-//! does, and speaks in busybox's words.
+//! busybox's own insmod asks the kernel twice about a refused module, by finit_module(2) and then by
+//! init_module(2): a failing init runs twice, and logs everything twice. This insmod asks once, like kmod's,
+//! and prints busybox's messages.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -19,7 +19,7 @@ const ENOENT: i32 = 2;
 const ESRCH: i32 = 3;
 const ENOEXEC: i32 = 8;
 
-/// Whether that is the name by which the program was called.
+/// Returns true if the program was called by that name.
 pub fn is_name(called: &OsString) -> bool {
     called == "insmod" || called.as_bytes().ends_with(b"/insmod")
 }
@@ -31,7 +31,7 @@ pub fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let shown = path.to_string_lossy();
     if !shown.ends_with(".ko") {
-        // Compressed, it has to be unpacked first.
+        // A compressed module has to be unpacked first.
         let mut busybox = Command::new("/bin/busybox");
         let error = busybox.arg("insmod").arg(&path).args(arguments).exec();
         return fail(&format!("busybox: {}", words(&error)));
@@ -63,7 +63,7 @@ fn quoted(parameter: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// What finit_module(2) means by an error, where that is not what other calls mean by it.
+/// Meaning of an error of finit_module(2), if it differs from the error's meaning for other calls.
 fn reason(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(ENOEXEC) => "invalid module format".into(),
@@ -73,7 +73,7 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
-/// The error as C's strerror(3) has it.
+/// The error's text, as of C's strerror(3).
 fn words(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()

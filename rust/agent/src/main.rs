@@ -2,12 +2,12 @@
 
 //! r4l's agent: the part of r4l that runs inside a guest, as an ordinary process.
 //!
-//! It serves one virtio port: commands with their standard streams and exit codes, files, signals. It is one
-//! thread around one poll(2), so that a fork copies no lock and a busy command cannot starve another.
+//! The agent serves one virtio port: commands with their standard streams and exit codes, files, signals. It has
+//! one thread around one poll(2), so that a fork copies no lock and a busy command cannot starve another.
 //! The protocol is in `frame.rs` and, from the host's side, in r4l's `guest` package.
 //!
 //! Use: `r4l-agent PORT-NAME` where PORT-NAME is the name of a virtio serial port (looked up in sysfs, because no
-//! udev makes links here) or the path of a device. Called by the name of `insmod` it is that (`insmod.rs`).
+//! udev makes links here) or the path of a device. Called by the name of `insmod` it works as that (`insmod.rs`).
 
 mod command;
 mod files;
@@ -26,7 +26,7 @@ use files::{Get, Put};
 use frame::{reply, request, Decoder, Fields, Frame, MAX_PAYLOAD, VERSION};
 use port::Port;
 
-/// More of each kind at once than anybody needs; a bound is a bound.
+/// Largest number of commands, and of transfers, at once: more than any host needs.
 const MAX_CHANNELS: usize = 256;
 
 struct Agent {
@@ -56,7 +56,7 @@ impl Agent {
         result
     }
 
-    /// A new host, or the old one that starts afresh: nothing of the past may reach it.
+    /// Forgets everything for a new host, or for the old one that starts afresh.
     fn hello(&mut self, frame: &Frame) {
         if frame.session != self.session {
             for command in &mut self.commands {
@@ -99,7 +99,7 @@ impl Agent {
                 self.say(channel, reply::STARTED, &command.pid().to_le_bytes());
                 self.commands.push(command);
             }
-            // These may cross with the command's end on the wire: then they are void, not wrong.
+            // These may cross with the command's end on the wire, and are then ignored, not an error.
             request::STDIN => {
                 if let Some(index) = running {
                     self.commands[index].input(payload)?;
@@ -121,7 +121,7 @@ impl Agent {
             }
             request::PUT => self.puts.push(Put::start(channel, payload)?),
             request::PUT_DATA => {
-                // Without a Put its start has failed, and the host has been told.
+                // A missing Put means that its start has failed, which the host was told.
                 if let Some(put) = self.puts.iter_mut().find(|p| p.channel == channel) {
                     put.piece(payload);
                 }
@@ -141,7 +141,7 @@ impl Agent {
                     .write_all(payload)?;
                 self.say(channel, reply::DONE, &[]);
             }
-            // The machine went on from a saved state: what time it is now, and randomness that no twin has.
+            // The machine went on from a saved state: the present time, and randomness that no twin has.
             request::WAKE => {
                 let mut fields = Fields(payload);
                 let (seconds, nanoseconds) =
@@ -244,7 +244,7 @@ fn run() -> io::Result<()> {
         .nth(1)
         .unwrap_or_else(|| "r4l.agent".into());
     let port = Port::open(name)?;
-    // Only root may. An agent that runs as somebody else (in a test) is an ordinary victim.
+    // Only root may. An agent of another user (in a test) stays an ordinary victim.
     match fs::write("/proc/self/oom_score_adj", "-1000") {
         Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
         _ => {}

@@ -2,11 +2,11 @@
 
 //! The virtio port to the host: found, opened, and found again after the system has slept.
 //!
-//! While the host is away the kernel says end-of-file to a read and lets a write wait. That is so between a
-//! snapshot and its restore, and for a moment after a suspend. There is a fault in Linux 7.3, too: on resume
-//! `virtcons_restore` (drivers/char/virtio_console.c) asks the host whether it is there before it has put out
-//! buffers for the answer, and QEMU drops what finds no buffer. So the port stays without a host for ever, and
-//! only a new probe of the device asks again.
+//! While the host is away a read returns the end of the file, and a write waits. The host is away between a
+//! snapshot and its restore, and for a moment after a suspend. Linux 7.3 has a fault, too: on resume
+//! `virtcons_restore` (drivers/char/virtio_console.c) asks for the host before it has put out buffers for the
+//! answer, and QEMU drops an answer without a buffer. So the port stays without a host for ever, and only a new
+//! probe of the device asks again.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -21,19 +21,19 @@ const PORTS: &str = "/sys/class/virtio-ports";
 const DRIVER: &str = "/sys/bus/virtio/drivers/virtio_console";
 const STATISTICS: &str = "/sys/power/suspend_stats";
 
-/// How long to wait before looking again.
+/// Time between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// After so many looks the host of a system that has slept is taken to be there, and unknown to the kernel.
+/// Number of looks after which the host of a system that has slept is taken to be there, unknown to the kernel.
 const PATIENCE: u32 = 25;
 
 /// An open port.
 pub struct Port {
     file: File,
     name: String,
-    /// How often the system had slept when the port was opened.
+    /// Number of the system's suspends when the port was opened.
     slept: u64,
-    /// How often the host was found to be away, in a row.
+    /// Number of looks in a row that found the host away.
     away: u32,
 }
 
@@ -56,7 +56,7 @@ impl Port {
         })
     }
 
-    /// Reads what there is: nothing when the host is away, or a signal has come.
+    /// Reads the present bytes: none if the host is away, or a signal has come.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.file.read(buffer) {
             Ok(0) => self.host_is_away().map(|()| 0),
@@ -110,7 +110,7 @@ impl AsRawFd for Port {
     }
 }
 
-/// How often the system has been suspended, or somebody has tried.
+/// Number of the system's suspends, including attempts.
 fn slept() -> u64 {
     ["success", "fail"]
         .iter()

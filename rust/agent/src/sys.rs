@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The system calls that std has no safe form of. Every `unsafe` of the agent is in this file.
+//! System calls without a safe form in std. Every `unsafe` of the agent is in this file.
 
 use std::ffi::{c_char, c_int, c_long, c_short, c_ulong, c_void, CString};
 use std::fs::File;
@@ -63,7 +63,7 @@ struct PoolInfo {
     data: [u8; ENTROPY],
 }
 
-/// How many bytes of randomness the kernel's generator is given at once.
+/// Number of bytes of randomness that the kernel's generator gets at once.
 const ENTROPY: usize = 32;
 
 #[repr(C)]
@@ -128,7 +128,7 @@ pub fn set_nonblocking(fd: &impl AsRawFd) -> io::Result<()> {
     }
 }
 
-/// How many bytes wait in a pipe or pty.
+/// Number of bytes that wait in a pipe or pty.
 pub fn readable(fd: &impl AsRawFd) -> usize {
     let mut count: c_int = 0;
     // SAFETY: FIONREAD writes one int to the address given.
@@ -199,14 +199,14 @@ pub fn stir_random(data: &[u8]) -> io::Result<()> {
             &info as *const PoolInfo,
         ))?;
         match check(ioctl(device.as_raw_fd(), RNDRESEEDCRNG)) {
-            // The generator has not begun yet, and will with these.
+            // The generator has not begun yet, and begins with these bytes.
             Err(error) if error.raw_os_error() == Some(ENODATA) => Ok(()),
             other => other.map(drop),
         }
     }
 }
 
-/// If `port` is a terminal (a virtio console), turns off echo, line discipline and translation.
+/// Turns off echo, line discipline and translation if `port` is a terminal (a virtio console).
 pub fn make_raw(port: &impl AsRawFd) {
     let mut termios = Termios {
         iflag: 0,

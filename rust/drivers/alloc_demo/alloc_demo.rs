@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Memory in the kernel: every allocation says how it may be had, and may fail.
+//! Memory in the kernel: every allocation has flags, and may fail.
 
 #![forbid(unsafe_code)]
 
@@ -19,7 +19,7 @@ module! {
     license: "GPL",
 }
 
-/// Something with an area; its size in memory is known at run time only.
+/// A shape with an area; its size in memory is known at run time only.
 trait Shape: Send + Sync {
     fn name(&self) -> &'static str;
     fn area(&self) -> u32;
@@ -52,7 +52,7 @@ struct AllocDemo {
     shapes: KVec<KBox<dyn Shape>>,
 }
 
-/// A vector grows push by push; each push can fail and hands the error on.
+/// Grows a vector push by push. Each push can fail and hands the error on.
 fn squares(count: u32) -> Result<KVec<u32>> {
     let mut numbers = KVec::new();
     for n in 1..=count {
@@ -61,7 +61,8 @@ fn squares(count: u32) -> Result<KVec<u32>> {
     Ok(numbers)
 }
 
-/// What cannot be had is an error, not a panic; `__GFP_NOWARN` keeps the allocator silent about it.
+/// Fails an allocation that is too large: the result is an error, not a panic. `__GFP_NOWARN` keeps
+/// the allocator from logging it.
 fn too_much() -> Result<KVec<u8>> {
     Ok(KVec::with_capacity(
         1 << 40,

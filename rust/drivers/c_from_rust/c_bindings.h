@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What this module calls in C: functions of its own, and of the kernel. */
+/* The C functions that this module calls: its own, and the kernel's. */
 
 #include <linux/random.h>
 #include <linux/types.h>

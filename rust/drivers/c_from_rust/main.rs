@@ -4,11 +4,11 @@
 //! and a structure of the module's own, and an exported function of the kernel.
 //!
 //! `bindgen.mk` of the kit makes `c_bindings.rs` from `c_bindings.h`; `helpers.c` is an ordinary
-//! object of the module. Nothing here needs the kit crate.
+//! object of the module. This module does not need the kit crate.
 
 use kernel::prelude::*;
 
-/// The bindings, and what they need around them.
+/// The bindings, and the attributes and imports that they need.
 #[allow(
     clippy::all,
     clippy::cast_lossless,
@@ -46,7 +46,7 @@ impl kernel::Module for CFromRust {
 
         let mut sum = bindings::c_from_rust_sum { total: 0, count: 0 };
         for value in [40, 2] {
-            // SAFETY: `sum` is valid and nobody else has it.
+            // SAFETY: `sum` is valid and has no other reference.
             unsafe { bindings::c_from_rust_add(&mut sum, value) };
         }
         pr_info!("sum of {} values = {}\n", sum.count, sum.total);

@@ -26,10 +26,10 @@ struct Count {
     bytes: u64,
 }
 
-/// By direction and protocol.
+/// Counts by direction and protocol.
 type Table = [[Count; protocol::COUNT]; 2];
 
-/// What was counted since the module was loaded.
+/// Counts since the module was loaded.
 #[pin_data]
 pub(crate) struct Counters {
     #[pin]
@@ -53,7 +53,7 @@ impl Counters {
 
 impl Writer for Counters {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A copy: packets must not wait until all is written.
+        // A copy under the lock: packets must not wait until the text is written.
         let table = *self.table.lock();
         writeln!(f, "direction protocol packets bytes")?;
         for (direction, counts) in ["received", "sent"].iter().zip(table) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The file `headers`: the beginnings of the last packets, the oldest first, a line each: its
-//! number, its direction, its length, its first bytes.
+//! The file `headers`: the beginnings of the last packets, the oldest first. A line has a packet's
+//! number, direction, length and first bytes.
 
 use kernel::{
     debugfs::Writer,
@@ -17,9 +17,9 @@ use kit::{
     new_spinlock_bh, //
 };
 
-/// How many packets are kept.
+/// Number of packets kept.
 const KEPT: u64 = 256;
-/// How many bytes of each.
+/// Number of bytes kept of each packet.
 const SNAP: usize = 64;
 
 /// The beginning of a packet.
@@ -53,7 +53,7 @@ struct Ring {
     packets: KVec<Header>,
 }
 
-/// What is kept.
+/// The kept packets, with the number of all.
 #[pin_data]
 pub(crate) struct Headers {
     #[pin]
@@ -76,12 +76,12 @@ impl Headers {
         ring.next += 1;
         match ring.packets.get_mut(place) {
             Some(old) => *old = header,
-            // There is room for all of them: this allocates nothing, and cannot fail.
+            // The vector has room for all: this push allocates nothing, and cannot fail.
             None => drop(ring.packets.push_within_capacity(header)),
         }
     }
 
-    /// Packet `number`, if it is still there.
+    /// Packet `number`, if it is still kept.
     fn get(&self, number: u64) -> Option<Header> {
         let ring = self.ring.lock();
         let there = number < ring.next && number + KEPT >= ring.next;
@@ -95,7 +95,7 @@ impl Writer for Headers {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let next = self.ring.lock().next;
         for number in next.saturating_sub(KEPT)..next {
-            // One at a time: packets must not wait until all is written.
+            // The lock is taken for one packet at a time: packets must not wait for the whole text.
             let Some(header) = self.get(number) else {
                 continue;
             };

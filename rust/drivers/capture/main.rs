@@ -3,11 +3,11 @@
 //! Captures packets inside the kernel: counts those of an interface by protocol, and keeps the
 //! beginnings of the last ones.
 //!
-//! In `/sys/kernel/debug/r4l_capture`: `counters` and `headers`. The interface is the one with the
-//! number `ifindex`, all of them without it. (The kernel's Rust has numbers as parameters of
-//! modules, and no strings.)
+//! The files `counters` and `headers` are in `/sys/kernel/debug/r4l_capture`. The parameter
+//! `ifindex` is the number of the interface; without it, all interfaces count. (The kernel's Rust
+//! has numbers as parameters of modules, and no strings.)
 //!
-//! * `protocol`: what a frame carries.
+//! * `protocol`: the protocol of a frame.
 //! * `counters`, `headers`: the two files.
 
 #![forbid(unsafe_code)]

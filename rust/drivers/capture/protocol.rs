@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What a frame carries, by its first bytes. The numbers are IANA's.
+//! The protocol of a frame, by its first bytes. The numbers are IANA's.
 
-/// Where the EtherType stands in an Ethernet header.
+/// Place of the EtherType in an Ethernet header.
 const ETHERTYPE: usize = 12;
-/// Where the protocol stands in a frame with an IPv4 header.
+/// Place of the protocol in a frame with an IPv4 header.
 const IPV4_PROTOCOL: usize = 14 + 9;
 
-/// The protocols that are counted apart.
+/// The protocols that have counters of their own.
 #[derive(Clone, Copy)]
 pub(crate) enum Protocol {
     Arp,
     Icmp,
     Tcp,
     Udp,
-    /// The others over IPv4.
+    /// Every other protocol over IPv4.
     Ipv4,
     Ipv6,
     Other,
 }
 
 impl Protocol {
-    /// All of them, each at the place that `as usize` gives it.
+    /// All protocols, in the order of their values as `usize`.
     pub(crate) const ALL: [Self; 7] = [
         Self::Arp,
         Self::Icmp,
@@ -45,10 +45,10 @@ impl Protocol {
     }
 }
 
-/// How many there are.
+/// Number of protocols.
 pub(crate) const COUNT: usize = Protocol::ALL.len();
 
-/// What a frame carries that begins with these bytes.
+/// Returns the protocol of a frame that begins with these bytes.
 pub(crate) fn of(frame: &[u8]) -> Protocol {
     match frame.get(ETHERTYPE..ETHERTYPE + 2) {
         Some([0x08, 0x06]) => Protocol::Arp,

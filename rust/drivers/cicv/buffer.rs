@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The memory behind the device: a capacity that is fixed, and a length that grows with what is
-//! written.
+//! The memory behind the device, with a fixed capacity and a length that grows with writes.
 
 use kernel::prelude::*;
 
-/// Bytes, as many as were written, and room for more.
+/// The written bytes, and room for more.
 ///
 /// # Invariants
 ///
-/// `len` is no more than `bytes` has. What lies behind it is left over from before: nobody reads it.
+/// `len` is at most the length of `bytes`. Bytes behind `len` are old and are not read.
 pub(crate) struct Buffer {
     bytes: KVVec<u8>,
     len: usize,
@@ -31,17 +30,17 @@ impl Buffer {
         self.len = 0;
     }
 
-    /// What there is from an offset on, so many bytes at most. Nothing at the end, or behind it.
+    /// Returns the bytes from an offset on, `most` at most; none at the end or behind it.
     pub(crate) fn from(&self, offset: u64, most: usize) -> &[u8] {
         let start = usize::try_from(offset).map_or(self.len, |at| at.min(self.len));
         let end = start.saturating_add(most).min(self.len);
         &self.bytes[start..end]
     }
 
-    /// Puts bytes at an offset, as many as there is room for. Returns how many; none where the
-    /// offset is the capacity, or beyond.
+    /// Puts bytes at an offset, as many as fit. Returns their number, which is 0 if the offset is
+    /// the capacity or beyond.
     ///
-    /// Between the old end and the offset there are zeros then, as in a file.
+    /// Fills a gap between the old end and the offset with zeros, as in a file.
     pub(crate) fn put(&mut self, offset: u64, data: &[u8]) -> usize {
         let capacity = self.bytes.len();
         let start = usize::try_from(offset).map_or(capacity, |at| at.min(capacity));

@@ -7,26 +7,24 @@
 //! hello
 //! ```
 //!
-//! It behaves as a file on a device with room for so many bytes, 4096 without the parameter
-//! `capacity`, so what is written for files works:
+//! The device behaves as a file with a capacity of 4096 bytes, or of the parameter `capacity`, so
+//! programs for files work with it:
 //!
-//! * A read at the end returns 0. It can be asked to wait instead, `tail -f` in one call: see
-//!   [`commands::FOLLOW`]. It waits until a signal comes, and with `O_NONBLOCK` it fails with
-//!   `EAGAIN`.
-//! * A write takes what there is room for, and fails with `ENOSPC` where there is none.
-//! * lseek(2) goes as far as the capacity, and fails with `EINVAL` for what lies beyond: no byte
-//!   will ever be there. Between the end and the capacity it may go, and what is skipped by a
-//!   write there reads as zeros, never as what was there before.
-//! * `O_TRUNC` empties it, which a shell's `>` means, and `O_APPEND` writes at the end, wherever
-//!   that is when the bytes arrive. Two processes that share one open file share its offset too,
-//!   with no lock for it as for any character device: `>>` is for these.
-//! * poll(2) says that it can be read when there is something behind the file's offset, and that
-//!   it can be written when there is room there. For a file it would say both at any time, and
-//!   nobody could wait.
+//! * A read at the end returns 0. With [`commands::FOLLOW`] it waits for more bytes instead, like
+//!   `tail -f`, until a signal comes; with `O_NONBLOCK` it fails with `EAGAIN`.
+//! * A write takes as many bytes as fit, and fails with `ENOSPC` if none fit.
+//! * lseek(2) accepts offsets up to the capacity, and fails with `EINVAL` beyond, where no byte can
+//!   ever be. A write behind the end is allowed; skipped bytes read as zeros, never as old bytes.
+//! * `O_TRUNC`, which a shell's `>` means, empties the device. `O_APPEND` writes at the end at the
+//!   time when the bytes arrive. Two processes that share one open file also share its offset,
+//!   which has no lock, as in any character device: they need `>>`.
+//! * poll(2) reports the device as readable if a byte lies behind the file's offset, and as
+//!   writable if there is room there. A file would always be both, and its readers could not wait.
 //!
-//! Each read and each write is one step: none sees half of another. Bytes go to and from the
-//! process while the lock is not held, so a process whose memory takes long to come, or never
-//! does, stops nobody else; and since nobody ever sleeps with it, `O_NONBLOCK` may wait for it.
+//! Each read and each write is one step: none sees half of another. The lock is not held while
+//! bytes are copied to or from the process, so a process whose memory arrives late, or never,
+//! blocks no other. No holder of the lock sleeps, so a call with `O_NONBLOCK` may wait for the
+//! lock.
 //!
 //! * `buffer`: the memory.
 //! * `commands`: for ioctl(2).
@@ -69,7 +67,7 @@ use kit::{
     wait, //
 };
 
-/// The device takes its memory when it is loaded, so there is an end to what may be asked for.
+/// Limit of the capacity, in bytes: the device allocates its memory when it is loaded.
 const MOST: u32 = 16 << 20;
 
 #[pin_data]
@@ -77,25 +75,25 @@ struct Cicv {
     capacity: usize,
     #[pin]
     buffer: Mutex<Buffer>,
-    /// Woken up when there is more to read, or more room.
+    /// Woken up when bytes are added, or room becomes free.
     #[pin]
     changed: PollCondVar,
 }
 
-/// What each open file has.
+/// State of an open file.
 struct File {
     follow: Atomic<bool>,
 }
 
 impl Cicv {
-    /// Changes the buffer, and lets those know who wait for a change.
+    /// Changes the buffer, and wakes up the tasks that wait for a change.
     fn change<R>(&self, how: impl FnOnce(&mut Buffer) -> R) -> R {
         let result = how(&mut self.buffer.lock());
         self.changed.notify_all();
         result
     }
 
-    /// How much room there is from an offset on.
+    /// Returns the number of bytes that fit from an offset on.
     fn room(&self, offset: u64) -> usize {
         usize::try_from(offset).map_or(0, |at| self.capacity.saturating_sub(at))
     }
@@ -221,12 +219,12 @@ kit::module_chrdev! {
     type: Cicv,
     name: "cicv",
     authors: ["The r4l authors"],
-    description: "A character device that keeps what is written to it, in Rust",
+    description: "A character device that keeps the bytes written to it, in Rust",
     license: "GPL",
     params: {
         capacity: u32 {
             default: 4096,
-            description: "How many bytes it has room for, from 1 to 16 MiB",
+            description: "Capacity in bytes, from 1 to 16 MiB",
         },
     },
 }

@@ -3,22 +3,25 @@
 //! A character device, `/dev/completion`: a reader sleeps until a writer comes.
 //!
 //! ```text
-//! # cat /dev/completion &               it sleeps
-//! # echo come > /dev/completion         it prints "come", and ends
+//! # cat /dev/completion &               cat sleeps
+//! # echo come > /dev/completion         cat prints "come", and ends
 //! ```
 //!
 //! * Each write releases one reader, the one that has waited longest, which reads the bytes of
-//!   this write: 4096 at most, of which it loses what does not fit into its buffer. A write does
-//!   not wait. With no reader it is kept for the next one, 64 of them; then comes `ENOSPC`.
-//! * After the bytes a reader has the end of the file, once; if it reads on, it waits again.
-//! * `echo all > /dev/completion` releases all that wait, each with the bytes "all". It ends the
-//!   round: what nobody has read until then is gone.
+//!   this write: 4096 at most, without those that do not fit into the reader's buffer. A write does
+//!   not wait. Without a reader the message is kept for the next one. 64 messages are kept; then a
+//!   write fails with `ENOSPC`.
+//! * After the bytes a reader gets the end of the file, once; another read waits again.
+//! * `echo all > /dev/completion` releases every waiting reader with the bytes "all", and ends the
+//!   round: unread messages are discarded.
 //! * A signal ends the wait. So do `timeout_ms` milliseconds, the module's parameter, with
-//!   `ETIMEDOUT`; 0, the default, is for ever. With `O_NONBLOCK` there is none, but `EAGAIN`.
-//! * poll(2) says when a read need not wait. "all" is for those who sleep in a read, not in poll.
+//!   `ETIMEDOUT`; 0, the default, means for ever. With `O_NONBLOCK` a read fails with `EAGAIN`
+//!   instead of waiting.
+//! * poll(2) reports when a read need not wait. "all" releases tasks that sleep in a read, not in
+//!   poll.
 //!
-//! The completion is the device's, not the opening's: a reader and a writer each have their own
-//! opening, and must meet.
+//! The completion belongs to the device, not to the open file: a reader and a writer have a file
+//! each, and must meet.
 
 #![forbid(unsafe_code)]
 
@@ -57,21 +60,21 @@ use kit::{
 };
 use round::Round;
 
-/// How many bytes a write may have.
+/// Largest length of a message, in bytes.
 const LONGEST: usize = 4096;
 
-/// What releases all readers, and what they read then.
+/// The message that releases all readers.
 const ALL: &[u8] = b"all\n";
 
-/// What is shared by all who have the device open.
+/// State of the device, shared by all open files.
 #[pin_data]
 struct Meeting {
-    /// How long a reader waits at most.
+    /// Longest wait of a reader.
     timeout: Option<Jiffies>,
-    /// The present round. Whoever waits holds the round in which it came.
+    /// The present round. A waiting reader holds the round in which it came.
     #[pin]
     round: Mutex<Arc<Round>>,
-    /// Those who wait in poll(2): a completion cannot be polled.
+    /// Tasks that wait in poll(2): a completion cannot be polled.
     #[pin]
     pollers: PollCondVar,
 }
@@ -81,7 +84,7 @@ impl Meeting {
         self.round.lock().clone()
     }
 
-    /// Waits as the caller wants to be waited for.
+    /// Waits with the caller's flags and the device's time-out.
     fn wait(&self, round: &Round, nonblocking: bool) -> Result {
         if nonblocking {
             return if round.released.try_wait() {
@@ -94,8 +97,8 @@ impl Meeting {
             return round.released.wait_interruptible();
         };
         match round.released.wait_interruptible_timeout(timeout) {
-            // Not ERESTARTSYS: signals must not make the wait longer; see signal(7) for others
-            // that have a time-out.
+            // Not ERESTARTSYS: signals must not make the wait longer; see signal(7) for other calls
+            // with a time-out.
             Waited::Interrupted => Err(EINTR),
             waited => waited.into_result(),
         }
@@ -106,7 +109,7 @@ impl Meeting {
 impl Driver for Meeting {
     const NAME: &'static CStr = c"completion";
 
-    /// Whether the next read is told of the end of the file.
+    /// True if the next read returns the end of the file.
     type File = Atomic<bool>;
 
     fn new() -> impl PinInit<Self, Error> {
@@ -163,7 +166,7 @@ impl Driver for Meeting {
             let ended = core::mem::replace(&mut *self.round.lock(), next);
             ended.released.complete_all();
         } else {
-            // With the lock: a round that has ended gets no more.
+            // Under the lock: a round that has ended gets no more messages.
             self.round.lock().give(message)?;
             self.pollers.notify_all();
         }
@@ -172,7 +175,7 @@ impl Driver for Meeting {
 
     fn poll<'a>(&'a self, file: &Opened<'a, Self>, poll: &Poll<'a>) -> Events {
         poll.wait_on(&self.pollers);
-        // For the end of the file nobody waits either.
+        // A read at the end of the file does not wait either.
         let readable = file.state().load(Relaxed) || self.round().released.is_done();
         Events::WRITE | Events::READ.when(readable)
     }
@@ -187,7 +190,7 @@ kit::module_misc! {
     params: {
         timeout_ms: u32 {
             default: 0,
-            description: "How long a reader waits at most, in milliseconds; 0 for ever",
+            description: "Longest wait of a reader in milliseconds; 0 for ever",
         },
     },
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A round: it lasts until all who wait are released at once.
+//! A round, which lasts until all readers are released at once.
 //!
-//! `complete_all` is for good, and to take it back while the released ones are yet to wake is a
-//! race. So the next round is another one, and this one goes with the last who has waited in it.
+//! `complete_all` is final, and resetting it while released readers have yet to wake up is a race.
+//! So the next round is another value, and the last reader of the old round frees it.
 
 use kernel::{
     alloc::KVVec,
@@ -16,16 +16,16 @@ use kernel::{
 };
 use kit::completion::Completion;
 
-/// How many messages wait for a reader at most.
+/// Largest number of messages that wait for a reader.
 const MOST: usize = 64;
 
-/// A completion, and the bytes that come with it.
+/// A completion, and its messages.
 #[pin_data]
 pub(crate) struct Round {
-    /// Completed once for each message that was given; and for all, at the end of the round.
+    /// Completed once for each message, and for all readers at the end of the round.
     #[pin]
     pub(crate) released: Completion,
-    /// In the order in which they came.
+    /// The messages in the order in which they came.
     #[pin]
     messages: Mutex<KVec<KVVec<u8>>>,
 }
@@ -51,8 +51,8 @@ impl Round {
         Ok(())
     }
 
-    /// What one who was released reads. `None` if the round has ended: there was a message for
-    /// each that was released before.
+    /// Takes the message of a released reader. `None` if the round has ended: each reader released
+    /// before has a message.
     pub(crate) fn take(&self) -> Option<KVVec<u8>> {
         self.messages.lock().remove(0).ok()
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The bindings of `c_bindings.h`, and what they need around them.
+//! The bindings of `c_bindings.h`, and the attributes and imports that they need.
 
 #![allow(
     clippy::all,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What this module needs of C: inline functions, a parameter that is text, and a rule that only C breaks. */
+/* The C parts of this module: inline functions, a parameter that is text, and a rule that only C breaks. */
 
 #ifndef CRASHERS_C_BINDINGS_H
 #define CRASHERS_C_BINDINGS_H
@@ -20,13 +20,13 @@ void crashers_unlock_irq(void);
 /* helpers.c: dma_mapping_error() of a struct device. */
 bool crashers_dma_failed(void *device, u64 handle);
 
-/* helpers.c: a NAPI context of a device that nobody sees, not enabled; NULL without memory. Never freed. */
+/* helpers.c: a NAPI context of an unregistered device, not enabled; NULL without memory. Never freed. */
 struct napi_struct *crashers_napi_new(void);
 
 /* The kernel's. */
 void napi_enable(struct napi_struct *n);
 
-/* helpers.c: shifts a one by so many bits. UBSAN instruments C alone. */
+/* helpers.c: shifts a one by that many bits. UBSAN instruments C alone. */
 unsigned int crashers_shift(unsigned int bits);
 
 #endif

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Breaks a rule of the kernel's on purpose, so that one can see what the kernel says about it, and
-//! whether one's tools notice: `insmod crashers.ko kind=oops`.
+//! Breaks a rule of the kernel's on purpose, to show the kernel's report, and to test tools that
+//! read it: `insmod crashers.ko kind=oops`.
 //!
-//! A function for each kind; what it breaks stands above it, and the statement that does so
-//! stands below `marker: KIND`. Each `unsafe` says which of its requirements is not met. Do not load
-//! this into a machine that you need.
+//! Each kind has a function: its documentation names the broken rule, and the statement that breaks
+//! the rule stands below `marker: KIND`. Each `unsafe` names the requirement that is not met. Do
+//! not load this module into a machine that you need.
 
 use kernel::{
     prelude::*,
@@ -27,10 +27,10 @@ module! {
     license: "GPL",
 }
 
-/// A name, and what is done by that name.
+/// A name of a kind, and its function.
 type Kind = (&'static str, fn() -> Result);
 
-/// What the parameter `kind` can be.
+/// The values of the parameter `kind`.
 const KINDS: &[Kind] = &[
     ("oops", traps::null_dereference),
     ("panic", traps::index_out_of_bounds),
@@ -56,7 +56,8 @@ struct Crashers;
 
 impl kernel::Module for Crashers {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        // SAFETY: The parameter is text with an end, and nobody writes to it: it is read-only in sysfs.
+        // SAFETY: The parameter is text with an end, and read-only in sysfs, so no code writes to
+        // it.
         let wanted = unsafe { CStr::from_char_ptr(c::crashers_kind()) }.to_bytes();
         if wanted.is_empty() {
             pr_info!("no kind named, nothing broken\n");

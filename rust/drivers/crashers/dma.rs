@@ -28,7 +28,7 @@ impl Device {
             unsafe { bindings::faux_device_create(c"crashers".as_char_ptr(), null_mut(), null()) };
         let device = Self(NonNull::new(device).ok_or(ENODEV)?);
         let raw = device.as_raw();
-        // SAFETY: The device is valid, and nobody else knows of it yet.
+        // SAFETY: The device is valid, and no other code has a reference to it yet.
         unsafe { (*raw).dma_mask = &raw mut (*raw).coherent_dma_mask };
         // SAFETY: As above.
         kernel::error::to_result(unsafe { bindings::dma_set_mask_and_coherent(raw, u64::MAX) })?;
@@ -48,7 +48,7 @@ impl Drop for Device {
     }
 }
 
-/// Descriptors in coherent memory, freed with the value: how a driver keeps a ring.
+/// Descriptors in coherent memory, freed on drop, as in a driver's ring.
 struct Ring<'a> {
     device: &'a Device,
     memory: NonNull<c_void>,
@@ -84,15 +84,15 @@ impl Drop for Ring<'_> {
     fn drop(&mut self) {
         let (device, memory) = (self.device.as_raw(), self.memory.as_ptr());
         // marker: ring-drop
-        // SAFETY: They are what `dma_alloc_attrs` gave for this device. That interrupts are on is for
-        // the caller to see to; two functions below do not, on purpose.
+        // SAFETY: They come from `dma_alloc_attrs` for this device. The caller has to ensure that
+        // interrupts are on; two functions below do not, on purpose.
         unsafe { bindings::dma_free_attrs(device, Self::SIZE, memory, self.handle, 0) };
         // With this call last, the compiler would leave this function out of the call trace.
         black_box(());
     }
 }
 
-/// DMA-API: a mapping is ended twice.
+/// DMA-API: ends a mapping twice.
 #[inline(never)]
 pub(crate) fn unmap_twice() -> Result {
     const SIZE: usize = 64;
@@ -115,7 +115,7 @@ pub(crate) fn unmap_twice() -> Result {
     Ok(())
 }
 
-/// Coherent memory is freed with interrupts off, where a platform may have to sleep for it.
+/// Frees coherent memory with interrupts off, although a platform may have to sleep for it.
 #[inline(never)]
 pub(crate) fn free_with_interrupts_off() -> Result {
     let device = Device::new()?;
@@ -129,7 +129,7 @@ pub(crate) fn free_with_interrupts_off() -> Result {
     Ok(())
 }
 
-/// A driver's ring is freed under a lock that disables interrupts: the same, less obvious.
+/// Frees a driver's ring under a lock that disables interrupts: the same mistake, less obvious.
 #[inline(never)]
 pub(crate) fn ring_freed_under_lock() -> Result {
     let device = Device::new()?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Locks in the wrong order or the wrong place, and waits without an end. All of it is safe code:
-//! Rust does not know of these rules.
+//! Locks in the wrong order or the wrong place, and waits without an end. All functions are safe
+//! code: Rust does not check these rules.
 
 use kernel::{
     new_mutex,
@@ -24,8 +24,8 @@ use kernel::{
     }, //
 };
 
-/// Longer than the shortest time-out that the kernel takes (3 s, and 5 s more with PROVE_RCU), and
-/// shorter than until it says so again (9 s later).
+/// Longer than the kernel's shortest time-out (3 s, and 5 s more with PROVE_RCU), and shorter than
+/// the time until the kernel's second report (9 s later).
 const STALL: Delta = Delta::from_secs(10);
 
 /// lockdep, possible circular locking: B is taken under A, then A under B.
@@ -54,7 +54,7 @@ pub(crate) fn sleep_under_spinlock() -> Result {
     Ok(())
 }
 
-/// The same, which kernels without that check find when it is too late: it does sleep.
+/// The same mistake, with a real sleep, which kernels without that check report too late.
 #[inline(never)]
 pub(crate) fn schedule_under_spinlock() -> Result {
     let lock: Pin<KBox<SpinLock<u32>>> = KBox::pin_init(new_spinlock!(0u32), GFP_KERNEL)?;
@@ -65,7 +65,7 @@ pub(crate) fn schedule_under_spinlock() -> Result {
     Ok(())
 }
 
-/// A hung task: waits, and not even a signal ends it, for what nobody completes.
+/// A hung task: waits uninterruptibly for a completion that never comes.
 #[inline(never)]
 pub(crate) fn wait_for_ever() -> Result {
     let never: Pin<KBox<Completion>> = KBox::pin_init(Completion::new(), GFP_KERNEL)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Memory that is used when it is gone, beyond its end, or by nobody.
+//! Memory that is used after its end, beyond its bounds, or never freed.
 
 use core::{
     hint::black_box,
@@ -13,7 +13,7 @@ use kernel::{
     types::Opaque, //
 };
 
-/// KASAN, slab-use-after-free: reads what has been freed.
+/// KASAN, slab-use-after-free: reads freed memory.
 #[inline(never)]
 pub(crate) fn use_after_free() -> Result {
     let buffer = KBox::into_raw(KBox::new([1u8; 64], GFP_KERNEL)?);
@@ -38,9 +38,10 @@ pub(crate) fn out_of_bounds() -> Result {
     Ok(())
 }
 
-/// kmemleak: memory that nobody frees and nothing points to. Safe code may do so.
+/// kmemleak: memory that is never freed and has no pointer to it. Safe code may leak.
 ///
-/// Many times: the allocator's own lists keep old addresses, and kmemleak takes them for pointers.
+/// Leaks many times: the allocator's own lists keep old addresses, which kmemleak takes for
+/// pointers.
 #[inline(never)]
 pub(crate) fn leak() -> Result {
     for _ in 0..256 {
@@ -50,7 +51,7 @@ pub(crate) fn leak() -> Result {
     Ok(())
 }
 
-/// List corruption: an entry is added to a list that it is in already.
+/// List corruption: adds an entry to the list that already contains it.
 #[inline(never)]
 pub(crate) fn list_added_twice() -> Result {
     let head = Opaque::<bindings::list_head>::uninit();
@@ -65,7 +66,7 @@ pub(crate) fn list_added_twice() -> Result {
     Ok(())
 }
 
-/// refcount misuse: a count of zero, which says that the object is gone, is taken up again.
+/// refcount misuse: increments a count of zero, which means that the object is gone.
 #[inline(never)]
 pub(crate) fn refcount_from_zero() -> Result {
     let count = Refcount::new(0);

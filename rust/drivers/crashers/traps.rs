@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the processor or a check in the code itself stops at.
+//! Mistakes that the processor or a check in the code itself stops at.
 
 use super::c;
 use core::{
@@ -12,7 +12,7 @@ use kernel::{
     warn_on, //
 };
 
-/// A structure of which there is none.
+/// A structure without an instance.
 #[repr(C)]
 struct Registers {
     control: u32,
@@ -50,7 +50,7 @@ pub(crate) fn warn() -> Result {
     Ok(())
 }
 
-/// Undefined behaviour in C: a shift by more bits than there are. What comes of it is any number.
+/// Undefined behaviour in C: a shift by more bits than the word has. The result may be any number.
 #[inline(never)]
 pub(crate) fn c_shift_out_of_bounds() -> Result {
     // SAFETY: Broken on purpose: the word has 32 bits.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The smallest Rust module that is worth loading: it greets and takes its leave.
+//! A minimal Rust module: it logs a line when it is loaded and when it is unloaded.
 
 #![forbid(unsafe_code)]
 

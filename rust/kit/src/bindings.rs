@@ -5,8 +5,7 @@
 //! A type that both know and that crosses the border between the kit and the kernel crate
 //! (`struct device`, `struct pci_dev`, `struct sk_buff`) is the kernel crate's;
 //! `c/bindgen_parameters` lists these. All others are the kit's own, since the kernel crate knows
-//! many of them only as opaque. `layout` holds the proof, from the C compiler, that bindgen got
-//! them right.
+//! many of them only as opaque. `layout` holds the C compiler's proof of bindgen's layouts.
 
 #[allow(
     clippy::all,

@@ -2,14 +2,14 @@
 
 //! A hook that sees each frame which an interface sends or receives, as a packet socket does.
 //!
-//! What is sent is seen when it is handed to the driver, and what is received when the driver has
-//! handed it up: before any protocol, any filter and any route. A frame that the stack is yet to
-//! cut into segments, or has merged from some (GSO, GRO), is seen as one. A VLAN tag that the
-//! device inserts or strips is not in the frame. pktgen hands its frames to the driver past all
-//! hooks.
+//! The hook sees a sent frame when the stack hands it to the driver, and a received frame when the
+//! driver has handed it up: before any protocol, any filter and any route. A frame that the stack
+//! will cut into segments, or has merged from several (GSO, GRO), is one frame for the hook. A VLAN
+//! tag that the device inserts or strips is not in the frame. pktgen hands its frames to the driver
+//! past all hooks.
 //!
 //! A module has one such hook, from load to unload: see [`module_capture!`](crate::module_capture).
-//! It sees the interfaces of the first network namespace.
+//! The hook sees the interfaces of the first network namespace.
 //!
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
@@ -33,13 +33,13 @@ pub trait Hook: Send + Sync + Sized + 'static {
     /// Makes the hook, when the module is loaded.
     fn new() -> impl PinInit<Self, Error>;
 
-    /// A frame was sent or received.
+    /// Called for each frame that was sent or received.
     ///
-    /// Runs with soft interrupts disabled, on several CPUs at a time: it must not sleep.
+    /// Runs with soft interrupts disabled, on several CPUs at a time, and must not sleep.
     fn frame(&self, frame: &Frame<'_>);
 }
 
-/// Which way a frame goes.
+/// Direction of a frame.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// From the device to the stack.
@@ -48,11 +48,11 @@ pub enum Direction {
     Sent,
 }
 
-/// A frame that passes by. It belongs to others too, so it can only be read.
+/// A frame that passes by, shared and so read-only.
 ///
 /// # Invariants
 ///
-/// Both pointers are valid for `'a`, and nobody writes to the frame meanwhile.
+/// Both pointers are valid for `'a`, and no code writes to the frame meanwhile.
 pub struct Frame<'a> {
     skb: NonNull<bindings::sk_buff>,
     dev: NonNull<bindings::net_device>,
@@ -60,8 +60,8 @@ pub struct Frame<'a> {
 }
 
 impl Frame<'_> {
-    /// Where the Ethernet header begins, counted from the data: that begins behind it in a frame
-    /// that was received, and with it in one to be sent.
+    /// Offset of the Ethernet header from the data, which begins behind the header in a received
+    /// frame, and with the header in a frame to be sent.
     #[inline]
     fn start(&self) -> i32 {
         let skb = self.skb.as_ptr();
@@ -83,7 +83,7 @@ impl Frame<'_> {
         unsafe { (*self.skb.as_ptr()).len }.wrapping_sub(self.start() as u32)
     }
 
-    /// Copies the first bytes, as many as the frame has and as there is room for. Returns how many.
+    /// Copies the first bytes, as many as the frame has and as fit. Returns their number.
     #[inline]
     pub fn copy_to(&self, to: &mut [u8]) -> usize {
         let len = to.len().min(self.len() as usize);
@@ -105,7 +105,7 @@ impl Frame<'_> {
         }
     }
 
-    /// Which way it goes.
+    /// The frame's direction.
     #[inline]
     pub fn direction(&self) -> Direction {
         // SAFETY: Valid by the type invariants.
@@ -125,7 +125,7 @@ impl Frame<'_> {
     }
 }
 
-/// A hook and what the kernel knows it by.
+/// A hook and its entry in the kernel's list.
 #[pin_data]
 struct Registered<H> {
     packet_type: Opaque<bindings::packet_type>,
@@ -133,18 +133,18 @@ struct Registered<H> {
     hook: H,
 }
 
-/// The hold of a module on its hook; the kernel forgets the hook when it is dropped.
+/// The hold of a module on its hook. Its drop removes the hook from the kernel.
 #[doc(hidden)]
 pub struct Registration<H: Hook>(Pin<KBox<Registered<H>>>);
 
-// SAFETY: There is nothing to be done with a reference to it.
+// SAFETY: A reference to it allows no operation.
 unsafe impl<H: Hook> Sync for Registration<H> {}
 
 // SAFETY: `H` is `Send`, and any thread may remove a `packet_type`.
 unsafe impl<H: Hook> Send for Registration<H> {}
 
 impl<H: Hook> Registration<H> {
-    /// Makes the hook and has the kernel call it.
+    /// Makes the hook and adds it to the kernel's list.
     ///
     /// # Safety
     ///
@@ -209,7 +209,7 @@ impl<H: Hook> Drop for Registration<H> {
     }
 }
 
-/// Declares a module that is a [`Hook`], and nothing besides. Takes what `module!` takes.
+/// Declares a module that is a [`Hook`] and nothing else. Takes the arguments of `module!`.
 #[macro_export]
 macro_rules! module_capture {
     (type: $type:ty, $($fields:tt)*) => {

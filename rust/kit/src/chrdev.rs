@@ -3,10 +3,10 @@
 //! Character devices: with a major number and a class of their own ([`module_chrdev!`]), or as one
 //! of the kernel's misc devices ([`module_misc!`]).
 //!
-//! A driver implements [`Driver`] for what the device has from load to unload. What an open file
-//! has from open to release is another value, [`Driver::File`], which [`Driver::open`] makes. Any
-//! number of processes call at a time, also with one file, so callbacks get shared references,
-//! and what changes stands under a lock of the driver's.
+//! A driver implements [`Driver`] for the state that the device has from load to unload. The state
+//! of an open file, from open to release, is another value, [`Driver::File`], which
+//! [`Driver::open`] makes. Any number of processes call at a time, also with one file, so callbacks
+//! get shared references, and a lock of the driver guards all data that changes.
 //!
 //! ```ignore
 //! struct Zeros;
@@ -32,24 +32,24 @@
 //! kit::module_chrdev! { type: Zeros, name: "zeros", license: "GPL" }
 //! ```
 //!
-//! # Who keeps what alive
+//! # Lifetimes
 //!
-//! | what | until |
+//! | value | lives until |
 //! |---|---|
 //! | the module's code, the driver | the last file is closed: an open file counts as a user of the module, by the `owner` of the `cdev` and of its operations |
-//! | [`Driver::File`] | the file's release, when no call with it is under way any more |
-//! | `struct cdev`, the class, the device | their last reference is gone, maybe after the module: so they are allocated by the kernel, and it is the kernel's own code that frees them |
+//! | [`Driver::File`] | the file's release, when no call with the file is under way any more |
+//! | `struct cdev`, the class, the device | their last reference is gone, maybe after the module: so the kernel's own code allocates and frees them |
 //!
 //! # Why a macro owns the registration
 //!
-//! From `cdev_add` on anybody may open the device, and an open file needs the module's code. That
-//! keeps a module from being unloaded, but not from failing: when its `init` returns an error, the
-//! kernel frees the code and asks nobody. So nothing may fail after `cdev_add`, and the
-//! registration must not be forgotten, which no type can see to. [`module_chrdev!`] does: what it
-//! makes is a module that has the device, and nothing besides, and that is initialised once.
+//! From `cdev_add` on any process may open the device, and an open file needs the module's code. An
+//! open file keeps a module from being unloaded, but not from failing: when its `init` returns an
+//! error, the kernel frees the code in any case. So no step may fail after `cdev_add`, and the
+//! registration must not be forgotten, which no type can ensure. [`module_chrdev!`] ensures both:
+//! it makes a module that has the device and nothing else, and that is initialised once.
 //!
-//! For the same reason the node in /dev is made first. Who opens it before `init` has come to its
-//! end may be told `ENXIO`, as of any node without a device.
+//! For the same reason the node in /dev is made first. An open(2) before the end of `init` may fail
+//! with `ENXIO`, as for any node without a device.
 //!
 //! [`module_chrdev!`]: crate::module_chrdev
 //! [`module_misc!`]: crate::module_misc
@@ -86,8 +86,8 @@ pub use {
     registration::Registration, //
 };
 
-/// Declares a module that is a [`Driver`] of a character device, and nothing besides. Takes what
-/// `module!` takes.
+/// Declares a module that is a [`Driver`] of a character device and nothing else. Takes the
+/// arguments of `module!`.
 #[macro_export]
 macro_rules! module_chrdev {
     ($($fields:tt)*) => {
@@ -95,8 +95,8 @@ macro_rules! module_chrdev {
     };
 }
 
-/// Declares a module that is a [`Driver`] of a misc device, and nothing besides: minor number and
-/// node are the kernel's to make, and there is no class. Takes what `module!` takes.
+/// Declares a module that is a [`Driver`] of a misc device and nothing else: the kernel makes minor
+/// number and node, without a class. Takes the arguments of `module!`.
 #[macro_export]
 macro_rules! module_misc {
     ($($fields:tt)*) => {

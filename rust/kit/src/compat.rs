@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What is not the same in all kernels that the kit is for, each difference once and under one
-//! name. Nothing else in the kit or in a driver asks for the version.
+//! Differences between the kernels that the kit supports, each once and under one name. No other
+//! code of the kit or of a driver tests the version.
 //!
-//! `kit.mk` sets `linux_7_3` for Linux 7.3 and newer. With the last kernel before that goes
-//! whatever is for `not(linux_7_3)`. What drivers need of this they find in the module where it
-//! belongs.
+//! `kit.mk` sets `linux_7_3` for Linux 7.3 and newer. Code for `not(linux_7_3)` can be removed when
+//! the kit no longer supports a kernel before 7.3. Drivers find these names in the modules that
+//! re-export them.
 
 use kernel::{
     device::Bound,
@@ -20,13 +20,13 @@ use kernel::{
     ptr::KnownSize, //
 };
 
-/// What `kernel::pci::Driver::probe` gets from the table of devices.
+/// The entry of the device table that `kernel::pci::Driver::probe` gets.
 #[cfg(linux_7_3)]
 pub(crate) type IdInfo<'a, T> = Option<&'a T>;
 #[cfg(not(linux_7_3))]
 pub(crate) type IdInfo<'a, T> = &'a T;
 
-/// The same for the kit's drivers.
+/// The entry of the device table that the `probe` of a driver of the kit gets.
 pub(crate) fn id_info<T>(info: IdInfo<'_, T>) -> Option<&T> {
     #[cfg(not(linux_7_3))]
     let info = Some(info);
@@ -39,7 +39,7 @@ pub(crate) type IrqVectors<'a> = pci::IrqVectorRegistration<'a>;
 #[cfg(not(linux_7_3))]
 pub(crate) type IrqVectors<'a> = core::marker::PhantomData<&'a pci::Device<Bound>>;
 
-/// Allocates one interrupt vector. The number is good for as long as the hold.
+/// Allocates one interrupt vector. The number is valid for as long as the hold.
 pub(crate) fn alloc_irq(
     pdev: &pci::Device<Bound>,
     types: pci::IrqTypes,
@@ -59,8 +59,8 @@ pub(crate) fn alloc_irq(
 ///
 /// # Safety
 ///
-/// `slot` is valid for writes, and what is made there stays there until it is dropped. After an
-/// error there is nothing.
+/// `slot` is valid for writes, and the value made there stays there until it is dropped. After an
+/// error there is no value.
 pub(crate) unsafe fn raw_try_init<T, E>(slot: *mut T, init: impl PinInit<T, E>) -> Result<(), E> {
     // SAFETY: As required of the caller.
     unsafe {
@@ -71,7 +71,7 @@ pub(crate) unsafe fn raw_try_init<T, E>(slot: *mut T, init: impl PinInit<T, E>) 
     }
 }
 
-/// Where a device finds coherent memory.
+/// Address of coherent memory for the device.
 #[inline]
 pub fn coherent_address<T: KnownSize + ?Sized>(memory: &Coherent<T>) -> DmaAddress {
     #[cfg(linux_7_3)]
@@ -80,8 +80,9 @@ pub fn coherent_address<T: KnownSize + ?Sized>(memory: &Coherent<T>) -> DmaAddre
     return memory.dma_handle();
 }
 
-/// What `#[vtable]` adds to an implementation that has none of the operations with a default. By
-/// hand in the kit: since 7.3 the attribute names the module that it is in, and the kit is in none.
+/// Items that `#[vtable]` adds to an implementation without any of the optional operations. The kit
+/// writes them by hand: since 7.3 the attribute refers to the module that it is in, and the kit is
+/// in none.
 #[cfg(linux_7_3)]
 macro_rules! vtable_impl {
     () => {
@@ -97,8 +98,8 @@ macro_rules! vtable_impl {
 }
 pub(crate) use vtable_impl;
 
-/// The owner of an implementation in the kit. Nothing asks for it: the network core finds the
-/// module of a device by its parent, or needs none.
+/// The owner of an implementation in the kit. No code reads it: the network core finds the module
+/// of a device by the device's parent, or needs none.
 #[cfg(linux_7_3)]
 pub(crate) struct NoModule;
 
@@ -106,12 +107,12 @@ pub(crate) struct NoModule;
 impl kernel::ModuleMetadata for NoModule {
     const NAME: &'static CStr = c"kit";
     const THIS_MODULE: ThisModule = {
-        // SAFETY: NULL is what built-in code has.
+        // SAFETY: NULL is the module of built-in code.
         unsafe { ThisModule::from_ptr(core::ptr::null_mut()) }
     };
 }
 
-/// The value that a parameter of a module has.
+/// The value of a module's parameter.
 pub fn parameter<T: Copy>(parameter: &ModuleParamAccess<T>) -> T {
     #[cfg(linux_7_3)]
     return parameter.value();

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Completions: a task sleeps until others say that something is done.
+//! Completions: tasks sleep until another task or an interrupt reports that work is done.
 //!
-//! The kernel's own [`kernel::sync::Completion`] has `complete_all` and the wait that nothing ends,
-//! in Linux 7.2 and 7.3. This one has the rest: release of one waiter, waits that a signal or a
-//! time-out ends, a look without waiting. It cannot be built upon the kernel's, which keeps its
-//! `struct completion` to itself.
+//! The kernel's own [`kernel::sync::Completion`], in Linux 7.2 and 7.3, has `complete_all` and an
+//! uninterruptible wait. This type adds the release of one waiter, waits that a signal or a
+//! time-out ends, and a test without waiting. The kernel's type cannot be its base, because that
+//! keeps its `struct completion` private.
 //!
-//! A completion counts: [`Completion::complete`] adds one, each wait that ends well takes one. So
-//! nothing is lost when it is completed before anybody waits. Those who wait are woken in the order
-//! in which they came.
+//! A completion counts: [`Completion::complete`] adds one, each successful wait takes one. So a
+//! completion before the wait is not lost. Waiters are woken in the order in which they came.
 //!
-//! It is initialised once, where it will stay: it has a list of its waiters, which are linked to
-//! its address. That is why it can be had by [`Completion::new`] only, an initializer, and cannot
-//! be copied or moved. A second initialisation would lose the waiters; for the next round there is
+//! A completion is initialised once, at its final address, to which its waiters are linked. So the
+//! only way to make one is the initializer [`Completion::new`], and a completion cannot be copied
+//! or moved. A second initialisation would lose the waiters; the next round uses
 //! [`Completion::reinit`], or a new completion.
 //!
 //! C header: [`include/linux/completion.h`](srctree/include/linux/completion.h)
@@ -34,13 +33,13 @@ use kernel::{
     types::Opaque, //
 };
 
-/// How a wait with a time-out ended.
+/// Result of a wait with a time-out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "the wait may have ended with nothing done"]
 pub enum Waited {
-    /// It was completed, and this wait has taken that.
+    /// The completion was done, and this wait has taken it.
     Done {
-        /// What was left of the time, at least 1.
+        /// Rest of the time in jiffies, at least 1.
         left: Jiffies,
     },
     /// The time was over first.
@@ -50,10 +49,10 @@ pub enum Waited {
 }
 
 impl Waited {
-    /// As errors go: `ETIMEDOUT`, and `ERESTARTSYS` for a signal.
+    /// Returns the error `ETIMEDOUT` for a time-out, and `ERESTARTSYS` for a signal.
     ///
-    /// With `ERESTARTSYS` the system call may begin anew, and the time-out with it. One that must
-    /// not wait longer for each signal returns `EINTR` instead.
+    /// With `ERESTARTSYS` the kernel may restart the system call, and the time-out with it. A call
+    /// whose total wait must not grow with each signal returns `EINTR` instead.
     pub fn into_result(self) -> Result {
         match self {
             Self::Done { .. } => Ok(()),
@@ -62,7 +61,7 @@ impl Waited {
         }
     }
 
-    /// What `wait_for_completion_*_timeout` has returned.
+    /// Makes the result from the value that `wait_for_completion_*_timeout` has returned.
     fn from_raw(returned: c_long) -> Self {
         match returned {
             0 => Self::TimedOut,
@@ -70,7 +69,7 @@ impl Waited {
             left @ 1.. => Self::Done {
                 left: left as Jiffies,
             },
-            // -ERESTARTSYS is the only error that there is.
+            // -ERESTARTSYS is the only possible error.
             _ => Self::Interrupted,
         }
     }
@@ -78,9 +77,9 @@ impl Waited {
 
 /// A `struct completion`.
 ///
-/// A reference to it is all that it takes to wait and to complete. While any of these calls lasts
-/// the reference does, so that memory cannot be freed under a waiter, or under a `complete` that
-/// has woken the last one and still holds the lock.
+/// Waiting and completing take a shared reference, which lives as long as the call. So the memory
+/// cannot be freed under a waiter, or under a `complete` that has woken the last waiter and still
+/// holds the lock.
 #[pin_data]
 pub struct Completion {
     #[pin]
@@ -95,12 +94,12 @@ unsafe impl Send for Completion {}
 unsafe impl Sync for Completion {}
 
 impl Completion {
-    /// Makes a completion of which nothing is done.
+    /// Makes a completion that is not done.
     pub fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             inner <- Opaque::ffi_init(|slot: *mut kernel::bindings::completion| {
                 // SAFETY: `slot` is valid for writes, and pinned: the list's head may point to
-                // itself. Nobody knows it yet, so there are no waiters to be lost.
+                // itself. No other code has a reference to it yet, so no waiter can be lost.
                 unsafe { kernel::bindings::init_completion(slot) };
             }),
         })
@@ -113,23 +112,25 @@ impl Completion {
 
     /// Releases one waiter: the one that has waited longest, or the next to come.
     ///
-    /// From any context, also from a hard interrupt.
+    /// Callable in any context, also in a hard interrupt.
     #[inline]
     pub fn complete(&self) {
         // SAFETY: `new` has initialised it, and `self` keeps it until the lock is free again.
         unsafe { kernel::bindings::complete(self.as_raw()) };
     }
 
-    /// Releases all waiters, and all that will come, until [`Self::reinit`].
+    /// Releases all present and future waiters, until [`Self::reinit`].
     ///
-    /// Not from a hard interrupt on a kernel with `PREEMPT_RT`: it wakes any number of tasks.
+    /// Not callable in a hard interrupt on a kernel with `PREEMPT_RT`: the number of woken tasks is
+    /// not bounded.
     #[inline]
     pub fn complete_all(&self) {
         // SAFETY: `new` has initialised it, and `self` keeps it until the lock is free again.
         unsafe { kernel::bindings::complete_all(self.as_raw()) };
     }
 
-    /// Waits. Nothing else ends it, so the task cannot be killed meanwhile. May sleep.
+    /// Waits until it is completed. No signal ends this wait, so the task cannot be killed
+    /// meanwhile. May sleep.
     #[inline]
     pub fn wait(&self) {
         // SAFETY: `new` has initialised it, and `self` keeps it until the waiter is off the list.
@@ -150,13 +151,14 @@ impl Completion {
         to_result(unsafe { kernel::bindings::wait_for_completion_killable(self.as_raw()) })
     }
 
-    /// Waits, but not longer than `timeout`; no signal ends it. May sleep.
+    /// Waits until it is completed, but not longer than `timeout`. No signal ends this wait. May
+    /// sleep.
     #[inline]
     pub fn wait_timeout(&self, timeout: Jiffies) -> Waited {
         let timeout = clamp(timeout);
         // SAFETY: As for `wait`. The waiter is off the list after a time-out too.
         let left = unsafe { kernel::bindings::wait_for_completion_timeout(self.as_raw(), timeout) };
-        // CAST: The C function has it as `long`, and it is never more than `timeout`.
+        // CAST: The C function returns it as a `long`, which is never more than `timeout`.
         Waited::from_raw(left as c_long)
     }
 
@@ -170,9 +172,9 @@ impl Completion {
         })
     }
 
-    /// Takes what a wait would take, if it need not sleep for it.
+    /// Takes one, as a wait does, if this needs no sleep. Returns true if it has.
     ///
-    /// From any context.
+    /// Callable in any context.
     #[inline]
     #[must_use = "if it is true, something was taken"]
     pub fn try_wait(&self) -> bool {
@@ -180,25 +182,26 @@ impl Completion {
         unsafe { kernel::bindings::try_wait_for_completion(self.as_raw()) }
     }
 
-    /// Whether a wait would not have to sleep now. Takes nothing: the next to come may.
+    /// Returns true if a wait would not sleep now, and takes nothing: another task may take it
+    /// first.
     ///
-    /// From any context.
+    /// Callable in any context.
     #[inline]
     pub fn is_done(&self) -> bool {
         // SAFETY: `new` has initialised it.
         unsafe { kernel::bindings::completion_done(self.as_raw()) }
     }
 
-    /// Nothing is done again, as at first.
+    /// Resets the completion to not done.
     ///
-    /// In C this may be called while others wait, and is then a race that the memory survives and
-    /// the logic does not: it stores to `done` without the lock. A task that `complete_all` has
-    /// woken, but that has not run since, finds nothing done and sleeps on; one that is just about
-    /// to count down from 1 gets to -1, which reads as `complete_all` for ever. So "callers must
-    /// make sure that there are no racy waits". Here that is `&mut`: whoever has it knows that
-    /// nobody else waits or completes.
+    /// C code may call `reinit_completion` while tasks wait. That is a race which keeps memory safe
+    /// but loses events, because it stores to `done` without the lock. A task that `complete_all`
+    /// has woken, but that has not run since, finds `done` at 0 and sleeps on; a task that is about
+    /// to count down from 1 reaches -1, which means `complete_all` for ever. So "callers must make
+    /// sure that there are no racy waits". Here `&mut` ensures that no other task waits or
+    /// completes.
     ///
-    /// Where a completion is shared for good, let each round have its own, in an
+    /// A completion that stays shared needs a new one for each round, in an
     /// [`Arc`](kernel::sync::Arc): replace it, then `complete_all` the old one. The last of its
     /// waiters frees it.
     #[inline]
@@ -209,7 +212,8 @@ impl Completion {
     }
 }
 
-/// The C functions hand a time-out on as `long`, and the scheduler complains of negative ones.
+/// Returns a time-out that the C functions can pass on as `long`: the scheduler complains of
+/// negative ones.
 #[inline]
 fn clamp(timeout: Jiffies) -> c_ulong {
     // CAST: The constant is the greatest `long`.

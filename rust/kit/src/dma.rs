@@ -3,10 +3,9 @@
 //! Streaming DMA.
 //!
 //! A mapping is a value that owns the memory that it maps, for as long as the device may touch
-//! it: there is no way to free or to read a buffer that is still mapped. The lifetime `'bound`
-//! says that a mapping does not outlive the driver's hold on its device. A mapping that is
-//! forgotten leaks its memory and stays mapped, so the device never writes to memory that someone
-//! else has got.
+//! it: a buffer that is still mapped can neither be freed nor read. The lifetime `'bound` ensures
+//! that a mapping does not outlive the driver's hold on its device. A forgotten mapping leaks its
+//! memory and stays mapped, so the device never writes to memory with another owner.
 //!
 //! C header: [`include/linux/dma-mapping.h`](srctree/include/linux/dma-mapping.h)
 
@@ -34,7 +33,7 @@ use kernel::{
     prelude::*, //
 };
 
-/// Which way the data goes.
+/// Direction of the data.
 #[derive(Clone, Copy)]
 enum Direction {
     ToDevice,
@@ -55,8 +54,8 @@ impl Direction {
 ///
 /// # Invariants
 ///
-/// `addr` and `len` are what `dma_map_single`, or `skb_frag_dma_map` if `page` is set, gave and got
-/// for `dev` and `direction`, and it is not unmapped yet.
+/// `addr` is the result of `dma_map_single`, or of `skb_frag_dma_map` if `page` is set, for `len`
+/// bytes, `dev` and `direction`, and is not unmapped yet.
 struct Mapping<'bound> {
     dev: &'bound Device<Bound>,
     addr: DmaAddress,
@@ -162,14 +161,14 @@ pub const MAX_PIECES: usize = 1 + layout::MAX_SKB_FRAGS;
 /// A piece of a frame, as the device sees it.
 #[derive(Clone, Copy)]
 pub struct Piece {
-    /// Where it begins.
+    /// Address of its first byte for the device.
     pub addr: DmaAddress,
-    /// How many bytes it has.
+    /// Length in bytes.
     pub len: usize,
 }
 
 impl<'bound> TxFrame<'bound> {
-    /// Maps `skb`. On failure the buffer comes back.
+    /// Maps `skb`. A failure returns the buffer.
     #[inline]
     pub fn new(dev: &'bound Device<Bound>, skb: Skb) -> Result<Self, Skb> {
         let head_len = skb.head_len();
@@ -195,7 +194,7 @@ impl<'bound> TxFrame<'bound> {
                 skb,
             }),
             Err(_) => {
-                // Unmap before the buffer goes to where it may be freed.
+                // Unmap before the buffer is returned: the caller may free it.
                 drop(fragments);
                 Err(skb)
             }
@@ -231,7 +230,7 @@ impl<'bound> TxFrame<'bound> {
         })
     }
 
-    /// Where the device finds the frame: its pieces in their order, at least one.
+    /// The pieces of the frame, with their addresses for the device, in order; at least one.
     #[inline]
     pub fn pieces(&self) -> impl Iterator<Item = Piece> + '_ {
         let fragments = self
@@ -314,7 +313,7 @@ impl<'bound> RxBuffer<'bound> {
         (data + layout::SKB_SHINFO_SPACE) as u32
     }
 
-    /// The largest capacity there is: a fragment is at most one page.
+    /// The largest capacity: a fragment has at most one page.
     pub const MAX_CAPACITY: u32 = 3072;
 
     /// Allocates and maps a buffer for frames of up to `capacity` bytes.
@@ -327,25 +326,25 @@ impl<'bound> RxBuffer<'bound> {
         // SAFETY: The fragment is larger than that.
         let data = unsafe { fragment.0.as_ptr().add(HEADROOM) };
         // SAFETY: Page fragments lie in the linear map; `fragment` is dropped after the mapping,
-        // and nobody can get at it before `into_skb`.
+        // and no other code can reach it before `into_skb`.
         let mapping = unsafe { Mapping::new(dev, data, capacity, Direction::FromDevice) }?;
         Ok(Self { mapping, fragment })
     }
 
-    /// Where the device shall write to.
+    /// Address to which the device writes.
     #[inline]
     pub fn dma_addr(&self) -> DmaAddress {
         self.mapping.addr
     }
 
-    /// Copies the first `len` bytes to a socket buffer of their own; the device may have the buffer
-    /// again. For small frames this is cheaper, and holds no large buffer for a few bytes.
+    /// Copies the first `len` bytes to a socket buffer of their own; the device may use this buffer
+    /// again. For small frames a copy is cheaper, and keeps no large buffer for a few bytes.
     ///
     /// `slot` proves that the poll function may receive: socket buffers come from a cache of the
     /// CPU's that is only for NAPI with a budget. netpoll (netconsole) polls without one, with
     /// interrupts off and maybe in the middle of another use of that cache.
     ///
-    /// Fails when `len` is more than the buffer holds, or without memory.
+    /// Fails if `len` is more than the buffer's capacity, or without memory.
     #[inline]
     pub fn copy_to_skb(&mut self, len: u32, slot: &impl RxContext) -> Result<RxSkb> {
         let Mapping {
@@ -363,7 +362,7 @@ impl<'bound> RxBuffer<'bound> {
         let skb = NonNull::new(skb).ok_or(ENOMEM)?;
         // SAFETY: The range is mapped, and the data is copied between the two calls. The socket
         // buffer is valid, ours alone, and has room. Should the device write at the same time,
-        // against the rules, then `memcpy` copies something or other.
+        // against the rules, then `memcpy` copies arbitrary bytes.
         unsafe {
             bindings::dma_sync_single_for_cpu(as_raw(dev), addr, len as usize, direction.as_raw());
             bindings::skb_put_data(
@@ -381,11 +380,11 @@ impl<'bound> RxBuffer<'bound> {
         }
     }
 
-    /// Ends the mapping and makes a socket buffer of the first `len` bytes. `slot` is for the same as
-    /// in [`Self::copy_to_skb`].
+    /// Ends the mapping and makes a socket buffer of the first `len` bytes. `slot` proves the same
+    /// as in [`Self::copy_to_skb`].
     ///
-    /// Fails when `len` is more than the buffer holds, whatever the device says, or without
-    /// memory. The buffer is gone then.
+    /// Fails if `len`, which may come from the device, is more than the buffer's capacity, or
+    /// without memory. A failure frees the buffer.
     #[inline]
     pub fn into_skb(self, len: u32, _slot: &impl RxContext) -> Result<RxSkb> {
         let capacity = self.mapping.len;
@@ -416,8 +415,8 @@ impl<'bound> RxBuffer<'bound> {
 impl RxBuffer<'_> {
     /// Ends the mapping and adds the first `len` bytes to a frame that began in another buffer.
     ///
-    /// Fails when `len` is more than the buffer holds, and when the frame is in as many pieces as a
-    /// socket buffer can have. Both are gone then.
+    /// Fails if `len` is more than the buffer's capacity, or if the frame has as many pieces as a
+    /// socket buffer can have. A failure frees both.
     pub fn append_to(self, skb: RxSkb, len: u32) -> Result<RxSkb> {
         let capacity = self.mapping.len;
         let pieces = usize::from(skb.as_skb().shared().nr_frags);
@@ -426,9 +425,9 @@ impl RxBuffer<'_> {
         }
         let Self { mapping, fragment } = self;
         drop(mapping);
-        // SAFETY: The buffer is valid, ours alone, and has room for another fragment. The memory has
-        // `capacity` bytes there. It is a page fragment, which goes as pages of a socket buffer do:
-        // the reference that was ours is the buffer's now.
+        // SAFETY: The buffer is valid, ours alone, and has room for another fragment. The memory
+        // has `capacity` bytes there. It is a page fragment, which goes as pages of a socket buffer
+        // do: the reference that was ours is the buffer's now.
         unsafe {
             bindings::skb_add_rx_memory(
                 skb.as_skb().as_ptr(),

@@ -3,24 +3,25 @@
 //! Safe abstractions for drivers, network drivers above all, that Linux does not have yet.
 //!
 //! The kit is a crate of its own, linked statically into each module that uses it, so that a
-//! driver can say `#![forbid(unsafe_code)]`. Where to look:
+//! driver can say `#![forbid(unsafe_code)]`. Its modules:
 //!
-//! * [`pci`]: binds a network driver to its PCI devices, and owns what must not be forgotten.
+//! * [`pci`]: binds a network driver to its PCI devices, and owns the values that must not be
+//!   forgotten.
 //! * [`capture`]: a hook that sees the frames of interfaces.
-//! * [`virt`]: network devices with no hardware behind them.
+//! * [`virt`]: network devices without hardware.
 //! * [`net`]: the network device: its callbacks, NAPI, the transmit queue, receive modes.
 //! * [`skb`]: socket buffers, each owned once.
-//! * [`dma`]: streaming DMA mappings that own what they map.
+//! * [`dma`]: streaming DMA mappings that own their memory.
 //! * [`spsc`]: the ring between `start_xmit` and the poll function.
-//! * [`chrdev`]: character devices: numbers, node, open files and what they can do.
+//! * [`chrdev`]: character devices: numbers, node, open files and their operations.
 //! * [`wait`]: waiting for a condition, until a signal comes.
-//! * [`lock`]: spinlocks for what interrupts use too.
-//! * [`completion`]: waits that one call releases, or a signal or a time-out ends.
+//! * [`lock`]: spinlocks for data that interrupts use too.
+//! * [`completion`]: waits that one call, a signal or a time-out ends.
 //! * [`misc`]: a character device that is a module.
 //! * [`param`]: parameters of modules.
 //! * [`barrier`]: memory barriers between CPU and device.
 //!
-//! It builds on Linux 7.2 and 7.3; `compat` has what differs.
+//! The kit supports Linux 7.2 and 7.3; `compat` has the differences.
 
 #![warn(missing_docs)]
 
@@ -43,5 +44,5 @@ pub mod spsc;
 pub mod virt;
 pub mod wait;
 
-/// What the kit's own messages begin with.
+/// Prefix of the kit's own messages.
 const __LOG_PREFIX: &[u8] = b"r4l_kit\0";

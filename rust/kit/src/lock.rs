@@ -2,20 +2,20 @@
 
 //! Spinlocks for data that interrupts use too.
 //!
-//! With the kernel's own [`SpinLock`](kernel::sync::SpinLock), an interrupt that comes to the CPU on
-//! which a process holds the lock waits for it for ever. Which lock is right depends on who else
+//! With the kernel's own [`SpinLock`](kernel::sync::SpinLock), an interrupt on the CPU on which a
+//! process holds the lock waits for it for ever. The right lock depends on the other code that
 //! takes it:
 //!
-//! | data is shared by a process and | lock | held in a process, it keeps off its CPU |
+//! | data is shared by a process and | lock | disabled on its CPU while a process holds it |
 //! |---|---|---|
-//! | nobody else | [`Mutex`](kernel::sync::Mutex), [`SpinLock`](kernel::sync::SpinLock) | nothing |
+//! | other processes | [`Mutex`](kernel::sync::Mutex), [`SpinLock`](kernel::sync::SpinLock) | nothing |
 //! | soft interrupts: timers, a [`capture`](crate::capture) hook | [`SpinLockBh`] | soft interrupts |
 //! | interrupt handlers | [`SpinLockIrq`] | all interrupts |
 //! | `start_xmit` or `poll` of a network device | [`SpinLockIrq`] | all interrupts |
 //!
 //! `start_xmit` and `poll` run with soft interrupts off, but netpoll (netconsole) calls both with
-//! all interrupts off, from any context that prints. [`SpinLockBh`] must not be taken there: its
-//! unlock lets soft interrupts run.
+//! all interrupts off, from any context that prints. Do not take a [`SpinLockBh`] there: its unlock
+//! enables soft interrupts.
 //!
 //! C header: [`include/linux/spinlock.h`](srctree/include/linux/spinlock.h)
 
@@ -39,11 +39,11 @@ use kernel::{
     }, //
 };
 
-/// A spinlock that keeps all interrupts off its CPU while it is held, and afterwards leaves them as
-/// they were. It may be taken in any context but that of a non-maskable interrupt.
+/// A spinlock that disables all interrupts on its CPU while it is held, and then restores their
+/// state. Usable in any context but that of a non-maskable interrupt.
 ///
 /// The data is lent to a closure, not to a guard: locks are released in the reverse of the order in
-/// which they were taken, so that the last one restores what the first one has found.
+/// which they were taken, so that the last release restores the state before the first lock.
 ///
 /// Made with [`new_spinlock_irq!`](crate::new_spinlock_irq).
 #[pin_data]
@@ -87,15 +87,15 @@ macro_rules! new_spinlock_irq {
     };
 }
 
-/// What makes a [`SpinLockIrq`] of a `spinlock_t`.
+/// The backend that makes a [`SpinLockIrq`] of a `spinlock_t`.
 #[doc(hidden)]
 pub struct SpinLockIrqBackend;
 
 // SAFETY: The underlying `spinlock_t` ensures mutual exclusion. `relock` is the default, which
-// takes the lock in the one way that there is.
+// takes the lock in the only way.
 unsafe impl Backend for SpinLockIrqBackend {
     type State = spinlock_t;
-    /// Whether interrupts were on, as the architecture has it.
+    /// The architecture's flags, which hold whether interrupts were on.
     type GuardState = c_ulong;
 
     #[inline]
@@ -133,8 +133,8 @@ unsafe impl Backend for SpinLockIrqBackend {
     }
 }
 
-/// A spinlock that keeps soft interrupts off its CPU while it is held. Not for what runs with
-/// interrupts off: see the table [above](self).
+/// A spinlock that disables soft interrupts on its CPU while it is held. Not for code that runs
+/// with interrupts off: see the table [above](self).
 ///
 /// Made with [`new_spinlock_bh!`](crate::new_spinlock_bh).
 pub type SpinLockBh<T> = Lock<T, SpinLockBhBackend>;
@@ -151,11 +151,11 @@ macro_rules! new_spinlock_bh {
     };
 }
 
-/// What makes a [`SpinLockBh`] of a `spinlock_t`.
+/// The backend that makes a [`SpinLockBh`] of a `spinlock_t`.
 pub struct SpinLockBhBackend;
 
 // SAFETY: The underlying `spinlock_t` ensures mutual exclusion. `relock` is the default, which
-// takes the lock in the one way that there is.
+// takes the lock in the only way.
 unsafe impl Backend for SpinLockBhBackend {
     type State = spinlock_t;
     type GuardState = ();

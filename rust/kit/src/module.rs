@@ -2,10 +2,10 @@
 
 //! The one initialisation of a module.
 //!
-//! Some things may live in the module's own static only, which nobody can forget: the registration
-//! of a driver, a network device, a hook. The macros of the kit make a module type that has such a
-//! thing as its content. The type's `init` is a safe function of a public trait, so safe code could
-//! call it once more, and forget what it makes. [`Initialised`] fails that call.
+//! Some values may live in the module's own static only, which no code can forget: the registration
+//! of a driver, a network device, a hook. The macros of the kit make a module type with such a
+//! value as its content. The type's `init` is a safe function of a public trait, so safe code could
+//! call it a second time, and forget the result. [`Initialised`] fails that call.
 
 use kernel::{
     prelude::*,
@@ -15,7 +15,7 @@ use kernel::{
     }, //
 };
 
-/// Whether the initialisation of a module has begun.
+/// State of a module: set once its initialisation has begun.
 #[doc(hidden)]
 pub struct Initialised(Atomic<bool>);
 

@@ -5,18 +5,18 @@
 //! A driver implements [`Driver`] and declares its module with
 //! [`module_pci_net_driver!`](crate::module_pci_net_driver).
 //!
-//! # Who owns the registrations
+//! # Owners of the registrations
 //!
-//! The driver core drops the data of a bound driver before the device is unbound. So it is the one
-//! place where a [`net`](crate::net) registration may live that borrows from the bound device: a
+//! The driver core drops the data of a bound driver before the device is unbound. So this data is
+//! the only place for a [`net`](crate::net) registration that borrows from the bound device: a
 //! driver that owned its registration could [`core::mem::forget`] it. The data ([`Binding`]) is
 //! made by a `probe` of a private type, which only the kernel can call. The registration of the
 //! driver itself lives in the module's static.
 //!
 //! # Power management
 //!
-//! Nothing is asked of a driver: on suspend and on shutdown the kit closes a device that is open, by
-//! [`net::Driver::stop`], and on resume it opens it again.
+//! A driver needs no code for it: on suspend and on shutdown the kit closes an open device, by
+//! [`net::Driver::stop`], and on resume the kit opens the device again.
 
 use crate::{
     bindings,
@@ -57,7 +57,7 @@ use kernel::{
 
 /// A network driver for PCI devices.
 pub trait Driver: 'static {
-    /// What the table of devices holds for each of them.
+    /// Type of the entry that the table of devices has for each device.
     type IdInfo: 'static;
 
     /// The driver of one network device; it may borrow from the bound PCI device.
@@ -66,25 +66,26 @@ pub trait Driver: 'static {
     /// The table of devices.
     const ID_TABLE: pci::IdTable<Self::IdInfo>;
 
-    /// How many bits the device's DMA addresses have.
+    /// Width of the device's DMA addresses, in bits.
     const DMA_BITS: u32;
 
-    /// The kinds of interrupt that the device knows.
+    /// The kinds of interrupt that the device supports.
     fn irq_types() -> pci::IrqTypes {
         pci::IrqTypes::all()
     }
 
-    /// Called for each device that is found, when its memory is enabled and it is bus master.
+    /// Makes the driver of a device. Called for each device that is found, after its memory was
+    /// enabled and it became bus master.
     ///
-    /// `info` is what the table holds for it. The user can bind the driver to a device that is not
-    /// in the table, and then there may be none.
+    /// `info` is the device's entry of the table. It may be missing: the user can bind the driver
+    /// to a device that is not in the table.
     fn probe<'bound>(
         pdev: &'bound pci::Device<Core<'_>>,
         info: Option<&'bound Self::IdInfo>,
     ) -> impl PinInit<Self::Nic<'bound>, Error> + 'bound;
 
-    /// Called last for a device: the network device is gone, and so is the driver's hold on the
-    /// PCI device.
+    /// Called last for a device, after the network device and the driver's hold on the PCI device
+    /// are gone.
     fn removed(dev: &device::Device<Bound>) {
         let _ = dev;
     }
@@ -92,18 +93,17 @@ pub trait Driver: 'static {
     /// Called when the module is loaded, before the driver is registered.
     fn load() {}
 
-    /// Called last of all: the driver is not registered any more, and the module is about to be
+    /// Called last of all, after the driver was unregistered, when the module is about to be
     /// unloaded.
     fn unloaded() {}
 }
 
-/// The bus's view of a driver: what probes, and what the kernel keeps for a bound device.
+/// The bus's view of a driver: its `probe`, and the data that the kernel keeps for a bound device.
 ///
-/// Private. Its `probe` registers a network device, and whoever could call it could forget what it
-/// returns.
+/// Private: its `probe` registers a network device, and a caller could forget the returned value.
 struct Probe<T>(PhantomData<T>);
 
-/// The bus's view of a driver, as far as `Probe` and the kernel's own adapter of it do not know it.
+/// The part of the bus's view of a driver that `Probe` and the kernel's own adapter lack.
 struct Operations<T>(PhantomData<T>);
 
 // SAFETY: All of it is the kernel's own adapter's.
@@ -137,8 +137,8 @@ unsafe impl<T: Driver> driver::RegistrationOps for Operations<T> {
 }
 
 impl<T: Driver> Operations<T> {
-    // What `SYSTEM_SLEEP_PM_OPS` sets. The PCI core saves and restores the configuration space, and
-    // the power state, around these.
+    // The operations that `SYSTEM_SLEEP_PM_OPS` sets. The PCI core saves and restores the
+    // configuration space, and the power state, around these.
     const PM: dev_pm_ops = dev_pm_ops {
         suspend: Some(Self::suspend),
         resume: Some(Self::resume),
@@ -176,8 +176,8 @@ impl<T: Driver> Operations<T> {
         from_result(|| binding.registration.resume().map(|()| 0))
     }
 
-    /// The system goes down, or another kernel is about to run: the device must not write to memory
-    /// any more.
+    /// Stops the device before the system goes down or another kernel runs, so that the device no
+    /// longer writes to memory.
     ///
     /// # Safety
     ///
@@ -229,8 +229,8 @@ impl<T: Driver> Drop for Unloaded<T> {
     }
 }
 
-/// Declares a module that is a [`Driver`] of PCI network devices, and nothing besides. Takes what
-/// `module!` takes.
+/// Declares a module that is a [`Driver`] of PCI network devices and nothing else. Takes the
+/// arguments of `module!`.
 ///
 /// ```ignore
 /// kit::module_pci_net_driver! {
@@ -313,7 +313,7 @@ impl Drop for Enabled<'_> {
         // `pci::Device` is `repr(transparent)` over `Opaque<struct pci_dev>`.
         let pdev = core::ptr::from_ref(self.0).cast_mut().cast();
         // SAFETY: The device is valid, and was enabled in `new`. This runs in probe or in unbind,
-        // so nobody else is about to enable or to disable it.
+        // so no other code enables or disables it meanwhile.
         unsafe {
             bindings::pci_clear_master(pdev);
             bindings::pci_disable_device(pdev);

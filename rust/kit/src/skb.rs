@@ -14,7 +14,7 @@ use core::{
 };
 use kernel::prelude::*;
 
-/// A socket buffer, owned: nobody else will free it, and it is freed when it is dropped.
+/// A socket buffer, owned: only its drop frees it.
 ///
 /// # Invariants
 ///
@@ -38,7 +38,7 @@ impl Skb {
         Self(skb)
     }
 
-    /// Gives the reference up, to be taken over by C.
+    /// Gives up the reference, for C code to take over.
     #[inline]
     pub(crate) fn into_raw(self) -> *mut bindings::sk_buff {
         let skb = self.0.as_ptr();
@@ -59,18 +59,18 @@ impl Skb {
         unsafe { (*self.0.as_ptr()).len }
     }
 
-    /// The number of bytes that lie in the linear part; the others are in page fragments.
+    /// The number of bytes in the linear part; the other bytes are in page fragments.
     #[inline]
     pub fn head_len(&self) -> u32 {
         // SAFETY: Valid by the type invariant.
         unsafe { (*self.0.as_ptr()).len - (*self.0.as_ptr()).data_len }
     }
 
-    /// The Internet checksum that the device is to fill in, if there is one.
+    /// The Internet checksum that the device has to fill in, if any.
     ///
-    /// Only a device with [`crate::net::Offloads::scatter_and_checksum`] gets such a frame. One that is
-    /// to be cut into TCP segments has a checksum to fill in for each of them, also where the stack
-    /// says that the checksum of the whole is right already (`CHECKSUM_UNNECESSARY`).
+    /// Only a device with [`crate::net::Offloads::scatter_and_checksum`] gets such a frame. A frame
+    /// to be cut into TCP segments needs a checksum for each segment, also if the stack marks the
+    /// checksum of the whole as right already (`CHECKSUM_UNNECESSARY`).
     #[inline]
     pub fn checksum(&self) -> Option<Checksum> {
         let skb = self.0.as_ptr();
@@ -94,14 +94,14 @@ impl Skb {
     /// The checksum of a frame that is right as a whole, if it is to be cut into TCP segments.
     #[cold]
     fn checksum_of_segments(&self) -> Option<Checksum> {
-        /// Where a TCP header has its checksum (RFC 9293, 3.1).
+        /// Offset of the checksum in a TCP header (RFC 9293, 3.1).
         const TCP_CHECKSUM: u32 = 16;
 
         if self.shared().gso_size == 0 {
             return None;
         }
-        // SAFETY: Valid by the type invariant. The stack sets the offset for each frame that a device
-        // is to cut.
+        // SAFETY: Valid by the type invariant. The stack sets the offset for each frame that a
+        // device is to cut.
         let start = unsafe { bindings::skb_transport_offset(self.0.as_ptr()) } as u32;
         Some(Checksum {
             start,
@@ -109,7 +109,7 @@ impl Skb {
         })
     }
 
-    /// That nobody else holds the buffer itself, which can then be given other memory.
+    /// Fails if the buffer is shared; otherwise its memory may be replaced.
     #[inline]
     fn require_unshared(&self) -> Result {
         // SAFETY: Valid by the type invariant.
@@ -119,19 +119,19 @@ impl Skb {
         Ok(())
     }
 
-    /// Fills the checksum in here, for a device that cannot. Copies what others hold too.
+    /// Computes the checksum in software, for a device that cannot. Copies shared data first.
     ///
-    /// Fails when there is no memory for a copy, and when the buffer itself is shared.
+    /// Fails without memory for a copy, and if the buffer itself is shared.
     pub fn fill_in_checksum(&mut self) -> Result {
         self.require_unshared()?;
         // SAFETY: Valid by the type invariant and not shared, so it may be given other memory.
         kernel::error::to_result(unsafe { bindings::skb_checksum_help(self.0.as_ptr()) })
     }
 
-    /// The first `len` bytes, to be changed. Copies what others hold too.
+    /// The first `len` bytes, writable. Copies shared data first.
     ///
-    /// Fails when the frame is shorter, when there is no memory for a copy, and when the buffer
-    /// itself is shared (pktgen sends one many times).
+    /// Fails if the frame is shorter, without memory for a copy, and if the buffer itself is shared
+    /// (pktgen sends one buffer many times).
     #[inline]
     pub fn header_mut(&mut self, len: u32) -> Result<&mut [u8]> {
         let skb = self.0.as_ptr();
@@ -147,8 +147,8 @@ impl Skb {
         }
     }
 
-    /// How the device is to cut the frame into TCP segments, if it is. Prepares the headers for
-    /// that: length zero, and the checksum of the pseudo header without a length.
+    /// The plan by which the device has to cut the frame into TCP segments, if it has to. Prepares
+    /// the headers: length zero, and the checksum of the pseudo header without a length.
     ///
     /// Only a device with [`crate::net::Offloads::tcp_segmentation`], or its sister for IP version
     /// 6, gets such a frame.
@@ -160,8 +160,8 @@ impl Skb {
             return Ok(None);
         }
         self.require_unshared()?;
-        // SAFETY: Valid by the type invariant and not shared. `skb_cow_head` gives us headers of our
-        // own to write to. The stack gives a device only frames of the kinds that it asked for,
+        // SAFETY: Valid by the type invariant and not shared. `skb_cow_head` gives us headers of
+        // our own to write to. The stack gives a device only frames of the kinds that it asked for,
         // with both headers in the linear part.
         unsafe {
             kernel::error::to_result(bindings::skb_cow_head(skb, 0))?;
@@ -185,7 +185,7 @@ impl Skb {
         }
     }
 
-    /// How many frames go over the wire, and how many bytes, headers included.
+    /// Number of frames on the wire, and of their bytes, headers included.
     #[inline]
     pub(crate) fn on_the_wire(&self) -> (u32, u32) {
         let shared = self.shared();
@@ -198,7 +198,7 @@ impl Skb {
         (segments, self.len() + (segments - 1) * headers)
     }
 
-    /// What lies behind the linear part: fragments and segmentation.
+    /// The data behind the linear part: fragments and segmentation.
     #[inline]
     pub(crate) fn shared(&self) -> &bindings::skb_shared_info {
         let skb = self.0.as_ptr();
@@ -221,27 +221,27 @@ impl Skb {
     }
 }
 
-/// Where a checksum is to be filled in: offsets into the frame.
+/// Place of a checksum to be filled in, as offsets into the frame.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Checksum {
-    /// From here to the end of the frame it is computed.
+    /// The checksum is computed from here to the end of the frame.
     pub start: u32,
-    /// Here it is put, over the start value that is there.
+    /// The checksum replaces the start value here.
     pub place: u32,
 }
 
-/// How a frame is to be cut into TCP segments.
+/// A plan for cutting a frame into TCP segments.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Segmentation {
-    /// The bytes of data of each segment but the last.
+    /// Number of bytes of data of each segment but the last.
     pub mss: u32,
     /// IP version 6, not 4.
     pub ipv6: bool,
-    /// The bytes of all headers, which each segment gets.
+    /// Number of bytes of all headers, which each segment gets.
     pub headers: u32,
-    /// Where the IP header begins.
+    /// Offset of the IP header.
     pub network: u32,
-    /// Where the TCP header begins.
+    /// Offset of the TCP header.
     pub transport: u32,
 }
 
@@ -271,8 +271,8 @@ pub(crate) mod sealed {
     }
 }
 
-/// A socket buffer that was made for a frame just received: nobody else knows it, or its data, and
-/// it carries no claims of a sender.
+/// A socket buffer for a frame just received: no other code has a reference to it or to its data,
+/// and it carries no sender's state.
 ///
 /// [`RxSlot::receive`](crate::net::RxSlot::receive) hands it up to the stack.
 pub struct RxSkb(Skb);
@@ -287,8 +287,8 @@ impl RxSkb {
         Self(unsafe { Skb::from_raw(skb) })
     }
 
-    /// Makes it of a buffer that was to be sent: a buffer and data of its own, without what belongs
-    /// to the sender. `None` without memory; the buffer is gone then.
+    /// Makes one of a buffer that was to be sent, with data of its own and without the sender's
+    /// state. `None` without memory; the buffer is freed then.
     pub(crate) fn of_sent(skb: Skb) -> Option<Self> {
         // SAFETY: The buffer is valid and its reference is ours. `skb_share_check` and
         // `skb_unshare` take it over, and return a buffer that is ours alone or NULL. The data is
@@ -315,13 +315,13 @@ impl RxSkb {
         self.0.len()
     }
 
-    /// Gives the buffer up, to be taken over by C.
+    /// Gives up the buffer, for C code to take over.
     #[inline]
     pub(crate) fn into_raw(self) -> *mut bindings::sk_buff {
         self.0.into_raw()
     }
 
-    /// The buffer, to be looked at.
+    /// The buffer, read-only.
     pub(crate) fn as_skb(&self) -> &Skb {
         &self.0
     }
@@ -329,15 +329,14 @@ impl RxSkb {
 
 /// A socket buffer that the stack wants sent, for as long as the stack may still take it back.
 ///
-/// [`Self::busy`] hands it back as it came. Anything that may change it or replace it turns it
-/// into a [`Skb`] first, and that has no way back: the stack would go on with a buffer that it
-/// does not know.
+/// [`Self::busy`] hands it back unchanged. Each method that may change or replace the buffer turns
+/// it into a [`Skb`] first, which cannot be handed back: the stack would continue with its own
+/// pointer to the old buffer.
 pub struct TxSkb<'a>(Skb, PhantomData<&'a ()>);
 
 /// The answer of a transmit function.
 ///
-/// It can be made only from the very buffer that was to be sent, or by saying that this buffer
-/// was taken.
+/// Made only from the buffer that was to be sent, or by stating that this buffer was taken.
 #[must_use]
 pub struct Verdict<'a>(Option<Skb>, PhantomData<&'a ()>);
 
@@ -368,7 +367,7 @@ impl<'a> TxSkb<'a> {
         self.0.len()
     }
 
-    /// There is no room: hands the buffer back to the stack, which will offer it again.
+    /// Hands the buffer back to the stack, for lack of room. The stack will offer it again.
     #[inline]
     pub fn busy(self) -> Verdict<'a> {
         Verdict(Some(self.0), PhantomData)
@@ -382,14 +381,14 @@ impl<'a> TxSkb<'a> {
 
     /// Takes the buffer for good, and pads it with zeroes to at least `len` bytes.
     ///
-    /// On failure (no memory) the buffer is gone.
+    /// A failure (no memory) frees the buffer.
     #[inline]
     pub fn pad_to(self, len: u32) -> Result<Skb> {
         if self.0.len() >= len {
             return Ok(self.0);
         }
         let raw = self.0.into_raw();
-        // A buffer that others hold too (pktgen, taps) must not be changed under them.
+        // A shared buffer (pktgen, taps) must not be changed.
         //
         // SAFETY: `raw` is valid and its reference is ours. `skb_share_check` takes it over, and
         // returns a buffer that is ours alone or NULL.

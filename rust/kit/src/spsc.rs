@@ -2,9 +2,9 @@
 
 //! A ring with one producer and one consumer, without a lock.
 //!
-//! The shape of a transmit ring: `start_xmit` puts frames in, the poll function takes finished
-//! ones out, on different CPUs at the same time. Each end is a value that can be owned once and
-//! works through `&mut`, so there cannot be two producers or two consumers.
+//! A transmit ring has this shape: `start_xmit` puts frames in, the poll function takes finished
+//! ones out, on different CPUs at the same time. Each end is a value with one owner whose methods
+//! take `&mut`, so two producers or two consumers cannot exist.
 
 use core::{
     cell::{
@@ -75,8 +75,8 @@ impl<T> Drop for Ring<T> {
 /// The end that puts values in.
 pub struct Producer<T>(Arc<Ring<T>>);
 
-/// The end that takes values out. It shows the oldest of them, which need not be `Sync`, and is
-/// therefore one thread's at a time.
+/// The end that takes values out. [`Self::peek`] returns a reference to the oldest value, which
+/// need not be `Sync`, so this end belongs to one thread at a time.
 pub struct Consumer<T>(Arc<Ring<T>>, PhantomData<Cell<()>>);
 
 /// Makes a ring for `capacity` values, a power of two.
@@ -101,7 +101,7 @@ pub fn ring<T: Send>(capacity: usize, flags: Flags) -> Result<(Producer<T>, Cons
 }
 
 impl<T> Producer<T> {
-    /// How many values can be put in now. It can only grow behind the caller's back.
+    /// Number of values that can be put in now. Only this end can lower the number.
     pub fn free(&self) -> usize {
         self.0.slots.len() - self.0.used()
     }
@@ -122,17 +122,17 @@ impl<T> Producer<T> {
 }
 
 impl<T> Consumer<T> {
-    /// How many values can be put in now. It can only shrink behind the caller's back.
+    /// Number of values that can be put in now. Only this end can raise the number.
     pub fn free(&self) -> usize {
         self.0.slots.len() - self.0.used()
     }
 
-    /// Whether there is nothing to take out.
+    /// Returns true if there is no value to take out.
     pub fn is_empty(&self) -> bool {
         self.0.used() == 0
     }
 
-    /// Looks at the oldest value.
+    /// Returns a reference to the oldest value.
     pub fn peek(&self) -> Option<&T> {
         if self.is_empty() {
             return None;

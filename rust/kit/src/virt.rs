@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Network devices with no hardware behind them: what they send stays in the kernel.
+//! Network devices without hardware: their frames stay in the kernel.
 //!
-//! A module has one such device, from load to unload, and owns it: see
+//! A module owns one such device, from load to unload: see
 //! [`module_virtual_netdev!`](crate::module_virtual_netdev).
 
 use crate::{
@@ -30,7 +30,7 @@ use kernel::prelude::*;
 
 /// A driver for one virtual network device.
 pub trait Driver: Send + Sync + Sized + 'static {
-    /// The name of the interface; `%d` becomes the first number that is free. At most 15 bytes.
+    /// The name of the interface, at most 15 bytes; `%d` becomes the first free number.
     const NAME: &'static CStr;
 
     /// The names of the device's own counters, as `ethtool -S` shows them.
@@ -39,22 +39,22 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// Makes the driver, when the module is loaded.
     fn new() -> impl PinInit<Self, Error>;
 
-    /// What the network stack has to know. Called once, before the device is registered.
+    /// Returns the device's settings for the network stack. Called once, before registration.
     fn config(&self) -> Config;
 
-    /// The interface goes up.
+    /// Called when the interface goes up.
     fn open(&self, dev: &Device) -> Result {
         let _ = dev;
         Ok(())
     }
 
-    /// The interface has gone down: nothing is being sent any more.
+    /// Called when the interface has gone down and no frame is being sent any more.
     fn stop(&self, dev: &Device) {
         let _ = dev;
     }
 
-    /// A frame that the stack sends, from the Ethernet header on. `wire` says what becomes of it;
-    /// one that is just dropped was never there.
+    /// Takes a frame that the stack sends, from the Ethernet header on. A method of `wire` counts
+    /// the frame by its fate; a frame that is only dropped is not counted.
     fn transmit(&self, wire: &Wire<'_>, frame: Skb);
 
     /// The values of [`Self::COUNTERS`], in their order, for `ethtool -S`.
@@ -63,7 +63,7 @@ pub trait Driver: Send + Sync + Sized + 'static {
     }
 }
 
-/// What a frame can come to, while it is sent.
+/// The possible fates of a frame that is being sent.
 pub struct Wire<'a>(&'a TxQueue<'a>);
 
 impl Wire<'_> {
@@ -72,13 +72,12 @@ impl Wire<'_> {
         self.0.device()
     }
 
-    /// The frame was sent, and nobody was there to get it. Counts it and frees it.
+    /// Counts the frame as sent, to no receiver, and frees it.
     pub fn sent(&self, frame: Skb) {
         self.count_sent(&frame);
     }
 
-    /// The frame was sent, and this device gets it back: counts it twice and hands it up to the
-    /// stack.
+    /// Counts the frame as sent and as received by this device, and hands it up to the stack.
     pub fn receive(&self, frame: Skb) {
         self.count_sent(&frame);
         let len = frame.len();
@@ -93,7 +92,7 @@ impl Wire<'_> {
         }
     }
 
-    /// The frame cannot be sent. Counts that and frees it.
+    /// Counts the frame as dropped, and frees it.
     pub fn drop_frame(&self, frame: Skb) {
         self.0.drop_frame(frame);
     }
@@ -171,11 +170,11 @@ impl<D: Driver> net::Driver for Soft<D> {
     }
 }
 
-/// The hold of a module on its device; gone when it is dropped.
+/// The hold of a module on its device, which ends on drop.
 #[doc(hidden)]
 pub struct Registration<D: Driver>(#[expect(dead_code)] net::Registration<'static, Soft<D>>);
 
-// SAFETY: There is nothing to be done with a reference to it.
+// SAFETY: A reference to it allows no operation.
 unsafe impl<D: Driver> Sync for Registration<D> {}
 
 impl<D: Driver> Registration<D> {
@@ -199,8 +198,8 @@ impl<D: Driver> Registration<D> {
     }
 }
 
-/// Declares a module that is a [`Driver`] of a virtual network device, and nothing besides. Takes
-/// what `module!` takes.
+/// Declares a module that is a [`Driver`] of a virtual network device and nothing else. Takes the
+/// arguments of `module!`.
 #[macro_export]
 macro_rules! module_virtual_netdev {
     (type: $type:ty, $($fields:tt)*) => {

@@ -2,12 +2,12 @@
 
 //! Waiting for a condition on data under a lock, until a signal comes or the time is over.
 //!
-//! The queue is the kernel crate's: a [`CondVar`], or a [`PollCondVar`](kernel::sync::poll::PollCondVar)
-//! where poll(2) waits on it too. These wake up without a cause now and then, and return with a
-//! signal pending although what was waited for has come; the functions here are the loop about
-//! them, `wait_event_interruptible` as Rust. Who changes the data calls `notify_all`:
-//! `notify_one` may wake up the very process that a signal takes away at that moment, and then
-//! nobody is left to see the change.
+//! The queue is the kernel crate's: a [`CondVar`], or a
+//! [`PollCondVar`](kernel::sync::poll::PollCondVar) where poll(2) waits on it too. Both may wake up
+//! without a cause, and may return for a pending signal although the condition is met; the
+//! functions here add the loop that checks, like `wait_event_interruptible` in C. Code that changes
+//! the data calls `notify_all`: `notify_one` may wake a process that a signal takes away at that
+//! moment, and no other process sees the change.
 //!
 //! C header: [`include/linux/wait.h`](srctree/include/linux/wait.h)
 
@@ -27,18 +27,19 @@ use kernel::{
     }, //
 };
 
-/// Waits until the condition is met. The lock is given up while it sleeps, and held when it looks
-/// and when it returns.
+/// Waits until the condition is met. The lock is released during sleep, and held while the
+/// condition is checked and on return.
 ///
-/// Fails with `ERESTARTSYS` when a signal comes first: the caller returns that, and the system
-/// call is begun anew, or fails with `EINTR`, as the handler of the signal was installed.
+/// Fails with `ERESTARTSYS` when a signal comes first: the caller returns that error, and the
+/// kernel restarts the system call or lets it fail with `EINTR`, as the signal's handler was
+/// installed.
 pub fn interruptible<T: ?Sized, B: Backend>(
     queue: &CondVar,
     guard: &mut Guard<'_, T, B>,
     until: impl Fn(&T) -> bool,
 ) -> Result {
     let mut signal = false;
-    // What has come is not given up for a signal that has come too.
+    // A condition that is met counts more than a signal that came meanwhile.
     while !until(guard) {
         if signal {
             return Err(ERESTARTSYS);
@@ -48,7 +49,8 @@ pub fn interruptible<T: ?Sized, B: Backend>(
     Ok(())
 }
 
-/// The same, for so many milliseconds at most. Then it fails with `ETIMEDOUT`.
+/// Waits like the function above, for that many milliseconds at most, and then fails with
+/// `ETIMEDOUT`.
 pub fn interruptible_timeout<T: ?Sized, B: Backend>(
     queue: &CondVar,
     guard: &mut Guard<'_, T, B>,

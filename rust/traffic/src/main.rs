@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A guest's program for `r4l bench`: sends and receives over sockets, and says how many nanoseconds of the guest's
-//! monotonic clock that took. On a machine whose clock counts instructions these are instructions.
+//! A guest's program for `r4l bench`: sends and receives over sockets, and prints the time that this took, in
+//! nanoseconds of the guest's monotonic clock. On a machine whose clock counts instructions these are instructions.
 //!
 //! ```text
-//! r4l-traffic sink tcp|udp PORT       take what comes; a TCP connection is closed when its sender has closed
-//! r4l-traffic tcp ADDRESS BYTES       send so many bytes, and wait until the other end has them all
-//! r4l-traffic udp ADDRESS SIZE COUNT  send so many datagrams
+//! r4l-traffic sink tcp|udp PORT       receive; a TCP connection is closed after its sender has closed
+//! r4l-traffic tcp ADDRESS BYTES       send that many bytes, and wait until the other end has them all
+//! r4l-traffic udp ADDRESS SIZE COUNT  send that many datagrams
 //! r4l-traffic time PROGRAM [ARGUMENT...]
 //! ```
 //!
@@ -21,7 +21,7 @@ use std::time::Instant;
 
 const USAGE: &str =
     "sink tcp|udp PORT | tcp ADDRESS BYTES | udp ADDRESS SIZE COUNT | time PROGRAM [ARGUMENT...]";
-/// Bytes of one write: as many as one TCP segment of the largest offload carries.
+/// Bytes of one write, as in one TCP segment of the largest offload.
 const CHUNK: usize = 64 << 10;
 
 type Done<T> = Result<T, Box<dyn Error>>;

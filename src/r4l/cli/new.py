@@ -40,8 +40,8 @@ def command(
 ) -> None:
     """Make a folder with a new driver: its source, Kbuild, passing tests, README, CI workflow, editor files.
 
-    It builds with `r4l build` and with plain make, and every test in it boots a virtual machine. No existing file is
-    overwritten.
+    The folder builds with `r4l build` and with plain make, and each of its tests boots a virtual machine. No existing
+    file is overwritten.
     """
     template = Template.named(template_name)
     # Before the folder is made: an unknown kernel must not leave a folder that blocks the next call.

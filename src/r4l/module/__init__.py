@@ -245,7 +245,7 @@ class Module:
             mirrors[-1].update()
             symbols = Module(folder, dict(self.config)).output(kernel) / SYMBOLS
             if symbols.is_file():
-                # Those of its own build are for this kernel; those of the user's make are in the copy already.
+                # The symbols of r4l's own build are for this kernel; those of the user's make are in the copy already.
                 shutil.copyfile(symbols, place / SYMBOLS)
         return sorted(mirrors, key=lambda mirror: mirror.folder)
 

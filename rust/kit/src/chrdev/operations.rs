@@ -38,8 +38,8 @@ use kernel::{
     types::ForeignOwnable, //
 };
 
-/// The driver, with its operations before it: an open file points to these, and so do we find the
-/// driver by the file.
+/// The driver, with its operations before it: an open file points to the operations, which lead to
+/// the driver.
 #[pin_data]
 #[repr(C)]
 pub(super) struct Device<D> {
@@ -52,7 +52,7 @@ impl<D: Driver> Device<D> {
     /// Makes the driver.
     pub(super) fn new(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         let operations = bindings::file_operations {
-            // While a file is open, it is this that keeps the module from being unloaded.
+            // The owner keeps the module from being unloaded while a file is open.
             owner: module.as_ptr(),
             ..Operations::<D>::TABLE
         };
@@ -62,13 +62,13 @@ impl<D: Driver> Device<D> {
         }? Error)
     }
 
-    /// The operations, by a pointer that is for all of the device.
+    /// The operations, by a pointer that is valid for the whole device.
     pub(super) fn operations(self: Pin<&Self>) -> *const bindings::file_operations {
         core::ptr::from_ref(self.get_ref()).cast()
     }
 }
 
-/// The driver that a file is of.
+/// The driver of a file.
 ///
 /// # Safety
 ///
@@ -77,7 +77,7 @@ impl<D: Driver> Device<D> {
 unsafe fn driver<'a, D: Driver>(file: NonNull<bindings::file>) -> &'a D {
     // SAFETY: The operations are the first field of a `Device<D>`, and the pointer to them was made
     // of one to the whole. The file holds the module, and that drops the device only when it is
-    // unloaded. Nobody writes to it after it was made.
+    // unloaded. No code writes to it after it was made.
     unsafe { &(*(*file.as_ptr()).f_op.cast::<Device<D>>()).driver }
 }
 
@@ -98,12 +98,12 @@ unsafe fn opened<'a, D: Driver>(file: NonNull<bindings::file>, call: c_int) -> O
 
 /// The flags of a read or write of `iter`.
 ///
-/// splice(2) calls with the lock of its pipe, and bytes of the kernel's own. If the driver waited,
-/// so would everybody who has the other end of the pipe, even in a read that must not wait.
+/// splice(2) calls with the lock of its pipe, and bytes of the kernel's own. A driver that waited
+/// would block every process at the other end of the pipe, even in a read that must not wait.
 ///
 /// # Safety
 ///
-/// Both are valid.
+/// `kiocb` and `iter` are valid.
 unsafe fn call(kiocb: *const bindings::kiocb, iter: *const bindings::iov_iter) -> c_int {
     // SAFETY: Valid, as required of the caller.
     let (flags, kind) = unsafe { ((*kiocb).ki_flags, (*iter).iter_type) };
@@ -119,10 +119,10 @@ unsafe fn call(kiocb: *const bindings::kiocb, iter: *const bindings::iov_iter) -
     }
 }
 
-/// What a read or write comes to. `copied` is how many bytes came across.
+/// The result of a read or write. `copied` is the number of bytes that were really copied.
 ///
-/// A driver that claims more is broken, and the kernel would believe it: sendfile(2) sends as many
-/// bytes of memory that nobody has written to. So that is an error.
+/// A driver that returns more is broken, and the kernel would rely on it: sendfile(2) sends that
+/// many bytes of uninitialised memory. So a larger number is an error.
 fn outcome(offset: u64, done: Result<usize>, copied: usize) -> Result<(i64, isize)> {
     let done = done?;
     if done > copied {
@@ -151,8 +151,8 @@ impl<D: Driver> Operations<D> {
         } else {
             None
         },
-        // sendfile(2) and splice(2), by way of the two above, which do not wait then: see `call`. A
-        // stream has no use without waiting, so who asks for these is sent to read(2) and write(2).
+        // sendfile(2) and splice(2), through the two above, which do not wait then: see `call`. A
+        // stream is useless without waiting, so its users have to call read(2) and write(2).
         splice_read: if D::HAS_READ && D::HAS_EXTENT {
             Some(bindings::copy_splice_read)
         } else {
@@ -209,7 +209,7 @@ impl<D: Driver> Operations<D> {
             return 0;
         };
         // SAFETY: A file is released once, if `open` has returned 0, and nobody calls any of its
-        // operations any more. What borrows the state is gone before the state is.
+        // operations any more. All borrows of the state end before the state does.
         unsafe {
             driver::<D>(file).release(&opened::<D>(file, 0));
             drop(Pin::<KBox<D::File>>::from_foreign(
@@ -306,7 +306,7 @@ impl<D: Driver> Operations<D> {
             return 0;
         };
         // SAFETY: The file is open, by our own `open`, and `table` is what this operation is given.
-        // Driver and state stay for longer than the file is open.
+        // Driver and state live longer than the file is open.
         let (driver, opened, poll) = unsafe {
             (
                 driver::<D>(file),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What poll(2) asks and is answered.
+//! The question and the answer of poll(2).
 
 use crate::bindings::layout;
 use core::{
@@ -17,11 +17,11 @@ use kernel::{
     }, //
 };
 
-/// Somebody who wants to be woken up, or only wants to know.
+/// A caller of poll(2), which wants to be woken up or only asks.
 ///
-/// The lifetime is the one of the driver and of the file's state, as [`Driver::poll`] gets them, and
-/// invariant: a queue that may go before these do is not taken. For poll(2) sleeps on the queue
-/// when the call has returned, and only holds the file.
+/// The lifetime is that of the driver and of the file's state, as [`Driver::poll`] gets them, and
+/// invariant, so that a queue with a shorter life is not accepted: poll(2) sleeps on the queue
+/// after the call has returned, and only holds the file.
 ///
 /// [`Driver::poll`]: super::Driver::poll
 ///
@@ -37,8 +37,9 @@ pub struct Poll<'a> {
 impl<'a> Poll<'a> {
     /// # Safety
     ///
-    /// `file` is open for `'a`, and `table` is what its `poll` operation was given. What is lent for
-    /// `'a` to who gets this stays for as long as the file is open.
+    /// `file` is open for `'a`, and `table` is the argument of its `poll` operation. References
+    /// with the lifetime `'a` that the receiver of this value gets are valid while the file is
+    /// open.
     pub(super) unsafe fn new(
         file: NonNull<bindings::file>,
         table: *mut bindings::poll_table_struct,
@@ -52,8 +53,8 @@ impl<'a> Poll<'a> {
         }
     }
 
-    /// Asks again when this queue is woken up. To be called before the driver looks at what it
-    /// answers by: what changes in between is not missed then.
+    /// Has poll(2) ask again when this queue is woken up. Call it before the driver reads the state
+    /// that its answer depends on, so that no change in between is missed.
     pub fn wait_on(&self, queue: &'a PollCondVar) {
         // SAFETY: Open by the type invariants. `register_wait` hands the pointer on to C, and
         // touches nothing that a `File` is more than a `LocalFile` for, which is the offset.
@@ -62,23 +63,23 @@ impl<'a> Poll<'a> {
     }
 }
 
-/// What would not have to wait.
+/// Set of the operations that would not have to wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Events(usize);
 
 impl Events {
-    /// Nothing.
+    /// The empty set.
     pub const NONE: Self = Self(0);
-    /// There is something to read.
+    /// A read would not wait.
     pub const READ: Self = Self(layout::EPOLLIN | layout::EPOLLRDNORM);
-    /// There is room to write.
+    /// A write would not wait.
     pub const WRITE: Self = Self(layout::EPOLLOUT | layout::EPOLLWRNORM);
-    /// Nobody is at the other end any more.
+    /// The other end is closed.
     pub const HANG_UP: Self = Self(layout::EPOLLHUP);
-    /// Something is wrong.
+    /// The device has an error.
     pub const ERROR: Self = Self(layout::EPOLLERR);
 
-    /// These, on a condition.
+    /// This set if the condition holds, else the empty set.
     pub fn when(self, condition: bool) -> Self {
         if condition {
             self

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The life of a device: its number, its class, its node, and at last the device itself.
+//! The registration of a device: its number, its class, its node, and last the device itself.
 //!
-//! Each of these is a value that undoes itself, and [`Registration`] has them in the order in which
-//! they have to go: nobody can open the device any more before anything else is undone.
+//! Each of these is a value whose drop undoes it, and [`Registration`] has them in the order of
+//! teardown: the device can no longer be opened before anything else is undone.
 
 use super::{
     operations::Device,
@@ -21,7 +21,7 @@ use kernel::{
     prelude::*, //
 };
 
-/// The hold of a module on its device; gone when it is dropped.
+/// The hold of a module on its device, which ends on drop.
 #[doc(hidden)]
 pub struct Registration<D: Driver> {
     // Fields are dropped as they are declared.
@@ -51,7 +51,7 @@ impl<D: Driver> Registration<D> {
         let class = Class::new(D::NAME)?;
         let node = Node::new(&class, &number, D::NAME)?;
         // SAFETY: The operations stay where they are for as long as the module has this value,
-        // which is until nobody uses the module. Nothing fails any more.
+        // which is until the module has no users. No later step fails.
         let cdev = unsafe { Cdev::new(&number, module, device.as_ref().operations()) }?;
         Ok(Self {
             _cdev: cdev,
@@ -63,7 +63,7 @@ impl<D: Driver> Registration<D> {
     }
 }
 
-/// A device number: a major number that nobody had, and minor number 0.
+/// A device number: a major number that was free, and minor number 0.
 struct Number(bindings::dev_t);
 
 impl Number {
@@ -82,7 +82,7 @@ impl Drop for Number {
     }
 }
 
-/// A class of devices. The kernel frees it when nobody refers to it any more.
+/// A class of devices. The kernel frees it after its last reference is gone.
 struct Class(*mut bindings::class);
 
 impl Class {
@@ -135,9 +135,9 @@ impl Drop for Node {
     }
 }
 
-/// What the kernel finds by the number when somebody opens the device. Not a part of any memory of
-/// ours: its last reference may go after us (with `CONFIG_DEBUG_KOBJECT_RELEASE` it always does),
-/// and a `cdev` of `cdev_alloc` is freed by the kernel then.
+/// The entry that the kernel finds by the number when a process opens the device. Not a part of the
+/// module's memory: its last reference may outlive the module (with `CONFIG_DEBUG_KOBJECT_RELEASE`
+/// always), and the kernel frees a `cdev` of `cdev_alloc` then.
 struct Cdev(NonNull<bindings::cdev>);
 
 impl Cdev {

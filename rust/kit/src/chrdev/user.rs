@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The two ends of a read and a write that lie in the process.
+//! The process's end of a read and a write.
 //!
-//! A process may give an address that is not there, or is not there from some byte on. What was
-//! copied before counts: the call succeeds with so many bytes, and only one that has copied none
-//! fails with `EFAULT`. So these functions return a count, and the driver goes on by that, not by
-//! what it has asked for.
+//! A process may give an address that is not mapped, or not mapped from some byte on. The bytes
+//! copied before count: the call succeeds with their number, and only a call that has copied none
+//! fails with `EFAULT`. So these functions return a count, and the driver has to continue with that
+//! count, not with the number that it asked for.
 
 use kernel::{
     alloc::KVVec,
@@ -16,7 +16,7 @@ use kernel::{
     prelude::*, //
 };
 
-/// Where a read puts its bytes.
+/// Destination of a read's bytes in the process.
 pub struct ToUser<'a>(&'a mut IovIterDest<'a>);
 
 impl<'a> ToUser<'a> {
@@ -24,28 +24,28 @@ impl<'a> ToUser<'a> {
         Self(iov)
     }
 
-    /// How many bytes there is room for.
+    /// Number of bytes that fit.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is room for none.
+    /// Returns true if no byte fits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Copies to the process, behind what was copied before, as much as there is room for. Returns
-    /// how many bytes arrived.
+    /// Copies to the process, behind the bytes copied before, as many bytes as fit. Returns the
+    /// number of copied bytes.
     ///
-    /// May sleep: the pages may have to be fetched, by another process even (userfaultfd(2)), and
-    /// that may take for ever. Under a lock that others wait for this is not to be called.
+    /// May sleep: the pages may have to be fetched, even by another process (userfaultfd(2)), for
+    /// an unlimited time. Do not call it under a lock that other calls wait for.
     pub fn copy(&mut self, data: &[u8]) -> Result<usize> {
         let asked = data.len().min(self.len());
         copied(asked, self.0.copy_to_iter(&data[..asked]))
     }
 }
 
-/// Where a write gets its bytes from.
+/// Source of a write's bytes in the process.
 pub struct FromUser<'a>(&'a mut IovIterSource<'a>);
 
 impl<'a> FromUser<'a> {
@@ -53,18 +53,18 @@ impl<'a> FromUser<'a> {
         Self(iov)
     }
 
-    /// How many bytes there are.
+    /// Number of bytes left.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Returns true if no byte is left.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Copies from the process, behind what was copied before, as much as there is and as there is
-    /// room for in `to`. Returns how many bytes arrived; those behind them in `to` mean nothing.
+    /// Copies from the process, behind the bytes copied before, as many bytes as are left and fit
+    /// into `to`. Returns the number of copied bytes; the bytes of `to` behind them are undefined.
     ///
     /// May sleep, as [`ToUser::copy`].
     pub fn copy(&mut self, to: &mut [u8]) -> Result<usize> {
@@ -72,8 +72,8 @@ impl<'a> FromUser<'a> {
         copied(asked, self.0.copy_from_iter(&mut to[..asked]))
     }
 
-    /// The same into memory of its own: so many bytes at most, or what arrived of them. A process
-    /// says how many it has, up to 2 GiB, so the driver says how many it can use.
+    /// Copies at most that many bytes from the process into new memory. A process offers up to 2
+    /// GiB, so the driver gives the number that it can use.
     pub fn take(&mut self, limit: usize) -> Result<KVVec<u8>> {
         let asked = limit.min(self.len());
         let mut bytes = KVVec::from_elem(0, asked, GFP_KERNEL)?;
@@ -83,7 +83,7 @@ impl<'a> FromUser<'a> {
     }
 }
 
-/// What a copy that was to be of `asked` bytes has come to.
+/// The result of a copy of `asked` bytes.
 fn copied(asked: usize, arrived: usize) -> Result<usize> {
     if arrived == 0 && asked != 0 {
         Err(EFAULT)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What `kit::completion` says of each call, in the kernel log: also of those that the driver has
-//! no use for.
+//! Results of each call of `kit::completion`, in the kernel log, also of calls that the driver does
+//! not use.
 
 #![forbid(unsafe_code)]
 

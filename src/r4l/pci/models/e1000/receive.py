@@ -303,7 +303,7 @@ class Receiver(LinkUnit, Filters, Statistics):
         if address:
             # A null descriptor stores nothing (3.2.3).
             self.dma.write(address, piece)
-        # What is known of the whole frame is in its last descriptor (3.2.3.2).
+        # The facts about the whole frame are in its last descriptor (3.2.3.2).
         last = frame.done == len(frame.data)
         status, errors = (frame.status | RX_EOP, frame.errors) if last else (frame.status & RX_VP, 0)
         written = RX_WRITTEN.pack(len(piece), frame.checksum, status | RX_DD, errors, frame.special)
