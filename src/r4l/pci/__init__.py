@@ -36,6 +36,7 @@ from r4l.pci.registers import (
     RegisterArray,
     Word,
 )
+from r4l.pci.rings import DescriptorRing
 from r4l.pci.server import Server
 from r4l.pci.timers import RunningTime, SteppedTime, Timer
 from r4l.pci.trace import (
@@ -65,6 +66,7 @@ __all__ = [
     "Capability",
     "Condition",
     "DefinitionError",
+    "DescriptorRing",
     "Device",
     "DmaFault",
     "Express",

@@ -44,6 +44,7 @@ from r4l.pci.interrupts import Interrupts
 from r4l.pci.layout import BARS, Bar, Cell, Layout
 from r4l.pci.protocol import Irq
 from r4l.pci.registers import HOOK, DefinitionError, Memory, Partial, Register, caller
+from r4l.pci.rings import DescriptorRing
 from r4l.pci.timers import Clock, RunningTime, Timer, Timers
 from r4l.pci.trace import Trace
 
@@ -135,6 +136,9 @@ class Device(metaclass=_Model):
         patience: seconds after which a method that has not returned makes the device dead to the guest; None: no limit,
             as in a debugger. QEMU waits ten minutes, and never speaks to the device again after that.
         actions: the model's own faults: names to names of methods without arguments.
+        rings: rings of descriptors, for readers of a recording; the device itself does not use them.
+        interrupt_mask: name of the register that lets interrupts through; while it is 0, the driver polls. For readers
+            of a recording, too; empty if there is none.
         layout: places of the registers.
         trace: events at the device.
         faults: faults injected on purpose.
@@ -158,6 +162,8 @@ class Device(metaclass=_Model):
     clock: ClassVar[Callable[[], Clock]] = RunningTime
     patience: float | None = 5.0
     actions: ClassVar[Mapping[str, str]] = {}
+    rings: ClassVar[Sequence[DescriptorRing]] = ()
+    interrupt_mask: ClassVar[str] = ""
     layout: ClassVar[Layout]
 
     _values: list[int]
@@ -170,6 +176,8 @@ class Device(metaclass=_Model):
             raise DefinitionError(f"{place}: {cls.__name__}: {problem}")
         tables = [one for one in cls.capabilities if isinstance(one, Msix)]
         cls.layout = Layout(cls, _by_number(cls.bars), tables)
+        if problem := _unreadable(cls):
+            raise DefinitionError(f"{place}: {cls.__name__}: {problem}")
 
     def __new__(cls, *_arguments: Any, **_words: Any) -> Device:
         """Set up the state of every device, whatever the model's own `__init__` does."""
@@ -254,6 +262,7 @@ class Device(metaclass=_Model):
         with self.held:
             if self.present:
                 self._guarded(partial(function, *arguments, **words), default=None)
+                self.trace.settle()
 
     def advance(self, seconds: float) -> None:
         """Advance a `SteppedTime`, and run the timers that become due on the way.
@@ -350,6 +359,7 @@ class Device(metaclass=_Model):
             self.faults.write(found, value, size, lambda new: self._write_any(cell, bar, offset, size, new))
         else:
             self._write_any(cell, bar, offset, size, value)
+        self.trace.settle()
 
     def _write_any(self, cell: Cell | None, bar: int, offset: int, size: int, value: int) -> None:
         if cell is not None:
@@ -517,6 +527,7 @@ class Device(metaclass=_Model):
             # The timer may have been cancelled while this thread waited for the lock.
             if timer.action is not None and self.present:
                 self._guarded(timer.action, default=None)
+                self.trace.settle()
 
     def _guarded(self, function: Callable[..., Any], *arguments: Any, default: Any) -> Any:
         """Call a function of the model. An exception is kept for the test, and the guest continues."""
@@ -588,6 +599,16 @@ class Device(metaclass=_Model):
 def _by_number(bars: Sequence[Bar | None]) -> dict[int, Bar]:
     """Return the existing BARs by their numbers."""
     return {number: bar for number, bar in enumerate(bars) if bar is not None}
+
+
+def _unreadable(cls: type[Device]) -> str:
+    """Return the mistake in what describes a model to readers of a recording; empty if there is none."""
+    for ring in cls.rings:
+        if problem := ring.problem(cls.layout.registers):
+            return f"the ring {ring.name} {problem}"
+    if cls.interrupt_mask and cls.interrupt_mask not in cls.layout.registers:
+        return f"interrupt_mask names the register {cls.interrupt_mask}, which the device does not have"
+    return ""
 
 
 def _contradiction(cls: type[Device]) -> str:

@@ -142,6 +142,23 @@ class Dma:
             self._put(mapping, at, data[done : done + count])
             done += count
 
+    def peek(self, address: int, size: int) -> bytes:
+        """Return bytes of the guest's memory for an observer: without an entry in the trace, faults or bus mastering.
+
+        Args:
+            address: address in the guest.
+            size: bytes.
+
+        Returns:
+            The bytes; none if some of them are not mapped here.
+        """
+        place = bisect_right(self._starts, address) - 1
+        mapping = self._mappings[place] if place >= 0 else None
+        if mapping is None or mapping.memory is None or address + size > mapping.end:
+            return b""
+        at = address - mapping.address
+        return mapping.memory[at : at + size]
+
     def unpack(self, layout: str, address: int) -> tuple[Any, ...]:
         """Return values in the guest's memory, by a layout of `struct` such as `"<QHBBH"`."""
         return struct.unpack(layout, self.read(address, struct.calcsize(layout)))

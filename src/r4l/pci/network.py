@@ -10,6 +10,9 @@ from r4l.net.nic import FIRST_MAC, mac_address
 from r4l.pci.device import Device
 from r4l.pci.line import Line
 
+TRACED = 128
+"""Number of bytes of a frame that the trace keeps: the headers."""
+
 
 class NetworkCard(Device):
     """A network card. Subclasses are models, whose `receive` gets the frames of the cable.
@@ -54,11 +57,16 @@ class NetworkCard(Device):
         """
         raise NotImplementedError
 
+    def arrive(self, frame: bytes) -> None:
+        """Receive a frame from the cable; a model that can damage it on its way does so here."""
+        self.receive(frame)
+
     def on_line_free(self) -> None:
         """Go on sending; called when the cable takes frames again after it was full."""
 
     def send_frame(self, frame: bytes) -> None:
         """Give a frame, without FCS, to the cable. Before the card is plugged in it is lost."""
+        self.trace.add("frame-sent", size=len(frame), value=frame[:TRACED])
         if self._line:
             self._line.send(frame)
 
@@ -86,4 +94,8 @@ class NetworkCard(Device):
 
     def _take_frames(self, frames: Sequence[bytes]) -> None:
         for frame in frames:
-            self.call(self.receive, frame)
+            self.call(self._take, frame)
+
+    def _take(self, frame: bytes) -> None:
+        self.trace.add("frame-received", size=len(frame), value=frame[:TRACED])
+        self.arrive(frame)

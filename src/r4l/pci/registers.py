@@ -190,7 +190,7 @@ class Register:
         self.offset, self.width, self.reset, self.access = offset, width, reset, access
         self.bar, self.partial, self.sticky = bar, partial, sticky
         self.mask = (1 << width) - 1
-        self.fields = {name: _field(field) for name, field in (fields or {}).items()}
+        self.fields = {name: as_field(field) for name, field in (fields or {}).items()}
         self.owner: type | None = None
         self.slot = -1
         self.writer: str | None = None
@@ -468,7 +468,8 @@ class Memory:
         return f"<Memory {self.name}, {self.size:#x} bytes at {self.offset:#x} of BAR {self.bar}>"
 
 
-def _field(said: FieldLike) -> Field:
+def as_field(said: FieldLike) -> Field:
+    """Return a field for a bit's number, (high, low), or a `Field`."""
     if isinstance(said, int):
         return Field(said)
     return Field(*said) if isinstance(said, tuple) else said

@@ -30,6 +30,8 @@ EventKind = Literal[
     "config-write",
     "dma-read",
     "dma-write",
+    "frame-sent",
+    "frame-received",
     "interrupt",
     "reset",
     "plugged",
@@ -56,11 +58,11 @@ class TraceEvent:
         kind: kind of event.
         register: the register's name, `RAL[3]` in an array; empty if there is none at that place.
         fields: values of the register's fields, by name.
-        value: value read, written or signalled (a vector); the first 8 bytes of a DMA transfer.
+        value: value read, written or signalled (a vector); the first 8 bytes of a DMA transfer or a frame.
         bar: number of the BAR; None if the event is not about one.
         offset: offset in the BAR or the configuration space; the guest's address of a DMA transfer.
         size: bytes.
-        data: first bytes of a DMA transfer.
+        data: first bytes of a DMA transfer or a frame.
         text: details, for a reader.
     """
 
@@ -90,6 +92,8 @@ class TraceEvent:
             words.append(("→ " if self.kind == "read" else "← ") + (said or f"{self.value:#x} ({self.size} B)"))
         elif self.kind.startswith("config"):
             words.append(f"{self.offset:#04x} {self.value:#0{2 + 2 * self.size}x}")
+        elif self.kind.startswith("frame"):
+            words.append(f"{self.size} B {self.data[:16].hex(' ')} …")
         elif self.kind.startswith("dma"):
             words.append(f"{self.offset:#x} {self.size} B {self.data[:16].hex(' ')}{' …' if self.size > 16 else ''}")
         return " ".join([*words, *([self.text] if self.text else [])])
@@ -222,6 +226,8 @@ class Trace:
     Attributes:
         dropped: number of the oldest entries that were dropped.
         config: True to keep accesses to the configuration space; the kernel makes hundreds.
+        observer: called under the device's lock with each event that is recorded, and with None after the effects of an
+            access or another cause.
     """
 
     def __init__(self, kept: int = KEPT) -> None:
@@ -232,6 +238,7 @@ class Trace:
         self._news = threading.Condition()
         self._waiting = False
         self.config = True
+        self.observer: Callable[[Raw | None], None] | None = None
 
     # -- for the device -----------------------------------------------------------------------------------------
 
@@ -248,9 +255,16 @@ class Trace:
         """Record an event. Called under the device's lock, a hundred thousand times a second."""
         self._entries.append((self._next, time.monotonic_ns(), kind, cell, bar, offset, size, value, text))
         self._next += 1
+        if self.observer is not None:
+            self.observer(self._entries[-1])
         if self._waiting:
             with self._news:
                 self._news.notify_all()
+
+    def settle(self) -> None:
+        """Tell the observer that the effects of the last events are complete."""
+        if self.observer is not None:
+            self.observer(None)
 
     # -- for tests ----------------------------------------------------------------------------------------------
 
@@ -327,6 +341,15 @@ class Trace:
         found = [one for one in self._since(since) if config or not one.kind.startswith("config")]
         head = [f"… {len(found) - most} more"] if len(found) > most else []
         return "\n".join([*head, *map(str, found[-most:])]) or "nothing"
+
+    @property
+    def begun(self) -> int:
+        """Nanoseconds of the host's monotonic clock at which the trace began."""
+        return self._begun
+
+    def raw(self) -> list[Raw]:
+        """Return all kept entries, as they were recorded."""
+        return list(self._entries)
 
     def _typed(self, raw: Raw) -> TraceEvent:
         number, ns, kind, cell, bar, offset, size, value, text = raw

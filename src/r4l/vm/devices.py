@@ -7,6 +7,7 @@ state of such a device, so no saved state contains one; devices are plugged in a
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from r4l.errors import BootError, GuestTimeout, UsageError
 from r4l.pci import Device, ModelError, Server
 from r4l.pci.load import in_python, load
+from r4l.pci.recording import of_trace
 from r4l.vm.qmp import Event, Monitor
 
 DeviceLike = Device | Callable[[], Device]
@@ -125,10 +127,12 @@ class Plugs:
             device.address = ""
 
     def save_traces(self) -> None:
-        """Write each device's trace into the run's folder."""
+        """Write each device's trace into the run's folder: as text, and as a recording for `r4l scope --from`."""
         for index, device in enumerate(self.devices):
             text = device.trace.text(most=len(device.trace), config=True)
             (self._workdir / f"{qemu_id(index)}.trace").write_text(text + "\n", encoding="utf-8")
+            data = json.dumps(of_trace(device), separators=(",", ":"))
+            (self._workdir / f"{qemu_id(index)}.json").write_text(data + "\n", encoding="utf-8")
 
 
 def split(devices: Sequence[str | DeviceLike]) -> tuple[list[str], list[Device]]:

@@ -6,13 +6,14 @@ Source: Intel 8254x Software Developer's Manual (317453), 4.1 (configuration spa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from r4l.net import Cable
 from r4l.net.nic import FIRST_MAC
 from r4l.pci.device import Reset
+from r4l.pci.models.e1000.descriptors import RECEIVE_RING, TRANSMIT_RING
 from r4l.pci.models.e1000.eeprom import EepromPort, Microwire, contents
 from r4l.pci.models.e1000.others import Others
 from r4l.pci.models.e1000.phy import Phy
@@ -53,6 +54,8 @@ class E1000(Transmitter, EepromPort, Others):
     """
 
     actions: ClassVar[Mapping[str, str]] = {"link-flap": "flap", "link-down": "pull_cable", "crc-error": "damage_next"}
+    rings = (TRANSMIT_RING, RECEIVE_RING)
+    interrupt_mask = "IMS"
     phy_identifier = 0x0C20
 
     IOADDR = Register(0x0, bar=2, access=RO, fields={"OFFSET": Field(19, 0, RW)})
@@ -83,10 +86,10 @@ class E1000(Transmitter, EepromPort, Others):
         """Let the next frame from the line arrive with a wrong FCS."""
         self._damaged = True
 
-    def _take_frames(self, frames: Sequence[bytes]) -> None:
-        for frame in frames:
-            damaged, self._damaged = self._damaged, False
-            self.call(self.receive, frame, crc_error=damaged)
+    def arrive(self, frame: bytes) -> None:
+        """Receive a frame from the cable, with a wrong FCS if the next one was to be damaged."""
+        damaged, self._damaged = self._damaged, False
+        self.receive(frame, crc_error=damaged)
 
     # -- reset ---------------------------------------------------------------------------------------------------------
 

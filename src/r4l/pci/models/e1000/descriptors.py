@@ -9,6 +9,8 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from r4l.pci.rings import DescriptorRing
+
 SIZE = 16
 """Bytes of a descriptor."""
 PAIR = struct.Struct("<QQ")
@@ -73,3 +75,36 @@ class Context(NamedTuple):
             header=second >> 40 & 0xFF,
             segment=second >> 48,
         )
+
+
+# -- for readers of a recording ----------------------------------------------------------------------------------------
+
+RECEIVE_RING = DescriptorRing(
+    "receive",
+    base=("RDBAL", "RDBAH"),
+    head="RDH",
+    tail="RDT",
+    length="RDLEN",
+    size=SIZE,
+    fields={
+        "address": (63, 0), "length": (79, 64), "checksum": (95, 80), "DD": 96, "EOP": 97, "IXSM": 98, "VP": 99,
+        "TCPCS": 101, "IPCS": 102, "PIF": 103, "CE": 104, "SE": 105, "TCPE": 109, "IPE": 110, "RXE": 111,
+        "special": (127, 112),
+    },
+    done="DD",
+    buffer=("address", "length"),
+)  # fmt: skip
+TRANSMIT_RING = DescriptorRing(
+    "transmit",
+    base=("TDBAL", "TDBAH"),
+    head="TDH",
+    tail="TDT",
+    length="TDLEN",
+    size=SIZE,
+    fields={
+        "address": (63, 0), "length": (79, 64), "DTYP": (87, 84), "EOP": 88, "IFCS": 89, "TSE": 90, "RS": 91,
+        "RPS": 92, "DEXT": 93, "VLE": 94, "IDE": 95, "DD": 96, "options": (111, 104), "special": (127, 112),
+    },
+    done="DD",
+    buffer=("address", "length"),
+)  # fmt: skip
