@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SUFFIXES = {".py", ".rs", ".c", ".h", ".mk", ".toml", ".sh", ".j2", ".css"}
+SUFFIXES = {".py", ".rs", ".c", ".h", ".mk", ".toml", ".sh", ".j2", ".css", ".js"}
 NAMES = {"Makefile", "Kbuild", "r4l", "run"}
 
 

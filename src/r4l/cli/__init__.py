@@ -38,6 +38,7 @@ COMMANDS: dict[str, str] = {
     "lab": "The camp's labs: start, check, hand in, grade",
     "ide": "Write editor files: rust-analyzer, clangd, VS Code",
     "run": "Load a module in a fresh virtual machine and run a command there",
+    "scope": "Draw a driver at work: rings, registers, packets, interrupts, step by step",
     "debug": "Load a module in a fresh virtual machine with gdb attached",
     "shell": "Open a shell in a fresh virtual machine, or in a kept one",
     "exec": "Run a command in a machine that `run --keep` left running",

@@ -127,11 +127,16 @@ class MachineOptions:
     share: tuple[str, ...]
     verbose: bool
 
-    def start(self, kernel: Kernel, stages: Stages, usual: Snapshot = None) -> VM:
+    def start(
+        self, kernel: Kernel, stages: Stages, usual: Snapshot = None, *, before: Callable[[VM], object] | None = None
+    ) -> VM:
         """Return the virtual machine, booted or restored, with the files of `--put` in it.
 
         Args:
+            kernel: kernel to boot.
+            stages: receives the progress.
             usual: what `VM` is told about snapshots if the user says nothing.
+            before: called with the machine before it starts.
 
         Raises:
             R4LError: the machine does not boot, or rejects a file; it is closed then.
@@ -140,6 +145,8 @@ class MachineOptions:
 
         files = [Put.parse(text) for text in self.put]
         vm = self.vm(kernel, stages, usual)
+        if before:
+            before(vm)
         if self.verbose:
             stages.console.print(vm.command_line, markup=False, highlight=False, soft_wrap=True, style="dim")
         if (factor := crowding(vm.machine)) > 1 and not is_quiet():

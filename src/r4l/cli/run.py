@@ -165,7 +165,7 @@ def command(
             code = _serve(vm, modules, parameters, guest_command, shell, timeout, seen if as_json else None)
         except R4LError as error:
             trouble = error
-        trouble = _judged(vm, trouble)
+        trouble = judged(vm, trouble)
         _keep(vm, pcap, console)
     finally:
         vm.close(keep=trouble is not None)
@@ -185,7 +185,7 @@ def command(
 def _stay(vm: VM, modules: list[BuiltModule], parameters: dict[str, str]) -> None:
     """Load the modules, and keep the machine until it ends; this process is its keeper."""
     try:
-        _load(vm, modules, parameters, quiet=False)
+        load_modules(vm, modules, parameters, quiet=False)
         vm.check()
         name = modules[-1].name if modules else vm.kernel.name
         keeper = Keeper(vm, re.sub(r"[^A-Za-z0-9_.-]", "_", name), [module.name for module in modules])
@@ -195,7 +195,7 @@ def _stay(vm: VM, modules: list[BuiltModule], parameters: dict[str, str]) -> Non
     keeper.serve()
 
 
-def _judged(vm: VM, trouble: R4LError | None) -> R4LError | None:
+def judged(vm: VM, trouble: R4LError | None) -> R4LError | None:
     """Return the error of the whole run: the kernel's complaint takes precedence over the command's error.
 
     A fault of the host comes first: a kernel whose disk is full or whose host is starved complains of that, too.
@@ -232,12 +232,12 @@ def _serve(
             "modules": [module.name for module in modules],
         }
         seen |= {"ssh": vm.ssh.line} if vm.image else {}
-    _load(vm, modules, parameters, quiet=seen is not None)
-    code = _run(vm, guest_command, timeout, seen) if guest_command else 0
+    load_modules(vm, modules, parameters, quiet=seen is not None)
+    code = run_command(vm, guest_command, timeout, seen) if guest_command else 0
     return vm.shell() if shell else code
 
 
-def _load(vm: VM, modules: list[BuiltModule], parameters: dict[str, str], *, quiet: bool) -> None:
+def load_modules(vm: VM, modules: list[BuiltModule], parameters: dict[str, str], *, quiet: bool) -> None:
     screen = Console(stderr=True, highlight=False, soft_wrap=True)
     vm.klog.sync()
     before = vm.klog.mark()
@@ -255,7 +255,7 @@ def _load(vm: VM, modules: list[BuiltModule], parameters: dict[str, str], *, qui
         screen.print(f"  {line}", markup=False, style="dim")
 
 
-def _run(vm: VM, guest_command: tuple[str, ...], timeout: float, seen: dict[str, object] | None) -> int:
+def run_command(vm: VM, guest_command: tuple[str, ...], timeout: float, seen: dict[str, object] | None) -> int:
     """Run the command and return its exit code.
 
     Args:

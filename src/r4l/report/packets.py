@@ -133,6 +133,16 @@ def read(file: Path) -> Capture:
     return capture
 
 
+def decoded(raw: bytes) -> DecodedPacket:
+    """Return one packet in words.
+
+    Args:
+        raw: its first bytes, from the destination address on.
+    """
+    logging.getLogger("scapy").setLevel(logging.CRITICAL)
+    return _decode(raw, DecodedPacket(1, 0.0, len(raw)))
+
+
 def _records(file: Path, capture: Capture) -> Iterator[tuple[bytes, int, float, int]]:
     """Raw packets with number, seconds since the first, and length; notes a capture that was cut short."""
     number, begin, used = 0, 0.0, HEADER_SIZE

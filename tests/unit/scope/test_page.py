@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""The page of a recording: one file, safe whatever the guest has written."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from tests.unit.scope.conftest import HOSTILE, Lamp
+
+from r4l.cli import cli
+from r4l.errors import UsageError
+from r4l.pci.recording import Recorder
+from r4l.scope import Heading, load, render
+
+CHROMIUM = shutil.which("chromium")
+
+
+def contents(page: str) -> dict[str, Any]:
+    """The data of a page."""
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert found
+    data: dict[str, Any] = json.loads(found[1])
+    return data
+
+
+def shown(page: str, tmp_path: Path, place: str = "") -> str:
+    """The page's elements after its script has run in a browser."""
+    file = tmp_path / "page.html"
+    file.write_text(page, encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    done = subprocess.run(
+        [CHROMIUM or "", *options, "--virtual-time-budget=2000", "--dump-dom", f"file://{file}{place}"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_the_page_needs_no_other_file_and_runs_its_own_script_only(recording: dict[str, Any]) -> None:
+    page = render([recording], Heading("lamp", "7.3", "echo 1 > /dev/lamp"))
+    assert not re.findall(
+        r"""(?:src|href)\s*=\s*["']?(?!data:)|@import|url\(""",
+        re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL),
+    )
+    script = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    assert len(script) == 1
+    digest = base64.b64encode(hashlib.sha256(script[0].encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page
+    assert contents(page)["devices"][0]["events"][0]["register"] == "LIGHT"
+    assert "echo 1 &gt; /dev/lamp" in page
+
+
+def test_what_the_guest_wrote_is_no_markup(lamp: Lamp) -> None:
+    recorder = Recorder(lamp)
+    lamp.note(HOSTILE)
+    lamp.trace.add("frame-received", size=60, value=HOSTILE.encode().ljust(60)[:60])
+    page = render([recorder.as_data()], Heading(HOSTILE, HOSTILE, HOSTILE))
+    assert page.count("<script") == 2
+    assert page.count("</script>") == 2
+    assert "<img" not in page
+    assert not set(page) & {"\x1b", "\u202e"}
+    assert "</script>" in contents(page)["devices"][0]["events"][0]["text"]
+
+
+def test_a_frame_is_told_in_words(lamp: Lamp) -> None:
+    recorder = Recorder(lamp)
+    arp = bytes.fromhex(
+        "ffffffffffff 525400123456 0806 0001 0800 06 04 0001 525400123456 0a00020f 000000000000 0a000202"
+    )
+    lamp.trace.add("frame-sent", size=42, value=arp)
+    event = contents(render([recorder.as_data()], Heading()))["devices"][0]["events"][0]
+    assert (event["frame"], event["ends"]) == ("ARP who has 10.0.2.2? tell 10.0.2.15", "10.0.2.15 → broadcast")
+
+
+def test_ten_thousand_events_are_a_page_of_a_few_megabytes(lamp: Lamp) -> None:
+    recorder = Recorder(lamp)
+    begin = time.monotonic()
+    for number in range(12_000):
+        lamp.bar_write(0, 0, 4, number)
+    assert time.monotonic() - begin < 10
+    page = render([recorder.as_data()], Heading())
+    data = contents(page)["devices"][0]
+    assert (len(data["events"]), data["folded"]) == (10_000, 2_000)
+    assert len(page) < 3_000_000
+
+
+def test_a_recording_comes_back_from_its_file(recording: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "pci0.json"
+    file.write_text(json.dumps(recording))
+    assert load(file) == [json.loads(json.dumps(recording))]
+    done = CliRunner().invoke(cli, ["scope", "--from", str(file)], standalone_mode=False)
+    assert done.exception is None
+    assert contents((tmp_path / "pci0.html").read_text())["devices"][0]["events"] == load(file)[0]["events"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "[1]", "nothing", "[" * 100_000, '{"format": "r4l-recording-1"}', "\xff"]
+)
+def test_a_file_that_is_no_recording_is_refused(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "pci0.json"
+    file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(UsageError, match="is no recording"):
+        load(file)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        load(tmp_path / "pci0.json")
+
+
+def test_qemus_own_devices_cannot_be_looked_into() -> None:
+    done = CliRunner().invoke(cli, ["scope"], standalone_mode=False)
+    assert "no driver is given" in str(done.exception)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+class TestInABrowser:
+    """The script of the page."""
+
+    def test_it_shows_the_state_at_an_event(self, recording: dict[str, Any], tmp_path: Path) -> None:
+        page = render([recording], Heading("lamp"))
+        first = shown(page, tmp_path, "#0")
+        assert re.search(r'id="sentence">.*writes .*<b>0x4201</b> to <b>LIGHT</b> \(on=1 colour=0x42\)', first)
+        assert "LIGHT: 0x0 → 0x4201" in first
+        assert "0 of 8" in first
+        last = shown(page, tmp_path, "#1")
+        assert "3 of 8" in last
+        assert re.search(r"tail 3</text>", last)
+
+    def test_hostile_text_stays_text(self, lamp: Lamp, tmp_path: Path) -> None:
+        recorder = Recorder(lamp)
+        lamp.note(HOSTILE)
+        seen = shown(render([recorder.as_data()], Heading(HOSTILE)), tmp_path)
+        assert "taken" not in re.findall(r"<title>(.*?)</title>", seen)[0].replace("title='taken'", "")
+        assert "<img" not in seen
+        assert "&lt;/script&gt;" in seen
+
+    def test_ten_thousand_events_are_drawn(self, lamp: Lamp, tmp_path: Path) -> None:
+        recorder = Recorder(lamp)
+        for number in range(10_000):
+            lamp.bar_write(0, 0x14, 4, number % 8)
+        seen = shown(render([recorder.as_data()], Heading()), tmp_path, "#5003")
+        assert "event 5003 of 9999" in seen
+        assert seen.count('class="event ') < 200
+        assert "3 of 8" in seen
