@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from r4l.known import Explanation
 
 
+class _OldName:
+    """The old name of `R4LError.category`, on a class and on an error."""
+
+    def __get__(self, error: R4LError | None, of: type[R4LError]) -> str:
+        warnings.warn("R4LError.kind is now R4LError.category", DeprecationWarning, stacklevel=2)
+        return (of if error is None else error).category
+
+
 class R4LError(Exception):
     """Base class of all errors that r4l raises on purpose.
 
@@ -32,6 +40,7 @@ class R4LError(Exception):
 
     exit_code = 125
     category = "error"
+    kind = _OldName()
 
     def __init__(
         self, cause: str, remedy: str = "", *, detail: str = "", log: Path | None = None, known: str = ""
@@ -48,12 +57,6 @@ class R4LError(Exception):
         if "kind" in vars(cls):
             warnings.warn("R4LError.kind is now R4LError.category", DeprecationWarning, stacklevel=2)
             cls.category = vars(cls)["kind"]
-
-    @property
-    def kind(self) -> str:
-        """Old name of `category`."""
-        warnings.warn("R4LError.kind is now R4LError.category", DeprecationWarning, stacklevel=2)
-        return self.category
 
     def as_dict(self) -> dict[str, str | int | None]:
         """Return the error as data for JSON."""

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Run a program that gets a signal when its parent dies (prctl(2)): `python pdeathsig.py NUMBER PROGRAM ARGUMENT…`.
+"""The signal that a process gets when its parent dies (PR_SET_PDEATHSIG in prctl(2)).
 
-For machines without setpriv(1), which starts faster. Imports no module of r4l.
+`python pdeathsig.py NUMBER PROGRAM ARGUMENT…` runs a program with it, on machines without setpriv(1), which starts
+faster. Imports no module of r4l.
 """
 
 from __future__ import annotations
@@ -12,8 +13,18 @@ import sys
 
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 
+
+def on_parents_death(number: int) -> None:
+    """Have the kernel send this process a signal when the thread that started it ends.
+
+    Args:
+        number: number of the signal; 0 for none.
+    """
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+
+
 if __name__ == "__main__":
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(sys.argv[1]))
+    on_parents_death(int(sys.argv[1]))
     try:
         os.execvp(sys.argv[2], sys.argv[2:])
     except FileNotFoundError:

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""The project file: kernel, machine and parameters that a driver's folder asks for, so that nobody need type them.
+"""The project file: kernel, machine and parameters for a driver's folder, which then need not be typed.
 
-It is `r4l.toml`, or the table `[tool.r4l]` of pyproject.toml; docs/machine.md lists its keys. Whoever wrote it may be a
-stranger: it can name no file of this computer for QEMU to open, and no Python to run.
+The file is `r4l.toml`, or the table `[tool.r4l]` of pyproject.toml; docs/machine.md lists its keys. Its author may be a
+stranger: the file can name no file of this computer for QEMU to open, and no Python to run.
 """
 
 from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from r4l import tables
 from r4l.arch import architecture
 from r4l.errors import UsageError
 
@@ -21,25 +22,25 @@ FILE = "r4l.toml"
 SHARED_FILE = "pyproject.toml"
 """Python's own project file (PEP 518); r4l's part of it is `[tool.r4l]`."""
 
-TYPE_NAMES: dict[type, str] = {int: "a whole number", str: "a text", bool: "true or false", list: "a list of texts"}
-KEYS: dict[str, tuple[type, ...]] = {
-    "kernel": (str, list),
-    "arch": (str,),
-    "machine": (dict,),
-    "parameters": (dict,),
-    "config": (dict,),
+MACHINE = {
+    "memory?": int,
+    "cpus?": int,
+    "nics?": int,
+    "nic_model?": str,
+    "modules?": [str],
+    "devices?": [str],
+    "append?": str,
+    "snapshot?": bool,
 }
-MACHINE: dict[str, tuple[type, ...]] = {
-    "memory": (int,),
-    "cpus": (int,),
-    "nics": (int,),
-    "nic_model": (str,),
-    "modules": (list,),
-    "devices": (list,),
-    "append": (str,),
-    "snapshot": (bool,),
+"""Shape of `[machine]`; its keys are named as the words of pytest's marker `machine`."""
+SHAPE = {
+    "kernel?": (str, [str]),
+    "arch?": str,
+    "machine?": MACHINE,
+    "parameters?": {"*": object},
+    "config?": {"*": object},
 }
-"""The keys of `[machine]`, named as the words of pytest's marker `machine`, with the types of their values."""
+MACHINE_KEYS = tuple(key.rstrip("?") for key in MACHINE)
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,13 @@ class Settings:
         Raises:
             UsageError: a key is unknown, or a value is not of its type.
         """
-        _check(table, KEYS, file, "")
+        try:
+            tables.check(table, SHAPE, str(file))
+        except tables.UnknownKey as error:
+            raise UsageError(f"{file}: there is no key {error.path}{error.key}", _nearest(error)) from error
+        except tables.BadTable as error:
+            raise UsageError(str(error), "correct the file") from error
         machine = table.get("machine", {})
-        _check(machine, MACHINE, file, "machine.")
         _check_values(machine, file)
         kernel = table.get("kernel", ())
         names = (kernel,) if isinstance(kernel, str) else kernel
@@ -121,26 +126,16 @@ def _read(file: Path) -> dict[str, Any]:
         raise UsageError(f"cannot read {file}: {error.strerror}", "make it readable") from error
 
 
-def _check(table: Mapping[str, Any], known: Mapping[str, Sequence[type]], file: Path, before: str) -> None:
-    for key, value in table.items():
-        if key not in known:
-            raise UsageError(f"{file}: there is no key {before}{key}", _nearest(key, known, before))
-        # In Python, true is a whole number.
-        expected = next((expected for expected in known[key] if type(value) is expected), None)
-        if expected is None or (expected is list and not all(isinstance(one, str) for one in value)):
-            wanted = " or ".join(TYPE_NAMES.get(expected, f"a table [{key}]") for expected in known[key])
-            raise UsageError(f"{file}: {before}{key} has to be {wanted}, not {value!r}", "correct the file")
-
-
-def _nearest(key: str, known: Mapping[str, object], before: str) -> str:
-    """The remedy for an unknown key."""
-    places = {name: f"{before}{name}" for name in known} | (
-        {} if before else {name: f"machine.{name}" for name in MACHINE}
-    )
+def _nearest(unknown: tables.UnknownKey) -> str:
+    """Return the remedy for an unknown key."""
+    key, before = unknown.key, unknown.path
+    places = {name: f"{before}{name}" for name in unknown.known}
+    if not before:
+        places |= {name: f"machine.{name}" for name in MACHINE_KEYS}
     if key in places:
         return f"it belongs into [machine]: {places[key]}"
     close = difflib.get_close_matches(key.replace("-", "_"), places, 1, 0.6)
-    return f"did you mean {places[close[0]]}?" if close else f"its keys are {', '.join(known)}"
+    return f"did you mean {places[close[0]]}?" if close else f"its keys are {', '.join(unknown.known)}"
 
 
 def _check_values(machine: Mapping[str, Any], file: Path) -> None:

@@ -80,6 +80,13 @@ def test_an_error_has_a_category_that_was_its_kind() -> None:
         assert error.kind == error.category == error.as_dict()["error"] == "usage"
 
 
+def test_the_class_of_an_error_has_its_old_name_too() -> None:
+    for category in (UsageError, R4LError):
+        with pytest.warns(DeprecationWarning, match="now R4LError.category") as caught:
+            assert category.kind == category.category
+        assert [warning.filename for warning in caught] == [__file__]
+
+
 def test_a_user_s_own_error_may_still_say_kind() -> None:
     with pytest.warns(DeprecationWarning, match="now R4LError.category"):
         mine = type("Mine", (R4LError,), {"kind": "mine"})

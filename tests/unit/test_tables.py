@@ -31,23 +31,30 @@ from r4l.tables import BadTable
 
 SOURCE = Path(r4l.__file__).parent
 ROOT = SOURCE.parents[1]
-SHAPE = {"name": str, "size?": int, "part": [{"id!": str, "flag?": bool}], "more?": {"*": {"what": (str, list)}}}
+SHAPE = {
+    "name": str,
+    "size?": int,
+    "part": [{"id!": str, "flag?": bool}],
+    "more?": {"*": {"what": (str, list), "names?": [str]}},
+}
 WHOLE = 'name = "x"\n[[part]]\nid = "a"\n[[part]]\nid = "b"\nflag = true\n[more.one]\nwhat = ["w"]\n'
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (WHOLE + "colour = 1\n", "t: there is no key more.one.colour; it has what"),
+        (WHOLE + "colour = 1\n", "t: there is no key more.one.colour; it has names, what"),
         (WHOLE.replace("flag", "flog"), r"t: there is no key part\[1\].flog; it has flag, id"),
         ("colour = 1\n" + WHOLE, "t: there is no key colour; it has more, name, part, size"),
         (WHOLE.replace('id = "a"\n', ""), r"t: part\[0\] lacks id"),
         (WHOLE.replace('name = "x"\n', ""), "t: the table lacks name"),
         (WHOLE.replace('"b"', '"a"'), "t: part.id is 'a' twice"),
-        (WHOLE.replace("true", '"yes"'), r"t: part\[1\].flag has to be bool, not 'yes'"),
-        ("size = true\n" + WHOLE, "t: size has to be int, not True"),
-        (WHOLE.replace('["w"]', "3"), "t: more.one.what has to be str or list, not 3"),
-        ('part = "a"\nname = "x"', "t: part has to be list, not 'a'"),
+        (WHOLE.replace("true", '"yes"'), r"t: part\[1\].flag has to be true or false, not 'yes'"),
+        ("size = true\n" + WHOLE, "t: size has to be a whole number, not True"),
+        (WHOLE.replace('["w"]', "3"), "t: more.one.what has to be a text or a list, not 3"),
+        ('part = "a"\nname = "x"', "t: part has to be a list, not 'a'"),
+        (WHOLE + "names = ['a', 1]\n", "t: more.one.names has to be a list of texts, not \\['a', 1\\]"),
+        (WHOLE + "names = true\n", "t: more.one.names has to be a list of texts, not True"),
         (WHOLE + WHOLE, "t: Cannot declare"),
     ],
 )

@@ -8,7 +8,6 @@ line. Decompressing keeps a processor busy, so several workers unpack in paralle
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fnmatch
 import gzip
 import io
@@ -16,7 +15,6 @@ import json
 import lzma
 import os
 import re
-import signal
 import sys
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +27,6 @@ AR = b"!<arch>\n"
 """First bytes of a .deb (deb(5))."""
 XZ = b"\xfd7zXZ\0"
 """First bytes of a file compressed with xz."""
-PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 
 
 class Broken(Exception):
@@ -229,8 +226,6 @@ def _any_of(patterns: Sequence[str]) -> re.Pattern[str] | None:
 
 def work() -> None:
     """Do the jobs from the standard input, until it ends."""
-    # The kernel kills the worker with its owner, whatever it is doing.
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     os.umask(0o022)
     for line in sys.stdin:
         job = json.loads(line)

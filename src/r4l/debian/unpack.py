@@ -20,7 +20,7 @@ from r4l.debian.extract import Rules
 from r4l.debian.mirror import Mirror
 from r4l.debian.package import Package
 from r4l.errors import EnvironmentFault, disk_full
-from r4l.process import Say, ends_with_us, quiet
+from r4l.process import Say, dying, ends_with_us, quiet
 
 DOWNLOADS = 6
 """Number of files that are downloaded at once."""
@@ -68,9 +68,11 @@ class Worker:
 @contextlib.contextmanager
 def a_worker() -> Iterator[Worker]:
     """Yield a worker, which ends with the `with` block."""
+    # The kernel kills the worker with its owner, also during a job.
+    argv = [*dying("KILL"), *WORKER]
     with (
         subprocess.Popen(
-            WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
         ) as process,
         ends_with_us(process),
     ):

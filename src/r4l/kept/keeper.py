@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -21,11 +20,11 @@ from r4l.errors import GuestTimeout, R4LError
 from r4l.guest import GuestProcess
 from r4l.guest.process import Terminal
 from r4l.kept.frames import DONE, END_OF_INPUT, ERRORS, INPUT, OUTPUT, SIZE, FrameSocket
+from r4l.pdeathsig import on_parents_death
 from r4l.vm import VM
 
 READY = "R4L_KEEPER"
 """Environment variable with the descriptor on which a keeper reports that its machine is ready."""
-PR_SET_PDEATHSIG = 1
 LOOK = 0.5
 """Seconds between checks that the machine still runs."""
 
@@ -37,11 +36,7 @@ def is_keeper() -> bool:
 
 def die_with_parent() -> None:
     """Have this process end with the one that started it, until its machine is ready."""
-    _on_parents_death(signal.SIGTERM)
-
-
-def _on_parents_death(number: int) -> None:
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number)
+    on_parents_death(signal.SIGTERM)
 
 
 class Keeper:
@@ -111,7 +106,7 @@ class Keeper:
         for number in (1, 2):
             os.dup2(log, number)
         os.close(log)
-        _on_parents_death(0)
+        on_parents_death(0)
         # If the process that started this one was killed, BrokenPipeError ends this one and its machine.
         os.write(ready, json.dumps({"name": self._name}).encode())
         os.close(ready)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable
 
 from r4l import home
-from r4l.process import end_group
+from r4l.process import dying, end_group
 from r4l.selftest import parts
 from r4l.selftest.parts import Need
 from r4l.stages import Stages
@@ -55,7 +55,7 @@ class Ahead:
     def _start(self, need: Need, niceness: int) -> subprocess.Popen[bytes] | None:
         """Start `r4l setup` for a kernel; return None after the exit of the context."""
         name, arch = need
-        argv = ["setpriv", "--pdeathsig", "TERM", "nice", "-n", str(niceness)]
+        argv = [*dying("TERM"), "nice", "-n", str(niceness)]
         argv += [parts.PYTHON, "-m", "r4l", "setup", "--kernel", name, "--arch", arch]
         log = home.room("logs") / "selftest-ahead.log"
         with self._guard, log.open("ab") as output:

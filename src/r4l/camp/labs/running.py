@@ -21,6 +21,7 @@ from r4l.camp.labs.checkpoints import MODULE, SHARED, ended, hung, merged_result
 from r4l.camp.labs.lab import Lab
 from r4l.errors import R4LError
 from r4l.kernel import Kernel
+from r4l.process import dying
 from r4l.vm.cables import ISOLATED
 
 LOG = "pytest-{}.log"
@@ -63,7 +64,7 @@ class Checks:
         only: Collection[str] | None = None,
     ) -> None:
         # If this process is killed, the checks and their machines must end with it.
-        argv = ["setpriv", "--pdeathsig", "TERM", sys.executable, "-m", "pytest", str(lab.checks), *map(str, hidden)]
+        argv = [*dying("TERM"), sys.executable, "-m", "pytest", str(lab.checks), *map(str, hidden)]
         argv += ["-q", "-p", "no:cacheprovider", *(word for name in PLUGINS for word in ("-p", name))]
         argv += ["--import-mode=importlib", "-c", os.devnull]
         argv += ["--rootdir", str(lab.checks), "--confcutdir", str(lab.checks)]
