@@ -17,9 +17,10 @@ from r4l import home, resources
 from r4l.debian.extract import Rules
 from r4l.debian.unpack import a_worker
 from r4l.errors import EnvironmentFault, UsageError, disk_full
+from r4l.kernel import kbuild
 from r4l.kernel.config import read_config
 from r4l.process import Say, dying, quiet
-from r4l.toolchain import Archive
+from r4l.toolchain import Archive, archive_for
 
 VERSIONED = re.compile(r"\d+\.\d+")
 """Beginning of a release's name."""
@@ -186,8 +187,13 @@ def _unpack(archive: Archive, release: PackagedKernel, final: Path, say: Say) ->
         wanted = release.packages()
         if twin is None:
             wanted[f"linux-source-{series_of(release.name)}"] = release.version
+        builder = archive_for()
+        if builder == archive:
+            wanted |= kbuild.package(builder, release.version)
         say("downloading kernel and source")
         archive.unpack(wanted, packages, say)
+        if builder != archive:
+            builder.unpack(kbuild.package(builder, release.version), packages, say)
         if twin is None:
             say("unpacking the kernel source")
             tarball = next(packages.glob("usr/src/linux-source-*.tar.xz"))

@@ -12,7 +12,7 @@ from typing import Any
 
 from r4l import home, inuse
 from r4l.arch import DEFAULT, architecture
-from r4l.kernel import debian, manifest, metadata
+from r4l.kernel import debian, kbuild, manifest, metadata
 from r4l.kernel.model import Kernel
 from r4l.kernel.pvh import extract_vmlinux
 from r4l.process import Say, quiet
@@ -161,9 +161,10 @@ def _make_ready(
     )
     packaged = packages / "usr/src" / f"linux-headers-{release.name}"
     say("building the Rust metadata")
-    proof = metadata.generate(
-        ready / "build", folder / "source", packaged, toolchain, [], jobs=(os.cpu_count() or 1) + 1, say=say
-    )
+    build = ready / "build"
+    arguments = kbuild.place(packages, build, table.kbuild)
+    jobs = (os.cpu_count() or 1) + 1
+    proof = metadata.generate(build, folder / "source", packaged, toolchain, arguments, jobs, say)
     data: dict[str, Any] = {
         "release": release.name,
         "version": release.version,
