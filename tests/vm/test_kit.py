@@ -16,7 +16,7 @@ from r4l.toolchain import Grant
 pytestmark = [pytest.mark.vm, pytest.mark.machine(nics=["e1000"])]
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "kit"
-LOOP, STALL, LOSE, UNFINISHED = range(4)
+LOOP, STALL, LOSE, UNFINISHED, CHECKS = range(5)
 """What looped/main.rs does with a frame."""
 FRAME = "arping -c1 -w1 -I eth0 192.0.2.2"
 """Sends a frame; nobody answers."""
@@ -121,6 +121,16 @@ def test_frames_on_the_ring_may_be_dropped_by_stop(quiet: r4l.VM, looped: BuiltM
     quiet.run(FRAME)
     quiet.run("ip link set eth0 down", check=True)
     quiet.rmmod(looped.name)
+
+
+def test_a_driver_says_of_each_frame_what_the_card_can_do(quiet: r4l.VM, looped: BuiltModule, program: Path) -> None:
+    """The card fills in the checksums of short frames only; those of the long ones the kernel does."""
+    up(quiet, looped, CHECKS)
+    quiet.put(program, "/tmp/probe", 0o755)
+    quiet.run("arp -i eth0 -s 192.0.2.2 02:00:00:00:00:02", check=True)
+    for size, told in ((100, "142 bytes, unchecked"), (900, "942 bytes, checked")):
+        quiet.run(f"/tmp/probe send {size}", check=True)
+        quiet.klog.wait_for(rf"eth0: {told}$")
 
 
 def operations(vm: r4l.VM, interface: str) -> set[str]:

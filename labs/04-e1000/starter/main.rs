@@ -10,6 +10,7 @@
 //! * `chip`: what the cards do not have in common.
 //! * `hw`: the card apart from its rings. `eeprom`, `microwire`, `phy`: ways into it.
 //! * `rx`, `tx`, `filter`: what exists only between open and stop.
+//! * `features`: what the card does for the stack.
 //! * `statistics`, `watchdog`: what is looked at every two seconds.
 //! * `setup`, `dump`, `selftest`: what the user sets, sees and tests with `ethtool`.
 //! * `nic`: the network device.
@@ -22,6 +23,7 @@ mod chip;
 mod desc;
 mod dump;
 mod eeprom;
+mod features;
 mod filter;
 mod hw;
 mod microwire;

@@ -6,6 +6,7 @@
 use crate::{
     desc::COUNT,
     dump,
+    features,
     filter::Filter,
     hw::{
         Hw,
@@ -50,6 +51,8 @@ use kit::{
     net::{
         self,
         Config,
+        FeatureSet,
+        Features,
         Health,
         Interrupt,
         Lamp,
@@ -205,6 +208,7 @@ impl<'bound> net::Driver for Nic<'bound> {
 
     const COUNTERS: &'static [&'static str] = &NAMES;
     const UNICAST_FILTER: bool = true;
+    const FEATURES: FeatureSet = features::SET;
     const REGISTERS: usize = dump::REGISTERS;
     const SELF_TESTS: &'static [&'static str] = &selftest::NAMES;
 
@@ -230,6 +234,7 @@ impl<'bound> net::Driver for Nic<'bound> {
         self.hw.take_arp(true);
         self.hw.set_address(0, Some(dev.mac()));
         self.setup.apply(&self.hw)?;
+        features::apply(&self.hw, dev.features());
         let rx = RxRing::new(self.dev, &self.hw)?;
         let (tx, cleaner) = tx::ring(self.dev, &self.hw)?;
         Ok(Rings {
@@ -307,6 +312,17 @@ impl<'bound> net::Driver for Nic<'bound> {
 
     fn set_rx_mode(&self, filter: &mut Self::Filter, mode: &RxMode<'_>) {
         filter.apply(&self.hw, mode);
+    }
+
+    fn fix_features(&self, wanted: Features) -> Features {
+        features::fix(wanted)
+    }
+
+    fn set_features(&self, dev: &net::Device, features: Features) -> Result {
+        if dev.is_up() {
+            features::apply(&self.hw, features);
+        }
+        Ok(())
     }
 
     fn set_mac(&self, mac: MacAddress) {

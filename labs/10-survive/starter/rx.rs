@@ -10,6 +10,7 @@ use crate::{
         BYTES,
         COUNT, //
     },
+    features,
     hw::Hw, //
 };
 use kernel::{
@@ -26,6 +27,7 @@ use kit::{
     },
     dma::RxBuffer,
     net::{
+        Features,
         Poll,
         RxError,
         RxSlot, //
@@ -82,6 +84,8 @@ impl<'bound> RxRing<'bound> {
 
     /// Receives frames for as long as there are some and the budget lasts.
     pub(crate) fn receive(&mut self, hw: &Hw<'_>, poll: &mut Poll<'_>) {
+        let features = poll.device().features();
+        let keep_bad = features.has(Features::RX_ALL);
         let mut returned = 0;
         while let Some(slot) = poll.slot() {
             if !RxStatus::from(self.descriptors.read(self.next)).dd() {
@@ -102,9 +106,9 @@ impl<'bound> RxRing<'bound> {
                     .map(|fresh| core::mem::replace(place, fresh));
                 self.begun = longer(piece, self.begun.take(), first, len, &slot);
                 if status.eop() {
-                    finish(self.begun.take(), status, slot);
+                    finish(self.begun.take(), status, features, slot);
                 }
-            } else if status.is_bad() {
+            } else if status.is_bad() && !keep_bad {
                 slot.bad(error(status));
             } else {
                 let skb = if len <= COPY_BREAK {
@@ -115,7 +119,7 @@ impl<'bound> RxRing<'bound> {
                     RxBuffer::new(self.dev, BUFFER_SIZE)
                         .and_then(|fresh| core::mem::replace(place, fresh).into_skb(len, &slot))
                 };
-                match skb {
+                match skb.map(|skb| features::told(skb, status, features)) {
                     Ok(skb) => slot.receive(skb),
                     Err(_) => slot.dropped(),
                 }
@@ -161,11 +165,11 @@ fn longer(
 
 /// Hands a long frame up. Its last descriptor tells whether it is good.
 #[cold]
-fn finish(frame: Option<RxSkb>, status: RxStatus, slot: RxSlot<'_, '_>) {
+fn finish(frame: Option<RxSkb>, status: RxStatus, features: Features, slot: RxSlot<'_, '_>) {
     match frame {
         None => slot.dropped(),
-        Some(_) if status.is_bad() => slot.bad(error(status)),
-        Some(skb) => slot.receive(skb),
+        Some(_) if status.is_bad() && !features.has(Features::RX_ALL) => slot.bad(error(status)),
+        Some(skb) => slot.receive(features::told(skb, status, features)),
     }
 }
 

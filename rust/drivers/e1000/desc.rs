@@ -29,13 +29,23 @@ pub(crate) const BYTES: u32 = (COUNT * 16) as u32;
 bitfield! {
     /// The second half of a receive descriptor, 3.2.3.
     pub(crate) struct RxStatus(u64) {
+        /// The VLAN tag that was taken out.
+        63:48 special;
         /// Error in the data.
         47:47 data_error => bool;
+        /// The checksum of TCP or UDP is wrong.
+        45:45 tcpe => bool;
         44:44 carrier_error => bool;
         42:42 sequence_error => bool;
         41:41 symbol_error => bool;
         /// The frame's checksum, or its alignment.
         40:40 crc_error => bool;
+        /// The checksum of TCP or UDP was looked at.
+        37:37 tcpcs => bool;
+        /// A VLAN tag was taken out.
+        35:35 vp => bool;
+        /// No checksum was looked at, whatever else is said.
+        34:34 ixsm => bool;
         /// End of packet.
         33:33 eop => bool;
         /// Descriptor done.
@@ -47,12 +57,16 @@ bitfield! {
 bitfield! {
     /// The second half of a transmit data descriptor, 3.3.7.
     pub(crate) struct TxData(u64) {
+        /// The VLAN tag to be put in.
+        63:48 special;
         /// Fill in the TCP or UDP checksum.
         41:41 txsm => bool;
         /// Fill in the IP header's checksum.
         40:40 ixsm => bool;
         /// Descriptor done.
         32:32 dd => bool;
+        /// Put a VLAN tag in.
+        30:30 vle => bool;
         29:29 dext => bool;
         /// Report status.
         27:27 rs => bool;
@@ -102,6 +116,12 @@ impl RxStatus {
             || self.sequence_error()
             || self.carrier_error()
             || self.data_error()
+    }
+
+    /// Whether the card has found the checksum of TCP or UDP right.
+    #[inline]
+    pub(crate) fn is_checksum_right(self) -> bool {
+        self.tcpcs() && !self.tcpe() && !self.ixsm() && !self.is_bad()
     }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Receive filters: RCTL and the multicast table.
+//! Receive filters: RCTL, and the tables of addresses, multicast and VLANs.
 
 use crate::{
     hw::Hw,
@@ -11,8 +11,10 @@ use kernel::{
     prelude::*, //
 };
 use kit::net::{
+    Features,
     MacAddress,
     RxMode,
+    Vlans,
     ETH_MTU, //
 };
 
@@ -20,6 +22,7 @@ use kit::net::{
 pub(crate) struct Filter {
     rctl: RCTL,
     table: [u32; 128],
+    vlans: [u32; Vlans::WORDS],
     /// The receive addresses after the card's own.
     others: [Option<MacAddress>; 15],
 }
@@ -36,6 +39,7 @@ impl Filter {
         Self {
             rctl: RCTL::zeroed(),
             table: [0; 128],
+            vlans: [0; Vlans::WORDS],
             others: [None; 15],
         }
     }
@@ -65,11 +69,23 @@ impl Filter {
         }
         let too_many = wanted.next().is_some();
 
-        // Buffers of 2048 bytes (BSIZE = 0), the frame's checksum stripped.
+        for (i, (old, new)) in self.vlans.iter_mut().zip(mode.vlans().words()).enumerate() {
+            if *old != *new {
+                hw.set_vlan_word(i, *new);
+                *old = *new;
+            }
+        }
+
+        let features = mode.features();
+        let all = features.has(Features::RX_ALL);
+        // Buffers of 2048 bytes (BSIZE = 0).
         let rctl = RCTL::zeroed()
             .with_en(true)
             .with_bam(true)
-            .with_secrc(true)
+            .with_secrc(!features.has(Features::RX_FCS))
+            .with_sbp(all)
+            .with_pmcf(all)
+            .with_vfe(!mode.vlans().is_empty() && !mode.promiscuous() && !all)
             .with_lpe(mode.device().mtu() > ETH_MTU)
             .with_upe(mode.promiscuous() || too_many)
             .with_mpe(mode.promiscuous() || mode.all_multicast());

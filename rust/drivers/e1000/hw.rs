@@ -85,7 +85,7 @@ impl Hw<'_> {
     /// General configuration, 14.3.
     pub(crate) fn configure(&self) {
         let bar = &self.bar;
-        // The PHY negotiates, the MAC follows it; no VLANs, no flow control.
+        // The PHY negotiates, the MAC follows it; no VLANs, no flow control, so far.
         bar.update(CTRL, |ctrl| {
             ctrl.with_asde(true)
                 .with_slu(true)
@@ -108,6 +108,7 @@ impl Hw<'_> {
 
         for i in 0..128 {
             self.set_multicast_word(i, 0);
+            self.set_vlan_word(i, 0);
         }
         for i in 1..16 {
             self.set_address(i, None);
@@ -126,6 +127,13 @@ impl Hw<'_> {
     pub(crate) fn set_multicast_word(&self, index: usize, bits: u32) {
         if let Some(location) = MTA::try_at(index) {
             self.bar.write(location, MTA::from(bits));
+        }
+    }
+
+    /// Writes one of the 128 words of the table of VLANs.
+    pub(crate) fn set_vlan_word(&self, index: usize, bits: u32) {
+        if let Some(location) = VFTA::try_at(index) {
+            self.bar.write(location, VFTA::from(bits));
         }
     }
 

@@ -80,6 +80,9 @@ register! {
     /// Flow control transmit timer value, 13.4.12.
     pub(crate) FCTTV(u32) @ 0x0170 { 31:0 value; }
 
+    /// VLAN Ethertype, 13.4.11.
+    pub(crate) VET(u32) @ 0x0038 { 15:0 ethertype; }
+
     /// Interrupt causes, cleared by reading, 13.4.17.
     pub(crate) ICR(u32) @ 0x00c0 {
         /// Receiver timer: a frame has come.
@@ -116,6 +119,10 @@ register! {
         /// The checksum at the end of the frame is not stored.
         26:26 secrc => bool;
         25:25 bsex => bool;
+        /// Passes MAC control frames.
+        23:23 pmcf => bool;
+        /// Only frames of the VLANs in the table, of those with a tag.
+        18:18 vfe => bool;
         /// Buffer size; 0 for 2048 bytes without `bsex`.
         17:16 bsize;
         /// Accepts broadcast.
@@ -128,6 +135,8 @@ register! {
         4:4 mpe => bool;
         /// All unicast.
         3:3 upe => bool;
+        /// Stores bad packets.
+        2:2 sbp => bool;
         1:1 en => bool;
     }
 
@@ -193,6 +202,14 @@ register! {
     /// Missed packets count, 13.7.4.
     pub(crate) MPC(u32) @ 0x4010 { 31:0 count; }
 
+    /// Receive checksum control, 13.4.45.
+    pub(crate) RXCSUM(u32) @ 0x5000 {
+        /// Of TCP and UDP.
+        9:9 tuofl => bool;
+        /// Of IP headers.
+        8:8 ipofl => bool;
+    }
+
     /// Management control.
     pub(crate) MANC(u32) @ 0x5820 {
         /// ARP requests are for the management controller.
@@ -201,6 +218,9 @@ register! {
 
     /// Multicast table array, 13.5.1.
     pub(crate) MTA(u32)[128] @ 0x5200 { 31:0 bits; }
+
+    /// VLAN filter table array, 13.5.4.
+    pub(crate) VFTA(u32)[128] @ 0x5600 { 31:0 bits; }
 
     /// Receive addresses, low, 13.5.2.
     pub(crate) RAL(u32)[16, stride = 8] @ 0x5400 { 31:0 value; }

@@ -164,10 +164,11 @@ impl<'bound> TxRing<'bound> {
         let Ok(offload) = Offload::of(&mut skb) else {
             return self.give_up(hw, queue);
         };
+        let tag = skb.vlan_tag();
         let Ok(frame) = TxFrame::new(self.dev, skb) else {
             return self.give_up(hw, queue);
         };
-        let Ok(last) = self.fill(&frame, offload) else {
+        let Ok(last) = self.fill(&frame, offload, tag) else {
             return self.give_up(hw, queue);
         };
         let (frame, sent) = queue.sent(frame);
@@ -197,7 +198,12 @@ impl<'bound> TxRing<'bound> {
     /// Writes the descriptors of a frame, and returns the last one's index. There is room for
     /// [`MAX_DESCRIPTORS`].
     #[inline]
-    fn fill(&mut self, frame: &TxFrame<'_>, offload: Option<Offload>) -> Result<usize> {
+    fn fill(
+        &mut self,
+        frame: &TxFrame<'_>,
+        offload: Option<Offload>,
+        tag: Option<u16>,
+    ) -> Result<usize> {
         let single = frame.single().filter(|piece| piece.len <= PER_DESCRIPTOR);
         if single.is_none() && Self::count(frame) + 1 > MAX_DESCRIPTORS {
             return Err(EINVAL);
@@ -207,6 +213,9 @@ impl<'bound> TxRing<'bound> {
             .with_const_dtyp::<1>()
             .with_dext(true)
             .with_ifcs(true);
+        if let Some(tag) = tag {
+            data = data.with_vle(true).with_special(tag);
+        }
         if let Some(offload) = offload {
             let context = (offload.offsets, offload.context);
             // For a segmentation the card counts the context's lengths down.

@@ -411,6 +411,31 @@ struct netdev_hw_addr *kit_helper_netdev_uc_next(const struct net_device *dev,
 	return next == &dev->uc.list ? NULL : list_entry(next, struct netdev_hw_addr, list);
 }
 
+netdev_features_t kit_helper_vlan_features_check(struct sk_buff *skb, netdev_features_t features)
+{
+	return vlan_features_check(skb, features);
+}
+
+bool kit_helper_skb_vlan_tag_present(const struct sk_buff *skb)
+{
+	return skb_vlan_tag_present(skb);
+}
+
+unsigned int kit_helper_skb_vlan_tag_get(const struct sk_buff *skb)
+{
+	return skb_vlan_tag_get(skb);
+}
+
+void kit_helper___vlan_hwaccel_put_tag(struct sk_buff *skb, u16 tci)
+{
+	__vlan_hwaccel_put_tag(skb, htons(ETH_P_8021Q), tci);
+}
+
+void kit_helper_skb_checksum_unnecessary(struct sk_buff *skb)
+{
+	skb->ip_summed = CHECKSUM_UNNECESSARY;
+}
+
 void kit_helper_netdev_filters_unicast(struct net_device *dev)
 {
 	dev->priv_flags |= IFF_UNICAST_FLT;

@@ -54,6 +54,7 @@ void kit_layout(void)
 	OFFSET(net_device, flags);
 	OFFSET(net_device, features);
 	OFFSET(net_device, hw_features);
+	OFFSET(net_device, vlan_features);
 	OFFSET(net_device, irq);
 	OFFSET(net_device, watchdog_timeo);
 	OFFSET(net_device, ifindex);
@@ -67,6 +68,11 @@ void kit_layout(void)
 	OFFSET(net_device_ops, ndo_change_mtu);
 	OFFSET(net_device_ops, ndo_tx_timeout);
 	OFFSET(net_device_ops, ndo_get_stats64);
+	OFFSET(net_device_ops, ndo_features_check);
+	OFFSET(net_device_ops, ndo_fix_features);
+	OFFSET(net_device_ops, ndo_set_features);
+	OFFSET(net_device_ops, ndo_vlan_rx_add_vid);
+	OFFSET(net_device_ops, ndo_vlan_rx_kill_vid);
 
 	OFFSET(ethtool_ops, supported_coalesce_params);
 	OFFSET(ethtool_ops, get_drvinfo);
@@ -151,6 +157,12 @@ void kit_layout(void)
 	CONST(NETIF_F_HW_CSUM, NETIF_F_HW_CSUM);
 	CONST(NETIF_F_TSO, NETIF_F_TSO);
 	CONST(NETIF_F_TSO6, NETIF_F_TSO6);
+	CONST(NETIF_F_RXCSUM_BIT, NETIF_F_RXCSUM_BIT);
+	CONST(NETIF_F_HW_VLAN_CTAG_TX_BIT, NETIF_F_HW_VLAN_CTAG_TX_BIT);
+	CONST(NETIF_F_HW_VLAN_CTAG_RX_BIT, NETIF_F_HW_VLAN_CTAG_RX_BIT);
+	CONST(NETIF_F_HW_VLAN_CTAG_FILTER_BIT, NETIF_F_HW_VLAN_CTAG_FILTER_BIT);
+	CONST(NETIF_F_RXFCS_BIT, NETIF_F_RXFCS_BIT);
+	CONST(NETIF_F_RXALL_BIT, NETIF_F_RXALL_BIT);
 	CONST(ETHTOOL_COALESCE_RX_USECS, ETHTOOL_COALESCE_RX_USECS);
 	CONST(ADVERTISED_10BASET_HALF, ADVERTISED_10baseT_Half);
 	CONST(ADVERTISED_10BASET_FULL, ADVERTISED_10baseT_Full);

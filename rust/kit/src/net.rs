@@ -20,6 +20,7 @@ mod device;
 mod driver;
 mod ethernet;
 mod ethtool;
+mod features;
 mod napi;
 mod operations;
 mod power;
@@ -52,6 +53,10 @@ pub use self::{
         LinkRequest,
         Pause, //
     },
+    features::{
+        FeatureSet,
+        Features, //
+    },
     napi::{
         Disabled,
         Enabled,
@@ -69,7 +74,8 @@ pub use self::{
     },
     rx_mode::{
         AddressList,
-        RxMode, //
+        RxMode,
+        Vlans, //
     }, //
 };
 pub(crate) use registration::{

@@ -91,6 +91,19 @@ impl Skb {
         }
     }
 
+    /// The VLAN tag (IEEE 802.1Q, its last two bytes) that the device is to put behind the addresses, if
+    /// there is one. The frame does not have it, nor do its length and offsets.
+    ///
+    /// Only a device with [`crate::net::Features::VLAN_INSERT`] gets such a frame.
+    #[inline]
+    pub fn vlan_tag(&self) -> Option<u16> {
+        let skb = self.0.as_ptr();
+        // SAFETY: Valid by the type invariant.
+        unsafe {
+            bindings::skb_vlan_tag_present(skb).then(|| bindings::skb_vlan_tag_get(skb) as u16)
+        }
+    }
+
     /// The checksum of a frame that is right as a whole, if it is to be cut into TCP segments.
     #[cold]
     fn checksum_of_segments(&self) -> Option<Checksum> {
@@ -313,6 +326,21 @@ impl RxSkb {
     #[inline]
     pub fn len(&self) -> u32 {
         self.0.len()
+    }
+
+    /// Says that the device has taken a VLAN tag (IEEE 802.1Q, its last two bytes) out of the frame.
+    #[inline]
+    pub fn set_vlan_tag(&mut self, tag: u16) {
+        // SAFETY: The buffer is valid, and ours alone.
+        unsafe { bindings::__vlan_hwaccel_put_tag(self.0.as_ptr(), tag) };
+    }
+
+    /// Says that the device has found the checksum of TCP or UDP in the frame to be right, the first one
+    /// if there are several. The stack does not look at it any more.
+    #[inline]
+    pub fn set_checksum_verified(&mut self) {
+        // SAFETY: The buffer is valid, and ours alone.
+        unsafe { bindings::skb_checksum_unnecessary(self.0.as_ptr()) };
     }
 
     /// Gives up the buffer, for C code to take over.

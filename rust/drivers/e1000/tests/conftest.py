@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,10 @@ GATEWAY = "10.0.2.2"
 
 SIOCETHTOOL = 0x8946
 GSET, SSET, GDRVINFO, GEEPROM, SEEPROM = 0x01, 0x02, 0x03, 0x0B, 0x0C
-GSTRINGS, GSTATS = 0x1B, 0x1D
+GSTRINGS, GSTATS, GSSET_INFO, GFEATURES, SFEATURES = 0x1B, 0x1D, 0x37, 0x3A, 0x3B
+SS_STATS, SS_FEATURES = 1, 4
+UNTIL = "i=0; until {}; do i=$((i+1)); [ $i -gt 300 ] && exit 1; usleep 50000; done"
+"""Command line that waits for another one to succeed, at most 15 s."""
 
 
 class Ethtool:
@@ -63,7 +67,7 @@ class Ethtool:
         """Return what `ethtool -S` shows."""
         count = self.information()[2][0]
         values = struct.unpack_from(f"<{count}Q", self.ask(GSTATS, struct.pack("<I", count) + bytes(8 * count)), 4)
-        return dict(zip(self.names(1, count), values, strict=True))
+        return dict(zip(self.names(SS_STATS, count), values, strict=True))
 
     def eeprom(self, offset: int = 0, length: int = 128) -> tuple[bytes, int]:
         """Return what `ethtool -e` shows, and the number that writing wants to hear."""
@@ -73,6 +77,28 @@ class Ethtool:
     def write_eeprom(self, offset: int, data: bytes, magic: int) -> None:
         """Write what `ethtool -E` writes."""
         self.ask(SEEPROM, struct.pack("<III", magic, offset, len(data)) + data)
+
+    def features(self) -> dict[str, tuple[bool, bool]]:
+        """Return what `ethtool -k` shows: of each feature, whether it can be switched and whether it is on."""
+        (count,) = struct.unpack_from("<I", self.ask(GSSET_INFO, struct.pack("<IQI", 0, 1 << SS_FEATURES, 0)), 12)
+        names, blocks = self.names(SS_FEATURES, count), -(-count // 32)
+        answer = self.ask(GFEATURES, struct.pack("<I", blocks) + bytes(16 * blocks))
+        words = [struct.unpack_from("<IIII", answer, 4 + 16 * block) for block in range(blocks)]
+
+        def bit(index: int, which: int) -> bool:
+            return bool(words[index // 32][which] >> index % 32 & 1)
+
+        return {name: (bit(index, 0), bit(index, 2)) for index, name in enumerate(names) if name}
+
+    def switch(self, name: str, on: bool) -> None:
+        """Switch a feature as `ethtool -K` does."""
+        (count,) = struct.unpack_from("<I", self.ask(GSSET_INFO, struct.pack("<IQI", 0, 1 << SS_FEATURES, 0)), 12)
+        index = self.names(SS_FEATURES, count).index(name)
+        blocks = [[0, 0] for _ in range(-(-count // 32))]
+        blocks[index // 32] = [1 << index % 32, on << index % 32]
+        self.ask(
+            SFEATURES, struct.pack(f"<I{2 * len(blocks)}I", len(blocks), *(word for both in blocks for word in both))
+        )
 
     def settings(self) -> tuple[int, int, int, int]:
         """Return the modes supported and advertised, the speed, and whether it is negotiated."""
@@ -92,6 +118,49 @@ def ethtool(loaded: r4l.VM, relay: Path) -> Ethtool:
     """Requests to the interface `eth0`."""
     loaded.put(relay, "/tmp/relay", 0o755)
     return Ethtool(loaded)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A frame that came in.
+
+    Attributes:
+        length: bytes.
+        tag: the VLAN tag that the card took out; None without one.
+        verified: True if somebody has verified its checksum.
+        data: bytes of the frame.
+    """
+
+    length: int
+    tag: int | None
+    verified: bool
+    data: bytes
+
+
+Hear = Callable[[int], Callable[[], list[Heard]]]
+
+
+@pytest.fixture
+def hear(loaded: r4l.VM, relay: Path) -> Hear:
+    """Begin to listen for frames of an Ethertype, and return the function that returns those that have come."""
+    loaded.put(relay, "/tmp/relay", 0o755)
+
+    def begin(ethertype: int) -> Callable[[], list[Heard]]:
+        file = f"/tmp/heard.{ethertype:x}"
+        loaded.run(
+            f"/tmp/relay eth0 hear {ethertype:x} > {file} & {UNTIL.format(f'grep -q listening {file}')}", check=True
+        )
+
+        def come() -> list[Heard]:
+            lines = [line.split() for line in loaded.run(f"cat {file}", check=True).stdout.splitlines()[1:]]
+            return [
+                Heard(int(length), int(tag) if int(tag) >= 0 else None, verified == "1", bytes.fromhex(data))
+                for length, tag, verified, data in lines
+            ]
+
+        return come
+
+    return begin
 
 
 @pytest.fixture

@@ -2,7 +2,10 @@
 
 //! The network device itself, as callbacks and drivers see it.
 
-use super::ethernet::MacAddress;
+use super::{
+    ethernet::MacAddress,
+    features::Features, //
+};
 use crate::bindings;
 use kernel::{
     ffi::c_ulong,
@@ -50,6 +53,14 @@ impl Device {
     pub fn mtu(&self) -> u32 {
         // SAFETY: Valid by the type invariant; the core writes it with `WRITE_ONCE`.
         unsafe { (&raw const (*self.as_raw()).mtu).read_volatile() }
+    }
+
+    /// The features that are switched on now. While the user switches some, the former ones are seen a
+    /// little longer.
+    #[inline]
+    pub fn features(&self) -> Features {
+        // SAFETY: Valid by the type invariant. A change at this moment gives the former or the new ones.
+        Features::from_raw(unsafe { (&raw const (*self.as_raw()).features).read_volatile() })
     }
 
     /// Whether the interface is up. To be asked under the RTNL lock: it may be on its way elsewhere.

@@ -11,11 +11,16 @@ use super::{
         LinkRequest,
         Pause, //
     },
+    features::{
+        FeatureSet,
+        Features, //
+    },
     napi::Poll,
     queue::TxQueue,
     rx_mode::RxMode, //
 };
 use crate::skb::{
+    Skb,
     TxSkb,
     Verdict, //
 };
@@ -105,9 +110,10 @@ pub struct LinkSettings {
 /// | callback | locks | may sleep | interrupts |
 /// |---|---|---|---|
 /// | [`config`](Self::config), drop | none | yes | on |
-/// | [`open`](Self::open), [`start`](Self::start), [`stop`](Self::stop), [`set_mac`](Self::set_mac) | RTNL | yes | on |
+/// | [`open`](Self::open), [`start`](Self::start), [`stop`](Self::stop), [`set_mac`](Self::set_mac), [`fix_features`](Self::fix_features), [`set_features`](Self::set_features) | RTNL | yes | on |
 /// | [`set_rx_mode`](Self::set_rx_mode) | the address list's | no | on, soft off |
 /// | [`start_xmit`](Self::start_xmit) | the transmit queue's | no | on, soft off; netpoll: off |
+/// | [`features_check`](Self::features_check) | none, or the transmit queue's | no | on, soft off; netpoll: off |
 /// | [`poll`](Self::poll), [`unmask`](Self::unmask) | none, NAPI | no | on, soft off; netpoll: off |
 /// | [`watchdog`](Self::watchdog) and what `ethtool` asks | RTNL | yes | on |
 /// | [`interrupt`](Self::interrupt) | none | no | off; on where handlers are threads (`PREEMPT_RT`) |
@@ -132,6 +138,9 @@ pub trait Driver: Send + Sync {
     /// Whether [`Self::set_rx_mode`] looks at [`RxMode::unicast`]. Otherwise the stack has the device
     /// receive all frames where it wants more addresses than the device's own.
     const UNICAST_FILTER: bool = false;
+
+    /// What the device does for the stack, besides what [`Config::offloads`] says.
+    const FEATURES: FeatureSet = FeatureSet::NONE;
 
     /// How many values [`Self::registers`] gives.
     const REGISTERS: usize = 0;
@@ -174,6 +183,31 @@ pub trait Driver: Send + Sync {
     /// Programs the receive filters, and the length of frames by [`Device::mtu`]. Called once in
     /// open, before [`Self::start`], and then whenever something changes.
     fn set_rx_mode(&self, filter: &mut Self::Filter, mode: &RxMode<'_>);
+
+    /// Leaves out of the features that the user wants, or adds to them, so that what is left goes
+    /// together. The core asks again before it switches anything, and when it registers the device.
+    fn fix_features(&self, wanted: Features) -> Features {
+        let _ = wanted;
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Switches features. It is to hold after the next open, too, which finds them in
+    /// [`Device::features`]. Whether it succeeds or is absent, [`Self::set_rx_mode`] follows, if the
+    /// device is open, with the new ones in [`RxMode::features`].
+    fn set_features(&self, dev: &Device, features: Features) -> Result {
+        let _ = (dev, features);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Says which of the features the device has for this very frame; the stack does without the
+    /// others. Without [`Features::SCATTER`] it lays the frame into one piece of memory, without
+    /// [`Features::TCP_SEGMENTATION`] it cuts it.
+    ///
+    /// Called for each frame: better not there than one that says yes.
+    fn features_check(&self, skb: &Skb, features: Features) -> Features {
+        let _ = (skb, features);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
     /// The hardware address has changed to `mac`. It must be valid after the next open, too.
     fn set_mac(&self, mac: MacAddress);

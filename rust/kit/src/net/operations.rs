@@ -9,10 +9,10 @@ use super::{
         Interrupt, //
     },
     ethernet::MacAddress,
+    features::Features,
     napi::Poll,
     private::Private,
-    queue::TxQueue,
-    rx_mode::RxMode, //
+    queue::TxQueue, //
 };
 use crate::{
     bindings,
@@ -225,7 +225,7 @@ impl<D: Driver> Private<D> {
         // SAFETY: The core holds the lock that guards `filter`.
         if let Some(filter) = unsafe { (*this.filter.get()).as_mut() } {
             // SAFETY: As above.
-            let mode = unsafe { RxMode::new(this.device()) };
+            let mode = unsafe { this.rx_mode(this.device().features()) };
             this.driver.set_rx_mode(filter, &mode);
         }
     }
@@ -266,19 +266,36 @@ impl<D: Driver> Private<D> {
         // SAFETY: `dev` is ours. Others may read it at this moment.
         unsafe { (&raw mut (*dev).mtu).write_volatile(mtu as c_uint) };
         // SAFETY: `dev` is ours.
-        unsafe { Self::of(dev) }.filter_again();
+        let this = unsafe { Self::of(dev) };
+        this.filter_again(this.device().features());
         0
     }
 
-    pub(super) const OPS: bindings::net_device_ops = bindings::net_device_ops {
-        ndo_open: Some(Self::ndo_open),
-        ndo_stop: Some(Self::ndo_stop),
-        ndo_start_xmit: Some(Self::ndo_start_xmit),
-        ndo_set_rx_mode: Some(Self::ndo_set_rx_mode),
-        ndo_set_mac_address: Some(Self::ndo_set_mac_address),
-        ndo_change_mtu: Some(Self::ndo_change_mtu),
-        ndo_validate_addr: Some(bindings::eth_validate_addr),
-        ndo_tx_timeout: Some(Self::ndo_tx_timeout),
-        ..pin_init::zeroed()
+    // Each operation that some driver does not have costs it something: the core asks in another way,
+    // or for each frame.
+    pub(super) const OPS: bindings::net_device_ops = {
+        let mut ops = bindings::net_device_ops {
+            ndo_open: Some(Self::ndo_open),
+            ndo_stop: Some(Self::ndo_stop),
+            ndo_start_xmit: Some(Self::ndo_start_xmit),
+            ndo_set_rx_mode: Some(Self::ndo_set_rx_mode),
+            ndo_set_mac_address: Some(Self::ndo_set_mac_address),
+            ndo_change_mtu: Some(Self::ndo_change_mtu),
+            ndo_validate_addr: Some(bindings::eth_validate_addr),
+            ndo_tx_timeout: Some(Self::ndo_tx_timeout),
+            ndo_set_features: Some(Self::ndo_set_features),
+            ..pin_init::zeroed()
+        };
+        if D::HAS_FIX_FEATURES {
+            ops.ndo_fix_features = Some(Self::ndo_fix_features);
+        }
+        if D::HAS_FEATURES_CHECK {
+            ops.ndo_features_check = Some(Self::ndo_features_check);
+        }
+        if D::FEATURES.has(Features::VLAN_FILTER) {
+            ops.ndo_vlan_rx_add_vid = Some(Self::ndo_vlan_rx_add_vid);
+            ops.ndo_vlan_rx_kill_vid = Some(Self::ndo_vlan_rx_kill_vid);
+        }
+        ops
     };
 }

@@ -9,7 +9,7 @@
 //!   never sets `lltx`.
 //! * `napi_state`: NAPI. Set before `napi_enable` and taken after `napi_disable`; in between only
 //!   the poll function has it, which never runs twice at a time.
-//! * `filter`: the address list's lock. The core holds it around `ndo_set_rx_mode`.
+//! * `filter`, `vlans`: the address list's lock. The core holds it around `ndo_set_rx_mode`.
 
 use super::{
     device::Device,
@@ -17,13 +17,17 @@ use super::{
         Driver,
         Rings, //
     },
+    features::Features,
     napi::{
         Disabled,
         Enabled,
         Napi, //
     },
     queue::Openings,
-    rx_mode::RxMode, //
+    rx_mode::{
+        RxMode,
+        Vlans, //
+    }, //
 };
 use crate::{
     bindings,
@@ -58,6 +62,7 @@ pub(super) struct Private<D: Driver> {
     pub(super) tx: UnsafeCell<Option<D::Tx>>,
     pub(super) napi_state: UnsafeCell<Option<D::Napi>>,
     pub(super) filter: UnsafeCell<Option<D::Filter>>,
+    pub(super) vlans: UnsafeCell<Vlans>,
     pub(super) openings: Openings,
     pub(super) irq: Option<u32>,
     pub(super) dev: NonNull<bindings::net_device>,
@@ -149,7 +154,7 @@ impl<D: Driver> Private<D> {
         unsafe { *self.napi_state.get() = Some(napi) };
         self.with_filter(|slot| {
             // SAFETY: `with_filter` holds the lock.
-            let mode = unsafe { RxMode::new(dev) };
+            let mode = unsafe { self.rx_mode(dev.features()) };
             self.driver.set_rx_mode(slot.insert(filter), &mode);
         });
         if let Control::Stopped(napi) = core::mem::replace(control, Control::None) {
@@ -162,15 +167,34 @@ impl<D: Driver> Private<D> {
         Ok(())
     }
 
+    /// What the stack wants to receive, with these features.
+    ///
+    /// # Safety
+    ///
+    /// The address list's lock is held for as long as the value lives.
+    pub(super) unsafe fn rx_mode(&self, features: Features) -> RxMode<'_> {
+        // SAFETY: The lock that guards `vlans`, and the lists, is held.
+        unsafe { RxMode::new(self.device(), &*self.vlans.get(), features) }
+    }
+
     /// Has the driver program its filters, if the device is open.
-    pub(super) fn filter_again(&self) {
+    pub(super) fn filter_again(&self, features: Features) {
         self.with_filter(|slot| {
             if let Some(filter) = slot {
                 // SAFETY: `with_filter` holds the lock.
-                let mode = unsafe { RxMode::new(self.device()) };
+                let mode = unsafe { self.rx_mode(features) };
                 self.driver.set_rx_mode(filter, &mode);
             }
         });
+    }
+
+    /// Has frames of a VLAN received, or not any more. It holds through close and open.
+    pub(super) fn want_vlan(&self, vid: u16, wanted: bool) {
+        self.with_filter(|_| {
+            // SAFETY: `with_filter` holds the lock that guards `vlans`.
+            unsafe { (*self.vlans.get()).set(vid, wanted) };
+        });
+        self.filter_again(self.device().features());
     }
 
     /// Has the watchdog look at the device after a time, if the driver has one.

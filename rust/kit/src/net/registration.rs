@@ -12,7 +12,8 @@ use super::{
         Control,
         Private, //
     },
-    queue::Openings, //
+    queue::Openings,
+    rx_mode::Vlans, //
 };
 use crate::{
     bindings,
@@ -102,6 +103,7 @@ impl<'bound, D: Driver> Registration<'bound, D> {
             (&raw mut (*private).tx).write(UnsafeCell::new(None));
             (&raw mut (*private).napi_state).write(UnsafeCell::new(None));
             (&raw mut (*private).filter).write(UnsafeCell::new(None));
+            (&raw mut (*private).vlans).write(UnsafeCell::new(Vlans::new()));
             (&raw mut (*private).openings).write(Openings::new(dev));
             (&raw mut (*private).irq).write(match place {
                 Attachment::Bus(_, irq) => Some(irq),
@@ -127,7 +129,8 @@ impl<'bound, D: Driver> Registration<'bound, D> {
                 features |= layout::NETIF_F_TSO6;
             }
         }
-        let features = features as u64;
+        let set = &D::FEATURES;
+        let switched = features as u64 | set.on.into_raw();
 
         // SAFETY: `dev` is valid and not registered, so it is ours to fill in. The tables are
         // constants. The memory of `napi` is zeroed and does not move. A parent outlives the
@@ -138,8 +141,9 @@ impl<'bound, D: Driver> Registration<'bound, D> {
             (*raw).netdev_ops = &Private::<D>::OPS;
             (*raw).ethtool_ops = &Private::<D>::ETHTOOL_OPS;
             (*raw).max_mtu = max_mtu;
-            (*raw).features |= features;
-            (*raw).hw_features |= features;
+            (*raw).features |= switched | set.fixed.into_raw();
+            (*raw).hw_features |= switched | set.off.into_raw();
+            (*raw).vlan_features |= set.in_vlan.into_raw();
             match place {
                 Attachment::Bus(parent, _) => {
                     (*raw).dev.parent = core::ptr::from_ref(parent).cast_mut().cast();

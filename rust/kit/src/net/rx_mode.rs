@@ -4,29 +4,83 @@
 
 use super::{
     device::Device,
-    ethernet::MacAddress, //
+    ethernet::MacAddress,
+    features::Features, //
 };
 use crate::bindings;
 
+/// A set of VLANs (IEEE 802.1Q), by their identifiers of 12 bits.
+pub struct Vlans([u32; Self::WORDS]);
+
+impl Vlans {
+    /// How many words [`Self::words`] has.
+    pub const WORDS: usize = 128;
+
+    pub(super) const fn new() -> Self {
+        Self([0; Self::WORDS])
+    }
+
+    pub(super) fn set(&mut self, vid: u16, wanted: bool) {
+        let vid = usize::from(vid) % (32 * Self::WORDS);
+        let bit = 1 << (vid % 32);
+        if wanted {
+            self.0[vid / 32] |= bit;
+        } else {
+            self.0[vid / 32] &= !bit;
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
+    /// As bits: VLAN `n` is bit `n % 32` of word `n / 32`.
+    pub fn words(&self) -> &[u32; Self::WORDS] {
+        &self.0
+    }
+}
+
 /// What the stack wants to receive, inside `set_rx_mode`, with the address list's lock held.
-pub struct RxMode<'a>(&'a Device);
+pub struct RxMode<'a> {
+    dev: &'a Device,
+    vlans: &'a Vlans,
+    features: Features,
+}
 
 impl<'a> RxMode<'a> {
     /// # Safety
     ///
     /// `netif_addr_lock` of `dev` is held for `'a`.
-    pub(super) unsafe fn new(dev: &'a Device) -> Self {
-        Self(dev)
+    pub(super) unsafe fn new(dev: &'a Device, vlans: &'a Vlans, features: Features) -> Self {
+        Self {
+            dev,
+            vlans,
+            features,
+        }
     }
 
     fn flags(&self) -> u32 {
         // SAFETY: The device is valid.
-        unsafe { (&raw const (*self.0.as_raw()).flags).read_volatile() }
+        unsafe { (&raw const (*self.dev.as_raw()).flags).read_volatile() }
     }
 
     /// The network device.
     pub fn device(&self) -> &'a Device {
-        self.0
+        self.dev
+    }
+
+    /// The features that are to be in effect: those of [`Device::features`], or the ones that the user
+    /// switches to.
+    pub fn features(&self) -> Features {
+        self.features
+    }
+
+    /// The VLANs that frames are wanted of, besides those without a tag. The stack tells of them where
+    /// the device has [`Features::VLAN_FILTER`]; there are none before it is told of the first, and then
+    /// frames of all VLANs are wanted.
+    pub fn vlans(&self) -> &'a Vlans {
+        self.vlans
     }
 
     /// All frames.
@@ -60,7 +114,7 @@ impl<'a> RxMode<'a> {
     /// Whether more unicast addresses than the device's own are wanted.
     pub fn has_secondary_unicast(&self) -> bool {
         // SAFETY: The device is valid, and the lock of its address lists is held.
-        unsafe { (*self.0.as_raw()).uc.count != 0 }
+        unsafe { (*self.dev.as_raw()).uc.count != 0 }
     }
 }
 
@@ -80,7 +134,7 @@ impl Iterator for AddressList<'_> {
     fn next(&mut self) -> Option<MacAddress> {
         // SAFETY: The device is valid, and the lock of its address lists is held for as long as
         // `mode` lives, so `at` is still on the list.
-        let next = unsafe { (self.next)(self.mode.0.as_raw(), self.at) };
+        let next = unsafe { (self.next)(self.mode.dev.as_raw(), self.at) };
         if next.is_null() {
             return None;
         }
