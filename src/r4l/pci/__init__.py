@@ -14,8 +14,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from r4l import moved
+from r4l.pci.access import ModelError, Reset
 from r4l.pci.capabilities import Capability, Express, Msi, Msix, PowerManagement, Vendor
-from r4l.pci.device import Device, ModelError, Reset
+from r4l.pci.device import Device
 from r4l.pci.dma import DmaFault
 from r4l.pci.faults import FAULT_KINDS, Fault
 from r4l.pci.layout import Bar

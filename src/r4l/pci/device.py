@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A PCI device as a class: the author's definitions, and the effect of the guest's accesses on an instance.
+"""A PCI device as a class: the author's definitions, and the calls of its methods and of tests.
 
 class Counter(pci.Device):
     vendor_id, device_id = 0x1234, 0xC0DE
@@ -16,57 +16,31 @@ class Counter(pci.Device):
 from __future__ import annotations
 
 import threading
-import traceback
 from collections.abc import Callable, Mapping, Sequence
-from enum import Enum
 from functools import partial
 from typing import Any, ClassVar
 
-from r4l.errors import VerdictError
 from r4l.pci import config as cfg
+from r4l.pci.access import GuestAccess, ModelError, Reset
 from r4l.pci.capabilities import (
-    EXPRESS_CONTROL,
-    EXPRESS_RESET,
-    NO_SOFT_RESET,
-    PM_CONTROL,
-    POWER_STATE,
     Capability,
-    Express,
     Msi,
     Msix,
-    PowerManagement,
-    Vendor,
 )
 from r4l.pci.config import ConfigSpace
-from r4l.pci.dma import Dma, DmaFault
+from r4l.pci.definition import ModelType, by_number, contradiction, unreadable
+from r4l.pci.dma import Dma
 from r4l.pci.faults import Faults
 from r4l.pci.interrupts import Interrupts
-from r4l.pci.layout import BARS, Bar, Cell, Layout
+from r4l.pci.layout import Bar, Layout
 from r4l.pci.protocol import Irq
-from r4l.pci.registers import HOOK, DefinitionError, Memory, Partial, Register, caller
+from r4l.pci.registers import DefinitionError, caller
 from r4l.pci.rings import DescriptorRing
 from r4l.pci.timers import Clock, RunningTime, Timer, Timers
 from r4l.pci.trace import Trace
 
-IDENTITY = {
-    "vendor_id": 16,
-    "device_id": 16,
-    "class_code": 24,
-    "revision": 8,
-    "subsystem_vendor_id": 16,
-    "subsystem_id": 16,
-}
-"""Attributes that identify a device, with their widths in bits."""
 MARGIN = 3.0
 """Seconds that a caller waits for a model beyond its patience."""
-KEPT_ERRORS = 20
-"""Number of a model's errors that are kept; one that raises at each access would fill the memory."""
-
-
-class ModelError(VerdictError):
-    """A model raised, or did not answer in time. The guest saw a device that does not answer: all ones."""
-
-    category = "model"
 
 
 class _Held:
@@ -88,40 +62,7 @@ class _Held:
         self._device.lock.release()
 
 
-class Reset(Enum):
-    """Cause of a reset."""
-
-    POWER_ON = "power on"
-    BUS = "bus reset"
-    FUNCTION = "function level reset"
-    POWER_STATE = "D3hot to D0"
-    ITSELF = "by itself"
-
-
-class _Body(dict[str, Any]):
-    """The namespace of a model's class while it is defined, in which no name may be declared twice."""
-
-    def __setitem__(self, name: str, value: object) -> None:
-        before = self.get(name)
-        if isinstance(before, Register | Memory):
-            raise DefinitionError(f"{caller()}: {name} is declared a second time, after {before.place}", "rename one")
-        if hasattr(before, HOOK):
-            raise DefinitionError(
-                f"{caller()}: {name} is a second method of that name, and the first is a register's side effect",
-                "give each a name of its own",
-            )
-        super().__setitem__(name, value)
-
-
-class _Model(type):
-    """The type of models."""
-
-    @classmethod
-    def __prepare__(cls, _name: str, _bases: tuple[type, ...], /, **_words: Any) -> _Body:
-        return _Body()
-
-
-class Device(metaclass=_Model):
+class Device(GuestAccess, metaclass=ModelType):
     """A PCI device. Subclasses are models.
 
     Its methods may be called from any thread. A model's own methods are called one at a time: those of registers after
@@ -166,17 +107,14 @@ class Device(metaclass=_Model):
     interrupt_mask: ClassVar[str] = ""
     layout: ClassVar[Layout]
 
-    _values: list[int]
-    _memories: dict[str, bytearray]
-
     def __init_subclass__(cls, **words: Any) -> None:
         super().__init_subclass__(**words)
         place = caller()
-        if problem := _contradiction(cls):
+        if problem := contradiction(cls):
             raise DefinitionError(f"{place}: {cls.__name__}: {problem}")
         tables = [one for one in cls.capabilities if isinstance(one, Msix)]
-        cls.layout = Layout(cls, _by_number(cls.bars), tables)
-        if problem := _unreadable(cls):
+        cls.layout = Layout(cls, by_number(cls.bars), tables)
+        if problem := unreadable(cls):
             raise DefinitionError(f"{place}: {cls.__name__}: {problem}")
 
     def __new__(cls, *_arguments: Any, **_words: Any) -> Device:
@@ -331,178 +269,6 @@ class Device(metaclass=_Model):
                 self.present = self._answers = False
                 self.trace.add("unplugged", text="pulled out")
 
-    # -- accesses of the guest, called by the server under the lock -------------------------------------------------
-
-    def bar_read(self, bar: int, offset: int, size: int) -> int:
-        """Return the value that the guest reads in a BAR; a fault in the model does not raise here."""
-        cell = self.layout.exact[bar].get(offset << 4 | size)
-        found = self.faults.before("read", cell or self.layout.covering[bar].get(offset)) if self.faults else None
-        if not self._answers:
-            value = (1 << 8 * size) - 1
-        elif cell is not None:
-            value = self._read(cell)
-        else:
-            value = self._read_apart(bar, offset, size)
-        if found:
-            value = self.faults.read(found, value, size)
-        self.trace.add("read", cell or self.layout.covering[bar].get(offset), bar, offset, size, value)
-        return value
-
-    def bar_write(self, bar: int, offset: int, size: int, value: int) -> None:
-        """Apply the guest's write to a BAR; a fault in the model does not raise here."""
-        cell = self.layout.exact[bar].get(offset << 4 | size)
-        self.trace.add("write", cell or self.layout.covering[bar].get(offset), bar, offset, size, value)
-        found = self.faults.before("write", cell or self.layout.covering[bar].get(offset)) if self.faults else None
-        if not self._answers:
-            return
-        if found:
-            self.faults.write(found, value, size, lambda new: self._write_any(cell, bar, offset, size, new))
-        else:
-            self._write_any(cell, bar, offset, size, value)
-        self.trace.settle()
-
-    def _write_any(self, cell: Cell | None, bar: int, offset: int, size: int, value: int) -> None:
-        if cell is not None:
-            self._write(cell, value)
-        else:
-            self._write_apart(bar, offset, size, value)
-
-    def _read(self, cell: Cell) -> int:
-        register = cell.register
-        value = self._values[cell.slot]
-        if hidden := register.hidden:
-            value = value | hidden if self.layout.bars[register.bar].unmapped else value & ~hidden
-        if cell.reader is not None:
-            value = self._guarded(self._ask, cell, value, default=register.mask)
-        if register.cleared:
-            self._values[cell.slot] &= ~register.cleared
-        return value
-
-    def _ask(self, cell: Cell, value: int) -> int:
-        reader, register = cell.reader, cell.register
-        assert reader is not None
-        word = register.word(value)
-        said = reader(self, word) if cell.index is None else reader(self, cell.index, word)
-        if not isinstance(said, int):
-            raise TypeError(f"{register.reader} has to return what is read of {cell.name}, and returned {said!r}")
-        return int(said) & register.mask
-
-    def _write(self, cell: Cell, value: int) -> None:
-        register = cell.register
-        old = self._values[cell.slot]
-        new = self._values[cell.slot] = register.written(old, value)
-        if cell.writer is not None:
-            self._guarded(self._tell, cell, old, new, default=None)
-
-    def _tell(self, cell: Cell, old: int, new: int) -> None:
-        writer, register = cell.writer, cell.register
-        assert writer is not None
-        if cell.index is None:
-            writer(self, register.word(old), register.word(new))
-        else:
-            writer(self, cell.index, register.word(old), register.word(new))
-
-    def _read_apart(self, bar: int, offset: int, size: int) -> int:
-        """Return the value of an access that does not match exactly one register."""
-        if not self.layout.bars[bar].takes(offset, size):
-            return 0
-        memory = self.layout.memory_at(bar, offset)
-        if memory and offset + size <= memory.offset + memory.size:
-            at = offset - memory.offset
-            return int.from_bytes(self._memories[memory.name][at : at + size], "little")
-        if (pending := self._pending(bar, offset, size)) is not None:
-            return pending
-        cells = self._cells(bar, offset, size)
-        if any(cell.register.partial is Partial.REFUSE for cell in cells):
-            return (1 << 8 * size) - 1
-        data = bytearray([self.layout.bars[bar].unmapped] * size)
-        for cell in cells:
-            value = self._read(cell).to_bytes(cell.register.size, "little")
-            for place in range(max(offset, cell.offset), min(offset + size, cell.offset + cell.register.size)):
-                data[place - offset] = value[place - cell.offset]
-        return int.from_bytes(data, "little")
-
-    def _write_apart(self, bar: int, offset: int, size: int, value: int) -> None:
-        if not self.layout.bars[bar].takes(offset, size):
-            return
-        data = value.to_bytes(size, "little")
-        memory = self.layout.memory_at(bar, offset)
-        if memory and offset + size <= memory.offset + memory.size:
-            at = offset - memory.offset
-            self._memories[memory.name][at : at + size] = data
-            return
-        cells = self._cells(bar, offset, size)
-        if any(cell.register.partial is Partial.REFUSE for cell in cells):
-            return
-        for cell in cells:
-            register = cell.register
-            if register.partial is Partial.WHOLE:
-                self._write(cell, value)
-                continue
-            # Bytes outside the write must clear and set no bits: they get values without effect.
-            keeps = self._values[cell.slot] & (register.mask & ~(register.clearing | register.setting))
-            merged = bytearray(keeps.to_bytes(register.size, "little"))
-            for place in range(max(offset, cell.offset), min(offset + size, cell.offset + register.size)):
-                merged[place - cell.offset] = data[place - offset]
-            self._write(cell, int.from_bytes(merged, "little"))
-
-    def _cells(self, bar: int, offset: int, size: int) -> list[Cell]:
-        covering = self.layout.covering[bar]
-        found = {id(cell): cell for place in range(offset, offset + size) if (cell := covering.get(place))}
-        return [
-            cell
-            for cell in found.values()
-            if cell.register.partial is not Partial.WHOLE or (cell.offset == offset and size <= cell.register.size)
-        ]
-
-    def _pending(self, bar: int, offset: int, size: int) -> int | None:
-        """Return the pending bits of MSI-X for an access to them, else None. QEMU asks the device for them."""
-        for one in self.capabilities:
-            if isinstance(one, Msix) and one.bar == bar and 0 <= offset - one.pending_at < one.pending_size:
-                bits = sum(1 << vector for vector in self.interrupts.pending)
-                return bits >> 8 * (offset - one.pending_at) & (1 << 8 * size) - 1
-        return None
-
-    def config_read(self, offset: int, size: int) -> bytes:
-        """Return the bytes that the guest or QEMU reads in the configuration space."""
-        data = self.config.read(offset, size) if self.present else b"\xff" * size
-        if self.trace.config and size <= 4:
-            self.trace.add("config-read", None, -1, offset, size, int.from_bytes(data, "little"))
-        return data
-
-    def config_write(self, offset: int, data: bytes) -> None:
-        """Apply a write by the guest or QEMU to the configuration space."""
-        if self.trace.config and len(data) <= 4:
-            self.trace.add("config-write", None, -1, offset, len(data), int.from_bytes(data, "little"))
-        if not self.present:
-            return
-        before = self.power_state
-        self.config.write(offset, data)
-        self._config_changed()
-        for one, place in zip(self.capabilities, self.config.places, strict=True):
-            if isinstance(one, PowerManagement) and before == 3 and self.power_state == 0:
-                if not self.config.word(place + PM_CONTROL) & NO_SOFT_RESET:
-                    self._guarded(self.reset, Reset.POWER_STATE, default=None)
-            elif isinstance(one, Express) and one.function_reset:
-                control = place + EXPRESS_CONTROL
-                if offset <= control + 1 < offset + len(data) and data[control + 1 - offset] & EXPRESS_RESET >> 8:
-                    self._guarded(self.reset, Reset.FUNCTION, default=None)
-
-    def _config_changed(self) -> None:
-        # In D3hot a function answers in its configuration space only (PCI Power Management 1.2, 5.4.1).
-        self._answers = self.present and self.power_state != 3
-        self.may_master = bool(self.config.command & cfg.BUS_MASTER)
-        self.interrupts.allowed = not self.config.command & cfg.INTX_DISABLE
-        self.interrupts.deliver()
-
-    @property
-    def power_state(self) -> int:
-        """Power state: 0 to 3 for D0 to D3hot."""
-        for one, place in zip(self.capabilities, self.config.places, strict=True):
-            if isinstance(one, PowerManagement):
-                return self.config.word(place + PM_CONTROL) & POWER_STATE
-        return 0
-
     # -- implementation ---------------------------------------------------------------------------------------------
 
     def _raise(self, vector: int) -> None:
@@ -528,17 +294,6 @@ class Device(metaclass=_Model):
             if timer.action is not None and self.present:
                 self._guarded(timer.action, default=None)
                 self.trace.settle()
-
-    def _guarded(self, function: Callable[..., Any], *arguments: Any, default: Any) -> Any:
-        """Call a function of the model. An exception is kept for the test, and the guest continues."""
-        try:
-            return function(*arguments)
-        except DmaFault as fault:
-            self.config.set_bits(cfg.STATUS, cfg.STATUS_MASTER_ABORT, on=True)
-            self.trace.add("refused", text=str(fault))
-        except BaseException as error:  # noqa: BLE001 (whatever a model raises, the guest is not to wait for ever)
-            self.failed(error)
-        return default
 
     def plugged(self) -> None:
         """Switch power on; called when a machine has connected."""
@@ -577,69 +332,5 @@ class Device(metaclass=_Model):
             )
         )
 
-    def failed(self, error: BaseException) -> None:
-        """Keep an exception of the model."""
-        where = traceback.extract_tb(error.__traceback__)
-        place = f" ({where[-1].filename}:{where[-1].lineno})" if where else ""
-        self.trace.add("note", text=f"the model raised {error!r}{place}")
-        if len(self.errors) >= KEPT_ERRORS:
-            return
-        problem = ModelError(
-            f"the model {type(self).__name__} raised {type(error).__name__}: {error}{place}",
-            "the guest saw a device that does not answer: correct the model",
-            detail="".join(traceback.format_exception(error)),
-        )
-        problem.__cause__ = error
-        self.errors.append(problem)
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.vendor_id:04x}:{self.device_id:04x} {self.address or 'not plugged in'}>"
-
-
-def _by_number(bars: Sequence[Bar | None]) -> dict[int, Bar]:
-    """Return the existing BARs by their numbers."""
-    return {number: bar for number, bar in enumerate(bars) if bar is not None}
-
-
-def _unreadable(cls: type[Device]) -> str:
-    """Return the mistake in what describes a model to readers of a recording; empty if there is none."""
-    for ring in cls.rings:
-        if problem := ring.problem(cls.layout.registers):
-            return f"the ring {ring.name} {problem}"
-    if cls.interrupt_mask and cls.interrupt_mask not in cls.layout.registers:
-        return f"interrupt_mask names the register {cls.interrupt_mask}, which the device does not have"
-    return ""
-
-
-def _contradiction(cls: type[Device]) -> str:
-    """Return the mistake in a model's identity, BARs and capabilities; empty if there is none."""
-    for name, bits in IDENTITY.items():
-        if not 0 <= getattr(cls, name) < 1 << bits:
-            return f"{name} {getattr(cls, name):#x} does not fit in {bits} bits"
-    if cls.interrupt_pin not in range(5):
-        return f"interrupt_pin is {cls.interrupt_pin}; give 1 to 4, or 0 for none"
-    bars = _by_number(cls.bars)
-    for number, bar in bars.items():
-        if number not in range(BARS):
-            return f"there is no BAR {number}; they are 0 to 5"
-        if problem := bar.problem():
-            return f"BAR {number} {problem}"
-        if bar.bits == 64 and (number + 1 in bars or number + 1 == BARS):
-            return f"BAR {number} is 64 bits wide and takes number {number + 1}, too"
-    if problem := next(filter(None, (one.problem() for one in cls.capabilities)), ""):
-        return problem
-    for one in cls.capabilities:
-        if isinstance(one, Msix) and one.bar not in bars:
-            return f"MSI-X is in BAR {one.bar}, which the device does not have"
-        if isinstance(one, Msix) and (end := max(end for _, end, _ in one.places)) > bars[one.bar].size:
-            return f"MSI-X ends at {end:#x}, and BAR {one.bar} has {bars[one.bar].size:#x} bytes"
-    if len({one.number for one in cls.capabilities if not isinstance(one, Vendor)}) < sum(
-        not isinstance(one, Vendor) for one in cls.capabilities
-    ):
-        return "a capability is there twice"
-    if (end := ConfigSpace((0,) * 6, bars, cls.capabilities, 0).end) > cfg.SIZE:
-        return f"the capabilities end at {end:#x}, and the configuration space at {cfg.SIZE:#x}"
-    for name, action in cls.actions.items():
-        if not callable(getattr(cls, action, None)):
-            return f"the fault {name} is the method {action}, which there is not"
-    return ""

@@ -22,9 +22,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from r4l.pci import channel as channels
+from r4l.pci.access import Reset
 from r4l.pci.channel import MessageSocket
 from r4l.pci.config import SIZE as CONFIG_SIZE
-from r4l.pci.device import Device, Reset
+from r4l.pci.device import Device
 from r4l.pci.dma import DmaFault
 from r4l.pci.protocol import (
     DEVICE_INFO,

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 
+from r4l.pci.access import Reset
 from r4l.pci.capabilities import Msi
-from r4l.pci.device import Device, Reset
+from r4l.pci.device import Device
 from r4l.pci.layout import Bar
 from r4l.pci.registers import RO, RW, WO, Field, Partial, Register, Word
 

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from r4l.net import Cable
 from r4l.net.nic import FIRST_MAC
-from r4l.pci.device import Reset
+from r4l.pci.access import Reset
 from r4l.pci.models.e1000.descriptors import RECEIVE_RING, TRANSMIT_RING
 from r4l.pci.models.e1000.eeprom import EepromPort, Microwire, contents
 from r4l.pci.models.e1000.others import Others

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: MIT
+"""The effect of the guest's accesses on a device: its BARs, registers and configuration space."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any, ClassVar
+
+from r4l.errors import VerdictError
+from r4l.pci import config as cfg
+from r4l.pci.capabilities import (
+    EXPRESS_CONTROL,
+    EXPRESS_RESET,
+    NO_SOFT_RESET,
+    PM_CONTROL,
+    POWER_STATE,
+    Capability,
+    Express,
+    Msix,
+    PowerManagement,
+)
+from r4l.pci.config import ConfigSpace
+from r4l.pci.dma import DmaFault
+from r4l.pci.faults import Faults
+from r4l.pci.interrupts import Interrupts
+from r4l.pci.layout import Cell, Layout
+from r4l.pci.registers import Partial
+from r4l.pci.trace import Trace
+
+KEPT_ERRORS = 20
+"""Number of a model's errors that are kept; one that raises at each access would fill the memory."""
+
+
+class ModelError(VerdictError):
+    """A model raised, or did not answer in time. The guest saw a device that does not answer: all ones."""
+
+    category = "model"
+
+
+class Reset(Enum):
+    """Cause of a reset."""
+
+    POWER_ON = "power on"
+    BUS = "bus reset"
+    FUNCTION = "function level reset"
+    POWER_STATE = "D3hot to D0"
+    ITSELF = "by itself"
+
+
+class GuestAccess:
+    """The accesses of the guest to a `Device`, called by the server under the device's lock."""
+
+    layout: ClassVar[Layout]
+    capabilities: ClassVar[Sequence[Capability]]
+    config: ConfigSpace
+    interrupts: Interrupts
+    faults: Faults
+    trace: Trace
+    errors: list[ModelError]
+    present: bool
+    may_master: bool
+    reset: Callable[[Reset], None]
+    _answers: bool
+    _values: list[int]
+    _memories: dict[str, bytearray]
+
+    def bar_read(self, bar: int, offset: int, size: int) -> int:
+        """Return the value that the guest reads in a BAR; a fault in the model does not raise here."""
+        cell = self.layout.exact[bar].get(offset << 4 | size)
+        found = self.faults.before("read", cell or self.layout.covering[bar].get(offset)) if self.faults else None
+        if not self._answers:
+            value = (1 << 8 * size) - 1
+        elif cell is not None:
+            value = self._read(cell)
+        else:
+            value = self._read_apart(bar, offset, size)
+        if found:
+            value = self.faults.read(found, value, size)
+        self.trace.add("read", cell or self.layout.covering[bar].get(offset), bar, offset, size, value)
+        return value
+
+    def bar_write(self, bar: int, offset: int, size: int, value: int) -> None:
+        """Apply the guest's write to a BAR; a fault in the model does not raise here."""
+        cell = self.layout.exact[bar].get(offset << 4 | size)
+        self.trace.add("write", cell or self.layout.covering[bar].get(offset), bar, offset, size, value)
+        found = self.faults.before("write", cell or self.layout.covering[bar].get(offset)) if self.faults else None
+        if not self._answers:
+            return
+        if found:
+            self.faults.write(found, value, size, lambda new: self._write_any(cell, bar, offset, size, new))
+        else:
+            self._write_any(cell, bar, offset, size, value)
+        self.trace.settle()
+
+    def _write_any(self, cell: Cell | None, bar: int, offset: int, size: int, value: int) -> None:
+        if cell is not None:
+            self._write(cell, value)
+        else:
+            self._write_apart(bar, offset, size, value)
+
+    def _read(self, cell: Cell) -> int:
+        register = cell.register
+        value = self._values[cell.slot]
+        if hidden := register.hidden:
+            value = value | hidden if self.layout.bars[register.bar].unmapped else value & ~hidden
+        if cell.reader is not None:
+            value = self._guarded(self._ask, cell, value, default=register.mask)
+        if register.cleared:
+            self._values[cell.slot] &= ~register.cleared
+        return value
+
+    def _ask(self, cell: Cell, value: int) -> int:
+        reader, register = cell.reader, cell.register
+        assert reader is not None
+        word = register.word(value)
+        said = reader(self, word) if cell.index is None else reader(self, cell.index, word)
+        if not isinstance(said, int):
+            raise TypeError(f"{register.reader} has to return what is read of {cell.name}, and returned {said!r}")
+        return int(said) & register.mask
+
+    def _write(self, cell: Cell, value: int) -> None:
+        register = cell.register
+        old = self._values[cell.slot]
+        new = self._values[cell.slot] = register.written(old, value)
+        if cell.writer is not None:
+            self._guarded(self._tell, cell, old, new, default=None)
+
+    def _tell(self, cell: Cell, old: int, new: int) -> None:
+        writer, register = cell.writer, cell.register
+        assert writer is not None
+        if cell.index is None:
+            writer(self, register.word(old), register.word(new))
+        else:
+            writer(self, cell.index, register.word(old), register.word(new))
+
+    def _read_apart(self, bar: int, offset: int, size: int) -> int:
+        """Return the value of an access that does not match exactly one register."""
+        if not self.layout.bars[bar].takes(offset, size):
+            return 0
+        memory = self.layout.memory_at(bar, offset)
+        if memory and offset + size <= memory.offset + memory.size:
+            at = offset - memory.offset
+            return int.from_bytes(self._memories[memory.name][at : at + size], "little")
+        if (pending := self._pending(bar, offset, size)) is not None:
+            return pending
+        cells = self._cells(bar, offset, size)
+        if any(cell.register.partial is Partial.REFUSE for cell in cells):
+            return (1 << 8 * size) - 1
+        data = bytearray([self.layout.bars[bar].unmapped] * size)
+        for cell in cells:
+            value = self._read(cell).to_bytes(cell.register.size, "little")
+            for place in range(max(offset, cell.offset), min(offset + size, cell.offset + cell.register.size)):
+                data[place - offset] = value[place - cell.offset]
+        return int.from_bytes(data, "little")
+
+    def _write_apart(self, bar: int, offset: int, size: int, value: int) -> None:
+        if not self.layout.bars[bar].takes(offset, size):
+            return
+        data = value.to_bytes(size, "little")
+        memory = self.layout.memory_at(bar, offset)
+        if memory and offset + size <= memory.offset + memory.size:
+            at = offset - memory.offset
+            self._memories[memory.name][at : at + size] = data
+            return
+        cells = self._cells(bar, offset, size)
+        if any(cell.register.partial is Partial.REFUSE for cell in cells):
+            return
+        for cell in cells:
+            register = cell.register
+            if register.partial is Partial.WHOLE:
+                self._write(cell, value)
+                continue
+            # Bytes outside the write must clear and set no bits: they get values without effect.
+            keeps = self._values[cell.slot] & (register.mask & ~(register.clearing | register.setting))
+            merged = bytearray(keeps.to_bytes(register.size, "little"))
+            for place in range(max(offset, cell.offset), min(offset + size, cell.offset + register.size)):
+                merged[place - cell.offset] = data[place - offset]
+            self._write(cell, int.from_bytes(merged, "little"))
+
+    def _cells(self, bar: int, offset: int, size: int) -> list[Cell]:
+        covering = self.layout.covering[bar]
+        found = {id(cell): cell for place in range(offset, offset + size) if (cell := covering.get(place))}
+        return [
+            cell
+            for cell in found.values()
+            if cell.register.partial is not Partial.WHOLE or (cell.offset == offset and size <= cell.register.size)
+        ]
+
+    def _pending(self, bar: int, offset: int, size: int) -> int | None:
+        """Return the pending bits of MSI-X for an access to them, else None. QEMU asks the device for them."""
+        for one in self.capabilities:
+            if isinstance(one, Msix) and one.bar == bar and 0 <= offset - one.pending_at < one.pending_size:
+                bits = sum(1 << vector for vector in self.interrupts.pending)
+                return bits >> 8 * (offset - one.pending_at) & (1 << 8 * size) - 1
+        return None
+
+    def config_read(self, offset: int, size: int) -> bytes:
+        """Return the bytes that the guest or QEMU reads in the configuration space."""
+        data = self.config.read(offset, size) if self.present else b"\xff" * size
+        if self.trace.config and size <= 4:
+            self.trace.add("config-read", None, -1, offset, size, int.from_bytes(data, "little"))
+        return data
+
+    def config_write(self, offset: int, data: bytes) -> None:
+        """Apply a write by the guest or QEMU to the configuration space."""
+        if self.trace.config and len(data) <= 4:
+            self.trace.add("config-write", None, -1, offset, len(data), int.from_bytes(data, "little"))
+        if not self.present:
+            return
+        before = self.power_state
+        self.config.write(offset, data)
+        self._config_changed()
+        for one, place in zip(self.capabilities, self.config.places, strict=True):
+            if isinstance(one, PowerManagement) and before == 3 and self.power_state == 0:
+                if not self.config.word(place + PM_CONTROL) & NO_SOFT_RESET:
+                    self._guarded(self.reset, Reset.POWER_STATE, default=None)
+            elif isinstance(one, Express) and one.function_reset:
+                control = place + EXPRESS_CONTROL
+                if offset <= control + 1 < offset + len(data) and data[control + 1 - offset] & EXPRESS_RESET >> 8:
+                    self._guarded(self.reset, Reset.FUNCTION, default=None)
+
+    def _config_changed(self) -> None:
+        # In D3hot a function answers in its configuration space only (PCI Power Management 1.2, 5.4.1).
+        self._answers = self.present and self.power_state != 3
+        self.may_master = bool(self.config.command & cfg.BUS_MASTER)
+        self.interrupts.allowed = not self.config.command & cfg.INTX_DISABLE
+        self.interrupts.deliver()
+
+    @property
+    def power_state(self) -> int:
+        """Power state: 0 to 3 for D0 to D3hot."""
+        for one, place in zip(self.capabilities, self.config.places, strict=True):
+            if isinstance(one, PowerManagement):
+                return self.config.word(place + PM_CONTROL) & POWER_STATE
+        return 0
+
+    def _guarded(self, function: Callable[..., Any], *arguments: Any, default: Any) -> Any:
+        """Call a function of the model. An exception is kept for the test, and the guest continues."""
+        try:
+            return function(*arguments)
+        except DmaFault as fault:
+            self.config.set_bits(cfg.STATUS, cfg.STATUS_MASTER_ABORT, on=True)
+            self.trace.add("refused", text=str(fault))
+        except BaseException as error:  # noqa: BLE001 (whatever a model raises, the guest is not to wait for ever)
+            self.failed(error)
+        return default
+
+    def failed(self, error: BaseException) -> None:
+        """Keep an exception of the model."""
+        where = traceback.extract_tb(error.__traceback__)
+        place = f" ({where[-1].filename}:{where[-1].lineno})" if where else ""
+        self.trace.add("note", text=f"the model raised {error!r}{place}")
+        if len(self.errors) >= KEPT_ERRORS:
+            return
+        problem = ModelError(
+            f"the model {type(self).__name__} raised {type(error).__name__}: {error}{place}",
+            "the guest saw a device that does not answer: correct the model",
+            detail="".join(traceback.format_exception(error)),
+        )
+        problem.__cause__ = error
+        self.errors.append(problem)

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""The definition of a model: rules for its class, which are checked when the class is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from r4l.pci import config as cfg
+from r4l.pci.capabilities import Msix, Vendor
+from r4l.pci.config import ConfigSpace
+from r4l.pci.layout import BARS, Bar
+from r4l.pci.registers import HOOK, DefinitionError, Memory, Register, caller
+
+if TYPE_CHECKING:
+    from r4l.pci.device import Device
+
+IDENTITY = {
+    "vendor_id": 16,
+    "device_id": 16,
+    "class_code": 24,
+    "revision": 8,
+    "subsystem_vendor_id": 16,
+    "subsystem_id": 16,
+}
+"""Attributes that identify a device, with their widths in bits."""
+
+
+class ModelBody(dict[str, Any]):
+    """The namespace of a model's class while it is defined, in which no name may be declared twice."""
+
+    def __setitem__(self, name: str, value: object) -> None:
+        before = self.get(name)
+        if isinstance(before, Register | Memory):
+            raise DefinitionError(f"{caller()}: {name} is declared a second time, after {before.place}", "rename one")
+        if hasattr(before, HOOK):
+            raise DefinitionError(
+                f"{caller()}: {name} is a second method of that name, and the first is a register's side effect",
+                "give each a name of its own",
+            )
+        super().__setitem__(name, value)
+
+
+class ModelType(type):
+    """The type of models."""
+
+    @classmethod
+    def __prepare__(cls, _name: str, _bases: tuple[type, ...], /, **_words: Any) -> ModelBody:
+        return ModelBody()
+
+
+def by_number(bars: Sequence[Bar | None]) -> dict[int, Bar]:
+    """Return the existing BARs by their numbers."""
+    return {number: bar for number, bar in enumerate(bars) if bar is not None}
+
+
+def unreadable(cls: type[Device]) -> str:
+    """Return the mistake in the description of a model for readers of a recording; empty if there is none."""
+    for ring in cls.rings:
+        if problem := ring.problem(cls.layout.registers):
+            return f"the ring {ring.name} {problem}"
+    if cls.interrupt_mask and cls.interrupt_mask not in cls.layout.registers:
+        return f"interrupt_mask names the register {cls.interrupt_mask}, which the device does not have"
+    return ""
+
+
+def contradiction(cls: type[Device]) -> str:
+    """Return the mistake in a model's identity, BARs and capabilities; empty if there is none."""
+    for name, bits in IDENTITY.items():
+        if not 0 <= getattr(cls, name) < 1 << bits:
+            return f"{name} {getattr(cls, name):#x} does not fit in {bits} bits"
+    if cls.interrupt_pin not in range(5):
+        return f"interrupt_pin is {cls.interrupt_pin}; give 1 to 4, or 0 for none"
+    bars = by_number(cls.bars)
+    for number, bar in bars.items():
+        if number not in range(BARS):
+            return f"there is no BAR {number}; they are 0 to 5"
+        if problem := bar.problem():
+            return f"BAR {number} {problem}"
+        if bar.bits == 64 and (number + 1 in bars or number + 1 == BARS):
+            return f"BAR {number} is 64 bits wide and takes number {number + 1}, too"
+    if problem := next(filter(None, (one.problem() for one in cls.capabilities)), ""):
+        return problem
+    for one in cls.capabilities:
+        if isinstance(one, Msix) and one.bar not in bars:
+            return f"MSI-X is in BAR {one.bar}, which the device does not have"
+        if isinstance(one, Msix) and (end := max(end for _, end, _ in one.places)) > bars[one.bar].size:
+            return f"MSI-X ends at {end:#x}, and BAR {one.bar} has {bars[one.bar].size:#x} bytes"
+    if len({one.number for one in cls.capabilities if not isinstance(one, Vendor)}) < sum(
+        not isinstance(one, Vendor) for one in cls.capabilities
+    ):
+        return "a capability is there twice"
+    if (end := ConfigSpace((0,) * 6, bars, cls.capabilities, 0).end) > cfg.SIZE:
+        return f"the capabilities end at {end:#x}, and the configuration space at {cfg.SIZE:#x}"
+    for name, action in cls.actions.items():
+        if not callable(getattr(cls, action, None)):
+            return f"the fault {name} is the method {action}, which there is not"
+    return ""
