@@ -27,6 +27,7 @@ from r4l.module import drift
 from r4l.rootfs import disk
 from r4l.scaffold import names
 from r4l.selftest import parts
+from r4l.sweep import phases
 from r4l.tables import BadTable
 
 SOURCE = Path(r4l.__file__).parent
@@ -97,6 +98,7 @@ LOADERS: dict[str, Callable[[], object]] = {
     "ide/subsystems.toml": default_subsystems,
     "camp/rows/rows.toml": rows.table,
     "bench/workloads.toml": workloads._table,
+    "sweep/phases.toml": phases._table,
     "klog/kinds.toml": lambda: resources.table("r4l.klog", "kinds.toml", kinds._SHAPE),
     "klog/prefixes.toml": lambda: resources.table("r4l.klog", "prefixes.toml", prefixes._SHAPE_OF_FILE),
     "klog/messengers.toml": lambda: resources.table("r4l.klog", "messengers.toml", blame._SHAPE),

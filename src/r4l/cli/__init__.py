@@ -34,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "graft": "Put a driver into a kernel's own tree, or take it out again",
     "test": "Run the tests of a driver's folder: pytest, with a VM for each test",
     "bench": "Count a driver's instructions for a workload, beside another driver's",
+    "sweep": "Break a driver's device at each access, and see what becomes of the driver",
     "watch": "At each save, build and run the affected tests",
     "lab": "The camp's labs: start, check, hand in, grade",
     "ide": "Write editor files: rust-analyzer, clangd, VS Code",

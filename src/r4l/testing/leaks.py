@@ -22,6 +22,8 @@ LISTS = {
     "DMA mappings": f"cd {DMA_API} 2>/dev/null && echo $(($(cat nr_total_entries) - $(cat num_free_entries))) || true",
 }
 """Resources that must be the same before and after, each with the command that lists them."""
+SEPARATOR = "== r4l =="
+"""Line before each list."""
 ROUND_LIMIT = 1024
 """Bytes per repetition that one slab cache may grow.
 
@@ -57,15 +59,12 @@ class Leaks:
         Raises:
             LeakFound: a resource was not released.
         """
-        before = self._lists()
-        if self.kmemleak:
-            # Leaks of the boot are not the driver's.
-            self._vm.run(f"echo clear >{KMEMLEAK}", check=True)
+        self.forget()
+        before = self.held()
         yield
-        for what, after in self._lists().items():
-            if change := _change(before[what], after):
-                raise LeakFound(f"{what}: {change}", "undo in the driver's remove what its probe did")
-        if self.kmemleak and (lost := self._unreferenced()):
+        if change := changes(before, self.held()):
+            raise LeakFound(change, "undo in the driver's remove what its probe did")
+        if lost := self.unreferenced():
             raise LeakFound(
                 "kmemleak found unreferenced memory", "see the traces of the allocations below", detail=lost
             )
@@ -114,14 +113,25 @@ class Leaks:
         rows = [line.split() for line in self._vm.run("cat /proc/slabinfo", check=True).stdout.splitlines()[2:]]
         return Counter({row[0]: int(row[1]) * int(row[3]) for row in rows})
 
-    def _lists(self) -> dict[str, list[str]]:
-        return {what: self._vm.run(command, check=True).stdout.splitlines() for what, command in LISTS.items()}
+    def forget(self) -> None:
+        """Have kmemleak, if there is one, forget what it has found so far: leaks of the boot are not the driver's."""
+        if self.kmemleak:
+            self._vm.run(f"echo clear >{KMEMLEAK}", check=True)
 
-    def _unreferenced(self) -> str:
-        """Return kmemleak's report: objects 5 s old, unreferenced in one scan and unchanged in the next.
+    def held(self) -> dict[str, list[str]]:
+        """Return the guest's resources that are in use, by the titles of `LISTS`."""
+        script = "; ".join(f"echo {SEPARATOR}; ({command})" for command in LISTS.values())
+        said = self._vm.run(script, check=True).stdout.split(f"{SEPARATOR}\n")[1:]
+        return {what: text.splitlines() for what, text in zip(LISTS, said, strict=True)}
+
+    def unreferenced(self) -> str:
+        """Return kmemleak's report: objects 5 s old, unreferenced in one scan and unchanged in the next. Empty for a
+        kernel without kmemleak.
 
         Source: mm/kmemleak.c (MSECS_MIN_AGE, update_checksum), Documentation/dev-tools/kmemleak.rst.
         """
+        if not self.kmemleak:
+            return ""
         scan = f"echo scan >{KMEMLEAK}"
         self._vm.run(f"sleep 6; {scan} && {scan} && {scan}", timeout=180, check=True)
         return self._vm.run(f"cat {KMEMLEAK}", check=True).stdout
@@ -135,6 +145,12 @@ def _growth(used: list[Counter[str]]) -> dict[str, list[int]]:
 def _leaks(steps: list[int], times: int) -> bool:
     """True if the growth is large enough to be a leak in each repetition."""
     return sum(steps) >= ROUND_LIMIT * times * len(steps)
+
+
+def changes(before: dict[str, list[str]], after: dict[str, list[str]]) -> str:
+    """Describe the first difference between two results of `Leaks.held`; empty if there is none."""
+    found = ((what, _change(before[what], after[what])) for what in before)
+    return next((f"{what}: {change}" for what, change in found if change), "")
 
 
 def _change(before: list[str], after: list[str]) -> str:

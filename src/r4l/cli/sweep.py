@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""`r4l sweep`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from pathlib import Path
+
+import click
+from rich.markup import escape
+
+from r4l.cli.json_option import json_option
+from r4l.cli.options import kernel_option
+from r4l.errors import EnvironmentFault, VerdictError
+from r4l.module.named import SHIPPED, named
+from r4l.setup import set_up
+from r4l.stages import Stages, is_quiet
+from r4l.terminal import Console
+
+EPILOG = """\b
+Examples:
+  r4l sweep rust/drivers/e1000 --cells 200
+  r4l sweep rust/drivers/e1000 --against kernel:e1000 --faults lost-write,unplug
+  r4l sweep . --device tests/mine_device.py:Mine --exercise 'cat /dev/mine'
+  r4l sweep . --cell probe:lost-write@CTRL#3
+  r4l sweep . --as-test probe:lost-write@CTRL#3 > test_lost_write.py
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("folder", default=".", metavar="[DIR]")
+@click.option("--device", metavar="SPEC", help="The model: FILE.py:CLASS or python:NAME. By default the folder's own.")
+@click.option("--exercise", default="", metavar="COMMAND", help="What uses the driver in the guest; not for networks.")
+@click.option(
+    "--against", metavar="OTHER", help=f"A second driver for the same device: a folder, a .ko, or {SHIPPED}NAME."
+)
+@click.option("--faults", default="", metavar="KIND,…", help="Only these kinds of faults.")
+@click.option("--phase", "phases", multiple=True, metavar="NAME", help="Only faults in this phase; may be repeated.")
+@click.option(
+    "--cells", type=click.IntRange(min=0), default=1000, show_default=True, help="How many cells, sampled; 0 for all."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
+@click.option("--cell", "named_cells", multiple=True, metavar="CELL", help="Only this cell; may be repeated.")
+@click.option("--again", is_flag=True, help="Run cells again that have a result.")
+@click.option(
+    "--jobs",
+    "-j",
+    type=click.IntRange(1, 256),
+    default=2 * (os.cpu_count() or 1),
+    show_default="two for each processor",
+    help="Machines at once; they wait for half of their time.",
+)
+@click.option("--on", "address", default="", metavar="tcp://HOST:PORT", help="Run them on a cluster of Dask's.")
+@click.option(
+    "--into", type=click.Path(path_type=Path, file_okay=False), help="Folder for results and page [default: sweep-NAME]"
+)
+@click.option("--as-test", metavar="CELL", help="Print a test that does what a cell does, and end.")
+@json_option("Print the results as JSON.")
+@kernel_option
+def command(
+    folder: str,
+    device: str | None,
+    exercise: str,
+    against: str | None,
+    faults: str,
+    phases: tuple[str, ...],
+    cells: int,
+    seed: int,
+    named_cells: tuple[str, ...],
+    again: bool,
+    jobs: int,
+    address: str,
+    into: Path | None,
+    as_test: str | None,
+    as_json: bool,
+    kernel_name: str | None,
+    arch: str,
+) -> None:
+    """Break a driver's device at each access, and see what becomes of the driver.
+
+    DIR is a driver's folder, by default the current one; its device is a model in Python (docs/devices.md). The driver
+    is loaded, opened, used, stopped and unloaded once without a fault. Each event of that life (a read or write of a
+    register, an interrupt, a transfer of DMA) with each fault is a cell: a fresh machine, the life with that fault, the
+    verdict, and a second life after unload and reload.
+
+    Results are kept as they come: after an interrupt the same command goes on. Exit code 123 if the driver has a
+    splat, a hang, a leak, or is not healed by a reload; 120 if not all cells could be judged.
+    """
+    # Imported here, not above: `r4l --help` must not import the virtual machine.
+    from r4l import cluster
+    from r4l.sweep import Results, SweepCell, Wanted, find_model, page, subject, sweep
+    from r4l.sweep.as_test import as_test as test_of
+    from r4l.sweep.sweep import counts, findings, summary
+
+    if as_test is None:
+        cluster.require()
+    wanted = Wanted(tuple(filter(None, faults.split(","))), phases, cells, seed, named_cells)
+    name = kernel_name or "stock"
+    with Stages() as stages:
+        kernel = set_up(stages, kernel_name, arch=arch)
+        modules = []
+        for text in filter(None, (folder, against)):
+            with stages.stage(f"building {text}") as say:
+                modules.append((text, named(kernel, text, say=say)))
+        model = device or find_model(folder, modules[0][1])
+        subjects = [subject(kernel, name, text, module, model, exercise) for text, module in modules]
+        into = into or Path(f"sweep-{modules[0][1].name}")
+        if as_test is not None:
+            cell = SweepCell.parse(as_test)
+            known = Results(into).cells.get((subjects[0].key, str(cell)))
+            click.echo(test_of(subjects[0], cell, known.verdict if known else ""), nl=False)
+            return
+        with Results(into) as results:
+            if again:
+                results.forget([one.key for one in subjects])
+            chosen: dict[str, list[str]] = {}
+            try:
+                with stages.stage("sweeping") as say:
+                    chosen = sweep(subjects, wanted, results, address=address, jobs=jobs, say=say)
+            finally:
+                # Also after an interrupt: the cells so far took minutes.
+                shown = page.write(into, subjects, results, shlex.quote(folder))
+    if as_json:
+        data = [
+            {
+                "driver": one.label,
+                "cells": len(chosen[one.key]),
+                "counts": counts(results, one.key, chosen[one.key]),
+                "results": [results.cells[one.key, cell].__dict__ for cell in chosen[one.key]],
+            }
+            for one in subjects
+        ]
+        click.echo(json.dumps({"kernel": kernel.release, "drivers": data, "page": str(shown)}, indent=1))
+    else:
+        console = Console(highlight=False, soft_wrap=True)
+        for one in subjects:
+            console.print(f"{escape(one.label)}: {escape(summary(results, one.key, chosen[one.key]))}")
+            if not is_quiet():
+                for result in findings(results, one.key, chosen[one.key]):
+                    console.print(
+                        f"  [red]{result.verdict:<9}[/] {escape(result.cell)}  [dim]{escape(result.reason)}[/]"
+                    )
+        click.echo(str(shown))
+    bad = sum(len(findings(results, one.key, chosen[one.key])) for one in subjects)
+    unjudged = sum(counts(results, one.key, chosen[one.key]).get("unjudged", 0) for one in subjects)
+    if as_json:
+        raise SystemExit(VerdictError.exit_code if bad else EnvironmentFault.exit_code if unjudged else 0)
+    if bad:
+        raise VerdictError(f"{bad} cells show a defect", f"open {shown}; `--as-test CELL` prints a test")
+    if unjudged:
+        raise EnvironmentFault(f"{unjudged} cells could not be judged", "run the command again: it tries these again")

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: MIT
+"""A driver's life in a restored machine, phase by phase: with one fault or none, and then once more without."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from r4l.errors import GuestTimeout, R4LError
+from r4l.klog import Record, Splat
+from r4l.module import BuiltModule
+from r4l.pci import Device, NetworkCard, TraceEvent
+from r4l.sweep.cells import EventPlace, SweepCell
+from r4l.sweep.phases import PRELUDE, Phase
+from r4l.sweep.subject import Ready
+from r4l.testing import Leaks
+from r4l.testing.leaks import changes
+from r4l.vm import VM
+from r4l.vm.blame import host_fault
+from r4l.vm.loading import FOLDER
+
+TAIL = 400
+"""Characters kept of a phase's output."""
+
+
+@dataclass(frozen=True)
+class PhaseOutcome:
+    """The end of one phase.
+
+    Attributes:
+        phase: its name.
+        exit_code: of its script; None if it did not end.
+        seconds: wall clock on the host.
+        output: end of what it printed.
+    """
+
+    phase: str
+    exit_code: int | None
+    seconds: float
+    output: str
+
+
+@dataclass
+class Life:
+    """All that was seen of a driver in one machine.
+
+    Attributes:
+        outcomes: phases of the life with the fault, in order.
+        again: phases of the second life, after unload, without the fault.
+        came: number of times that the fault occurred.
+        hang: the phase that did not end, with the reason; empty if all ended.
+        fault: a fault of this computer or of the model, by which nothing can be judged; empty if there is none.
+        splats: the kernel's complaints.
+        held: resources that were not released; empty if all were.
+        records: the kernel's log, from before the first phase.
+        armed: position in `records` at which the fault was armed.
+        trace: events at the device, without the configuration space.
+        seconds: wall clock on the host.
+        cpu: the host's processor seconds of this process and the machine.
+    """
+
+    outcomes: list[PhaseOutcome] = field(default_factory=list)
+    again: list[PhaseOutcome] = field(default_factory=list)
+    came: int = 0
+    hang: str = ""
+    fault: str = ""
+    splats: list[Splat] = field(default_factory=list)
+    held: str = ""
+    records: list[Record] = field(default_factory=list)
+    armed: int = 0
+    trace: list[TraceEvent] = field(default_factory=list)
+    bounds: dict[str, tuple[int, int]] = field(default_factory=dict)
+    seconds: float = 0.0
+    cpu: float = 0.0
+
+    def places(self) -> list[EventPlace]:
+        """Return the places at which faults can come: registers, vectors and DMA of each phase, with their number of
+        events. Accesses beside any register have no name, and are left out."""
+        found: dict[tuple[str, str, str], tuple[int, int]] = {}
+        for phase, (begin, end) in self.bounds.items():
+            for one in self.trace:
+                if not begin <= one.number < end:
+                    continue
+                if one.kind in ("read", "write") and one.cell:
+                    name, bits = one.cell.register.name, one.cell.register.width
+                elif one.kind == "interrupt":
+                    name, bits = str(one.value), 0
+                elif one.kind in ("dma-read", "dma-write"):
+                    name, bits = "", 0
+                else:
+                    continue
+                count, _ = found.get((phase, one.kind, name), (0, 0))
+                found[phase, one.kind, name] = (count + 1, bits)
+        return [EventPlace(*where, count, bits) for where, (count, bits) in found.items()]
+
+
+def machine(ready: Ready) -> VM:
+    """Return the machine of a cell, not started: booted once, kept with the modules' files in it, and restored."""
+    return VM(
+        ready.kernel,
+        devices=[ready.model],
+        modules=[name for module in ready.modules for name in module.depends if name not in _names(ready)],
+        snapshot=True,
+        prepare=_prepared,
+        prepare_with=ready.modules,
+    )
+
+
+def _names(ready: Ready) -> set[str]:
+    return {module.name for module in ready.modules}
+
+
+def _prepared(vm: VM, *modules: BuiltModule) -> None:
+    """Load all modules that the driver needs, and put the driver's file where the phases expect it."""
+    names = {module.name for module in modules}
+    for module in modules:
+        for depends in module.depends:
+            if depends not in names:
+                vm.run(["modprobe", depends], check=True)
+    for module in modules[:-1]:
+        vm.insmod(module)
+    vm.put(modules[-1].path, file_of(modules[-1]), 0o644)
+
+
+def file_of(module: BuiltModule) -> str:
+    """Return the driver's path in the guest."""
+    return f"{FOLDER}/{module.path.name}"
+
+
+def live(ready: Ready, cell: SweepCell | None) -> Life:
+    """Have a driver live through all phases twice, the first time with the fault of a cell.
+
+    Args:
+        ready: the driver and its device.
+        cell: the fault; None for none.
+    """
+    life = Life()
+    begun, before = time.monotonic(), time.process_time()
+    try:
+        vm = machine(ready).start()
+    except R4LError as error:
+        # A machine that does not come up says nothing about the driver.
+        life.fault = error.cause
+        return life
+    try:
+        _live(vm, ready, cell, life)
+    finally:
+        machines = _cpu(vm.pid)
+        vm.close()
+        life.seconds = time.monotonic() - begun
+        life.cpu = time.process_time() - before + machines
+    return life
+
+
+def _live(vm: VM, ready: Ready, cell: SweepCell | None, life: Life) -> None:
+    device: Device = vm.devices[0]
+    start = vm.klog.mark()
+    leaks = Leaks(vm)
+    try:
+        leaks.forget()
+        held = leaks.held()
+        for phase in ready.subject.phases:
+            begin = len(device.trace) + device.trace.dropped
+            if cell and phase.name == cell.phase:
+                life.armed = vm.klog.mark() - start
+                device.faults.add(cell.fault)
+            life.outcomes.append(_do(vm, ready, device, phase, life))
+            if cell and phase.name == cell.phase and not any(device.faults.came.values()):
+                # Its number is of this phase: it must not come in a later one.
+                device.faults.clear()
+            life.bounds[phase.name] = (begin, len(device.trace) + device.trace.dropped)
+        life.came = sum(device.faults.came.values())
+        _mend(vm, device)
+        if life.outcomes[-1].exit_code == 0:
+            life.held = changes(held, leaks.held()) or leaks.unreferenced()
+            for phase in ready.subject.phases:
+                life.again.append(_do(vm, ready, device, phase, life))
+        vm.klog.sync()
+    except R4LError as error:
+        life.came = life.came or sum(device.faults.came.values())
+        if not isinstance(error, Splat):
+            life.fault = host_fault(error, vm)
+        if not life.fault and isinstance(error, GuestTimeout) and not life.hang:
+            life.hang = error.cause
+        elif not life.fault and not isinstance(error, Splat | GuestTimeout):
+            # The guest is gone; if its log has the reason, that counts.
+            life.hang = error.cause
+    if errors := vm.model_errors():
+        life.fault = errors[0].cause
+    life.splats = vm.klog.splats(settle=True)
+    life.records = vm.klog.records(start)
+    life.trace = [one for one in device.trace if not one.kind.startswith("config")]
+
+
+def _mend(vm: VM, device: Device) -> None:
+    """Have the device as it was before the fault."""
+    device.faults.clear()
+    if not device.present:
+        vm.unplug(device)
+        vm.plug(device)
+    if isinstance(device, NetworkCard):
+        device.set_cable(True)
+
+
+def _do(vm: VM, ready: Ready, device: Device, phase: Phase, life: Life) -> PhaseOutcome:
+    module = ready.modules[-1]
+    environment = {
+        "MODULE": module.name,
+        "KO": file_of(module),
+        "DEVICE": f"/sys/bus/pci/devices/{device.address}",
+        "EXERCISE": ready.subject.exercise,
+    }
+    begun = time.monotonic()
+    try:
+        done = vm.run(["sh", "-c", PRELUDE + phase.script], timeout=phase.seconds, env=environment)
+    except GuestTimeout as error:
+        life.hang = f"the phase {phase.name} did not end within {phase.seconds:g} s: {error.cause.rpartition('; ')[2]}"
+        raise
+    output = (done.stdout + done.stderr)[-TAIL:].strip()
+    return PhaseOutcome(phase.name, done.exit_code, round(time.monotonic() - begun, 3), output)
+
+
+def _cpu(pid: int) -> float:
+    """Return the processor seconds that a process and its children have used (proc_pid_stat(5), fields 14 and 15)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    except OSError:
+        # It has ended.
+        return 0.0
+    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return own + sum(_cpu(int(child)) for child in children)

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""The phases of a sweep: the life of a driver, from its load to its removal, as scripts for the guest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from r4l import resources
+from r4l.errors import UsageError
+
+NO_SERVICE = 3
+"""Exit code of a phase's script if the service is missing and nothing reported an error."""
+PRELUDE = """
+for INTERFACE in $(ls $DEVICE/net 2>/dev/null); do :; done
+read BEGUN IDLE < /proc/uptime
+within() { read NOW IDLE < /proc/uptime; [ $((${NOW%.*} - ${BEGUN%.*})) -lt $1 ]; }
+"""
+"""Beginning of each script."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a driver's life.
+
+    Attributes:
+        name: `probe`, `open`, `traffic`, `stop` or `remove`.
+        about: one line for people.
+        seconds: the host's seconds after which it counts as a hang.
+        script: for the guest's sh; see phases.toml.
+    """
+
+    name: str
+    about: str
+    seconds: float
+    script: str
+
+
+def _table() -> dict[str, tuple[Phase, ...]]:
+    shape = [{"name!": str, "about": str, "seconds": int, "script": str}]
+    data = resources.table(__package__, "phases.toml", {"network": shape, "other": shape})
+    return {kind: tuple(Phase(**one) for one in phases) for kind, phases in data.items()}
+
+
+PHASES = _table()
+"""The phases of a network driver and of any `other`."""
+
+
+def phases_of(*, network: bool, exercise: str) -> tuple[Phase, ...]:
+    """Return the phases of a driver.
+
+    Args:
+        network: True for a driver of a network card.
+        exercise: the user's command for the phase `traffic` of another driver; without one it has no such phase.
+
+    Raises:
+        UsageError: a command was given for a network driver, which has traffic of its own.
+    """
+    if network:
+        if exercise:
+            raise UsageError("a network driver is exercised by traffic", "leave --exercise out")
+        return PHASES["network"]
+    return tuple(phase for phase in PHASES["other"] if exercise or "$EXERCISE" not in phase.script)
+
+
+def chosen(phases: Sequence[Phase], names: Sequence[str]) -> set[str]:
+    """Return the names of the phases in which faults shall come: those that the user named, or all.
+
+    Raises:
+        UsageError: there is no phase of that name.
+    """
+    known = [phase.name for phase in phases]
+    if unknown := [name for name in names if name not in known]:
+        raise UsageError(f"there is no phase {unknown[0]}", f"there are {', '.join(known)}")
+    return set(names or known)

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""The work of one worker: a cell's machine, life and verdict, as data."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+
+from r4l.errors import EnvironmentFault, VerdictError
+from r4l.sweep.cells import SweepCell, common
+from r4l.sweep.life import Life, live
+from r4l.sweep.results import Baseline, CellResult
+from r4l.sweep.subject import SweptDriver, ready
+from r4l.sweep.verdict import judge, messages
+
+BEFORE, AFTER = 15, 20
+"""Events kept of the trace before and after the fault."""
+LINES = 40
+"""Last lines kept of the kernel's log."""
+LONGEST = 400
+"""Characters kept of a line."""
+SPLAT = 12_000
+"""Characters kept of a complaint."""
+
+
+def run_baseline(subject: SweptDriver) -> Baseline:
+    """Have a driver live without a fault, in two machines: only what happens in both is a place for faults.
+
+    Raises:
+        VerdictError: it does not do so cleanly, and nothing can be said about faults.
+        EnvironmentFault: this computer cannot run it.
+    """
+    lives = [live(ready(subject), None) for _ in range(2)]
+    for life in lives:
+        _require_clean(subject, life)
+    usual = tuple(sorted({text for life in lives for text in messages(life.records)}))
+    places = common(*(life.places() for life in lives))
+    return Baseline(subject.key, subject.label, tuple(places), usual, round(lives[0].seconds, 3), _phases(lives[0]))
+
+
+def _require_clean(subject: SweptDriver, life: Life) -> None:
+    if life.fault:
+        raise EnvironmentFault(f"{subject.label} cannot be judged: {life.fault}", "run the command again")
+    bad = next((one for one in (*life.outcomes, *life.again) if one.exit_code), None)
+    why = life.hang or life.held
+    if life.splats:
+        why = life.splats[0].cause
+    elif bad and not why:
+        why = f"{bad.phase} fails: {bad.output}"
+    if why:
+        raise VerdictError(
+            f"{subject.label} has a fault without any fault of the device: {why}",
+            "mend that first; `r4l run` and `r4l test` show it",
+            detail="\n".join(str(record) for record in life.records[-LINES:]),
+        )
+
+
+def run_cell(work: tuple[SweptDriver, Sequence[str]], cell: str) -> CellResult:
+    """Run one cell.
+
+    Args:
+        work: the driver, and the messages of its life without a fault.
+        cell: text of the cell.
+    """
+    subject, usual = work
+    life = live(ready(subject), SweepCell.parse(cell))
+    verdict, reason = judge(life, usual)
+    trace, at = _around(life)
+    return CellResult(
+        subject.key,
+        cell,
+        verdict,
+        reason[:LONGEST],
+        _phases(life),
+        [str(record)[:LONGEST] for record in life.records[-LINES:]],
+        trace,
+        at,
+        life.splats[0].detail[:SPLAT] if life.splats else "",
+        "",
+        round(life.seconds, 3),
+        round(life.cpu, 3),
+        platform.node(),
+    )
+
+
+def _phases(life: Life) -> tuple[tuple[str, int | None, float, str], ...]:
+    first = [(one.phase, one.exit_code, one.seconds, one.output) for one in life.outcomes]
+    return (*first, *((f"{one.phase} again", one.exit_code, one.seconds, one.output) for one in life.again))
+
+
+def _around(life: Life) -> tuple[list[str], int]:
+    """Return the trace around the first occurrence of the fault, and its position there."""
+    at = next((index for index, one in enumerate(life.trace) if one.kind == "fault"), -1)
+    if at < 0:
+        return [str(one)[:LONGEST] for one in life.trace[-AFTER:]], -1
+    begin = max(0, at - BEFORE)
+    return [str(one)[:LONGEST] for one in life.trace[begin : at + AFTER]], at - begin

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""The driver and the device of a sweep as plain data, which any worker can make a machine of."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from r4l import home, inuse, resources
+from r4l.errors import UsageError
+from r4l.kernel import Kernel
+from r4l.module import BuiltModule
+from r4l.pci import Device, NetworkCard
+from r4l.pci import load as models
+from r4l.setup import set_up
+from r4l.stages import Stages
+from r4l.sweep.phases import Phase, phases_of
+from r4l.terminal import Console
+from r4l.toolchain import Toolchain, lock_of
+
+ROOM = "sweep"
+STOCK = "stock"
+BASES = ("Device", "NetworkCard")
+"""Classes from which models inherit."""
+
+
+@dataclass(frozen=True)
+class SweptDriver:
+    """All that a worker needs, on this machine or another.
+
+    Attributes:
+        label: name of the driver on the page.
+        kernel: name of the kernel, as for `--kernel`.
+        arch: the guest's architecture.
+        lock: versions of the toolchain and the kernel, as in a lock file.
+        modules: contents of the .ko files by their names, in the order of loading; the last is the driver.
+        model: `python:NAME`, or `FILE.py:CLASS` for one of `files`.
+        files: texts of the Python files beside the model's, by their names.
+        network: True if the device is a network card.
+        exercise: the user's command for the phase `traffic` of another device.
+    """
+
+    label: str
+    kernel: str
+    arch: str
+    lock: Mapping[str, Any]
+    modules: Mapping[str, bytes] = field(repr=False)
+    model: str
+    files: Mapping[str, str] = field(repr=False)
+    network: bool
+    exercise: str
+
+    @cached_property
+    def key(self) -> str:
+        """Key of all that a cell's result depends on: driver, kernel, model, phases, and r4l's devices."""
+        folders = [Path(inspect.getfile(Device)).parent]
+        if not self.files:
+            folders.append(Path(inspect.getfile(models.load(self.model))).parent)
+        own = [file for folder in folders for file in sorted(folder.glob("*.py"))]
+        facts = [self.kernel, self.arch, dict(self.lock), self.model, dict(self.files), self.exercise]
+        phases = resources.text("r4l.sweep", "phases.toml")
+        return home.content_key(json.dumps(facts, sort_keys=True), phases, *own, *self.modules, *self.modules.values())
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases of the driver's life."""
+        return phases_of(network=self.network, exercise=self.exercise)
+
+
+def subject(kernel: Kernel, name: str, label: str, module: BuiltModule, model: str, exercise: str) -> SweptDriver:
+    """Return a driver with its device as data.
+
+    Args:
+        kernel: kernel that the module is for.
+        name: the user's name of that kernel.
+        label: name of the driver on the page.
+        module: the driver.
+        model: the device, as `python:NAME` or `FILE.py:CLASS`.
+        exercise: the user's command for another device than a network card; may be empty.
+
+    Raises:
+        UsageError: there is no such model, or the command does not fit it.
+    """
+    cls = models.load(model)
+    files: dict[str, str] = {}
+    if not model.startswith(models.SHIPPED):
+        file, _, cls_name = model.rpartition(":")
+        path = Path(file).expanduser().resolve()
+        files = {one.name: one.read_text(encoding="utf-8") for one in sorted(path.parent.glob("*.py"))}
+        model = f"{path.name}:{cls_name}"
+    network = issubclass(cls, NetworkCard)
+    phases_of(network=network, exercise=exercise)
+    return SweptDriver(
+        label,
+        name,
+        kernel.arch,
+        lock_of(kernel.toolchain, kernel.release, kernel.version).as_data(),
+        {one.path.name: one.path.read_bytes() for one in (*module.needs, module)},
+        model,
+        files,
+        network,
+        exercise,
+    )
+
+
+def find_model(folder: str, module: BuiltModule) -> str:
+    """Return the model for a driver: the one in its folder or the folder's `tests`, or one of r4l's with an identity
+    that the driver has in its table.
+
+    Args:
+        folder: the user's name of the driver.
+        module: the driver.
+
+    Raises:
+        UsageError: there is none, or several.
+    """
+    found = [
+        f"{file}:{name}"
+        for base in (Path(folder), Path(folder) / "tests")
+        for file in sorted(base.glob("*.py"))
+        if "Device" in (text := file.read_text(encoding="utf-8")) or "NetworkCard" in text
+        for name in _models_in(file)
+    ]
+    found = found or [
+        models.SHIPPED + name for name in models.MODELS if _is_for(module, models.load(models.SHIPPED + name))
+    ]
+    if len(found) > 1 and found[0].startswith(models.SHIPPED):
+        # The driver is for several of them; the first is the most common card.
+        return found[0]
+    if len(found) != 1:
+        raise UsageError(
+            f"{folder} has several models: {', '.join(found)}"
+            if found
+            else f"there is no model of a device in {folder}",
+            "name it with --device FILE.py:CLASS (docs/devices.md says how one is written)",
+        )
+    return found[0]
+
+
+def _models_in(file: Path) -> list[str]:
+    """Return the names of the models that a file defines, without those that it imports."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    bases = {"Device", "NetworkCard"}
+    return [
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+        and any(
+            (base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")) in bases for base in node.bases
+        )
+    ]
+
+
+def _is_for(module: BuiltModule, model: type[Device]) -> bool:
+    """Return True if a module's table has the identity of a model (scripts/mod/file2alias.c, do_pci_entry)."""
+    wanted = f"pci:v{model.vendor_id:08X}d{model.device_id:08X}"
+    return any(alias.startswith(wanted) for alias in module.modinfo.get("alias", []))
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A subject on this machine: its kernel, the files of its modules, its model.
+
+    Attributes:
+        subject: the data that it was made of.
+        kernel: kernel of the guest.
+        modules: modules in the order of loading.
+        model: class of the device.
+    """
+
+    subject: SweptDriver
+    kernel: Kernel
+    modules: Sequence[BuiltModule]
+    model: type[Device]
+
+
+_ready: dict[str, Ready] = {}
+_making = threading.Lock()
+
+
+def ready(subject: SweptDriver) -> Ready:
+    """Return the subject made ready on this machine, once in each process: toolchain and kernel of its versions, its
+    files in the home.
+
+    Raises:
+        EnvironmentFault: this machine cannot be made ready.
+    """
+    with _making:
+        if subject.key not in _ready:
+            _ready[subject.key] = _make(subject)
+        return _ready[subject.key]
+
+
+def _make(subject: SweptDriver) -> Ready:
+    folder = home.room(ROOM) / subject.key
+    with home.lock(f"sweep-{folder.name}"):
+        if not folder.exists():
+            partial = home.temporary(folder)
+            partial.mkdir()
+            for name, data in subject.modules.items():
+                (partial / name).write_bytes(data)
+            for name, text in subject.files.items():
+                (partial / name).write_text(text, encoding="utf-8")
+            (partial / "lock.json").write_text(json.dumps(subject.lock), encoding="utf-8")
+            home.publish(partial, folder)
+        inuse.hold(folder)
+    made = Toolchain.made()
+    same = made is not None and made.packages == subject.lock.get("packages")
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, Stages(Console(file=nowhere)) as stages:
+        lock = None if same else folder / "lock.json"
+        # With the lock, `stock` is the kernel that it names.
+        name = subject.lock["kernel"] if same and subject.kernel == STOCK else subject.kernel
+        kernel = set_up(stages, name, arch=subject.arch, lock_file=lock)
+    model = subject.model if not subject.files else str(folder / subject.model)
+    return Ready(subject, kernel, [BuiltModule(folder / name) for name in subject.modules], models.load(model))

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+"""A sweep: all cells of one driver or of two, spread over the workers, their results kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from r4l import cluster
+from r4l.process import Say
+from r4l.sweep.cells import SweepCell, cells, kinds
+from r4l.sweep.phases import chosen
+from r4l.sweep.results import Baseline, CellResult, Results
+from r4l.sweep.run import run_baseline, run_cell
+from r4l.sweep.subject import SweptDriver, ready
+from r4l.sweep.verdict import FINDINGS, VERDICTS
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+AGAIN = ("unjudged",)
+"""Verdicts that are no result: such cells are run again."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The user's choice of cells.
+
+    Attributes:
+        faults: kinds of faults; all if empty.
+        phases: names of phases; all if empty.
+        cells: number of cells; 0 for all.
+        seed: of the sample.
+        named: cells by their texts, instead of all this.
+    """
+
+    faults: Sequence[str] = ()
+    phases: Sequence[str] = ()
+    cells: int = 0
+    seed: int = 0
+    named: Sequence[str] = ()
+
+
+def cells_of(subject: SweptDriver, baseline: Baseline, wanted: Wanted) -> list[str]:
+    """Return the texts of a driver's cells.
+
+    Raises:
+        UsageError: there is no such phase or kind of fault, or a text is no cell.
+    """
+    phases = chosen(subject.phases, wanted.phases)
+    if wanted.named:
+        named = [SweepCell.parse(text) for text in wanted.named]
+        chosen(subject.phases, [cell.phase for cell in named])
+        return [str(cell) for cell in named]
+    places = [place for place in baseline.places if place.phase in phases]
+    found = cells(places, kinds(ready(subject).model.actions, wanted.faults), seed=wanted.seed)
+    return [str(cell) for cell in (found[: wanted.cells] if wanted.cells else found)]
+
+
+def sweep(
+    subjects: Sequence[SweptDriver], wanted: Wanted, results: Results, *, address: str = "", jobs: int = 1, say: Say
+) -> dict[str, list[str]]:
+    """Run the cells of all subjects that have no result yet; their results are in `results` afterwards.
+
+    Args:
+        subjects: drivers.
+        wanted: the choice of cells.
+        results: receives each result as it comes.
+        address: of a scheduler of Dask; empty for processes on this computer.
+        jobs: number of these processes.
+        say: receives the progress.
+
+    Returns:
+        The cells of each subject, by its key.
+
+    Raises:
+        VerdictError: a driver does not live without a fault.
+        EnvironmentFault: Dask is missing, or the scheduler is gone.
+    """
+    chosen_cells: dict[str, list[str]] = {}
+    with cluster.connected(address, jobs) as client:
+        missing = [one for one in subjects if one.key not in results.baselines]
+        say("a life without a fault")
+        for _, baseline in cluster.spread(client, _baseline, None, missing):
+            results.add(_raised(baseline))
+        for subject in subjects:
+            chosen_cells[subject.key] = cells_of(subject, results.baselines[subject.key], wanted)
+        for subject in subjects:
+            _sweep_one(client, subject, chosen_cells[subject.key], results, say)
+    return chosen_cells
+
+
+def _sweep_one(client: Client, subject: SweptDriver, wanted: Sequence[str], results: Results, say: Say) -> None:
+    def open_cells() -> list[str]:
+        known = (results.cells.get((subject.key, cell)) for cell in wanted)
+        return [cell for cell, one in zip(wanted, known, strict=True) if one is None or one.verdict in AGAIN]
+
+    rest = open_cells()
+    usual = results.baselines[subject.key].messages
+    done = len(wanted) - len(rest)
+    for cell, result in cluster.spread(client, run_cell, (subject, usual), rest):
+        if isinstance(result, Exception):
+            result = CellResult(subject.key, cell, "unjudged", f"the worker: {result!r}"[:400])
+        results.add(result)
+        done += 1
+        say(f"{subject.label}: {done} of {len(wanted)} cells; {summary(results, subject.key, wanted)}")
+
+
+def _baseline(_: None, subject: SweptDriver) -> Baseline:
+    return run_baseline(subject)
+
+
+def _raised(baseline: Baseline | Exception) -> Baseline:
+    if isinstance(baseline, Exception):
+        raise baseline
+    return baseline
+
+
+def counts(results: Results, key: str, wanted: Sequence[str]) -> dict[str, int]:
+    """Return the number of cells with each verdict, without those that have no result yet."""
+    found = Counter(one.verdict for cell in wanted if (one := results.cells.get((key, cell))))
+    return {name: found[name] for name in VERDICTS if found[name]}
+
+
+def summary(results: Results, key: str, wanted: Sequence[str]) -> str:
+    """Return the numbers of verdicts as words."""
+    return ", ".join(f"{number} {name}" for name, number in counts(results, key, wanted).items()) or "no result"
+
+
+def findings(results: Results, key: str, wanted: Sequence[str]) -> list[CellResult]:
+    """Return the results that show a defect of the driver."""
+    found = (results.cells.get((key, cell)) for cell in wanted)
+    return [one for one in found if one and one.verdict in FINDINGS]

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""The verdict on a cell, from what was seen of the driver's life."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from r4l.klog import Record
+from r4l.sweep.life import Life
+from r4l.sweep.phases import NO_SERVICE
+
+Name = Literal["handled", "degraded", "dead", "leak", "hang", "splat", "missed", "unjudged"]
+
+VERDICTS: Mapping[str, str] = {
+    "handled": "service went on, or an error was reported; after unload and reload all is well",
+    "degraded": "no service and no word of an error, but unload and reload heal it",
+    "dead": "unload and reload do not heal it",
+    "leak": "something is still held after the unload, or the module cannot be unloaded",
+    "hang": "a phase did not end, or the guest no longer answers",
+    "splat": "the kernel complained",
+    "missed": "the event at which the fault should come did not happen this time",
+    "unjudged": "this computer or the model had a fault of its own; tried again by the next sweep",
+}
+"""The verdicts and their meanings, from the best to the worst of the driver, then those that say nothing of it."""
+FINDINGS: tuple[str, ...] = ("dead", "leak", "hang", "splat")
+"""Verdicts that are defects of the driver."""
+BY_KIND: Mapping[str, Name] = {
+    **dict.fromkeys(("soft-lockup", "hard-lockup", "rcu-stall", "hung-task", "workqueue-lockup"), "hang"),
+    **dict.fromkeys(("netdev-leak", "kmemleak"), "leak"),
+}
+"""Verdicts of the complaints (klog/kinds.toml) that are no splats."""
+REPORTS = ("tx-timeout",)
+"""Complaints that are the way in which a fault of the hardware is reported and handled: the driver's ndo_tx_timeout is
+called (net/sched/sch_generic.c, dev_watchdog)."""
+WARNING = 4
+"""Level of a kernel message up to which it reports an error (include/linux/kern_levels.h)."""
+NUMBER = re.compile(r"0x[0-9a-fA-F]+|[0-9a-fA-F]*\d[0-9a-fA-F]*")
+
+
+def judge(life: Life, usual: Iterable[str]) -> tuple[Name, str]:
+    """Return the verdict on a life with a fault, and its reason in one sentence.
+
+    Args:
+        life: the observations.
+        usual: messages of a life without a fault, as `messages` returns them.
+    """
+    if life.fault:
+        return "unjudged", life.fault
+    splats = [splat for splat in life.splats if splat.splat_kind not in REPORTS]
+    if splats:
+        first = next((splat for splat in splats if splat.fatal), splats[0])
+        name = BY_KIND.get(first.splat_kind, "splat")
+        return name, first.cause + (f"; {life.hang}" if life.hang else "")
+    if life.hang:
+        return "hang", life.hang
+    if life.outcomes[-1].exit_code:
+        return "leak", f"the module cannot be unloaded: {life.outcomes[-1].output or 'rmmod says nothing'}"
+    if life.held:
+        return "leak", life.held
+    if not life.came:
+        return "missed", "the event at which the fault should come did not happen this time"
+    if bad := next((one for one in life.again if one.exit_code), None):
+        return "dead", f"after unload and reload, {bad.phase} fails: {_said(bad.output)}"
+    failed = next((one for one in life.outcomes if one.exit_code), None)
+    if failed is None:
+        return "handled", "service went on"
+    told = sorted(messages(life.records[life.armed :]) - set(usual))
+    errors = [one.text for one in life.records[life.armed :] if _is_error(one) and _form(one) in told]
+    if errors:
+        return "handled", f"{failed.phase} failed, and the kernel logged: {errors[0]}"
+    loud = next((one for one in life.outcomes if one.exit_code not in (0, NO_SERVICE)), None)
+    if loud:
+        return "handled", f"{loud.phase} failed with an error: {_said(loud.output)}"
+    return "degraded", f"{failed.phase} failed without any report: {_said(failed.output)}"
+
+
+def messages(records: Iterable[Record]) -> set[str]:
+    """Return the kernel's messages without their numbers, so that those of two lives can be compared."""
+    return {_form(one) for one in records if one.kernel}
+
+
+def _form(record: Record) -> str:
+    return NUMBER.sub("#", record.text)
+
+
+def _is_error(record: Record) -> bool:
+    return bool(record.kernel) and record.level is not None and record.level <= WARNING
+
+
+def _said(output: str) -> str:
+    return output.rpartition("\n")[2] or "it printed nothing"

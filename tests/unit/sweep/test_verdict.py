@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""Verdicts on what was seen of a driver's life."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from r4l.klog import KernelLog, Record
+from r4l.sweep.life import Life, PhaseOutcome
+from r4l.sweep.verdict import FINDINGS, VERDICTS, judge, messages
+
+USUAL = [Record("e1000 0000:00:03.0 eth0: link up, 1000 Mbit/s", 1.0, 6, kernel=True)]
+WARNING = """\
+<4>[    3.000000] ------------[ cut here ]------------
+<4>[    3.000001] WARNING: CPU: 0 PID: 70 at /x/swept.c:50 swept_probe+0x1/0x2 [swept]
+<4>[    3.000002] ---[ end trace 0000000000000000 ]---
+"""
+OOPS = "<1>[    4.000000] BUG: kernel NULL pointer dereference, address: 0000000000000000"
+LOCKUP = "<0>[   30.000000] watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [insmod:70]"
+TIMEOUT = "<2>[    9.000000] e1000 0000:00:03.0 eth0: NETDEV WATCHDOG: CPU: 1: transmit queue 0 timed out 5276 ms"
+
+
+def ends(*codes: int) -> list[PhaseOutcome]:
+    names = ("probe", "traffic", "remove")
+    return [PhaseOutcome(name, code, 0.1, "the last line") for name, code in zip(names, codes, strict=True)]
+
+
+def life(*codes: int, again: tuple[int, ...] = (0, 0, 0), log: str = "", records: tuple[Record, ...] = ()) -> Life:
+    splats = KernelLog.of(log.splitlines()).splats()
+    return Life(ends(*codes), ends(*again), came=1, splats=splats, records=[*USUAL, *records])
+
+
+def verdict(one: Life) -> tuple[str, str]:
+    return judge(one, messages(USUAL))
+
+
+def test_service_that_goes_on() -> None:
+    assert verdict(life(0, 0, 0)) == ("handled", "service went on")
+
+
+@pytest.mark.parametrize("level", [0, 3, 4])
+def test_an_error_in_the_log_is_a_report(level: int) -> None:
+    told = Record("e1000 0000:00:03.0: no address in the EEPROM", 2.0, level, kernel=True)
+    name, why = verdict(life(3, 3, 0, records=(told,)))
+    assert name == "handled"
+    assert why == f"probe failed, and the kernel logged: {told.text}"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Record("e1000 0000:00:03.0: all is well", 2.0, 6, kernel=True),
+        Record("e1000 0000:00:04.0 eth0: link up, 100 Mbit/s", 2.0, 3, kernel=True),
+        Record("<3>a program's own words", 2.0, 3, kernel=False),
+    ],
+)
+def test_what_is_no_report(record: Record) -> None:
+    """Good news, a message of a life without a fault, another program's."""
+    assert verdict(life(0, 3, 0, records=(record,)))[0] == "degraded"
+
+
+def test_a_message_before_the_fault_is_no_report() -> None:
+    early = Record("e1000 0000:00:03.0: no address in the EEPROM", 0.5, 3, kernel=True)
+    seen = life(0, 3, 0)
+    seen.records, seen.armed = [early, *USUAL], 1
+    assert verdict(seen)[0] == "degraded"
+    assert verdict(replace(seen, armed=0))[0] == "handled"
+
+
+def test_an_error_to_a_program_is_a_report() -> None:
+    assert verdict(life(0, 1, 0)) == ("handled", "traffic failed with an error: the last line")
+
+
+def test_no_service_and_no_word() -> None:
+    assert verdict(life(0, 3, 0)) == ("degraded", "traffic failed without any report: the last line")
+
+
+def test_a_reload_that_does_not_heal() -> None:
+    assert verdict(life(0, 0, 0, again=(0, 3, 0))) == ("dead", "after unload and reload, traffic fails: the last line")
+
+
+def test_leaks() -> None:
+    assert verdict(life(0, 0, 1)) == ("leak", "the module cannot be unloaded: the last line")
+    assert verdict(replace(life(0, 0, 0), held="I/O memory: new: swept")) == ("leak", "I/O memory: new: swept")
+    waits = "<0>[   20.000000] unregister_netdevice: waiting for eth0 to become free. Usage count = 2"
+    assert verdict(life(0, 0, 0, log=waits))[0] == "leak"
+
+
+def test_complaints_come_first() -> None:
+    name, why = verdict(replace(life(0, 0, 1, log=WARNING), hang="the phase remove did not end"))
+    assert name == "splat"
+    assert "swept_probe" in why
+    assert "the phase remove did not end" in why
+
+
+def test_hangs() -> None:
+    assert verdict(replace(life(0, 0, 0), hang="the phase probe did not end")) == (
+        "hang",
+        "the phase probe did not end",
+    )
+    assert verdict(life(0, 0, 0, log=LOCKUP))[0] == "hang"
+
+
+def test_a_fault_of_this_computer_counts_against_nobody() -> None:
+    assert verdict(replace(life(1, 1, 1, log=WARNING), fault="the disk is full")) == ("unjudged", "the disk is full")
+
+
+def test_a_fault_that_did_not_come() -> None:
+    assert verdict(replace(life(0, 0, 0), came=0))[0] == "missed"
+    # A splat without the fault is the driver's all the same.
+    assert verdict(replace(life(0, 0, 0, log=WARNING), came=0))[0] == "splat"
+
+
+def test_a_transmit_timeout_is_a_report_and_no_splat() -> None:
+    told = Record(TIMEOUT.partition("] ")[2], 9.0, 2, kernel=True)
+    seen = life(0, 3, 0, log=TIMEOUT, records=(told,))
+    assert seen.splats
+    assert verdict(seen)[0] == "handled"
+
+
+def test_each_finding_is_a_verdict() -> None:
+    assert set(FINDINGS) < set(VERDICTS)

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""`r4l sweep`: a driver with a mistake of each kind, and each verdict."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from r4l import home
+from r4l.kernel import Kernel
+from r4l.module import BuiltModule, Module
+from r4l.sweep import Baseline, Results, SweepCell, SweptDriver, find_model, subject
+from r4l.sweep import phases as phase_table
+from r4l.sweep.as_test import as_test
+from r4l.sweep.run import run_baseline, run_cell
+
+pytestmark = pytest.mark.vm
+
+FIXTURE = Path(__file__).parents[1] / "fixtures/swept"
+VALUE = '[ "$(cat $DEVICE/value)" = 42 ] || exit 3'
+"""The exercise: a wrong value is no service, and nothing reports it."""
+
+
+@pytest.fixture(scope="module")
+def swept(kernel: Kernel) -> BuiltModule:
+    """The driver with the mistakes."""
+    return Module(FIXTURE).build(kernel)
+
+
+@pytest.fixture(scope="module")
+def driver(kernel: Kernel, swept: BuiltModule) -> SweptDriver:
+    """That driver with its device."""
+    return subject(kernel, kernel.release, "swept", swept, find_model(str(FIXTURE), swept), VALUE)
+
+
+@pytest.fixture(scope="module")
+def baseline(driver: SweptDriver) -> Baseline:
+    """Its life without a fault."""
+    return run_baseline(driver)
+
+
+def test_the_life_without_a_fault(baseline: Baseline) -> None:
+    found = {(place.phase, place.event, place.name): place.count for place in baseline.places}
+    assert found == {
+        **{("probe", "read", name): 1 for name in ("ID", "READY", "SMALL", "CHECK", "LOCK")},
+        ("probe", "write", "LOCK"): 1,
+        ("traffic", "read", "VALUE"): 1,
+        ("remove", "write", "LOCK"): 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("cell", "verdict", "reason"),
+    [
+        ("probe:all-ones@ID#1", "handled", "this is another device"),
+        ("probe:lost-write@LOCK#1", "handled", "service went on"),
+        ("traffic:flipped-bit@VALUE#1 bits=0x4", "degraded", "traffic failed without any report"),
+        ("probe:flipped-bit@SMALL#1 bits=0x40", "splat", "WARN_ON(readl(regs + SMALL) > 16)"),
+        ("probe:flipped-bit@CHECK#1", "leak", "I/O memory: new: "),
+        ("remove:lost-write@LOCK#1", "dead", "after unload and reload, probe fails"),
+        ("traffic:unplug@VALUE#1", "degraded", "traffic failed without any report"),
+        ("probe:lost-write@LOCK#2", "missed", "did not happen"),
+    ],
+)
+def test_each_verdict(cell: str, verdict: str, reason: str, driver: SweptDriver, baseline: Baseline) -> None:
+    result = run_cell((driver, baseline.messages), cell)
+    assert (result.verdict, result.cell) == (verdict, cell), result
+    assert reason in result.reason
+    if verdict != "missed":
+        assert cell.partition(":")[2] in result.trace[result.at]
+    assert bool(result.splat) == (verdict == "splat")
+
+
+def test_a_hang(driver: SweptDriver, baseline: Baseline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel loops in probe; the phase is given up after a shorter time than usual."""
+    from dataclasses import replace
+
+    short = {kind: tuple(replace(one, seconds=10) for one in phases) for kind, phases in phase_table.PHASES.items()}
+    monkeypatch.setattr(phase_table, "PHASES", short)
+    result = run_cell((driver, baseline.messages), "probe:stuck-at-zero@READY#1 times=0")
+    assert result.verdict == "hang", result
+    assert "the phase probe did not end within 10 s" in result.reason
+    assert sum("READY" in line for line in result.trace) > 5
+
+
+def sweep(*words: str, into: Path) -> subprocess.Popen[str]:
+    argv = [sys.executable, "-m", "r4l", "sweep", str(FIXTURE), "--exercise", VALUE, "--into", str(into), *words]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def test_killed_in_the_middle_it_goes_on(kernel: Kernel, swept: BuiltModule, tmp_path: Path) -> None:
+    options = ["--json", "--phase", "probe", "--faults", "all-ones,lost-write", "--kernel", kernel.release, "-j", "1"]
+    first = sweep(*options, into=tmp_path)
+    try:
+        until = time.monotonic() + 240
+        while len(Results(tmp_path).cells) < 2:
+            assert first.poll() is None, first.communicate()
+            assert time.monotonic() < until
+            time.sleep(0.1)
+    finally:
+        os.killpg(first.pid, signal.SIGKILL)
+        first.communicate()
+    before = Results(tmp_path).cells
+    assert len(before) >= 2
+    done = sweep(*options, into=tmp_path)
+    out, err = done.communicate(timeout=280)
+    (result,) = json.loads(out)["drivers"]
+    # CHECK reads all ones: a leak.
+    assert done.returncode == 123, err
+    assert result["cells"] == len(result["results"]) == 6
+    assert {one["cell"] for one in result["results"]} == {
+        *(f"probe:all-ones@{name}#1" for name in ("ID", "READY", "SMALL", "CHECK", "LOCK")),
+        "probe:lost-write@LOCK#1",
+    }
+    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    names = [line["cell"]["cell"] for line in lines if "cell" in line]
+    assert len(names) == len(set(names)) == 6, "a cell ran twice"
+    page = (tmp_path / "sweep.html").read_text()
+    assert page.count('class="sq leak" data-cell=') >= 1
+    assert "all-ones@CHECK#1" in page
+    assert not list((home.room("dask")).glob("**/*.pid"))
+
+
+def test_a_cell_as_a_test(driver: SweptDriver, kernel: Kernel, tmp_path: Path) -> None:
+    for name in ("Kbuild", "swept.c", "swept_device.py"):
+        (tmp_path / name).write_bytes((FIXTURE / name).read_bytes())
+    cells = {"probe:flipped-bit@CHECK#1": "leak", "probe:all-ones@ID#1": "handled"}
+    for number, (cell, verdict) in enumerate(cells.items()):
+        text = as_test(driver, SweepCell.parse(cell), verdict)
+        (tmp_path / f"test_{number}.py").write_text(text)
+    argv = [sys.executable, "-m", "pytest", "-q", "-rA", "--kernel", kernel.release, "-p", "no:cacheprovider"]
+    done = subprocess.run([*argv, str(tmp_path)], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+    assert "LeakFound: I/O memory: new:" in done.stdout
+    assert "PASSED test_1.py::test_probe_all_ones_id_1" in done.stdout
