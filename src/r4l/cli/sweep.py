@@ -32,14 +32,23 @@ Examples:
 @click.command(epilog=EPILOG)
 @click.argument("folder", default=".", metavar="[DIR]")
 @click.option("--device", metavar="SPEC", help="The model: FILE.py:CLASS or python:NAME. By default the folder's own.")
-@click.option("--exercise", default="", metavar="COMMAND", help="What uses the driver in the guest; not for networks.")
+@click.option(
+    "--exercise",
+    default="",
+    metavar="COMMAND",
+    help="Command that uses the driver in the guest, for others than network cards.",
+)
 @click.option(
     "--against", metavar="OTHER", help=f"A second driver for the same device: a folder, a .ko, or {SHIPPED}NAME."
 )
 @click.option("--faults", default="", metavar="KIND,…", help="Only these kinds of faults.")
 @click.option("--phase", "phases", multiple=True, metavar="NAME", help="Only faults in this phase; may be repeated.")
 @click.option(
-    "--cells", type=click.IntRange(min=0), default=1000, show_default=True, help="How many cells, sampled; 0 for all."
+    "--cells",
+    type=click.IntRange(min=0),
+    default=1000,
+    show_default=True,
+    help="Number of cells, a sample of all; 0 for all.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
 @click.option("--cell", "named_cells", multiple=True, metavar="CELL", help="Only this cell; may be repeated.")
