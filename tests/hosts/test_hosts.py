@@ -45,7 +45,7 @@ def test_from_nothing_to_a_module_in_a_vm(machine: Machine, tmp_path: Path) -> N
         sandbox = machine.sandbox(way) if done.returncode == 0 else ""
     note(machine.name, done.returncode == 0, seconds, sandbox)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Hello, world, from Rust" in done.stdout
+    assert "Hello, world, from Rust" in done.stderr
     assert sandbox.startswith(machine.of.get("sandbox", ""))
     if way:
         assert any("InRelease" in line for line in asked)
