@@ -36,6 +36,7 @@ use kernel::{
         Bound,
         Device, //
     },
+    num::Bounded,
     pci,
     prelude::*,
     sync::{
@@ -51,6 +52,7 @@ use kit::{
     net::{
         self,
         Config,
+        DeviceCounts,
         FeatureSet,
         Features,
         Health,
@@ -394,6 +396,23 @@ impl<'bound> net::Driver for Nic<'bound> {
 
     fn set_interrupt_interval(&self, microseconds: u32) -> Result {
         self.setup.set_interval(&self.hw, microseconds)
+    }
+
+    fn read_phy(&self, register: u8) -> Result<u16> {
+        let register = Bounded::try_new(register.into()).ok_or(EINVAL)?;
+        phy::read(&self.hw, register)
+    }
+
+    fn write_phy(&self, _dev: &net::Device, register: u8, value: u16) -> Result {
+        let register = Bounded::try_new(register.into()).ok_or(EINVAL)?;
+        if let Some(request) = phy::write_for_user(&self.hw, register, value)? {
+            self.setup.note_request(request);
+        }
+        Ok(())
+    }
+
+    fn counts(&self) -> DeviceCounts {
+        self.statistics.counts()
     }
 
     fn messages(&self) -> &Atomic<u32> {

@@ -35,6 +35,7 @@ use kernel::{
         Bound,
         Device, //
     },
+    num::Bounded,
     pci,
     prelude::*,
     sync::atomic::{
@@ -46,6 +47,7 @@ use kit::{
     net::{
         self,
         Config,
+        DeviceCounts,
         FeatureSet,
         Features,
         Health,
@@ -246,6 +248,8 @@ impl<'bound> net::Driver for Nic<'bound> {
     }
 
     fn stop(&self, dev: &net::Device, rings: Rings<Self>) {
+        // A reset clears them.
+        self.statistics.take(&self.hw);
         self.hw.reset();
         // The card is silent, so its memory may go.
         drop(rings);
@@ -383,6 +387,23 @@ impl<'bound> net::Driver for Nic<'bound> {
 
     fn set_interrupt_interval(&self, microseconds: u32) -> Result {
         self.setup.set_interval(&self.hw, microseconds)
+    }
+
+    fn read_phy(&self, register: u8) -> Result<u16> {
+        let register = Bounded::try_new(register.into()).ok_or(EINVAL)?;
+        phy::read(&self.hw, register)
+    }
+
+    fn write_phy(&self, _dev: &net::Device, register: u8, value: u16) -> Result {
+        let register = Bounded::try_new(register.into()).ok_or(EINVAL)?;
+        if let Some(request) = phy::write_for_user(&self.hw, register, value)? {
+            self.setup.note_request(request);
+        }
+        Ok(())
+    }
+
+    fn counts(&self) -> DeviceCounts {
+        self.statistics.counts()
     }
 
     fn messages(&self) -> &Atomic<u32> {

@@ -4,7 +4,8 @@
 
 use crate::{
     hw::Hw,
-    regs::MDIC, //
+    regs::MDIC,
+    setup::SUPPORTED, //
 };
 use kernel::{
     io::{
@@ -15,7 +16,10 @@ use kernel::{
     prelude::*,
     time::Delta, //
 };
-use kit::net::LinkModes;
+use kit::net::{
+    LinkModes,
+    LinkRequest, //
+};
 
 /// The PHY's address on the internal bus.
 const ADDRESS: Bounded<u32, 5> = Bounded::<u32, 5>::new::<1>();
@@ -136,6 +140,32 @@ fn resolve_pause(own: u16, other: u16) -> (bool, bool) {
     (has(own, OFFERS_PAUSE), has(other, OFFERS_PAUSE))
 }
 
+/// Writes a register of the PHY, as the user wants it. If that is PHY Control, returns how the link
+/// is to come about from now on.
+pub(crate) fn write_for_user(
+    hw: &Hw<'_>,
+    register: Bounded<u32, 5>,
+    value: u16,
+) -> Result<Option<LinkRequest>> {
+    write(hw, register, value)?;
+    Ok((register == CONTROL && value & POWER_DOWN == 0).then(|| request_of(value)))
+}
+
+/// What PHY Control says of the link.
+fn request_of(control: u16) -> LinkRequest {
+    if control & NEGOTIATION != 0 {
+        return LinkRequest::Negotiate(SUPPORTED);
+    }
+    let full = control & FULL_DUPLEX != 0;
+    LinkRequest::Force(match (control & SPEED_1000, control & SPEED_100, full) {
+        (0, 0, false) => LinkModes::HALF_10,
+        (0, 0, true) => LinkModes::FULL_10,
+        (0, _, false) => LinkModes::HALF_100,
+        (0, _, true) => LinkModes::FULL_100,
+        _ => LinkModes::FULL_1000,
+    })
+}
+
 /// Writes a register of the PHY.
 fn write(hw: &Hw<'_>, register: Bounded<u32, 5>, value: u16) -> Result {
     let mdic = MDIC::zeroed().with_op(WRITE).with_regadd(register);
@@ -161,6 +191,20 @@ fn transfer(hw: &Hw<'_>, mdic: MDIC) -> Result<MDIC> {
 #[kunit_tests(e1000_phy)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_users_word_to_the_phy_is_understood() {
+        for (control, request) in [
+            (0x1140, LinkRequest::Negotiate(SUPPORTED)),
+            (0x0000, LinkRequest::Force(LinkModes::HALF_10)),
+            (0x0100, LinkRequest::Force(LinkModes::FULL_10)),
+            (0x2000, LinkRequest::Force(LinkModes::HALF_100)),
+            (0x2100, LinkRequest::Force(LinkModes::FULL_100)),
+            (0x0140, LinkRequest::Force(LinkModes::FULL_1000)),
+        ] {
+            assert!(request_of(control) == request);
+        }
+    }
 
     #[test]
     fn pauses_are_agreed_on_as_the_standard_has_it() {

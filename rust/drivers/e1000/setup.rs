@@ -129,13 +129,26 @@ impl Setup {
             LinkRequest::Force(modes) => (true, modes),
             LinkRequest::Negotiate(modes) => (false, modes),
         };
-        self.modes.store(modes.into_raw(), Relaxed);
-        self.forced.store(forced, Relaxed);
-        self.untold.store(true, Relaxed);
+        self.keep(forced, modes);
         if up {
             self.negotiate(hw)?;
         }
         Ok(())
+    }
+
+    /// Keeps what the user has told the PHY itself. The next open tells it again.
+    pub(crate) fn note_request(&self, request: LinkRequest) {
+        match request {
+            LinkRequest::Force(modes) => self.keep(true, modes),
+            LinkRequest::Negotiate(modes) => self.keep(false, modes),
+        }
+        self.resolved.store(false, Relaxed);
+    }
+
+    fn keep(&self, forced: bool, modes: LinkModes) {
+        self.modes.store(modes.into_raw(), Relaxed);
+        self.forced.store(forced, Relaxed);
+        self.untold.store(true, Relaxed);
     }
 
     /// Begins to negotiate, or stops to, and takes the link down for as long as that takes.

@@ -10,6 +10,7 @@ use kernel::sync::atomic::{
     Atomic,
     Relaxed, //
 };
+use kit::net::DeviceCounts;
 
 /// A counter: its name, the place of its register in the table of 13.7, and whether the register
 /// after it has another 32 bits.
@@ -63,6 +64,19 @@ const TABLE: [Entry; 44] = [
     ("tx_broadcast", 0x3d, false),
 ];
 
+/// Places of those that mean something to `ip -s link`.
+const CRC: usize = 0x00;
+const ALIGN: usize = 0x01;
+const RX_DATA: usize = 0x03;
+const EXCESS_COLLISIONS: usize = 0x06;
+const LATE_COLLISIONS: usize = 0x08;
+const COLLISIONS: usize = 0x0a;
+const NO_CARRIER: usize = 0x0d;
+const CARRIER_EXTENSION: usize = 0x0f;
+const MULTICAST: usize = 0x1f;
+const UNDERSIZE: usize = 0x29;
+const OVERSIZE: usize = 0x2b;
+
 /// Total packets transmitted, 13.7.48.
 const TX_ALL: usize = 0x35;
 
@@ -100,13 +114,41 @@ impl Statistics {
         self.0.iter().map(|sum| sum.load(Relaxed))
     }
 
-    /// How many frames the card has sent, as of the last [`Self::take`].
-    pub(crate) fn transmitted(&self) -> u64 {
+    /// One of them, by the place of its register.
+    fn sum_of(&self, place: usize) -> u64 {
         TABLE
             .iter()
             .zip(&self.0)
-            .filter(|((_, index, _), _)| *index == TX_ALL)
+            .filter(|((_, index, _), _)| *index == place)
             .map(|(_, sum)| sum.load(Relaxed))
             .sum()
+    }
+
+    /// How many frames the card has sent, as of the last [`Self::take`].
+    pub(crate) fn transmitted(&self) -> u64 {
+        self.sum_of(TX_ALL)
+    }
+
+    /// What `ip -s link` shows of them.
+    pub(crate) fn counts(&self) -> DeviceCounts {
+        let crc = self.sum_of(CRC);
+        let align = self.sum_of(ALIGN);
+        // With a good checksum; those with a bad one are fragments and jabber, 13.7.36, 13.7.38.
+        let length = self.sum_of(UNDERSIZE) + self.sum_of(OVERSIZE);
+        let (excess, late) = (self.sum_of(EXCESS_COLLISIONS), self.sum_of(LATE_COLLISIONS));
+        DeviceCounts {
+            multicast: self.sum_of(MULTICAST),
+            collisions: self.sum_of(COLLISIONS),
+            rx_errors: self.sum_of(RX_DATA) + crc + align + length + self.sum_of(CARRIER_EXTENSION),
+            rx_length_errors: length,
+            rx_crc_errors: crc,
+            rx_frame_errors: align,
+            // Counted where they are noticed: see `Missed`.
+            rx_missed_errors: 0,
+            tx_errors: excess + late,
+            tx_aborted_errors: excess,
+            tx_carrier_errors: self.sum_of(NO_CARRIER),
+            tx_window_errors: late,
+        }
     }
 }

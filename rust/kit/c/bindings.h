@@ -15,6 +15,7 @@
 #include <linux/if_packet.h>
 #include <linux/if_vlan.h>
 #include <linux/interrupt.h>
+#include <linux/mii.h>
 #include <linux/netdevice.h>
 #include <linux/pci.h>
 #include <linux/rtnetlink.h>

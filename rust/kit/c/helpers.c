@@ -141,6 +141,35 @@ void kit_helper_napi_gro_receive(struct napi_struct *napi, struct sk_buff *skb)
 	napi_gro_receive(napi, skb);
 }
 
+/* dev_get_dstats64() of net/core/dev.c, which is not exported. */
+void kit_helper_dev_get_dstats64(const struct net_device *dev, struct rtnl_link_stats64 *sums)
+{
+	int cpu;
+
+	netdev_stats_to_stats64(sums, &dev->stats);
+	for_each_possible_cpu(cpu) {
+		const struct pcpu_dstats *own = per_cpu_ptr(dev->dstats, cpu);
+		u64 values[6];
+		unsigned int start;
+
+		do {
+			start = u64_stats_fetch_begin(&own->syncp);
+			values[0] = u64_stats_read(&own->rx_packets);
+			values[1] = u64_stats_read(&own->rx_bytes);
+			values[2] = u64_stats_read(&own->rx_drops);
+			values[3] = u64_stats_read(&own->tx_packets);
+			values[4] = u64_stats_read(&own->tx_bytes);
+			values[5] = u64_stats_read(&own->tx_drops);
+		} while (u64_stats_fetch_retry(&own->syncp, start));
+		sums->rx_packets += values[0];
+		sums->rx_bytes += values[1];
+		sums->rx_dropped += values[2];
+		sums->tx_packets += values[3];
+		sums->tx_bytes += values[4];
+		sums->tx_dropped += values[5];
+	}
+}
+
 void kit_helper_netdev_use_dstats(struct net_device *dev)
 {
 	dev->pcpu_stat_type = NETDEV_PCPU_STAT_DSTATS;

@@ -32,6 +32,8 @@ void kit_layout(void)
 	SIZE(netdev_queue);
 	SIZE(netdev_hw_addr);
 	SIZE(rtnl_link_stats64);
+	SIZE(ifreq);
+	SIZE(mii_ioctl_data);
 	SIZE(sk_buff);
 	SIZE(skb_shared_info);
 	SIZE(work_struct);
@@ -68,6 +70,7 @@ void kit_layout(void)
 	OFFSET(net_device_ops, ndo_change_mtu);
 	OFFSET(net_device_ops, ndo_tx_timeout);
 	OFFSET(net_device_ops, ndo_get_stats64);
+	OFFSET(net_device_ops, ndo_eth_ioctl);
 	OFFSET(net_device_ops, ndo_features_check);
 	OFFSET(net_device_ops, ndo_fix_features);
 	OFFSET(net_device_ops, ndo_set_features);
@@ -107,6 +110,9 @@ void kit_layout(void)
 	OFFSET(packet_type, af_packet_priv);
 	OFFSET(rtnl_link_stats64, rx_packets);
 	OFFSET(rtnl_link_stats64, rx_missed_errors);
+	OFFSET(rtnl_link_stats64, tx_window_errors);
+	OFFSET(ifreq, ifr_ifru);
+	OFFSET(mii_ioctl_data, val_out);
 	OFFSET(sk_buff, len);
 	OFFSET(sk_buff, data_len);
 	OFFSET(sk_buff, head);

@@ -21,6 +21,7 @@ mod driver;
 mod ethernet;
 mod ethtool;
 mod features;
+mod mii;
 mod napi;
 mod operations;
 mod power;
@@ -28,6 +29,7 @@ mod private;
 mod queue;
 mod registration;
 mod rx_mode;
+mod statistics;
 
 pub use self::{
     device::Device,
@@ -76,7 +78,8 @@ pub use self::{
         AddressList,
         RxMode,
         Vlans, //
-    }, //
+    },
+    statistics::DeviceCounts, //
 };
 pub(crate) use registration::{
     Attachment,

@@ -6,12 +6,15 @@ from __future__ import annotations
 import re
 import socket
 import time
+from pathlib import Path
 
 import pytest
+from scapy.layers.l2 import Ether
 
 import r4l
 from r4l import Nic
-from r4l.net import Interface
+from r4l.net import Interface, Wire
+from r4l.pci.models.e1000 import E1000
 from r4l.testing import interface_of
 
 pytestmark = pytest.mark.machine(nics=["e1000"])
@@ -38,6 +41,41 @@ def test_statistics_are_those_of_the_wire(online: r4l.VM, interface: Interface, 
     assert 20 <= received <= 24
     assert size >= 20 * 98
     assert interface.counter("rx_errors") == interface.counter("tx_errors") == 0
+
+
+def wait_for_counter(interface: Interface, name: str, value: int) -> None:
+    """Wait until a counter has a value; what the card counts, drivers read every two seconds."""
+    until = time.monotonic() + 30
+    while interface.counter(name) != value:
+        assert time.monotonic() < until, f"{name}: {interface.counter(name)}, not {value}"
+        time.sleep(0.1)
+
+
+def test_what_the_card_counts_is_among_the_statistics(
+    online: r4l.VM, wire: Wire, interface: Interface, gateway: str, relay: Path
+) -> None:
+    online.put(relay, "/tmp/relay", 0o755)
+    online.run("/tmp/relay eth0 listen 01005e000077 > /dev/null &", check=True)
+    interface.ping(gateway, count=2)
+    before = {name: interface.counter(name) for name in ("multicast", "rx_packets", "rx_errors", "collisions")}
+    for _ in range(5):
+        wire.send(Ether(dst="01:00:5e:00:00:77", src="02:00:00:00:00:07", type=0x88B5) / (b"r" * 60))
+    # QEMU's card does not count multicast frames.
+    multicast = before["multicast"] + (5 if 0 in online.cards else 0)
+    wait_for_counter(interface, "rx_packets", before["rx_packets"] + 5)
+    wait_for_counter(interface, "multicast", multicast)
+    assert interface.counter("rx_errors") == before["rx_errors"]
+    assert interface.counter("collisions") == before["collisions"] == 0
+    interface.down()
+    assert interface.counter("multicast") == multicast
+    interface.up(address=None)
+    interface.ping(gateway, count=1)
+    if isinstance(card := online.cards.get(0), E1000):
+        # QEMU's card has no bad frames.
+        card.call(card.damage_next)
+        wire.send(Ether(dst=interface.mac, src="02:00:00:00:00:07", type=0x88B5) / (b"r" * 60))
+        wait_for_counter(interface, "rx_crc_errors", 1)
+        assert interface.counter("rx_errors") == before["rx_errors"] + 1
 
 
 @pytest.mark.machine(nics=["e1000"], modules=["netconsole"])

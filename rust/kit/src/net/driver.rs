@@ -17,7 +17,8 @@ use super::{
     },
     napi::Poll,
     queue::TxQueue,
-    rx_mode::RxMode, //
+    rx_mode::RxMode,
+    statistics::DeviceCounts, //
 };
 use crate::skb::{
     Skb,
@@ -115,7 +116,8 @@ pub struct LinkSettings {
 /// | [`start_xmit`](Self::start_xmit) | the transmit queue's | no | on, soft off; netpoll: off |
 /// | [`features_check`](Self::features_check) | none, or the transmit queue's | no | on, soft off; netpoll: off |
 /// | [`poll`](Self::poll), [`unmask`](Self::unmask) | none, NAPI | no | on, soft off; netpoll: off |
-/// | [`watchdog`](Self::watchdog) and what `ethtool` asks | RTNL | yes | on |
+/// | [`watchdog`](Self::watchdog) and what `ethtool` or `mii-tool` asks | RTNL | yes | on |
+/// | [`counts`](Self::counts) | RTNL, RCU, or others' | no | on |
 /// | [`interrupt`](Self::interrupt) | none | no | off; on where handlers are threads (`PREEMPT_RT`) |
 ///
 /// What several of them share without being lent it as `&mut` stands under a lock that fits all of
@@ -138,6 +140,10 @@ pub trait Driver: Send + Sync {
     /// Whether [`Self::set_rx_mode`] looks at [`RxMode::unicast`]. Otherwise the stack has the device
     /// receive all frames where it wants more addresses than the device's own.
     const UNICAST_FILTER: bool = false;
+
+    /// The address of the device's PHY on the bus between the two (IEEE 802.3, 22.2.4.5.5), for
+    /// [`Self::read_phy`].
+    const PHY_ADDRESS: u8 = 1;
 
     /// What the device does for the stack, besides what [`Config::offloads`] says.
     const FEATURES: FeatureSet = FeatureSet::NONE;
@@ -267,6 +273,25 @@ pub trait Driver: Send + Sync {
     /// Sets the least time between two interrupts. It is to hold after the next open, too.
     fn set_interrupt_interval(&self, microseconds: u32) -> Result {
         let _ = microseconds;
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Reads one of the 32 registers of the PHY (IEEE 802.3, 22.2.4), for `mii-tool`.
+    fn read_phy(&self, register: u8) -> Result<u16> {
+        let _ = register;
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Writes one of them. What `ethtool` shows of the link is to agree with it afterwards. Needs
+    /// [`Self::read_phy`].
+    fn write_phy(&self, dev: &Device, register: u8, value: u16) -> Result {
+        let _ = (dev, register, value);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Counts of the device for `ip -s link`, as far as the driver knows them now. What the kit counts
+    /// is not to be among them. Must not sleep, nor wait for the device.
+    fn counts(&self) -> DeviceCounts {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 

@@ -286,6 +286,12 @@ impl<D: Driver> Private<D> {
             ndo_set_features: Some(Self::ndo_set_features),
             ..pin_init::zeroed()
         };
+        if D::HAS_READ_PHY {
+            ops.ndo_eth_ioctl = Some(Self::ndo_eth_ioctl);
+        }
+        if D::HAS_COUNTS {
+            ops.ndo_get_stats64 = Some(Self::ndo_get_stats64);
+        }
         if D::HAS_FIX_FEATURES {
             ops.ndo_fix_features = Some(Self::ndo_fix_features);
         }
