@@ -37,7 +37,7 @@ def swept(kernel: Kernel) -> BuiltModule:
 @pytest.fixture(scope="module")
 def driver(kernel: Kernel, swept: BuiltModule) -> SweptDriver:
     """That driver with its device."""
-    return subject(kernel, kernel.release, "swept", swept, find_model(str(FIXTURE), swept), VALUE)
+    return subject(kernel, kernel.release, str(FIXTURE), swept, find_model(str(FIXTURE), swept), VALUE)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,14 @@ def test_the_life_without_a_fault(baseline: Baseline) -> None:
         ("traffic", "read", "VALUE"): 1,
         ("remove", "write", "LOCK"): 1,
     }
+    # Each access has its line in the driver.
+    assert baseline.source(SweepCell.parse("probe:all-ones@SMALL#1")).startswith("swept.c:")
+    assert "WARN_ON(readl(regs + SMALL) > 16);" in baseline.source(SweepCell.parse("probe:all-ones@SMALL#1"))
+    assert "readl(regs + LOCK)" in baseline.source(SweepCell.parse("probe:unplug@LOCK#1"))
+    assert "writel(1, regs + LOCK);" in baseline.source(SweepCell.parse("probe:lost-write@LOCK#1"))
+    assert "writel(1, regs + LOCK);" in baseline.source(SweepCell.parse("probe:unplug@LOCK#2"))
+    assert "readl(regs + VALUE)" in baseline.source(SweepCell.parse("traffic:unplug@VALUE#1"))
+    assert not baseline.source(SweepCell.parse("probe:unplug@LOCK#3"))
 
 
 @pytest.mark.parametrize(

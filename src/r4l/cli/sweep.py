@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from pathlib import Path
 
 import click
@@ -114,7 +113,10 @@ def command(
             with stages.stage(f"building {text}") as say:
                 modules.append((text, named(kernel, text, say=say)))
         model = device or find_model(folder, modules[0][1])
-        subjects = [subject(kernel, name, text, module, model, exercise) for text, module in modules]
+        same = len({module.name for _, module in modules}) < len(modules)
+        subjects = [
+            subject(kernel, name, text, module, model, exercise, label=text if same else "") for text, module in modules
+        ]
         into = into or Path(f"sweep-{modules[0][1].name}")
         if as_test is not None:
             cell = SweepCell.parse(as_test)
@@ -130,7 +132,7 @@ def command(
                     chosen = sweep(subjects, wanted, results, address=address, jobs=jobs, say=say)
             finally:
                 # Also after an interrupt: the cells so far took minutes.
-                shown = page.write(into, subjects, results, shlex.quote(folder))
+                shown = page.write(into, subjects, results)
     if as_json:
         data = [
             {

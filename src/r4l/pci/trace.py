@@ -273,6 +273,11 @@ class Trace:
         """Number of the oldest entries that were dropped."""
         return self._next - len(self._entries)
 
+    @property
+    def end(self) -> int:
+        """Number that the next event will have."""
+        return self._next
+
     def __len__(self) -> int:
         return len(self._entries)
 

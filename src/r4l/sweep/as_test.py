@@ -82,9 +82,10 @@ def as_test(subject: SweptDriver, cell: SweepCell, verdict: str = "") -> str:
     )
 
 
-def command(folder: str, cell: str) -> str:
+def command(subject: SweptDriver, cell: str) -> str:
     """Return the command that prints the test of a cell."""
-    return f"r4l sweep {shlex.quote(folder)} --as-test {shlex.quote(cell)}"
+    words = ["r4l", "sweep", subject.named, "--device", subject.spec, "--as-test", cell]
+    return shlex.join([*words, *(["--exercise", subject.exercise] if subject.exercise else [])])
 
 
 def _block(script: str) -> str:

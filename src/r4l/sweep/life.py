@@ -96,10 +96,16 @@ class Life:
         return [EventPlace(*where, count, bits) for where, (count, bits) in found.items()]
 
 
-def machine(ready: Ready) -> VM:
-    """Return the machine of a cell, not started: booted once, kept with the modules' files in it, and restored."""
+def machine(ready: Ready, cpus: int = 2) -> VM:
+    """Return the machine of a cell, not started: booted once, kept with the modules' files in it, and restored.
+
+    Args:
+        ready: the driver and its device.
+        cpus: virtual CPUs.
+    """
     return VM(
         ready.kernel,
+        cpus=cpus,
         devices=[ready.model],
         modules=[name for module in ready.modules for name in module.depends if name not in _names(ready)],
         snapshot=True,
@@ -162,21 +168,21 @@ def _live(vm: VM, ready: Ready, cell: SweepCell | None, life: Life) -> None:
         leaks.forget()
         held = leaks.held()
         for phase in ready.subject.phases:
-            begin = len(device.trace) + device.trace.dropped
+            begin = device.trace.end
             if cell and phase.name == cell.phase:
                 life.armed = vm.klog.mark() - start
                 device.faults.add(cell.fault)
-            life.outcomes.append(_do(vm, ready, device, phase, life))
+            life.outcomes.append(do_phase(vm, ready, device, phase, life))
             if cell and phase.name == cell.phase and not any(device.faults.came.values()):
                 # Its number is of this phase: it must not come in a later one.
                 device.faults.clear()
-            life.bounds[phase.name] = (begin, len(device.trace) + device.trace.dropped)
+            life.bounds[phase.name] = (begin, device.trace.end)
         life.came = sum(device.faults.came.values())
         _mend(vm, device)
         if life.outcomes[-1].exit_code == 0:
             life.held = changes(held, leaks.held()) or leaks.unreferenced()
             for phase in ready.subject.phases:
-                life.again.append(_do(vm, ready, device, phase, life))
+                life.again.append(do_phase(vm, ready, device, phase, life))
         vm.klog.sync()
     except R4LError as error:
         life.came = life.came or sum(device.faults.came.values())
@@ -204,7 +210,8 @@ def _mend(vm: VM, device: Device) -> None:
         device.set_cable(True)
 
 
-def _do(vm: VM, ready: Ready, device: Device, phase: Phase, life: Life) -> PhaseOutcome:
+def do_phase(vm: VM, ready: Ready, device: Device, phase: Phase, life: Life) -> PhaseOutcome:
+    """Do a phase of the driver's life; a hang is noted in the life, and raised."""
     module = ready.modules[-1]
     environment = {
         "MODULE": module.name,

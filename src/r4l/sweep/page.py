@@ -70,23 +70,22 @@ class DriverSummary:
     seconds: float
 
 
-def write(folder: Path, subjects: Sequence[SweptDriver], results: Results, shown: str) -> Path:
+def write(folder: Path, subjects: Sequence[SweptDriver], results: Results) -> Path:
     """Write `sweep.html`, and return its path. An older page is replaced only by a complete one.
 
     Args:
         folder: of the results.
         subjects: drivers, side by side.
         results: the results.
-        shown: the driver's folder, as the user named it, for commands.
     """
     final = folder / PAGE
     partial = folder / f".{PAGE}.partial"
-    partial.write_text(render(subjects, results, shown), encoding="utf-8")
+    partial.write_text(render(subjects, results), encoding="utf-8")
     partial.replace(final)
     return final
 
 
-def render(subjects: Sequence[SweptDriver], results: Results, shown: str) -> str:
+def render(subjects: Sequence[SweptDriver], results: Results) -> str:
     """Return the page as text; arguments as for `write`."""
     found: list[list[CellResult]] = [
         [one for (key, _), one in results.cells.items() if key == subject.key] for subject in subjects
@@ -94,7 +93,7 @@ def render(subjects: Sequence[SweptDriver], results: Results, shown: str) -> str
     cells = [(index, one) for index, those in enumerate(found) for one in those]
     numbers = {id(one): number for number, (_, one) in enumerate(cells)}
     drivers = [_driver(subject.label, those, numbers) for subject, those in zip(subjects, found, strict=True)]
-    data = [_data(subjects[index].label, one, shown) for index, one in cells]
+    data = [_data(subjects[index], one) for index, one in cells]
     environment = Environment(
         loader=PackageLoader("r4l.sweep"),
         autoescape=True,
@@ -148,9 +147,9 @@ def _maps(subjects: Sequence[SweptDriver], cells: Sequence[tuple[int, CellResult
     return [found for found in maps.values() if found.rows]
 
 
-def _data(label: str, one: CellResult, shown: str) -> dict[str, Any]:
+def _data(subject: SweptDriver, one: CellResult) -> dict[str, Any]:
     return {
-        "driver": label,
+        "driver": subject.label,
         "cell": one.cell,
         "verdict": one.verdict,
         "reason": one.reason,
@@ -161,5 +160,5 @@ def _data(label: str, one: CellResult, shown: str) -> dict[str, Any]:
         "log": one.log,
         "splat": one.splat,
         "seconds": f"{one.seconds:.1f} s on {one.host}, {one.cpu:.1f} s of a processor" if one.host else "",
-        "again": command(shown, one.cell),
+        "again": command(subject, one.cell),
     }

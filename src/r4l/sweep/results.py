@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from r4l.errors import UsageError
-from r4l.sweep.cells import EventPlace
+from r4l.pci import FAULT_KINDS
+from r4l.sweep.cells import EventPlace, SweepCell
 
 FILE = "results.jsonl"
 
@@ -31,6 +32,7 @@ class Baseline:
         messages: the kernel's messages (`verdict.messages`).
         seconds: wall clock on the host.
         phases: name, exit code, seconds and output of each phase.
+        lines: the driver's source lines (`lines.Lines`).
     """
 
     key: str
@@ -39,6 +41,16 @@ class Baseline:
     messages: tuple[str, ...]
     seconds: float
     phases: tuple[tuple[str, int | None, float, str], ...]
+    lines: dict[str, list[list[str]]] = field(default_factory=dict)
+
+    def source(self, cell: SweepCell) -> str:
+        """Return the source line of the access at which a cell's fault comes, in the life without a fault; empty if it
+        is not known, or the fault is not at an access."""
+        kind = FAULT_KINDS.get(cell.fault.kind)
+        trigger = kind.trigger if kind else "access"
+        found = self.lines.get(f"{cell.phase} {cell.fault.place}", [])
+        texts = [text for event, text in found if trigger in ("access", event)]
+        return texts[cell.fault.nth - 1] if cell.fault.nth <= len(texts) else ""
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Self:

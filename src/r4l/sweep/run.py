@@ -6,9 +6,10 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 
-from r4l.errors import EnvironmentFault, VerdictError
+from r4l.errors import EnvironmentFault, R4LError, VerdictError
 from r4l.sweep.cells import SweepCell, common
 from r4l.sweep.life import Life, live
+from r4l.sweep.lines import lines
 from r4l.sweep.results import Baseline, CellResult
 from r4l.sweep.subject import SweptDriver, ready
 from r4l.sweep.verdict import judge, messages
@@ -35,7 +36,13 @@ def run_baseline(subject: SweptDriver) -> Baseline:
         _require_clean(subject, life)
     usual = tuple(sorted({text for life in lives for text in messages(life.records)}))
     places = common(*(life.places() for life in lives))
-    return Baseline(subject.key, subject.label, tuple(places), usual, round(lives[0].seconds, 3), _phases(lives[0]))
+    try:
+        found = lines(ready(subject))
+    except R4LError:
+        # The map is right without them, too.
+        found = {}
+    seconds = round(lives[0].seconds, 3)
+    return Baseline(subject.key, subject.label, tuple(places), usual, seconds, _phases(lives[0]), found)
 
 
 def _require_clean(subject: SweptDriver, life: Life) -> None:

@@ -38,10 +38,12 @@ class SweptDriver:
 
     Attributes:
         label: name of the driver on the page.
+        named: the driver as the user named it, for commands.
         kernel: name of the kernel, as for `--kernel`.
         arch: the guest's architecture.
         lock: versions of the toolchain and the kernel, as in a lock file.
         modules: contents of the .ko files by their names, in the order of loading; the last is the driver.
+        spec: the model as the user named it, for commands.
         model: `python:NAME`, or `FILE.py:CLASS` for one of `files`.
         files: texts of the Python files beside the model's, by their names.
         network: True if the device is a network card.
@@ -49,10 +51,12 @@ class SweptDriver:
     """
 
     label: str
+    named: str
     kernel: str
     arch: str
     lock: Mapping[str, Any]
     modules: Mapping[str, bytes] = field(repr=False)
+    spec: str
     model: str
     files: Mapping[str, str] = field(repr=False)
     network: bool
@@ -75,22 +79,26 @@ class SweptDriver:
         return phases_of(network=self.network, exercise=self.exercise)
 
 
-def subject(kernel: Kernel, name: str, label: str, module: BuiltModule, model: str, exercise: str) -> SweptDriver:
+def subject(
+    kernel: Kernel, name: str, text: str, module: BuiltModule, model: str, exercise: str, *, label: str = ""
+) -> SweptDriver:
     """Return a driver with its device as data.
 
     Args:
         kernel: kernel that the module is for.
         name: the user's name of that kernel.
-        label: name of the driver on the page.
+        text: the user's name of the driver.
         module: the driver.
         model: the device, as `python:NAME` or `FILE.py:CLASS`.
         exercise: the user's command for another device than a network card; may be empty.
+        label: name of the driver on the page; the module's if it is empty.
 
     Raises:
         UsageError: there is no such model, or the command does not fit it.
     """
     cls = models.load(model)
     files: dict[str, str] = {}
+    spec = model
     if not model.startswith(models.SHIPPED):
         file, _, cls_name = model.rpartition(":")
         path = Path(file).expanduser().resolve()
@@ -99,11 +107,13 @@ def subject(kernel: Kernel, name: str, label: str, module: BuiltModule, model: s
     network = issubclass(cls, NetworkCard)
     phases_of(network=network, exercise=exercise)
     return SweptDriver(
-        label,
+        label or module.name,
+        text,
         name,
         kernel.arch,
         lock_of(kernel.toolchain, kernel.release, kernel.version).as_data(),
         {one.path.name: one.path.read_bytes() for one in (*module.needs, module)},
+        spec,
         model,
         files,
         network,

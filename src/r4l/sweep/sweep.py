@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from r4l import cluster
@@ -98,12 +98,12 @@ def _sweep_one(client: Client, subject: SweptDriver, wanted: Sequence[str], resu
         return [cell for cell, one in zip(wanted, known, strict=True) if one is None or one.verdict in AGAIN]
 
     rest = open_cells()
-    usual = results.baselines[subject.key].messages
+    baseline = results.baselines[subject.key]
     done = len(wanted) - len(rest)
-    for cell, result in cluster.spread(client, run_cell, (subject, usual), rest):
+    for cell, result in cluster.spread(client, run_cell, (subject, baseline.messages), rest):
         if isinstance(result, Exception):
             result = CellResult(subject.key, cell, "unjudged", f"the worker: {result!r}"[:400])
-        results.add(result)
+        results.add(replace(result, source=baseline.source(SweepCell.parse(cell))))
         done += 1
         say(f"{subject.label}: {done} of {len(wanted)} cells; {summary(results, subject.key, wanted)}")
 

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: MIT
+"""GDB's remote serial protocol, as far as a program needs it that follows a guest by itself
+(https://sourceware.org/gdb/current/onlinedocs/gdb.html/Remote-Protocol.html; QEMU's side is gdbstub/gdbstub.c)."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from r4l.errors import EnvironmentFault, GuestTimeout
+
+BREAK, WATCH = "Z0", "Z4"
+"""Packets that insert a breakpoint, and a watchpoint for reads and writes."""
+REGISTERS = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", *(f"r{number}" for number in range(8, 16)), "rip")
+"""Order of the registers in the answer to `g` on x86-64 (QEMU's gdb-xml/i386-64bit.xml)."""
+INTERRUPT = b"\x03"
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A stop of the guest.
+
+    Attributes:
+        watched: address of the access that a watchpoint has seen; None for another stop.
+        registers: values by name.
+    """
+
+    watched: int | None
+    registers: dict[str, int]
+
+
+class GdbRemote:
+    """A connection to QEMU's gdbstub. The guest is stopped from its begin on.
+
+    Args:
+        path: of the socket.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._buffer = b""
+        try:
+            self._socket.settimeout(10.0)
+            self._socket.connect(str(path))
+            self._ask("?")
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def insert(self, kind: str, address: int, length: int = 1) -> None:
+        """Insert a breakpoint or a watchpoint.
+
+        Args:
+            kind: `BREAK` or `WATCH`.
+            address: in the guest's address space.
+            length: number of bytes that are watched.
+
+        Raises:
+            EnvironmentFault: QEMU refuses.
+        """
+        if (said := self._ask(f"{kind},{address:x},{length:x}")) != "OK":
+            raise EnvironmentFault(f"QEMU does not stop at {address:#x}: {said or 'it cannot'}")
+
+    def remove(self, kind: str, address: int, length: int = 1) -> None:
+        """Remove what `insert` has inserted."""
+        self._ask(f"{kind.lower()},{address:x},{length:x}")
+
+    def go_on(self) -> None:
+        """Let the guest go on; `wait` returns its next stop."""
+        self._send("c")
+
+    def step(self) -> None:
+        """Have the guest do one instruction."""
+        self._ask("s")
+
+    def wait(self, timeout: float) -> Stop | None:
+        """Return the guest's next stop, or None if there was none.
+
+        Args:
+            timeout: seconds.
+        """
+        try:
+            said = self._receive(timeout)
+        except GuestTimeout:
+            return None
+        watched = None
+        for word in said[3:].split(";"):
+            name, _, value = word.partition(":")
+            if name in ("watch", "rwatch", "awatch"):
+                watched = int(value, 16)
+        data = bytes.fromhex(self._ask("g")[: 16 * len(REGISTERS)])
+        return Stop(watched, dict(zip(REGISTERS, struct.unpack(f"<{len(REGISTERS)}Q", data), strict=True)))
+
+    def words(self, address: int, count: int) -> list[int]:
+        """Return 64-bit words of the guest's memory; fewer or none if it cannot be read."""
+        said = self._ask(f"m{address:x},{8 * count:x}")
+        data = b"" if said.startswith("E") else bytes.fromhex(said)
+        return list(struct.unpack(f"<{len(data) // 8}Q", data[: len(data) // 8 * 8]))
+
+    def close(self) -> None:
+        """Disconnect; QEMU removes the breakpoints, and the guest goes on."""
+        self._socket.close()
+
+    def _ask(self, text: str) -> str:
+        self._send(text)
+        return self._receive(30.0)
+
+    def _send(self, text: str) -> None:
+        data = text.encode("ascii")
+        self._socket.sendall(b"$%s#%02x" % (data, sum(data) & 0xFF))
+
+    def _receive(self, timeout: float) -> str:
+        """Return the content of the next packet, acknowledged."""
+        until = time.monotonic() + timeout
+        while True:
+            begin = self._buffer.find(b"$")
+            end = self._buffer.find(b"#", begin)
+            if begin >= 0 and 0 <= end <= len(self._buffer) - 3:
+                text = self._buffer[begin + 1 : end]
+                self._buffer = self._buffer[end + 3 :]
+                self._socket.sendall(b"+")
+                return text.decode("latin-1")
+            left = until - time.monotonic()
+            if left <= 0:
+                raise GuestTimeout("the guest has not stopped")
+            self._socket.settimeout(left)
+            try:
+                data = self._socket.recv(1 << 16)
+            except TimeoutError:
+                continue
+            if not data:
+                raise EnvironmentFault("QEMU has closed the connection of its debugger")
+            self._buffer += data

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: MIT
+"""The source lines of a driver's accesses, found in a life without a fault under QEMU's debugger.
+
+The guest stops after each access to the device's memory, and the instruction before that point is looked up in the
+module's debug information. A module without any gives the function and the offset in it. Accesses by I/O ports have no
+line, since QEMU cannot watch them.
+"""
+
+from __future__ import annotations
+
+import bisect
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from r4l.arch import DEFAULT
+from r4l.debug.remote import BREAK, WATCH, GdbRemote, Stop
+from r4l.klog import StackFrame, demangle
+from r4l.pci import Device
+from r4l.sweep.life import Life, do_phase, machine
+from r4l.sweep.subject import Ready
+from r4l.vm import VM
+
+SOCKET = "gdb.socket"
+MAPPERS = ("__ioremap_caller", "ioremap")
+"""Functions of the kernel that map a device's memory, the first that there is (arch/x86/mm/ioremap.c)."""
+TICK = 0.2
+STACK = 64
+"""Words of the stack that are searched for the driver's function if the access is by a function of the kernel's."""
+
+Lines = dict[str, list[list[str]]]
+"""For each phase and register, as `PHASE REGISTER`: its accesses in order, each as `read` or `write` and the line."""
+
+
+_Access = tuple[int, ...]
+"""Addresses of an access: the next instruction's, then the words of the stack."""
+
+
+class _Watcher:
+    """Follows the guest on a thread: waits for the device's memory to be mapped, then records each access."""
+
+    def __init__(self, vm: VM, device: Device) -> None:
+        bars = _bars(vm, device)
+        symbols = vm.run(f"grep -E ' ({'|'.join(MAPPERS)})$' /proc/kallsyms", check=True).stdout.split("\n")
+        found = {line.split()[2]: int(line.split()[0], 16) for line in symbols if line}
+        self._mapper = next(found[name] for name in MAPPERS if name in found)
+        self._bars = bars
+        self.accesses: dict[int, list[_Access]] = {bar: [] for bar in bars}
+        self._mapped: dict[int, tuple[int, int]] = {}
+        self._returns: dict[int, int] = {}
+        self._over = threading.Event()
+        vm.qmp("human-monitor-command", command_line=f"gdbserver unix:{SOCKET},server=on,wait=off")
+        self._remote = GdbRemote(vm.workdir / SOCKET)
+        self._remote.insert(BREAK, self._mapper)
+        self._remote.go_on()
+        self._thread = threading.Thread(target=self._follow, name="r4l-lines", daemon=True)
+        self._thread.start()
+
+    @property
+    def counts(self) -> dict[int, int]:
+        return {bar: len(those) for bar, those in self.accesses.items()}
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join(10)
+        self._remote.close()
+
+    def _follow(self) -> None:
+        while not self._over.is_set():
+            stop = self._remote.wait(TICK)
+            if stop is None:
+                continue
+            self._take(stop)
+            self._remote.go_on()
+
+    def _take(self, stop: Stop) -> None:
+        registers, remote = stop.registers, self._remote
+        if stop.watched is not None:
+            # QEMU gives the begin of what is watched, not the address of the access (gdbstub/system.c).
+            for bar, (begin, _) in self._mapped.items():
+                if begin == stop.watched:
+                    self.accesses[bar].append((registers["rip"], *remote.words(registers["rsp"], STACK)))
+        elif registers["rip"] == self._mapper:
+            for bar, (begin, size) in self._bars.items():
+                if begin <= registers["rdi"] < begin + size and bar not in self._mapped:
+                    (back,) = remote.words(registers["rsp"], 1)
+                    self._returns[back] = bar
+                    remote.insert(BREAK, back)
+            self._over_breakpoint(self._mapper)
+        elif registers["rip"] in self._returns:
+            back = registers["rip"]
+            bar = self._returns.pop(back)
+            remote.remove(BREAK, back)
+            size = self._bars[bar][1]
+            self._mapped[bar] = (registers["rax"], size)
+            remote.insert(WATCH, registers["rax"], size)
+
+    def _over_breakpoint(self, address: int) -> None:
+        self._remote.remove(BREAK, address)
+        self._remote.step()
+        self._remote.insert(BREAK, address)
+
+
+def lines(ready: Ready) -> Lines:
+    """Return the source lines of a driver's accesses, phase by phase; empty where they cannot be found."""
+    if ready.kernel.arch != DEFAULT:
+        return {}
+    life = Life()
+    seen: dict[str, dict[int, tuple[int, int]]] = {}
+    with machine(ready, cpus=1) as vm:
+        device = vm.devices[0]
+        vm.klog.sync()
+        watcher = _Watcher(vm, device)
+        functions: list[tuple[int, str]] = []
+        try:
+            for phase in ready.subject.phases:
+                begin, before = device.trace.end, watcher.counts
+                do_phase(vm, ready, device, phase, life)
+                functions = functions or _functions(vm, ready.modules[-1].name)
+                life.bounds[phase.name] = (begin, device.trace.end)
+                seen[phase.name] = {bar: (before[bar], end) for bar, end in watcher.counts.items()}
+        finally:
+            watcher.close()
+        life.trace = [one for one in device.trace if one.kind in ("read", "write") and one.bar is not None]
+        found: Lines = {}
+        wanted: list[tuple[list[str], _Access]] = []
+        for phase_name, bounds in seen.items():
+            wanted += _joined(life, phase_name, watcher.accesses, bounds, found)
+        texts = _Texts(vm, ready.modules[-1].name, functions).of([access for _, access in wanted])
+        for (entry, _), text in zip(wanted, texts, strict=True):
+            entry[1] = text
+        return found
+
+
+def _joined(
+    life: Life,
+    phase: str,
+    accesses: dict[int, list[_Access]],
+    bounds: dict[int, tuple[int, int]],
+    found: Lines,
+) -> Iterator[tuple[list[str], _Access]]:
+    """Add the accesses of a phase to `found`, and yield each entry with its addresses. The debugger and the trace have
+    them in the same order; where they have not the same number, nothing is sure, and there are no addresses."""
+    begin, end = life.bounds[phase]
+    events = [one for one in life.trace if begin <= one.number < end]
+    numbers = Counter(one.bar for one in events)
+    rest = {
+        bar: iter(accesses[bar][first:last]) for bar, (first, last) in bounds.items() if last - first == numbers[bar]
+    }
+    for one in events:
+        access = next(rest[one.bar]) if one.bar in rest else None
+        if one.cell:
+            entry = [one.kind, ""]
+            found.setdefault(f"{phase} {one.cell.register.name}", []).append(entry)
+            if access:
+                yield entry, access
+
+
+class _Texts:
+    """Turns addresses into lines of the driver's source."""
+
+    def __init__(self, vm: VM, module: str, functions: Sequence[tuple[int, str]]) -> None:
+        self._vm, self._module = vm, module
+        self._functions = sorted(functions)
+        self._starts = [start for start, _ in self._functions]
+
+    def of(self, accesses: Sequence[_Access]) -> Iterator[str]:
+        """Yield the text of each access: the innermost line of the driver's own source, or the innermost function."""
+        frames = [[frame for place in access if (frame := self._frame(place))] for access in accesses]
+        located = self._vm.sources.locate([(frame, True) for those in frames for frame in those])
+        for those in frames:
+            own = next((located[frame] for frame in those if frame in located), None)
+            if own:
+                yield f"{own.where} in {own.symbol}"
+            else:
+                yield f"{those[0].symbol}+{those[0].offset:#x}" if those else ""
+
+    def _frame(self, place: int) -> StackFrame | None:
+        at = bisect.bisect_right(self._starts, place) - 1
+        if at < 0 or at + 1 >= len(self._functions):
+            return None
+        (start, name), (end, _) = self._functions[at], self._functions[at + 1]
+        if not name or place >= end:
+            return None
+        return StackFrame(demangle(name), place - start, end - start, self._module, True, name)
+
+
+def _functions(vm: VM, module: str) -> list[tuple[int, str]]:
+    """Return the functions of a loaded module by their addresses; an empty name marks the end of its text."""
+    rows = vm.run(f"grep -F '[{module}]' /proc/kallsyms; cat /sys/module/{module}/sections/.text").stdout.splitlines()
+    found = []
+    for row in rows:
+        words = row.split()
+        if len(words) == 4 and words[1] in "tT":
+            found.append((int(words[0], 16), words[2]))
+    return [*found, (max(place for place, _ in found) + 0x1000, "")] if found else []
+
+
+def _bars(vm: VM, device: Device) -> dict[int, tuple[int, int]]:
+    """Return begin and size of the device's memory, by the BAR's number."""
+    text = vm.run(f"cat /sys/bus/pci/devices/{device.address}/resource", check=True).stdout
+    rows = [[int(word, 16) for word in line.split()] for line in text.splitlines()]
+    return {
+        bar: (rows[bar][0], rows[bar][1] - rows[bar][0] + 1)
+        for bar, one in device.layout.bars.items()
+        if rows[bar][0] and not one.io
+    }
