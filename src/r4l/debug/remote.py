@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r4l.errors import EnvironmentFault, GuestTimeout
+from r4l.vm import VM
 
 BREAK, WATCH = "Z0", "Z4"
 """Packets that insert a breakpoint, and a watchpoint for reads and writes."""
 REGISTERS = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", *(f"r{number}" for number in range(8, 16)), "rip")
 """Order of the registers in the answer to `g` on x86-64 (QEMU's gdb-xml/i386-64bit.xml)."""
-INTERRUPT = b"\x03"
+SOCKET = "gdb.socket"
+"""Name of the socket in the run's folder."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,11 @@ class GdbRemote:
         """Let the guest go on; `wait` returns its next stop."""
         self._send("c")
 
-    def step(self) -> None:
-        """Have the guest do one instruction."""
+    def pass_by(self, address: int) -> None:
+        """Have the guest, which has stopped at a breakpoint, do the instruction there."""
+        self.remove(BREAK, address)
         self._ask("s")
+        self.insert(BREAK, address)
 
     def wait(self, timeout: float) -> Stop | None:
         """Return the guest's next stop, or None if there was none.
@@ -134,3 +138,9 @@ class GdbRemote:
             if not data:
                 raise EnvironmentFault("QEMU has closed the connection of its debugger")
             self._buffer += data
+
+
+def attached(vm: VM) -> GdbRemote:
+    """Return a connection to a running machine, which is stopped by it."""
+    vm.qmp("human-monitor-command", command_line=f"gdbserver unix:{SOCKET},server=on,wait=off")
+    return GdbRemote(vm.workdir / SOCKET)

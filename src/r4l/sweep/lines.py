@@ -14,14 +14,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from r4l.arch import DEFAULT
-from r4l.debug.remote import BREAK, WATCH, GdbRemote, Stop
+from r4l.debug.remote import BREAK, WATCH, Stop, attached
 from r4l.klog import StackFrame, demangle
 from r4l.pci import Device
 from r4l.sweep.life import Life, do_phase, machine
 from r4l.sweep.subject import Ready
 from r4l.vm import VM
 
-SOCKET = "gdb.socket"
 MAPPERS = ("__ioremap_caller", "ioremap")
 """Functions of the kernel that map a device's memory, the first that there is (arch/x86/mm/ioremap.c)."""
 TICK = 0.2
@@ -49,8 +48,7 @@ class _Watcher:
         self._mapped: dict[int, tuple[int, int]] = {}
         self._returns: dict[int, int] = {}
         self._over = threading.Event()
-        vm.qmp("human-monitor-command", command_line=f"gdbserver unix:{SOCKET},server=on,wait=off")
-        self._remote = GdbRemote(vm.workdir / SOCKET)
+        self._remote = attached(vm)
         self._remote.insert(BREAK, self._mapper)
         self._remote.go_on()
         self._thread = threading.Thread(target=self._follow, name="r4l-lines", daemon=True)
@@ -86,7 +84,7 @@ class _Watcher:
                     (back,) = remote.words(registers["rsp"], 1)
                     self._returns[back] = bar
                     remote.insert(BREAK, back)
-            self._over_breakpoint(self._mapper)
+            remote.pass_by(self._mapper)
         elif registers["rip"] in self._returns:
             back = registers["rip"]
             bar = self._returns.pop(back)
@@ -94,11 +92,6 @@ class _Watcher:
             size = self._bars[bar][1]
             self._mapped[bar] = (registers["rax"], size)
             remote.insert(WATCH, registers["rax"], size)
-
-    def _over_breakpoint(self, address: int) -> None:
-        self._remote.remove(BREAK, address)
-        self._remote.step()
-        self._remote.insert(BREAK, address)
 
 
 def lines(ready: Ready) -> Lines:
