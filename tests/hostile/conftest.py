@@ -125,6 +125,7 @@ class World:
         """Return all attempts for attack.py: a function and its argument."""
         secret = {
             "the user's secret": self.user / "secret",
+            "the credentials of the git work tree": self.user / "src/.git/config",
             "another student's source": self.student / "hello.rs",
             "the environment of the user's process": Path(f"/proc/{self.victim.pid}/environ"),
         }
@@ -172,6 +173,8 @@ def world(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     top = tmp_path_factory.mktemp("user")
     secret = secrets.token_hex(16)
     (top / "secret").write_text(secret)
+    (top / "src/.git").mkdir(parents=True)
+    (top / "src/.git/config").write_text(f"[http]\n\textraHeader = {secret}\n")
     student = home.room("labs", NAME)
     (student / "hello.rs").write_text(f"// {secret}\n")
     shutil.copytree(resources.rust("drivers/hello"), top / "src/other", ignore=shutil.ignore_patterns("tests"))
@@ -197,7 +200,7 @@ def world(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             victim.wait()
             libc.shmctl(shared, 0, None)
             home.remove(student)
-            for folder in (top / "src").iterdir():
+            for folder in (top / "src").glob("[!.]*"):
                 home.remove(Module(folder).output(kernel).parent)
             for path, before in made.targets.values():
                 if before is None:

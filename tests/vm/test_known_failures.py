@@ -93,6 +93,7 @@ def changed_kernel(case: dict[str, Any], kernel: Kernel, kdirs: Path) -> Kernel:
 
 def module_folder(case: dict[str, Any], folder: Path, crates: Path) -> Path:
     """The module that the case describes."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
     if "driver" in case:
         shutil.copytree(resources.rust("drivers", case["driver"]), folder)
         if "driver_append" in case:
@@ -100,6 +101,10 @@ def module_folder(case: dict[str, Any], folder: Path, crates: Path) -> Path:
             (folder / name).write_text((folder / name).read_text() + text)
         return folder
     folder.mkdir()
+    for name, text in case.get("around", {}).items():
+        file = Path(os.path.normpath(folder / name))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
     (folder / "Kbuild").write_text(case.get("kbuild", "obj-m := x.o\n").replace("CRATES", str(crates)))
     if "c" in case:
         (folder / "x.c").write_text(case["c"])
@@ -173,7 +178,7 @@ def prepared(
     if "lost" in case:
         # Whoever looks into the folder only sees that much; the words of rustc and make must do by themselves.
         monkeypatch.setattr(importlib.import_module("r4l.module.diagnose"), "explain_kdir", lambda *_: None)
-    return Module(module_folder(case, tmp_path / "x", crates)), changed_kernel(case, kernel, kdirs)
+    return Module(module_folder(case, tmp_path / case.get("folder", "x"), crates)), changed_kernel(case, kernel, kdirs)
 
 
 @pytest.mark.parametrize("case", parameters(note=False))
@@ -188,6 +193,7 @@ def test_a_failing_build_is_explained(
     for words in case["cause"]:
         assert words.replace("{release}", kernel.release) in error.cause
     assert len(error.remedy) > 20
+    assert all(words in error.remedy for words in case.get("remedy", []))
     assert error.log is not None
     log = error.log.read_text()
     assert error.detail

@@ -168,10 +168,24 @@ FORMS: dict[str, dict[str, str]] = {
         "mine.h": MINE,
         "other/Module.symvers": "0x00000000\tof_other\tother\tEXPORT_SYMBOL\t\n",
     },
+    "two levels up": {
+        "Makefile": "TOP := $(src)/../..\nobj-m := x.o\nx-y := main.o ../../lib/other.o\ninclude $(TOP)/flags.mk\n",
+        "main.c": C,
+        "../../flags.mk": "ccflags-y += -I$(TOP)/inc\n",
+        "../../inc/mine.h": MINE,
+        "../../lib/other.c": OTHER,
+        "../../.git/HEAD": "ref: refs/heads/main\n",
+    },
+    "a header two levels up": {
+        "Makefile": "obj-m := x.o\n",
+        "x.c": C.replace("mine.h", "../../inc/mine.h"),
+        "../../inc/mine.h": MINE,
+        "../../.git/HEAD": "ref: refs/heads/main\n",
+    },
     "odd letters": {"Makefile": "obj-m := x-1.o\nccflags-y += -I$(PWD)/头\n", "x-1.c": C, "头/mine.h": MINE},
 }
 """Files of a folder by name: each form is a module whose description is `mine`, which it gets in that way."""
-AT_ONCE = ["PWD", "wildcard", "cat", "include", "objects beside", "host program"]
+AT_ONCE = ["PWD", "wildcard", "cat", "include", "objects beside", "host program", "two levels up"]
 """Of the forms those that the short tests look at."""
 
 
@@ -196,7 +210,7 @@ def plain(kernel: Kernel) -> Make:
 
     def make(folder: Path, *words: str) -> None:
         argv: list[str | Path] = ["make", "-C", kernel.build, f"M={folder}", "-j2", *words, "modules"]
-        grant = Grant("test", writes=(folder.parent,), reads=(kernel.source, kernel.build))
+        grant = Grant("test", writes=(folder.parents[1],), reads=(kernel.source, kernel.build))
         done = kernel.toolchain.run(argv, grant, cwd=folder, env={"PWD": str(folder)}, check=False)
         assert done.returncode == 0, done.stderr.decode()
 
@@ -227,10 +241,10 @@ def described(built: BuiltModule) -> str:
 )
 def test_a_form(kernel: Kernel, place: Path, form: str) -> None:
     write(place, FORMS[form])
-    before = listing(place.parent)
+    before = listing(place.parents[1])
     built = Module(place).build(kernel)
     assert described(built) == "mine"
-    assert listing(place.parent) == before, "the folder and what lies beside it stay clean"
+    assert listing(place.parents[1]) == before, "the folder and the files around it stay clean"
 
 
 @pytest.mark.thorough

@@ -27,6 +27,7 @@ from r4l import home, inuse, resources
 from r4l.clean import points as pointing
 from r4l.clean.points import Points
 from r4l.errors import EnvironmentFault, UsageError
+from r4l.module import FOLDER, NOTHING, VIEW
 
 __all__ = ["Entry", "named_image", "named_kernel", "remove", "survey"]
 
@@ -186,13 +187,13 @@ def _copies(entry: Entry, _points: Points) -> Iterator[Entry]:
 
 
 def _modules(entry: Entry, points: Points) -> Iterator[Entry]:
-    note = entry.path / "folder"
+    note = entry.path / FOLDER
     if note.is_file():
         folder = note.read_text(encoding="utf-8", errors="surrogateescape")
         if not Path(folder).is_dir():
             yield replace(entry, why=f"{folder} is gone")
             return
-    for path in sorted(path for path in entry.path.iterdir() if path.is_dir()):
+    for path in sorted(path for path in entry.path.iterdir() if path.is_dir() and path.name not in (NOTHING, VIEW)):
         made = Entry("modules", f"{entry.name}/{path.name}", path, "unused", "", guard=entry.path)
         made = replace(made, lock=f"module-{entry.name}-{path.name}")
         ours = path.name in points.keys

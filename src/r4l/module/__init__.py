@@ -13,7 +13,6 @@ import hashlib
 import os
 import re
 import shutil
-import stat
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -33,14 +32,17 @@ from r4l.module.modinfo import BuiltModule
 from r4l.module.order import in_load_order
 from r4l.module.paths_in import whole
 from r4l.module.products import require_own
+from r4l.module.view import git_folders, visible
 from r4l.paths import require_for_make
 from r4l.process import Say, quiet
 from r4l.toolchain import Grant
 
-__all__ = ["BuiltModule", "Module", "kbuild_of"]
+__all__ = ["BuiltModule", "Module", "kbuild_of", "visible"]
 
 FOLDER = "folder"
 """File beside the output folders with the path of the module's own folder."""
+NOTHING = "nothing"
+"""Empty folder beside the output folders, mounted over git's own folders."""
 VIEW = "source"
 """Link beside the output folders to the module's own folder, where a build sees the folder unchanged."""
 COLORS = {"TERM": "xterm", "TERM_URLS": "no"}
@@ -196,6 +198,7 @@ class Module:
         output = self.output(kernel)
         inuse.make(output.parent)
         output.mkdir(exist_ok=True)
+        (output.parent / NOTHING).mkdir(exist_ok=True)
         note, view = output.parent / FOLDER, output.parent / VIEW
         if not note.exists():
             home.replace_text(note, str(self.folder))
@@ -287,11 +290,14 @@ class Module:
         """Return the resources that the folder's make may use, the copies up to date. Call it with the lock held."""
         mirrors = self._mirrors(kernel, output)
         around = [folder for folder in visible(self.folder) if folder != self.folder]
+        views = {mirror.view: mirror.folder for mirror in mirrors}
+        shown = {**{folder: folder for folder in around}, **views}
+        git = [place / path for place, real in shown.items() for path in git_folders(real, deep=real != self.folder)]
         return Grant(
             "module: build",
             reads=(*around, resources.kit(), kernel.source, kernel.build),
             over={mirror.folder: mirror.place for mirror in mirrors},
-            over_reads={mirror.view: mirror.folder for mirror in mirrors},
+            over_reads={**views, **dict.fromkeys(git, output.parent / NOTHING)},
             limits=limits.build(),
         )
 
@@ -311,20 +317,6 @@ class Module:
 
 def _depth(folder: Path) -> int:
     return len(folder.parts)
-
-
-def visible(folder: Path) -> list[Path]:
-    """Return the user's folders that a module's build sees: its own, and the folder around it, whose files it may
-    include.
-
-    The folder around it is not seen if it lies in the home of r4l (students' folders are built there), if everybody can
-    write to it, or if the user's home or that of r4l would be seen as well.
-    """
-    beside = folder.parent
-    shared = beside == Path("/") or bool(beside.stat().st_mode & stat.S_IWOTH)
-    homes = (home.home().resolve(), Path.home().resolve())
-    is_open = not shared and not beside.is_relative_to(homes[0]) and not any(h.is_relative_to(beside) for h in homes)
-    return [beside] if is_open else [folder]
 
 
 def _others(kernel: Kernel) -> list[Kernel]:

@@ -15,6 +15,7 @@ from r4l.kernel.kdir import explain_kdir
 from r4l.known import Explanation, KnownFailure, c_changes
 from r4l.module import cdrift, drift
 from r4l.module.errors_in import CompilerError, errors_in, with_notes
+from r4l.module.view import unseen
 
 FIRST_ERROR = re.compile(
     r"^(error(\[E\d+\])?: .*|.*: (fatal )?error: .*|ERROR: modpost: .*|make(\[\d+\])?: \*\*\* No rule .*"
@@ -147,6 +148,9 @@ class _Explained:
         found = {**self.facts, **known.groups(match)}
         if entry.lookup == "kdir":
             return explain_kdir(self.kernel.build, self.kernel.toolchain) or entry.explain(found, match[0])
+        if entry.lookup == "unseen":
+            missing = unseen(self.folder, str(found.get("place", "")), str(found["file"]))
+            return entry.explain({**found, **missing}, match[0]) if missing else None
         if entry.lookup:
             error = drift.block(text, match.start())
             seen = drift.look_up(entry.lookup, error, found, self.folder, self.kernel, self.others)

@@ -17,7 +17,7 @@ from r4l.errors import BuildError
 
 def require_own(output: Path, seen: Iterable[Path] = ()) -> None:
     """Refuse a folder with anything but files, folders, and links that stay in it or lead to files that the build could
-    read.
+    read, which git's own are not.
 
     Args:
         output: folder that a build has written to.
@@ -30,7 +30,8 @@ def require_own(output: Path, seen: Iterable[Path] = ()) -> None:
     for entry in _others(output):
         path = Path(entry.path)
         target = path.resolve() if entry.is_symlink() else None
-        if target is None or not any(target.is_relative_to(place) for place in places):
+        is_own = target and any(target.is_relative_to(place) for place in places) and ".git" not in target.parts
+        if not is_own:
             what = f"a link to {target}" if target else "not a file"
             raise BuildError(
                 f"the build left {path}, which is {what}", "have the Makefile write files, in its own folder only"

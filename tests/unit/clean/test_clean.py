@@ -334,8 +334,11 @@ def test_what_modules_were_built_to(debian: Debian, tmp_path: Path) -> None:
             made.mkdir(parents=True)
             os.utime(made, (LONG_AGO, LONG_AGO))
         (home.home() / "modules" / place / "folder").write_text(str(folder), encoding="utf-8")
+        (home.home() / "modules" / place / "nothing").mkdir()
+        (home.home() / "modules" / place / "source").symlink_to(folder)
     found = run()
     assert found[f"modules/hello-01234567/{kernel.key}"]["state"] == "kept"
+    assert not [name for name in found if name.endswith(("/nothing", "/source"))], "parts of the builds"
     assert found[f"modules/hello-01234567/{'0' * 16}"]["state"] == "removed"
     assert found["modules/gone-01234567"]["why"] == f"{tmp_path}/gone is gone"
     assert not (home.home() / "modules/gone-01234567").exists()

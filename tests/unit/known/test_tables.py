@@ -65,7 +65,8 @@ def test_the_texts_can_be_filled_in_whichever_pattern_matched(kind: str, entry: 
 
 def test_what_comes_first_in_the_text_is_the_cause() -> None:
     text = "x.c:1:2: fatal error: linux/gone.h: No such file or directory\nerror[E0463]: can't find crate for `core`\n"
-    assert [entry.name for entry, _ in known.matches("build", text)] == ["header-not-found", "no-core"]
+    found = [entry.name for entry, _ in known.matches("build", text)]
+    assert found == ["unseen-file", "header-not-found", "no-core"], "the first applies if the user has that file"
 
 
 def test_the_special_comes_before_the_general_where_the_table_decides() -> None:
