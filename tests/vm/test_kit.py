@@ -133,12 +133,39 @@ def test_a_driver_says_of_each_frame_what_the_card_can_do(quiet: r4l.VM, looped:
         quiet.klog.wait_for(rf"eth0: {told}$")
 
 
+def test_rings_that_cannot_be_had_leave_the_old_ones(quiet: r4l.VM, looped: BuiltModule, program: Path) -> None:
+    """The kit has other rings made before it closes the device; this driver has none whose size is no power of two."""
+    quiet.insmod(looped, mode=LOOP)
+    quiet.run("ip link set eth0 up", check=True)
+    quiet.put(program, "/tmp/probe", 0o755)
+
+    def opened() -> int:
+        return quiet.klog.text().count("eth0: other rings")
+
+    for size, answer, times in (
+        (100, "Cannot allocate memory", 0),
+        (128, "yes", 1),
+        (128, "yes", 1),
+        (30, "Cannot", 1),
+    ):
+        assert quiet.run(f"/tmp/probe rings {size}", check=True).stdout.startswith(answer)
+        assert opened() == times
+        assert quiet.run("ip link show eth0").stdout.count("LOWER_UP") == 1
+        done = quiet.run(["/tmp/probe", "clones", "eth0"])
+        assert done.exit_code == 0, done.stdout + done.stderr
+    quiet.run("ip link set eth0 down", check=True)
+    assert quiet.run("/tmp/probe rings 256", check=True).stdout.strip() == "yes"
+    assert opened() == 1
+    quiet.run("ip link set eth0 up", check=True)
+    quiet.rmmod(looped.name)
+
+
 def operations(vm: r4l.VM, interface: str) -> set[str]:
     """Return what the kernel answers to operations of ethtool(8)."""
     answers = [
         line.rpartition(": ")[2] for line in vm.run(f"/tmp/probe ethtool {interface}", timeout=60).stdout.splitlines()
     ]
-    assert len(answers) == 10
+    assert len(answers) == 11
     return set(answers)
 
 
@@ -147,7 +174,7 @@ def test_operations_that_a_driver_does_not_have_are_absent(
 ) -> None:
     vm.put(program, "/tmp/probe", 0o755)
     vm.insmod(looped)
-    assert operations(vm, "eth0") == {"EOPNOTSUPP"}
+    assert operations(vm, "eth0") == {"EOPNOTSUPP", "yes"}, "it has rings"
     vm.rmmod(looped.name)
     vm.insmod(e1000)
     assert operations(vm, "eth0") == {"yes"}

@@ -46,7 +46,7 @@ const RETURN_EVERY: usize = 32;
 // The order of the fields is the order of teardown.
 pub(crate) struct RxRing<'bound> {
     buffers: KVec<RxBuffer<'bound>>,
-    descriptors: Descriptors,
+    descriptors: Descriptors<'bound>,
     dev: &'bound Device<Bound>,
     next: usize,
     /// Inside a frame that is longer than a buffer, which is dropped to its end.
@@ -57,7 +57,7 @@ impl<'bound> RxRing<'bound> {
     /// Makes a ring full of buffers and gives it to the card, which does not receive yet.
     pub(crate) fn new(dev: &'bound Device<Bound>, hw: &Hw<'_>) -> Result<Self> {
         // YOURS (rings): the ring's memory, see `Descriptors::new` in desc.rs.
-        let descriptors: Descriptors = return Err(ENXIO);
+        let descriptors: Descriptors<'_> = return Err(ENXIO);
         let mut buffers = KVec::with_capacity(COUNT, GFP_KERNEL)?;
         // YOURS (buffers): for each descriptor make an `RxBuffer` of `BUFFER_SIZE` bytes, write its
         // `dma_addr()` into the descriptor, with a status of 0, and push it to `buffers`.

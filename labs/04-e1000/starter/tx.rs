@@ -68,15 +68,15 @@ const STOP_BELOW: usize = MAX_DESCRIPTORS;
 const WAKE_AT: usize = 2 * MAX_DESCRIPTORS;
 
 /// What the two ends share.
-struct Ring {
-    descriptors: Descriptors,
+struct Ring<'bound> {
+    descriptors: Descriptors<'bound>,
     /// The next descriptor to fill; written by `start_xmit`.
     tail: Atomic<usize>,
     /// The next descriptor to take back; written by the poll function.
     clean: Atomic<usize>,
 }
 
-impl Ring {
+impl Ring<'_> {
     /// How many descriptors are free. Head and tail are equal when the ring is empty, so it is
     /// full with one to spare (3.4).
     fn free(&self) -> usize {
@@ -99,7 +99,7 @@ struct Entry<'bound> {
 /// The end that `start_xmit` works on.
 pub(crate) struct TxRing<'bound> {
     dev: &'bound Device<Bound>,
-    ring: Arc<Ring>,
+    ring: Arc<Ring<'bound>>,
     frames: Producer<Entry<'bound>>,
     tail: usize,
     /// What the card was told of checksums last; it remembers.
@@ -110,7 +110,7 @@ pub(crate) struct TxRing<'bound> {
 
 /// The end that the poll function works on.
 pub(crate) struct TxCleaner<'bound> {
-    ring: Arc<Ring>,
+    ring: Arc<Ring<'bound>>,
     frames: Consumer<Entry<'bound>>,
 }
 
@@ -120,7 +120,7 @@ pub(crate) fn ring<'bound>(
     hw: &Hw<'_>,
 ) -> Result<(TxRing<'bound>, TxCleaner<'bound>)> {
     // YOURS (rings): the ring's memory, as in rx.rs.
-    let descriptors: Descriptors = return Err(ENXIO);
+    let descriptors: Descriptors<'_> = return Err(ENXIO);
     let ring = Arc::new(
         Ring {
             descriptors,

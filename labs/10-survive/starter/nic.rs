@@ -4,7 +4,7 @@
 //! The network device: what the stack asks, handed on to the parts of the card.
 
 use crate::{
-    desc::COUNT,
+    desc,
     dump,
     features,
     filter::Filter,
@@ -228,6 +228,25 @@ impl<'bound> net::Driver for Nic<'bound> {
     }
 
     fn open(&self, dev: &net::Device) -> Result<Rings<Self>> {
+        let rings = self.make_rings(self.setup.ring_sizes())?;
+        self.open_with(dev, rings)
+    }
+
+    fn make_rings(&self, (rx, tx): (u32, u32)) -> Result<Rings<Self>> {
+        let rx = RxRing::new(self.dev, rx as usize)?;
+        let (tx, cleaner) = tx::ring(self.dev, tx as usize)?;
+        Ok(Rings {
+            tx,
+            napi: Work {
+                rx,
+                tx: cleaner,
+                missed: Missed::NONE,
+            },
+            filter: Filter::new(),
+        })
+    }
+
+    fn open_with(&self, dev: &net::Device, mut rings: Rings<Self>) -> Result<Rings<Self>> {
         netdev_info!(dev, "open\n");
         self.hw.divide_fifo();
         self.hw.reset();
@@ -237,17 +256,10 @@ impl<'bound> net::Driver for Nic<'bound> {
         self.hw.set_address(0, Some(dev.mac()));
         self.setup.apply(&self.hw)?;
         features::apply(&self.hw, dev.features());
-        let rx = RxRing::new(self.dev, &self.hw)?;
-        let (tx, cleaner) = tx::ring(self.dev, &self.hw)?;
-        Ok(Rings {
-            tx,
-            napi: Work {
-                rx,
-                tx: cleaner,
-                missed: Missed::new(&self.hw),
-            },
-            filter: Filter::new(),
-        })
+        rings.napi.rx.give(&self.hw);
+        rings.tx.give(&self.hw);
+        rings.napi.missed = Missed::new(&self.hw);
+        Ok(rings)
     }
 
     fn start(&self, _dev: &net::Device) {
@@ -257,6 +269,8 @@ impl<'bound> net::Driver for Nic<'bound> {
     }
 
     fn stop(&self, dev: &net::Device, rings: Rings<Self>) {
+        // A reset clears them.
+        self.statistics.take(&self.hw);
         self.hw.reset();
         // The interrupt handler may still run. Not here, while the memory goes.
         let quiet = kernel::interrupt::local_interrupt_disable();
@@ -348,7 +362,19 @@ impl<'bound> net::Driver for Nic<'bound> {
     }
 
     fn ring_sizes(&self) -> (u32, u32) {
-        (COUNT as u32, COUNT as u32)
+        self.setup.ring_sizes()
+    }
+
+    fn max_ring_sizes(&self) -> (u32, u32) {
+        (desc::MAX, desc::MAX)
+    }
+
+    fn fit_ring_sizes(&self, (rx, tx): (u32, u32)) -> (u32, u32) {
+        (desc::fit(rx), desc::fit(tx))
+    }
+
+    fn set_ring_sizes(&self, sizes: (u32, u32)) {
+        self.setup.set_ring_sizes(sizes);
     }
 
     fn counters(&self, values: &mut [u64]) {

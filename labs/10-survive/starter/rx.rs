@@ -6,9 +6,7 @@
 use crate::{
     desc::{
         Descriptors,
-        RxStatus,
-        BYTES,
-        COUNT, //
+        RxStatus, //
     },
     features,
     hw::Hw, //
@@ -51,7 +49,7 @@ const RETURN_EVERY: usize = 32;
 // The order of the fields is the order of teardown.
 pub(crate) struct RxRing<'bound> {
     buffers: KVec<RxBuffer<'bound>>,
-    descriptors: Descriptors,
+    descriptors: Descriptors<'bound>,
     dev: &'bound Device<Bound>,
     next: usize,
     /// Inside a frame that is longer than a buffer.
@@ -61,17 +59,15 @@ pub(crate) struct RxRing<'bound> {
 }
 
 impl<'bound> RxRing<'bound> {
-    /// Makes a ring full of buffers and gives it to the card, which does not receive yet.
-    pub(crate) fn new(dev: &'bound Device<Bound>, hw: &Hw<'_>) -> Result<Self> {
-        let descriptors = Descriptors::new(dev)?;
-        let mut buffers = KVec::with_capacity(COUNT, GFP_KERNEL).unwrap();
-        for i in 0..COUNT {
+    /// Makes a ring full of buffers, of which the card knows nothing yet.
+    pub(crate) fn new(dev: &'bound Device<Bound>, count: usize) -> Result<Self> {
+        let descriptors = Descriptors::new(dev, count)?;
+        let mut buffers = KVec::with_capacity(count, GFP_KERNEL).unwrap();
+        for i in 0..count {
             let buffer = RxBuffer::new(dev, BUFFER_SIZE)?;
             descriptors.write(i, buffer.dma_addr(), 0);
             buffers.push(buffer, GFP_KERNEL)?;
         }
-        dma_wmb();
-        hw.set_rx_ring(descriptors.dma_addr(), BYTES, COUNT - 1);
         Ok(Self {
             buffers,
             descriptors,
@@ -80,6 +76,17 @@ impl<'bound> RxRing<'bound> {
             inside: false,
             begun: None,
         })
+    }
+
+    /// Gives the ring to the card, which does not receive yet.
+    pub(crate) fn give(&self, hw: &Hw<'_>) {
+        let descriptors = &self.descriptors;
+        dma_wmb();
+        hw.set_rx_ring(
+            descriptors.dma_addr(),
+            descriptors.bytes(),
+            descriptors.count() - 1,
+        );
     }
 
     /// Receives frames for as long as there are some and the budget lasts.
@@ -126,7 +133,7 @@ impl<'bound> RxRing<'bound> {
             }
 
             self.descriptors.write(self.next, place.dma_addr(), 0);
-            self.next = (self.next + 1) % COUNT;
+            self.next = self.descriptors.after(self.next);
             returned += 1;
             if returned == RETURN_EVERY {
                 self.return_buffers(hw);
@@ -141,7 +148,7 @@ impl<'bound> RxRing<'bound> {
     fn return_buffers(&self, hw: &Hw<'_>) {
         // The card must not see the new tail before the descriptors.
         dma_wmb();
-        hw.set_rx_tail((self.next + COUNT - 1) % COUNT);
+        hw.set_rx_tail(self.descriptors.before(self.next));
     }
 }
 

@@ -8,9 +8,7 @@ use crate::{
         Descriptors,
         TxContext,
         TxData,
-        TxOffsets,
-        BYTES,
-        COUNT, //
+        TxOffsets, //
     },
     hw::Hw, //
 };
@@ -66,23 +64,25 @@ const MAX_DESCRIPTORS: usize = MAX_PIECES + 65536 / PER_DESCRIPTOR + 1;
 const STOP_BELOW: usize = MAX_DESCRIPTORS;
 
 /// The queue is woken when this much is free again.
-const WAKE_AT: usize = COUNT;
+const WAKE_AT: usize = 256;
 
 /// What the two ends share.
-struct Ring {
-    descriptors: Descriptors,
+struct Ring<'bound> {
+    descriptors: Descriptors<'bound>,
     /// The next descriptor to fill; written by `start_xmit`.
     tail: Atomic<usize>,
     /// The next descriptor to take back; written by the poll function.
     clean: Atomic<usize>,
 }
 
-impl Ring {
+impl Ring<'_> {
     /// How many descriptors are free. Head and tail are equal when the ring is empty, so it is
     /// full with one to spare (3.4).
     fn free(&self) -> usize {
-        let used = self.tail.load(Acquire) - self.clean.load(Acquire);
-        COUNT - 1 - used
+        let count = self.descriptors.count();
+        let (tail, clean) = (self.tail.load(Acquire), self.clean.load(Acquire));
+        let used = tail - clean;
+        count - 1 - used
     }
 }
 
@@ -96,7 +96,7 @@ struct Entry<'bound> {
 /// The end that `start_xmit` works on.
 pub(crate) struct TxRing<'bound> {
     dev: &'bound Device<Bound>,
-    ring: Arc<Ring>,
+    ring: Arc<Ring<'bound>>,
     frames: Producer<Entry<'bound>>,
     tail: usize,
     /// What the card was told of checksums last; it remembers.
@@ -107,25 +107,24 @@ pub(crate) struct TxRing<'bound> {
 
 /// The end that the poll function works on.
 pub(crate) struct TxCleaner<'bound> {
-    ring: Arc<Ring>,
+    ring: Arc<Ring<'bound>>,
     frames: Consumer<Entry<'bound>>,
 }
 
-/// Makes a transmit ring, and the card begin to serve it.
+/// Makes a transmit ring, of which the card knows nothing yet.
 pub(crate) fn ring<'bound>(
     dev: &'bound Device<Bound>,
-    hw: &Hw<'_>,
+    count: usize,
 ) -> Result<(TxRing<'bound>, TxCleaner<'bound>)> {
     let ring = Arc::new(
         Ring {
-            descriptors: Descriptors::new(dev)?,
+            descriptors: Descriptors::new(dev, count)?,
             tail: Atomic::new(0),
             clean: Atomic::new(0),
         },
         GFP_KERNEL,
     )?;
-    let (producer, consumer) = spsc::ring(COUNT, GFP_KERNEL)?;
-    hw.set_tx_ring(ring.descriptors.dma_addr(), BYTES);
+    let (producer, consumer) = spsc::ring(count.next_power_of_two(), GFP_KERNEL)?;
     Ok((
         TxRing {
             dev,
@@ -143,6 +142,12 @@ pub(crate) fn ring<'bound>(
 }
 
 impl<'bound> TxRing<'bound> {
+    /// Gives the ring to the card, which begins to serve it.
+    pub(crate) fn give(&self, hw: &Hw<'_>) {
+        let descriptors = &self.ring.descriptors;
+        hw.set_tx_ring(descriptors.dma_addr(), descriptors.bytes());
+    }
+
     /// Sends one frame.
     pub(crate) fn xmit<'a>(
         &mut self,
@@ -268,7 +273,7 @@ impl<'bound> TxRing<'bound> {
     fn push(&mut self, first: u64, second: u64) -> usize {
         let index = self.tail;
         self.ring.descriptors.write(index, first, second);
-        self.tail = (index + 1) % COUNT;
+        self.tail = self.ring.descriptors.after(index);
         index
     }
 
@@ -347,7 +352,7 @@ impl TxCleaner<'_> {
         let mut completions = poll.completions();
         // Not more than a ring at a time: it is filled on another CPU meanwhile.
         let mut more = true;
-        for _ in 0..COUNT {
+        for _ in 0..self.ring.descriptors.count() {
             more = self.is_next_done();
             if !more {
                 break;
@@ -356,7 +361,8 @@ impl TxCleaner<'_> {
                 break;
             };
             completions.complete(entry.frame);
-            self.ring.clean.store((entry.last + 1) % COUNT, Release);
+            let next = self.ring.descriptors.after(entry.last);
+            self.ring.clean.store(next, Release);
         }
         let woken = completions.finish(|| self.ring.free(), WAKE_AT);
         if more {

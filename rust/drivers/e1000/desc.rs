@@ -8,23 +8,29 @@ use kernel::{
         Bound,
         Device, //
     },
-    dma::{
-        Coherent,
-        DmaAddress, //
-    },
+    dma::DmaAddress,
     prelude::*, //
 };
-use kit::dma::{
-    coherent_address,
-    dma_read,
-    dma_write, //
-};
+use kit::dma::CoherentWords;
 
-/// How many descriptors a ring has. A power of two, and a multiple of eight (3.2.6, 3.4).
+/// How many descriptors a ring has, unless the user wants it otherwise.
 pub(crate) const COUNT: usize = 256;
 
-/// The bytes of a ring.
+/// The bytes of such a ring.
 pub(crate) const BYTES: u32 = (COUNT * 16) as u32;
+
+/// A ring is a multiple of 128 bytes (13.4.27, 13.4.38).
+const MULTIPLE: u32 = 8;
+
+/// The smallest ring has room for the largest frame twice (`tx`). The largest one is 64 KiB of
+/// coherent memory.
+const MIN: u32 = 80;
+pub(crate) const MAX: u32 = 4096;
+
+/// The size that a ring can have next to a wanted one.
+pub(crate) fn fit(count: u32) -> u32 {
+    count.clamp(MIN, MAX).next_multiple_of(MULTIPLE)
+}
 
 bitfield! {
     /// The second half of a receive descriptor, 3.2.3.
@@ -126,27 +132,85 @@ impl RxStatus {
 }
 
 /// A ring of descriptors: each is an address and a word of bit fields, both little endian.
-pub(crate) struct Descriptors(Coherent<[u64; 2 * COUNT]>);
+pub(crate) struct Descriptors<'bound> {
+    words: CoherentWords<'bound>,
+    count: usize,
+}
 
-impl Descriptors {
-    pub(crate) fn new(dev: &Device<Bound>) -> Result<Self> {
-        Ok(Self(Coherent::zeroed(dev, GFP_KERNEL)?))
+impl<'bound> Descriptors<'bound> {
+    pub(crate) fn new(dev: &'bound Device<Bound>, count: usize) -> Result<Self> {
+        Ok(Self {
+            words: CoherentWords::new(dev, 2 * count)?,
+            count,
+        })
     }
 
     pub(crate) fn dma_addr(&self) -> DmaAddress {
-        coherent_address(&self.0)
+        self.words.dma_addr()
+    }
+
+    /// How many there are.
+    #[inline]
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The bytes of the ring.
+    pub(crate) fn bytes(&self) -> u32 {
+        (self.count * 16) as u32
+    }
+
+    /// The index after another one: after the last comes the first.
+    #[inline]
+    pub(crate) fn after(&self, index: usize) -> usize {
+        let next = index + 1;
+        if next == self.count {
+            0
+        } else {
+            next
+        }
+    }
+
+    /// The index before another one.
+    #[inline]
+    pub(crate) fn before(&self, index: usize) -> usize {
+        if index == 0 {
+            self.count - 1
+        } else {
+            index - 1
+        }
     }
 
     /// Writes both halves of a descriptor.
+    #[inline]
     pub(crate) fn write(&self, index: usize, first: u64, second: u64) {
-        let index = index % COUNT;
-        dma_write!(self.0, [build: 2 * index], u64::to_le(first));
-        dma_write!(self.0, [build: 2 * index + 1], u64::to_le(second));
+        self.words.write(2 * index, u64::to_le(first));
+        self.words.write(2 * index + 1, u64::to_le(second));
     }
 
     /// Reads the second half of a descriptor.
+    #[inline]
     pub(crate) fn read(&self, index: usize) -> u64 {
-        let index = index % COUNT;
-        u64::from_le(dma_read!(self.0, [build: 2 * index + 1]))
+        u64::from_le(self.words.read(2 * index + 1))
+    }
+}
+
+#[cfg(r4l_kunit)]
+#[kunit_tests(e1000_desc)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rings_have_sizes_that_the_card_can_do() {
+        for (wanted, size) in [
+            (0, 80),
+            (80, 80),
+            (81, 88),
+            (256, 256),
+            (4095, 4096),
+            (!0, 4096),
+        ] {
+            assert_eq!(fit(wanted), size);
+        }
     }
 }

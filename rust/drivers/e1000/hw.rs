@@ -267,6 +267,9 @@ pub(crate) struct Missed {
 }
 
 impl Missed {
+    /// Before the card has been asked.
+    pub(crate) const NONE: Self = Self { seen: 0 };
+
     /// Begins to count now.
     pub(crate) fn new(hw: &Hw<'_>) -> Self {
         let _ = hw.bar.read(MPC);

@@ -3,7 +3,7 @@
 //! The network device: what the stack asks, handed on to the parts of the card.
 
 use crate::{
-    desc::COUNT,
+    desc,
     dump,
     features,
     filter::Filter,
@@ -219,6 +219,25 @@ impl<'bound> net::Driver for Nic<'bound> {
     }
 
     fn open(&self, dev: &net::Device) -> Result<Rings<Self>> {
+        let rings = self.make_rings(self.setup.ring_sizes())?;
+        self.open_with(dev, rings)
+    }
+
+    fn make_rings(&self, (rx, tx): (u32, u32)) -> Result<Rings<Self>> {
+        let rx = RxRing::new(self.dev, rx as usize)?;
+        let (tx, cleaner) = tx::ring(self.dev, tx as usize)?;
+        Ok(Rings {
+            tx,
+            napi: Work {
+                rx,
+                tx: cleaner,
+                missed: Missed::NONE,
+            },
+            filter: Filter::new(),
+        })
+    }
+
+    fn open_with(&self, dev: &net::Device, mut rings: Rings<Self>) -> Result<Rings<Self>> {
         netdev_info!(dev, "open\n");
         self.hw.divide_fifo();
         self.hw.reset();
@@ -228,17 +247,10 @@ impl<'bound> net::Driver for Nic<'bound> {
         self.hw.set_address(0, Some(dev.mac()));
         self.setup.apply(&self.hw)?;
         features::apply(&self.hw, dev.features());
-        let rx = RxRing::new(self.dev, &self.hw)?;
-        let (tx, cleaner) = tx::ring(self.dev, &self.hw)?;
-        Ok(Rings {
-            tx,
-            napi: Work {
-                rx,
-                tx: cleaner,
-                missed: Missed::new(&self.hw),
-            },
-            filter: Filter::new(),
-        })
+        rings.napi.rx.give(&self.hw);
+        rings.tx.give(&self.hw);
+        rings.napi.missed = Missed::new(&self.hw);
+        Ok(rings)
     }
 
     fn start(&self, _dev: &net::Device) {
@@ -339,7 +351,19 @@ impl<'bound> net::Driver for Nic<'bound> {
     }
 
     fn ring_sizes(&self) -> (u32, u32) {
-        (COUNT as u32, COUNT as u32)
+        self.setup.ring_sizes()
+    }
+
+    fn max_ring_sizes(&self) -> (u32, u32) {
+        (desc::MAX, desc::MAX)
+    }
+
+    fn fit_ring_sizes(&self, (rx, tx): (u32, u32)) -> (u32, u32) {
+        (desc::fit(rx), desc::fit(tx))
+    }
+
+    fn set_ring_sizes(&self, sizes: (u32, u32)) {
+        self.setup.set_ring_sizes(sizes);
     }
 
     fn counters(&self, values: &mut [u64]) {

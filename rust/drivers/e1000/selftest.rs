@@ -7,7 +7,8 @@ use crate::{
         Descriptors,
         RxStatus,
         TxData,
-        BYTES, //
+        BYTES,
+        COUNT, //
     },
     eeprom,
     hw::Hw,
@@ -144,7 +145,7 @@ fn word(index: usize) -> u64 {
 }
 
 fn send_to_ourselves(hw: &Hw<'_>, dev: &Device<Bound>) -> Result {
-    let (tx, rx) = (Descriptors::new(dev)?, Descriptors::new(dev)?);
+    let (tx, rx) = (Descriptors::new(dev, COUNT)?, Descriptors::new(dev, COUNT)?);
     let out: Coherent<[u64; FRAME]> = Coherent::zeroed(dev, GFP_KERNEL)?;
     let back: Coherent<[u64; BUFFER]> = Coherent::zeroed(dev, GFP_KERNEL)?;
     for i in 0..FRAME {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the user has set with `ethtool`: the link, pause frames, the interval of interrupts. It holds
-//! through down and up.
+//! What the user has set with `ethtool`: the link, pause frames, the interval of interrupts, the sizes
+//! of the rings. It holds through down and up.
 //!
 //! All of it is read and written under the RTNL lock, so the atomics need no order.
 
 use crate::{
+    desc::COUNT,
     hw::Hw,
     phy,
     regs::{
@@ -78,6 +79,9 @@ pub(crate) struct Setup {
     /// The other end was asked about pause frames since the link is up.
     resolved: Atomic<bool>,
     interval: Atomic<u32>,
+    /// How many descriptors the rings have.
+    rx_ring: Atomic<u32>,
+    tx_ring: Atomic<u32>,
 }
 
 /// A [`Pause`] as three bits.
@@ -97,6 +101,8 @@ impl Setup {
             pause: Atomic::new(0),
             resolved: Atomic::new(false),
             interval: Atomic::new(INTERVAL),
+            rx_ring: Atomic::new(COUNT as u32),
+            tx_ring: Atomic::new(COUNT as u32),
         }
     }
 
@@ -216,6 +222,16 @@ impl Setup {
         if !pause.negotiate {
             set_pause(hw, pause.rx, pause.tx);
         }
+    }
+
+    /// The sizes of the receive and the transmit ring.
+    pub(crate) fn ring_sizes(&self) -> (u32, u32) {
+        (self.rx_ring.load(Relaxed), self.tx_ring.load(Relaxed))
+    }
+
+    pub(crate) fn set_ring_sizes(&self, (rx, tx): (u32, u32)) {
+        self.rx_ring.store(rx, Relaxed);
+        self.tx_ring.store(tx, Relaxed);
     }
 
     pub(crate) fn interval(&self) -> u32 {

@@ -86,6 +86,7 @@ void kit_layout(void)
 	OFFSET(ethtool_ops, nway_reset);
 	OFFSET(ethtool_ops, get_link);
 	OFFSET(ethtool_ops, get_ringparam);
+	OFFSET(ethtool_ops, set_ringparam);
 	OFFSET(ethtool_ops, get_strings);
 	OFFSET(ethtool_ops, get_ethtool_stats);
 	OFFSET(ethtool_ops, get_sset_count);

@@ -62,6 +62,7 @@ pub(crate) use kernel::bindings::{
     file_operations,
     kiocb,
     sk_buff,
-    GFP_ATOMIC, //
+    GFP_ATOMIC,
+    GFP_KERNEL, //
 };
 pub(crate) use raw::*;

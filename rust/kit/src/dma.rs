@@ -33,6 +33,91 @@ use kernel::{
     prelude::*, //
 };
 
+/// Coherent memory of words in the CPU's byte order: a ring of descriptors, for one.
+///
+/// There is a power of two of words, and every index is taken modulo that number. So an access needs
+/// no check, and cannot fail. As long as the device uses the memory, the value must live: a driver
+/// stops its device before it drops the memory.
+///
+/// # Invariants
+///
+/// `words` is the result of `dma_alloc_coherent` for `len` words, `dev` and `addr`, not freed yet;
+/// `len` is a power of two.
+pub struct CoherentWords<'bound> {
+    dev: &'bound Device<Bound>,
+    words: NonNull<u64>,
+    len: usize,
+    addr: DmaAddress,
+}
+
+// SAFETY: The memory may be freed from any thread that may sleep, and belongs to nobody else.
+unsafe impl Send for CoherentWords<'_> {}
+
+// SAFETY: Words are only read and written whole, as the device does at the same time in any case.
+unsafe impl Sync for CoherentWords<'_> {}
+
+impl<'bound> CoherentWords<'bound> {
+    /// Allocates zeroed memory for at least `len` words. May sleep.
+    pub fn new(dev: &'bound Device<Bound>, len: usize) -> Result<Self> {
+        let len = len.checked_next_power_of_two().ok_or(EINVAL)?;
+        let size = len.checked_mul(size_of::<u64>()).ok_or(EINVAL)?;
+        let mut addr = 0;
+        // SAFETY: The device is valid and bound. The memory is zeroed by this function.
+        let words = unsafe {
+            bindings::dma_alloc_attrs(as_raw(dev), size, &mut addr, bindings::GFP_KERNEL, 0)
+        };
+        let words = NonNull::new(words.cast()).ok_or(ENOMEM)?;
+        // INVARIANT: Just allocated.
+        Ok(Self {
+            dev,
+            words,
+            len,
+            addr,
+        })
+    }
+
+    /// Where the device finds the memory.
+    pub fn dma_addr(&self) -> DmaAddress {
+        self.addr
+    }
+
+    #[inline]
+    fn at(&self, index: usize) -> *mut u64 {
+        // SAFETY: The remainder is below the number of words, which is a power of two.
+        unsafe { self.words.as_ptr().add(index & (self.len - 1)) }
+    }
+
+    /// Reads a word.
+    #[inline]
+    pub fn read(&self, index: usize) -> u64 {
+        // SAFETY: Valid and aligned by the type invariant. Who writes it meanwhile, the device or
+        // another CPU, writes it whole.
+        unsafe { self.at(index).read_volatile() }
+    }
+
+    /// Writes a word.
+    #[inline]
+    pub fn write(&self, index: usize, word: u64) {
+        // SAFETY: As for `read`; any bits are a word.
+        unsafe { self.at(index).write_volatile(word) };
+    }
+}
+
+impl Drop for CoherentWords<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant, and `dev` is still bound as `'bound` lives.
+        unsafe {
+            bindings::dma_free_attrs(
+                as_raw(self.dev),
+                self.len * size_of::<u64>(),
+                self.words.as_ptr().cast(),
+                self.addr,
+                0,
+            )
+        };
+    }
+}
+
 /// Direction of the data.
 #[derive(Clone, Copy)]
 enum Direction {

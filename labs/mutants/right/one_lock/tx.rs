@@ -7,9 +7,7 @@ use crate::{
         Descriptors,
         TxContext,
         TxData,
-        TxOffsets,
-        BYTES,
-        COUNT, //
+        TxOffsets, //
     },
     hw::Hw, //
 };
@@ -60,7 +58,7 @@ const WAKE_AT: usize = 2 * MAX_DESCRIPTORS;
 /// The ring.
 #[pin_data]
 struct Ring<'bound> {
-    descriptors: Descriptors,
+    descriptors: Descriptors<'bound>,
     #[pin]
     state: SpinLockBh<State<'bound>>,
 }
@@ -74,12 +72,14 @@ struct State<'bound> {
     clean: usize,
     /// How many descriptors lie between the two.
     used: usize,
+    /// How many descriptors the ring has.
+    count: usize,
 }
 
 impl State<'_> {
     /// Head and tail are equal when the ring is empty, so it is full with one to spare (3.4).
     fn free(&self) -> usize {
-        COUNT - 1 - self.used
+        self.count - 1 - self.used
     }
 }
 
@@ -97,14 +97,14 @@ pub(crate) struct TxCleaner<'bound> {
     ring: Arc<Ring<'bound>>,
 }
 
-/// Makes a transmit ring, and the card begin to serve it.
+/// Makes a transmit ring, of which the card knows nothing yet.
 pub(crate) fn ring<'bound>(
     dev: &'bound Device<Bound>,
-    hw: &Hw<'_>,
+    count: usize,
 ) -> Result<(TxRing<'bound>, TxCleaner<'bound>)> {
-    let descriptors = Descriptors::new(dev)?;
-    let mut frames = KVec::with_capacity(COUNT, GFP_KERNEL)?;
-    for _ in 0..COUNT {
+    let descriptors = Descriptors::new(dev, count)?;
+    let mut frames = KVec::with_capacity(count, GFP_KERNEL)?;
+    for _ in 0..count {
         frames.push(None, GFP_KERNEL)?;
     }
     let state = State {
@@ -112,6 +112,7 @@ pub(crate) fn ring<'bound>(
         tail: 0,
         clean: 0,
         used: 0,
+        count,
     };
     let ring = Arc::pin_init(
         pin_init!(Ring {
@@ -120,7 +121,6 @@ pub(crate) fn ring<'bound>(
         }),
         GFP_KERNEL,
     )?;
-    hw.set_tx_ring(ring.descriptors.dma_addr(), BYTES);
     Ok((
         TxRing {
             dev,
@@ -133,6 +133,12 @@ pub(crate) fn ring<'bound>(
 }
 
 impl<'bound> TxRing<'bound> {
+    /// Gives the ring to the card, which begins to serve it.
+    pub(crate) fn give(&self, hw: &Hw<'_>) {
+        let descriptors = &self.ring.descriptors;
+        hw.set_tx_ring(descriptors.dma_addr(), descriptors.bytes());
+    }
+
     /// Sends one frame.
     pub(crate) fn xmit<'a>(
         &mut self,
@@ -162,7 +168,7 @@ impl<'bound> TxRing<'bound> {
         if let Some(slot) = state.frames.get_mut(last) {
             *slot = Some(frame);
         }
-        state.used += self.tail.wrapping_sub(state.tail) % COUNT;
+        state.used += (self.tail + state.count - state.tail) % state.count;
         state.tail = self.tail;
 
         // Told at once, whether more frames come or not.
@@ -245,7 +251,7 @@ impl<'bound> TxRing<'bound> {
     fn push(&mut self, first: u64, second: u64) -> usize {
         let index = self.tail;
         self.ring.descriptors.write(index, first, second);
-        self.tail = (index + 1) % COUNT;
+        self.tail = self.ring.descriptors.after(index);
         index
     }
 }
@@ -308,7 +314,7 @@ impl TxCleaner<'_> {
         // that has a frame.
         let mut look = 0;
         while look < state.used {
-            let last = (state.clean + look) % COUNT;
+            let last = (state.clean + look) % state.count;
             look += 1;
             if !state.frames.get(last).is_some_and(Option::is_some) {
                 continue;
@@ -320,7 +326,7 @@ impl TxCleaner<'_> {
                 completions.complete(frame);
             }
             state.used -= look;
-            state.clean = (last + 1) % COUNT;
+            state.clean = self.ring.descriptors.after(last);
             look = 0;
         }
         completions.finish(|| state.free(), WAKE_AT)

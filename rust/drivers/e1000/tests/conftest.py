@@ -26,6 +26,7 @@ GATEWAY = "10.0.2.2"
 
 SIOCETHTOOL = 0x8946
 GSET, SSET, GDRVINFO, GEEPROM, SEEPROM = 0x01, 0x02, 0x03, 0x0B, 0x0C
+GRINGPARAM, SRINGPARAM = 0x10, 0x11
 GSTRINGS, GSTATS, GSSET_INFO, GFEATURES, SFEATURES = 0x1B, 0x1D, 0x37, 0x3A, 0x3B
 SS_STATS, SS_FEATURES = 1, 4
 UNTIL = "i=0; until {}; do i=$((i+1)); [ $i -gt 300 ] && exit 1; usleep 50000; done"
@@ -99,6 +100,15 @@ class Ethtool:
         self.ask(
             SFEATURES, struct.pack(f"<I{2 * len(blocks)}I", len(blocks), *(word for both in blocks for word in both))
         )
+
+    def rings(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return what `ethtool -g` shows: the sizes of the receive and the transmit ring, and the largest ones."""
+        words = struct.unpack("<8I", self.ask(GRINGPARAM, bytes(32)))
+        return (words[4], words[7]), (words[0], words[3])
+
+    def set_rings(self, rx: int, tx: int) -> None:
+        """Set what `ethtool -G` sets."""
+        self.ask(SRINGPARAM, struct.pack("<8I", 0, 0, 0, 0, rx, 0, 0, tx))
 
     def settings(self) -> tuple[int, int, int, int]:
         """Return the modes supported and advertised, the speed, and whether it is negotiated."""

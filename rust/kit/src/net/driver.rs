@@ -235,6 +235,39 @@ pub trait Driver: Send + Sync {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
+    /// The largest sizes that the receive and the transmit ring can have. Needed by
+    /// [`Self::make_rings`].
+    fn max_ring_sizes(&self) -> (u32, u32) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Of the sizes that a receive and a transmit ring can have those next to the wanted ones, which
+    /// are not above [`Self::max_ring_sizes`]. Needed by [`Self::make_rings`].
+    fn fit_ring_sizes(&self, wanted: (u32, u32)) -> (u32, u32) {
+        let _ = wanted;
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Keeps the sizes that the rings have from now on, those that the next [`Self::open`] makes, too.
+    /// Needed by [`Self::make_rings`].
+    fn set_ring_sizes(&self, sizes: (u32, u32)) {
+        let _ = sizes;
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Allocates rings for `ethtool -G`, while the device works on those that it has: it must not be
+    /// touched. If this fails, nothing has changed.
+    fn make_rings(&self, sizes: (u32, u32)) -> Result<Rings<Self>> {
+        let _ = sizes;
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Like [`Self::open`], with rings that were allocated before. Needed by [`Self::make_rings`].
+    fn open_with(&self, dev: &Device, rings: Rings<Self>) -> Result<Rings<Self>> {
+        let _ = (dev, rings);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// How the link comes about, and which modes the device can do, for `ethtool`. Needs
     /// [`Self::link`].
     fn link_request(&self) -> (LinkRequest, LinkModes) {

@@ -31,7 +31,8 @@ use super::{
 };
 use crate::{
     bindings,
-    bindings::layout, //
+    bindings::layout,
+    netdev_err, //
 };
 use core::{
     cell::UnsafeCell,
@@ -123,12 +124,58 @@ impl<D: Driver> Private<D> {
     /// The RTNL lock is held.
     pub(super) unsafe fn open(&self) -> Result {
         // SAFETY: The lock that guards `control` is held.
-        let control = unsafe { &mut *self.control.get() };
-        let Control::Stopped(_) = control else {
+        if !matches!(unsafe { &*self.control.get() }, Control::Stopped(_)) {
             return Err(EBUSY);
+        }
+        let rings = self.driver.open(self.device())?;
+        // SAFETY: As required of the caller.
+        unsafe { self.run(rings) }
+    }
+
+    /// Closes the device and opens it with other rings. If that fails, its interface goes down.
+    ///
+    /// # Safety
+    ///
+    /// The device is registered, and the RTNL lock is held.
+    pub(super) unsafe fn exchange(&self, rings: Rings<D>) -> Result {
+        let raw = self.dev.as_ptr();
+        // SAFETY: The RTNL lock is held. Without `make_rings` nobody has other rings.
+        let result = unsafe {
+            self.close();
+            if D::HAS_MAKE_RINGS {
+                let rings = self.driver.open_with(self.device(), rings);
+                rings.and_then(|rings| self.run(rings))
+            } else {
+                Err(EOPNOTSUPP)
+            }
         };
+        // SAFETY: The device is registered, and the RTNL lock is held.
+        unsafe {
+            match result {
+                Ok(()) => {
+                    bindings::netif_trans_update(raw);
+                    // What waits in the qdisc goes out now, and not with the next frame.
+                    bindings::netif_schedule_queue(self.txq());
+                }
+                Err(error) => {
+                    netdev_err!(self.device(), "open failed: {:?}, going down\n", error);
+                    bindings::dev_close(raw);
+                }
+            }
+        }
+        result
+    }
+
+    /// Lets a device run that the driver has opened.
+    ///
+    /// # Safety
+    ///
+    /// The RTNL lock is held.
+    unsafe fn run(&self, rings: Rings<D>) -> Result {
+        // SAFETY: The lock that guards `control` is held.
+        let control = unsafe { &mut *self.control.get() };
         let dev = self.device();
-        let Rings { tx, napi, filter } = self.driver.open(dev)?;
+        let Rings { tx, napi, filter } = rings;
 
         if let Some(irq) = self.irq {
             // SAFETY: The handler's argument is `self`, which is pinned and lives until after
@@ -203,6 +250,16 @@ impl<D: Driver> Private<D> {
             // SAFETY: Initialised with the device, and cancelled in `close`.
             unsafe { bindings::schedule_delayed_work(self.watchdog.get(), milliseconds) };
         }
+    }
+
+    /// Whether the device is open.
+    ///
+    /// # Safety
+    ///
+    /// The RTNL lock is held.
+    pub(super) unsafe fn is_running(&self) -> bool {
+        // SAFETY: The lock that guards `control` is held.
+        matches!(unsafe { &*self.control.get() }, Control::Running(_))
     }
 
     /// # Safety

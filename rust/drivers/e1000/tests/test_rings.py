@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""Sizes of the rings, shown and set by ethtool(8) while frames are on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+import r4l
+from r4l.net import Interface
+
+if TYPE_CHECKING:
+    from rust.drivers.e1000.tests.conftest import Ethtool
+
+pytestmark = pytest.mark.machine(nics=["e1000"])
+
+RDLEN, TDLEN = 0x2808, 0x3808
+"""Bytes of the rings (8254x manual, 13.4.27 and 13.4.38), 16 for each descriptor."""
+INFLIGHT = "/sys/class/net/eth0/queues/tx-0/byte_queue_limits/inflight"
+Register = Callable[[int], int]
+
+
+def test_rings_get_other_sizes_while_the_interface_is_up(
+    online: r4l.VM, ethtool: Ethtool, register: Register, interface: Interface, gateway: str
+) -> None:
+    interface.ping(gateway, count=1)
+    assert ethtool.rings() == ((256, 256), (4096, 4096))
+    for wanted, sizes in (((1024, 80), (1024, 80)), ((100, 513), (104, 520)), ((4096, 4096), (4096, 4096))):
+        ethtool.set_rings(*wanted)
+        assert ethtool.rings()[0] == sizes
+        assert (register(RDLEN), register(TDLEN)) == (16 * sizes[0], 16 * sizes[1])
+        interface.wait_for_carrier()
+        interface.ping(gateway, count=2, size=3000)
+    with pytest.raises(OSError, match="EINVAL"):
+        ethtool.set_rings(4097, 256)
+    assert ethtool.rings()[0] == (4096, 4096)
+    interface.down()
+    ethtool.set_rings(96, 88)
+    interface.up(address=None)
+    assert (register(RDLEN), register(TDLEN)) == (16 * 96, 16 * 88)
+    interface.ping(gateway, count=1)
+
+
+def test_rings_go_round_at_a_size_that_is_no_power_of_two(
+    online: r4l.VM, ethtool: Ethtool, interface: Interface, gateway: str
+) -> None:
+    ethtool.set_rings(88, 104)
+    interface.wait_for_carrier()
+    interface.ping(gateway, count=1)
+    received = interface.counter("rx_packets")
+    answer = online.run(f"ping -c 300 -i 0.01 -W 10 {gateway}", timeout=120, check=True).stdout
+    assert " 0% packet loss" in answer
+    assert interface.counter("rx_packets") - received >= 300
+    assert online.run(f"cat {INFLIGHT}").stdout.strip() == "0"
+
+
+def test_rings_change_under_traffic(
+    online: r4l.VM, ethtool: Ethtool, interface: Interface, gateway: str, module: r4l.BuiltModule
+) -> None:
+    interface.ping(gateway, count=1)
+    online.run(f"ping -i 0.005 -s 1400 {gateway} > /dev/null 2>&1 & echo $! > /tmp/pid", check=True)
+    for sizes in ((80, 4096), (4096, 80), (88, 88), (512, 128), (256, 256)):
+        ethtool.set_rings(*sizes)
+        interface.wait_for_carrier()
+    online.run("kill $(cat /tmp/pid)", check=True)
+    # QEMU's card holds answers back for a second; all at once they are more than the socket of ping(8) has room for.
+    online.run(
+        f"i=0; until ping -c1 -W1 {gateway}; do i=$((i+1)); [ $i -lt 30 ] || exit 1; done", timeout=60, check=True
+    )
+    interface.ping(gateway)
+    assert online.run(f"cat {INFLIGHT}").stdout.strip() == "0"
+    online.rmmod(module.name)
