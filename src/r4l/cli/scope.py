@@ -120,11 +120,11 @@ def command(
     has_module = str(target) != NOTHING
     if has_module and target.suffix != ".ko":
         Module(target).require_kbuild()
+    machine, usual = _in_python(machine)
     recorders: list[Recorder] = []
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)
         modules = modules_of(target, kernel, stages, config) if has_module else []
-        machine, usual = _in_python(machine)
         vm = machine.start(kernel, stages, usual, before=lambda vm: recorders.extend(_recorders(vm, events)))
     show_warnings(module.warnings for module in modules)
     heading = Heading(modules[-1].name if modules else "", kernel.release, " ".join(guest_command))

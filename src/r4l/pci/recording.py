@@ -238,20 +238,20 @@ def of_trace(device: Device, most: int = MOST_EVENTS) -> dict[str, Any]:
     layout = device.layout
     state = State([None] * len(layout.resets), len(device.rings))
     base = State([None] * len(layout.resets), len(device.rings))
-    raws = device.trace.raw()
-    steps: list[RecordedEvent] = []
-    for raw in raws:
+    steps: deque[RecordedEvent] = deque()
+    folded = device.trace.dropped
+    for raw in device.trace.raw():
         step = RecordedEvent(raw)
         _infer_values(layout, state, step)
         state.apply(step)
         _infer_rings(device, state, step)
         for change in step.rings:
             state.apply(RecordedEvent(raw, rings=[change]))
-        if len(raws) - len(steps) > most:
-            base.apply(step)
         steps.append(step)
-    kept = steps[max(0, len(steps) - most) :]
-    return recording(device, base, kept, device.trace.dropped + len(steps) - len(kept))
+        if len(steps) > most:
+            base.apply(steps.popleft())
+            folded += 1
+    return recording(device, base, list(steps), folded)
 
 
 def _infer_values(layout: Layout, state: State, step: RecordedEvent) -> None:

@@ -23,6 +23,7 @@ from r4l.pci.recording import Recorder
 from r4l.scope import Heading, load, render
 
 CHROMIUM = shutil.which("chromium")
+HELLO = str(Path(__file__).parents[3] / "rust/drivers/hello")
 
 
 def contents(page: str) -> dict[str, Any]:
@@ -120,9 +121,19 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "pci0.json")
 
 
-def test_qemus_own_devices_cannot_be_looked_into() -> None:
-    done = CliRunner().invoke(cli, ["scope"], standalone_mode=False)
-    assert "no driver is given" in str(done.exception)
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        ([], "no driver is given"),
+        ([HELLO, "--nic-model", "virtio-net-pci"], "virtio-net-pci is a device of QEMU's"),
+        ([HELLO, "--nics", "0"], "no device that is written in Python"),
+        ([HELLO, "--nics", "0", "--device", "edu"], "no device that is written in Python"),
+    ],
+)
+def test_a_machine_without_a_device_in_python_is_refused(words: list[str], cause: str) -> None:
+    done = CliRunner().invoke(cli, ["scope", *words], standalone_mode=False)
+    assert isinstance(done.exception, UsageError)
+    assert cause in done.exception.cause
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")

@@ -13,10 +13,12 @@ const LANES = [
   { name: "interrupts", kinds: ["interrupt"], tone: "--irq" },
   { name: "everything else", kinds: [], tone: "--fault" },
 ];
+const UNFRAMED = LANES.filter((one) => !one.box);
 const KINDS = ["write", "read", "dma-read", "dma-write", "frame-sent", "frame-received", "interrupt", "fault", "reset"];
 const GAP = 5e-4; // seconds: a shorter pause is drawn at its length
 const EVERY = 400; // events between two remembered states
 const ROW = 22;
+const MOST = 50000; // events on a page that goes on
 
 const element = (tag, names, ...children) => {
   const one = document.createElement(tag);
@@ -85,6 +87,7 @@ class Recording {
     this.masked = []; // [begin, end] in events: interrupts are masked, the driver polls
     this.high = []; // [begin, end] in events: INTx is high
     this.enabled = false;
+    this.framed = false;
     this.cut = []; // positions on the axis with shortened pauses
     this.append(data.events);
   }
@@ -102,6 +105,7 @@ class Recording {
         if (change.address !== undefined) this.places[change.ring].clear();
         for (const [index, entry] of change.entries) this.learn(change.ring, index, entry);
       }
+      this.framed ||= event.kind.startsWith("frame");
       this.front.apply(event);
       event.about = this.about(event);
       event.line = this.line(event).toLowerCase();
@@ -188,9 +192,12 @@ const position = (at) => {
 };
 const length = () => (view.recording.events.length ? Math.max(position(view.recording.events.length - 1), 1e-6) : 1);
 
+// The lanes of this device: one without a cable has none for frames.
+const lanes = () => (view.recording.framed ? LANES : UNFRAMED);
+
 function place(kind) {
-  const lane = LANES.findIndex((one) => one.kinds.includes(kind));
-  return lane < 0 ? LANES.length - 1 : lane;
+  const lane = lanes().findIndex((one) => one.kinds.includes(kind));
+  return lane < 0 ? lanes().length - 1 : lane;
 }
 
 function search(value, low = 0, high = view.recording.events.length) {
@@ -228,12 +235,12 @@ function drawLanes() {
   const { pen, width, height } = canvas("lanes");
   const { recording, css } = view;
   const top = 6;
-  const lane = (height - top - 22) / LANES.length;
+  const lane = (height - top - 22) / lanes().length;
   const wide = width - GUTTER - 8;
   const x = (value) => GUTTER + ((value - view.from) / (view.to - view.from)) * wide;
   pen.font = `12px ${css.sans}`;
   pen.textBaseline = "middle";
-  LANES.forEach((one, number) => {
+  lanes().forEach((one, number) => {
     const y = top + number * lane;
     pen.fillStyle = number % 2 ? css["--card"] : css["--sunk"];
     pen.fillRect(GUTTER, y, wide, lane);
@@ -263,8 +270,9 @@ function drawLanes() {
       }
     }
   };
-  band(recording.masked, 6, 0, 1, css["--warn-soft"], "masked: the driver polls");
-  band(recording.high, 6, 0.78, 0.16, css["--irq"]);
+  const irq = place("interrupt");
+  band(recording.masked, irq, 0, 1, css["--warn-soft"], "masked: the driver polls");
+  band(recording.high, irq, 0.78, 0.16, css["--irq"]);
   let lastPause = -100;
   for (let at = first; at < end; at++) {
     const event = recording.events[at];
@@ -290,9 +298,9 @@ function drawLanes() {
       }
     }
     const row = place(event.kind);
-    const one = LANES[row];
+    const one = lanes()[row];
     pen.fillStyle = css[one.tone];
-    if (row === LANES.length - 1 && event.kind !== "fault" && event.kind !== "refused") pen.fillStyle = css["--stage"];
+    if (row === lanes().length - 1 && event.kind !== "fault" && event.kind !== "refused") pen.fillStyle = css["--stage"];
     const y = top + row * lane;
     if (one.box) {
       pen.fillRect(here - 2, y + 3, 4, lane - 6);
@@ -682,10 +690,18 @@ function listen() {
   stream.addEventListener("more", (message) => {
     const { device, events } = JSON.parse(message.data);
     const recording = recordings[device];
-    const last = recording.events.at(-1)?.number ?? -1;
-    recording.append(events.filter((event) => event.number > last));
+    const last = recording.events.at(-1)?.number ?? events[0].number - 1;
+    const fresh = events.filter((event) => event.number > last);
+    // Events came faster than they could be sent, or more than a page should hold: the server has the last ones.
+    if ((fresh.length && fresh[0].number > last + 1) || recording.events.length > MOST) {
+      stream.close();
+      $("live").textContent = "many events: the page begins anew";
+      setTimeout(() => location.reload(), 1500);
+      return;
+    }
+    recording.append(fresh);
     if (recording !== view.recording) return;
-    const all = view.to >= length() * 0.9 || recording.events.length === events.length;
+    const all = view.to >= length() * 0.9 || recording.events.length === fresh.length;
     filterEvents();
     if (view.following || all) whole();
     if (view.following) choose(recording.events.length - 1, { quietly: true });
@@ -710,7 +726,7 @@ function begin() {
   for (const [id, action] of Object.entries(press)) $(id).addEventListener("click", action);
   const keys = { ArrowRight: (event) => (event.shiftKey ? jump(1) : choose(view.chosen + 1)), ArrowLeft: (event) => (event.shiftKey ? jump(-1) : choose(view.chosen - 1)), Home: press.first, End: press.last, "+": press.closer, "=": press.closer, "-": press.farther, 0: press.whole };
   document.addEventListener("keydown", (event) => {
-    if (event.target.matches("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return;
+    if (event.target.matches?.("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return;
     event.preventDefault();
     keys[event.key](event);
   });
@@ -719,21 +735,21 @@ function begin() {
   $("every").addEventListener("change", draw);
   $("named").addEventListener("input", draw);
   $("list").addEventListener("scroll", drawEvents);
-  const lanes = $("lanes");
-  const value = (event) => view.from + ((event.offsetX - GUTTER) / (lanes.clientWidth - GUTTER - 8)) * (view.to - view.from);
-  lanes.addEventListener("wheel", (event) => { event.preventDefault(); zoom(event.deltaY > 0 ? 1.25 : 0.8, value(event)); }, { passive: false });
+  const axis = $("lanes");
+  const value = (event) => view.from + ((event.offsetX - GUTTER) / (axis.clientWidth - GUTTER - 8)) * (view.to - view.from);
+  axis.addEventListener("wheel", (event) => { event.preventDefault(); zoom(event.deltaY > 0 ? 1.25 : 0.8, value(event)); }, { passive: false });
   let drag = null;
-  lanes.addEventListener("pointerdown", (event) => { drag = { x: event.offsetX, from: view.from, moved: false }; lanes.setPointerCapture(event.pointerId); });
-  lanes.addEventListener("pointermove", (event) => {
+  axis.addEventListener("pointerdown", (event) => { drag = { x: event.offsetX, from: view.from, moved: false }; axis.setPointerCapture(event.pointerId); });
+  axis.addEventListener("pointermove", (event) => {
     if (!drag || Math.abs(event.offsetX - drag.x) < 4) return;
     drag.moved = true;
     const wide = view.to - view.from;
-    view.from = Math.max(0, Math.min(drag.from - ((event.offsetX - drag.x) / (lanes.clientWidth - GUTTER - 8)) * wide, length() * 1.01 - wide));
+    view.from = Math.max(0, Math.min(drag.from - ((event.offsetX - drag.x) / (axis.clientWidth - GUTTER - 8)) * wide, length() * 1.01 - wide));
     view.to = view.from + wide;
     draw();
   });
-  lanes.addEventListener("pointerup", (event) => {
-    if (drag && !drag.moved && view.recording.events.length) pick(value(event), Math.floor((event.offsetY - 6) / ((lanes.clientHeight - 28) / LANES.length)));
+  axis.addEventListener("pointerup", (event) => {
+    if (drag && !drag.moved && view.recording.events.length) pick(value(event), Math.floor((event.offsetY - 6) / ((axis.clientHeight - 28) / lanes().length)));
     drag = null;
   });
   $("overview").addEventListener("pointerdown", (event) => {
