@@ -14,6 +14,7 @@
 //! * [`dma`]: streaming DMA mappings that own their memory.
 //! * [`spsc`]: the ring between `start_xmit` and the poll function.
 //! * [`chrdev`]: character devices: numbers, node, open files and their operations.
+//! * [`irq`]: interrupts of PCI devices.
 //! * [`wait`]: waiting for a condition, until a signal comes.
 //! * [`lock`]: spinlocks for data that interrupts use too.
 //! * [`completion`]: waits that one call, a signal or a time-out ends.
@@ -33,6 +34,7 @@ pub mod capture;
 pub mod chrdev;
 pub mod completion;
 pub mod dma;
+pub mod irq;
 pub mod lock;
 #[doc(hidden)]
 pub mod module;
