@@ -79,10 +79,9 @@ impl Ring<'_> {
     /// How many descriptors are free. Head and tail are equal when the ring is empty, so it is
     /// full with one to spare (3.4).
     fn free(&self) -> usize {
-        let count = self.descriptors.count();
-        let (tail, clean) = (self.tail.load(Acquire), self.clean.load(Acquire));
-        let used = tail - clean;
-        count - 1 - used
+        // From the next to fill up to the one before the next to take back.
+        let used = self.tail.load(Acquire) - self.clean.load(Acquire);
+        self.descriptors.between(used, self.descriptors.count() - 1)
     }
 }
 
@@ -124,7 +123,7 @@ pub(crate) fn ring<'bound>(
         },
         GFP_KERNEL,
     )?;
-    let (producer, consumer) = spsc::ring(count.next_power_of_two(), GFP_KERNEL)?;
+    let (producer, consumer) = spsc::ring(count, GFP_KERNEL)?;
     Ok((
         TxRing {
             dev,

@@ -11,7 +11,7 @@ use kernel::{
     dma::DmaAddress,
     prelude::*, //
 };
-use kit::dma::CoherentWords;
+use kit::dma::CoherentPairs;
 
 /// How many descriptors a ring has, unless the user wants it otherwise.
 pub(crate) const COUNT: usize = 256;
@@ -19,17 +19,16 @@ pub(crate) const COUNT: usize = 256;
 /// The bytes of such a ring.
 pub(crate) const BYTES: u32 = (COUNT * 16) as u32;
 
-/// A ring is a multiple of 128 bytes (13.4.27, 13.4.38).
-const MULTIPLE: u32 = 8;
-
-/// The smallest ring has room for the largest frame twice (`tx`). The largest one is 64 KiB of
-/// coherent memory.
-const MIN: u32 = 80;
+/// The smallest ring has room for the largest frame twice (`tx`), and is a multiple of 128 bytes
+/// (13.4.27, 13.4.38), as all powers of two are from here on. The largest one is 64 KiB of coherent
+/// memory.
+const MIN: u32 = 128;
 pub(crate) const MAX: u32 = 4096;
 
-/// The size that a ring can have next to a wanted one.
+/// The size that a ring can have next to a wanted one: a power of two, since a place in it is then
+/// found without a division, or a comparison.
 pub(crate) fn fit(count: u32) -> u32 {
-    count.clamp(MIN, MAX).next_multiple_of(MULTIPLE)
+    count.clamp(MIN, MAX).next_power_of_two()
 }
 
 bitfield! {
@@ -132,66 +131,56 @@ impl RxStatus {
 }
 
 /// A ring of descriptors: each is an address and a word of bit fields, both little endian.
-pub(crate) struct Descriptors<'bound> {
-    words: CoherentWords<'bound>,
-    count: usize,
-}
+pub(crate) struct Descriptors<'bound>(CoherentPairs<'bound>);
 
 impl<'bound> Descriptors<'bound> {
+    /// Allocates a ring. `count` is a power of two.
     pub(crate) fn new(dev: &'bound Device<Bound>, count: usize) -> Result<Self> {
-        Ok(Self {
-            words: CoherentWords::new(dev, 2 * count)?,
-            count,
-        })
+        Ok(Self(CoherentPairs::new(dev, count)?))
     }
 
     pub(crate) fn dma_addr(&self) -> DmaAddress {
-        self.words.dma_addr()
+        self.0.dma_addr()
     }
 
     /// How many there are.
-    #[inline]
     pub(crate) fn count(&self) -> usize {
-        self.count
+        self.0.mask() + 1
     }
 
     /// The bytes of the ring.
     pub(crate) fn bytes(&self) -> u32 {
-        (self.count * 16) as u32
+        (self.count() * 16) as u32
     }
 
     /// The index after another one: after the last comes the first.
     #[inline]
     pub(crate) fn after(&self, index: usize) -> usize {
-        let next = index + 1;
-        if next == self.count {
-            0
-        } else {
-            next
-        }
+        index.wrapping_add(1) & self.0.mask()
     }
 
     /// The index before another one.
     #[inline]
     pub(crate) fn before(&self, index: usize) -> usize {
-        if index == 0 {
-            self.count - 1
-        } else {
-            index - 1
-        }
+        index.wrapping_sub(1) & self.0.mask()
+    }
+
+    /// How many descriptors lie from one index up to, not including, another one.
+    #[inline]
+    pub(crate) fn between(&self, from: usize, to: usize) -> usize {
+        to.wrapping_sub(from) & self.0.mask()
     }
 
     /// Writes both halves of a descriptor.
     #[inline]
     pub(crate) fn write(&self, index: usize, first: u64, second: u64) {
-        self.words.write(2 * index, u64::to_le(first));
-        self.words.write(2 * index + 1, u64::to_le(second));
+        self.0.write(index, [first.to_le(), second.to_le()]);
     }
 
     /// Reads the second half of a descriptor.
     #[inline]
     pub(crate) fn read(&self, index: usize) -> u64 {
-        u64::from_le(self.words.read(2 * index + 1))
+        u64::from_le(self.0.read_second(index))
     }
 }
 

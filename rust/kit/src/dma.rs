@@ -33,45 +33,47 @@ use kernel::{
     prelude::*, //
 };
 
-/// Coherent memory of words in the CPU's byte order: a ring of descriptors, for one.
+/// Coherent memory of pairs of words, in the CPU's byte order: a ring of descriptors, for one.
 ///
-/// There is a power of two of words, and every index is taken modulo that number. So an access needs
-/// no check, and cannot fail. As long as the device uses the memory, the value must live: a driver
+/// The number of pairs is a power of two, and every index is taken modulo that number. So an access
+/// needs no check, and cannot fail. As long as the device uses the memory, the value must live: a driver
 /// stops its device before it drops the memory.
 ///
 /// # Invariants
 ///
-/// `words` is the result of `dma_alloc_coherent` for `len` words, `dev` and `addr`, not freed yet;
-/// `len` is a power of two.
-pub struct CoherentWords<'bound> {
+/// `pairs` is the result of `dma_alloc_coherent` for `mask + 1` pairs, `dev` and `addr`, not freed
+/// yet; `mask + 1` is a power of two.
+pub struct CoherentPairs<'bound> {
     dev: &'bound Device<Bound>,
-    words: NonNull<u64>,
-    len: usize,
+    pairs: NonNull<[u64; 2]>,
+    mask: usize,
     addr: DmaAddress,
 }
 
 // SAFETY: The memory may be freed from any thread that may sleep, and belongs to nobody else.
-unsafe impl Send for CoherentWords<'_> {}
+unsafe impl Send for CoherentPairs<'_> {}
 
 // SAFETY: Words are only read and written whole, as the device does at the same time in any case.
-unsafe impl Sync for CoherentWords<'_> {}
+unsafe impl Sync for CoherentPairs<'_> {}
 
-impl<'bound> CoherentWords<'bound> {
-    /// Allocates zeroed memory for at least `len` words. May sleep.
-    pub fn new(dev: &'bound Device<Bound>, len: usize) -> Result<Self> {
-        let len = len.checked_next_power_of_two().ok_or(EINVAL)?;
-        let size = len.checked_mul(size_of::<u64>()).ok_or(EINVAL)?;
+impl<'bound> CoherentPairs<'bound> {
+    /// Allocates zeroed memory for `count` pairs, a power of two. May sleep.
+    pub fn new(dev: &'bound Device<Bound>, count: usize) -> Result<Self> {
+        if !count.is_power_of_two() {
+            return Err(EINVAL);
+        }
+        let size = count.checked_mul(size_of::<[u64; 2]>()).ok_or(EINVAL)?;
         let mut addr = 0;
         // SAFETY: The device is valid and bound. The memory is zeroed by this function.
-        let words = unsafe {
+        let pairs = unsafe {
             bindings::dma_alloc_attrs(as_raw(dev), size, &mut addr, bindings::GFP_KERNEL, 0)
         };
-        let words = NonNull::new(words.cast()).ok_or(ENOMEM)?;
+        let pairs = NonNull::new(pairs.cast()).ok_or(ENOMEM)?;
         // INVARIANT: Just allocated.
         Ok(Self {
             dev,
-            words,
-            len,
+            pairs,
+            mask: count - 1,
             addr,
         })
     }
@@ -81,36 +83,47 @@ impl<'bound> CoherentWords<'bound> {
         self.addr
     }
 
+    /// The number of pairs, less one: with it an index, or the distance of two, is taken modulo that
+    /// number.
+    #[inline]
+    pub fn mask(&self) -> usize {
+        self.mask
+    }
+
     #[inline]
     fn at(&self, index: usize) -> *mut u64 {
-        // SAFETY: The remainder is below the number of words, which is a power of two.
-        unsafe { self.words.as_ptr().add(index & (self.len - 1)) }
+        // SAFETY: The remainder is below the number of pairs, which is a power of two.
+        unsafe { self.pairs.as_ptr().add(index & self.mask).cast() }
     }
 
-    /// Reads a word.
+    /// Reads the second word of a pair.
     #[inline]
-    pub fn read(&self, index: usize) -> u64 {
+    pub fn read_second(&self, index: usize) -> u64 {
         // SAFETY: Valid and aligned by the type invariant. Who writes it meanwhile, the device or
         // another CPU, writes it whole.
-        unsafe { self.at(index).read_volatile() }
+        unsafe { self.at(index).add(1).read_volatile() }
     }
 
-    /// Writes a word.
+    /// Writes a pair: the first word, and then the second one.
     #[inline]
-    pub fn write(&self, index: usize, word: u64) {
-        // SAFETY: As for `read`; any bits are a word.
-        unsafe { self.at(index).write_volatile(word) };
+    pub fn write(&self, index: usize, [first, second]: [u64; 2]) {
+        let at = self.at(index);
+        // SAFETY: As for `read_second`; any bits are a word.
+        unsafe {
+            at.write_volatile(first);
+            at.add(1).write_volatile(second);
+        }
     }
 }
 
-impl Drop for CoherentWords<'_> {
+impl Drop for CoherentPairs<'_> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant, and `dev` is still bound as `'bound` lives.
         unsafe {
             bindings::dma_free_attrs(
                 as_raw(self.dev),
-                self.len * size_of::<u64>(),
-                self.words.as_ptr().cast(),
+                (self.mask + 1) * size_of::<[u64; 2]>(),
+                self.pairs.as_ptr().cast(),
                 self.addr,
                 0,
             )

@@ -168,7 +168,7 @@ impl<'bound> TxRing<'bound> {
         if let Some(slot) = state.frames.get_mut(last) {
             *slot = Some(frame);
         }
-        state.used += (self.tail + state.count - state.tail) % state.count;
+        state.used += self.ring.descriptors.between(state.tail, self.tail);
         state.tail = self.tail;
 
         // Told at once, whether more frames come or not.
