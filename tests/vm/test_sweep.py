@@ -47,13 +47,18 @@ def baseline(driver: SweptDriver) -> Baseline:
 
 
 def test_the_life_without_a_fault(baseline: Baseline) -> None:
-    found = {(place.phase, place.event, place.name): place.count for place in baseline.places}
+    found = {
+        (place.phase, place.event, place.name): place.count for place in baseline.places if place.event != "allocation"
+    }
     assert found == {
         **{("probe", "read", name): 1 for name in ("ID", "READY", "SMALL", "CHECK", "LOCK")},
         ("probe", "write", "LOCK"): 1,
         ("traffic", "read", "VALUE"): 1,
         ("remove", "write", "LOCK"): 1,
     }
+    memory = {place.phase: place.count for place in baseline.places if place.event == "allocation"}
+    assert memory["traffic"] == 1
+    assert memory["probe"] > 10
     # Each access has its line in the driver.
     assert baseline.source(SweepCell.parse("probe:all-ones@SMALL#1")).startswith("swept.c:")
     assert "WARN_ON(readl(regs + SMALL) > 16);" in baseline.source(SweepCell.parse("probe:all-ones@SMALL#1"))
@@ -75,13 +80,17 @@ def test_the_life_without_a_fault(baseline: Baseline) -> None:
         ("remove:lost-write@LOCK#1", "dead", "after unload and reload, probe fails"),
         ("traffic:unplug@VALUE#1", "degraded", "traffic failed without any report"),
         ("probe:lost-write@LOCK#2", "missed", "did not happen"),
+        ("traffic:no-memory#1", "splat", "NULL pointer dereference"),
+        ("traffic:no-memory#2", "missed", "did not happen"),
     ],
 )
 def test_each_verdict(cell: str, verdict: str, reason: str, driver: SweptDriver, baseline: Baseline) -> None:
     result = run_cell((driver, baseline.messages), cell)
     assert (result.verdict, result.cell) == (verdict, cell), result
     assert reason in result.reason
-    if verdict != "missed":
+    if "no-memory" in cell:
+        assert ("kmalloc(sizeof(*copy), GFP_KERNEL)" in result.source) == (verdict == "splat")
+    elif verdict != "missed":
         assert cell.partition(":")[2] in result.trace[result.at]
     assert bool(result.splat) == (verdict == "splat")
 
@@ -139,12 +148,13 @@ def test_killed_in_the_middle_it_goes_on(kernel: Kernel, swept: BuiltModule, tmp
 def test_a_cell_as_a_test(driver: SweptDriver, kernel: Kernel, tmp_path: Path) -> None:
     for name in ("Kbuild", "swept.c", "swept_device.py"):
         (tmp_path / name).write_bytes((FIXTURE / name).read_bytes())
-    cells = {"probe:flipped-bit@CHECK#1": "leak", "probe:all-ones@ID#1": "handled"}
+    cells = {"probe:flipped-bit@CHECK#1": "leak", "probe:all-ones@ID#1": "handled", "traffic:no-memory#1": "splat"}
     for number, (cell, verdict) in enumerate(cells.items()):
         text = as_test(driver, SweepCell.parse(cell), verdict)
         (tmp_path / f"test_{number}.py").write_text(text)
     argv = [sys.executable, "-m", "pytest", "-q", "-rA", "--kernel", kernel.release, "-p", "no:cacheprovider"]
     done = subprocess.run([*argv, str(tmp_path)], capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+    assert "2 failed, 1 passed" in done.stdout, done.stdout + done.stderr
     assert "LeakFound: I/O memory: new:" in done.stdout
+    assert "NULL pointer dereference" in done.stdout
     assert "PASSED test_1.py::test_probe_all_ones_id_1" in done.stdout

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from r4l.sweep.cells import SweepCell
+from r4l.sweep.cells import NO_MEMORY, SweepCell
 from r4l.sweep.phases import NO_SERVICE, PRELUDE
 from r4l.sweep.subject import SweptDriver
 
@@ -17,7 +17,7 @@ import pytest
 
 import r4l
 from r4l.pci import Device, NetworkCard
-from r4l.testing import Leaks
+{imports}from r4l.testing import Leaks
 
 PRELUDE = {prelude}
 PHASES = {{
@@ -35,12 +35,12 @@ def live(vm: r4l.VM, name: str, module: r4l.BuiltModule, device: Device) -> int:
 @pytest.mark.machine(devices=[{model}])
 def test_{name}(vm: r4l.VM, module: r4l.BuiltModule, device: Device, leaks: Leaks) -> None:
     vm.put(module.path, "/tmp/driver.ko")
-    with leaks():
+{before}    with leaks():
         for phase in PHASES:
             if phase == {phase!r}:
-                device.faults.add({fault!r})
+                {arm}
             {check}
-        assert any(device.faults.came.values()), "the fault did not come"
+        assert {came}, "the fault did not come"
         device.faults.clear()
         if not device.present:
             vm.unplug(device)
@@ -50,6 +50,20 @@ def test_{name}(vm: r4l.VM, module: r4l.BuiltModule, device: Device, leaks: Leak
     for phase in PHASES:
         assert live(vm, phase, module, device) == 0, f"after unload and reload, {{phase}} fails"
 '''
+DEVICE = {
+    "imports": "",
+    "before": "",
+    "arm": "device.faults.add(FAULT)",
+    "came": "any(device.faults.came.values())",
+}
+"""Parts of a test for a fault of the device."""
+MEMORY = {
+    "imports": "from r4l.sweep.memory import GuestMemory\n",
+    "before": "    memory = GuestMemory.of(vm, module)\n",
+    "arm": "memory.fail(NTH)",
+    "came": "memory.stop()[1]",
+}
+"""Parts of a test for an allocation that fails."""
 CHECKS = {
     "degraded": "assert live(vm, phase, module, device) != "
     f'{NO_SERVICE}, f"{{phase}}: no service, and no error reported"',
@@ -69,7 +83,7 @@ def as_test(subject: SweptDriver, cell: SweepCell, verdict: str = "") -> str:
     """
     phases = "".join(f"    {phase.name!r}: ({phase.seconds}, {_block(phase.script)}),\n" for phase in subject.phases)
     name = re.sub(r"\W+", "_", str(cell).lower()).strip("_")
-    return HEAD.format(
+    text = HEAD.format(
         cell=cell,
         prelude=_block(PRELUDE),
         phases=phases,
@@ -77,9 +91,10 @@ def as_test(subject: SweptDriver, cell: SweepCell, verdict: str = "") -> str:
         model=repr(subject.model),
         name=name,
         phase=cell.phase,
-        fault=str(cell.fault),
+        **(MEMORY if cell.fault.kind == NO_MEMORY else DEVICE),
         check=CHECKS.get(verdict, CHECKS[""]),
     )
+    return text.replace("FAULT", repr(str(cell.fault))).replace("NTH", str(cell.fault.nth))
 
 
 def command(subject: SweptDriver, cell: str) -> str:

@@ -10,6 +10,10 @@ from dataclasses import dataclass, replace
 from r4l.errors import UsageError
 from r4l.pci import FAULT_KINDS, Fault
 
+NO_MEMORY = "no-memory"
+"""Kind of fault that is not the device's: an allocation fails (`r4l.sweep.memory`)."""
+ALLOCATION = "allocation"
+"""The event at which it comes."""
 WITHOUT_END = ("stuck-at-one", "stuck-at-zero")
 """Kinds that stay from their first occurrence on."""
 
@@ -20,8 +24,8 @@ class EventPlace:
 
     Attributes:
         phase: name of the phase.
-        event: `read`, `write`, `interrupt`, `dma-read` or `dma-write`.
-        name: name of the register (of a whole array), or the interrupt's vector; empty for DMA.
+        event: `read`, `write`, `interrupt`, `dma-read`, `dma-write` or `allocation`.
+        name: name of the register (of a whole array), or the interrupt's vector; empty for DMA and allocations.
         count: number of events.
         bits: width of the register.
     """
@@ -62,17 +66,24 @@ class SweepCell:
 
     @property
     def place(self) -> str:
-        """The row of the map in which the cell stands: the register, `interrupt VECTOR`, `DMA read` or `DMA write`."""
-        kind = FAULT_KINDS.get(self.fault.kind)
-        if kind is None or kind.trigger in ("read", "write", "access"):
-            return self.fault.place
-        return row(kind.trigger, self.fault.place)
+        """The row of the map in which the cell stands: the register, `interrupt VECTOR`, `DMA read`, `DMA write`
+        or `memory`."""
+        return row(trigger(self.fault.kind), self.fault.place)
+
+
+def trigger(kind: str) -> str:
+    """Return the event at which a kind of fault comes; `access` is a read or a write."""
+    if kind == NO_MEMORY:
+        return ALLOCATION
+    return FAULT_KINDS[kind].trigger if kind in FAULT_KINDS else "access"
 
 
 def row(event: str, name: str) -> str:
     """Return the title of a place: the register's name, or what the event is."""
     if event == "interrupt":
         return f"interrupt {name}"
+    if event == ALLOCATION:
+        return "memory"
     return event.replace("dma-", "DMA ") if event.startswith("dma") else name
 
 
@@ -86,7 +97,7 @@ def kinds(actions: Iterable[str], wanted: Sequence[str]) -> list[str]:
     Raises:
         UsageError: there is no such kind.
     """
-    known = [*FAULT_KINDS, *actions]
+    known = [*FAULT_KINDS, NO_MEMORY, *actions]
     if unknown := [kind for kind in wanted if kind not in known]:
         raise UsageError(f"there is no fault {unknown[0]!r}", f"there are {', '.join(known)}")
     return [kind for kind in known if kind in wanted or not wanted]
@@ -95,8 +106,8 @@ def kinds(actions: Iterable[str], wanted: Sequence[str]) -> list[str]:
 def cells(places: Sequence[EventPlace], wanted: Sequence[str], *, seed: int = 0) -> list[SweepCell]:
     """Return all cells, in an order of which each beginning is a fair sample.
 
-    The first cells have each fault at each place of each phase once, at its first event, in random order; then come the
-    second events, and so on.
+    The first cells have each fault at each place of each phase once, at its first event, in random order; the next ones
+    have each once more, at another event, and so on.
 
     Args:
         places: events of the run without a fault.
@@ -106,11 +117,14 @@ def cells(places: Sequence[EventPlace], wanted: Sequence[str], *, seed: int = 0)
     groups: list[list[SweepCell]] = []
     for place in _with_accesses(places):
         for kind in wanted:
-            trigger = FAULT_KINDS[kind].trigger if kind in FAULT_KINDS else "access"
-            if trigger == place.event:
+            if trigger(kind) == place.event:
                 groups.append([_cell(place, kind, nth, seed) for nth in range(1, place.count + 1)])
     chance = random.Random(seed)
     chance.shuffle(groups)
+    for group in groups:
+        later = group[1:]
+        chance.shuffle(later)
+        group[1:] = later
     longest = max(map(len, groups), default=0)
     return [group[nth] for nth in range(longest) for group in groups if nth < len(group)]
 

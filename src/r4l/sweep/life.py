@@ -8,11 +8,12 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from r4l.errors import GuestTimeout, R4LError
+from r4l.errors import EnvironmentFault, GuestTimeout, R4LError
 from r4l.klog import Record, Splat
 from r4l.module import BuiltModule
 from r4l.pci import Device, NetworkCard, TraceEvent
-from r4l.sweep.cells import EventPlace, SweepCell
+from r4l.sweep.cells import ALLOCATION, NO_MEMORY, EventPlace, SweepCell
+from r4l.sweep.memory import GuestMemory
 from r4l.sweep.phases import PRELUDE, Phase
 from r4l.sweep.subject import Ready
 from r4l.testing import Leaks
@@ -57,6 +58,9 @@ class Life:
         records: the kernel's log, from before the first phase.
         armed: position in `records` at which the fault was armed.
         trace: events at the device, without the configuration space.
+        bounds: numbers of the events of each phase of the first life: the first, and that after the last.
+        allocations: allocations on behalf of the driver in each phase of a first life without a fault.
+        source: line of the driver for which an allocation failed; empty if none did.
         seconds: wall clock on the host.
         cpu: the host's processor seconds of this process and the machine.
     """
@@ -72,6 +76,8 @@ class Life:
     armed: int = 0
     trace: list[TraceEvent] = field(default_factory=list)
     bounds: dict[str, tuple[int, int]] = field(default_factory=dict)
+    allocations: dict[str, int] = field(default_factory=dict)
+    source: str = ""
     seconds: float = 0.0
     cpu: float = 0.0
 
@@ -93,7 +99,8 @@ class Life:
                     continue
                 count, _ = found.get((phase, one.kind, name), (0, 0))
                 found[phase, one.kind, name] = (count + 1, bits)
-        return [EventPlace(*where, count, bits) for where, (count, bits) in found.items()]
+        memory = [EventPlace(phase, ALLOCATION, "", count, 0) for phase, count in self.allocations.items() if count]
+        return [*(EventPlace(*where, count, bits) for where, (count, bits) in found.items()), *memory]
 
 
 def machine(ready: Ready, cpus: int = 2) -> VM:
@@ -164,20 +171,29 @@ def _live(vm: VM, ready: Ready, cell: SweepCell | None, life: Life) -> None:
     device: Device = vm.devices[0]
     start = vm.klog.mark()
     leaks = Leaks(vm)
+    memory: GuestMemory | None = None
     try:
+        memory = _memory(vm, ready, cell)
         leaks.forget()
         held = leaks.held()
         for phase in ready.subject.phases:
             begin = device.trace.end
-            if cell and phase.name == cell.phase:
+            armed = cell is not None and phase.name == cell.phase
+            if cell and armed:
                 life.armed = vm.klog.mark() - start
-                device.faults.add(cell.fault)
+                if not memory:
+                    device.faults.add(cell.fault)
+            if memory and (armed or cell is None):
+                memory.fail(cell.fault.nth if cell else 0)
             life.outcomes.append(do_phase(vm, ready, device, phase, life))
-            if cell and phase.name == cell.phase and not any(device.faults.came.values()):
+            if memory and (armed or cell is None):
+                life.allocations[phase.name], came = memory.stop()
+                life.came += came
+            if armed and not any(device.faults.came.values()):
                 # Its number is of this phase: it must not come in a later one.
                 device.faults.clear()
             life.bounds[phase.name] = (begin, device.trace.end)
-        life.came = sum(device.faults.came.values())
+        life.came += sum(device.faults.came.values())
         _mend(vm, device)
         if life.outcomes[-1].exit_code == 0:
             life.held = changes(held, leaks.held()) or leaks.unreferenced()
@@ -195,9 +211,21 @@ def _live(vm: VM, ready: Ready, cell: SweepCell | None, life: Life) -> None:
             life.hang = error.cause
     if errors := vm.model_errors():
         life.fault = errors[0].cause
+    life.source = memory.source() if memory else ""
     life.splats = vm.klog.splats(settle=True)
     life.records = vm.klog.records(start)
     life.trace = [one for one in device.trace if not one.kind.startswith("config")]
+
+
+def _memory(vm: VM, ready: Ready, cell: SweepCell | None) -> GuestMemory | None:
+    """Return the driver's allocations, where they are to be counted or one is to fail."""
+    if cell and cell.fault.kind != NO_MEMORY:
+        return None
+    if ready.no_memory is None:
+        if cell:
+            raise EnvironmentFault("the kernel does not let an allocation fail", "use one with CONFIG_KPROBES")
+        return None
+    return GuestMemory(vm, ready.modules[-1].name, ready.no_memory)
 
 
 def _mend(vm: VM, device: Device) -> None:

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from r4l.pci import FAULT_KINDS
 from r4l.sweep.as_test import command
-from r4l.sweep.cells import SweepCell
+from r4l.sweep.cells import NO_MEMORY, SweepCell
 from r4l.sweep.results import CellResult, Results
 from r4l.sweep.subject import SweptDriver
 from r4l.sweep.verdict import FINDINGS, VERDICTS
@@ -106,7 +106,10 @@ def render(subjects: Sequence[SweptDriver], results: Results) -> str:
         drivers=drivers,
         maps=_maps(subjects, cells),
         verdicts=VERDICTS,
-        kinds={name: kind.text for name, kind in FAULT_KINDS.items()},
+        kinds={
+            **{name: kind.text for name, kind in FAULT_KINDS.items()},
+            NO_MEMORY: "an allocation of the driver fails",
+        },
         findings=FINDINGS,
         data=data,
         subject=subjects[0],
@@ -131,7 +134,7 @@ def _driver(label: str, results: Sequence[CellResult], numbers: dict[int, int]) 
 
 def _maps(subjects: Sequence[SweptDriver], cells: Sequence[tuple[int, CellResult]]) -> list[PhaseMap]:
     maps = {phase.name: PhaseMap(phase.name, phase.about) for phase in subjects[0].phases}
-    order = list(FAULT_KINDS)
+    order = [*FAULT_KINDS, NO_MEMORY]
     parsed = [(index, number, SweepCell.parse(one.cell), one) for number, (index, one) in enumerate(cells)]
     for index, number, cell, one in sorted(parsed, key=lambda entry: entry[2].fault.nth):
         found = maps[cell.phase]

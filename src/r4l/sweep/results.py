@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from r4l.errors import UsageError
-from r4l.pci import FAULT_KINDS
-from r4l.sweep.cells import EventPlace, SweepCell
+from r4l.sweep.cells import EventPlace, SweepCell, trigger
 
 FILE = "results.jsonl"
 
@@ -46,10 +45,8 @@ class Baseline:
     def source(self, cell: SweepCell) -> str:
         """Return the source line of the access at which a cell's fault comes, in the life without a fault; empty if it
         is not known, or the fault is not at an access."""
-        kind = FAULT_KINDS.get(cell.fault.kind)
-        trigger = kind.trigger if kind else "access"
         found = self.lines.get(f"{cell.phase} {cell.fault.place}", [])
-        texts = [text for event, text in found if trigger in ("access", event)]
+        texts = [text for event, text in found if trigger(cell.fault.kind) in ("access", event)]
         return texts[cell.fault.nth - 1] if cell.fault.nth <= len(texts) else ""
 
     @classmethod

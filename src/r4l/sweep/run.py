@@ -83,7 +83,7 @@ def run_cell(work: tuple[SweptDriver, Sequence[str]], cell: str) -> CellResult:
         trace,
         at,
         life.splats[0].detail[:SPLAT] if life.splats else "",
-        "",
+        life.source,
         round(life.seconds, 3),
         round(life.cpu, 3),
         platform.node(),

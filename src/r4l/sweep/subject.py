@@ -22,6 +22,7 @@ from r4l.pci import Device, NetworkCard
 from r4l.pci import load as models
 from r4l.setup import set_up
 from r4l.stages import Stages
+from r4l.sweep import memory
 from r4l.sweep.phases import Phase, phases_of
 from r4l.terminal import Console
 from r4l.toolchain import Toolchain, lock_of
@@ -184,12 +185,14 @@ class Ready:
         kernel: kernel of the guest.
         modules: modules in the order of loading.
         model: class of the device.
+        no_memory: the module by which allocations fail (`r4l.sweep.memory`); None if the kernel takes none.
     """
 
     subject: SweptDriver
     kernel: Kernel
     modules: Sequence[BuiltModule]
     model: type[Device]
+    no_memory: BuiltModule | None = None
 
 
 _ready: dict[str, Ready] = {}
@@ -230,4 +233,10 @@ def _make(subject: SweptDriver) -> Ready:
         name = subject.lock["kernel"] if same and subject.kernel == STOCK else subject.kernel
         kernel = set_up(stages, name, arch=subject.arch, lock_file=lock)
     model = subject.model if not subject.files else str(folder / subject.model)
-    return Ready(subject, kernel, [BuiltModule(folder / name) for name in subject.modules], models.load(model))
+    return Ready(
+        subject,
+        kernel,
+        [BuiltModule(folder / name) for name in subject.modules],
+        models.load(model),
+        memory.build(kernel),
+    )

@@ -103,7 +103,7 @@ def _sweep_one(client: Client, subject: SweptDriver, wanted: Sequence[str], resu
     for cell, result in cluster.spread(client, run_cell, (subject, baseline.messages), rest):
         if isinstance(result, Exception):
             result = CellResult(subject.key, cell, "unjudged", f"the worker: {result!r}"[:400])
-        results.add(replace(result, source=baseline.source(SweepCell.parse(cell))))
+        results.add(replace(result, source=result.source or baseline.source(SweepCell.parse(cell))))
         done += 1
         say(f"{subject.label}: {done} of {len(wanted)} cells; {summary(results, subject.key, wanted)}")
 

@@ -84,6 +84,10 @@ def test_a_cell_as_a_test_is_python() -> None:
         assert function.name == "test_probe_flipped_bit_status_2_bits_0x80"  # type: ignore[attr-defined]
         assert "device.faults.add('flipped-bit@STATUS#2 bits=0x80')" in text
         assert ("no service, and no error" in text) == (verdict == "degraded")
+    text = as_test(ONE, SweepCell.parse("probe:no-memory#7"))
+    assert "memory.fail(7)" in text
+    assert "memory = GuestMemory.of(vm, module)" in text
+    assert ast.parse(text)
     assert command(ONE, "probe:unplug@STATUS#1 times=0") == (
         "r4l sweep 'a folder/one' --device python:edu --as-test 'probe:unplug@STATUS#1 times=0' --exercise true"
     )
