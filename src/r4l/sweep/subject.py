@@ -49,6 +49,7 @@ class SweptDriver:
         files: texts of the Python files beside the model's, by their names.
         network: True if the device is a network card.
         exercise: the user's command for the phase `traffic` of another device.
+        built: time at which the driver was built, in seconds since 1970; its source has lines to show if it is older.
     """
 
     label: str
@@ -62,6 +63,7 @@ class SweptDriver:
     files: Mapping[str, str] = field(repr=False)
     network: bool
     exercise: str
+    built: float = 0.0
 
     @cached_property
     def key(self) -> str:
@@ -119,6 +121,7 @@ def subject(
         files,
         network,
         exercise,
+        module.path.stat().st_mtime,
     )
 
 
@@ -225,6 +228,8 @@ def _make(subject: SweptDriver) -> Ready:
             (partial / "lock.json").write_text(json.dumps(subject.lock), encoding="utf-8")
             home.publish(partial, folder)
         inuse.hold(folder)
+    for name in subject.modules:
+        os.utime(folder / name, (subject.built, subject.built))
     made = Toolchain.made()
     same = made is not None and made.packages == subject.lock.get("packages")
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere, Stages(Console(file=nowhere)) as stages:

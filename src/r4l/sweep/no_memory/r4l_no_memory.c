@@ -7,6 +7,8 @@
  * module's code is on the stack.
  */
 
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/stacktrace.h>
