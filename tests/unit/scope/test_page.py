@@ -21,6 +21,7 @@ from r4l.cli import cli
 from r4l.errors import UsageError
 from r4l.pci.recording import Recorder
 from r4l.scope import Heading, load, render
+from r4l.vm.devices import Plugs
 
 CHROMIUM = shutil.which("chromium")
 HELLO = str(Path(__file__).parents[3] / "rust/drivers/hello")
@@ -166,3 +167,15 @@ class TestInABrowser:
         assert "event 5003 of 9999" in seen
         assert seen.count('class="event ') < 200
         assert "3 of 8" in seen
+
+
+def test_a_failed_tests_folder_has_a_recording(lamp: Lamp, tmp_path: Path) -> None:
+    plugs = Plugs([lamp], tmp_path)
+    try:
+        lamp.bar_write(0, 0, 4, 0x4201)
+        plugs.save_traces()
+    finally:
+        plugs.close()
+    (recording,) = load(tmp_path / "pci0.json")
+    assert [one["value"] for one in recording["events"] if one.get("register") == "LIGHT"] == ["0x4201"]
+    assert recording["device"]["model"] == "Lamp"
