@@ -535,7 +535,8 @@ bool kit_helper_spin_trylock_irqsave(spinlock_t *lock, unsigned long *flags)
 /* Two of a driver's bugs, which it may repeat for each frame. */
 void kit_helper_netdev_warn_frame_lost(struct net_device *dev)
 {
-	netdev_WARN_ONCE(dev, "a frame was dropped that was counted as sent, and is not completed\n");
+	netdev_WARN_ONCE(dev,
+			 "a frame was dropped that was counted as sent, and is not completed\n");
 }
 
 void kit_helper_netdev_warn_not_finished(struct net_device *dev)

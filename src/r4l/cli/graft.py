@@ -13,6 +13,7 @@ from rich.markup import escape
 from r4l.cli.called import called
 from r4l.cli.json_option import json_option
 from r4l.graft import graft, remove
+from r4l.graft.series import SeriesResult, series
 from r4l.terminal import Console
 
 EPILOG = """\b
@@ -20,6 +21,7 @@ Examples:
   r4l graft rust/drivers/hello --into ~/linux                 samples/rust/hello.rs, CONFIG_SAMPLE_RUST_HELLO
   r4l graft my_driver --into ~/linux --as drivers/misc        a commit, where ~/linux is a git repository
   r4l graft rust/drivers/e1000 --into ~/linux --patch e1000.patch
+  r4l graft rust/drivers/e1000 --into ~/linux --series out    a series with cover letter, for the kernel's lists
   r4l graft r4l_e1000 --into ~/linux --remove                 removes exactly what graft added
 """
 
@@ -50,6 +52,14 @@ Examples:
 @click.option(
     "--patch", metavar="FILE", type=click.Path(path_type=Path), help="Write a patch, and leave the tree unchanged."
 )
+@click.option(
+    "--series",
+    "out",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Write driver and kit as a patch series in the kernel's own layout into a new folder, and leave the tree "
+    "unchanged. For drivers with a series.toml.",
+)
 @click.option("--remove", "removing", is_flag=True, help="Take DRIVER (a folder or a module's name) out again.")
 @json_option("Print what was done as JSON.")
 def command(
@@ -59,6 +69,7 @@ def command(
     symbol: str | None,
     commit: bool | None,
     patch: Path | None,
+    out: Path | None,
     removing: bool,
     as_json: bool,
 ) -> None:
@@ -73,6 +84,11 @@ def command(
         raise click.UsageError("--commit and --patch exclude each other")
     if removing and (wanted or symbol or patch):
         raise click.UsageError("--remove finds the driver by itself: leave out --as, --symbol and --patch")
+    if out and (wanted or symbol or commit or patch or removing):
+        raise click.UsageError("--series takes place and option from series.toml: leave out the other options")
+    if out:
+        _print_series(series(Path(driver), tree, out), as_json=as_json)
+        return
     if removing:
         done = remove(driver, tree, commit=commit)
     else:
@@ -103,3 +119,14 @@ def command(
         f"{called(anywhere=True)} kernel build --help"
     )
     click.echo(f"CONFIG_{done.symbol}")
+
+
+def _print_series(done: SeriesResult, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(done), indent=1))
+        return
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"[green]✓[/] {len(done.subjects)} patches and a cover letter are in {escape(done.folder)}")
+    for subject in done.subjects:
+        console.print(f"  [dim]+[/] {escape(subject)}")
+    console.print(f"next: git am {escape(done.folder)}/*.patch without the cover letter, and CONFIG_{done.symbol}=m")

@@ -110,21 +110,38 @@ pub struct LinkSettings {
 ///
 /// | callback | locks | may sleep | interrupts |
 /// |---|---|---|---|
-/// | [`config`](Self::config), drop | none | yes | on |
-/// | [`open`](Self::open), [`start`](Self::start), [`stop`](Self::stop), [`set_mac`](Self::set_mac), [`fix_features`](Self::fix_features), [`set_features`](Self::set_features) | RTNL | yes | on |
-/// | [`set_rx_mode`](Self::set_rx_mode) | the address list's | no | on, soft off |
-/// | [`start_xmit`](Self::start_xmit) | the transmit queue's | no | on, soft off; netpoll: off |
-/// | [`features_check`](Self::features_check) | none, or the transmit queue's | no | on, soft off; netpoll: off |
-/// | [`poll`](Self::poll), [`unmask`](Self::unmask) | none, NAPI | no | on, soft off; netpoll: off |
-/// | [`watchdog`](Self::watchdog) and what `ethtool` or `mii-tool` asks | RTNL | yes | on |
-/// | [`counts`](Self::counts) | RTNL, RCU, or others' | no | on |
-/// | [`interrupt`](Self::interrupt) | none | no | off; on where handlers are threads (`PREEMPT_RT`) |
+/// | [`config`], drop | none | yes | on |
+/// | [`open`], [`start`], [`stop`], [`set_mac`] | RTNL | yes | on |
+/// | [`fix_features`], [`set_features`] | RTNL | yes | on |
+/// | [`set_rx_mode`] | the address list's | no | on, soft off |
+/// | [`start_xmit`] | the transmit queue's | no | on, soft off; netpoll: off |
+/// | [`features_check`] | none, or the transmit queue's | no | on, soft off; netpoll: off |
+/// | [`poll`], [`unmask`] | none, NAPI | no | on, soft off; netpoll: off |
+/// | [`watchdog`] and what `ethtool` or `mii-tool` asks | RTNL | yes | on |
+/// | [`counts`] | RTNL, RCU, or others' | no | on |
+/// | [`interrupt`] | none | no | off; on where handlers are threads (`PREEMPT_RT`) |
 ///
 /// What several of them share without being lent it as `&mut` stands under a lock that fits all of
 /// these contexts ([`crate::lock`] has the table), or is an [`Atomic`](kernel::sync::atomic::Atomic).
 ///
 /// An operation that has a default and is not implemented is one that the device does not have:
 /// `ethtool` says so.
+///
+/// [`config`]: Self::config
+/// [`open`]: Self::open
+/// [`start`]: Self::start
+/// [`stop`]: Self::stop
+/// [`set_mac`]: Self::set_mac
+/// [`fix_features`]: Self::fix_features
+/// [`set_features`]: Self::set_features
+/// [`set_rx_mode`]: Self::set_rx_mode
+/// [`start_xmit`]: Self::start_xmit
+/// [`features_check`]: Self::features_check
+/// [`poll`]: Self::poll
+/// [`unmask`]: Self::unmask
+/// [`watchdog`]: Self::watchdog
+/// [`counts`]: Self::counts
+/// [`interrupt`]: Self::interrupt
 #[vtable]
 pub trait Driver: Send + Sync {
     /// Lent to [`Self::start_xmit`].

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: MIT
+"""The series' tables: series.toml of the kit, and that of a driver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from r4l import tables
+from r4l.errors import UsageError
+from r4l.graft.series.rewrite import Call, Edit, Rules
+
+NAME = "series.toml"
+
+EDITS = [{"file": str, "old": str, "new": str}]
+PATCH = {
+    "subject!": str,
+    "message": str,
+    "files?": {"*": str},
+    "without?": {"*": [str]},
+    "lines?": [{"file": str, "line": str}],
+    "changes?": EDITS,
+    "headers?": [str],
+    "maintainers": {"section": str, "head": [str], "folders?": [str]},
+}
+RULES = {"words?": {"*": str}, "edits?": EDITS, "omitted?": {"*": [str]}}
+KIT = {
+    **RULES,
+    "modules": {"*": str},
+    "calls": {"*": {"use": str, "text": str}},
+    "constants": {"*": str},
+    "values": {"*": str},
+    "own": [str],
+    "exported": [str],
+    "left_out": {"*": str},
+    "helpers": [{"file": str, "names": [str], "includes": [str], "condition?": str}],
+    "patches": [PATCH],
+}
+DRIVER = {
+    **RULES,
+    "folder": str,
+    "root": str,
+    "symbol": str,
+    "new": {"*": str},
+    "cover": {"subject": str, "message": str},
+    "patch": PATCH,
+}
+
+
+@dataclass(frozen=True)
+class HelperFile:
+    """A file of rust/helpers.
+
+    Attributes:
+        file: its path there.
+        names: expressions for the names of the helpers in it.
+        includes: its headers, if the series makes it.
+        condition: the option without which it is empty.
+    """
+
+    file: str
+    names: list[str]
+    includes: list[str]
+    condition: str = ""
+
+
+@dataclass(frozen=True)
+class Maintainers:
+    """The section of MAINTAINERS for the new files of a patch.
+
+    Attributes:
+        section: its title.
+        head: its lines between the author's and those of files.
+        folders: folders that it names in place of the files in them.
+    """
+
+    section: str
+    head: list[str]
+    folders: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A patch of the series.
+
+    Attributes:
+        files: files of the kit or of the driver, with their paths in the tree.
+        without: by file, items that a later patch of the series adds.
+        lines: files of the tree, each with a line that is put into a list there.
+        changes: texts of files in the tree, and what replaces them.
+        headers: C headers that the bindings need.
+    """
+
+    subject: str
+    message: str
+    maintainers: Maintainers
+    files: dict[str, str] = field(default_factory=dict)
+    without: dict[str, list[str]] = field(default_factory=dict)
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    changes: tuple[Edit, ...] = ()
+    headers: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class KitTable:
+    """The kit's table.
+
+    Attributes:
+        rules: for the rewriter.
+        values: C expressions of constants that the kernel's own bindgen needs in another form.
+        own: constants that bindgen finds by itself.
+        exported: helpers of functions that this kernel exports.
+        left_out: files of the kit that the series leaves out, with the reason.
+    """
+
+    rules: Rules
+    values: dict[str, str]
+    own: list[str]
+    exported: list[str]
+    left_out: dict[str, str]
+    helpers: list[HelperFile]
+    patches: list[Patch]
+
+
+@dataclass(frozen=True)
+class DriverTable:
+    """A driver's table.
+
+    Attributes:
+        folder: the driver's folder in the tree.
+        root: name of the crate's root there, without `.rs`.
+        symbol: the Kconfig option.
+        new: further files of the folder with their text, such as Kconfig.
+        cover: subject and text of the cover letter.
+    """
+
+    rules: Rules
+    folder: str
+    root: str
+    symbol: str
+    new: dict[str, str]
+    cover: tuple[str, str]
+    patch: Patch
+
+
+def read_kit(kit: Path) -> KitTable:
+    """Read the table of the kit.
+
+    Raises:
+        BadTable: the table does not have its shape.
+    """
+    table = tables.read((kit / NAME).read_text(encoding="utf-8"), KIT, f"kit/{NAME}")
+    calls = {path: Call(**call) for path, call in table["calls"].items()}
+    return KitTable(
+        rules=_rules(table, table["modules"], calls, table["constants"]),
+        values=table["values"],
+        own=table["own"],
+        exported=table["exported"],
+        left_out=table["left_out"],
+        helpers=[HelperFile(**entry) for entry in table["helpers"]],
+        patches=[_patch(entry) for entry in table["patches"]],
+    )
+
+
+def read_driver(folder: Path, kit: KitTable) -> DriverTable:
+    """Read the table of a driver.
+
+    Raises:
+        UsageError: the driver has no table.
+        BadTable: the table does not have its shape.
+    """
+    file = folder / NAME
+    if not file.is_file():
+        raise UsageError(
+            f"{folder} has no {NAME}, which says how the driver becomes patches",
+            "write one as docs/series.md says, or use --patch FILE",
+        )
+    table = tables.read(file.read_text(encoding="utf-8"), DRIVER, str(file))
+    return DriverTable(
+        rules=_rules(table, kit.rules.modules, kit.rules.calls, {}),
+        folder=table["folder"],
+        root=table["root"],
+        symbol=table["symbol"],
+        new=table["new"],
+        cover=(table["cover"]["subject"], table["cover"]["message"]),
+        patch=_patch(table["patch"]),
+    )
+
+
+def _rules(table: dict[str, Any], modules: Any, calls: Any, constants: Any) -> Rules:
+    edits = tuple(Edit(**edit) for edit in table.get("edits", []))
+    return Rules(modules, calls, constants, table.get("words", {}), edits, table.get("omitted", {}))
+
+
+def _patch(entry: dict[str, Any]) -> Patch:
+    return Patch(
+        subject=entry["subject"],
+        message=entry["message"].strip(),
+        maintainers=Maintainers(**entry["maintainers"]),
+        files=entry.get("files", {}),
+        without=entry.get("without", {}),
+        lines=[(line["file"], line["line"]) for line in entry.get("lines", [])],
+        changes=tuple(Edit(**edit) for edit in entry.get("changes", [])),
+        headers=entry.get("headers", []),
+    )
