@@ -7,9 +7,9 @@ import pytest
 
 from r4l.errors import UsageError
 from r4l.graft.series import helpers, items, rewrite, tree, uses, wrap
-from r4l.graft.series.rewrite import Call, Edit, Rules
+from r4l.graft.series.rewrite import Call, Edit, RewriteRules
 
-RULES = Rules(
+RULES = RewriteRules(
     modules={"net": "net::netdev", "skb": "net::skbuff", "bindings": "bindings", "dma::read": "io_read", "say": "say"},
     calls={
         "barrier::rmb": Call("sync::barrier", "barrier::dma_mb(barrier::Read)"),
@@ -165,7 +165,7 @@ def test_the_rewriter_refuses_what_it_does_not_know(code: str, said: str) -> Non
 
 
 def test_an_edit_has_to_fit_once() -> None:
-    rules = Rules(modules={}, edits=(Edit("a.rs", "one", "two"), Edit("b.rs", "one", "three")))
+    rules = RewriteRules(modules={}, edits=(Edit("a.rs", "one", "two"), Edit("b.rs", "one", "three")))
     assert rewrite.rewrite("one\n", "a.rs", rules, of_kit=True) == "two\n"
     for code, count in (("no\n", 0), ("one one\n", 2)):
         with pytest.raises(UsageError, match=f"a.rs has {count} times the text 'one'"):

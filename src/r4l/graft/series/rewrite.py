@@ -45,7 +45,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Rules:
+class RewriteRules:
     """What the rewriter replaces.
 
     Attributes:
@@ -79,7 +79,7 @@ class Rules:
         raise UsageError(f"{where}: kit::{path} has no place in the kernel's tree", REMEDY)
 
 
-def rewrite(code: str, name: str, rules: Rules, *, of_kit: bool, omit: list[str] | None = None) -> str:
+def rewrite(code: str, name: str, rules: RewriteRules, *, of_kit: bool, omit: list[str] | None = None) -> str:
     """Return a file's code for the kernel's tree; it still has to be formatted.
 
     Args:
@@ -129,7 +129,7 @@ def _edited(code: str, name: str, edits: tuple[Edit, ...]) -> str:
 
 
 def _leaf(
-    leaf: uses.Leaf, where: str, rules: Rules, of_kit: bool, renamed: dict[str, str], called: dict[str, Call]
+    leaf: uses.Leaf, where: str, rules: RewriteRules, of_kit: bool, renamed: dict[str, str], called: dict[str, Call]
 ) -> list[uses.Leaf]:
     """Return what replaces an imported path; note names that change with it, and functions to be replaced."""
     root, *rest = leaf
@@ -154,7 +154,7 @@ def _leaf(
     return [(crate, *new, *(["self"] if itself else []))]
 
 
-def _path(match: re.Match[str], where: str, rules: Rules, of_kit: bool) -> str:
+def _path(match: re.Match[str], where: str, rules: RewriteRules, of_kit: bool) -> str:
     root, path = match[1], match[2]
     if root in ("kernel", "::kernel"):
         inside = "$crate" if root == "::kernel" else "crate"
@@ -165,7 +165,7 @@ def _path(match: re.Match[str], where: str, rules: Rules, of_kit: bool) -> str:
     return match[0]
 
 
-def _constant(match: re.Match[str], where: str, rules: Rules) -> str:
+def _constant(match: re.Match[str], where: str, rules: RewriteRules) -> str:
     name, cast = match[1], match[2]
     kind = rules.constants.get(name)
     if kind is None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from r4l import tables
 from r4l.errors import UsageError
-from r4l.graft.series.rewrite import Call, Edit, Rules
+from r4l.graft.series.rewrite import Call, Edit, RewriteRules
 
 NAME = "series.toml"
 
@@ -114,7 +114,7 @@ class KitTable:
         left_out: files of the kit that the series leaves out, with the reason.
     """
 
-    rules: Rules
+    rules: RewriteRules
     values: dict[str, str]
     own: list[str]
     exported: list[str]
@@ -135,7 +135,7 @@ class DriverTable:
         cover: subject and text of the cover letter.
     """
 
-    rules: Rules
+    rules: RewriteRules
     folder: str
     root: str
     symbol: str
@@ -188,9 +188,9 @@ def read_driver(folder: Path, kit: KitTable) -> DriverTable:
     )
 
 
-def _rules(table: dict[str, Any], modules: Any, calls: Any, constants: Any) -> Rules:
+def _rules(table: dict[str, Any], modules: Any, calls: Any, constants: Any) -> RewriteRules:
     edits = tuple(Edit(**edit) for edit in table.get("edits", []))
-    return Rules(modules, calls, constants, table.get("words", {}), edits, table.get("omitted", {}))
+    return RewriteRules(modules, calls, constants, table.get("words", {}), edits, table.get("omitted", {}))
 
 
 def _patch(entry: dict[str, Any]) -> Patch:
