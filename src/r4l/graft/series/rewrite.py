@@ -46,7 +46,7 @@ class Call:
 
 @dataclass(frozen=True)
 class RewriteRules:
-    """What the rewriter replaces.
+    """Replacements that the rewriter makes.
 
     Attributes:
         modules: modules of the kit, and macros, with their path in the crate `kernel`.
