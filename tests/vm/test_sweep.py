@@ -82,6 +82,11 @@ def test_the_life_without_a_fault(baseline: Baseline) -> None:
         ("traffic:flipped-bit@VALUE#1 bits=0x4", "degraded", "traffic failed without any report"),
         ("probe:flipped-bit@SMALL#1 bits=0x40", "splat", "WARN_ON(readl(regs + SMALL) > 16)"),
         ("probe:flipped-bit@CHECK#1", "leak", "I/O memory: new: "),
+        (
+            "probe:flipped-bit@ID#1 bits=0x4",
+            "handled",
+            "probe failed, and the kernel logged: swept 0000:00:03.0: this is",
+        ),
         ("remove:lost-write@LOCK#1", "dead", "after unload and reload, probe fails"),
         ("traffic:unplug@VALUE#1", "degraded", "traffic failed without any report"),
         ("probe:lost-write@LOCK#2", "missed", "did not happen"),

@@ -142,12 +142,13 @@ def file_of(module: BuiltModule) -> str:
     return f"{FOLDER}/{module.path.name}"
 
 
-def live(ready: Ready, cell: SweepCell | None) -> Life:
+def live(ready: Ready, cell: SweepCell | None, *, count_memory: bool = False) -> Life:
     """Have a driver live through all phases twice, the first time with the fault of a cell.
 
     Args:
         ready: the driver and its device.
         cell: the fault; None for none.
+        count_memory: True to count the driver's allocations.
     """
     life = Life()
     begun, before = time.monotonic(), time.process_time()
@@ -158,7 +159,7 @@ def live(ready: Ready, cell: SweepCell | None) -> Life:
         life.fault = error.cause
         return life
     try:
-        _live(vm, ready, cell, life)
+        _live(vm, ready, cell, life, count_memory or (cell is not None and cell.fault.kind == NO_MEMORY))
     finally:
         machines = _cpu(vm.pid)
         vm.close()
@@ -167,13 +168,13 @@ def live(ready: Ready, cell: SweepCell | None) -> Life:
     return life
 
 
-def _live(vm: VM, ready: Ready, cell: SweepCell | None, life: Life) -> None:
+def _live(vm: VM, ready: Ready, cell: SweepCell | None, life: Life, with_memory: bool) -> None:
     device: Device = vm.devices[0]
     start = vm.klog.mark()
     leaks = Leaks(vm)
     memory: GuestMemory | None = None
     try:
-        memory = _memory(vm, ready, cell)
+        memory = _memory(vm, ready, cell) if with_memory else None
         leaks.forget()
         held = leaks.held()
         for phase in ready.subject.phases:
@@ -218,9 +219,7 @@ def _live(vm: VM, ready: Ready, cell: SweepCell | None, life: Life) -> None:
 
 
 def _memory(vm: VM, ready: Ready, cell: SweepCell | None) -> GuestMemory | None:
-    """Return the driver's allocations, where they are to be counted or one is to fail."""
-    if cell and cell.fault.kind != NO_MEMORY:
-        return None
+    """Return the driver's allocations; None if the kernel does not let one fail, and none is to."""
     if ready.no_memory is None:
         if cell:
             raise EnvironmentFault("the kernel does not let an allocation fail", "use one with CONFIG_KPROBES")

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Sequence
 
 from r4l.errors import EnvironmentFault, R4LError, VerdictError
-from r4l.sweep.cells import SweepCell, common
+from r4l.sweep.cells import ALLOCATION, SweepCell, common
 from r4l.sweep.life import Life, live
 from r4l.sweep.lines import lines
 from r4l.sweep.results import Baseline, CellResult
@@ -31,11 +31,13 @@ def run_baseline(subject: SweptDriver) -> Baseline:
         VerdictError: it does not do so cleanly, and nothing can be said about faults.
         EnvironmentFault: this computer cannot run it.
     """
-    lives = [live(ready(subject), None) for _ in range(2)]
+    # One without the module that counts allocations, whose messages are the kernel's usual ones.
+    lives = [live(ready(subject), None), live(ready(subject), None, count_memory=True)]
     for life in lives:
         _require_clean(subject, life)
     usual = tuple(sorted({text for life in lives for text in messages(life.records)}))
-    places = common(*(life.places() for life in lives))
+    first, second = (life.places() for life in lives)
+    places = [*common(first, second), *(place for place in second if place.event == ALLOCATION)]
     try:
         found = lines(ready(subject))
     except R4LError:

@@ -67,9 +67,10 @@ def judge(life: Life, usual: Iterable[str]) -> tuple[Name, str]:
     if failed is None:
         return "handled", "service went on"
     told = sorted(messages(life.records[life.armed :]) - set(usual))
-    errors = [one.text for one in life.records[life.armed :] if _is_error(one) and _form(one) in told]
+    errors = [one for one in life.records[life.armed :] if _is_error(one) and _form(one) in told]
     if errors:
-        return "handled", f"{failed.phase} failed, and the kernel logged: {errors[0]}"
+        worst = min(errors, key=lambda one: one.level or 0)
+        return "handled", f"{failed.phase} failed, and the kernel logged: {worst.text}"
     loud = next((one for one in life.outcomes if one.exit_code not in (0, NO_SERVICE)), None)
     if loud:
         return "handled", f"{loud.phase} failed with an error: {_said(loud.output)}"
