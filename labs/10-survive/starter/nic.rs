@@ -13,6 +13,7 @@ use crate::{
         Missed, //
     },
     microwire,
+    module_parameters,
     phy,
     rx::RxRing,
     selftest,
@@ -71,6 +72,7 @@ use kit::{
     },
     netdev_err,
     netdev_info,
+    param,
     skb::{
         TxSkb,
         Verdict, //
@@ -165,7 +167,10 @@ impl<'bound> Nic<'bound> {
             statistics: Statistics::new(),
             watchdog: Watchdog::new(),
             setup: Setup::new(),
-            messages: Atomic::new(MESSAGES),
+            messages: Atomic::new(match param::value(&module_parameters::debug) {
+                kinds @ 0..=16 => (1 << kinds) - 1,
+                _ => MESSAGES,
+            }),
             lamp: Atomic::new(0),
             mac,
             link_changed: Atomic::new(false),

@@ -135,4 +135,14 @@ kit::module_pci_net_driver! {
     authors: ["The r4l authors"],
     description: "Intel 82540EM, 82544, 82545EM Gigabit Ethernet, in Rust",
     license: "GPL v2",
+    params: {
+        copybreak: u32 {
+            default: 256,
+            description: "Received frames of up to so many bytes are copied, and their buffers stay with the card",
+        },
+        debug: i32 {
+            default: -1,
+            description: "How many kinds of messages are wanted, of the 16 that there are; -1 for the usual three",
+        },
+    },
 }

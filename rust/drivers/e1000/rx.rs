@@ -8,7 +8,8 @@ use crate::{
         RxStatus, //
     },
     features,
-    hw::Hw, //
+    hw::Hw,
+    module_parameters, //
 };
 use kernel::{
     device::{
@@ -29,14 +30,12 @@ use kit::{
         RxError,
         RxSlot, //
     },
+    param,
     skb::RxSkb, //
 };
 
 /// What RCTL.BSIZE says (13.4.22).
 const BUFFER_SIZE: u32 = 2048;
-
-/// A frame of up to this many bytes is copied, and its buffer stays where it is.
-const COPY_BREAK: u32 = 256;
 
 /// The card gets buffers back in lots of this many.
 const RETURN_EVERY: usize = 32;
@@ -51,6 +50,8 @@ pub(crate) struct RxRing<'bound> {
     descriptors: Descriptors<'bound>,
     dev: &'bound Device<Bound>,
     next: usize,
+    /// A frame of up to this many bytes is copied, and its buffer stays where it is.
+    copy_break: u32,
     /// Inside a frame that is longer than a buffer.
     inside: bool,
     /// That frame as far as it has come; `None` if there was no memory for it.
@@ -72,6 +73,7 @@ impl<'bound> RxRing<'bound> {
             descriptors,
             dev,
             next: 0,
+            copy_break: param::value(&module_parameters::copybreak),
             inside: false,
             begun: None,
         })
@@ -117,7 +119,7 @@ impl<'bound> RxRing<'bound> {
             } else if status.is_bad() && !keep_bad {
                 slot.bad(error(status));
             } else {
-                let skb = if len <= COPY_BREAK {
+                let skb = if len <= self.copy_break {
                     place.copy_to_skb(len, &slot)
                 } else {
                     // The ring must not run dry: without a fresh buffer the full one stays, and

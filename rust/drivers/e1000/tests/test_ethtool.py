@@ -102,6 +102,18 @@ def test_messages(ethtool: Ethtool) -> None:
     assert struct.unpack("<I", ethtool.ask(GMSGLVL, bytes(4))) == (3,)
 
 
+@pytest.mark.parametrize(("debug", "bits"), [(0, 0), (1, 1), (16, 0xFFFF), (-1, 7), (17, 7)])
+def test_the_parameter_debug_chooses_messages(
+    vm: r4l.VM, module: r4l.BuiltModule, request: pytest.FixtureRequest, debug: int, bits: int
+) -> None:
+    if module.name == "e1000" and debug == 17:
+        pytest.skip("the C driver takes up to 31")
+    vm.insmod(module, debug=debug)
+    vm.put(request.getfixturevalue("relay"), "/tmp/relay", 0o755)
+    answer = vm.run(f"/tmp/relay eth0 {SIOCETHTOOL} {struct.pack('<II', GMSGLVL, 0).hex()}", check=True).stdout
+    assert struct.unpack("<II", bytes.fromhex(answer.strip()))[1] == bits
+
+
 def test_interrupts_are_as_far_apart_as_was_set(
     online: r4l.VM, ethtool: Ethtool, register: Register, interface: Interface, gateway: str, module: r4l.BuiltModule
 ) -> None:

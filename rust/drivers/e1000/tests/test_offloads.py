@@ -7,6 +7,7 @@ import hashlib
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -163,6 +164,29 @@ def test_frames_of_up_to_sixteen_kilobytes(pair: r4l.VM) -> None:
     assert pair.run("ip link set eth0 mtu 16111").exit_code != 0
 
 
+@pytest.mark.parametrize("count", [129, 300])
+def test_a_multicast_table_of_more_groups_than_it_has_words(
+    online: r4l.VM, relay: Path, register: Callable[[int], int], count: int
+) -> None:
+    """Each group has its bit: 12 bits of the address say where (8254x manual, 13.5.1)."""
+    online.put(relay, "/tmp/relay", 0o755)
+    before = [register(MTA + 4 * word) for word in range(128)]
+    groups = [bytes((1, 0, 0x5E, index >> 8, index & 0xFF, index * 7 & 0xFF)) for index in range(1, count + 1)]
+    online.run(f"/tmp/relay eth0 listen {b''.join(groups).hex()} > /tmp/listens & echo $! > /tmp/pid", check=True)
+    online.run(UNTIL.format("grep -q listening /tmp/listens"), check=True)
+    wanted = list(before)
+    for group in groups:
+        place = group[5] << 4 | group[4] >> 4
+        wanted[place >> 5] |= 1 << (place & 0x1F)
+    assert [register(MTA + 4 * word) for word in range(128)] == wanted
+    assert sum(word.bit_count() for word in wanted) > 128
+    online.run("kill $(cat /tmp/pid)", check=True)
+    until = time.monotonic() + 10
+    while [register(MTA + 4 * word) for word in range(128)] != before:
+        assert time.monotonic() < until
+
+
+MTA = 0x5200
 FIRST_OF_OTHERS, RCTL, UPE = 0x5408, 0x100, 1 << 3
 """RAL[1], after the card's own address (8254x manual, 13.5.2), and unicast promiscuous (13.4.22)."""
 

@@ -29,6 +29,17 @@ def test_packets_of_all_sizes_arrive(online: r4l.VM, interface: Interface, gatew
         interface.ping(gateway, count=1, size=size)
 
 
+@pytest.mark.parametrize("copybreak", [0, 1518])
+def test_frames_are_received_with_and_without_a_copy(
+    vm: r4l.VM, module: r4l.BuiltModule, gateway: str, copybreak: int
+) -> None:
+    vm.insmod(module, copybreak=copybreak)
+    interface = interface_of(vm)
+    interface.up()
+    for size in (1, 200, 1472, 4000):
+        interface.ping(gateway, count=2, size=size)
+
+
 def test_statistics_are_those_of_the_wire(online: r4l.VM, interface: Interface, gateway: str) -> None:
     # IPv6 speaks by itself, and at times of its own.
     online.run(f"echo 1 > /proc/sys/net/ipv6/conf/{interface.name}/disable_ipv6", check=True)
