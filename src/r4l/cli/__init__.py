@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 from rich.text import Text
-from rich.traceback import Traceback
 
 from r4l import inuse
 from r4l.cli.called import as_called
@@ -184,6 +183,9 @@ def _failed(error: Exception, asked: Collection[str] = ()) -> int:
     """Show an error and return its exit code."""
     known = error if isinstance(error, R4LError) else fault_of(error)
     if known is None:
+        # Imported here, not above: that saves every command 20 ms of a processor.
+        from rich.traceback import Traceback
+
         Console(stderr=True).print(Traceback.from_exception(type(error), error, error.__traceback__))
         click.echo("this is a bug in r4l; the lines above say where", err=True)
         return R4LError.exit_code

@@ -20,10 +20,8 @@ from click.shell_completion import CompletionItem
 
 from r4l.arch import DEFAULT, architecture, architectures
 from r4l.errors import UsageError
-from r4l.guest.put import Put
 from r4l.kernel import Kernel, own, stock
 from r4l.kernel.named import is_path
-from r4l.net import Nic
 from r4l.rootfs.disk import DiskImage, names
 from r4l.rootfs.first_stage import require_fit
 from r4l.settings import Settings
@@ -141,6 +139,7 @@ class MachineOptions:
         Raises:
             R4LError: the machine does not boot, or rejects a file; it is closed then.
         """
+        from r4l.guest.put import Put
         from r4l.vm.boot import crowding
 
         files = [Put.parse(text) for text in self.put]
@@ -178,6 +177,7 @@ class MachineOptions:
         elif self.ssh_port:
             raise UsageError("the small guest has no sshd", "add --image debian")
         # Imported here, not above: that saves commands without a machine a tenth of a second.
+        from r4l.net import Nic
         from r4l.vm import VM
         from r4l.vm.share import Share
 
@@ -207,8 +207,11 @@ def machine_options(function: F) -> F:
         # Malformed values are reported before the work begins.
         for text in machine.qemu:
             words_of(text)
-        for text in machine.put:
-            Put.parse(text)
+        if machine.put:
+            from r4l.guest.put import Put
+
+            for text in machine.put:
+                Put.parse(text)
         if machine.share:
             from r4l.vm.share import Share
 

@@ -4,6 +4,7 @@ kernel's headers."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,7 +43,8 @@ def _told(change: CApiChange, name: str, place: str, kernel: Kernel, text: str) 
 def makefile(folder: Path, kernel: Kernel) -> Iterator[Explanation]:
     """Yield an explanation for each variable in a module's makefiles that this kernel's Kbuild no longer reads."""
     reads = "".join(_text(kernel.source / name) for name in READERS)
-    for file in sorted(path for name in ("Makefile", "Kbuild") for path in folder.rglob(name)):
+    names = {"Makefile", "Kbuild"}
+    for file in sorted(Path(place, name) for place, _, files in os.walk(folder) for name in names.intersection(files)):
         for change, name in c_changes.makefile_variables(_text(file)):
             place = change.place(kernel.source)
             if place and name not in reads:

@@ -46,7 +46,8 @@ RECORD = re.compile(r"\.(.+)\.cmd")
 COMMAND = re.compile(rb"(?:saved)?cmd_\S+ :=")
 SOURCES = (".c", ".S", ".rs", ".cc", ".cpp", ".s", ".l", ".y")
 """Endings of the files that objects are made from."""
-READ = frozenset({".c", ".h", ".S", ".rs"})
+WRITTEN = (".c", ".h", ".S", ".rs")
+READ = frozenset(WRITTEN)
 """Endings of sources that must not lie outside the build's view: make would keep an object made from them."""
 
 
@@ -131,11 +132,12 @@ class FolderMirror:
         stale: list[str] = []
         copies = _listed(self.place / below) if is_there else {}
         entries = _inputs(_listed(self.folder / below), top=not below and self.points is None)
+        records = [name for name in copies if name.endswith(".cmd") and below + name not in known]
+        products = {match[1] for name in records if (match := RECORD.fullmatch(name))}
         for name, entry in entries.items():
-            path, record = below + name, f".{name}.cmd"
-            if record in copies and below + record not in known:
-                # A product of Kbuild.
+            if name in products:
                 continue
+            path = below + name
             is_folder = entry.is_dir(follow_symlinks=False)
             if is_folder and Path(entry.path) == self.apart:
                 continue
@@ -252,13 +254,16 @@ def _inputs(entries: Mapping[str, os.DirEntry[str]], *, top: bool) -> dict[str, 
     for name, entry in entries.items():
         if entry.is_dir(follow_symlinks=False):
             made |= {name} & NEVER
+        elif name.endswith(WRITTEN) and name[0] != "." and not name.endswith(".mod.c"):
+            # Nearly all files of a large folder: none of the patterns below matches them.
+            continue
         elif MADE.fullmatch(name) or (top and name == SYMBOLS) or _has_source(name, entries):
             made.add(name)
         elif (record := RECORD.fullmatch(name)) and _is_record(entry):
             made |= {name, record[1]}
     if not top:
         made.discard(SYMBOLS)
-    return {name: entry for name, entry in entries.items() if name not in made}
+    return {name: entry for name, entry in entries.items() if name not in made} if made else dict(entries)
 
 
 def _has_source(name: str, names: Container[str]) -> bool:
