@@ -95,7 +95,7 @@ def test_the_life_without_a_fault(baseline: Baseline) -> None:
     ],
 )
 def test_each_verdict(cell: str, verdict: str, reason: str, driver: SweptDriver, baseline: Baseline) -> None:
-    result = run_cell((driver, baseline.messages), cell)
+    result = run_cell((driver, baseline), cell)
     assert (result.verdict, result.cell) == (verdict, cell), result
     assert reason in result.reason
     if "no-memory" in cell:
@@ -112,7 +112,7 @@ def test_a_hang(driver: SweptDriver, baseline: Baseline, monkeypatch: pytest.Mon
 
     short = {kind: tuple(replace(one, seconds=10) for one in phases) for kind, phases in phase_table.PHASES.items()}
     monkeypatch.setattr(phase_table, "PHASES", short)
-    result = run_cell((driver, baseline.messages), "probe:stuck-at-zero@READY#1 times=0")
+    result = run_cell((driver, replace(baseline, phases=())), "probe:stuck-at-zero@READY#1 times=0")
     assert result.verdict == "hang", result
     assert "the phase probe did not end within 10 s" in result.reason
     assert sum("READY" in line for line in result.trace) > 5

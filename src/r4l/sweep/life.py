@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,6 +62,7 @@ class Life:
         bounds: numbers of the events of each phase of the first life: the first, and that after the last.
         allocations: allocations on behalf of the driver in each phase of a first life without a fault.
         source: line of the driver for which an allocation failed; empty if none did.
+        limits: seconds after which a phase counts as a hang, for phases that need more than phases.toml says.
         seconds: wall clock on the host.
         cpu: the host's processor seconds of this process and the machine.
     """
@@ -78,6 +80,7 @@ class Life:
     bounds: dict[str, tuple[int, int]] = field(default_factory=dict)
     allocations: dict[str, int] = field(default_factory=dict)
     source: str = ""
+    limits: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     cpu: float = 0.0
 
@@ -142,15 +145,16 @@ def file_of(module: BuiltModule) -> str:
     return f"{FOLDER}/{module.path.name}"
 
 
-def live(ready: Ready, cell: SweepCell | None, *, count_memory: bool = False) -> Life:
+def live(ready: Ready, cell: SweepCell | None, *, count_memory: bool = False, limits: Mapping[str, float]) -> Life:
     """Have a driver live through all phases twice, the first time with the fault of a cell.
 
     Args:
         ready: the driver and its device.
         cell: the fault; None for none.
         count_memory: True to count the driver's allocations.
+        limits: as of `Life`.
     """
-    life = Life()
+    life = Life(limits=limits)
     begun, before = time.monotonic(), time.process_time()
     try:
         vm = machine(ready).start()
@@ -247,10 +251,11 @@ def do_phase(vm: VM, ready: Ready, device: Device, phase: Phase, life: Life) -> 
         "EXERCISE": ready.subject.exercise,
     }
     begun = time.monotonic()
+    limit = max(phase.seconds, life.limits.get(phase.name, 0.0))
     try:
-        done = vm.run(["sh", "-c", PRELUDE + phase.script], timeout=phase.seconds, env=environment)
+        done = vm.run(["sh", "-c", PRELUDE + phase.script], timeout=limit, env=environment)
     except GuestTimeout as error:
-        life.hang = f"the phase {phase.name} did not end within {phase.seconds:g} s: {error.cause.rpartition('; ')[2]}"
+        life.hang = f"the phase {phase.name} did not end within {limit:g} s: {error.cause.rpartition('; ')[2]}"
         raise
     output = (done.stdout + done.stderr)[-TAIL:].strip()
     return PhaseOutcome(phase.name, done.exit_code, round(time.monotonic() - begun, 3), output)

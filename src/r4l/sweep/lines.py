@@ -11,7 +11,7 @@ from __future__ import annotations
 import bisect
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from r4l.arch import DEFAULT
 from r4l.debug.remote import BREAK, WATCH, Stop, attached
@@ -94,11 +94,16 @@ class _Watcher:
             remote.insert(WATCH, registers["rax"], size)
 
 
-def lines(ready: Ready) -> Lines:
-    """Return the source lines of a driver's accesses, phase by phase; empty where they cannot be found."""
+def lines(ready: Ready, limits: Mapping[str, float]) -> Lines:
+    """Return the source lines of a driver's accesses, phase by phase; empty where they cannot be found.
+
+    Args:
+        ready: the driver and its device.
+        limits: as of `Life`.
+    """
     if ready.kernel.arch != DEFAULT:
         return {}
-    life = Life()
+    life = Life(limits=limits)
     seen: dict[str, dict[int, tuple[int, int]]] = {}
     with machine(ready, cpus=1) as vm:
         device = vm.devices[0]

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
 
 from r4l.errors import EnvironmentFault, R4LError, VerdictError
 from r4l.sweep.cells import ALLOCATION, SweepCell, common
@@ -14,6 +13,10 @@ from r4l.sweep.results import Baseline, CellResult
 from r4l.sweep.subject import SweptDriver, ready
 from r4l.sweep.verdict import judge, messages
 
+LENIENT = 6
+"""A phase without a fault may take so many times what phases.toml says: this computer may be slow, or the driver."""
+SLOWER = 10
+"""With a fault a phase may take so many times what it took without, if that is more than phases.toml says."""
 BEFORE, AFTER = 15, 20
 """Events kept of the trace before and after the fault."""
 LINES = 40
@@ -32,14 +35,15 @@ def run_baseline(subject: SweptDriver) -> Baseline:
         EnvironmentFault: this computer cannot run it.
     """
     # One without the module that counts allocations, whose messages are the kernel's usual ones.
-    lives = [live(ready(subject), None), live(ready(subject), None, count_memory=True)]
+    limits = {phase.name: LENIENT * phase.seconds for phase in subject.phases}
+    lives = [live(ready(subject), None, count_memory=memory, limits=limits) for memory in (False, True)]
     for life in lives:
         _require_clean(subject, life)
     usual = tuple(sorted({text for life in lives for text in messages(life.records)}))
     first, second = (life.places() for life in lives)
     places = [*common(first, second), *(place for place in second if place.event == ALLOCATION)]
     try:
-        found = lines(ready(subject))
+        found = lines(ready(subject), limits)
     except R4LError:
         # The map is right without them, too.
         found = {}
@@ -64,16 +68,17 @@ def _require_clean(subject: SweptDriver, life: Life) -> None:
         )
 
 
-def run_cell(work: tuple[SweptDriver, Sequence[str]], cell: str) -> CellResult:
+def run_cell(work: tuple[SweptDriver, Baseline], cell: str) -> CellResult:
     """Run one cell.
 
     Args:
-        work: the driver, and the messages of its life without a fault.
+        work: the driver, and its life without a fault.
         cell: text of the cell.
     """
-    subject, usual = work
-    life = live(ready(subject), SweepCell.parse(cell))
-    verdict, reason = judge(life, usual)
+    subject, baseline = work
+    limits = {name: SLOWER * seconds for name, _, seconds, _ in baseline.phases}
+    life = live(ready(subject), SweepCell.parse(cell), limits=limits)
+    verdict, reason = judge(life, baseline.messages)
     trace, at = _around(life)
     return CellResult(
         subject.key,

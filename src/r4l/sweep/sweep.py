@@ -100,7 +100,7 @@ def _sweep_one(client: Client, subject: SweptDriver, wanted: Sequence[str], resu
     rest = open_cells()
     baseline = results.baselines[subject.key]
     done = len(wanted) - len(rest)
-    for cell, result in cluster.spread(client, run_cell, (subject, baseline.messages), rest):
+    for cell, result in cluster.spread(client, run_cell, (subject, baseline), rest):
         if isinstance(result, Exception):
             result = CellResult(subject.key, cell, "unjudged", f"the worker: {result!r}"[:400])
         results.add(replace(result, source=result.source or baseline.source(SweepCell.parse(cell))))
