@@ -39,6 +39,9 @@ def test_the_command(
     assert texts(tree) == original
     assert r4l(str(HELLO), "--commit", "--patch", "x").returncode == 2
     assert r4l("hello", "--remove", "--as", "x").returncode == 2
+    assert r4l(str(E1000), "--series", "out", "--patch", "x").returncode == 2
+    assert "series.toml" in r4l(str(HELLO), "--series", "out").stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_a_driver_is() -> None:

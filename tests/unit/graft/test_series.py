@@ -145,11 +145,24 @@ def test_what_is_refused(linux: Path, tmp_path: Path) -> None:
         series(E1000, linux, tmp_path / "out")
     with pytest.raises(UsageError, match=r"series\.toml"):
         series(HELLO, linux, tmp_path / "new")
+    (linux / "Makefile").write_text("VERSION = 7\nPATCHLEVEL = 2\nSUBLEVEL = 0\n")
+    with pytest.raises(UsageError, match=r"is Linux 7\.2, and the series is for 7\.3"):
+        series(E1000, linux, tmp_path / "new")
     made = Series(linux, KIT, table.read_kit(KIT), ("A", "a@b"))
     (linux / "rust/kernel/sync/spsc.rs").parent.mkdir(exist_ok=True)
     (linux / "rust/kernel/sync/spsc.rs").write_text("")
     with pytest.raises(UsageError, match="already"):
         made.add_kit(made.table.patches[0])
+
+
+def test_a_name_is_a_text_in_rust(linux: Path) -> None:
+    kit = table.read_kit(KIT)
+    made = Series(linux, KIT, kit, ('Ann "\\" B', "a@b"))
+    for patch in kit.patches:
+        made.add_kit(patch)
+    own = table.read_driver(E1000, kit)
+    made.add_driver(driver.read_driver(E1000), own)
+    assert r'authors: ["Ann \"\\\" B"],' in made.files[f"{own.folder}/{own.root}.rs"]
 
 
 def test_only_rust_of_the_series_is_formatted() -> None:

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from r4l import home, resources
+from r4l import resources
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.graft import driver
 from r4l.graft.series import mail, table
@@ -58,9 +59,10 @@ def series(folder: Path, tree: Path, out: Path) -> SeriesResult:
     kit = table.read_kit(resources.kit())
     own = table.read_driver(folder, kit)
     source = trees.folders_of(tree).source
+    _require_version(source, kit.kernel)
     author = mail.identity(source)
     toolchain = Toolchain.get()
-    with tempfile.TemporaryDirectory(dir=home.room("grafts"), prefix=".series-") as name:
+    with tempfile.TemporaryDirectory(prefix="r4l-series-") as name:
         work = Path(name)
         made = Series(source, resources.kit(), kit, author)
         mails = [mail.Mail(patch.subject, patch.message, made.add_kit(patch)) for patch in kit.patches]
@@ -119,6 +121,15 @@ def rustfmt(toolchain: Toolchain, source: Path, files: dict[str, str], work: Pat
         said = done.stderr.decode(errors="replace")
         raise EnvironmentFault("rustfmt does not understand the series", "report this as a bug", detail=said)
     return {path: (work / path).read_text(encoding="utf-8") for path in files}
+
+
+def _require_version(source: Path, oldest: tuple[int, ...]) -> None:
+    makefile = (source / "Makefile").read_text(encoding="utf-8")
+    found = [re.search(rf"^{name} = (\d+)$", makefile, re.MULTILINE) for name in ("VERSION", "PATCHLEVEL")]
+    version = tuple(int(match[1]) for match in found if match)
+    if version < oldest:
+        wanted, there = (".".join(map(str, numbers)) for numbers in (oldest, version))
+        raise UsageError(f"{source} is Linux {there}, and the series is for {wanted}", "use a newer source")
 
 
 def _publish(mails: list[Path], out: Path) -> None:

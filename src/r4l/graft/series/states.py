@@ -73,7 +73,8 @@ class Series:
                 raise UsageError(f"{driver.folder / name} is not Rust", "a series is for drivers in Rust alone")
             target = f"{table.root}.rs" if name == driver.root else name
             code = rewrite(code, name, table.rules, of_kit=False, omit=table.patch.without.get(name))
-            self._new(f"{table.folder}/{target}", code.replace("{author}", self.author[0]))
+            author = self.author[0].replace("\\", "\\\\").replace('"', '\\"')
+            self._new(f"{table.folder}/{target}", code.replace("{author}", author))
         for name, text in table.new.items():
             self.files[f"{table.folder}/{name}"] = text
         return self._finish(table.patch, before)

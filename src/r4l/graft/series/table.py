@@ -27,6 +27,7 @@ PATCH = {
 RULES = {"words?": {"*": str}, "edits?": EDITS, "omitted?": {"*": [str]}}
 KIT = {
     **RULES,
+    "kernel": [int],
     "modules": {"*": str},
     "calls": {"*": {"use": str, "text": str}},
     "constants": {"*": str},
@@ -108,6 +109,7 @@ class KitTable:
 
     Attributes:
         rules: for the rewriter.
+        kernel: version of the oldest kernel that the series is for: VERSION and PATCHLEVEL of its Makefile.
         values: C expressions of constants that the kernel's own bindgen needs in another form.
         own: constants that bindgen finds by itself.
         exported: helpers of functions that this kernel exports.
@@ -115,6 +117,7 @@ class KitTable:
     """
 
     rules: RewriteRules
+    kernel: tuple[int, ...]
     values: dict[str, str]
     own: list[str]
     exported: list[str]
@@ -154,6 +157,7 @@ def read_kit(kit: Path) -> KitTable:
     calls = {path: Call(**call) for path, call in table["calls"].items()}
     return KitTable(
         rules=_rules(table, table["modules"], calls, table["constants"]),
+        kernel=tuple(table["kernel"]),
         values=table["values"],
         own=table["own"],
         exported=table["exported"],
