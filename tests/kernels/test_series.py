@@ -59,6 +59,7 @@ def test_each_patch_builds(arch: str, tmp_path: Path, monkeypatch: pytest.Monkey
                 check=True,
                 env={"PATH": "/usr/bin:/bin", "GIT_CEILING_DIRECTORIES": str(copy)},
             )
+            make(kernel, copy, "olddefconfig")
             said = make(kernel, copy, "rust/kernel.o")
             assert "warning" not in said, f"{mail}:\n{said}"
         said = make(kernel, copy, f"CONFIG_{done.symbol}=m", f"{done.driver}/")
