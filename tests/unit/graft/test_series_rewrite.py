@@ -14,6 +14,7 @@ RULES = RewriteRules(
     calls={
         "barrier::rmb": Call("sync::barrier", "barrier::dma_mb(barrier::Read)"),
         "dma::address": Call("", "{0}.dma_address()"),
+        "param::value": Call("", "{0}.value()"),
     },
     constants={"PAD": "usize", "BITS": "u32", "SHIFT": "any", "FEATURE": "u64"},
     words={"the kit": "the crate"},
@@ -136,6 +137,8 @@ fn f() {
 }
 """
     )
+    module = "use kit::{\n    param,\n    say, //\n};\n\nlet x = param::value(&module_parameters::debug);\n"
+    assert of_driver(module) == "use kernel::say;\n\nlet x = module_parameters::debug.value();\n"
     with pytest.raises(UsageError, match=r"address\(find\(a\)\) is not understood"):
         of_driver("use kit::dma::address;\n\nfn f() {\n    address(find(a));\n}\n")
 

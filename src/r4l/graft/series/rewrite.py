@@ -146,6 +146,10 @@ def _leaf(
     if path in rules.calls:
         call = called[parts[-1]] = rules.calls[path]
         return [(crate, *call.use.split("::"))] if call.use else []
+    inner = {name: call for name, call in rules.calls.items() if name.startswith(f"{path}::")}
+    if inner and path not in rules.modules:
+        called |= {name.removeprefix(path.removesuffix(parts[-1])): call for name, call in inner.items()}
+        return [(crate, *use.split("::")) for use in sorted({call.use for call in inner.values()} - {""})]
     if parts[-1] == "*":
         return [(crate, *rules.kernel_path("::".join(parts[:-1]), where).split("::"), "*")]
     new = rules.kernel_path(path, where).split("::")
@@ -181,14 +185,14 @@ def _call(code: str, name: str, call: Call, where: str) -> str:
         return re.sub(rf"(?<![\w:]){name}!", call.text, code)
     parts: list[str] = []
     at = 0
-    for match in re.finditer(rf"(?<![\w:.]){name}\(", code):
+    for match in re.finditer(rf"(?<![\w:.]){re.escape(name)}\(", code):
         end, depth = match.end(), 1
         while depth:
             depth += {"(": 1, ")": -1}.get(code[end], 0)
             end += 1
         argument = code[match.end() : end - 1]
         if "{0}" in call.text:
-            if not re.fullmatch(r"&[\w.]+", argument):
+            if not re.fullmatch(r"&[\w.:]+", argument):
                 raise UsageError(f"{where}: {name}({argument}) is not understood", "give it a reference to a value")
             argument = argument.removeprefix("&")
         elif argument:
