@@ -24,7 +24,12 @@ TEMPLATES = list(Template.all())
 
 MUTANTS = {
     "hello": ("NAME.rs", 'pr_info!("goodbye', 'pr_debug!("goodbye', "test_greeting_and_farewell"),
-    "chrdev": ("NAME.rs", "waiting.truncate(left)", "waiting.truncate(left.max(1))", "test_what_was_written_is_read"),
+    "chrdev": (
+        "NAME.rs",
+        "waiting.truncate(left)",
+        "waiting.truncate(left.max(1))",
+        "test_written_bytes_are_read_back",
+    ),
     "pci": ("NAME.rs", "self.bar.read(regs::FACTORIAL)", "self.bar.read(regs::LIVENESS)", "test_the_factorial"),
     "netdev": ("main.rs", "source.swap_with_slice(destination);", "let _ = (source, destination);", "test_every_host"),
 }

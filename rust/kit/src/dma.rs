@@ -78,7 +78,7 @@ impl<'bound> CoherentPairs<'bound> {
         })
     }
 
-    /// Where the device finds the memory.
+    /// Address of the memory for the device.
     pub fn dma_addr(&self) -> DmaAddress {
         self.addr
     }
