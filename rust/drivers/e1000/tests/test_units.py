@@ -10,7 +10,17 @@ import r4l
 from r4l import resources
 from r4l.testing.guest_tests import KUnit
 
-SUITES = {"kit_spsc", "kit_completion", "kit_chrdev", "kit_mac_address", "kit_rx_buffer", "e1000_filter", "e1000_phy"}
+SUITES = {
+    "kit_spsc",
+    "kit_completion",
+    "kit_chrdev",
+    "kit_features",
+    "kit_mac_address",
+    "kit_rx_buffer",
+    "e1000_desc",
+    "e1000_filter",
+    "e1000_phy",
+}
 
 
 def test_what_is_pure(kunit: KUnit, kernel: r4l.Kernel, tmp_path: Path) -> None:
