@@ -364,6 +364,22 @@ def test_stop(rig: Rig) -> None:
     rig.pinged(10, what=" after `down` and `up`")
 
 
+@pytest.mark.checkpoint("stop")
+@pytest.mark.machine(nics=["python:e1000"])
+def test_stop_of_a_card_that_was_pulled_out(rig: Rig) -> None:
+    card = rig.vm.cards[0]
+    rig.online()
+    rig.pinged(10)
+    # In the middle of work: from this write of the tail on, the card answers all ones, and interrupts no more.
+    card.faults.add(f"unplug@TDT#{DRAW.randrange(1, 5)}")
+    rig.run(f"ping -c8 -i0.05 -W1 {GATEWAY} > /dev/null 2>&1")
+    see("the card was pulled out while the driver sent", not card.present, True)
+    rig.run("ip link set eth0 down")
+    rig.well()
+    flags = int(rig.run(f"cat {SYSFS}/flags"), 16)
+    see("eth0 after `down`, with a card that is gone", "up" if flags & 1 else "down", "down")
+
+
 @pytest.mark.checkpoint("leaks")
 @pytest.mark.klog_allow(FREED_WITH_INTERRUPTS_OFF, reason=ALLOWED)
 def test_leaks(rig: Rig, leaks: Leaks) -> None:
