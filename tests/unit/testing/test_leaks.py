@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from r4l.guest import Completed
-from r4l.testing.leaks import LeakFound, Leaks
+from r4l.testing.leaks import LISTS, SEPARATOR, LeakFound, Leaks
 from r4l.vm import VM
 
 NODE = 256
@@ -24,6 +24,9 @@ class Guest:
         self._objects = 1000
 
     def run(self, command: str, **_: object) -> Completed:
+        if SEPARATOR in command:
+            # Nothing is held.
+            return Completed(command, 0, f"{SEPARATOR}\n".encode() * len(LISTS), b"", 0.0)
         if command != "cat /proc/slabinfo":
             return Completed(command, 1, b"", b"", 0.0)
         self._objects += next(self._steps, 0)
