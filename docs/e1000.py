@@ -85,7 +85,7 @@ def read(results: str) -> dict[str, str]:
         name, outcome = entry["name"].rpartition("/")[2], entry["outcome"]
         # An error is this machine's, and says nothing about the driver.
         if outcome != "error":
-            found[name] = f"{SKIPPED}{entry['reason']}" if outcome == "skipped" else outcome
+            found[name] = f"{SKIPPED}{entry['reason'].removeprefix('Skipped: ')}" if outcome == "skipped" else outcome
     return found
 
 

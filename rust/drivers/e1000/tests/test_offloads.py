@@ -19,6 +19,7 @@ from r4l.testing import interface_of
 
 pytestmark = pytest.mark.machine(nics=["e1000"])
 MIB = 2**20
+C_MIXES = "the C driver puts the first multicast addresses among the receive addresses"
 UNTIL = "i=0; until {}; do i=$((i+1)); [ $i -gt 300 ] && exit 1; usleep 50000; done"
 """Command line that waits for another one to succeed, at most 15 s."""
 READ, FIRST_BLOCK = b"\0\1", b"\0\3\0\1"
@@ -166,9 +167,11 @@ def test_frames_of_up_to_sixteen_kilobytes(pair: r4l.VM) -> None:
 
 @pytest.mark.parametrize("count", [129, 300])
 def test_a_multicast_table_of_more_groups_than_it_has_words(
-    online: r4l.VM, relay: Path, register: Callable[[int], int], count: int
+    online: r4l.VM, relay: Path, register: Callable[[int], int], module: r4l.BuiltModule, count: int
 ) -> None:
     """Each group has its bit: 12 bits of the address say where (8254x manual, 13.5.1)."""
+    if module.name == "e1000":
+        pytest.skip(C_MIXES)
     online.put(relay, "/tmp/relay", 0o755)
     before = [register(MTA + 4 * word) for word in range(128)]
     groups = [bytes((1, 0, 0x5E, index >> 8, index & 0xFF, index * 7 & 0xFF)) for index in range(1, count + 1)]
@@ -192,8 +195,10 @@ FIRST_OF_OTHERS, RCTL, UPE = 0x5408, 0x100, 1 << 3
 
 
 def test_up_to_fifteen_more_addresses_are_filtered_by_the_card(
-    online: r4l.VM, relay: Path, register: Callable[[int], int]
+    online: r4l.VM, relay: Path, register: Callable[[int], int], module: r4l.BuiltModule
 ) -> None:
+    if module.name == "e1000":
+        pytest.skip(C_MIXES)
     online.put(relay, "/tmp/relay", 0o755)
 
     def listen(count: int) -> None:
