@@ -20,6 +20,7 @@ from r4l.graft.series import series
 from r4l.kernel import Kernel
 from r4l.kernel.kbuild import OPTIONS
 from r4l.kernel.make import kernel_make
+from r4l.module import Module
 
 pytestmark = [pytest.mark.timeout(7200)]
 
@@ -38,6 +39,20 @@ def make(kernel: Kernel, copy: Path, *targets: str) -> str:
         over={kernel.build: copy / "build"},
         over_reads={kernel.source: copy / "source"},
     )
+
+
+def add_layout(kernel: Kernel, driver: Path) -> None:
+    """Add the C compiler's sizes and offsets to a driver, as assertions about the bindings of the crate `kernel`.
+
+    bindgen gets some structures wrong, and the kernel's build does not compare them.
+    """
+    built = Module(resources.rust("drivers", "e1000")).build(kernel).path.parent / "r4l/kit_layout.rs"
+    lines = [line for line in built.read_text().splitlines() if line.startswith("const _: () = assert!")]
+    assert len(lines) > 100
+    (driver / "layout.rs").write_text("\n".join(lines).replace("bindings::", "kernel::bindings::") + "\n")
+    root = (driver / "e1000.rs").read_text()
+    assert root.count("\nmod hw;\n") == 1
+    (driver / "e1000.rs").write_text(root.replace("\nmod hw;\n", "\nmod hw;\nmod layout;\n"))
 
 
 @pytest.mark.parametrize("arch", ["x86_64", "arm64"])
@@ -65,4 +80,6 @@ def test_each_patch_builds(arch: str, tmp_path: Path, monkeypatch: pytest.Monkey
         said = make(kernel, copy, f"CONFIG_{done.symbol}=m", f"{done.driver}/")
         assert "warning" not in said, said
         assert (copy / "build" / done.driver / "e1000_rust.o").is_file()
+        add_layout(kernel, copy / "source" / done.driver)
+        make(kernel, copy, f"CONFIG_{done.symbol}=m", f"{done.driver}/")
     assert not (kernel.source / done.driver).exists()
