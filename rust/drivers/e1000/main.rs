@@ -138,11 +138,11 @@ kit::module_pci_net_driver! {
     params: {
         copybreak: u32 {
             default: 256,
-            description: "Received frames of up to so many bytes are copied, and their buffers stay with the card",
+            description: "Frames of up to so many bytes are copied when they are received",
         },
         debug: i32 {
             default: -1,
-            description: "How many kinds of messages are wanted, of the 16 that there are; -1 for the usual three",
+            description: "Kinds of messages that are wanted: 0 to 16; -1 for the usual three",
         },
     },
 }
