@@ -272,11 +272,22 @@ def test_a_vector_of_msix_without_an_eventfd_is_pending(client: Client, device: 
 def test_interrupts_that_there_are_not(
     client: Client, index: int, flags: int, start: int, count: int, number_of_fds: int
 ) -> None:
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    fds = [eventfd() for _ in range(number_of_fds)]
     with pytest.raises(Refusal):
-        client.irq(index, fds := [eventfd() for _ in range(number_of_fds)], start=start, flags=flags, count=count)
+        client.irq(index, fds, start=start, flags=flags, count=count)
     client.read(0)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before + len(fds), "what was sent is closed"
+    ours = [eventfd_id(fd) for fd in fds]
+    there = [eventfd_id(int(link.name)) for link in Path("/proc/self/fd").iterdir()]
+    assert sorted(found for found in there if found in ours) == sorted(ours), "the server's copies are closed"
+
+
+def eventfd_id(fd: int) -> str:
+    """Return the kernel's number of an eventfd (proc_pid_fdinfo(5)); empty for another file or one that was closed."""
+    try:
+        lines = Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines()
+    except OSError:
+        return ""
+    return next((line.split()[1] for line in lines if line.startswith("eventfd-id:")), "")
 
 
 def test_what_is_no_eventfd_is_refused(client: Client, tmp_path: Path) -> None:
