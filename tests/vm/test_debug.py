@@ -63,7 +63,7 @@ def test_a_function_of_a_driver_with_its_arguments(kernel: Kernel) -> None:
         *("--", up),
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    line = line_of(E1000 / "nic.rs", 'netdev_info!(dev, "open')
+    line = line_of(E1000 / "nic.rs", "let rings = self.make_rings(self.setup.ring_sizes())?;")
     assert re.search(rf"#0  .*::open \(self=0x[0-9a-f]+, dev=0x[0-9a-f]+\) at \S*/nic\.rs:{line}\n", done.stdout)
     assert "private.rs:" in done.stdout, "who calls it: the kit"
     assert re.search(r"^self = 0x[0-9a-f]+$", done.stdout, re.MULTILINE)
