@@ -123,6 +123,7 @@ def sweep(*words: str, into: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
+@pytest.mark.thorough
 def test_killed_in_the_middle_it_goes_on(kernel: Kernel, swept: BuiltModule, tmp_path: Path) -> None:
     options = ["--json", "--phase", "probe", "--faults", "all-ones,lost-write", "--kernel", kernel.release, "-j", "1"]
     first = sweep(*options, into=tmp_path)
@@ -156,6 +157,7 @@ def test_killed_in_the_middle_it_goes_on(kernel: Kernel, swept: BuiltModule, tmp
     assert not list((home.room("dask")).glob("**/*.pid"))
 
 
+@pytest.mark.thorough
 def test_a_cell_as_a_test(driver: SweptDriver, kernel: Kernel, tmp_path: Path) -> None:
     for name in ("Kbuild", "swept.c", "swept_device.py"):
         (tmp_path / name).write_bytes((FIXTURE / name).read_bytes())

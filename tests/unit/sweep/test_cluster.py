@@ -37,9 +37,11 @@ def test_a_killed_worker_loses_nothing_and_nothing_counts_twice(tmp_path: Path) 
     assert results == {number: number * number for number in range(8) if number != 5}
 
 
-def test_no_scheduler_and_no_resource() -> None:
+def test_no_scheduler_and_no_resource(monkeypatch: pytest.MonkeyPatch) -> None:
     from distributed import LocalCluster
 
+    # Dask tries to connect again until this time is over.
+    monkeypatch.setattr(cluster, "CONNECT", 3)
     with pytest.raises(EnvironmentFault, match="no scheduler of Dask answers"), cluster.connected("tcp://127.0.0.1:9"):
         pass
     with (
