@@ -249,8 +249,12 @@ class Archive:
         return final.name
 
     def _sweep(self) -> None:
-        """Remove lists that no note names any more, and partial downloads."""
-        kept = {name for suite in self._suites for name in (self._known(suite) or {"lists": []})["lists"]}
+        """Remove lists that no note names any more, and partial downloads.
+
+        Another view may share the folder: one with backports, one without.
+        """
+        suites = [note.stem for note in self._room.glob("*.json")]
+        kept = {name for suite in suites for name in (self._known(suite) or {"lists": []})["lists"]}
         for path in self._room.iterdir():
             if path.suffix in (".packages", ".xz", ".part") and path.name not in kept:
                 path.unlink(missing_ok=True)

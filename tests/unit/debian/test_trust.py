@@ -192,3 +192,11 @@ def test_one_bad_answer_is_asked_again(small: SmallArchive, view: Archive, tmp_p
     view.update()
     view.unpack({"make": "1"}, tmp_path / "tree")
     assert (tmp_path / "tree/usr/share/make").read_text() == "1"
+
+
+def test_a_view_without_backports_keeps_the_lists_of_one_with_them(small: SmallArchive, view: Archive) -> None:
+    small.add("make", "2")
+    small.publish()
+    view.update()
+    Archive("small", "", ("main",), "amd64", ()).update()
+    assert view.versions("make") == ["2"]
