@@ -50,7 +50,7 @@ def place(packages: Path, build: Path, architecture: str) -> list[str]:
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = home.temporary(target)
             shutil.copy(found, partial)
-            partial.replace(target)
+            home.publish(partial, target)
             arguments.append(f"{option}=")
     return arguments
 
