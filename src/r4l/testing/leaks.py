@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from r4l.errors import VerdictError
 from r4l.vm import VM
 
 KMEMLEAK = "/sys/kernel/debug/kmemleak"
+SLABS = "/sys/kernel/slab"
 DMA_API = "/sys/kernel/debug/dma-api"
 LISTS = {
     "interrupt lines": "cut -d: -f1 /proc/interrupts; sed -n 's/.*  *\\([a-zA-Z_].*\\)/\\1/p' /proc/interrupts",
@@ -34,8 +36,9 @@ grows its own cache in every round by whole slabs (up to 36 KiB), and one receiv
 SECOND_LOOK = 4
 """Rounds for a second look at caches that grew.
 
-Objects freed only after a grace period, such as nodes of maple trees, can grow a cache by 16 KiB in each of two
-consecutive rounds. A leak goes on growing.
+The kernel keeps freed objects in sheaves and counts them as active (mm/slub.c): nodes of maple trees, freed after a
+grace period, grew their cache by one or two sheaves of 8 KiB in each of several rounds. Before each count of the second
+look, the suspects are shrunk: that returns the sheaves' objects, and a leak goes on growing.
 """
 
 
@@ -91,7 +94,8 @@ class Leaks:
             used = [self._after(reload, times) for _ in range(1 + rounds)]
             suspects = [cache for cache, steps in _growth(used).items() if min(steps) > 0 and _leaks(steps, times)]
             if suspects:
-                again = [used[-1], *(self._after(reload, times) for _ in range(SECOND_LOOK))]
+                again = [self._slabs(shrink=suspects)]
+                again += [self._after(reload, times, shrink=suspects) for _ in range(SECOND_LOOK)]
                 growth = _growth(again)
                 suspects = [cache for cache in suspects if _leaks(growth[cache], times)]
         if suspects:
@@ -101,15 +105,23 @@ class Leaks:
                 "use `--kernel debug`: its kmemleak shows the traces of the allocations",
             )
 
-    def _after(self, reload: Callable[[int], object], times: int) -> Counter[str]:
+    def _after(self, reload: Callable[[int], object], times: int, *, shrink: Iterable[str] = ()) -> Counter[str]:
         """Return the slab caches after one round."""
         reload(times)
-        return self._slabs()
+        return self._slabs(shrink=shrink)
 
-    def _slabs(self) -> Counter[str]:
+    def _slabs(self, *, shrink: Iterable[str] = ()) -> Counter[str]:
         """Return the bytes in active objects of each slab cache, after freeing what cache shrinkers can
-        (slabinfo(5))."""
+        (slabinfo(5)).
+
+        Args:
+            shrink: caches whose sheaves are emptied first. Objects freed by RCU come back in a sheaf of their own after
+                a grace period, hence the second time (Documentation/ABI/testing/sysfs-kernel-slab).
+        """
         self._vm.run("sync; echo 3 > /proc/sys/vm/drop_caches; sleep 0.2", check=True)
+        if files := " ".join(shlex.quote(f"{SLABS}/{cache}/shrink") for cache in shrink):
+            once = f'for file in {files}; do test ! -w "$file" || echo 1 > "$file"; done'
+            self._vm.run(f"{once}; sleep 0.2; {once}", check=True)
         rows = [line.split() for line in self._vm.run("cat /proc/slabinfo", check=True).stdout.splitlines()[2:]]
         return Counter({row[0]: int(row[1]) * int(row[3]) for row in rows})
 
