@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Self-tests (`ethtool -t`).
+
+use crate::{
+    bindings,
+    net::{
+        driver::Driver,
+        private::Private, //
+    },
+    netdev_err, //
+};
+use core::slice;
+
+impl<D: Driver> Private<D> {
+    /// Tests a device. For those that disturb it, it is closed, and opened afterwards.
+    ///
+    /// # Safety
+    ///
+    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
+    pub(super) unsafe extern "C" fn self_test(
+        dev: *mut bindings::net_device,
+        test: *mut bindings::ethtool_test,
+        data: *mut u64,
+    ) {
+        const OFFLINE: u32 = bindings::ethtool_test_flags_ETH_TEST_FL_OFFLINE;
+        const FAILED: u32 = bindings::ethtool_test_flags_ETH_TEST_FL_FAILED;
+
+        // SAFETY: The core only calls this for a registered device of ours, with a valid structure and
+        // zeroed memory for as many values as `get_sset_count` said.
+        let (this, test, results) = unsafe {
+            (
+                Self::of(dev),
+                &mut *test,
+                slice::from_raw_parts_mut(data, D::SELF_TESTS.len()),
+            )
+        };
+        let offline = test.flags & OFFLINE != 0;
+        let reopen = offline && this.device().is_up();
+        this.driver.self_test(this.device(), false, results);
+        if reopen {
+            // SAFETY: The RTNL lock is held.
+            unsafe { this.close() };
+        }
+        if offline {
+            this.driver.self_test(this.device(), true, results);
+        }
+        if reopen {
+            // SAFETY: As above.
+            if let Err(e) = unsafe { this.open() } {
+                netdev_err!(
+                    this.device(),
+                    "open failed after a test: {:?}, going down\n",
+                    e
+                );
+                test.flags |= FAILED;
+                // SAFETY: The device is registered, and the RTNL lock is held.
+                unsafe { bindings::dev_close(dev) };
+            }
+        }
+        if results.iter().any(|result| *result != 0) {
+            test.flags |= FAILED;
+        }
+    }
+}
