@@ -2,17 +2,17 @@
 
 //! Network devices.
 //!
-//! A driver implements [`Driver`] for the type that holds what a card has from probe to remove.
-//! What it has only from open to stop, the rings first of all, are other values, which
-//! [`Driver::open`] makes and [`Driver::stop`] gets back. In between each callback is lent
-//! exactly the one that its own context guards, so a driver needs no lock for them and cannot
-//! touch them when the device is stopped:
+//! A driver implements [`Driver`] for the type with the device's state from probe to remove. State
+//! that exists from open to stop only, such as the rings, is in other values, which
+//! [`Driver::open`] returns and [`Driver::stop`] gets back. In between, each of them is passed as
+//! `&mut` to the one callback whose context excludes all other accesses. So a driver needs no lock
+//! for them, and cannot access them while the device is closed:
 //!
-//! | state | lent to | guarded by |
+//! | state | passed to | protected by |
 //! |---|---|---|
 //! | [`Driver::Tx`] | [`Driver::start_xmit`] | the transmit queue's lock |
-//! | [`Driver::Napi`] | [`Driver::poll`] | NAPI: one poll at a time |
-//! | [`Driver::Filter`] | [`Driver::set_rx_mode`] | the address list's lock |
+//! | [`Driver::Napi`] | [`Driver::poll`] | NAPI, which runs one poll at a time |
+//! | [`Driver::Filter`] | [`Driver::set_rx_mode`] | `netif_addr_lock` |
 //!
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The network device itself, as callbacks and drivers see it.
+//! The network device, as drivers and the callbacks of the kit see it.
 
 use super::{
     ethernet::MacAddress,
@@ -40,36 +40,37 @@ impl Device {
         self.0.get()
     }
 
-    /// The hardware address.
+    /// Returns the hardware address. Callable from any context.
     pub fn mac(&self) -> MacAddress {
         let mut mac = [0; 6];
-        // SAFETY: `dev_addr` points to at least `MAX_ADDR_LEN` bytes. A change at this moment gives
-        // a mix of two addresses, as it does for every reader in C.
+        // SAFETY: `dev_addr` points to at least `MAX_ADDR_LEN` bytes. A concurrent change gives a
+        // mix of two addresses, as for every reader in C.
         unsafe { core::ptr::copy_nonoverlapping((*self.as_raw()).dev_addr, mac.as_mut_ptr(), 6) };
         MacAddress(mac)
     }
 
-    /// The largest payload of a frame.
+    /// Returns the MTU, the largest payload of a frame in bytes. Callable from any context.
     pub fn mtu(&self) -> u32 {
         // SAFETY: Valid by the type invariant; the core writes it with `WRITE_ONCE`.
         unsafe { (&raw const (*self.as_raw()).mtu).read_volatile() }
     }
 
-    /// The features that are switched on now. While the user switches some, the former ones are seen a
-    /// little longer.
+    /// Returns the features that are switched on. During a change they are the former ones until
+    /// the driver has switched. Callable from any context.
     #[inline]
     pub fn features(&self) -> Features {
-        // SAFETY: Valid by the type invariant. A change at this moment gives the former or the new ones.
+        // SAFETY: Valid by the type invariant. The read is of one word, so a concurrent change
+        // gives the former or the new features.
         Features::from_raw(unsafe { (&raw const (*self.as_raw()).features).read_volatile() })
     }
 
-    /// Whether the interface is up. To be asked under the RTNL lock: it may be on its way elsewhere.
+    /// Returns true if the interface is up. Without the RTNL lock the result can be out of date.
     pub fn is_up(&self) -> bool {
         // SAFETY: Valid by the type invariant.
         unsafe { bindings::netif_running(self.as_raw()) }
     }
 
-    /// Says whether there is a link. Callable from any context.
+    /// Tells the stack that the link is up or down. Callable from any context.
     pub fn set_carrier(&self, on: bool) {
         // SAFETY: Valid by the type invariant.
         unsafe {
@@ -81,13 +82,13 @@ impl Device {
         }
     }
 
-    /// Whether there is a link.
+    /// Returns true if the link is up. Callable from any context.
     pub fn carrier(&self) -> bool {
         // SAFETY: Valid by the type invariant.
         unsafe { bindings::netif_carrier_ok(self.as_raw()) }
     }
 
-    /// Counts frames that the device had to drop, since there was no buffer for them. Callable from
+    /// Adds to the number of frames that the device has dropped for want of a buffer. Callable from
     /// any context.
     pub fn count_missed(&self, frames: u32) {
         // SAFETY: Valid by the type invariant; the counter is atomic.
@@ -107,21 +108,22 @@ impl Device {
         };
     }
 
-    /// Prints at info level with the driver's, the bus device's and the interface's names. Use
+    /// Prints at info level, with the names of driver, bus device and interface, for
     /// [`netdev_info!`](crate::netdev_info).
     #[doc(hidden)]
     pub fn pr_info(&self, args: fmt::Arguments<'_>) {
         self.printk(kernel::bindings::KERN_INFO, args);
     }
 
-    /// Prints at error level. Use [`netdev_err!`](crate::netdev_err).
+    /// Prints at error level, for [`netdev_err!`](crate::netdev_err).
     #[doc(hidden)]
     pub fn pr_err(&self, args: fmt::Arguments<'_>) {
         self.printk(kernel::bindings::KERN_ERR, args);
     }
 }
 
-/// Prints an info-level message with the names of driver, bus device and interface.
+/// Prints an info-level message with the names of driver, bus device and interface. Callable from
+/// any context.
 #[macro_export]
 macro_rules! netdev_info {
     ($dev:expr, $($f:tt)*) => {
@@ -129,7 +131,8 @@ macro_rules! netdev_info {
     };
 }
 
-/// Prints an error-level message with the names of driver, bus device and interface.
+/// Prints an error-level message with the names of driver, bus device and interface. Callable from
+/// any context.
 #[macro_export]
 macro_rules! netdev_err {
     ($dev:expr, $($f:tt)*) => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The trait that a driver implements, and what its methods take and return.
+//! The trait that a network driver implements, and the types of its methods.
 
 use super::{
     device::Device,
@@ -32,100 +32,102 @@ use kernel::{
     sync::atomic::Atomic, //
 };
 
-/// What the network stack has to know of a device before it is registered.
+/// Properties of a device that the network stack needs at its registration.
 pub struct Config {
     /// The hardware address.
     pub mac: MacAddress,
-    /// The largest MTU that can be set.
+    /// The largest MTU, in bytes.
     pub max_mtu: u32,
-    /// What the device can do when it sends.
+    /// Transmit offloads of the device.
     pub offloads: Offloads,
 }
 
-/// What a device can do when it sends, besides sending.
+/// Transmit offloads of a device.
 #[derive(Clone, Copy, Default)]
 pub struct Offloads {
-    /// A frame may lie in several pieces of memory, and the device fills in one Internet checksum
-    /// at any place ([`crate::skb::Skb::checksum`]).
+    /// Frames in several pieces of memory, and one Internet checksum at any place of a frame
+    /// ([`crate::skb::Skb::checksum`]).
     pub scatter_and_checksum: bool,
-    /// The device cuts a TCP stream over IP version 4 into segments
-    /// ([`crate::skb::Skb::segmentation`]). Needs the former.
+    /// Segmentation of TCP over IP version 4 ([`crate::skb::Skb::segmentation`]). Needs
+    /// `scatter_and_checksum`.
     pub tcp_segmentation: bool,
-    /// Likewise over IP version 6.
+    /// Segmentation of TCP over IP version 6. Needs `scatter_and_checksum`.
     pub tcp6_segmentation: bool,
 }
 
-/// What a device has from open to stop.
+/// State of a device that exists from open to stop.
 pub struct Rings<D: Driver + ?Sized> {
-    /// Lent to [`Driver::start_xmit`].
+    /// State that [`Driver::start_xmit`] gets.
     pub tx: D::Tx,
-    /// Lent to [`Driver::poll`].
+    /// State that [`Driver::poll`] gets.
     pub napi: D::Napi,
-    /// Lent to [`Driver::set_rx_mode`].
+    /// State that [`Driver::set_rx_mode`] gets.
     pub filter: D::Filter,
 }
 
-/// The answer of an interrupt handler.
+/// Result of an interrupt handler.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Interrupt {
-    /// The device did not ask: another one on the same line did.
+    /// The device did not raise the interrupt; another one on a shared line did.
     NotMine,
-    /// All is done.
+    /// The interrupt is handled completely.
     Handled,
-    /// The device's interrupts are masked, and the poll function shall run.
+    /// The device's interrupts are masked; schedule the poll function.
     Poll,
 }
 
-/// What [`Driver::watchdog`] has found.
+/// Result of [`Driver::watchdog`].
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Health {
-    /// Nothing is wrong.
+    /// No fault was found.
     Good,
-    /// Frames are on the ring that the device will not send: it is stopped and opened again, which
-    /// gives them back.
+    /// Frames on the ring will not be sent. The device is stopped, which drops these frames, and
+    /// opened again.
     Stalled,
 }
 
 /// Speed and duplex of a link that is up.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct LinkSettings {
-    /// In Mbit/s.
+    /// Speed in Mbit/s.
     pub speed: u32,
-    /// Both ways at once.
+    /// True for full duplex, false for half duplex.
     pub full_duplex: bool,
 }
 
-/// A driver for one network device; the type holds what the device has from probe to remove.
+/// A driver of one network device; the type holds the device's state from probe to remove.
 ///
-/// It is pinned inside the network device's own memory, and dropped when the network stack has
-/// let go of the device and no callback can run any more. The fields of the type are dropped in
-/// the order of their declaration: that is the order of teardown.
+/// The value is pinned inside the network device's own memory. It is dropped when the device is
+/// unregistered and no callback can run any more. Its fields are dropped in the order of their
+/// declaration, which is thus the order of teardown.
 ///
 /// # Contexts
 ///
-/// The kernel calls from these contexts, with these locks held. "Soft" means that soft interrupts
-/// are off, and so preemption. `start_xmit` and `poll` run with all interrupts off when netpoll
-/// (netconsole) calls them; the budget of such a poll is 0, so it only takes back what was sent.
+/// The kernel calls the methods in these contexts. "BH off" means that bottom halves (soft
+/// interrupts) are off. `start_xmit` and `poll` run with all interrupts off when netpoll
+/// (netconsole) calls them; the budget of such a poll is 0, so it can complete transmitted frames
+/// and receive none.
 ///
-/// | callback | locks | may sleep | interrupts |
+/// | callback | locks held | may sleep | interrupts |
 /// |---|---|---|---|
-/// | [`config`], drop | none | yes | on |
+/// | [`config`], drop | none of the network stack | yes | on |
 /// | [`open`], [`start`], [`stop`], [`set_mac`] | RTNL | yes | on |
 /// | [`fix_features`], [`set_features`] | RTNL | yes | on |
-/// | [`set_rx_mode`] | the address list's | no | on, soft off |
-/// | [`start_xmit`] | the transmit queue's | no | on, soft off; netpoll: off |
-/// | [`features_check`] | none, or the transmit queue's | no | on, soft off; netpoll: off |
-/// | [`poll`], [`unmask`] | none, NAPI | no | on, soft off; netpoll: off |
-/// | [`watchdog`] and what `ethtool` or `mii-tool` asks | RTNL | yes | on |
-/// | [`counts`] | RTNL, RCU, or others' | no | on |
-/// | [`interrupt`] | none | no | off; on where handlers are threads (`PREEMPT_RT`) |
+/// | [`set_rx_mode`] | `netif_addr_lock` | no | on, BH off |
+/// | [`start_xmit`] | the transmit queue's lock | no | on, BH off; netpoll: off |
+/// | [`features_check`] | none, or the transmit queue's lock | no | on, BH off; netpoll: off |
+/// | [`poll`], [`unmask`] | none; NAPI runs one at a time | no | on, BH off; netpoll: off |
+/// | [`watchdog`], and all methods for `ethtool` and `mii-tool` | RTNL | yes | on |
+/// | [`counts`] | RTNL or RCU, and possibly others | no | on |
+/// | [`interrupt`] | none | no | off; on in the handler's thread of `PREEMPT_RT` |
 ///
-/// What several of them share without being lent it as `&mut` stands under a lock that fits all of
-/// these contexts ([`crate::lock`] has the table), or is an [`Atomic`](kernel::sync::atomic::Atomic).
+/// State that several of them share, beyond the `&mut` that they get, is protected by a lock that
+/// fits all of these contexts ([`crate::lock`] has the table), or is an
+/// [`Atomic`](kernel::sync::atomic::Atomic).
 ///
-/// An operation that has a default and is not implemented is one that the device does not have:
-/// `ethtool` says so.
+/// A method with a default that a driver does not implement is an operation that the device lacks.
+/// The kernel reports it as not supported.
 ///
 /// [`config`]: Self::config
 /// [`open`]: Self::open
@@ -144,260 +146,350 @@ pub struct LinkSettings {
 /// [`interrupt`]: Self::interrupt
 #[vtable]
 pub trait Driver: Send + Sync {
-    /// Lent to [`Self::start_xmit`].
+    /// State of [`Self::start_xmit`], which gets it as `&mut`.
     type Tx: Send;
-    /// Lent to [`Self::poll`].
+    /// State of [`Self::poll`], which gets it as `&mut`.
     type Napi: Send;
-    /// Lent to [`Self::set_rx_mode`]. `()` will do for a device that cannot filter.
+    /// State of [`Self::set_rx_mode`], which gets it as `&mut`; `()` for a device without filters.
     type Filter: Send;
 
-    /// The names of the device's own counters, as `ethtool -S` shows them.
+    /// Names of the device's own counters, as `ethtool -S` shows them.
     const COUNTERS: &'static [&'static str] = &[];
 
-    /// Whether [`Self::set_rx_mode`] looks at [`RxMode::unicast`]. Otherwise the stack has the device
-    /// receive all frames where it wants more addresses than the device's own.
+    /// True if [`Self::set_rx_mode`] programs the addresses of [`RxMode::unicast`]. If false, the
+    /// stack makes the device promiscuous as soon as it wants more than the device's own address.
     const UNICAST_FILTER: bool = false;
 
-    /// The address of the device's PHY on the bus between the two (IEEE 802.3, 22.2.4.5.5), for
-    /// [`Self::read_phy`].
+    /// Address of the PHY on the management bus (IEEE 802.3, 22.2.4.5.5), for [`Self::read_phy`].
     const PHY_ADDRESS: u8 = 1;
 
-    /// What the device does for the stack, besides what [`Config::offloads`] says.
+    /// Features of the device, besides those of [`Config::offloads`].
     const FEATURES: FeatureSet = FeatureSet::NONE;
 
-    /// How many values [`Self::registers`] gives.
+    /// Number of values that [`Self::registers`] returns.
     const REGISTERS: usize = 0;
 
-    /// The names of the tests of [`Self::self_test`].
+    /// Names of the tests of [`Self::self_test`].
     const SELF_TESTS: &'static [&'static str] = &[];
 
-    /// How often [`Self::watchdog`] is called, in milliseconds.
+    /// Period of [`Self::watchdog`], in milliseconds.
     const WATCHDOG_MS: u32 = 2000;
 
-    /// What the network stack has to know. Called once, before the device is registered.
+    /// Returns the properties that the network stack needs. Called once, before registration.
+    ///
+    /// Context: process, no lock of the network stack held. May sleep.
     fn config(&self) -> Config;
 
-    /// Makes the device ready to run, with its interrupts still masked. After a suspend it may have
-    /// lost all its registers.
+    /// Prepares the device for operation, with its interrupts masked, and returns its rings. The
+    /// device may have lost all its registers in a suspend.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn open(&self, dev: &Device) -> Result<Rings<Self>>;
 
-    /// Lets the interrupts through: all that they may wake is in place.
+    /// Unmasks the interrupts of the device. Rings, NAPI and the interrupt handler are ready.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn start(&self, dev: &Device);
 
-    /// Silences the device, then gives the rings back. Also before a suspend, and when the system is
-    /// shut down.
+    /// Stops the device and its DMA, then frees the rings. Called on close, before a suspend, and
+    /// on shutdown of the system.
     ///
-    /// Nothing else can touch the rings any more. The interrupt handler may still run.
+    /// No other code can access the rings any more. The interrupt handler may still run.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn stop(&self, dev: &Device, rings: Rings<Self>);
 
-    /// Sends one frame.
+    /// Transmits one frame.
+    ///
+    /// Context: under the transmit queue's lock, bottom halves off; called by netpoll, interrupts
+    /// off. Must not sleep.
     fn start_xmit<'a>(&self, tx: &mut Self::Tx, queue: &TxQueue<'a>, skb: TxSkb<'a>)
         -> Verdict<'a>;
 
-    /// Finds out whether the device asks for something. Runs from open to stop.
+    /// Handles an interrupt. Can run from open to stop.
+    ///
+    /// Context: hard interrupt, interrupts off; with `PREEMPT_RT` a thread, interrupts on. No lock
+    /// held. Must not sleep.
     fn interrupt(&self) -> Interrupt;
 
-    /// Receives frames, and takes back those that were sent.
+    /// Receives frames and completes transmitted ones, within the budget of `poll`.
+    ///
+    /// Context: NAPI, one run at a time, bottom halves off; called by netpoll, with a budget of 0,
+    /// interrupts off. No lock held. Must not sleep.
     fn poll(&self, napi: &mut Self::Napi, poll: &mut Poll<'_>);
 
-    /// Lets the interrupts through again after a poll that found nothing more to do.
+    /// Unmasks the interrupts of the device after the last run of a poll.
+    ///
+    /// Context: as for [`Self::poll`]. Must not sleep.
     fn unmask(&self);
 
-    /// Programs the receive filters, and the length of frames by [`Device::mtu`]. Called once in
-    /// open, before [`Self::start`], and then whenever something changes.
+    /// Programs the receive filters, and the largest frame by [`Device::mtu`]. Called once in open,
+    /// before [`Self::start`], and after each change.
+    ///
+    /// Context: under `netif_addr_lock`, bottom halves off. Must not sleep.
     fn set_rx_mode(&self, filter: &mut Self::Filter, mode: &RxMode<'_>);
 
-    /// Leaves out of the features that the user wants, or adds to them, so that what is left goes
-    /// together. The core asks again before it switches anything, and when it registers the device.
+    /// Returns the wanted features, adjusted so that they fit each other. Called before features
+    /// are switched, and at registration.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn fix_features(&self, wanted: Features) -> Features {
         let _ = wanted;
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Switches features. It is to hold after the next open, too, which finds them in
-    /// [`Device::features`]. Whether it succeeds or is absent, [`Self::set_rx_mode`] follows, if the
-    /// device is open, with the new ones in [`RxMode::features`].
+    /// Switches features of the device. They also have to be in effect after the next open, which
+    /// finds them in [`Device::features`].
+    ///
+    /// Unless this method fails, a call of [`Self::set_rx_mode`] follows if the device is open,
+    /// with the new features in [`RxMode::features`]. The call follows also without this method.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn set_features(&self, dev: &Device, features: Features) -> Result {
         let _ = (dev, features);
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Says which of the features the device has for this very frame; the stack does without the
-    /// others. Without [`Features::SCATTER`] it lays the frame into one piece of memory, without
-    /// [`Features::TCP_SEGMENTATION`] it cuts it.
+    /// Returns those of `features` that the device has for this frame. The stack does the work of
+    /// the others: without [`Features::SCATTER`] it linearises the frame, without
+    /// [`Features::TCP_SEGMENTATION`] it segments the frame.
     ///
-    /// Called for each frame: better not there than one that says yes.
+    /// Called for each frame: a driver that would always return `features` should not have it.
+    ///
+    /// Context: bottom halves off; called by netpoll, interrupts off. The transmit queue's lock may
+    /// be held. Must not sleep.
     fn features_check(&self, skb: &Skb, features: Features) -> Features {
         let _ = (skb, features);
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// The hardware address has changed to `mac`. It must be valid after the next open, too.
+    /// Programs a new hardware address, which also has to be in effect after the next open.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn set_mac(&self, mac: MacAddress);
 
-    /// Looks after a device that is open, again and again: changes of the link that no interrupt has
-    /// told, counters that would overflow, a transmitter that hangs.
+    /// Checks an open device every [`Self::WATCHDOG_MS`]: changes of the link without an interrupt,
+    /// counters that would overflow, a transmitter that hangs.
+    ///
+    /// Context: workqueue, under the RTNL lock. May sleep.
     fn watchdog(&self, dev: &Device) -> Health {
         let _ = dev;
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Speed and duplex, for `ethtool`; `None` without a link.
+    /// Returns speed and duplex, for `ethtool`; `None` without a link.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn link(&self) -> Option<LinkSettings> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// The sizes of the receive and the transmit ring, for `ethtool -g`.
+    /// Returns the sizes of the receive and the transmit ring in descriptors, for `ethtool -g`.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn ring_sizes(&self) -> (u32, u32) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// The largest sizes that the receive and the transmit ring can have. Needed by
+    /// Returns the largest sizes of the receive and the transmit ring in descriptors. Needed by
     /// [`Self::make_rings`].
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn max_ring_sizes(&self) -> (u32, u32) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Of the sizes that a receive and a transmit ring can have those next to the wanted ones, which
-    /// are not above [`Self::max_ring_sizes`]. Needed by [`Self::make_rings`].
+    /// Returns the possible sizes of a receive and a transmit ring that are nearest to the wanted
+    /// ones, which are not above [`Self::max_ring_sizes`]. Needed by [`Self::make_rings`].
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn fit_ring_sizes(&self, wanted: (u32, u32)) -> (u32, u32) {
         let _ = wanted;
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Keeps the sizes that the rings have from now on, those that the next [`Self::open`] makes, too.
-    /// Needed by [`Self::make_rings`].
+    /// Stores the sizes of the rings, which the next [`Self::open`] has to use, too. Needed by
+    /// [`Self::make_rings`].
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn set_ring_sizes(&self, sizes: (u32, u32)) {
         let _ = sizes;
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Allocates rings for `ethtool -G`, while the device works on those that it has: it must not be
-    /// touched. If this fails, nothing has changed.
+    /// Allocates rings for `ethtool -G`, while the device works on its present ones. Must not
+    /// access the device, and must change nothing if it fails.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn make_rings(&self, sizes: (u32, u32)) -> Result<Rings<Self>> {
         let _ = sizes;
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Like [`Self::open`], with rings that were allocated before. Needed by [`Self::make_rings`].
+    /// Does the work of [`Self::open`] with rings of [`Self::make_rings`], by which it is needed.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn open_with(&self, dev: &Device, rings: Rings<Self>) -> Result<Rings<Self>> {
         let _ = (dev, rings);
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// How the link comes about, and which modes the device can do, for `ethtool`. Needs
-    /// [`Self::link`].
+    /// Returns the requested link settings, and the link modes that the device supports, for
+    /// `ethtool`. Needs [`Self::link`].
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn link_request(&self) -> (LinkRequest, LinkModes) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Has the link come about in another way, for `ethtool -s`: one of the supported modes, or some.
-    /// It is to hold after the next open, too. Needs [`Self::link_request`].
+    /// Changes the link settings, for `ethtool -s`, to modes that are all supported. They also have
+    /// to be in effect after the next open. Needs [`Self::link_request`].
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn set_link_request(&self, dev: &Device, request: LinkRequest) -> Result {
         let _ = (dev, request);
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Negotiates with the other end once more, for `ethtool -r`. The interface is up.
+    /// Restarts the negotiation with the link partner, for `ethtool -r`. The interface is up.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn negotiate_again(&self) -> Result {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// What pause frames are for, for `ethtool -a`. Needs [`Self::set_pause`].
+    /// Returns the use of pause frames, for `ethtool -a`. Needs [`Self::set_pause`].
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn pause(&self) -> Pause {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Sets what pause frames are for. It is to hold after the next open, too.
+    /// Changes the use of pause frames, for `ethtool -A`. The setting also has to be in effect
+    /// after the next open.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn set_pause(&self, dev: &Device, pause: Pause) -> Result {
         let _ = (dev, pause);
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// The least time between two interrupts in microseconds, for `ethtool -c`; 0 for none. Needs
-    /// [`Self::set_interrupt_interval`].
+    /// Returns the minimum time between two interrupts in microseconds, for `ethtool -c`; 0 if
+    /// there is none. Needs [`Self::set_interrupt_interval`].
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn interrupt_interval(&self) -> u32 {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Sets the least time between two interrupts. It is to hold after the next open, too.
+    /// Sets the minimum time between two interrupts, for `ethtool -C`. The setting also has to be
+    /// in effect after the next open.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn set_interrupt_interval(&self, microseconds: u32) -> Result {
         let _ = microseconds;
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// Reads one of the 32 registers of the PHY (IEEE 802.3, 22.2.4), for `mii-tool`.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn read_phy(&self, register: u8) -> Result<u16> {
         let _ = register;
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Writes one of them. What `ethtool` shows of the link is to agree with it afterwards. Needs
-    /// [`Self::read_phy`].
+    /// Writes one of the 32 registers of the PHY, for `mii-tool`. The link settings of `ethtool`
+    /// have to agree with it afterwards. Needs [`Self::read_phy`].
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn write_phy(&self, dev: &Device, register: u8, value: u16) -> Result {
         let _ = (dev, register, value);
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Counts of the device for `ip -s link`, as far as the driver knows them now. What the kit counts
-    /// is not to be among them. Must not sleep, nor wait for the device.
+    /// Returns the device's counts for `ip -s link`, as far as the driver knows them at the moment,
+    /// see [`DeviceCounts`].
+    ///
+    /// Context: possibly atomic; the RTNL lock, RCU, or other locks are held. Must neither sleep
+    /// nor wait for the device.
     fn counts(&self) -> DeviceCounts {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Which messages are wanted, for `ethtool -s eth0 msglvl`: bits `NETIF_MSG_*` of
+    /// Returns the message level, for `ethtool -s eth0 msglvl`: bits `NETIF_MSG_*` of
     /// `linux/netdevice.h`.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn messages(&self) -> &Atomic<u32> {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
     /// Reads registers, for `ethtool -d`, and returns the version of their list.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn registers(&self, values: &mut [u32]) -> u32 {
         let _ = values;
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// The bytes of the EEPROM.
+    /// Returns the size of the EEPROM in bytes.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn eeprom_len(&self) -> u32 {
         0
     }
 
-    /// What the EEPROM is written with to show that its device is meant: often vendor and device.
+    /// Returns the number that a write to the EEPROM has to name, which shows that it is meant for
+    /// this device: often the identifiers of vendor and device.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn eeprom_magic(&self) -> u32 {
         0
     }
 
     /// Reads bytes of the EEPROM, for `ethtool -e`. Needs [`Self::eeprom_len`].
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn read_eeprom(&self, offset: u32, bytes: &mut [u8]) -> Result {
         let _ = (offset, bytes);
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Writes bytes of the EEPROM, and the checksum that it has, for `ethtool -E`. The caller has told
+    /// Writes bytes of the EEPROM and updates its checksum, for `ethtool -E`. The caller has named
     /// [`Self::eeprom_magic`]. Needs [`Self::read_eeprom`].
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn write_eeprom(&self, offset: u32, bytes: &[u8]) -> Result {
         let _ = (offset, bytes);
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Has the device's lamp shine, for `ethtool -p`.
+    /// Switches the device's LED, for `ethtool -p`.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn identify(&self, lamp: Lamp) {
         let _ = lamp;
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// Tests the device, for `ethtool -t`. `failed` has a place for each of [`Self::SELF_TESTS`], zero
-    /// for passed.
+    /// Tests the device, for `ethtool -t`. `failed` has one value for each of [`Self::SELF_TESTS`],
+    /// which is 0 if the test has passed.
     ///
-    /// Called for the tests that do not disturb it; if the user wants the others as well, then once
-    /// more with `stopped`, for those alone, while the device is stopped.
+    /// Called with `stopped` false for the tests that do not disturb the device. If the user wants
+    /// the others, too, a second call with `stopped` true follows for those alone, while the device
+    /// is stopped.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn self_test(&self, dev: &Device, stopped: bool, failed: &mut [u64]) {
         let _ = (dev, stopped, failed);
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
-    /// The values of [`Self::COUNTERS`], in their order, for `ethtool -S`. Not called where there are
-    /// none.
+    /// Stores the values of [`Self::COUNTERS`] in their order, for `ethtool -S`. Not called if
+    /// there are none.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
     fn counters(&self, values: &mut [u64]) {
         let _ = values;
     }

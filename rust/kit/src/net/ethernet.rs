@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Ethernet's addresses and lengths.
+//! Addresses and lengths of Ethernet.
+//!
+//! C header: [`include/linux/etherdevice.h`](srctree/include/linux/etherdevice.h)
 
 use crate::bindings;
 use kernel::{
@@ -8,16 +10,16 @@ use kernel::{
     prelude::*, //
 };
 
-/// The length of an Ethernet header.
+/// Length of an Ethernet header, in bytes.
 pub const ETH_HEADER_LEN: u32 = bindings::ETH_HLEN;
 
-/// The shortest Ethernet frame, without its checksum.
+/// Length of the shortest Ethernet frame without its checksum, in bytes.
 pub const ETH_MIN_LEN: u32 = bindings::ETH_ZLEN;
 
-/// The length of an Ethernet frame's checksum.
+/// Length of an Ethernet frame's checksum, in bytes.
 pub const ETH_FCS_LEN: u32 = bindings::ETH_FCS_LEN;
 
-/// The MTU of Ethernet.
+/// MTU of Ethernet, in bytes.
 pub const ETH_MTU: u32 = bindings::ETH_DATA_LEN;
 
 /// An Ethernet address.
@@ -25,21 +27,22 @@ pub const ETH_MTU: u32 = bindings::ETH_DATA_LEN;
 pub struct MacAddress(pub [u8; 6]);
 
 impl MacAddress {
-    /// No address. A device that has it cannot be set up before it is given another one.
+    /// Zero, which stands for a missing address. A device with it cannot be set up before the user
+    /// sets another one.
     pub const NONE: Self = Self([0; 6]);
 
-    /// A random address of the kind that nobody sells: locally administered, of one station.
+    /// Returns a random unicast address that is locally administered.
     pub fn random() -> Self {
         let mut mac = AlignedMac([0; 6]);
-        // SAFETY: There are six bytes to write, aligned to two as the function wants it.
+        // SAFETY: The function writes six bytes, which must be aligned to two.
         unsafe { bindings::eth_random_addr(mac.0.as_mut_ptr()) };
         Self(mac.0)
     }
 
-    /// Whether it may be a station's address: neither zero nor a group address.
+    /// Returns true if a station can have the address: it is neither zero nor multicast.
     pub fn is_valid(&self) -> bool {
         let aligned = AlignedMac(self.0);
-        // SAFETY: There are six bytes to read, aligned to two as the function wants it.
+        // SAFETY: The function reads six bytes, which must be aligned to two.
         unsafe { bindings::is_valid_ether_addr(aligned.0.as_ptr()) }
     }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What `ethtool` asks. Every function is called under the RTNL lock.
+//! Operations of `ethtool`, one file for each job.
+//!
+//! The core calls all of them in process context, under the RTNL lock. They may sleep.
 //!
 //! C header: [`include/linux/ethtool.h`](srctree/include/linux/ethtool.h)
 
@@ -33,7 +35,7 @@ use crate::{
 };
 
 impl<D: Driver> Private<D> {
-    // The core fills in `get_drvinfo` itself, from the names of driver and bus device.
+    // `get_drvinfo` is not needed: the core takes the names of driver and bus device.
     pub(super) const ETHTOOL_OPS: bindings::ethtool_ops = {
         let mut ops = bindings::ethtool_ops {
             get_link: Some(bindings::ethtool_op_get_link),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The registers of a device's PHY, as `mii-tool` reads and writes them.
+//! Access to the registers of a device's PHY by ioctl, as `mii-tool` does.
 //!
 //! C header: [`include/uapi/linux/mii.h`](srctree/include/uapi/linux/mii.h)
 
@@ -16,20 +16,23 @@ use kernel::{
 };
 
 impl<D: Driver> Private<D> {
+    /// Reads or writes a register of the PHY.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the core under the RTNL lock; `dev` has a `Private<D>` behind it, and `request` is
-    /// valid.
+    /// `dev` has a `Private<D>` behind it, and `request` is valid.
     pub(super) unsafe extern "C" fn ndo_eth_ioctl(
         dev: *mut bindings::net_device,
         request: *mut bindings::ifreq,
         command: c_int,
     ) -> c_int {
         from_result(|| {
-            // SAFETY: `dev` is ours.
+            // SAFETY: As required of the caller.
             let this = unsafe { Self::of(dev) };
-            // SAFETY: For the three commands, and unused for others, the structure lies in the
-            // request, which is valid and nobody else's. This is what `if_mii` does.
+            // SAFETY: As `if_mii` does: the structure lies in the request for the three commands,
+            // and is unused for others. The request is valid, and no other code accesses it.
             let data =
                 unsafe { &mut *(&raw mut (*request).ifr_ifru).cast::<bindings::mii_ioctl_data>() };
             match command as u32 {
@@ -38,7 +41,7 @@ impl<D: Driver> Private<D> {
                     this.read_phy(data)?;
                 }
                 bindings::SIOCGMIIREG => this.read_phy(data)?,
-                // The core has asked for CAP_NET_ADMIN.
+                // The core has checked for CAP_NET_ADMIN.
                 bindings::SIOCSMIIREG if D::HAS_WRITE_PHY => {
                     let register = Self::register_of(data)?;
                     this.driver
@@ -50,9 +53,13 @@ impl<D: Driver> Private<D> {
         })
     }
 
-    /// The register of the device's own PHY that a request means.
+    /// Returns the register that a request names.
+    ///
+    /// # Errors
+    ///
+    /// [`ENODEV`] for another PHY than the device's own, [`EINVAL`] for a register that no PHY has.
     fn register_of(data: &bindings::mii_ioctl_data) -> Result<u8> {
-        /// How many registers a PHY has (IEEE 802.3, 22.2.4).
+        /// Number of registers of a PHY (IEEE 802.3, 22.2.4).
         const REGISTERS: u16 = 32;
 
         if data.phy_id != D::PHY_ADDRESS.into() {

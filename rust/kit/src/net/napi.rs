@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! NAPI: the right to enable an instance, one run of the poll function, and the
-//! right to receive a frame.
+//! NAPI: handles of an instance, a run of the poll function, and slots of its budget.
 
 use super::{
     device::Device,
@@ -26,21 +25,21 @@ use core::{
 };
 use kernel::ffi::c_int;
 
-/// The state of a NAPI instance that does not poll.
+/// State of a NAPI instance whose poll function cannot run.
 pub enum Disabled {}
 
-/// The state of a NAPI instance that may poll.
+/// State of a NAPI instance whose poll function can run.
 pub enum Enabled {}
 
-/// The right to enable or to disable a NAPI instance. There is one of it for each instance.
+/// The only handle of a NAPI instance, which enables and disables it.
 ///
-/// The kernel hangs when an enabled instance is enabled or a disabled one is disabled. Here both
-/// take the handle in the one state and give it back in the other, so neither can be written.
+/// The kernel hangs if an enabled instance is enabled, or a disabled one disabled. The two methods
+/// consume the handle in one state and return it in the other, so such calls do not compile.
 ///
 /// # Invariants
 ///
-/// `ptr` is a valid, registered `struct napi_struct` in the state that `S` says, and no other
-/// handle to it exists.
+/// `ptr` is a valid, registered `struct napi_struct` in the state `S`, and no other handle to it
+/// exists.
 pub struct Napi<S> {
     ptr: NonNull<bindings::napi_struct>,
     _state: PhantomData<S>,
@@ -50,10 +49,12 @@ pub struct Napi<S> {
 unsafe impl<S> Send for Napi<S> {}
 
 impl Napi<Disabled> {
+    /// Returns the handle of an instance that was just added.
+    ///
     /// # Safety
     ///
-    /// `ptr` was just added with `netif_napi_add`, stays so for as long as the handle lives, and
-    /// this is done once.
+    /// `ptr` was just added by `netif_napi_add`, is not removed while the handle lives, and has no
+    /// other handle.
     #[inline]
     pub(crate) unsafe fn new(ptr: NonNull<bindings::napi_struct>) -> Self {
         // INVARIANT: A NAPI instance is disabled when it is added.
@@ -63,11 +64,13 @@ impl Napi<Disabled> {
         }
     }
 
-    /// Lets the poll function run. May sleep.
+    /// Lets the poll function run.
+    ///
+    /// Context: process. May sleep.
     pub fn enable(self) -> Napi<Enabled> {
-        // SAFETY: By the type invariant it is disabled, and only `self` can change that.
+        // SAFETY: The instance is disabled by the type invariant, and only `self` can change that.
         unsafe { bindings::napi_enable(self.ptr.as_ptr()) };
-        // INVARIANT: Just enabled, and `self` is gone.
+        // INVARIANT: Just enabled; `self` is consumed.
         Napi {
             ptr: self.ptr,
             _state: PhantomData,
@@ -76,11 +79,13 @@ impl Napi<Disabled> {
 }
 
 impl Napi<Enabled> {
-    /// Waits for the poll function to end, and keeps it from starting. May sleep.
+    /// Waits for the end of the poll function, and prevents further runs.
+    ///
+    /// Context: process. May sleep.
     pub fn disable(self) -> Napi<Disabled> {
-        // SAFETY: By the type invariant it is enabled, and only `self` can change that.
+        // SAFETY: The instance is enabled by the type invariant, and only `self` can change that.
         unsafe { bindings::napi_disable(self.ptr.as_ptr()) };
-        // INVARIANT: Just disabled, and `self` is gone.
+        // INVARIANT: Just disabled; `self` is consumed.
         Napi {
             ptr: self.ptr,
             _state: PhantomData,
@@ -88,11 +93,11 @@ impl Napi<Enabled> {
     }
 }
 
-/// One run of the poll function: the budget, and the way up to the stack.
+/// One run of the poll function: its budget, and the methods to complete and to receive frames.
 ///
 /// # Invariants
 ///
-/// It exists only inside a NAPI poll of `napi`, which belongs to `dev`.
+/// A value exists only during a poll of `napi`, which belongs to `dev`.
 pub struct Poll<'a> {
     dev: &'a Device,
     napi: NonNull<bindings::napi_struct>,
@@ -103,9 +108,11 @@ pub struct Poll<'a> {
 }
 
 impl<'a> Poll<'a> {
+    /// Begins a run.
+    ///
     /// # Safety
     ///
-    /// This is the poll function of `napi`, a NAPI instance of `dev`, and `openings` lies in the
+    /// The caller is the poll function of `napi`, a NAPI instance of `dev`. `openings` lies in the
     /// memory of `dev`.
     #[inline]
     pub(super) unsafe fn new(
@@ -125,13 +132,13 @@ impl<'a> Poll<'a> {
         }
     }
 
-    /// The network device.
+    /// Returns the network device.
     #[inline]
     pub fn device(&self) -> &'a Device {
         self.dev
     }
 
-    /// The right to receive one frame, as long as the budget lasts.
+    /// Returns the slot for one received frame, or `None` if the budget is used up.
     #[inline]
     pub fn slot(&mut self) -> Option<RxSlot<'_, 'a>> {
         if self.done < self.budget {
@@ -141,26 +148,27 @@ impl<'a> Poll<'a> {
         }
     }
 
-    /// Takes back frames that were sent.
+    /// Begins the completion of transmitted frames.
     #[inline]
     pub fn completions(&mut self) -> Completions<'_> {
-        // SAFETY: By the type invariant this is softirq context; the device is valid.
+        // SAFETY: A poll of the device is running, by the type invariant.
         unsafe { Completions::new(self.dev, self.openings, self.budget) }
     }
 
-    /// Something is left to do that is not counted by the budget: poll again.
+    /// Requests another poll, for work that the budget does not count.
     pub fn again(&mut self) {
         self.again = true;
     }
 
-    /// Ends the run: what to return to the stack, and whether interrupts shall be let through.
+    /// Ends the run. Returns the result of the poll function, and true if the driver has to unmask
+    /// the interrupts.
     #[inline]
     pub(super) fn finish(self) -> (usize, bool) {
         if self.again {
             return (self.budget, false);
         }
-        // A run that used up its budget will be followed by another one. A budget of zero
-        // (netpoll) must not complete either.
+        // A run that has used up its budget must not complete, since another one follows. A run
+        // with a budget of 0 (netpoll) must not complete either.
         if self.done >= self.budget {
             return (self.done, false);
         }
@@ -170,28 +178,28 @@ impl<'a> Poll<'a> {
     }
 }
 
-/// What was wrong with a frame.
+/// Fault of a received frame.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum RxError {
-    /// Its checksum.
+    /// Wrong checksum.
     Crc,
-    /// Its length.
+    /// Wrong length.
     Length,
-    /// Its coding or its alignment.
+    /// Wrong coding or alignment.
     Frame,
-    /// Something else.
+    /// Another fault.
     Other,
 }
 
-/// The right to receive one frame. Counted when it is used, free when it is dropped.
+/// A slot of the budget, for one received frame. A slot that is dropped is not used up.
 ///
-/// It exists only in a run with a budget, so it also proves that socket buffers may be allocated as
-/// NAPI does.
+/// A slot exists only in a run with a budget, so it proves that socket buffers can be allocated
+/// from NAPI's cache.
 pub struct RxSlot<'a, 'b>(&'a mut Poll<'b>);
 
 impl RxContext for RxSlot<'_, '_> {}
 
-// SAFETY: A slot exists only in the poll function of that instance, called with a budget.
+// SAFETY: A slot exists only in the poll function of that instance, with a budget.
 unsafe impl sealed::Napi for RxSlot<'_, '_> {
     #[inline]
     fn napi(&self) -> *mut bindings::napi_struct {
@@ -200,13 +208,13 @@ unsafe impl sealed::Napi for RxSlot<'_, '_> {
 }
 
 impl<'b> RxSlot<'_, 'b> {
-    /// The network device.
+    /// Returns the network device.
     #[inline]
     pub fn device(&self) -> &'b Device {
         self.0.dev
     }
 
-    /// Hands a frame with its Ethernet header up to the stack, and counts it.
+    /// Hands a frame with its Ethernet header to the stack, and counts it.
     #[inline]
     pub fn receive(self, skb: RxSkb) {
         let poll = self.0;
@@ -222,8 +230,8 @@ impl<'b> RxSlot<'_, 'b> {
             return;
         }
         let skb = skb.into_raw();
-        // SAFETY: `skb` is valid and ours alone, its data too, and long enough for an Ethernet
-        // header; `napi_gro_receive` takes it over, in the poll function as it must be.
+        // SAFETY: `skb` and its data are valid and not shared, and are long enough for an Ethernet
+        // header. `napi_gro_receive` takes the reference, and is called in the poll function.
         unsafe {
             bindings::skb_set_protocol(skb, bindings::eth_type_trans(skb, dev));
             bindings::dev_dstats_rx_add(dev, len);
@@ -231,9 +239,9 @@ impl<'b> RxSlot<'_, 'b> {
         }
     }
 
-    /// Hands a frame up that was to be sent (a loopback), and counts it. It goes up without its
-    /// sender's claims, and as a copy where others hold the buffer or its data, as a packet socket
-    /// or TCP itself may.
+    /// Hands a transmitted frame to the stack (loopback), and counts it. The frame loses the
+    /// metadata of its sender. If the buffer or its data is shared, for example with a packet
+    /// socket or TCP, a copy is handed over.
     pub fn receive_sent(self, skb: Skb) {
         match RxSkb::of_sent(skb) {
             Some(skb) => self.receive(skb),
@@ -241,14 +249,14 @@ impl<'b> RxSlot<'_, 'b> {
         }
     }
 
-    /// A frame had to be dropped for want of memory.
+    /// Counts a frame that was dropped for want of memory.
     pub fn dropped(self) {
         self.0.done += 1;
-        // SAFETY: The device is valid; this is softirq context by the type invariant of `Poll`.
+        // SAFETY: The device is valid, and bottom halves are off in a poll.
         unsafe { bindings::dev_dstats_rx_dropped(self.0.dev.as_raw()) };
     }
 
-    /// A frame was bad: counted, not handed up.
+    /// Counts a bad frame, which is not handed to the stack.
     pub fn bad(self, error: RxError) {
         self.0.done += 1;
         let dev = self.0.dev.as_raw();

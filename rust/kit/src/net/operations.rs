@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the kernel calls: the interrupt, NAPI, and the operations of a `struct net_device`.
+//! Callbacks of the kernel: interrupt handler, poll function, work items, and `struct
+//! net_device_ops`.
 
 use super::{
     driver::{
@@ -30,39 +31,49 @@ use kernel::{
 };
 
 impl<D: Driver> Private<D> {
+    /// Interrupt handler: asks the driver, and schedules NAPI if the driver wants it.
+    ///
+    /// Context: hard interrupt, interrupts off; with `PREEMPT_RT` a thread, interrupts on. Must not
+    /// sleep.
+    ///
     /// # Safety
     ///
-    /// `this` was given to `request_irq` together with this function, and is valid.
+    /// `this` is the argument that `run` has given to `request_irq`, and is valid.
     pub(super) unsafe extern "C" fn interrupt(
         _irq: c_int,
         this: *mut c_void,
     ) -> bindings::irqreturn {
-        // SAFETY: `this` is what `open` gave to `request_irq`, valid until `free_irq` returns.
+        // SAFETY: As required of the caller.
         let this = unsafe { &*this.cast::<Self>() };
         match this.driver.interrupt() {
             Interrupt::NotMine => bindings::irqreturn::IRQ_NONE,
             Interrupt::Handled => bindings::irqreturn::IRQ_HANDLED,
             Interrupt::Poll => {
-                // SAFETY: Added in `Registration::new`, and not deleted as long as the device may
-                // be open. While NAPI is disabled this does nothing.
+                // SAFETY: Added in `Registration::new`, and not deleted while the device can be
+                // open. While NAPI is disabled, the call has no effect.
                 unsafe { bindings::napi_schedule(this.napi.get()) };
                 bindings::irqreturn::IRQ_HANDLED
             }
         }
     }
 
+    /// Poll function: has the driver complete and receive frames, and unmask the interrupts after
+    /// the last run.
+    ///
+    /// Context: NAPI, one run at a time, bottom halves off; called by netpoll, with a budget of 0,
+    /// interrupts off. Must not sleep.
+    ///
     /// # Safety
     ///
-    /// Called by NAPI; `napi` is the field of a `Private<D>`.
+    /// `napi` is the field of a `Private<D>`.
     pub(super) unsafe extern "C" fn poll(napi: *mut bindings::napi_struct, budget: c_int) -> c_int {
-        // SAFETY: `napi` is the field of a `Private<D>`, the only one that this function is
-        // registered for.
+        // SAFETY: As required of the caller.
         let this = unsafe {
             &*napi
                 .byte_sub(core::mem::offset_of!(Self, napi))
                 .cast::<Self>()
         };
-        // SAFETY: This is the poll function, which guards `napi_state`.
+        // SAFETY: Only the poll function accesses `napi_state` while NAPI is enabled.
         let Some(state) = (unsafe { (*this.napi_state.get()).as_mut() }) else {
             return 0;
         };
@@ -83,89 +94,107 @@ impl<D: Driver> Private<D> {
         done as c_int
     }
 
+    /// Opens the device.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the core under the RTNL lock; `dev` has a `Private<D>` behind it.
+    /// `dev` has a `Private<D>` behind it, and the RTNL lock is held.
     unsafe extern "C" fn ndo_open(dev: *mut bindings::net_device) -> c_int {
         from_result(|| {
-            // SAFETY: `dev` is ours, and the core holds the RTNL lock.
+            // SAFETY: As required of the caller.
             unsafe { Self::of(dev).open() }.map(|()| 0)
         })
     }
 
+    /// Closes the device.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the core under the RTNL lock; `dev` has a `Private<D>` behind it.
+    /// `dev` has a `Private<D>` behind it, and the RTNL lock is held.
     unsafe extern "C" fn ndo_stop(dev: *mut bindings::net_device) -> c_int {
-        // SAFETY: `dev` is ours, and the core holds the RTNL lock.
+        // SAFETY: As required of the caller.
         unsafe { Self::of(dev).close() };
         0
     }
 
+    /// Transmits a frame. Takes the reference to `skb`, unless the result is `NETDEV_TX_BUSY`.
+    ///
+    /// Context: under the transmit queue's lock, bottom halves off; called by netpoll, interrupts
+    /// off. Must not sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the core with the lock of the transmit queue held and bottom halves disabled; `dev`
-    /// has a `Private<D>` behind it; the reference to `skb` is handed over, unless the answer is busy.
+    /// `dev` has a `Private<D>` behind it, `skb` is valid, and the transmit queue's lock is held.
     unsafe extern "C" fn ndo_start_xmit(
         skb: *mut bindings::sk_buff,
         dev: *mut bindings::net_device,
     ) -> bindings::netdev_tx_t {
-        // SAFETY: `dev` is ours.
+        // SAFETY: As required of the caller.
         let this = unsafe { Self::of(dev) };
-        // SAFETY: The core hands over a valid buffer.
+        // SAFETY: As required of the caller, who gives its reference away.
         let skb = unsafe { TxSkb::from_raw(NonNull::new_unchecked(skb)) };
-        // SAFETY: The core holds the lock that guards `tx`.
+        // SAFETY: The lock that protects `tx` is held.
         let Some(tx) = (unsafe { (*this.tx.get()).as_mut() }) else {
             drop(skb);
-            // SAFETY: `dev` is valid; bottom halves are disabled here.
+            // SAFETY: `dev` is valid, and bottom halves are off.
             unsafe { bindings::dev_dstats_tx_dropped(dev) };
             return bindings::netdev_tx_NETDEV_TX_OK;
         };
-        // SAFETY: This is `start_xmit` of that device.
+        // SAFETY: The caller is `start_xmit` of that device.
         let queue = unsafe { TxQueue::new(this.device(), &this.openings) };
         match this.driver.start_xmit(tx, &queue, skb).into_busy() {
             None => bindings::netdev_tx_NETDEV_TX_OK,
             Some(skb) => {
-                // The core keeps its buffer.
+                // The core keeps the reference.
                 let _ = skb.into_raw();
                 bindings::netdev_tx_NETDEV_TX_BUSY
             }
         }
     }
 
-    /// The queue has been stopped for too long: whatever has happened to the device, a fresh start
-    /// will help. Not here, where nothing may sleep.
+    /// Schedules a restart of the device, whose queue has been stopped for longer than the timeout.
+    ///
+    /// Context: timer, under `netif_tx_lock`, bottom halves off. Must not sleep.
     ///
     /// # Safety
     ///
-    /// Called by the core; `dev` has a `Private<D>` behind it.
+    /// `dev` has a `Private<D>` behind it.
     unsafe extern "C" fn ndo_tx_timeout(dev: *mut bindings::net_device, _queue: c_uint) {
-        // SAFETY: `dev` is ours, and `restart` was initialised with it.
+        // SAFETY: As required of the caller; `restart` is initialised with the device.
         unsafe { bindings::schedule_work(Self::of(dev).restart.get()) };
     }
 
+    /// Work item of the watchdog: calls the driver's, and schedules the next call.
+    ///
+    /// Context: workqueue, without the RTNL lock, which it takes. May sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the workqueue; `work` is in the field `watchdog` of a `Private<D>`.
+    /// `work` is in the field `watchdog` of a `Private<D>`.
     pub(super) unsafe extern "C" fn watchdog(work: *mut bindings::work_struct) {
         const WORK: usize = core::mem::offset_of!(bindings::delayed_work, work);
-        // SAFETY: `work` lies in the field of a `Private<D>`, the only one that this function is
-        // registered for; `close` waits for this function.
+        // SAFETY: As required of the caller; `close` waits for the end of this function.
         let this = unsafe {
             &*work
                 .byte_sub(core::mem::offset_of!(Self, watchdog) + WORK)
                 .cast::<Self>()
         };
-        // Who holds the lock may be `close`, which waits for this function: not to be waited for.
+        // The lock may be held by `close`, which waits for this function: waiting for the lock
+        // would be a deadlock.
         //
         // SAFETY: Process context.
         if unsafe { bindings::rtnl_trylock() } == 0 {
             this.look_in(D::WATCHDOG_MS / 16);
             return;
         }
-        // Without one this function is never called, and the method is not there to be called.
+        // A call of a method that the driver lacks is a build error, though this code never runs
+        // then.
         if D::HAS_WATCHDOG && this.driver.watchdog(this.device()) == Health::Stalled {
-            // SAFETY: Initialised with the device.
+            // SAFETY: `restart` is initialised with the device.
             unsafe { bindings::schedule_work(this.restart.get()) };
         }
         this.look_in(D::WATCHDOG_MS);
@@ -173,12 +202,16 @@ impl<D: Driver> Private<D> {
         unsafe { bindings::rtnl_unlock() };
     }
 
+    /// Work item that closes a stalled device and opens it again. If that fails, the interface goes
+    /// down.
+    ///
+    /// Context: workqueue, without the RTNL lock, which it takes. May sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the workqueue; `work` is the field of a `Private<D>`.
+    /// `work` is the field `restart` of a `Private<D>`.
     pub(super) unsafe extern "C" fn restart(work: *mut bindings::work_struct) {
-        // SAFETY: `work` is the field of a `Private<D>`, the only one that this function is
-        // registered for; it lives until after `cancel_work_sync`.
+        // SAFETY: As required of the caller; the value lives until after `cancel_work_sync`.
         let this = unsafe {
             &*work
                 .byte_sub(core::mem::offset_of!(Self, restart))
@@ -200,11 +233,11 @@ impl<D: Driver> Private<D> {
                 // SAFETY: The device and its queue are valid.
                 Ok(()) => unsafe {
                     bindings::netif_trans_update(this.dev.as_ptr());
-                    // What waits in the qdisc goes out now, and not with the next frame.
+                    // Frames may wait in the qdisc, which otherwise runs with the next frame only.
                     bindings::netif_schedule_queue(this.txq());
                 },
-                // An interface that is up and deaf helps nobody: down, it is seen to be down, and
-                // setting it up tries again.
+                // An interface that is up without a working device would hide the fault from the
+                // user, who can set it up again once it is down.
                 Err(e) => {
                     netdev_err!(this.device(), "restart failed: {:?}, going down\n", e);
                     // SAFETY: The device is registered, and the RTNL lock is held.
@@ -216,13 +249,17 @@ impl<D: Driver> Private<D> {
         unsafe { bindings::rtnl_unlock() };
     }
 
+    /// Programs the receive filters, if the device is open.
+    ///
+    /// Context: under `netif_addr_lock`, bottom halves off. Must not sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the core with the lock of the address list held; `dev` has a `Private<D>` behind it.
+    /// `dev` has a `Private<D>` behind it, and `netif_addr_lock` is held.
     unsafe extern "C" fn ndo_set_rx_mode(dev: *mut bindings::net_device) {
-        // SAFETY: `dev` is ours.
+        // SAFETY: As required of the caller.
         let this = unsafe { Self::of(dev) };
-        // SAFETY: The core holds the lock that guards `filter`.
+        // SAFETY: The lock that protects `filter` is held.
         if let Some(filter) = unsafe { (*this.filter.get()).as_mut() } {
             // SAFETY: As above.
             let mode = unsafe { this.rx_mode(this.device().features()) };
@@ -230,17 +267,21 @@ impl<D: Driver> Private<D> {
         }
     }
 
+    /// Changes the hardware address.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the core under the RTNL lock; `dev` has a `Private<D>` behind it, and `addr` is a
-    /// `struct sockaddr`.
+    /// `dev` has a `Private<D>` behind it, `addr` is a valid `struct sockaddr`, and the RTNL lock
+    /// is held.
     unsafe extern "C" fn ndo_set_mac_address(
         dev: *mut bindings::net_device,
         addr: *mut c_void,
     ) -> c_int {
         let sockaddr = addr.cast::<bindings::sockaddr>();
         let mut mac = MacAddress([0; 6]);
-        // SAFETY: The core hands over a `struct sockaddr` with an address of `dev->addr_len` bytes.
+        // SAFETY: `sa_data` has an address of `dev->addr_len` bytes, which is 6.
         unsafe {
             core::ptr::copy_nonoverlapping(
                 (&raw const (*sockaddr).sa_data).cast::<u8>(),
@@ -251,28 +292,31 @@ impl<D: Driver> Private<D> {
         if !mac.is_valid() {
             return -(bindings::EADDRNOTAVAIL as c_int);
         }
-        // SAFETY: `dev` is ours, and the core holds the RTNL lock, as `dev_addr` wants it.
+        // SAFETY: As required of the caller; changes of `dev_addr` need the RTNL lock.
         unsafe { bindings::eth_hw_addr_set(dev, mac.0.as_ptr()) };
-        // SAFETY: `dev` is ours.
+        // SAFETY: As required of the caller.
         unsafe { Self::of(dev) }.driver.set_mac(mac);
         0
     }
 
+    /// Changes the MTU, which the core has compared with the device's limits.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the core under the RTNL lock, with an MTU that the device can have; `dev` has a
-    /// `Private<D>` behind it.
+    /// `dev` has a `Private<D>` behind it.
     unsafe extern "C" fn ndo_change_mtu(dev: *mut bindings::net_device, mtu: c_int) -> c_int {
-        // SAFETY: `dev` is ours. Others may read it at this moment.
+        // SAFETY: As required of the caller. The write is of one word, for concurrent readers.
         unsafe { (&raw mut (*dev).mtu).write_volatile(mtu as c_uint) };
-        // SAFETY: `dev` is ours.
+        // SAFETY: As required of the caller.
         let this = unsafe { Self::of(dev) };
         this.filter_again(this.device().features());
         0
     }
 
-    // Each operation that some driver does not have costs it something: the core asks in another way,
-    // or for each frame.
+    // Optional operations are set for drivers that have them only: the core behaves differently
+    // without them, and calls some for each frame.
     pub(super) const OPS: bindings::net_device_ops = {
         let mut ops = bindings::net_device_ops {
             ndo_open: Some(Self::ndo_open),

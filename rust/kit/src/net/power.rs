@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Suspend, resume and shutdown of a network device, for the bus that it is on.
+//! Suspend, resume and shutdown of a network device, for its bus.
 //!
-//! To a driver a suspend is a stop and a resume an open: what the device has lost meanwhile, open
-//! programs in any case. The interface stays up; the stack is told that its device is absent.
+//! A driver sees a suspend as a stop, and a resume as an open, which programs all registers. The
+//! interface stays up meanwhile, with its device marked as absent.
 
 use super::{
     driver::Driver,
@@ -20,7 +20,7 @@ struct Rtnl;
 
 impl Rtnl {
     fn lock() -> Self {
-        // SAFETY: Process context, as the callers of this file are in.
+        // SAFETY: Called by `suspend` and `resume`, so in process context without the RTNL lock.
         unsafe { bindings::rtnl_lock() };
         Self
     }
@@ -34,11 +34,13 @@ impl Drop for Rtnl {
 }
 
 impl<D: Driver> Private<D> {
-    /// Takes the device from the stack and silences it. Twice is once.
+    /// Detaches the device from the stack and closes it. A second call has no effect.
+    ///
+    /// Context: process, without the RTNL lock, which it takes. May sleep.
     ///
     /// # Safety
     ///
-    /// The device is registered. Process context, without the RTNL lock.
+    /// The device is registered.
     pub(super) unsafe fn suspend(&self) {
         let _rtnl = Rtnl::lock();
         // SAFETY: The device is registered, and the RTNL lock is held.
@@ -48,11 +50,13 @@ impl<D: Driver> Private<D> {
         }
     }
 
-    /// Makes the device run again, if its interface is up, and gives it back to the stack.
+    /// Opens the device if its interface is up, and attaches it to the stack.
+    ///
+    /// Context: process, without the RTNL lock, which it takes. May sleep.
     ///
     /// # Errors
     ///
-    /// The driver's, of open. The interface goes down then.
+    /// The error of [`Driver::open`]. The interface is down then.
     ///
     /// # Safety
     ///

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What lies behind a network device: its state, and how it is opened and closed.
+//! Private data of a network device; opening and closing of a device.
 //!
-//! What is guarded by what, in [`Private`]:
+//! The fields of [`Private`] are protected by:
 //!
 //! * `control`: the RTNL lock. `ndo_open` and `ndo_stop` run under it.
-//! * `tx`: the transmit queue's lock. The core holds it around `ndo_start_xmit`, since the kit
+//! * `tx`: the transmit queue's lock. The core holds it during `ndo_start_xmit`, since the kit
 //!   never sets `lltx`.
-//! * `napi_state`: NAPI. Set before `napi_enable` and taken after `napi_disable`; in between only
-//!   the poll function has it, which never runs twice at a time.
-//! * `filter`, `vlans`: the address list's lock. The core holds it around `ndo_set_rx_mode`.
+//! * `napi_state`: NAPI. The value is stored before `napi_enable` and removed after `napi_disable`.
+//!   In between only the poll function accesses it, which NAPI runs once at a time.
+//! * `filter`, `vlans`: `netif_addr_lock`. The core holds it during `ndo_set_rx_mode`.
 
 use super::{
     device::Device,
@@ -45,16 +45,16 @@ use kernel::{
     types::Opaque, //
 };
 
-/// Where a device is in its life.
+/// State of a device.
 pub(super) enum Control {
-    /// Not registered yet, or in the middle of a change.
+    /// Not registered yet, or during a change of the state.
     None,
     Stopped(Napi<Disabled>),
     Running(Napi<Enabled>),
 }
 
-/// What lies behind a `struct net_device` of the kit, in the memory that the kernel allocates with
-/// it.
+/// Private data of a network device of the kit, which the kernel allocates with the
+/// `struct net_device`.
 pub(super) struct Private<D: Driver> {
     pub(super) napi: Opaque<bindings::napi_struct>,
     pub(super) restart: Opaque<bindings::work_struct>,
@@ -71,59 +71,79 @@ pub(super) struct Private<D: Driver> {
 }
 
 impl<D: Driver> Private<D> {
+    /// Returns the private data of a network device.
+    ///
     /// # Safety
     ///
-    /// `dev` is a network device of [`Registration`] for the same `D`, not freed for `'a`.
+    /// `dev` is a network device that [`Registration`](super::registration::Registration) has made
+    /// for the same `D`, and is not freed for `'a`.
     pub(super) unsafe fn of<'a>(dev: *mut bindings::net_device) -> &'a Self {
         // SAFETY: `Registration::new` allocated the device with a `Private<D>` behind it.
         unsafe { &*Self::ptr(dev) }
     }
 
-    /// What `netdev_priv` does.
+    /// Returns a pointer to the private data of a network device, as `netdev_priv` does.
     ///
     /// # Safety
     ///
-    /// `dev` is a network device that was allocated with room for a `Private<D>`.
+    /// `dev` was allocated with room for a `Private<D>`.
     pub(super) unsafe fn ptr(dev: *mut bindings::net_device) -> *mut Self {
-        // SAFETY: The private memory lies there, in the same allocation.
+        // SAFETY: The private data lies there, in the same allocation.
         unsafe { dev.byte_add(layout::NETDEV_PRIV).cast() }
     }
 
+    /// Returns the network device.
     pub(super) fn device(&self) -> &Device {
-        // SAFETY: `self` lies in the memory of `dev`, so it is valid.
+        // SAFETY: `self` lies in the memory of `dev`, which is thus valid.
         unsafe { Device::from_raw(self.dev.as_ptr()) }
     }
 
+    /// Returns the transmit queue.
     pub(super) fn txq(&self) -> *mut bindings::netdev_queue {
         // SAFETY: The device is valid and has one queue.
         unsafe { (*self.dev.as_ptr())._tx }
     }
 
+    /// Calls a function with the state of `start_xmit`, under the transmit queue's lock.
+    ///
+    /// Context: process, bottom halves on. The function must not sleep.
     fn with_tx<R>(&self, f: impl FnOnce(&mut Option<D::Tx>) -> R) -> R {
-        // SAFETY: The queue is valid; process context, so bottom halves are on.
+        // SAFETY: The queue is valid, and bottom halves are on.
         unsafe { bindings::netif_tx_lock_bh(self.txq()) };
-        // SAFETY: The lock that guards `tx` is held.
+        // SAFETY: The lock that protects `tx` is held.
         let r = f(unsafe { &mut *self.tx.get() });
         // SAFETY: Locked above.
         unsafe { bindings::netif_tx_unlock_bh(self.txq()) };
         r
     }
 
+    /// Calls a function with the state of `set_rx_mode`, under `netif_addr_lock`.
+    ///
+    /// Context: process, bottom halves on. The function must not sleep.
     fn with_filter<R>(&self, f: impl FnOnce(&mut Option<D::Filter>) -> R) -> R {
-        // SAFETY: The device is valid; process context.
+        // SAFETY: The device is valid, and bottom halves are on.
         unsafe { bindings::netif_addr_lock_bh(self.dev.as_ptr()) };
-        // SAFETY: The lock that guards `filter` is held.
+        // SAFETY: The lock that protects `filter` is held.
         let r = f(unsafe { &mut *self.filter.get() });
         // SAFETY: Locked above.
         unsafe { bindings::netif_addr_unlock_bh(self.dev.as_ptr()) };
         r
     }
 
+    /// Opens the device.
+    ///
+    /// Context: process. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// [`EBUSY`] if the device is open or not registered, the error of [`Driver::open`], or the
+    /// error of the request of the interrupt.
+    ///
     /// # Safety
     ///
     /// The RTNL lock is held.
     pub(super) unsafe fn open(&self) -> Result {
-        // SAFETY: The lock that guards `control` is held.
+        // SAFETY: The lock that protects `control` is held.
         if !matches!(unsafe { &*self.control.get() }, Control::Stopped(_)) {
             return Err(EBUSY);
         }
@@ -132,16 +152,19 @@ impl<D: Driver> Private<D> {
         unsafe { self.run(rings) }
     }
 
-    /// Closes the device and opens it with other rings. If that fails, its interface goes down.
+    /// Closes the device and opens it with other rings. If that fails, the interface goes down.
+    ///
+    /// Context: process. May sleep.
     ///
     /// # Safety
     ///
     /// The device is registered, and the RTNL lock is held.
     pub(super) unsafe fn exchange(&self, rings: Rings<D>) -> Result {
         let raw = self.dev.as_ptr();
-        // SAFETY: The RTNL lock is held. Without `make_rings` nobody has other rings.
+        // SAFETY: The RTNL lock is held.
         let result = unsafe {
             self.close();
+            // A driver without `make_rings` never gets here, and lacks `open_with`.
             if D::HAS_MAKE_RINGS {
                 let rings = self.driver.open_with(self.device(), rings);
                 rings.and_then(|rings| self.run(rings))
@@ -154,7 +177,7 @@ impl<D: Driver> Private<D> {
             match result {
                 Ok(()) => {
                     bindings::netif_trans_update(raw);
-                    // What waits in the qdisc goes out now, and not with the next frame.
+                    // Frames may wait in the qdisc, which otherwise runs with the next frame only.
                     bindings::netif_schedule_queue(self.txq());
                 }
                 Err(error) => {
@@ -166,19 +189,22 @@ impl<D: Driver> Private<D> {
         result
     }
 
-    /// Lets a device run that the driver has opened.
+    /// Requests the interrupt and enables NAPI and the transmit queue of a device that the driver
+    /// has opened.
+    ///
+    /// Context: process. May sleep.
     ///
     /// # Safety
     ///
     /// The RTNL lock is held.
     unsafe fn run(&self, rings: Rings<D>) -> Result {
-        // SAFETY: The lock that guards `control` is held.
+        // SAFETY: The lock that protects `control` is held.
         let control = unsafe { &mut *self.control.get() };
         let dev = self.device();
         let Rings { tx, napi, filter } = rings;
 
         if let Some(irq) = self.irq {
-            // SAFETY: The handler's argument is `self`, which is pinned and lives until after
+            // SAFETY: The argument of the handler is `self`, which is pinned and lives until after
             // `free_irq` in `close`. The name lives as long as the device.
             let ret = unsafe {
                 bindings::request_irq(
@@ -197,7 +223,7 @@ impl<D: Driver> Private<D> {
 
         self.openings.turn();
         self.with_tx(|slot| *slot = Some(tx));
-        // SAFETY: NAPI is disabled, so nobody else has it.
+        // SAFETY: NAPI is disabled, so no other code accesses `napi_state`.
         unsafe { *self.napi_state.get() = Some(napi) };
         self.with_filter(|slot| {
             // SAFETY: `with_filter` holds the lock.
@@ -214,17 +240,19 @@ impl<D: Driver> Private<D> {
         Ok(())
     }
 
-    /// What the stack wants to receive, with these features.
+    /// Returns the frames that the stack wants to receive, with these features.
     ///
     /// # Safety
     ///
-    /// The address list's lock is held for as long as the value lives.
+    /// `netif_addr_lock` is held while the value lives.
     pub(super) unsafe fn rx_mode(&self, features: Features) -> RxMode<'_> {
-        // SAFETY: The lock that guards `vlans`, and the lists, is held.
+        // SAFETY: The lock that protects `vlans` and the address lists is held.
         unsafe { RxMode::new(self.device(), &*self.vlans.get(), features) }
     }
 
-    /// Has the driver program its filters, if the device is open.
+    /// Programs the receive filters, if the device is open.
+    ///
+    /// Context: process, bottom halves on; takes `netif_addr_lock`. Does not sleep.
     pub(super) fn filter_again(&self, features: Features) {
         self.with_filter(|slot| {
             if let Some(filter) = slot {
@@ -235,38 +263,45 @@ impl<D: Driver> Private<D> {
         });
     }
 
-    /// Has frames of a VLAN received, or not any more. It holds through close and open.
+    /// Adds a VLAN to the wanted ones, or removes it, and programs the receive filters. The set of
+    /// VLANs stays when the device is closed.
+    ///
+    /// Context: process, bottom halves on; takes `netif_addr_lock`. Does not sleep.
     pub(super) fn want_vlan(&self, vid: u16, wanted: bool) {
         self.with_filter(|_| {
-            // SAFETY: `with_filter` holds the lock that guards `vlans`.
+            // SAFETY: `with_filter` holds the lock that protects `vlans`.
             unsafe { (*self.vlans.get()).set(vid, wanted) };
         });
         self.filter_again(self.device().features());
     }
 
-    /// Has the watchdog look at the device after a time, if the driver has one.
+    /// Schedules the watchdog, if the driver has one.
     pub(super) fn look_in(&self, milliseconds: u32) {
         if D::HAS_WATCHDOG {
-            // SAFETY: Initialised with the device, and cancelled in `close`.
+            // SAFETY: The work item is initialised with the device, and cancelled in `close`.
             unsafe { bindings::schedule_delayed_work(self.watchdog.get(), milliseconds) };
         }
     }
 
-    /// Whether the device is open.
+    /// Returns true if the device is open.
     ///
     /// # Safety
     ///
     /// The RTNL lock is held.
     pub(super) unsafe fn is_running(&self) -> bool {
-        // SAFETY: The lock that guards `control` is held.
+        // SAFETY: The lock that protects `control` is held.
         matches!(unsafe { &*self.control.get() }, Control::Running(_))
     }
 
+    /// Closes the device. Has no effect if it is not open.
+    ///
+    /// Context: process. May sleep.
+    ///
     /// # Safety
     ///
     /// The RTNL lock is held.
     pub(super) unsafe fn close(&self) {
-        // SAFETY: The lock that guards `control` is held.
+        // SAFETY: The lock that protects `control` is held.
         let control = unsafe { &mut *self.control.get() };
         let running = match core::mem::replace(control, Control::None) {
             Control::Running(napi) => napi,
@@ -277,36 +312,36 @@ impl<D: Driver> Private<D> {
         };
         let dev = self.device();
 
-        // SAFETY: Initialised with the device. The function waits for no lock that is held here.
+        // SAFETY: Initialised with the device. The work item does not wait for the RTNL lock.
         unsafe { bindings::cancel_delayed_work_sync(self.watchdog.get()) };
-        // No new frames: whoever comes now finds `None`.
+        // From here on, `ndo_start_xmit` finds `None` and drops its frame.
         let tx = self.with_tx(|slot| {
             // SAFETY: The queue is valid.
             unsafe { bindings::netif_tx_stop_queue(self.txq()) };
             slot.take()
         });
-        // No poll; it may be the last one that wakes the queue, to no effect.
+        // The last run of the poll function may wake the queue, which has no effect.
         *control = Control::Stopped(running.disable());
-        // A poll that was the last one may not have unmasked the interrupts yet: for
-        // `napi_disable` it is over when it says so to NAPI. It runs with soft interrupts off, so
-        // for RCU it is over when it returns.
+        // `napi_disable` waits for `napi_complete_done`, and the last run of the poll function
+        // unmasks the interrupts after that. The function runs with bottom halves off, so
+        // `synchronize_net` waits for its return.
         //
-        // SAFETY: This is process context, and may sleep.
+        // SAFETY: Process context, which may sleep.
         unsafe { bindings::synchronize_net() };
-        // SAFETY: NAPI is disabled, so nobody else has it.
+        // SAFETY: NAPI is disabled, so no other code accesses `napi_state`.
         let napi = unsafe { (*self.napi_state.get()).take() };
         let filter = self.with_filter(Option::take);
-        // What is still on the ring will not be completed: BQL begins anew, below.
+        // Frames that are still on the ring are not completed any more; BQL starts anew below.
         self.openings.turn();
         dev.set_carrier(false);
 
         if let (Some(tx), Some(napi), Some(filter)) = (tx, napi, filter) {
             self.driver.stop(dev, Rings { tx, napi, filter });
         }
-        // SAFETY: The queue is valid and nothing is in flight: the rings are gone.
+        // SAFETY: The queue is valid, and no frame is in flight, since the rings are freed.
         unsafe { bindings::netdev_tx_reset_queue(self.txq()) };
         if let Some(irq) = self.irq {
-            // SAFETY: Requested in `open` with the same argument. Waits for a running handler.
+            // SAFETY: Requested in `run` with the same argument.
             unsafe { bindings::free_irq(irq, core::ptr::from_ref(self).cast_mut().cast()) };
         }
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The transmit queue: what was sent and what was completed, as byte queue limits (BQL) count it.
+//! The transmit queue: frames sent and completed, with the accounts of byte queue limits (BQL).
 
 use super::device::Device;
 use crate::{
@@ -18,22 +18,22 @@ use kernel::{
     }, //
 };
 
-/// One opening of a device. What was sent in one of them cannot be completed in another: BQL starts
-/// anew each time.
+/// Number of an opening of a device. BQL starts anew with each, so a frame of one opening must not
+/// be completed in another.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Epoch(u32);
 
-/// Counts openings and closings of a device: odd while it is open.
+/// Number of openings and closings of a device so far, which is odd while it is open.
 pub(super) struct Openings {
     count: Atomic<u32>,
     dev: NonNull<bindings::net_device>,
 }
 
-// SAFETY: The device is only printed with.
+// SAFETY: The device is used for printing only, which is safe from any thread.
 unsafe impl Sync for Openings {}
 
 impl Openings {
-    /// Begins with a device that is closed, and in whose memory this will lie.
+    /// Returns the value for a closed device, in whose memory it will lie.
     pub(super) fn new(dev: NonNull<bindings::net_device>) -> Self {
         Self {
             count: Atomic::new(0),
@@ -41,20 +41,20 @@ impl Openings {
         }
     }
 
-    /// The device is opened, or closed: frames of the opening before are not BQL's any more.
+    /// Counts an opening or a closing. BQL does not know frames from before it.
     pub(super) fn turn(&self) {
         self.count.add(1, Relaxed);
     }
 
-    /// The present opening.
+    /// Returns the present opening.
     #[inline]
     pub(super) fn now(&self) -> Epoch {
         Epoch(self.count.load(Relaxed))
     }
 }
 
-/// A frame that BQL was told of, and is to be told of again when it is sent. Reports when it is
-/// dropped instead while the device is open.
+/// Proof that BQL counts a frame as sent. If it is dropped while the device is open, BQL would
+/// never see the completion; the kernel prints a warning.
 ///
 /// # Invariants
 ///
@@ -84,47 +84,49 @@ fn queue_of(dev: &Device) -> NonNull<bindings::netdev_queue> {
     unsafe { NonNull::new_unchecked((*dev.as_raw())._tx) }
 }
 
-/// The transmit queue inside `start_xmit`, with its lock held.
+/// The transmit queue in `start_xmit`, with its lock held.
 pub struct TxQueue<'a> {
     dev: &'a Device,
     txq: NonNull<bindings::netdev_queue>,
     openings: &'a Openings,
 }
 
-/// A frame that byte queue limits (BQL) know to be on its way.
+/// A frame that byte queue limits (BQL) count as sent and not yet completed.
 ///
-/// It is made by [`TxQueue::sent`] and ends in [`Completions::complete`], so what the queue has
-/// sent and what it has completed cannot drift apart. One that is dropped while the device is open
-/// is missing in that account, and the queue would in the end stay stopped: the kernel warns of it.
-/// [`Driver::stop`](super::Driver::stop) may drop what is still on the ring.
+/// [`TxQueue::sent`] makes the value and [`Completions::complete`] consumes it, so each frame is
+/// counted once as sent and once as completed. Frames that are dropped instead while the device is
+/// open would stop the queue for good in the end; the kernel prints a warning for each.
+/// [`Driver::stop`](super::Driver::stop) may drop the frames that are still on the ring.
 #[must_use = "a frame that is not completed stops the queue in the end"]
 pub struct InFlight<'bound> {
     frame: TxFrame<'bound>,
-    /// Frames and bytes on the wire: more than one if the device cuts it into segments.
+    /// Frames and bytes on the wire: several frames if the device does segmentation.
     wire: (u32, u32),
     told: Told,
 }
 
-/// A frame was sent; [`TxQueue::after_send`] wants it.
+/// Proof that a frame was sent, for [`TxQueue::after_send`].
 #[must_use]
 pub struct Sent {
     ring: bool,
 }
 
-/// Whether the device shall be told of new frames now, or a next one will come at once.
+/// Notification of the device about new descriptors: now, or after the next frame.
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Doorbell {
-    /// Write the tail register.
+    /// Write the tail register now.
     Ring,
-    /// More frames come.
+    /// Do not write it yet: another frame follows at once.
     Wait,
 }
 
 impl<'a> TxQueue<'a> {
+    /// Returns the queue of a device.
+    ///
     /// # Safety
     ///
-    /// This is a `start_xmit` of `dev`, and `openings` lies in its memory.
+    /// The caller is a `start_xmit` of `dev`. `openings` lies in the memory of `dev`.
     #[inline]
     pub(super) unsafe fn new(dev: &'a Device, openings: &'a Openings) -> Self {
         Self {
@@ -134,20 +136,20 @@ impl<'a> TxQueue<'a> {
         }
     }
 
-    /// The network device.
+    /// Returns the network device.
     #[inline]
     pub fn device(&self) -> &'a Device {
         self.dev
     }
 
-    /// Tells BQL of a frame that is about to be given to the device.
+    /// Counts a frame as sent, and takes its time stamp.
     ///
-    /// To be called when nothing can keep the frame from being sent any more, and before the
-    /// doorbell; the [`InFlight`] goes to the ring.
+    /// To be called when transmission of the frame can no longer fail, and before the device is
+    /// notified. The [`InFlight`] has to be stored with the frame's descriptors.
     #[inline]
     pub fn sent<'bound>(&self, frame: TxFrame<'bound>) -> (InFlight<'bound>, Sent) {
-        // SAFETY: The queue is valid, and its lock is held by the type's contract. The frame
-        // cannot be completed before, since completion needs the value that is made here.
+        // SAFETY: The queue is valid, and its lock is held as required by `new`. The frame cannot
+        // be completed before this call, since completion needs the value that is returned here.
         let ring = unsafe {
             bindings::skb_tx_timestamp(frame.skb().as_ptr());
             bindings::__netdev_tx_sent_queue(
@@ -157,8 +159,8 @@ impl<'a> TxQueue<'a> {
             )
         };
         let wire = frame.skb().on_the_wire();
-        // INVARIANT: The frame borrows from the bound device, and the network device, in whose
-        // memory `openings` lies, is freed last of all that does.
+        // INVARIANT: `openings` lies in the memory of the network device. The frame borrows from
+        // the bound device, and of all that does, the network device is freed last.
         let told = Told {
             openings: NonNull::from(self.openings),
             epoch: self.openings.now(),
@@ -166,10 +168,11 @@ impl<'a> TxQueue<'a> {
         (InFlight { frame, wire, told }, Sent { ring })
     }
 
-    /// Stops the queue when `free()` has fallen below `stop_below`, unless it has risen to
-    /// `start_at` meanwhile, and then says whether the doorbell is to be rung.
+    /// Stops the queue if `free()`, the number of free descriptors, is below `stop_below`, and
+    /// starts it again if the number has reached `start_at` meanwhile. Says when to notify the
+    /// device.
     ///
-    /// To be called after a frame was put on the ring, so that the next one finds room.
+    /// To be called after each frame, so that `start_xmit` always has room for the next one.
     #[inline]
     pub fn after_send(
         &self,
@@ -178,7 +181,7 @@ impl<'a> TxQueue<'a> {
         stop_below: usize,
         start_at: usize,
     ) -> Doorbell {
-        // The queue must be looked at in any case.
+        // Must be called in any case, since it can stop the queue.
         let stopped = self.stop_if(free, stop_below, start_at);
         if sent.ring || stopped {
             Doorbell::Ring
@@ -187,7 +190,7 @@ impl<'a> TxQueue<'a> {
         }
     }
 
-    /// Says whether the queue was stopped, so that no next frame will come.
+    /// Returns true if the queue was stopped, so that no further frame follows.
     #[inline]
     fn stop_if(&self, free: impl Fn() -> usize, stop_below: usize, start_at: usize) -> bool {
         if free() >= stop_below {
@@ -195,9 +198,9 @@ impl<'a> TxQueue<'a> {
         }
         // SAFETY: The queue is valid.
         unsafe { bindings::netif_tx_stop_queue(self.txq.as_ptr()) };
-        // The completing side first frees room and then looks whether the queue is stopped; this
-        // side first stops the queue and then looks for room. With a full barrier on both sides
-        // at least one of them sees the other.
+        // The completing side frees room, then reads the state of the queue. This side stops the
+        // queue, then reads the room. With a full barrier on both sides, at least one of them sees
+        // the write of the other. Pairs with the barrier in `Completions::finish`.
         smp_mb();
         if free() < start_at {
             return true;
@@ -213,17 +216,18 @@ impl<'a> TxQueue<'a> {
         self.count_drop();
     }
 
-    /// Counts a frame that is already gone.
+    /// Counts a dropped frame whose buffer is freed already.
     pub fn count_drop(&self) {
         // SAFETY: The device is valid; `start_xmit` runs with bottom halves disabled.
         unsafe { bindings::dev_dstats_tx_dropped(self.dev.as_raw()) };
     }
 }
 
-/// Frames that the device has sent, in one run of the poll function.
+/// Completion of transmitted frames, in one run of the poll function.
 ///
-/// [`Self::finish`] tells BQL of all of them, and wakes the queue when there is room again. Without
-/// it BQL is told on drop, the queue may stay stopped, and the kernel warns of that.
+/// [`Self::finish`] reports them to BQL, and wakes the queue if it has room again. A value that is
+/// dropped without it reports them, too, but the queue can stay stopped; the kernel prints a
+/// warning.
 #[must_use = "`finish` wakes the queue"]
 pub struct Completions<'a> {
     dev: &'a Device,
@@ -235,9 +239,12 @@ pub struct Completions<'a> {
 }
 
 impl<'a> Completions<'a> {
+    /// Begins with no frames.
+    ///
     /// # Safety
     ///
-    /// This is the poll function of a NAPI instance of `dev`, and `openings` lies in its memory.
+    /// The caller is the poll function of a NAPI instance of `dev`. `openings` lies in the memory
+    /// of `dev`.
     #[inline]
     pub(super) unsafe fn new(dev: &'a Device, openings: &'a Openings, budget: usize) -> Self {
         Self {
@@ -250,37 +257,38 @@ impl<'a> Completions<'a> {
         }
     }
 
-    /// How many there are so far.
+    /// Returns the number of frames so far.
     #[inline]
     pub fn count(&self) -> u32 {
         self.packets
     }
 
-    /// The device is done with this frame: unmaps it, counts it and frees it.
+    /// Completes a frame that the device has transmitted: unmaps, counts and frees it.
     #[inline]
     pub fn complete(&mut self, frame: InFlight<'_>) {
         let InFlight { frame, wire, told } = frame;
         if told.openings != NonNull::from(self.openings) || told.epoch != self.openings.now() {
-            // This queue's BQL has never heard of it, or has forgotten it.
+            // BQL of this queue does not count the frame: it is another device's, or was sent
+            // before the present opening.
             return;
         }
-        // It is told below.
+        // `tell` reports it.
         core::mem::forget(told);
         let len = frame.len();
         let (wire_packets, wire_bytes) = wire;
         let skb = frame.into_skb().into_raw();
         self.packets += 1;
         self.bytes += len;
-        // SAFETY: The device is valid; this is softirq context by the type's contract.
-        // `napi_consume_skb` takes the buffer over, which is ours, with the budget of this poll.
+        // SAFETY: The device is valid, and bottom halves are off in a poll. `napi_consume_skb`
+        // takes the reference, with the budget of this poll.
         unsafe {
             bindings::dev_dstats_tx_add_many(self.dev.as_raw(), wire_packets, wire_bytes);
             bindings::napi_consume_skb(skb, self.budget as c_int);
         }
     }
 
-    /// Ends the run: tells BQL, and wakes the queue if it is stopped and `free()` is at least
-    /// `start_at`. Says whether the queue was woken.
+    /// Reports the frames to BQL, and wakes the queue if it is stopped and `free()`, the number of
+    /// free descriptors, is at least `start_at`. Returns true if the queue was woken.
     #[inline]
     pub fn finish(mut self, free: impl Fn() -> usize, start_at: usize) -> bool {
         if !self.tell() {
@@ -302,14 +310,14 @@ impl<'a> Completions<'a> {
         true
     }
 
-    /// Tells BQL of what it does not know yet. Says whether there was anything.
+    /// Reports frames to BQL that were not reported yet. Returns true if there were any.
     #[inline]
     fn tell(&mut self) -> bool {
         if self.packets == 0 {
             return false;
         }
-        // SAFETY: The queue is valid. Every byte was told to BQL by `TxQueue::sent`, and is
-        // completed once.
+        // SAFETY: The queue is valid. `TxQueue::sent` has counted each byte as sent, and each is
+        // reported once.
         unsafe { bindings::netdev_tx_completed_queue(self.txq.as_ptr(), self.packets, self.bytes) };
         (self.packets, self.bytes) = (0, 0);
         true

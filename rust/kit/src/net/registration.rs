@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A network device's life: allocation, registration, and the end.
+//! Allocation, registration and removal of a network device.
 
 use super::{
     driver::{
@@ -31,19 +31,19 @@ use kernel::{
     prelude::*, //
 };
 
-/// Where a network device is attached.
+/// Parent of a network device.
 pub(crate) enum Attachment<'bound> {
-    /// To a device on a bus, which asks by this interrupt.
+    /// A device on a bus, with the number of its interrupt.
     Bus(&'bound kernel::device::Device<kernel::device::Bound>, u32),
-    /// To nothing: what it sends stays in the kernel. The name may have a `%d` for a number.
+    /// No parent, for a virtual device with this name, where `%d` stands for a number.
     Nowhere(&'static CStr),
 }
 
-/// A network device that the stack knows.
+/// A registered network device.
 ///
-/// It is not public: whoever owns one may forget it, and then the stack would call a driver that
-/// is gone. The driver core owns it and is certain to drop it, see [`crate::pci`]; or the module
-/// itself, see [`crate::virt`].
+/// The type is not public: an owner could forget a value, and the stack would call a driver that
+/// does not exist any more. The owner is the driver core, which always drops its data, see
+/// [`crate::pci`]; or the module, see [`crate::virt`].
 ///
 /// # Invariants
 ///
@@ -59,10 +59,11 @@ unsafe impl<D: Driver> Send for Registration<'_, D> {}
 impl<'bound, D: Driver> Registration<'bound, D> {
     /// Allocates a device, initialises the driver in it, and registers it.
     ///
+    /// Context: process, without the RTNL lock, which it takes. May sleep.
+    ///
     /// # Safety
     ///
-    /// The value is dropped, not forgotten, before `'bound` ends, and before the module's code
-    /// is gone.
+    /// The value is dropped, not forgotten, before `'bound` ends and before the module is unloaded.
     pub(crate) unsafe fn new(
         place: Attachment<'bound>,
         driver: impl PinInit<D, Error>,
@@ -70,7 +71,7 @@ impl<'bound, D: Driver> Registration<'bound, D> {
         const {
             assert!(
                 core::mem::align_of::<Private<D>>() <= layout::NETDEV_PRIV_ALIGN,
-                "the driver's alignment is more than the kernel gives"
+                "the driver's alignment is more than the kernel's allocation has"
             )
         };
         // SAFETY: No requirements.
@@ -78,15 +79,17 @@ impl<'bound, D: Driver> Registration<'bound, D> {
             bindings::alloc_etherdev_mqs(core::mem::size_of::<Private<D>>() as c_int, 1, 1)
         };
         let dev = NonNull::new(dev).ok_or(ENOMEM)?;
-        // SAFETY: `dev` is valid, and was made in this function; nobody else knows it.
+        // SAFETY: `dev` is valid, and no other code has a reference to it.
         unsafe {
             Self::init(dev, place, driver).inspect_err(|_| bindings::free_netdev(dev.as_ptr()))
         }
     }
 
+    /// Initialises and registers a device that was just allocated.
+    ///
     /// # Safety
     ///
-    /// As for [`Self::new`]; and `dev` is a fresh device with room for a `Private<D>`.
+    /// As for [`Self::new`]. `dev` was just allocated, with room for a `Private<D>`.
     unsafe fn init(
         dev: NonNull<bindings::net_device>,
         place: Attachment<'bound>,
@@ -95,9 +98,8 @@ impl<'bound, D: Driver> Registration<'bound, D> {
         // SAFETY: `dev` is valid, so its private memory is too.
         let private = unsafe { Private::<D>::ptr(dev.as_ptr()) };
 
-        // SAFETY: `private` has the size and the alignment of a `Private<D>`, and never moves.
-        // Each field but `driver` is written here; `driver` last, since it may fail and the others
-        // have nothing to drop.
+        // SAFETY: `private` has the size and the alignment of a `Private<D>`, and never moves. All
+        // fields are initialised here, `driver` last: if that fails, the others need no drop.
         unsafe {
             (&raw mut (*private).control).write(UnsafeCell::new(Control::None));
             (&raw mut (*private).tx).write(UnsafeCell::new(None));
@@ -132,10 +134,10 @@ impl<'bound, D: Driver> Registration<'bound, D> {
         let set = &D::FEATURES;
         let switched = features as u64 | set.on.into_raw();
 
-        // SAFETY: `dev` is valid and not registered, so it is ours to fill in. The tables are
+        // SAFETY: `dev` is valid and not registered, so no other code accesses it. The tables are
         // constants. The memory of `napi` is zeroed and does not move. A parent outlives the
-        // device, as required of the caller of `new`. A name is zeroed but for `eth%d`, and keeps
-        // its last byte.
+        // device, as required of the caller of `new`. The name ends with a NUL, since its last byte
+        // stays zero.
         unsafe {
             let raw = dev.as_ptr();
             (*raw).netdev_ops = &Private::<D>::OPS;
@@ -170,9 +172,9 @@ impl<'bound, D: Driver> Registration<'bound, D> {
                 Control::Stopped(Napi::new(NonNull::new_unchecked(this.napi.get())));
         }
 
-        // SAFETY: `dev` is filled in.
+        // SAFETY: `dev` is initialised.
         if let Err(e) = to_result(unsafe { bindings::register_netdev(dev.as_ptr()) }) {
-            // SAFETY: Added above; not registered, so nobody uses it.
+            // SAFETY: Added above. The device is not registered, so no other code uses it.
             unsafe {
                 bindings::netif_napi_del(this.napi.get());
                 core::ptr::drop_in_place(private);
@@ -188,13 +190,17 @@ impl<'bound, D: Driver> Registration<'bound, D> {
 }
 
 impl<D: Driver> Registration<'_, D> {
-    /// Takes the device from the stack and silences it. Process context; takes the RTNL lock.
+    /// Detaches the device from the stack and closes it.
+    ///
+    /// Context: process, without the RTNL lock, which it takes. May sleep.
     pub(crate) fn suspend(&self) {
         // SAFETY: Registered, by the type invariant.
         unsafe { Private::<D>::of(self.dev.as_ptr()).suspend() };
     }
 
-    /// Undoes [`Self::suspend`]. Process context; takes the RTNL lock.
+    /// Opens the device if its interface is up, and attaches it to the stack.
+    ///
+    /// Context: process, without the RTNL lock, which it takes. May sleep.
     pub(crate) fn resume(&self) -> Result {
         // SAFETY: Registered, by the type invariant.
         unsafe { Private::<D>::of(self.dev.as_ptr()).resume() }
@@ -204,10 +210,10 @@ impl<D: Driver> Registration<'_, D> {
 impl<D: Driver> Drop for Registration<'_, D> {
     fn drop(&mut self) {
         let dev = self.dev.as_ptr();
-        // SAFETY: By the type invariant. Stops the device if it is open, and waits until no
-        // callback runs and no reference is left.
+        // SAFETY: Registered, by the type invariant. The function closes the device if it is open,
+        // and waits for running callbacks and for all references.
         unsafe { bindings::unregister_netdev(dev) };
-        // SAFETY: By the type invariant, and since no callback can run any more. After
+        // SAFETY: Initialised by the type invariant, and no callback can run any more. After
         // `drop_in_place` only the kernel's own part of the memory is in use, until `free_netdev`.
         unsafe {
             let private = Private::<D>::ptr(dev);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the stack wants to receive.
+//! Frames that the stack wants to receive: flags, address lists, VLANs.
 
 use super::{
     device::Device,
@@ -9,11 +9,11 @@ use super::{
 };
 use crate::bindings;
 
-/// A set of VLANs (IEEE 802.1Q), by their identifiers of 12 bits.
+/// A set of VLANs (IEEE 802.1Q) by their identifiers, which have 12 bits.
 pub struct Vlans([u32; Self::WORDS]);
 
 impl Vlans {
-    /// How many words [`Self::words`] has.
+    /// Number of words in [`Self::words`].
     pub const WORDS: usize = 128;
 
     pub(super) const fn new() -> Self {
@@ -30,18 +30,18 @@ impl Vlans {
         }
     }
 
-    /// Whether there is none.
+    /// Returns true if the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|word| *word == 0)
     }
 
-    /// As bits: VLAN `n` is bit `n % 32` of word `n / 32`.
+    /// Returns the set as bits: VLAN `n` is bit `n % 32` of word `n / 32`.
     pub fn words(&self) -> &[u32; Self::WORDS] {
         &self.0
     }
 }
 
-/// What the stack wants to receive, inside `set_rx_mode`, with the address list's lock held.
+/// Frames that the stack wants to receive, in `set_rx_mode`, with `netif_addr_lock` held.
 pub struct RxMode<'a> {
     dev: &'a Device,
     vlans: &'a Vlans,
@@ -49,6 +49,8 @@ pub struct RxMode<'a> {
 }
 
 impl<'a> RxMode<'a> {
+    /// Returns the value for a device, with VLANs and features.
+    ///
     /// # Safety
     ///
     /// `netif_addr_lock` of `dev` is held for `'a`.
@@ -65,35 +67,34 @@ impl<'a> RxMode<'a> {
         unsafe { (&raw const (*self.dev.as_raw()).flags).read_volatile() }
     }
 
-    /// The network device.
+    /// Returns the network device.
     pub fn device(&self) -> &'a Device {
         self.dev
     }
 
-    /// The features that are to be in effect: those of [`Device::features`], or the ones that the user
-    /// switches to.
+    /// Returns the features to program: those of [`Device::features`], or the new ones during a
+    /// change.
     pub fn features(&self) -> Features {
         self.features
     }
 
-    /// The VLANs that frames are wanted of, besides those without a tag. The stack tells of them where
-    /// the device has [`Features::VLAN_FILTER`]; there are none before it is told of the first, and then
-    /// frames of all VLANs are wanted.
+    /// Returns the wanted VLANs, for a device with [`Features::VLAN_FILTER`]. Frames without a tag
+    /// are wanted in any case. If the set is empty, frames of all VLANs are wanted.
     pub fn vlans(&self) -> &'a Vlans {
         self.vlans
     }
 
-    /// All frames.
+    /// Returns true if all frames are wanted.
     pub fn promiscuous(&self) -> bool {
         self.flags() & bindings::net_device_flags_IFF_PROMISC != 0
     }
 
-    /// All multicast frames.
+    /// Returns true if all multicast frames are wanted.
     pub fn all_multicast(&self) -> bool {
         self.flags() & bindings::net_device_flags_IFF_ALLMULTI != 0
     }
 
-    /// The multicast addresses that are wanted.
+    /// Returns the wanted multicast addresses.
     pub fn multicast(&self) -> AddressList<'_> {
         AddressList {
             mode: self,
@@ -102,7 +103,7 @@ impl<'a> RxMode<'a> {
         }
     }
 
-    /// The unicast addresses that are wanted besides the device's own.
+    /// Returns the wanted unicast addresses, without the device's own.
     pub fn unicast(&self) -> AddressList<'_> {
         AddressList {
             mode: self,
@@ -111,14 +112,14 @@ impl<'a> RxMode<'a> {
         }
     }
 
-    /// Whether more unicast addresses than the device's own are wanted.
+    /// Returns true if other unicast addresses than the device's own are wanted.
     pub fn has_secondary_unicast(&self) -> bool {
         // SAFETY: The device is valid, and the lock of its address lists is held.
         unsafe { (*self.dev.as_raw()).uc.count != 0 }
     }
 }
 
-/// An iterator over addresses.
+/// Iterator over one of the device's address lists.
 pub struct AddressList<'a> {
     mode: &'a RxMode<'a>,
     next: unsafe extern "C" fn(

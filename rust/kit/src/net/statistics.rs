@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What `ip -s link` shows: the frames that the kit has counted, and what the device counts.
+//! Statistics of `ip -s link`: frames that the kit has counted, and counts of the device.
 //!
 //! C header: [`include/uapi/linux/if_link.h`](srctree/include/uapi/linux/if_link.h)
 
@@ -10,46 +10,49 @@ use super::{
 };
 use crate::bindings;
 
-/// Counts of a device, from the beginning on. They are added to what the kit counts itself, where a
-/// frame is received, completed or dropped.
+/// Counts of a device since it was registered. Frames that are received, completed or dropped by
+/// methods of this module are counted by those, and must not be among these counts.
 #[derive(Clone, Copy, Default)]
 pub struct DeviceCounts {
     /// Multicast frames received.
     pub multicast: u64,
     /// Collisions.
     pub collisions: u64,
-    /// Bad frames received, of all kinds.
+    /// Bad frames received, of all kinds together.
     pub rx_errors: u64,
-    /// Of these, frames of a wrong length.
+    /// Bad frames received: wrong length.
     pub rx_length_errors: u64,
-    /// Of these, frames with a wrong checksum.
+    /// Bad frames received: wrong checksum.
     pub rx_crc_errors: u64,
-    /// Of these, frames that ended in the middle of a byte.
+    /// Bad frames received: number of bits not a multiple of 8.
     pub rx_frame_errors: u64,
-    /// Frames that the device had no room for.
+    /// Frames lost for want of room in the device or on the ring.
     pub rx_missed_errors: u64,
-    /// Frames that could not be sent, of all kinds.
+    /// Frames that could not be transmitted, of all kinds together.
     pub tx_errors: u64,
-    /// Of these, frames given up after too many collisions.
+    /// Frames not transmitted: too many collisions.
     pub tx_aborted_errors: u64,
-    /// Of these, frames that lost the carrier.
+    /// Frames not transmitted: carrier lost.
     pub tx_carrier_errors: u64,
-    /// Of these, frames with a collision too late.
+    /// Frames not transmitted: late collision.
     pub tx_window_errors: u64,
 }
 
 impl<D: Driver> Private<D> {
+    /// Stores the statistics.
+    ///
+    /// Context: possibly atomic; the RTNL lock, RCU, or other locks are held. Must not sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the core, for a registered device with a `Private<D>` behind it, with zeroed memory
-    /// for the result.
+    /// `dev` is registered, with a `Private<D>` behind it, and `sums` is valid and zeroed.
     pub(super) unsafe extern "C" fn ndo_get_stats64(
         dev: *mut bindings::net_device,
         sums: *mut bindings::rtnl_link_stats64,
     ) {
-        // SAFETY: The device is valid, and counts per CPU as `netdev_use_dstats` has it.
+        // SAFETY: The device is valid, and has counters per CPU by `netdev_use_dstats`.
         unsafe { bindings::dev_get_dstats64(dev, sums) };
-        // SAFETY: The core only calls this for a registered device of ours, with a valid structure.
+        // SAFETY: As required of the caller.
         let (driver, sums) = unsafe { (&Self::of(dev).driver, &mut *sums) };
         let own = driver.counts();
         sums.multicast += own.multicast;

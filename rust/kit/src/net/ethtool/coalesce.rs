@@ -15,23 +15,31 @@ use kernel::{
 };
 
 impl<D: Driver> Private<D> {
+    /// Returns the minimum time between two interrupts.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
+    /// `dev` has a `Private<D>` behind it, and `coalesce` is valid.
     pub(super) unsafe extern "C" fn get_coalesce(
         dev: *mut bindings::net_device,
         coalesce: *mut bindings::ethtool_coalesce,
         _kernel: *mut bindings::kernel_ethtool_coalesce,
         _ack: *mut bindings::netlink_ext_ack,
     ) -> c_int {
-        // SAFETY: The core only calls this for a registered device of ours, with a valid structure.
+        // SAFETY: As required of the caller.
         unsafe { (*coalesce).rx_coalesce_usecs = Self::of(dev).driver.interrupt_interval() };
         0
     }
 
+    /// Sets the minimum time between two interrupts.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
+    /// `dev` has a `Private<D>` behind it, and `coalesce` is valid.
     pub(super) unsafe extern "C" fn set_coalesce(
         dev: *mut bindings::net_device,
         coalesce: *mut bindings::ethtool_coalesce,
@@ -39,8 +47,7 @@ impl<D: Driver> Private<D> {
         _ack: *mut bindings::netlink_ext_ack,
     ) -> c_int {
         from_result(|| {
-            // SAFETY: The core only calls this for a registered device of ours, with a valid
-            // structure.
+            // SAFETY: As required of the caller.
             let (driver, usecs) = unsafe { (&Self::of(dev).driver, (*coalesce).rx_coalesce_usecs) };
             driver.set_interrupt_interval(usecs).map(|()| 0)
         })

@@ -17,25 +17,33 @@ use kernel::{
 };
 
 impl<D: Driver> Private<D> {
+    /// Returns the size of the EEPROM in bytes.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
+    /// `dev` has a `Private<D>` behind it.
     pub(super) unsafe extern "C" fn get_eeprom_len(dev: *mut bindings::net_device) -> c_int {
-        // SAFETY: The core only calls this for a registered device of ours.
+        // SAFETY: As required of the caller.
         unsafe { Self::of(dev) }.driver.eeprom_len() as c_int
     }
 
+    /// Reads bytes of the EEPROM.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
+    /// `dev` has a `Private<D>` behind it. `eeprom` is valid, its range lies within
+    /// `get_eeprom_len`, and `data` has as many bytes.
     pub(super) unsafe extern "C" fn get_eeprom(
         dev: *mut bindings::net_device,
         eeprom: *mut bindings::ethtool_eeprom,
         data: *mut u8,
     ) -> c_int {
         from_result(|| {
-            // SAFETY: The core hands over a valid structure; its range lies within
-            // `get_eeprom_len`, and `data` has as many bytes.
+            // SAFETY: As required of the caller.
             let (eeprom, bytes) = unsafe {
                 (
                     &mut *eeprom,
@@ -43,31 +51,35 @@ impl<D: Driver> Private<D> {
                 )
             };
             bytes.fill(0);
-            // SAFETY: The core only calls this for a registered device of ours.
+            // SAFETY: As required of the caller.
             let driver = &unsafe { Self::of(dev) }.driver;
             eeprom.magic = driver.eeprom_magic();
             driver.read_eeprom(eeprom.offset, bytes).map(|()| 0)
         })
     }
 
+    /// Writes bytes of the EEPROM.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
+    /// `dev` has a `Private<D>` behind it. `eeprom` is valid, its range lies within
+    /// `get_eeprom_len`, and `data` has as many bytes.
     pub(super) unsafe extern "C" fn set_eeprom(
         dev: *mut bindings::net_device,
         eeprom: *mut bindings::ethtool_eeprom,
         data: *mut u8,
     ) -> c_int {
         from_result(|| {
-            // SAFETY: The core hands over a valid structure; its range lies within
-            // `get_eeprom_len`, and `data` has as many bytes, as a page of its own has them.
+            // SAFETY: As required of the caller.
             let (eeprom, bytes) = unsafe {
                 (
                     &*eeprom,
                     slice::from_raw_parts(data, (*eeprom).len as usize),
                 )
             };
-            // SAFETY: The core only calls this for a registered device of ours.
+            // SAFETY: As required of the caller.
             let driver = &unsafe { Self::of(dev) }.driver;
             if eeprom.magic != driver.eeprom_magic() {
                 return Err(EFAULT);

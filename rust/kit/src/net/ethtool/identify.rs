@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The device's lamp (`ethtool -p`).
+//! Identification of the device by its LED (`ethtool -p`).
 
 use crate::{
     bindings,
@@ -11,28 +11,33 @@ use crate::{
 };
 use kernel::ffi::c_int;
 
-/// What the lamp of a device is to do, so that somebody finds it.
+/// Command for the LED of a device, by which the user finds the device.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Lamp {
-    /// Its former state is about to be needed again.
+    /// Save the state of the LED for [`Lamp::End`].
     Begin,
-    /// Shine.
+    /// Switch the LED on.
     On,
-    /// Do not shine.
+    /// Switch the LED off.
     Off,
-    /// Back to the former state.
+    /// Restore the state of the LED.
     End,
 }
 
 impl<D: Driver> Private<D> {
+    /// Begins or ends the blinking of the LED, or switches the LED. Returns the frequency at the
+    /// begin.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
+    /// `dev` has a `Private<D>` behind it.
     pub(super) unsafe extern "C" fn set_phys_id(
         dev: *mut bindings::net_device,
         state: bindings::ethtool_phys_id_state,
     ) -> c_int {
-        /// How often a second the lamp goes on and off.
+        /// Number of times per second that the core switches the LED on and off.
         const TIMES: c_int = 2;
 
         let (lamp, answer) = match state {
@@ -41,7 +46,7 @@ impl<D: Driver> Private<D> {
             bindings::ethtool_phys_id_state_ETHTOOL_ID_OFF => (Lamp::Off, 0),
             _ => (Lamp::End, 0),
         };
-        // SAFETY: The core only calls this for a registered device of ours.
+        // SAFETY: As required of the caller.
         unsafe { Self::of(dev) }.driver.identify(lamp);
         answer
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Link settings: how a link comes about, and what it is (`ethtool`, `-s`, `-r`).
+//! Link settings: speed, duplex and negotiation (`ethtool`, `ethtool -s`, `ethtool -r`).
 
 use crate::{
     bindings,
@@ -16,64 +16,68 @@ use kernel::{
     prelude::*, //
 };
 
-/// Ways to run a link over copper, as `ethtool` lists them.
+/// A set of link modes of copper Ethernet.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct LinkModes(u32);
 
 impl LinkModes {
-    /// 10 Mbit/s, one way at a time.
+    /// 10 Mbit/s, half duplex.
     pub const HALF_10: Self = Self(layout::ADVERTISED_10BASET_HALF as u32);
-    /// 10 Mbit/s, both ways at once.
+    /// 10 Mbit/s, full duplex.
     pub const FULL_10: Self = Self(layout::ADVERTISED_10BASET_FULL as u32);
-    /// 100 Mbit/s, one way at a time.
+    /// 100 Mbit/s, half duplex.
     pub const HALF_100: Self = Self(layout::ADVERTISED_100BASET_HALF as u32);
-    /// 100 Mbit/s, both ways at once.
+    /// 100 Mbit/s, full duplex.
     pub const FULL_100: Self = Self(layout::ADVERTISED_100BASET_FULL as u32);
-    /// 1000 Mbit/s, both ways at once.
+    /// 1000 Mbit/s, full duplex.
     pub const FULL_1000: Self = Self(layout::ADVERTISED_1000BASET_FULL as u32);
-    /// Both ends can pause.
+    /// Symmetric pause (IEEE 802.3, annex 28B).
     pub const PAUSE: Self = Self(layout::ADVERTISED_PAUSE as u32);
-    /// One end can pause the other.
+    /// Asymmetric pause (IEEE 802.3, annex 28B).
     pub const ASYMMETRIC_PAUSE: Self = Self(layout::ADVERTISED_ASYM_PAUSE as u32);
-    /// None.
+    /// The empty set.
     pub const NONE: Self = Self(0);
 
-    /// The modes of both.
+    /// Returns the union of two sets.
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Those that are not among `other`.
+    /// Returns the set without the modes of `other`.
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 
-    /// Whether all of `other` are among them.
+    /// Returns true if the set has all modes of `other`.
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// As bits, to be kept; `ADVERTISED_*` of `ethtool`.
+    /// Returns the set as bits, `ADVERTISED_*` of `linux/ethtool.h`.
     pub const fn into_raw(self) -> u32 {
         self.0
     }
 
-    /// From bits that [`Self::into_raw`] gave.
+    /// Returns the set for bits of [`Self::into_raw`].
     pub const fn from_raw(bits: u32) -> Self {
         Self(bits)
     }
 }
 
-/// How a link shall come about.
+/// Requested link settings.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum LinkRequest {
-    /// By negotiation: these modes are offered to the other end.
+    /// Negotiate, and advertise these modes to the link partner.
     Negotiate(LinkModes),
-    /// Without negotiation, in the one mode that is among these.
+    /// Do not negotiate: use this mode, which is a set of one.
     Force(LinkModes),
 }
 
-/// The one mode of a speed, in Mbit/s, and a duplex.
+/// Returns the mode for a speed in Mbit/s and a duplex.
+///
+/// # Errors
+///
+/// [`EINVAL`] if there is none.
 fn mode_of(speed: u32, full_duplex: bool) -> Result<LinkModes> {
     match (speed, full_duplex) {
         (10, false) => Ok(LinkModes::HALF_10),
@@ -86,12 +90,16 @@ fn mode_of(speed: u32, full_duplex: bool) -> Result<LinkModes> {
 }
 
 impl<D: Driver> Private<D> {
+    /// Restarts the negotiation of the link, if the interface is up.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
+    /// `dev` has a `Private<D>` behind it.
     pub(super) unsafe extern "C" fn nway_reset(dev: *mut bindings::net_device) -> c_int {
         from_result(|| {
-            // SAFETY: The core only calls this for a registered device of ours.
+            // SAFETY: As required of the caller.
             let this = unsafe { Self::of(dev) };
             if !this.device().is_up() {
                 return Err(EAGAIN);
@@ -100,17 +108,21 @@ impl<D: Driver> Private<D> {
         })
     }
 
+    /// Stores the link settings.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
+    /// `dev` has a `Private<D>` behind it, and `settings` is valid.
     pub(super) unsafe extern "C" fn get_link_ksettings(
         dev: *mut bindings::net_device,
         settings: *mut bindings::ethtool_link_ksettings,
     ) -> c_int {
-        // SAFETY: The core only calls this for a registered device of ours.
+        // SAFETY: As required of the caller.
         let driver = &unsafe { Self::of(dev) }.driver;
         let link = driver.link();
-        // SAFETY: The core hands over a valid structure to fill in.
+        // SAFETY: As required of the caller.
         let settings = unsafe { &mut *settings };
         let base = &mut settings.base;
         base.port = bindings::PORT_TP as u8;
@@ -140,7 +152,7 @@ impl<D: Driver> Private<D> {
             };
             let supported =
                 supported.0 | layout::ADVERTISED_AUTONEG as u32 | layout::ADVERTISED_TP as u32;
-            // SAFETY: Both have room for all modes.
+            // SAFETY: Both bitmaps have room for all modes.
             unsafe {
                 bindings::ethtool_convert_legacy_u32_to_link_mode(
                     settings.link_modes.supported.as_mut_ptr(),
@@ -155,21 +167,24 @@ impl<D: Driver> Private<D> {
         0
     }
 
+    /// Changes the link settings, if the device supports the new ones.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
+    /// `dev` has a `Private<D>` behind it, and `settings` is valid.
     pub(super) unsafe extern "C" fn set_link_ksettings(
         dev: *mut bindings::net_device,
         settings: *const bindings::ethtool_link_ksettings,
     ) -> c_int {
         from_result(|| {
-            // SAFETY: The core only calls this for a registered device of ours, with a valid
-            // structure.
+            // SAFETY: As required of the caller.
             let (this, settings) = unsafe { (Self::of(dev), &*settings) };
             let (_, supported) = this.driver.link_request();
             let request = if u32::from(settings.base.autoneg) == bindings::AUTONEG_ENABLE {
                 let mut modes = 0;
-                // SAFETY: The one has all modes, the other room for the legacy ones.
+                // SAFETY: The bitmap has all modes, and `modes` has room for the legacy ones.
                 let legacy = unsafe {
                     bindings::ethtool_convert_link_mode_to_legacy_u32(
                         &mut modes,

@@ -14,44 +14,51 @@ use kernel::{
     ffi::c_int, //
 };
 
-/// Pause frames (IEEE 802.3, annex 31B).
+/// Use of pause frames (IEEE 802.3, annex 31B).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Pause {
-    /// They are negotiated with the other end.
+    /// True if it is negotiated with the link partner.
     pub negotiate: bool,
-    /// The device obeys them.
+    /// True if the device obeys pause frames.
     pub rx: bool,
-    /// The device sends them.
+    /// True if the device sends pause frames.
     pub tx: bool,
 }
 
 impl<D: Driver> Private<D> {
+    /// Stores the use of pause frames.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
+    /// `dev` has a `Private<D>` behind it, and `pause` is valid.
     pub(super) unsafe extern "C" fn get_pauseparam(
         dev: *mut bindings::net_device,
         pause: *mut bindings::ethtool_pauseparam,
     ) {
-        // SAFETY: The core only calls this for a registered device of ours.
+        // SAFETY: As required of the caller.
         let now = unsafe { Self::of(dev) }.driver.pause();
-        // SAFETY: The core hands over a valid structure to fill in.
+        // SAFETY: As required of the caller.
         let pause = unsafe { &mut *pause };
         pause.autoneg = now.negotiate.into();
         pause.rx_pause = now.rx.into();
         pause.tx_pause = now.tx.into();
     }
 
+    /// Changes the use of pause frames.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
+    /// `dev` has a `Private<D>` behind it, and `pause` is valid.
     pub(super) unsafe extern "C" fn set_pauseparam(
         dev: *mut bindings::net_device,
         pause: *mut bindings::ethtool_pauseparam,
     ) -> c_int {
         from_result(|| {
-            // SAFETY: The core only calls this for a registered device of ours, with a valid
-            // structure.
+            // SAFETY: As required of the caller.
             let (this, pause) = unsafe { (Self::of(dev), &*pause) };
             let pause = Pause {
                 negotiate: pause.autoneg != 0,

@@ -15,18 +15,22 @@ use kernel::{
 };
 
 impl<D: Driver> Private<D> {
+    /// Stores the sizes of the rings, present and largest ones.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
+    /// `dev` has a `Private<D>` behind it, and `ring` is valid.
     pub(super) unsafe extern "C" fn get_ringparam(
         dev: *mut bindings::net_device,
         ring: *mut bindings::ethtool_ringparam,
         _kernel_ring: *mut bindings::kernel_ethtool_ringparam,
         _ack: *mut bindings::netlink_ext_ack,
     ) {
-        // SAFETY: The core only calls this for a registered device of ours.
+        // SAFETY: As required of the caller.
         let driver = &unsafe { Self::of(dev) }.driver;
-        // SAFETY: The core hands over a valid structure to fill in.
+        // SAFETY: As required of the caller.
         let ring = unsafe { &mut *ring };
         let now = driver.ring_sizes();
         let most = if D::HAS_MAKE_RINGS {
@@ -38,12 +42,15 @@ impl<D: Driver> Private<D> {
         (ring.rx_max_pending, ring.tx_max_pending) = most;
     }
 
-    /// Other rings are allocated before those that are there are given back, so without memory the
-    /// device goes on with these.
+    /// Changes the sizes of the rings. The new rings are allocated before the present ones are
+    /// freed, so an open device keeps working if there is no memory.
+    ///
+    /// Context: process. May sleep.
     ///
     /// # Safety
     ///
-    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
+    /// `dev` is registered, with a `Private<D>` behind it, and the RTNL lock is held. `ring` is
+    /// valid, and its sizes are not above the largest ones.
     pub(super) unsafe extern "C" fn set_ringparam(
         dev: *mut bindings::net_device,
         ring: *mut bindings::ethtool_ringparam,
@@ -51,8 +58,7 @@ impl<D: Driver> Private<D> {
         _ack: *mut bindings::netlink_ext_ack,
     ) -> c_int {
         from_result(|| {
-            // SAFETY: The core only calls this for a registered device of ours, with a valid
-            // structure, whose sizes it has compared with the largest ones.
+            // SAFETY: As required of the caller.
             let (this, ring) = unsafe { (Self::of(dev), &*ring) };
             let driver = &this.driver;
             let sizes = driver.fit_ring_sizes((ring.rx_pending, ring.tx_pending));

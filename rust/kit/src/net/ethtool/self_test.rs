@@ -13,11 +13,15 @@ use crate::{
 use core::slice;
 
 impl<D: Driver> Private<D> {
-    /// Tests a device. For those that disturb it, it is closed, and opened afterwards.
+    /// Tests the device. For the tests that disturb it, an open device is closed, and opened
+    /// afterwards.
+    ///
+    /// Context: process. May sleep.
     ///
     /// # Safety
     ///
-    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
+    /// `dev` is registered, with a `Private<D>` behind it, and the RTNL lock is held. `test` is
+    /// valid, and `data` has as many values as `get_sset_count` returns, zeroed.
     pub(super) unsafe extern "C" fn self_test(
         dev: *mut bindings::net_device,
         test: *mut bindings::ethtool_test,
@@ -26,8 +30,7 @@ impl<D: Driver> Private<D> {
         const OFFLINE: u32 = bindings::ethtool_test_flags_ETH_TEST_FL_OFFLINE;
         const FAILED: u32 = bindings::ethtool_test_flags_ETH_TEST_FL_FAILED;
 
-        // SAFETY: The core only calls this for a registered device of ours, with a valid structure and
-        // zeroed memory for as many values as `get_sset_count` said.
+        // SAFETY: As required of the caller.
         let (this, test, results) = unsafe {
             (
                 Self::of(dev),

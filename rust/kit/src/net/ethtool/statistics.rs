@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The device's own counters (`ethtool -S`), and the names of counters and tests.
+//! The device's own counters (`ethtool -S`), and names of counters and tests.
 
 use crate::{
     bindings,
@@ -12,11 +12,11 @@ use crate::{
 use core::slice;
 use kernel::ffi::c_int;
 
-/// Copies names to where the core wants them.
+/// Copies names to an array of strings.
 ///
 /// # Safety
 ///
-/// There is zeroed memory for as many names at `data`, `ETH_GSTRING_LEN` bytes each.
+/// `data` has zeroed memory for all names, `ETH_GSTRING_LEN` bytes each.
 unsafe fn copy_names(names: &[&str], data: *mut u8) {
     const LEN: usize = bindings::ETH_GSTRING_LEN as usize;
 
@@ -28,12 +28,16 @@ unsafe fn copy_names(names: &[&str], data: *mut u8) {
 }
 
 impl<D: Driver> Private<D> {
-    // The core warns about a set of strings that is there and empty.
+    // The core prints a warning about an empty set of strings.
     pub(super) const HAS_NAMES: bool = !D::COUNTERS.is_empty() || !D::SELF_TESTS.is_empty();
 
+    /// Returns the number of counters or tests.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
+    /// None; called by the core.
     pub(super) unsafe extern "C" fn get_sset_count(
         _dev: *mut bindings::net_device,
         set: c_int,
@@ -49,9 +53,13 @@ impl<D: Driver> Private<D> {
         }
     }
 
+    /// Stores the names of the counters or tests.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
+    /// `data` has zeroed memory for as many strings as `get_sset_count` returns.
     pub(super) unsafe extern "C" fn get_strings(
         _dev: *mut bindings::net_device,
         set: u32,
@@ -62,21 +70,26 @@ impl<D: Driver> Private<D> {
             bindings::ethtool_stringset_ETH_SS_TEST => D::SELF_TESTS,
             _ => return,
         };
-        // SAFETY: The core hands over zeroed memory for as many strings as `get_sset_count` said.
+        // SAFETY: As required of the caller.
         unsafe { copy_names(names, data) };
     }
 
+    /// Stores the values of the counters.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    ///
     /// # Safety
     ///
-    /// Called by the ethtool core, for a registered network device with a `Private<D>` behind it.
+    /// `dev` has a `Private<D>` behind it, and `data` has zeroed memory for as many values as
+    /// `get_sset_count` returns.
     pub(super) unsafe extern "C" fn get_ethtool_stats(
         dev: *mut bindings::net_device,
         _stats: *mut bindings::ethtool_stats,
         data: *mut u64,
     ) {
-        // SAFETY: The core hands over zeroed memory for as many values as `get_sset_count` said.
+        // SAFETY: As required of the caller.
         let values = unsafe { slice::from_raw_parts_mut(data, D::COUNTERS.len()) };
-        // SAFETY: The core only calls this for a registered device of ours.
+        // SAFETY: As required of the caller.
         unsafe { Self::of(dev) }.driver.counters(values);
     }
 }
