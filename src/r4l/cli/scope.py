@@ -30,6 +30,7 @@ from r4l.cli.screen import show_warnings
 from r4l.errors import R4LError, UsageError
 from r4l.guest.shell import require_terminal
 from r4l.module import Module
+from r4l.net.interface import GUEST_ADDRESS, Interface
 from r4l.setup import set_up
 from r4l.stages import Stages, is_quiet
 from r4l.terminal import Console
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from r4l.scope import Heading, LiveScope
     from r4l.vm import VM
 
-ADDRESS = "10.0.2.15/24"
-"""Address of the first card's interface, in the network of the back end `user`, whose gateway is 10.0.2.2."""
 EPILOG = """\b
 Examples:
   r4l scope rust/drivers/e1000 -- ping -c3 10.0.2.2            live, on 127.0.0.1
@@ -75,7 +74,7 @@ Examples:
     show_default=True,
     help="Number of events to keep, the last ones.",
 )
-@click.option("--up/--no-up", default=True, help=f"Bring the cards' interfaces up, the first with {ADDRESS}.")
+@click.option("--up/--no-up", default=True, help=f"Bring the cards' interfaces up, the first with {GUEST_ADDRESS}.")
 @click.option("--shell", is_flag=True, help="Open a shell in the guest after the command.")
 @click.option("--param", "-p", multiple=True, metavar="NAME=VALUE", help="Module parameter; may be repeated.")
 @config_option
@@ -184,7 +183,6 @@ def _recorders(vm: VM, events: int) -> list[Recorder]:
 
 def _bring_up(vm: VM) -> None:
     """Bring up the interfaces that the drivers have made for the cards. A driver that cannot is a note, not an end."""
-    from r4l.net.interface import Interface
 
     def run(command: str, *, timeout: float = 30.0) -> str:
         return vm.run(command, timeout=timeout, check=True).stdout
@@ -193,7 +191,7 @@ def _bring_up(vm: VM) -> None:
         found = vm.run(f"ls /sys/bus/pci/devices/{card.address}/net 2>/dev/null").stdout.split()
         for name in found[:1]:
             try:
-                Interface(run, name).up(ADDRESS if number == min(vm.cards) else None)
+                Interface(run, name).up(GUEST_ADDRESS if number == min(vm.cards) else None)
             except R4LError as error:
                 Console(stderr=True, highlight=False, soft_wrap=True).print(
                     f"[yellow]note:[/] {escape(name)} has not come up: {escape(error.cause)}"

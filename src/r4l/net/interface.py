@@ -8,6 +8,10 @@ from typing import Protocol
 
 from r4l.errors import VerdictError
 
+GUEST_ADDRESS = "10.0.2.15/24"
+"""Address of a guest's first interface in the network of the back end `user`, whose gateway is 10.0.2.2: the first that
+QEMU's DHCP server gives away (qemu-system(1), -netdev user, dhcpstart)."""
+
 CARRIER_SECONDS = 10.0
 POLL_MICROSECONDS = 50_000
 
@@ -37,7 +41,7 @@ class Interface:
         self._run = run
         self.name = name
 
-    def up(self, address: str | None = "10.0.2.15/24") -> None:
+    def up(self, address: str | None = GUEST_ADDRESS) -> None:
         """Bring the interface up with an address (CIDR), and wait for the carrier.
 
         Raises:

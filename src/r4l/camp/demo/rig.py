@@ -12,7 +12,7 @@ from r4l.errors import VerdictError
 from r4l.guest import Completed
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule
-from r4l.net import Interface
+from r4l.net.interface import GUEST_ADDRESS, Interface
 from r4l.report.model import CommandRun
 from r4l.vm import VM
 
@@ -21,7 +21,7 @@ GATEWAY = "10.0.2.2"
 BEYOND = "10.0.3.3"
 """A host behind the gateway, outside the guest's own network (see NETWORK)."""
 
-NETWORK = {"net": "10.0.0.0/16", "host": GATEWAY, "dns": BEYOND, "dhcpstart": "10.0.2.15"}
+NETWORK = {"net": "10.0.0.0/16", "host": GATEWAY, "dns": BEYOND, "dhcpstart": GUEST_ADDRESS.partition("/")[0]}
 """QEMU's user network, wide enough to contain an answering host outside the guest's own /24."""
 
 
@@ -119,7 +119,7 @@ class Rig:
         """Return an interface of the guest; its actions are recorded as commands."""
         return Interface(self.run, name)
 
-    def up(self, address: str = "10.0.2.15/24", interface: str = INTERFACE) -> None:
+    def up(self, address: str = GUEST_ADDRESS, interface: str = INTERFACE) -> None:
         """Bring an interface up with an address, and wait for the carrier.
 
         Raises:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from r4l.camp.demo.rig import BEYOND, GATEWAY, INTERFACE, Rig, StepFailed
 from r4l.errors import BuildError
 from r4l.module import BuiltModule
+from r4l.net.interface import GUEST_ADDRESS
 
 RELOADS = 5
 UPS = 3
@@ -130,7 +131,7 @@ def reload(rig: Rig) -> str:
     )
     leftovers = rig.run(f"grep -E '{name}|{INTERFACE}' /proc/interrupts /proc/iomem /proc/modules", exit_code=None)
     rig.expect(not leftovers.strip(), f"left behind: {leftovers.strip()}")
-    rig.run(f"insmod {path} && ip link set {INTERFACE} up && ip addr add 10.0.2.15/24 dev {INTERFACE}")
+    rig.run(f"insmod {path} && ip link set {INTERFACE} up && ip addr add {GUEST_ADDRESS} dev {INTERFACE}")
     rig.wait_for_carrier()
     rig.ping(GATEWAY, count=1)
     rig.vm.klog.check()
