@@ -13,11 +13,15 @@ from pathlib import Path
 from r4l import home
 from r4l.debian.archive import Archive
 
+CONF = "scripts/kconfig/conf"
+"""Program that evaluates Kconfig."""
+
 OPTIONS = {
     "tools/objtool/objtool": "CONFIG_OBJTOOL",
     "tools/bpf/resolve_btfids/resolve_btfids": "CONFIG_DEBUG_INFO_BTF",
+    CONF: None,
 }
-"""Programs to the options for which the target `prepare` makes them (the kernel's top Makefile)."""
+"""Programs to the options for which the target `prepare` makes them (the kernel's top Makefile); None: it does not."""
 
 
 def package(archive: Archive, version: str) -> dict[str, str]:
@@ -51,7 +55,7 @@ def place(packages: Path, build: Path, architecture: str) -> list[str]:
             partial = home.temporary(target)
             shutil.copy(found, partial)
             home.publish(partial, target)
-            arguments.append(f"{option}=")
+            arguments += [f"{option}="] if option else []
     return arguments
 
 
