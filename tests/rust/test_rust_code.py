@@ -37,14 +37,14 @@ def test_rustfmt(kernel: Kernel) -> None:
 
 @pytest.mark.parametrize("name", DRIVERS)
 def test_clippy_and_the_compiler_have_nothing_to_say(kernel: Kernel, tmp_path: Path, name: str) -> None:
-    """Test every ready kernel of the tested series."""
+    """Test every ready kernel of the tested series, KUnit suites included as far as it has KUnit."""
     folder = tmp_path / name
     shutil.copytree(resources.rust("drivers", name), folder)
     for ready in stock.all_ready(kernel.toolchain):
         if ready.arch != kernel.arch or debian.series_of(ready.release) not in debian.tested_series():
             continue
         lines: list[str] = []
-        Module(folder).build_all(ready, say=lines.append, targets=("CLIPPY=1", "modules"))
+        Module(folder).build_all(ready, say=lines.append, targets=("CLIPPY=1", "R4L_KUNIT=y", "modules"))
         # rustc and clippy begin a line with it, gcc names the place first, modpost shouts.
         said = [line for line in lines if re.search(r"(^|: )(warning|error|fatal error)[:\[]", line, re.IGNORECASE)]
         assert not said, "\n".join(lines)

@@ -532,7 +532,8 @@ def polled(event: cards.Event) -> tuple[int, int]:
 
 PKTGEN = """
 conf() { echo "$2" > /proc/net/pktgen/$1; }
-conf kpktgend_0 rem_device_all; conf kpktgend_0 "add_device eth0"
+conf kpktgend_0 rem_device_all; while test -e /proc/net/pktgen/eth0; do usleep 20000; done
+conf kpktgend_0 "add_device eth0"
 for line in "xmit_mode queue_xmit" "count COUNT" "pkt_size 60" "delay 0" "dst 10.0.2.2" "dst_mac 52:55:0a:00:02:02"; do
     conf eth0 "$line"
 done

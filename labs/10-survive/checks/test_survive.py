@@ -203,7 +203,8 @@ class Rig:
 
 PKTGEN = """
 conf() {{ echo "$2" > /proc/net/pktgen/$1; }}
-conf kpktgend_0 rem_device_all; conf kpktgend_0 "add_device eth0"
+conf kpktgend_0 rem_device_all; while test -e /proc/net/pktgen/eth0; do usleep 20000; done
+conf kpktgend_0 "add_device eth0"
 for line in "xmit_mode queue_xmit" "count {count}" "pkt_size {size}" "delay 0" "dst 10.0.2.2" \
     "dst_mac 52:55:0a:00:02:02" {pieces}; do
     conf eth0 "$line"

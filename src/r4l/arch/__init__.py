@@ -44,7 +44,7 @@ class Architecture:
         machine: QEMU's `-machine`.
         cpu: QEMU's `-cpu`, by accelerator.
         console: the kernel's name of the serial port.
-        hotplug: True if the machine takes PCI devices while it runs.
+        hotplug: option that a kernel needs to take PCI devices while it runs; empty if the machine takes none.
         first_argument: register that holds a function's first argument.
     """
 
@@ -68,7 +68,7 @@ class Architecture:
     machine: str
     cpu: Mapping[str, str]
     console: str
-    hotplug: bool
+    hotplug: str
     first_argument: str
 
     @classmethod

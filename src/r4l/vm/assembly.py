@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from r4l.arch import architecture
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.klog import Sources
@@ -21,7 +20,7 @@ from r4l.vm import cables as cabling
 from r4l.vm import image as images
 from r4l.vm import snapshot as snapshots
 from r4l.vm.accel import Choice
-from r4l.vm.devices import DeviceLike, split
+from r4l.vm.devices import DeviceLike, fixed, split
 from r4l.vm.loading import HasPath
 from r4l.vm.machine import Accel, Machine, kernel_line
 from r4l.vm.prepare import Preparation
@@ -160,8 +159,8 @@ def assemble(
     # A machine whose devices are plugged in after its boot is not as booted.
     as_booted = snapshot == snapshots.AS_BOOTED and not (unfit or own_devices or own_cards or given or prepare)
     from_snapshot = slow and not unfit and not as_booted if snapshot in (None, snapshots.AS_BOOTED) else bool(snapshot)
-    if from_snapshot and (own_devices or own_cards) and not architecture(kernel.arch).hotplug:
-        LOG.info("the machine boots: QEMU's machine for %s takes no device while it runs", kernel.arch)
+    if from_snapshot and (own_devices or own_cards) and (why := fixed(kernel)):
+        LOG.info("the machine boots: %s", why)
         from_snapshot = False
     preparation = Preparation(prepare, prepare_with)
     if from_snapshot:

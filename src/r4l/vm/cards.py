@@ -41,7 +41,7 @@ def make(nics: Sequence[Nic]) -> dict[int, NetworkCard]:
                 f"{nic.model} takes no `device`, which has settings of QEMU's own cards",
                 "make the card yourself, and give it by `devices`",
             )
-        if "mac" not in inspect.signature(model).parameters:
+        if "mac" not in inspect.signature(model.__init__).parameters:
             raise UsageError(f"{nic.model} takes no mac", "its __init__ has the arguments of pci.NetworkCard's")
         cards[index] = model(nic.address(index))
     return cards

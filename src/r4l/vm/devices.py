@@ -13,7 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from r4l.arch import architecture
 from r4l.errors import BootError, GuestTimeout, UsageError
+from r4l.kernel import Kernel
 from r4l.pci import Device, ModelError, Server
 from r4l.pci.load import in_python, load
 from r4l.pci.recording import of_trace
@@ -25,6 +27,17 @@ PATIENCE_MS = 600_000
 """Milliseconds that QEMU waits for an answer. After that it never talks to the device again; see `Device.patience`."""
 WAIT = 30.0
 """Seconds within which a guest must notice a device."""
+
+
+def fixed(kernel: Kernel) -> str:
+    """Return why a machine takes and releases no PCI device while it runs; empty if it does."""
+    option = architecture(kernel.arch).hotplug
+    if not option:
+        return f"QEMU's machine for {kernel.arch} takes and releases no device while it runs"
+    # A kernel without its configuration is assumed to have the option.
+    if kernel.config and kernel.config.get(option) != "y":
+        return f"the kernel {kernel.release} takes and releases no device while it runs ({option} is not set)"
+    return ""
 
 
 class Plugs:

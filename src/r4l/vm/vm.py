@@ -24,7 +24,7 @@ from r4l.vm import loading, workdirs
 from r4l.vm import snapshot as snapshots
 from r4l.vm.assembly import Assembly, assemble
 from r4l.vm.console import LOG_LIMIT, SerialConsole
-from r4l.vm.devices import WAIT, DeviceLike
+from r4l.vm.devices import WAIT, DeviceLike, fixed
 from r4l.vm.loading import HasPath
 from r4l.vm.machine import Accel, pasteable
 from r4l.vm.running import HALTED, RunningMachine
@@ -440,12 +440,14 @@ class VM:
             device: one that was unplugged, or a new one.
 
         Raises:
-            UsageError: the machine was made without `devices`, or the device is in another one.
+            UsageError: the machine was made without `devices` or takes none while it runs, or the device is in another
+                one.
             ModelError: QEMU refuses the device.
             GuestTimeout: the guest does not notice it.
         """
         if not self.machine.shared_memory:
             raise UsageError("this machine has no devices in Python", "make it with devices=[…]")
+        self._require_hotplug()
         self._run.plugs.plug(device, self._run.qemu.monitor)
         if device not in self.devices and device not in self.cards.values():
             self.devices.append(device)
@@ -460,12 +462,17 @@ class VM:
             surprise: remove the device before the driver is informed; it then reads all ones.
 
         Raises:
-            UsageError: the device is not plugged in.
+            UsageError: the device is not plugged in, or the machine releases none while it runs.
             GuestTimeout: the guest does not release it.
         """
+        self._require_hotplug()
         if surprise:
             device.pull()
         self._run.plugs.unplug(device, self._run.qemu.monitor, timeout)
+
+    def _require_hotplug(self) -> None:
+        if why := fixed(self.kernel):
+            raise UsageError(why, "give the device when the machine is made, or use another kernel")
 
     @property
     def ssh(self) -> Ssh:

@@ -34,6 +34,7 @@ def test_a_file_says_all(arch: Architecture) -> None:
     empty = {name for name, value in vars(arch).items() if not value} - MAY_BE_EMPTY
     assert not empty
     assert arch.option.startswith("CONFIG_")
+    assert arch.hotplug == "" or arch.hotplug.startswith("CONFIG_")
     assert arch.direct in ("pvh", "image")
     assert arch.elf in ENUM_E_MACHINE
     assert set(arch.cpu) == set(get_args(Accel))

@@ -13,6 +13,7 @@ import pytest
 
 from r4l.errors import UsageError
 from r4l.net import Nic, Wire
+from r4l.pci.load import MODELS as SHIPPED_MODELS
 from r4l.pci.models.e1000 import E1000
 from r4l.vm import Endpoints, Machine, cards, command_line
 from r4l.vm.machine import kernel_line
@@ -41,6 +42,13 @@ def test_a_line_to_qemu_s_router() -> None:
 def test_a_line_to_a_hub() -> None:
     line, port = netdevs(replace(MINE, backend="hub", hub=3))
     assert port == {"id": "net1", "type": "hubport", "hubid": 3, "netdev": line["id"]}
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED_MODELS if name.startswith("e1000")])
+def test_every_card_of_ours_takes_an_address(name: str) -> None:
+    """Python before 3.11.4 shows the arguments of `__new__` for a class whose base has one."""
+    card = cards.make([Nic(f"python:{name}", mac="52:54:00:00:00:07")])[0]
+    assert card.mac == bytes.fromhex("525400000007")
 
 
 def test_no_line_without_a_back_end_or_in_a_machine_that_gets_the_card_later() -> None:

@@ -118,6 +118,7 @@ PKTGEN = """
 set -e
 conf() { echo "$2" > /proc/net/pktgen/$1; }
 conf kpktgend_0 rem_device_all; conf kpktgend_1 rem_device_all
+while test -e /proc/net/pktgen/eth0 -o -e /proc/net/pktgen/eth1; do usleep 20000; done
 conf kpktgend_0 "add_device eth0"; conf kpktgend_1 "add_device eth1"
 for i in 0 1; do
     conf eth$i "count 0"; conf eth$i "pkt_size $SIZE"; conf eth$i "delay 0"; conf eth$i "dst 10.9.9.9"

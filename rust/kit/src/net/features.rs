@@ -202,6 +202,9 @@ impl<D: Driver> Private<D> {
 }
 
 #[cfg(r4l_kunit)]
+use kernel::prelude::*;
+
+#[cfg(r4l_kunit)]
 #[kunit_tests(kit_features)]
 mod tests {
     use super::*;

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""Kernels and machines that take devices while they run, and those that do not."""
+
+from __future__ import annotations
+
+import types
+from typing import cast
+
+import pytest
+
+from r4l.arch import architecture
+from r4l.kernel import Kernel
+from r4l.kernel.profile import profiles
+from r4l.vm.devices import fixed
+
+OPTION = "CONFIG_HOTPLUG_PCI_ACPI"
+
+
+def kernel(arch: str, config: dict[str, str]) -> Kernel:
+    return cast(Kernel, types.SimpleNamespace(arch=arch, release="7.3", config=config))
+
+
+@pytest.mark.parametrize(
+    ("arch", "config", "why"),
+    [
+        ("x86_64", {"CONFIG_PCI": "y", OPTION: "y"}, ""),
+        ("x86_64", {}, ""),
+        ("x86_64", {"CONFIG_PCI": "y"}, f"the kernel 7.3 takes and releases no device while it runs ({OPTION} is not"),
+        ("arm64", {OPTION: "y"}, "QEMU's machine for arm64 takes and releases no device while it runs"),
+    ],
+    ids=["has the option", "unknown", "lacks the option", "no such machine"],
+)
+def test_a_machine_that_takes_no_device(arch: str, config: dict[str, str], why: str) -> None:
+    said = fixed(kernel(arch, config))
+    assert said.startswith(why)
+    assert bool(said) == bool(why)
+
+
+def test_our_own_kernels_take_devices() -> None:
+    option = architecture("x86_64").hotplug
+    for name in ("minimal", "debug"):
+        assert any(f"{option}=y" in text for _, text in profiles()[name].texts("x86_64")), name
