@@ -27,6 +27,8 @@ from filelock import FileLock, Timeout
 from r4l.errors import EnvironmentFault, disk_full
 from r4l.paths import require_for_make
 
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)
+"""Errors of flock(2) on network file systems without a lock service (nfs(5), `local_lock`)."""
 WORD_AFTER = 3.0
 """Seconds of waiting for another process before a message is printed."""
 
@@ -76,13 +78,26 @@ class Lock(FileLock):
     """A file lock that prints a message on a terminal when it has to wait."""
 
     def __enter__(self) -> Self:
-        """Acquire the lock."""
+        """Acquire the lock.
+
+        Raises:
+            EnvironmentFault: the file system has no locks, as NFS without its lock service.
+        """
         try:
-            self.acquire(timeout=WORD_AFTER)
-        except Timeout:
-            if sys.stderr.isatty():
-                print(f"r4l: waiting for another r4l, which works on {Path(self.lock_file).stem}", file=sys.stderr)
-            self.acquire()
+            try:
+                self.acquire(timeout=WORD_AFTER)
+            except Timeout:
+                if sys.stderr.isatty():
+                    print(f"r4l: waiting for another r4l, which works on {Path(self.lock_file).stem}", file=sys.stderr)
+                self.acquire()
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            raise EnvironmentFault(
+                f"files in {Path(self.lock_file).parent} cannot be locked: {error.strerror}",
+                "set R4L_HOME to a folder on a local disk; on NFS, start its lock service, or mount it with "
+                "local_lock=flock",
+            ) from error
         return self
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -15,7 +16,8 @@ from typing import Any
 import pytest
 
 from r4l import home
-from r4l.errors import EnvironmentFault
+from r4l.errors import EnvironmentFault, UsageError
+from r4l.toolchain import host
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +116,46 @@ def test_who_waits_for_another_is_told(monkeypatch: pytest.MonkeyPatch, capsys: 
         assert not entered.is_set()
     assert said == "r4l: waiting for another r4l, which works on kernel-1.2.3\n"
     assert entered.wait(30)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_home_on_a_file_system_without_locks(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_descriptor: int, _operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(EnvironmentFault, match="cannot be locked") as caught:
+        with home.lock("lists"):
+            pass
+    assert "NFS" in caught.value.remedy
+    assert "R4L_HOME" in caught.value.remedy
+
+
+def test_a_home_from_which_nothing_can_be_started(own_home: Path) -> None:
+    own_home.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "noexec", "none", str(own_home)], check=False).returncode != 0:
+        pytest.skip("no mounting here")
+    try:
+        fault = host.problem()
+    finally:
+        subprocess.run(["umount", "-l", str(own_home)], check=True)
+    assert fault
+    assert "mounted noexec" in fault.cause
+    assert "R4L_HOME" in fault.remedy
+
+
+@pytest.mark.parametrize(("name", "taken"), [("我的 工作台", False), ("a b", False), ("工作台", True), ("ä-Ж-é", True)])
+def test_a_home_with_other_characters_in_its_path(
+    name: str, taken: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("R4L_HOME", str(tmp_path / name))
+    if taken:
+        assert home.room("x").is_dir()
+        return
+    with pytest.raises(UsageError, match="has a space in its path") as caught:
+        home.home()
+    assert "R4L_HOME" in caught.value.remedy
+    assert not (tmp_path / name).exists()
 
 
 class Disk:

@@ -260,16 +260,44 @@ class Archive:
                 path.unlink(missing_ok=True)
 
     def _lists(self) -> list[tuple[str, Index]]:
-        """Return the lists that are here, each with its suite."""
+        """Return the lists that were fetched, each with its suite. Lost or damaged ones are fetched again.
+
+        Raises:
+            EnvironmentFault: a list is lost, and the mirror cannot be reached.
+        """
+        found = self._loaded()
+        if found is None:
+            self.update()
+            found = self._loaded()
+        if found is None:
+            raise EnvironmentFault(f"files in {self._room} vanish or change", "check the disk, and run `r4l setup`")
+        return found
+
+    def _loaded(self) -> list[tuple[str, Index]] | None:
+        """Return the lists that the notes name; None if one of them is lost or damaged."""
         with self._lock(), _loading:
             found = []
             for suite in self._suites:
                 for name in (self._known(suite) or {"lists": []})["lists"]:
-                    path = self._room / name
-                    if path not in _indexes:
-                        _indexes[path] = Index(path.read_bytes())
-                    found.append((suite, _indexes[path]))
+                    index = _load(self._room / name)
+                    if index is None:
+                        return None
+                    found.append((suite, index))
             return found
+
+
+def _load(path: Path) -> Index | None:
+    """Return a list, read at most once in a process; None if its file is lost. A damaged file is removed."""
+    if path not in _indexes:
+        try:
+            text = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        if hashlib.sha256(text).hexdigest() != path.stem.rpartition("-")[2]:
+            path.unlink()
+            return None
+        _indexes[path] = Index(text)
+    return _indexes[path]
 
 
 def _require_no_older(release: Release, before: datetime.datetime, source: str) -> None:

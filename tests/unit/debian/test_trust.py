@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
@@ -165,6 +166,21 @@ def test_a_mirror_that_lies(what: str, fault: str, small: SmallArchive, view: Ar
     assert list((home.home() / "downloads").iterdir()) == []
 
 
+def test_a_proxy_that_answers_with_a_web_page(
+    small: SmallArchive, view: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mirror itself cannot be reached: all goes to the proxy, which wants a log-in."""
+    small.publish()
+    monkeypatch.setenv("http_proxy", small.address.removesuffix("/debian"))
+    monkeypatch.setenv("R4L_MIRROR", "http://mirror.invalid/debian")
+    monkeypatch.setenv("no_proxy", "")
+    small.faults = {"InRelease": archives.web_page}
+    with pytest.raises(EnvironmentFault, match=r"a web page came instead of http://mirror\.invalid") as caught:
+        Archive("small", "backports", ("main",), "amd64", ()).update()
+    assert "log-in" in caught.value.remedy
+    assert small.asked[0][0].startswith("http://mirror.invalid/debian/dists/small/")
+
+
 def test_a_download_goes_on_where_it_was_cut_off(small: SmallArchive, view: Archive, tmp_path: Path) -> None:
     small.add("make", content=archives.deb({"usr/bin/make": bytes(range(256)) * 2000}, "none"))
     small.publish()
@@ -199,4 +215,30 @@ def test_a_view_without_backports_keeps_the_lists_of_one_with_them(small: SmallA
     small.publish()
     view.update()
     Archive("small", "", ("main",), "amd64", ()).update()
+    assert view.versions("make") == ["2"]
+
+
+LOSSES: dict[str, Callable[[Path], object]] = {
+    "lost": Path.unlink,
+    "empty": lambda path: os.truncate(path, 0),
+    "cut off": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "another": lambda path: path.write_bytes(path.read_bytes().replace(b"Version: 2", b"Version: 3")),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_list_that_is_lost_or_damaged_is_fetched_again(
+    loss: str, small: SmallArchive, view: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small.add("make", "2")
+    small.publish()
+    view.update()
+    (path,) = (path for path in (home.home() / "lists").rglob("small-main-*.packages"))
+    LOSSES[loss](path)
+    # Another process has not read it yet.
+    monkeypatch.setattr("r4l.debian.archive._indexes", {})
+    with monkeypatch.context() as offline:
+        offline.setenv("R4L_MIRROR", "http://127.0.0.1:9/debian")
+        with pytest.raises(EnvironmentFault, match="cannot be reached"):
+            Archive("small", "backports", ("main",), "amd64", ()).versions("make")
     assert view.versions("make") == ["2"]
