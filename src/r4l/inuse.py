@@ -30,7 +30,10 @@ def hold(path: Path) -> bool:
     """Mark an entry as used until this process ends; return False if the entry does not exist."""
     known = _held.get(path)
     if known is not None:
-        return True
+        if _is_at(known, path):
+            return True
+        # Removed by this process itself: nobody else may.
+        let_go(path)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from r4l.camp.labs import matrix
+from r4l.camp.labs import bundle, matrix
+from r4l.camp.labs.check import Verdict
 from r4l.camp.labs.lab import Lab
-from r4l.camp.labs.workspace import ANSWERS
+from r4l.camp.labs.workspace import ANSWERS, Workspace
 from r4l.kernel import Kernel
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
@@ -46,6 +47,21 @@ def test_again(vm, module):
 def test_author(module):
     see("author", module.modinfo["author"], ["Li Hua"])
 """
+
+KILLS = """
+import os, signal
+from pathlib import Path
+import pytest
+
+@pytest.mark.checkpoint("alive", title="The worker lives")
+def test_alive(module):
+    try:
+        Path({mark!r}).open("x").write(str(os.getppid()))
+    except FileExistsError:
+        return
+    os.kill(os.getppid(), signal.SIGKILL)
+"""
+"""A hidden check that kills the process that grades, the first time."""
 
 
 def on_stock() -> list[Lab]:
@@ -121,6 +137,38 @@ def test_from_start_to_grade(tmp_path: Path, kernel: Kernel) -> None:
     assert "It names its author" in page
     assert "The r4l authors" in page
     assert not (tmp_path / "pwned").exists()
+
+
+def handed_in(folder: Path, student: str, kernel: Kernel, answers: str) -> Path:
+    """Make a bundle with the reference answer to `hello`."""
+    lab = Lab.named("hello")
+    workspace = Workspace.start(lab, folder / student)
+    shutil.copy(lab.answer / "hello.rs", workspace.folder)
+    (workspace.folder / ANSWERS).write_text(answers)
+    target = folder / bundle.file_name(lab, student)
+    bundle.write(target, workspace, student, [kernel], Verdict("hello", kernel.release, ()), folder / "no evidence")
+    return target
+
+
+@pytest.mark.thorough
+def test_a_class_is_graded_on_a_cluster_while_a_worker_is_killed(tmp_path: Path, kernel: Kernel) -> None:
+    from distributed import LocalCluster
+
+    bundles = [handed_in(tmp_path, "li-hua", kernel, KEY), handed_in(tmp_path, "han-mei", kernel, "")]
+    checks, mark = tmp_path / "hidden" / "hello", tmp_path / "killed"
+    checks.mkdir(parents=True)
+    (checks / "test_alive.py").write_text(KILLS.format(mark=str(mark)))
+    with LocalCluster(n_workers=2, resources={"vm": 1}, threads_per_worker=1, dashboard_address="127.0.0.1:0") as local:
+        pids = {worker.process.pid for worker in local.workers.values()}
+        words = ["grade", *bundles, "--checks", checks.parent, "--on", local.scheduler_address]
+        graded = r4l_lab(*words, "--kernel", kernel.name, folder=tmp_path).stdout
+        again = r4l_lab(*words, "--kernel", kernel.name, folder=tmp_path).stdout
+    assert int(mark.read_text()) in pids, "no worker was killed"
+    assert "li-hua  hello  9/9" in graded
+    assert "han-mei  hello  6/9" in graded
+    grades = list((tmp_path / "class/results").glob("*.json"))
+    assert len(grades) == 2, "a bundle was graded twice, or never"
+    assert again.count("graded before") == 2
 
 
 def test_chinese_where_the_locale_is(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A lock file replayed, and a home cleaned while a machine runs in it, with Debian's real packages."""
+"""With Debian's real packages: a lock file replayed, also by a worker with an empty home, and a home cleaned while a
+machine runs in it."""
 
 from __future__ import annotations
 
@@ -27,6 +28,9 @@ with VM(kernel, snapshot=True) as vm:
     print(vm.run("uname -r").stdout)
 """
 
+SWEPT = Path(__file__).parents[1] / "fixtures/swept"
+EXERCISE = '[ "$(cat $DEVICE/value)" = 42 ] || exit 3'
+
 
 def r4l(home: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     environment = {**os.environ, "R4L_HOME": str(home)}
@@ -45,19 +49,41 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_lock_file_is_replayed_and_governs(ready: Path, tmp_path: Path) -> None:
     lock = tmp_path / "lock.json"
     lock.write_bytes((ready / "lock.json").read_bytes())
-    # Where nothing is there yet, the very same tree comes of it.
-    again = tmp_path / "again"
-    code = "from pathlib import Path; from r4l.toolchain import Toolchain; "
-    code += f"print(Toolchain.get(lock_file=Path({str(lock)!r})).key)"
-    environment = {**os.environ, "R4L_HOME": str(again)}
-    made = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True).stdout.strip()
-    first = json.loads(r4l(ready, "setup", "--json").stdout)
-    assert made.decode() == first["toolchain_key"]
     # Where it is there already, nothing is made.
     trees = sorted(path.name for path in (ready / "toolchain").iterdir() if path.is_dir())
     assert r4l(ready, "setup", "--lock", str(lock)).returncode == 0
     assert sorted(path.name for path in (ready / "toolchain").iterdir() if path.is_dir()) == trees
     assert f"as the lock file {lock} says".encode() in r4l(ready, "doctor").stdout
+
+
+def test_a_worker_with_an_empty_home_makes_it_by_the_lock_file(ready: Path, tmp_path: Path) -> None:
+    """The very same toolchain and kernel come of it, before the worker takes a cell; and the cell is judged there."""
+    from distributed import LocalCluster
+
+    there = tmp_path / "there" / "home"
+    words = ["--exercise", EXERCISE, "--cell", "probe:lost-write@LOCK#1", "--into", str(tmp_path / "out"), "--json"]
+    with LocalCluster(
+        n_workers=1,
+        threads_per_worker=1,
+        resources={"vm": 1},
+        env={"R4L_HOME": str(there)},
+        local_directory=str(tmp_path),
+        dashboard_address="127.0.0.1:0",
+    ) as cluster:
+        done = r4l(ready, "sweep", str(SWEPT), *words, "--on", cluster.scheduler_address)
+    assert done.returncode == 0, done.stderr.decode()
+    ((result,),) = (driver["results"] for driver in json.loads(done.stdout)["drivers"])
+    assert (result["verdict"], result["reason"]) == ("handled", "service went on")
+    for home in (ready, there):
+        assert json.loads((home / "lock.json").read_text()) == json.loads((ready / "lock.json").read_text())
+        assert json.loads(r4l(home, "setup", "--json").stdout)["toolchain_key"] == tree_of(ready)
+    assert list((there / "snapshots").glob("*.state")), "the machine was booted there"
+
+
+def tree_of(home: Path) -> str:
+    """The name of the toolchain in force."""
+    (file,) = (home / "toolchain").glob("*.json")
+    return str(json.loads(file.read_text())["tree"])
 
 
 def test_nothing_is_cleaned_that_a_running_machine_uses(ready: Path) -> None:

@@ -139,3 +139,15 @@ def test_nobody_loses_what_it_uses(tmp_path: Path) -> None:
     for used, lost in workers:
         assert int(used) > 0
         assert int(lost) == 0
+
+
+def test_an_entry_that_its_user_removes_can_be_made_again(tmp_path: Path) -> None:
+    entry = tmp_path / "entry"
+    inuse.make(entry)
+    entry.rmdir()
+    assert not inuse.hold(entry)
+    inuse.make(entry)
+    assert entry.is_dir()
+    with inuse.exclusively(entry) as alone:
+        assert not alone, "and the new one is held"
+    inuse.let_go(entry)

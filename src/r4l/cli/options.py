@@ -55,6 +55,12 @@ def lab_kernel_option(function: F) -> F:
     return _kernel_option(function, None)
 
 
+def on_option(function: F) -> F:
+    """Add `--on tcp://HOST:PORT`, given to the command as `address`, empty without the option."""
+    about = "Run them on a cluster of Dask's: the address of its scheduler."
+    return click.option("--on", "address", default="", metavar="tcp://HOST:PORT", help=about)(function)
+
+
 def kernels_option(function: F) -> F:
     """Add a repeatable `--kernel NAME`, given to the command as `kernel_names`, and `--arch`."""
     return _kernel_option(function, DEFAULT, several=True)

@@ -11,7 +11,7 @@ import click
 from rich.markup import escape
 
 from r4l.cli.json_option import json_option
-from r4l.cli.options import kernel_option
+from r4l.cli.options import kernel_option, on_option
 from r4l.errors import EnvironmentFault, VerdictError
 from r4l.module.named import SHIPPED, named
 from r4l.setup import set_up
@@ -60,7 +60,7 @@ Examples:
     show_default="two for each processor",
     help="Machines at once; they wait for half of their time.",
 )
-@click.option("--on", "address", default="", metavar="tcp://HOST:PORT", help="Run them on a cluster of Dask's.")
+@on_option
 @click.option(
     "--into", type=click.Path(path_type=Path, file_okay=False), help="Folder for results and page [default: sweep-NAME]"
 )

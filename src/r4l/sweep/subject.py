@@ -9,26 +9,21 @@ import json
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from r4l import home, inuse, resources
+from r4l.cluster import SharedKernel
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule
 from r4l.pci import Device, NetworkCard
 from r4l.pci import load as models
-from r4l.setup import set_up
-from r4l.stages import Stages
 from r4l.sweep import memory
 from r4l.sweep.phases import Phase, phases_of
-from r4l.terminal import Console
-from r4l.toolchain import Toolchain, lock_of
 
 ROOM = "sweep"
-STOCK = "stock"
 BASES = ("Device", "NetworkCard")
 """Classes from which models inherit."""
 
@@ -40,9 +35,7 @@ class SweptDriver:
     Attributes:
         label: name of the driver on the page.
         named: the driver as the user named it, for commands.
-        kernel: name of the kernel, as for `--kernel`.
-        arch: the guest's architecture.
-        lock: versions of the toolchain and the kernel, as in a lock file.
+        kernel: the kernel, which each worker makes ready.
         modules: contents of the .ko files by their names, in the order of loading; the last is the driver.
         spec: the model as the user named it, for commands.
         model: `python:NAME`, or `FILE.py:CLASS` for one of `files`.
@@ -54,9 +47,7 @@ class SweptDriver:
 
     label: str
     named: str
-    kernel: str
-    arch: str
-    lock: Mapping[str, Any]
+    kernel: SharedKernel
     modules: Mapping[str, bytes] = field(repr=False)
     spec: str
     model: str
@@ -72,7 +63,7 @@ class SweptDriver:
         if not self.files:
             folders.append(Path(inspect.getfile(models.load(self.model))).parent)
         own = [file for folder in folders for file in sorted(folder.glob("*.py"))]
-        facts = [self.kernel, self.arch, dict(self.lock), self.model, dict(self.files), self.exercise]
+        facts = [*astuple(self.kernel), self.model, dict(self.files), self.exercise]
         phases = resources.text("r4l.sweep", "phases.toml")
         return home.content_key(json.dumps(facts, sort_keys=True), phases, *own, *self.modules, *self.modules.values())
 
@@ -112,9 +103,7 @@ def subject(
     return SweptDriver(
         label or module.name,
         text,
-        name,
-        kernel.arch,
-        lock_of(kernel.toolchain, kernel.release, kernel.version).as_data(),
+        SharedKernel.of(kernel, name),
         {one.path.name: one.path.read_bytes() for one in (*module.needs, module)},
         spec,
         model,
@@ -207,7 +196,7 @@ def ready(subject: SweptDriver) -> Ready:
     files in the home.
 
     Raises:
-        EnvironmentFault: this machine cannot be made ready.
+        UnfitWorker: this machine cannot be made ready.
     """
     with _making:
         if subject.key not in _ready:
@@ -225,18 +214,11 @@ def _make(subject: SweptDriver) -> Ready:
                 (partial / name).write_bytes(data)
             for name, text in subject.files.items():
                 (partial / name).write_text(text, encoding="utf-8")
-            (partial / "lock.json").write_text(json.dumps(subject.lock), encoding="utf-8")
             home.publish(partial, folder)
         inuse.hold(folder)
     for name in subject.modules:
         os.utime(folder / name, (subject.built, subject.built))
-    made = Toolchain.made()
-    same = made is not None and made.packages == subject.lock.get("packages")
-    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, Stages(Console(file=nowhere)) as stages:
-        lock = None if same else folder / "lock.json"
-        # With the lock, `stock` is the kernel that it names.
-        name = subject.lock["kernel"] if same and subject.kernel == STOCK else subject.kernel
-        kernel = set_up(stages, name, arch=subject.arch, lock_file=lock)
+    kernel = subject.kernel.ready()
     model = subject.model if not subject.files else str(folder / subject.model)
     return Ready(
         subject,

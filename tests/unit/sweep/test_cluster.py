@@ -4,14 +4,22 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
+import shutil
 import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from r4l import cluster
+from r4l import cluster, resources
+from r4l.cluster import SharedKernel, UnfitWorker
 from r4l.errors import EnvironmentFault
+from r4l.toolchain import Toolchain
 
 
 def square(folder: str, number: int) -> int:
@@ -58,3 +66,102 @@ def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EnvironmentFault, match="not installed") as refused:
         cluster.require()
     assert "r4l[sweep]" in refused.value.remedy
+
+
+@pytest.fixture
+def workers() -> Iterator[str]:
+    """A scheduler with one worker, which is a thread of this process."""
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, resources={"vm": 1}, dashboard_address="127.0.0.1:0"
+    ) as local:
+        yield local.scheduler_address
+
+
+def unfit(_: None, number: int) -> int:
+    """Fail as a worker does that cannot make the kernel, at 2."""
+    if number == 2:
+        raise UnfitWorker("host2 cannot be made ready for stock: no space", "free some", detail="No space left")
+    return number
+
+
+def test_an_unfit_worker_ends_the_work(workers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with cluster.connected(workers) as client:
+        with pytest.raises(UnfitWorker, match="no space") as refused:
+            list(cluster.spread(client, unfit, None, [1, 2, 3]))
+        assert (refused.value.remedy, refused.value.detail) == ("free some", "No space left")
+        # Of another r4l, since the key that comes with the work is not the worker's own.
+        keys = iter(["here", "there"])
+        monkeypatch.setattr(cluster, "own_key", lambda: next(keys))
+        with pytest.raises(UnfitWorker, match="another r4l"):
+            list(cluster.spread(client, unfit, None, [1]))
+
+
+def test_a_wheel_has_the_key_of_its_checkout(tmp_path: Path) -> None:
+    assert resources.checkout()
+    package = Path(cluster.__file__).parent
+    shutil.copytree(package, tmp_path / "r4l")
+    for folder in (resources.rust(), resources.labs()):
+        shutil.copytree(folder, tmp_path / "r4l" / folder.name)
+    (tmp_path / "r4l/labs/03-hello/.pytest_cache").mkdir()
+    (tmp_path / "r4l/labs/03-hello/compile_commands.json").write_text("[]")
+
+    def key() -> str:
+        argv = [sys.executable, "-c", "from r4l import cluster; print(cluster.__file__, cluster.own_key())"]
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        file, found = subprocess.run(
+            argv, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout.split()
+        assert file == str(tmp_path / "r4l/cluster.py")
+        return found
+
+    assert key() == cluster.own_key()
+    with (tmp_path / "r4l/rust/drivers/hello/hello.rs").open("a") as file:
+        file.write("// changed\n")
+    assert key() != cluster.own_key()
+
+
+LOCK = json.dumps({"packages": {"bc": "1.07"}, "kernel": "7.3.4+deb13-amd64", "kernel_version": "7.3.4-1"})
+
+
+@pytest.mark.parametrize(
+    ("made", "name", "wanted", "locked"),
+    [
+        (None, "stock", "stock", True),
+        ({"bc": "1.06"}, "stock", "stock", True),
+        ({"bc": "1.07"}, "stock", "7.3.4+deb13-amd64", False),
+        ({"bc": "1.07"}, "minimal", "minimal", False),
+        (None, "minimal", "minimal", True),
+    ],
+    ids=["an empty home", "another toolchain", "the same", "the same, from source", "an empty home, from source"],
+)
+def test_a_worker_makes_its_home_by_the_lock_file(
+    made: dict[str, str] | None, name: str, wanted: str, locked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only where the versions are not those of the work: a worker on the user's own computer changes nothing there."""
+    monkeypatch.setenv("R4L_HOME", str(tmp_path))
+    monkeypatch.setattr(Toolchain, "made", lambda: made and SimpleNamespace(packages=made))
+    calls: list[tuple[str, str, str]] = []
+
+    def set_up(_: object, name: str, *, arch: str, lock_file: Path | None) -> object:
+        calls.append((name, arch, lock_file.read_text() if lock_file else ""))
+        return calls
+
+    monkeypatch.setattr(cluster, "set_up", set_up)
+    monkeypatch.setattr(cluster, "_ready", {})
+    kernel = SharedKernel(name, "x86_64", LOCK)
+    assert kernel.ready() is kernel.ready()
+    assert calls == [(wanted, "x86_64", LOCK if locked else "")]
+
+
+def test_a_computer_that_cannot_be_made_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    def set_up(*_: object, **__: object) -> None:
+        raise EnvironmentFault("no network", "connect it", detail="says apt")
+
+    monkeypatch.setattr(Toolchain, "made", lambda: None)
+    monkeypatch.setattr(cluster, "set_up", set_up)
+    monkeypatch.setattr(cluster, "_ready", {})
+    with pytest.raises(UnfitWorker, match="cannot be made ready for stock: no network") as refused:
+        SharedKernel("stock", "x86_64", LOCK).ready()
+    assert (refused.value.remedy, refused.value.detail) == ("connect it", "says apt")

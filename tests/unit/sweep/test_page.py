@@ -8,20 +8,19 @@ import json
 import re
 from pathlib import Path
 
+from r4l.cluster import SharedKernel
 from r4l.sweep import Baseline, CellResult, Results, SweepCell, SweptDriver
 from r4l.sweep.as_test import as_test, command
 from r4l.sweep.page import render
 
-LOCK = {"packages": {"a": "1"}, "kernel": "7.3.4+deb13-amd64"}
+KERNEL = SharedKernel("stock", "x86_64", '{"kernel": "7.3.4+deb13-amd64", "packages": {"a": "1"}}')
 
 
 def driver(label: str, data: bytes) -> SweptDriver:
     return SweptDriver(
         label,
         f"a folder/{label}",
-        "stock",
-        "x86_64",
-        LOCK,
+        KERNEL,
         {"m.ko": data},
         "python:edu",
         "python:edu",

@@ -125,6 +125,12 @@ class Bundle:
             raise BadBundle(f"{plainly(path.name)} is not a lab's bundle", _STRANGER) from None
         return cls(path, lab, manifest["student"], manifest, files)
 
+    def needed(self) -> Bundle:
+        """Return the bundle with only what grading needs: sources and answers, without evidence."""
+        manifest = {name: self.manifest[name] for name in ("when", "verdict", "attempts")}
+        files = {name: data for name, data in self.files.items() if not name.startswith(f"{EVIDENCE}/")}
+        return Bundle(self.path, self.lab, self.student, manifest, files)
+
     def unpack(self, folder: Path) -> Workspace:
         """Make a new workspace that contains the student's files and no others from the bundle."""
         workspace = Workspace.start(self.lab, folder)

@@ -4,20 +4,23 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from r4l import home
 from r4l.camp.labs.bundle import Bundle
 from r4l.camp.labs.check import Check
 from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.workspace import now
+from r4l.cluster import SharedKernel
 from r4l.errors import R4LError, UsageError
 from r4l.kernel import Kernel
 from r4l.process import Say, quiet
+from r4l.toolchain import ladder
 from r4l.vm.blame import host_fault
 
 RESULTS = "results"
@@ -79,46 +82,133 @@ def grade(
     Args:
         before: an earlier grade with the same key; its judged results are kept, and only the rest is checked.
     """
-    folder = home.room("grading") / str(os.getpid())
-    home.remove(folder)
+    with _own_folder() as folder:
+        found = _verdict(bundle, kernels, hidden, say, before, folder)
+    return _grade(bundle, found, key(bundle, kernels, hidden))
+
+
+def _verdict(
+    bundle: Bundle, kernels: Sequence[Kernel], hidden: Sequence[Path], say: Say, before: Grade | None, folder: Path
+) -> dict[str, Any]:
     # Hidden checks are found by a complete run only.
     only = set(before.unjudged) if before and not hidden else None
+    check = Check(bundle.unpack(folder / "work"), kernels, hidden, say, only)
     try:
-        check = Check(bundle.unpack(folder), kernels, hidden, say, only)
-        try:
-            verdict = check.run()
-        except (R4LError, OSError, MemoryError) as error:
-            fault = host_fault(error)
-            if not fault:
-                raise
-            verdict = check.not_judged(fault)
-        finally:
-            check.discard()
+        verdict = check.run()
+    except (R4LError, OSError, MemoryError) as error:
+        fault = host_fault(error)
+        if not fault:
+            raise
+        verdict = check.not_judged(fault)
     finally:
-        home.remove(folder)
+        check.discard()
     found = verdict.as_dict()
+    return _joined(before.verdict, found) if before else found
+
+
+def _grade(bundle: Bundle, verdict: dict[str, Any], its_key: str) -> Grade:
     return Grade(
         bundle.student,
         bundle.lab.name,
         now(),
         bundle.manifest["when"],
         bundle.manifest["verdict"]["reached"],
-        _joined(before.verdict, found) if before else found,
+        verdict,
         list(bundle.manifest["attempts"]),
-        key(bundle, kernels, hidden),
+        its_key,
     )
+
+
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    """Make a folder of this thread's own, which is removed at the end."""
+    folder = home.room("grading") / str(threading.get_native_id())
+    home.remove(folder)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        home.remove(folder)
+
+
+@dataclass(frozen=True)
+class Grading:
+    """A bundle to be graded by a worker on this computer or another, as data.
+
+    Attributes:
+        bundle: the bundle without what grading does not need; its lab is the worker's own.
+        lab: name of the lab.
+        kernels: kernels to check on.
+        hidden: folders with hidden checks: their names, and their files' contents.
+        before: as of `grade`.
+        key: of the grading, as `key` returns it.
+    """
+
+    bundle: Bundle = field(repr=False)
+    lab: str
+    kernels: tuple[SharedKernel, ...]
+    hidden: tuple[tuple[str, Mapping[str, bytes]], ...] = field(repr=False)
+    before: Grade | None
+    key: str
+
+    @classmethod
+    def of(
+        cls,
+        bundle: Bundle,
+        kernels: Sequence[Kernel],
+        hidden: Sequence[Path],
+        before: Grade | None,
+        names: Sequence[str],
+    ) -> Self:
+        """Return the arguments of `grade` as data.
+
+        Args:
+            names: the user's names of the kernels.
+        """
+        shared = tuple(SharedKernel.of(kernel, name) for kernel, name in zip(kernels, names, strict=True))
+        checks = tuple(
+            (folder.name, {path.relative_to(folder).as_posix(): path.read_bytes() for path in _files(folder)})
+            for folder in hidden
+        )
+        return cls(bundle.needed(), bundle.lab.name, shared, checks, before, key(bundle, kernels, hidden))
+
+
+def grade_there(trusted: bool, grading: Grading) -> Grade:
+    """Grade a bundle on a worker.
+
+    Args:
+        trusted: True to do so also where builds are not isolated.
+        grading: the bundle with all that is needed.
+
+    Raises:
+        UnfitWorker: this computer cannot make a kernel.
+        EnvironmentFault: this computer does not isolate builds.
+        R4LError: as for `grade`.
+    """
+    if not trusted:
+        ladder.require_isolation("what students hand in")
+    kernels = [kernel.ready() for kernel in grading.kernels]
+    bundle = replace(grading.bundle, lab=Lab.named(grading.lab))
+    with _own_folder() as folder:
+        hidden = []
+        for number, (name, files) in enumerate(grading.hidden):
+            hidden.append(folder / f"hidden-{number}" / name)
+            for path, data in files.items():
+                file = hidden[-1] / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(data)
+        return _grade(bundle, _verdict(bundle, kernels, hidden, quiet, grading.before, folder), grading.key)
 
 
 def key(bundle: Bundle, kernels: Sequence[Kernel], hidden: Sequence[Path]) -> str:
     """Return the key of a grading: the bundle, the lab's files and checks, the hidden checks, the kernels."""
     folders = (bundle.lab.folder, *hidden)
-    files = (path for folder in folders for path in sorted(folder.rglob("*")) if _counts(path))
-    texts = [part for path in files for part in (path.name, path)]
+    texts = [part for folder in folders for path in _files(folder) for part in (path.name, path)]
     return home.content_key(bundle.path, *(kernel.key for kernel in kernels), *texts)
 
 
-def _counts(path: Path) -> bool:
-    return path.is_file() and "__pycache__" not in path.parts
+def _files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
 
 
 def _joined(before: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:

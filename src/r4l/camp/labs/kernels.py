@@ -15,6 +15,11 @@ def prepare(lab: Lab, stages: Stages, name: str | None = None, arch: str | None 
     Raises:
         R4LError: a kernel cannot be made, as for `set_up`.
     """
+    return [set_up(stages, one, arch=its) for one, its in wanted(lab, name, arch)]
+
+
+def wanted(lab: Lab, name: str | None = None, arch: str | None = None) -> list[tuple[str, str]]:
+    """Return name and architecture of each kernel that `prepare` returns."""
     names = (name,) if name else lab.kernels
     arches = (arch,) if arch else lab.arches
-    return [set_up(stages, one, arch=its) for one in names for its in arches]
+    return [(one, its) for one in names for its in arches]

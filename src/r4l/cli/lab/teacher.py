@@ -4,22 +4,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 from rich.markup import escape
 
+from r4l import cluster
 from r4l.camp.labs import bundle, matrix, pages
 from r4l.camp.labs import grade as grading
-from r4l.camp.labs.kernels import prepare
+from r4l.camp.labs.kernels import prepare, wanted
 from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.student import slug
 from r4l.camp.labs.workspace import plainly
 from r4l.cli.json_option import json_option
 from r4l.cli.lab.shown import MARKS, NotYet, Unjudged
-from r4l.cli.options import lab_kernel_option
-from r4l.errors import R4LError, UsageError
+from r4l.cli.options import lab_kernel_option, on_option
+from r4l.errors import EnvironmentFault, R4LError, UsageError
 from r4l.kernel import Kernel
 from r4l.stages import Stages
 from r4l.terminal import Console
@@ -36,6 +38,7 @@ TRY_AGAIN = "free the resource that this machine lacks, and run the command agai
 @click.option(
     "--trusted", is_flag=True, help="Also without isolation of builds: handed-in code can then do all that you can."
 )
+@on_option
 @lab_kernel_option
 @json_option("As JSON: the grades, what could not be graded, the pages.")
 def grade(
@@ -44,6 +47,7 @@ def grade(
     into: Path,
     again: bool,
     trusted: bool,
+    address: str,
     kernel_name: str | None,
     arch: str | None,
     as_json: bool,
@@ -55,97 +59,149 @@ def grade(
     of the same checks are not judged again. Checkpoints that this machine could not judge (no space, no memory, QEMU
     killed, too busy) count for no student and are tried again by the next `r4l lab grade`; exit code 120 then.
     """
-    if not trusted:
+    if address:
+        cluster.require()
+    elif not trusted:
         ladder.require_isolation("what students hand in")
     faults: list[str] = []
     unsure: list[str] = []
     grades: list[grading.Grade] = []
     page: Path | None = None
-    seen: set[tuple[str, str]] = set()
     try:
         with Stages() as stages:
-            for path in bundles:
-                fault, result, before = _graded(path, hidden, into, stages, kernel_name, arch, seen, again=again)
-                faults.append(fault)
-                if result:
+            read = _read(bundles, hidden, into, stages, kernel_name, arch, again=again)
+            done = _graded_there(read, address, stages, trusted=trusted) if address else _graded_here(read, stages)
+            for one, result in done:
+                name = plainly(one.path.name)
+                if isinstance(result, grading.Grade):
+                    if result is not one.before:
+                        grading.keep(result, into, f"{slug(result.student)}-{result.lab}")
                     grades.append(result)
-                    unsure += [f"{plainly(path.name)}: {', '.join(result.unjudged)}"] if result.unjudged else []
+                    unsure += [f"{name}: {', '.join(result.unjudged)}"] if result.unjudged else []
                     if not as_json:
-                        _show(result, before=before)
+                        _show(result, before=result is one.before)
+                elif isinstance(result, bundle.BadBundle):
+                    faults.append(result.cause)
+                elif address and not (isinstance(result, R4LError) and not isinstance(result, EnvironmentFault)):
+                    # The worker's fault, not the bundle's.
+                    cause = result.cause if isinstance(result, R4LError) else repr(result)
+                    unsure.append(f"{name}: the worker: {cause}")
+                else:
+                    faults.append(f"{name}: {result.cause if isinstance(result, R4LError) else result}")
     finally:
         # Also after an interruption: grades so far took minutes.
-        if "" in faults:
+        if grades:
             page = pages.write(into, grading.kept(into))
             if not as_json:
                 click.echo(str(page))
     if as_json:
         found = ({"mark": one.mark, "believed": one.believed, "unjudged": one.unjudged} for one in grades)
         entries = [{**one.__dict__, **more} for one, more in zip(grades, found, strict=True)]
-        said = {"grades": entries, "not_graded": list(filter(None, faults)), "pages": str(page) if page else None}
+        said = {"grades": entries, "not_graded": faults, "pages": str(page) if page else None}
         click.echo(json.dumps(said, indent=1))
-        raise SystemExit(UsageError.exit_code if any(faults) else Unjudged.exit_code if unsure else 0)
-    if any(faults):
-        bad = "; ".join(fault for fault in faults if fault)
-        raise UsageError(f"not graded: {bad}", "have them handed in again, made by `r4l lab submit`")
+        raise SystemExit(UsageError.exit_code if faults else Unjudged.exit_code if unsure else 0)
+    if faults:
+        raise UsageError(f"not graded: {'; '.join(faults)}", "have them handed in again, made by `r4l lab submit`")
     if unsure:
         raise Unjudged(f"not all could be judged: {'; '.join(unsure)}", TRY_AGAIN)
 
 
-def _graded(
-    path: Path,
+@dataclass(frozen=True)
+class _Read:
+    """A file that may be a bundle, before it is graded.
+
+    Attributes:
+        path: the file.
+        content: the bundle; None if it has a result without any check.
+        kernels: kernels to check on.
+        names: the user's names of them.
+        checks: folders with hidden checks.
+        before: the grade that the same checks gave it before.
+        result: result of a file that need not be checked: the earlier grade, or the error of what is no bundle.
+    """
+
+    path: Path
+    content: bundle.Bundle | None = None
+    kernels: Sequence[Kernel] = ()
+    names: Sequence[str] = ()
+    checks: Sequence[Path] = ()
+    before: grading.Grade | None = None
+    result: grading.Grade | bundle.BadBundle | None = None
+
+
+_Graded = Iterator[tuple[_Read, grading.Grade | Exception]]
+
+
+def _read(
+    paths: Sequence[Path],
     hidden: Sequence[Path],
     into: Path,
     stages: Stages,
     kernel_name: str | None,
     arch: str | None,
-    seen: set[tuple[str, str]],
     *,
     again: bool,
-) -> tuple[str, grading.Grade | None, bool]:
-    """Grade a file that may be a bundle.
+) -> Iterator[_Read]:
+    """Yield each file with what its grading needs; one after the other, since a bundle can be large."""
+    seen: set[tuple[str, str]] = set()
+    for path in paths:
+        try:
+            read = bundle.Bundle.read(path)
+        except bundle.BadBundle as error:
+            yield _Read(path, result=error)
+            continue
+        if (read.student, read.lab.name) in seen:
+            click.echo(
+                f"note: {plainly(path.name)} is a second one of {read.student} for {read.lab.name}, and the pages show "
+                "both as one student's (students of one name hand in with --name and what tells them apart)",
+                err=True,
+            )
+        seen.add((read.student, read.lab.name))
+        kernels = prepare(read.lab, stages, kernel_name, arch)
+        names = [name for name, _ in wanted(read.lab, kernel_name, arch)]
+        checks = [checks.absolute() for folder in hidden for checks in grading.hidden_checks(folder, read.lab)]
+        before = None if again else grading.kept_for(into, grading.key(read, kernels, checks))
+        if before and not before.unjudged:
+            yield _Read(path, before=before, result=before)
+        else:
+            yield _Read(path, read, kernels, names, checks, before)
 
-    Returns:
-        The reason why it could not be graded, with its name, else an empty string; the grade; True if the grade is an
-            earlier one.
-    """
-    try:
-        read = bundle.Bundle.read(path)
-    except bundle.BadBundle as error:
-        return error.cause, None, False
-    if (read.student, read.lab.name) in seen:
-        click.echo(
-            f"note: {plainly(path.name)} is a second one of {read.student} for {read.lab.name}, and the pages show "
-            "both as one student's (students of one name hand in with --name and what tells them apart)",
-            err=True,
-        )
-    seen.add((read.student, read.lab.name))
-    # Outside the `try`: a resource that this machine lacks is not the bundle's fault, and would stop the next one too.
-    kernels = prepare(read.lab, stages, kernel_name, arch)
-    try:
-        return "", *_grade(read, kernels, hidden, into, stages, again=again)
-    except (R4LError, OSError) as error:
-        return f"{plainly(path.name)}: {error.cause if isinstance(error, R4LError) else error}", None, False
+
+def _graded_here(reads: Iterator[_Read], stages: Stages) -> _Graded:
+    """Grade bundles one after the other on this computer."""
+    for one in reads:
+        if one.content is None:
+            assert one.result is not None
+            yield one, one.result
+            continue
+        result: grading.Grade | Exception
+        try:
+            with stages.stage(f"{escape(one.content.student)}: {one.content.lab.name}") as say:
+                result = grading.grade(one.content, one.kernels, one.checks, say, one.before)
+        except (R4LError, OSError) as error:
+            result = error
+        yield one, result
 
 
-def _grade(
-    read: bundle.Bundle,
-    kernels: Sequence[Kernel],
-    hidden: Sequence[Path],
-    into: Path,
-    stages: Stages,
-    *,
-    again: bool,
-) -> tuple[grading.Grade, bool]:
-    """Grade a bundle and keep the grade; also return True if the same checks graded it before, so that it was not
-    checked again."""
-    checks = [checks.absolute() for folder in hidden for checks in grading.hidden_checks(folder, read.lab)]
-    before = None if again else grading.kept_for(into, grading.key(read, kernels, checks))
-    if before and not before.unjudged:
-        return before, True
-    with stages.stage(f"{escape(read.student)}: {read.lab.name}") as say:
-        result = grading.grade(read, kernels, checks, say, before)
-    grading.keep(result, into, f"{slug(read.student)}-{read.lab.name}")
-    return result, False
+def _graded_there(reads: Iterator[_Read], address: str, stages: Stages, *, trusted: bool) -> _Graded:
+    """Grade bundles on a cluster, in the order in which they are done."""
+    work: dict[int, _Read] = {}
+    items: list[grading.Grading] = []
+    for one in reads:
+        if one.content is None:
+            assert one.result is not None
+            yield one, one.result
+            continue
+        items.append(grading.Grading.of(one.content, one.kernels, one.checks, one.before, one.names))
+        # Without the evidence in the bundle, which can be large.
+        work[id(items[-1])] = replace(one, content=None)
+    if not items:
+        return
+    with cluster.connected(address) as client, stages.stage(f"grading on {escape(address)}") as say:
+        for item, result in cluster.spread(client, grading.grade_there, trusted, items):
+            one = work.pop(id(item))
+            say(f"{len(items) - len(work)} of {len(items)} bundles")
+            yield one, result
 
 
 def _show(result: grading.Grade, *, before: bool) -> None:
