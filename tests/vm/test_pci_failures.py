@@ -162,6 +162,9 @@ def test_two_machines_with_a_model(kernel: Kernel, edu_check: BuiltModule) -> No
             vm.klog.wait_for("has seen all", timeout=60)
         with pytest.raises(UsageError, match="another machine"):
             two.plug(one.devices[0])
+        with pytest.raises(UsageError, match="another machine"):
+            VM(kernel, devices=[one.devices[0]], snapshot=True).start()
+        assert one.devices[0].address, "and its own machine has it still"
 
 
 def open_files() -> list[str]:

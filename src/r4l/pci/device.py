@@ -85,6 +85,7 @@ class Device(GuestAccess, metaclass=ModelType):
         faults: faults injected on purpose.
         dma: the guest's memory.
         errors: exceptions of the model.
+        served: held while the device is behind a socket, of one machine.
         present: False once the device was pulled out; it then answers nothing.
         dead: True if a method of the model has not returned in time.
         may_master: True if the driver lets the device reach the guest's memory.
@@ -128,6 +129,7 @@ class Device(GuestAccess, metaclass=ModelType):
     def _set_up(self) -> None:
         self.lock = threading.RLock()
         self.held = _Held(self)
+        self.served = threading.Lock()
         self.trace = Trace()
         self.errors: list[ModelError] = []
         self.present = self._answers = True
@@ -329,6 +331,21 @@ class Device(GuestAccess, metaclass=ModelType):
                 f"a method of the model {type(self).__name__} has not returned for {seconds:g} s",
                 "a model does not wait: it says what comes `self.after(seconds, …)`; in a debugger, patience = None",
                 detail=where,
+            )
+        )
+
+    def came_late(self, seconds: float, limit: float) -> None:
+        """Note that a method of the model has returned after QEMU may have stopped to wait for it.
+
+        Args:
+            seconds: running time of the method.
+            limit: seconds that QEMU waits.
+        """
+        self.errors.append(
+            ModelError(
+                f"a method of the model {type(self).__name__} has returned after {seconds:.0f} s, and QEMU waits for "
+                f"{limit:g} s: if the guest has accessed the device meanwhile, QEMU never speaks to it again",
+                "start the machine again; in a debugger, go on earlier",
             )
         )
 

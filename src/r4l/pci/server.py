@@ -21,6 +21,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from r4l.errors import UsageError
 from r4l.pci import channel as channels
 from r4l.pci.access import Reset
 from r4l.pci.channel import MessageSocket
@@ -68,6 +69,9 @@ TICK = 1.0
 """Seconds between two checks for a model's method that still runs."""
 ANSWER = 10.0
 """Seconds that QEMU has for an answer to a DMA message."""
+QEMU_WAITS = 600.0
+"""Seconds that QEMU waits for an answer (`x-msg-timeout`). A later one ends the connection for good: QEMU takes it for
+an unexpected reply and closes its socket (hw/vfio-user/proxy.c, vfio_user_recv_one)."""
 IRQ_FLAGS = {
     Irq.INTX: IRQ_EVENTFD | IRQ_MASKABLE | IRQ_AUTOMASKED,
     Irq.MSI: IRQ_EVENTFD | IRQ_NORESIZE,
@@ -193,7 +197,10 @@ class Connection:
             if self._owner != me:
                 # This thread was given up while a method of the model ran, and another thread has answered.
                 return None
+            took = time.monotonic() - self._busy[0]
             self._busy, self._waited = before
+        if took > QEMU_WAITS:
+            self._device.came_late(took, QEMU_WAITS)
         if problem:
             raise problem
         return reply
@@ -390,16 +397,22 @@ class Server:
     Args:
         device: device to serve.
         path: path of the socket to make.
+
+    Raises:
+        UsageError: the device is behind a socket already.
     """
 
     def __init__(self, device: Device, path: Path) -> None:
         self.device, self.path = device, path
+        if not device.served.acquire(blocking=False):
+            raise UsageError(f"{device!r} is in another machine", "make one for each: give the class, not a device")
         self._socket = socket.socket(socket.AF_UNIX)
         try:
             _bind(self._socket, path)
             self._socket.listen(1)
         except BaseException:
             self._socket.close()
+            device.served.release()
             raise
         self._over = threading.Event()
         self._connection: Connection | None = None
@@ -434,6 +447,8 @@ class Server:
 
     def close(self) -> None:
         """End the server. A model whose method does not return is left to its thread, which ends with the process."""
+        if self._over.is_set():
+            return
         self._over.set()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
@@ -443,6 +458,7 @@ class Server:
         self._watch.join(1.0)
         self._socket.close()
         self.path.unlink(missing_ok=True)
+        self.device.served.release()
 
 
 def _bind(sock: socket.socket, path: Path) -> None:

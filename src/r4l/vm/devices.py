@@ -19,12 +19,11 @@ from r4l.kernel import Kernel
 from r4l.pci import Device, ModelError, Server
 from r4l.pci.load import in_python, load
 from r4l.pci.recording import of_trace
+from r4l.pci.server import QEMU_WAITS
 from r4l.vm.qmp import Event, Monitor
 
 DeviceLike = Device | Callable[[], Device]
 """A device, or a class that makes one."""
-PATIENCE_MS = 600_000
-"""Milliseconds that QEMU waits for an answer. After that it never talks to the device again; see `Device.patience`."""
 WAIT = 30.0
 """Seconds within which a guest must notice a device."""
 
@@ -49,7 +48,7 @@ class Plugs:
     """
 
     def __init__(self, devices: Sequence[Device], workdir: Path) -> None:
-        self.devices = list(devices)
+        self.devices: list[Device] = []
         self._workdir = workdir
         self._servers: list[Server] = []
         self._deleted: dict[str, threading.Event] = {}
@@ -62,6 +61,7 @@ class Plugs:
 
     def _serve(self, device: Device) -> None:
         self._servers.append(Server(device, self._workdir / socket_name(len(self._servers))))
+        self.devices.append(device)
 
     def arguments(self) -> list[Mapping[str, Any]]:
         """Return the arguments of `-device` or `device_add` for each device."""
@@ -76,7 +76,6 @@ class Plugs:
         if device not in self.devices:
             if device.address:
                 raise UsageError(f"{device!r} is plugged into another machine", "make one for each")
-            self.devices.append(device)
             self._serve(device)
         return self.devices.index(device)
 
@@ -187,6 +186,6 @@ def qemu_device(index: int) -> dict[str, Any]:
         "id": qemu_id(index),
         # Without a BAR for a ROM, which the device does not have.
         "rombar": 0,
-        "x-msg-timeout": PATIENCE_MS,
+        "x-msg-timeout": int(1000 * QEMU_WAITS),
         "socket": {"type": "unix", "path": socket_name(index)},
     }

@@ -3,17 +3,35 @@
 
 from __future__ import annotations
 
+import array
+import contextlib
 import errno
 import fcntl
 import os
+import socket
+import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from tests.unit.pci.client import Client, Refusal
 
 from r4l.pci import Bar, Device, DmaFault, Register, Word, dma_read, dma_write, happened
-from r4l.pci.protocol import DMA_ACCESS, DMA_MAP, ERROR, HEADER, NO_REPLY, REGION_ACCESS, REPLY, Command, MapFlag
+from r4l.pci.protocol import (
+    DMA_ACCESS,
+    DMA_MAP,
+    ERROR,
+    HEADER,
+    IRQ_SET,
+    NO_REPLY,
+    REGION_ACCESS,
+    REPLY,
+    Command,
+    MapFlag,
+    Region,
+)
 
 Serve = Callable[[Device], Client]
 SIZE = 0x10000
@@ -269,3 +287,75 @@ def test_descriptors_go_to_the_message_that_they_came_with(client: Client, devic
         os.pwrite(memory, b"here", mapping.address)
         assert device.dma.read(mapping.address, 4) == b"here"
     assert len(device.dma.mappings) == 3
+
+
+# -- a QEMU that is killed --------------------------------------------------------------------------------------------
+
+
+def message(command: int, payload: bytes = b"") -> bytes:
+    return HEADER.pack(7, command, HEADER.size + len(payload), 0, 0) + payload
+
+
+def test_a_qemu_that_ends_at_any_byte(serve: Serve, device: Copier, memory: int, tmp_path: Path) -> None:
+    """Nothing is left of it, and the next one is served."""
+    event = os.eventfd(0, os.EFD_CLOEXEC)
+
+    def access(offset: int, region: int, data: bytes) -> bytes:
+        return REGION_ACCESS.pack(offset, region, len(data)) + data
+
+    life: list[tuple[bytes, list[int]]] = [
+        (message(Command.VERSION, struct.pack("=HH", 0, 1) + b'{"capabilities":{}}\0'), []),
+        (message(Command.DMA_MAP, DMA_MAP.pack(DMA_MAP.size, 3, 0, 0, SIZE)), [memory]),
+        # As a fixed number of eventfds: one, for INTx.
+        (message(Command.DEVICE_SET_IRQS, IRQ_SET.pack(IRQ_SET.size, 0x24, 0, 0, 1)), [event]),
+        (message(Command.REGION_WRITE, access(4, Region.CONFIG, b"\6\0")), []),
+        (message(Command.REGION_WRITE, access(0, 0, (0x100).to_bytes(8, "little"))), []),
+        (message(Command.REGION_READ, REGION_ACCESS.pack(8, 0, 4)), []),
+    ]
+    client = serve(device)
+    path = next(tmp_path.glob("*.sock"))
+    client.close()
+    before = open_files()
+    ends = [(number, cut) for number, (data, _) in enumerate(life) for cut in range(1, len(data) + 1)]
+    for number, cut in ends:
+        with socket.socket(socket.AF_UNIX) as qemu:
+            qemu.connect(str(path))
+            for data, fds in [*life[:number], (life[number][0][:cut], life[number][1])]:
+                extra = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+                qemu.sendmsg([data], extra)
+    again = Client(path)
+    again.agree()
+    assert again.read(0x30) == 0
+    again.close()
+    until = time.monotonic() + 20
+    while (left := open_files()) != before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert left == before
+    assert device.dma.mappings == ()
+    assert device.errors == []
+    assert device.trace.count(happened("plugged")) == len(ends) + 2
+    os.close(event)
+
+
+def test_a_qemu_that_ends_while_the_device_waits_for_its_memory(client: Client, device: Copier, tmp_path: Path) -> None:
+    client.map(0, 0x1000)
+    client.write(0x00, 0, 8)
+    _, command, *_ = client.receive()
+    assert command == Command.DMA_READ
+    client.close()
+    device.trace.expect(happened("unplugged"))
+    assert "QEMU is gone" in device.trace.find(happened("refused"))[0].text
+    again = Client(next(tmp_path.glob("*.sock")))
+    again.agree()
+    assert again.read(0x30) == 0
+    again.close()
+    assert device.errors == []
+
+
+def open_files() -> list[str]:
+    """Names of this process's open files, without the numbers of sockets."""
+    names = []
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            names.append(str(link.readlink()).partition("[")[0])
+    return sorted(names)

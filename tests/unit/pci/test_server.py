@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from tests.unit.pci.client import Client, Refusal
 
+from r4l.errors import UsageError
 from r4l.pci import (
     RC,
     RO,
@@ -444,7 +445,7 @@ def test_one_client_after_the_other(serve: Serve, device: Model, tmp_path: Path)
 
 
 class Broken(Model):
-    patience = 0.3
+    patience: float | None = 0.3
 
     def __init__(self) -> None:
         self.released = threading.Event()
@@ -503,6 +504,34 @@ def test_a_method_that_does_not_return_makes_the_device_dead_and_no_one_waits(se
     device.released.set()
     with device.lock:
         assert client.read(0) == 0xFFFFFFFF, "and its late answer is nobody's"
+
+
+def test_an_answer_for_which_qemu_has_not_waited(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after ten minutes in a debugger."""
+    monkeypatch.setattr("r4l.pci.server.QEMU_WAITS", 0.2)
+    device = Broken()
+    device.patience = None
+    client = serve(device)
+    client.write(4, 0x10)
+    client.read(0)
+    assert len(device.errors) == 1, "one that raises at once is not late"
+    client.write(4, 0x30, posted=True)
+    time.sleep(0.3)
+    device.released.set()
+    assert client.read(0) == 0xCAFE0001
+    late = device.errors[1]
+    assert "has returned after 0 s" in late.cause
+    assert "QEMU never speaks to it again" in late.cause
+
+
+def test_one_device_is_in_one_machine_at_a_time(device: Model, tmp_path: Path) -> None:
+    first = Server(device, tmp_path / "first.sock")
+    with pytest.raises(UsageError, match="is in another machine"):
+        Server(device, tmp_path / "second.sock")
+    assert not (tmp_path / "second.sock").exists()
+    first.close()
+    first.close()
+    Server(device, tmp_path / "second.sock").close()
 
 
 def test_a_dead_device_takes_no_other_machine(serve: Serve, tmp_path: Path) -> None:
