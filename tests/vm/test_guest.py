@@ -71,6 +71,16 @@ def test_command_that_never_ends(vm: VM) -> None:
     assert "sleep" not in vm.run("ps").stdout
 
 
+def test_a_command_has_the_seconds_of_the_clock_that_it_is_given(vm: VM) -> None:
+    begun = time.monotonic()
+    # A clock that stands until three seconds are over, as that of a machine without a processor does.
+    late = iter([0.0, *(0.5 for _ in range(20)), *(2.0 for _ in range(1000))])
+    with pytest.raises(GuestTimeout, match="did not end within 1 s"):
+        vm.run("sleep 1000", timeout=1, clock=lambda: next(late))
+    assert time.monotonic() - begun > 3
+    assert vm.run("sleep 2", timeout=1, clock=lambda: 0.0).exit_code == 0
+
+
 def test_terminal_of_a_guest(vm: VM) -> None:
     with vm.popen(["/bin/sh", "-l"], terminal=Terminal(40, 120)) as shell:
         shell.write(b"stty size; exit 4\n")

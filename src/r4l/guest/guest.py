@@ -27,6 +27,8 @@ from r4l.guest.process import Completed, GuestProcess, Terminal
 TRANSFER_STALL = 30.0
 FILE_LIMIT = 4 << 30
 INPUT_PIECE = 1 << 16
+LEAST = 0.1
+"""Seconds between two looks at a clock that stands."""
 
 
 def _nothing() -> str:
@@ -93,11 +95,13 @@ class Guest:
         on_stdout: Callback | None = None,
         on_stderr: Callback | None = None,
         limit: int = LIMIT,
+        clock: Callable[[], float] = time.monotonic,
     ) -> Completed:
         """Run a command to its end and return its result.
 
         Args:
             timeout: seconds after which the command and its whole session are killed; None for no limit.
+            clock: of these seconds; one that stands at times gives the command more time.
             check: raise an error for an exit code other than 0.
             input: standard input; text is sent as UTF-8, an open file (such as a pipe) as data arrive.
 
@@ -124,9 +128,11 @@ class Guest:
             elif input is not None:
                 # Input may arrive late or never, and the command may end before: feed it from a thread.
                 threading.Thread(target=_feed, args=(process, input), daemon=True).start()
-            done = process.wait_done(timeout)
+            begun = clock()
             # The command may have ended just after the wait.
-            done = done or process.poll()
+            done = process.wait_done(timeout) or process.poll()
+            while done is None and timeout is not None and (left := begun + timeout - clock()) > 0:
+                done = process.wait_done(max(left, LEAST)) or process.poll()
             if done is None:
                 raise self._timed_out(process, timeout)
         return done.checked() if check else done

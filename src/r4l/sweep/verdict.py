@@ -53,6 +53,9 @@ def judge(life: Life, usual: Iterable[str]) -> tuple[Name, str]:
         first = next((splat for splat in splats if splat.fatal), splats[0])
         name = BY_KIND.get(first.splat_kind, "splat")
         return name, first.cause + (f"; {life.hang}" if life.hang else "")
+    if life.hang and not life.came:
+        # Without the fault the driver has lived before: this computer was slow, or the machine is at fault.
+        return "unjudged", f"{life.hang}, before the fault came"
     if life.hang:
         return "hang", life.hang
     if life.outcomes[-1].exit_code:

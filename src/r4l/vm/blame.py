@@ -8,6 +8,7 @@ little processor time. Floods and hangs that a guest causes are the guest's.
 from __future__ import annotations
 
 import errno
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,34 @@ def starved(pid: int, begun: float) -> str:
     return (
         f"this machine is too busy: for {worst:.1f} of {span:.1f} s the guest's processor waited for one of the host's"
     )
+
+
+class RunTime:
+    """A clock that stands while the host keeps a machine from its processors: the wall clock less the time that the
+    most delayed of the machine's threads was ready without a processor.
+
+    Args:
+        pid: of the sandbox or of QEMU.
+        ours: count the delay of this process's threads, too, which answer for devices in Python while the guest waits.
+    """
+
+    def __init__(self, pid: int, *, ours: bool = False) -> None:
+        self._pids = [pid, *([os.getpid()] if ours else [])]
+        self._before = {one: dict(_waits(one)) for one in self._pids}
+        self._begun = time.monotonic()
+
+    def now(self) -> float:
+        """Return the seconds since the clock was made."""
+        return time.monotonic() - self._begun - sum(map(self._delay, self._pids))
+
+    def _delay(self, pid: int) -> float:
+        before = self._before[pid]
+        # Without the machines that are children of this process.
+        own = Path(f"/proc/{pid}/task") if pid == os.getpid() else None
+        waits = (
+            waited - before.get(task, 0.0) for task, waited in _waits(pid) if own is None or task.is_relative_to(own)
+        )
+        return max(waits, default=0.0)
 
 
 def _waits(pid: int) -> Iterator[tuple[Path, float]]:

@@ -14,6 +14,7 @@ from r4l.errors import R4LError
 from r4l.guest import GuestGone, Link
 from r4l.klog import KernelLog
 from r4l.vm import least
+from r4l.vm.blame import RunTime
 from r4l.vm.errors import BootPanic, InitDied, MachineReset, NoAgent, NoOutput, QemuDied
 from r4l.vm.machine import Machine
 from r4l.vm.qemu import Qemu, returncode_text
@@ -60,17 +61,23 @@ def wait_for_agent(link: Link, qemu: Qemu, klog: KernelLog, patience: Patience) 
         BootError: BootPanic, InitDied, NoOutput, NoAgent or QemuDied, by the kind of failure.
     """
     begun = time.monotonic()
+    # A machine that the host gives no processor is not silent: it had no turn.
+    clock = RunTime(qemu.pid)
+    heard = (qemu.console.last_output, 0.0)
 
     def check_progress() -> None:
-        now = time.monotonic()
-        quiet = now - max(begun, qemu.console.last_output)
+        nonlocal heard
+        now, ran = time.monotonic(), clock.now()
+        if qemu.console.last_output != heard[0]:
+            heard = (qemu.console.last_output, ran)
+        quiet = ran - heard[1]
         if quiet >= LAST_WORDS:
             if panic := _panic(klog, booted=False):
                 # After a panic, a slow host needs time to end the guest's CPUs; with panic=0 nothing ends.
                 raise panic
             if any(NO_AGENT.search(record.text) for record in klog.records()):
                 raise _no_agent("the guest's init cannot run the agent, /sbin/r4l-agent", qemu, klog)
-        if quiet < patience.silence and now - begun < patience.total:
+        if quiet < patience.silence and ran < patience.total:
             return
         if qemu.console.received == 0:
             arch = architecture(qemu.machine.arch)
@@ -86,7 +93,8 @@ def wait_for_agent(link: Link, qemu: Qemu, klog: KernelLog, patience: Patience) 
         who = f"the guest's first program, {init}, runs" if init else "the kernel printed messages"
         raise _no_agent(f"{who}, but the guest's agent did not start within {now - begun:.0f} s", qemu, klog)
 
-    link.connect(patience.total * 2, watch=check_progress)
+    # The watch raises the error; this limit is only for a host that gives the machine next to nothing.
+    link.connect(patience.total * 20, watch=check_progress)
 
 
 def crowding(machine: Machine) -> float:

@@ -25,20 +25,22 @@ RDTSC = bytes.fromhex("0f31 48c1e220 4809d0 c3".replace(" ", ""))
 """`rdtsc; shl rdx, 32; or rax, rdx; ret`."""
 SPAN = 0.02
 TIMES = 5
+NO_CHECK = "no_timer_check"
 
 
 def words(kernel: Kernel) -> tuple[str, ...]:
     """Return the options of the kernel's command line by which a guest under TCG knows its clock.
 
-    They are empty where the guest's counter is not that of this host, or the host does not let a program read its own.
+    Those with the frequency are left out where the guest's counter is not that of this host, or the host does not let a
+    program read its own.
     """
-    if platform.machine() != architecture(kernel.arch).uname or "CONFIG_X86_TSC" not in kernel.config:
+    if "CONFIG_X86_TSC" not in kernel.config:
         return ()
-    khz = _remembered()
+    khz = _remembered() if platform.machine() == architecture(kernel.arch).uname else 0
     hertz = int(kernel.config.get("CONFIG_HZ", "0"))
     if not khz:
-        return ()
-    return (f"tsc_early_khz={khz}", *((f"lpj={khz * 1000 // hertz}",) if hertz else ()))
+        return (NO_CHECK,)
+    return (NO_CHECK, f"tsc_early_khz={khz}", *((f"lpj={khz * 1000 // hertz}",) if hertz else ()))
 
 
 def _remembered() -> int:

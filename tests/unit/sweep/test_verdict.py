@@ -81,6 +81,14 @@ def test_a_reload_that_does_not_heal() -> None:
     assert verdict(life(0, 0, 0, again=(0, 3, 0))) == ("dead", "after unload and reload, traffic fails: the last line")
 
 
+def test_a_hang_before_the_fault_says_nothing_of_the_driver() -> None:
+    seen = replace(life(0, 0, 0), hang="the phase probe did not end within 40 s")
+    assert verdict(seen) == ("hang", "the phase probe did not end within 40 s")
+    early = replace(seen, came=0)
+    assert verdict(early) == ("unjudged", "the phase probe did not end within 40 s, before the fault came")
+    assert verdict(replace(early, splats=life(0, 0, 0, log=OOPS).splats))[0] == "splat"
+
+
 def test_leaks() -> None:
     assert verdict(life(0, 0, 1)) == ("leak", "the module cannot be unloaded: the last line")
     assert verdict(replace(life(0, 0, 0), held="I/O memory: new: swept")) == ("leak", "I/O memory: new: swept")

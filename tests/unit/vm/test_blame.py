@@ -19,7 +19,7 @@ import pytest
 from r4l.errors import BuildError, EnvironmentFault, GuestTimeout, R4LError, VerdictError
 from r4l.guest import GuestGone, ProtocolError
 from r4l.vm import MachineReset, NoAgent, NoOutput, QemuDied
-from r4l.vm.blame import host_fault, starved
+from r4l.vm.blame import RunTime, host_fault, starved
 
 
 def caused(error: BaseException, cause: BaseException) -> BaseException:
@@ -100,6 +100,20 @@ def test_a_machine_that_waits_for_a_processor_is_starved() -> None:
         assert not host_fault(GuestTimeout("it did not end"), machine), "one that floods us keeps itself busy"
         machine.begun -= 1000
         assert "too busy" in starved(pids[0], machine.begun), "one that lived long is looked at as it is now"
+
+
+@needs_account
+def test_the_clock_of_a_machine_stands_while_it_waits_for_a_processor() -> None:
+    cores = os.cpu_count() or 1
+    with running(SPINS, 4 * cores) as pids:
+        begun, clock = time.monotonic(), RunTime(pids[0])
+        time.sleep(2)
+        assert clock.now() < 0.7 * (time.monotonic() - begun), "four share each processor"
+    with running("time.sleep(100)", 1) as pids:
+        begun, clock, both = time.monotonic(), RunTime(pids[0]), RunTime(pids[0], ours=True)
+        time.sleep(1)
+        assert clock.now() > 0.5 * (time.monotonic() - begun)
+        assert both.now() <= time.monotonic() - begun
 
 
 @needs_account

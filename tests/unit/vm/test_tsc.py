@@ -37,11 +37,11 @@ def test_a_guest_is_told_what_was_measured_once(monkeypatch: pytest.MonkeyPatch)
     answers = [2_596_147, 1]
     monkeypatch.setattr(tsc, "measured", lambda: answers.pop(0))
     for _ in range(2):
-        assert tsc.words(kernel()) == ("tsc_early_khz=2596147", "lpj=10384588")  # type: ignore[arg-type]
-    assert tsc.words(kernel(hertz=None)) == ("tsc_early_khz=2596147",)  # type: ignore[arg-type]
+        assert tsc.words(kernel()) == ("no_timer_check", "tsc_early_khz=2596147", "lpj=10384588")  # type: ignore[arg-type]
+    assert tsc.words(kernel(hertz=None)) == ("no_timer_check", "tsc_early_khz=2596147")  # type: ignore[arg-type]
     assert tsc.words(kernel("arm64")) == ()  # type: ignore[arg-type]
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
-    assert tsc.words(kernel()) == ()  # type: ignore[arg-type]
+    assert tsc.words(kernel()) == ("no_timer_check",)  # type: ignore[arg-type]
 
 
 def test_a_host_that_lets_no_program_run_what_it_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,4 +51,4 @@ def test_a_host_that_lets_no_program_run_what_it_wrote(monkeypatch: pytest.Monke
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(mmap, "mmap", refused)
     assert tsc.measured() == 0
-    assert tsc.words(kernel()) == ()  # type: ignore[arg-type]
+    assert tsc.words(kernel()) == ("no_timer_check",)  # type: ignore[arg-type]
