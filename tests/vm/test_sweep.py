@@ -16,10 +16,12 @@ import pytest
 from r4l import home
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module
-from r4l.sweep import Baseline, Results, SweepCell, SweptDriver, find_model, subject
+from r4l.sweep import Baseline, Results, SweepCell, SweptDriver, find_model, life, subject
 from r4l.sweep import phases as phase_table
 from r4l.sweep.as_test import as_test
-from r4l.sweep.run import run_baseline, run_cell
+from r4l.sweep.run import run_baseline, run_cell, run_cells
+from r4l.sweep.subject import Ready
+from r4l.vm import VM
 
 pytestmark = pytest.mark.vm
 
@@ -104,6 +106,33 @@ def test_each_verdict(cell: str, verdict: str, reason: str, driver: SweptDriver,
     elif verdict != "missed":
         assert cell.partition(":")[2] in result.trace[result.at]
     assert bool(result.splat) == (verdict == "splat")
+
+
+@pytest.mark.thorough
+def test_a_machine_serves_several_cells_while_nothing_is_left_of_them(
+    driver: SweptDriver, baseline: Baseline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the verdicts are those of machines of their own (`test_each_verdict`)."""
+    started: list[VM] = []
+    make = life.machine
+
+    def machine(ready: Ready) -> VM:
+        started.append(make(ready))
+        return started[-1]
+
+    monkeypatch.setattr(life, "machine", machine)
+    wanted = {
+        "probe:all-ones@ID#1": "handled",
+        "probe:lost-write@LOCK#1": "handled",
+        "traffic:flipped-bit@VALUE#1 bits=0x4": "degraded",
+        "probe:flipped-bit@SMALL#1 bits=0x40": "splat",
+        "probe:flipped-bit@ID#1 bits=0x4": "handled",
+    }
+    found = run_cells((driver, baseline), list(wanted))
+    assert {one.cell: one.verdict for one in found} == wanted
+    # One for three, one each for the second judgements of the third and the fourth, one after the splat.
+    assert len(started) == 4
+    assert not [vm for vm in started if vm.running]
 
 
 def test_a_hang(driver: SweptDriver, baseline: Baseline, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from r4l.errors import EnvironmentFault, GuestTimeout, R4LError
 from r4l.klog import Record, Splat
@@ -20,7 +21,7 @@ from r4l.sweep.subject import Ready
 from r4l.testing import Leaks
 from r4l.testing.leaks import changes
 from r4l.vm import VM
-from r4l.vm.blame import host_fault
+from r4l.vm.blame import RunTime, host_fault
 from r4l.vm.loading import FOLDER
 
 TAIL = 400
@@ -65,6 +66,7 @@ class Life:
         limits: seconds after which a phase counts as a hang, for phases that need more than phases.toml says.
         seconds: wall clock on the host.
         cpu: the host's processor seconds of this process and the machine.
+        earlier: number of lives that were in the same machine before.
     """
 
     outcomes: list[PhaseOutcome] = field(default_factory=list)
@@ -83,6 +85,14 @@ class Life:
     limits: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     cpu: float = 0.0
+    earlier: int = 0
+
+    @property
+    def leaves_nothing(self) -> bool:
+        """True if the machine is after it as it was before, as far as one sees: nothing was complained about or held,
+        and the driver has lived once more without a fault."""
+        wrong = self.hang or self.fault or self.splats or self.held
+        return not wrong and bool(self.again) and not any(one.exit_code for one in self.again)
 
     def places(self) -> list[EventPlace]:
         """Return the places at which faults can come: registers, vectors and DMA of each phase, with their number of
@@ -145,36 +155,84 @@ def file_of(module: BuiltModule) -> str:
     return f"{FOLDER}/{module.path.name}"
 
 
-def live(ready: Ready, cell: SweepCell | None, *, count_memory: bool = False, limits: Mapping[str, float]) -> Life:
-    """Have a driver live through all phases twice, the first time with the fault of a cell.
+class Machines:
+    """Machines in which a driver lives. A context manager, which ends the last one.
+
+    A machine is used again as long as nothing is left of the lives in it (`Life.leaves_nothing`): its device is
+    unplugged, and a new one plugged in. The guest's code is translated by then, which is half of the cost of a life.
+    Lives with failing allocations have machines of their own: the n-th allocation is another one where others have been
+    made before, and the module by which they fail stays loaded.
 
     Args:
         ready: the driver and its device.
-        cell: the fault; None for none.
-        count_memory: True to count the driver's allocations.
-        limits: as of `Life`.
+        most: number of lives in one machine.
     """
-    life = Life(limits=limits)
-    begun, before = time.monotonic(), time.process_time()
-    try:
-        vm = machine(ready).start()
-    except R4LError as error:
-        # A machine that does not come up says nothing about the driver.
-        life.fault = error.cause
+
+    def __init__(self, ready: Ready, most: int = 1) -> None:
+        self._ready = ready
+        self._most = most
+        self._vm: VM | None = None
+        self._lives = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def live(self, cell: SweepCell | None, *, count_memory: bool = False, limits: Mapping[str, float]) -> Life:
+        """Have the driver live through all phases twice, the first time with the fault of a cell.
+
+        Args:
+            cell: the fault; None for none.
+            count_memory: True to count the driver's allocations.
+            limits: as of `Life`.
+        """
+        life = Life(limits=limits)
+        begun, before = time.monotonic(), time.process_time()
+        with_memory = count_memory or (cell is not None and cell.fault.kind == NO_MEMORY)
+        try:
+            vm, device, used = self._machine(with_memory, life)
+        except R4LError as error:
+            # A machine that does not come up says nothing about the driver.
+            life.fault = error.cause
+            return life
+        try:
+            _live(vm, device, self._ready, cell, life, with_memory)
+        finally:
+            life.cpu = _cpu(vm.pid) - used + time.process_time() - before
+            if with_memory or self._lives >= self._most or not life.leaves_nothing:
+                self._end()
+            life.seconds = time.monotonic() - begun
         return life
-    try:
-        _live(vm, ready, cell, life, count_memory or (cell is not None and cell.fault.kind == NO_MEMORY))
-    finally:
-        machines = _cpu(vm.pid)
-        vm.close()
-        life.seconds = time.monotonic() - begun
-        life.cpu = time.process_time() - before + machines
-    return life
+
+    def _machine(self, with_memory: bool, life: Life) -> tuple[VM, Device, float]:
+        """Return a machine with a new device in it, and the processor seconds that the machine has used before."""
+        if self._vm and not with_memory:
+            used = _cpu(self._vm.pid)
+            device = self._ready.model()
+            try:
+                self._vm.unplug(self._vm.devices[-1])
+                self._vm.plug(device)
+            except R4LError:
+                self._end()
+            else:
+                self._lives += 1
+                life.earlier = self._lives - 1
+                return self._vm, device, used
+        self._end()
+        self._vm = machine(self._ready).start()
+        self._lives = 1
+        return self._vm, self._vm.devices[-1], 0.0
+
+    def _end(self) -> None:
+        vm, self._vm = self._vm, None
+        if vm:
+            vm.close()
 
 
-def _live(vm: VM, ready: Ready, cell: SweepCell | None, life: Life, with_memory: bool) -> None:
-    device: Device = vm.devices[0]
-    start = vm.klog.mark()
+def _live(vm: VM, device: Device, ready: Ready, cell: SweepCell | None, life: Life, with_memory: bool) -> None:
+    start, seen = vm.klog.mark(), vm.klog.splat_count
     leaks = Leaks(vm)
     memory: GuestMemory | None = None
     try:
@@ -214,10 +272,11 @@ def _live(vm: VM, ready: Ready, cell: SweepCell | None, life: Life, with_memory:
         elif not life.fault and not isinstance(error, Splat | GuestTimeout):
             # The guest is gone; if its log has the reason, that counts.
             life.hang = error.cause
-    if errors := vm.model_errors():
-        life.fault = errors[0].cause
+    if device.errors:
+        life.fault = device.errors[0].cause
     life.source = memory.source() if memory else ""
-    life.splats = vm.klog.splats(settle=True)
+    life.came = life.came or bool(life.source)
+    life.splats = vm.klog.splats(seen, settle=True)
     life.records = vm.klog.records(start)
     life.trace = [one for one in device.trace if not one.kind.startswith("config")]
 
@@ -252,8 +311,10 @@ def do_phase(vm: VM, ready: Ready, device: Device, phase: Phase, life: Life) -> 
     }
     begun = time.monotonic()
     limit = max(phase.seconds, life.limits.get(phase.name, 0.0))
+    # A guest without a processor does not hang; neither does one whose device, here, has none.
+    clock = RunTime(vm.pid, ours=True).now
     try:
-        done = vm.run(["sh", "-c", PRELUDE + phase.script], timeout=limit, env=environment)
+        done = vm.run(["sh", "-c", PRELUDE + phase.script], timeout=limit, env=environment, clock=clock)
     except GuestTimeout as error:
         life.hang = f"the phase {phase.name} did not end within {limit:g} s: {error.cause.rpartition('; ')[2]}"
         raise

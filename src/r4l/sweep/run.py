@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 
 from r4l.errors import EnvironmentFault, R4LError, VerdictError
 from r4l.sweep.cells import ALLOCATION, SweepCell, common
-from r4l.sweep.life import Life, live
+from r4l.sweep.life import Life, Machines
 from r4l.sweep.lines import lines
 from r4l.sweep.results import Baseline, CellResult
 from r4l.sweep.subject import SweptDriver, ready
 from r4l.sweep.verdict import judge, messages
 
+CELLS_EACH = 12
+"""Cells in one machine, if none of them leaves anything there."""
 LENIENT = 6
 """A phase without a fault may take so many times what phases.toml says: this computer may be slow, or the driver."""
 SLOWER = 10
@@ -36,7 +39,8 @@ def run_baseline(subject: SweptDriver) -> Baseline:
     """
     # One without the module that counts allocations, whose messages are the kernel's usual ones.
     limits = {phase.name: LENIENT * phase.seconds for phase in subject.phases}
-    lives = [live(ready(subject), None, count_memory=memory, limits=limits) for memory in (False, True)]
+    with Machines(ready(subject)) as machines:
+        lives = [machines.live(None, count_memory=memory, limits=limits) for memory in (False, True)]
     for life in lives:
         _require_clean(subject, life)
     usual = tuple(sorted({text for life in lives for text in messages(life.records)}))
@@ -68,19 +72,40 @@ def _require_clean(subject: SweptDriver, life: Life) -> None:
         )
 
 
-def run_cell(work: tuple[SweptDriver, Baseline], cell: str) -> CellResult:
-    """Run one cell.
+def run_cells(work: tuple[SweptDriver, Baseline], cells: Sequence[str]) -> list[CellResult]:
+    """Run cells one after the other.
+
+    A verdict from a machine in which another cell was before counts only if it is the best one: anything else is judged
+    again in a machine of its own.
 
     Args:
         work: the driver, and its life without a fault.
-        cell: text of the cell.
+        cells: texts of the cells.
     """
     subject, baseline = work
+    found = []
+    with Machines(ready(subject), CELLS_EACH) as machines:
+        for cell in cells:
+            result, earlier = _run(machines, subject, baseline, cell)
+            if earlier and result.verdict != "handled":
+                with Machines(ready(subject)) as own:
+                    result, _ = _run(own, subject, baseline, cell)
+            found.append(result)
+    return found
+
+
+def run_cell(work: tuple[SweptDriver, Baseline], cell: str) -> CellResult:
+    """Run one cell in a machine of its own. Arguments as for `run_cells`."""
+    return run_cells(work, [cell])[0]
+
+
+def _run(machines: Machines, subject: SweptDriver, baseline: Baseline, cell: str) -> tuple[CellResult, int]:
+    """Run one cell; also return the number of cells that were in its machine before."""
     limits = {name: SLOWER * seconds for name, _, seconds, _ in baseline.phases}
-    life = live(ready(subject), SweepCell.parse(cell), limits=limits)
+    life = machines.live(SweepCell.parse(cell), limits=limits)
     verdict, reason = judge(life, baseline.messages)
     trace, at = _around(life)
-    return CellResult(
+    result = CellResult(
         subject.key,
         cell,
         verdict,
@@ -95,6 +120,7 @@ def run_cell(work: tuple[SweptDriver, Baseline], cell: str) -> CellResult:
         round(life.cpu, 3),
         platform.node(),
     )
+    return result, life.earlier
 
 
 def _phases(life: Life) -> tuple[tuple[str, int | None, float, str], ...]:

@@ -13,13 +13,15 @@ from r4l.process import Say
 from r4l.sweep.cells import SweepCell, cells, kinds
 from r4l.sweep.phases import chosen
 from r4l.sweep.results import Baseline, CellResult, Results
-from r4l.sweep.run import run_baseline, run_cell
+from r4l.sweep.run import CELLS_EACH, run_baseline, run_cells
 from r4l.sweep.subject import SweptDriver, ready
 from r4l.sweep.verdict import FINDINGS, VERDICTS
 
 if TYPE_CHECKING:
     from distributed import Client
 
+SHARES = 16
+"""Shares into which cells are divided at least."""
 AGAIN = ("unjudged",)
 """Verdicts that are no result: such cells are run again."""
 
@@ -100,12 +102,20 @@ def _sweep_one(client: Client, subject: SweptDriver, wanted: Sequence[str], resu
     rest = open_cells()
     baseline = results.baselines[subject.key]
     done = len(wanted) - len(rest)
-    for cell, result in cluster.spread(client, run_cell, (subject, baseline), rest):
-        if isinstance(result, Exception):
-            result = CellResult(subject.key, cell, "unjudged", f"the worker: {result!r}"[:400])
-        results.add(replace(result, source=result.source or baseline.source(SweepCell.parse(cell))))
-        done += 1
+    for share, found in cluster.spread(client, run_cells, (subject, baseline), _shares(rest)):
+        if isinstance(found, Exception):
+            found = [CellResult(subject.key, cell, "unjudged", f"the worker: {found!r}"[:400]) for cell in share]
+        for result in found:
+            results.add(replace(result, source=result.source or baseline.source(SweepCell.parse(result.cell))))
+        done += len(share)
         say(f"{subject.label}: {done} of {len(wanted)} cells; {summary(results, subject.key, wanted)}")
+
+
+def _shares(cells: Sequence[str]) -> list[Sequence[str]]:
+    """Return cells in shares, which a worker runs in one machine: the fewer, the smaller, so that all workers have some
+    and results come soon."""
+    size = max(1, min(CELLS_EACH, len(cells) // SHARES))
+    return [cells[begin : begin + size] for begin in range(0, len(cells), size)]
 
 
 def _baseline(_: None, subject: SweptDriver) -> Baseline:
