@@ -21,13 +21,13 @@ from r4l.kernel import Kernel
 MARK = 'import pytest\n\n@pytest.mark.checkpoint("one")\n'
 
 
-def begin(folder: Path, text: str, *hidden: Path) -> Checks:
+def begin(folder: Path, text: str, *hidden: Path, timeout: int = 60) -> Checks:
     """Start the checks of a lab with the given check."""
     checks, evidence = folder / "checks", folder / "evidence"
     checks.mkdir()
     evidence.mkdir()
     (checks / "test_one.py").write_text(text)
-    lab = cast(Lab, SimpleNamespace(checks=checks, timeout=60, builds=True, config=None))
+    lab = cast(Lab, SimpleNamespace(checks=checks, timeout=timeout, builds=True, config=None))
     kernel = cast(Kernel, SimpleNamespace(name="stock", arch="x86_64"))
     return Checks(lab, kernel, hidden, evidence, folder)
 
@@ -130,6 +130,31 @@ def test_what_hangs_ends_the_checks_of_all_processes(tmp_path: Path) -> None:
     found = run(tmp_path, HANGS)
     assert not found["hangs"]["passed"]
     assert "last" not in found
+
+
+LATE = """
+import time, pytest
+
+@pytest.fixture
+def booting():
+    time.sleep(100)
+
+@pytest.mark.checkpoint("one")
+def test_one({}):
+    time.sleep(100)
+"""
+
+
+def test_a_time_out_before_there_is_a_machine_is_not_the_student_s(tmp_path: Path) -> None:
+    for name, arguments in (("boots", "booting"), ("runs", "")):
+        (tmp_path / name).mkdir()
+        with begin(tmp_path / name, LATE.format(arguments), timeout=1) as begun:
+            result = begun.run(None)["one"]
+            if arguments:
+                assert result["passed"] is None
+                assert result["fault"] == begun.fault == "a time-out while this computer made the check's machine"
+            else:
+                assert result["passed"] is False
 
 
 SLEEPS = """def test_one():

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -91,9 +92,8 @@ def test_an_unfit_worker_ends_the_work(workers: str, monkeypatch: pytest.MonkeyP
         with pytest.raises(UnfitWorker, match="no space") as refused:
             list(cluster.spread(client, unfit, None, [1, 2, 3]))
         assert (refused.value.remedy, refused.value.detail) == ("free some", "No space left")
-        # Of another r4l, since the key that comes with the work is not the worker's own.
-        keys = iter(["here", "there"])
-        monkeypatch.setattr(cluster, "own_key", lambda: next(keys))
+        # Of another r4l: the worker is another thread than the caller.
+        monkeypatch.setattr(cluster, "own_key", lambda: threading.current_thread().name)
         with pytest.raises(UnfitWorker, match="another r4l"):
             list(cluster.spread(client, unfit, None, [1]))
 

@@ -205,6 +205,8 @@ def _fault(item: pytest.Item, error: BaseException, when: str) -> str:
     fault = host_fault(error, verdict.machine(item))
     if fault or item.config.getoption("--lab-own-kernel"):
         return fault
+    if when == "setup" and _is_time_out(error) and verdict.machine(item) is None:
+        return "a time-out while this computer made the check's machine"
     # The student's code is not involved in a boot that fails.
     boots = isinstance(error, BootPanic | NoOutput | NoAgent) and when == "setup"
     return error.cause if boots and isinstance(error, R4LError) else ""
