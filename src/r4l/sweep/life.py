@@ -35,7 +35,7 @@ class PhaseOutcome:
     Attributes:
         phase: its name.
         exit_code: of its script; None if it did not end.
-        seconds: wall clock on the host.
+        seconds: wall clock on the host, without the time in which the machine had no processor of it (`RunTime`).
         output: end of what it printed.
     """
 
@@ -309,17 +309,16 @@ def do_phase(vm: VM, ready: Ready, device: Device, phase: Phase, life: Life) -> 
         "DEVICE": f"/sys/bus/pci/devices/{device.address}",
         "EXERCISE": ready.subject.exercise,
     }
-    begun = time.monotonic()
     limit = max(phase.seconds, life.limits.get(phase.name, 0.0))
     # A guest without a processor does not hang; neither does one whose device, here, has none.
-    clock = RunTime(vm.pid, ours=True).now
+    clock = RunTime(vm.pid, ours=True)
     try:
-        done = vm.run(["sh", "-c", PRELUDE + phase.script], timeout=limit, env=environment, clock=clock)
+        done = vm.run(["sh", "-c", PRELUDE + phase.script], timeout=limit, env=environment, clock=clock.now)
     except GuestTimeout as error:
         life.hang = f"the phase {phase.name} did not end within {limit:g} s: {error.cause.rpartition('; ')[2]}"
         raise
     output = (done.stdout + done.stderr)[-TAIL:].strip()
-    return PhaseOutcome(phase.name, done.exit_code, round(time.monotonic() - begun, 3), output)
+    return PhaseOutcome(phase.name, done.exit_code, round(clock.now(), 3), output)
 
 
 def _cpu(pid: int) -> float:
