@@ -192,9 +192,9 @@ mod tests {
     #[test]
     fn rings_have_sizes_that_the_card_can_do() {
         for (wanted, size) in [
-            (0, 80),
-            (80, 80),
-            (81, 88),
+            (0, 128),
+            (128, 128),
+            (129, 256),
             (256, 256),
             (4095, 4096),
             (!0, 4096),
