@@ -8,6 +8,7 @@ from pathlib import Path
 
 from r4l import home
 from r4l.arch import DEFAULT, architecture
+from r4l.errors import UsageError
 from r4l.kernel import Kernel, debian, named, own, stock
 from r4l.kernel.debian import is_debian
 from r4l.kernel.profile import profiles
@@ -26,8 +27,8 @@ def set_up(
     """Make the toolchain and a kernel ready, using existing parts.
 
     Args:
-        name: of the kernel: `stock` (or None), a Debian release or flavour, a profile, the name of a built kernel, or
-            the path of a build folder.
+        name: of the kernel: `stock` (or None), a Debian release, flavour or suite, a profile, the name of a built
+            kernel, or the path of a build folder.
         arch: the guest's architecture.
         lock_file: install these versions; they stay in force until another setup with a lock or an update.
         update: look for newer packages and kernels.
@@ -38,6 +39,11 @@ def set_up(
     arch = architecture(arch).name
     made = None if update else Toolchain.made()
     lock = read_lock(lock_file) if lock_file else made.lock if made else None
+    if lock_file and debian.suite_named(name):
+        raise UsageError(
+            f"a lock file does not hold versions of Debian's {name}",
+            f"leave it out: the packages of {name} are the newest ones",
+        )
     version = None
     if lock and name in (None, "stock") and lock.kernel_for(architecture(arch).debian):
         name, version = lock.kernel, lock.kernel_version or None
@@ -54,7 +60,7 @@ def set_up(
 
     def make_toolchain() -> Toolchain:
         with stages.stage("toolchain (Debian tree)") as say:
-            toolchain = Toolchain.get(say, lock_file=lock_file, update=update)
+            toolchain = Toolchain.get(say, lock_file=lock_file, update=update, suite=debian.suite_named(name))
             return toolchain.extended(*architecture(arch).extras, say=say)
 
     def fetch_kernel() -> tuple[Path, debian.PackagedKernel]:
@@ -67,11 +73,17 @@ def set_up(
     assert isinstance(toolchain, Toolchain)
     assert isinstance(fetched, tuple)
     folder, found = fetched
+    if found.suite and not toolchain.suite:
+        # Only the lists told that the release is of another suite.
+        with stages.stage(f"toolchain (Debian {found.suite})") as say:
+            toolchain = Toolchain.get(say, update=update, suite=found.suite).extended(
+                *architecture(arch).extras, say=say
+            )
     if debians:
         with stages.stage("kernel Rust metadata") as say:
             ready = stock.prepare(folder, found, arch, toolchain, say)
         # Only the default architecture's kernel is locked; the packages of the others have the same versions.
-        if arch == DEFAULT:
+        if arch == DEFAULT and not found.suite:
             write_lock(ready)
         return ready
     with stages.stage(f"building kernel {wanted}") as say:

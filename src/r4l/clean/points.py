@@ -89,10 +89,14 @@ def _trees(points: Points, checkouts: list[Path]) -> None:
         if file.is_file():
             tables.append(tomllib.loads(file.read_text(encoding="utf-8")))
     for table in tables:
-        found = current.read(room, toolchain.recipe_key(table))
-        if found:
-            why = f"in force, by the lock file {found.lock.source}" if found.lock else "in force"
-            points.trees[found.tree] = why
+        # The table of an older checkout has no suites.
+        for suite in ("", *table.get("suites", ())):
+            found = current.read(room, toolchain.recipe_key(toolchain.recipe(suite, table)))
+            if found:
+                in_force = f"in force for {suite}" if suite else "in force"
+                points.trees[found.tree] = (
+                    f"{in_force}, by the lock file {found.lock.source}" if found.lock else in_force
+                )
     for script in home.room("bin").iterdir():
         for name in TREE_NAMED.findall(script.read_text(encoding="utf-8", errors="replace")):
             points.trees.setdefault(name, f"an editor's {script.name} runs in it")

@@ -26,7 +26,7 @@ from r4l.limits import UNLIMITED
 from r4l.report import kernel as kernel_page
 from r4l.stages import Stages
 from r4l.terminal import Console
-from r4l.toolchain import Grant, Toolchain, archive_for
+from r4l.toolchain import Grant, Toolchain, archive_for, suites
 
 
 @click.group()
@@ -42,16 +42,22 @@ def command() -> None:
 @json_option("As JSON.")
 def list_kernels(available: bool, arch: str, as_json: bool) -> None:
     """List the kernels that are ready, or with --available those that can be made."""
+    rows: list[tuple[str, str, str]] = []
+    listed: set[str] = set()
     stale: list[tuple[str, str, str]] = []
     if available:
         table = architecture(arch)
-        archive = archive_for(table.debian)
-        archive.update()
-        rows = [(release, table.name, _flavour(release)) for release in debian.available(archive, table.debian)]
+        for suite in ("", *suites()):
+            archive = archive_for(table.debian, suite)
+            archive.update()
+            there = [release for release in debian.available(archive, table.debian) if release not in listed]
+            rows += [(release, table.name, _from(suite, release)) for release in there]
+            listed.update(there)
         rows += [(profile.name, table.name, profile.about) for profile in profiles().values()]
     else:
         toolchain = Toolchain.existing()
-        kernels = [*stock.all_ready(toolchain), *own.all_ready(toolchain)]
+        debians = [kernel for made in Toolchain.all_made() for kernel in stock.all_ready(made)]
+        kernels = [*debians, *own.all_ready(toolchain)]
         rows = [
             (kernel.release if kernel.name == "stock" else kernel.name, kernel.arch, _origin(kernel))
             for kernel in kernels
@@ -69,14 +75,14 @@ def list_kernels(available: bool, arch: str, as_json: bool) -> None:
         click.echo(f"{name:<{width}}  {machine:<7}  stale: {why}; --kernel {name} builds it again")
 
 
-def _flavour(release: str) -> str:
+def _from(suite: str, release: str) -> str:
     flavour = debian.flavour_of(release)
-    return f"Debian, flavour {flavour}" if flavour else "Debian"
+    return " ".join(filter(None, ("Debian", suite))) + (f", flavour {flavour}" if flavour else "")
 
 
 def _origin(kernel: Kernel) -> str:
     if kernel.name == "stock":
-        return f"Debian {kernel.version}"
+        return " ".join(filter(None, ("Debian", kernel.toolchain.suite, kernel.version)))
     return f"{kernel.release}, profile {kernel.manifest['profile']}, from {kernel.manifest['version']}"
 
 

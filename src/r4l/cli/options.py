@@ -37,8 +37,7 @@ def complete_kernel(_context: click.Context, _option: click.Parameter, begun: st
     """Return the kernels' names for the shell's completion: those that are ready, and those that can be made."""
     if is_path(begun):
         return [CompletionItem(begun, type="dir")]
-    toolchain = Toolchain.made()
-    ready = [kernel.release for kernel in stock.all_ready(toolchain)] if toolchain else []
+    ready = [kernel.release for toolchain in Toolchain.all_made() for kernel in stock.all_ready(toolchain)]
     return [CompletionItem(name) for name in dict.fromkeys([*own.names(), *ready]) if name.startswith(begun)]
 
 
@@ -75,8 +74,8 @@ def _kernel_option(function: F, default: str | None, *, several: bool = False) -
         multiple=several,
         envvar="R4L_KERNEL",
         shell_complete=complete_kernel,
-        help=f"{first}, rt, cloud or a release of Debian's, minimal, debug, samples or another profile, one that was "
-        "built under a NAME, or the PATH of a build folder."
+        help=f"{first}, rt, cloud, testing, sid or a release of Debian's, minimal, debug, samples or another profile, "
+        "one that was built under a NAME, or the PATH of a build folder."
         + (" May be repeated: each test runs on each." if several else ""),
     )
     arch = click.option(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import lzma
 import re
 import shutil
@@ -14,19 +15,23 @@ from functools import cache
 from pathlib import Path
 
 from r4l import home, resources
+from r4l.arch import DEFAULT, architecture
 from r4l.debian.extract import Rules
 from r4l.debian.unpack import a_worker
 from r4l.errors import EnvironmentFault, UsageError, disk_full
 from r4l.kernel import kbuild
 from r4l.kernel.config import read_config
 from r4l.process import Say, dying, quiet
-from r4l.toolchain import Archive, archive_for
+from r4l.toolchain import Archive, suites
 
 VERSIONED = re.compile(r"\d+\.\d+")
 """Beginning of a release's name."""
 FLAVOURS = ("rt", "cloud")
 """Flavours of Debian's kernels besides the default one: configurations of the same source, with packages of their own.
 Each is a name for `--kernel`, for the newest release of the flavour."""
+
+SUITE = "suite"
+"""File in an unpacked kernel's folder that names its suite; absent for the default one."""
 
 NEEDED_MIB = 2600
 """Free space, in MiB, that the source, the modules and the packages need while they are unpacked."""
@@ -42,11 +47,13 @@ class PackagedKernel:
         name: `uname -r`, such as `7.2.12+deb13-amd64`.
         version: Debian's package version, such as `7.2.12-1~bpo13+1`.
         binary: name of the package with the kernel image.
+        suite: suite that it is from, as in `toolchain.suites()`; empty for the default one.
     """
 
     name: str
     version: str
     binary: str
+    suite: str = ""
 
     @property
     def folder(self) -> str:
@@ -59,9 +66,25 @@ class PackagedKernel:
         return dict.fromkeys(names, self.version)
 
 
+def names() -> tuple[str, ...]:
+    """Return the names for `--kernel` of Debian's kernels besides releases."""
+    return ("stock", *FLAVOURS, *suites())
+
+
 def is_debian(name: str) -> bool:
-    """True if a name for `--kernel` is that of a Debian kernel: `stock`, a flavour or a release."""
-    return name in ("stock", *FLAVOURS) or bool(VERSIONED.match(name))
+    """True if a name for `--kernel` is that of a Debian kernel: `stock`, a flavour, a suite or a release."""
+    return name in names() or bool(VERSIONED.match(name))
+
+
+def suite_named(wanted: str | None) -> str:
+    """Return the suite that a name for `--kernel` means; empty for the default one, and for a release."""
+    return wanted if wanted in suites() else ""
+
+
+def suite_in(folder: Path) -> str:
+    """Return the suite that an unpacked kernel is from."""
+    note = folder / SUITE
+    return note.read_text(encoding="utf-8") if note.is_file() else ""
 
 
 def flavour_of(release: str) -> str:
@@ -70,25 +93,30 @@ def flavour_of(release: str) -> str:
 
 
 def is_wanted(release: str, wanted: str | None) -> bool:
-    """True if a release is the wanted one, or of the wanted flavour; None is the default flavour."""
-    if wanted is None or wanted in FLAVOURS:
-        return flavour_of(release) == (wanted or "")
+    """True if a release is the wanted one, or of the wanted flavour; None, or a suite, is the default flavour."""
+    if wanted is None or wanted in names():
+        return flavour_of(release) == (wanted if wanted in FLAVOURS else "")
     return release == wanted
 
 
-def newest(archive: Archive, debian_architecture: str, flavour: str = "") -> PackagedKernel:
-    """Return the default kernel of a flavour: the newest of a tested series, else the newest of all.
+def newest(archive: Archive, debian_architecture: str, wanted: str | None = None) -> PackagedKernel:
+    """Return the kernel that a name for `--kernel` means in an archive, which is that of its suite.
+
+    Args:
+        wanted: None or a flavour, for the newest of a tested series, else the newest of all; a suite, for its newest.
 
     Raises:
         EnvironmentFault: the archive has no such kernel.
     """
-    names = [name for name in available(archive, debian_architecture) if flavour_of(name) == flavour]
-    for name in sorted(names, key=preference, reverse=True):
+    suite = suite_named(wanted)
+    releases = [name for name in available(archive, debian_architecture) if is_wanted(name, wanted)]
+    for name in sorted(releases, key=version_key if suite else preference, reverse=True):
         found = _find(archive, name)
         if found:
-            return found
+            return dataclasses.replace(found, suite=suite)
+    which = f" of Debian {suite}" if suite else f" of the flavour {wanted}" if wanted else ""
     raise EnvironmentFault(
-        f"the mirror has no kernel{f' of the flavour {flavour}' if flavour else ''} for {debian_architecture}",
+        f"the mirror has no kernel{which} for {debian_architecture}",
         "see `r4l kernel list --available`, or name another mirror in R4L_MIRROR",
     )
 
@@ -187,7 +215,7 @@ def _unpack(archive: Archive, release: PackagedKernel, final: Path, say: Say) ->
         wanted = release.packages()
         if twin is None:
             wanted[f"linux-source-{series_of(release.name)}"] = release.version
-        builder = archive_for()
+        builder = dataclasses.replace(archive, architecture=architecture(DEFAULT).debian)
         if builder == archive:
             wanted |= kbuild.package(builder, release.version)
         say("downloading kernel and source")
@@ -203,6 +231,8 @@ def _unpack(archive: Archive, release: PackagedKernel, final: Path, say: Say) ->
             # The same source, unpacked for another architecture. It is never written to, so hard links suffice.
             say("linking the kernel source")
             home.copy(twin, partial / "source", "-al")
+        if release.suite:
+            (partial / SUITE).write_text(release.suite, encoding="utf-8")
         home.publish(partial, final)
     finally:
         if partial.exists():

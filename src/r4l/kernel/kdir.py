@@ -43,7 +43,7 @@ def explain_kdir(kdir: Path, toolchain: Toolchain | None = None) -> Explanation 
     if absent:
         return known.named("kdir", "not-prepared", {**facts, "missing": _some(absent)})
     theirs = config.get("CONFIG_RUSTC_VERSION_TEXT", "")
-    ours = _rustc(toolchain) if toolchain else ""
+    ours = rustc_version(toolchain) if toolchain else ""
     # rustc compares its whole version line, with commit and origin: E0514 (rustc_metadata/src/locator.rs).
     if theirs and ours and theirs != ours:
         return known.named("kdir", "other-rustc", {**facts, "rustc": theirs, "ours": ours})
@@ -71,6 +71,7 @@ def _release(kdir: Path) -> str:
     return f" {file.read_text(encoding='utf-8').strip()}" if file.is_file() else ""
 
 
-def _rustc(toolchain: Toolchain) -> str:
+def rustc_version(toolchain: Toolchain) -> str:
+    """Return the version line of a toolchain's rustc, as in a kernel's CONFIG_RUSTC_VERSION_TEXT."""
     done = toolchain.run(["rustc", "--version"], grant=Grant("kernel: rustc's version"), check=False)
     return done.stdout.decode(errors="replace").strip()

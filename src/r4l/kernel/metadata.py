@@ -15,6 +15,7 @@ from r4l import home, limits
 from r4l.errors import BuildError, EnvironmentFault
 from r4l.kernel import kbuild
 from r4l.kernel.config import read_config
+from r4l.kernel.kdir import rustc_version
 from r4l.kernel.proof import Proof, prove
 from r4l.process import Say, quiet
 from r4l.toolchain import Grant, Toolchain
@@ -65,8 +66,9 @@ def generate(
 
     Raises:
         BuildError: make failed.
-        EnvironmentFault: the metadata does not fit the kernel, or the disk is full.
+        EnvironmentFault: another rustc built the kernel, the metadata does not fit it, or the disk is full.
     """
+    _require_rustc(packaged, toolchain)
     build.mkdir(parents=True, exist_ok=True)
     home.require_space(build, NEEDED_MIB, "the kernel's Rust metadata")
     for name in PACKAGED:
@@ -141,3 +143,20 @@ def _is_configured(packaged: Path, build: Path) -> bool:
     if not (build / SETTLED).exists():
         (build / SETTLED).touch()
     return True
+
+
+def _require_rustc(packaged: Path, toolchain: Toolchain) -> None:
+    """Refuse a kernel that another rustc built, before minutes of work on metadata that cannot fit.
+
+    A suite's rustc may be newer than its kernel's, until the kernel is built again.
+
+    Raises:
+        EnvironmentFault: the versions differ.
+    """
+    theirs = read_config(packaged / ".config").get("CONFIG_RUSTC_VERSION_TEXT")
+    ours = rustc_version(toolchain) if theirs else ""
+    if theirs and ours and theirs != ours:
+        raise EnvironmentFault(
+            f"the kernel was built by {theirs}, and the toolchain has {ours}: no Rust metadata can fit",
+            "use another kernel, or newer ones of both: `r4l setup --kernel NAME --update`",
+        )

@@ -46,8 +46,8 @@ def get(name: str = "stock", *, arch: str = DEFAULT, say: Say = quiet) -> Kernel
     """Return the kernel of that name; a Debian kernel or a profile's is made first if needed.
 
     Args:
-        name: `stock`, a Debian release or flavour, a profile, the name of a built kernel, or the path of a build folder
-            (KDIR), which is used unchanged.
+        name: `stock`, a Debian release, flavour or suite, a profile, the name of a built kernel, or the path of a build
+            folder (KDIR), which is used unchanged.
 
     Raises:
         UsageError, EnvironmentFault, BuildError: no such kernel exists, or it cannot be made.

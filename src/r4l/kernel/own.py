@@ -17,9 +17,8 @@ from typing import Any
 from r4l import home, inuse
 from r4l.arch import DEFAULT, Architecture, architecture
 from r4l.errors import BuildError, R4LError, UsageError
-from r4l.kernel import kconfig, manifest
+from r4l.kernel import debian, kconfig, manifest
 from r4l.kernel.config import read_config
-from r4l.kernel.debian import FLAVOURS, is_debian
 from r4l.kernel.make import kernel_make
 from r4l.kernel.manifest import MANIFEST
 from r4l.kernel.model import Kernel
@@ -60,10 +59,10 @@ class Recipe:
     fragments: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name) or is_debian(self.name):
+        if not NAME.fullmatch(self.name) or debian.is_debian(self.name):
             raise UsageError(
                 f"{self.name!r} is not a valid kernel name",
-                f"use small letters, digits, - and _, but none of {', '.join(('stock', *FLAVOURS))}",
+                f"use small letters, digits, - and _, but none of {', '.join(debian.names())}",
             )
 
     def texts(self) -> list[tuple[str, str]]:
@@ -410,4 +409,5 @@ def _make(
 def names() -> list[str]:
     """Return the names for `--kernel` besides releases and paths."""
     built = {path.parent.name.rpartition("-")[0] for path in home.room("builds").glob(f"[a-z]*/{MANIFEST}")}
-    return ["stock", *FLAVOURS, *profiles(), *sorted(built - set(profiles()))]
+    given = (*debian.names(), *profiles())
+    return [*given, *sorted(built.difference(given))]

@@ -6,6 +6,7 @@ The Rust metadata missing from its header package are regenerated and proven to 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from r4l.kernel import debian, kbuild, manifest, metadata
 from r4l.kernel.model import Kernel
 from r4l.kernel.pvh import extract_vmlinux
 from r4l.process import Say, quiet
-from r4l.toolchain import Grant, Toolchain, archive_for
+from r4l.toolchain import Archive, Grant, Toolchain, archive_for, suites
 
 KEYS = ("release", "version", "arch")
 """Keys that a manifest must have."""
@@ -26,8 +27,8 @@ def get(release: str | None = None, *, arch: str = DEFAULT, say: Say = quiet, up
     """Return Debian's kernel, making it ready first if needed.
 
     Args:
-        release: such as `7.2.12+deb13-amd64`; a flavour, such as `rt`, for the one of that flavour already set up, else
-            its newest; None for that of the lock file in force, else as for the default flavour.
+        release: such as `7.2.12+deb13-amd64`; a flavour or a suite, such as `rt` or `sid`, for the one of it already
+            set up, else its newest; None for that of the lock file in force, else as for the default flavour.
         update: look for a newer kernel.
 
     Raises:
@@ -44,20 +45,24 @@ def get(release: str | None = None, *, arch: str = DEFAULT, say: Say = quiet, up
     if release is None and made:
         release, version = locked(made, arch)
     folder, found_release = fetch(release, arch, say, update=update, version=version)
-    toolchain = Toolchain.get(say).extended(*architecture(arch).extras, say=say)
+    toolchain = Toolchain.get(say, suite=found_release.suite).extended(*architecture(arch).extras, say=say)
     return prepare(folder, found_release, arch, toolchain, say)
 
 
 def ready(release: str | None = None, arch: str = DEFAULT) -> Kernel | None:
-    """Return the preferred kernel among those that are ready; None if none is."""
-    toolchain = Toolchain.made()
-    if toolchain is None:
-        return None
-    wanted = release or locked(toolchain, arch)[0]
-    there = [kernel for kernel in all_ready(toolchain) if kernel.arch == arch]
-    kernels = [kernel for kernel in there if debian.is_wanted(kernel.release, wanted)]
-    found = max(kernels, key=lambda kernel: debian.preference(kernel.release), default=None)
-    return found if found and _hold(found) else None
+    """Return the preferred kernel among those that are ready; None if none is. Arguments as for `get`."""
+    if release is None or release in debian.names():
+        made = [Toolchain.made(debian.suite_named(release))]
+    else:
+        made = [*Toolchain.all_made()]
+    for toolchain in filter(None, made):
+        wanted = release or locked(toolchain, arch)[0]
+        there = [kernel for kernel in all_ready(toolchain) if kernel.arch == arch]
+        kernels = [kernel for kernel in there if debian.is_wanted(kernel.release, wanted)]
+        found = max(kernels, key=lambda kernel: debian.preference(kernel.release), default=None)
+        if found and _hold(found):
+            return found
+    return None
 
 
 def _hold(kernel: Kernel) -> bool:
@@ -96,32 +101,51 @@ def fetch(
     Args:
         version: of its packages; None for the newest of that release.
     """
-    debian_arch = architecture(arch).debian
-    archive = archive_for(debian_arch)
+    debian_arch, suite = architecture(arch).debian, debian.suite_named(release)
     with home.lock("archive"):
         # Require a digit first: pathlib's `*` also matches hidden names of incomplete folders.
         folders = [path.parent for path in home.room("kernels").glob(f"[0-9]*-{debian_arch}_*/packages")]
-        known = [folder for folder in folders if debian.is_wanted(folder.name.split("_")[0], release)]
-        named = None if release in debian.FLAVOURS else release
+        known = [
+            folder
+            for folder in folders
+            if debian.is_wanted(folder.name.split("_")[0], release) and debian.suite_in(folder) == suite
+        ]
+        named = None if release in debian.names() else release
         if known and not update and named is None:
             folder = max(known, key=lambda path: debian.preference(path.name.split("_")[0]))
             inuse.hold(folder)
             name, there = folder.name.split("_", 1)
-            return folder, debian.PackagedKernel(name, there, "")
+            return folder, debian.PackagedKernel(name, there, "", suite)
         if release and version:
             folder = home.room("kernels") / f"{release}_{version}"
             if (folder / "packages").is_dir() and inuse.hold(folder):
                 return folder, debian.PackagedKernel(release, version, "")
-        archive.update(say)
         if named is None:
-            found = debian.newest(archive, debian_arch, release or "")
+            archive = archive_for(debian_arch, suite)
+            archive.update(say)
+            found = debian.newest(archive, debian_arch, release)
         else:
-            found = debian.find(archive, named, version)
+            archive, found = _find(named, debian_arch, version, say)
         folder = home.room("kernels") / found.folder
         if not (folder / "packages").is_dir():
             debian.unpack(archive, found, folder, say)
         inuse.hold(folder)
         return folder, found
+
+
+def _find(release: str, debian_arch: str, version: str | None, say: Say) -> tuple[Archive, debian.PackagedKernel]:
+    """Return a release and the archive of its suite: the default one, or the first of the others that has it.
+
+    Raises:
+        EnvironmentFault: none has it.
+    """
+    for suite in ("", *suites()):
+        archive = archive_for(debian_arch, suite)
+        archive.update(say)
+        if archive.versions(f"linux-headers-{release}"):
+            return archive, dataclasses.replace(debian.find(archive, release, version), suite=suite)
+    default = archive_for(debian_arch)
+    return default, debian.find(default, release, version)
 
 
 def prepare(folder: Path, release: debian.PackagedKernel, arch: str, toolchain: Toolchain, say: Say = quiet) -> Kernel:

@@ -14,7 +14,7 @@ import subprocess
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ __all__ = ["Archive", "Grant", "LockFile", "Toolchain", "archive_for", "lock_of"
 
 VERSION = re.compile(r"\d+\.\d+(?:\.\d+)?")
 VERSIONS = Grant("versions")
-BESIDE = ("alternatives", "extras", "sandbox")
+BESIDE = ("alternatives", "extras", "sandbox", "suites")
 """Parts of debian.toml that are not in the key of a recipe."""
 SANDBOX_SAYS = re.compile(r"^(?:bwrap|proot (?:error|info)|setpriv): .*$", re.MULTILINE)
 """Line of an error message from a sandbox that cannot be made."""
@@ -46,6 +46,7 @@ SHAPE = {
     "alternatives": {"*": list},
     "extras": {"*": {"packages": list, "foreign?": {"architecture": str, "packages": {"*": str}}}},
     "pins": {"backports_sources": list},
+    "suites": {"*": {"suite": str, "backports": str, "pins": {"backports_sources": list}}},
     "dpkg": {"exclude": list, "include": list},
     "versions": {"*": list},
 }
@@ -58,13 +59,24 @@ def table() -> dict[str, Any]:
     return resources.table(__package__, "debian.toml", SHAPE)
 
 
-def archive_for(debian_arch: str = "") -> Archive:
+def suites() -> tuple[str, ...]:
+    """Return the names of Debian's other suites that have kernels and a toolchain here."""
+    return tuple(table()["suites"])
+
+
+def recipe(suite: str, of: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a debian.toml as it is for one of its other suites; unchanged for the empty name."""
+    return {**of, **of["suites"][suite]} if suite else dict(of)
+
+
+def archive_for(debian_arch: str = "", suite: str = "") -> Archive:
     """Return the Debian archive of the tree and the kernels.
 
     Args:
         debian_arch: Debian's name of an architecture; empty for the toolchain's own.
+        suite: one of `suites()`; empty for the default one.
     """
-    of = table()
+    of = recipe(suite, table())
     return Archive(
         of["suite"],
         of["backports"],
@@ -84,47 +96,57 @@ class Toolchain:
             change none, so the key is the same with them.
         extras: extras in the tree (`[extras.*]` in debian.toml).
         lock: the lock file that it was made from, which is in force in this home; None without one.
+        suite: the suite of its packages, one of `suites()`; empty for the default one.
     """
 
     root: Path
     key: str
     extras: tuple[str, ...] = ()
     lock: LockFile | None = field(default=None, compare=False)
+    suite: str = ""
 
     @classmethod
-    def get(cls, say: Say = quiet, *, lock_file: Path | None = None, update: bool = False) -> Toolchain:
+    def get(
+        cls, say: Say = quiet, *, lock_file: Path | None = None, update: bool = False, suite: str = ""
+    ) -> Toolchain:
         """Return the tree in force, making one first if there is none.
 
         Args:
             lock_file: put a tree with exactly these package versions in force (a `lock.json` of `r4l setup`), until the
                 next call with `lock_file` or `update`.
             update: make a tree of the newest packages beside the one in force, and put it in force when it is complete.
+            suite: one of `suites()`, whose tree is in force beside the default one; it has no lock file.
 
         Raises:
             EnvironmentFault: the tree cannot be made; the cause names what is missing. The earlier tree stays in force.
             UsageError: the lock file cannot be read, or is for another suite or architecture.
         """
-        room, recipe = home.room("toolchain"), recipe_key(table())
+        room, key = home.room("toolchain"), recipe_key(recipe(suite, table()))
         lock = read_lock(lock_file) if lock_file else None
         asked = update or lock is not None
-        found = None if asked else _held(room, recipe)
+        found = None if asked else _held(room, key)
         if found is None:
-            with home.lock(f"toolchain-{recipe}"):
-                found = None if asked else _held(room, recipe)
+            with home.lock(f"toolchain-{key}"):
+                found = None if asked else _held(room, key)
                 if found is None:
-                    if not asked:
-                        lock = current.inherited_lock(room, recipe)
-                    found = current.Current(_tree(room, recipe, lock, say), lock)
-                    current.write(room, recipe, found)
+                    if not asked and not suite:
+                        lock = current.inherited_lock(room, key)
+                    found = current.Current(_tree(room, key, lock, suite, say), lock, suite)
+                    current.write(room, key, found)
                     inuse.hold(room / found.tree)
-        return cls(room / found.tree, found.tree, lock=found.lock)
+        return cls(room / found.tree, found.tree, lock=found.lock, suite=suite)
 
     @classmethod
-    def made(cls) -> Toolchain | None:
-        """Return the tree in force, or None."""
+    def made(cls, suite: str = "") -> Toolchain | None:
+        """Return the tree in force of a suite, or None."""
         room = home.room("toolchain")
-        found = _held(room, recipe_key(table()))
-        return cls(room / found.tree, found.tree, lock=found.lock) if found else None
+        found = _held(room, recipe_key(recipe(suite, table())))
+        return cls(room / found.tree, found.tree, lock=found.lock, suite=suite) if found else None
+
+    @classmethod
+    def all_made(cls) -> list[Toolchain]:
+        """Return the trees in force of all suites, the default one first."""
+        return [found for suite in ("", *suites()) if (found := cls.made(suite))]
 
     @classmethod
     def existing(cls) -> Toolchain:
@@ -151,7 +173,7 @@ class Toolchain:
         with home.lock(f"toolchain-{final.name}"):
             if not inuse.hold(final):
                 recipes = [table()["extras"][name] for name in extras]
-                make_extended(final, room / self.key, recipes, archive_for, say)
+                make_extended(final, room / self.key, recipes, partial(archive_for, suite=self.suite), say)
                 inuse.hold(final)
         return dataclasses.replace(self, root=final, extras=extras)
 
@@ -180,7 +202,8 @@ class Toolchain:
     @property
     def in_force(self) -> str:
         """The tree's key and the reason why it is in force, for people."""
-        why = f"as the lock file {self.lock.source} says" if self.lock else "in the versions that Debian had"
+        had = f"in the versions that Debian{f' {self.suite}' if self.suite else ''} had"
+        why = f"as the lock file {self.lock.source} says" if self.lock else had
         return f"{self.key}, {why}"
 
     @property
@@ -351,21 +374,21 @@ def read_lock(path: Path) -> LockFile:
 
 
 def lock_of(toolchain: Toolchain, kernel: str, kernel_version: str) -> LockFile:
-    """Return the lock file for the present toolchain and a kernel."""
-    archive = archive_for()
+    """Return the lock file for a toolchain and a kernel."""
+    archive = archive_for(suite=toolchain.suite)
     return LockFile(archive.suite, archive.architecture, kernel, kernel_version, toolchain.packages)
 
 
-def _held(room: Path, recipe: str) -> current.Current | None:
+def _held(room: Path, key: str) -> current.Current | None:
     """Return the tree in force, marked as used by this process."""
-    found = current.read(room, recipe)
+    found = current.read(room, key)
     return found if found and inuse.hold(room / found.tree) else None
 
 
-def _tree(room: Path, recipe: str, lock: LockFile | None, say: Say) -> str:
+def _tree(room: Path, key: str, lock: LockFile | None, suite: str, say: Say) -> str:
     """Return the name of a tree with these versions, making one if none exists."""
     if lock:
-        for there in current.trees(room, recipe):
+        for there in current.trees(room, key):
             if current.packages(there).items() >= lock.packages.items():
                 return there.name
     problem = host.problem()
@@ -376,7 +399,7 @@ def _tree(room: Path, recipe: str, lock: LockFile | None, say: Say) -> str:
     wanted: dict[str, str | None] = {name: None for group in groups for name in group}
     wanted |= lock.packages if lock else {}
     rules = Rules(of["dpkg"]["exclude"], of["dpkg"]["include"])
-    return tree.make_tree(room, recipe, archive_for(), wanted, rules, of["alternatives"], say)
+    return tree.make_tree(room, key, archive_for(suite=suite), wanted, rules, of["alternatives"], say)
 
 
 def _without(binds: Iterable[Path], readable: Iterable[Path], named: bool) -> Grant:

@@ -29,10 +29,12 @@ class Current:
     Attributes:
         tree: name of the tree's folder.
         lock: argument of `r4l setup --lock`; None if the versions are Debian's at that time.
+        suite: the suite of its packages, if it is not the default one.
     """
 
     tree: str
     lock: LockFile | None = None
+    suite: str = ""
 
 
 def read(room: Path, recipe: str) -> Current | None:
@@ -53,7 +55,8 @@ def write(room: Path, recipe: str, current: Current) -> None:
     final = room / f"{recipe}.json"
     partial = home.temporary(final)
     with partial.open("w", encoding="utf-8") as file:
-        json.dump({"tree": current.tree, "lock": current.lock.as_data() if current.lock else None}, file, indent=1)
+        lock = current.lock.as_data() if current.lock else None
+        json.dump({"tree": current.tree, "lock": lock, "suite": current.suite}, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
     home.publish(partial, final)
@@ -64,7 +67,7 @@ def inherited_lock(room: Path, recipe: str) -> LockFile | None:
     known = sorted(room.glob("[0-9a-f]*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in sorted(known, key=lambda path: path.stem != recipe):
         found = _read(path)
-        if found:
+        if found and not found.suite:
             return found.lock
     return None
 
@@ -87,6 +90,7 @@ def _read(path: Path) -> Current | None:
         data = json.loads(path.read_text(encoding="utf-8"))
         tree = data["tree"]
         lock = data["lock"] and LockFile.of_data(data["lock"])
+        suite = str(data.get("suite", ""))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-    return Current(tree, lock) if isinstance(tree, str) and Path(tree).name == tree else None
+    return Current(tree, lock, suite) if isinstance(tree, str) and Path(tree).name == tree else None

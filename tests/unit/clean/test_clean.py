@@ -252,6 +252,16 @@ def test_extras_go_with_their_tree(debian: Debian, monkeypatch: pytest.MonkeyPat
     assert found[f"toolchain/{new.root.name}"]["state"] == "kept"
 
 
+def test_the_trees_of_other_suites_stay(debian: Debian) -> None:
+    from r4l import inuse
+
+    trees = [Toolchain.get(suite=suite) for suite in ("", "sid")]
+    for tree in trees:
+        inuse.let_go(tree.root)
+    found = run()
+    assert [found[f"toolchain/{tree.key}"]["why"] for tree in trees] == ["in force", "in force for sid"]
+
+
 def test_older_kernels_go_but_for_the_source_of_others(debian: Debian) -> None:
     toolchain = Toolchain.get()
     old, built_from, newest = (

@@ -46,14 +46,14 @@ ARCHIVE = cast("Archive", Packages(RELEASES))
 @pytest.mark.parametrize(
     ("flavour", "arch", "release"),
     [
-        ("", "amd64", "7.3.4+deb13-amd64"),
+        (None, "amd64", "7.3.4+deb13-amd64"),
         ("rt", "amd64", "7.3.5+deb13-rt-amd64"),
         ("cloud", "amd64", "7.2.12+deb13-cloud-amd64"),
-        ("", "arm64", "7.3.4+deb13-arm64"),
+        (None, "arm64", "7.3.4+deb13-arm64"),
         ("rt", "arm64", "7.3.4+deb13-rt-arm64"),
     ],
 )
-def test_the_newest_of_a_flavour(flavour: str, arch: str, release: str) -> None:
+def test_the_newest_of_a_flavour(flavour: str | None, arch: str, release: str) -> None:
     assert debian.newest(ARCHIVE, arch, flavour).name == release
 
 
@@ -81,7 +81,7 @@ def test_a_kernel_that_is_there_is_taken_by_its_flavour(
 ) -> None:
     """Regression: a newer kernel of another flavour was taken for the default one."""
     monkeypatch.setenv("R4L_HOME", str(tmp_path))
-    monkeypatch.setattr(stock, "archive_for", lambda _arch: ARCHIVE)
+    monkeypatch.setattr(stock, "archive_for", lambda *_: ARCHIVE)
     for name in RELEASES:
         (tmp_path / "kernels" / f"{name}_1-1" / "packages").mkdir(parents=True)
     folder, found = stock.fetch(wanted, "x86_64")

@@ -313,3 +313,25 @@ def test_extras_are_those_of_their_tree(debian: Debian, monkeypatch: pytest.Monk
     assert first.there("editor") is None
     assert one.there("arm64") == one
     assert one.extended("editor").extras == ("arm64", "editor")
+
+
+def test_another_suite_has_its_tree_beside_the_default_one(debian: Debian, tmp_path: Path) -> None:
+    locked = Toolchain.get(lock_file=lock_file(tmp_path / "lock.json"))
+    sid = Toolchain.get(suite="sid")
+    assert (sid.suite, sid.lock) == ("sid", None), "the lock file is for the default suite"
+    assert sid.key != locked.key
+    assert Toolchain.all_made() == [locked, sid]
+    assert Toolchain.made("testing") is None
+    debian.versions |= NEWER
+    newer = Toolchain.get(suite="sid", update=True)
+    assert newer.packages["rustc"] == "1.90.0-1"
+    assert (Toolchain.made("sid"), Toolchain.made()) == (newer, locked), "an update is of one suite"
+
+
+def test_a_later_recipe_has_the_lock_of_the_default_suite(
+    debian: Debian, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Toolchain.get(lock_file=lock_file(tmp_path / "lock.json"))
+    Toolchain.get(suite="sid")
+    monkeypatch.setattr("r4l.toolchain.recipe_key", lambda _table: "0123456789abcdef")
+    assert Toolchain.get().packages["rustc"] == "1.84.0-1"
