@@ -2,8 +2,8 @@
 
 //! Streaming DMA.
 //!
-//! A mapping is a value that owns the memory that it maps, for as long as the device may touch
-//! it: a buffer that is still mapped can neither be freed nor read. The lifetime `'bound` ensures
+//! A mapping owns its memory for as long as the device may access it: a buffer that is still mapped
+//! can neither be freed nor be read. The lifetime `'bound` ensures
 //! that a mapping does not outlive the driver's hold on its device. A forgotten mapping leaks its
 //! memory and stays mapped, so the device never writes to memory with another owner.
 //!
@@ -33,10 +33,10 @@ use kernel::{
     prelude::*, //
 };
 
-/// Coherent memory of pairs of words, in the CPU's byte order: a ring of descriptors, for one.
+/// Coherent memory of pairs of words in the CPU's byte order, for example a ring of descriptors.
 ///
 /// The number of pairs is a power of two, and every index is taken modulo that number. So an access
-/// needs no check, and cannot fail. As long as the device uses the memory, the value must live: a driver
+/// needs no check, and cannot fail. The value must live while the device uses the memory: a driver
 /// stops its device before it drops the memory.
 ///
 /// # Invariants
@@ -50,14 +50,16 @@ pub struct CoherentPairs<'bound> {
     addr: DmaAddress,
 }
 
-// SAFETY: The memory may be freed from any thread that may sleep, and belongs to nobody else.
+// SAFETY: The memory can be freed by any thread that may sleep, and has no other owner.
 unsafe impl Send for CoherentPairs<'_> {}
 
-// SAFETY: Words are only read and written whole, as the device does at the same time in any case.
+// SAFETY: Accesses are of whole words, and the device accesses them concurrently in any case.
 unsafe impl Sync for CoherentPairs<'_> {}
 
 impl<'bound> CoherentPairs<'bound> {
-    /// Allocates zeroed memory for `count` pairs, a power of two. May sleep.
+    /// Allocates zeroed memory for `count` pairs, which must be a power of two.
+    ///
+    /// Context: process. May sleep.
     pub fn new(dev: &'bound Device<Bound>, count: usize) -> Result<Self> {
         if !count.is_power_of_two() {
             return Err(EINVAL);
@@ -78,13 +80,13 @@ impl<'bound> CoherentPairs<'bound> {
         })
     }
 
-    /// Address of the memory for the device.
+    /// Returns the address of the memory for the device.
     pub fn dma_addr(&self) -> DmaAddress {
         self.addr
     }
 
-    /// The number of pairs, less one: with it an index, or the distance of two, is taken modulo that
-    /// number.
+    /// Returns the number of pairs, less one: the mask by which an index, or the distance of two,
+    /// is taken modulo that number.
     #[inline]
     pub fn mask(&self) -> usize {
         self.mask
@@ -99,8 +101,8 @@ impl<'bound> CoherentPairs<'bound> {
     /// Reads the second word of a pair.
     #[inline]
     pub fn read_second(&self, index: usize) -> u64 {
-        // SAFETY: Valid and aligned by the type invariant. Who writes it meanwhile, the device or
-        // another CPU, writes it whole.
+        // SAFETY: Valid and aligned by the type invariant. The device and other CPUs write whole
+        // words.
         unsafe { self.at(index).add(1).read_volatile() }
     }
 
@@ -118,7 +120,7 @@ impl<'bound> CoherentPairs<'bound> {
 
 impl Drop for CoherentPairs<'_> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant, and `dev` is still bound as `'bound` lives.
+        // SAFETY: Allocated or mapped by the type invariant; `dev` is bound for `'bound`.
         unsafe {
             bindings::dma_free_attrs(
                 as_raw(self.dev),
@@ -172,8 +174,9 @@ impl<'bound> Mapping<'bound> {
     /// # Safety
     ///
     /// The `len` bytes at `ptr` lie in the kernel's linear map, and stay allocated for as long as
-    /// the mapping lives, for ever if it is forgotten. Nobody touches them in that time (for
-    /// [`Direction::ToDevice`]: nobody writes to them).
+    /// the mapping lives, for ever if it is forgotten. No other code accesses them in that time
+    /// (for
+    /// [`Direction::ToDevice`]: no other code writes to them).
     #[inline]
     unsafe fn new(
         dev: &'bound Device<Bound>,
@@ -233,7 +236,7 @@ impl Drop for Mapping<'_> {
     #[inline]
     fn drop(&mut self) {
         let (dev, direction) = (as_raw(self.dev), self.direction.as_raw());
-        // SAFETY: By the type invariant, and `dev` is still bound as `'bound` lives.
+        // SAFETY: Allocated or mapped by the type invariant; `dev` is bound for `'bound`.
         unsafe {
             if self.page {
                 bindings::dma_unmap_page(dev, self.addr, self.len as usize, direction)
@@ -244,7 +247,7 @@ impl Drop for Mapping<'_> {
     }
 }
 
-/// A socket buffer that is mapped for the device to read, all of its pieces.
+/// A socket buffer of which all pieces are mapped for the device to read.
 // The order of the fields is the order of teardown: unmap, then free.
 pub struct TxFrame<'bound> {
     head: Mapping<'bound>,
@@ -256,7 +259,7 @@ pub struct TxFrame<'bound> {
 /// configured for.
 pub const MAX_PIECES: usize = 1 + layout::MAX_SKB_FRAGS;
 
-/// A piece of a frame, as the device sees it.
+/// A mapped piece of a frame.
 #[derive(Clone, Copy)]
 pub struct Piece {
     /// Address of its first byte for the device.
@@ -266,7 +269,7 @@ pub struct Piece {
 }
 
 impl<'bound> TxFrame<'bound> {
-    /// Maps `skb`. A failure returns the buffer.
+    /// Maps `skb`. Returns the buffer if that fails.
     #[inline]
     pub fn new(dev: &'bound Device<Bound>, skb: Skb) -> Result<Self, Skb> {
         let head_len = skb.head_len();
@@ -316,7 +319,7 @@ impl<'bound> TxFrame<'bound> {
         Ok(KBox::new(fragments, GFP_ATOMIC)?)
     }
 
-    /// The frame, if it is in one piece.
+    /// Returns the frame, if it is in one piece.
     #[inline]
     pub fn single(&self) -> Option<Piece> {
         if self.fragments.is_some() {
@@ -328,7 +331,7 @@ impl<'bound> TxFrame<'bound> {
         })
     }
 
-    /// The pieces of the frame, with their addresses for the device, in order; at least one.
+    /// Returns the pieces of the frame in their order, at least one.
     #[inline]
     pub fn pieces(&self) -> impl Iterator<Item = Piece> + '_ {
         let fragments = self
@@ -342,7 +345,7 @@ impl<'bound> TxFrame<'bound> {
         })
     }
 
-    /// The number of bytes of the frame.
+    /// Returns the length of the frame in bytes.
     #[expect(clippy::len_without_is_empty, reason = "a frame is never empty")]
     #[inline]
     pub fn len(&self) -> u32 {
@@ -354,7 +357,7 @@ impl<'bound> TxFrame<'bound> {
         &self.skb
     }
 
-    /// Ends the mapping.
+    /// Ends the mapping, and returns the buffer.
     #[inline]
     pub(crate) fn into_skb(self) -> Skb {
         self.skb
@@ -365,7 +368,7 @@ impl<'bound> TxFrame<'bound> {
 ///
 /// # Invariants
 ///
-/// `self.0` comes from `netdev_alloc_frag` and is ours to free.
+/// `self.0` comes from `netdev_alloc_frag`, and `self` owns it.
 struct Fragment(NonNull<u8>);
 
 impl Fragment {
@@ -389,23 +392,23 @@ impl Drop for Fragment {
 /// A buffer that is mapped for the device to write a received frame to.
 ///
 /// [`Self::into_skb`] ends the mapping and builds a socket buffer around the same memory, without a
-/// copy. The other way to the data is [`Self::copy_to_skb`]. So a frame cannot be handed up while
-/// the device may still write to it.
+/// copy. [`Self::copy_to_skb`] copies the data. There is no other access to it, so the stack cannot
+/// get a frame that the device may still write to.
 // The order of the fields is the order of teardown: unmap, then free.
 pub struct RxBuffer<'bound> {
     mapping: Mapping<'bound>,
     fragment: Fragment,
 }
 
-// SAFETY: Plain memory and the means to unmap it, neither bound to a thread.
+// SAFETY: Memory and its mapping, neither of which is bound to a thread.
 unsafe impl Send for RxBuffer<'_> {}
 
 /// Space for the stack to put headers in front of the frame, and for the IP header to be aligned.
 const HEADROOM: usize = layout::NET_SKB_PAD + layout::NET_IP_ALIGN;
 
 impl<'bound> RxBuffer<'bound> {
-    /// The bytes of memory behind a buffer of `capacity` bytes: headroom, data, and what
-    /// `build_skb` puts at the end.
+    /// Returns the size of the memory of a buffer for `capacity` bytes: headroom, data, and the
+    /// space that `build_skb` needs at the end.
     const fn truesize(capacity: u32) -> u32 {
         let data = (HEADROOM + capacity as usize).next_multiple_of(layout::SMP_CACHE_BYTES);
         (data + layout::SKB_SHINFO_SPACE) as u32
@@ -423,13 +426,13 @@ impl<'bound> RxBuffer<'bound> {
         let fragment = Fragment::new(Self::truesize(capacity))?;
         // SAFETY: The fragment is larger than that.
         let data = unsafe { fragment.0.as_ptr().add(HEADROOM) };
-        // SAFETY: Page fragments lie in the linear map; `fragment` is dropped after the mapping,
-        // and no other code can reach it before `into_skb`.
+        // SAFETY: Page fragments lie in the linear map. `fragment` is dropped after the mapping,
+        // and no other code has access to it before `into_skb`.
         let mapping = unsafe { Mapping::new(dev, data, capacity, Direction::FromDevice) }?;
         Ok(Self { mapping, fragment })
     }
 
-    /// Address to which the device writes.
+    /// Returns the address to which the device writes.
     #[inline]
     pub fn dma_addr(&self) -> DmaAddress {
         self.mapping.addr
@@ -438,11 +441,13 @@ impl<'bound> RxBuffer<'bound> {
     /// Copies the first `len` bytes to a socket buffer of their own; the device may use this buffer
     /// again. For small frames a copy is cheaper, and keeps no large buffer for a few bytes.
     ///
-    /// `slot` proves that the poll function may receive: socket buffers come from a cache of the
-    /// CPU's that is only for NAPI with a budget. netpoll (netconsole) polls without one, with
-    /// interrupts off and maybe in the middle of another use of that cache.
+    /// `slot` proves that the poll function has a budget: socket buffers come from NAPI's cache of
+    /// the CPU. netpoll (netconsole) polls without a budget, with interrupts off, and possibly
+    /// during another use of that cache.
     ///
-    /// Fails if `len` is more than the buffer's capacity, or without memory.
+    /// # Errors
+    ///
+    /// `len` is more than the capacity of the buffer, or there is no memory.
     #[inline]
     pub fn copy_to_skb(&mut self, len: u32, slot: &impl RxContext) -> Result<RxSkb> {
         let Mapping {
@@ -455,12 +460,12 @@ impl<'bound> RxBuffer<'bound> {
         if len > capacity {
             return Err(EINVAL);
         }
-        // SAFETY: By the trait's promise.
+        // SAFETY: `slot` exists in a poll function with a budget only.
         let skb = unsafe { bindings::napi_alloc_skb(slot.napi(), len) };
         let skb = NonNull::new(skb).ok_or(ENOMEM)?;
         // SAFETY: The range is mapped, and the data is copied between the two calls. The socket
-        // buffer is valid, ours alone, and has room. Should the device write at the same time,
-        // against the rules, then `memcpy` copies arbitrary bytes.
+        // buffer is valid, not shared, and has room. If a broken device writes at the same time,
+        // `memcpy` copies arbitrary bytes.
         unsafe {
             bindings::dma_sync_single_for_cpu(as_raw(dev), addr, len as usize, direction.as_raw());
             bindings::skb_put_data(
@@ -481,8 +486,10 @@ impl<'bound> RxBuffer<'bound> {
     /// Ends the mapping and makes a socket buffer of the first `len` bytes. `slot` proves the same
     /// as in [`Self::copy_to_skb`].
     ///
-    /// Fails if `len`, which may come from the device, is more than the buffer's capacity, or
-    /// without memory. A failure frees the buffer.
+    /// # Errors
+    ///
+    /// `len`, which may come from the device, is more than the capacity of the buffer, or there is
+    /// no memory. The buffer is freed then.
     #[inline]
     pub fn into_skb(self, len: u32, _slot: &impl RxContext) -> Result<RxSkb> {
         let capacity = self.mapping.len;
@@ -492,8 +499,8 @@ impl<'bound> RxBuffer<'bound> {
         let Self { mapping, fragment } = self;
         drop(mapping);
 
-        // SAFETY: The fragment has `truesize` bytes with the space that `build_skb` wants at its
-        // end. By the trait's promise this is a NAPI context with a budget.
+        // SAFETY: The fragment has `truesize` bytes with the space that `build_skb` needs at its
+        // end. `slot` exists in a poll function with a budget only.
         let skb = unsafe {
             bindings::napi_build_skb(fragment.0.as_ptr().cast(), Self::truesize(capacity))
         };
@@ -501,7 +508,7 @@ impl<'bound> RxBuffer<'bound> {
         // The buffer owns the fragment now.
         core::mem::forget(fragment);
 
-        // SAFETY: The buffer is valid, ours alone, and has room for both.
+        // SAFETY: The buffer is valid, not shared, and has room for both.
         unsafe {
             bindings::skb_reserve(skb.as_ptr(), HEADROOM as c_int);
             bindings::skb_put(skb.as_ptr(), len);
@@ -513,8 +520,10 @@ impl<'bound> RxBuffer<'bound> {
 impl RxBuffer<'_> {
     /// Ends the mapping and adds the first `len` bytes to a frame that began in another buffer.
     ///
-    /// Fails if `len` is more than the buffer's capacity, or if the frame has as many pieces as a
-    /// socket buffer can have. A failure frees both.
+    /// # Errors
+    ///
+    /// `len` is more than the capacity of the buffer, or the frame has as many pieces as a socket
+    /// buffer can have. Both are freed then.
     pub fn append_to(self, skb: RxSkb, len: u32) -> Result<RxSkb> {
         let capacity = self.mapping.len;
         let pieces = usize::from(skb.as_skb().shared().nr_frags);
@@ -523,9 +532,9 @@ impl RxBuffer<'_> {
         }
         let Self { mapping, fragment } = self;
         drop(mapping);
-        // SAFETY: The buffer is valid, ours alone, and has room for another fragment. The memory
-        // has `capacity` bytes there. It is a page fragment, which goes as pages of a socket buffer
-        // do: the reference that was ours is the buffer's now.
+        // SAFETY: The buffer is valid, not shared, and has room for another fragment. The memory
+        // has `capacity` bytes there. It is a page fragment, which is freed like pages of a socket
+        // buffer: the buffer takes over the reference.
         unsafe {
             bindings::skb_add_rx_memory(
                 skb.as_skb().as_ptr(),

@@ -14,31 +14,31 @@ use core::{
 };
 use kernel::prelude::*;
 
-/// A socket buffer, owned: only its drop frees it.
+/// A reference to a socket buffer, which is given up on drop.
 ///
 /// # Invariants
 ///
-/// `self.0` is a valid `struct sk_buff` of which one reference is `self`'s.
+/// `self.0` is a valid `struct sk_buff`, and `self` owns one reference to it.
 pub struct Skb(NonNull<bindings::sk_buff>);
 
 // SAFETY: A `struct sk_buff` is not bound to a thread, and can be freed from any context by
 // `dev_kfree_skb_any`.
 unsafe impl Send for Skb {}
 
-// SAFETY: The methods of `&Skb` only read.
+// SAFETY: Methods that take `&Skb` only read.
 unsafe impl Sync for Skb {}
 
 impl Skb {
     /// # Safety
     ///
-    /// `skb` is valid and the caller hands over one reference to it.
+    /// `skb` is valid, and the caller gives one reference to the value.
     #[inline]
     pub(crate) unsafe fn from_raw(skb: NonNull<bindings::sk_buff>) -> Self {
         // INVARIANT: As required of the caller.
         Self(skb)
     }
 
-    /// Gives up the reference, for C code to take over.
+    /// Returns the buffer with its reference, for C code.
     #[inline]
     pub(crate) fn into_raw(self) -> *mut bindings::sk_buff {
         let skb = self.0.as_ptr();
@@ -51,7 +51,7 @@ impl Skb {
         self.0.as_ptr()
     }
 
-    /// The number of bytes of data.
+    /// Returns the length of the data in bytes.
     #[expect(clippy::len_without_is_empty, reason = "a frame always has a header")]
     #[inline]
     pub fn len(&self) -> u32 {
@@ -59,18 +59,18 @@ impl Skb {
         unsafe { (*self.0.as_ptr()).len }
     }
 
-    /// The number of bytes in the linear part; the other bytes are in page fragments.
+    /// Returns the length of the linear part in bytes. The rest of the data is in page fragments.
     #[inline]
     pub fn head_len(&self) -> u32 {
         // SAFETY: Valid by the type invariant.
         unsafe { (*self.0.as_ptr()).len - (*self.0.as_ptr()).data_len }
     }
 
-    /// The Internet checksum that the device has to fill in, if any.
+    /// Returns the Internet checksum that the device has to fill in, if there is one.
     ///
-    /// Only a device with [`crate::net::Offloads::scatter_and_checksum`] gets such a frame. A frame
-    /// to be cut into TCP segments needs a checksum for each segment, also if the stack marks the
-    /// checksum of the whole as right already (`CHECKSUM_UNNECESSARY`).
+    /// Only devices with checksum offload get such frames. A frame that the device has to segment
+    /// needs a checksum for each segment, even if the stack has marked the checksum of the frame as
+    /// right (`CHECKSUM_UNNECESSARY`).
     #[inline]
     pub fn checksum(&self) -> Option<Checksum> {
         let skb = self.0.as_ptr();
@@ -91,10 +91,11 @@ impl Skb {
         }
     }
 
-    /// The VLAN tag (IEEE 802.1Q, its last two bytes) that the device is to put behind the addresses, if
-    /// there is one. The frame does not have it, nor do its length and offsets.
+    /// Returns the VLAN tag (IEEE 802.1Q, its last two bytes) that the device has to insert behind
+    /// the addresses, if there is one. The frame, its length and its offsets do not include the
+    /// tag.
     ///
-    /// Only a device with [`crate::net::Features::VLAN_INSERT`] gets such a frame.
+    /// Only devices with the feature of VLAN insertion get such frames.
     #[inline]
     pub fn vlan_tag(&self) -> Option<u16> {
         let skb = self.0.as_ptr();
@@ -104,7 +105,7 @@ impl Skb {
         }
     }
 
-    /// The checksum of a frame that is right as a whole, if it is to be cut into TCP segments.
+    /// Returns the checksum of a frame that is marked as right and has to be segmented.
     #[cold]
     fn checksum_of_segments(&self) -> Option<Checksum> {
         /// Offset of the checksum in a TCP header (RFC 9293, 3.1).
@@ -114,7 +115,7 @@ impl Skb {
             return None;
         }
         // SAFETY: Valid by the type invariant. The stack sets the offset for each frame that a
-        // device is to cut.
+        // device has to segment.
         let start = unsafe { bindings::skb_transport_offset(self.0.as_ptr()) } as u32;
         Some(Checksum {
             start,
@@ -122,7 +123,7 @@ impl Skb {
         })
     }
 
-    /// Fails if the buffer is shared; otherwise its memory may be replaced.
+    /// Returns an error if the buffer is shared. The memory of one that is not may be replaced.
     #[inline]
     fn require_unshared(&self) -> Result {
         // SAFETY: Valid by the type invariant.
@@ -132,19 +133,23 @@ impl Skb {
         Ok(())
     }
 
-    /// Computes the checksum in software, for a device that cannot. Copies shared data first.
+    /// Computes the checksum in software. Copies shared data first.
     ///
-    /// Fails without memory for a copy, and if the buffer itself is shared.
+    /// # Errors
+    ///
+    /// The buffer itself is shared, or there is no memory for a copy.
     pub fn fill_in_checksum(&mut self) -> Result {
         self.require_unshared()?;
         // SAFETY: Valid by the type invariant and not shared, so it may be given other memory.
         kernel::error::to_result(unsafe { bindings::skb_checksum_help(self.0.as_ptr()) })
     }
 
-    /// The first `len` bytes, writable. Copies shared data first.
+    /// Returns the first `len` bytes, writable. Copies shared data first.
     ///
-    /// Fails if the frame is shorter, without memory for a copy, and if the buffer itself is shared
-    /// (pktgen sends one buffer many times).
+    /// # Errors
+    ///
+    /// The frame is shorter, the buffer itself is shared (pktgen sends one buffer many times), or
+    /// there is no memory for a copy.
     #[inline]
     pub fn header_mut(&mut self, len: u32) -> Result<&mut [u8]> {
         let skb = self.0.as_ptr();
@@ -160,11 +165,10 @@ impl Skb {
         }
     }
 
-    /// The plan by which the device has to cut the frame into TCP segments, if it has to. Prepares
+    /// Returns the parameters by which the device has to segment the frame, if it has to. Prepares
     /// the headers: length zero, and the checksum of the pseudo header without a length.
     ///
-    /// Only a device with [`crate::net::Offloads::tcp_segmentation`], or its sister for IP version
-    /// 6, gets such a frame.
+    /// Only devices with TCP segmentation get such frames.
     #[inline]
     pub fn segmentation(&mut self) -> Result<Option<Segmentation>> {
         let skb = self.0.as_ptr();
@@ -173,8 +177,8 @@ impl Skb {
             return Ok(None);
         }
         self.require_unshared()?;
-        // SAFETY: Valid by the type invariant and not shared. `skb_cow_head` gives us headers of
-        // our own to write to. The stack gives a device only frames of the kinds that it asked for,
+        // SAFETY: Valid by the type invariant and not shared. After `skb_cow_head`, no other code
+        // uses the headers. The stack gives a device only frames of the kinds that it asked for,
         // with both headers in the linear part.
         unsafe {
             kernel::error::to_result(bindings::skb_cow_head(skb, 0))?;
@@ -198,7 +202,7 @@ impl Skb {
         }
     }
 
-    /// Number of frames on the wire, and of their bytes, headers included.
+    /// Returns the number of frames on the wire, and of their bytes with headers.
     #[inline]
     pub(crate) fn on_the_wire(&self) -> (u32, u32) {
         let shared = self.shared();
@@ -211,11 +215,11 @@ impl Skb {
         (segments, self.len() + (segments - 1) * headers)
     }
 
-    /// The data behind the linear part: fragments and segmentation.
+    /// Returns the shared data of the buffer: fragments and segmentation.
     #[inline]
     pub(crate) fn shared(&self) -> &bindings::skb_shared_info {
         let skb = self.0.as_ptr();
-        // SAFETY: Valid by the type invariant. This is what `skb_shinfo` does; `end` is an offset
+        // SAFETY: Valid by the type invariant. As `skb_shinfo` does: `end` is an offset
         // where `NET_SKBUFF_DATA_USES_OFFSET` is defined, and a pointer elsewhere.
         unsafe {
             #[cfg(target_pointer_width = "64")]
@@ -226,7 +230,7 @@ impl Skb {
         }
     }
 
-    /// The address of the linear part.
+    /// Returns the address of the linear part.
     #[inline]
     pub(crate) fn data(&self) -> *mut u8 {
         // SAFETY: Valid by the type invariant.
@@ -243,12 +247,12 @@ pub struct Checksum {
     pub place: u32,
 }
 
-/// A plan for cutting a frame into TCP segments.
+/// Parameters of TCP segmentation by the device.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Segmentation {
     /// Number of bytes of data of each segment but the last.
     pub mss: u32,
-    /// IP version 6, not 4.
+    /// True for IP version 6, false for IP version 4.
     pub ipv6: bool,
     /// Number of bytes of all headers, which each segment gets.
     pub headers: u32,
@@ -261,15 +265,13 @@ pub struct Segmentation {
 impl Drop for Skb {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: By the type invariant the reference is ours to give up. Any context will do.
+        // SAFETY: `self` owns the reference by the type invariant. Callable from any context.
         unsafe { bindings::dev_kfree_skb_any(self.0.as_ptr()) };
     }
 }
 
-/// A proof that socket buffers may be allocated as NAPI does: the caller is a poll function with a
-/// budget.
-///
-/// [`RxSlot`](crate::net::RxSlot) is one.
+/// Proof that socket buffers may be allocated from NAPI's cache: the caller is a poll function with
+/// a budget. The slots of the budget implement it.
 pub trait RxContext: sealed::Napi {}
 
 pub(crate) mod sealed {
@@ -279,34 +281,32 @@ pub(crate) mod sealed {
     ///
     /// A value exists only in the poll function of the instance, called with a budget.
     pub unsafe trait Napi {
-        /// The instance.
+        /// Returns the instance.
         fn napi(&self) -> *mut bindings::napi_struct;
     }
 }
 
-/// A socket buffer for a frame just received: no other code has a reference to it or to its data,
-/// and it carries no sender's state.
-///
-/// [`RxSlot::receive`](crate::net::RxSlot::receive) hands it up to the stack.
+/// A socket buffer for a received frame. No other code has a reference to it or to its data, and it
+/// has no metadata of a sender. A slot of the poll function's budget hands it to the stack.
 pub struct RxSkb(Skb);
 
 impl RxSkb {
     /// # Safety
     ///
-    /// `skb` is valid, was allocated with its data for this, and the caller hands it over.
+    /// `skb` and its data were just allocated, and the caller gives its reference to the value.
     #[inline]
     pub(crate) unsafe fn from_raw(skb: NonNull<bindings::sk_buff>) -> Self {
         // SAFETY: As required of the caller.
         Self(unsafe { Skb::from_raw(skb) })
     }
 
-    /// Makes one of a buffer that was to be sent, with data of its own and without the sender's
-    /// state. `None` without memory; the buffer is freed then.
+    /// Makes a received frame of a transmitted one, with data that is not shared and without the
+    /// metadata of the sender. Returns `None` if there is no memory; the buffer is freed then.
     pub(crate) fn of_sent(skb: Skb) -> Option<Self> {
-        // SAFETY: The buffer is valid and its reference is ours. `skb_share_check` and
-        // `skb_unshare` take it over, and return a buffer that is ours alone or NULL. The data is
-        // ours alone after the latter, so it may be changed: GRO does, and it takes the memory of
-        // the head itself. Pages that belong to the sender's process are copied.
+        // SAFETY: The buffer is valid, with one reference. `skb_share_check` and `skb_unshare` take
+        // it, and return a buffer that is not shared, or NULL. After the latter the data is not
+        // shared either, so it may be changed: GRO does, and it takes the memory of the head.
+        // Pages that belong to the sender's process are copied.
         unsafe {
             let own = bindings::skb_share_check(skb.into_raw(), bindings::GFP_ATOMIC);
             let own = NonNull::new(own)?;
@@ -321,55 +321,54 @@ impl RxSkb {
         }
     }
 
-    /// The number of bytes of data.
+    /// Returns the length of the data in bytes.
     #[expect(clippy::len_without_is_empty, reason = "a frame always has a header")]
     #[inline]
     pub fn len(&self) -> u32 {
         self.0.len()
     }
 
-    /// Says that the device has taken a VLAN tag (IEEE 802.1Q, its last two bytes) out of the frame.
+    /// Stores the VLAN tag (IEEE 802.1Q, its last two bytes) that the device has removed from the
+    /// frame.
     #[inline]
     pub fn set_vlan_tag(&mut self, tag: u16) {
-        // SAFETY: The buffer is valid, and ours alone.
+        // SAFETY: The buffer is valid and not shared.
         unsafe { bindings::__vlan_hwaccel_put_tag(self.0.as_ptr(), tag) };
     }
 
-    /// Says that the device has found the checksum of TCP or UDP in the frame to be right, the first one
-    /// if there are several. The stack does not look at it any more.
+    /// Marks the checksum of TCP or UDP in the frame as right, the first one if there are several.
+    /// The stack does not verify it any more.
     #[inline]
     pub fn set_checksum_verified(&mut self) {
-        // SAFETY: The buffer is valid, and ours alone.
+        // SAFETY: The buffer is valid and not shared.
         unsafe { bindings::skb_checksum_unnecessary(self.0.as_ptr()) };
     }
 
-    /// Gives up the buffer, for C code to take over.
+    /// Returns the buffer with its reference, for C code.
     #[inline]
     pub(crate) fn into_raw(self) -> *mut bindings::sk_buff {
         self.0.into_raw()
     }
 
-    /// The buffer, read-only.
+    /// Returns the buffer for reading.
     pub(crate) fn as_skb(&self) -> &Skb {
         &self.0
     }
 }
 
-/// A socket buffer that the stack wants sent, for as long as the stack may still take it back.
+/// A socket buffer to transmit, which can still be returned to the stack.
 ///
-/// [`Self::busy`] hands it back unchanged. Each method that may change or replace the buffer turns
-/// it into a [`Skb`] first, which cannot be handed back: the stack would continue with its own
-/// pointer to the old buffer.
+/// [`Self::busy`] returns it unchanged. Each method that can change or replace the buffer turns it
+/// into an [`Skb`] first, which cannot be returned: the stack would continue with its pointer to
+/// the old buffer.
 pub struct TxSkb<'a>(Skb, PhantomData<&'a ()>);
 
-/// The answer of a transmit function.
-///
-/// Made only from the buffer that was to be sent, or by stating that this buffer was taken.
+/// Result of a transmit function: the buffer is taken, or returned.
 #[must_use]
 pub struct Verdict<'a>(Option<Skb>, PhantomData<&'a ()>);
 
 impl<'a> Verdict<'a> {
-    /// The buffer was taken: it is on the ring, or was dropped.
+    /// The buffer is taken: it is on the ring, or was dropped.
     pub const TAKEN: Self = Self(None, PhantomData);
 
     #[inline]
@@ -381,35 +380,37 @@ impl<'a> Verdict<'a> {
 impl<'a> TxSkb<'a> {
     /// # Safety
     ///
-    /// `skb` is valid, and the caller hands over the reference that `ndo_start_xmit` got.
+    /// `skb` is valid, and the caller gives the reference of `ndo_start_xmit` to the value.
     #[inline]
     pub(crate) unsafe fn from_raw(skb: NonNull<bindings::sk_buff>) -> Self {
         // SAFETY: As required of the caller.
         Self(unsafe { Skb::from_raw(skb) }, PhantomData)
     }
 
-    /// The number of bytes of data.
+    /// Returns the length of the data in bytes.
     #[expect(clippy::len_without_is_empty, reason = "a frame always has a header")]
     #[inline]
     pub fn len(&self) -> u32 {
         self.0.len()
     }
 
-    /// Hands the buffer back to the stack, for lack of room. The stack will offer it again.
+    /// Returns the buffer to the stack, for want of room. The stack transmits it again later.
     #[inline]
     pub fn busy(self) -> Verdict<'a> {
         Verdict(Some(self.0), PhantomData)
     }
 
-    /// Takes the buffer for good.
+    /// Takes the buffer, which cannot be returned any more.
     #[inline]
     pub fn take(self) -> Skb {
         self.0
     }
 
-    /// Takes the buffer for good, and pads it with zeroes to at least `len` bytes.
+    /// Takes the buffer, and pads it with zeroes to at least `len` bytes.
     ///
-    /// A failure (no memory) frees the buffer.
+    /// # Errors
+    ///
+    /// There is no memory. The buffer is freed then.
     #[inline]
     pub fn pad_to(self, len: u32) -> Result<Skb> {
         if self.0.len() >= len {
@@ -418,13 +419,13 @@ impl<'a> TxSkb<'a> {
         let raw = self.0.into_raw();
         // A shared buffer (pktgen, taps) must not be changed.
         //
-        // SAFETY: `raw` is valid and its reference is ours. `skb_share_check` takes it over, and
-        // returns a buffer that is ours alone or NULL.
+        // SAFETY: `raw` is valid, with one reference. `skb_share_check` takes it, and returns a
+        // buffer that is not shared, or NULL.
         let raw = unsafe { bindings::skb_share_check(raw, bindings::GFP_ATOMIC) };
         let raw = NonNull::new(raw).ok_or(ENOMEM)?;
         // SAFETY: `raw` is valid and not shared. `skb_put_padto` frees it when it fails.
         kernel::error::to_result(unsafe { bindings::skb_put_padto(raw.as_ptr(), len) })?;
-        // SAFETY: Still valid, still ours.
+        // SAFETY: Valid, with the reference of `raw`.
         Ok(unsafe { Skb::from_raw(raw) })
     }
 }

@@ -46,6 +46,29 @@ TREE = {
 }
 
 
+LISTS = {
+    "rust/kernel/sync.rs": "mod arc;\npub mod aref;\npub mod atomic;\npub mod srcu;\n",
+    "rust/kernel/net/mod.rs": (
+        "//! Networking.\n\n#[cfg(CONFIG_RUST_PHYLIB_ABSTRACTIONS)]\npub mod phy;\n\npub mod netlink;\n"
+    ),
+    "rust/helpers/helpers.c": '#include "dma.c"\n#include "drm.c"\n#include "mutex.c"\n#include "of.c"\n',
+    "rust/helpers/dma.c": "int rust_helper_dma_set_mask(void);\n",
+    "rust/helpers/workqueue.c": "int rust_helper_init_work_with_key(void);\n",
+    "rust/helpers/other.c": "rust_helper_smp_mb() rust_helper_request_irq()\n",
+    "rust/bindings/bindings_helper.h": (
+        "#include <linux/acpi.h>\n#include <linux/xarray.h>\n\n"
+        "const size_t RUST_CONST_HELPER_PAGE_SIZE = PAGE_SIZE;\n\n#if 1\n#endif\n"
+    ),
+    "drivers/net/ethernet/intel/Kconfig": (
+        'config IGC\n\nsource "drivers/net/ethernet/intel/idpf/Kconfig"\n\nendif # NET_VENDOR_INTEL\n'
+    ),
+    "drivers/net/ethernet/intel/Makefile": "obj-$(CONFIG_E1000) += e1000/\nobj-$(CONFIG_IGB) += igb/\n",
+    "MAINTAINERS": "Maintainers List\n----\n\n3C59X NETWORK DRIVER\nM:\tA <a@b>\nF:\ta.c\n\nTHE REST\nF:\t*\n",
+    "arch/x86/Kconfig": "",
+}
+"""Files of a kernel's tree that a series changes, reduced to a few entries."""
+
+
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The top of a kernel's tree, reduced to the parts that matter here."""
@@ -67,6 +90,17 @@ def repository(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     run_git(tree, "add", "-A")
     run_git(tree, "commit", "-qm", "base")
     return tree
+
+
+@pytest.fixture
+def linux(repository: Path, git: Callable[..., str]) -> Path:
+    """A tree of git with the files that the series changes."""
+    for path, text in LISTS.items():
+        (repository / path).parent.mkdir(parents=True, exist_ok=True)
+        (repository / path).write_text(text)
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "-m", "more")
+    return repository
 
 
 @pytest.fixture

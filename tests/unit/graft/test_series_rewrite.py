@@ -218,6 +218,32 @@ def test_items_are_left_out_with_all_that_is_theirs() -> None:
         items.without(ITEMS, ["fn fir"], "a.rs")
 
 
+PARTS = """use a::{
+    b,
+    c::{
+        D, //
+    }, //
+};
+
+/// | one |
+/// | two |
+unsafe extern "C" fn f() {
+    // Why.
+    g(1);
+    h(2);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [("/// | one |", [7]), ("g(", [10, 11]), ("D,", [3]), ("c::{", [2, 3, 4]), ("fn f", range(6, 14))],
+)
+def test_lines_of_comments_statements_and_entries_are_items(name: str, lines: list[int]) -> None:
+    kept = [line for at, line in enumerate(PARTS.splitlines()) if at not in lines]
+    assert items.without(PARTS, [name], "a.rs").rstrip().splitlines() == kept
+
+
 def test_wide_comments_are_broken_within_their_paragraph() -> None:
     long = "word " * 19 + "wordy"
     assert wrap.wrapped(f"/// {long} last\n/// next.\n") == f"/// {long[:-6]}\n/// wordy last next.\n"

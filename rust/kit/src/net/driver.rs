@@ -112,13 +112,15 @@ pub struct LinkSettings {
 /// | callback | locks held | may sleep | interrupts |
 /// |---|---|---|---|
 /// | [`config`], drop | none of the network stack | yes | on |
-/// | [`open`], [`start`], [`stop`], [`set_mac`] | RTNL | yes | on |
-/// | [`fix_features`], [`set_features`] | RTNL | yes | on |
+/// | [`open`], [`start`], [`stop`], [`set_mac`], [`set_features`] | RTNL | yes | on |
+/// | [`fix_features`] | RTNL | yes | on |
 /// | [`set_rx_mode`] | `netif_addr_lock` | no | on, BH off |
 /// | [`start_xmit`] | the transmit queue's lock | no | on, BH off; netpoll: off |
 /// | [`features_check`] | none, or the transmit queue's lock | no | on, BH off; netpoll: off |
 /// | [`poll`], [`unmask`] | none; NAPI runs one at a time | no | on, BH off; netpoll: off |
-/// | [`watchdog`], and all methods for `ethtool` and `mii-tool` | RTNL | yes | on |
+/// | [`watchdog`] | RTNL | yes | on |
+/// | methods for `mii-tool` | RTNL | yes | on |
+/// | methods for `ethtool` | RTNL | yes | on |
 /// | [`counts`] | RTNL or RCU, and possibly others | no | on |
 /// | [`interrupt`] | none | no | off; on in the handler's thread of `PREEMPT_RT` |
 ///
@@ -492,28 +494,5 @@ pub trait Driver: Send + Sync {
     /// Context: process, under the RTNL lock. May sleep.
     fn counters(&self, values: &mut [u64]) {
         let _ = values;
-    }
-}
-
-#[cfg(r4l_kunit)]
-#[kunit_tests(kit_mac_address)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stations_have_valid_addresses() {
-        assert!(MacAddress([0x52, 0x54, 0, 0x12, 0x34, 0x56]).is_valid());
-        assert!(!MacAddress::NONE.is_valid());
-        assert!(!MacAddress([0xff; 6]).is_valid());
-        assert!(!MacAddress([1, 0, 0x5e, 0, 0, 1]).is_valid());
-    }
-
-    #[test]
-    fn a_random_address_is_local_and_of_one_station() {
-        for _ in 0..100 {
-            let mac = MacAddress::random();
-            assert!(mac.is_valid());
-            assert_eq!(mac.0[0] & 3, 2);
-        }
     }
 }

@@ -64,3 +64,26 @@ impl fmt::Display for MacAddress {
         ))
     }
 }
+
+#[cfg(r4l_kunit)]
+#[kunit_tests(kit_mac_address)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stations_have_valid_addresses() {
+        assert!(MacAddress([0x52, 0x54, 0, 0x12, 0x34, 0x56]).is_valid());
+        assert!(!MacAddress::NONE.is_valid());
+        assert!(!MacAddress([0xff; 6]).is_valid());
+        assert!(!MacAddress([1, 0, 0x5e, 0, 0, 1]).is_valid());
+    }
+
+    #[test]
+    fn a_random_address_is_local_and_of_one_station() {
+        for _ in 0..100 {
+            let mac = MacAddress::random();
+            assert!(mac.is_valid());
+            assert_eq!(mac.0[0] & 3, 2);
+        }
+    }
+}

@@ -77,8 +77,8 @@ pub struct FeatureSet {
     pub off: Features,
     /// Features that are always on.
     pub fixed: Features,
-    /// Features that also work for frames of a VLAN. With [`Features::VLAN_INSERT`] the stack
-    /// leaves the tag out of the frame, so the device sees frames without one.
+    /// Features that also work for frames of a VLAN.
+    /// With [`Features::VLAN_INSERT`], the device sees these frames without their tags.
     pub in_vlan: Features,
 }
 

@@ -9,7 +9,8 @@
 //!   never sets `lltx`.
 //! * `napi_state`: NAPI. The value is stored before `napi_enable` and removed after `napi_disable`.
 //!   In between only the poll function accesses it, which NAPI runs once at a time.
-//! * `filter`, `vlans`: `netif_addr_lock`. The core holds it during `ndo_set_rx_mode`.
+//! * `filter`: `netif_addr_lock`. The core holds it during `ndo_set_rx_mode`.
+//! * `vlans`: `netif_addr_lock`.
 
 use super::{
     device::Device,

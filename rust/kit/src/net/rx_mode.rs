@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Frames that the stack wants to receive: flags, address lists, VLANs.
+//! Receive mode: the frames that the stack wants to receive.
 
 use super::{
     device::Device,

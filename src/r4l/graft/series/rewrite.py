@@ -79,20 +79,19 @@ class RewriteRules:
         raise UsageError(f"{where}: kit::{path} has no place in the kernel's tree", REMEDY)
 
 
-def rewrite(code: str, name: str, rules: RewriteRules, *, of_kit: bool, omit: list[str] | None = None) -> str:
+def rewrite(code: str, name: str, rules: RewriteRules, *, of_kit: bool) -> str:
     """Return a file's code for the kernel's tree; it still has to be formatted.
 
     Args:
         name: the file's path in the kit or in the driver's folder.
         of_kit: True for a file of the kit, which becomes a part of the crate `kernel`.
-        omit: further items to leave out.
 
     Raises:
         UsageError: the code uses a part of the kit that has no place in the kernel, an edit does not fit, or the result
             still names the kit.
     """
-    code = _edited(code, name, rules.edits)
-    code = without(code, [*rules.omitted.get(name, []), *(omit or [])], name)
+    code = edited(code, name, rules.edits)
+    code = without(code, rules.omitted.get(name, []), name)
     code = re.sub(r"^[ \t]*#\[cfg\(r4l_kunit\)\]\n", "", code, flags=re.MULTILINE)
     code = re.sub(r"#\[kunit_tests\(kit_", "#[macros::kunit_tests(rust_", code)
     renamed: dict[str, str] = {}
@@ -116,7 +115,12 @@ def rewrite(code: str, name: str, rules: RewriteRules, *, of_kit: bool, omit: li
     return wrapped(code)
 
 
-def _edited(code: str, name: str, edits: tuple[Edit, ...]) -> str:
+def edited(code: str, name: str, edits: tuple[Edit, ...]) -> str:
+    """Return a file's code with the edits for it.
+
+    Raises:
+        UsageError: the text of an edit does not stand there once.
+    """
     for edit in edits:
         if edit.file == name:
             if code.count(edit.old) != 1:

@@ -11,7 +11,8 @@ from pathlib import Path
 from r4l.errors import UsageError
 from r4l.graft.driver import Driver
 from r4l.graft.series import helpers, tree
-from r4l.graft.series.rewrite import REMEDY, rewrite
+from r4l.graft.series.items import without
+from r4l.graft.series.rewrite import REMEDY, edited, rewrite
 from r4l.graft.series.table import DriverTable, HelperFile, KitTable, Patch
 
 MAINTAINERS = "MAINTAINERS"
@@ -59,11 +60,24 @@ class Series:
     def add_kit(self, patch: Patch) -> dict[str, str]:
         """Apply a patch with parts of the kit; return the files that it changes, with their new texts."""
         before = dict(self.files)
-        for name, target in patch.files.items():
-            code = (self.kit / name).read_text(encoding="utf-8")
-            self._new(target, rewrite(code, name, self.table.rules, of_kit=True, omit=patch.without.get(name)))
+        at = self.table.patches.index(patch)
+        places = {name: target for each in self.table.patches[: at + 1] for name, target in each.files.items()}
+        again = [*patch.adds, *(edit.file for edit in patch.earlier)]
+        for name in dict.fromkeys([*patch.files, *again]):
+            if name not in places:
+                raise UsageError(f"no patch before {patch.subject!r} has {name}", REMEDY)
+            code = self._before(self.table.patches[at + 1 :], name)
+            self._new(places[name], rewrite(code, name, self.table.rules, of_kit=True))
             self._constants_of(code, name)
         return self._finish(patch, before)
+
+    def _before(self, later: list[Patch], name: str) -> str:
+        """Return a file of the kit as it is before some patches."""
+        code = (self.kit / name).read_text(encoding="utf-8")
+        for patch in reversed(later):
+            code = edited(code, name, patch.earlier)
+            code = without(code, patch.adds.get(name, []), name)
+        return code
 
     def add_driver(self, driver: Driver, table: DriverTable) -> dict[str, str]:
         """Apply the patch with the driver; return the files that it changes, with their new texts."""
@@ -72,7 +86,7 @@ class Series:
             if not name.endswith(".rs"):
                 raise UsageError(f"{driver.folder / name} is not Rust", "a series is for drivers in Rust alone")
             target = f"{table.root}.rs" if name == driver.root else name
-            code = rewrite(code, name, table.rules, of_kit=False, omit=table.patch.without.get(name))
+            code = rewrite(code, name, table.rules, of_kit=False)
             author = self.author[0].replace("\\", "\\\\").replace('"', '\\"')
             self._new(f"{table.folder}/{target}", code.replace("{author}", author))
         for name, text in table.new.items():

@@ -18,7 +18,8 @@ PATCH = {
     "subject!": str,
     "message": str,
     "files?": {"*": str},
-    "without?": {"*": [str]},
+    "adds?": {"*": [str]},
+    "earlier?": EDITS,
     "lines?": [{"file": str, "line": str}],
     "changes?": EDITS,
     "headers?": [str],
@@ -87,7 +88,8 @@ class Patch:
 
     Attributes:
         files: files of the kit or of the driver, with their paths in the tree.
-        without: by file, items that a later patch of the series adds.
+        adds: by file of an earlier patch, items that come with this one (`items.without`).
+        earlier: texts of files with this patch, and their form before it.
         lines: files of the tree, each with a line that is put into a list there.
         changes: texts of files in the tree, and what replaces them.
         headers: C headers that the bindings need.
@@ -97,7 +99,8 @@ class Patch:
     message: str
     maintainers: Maintainers
     files: dict[str, str] = field(default_factory=dict)
-    without: dict[str, list[str]] = field(default_factory=dict)
+    adds: dict[str, list[str]] = field(default_factory=dict)
+    earlier: tuple[Edit, ...] = ()
     lines: list[tuple[str, str]] = field(default_factory=list)
     changes: tuple[Edit, ...] = ()
     headers: list[str] = field(default_factory=list)
@@ -203,7 +206,8 @@ def _patch(entry: dict[str, Any]) -> Patch:
         message=entry["message"].strip(),
         maintainers=Maintainers(**entry["maintainers"]),
         files=entry.get("files", {}),
-        without=entry.get("without", {}),
+        adds=entry.get("adds", {}),
+        earlier=tuple(Edit(**edit) for edit in entry.get("earlier", [])),
         lines=[(line["file"], line["line"]) for line in entry.get("lines", [])],
         changes=tuple(Edit(**edit) for edit in entry.get("changes", [])),
         headers=entry.get("headers", []),
