@@ -103,7 +103,7 @@ def test_an_old_python(bare_path: Path, tmp_path: Path) -> None:
 UV = """#!{shell}
 case "$*" in
 "venv "*) mkdir -p "$5/bin" && printf '#!{shell}\\necho "ran $*"\\n' > "$5/bin/python" && {chmod} +x "$5/bin/python" ;;
-"pip install "*) ;;
+"pip install "*) echo "$*" ;;
 *) exit 2 ;;
 esac
 """
@@ -118,6 +118,26 @@ def test_an_old_python_and_uv(bare_path: Path, tmp_path: Path) -> None:
     done = launch(bare_path, tmp_path, "demo")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "ran -m r4l demo\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "dask"),
+    [
+        (["sweep", "."], True),
+        (["lab", "grade", "a.zip", "--on", "tcp://host1:8786"], True),
+        (["lab", "grade", "--on=tcp://host1:8786", "a.zip"], True),
+        (["lab", "grade", "a.zip"], False),
+        (["lab", "list"], False),
+        (["run", "grade", "--", "--on", "x"], False),
+    ],
+)
+def test_dask_is_for_those_who_ask_for_it(words: list[str], dask: bool, bare_path: Path, tmp_path: Path) -> None:
+    shell = shutil.which("sh")
+    (bare_path / "python3").write_text(f"#!{shell}\n{OLD}\n")
+    (bare_path / "uv").write_text(UV.format(shell=shell, chmod=shutil.which("chmod")))
+    (bare_path / "uv").chmod(0o755)
+    assert launch(bare_path, tmp_path, *words).stdout == f"ran -m r4l {' '.join(words)}\n"
+    assert ("[sweep]" in (tmp_path / "r4l/logs/venv.log").read_text()) == dask
 
 
 def test_a_newer_python_by_its_own_name(bare_path: Path, tmp_path: Path) -> None:
