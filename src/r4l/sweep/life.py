@@ -67,6 +67,7 @@ class Life:
         seconds: wall clock on the host.
         cpu: the host's processor seconds of this process and the machine.
         earlier: number of lives that were in the same machine before.
+        withheld: seconds in which this computer had no processor for the machine or the device.
     """
 
     outcomes: list[PhaseOutcome] = field(default_factory=list)
@@ -86,6 +87,7 @@ class Life:
     seconds: float = 0.0
     cpu: float = 0.0
     earlier: int = 0
+    withheld: float = 0.0
 
     @property
     def leaves_nothing(self) -> bool:
@@ -233,6 +235,7 @@ class Machines:
 
 def _live(vm: VM, device: Device, ready: Ready, cell: SweepCell | None, life: Life, with_memory: bool) -> None:
     start, seen = vm.klog.mark(), vm.klog.splat_count
+    begun, clock = time.monotonic(), RunTime(vm.pid, ours=True)
     leaks = Leaks(vm)
     memory: GuestMemory | None = None
     try:
@@ -277,6 +280,7 @@ def _live(vm: VM, device: Device, ready: Ready, cell: SweepCell | None, life: Li
     life.source = memory.source() if memory else ""
     life.came = life.came or bool(life.source)
     life.splats = vm.klog.splats(seen, settle=True)
+    life.withheld = time.monotonic() - begun - clock.now()
     life.records = vm.klog.records(start)
     life.trace = [one for one in device.trace if not one.kind.startswith("config")]
 

@@ -12,7 +12,7 @@ from r4l.sweep.life import Life, Machines
 from r4l.sweep.lines import lines
 from r4l.sweep.results import Baseline, CellResult
 from r4l.sweep.subject import SweptDriver, ready
-from r4l.sweep.verdict import judge, messages
+from r4l.sweep.verdict import judge, lockup_by_the_host, messages
 
 CELLS_EACH = 12
 """Cells in one machine, if none of them leaves anything there."""
@@ -56,8 +56,10 @@ def run_baseline(subject: SweptDriver) -> Baseline:
 
 
 def _require_clean(subject: SweptDriver, life: Life) -> None:
-    if life.fault:
-        raise EnvironmentFault(f"{subject.label} cannot be judged: {life.fault}", "run the command again")
+    if fault := life.fault or lockup_by_the_host(life):
+        raise EnvironmentFault(
+            f"{subject.label} cannot be judged: {fault}", "run the command again, with fewer --jobs on a busy computer"
+        )
     bad = next((one for one in (*life.outcomes, *life.again) if one.exit_code), None)
     why = life.hang or life.held
     if life.splats:

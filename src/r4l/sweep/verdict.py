@@ -26,8 +26,13 @@ VERDICTS: Mapping[str, str] = {
 """The verdicts and their meanings, from the best to the worst of the driver, then those that say nothing of it."""
 FINDINGS: tuple[str, ...] = ("dead", "leak", "hang", "splat")
 """Verdicts that are defects of the driver."""
+LOCKUPS = ("soft-lockup", "hard-lockup", "rcu-stall", "hung-task", "workqueue-lockup")
+"""Complaints (klog/kinds.toml) that something has not run for long."""
+WITHHELD = 10.0
+"""Seconds without a processor of the host's from which such a complaint says nothing: half of the shortest time for
+which the kernel waits (kernel/watchdog.c, get_softlockup_thresh)."""
 BY_KIND: Mapping[str, Name] = {
-    **dict.fromkeys(("soft-lockup", "hard-lockup", "rcu-stall", "hung-task", "workqueue-lockup"), "hang"),
+    **dict.fromkeys(LOCKUPS, "hang"),
     **dict.fromkeys(("netdev-leak", "kmemleak"), "leak"),
 }
 """Verdicts of the complaints (klog/kinds.toml) that are no splats."""
@@ -48,7 +53,8 @@ def judge(life: Life, usual: Iterable[str]) -> tuple[Name, str]:
     """
     if life.fault:
         return "unjudged", life.fault
-    splats = [splat for splat in life.splats if splat.splat_kind not in REPORTS]
+    late = lockup_by_the_host(life)
+    splats = [one for one in life.splats if one.splat_kind not in REPORTS and not (late and one.splat_kind in LOCKUPS)]
     if splats:
         first = next((splat for splat in splats if splat.fatal), splats[0])
         name = BY_KIND.get(first.splat_kind, "splat")
@@ -58,6 +64,8 @@ def judge(life: Life, usual: Iterable[str]) -> tuple[Name, str]:
         return "unjudged", f"{life.hang}, before the fault came"
     if life.hang:
         return "hang", life.hang
+    if late:
+        return "unjudged", late
     if life.outcomes[-1].exit_code:
         return "leak", f"the module cannot be unloaded: {life.outcomes[-1].output or 'rmmod says nothing'}"
     if life.held:
@@ -78,6 +86,15 @@ def judge(life: Life, usual: Iterable[str]) -> tuple[Name, str]:
     if loud:
         return "handled", f"{loud.phase} failed with an error: {_said(loud.output)}"
     return "degraded", f"{failed.phase} failed without any report: {_said(failed.output)}"
+
+
+def lockup_by_the_host(life: Life) -> str:
+    """Describe a lockup that the kernel reports while the host kept the machine from its processors; empty without
+    one."""
+    found = next((splat for splat in life.splats if splat.splat_kind in LOCKUPS), None)
+    if found is None or life.withheld < WITHHELD:
+        return ""
+    return f"{found.cause}; but this computer had no processor for the machine for {life.withheld:.0f} s"
 
 
 def messages(records: Iterable[Record]) -> set[str]:

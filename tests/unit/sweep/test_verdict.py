@@ -89,6 +89,18 @@ def test_a_hang_before_the_fault_says_nothing_of_the_driver() -> None:
     assert verdict(replace(early, splats=life(0, 0, 0, log=OOPS).splats))[0] == "splat"
 
 
+def test_a_lockup_on_a_computer_that_has_no_time_says_nothing_of_the_driver() -> None:
+    assert verdict(life(0, 0, 0, log=LOCKUP))[0] == "hang"
+    busy = replace(life(0, 0, 0, log=LOCKUP), withheld=31.0)
+    name, why = verdict(busy)
+    assert name == "unjudged"
+    assert why.endswith("but this computer had no processor for the machine for 31 s")
+    assert verdict(replace(busy, withheld=3.0))[0] == "hang"
+    assert verdict(replace(busy, hang="the phase probe did not end within 40 s"))[0] == "hang"
+    assert verdict(replace(busy, splats=[*busy.splats, *life(0, 0, 0, log=OOPS).splats]))[0] == "splat"
+    assert verdict(replace(life(0, 0, 0), withheld=31.0)) == ("handled", "service went on")
+
+
 def test_leaks() -> None:
     assert verdict(life(0, 0, 1)) == ("leak", "the module cannot be unloaded: the last line")
     assert verdict(replace(life(0, 0, 0), held="I/O memory: new: swept")) == ("leak", "I/O memory: new: swept")
