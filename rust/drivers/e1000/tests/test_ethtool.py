@@ -148,7 +148,7 @@ def test_pauses(online: r4l.VM, ethtool: Ethtool, register: Register, interface:
 
 
 def test_the_link_is_negotiated_forced_and_negotiated_again(
-    online: r4l.VM, ethtool: Ethtool, interface: Interface, gateway: str
+    online: r4l.VM, ethtool: Ethtool, interface: Interface, gateway: str, module: r4l.BuiltModule
 ) -> None:
     supported, advertising, speed, autoneg = ethtool.settings()
     assert supported & advertising & FULL_1000
@@ -164,6 +164,10 @@ def test_the_link_is_negotiated_forced_and_negotiated_again(
     with pytest.raises(OSError, match="EINVAL"):
         ethtool.set_link(autoneg=False, speed=10_000, full=True)
     ethtool.set_link(autoneg=True, advertising=FULL_100 | FULL_1000)
+    if module.name == "e1000":
+        # Seen on a loaded computer: the C driver's watchdog of the first reset runs during the second, takes the carrier
+        # for unchanged, and leaves the transmitter off (TCTL.EN).
+        interface.wait_for_carrier()
     ethtool.ask(NWAY_RST, bytes(4))
     interface.wait_for_carrier()
     interface.ping(gateway, count=1)
