@@ -165,8 +165,8 @@ def test_the_link_is_negotiated_forced_and_negotiated_again(
         ethtool.set_link(autoneg=False, speed=10_000, full=True)
     ethtool.set_link(autoneg=True, advertising=FULL_100 | FULL_1000)
     if module.name == "e1000":
-        # Seen on a loaded computer: the C driver's watchdog of the first reset runs during the second, takes the carrier
-        # for unchanged, and leaves the transmitter off (TCTL.EN).
+        # On a loaded computer the C driver's watchdog of the first reset runs during the second, takes the carrier for
+        # unchanged, and leaves the transmitter off (TCTL.EN).
         interface.wait_for_carrier()
     ethtool.ask(NWAY_RST, bytes(4))
     interface.wait_for_carrier()
