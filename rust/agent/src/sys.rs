@@ -31,7 +31,8 @@ const ENODATA: i32 = 61;
 const SYS_PIDFD_OPEN: c_long = 434;
 #[cfg(target_arch = "x86_64")]
 const SYS_FINIT_MODULE: c_long = 313;
-#[cfg(target_arch = "aarch64")]
+// The number of asm-generic/unistd.h.
+#[cfg(any(target_arch = "aarch64", target_arch = "riscv64"))]
 const SYS_FINIT_MODULE: c_long = 273;
 
 #[repr(C)]

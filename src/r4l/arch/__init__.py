@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The guests' architectures, one TOML file each; code outside this folder names none of them but `DEFAULT`.
-
-riscv64 is absent: Debian builds its kernels for it without CONFIG_RUST (linux-headers-7.2.11+deb13-riscv64, .config).
-"""
+"""The guests' architectures, one TOML file each; code outside this folder names none of them but `DEFAULT`."""
 
 from __future__ import annotations
 
@@ -30,6 +27,7 @@ class Architecture:
         gnu: the triple in the names of GNU programs, and the target in scripts/Makefile.clang.
         loader: dynamic loader of its GNU programs, in a Debian tree (ld.so(8)).
         extras: extras of the toolchain for its modules and guests (`[extras.*]` in toolchain/debian.toml).
+        no_stock: reason why no Rust module can be built for Debian's kernels of it; empty if they have Rust.
         kbuild: `ARCH=` for the kernel's Makefile.
         option: configuration option that is set in each of its kernels.
         built: path in the build folder of the image that a build from source makes.
@@ -54,6 +52,7 @@ class Architecture:
     gnu: str
     loader: str
     extras: tuple[str, ...]
+    no_stock: str
     kbuild: str
     option: str
     built: str

@@ -47,7 +47,8 @@ def list_kernels(available: bool, arch: str, as_json: bool) -> None:
     stale: list[tuple[str, str, str]] = []
     if available:
         table = architecture(arch)
-        for suite in ("", *suites()):
+        # Of an architecture whose kernels have no Rust, none can be made.
+        for suite in () if table.no_stock else ("", *suites()):
             archive = archive_for(table.debian, suite)
             archive.update()
             there = [release for release in debian.available(archive, table.debian) if release not in listed]

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Describe the files that a kernel's build makes: vmlinux, and the image for boot loaders.
 
-bzImage: Documentation/arch/x86/boot.rst. Image of arm64: Documentation/arch/arm64/booting.rst, section 4.
+bzImage: Documentation/arch/x86/boot.rst. Image of arm64: Documentation/arch/arm64/booting.rst, section 4. Image of
+RISC-V: Documentation/arch/riscv/boot-image-header.rst.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 from r4l.kernel import pvh
+
+FLAT = (b"ARM\x64", b"RSC\x05")
+"""Magic numbers at 0x38 of an uncompressed image, whose headers have offset and size at the same places."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ def describe(path: Path) -> Image:
             return Image(path, "vmlinux", size, _elf(ELFFile(stream)))
     if head[0x202:0x206] == b"HdrS":
         return Image(path, "bzImage", size, _bzimage(path.read_bytes()))
-    if head[0x38:0x3C] == b"ARM\x64":
+    if head[0x38:0x3C] in FLAT:
         text_offset, image_size = struct.unpack_from("<QQ", head, 8)
         about = f"not compressed, no ELF: the bytes as they lie in memory, {_mib(image_size)} with .bss"
         return Image(path, "Image", size, about + (f", at offset {text_offset:#x}" if text_offset else ""))

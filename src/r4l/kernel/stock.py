@@ -13,6 +13,7 @@ from typing import Any
 
 from r4l import home, inuse
 from r4l.arch import DEFAULT, architecture
+from r4l.errors import UsageError
 from r4l.kernel import debian, kbuild, manifest, metadata
 from r4l.kernel.model import Kernel
 from r4l.kernel.pvh import extract_vmlinux
@@ -91,6 +92,20 @@ def _is_ready(data: dict[str, Any], toolchain: Toolchain) -> bool:
     return tools is not None and manifest.fits(data, tools)
 
 
+def _require_rust(arch: str) -> None:
+    """Refuse an architecture for which no kernel of Debian's has Rust.
+
+    Raises:
+        UsageError: it is one.
+    """
+    reason = architecture(arch).no_stock
+    if reason:
+        raise UsageError(
+            f"Debian's kernels for {architecture(arch).name} have no Rust: {reason}",
+            "use a kernel from source: `--kernel minimal`",
+        )
+
+
 def fetch(
     release: str | None, arch: str, say: Say = quiet, *, update: bool = False, version: str | None = None
 ) -> tuple[Path, debian.PackagedKernel]:
@@ -101,6 +116,7 @@ def fetch(
     Args:
         version: of its packages; None for the newest of that release.
     """
+    _require_rust(arch)
     debian_arch, suite = architecture(arch).debian, debian.suite_named(release)
     with home.lock("archive"):
         # Require a digit first: pathlib's `*` also matches hidden names of incomplete folders.

@@ -7,6 +7,7 @@ unpacked. The base tree stays unchanged: dpkg-deb replaces files and never write
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -73,7 +74,8 @@ def _unpack_foreign(
     """Unpack packages of another architecture. Only their files are used, so dependencies are not fetched."""
     if not foreign:
         return
-    archive = archive_for(foreign["architecture"])
+    # Without backports, whose list for that architecture would be fetched for nothing.
+    archive = dataclasses.replace(archive_for(foreign["architecture"]), backports="", pinned_sources=())
     archive.update(say)
     for name, folder in foreign["packages"].items():
         # Use the tree's own version: rustc accepts a standard library of its own version only.

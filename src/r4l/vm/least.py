@@ -11,6 +11,7 @@ from elftools.elf.elffile import ELFFile
 
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
+from r4l.kernel.images import FLAT
 from r4l.vm.machine import Machine
 
 MIB = 1 << 20
@@ -28,15 +29,14 @@ MANY = 64
 def kernel_end(image: Path) -> int:
     """Return the physical address, counted from the beginning of memory, where a kernel's image ends; 0 if unknown.
 
-    The formats: ELF (PVH); arm64's Image (Documentation/arch/arm64/booting.rst); bzImage
-    (Documentation/arch/x86/boot.rst).
+    The formats: ELF (PVH); Image (`kernel.images`); bzImage (Documentation/arch/x86/boot.rst).
     """
     with image.open("rb") as stream:
         head = stream.read(HEADER).ljust(HEADER, b"\0")
         if head.startswith(b"\x7fELF"):
             segments = (part.header for part in ELFFile(stream).iter_segments("PT_LOAD"))
             return max((part.p_paddr + part.p_memsz for part in segments), default=0)
-    if head[0x38:0x3C] == b"ARM\x64":
+    if head[0x38:0x3C] in FLAT:
         text_offset, size = struct.unpack_from("<QQ", head, 8)
         return int(text_offset + size)
     if head[0x202:0x206] == b"HdrS":

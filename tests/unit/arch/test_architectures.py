@@ -20,7 +20,7 @@ from r4l.vm.machine import Accel
 
 PACKAGE = Path(r4l.__file__).parent
 ROOT = Path(__file__).parents[3]
-MAY_BE_EMPTY = {"hotplug", "extras", "rustc", "vermagic", "target_file"}
+MAY_BE_EMPTY = {"hotplug", "extras", "rustc", "vermagic", "target_file", "no_stock"}
 each = pytest.mark.parametrize("arch", architectures().values(), ids=lambda arch: arch.name)
 
 

@@ -77,10 +77,11 @@ def test_a_tree_without_rust_has_no_modules(tmp_path: Path) -> None:
     assert rust_modules(tmp_path, {}) == []
 
 
-def test_the_header_of_an_arm64_image(tmp_path: Path) -> None:
+@pytest.mark.parametrize("magic", [b"ARM\x64", b"RSC\x05"])
+def test_the_header_of_a_flat_image(magic: bytes, tmp_path: Path) -> None:
     image = bytearray(4096)
     struct.pack_into("<QQ", image, 8, 0, 30 * 2**20)
-    image[0x38:0x3C] = b"ARM\x64"
+    image[0x38:0x3C] = magic
     (tmp_path / "Image").write_bytes(image)
     described = images.describe(tmp_path / "Image")
     assert (described.kind, described.size) == ("Image", 4096)

@@ -147,6 +147,13 @@ def test_a_lock_file_is_for_the_default_suite(suite: str, tmp_path: Path, monkey
         set_up(stages, suite, lock_file=lock)
 
 
+def test_an_architecture_whose_kernels_have_no_rust(updated: list[str]) -> None:
+    with pytest.raises(UsageError, match=r"Debian's kernels for riscv64 have no Rust: .*clang") as caught:
+        stock.fetch(None, "riscv64")
+    assert "--kernel minimal" in caught.value.remedy
+    assert updated == [], "no list is fetched for what no list can have"
+
+
 def test_a_kernel_that_another_rustc_built_is_refused_at_once(tmp_path: Path) -> None:
     ours, theirs = (f"rustc 1.{minor}.1 (Debian)" for minor in (97, 96))
     (tmp_path / ".config").write_text(f'CONFIG_RUSTC_VERSION_TEXT="{theirs}"\n', encoding="utf-8")
