@@ -62,7 +62,7 @@ const BUFFER: usize = 256;
 
 /// Whether there is a link.
 pub(crate) fn link(hw: &Hw<'_>) -> Result {
-    hw.link().map(|_| ()).ok_or(ENOLINK)
+    hw.link().map(|_| ()).ok_or(EIO)
 }
 
 /// All but the link, with a card that is stopped.

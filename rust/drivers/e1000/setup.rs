@@ -29,10 +29,13 @@ use kernel::{
         Relaxed, //
     }, //
 };
-use kit::net::{
-    LinkModes,
-    LinkRequest,
-    Pause, //
+use kit::{
+    error::not_supported,
+    net::{
+        LinkModes,
+        LinkRequest,
+        Pause, //
+    }, //
 };
 
 /// The modes that the card can do.
@@ -241,7 +244,7 @@ impl Setup {
     /// Sets the least time between two interrupts, in microseconds.
     pub(crate) fn set_interval(&self, hw: &Hw<'_>, usecs: u32) -> Result {
         if !hw.chip.throttles {
-            return Err(EOPNOTSUPP);
+            return Err(not_supported());
         }
         if usecs > ITR_MAX * ITR_UNIT / 1000 {
             return Err(EINVAL);

@@ -120,6 +120,16 @@ pub fn parameter<T: Copy>(parameter: &ModuleParamAccess<T>) -> T {
     return *parameter.value();
 }
 
+/// The error of an operation that a device does not support: `EOPNOTSUPP`, which has a constant in
+/// the crate `kernel` since 7.3.
+#[inline]
+pub fn not_supported() -> Error {
+    #[cfg(linux_7_3)]
+    return EOPNOTSUPP;
+    #[cfg(not(linux_7_3))]
+    return Error::from_errno(-(crate::bindings::EOPNOTSUPP as kernel::ffi::c_int));
+}
+
 // `dma_read!(memory, [build: i].field)` and `dma_write!(memory, [build: i].field, value)`, for
 // coherent memory.
 #[cfg(not(linux_7_3))]

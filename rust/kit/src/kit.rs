@@ -20,6 +20,7 @@
 //! * [`completion`]: waits that one call, a signal or a time-out ends.
 //! * [`misc`]: a character device that is a module.
 //! * [`param`]: parameters of modules.
+//! * [`error`]: errors that the kernel's Rust has no constants for.
 //! * [`barrier`]: memory barriers between CPU and device.
 //!
 //! The kit supports Linux 7.2 and 7.3; `compat` has the differences.
@@ -34,6 +35,7 @@ pub mod capture;
 pub mod chrdev;
 pub mod completion;
 pub mod dma;
+pub mod error;
 pub mod irq;
 pub mod lock;
 #[doc(hidden)]

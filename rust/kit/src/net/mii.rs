@@ -8,7 +8,10 @@ use super::{
     driver::Driver,
     private::Private, //
 };
-use crate::bindings;
+use crate::{
+    bindings,
+    error::not_supported, //
+};
 use kernel::{
     error::from_result,
     ffi::c_int,
@@ -47,7 +50,7 @@ impl<D: Driver> Private<D> {
                     this.driver
                         .write_phy(this.device(), register, data.val_in)?;
                 }
-                _ => return Err(EOPNOTSUPP),
+                _ => return Err(not_supported()),
             }
             Ok(0)
         })

@@ -33,6 +33,7 @@ use super::{
 use crate::{
     bindings,
     bindings::layout,
+    error::not_supported,
     netdev_err, //
 };
 use core::{
@@ -170,7 +171,7 @@ impl<D: Driver> Private<D> {
                 let rings = self.driver.open_with(self.device(), rings);
                 rings.and_then(|rings| self.run(rings))
             } else {
-                Err(EOPNOTSUPP)
+                Err(not_supported())
             }
         };
         // SAFETY: The device is registered, and the RTNL lock is held.
