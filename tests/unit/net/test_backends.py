@@ -17,6 +17,8 @@ from r4l.vm import cables
 
 ROOT = Path(__file__).parents[3]
 FOLDER = Path(r4l.__file__).parent / "net/backends"
+OPTIONS: dict[str, Options] = {}
+"""Examples of options, for back ends that refuse a card without any."""
 
 
 def test_each_file_is_a_back_end_and_a_row_of_the_documentation() -> None:
@@ -28,7 +30,7 @@ def test_each_file_is_a_back_end_and_a_row_of_the_documentation() -> None:
 
 @pytest.mark.parametrize("name", back_ends())
 def test_each_says_of_itself_what_a_card_needs(name: str) -> None:
-    nic = Nic(backend=name)
+    nic = Nic(backend=name, options=dict(OPTIONS.get(name, {})))
     settings = nic.netdev(3, 7)
     assert ("netdev" in nic.qemu_device(3)) == (settings is not None)
     if nic.has_cable:
