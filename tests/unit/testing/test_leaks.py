@@ -3,15 +3,41 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from typing import cast
 
 import pytest
 
 from r4l.guest import Completed
-from r4l.testing.leaks import LISTS, SEPARATOR, LeakFound, Leaks
+from r4l.testing.leaks import LIST, LeakFound, Leaks, changes
 from r4l.vm import VM
 
+HELD = """\
+==> /proc/interrupts <==
+           CPU0       CPU1
+ 11:         12          0  IO-APIC  11-fasteoi   uhci_hcd, eth0
+NMI:          0          0  Non-maskable interrupts
+ERR:          0
+
+==> /proc/iomem <==
+00000000-00000fff : Reserved
+  10000000-1001ffff : e1000
+
+==> /proc/ioports <==
+0000-001f : dma1
+
+==> /proc/modules <==
+r4l_e1000 61440 0 - Live 0x0000000000000000 (OE)
+
+==> /sys/kernel/debug/dma-api/nr_total_entries <==
+65536
+
+==> /sys/kernel/debug/dma-api/num_free_entries <==
+65016
+==> /sys/class/net <==
+/sys/class/net/eth0 /sys/class/net/lo
+"""
 NODE = 256
 """Bytes of a maple_node."""
 
@@ -27,9 +53,8 @@ class Guest:
         self._objects = 1000
 
     def run(self, command: str, **_: object) -> Completed:
-        if SEPARATOR in command:
-            # Nothing is held.
-            return Completed(command, 0, f"{SEPARATOR}\n".encode() * len(LISTS), b"", 0.0)
+        if command == LIST:
+            return Completed(command, 0, HELD.encode(), b"", 0.0)
         if f"/sys/kernel/slab/{self._cache}/shrink" in command and self._sheaves:
             self._objects = 1000
         if command != "cat /proc/slabinfo":
@@ -37,6 +62,30 @@ class Guest:
         self._objects += next(self._steps, 0)
         rows = f"{self._cache} {self._objects} {self._objects} {self._size} 16 1\n"
         return Completed(command, 0, f"slabinfo - version: 2.1\n# name\n{rows}".encode(), b"", 0.0)
+
+
+def test_what_is_held() -> None:
+    held = leaks_of("maple_node", NODE, []).held()
+    assert held == {
+        "interrupt lines": ["           CPU0       CPU1", " 11", "NMI", "ERR", "CPU1", "eth0", "interrupts"],
+        "I/O memory": ["00000000-00000fff : Reserved", "  10000000-1001ffff : e1000"],
+        "I/O ports": ["0000-001f : dma1"],
+        "network interfaces": ["eth0", "lo"],
+        "modules": ["r4l_e1000"],
+        "DMA mappings": ["520"],
+    }
+    less = {**held, "I/O memory": held["I/O memory"][:1], "DMA mappings": ["512"]}
+    assert changes(less, held) == "I/O memory: new: 10000000-1001ffff : e1000"
+    assert changes(held, less) == "I/O memory: gone: 10000000-1001ffff : e1000"
+
+
+def test_a_kernel_without_some_of_the_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for arm64 has no ports, and only one for debugging counts DMA mappings."""
+    monkeypatch.setattr(
+        sys.modules[__name__], "HELD", "==> /proc/modules <==\n==> /sys/class/net <==\n/sys/class/net/lo\n"
+    )
+    held = leaks_of("maple_node", NODE, []).held()
+    assert [title for title, lines in held.items() if lines] == ["network interfaces"]
 
 
 def leaks_of(cache: str, size: int, steps: list[int], *, sheaves: bool = False) -> Leaks:
