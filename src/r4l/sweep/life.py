@@ -67,7 +67,7 @@ class Life:
         seconds: wall clock on the host.
         cpu: the host's processor seconds of this process and the machine.
         earlier: number of lives that were in the same machine before.
-        withheld: seconds in which this computer had no processor for the machine or the device.
+        withheld: seconds in which this computer had no processor for a thread of the machine or the device.
     """
 
     outcomes: list[PhaseOutcome] = field(default_factory=list)
@@ -235,7 +235,7 @@ class Machines:
 
 def _live(vm: VM, device: Device, ready: Ready, cell: SweepCell | None, life: Life, with_memory: bool) -> None:
     start, seen = vm.klog.mark(), vm.klog.splat_count
-    begun, clock = time.monotonic(), RunTime(vm.pid, ours=True)
+    clock = RunTime(vm.pid, ours=True)
     leaks = Leaks(vm)
     memory: GuestMemory | None = None
     try:
@@ -280,7 +280,7 @@ def _live(vm: VM, device: Device, ready: Ready, cell: SweepCell | None, life: Li
     life.source = memory.source() if memory else ""
     life.came = life.came or bool(life.source)
     life.splats = vm.klog.splats(seen, settle=True)
-    life.withheld = time.monotonic() - begun - clock.now()
+    life.withheld = clock.longest_delay()
     life.records = vm.klog.records(start)
     life.trace = [one for one in device.trace if not one.kind.startswith("config")]
 

@@ -73,32 +73,42 @@ def starved(pid: int, begun: float) -> str:
     )
 
 
+LEAST_RUN = 0.1
+"""Share of the wall clock at which a machine's clock runs at least, so that each time-out comes at last."""
+
+
 class RunTime:
-    """A clock that stands while the host keeps a machine from its processors: the wall clock less the time that the
-    most delayed of the machine's threads was ready without a processor.
+    """A clock that stands while the host keeps a machine from its processors: the wall clock less the time in which the
+    machine's threads were ready without a processor.
 
     Args:
         pid: of the sandbox or of QEMU.
-        ours: count the delay of this process's threads, too, which answer for devices in Python while the guest waits.
+        ours: count the threads of this process, too, which answer for devices in Python while the guest waits.
     """
 
     def __init__(self, pid: int, *, ours: bool = False) -> None:
-        self._pids = [pid, *([os.getpid()] if ours else [])]
-        self._before = {one: dict(_waits(one)) for one in self._pids}
+        self._pid, self._ours = pid, ours
+        self._before = dict(self._tasks())
         self._begun = time.monotonic()
 
     def now(self) -> float:
-        """Return the seconds since the clock was made."""
-        return time.monotonic() - self._begun - sum(map(self._delay, self._pids))
+        """Return the seconds since the clock was made; it advances by a tenth of the wall clock at least."""
+        wall = time.monotonic() - self._begun
+        return max(wall - sum(self._delays()), LEAST_RUN * wall)
 
-    def _delay(self, pid: int) -> float:
-        before = self._before[pid]
-        # Without the machines that are children of this process.
-        own = Path(f"/proc/{pid}/task") if pid == os.getpid() else None
-        waits = (
-            waited - before.get(task, 0.0) for task, waited in _waits(pid) if own is None or task.is_relative_to(own)
-        )
-        return max(waits, default=0.0)
+    def longest_delay(self) -> float:
+        """Return the seconds without a processor of the thread that has waited for the longest time."""
+        return max(self._delays(), default=0.0)
+
+    def _delays(self) -> Iterator[float]:
+        return (waited - self._before.get(task, 0.0) for task, waited in self._tasks())
+
+    def _tasks(self) -> Iterator[tuple[Path, float]]:
+        yield from _waits(self._pid)
+        if self._ours:
+            # The machines are children of a thread of this process: not those.
+            own = Path(f"/proc/{os.getpid()}/task")
+            yield from ((task, waited) for task, waited in _waits(os.getpid()) if task.is_relative_to(own))
 
 
 def _waits(pid: int) -> Iterator[tuple[Path, float]]:
