@@ -67,6 +67,7 @@ class Life:
         seconds: wall clock on the host.
         cpu: the host's processor seconds of this process and the machine.
         earlier: number of lives that were in the same machine before.
+        module: name of the driver's module.
         withheld: seconds in which this computer had no processor for a thread of the machine or the device.
     """
 
@@ -87,6 +88,7 @@ class Life:
     seconds: float = 0.0
     cpu: float = 0.0
     earlier: int = 0
+    module: str = ""
     withheld: float = 0.0
 
     @property
@@ -190,7 +192,7 @@ class Machines:
             count_memory: True to count the driver's allocations.
             limits: as of `Life`.
         """
-        life = Life(limits=limits)
+        life = Life(limits=limits, module=self._ready.modules[-1].name)
         begun, before = time.monotonic(), time.process_time()
         with_memory = count_memory or (cell is not None and cell.fault.kind == NO_MEMORY)
         try:

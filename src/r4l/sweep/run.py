@@ -12,7 +12,7 @@ from r4l.sweep.life import Life, Machines
 from r4l.sweep.lines import lines
 from r4l.sweep.results import Baseline, CellResult
 from r4l.sweep.subject import SweptDriver, ready
-from r4l.sweep.verdict import judge, lockup_by_the_host, messages
+from r4l.sweep.verdict import foreign_lockup, judge, messages
 
 CELLS_EACH = 12
 """Cells in one machine, if none of them leaves anything there."""
@@ -56,7 +56,7 @@ def run_baseline(subject: SweptDriver) -> Baseline:
 
 
 def _require_clean(subject: SweptDriver, life: Life) -> None:
-    if fault := life.fault or lockup_by_the_host(life):
+    if fault := life.fault or foreign_lockup(life):
         raise EnvironmentFault(
             f"{subject.label} cannot be judged: {fault}", "run the command again, with fewer --jobs on a busy computer"
         )

@@ -53,7 +53,7 @@ def judge(life: Life, usual: Iterable[str]) -> tuple[Name, str]:
     """
     if life.fault:
         return "unjudged", life.fault
-    late = lockup_by_the_host(life)
+    late = foreign_lockup(life)
     splats = [one for one in life.splats if one.splat_kind not in REPORTS and not (late and one.splat_kind in LOCKUPS)]
     if splats:
         first = next((splat for splat in splats if splat.fatal), splats[0])
@@ -88,13 +88,17 @@ def judge(life: Life, usual: Iterable[str]) -> tuple[Name, str]:
     return "degraded", f"{failed.phase} failed without any report: {_said(failed.output)}"
 
 
-def lockup_by_the_host(life: Life) -> str:
-    """Describe a lockup that the kernel reports while the host kept the machine from its processors; empty without
-    one."""
-    found = next((splat for splat in life.splats if splat.splat_kind in LOCKUPS), None)
-    if found is None or life.withheld < WITHHELD:
+def foreign_lockup(life: Life) -> str:
+    """Describe a lockup that the kernel reports, and that says nothing of the driver: this computer had no time for the
+    machine, or had none when its state was saved, and no function of the driver is in the traces. Empty without one."""
+    found = [splat for splat in life.splats if splat.splat_kind in LOCKUPS]
+    if not found:
         return ""
-    return f"{found.cause}; but this computer had no processor for the machine for {life.withheld:.0f} s"
+    if life.withheld >= WITHHELD:
+        return f"{found[0].cause}; but this computer had no processor for the machine for {life.withheld:.0f} s"
+    if any(f"[{life.module}]" in record.text for splat in found for record in splat.records):
+        return ""
+    return f"{found[0].cause}; but no function of the driver is in its traces"
 
 
 def messages(records: Iterable[Record]) -> set[str]:

@@ -18,7 +18,13 @@ WARNING = """\
 <4>[    3.000002] ---[ end trace 0000000000000000 ]---
 """
 OOPS = "<1>[    4.000000] BUG: kernel NULL pointer dereference, address: 0000000000000000"
-LOCKUP = "<0>[   30.000000] watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [insmod:70]"
+LOCKUP = """\
+<0>[   30.000000] watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [insmod:70]
+<4>[   30.000001] Call Trace:
+<4>[   30.000002]  <TASK>
+<4>[   30.000003]  swept_probe+0x1/0x2 [swept]
+<4>[   30.000004]  </TASK>
+"""
 TIMEOUT = "<2>[    9.000000] e1000 0000:00:03.0 eth0: NETDEV WATCHDOG: CPU: 1: transmit queue 0 timed out 5276 ms"
 
 
@@ -29,7 +35,7 @@ def ends(*codes: int) -> list[PhaseOutcome]:
 
 def life(*codes: int, again: tuple[int, ...] = (0, 0, 0), log: str = "", records: tuple[Record, ...] = ()) -> Life:
     splats = KernelLog.of(log.splitlines()).splats()
-    return Life(ends(*codes), ends(*again), came=1, splats=splats, records=[*USUAL, *records])
+    return Life(ends(*codes), ends(*again), came=1, module="swept", splats=splats, records=[*USUAL, *records])
 
 
 def verdict(one: Life) -> tuple[str, str]:
@@ -96,6 +102,8 @@ def test_a_lockup_on_a_computer_that_has_no_time_says_nothing_of_the_driver() ->
     assert name == "unjudged"
     assert why.endswith("but this computer had no processor for the machine for 31 s")
     assert verdict(replace(busy, withheld=3.0))[0] == "hang"
+    name, why = verdict(replace(busy, withheld=3.0, module="other"))
+    assert (name, why.endswith("but no function of the driver is in its traces")) == ("unjudged", True)
     assert verdict(replace(busy, hang="the phase probe did not end within 40 s"))[0] == "hang"
     assert verdict(replace(busy, splats=[*busy.splats, *life(0, 0, 0, log=OOPS).splats]))[0] == "splat"
     assert verdict(replace(life(0, 0, 0), withheld=31.0)) == ("handled", "service went on")
