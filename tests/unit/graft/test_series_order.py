@@ -120,3 +120,8 @@ def test_an_item_comes_with_a_file_that_is_there(linux: Path) -> None:
     kit.patches[:] = [first, table.Patch(second.subject, "", second.maintainers, adds={"src/skb.rs": ["fn len"]})]
     with pytest.raises(UsageError, match=r"no patch before .* has src/skb\.rs"):
         made.add_kit(kit.patches[1])
+
+
+def test_netdev_takes_the_series_at_once() -> None:
+    """At most 15 patches, with the driver's (Documentation/process/maintainer-netdev.rst)."""
+    assert len(table.read_kit(KIT).patches) + 1 <= 15
