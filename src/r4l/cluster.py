@@ -112,9 +112,9 @@ class SharedKernel:
             return set_up(stages, name, arch=self.arch, lock_file=file)
 
     def _is_in_force(self) -> bool:
-        """True if the toolchain of these versions is in force on this computer already."""
+        """True if a toolchain with these versions is in force on this computer already."""
         made = Toolchain.made()
-        return made is not None and made.packages == json.loads(self.lock)["packages"]
+        return made is not None and made.packages.items() >= json.loads(self.lock)["packages"].items()
 
 
 _ready: dict[SharedKernel, Kernel] = {}

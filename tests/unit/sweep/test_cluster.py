@@ -131,10 +131,18 @@ LOCK = json.dumps({"packages": {"bc": "1.07"}, "kernel": "7.3.4+deb13-amd64", "k
         (None, "stock", "stock", True),
         ({"bc": "1.06"}, "stock", "stock", True),
         ({"bc": "1.07"}, "stock", "7.3.4+deb13-amd64", False),
+        ({"bc": "1.07", "proot": "5.1"}, "stock", "7.3.4+deb13-amd64", False),
         ({"bc": "1.07"}, "minimal", "minimal", False),
         (None, "minimal", "minimal", True),
     ],
-    ids=["an empty home", "another toolchain", "the same", "the same, from source", "an empty home, from source"],
+    ids=[
+        "an empty home",
+        "another toolchain",
+        "the same",
+        "the same and more",
+        "the same, from source",
+        "an empty home, from source",
+    ],
 )
 def test_a_worker_makes_its_home_by_the_lock_file(
     made: dict[str, str] | None, name: str, wanted: str, locked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
