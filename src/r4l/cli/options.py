@@ -254,7 +254,7 @@ def machine_options(function: F) -> F:
         click.option(
             "--image",
             type=click.Choice(names()),
-            help="Start from a disk image with systemd and sshd instead of the small guest; made once, by mmdebstrap.",
+            help="Start from a disk image with systemd and sshd instead of the small guest; made at the first use.",
         ),
         click.option(
             "--ssh-port",

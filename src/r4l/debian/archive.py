@@ -25,7 +25,7 @@ from r4l.debian.mirror import REMEDY, Absent, ArchiveFile, Mirror
 from r4l.debian.package import Index, Package, read_status
 from r4l.debian.release import LONGEST, Release, verified
 from r4l.debian.resolve import resolve
-from r4l.debian.unpack import unpack
+from r4l.debian.unpack import a_worker, download, unpack
 from r4l.errors import EnvironmentFault
 from r4l.process import Say, quiet
 
@@ -189,6 +189,27 @@ class Archive:
         if packages:
             # A separate mirror object, so that the end of one unpacking does not stop others.
             unpack(Mirror(self.mirror.address), packages, home.room("downloads"), folder, rules or Rules(), say)
+
+    def download(self, packages: Sequence[Package], folder: Path) -> dict[str, Path]:
+        """Download packages into a folder, and return the paths of their .deb files by the packages' names.
+
+        Raises:
+            EnvironmentFault: the network failed, or the disk is full.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        # As for unpacking, a separate mirror object.
+        return download(Mirror(self.mirror.address), packages, folder)
+
+    def extract(self, debs: Sequence[Path], folder: Path, rules: Rules) -> None:
+        """Lay the files of downloaded packages over a folder, one package after the other.
+
+        Raises:
+            EnvironmentFault: a file is not a package, or the disk is full.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        with a_worker() as worker:
+            for deb in debs:
+                worker.unpack(deb, folder, rules)
 
     def _exactly(self, name: str, version: str) -> Package | None:
         return next((found for found in self.candidates(name) if found.version == version), None)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
@@ -101,6 +102,25 @@ def unpack(
     _Crew(mirror, packages, debs, folder, rules, say).run()
     for package in packages:
         (debs / deb_name(package)).unlink(missing_ok=True)
+
+
+def download(mirror: Mirror, packages: Sequence[Package], folder: Path) -> dict[str, Path]:
+    """Download packages, several at once, and return the paths of their .deb files by the packages' names.
+
+    Raises:
+        EnvironmentFault: the network failed, or the disk is full.
+    """
+    targets = {package.name: folder / deb_name(package) for package in packages}
+    with ThreadPoolExecutor(DOWNLOADS) as pool:
+        jobs = [pool.submit(mirror.fetch, package.file, targets[package.name]) for package in packages]
+        try:
+            for job in jobs:
+                job.result()
+        except BaseException:
+            mirror.stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    return targets
 
 
 def deb_name(package: Package) -> str:

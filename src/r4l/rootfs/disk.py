@@ -20,12 +20,12 @@ from r4l.errors import EnvironmentFault, UsageError
 from r4l.process import Say, quiet
 from r4l.rootfs import seal
 from r4l.rootfs.ext4 import make_ext4
+from r4l.rootfs.install import install, script
 from r4l.rootfs.ssh_keys import Keys, public
 from r4l.toolchain import Grant, Toolchain, archive_for
-from r4l.toolchain.bootstrap import bootstrap
 
-FORMAT = "2"
-"""Part of every key; to be changed whenever this file's output changes."""
+FORMAT = "3"
+"""Part of every key; to be changed whenever the output of this file or of install.py changes."""
 
 
 _LISTS = (
@@ -79,7 +79,7 @@ class DiskImage:
 
         Raises:
             UsageError: no image has that name.
-            EnvironmentFault: the network, the mirror or a host tool is missing, or the disk is full.
+            EnvironmentFault: the network or the mirror is missing, or the disk is full.
         """
         if name not in names():
             raise UsageError(f"unknown image {name!r}", f"use one of {', '.join(names())}")
@@ -87,7 +87,7 @@ class DiskImage:
         tools = toolchain.extended("image", say=say)
         keys = Keys.get(tools)
         layer = _layer(name, keys)
-        key = home.content_key(FORMAT, archive_for().suite, json.dumps(recipe, sort_keys=True), layer)
+        key = home.content_key(FORMAT, archive_for().suite, json.dumps(recipe, sort_keys=True), layer, script())
         final = home.room("images") / f"{name}-{key}.qcow2"
         image = cls(name, final, key, keys)
         if not seal.is_whole(final):
@@ -132,16 +132,13 @@ def _layer(name: str, keys: Keys) -> bytes:
     return out.getvalue()
 
 
-def _hooks(recipe: dict[str, Any], layer: Path) -> list[str]:
-    """Return mmdebstrap's hooks after the installation of all packages; shell hooks get the new root as $1."""
+def _commands(recipe: dict[str, Any]) -> list[str]:
+    """Return the shell commands after the installation of all packages, when the layer's units are there."""
     verbs = [(verb, recipe[verb]) for verb in ("disable", "enable", "mask")]
     verbs.append(("set-default", [recipe["target"]]))
-    systemctl = [f'chroot "$1" systemctl {verb} {shlex.join(units)}' for verb, units in verbs]
     generators = "/etc/systemd/system-generators"
-    links = " && ".join(f'ln -s /dev/null "$1"{generators}/{name}' for name in recipe["mask_generators"])
-    # Remove the keys made by the package: every guest of every image uses the key in known_hosts.
-    strangers = 'rm -f "$1"/etc/ssh/ssh_host_*'
-    return [strangers, f"tar-in {shlex.quote(str(layer))} /", *systemctl, f'mkdir -p "$1"{generators} && {links}']
+    links = [f"ln -s /dev/null {generators}/{name}" for name in recipe["mask_generators"]]
+    return [*(f"systemctl {verb} {shlex.join(units)}" for verb, units in verbs), f"mkdir -p {generators}", *links]
 
 
 def _make(image: DiskImage, layer: bytes, tools: Toolchain, say: Say) -> None:
@@ -153,19 +150,17 @@ def _make(image: DiskImage, layer: bytes, tools: Toolchain, say: Say) -> None:
     work = home.temporary(final)
     work.mkdir()
     try:
-        overlay, tar, raw, qcow2 = (work / name for name in ("layer.tar", "root.tar", "root.ext4", "root.qcow2"))
-        overlay.write_bytes(layer)
-        paths = [f"path-exclude={path}" for path in recipe["exclude"]]
-        paths += [f"path-include={path}" for path in recipe["include"]]
-        bootstrap(
+        tar, raw, qcow2 = (work / name for name in ("root.tar", "root.ext4", "root.qcow2"))
+        install(
             tar,
             archive_for(),
-            dict.fromkeys(recipe["packages"]),
-            what=what,
+            recipe["packages"],
+            tools,
             log=log,
-            dpkg_paths=paths,
-            hooks=_hooks(recipe, overlay),
-            temporary=work,
+            exclude=recipe["exclude"],
+            include=recipe["include"],
+            commands=_commands(recipe),
+            layer=layer,
             say=say,
         )
         say("making the file system")

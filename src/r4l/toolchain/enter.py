@@ -29,6 +29,7 @@ ENVIRONMENT = {
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 USR_LINKS = ("bin", "sbin", "lib", "lib64")
+ROOT = Path("/")
 TREE = ("usr", "etc", "var")
 NAMESPACES = ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
 USER_NAMESPACE = ("--unshare-user", "--disable-userns")
@@ -95,12 +96,16 @@ def bwrap(
     if not grant.terminal:
         # A separate session prevents TIOCSTI into the caller's terminal. With the terminal, a filter prevents it.
         command.append("--new-session")
-    command += ["--tmpfs", "/"]
-    for name in TREE:
-        command += ["--ro-bind", str(tree / name), f"/{name}"]
-    for name in USR_LINKS:
-        if (tree / name).is_symlink():
-            command += ["--symlink", f"usr/{name}", f"/{name}"]
+    root = grant.over.get(ROOT)
+    if root:
+        command += ["--bind", str(root), "/"]
+    else:
+        command += ["--tmpfs", "/"]
+        for name in TREE:
+            command += ["--ro-bind", str(tree / name), f"/{name}"]
+        for name in USR_LINKS:
+            if (tree / name).is_symlink():
+                command += ["--symlink", f"usr/{name}", f"/{name}"]
     command += ["--proc", "/proc", "--dev", "/dev"]
     for folder, size in SCRATCH.items():
         command += ["--size", str(size), "--tmpfs", folder]
@@ -110,9 +115,9 @@ def bwrap(
         command += [option, str(path), str(path)]
     for option, places in (("--ro-bind", grant.over_reads), ("--bind", grant.over)):
         for place, stand_in in places.items():
-            command += [option, str(stand_in), str(place)]
+            command += [option, str(stand_in), str(place)] if place != ROOT else []
     # Root owns the kernel's settings in /proc/sys, with or without capabilities.
-    command += ["--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/"]
+    command += ["--remount-ro", "/proc", "--remount-ro", "/dev", *([] if root else ["--remount-ro", "/"])]
     if cwd:
         command += ["--chdir", str(cwd)]
     command.append("--clearenv")
@@ -131,16 +136,19 @@ def proot(
     program: Sequence[str] = (),
 ) -> list[str]:
     """Return the command line that runs `argv` in `tree` under PRoot, which shows the tree and isolates nothing."""
+    root = grant.over.get(ROOT, tree)
     # bubblewrap handles its parent's death itself. PRoot ignores SIGTERM, and kills its processes on SIGQUIT.
-    command = [*dying("QUIT"), *FILTERED, "no-new-calls", *(program or (*proots(tree), ("proot",))[0]), "-r", str(tree)]
+    command = [*dying("QUIT"), *FILTERED, "no-new-calls", *(program or (*proots(tree), ("proot",))[0]), "-r", str(root)]
     for place in ("/dev", "/proc", "/sys", "/tmp"):
         command += ["-b", place]
     for _, path in mounts(grant):
-        _mount_point(tree, path, path)
+        _mount_point(root, path, path)
         command += ["-b", str(path)]
     for places in (grant.over_reads, grant.over):
         for there, stand_in in places.items():
-            _mount_point(tree, there, stand_in)
+            if there == ROOT:
+                continue
+            _mount_point(root, there, stand_in)
             command += ["-b", f"{stand_in}:{there}"]
     command += ["-w", str(cwd or "/"), "/usr/bin/env", "-i"]
     command += [f"{name}={value}" for name, value in {**ENVIRONMENT, **(env or {})}.items()]

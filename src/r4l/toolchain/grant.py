@@ -25,6 +25,7 @@ class Grant:
         caller: name of the caller in the table of docs/ARCHITECTURE.md.
         writes, reads: files and folders of the host, visible at their own paths. For nested paths each entry applies.
         over, over_reads: paths inside the sandbox, each with the host's folder mounted there; writable, and read-only.
+            A folder over `/` takes the place of the tree.
         network: the host's network.
         devices: nodes such as /dev/kvm.
         terminal: the caller's terminal, with ^C and job control.

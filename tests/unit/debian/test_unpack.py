@@ -158,6 +158,46 @@ def test_a_full_disk_while_downloading(
         view.unpack({"make": "1"}, tmp_path / "tree")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_full_disk_while_the_lists_are_fetched(small: SmallArchive, view: Archive) -> None:
+    for number in range(2000):
+        small.add(f"p{number}", os.urandom(200).hex(), content=b"x")
+    small.publish()
+    room = home.room("lists")
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "none", str(room)], check=False).returncode != 0:
+        pytest.skip("no mounting here")
+    try:
+        with pytest.raises(EnvironmentFault, match="the disk is full") as caught:
+            view.update()
+        assert "R4L_HOME" in caught.value.remedy
+    finally:
+        subprocess.run(["umount", "-l", str(room)], check=True)
+    again = Archive("small", "backports", ("main",), "amd64", ())
+    again.update()
+    assert again.names("p1999") == ["p1999"]
+
+
+def test_downloaded_packages_can_be_kept_and_unpacked_one_after_the_other(
+    small: SmallArchive, view: Archive, tmp_path: Path
+) -> None:
+    small.add("a")
+    small.add("b", content=deb({"usr/share/a": b"of b"}))
+    small.publish()
+    view.update()
+    found = view.resolve({"a": None, "b": None})
+    debs = view.download(list(found.values()), tmp_path / "debs")
+    assert set(debs) == {"a", "b"}
+    view.extract([debs["a"], debs["b"]], tmp_path / "tree", Rules())
+    assert (tmp_path / "tree/usr/share/a").read_bytes() == b"of b"
+    assert all(path.is_file() for path in debs.values())
+    small.add("c")
+    small.publish()
+    view.update()
+    small.files = {path: content for path, content in small.files.items() if "/c_" not in path}
+    with pytest.raises(EnvironmentFault, match="has no pool/c_1"):
+        view.download(list(view.resolve({"c": None}).values()), tmp_path / "debs")
+
+
 UNPACK = """
 import sys
 from pathlib import Path

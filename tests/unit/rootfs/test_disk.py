@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import io
 import ipaddress
+import os
+import stat
+import subprocess
 import tarfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,10 +17,10 @@ import pytest
 
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import Kernel
-from r4l.rootfs import disk, first_stage
+from r4l.rootfs import disk, first_stage, install
 from r4l.rootfs.disk import DiskImage
 from r4l.rootfs.ssh_keys import Keys
-from r4l.toolchain import Toolchain
+from r4l.toolchain import Toolchain, archive_for
 
 
 @pytest.fixture
@@ -70,11 +73,27 @@ def test_nothing_is_both_masked_and_enabled() -> None:
         assert "r4l-agent.service" in recipe["enable"]
 
 
-def test_hooks_quote_and_stand_in_order(tmp_path: Path) -> None:
-    hooks = disk._hooks(disk.table()["debian"], tmp_path / "a b.tar")
-    assert hooks[0].endswith("/etc/ssh/ssh_host_*"), "the package's keys go before ours come"
-    assert hooks[1] == f"tar-in '{tmp_path}/a b.tar' /", "its units must be there before they are enabled"
-    assert any(hook.startswith('chroot "$1" systemctl enable ') and "r4l-agent.service" in hook for hook in hooks)
+def test_the_script_takes_the_layer_before_it_enables_its_units() -> None:
+    commands = disk._commands(disk.table()["debian"])
+    script = install._script({"EARLY": ["a.deb"], "REST": ["b.deb", "c.deb"]}, commands)
+    assert script.startswith("EARLY=a.deb\nREST='b.deb c.deb'\n")
+    places = [script.index(text) for text in ("ssh_host_", "layer.tar", "systemctl enable ", "root.tar")]
+    assert places == sorted(places), "the package's keys go before ours come"
+    assert subprocess.run(["sh", "-n"], input=script, text=True, check=False).returncode == 0
+
+
+def test_settings_of_the_new_system_are_readable_whatever_the_umask_is(tmp_path: Path) -> None:
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    previous = os.umask(0o077)
+    try:
+        install._prepare(tmp_path, archive_for(), ["/usr/share/doc/*"], [])
+    finally:
+        os.umask(previous)
+    modes = {str(path.relative_to(tmp_path)): stat.S_IMODE(path.lstat().st_mode) for path in tmp_path.rglob("*")}
+    assert modes["etc/apt"] == modes["etc/apt/preferences.d"] == modes["usr/sbin/policy-rc.d"] == 0o755
+    assert modes["etc/apt/sources.list"] == modes["etc/dpkg/dpkg.cfg.d/r4l"] == 0o644
+    assert "keyrings/debian-archive-keyring.gpg" in (tmp_path / "etc/apt/sources.list").read_text()
+    assert "path-exclude=/usr/share/doc/*\n" in (tmp_path / "etc/dpkg/dpkg.cfg.d/r4l").read_text()
 
 
 def test_management_network_is_one_network_and_not_the_one_of_cards_under_test(keys: Keys) -> None:

@@ -32,10 +32,9 @@ def left_over(home: Path) -> list[str]:
     return sorted(path.name for path in (home / "images").iterdir() if path.name != "ssh")
 
 
-@pytest.mark.skipif(shutil.which("mmdebstrap") is None, reason="mmdebstrap is not installed")
 def test_no_network(tools: Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("R4L_MIRROR", "http://127.0.0.1:9/debian")
-    with pytest.raises(EnvironmentFault, match="mirror cannot be reached while making the debian image"):
+    with pytest.raises(EnvironmentFault, match=r"mirror cannot be reached: http://127\.0\.0\.1:9"):
         DiskImage.get("debian", tools)
     assert left_over(tmp_path / "home") == []
 

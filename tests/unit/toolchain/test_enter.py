@@ -61,6 +61,21 @@ def test_what_is_granted_is_there(tmp_path: Path) -> None:
     assert f"--ro-bind {place} {place}" in text
 
 
+def test_a_folder_over_the_root_takes_the_place_of_the_tree(tmp_path: Path) -> None:
+    tree, root, shared = folders(tmp_path, "tree", "root", "shared")
+    grant = Grant("test", over={Path("/"): root, Path("/run/x"): shared})
+    text = " ".join(bwrap(tree, ["true"], grant))
+    assert f"--bind {root} / " in text
+    assert str(tree) not in text
+    assert "--tmpfs / " not in text
+    assert "--remount-ro / " not in text
+    assert text.index("--tmpfs /run") < text.index(f"--bind {shared} /run/x")
+    command = proot(tree, ["true"], grant, program=("proot",))
+    assert command[command.index("-r") + 1] == str(root)
+    assert f"{shared}:/run/x" in command
+    assert f"{root}:/" not in command
+
+
 def test_of_two_folders_in_each_other_each_has_what_is_said_of_it(tmp_path: Path) -> None:
     outer, inner, deep = folders(tmp_path, "a", "a/b", "a/b/c")
     assert mounts(Grant("test", reads=(outer, deep), writes=(inner,))) == [
