@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -235,6 +236,46 @@ def test_a_killed_process_leaves_nobody_and_what_it_had(small: SmallArchive, vie
     small.faults, small.asked = {}, []
     view.unpack({"slow": "1", "make": "1"}, tmp_path / "tree")
     assert [path.rpartition("/")[2] for path, _ in small.asked] == ["slow_1_amd64.deb"]
+
+
+@pytest.mark.parametrize("what", ["InRelease", "list"])
+def test_a_process_killed_while_lists_are_fetched_leaves_what_the_next_goes_on_with(
+    what: str, small: SmallArchive, view: Archive
+) -> None:
+    small.add("make", "1" + "0" * 3000)
+    small.publish()
+    view.update()
+    small.add("make", "2", content=deb({"usr/make": os.urandom(9000)}))
+    small.publish()
+    reached = threading.Event()
+
+    def half(request: BaseHTTPRequestHandler, content: bytes) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        request.wfile.write(content[: len(content) // 2])
+        request.wfile.flush()
+        reached.set()
+        time.sleep(3)
+        request.close_connection = True
+
+    small.faults = {
+        path: half for path in small.files if "small/" in path and ("InRelease" in path) == (what != "list")
+    }
+    # The signing key is believed in this process only, so the child is a fork of it.
+    child = os.fork()
+    if child == 0:
+        try:
+            Archive("small", "backports", ("main",), "amd64", ()).update()
+        finally:
+            os._exit(0)
+    assert reached.wait(30)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert view.versions("make") == ["1" + "0" * 3000], "the lists from before are whole"
+    small.faults = {}
+    view.update()
+    assert "2" in Archive("small", "backports", ("main",), "amd64", ()).versions("make")
 
 
 def test_two_processes_at_once_share_a_download(small: SmallArchive, view: Archive, tmp_path: Path) -> None:
