@@ -51,6 +51,19 @@ def test_a_card_that_hears_the_io_ports_only() -> None:
     assert stand.read(E1000.IMS) == 4
 
 
+def test_a_card_that_is_reset_by_the_io_ports_only() -> None:
+    card = Card(errata=Errata(resets_by_io_only=True))
+    stand = Stand(card)
+    stand.write(E1000.IMS, 4)
+    reset = E1000.CTRL.value(RST=1, SLU=1)
+    stand.write(E1000.CTRL, reset)
+    assert stand.read(E1000.IMS) == 4
+    assert stand.read(E1000.CTRL) == E1000.CTRL.value(SLU=1)
+    card.bar_write(2, 0, 4, E1000.CTRL.offset)
+    card.bar_write(2, 4, 4, reset)
+    assert stand.read(E1000.IMS) == 0
+
+
 def test_a_frame_that_is_damaged_by_a_fault(stand: Stand) -> None:
     stand.receive_ring()
     stand.card.faults.add(Fault("crc-error", "RDT"))

@@ -28,6 +28,7 @@ from r4l.pci.models.e1000.descriptors import (
     VLE,
 )
 from r4l.pci.models.e1000.interrupts import TXDW, TXQE
+from r4l.pci.models.e1000.transmit import FIRST_REQUEST
 from r4l.pci.trace import happened
 
 LAST = EOP | IFCS | RS
@@ -146,18 +147,62 @@ def test_the_delay_of_the_interrupt(ready: Stand) -> None:
     assert ready.read(ICR) == TXDW
 
 
-def test_early_write_back() -> None:
-    """The descriptor is done, the driver reuses the buffer, and the card sends what is in it then."""
+LONG = ethernet(bytes(2000))
+REUSED = b"\xaa" * len(LONG)
+LARGE_SEND = context((0, 0, 0), (0, 0, 0), TUCMD_TSE, payload=len(LONG) - 14, header=14, mss=len(LONG))
+
+
+@pytest.fixture
+def early() -> Stand:
+    """A card that reports large sends too early, and a long frame."""
     stand = Stand(Card(errata=Errata(early_write_back=True)))
     stand.link_up()
     stand.transmit_ring()
-    stand.put(TX_BUFFERS, FRAME)
-    stand.push(legacy(TX_BUFFERS, len(FRAME), LAST))
-    assert stand.transmitted(0)
-    assert stand.card.sent == []
-    stand.put(TX_BUFFERS, ethernet(b"\xaa" * 100))
-    stand.card.advance(1)
-    assert stand.card.sent == [ethernet(b"\xaa" * 100)]
+    stand.put(TX_BUFFERS, LONG)
+    return stand
+
+
+def payloads(stand: Stand) -> list[bytes]:
+    """The frames without their headers, in which a large send changes lengths."""
+    return [frame[14:] for frame in stand.card.sent]
+
+
+def test_early_write_back_of_a_large_send(early: Stand) -> None:
+    """The descriptor is done, the driver reuses the buffer, and the card sends what is in it then."""
+    early.push(LARGE_SEND, data(TX_BUFFERS, len(LONG), LAST | TSE))
+    assert early.transmitted(1)
+    assert early.card.sent == []
+    early.put(TX_BUFFERS, REUSED)
+    early.card.advance(1)
+    assert payloads(early) == [(LONG[:FIRST_REQUEST] + REUSED[FIRST_REQUEST:])[14:]]
+
+
+def test_a_descriptor_of_four_bytes_is_reported_when_the_data_before_it_was_read(early: Stand) -> None:
+    """The workaround of Intel's specification update."""
+    early.push(LARGE_SEND, data(TX_BUFFERS, len(LONG) - 4, IFCS | TSE), data(TX_BUFFERS + len(LONG) - 4, 4, LAST | TSE))
+    assert not early.transmitted(2)
+    early.card.advance(1)
+    assert early.transmitted(2)
+    early.put(TX_BUFFERS, REUSED)
+    assert payloads(early) == [LONG[14:]]
+
+
+def test_early_write_back_of_the_frame_after_a_large_send_and_of_no_other(early: Stand) -> None:
+    early.push(LARGE_SEND, data(TX_BUFFERS, 400, LAST | TSE), data(TX_BUFFERS, len(LONG), LAST))
+    assert early.transmitted(2)
+    assert len(early.card.sent) == 1
+    early.put(TX_BUFFERS, REUSED)
+    early.card.advance(1)
+    assert early.card.sent[1] == LONG[:FIRST_REQUEST] + REUSED[FIRST_REQUEST:]
+    early.push(data(TX_BUFFERS, len(LONG), LAST))
+    assert early.card.sent[2] == REUSED
+
+
+def test_a_reset_ends_a_large_send_that_was_reported_early(early: Stand) -> None:
+    early.push(LARGE_SEND, data(TX_BUFFERS, len(LONG), LAST | TSE))
+    early.write(E1000.CTRL, E1000.CTRL.value(RST=1))
+    early.card.advance(1)
+    assert early.card.sent == []
 
 
 # -- checksums ---------------------------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ from r4l.pci.registers import RO, RW, Field, Register, Word
 
 FLASH = 0x20000
 """First offset beyond the registers and memories, of IOADDR (Table 13-1)."""
+RESET = 1 << 26
+"""CTRL.RST (13.4.1)."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,15 @@ class Errata:
     """Faults of real cards, as switches.
 
     Attributes:
-        early_write_back: descriptors are reported as done before their data was read from memory.
+        early_write_back: descriptors of large sends are reported as done before all of their data was read from memory
+            (`Transmitter.early_write_back`).
+        resets_by_io_only: a reset by a write to the memory BAR does nothing; only one by the I/O ports resets the card.
         writes_by_io_only: writes to the memory BAR are lost; only those by the I/O ports arrive.
         eeprom_seconds: time until the EEPROM answers, by EERD and after a request by EECD.
     """
 
     early_write_back: bool = False
+    resets_by_io_only: bool = False
     writes_by_io_only: bool = False
     eeprom_seconds: float = 0.0
 
@@ -108,10 +113,14 @@ class E1000(Transmitter, EepromPort, Others):
     # -- accesses ------------------------------------------------------------------------------------------------------
 
     def bar_write(self, bar: int, offset: int, size: int, value: int) -> None:
-        """Apply the guest's write; with the erratum, one to the memory BAR is lost."""
-        if bar == 0 and self.errata.writes_by_io_only and not self._through_io:
-            self.trace.add("refused", None, bar, offset, size, value, "writes arrive by the I/O ports only")
-            return
+        """Apply the guest's write; with the errata, one to the memory BAR, or its reset, is lost."""
+        if bar == 0 and not self._through_io:
+            if self.errata.writes_by_io_only:
+                self.trace.add("refused", None, bar, offset, size, value, "writes arrive by the I/O ports only")
+                return
+            if self.errata.resets_by_io_only and offset == E1000.CTRL.offset and value & RESET:
+                self.trace.add("refused", None, bar, offset, size, value, "CTRL.RST: reset by the I/O ports only")
+                value &= ~RESET
         super().bar_write(bar, offset, size, value)
 
     @IODATA.on_read

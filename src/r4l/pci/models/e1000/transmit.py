@@ -7,7 +7,6 @@ Source: Intel 8254x Software Developer's Manual (317453), 3.3 to 3.5 and 13.4.33
 from __future__ import annotations
 
 import zlib
-from collections import deque
 
 from r4l.pci.models.e1000 import offload
 from r4l.pci.models.e1000.descriptors import (
@@ -45,17 +44,26 @@ ENABLE, PAD = 1 << 1, 1 << 3
 """TCTL.EN and TCTL.PSP."""
 FETCHED = 64
 """Number of descriptors that are read in one go."""
-LATE_SECONDS = 0.002
-"""Time between the early write-back and the use of the data, for the erratum."""
+FIRST_REQUEST = 512
+"""Bytes of a large send's descriptor that are read before it is reported, for the erratum. Intel does not publish the
+number."""
 LONGEST = 1 << 20
 """Bytes of a packet; a chain of descriptors without EOP could be endless."""
+
+
+def _length(second: int) -> int:
+    """Return the number of bytes of a descriptor's data (3.3.3, 3.3.7)."""
+    return second & (0xFFFFF if second & DEXT else 0xFFFF)
 
 
 class Transmitter(Receiver):
     """The transmit side of the card.
 
     Attributes:
-        early_write_back: True to report descriptors as done before their data was read; an erratum.
+        early_write_back: True to report descriptors of large sends, and of the frame after one, when the first part of
+            their data was read: erratum 1, "LSO Premature Descriptor Write Back", of Intel's specification update for
+            the 82546GB. The next descriptor is served when all of the data was read.
+        late_seconds: time between the early report and the read of the rest.
     """
 
     TCTL = Register(
@@ -75,16 +83,17 @@ class Transmitter(Receiver):
     TADV = Register(0x382C, access=RO, fields={"DELAY": Field(15, 0, RW)})
 
     early_write_back = False
+    late_seconds = 0.002
     _tx: Ring
     _tx_delay: Delay
     _parts: list[bytes]
-    _late: deque[tuple[int, int]]
+    _late: tuple[int, int, bytes] | None
+    _after_large_send: bool
 
     def set_up_transmitter(self) -> None:
         """Make the transmitter's own parts."""
         self._tx = Ring(self, "TD")
         self._tx_delay = Delay(self, lambda: self.cause(TXDW))
-        self._late = deque()
         self.reset_transmitter()
 
     def reset_transmitter(self) -> None:
@@ -92,7 +101,8 @@ class Transmitter(Receiver):
         self._parts = []
         self._size = self._options = self._start = 0
         self._context = Context()
-        self._late.clear()
+        self._late = None
+        self._after_large_send = False
         self._tx_delay.end()
 
     @TCTL.on_write
@@ -115,34 +125,44 @@ class Transmitter(Receiver):
     def transmit(self) -> None:
         """Work on the ring until it is empty, or the line is full."""
         ring = self._tx
-        if not self.raw("TCTL") & ENABLE or not ring.free or not (self._up or self.loops):
+        if self._late or not self.raw("TCTL") & ENABLE or not ring.free or not (self._up or self.loops):
             return
         low = (self.raw("TXDCTL") >> 25) * 8
         causes = 0
-        while (free := ring.free) and not self.line_is_full:
+        while not self._late and (free := ring.free) and not self.line_is_full:
             many = min(free, ring.count - ring.head, FETCHED)
             place = ring.address(ring.head)
             for first, second in PAIR.iter_unpack(self.dma.read(place, many * SIZE)):
                 # The head moves even if the data cannot be read: a descriptor is never used twice.
                 ring.advance()
-                if self.early_write_back:
-                    self._late.append((first, second))
+                if self.early_write_back and self._is_reported_early(second):
+                    self._late = (first, second, self.dma.read(first, FIRST_REQUEST))
                 else:
                     self._execute(first, second)
                 causes |= self._report(place, second)
                 place += SIZE
+                if self._late:
+                    self.after(self.late_seconds, self._execute_late)
+                    break
             if low and free > low >= ring.free:
                 causes |= TXD_LOW
         if not ring.free:
             causes |= TXQE
-        if self._late:
-            self.after(LATE_SECONDS, self._execute_late)
         if causes:
             self.cause(causes)
 
+    def _is_reported_early(self, second: int) -> bool:
+        """Return True for a descriptor that the erratum concerns."""
+        context = second & DEXT and second >> DTYP_SHIFT & DTYP_MASK == DTYP_CONTEXT
+        large_send = second & DEXT and second >> CMD_SHIFT & TSE
+        return not context and bool(large_send or self._after_large_send) and _length(second) > FIRST_REQUEST
+
     def _execute_late(self) -> None:
-        while self._late:
-            self._execute(*self._late.popleft())
+        """Read the rest of the data of a descriptor that was reported early, and go on with the ring."""
+        if self._late:
+            late, self._late = self._late, None
+            self._execute(*late)
+            self.transmit()
 
     def _report(self, place: int, second: int) -> int:
         """Write a descriptor back if it asks for that; return the cause of an interrupt, if it is due now."""
@@ -155,20 +175,21 @@ class Transmitter(Receiver):
             return 0
         return TXDW
 
-    def _execute(self, first: int, second: int) -> None:
-        """Do what a descriptor says."""
+    def _execute(self, first: int, second: int, begin: bytes = b"") -> None:
+        """Do what a descriptor says. `begin`: the first part of its data, if that was read before."""
         command = second >> CMD_SHIFT & 0xFF
         extended = second & DEXT
         if extended and second >> DTYP_SHIFT & DTYP_MASK == DTYP_CONTEXT:
             self._context = Context.unpack(first, second)
             return
-        length = second & (0xFFFFF if extended else 0xFFFF)
+        length = _length(second)
         if not self._parts:
             self._options = second >> 40 & 0xFF
         if length and self._size + length <= LONGEST:
-            self._parts.append(self.dma.read(first, length))
+            self._parts.append(begin + self.dma.read(first + len(begin), length - len(begin)))
             self._size += length
         if command & EOP:
+            self._after_large_send = bool(extended and command & TSE)
             self._finish(second, command, extended=bool(extended))
 
     # -- packets -------------------------------------------------------------------------------------------------------
