@@ -548,3 +548,23 @@ void kit_helper_reinit_completion(struct completion *x)
 {
 	reinit_completion(x);
 }
+
+bool kit_helper_device_can_wakeup(struct device *dev)
+{
+	return device_can_wakeup(dev);
+}
+
+bool kit_helper_device_may_wakeup(struct device *dev)
+{
+	return device_may_wakeup(dev);
+}
+
+unsigned long kit_helper_pci_resource_flags(struct pci_dev *pdev, int bar)
+{
+	return pci_resource_flags(pdev, bar);
+}
+
+void kit_helper_iowrite32(u32 value, void __iomem *addr)
+{
+	iowrite32(value, addr);
+}

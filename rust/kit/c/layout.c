@@ -27,6 +27,7 @@ void kit_layout(void)
 	SIZE(ethtool_coalesce);
 	SIZE(ethtool_pauseparam);
 	SIZE(ethtool_test);
+	SIZE(ethtool_wolinfo);
 	SIZE(ethtool_link_ksettings);
 	SIZE(napi_struct);
 	SIZE(netdev_queue);
@@ -81,6 +82,8 @@ void kit_layout(void)
 	OFFSET(ethtool_ops, get_drvinfo);
 	OFFSET(ethtool_ops, get_regs_len);
 	OFFSET(ethtool_ops, get_regs);
+	OFFSET(ethtool_ops, get_wol);
+	OFFSET(ethtool_ops, set_wol);
 	OFFSET(ethtool_ops, get_msglevel);
 	OFFSET(ethtool_ops, set_msglevel);
 	OFFSET(ethtool_ops, nway_reset);

@@ -30,6 +30,7 @@ mod queue;
 mod registration;
 mod rx_mode;
 mod statistics;
+mod wake;
 
 pub use self::{
     device::Device,
@@ -79,7 +80,8 @@ pub use self::{
         RxMode,
         Vlans, //
     },
-    statistics::DeviceCounts, //
+    statistics::DeviceCounts,
+    wake::WakeOn, //
 };
 pub(crate) use registration::{
     Attachment,

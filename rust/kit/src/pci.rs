@@ -17,9 +17,25 @@
 //!
 //! A driver needs no code for it: on suspend and on shutdown the kit closes an open device, by
 //! [`net::Driver::stop`], and on resume the kit opens the device again.
+//!
+//! # Errors of the bus
+//!
+//! A driver whose device can recover from errors implements [`Recovery`] and names it by
+//! [`Driver::ERROR_HANDLERS`].
 
+mod errors;
+mod ports;
+
+pub use self::{
+    errors::{
+        Channel,
+        ErrorHandlers,
+        Recovery,
+        Verdict, //
+    },
+    ports::Ports, //
+};
 use crate::{
-    bindings,
     compat,
     module::Initialised,
     net::{
@@ -31,9 +47,11 @@ use crate::{
 use core::marker::PhantomData;
 use kernel::{
     bindings::{
+        self,
         dev_get_drvdata,
         dev_pm_ops,
-        pci_dev, //
+        pci_dev,
+        system_state, //
     },
     device::{
         self,
@@ -45,10 +63,17 @@ use kernel::{
         DmaMask, //
     },
     driver,
-    error::from_result,
+    error::{
+        from_result,
+        to_result, //
+    },
     ffi::c_int,
     pci,
     prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
     types::{
         ForeignOwnable,
         Opaque, //
@@ -56,7 +81,7 @@ use kernel::{
 };
 
 /// A network driver for PCI devices.
-pub trait Driver: 'static {
+pub trait Driver: Sized + 'static {
     /// Type of the entry that the table of devices has for each device.
     type IdInfo: 'static;
 
@@ -68,6 +93,13 @@ pub trait Driver: 'static {
 
     /// Width of the device's DMA addresses, in bits.
     const DMA_BITS: u32;
+
+    /// True if the driver uses [`Ports`]. They are enabled if the system has assigned them.
+    const USES_PORTS: bool = false;
+
+    /// The handlers of errors of the bus: [`ErrorHandlers::new`] for a driver that implements
+    /// [`Recovery`].
+    const ERROR_HANDLERS: ErrorHandlers<Self> = ErrorHandlers::NONE;
 
     /// The kinds of interrupt that the device supports.
     fn irq_types() -> pci::IrqTypes {
@@ -126,6 +158,7 @@ unsafe impl<T: Driver> driver::RegistrationOps for Operations<T> {
         unsafe {
             (*reg.get()).shutdown = Some(Self::shutdown);
             (*reg.get()).driver.pm = &Self::PM;
+            (*reg.get()).err_handler = T::ERROR_HANDLERS.as_ptr();
             <pci::Adapter<Probe<T>> as driver::RegistrationOps>::register(reg, name, module)
         }
     }
@@ -135,6 +168,9 @@ unsafe impl<T: Driver> driver::RegistrationOps for Operations<T> {
         unsafe { <pci::Adapter<Probe<T>> as driver::RegistrationOps>::unregister(reg) }
     }
 }
+
+/// `PCI_D3hot` of `linux/pci.h`, a macro with a cast.
+const D3_HOT: bindings::pci_power_t = 3;
 
 impl<T: Driver> Operations<T> {
     // The operations that `SYSTEM_SLEEP_PM_OPS` sets. The PCI core saves and restores the
@@ -163,7 +199,7 @@ impl<T: Driver> Operations<T> {
     /// Called by the PM core, with the lock of a device that is bound to this driver.
     unsafe extern "C" fn suspend(dev: *mut bindings::device) -> c_int {
         // SAFETY: As required of the caller.
-        unsafe { Self::binding(dev) }.registration.suspend();
+        unsafe { Self::binding(dev) }.registration.detach(true);
         0
     }
 
@@ -173,20 +209,31 @@ impl<T: Driver> Operations<T> {
     unsafe extern "C" fn resume(dev: *mut bindings::device) -> c_int {
         // SAFETY: As required of the caller.
         let binding = unsafe { Self::binding(dev) };
-        from_result(|| binding.registration.resume().map(|()| 0))
+        from_result(|| binding.registration.attach().map(|()| 0))
     }
 
     /// Stops the device before the system goes down or another kernel runs, so that the device no
-    /// longer writes to memory.
+    /// longer writes to memory. If the system does not start again by itself, the device may be
+    /// armed to wake it.
     ///
     /// # Safety
     ///
     /// Called by the PCI core, with the lock of a device that is bound to this driver.
     unsafe extern "C" fn shutdown(pdev: *mut pci_dev) {
         // SAFETY: As required of the caller; `pdev` is valid.
-        unsafe { Self::binding(&raw mut (*pdev).dev) }
+        let binding = unsafe { Self::binding(&raw mut (*pdev).dev) };
+        // SAFETY: The kernel writes it before it calls this.
+        let state = unsafe { (&raw const system_state).read() };
+        let armed = binding
             .registration
-            .suspend();
+            .detach(state != bindings::system_states_SYSTEM_RESTART);
+        if state == bindings::system_states_SYSTEM_POWER_OFF {
+            // SAFETY: `pdev` is valid. Failure leaves a device that is stopped.
+            unsafe {
+                bindings::pci_wake_from_d3(pdev, armed);
+                bindings::pci_set_power_state(pdev, D3_HOT);
+            }
+        }
     }
 }
 
@@ -282,7 +329,7 @@ macro_rules! module_pci_net_driver {
 struct Binding<'bound, T: Driver> {
     registration: Registration<'bound, T::Nic<'bound>>,
     _vectors: compat::IrqVectors<'bound>,
-    _enabled: Enabled<'bound>,
+    enabled: Enabled<'bound>,
     _goodbye: Goodbye<'bound, T>,
 }
 
@@ -298,26 +345,70 @@ impl<T: Driver> Drop for Goodbye<'_, T> {
 }
 
 /// A PCI device with its memory enabled, and bus master; disabled again on drop.
-struct Enabled<'bound>(&'bound pci::Device<Bound>);
+struct Enabled<'bound> {
+    pdev: &'bound pci::Device<Bound>,
+    /// False after [`Self::again`] has failed.
+    is_enabled: Atomic<bool>,
+    with_ports: bool,
+}
 
 impl<'bound> Enabled<'bound> {
-    fn new(pdev: &'bound pci::Device<Core<'_>>) -> Result<Self> {
-        pdev.enable_device_mem()?;
-        pdev.set_master();
-        Ok(Self(pdev))
+    /// `pdev` is being probed, so its lock is held.
+    fn new(pdev: &'bound pci::Device<Core<'_>>, with_ports: bool) -> Result<Self> {
+        let enabled = Self {
+            pdev,
+            is_enabled: Atomic::new(false),
+            with_ports,
+        };
+        enabled.enable()?;
+        Ok(enabled)
+    }
+
+    fn as_raw(&self) -> *mut pci_dev {
+        // `pci::Device` is `repr(transparent)` over `Opaque<struct pci_dev>`.
+        core::ptr::from_ref(self.pdev).cast_mut().cast()
+    }
+
+    /// Disables the device, if it is enabled. The caller has the device's lock.
+    fn disable(&self) {
+        if self.is_enabled.xchg(false, Relaxed) {
+            // SAFETY: The device is valid, and was enabled. This runs in probe, in unbind or in the
+            // handler of an error, under the device's lock, so no other code enables or disables
+            // it meanwhile.
+            unsafe {
+                bindings::pci_clear_master(self.as_raw());
+                bindings::pci_disable_device(self.as_raw());
+            }
+        }
+    }
+
+    /// Enables the device after a reset. The caller has the device's lock.
+    fn again(&self) -> Result {
+        // The core counts: an enabled device would not be touched.
+        self.disable();
+        self.enable()
+    }
+
+    /// Enables the device, which is not enabled. The caller has the device's lock.
+    fn enable(&self) -> Result {
+        let pdev = self.as_raw();
+        // Ports are scarce: the system may have assigned none. The device is usable without them.
+        //
+        // SAFETY: The device is valid.
+        if !self.with_ports || unsafe { bindings::pci_enable_device(pdev) } != 0 {
+            // SAFETY: The device is valid.
+            to_result(unsafe { bindings::pci_enable_device_mem(pdev) })?;
+        }
+        self.is_enabled.store(true, Relaxed);
+        // SAFETY: The device is valid.
+        unsafe { bindings::pci_set_master(pdev) };
+        Ok(())
     }
 }
 
 impl Drop for Enabled<'_> {
     fn drop(&mut self) {
-        // `pci::Device` is `repr(transparent)` over `Opaque<struct pci_dev>`.
-        let pdev = core::ptr::from_ref(self.0).cast_mut().cast();
-        // SAFETY: The device is valid, and was enabled in `new`. This runs in probe or in unbind,
-        // so no other code enables or disables it meanwhile.
-        unsafe {
-            bindings::pci_clear_master(pdev);
-            bindings::pci_disable_device(pdev);
-        }
+        self.disable();
     }
 }
 
@@ -336,7 +427,7 @@ impl<T: Driver> pci::Driver for Probe<T> {
         // SAFETY: The device is being probed and its driver's code has not run yet, so nobody
         // allocates or maps DMA memory for it.
         unsafe { pdev.dma_set_mask_and_coherent(DmaMask::try_new(T::DMA_BITS)?)? };
-        let enabled = Enabled::new(pdev)?;
+        let enabled = Enabled::new(pdev, T::USES_PORTS)?;
         let (vectors, irq) = compat::alloc_irq(bound, T::irq_types())?;
         let nic = T::probe(pdev, compat::id_info(info));
         // SAFETY: The driver core owns the value from here on. It drops it in post-unbind, before
@@ -346,7 +437,7 @@ impl<T: Driver> pci::Driver for Probe<T> {
         Ok(Binding {
             registration,
             _vectors: vectors,
-            _enabled: enabled,
+            enabled,
             _goodbye: Goodbye(bound.as_ref(), PhantomData),
         })
     }

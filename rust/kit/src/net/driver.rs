@@ -18,7 +18,8 @@ use super::{
     napi::Poll,
     queue::TxQueue,
     rx_mode::RxMode,
-    statistics::DeviceCounts, //
+    statistics::DeviceCounts,
+    wake::WakeOn, //
 };
 use crate::skb::{
     Skb,
@@ -464,6 +465,39 @@ pub trait Driver: Send + Sync {
     /// Context: process, under the RTNL lock. May sleep.
     fn write_eeprom(&self, offset: u32, bytes: &[u8]) -> Result {
         let _ = (offset, bytes);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Returns the kinds of frames that can wake the system, and the wanted ones among them, for
+    /// `ethtool`. Needs [`Self::set_wake_on`] and [`Self::arm_wake`].
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    fn wake_on(&self) -> (WakeOn, WakeOn) {
+        (WakeOn::NONE, WakeOn::NONE)
+    }
+
+    /// Keeps the kinds of frames that are to wake the system, all of them possible ones, for
+    /// `ethtool -s eth0 wol`.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    fn set_wake_on(&self, wanted: WakeOn) {
+        let _ = wanted;
+    }
+
+    /// Lets the stopped device wait for frames that wake the system. Called before the system
+    /// sleeps or is switched off, if the user wants such frames ([`Self::wake_on`]).
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    fn arm_wake(&self, dev: &Device) -> Result {
+        let _ = dev;
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Ends the wait for such frames. Called on each resume, of an armed device or not, before it
+    /// is opened.
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    fn disarm_wake(&self) {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 

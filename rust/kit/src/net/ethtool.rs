@@ -74,6 +74,10 @@ impl<D: Driver> Private<D> {
             ops.get_pauseparam = Some(Self::get_pauseparam);
             ops.set_pauseparam = Some(Self::set_pauseparam);
         }
+        if D::HAS_ARM_WAKE {
+            ops.get_wol = Some(Self::get_wol);
+            ops.set_wol = Some(Self::set_wol);
+        }
         if D::HAS_SELF_TEST {
             ops.self_test = Some(Self::self_test);
         }

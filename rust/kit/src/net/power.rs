@@ -34,19 +34,31 @@ impl Drop for Rtnl {
 }
 
 impl<D: Driver> Private<D> {
-    /// Detaches the device from the stack and closes it. A second call has no effect.
+    /// Detaches the device from the stack and closes it. A second call has no effect. If `arm` is
+    /// true, and the user wants the device to wake the system, it is armed for that; returns true
+    /// if it was.
     ///
     /// Context: process, without the RTNL lock, which it takes. May sleep.
     ///
     /// # Safety
     ///
     /// The device is registered.
-    pub(super) unsafe fn suspend(&self) {
+    pub(super) unsafe fn detach(&self, arm: bool) -> bool {
         let _rtnl = Rtnl::lock();
         // SAFETY: The device is registered, and the RTNL lock is held.
         unsafe {
             bindings::netif_device_detach(self.dev.as_ptr());
             self.close();
+        }
+        if !arm || !self.may_wake() {
+            return false;
+        }
+        match self.driver.arm_wake(self.device()) {
+            Ok(()) => true,
+            Err(e) => {
+                netdev_err!(self.device(), "wake-on-LAN failed: {:?}\n", e);
+                false
+            }
         }
     }
 
@@ -60,10 +72,13 @@ impl<D: Driver> Private<D> {
     ///
     /// # Safety
     ///
-    /// As for [`Self::suspend`].
-    pub(super) unsafe fn resume(&self) -> Result {
+    /// As for [`Self::detach`].
+    pub(super) unsafe fn attach(&self) -> Result {
         let _rtnl = Rtnl::lock();
         let dev = self.dev.as_ptr();
+        if D::HAS_DISARM_WAKE {
+            self.driver.disarm_wake();
+        }
         // SAFETY: The device is registered.
         let result = if unsafe { bindings::netif_running(dev) } {
             // SAFETY: The RTNL lock is held.

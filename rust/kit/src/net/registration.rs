@@ -181,6 +181,7 @@ impl<'bound, D: Driver> Registration<'bound, D> {
             }
             return Err(e);
         }
+        this.tell_wake();
         // INVARIANT: Registered, and initialised.
         Ok(Self {
             dev,
@@ -190,20 +191,27 @@ impl<'bound, D: Driver> Registration<'bound, D> {
 }
 
 impl<D: Driver> Registration<'_, D> {
-    /// Detaches the device from the stack and closes it.
+    /// The driver of the device.
+    pub(crate) fn driver(&self) -> &D {
+        // SAFETY: Registered, by the type invariant.
+        unsafe { &Private::<D>::of(self.dev.as_ptr()).driver }
+    }
+
+    /// Detaches the device from the stack and closes it. If `arm` is true, and the user wants the
+    /// device to wake the system, it is armed for that; returns true if it was.
     ///
     /// Context: process, without the RTNL lock, which it takes. May sleep.
-    pub(crate) fn suspend(&self) {
+    pub(crate) fn detach(&self, arm: bool) -> bool {
         // SAFETY: Registered, by the type invariant.
-        unsafe { Private::<D>::of(self.dev.as_ptr()).suspend() };
+        unsafe { Private::<D>::of(self.dev.as_ptr()).detach(arm) }
     }
 
     /// Opens the device if its interface is up, and attaches it to the stack.
     ///
     /// Context: process, without the RTNL lock, which it takes. May sleep.
-    pub(crate) fn resume(&self) -> Result {
+    pub(crate) fn attach(&self) -> Result {
         // SAFETY: Registered, by the type invariant.
-        unsafe { Private::<D>::of(self.dev.as_ptr()).resume() }
+        unsafe { Private::<D>::of(self.dev.as_ptr()).attach() }
     }
 }
 
