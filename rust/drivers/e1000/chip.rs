@@ -14,6 +14,16 @@ pub(crate) struct Chip {
     pub(crate) throttles: bool,
     /// A management controller may want the ARP requests.
     pub(crate) is_managed: bool,
+    /// CTRL has the bits for a PHY that stays awake while the system sleeps (13.4.1).
+    pub(crate) keeps_phy_awake: bool,
+    /// Bit of the EEPROM that enables wake-up by APM.
+    pub(crate) apm: EepromBit,
+}
+
+/// One bit of the EEPROM.
+pub(crate) struct EepromBit {
+    pub(crate) word: u8,
+    pub(crate) bit: u16,
 }
 
 /// 82540EM, the one that a desktop has.
@@ -23,6 +33,12 @@ pub(crate) const I82540EM: Chip = Chip {
     shares_eeprom: true,
     throttles: true,
     is_managed: true,
+    keeps_phy_awake: true,
+    // Initialization Control 3 (Table 5-2).
+    apm: EepromBit {
+        word: 0x24,
+        bit: 1 << 10,
+    },
 };
 
 /// 82544EI, the oldest.
@@ -32,6 +48,12 @@ pub(crate) const I82544EI: Chip = Chip {
     shares_eeprom: false,
     throttles: false,
     is_managed: false,
+    keeps_phy_awake: false,
+    // Initialization Control 2 (Table 5-2).
+    apm: EepromBit {
+        word: 0x0f,
+        bit: 1 << 2,
+    },
 };
 
 /// 82544GC, the same for a desktop.

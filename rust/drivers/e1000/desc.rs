@@ -19,10 +19,10 @@ pub(crate) const COUNT: usize = 256;
 /// The bytes of such a ring.
 pub(crate) const BYTES: u32 = (COUNT * 16) as u32;
 
-/// The smallest ring has room for the largest frame twice (`tx`), and is a multiple of 128 bytes
-/// (13.4.27, 13.4.38), as all powers of two are from here on. The largest one is 64 KiB of coherent
-/// memory.
+/// Number of descriptors of the smallest ring, with room for the largest frame twice (`tx`). As all
+/// greater powers of two it is a multiple of 128 bytes (13.4.27, 13.4.38).
 const MIN: u32 = 128;
+/// Number of descriptors of the largest ring, 64 KiB of coherent memory.
 pub(crate) const MAX: u32 = 4096;
 
 /// The size that a ring can have next to a wanted one: a power of two, since a place in it is then

@@ -52,7 +52,8 @@ impl Filter {
             let (word, bit) = table_place(mac);
             table[word] |= 1 << bit;
         }
-        for (i, (old, new)) in self.table.iter_mut().zip(table).enumerate() {
+        // From the last to the first, see `Hw::configure`.
+        for (i, (old, new)) in self.table.iter_mut().zip(table).enumerate().rev() {
             if *old != new {
                 hw.set_multicast_word(i, new);
                 *old = new;
@@ -69,7 +70,8 @@ impl Filter {
         }
         let too_many = wanted.next().is_some();
 
-        for (i, (old, new)) in self.vlans.iter_mut().zip(mode.vlans().words()).enumerate() {
+        let vlans = self.vlans.iter_mut().zip(mode.vlans().words());
+        for (i, (old, new)) in vlans.enumerate().rev() {
             if *old != *new {
                 hw.set_vlan_word(i, *new);
                 *old = *new;

@@ -8,7 +8,10 @@ use crate::{
 };
 use kernel::{
     io::{
-        register::Array,
+        register::{
+            Array,
+            Register, //
+        },
         Io, //
     },
     num::Bounded,
@@ -19,9 +22,12 @@ use kernel::{
         Delta, //
     }, //
 };
-use kit::net::{
-    LinkSettings,
-    MacAddress, //
+use kit::{
+    net::{
+        LinkSettings,
+        MacAddress, //
+    },
+    pci::Ports, //
 };
 
 /// BAR 0, the memory-mapped registers (4.1).
@@ -51,6 +57,17 @@ const COLLISION_THRESHOLD: u32 = 0x0f;
 /// Bytes in which a collision may be noticed, with full duplex (13.4.33).
 const COLLISION_DISTANCE: u32 = 0x40;
 
+/// The two ports: the first names a register, the second reads and writes it (13.2.2).
+const IOADDR: u8 = 0;
+const IODATA: u8 = 4;
+
+/// Time for transfers that have begun (13.4.22), longer than any of them takes.
+const QUIET: Delta = Delta::from_millis(10);
+
+/// Time of a reset: a microsecond in which registers must not be accessed (13.4.1), and the read of
+/// the EEPROM after it, which takes most of it (5.3).
+const RESET: Delta = Delta::from_millis(5);
+
 /// The card's registers.
 pub(crate) struct Hw<'bound> {
     pub(crate) bar: Bar<'bound>,
@@ -63,6 +80,11 @@ impl Hw<'_> {
     /// What CTRL.RST alone would do (14.7) is done by hand as well, as far as it matters: an
     /// emulated card need not reset anything.
     pub(crate) fn reset(&self) {
+        self.reset_by(None);
+    }
+
+    /// Resets the card like [`Self::reset`], by its I/O ports.
+    pub(crate) fn reset_by(&self, ports: Option<&Ports<'_>>) {
         let bar = &self.bar;
         bar.write_reg(IMC::from(!0));
         // A write to RCTL is not free on an emulated card: it stops receiving for a second.
@@ -73,13 +95,27 @@ impl Hw<'_> {
         // Posted writes reach the card before this read returns.
         let ctrl = bar.read(CTRL);
 
-        // What is under way may end (13.4.22), then all stops.
-        fsleep(Delta::from_millis(1));
-        bar.write_reg(ctrl.with_rst(true));
-        // Registers must not be touched for a microsecond; the EEPROM is read again (13.4.1).
-        fsleep(Delta::from_millis(2));
+        fsleep(QUIET);
+        let ctrl = ctrl.with_rst(true);
+        // A card may not acknowledge a write to its memory that resets it, as the driver in C says
+        // of all these chips (`e1000_reset_hw`).
+        if let Some(ports) = ports {
+            ports.write32(IOADDR, CTRL::OFFSET as u32);
+            ports.write32(IODATA, ctrl.into_raw());
+        } else {
+            bar.write_reg(ctrl);
+        }
+        fsleep(RESET);
         bar.write_reg(IMC::from(!0));
         let _ = bar.read(ICR);
+        // A reset enables wake-up by APM if the EEPROM wants that; the user decides (6.4.1).
+        bar.write_reg(WUC::zeroed());
+    }
+
+    /// True if the card answers. One that was pulled out, or that is behind a bridge that has found
+    /// an error, returns ones, which STATUS never holds: its upper bits are 0 (13.4.2).
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.bar.read(STATUS).into_raw() != !0
     }
 
     /// General configuration, 14.3.
@@ -106,11 +142,16 @@ impl Hw<'_> {
             bar.write_reg(ITR::zeroed().with_interval(ITR_INTERVAL));
         }
 
-        for i in 0..128 {
+        // From the last to the first: a bridge can turn writes to rising addresses into a burst, of
+        // which some cards take every other word (erratum 15 of Intel's specification update for the
+        // 82546GB).
+        for i in (0..128).rev() {
             self.set_multicast_word(i, 0);
+        }
+        for i in (0..128).rev() {
             self.set_vlan_word(i, 0);
         }
-        for i in 1..16 {
+        for i in (1..16).rev() {
             self.set_address(i, None);
         }
     }
@@ -145,6 +186,8 @@ impl Hw<'_> {
         let m = mac.map_or([0; 6], |mac| mac.0);
         self.bar
             .write(low, RAL::from(u32::from_le_bytes([m[0], m[1], m[2], m[3]])));
+        // No burst of both, see `configure`.
+        let _ = self.bar.read(STATUS);
         self.bar.write(
             high,
             RAH::zeroed()
@@ -196,8 +239,9 @@ impl Hw<'_> {
     /// Programs the receive ring, 14.4.
     pub(crate) fn set_rx_ring(&self, base: u64, bytes: u32, tail: usize) {
         let bar = &self.bar;
-        bar.write_reg(RDBAL::from(base as u32));
+        // No burst of both, see `configure`.
         bar.write_reg(RDBAH::from((base >> 32) as u32));
+        bar.write_reg(RDBAL::from(base as u32));
         bar.write_reg(RDLEN::from(bytes));
         bar.write_reg(RDH::zeroed());
         bar.write_reg(RDTR::zeroed());
@@ -215,8 +259,9 @@ impl Hw<'_> {
     /// Programs the transmit ring and starts transmitting, 14.5.
     pub(crate) fn set_tx_ring(&self, base: u64, bytes: u32) {
         let bar = &self.bar;
-        bar.write_reg(TDBAL::from(base as u32));
+        // No burst of both, see `configure`.
         bar.write_reg(TDBAH::from((base >> 32) as u32));
+        bar.write_reg(TDBAL::from(base as u32));
         bar.write_reg(TDLEN::from(bytes));
         bar.write_reg(TDH::zeroed());
         self.set_tx_tail(0);

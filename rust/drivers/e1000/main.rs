@@ -11,6 +11,7 @@
 //! * `hw`: the card apart from its rings. `eeprom`, `microwire`, `phy`: ways into it.
 //! * `rx`, `tx`, `filter`: what exists only between open and stop.
 //! * `features`: what the card does for the stack.
+//! * `recovery`: errors of the bus. `wake`: wake-on-LAN.
 //! * `statistics`, `watchdog`: what is looked at every two seconds.
 //! * `setup`, `dump`, `selftest`: what the user sets, sees and tests with `ethtool`.
 //! * `nic`: the network device.
@@ -27,12 +28,14 @@ mod hw;
 mod microwire;
 mod nic;
 mod phy;
+mod recovery;
 mod regs;
 mod rx;
 mod selftest;
 mod setup;
 mod statistics;
 mod tx;
+mod wake;
 mod watchdog;
 
 use chip::Chip;
@@ -84,6 +87,10 @@ impl kit::pci::Driver for E1000 {
     // The cards can do more on some buses, but need no more on any.
     const DMA_BITS: u32 = 32;
 
+    const USES_PORTS: bool = true;
+
+    const ERROR_HANDLERS: kit::pci::ErrorHandlers<Self> = kit::pci::ErrorHandlers::new();
+
     fn irq_types() -> pci::IrqTypes {
         pci::IrqTypes::default().with(pci::IrqType::Intx)
     }
@@ -98,7 +105,10 @@ impl kit::pci::Driver for E1000 {
             // The user may have forced the driver upon a card that it does not know.
             chip: info.unwrap_or(&chip::I82540EM),
         };
-        hw.reset();
+        let ports = kit::pci::Ports::new(bound.as_ref(), c"r4l_e1000").ok();
+        hw.reset_by(ports.as_ref());
+        // The network device requests them again.
+        drop(ports);
         // Without an address of its own the card works as soon as it is given one: `ip link set
         // eth0 address ...`. Until then it cannot be set up.
         let mac = eeprom::read_mac(&hw).unwrap_or_else(|error| {

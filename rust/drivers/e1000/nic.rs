@@ -29,6 +29,7 @@ use crate::{
         TxCleaner,
         TxRing, //
     },
+    wake,
     watchdog::Watchdog, //
 };
 use kernel::{
@@ -63,11 +64,13 @@ use kit::{
         Poll,
         Rings,
         RxMode,
-        TxQueue, //
+        TxQueue,
+        WakeOn, //
     },
     netdev_err,
     netdev_info,
     param,
+    pci::Ports,
     skb::{
         TxSkb,
         Verdict, //
@@ -79,9 +82,13 @@ use kit::{
 pub(crate) struct Nic<'bound> {
     hw: Hw<'bound>,
     dev: &'bound Device<Bound>,
+    /// The card's I/O ports, if the system has assigned them.
+    ports: Option<Ports<'bound>>,
     statistics: Statistics,
     watchdog: Watchdog,
     setup: Setup,
+    /// Kinds of frames that wake the system, bits of [`WakeOn`].
+    wake_on: Atomic<u32>,
     /// Bits `NETIF_MSG_*`: which messages the user wants.
     messages: Atomic<u32>,
     /// LEDCTL as it is when nobody looks for the card.
@@ -155,8 +162,10 @@ pub(crate) struct Work<'bound> {
 impl<'bound> Nic<'bound> {
     pub(crate) fn new(hw: Hw<'bound>, dev: &'bound Device<Bound>, mac: MacAddress) -> Self {
         Self {
+            wake_on: Atomic::new(wake::of_eeprom(&hw).into_raw()),
             hw,
             dev,
+            ports: Ports::new(dev, c"r4l_e1000").ok(),
             statistics: Statistics::new(),
             watchdog: Watchdog::new(),
             setup: Setup::new(),
@@ -170,6 +179,11 @@ impl<'bound> Nic<'bound> {
             overrun: Atomic::new(false),
             counters: Counters::default(),
         }
+    }
+
+    /// True if the card answers.
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.hw.is_reachable()
     }
 
     fn update_link(&self, dev: &net::Device) {
@@ -245,7 +259,7 @@ impl<'bound> net::Driver for Nic<'bound> {
     fn open_with(&self, dev: &net::Device, mut rings: Rings<Self>) -> Result<Rings<Self>> {
         netdev_info!(dev, "open\n");
         self.hw.divide_fifo();
-        self.hw.reset();
+        self.hw.reset_by(self.ports.as_ref());
         phy::set_power(&self.hw, true)?;
         self.hw.configure();
         self.hw.take_arp(true);
@@ -265,13 +279,16 @@ impl<'bound> net::Driver for Nic<'bound> {
     }
 
     fn stop(&self, dev: &net::Device, rings: Rings<Self>) {
-        // A reset clears them.
-        self.statistics.take(&self.hw);
-        self.hw.reset();
+        let is_reachable = self.hw.is_reachable();
+        if is_reachable {
+            // A reset clears them.
+            self.statistics.take(&self.hw);
+        }
+        self.hw.reset_by(self.ports.as_ref());
         // The card is silent, so its memory may go.
         drop(rings);
         self.hw.take_arp(false);
-        if phy::set_power(&self.hw, false).is_err() {
+        if is_reachable && phy::set_power(&self.hw, false).is_err() {
             netdev_err!(dev, "the PHY does not answer\n");
         }
         netdev_info!(dev, "stop\n");
@@ -458,6 +475,23 @@ impl<'bound> net::Driver for Nic<'bound> {
 
     fn write_eeprom(&self, offset: u32, bytes: &[u8]) -> Result {
         microwire::write(&self.hw, offset, bytes)
+    }
+
+    fn wake_on(&self) -> (WakeOn, WakeOn) {
+        let wanted = WakeOn::from_raw(self.wake_on.load(Relaxed));
+        (wake::SUPPORTED, wanted)
+    }
+
+    fn set_wake_on(&self, wanted: WakeOn) {
+        self.wake_on.store(wanted.into_raw(), Relaxed);
+    }
+
+    fn arm_wake(&self, dev: &net::Device) -> Result {
+        wake::arm(&self.hw, dev.mac(), self.wake_on().1)
+    }
+
+    fn disarm_wake(&self) {
+        wake::disarm(&self.hw);
     }
 
     fn identify(&self, lamp: Lamp) {

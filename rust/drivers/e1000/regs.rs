@@ -17,6 +17,10 @@ register! {
         27:27 rfce => bool;
         /// Resets all but the PHY and the PCI configuration; clears itself.
         26:26 rst => bool;
+        /// The PHY saves power while the system sleeps.
+        21:21 en_phy_pwr_mgmt => bool;
+        /// The configuration space says that the card can wake the system without main power.
+        20:20 advd3wuc => bool;
         12:12 frcdplx => bool;
         11:11 frcspd => bool;
         /// The speed, if it is forced: 2 for 1000 Mbit/s.
@@ -209,6 +213,29 @@ register! {
         /// Of IP headers.
         8:8 ipofl => bool;
     }
+
+    /// Wake-up control, 13.6.1.
+    pub(crate) WUC(u32) @ 0x5800 {
+        /// Signals PME#.
+        1:1 pme_en => bool;
+        /// Wake-up by APM, as the EEPROM wants it after a reset.
+        0:0 apme => bool;
+    }
+
+    /// Wake-up filter control: kinds of frames that wake the system, 13.6.2.
+    pub(crate) WUFC(u32) @ 0x5808 {
+        /// Broadcast.
+        4:4 bc => bool;
+        /// Multicast that passes the filter of addresses.
+        3:3 mc => bool;
+        /// Frames to one of the receive addresses.
+        2:2 ex => bool;
+        /// Magic packets.
+        1:1 mag => bool;
+    }
+
+    /// Wake-up status: kinds of frames that came, cleared by ones, 13.6.3.
+    pub(crate) WUS(u32) @ 0x5810 { 31:0 causes; }
 
     /// Management control.
     pub(crate) MANC(u32) @ 0x5820 {

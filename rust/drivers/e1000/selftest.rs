@@ -89,8 +89,7 @@ fn registers(hw: &Hw<'_>) -> Result {
         };
     }
 
-    // Bases of rings are multiples of 16 bytes, their lengths of 128 up to 512 KiB (13.4.25 to
-    // 13.4.27).
+    // Addresses of rings are multiples of 16, their lengths multiples of 128 (13.4.25 to 13.4.27).
     keeps!(RDBAL, 0xffff_fff0);
     keeps!(RDBAH, !0);
     keeps!(RDLEN, 0x000f_ff80);

@@ -56,7 +56,18 @@ use kit::{
 /// fetches them whole into its transmit FIFO, which holds what was fetched before, too (3.3.7).
 const PER_DESCRIPTOR: usize = 4096;
 
-/// The descriptors of the largest frame that the stack sends: 64 KiB in pieces, and a context.
+/// Bytes of the last descriptor of a large send, the sentinel.
+///
+/// The card reports a descriptor of a large send as done when it has read the first part of its data
+/// ("LSO Premature Descriptor Write Back", erratum 1 of Intel's specification update for the 82546GB,
+/// whose DMA engine these cards have). The descriptors are served in their order, so all data
+/// before the sentinel was read when the sentinel is reported, and its own four bytes are read
+/// at once.
+const SENTINEL: usize = 4;
+
+/// Number of descriptors of the largest frame that the stack sends: a context, 64 KiB in pieces, and
+/// a sentinel. Of n bytes in p pieces, at most p + (n - p) / 4096 descriptors result, so with all
+/// pieces in use one of the sixteen is left for the sentinel.
 const MAX_DESCRIPTORS: usize = MAX_PIECES + 65536 / PER_DESCRIPTOR + 1;
 
 /// The queue stops when the largest frame would not fit any more.
@@ -101,6 +112,9 @@ pub(crate) struct TxRing<'bound> {
     context: Option<(TxOffsets, TxContext)>,
     /// Descriptors were written that the card has not been told of.
     pending: bool,
+    /// True if the last frame was a large send. The card may report the next frame too early, too,
+    /// if that lies in one piece; Linux's driver in C has found this.
+    after_large_send: bool,
 }
 
 /// The end that the poll function works on.
@@ -131,6 +145,7 @@ pub(crate) fn ring<'bound>(
             tail: 0,
             context: None,
             pending: false,
+            after_large_send: false,
         },
         TxCleaner {
             ring,
@@ -204,8 +219,13 @@ impl<'bound> TxRing<'bound> {
         offload: Option<Offload>,
         tag: Option<u16>,
     ) -> Result<usize> {
-        let single = frame.single().filter(|piece| piece.len <= PER_DESCRIPTOR);
-        if single.is_none() && Self::count(frame) + 1 > MAX_DESCRIPTORS {
+        let is_large_send = offload.is_some_and(|offload| offload.context.tse());
+        let follows = core::mem::replace(&mut self.after_large_send, is_large_send);
+        let has_sentinel = is_large_send || (follows && frame.single().is_some());
+        let single = frame
+            .single()
+            .filter(|piece| piece.len <= PER_DESCRIPTOR && !has_sentinel);
+        if single.is_none() && Self::count(frame) + 2 > MAX_DESCRIPTORS {
             return Err(EINVAL);
         }
 
@@ -235,10 +255,12 @@ impl<'bound> TxRing<'bound> {
         let mut last = self.tail;
         let mut left = frame.len() as usize;
         for piece in frame.pieces() {
-            for at in (0..piece.len).step_by(PER_DESCRIPTOR) {
-                let len = (piece.len - at).min(PER_DESCRIPTOR);
+            let mut at = 0;
+            while at < piece.len {
+                let len = next_len(piece.len - at, left, has_sentinel);
                 left -= len;
                 last = self.push_data(data, piece.addr + at as u64, len, left == 0);
+                at += len;
             }
         }
         Ok(last)
@@ -280,6 +302,17 @@ impl<'bound> TxRing<'bound> {
             hw.set_tx_tail(self.tail);
             self.pending = false;
         }
+    }
+}
+
+/// Returns the number of bytes of the next descriptor, from the numbers that are left of the piece and
+/// of the frame.
+fn next_len(of_piece: usize, of_frame: usize, has_sentinel: bool) -> usize {
+    let len = of_piece.min(PER_DESCRIPTOR);
+    if has_sentinel && len == of_frame && len > SENTINEL {
+        len - SENTINEL
+    } else {
+        len
     }
 }
 

@@ -25,7 +25,7 @@ GATEWAY = "10.0.2.2"
 
 
 SIOCETHTOOL = 0x8946
-GSET, SSET, GDRVINFO, GEEPROM, SEEPROM = 0x01, 0x02, 0x03, 0x0B, 0x0C
+GSET, SSET, GDRVINFO, GWOL, SWOL, GEEPROM, SEEPROM = 0x01, 0x02, 0x03, 0x05, 0x06, 0x0B, 0x0C
 GRINGPARAM, SRINGPARAM = 0x10, 0x11
 GSTRINGS, GSTATS, GSSET_INFO, GFEATURES, SFEATURES = 0x1B, 0x1D, 0x37, 0x3A, 0x3B
 SS_STATS, SS_FEATURES = 1, 4
@@ -109,6 +109,15 @@ class Ethtool:
     def set_rings(self, rx: int, tx: int) -> None:
         """Set what `ethtool -G` sets."""
         self.ask(SRINGPARAM, struct.pack("<8I", 0, 0, 0, 0, rx, 0, 0, tx))
+
+    def wake(self) -> tuple[int, int]:
+        """Return what `ethtool` shows as "Supports Wake-on" and "Wake-on", as bits WAKE_*."""
+        supported, wanted = struct.unpack_from("<II", self.ask(GWOL, bytes(16)))
+        return supported, wanted
+
+    def set_wake(self, wanted: int) -> None:
+        """Set what `ethtool -s eth0 wol` sets, by bits WAKE_*."""
+        self.ask(SWOL, struct.pack("<II", 0, wanted) + bytes(8))
 
     def settings(self) -> tuple[int, int, int, int]:
         """Return the modes supported and advertised, the speed, and whether it is negotiated."""

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""Faults of real cards, as the card in Python has them by switches (`r4l.pci.models.e1000.Errata`)."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import r4l
+from r4l.net import Interface, read_pcap
+from r4l.pci.models.e1000 import E1000
+from r4l.pci.trace import write
+
+pytestmark = pytest.mark.machine(nics=["python:e1000"])
+
+LATE_SECONDS = 2.0
+"""Time in which a driver would give the frame back, also on a busy host."""
+
+
+def card_of(vm: r4l.VM) -> E1000:
+    """Return the card, to switch its errata."""
+    card = vm.cards[0]
+    assert isinstance(card, E1000)
+    return card
+
+
+def test_data_is_kept_until_the_card_has_read_it(
+    online: r4l.VM, kernel: r4l.Kernel, interface: Interface, gateway: str
+) -> None:
+    """A large send, and a frame after it, are reported as done when 512 bytes of them were read. The test's module
+    overwrites data that the driver gives back."""
+    from scapy.layers.inet import TCP
+
+    interface.ping(gateway, count=1)
+    card = card_of(online)
+    card.early_write_back, card.late_seconds = True, LATE_SECONDS
+    online.insmod(r4l.Module(Path(__file__).parent / "segments").build(kernel), whole=True)
+    until = time.monotonic() + 20
+    segments: list[bytes] = []
+    while len(segments) < 5:
+        assert time.monotonic() < until, f"{len(segments)} of 5 segments were sent"
+        time.sleep(0.1)
+        sent = [packet.scapy() for packet in read_pcap(online.captures[0])]
+        segments = [bytes(packet[TCP].payload) for packet in sent if TCP in packet and packet[TCP].dport == 4321]
+    assert [len(segment) for segment in segments] == [1000, 1000, 1000, 500, 1400]
+    assert set(b"".join(segments)) == {ord("r")}
+    interface.ping(gateway)
+
+
+def test_a_card_that_is_reset_by_its_io_ports_only(
+    vm: r4l.VM, module: r4l.BuiltModule, interface: Interface, gateway: str
+) -> None:
+    card = card_of(vm)
+    card.errata = replace(card.errata, resets_by_io_only=True)
+    vm.insmod(module)
+    interface.up()
+    interface.ping(gateway)
+    assert write(E1000.IODATA) in card.trace
+    assert not [event for event in card.trace if event.kind == "refused" and "CTRL.RST" in event.text]
+
+
+def test_a_card_that_takes_no_writes_to_its_memory_is_refused(vm: r4l.VM, module: r4l.BuiltModule) -> None:
+    if module.name == "e1000":
+        pytest.skip("the C driver waits for a PHY that does not answer, for more than a minute")
+    card = card_of(vm)
+    card.errata = replace(card.errata, writes_by_io_only=True)
+    vm.insmod(module)
+    assert "eth0" not in vm.run("ls /sys/class/net", check=True).stdout
+    vm.rmmod(module.name)
+    card.errata = replace(card.errata, writes_by_io_only=False)
+    vm.insmod(module)
+    assert "eth0" in vm.run("ls /sys/class/net", check=True).stdout
