@@ -15,20 +15,20 @@ use kit::net::{
     RxMode, //
 };
 
-/// What the card's filters are set to.
+/// Present contents of the filters' registers.
 pub(crate) struct Filter {
     rctl: RCTL,
     table: [u32; 128],
 }
 
-/// Where the multicast table has the bit of an address: word and bit, with RCTL.MO = 0 (13.5.1).
+/// Returns word and bit of an address in the multicast table, for RCTL.MO = 0 (13.5.1).
 fn table_place(mac: MacAddress) -> (usize, u32) {
     // YOURS (multicast): the upper 12 bits of the address are the place: 7 choose the word, 5 the bit.
     (0, 0)
 }
 
 impl Filter {
-    /// The state after a reset: the receiver is off.
+    /// Returns the contents after a reset: the receiver is off.
     pub(crate) fn new() -> Self {
         Self {
             rctl: RCTL::zeroed(),
@@ -36,8 +36,8 @@ impl Filter {
         }
     }
 
-    /// Makes the card receive what `mode` says. Writes only what has changed, since every write
-    /// to RCTL stops an emulated card from receiving for a second.
+    /// Sets the filters to a mode. Writes changed registers only, since QEMU's card receives nothing
+    /// for a second after each write to RCTL.
     pub(crate) fn apply(&mut self, hw: &Hw<'_>, mode: &RxMode<'_>) {
         let mut table = [0; 128];
         for mac in mode.multicast() {

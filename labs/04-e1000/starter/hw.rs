@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The card apart from its rings: reset, general setup, addresses, interrupts, link.
+//! Reset, general setup, addresses, interrupts and link of the card, and the registers of its rings.
 
 use crate::{
     chip::Chip,
@@ -24,31 +24,31 @@ use kit::net::{
     MacAddress, //
 };
 
-/// BAR 0, the memory-mapped registers (4.1).
+/// BAR 0, the registers in memory (4.1).
 pub(crate) type Bar<'bound> = pci::Bar<'bound, END>;
 
-/// At most so many interrupts a second.
+/// Largest number of interrupts a second.
 const INTERRUPTS_PER_SECOND: u32 = 8000;
 
-/// The unit of ITR, in nanoseconds (13.4.18).
+/// Unit of ITR, in nanoseconds (13.4.18).
 const ITR_UNIT: u32 = 256;
 
-/// What ITR holds: the least time between two interrupts.
+/// Value of ITR: the least time between two interrupts.
 const ITR_INTERVAL: u16 = (1_000_000_000 / INTERRUPTS_PER_SECOND / ITR_UNIT) as u16;
 
-/// The gap between two packets sent back to back, in clocks of the MAC (13.4.34, 14.5).
+/// Gap between two packets sent back to back, in clocks of the MAC (13.4.34, 14.5).
 const IPGT: u32 = 8;
 
-/// The first part of the gap after a packet of somebody else's, in which a carrier defers.
+/// First part of the gap after a received packet, in which a carrier defers the transmission.
 const IPGR1: u32 = 2;
 
-/// That gap as a whole.
+/// Length of the gap after a received packet.
 const IPGR2: u32 = 10;
 
-/// After so many collisions a packet is given up (13.4.33).
+/// Number of collisions after which a packet is given up (13.4.33).
 const COLLISION_THRESHOLD: u32 = 0x0f;
 
-/// Bytes in which a collision may be noticed, with full duplex (13.4.33).
+/// Number of bytes in which a collision is detected; the value for full duplex (13.4.33).
 const COLLISION_DISTANCE: u32 = 0x40;
 
 /// The card's registers.
@@ -58,34 +58,36 @@ pub(crate) struct Hw<'bound> {
 }
 
 impl Hw<'_> {
-    /// Silences the card: no interrupt, no DMA. Sleeps.
+    /// Stops interrupts and DMA, and resets the card (14.7).
     ///
-    /// What CTRL.RST alone would do (14.7) is done by hand as well, as far as it matters: an
-    /// emulated card need not reset anything.
+    /// Receiver, transmitter and interrupts are switched off before the reset, since QEMU's card
+    /// resets nothing.
+    ///
+    /// Context: process. Sleeps.
     pub(crate) fn reset(&self) {
         let bar = &self.bar;
         bar.write_reg(IMC::from(!0));
-        // A write to RCTL is not free on an emulated card: it stops receiving for a second.
+        // QEMU's card receives nothing for a second after each write to RCTL.
         if bar.read(RCTL).into_raw() != 0 {
             bar.write_reg(RCTL::zeroed());
         }
         bar.write_reg(TCTL::zeroed());
-        // Posted writes reach the card before this read returns.
+        // Flushes posted writes, too.
         let ctrl = bar.read(CTRL);
 
-        // What is under way may end (13.4.22), then all stops.
+        // Transfers that have begun end (13.4.22).
         fsleep(Delta::from_millis(1));
         bar.write_reg(ctrl.with_rst(true));
-        // Registers must not be touched for a microsecond; the EEPROM is read again (13.4.1).
+        // Registers must not be accessed for a microsecond, and the EEPROM is read again (13.4.1).
         fsleep(Delta::from_millis(2));
         bar.write_reg(IMC::from(!0));
         let _ = bar.read(ICR);
     }
 
-    /// General configuration, 14.3.
+    /// Does the general configuration, 14.3.
     pub(crate) fn configure(&self) {
         let bar = &self.bar;
-        // The PHY negotiates, the MAC follows it; no VLANs, no flow control, so far.
+        // The MAC follows the PHY's negotiation. VLAN tags and flow control are set later.
         bar.update(CTRL, |ctrl| {
             ctrl.with_asde(true)
                 .with_slu(true)
@@ -115,29 +117,29 @@ impl Hw<'_> {
         }
     }
 
-    /// Says who gets ARP requests: the host, or as after power-up the management controller. Only
-    /// that one answers them while the interface is down.
+    /// Directs ARP requests to the host, or to the management controller, as after power-up. The
+    /// controller answers them while the interface is down.
     pub(crate) fn take_arp(&self, host: bool) {
         if self.chip.is_managed {
             self.bar.update(MANC, |manc| manc.with_arp_en(!host));
         }
     }
 
-    /// Writes one of the 128 words of the multicast table.
+    /// Writes a word of the multicast table, which has 128.
     pub(crate) fn set_multicast_word(&self, index: usize, bits: u32) {
         if let Some(location) = MTA::try_at(index) {
             self.bar.write(location, MTA::from(bits));
         }
     }
 
-    /// Writes one of the 128 words of the table of VLANs.
+    /// Writes a word of the VLAN table, which has 128.
     pub(crate) fn set_vlan_word(&self, index: usize, bits: u32) {
         if let Some(location) = VFTA::try_at(index) {
             self.bar.write(location, VFTA::from(bits));
         }
     }
 
-    /// Writes one of the 16 receive addresses; the first is the card's own.
+    /// Writes one of the 16 receive addresses, of which the first is the card's own.
     pub(crate) fn set_address(&self, index: usize, mac: Option<MacAddress>) {
         let (Some(low), Some(high)) = (RAL::try_at(index), RAH::try_at(index)) else {
             return;
@@ -153,7 +155,7 @@ impl Hw<'_> {
         );
     }
 
-    /// Lets interrupts through.
+    /// Unmasks the interrupts that the driver handles.
     pub(crate) fn unmask(&self) {
         // YOURS (irq): write IMS. The driver works on RXT0, RXO, RXDMT0, LSC and TXDW.
     }
@@ -163,17 +165,17 @@ impl Hw<'_> {
         self.bar.write_reg(IMC::from(!0));
     }
 
-    /// Reads the causes of an interrupt, which clears them.
+    /// Returns the causes of an interrupt and clears them.
     pub(crate) fn take_causes(&self) -> ICR {
         self.bar.read(ICR)
     }
 
-    /// Raises a link-change interrupt, so that the link is looked at.
+    /// Raises an interrupt with the cause "link changed", so that the poll function reads the link.
     pub(crate) fn raise_link_change(&self) {
         self.bar.write_reg(ICS::zeroed().with_lsc(true));
     }
 
-    /// The link as it is now.
+    /// Returns speed and duplex; `None` without a link.
     pub(crate) fn link(&self) -> Option<LinkSettings> {
         let status = self.bar.read(STATUS);
         status.lu().then(|| LinkSettings {
@@ -219,18 +221,18 @@ impl Hw<'_> {
         // YOURS (tx-registers): TCTL: EN, PSP, CT = 0Fh, and COLD = 40h for full duplex.
     }
 
-    /// The next descriptor that the card will fetch, and the first that it may not.
+    /// Returns head and tail of the transmit ring.
     pub(crate) fn tx_position(&self) -> (u32, u32) {
         let (head, tail) = (self.bar.read(TDH), self.bar.read(TDT));
         (head.value().get(), tail.value().get())
     }
 
-    /// Whether the other end has asked for a pause.
+    /// Returns true while the link partner requests a pause.
     pub(crate) fn is_paused(&self) -> bool {
         self.bar.read(STATUS).txoff()
     }
 
-    /// Reads one of the statistics, by its place in their table.
+    /// Reads and clears a statistics register, by its index in the table.
     pub(crate) fn take_statistic(&self, index: usize) -> u32 {
         STATISTICS::try_at(index).map_or(0, |location| self.bar.read(location).into_raw())
     }
@@ -241,16 +243,16 @@ impl Hw<'_> {
     }
 }
 
-/// The count of frames that the card has dropped for want of a buffer.
+/// Counter of the frames that the card dropped without a receive buffer.
 pub(crate) struct Missed {
     seen: u32,
 }
 
 impl Missed {
-    /// Before the card has been asked.
+    /// The counter before the first read of the card.
     pub(crate) const NONE: Self = Self { seen: 0 };
 
-    /// Begins to count now.
+    /// Begins to count.
     pub(crate) fn new(hw: &Hw<'_>) -> Self {
         let _ = hw.bar.read(MPC);
         Self {
@@ -258,10 +260,10 @@ impl Missed {
         }
     }
 
-    /// How many there were since the last time.
+    /// Returns the number of frames since the last call.
     ///
-    /// Reading clears the register (13.7), on a card; on an emulated one it need not. A second
-    /// read tells the two apart.
+    /// A read clears the register (13.7) of a card, but not of QEMU's. A second read distinguishes
+    /// them.
     pub(crate) fn take(&mut self, hw: &Hw<'_>) -> u32 {
         let first = hw.bar.read(MPC).into_raw();
         let second = hw.bar.read(MPC).into_raw();

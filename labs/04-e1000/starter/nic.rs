@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The network device: what the stack asks, handed on to the parts of the card.
+//! The network device: operations of the stack, passed on to the parts of the card.
 
 use crate::{
     desc::COUNT,
@@ -52,7 +52,7 @@ use kit::{
     }, //
 };
 
-/// A card, from probe to remove.
+/// State of a card from probe to remove.
 // The order of the fields is the order of teardown.
 pub(crate) struct Nic<'bound> {
     hw: Hw<'bound>,
@@ -60,14 +60,14 @@ pub(crate) struct Nic<'bound> {
     statistics: Statistics,
     watchdog: Watchdog,
     mac: MacAddress,
-    /// The interrupt handler has seen a change of the link, and the poll function has not.
+    /// True from the interrupt for a change of the link until the poll function handles it.
     link_changed: Atomic<bool>,
-    /// Likewise that the card has dropped frames.
+    /// True from the interrupt for dropped frames until the poll function handles it.
     overrun: Atomic<bool>,
     counters: Counters,
 }
 
-/// What `ethtool -S` shows.
+/// Counters of the driver, for `ethtool -S`.
 #[derive(Default)]
 struct Counters {
     interrupts: Counter,
@@ -90,7 +90,7 @@ impl Counter {
     }
 }
 
-/// What the poll function works on.
+/// State that the poll function works on.
 pub(crate) struct Work<'bound> {
     rx: RxRing<'bound>,
     tx: TxCleaner<'bound>,
@@ -151,7 +151,7 @@ impl<'bound> net::Driver for Nic<'bound> {
             offloads: Offloads {
                 scatter_and_checksum: true,
                 tcp_segmentation: true,
-                // QEMU writes a wrong length into IP headers of version 6.
+                // QEMU's card writes a wrong length into IPv6 headers.
                 tcp6_segmentation: false,
             },
         }
@@ -179,7 +179,7 @@ impl<'bound> net::Driver for Nic<'bound> {
 
     fn start(&self, _dev: &net::Device) {
         self.hw.unmask();
-        // The link may have come long ago: have it looked at.
+        // The link may be up already, without an interrupt to come.
         self.hw.raise_link_change();
     }
 
@@ -238,7 +238,7 @@ impl<'bound> net::Driver for Nic<'bound> {
 
     fn watchdog(&self, dev: &net::Device) -> Health {
         if self.hw.link().is_some() != dev.carrier() {
-            // No interrupt has told. The poll function looks at it.
+            // The interrupt was lost. The poll function reads the link.
             self.hw.raise_link_change();
         }
         self.statistics.take(&self.hw);

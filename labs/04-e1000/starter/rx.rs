@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Receive: every descriptor has a buffer, and a frame goes up in the buffer it came in.
+//! Receive ring. Each descriptor has a buffer, and a frame goes to the stack in its buffer.
 
 use crate::{
     desc::{
@@ -30,18 +30,18 @@ use kit::{
     }, //
 };
 
-/// What RCTL.BSIZE says (13.4.22).
+/// Size of a buffer in bytes, for RCTL.BSIZE = 0 (13.4.22).
 const BUFFER_SIZE: u32 = 2048;
 
-/// A frame of up to this many bytes is copied, and its buffer stays where it is.
+/// Largest frame in bytes that is copied; its buffer stays in the ring.
 const COPY_BREAK: u32 = 256;
 
-/// The card gets buffers back in lots of this many.
+/// Number of buffers that are given back to the card at once.
 const RETURN_EVERY: usize = 32;
 
-/// The receive ring.
+/// Receive ring.
 ///
-/// The card may use all descriptors but the one before `next`: head and tail are equal when it has
+/// The card owns all descriptors but the one before `next`: head and tail are equal when it owns
 /// none (3.2.6).
 // The order of the fields is the order of teardown.
 pub(crate) struct RxRing<'bound> {
@@ -49,12 +49,13 @@ pub(crate) struct RxRing<'bound> {
     descriptors: Descriptors<'bound>,
     dev: &'bound Device<Bound>,
     next: usize,
-    /// Inside a frame that is longer than a buffer, which is dropped to its end.
+    /// True inside a frame that is longer than a buffer, which is dropped to its end.
     discarding: bool,
 }
 
 impl<'bound> RxRing<'bound> {
-    /// Makes a ring full of buffers and gives it to the card, which does not receive yet.
+    /// Allocates a ring with a buffer for each descriptor and gives it to the card, whose receiver is
+    /// off.
     pub(crate) fn new(dev: &'bound Device<Bound>, hw: &Hw<'_>) -> Result<Self> {
         // YOURS (rings): the ring's memory, see `Descriptors::new` in desc.rs.
         let descriptors: Descriptors<'_> = return Err(ENXIO);
@@ -74,13 +75,13 @@ impl<'bound> RxRing<'bound> {
         })
     }
 
-    /// Receives frames for as long as there are some and the budget lasts.
+    /// Receives frames until the ring is empty or the budget is used up.
     pub(crate) fn receive(&mut self, hw: &Hw<'_>, poll: &mut Poll<'_>) {
         let mut returned = 0;
         while let Some(slot) = poll.slot() {
             // YOURS (receive), 1: end the loop here if the descriptor `self.next` is not done (DD).
             //
-            // The rest of the descriptor, and the frame, are not older than that bit.
+            // Orders the reads of the descriptor's rest, and of the frame, after the read of DD.
             dma_rmb();
             let status = RxStatus::from(self.descriptors.read(self.next));
 
@@ -112,7 +113,7 @@ impl<'bound> RxRing<'bound> {
     }
 }
 
-/// What the error bits of a descriptor say, 3.2.3.2.
+/// Returns the error that a descriptor reports, 3.2.3.2.
 fn error(status: RxStatus) -> RxError {
     if status.crc_error() {
         RxError::Crc

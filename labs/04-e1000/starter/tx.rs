@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Transmit: `start_xmit` fills the ring, the poll function empties it.
+//! Transmit ring, filled by `start_xmit` and emptied by the poll function.
 
 use crate::{
     desc::{
@@ -54,31 +54,31 @@ use kit::{
     }, //
 };
 
-/// The bytes of a frame that one descriptor covers at most. The card takes 16,288 (3.3.3), but it
-/// fetches them whole into its transmit FIFO, which holds what was fetched before, too (3.3.7).
+/// Largest number of bytes of a descriptor. The card supports 16,288 (3.3.3), but has to have room
+/// for all of them in its transmit FIFO, beside data of earlier descriptors (3.3.7).
 const PER_DESCRIPTOR: usize = 4096;
 
-/// The descriptors of the largest frame that the stack sends: 64 KiB in pieces, and a context.
+/// Number of descriptors of the largest frame that the stack sends: a context, and 64 KiB in pieces.
 const MAX_DESCRIPTORS: usize = MAX_PIECES + 65536 / PER_DESCRIPTOR + 1;
 
-/// The queue stops when the largest frame would not fit any more.
+/// Number of free descriptors below which the queue is stopped: the largest frame does not fit.
 const STOP_BELOW: usize = MAX_DESCRIPTORS;
 
-/// The queue is woken when this much is free again.
+/// Number of free descriptors at which a stopped queue is woken.
 const WAKE_AT: usize = 2 * MAX_DESCRIPTORS;
 
-/// What the two ends share.
+/// State that both ends of the ring share.
 struct Ring<'bound> {
     descriptors: Descriptors<'bound>,
-    /// The next descriptor to fill; written by `start_xmit`.
+    /// Next descriptor to fill; written by `start_xmit`.
     tail: Atomic<usize>,
-    /// The next descriptor to take back; written by the poll function.
+    /// Next descriptor to free; written by the poll function.
     clean: Atomic<usize>,
 }
 
 impl Ring<'_> {
-    /// How many descriptors are free. Head and tail are equal when the ring is empty, so it is
-    /// full with one to spare (3.4).
+    /// Returns the number of free descriptors. One descriptor is always unused, since head and tail
+    /// are equal when the ring is empty (3.4).
     fn free(&self) -> usize {
         let used = self
             .tail
@@ -92,29 +92,29 @@ impl Ring<'_> {
 /// A frame on the ring.
 struct Entry<'bound> {
     frame: InFlight<'bound>,
-    /// The last of its descriptors, the one that reports when all is done.
+    /// Index of its last descriptor, which the card reports.
     last: usize,
 }
 
-/// The end that `start_xmit` works on.
+/// The end of the ring for `start_xmit`.
 pub(crate) struct TxRing<'bound> {
     dev: &'bound Device<Bound>,
     ring: Arc<Ring<'bound>>,
     frames: Producer<Entry<'bound>>,
     tail: usize,
-    /// What the card was told of checksums last; it remembers.
+    /// Last context descriptor, which the card keeps.
     context: Option<(TxOffsets, TxContext)>,
-    /// Descriptors were written that the card has not been told of.
+    /// True if descriptors were written since the last write of the tail register.
     pending: bool,
 }
 
-/// The end that the poll function works on.
+/// The end of the ring for the poll function.
 pub(crate) struct TxCleaner<'bound> {
     ring: Arc<Ring<'bound>>,
     frames: Consumer<Entry<'bound>>,
 }
 
-/// Makes a transmit ring, and the card begin to serve it.
+/// Allocates a ring and gives it to the card, which begins to serve it.
 pub(crate) fn ring<'bound>(
     dev: &'bound Device<Bound>,
     hw: &Hw<'_>,
@@ -173,7 +173,7 @@ impl<'bound> TxRing<'bound> {
         self.give_up(hw, queue)
     }
 
-    /// The frame is gone already: counts it, and sees to those before it.
+    /// Counts a frame as dropped, and notifies the card of those before it.
     #[cold]
     fn give_up<'a>(&mut self, hw: &Hw<'_>, queue: &TxQueue<'a>) -> Verdict<'a> {
         queue.count_drop();
@@ -181,8 +181,8 @@ impl<'bound> TxRing<'bound> {
         Verdict::TAKEN
     }
 
-    /// Writes the descriptors of a frame, and returns the last one's index. There is room for
-    /// [`MAX_DESCRIPTORS`].
+    /// Writes the descriptors of a frame and returns the index of the last one. The caller has
+    /// checked that [`MAX_DESCRIPTORS`] are free.
     #[inline]
     fn fill(&mut self, frame: &TxFrame<'_>, offload: Option<Offload>) -> Result<usize> {
         let single = frame.single().filter(|piece| piece.len <= PER_DESCRIPTOR);
@@ -196,7 +196,7 @@ impl<'bound> TxRing<'bound> {
             .with_ifcs(true);
         if let Some(offload) = offload {
             let context = (offload.offsets, offload.context);
-            // For a segmentation the card counts the context's lengths down.
+            // The card counts the lengths of a context down when it does segmentation.
             if offload.context.tse() || self.context != Some(context) {
                 self.push(context.0.into_raw(), context.1.into_raw());
                 self.context = Some(context);
@@ -222,7 +222,7 @@ impl<'bound> TxRing<'bound> {
         Ok(last)
     }
 
-    /// How many data descriptors a frame takes.
+    /// Returns the number of data descriptors of a frame.
     fn count(frame: &TxFrame<'_>) -> usize {
         frame
             .pieces()
@@ -230,10 +230,10 @@ impl<'bound> TxRing<'bound> {
             .sum()
     }
 
-    /// Writes one data descriptor and returns its index.
+    /// Writes a data descriptor and returns its index.
     #[inline]
     fn push_data(&mut self, data: TxData, addr: u64, len: usize, end: bool) -> usize {
-        // At most `PER_DESCRIPTOR` bytes, so 16 bits will do.
+        // At most `PER_DESCRIPTOR` bytes, which fit into 16 bits.
         let data = data
             .with_length(Bounded::<u64, 20>::from(len as u16))
             .with_eop(end)
@@ -241,7 +241,7 @@ impl<'bound> TxRing<'bound> {
         self.push(addr, data.into_raw())
     }
 
-    /// Writes one descriptor and returns its index.
+    /// Writes a descriptor and returns its index.
     #[inline]
     fn push(&mut self, first: u64, second: u64) -> usize {
         let index = self.tail;
@@ -250,7 +250,7 @@ impl<'bound> TxRing<'bound> {
         index
     }
 
-    /// Tells the card of the descriptors that it does not know of yet.
+    /// Notifies the card of new descriptors, if there are any.
     fn ring_doorbell(&mut self, hw: &Hw<'_>) {
         if self.pending {
             // The card must not see the new tail before the descriptors.
@@ -261,7 +261,7 @@ impl<'bound> TxRing<'bound> {
     }
 }
 
-/// What the card does to a frame besides sending it: a context descriptor, 3.3.6.
+/// Checksum and segmentation of a frame: the contents of a context descriptor, 3.3.6.
 #[derive(Clone, Copy)]
 struct Offload {
     offsets: TxOffsets,
@@ -276,19 +276,19 @@ impl Offload {
         };
         let (Ok(start), Ok(place)) = (u8::try_from(checksum.start), u8::try_from(checksum.place))
         else {
-            // Too far back for the card.
+            // Beyond the 8 bits that the descriptor has for offsets.
             skb.fill_in_checksum()?;
             return Ok(None);
         };
-        // To the end of the packet: TUCSE is 0.
+        // TUCSE = 0: the checksum covers the rest of the packet.
         let offsets = TxOffsets::zeroed().with_tucss(start).with_tucso(place);
         let context = TxContext::zeroed().with_dext(true);
 
         let Some(tso) = skb.segmentation()? else {
             return Ok(Some(Self { offsets, context }));
         };
-        // The card finds the IP header by IPCSS, to fill its length in. The header's checksum is at
-        // byte 10, and covers it up to the TCP header; IP version 6 has none.
+        // IPCSS is the place of the IP header, whose length the card fills in. The checksum of the
+        // header is at byte 10 and covers it up to the TCP header; IPv6 has none.
         let offsets = offsets.with_ipcss(u8::try_from(tso.network)?);
         let offsets = if tso.ipv6 {
             offsets
@@ -311,10 +311,10 @@ impl Offload {
 }
 
 impl TxCleaner<'_> {
-    /// Takes back the frames that the card has sent. Says whether that woke the queue.
+    /// Takes back the sent frames. Returns true if that woke the queue.
     pub(crate) fn clean(&mut self, poll: &mut Poll<'_>) -> bool {
         let mut completions = poll.completions();
-        // Not more than a ring at a time: it is filled on another CPU meanwhile.
+        // At most one ring of them, since another CPU may fill it at the same time.
         let mut more = true;
         for _ in 0..COUNT {
             more = self.is_next_done();

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // YOURS (survive lab): seven bugs lie in nic.rs, rx.rs and tx.rs. main.rs is here as it calls them.
 
-//! A driver for Intel's 82540EM Gigabit Ethernet controller, the e1000 that QEMU emulates, and for
-//! its sisters 82544EI, 82544GC and 82545EM.
+//! Driver for Intel's Gigabit Ethernet controllers 82540EM (the e1000 that QEMU emulates), 82544EI,
+//! 82544GC and 82545EM.
 //!
-//! Written from Intel's "PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's
-//! Manual". Each file has one job:
+//! Source of all facts about the hardware: Intel's "PCI/PCI-X Family of Gigabit Ethernet Controllers
+//! Software Developer's Manual" (317453). Numbers in comments are its sections.
 //!
-//! * `regs`, `desc`: registers and descriptors as the manual has them.
-//! * `chip`: what the cards do not have in common.
-//! * `hw`: the card apart from its rings. `eeprom`, `microwire`, `phy`: ways into it.
-//! * `rx`, `tx`, `filter`: what exists only between open and stop.
-//! * `features`: what the card does for the stack.
-//! * `statistics`, `watchdog`: what is looked at every two seconds.
-//! * `setup`, `dump`, `selftest`: what the user sets, sees and tests with `ethtool`.
+//! * `regs`, `desc`: registers and descriptors.
+//! * `chip`: differences between the controllers.
+//! * `hw`: reset, general setup, addresses, interrupts, link.
+//! * `eeprom`, `microwire`, `phy`: the EEPROM, read and written; the PHY.
+//! * `rx`, `tx`, `filter`: state of the open device.
+//! * `features`: checksums and VLAN tags.
+//! * `recovery`, `wake`: errors of the bus; wake-on-LAN.
+//! * `statistics`, `watchdog`: the work of every two seconds.
+//! * `setup`, `dump`, `selftest`: settings, contents and tests for `ethtool`.
 //! * `nic`: the network device.
 
 #![forbid(unsafe_code)]
@@ -28,12 +30,14 @@ mod hw;
 mod microwire;
 mod nic;
 mod phy;
+mod recovery;
 mod regs;
 mod rx;
 mod selftest;
 mod setup;
 mod statistics;
 mod tx;
+mod wake;
 mod watchdog;
 
 use chip::Chip;
@@ -50,7 +54,7 @@ use kernel::{
 use kit::net::MacAddress;
 use nic::Nic;
 
-/// The driver.
+/// The PCI driver.
 struct E1000;
 
 kit::pci_device_table!(
@@ -82,8 +86,12 @@ impl kit::pci::Driver for E1000 {
 
     const ID_TABLE: pci::IdTable<Self::IdInfo> = &PCI_TABLE;
 
-    // The cards can do more on some buses, but need no more on any.
+    // 64 bits on some buses (4.1), but 32 on all.
     const DMA_BITS: u32 = 32;
+
+    const USES_PORTS: bool = true;
+
+    const ERROR_HANDLERS: kit::pci::ErrorHandlers<Self> = kit::pci::ErrorHandlers::new();
 
     fn irq_types() -> pci::IrqTypes {
         pci::IrqTypes::default().with(pci::IrqType::Intx)
@@ -96,12 +104,15 @@ impl kit::pci::Driver for E1000 {
         let bound: &'bound pci::Device<Bound> = pdev;
         let hw = Hw {
             bar: bound.iomap_region_sized(0, c"r4l_e1000")?,
-            // The user may have forced the driver upon a card that it does not know.
+            // Absent if the user binds the driver to a card that is not in the table.
             chip: info.unwrap_or(&chip::I82540EM),
         };
-        hw.reset();
-        // Without an address of its own the card works as soon as it is given one: `ip link set
-        // eth0 address ...`. Until then it cannot be set up.
+        let ports = kit::pci::Ports::new(bound.as_ref(), c"r4l_e1000").ok();
+        hw.reset_by(ports.as_ref());
+        // The network device requests them again.
+        drop(ports);
+        // A card without an address can be used after `ip link set eth0 address ...`. Until then
+        // the core refuses to open it.
         let mac = eeprom::read_mac(&hw).unwrap_or_else(|error| {
             dev_err!(pdev, "no address in the EEPROM: {:?}\n", error);
             MacAddress::NONE
@@ -139,11 +150,11 @@ kit::module_pci_net_driver! {
     params: {
         copybreak: u32 {
             default: 256,
-            description: "Frames of up to so many bytes are copied when they are received",
+            description: "Largest received frame that is copied, in bytes",
         },
         debug: i32 {
             default: -1,
-            description: "Kinds of messages that are wanted: 0 to 16; -1 for the usual three",
+            description: "Number of kinds of messages, 0 to 16; -1 for the usual three",
         },
     },
 }

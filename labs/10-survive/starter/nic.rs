@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // YOURS (survive lab): seven bugs lie in nic.rs, rx.rs and tx.rs. main.rs is here as it calls them.
 
-//! The network device: what the stack asks, handed on to the parts of the card.
+//! The network device: operations of the stack, passed on to the parts of the card.
 
 use crate::{
     desc,
@@ -30,6 +30,7 @@ use crate::{
         TxCleaner,
         TxRing, //
     },
+    wake,
     watchdog::Watchdog, //
 };
 use kernel::{
@@ -68,40 +69,46 @@ use kit::{
         Poll,
         Rings,
         RxMode,
-        TxQueue, //
+        TxQueue,
+        WakeOn, //
     },
     netdev_err,
     netdev_info,
     param,
+    pci::Ports,
     skb::{
         TxSkb,
         Verdict, //
     }, //
 };
 
-/// A card, from probe to remove.
+/// State of a card from probe to remove.
 // The order of the fields is the order of teardown.
 pub(crate) struct Nic<'bound> {
     hw: Hw<'bound>,
     dev: &'bound Device<Bound>,
+    /// I/O ports, if the system has assigned them.
+    ports: Option<Ports<'bound>>,
     statistics: Statistics,
     watchdog: Watchdog,
     setup: Setup,
-    /// Bits `NETIF_MSG_*`: which messages the user wants.
+    /// Kinds of frames that are to wake the system, bits of [`WakeOn`].
+    wake_on: Atomic<u32>,
+    /// Wanted kinds of messages, bits `NETIF_MSG_*`.
     messages: Atomic<u32>,
-    /// LEDCTL as it is when nobody looks for the card.
+    /// Value of LEDCTL before `ethtool -p`.
     lamp: Atomic<u32>,
     mac: MacAddress,
-    /// The interrupt handler has seen a change of the link, and the poll function has not.
+    /// True from the interrupt for a change of the link until the poll function handles it.
     link_changed: Atomic<bool>,
-    /// Likewise that the card has dropped frames.
+    /// True from the interrupt for dropped frames until the poll function handles it.
     overrun: Atomic<bool>,
     /// The link as the poll function saw it last: to ask the card takes long.
     settings: Pin<KBox<SpinLock<Option<LinkSettings>>>>,
     counters: Counters,
 }
 
-/// What `ethtool -S` shows.
+/// Counters of the driver, for `ethtool -S`.
 #[derive(Default)]
 struct Counters {
     interrupts: Counter,
@@ -124,14 +131,14 @@ impl Counter {
     }
 }
 
-/// The longest frame is 16,128 bytes with header and checksum: what the transmit FIFO has room for
-/// (3.3.3, and `Hw::divide_fifo`), as other drivers of the family have it.
+/// Largest MTU. The longest frame, with header and FCS, has 16,128 bytes, for which the transmit FIFO
+/// has room (3.3.3, and `Hw::divide_fifo`); other drivers of the family have the same limit.
 const MAX_MTU: u32 = 16_128 - net::ETH_HEADER_LEN - net::ETH_FCS_LEN;
 
-/// The names of the driver's own counters.
+/// Names of the driver's own counters.
 const OWN: [&str; 4] = ["interrupts", "polls", "tx_wakes", "link_changes"];
 
-/// The names of all counters: the driver's own, and the card's.
+/// Names of all counters: the driver's own, then the card's.
 const NAMES: [&str; OWN.len() + statistics::COUNT] = {
     let mut names = [""; OWN.len() + statistics::COUNT];
     let mut i = 0;
@@ -146,13 +153,13 @@ const NAMES: [&str; OWN.len() + statistics::COUNT] = {
     names
 };
 
-/// The messages that there are until the user wants others: of driver, probe and link.
+/// Default kinds of messages: `NETIF_MSG_DRV`, `NETIF_MSG_PROBE` and `NETIF_MSG_LINK`.
 const MESSAGES: u32 = 7;
 
-/// The bit of those for messages on the link.
+/// `NETIF_MSG_LINK`.
 const MESSAGES_LINK: u32 = 4;
 
-/// What the poll function works on.
+/// State that the poll function works on.
 pub(crate) struct Work<'bound> {
     rx: RxRing<'bound>,
     tx: TxCleaner<'bound>,
@@ -162,8 +169,10 @@ pub(crate) struct Work<'bound> {
 impl<'bound> Nic<'bound> {
     pub(crate) fn new(hw: Hw<'bound>, dev: &'bound Device<Bound>, mac: MacAddress) -> Result<Self> {
         Ok(Self {
+            wake_on: Atomic::new(wake::of_eeprom(&hw).into_raw()),
             hw,
             dev,
+            ports: Ports::new(dev, c"r4l_e1000").ok(),
             statistics: Statistics::new(),
             watchdog: Watchdog::new(),
             setup: Setup::new(),
@@ -178,6 +187,11 @@ impl<'bound> Nic<'bound> {
             settings: KBox::pin_init(new_spinlock!(None), GFP_KERNEL)?,
             counters: Counters::default(),
         })
+    }
+
+    /// Returns true if the card answers.
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.hw.is_reachable()
     }
 
     fn update_link(&self, dev: &net::Device) {
@@ -226,7 +240,7 @@ impl<'bound> net::Driver for Nic<'bound> {
             offloads: Offloads {
                 scatter_and_checksum: true,
                 tcp_segmentation: true,
-                // QEMU writes a wrong length into IP headers of version 6.
+                // QEMU's card writes a wrong length into IPv6 headers.
                 tcp6_segmentation: false,
             },
         }
@@ -254,7 +268,7 @@ impl<'bound> net::Driver for Nic<'bound> {
     fn open_with(&self, dev: &net::Device, mut rings: Rings<Self>) -> Result<Rings<Self>> {
         netdev_info!(dev, "open\n");
         self.hw.divide_fifo();
-        self.hw.reset();
+        self.hw.reset_by(self.ports.as_ref());
         phy::set_power(&self.hw, true)?;
         self.hw.configure();
         self.hw.take_arp(true);
@@ -269,20 +283,23 @@ impl<'bound> net::Driver for Nic<'bound> {
 
     fn start(&self, _dev: &net::Device) {
         self.hw.unmask();
-        // The link may have come long ago: have it looked at.
+        // The link may be up already, without an interrupt to come.
         self.hw.raise_link_change();
     }
 
     fn stop(&self, dev: &net::Device, rings: Rings<Self>) {
-        // A reset clears them.
-        self.statistics.take(&self.hw);
-        self.hw.reset();
+        let is_reachable = self.hw.is_reachable();
+        if is_reachable {
+            // The reset clears the registers.
+            self.statistics.take(&self.hw);
+        }
+        self.hw.reset_by(self.ports.as_ref());
         // The interrupt handler may still run. Not here, while the memory goes.
         let quiet = kernel::interrupt::local_interrupt_disable();
         drop(rings);
         drop(quiet);
         self.hw.take_arp(false);
-        if phy::set_power(&self.hw, false).is_err() {
+        if is_reachable && phy::set_power(&self.hw, false).is_err() {
             netdev_err!(dev, "the PHY does not answer\n");
         }
         netdev_info!(dev, "stop\n");
@@ -352,7 +369,7 @@ impl<'bound> net::Driver for Nic<'bound> {
 
     fn watchdog(&self, dev: &net::Device) -> Health {
         if self.hw.link().is_some() != dev.carrier() {
-            // No interrupt has told. The poll function looks at it.
+            // The interrupt was lost. The poll function reads the link.
             self.hw.raise_link_change();
         }
         if self.setup.resolve_pause(&self.hw, dev.carrier()).is_err() {
@@ -469,6 +486,23 @@ impl<'bound> net::Driver for Nic<'bound> {
 
     fn write_eeprom(&self, offset: u32, bytes: &[u8]) -> Result {
         microwire::write(&self.hw, offset, bytes)
+    }
+
+    fn wake_on(&self) -> (WakeOn, WakeOn) {
+        let wanted = WakeOn::from_raw(self.wake_on.load(Relaxed));
+        (wake::SUPPORTED, wanted)
+    }
+
+    fn set_wake_on(&self, wanted: WakeOn) {
+        self.wake_on.store(wanted.into_raw(), Relaxed);
+    }
+
+    fn arm_wake(&self, dev: &net::Device) -> Result {
+        wake::arm(&self.hw, dev.mac(), self.wake_on().1)
+    }
+
+    fn disarm_wake(&self) {
+        wake::disarm(&self.hw);
     }
 
     fn identify(&self, lamp: Lamp) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // YOURS (survive lab): seven bugs lie in nic.rs, rx.rs and tx.rs. main.rs is here as it calls them.
 
-//! Transmit: `start_xmit` fills the ring, the poll function empties it.
+//! Transmit ring, filled by `start_xmit` and emptied by the poll function.
 
 use crate::{
     desc::{
@@ -53,33 +53,43 @@ use kit::{
     }, //
 };
 
-/// The bytes of a frame that one descriptor covers at most. The card takes 16,288 (3.3.3), but it
-/// fetches them whole into its transmit FIFO, which holds what was fetched before, too (3.3.7).
+/// Largest number of bytes of a descriptor. The card supports 16,288 (3.3.3), but has to have room
+/// for all of them in its transmit FIFO, beside data of earlier descriptors (3.3.7).
 const PER_DESCRIPTOR: usize = 4096;
 
-/// The descriptors of the largest frame that the stack sends: 64 KiB in pieces, and a context.
+/// Number of bytes of the last descriptor of a large send, the sentinel.
+///
+/// The card reports a descriptor of a large send as done when it has read the first part of the data
+/// (erratum 1, "LSO Premature Descriptor Write Back", of Intel's specification update for the 82546GB,
+/// of the same family). Descriptors are served in their order, and four bytes are read at once. So
+/// when the sentinel is reported, all data of the frame was read.
+const SENTINEL: usize = 4;
+
+/// Number of descriptors of the largest frame that the stack sends: a context, 64 KiB in pieces, and
+/// a sentinel. Of n bytes in p pieces, at most p + (n - p) / 4096 descriptors result, so with all
+/// pieces in use one of the sixteen is left for the sentinel.
 const MAX_DESCRIPTORS: usize = MAX_PIECES + 65536 / PER_DESCRIPTOR + 1;
 
-/// The queue stops when the largest frame would not fit any more.
+/// Number of free descriptors below which the queue is stopped: the largest frame does not fit.
 const STOP_BELOW: usize = MAX_DESCRIPTORS;
 
-/// The queue is woken when this much is free again.
+/// Number of free descriptors at which a stopped queue is woken.
 const WAKE_AT: usize = 256;
 
-/// What the two ends share.
+/// State that both ends of the ring share.
 struct Ring<'bound> {
     descriptors: Descriptors<'bound>,
-    /// The next descriptor to fill; written by `start_xmit`.
+    /// Next descriptor to fill; written by `start_xmit`.
     tail: Atomic<usize>,
-    /// The next descriptor to take back; written by the poll function.
+    /// Next descriptor to free; written by the poll function.
     clean: Atomic<usize>,
 }
 
 impl Ring<'_> {
-    /// How many descriptors are free. Head and tail are equal when the ring is empty, so it is
-    /// full with one to spare (3.4).
+    /// Returns the number of free descriptors. One descriptor is always unused, since head and tail
+    /// are equal when the ring is empty (3.4).
     fn free(&self) -> usize {
-        // From the next to fill up to the one before the next to take back.
+        // From the next to fill up to the one before the next to free.
         let used = self.tail.load(Acquire) - self.clean.load(Acquire);
         self.descriptors.between(used, self.descriptors.count() - 1)
     }
@@ -88,29 +98,32 @@ impl Ring<'_> {
 /// A frame on the ring.
 struct Entry<'bound> {
     frame: InFlight<'bound>,
-    /// The last of its descriptors, the one that reports when all is done.
+    /// Index of its last descriptor, which the card reports.
     last: usize,
 }
 
-/// The end that `start_xmit` works on.
+/// The end of the ring for `start_xmit`.
 pub(crate) struct TxRing<'bound> {
     dev: &'bound Device<Bound>,
     ring: Arc<Ring<'bound>>,
     frames: Producer<Entry<'bound>>,
     tail: usize,
-    /// What the card was told of checksums last; it remembers.
+    /// Last context descriptor, which the card keeps.
     context: Option<(TxOffsets, TxContext)>,
-    /// Descriptors were written that the card has not been told of.
+    /// True if descriptors were written since the last write of the tail register.
     pending: bool,
+    /// True if the last frame was a large send. The next one needs a sentinel, too, if it lies in one
+    /// piece; the driver in C names this part of the erratum.
+    after_large_send: bool,
 }
 
-/// The end that the poll function works on.
+/// The end of the ring for the poll function.
 pub(crate) struct TxCleaner<'bound> {
     ring: Arc<Ring<'bound>>,
     frames: Consumer<Entry<'bound>>,
 }
 
-/// Makes a transmit ring, of which the card knows nothing yet.
+/// Allocates a ring. Does not access the card.
 pub(crate) fn ring<'bound>(
     dev: &'bound Device<Bound>,
     count: usize,
@@ -132,6 +145,7 @@ pub(crate) fn ring<'bound>(
             tail: 0,
             context: None,
             pending: false,
+            after_large_send: false,
         },
         TxCleaner {
             ring,
@@ -141,7 +155,7 @@ pub(crate) fn ring<'bound>(
 }
 
 impl<'bound> TxRing<'bound> {
-    /// Gives the ring to the card, which begins to serve it.
+    /// Gives the ring to the card, and switches its transmitter on.
     pub(crate) fn give(&self, hw: &Hw<'_>) {
         let descriptors = &self.ring.descriptors;
         hw.set_tx_ring(descriptors.dma_addr(), descriptors.bytes());
@@ -155,7 +169,7 @@ impl<'bound> TxRing<'bound> {
         skb: TxSkb<'a>,
     ) -> Verdict<'a> {
         if self.ring.free() < STOP_BELOW {
-            // The queue should be stopped.
+            // Not expected: the queue is stopped then.
             self.ring_doorbell(hw);
             return skb.busy();
         }
@@ -174,10 +188,10 @@ impl<'bound> TxRing<'bound> {
         };
         let (frame, sent) = queue.sent(frame);
         if self.frames.push(Entry { frame, last }).is_err() {
-            // There are never more frames than descriptors.
+            // Not expected: there are at least as many entries as descriptors.
             pr_err!("the transmit ring has lost count\n");
         }
-        // To the cleaner this frees nothing; it tells how much is in use.
+        // Orders the push before the cleaner's read of the tail.
         self.ring.tail.store(self.tail, Release);
         self.pending = true;
 
@@ -188,7 +202,7 @@ impl<'bound> TxRing<'bound> {
         Verdict::TAKEN
     }
 
-    /// The frame is gone already: counts it, and sees to those before it.
+    /// Counts a frame as dropped, and notifies the card of those before it.
     #[cold]
     fn give_up<'a>(&mut self, hw: &Hw<'_>, queue: &TxQueue<'a>) -> Verdict<'a> {
         queue.count_drop();
@@ -196,8 +210,8 @@ impl<'bound> TxRing<'bound> {
         Verdict::TAKEN
     }
 
-    /// Writes the descriptors of a frame, and returns the last one's index. There is room for
-    /// [`MAX_DESCRIPTORS`].
+    /// Writes the descriptors of a frame and returns the index of the last one. The caller has
+    /// checked that [`MAX_DESCRIPTORS`] are free.
     #[inline]
     fn fill(
         &mut self,
@@ -205,8 +219,13 @@ impl<'bound> TxRing<'bound> {
         offload: Option<Offload>,
         tag: Option<u16>,
     ) -> Result<usize> {
-        let single = frame.single().filter(|piece| piece.len <= PER_DESCRIPTOR);
-        if single.is_none() && Self::count(frame) + 1 > MAX_DESCRIPTORS {
+        let is_large_send = offload.is_some_and(|offload| offload.context.tse());
+        let follows = core::mem::replace(&mut self.after_large_send, is_large_send);
+        let has_sentinel = is_large_send || (follows && frame.single().is_some());
+        let single = frame
+            .single()
+            .filter(|piece| piece.len <= PER_DESCRIPTOR && !has_sentinel);
+        if single.is_none() && Self::count(frame) + 2 > MAX_DESCRIPTORS {
             return Err(EINVAL);
         }
 
@@ -219,7 +238,7 @@ impl<'bound> TxRing<'bound> {
         }
         if let Some(offload) = offload {
             let context = (offload.offsets, offload.context);
-            // For a segmentation the card counts the context's lengths down.
+            // The card counts the lengths of a context down when it does segmentation.
             if offload.context.tse() || self.context != Some(context) {
                 self.push(context.0.into_raw(), context.1.into_raw());
                 self.context = Some(context);
@@ -235,10 +254,14 @@ impl<'bound> TxRing<'bound> {
         }
         // As many bytes as one descriptor can cover, each.
         let mut pieces = KVec::new();
+        let mut left = frame.len() as usize;
         for piece in frame.pieces() {
-            for at in (0..piece.len).step_by(PER_DESCRIPTOR) {
-                let len = (piece.len - at).min(PER_DESCRIPTOR);
+            let mut at = 0;
+            while at < piece.len {
+                let len = next_len(piece.len - at, left, has_sentinel);
+                left -= len;
                 pieces.push((piece.addr + at as u64, len), GFP_KERNEL)?;
+                at += len;
             }
         }
         let mut last = self.tail;
@@ -248,7 +271,7 @@ impl<'bound> TxRing<'bound> {
         Ok(last)
     }
 
-    /// How many data descriptors a frame takes.
+    /// Returns the number of data descriptors of a frame, without a sentinel.
     fn count(frame: &TxFrame<'_>) -> usize {
         frame
             .pieces()
@@ -256,10 +279,10 @@ impl<'bound> TxRing<'bound> {
             .sum()
     }
 
-    /// Writes one data descriptor and returns its index.
+    /// Writes a data descriptor and returns its index.
     #[inline]
     fn push_data(&mut self, data: TxData, addr: u64, len: usize, end: bool) -> usize {
-        // At most `PER_DESCRIPTOR` bytes, so 16 bits will do.
+        // At most `PER_DESCRIPTOR` bytes, which fit into 16 bits.
         let data = data
             .with_length(Bounded::<u64, 20>::from(len as u16))
             .with_eop(end)
@@ -267,7 +290,7 @@ impl<'bound> TxRing<'bound> {
         self.push(addr, data.into_raw())
     }
 
-    /// Writes one descriptor and returns its index.
+    /// Writes a descriptor and returns its index.
     #[inline]
     fn push(&mut self, first: u64, second: u64) -> usize {
         let index = self.tail;
@@ -276,7 +299,7 @@ impl<'bound> TxRing<'bound> {
         index
     }
 
-    /// Tells the card of the descriptors that it does not know of yet.
+    /// Notifies the card of new descriptors, if there are any.
     fn ring_doorbell(&mut self, hw: &Hw<'_>) {
         if self.pending {
             // The card must not see the new tail before the descriptors.
@@ -287,7 +310,18 @@ impl<'bound> TxRing<'bound> {
     }
 }
 
-/// What the card does to a frame besides sending it: a context descriptor, 3.3.6.
+/// Returns the number of bytes of the next descriptor, from the numbers that are left of the piece and
+/// of the frame.
+fn next_len(of_piece: usize, of_frame: usize, has_sentinel: bool) -> usize {
+    let len = of_piece.min(PER_DESCRIPTOR);
+    if has_sentinel && len == of_frame && len > SENTINEL {
+        len - SENTINEL
+    } else {
+        len
+    }
+}
+
+/// Checksum and segmentation of a frame: the contents of a context descriptor, 3.3.6.
 #[derive(Clone, Copy)]
 struct Offload {
     offsets: TxOffsets,
@@ -302,19 +336,19 @@ impl Offload {
         };
         let (Ok(start), Ok(place)) = (u8::try_from(checksum.start), u8::try_from(checksum.place))
         else {
-            // Too far back for the card.
+            // Beyond the 8 bits that the descriptor has for offsets.
             skb.fill_in_checksum()?;
             return Ok(None);
         };
-        // To the end of the packet: TUCSE is 0.
+        // TUCSE = 0: the checksum covers the rest of the packet.
         let offsets = TxOffsets::zeroed().with_tucss(start).with_tucso(place);
         let context = TxContext::zeroed().with_dext(true);
 
         let Some(tso) = skb.segmentation()? else {
             return Ok(Some(Self { offsets, context }));
         };
-        // The card finds the IP header by IPCSS, to fill its length in. The header's checksum is at
-        // byte 10, and covers it up to the TCP header; IP version 6 has none.
+        // IPCSS is the place of the IP header, whose length the card fills in. The checksum of the
+        // header is at byte 10 and covers it up to the TCP header; IPv6 has none.
         let offsets = offsets.with_ipcss(u8::try_from(tso.network)?);
         let offsets = if tso.ipv6 {
             offsets
@@ -346,10 +380,10 @@ impl Drop for TxCleaner<'_> {
 }
 
 impl TxCleaner<'_> {
-    /// Takes back the frames that the card has sent. Says whether that woke the queue.
+    /// Takes back the sent frames. Returns true if that woke the queue.
     pub(crate) fn clean(&mut self, poll: &mut Poll<'_>) -> bool {
         let mut completions = poll.completions();
-        // Not more than a ring at a time: it is filled on another CPU meanwhile.
+        // At most one ring of them, since another CPU may fill it at the same time.
         let mut more = true;
         for _ in 0..self.ring.descriptors.count() {
             more = self.is_next_done();

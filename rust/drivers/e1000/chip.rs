@@ -1,32 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The members of the family, and what one has that another lacks (5.2, and the remarks at the
-//! registers of 13.4).
+//! Differences between the controllers (5.2, and the remarks at the registers in 13.4).
 
-/// One member of the family.
+/// A controller of the family.
 pub(crate) struct Chip {
     pub(crate) name: &'static str,
-    /// Its device ID, as far as the EEPROM does not say another.
+    /// PCI device ID, unless the EEPROM has another one.
     pub(crate) device: u32,
-    /// The EEPROM has to be asked for before its pins are used (13.4.3).
+    /// True if the EEPROM's pins have to be requested before use (13.4.3).
     pub(crate) shares_eeprom: bool,
-    /// Interrupts can be kept apart (13.4.18), and delayed absolutely (13.4.31, 13.4.44).
+    /// True if there are ITR (13.4.18), RADV (13.4.31) and TADV (13.4.44).
     pub(crate) throttles: bool,
-    /// A management controller may want the ARP requests.
+    /// True if a management controller can receive the ARP requests.
     pub(crate) is_managed: bool,
-    /// CTRL has the bits for a PHY that stays awake while the system sleeps (13.4.1).
+    /// True if CTRL has the bits ADVD3WUC and EN_PHY_PWR_MGMT (13.4.1).
     pub(crate) keeps_phy_awake: bool,
     /// Bit of the EEPROM that enables wake-up by APM.
     pub(crate) apm: EepromBit,
 }
 
-/// One bit of the EEPROM.
+/// A bit of the EEPROM.
 pub(crate) struct EepromBit {
     pub(crate) word: u8,
     pub(crate) bit: u16,
 }
 
-/// 82540EM, the one that a desktop has.
+/// 82540EM, of desktops.
 pub(crate) const I82540EM: Chip = Chip {
     name: "82540EM",
     device: 0x100e,
@@ -41,7 +40,7 @@ pub(crate) const I82540EM: Chip = Chip {
     },
 };
 
-/// 82544EI, the oldest.
+/// 82544EI, of servers; the oldest of the four.
 pub(crate) const I82544EI: Chip = Chip {
     name: "82544EI",
     device: 0x1008,
@@ -56,14 +55,14 @@ pub(crate) const I82544EI: Chip = Chip {
     },
 };
 
-/// 82544GC, the same for a desktop.
+/// 82544GC, of desktops.
 pub(crate) const I82544GC: Chip = Chip {
     name: "82544GC",
     device: 0x100c,
     ..I82544EI
 };
 
-/// 82545EM, the one that a server has.
+/// 82545EM, of servers.
 pub(crate) const I82545EM: Chip = Chip {
     name: "82545EM",
     device: 0x100f,

@@ -13,10 +13,10 @@ use kernel::{
 };
 use kit::dma::CoherentPairs;
 
-/// How many descriptors a ring has, unless the user wants it otherwise.
+/// Default number of descriptors in a ring.
 pub(crate) const COUNT: usize = 256;
 
-/// The bytes of such a ring.
+/// Size of a ring of that length, in bytes.
 pub(crate) const BYTES: u32 = (COUNT * 16) as u32;
 
 /// Number of descriptors of the smallest ring, with room for the largest frame twice (`tx`). As all
@@ -25,8 +25,8 @@ const MIN: u32 = 128;
 /// Number of descriptors of the largest ring, 64 KiB of coherent memory.
 pub(crate) const MAX: u32 = 4096;
 
-/// The size that a ring can have next to a wanted one: a power of two, since a place in it is then
-/// found without a division, or a comparison.
+/// Returns the possible number of descriptors next to a wanted one: a power of two, so that an
+/// index needs no division and no comparison.
 pub(crate) fn fit(count: u32) -> u32 {
     count.clamp(MIN, MAX).next_power_of_two()
 }
@@ -34,22 +34,22 @@ pub(crate) fn fit(count: u32) -> u32 {
 bitfield! {
     /// The second half of a receive descriptor, 3.2.3.
     pub(crate) struct RxStatus(u64) {
-        /// The VLAN tag that was taken out.
+        /// VLAN tag that was removed.
         63:48 special;
-        /// Error in the data.
+        /// Receive data error.
         47:47 data_error => bool;
-        /// The checksum of TCP or UDP is wrong.
+        /// Wrong checksum of TCP or UDP.
         45:45 tcpe => bool;
         44:44 carrier_error => bool;
         42:42 sequence_error => bool;
         41:41 symbol_error => bool;
-        /// The frame's checksum, or its alignment.
+        /// Wrong FCS, or alignment error.
         40:40 crc_error => bool;
-        /// The checksum of TCP or UDP was looked at.
+        /// The checksum of TCP or UDP was verified.
         37:37 tcpcs => bool;
-        /// A VLAN tag was taken out.
+        /// A VLAN tag was removed.
         35:35 vp => bool;
-        /// No checksum was looked at, whatever else is said.
+        /// No checksum was verified; the other bits are to be ignored.
         34:34 ixsm => bool;
         /// End of packet.
         33:33 eop => bool;
@@ -62,22 +62,22 @@ bitfield! {
 bitfield! {
     /// The second half of a transmit data descriptor, 3.3.7.
     pub(crate) struct TxData(u64) {
-        /// The VLAN tag to be put in.
+        /// VLAN tag to insert.
         63:48 special;
-        /// Fill in the TCP or UDP checksum.
+        /// Insert the TCP or UDP checksum.
         41:41 txsm => bool;
-        /// Fill in the IP header's checksum.
+        /// Insert the checksum of the IP header.
         40:40 ixsm => bool;
         /// Descriptor done.
         32:32 dd => bool;
-        /// Put a VLAN tag in.
+        /// Insert a VLAN tag.
         30:30 vle => bool;
         29:29 dext => bool;
         /// Report status.
         27:27 rs => bool;
-        /// Cut into segments.
+        /// TCP segmentation.
         26:26 tse => bool;
-        /// Insert the frame's checksum.
+        /// Insert the FCS.
         25:25 ifcs => bool;
         /// End of packet.
         24:24 eop => bool;
@@ -87,7 +87,7 @@ bitfield! {
 }
 
 bitfield! {
-    /// The first half of a transmit context descriptor, 3.3.6: where checksums begin, go and end.
+    /// The first half of a transmit context descriptor, 3.3.6: start, place and end of checksums.
     pub(crate) struct TxOffsets(u64) {
         63:48 tucse;
         47:40 tucso;
@@ -113,8 +113,8 @@ bitfield! {
 }
 
 impl RxStatus {
-    /// Whether the frame is bad. The bits that are not asked for say that the checksum of its IP or
-    /// TCP header is wrong, which is for the stack to find out.
+    /// Returns true if the frame is bad. A wrong checksum of IP or TCP does not count: the stack
+    /// verifies these itself.
     pub(crate) fn is_bad(self) -> bool {
         self.crc_error()
             || self.symbol_error()
@@ -123,14 +123,14 @@ impl RxStatus {
             || self.data_error()
     }
 
-    /// Whether the card has found the checksum of TCP or UDP right.
+    /// Returns true if the card has verified the checksum of TCP or UDP.
     #[inline]
     pub(crate) fn is_checksum_right(self) -> bool {
         self.tcpcs() && !self.tcpe() && !self.ixsm() && !self.is_bad()
     }
 }
 
-/// A ring of descriptors: each is an address and a word of bit fields, both little endian.
+/// Ring of descriptors, each an address and a word of bit fields, both little endian.
 pub(crate) struct Descriptors<'bound>(CoherentPairs<'bound>);
 
 impl<'bound> Descriptors<'bound> {
@@ -143,29 +143,29 @@ impl<'bound> Descriptors<'bound> {
         self.0.dma_addr()
     }
 
-    /// How many there are.
+    /// Returns the number of descriptors.
     pub(crate) fn count(&self) -> usize {
         self.0.mask() + 1
     }
 
-    /// The bytes of the ring.
+    /// Returns the size in bytes.
     pub(crate) fn bytes(&self) -> u32 {
         (self.count() * 16) as u32
     }
 
-    /// The index after another one: after the last comes the first.
+    /// Returns the next index; the first one follows the last.
     #[inline]
     pub(crate) fn after(&self, index: usize) -> usize {
         index.wrapping_add(1) & self.0.mask()
     }
 
-    /// The index before another one.
+    /// Returns the previous index.
     #[inline]
     pub(crate) fn before(&self, index: usize) -> usize {
         index.wrapping_sub(1) & self.0.mask()
     }
 
-    /// How many descriptors lie from one index up to, not including, another one.
+    /// Returns the number of descriptors from one index up to, but not including, another.
     #[inline]
     pub(crate) fn between(&self, from: usize, to: usize) -> usize {
         to.wrapping_sub(from) & self.0.mask()

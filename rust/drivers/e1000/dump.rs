@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the card shows of itself to `ethtool`: registers, EEPROM, its lamp.
+//! Registers, EEPROM and LED, for `ethtool`.
 
 use crate::{
     eeprom,
@@ -13,18 +13,18 @@ use kernel::{
 };
 use kit::net::Lamp;
 
-/// The version of the list of registers below.
+/// Version of the list of registers.
 pub(crate) const VERSION: u32 = 1;
 
-/// How many registers there are in it.
+/// Number of registers in the list.
 pub(crate) const REGISTERS: usize = 14;
 
-/// The field of LEDCTL for the first lamp, and its values "on" and "off" (13.4.15).
+/// Field of LEDCTL for the first LED, and its values "on" and "off" (13.4.15).
 const LAMP: u32 = 0xf;
 const LAMP_ON: u32 = 0xe;
 const LAMP_OFF: u32 = 0xf;
 
-/// Reads registers, none of which is changed by that.
+/// Reads the registers of the list; reading changes none of them.
 pub(crate) fn registers(hw: &Hw<'_>, values: &mut [u32]) {
     let bar = &hw.bar;
     let all: [u32; REGISTERS] = [
@@ -48,7 +48,7 @@ pub(crate) fn registers(hw: &Hw<'_>, values: &mut [u32]) {
     }
 }
 
-/// Reads bytes of the EEPROM.
+/// Reads bytes of the EEPROM, from an offset in bytes.
 pub(crate) fn eeprom(hw: &Hw<'_>, offset: u32, bytes: &mut [u8]) -> Result {
     for (at, byte) in (offset..).zip(bytes) {
         let word = eeprom::read_word(hw, u8::try_from(at / 2)?)?.to_le_bytes();
@@ -57,8 +57,8 @@ pub(crate) fn eeprom(hw: &Hw<'_>, offset: u32, bytes: &mut [u8]) -> Result {
     Ok(())
 }
 
-/// Switches the first lamp. `former` is LEDCTL as it was before the first time; the result is its
-/// value from here on.
+/// Switches the first LED. `former` is the value of LEDCTL before the first call of a sequence; the
+/// result is `former` for the next call.
 pub(crate) fn lamp(hw: &Hw<'_>, lamp: Lamp, former: u32) -> u32 {
     let now = hw.bar.read(LEDCTL).into_raw();
     let write = |value: u32| hw.bar.write_reg(LEDCTL::from(value));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the card does for the stack when it receives, and with VLANs (9): what the user switches
-//! with `ethtool -K`. The rest of it is in `filter`, since it is in RCTL.
+//! Features that the user switches with `ethtool -K`: receive checksums and VLAN tags (9). `filter`
+//! has those whose bits are in RCTL.
 
 use crate::{
     desc::RxStatus,
@@ -24,21 +24,22 @@ use kit::{
     skb::RxSkb, //
 };
 
-/// What the card can do.
+/// Features of the card.
 pub(crate) const SET: FeatureSet = FeatureSet {
     on: Features::VLAN_STRIP.with(Features::RX_CHECKSUM),
     off: Features::RX_FCS.with(Features::RX_ALL),
-    // Insertion goes with stripping, see `fix`.
+    // Insertion is switched together with stripping (`fix`).
     fixed: Features::VLAN_FILTER.with(Features::VLAN_INSERT),
     in_vlan: Features::SCATTER
         .with(Features::TX_CHECKSUM)
         .with(Features::TCP_SEGMENTATION),
 };
 
-/// The Ethertype of VLAN tags, which VET has after a reset, too (13.4.11).
+/// Ethertype of VLAN tags, the value of VET after a reset (13.4.11).
 const VLAN: u32 = 0x8100;
 
-/// One bit, CTRL.VME, is for tags of both directions (13.4.1).
+/// Returns the possible features next to the wanted ones: CTRL.VME is for tags of both directions
+/// (13.4.1).
 pub(crate) fn fix(wanted: Features) -> Features {
     if wanted.has(Features::VLAN_STRIP) {
         wanted.with(Features::VLAN_INSERT)
@@ -47,8 +48,9 @@ pub(crate) fn fix(wanted: Features) -> Features {
     }
 }
 
-/// Has the card work as the features say, as far as RCTL does not have to say it. Under the RTNL
-/// lock, like all that changes CTRL.
+/// Switches the features whose bits are not in RCTL.
+///
+/// Context: under the RTNL lock, which guards CTRL.
 pub(crate) fn apply(hw: &Hw<'_>, features: Features) {
     let checks = features.has(Features::RX_CHECKSUM);
     hw.bar.write_reg(VET::from(VLAN));
@@ -59,7 +61,7 @@ pub(crate) fn apply(hw: &Hw<'_>, features: Features) {
         .write_reg(RXCSUM::zeroed().with_ipofl(checks).with_tuofl(checks));
 }
 
-/// Tells the stack what the card has found out about a frame (3.2.3.1, 3.2.9).
+/// Adds VLAN tag and state of the checksum, from the descriptor, to a frame (3.2.3.1, 3.2.9).
 #[inline]
 pub(crate) fn told(mut skb: RxSkb, status: RxStatus, features: Features) -> RxSkb {
     if status.vp() {

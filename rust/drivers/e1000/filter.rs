@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Receive filters: RCTL, and the tables of addresses, multicast and VLANs.
+//! Receive filters: RCTL, and the tables of addresses, multicast groups and VLANs.
 
 use crate::{
     hw::Hw,
@@ -18,23 +18,23 @@ use kit::net::{
     ETH_MTU, //
 };
 
-/// What the card's filters are set to.
+/// Present contents of the filters' registers.
 pub(crate) struct Filter {
     rctl: RCTL,
     table: [u32; 128],
     vlans: [u32; Vlans::WORDS],
-    /// The receive addresses after the card's own.
+    /// Receive addresses besides the card's own.
     others: [Option<MacAddress>; 15],
 }
 
-/// Where the multicast table has the bit of an address: word and bit, with RCTL.MO = 0 (13.5.1).
+/// Returns word and bit of an address in the multicast table, for RCTL.MO = 0 (13.5.1).
 fn table_place(mac: MacAddress) -> (usize, u32) {
     let bits = (u16::from(mac.0[5]) << 4) | (u16::from(mac.0[4]) >> 4);
     (usize::from(bits >> 5), u32::from(bits & 0x1f))
 }
 
 impl Filter {
-    /// The state after a reset: the receiver is off.
+    /// Returns the contents after a reset: the receiver is off.
     pub(crate) fn new() -> Self {
         Self {
             rctl: RCTL::zeroed(),
@@ -44,15 +44,15 @@ impl Filter {
         }
     }
 
-    /// Makes the card receive what `mode` says. Writes only what has changed, since every write
-    /// to RCTL stops an emulated card from receiving for a second.
+    /// Sets the filters to a mode. Writes changed registers only, since QEMU's card receives nothing
+    /// for a second after each write to RCTL.
     pub(crate) fn apply(&mut self, hw: &Hw<'_>, mode: &RxMode<'_>) {
         let mut table = [0; 128];
         for mac in mode.multicast() {
             let (word, bit) = table_place(mac);
             table[word] |= 1 << bit;
         }
-        // From the last to the first, see `Hw::configure`.
+        // From the last word to the first (`Hw::configure`).
         for (i, (old, new)) in self.table.iter_mut().zip(table).enumerate().rev() {
             if *old != new {
                 hw.set_multicast_word(i, new);
@@ -80,7 +80,7 @@ impl Filter {
 
         let features = mode.features();
         let all = features.has(Features::RX_ALL);
-        // Buffers of 2048 bytes (BSIZE = 0).
+        // BSIZE = 0: buffers of 2048 bytes.
         let rctl = RCTL::zeroed()
             .with_en(true)
             .with_bam(true)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The card apart from its rings: reset, general setup, addresses, interrupts, link.
+//! Reset, general setup, addresses, interrupts and link of the card, and the registers of its rings.
 
 use crate::{
     chip::Chip,
@@ -30,42 +30,42 @@ use kit::{
     pci::Ports, //
 };
 
-/// BAR 0, the memory-mapped registers (4.1).
+/// BAR 0, the registers in memory (4.1).
 pub(crate) type Bar<'bound> = pci::Bar<'bound, END>;
 
-/// At most so many interrupts a second.
+/// Largest number of interrupts a second.
 const INTERRUPTS_PER_SECOND: u32 = 8000;
 
-/// The unit of ITR, in nanoseconds (13.4.18).
+/// Unit of ITR, in nanoseconds (13.4.18).
 const ITR_UNIT: u32 = 256;
 
-/// What ITR holds: the least time between two interrupts.
+/// Value of ITR: the least time between two interrupts.
 const ITR_INTERVAL: u16 = (1_000_000_000 / INTERRUPTS_PER_SECOND / ITR_UNIT) as u16;
 
-/// The gap between two packets sent back to back, in clocks of the MAC (13.4.34, 14.5).
+/// Gap between two packets sent back to back, in clocks of the MAC (13.4.34, 14.5).
 const IPGT: u32 = 8;
 
-/// The first part of the gap after a packet of somebody else's, in which a carrier defers.
+/// First part of the gap after a received packet, in which a carrier defers the transmission.
 const IPGR1: u32 = 2;
 
-/// That gap as a whole.
+/// Length of the gap after a received packet.
 const IPGR2: u32 = 10;
 
-/// After so many collisions a packet is given up (13.4.33).
+/// Number of collisions after which a packet is given up (13.4.33).
 const COLLISION_THRESHOLD: u32 = 0x0f;
 
-/// Bytes in which a collision may be noticed, with full duplex (13.4.33).
+/// Number of bytes in which a collision is detected; the value for full duplex (13.4.33).
 const COLLISION_DISTANCE: u32 = 0x40;
 
-/// The two ports: the first names a register, the second reads and writes it (13.2.2).
+/// Offsets of the two I/O ports: the number of a register, and its value (13.2.2).
 const IOADDR: u8 = 0;
 const IODATA: u8 = 4;
 
-/// Time for transfers that have begun (13.4.22), longer than any of them takes.
+/// Time in which transfers that have begun end (13.4.22).
 const QUIET: Delta = Delta::from_millis(10);
 
-/// Time of a reset: a microsecond in which registers must not be accessed (13.4.1), and the read of
-/// the EEPROM after it, which takes most of it (5.3).
+/// Duration of a reset: a microsecond in which registers must not be accessed (13.4.1), and the
+/// read of the EEPROM that follows (5.3).
 const RESET: Delta = Delta::from_millis(5);
 
 /// The card's registers.
@@ -75,30 +75,32 @@ pub(crate) struct Hw<'bound> {
 }
 
 impl Hw<'_> {
-    /// Silences the card: no interrupt, no DMA. Sleeps.
+    /// Stops interrupts and DMA, and resets the card (14.7).
     ///
-    /// What CTRL.RST alone would do (14.7) is done by hand as well, as far as it matters: an
-    /// emulated card need not reset anything.
+    /// Receiver, transmitter and interrupts are switched off before the reset, since QEMU's card
+    /// resets nothing.
+    ///
+    /// Context: process. Sleeps.
     pub(crate) fn reset(&self) {
         self.reset_by(None);
     }
 
-    /// Resets the card like [`Self::reset`], by its I/O ports.
+    /// Does the same as [`Self::reset`], by the I/O ports if there are any.
     pub(crate) fn reset_by(&self, ports: Option<&Ports<'_>>) {
         let bar = &self.bar;
         bar.write_reg(IMC::from(!0));
-        // A write to RCTL is not free on an emulated card: it stops receiving for a second.
+        // QEMU's card receives nothing for a second after each write to RCTL.
         if bar.read(RCTL).into_raw() != 0 {
             bar.write_reg(RCTL::zeroed());
         }
         bar.write_reg(TCTL::zeroed());
-        // Posted writes reach the card before this read returns.
+        // Flushes posted writes, too.
         let ctrl = bar.read(CTRL);
 
         fsleep(QUIET);
         let ctrl = ctrl.with_rst(true);
-        // A card may not acknowledge a write to its memory that resets it, as the driver in C says
-        // of all these chips (`e1000_reset_hw`).
+        // A card may not acknowledge a memory write that resets it; the driver in C names all four
+        // controllers (`e1000_reset_hw`).
         if let Some(ports) = ports {
             ports.write32(IOADDR, CTRL::OFFSET as u32);
             ports.write32(IODATA, ctrl.into_raw());
@@ -108,20 +110,20 @@ impl Hw<'_> {
         fsleep(RESET);
         bar.write_reg(IMC::from(!0));
         let _ = bar.read(ICR);
-        // A reset enables wake-up by APM if the EEPROM wants that; the user decides (6.4.1).
+        // The reset enables wake-up by APM if the EEPROM says so (6.4.1), whatever the user wants.
         bar.write_reg(WUC::zeroed());
     }
 
-    /// True if the card answers. One that was pulled out, or that is behind a bridge that has found
-    /// an error, returns ones, which STATUS never holds: its upper bits are 0 (13.4.2).
+    /// Returns true if the card answers. Reads of a card that is gone, or that is below a bridge in
+    /// an error, return ones; some bits of STATUS are always 0 (13.4.2).
     pub(crate) fn is_reachable(&self) -> bool {
         self.bar.read(STATUS).into_raw() != !0
     }
 
-    /// General configuration, 14.3.
+    /// Does the general configuration, 14.3.
     pub(crate) fn configure(&self) {
         let bar = &self.bar;
-        // The PHY negotiates, the MAC follows it; no VLANs, no flow control, so far.
+        // The MAC follows the PHY's negotiation. VLAN tags and flow control are set later.
         bar.update(CTRL, |ctrl| {
             ctrl.with_asde(true)
                 .with_slu(true)
@@ -142,9 +144,9 @@ impl Hw<'_> {
             bar.write_reg(ITR::zeroed().with_interval(ITR_INTERVAL));
         }
 
-        // From the last to the first: a bridge can turn writes to rising addresses into a burst, of
-        // which some cards take every other word (erratum 15 of Intel's specification update for the
-        // 82546GB).
+        // From the last word to the first: a bridge may combine writes to rising addresses into a
+        // burst, of which the card takes every other word only (erratum 15 of Intel's specification
+        // update for the 82546GB).
         for i in (0..128).rev() {
             self.set_multicast_word(i, 0);
         }
@@ -156,29 +158,29 @@ impl Hw<'_> {
         }
     }
 
-    /// Says who gets ARP requests: the host, or as after power-up the management controller. Only
-    /// that one answers them while the interface is down.
+    /// Directs ARP requests to the host, or to the management controller, as after power-up. The
+    /// controller answers them while the interface is down.
     pub(crate) fn take_arp(&self, host: bool) {
         if self.chip.is_managed {
             self.bar.update(MANC, |manc| manc.with_arp_en(!host));
         }
     }
 
-    /// Writes one of the 128 words of the multicast table.
+    /// Writes a word of the multicast table, which has 128.
     pub(crate) fn set_multicast_word(&self, index: usize, bits: u32) {
         if let Some(location) = MTA::try_at(index) {
             self.bar.write(location, MTA::from(bits));
         }
     }
 
-    /// Writes one of the 128 words of the table of VLANs.
+    /// Writes a word of the VLAN table, which has 128.
     pub(crate) fn set_vlan_word(&self, index: usize, bits: u32) {
         if let Some(location) = VFTA::try_at(index) {
             self.bar.write(location, VFTA::from(bits));
         }
     }
 
-    /// Writes one of the 16 receive addresses; the first is the card's own.
+    /// Writes one of the 16 receive addresses, of which the first is the card's own.
     pub(crate) fn set_address(&self, index: usize, mac: Option<MacAddress>) {
         let (Some(low), Some(high)) = (RAL::try_at(index), RAH::try_at(index)) else {
             return;
@@ -186,7 +188,7 @@ impl Hw<'_> {
         let m = mac.map_or([0; 6], |mac| mac.0);
         self.bar
             .write(low, RAL::from(u32::from_le_bytes([m[0], m[1], m[2], m[3]])));
-        // No burst of both, see `configure`.
+        // Keeps a bridge from combining the writes (`configure`).
         let _ = self.bar.read(STATUS);
         self.bar.write(
             high,
@@ -196,7 +198,7 @@ impl Hw<'_> {
         );
     }
 
-    /// Lets interrupts through.
+    /// Unmasks the interrupts that the driver handles.
     pub(crate) fn unmask(&self) {
         self.bar.write_reg(
             IMS::zeroed()
@@ -213,17 +215,17 @@ impl Hw<'_> {
         self.bar.write_reg(IMC::from(!0));
     }
 
-    /// Reads the causes of an interrupt, which clears them.
+    /// Returns the causes of an interrupt and clears them.
     pub(crate) fn take_causes(&self) -> ICR {
         self.bar.read(ICR)
     }
 
-    /// Raises a link-change interrupt, so that the link is looked at.
+    /// Raises an interrupt with the cause "link changed", so that the poll function reads the link.
     pub(crate) fn raise_link_change(&self) {
         self.bar.write_reg(ICS::zeroed().with_lsc(true));
     }
 
-    /// The link as it is now.
+    /// Returns speed and duplex; `None` without a link.
     pub(crate) fn link(&self) -> Option<LinkSettings> {
         let status = self.bar.read(STATUS);
         status.lu().then(|| LinkSettings {
@@ -239,7 +241,7 @@ impl Hw<'_> {
     /// Programs the receive ring, 14.4.
     pub(crate) fn set_rx_ring(&self, base: u64, bytes: u32, tail: usize) {
         let bar = &self.bar;
-        // No burst of both, see `configure`.
+        // The upper half first (`configure`).
         bar.write_reg(RDBAH::from((base >> 32) as u32));
         bar.write_reg(RDBAL::from(base as u32));
         bar.write_reg(RDLEN::from(bytes));
@@ -259,7 +261,7 @@ impl Hw<'_> {
     /// Programs the transmit ring and starts transmitting, 14.5.
     pub(crate) fn set_tx_ring(&self, base: u64, bytes: u32) {
         let bar = &self.bar;
-        // No burst of both, see `configure`.
+        // The upper half first (`configure`).
         bar.write_reg(TDBAH::from((base >> 32) as u32));
         bar.write_reg(TDBAL::from(base as u32));
         bar.write_reg(TDLEN::from(bytes));
@@ -284,18 +286,18 @@ impl Hw<'_> {
         );
     }
 
-    /// The next descriptor that the card will fetch, and the first that it may not.
+    /// Returns head and tail of the transmit ring.
     pub(crate) fn tx_position(&self) -> (u32, u32) {
         let (head, tail) = (self.bar.read(TDH), self.bar.read(TDT));
         (head.value().get(), tail.value().get())
     }
 
-    /// Whether the other end has asked for a pause.
+    /// Returns true while the link partner requests a pause.
     pub(crate) fn is_paused(&self) -> bool {
         self.bar.read(STATUS).txoff()
     }
 
-    /// Reads one of the statistics, by its place in their table.
+    /// Reads and clears a statistics register, by its index in the table.
     pub(crate) fn take_statistic(&self, index: usize) -> u32 {
         STATISTICS::try_at(index).map_or(0, |location| self.bar.read(location).into_raw())
     }
@@ -306,16 +308,16 @@ impl Hw<'_> {
     }
 }
 
-/// The count of frames that the card has dropped for want of a buffer.
+/// Counter of the frames that the card dropped without a receive buffer.
 pub(crate) struct Missed {
     seen: u32,
 }
 
 impl Missed {
-    /// Before the card has been asked.
+    /// The counter before the first read of the card.
     pub(crate) const NONE: Self = Self { seen: 0 };
 
-    /// Begins to count now.
+    /// Begins to count.
     pub(crate) fn new(hw: &Hw<'_>) -> Self {
         let _ = hw.bar.read(MPC);
         Self {
@@ -323,10 +325,10 @@ impl Missed {
         }
     }
 
-    /// How many there were since the last time.
+    /// Returns the number of frames since the last call.
     ///
-    /// Reading clears the register (13.7), on a card; on an emulated one it need not. A second
-    /// read tells the two apart.
+    /// A read clears the register (13.7) of a card, but not of QEMU's. A second read distinguishes
+    /// them.
     pub(crate) fn take(&mut self, hw: &Hw<'_>) -> u32 {
         let first = hw.bar.read(MPC).into_raw();
         let second = hw.bar.read(MPC).into_raw();

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The EEPROM, written: bit by bit through its pins in EECD (13.4.3), in the language of the
-//! Microwire chips that it is one of (5.3; 93C46 and 93C66, three wires and an enable).
-//!
-//! Reading is simpler: `eeprom`.
+//! Writes to the EEPROM, a Microwire chip (93C46 or 93C66, 5.3), by its pins in EECD (13.4.3).
+//! `eeprom` has the reads.
 
 use crate::{
     eeprom,
@@ -22,24 +20,24 @@ use kernel::{
     }, //
 };
 
-/// The words 00h to 3Fh add up to this (5.6.35); the last of them makes it so.
+/// Sum of the words 00h to 3Fh, of which the last is the checksum (5.6.35).
 const CHECKSUM: u16 = 0xbaba;
 const CHECKSUM_AT: u8 = 0x3f;
 
-/// Instructions, behind the bit that starts each: three bits with it.
+/// Instructions of three bits, the first of which is the start bit.
 const WRITE: u32 = 0b101;
-/// The one for all that has no address, whose first two bits are its own.
+/// Instruction whose two upper bits of the address select an operation.
 const EXTENDED: u32 = 0b100;
 const WRITE_ENABLE: u32 = 0b11;
 const WRITE_DISABLE: u32 = 0b00;
 
-/// Half a period of the clock, of which the slowest of these chips takes 250,000 a second.
+/// Half a period of the clock, which is at most 250 kHz for the slowest of these chips.
 const HALF_PERIOD: Delta = Delta::from_micros(2);
 
-/// How long a word takes at most.
+/// Longest time that a write of a word takes.
 const WRITE_TIME: Delta = Delta::from_millis(20);
 
-/// The bytes of the EEPROM: of 64 words, or 256.
+/// Returns the size of the EEPROM in bytes, of 64 or 256 words.
 pub(crate) fn bytes(hw: &Hw<'_>) -> u32 {
     if hw.bar.read(EECD).has_256_words() {
         512
@@ -48,8 +46,8 @@ pub(crate) fn bytes(hw: &Hw<'_>) -> u32 {
     }
 }
 
-/// Writes bytes, and then the checksum over the words that the hardware has a use for. What did not
-/// change is not written: such a chip bears it a million times.
+/// Writes bytes, and then the checksum over the words 00h to 3Fh. Only words that change are
+/// written, since a chip endures a million writes.
 pub(crate) fn write(hw: &Hw<'_>, offset: u32, bytes: &[u8]) -> Result {
     let mut bytes = bytes.iter().copied().peekable();
     let mut at = offset;
@@ -71,14 +69,16 @@ pub(crate) fn write(hw: &Hw<'_>, offset: u32, bytes: &[u8]) -> Result {
     set_word(hw, CHECKSUM_AT, CHECKSUM.wrapping_sub(sum))
 }
 
-/// Has a word be `value`.
+/// Gives a word a value.
 ///
-/// Fails with `EIO` where the EEPROM does not keep it: it may be protected, or emulated.
+/// # Errors
+///
+/// `EIO`: the EEPROM does not keep the value; it may be protected, or emulated.
 fn set_word(hw: &Hw<'_>, addr: u8, value: u16) -> Result {
     if eeprom::read_word(hw, addr)? == value {
         return Ok(());
     }
-    // The pins are given back before the word is read: as long as they are the driver's, EERD waits.
+    // Reads by EERD wait until the pins are given back.
     Pins::take(hw)?.write(addr, value)?;
     if eeprom::read_word(hw, addr)? != value {
         return Err(EIO);
@@ -86,14 +86,14 @@ fn set_word(hw: &Hw<'_>, addr: u8, value: u16) -> Result {
     Ok(())
 }
 
-/// The EEPROM's pins while they are the driver's.
+/// The EEPROM's pins, reserved for the driver until this is dropped.
 struct Pins<'a, 'bound> {
     hw: &'a Hw<'bound>,
     address_bits: u32,
 }
 
 impl<'a, 'bound> Pins<'a, 'bound> {
-    /// Asks for the pins. The hardware reads by them, too.
+    /// Requests the pins, which the hardware uses, too.
     fn take(hw: &'a Hw<'bound>) -> Result<Self> {
         let eecd = hw.bar.read(EECD);
         let pins = Self {
@@ -121,12 +121,12 @@ impl<'a, 'bound> Pins<'a, 'bound> {
 impl Pins<'_, '_> {
     fn update(&self, change: impl FnOnce(EECD) -> EECD) {
         self.hw.bar.update(EECD, change);
-        // Posted writes reach the card before this read returns.
+        // Flushes posted writes.
         let _ = self.hw.bar.read(EECD);
         fsleep(HALF_PERIOD);
     }
 
-    /// Clocks bits into the chip, the highest of them first.
+    /// Clocks bits into the chip, the highest first.
     fn send(&self, bits: u32, count: u32) {
         for i in (0..count).rev() {
             let bit = bits >> i & 1 != 0;
@@ -136,7 +136,7 @@ impl Pins<'_, '_> {
         self.update(|eecd| eecd.with_clock(false).with_data_in(false));
     }
 
-    /// Gives the chip one instruction, which it begins to carry out when it is not selected any more.
+    /// Sends an instruction, which the chip begins when it is deselected.
     fn instruct(&self, instruction: u32, address: u32, data: Option<u16>) {
         self.update(|eecd| eecd.with_select(true));
         self.send(instruction, 3);
@@ -151,11 +151,11 @@ impl Pins<'_, '_> {
         self.instruct(EXTENDED, kind << (self.address_bits - 2), None);
     }
 
-    /// Writes a word, and waits until that is done.
+    /// Writes a word, and waits for the end of the write.
     fn write(&self, addr: u8, value: u16) -> Result {
         self.extended(WRITE_ENABLE);
         self.instruct(WRITE, addr.into(), Some(value));
-        // Selected again, it says when it is done.
+        // A chip that is selected again signals the end of the write.
         self.update(|eecd| eecd.with_select(true));
         let done = read_poll_timeout(
             || Ok(self.hw.bar.read(EECD)),

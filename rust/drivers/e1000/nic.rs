@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The network device: what the stack asks, handed on to the parts of the card.
+//! The network device: operations of the stack, passed on to the parts of the card.
 
 use crate::{
     desc,
@@ -77,31 +77,31 @@ use kit::{
     }, //
 };
 
-/// A card, from probe to remove.
+/// State of a card from probe to remove.
 // The order of the fields is the order of teardown.
 pub(crate) struct Nic<'bound> {
     hw: Hw<'bound>,
     dev: &'bound Device<Bound>,
-    /// The card's I/O ports, if the system has assigned them.
+    /// I/O ports, if the system has assigned them.
     ports: Option<Ports<'bound>>,
     statistics: Statistics,
     watchdog: Watchdog,
     setup: Setup,
-    /// Kinds of frames that wake the system, bits of [`WakeOn`].
+    /// Kinds of frames that are to wake the system, bits of [`WakeOn`].
     wake_on: Atomic<u32>,
-    /// Bits `NETIF_MSG_*`: which messages the user wants.
+    /// Wanted kinds of messages, bits `NETIF_MSG_*`.
     messages: Atomic<u32>,
-    /// LEDCTL as it is when nobody looks for the card.
+    /// Value of LEDCTL before `ethtool -p`.
     lamp: Atomic<u32>,
     mac: MacAddress,
-    /// The interrupt handler has seen a change of the link, and the poll function has not.
+    /// True from the interrupt for a change of the link until the poll function handles it.
     link_changed: Atomic<bool>,
-    /// Likewise that the card has dropped frames.
+    /// True from the interrupt for dropped frames until the poll function handles it.
     overrun: Atomic<bool>,
     counters: Counters,
 }
 
-/// What `ethtool -S` shows.
+/// Counters of the driver, for `ethtool -S`.
 #[derive(Default)]
 struct Counters {
     interrupts: Counter,
@@ -124,14 +124,14 @@ impl Counter {
     }
 }
 
-/// The longest frame is 16,128 bytes with header and checksum: what the transmit FIFO has room for
-/// (3.3.3, and `Hw::divide_fifo`), as other drivers of the family have it.
+/// Largest MTU. The longest frame, with header and FCS, has 16,128 bytes, for which the transmit FIFO
+/// has room (3.3.3, and `Hw::divide_fifo`); other drivers of the family have the same limit.
 const MAX_MTU: u32 = 16_128 - net::ETH_HEADER_LEN - net::ETH_FCS_LEN;
 
-/// The names of the driver's own counters.
+/// Names of the driver's own counters.
 const OWN: [&str; 4] = ["interrupts", "polls", "tx_wakes", "link_changes"];
 
-/// The names of all counters: the driver's own, and the card's.
+/// Names of all counters: the driver's own, then the card's.
 const NAMES: [&str; OWN.len() + statistics::COUNT] = {
     let mut names = [""; OWN.len() + statistics::COUNT];
     let mut i = 0;
@@ -146,13 +146,13 @@ const NAMES: [&str; OWN.len() + statistics::COUNT] = {
     names
 };
 
-/// The messages that there are until the user wants others: of driver, probe and link.
+/// Default kinds of messages: `NETIF_MSG_DRV`, `NETIF_MSG_PROBE` and `NETIF_MSG_LINK`.
 const MESSAGES: u32 = 7;
 
-/// The bit of those for messages on the link.
+/// `NETIF_MSG_LINK`.
 const MESSAGES_LINK: u32 = 4;
 
-/// What the poll function works on.
+/// State that the poll function works on.
 pub(crate) struct Work<'bound> {
     rx: RxRing<'bound>,
     tx: TxCleaner<'bound>,
@@ -181,7 +181,7 @@ impl<'bound> Nic<'bound> {
         }
     }
 
-    /// True if the card answers.
+    /// Returns true if the card answers.
     pub(crate) fn is_reachable(&self) -> bool {
         self.hw.is_reachable()
     }
@@ -231,7 +231,7 @@ impl<'bound> net::Driver for Nic<'bound> {
             offloads: Offloads {
                 scatter_and_checksum: true,
                 tcp_segmentation: true,
-                // QEMU writes a wrong length into IP headers of version 6.
+                // QEMU's card writes a wrong length into IPv6 headers.
                 tcp6_segmentation: false,
             },
         }
@@ -274,14 +274,14 @@ impl<'bound> net::Driver for Nic<'bound> {
 
     fn start(&self, _dev: &net::Device) {
         self.hw.unmask();
-        // The link may have come long ago: have it looked at.
+        // The link may be up already, without an interrupt to come.
         self.hw.raise_link_change();
     }
 
     fn stop(&self, dev: &net::Device, rings: Rings<Self>) {
         let is_reachable = self.hw.is_reachable();
         if is_reachable {
-            // A reset clears them.
+            // The reset clears the registers.
             self.statistics.take(&self.hw);
         }
         self.hw.reset_by(self.ports.as_ref());
@@ -358,7 +358,7 @@ impl<'bound> net::Driver for Nic<'bound> {
 
     fn watchdog(&self, dev: &net::Device) -> Health {
         if self.hw.link().is_some() != dev.carrier() {
-            // No interrupt has told. The poll function looks at it.
+            // The interrupt was lost. The poll function reads the link.
             self.hw.raise_link_change();
         }
         if self.setup.resolve_pause(&self.hw, dev.carrier()).is_err() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The PHY, reached through MDIC (13.4.7).
+//! The PHY, accessed by MDIC (13.4.7).
 
 use crate::{
     hw::Hw,
@@ -21,22 +21,22 @@ use kit::net::{
     LinkRequest, //
 };
 
-/// The PHY's address on the internal bus.
+/// Address of the PHY on the internal bus.
 const ADDRESS: Bounded<u32, 5> = Bounded::<u32, 5>::new::<1>();
 
-/// PHY Identifier, the first half.
+/// Register "PHY Identifier", upper half.
 pub(crate) const PHY_ID1: Bounded<u32, 5> = Bounded::<u32, 5>::new::<2>();
 
-/// The operation "read".
+/// Operation "read" of MDIC.
 const READ: Bounded<u32, 2> = Bounded::<u32, 2>::new::<2>();
 
-/// The operation "write".
+/// Operation "write" of MDIC.
 const WRITE: Bounded<u32, 2> = Bounded::<u32, 2>::new::<1>();
 
-/// PHY Control.
+/// Register "PHY Control".
 const CONTROL: Bounded<u32, 5> = Bounded::<u32, 5>::new::<0>();
 
-/// The bit of PHY Control that takes the PHY's power away (11.1.3).
+/// Bit "power down" of PHY Control (11.1.3).
 const POWER_DOWN: u16 = 1 << 11;
 
 /// Reads a register of the PHY.
@@ -45,8 +45,8 @@ pub(crate) fn read(hw: &Hw<'_>, register: Bounded<u32, 5>) -> Result<u16> {
     Ok(mdic.data().cast::<u16>().get())
 }
 
-/// Switches the PHY on or off. Without power it has no link, and only answers here (11.4.2). Nobody
-/// but the driver switches it on again: one that was loaded before may have left it off.
+/// Switches the PHY's power. Without power there is no link, but the registers can be accessed
+/// (11.4.2). A driver that was loaded before may have switched it off.
 pub(crate) fn set_power(hw: &Hw<'_>, on: bool) -> Result {
     let control = read(hw, CONTROL)? & !POWER_DOWN;
     let control = if on { control } else { control | POWER_DOWN };
@@ -54,7 +54,7 @@ pub(crate) fn set_power(hw: &Hw<'_>, on: bool) -> Result {
     transfer(hw, write.with_data(control)).map(|_| ())
 }
 
-/// The bits of PHY Control besides (11.1.3; IEEE 802.3, 22.2.4.1).
+/// Other bits of PHY Control (11.1.3; IEEE 802.3, 22.2.4.1).
 const LOOPBACK: u16 = 1 << 14;
 const SPEED_100: u16 = 1 << 13;
 const SPEED_1000: u16 = 1 << 6;
@@ -62,11 +62,12 @@ const NEGOTIATION: u16 = 1 << 12;
 const NEGOTIATE_NOW: u16 = 1 << 9;
 const FULL_DUPLEX: u16 = 1 << 8;
 
-/// What is offered to the other end, and what it offers (11.1.6, 11.1.7; IEEE 802.3, 28.2.4.1).
+/// Registers "Auto-Negotiation Advertisement" and "Link Partner Ability" (11.1.6, 11.1.7; IEEE 802.3,
+/// 28.2.4.1).
 const OFFER: Bounded<u32, 5> = Bounded::<u32, 5>::new::<4>();
 const PARTNER: Bounded<u32, 5> = Bounded::<u32, 5>::new::<5>();
 
-/// Of both, which mode each bit means. Below them is the type of the message: IEEE 802.3.
+/// Bits of both for the modes. The lowest bits are the type of the message, IEEE 802.3.
 const OFFERS: [(LinkModes, u16); 6] = [
     (LinkModes::HALF_10, 1 << 5),
     (LinkModes::FULL_10, 1 << 6),
@@ -79,12 +80,12 @@ const OFFERS_PAUSE: u16 = 1 << 10;
 const OFFERS_ASYMMETRIC_PAUSE: u16 = 1 << 11;
 const IEEE_802_3: u16 = 1;
 
-/// 1000BASE-T Control, and its bits for the two duplexes (11.1.11).
+/// Register "1000BASE-T Control", and its bits for half and full duplex (11.1.11).
 const GIGABIT: Bounded<u32, 5> = Bounded::<u32, 5>::new::<9>();
 const GIGABIT_HALF: u16 = 1 << 8;
 const GIGABIT_FULL: u16 = 1 << 9;
 
-/// Offers modes to the other end, and begins to negotiate.
+/// Advertises modes to the link partner, and starts a negotiation.
 pub(crate) fn negotiate(hw: &Hw<'_>, modes: LinkModes) -> Result {
     let mut offer = IEEE_802_3;
     for (mode, bit) in OFFERS {
@@ -101,7 +102,7 @@ pub(crate) fn negotiate(hw: &Hw<'_>, modes: LinkModes) -> Result {
     write(hw, CONTROL, NEGOTIATION | NEGOTIATE_NOW)
 }
 
-/// Runs the link in one mode of 10 or 100 Mbit/s, without asking.
+/// Forces a mode of 10 or 100 Mbit/s, without negotiation.
 pub(crate) fn force(hw: &Hw<'_>, mode: LinkModes) -> Result {
     let control = match mode {
         LinkModes::HALF_10 => 0,
@@ -113,7 +114,7 @@ pub(crate) fn force(hw: &Hw<'_>, mode: LinkModes) -> Result {
     write(hw, CONTROL, control)
 }
 
-/// Sends what comes from the MAC back to it, or lets it out again and begins to negotiate.
+/// Switches the loopback to the MAC on; or off, and starts a negotiation.
 pub(crate) fn set_loopback(hw: &Hw<'_>, on: bool) -> Result {
     let control = if on {
         LOOPBACK | SPEED_1000 | FULL_DUPLEX
@@ -123,7 +124,8 @@ pub(crate) fn set_loopback(hw: &Hw<'_>, on: bool) -> Result {
     write(hw, CONTROL, control)
 }
 
-/// Whether to obey pause frames, and whether to send them: IEEE 802.3, table 28B-3.
+/// Returns the negotiated use of pause frames: received ones are obeyed, and some are sent (IEEE
+/// 802.3, table 28B-3).
 pub(crate) fn agreed_pause(hw: &Hw<'_>) -> Result<(bool, bool)> {
     let (own, other) = (read(hw, OFFER)?, read(hw, PARTNER)?);
     Ok(resolve_pause(own, other))
@@ -140,8 +142,8 @@ fn resolve_pause(own: u16, other: u16) -> (bool, bool) {
     (has(own, OFFERS_PAUSE), has(other, OFFERS_PAUSE))
 }
 
-/// Writes a register of the PHY, as the user wants it. If that is PHY Control, returns how the link
-/// is to come about from now on.
+/// Writes a register of the PHY for the user. Returns the resulting request for the link if the
+/// register is PHY Control.
 pub(crate) fn write_for_user(
     hw: &Hw<'_>,
     register: Bounded<u32, 5>,
@@ -151,7 +153,7 @@ pub(crate) fn write_for_user(
     Ok((register == CONTROL && value & POWER_DOWN == 0).then(|| request_of(value)))
 }
 
-/// What PHY Control says of the link.
+/// Returns the request for the link that a value of PHY Control means.
 fn request_of(control: u16) -> LinkRequest {
     if control & NEGOTIATION != 0 {
         return LinkRequest::Negotiate(SUPPORTED);
@@ -172,7 +174,7 @@ fn write(hw: &Hw<'_>, register: Bounded<u32, 5>, value: u16) -> Result {
     transfer(hw, mdic.with_data(value)).map(|_| ())
 }
 
-/// Has the MAC carry out one operation on the PHY's bus.
+/// Carries out an operation on the PHY's bus.
 fn transfer(hw: &Hw<'_>, mdic: MDIC) -> Result<MDIC> {
     hw.bar.write_reg(mdic.with_phyadd(ADDRESS));
     let mdic = read_poll_timeout(

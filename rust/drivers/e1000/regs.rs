@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The register map.
-//!
-//! Section numbers are those of Intel's "PCI/PCI-X Family of Gigabit Ethernet Controllers Software
-//! Developer's Manual" (8254x), here and in the other files. Only what the driver uses.
+//! The registers, with the fields that the driver uses (13.4 to 13.7).
 
 use kernel::io::register;
 
@@ -11,24 +8,24 @@ register! {
     /// Device control, 13.4.1.
     pub(crate) CTRL(u32) @ 0x0000 {
         31:31 phy_rst => bool;
-        /// VLAN tags are taken off received frames.
+        /// VLAN tags are removed from received frames, and inserted into sent ones.
         30:30 vme => bool;
         28:28 tfce => bool;
         27:27 rfce => bool;
-        /// Resets all but the PHY and the PCI configuration; clears itself.
+        /// Resets all but PHY and PCI configuration. Clears itself.
         26:26 rst => bool;
-        /// The PHY saves power while the system sleeps.
+        /// Power management of the PHY is enabled.
         21:21 en_phy_pwr_mgmt => bool;
-        /// The configuration space says that the card can wake the system without main power.
+        /// The PCI configuration advertises wake-up from D3cold.
         20:20 advd3wuc => bool;
         12:12 frcdplx => bool;
         11:11 frcspd => bool;
-        /// The speed, if it is forced: 2 for 1000 Mbit/s.
+        /// Speed, if it is forced: 2 is 1000 Mbit/s.
         9:8 speed;
         7:7 ilos => bool;
         /// Set link up.
         6:6 slu => bool;
-        /// The MAC follows the speed that the PHY has found.
+        /// The MAC takes over the speed that the PHY detects.
         5:5 asde => bool;
         3:3 lrst => bool;
         0:0 fd => bool;
@@ -37,22 +34,22 @@ register! {
     /// Device status, 13.4.2.
     pub(crate) STATUS(u32) @ 0x0008 {
         7:6 speed;
-        /// The other end has asked for a pause.
+        /// The link partner requests a pause.
         4:4 txoff => bool;
-        /// There is a link.
+        /// Link up.
         1:1 lu => bool;
         0:0 fd => bool;
     }
 
-    /// EEPROM and flash control: the EEPROM's pins, 13.4.3.
+    /// EEPROM and flash control: pins of the EEPROM, 13.4.3.
     pub(crate) EECD(u32) @ 0x0010 {
         9:9 has_256_words => bool;
-        /// The driver may use the pins.
+        /// The pins are reserved for software.
         7:7 grant => bool;
         6:6 request => bool;
-        /// From the EEPROM.
+        /// Data from the EEPROM.
         3:3 data_out => bool;
-        /// To the EEPROM.
+        /// Data to the EEPROM.
         2:2 data_in => bool;
         1:1 select => bool;
         0:0 clock => bool;
@@ -66,7 +63,7 @@ register! {
         0:0 start => bool;
     }
 
-    /// MDI control: the way to the PHY's registers, 13.4.7.
+    /// MDI control: accesses to the PHY's registers, 13.4.7.
     pub(crate) MDIC(u32) @ 0x0020 {
         30:30 error => bool;
         28:28 ready => bool;
@@ -87,27 +84,27 @@ register! {
     /// VLAN Ethertype, 13.4.11.
     pub(crate) VET(u32) @ 0x0038 { 15:0 ethertype; }
 
-    /// Interrupt causes, cleared by reading, 13.4.17.
+    /// Interrupt causes, cleared by a read, 13.4.17.
     pub(crate) ICR(u32) @ 0x00c0 {
-        /// Receiver timer: a frame has come.
+        /// Receiver timer: a frame was received.
         7:7 rxt0 => bool;
         /// Receiver overrun.
         6:6 rxo => bool;
-        /// The receive ring runs low.
+        /// Few receive descriptors are left.
         4:4 rxdmt0 => bool;
-        /// The link has changed.
+        /// Link status changed.
         2:2 lsc => bool;
-        /// A transmit descriptor was written back.
+        /// Transmit descriptor written back.
         0:0 txdw => bool;
     }
 
     /// Interrupt throttling, in units of 256 ns, 13.4.18.
     pub(crate) ITR(u32) @ 0x00c4 { 15:0 interval; }
-    /// Sets interrupt causes, 13.4.19.
+    /// Interrupt cause set, 13.4.19.
     pub(crate) ICS(u32) @ 0x00c8 {
         2:2 lsc => bool;
     }
-    /// Lets interrupts through, 13.4.20.
+    /// Interrupt mask set, 13.4.20.
     pub(crate) IMS(u32) @ 0x00d0 {
         7:7 rxt0 => bool;
         6:6 rxo => bool;
@@ -115,31 +112,31 @@ register! {
         2:2 lsc => bool;
         0:0 txdw => bool;
     }
-    /// Masks interrupts, 13.4.21.
+    /// Interrupt mask clear, 13.4.21.
     pub(crate) IMC(u32) @ 0x00d8 { 31:0 causes; }
 
     /// Receive control, 13.4.22.
     pub(crate) RCTL(u32) @ 0x0100 {
-        /// The checksum at the end of the frame is not stored.
+        /// The FCS is not stored.
         26:26 secrc => bool;
         25:25 bsex => bool;
-        /// Passes MAC control frames.
+        /// MAC control frames are passed on.
         23:23 pmcf => bool;
-        /// Only frames of the VLANs in the table, of those with a tag.
+        /// Tagged frames are received of the VLANs in the table only.
         18:18 vfe => bool;
         /// Buffer size; 0 for 2048 bytes without `bsex`.
         17:16 bsize;
-        /// Accepts broadcast.
+        /// Broadcast frames are received.
         15:15 bam => bool;
-        /// Which bits of an address the multicast table is indexed with; 0 for bits 47:36.
+        /// Bits of an address that index the multicast table; 0 for bits 47:36.
         13:12 mo;
-        /// Long packets.
+        /// Long frames are received.
         5:5 lpe => bool;
-        /// All multicast.
+        /// All multicast frames are received.
         4:4 mpe => bool;
-        /// All unicast.
+        /// All unicast frames are received.
         3:3 upe => bool;
-        /// Stores bad packets.
+        /// Bad frames are stored.
         2:2 sbp => bool;
         1:1 en => bool;
     }
@@ -150,7 +147,7 @@ register! {
         21:12 cold;
         /// Collision threshold.
         11:4 ct;
-        /// Pads short packets.
+        /// Short frames are padded.
         3:3 psp => bool;
         1:1 en => bool;
     }
@@ -165,17 +162,17 @@ register! {
     /// LED control, 13.4.15.
     pub(crate) LEDCTL(u32) @ 0x0e00 { 31:0 value; }
 
-    /// Below this the receive FIFO ends a pause, if it sends for that an XON, 13.4.23.
+    /// Flow control receive threshold low: level of the FIFO at which an XON ends a pause, 13.4.23.
     pub(crate) FCRTL(u32) @ 0x2160 {
         31:31 xone => bool;
         15:0 threshold;
     }
-    /// Above this it asks for a pause, 13.4.24.
+    /// Flow control receive threshold high: level at which an XOFF requests a pause, 13.4.24.
     pub(crate) FCRTH(u32) @ 0x2168 { 15:0 threshold; }
 
     /// Packet buffer allocation, 13.4.16.
     pub(crate) PBA(u32) @ 0x1000 {
-        /// KB of the receive FIFO; the transmit FIFO has the rest of 64.
+        /// Size of the receive FIFO in KiB; the transmit FIFO has the rest of 64 KiB.
         6:0 rxa;
     }
 
@@ -199,8 +196,7 @@ register! {
     pub(crate) TIDV(u32) @ 0x3820 { 15:0 value; }
     pub(crate) TADV(u32) @ 0x382c { 15:0 value; }
 
-    /// The statistics, one after the other, 13.7. Reading clears them; at their largest value they
-    /// stay.
+    /// The statistics, 13.7. A read clears a register; at its maximum it stays.
     pub(crate) STATISTICS(u32)[64] @ 0x4000 { 31:0 count; }
 
     /// Missed packets count, 13.7.4.
@@ -208,17 +204,17 @@ register! {
 
     /// Receive checksum control, 13.4.45.
     pub(crate) RXCSUM(u32) @ 0x5000 {
-        /// Of TCP and UDP.
+        /// Checksums of TCP and UDP are verified.
         9:9 tuofl => bool;
-        /// Of IP headers.
+        /// Checksums of IP headers are verified.
         8:8 ipofl => bool;
     }
 
     /// Wake-up control, 13.6.1.
     pub(crate) WUC(u32) @ 0x5800 {
-        /// Signals PME#.
+        /// PME# is asserted for a wake-up.
         1:1 pme_en => bool;
-        /// Wake-up by APM, as the EEPROM wants it after a reset.
+        /// Wake-up by APM is enabled; after a reset as in the EEPROM.
         0:0 apme => bool;
     }
 
@@ -226,20 +222,20 @@ register! {
     pub(crate) WUFC(u32) @ 0x5808 {
         /// Broadcast.
         4:4 bc => bool;
-        /// Multicast that passes the filter of addresses.
+        /// Multicast frames that pass the filter of addresses.
         3:3 mc => bool;
-        /// Frames to one of the receive addresses.
+        /// Frames to a receive address.
         2:2 ex => bool;
         /// Magic packets.
         1:1 mag => bool;
     }
 
-    /// Wake-up status: kinds of frames that came, cleared by ones, 13.6.3.
+    /// Wake-up status: kinds of received frames, cleared by ones, 13.6.3.
     pub(crate) WUS(u32) @ 0x5810 { 31:0 causes; }
 
     /// Management control.
     pub(crate) MANC(u32) @ 0x5820 {
-        /// ARP requests are for the management controller.
+        /// ARP requests go to the management controller.
         13:13 arp_en => bool;
     }
 
@@ -259,5 +255,5 @@ register! {
     }
 }
 
-/// The registers that the driver uses lie below this.
+/// End of the registers that the driver uses.
 pub(crate) const END: usize = 0x5824;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Receive: every descriptor has a buffer, and a frame goes up in the buffer it came in.
+//! Receive ring. Each descriptor has a buffer, and a frame goes to the stack in its buffer.
 
 use crate::{
     desc::{
@@ -34,15 +34,15 @@ use kit::{
     skb::RxSkb, //
 };
 
-/// What RCTL.BSIZE says (13.4.22).
+/// Size of a buffer in bytes, for RCTL.BSIZE = 0 (13.4.22).
 const BUFFER_SIZE: u32 = 2048;
 
-/// The card gets buffers back in lots of this many.
+/// Number of buffers that are given back to the card at once.
 const RETURN_EVERY: usize = 32;
 
-/// The receive ring.
+/// Receive ring.
 ///
-/// The card may use all descriptors but the one before `next`: head and tail are equal when it has
+/// The card owns all descriptors but the one before `next`: head and tail are equal when it owns
 /// none (3.2.6).
 // The order of the fields is the order of teardown.
 pub(crate) struct RxRing<'bound> {
@@ -50,16 +50,16 @@ pub(crate) struct RxRing<'bound> {
     descriptors: Descriptors<'bound>,
     dev: &'bound Device<Bound>,
     next: usize,
-    /// A frame of up to this many bytes is copied, and its buffer stays where it is.
+    /// Largest frame in bytes that is copied; its buffer stays in the ring.
     copy_break: u32,
-    /// Inside a frame that is longer than a buffer.
+    /// True inside a frame that is longer than a buffer.
     inside: bool,
-    /// That frame as far as it has come; `None` if there was no memory for it.
+    /// Received part of that frame; `None` if there was no memory for it.
     begun: Option<RxSkb>,
 }
 
 impl<'bound> RxRing<'bound> {
-    /// Makes a ring full of buffers, of which the card knows nothing yet.
+    /// Allocates a ring with a buffer for each descriptor. Does not access the card.
     pub(crate) fn new(dev: &'bound Device<Bound>, count: usize) -> Result<Self> {
         let descriptors = Descriptors::new(dev, count)?;
         let mut buffers = KVec::with_capacity(count, GFP_KERNEL)?;
@@ -79,7 +79,7 @@ impl<'bound> RxRing<'bound> {
         })
     }
 
-    /// Gives the ring to the card, which does not receive yet.
+    /// Gives the ring to the card, whose receiver is off.
     pub(crate) fn give(&self, hw: &Hw<'_>) {
         let descriptors = &self.descriptors;
         dma_wmb();
@@ -90,7 +90,7 @@ impl<'bound> RxRing<'bound> {
         );
     }
 
-    /// Receives frames for as long as there are some and the budget lasts.
+    /// Receives frames until the ring is empty or the budget is used up.
     pub(crate) fn receive(&mut self, hw: &Hw<'_>, poll: &mut Poll<'_>) {
         let features = poll.device().features();
         let keep_bad = features.has(Features::RX_ALL);
@@ -99,7 +99,7 @@ impl<'bound> RxRing<'bound> {
             if !RxStatus::from(self.descriptors.read(self.next)).dd() {
                 break;
             }
-            // The rest of the descriptor, and the frame, are not older than that bit.
+            // Orders the reads of the descriptor's rest, and of the frame, after the read of DD.
             dma_rmb();
             let status = RxStatus::from(self.descriptors.read(self.next));
 
@@ -122,8 +122,8 @@ impl<'bound> RxRing<'bound> {
                 let skb = if len <= self.copy_break {
                     place.copy_to_skb(len, &slot)
                 } else {
-                    // The ring must not run dry: without a fresh buffer the full one stays, and
-                    // the frame goes.
+                    // Without a fresh buffer the frame is dropped, and its buffer stays in the ring,
+                    // which would be empty in the end otherwise.
                     RxBuffer::new(self.dev, BUFFER_SIZE)
                         .and_then(|fresh| core::mem::replace(place, fresh).into_skb(len, &slot))
                 };
@@ -153,8 +153,8 @@ impl<'bound> RxRing<'bound> {
     }
 }
 
-/// Adds a piece to a frame that is longer than a buffer, or begins one with its `first` piece. `None`
-/// if there is no memory, then and to the end of the frame.
+/// Adds a piece to a frame that is longer than a buffer, or begins one with its `first` piece.
+/// Returns `None` without memory, and then for each further piece of the frame.
 #[cold]
 fn longer(
     piece: Result<RxBuffer<'_>>,
@@ -171,7 +171,7 @@ fn longer(
     }
 }
 
-/// Hands a long frame up. Its last descriptor tells whether it is good.
+/// Passes a long frame to the stack, if its last descriptor has no error.
 #[cold]
 fn finish(frame: Option<RxSkb>, status: RxStatus, features: Features, slot: RxSlot<'_, '_>) {
     match frame {
@@ -181,7 +181,7 @@ fn finish(frame: Option<RxSkb>, status: RxStatus, features: Features, slot: RxSl
     }
 }
 
-/// What the error bits of a descriptor say, 3.2.3.2.
+/// Returns the error that a descriptor reports, 3.2.3.2.
 fn error(status: RxStatus) -> RxError {
     if status.crc_error() {
         RxError::Crc

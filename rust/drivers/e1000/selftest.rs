@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The card tested by itself: `ethtool -t`.
+//! Self-test of the card (`ethtool -t`).
 
 use crate::{
     desc::{
@@ -44,7 +44,7 @@ use kit::{
     }, //
 };
 
-/// The tests, under the names that e1000 drivers give them.
+/// Names of the tests, as other e1000 drivers have them.
 pub(crate) const NAMES: [&str; 5] = [
     "Register test  (offline)",
     "Eeprom test    (offline)",
@@ -53,19 +53,19 @@ pub(crate) const NAMES: [&str; 5] = [
     "Link test   (on/offline)",
 ];
 
-/// Values that between them have each bit in both states, and each two neighbours different.
+/// Values with each bit in both states, and with neighbouring bits that differ.
 const PATTERNS: [u32; 4] = [0x5555_5555, 0xaaaa_aaaa, 0, !0];
 
-/// The 64-bit words of the frame that is looped, and of the memory that it comes back to.
+/// Sizes of the looped frame and of the memory for its reception, in words of 64 bits.
 const FRAME: usize = 128;
 const BUFFER: usize = 256;
 
-/// Whether there is a link.
+/// Tests the link.
 pub(crate) fn link(hw: &Hw<'_>) -> Result {
     hw.link().map(|_| ()).ok_or(EIO)
 }
 
-/// All but the link, with a card that is stopped.
+/// Runs all other tests, on a stopped card.
 pub(crate) fn offline(hw: &Hw<'_>, dev: &Device<Bound>) -> [Result; 4] {
     [
         registers(hw),
@@ -75,9 +75,9 @@ pub(crate) fn offline(hw: &Hw<'_>, dev: &Device<Bound>) -> [Result; 4] {
     ]
 }
 
-/// Registers keep what is written to them.
+/// Tests that registers keep written values.
 fn registers(hw: &Hw<'_>) -> Result {
-    /// Writes each pattern to a register and reads it back, as far as the register has the bits.
+    // Writes each pattern to a register and compares the bits that the register has.
     macro_rules! keeps {
         ($register:ident, $mask:expr) => {
             for pattern in PATTERNS {
@@ -110,7 +110,7 @@ fn registers(hw: &Hw<'_>) -> Result {
     Ok(())
 }
 
-/// A cause that is set is seen, once. All are masked, so nobody is interrupted.
+/// Tests that a cause of an interrupt can be set and is read once. All causes are masked meanwhile.
 fn interrupts(hw: &Hw<'_>) -> Result {
     hw.mask();
     let _ = hw.take_causes();
@@ -124,7 +124,7 @@ fn interrupts(hw: &Hw<'_>) -> Result {
     Ok(())
 }
 
-/// A frame that the PHY sends back comes in as it went out.
+/// Tests that a frame is received unchanged when the PHY sends it back.
 fn loopback(hw: &Hw<'_>, dev: &Device<Bound>) -> Result {
     phy::set_power(hw, true)?;
     phy::set_loopback(hw, true)?;
@@ -135,7 +135,7 @@ fn loopback(hw: &Hw<'_>, dev: &Device<Bound>) -> Result {
     result
 }
 
-/// A word of the frame: its first six bytes are the broadcast address, the rest tells its place.
+/// Returns a word of the frame: the broadcast address in the first six bytes, then a pattern.
 fn word(index: usize) -> u64 {
     match index {
         0 => !0,
@@ -154,7 +154,7 @@ fn send_to_ourselves(hw: &Hw<'_>, dev: &Device<Bound>) -> Result {
     dma_wmb();
     hw.set_rx_ring(rx.dma_addr(), BYTES, 1);
     hw.set_tx_ring(tx.dma_addr(), BYTES);
-    // The PHY does not negotiate, so the MAC is told its speed (13.4.1).
+    // The PHY does not negotiate in loopback, so the speed is forced (13.4.1).
     hw.bar.update(CTRL, |ctrl| {
         ctrl.with_slu(true)
             .with_frcspd(true)
@@ -164,7 +164,8 @@ fn send_to_ourselves(hw: &Hw<'_>, dev: &Device<Bound>) -> Result {
     });
     hw.bar
         .write_reg(RCTL::zeroed().with_en(true).with_bam(true).with_secrc(true));
-    // A legacy descriptor (3.3.3). The link may need a moment, and an emulated receiver a second.
+    // A legacy descriptor (3.3.3). The receiver of QEMU's card starts a second after a write to
+    // RCTL.
     let frame = TxData::zeroed()
         .with_length(Bounded::<u64, 20>::from((8 * FRAME) as u16))
         .with_eop(true)

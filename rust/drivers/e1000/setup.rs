@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the user has set with `ethtool`: the link, pause frames, the interval of interrupts, the sizes
-//! of the rings. It holds through down and up.
+//! Settings by `ethtool`, which last until the driver is unbound: link, pause frames, interval of
+//! interrupts, sizes of the rings.
 //!
-//! All of it is read and written under the RTNL lock, so the atomics need no order.
+//! The RTNL lock guards all of them, so relaxed atomics suffice.
 
 use crate::{
     desc::COUNT,
@@ -38,7 +38,7 @@ use kit::{
     }, //
 };
 
-/// The modes that the card can do.
+/// Modes that the card supports.
 pub(crate) const SUPPORTED: LinkModes = LinkModes::HALF_10
     .with(LinkModes::FULL_10)
     .with(LinkModes::HALF_100)
@@ -47,42 +47,42 @@ pub(crate) const SUPPORTED: LinkModes = LinkModes::HALF_10
     .with(LinkModes::PAUSE)
     .with(LinkModes::ASYMMETRIC_PAUSE);
 
-/// Microseconds between two interrupts, unless the user wants it otherwise: 8000 a second.
+/// Default interval of interrupts in microseconds: 8000 a second.
 const INTERVAL: u32 = 125;
 
-/// The unit of ITR, in nanoseconds, and its largest value (13.4.18).
+/// Unit of ITR in nanoseconds, and its largest value (13.4.18).
 const ITR_UNIT: u32 = 256;
 const ITR_MAX: u32 = 0xffff;
 
-/// The address that pause frames are sent to, and their type (IEEE 802.3, annex 31B), as the
-/// registers have them (13.4.8 to 13.4.10).
+/// Destination and Ethertype of pause frames (IEEE 802.3, annex 31B), in the form of the registers
+/// (13.4.8 to 13.4.10).
 const PAUSE_ADDRESS: (u32, u32) = (0x00c2_8001, 0x0000_0100);
 const PAUSE_TYPE: u32 = 0x8808;
 
-/// How long a pause is that the card asks for, in units of 512 bits (13.4.12).
+/// Length of a requested pause, in units of 512 bits (13.4.12).
 const PAUSE_TIME: u32 = 0x0680;
 
-/// The KB of the receive FIFO (13.4.16). The rest, 24, is for sending: the longest frame, and the
-/// beginning of another one.
+/// Size of the receive FIFO in KiB (13.4.16). The other 24 KiB are the transmit FIFO: the longest
+/// frame, and the beginning of the next.
 const RX_FIFO: u32 = 40;
 
-/// The card asks for a pause while the longest frame still fits into its receive FIFO, and ends it
-/// when a frame of Ethernet's own length has left (13.4.23).
+/// Levels of the receive FIFO in bytes, multiples of 8 (13.4.23): a pause is requested while the
+/// longest frame still fits, and ends when there is room for a frame of 1518 bytes more.
 const PAUSE_ABOVE: u32 = (RX_FIFO * 1024 - 16_128) & !7;
 const RESUME_BELOW: u32 = (PAUSE_ABOVE - 1528) & !7;
 
-/// What the user has set.
+/// Settings by the user.
 pub(crate) struct Setup {
-    /// The modes that are offered, or the one that is forced.
+    /// Advertised modes, or the forced one, bits of [`LinkModes`].
     modes: Atomic<u32>,
     forced: Atomic<bool>,
-    /// The PHY has not been told of `modes`.
+    /// True if `modes` have changed since they were written to the PHY.
     untold: Atomic<bool>,
     pause: Atomic<Bits>,
-    /// The other end was asked about pause frames since the link is up.
+    /// True if the negotiated use of pause frames is set for the present link.
     resolved: Atomic<bool>,
     interval: Atomic<u32>,
-    /// How many descriptors the rings have.
+    /// Numbers of descriptors of the rings.
     rx_ring: Atomic<u32>,
     tx_ring: Atomic<u32>,
 }
@@ -95,7 +95,7 @@ const RX: Bits = 2;
 const TX: Bits = 4;
 
 impl Setup {
-    /// The PHY's own: it offers all that it can. No pauses.
+    /// Returns the defaults: all modes are advertised, as by the PHY itself; no pause frames.
     pub(crate) fn new() -> Self {
         Self {
             modes: Atomic::new(SUPPORTED.into_raw()),
@@ -109,7 +109,7 @@ impl Setup {
         }
     }
 
-    /// Has a card that is being opened, with its PHY switched on, follow all that was set.
+    /// Applies the settings to a card that is being opened. The PHY has power.
     pub(crate) fn apply(&self, hw: &Hw<'_>) -> Result {
         self.apply_interval(hw);
         self.apply_pause(hw);
@@ -128,12 +128,12 @@ impl Setup {
         }
     }
 
-    /// Keeps how the link shall come about. The PHY is told now if the card is `up`, else by the
-    /// next [`Self::apply`].
+    /// Keeps a request for the link. It is written to the PHY now if the card is `up`, otherwise by
+    /// the next [`Self::apply`].
     pub(crate) fn set_request(&self, hw: &Hw<'_>, up: bool, request: LinkRequest) -> Result {
         let (forced, modes) = match request {
-            // 1000 Mbit/s cannot be forced: the two ends must agree on whose clock it is
-            // (IEEE 802.3, 40.5.2). It is the only offer then.
+            // 1000BASE-T needs a negotiation, of master and slave (IEEE 802.3, 40.5.2), so this mode
+            // alone is advertised.
             LinkRequest::Force(LinkModes::FULL_1000) => (false, LinkModes::FULL_1000),
             LinkRequest::Force(modes) => (true, modes),
             LinkRequest::Negotiate(modes) => (false, modes),
@@ -145,7 +145,7 @@ impl Setup {
         Ok(())
     }
 
-    /// Keeps what the user has told the PHY itself. The next open tells it again.
+    /// Keeps a request that the user wrote to the PHY directly, for the next open.
     pub(crate) fn note_request(&self, request: LinkRequest) {
         match request {
             LinkRequest::Force(modes) => self.keep(true, modes),
@@ -160,7 +160,7 @@ impl Setup {
         self.untold.store(true, Relaxed);
     }
 
-    /// Begins to negotiate, or stops to, and takes the link down for as long as that takes.
+    /// Starts a negotiation, or forces a mode. The link is down meanwhile.
     pub(crate) fn negotiate(&self, hw: &Hw<'_>) -> Result {
         self.resolved.store(false, Relaxed);
         let modes = LinkModes::from_raw(self.modes.load(Relaxed));
@@ -182,7 +182,7 @@ impl Setup {
         }
     }
 
-    /// Keeps what pause frames are for. With negotiation the other end is asked again.
+    /// Keeps the use of pause frames, and starts a negotiation if they are negotiated.
     pub(crate) fn set_pause(&self, hw: &Hw<'_>, up: bool, pause: Pause) -> Result {
         let mut bits = 0;
         for (bit, set) in [(NEGOTIATE, pause.negotiate), (RX, pause.rx), (TX, pause.tx)] {
@@ -195,8 +195,7 @@ impl Setup {
             self.apply_pause(hw);
             return Ok(());
         }
-        // IEEE 802.3, table 28B-2: one that obeys pauses offers both bits, one that only sends them
-        // the second.
+        // IEEE 802.3, table 28B-2: both bits for receive only, the second alone for transmit only.
         let offer = match (pause.rx, pause.tx) {
             (true, true) => LinkModes::PAUSE,
             (true, false) => LinkModes::PAUSE.with(LinkModes::ASYMMETRIC_PAUSE),
@@ -209,7 +208,7 @@ impl Setup {
         self.set_request(hw, up, LinkRequest::Negotiate(modes))
     }
 
-    /// With a link that is new, asks what the ends have agreed on about pauses.
+    /// Sets the negotiated use of pause frames when a link has come up.
     pub(crate) fn resolve_pause(&self, hw: &Hw<'_>, link: bool) -> Result {
         if !link {
             self.resolved.store(false, Relaxed);
@@ -227,7 +226,7 @@ impl Setup {
         }
     }
 
-    /// The sizes of the receive and the transmit ring.
+    /// Returns the sizes of the receive and the transmit ring.
     pub(crate) fn ring_sizes(&self) -> (u32, u32) {
         (self.rx_ring.load(Relaxed), self.tx_ring.load(Relaxed))
     }
@@ -264,14 +263,14 @@ impl Setup {
 }
 
 impl Hw<'_> {
-    /// Divides the card's memory between receiving and sending. The next reset makes it so (13.4.16).
+    /// Divides the FIFO between receive and transmit, from the next reset on (13.4.16).
     pub(crate) fn divide_fifo(&self) {
         self.bar
             .write_reg(PBA::zeroed().with_const_rxa::<RX_FIFO>());
     }
 }
 
-/// Has the card obey pause frames, and send them (13.4.1).
+/// Switches the use of pause frames (13.4.1).
 fn set_pause(hw: &Hw<'_>, rx: bool, tx: bool) {
     let bar = &hw.bar;
     if rx || tx {

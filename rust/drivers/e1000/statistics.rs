@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The card's statistics (13.7), summed up before they are full.
+//! Sums of the card's statistics registers (13.7).
 //!
-//! A register is cleared by reading it and stays at its largest value. The fastest to get there
-//! count 64-byte frames at 1,488,095 a second: in 48 minutes.
+//! Reading a register clears it; at its maximum it stays. A count of frames of 64 bytes, at most
+//! 1,488,095 a second, takes 48 minutes to get there.
 
 use crate::hw::Hw;
 use kernel::sync::atomic::{
@@ -12,11 +12,11 @@ use kernel::sync::atomic::{
 };
 use kit::net::DeviceCounts;
 
-/// A counter: its name, the place of its register in the table of 13.7, and whether the register
-/// after it has another 32 bits.
+/// A counter: name, index of its register in the table of 13.7, and true if the next register has
+/// the upper 32 bits.
 type Entry = (&'static str, usize, bool);
 
-/// Not in the table: MPC and RNBC, which an emulated card does not clear.
+/// MPC and RNBC are left out, since QEMU's card does not clear them.
 const TABLE: [Entry; 44] = [
     ("rx_crc_errors", 0x00, false),
     ("rx_align_errors", 0x01, false),
@@ -64,7 +64,7 @@ const TABLE: [Entry; 44] = [
     ("tx_broadcast", 0x3d, false),
 ];
 
-/// Places of those that mean something to `ip -s link`.
+/// Indices of the registers that `ip -s link` shows.
 const CRC: usize = 0x00;
 const ALIGN: usize = 0x01;
 const RX_DATA: usize = 0x03;
@@ -77,18 +77,18 @@ const MULTICAST: usize = 0x1f;
 const UNDERSIZE: usize = 0x29;
 const OVERSIZE: usize = 0x2b;
 
-/// Total packets transmitted, 13.7.48.
+/// Index of the total packets transmitted, 13.7.48.
 const TX_ALL: usize = 0x35;
 
-/// How many there are.
+/// Number of counters.
 pub(crate) const COUNT: usize = TABLE.len();
 
-/// The name of one.
+/// Returns the name of a counter.
 pub(crate) const fn name(index: usize) -> &'static str {
     TABLE[index].0
 }
 
-/// The sums.
+/// Sums since the driver was bound.
 pub(crate) struct Statistics([Atomic<u64>; TABLE.len()]);
 
 impl Statistics {
@@ -96,25 +96,25 @@ impl Statistics {
         Self(core::array::from_fn(|_| Atomic::new(0)))
     }
 
-    /// Adds what the card has counted since the last time. Whoever reads a register has its count,
-    /// so two callers at once lose nothing.
+    /// Adds the counts since the last call. A count is added by the caller whose read clears the
+    /// register, so concurrent callers lose none.
     pub(crate) fn take(&self, hw: &Hw<'_>) {
         for (sum, (_, index, wide)) in self.0.iter().zip(TABLE) {
             let mut count = u64::from(hw.take_statistic(index));
             if wide {
-                // The low half first: reading the high one clears both.
+                // The low half first, since a read of the high half clears both.
                 count |= u64::from(hw.take_statistic(index + 1)) << 32;
             }
             sum.add(count, Relaxed);
         }
     }
 
-    /// The sums as of the last [`Self::take`], in the order of their names.
+    /// Stores the sums as of the last [`Self::take`], in the order of their names.
     pub(crate) fn sums(&self) -> impl Iterator<Item = u64> + '_ {
         self.0.iter().map(|sum| sum.load(Relaxed))
     }
 
-    /// One of them, by the place of its register.
+    /// Returns a sum by the index of its register.
     fn sum_of(&self, place: usize) -> u64 {
         TABLE
             .iter()
@@ -124,16 +124,16 @@ impl Statistics {
             .sum()
     }
 
-    /// How many frames the card has sent, as of the last [`Self::take`].
+    /// Returns the number of sent frames as of the last [`Self::take`].
     pub(crate) fn transmitted(&self) -> u64 {
         self.sum_of(TX_ALL)
     }
 
-    /// What `ip -s link` shows of them.
+    /// Returns the sums that `ip -s link` shows.
     pub(crate) fn counts(&self) -> DeviceCounts {
         let crc = self.sum_of(CRC);
         let align = self.sum_of(ALIGN);
-        // With a good checksum; those with a bad one are fragments and jabber, 13.7.36, 13.7.38.
+        // Those with a wrong FCS are counted as fragments and jabber (13.7.36, 13.7.38).
         let length = self.sum_of(UNDERSIZE) + self.sum_of(OVERSIZE);
         let (excess, late) = (self.sum_of(EXCESS_COLLISIONS), self.sum_of(LATE_COLLISIONS));
         DeviceCounts {
@@ -143,7 +143,7 @@ impl Statistics {
             rx_length_errors: length,
             rx_crc_errors: crc,
             rx_frame_errors: align,
-            // Counted where they are noticed: see `Missed`.
+            // `Missed` counts them.
             rx_missed_errors: 0,
             tx_errors: excess + late,
             tx_aborted_errors: excess,

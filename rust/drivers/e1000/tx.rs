@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Transmit: `start_xmit` fills the ring, the poll function empties it.
+//! Transmit ring, filled by `start_xmit` and emptied by the poll function.
 
 use crate::{
     desc::{
@@ -52,17 +52,16 @@ use kit::{
     }, //
 };
 
-/// The bytes of a frame that one descriptor covers at most. The card takes 16,288 (3.3.3), but it
-/// fetches them whole into its transmit FIFO, which holds what was fetched before, too (3.3.7).
+/// Largest number of bytes of a descriptor. The card supports 16,288 (3.3.3), but has to have room
+/// for all of them in its transmit FIFO, beside data of earlier descriptors (3.3.7).
 const PER_DESCRIPTOR: usize = 4096;
 
-/// Bytes of the last descriptor of a large send, the sentinel.
+/// Number of bytes of the last descriptor of a large send, the sentinel.
 ///
-/// The card reports a descriptor of a large send as done when it has read the first part of its data
-/// ("LSO Premature Descriptor Write Back", erratum 1 of Intel's specification update for the 82546GB,
-/// whose DMA engine these cards have). The descriptors are served in their order, so all data
-/// before the sentinel was read when the sentinel is reported, and its own four bytes are read
-/// at once.
+/// The card reports a descriptor of a large send as done when it has read the first part of the data
+/// (erratum 1, "LSO Premature Descriptor Write Back", of Intel's specification update for the 82546GB,
+/// of the same family). Descriptors are served in their order, and four bytes are read at once. So
+/// when the sentinel is reported, all data of the frame was read.
 const SENTINEL: usize = 4;
 
 /// Number of descriptors of the largest frame that the stack sends: a context, 64 KiB in pieces, and
@@ -70,26 +69,26 @@ const SENTINEL: usize = 4;
 /// pieces in use one of the sixteen is left for the sentinel.
 const MAX_DESCRIPTORS: usize = MAX_PIECES + 65536 / PER_DESCRIPTOR + 1;
 
-/// The queue stops when the largest frame would not fit any more.
+/// Number of free descriptors below which the queue is stopped: the largest frame does not fit.
 const STOP_BELOW: usize = MAX_DESCRIPTORS;
 
-/// The queue is woken when this much is free again.
+/// Number of free descriptors at which a stopped queue is woken.
 const WAKE_AT: usize = 2 * MAX_DESCRIPTORS;
 
-/// What the two ends share.
+/// State that both ends of the ring share.
 struct Ring<'bound> {
     descriptors: Descriptors<'bound>,
-    /// The next descriptor to fill; written by `start_xmit`.
+    /// Next descriptor to fill; written by `start_xmit`.
     tail: Atomic<usize>,
-    /// The next descriptor to take back; written by the poll function.
+    /// Next descriptor to free; written by the poll function.
     clean: Atomic<usize>,
 }
 
 impl Ring<'_> {
-    /// How many descriptors are free. Head and tail are equal when the ring is empty, so it is
-    /// full with one to spare (3.4).
+    /// Returns the number of free descriptors. One descriptor is always unused, since head and tail
+    /// are equal when the ring is empty (3.4).
     fn free(&self) -> usize {
-        // From the next to fill up to the one before the next to take back.
+        // From the next to fill up to the one before the next to free.
         let last = self.descriptors.before(self.clean.load(Acquire));
         self.descriptors.between(self.tail.load(Acquire), last)
     }
@@ -98,32 +97,32 @@ impl Ring<'_> {
 /// A frame on the ring.
 struct Entry<'bound> {
     frame: InFlight<'bound>,
-    /// The last of its descriptors, the one that reports when all is done.
+    /// Index of its last descriptor, which the card reports.
     last: usize,
 }
 
-/// The end that `start_xmit` works on.
+/// The end of the ring for `start_xmit`.
 pub(crate) struct TxRing<'bound> {
     dev: &'bound Device<Bound>,
     ring: Arc<Ring<'bound>>,
     frames: Producer<Entry<'bound>>,
     tail: usize,
-    /// What the card was told of checksums last; it remembers.
+    /// Last context descriptor, which the card keeps.
     context: Option<(TxOffsets, TxContext)>,
-    /// Descriptors were written that the card has not been told of.
+    /// True if descriptors were written since the last write of the tail register.
     pending: bool,
-    /// True if the last frame was a large send. The card may report the next frame too early, too,
-    /// if that lies in one piece; Linux's driver in C has found this.
+    /// True if the last frame was a large send. The next one needs a sentinel, too, if it lies in one
+    /// piece; the driver in C names this part of the erratum.
     after_large_send: bool,
 }
 
-/// The end that the poll function works on.
+/// The end of the ring for the poll function.
 pub(crate) struct TxCleaner<'bound> {
     ring: Arc<Ring<'bound>>,
     frames: Consumer<Entry<'bound>>,
 }
 
-/// Makes a transmit ring, of which the card knows nothing yet.
+/// Allocates a ring. Does not access the card.
 pub(crate) fn ring<'bound>(
     dev: &'bound Device<Bound>,
     count: usize,
@@ -155,7 +154,7 @@ pub(crate) fn ring<'bound>(
 }
 
 impl<'bound> TxRing<'bound> {
-    /// Gives the ring to the card, which begins to serve it.
+    /// Gives the ring to the card, and switches its transmitter on.
     pub(crate) fn give(&self, hw: &Hw<'_>) {
         let descriptors = &self.ring.descriptors;
         hw.set_tx_ring(descriptors.dma_addr(), descriptors.bytes());
@@ -169,7 +168,7 @@ impl<'bound> TxRing<'bound> {
         skb: TxSkb<'a>,
     ) -> Verdict<'a> {
         if self.ring.free() < STOP_BELOW {
-            // The queue should be stopped.
+            // Not expected: the queue is stopped then.
             self.ring_doorbell(hw);
             return skb.busy();
         }
@@ -188,10 +187,10 @@ impl<'bound> TxRing<'bound> {
         };
         let (frame, sent) = queue.sent(frame);
         if self.frames.push(Entry { frame, last }).is_err() {
-            // There are never more frames than descriptors.
+            // Not expected: there are at least as many entries as descriptors.
             pr_err!("the transmit ring has lost count\n");
         }
-        // To the cleaner this frees nothing; it tells how much is in use.
+        // Orders the push before the cleaner's read of the tail.
         self.ring.tail.store(self.tail, Release);
         self.pending = true;
 
@@ -202,7 +201,7 @@ impl<'bound> TxRing<'bound> {
         Verdict::TAKEN
     }
 
-    /// The frame is gone already: counts it, and sees to those before it.
+    /// Counts a frame as dropped, and notifies the card of those before it.
     #[cold]
     fn give_up<'a>(&mut self, hw: &Hw<'_>, queue: &TxQueue<'a>) -> Verdict<'a> {
         queue.count_drop();
@@ -210,8 +209,8 @@ impl<'bound> TxRing<'bound> {
         Verdict::TAKEN
     }
 
-    /// Writes the descriptors of a frame, and returns the last one's index. There is room for
-    /// [`MAX_DESCRIPTORS`].
+    /// Writes the descriptors of a frame and returns the index of the last one. The caller has
+    /// checked that [`MAX_DESCRIPTORS`] are free.
     #[inline]
     fn fill(
         &mut self,
@@ -238,7 +237,7 @@ impl<'bound> TxRing<'bound> {
         }
         if let Some(offload) = offload {
             let context = (offload.offsets, offload.context);
-            // For a segmentation the card counts the context's lengths down.
+            // The card counts the lengths of a context down when it does segmentation.
             if offload.context.tse() || self.context != Some(context) {
                 self.push(context.0.into_raw(), context.1.into_raw());
                 self.context = Some(context);
@@ -266,7 +265,7 @@ impl<'bound> TxRing<'bound> {
         Ok(last)
     }
 
-    /// How many data descriptors a frame takes.
+    /// Returns the number of data descriptors of a frame, without a sentinel.
     fn count(frame: &TxFrame<'_>) -> usize {
         frame
             .pieces()
@@ -274,10 +273,10 @@ impl<'bound> TxRing<'bound> {
             .sum()
     }
 
-    /// Writes one data descriptor and returns its index.
+    /// Writes a data descriptor and returns its index.
     #[inline]
     fn push_data(&mut self, data: TxData, addr: u64, len: usize, end: bool) -> usize {
-        // At most `PER_DESCRIPTOR` bytes, so 16 bits will do.
+        // At most `PER_DESCRIPTOR` bytes, which fit into 16 bits.
         let data = data
             .with_length(Bounded::<u64, 20>::from(len as u16))
             .with_eop(end)
@@ -285,7 +284,7 @@ impl<'bound> TxRing<'bound> {
         self.push(addr, data.into_raw())
     }
 
-    /// Writes one descriptor and returns its index.
+    /// Writes a descriptor and returns its index.
     #[inline]
     fn push(&mut self, first: u64, second: u64) -> usize {
         let index = self.tail;
@@ -294,7 +293,7 @@ impl<'bound> TxRing<'bound> {
         index
     }
 
-    /// Tells the card of the descriptors that it does not know of yet.
+    /// Notifies the card of new descriptors, if there are any.
     fn ring_doorbell(&mut self, hw: &Hw<'_>) {
         if self.pending {
             // The card must not see the new tail before the descriptors.
@@ -316,7 +315,7 @@ fn next_len(of_piece: usize, of_frame: usize, has_sentinel: bool) -> usize {
     }
 }
 
-/// What the card does to a frame besides sending it: a context descriptor, 3.3.6.
+/// Checksum and segmentation of a frame: the contents of a context descriptor, 3.3.6.
 #[derive(Clone, Copy)]
 struct Offload {
     offsets: TxOffsets,
@@ -331,19 +330,19 @@ impl Offload {
         };
         let (Ok(start), Ok(place)) = (u8::try_from(checksum.start), u8::try_from(checksum.place))
         else {
-            // Too far back for the card.
+            // Beyond the 8 bits that the descriptor has for offsets.
             skb.fill_in_checksum()?;
             return Ok(None);
         };
-        // To the end of the packet: TUCSE is 0.
+        // TUCSE = 0: the checksum covers the rest of the packet.
         let offsets = TxOffsets::zeroed().with_tucss(start).with_tucso(place);
         let context = TxContext::zeroed().with_dext(true);
 
         let Some(tso) = skb.segmentation()? else {
             return Ok(Some(Self { offsets, context }));
         };
-        // The card finds the IP header by IPCSS, to fill its length in. The header's checksum is at
-        // byte 10, and covers it up to the TCP header; IP version 6 has none.
+        // IPCSS is the place of the IP header, whose length the card fills in. The checksum of the
+        // header is at byte 10 and covers it up to the TCP header; IPv6 has none.
         let offsets = offsets.with_ipcss(u8::try_from(tso.network)?);
         let offsets = if tso.ipv6 {
             offsets
@@ -366,10 +365,10 @@ impl Offload {
 }
 
 impl TxCleaner<'_> {
-    /// Takes back the frames that the card has sent. Says whether that woke the queue.
+    /// Takes back the sent frames. Returns true if that woke the queue.
     pub(crate) fn clean(&mut self, poll: &mut Poll<'_>) -> bool {
         let mut completions = poll.completions();
-        // Not more than a ring at a time: it is filled on another CPU meanwhile.
+        // At most one ring of them, since another CPU may fill it at the same time.
         let mut more = true;
         for _ in 0..self.ring.descriptors.count() {
             more = self.is_next_done();

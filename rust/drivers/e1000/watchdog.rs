@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Whether the transmitter still sends what it was given.
+//! Detection of a transmitter that hangs.
 
 use crate::{
     hw::Hw,
@@ -19,15 +19,15 @@ use kit::{
     netdev_info, //
 };
 
-/// Where the transmitter stood at the last look, if something waited.
+/// State of the transmitter at the last check.
 pub(crate) struct Watchdog {
-    /// The head, or [`Self::NOTHING`].
+    /// Head of the ring, or [`Self::NOTHING`] if no descriptor waited.
     head: Atomic<u32>,
     transmitted: Atomic<u64>,
 }
 
 impl Watchdog {
-    /// No head: a ring has at most 4096 descriptors.
+    /// Value that no head has: a ring has at most 4096 descriptors.
     const NOTHING: u32 = u32::MAX;
 
     pub(crate) fn new() -> Self {
@@ -37,11 +37,11 @@ impl Watchdog {
         }
     }
 
-    /// Looks at the transmitter. `statistics` are as of now.
+    /// Checks the transmitter, with statistics of this moment.
     ///
-    /// Frames that were not sent when the link went are not sent before it comes back, whenever that
-    /// is; their senders shall not wait for that. With a link, nothing has moved between two looks in
-    /// a transmitter that hangs; the head alone could have gone round.
+    /// Without a link, frames on the ring stall it, since they would keep their senders waiting until
+    /// the link comes back. With a link, a transmitter hangs if neither its head nor its count of
+    /// frames has changed since the last check; the head alone can have gone round.
     pub(crate) fn look(&self, hw: &Hw<'_>, statistics: &Statistics, dev: &net::Device) -> Health {
         let (head, tail) = hw.tx_position();
         let transmitted = statistics.transmitted();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Transmit: `start_xmit` fills the ring, the poll function empties it, under one lock.
+//! Transmit ring, filled by `start_xmit` and emptied by the poll function, under one lock.
 
 use crate::{
     desc::{
@@ -42,17 +42,17 @@ use kit::{
     }, //
 };
 
-/// The bytes of a frame that one descriptor covers at most. The card takes 16,288 (3.3.3), but it
-/// fetches them whole into its transmit FIFO, which holds what was fetched before, too (3.3.7).
+/// Largest number of bytes of a descriptor. The card supports 16,288 (3.3.3), but has to have room
+/// for all of them in its transmit FIFO, beside data of earlier descriptors (3.3.7).
 const PER_DESCRIPTOR: usize = 4096;
 
-/// The descriptors of the largest frame that the stack sends: 64 KiB in pieces, and a context.
+/// Number of descriptors of the largest frame that the stack sends: a context, and 64 KiB in pieces.
 const MAX_DESCRIPTORS: usize = MAX_PIECES + 65536 / PER_DESCRIPTOR + 1;
 
-/// The queue stops when the largest frame would not fit any more.
+/// Number of free descriptors below which the queue is stopped: the largest frame does not fit.
 const STOP_BELOW: usize = MAX_DESCRIPTORS;
 
-/// The queue is woken when this much is free again.
+/// Number of free descriptors at which a stopped queue is woken.
 const WAKE_AT: usize = 2 * MAX_DESCRIPTORS;
 
 /// The ring.
@@ -64,40 +64,41 @@ struct Ring<'bound> {
 }
 
 struct State<'bound> {
-    /// The frame whose last descriptor is the one of this index.
+    /// Frames by the index of their last descriptor.
     frames: KVec<Option<InFlight<'bound>>>,
-    /// The next descriptor to fill.
+    /// Next descriptor to fill.
     tail: usize,
-    /// The next descriptor to take back.
+    /// Next descriptor to free.
     clean: usize,
-    /// How many descriptors lie between the two.
+    /// Number of descriptors between the two.
     used: usize,
-    /// How many descriptors the ring has.
+    /// Number of descriptors of the ring.
     count: usize,
 }
 
 impl State<'_> {
-    /// Head and tail are equal when the ring is empty, so it is full with one to spare (3.4).
+    /// Returns the number of free descriptors. One descriptor is always unused, since head and tail
+    /// are equal when the ring is empty (3.4).
     fn free(&self) -> usize {
         self.count - 1 - self.used
     }
 }
 
-/// The end that `start_xmit` works on.
+/// The end of the ring for `start_xmit`.
 pub(crate) struct TxRing<'bound> {
     dev: &'bound Device<Bound>,
     ring: Arc<Ring<'bound>>,
     tail: usize,
-    /// What the card was told of checksums last; it remembers.
+    /// Last context descriptor, which the card keeps.
     context: Option<(TxOffsets, TxContext)>,
 }
 
-/// The end that the poll function works on.
+/// The end of the ring for the poll function.
 pub(crate) struct TxCleaner<'bound> {
     ring: Arc<Ring<'bound>>,
 }
 
-/// Makes a transmit ring, of which the card knows nothing yet.
+/// Allocates a ring. Does not access the card.
 pub(crate) fn ring<'bound>(
     dev: &'bound Device<Bound>,
     count: usize,
@@ -133,7 +134,7 @@ pub(crate) fn ring<'bound>(
 }
 
 impl<'bound> TxRing<'bound> {
-    /// Gives the ring to the card, which begins to serve it.
+    /// Gives the ring to the card, and switches its transmitter on.
     pub(crate) fn give(&self, hw: &Hw<'_>) {
         let descriptors = &self.ring.descriptors;
         hw.set_tx_ring(descriptors.dma_addr(), descriptors.bytes());
@@ -149,7 +150,7 @@ impl<'bound> TxRing<'bound> {
         let ring = self.ring.clone();
         let mut state = ring.state.lock();
         if state.free() < STOP_BELOW {
-            // The queue should be stopped.
+            // Not expected: the queue is stopped then.
             return skb.busy();
         }
         let Ok(mut skb) = skb.pad_to(ETH_MIN_LEN) else {
@@ -186,8 +187,8 @@ impl<'bound> TxRing<'bound> {
         Verdict::TAKEN
     }
 
-    /// Writes the descriptors of a frame, and returns the last one's index. There is room for
-    /// [`MAX_DESCRIPTORS`].
+    /// Writes the descriptors of a frame and returns the index of the last one. The caller has
+    /// checked that [`MAX_DESCRIPTORS`] are free.
     #[inline]
     fn fill(&mut self, frame: &TxFrame<'_>, offload: Option<Offload>) -> Result<usize> {
         let single = frame.single().filter(|piece| piece.len <= PER_DESCRIPTOR);
@@ -201,7 +202,7 @@ impl<'bound> TxRing<'bound> {
             .with_ifcs(true);
         if let Some(offload) = offload {
             let context = (offload.offsets, offload.context);
-            // For a segmentation the card counts the context's lengths down.
+            // The card counts the lengths of a context down when it does segmentation.
             if offload.context.tse() || self.context != Some(context) {
                 self.push(context.0.into_raw(), context.1.into_raw());
                 self.context = Some(context);
@@ -227,7 +228,7 @@ impl<'bound> TxRing<'bound> {
         Ok(last)
     }
 
-    /// How many data descriptors a frame takes.
+    /// Returns the number of data descriptors of a frame.
     fn count(frame: &TxFrame<'_>) -> usize {
         frame
             .pieces()
@@ -235,10 +236,10 @@ impl<'bound> TxRing<'bound> {
             .sum()
     }
 
-    /// Writes one data descriptor and returns its index.
+    /// Writes a data descriptor and returns its index.
     #[inline]
     fn push_data(&mut self, data: TxData, addr: u64, len: usize, end: bool) -> usize {
-        // At most `PER_DESCRIPTOR` bytes, so 16 bits will do.
+        // At most `PER_DESCRIPTOR` bytes, which fit into 16 bits.
         let data = data
             .with_length(Bounded::<u64, 20>::from(len as u16))
             .with_eop(end)
@@ -246,7 +247,7 @@ impl<'bound> TxRing<'bound> {
         self.push(addr, data.into_raw())
     }
 
-    /// Writes one descriptor and returns its index.
+    /// Writes a descriptor and returns its index.
     #[inline]
     fn push(&mut self, first: u64, second: u64) -> usize {
         let index = self.tail;
@@ -256,7 +257,7 @@ impl<'bound> TxRing<'bound> {
     }
 }
 
-/// What the card does to a frame besides sending it: a context descriptor, 3.3.6.
+/// Checksum and segmentation of a frame: the contents of a context descriptor, 3.3.6.
 #[derive(Clone, Copy)]
 struct Offload {
     offsets: TxOffsets,
@@ -271,19 +272,19 @@ impl Offload {
         };
         let (Ok(start), Ok(place)) = (u8::try_from(checksum.start), u8::try_from(checksum.place))
         else {
-            // Too far back for the card.
+            // Beyond the 8 bits that the descriptor has for offsets.
             skb.fill_in_checksum()?;
             return Ok(None);
         };
-        // To the end of the packet: TUCSE is 0.
+        // TUCSE = 0: the checksum covers the rest of the packet.
         let offsets = TxOffsets::zeroed().with_tucss(start).with_tucso(place);
         let context = TxContext::zeroed().with_dext(true);
 
         let Some(tso) = skb.segmentation()? else {
             return Ok(Some(Self { offsets, context }));
         };
-        // The card finds the IP header by IPCSS, to fill its length in. The header's checksum is at
-        // byte 10, and covers it up to the TCP header; IP version 6 has none.
+        // IPCSS is the place of the IP header, whose length the card fills in. The checksum of the
+        // header is at byte 10 and covers it up to the TCP header; IPv6 has none.
         let offsets = offsets.with_ipcss(u8::try_from(tso.network)?);
         let offsets = if tso.ipv6 {
             offsets
@@ -306,7 +307,7 @@ impl Offload {
 }
 
 impl TxCleaner<'_> {
-    /// Takes back the frames that the card has sent. Says whether that woke the queue.
+    /// Takes back the sent frames. Returns true if that woke the queue.
     pub(crate) fn clean(&mut self, poll: &mut Poll<'_>) -> bool {
         let mut completions = poll.completions();
         let mut state = self.ring.state.lock();
