@@ -311,5 +311,9 @@ def test_maintainers_are_added_at_their_place() -> None:
     text = "Maintainers List\n----\n\n3C59X NETWORK DRIVER\nM:\tA <a@b>\nF:\ta.c\n\nZ\nF:\tz.c\n\nTHE REST\nF:\t*\n"
     once = tree.maintain(text, "NET [RUST]", ["M:\tB <b@c>"], ["b.rs"])
     assert "F:\ta.c\n\nNET [RUST]\nM:\tB <b@c>\nF:\tb.rs\n\nZ\nF:" in once
+    # Titles are compared in capitals, and some stand at a wrong place.
+    kernels = text.replace("Z\nF:", "TASK\nF:\tt.c\n\nmem\nF:\tm.c\n\nZ\nF:")
+    assert "F:\tm.c\n\nNET [RUST]\nM:" in tree.maintain(kernels, "NET [RUST]", ["M:\tB <b@c>"], ["b.rs"])
+    assert "----\n\n2 FIRST\nM:" in tree.maintain(kernels, "2 FIRST", ["M:\tB <b@c>"], ["b.rs"])
     twice = tree.maintain(once, "NET [RUST]", ["M:\tB <b@c>"], ["a.rs"])
     assert "NET [RUST]\nM:\tB <b@c>\nF:\ta.rs\nF:\tb.rs\n\nZ\n" in twice

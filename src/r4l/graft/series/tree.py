@@ -92,7 +92,11 @@ def maintain(text: str, section: str, head: list[str], files: list[str]) -> str:
     sections = rest.split("\n\n")
     at = next((n for n, each in enumerate(sections) if each.partition("\n")[0] == section), None)
     if at is None:
-        at = next((n for n, each in enumerate(sections) if each.partition("\n")[0] > section), len(sections) - 1)
+        # Behind the nearest title before it, since the kernel's list is not in order everywhere. Titles are compared in
+        # capitals, as scripts/parse-maintainers.pl does.
+        titles = [each.partition("\n")[0].upper() for each in sections[:-1]]
+        before = max((title for title in titles if title <= section.upper()), default=None)
+        at = 0 if before is None else titles.index(before) + 1
         sections.insert(at, "\n".join([section, *head]))
     lines = sections[at].splitlines()
     patterns = sorted({*(line for line in lines if line.startswith("F:")), *(f"F:\t{file}" for file in files)})
