@@ -115,6 +115,9 @@ def generate(
 
 def _without_rust(build: Path, toolchain: Toolchain, grant: Grant) -> EnvironmentFault | None:
     """Return the error for a toolchain that the kernel refuses for Rust (scripts/rust_is_available.sh), else None."""
+    if not (build / "Makefile").is_file():
+        # make ended before it could be asked, so for another reason.
+        return None
     done = toolchain.run(["make", "-C", build, "rustavailable"], grant, check=False)
     if done.returncode == 0:
         return None

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from r4l.errors import BuildError
 from r4l.kernel import kbuild, metadata
 from r4l.toolchain import Toolchain
 
@@ -72,3 +73,20 @@ def test_a_second_call_leaves_what_is_there(tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in build.rglob("*") if path.is_file()}
     generate(tmp_path, headers, build)
     assert {path: path.stat().st_mtime_ns for path in build.rglob("*") if path.is_file()} == before
+
+
+class Ending(Tools):
+    """make ends with an error, before it has written a Makefile."""
+
+    def run_logged(self, argv: list[str], *rest: Any, **_: object) -> None:
+        raise rest[2](2, f"{argv[0]}: the source tree is not clean")
+
+    def run(self, *_: object, **__: object) -> None:
+        raise AssertionError("there is no Makefile that could be asked for rustavailable")
+
+
+def test_what_ends_make_early_is_not_taken_for_a_toolchain_without_rust(tmp_path: Path) -> None:
+    headers, build = packaged(tmp_path / "headers"), with_conf(tmp_path / "build")
+    with pytest.raises(BuildError, match="did not build") as caught:
+        metadata.generate(build, tmp_path / "source", headers, cast(Toolchain, Ending()), [], 3)
+    assert "not clean" in caught.value.detail
