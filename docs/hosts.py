@@ -26,7 +26,7 @@ HEAD = """\
 r4l needs an x86-64 Linux with glibc 2.17 or newer (2012), `sh`, and Python 3.11 with `venv`, or uv. No root, no apt, no
 system packages: the compilers are Debian's, in a folder. Not supported: musl (Alpine), other processors, a home on a
 file system that is mounted `noexec`, or with a character in its path that the kernel's Makefiles do not take, such as
-a space. Disk images (`--image`) still need the host's `mmdebstrap`.
+a space.
 
 Each machine below is a folder of Debian's packages, changed as said and entered with bubblewrap, in which
 `./r4l run rust/drivers/hello` goes from nothing to a Rust module in a VM: `./r4l selftest --only hosts` (as root). The
@@ -34,6 +34,19 @@ time is that of a machine with two cores and no KVM, with whatever else ran on i
 
 | machine | stands for | sandbox | minutes | passed |
 |---|---|---|---|---|
+"""
+
+TAIL = """
+## CI
+
+`r4l new` writes a workflow for GitHub. The same part of the selftest reads the steps from that file and runs them on
+one more machine (tests/hosts/runners.toml), and those of the project's own workflow, with `selftest --only lint` in the
+place of the whole selftest. The machine stands for GitHub's `ubuntu-24.04`: an ordinary user with sudo, Ubuntu's
+os-release and sources of apt, no mirror of Debian's. AppArmor refuses bubblewrap a user namespace until the workflow
+lifts that; the refusal is imitated by seccomp.
+
+It differs from the real one in that Python is Debian's, a wheel of this checkout stands for an index that has r4l,
+and nothing was cached before.
 """
 
 
@@ -49,7 +62,7 @@ def page(table: dict[str, dict[str, Any]], outcomes: dict[str, dict[str, Any]]) 
         else:
             row += ["", "", "not run yet"]
         lines.append(f"| {' | '.join(row)} |\n")
-    return HEAD + "".join(lines)
+    return HEAD + "".join(lines) + TAIL
 
 
 def main(arguments: list[str]) -> int:

@@ -45,13 +45,17 @@ class Machine:
     of: dict[str, Any]
 
     @classmethod
-    def make(cls, name: str, root: Path) -> Machine:
+    def make(cls, name: str, root: Path, of: dict[str, Any]) -> Machine:
         """Unpack a machine's packages and change what its entry says.
+
+        Args:
+            name: in its table.
+            root: folder for its files.
+            of: its entry.
 
         Raises:
             EnvironmentFault: the network or disk space is missing.
         """
-        of = HOSTS[name]
         archive = Archive(of["suite"], "", ("main",), "amd64", ())
         archive.update()
         found = archive.resolve(dict.fromkeys([*archive.essential(), *of["packages"]]))
@@ -88,7 +92,10 @@ class Machine:
         bundle.parent.mkdir(parents=True, exist_ok=True)
         known = sorted((self.root / "usr/share/ca-certificates").rglob("*.crt"))
         bundle.write_bytes(b"".join(path.read_bytes() for path in known))
-        if "apt" in self.of["packages"]:
+        if "sources" in self.of:
+            for name, text in self.of["sources"].items():
+                (self.root / "etc/apt" / name).write_text(text, encoding="utf-8")
+        elif "apt" in self.of["packages"]:
             lines = SOURCES.format(address=archive.mirror.address, suite=self.of["suite"])
             (self.root / "etc/apt/sources.list").write_text(lines, encoding="utf-8")
             inherited = apt.settings().items()
@@ -103,7 +110,7 @@ class Machine:
         user = self.of.get("user", 0)
         if user:
             with (self.root / "etc/passwd").open("a", encoding="utf-8") as file:
-                file.write(f"student:x:{user}:{user}::/home/student:/bin/sh\n")
+                file.write(f"{self.login}:x:{user}:{user}::/home/{self.login}:/bin/sh\n")
         writable = self.root / str(self.home).lstrip("/")
         writable.mkdir(parents=True, exist_ok=True)
         for path in (writable, *writable.parents):
@@ -111,9 +118,14 @@ class Machine:
                 os.chown(path, user, user)
 
     @property
+    def login(self) -> str:
+        """Name of its user."""
+        return str(self.of.get("login", "student"))
+
+    @property
     def home(self) -> Path:
         """R4L_HOME in the machine."""
-        folder = "/home/student" if self.of.get("user") else "/root"
+        folder = f"/home/{self.login}" if self.of.get("user") else "/root"
         return Path(self.of.get("home", f"{folder}/.cache/r4l"))
 
     def command(self, *argv: str, proxy: Path | None = None) -> list[str]:

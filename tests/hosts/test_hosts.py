@@ -28,7 +28,7 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
     # Not below /tmp, which may be small or in memory.
     folder = Path(tempfile.mkdtemp(prefix=f"{request.param}-", dir=home.room("hosts")))
     folder.chmod(0o755)
-    made = Machine.make(request.param, folder)
+    made = Machine.make(request.param, folder, HOSTS[request.param])
     try:
         yield made
     finally:

