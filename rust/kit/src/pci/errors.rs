@@ -87,7 +87,7 @@ pub trait Recovery: Driver {
 }
 
 /// The handlers of a driver's errors, for [`Driver::ERROR_HANDLERS`].
-pub struct ErrorHandlers<T: Driver + ?Sized>(*const pci_error_handlers, PhantomData<fn(&T)>);
+pub struct ErrorHandlers<T: Driver>(*const pci_error_handlers, PhantomData<fn(&T)>);
 
 impl<T: Driver> ErrorHandlers<T> {
     /// Absence of handlers: after an error the device, and all others below the same bridge, are lost.
