@@ -45,7 +45,7 @@ place of the whole selftest. The machine stands for GitHub's `ubuntu-24.04`: an 
 os-release and sources of apt, no mirror of Debian's. AppArmor refuses bubblewrap a user namespace until the workflow
 lifts that; the refusal is imitated by seccomp.
 
-It differs from the real one in that Python is Debian's, a wheel of this checkout stands for an index that has r4l,
+That machine differs from the real one: Python is Debian's, a wheel of this checkout stands for an index that has r4l,
 and nothing was cached before.
 """
 
