@@ -129,4 +129,4 @@ def _print_series(done: SeriesResult, *, as_json: bool) -> None:
     console.print(f"[green]✓[/] {len(done.subjects)} patches and a cover letter are in {escape(done.folder)}")
     for subject in done.subjects:
         console.print(f"  [dim]+[/] {escape(subject)}")
-    console.print(f"next: git am {escape(done.folder)}/000[1-9]*.patch, and CONFIG_{done.symbol}=m")
+    console.print(f"next: git am --empty=drop {escape(done.folder)}/*.patch, and CONFIG_{done.symbol}=m")
