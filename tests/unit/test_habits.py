@@ -126,19 +126,11 @@ def documents() -> dict[str, Any]:
     return {str(path.relative_to(ROOT)): yaml.safe_load(path.read_text(encoding="utf-8")) for path in paths}
 
 
-def test_the_workflow_runs_the_two_commands_and_installs_what_the_launcher_wants() -> None:
+def test_the_workflow_runs_the_two_commands() -> None:
+    """tests/hosts/test_replay.py runs its steps on a machine that stands for the runner."""
     steps = documents()[".github/workflows/test.yml"]["jobs"]["test"]["steps"]
     runs = [step["run"] for step in steps if "run" in step]
     assert runs[-2:] == ["./r4l demo", "./r4l selftest"]
-    launcher = (ROOT / "r4l").read_text(encoding="utf-8")
-    wanted = {
-        name
-        for line in re.findall(r"^ *(?:install|for name in) ([a-z][\w -]*)", launcher, re.M)
-        for name in line.split()
-    }
-    assert {"python3-venv", "git"} <= wanted
-    installed = next(run for run in runs if "apt-get install" in run).split()
-    assert {name for name in wanted if not re.match(r"python3(\.|$)", name)} <= set(installed)
 
 
 def test_hooks_call_what_is_there() -> None:
