@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import lzma
 import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -213,24 +214,25 @@ def _unpack(archive: Archive, release: PackagedKernel, final: Path, say: Say) ->
         require_rust(packages, release.name)
         twin = next(final.parent.glob(f"[0-9]*_{release.version}/source"), None)
         wanted = release.packages()
-        if twin is None:
-            wanted[f"linux-source-{series_of(release.name)}"] = release.version
         builder = dataclasses.replace(archive, architecture=architecture(DEFAULT).debian)
         if builder == archive:
             wanted |= kbuild.package(builder, release.version)
-        say("downloading kernel and source")
-        archive.unpack(wanted, packages, say)
-        if builder != archive:
-            builder.unpack(kbuild.package(builder, release.version), packages, say)
         if twin is None:
-            say("unpacking the kernel source")
+            say("downloading the kernel source")
+            archive.unpack({f"linux-source-{series_of(release.name)}": release.version}, packages, say)
             tarball = next(packages.glob("usr/src/linux-source-*.tar.xz"))
-            unpack_tar_xz(tarball, partial / "source")
+            with unpacked_beside(tarball, partial / "source"):
+                archive.unpack(wanted, packages, say)
+                say("unpacking the kernel source")
             tarball.unlink()
         else:
+            say("downloading the kernel")
+            archive.unpack(wanted, packages, say)
             # The same source, unpacked for another architecture. It is never written to, so hard links suffice.
             say("linking the kernel source")
             home.copy(twin, partial / "source", "-al")
+        if builder != archive:
+            builder.unpack(kbuild.package(builder, release.version), packages, say)
         if release.suite:
             (partial / SUITE).write_text(release.suite, encoding="utf-8")
         home.publish(partial, final)
@@ -239,11 +241,42 @@ def _unpack(archive: Archive, release: PackagedKernel, final: Path, say: Say) ->
             home.remove(partial)
 
 
-def unpack_tar_xz(tarball: Path, folder: Path) -> None:
+@contextlib.contextmanager
+def unpacked_beside(tarball: Path, folder: Path) -> Iterator[None]:
+    """Unpack a tar while the `with` block runs; an error in the block ends that.
+
+    xz is read by one thread, which would leave the other processors without work for half a minute.
+    """
+    stop = threading.Event()
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            unpack_tar_xz(tarball, folder, stop)
+        except BaseException as error:  # noqa: BLE001 (raised in the caller's thread below)
+            errors.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    except BaseException:
+        stop.set()
+        raise
+    finally:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def unpack_tar_xz(tarball: Path, folder: Path, stop: threading.Event | None = None) -> None:
     """Unpack a tar without its top folder. Python's lzma feeds tar, since a bare machine has no xz.
 
+    Args:
+        stop: ends the work when it is set.
+
     Raises:
-        EnvironmentFault: the disk is full, or the file is damaged.
+        EnvironmentFault: the disk is full, the file is damaged, or the work was ended.
     """
     folder.mkdir()
     if not shutil.which("tar"):
@@ -264,7 +297,7 @@ def unpack_tar_xz(tarball: Path, folder: Path) -> None:
     broken = ""
     try:
         with tar.stdin, lzma.open(tarball) as data:
-            _copy(data.read, tar.stdin.write)
+            _copy(data.read, tar.stdin.write, stop or threading.Event())
     except BrokenPipeError:
         # tar has ended; its own error output names the cause.
         pass
@@ -295,6 +328,6 @@ def _hear(tar: subprocess.Popen[bytes], said: list[bytes]) -> None:
             tar.kill()
 
 
-def _copy(read: Callable[[int], bytes], write: Callable[[bytes], object]) -> None:
-    while chunk := read(1 << 20):
+def _copy(read: Callable[[int], bytes], write: Callable[[bytes], object], stop: threading.Event) -> None:
+    while not stop.is_set() and (chunk := read(1 << 20)):
         write(chunk)

@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import lzma
 import os
 import subprocess
 import sys
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
 
 from r4l.errors import EnvironmentFault
-from r4l.kernel.debian import unpack_tar_xz
+from r4l.kernel.debian import unpack_tar_xz, unpacked_beside
 
 FILES = 6000
 """Number of files for which tar's error messages exceed a pipe's 64 KiB."""
@@ -83,3 +86,40 @@ def test_an_archive_that_was_cut_short(tarball: Path, tmp_path: Path) -> None:
     (tmp_path / "cut.tar.xz").write_bytes(tarball.read_bytes()[:2000])
     with pytest.raises(EnvironmentFault, match=r"cannot unpack cut\.tar\.xz"):
         unpack_tar_xz(tmp_path / "cut.tar.xz", tmp_path / "source")
+
+
+def test_other_work_beside_it(tarball: Path, tmp_path: Path) -> None:
+    with unpacked_beside(tarball, tmp_path / "source"):
+        (tmp_path / "other").mkdir()
+    assert len(list((tmp_path / "source/drivers/a_folder_with_a_name").iterdir())) == FILES
+
+
+def test_an_error_of_either_is_raised(tarball: Path, tmp_path: Path) -> None:
+    (tmp_path / "cut.tar.xz").write_bytes(tarball.read_bytes()[:2000])
+    with (
+        pytest.raises(EnvironmentFault, match="cannot unpack cut"),
+        unpacked_beside(tmp_path / "cut.tar.xz", tmp_path / "a"),
+    ):
+        pass
+    with pytest.raises(KeyboardInterrupt), unpacked_beside(tarball, tmp_path / "b"):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_beside_it_ends_it(tmp_path: Path) -> None:
+    """The source of Linux would take a quarter of a minute longer."""
+    endless = tmp_path / "endless.tar.xz"
+    os.mkfifo(endless)
+    member = tarfile.TarInfo("linux/file.c")
+    member.size = 1 << 40
+    head, packed = (lzma.compress(data, preset=0) for data in (member.tobuf(), b"x" * (1 << 20)))
+
+    def feed() -> None:
+        with contextlib.suppress(BrokenPipeError), endless.open("wb", buffering=0) as pipe:
+            pipe.write(head)
+            while True:
+                pipe.write(packed)
+
+    threading.Thread(target=feed, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt), unpacked_beside(endless, tmp_path / "source"):
+        raise KeyboardInterrupt
+    assert threading.active_count() <= 2
