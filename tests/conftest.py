@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import re
 import select
@@ -40,6 +41,16 @@ hypothesis.settings.register_profile(
     "r4l", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("r4l")
+
+
+@pytest.fixture
+def no_finalizers() -> Iterator[None]:
+    """For input so deep that the reader recurses to Python's limit: garbage of other tests that is collected there
+    cannot run its finalizers, and pytest would blame this test."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -62,7 +62,8 @@ def install(
         packages: their names.
         tools: a toolchain, whose sandbox is used.
         log: file for the output of dpkg.
-        exclude, include: dpkg's path-exclude and path-include.
+        exclude: dpkg's path-exclude.
+        include: dpkg's path-include.
         commands: shell commands, run as root of the new system after the installation of all packages.
         layer: tar of files that are laid over those of the packages before the commands run.
         say: receives each step.

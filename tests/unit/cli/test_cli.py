@@ -101,7 +101,7 @@ def test_bash_completes_kernels_for_the_launcher(tmp_path: Path) -> None:
         check=True,
         env={**os.environ, "R4L_HOME": str(tmp_path)},
     )
-    assert done.stdout.splitlines() == ["run", "minimal", "stock samples", "debug"], done.stderr
+    assert done.stdout.splitlines() == ["run", "minimal", "stock sid samples", "debug"], done.stderr
 
 
 def test_colours_are_switched_off(tmp_path: Path) -> None:

@@ -96,6 +96,7 @@ def test_a_manifest_that_submit_does_not_write(tmp_path: Path, manifest: dict[st
         Bundle.read(hand_made(tmp_path, manifest=manifest))
 
 
+@pytest.mark.usefixtures("no_finalizers")
 @pytest.mark.parametrize(
     "files",
     [

@@ -40,8 +40,9 @@ class Client:
 
     def __init__(self, path: Path) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(20)
+        # With a time limit, connecting fails at once where others wait for the server already (unix(7), EAGAIN).
         self.socket.connect(str(path))
+        self.socket.settimeout(20)
         self._next = 0
 
     def agree(self) -> dict[str, int]:

@@ -163,6 +163,7 @@ def test_interrupted_run(change: Callable[..., str], folder: Path) -> None:
     assert "Never begun, so not on the axis: toolchain" in text
 
 
+@pytest.mark.usefixtures("no_finalizers")
 @pytest.mark.parametrize("content", [None, b"", b"{}", b"[]", b"null", b'{"steps": 3}', b"\xff\xfe", b"[" * 100_000])
 def test_empty_folder_or_result(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:

@@ -107,6 +107,7 @@ def test_a_recording_comes_back_from_its_file(recording: dict[str, Any], tmp_pat
     assert contents((tmp_path / "pci0.html").read_text())["devices"][0]["events"] == load(file)[0]["events"]
 
 
+@pytest.mark.usefixtures("no_finalizers")
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", "[1]", "nothing", "[" * 100_000, '{"format": "r4l-recording-1"}', "\xff"]
 )

@@ -126,6 +126,7 @@ def test_a_lock_file_governs_a_later_recipe_too(
     assert later.key.startswith("0123456789abcdef-")
 
 
+@pytest.mark.usefixtures("no_finalizers")
 @pytest.mark.parametrize(
     ("content", "said"),
     [
