@@ -559,6 +559,12 @@ bool kit_helper_device_may_wakeup(struct device *dev)
 	return device_may_wakeup(dev);
 }
 
+/* A function with CONFIG_PM_SLEEP, else an inline one. */
+int kit_helper_device_set_wakeup_enable(struct device *dev, bool enable)
+{
+	return device_set_wakeup_enable(dev, enable);
+}
+
 unsigned long kit_helper_pci_resource_flags(struct pci_dev *pdev, int bar)
 {
 	return pci_resource_flags(pdev, bar);

@@ -17,7 +17,6 @@ use crate::{
     error::not_supported, //
 };
 use kernel::{
-    bindings::device_set_wakeup_enable,
     error::from_result,
     ffi::c_int, //
 };
@@ -88,7 +87,7 @@ impl<D: Driver> Private<D> {
             let wanted = self.driver.wake_on().1 != WakeOn::NONE;
             // SAFETY: The parent is valid while the network device is registered. Failure (no
             // memory) leaves the device as it is, and `may_wake` reads it.
-            unsafe { device_set_wakeup_enable(self.bus_device(), wanted) };
+            unsafe { bindings::device_set_wakeup_enable(self.bus_device(), wanted) };
         }
     }
 
