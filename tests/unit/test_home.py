@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -98,23 +98,41 @@ def test_a_user_without_a_home_gets_no_folder_called_tilde(monkeypatch: pytest.M
     assert not (tmp_path / "~").exists()
 
 
-def test_who_waits_for_another_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+class Terminal(io.StringIO):
+    """A terminal that keeps its text; `told` is set when a line is complete.
+
+    capsys would lose a line that another thread writes between its reading and its truncating.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = threading.Event()
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        written = super().write(text)
+        if text.endswith("\n"):
+            self.told.set()
+        return written
+
+
+def test_who_waits_for_another_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
     monkeypatch.setattr(home, "WORD_AFTER", 0.05)
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", terminal)
     entered = threading.Event()
 
     def second() -> None:
         with home.lock("kernel-1.2.3"):
             entered.set()
 
-    said = ""
     with home.lock("kernel-1.2.3"):
         threading.Thread(target=second).start()
-        end = time.monotonic() + 30
-        while not said and time.monotonic() < end:
-            said = capsys.readouterr().err
+        assert terminal.told.wait(30)
         assert not entered.is_set()
-    assert said == "r4l: waiting for another r4l, which works on kernel-1.2.3\n"
+    assert terminal.getvalue() == "r4l: waiting for another r4l, which works on kernel-1.2.3\n"
     assert entered.wait(30)
 
 
