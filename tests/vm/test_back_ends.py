@@ -8,11 +8,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from r4l.camp.demo.rig import BEYOND, GATEWAY, NETWORK, Rig
+from r4l.camp.demo.rig import NETWORK, Rig
 from r4l.errors import EnvironmentFault
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule
 from r4l.net import Backend, Nic, Tap, Wire, crossover, read_pcap
+from r4l.net.addresses import BEYOND, GATEWAY
 from r4l.vm import VM
 
 pytestmark = pytest.mark.vm

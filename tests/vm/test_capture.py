@@ -13,10 +13,11 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 
 from r4l import resources
-from r4l.camp.demo.rig import GATEWAY, Rig
+from r4l.camp.demo.rig import Rig
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module
 from r4l.net import Wire, read_pcap
+from r4l.net.addresses import GATEWAY
 from r4l.testing import Leaks
 from r4l.vm import VM
 

@@ -9,11 +9,12 @@ import pytest
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.l2 import ARP, Ether
 
-from r4l.camp.demo.rig import BEYOND, GATEWAY, Rig
+from r4l.camp.demo.rig import Rig
 from r4l.errors import GuestTimeout
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule
 from r4l.net import Nic, Wire, read_pcap
+from r4l.net.addresses import BEYOND, GATEWAY
 from r4l.vm import VM
 
 pytestmark = [pytest.mark.vm, pytest.mark.machine(nics=["e1000"])]

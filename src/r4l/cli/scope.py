@@ -30,7 +30,8 @@ from r4l.cli.screen import show_warnings
 from r4l.errors import R4LError, UsageError
 from r4l.guest.shell import require_terminal
 from r4l.module import Module
-from r4l.net.interface import GUEST_ADDRESS, Interface
+from r4l.net.addresses import GUEST_ADDRESS
+from r4l.net.interface import Interface
 from r4l.setup import set_up
 from r4l.stages import Stages, is_quiet
 from r4l.terminal import Console

@@ -7,10 +7,7 @@ import shlex
 from typing import Protocol
 
 from r4l.errors import VerdictError
-
-GUEST_ADDRESS = "10.0.2.15/24"
-"""Address of a guest's first interface in the network of the back end `user`, whose gateway is 10.0.2.2: the first that
-QEMU's DHCP server gives away (qemu-system(1), -netdev user, dhcpstart)."""
+from r4l.net.addresses import GUEST_ADDRESS
 
 CARRIER_SECONDS = 10.0
 POLL_MICROSECONDS = 50_000

@@ -10,6 +10,8 @@ import struct
 from collections.abc import Iterable
 from ipaddress import IPv4Address
 
+from r4l.net.addresses import BEYOND, GATEWAY
+
 ETHERTYPE_IP, ETHERTYPE_ARP = 0x0800, 0x0806
 ARP_FORMAT = "!HHBBH6s4s6s4s"
 ARP_REQUEST, ARP_REPLY = 1, 2
@@ -29,7 +31,7 @@ class Peer:
         beyond: hosts behind the router, one hop away.
     """
 
-    def __init__(self, address: str = "10.0.2.2", beyond: Iterable[str] = ("10.0.3.3",)) -> None:
+    def __init__(self, address: str = GATEWAY, beyond: Iterable[str] = (BEYOND,)) -> None:
         self.address = IPv4Address(address)
         self.beyond = {IPv4Address(host) for host in beyond}
         self.mac = b"\x52\x55" + self.address.packed

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from r4l.errors import EnvironmentFault
+from r4l.net.addresses import BEYOND, GATEWAY
 from r4l.net.cable import Cable
 
 HOLDER = Path(__file__).with_name("tap_holder.py")
@@ -33,7 +34,7 @@ class Tap(Cable):
 
     backend: ClassVar[str] = "tap"
 
-    def __init__(self, address: str = "10.0.2.2/24", beyond: str = "10.0.3.3") -> None:
+    def __init__(self, address: str = f"{GATEWAY}/24", beyond: str = BEYOND) -> None:
         self._user = os.geteuid() != 0
         self._control, theirs = socket.socketpair()
         self._control.settimeout(START_SECONDS)

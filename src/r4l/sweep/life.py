@@ -16,7 +16,7 @@ from r4l.module import BuiltModule
 from r4l.pci import Device, NetworkCard, TraceEvent
 from r4l.sweep.cells import ALLOCATION, NO_MEMORY, EventPlace, SweepCell
 from r4l.sweep.memory import GuestMemory
-from r4l.sweep.phases import PRELUDE, Phase
+from r4l.sweep.phases import ADDRESSES, PRELUDE, Phase
 from r4l.sweep.subject import Ready
 from r4l.testing import Leaks
 from r4l.testing.leaks import changes
@@ -314,6 +314,7 @@ def do_phase(vm: VM, ready: Ready, device: Device, phase: Phase, life: Life) -> 
         "KO": file_of(module),
         "DEVICE": f"/sys/bus/pci/devices/{device.address}",
         "EXERCISE": ready.subject.exercise,
+        **ADDRESSES,
     }
     limit = max(phase.seconds, life.limits.get(phase.name, 0.0))
     # A guest without a processor does not hang; neither does one whose device, here, has none.

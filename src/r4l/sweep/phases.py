@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from r4l import resources
 from r4l.errors import UsageError
+from r4l.net.addresses import GATEWAY, GUEST_ADDRESS
 
 NO_SERVICE = 3
 """Exit code of a phase's script if the service is missing and nothing reported an error."""
@@ -17,6 +18,8 @@ read BEGUN IDLE < /proc/uptime
 within() { read NOW IDLE < /proc/uptime; [ $((${NOW%.*} - ${BEGUN%.*})) -lt $1 ]; }
 """
 """Beginning of each script."""
+ADDRESSES = {"GUEST_ADDRESS": GUEST_ADDRESS, "GATEWAY": GATEWAY}
+"""The network's addresses in the environment of each script."""
 
 
 @dataclass(frozen=True)

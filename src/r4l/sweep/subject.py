@@ -21,7 +21,7 @@ from r4l.module import BuiltModule
 from r4l.pci import Device, NetworkCard
 from r4l.pci import load as models
 from r4l.sweep import memory
-from r4l.sweep.phases import Phase, phases_of
+from r4l.sweep.phases import ADDRESSES, Phase, phases_of
 
 ROOM = "sweep"
 BASES = ("Device", "NetworkCard")
@@ -63,7 +63,7 @@ class SweptDriver:
         if not self.files:
             folders.append(Path(inspect.getfile(models.load(self.model))).parent)
         own = [file for folder in folders for file in sorted(folder.glob("*.py"))]
-        facts = [*astuple(self.kernel), self.model, dict(self.files), self.exercise]
+        facts = [*astuple(self.kernel), self.model, dict(self.files), self.exercise, ADDRESSES]
         phases = resources.text("r4l.sweep", "phases.toml")
         return home.content_key(json.dumps(facts, sort_keys=True), phases, *own, *self.modules, *self.modules.values())
 

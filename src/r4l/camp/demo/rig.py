@@ -12,15 +12,12 @@ from r4l.errors import VerdictError
 from r4l.guest import Completed
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule
-from r4l.net.interface import GUEST_ADDRESS, Interface
+from r4l.net.addresses import BEYOND, GATEWAY, GUEST_ADDRESS
+from r4l.net.interface import Interface
 from r4l.report.model import CommandRun
 from r4l.vm import VM
 
 INTERFACE = "eth0"
-GATEWAY = "10.0.2.2"
-BEYOND = "10.0.3.3"
-"""A host behind the gateway, outside the guest's own network (see NETWORK)."""
-
 NETWORK = {"net": "10.0.0.0/16", "host": GATEWAY, "dns": BEYOND, "dhcpstart": GUEST_ADDRESS.partition("/")[0]}
 """QEMU's user network, wide enough to contain an answering host outside the guest's own /24."""
 

@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from r4l.camp.demo.rig import BEYOND, GATEWAY, INTERFACE, Rig, StepFailed
+from r4l.camp.demo.rig import INTERFACE, Rig, StepFailed
 from r4l.errors import BuildError
 from r4l.module import BuiltModule
-from r4l.net.interface import GUEST_ADDRESS
+from r4l.net.addresses import BEYOND, GATEWAY, GUEST_ADDRESS
 
 RELOADS = 5
 UPS = 3
