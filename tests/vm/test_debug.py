@@ -35,6 +35,7 @@ def commands(*lines: str) -> list[str]:
     return [word for line in lines for word in ("--command", line)]
 
 
+@pytest.mark.thorough
 def test_the_init_of_a_module(kernel: Kernel) -> None:
     """The init is inlined into init_module, so no symbol has its name; gdb stops before any of it has run."""
     done = debug(

@@ -24,7 +24,7 @@ def rust(kernel: Kernel) -> BuiltModule:
     return Module(resources.rust("drivers/e1000")).build(kernel)
 
 
-@pytest.fixture(params=["c", "rust"])
+@pytest.fixture(params=["rust", pytest.param("c", marks=pytest.mark.thorough)])
 def online(request: pytest.FixtureRequest, vm: VM) -> Interface:
     """The interface of a driver, up."""
     if request.param == "c":

@@ -30,6 +30,7 @@ def test_helpers_are_no_calls(e1000: BuiltModule) -> None:
     assert undefined(e1000).isdisjoint(HELPERS)
 
 
+@pytest.mark.thorough
 def test_without_it_they_are(kernel: Kernel, tmp_path: Path) -> None:
     """The same driver, linked from its objects, asks the kernel for them."""
     folder = tmp_path / "called"

@@ -59,6 +59,7 @@ def own_tests(folder: Path, kernel: Kernel, *arguments: str) -> subprocess.Compl
     return subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False, env=environment)
 
 
+@thorough_but_for("hello", "chrdev", "pci")
 def test_its_own_tests_pass(folder: Path, kernel: Kernel) -> None:
     before = sorted(folder.rglob("*"))
     done = own_tests(folder, kernel)
@@ -69,7 +70,7 @@ def test_its_own_tests_pass(folder: Path, kernel: Kernel) -> None:
     assert left == before, "the folder stays clean"
 
 
-@thorough_but_for("hello")
+@thorough_but_for()
 def test_its_own_tests_find_what_is_wrong(folder: Path, template: Template, kernel: Kernel) -> None:
     file, right, wrong, test = MUTANTS[template.name]
     source = folder / file.replace("NAME", folder.name)
@@ -80,6 +81,7 @@ def test_its_own_tests_find_what_is_wrong(folder: Path, template: Template, kern
     assert f"FAILED tests/test_{folder.name}.py::{test}" in done.stdout
 
 
+@pytest.mark.thorough
 def test_what_the_readme_of_a_network_interface_says_works(kernel: Kernel, tmp_path: Path) -> None:
     folder = create("try_readme", Template.named("netdev"), tmp_path, author="Li Hua")
     (line,) = re.findall(r"^\$ r4l run \. -- '(.*)'$", (folder / "README.md").read_text(encoding="utf-8"), re.M)

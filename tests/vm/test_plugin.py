@@ -165,6 +165,7 @@ def test_the_evidence_of_a_failed_test_is_kept_and_of_others_not(folder: Path) -
     assert "--r4l-shell-on-failure" in done.stdout
 
 
+@pytest.mark.thorough
 def test_the_example_of_the_wire_in_the_documentation(tmp_path: Path) -> None:
     mine = driver(resources.rust("drivers/e1000"), tmp_path / "mine")
     page = (Path(__file__).parents[2] / "docs/testing.md").read_text()

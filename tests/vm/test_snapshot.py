@@ -81,6 +81,7 @@ def test_a_state_that_is_no_good_is_made_anew(kernel: Kernel, caplog: pytest.Log
     assert state.stat().st_size > 40_000_000
 
 
+@pytest.mark.thorough
 def test_a_machine_as_booted_is_restored_with_its_boot(kernel: Kernel, caplog: pytest.LogCaptureFixture) -> None:
     append, kept = f"r4l.test={uuid4()}", states()
     random = set()
@@ -189,6 +190,7 @@ def test_what_cannot_be_told_apart_prepares_nothing(kernel: Kernel) -> None:
         VM(kernel, prepare=len)
 
 
+@pytest.mark.thorough
 def test_two_preparations_of_a_loop_and_a_file_that_changes(kernel: Kernel, tmp_path: Path) -> None:
     append, before = f"r4l.test={uuid4()}", states()
     file = tmp_path / "word"
