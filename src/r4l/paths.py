@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Check that a path is usable in the kernel's Makefiles."""
+"""Paths that others cannot take as they are: the kernel's Makefiles and sockets."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from r4l.errors import UsageError
@@ -26,3 +28,19 @@ def require_for_make(path: Path, remedy: str) -> None:
         what = {" ": "a space", ":": "a colon"}.get(found[0], f"the character {found[0]!a}")
         shown = os.fsencode(path).decode(errors="replace")
         raise UsageError(f"{shown} has {what} in its path, which the kernel's Makefiles cannot handle", remedy)
+
+
+@contextlib.contextmanager
+def socket_address(path: Path) -> Iterator[str]:
+    """Yield an address of a socket at a path of any length, valid inside the `with` block.
+
+    The kernel takes 107 bytes (unix(7)); the address goes through the descriptor of the socket's folder.
+
+    Raises:
+        OSError: the folder is missing.
+    """
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)

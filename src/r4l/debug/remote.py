@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r4l.errors import EnvironmentFault, GuestTimeout
+from r4l.paths import socket_address
 from r4l.vm import VM
 
 BREAK, WATCH = "Z0", "Z4"
@@ -46,7 +47,8 @@ class GdbRemote:
         self._buffer = b""
         try:
             self._socket.settimeout(10.0)
-            self._socket.connect(str(path))
+            with socket_address(path) as address:
+                self._socket.connect(address)
             self._ask("?")
         except BaseException:
             self._socket.close()

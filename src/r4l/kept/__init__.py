@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import socket
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from r4l import home, inuse
 from r4l.errors import UsageError
+from r4l.paths import socket_address
 
 ROOM = "kept"
 RECORD = "vm.json"
@@ -131,16 +130,6 @@ def release(name: str) -> None:
         inuse.let_go(folder)
 
 
-@contextlib.contextmanager
-def address(folder: Path) -> Iterator[str]:
-    """Yield a short address of the socket: the home's path may be longer than unix(7) allows."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{descriptor}/{SOCKET}"
-    finally:
-        os.close(descriptor)
-
-
 def connect(kept: Kept) -> socket.socket:
     """Return a connection to a machine's keeper.
 
@@ -149,8 +138,8 @@ def connect(kept: Kept) -> socket.socket:
     """
     sock = socket.socket(socket.AF_UNIX)
     try:
-        with address(kept.folder) as place:
-            sock.connect(place)
+        with socket_address(kept.folder / SOCKET) as address:
+            sock.connect(address)
     except OSError as error:
         sock.close()
         raise UsageError(f"the machine {kept.name} is gone", "see `r4l ps`") from error

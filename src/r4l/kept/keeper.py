@@ -20,6 +20,7 @@ from r4l.errors import GuestTimeout, R4LError
 from r4l.guest import GuestProcess
 from r4l.guest.process import Terminal
 from r4l.kept.frames import DONE, END_OF_INPUT, ERRORS, INPUT, OUTPUT, SIZE, FrameSocket
+from r4l.paths import socket_address
 from r4l.pdeathsig import on_parents_death
 from r4l.vm import VM
 
@@ -68,8 +69,8 @@ class Keeper:
         """Report that the machine is ready, and serve until its end. The machine is closed then."""
         try:
             listener = socket.socket(socket.AF_UNIX)
-            with kept.address(self.record.folder) as place:
-                listener.bind(place)
+            with socket_address(self.record.folder / kept.SOCKET) as address:
+                listener.bind(address)
             listener.listen()
             listener.settimeout(LOOK)
             self.record.write()

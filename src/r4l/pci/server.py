@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from r4l.errors import UsageError
+from r4l.paths import socket_address
 from r4l.pci import channel as channels
 from r4l.pci.access import Reset
 from r4l.pci.channel import MessageSocket
@@ -408,7 +409,8 @@ class Server:
             raise UsageError(f"{device!r} is in another machine", "make one for each: give the class, not a device")
         self._socket = socket.socket(socket.AF_UNIX)
         try:
-            _bind(self._socket, path)
+            with socket_address(path) as address:
+                self._socket.bind(address)
             self._socket.listen(1)
         except BaseException:
             self._socket.close()
@@ -459,13 +461,3 @@ class Server:
         self._socket.close()
         self.path.unlink(missing_ok=True)
         self.device.served.release()
-
-
-def _bind(sock: socket.socket, path: Path) -> None:
-    """Bind a socket to a path of any length, through its folder's descriptor: the kernel takes only 107 bytes
-    (unix(7))."""
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-    try:
-        sock.bind(f"/proc/self/fd/{folder}/{path.name}")
-    finally:
-        os.close(folder)
