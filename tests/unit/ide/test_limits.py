@@ -72,6 +72,27 @@ def test_what_wrong_editor_files_would_show_is_none(name: str, number: int) -> N
     assert not is_limit(SOURCE, *place(name, number))
 
 
+@pytest.mark.parametrize(
+    ("line", "limit"),
+    [
+        ("struct S { words: [u32; Table::X] }", True),
+        ("struct S([[u8; 3]; <Table as Sized>::X]);", True),
+        ("let a = [0; 2 * (1 + Table::X)];", True),
+        ("let a = [f(1; 2), [0; { Table::X * 2 }]];", True),
+        ("fn f() -> Buffer<{ Table::X }> {", True),
+        ("Buffer::<u8, { Table::X }>::new()", True),
+        ("let a = [0; X];", False),
+        ("let a = [0; 4]; Table::X", False),
+        ("let a = [Table::X, 1];", False),
+        ("fn f(a: [u8; 4]) { Table::X }", False),
+        ("use kernel::X;", False),
+        ("a[1]; kernel::X", False),
+    ],
+)
+def test_items_of_types_in_constants_of_types_are_limits(line: str, limit: bool) -> None:
+    assert is_limit(f"fn before() {{ [1; 2]; }}\n{line}\n", 2, line.index("X")) is limit
+
+
 class Server:
     """A rust-analyzer that finds neither a member nor a module."""
 
