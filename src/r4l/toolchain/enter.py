@@ -138,7 +138,7 @@ def proot(
     """Return the command line that runs `argv` in `tree` under PRoot, which shows the tree and isolates nothing."""
     root = grant.over.get(ROOT, tree)
     # bubblewrap handles its parent's death itself. PRoot ignores SIGTERM, and kills its processes on SIGQUIT.
-    command = [*dying("QUIT"), *FILTERED, "no-new-calls", *(program or (*proots(tree), ("proot",))[0]), "-r", str(root)]
+    command = [*dying("QUIT"), *FILTERED, "under-proot", *(program or (*proots(tree), ("proot",))[0]), "-r", str(root)]
     for place in ("/dev", "/proc", "/sys", "/tmp"):
         command += ["-b", place]
     for _, path in mounts(grant):

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Run a program without some system calls (seccomp(2)): `python filtered.py FILTER PROGRAM ARGUMENT…`.
 
-`old` removes system calls that PRoot 5.1 does not know. PRoot passes their paths on untranslated, so a program would
-see the host's file, or none (rustc finds no standard library). With ENOSYS, the C library and Rust's use an older call.
+`under-proot` is for PRoot 5.1, Debian's. It does not know some system calls that take paths, and passes these on
+untranslated, so a program would see the host's file, or none (rustc finds no standard library). With ENOSYS, the C
+library and Rust's use an older call. And it emulates brk with one record for all processes that clone has made with
+CLONE_VM, also after they execute other programs (mended in PRoot 5.2): side by side, they crash. posix_spawn makes
+processes in that way where clone3 is refused, as in Docker by default. With a brk that always fails, malloc uses mmap.
 
-`keys` removes ioctl's TIOCSTI and TIOCLINUX, by which a program can type into the terminal that it shares with a shell.
+`no-typing` removes ioctl's TIOCSTI and TIOCLINUX, by which a program can type into the terminal that it shares with a
+shell.
 
 The file imports nothing of r4l, since it starts the sandbox.
 """
@@ -20,24 +24,37 @@ from collections.abc import Callable
 AUDIT_ARCH_X86_64 = 0xC000003E  # include/uapi/linux/audit.h
 X32_SYSCALL_BIT = 0x40000000  # arch/x86/include/uapi/asm/unistd.h
 UNKNOWN = {"statx": 332, "openat2": 437, "faccessat2": 439, "fchmodat2": 452}  # syscall_64.tbl
+BRK, MMAP = 12, 9  # syscall_64.tbl
+HEAP = (16 << 20) + 4096
+"""Bytes that PRoot maps in the place of a process's first brk (PREALLOCATED_HEAP_SIZE and a page, in its heap.c)."""
 IOCTL, REQUESTS = 16, {"TIOCSTI": 0x5412, "TIOCLINUX": 0x541C}  # syscall_64.tbl, asm-generic/ioctls.h
-EPERM, ENOSYS = 1, 38
+EPERM, ENOMEM, ENOSYS = 1, 12, 38
 PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 22, 38, 2  # include/uapi/linux/prctl.h, seccomp.h
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000  # SECCOMP_RET_*
 LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06  # BPF_LD+W+ABS, JMP+JEQ+K, JMP+JGE+K, RET+K: linux/bpf_common.h
 NUMBER, ARCHITECTURE, SECOND = 0, 4, 24  # offsets in struct seccomp_data: nr, arch, the low half of args[1]
+FIFTH_HIGH = 52  # the high half of args[4]
 
 Instruction = tuple[int, int, int, int]
 """struct sock_filter: code, instructions to skip if true and if false, operand."""
 
 
-def no_new_calls() -> list[Instruction]:
-    """Return a filter that fails calls unknown to PRoot. Programs of other architectures are not filtered."""
-    count = len(UNKNOWN)
-    program = [(LOAD, 0, 0, ARCHITECTURE), (EQUAL, 0, count + 1, AUDIT_ARCH_X86_64), (LOAD, 0, 0, NUMBER)]
-    # Each comparison, if true, skips the remaining ones and the first return.
-    program += [(EQUAL, count - index, 0, number) for index, number in enumerate(UNKNOWN.values())]
-    return [*program, (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, ERRNO | ENOSYS)]
+def under_proot() -> list[Instruction]:
+    """Return a filter that fails calls unknown to PRoot, brk, and PRoot's own emulation of brk.
+
+    A brk that fails returns the old end of the heap: 0 from the first call on. PRoot has changed the first, brk(0), to
+    mmap before the filter sees it. Its descriptor of 64 bits tells that mmap from malloc's of the same size: the C
+    library's is an int, whose high half is 0.
+
+    Programs of other architectures are not filtered.
+    """
+    program = [(LOAD, 0, 0, ARCHITECTURE), (EQUAL, 1, 0, AUDIT_ARCH_X86_64), (RETURN, 0, 0, ALLOW)]
+    program.append((LOAD, 0, 0, NUMBER))
+    for number in UNKNOWN.values():
+        program += [(EQUAL, 0, 1, number), (RETURN, 0, 0, ERRNO | ENOSYS)]
+    program += [(EQUAL, 0, 1, BRK), (RETURN, 0, 0, ERRNO)]
+    heap = [(LOAD, 0, 0, SECOND), (EQUAL, 0, 3, HEAP), (LOAD, 0, 0, FIFTH_HIGH), (EQUAL, 0, 1, 0xFFFFFFFF)]
+    return [*program, (EQUAL, 0, 5, MMAP), *heap, (RETURN, 0, 0, ERRNO | ENOMEM), (RETURN, 0, 0, ALLOW)]
 
 
 def no_typing() -> list[Instruction]:
@@ -60,7 +77,7 @@ def no_typing() -> list[Instruction]:
     ]
 
 
-FILTERS: dict[str, Callable[[], list[Instruction]]] = {"no-new-calls": no_new_calls, "no-typing": no_typing}
+FILTERS: dict[str, Callable[[], list[Instruction]]] = {"under-proot": under_proot, "no-typing": no_typing}
 
 
 def install(program: list[Instruction]) -> None:
