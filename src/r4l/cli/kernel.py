@@ -26,7 +26,7 @@ from r4l.limits import UNLIMITED
 from r4l.report import kernel as kernel_page
 from r4l.stages import Stages
 from r4l.terminal import Console
-from r4l.toolchain import Grant, Toolchain, archive_for, suites
+from r4l.toolchain import Grant, Toolchain
 
 
 @click.group()
@@ -48,9 +48,10 @@ def list_kernels(available: bool, arch: str, as_json: bool) -> None:
     if available:
         table = architecture(arch)
         # Of an architecture whose kernels have no Rust, none can be made.
-        for suite in () if table.no_stock else ("", *suites()):
-            archive = archive_for(table.debian, suite)
-            archive.update()
+        for suite, archive in () if table.no_stock else stock.archives(table.debian):
+            if isinstance(archive, EnvironmentFault):
+                click.echo(f"r4l: Debian {suite} is left out: {archive.cause}", err=True)
+                continue
             there = [release for release in debian.available(archive, table.debian) if release not in listed]
             rows += [(release, table.name, _from(suite, release)) for release in there]
             listed.update(there)

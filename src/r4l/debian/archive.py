@@ -84,6 +84,7 @@ class Archive:
             say: receives each step.
 
         Raises:
+            Absent: the mirror does not have a suite, or not for this architecture.
             EnvironmentFault: the mirror cannot be reached, or its lists are not signed by Debian, or are old.
         """
         with self._lock(), home.no_full_disk():
@@ -232,7 +233,10 @@ class Archive:
 
     def _update(self, suite: str) -> None:
         source = f"{self.mirror.address}/dists/{suite}/InRelease"
-        release = verified(self.mirror.read(f"dists/{suite}/InRelease", LONGEST), suite, source)
+        try:
+            release = verified(self.mirror.read(f"dists/{suite}/InRelease", LONGEST), suite, source)
+        except Absent as absent:
+            raise self._without(suite) from absent
         before = self._known(suite)
         if before and before["mirror"] == self.mirror.address:
             _require_no_older(release, datetime.datetime.fromisoformat(before["date"]), source)
@@ -253,7 +257,7 @@ class Archive:
         folder = f"{component}/binary-{self.architecture}"
         content, compressed = (release.files.get(f"{folder}/{name}") for name in ("Packages", "Packages.xz"))
         if content is None or compressed is None:
-            raise EnvironmentFault(f"{self.mirror.address} has no list of {suite} for {self.architecture}", REMEDY)
+            raise self._without(suite, self.architecture)
         final = self._room / f"{suite}-{component}-{content[0]}.packages"
         if not final.exists():
             digest, size = compressed
@@ -262,12 +266,24 @@ class Archive:
             try:
                 self.mirror.fetch(ArchiveFile(by_hash if release.by_hash else plain, size, digest), packed)
             except Absent:
-                self.mirror.fetch(ArchiveFile(plain, size, digest), packed)
+                self._fetch_plain(ArchiveFile(plain, size, digest), packed, suite)
             partial = home.temporary(final)
             partial.write_bytes(_decompressed(packed, *content))
             home.publish(partial, final)
             packed.unlink()
         return final.name
+
+    def _fetch_plain(self, file: ArchiveFile, packed: Path, suite: str) -> None:
+        """Fetch a list from a mirror that does not have it by its hash."""
+        try:
+            self.mirror.fetch(file, packed)
+        except Absent as absent:
+            # The signed table has all architectures, also on a mirror of only some.
+            raise self._without(suite, self.architecture) from absent
+
+    def _without(self, suite: str, architecture: str = "") -> Absent:
+        which = f"{suite} for {architecture}" if architecture else suite
+        return Absent(f"the Debian mirror {self.mirror.address} does not have {which}", REMEDY)
 
     def _sweep(self) -> None:
         """Remove lists that no note names any more, and partial downloads.

@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -160,8 +160,19 @@ def find(archive: Archive, name: str, version: str | None = None) -> PackagedKer
     found = _find(archive, name, version)
     if found:
         return found
-    raise EnvironmentFault(
-        f"the Debian mirror does not have the kernel {name}{f' in version {version}' if version else ''}",
+    raise absent(name, version)
+
+
+def absent(name: str, version: str | None = None, *, without: Iterable[str] = ()) -> EnvironmentFault:
+    """Return the error for a release that the mirror does not have.
+
+    Args:
+        version: of its packages, if a certain one was wanted.
+        without: suites that could not be searched, since the mirror does not have them.
+    """
+    return EnvironmentFault(
+        f"the Debian mirror does not have the kernel {name}{f' in version {version}' if version else ''}"
+        + (f", and has no {', '.join(without)}" if without else ""),
         "run `r4l kernel list --available` for those it has, or `r4l setup --update` for the newest",
     )
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from r4l import home, inuse
 from r4l.arch import DEFAULT, architecture
-from r4l.errors import UsageError
+from r4l.debian.mirror import Absent
+from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import debian, kbuild, manifest, metadata
 from r4l.kernel.model import Kernel
 from r4l.kernel.pvh import extract_vmlinux
@@ -149,19 +151,42 @@ def fetch(
         return folder, found
 
 
+def archives(debian_arch: str, say: Say = quiet) -> Iterator[tuple[str, Archive | EnvironmentFault]]:
+    """Yield Debian's suites with kernels, the default one first, each with its archive, whose lists are new.
+
+    Many mirrors do not have all suites. In the place of an archive that cannot be read stands the reason.
+
+    Raises:
+        EnvironmentFault: the archive of the default suite cannot be read.
+    """
+    for suite in ("", *suites()):
+        archive = archive_for(debian_arch, suite)
+        try:
+            archive.update(say)
+        except EnvironmentFault as fault:
+            if not suite:
+                raise
+            yield suite, fault
+        else:
+            yield suite, archive
+
+
 def _find(release: str, debian_arch: str, version: str | None, say: Say) -> tuple[Archive, debian.PackagedKernel]:
     """Return a release and the archive of its suite: the default one, or the first of the others that has it.
 
     Raises:
-        EnvironmentFault: none has it.
+        EnvironmentFault: none has it, or the one that may have it cannot be read.
     """
-    for suite in ("", *suites()):
-        archive = archive_for(debian_arch, suite)
-        archive.update(say)
-        if archive.versions(f"linux-headers-{release}"):
+    faults: dict[str, EnvironmentFault] = {}
+    for suite, archive in archives(debian_arch, say):
+        if isinstance(archive, EnvironmentFault):
+            faults[suite] = archive
+        elif archive.versions(f"linux-headers-{release}"):
             return archive, dataclasses.replace(debian.find(archive, release, version), suite=suite)
-    default = archive_for(debian_arch)
-    return default, debian.find(default, release, version)
+    for fault in faults.values():
+        if not isinstance(fault, Absent):
+            raise fault
+    raise debian.absent(release, version, without=faults)
 
 
 def prepare(folder: Path, release: debian.PackagedKernel, arch: str, toolchain: Toolchain, say: Say = quiet) -> Kernel:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from tests.unit.debian.conftest import SmallArchive
 
 from r4l import home
 from r4l.debian import Archive, release
+from r4l.debian.mirror import Absent
 from r4l.errors import EnvironmentFault
 
 Fault = Callable[[BaseHTTPRequestHandler, bytes], None]
@@ -63,6 +65,26 @@ def test_a_changed_table_is_refused(change: str, small: SmallArchive, view: Arch
         view.update()
     assert ("signed" in caught.value.cause) or ("web page" in caught.value.cause)
     assert lists() == []
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_suite_that_the_mirror_does_not_have(status: int, small: SmallArchive, view: Archive) -> None:
+    small.publish()
+    small.faults = {"dists/backports/InRelease": archives.status(status)}
+    with pytest.raises(Absent, match="debian does not have backports\nremedy") as caught:
+        view.update()
+    assert "R4L_MIRROR" in caught.value.remedy
+    assert "has moved on" not in caught.value.remedy
+
+
+def test_a_suite_that_the_mirror_does_not_have_for_an_architecture(small: SmallArchive, view: Archive) -> None:
+    small.publish()
+    with pytest.raises(Absent, match="does not have small for arm64\nremedy"):
+        dataclasses.replace(view, architecture="arm64").update()
+    # Its table lists it, as all of Debian does; the mirror has left it out.
+    small.faults = {path: archives.status(404) for path in small.files if "/main/binary-amd64/" in path}
+    with pytest.raises(Absent, match="does not have small for amd64\nremedy"):
+        view.update()
 
 
 def test_what_follows_the_signature_is_nobodys(small: SmallArchive, view: Archive) -> None:
@@ -127,7 +149,7 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     "endless": (archives.endless, "is not the file that Debian signed|cannot be reached"),
     "a web page": (archives.web_page, "a web page came instead of|cut off"),
     "empty": (archives.status(200, b""), "is cut off, 0 of"),
-    "gone": (archives.status(404), "has no dists|has no pool"),
+    "gone": (archives.status(404), "does not have small|has no pool"),
     "forbidden": (archives.status(403), "cannot be reached: .*403"),
     "broken": (archives.status(503), "cannot be reached: .*503"),
     "log-in": (archives.status(511), "cannot be reached: .*511"),

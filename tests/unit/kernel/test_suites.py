@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from click.testing import CliRunner
 from tests.unit.kernel.test_flavours import Packages
 
+from r4l.cli.kernel import command
+from r4l.debian.mirror import Absent
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import debian, manifest, metadata, own, profile, stock
 from r4l.setup import set_up
@@ -26,7 +30,13 @@ each = pytest.mark.parametrize("suite", suites())
 
 
 @pytest.fixture
-def updated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def faults() -> dict[str, EnvironmentFault]:
+    """Suites whose lists cannot be had, with the reasons."""
+    return {}
+
+
+@pytest.fixture
+def updated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faults: dict[str, EnvironmentFault]) -> list[str]:
     """A home of its own and three archives; the suites whose lists were fetched."""
     asked: list[str] = []
 
@@ -37,6 +47,8 @@ def updated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         def update(self, _say: object) -> None:
             asked.append(self.suite)
+            if self.suite in faults:
+                raise faults[self.suite]
 
     monkeypatch.setenv("R4L_HOME", str(tmp_path))
     monkeypatch.setattr(stock, "archive_for", lambda _arch, suite="": cast("Archive", Suite(suite)))
@@ -90,6 +102,62 @@ def test_the_kernel_that_a_name_means(wanted: str | None, release: str, suite: s
 def test_a_release_that_no_suite_has(updated: list[str]) -> None:
     with pytest.raises(EnvironmentFault, match=r"does not have the kernel 7\.8\.1\+deb14-amd64"):
         stock.fetch("7.8.1+deb14-amd64", "x86_64")
+    assert updated == ["", *suites()]
+
+
+ABSENT = Absent("the Debian mirror http://mirror.example/debian does not have it")
+EXPIRED = EnvironmentFault("its list was valid until yesterday")
+
+
+def test_a_mirror_without_some_suites_is_searched_in_the_others(
+    updated: list[str], faults: dict[str, EnvironmentFault]
+) -> None:
+    faults["testing"] = ABSENT
+    assert stock.fetch("7.9.2+deb14-rt-amd64", "x86_64")[1].suite == "sid"
+    assert stock.fetch("7.2.12+deb14-amd64", "x86_64")[1].suite == "sid", "sid has it too"
+    with pytest.raises(
+        EnvironmentFault, match=r"the kernel 7\.8\.1\+deb14-amd64, and has no testing\nremedy"
+    ) as caught:
+        stock.fetch("7.8.1+deb14-amd64", "x86_64")
+    assert "kernel list --available" in caught.value.remedy
+    faults["sid"] = ABSENT
+    with pytest.raises(EnvironmentFault, match=r"the kernel 7\.8\.1\+deb14-amd64, and has no testing, sid\nremedy"):
+        stock.fetch("7.8.1+deb14-amd64", "x86_64")
+    assert updated[-3:] == ["", "testing", "sid"]
+
+
+def test_a_suite_that_cannot_be_read_may_have_the_kernel(
+    updated: list[str], faults: dict[str, EnvironmentFault]
+) -> None:
+    faults["testing"] = EXPIRED
+    assert stock.fetch("7.9.2+deb14-rt-amd64", "x86_64")[1].suite == "sid"
+    with pytest.raises(EnvironmentFault, match="valid until yesterday"):
+        stock.fetch("7.8.1+deb14-amd64", "x86_64")
+    assert updated[-3:] == ["", "testing", "sid"]
+
+
+@pytest.mark.parametrize("wanted", [None, "rt", "sid", "7.9.2+deb14-rt-amd64"])
+def test_a_suite_that_is_needed_is_an_error(
+    wanted: str | None, updated: list[str], faults: dict[str, EnvironmentFault]
+) -> None:
+    needed = "sid" if wanted == "sid" else ""
+    faults[needed] = ABSENT
+    with pytest.raises(Absent):
+        stock.fetch(wanted, "x86_64")
+    assert updated == [needed]
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+@pytest.mark.parametrize("fault", [ABSENT, EXPIRED])
+def test_suites_that_cannot_be_listed_are_told_and_left_out(
+    fault: EnvironmentFault, as_json: bool, updated: list[str], faults: dict[str, EnvironmentFault]
+) -> None:
+    faults["testing"] = fault
+    done = CliRunner().invoke(command, ["list", "--available", *(["--json"] if as_json else [])])
+    assert done.exit_code == 0, done.output
+    assert done.stderr == f"r4l: Debian testing is left out: {fault.cause}\n"
+    rows = [entry["name"] for entry in json.loads(done.stdout)] if as_json else done.stdout.split()
+    assert {"7.3.4+deb13-rt-amd64", "7.2.12+deb14-amd64", "7.9.1+deb14-amd64", "minimal"} <= set(rows)
     assert updated == ["", *suites()]
 
 
