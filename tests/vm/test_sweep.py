@@ -130,7 +130,8 @@ def test_a_machine_serves_several_cells_while_nothing_is_left_of_them(
     }
     found = run_cells((driver, baseline), list(wanted))
     assert {one.cell: one.verdict for one in found} == wanted
-    # One for three, one each for the second judgements of the third and the fourth, one after the splat.
+    # One for three; one for the second judgement of the third and the first of the fourth; one for the second of that;
+    # one after the splat.
     assert len(started) == 4
     assert not [vm for vm in started if vm.running]
 

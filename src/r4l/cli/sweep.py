@@ -13,6 +13,7 @@ from rich.markup import escape
 from r4l.cli.json_option import json_option
 from r4l.cli.options import kernel_option, on_option
 from r4l.errors import EnvironmentFault, VerdictError
+from r4l.limits import GIB, machine_memory
 from r4l.module.named import SHIPPED, named
 from r4l.setup import set_up
 from r4l.stages import Stages, is_quiet
@@ -26,6 +27,11 @@ Examples:
   r4l sweep . --cell probe:lost-write@CTRL#3
   r4l sweep . --as-test probe:lost-write@CTRL#3 > test_lost_write.py
 """
+
+
+def default_jobs() -> int:
+    """Number of machines at once that keep this computer's processors busy, and fit into its memory."""
+    return max(1, min(4 * (os.cpu_count() or 1), machine_memory() // GIB))
 
 
 @click.command(epilog=EPILOG)
@@ -56,9 +62,9 @@ Examples:
     "--jobs",
     "-j",
     type=click.IntRange(1, 256),
-    default=2 * (os.cpu_count() or 1),
-    show_default="two for each processor",
-    help="Machines at once; they wait for half of their time.",
+    default=default_jobs,
+    show_default="four for each processor, where there is 1 GiB for each",
+    help="Machines at once; they wait for most of their time.",
 )
 @on_option
 @click.option(

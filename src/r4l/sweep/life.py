@@ -176,13 +176,14 @@ class Machines:
         self._ready = ready
         self._most = most
         self._vm: VM | None = None
+        self._leaks: Leaks | None = None
         self._lives = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()
+        self.renew()
 
     def live(self, cell: SweepCell | None, *, count_memory: bool = False, limits: Mapping[str, float]) -> Life:
         """Have the driver live through all phases twice, the first time with the fault of a cell.
@@ -196,49 +197,55 @@ class Machines:
         begun, before = time.monotonic(), time.process_time()
         with_memory = count_memory or (cell is not None and cell.fault.kind == NO_MEMORY)
         try:
-            vm, device, used = self._machine(with_memory, life)
+            vm, device, leaks, used = self._machine(with_memory, life)
         except R4LError as error:
             # A machine that does not come up says nothing about the driver.
             life.fault = error.cause
             return life
         try:
-            _live(vm, device, self._ready, cell, life, with_memory)
+            _live(vm, device, leaks, self._ready, cell, life, with_memory)
         finally:
             life.cpu = _cpu(vm.pid) - used + time.process_time() - before
             if with_memory or self._lives >= self._most or not life.leaves_nothing:
-                self._end()
+                self.renew()
             life.seconds = time.monotonic() - begun
         return life
 
-    def _machine(self, with_memory: bool, life: Life) -> tuple[VM, Device, float]:
-        """Return a machine with a new device in it, and the processor seconds that the machine has used before."""
-        if self._vm and not with_memory:
+    def renew(self) -> None:
+        """End the machine: the next life has a new one."""
+        self._leaks = None
+        vm, self._vm = self._vm, None
+        if vm:
+            vm.close()
+
+    def _machine(self, with_memory: bool, life: Life) -> tuple[VM, Device, Leaks, float]:
+        """Return a machine with a new device in it, its leak check, and the processor seconds that the machine has used
+        before."""
+        if self._vm and self._leaks and not with_memory:
             used = _cpu(self._vm.pid)
             device = self._ready.model()
             try:
                 self._vm.unplug(self._vm.devices[-1])
                 self._vm.plug(device)
             except R4LError:
-                self._end()
+                # The guest does not release the old device, or does not notice the new one.
+                self.renew()
             else:
                 self._lives += 1
                 life.earlier = self._lives - 1
-                return self._vm, device, used
-        self._end()
+                return self._vm, device, self._leaks, used
+        self.renew()
         self._vm = machine(self._ready).start()
+        self._leaks = Leaks(self._vm)
         self._lives = 1
-        return self._vm, self._vm.devices[-1], 0.0
-
-    def _end(self) -> None:
-        vm, self._vm = self._vm, None
-        if vm:
-            vm.close()
+        return self._vm, self._vm.devices[-1], self._leaks, 0.0
 
 
-def _live(vm: VM, device: Device, ready: Ready, cell: SweepCell | None, life: Life, with_memory: bool) -> None:
+def _live(
+    vm: VM, device: Device, leaks: Leaks, ready: Ready, cell: SweepCell | None, life: Life, with_memory: bool
+) -> None:
     start, seen = vm.klog.mark(), vm.klog.splat_count
     clock = RunTime(vm.pid, ours=True)
-    leaks = Leaks(vm)
     memory: GuestMemory | None = None
     try:
         memory = _memory(vm, ready, cell) if with_memory else None

@@ -37,9 +37,13 @@ def wait_for_none_in_flight(vm: r4l.VM, seconds: float) -> None:
 
 
 def hang(vm: r4l.VM, gateway: str, register: Register, poke: Poke) -> None:
-    """Have frames on a ring that the card does not serve."""
+    """Have frames on a ring that the card does not serve.
+
+    Their sender is ended then: if it goes on without a link, the kernel asks for the gateway's address in vain, and the
+    frames of a later ping are dropped with that question (net/core/neighbour.c, neigh_timer_handler).
+    """
     poke(TCTL, register(TCTL) & ~ENABLED)
-    vm.run(f"ping -c3 -i0.1 -W1 {gateway} > /dev/null & {SOME_IN_FLIGHT}", check=True)
+    vm.run(f"ping -c3 -i0.1 -W1 {gateway} > /dev/null & {SOME_IN_FLIGHT}; kill $! || :", check=True)
 
 
 def test_frames_are_given_back_when_the_link_goes(
