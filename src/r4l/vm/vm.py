@@ -23,6 +23,7 @@ from r4l.rootfs.disk import DiskImage
 from r4l.vm import loading, workdirs
 from r4l.vm import snapshot as snapshots
 from r4l.vm.assembly import Assembly, assemble
+from r4l.vm.blame import RunTime
 from r4l.vm.console import LOG_LIMIT, SerialConsole
 from r4l.vm.devices import WAIT, DeviceLike, fixed
 from r4l.vm.loading import HasPath
@@ -453,7 +454,9 @@ class VM:
             self.devices.append(device)
         if self.rootfs.agent:
             place = f"/sys/bus/pci/devices/{device.address}"
-            self.guest.run(f"until test -e {place}/config; do usleep 5000; done", timeout=WAIT, check=True)
+            wait = f"until test -e {place}/config; do usleep 5000; done"
+            # A guest without a processor of the host's notices nothing.
+            self.guest.run(wait, timeout=WAIT, check=True, clock=RunTime(self.pid, ours=True).now)
 
     def unplug(self, device: Device, *, surprise: bool = False, timeout: float = WAIT) -> None:
         """Unplug a device written in Python, and wait until the guest's driver has released it.
