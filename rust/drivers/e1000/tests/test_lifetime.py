@@ -37,6 +37,7 @@ def reload(vm: r4l.VM, module: r4l.BuiltModule, gateway: str) -> Reload:
 
 
 @pytest.mark.row("A25")
+@pytest.mark.timeout(900)
 def test_reloads_leave_nothing(leaks: Leaks, reload: Reload) -> None:
     leaks.across_rounds(reload, rounds=2, times=10)
 
