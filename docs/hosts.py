@@ -37,16 +37,19 @@ time is that of a machine with two cores and no KVM, with whatever else ran on i
 """
 
 TAIL = """
-## CI
+## CI and containers
 
-`r4l new` writes a workflow for GitHub. The same part of the selftest reads the steps from that file and runs them on
-one more machine (tests/hosts/runners.toml), and those of the project's own workflow, with `selftest --only lint` in the
-place of the whole selftest. The machine stands for GitHub's `ubuntu-24.04`: an ordinary user with sudo, Ubuntu's
-os-release and sources of apt, no mirror of Debian's. AppArmor refuses bubblewrap a user namespace until the workflow
-lifts that; the refusal is imitated by seccomp.
+`r4l new` writes a workflow for GitHub, a pipeline for GitLab, a Dockerfile and a devcontainer. The same part of the
+selftest reads the steps from these files and runs them on two more machines (tests/hosts/runners.toml), and those of
+the project's own workflow, with `selftest --only lint` in the place of the whole selftest:
 
-That machine differs from the real one: Python is Debian's, a wheel of this checkout stands for an index that has r4l,
-and nothing was cached before.
+- GitHub's `ubuntu-24.04`: an ordinary user with sudo, Ubuntu's os-release and sources of apt, no mirror of Debian's.
+  AppArmor refuses bubblewrap a user namespace until the workflow lifts that; the refusal is imitated by seccomp.
+- `python:3.13-slim` with Docker's default capabilities and system calls, for GitLab's jobs and for the Dockerfile:
+  PRoot.
+
+The replay differs from the real machines: Python is Debian's, a wheel of this checkout stands for an index that has
+r4l, and nothing was cached before.
 """
 
 

