@@ -33,7 +33,7 @@ $(obj)/$(r4l-gen)/kit_layout.rs: $(obj)/$(r4l-gen)/kit_layout.s FORCE
 # The cfg linux_X_Y says that the kernel is X.Y or newer: see src/compat.rs.
 r4l-kit-since = --check-cfg='cfg(linux_$(1)_$(2))' $(if $(shell \
 	test $$(($(VERSION) * 1000 + $(PATCHLEVEL))) -ge $$(($(1) * 1000 + $(2))) && echo y),--cfg linux_$(1)_$(2))
-r4l-kit-cfgs = $(call r4l-kit-since,7,3) --check-cfg='cfg(r4l_kunit)' $(r4l-kunit)
+r4l-kit-cfgs = $(call r4l-kit-since,7,3) --check-cfg='cfg(CONFIG_PAGE_POOL)' --check-cfg='cfg(r4l_kunit)' $(r4l-kunit)
 
 # With R4L_KUNIT=y, kit and driver have their KUnit suites in them, where the kernel has KUnit. The kernel's macros ask for
 # cfgs that it does not declare.

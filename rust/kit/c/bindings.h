@@ -26,4 +26,5 @@
 #include <net/ip.h>
 #include <net/ip6_checksum.h>
 #include <net/net_namespace.h>
+#include <net/page_pool/helpers.h>
 #include <net/tcp.h>

@@ -210,6 +210,29 @@ void kit_helper_skb_free_frag(void *addr)
 	skb_free_frag(addr);
 }
 
+void kit_helper_skb_mark_for_recycle(struct sk_buff *skb)
+{
+	skb_mark_for_recycle(skb);
+}
+
+void *kit_helper_page_pool_alloc_va(struct page_pool *pool, unsigned int *size, gfp_t flags)
+{
+	return page_pool_alloc_va(pool, size, flags);
+}
+
+void kit_helper_page_pool_free_va(struct page_pool *pool, void *va, bool allow_direct)
+{
+	page_pool_free_va(pool, va, allow_direct);
+}
+
+/* page_pool_get_dma_addr() of memory of page_pool_alloc_va(). */
+dma_addr_t kit_helper_page_pool_get_dma_addr(void *va)
+{
+	struct page *page = virt_to_head_page(va);
+
+	return page_pool_get_dma_addr(page) + (va - page_address(page));
+}
+
 void kit_helper_skb_set_protocol(struct sk_buff *skb, __be16 protocol)
 {
 	skb->protocol = protocol;
@@ -470,7 +493,7 @@ void kit_helper_netdev_filters_unicast(struct net_device *dev)
 	dev->priv_flags |= IFF_UNICAST_FLT;
 }
 
-/* skb_add_rx_frag() for memory of netdev_alloc_frag(). */
+/* skb_add_rx_frag() for memory of netdev_alloc_frag() and page_pool_alloc_va(). */
 void kit_helper_skb_add_rx_memory(struct sk_buff *skb, void *data, int len, unsigned int truesize)
 {
 	struct page *page = virt_to_head_page(data);
