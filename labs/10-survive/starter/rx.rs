@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // YOURS (survive lab): seven bugs lie in nic.rs, rx.rs and tx.rs. main.rs is here as it calls them.
 
-//! Receive ring. Each descriptor has a buffer, and a frame goes to the stack in its buffer.
+//! Receive ring. Each descriptor has a buffer, and a frame goes to the stack in its buffer, which
+//! another buffer replaces.
 
 use crate::{
     desc::{
@@ -24,7 +25,7 @@ use kit::{
         dma_rmb,
         dma_wmb, //
     },
-    dma::RxBuffer,
+    dma::RxPool,
     net::{
         Features,
         Poll,
@@ -47,9 +48,8 @@ const RETURN_EVERY: usize = 32;
 /// none (3.2.6).
 // The order of the fields is the order of teardown.
 pub(crate) struct RxRing<'bound> {
-    buffers: KVec<RxBuffer<'bound>>,
+    buffers: RxPool<'bound>,
     descriptors: Descriptors<'bound>,
-    dev: &'bound Device<Bound>,
     next: usize,
     /// Largest frame in bytes that is copied; its buffer stays in the ring.
     copy_break: u32,
@@ -63,16 +63,13 @@ impl<'bound> RxRing<'bound> {
     /// Allocates a ring with a buffer for each descriptor. Does not access the card.
     pub(crate) fn new(dev: &'bound Device<Bound>, count: usize) -> Result<Self> {
         let descriptors = Descriptors::new(dev, count)?;
-        let mut buffers = KVec::with_capacity(count, GFP_KERNEL).unwrap();
+        let buffers = RxPool::new(dev, count, BUFFER_SIZE).unwrap();
         for i in 0..count {
-            let buffer = RxBuffer::new(dev, BUFFER_SIZE)?;
-            descriptors.write(i, buffer.dma_addr(), 0);
-            buffers.push(buffer, GFP_KERNEL)?;
+            descriptors.write(i, buffers.dma_addr(i), 0);
         }
         Ok(Self {
             buffers,
             descriptors,
-            dev,
             next: 0,
             copy_break: param::value(&module_parameters::copybreak),
             inside: false,
@@ -104,16 +101,11 @@ impl<'bound> RxRing<'bound> {
             dma_rmb();
             let status = RxStatus::from(self.descriptors.read(self.next));
 
-            let Some(place) = self.buffers.get_mut(self.next) else {
-                break;
-            };
             let len = status.length().cast::<u32>().get();
             let whole = status.eop() && !self.inside;
             if !whole {
                 let first = !core::mem::replace(&mut self.inside, !status.eop());
-                let piece = RxBuffer::new(self.dev, BUFFER_SIZE)
-                    .map(|fresh| core::mem::replace(place, fresh));
-                self.begun = longer(piece, self.begun.take(), first, len, &slot);
+                self.begun = self.longer(first, len, &slot);
                 if status.eop() {
                     finish(self.begun.take(), status, features, slot);
                 }
@@ -121,12 +113,9 @@ impl<'bound> RxRing<'bound> {
                 slot.bad(error(status));
             } else {
                 let skb = if len <= self.copy_break {
-                    place.copy_to_skb(len, &slot)
+                    self.buffers.copy_to_skb(self.next, len, &slot)
                 } else {
-                    // Without a fresh buffer the frame is dropped, and its buffer stays in the ring,
-                    // which would be empty in the end otherwise.
-                    RxBuffer::new(self.dev, BUFFER_SIZE)
-                        .and_then(|fresh| core::mem::replace(place, fresh).into_skb(len, &slot))
+                    self.buffers.take(self.next, len, &slot)
                 };
                 match skb.map(|skb| features::told(skb, status, features)) {
                     Ok(skb) => slot.receive(skb),
@@ -134,7 +123,8 @@ impl<'bound> RxRing<'bound> {
                 }
             }
 
-            self.descriptors.write(self.next, place.dma_addr(), 0);
+            self.descriptors
+                .write(self.next, self.buffers.dma_addr(self.next), 0);
             self.next = self.descriptors.after(self.next);
             returned += 1;
             if returned == RETURN_EVERY {
@@ -147,28 +137,23 @@ impl<'bound> RxRing<'bound> {
         }
     }
 
+    /// Adds the next buffer to a frame that is longer than one, or begins such a frame with its
+    /// `first` piece. Returns `None` without memory, and then for each further piece of the frame.
+    #[cold]
+    fn longer(&mut self, first: bool, len: u32, slot: &RxSlot<'_, '_>) -> Option<RxSkb> {
+        if first {
+            self.begun = None;
+            self.buffers.take(self.next, len, slot).ok()
+        } else {
+            let begun = self.begun.take()?;
+            self.buffers.append(self.next, len, begun).ok()
+        }
+    }
+
     fn return_buffers(&self, hw: &Hw<'_>) {
         // The card must not see the new tail before the descriptors.
         dma_wmb();
         hw.set_rx_tail(self.descriptors.before(self.next));
-    }
-}
-
-/// Adds a piece to a frame that is longer than a buffer, or begins one with its `first` piece.
-/// Returns `None` without memory, and then for each further piece of the frame.
-#[cold]
-fn longer(
-    piece: Result<RxBuffer<'_>>,
-    begun: Option<RxSkb>,
-    first: bool,
-    len: u32,
-    slot: &RxSlot<'_, '_>,
-) -> Option<RxSkb> {
-    let piece = piece.ok()?;
-    if first {
-        piece.into_skb(len, slot).ok()
-    } else {
-        piece.append_to(begun?, len).ok()
     }
 }
 

@@ -10,7 +10,7 @@ use core::pin::Pin;
 use kernel::prelude::*;
 use kit::{
     completion::Completion,
-    dma::{RxBuffer, TxFrame},
+    dma::{RxBuffer, RxPool, TxFrame},
     lock::SpinLockIrq,
     net::{
         Completions, Device, Disabled, Doorbell, Enabled, InFlight, Napi, Poll, RxSlot, Sent, TxQueue,
