@@ -22,8 +22,10 @@ LINK = re.compile(r"\[`([\w:]+)[!`(]")
 USED = re.compile(r"(?<!bindings)(?:::|\.)([a-z_]\w*)|(?<!bindings::)\b([A-Z]\w+)")
 METHOD = re.compile(r"\bHAS_(\w+)")
 DECLARATION = re.compile(r"^(?:pub(?:\(\w+\))? )?use [^;]+;", re.MULTILINE)
-COMMON = {"Device", "Item", "None", "count", "len", "load", "new", "ptr", "write"}
-"""Names of the kit's items that core or the crate `kernel` has, too."""
+COMMON = {"Device", "Item", "None", "count", "flags", "len", "load", "new", "ptr", "write"}
+"""Names of the kit's items that core, the crate `kernel` or structures of C have, too."""
+NESTED = tuple(f"rust/kernel/net/{name}/" for name in ("dma", "netdev", "pci"))
+"""Folders of modules inside modules."""
 
 State = tuple[str, dict[str, str]]
 """A patch's subject, and the texts of the series' Rust files after it."""
@@ -97,7 +99,7 @@ def test_each_module_comes_with_its_file(states: list[State]) -> None:
         for path, code in state.items():
             for module in re.findall(r"^(?:pub )?mod (\w+);", code, re.MULTILINE):
                 assert f"{path.removesuffix('.rs')}/{module}.rs" in state, f"{subject}: {path}: mod {module}"
-        inner = [path for path in state if path.startswith(("rust/kernel/net/netdev/", "rust/kernel/net/pci/"))]
+        inner = [path for path in state if path.startswith(NESTED)]
         declared = re.findall(r"^mod (\w+);", "\n".join(state.values()), re.MULTILINE)
         assert sorted(Path(path).stem for path in inner) == sorted(declared), subject
 
