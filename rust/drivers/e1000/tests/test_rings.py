@@ -65,11 +65,11 @@ def test_rings_change_under_traffic(
     online: r4l.VM, ethtool: Ethtool, interface: Interface, gateway: str, module: r4l.BuiltModule
 ) -> None:
     interface.ping(gateway, count=1)
-    online.run(f"ping -i 0.005 -s 1400 {gateway} > /dev/null 2>&1 & echo $! > /tmp/pid", check=True)
+    online.run(f"ping -i 0.005 -s 1400 {gateway} > /tmp/pings 2>&1 & echo $! > /tmp/pid", check=True)
     for sizes in ((128, 4096), (4096, 128), (512, 1024), (512, 128), (256, 256)):
         ethtool.set_rings(*sizes)
         interface.wait_for_carrier()
-    online.run("kill $(cat /tmp/pid)", check=True)
+    online.run("kill $(cat /tmp/pid) || { tail -n 3 /tmp/pings >&2; exit 1; }", check=True)
     # QEMU's card holds answers back for a second; all at once they are more than the socket of ping(8) has room for.
     online.run(
         f"i=0; until ping -c1 -W1 {gateway}; do i=$((i+1)); [ $i -lt 30 ] || exit 1; done", timeout=60, check=True
