@@ -412,34 +412,6 @@ unsafe impl Send for RxBuffer<'_> {}
 /// Space for the stack to put headers in front of the frame, and for the IP header to be aligned.
 const HEADROOM: usize = layout::NET_SKB_PAD + layout::NET_IP_ALIGN;
 
-/// Copies the first `len` bytes behind the headroom of a buffer to a socket buffer of their own.
-///
-/// # Safety
-///
-/// `memory` has `len` bytes behind the headroom, mapped for the device to write to at `addr`.
-#[inline]
-unsafe fn copy(
-    dev: &Device<Bound>,
-    addr: DmaAddress,
-    memory: NonNull<u8>,
-    len: u32,
-    slot: &impl RxContext,
-) -> Result<RxSkb> {
-    // SAFETY: `slot` exists in a poll function with a budget only.
-    let skb = unsafe { bindings::napi_alloc_skb(slot.napi(), len) };
-    let skb = NonNull::new(skb).ok_or(ENOMEM)?;
-    let direction = Direction::FromDevice.as_raw();
-    // SAFETY: The range is mapped, and the data is copied between the two calls. The socket buffer
-    // is valid, not shared, and has room. If a broken device writes at the same time, `memcpy`
-    // copies arbitrary bytes.
-    unsafe {
-        bindings::dma_sync_single_for_cpu(as_raw(dev), addr, len as usize, direction);
-        bindings::skb_put_data(skb.as_ptr(), memory.as_ptr().add(HEADROOM).cast(), len);
-        bindings::dma_sync_single_for_device(as_raw(dev), addr, len as usize, direction);
-        Ok(RxSkb::from_raw(skb))
-    }
-}
-
 impl<'bound> RxBuffer<'bound> {
     /// Returns the size of the memory of a buffer for `capacity` bytes: headroom, data, and the
     /// space that `build_skb` needs at the end.
@@ -484,12 +456,37 @@ impl<'bound> RxBuffer<'bound> {
     /// `len` is more than the capacity of the buffer, or there is no memory.
     #[inline]
     pub fn copy_to_skb(&mut self, len: u32, slot: &impl RxContext) -> Result<RxSkb> {
-        if len > self.mapping.len {
+        let Mapping {
+            dev,
+            addr,
+            len: capacity,
+            direction,
+            ..
+        } = self.mapping;
+        if len > capacity {
             return Err(EINVAL);
         }
-        let (dev, addr) = (self.mapping.dev, self.mapping.addr);
-        // SAFETY: The fragment has more than `len` bytes behind the headroom, and is mapped.
-        unsafe { copy(dev, addr, self.fragment.0, len, slot) }
+        // SAFETY: `slot` exists in a poll function with a budget only.
+        let skb = unsafe { bindings::napi_alloc_skb(slot.napi(), len) };
+        let skb = NonNull::new(skb).ok_or(ENOMEM)?;
+        // SAFETY: The range is mapped, and the data is copied between the two calls. The socket
+        // buffer is valid, not shared, and has room. If a broken device writes at the same time,
+        // `memcpy` copies arbitrary bytes.
+        unsafe {
+            bindings::dma_sync_single_for_cpu(as_raw(dev), addr, len as usize, direction.as_raw());
+            bindings::skb_put_data(
+                skb.as_ptr(),
+                self.fragment.0.as_ptr().add(HEADROOM).cast(),
+                len,
+            );
+            bindings::dma_sync_single_for_device(
+                as_raw(dev),
+                addr,
+                len as usize,
+                direction.as_raw(),
+            );
+            Ok(RxSkb::from_raw(skb))
+        }
     }
 
     /// Ends the mapping and makes a socket buffer of the first `len` bytes. `slot` proves the same

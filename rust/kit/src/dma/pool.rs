@@ -8,7 +8,6 @@
 
 use super::{
     as_raw,
-    copy,
     Direction,
     RxBuffer,
     HEADROOM, //
@@ -34,7 +33,7 @@ use kernel::{
     prelude::*, //
 };
 
-/// A buffer of the pool: memory, which begins with headroom and ends with the space that `build_skb`
+/// Memory of the pool, which begins with headroom and ends with the space that `build_skb`
 /// needs.
 struct Buffer {
     memory: NonNull<u8>,
@@ -118,7 +117,7 @@ impl<'bound> RxPool<'bound> {
         };
         new.buffers.reserve(count, GFP_KERNEL)?;
         for _ in 0..count {
-            let buffer = new.allocate(bindings::GFP_KERNEL)?;
+            let buffer = new.allocate(capacity, bindings::GFP_KERNEL)?;
             new.buffers.push(buffer, GFP_KERNEL)?;
         }
         Ok(new)
@@ -130,8 +129,9 @@ impl<'bound> RxPool<'bound> {
         self.buffer(index).addr + HEADROOM as DmaAddress
     }
 
-    /// Copies the first `len` bytes of a buffer to a socket buffer of their own; the device may use
-    /// the buffer again. For small frames a copy is cheaper, and keeps no page for a few bytes.
+    /// Copies the first `len` bytes of a buffer to a socket buffer of their own, in memory of the
+    /// pool that is no larger than they need; the device may use the buffer again. For small frames
+    /// a copy is cheaper, and keeps no page for a few bytes.
     ///
     /// `slot` proves that the poll function has a budget: socket buffers come from NAPI's cache of
     /// the CPU. netpoll (netconsole) polls without a budget, with interrupts off, and possibly
@@ -145,10 +145,21 @@ impl<'bound> RxPool<'bound> {
         if len > self.capacity {
             return Err(EINVAL);
         }
-        let buffer = self.buffer(index);
-        // SAFETY: The memory has more than `len` bytes behind the headroom, and is mapped for the
-        // device at that address.
-        unsafe { copy(self.dev, self.dma_addr(index), buffer.memory, len, slot) }
+        let own = self.allocate(len, bindings::GFP_ATOMIC)?;
+        let skb = self.build(own, 0, slot)?;
+        let (buffer, size) = (self.buffer(index), len as usize);
+        let addr = buffer.addr + HEADROOM as DmaAddress;
+        let direction = Direction::FromDevice.as_raw();
+        // SAFETY: The range is mapped, and the data is copied between the two calls. The socket
+        // buffer is valid, not shared, and has room. If a broken device writes at the same time,
+        // `memcpy` copies arbitrary bytes.
+        unsafe {
+            bindings::dma_sync_single_for_cpu(as_raw(self.dev), addr, size, direction);
+            let source = buffer.memory.as_ptr().add(HEADROOM);
+            bindings::skb_put_data(skb.as_skb().as_ptr(), source.cast(), len);
+            bindings::dma_sync_single_for_device(as_raw(self.dev), addr, size, direction);
+        }
+        Ok(skb)
     }
 
     /// Makes a socket buffer of a buffer, without a copy of its first `len` bytes, and puts another
@@ -159,24 +170,9 @@ impl<'bound> RxPool<'bound> {
     /// `len`, which may come from the device, is more than the capacity of the buffer, or there is
     /// no memory. A buffer is in the place in any case.
     #[inline]
-    pub fn take(&mut self, index: usize, len: u32, _slot: &impl RxContext) -> Result<RxSkb> {
+    pub fn take(&mut self, index: usize, len: u32, slot: &impl RxContext) -> Result<RxSkb> {
         let buffer = self.exchange(index, len)?;
-        // SAFETY: The memory has `truesize` bytes, with the space that `build_skb` needs at its
-        // end. `slot` exists in a poll function with a budget only.
-        let skb =
-            unsafe { bindings::napi_build_skb(buffer.memory.as_ptr().cast(), buffer.truesize) };
-        let Some(skb) = NonNull::new(skb) else {
-            self.free(&buffer);
-            return Err(ENOMEM);
-        };
-        // SAFETY: The socket buffer is valid, not shared, and has room for both. It takes over the
-        // memory, which returns to its pool.
-        unsafe {
-            bindings::skb_mark_for_recycle(skb.as_ptr());
-            bindings::skb_reserve(skb.as_ptr(), HEADROOM as c_int);
-            bindings::skb_put(skb.as_ptr(), len);
-            Ok(RxSkb::from_raw(skb))
-        }
+        self.build(buffer, len, slot)
     }
 
     /// Adds the first `len` bytes of a buffer to a frame that began in another one, and puts
@@ -208,6 +204,28 @@ impl<'bound> RxPool<'bound> {
         Ok(skb)
     }
 
+    /// Makes a socket buffer around memory of the pool, with `len` bytes behind the headroom. `slot`
+    /// proves the same as in [`Self::copy_to_skb`].
+    #[inline]
+    fn build(&self, buffer: Buffer, len: u32, _slot: &impl RxContext) -> Result<RxSkb> {
+        // SAFETY: The memory has `truesize` bytes, with the space that `build_skb` needs at its
+        // end. `slot` exists in a poll function with a budget only.
+        let skb =
+            unsafe { bindings::napi_build_skb(buffer.memory.as_ptr().cast(), buffer.truesize) };
+        let Some(skb) = NonNull::new(skb) else {
+            self.free(&buffer);
+            return Err(ENOMEM);
+        };
+        // SAFETY: The socket buffer is valid, not shared, and has room for both. It takes over the
+        // memory, which returns to its pool.
+        unsafe {
+            bindings::skb_mark_for_recycle(skb.as_ptr());
+            bindings::skb_reserve(skb.as_ptr(), HEADROOM as c_int);
+            bindings::skb_put(skb.as_ptr(), len);
+            Ok(RxSkb::from_raw(skb))
+        }
+    }
+
     #[inline]
     fn buffer(&self, index: usize) -> &Buffer {
         let buffers = self.buffers.as_slice();
@@ -221,7 +239,7 @@ impl<'bound> RxPool<'bound> {
         if len > self.capacity {
             return Err(EINVAL);
         }
-        let fresh = self.allocate(bindings::GFP_ATOMIC)?;
+        let fresh = self.allocate(self.capacity, bindings::GFP_ATOMIC)?;
         let mask = self.buffers.len() - 1;
         // SAFETY: As in `buffer`.
         let place = unsafe { self.buffers.get_unchecked_mut(index & mask) };
@@ -239,10 +257,10 @@ impl<'bound> RxPool<'bound> {
     }
 
     #[inline]
-    fn allocate(&mut self, flags: bindings::gfp_t) -> Result<Buffer> {
+    fn allocate(&mut self, capacity: u32, flags: bindings::gfp_t) -> Result<Buffer> {
         // The pool makes more of it, up to a whole page, where the rest would be too small for
         // another buffer.
-        let mut truesize = RxBuffer::truesize(self.capacity);
+        let mut truesize = RxBuffer::truesize(capacity);
         // SAFETY: The pool is valid. A pool has one consumer at a time: `self` is borrowed
         // exclusively, and no other value uses the pool.
         let memory =
