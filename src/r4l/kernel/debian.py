@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from pathlib import Path
 from r4l import home, resources
 from r4l.arch import DEFAULT, architecture
 from r4l.debian.extract import Rules
+from r4l.debian.mirror import Absent
 from r4l.debian.unpack import a_worker
 from r4l.errors import EnvironmentFault, UsageError, disk_full
 from r4l.kernel import kbuild
@@ -163,16 +164,22 @@ def find(archive: Archive, name: str, version: str | None = None) -> PackagedKer
     raise absent(name, version)
 
 
-def absent(name: str, version: str | None = None, *, without: Iterable[str] = ()) -> EnvironmentFault:
+def absent(
+    name: str, version: str | None = None, *, without: Mapping[str, EnvironmentFault] | None = None
+) -> EnvironmentFault:
     """Return the error for a release that the mirror does not have.
 
     Args:
         version: of its packages, if a certain one was wanted.
-        without: suites that could not be searched, since the mirror does not have them.
+        without: suites that could not be searched, with the reasons.
     """
+    faults = without or {}
+    lacking = [suite for suite, fault in faults.items() if isinstance(fault, Absent)]
+    unread = [f"; {suite} was not searched: {fault.cause}" for suite, fault in faults.items() if suite not in lacking]
     return EnvironmentFault(
         f"the Debian mirror does not have the kernel {name}{f' in version {version}' if version else ''}"
-        + (f", and has no {', '.join(without)}" if without else ""),
+        + (f", and has no {', '.join(lacking)}" if lacking else "")
+        + "".join(unread),
         "run `r4l kernel list --available` for those it has, or `r4l setup --update` for the newest",
     )
 

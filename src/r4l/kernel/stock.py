@@ -14,7 +14,6 @@ from typing import Any
 
 from r4l import home, inuse
 from r4l.arch import DEFAULT, architecture
-from r4l.debian.mirror import Absent
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import debian, kbuild, manifest, metadata
 from r4l.kernel.model import Kernel
@@ -175,7 +174,7 @@ def _find(release: str, debian_arch: str, version: str | None, say: Say) -> tupl
     """Return a release and the archive of its suite: the default one, or the first of the others that has it.
 
     Raises:
-        EnvironmentFault: none has it, or the one that may have it cannot be read.
+        EnvironmentFault: none has it that can be read.
     """
     faults: dict[str, EnvironmentFault] = {}
     for suite, archive in archives(debian_arch, say):
@@ -183,9 +182,6 @@ def _find(release: str, debian_arch: str, version: str | None, say: Say) -> tupl
             faults[suite] = archive
         elif archive.versions(f"linux-headers-{release}"):
             return archive, dataclasses.replace(debian.find(archive, release, version), suite=suite)
-    for fault in faults.values():
-        if not isinstance(fault, Absent):
-            raise fault
     raise debian.absent(release, version, without=faults)
 
 
