@@ -8,7 +8,19 @@ allowed; here stands what it leaves out of the calls of x86-64 that a program ma
 from __future__ import annotations
 
 import errno
-import struct
+
+from r4l.toolchain.filtered import (
+    ALLOW,
+    ARCHITECTURE,
+    AUDIT_ARCH_X86_64,
+    EQUAL,
+    ERRNO,
+    LOAD,
+    NUMBER,
+    RETURN,
+    Instruction,
+    packed,
+)
 
 CAPABILITIES = (
     "CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP",
@@ -32,12 +44,8 @@ NAMESPACES = 0x7E020000
 """The CLONE_NEW* flags, with which clone ends with EPERM."""
 PERSONAS = (0, 8, 0x20000, 0x20008, 0xFFFFFFFF)
 """The only arguments of personality: setarch's -R is not among them."""
-AUDIT_ARCH_X86_64 = 0xC000003E  # include/uapi/linux/audit.h
-ALLOW, ERRNO = 0x7FFF0000, 0x00050000  # SECCOMP_RET_*
-LOAD, EQUAL, ANY, RETURN = 0x20, 0x15, 0x45, 0x06  # BPF_LD+W+ABS, JMP+JEQ+K, JMP+JSET+K, RET+K
-NUMBER, ARCHITECTURE, FIRST = 0, 4, 16  # offsets in struct seccomp_data
-
-Instruction = tuple[int, int, int, int]
+ANY = 0x45  # BPF_JMP+JSET+K
+FIRST = 16  # offset in struct seccomp_data: the low half of args[0]
 
 
 def options(profile: int) -> list[str]:
@@ -67,4 +75,4 @@ def profile() -> bytes:
     program += [(EQUAL, 0, len(PERSONAS) + 2, PERSONALITY), (LOAD, 0, 0, FIRST)]
     program += [(EQUAL, len(PERSONAS) - index, 0, persona) for index, persona in enumerate(PERSONAS)]
     program += [refuse, (RETURN, 0, 0, ALLOW)]
-    return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+    return packed(program)

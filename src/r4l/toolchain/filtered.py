@@ -80,6 +80,11 @@ def no_typing() -> list[Instruction]:
 FILTERS: dict[str, Callable[[], list[Instruction]]] = {"under-proot": under_proot, "no-typing": no_typing}
 
 
+def packed(program: list[Instruction]) -> bytes:
+    """Return a filter as an array of struct sock_filter."""
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+
+
 def install(program: list[Instruction]) -> None:
     """Install a filter for this process and its descendants.
 
@@ -87,7 +92,7 @@ def install(program: list[Instruction]) -> None:
         OSError: the kernel refuses the filter.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+    code = packed(program)
     buffer = ctypes.create_string_buffer(code, len(code))
     head = struct.pack("@HP", len(program), ctypes.addressof(buffer))  # struct sock_fprog
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, head, 0, 0):
