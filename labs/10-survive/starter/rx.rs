@@ -142,7 +142,6 @@ impl<'bound> RxRing<'bound> {
     #[cold]
     fn longer(&mut self, first: bool, len: u32, slot: &RxSlot<'_, '_>) -> Option<RxSkb> {
         if first {
-            self.begun = None;
             self.buffers.take(self.next, len, slot).ok()
         } else {
             let begun = self.begun.take()?;

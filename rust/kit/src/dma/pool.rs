@@ -147,15 +147,14 @@ impl<'bound> RxPool<'bound> {
         }
         let own = self.allocate(len, bindings::GFP_ATOMIC)?;
         let skb = self.build(own, 0, slot)?;
-        let (buffer, size) = (self.buffer(index), len as usize);
-        let addr = buffer.addr + HEADROOM as DmaAddress;
+        let (addr, size) = (self.dma_addr(index), len as usize);
         let direction = Direction::FromDevice.as_raw();
         // SAFETY: The range is mapped, and the data is copied between the two calls. The socket
         // buffer is valid, not shared, and has room. If a broken device writes at the same time,
         // `memcpy` copies arbitrary bytes.
         unsafe {
             bindings::dma_sync_single_for_cpu(as_raw(self.dev), addr, size, direction);
-            let source = buffer.memory.as_ptr().add(HEADROOM);
+            let source = self.buffer(index).memory.as_ptr().add(HEADROOM);
             bindings::skb_put_data(skb.as_skb().as_ptr(), source.cast(), len);
             bindings::dma_sync_single_for_device(as_raw(self.dev), addr, size, direction);
         }
@@ -226,11 +225,16 @@ impl<'bound> RxPool<'bound> {
         }
     }
 
+    /// Returns the remainder of an index, which is below the number of buffers, a power of two.
+    #[inline]
+    fn place(&self, index: usize) -> usize {
+        index & (self.buffers.len() - 1)
+    }
+
     #[inline]
     fn buffer(&self, index: usize) -> &Buffer {
-        let buffers = self.buffers.as_slice();
-        // SAFETY: The remainder is below the number of buffers, which is a power of two.
-        unsafe { buffers.get_unchecked(index & (buffers.len() - 1)) }
+        // SAFETY: `place` returns an index that is in range.
+        unsafe { self.buffers.get_unchecked(self.place(index)) }
     }
 
     /// Puts a new buffer in the place of one, and returns that, for the CPU to read `len` bytes.
@@ -240,9 +244,9 @@ impl<'bound> RxPool<'bound> {
             return Err(EINVAL);
         }
         let fresh = self.allocate(self.capacity, bindings::GFP_ATOMIC)?;
-        let mask = self.buffers.len() - 1;
+        let place = self.place(index);
         // SAFETY: As in `buffer`.
-        let place = unsafe { self.buffers.get_unchecked_mut(index & mask) };
+        let place = unsafe { self.buffers.get_unchecked_mut(place) };
         let buffer = core::mem::replace(place, fresh);
         // SAFETY: The pool has mapped the memory.
         unsafe {
