@@ -78,13 +78,14 @@ def test_hello(loaded: r4l.VM) -> None:
 
 @pytest.mark.checkpoint("partial")
 def test_partial(loaded: r4l.VM) -> None:
-    data = text(DRAW.randrange(101, 300))
-    write(loaded, data)
     size = DRAW.randrange(2, 9)
+    full, rest = DRAW.randrange(20, 40), DRAW.randrange(1, size)
+    # The last read is a short one, always.
+    data = text(size * full + rest)
+    write(loaded, data)
     seen, records = dd(loaded, f"if={DEVICE} bs={size}")
     see(f"what reads of {size} bytes give, one after the other", seen, data)
-    full, rest = divmod(len(data), size)
-    see(f"reads of {size} bytes: full and short ones, of {len(data)} bytes", records, f"{full}+{int(rest > 0)}")
+    see(f"reads of {size} bytes: full and short ones, of {len(data)} bytes", records, f"{full}+1")
     seen, records = dd(loaded, f"if={DEVICE} bs=4000 count=1")
     what = f"one read of 4000 bytes where there are {len(data)}: short, with {len(data)} bytes (0+1)"
     see(what, f"{len(seen)} bytes ({records})", f"{len(data)} bytes (0+1)")

@@ -75,10 +75,10 @@ def run(
         EnvironmentFault: the program does not run from a checkout.
     """
     root = checkout()
-    # A source archive without git's data has no key, and its runs are not recorded.
-    key = passed.files_key(root) if go_on or (root / ".git").exists() else ""
+    # The runs of a source archive without git's data are not recorded.
+    files = passed.files(root) if go_on or (root / ".git").exists() else {}
     if go_on:
-        asked, parts = parts, passed.left(parts, selection, key)
+        asked, parts = parts, passed.left(parts, selection, files)
         for part in asked:
             if part not in parts:
                 print(f"passed before on these files: {part.name}", file=sys.stderr)
@@ -102,8 +102,8 @@ def run(
             now = time.monotonic()
             seconds.keep(part.name, seconds=round(now - ready, 1))
             # Files that were changed while the part ran may not be those that it saw.
-            if code == 0 and key and not pytest_arguments and passed.files_key(root) == key:
-                passed.keep(part, chosen, key)
+            if code == 0 and files and not pytest_arguments and passed.unchanged(part, files, root):
+                passed.keep(part, chosen, files)
             ended.append(PartResult(part, code, now - ready, ready - begin))
     _summary(console, ended)
     return next((end.code for end in ended if end.code), 0)

@@ -58,6 +58,14 @@ def test_a_mutant_alone_misses_no_other_checkpoint() -> None:
     assert not fine("mutant", one, fails="two", says="WARNING", alone=True)
 
 
+def test_a_mutant_is_judged_by_its_checkpoint() -> None:
+    assert Variant("hello", "mutant", "x", "x", fails="two").only == ("two",)
+    assert Variant("hello", "mutant", "x", "x", fails="two", alone=True).only is None
+    assert Variant("hello", "right", "x", "x").only is None
+    judged = judge(HELLO, Variant("hello", "mutant", "x", "x", fails="two", says="."), verdict(one=None, two=True))
+    assert (judged.fine, judged.said) == (False, "NOT FOUND: it passes")
+
+
 @pytest.mark.parametrize("kind", ["answer", "right"])
 def test_an_answer_that_does_not_build_shows_the_compilers_words(kind: str) -> None:
     said = replace(verdict(one=None), build="error[E0614]: type `u32` cannot be dereferenced")

@@ -38,7 +38,7 @@ def names(parts: list[Part]) -> list[str]:
 
 def test_what_passed_is_left_out_and_what_failed_runs_again(checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert selftest.run([ONE, TWO]) != 0
-    assert names(passed.left([ONE, TWO], "all", passed.files_key(checkout))) == ["two"]
+    assert names(passed.left([ONE, TWO], "all", passed.files(checkout))) == ["two"]
     capfd.readouterr()
     assert selftest.run([ONE, TWO], go_on=True) != 0
     said = capfd.readouterr()
@@ -59,7 +59,39 @@ def test_other_files_are_another_run(checkout: Path, change: str) -> None:
         subprocess.run(
             ["git", "-c", "user.name=x", "-c", "user.email=x@x.x", "commit", "-qam", "b"], cwd=checkout, check=True
         )
-    assert names(passed.left([ONE], "all", passed.files_key(checkout))) == ["one"]
+    assert names(passed.left([ONE], "all", passed.files(checkout))) == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("file", "again"),
+    [
+        ("docs/page.md", ["all", "reads"]),
+        ("README.md", ["all"]),
+        ("tests/vm/test_x.py", ["all", "vm"]),
+        ("tests/fixtures/x.c", ["all", "vm", "hosts", "reads"]),
+        ("tests/conftest.py", ["all", "vm", "hosts", "reads"]),
+        ("src/r4l/home.py", ["all", "vm", "hosts", "reads"]),
+    ],
+)
+def test_texts_and_tests_of_others_influence_no_part(checkout: Path, file: str, again: list[str]) -> None:
+    about = {"all": ("",), "vm": ("tests/vm/",), "hosts": ("tests/hosts/",), "reads": ("docs/page.md",)}
+    parts = [Part(name, "", 1.0, paths, modules=(("this",),)) for name, paths in about.items()]
+    assert selftest.run(parts) == 0
+    assert passed.left(parts, "all", passed.files(checkout)) == []
+    (checkout / file).parent.mkdir(parents=True, exist_ok=True)
+    (checkout / file).write_text("1", encoding="utf-8")
+    assert names(passed.left(parts, "all", passed.files(checkout))) == again
+
+
+def test_a_commit_of_tested_changes_is_no_change(checkout: Path) -> None:
+    (checkout / "a").write_text("2", encoding="utf-8")
+    (checkout / "中文").write_text("2", encoding="utf-8")
+    assert selftest.run([ONE]) == 0
+    subprocess.run(["git", "add", "."], cwd=checkout, check=True)
+    subprocess.run(
+        ["git", "-c", "user.name=x", "-c", "user.email=x@x.x", "commit", "-qm", "b"], cwd=checkout, check=True
+    )
+    assert passed.left([ONE], "all", passed.files(checkout)) == []
 
 
 def test_a_new_link_that_leads_nowhere(checkout: Path) -> None:
@@ -71,21 +103,21 @@ def test_a_file_changed_meanwhile_is_not_what_was_tested(checkout: Path) -> None
     (checkout / "changes.py").write_text("open('a', 'a').write('2')\n", encoding="utf-8")
     part = Part("x", "", 1.0, ("",), modules=(("changes",),))
     assert selftest.run([part]) == 0
-    assert names(passed.left([part], "all", passed.files_key(checkout))) == ["x"]
+    assert names(passed.left([part], "all", passed.files(checkout))) == ["x"]
 
 
 def test_a_sample_is_not_all_and_all_is_a_sample_too(checkout: Path) -> None:
     part = Part("x", "", 1.0, ("",), modules=(("this",),), default=True, thorough=True)
-    key = passed.files_key(checkout)
+    files = passed.files(checkout)
     assert selftest.run([part], selection="sample") == 0
-    assert (passed.left([part], "sample", key), passed.left([part], "all", key)) == ([], [part])
+    assert (passed.left([part], "sample", files), passed.left([part], "all", files)) == ([], [part])
     assert selftest.run([part], selection="all") == 0
-    assert (passed.left([part], "sample", key), passed.left([part], None, key)) == ([], [])
+    assert (passed.left([part], "sample", files), passed.left([part], None, files)) == ([], [])
 
 
 def test_words_for_pytest_are_no_whole_part(checkout: Path) -> None:
     assert selftest.run([ONE], ["-k", "nothing"]) == 0
-    assert passed.left([ONE], "all", passed.files_key(checkout)) == [ONE]
+    assert passed.left([ONE], "all", passed.files(checkout)) == [ONE]
     done = CliRunner().invoke(command, ["--all", "--continue", "--", "-k", "ping"])
     assert isinstance(done.exception, UsageError)
 

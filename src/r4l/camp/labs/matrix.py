@@ -77,6 +77,11 @@ class Variant:
     files: str = ""
     alone: bool = False
 
+    @property
+    def only(self) -> tuple[str, ...] | None:
+        """Checkpoints that the graders are judged by; None for all."""
+        return (self.fails,) if self.fails and not self.alone else None
+
     def write(self, folder: Path, lab: Lab) -> None:
         """Write the variant into a workspace.
 
@@ -147,6 +152,8 @@ def judge(lab: Lab, variant: Variant, verdict: Verdict) -> Judged:
     if verdict.unjudged:
         return Judged(variant, False, f"it could not be judged: {verdict.unjudged[0].fault}")
     points = [outcome for outcome in verdict.outcomes if outcome.kind == "checkpoint"]
+    if variant.only is not None:
+        points = [outcome for outcome in points if outcome.id in variant.only]
     missed = [outcome for outcome in points if outcome.passed is not True]
     if variant.kind in ("right", "answer"):
         return Judged(variant, not missed, "full mark" if not missed else verdict.build or _told(missed))
@@ -170,7 +177,7 @@ def judge(lab: Lab, variant: Variant, verdict: Verdict) -> Judged:
 def run(
     labs: list[Lab], kernels_of: Callable[[Lab], Sequence[Kernel]], only: str = "", *, exactly: bool = False
 ) -> Iterator[Judged]:
-    """Run the matrix in order, in one workspace, so that unchanged parts are not rebuilt.
+    """Run the matrix in order, in one workspace a lab, so that unchanged parts are not rebuilt.
 
     Args:
         kernels_of: returns the kernels of a lab.
@@ -191,8 +198,8 @@ def run(
         if variant.kind == "unobservable":
             yield Judged(variant, True, "not run")
             continue
-        # The workspaces and the kit are shared: concurrent runs of the matrix take turns.
-        with home.lock("matrix"), _kit(variant):
+        # A lab's workspace and kit are shared: concurrent runs of its matrix take turns.
+        with home.lock(f"matrix-{lab.name}"), _kit(variant):
             yield _judged(lab, variant, kernels_of(lab), home.room("matrix") / lab.name)
 
 
@@ -213,7 +220,7 @@ def _kit(variant: Variant) -> Iterator[None]:
     if variant.kind != "kit":
         yield
         return
-    folder = home.room("matrix") / "kit"
+    folder = home.room("matrix") / f"kit-{variant.lab}"
     home.remove(folder)
     shutil.copytree(resources.kit(), folder)
     variant.edit(folder)
@@ -248,7 +255,7 @@ def _check(lab: Lab, variant: Variant, kernels: Sequence[Kernel], folder: Path) 
     if not folder.exists():
         Workspace.start(lab, folder)
     variant.write(folder, lab)
-    return Check(Workspace(folder, lab), kernels).run()
+    return Check(Workspace(folder, lab), kernels, only=variant.only).run()
 
 
 def _variant(lab: Lab, kind: str, name: str, what: str, entry: Mapping[str, Any]) -> Variant:
