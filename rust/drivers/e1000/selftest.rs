@@ -41,7 +41,8 @@ use kit::{
         coherent_address,
         dma_read,
         dma_write, //
-    }, //
+    },
+    net::MacAddress, //
 };
 
 /// Names of the tests, as other e1000 drivers have them.
@@ -59,6 +60,10 @@ const PATTERNS: [u32; 4] = [0x5555_5555, 0xaaaa_aaaa, 0, !0];
 /// Sizes of the looped frame and of the memory for its reception, in words of 64 bits.
 const FRAME: usize = 128;
 const BUFFER: usize = 256;
+
+/// Address that the card has during the loopback test: nobody else sends to it, and emulated cards go on receiving
+/// from the wire.
+const OURSELVES: MacAddress = MacAddress([0x02, b'r', b'4', b'l', 0, 1]);
 
 /// Tests the link.
 pub(crate) fn link(hw: &Hw<'_>) -> Result {
@@ -97,7 +102,8 @@ fn registers(hw: &Hw<'_>) -> Result {
     keeps!(TDBAH, !0);
     keeps!(TDLEN, 0x000f_ff80);
     for pattern in PATTERNS {
-        for i in 0..128 {
+        // From the last word to the first, as `configure` does.
+        for i in (0..128).rev() {
             hw.set_multicast_word(i, pattern);
         }
         for i in 0..128 {
@@ -106,6 +112,10 @@ fn registers(hw: &Hw<'_>) -> Result {
                 return Err(EIO);
             }
         }
+    }
+    // A full table lets all multicast frames in, and on QEMU's card all others, too.
+    for i in (0..128).rev() {
+        hw.set_multicast_word(i, 0);
     }
     Ok(())
 }
@@ -135,10 +145,11 @@ fn loopback(hw: &Hw<'_>, dev: &Device<Bound>) -> Result {
     result
 }
 
-/// Returns a word of the frame: the broadcast address in the first six bytes, then a pattern.
+/// Returns a word of the frame: [`OURSELVES`] in the first six bytes, then a pattern.
 fn word(index: usize) -> u64 {
+    let [a, b, c, d, e, f] = OURSELVES.0;
     match index {
-        0 => !0,
+        0 => u64::from_le_bytes([a, b, c, d, e, f, 0x02, 0]),
         _ => 0x0102_0304_0506_0708u64.wrapping_mul(index as u64),
     }
 }
@@ -152,6 +163,7 @@ fn send_to_ourselves(hw: &Hw<'_>, dev: &Device<Bound>) -> Result {
     }
     rx.write(0, coherent_address(&back), 0);
     dma_wmb();
+    hw.set_address(0, Some(OURSELVES));
     hw.set_rx_ring(rx.dma_addr(), BYTES, 1);
     hw.set_tx_ring(tx.dma_addr(), BYTES);
     // The PHY does not negotiate in loopback, so the speed is forced (13.4.1).
@@ -163,7 +175,7 @@ fn send_to_ourselves(hw: &Hw<'_>, dev: &Device<Bound>) -> Result {
             .with_fd(true)
     });
     hw.bar
-        .write_reg(RCTL::zeroed().with_en(true).with_bam(true).with_secrc(true));
+        .write_reg(RCTL::zeroed().with_en(true).with_secrc(true));
     // A legacy descriptor (3.3.3). The receiver of QEMU's card starts a second after a write to
     // RCTL.
     let frame = TxData::zeroed()

@@ -27,18 +27,21 @@ GATEWAY = "10.0.2.2"
 SIOCETHTOOL = 0x8946
 GSET, SSET, GDRVINFO, GWOL, SWOL, GEEPROM, SEEPROM = 0x01, 0x02, 0x03, 0x05, 0x06, 0x0B, 0x0C
 GRINGPARAM, SRINGPARAM = 0x10, 0x11
+TEST = 0x1A
+OFFLINE = 1
 GSTRINGS, GSTATS, GSSET_INFO, GFEATURES, SFEATURES = 0x1B, 0x1D, 0x37, 0x3A, 0x3B
-SS_STATS, SS_FEATURES = 1, 4
+SS_TEST, SS_STATS, SS_FEATURES = 0, 1, 4
 UNTIL = "i=0; until {}; do i=$((i+1)); [ $i -gt 300 ] && exit 1; usleep 50000; done"
 """Command line that waits for another one to succeed, at most 15 s."""
 
 
 class Ethtool:
-    """Requests to the interface `eth0`, as ethtool(8) makes them: commands and structures of the kernel's
+    """Requests to an interface, as ethtool(8) makes them: commands and structures of the kernel's
     include/uapi/linux/ethtool.h."""
 
-    def __init__(self, vm: r4l.VM) -> None:
+    def __init__(self, vm: r4l.VM, name: str = "eth0") -> None:
         self.vm = vm
+        self.name = name
 
     def ask(self, command: int, rest: bytes) -> bytes:
         """Make a request and return the structure after `cmd`.
@@ -47,7 +50,7 @@ class Ethtool:
             OSError: the kernel refuses it.
         """
         data = (struct.pack("<I", command) + rest).hex()
-        answer = self.vm.run(["/tmp/relay", "eth0", str(SIOCETHTOOL), data], timeout=60, check=True).stdout.split()
+        answer = self.vm.run(["/tmp/relay", self.name, str(SIOCETHTOOL), data], timeout=60, check=True).stdout.split()
         if answer[0] == "error":
             raise OSError(int(answer[1]), errno.errorcode[int(answer[1])])
         return bytes.fromhex(answer[0])[4:]
@@ -69,6 +72,13 @@ class Ethtool:
         count = self.information()[2][0]
         values = struct.unpack_from(f"<{count}Q", self.ask(GSTATS, struct.pack("<I", count) + bytes(8 * count)), 4)
         return dict(zip(self.names(SS_STATS, count), values, strict=True))
+
+    def self_test(self, *, offline: bool) -> tuple[int, dict[str, int]]:
+        """Return what `ethtool -t` shows: the flags ETH_TEST_FL_* and the tests' results, 0 where one passed."""
+        tests = self.information()[2][1]
+        data = self.ask(TEST, struct.pack("<III", OFFLINE if offline else 0, 0, 0) + bytes(8 * tests))
+        flags, _, count = struct.unpack_from("<III", data)
+        return flags, dict(zip(self.names(SS_TEST, count), struct.unpack_from(f"<{count}Q", data, 12), strict=True))
 
     def eeprom(self, offset: int = 0, length: int = 128) -> tuple[bytes, int]:
         """Return what `ethtool -e` shows, and the number that writing wants to hear."""
@@ -137,6 +147,13 @@ def ethtool(loaded: r4l.VM, relay: Path) -> Ethtool:
     """Requests to the interface `eth0`."""
     loaded.put(relay, "/tmp/relay", 0o755)
     return Ethtool(loaded)
+
+
+@pytest.fixture
+def ethtools(loaded: r4l.VM, relay: Path) -> tuple[Ethtool, Ethtool]:
+    """Requests to the interfaces `eth0` and `eth1`."""
+    loaded.put(relay, "/tmp/relay", 0o755)
+    return Ethtool(loaded, "eth0"), Ethtool(loaded, "eth1")
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,12 @@ pytestmark = pytest.mark.machine(nics=["e1000"])
 SIOCETHTOOL = 0x8946
 GREGS, GMSGLVL, SMSGLVL, NWAY_RST = 0x04, 0x07, 0x08, 0x09
 GCOALESCE, SCOALESCE, GPAUSEPARAM, SPAUSEPARAM = 0x0E, 0x0F, 0x12, 0x13
-TEST, PHYS_ID = 0x1A, 0x1C
+PHYS_ID = 0x1C
 SETTINGS = "<4xIIHBBBBBBIIHBBI8x"
 """struct ethtool_cmd after `cmd`, without what is not looked at."""
 HALF_100, FULL_100, FULL_1000 = 1 << 2, 1 << 3, 1 << 5
 """ADVERTISED_*, as bits."""
-OFFLINE, FAILED = 1, 2
+FAILED = 2
 CTRL, ITR, LEDCTL, FCT = 0x00, 0xC4, 0xE00, 0x30
 RFCE, TFCE = 1 << 27, 1 << 28
 Register = Callable[[int], int]
@@ -196,9 +196,7 @@ def test_the_card_tests_itself(
     if offline and module.name == "e1000":
         pytest.skip("QEMU's card fails the C driver's tests of registers and of the loopback")
     interface.ping(gateway, count=1)
-    data = ethtool.ask(TEST, struct.pack("<III", OFFLINE if offline else 0, 0, 0) + bytes(5 * 8))
-    flags, _, count = struct.unpack_from("<III", data)
-    results = dict(zip(ethtool.names(0, count), struct.unpack_from(f"<{count}Q", data, 12), strict=True))
+    flags, results = ethtool.self_test(offline=offline)
     assert set(results.values()) == {0}, results
     assert not flags & FAILED
     interface.wait_for_carrier()
