@@ -15,6 +15,9 @@ from r4l.kernel.profile import profiles
 from r4l.stages import Stages, side_by_side
 from r4l.toolchain import Toolchain, lock_of, read_lock
 
+LOCK = "lock.json"
+"""File of the home with the versions in force, for `r4l setup --lock`."""
+
 
 def set_up(
     stages: Stages,
@@ -90,9 +93,15 @@ def set_up(
         return own.build(own.recipe(wanted, folder / "source", found.version, arch=arch), toolchain, say)
 
 
+def lock_file_of(kernel: Kernel) -> Path | None:
+    """Return the file with the versions in force, if the kernel was made by that toolchain."""
+    file = home.home() / LOCK
+    return file if file.is_file() and not kernel.toolchain.suite else None
+
+
 def write_lock(ready: Kernel) -> Path:
-    """Write the resolved versions to `lock.json` in the home, for `r4l setup --lock`; return its path."""
-    final = home.home() / "lock.json"
+    """Write the resolved versions to the home's lock file; return its path."""
+    final = home.home() / LOCK
     with home.lock("lock-file"):
         partial = home.temporary(final)
         data = lock_of(ready.toolchain, ready.release, ready.version).as_data()

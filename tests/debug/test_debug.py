@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Every driver of the project under the checkers of the debug kernel: `pytest tests/debug --kernel debug`."""
+"""Every driver of the project under the checkers of the debug kernel: `pytest tests/debug --kernel debug`.
+
+`E1000_SOAK_CYCLES` says how often the e1000 is loaded, pinged and unloaded.
+"""
 
 from __future__ import annotations
+
+import os
 
 import pytest
 
@@ -16,6 +21,7 @@ from r4l.vm import VM
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
 DRIVERS = sorted(path.name for path in resources.rust("drivers").iterdir() if (path / "Kbuild").exists())
 CYCLES = 20
+SOAK_CYCLES = int(os.environ.get("E1000_SOAK_CYCLES", str(CYCLES)))
 
 
 @pytest.fixture(autouse=True)
@@ -35,13 +41,15 @@ def test_a_driver_loads_and_unloads_twenty_times(kernel: Kernel, vm: VM, leaks: 
 
 
 @pytest.mark.row("A25")
+@pytest.mark.timeout(1800 + 30 * SOAK_CYCLES)
 @pytest.mark.machine(nics=[Nic("e1000", options=NETWORK)])
 def test_traffic_and_reloads_leak_nothing(vm: VM, leaks: Leaks, interface: Interface, e1000: BuiltModule) -> None:
     with leaks():
-        for _ in range(CYCLES):
+        for _ in range(SOAK_CYCLES):
             vm.insmod(e1000)
             interface.up()
             interface.ping("10.0.2.2", count=2)
+            interface.down()
             vm.rmmod(e1000.name)
 
 

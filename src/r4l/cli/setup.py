@@ -9,11 +9,10 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
-from r4l import home
 from r4l.arch import DEFAULT, architecture
 from r4l.cli.json_option import json_option
 from r4l.cli.options import ProjectCommand, kernel_option
-from r4l.setup import set_up
+from r4l.setup import lock_file_of, set_up
 from r4l.stages import Stages
 from r4l.terminal import Console
 
@@ -41,13 +40,14 @@ def command(kernel_name: str | None, arch: str, lock_file: Path | None, update: 
     """
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch, lock_file=lock_file, update=update)
+    lock = lock_file_of(kernel)
     if as_json:
         times = {stage.name: round(stage.seconds, 1) for stage in stages.done}
         data = {
             **kernel.manifest,
             "toolchain_key": kernel.toolchain.key,
             "build": str(kernel.build),
-            "lock": str(home.home() / "lock.json"),
+            "lock": str(lock) if lock else None,
             "seconds": times,
         }
         click.echo(json.dumps(data, indent=1))
@@ -62,4 +62,5 @@ def command(kernel_name: str | None, arch: str, lock_file: Path | None, update: 
         )
     console.print(f"  KDIR:  {escape(str(kernel.build))}", soft_wrap=True)
     console.print(f"  toolchain: {escape(kernel.toolchain.in_force)}", soft_wrap=True)
-    console.print(f"  lock:  {escape(str(home.home() / 'lock.json'))}", soft_wrap=True)
+    if lock:
+        console.print(f"  lock:  {escape(str(lock))}", soft_wrap=True)

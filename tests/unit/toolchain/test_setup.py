@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.unit.toolchain.conftest import Debian
 
+from r4l import home
 from r4l.kernel import debian as debians
 from r4l.kernel import manifest, named, own, stock
-from r4l.setup import set_up
+from r4l.setup import lock_file_of, set_up
 from r4l.stages import Stages
 from r4l.terminal import Console
 from r4l.toolchain import Toolchain
@@ -123,3 +125,13 @@ def test_a_stale_kernel_is_built_anew_by_its_own_recipe(
         tmp_path / "home/kernels/7.3.9+deb13-amd64_7.3.9-1/source",
         tree,
     ]
+
+
+def test_the_lock_file_is_told_where_it_holds_the_kernels_versions(debian: Debian, kernels: Kernels) -> None:
+    ready = set_up(stages())
+    lock = home.home() / "lock.json"
+    assert lock_file_of(ready) == lock
+    foreign = replace(ready, toolchain=replace(ready.toolchain, suite="sid"))
+    assert lock_file_of(foreign) is None, "a suite's newest packages are not in the lock file"
+    lock.unlink()
+    assert lock_file_of(ready) is None, "a kernel that is not locked, as arm64's, was the first"

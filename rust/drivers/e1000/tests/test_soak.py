@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import r4l
-from r4l.net import Interface, Nic
+from r4l.net import Nic
 from r4l.testing import interface_of
 
 if TYPE_CHECKING:
@@ -56,11 +56,8 @@ def test_a_flood_and_changes_at_random_times(
 ) -> None:
     cards = [interface_of(loaded, name) for name in ("eth0", "eth1")]
     draw = random.Random(SEED)
-    if module.name == "e1000":
-        # QEMU's card fails the C driver's tests of registers and of the loopback.
-        offline = [False]
-    else:
-        offline = [False, True]
+    # QEMU's card fails the C driver's tests of registers and of the loopback.
+    offline = [False] if module.name == "e1000" else [False, True]
 
     def flap(which: int) -> str:
         seconds = draw.uniform(0.01, 1)
