@@ -159,6 +159,15 @@ def file_of(module: BuiltModule) -> str:
     return f"{FOLDER}/{module.path.name}"
 
 
+@dataclass
+class _Used:
+    """A machine that may be used again, its leak check, and the number of lives in it."""
+
+    vm: VM
+    leaks: Leaks
+    lives: int = 1
+
+
 class Machines:
     """Machines in which a driver lives. A context manager, which ends the last one.
 
@@ -175,9 +184,7 @@ class Machines:
     def __init__(self, ready: Ready, most: int = 1) -> None:
         self._ready = ready
         self._most = most
-        self._vm: VM | None = None
-        self._leaks: Leaks | None = None
-        self._lives = 0
+        self._used: _Used | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -197,48 +204,50 @@ class Machines:
         begun, before = time.monotonic(), time.process_time()
         with_memory = count_memory or (cell is not None and cell.fault.kind == NO_MEMORY)
         try:
-            vm, device, leaks, used = self._machine(with_memory, life)
+            used, device, cpu = self._machine(with_memory, life)
         except R4LError as error:
             # A machine that does not come up says nothing about the driver.
             life.fault = error.cause
             return life
         try:
-            _live(vm, device, leaks, self._ready, cell, life, with_memory)
+            _live(used.vm, device, used.leaks, self._ready, cell, life, with_memory)
         finally:
-            life.cpu = _cpu(vm.pid) - used + time.process_time() - before
-            if with_memory or self._lives >= self._most or not life.leaves_nothing:
+            life.cpu = _cpu(used.vm.pid) - cpu + time.process_time() - before
+            if with_memory or used.lives >= self._most or not life.leaves_nothing:
                 self.renew()
             life.seconds = time.monotonic() - begun
         return life
 
     def renew(self) -> None:
         """End the machine: the next life has a new one."""
-        self._leaks = None
-        vm, self._vm = self._vm, None
-        if vm:
-            vm.close()
+        used, self._used = self._used, None
+        if used:
+            used.vm.close()
 
-    def _machine(self, with_memory: bool, life: Life) -> tuple[VM, Device, Leaks, float]:
-        """Return a machine with a new device in it, its leak check, and the processor seconds that the machine has used
-        before."""
-        if self._vm and self._leaks and not with_memory:
-            used = _cpu(self._vm.pid)
+    def _machine(self, with_memory: bool, life: Life) -> tuple[_Used, Device, float]:
+        """Return a machine, the new device in it, and the processor seconds that the machine has used before."""
+        if self._used and not with_memory:
+            used = self._used
+            cpu = _cpu(used.vm.pid)
             device = self._ready.model()
             try:
-                self._vm.unplug(self._vm.devices[-1])
-                self._vm.plug(device)
+                used.vm.unplug(used.vm.devices[-1])
+                used.vm.plug(device)
             except R4LError:
                 # The guest does not release the old device, or does not notice the new one.
                 self.renew()
             else:
-                self._lives += 1
-                life.earlier = self._lives - 1
-                return self._vm, device, self._leaks, used
+                life.earlier = used.lives
+                used.lives += 1
+                return used, device, cpu
         self.renew()
-        self._vm = machine(self._ready).start()
-        self._leaks = Leaks(self._vm)
-        self._lives = 1
-        return self._vm, self._vm.devices[-1], self._leaks, 0.0
+        vm = machine(self._ready).start()
+        try:
+            self._used = _Used(vm, Leaks(vm))
+        except BaseException:
+            vm.close()
+            raise
+        return self._used, vm.devices[-1], 0.0
 
 
 def _live(
