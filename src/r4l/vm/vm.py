@@ -471,7 +471,9 @@ class VM:
         self._require_hotplug()
         if surprise:
             device.pull()
-        self._run.plugs.unplug(device, self._run.qemu.monitor, timeout)
+        # A guest without a processor of the host's releases nothing.
+        clock = RunTime(self.pid, ours=True).now
+        self._run.plugs.unplug(device, self._run.qemu.monitor, timeout, clock)
 
     def _require_hotplug(self) -> None:
         if why := fixed(self.kernel):
