@@ -15,8 +15,9 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -252,6 +253,21 @@ def no_full_disk() -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise disk_full(str(error)) from error
+
+
+def settle_times(folder: Path) -> None:
+    """Give the present time to the files of a folder that are newer than now.
+
+    A clock that was set back leaves such files, and make takes them for newer than sources that are changed afterwards.
+    """
+    now = time.time_ns()
+    for root, _folders, names in os.walk(folder):
+        for name in names:
+            file = Path(root, name)
+            # A build that runs may remove it.
+            with suppress(FileNotFoundError):
+                if file.lstat().st_mtime_ns > now:
+                    os.utime(file, ns=(now, now), follow_symlinks=False)
 
 
 def copy(source: Path, target: Path, *options: str) -> None:

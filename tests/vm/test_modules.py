@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,25 @@ def test_a_bindgen_that_is_killed_leaves_no_half_of_its_output(kernel: Kernel, t
 def test_an_unchanged_module_is_not_built_again(kernel: Kernel, e1000: BuiltModule) -> None:
     before = e1000.path.stat().st_mtime_ns
     assert Module(resources.rust("drivers/e1000")).build(kernel).path.stat().st_mtime_ns == before
+
+
+def test_a_changed_source_is_built_though_the_clock_was_set_back(kernel: Kernel, tmp_path: Path) -> None:
+    folder = tmp_path / "hello"
+    shutil.copytree(resources.rust("drivers") / "hello", folder)
+    module = Module(folder)
+    before = module.build(kernel).path
+    tomorrow = time.time() + 24 * 3600
+    for file in (*module.output(kernel).rglob("*"), *folder.rglob("*")):
+        if file.is_file():
+            os.utime(file, (tomorrow, tomorrow))
+    source = folder / "hello.rs"
+    source.write_text(source.read_text(encoding="utf-8").replace("world", "tomorrow"), encoding="utf-8")
+    after = module.build(kernel)
+    assert b"Hello, tomorrow" in after.path.read_bytes()
+    assert (after.path, after.notes) == (before, ())
+    # And a second time, when nothing is of the future any more.
+    source.write_text(source.read_text(encoding="utf-8").replace("tomorrow", "today"), encoding="utf-8")
+    assert b"Hello, today" in module.build(kernel).path.read_bytes()
 
 
 def test_a_rust_error_is_shown_as_rustc_shows_it(kernel: Kernel, tmp_path: Path) -> None:

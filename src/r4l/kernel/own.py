@@ -157,6 +157,7 @@ def build(wanted: Recipe, toolchain: Toolchain, say: Say = quiet, *, again: bool
         steps = _steps_before(folder, wanted.profile)
         _renew(folder, known, toolchain, say)
         (folder / MANIFEST).unlink(missing_ok=True)
+        home.settle_times(folder / "build")
         if not (folder / "build/.config").exists():
             _seed(wanted, folder, toolchain, say)
         dropped = _configure(wanted, folder, key, arch, toolchain, say)
