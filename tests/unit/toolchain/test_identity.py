@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +14,10 @@ from typing import Any
 import pytest
 from tests.unit.toolchain.conftest import Debian
 
+from r4l import home
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import manifest, own, stock
-from r4l.toolchain import LockFile, Toolchain, lock_of, recipe_key, table
+from r4l.toolchain import LockFile, Toolchain, lock_of, recipe_key, table, tree
 
 NEWER = {"rustc": "1.90.0-1"}
 
@@ -47,6 +50,23 @@ def test_an_update_without_anything_new_changes_nothing(debian: Debian) -> None:
     assert Toolchain.get(update=True) == first
     assert debian.made == 1, "that there is nothing new is seen before anything is unpacked"
     assert [path.name for path in first.root.parent.iterdir() if path.is_dir()] == [first.key]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_is_full_when_the_tree_is_finished(
+    debian: Debian, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def finish(folder: Path, *_: object) -> None:
+        (folder / "etc").mkdir()
+        raise OSError(number, os.strerror(number), str(folder / "etc/passwd"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tree, "finish", finish)
+        with pytest.raises(EnvironmentFault, match="the disk is full"):
+            Toolchain.get()
+    room = home.room("toolchain")
+    assert [path for path in room.iterdir() if path.is_dir()] == [], "the half of a tree is removed"
+    assert Toolchain.get().root.is_dir()
 
 
 @pytest.mark.parametrize("fault", [EnvironmentFault("no network"), KeyboardInterrupt()])
