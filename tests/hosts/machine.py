@@ -30,6 +30,12 @@ APT_CACHE = "var/cache/apt/archives/partial"
 SOURCES = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {address} {suite} main\n"
 
 
+def is_boxed() -> bool:
+    """Return True if this process is in a sandbox already: sudo and mounts of a user's own fail, also in machines made
+    here (no_new_privs, prctl(2))."""
+    return "NoNewPrivs:\t1" in Path("/proc/self/status").read_text(encoding="ascii")
+
+
 @dataclass(frozen=True)
 class Machine:
     """A machine that was made.

