@@ -23,6 +23,10 @@ OPERATIONS = re.compile(r"^( *)(?:pub\(super\) )?const \w+: bindings::(\w+) = bi
 FILLED = re.compile(r"const \w+: bindings::(\w+) = \{$(.*?)^    \};", re.M | re.S)
 """A table whose fields are set one by one, some for drivers with the operation only: the kernel's type, statements."""
 
+POINTED = re.compile(r"\b(?!_)\w+: \*(?:mut|const) bindings::(ethtool_\w+)")
+"""A parameter through which an operation of ethtool reads or writes a structure of the kernel's. The names of those
+that it leaves alone begin with an underscore."""
+
 
 def test_rustfmt(kernel: Kernel) -> None:
     folder = resources.rust()
@@ -71,6 +75,14 @@ def test_the_kit_measures_the_offset_of_each_operation_that_it_sets() -> None:
         for kind, body in FILLED.findall(text):
             found |= {(kind, field) for field in re.findall(r"^ +(?:ops\.)?(\w+)(?: =|:) ", body, re.MULTILINE)}
     assert {kind for kind, _ in found} == {"ethtool_ops", "file_operations", "net_device_ops"}
+    assert found <= measured, "c/layout.c"
+
+
+def test_the_kit_measures_the_structures_that_operations_of_ethtool_fill() -> None:
+    measured = set(re.findall(r"SIZE\((\w+)\)", resources.rust("kit/c/layout.c").read_text()))
+    files = sorted(resources.rust("kit/src/net").rglob("*.rs"))
+    found = {name for file in files for name in POINTED.findall(file.read_text())}
+    assert len(found) > 5
     assert found <= measured, "c/layout.c"
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
@@ -16,6 +17,7 @@ import r4l
 from r4l import resources, toolchain
 from r4l.arch import DEFAULT, Architecture, architecture, architectures
 from r4l.errors import UsageError
+from r4l.selftest import parts
 from r4l.vm.machine import Accel
 
 PACKAGE = Path(r4l.__file__).parent
@@ -50,6 +52,13 @@ def test_agent_and_profiles_know_it(arch: Architecture) -> None:
     assert any(target.startswith(name) for name in known), f"{calls} has no system calls of {target}"
     profile = PACKAGE / f"kernel/profiles/minimal.{arch.name}.config"
     assert profile.is_file(), f"{profile} is missing"
+
+
+@each
+def test_a_part_of_the_tests_runs_on_it(arch: Architecture) -> None:
+    pairs = [pair for part in parts.table(ROOT).values() for pair in pairwise(part.pytest)]
+    named = arch.name == DEFAULT or ("--arch", arch.name) in pairs
+    assert named, f"tests/parts.toml has no part with --arch {arch.name}"
 
 
 @each

@@ -94,6 +94,16 @@ def test_no_patch_uses_what_a_later_one_adds(states: list[State]) -> None:
     assert not found, "\n".join(found)
 
 
+def test_a_method_for_ethtool_comes_with_its_operation(states: list[State]) -> None:
+    """No patch before the one that sets an operation of ethtool has the driver's method for it."""
+    folder = "rust/kernel/net/netdev"
+    asked = [{name.lower() for name in METHOD.findall(state.get(f"{folder}/ethtool.rs", ""))} for _, state in states]
+    assert len(asked[-1]) > 5
+    for (subject, state), known in zip(states, asked, strict=True):
+        methods = re.findall(r"^    fn (\w+)", state.get(f"{folder}/driver.rs", ""), re.MULTILINE)
+        assert not {*methods} & (asked[-1] - known), subject
+
+
 def test_each_module_comes_with_its_file(states: list[State]) -> None:
     for subject, state in states:
         for path, code in state.items():

@@ -132,6 +132,8 @@ def test_each_has_wrong_answers_and_a_row_in_the_docs(lab: Lab) -> None:
     for name in ("labs.md", "labs.zh-CN.md"):
         row = f"| {lab.number} | `{lab.name}` |"
         assert row in (DOCS / name).read_text(encoding="utf-8"), f"docs/{name} has no row {row}"
+    row = f"| {lab.name} |"
+    assert row in (DOCS / "matrix.md").read_text(encoding="utf-8"), f"docs/matrix.md has no row {row}"
 
 
 def test_no_table_of_mutants_is_forgotten() -> None:
