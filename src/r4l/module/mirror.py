@@ -17,7 +17,6 @@ import os
 import re
 import shutil
 import stat
-import time
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -303,8 +302,7 @@ def _copy(source: Path, target: Path) -> bool:
 
 
 def _set_time(file: Path, status: os.stat_result) -> None:
-    # A shared folder's clock may be ahead of this machine's.
-    os.utime(file, ns=(status.st_atime_ns, min(status.st_mtime_ns, time.time_ns())))
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _status(file: Path) -> os.stat_result | None:

@@ -188,7 +188,9 @@ def hear(loaded: r4l.VM, relay: Path) -> Hear:
         )
 
         def come() -> list[Heard]:
-            lines = [line.split() for line in loaded.run(f"cat {file}", check=True).stdout.splitlines()[1:]]
+            # The last line may be written right now.
+            whole = loaded.run(f"cat {file}", check=True).stdout.rpartition("\n")[0]
+            lines = [line.split() for line in whole.splitlines()[1:]]
             return [
                 Heard(int(length), int(tag) if int(tag) >= 0 else None, verified == "1", bytes.fromhex(data))
                 for length, tag, verified, data in lines
