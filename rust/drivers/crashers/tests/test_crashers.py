@@ -84,7 +84,7 @@ def test_a_broken_rule_is_found_and_its_line_named(
     vm: r4l.VM, module: r4l.BuiltModule, kind: str, expected: list[str]
 ) -> None:
     splats = crash(vm, module, kind)
-    assert [splat.splat_kind for splat in splats] == expected
+    assert [splat.splat_kind for splat in splats] == expected, [splat.headline for splat in splats]
     first, culprit = splats[0], splats[0].culprit
     assert culprit is not None
     line = marked(CRASHES[kind].get("line", kind))
