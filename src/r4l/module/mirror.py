@@ -93,6 +93,8 @@ class FolderMirror:
             home.remove(self.place)
             self.place.mkdir()
             known = {}
+        # Before files are copied, which then are newer.
+        home.settle_times(self.place)
         wanted: dict[str, Entry] = {}
         stale = self._compare("", True, known, wanted)
         gone = known.keys() - wanted.keys()

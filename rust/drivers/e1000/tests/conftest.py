@@ -39,7 +39,7 @@ class Ethtool:
     """Requests to an interface, as ethtool(8) makes them: commands and structures of the kernel's
     include/uapi/linux/ethtool.h."""
 
-    def __init__(self, vm: r4l.VM, name: str = "eth0") -> None:
+    def __init__(self, vm: r4l.VM, name: str) -> None:
         self.vm = vm
         self.name = name
 
@@ -143,17 +143,16 @@ class Ethtool:
 
 
 @pytest.fixture
-def ethtool(loaded: r4l.VM, relay: Path) -> Ethtool:
-    """Requests to the interface `eth0`."""
+def ethtools(loaded: r4l.VM, relay: Path) -> tuple[Ethtool, Ethtool]:
+    """Requests to the interfaces `eth0` and `eth1`, of which the second may not exist."""
     loaded.put(relay, "/tmp/relay", 0o755)
-    return Ethtool(loaded)
+    return Ethtool(loaded, "eth0"), Ethtool(loaded, "eth1")
 
 
 @pytest.fixture
-def ethtools(loaded: r4l.VM, relay: Path) -> tuple[Ethtool, Ethtool]:
-    """Requests to the interfaces `eth0` and `eth1`."""
-    loaded.put(relay, "/tmp/relay", 0o755)
-    return Ethtool(loaded, "eth0"), Ethtool(loaded, "eth1")
+def ethtool(ethtools: tuple[Ethtool, Ethtool]) -> Ethtool:
+    """Requests to the interface `eth0`."""
+    return ethtools[0]
 
 
 @dataclass(frozen=True)
