@@ -97,7 +97,7 @@ def culprit(
 
 def _carries(frame: StackFrame, kind: str) -> bool:
     # A call that never returns can be the last of its function: the address behind it is the next function's.
-    return is_messenger(frame.symbol, kind) or (frame.offset == 0 and frame.size > 0)
+    return is_messenger(frame.symbol, kind) or (frame.offset == 0 and frame.size > 0) or frame.from_header
 
 
 def _asked_for(frames: Sequence[StackFrame], kind: str, *, first: bool = False) -> StackFrame | None:

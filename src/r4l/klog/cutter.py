@@ -13,6 +13,8 @@ from r4l.klog.splat import Splat
 
 MAX_LINES = 400
 """Records of one splat; a longer one is cut here."""
+MAX_CHARACTERS = 1 << 16
+"""Characters of one splat; the longest reports of lockdep have half of it."""
 PREAMBLE = 4
 GAP = 1.0
 """Seconds of the guest's clock between two lines after which a splat is taken to be over."""
@@ -33,10 +35,13 @@ class _Open:
     kind: str | None = None
     headline: str = ""
     records: list[Record] = field(default_factory=list)
+    size: int = 0
     ended: bool = False
     traced: bool = False
     dying: bool = False
     tentative: bool = False
+    indent: str = ""
+    """Blanks before the first line; a log that somebody has indented has them before every line."""
     strangers: int = 0
     """Number of lines at the end that may belong to something else."""
 
@@ -77,6 +82,8 @@ class SplatCutter:
         if record.kernel is not True and not self._counts(record):
             return []
         self._said = self._said or record.kernel is True
+        if record.kernel is None and self._said and self._open and self._is_strange(record.text):
+            return []
         key = self._stream(record)
         done: list[Splat] = []
         current = self._open.get(key)
@@ -101,6 +108,10 @@ class SplatCutter:
         """Close all open splats and return them."""
         return [splat for key in list(self._open) for splat in self._close(key)]
 
+    def _is_strange(self, text: str) -> bool:
+        """True for a line that is neither the kernel's by its prefix nor by its words: another program's."""
+        return not _belongs(text) and not kinds.headline(text) and text.strip() != kinds.CUT_HERE
+
     def _counts(self, record: Record) -> bool:
         """True if a line without a kernel prefix is accepted as the kernel's."""
         return not self._only_kernel and record.kernel is None
@@ -119,11 +130,11 @@ class SplatCutter:
             return caller
         if caller is None or caller[0] == "C":
             wide = [key for key, each in self._open.items() if each.kind in kinds.WIDE and not each.ended]
-            kind = kinds.classify(record.text)
+            found = kinds.headline(record.text)
             if (
                 wide
                 and record.text.strip() != kinds.CUT_HERE
-                and (kind is None or (kind == self._open[wide[-1]].kind and kind in kinds.MERGES))
+                and (found is None or (found.kind == self._open[wide[-1]].kind and found.merges))
             ):
                 return wide[-1]
         return caller
@@ -135,11 +146,12 @@ class SplatCutter:
         return found is not None and not (found.weak and record.kernel is None and self._said)
 
     def _continues(self, current: _Open, record: Record) -> bool:
-        text = record.text
-        if len(current.records) >= MAX_LINES:
+        text = record.text.removeprefix(current.indent)
+        if len(current.records) >= MAX_LINES or current.size >= MAX_CHARACTERS:
             return False
         belongs = _belongs(text)
-        kind = kinds.classify(text)
+        found = kinds.headline(text)
+        kind = found.kind if found else None
         if record.time is not None and (last := current.records[-1].time) is not None:
             waits = belongs and not kind and not current.ended
             if record.time - last > (LONG_GAP if waits else GAP) or (record.time - last < -GAP and not belongs):
@@ -149,22 +161,22 @@ class SplatCutter:
         if current.tentative and (kind or current.strangers >= DOUBT):
             return False
         if current.kind in kinds.PREFIX:
-            return bool(kinds.PREFIX[current.kind].match(text))
-        if kind and kind != "panic" and (current.traced or current.kind in kinds.ALONE):
-            return self._again(current, kind)
+            return bool(kinds.PREFIX[current.kind].match(text)) and not (found and current.traced and not found.merges)
+        if found and kind != "panic" and (current.traced or current.kind in kinds.ALONE):
+            return self._again(current, found)
         if current.ended:
             return belongs
         if current.kind in kinds.SINGLE and len(current.records) == 1:
             return belongs or kind is not None
         return belongs or current.strangers < STRANGERS
 
-    def _again(self, current: _Open, kind: str) -> bool:
+    def _again(self, current: _Open, found: kinds.Headline) -> bool:
         """True if a headline inside an open splat belongs to the same complaint. Otherwise another task printed it."""
-        if kind == current.kind:
-            return not current.traced or kind in kinds.MERGES
-        if kind == "warning" and self._is_message(current):
+        if found.kind == current.kind:
+            return not current.traced or found.merges
+        if found.kind == "warning" and self._is_message(current):
             return True
-        return kind == "slab" and current.kind in kinds.RULED
+        return found.kind == "slab" and current.kind in kinds.RULED
 
     def _is_message(self, current: _Open) -> bool:
         """True if the open splat holds only the message of a WARN(), which is printed before `WARNING: … at …`
@@ -182,8 +194,15 @@ class SplatCutter:
 
     def _add(self, current: _Open, record: Record) -> None:
         text = record.text.strip()
+        if not current.records:
+            current.indent = record.text[: len(record.text) - len(record.text.lstrip())]
         current.records.append(record)
-        known = len(current.records) == 1 or current.kind in kinds.PREFIX or _belongs(record.text)
+        current.size += len(record.text)
+        known = (
+            len(current.records) == 1
+            or current.kind in kinds.PREFIX
+            or _belongs(record.text.removeprefix(current.indent))
+        )
         current.strangers = 0 if known else current.strangers + 1
         current.dying = current.dying or bool(kinds.death(text))
         if current.kind is None and (found := kinds.headline(text)):

@@ -31,7 +31,7 @@ ARM_FRAME = re.compile(
     rf"\(?{_SYMBOL}{_OFFSET}{_MODULE}(?: {_LINE}.*)?\)?(?: \({_LINE2}.*)?\s*$"
 )
 """arch/arm/kernel/traps.c, dump_backtrace_entry: a function and its caller."""
-INLINE_FRAME = re.compile(rf"\s+(?P<maybe>\? )?{_SYMBOL} \(?{_LINE}[^)]*\)?(?: \[inline\])?\s*$")
+INLINE_FRAME = re.compile(rf"\s+(?P<maybe>\? )?{_SYMBOL} \(?{_LINE}[^)]*?\)?(?P<inline> \[inline\])?\s*$")
 """A function inlined into the frame below it, or a frame whose address a symboliser has replaced."""
 PLACE = re.compile(
     r"\s*(?:RIP: [0-9a-f]{4}:|E?IP(?: is at|:) ?(?:[0-9a-f]{4}:)?|[Pp][Cc](?: is at| ?:) ?|epc\s*: |NIP |ERA: "
@@ -41,6 +41,7 @@ PLACE = re.compile(
 """The line that names the faulting instruction, on x86 and i386, arm and arm64, riscv and mips, powerpc, loongarch,
 s390, sparc."""
 
+HEADER = re.compile(r"(?:.*/)?include/.*\.h$")
 LIBRARY = re.compile(r"[<&*]*(?:dyn )?(?:core|alloc|kernel|pin_init|kit)::")
 """Crates compiled into a module that its author did not write."""
 
@@ -57,6 +58,7 @@ class StackFrame:
         raw: the symbol as the kernel printed it.
         file, line: place in the source: looked up in the module's own (`r4l.klog.source`), or as the log says.
         source: text of that line without indentation; empty if the file is missing or newer than the module.
+        inlined: True if the log says that the function was inlined into the frame below it.
     """
 
     symbol: str
@@ -68,12 +70,18 @@ class StackFrame:
     file: str | None = None
     line: int | None = None
     source: str = ""
+    inlined: bool = False
 
     @property
     def own(self) -> bool:
         """True if the function was written by a module's author, judged by its source file or, until that is looked up,
         its name."""
         return self.module is not None and (self.file is not None or not LIBRARY.match(self.symbol))
+
+    @property
+    def from_header(self) -> bool:
+        """True for an inlined function of the kernel's headers, a part of the function that it was inlined into."""
+        return self.inlined and self.file is not None and HEADER.match(self.file) is not None
 
     @property
     def where(self) -> str:
@@ -118,7 +126,17 @@ def inlined_of(text: str) -> StackFrame | None:
     if match is None:
         return None
     name = match["symbol"]
-    return StackFrame(demangle_text(name), 0, 0, None, not match["maybe"], name, match["file"], int(match["line"]))
+    return StackFrame(
+        demangle_text(name),
+        0,
+        0,
+        None,
+        not match["maybe"],
+        name,
+        match["file"],
+        int(match["line"]),
+        inlined=match["inline"] is not None,
+    )
 
 
 def place_of(text: str) -> StackFrame | None:

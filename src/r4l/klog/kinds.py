@@ -53,6 +53,7 @@ class Headline:
     tentative: bool
     outer: bool
     deep: bool
+    merges: bool
     culprit: re.Pattern[str] | None
 
 
@@ -64,6 +65,7 @@ HEADLINES = tuple(
         tentative=entry.get("tentative", False),
         outer=entry.get("outer", False),
         deep=entry.get("deep", False),
+        merges=entry.get("merges", False),
         culprit=re.compile(entry["culprit"]) if "culprit" in entry else None,
     )
     for entry in _TABLE
@@ -73,7 +75,6 @@ _DEATH = _any(f"(?P<{entry['of']}>{'|'.join(entry['patterns'])})" for entry in _
 SINGLE = _named("single")
 RULED = _named("ruled")
 WIDE = _named("wide")
-MERGES = _named("merges")
 ALONE = _named("alone")
 BARE = _named("bare")
 SECTIONED = _named("ruled") | _named("wide")

@@ -8,6 +8,8 @@ from dataclasses import replace
 from itertools import count
 
 from r4l import resources
+from r4l.klog import kinds
+from r4l.klog.markup import from_html, from_json
 from r4l.klog.records import ESCAPE, LEVELS, Record
 
 _ROW = {"name!": str, "stage": str, "pattern": str, "examples": list, "kernel?": bool}
@@ -18,12 +20,15 @@ _GROUP = re.compile(r"\(\?P<(\w+)>")
 _NAMES = {**{name: number for number, name in enumerate(LEVELS)}, "panic": 0, "error": 3, "warn": 4}
 TORN = re.compile(r"(?:<\d{1,4}>)?\[ {0,8}\d{1,9}\.\d{6}\](?:\[ *[TC]\d+\])? ?")
 """A message that begins within a line, because two writers share a serial port."""
-YAML_END = '"}'
+QUOTED = re.compile(r'"[,;]?$')
+"""End of a quoted line."""
+NO_BREAK = "\u00a0"
+"""A blank on web pages."""
 
 
 CONSOLE = re.compile(
     r"(?:<(\d{1,4})>)?\[ *(\d{1,9}\.\d{1,9})\](?:\[ *([TC]\d{1,7})\])?"
-    r"(?: (?! *\[ *[TC]?\d{1,7}[:\]]| *\(\d| *c\d{1,2} |[\w.-]{1,64} kernel: )|$)"
+    r"(?: (?! *\[ *[TC]?\d{1,7}[:\]]| *[.-]?\(\d| *c\d{1,2} |[\w.-]{1,64} kernel: )|$)"
 )
 """The kernel's own prefix with no other stage behind it; nearly all lines match."""
 
@@ -63,14 +68,38 @@ def parse_line(line: str, number: int = 0) -> list[Record]:
     """
     if "\x1b" in line:
         line = ESCAPE.sub("", line)
+    if NO_BREAK in line:
+        line = line.replace(NO_BREAK, " ")
     line = line.rstrip("\r\n\0 ")
-    record = _record(line, number)
-    # Cheap first: nearly all lines have one stamp.
-    torn = TORN.search(record.text) if "[" in record.text else None
-    if torn is None:
-        return [record]
-    head = replace(record, text=record.text[: torn.start()])
-    return ([head] if head.text.strip() else []) + parse_line(record.text[torn.start() :], number)
+    if "&" in line or line.endswith(">"):
+        line = from_html(line)
+    if ('"' in line or "{" in line or "}" in line) and (found := from_json(line)):
+        text, kernel = found
+        records = _records(text, number) if text else []
+        return records if kernel is None else [replace(record, kernel=kernel) for record in records]
+    return _records(line, number)
+
+
+def _records(line: str, number: int) -> list[Record]:
+    """Parse a line that is plain text."""
+    records: list[Record] = []
+    while True:
+        record = _record(line, number)
+        # Cheap first: nearly all lines have one stamp.
+        torn = TORN.search(record.text) if "[" in record.text else None
+        if torn is None:
+            return [*records, record]
+        head = record.text[: torn.start()]
+        line = record.text[torn.start() :]
+        if head.strip() and (record.kernel is not None or _is_kernels(head)):
+            records.append(replace(record, text=head))
+        elif head.endswith('"'):
+            line = QUOTED.sub("", line)
+
+
+def _is_kernels(head: str) -> bool:
+    """True if a text before a stamp is the kernel's, rather than a prompt or a prefix that no table lists."""
+    return "+0x" in head or bool(kinds.ANY.match(head) or kinds.BELONGS.match(head.lstrip()))
 
 
 def _record(line: str, number: int) -> Record:
@@ -84,11 +113,10 @@ def _record(line: str, number: int) -> Record:
         return Record(line, kernel=None, number=number)
     # A frame begins with blanks of its own.
     text = line[end + 1 :] if line[end - 1] not in " ;>=" and line[end : end + 1] == " " else line[end:]
-    if text.endswith(YAML_END) and line.startswith("- {"):
-        text = text.removesuffix(YAML_END)
     found = {part: word for part, word in zip(_PARTS, match.group(*_INDEXES), strict=True) if word}
     seconds = float(found["time"]) if "time" in found else int(found["usec"]) / 1e6 if "usec" in found else None
     level_number = int(found["level"]) & 7 if "level" in found else _NAMES.get(found.get("name", ""))
     caller = found.get("caller") or (f"T{found['task']}" if "task" in found else None)
     kernel = False if "other" in found else True if "own" in found else None
-    return Record(text, seconds, level_number, caller, kernel, number)
+    machine = found["guest"] + "/" if "guest" in found else ""
+    return Record(text, seconds, level_number, caller, kernel, number, machine + found.get("host", ""))

@@ -24,9 +24,13 @@ from r4l.klog.splat import Splat
 
 CHUNK = 1 << 18
 """Bytes read at once."""
+MACHINES = 16
+"""Machines of a log that are told apart; of more, the complaints of the first one are closed."""
 _UNPACK = ((b"\x1f\x8b", gzip.open), (b"\xfd7zXZ\0", lzma.open), (b"BZh", bz2.open))
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 """Byte order marks; PowerShell writes UTF-16 for `dmesg > file`."""
+_LOOK = 64
+"""Bytes that show an encoding."""
 _ZST = b"\x28\xb5\x2f\xfd"
 _WINDOW = 1 << 27
 """Bytes of memory that a zstd stream may use; the same limit as the zstd program's default (its option --memory)."""
@@ -39,7 +43,7 @@ def complaints(stream: IO[bytes], log: Path | None = None) -> Iterator[Splat]:
         stream: bytes, not necessarily valid text.
         log: file that the complaints name as their source.
     """
-    cutter = SplatCutter(log, only_kernel=False)
+    reader = _Reader(log)
     splitter = LineSplitter()
     number = 0
     while chunk := stream.read(CHUNK):
@@ -47,21 +51,53 @@ def complaints(stream: IO[bytes], log: Path | None = None) -> Iterator[Splat]:
             number += 1
             if number == 1:
                 line = line.removeprefix("\ufeff")
-            yield from _feed(cutter, line, number)
+            yield from reader.feed(line, number)
     if splitter.rest:
-        yield from _feed(cutter, splitter.rest, number + 1)
-    yield from cutter.flush()
+        yield from reader.feed(splitter.rest, number + 1)
+    yield from reader.flush()
 
 
-def _feed(cutter: SplatCutter, line: str, number: int) -> Iterator[Splat]:
-    if not cutter.open and (match := CONSOLE.match(line)):
-        # Fast path: most lines have the kernel's own prefix and begin no complaint.
-        text = line[match.end() :]
-        if "[" not in text and "\x1b" not in text and not kinds.ANY.match(text):
-            cutter.pass_over(match[3])
-            return
-    for record in parse_line(line, number):
-        yield from cutter.feed(record)
+class _Reader:
+    """Cutters of complaints for each machine in a log, such as a syslog server's or docker compose's."""
+
+    def __init__(self, log: Path | None) -> None:
+        self._log = log
+        self._cutters: dict[str, SplatCutter] = {}
+        self._last = self._cutter("")
+
+    def _cutter(self, machine: str) -> SplatCutter:
+        return self._cutters.setdefault(machine, SplatCutter(self._log, only_kernel=False))
+
+    def feed(self, line: str, number: int) -> Iterator[Splat]:
+        """Add a line; yield the complaints that it completes."""
+        if not self._last.open and (match := CONSOLE.match(line)):
+            # Fast path: most lines have the kernel's own prefix and begin no complaint.
+            text = line[match.end() :]
+            if "[" not in text and "\x1b" not in text and not kinds.ANY.match(text):
+                self._last.pass_over(match[3])
+                return
+        for record in parse_line(line, number):
+            if record.machine:
+                if record.machine not in self._cutters and len(self._cutters) >= MACHINES:
+                    yield from self._cutters.pop(next(iter(self._cutters))).flush()
+                self._last = self._cutter(record.machine)
+            yield from self._last.feed(record)
+
+    def flush(self) -> Iterator[Splat]:
+        """End the log: yield the complaints that are open."""
+        for cutter in self._cutters.values():
+            yield from cutter.flush()
+
+
+def _encoding(start: bytes) -> str | None:
+    """Return the UTF-16 encoding of a log by its first bytes; None for any other. Without a byte order mark, every
+    second byte must be zero."""
+    if start.startswith(_UTF16):
+        return "utf-16"
+    even, odd = start[::2], start[1::2]
+    if len(odd) < 4 or any(even) is any(odd):
+        return None
+    return ("utf-16-le" if not any(odd) else "utf-16-be") if all(even) or all(odd) else None
 
 
 @contextmanager
@@ -89,8 +125,8 @@ def unpacked(file: IO[bytes], name: str) -> Iterator[IO[bytes]]:
             unzstd = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
             with unzstd.stream_reader(buffered, read_across_frames=True) as stream:
                 yield io.BufferedReader(cast(io.RawIOBase, stream))
-        elif start.startswith(_UTF16):
-            yield cast(IO[bytes], codecs.EncodedFile(buffered, "utf-8", "utf-16", "replace"))
+        elif encoding := _encoding(buffered.peek(_LOOK)[:_LOOK]):
+            yield cast(IO[bytes], codecs.EncodedFile(buffered, "utf-8", encoding, "replace"))
         else:
             yield buffered
     except (EOFError, lzma.LZMAError, gzip.BadGzipFile, zstandard.ZstdError) as error:

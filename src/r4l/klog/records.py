@@ -34,6 +34,7 @@ class Record:
         caller: `T123` (thread) or `C0` (CPU) on kernels with CONFIG_PRINTK_CALLER.
         kernel: True if the prefix is the kernel's, False if another program's, None without a prefix.
         number: of the line in its file, from 1; 0 without a file.
+        machine: whose kernel it is, in a log of several machines; empty if the line does not say.
     """
 
     text: str
@@ -42,6 +43,7 @@ class Record:
     caller: str | None = None
     kernel: bool | None = field(default=None, compare=False)
     number: int = field(default=0, compare=False)
+    machine: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         stamp = "" if self.time is None else f"[{self.time:12.6f}] "

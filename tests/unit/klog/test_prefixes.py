@@ -89,7 +89,9 @@ def test_what_prefixes_say_is_read(line: str, time_: float, level: int | None, c
     [
         ("BUG: unable to handle[   12.345678] device up", ["BUG: unable to handle", "device up"]),
         ("[   12.345678] BUG: a[   12.345679][  T1] b", ["BUG: a", "b"]),
-        ("/ # <4>[   12.345678] a", ["/ # ", "a"]),
+        ("/ # <4>[   12.345678] a", ["a"]),
+        (" f+0x1/0x2[   12.345678] a", [" f+0x1/0x2", "a"]),
+        ("[   12.345678] widget: a[   12.345679] b", ["widget: a", "b"]),
         ("[   12.345678] [ INFO: a ]", ["[ INFO: a ]"]),
     ],
 )
@@ -98,7 +100,7 @@ def test_lines_that_two_writers_tore(line: str, texts: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["kernel", "[12", "<>", "> ", "login:", "1.2.3 [inline]", "[mem 0x0-0xff] x", "11:22", "a | b"]
+    "line", ["kernel", "[12", "<>", "login:", "1.2.3 [inline]", "[mem 0x0-0xff] x", "11:22", "a | b"]
 )
 def test_what_is_no_prefix_stays(line: str) -> None:
     assert one(line).text == line.rstrip()

@@ -58,7 +58,7 @@ def symbols(splats: list[Splat]) -> list[str | None]:
 
 TRACES = tomllib.loads((Path(__file__).parent / "traces.toml").read_text(encoding="utf-8"))
 KERNELS = [entry for entry in PREFIXES if entry.get("kernel") is not False]
-SHAPES = [example.removesuffix('"}').removesuffix("BUG: x") for entry in KERNELS for example in entry["examples"]]
+SHAPES = [example.removesuffix("BUG: x") for entry in KERNELS for example in entry["examples"]]
 
 
 @pytest.mark.parametrize("before", SHAPES)
@@ -70,6 +70,80 @@ def test_a_complaint_is_found_behind_every_prefix(before: str) -> None:
     assert symbols([splat]) == ["widget_read"]
     assert [frame.symbol for frame in splat.trace if frame.certain] == ["vfs_read", "do_syscall_64"]
     assert splat.task == ("prog:123", 1)
+
+
+UNKNOWN = [
+    "console.log:",
+    "logs/console.log:123:",
+    "   123\t",
+    "[vm-test] ",
+    "[pod/vm-0/console] ",
+    "guest    | ",
+    "INFO     console:vm.py:33 ",
+    "2026-11-28 10:00:00,123 - console - DEBUG - ",
+    "E       ",
+    "AB> ",
+    "Nov 28 10:00:00 ",
+    "\tbox kernel: ",
+    "&gt; ",
+    "<p>",
+]
+
+
+@pytest.mark.parametrize("before", UNKNOWN)
+def test_a_prefix_that_no_table_lists_is_no_line_of_the_complaint(before: str) -> None:
+    lines = [f"{before}[   12.{number:06}] {text}" for number, text in enumerate([*OOPS, "widget: after"])]
+    (splat,) = read(*lines)
+    assert splat.lines == OOPS
+    assert (splat.first, splat.last) == (1, len(OOPS))
+
+
+@pytest.mark.parametrize(("before", "after"), [('        "', '",'), ('"host","', '"'), ("", "<br>"), ("<p>", "</p>")])
+def test_marks_around_each_line(before: str, after: str) -> None:
+    (splat,) = read(*(f"{before}[   12.{number:06}] {text}{after}" for number, text in enumerate(OOPS)))
+    assert splat.lines == OOPS
+
+
+def test_what_programs_print_between_the_kernels_lines_is_left_out() -> None:
+    lines = [line for number, text in enumerate(OOPS) for line in (f"[   12.{number:06}] {text}", "hello", "ok 1 a")]
+    (splat,) = read(*lines, "[   12.900000] widget: after")
+    assert splat.lines == OOPS
+
+
+@pytest.mark.parametrize("indent", ["    ", "\t"])
+def test_a_log_that_is_indented(indent: str) -> None:
+    (splat,) = read(*(indent + text for text in ["widget: before", *OOPS, "widget: after"]))
+    assert (splat.first, splat.last) == (2, 1 + len(OOPS))
+
+
+@pytest.mark.parametrize(
+    "machines",
+    [("Nov 28 10:00:00 {} kernel: ", "web1", "web2"), ("{}  | [   12.345678] ", "guest-1", "guest-2")],
+)
+def test_complaints_of_several_machines_in_one_log(machines: tuple[str, str, str]) -> None:
+    shape, first, second = machines
+    lines = [line for text in OOPS for line in (shape.format(first) + text, shape.format(second) + text)]
+    assert [splat.lines for splat in read(*lines)] == [OOPS, OOPS]
+
+
+def test_a_log_of_more_machines_than_are_told_apart() -> None:
+    lines = [f"Nov 28 10:00:00 web{number} kernel: {text}" for number in range(100) for text in OOPS]
+    assert len(read(*lines)) == 100
+
+
+def test_leaks_are_told_one_by_one() -> None:
+    def leak(function: str) -> list[str]:
+        return [
+            "unreferenced object 0xffff888012e4a000 (size 1024):",
+            '  comm "modprobe", pid 881, jiffies 4294903412',
+            "  backtrace (crc 5c8e83cd):",
+            "    [<ffffffff815d3b55>] __kmalloc_cache_noprof+0x245/0x370",
+            f"    [<ffffffffc01a0041>] {function}+0x41/0x200 [widget]",
+        ]
+
+    assert symbols(read(*leak("widget_probe"), *leak("widget_open"))) == ["widget_probe", "widget_open"]
+    found = read("kmemleak: 1 new suspected memory leaks", *leak("widget_probe"), "BUG: memory leak", *leak("gadget"))
+    assert symbols(found) == ["widget_probe", "gadget"]
 
 
 def test_a_log_without_stamps() -> None:
@@ -305,7 +379,7 @@ def test_logs_that_are_compressed_with_zstd(tmp_path: Path) -> None:
         assert len(list(complaints(stream))) == 1
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_logs_of_another_encoding(tmp_path: Path, encoding: str) -> None:
     lines = [f"[    1.{number:06}] {text}" for number, text in enumerate(OOPS)]
     (tmp_path / "log").write_text("\n".join(lines), encoding=encoding)
@@ -349,6 +423,7 @@ class Endless(io.RawIOBase):
         b"[    1.000000] BUG: x\n",
         b"[    1.000000][  T1] BUG: x\n f+0x1/0x2\n",
         b"Call Trace:\n",
+        b"[    1.000000] BUG: x\n" + (b"[    1.000000] " + b"y" * 8000 + b"\n") * 8,
     ],
 )
 def test_memory_is_bounded(piece: bytes) -> None:
