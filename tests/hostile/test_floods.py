@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from r4l.camp.labs.checkpoints import Missed, comparison
+from r4l.klog.lost import LogLost
 from r4l.net import Packet, read_pcap
 from r4l.net.pcap import PcapWriter
 from r4l.vm import VM
@@ -49,6 +50,22 @@ def test_a_flood_is_cut_and_told(small: None, vm: VM) -> None:
     assert vm.run("echo well").stdout == "well\n", "the guest goes on"
     said = comparison(Missed("frames", 3, 4), "", vm)
     assert said["seen"].startswith("3 (the guest wrote more than")
+
+
+@pytest.mark.thorough
+@pytest.mark.vm
+@pytest.mark.machine(cpus=4)
+def test_messages_that_the_kernel_dropped_are_told(vm: VM) -> None:
+    """Regression: a run was clean although its kernel had dropped messages.
+
+    printk holds back one writer at most while another prints (kernel/printk/printk.c, `console_trylock_spinning`).
+    """
+    line = "it: " + "x" * 200
+    write = f"(for i in $(seq 3000); do echo '{line}'; done >/dev/kmsg) &"
+    vm.run(f"echo on >/proc/sys/kernel/printk_devkmsg; {write * 4} wait", timeout=240)
+    with pytest.raises(LogLost, match="dropped"):
+        vm.check()
+    assert any("the kernel dropped" in said for said in vm.floods)
 
 
 def test_a_wires_capture_has_a_bound(tmp_path: Path) -> None:

@@ -20,19 +20,28 @@ class Allowance:
 
     pattern: re.Pattern[str]
     reason: str = ""
-    _headlines: dict[Splat, str] = field(default_factory=dict, repr=False)
+    _splats: set[Splat] = field(default_factory=set, repr=False)
+    _released: int = field(default=0, repr=False)
+    _first: str = field(default="", repr=False)
 
     def covers(self, splat: Splat) -> bool:
-        """True if the complaint is allowed by this entry; its headline is then remembered."""
+        """True if the complaint is allowed by this entry; it is then counted, once."""
         if not self.pattern.search(splat.headline):
             return False
-        self._headlines[splat] = splat.headline
+        self._first = self._first or splat.headline
+        self._splats.add(splat)
         return True
+
+    def release(self, splat: Splat) -> None:
+        """Hold a complaint no longer that will not be asked about again; it stays counted."""
+        if splat in self._splats:
+            self._splats.remove(splat)
+            self._released += 1
 
     def __str__(self) -> str:
         why = f" — {self.reason}" if self.reason else ""
-        count = len(self._headlines)
+        count = len(self._splats) + self._released
         if not count:
             return f"did not come: {self.pattern.pattern}{why}"
         times = f" ({count} times)" if count > 1 else ""
-        return f"came{times}: {next(iter(self._headlines.values()))}{why}"
+        return f"came{times}: {self._first}{why}"

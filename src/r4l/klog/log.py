@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from r4l.errors import GuestTimeout, R4LError
-from r4l.klog.allowed import Allowance
+from r4l.klog import lost
+from r4l.klog.complaints import Complaints
 from r4l.klog.cutter import SplatCutter
 from r4l.klog.records import Record, parse_line
 from r4l.klog.source import Sources
@@ -22,7 +23,6 @@ KEPT = 100_000
 """Records kept in memory. Older records of a guest that logs more remain in the console's file only."""
 CHARACTERS_KEPT = 16 << 20
 """Characters of text kept in memory, since records may be long."""
-SPLATS_KEPT = 1000
 SETTLE = 0.3
 """Seconds without a further line after which an open splat is taken to be complete."""
 
@@ -50,10 +50,8 @@ class KernelLog:
         self._records: deque[Record] = deque()
         self._size = 0
         self._total = 0
-        self._splats: list[Splat] = []
-        self._splats_size = 0
-        self._count = 0
-        self._allowed: list[Allowance] = []
+        self._complaints = Complaints(file)
+        self._dropped = 0
         self._cutter = SplatCutter(file)
         self._last = time.monotonic()
         self._marks: dict[str, bool] = {}
@@ -71,7 +69,10 @@ class KernelLog:
                     continue
                 fresh.append(record)
                 self._remember(record)
-                self._keep(self._cutter.feed(record))
+                self._complaints.add(self._cutter.feed(record))
+                if count := lost.dropped(record):
+                    self._dropped += count
+                    self._complaints.add([lost.by_kernel(count, record, self.file)])
             self._changed.notify_all()
         return fresh
 
@@ -83,22 +84,10 @@ class KernelLog:
         while len(self._records) > KEPT or self._size > CHARACTERS_KEPT:
             self._size -= len(self._records.popleft().text)
 
-    def _keep(self, splats: list[Splat]) -> None:
-        """Keep splats up to the limits on memory.
-
-        A guest can complain without end; the first complaints matter most.
-        """
-        for splat in splats:
-            self._count += 1
-            size = sum(len(record.text) for record in splat.records)
-            if len(self._splats) < SPLATS_KEPT and self._splats_size + size <= CHARACTERS_KEPT:
-                self._splats.append(splat)
-                self._splats_size += size
-
     def finish(self) -> None:
         """End the log: close all open splats."""
         with self._changed:
-            self._keep(self._cutter.flush())
+            self._complaints.add(self._cutter.flush())
             self._changed.notify_all()
 
     def mark(self) -> int:
@@ -118,6 +107,8 @@ class KernelLog:
 
     def splats(self, since: int = 0, *, settle: bool = False) -> list[Splat]:
         """Return the kernel's complaints from number `since` on, without those that are allowed.
+
+        A part of the log that is lost (`lost.LogLost`) counts as a complaint, and comes after all others.
 
         Complaints returned here count as reported: the VM does not raise them again when it ends.
 
@@ -145,8 +136,8 @@ class KernelLog:
         """Return complaints like `splats`, without marking them as reported."""
         with self._changed:
             if self._cutter.open and (settle or time.monotonic() - self._last > SETTLE):
-                self._keep(self._cutter.flush())
-            found = [splat for splat in self._splats[since:] if not self._is_allowed(splat)]
+                self._complaints.add(self._cutter.flush())
+            found = self._complaints.since(since)
         if self._sources:
             # Sources are not looked up while cutting: the console's reader would wait for it.
             for splat in found:
@@ -160,10 +151,16 @@ class KernelLog:
             return self._total - len(self._records)
 
     @property
+    def dropped(self) -> int:
+        """Number of messages that the kernel dropped because its console was too slow for them."""
+        with self._changed:
+            return self._dropped
+
+    @property
     def splat_count(self) -> int:
         """Number of complaints so far, including allowed ones."""
         with self._changed:
-            return self._count
+            return self._complaints.count
 
     @property
     def begun(self) -> tuple[str, str] | None:
@@ -184,17 +181,13 @@ class KernelLog:
             reason: why they are no failure, shown in the test's report.
         """
         with self._changed:
-            self._allowed.append(Allowance(re.compile(pattern), reason))
+            self._complaints.allow(pattern, reason)
 
     def allowances(self) -> list[str]:
         """Describe the allowed complaints, one line each: whether it came, its headline, the reason."""
         self.complaints()
         with self._changed:
-            return [str(allowance) for allowance in self._allowed]
-
-    def _is_allowed(self, splat: Splat) -> bool:
-        # Every allowance is asked, since each reports whether its complaint came.
-        return bool([allowance for allowance in self._allowed if allowance.covers(splat)])
+            return self._complaints.allowances()
 
     def sync(self, timeout: float = 5.0) -> None:
         """Wait until everything that the guest has logged so far has arrived.

@@ -504,12 +504,17 @@ class VM:
 
     @property
     def floods(self) -> list[str]:
-        """Descriptions, as clauses, of output that was dropped because the guest wrote too much."""
+        """Descriptions, as clauses, of output that was dropped because the guest wrote too much.
+
+        If the kernel dropped messages of its log, `check` raises that, too.
+        """
         said = []
         if self._run.qemu.console.received > LOG_LIMIT:
             said.append(f"the guest wrote more than {LOG_LIMIT >> 20} MiB to its console, and the rest was dropped")
         if self.klog.lost:
-            said.append("the guest logged more than is kept in memory, and its first lines were not checked")
+            said.append("the guest logged more than is kept in memory, and its first lines are in its console only")
+        if self.klog.dropped:
+            said.append(f"the kernel dropped {self.klog.dropped} messages, faster than its console")
         full = self._run.captures.full | {index for index, wire in self.wires.items() if wire.uncaptured}
         for index in sorted(full):
             said.append(f"card {index} carried more than {LARGEST >> 20} MiB, and the rest was not captured")
