@@ -16,6 +16,7 @@ class Counter(pci.Device):
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -89,6 +90,8 @@ class Device(GuestAccess, metaclass=ModelType):
         present: False once the device was pulled out; it then answers nothing.
         dead: True if a method of the model has not returned in time.
         may_master: True if the driver lets the device reach the guest's memory.
+        running: start by the monotonic clock and thread of the method that runs for another cause than an access of the
+            guest: a timer, a frame, a plug; None if there is none.
         address: address on the guest's bus, such as "0000:00:05.0"; empty while the device is not plugged in.
     """
 
@@ -135,6 +138,7 @@ class Device(GuestAccess, metaclass=ModelType):
         self.present = self._answers = True
         self.dead = self.may_master = False
         self.address = ""
+        self.running: tuple[float, int] | None = None
         self.faults = Faults(self)
         self.dma = Dma(self)
         self._timers = Timers(type(self).clock(), self._due)
@@ -201,7 +205,7 @@ class Device(GuestAccess, metaclass=ModelType):
         """
         with self.held:
             if self.present:
-                self._guarded(partial(function, *arguments, **words), default=None)
+                self._run(partial(function, *arguments, **words))
                 self.trace.settle()
 
     def advance(self, seconds: float) -> None:
@@ -273,6 +277,15 @@ class Device(GuestAccess, metaclass=ModelType):
 
     # -- implementation ---------------------------------------------------------------------------------------------
 
+    def _run(self, function: Callable[..., object], *arguments: object) -> None:
+        """Call a function of the model for another cause than an access of the guest. The lock is held."""
+        before = self.running
+        self.running = before or (time.monotonic(), threading.get_ident())
+        try:
+            self._guarded(function, *arguments, default=None)
+        finally:
+            self.running = before
+
     def _raise(self, vector: int) -> None:
         if not self.present:
             return
@@ -294,7 +307,7 @@ class Device(GuestAccess, metaclass=ModelType):
         with self.lock:
             # The timer may have been cancelled while this thread waited for the lock.
             if timer.action is not None and self.present:
-                self._guarded(timer.action, default=None)
+                self._run(timer.action)
                 self.trace.settle()
 
     def plugged(self) -> None:
@@ -302,8 +315,8 @@ class Device(GuestAccess, metaclass=ModelType):
         with self.lock:
             self.present = self._answers = True
             self.trace.add("plugged")
-            self._guarded(self.reset, Reset.POWER_ON, default=None)
-            self._guarded(self.on_plug, default=None)
+            self._run(self.reset, Reset.POWER_ON)
+            self._run(self.on_plug)
 
     def unplugged(self) -> None:
         """Cancel the timers; called when the machine has let go."""
@@ -312,7 +325,7 @@ class Device(GuestAccess, metaclass=ModelType):
         with self.lock:
             self._timers.stop()
             self.trace.add("unplugged")
-            self._guarded(self.on_unplug, default=None)
+            self._run(self.on_unplug)
 
     def pause(self, paused: bool) -> None:
         """Stop the model's clock with the machine, or let it run again."""

@@ -78,8 +78,16 @@ IRQ_FLAGS = {
     Irq.MSI: IRQ_EVENTFD | IRQ_NORESIZE,
     Irq.MSIX: IRQ_EVENTFD | IRQ_NORESIZE,
 }
+ABOUT = (Command.VERSION, Command.DEVICE_GET_INFO, Command.DEVICE_GET_REGION_INFO, Command.DEVICE_GET_IRQ_INFO)
+"""Questions about the device's description, without which QEMU does not take it; no method of the model answers them."""
 SIZES = (1, 2, 4, 8)
 """Sizes in bytes of a CPU's accesses to a BAR."""
+
+
+def place_of(thread: int) -> str:
+    """Return the present place of a thread, as a traceback of Python; empty if it has ended."""
+    frame = sys._current_frames().get(thread)
+    return "".join(traceback.format_stack(frame)) if frame else ""
 
 
 class Connection:
@@ -120,8 +128,16 @@ class Connection:
 
     def serve(self) -> None:
         """Answer messages until QEMU is gone."""
-        me = self._owner = threading.get_ident()
+        with self._handover:
+            if self._dead:
+                # The model was given up while the device was plugged in, and another thread answers.
+                return
+            self._owner = threading.get_ident()
         self._device.dma.messages = self
+        self._serve()
+
+    def _serve(self) -> None:
+        me = self._owner = threading.get_ident()
         with contextlib.suppress(OSError):
             try:
                 while self._owner == me and (message := self._channel.receive()) is not None:
@@ -168,10 +184,7 @@ class Connection:
                 raise Refused(errno.ENOSYS, f"the command {message.command}")
             if not self._agreed and message.command != Command.VERSION:
                 raise Refused(errno.EPROTO, "a command before the version was agreed on")
-            if self._dead:
-                reply: bytes | None = self._answer_dead(message)
-            else:
-                reply = self._work(handler, message)
+            reply = self._work(handler, message)
         except Refused as problem:
             self._refuse(message, problem)
             return
@@ -185,9 +198,12 @@ class Connection:
             Refused: the message cannot be done.
         """
         me = threading.get_ident()
-        before = self._busy, self._waited
-        self._waited = not message.flags & NO_REPLY
-        self._busy = (time.monotonic(), message, me)
+        with self._handover:
+            if self._dead:
+                return self._answer_dead(message)
+            before = self._busy, self._waited
+            self._waited = not message.flags & NO_REPLY
+            self._busy = (time.monotonic(), message, me)
         problem = reply = None
         try:
             with self._device.lock:
@@ -218,20 +234,34 @@ class Connection:
         device = self._device
         patience = device.patience
         with self._handover:
-            busy, waited = self._busy, self._waited
-            if busy is None or patience is None or time.monotonic() - busy[0] < patience or self._dead or self._asked:
+            running, busy, waited = self.running(), self._busy, self._waited
+            if running is None or patience is None or time.monotonic() - running[0] < patience:
                 return
-            _, message, thread = busy
-            self._dead, self._owner = True, 0
-        frame = sys._current_frames().get(thread)
-        device.give_up(patience, "".join(traceback.format_stack(frame)) if frame else "")
-        if waited:
+            if self._dead or self._asked:
+                return
+            self._dead = True
+            # The thread that takes messages is held up by the method, unless it waits for the next message.
+            held_up = busy is not None or not self._owner
+            if held_up:
+                self._owner = 0
+        device.give_up(patience, place_of(running[1]))
+        if busy and waited:
             with contextlib.suppress(OSError):
-                self._channel.send(message.id, message.command, self._answer_dead(message))
-        threading.Thread(target=self.serve, name="r4l-pci-dead", daemon=True).start()
+                self._channel.send(busy[1].id, busy[1].command, self._answer_dead(busy[1]))
+        if held_up:
+            threading.Thread(target=self._serve, name="r4l-pci-dead", daemon=True).start()
+
+    def running(self) -> tuple[float, int] | None:
+        """Return the start and the thread of the model's method that has the lock; None if none runs."""
+        if running := self._device.running:
+            return running
+        busy = self._busy
+        return (busy[0], busy[2]) if busy else None
 
     def _answer_dead(self, message: Message) -> bytes:
         """Return the answer of a dead device: all ones for reads, without a call of the model."""
+        if message.command in ABOUT:
+            return self._handlers[message.command](message) or b""
         if message.command == Command.REGION_READ:
             offset, region, count = self._unpacked(REGION_ACCESS, message)
             if count > MAX_TRANSFER:
@@ -447,11 +477,24 @@ class Server:
                 self._socket.close()
                 return
 
+    def _await_method(self) -> None:
+        """Wait for a method of the model that still runs, and declare the model dead if it does not return."""
+        device, connection = self.device, self._connection
+        patience = device.patience
+        running = connection.running() if connection else device.running
+        if device.dead or running is None or patience is None:
+            return
+        if device.lock.acquire(timeout=max(0.0, running[0] + patience - time.monotonic())):
+            device.lock.release()
+        elif not device.dead:
+            device.give_up(patience, place_of(running[1]))
+
     def close(self) -> None:
         """End the server. A model whose method does not return is left to its thread, which ends with the process."""
         if self._over.is_set():
             return
         self._over.set()
+        self._await_method()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         if self._connection:

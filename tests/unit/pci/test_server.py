@@ -22,6 +22,7 @@ from r4l.pci import (
     Device,
     Express,
     Memory,
+    ModelError,
     Msi,
     Msix,
     Partial,
@@ -504,6 +505,86 @@ def test_a_method_that_does_not_return_makes_the_device_dead_and_no_one_waits(se
     device.released.set()
     with device.lock:
         assert client.read(0) == 0xFFFFFFFF, "and its late answer is nobody's"
+
+
+class Stuck(Model):
+    """Its methods for other causes than an access of the guest do not return."""
+
+    patience: float | None = 0.3
+
+    def __init__(self, where: str = "") -> None:
+        self.released, self.begun, self.where = threading.Event(), threading.Event(), where
+
+    def wait(self) -> None:
+        self.begun.set()
+        self.released.wait(20)
+
+    def on_plug(self) -> None:
+        if self.where == "plug":
+            self.wait()
+
+    def on_reset(self, reason: Reset) -> None:
+        if self.where == "reset":
+            self.wait()
+
+
+def no_longer_serving(device: Device) -> ModelError:
+    """Wait until the model is given up; the error that says so."""
+    until = time.monotonic() + 10
+    while not device.errors and time.monotonic() < until:
+        time.sleep(0.01)
+    (error,) = device.errors
+    assert "has not returned for 0.3 s" in error.cause
+    assert "self.released.wait(20)" in error.detail, "the model's line, not that of the access which waits for it"
+    return error
+
+
+@pytest.mark.parametrize("accessed", [True, False])
+@pytest.mark.parametrize("cause", ["timer", "frame"])
+def test_a_method_for_another_cause_that_does_not_return(serve: Serve, cause: str, accessed: bool) -> None:
+    device = Stuck()
+    client = serve(device)
+    if cause == "timer":
+        device.after(0, device.wait)
+    else:
+        threading.Thread(target=device.call, args=(device.wait,), daemon=True).start()
+    assert device.begun.wait(10)
+    if accessed:
+        assert client.read(0) == 0xFFFFFFFF
+    no_longer_serving(device)
+    client.write(0x10, 1, 8)
+    client.call(Command.DEVICE_RESET)
+    assert client.read(0) == 0xFFFFFFFF
+    device.released.set()
+    with device.lock:
+        assert client.read(0) == 0xFFFFFFFF
+    assert len(device.errors) == 1
+
+
+@pytest.mark.parametrize("where", ["plug", "reset"])
+def test_a_method_that_does_not_return_while_the_device_is_plugged_in(serve: Serve, where: str) -> None:
+    """QEMU gets a description of the device, and the guest one that does not answer."""
+    device = Stuck(where)
+    client = serve(device)
+    no_longer_serving(device)
+    assert DEVICE_INFO.unpack(client.call(Command.DEVICE_GET_INFO, DEVICE_INFO.pack(16, 0, 0, 0)))[2:] == (9, 5)
+    assert client.read(0) == 0xFFFFFFFF
+    device.released.set()
+    with device.lock:
+        assert client.read(0) == 0xFFFFFFFF, "and the thread that has plugged it in does not answer, too"
+
+
+def test_a_method_that_has_not_returned_when_the_machine_ends(tmp_path: Path) -> None:
+    device = Stuck()
+    server = Server(device, tmp_path / "socket")
+    client = Client(tmp_path / "socket")
+    client.agree()
+    device.after(0, device.wait)
+    assert device.begun.wait(10)
+    client.close()
+    server.close()
+    no_longer_serving(device)
+    device.released.set()
 
 
 def test_an_answer_for_which_qemu_has_not_waited(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
