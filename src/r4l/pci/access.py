@@ -13,6 +13,8 @@ from r4l.pci import config as cfg
 from r4l.pci.capabilities import (
     EXPRESS_CONTROL,
     EXPRESS_RESET,
+    MSIX_CONTROL,
+    MSIX_ENABLE,
     NO_SOFT_RESET,
     PM_CONTROL,
     POWER_STATE,
@@ -226,6 +228,10 @@ class GuestAccess:
         self._answers = self.present and self.power_state != 3
         self.may_master = bool(self.config.command & cfg.BUS_MASTER)
         self.interrupts.allowed = not self.config.command & cfg.INTX_DISABLE
+        self.interrupts.msix = any(
+            isinstance(one, Msix) and self.config.word(place + MSIX_CONTROL) & MSIX_ENABLE
+            for one, place in zip(self.capabilities, self.config.places, strict=True)
+        )
         self.interrupts.deliver()
 
     @property

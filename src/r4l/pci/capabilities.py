@@ -15,6 +15,9 @@ PM_CONTROL = 4
 POWER_STATE = 0x3
 NO_SOFT_RESET = 0x8
 PME_STATUS = 0x8000
+MSIX_CONTROL = 2
+"""Offset of Message Control in the capability of MSI-X (PCI 3.0, 6.8.2.3)."""
+MSIX_ENABLE = 0x8000
 EXPRESS_CONTROL = 8
 """Offset of Device Control in the PCI Express capability."""
 EXPRESS_RESET = 0x8000
@@ -120,7 +123,12 @@ class Msix(Capability):
         """Return the mistake if PCI allows no such table."""
         if not 1 <= self.vectors <= 2048:
             return f"MSI-X with {self.vectors} vectors: give 1 to 2048"
-        return "MSI-X: its offsets are multiples of 8" if (self.table | self.pending_at) % 8 else ""
+        if (self.table | self.pending_at) % 8 or min(self.table, self.pending_at) < 0:
+            return "MSI-X: its offsets are multiples of 8"
+        (table, table_end, _), (pending, pending_end, _) = self.places
+        if table < pending_end and pending < table_end:
+            return f"MSI-X: its pending bits at {pending:#x} overlap its table, which ends at {table_end:#x}"
+        return ""
 
 
 @dataclass(frozen=True)

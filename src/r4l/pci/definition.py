@@ -54,6 +54,24 @@ def by_number(bars: Sequence[Bar | None]) -> dict[int, Bar]:
     return {number: bar for number, bar in enumerate(bars) if bar is not None}
 
 
+def require_free_names(cls: type[Device], attributes: frozenset[str]) -> None:
+    """Refuse a register or memory that has the name of something else.
+
+    Args:
+        cls: the model.
+        attributes: names of the attributes of each device.
+
+    Raises:
+        DefinitionError: a name is taken.
+    """
+    parts: list[Register | Memory] = [*cls.layout.registers.values(), *cls.layout.memories.values()]
+    for one in parts:
+        taken = [base for base in cls.__mro__ if not isinstance(vars(base).get(one.name, one), Register | Memory)]
+        if taken or one.name in attributes:
+            owner = taken[0].__name__ if taken else "Device"
+            raise one.wrong(f"has the name of an attribute of {owner}", "rename it")
+
+
 def unreadable(cls: type[Device]) -> str:
     """Return the mistake in the description of a model for readers of a recording; empty if there is none."""
     for ring in cls.rings:
@@ -84,6 +102,8 @@ def contradiction(cls: type[Device]) -> str:
     for one in cls.capabilities:
         if isinstance(one, Msix) and one.bar not in bars:
             return f"MSI-X is in BAR {one.bar}, which the device does not have"
+        if isinstance(one, Msix) and bars[one.bar].io:
+            return f"MSI-X is in BAR {one.bar}, which has I/O ports; its table is in memory"
         if isinstance(one, Msix) and (end := max(end for _, end, _ in one.places)) > bars[one.bar].size:
             return f"MSI-X ends at {end:#x}, and BAR {one.bar} has {bars[one.bar].size:#x} bytes"
     if len({one.number for one in cls.capabilities if not isinstance(one, Vendor)}) < sum(

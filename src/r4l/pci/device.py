@@ -29,7 +29,7 @@ from r4l.pci.capabilities import (
     Msix,
 )
 from r4l.pci.config import ConfigSpace
-from r4l.pci.definition import ModelType, by_number, contradiction, unreadable
+from r4l.pci.definition import ModelType, by_number, contradiction, require_free_names, unreadable
 from r4l.pci.dma import Dma
 from r4l.pci.faults import Faults
 from r4l.pci.interrupts import Interrupts
@@ -40,6 +40,8 @@ from r4l.pci.rings import DescriptorRing
 from r4l.pci.timers import Clock, RunningTime, Timer, Timers
 from r4l.pci.trace import Trace
 
+ATTRIBUTES: frozenset[str] = frozenset()
+"""Names of the attributes that each device has beside those of its class."""
 MARGIN = 3.0
 """Seconds that a caller waits for a model beyond its patience."""
 
@@ -118,6 +120,7 @@ class Device(GuestAccess, metaclass=ModelType):
             raise DefinitionError(f"{place}: {cls.__name__}: {problem}")
         tables = [one for one in cls.capabilities if isinstance(one, Msix)]
         cls.layout = Layout(cls, by_number(cls.bars), tables)
+        require_free_names(cls, ATTRIBUTES)
         if problem := unreadable(cls):
             raise DefinitionError(f"{place}: {cls.__name__}: {problem}")
 
@@ -364,3 +367,12 @@ class Device(GuestAccess, metaclass=ModelType):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.vendor_id:04x}:{self.device_id:04x} {self.address or 'not plugged in'}>"
+
+
+class _Plain(Device):
+    """A device without anything of its own."""
+
+    vendor_id = 1
+
+
+ATTRIBUTES = frozenset(vars(_Plain()))

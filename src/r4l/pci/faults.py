@@ -199,8 +199,20 @@ class Faults:
                     f"{type(self._device).__name__} has no {fault.place} for {fault.kind}",
                     "a place is a register's name in the class, with [INDEX] in an array, or an interrupt's vector",
                 )
+            if kind and "bits" in kind.needs:
+                self._require_bits(fault)
             with self._device.held:
                 self._armed.append(_Armed(fault, trigger))
+
+    def _require_bits(self, fault: Fault) -> None:
+        """Refuse bits that the registers at a fault's place do not have: the fault would have no effect."""
+        register = self._device.layout.registers.get(fault.place.partition("[")[0])
+        width = register.width if register else 64
+        if not 0 < fault.bits < 1 << width:
+            raise UsageError(
+                f"{fault} has the bits {fault.bits:#x}, and {fault.place or 'an access'} has {width}",
+                f"give a mask from 0x1 to {(1 << width) - 1:#x}",
+            )
 
     def _places(self, trigger: Trigger) -> set[str]:
         """Return the places that a device has for a trigger; transfers of DMA have none."""

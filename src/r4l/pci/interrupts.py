@@ -29,6 +29,7 @@ class Interrupts:
     Attributes:
         level: level of INTx, as the device drives it.
         allowed: True if the guest lets INTx through (Interrupt Disable in Command is 0).
+        msix: True if the guest has enabled MSI-X, perhaps with all vectors masked, so that none has an eventfd.
         pending: vectors of MSI-X that were raised while they had no eventfd.
     """
 
@@ -36,6 +37,7 @@ class Interrupts:
         self.counts = dict(counts)
         self.level = False
         self.allowed = True
+        self.msix = False
         self.pending: set[int] = set()
         self._on_level = on_level
         self._masked = False
@@ -44,7 +46,9 @@ class Interrupts:
     @property
     def mode(self) -> Irq:
         """Type of interrupt that the guest has enabled."""
-        return next((irq for irq in (Irq.MSIX, Irq.MSI) if self._fds.get(irq)), Irq.INTX)
+        if self.msix or self._fds[Irq.MSIX]:
+            return Irq.MSIX
+        return Irq.MSI if self._fds[Irq.MSI] else Irq.INTX
 
     def enabled(self, irq: Irq) -> int:
         """Return the number of wired vectors of a type."""

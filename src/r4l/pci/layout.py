@@ -11,7 +11,8 @@ from r4l.pci.capabilities import Msix
 from r4l.pci.registers import DefinitionError, Memory, Register, RegisterArray
 
 BARS = 6
-LARGEST = 1 << 32
+LARGEST = {32: 1 << 31, 64: 1 << 32}
+"""Bytes of the largest BAR by its width. An address of 32 bits has no room for one bit more (PCI 3.0, 6.2.5.1)."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,12 @@ class Bar:
 
     def problem(self) -> str:
         """Return the mistake in the definition; empty if there is none."""
+        if self.bits not in LARGEST or (self.io and (self.bits == 64 or self.prefetchable)):
+            return "is I/O and 64 bits wide or prefetchable" if self.io else f"has {self.bits} bits; give 32 or 64"
         least = 4 if self.io else 16
-        most = 256 if self.io else LARGEST
+        most = 256 if self.io else LARGEST[self.bits]
         if self.size & (self.size - 1) or not least <= self.size <= most:
             return f"has {self.size} bytes; a power of two from {least} to {most} is needed"
-        if self.bits not in (32, 64) or (self.io and (self.bits == 64 or self.prefetchable)):
-            return "is I/O and 64 bits wide or prefetchable" if self.io else f"has {self.bits} bits; give 32 or 64"
         if not self.sizes or set(self.sizes) - {1, 2, 4, 8}:
             return f"takes accesses of {self.sizes} bytes; a CPU does 1, 2, 4 and 8"
         return "" if self.unmapped in (0, 0xFF) else "reads as neither 0x00 nor 0xff where nothing is"

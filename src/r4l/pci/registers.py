@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -129,14 +130,14 @@ class Word(int):
             raise AttributeError(f"{self._register.name} has no field {name}; it has {self._register.field_names}")
         return (self & field.mask) >> field.shift
 
-    def replace(self, **fields: int) -> Word:
+    def replace(self, /, **fields: int) -> Word:
         """Return the value with some fields changed.
 
         Raises:
             ValueError: a value does not fit in its field.
             AttributeError: the register has no such field.
         """
-        return Word(self._register, self._register.value(base=int(self), **fields))
+        return Word(self._register, self._register.changed(int(self), fields))
 
     def fields(self) -> dict[str, int]:
         """Return the value of each field."""
@@ -154,6 +155,9 @@ class Word(int):
 
 class Register:
     """A register of a device. The class attribute is this description, an instance's attribute is the value, a `Word`.
+
+    `Model.CTRL.go` is the field `go`, for a trace's `read` and `write`. There, a field hides an attribute of the same
+    name, such as `reset` or `size`.
 
     Args:
         offset: place in its BAR in bytes, a multiple of its width.
@@ -193,6 +197,8 @@ class Register:
         self.fields = {name: as_field(field) for name, field in (fields or {}).items()}
         self.owner: type | None = None
         self.slot = -1
+        self._declared: Register = self
+        self._named: Register = self
         self.writer: str | None = None
         self.reader: str | None = None
         self._check()
@@ -209,18 +215,23 @@ class Register:
             raise self.wrong(f"is at {self.offset:#x}, which is no multiple of its {self.size} bytes", "align it")
         if not 0 <= self.reset <= self.mask:
             raise self.wrong(f"has a reset value {self.reset:#x} that does not fit in {self.width} bits")
-        if self.access not in AccessType and self.access not in COMBINED:
-            raise self.wrong(f"has the access {self.access}, which excludes itself", "RC goes with W1C, W1S and RW")
+        self._require_access("", self.access)
         taken: dict[str, int] = {}
         for name, field in self.fields.items():
             if not 0 <= field.shift <= field.high < self.width:
                 raise self.wrong(f"has a field {name} of the bits {field.high}:{field.shift}, which it does not have")
+            if field.access is not None:
+                self._require_access(f" in its field {name}", field.access)
             if hasattr(Word, name) or not name.isidentifier():
                 raise self.wrong(f"has a field {name!r}, and a value's attribute cannot be called that", "rename it")
             for other, mask in taken.items():
                 if mask & field.mask:
                     raise self.wrong(f"has the fields {other} and {name}, which share bits")
             taken[name] = field.mask
+
+    def _require_access(self, where: str, access: AccessType) -> None:
+        if access not in AccessType and access not in COMBINED:
+            raise self.wrong(f"has{where} the access {access}, which excludes itself", "RC goes with W1C, W1S and RW")
 
     def _rules(self) -> dict[AccessType, int]:
         """Return the bits that each access type applies to."""
@@ -258,12 +269,27 @@ class Register:
         """Return the value after software has written `value` over `old`."""
         return (old & ~self.free | value & self.free) & ~(value & self.clearing) | value & self.setting
 
-    def value(self, *, base: int = 0, **fields: int) -> int:
+    def value(self, /, *, base: int = 0, **fields: int) -> int:
         """Return a value with these fields, such as `CTRL.value(go=1)`.
 
         Args:
-            base: value whose other bits are kept.
+            base: value whose other bits are kept; if the register has a field `base`, the value of that field.
             fields: values of fields.
+
+        Raises:
+            ValueError: a value does not fit in its field.
+            AttributeError: the register has no such field.
+        """
+        if "base" in self.fields:
+            return self.changed(0, {"base": base, **fields})
+        return self.changed(base, fields)
+
+    def changed(self, base: int, fields: Mapping[str, int]) -> int:
+        """Return a value with some fields changed.
+
+        Args:
+            base: value whose other bits are kept.
+            fields: values of fields, by name.
 
         Raises:
             ValueError: a value does not fit in its field.
@@ -324,6 +350,19 @@ class Register:
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.owner, self.name = owner, name
+        self._named = self._with_fields_first()
+
+    def _with_fields_first(self) -> Register:
+        """Return this register for code that names it by its class: fields there hide attributes of the register."""
+        hidden = [name for name in self.fields if name in vars(self) or hasattr(type(self), name)]
+        if not hidden:
+            return self
+        named = copy.copy(self)
+        named.__class__ = type(type(self).__name__, (type(self),), {name: self._as_property(name) for name in hidden})
+        return named
+
+    def _as_property(self, name: str) -> property:
+        return property(lambda _: RegisterField(self, name))
 
     @overload
     def __get__(self, instance: None, owner: type) -> Register: ...
@@ -331,12 +370,14 @@ class Register:
     def __get__(self, instance: Device, owner: type) -> Word: ...
     def __get__(self, instance: Device | None, owner: type) -> Register | Word:
         if instance is None:
-            return self
+            return self._named
         # Under the lock, so that a test sees the state between two accesses, not within one.
         with instance.held:
             return Word(self, instance._values[instance.layout.slots[self.name]])
 
     def __set__(self, instance: Device, value: int) -> None:
+        if not isinstance(value, int):
+            raise TypeError(f"{self.name} is a register ({self.place}), whose value is an integer, not {value!r}")
         with instance.held:
             instance._values[instance.layout.slots[self.name]] = value & self.mask
 
@@ -346,7 +387,8 @@ class Register:
         return RegisterField(self, name)
 
     def __repr__(self) -> str:
-        return f"<Register {self.name} at {self.offset:#x} of BAR {self.bar}>"
+        one = self._declared
+        return f"<Register {one.name} at {one.offset:#x} of BAR {one.bar}>"
 
 
 class Words(Sequence[Word]):
@@ -414,16 +456,22 @@ class RegisterArray(Register):
         Raises:
             IndexError: the array has no such register.
         """
-        if not 0 <= index < self.count:
-            raise IndexError(f"{self.name} has {self.count} registers, and none with the number {index}")
-        return RegisterElement(self, index)
+        array = self._declared
+        assert isinstance(array, RegisterArray)
+        if not 0 <= index < array.count:
+            raise IndexError(f"{array.name} has {array.count} registers, and none with the number {index}")
+        return RegisterElement(array, index)
 
     @overload  # type: ignore[override]
     def __get__(self, instance: None, owner: type) -> RegisterArray: ...
     @overload
     def __get__(self, instance: Device, owner: type) -> Words: ...
     def __get__(self, instance: Device | None, owner: type) -> RegisterArray | Words:
-        return self if instance is None else Words(self, instance)
+        if instance is not None:
+            return Words(self, instance)
+        named = self._named
+        assert isinstance(named, RegisterArray)
+        return named
 
     def __set__(self, instance: Device, value: object) -> None:
         raise AttributeError(f"{self.name} is an array: assign to one of it, {self.name}[0] = …")

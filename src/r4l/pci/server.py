@@ -79,7 +79,7 @@ IRQ_FLAGS = {
     Irq.MSIX: IRQ_EVENTFD | IRQ_NORESIZE,
 }
 ABOUT = (Command.VERSION, Command.DEVICE_GET_INFO, Command.DEVICE_GET_REGION_INFO, Command.DEVICE_GET_IRQ_INFO)
-"""Questions about the device's description, without which QEMU does not take it; no method of the model answers them."""
+"""Questions about the device's description, which QEMU needs; no method of the model answers them."""
 SIZES = (1, 2, 4, 8)
 """Sizes in bytes of a CPU's accesses to a BAR."""
 

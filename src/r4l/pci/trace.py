@@ -114,19 +114,19 @@ class Condition:
         return self.text
 
 
-def read(what: RegisterLike, value: int | None = None, **fields: int) -> Condition:
+def read(what: RegisterLike, /, *value: int | None, **fields: int) -> Condition:
     """Return a condition: a read of a register or an offset by the guest.
 
     Args:
         what: a register of the class, `Edu.STATUS`; one of an array, `RAL[3]`; a field, which then was not 0; or an
             offset in any BAR.
-        value: value that the guest got.
+        value: value that the guest got, by position or, if the register has no field of that name, as `value=`.
         fields: values of fields that the guest got.
     """
     return _access("read", what, value, fields)
 
 
-def write(what: RegisterLike, value: int | None = None, **fields: int) -> Condition:
+def write(what: RegisterLike, /, *value: int | None, **fields: int) -> Condition:
     """Return a condition: a write to a register or an offset by the guest.
 
     Arguments as for `read`, with the written values.
@@ -174,8 +174,14 @@ def happened(kind: EventKind) -> Condition:
     return Condition(f"happened({kind!r})", lambda one: one.kind == kind)
 
 
-def _access(kind: EventKind, what: RegisterLike, value: int | None, fields: dict[str, int]) -> Condition:
+def _access(kind: EventKind, what: RegisterLike, values: tuple[int | None, ...], fields: dict[str, int]) -> Condition:
     index = None
+    if len(values) > 1:
+        raise TypeError(f"one value is enough: {kind}({what!r}, {values[0]})")
+    of = what.register if isinstance(what, RegisterField | RegisterElement) else what
+    if not values and "value" in fields and not (isinstance(of, Register) and "value" in of._declared.fields):
+        values = (fields.pop("value"),)
+    value = values[0] if values else None
     words = [*([] if value is None else [f"{value:#x}"]), *(f"{name}={number:#x}" for name, number in fields.items())]
     if isinstance(what, RegisterField):
         register, wanted = what.register, [what.name]
@@ -184,7 +190,8 @@ def _access(kind: EventKind, what: RegisterLike, value: int | None, fields: dict
         register, index, wanted = what.register, what.index, []
         text = f"{register.name}[{index}]"
     elif isinstance(what, Register):
-        register, wanted, text = what, [], what.name
+        register, wanted = what._declared, []
+        text = register.name
     elif isinstance(what, int) and not isinstance(what, Word):
         if fields:
             raise TypeError("an offset has no fields: name the register")
@@ -196,7 +203,7 @@ def _access(kind: EventKind, what: RegisterLike, value: int | None, fields: dict
         raise TypeError(f"{what!r} is not a register; use the class, as in `{kind}(Edu.STATUS, irq=1)`")
 
     # Raises for an unknown field, which no event would ever have.
-    register.value(**fields)
+    register.changed(0, fields)
 
     def holds(one: TraceEvent) -> bool:
         if one.kind != kind or one.cell is None or one.cell.register.name != register.name:

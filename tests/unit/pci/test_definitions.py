@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,7 @@ from r4l.pci import (
     Register,
     Vendor,
     Word,
+    write,
 )
 
 HEAD = "class Model(Device):\n    vendor_id = 0x1234\n    bars = (Bar(0x100), None, Bar(0x20, io=True))\n"
@@ -53,6 +55,15 @@ WRONG = {
     ),
     "field's name": ("A = Register(0x00, fields={'bit_length': 0})", 4, "a field 'bit_length'"),
     "access": ("A = Register(0x00, access=RO | RW)", 4, "which excludes itself"),
+    "access of a field": (
+        "A = Register(0x00, fields={'x': Field(3, 0, W1C | W1S)})",
+        4,
+        "has in its field x the access",
+    ),
+    "the name of an attribute": ("trace = Register(0x00)", 4, "trace has the name of an attribute of Device"),
+    "the name of a method": ("reset = Register(0x00)", 4, "reset has the name of an attribute of Device"),
+    "memory with the name of an attribute": ("dma = Memory(0x00, 16)", 4, "dma has the name of an attribute"),
+    "an array with the name of an attribute": ("now = RegisterArray(0, count=2)", 4, "now has the name of an attr"),
     "two methods": (
         "A = Register(0x00)\n@A.on_write\ndef f(self, old, new): pass\n@A.on_write\ndef g(self, old, new): pass",
         7,
@@ -72,6 +83,9 @@ OF_THE_CLASS = {
     "bars = (Bar(8),)": "BAR 0 has 8 bytes",
     "bars = (Bar(512, io=True),)": "BAR 0 has 512 bytes",
     "bars = (Bar(16, io=True, bits=64),)": "is I/O and 64 bits wide",
+    "bars = (Bar(16, bits=16),)": "BAR 0 has 16 bits",
+    "bars = (Bar(1 << 32),)": "a power of two from 16 to 2147483648",
+    "bars = (Bar(1 << 33, bits=64),)": "a power of two from 16 to 4294967296",
     "bars = (Bar(16, bits=64), Bar(16))": "BAR 0 is 64 bits wide and takes number 1",
     "bars = (None,) * 5 + (Bar(16, bits=64),)": "BAR 5 is 64 bits wide",
     "bars = (Bar(16),) * 7": "there is no BAR 6",
@@ -81,6 +95,10 @@ OF_THE_CLASS = {
     "capabilities = (Msi(vectors=3),)": "MSI with 3 vectors",
     "capabilities = (Msix(vectors=4096),)": "MSI-X with 4096 vectors",
     "capabilities = (Msix(table=4),)": "multiples of 8",
+    "capabilities = (Msix(vectors=8, pending=8),)": "its pending bits at 0x8 overlap its table, which ends at 0x80",
+    "capabilities = (Msix(table=0x10, pending=0x8, vectors=128),)": "its pending bits at 0x8 overlap its table",
+    "capabilities = (Msix(table=-8),)": "multiples of 8",
+    "capabilities = (Msix(bar=2),)": "MSI-X is in BAR 2, which has I/O ports",
     "capabilities = (Msix(bar=3),)": "MSI-X is in BAR 3, which the device does not have",
     "capabilities = (Msix(table=0xf8),)": "MSI-X ends at",
     "capabilities = (Msi(), Msi())": "a capability is there twice",
@@ -219,3 +237,53 @@ def test_fields_have_access_types_of_their_own() -> None:
     assert device.CAUSE == 0x0C
     assert device.bar_read(0, 4, 4) == 0x0C
     assert device.CAUSE == 0
+
+
+NAMES = """
+reset size mask count width access free bar name value text base what offset word owner slot place wrong
+stride span hidden cleared rules writer reader on_write on_read register self partial sticky changed written
+"""
+
+
+@pytest.mark.parametrize("array", [False, True])
+@pytest.mark.parametrize("name", NAMES.split())
+def test_a_field_may_have_the_name_of_an_attribute_of_registers(name: str, array: bool) -> None:
+    """Data sheets have fields that are called reset, size and count."""
+    kind = "RegisterArray(0x10, count=2, " if array else "Register(0x10, "
+    model: Any = define(
+        f"{HEAD}    A = Register(0x00)\n    B = {kind}reset=0x30, fields={{{name!r}: (7, 4), 'other': 0}})\n"
+        "    @B.on_write\n    def b(self, *words): self.last = words[-1]\n"
+    )
+    device = model()
+    device.bar_write(0, 0x00, 4, 0x30)
+    device.bar_write(0, 0x10, 4, 0x51)
+    value = device.B[0] if array else device.B
+    assert getattr(value, name) == 5
+    assert value.replace(**{name: 3}) == 0x31
+    assert device.last == 0x51
+    (event,) = device.trace.find(write(getattr(model.B, name)))
+    assert (event.register, event.value) == ("B[0]" if array else "B", 0x51)
+    assert device.trace.find(write(model.B, **{name: 5}, other=1)) == [event]
+    assert not device.trace.find(write(model.B, **{name: 4}))
+    assert device.trace.find(write(model.B, 0x51)) == [event]
+    if array:
+        assert device.trace.find(write(model.B[0], 0x51)) == [event]
+    assert repr(model.B) == "<Register B at 0x10 of BAR 0>"
+    device.reset()
+    assert (device.B[0] if array else device.B) == 0x30
+
+
+def test_a_whole_value_by_its_name() -> None:
+    model: Any = define(HEAD + "    A = Register(0x00, fields={'go': 0})\n")
+    device = model()
+    device.bar_write(0, 0x00, 4, 0x31)
+    assert write(model.A, value=0x31) in device.trace
+    assert write(model.A, value=0x30) not in device.trace
+    assert write(model.A, None, go=1) in device.trace
+    assert model.A.value(base=0x40, go=1) == 0x41
+
+
+def test_a_register_takes_integers_only() -> None:
+    device: Any = define(HEAD + "    A = Register(0x00)\n")()
+    with pytest.raises(TypeError, match=re.escape("A is a register (model.py:4), whose value is an integer, not 'x'")):
+        device.A = "x"

@@ -268,6 +268,10 @@ def test_every_fault_can_come_to_any_model(rig: Rig, kind: str) -> None:
         "late-dma bits=3",
         "all-ones chance=2",
         "link-flap seconds=1",
+        "flipped-bit@VALUE bits=0x100000000",
+        "stuck-at-one@VALUE bits=0",
+        "flipped-write bits=-1",
+        "stuck-at-zero bits=0x10000000000000000",
     ],
 )
 def test_no_such_fault(rig: Rig, text: str) -> None:

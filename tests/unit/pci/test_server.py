@@ -43,6 +43,7 @@ from r4l.pci.protocol import (
     ERROR,
     HEADER,
     IRQ_INFO,
+    IRQ_SET,
     MAX_MESSAGE,
     NO_REPLY,
     REGION_ACCESS,
@@ -254,6 +255,23 @@ def test_a_vector_of_msix_without_an_eventfd_is_pending(client: Client, device: 
     client.irq(Irq.MSIX, [second], start=1)
     assert (rung(first), rung(second)) == (0, 1)
     assert client.read(0x820, 8) == 0
+
+
+def test_msix_whose_vectors_are_all_masked(client: Client, device: Model) -> None:
+    """As while a driver requests its interrupts: QEMU has wired none, and the device must not drive INTx (6.8.2.3)."""
+    intx, vector = eventfd(), eventfd()
+    client.irq(Irq.INTX, [intx])
+    control = device.config.places[-1] + 2
+    client.write(control, 0x8001, 2, region=Region.CONFIG)
+    device.raise_irq(1)
+    assert (device.interrupts.level, rung(intx)) == (False, 0)
+    assert client.read(0x820, 8) == 0b10
+    client.irq(Irq.MSIX, [vector], start=1)
+    assert rung(vector) == 1
+    client.write(control, 0x0001, 2, region=Region.CONFIG)
+    client.call(Command.DEVICE_SET_IRQS, IRQ_SET.pack(20, IrqSet.DATA_NONE | IrqSet.TRIGGER, Irq.MSIX, 0, 0))
+    device.raise_irq(1)
+    assert (device.interrupts.level, rung(intx)) == (True, 1), "MSI-X is off again"
 
 
 @pytest.mark.parametrize(
