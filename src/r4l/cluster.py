@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from r4l import home, resources
 from r4l.errors import EnvironmentFault, R4LError
 from r4l.kernel import Kernel
+from r4l.process import safe_path
 from r4l.setup import set_up
 from r4l.stages import Stages
 from r4l.terminal import Console
@@ -162,6 +163,7 @@ def connected(address: str = "", jobs: int = 1) -> Iterator[Client]:
             yield client
         return
     with (
+        safe_path(),
         LocalCluster(
             n_workers=jobs,
             threads_per_worker=1,

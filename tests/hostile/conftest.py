@@ -62,7 +62,9 @@ class Unix(_Told, socketserver.ThreadingUnixStreamServer):
     """A service that answers every caller with the secret, at a Unix socket."""
 
 
-class _Answer(socketserver.BaseRequestHandler):
+class Answer(socketserver.BaseRequestHandler):
+    """A connection, which gets the secret."""
+
     server: Tcp | Unix
 
     def handle(self) -> None:
@@ -186,7 +188,7 @@ def world(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     victim = subprocess.Popen(["sleep", "600"], env={"HOSTILE_SECRET": secret})
     ours, theirs = os.openpty()
     tty.setraw(theirs)
-    with Tcp(("127.0.0.1", 0), _Answer) as service, Unix("\0" + NAME, _Answer) as other:
+    with Tcp(("127.0.0.1", 0), Answer) as service, Unix("\0" + NAME, Answer) as other:
         made = World(kernel, secret, top, student, module, service, victim, shared, ours, theirs)
         for server in (service, other):
             server.secret = secret

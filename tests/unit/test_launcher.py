@@ -103,7 +103,7 @@ def test_an_old_python(bare_path: Path, tmp_path: Path) -> None:
 UV = """#!{shell}
 case "$*" in
 "venv "*) mkdir -p "$5/bin" && printf '#!{shell}\\necho "ran $*"\\n' > "$5/bin/python" && {chmod} +x "$5/bin/python" ;;
-"pip install "*) echo "$*" ;;
+"pip install "*) echo "in $PWD: $*" ;;
 *) exit 2 ;;
 esac
 """
@@ -117,7 +117,21 @@ def test_an_old_python_and_uv(bare_path: Path, tmp_path: Path) -> None:
     (bare_path / "uv").chmod(0o755)
     done = launch(bare_path, tmp_path, "demo")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "ran -m r4l demo\n"
+    assert done.stdout == "ran -P -m r4l demo\n"
+    said = (tmp_path / "r4l/logs/venv.log").read_text()
+    assert said.startswith("in /: pip install"), "uv reads uv.toml and pyproject.toml of the current folder"
+
+
+def test_a_relative_home(bare_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell = shutil.which("sh")
+    (bare_path / "python3").write_text(f"#!{shell}\n{OLD}\n")
+    (bare_path / "uv").write_text(UV.format(shell=shell, chmod=shutil.which("chmod")))
+    (bare_path / "uv").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    env = {"PATH": str(bare_path), "HOME": str(tmp_path), "R4L_HOME": "below/r4l"}
+    done = subprocess.run([str(LAUNCHER), "demo"], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("below/r4l/venv/*/complete"))
 
 
 @pytest.mark.parametrize(
@@ -136,7 +150,7 @@ def test_dask_is_for_those_who_ask_for_it(words: list[str], dask: bool, bare_pat
     (bare_path / "python3").write_text(f"#!{shell}\n{OLD}\n")
     (bare_path / "uv").write_text(UV.format(shell=shell, chmod=shutil.which("chmod")))
     (bare_path / "uv").chmod(0o755)
-    assert launch(bare_path, tmp_path, *words).stdout == f"ran -m r4l {' '.join(words)}\n"
+    assert launch(bare_path, tmp_path, *words).stdout == f"ran -P -m r4l {' '.join(words)}\n"
     assert ("[sweep]" in (tmp_path / "r4l/logs/venv.log").read_text()) == dask
 
 
@@ -177,9 +191,9 @@ def test_no_index_to_install_from(tmp_path: Path) -> None:
 
 PYTHON = """#!{shell}
 case "$*" in
-"-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
-"-m pip "*) ;;
-"-m r4l "*) echo "called $R4L_COMMAND" ;;
+"-I -m venv "*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
+"-P -m pip "*) ;;
+"-P -m r4l "*) echo "called $R4L_COMMAND" ;;
 *) exec {python} "$@" ;;
 esac
 """
@@ -198,9 +212,9 @@ def test_the_program_knows_how_it_was_called(bare_path: Path, tmp_path: Path) ->
 
 PIP = """#!{shell}
 case "$*" in
-"-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
-"-m pip "*) echo "$@" >> {log}; case "$*" in {fails}) exit 1 ;; esac ;;
-"-m r4l "*) echo called ;;
+"-I -m venv "*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
+"-P -m pip "*) echo "$@" >> {log}; case "$*" in {fails}) exit 1 ;; esac ;;
+"-P -m r4l "*) echo called ;;
 *) exec {python} "$@" ;;
 esac
 """

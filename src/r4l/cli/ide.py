@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -161,20 +162,24 @@ def _show(files: EditorFiles) -> None:
     if files.broken:
         console.print("[yellow]note:[/] the module does not build; once it does, run the command again: ", end="")
         console.print(files.broken.cause, markup=False)
-    tracked = [path.relative_to(files.folder) for path in _to_ignore(files)]
+    tracked = [path.relative_to(files.folder) for path in not_ignored(files.folder, _made(files))]
     if tracked:
         console.print(
             f"[dim]these files hold paths of this machine; add to .gitignore: {escape(' '.join(map(str, tracked)))}[/]"
         )
 
 
-def _to_ignore(files: EditorFiles) -> list[Path]:
-    """Return the files of the folder that git would offer to commit."""
-    made = [path for path in (*files.projects, files.commands, files.settings) if path]
-    inside = [path for path in made if path.is_relative_to(files.folder)]
+def _made(files: EditorFiles) -> list[Path]:
+    return [path for path in (*files.projects, files.commands, files.settings) if path]
+
+
+def not_ignored(folder: Path, made: Iterable[Path]) -> list[Path]:
+    """Return the files in a folder that git would offer to commit."""
+    inside = [path for path in made if path.is_relative_to(folder)]
     if not shutil.which("git"):
         return inside
-    git = ["git", "-C", str(files.folder)]
+    # The folder's own .git/config may name a program for git to run.
+    git = ["git", "-c", "core.fsmonitor=false", "-C", str(folder)]
     if subprocess.run([*git, "rev-parse"], capture_output=True, check=False).returncode != 0:
         return []
     return [path for path in inside if subprocess.run([*git, "check-ignore", "-q", path], check=False).returncode != 0]

@@ -18,6 +18,7 @@ from r4l.cli.screen import emit, input_of_command
 from r4l.guest.shell import interactive
 from r4l.kept.client import RemoteGuest
 from r4l.kept.keeper import READY
+from r4l.process import OWN_PYTHON
 from r4l.stages import is_quiet
 
 
@@ -29,7 +30,7 @@ def begin(guest_command: tuple[str, ...], timeout: float, *, shell: bool) -> int
     """
     reading, writing = os.pipe()
     keeper = subprocess.Popen(
-        [sys.executable, "-m", "r4l", *sys.argv[1:]],
+        [*OWN_PYTHON, "-m", "r4l", *sys.argv[1:]],
         stdin=subprocess.DEVNULL,
         env={**os.environ, READY: str(writing)},
         pass_fds=(writing,),

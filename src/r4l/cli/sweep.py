@@ -94,10 +94,10 @@ def command(
 ) -> None:
     """Break a driver's device at each access, and see what becomes of the driver.
 
-    DIR is a driver's folder, by default the current one; its device is a model in Python (docs/devices.md). The driver
-    is loaded, opened, used, stopped and unloaded once without a fault. Each event of that life (a read or write of a
-    register, an interrupt, a transfer of DMA) with each fault is a cell: a fresh machine, the life with that fault, the
-    verdict, and a second life after unload and reload.
+    DIR is a driver's folder, by default the current one; its device is a model in Python (docs/devices.md), which runs
+    as you, outside the sandbox. The driver is loaded, opened, used, stopped and unloaded once without a fault. Each
+    event of that life (a read or write of a register, an interrupt, a transfer of DMA) with each fault is a cell: a
+    fresh machine, the life with that fault, the verdict, and a second life after unload and reload.
 
     Results are kept as they come: after an interrupt the same command goes on. Exit code 123 if the driver has a
     splat, a hang, a leak, or is not healed by a reload; 120 if not all cells could be judged.

@@ -42,8 +42,8 @@ def command(
 ) -> None:
     """Run the tests of a driver's folder: pytest, with r4l's fixtures.
 
-    FOLDER is by default the current one. Words after `--` are given to pytest. Exit code 123: a test failed; 121: the
-    driver does not build, which is reported once and not by each test.
+    FOLDER is by default the current one. Its tests run as you, outside the sandbox. Words after `--` are given to
+    pytest. Exit code 123: a test failed; 121: the driver does not build, which is reported once and not by each test.
     """
     where = folder or Path()
     if not where.is_dir():

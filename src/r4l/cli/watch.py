@@ -92,8 +92,8 @@ def command(
     """At each save, build and run the affected tests; ^C ends the command.
 
     FOLDER is a module's, by default the current one. A saved test file runs its own tests, any other file runs all
-    tests of the folder. Without tests, the module is loaded and unloaded in a fresh VM. Words after `--` are given to
-    pytest.
+    tests of the folder. Tests run as you, outside the sandbox. Without tests, the module is loaded and unloaded in a
+    fresh VM. Words after `--` are given to pytest.
     """
     project = Project.of(folder or Path())
     parameters = parameters_of(param)

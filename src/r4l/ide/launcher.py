@@ -11,12 +11,12 @@ write its editor files again, and the scripts: clangd takes no relative folder i
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from r4l import home
 from r4l.limits import UNLIMITED
+from r4l.process import OWN_PYTHON
 from r4l.toolchain import Grant, Toolchain
 
 PROGRAMS = ("rust-analyzer", "clangd")
@@ -49,8 +49,7 @@ def write(toolchain: Toolchain, folders: Iterable[Path], edited: Iterable[Path])
     facts = {
         "known": "|".join(shlex.quote(str(folder)) for folder in edited) or "''",
         "home": shlex.quote(str(home.home())),
-        # Without -P, Python would import modules of the folder.
-        "again": shlex.join([sys.executable, "-P", "-m", "r4l", "ide", "--if-moved"]),
+        "again": shlex.join([*OWN_PYTHON, "-m", "r4l", "ide", "--if-moved"]),
     }
     written = {}
     with home.lock("ide-bin"):

@@ -164,6 +164,8 @@ def _build(job: Job, outcome: JobResult) -> list[BuiltModule]:
 
 def _test(job: Job) -> int:
     os.chdir(job.cwd)
+    # As `python -m pytest` does, which `r4l test` calls: tests may import modules of the folder.
+    sys.path.insert(0, str(job.cwd))
     argv = [*PYTEST, "--kernel", job.kernel.name, "--arch", job.kernel.arch, f"--color={'yes' if job.color else 'no'}"]
     argv += [f"--r4l-config={name}={value}" for name, value in job.config.items()]
     code = pytest.main([*argv, *job.arguments, *map(str, job.tests)])

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import r4l.watch.job
+from r4l.process import end_safe_path
 
 __all__: list[str] = []
 
@@ -33,3 +34,5 @@ def _rehearse() -> None:
 
 
 _rehearse()
+# What tests start is their own affair.
+end_safe_path()

@@ -10,8 +10,9 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable
-from multiprocessing import connection
+from multiprocessing import connection, forkserver
 
+from r4l.process import safe_path
 from r4l.watch.job import Job, JobResult, main
 
 GRACE = 10.0
@@ -32,6 +33,8 @@ class RunningJob:
     def __init__(self, job: Job, on_output: Output, on_end: End) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["r4l.watch.rehearsal"])
+        with safe_path():
+            forkserver.ensure_running()
         self._screen, screen = context.Pipe(duplex=False)
         self._answer, answer = context.Pipe(duplex=False)
         self._process = context.Process(target=main, args=(job, screen, answer), daemon=True)
