@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -178,6 +179,36 @@ def test_a_halted_guest_ends_what_waits_for_it_at_once(machine: VM) -> None:
     with pytest.raises(GuestGone, match="halted"):
         machine.run("true")
     machine.check()
+
+
+SAY = "echo '<0>{}' >/dev/kmsg; sleep 1000"
+
+
+@pytest.mark.parametrize(
+    "words", ["reboot: Power off not available: System halted instead", "Reboot failed -- System halted"]
+)
+def test_each_way_to_halt_ends_what_waits_for_the_guest_at_once(machine: VM, words: str) -> None:
+    """Regression: only `reboot: System halted` did. The lines are those of a kernel without ACPI or PSCI."""
+    begun = time.monotonic()
+    with pytest.raises(GuestGone, match=words) as caught:
+        machine.run(SAY.format(words), timeout=300)
+    assert "no driver" in caught.value.remedy
+    with pytest.raises(GuestGone, match=words):
+        machine.wait(300)
+    assert time.monotonic() - begun < 60
+
+
+def test_a_machine_that_does_not_go_off_is_not_waited_for(machine: VM, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("r4l.vm.last_words.PATIENCE", 1.0)
+    with pytest.raises(GuestGone, match=r"Power down\), and its machine has not"):
+        machine.run(SAY.format("reboot: Power down"), timeout=300)
+
+
+@pytest.mark.thorough
+def test_a_kernel_that_cannot_power_off_says_so(kernel: Kernel) -> None:
+    """Regression: the power-off of a kernel without ACPI waited for the end of the command's time."""
+    with VM(kernel, append="acpi=off", cpus=1) as vm, pytest.raises(GuestGone, match="Power off not available"):
+        vm.poweroff(300)
 
 
 def r4l_run(*arguments: str) -> subprocess.CompletedProcess[str]:

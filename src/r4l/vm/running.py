@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -21,16 +20,16 @@ from r4l.vm import boot, cards
 from r4l.vm import cables as cabling
 from r4l.vm import image as images
 from r4l.vm import snapshot as snapshots
-from r4l.vm.blame import starved
+from r4l.vm.blame import RunTime, starved
 from r4l.vm.captures import CaptureBound
 from r4l.vm.devices import Plugs
 from r4l.vm.errors import MachineReset, NoAgent, NoOutput, QemuDied
+from r4l.vm.last_words import LastWords
 from r4l.vm.machine import Machine
 from r4l.vm.oops import OopsTimer
 from r4l.vm.qemu import Qemu
 from r4l.vm.qmp import Event
 
-HALTED = re.compile(r"^reboot: System halted$")
 DRAIN = 2.0
 """Seconds in which a guest must answer before it is ended, so that its log is complete."""
 
@@ -81,8 +80,11 @@ class RunningMachine:
         self._launched = threading.Event()
         self._guard = threading.Lock()
         self._oops = OopsTimer(self._after_oops)
+        self._last_words = LastWords(self._on_still, lambda: RunTime(self.qemu.pid).now)
+        self._still: GuestGone | None = None
+        self._over = threading.Event()
         self._closing = False
-        self._mute = self._paused = self._halted = False
+        self._mute = self._paused = False
         self._mark_timeout = 5.0
         self._judged = 0
         self._ended_by: R4LError | None = None
@@ -165,6 +167,7 @@ class RunningMachine:
                 return False
             self._closing = True
             self._oops.close()
+            self._last_words.close()
         self.captures.close()
         # End QEMU first: it would log an error if the agent's socket were closed while it runs.
         self.qemu.end()
@@ -180,6 +183,17 @@ class RunningMachine:
         """True while QEMU runs."""
         return self.qemu.running
 
+    def wait(self, timeout: float | None) -> int | None:
+        """Wait until QEMU has ended; return its exit code, or None after `timeout` seconds.
+
+        Raises:
+            GuestGone: the guest has halted, and QEMU goes on.
+        """
+        self._over.wait(timeout)
+        if self._still and self.running:
+            raise GuestGone(self._still.cause, self._still.remedy, detail=self.context(), log=self.klog.file)
+        return self.qemu.wait(timeout) if self._still else self.qemu.exit_code
+
     def context(self) -> str:
         """Return the console's end and the number of complaints, for an error's detail."""
         said = f"end of the console:\n{self.qemu.console.tail()}"
@@ -194,7 +208,7 @@ class RunningMachine:
         """Check the kernel's log; see `VM.check`."""
         for problem in self.model_errors():
             raise problem
-        if self.running and not self._halted:
+        if self.running and not self._still:
             try:
                 self.klog.check()
                 self._judged = self.link.last
@@ -203,9 +217,9 @@ class RunningMachine:
                 raise
             except R4LError as error:
                 self._mute = isinstance(error, GuestTimeout)
-                if self.running and not self._halted:
+                if self.running and not self._still:
                     raise
-        if not self._halted:
+        if not self._still:
             # Wait for the rest of its log.
             self.qemu.wait(None)
         for splat in self.klog.splats(settle=True):
@@ -247,11 +261,17 @@ class RunningMachine:
 
     def _on_line(self, line: str) -> None:
         records = self.klog.feed(line)
-        if self._launched.is_set() and any(HALTED.match(record.text) for record in records):
-            self._halted = True
-            self.link.fail(GuestGone("the guest has halted (reboot: System halted)", log=self.klog.file))
+        if self._launched.is_set():
+            for record in records:
+                self._last_words.feed(record)
         if self.klog.dying:
             self._oops.begin(self.link.waiting() if self._launched.is_set() else frozenset())
+
+    def _on_still(self, error: GuestGone) -> None:
+        error.log = self.klog.file
+        self._still = error
+        self.link.fail(error)
+        self._over.set()
 
     def _after_oops(self, waiting: frozenset[int]) -> None:
         fatal = [splat for splat in self.klog.complaints() if splat.fatal]
@@ -279,7 +299,9 @@ class RunningMachine:
         why = boot.why_it_ended(code, self.shutdown_reason, self.qemu, self.klog, booted=booted)
         if not self._closing:
             self._ended_by = why
+        self._last_words.close()
         self.link.fail(why)
+        self._over.set()
 
     def _sync_mark(self, text: str) -> bool:
         if not self._launched.is_set() or not self.link.connected:

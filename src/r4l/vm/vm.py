@@ -26,9 +26,10 @@ from r4l.vm.assembly import Assembly, assemble
 from r4l.vm.blame import RunTime
 from r4l.vm.console import LOG_LIMIT, SerialConsole
 from r4l.vm.devices import WAIT, DeviceLike, fixed
+from r4l.vm.last_words import HALTED
 from r4l.vm.loading import HasPath
 from r4l.vm.machine import Accel, pasteable
-from r4l.vm.running import HALTED, RunningMachine
+from r4l.vm.running import RunningMachine
 from r4l.vm.share import Share, mount
 from r4l.vm.ssh import Ssh, forwarded_port
 
@@ -325,15 +326,21 @@ class VM:
         """Wait until QEMU has ended by itself; return its exit code.
 
         Raises:
+            GuestGone: the guest has halted, and QEMU goes on.
             GuestTimeout: QEMU still runs after `timeout` seconds.
         """
-        code = self._run.qemu.wait(timeout)
+        code = self._run.wait(timeout)
         if code is None:
             raise GuestTimeout(f"the VM still runs after {timeout:g} s", detail=self._run.context())
         return code
 
     def poweroff(self, timeout: float = 30.0) -> int:
-        """Power off the guest from inside; return QEMU's exit code, 0 on success."""
+        """Power off the guest from inside; return QEMU's exit code, 0 on success.
+
+        Raises:
+            GuestGone: the kernel cannot power this machine off, and has halted instead.
+            GuestTimeout: QEMU still runs after `timeout` seconds.
+        """
         self.guest.popen(["poweroff"])
         return self.wait(timeout)
 
