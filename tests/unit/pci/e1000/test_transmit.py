@@ -324,6 +324,47 @@ def test_a_large_segment(ready: Stand, version: int, size: int, mss: int) -> Non
     assert ready.read(E1000.GPTC) == len(starts)
 
 
+def test_a_send_of_very_many_segments_does_not_hold_the_guest_up(ready: Stand) -> None:
+    """A million frames for one write would take longer than a model may."""
+    size = 0x40000
+    ready.push(
+        context((14, 24, 33), (34, 50, 0), TUCMD_TCP | TUCMD_IP | TUCMD_TSE, payload=size, header=54, mss=1),
+        data(TX_BUFFERS, 54, IFCS | TSE),
+        data(0, size, LAST | TSE),
+        legacy(TX_BUFFERS, len(FRAME), LAST),
+    )
+    assert len(ready.card.sent) < 5000
+    assert ready.read(E1000.TDH) == 3, "the next descriptor waits"
+    ready.write(E1000.TDT, ready.tail)
+    assert FRAME not in ready.card.sent, "also if software tells the tail again"
+    ready.card.advance(0)
+    assert len(ready.card.sent) == size + 1
+    assert ready.card.sent[-1] == FRAME
+    assert [frame[54] for frame in ready.card.sent[:256]] == list(ready.memory[:256])
+
+
+def test_a_ring_of_very_long_descriptors_does_not_hold_the_guest_up(ready: Stand) -> None:
+    ready.write(E1000.TDLEN, 0x4000)
+    for index in range(0x400 - 1):
+        first, second = data(0, 0xFFFFF, IFCS)
+        ready.put(TX_RING + 16 * index, first.to_bytes(8, "little") + second.to_bytes(8, "little"))
+    ready.write(E1000.TDT, 0x400 - 1)
+    assert 0 < ready.read(E1000.TDH) < 100
+    ready.card.advance(0)
+    assert ready.read(E1000.TDH) == 0x400 - 1
+
+
+def test_a_reset_ends_a_send_of_very_many_segments(ready: Stand) -> None:
+    ready.push(
+        context((14, 24, 33), (34, 50, 0), TUCMD_TCP | TUCMD_IP | TUCMD_TSE, payload=0x10000, header=54, mss=1),
+        data(TX_BUFFERS, 0x10000, LAST | TSE),
+    )
+    sent = len(ready.card.sent)
+    ready.write(E1000.CTRL, 1 << 26)
+    ready.card.advance(1)
+    assert len(ready.card.sent) == sent
+
+
 def test_a_large_datagram(ready: Stand) -> None:
     """The segments of UDP have the header each (3.5.9)."""
     raw = bytearray(bytes(ETHER / IP(src="10.0.2.15", dst="10.0.2.2") / UDP() / Raw(b"y" * 250)))

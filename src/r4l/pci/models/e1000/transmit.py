@@ -7,6 +7,7 @@ Source: Intel 8254x Software Developer's Manual (317453), 3.3 to 3.5 and 13.4.33
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 
 from r4l.pci.models.e1000 import offload
 from r4l.pci.models.e1000.descriptors import (
@@ -49,6 +50,11 @@ FIRST_REQUEST = 512
 number."""
 LONGEST = 1 << 20
 """Bytes of a packet; a chain of descriptors without EOP could be endless."""
+FRAME_WORK, DESCRIPTOR_WORK = 1024, 64
+"""Work for a frame and for a descriptor beside their bytes, by time: as much as for so many bytes."""
+MOST_WORK = 4 << 20
+"""Work at one access, in bytes; the card does the rest after the guest's next accesses. A ring can hold 64 GiB, and one
+large send a million frames."""
 
 
 def _length(second: int) -> int:
@@ -88,6 +94,9 @@ class Transmitter(Receiver):
     _tx_delay: Delay
     _parts: list[bytes]
     _late: tuple[int, int, bytes] | None
+    _segments: Iterator[bytearray] | None
+    _tag: int | None
+    _work: int
     _after_large_send: bool
 
     def set_up_transmitter(self) -> None:
@@ -101,7 +110,8 @@ class Transmitter(Receiver):
         self._parts = []
         self._size = self._options = self._start = 0
         self._context = Context()
-        self._late = None
+        self._late = self._segments = self._tag = None
+        self._work = 0
         self._after_large_send = False
         self._tx_delay.end()
 
@@ -123,13 +133,15 @@ class Transmitter(Receiver):
     # -- descriptors ---------------------------------------------------------------------------------------------------
 
     def transmit(self) -> None:
-        """Work on the ring until it is empty, or the line is full."""
+        """Work on the ring until it is empty, the line is full, or enough was done for one access."""
+        self._work = 0
+        self._send_segments()
         ring = self._tx
         if self._late or not self.raw("TCTL") & ENABLE or not ring.free or not (self._up or self.loops):
             return
         low = (self.raw("TXDCTL") >> 25) * 8
         causes = 0
-        while not self._late and (free := ring.free) and not self.line_is_full:
+        while not self._late and (free := ring.free) and self._work < MOST_WORK and not self.line_is_full:
             many = min(free, ring.count - ring.head, FETCHED)
             place = ring.address(ring.head)
             for first, second in PAIR.iter_unpack(self.dma.read(place, many * SIZE)):
@@ -144,12 +156,16 @@ class Transmitter(Receiver):
                 if self._late:
                     self.after(self.late_seconds, self._execute_late)
                     break
+                if self._work >= MOST_WORK:
+                    break
             if low and free > low >= ring.free:
                 causes |= TXD_LOW
         if not ring.free:
             causes |= TXQE
         if causes:
             self.cause(causes)
+        if self._work >= MOST_WORK and ring.free and not self._segments:
+            self.after(0, self.transmit)
 
     def _is_reported_early(self, second: int) -> bool:
         """Return True for a descriptor that the erratum concerns."""
@@ -183,6 +199,7 @@ class Transmitter(Receiver):
             self._context = Context.unpack(first, second)
             return
         length = _length(second)
+        self._work += DESCRIPTOR_WORK + length
         if not self._parts:
             self._options = second >> 40 & 0xFF
         if length and self._size + length <= LONGEST:
@@ -224,14 +241,25 @@ class Transmitter(Receiver):
         self.count("TSCTC")
         header, payload = data[: context.header], data[context.header :]
         ip, transport = bool(options & IXSM), bool(options & TXSM)
-        for frame in offload.segments(header, payload, context, ip=ip, transport=transport):
-            self._send(bytes(frame), tag)
+        self._segments = offload.segments(header, payload, context, ip=ip, transport=transport)
+        self._tag = tag
+        self._send_segments()
+
+    def _send_segments(self) -> None:
+        """Send the frames of a large send, as many as are enough for one access."""
+        for frame in self._segments or ():
+            self._send(bytes(frame), self._tag)
+            if self._work >= MOST_WORK:
+                self.after(0, self.transmit)
+                return
+        self._segments = None
 
     def _send(self, frame: bytes, tag: int | None) -> None:
         if tag is not None:
             frame = offload.with_tag(frame, self.VET, tag)
         if len(frame) < PADDED and self.raw("TCTL") & PAD:
             frame = frame.ljust(PADDED, b"\0")
+        self._work += FRAME_WORK + len(frame)
         self.count_sent(frame)
         if self.loops:
             self.receive(frame)
