@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from r4l import resources
 from r4l.klog.frames import StackFrame
 
-_GROUP = {"name!": str, "functions": list, "kinds?": list, "except?": list}
+_GROUP = {"name!": str, "functions": list, "kinds?": list, "except?": list, "built-in?": bool}
 _SHAPE = {"group": [_GROUP], "dispatch": {"functions": list}}
 _FILE = resources.table(__package__, "messengers.toml", _SHAPE)
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|llvm|lto_priv|\d).*$")
@@ -28,12 +28,14 @@ def _any(names: Iterable[str]) -> re.Pattern[str]:
 
 
 @functools.cache
-def _groups(kind: str) -> tuple[re.Pattern[str], ...]:
+def _groups(kind: str, module: bool) -> tuple[re.Pattern[str], ...]:
     """Patterns of the messengers for a complaint kind, ordered from the least to the most likely culprit."""
     return tuple(
         _any(group["functions"])
         for group in _FILE["group"]
-        if kind in group.get("kinds", [kind]) and kind not in group.get("except", [])
+        if kind in group.get("kinds", [kind])
+        and kind not in group.get("except", [])
+        and not (module and group.get("built-in", False))
     )
 
 
@@ -42,22 +44,26 @@ _DISPATCH = _any(_FILE["dispatch"]["functions"])
 
 def plain_symbol(symbol: str) -> str:
     """Strip from a symbol the prefixes and suffixes that compilers and kernel checks add."""
-    for padding in ("__pfx_", "__cfi_"):
+    for padding in ("__pfx_", "__cfi_", "__pi_"):
         symbol = symbol.removeprefix(padding)
     return _SUFFIX.sub("", symbol)[:LONGEST]
 
 
 @functools.lru_cache(4096)
-def _guilt(symbol: str, kind: str) -> int:
+def _guilt(symbol: str, kind: str, module: bool = False) -> int:
     """Index of the messenger group that a function is in; the number of groups if it is in none."""
     name = plain_symbol(symbol)
-    groups = _groups(kind)
+    groups = _groups(kind, module)
     return next((number for number, group in enumerate(groups) if group.fullmatch(name)), len(groups))
 
 
-def is_messenger(symbol: str, kind: str) -> bool:
-    """True if, in complaints of this kind, the function only carries the message."""
-    return _guilt(symbol, kind) < len(_groups(kind))
+def is_messenger(symbol: str, kind: str, *, module: bool = False) -> bool:
+    """True if, in complaints of this kind, the function only carries the message.
+
+    Args:
+        module: the function is a module's.
+    """
+    return _guilt(symbol, kind, module) < len(_groups(kind, module))
 
 
 def culprit(
@@ -97,7 +103,9 @@ def culprit(
 
 def _carries(frame: StackFrame, kind: str) -> bool:
     # A call that never returns can be the last of its function: the address behind it is the next function's.
-    return is_messenger(frame.symbol, kind) or (frame.offset == 0 and frame.size > 0) or frame.from_header
+    if is_messenger(frame.symbol, kind, module=frame.module is not None):
+        return True
+    return (frame.offset == 0 and frame.size > 0) or frame.from_header
 
 
 def _asked_for(frames: Sequence[StackFrame], kind: str, *, first: bool = False) -> StackFrame | None:

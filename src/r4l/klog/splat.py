@@ -153,7 +153,10 @@ class Splat(VerdictError):
             if kinds.SECTION_BEGIN.match(text.lstrip()):
                 break
             match = _IN.search(text)
-            if match and not blame.is_messenger(demangle_text(match["symbol"]), self.splat_kind):
+            if match is None:
+                continue
+            module = match["module"] is not None
+            if not blame.is_messenger(demangle_text(match["symbol"]), self.splat_kind, module=module):
                 return frames.frame_from(match)
         return None
 

@@ -44,6 +44,16 @@ def blamed(kind: str, *names: str, **how: bool) -> str | None:
         ("a-kind-of-tomorrow", ["mod_timer", "widget_open"], "widget_open"),
         ("refcount", ["mod_timer", "widget_open"], "widget_open"),
         ("tx-timeout", ["mod_timer", "widget_open"], "mod_timer"),
+        ("kmemleak", ["kmemleak_alloc", "kmem_cache_alloc", "sk_prot_alloc", "sk_alloc", "w_create"], "w_create"),
+        ("oops", ["sk_prot_alloc", "sk_alloc", "w_create"], "sk_prot_alloc"),
+        ("warning", ["debug_print_object", "__debug_object_init", "hrtimer_init", "w_setup"], "w_setup"),
+        ("atomic-sleep", ["__might_resched", "synchronize_rcu", "w_remove"], "w_remove"),
+        ("hung-task", ["__schedule", "schedule", "synchronize_rcu", "w_remove"], "synchronize_rcu"),
+        ("lockdep", ["lock_acquire", "cpus_read_lock", "static_key_slow_inc", "w_on"], "w_on"),
+        ("lockdep", ["lock_acquire", "touch_wq_lockdep_map", "__flush_workqueue", "destroy_workqueue", "w"], "w"),
+        ("lockdep", ["lock_acquire", "kernfs_drain", "__kernfs_remove", "device_remove_file", "w_exit"], "w_exit"),
+        ("oops", ["__pi_memcpy", "srso_alias_safe_ret", "w_copy"], "w_copy"),
+        ("kasan", ["kasan_report", "copy_folio_from_iter_atomic", "generic_perform_write"], "generic_perform_write"),
     ],
 )  # fmt: skip
 def test_messengers_are_passed_over(kind: str, names: list[str], symbol: str | None) -> None:
@@ -75,6 +85,14 @@ def test_a_module_comes_before_the_kernel() -> None:
     found = culprit(frames, "oops")
     assert found is not None
     assert found.symbol == "widget_poll"
+
+
+def test_a_modules_own_function_is_not_acquitted_by_a_name_of_many() -> None:
+    for kind, name in (("kmemleak", "widget_alloc_ring"), ("hung-task", "widget_wait_done")):
+        frames = [*stack("__schedule", "kmemleak_alloc"), *stack(name, "widget_open", module="widget")]
+        found = culprit(frames, kind)
+        assert found is not None
+        assert found.symbol == name
 
 
 @pytest.mark.parametrize(
