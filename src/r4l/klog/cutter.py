@@ -22,6 +22,8 @@ LONG_GAP = 15.0
 """Like `GAP`, for a line that can only continue the splat: waiting for an NMI on another CPU takes 10 s."""
 STRANGERS = 40
 """Consecutive unrelated lines that end a splat. Without caller information, other tasks print in between."""
+AFTERMATH = 10
+"""Like `STRANGERS`, after the end of the trace: the kernel may print registers again, or panic because of the splat."""
 DOUBT = 4
 """Like `STRANGERS`, for a headline that is confirmed only by further lines of a complaint."""
 MAX_OPEN = 16
@@ -165,7 +167,7 @@ class SplatCutter:
         if found and kind != "panic" and (current.traced or current.kind in kinds.ALONE):
             return self._again(current, found)
         if current.ended:
-            return belongs
+            return belongs or current.strangers < AFTERMATH
         if current.kind in kinds.SINGLE and len(current.records) == 1:
             return belongs or kind is not None
         return belongs or current.strangers < STRANGERS
@@ -207,8 +209,9 @@ class SplatCutter:
         current.dying = current.dying or bool(kinds.death(text))
         if current.kind is None and (found := kinds.headline(text)):
             current.kind, current.headline, current.strangers = found.kind, text, 0
-            # Logs of other programs contain such words too.
-            current.tentative = found.tentative or (found.weak and record.kernel is None)
+            # Logs of other programs contain such words too, but not the kernel's mark before them.
+            doubtful = found.tentative or (found.weak and record.kernel is None)
+            current.tentative = doubtful and current.records[0].text.strip() != kinds.CUT_HERE
         elif current.tentative and kinds.EVIDENCE.match(text):
             current.tentative = False
         current.traced = current.traced or bool(kinds.SECTION_BEGIN.match(text))

@@ -70,6 +70,7 @@ class _Reader:
 
     def feed(self, line: str, number: int) -> Iterator[Splat]:
         """Add a line; yield the complaints that it completes."""
+        line = line.rstrip("\r\n\0 ")
         if not self._last.open and (match := CONSOLE.match(line)):
             # Fast path: most lines have the kernel's own prefix and begin no complaint.
             text = line[match.end() :]

@@ -19,6 +19,8 @@ TEXTS = [
     "  f+0x1/0x2",
     "[ INFO: possible recursive locking detected ]",
     "[<ffffffff81000000>] f+0x1/0x2",
+    "    [<ffffffff81000000>] f+0x1/0x2",
+    "  hex dump (first 32 bytes):",
 ]
 
 
@@ -57,6 +59,8 @@ def test_there_are_more_than_thirty_shapes() -> None:
         ("4,339,12345678,-;", ""),
         ("kern  :warn  : ", ""),
         ("> [   12.345678][  T123] ", ""),
+        ("> ", ""),
+        (">> ", ""),
         ("> 2026-11-28T10:00:00.1234567Z [   12.345678] ", ""),
         ("2026-11-28T10:00:00.123Z Nov 28 10:00:00 host kernel: [   12.345678] [  T123] ", ""),
         ("guest-1  | <4>[   12.345678] ", "\r\n"),

@@ -213,6 +213,33 @@ def test_one_death_told_three_times_is_one() -> None:
     assert "__cfi___rustc::rust_begin_unwind" in [frame.symbol for frame in splat.trace]
 
 
+CHATTER = [f"eth0: line {number}" for number in range(5)]
+
+
+def test_a_panic_after_what_others_say_is_the_same_death() -> None:
+    again = ["RIP: 0010:widget_read+0x12/0x40", "Kernel panic - not syncing: Fatal exception", "Kernel Offset: disabled"]
+    texts = [*OOPS, *CHATTER, again[0], *CHATTER, *again[1:]]
+    (splat,) = read(*(f"[   12.{number:06}] {text}" for number, text in enumerate(texts)))
+    assert (splat.splat_kind, splat.killed, splat.last) == ("oops", "machine", len(texts))
+
+
+def test_what_others_say_after_a_death_is_no_part_of_it() -> None:
+    for after in (CHATTER, CHATTER * 5):
+        (splat,) = read(*(f"[   12.{number:06}] {text}" for number, text in enumerate([*OOPS, *after])))
+        assert splat.last == len(OOPS)
+
+
+def test_the_kernels_mark_makes_a_doubtful_headline_certain() -> None:
+    (splat,) = read("------------[ cut here ]------------", "BUG: something that no table knows", "another line")
+    assert (splat.splat_kind, splat.headline) == ("bug", "BUG: something that no table knows")
+
+
+@pytest.mark.parametrize("text", ["BUG: memory leak", "[ BUG: lock held at task exit time! ]"])
+@pytest.mark.parametrize("end", ["\r", "\r\r", "\0", " "])
+def test_a_headline_at_the_end_of_its_line(text: str, end: str) -> None:
+    assert len(read(f"[    1.000000] {text}{end}", "")) == 1
+
+
 def test_tasks_that_hang_are_told_one_by_one() -> None:
     def hung(pid: int, function: str) -> list[str]:
         return [
