@@ -217,8 +217,8 @@ CHATTER = [f"eth0: line {number}" for number in range(5)]
 
 
 def test_a_panic_after_what_others_say_is_the_same_death() -> None:
-    again = ["RIP: 0010:widget_read+0x12/0x40", "Kernel panic - not syncing: Fatal exception", "Kernel Offset: disabled"]
-    texts = [*OOPS, *CHATTER, again[0], *CHATTER, *again[1:]]
+    again = "RIP: 0010:widget_read+0x12/0x40"
+    texts = [*OOPS, *CHATTER, again, *CHATTER, "Kernel panic - not syncing: Fatal exception", "Kernel Offset: disabled"]
     (splat,) = read(*(f"[   12.{number:06}] {text}" for number, text in enumerate(texts)))
     assert (splat.splat_kind, splat.killed, splat.last) == ("oops", "machine", len(texts))
 
