@@ -11,17 +11,19 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from r4l import resources
 from r4l.kernel import Kernel
-from r4l.module import BuiltModule
+from r4l.module import BuiltModule, Module
 
 pytestmark = pytest.mark.vm
 
 HELLO = str(resources.rust("drivers/hello"))
+OOPS = Path(__file__).parents[1] / "fixtures/oops_init"
 E1000 = str(resources.rust("drivers/e1000"))
 
 
@@ -215,3 +217,14 @@ def test_shell_on_a_terminal(kernel: Kernel) -> None:
         process.kill()
         process.wait()
         os.close(ours)
+
+
+def test_a_shell_tells_at_its_end_what_the_kernel_complained_of(
+    kernel: Kernel, on_terminal: Callable[..., Any]
+) -> None:
+    module = Module(OOPS).build(kernel)
+    shell = on_terminal("shell", "--snapshot", "--put", f"{module.path}:/root/")
+    shell.until("# ")
+    shell.type(f"insmod /root/{module.path.name} kind=warn; exit\n")
+    shell.until(r"(?s)the kernel complained \(warning\).*oops_init.*console.log")
+    assert shell.wait() == 123

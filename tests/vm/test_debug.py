@@ -18,6 +18,7 @@ from r4l.kernel import Kernel
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 HELLO = resources.rust("drivers/hello")
+OOPS = Path(__file__).parents[1] / "fixtures/oops_init"
 E1000 = resources.rust("drivers/e1000")
 
 
@@ -92,6 +93,14 @@ def test_what_is_not_there(kernel: Kernel, tmp_path: Path) -> None:
     assert debug(str(tmp_path), "--batch").returncode == 2
     failing = debug(str(HELLO), "--batch", *commands("print no_such_thing"))
     assert failing.returncode == 123
+
+
+@pytest.mark.thorough
+def test_a_complaint_of_the_kernel_is_told_at_the_end(kernel: Kernel) -> None:
+    done = debug(str(OOPS), "--batch", "--param", "kind=warn", *commands("continue"), "--", "true")
+    assert done.returncode == 123
+    assert "the kernel complained (warning)" in done.stderr
+    assert "console.log" in done.stderr
 
 
 @pytest.mark.thorough

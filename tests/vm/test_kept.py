@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -110,6 +111,25 @@ def test_a_complaint_is_the_verdict_of_the_command_that_it_came_in(keep: Callabl
     assert done.returncode == 123
     assert "a warning on purpose, number 42" in done.stderr.decode()
     assert r4l("exec", name, "--", "true").returncode == 0
+
+
+@pytest.mark.thorough
+def test_a_module_that_spins_is_named_and_a_shell_tells_what_was_complained_of(
+    keep: Callable[..., str], kernel: Kernel, on_terminal: Callable[..., Any]
+) -> None:
+    module = Module(WARN).build(kernel)
+    name = keep("--put", f"{module.path}:/root/", "-", "--", "true")
+    load = f"insmod /root/{module.path.name} kind="
+    shell = on_terminal("shell", "--join", name)
+    shell.until("# ")
+    shell.type(f"{load}warn; rmmod oops_init; {load}warn; rmmod oops_init; exit\n")
+    shell.until(r"(?s)(the kernel complained \(warning\).*){2}console.log")
+    assert shell.wait() == 123
+    # A lockup is reported after twice as many seconds (Documentation/admin-guide/lockup-watchdogs.rst).
+    r4l("exec", name, "--", "echo 2 > /proc/sys/kernel/watchdog_thresh")
+    done = r4l("exec", name, "--timeout", "9", "--", load + "spin")
+    assert done.returncode == 123
+    assert re.search(r"\((soft-lockup|rcu-stall)\).*\[oops_init\]", done.stderr.decode())
 
 
 def test_what_a_killed_keeper_leaves_is_told_once_and_removed(keep: Callable[..., str]) -> None:

@@ -10,9 +10,10 @@ import click
 from r4l.cli.options import GuestCommand, MachineOptions, config_option, kernel_option, machine_options, timeout_option
 from r4l.cli.run import parameters_of
 from r4l.cli.screen import show_warnings
+from r4l.cli.session import end
 from r4l.debug import functions
 from r4l.debug.session import Session
-from r4l.errors import UsageError, VerdictError
+from r4l.errors import R4LError, UsageError, VerdictError
 from r4l.module import Module
 from r4l.setup import set_up
 from r4l.stages import Stages
@@ -52,7 +53,8 @@ def command(
     """Load a module in a fresh virtual machine with gdb attached.
 
     FUNCTION is written as in the source: `Nic::open`, `main.rs:20`. Without --break, gdb stops before the module's init
-    runs. COMMAND is run in the guest once the module is loaded. The machine ends with gdb.
+    runs. COMMAND is run in the guest once the module is loaded. The machine ends with gdb; if its kernel complained,
+    the exit code is 123.
     """
     parameters = parameters_of(param)
     module = Module(folder, config)
@@ -69,10 +71,15 @@ def command(
         places = [place for wanted in breaks for place in functions.places(wanted, files, tools)]
         vm = machine.start(kernel, stages)
     show_warnings(ko.warnings for ko in built)
+    trouble: R4LError | None = None
     try:
         session = Session(vm, built, tools, [module.folder.parent], parameters, guest_command)
         code = session.run(places, commands, batch=batch, timeout=timeout or None)
-    finally:
+        if batch and code:
+            trouble = VerdictError(f"gdb ended with exit code {code}", "see gdb's messages above")
+    except R4LError as error:
+        trouble = error
+    except BaseException:
         vm.close()
-    if batch and code:
-        raise VerdictError(f"gdb ended with exit code {code}", "see gdb's messages above")
+        raise
+    raise SystemExit(end(vm, 0, trouble))

@@ -12,11 +12,11 @@ import click
 from click.shell_completion import CompletionItem
 
 from r4l import kept
-from r4l.cli import show
+from r4l.cli import session, show
 from r4l.cli.called import called
 from r4l.cli.screen import emit, input_of_command
-from r4l.guest.shell import interactive
-from r4l.kept.client import RemoteGuest
+from r4l.guest.shell import on_terminal
+from r4l.kept.client import Ended, RemoteGuest
 from r4l.kept.keeper import READY
 from r4l.process import OWN_PYTHON
 from r4l.stages import is_quiet
@@ -80,8 +80,13 @@ def execute(machine: kept.Kept, guest_command: tuple[str, ...], timeout: float) 
 
 
 def join(machine: kept.Kept) -> int:
-    """Run a shell in a kept machine, and return its exit code."""
-    return interactive(RemoteGuest(machine), machine.shell)
+    """Run a shell in a kept machine; print what the kernel complained of meanwhile; return the exit code."""
+    done: Ended | None = on_terminal(RemoteGuest(machine), machine.shell)
+    if done is None:
+        return 1
+    if done.complaint:
+        session.tell(done.causes, f"{machine.run}/console.log")
+    return done.exit_code or (done.complaint.exit_code if done.complaint else 0)
 
 
 def complete_name(_context: click.Context, _option: click.Parameter, begun: str) -> list[CompletionItem]:

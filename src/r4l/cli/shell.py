@@ -6,9 +6,11 @@ from __future__ import annotations
 import click
 
 from r4l import kept
+from r4l.cli import session
 from r4l.cli.kept import complete_name
 from r4l.cli.kept import join as enter
 from r4l.cli.options import MachineOptions, ProjectCommand, kernel_option, machine_options, show_door
+from r4l.errors import R4LError
 from r4l.guest.shell import require_terminal
 from r4l.setup import set_up
 from r4l.stages import Stages
@@ -32,7 +34,7 @@ ONLY = ""
 def command(join: str | None, machine: MachineOptions, kernel_name: str | None, arch: str) -> None:
     """Open a shell in a fresh virtual machine, without any module of yours.
 
-    The machine ends with the shell.
+    The machine ends with the shell. The exit code is the shell's; if that is 0 and the kernel complained, it is 123.
     """
     require_terminal()
     if join is not None:
@@ -40,9 +42,14 @@ def command(join: str | None, machine: MachineOptions, kernel_name: str | None, 
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)
         vm = machine.start(kernel, stages, AS_BOOTED)
+    trouble: R4LError | None = None
+    code = 0
     try:
         show_door(vm)
         code = vm.shell()
-    finally:
+    except R4LError as error:
+        trouble = error
+    except BaseException:
         vm.close()
-    raise SystemExit(code)
+        raise
+    raise SystemExit(session.end(vm, code, trouble))

@@ -102,6 +102,12 @@ def interactive(guest: Commands, command: Sequence[str] = SHELL) -> int:
     Raises:
         UsageError: standard input is no terminal.
     """
+    done = on_terminal(guest, command)
+    return done.exit_code if done else 1
+
+
+def on_terminal(guest: Commands, command: Sequence[str]) -> Any:
+    """Run a command like `interactive`; return its result, as `wait_done` of the guest's commands does, or None."""
     require_terminal()
     source = sys.stdin.fileno()
     out = sys.stdout.fileno()
@@ -121,5 +127,4 @@ def interactive(guest: Commands, command: Sequence[str] = SHELL) -> int:
                 if ready:
                     typed = os.read(source, PIECE)
                     process.write(typed or b"\x04")
-        done = process.wait_done(5)
-    return done.exit_code if done else 1
+        return process.wait_done(5)

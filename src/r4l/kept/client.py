@@ -38,11 +38,13 @@ class Ended:
 
     Attributes:
         exit_code: exit code of the command.
-        complaint: complaint of the kernel meanwhile, if any.
+        complaint: first complaint of the kernel meanwhile, if any.
+        causes: sentences of all complaints meanwhile.
     """
 
     exit_code: int
     complaint: Told | None = None
+    causes: tuple[str, ...] = ()
 
 
 class RemoteProcess:
@@ -86,7 +88,7 @@ class RemoteProcess:
         if said["exit_code"] is None:
             self.failure = error
         else:
-            self._result = Ended(said["exit_code"], error)
+            self._result = Ended(said["exit_code"], error, tuple(said["complaints"]))
 
     def write(self, data: bytes) -> None:
         """Send standard input."""

@@ -28,6 +28,8 @@ READY = "R4L_KEEPER"
 """Environment variable with the descriptor on which a keeper reports that its machine is ready."""
 LOOK = 0.5
 """Seconds between checks that the machine still runs."""
+TOLD = 100
+"""Complaints of one command whose sentences are reported."""
 
 
 def is_keeper() -> bool:
@@ -147,13 +149,20 @@ class Keeper:
             threading.Thread(target=_feed, args=(connection, process), daemon=True).start()
             done = process.wait_done(request["timeout"])
         if done is None:
-            raise GuestTimeout(
+            late = GuestTimeout(
                 f"{process.title!r} did not end within {request['timeout']:g} s in the guest", "give it more --timeout"
             )
+            if why := self._vm.why_it_hangs(seen):
+                raise why from late
+            raise late
         with contextlib.suppress(GuestTimeout):
             klog.sync()
-        complaint = next(iter(klog.splats(seen, settle=True)), None)
-        return {"exit_code": done.exit_code, "error": complaint.as_dict() if complaint else None}
+        found = klog.splats(seen, settle=True)
+        return {
+            "exit_code": done.exit_code,
+            "error": found[0].as_dict() if found else None,
+            "complaints": [splat.cause for splat in found[:TOLD]],
+        }
 
 
 def _feed(connection: FrameSocket, process: GuestProcess) -> None:

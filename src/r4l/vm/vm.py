@@ -34,7 +34,7 @@ from r4l.vm.share import Share, mount
 from r4l.vm.ssh import Ssh, forwarded_port
 
 LOG = logging.getLogger(__name__)
-HANGS = ("soft-lockup", "rcu-stall", "hung-task", "lockdep", "atomic-sleep")
+HANGS = ("hard-lockup", "soft-lockup", "rcu-stall", "hung-task", "workqueue-lockup", "lockdep", "atomic-sleep")
 """Kinds of complaints that explain a hang, the surest first."""
 
 
@@ -365,15 +365,19 @@ class VM:
         try:
             done = self.guest.run(command, timeout=timeout, check=False, **rest)
         except GuestTimeout as late:
-            if why := self._why_it_hangs(seen):
+            if why := self.why_it_hangs(seen):
                 raise why from late
             raise
         if done.signal is not None or self.klog.begun or self.klog.splat_count > seen:
             self._raise_oops(seen)
         return done.checked() if check else done
 
-    def _why_it_hangs(self, seen: int) -> Splat | None:
-        """Return the complaint, after the first `seen`, that explains why a command does not end, or None."""
+    def why_it_hangs(self, seen: int) -> Splat | None:
+        """Return the complaint, after the first `seen`, that explains why a command does not end, or None.
+
+        Args:
+            seen: `klog.splat_count` before the command.
+        """
         found = self.klog.complaints(seen, settle=True)
         return next((splat for kind in HANGS for splat in found if splat.splat_kind == kind), None)
 
