@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 
 from r4l import home
-from r4l.debian import apt
+from r4l.debian import choice
 from r4l.errors import EnvironmentFault
 from r4l.kernel import Kernel
 from r4l.kernel.rustavailable import AVAILABLE, rust_available
@@ -72,7 +72,7 @@ def _tools(kernel: Kernel, versions: dict[str, str]) -> list[Finding]:
 
 def _mirror() -> Finding:
     try:
-        return Finding("Debian mirror", True, apt.mirror())
+        return Finding("Debian mirror", True, choice.mirror())
     except EnvironmentFault as error:
         return Finding("Debian mirror", False, error.cause, error.remedy)
 

@@ -34,6 +34,7 @@ MACHINE = {
 }
 """Shape of `[machine]`; its keys are named as the words of pytest's marker `machine`."""
 SHAPE = {
+    "mirror?": str,
     "kernel?": (str, [str]),
     "arch?": str,
     "machine?": MACHINE,
@@ -49,6 +50,7 @@ class Settings:
 
     Attributes:
         file: where it was read from.
+        mirror: address of a Debian mirror, as in `R4L_MIRROR`; empty for none.
         kernel: names as for `--kernel`; a path is absolute.
         arch: the guest's architecture.
         machine: values by the keys of `MACHINE`.
@@ -57,6 +59,7 @@ class Settings:
     """
 
     file: Path | None = None
+    mirror: str = ""
     kernel: tuple[str, ...] = ()
     arch: str | None = None
     machine: Mapping[str, Any] = field(default_factory=dict)
@@ -104,6 +107,7 @@ class Settings:
         names = (kernel,) if isinstance(kernel, str) else kernel
         return cls(
             file,
+            table.get("mirror", ""),
             tuple(str(file.parent / name) if "/" in name or name in (".", "..") else name for name in names),
             architecture(table["arch"]).name if "arch" in table else None,
             machine,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from r4l.cli import build, debug, ide, kernel, run, setup, shell, watch
+from r4l.cli import build, cli, debug, ide, kernel, run, setup, shell, watch
 from r4l.cli import log as log_command
 from r4l.cli import test as test_command
 from r4l.cli.lab import command as lab
 from r4l.cli.options import MachineOptions
+from r4l.debian import choice
 from r4l.errors import UsageError
 from r4l.settings import Settings
 from r4l.testing import options
@@ -51,8 +53,10 @@ LEVEL = 3
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No variable of the user's, and their home elsewhere."""
-    for name in ("R4L_KERNEL", "R4L_ARCH", ISOLATED):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("R4L_KERNEL", "R4L_ARCH", "R4L_MIRROR", ISOLATED):
+        # Set first, so that what a command sets is unset after the test.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     options.settings.cache_clear()
 
@@ -109,6 +113,7 @@ def test_it_is_the_nearest_and_ends_with_the_checkout_and_before_the_home(folder
         ("arch = 'vax'", ["unknown architecture vax"]),
         ("[parameters]\nx = 1979-05-27", ["parameters.x cannot be"]),
         ("[config]\nX = ['m']", ["config.X cannot be", '"m"']),
+        ("mirror = 3", ["mirror has to be a text"]),
         ("kernel = ", ["is not TOML"]),
         ("[machine]\ndevices = ['nvme,romfile=/etc/shadow']", ["names a file of this computer"]),
         ("[machine]\ndevices = ['model.py:Evil']", ["names a file of this computer"]),
@@ -166,6 +171,70 @@ def test_command_line_before_environment_before_project_file_before_default(
     assert ask("--kernel", "samples", "--arch", "arm64", R4L_KERNEL="debug", R4L_ARCH="x86_64") == ("samples", "arm64")
     (tmp_path / "r4l.toml").unlink()
     assert ask() == (None, "x86_64")
+
+
+MIRROR = "http://mirror.example/debian"
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "bench", "sweep", "setup", "doctor", "demo", "kernel list"])
+def test_the_mirror_of_each_command_that_fetches(
+    name: str, folder: Path, tmp_path: Path, seen: list[tuple[str | None, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    (tmp_path / "r4l.toml").write_text(f"mirror = '{MIRROR}/'\n")
+    used: list[str] = []
+
+    def stop(*_arguments: object, **_rest: object) -> None:
+        used.append(choice.mirror())
+        raise Seen
+
+    words: list[str] = []
+    if name == "doctor":
+        monkeypatch.setattr("r4l.doctor.findings", stop)
+    elif name == "demo":
+        monkeypatch.setattr("r4l.cli.demo.Demo", stop)
+        words = ["--out", str(tmp_path / "out")]
+    elif name == "kernel list":
+        monkeypatch.setattr("r4l.kernel.stock.archives", stop)
+        words = ["--available"]
+    else:
+        monkeypatch.setattr(f"r4l.cli.{name}.set_up", stop)
+        words = [] if name == "setup" else [str(folder)]
+
+    def ask(**environment: str) -> str:
+        done = CliRunner().invoke(cli, [*name.split(), *words], env=environment)
+        assert isinstance(done.exception, Seen), done.output
+        monkeypatch.delenv("R4L_MIRROR", raising=False)
+        return used[-1]
+
+    assert ask() == MIRROR
+    assert ask(R4L_MIRROR="http://another.example/debian") == "http://another.example/debian"
+    (tmp_path / "r4l.toml").unlink()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert ask() == choice.DEFAULT_MIRROR
+
+
+@pytest.mark.parametrize("address", ["mirror.example/debian", "ftp://mirror.example/debian", "/srv/debian", "http://["])
+def test_a_mirror_that_is_no_address(address: str, tmp_path: Path) -> None:
+    (tmp_path / "r4l.toml").write_text(f"mirror = '{address}'\n")
+    with pytest.raises(UsageError, match=r"r4l\.toml: mirror is .* not an http or https address"):
+        choice.prefer(Settings.near(tmp_path))
+
+
+def test_the_mirror_of_pytest_and_none_of_a_lab(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "r4l.toml").write_text(f"mirror = '{MIRROR}'\n")
+
+    class Config:
+        invocation_params = pytest.Config.InvocationParams(args=(), plugins=None, dir=folder)
+
+    config: Any = Config()
+    monkeypatch.setenv(ISOLATED, "1")
+    options.use_mirror(config)
+    assert "R4L_MIRROR" not in os.environ
+    monkeypatch.delenv(ISOLATED)
+    options.settings.cache_clear()
+    options.use_mirror(config)
+    assert choice.mirror() == MIRROR
 
 
 def test_tests_may_have_several_kernels_of_the_environment(folder: Path, seen: list[tuple[str | None, str]]) -> None:

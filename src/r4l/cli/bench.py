@@ -11,7 +11,9 @@ import click
 from r4l.cli.json_option import json_option
 from r4l.cli.options import kernel_option, timeout_option
 from r4l.cli.screen import screen
+from r4l.debian import choice
 from r4l.module.named import SHIPPED, named
+from r4l.settings import Settings
 from r4l.setup import set_up
 from r4l.stages import Stages
 
@@ -73,6 +75,7 @@ def command(
     from r4l.bench.measure import Subject, measured
     from r4l.bench.workloads import chosen
 
+    choice.prefer(Settings.near(Path(folder)))
     workloads = chosen(names, scripts)
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)

@@ -14,8 +14,10 @@ from r4l import home, report
 from r4l.camp.demo import Demo, rows_of
 from r4l.cli.json_option import json_option
 from r4l.cli.screen import screen
+from r4l.debian import choice
 from r4l.errors import EnvironmentFault, VerdictError
 from r4l.report import model
+from r4l.settings import Settings
 from r4l.stages import Stages
 
 
@@ -32,6 +34,7 @@ def command(out: Path | None, as_json: bool) -> None:
     Makes the toolchain and the kernel ready (the first time), builds the Rust driver for the e1000, boots Debian's
     unmodified kernel and goes through the camp's scenario. Exit code 123: a step failed.
     """
+    choice.prefer(Settings.near(Path()))
     folder = (out or home.room("demos") / time.strftime("%Y%m%d-%H%M%S")).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)

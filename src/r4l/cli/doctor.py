@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
 from r4l import doctor
 from r4l.cli.called import as_called
 from r4l.cli.json_option import json_option
+from r4l.debian import choice
 from r4l.errors import EnvironmentFault
+from r4l.settings import Settings
 from r4l.terminal import Console
 
 
@@ -23,6 +26,7 @@ def command(fix: bool, as_json: bool) -> None:
 
     One line for each requirement: found, or the cause and the remedy. Exit code 120: a requirement of r4l is missing.
     """
+    choice.prefer(Settings.near(Path()))
     if fix:
         click.echo("nothing of the host's packages is needed", err=True)
     findings = doctor.findings()

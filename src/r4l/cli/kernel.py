@@ -16,6 +16,7 @@ from rich.markup import escape
 from r4l.arch import DEFAULT, architecture
 from r4l.cli.json_option import json_option
 from r4l.cli.options import ProjectCommand, kernel_option
+from r4l.debian import choice
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import Kernel, debian, named, own, stock, tree
 from r4l.kernel.describe import Description, describe
@@ -24,6 +25,7 @@ from r4l.kernel.manifest import MANIFEST
 from r4l.kernel.profile import profiles
 from r4l.limits import UNLIMITED
 from r4l.report import kernel as kernel_page
+from r4l.settings import Settings
 from r4l.stages import Stages
 from r4l.terminal import Console
 from r4l.toolchain import Grant, Toolchain
@@ -32,6 +34,7 @@ from r4l.toolchain import Grant, Toolchain
 @click.group()
 def command() -> None:
     """List, describe, configure and build kernels."""
+    choice.prefer(Settings.near(Path()))
 
 
 @command.command("list")

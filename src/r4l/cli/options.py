@@ -19,6 +19,7 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from r4l.arch import DEFAULT, architecture, architectures
+from r4l.debian import choice
 from r4l.errors import UsageError
 from r4l.kernel import Kernel, own, stock
 from r4l.kernel.named import is_path
@@ -377,6 +378,7 @@ def _settle(ctx: click.Context) -> None:
         if name in ctx.params and source in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP):
             ctx.params[name] = value
 
+    choice.prefer(settings)
     if settings.kernel:
         default("kernel_names", settings.kernel)
         default("kernel_name", settings.kernel[0])

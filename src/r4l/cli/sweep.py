@@ -12,9 +12,11 @@ from rich.markup import escape
 
 from r4l.cli.json_option import json_option
 from r4l.cli.options import kernel_option, on_option
+from r4l.debian import choice
 from r4l.errors import EnvironmentFault, VerdictError
 from r4l.limits import GIB, machine_memory
 from r4l.module.named import SHIPPED, named
+from r4l.settings import Settings
 from r4l.setup import set_up
 from r4l.stages import Stages, is_quiet
 from r4l.terminal import Console
@@ -108,6 +110,7 @@ def command(
     from r4l.sweep.as_test import as_test as test_of
     from r4l.sweep.sweep import counts, findings, summary
 
+    choice.prefer(Settings.near(Path(folder)))
     if as_test is None:
         cluster.require()
     wanted = Wanted(tuple(filter(None, faults.split(","))), phases, cells, seed, named_cells)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Settings of this machine's apt, if it has one: mirror, proxy, and checks of dates."""
+"""Settings of this machine's apt, if it has one: sources, proxy, and checks of dates."""
 
 from __future__ import annotations
 
@@ -7,15 +7,10 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from r4l.errors import UsageError
-
-DEFAULT_MIRROR = "http://deb.debian.org/debian"
-"""Debian's own address, which redirects to a mirror nearby.
-
-Signatures, not the connection, prove that files are Debian's.
-"""
 ENVIRONMENT = "R4L_MIRROR"
 DATES = "R4L_CHECK_VALID_UNTIL"
 """Environment variable; `false` accepts expired lists, as an archive of old packages has."""
@@ -24,43 +19,44 @@ FALSE = ("0", "false", "no", "off", "without", "disable")
 """Values that mean "no" in apt.conf(5)."""
 
 
-def mirror() -> str:
-    """Return the address of the Debian mirror: `$R4L_MIRROR`, the one that this machine's apt uses, or Debian's own.
+@dataclass(frozen=True)
+class Source:
+    """A source of apt.
 
-    Raises:
-        UsageError: `$R4L_MIRROR` is not an http or https address.
+    Attributes:
+        address: URL without a slash at its end.
+        suite: as the source names it, such as `trixie` or `stable`.
+        origin: what its own lists say; empty before the first `apt-get update`.
     """
-    named = os.environ.get(ENVIRONMENT)
-    if named:
-        if not _is_http(named):
-            raise UsageError(
-                f"{ENVIRONMENT} is {named!r}, which is not an http or https address",
-                f"set it to the address of a Debian mirror, such as {DEFAULT_MIRROR}, or unset it",
-            )
-        return named.rstrip("/")
-    return next((uri for uri in _mirrors_of_apt() if _is_http(uri)), DEFAULT_MIRROR)
+
+    address: str
+    suite: str
+    origin: str
 
 
-def _is_http(address: str) -> bool:
-    parts = urlsplit(address)
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
-
-
-def _mirrors_of_apt() -> list[str]:
-    """Return the addresses of Debian mirrors in apt's sources; empty without apt, or for another distribution."""
+def sources() -> list[Source]:
+    """Return the sources of apt that have a component `main`; empty without apt."""
     if not shutil.which("apt-get"):
         return []
-    form = "$(REPO_URI)|$(ORIGIN)|$(COMPONENT)|$(CODENAME)"
-    argv = ["apt-get", "indextargets", "--format", form, "Created-By: Packages"]
+    origins = {(uri, suite): origin for uri, suite, _, origin in _targets() if "$(" not in origin}
+    # Without this option apt leaves out the sources that it has no lists of: all, before its first update.
+    found = [
+        Source(uri.rstrip("/"), suite, origins.get((uri, suite), ""))
+        for uri, suite, component, _ in _targets("--no-release-info")
+        if component == "main" and "security" not in uri + suite
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _targets(*options: str) -> Iterator[list[str]]:
+    """Yield address, suite, component and origin of each package list that apt would fetch (apt-get(8))."""
+    form = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(ORIGIN)"
+    argv = ["apt-get", "indextargets", *options, "--format", form, "Created-By: Packages"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, encoding="utf-8", errors="replace")
-    found: list[str] = []
     for line in done.stdout.splitlines():
-        uri, origin, component, codename = line.split("|")
-        # Before the first `apt-get update` apt knows no origin.
-        is_debian = origin == "Debian" or (not origin and urlsplit(uri).path.rstrip("/").endswith("/debian"))
-        if is_debian and component in ("main", "") and "security" not in uri + codename:
-            found.append(uri.rstrip("/"))
-    return found
+        fields = line.split("|")
+        if len(fields) == 4:
+            yield fields
 
 
 def inherited_options() -> list[str]:

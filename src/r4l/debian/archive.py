@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from r4l import home
-from r4l.debian import apt
+from r4l.debian import apt, choice
 from r4l.debian.extract import Rules
 from r4l.debian.mirror import REMEDY, Absent, ArchiveFile, Mirror
 from r4l.debian.package import Index, Package, read_status
@@ -62,7 +62,7 @@ class Archive:
         Raises:
             UsageError: `$R4L_MIRROR` is not an address.
         """
-        return Mirror(apt.mirror())
+        return Mirror(choice.mirror())
 
     @cached_property
     def sources(self) -> tuple[str, ...]:

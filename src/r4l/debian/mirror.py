@@ -78,10 +78,12 @@ class Mirror:
     Args:
         address: URL without a slash at its end.
         stop: event that ends running downloads once it is set.
+        tries: how often a file is asked for.
     """
 
     address: str
     stop: threading.Event = field(default_factory=threading.Event, compare=False)
+    tries: int = TRIES
 
     def read(self, path: str, most: int) -> bytes:
         """Return the content of a small file.
@@ -189,11 +191,11 @@ class Mirror:
 
     def _tried(self, attempt: Callable[[], T]) -> T:
         """Return the result of the first try that succeeds."""
-        for number in range(1, TRIES + 1):
+        for number in range(1, self.tries + 1):
             try:
                 return attempt()
             except _Again as again:
-                if number == TRIES or self.stop.wait(PAUSE * number):
+                if number == self.tries or self.stop.wait(PAUSE * number):
                     raise again.fault from again
         raise AssertionError
 

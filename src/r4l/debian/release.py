@@ -16,7 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from r4l.debian import apt
-from r4l.debian.mirror import REMEDY, is_html, web_page
+from r4l.debian.mirror import REMEDY, Absent, Mirror, is_html, web_page
 from r4l.errors import EnvironmentFault
 
 if TYPE_CHECKING:
@@ -86,6 +86,28 @@ def verified(data: bytes, suite: str, source: str) -> Release:
     if apt.checks_dates():
         _require_today(found, source)
     return found
+
+
+@cache
+def is_signed(address: str, suite: str) -> bool | None:
+    """Return True if one of Debian's keys has signed a suite's `InRelease`; None if it cannot be read now.
+
+    Args:
+        address: a mirror's, without a slash at its end.
+        suite: name of the suite's folder.
+    """
+    path = f"dists/{suite}/InRelease"
+    try:
+        data = Mirror(address, tries=1).read(path, LONGEST)
+    except Absent:
+        return False
+    except EnvironmentFault:
+        return None
+    try:
+        _signed(data, f"{address}/{path}")
+    except EnvironmentFault:
+        return False
+    return True
 
 
 def _signed(data: bytes, source: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from r4l.arch import DEFAULT
+from r4l.debian import choice
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module, kbuild_of
@@ -76,6 +77,18 @@ def settings(folder: Path) -> Settings:
         return Settings()
     try:
         return Settings.near(folder)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def use_mirror(config: pytest.Config) -> None:
+    """Use the mirror of the project file, unless the environment names one.
+
+    Raises:
+        pytest.UsageError: the file's mirror is not an address.
+    """
+    try:
+        choice.prefer(settings(config.invocation_params.dir))
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
 

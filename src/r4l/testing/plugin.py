@@ -51,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, and the writer for the results."""
     results.register(config)
+    options.use_mirror(config)
     # Needed if pytest was started directly; r4l's command line has done this already.
     inuse.hold_environment()
     config.pluginmanager.register(verdict.FailureCount())

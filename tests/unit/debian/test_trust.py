@@ -47,6 +47,22 @@ def test_a_forged_archive_is_refused(small: SmallArchive, view: Archive) -> None
     assert [path for path, _ in small.asked] == ["dists/small/InRelease"]
 
 
+def test_whether_debian_has_signed_it(small: SmallArchive) -> None:
+    """By the signature alone: any other answer is none of Debian's, and no answer says nothing."""
+    small.publish()
+    assert release.is_signed(small.address, "small") is True
+    release.is_signed.cache_clear()
+    for fault in (archives.web_page, archives.status(404), archives.another):
+        small.faults = {"InRelease": fault}
+        assert release.is_signed(small.address, "small") is False
+        release.is_signed.cache_clear()
+    small.faults = {}
+    small.publish(signer="somebody")
+    assert release.is_signed(small.address, "small") is False
+    assert release.is_signed("http://127.0.0.1:9/debian", "small") is None
+    release.is_signed.cache_clear()
+
+
 CHANGES: dict[str, Callable[[bytes], bytes]] = {
     "a byte": lambda text: text.replace(b"Suite: small", b"Suite: smell"),
     "no signature": lambda text: text[: text.index(b"-----BEGIN PGP SIGNATURE-----")],
