@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from r4l.toolchain.enter import bwraps
+
 LAUNCHER = Path(__file__).parents[2] / "r4l"
 ALWAYS = ("sh", "python3", "dirname", "readlink", "mkdir", "cat", "tr", "cksum", "tail", "rm", "flock")
 
@@ -102,19 +104,38 @@ def test_an_old_python(bare_path: Path, tmp_path: Path) -> None:
 
 UV = """#!{shell}
 case "$*" in
-"venv "*) mkdir -p "$5/bin" && printf '#!{shell}\\necho "ran $*"\\n' > "$5/bin/python" && {chmod} +x "$5/bin/python" ;;
+"venv "*) mkdir -p "$5/bin" && cp {python} "$5/bin/python" && echo 'version_info = {version}' >"$5/pyvenv.cfg" ;;
 "pip install "*) echo "in $PWD: $*" ;;
 *) exit 2 ;;
 esac
 """
+UVS_PYTHON = """#!{shell}
+case "$*" in
+--version) echo "Python {version}" ;;
+*libc_ver*) echo "{libc}" ;;
+*) echo "ran $*" ;;
+esac
+"""
+
+
+def give_uv(path: Path, version: str = "3.14.0rc2", libc: str = "glibc 2.28") -> Path:
+    """An old Python, and a uv which copies a newer one; the path of that one."""
+    shell, pythons = shutil.which("sh"), path.parent / "uvs-python"
+    texts = {
+        path / "python3": f"#!{shell}\n{OLD}\n",
+        path / "uv": UV.format(shell=shell, python=pythons, version=version),
+        pythons: UVS_PYTHON.format(shell=shell, version=version, libc=libc),
+    }
+    for file, text in texts.items():
+        file.write_text(text)
+        file.chmod(0o755)
+    (path / "cp").symlink_to(str(shutil.which("cp")))
+    return pythons
 
 
 def test_an_old_python_and_uv(bare_path: Path, tmp_path: Path) -> None:
     """uv finds or fetches a Python that is new enough."""
-    shell = shutil.which("sh")
-    (bare_path / "python3").write_text(f"#!{shell}\n{OLD}\n")
-    (bare_path / "uv").write_text(UV.format(shell=shell, chmod=shutil.which("chmod")))
-    (bare_path / "uv").chmod(0o755)
+    give_uv(bare_path)
     done = launch(bare_path, tmp_path, "demo")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "ran -P -m r4l demo\n"
@@ -123,15 +144,128 @@ def test_an_old_python_and_uv(bare_path: Path, tmp_path: Path) -> None:
 
 
 def test_a_relative_home(bare_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shell = shutil.which("sh")
-    (bare_path / "python3").write_text(f"#!{shell}\n{OLD}\n")
-    (bare_path / "uv").write_text(UV.format(shell=shell, chmod=shutil.which("chmod")))
-    (bare_path / "uv").chmod(0o755)
+    give_uv(bare_path)
     monkeypatch.chdir(tmp_path)
     env = {"PATH": str(bare_path), "HOME": str(tmp_path), "R4L_HOME": "below/r4l"}
     done = subprocess.run([str(LAUNCHER), "demo"], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.glob("below/r4l/venv/*/complete"))
+
+
+MAKING = "r4l: making the Python environment (once)\n"
+
+
+@pytest.mark.parametrize("loss", ["removed", "does not start", "another version"])
+def test_the_python_of_the_environment_goes_away(loss: str, bare_path: Path, tmp_path: Path) -> None:
+    """As when uv's Pythons are removed, or the system's is upgraded in its place."""
+    give_uv(bare_path)
+    assert launch(bare_path, tmp_path, "demo").stderr == MAKING
+    again = launch(bare_path, tmp_path, "demo")
+    assert (again.stdout, again.stderr) == ("ran -P -m r4l demo\n", ""), "what is whole is used"
+    (python,) = (tmp_path / "r4l/venv").glob("*/bin/python")
+    python.unlink()
+    if loss == "removed":
+        python.symlink_to(tmp_path / "gone")
+    else:
+        number = "3.13.9" if loss == "another version" else "3.14.0"
+        said = f"echo Python {number}; exit {0 if loss == 'another version' else 127}"
+        python.write_text(f"#!{shutil.which('sh')}\n{said}\n")
+        python.chmod(0o755)
+    mended = launch(bare_path, tmp_path, "demo")
+    assert (mended.returncode, mended.stdout, mended.stderr) == (0, "ran -P -m r4l demo\n", MAKING)
+
+
+@pytest.mark.parametrize(
+    ("libc", "said"),
+    [
+        ("glibc 2.28", ""),
+        ("glibc 2.36.9000", ""),
+        ("glibc 2.27", "this machine has glibc 2.27"),
+        ("glibc 2.5", "this machine has glibc 2.5"),
+        ("musl 1.2.5", "this machine has another C library than glibc"),
+        (" ", "this machine has another C library than glibc"),
+    ],
+)
+def test_the_c_library(libc: str, said: str, bare_path: Path, tmp_path: Path) -> None:
+    give_uv(bare_path, libc=libc)
+    done = launch(bare_path, tmp_path, "demo")
+    assert done.returncode == (120 if said else 0), done.stderr
+    assert said in done.stderr
+    assert ("remedy: r4l needs glibc 2.28 or newer" in done.stderr) == bool(said)
+    assert ("pip install" in (tmp_path / "r4l/logs/venv.log").read_text()) == (not said)
+
+
+def test_no_locks(bare_path: Path, tmp_path: Path) -> None:
+    """As on NFS without its lock service."""
+    give_uv(bare_path)
+    (bare_path / "flock").write_text(f"#!{shutil.which('sh')}\necho 'flock: 9: No locks available' >&2\nexit 1\n")
+    done = launch(bare_path, tmp_path, "demo")
+    assert done.returncode == 120
+    assert f"files in {tmp_path}/r4l/venv cannot be locked: flock: 9: No locks available" in done.stderr
+    assert "local_lock=flock" in done.stderr
+
+
+IN_THE_WAY = {"the lock": "venv/lock", "the log": "logs/venv.log"}
+
+
+@pytest.mark.parametrize("what", IN_THE_WAY)
+def test_a_file_that_cannot_be_written(what: str, bare_path: Path, tmp_path: Path) -> None:
+    give_uv(bare_path)
+    # Root can write everywhere but into a folder's name.
+    (tmp_path / "r4l" / IN_THE_WAY[what]).mkdir(parents=True)
+    done = launch(bare_path, tmp_path, "demo")
+    assert done.returncode == 120
+    assert f"r4l: cannot write {tmp_path}/r4l/{IN_THE_WAY[what]}\nr4l: remedy: remove it" in done.stderr
+
+
+FULL = """#!{shell}
+case "$*" in
+"-I -m venv "*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python"{venv} ;;
+*libc_ver*) echo glibc 2.36 ;;
+"-P -m pip "*) cat /dev/zero >"${{0%/*}}/zero" ;;
+*) exec {python} "$@" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("stage", ["venv", "pip"])
+def test_a_full_disk(stage: str, bare_path: Path, tmp_path: Path) -> None:
+    """A real one, of 2 MiB."""
+    (home := tmp_path / "r4l").mkdir()
+    try:
+        room = [
+            *bwraps()[:1],
+            "--bind",
+            "/",
+            "/",
+            "--dev-bind",
+            "/dev",
+            "/dev",
+            "--size",
+            "2097152",
+            "--tmpfs",
+            str(home),
+        ]
+        subprocess.run([*room, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this machine gives no mount namespace")
+    fill = ' && cat /dev/zero >"$4/zero"' if stage == "venv" else ""
+    (bare_path / "python3").write_text(
+        FULL.format(shell=shutil.which("sh"), python=Path(sys.executable).resolve(), venv=fill)
+    )
+    for name in ("cp", "cat"):
+        (bare_path / name).unlink(missing_ok=True)
+        (bare_path / name).symlink_to(str(shutil.which(name)))
+    done = subprocess.run(
+        [*room, str(LAUNCHER), "demo"],
+        env={"PATH": str(bare_path), "HOME": str(tmp_path), "R4L_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 120, done.stderr
+    assert f"r4l: the disk is full: the Python environment does not fit into {home}" in done.stderr
+    assert "remedy: free some space" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -146,10 +280,7 @@ def test_a_relative_home(bare_path: Path, tmp_path: Path, monkeypatch: pytest.Mo
     ],
 )
 def test_dask_is_for_those_who_ask_for_it(words: list[str], dask: bool, bare_path: Path, tmp_path: Path) -> None:
-    shell = shutil.which("sh")
-    (bare_path / "python3").write_text(f"#!{shell}\n{OLD}\n")
-    (bare_path / "uv").write_text(UV.format(shell=shell, chmod=shutil.which("chmod")))
-    (bare_path / "uv").chmod(0o755)
+    give_uv(bare_path)
     assert launch(bare_path, tmp_path, *words).stdout == f"ran -P -m r4l {' '.join(words)}\n"
     assert ("[sweep]" in (tmp_path / "r4l/logs/venv.log").read_text()) == dask
 
