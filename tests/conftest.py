@@ -8,6 +8,7 @@ import gc
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,6 +52,21 @@ def no_finalizers() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
+
+
+CHECKOUT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with r4l's wheel, which every user can read."""
+    folder = tmp_path_factory.mktemp("wheels")
+    source = folder / "source"
+    shutil.copytree(CHECKOUT, source, ignore=shutil.ignore_patterns(".git", ".*_cache", "__pycache__", "build", "dist"))
+    argv = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(source)]
+    subprocess.run(argv, check=True)
+    shutil.rmtree(source)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,10 @@ ROOT = Path(__file__).parents[2]
 HOSTS: dict[str, dict[str, Any]] = tomllib.loads(Path(__file__).with_name("hosts.toml").read_text(encoding="utf-8"))
 CHECKOUT = "/srv/r4l"
 """Where the machine sees this checkout, read-only."""
+WHEELS = "/srv/wheels"
+"""Folder of the machine with r4l's wheel."""
+VENV = "venv"
+"""Virtual environment in the user's home."""
 CERTIFICATES = "/srv/certificates.crt"
 WITH_CERTIFICATES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 """Variables that name this machine's own certificates, where pip needs such."""
@@ -143,7 +147,8 @@ class Machine:
         user = self.of.get("user", 0)
         # A /proc of bubblewrap's own is masked in part: no user namespace in it could have one (user_namespaces(7)).
         command = [bwraps()[0], "--die-with-parent", "--bind", str(self.root), "/", "--bind", "/proc", "/proc"]
-        command += ["--ro-bind", str(ROOT), CHECKOUT, "--dev-bind", "/dev", "/dev"]
+        command += ["--dev-bind", "/dev", "/dev"]
+        command += [] if "installed" in self.of else ["--ro-bind", str(ROOT), CHECKOUT]
         command += ["--ro-bind", "/sys", "/sys", "--perms", "1777", "--tmpfs", "/tmp", "--tmpfs", "/run"]
         command += ["--bind", str(self.root / str(self.home).lstrip("/")), str(self.home)]
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(self.home.parents[1])}
@@ -165,8 +170,9 @@ class Machine:
         options = self.of.get("options", [])
         command += options if "--unshare-user" in options else [*options, "--cap-add", "ALL"]
         drop = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
+        folder = environment["HOME"] if "installed" in self.of else CHECKOUT
         mask = f"umask {self.of.get('umask', '022')}"
-        return [*command, *drop, "sh", "-c", f'{mask}; cd {CHECKOUT}; exec "$@"', "sh", *argv]
+        return [*command, *drop, "sh", "-c", f'{mask}; cd {folder}; exec "$@"', "sh", *argv]
 
     def run(self, *argv: str, proxy: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command in the machine to its end."""
@@ -174,9 +180,29 @@ class Machine:
             self.command(*argv, proxy=proxy), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
         )
 
+    @property
+    def program(self) -> str:
+        """How r4l is called in the machine."""
+        return f"{self.home.parents[1]}/{VENV}/bin/r4l" if "installed" in self.of else "./r4l"
+
+    def install(self, wheels: Path) -> None:
+        """Install r4l from its wheel, as the machine's user, in a virtual environment in their home.
+
+        Args:
+            wheels: folder with the wheel.
+        """
+        target = self.root / WHEELS.lstrip("/")
+        shutil.copytree(wheels, target).chmod(0o755)
+        (wheel,) = target.glob("r4l-*.whl")
+        wheel.chmod(0o644)
+        venv = f"{self.home.parents[1]}/{VENV}"
+        for argv in (["python3", "-m", "venv", venv], [f"{venv}/bin/pip", "install", "-q", f"{WHEELS}/{wheel.name}"]):
+            done = self.run(*argv)
+            assert done.returncode == 0, done.stdout + done.stderr
+
     def sandbox(self, proxy: Path | None = None) -> str:
         """What `r4l doctor` says of the sandbox."""
-        done = self.run("./r4l", "doctor", "--json", proxy=proxy)
+        done = self.run(self.program, "doctor", "--json", proxy=proxy)
         return str(next(entry["found"] for entry in json.loads(done.stdout) if entry["name"] == "sandbox"))
 
     def remove(self) -> None:

