@@ -108,7 +108,7 @@ class Dma:
             parts = self._parts(address, size, writes=False)
             data = self._get(*parts[0]) if len(parts) == 1 else b"".join(self._get(*part) for part in parts)
             if device.faults:
-                data = device.faults.dma_read(data)
+                data = device.faults.dma_read(address, data)
             device.trace.add("dma-read", None, -1, address, size, data[:TRACED])
         return data
 

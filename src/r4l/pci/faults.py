@@ -71,7 +71,8 @@ class Fault:
 
     Args:
         kind: one of `FAULT_KINDS`, or of the model's `actions`.
-        place: name of the register, such as `CTRL` or `RAL[3]`, or vector of the interrupt; empty for any.
+        place: name of the register, such as `CTRL` or `RAL[3]`; vector of the interrupt; for transfers of DMA the name
+            of the ring with the descriptor, or "data" for memory outside of the device's `rings`; empty for any.
         nth: number of the event at that place, from 1, at which the fault begins.
         times: number of occurrences from there on; 0: without end.
         chance: probability at each event, instead of `nth`.
@@ -131,6 +132,8 @@ class Fault:
         return " ".join([head, *rest])
 
 
+DATA = "data"
+"""Place of transfers of DMA outside of all rings."""
 ARGUMENTS = ("bits", "seconds", "bytes")
 """Arguments of a `Fault` that only some kinds have."""
 
@@ -197,7 +200,8 @@ class Faults:
             if fault.place and fault.place not in self._places(trigger):
                 raise UsageError(
                     f"{type(self._device).__name__} has no {fault.place} for {fault.kind}",
-                    "a place is a register's name in the class, with [INDEX] in an array, or an interrupt's vector",
+                    "a place is a register's name in the class, with [INDEX] in an array, an interrupt's vector, or "
+                    "for DMA a ring's name or `data`, if the class has `rings`",
                 )
             if kind and "bits" in kind.needs:
                 self._require_bits(fault)
@@ -215,12 +219,13 @@ class Faults:
             )
 
     def _places(self, trigger: Trigger) -> set[str]:
-        """Return the places that a device has for a trigger; transfers of DMA have none."""
+        """Return the places that a device has for a trigger."""
         layout = self._device.layout
+        if trigger in ("dma-read", "dma-write"):
+            rings = {ring.name for ring in self._device.rings}
+            return rings | {DATA} if rings else rings
         if trigger == "interrupt":
             return {str(vector) for vector in range(max(self._device.interrupts.counts.values()))}
-        if trigger not in ("read", "write", "access"):
-            return set()
         return {*layout.registers, *(cell.name for cells in layout.exact for cell in cells.values())}
 
     def clear(self) -> None:
@@ -310,16 +315,26 @@ class Faults:
         else:
             act()
 
-    def dma_read(self, data: bytes) -> bytes:
+    def _place_in_memory(self, address: int) -> str:
+        """Return the name of the ring that an address of the guest is in now, or `data`."""
+        device = self._device
+        for ring in device.rings:
+            begin, count = ring.place(device.layout, device._values)
+            if begin <= address < begin + count * ring.size:
+                return ring.name
+        return DATA
+
+    def dma_read(self, address: int, data: bytes) -> bytes:
         """Return the bytes that the device reads of the guest's memory, with the faults applied."""
-        return bytes(byte ^ 0xFF for byte in data) if self._coming("dma-read") else data
+        coming = self._coming("dma-read", self._place_in_memory(address))
+        return bytes(byte ^ 0xFF for byte in data) if coming else data
 
     def dma_write(self, address: int, data: bytes, act: Callable[[int, bytes], None]) -> None:
         """Write to the guest's memory with the faults applied."""
         held, self._held = self._held, []
         late = 0.0
         swapped = False
-        for fault in self._coming("dma-write"):
+        for fault in self._coming("dma-write", self._place_in_memory(address)):
             if fault.kind == "lost-dma":
                 data = b""
             elif fault.kind == "short-dma":

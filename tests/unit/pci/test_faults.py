@@ -11,7 +11,19 @@ import pytest
 from tests.unit.pci.client import Client
 
 from r4l.errors import UsageError
-from r4l.pci import FAULT_KINDS, Bar, Device, Fault, Register, RegisterArray, SteppedTime, Word, happened, interrupt
+from r4l.pci import (
+    FAULT_KINDS,
+    Bar,
+    DescriptorRing,
+    Device,
+    Fault,
+    Register,
+    RegisterArray,
+    SteppedTime,
+    Word,
+    happened,
+    interrupt,
+)
 from r4l.pci.protocol import Irq
 
 Serve = Callable[[Device], Client]
@@ -43,8 +55,8 @@ class Victim(Device):
 class Rig:
     """A victim behind its server, with memory and an interrupt."""
 
-    def __init__(self, serve: Serve) -> None:
-        self.device = Victim()
+    def __init__(self, serve: Serve, device: Victim | None = None) -> None:
+        self.device = device or Victim()
         self.client = serve(self.device)
         self.memory = os.memfd_create("guest", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(self.memory, 0x2000)
@@ -231,6 +243,32 @@ def test_what_came_stands_in_the_trace_before_what_came_of_it(rig: Rig) -> None:
     assert interrupt() not in rig.device.trace
 
 
+class WithRing(Victim):
+    """A ring of 4 descriptors of 8 bytes, whose place software gives; GO writes to 0x1000 and 0x1008."""
+
+    BASE = Register(0x40)
+    HEAD = Register(0x44)
+    TAIL = Register(0x48)
+    rings = (DescriptorRing("reports", base=("BASE",), head="HEAD", tail="TAIL", count=4, size=8),)
+
+
+@pytest.mark.parametrize(
+    ("base", "place", "came"),
+    [(0x1000, "reports", 2), (0x1000, "data", 0), (0xFE8, "data", 1), (0xFE8, "reports", 1), (0x1009, "reports", 0)],
+)
+def test_a_fault_of_dma_in_a_ring_or_outside(serve: Serve, base: int, place: str, came: int) -> None:
+    rig = Rig(serve, WithRing())
+    rig.client.write(0x40, base)
+    fault = Fault("lost-dma", place, times=0)
+    rig.device.faults.add(fault)
+    rig.go()
+    assert rig.device.faults.came == {str(fault): came}
+    read = Fault("garbled-dma", place, times=0)
+    rig.device.faults.add(read)
+    rig.device.dma.read(0x1000, 8)
+    assert rig.device.faults.came[str(read)] == ((base != 0x1009) == (place == "reports"))
+
+
 @pytest.mark.parametrize("kind", [*FAULT_KINDS, "link-flap"])
 def test_a_fault_is_its_text(kind: str) -> None:
     for fault in (Fault(kind), Fault(kind, "TABLE[3]", nth=7, times=0), Fault(kind, chance=0.25, seed=3, bits=0x80)):
@@ -265,6 +303,8 @@ def test_every_fault_can_come_to_any_model(rig: Rig, kind: str) -> None:
         "lost-interrupt@VALUE",
         "lost-interrupt@1",
         "lost-dma@VALUE",
+        "lost-dma@data",
+        "garbled-dma@transmit",
         "late-dma bits=3",
         "all-ones chance=2",
         "link-flap seconds=1",
