@@ -27,7 +27,7 @@ from r4l.kernel import Kernel, stock
 from r4l.module import unchanged, warnings
 from r4l.module.diagnose import diagnose, notes
 from r4l.module.makefiles import beside, folders_below, is_makefile, kbuild_of, options, options_of
-from r4l.module.mirror import SYMBOLS, FolderMirror
+from r4l.module.mirror import OF_MODPOST, SYMBOLS, FolderMirror
 from r4l.module.modinfo import BuiltModule
 from r4l.module.order import in_load_order
 from r4l.module.paths_in import whole
@@ -161,6 +161,8 @@ class Module:
             raise self._nothing(file)
         siblings = frozenset((*_exported(output / SYMBOLS), *self._of_others(kernel, output, grant)))
         for module in built:
+            # A wildcard (`$(wildcard *.c)`) must not find it in the next build. make keeps the object made from it.
+            home.remove(module.path.with_suffix(OF_MODPOST))
             module.check(kernel, siblings)
         return in_load_order(built)
 

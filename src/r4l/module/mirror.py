@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,8 @@ MADE = re.compile(
 """Files that Kbuild makes (scripts/Makefile.build, Makefile.modfinal, modpost), and compilers beside an object."""
 SYMBOLS = "Module.symvers"
 """File that modpost makes in the folder that make was called for; in any other folder it is another module's."""
+OF_MODPOST = ".mod.c"
+"""End of the names of the sources that modpost writes. One that is left in the copy is from an interrupted build."""
 RECORD = re.compile(r"\.(.+)\.cmd")
 """Name of the file in which Kbuild notes how it made another (scripts/Kbuild.include)."""
 COMMAND = re.compile(rb"(?:saved)?cmd_\S+ :=")
@@ -134,6 +136,7 @@ class FolderMirror:
         stale: list[str] = []
         copies = _listed(self.place / below) if is_there else {}
         entries = _inputs(_listed(self.folder / below), top=not below and self.points is None)
+        self._forget_modpost(below, copies.values(), known)
         records = [name for name in copies if name.endswith(".cmd") and below + name not in known]
         products = {match[1] for name in records if (match := RECORD.fullmatch(name))}
         for name, entry in entries.items():
@@ -156,6 +159,19 @@ class FolderMirror:
             if is_folder and Path(entry.path) not in (self.points or ()):
                 stale += self._compare(f"{path}/", fits, known, wanted)
         return stale
+
+    def _forget_modpost(self, below: str, copies: Iterable[os.DirEntry[str]], known: Container[str]) -> None:
+        """Remove modpost's sources from a folder of the copy, where a wildcard would take them for the module's own.
+
+        Without its list of symbols, modpost writes them again.
+        """
+        for copy in copies:
+            if copy.name.endswith(OF_MODPOST):
+                home.remove(Path(copy.path))
+                lists = [str(folder / SYMBOLS) for folder in (Path(below), *Path(below).parents)]
+                for name in lists:
+                    if name not in known:
+                        home.remove(self.place / name)
 
     def _is_copied(self, folder: Path) -> bool:
         """Return True if the copy has its own folder for a folder of the user's."""
@@ -256,7 +272,7 @@ def _inputs(entries: Mapping[str, os.DirEntry[str]], *, top: bool) -> dict[str, 
     for name, entry in entries.items():
         if entry.is_dir(follow_symlinks=False):
             made |= {name} & NEVER
-        elif name.endswith(WRITTEN) and name[0] != "." and not name.endswith(".mod.c"):
+        elif name.endswith(WRITTEN) and name[0] != "." and not name.endswith(OF_MODPOST):
             # Nearly all files of a large folder: none of the patterns below matches them.
             continue
         elif MADE.fullmatch(name) or (top and name == SYMBOLS) or _has_source(name, entries):

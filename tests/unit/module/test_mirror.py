@@ -344,3 +344,13 @@ def test_of_a_folder_beside_the_files_are_copied_and_the_folders_linked(folder: 
             "linux": str(view / "linux"),
             "top.c": "// top.c\n",
         }
+
+
+def test_sources_of_modpost_that_an_interrupted_build_left_are_gone(mirror: FolderMirror, folder: Path) -> None:
+    (folder / "dep").mkdir()
+    (folder / "dep/Module.symvers").write_text("0x1\tx\ty\tEXPORT_SYMBOL\n")
+    mirror.update()
+    for name in ("a.mod.c", "Module.symvers", "dep/b.mod.c"):
+        (mirror.place / name).write_text("made")
+    mirror.update()
+    assert tree(mirror.place) == tree(folder), "modpost writes them again, since its list of symbols is gone too"
