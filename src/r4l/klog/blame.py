@@ -44,7 +44,8 @@ _DISPATCH = _any(_FILE["dispatch"]["functions"])
 
 def plain_symbol(symbol: str) -> str:
     """Strip from a symbol the prefixes and suffixes that compilers and kernel checks add."""
-    for padding in ("__pfx_", "__cfi_", "__pi_"):
+    # A leading dot marks the code of a function on big-endian powerpc.
+    for padding in (".", "__pfx_", "__cfi_", "__pi_"):
         symbol = symbol.removeprefix(padding)
     return _SUFFIX.sub("", symbol)[:LONGEST]
 

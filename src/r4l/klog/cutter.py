@@ -164,7 +164,7 @@ class SplatCutter:
             return False
         if current.kind in kinds.PREFIX:
             return bool(kinds.PREFIX[current.kind].match(text)) and not (found and current.traced and not found.merges)
-        if found and kind != "panic" and (current.traced or current.kind in kinds.ALONE):
+        if found and kind != "panic" and (current.traced or current.ended or current.kind in kinds.ALONE):
             return self._again(current, found)
         if current.ended:
             return belongs or current.strangers < AFTERMATH
@@ -175,7 +175,9 @@ class SplatCutter:
     def _again(self, current: _Open, found: kinds.Headline) -> bool:
         """True if a headline inside an open splat belongs to the same complaint. Otherwise another task printed it."""
         if found.kind == current.kind:
-            return not current.traced or found.merges
+            return not (current.traced or current.ended) or found.merges
+        if current.ended:
+            return False
         if found.kind == "warning" and self._is_message(current):
             return True
         return found.kind == "slab" and current.kind in kinds.RULED
@@ -235,4 +237,6 @@ class SplatCutter:
 
 @lru_cache(256)
 def _belongs(text: str) -> bool:
-    return kinds.BELONGS.match(text) is not None or frames.frame_of(text) is not None
+    if kinds.BELONGS.match(text):
+        return True
+    return frames.frame_of(text) is not None or frames.inlined_of(text) is not None

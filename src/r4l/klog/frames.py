@@ -12,16 +12,21 @@ from r4l.klog import kinds
 from r4l.klog.demangle import demangle_text
 from r4l.klog.records import Record
 
-_ADDRESS = r"(?:\[<?(?:0x)?[0-9a-f]{4,16}>?\] ?){1,2}"
-_SYMBOL = r"(?P<symbol>[A-Za-z_.$<][\w.$<>:]{0,1023})"
+_ADDRESS = r"(?:\[<?(?:0x)?[0-9a-f]{4,16}>?\] ?|\[<0>\] ?){1,2}"
+_SYMBOL = r"(?P<symbol><[\w.$<>:,&*;()\[\]{}# ]{1,400}>::[\w.$<>:{}#]{1,200}|[A-Za-z_.$<][\w.$<>:{}#]{0,1023})"
+"""A name as the kernel prints it, or demangled, with blanks in `<A as B>::f`."""
 _OFFSET = r"\+0x(?P<offset>[0-9a-f]{1,8})/0x(?P<size>[0-9a-f]{1,8})"
 _MODULE = r"(?: \[(?P<module>\w{1,64})[^\]]{0,80}\])?"
-_LINE = r"(?P<file>[^\s:()]{1,1024}\.\w{1,4}):(?P<line>\d{1,7})"
+_LINE = (
+    r"(?:[^\s:()]{1,256}:\d{1,7}(?: \(discriminator \d{1,3}\))? ){0,8}"
+    r"(?P<file>[^\s:()]{1,1024}\.\w{1,4}):(?P<line>\d{1,7})"
+)
+"""A source line. Of several, those before the last are of inlined functions (decode_stacktrace.sh)."""
 FUNCTION = rf"{_SYMBOL}{_OFFSET}{_MODULE}"
 """`name+0x12/0x34 [module]`, as named groups."""
 FRAME = re.compile(
-    rf"(?:kmemleak: )?\s*(?:\(?{_ADDRESS}\s*)?(?P<maybe>\? )?{_SYMBOL}{_OFFSET}\)?{_MODULE}"
-    rf"(?: (?:\(?{_LINE}[^)]*\)?|\([^)]*\)))?(?: \[inline\])?{_MODULE.replace('module', 'after')}\s*$"
+    rf"(?:kmemleak: )?\s*(?:\(?{_ADDRESS}\s*)?(?P<maybe>\? )?\(?{_SYMBOL}{_OFFSET}\)?{_MODULE}"
+    rf"(?: +(?:\(?{_LINE}[^)]*\){{0,2}}|\([^)]*\)))?(?: \[inline\])?{_MODULE.replace('module', 'after')}\s*$"
 )
 """A frame as printed by arch/*/kernel/{dumpstack,stacktrace,unwind*}.c and print_ip_sym, or as decode_stacktrace.sh
 rewrites it."""
@@ -31,15 +36,19 @@ ARM_FRAME = re.compile(
     rf"\(?{_SYMBOL}{_OFFSET}{_MODULE}(?: {_LINE}.*)?\)?(?: \({_LINE2}.*)?\s*$"
 )
 """arch/arm/kernel/traps.c, dump_backtrace_entry: a function and its caller."""
-INLINE_FRAME = re.compile(rf"\s+(?P<maybe>\? )?{_SYMBOL} \(?{_LINE}[^)]*?\)?(?P<inline> \[inline\])?\s*$")
+_NAMED = r"\){1,2} \[?(?P<module>\w{1,64})\]?"
+"""The module as decode_stacktrace.sh writes it, after the source line."""
+INLINE_FRAME = re.compile(
+    rf"\s*(?P<maybe>\? )?{_SYMBOL} \(?{_LINE}[^)]*?(?:\){{0,2}}(?P<inline> \[inline\])?|{_NAMED})\s*$"
+)
 """A function inlined into the frame below it, or a frame whose address a symboliser has replaced."""
 PLACE = re.compile(
     r"\s*(?:RIP: [0-9a-f]{4}:|E?IP(?: is at|:) ?(?:[0-9a-f]{4}:)?|[Pp][Cc](?: is at| ?:) ?|epc\s*: |NIP |ERA: "
-    rf"|Krnl PSW : |TPC: )(?:\[?<?[0-9a-f]{{8,16}}>?\]?\s+){{0,3}}[<(]{{0,2}}{_SYMBOL}"
-    rf"(?:{_OFFSET}>?\)?{_MODULE}(?: \(?{_LINE})?| \(?{_LINE2})"
+    rf"|IAOQ\[0\]: |\[ERET *\]: |Krnl PSW : |TPC: )(?:\[?<?[0-9a-f]{{8,16}}>?\]?\s+){{0,3}}[<(]{{0,2}}{_SYMBOL}"
+    rf"(?:{_OFFSET}>?\)?{_MODULE}(?: \(?{_LINE})?| \(?{_LINE2}(?:[^)]*{_NAMED.replace('module', 'after')}\s*$)?)"
 )
 """The line that names the faulting instruction, on x86 and i386, arm and arm64, riscv and mips, powerpc, loongarch,
-s390, sparc."""
+s390, sparc, parisc, arc."""
 
 HEADER = re.compile(r"(?:.*/)?include/.*\.h$")
 LIBRARY = re.compile(r"[<&*]*(?:dyn )?(?:core|alloc|kernel|pin_init|kit)::")
@@ -130,7 +139,7 @@ def inlined_of(text: str) -> StackFrame | None:
         demangle_text(name),
         0,
         0,
-        None,
+        match["module"],
         not match["maybe"],
         name,
         match["file"],

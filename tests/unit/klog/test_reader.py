@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from r4l.errors import UsageError
 from r4l.klog import Splat
+from r4l.klog.blame import plain_symbol
 from r4l.klog.prefixes import PREFIXES
 from r4l.klog.reader import complaints, opened
 
@@ -300,12 +301,20 @@ def test_reports_whose_trace_has_no_heading(kind: str) -> None:
     ]
     (splat,) = read(*(f"[    1.000000] {text}" for text in texts))
     assert (splat.splat_kind, symbols([splat])) == (kind, ["widget_poll"])
+    several = read(*(f"[    1.000000] {text}" for text in texts * 3))
+    assert [(splat.splat_kind, splat.headline) for splat in several] == [(kind, BARE[kind])] * 3
 
 
 @pytest.mark.parametrize("name", TRACES)
 def test_traces_of_many_shapes(name: str) -> None:
     (splat,) = read(*(f"[    1.000000] {line}" for line in TRACES[name]["log"].splitlines()))
-    assert symbols([splat]) == [TRACES[name]["culprit"]]
+    culprit = splat.culprit
+    assert culprit is not None
+    assert plain_symbol(culprit.symbol) == plain_symbol(TRACES[name]["culprit"])
+    if "module" in TRACES[name]:
+        assert culprit.module == TRACES[name]["module"]
+    if "where" in TRACES[name]:
+        assert culprit.where == TRACES[name]["where"]
 
 
 def test_frames_that_are_symbolised_already_keep_their_lines() -> None:
@@ -480,6 +489,9 @@ LONG = [
     "alloc_",
     "CPU: 0 PID: 1 Comm: ",
     "1:",
+    "<a ",
+    "x.c:1 ",
+    "x.c:1 (discriminator 1) ",
 ]
 
 
@@ -492,7 +504,7 @@ def test_no_line_takes_long(piece: str) -> None:
         "[    1.000000] Call Trace:",
         *(
             f"[    1.000000] {before}{line}"
-            for before in ("", " ", "INFO: task ", "RIP: 0010:", " f+0x1/0x2 (", "WARNING: ", "[<80>] (", "BUG: ")
+            for before in ("", " ", "INFO: task ", "RIP: 0010:", " f+0x1/0x2 (", " f (", " <", "WARNING: ", "BUG: ")
         ),
     )
     assert time.process_time() - begin < 2
