@@ -176,6 +176,13 @@ FORMS: dict[str, dict[str, str]] = {
         "../../lib/other.c": OTHER,
         "../../.git/HEAD": "ref: refs/heads/main\n",
     },
+    "rules around the folder": {
+        "Makefile": "TOP := $(abspath $(src)/..)\ninclude $(TOP)/rules.mk\n",
+        "main.c": C,
+        "../rules.mk": "obj-m := x.o\nx-y := main.o ../common/other.o\nccflags-y += -I$(TOP)/inc\n",
+        "../common/other.c": OTHER,
+        "../inc/mine.h": MINE,
+    },
     "a header two levels up": {
         "Makefile": "obj-m := x.o\n",
         "x.c": C.replace("mine.h", "../../inc/mine.h"),

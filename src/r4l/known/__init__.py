@@ -55,7 +55,7 @@ class KnownFailure:
         cause, remedy: templates with `{…}` fields.
         lookup: name of the check that the caller makes before the entry applies (see `r4l.module.drift`); `kdir` if the
             state of the build folder may explain the failure better; `unseen` if the file has to be one that the user
-            has and the build does not see (`r4l.module.view`).
+            has and the build does not see (`r4l.module.unseen`).
     """
 
     name: str

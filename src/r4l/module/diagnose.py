@@ -15,7 +15,7 @@ from r4l.kernel.kdir import explain_kdir
 from r4l.known import Explanation, KnownFailure, c_changes
 from r4l.module import cdrift, drift
 from r4l.module.errors_in import CompilerError, errors_in, with_notes
-from r4l.module.view import unseen
+from r4l.module.unseen import unseen
 
 FIRST_ERROR = re.compile(
     r"^(error(\[E\d+\])?: .*|.*: (fatal )?error: .*|ERROR: modpost: .*|make(\[\d+\])?: \*\*\* No rule .*"

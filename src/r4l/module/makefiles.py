@@ -6,10 +6,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from r4l.errors import UsageError
+from r4l.module.view import visible
 
 OBJECTS = re.compile(r"^[^#\n]*(?<![\w-])obj-[my$][^=\n]*=", re.MULTILINE)
 """Objects that a Makefile names, in a line of their own or in one that make expands: `$(eval obj-m += …)`."""
@@ -22,8 +22,12 @@ READ_BY_MAKE = (".mk", *MAKEFILES)
 SOURCES = (".c", ".S", ".rs")
 NAME = re.compile(r"[A-Za-z0-9_]+")
 VALUE = re.compile(r"[^\s$#]*")
-OWN_FOLDER = re.compile(r"\$[({](?:\w+[)}]|\w+ [^\n]*MAKEFILE_LIST[)}]+)/?")
-"""A variable, or a function of make's own place, before an included file: nearly always the module's own folder."""
+EXPANSION = re.compile(r"\$[({][^$(){}]*[)}]|\$\w")
+"""Variable or function of make without another one in it."""
+MARK = "\0"
+"""Stands for an expansion, whose value only make knows."""
+LARGEST = 1 << 20
+"""Largest Makefile that is read, in bytes."""
 DEEPEST = 5
 """Depth to which included files are followed."""
 
@@ -31,7 +35,7 @@ DEEPEST = 5
 def kbuild_of(folder: Path) -> Path | None:
     """Return the file that makes a folder a module's: a Kbuild, or a Makefile with obj-m; None if it has neither.
 
-    obj-m may stand in a file of the folder that the Makefile includes.
+    obj-m may stand in a file that the Makefile includes, of the folder or of those around it that a build sees.
     """
     for name in ("Kbuild", "Makefile"):
         file = folder / name
@@ -68,31 +72,29 @@ def options(given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((f"CONFIG_{name.removeprefix('CONFIG_')}", value) for name, value in given.items()))
 
 
-def beside(folder: Path, names: Iterable[str], visible: Sequence[Path]) -> list[Path]:
-    """The folders outside of a module's own whose sources it compiles: Kbuild puts the objects beside them.
+def beside(folder: Path, names: Iterable[str], seen: Sequence[Path]) -> list[Path]:
+    """Return the folders outside of a module's own whose sources it compiles: Kbuild puts the objects beside them.
 
     They are those with sources that a Makefile names (`../common/a.o`), or that a link in the folder leads to.
 
     Args:
+        folder: folder of the module.
         names: paths of what lies in the folder.
-        visible: the folders outside of which there is nothing for the module.
+        seen: folders that the build sees.
     """
     found: set[Path] = set()
+    known: set[Path] = set()
     for path in (folder / name for name in names):
         if path.is_symlink():
             found |= {path.resolve()} if path.is_dir() else set()
         elif is_makefile(path.name):
-            with suppress(OSError):
-                text = path.read_text(errors="replace", encoding="utf-8")
-                found |= {
-                    _folder_of(base / match[0]) for match in ABOVE.finditer(text) for base in {path.parent, folder}
-                }
+            for makefile, text in _included(path, folder, seen, known):
+                bases = {makefile.parent, folder}
+                found |= {_folder_of(base / match[0]) for match in ABOVE.finditer(text) for base in bases}
     return sorted(
         place
         for place in found
-        if not place.is_relative_to(folder)
-        and any(place.is_relative_to(root) for root in visible)
-        and _has_sources(place)
+        if not place.is_relative_to(folder) and any(place.is_relative_to(root) for root in seen) and _has_sources(place)
     )
 
 
@@ -114,17 +116,62 @@ def _has_sources(folder: Path) -> bool:
         return False
 
 
-def texts(makefile: Path, depth: int = 0) -> Iterator[str]:
-    """Yield the text of a Makefile, and of those that it includes from its own folder."""
+def texts(makefile: Path) -> Iterator[str]:
+    """Yield the text of a Makefile, and of those that it includes from the folders that a build sees."""
+    folder = makefile.parent.resolve()
+    yield from (text for _, text in _included(folder / makefile.name, folder, visible(folder), set()))
+
+
+def _included(
+    makefile: Path, folder: Path, seen: Sequence[Path], known: set[Path], depth: int = 0
+) -> Iterator[tuple[Path, str]]:
+    """Yield a Makefile and those that it includes, each with its text.
+
+    Args:
+        makefile: the file.
+        folder: the module's folder.
+        seen: folders that the build sees; other files are not read.
+        known: receives the files, each of which is read once.
+        depth: number of files through which this one is included.
+    """
+    file = makefile.resolve()
+    if file in known or not any(file.is_relative_to(root) for root in (folder, *seen)):
+        return
+    known.add(file)
     try:
-        text = makefile.read_text(errors="replace", encoding="utf-8").replace("\\\n", " ")
+        if not file.is_file() or file.stat().st_size > LARGEST:
+            return
+        text = file.read_text(errors="replace", encoding="utf-8").replace("\\\n", " ")
     except OSError:
         return
-    yield text
+    yield makefile, text
     if depth == DEEPEST:
         return
     for match in INCLUDE.finditer(text):
-        for word in OWN_FOLDER.sub("", match[1]).split():
-            file = makefile.parent / word
-            if "$" not in str(file) and file.is_file() and file.resolve().is_relative_to(makefile.parent.resolve()):
-                yield from texts(file, depth + 1)
+        for word in _expanded(match[1].partition("#")[0]).split():
+            for place in _places(word, makefile, folder, seen):
+                if place.is_file():
+                    yield from _included(place, folder, seen, known, depth + 1)
+                    break
+
+
+def _expanded(text: str) -> str:
+    """Return a text of make with a mark in the place of each expansion."""
+    count = 1
+    while count:
+        text, count = EXPANSION.subn(MARK, text)
+    return text
+
+
+def _places(word: str, makefile: Path, folder: Path, seen: Sequence[Path]) -> Iterator[Path]:
+    """Yield the places at which an included file may lie.
+
+    Behind an expansion, which may be any folder, they are the module's folder and those around it that the build sees.
+    """
+    _, known, tail = word.rpartition(MARK)
+    bases = [makefile.parent, folder]
+    if known:
+        tail = tail.lstrip("/")
+        bases += [place for place in folder.parents if any(place.is_relative_to(root) for root in seen)]
+    if tail:
+        yield from (Path(os.path.normpath(base / tail)) for base in bases)

@@ -74,11 +74,44 @@ def test_objects_in_a_file_that_is_included(tmp_path: Path, way: str) -> None:
     assert kbuild_of(tmp_path) == tmp_path / "Makefile"
 
 
-def test_a_file_elsewhere_is_not_looked_into(tmp_path: Path) -> None:
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    (tmp_path / "flags.mk").write_text("obj-m := a.o\n")
-    (folder / "Makefile").write_text("include ../flags.mk\n")
+AROUND = {
+    "../rules.mk": "../rules.mk",
+    "$(src)/../rules.mk": "../rules.mk",
+    "$(dir $(lastword $(MAKEFILE_LIST)))../rules.mk": "../rules.mk",
+    "$(TOP)/mk/rules.mk # of all": "../../mk/rules.mk",
+    "$(abspath $(src)/../..)/rules.mk": "../../rules.mk",
+    "$(shell git rev-parse --show-toplevel)/rules.mk": "../../rules.mk",
+    "../first.mk": "../rules.mk",
+}
+"""Ways in which a Makefile includes a file around its folder, and the place of that file."""
+
+
+@pytest.mark.parametrize("way", AROUND)
+def test_objects_in_a_file_around_the_folder(tmp_path: Path, way: str) -> None:
+    folder = tmp_path / "project/drivers/one"
+    folder.mkdir(parents=True)
+    (tmp_path / "project/.git").mkdir()
+    (folder.parent / "first.mk").write_text("include $(src)/../rules.mk\n")
+    (folder / "Makefile").write_text(f"include {way}\n")
+    assert kbuild_of(folder) is None
+    file = folder / AROUND[way]
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("obj-$(CONFIG_A) := a.o ../common/b.o\n")
+    assert kbuild_of(folder) == folder / "Makefile"
+    assert options_of(folder / "Makefile") == {"CONFIG_A"}
+    (folder.parent / "common").mkdir()
+    (folder.parent / "common/b.c").write_text("")
+    assert beside(folder, ["Makefile"], [tmp_path / "project"]) == [folder.parent / "common"]
+
+
+def test_a_file_that_the_build_does_not_see_is_not_read(tmp_path: Path) -> None:
+    folder = tmp_path / "project/drivers/one"
+    folder.mkdir(parents=True)
+    (tmp_path / "project/rules.mk").write_text("obj-m := a.o\n")
+    (folder / "Makefile").write_text(f"include $(src)/../../rules.mk {tmp_path}/project/rules.mk\n")
+    assert kbuild_of(folder) is None
+    (folder.parent / "rules.mk").symlink_to("../rules.mk")
+    (folder / "Makefile").write_text("include ../rules.mk\n")
     assert kbuild_of(folder) is None
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from r4l.module import visible
-from r4l.module.view import git_folders, unseen, work_tree
+from r4l.module.unseen import unseen
+from r4l.module.view import git_folders, work_tree
 
 FOLDERS = (
     "me/src/driver",
