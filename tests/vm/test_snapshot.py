@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -222,3 +223,29 @@ def fails(vm: VM) -> None:
 
 def complains(vm: VM) -> None:
     vm.run("echo '<4>BUG: something that only this test says' > /dev/kmsg", check=True)
+
+
+@pytest.mark.thorough
+def test_a_preparation_that_lists_a_folder_and_one_that_runs_a_program(kernel: Kernel, tmp_path: Path) -> None:
+    """Regression: a new file in a folder that the preparation listed went unnoticed."""
+    append = f"r4l.test={uuid4()}"
+
+    def seen() -> str:
+        with VM(kernel, snapshot=True, append=append, prepare=lambda vm: put_all(vm, tmp_path)) as vm:
+            return vm.run("ls /root/data").stdout
+
+    (tmp_path / "a").touch()
+    assert seen() == "a\n"
+    (tmp_path / "b").touch()
+    assert seen() == "a\nb\n"
+    with pytest.raises(UsageError, match="another program"), VM(kernel, snapshot=True, prepare=runs_a_program):
+        pass
+
+
+def put_all(vm: VM, folder: Path) -> None:
+    for file in folder.glob("*"):
+        vm.put(file, f"/root/data/{file.name}")
+
+
+def runs_a_program(vm: VM) -> None:
+    vm.put(subprocess.run(["cat", __file__], capture_output=True, check=True).stdout, "/tmp/said")

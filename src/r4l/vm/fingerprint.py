@@ -26,6 +26,7 @@ from typing import Any
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule
+from r4l.vm.changing import OWNERS, why_changing
 
 PLAIN = (bool, int, float, complex, str, bytes, bytearray, type(None), type(...), type(NotImplemented))
 UNSEEN = frozenset({"eval", "exec", "globals", "locals", "__import__", "input"})
@@ -115,6 +116,8 @@ class _Walk:
         self._kept.append(value)
         if isinstance(value, os._Environ) or value is os.getenv:
             raise _NoKey(f"{where} is the environment of this process")
+        if why := why_changing(value):
+            raise _NoKey(f"{where} is {why}")
         # Subclasses of containers by the user have more state than the containers.
         look = _CONTAINERS.get(cls) or next(
             (look for classes, look in _LOOKS if isinstance(value, classes)), _Walk._object
@@ -309,12 +312,15 @@ def _named(code: types.CodeType, function: types.FunctionType) -> Iterator[tuple
             yield from _attributes(name, value, steps[index + 1 :])
         elif step.opname == "IMPORT_NAME":
             level, wanted = steps[index - 2].argval, steps[index - 1].argval
-            yield from _imported(str(step.argval), int(level or 0), wanted or (), names)
+            used = () if wanted else code.co_names
+            yield from _imported(str(step.argval), int(level or 0), wanted or (), used, names)
 
 
 def _attributes(name: str, value: Any, steps: list[dis.Instruction]) -> Iterator[tuple[str, Any]]:
     for step in steps:
-        if not isinstance(value, types.ModuleType) or step.opname not in ("LOAD_ATTR", "LOAD_METHOD"):
+        if step.opname not in ("LOAD_ATTR", "LOAD_METHOD") or not (
+            isinstance(value, types.ModuleType) or _is_clock(value)
+        ):
             break
         owner = value
         name, value = f"{name}.{step.argval}", getattr(value, step.argval, ABSENT)
@@ -329,11 +335,28 @@ def _counts(value: object) -> bool:
         type(value) in (*PLAIN, tuple, list, dict)
         or isinstance(value, types.ModuleType | os._Environ)
         or (value is os.getenv)
+        or _is_clock(value)
+        or bool(why_changing(value))
     )
 
 
-def _imported(name: str, level: int, wanted: tuple[str, ...], names: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the names and values of an `import` inside a function."""
+def _is_clock(value: object) -> bool:
+    """True for a class with methods that return the time, by identity: the user's values may compare as they like."""
+    return any(value is owner for owner in OWNERS)
+
+
+def _imported(
+    name: str, level: int, wanted: tuple[str, ...], used: tuple[str, ...], names: dict[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    """Yield the names and values of an `import` inside a function.
+
+    Args:
+        name: of the module.
+        level: dots before it.
+        wanted: names after `from NAME import`.
+        used: for `import NAME`, the attributes that the function uses of any value.
+        names: global names of the function.
+    """
     try:
         full = importlib.util.resolve_name("." * level + name, names.get("__package__") or "")
         module: Any = importlib.import_module(full)
@@ -342,6 +365,9 @@ def _imported(name: str, level: int, wanted: tuple[str, ...], names: dict[str, A
         return
     if not wanted:
         yield full, module
+        # The code does not tell which of them are this module's: only those matter that must be refused.
+        found = ((f"{full}.{attribute}", getattr(module, attribute, ABSENT)) for attribute in used)
+        yield from ((attribute, value) for attribute, value in found if why_changing(value))
     for attribute in wanted:
         value = getattr(module, attribute, ABSENT)
         if not is_library(getattr(module, "__file__", None)) or _counts(value):

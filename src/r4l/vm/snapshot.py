@@ -76,9 +76,9 @@ def ensure(
             try:
                 _make_room()
                 with twin as vm:
-                    with inputs.recorded([vm.workdir]) as files:
+                    with inputs.recorded([vm.workdir], preparation.modules) as record:
                         _prepare(vm, preparation)
-                    inputs.save(files - set(preparation.modules), _noted(final))
+                    inputs.save(record, _noted(final))
                     _save(vm, partial)
             except EnvironmentFault as fault:
                 home.remove(partial)

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: MIT
+"""Watch what a function uses of the host while it runs: files, folders, environment variables, programs.
+
+A function's code does not show that. Python reports most of it by audit events (`sys.addaudithook`). For the rest, a
+few functions of `os` are replaced for as long as the function runs. The threads that it starts are watched, too; others
+are not.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from r4l.errors import UsageError
+from r4l.vm.fingerprint import is_library
+
+_R4L = str(Path(__file__).resolve().parents[1])
+_REFUSED = {
+    **dict.fromkeys(
+        ("subprocess.Popen", "os.system", "os.posix_spawn", "os.exec", "os.fork", "os.forkpty"),
+        "it runs another program, whose inputs cannot be seen",
+    ),
+    **dict.fromkeys(
+        ("socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname"),
+        "it uses a network, whose answers cannot be known before",
+    ),
+}
+"""Audit events (docs.python.org/3/library/audit_events.html) of actions whose inputs cannot be determined."""
+_local = threading.local()
+_guard = threading.Lock()
+_hooked = False
+_watches = 0
+
+
+@dataclass
+class Uses:
+    """The host's files, folders and variables that a function has used.
+
+    Attributes:
+        opened: files opened for reading, by absolute path.
+        missed: those of them that the function itself opened, and not r4l for it.
+        seen: paths that it asked about: whether they exist, of what kind and size they are.
+        listed: folders that it listed.
+        variables: environment variables that it read.
+        whole_environment: True if it went through all variables.
+        relative: True if it used the working directory, or a path relative to it.
+        refused: what it did whose inputs cannot be determined; empty for nothing.
+    """
+
+    opened: set[str] = field(default_factory=set)
+    missed: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
+    listed: set[str] = field(default_factory=set)
+    variables: set[str] = field(default_factory=set)
+    whole_environment: bool = False
+    relative: bool = False
+    refused: str = ""
+
+    def place(self, path: object, *, user: bool) -> str | None:
+        """Return the absolute path of a path or descriptor; None for neither.
+
+        Args:
+            user: the user's code uses it; if it is relative, that is recorded.
+        """
+        if path is None:
+            path = "."
+        if isinstance(path, int):
+            try:
+                return os.readlink(f"/proc/self/fd/{path}")  # noqa: PTH115 (no look at the disk amid an event)
+            except OSError:
+                return None
+        if not isinstance(path, str | bytes | os.PathLike):
+            return None
+        name = os.fsdecode(path)
+        self.relative = self.relative or (user and not os.path.isabs(name))  # noqa: PTH117 (as above)
+        return os.path.abspath(name)  # noqa: PTH100 (as above)
+
+    def refusal(self) -> UsageError:
+        """Return the error for `refused`."""
+        return UsageError(
+            f"a preparation that is saved cannot do this: {self.refused}; a stale snapshot could not be detected",
+            "do it before, and give the preparation the result, or start the machine with snapshot=False",
+        )
+
+
+@contextmanager
+def watched(uses: Uses) -> Iterator[None]:
+    """Watch this thread, and those that it starts, in the context.
+
+    Raises:
+        UsageError: at an action whose inputs cannot be determined; the record of uses names it, too.
+    """
+    global _hooked, _watches
+    with _guard:
+        if not _hooked:
+            # Audit hooks cannot be removed; while nothing is watched, this one does nothing.
+            sys.addaudithook(_note)
+            _hooked = True
+        if not _watches:
+            _replace()
+        _watches += 1
+    _local.uses = uses
+    try:
+        yield
+    finally:
+        _local.uses = None
+        with _guard:
+            _watches -= 1
+            if not _watches:
+                _restore()
+
+
+def _now() -> Uses | None:
+    """Return the record of this thread, unless one of this file's own functions is at work."""
+    return None if getattr(_local, "busy", False) else getattr(_local, "uses", None)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep this file's own uses out of the record."""
+    before = getattr(_local, "busy", False)
+    _local.busy = True
+    try:
+        yield
+    finally:
+        _local.busy = before
+
+
+def _by_user() -> bool:
+    """True if the user's code asked for an event, by itself or through a library, and not r4l or an import."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        kind = _kind(frame.f_code.co_filename)
+        if kind != "library":
+            return kind == "user"
+        frame = frame.f_back  # type: ignore[assignment]
+    # A thread that the user's code has started with a library's function.
+    return bool(getattr(_local, "child", False))
+
+
+@functools.cache
+def _kind(file: str) -> str:
+    if file == __file__:
+        return "library"
+    if file.startswith("<frozen importlib"):
+        return "import"
+    if not is_library(file):
+        return "user"
+    return "r4l" if file.startswith(_R4L + os.sep) else "library"
+
+
+def _note(event: str, arguments: tuple[Any, ...]) -> None:
+    """Record an audit event."""
+    if not _watches or (uses := _now()) is None:
+        return
+    if event in _REFUSED:
+        with _alone():
+            if not _by_user():
+                return
+            which = arguments[1:2] if event in ("socket.connect", "socket.sendto") else arguments[:1]
+            what = " ".join((event, *(repr(word) for word in which)))
+            uses.refused = uses.refused or f"{_REFUSED[event]} ({what})"
+        raise uses.refusal()
+    if event == "open":
+        path, _mode, flags = arguments
+        # Mode is None for os.open; the flags tell in both cases.
+        if not isinstance(flags, int) or flags & os.O_ACCMODE == os.O_WRONLY or isinstance(path, int):
+            return
+    elif event not in ("os.listdir", "os.scandir", "sqlite3.connect"):
+        return
+    with _alone():
+        user = _by_user()
+        if (name := uses.place(arguments[0], user=user)) is None:
+            return
+        if event in ("os.listdir", "os.scandir"):
+            if user:
+                uses.listed.add(name)
+            return
+        uses.opened.add(name)
+        if user:
+            uses.missed.add(name)
+
+
+# -- functions without an audit event -----------------------------------------------------------------------------
+
+_LOOKS = ("stat", "lstat", "access", "readlink", "statvfs")
+_ENVIRONMENT: Any = type(os.environ)
+_originals: dict[str, Any] = {}
+
+
+def _looks(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of `os` that records its path."""
+
+    @functools.wraps(original)
+    def look(path: Any, *arguments: Any, **named: Any) -> Any:
+        if not isinstance(path, int) and named.get("dir_fd") is None and (uses := _now()) is not None:
+            with _alone():
+                if _by_user() and (place := uses.place(path, user=True)):
+                    uses.seen.add(place)
+        return original(path, *arguments, **named)
+
+    return look
+
+
+def _replace() -> None:
+    for name in _LOOKS:
+        original = _originals[name] = getattr(os, name)
+        look = _looks(name, original)
+        setattr(os, name, look)
+        # Libraries ask these sets whether a function takes an argument.
+        for able in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids):
+            if original in able:
+                able.add(look)
+    value_of, names_of, start = _ENVIRONMENT.__getitem__, _ENVIRONMENT.__iter__, threading.Thread.start
+    directory = os.getcwd
+    _originals.update(__getitem__=value_of, __iter__=names_of, start=start, getcwd=directory)
+
+    def where() -> str:
+        if (uses := _now()) is not None:
+            with _alone():
+                uses.relative = uses.relative or _by_user()
+        return directory()
+
+    def read(environment: Any, key: Any) -> Any:
+        if (uses := _now()) is not None:
+            with _alone():
+                uses.variables.update({os.fsdecode(key)} if _by_user() else ())
+        return value_of(environment, key)
+
+    def go_through(environment: Any) -> Iterator[Any]:
+        if (uses := _now()) is not None:
+            with _alone():
+                uses.whole_environment = uses.whole_environment or _by_user()
+        return iter(names_of(environment))
+
+    def begin(thread: threading.Thread) -> None:
+        with _alone():
+            user = _by_user()
+        if user and (uses := getattr(_local, "uses", None)) is not None:
+            run = thread.run
+
+            def run_watched() -> None:
+                _local.uses, _local.child = uses, True
+                run()
+
+            thread.run = run_watched  # type: ignore[method-assign]
+        start(thread)
+
+    _ENVIRONMENT.__getitem__, _ENVIRONMENT.__iter__ = read, go_through
+    os.getcwd = where
+    threading.Thread.start = begin  # type: ignore[method-assign,assignment]
+
+
+def _restore() -> None:
+    for name in _LOOKS:
+        look = getattr(os, name)
+        for able in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids):
+            able.discard(look)
+        setattr(os, name, _originals[name])
+    _ENVIRONMENT.__getitem__, _ENVIRONMENT.__iter__ = _originals["__getitem__"], _originals["__iter__"]
+    os.getcwd = _originals["getcwd"]
+    threading.Thread.start = _originals["start"]  # type: ignore[method-assign]
