@@ -112,7 +112,7 @@ class SplatCutter:
 
     def _is_strange(self, text: str) -> bool:
         """True for a line that is neither the kernel's by its prefix nor by its words: another program's."""
-        return not _belongs(text) and not kinds.headline(text) and text.strip() != kinds.CUT_HERE
+        return not text.strip() or not (_belongs(text) or kinds.headline(text) or text.strip() == kinds.CUT_HERE)
 
     def _counts(self, record: Record) -> bool:
         """True if a line without a kernel prefix is accepted as the kernel's."""

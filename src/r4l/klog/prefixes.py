@@ -18,16 +18,21 @@ _FILE = resources.table(__package__, "prefixes.toml", _SHAPE_OF_FILE)
 PREFIXES = _FILE["prefix"]
 _GROUP = re.compile(r"\(\?P<(\w+)>")
 _NAMES = {**{name: number for number, name in enumerate(LEVELS)}, "panic": 0, "error": 3, "warn": 4}
-TORN = re.compile(r"(?:<\d{1,4}>)?\[ {0,8}\d{1,9}\.\d{6}\](?:\[ *[TC]\d+\])? ?")
+TORN = re.compile(r"(?:<\d{1,4}>)?\[ {0,8}\d{1,10}\.\d{6}\](?:\[ *[TC]\d+\])? ?")
 """A message that begins within a line, because two writers share a serial port."""
 QUOTED = re.compile(r'"[,;]?$')
 """End of a quoted line."""
+COLOUR = re.compile(r"(?:\^\[|#033|\\x1b|\\033)?\[\d{1,3}(?:;\d{1,3}){0,4}m")
+"""A change of colours whose escape character was lost, or made visible."""
+ENDS = ("^M", "#015", "\\n", "\\r", "\\n'", '\\n"', "\\n',", '\\n",')
+"""Ends of lines made visible: by cat -v, by syslog daemons, by Python."""
+VISIBLE = re.compile(r"(?:\^M|#015|\\r|\\n|['\",])+$")
 NO_BREAK = "\u00a0"
 """A blank on web pages."""
 
 
 CONSOLE = re.compile(
-    r"(?:<(\d{1,4})>)?\[ *(\d{1,9}\.\d{1,9})\](?:\[ *([TC]\d{1,7})\])?"
+    r"(?:<(\d{1,4})>)?\[ *(\d{1,10}\.\d{1,9})\](?:\[ *([TC]\d{1,7})\])?"
     r"(?: (?! *\[ *[TC]?\d{1,7}[:\]]| *[.-]?\(\d| *c\d{1,2} |[\w.-]{1,64} kernel: )|$)"
 )
 """The kernel's own prefix with no other stage behind it; nearly all lines match."""
@@ -70,7 +75,11 @@ def parse_line(line: str, number: int = 0) -> list[Record]:
         line = ESCAPE.sub("", line)
     if NO_BREAK in line:
         line = line.replace(NO_BREAK, " ")
+    if "[0m" in line:
+        line = COLOUR.sub("", line)
     line = line.rstrip("\r\n\0 ")
+    if line.endswith(ENDS):
+        line = VISIBLE.sub("", line)
     if "&" in line or line.endswith(">"):
         line = from_html(line)
     if ('"' in line or "{" in line or "}" in line) and (found := from_json(line)):
@@ -117,6 +126,6 @@ def _record(line: str, number: int) -> Record:
     seconds = float(found["time"]) if "time" in found else int(found["usec"]) / 1e6 if "usec" in found else None
     level_number = int(found["level"]) & 7 if "level" in found else _NAMES.get(found.get("name", ""))
     caller = found.get("caller") or (f"T{found['task']}" if "task" in found else None)
-    kernel = False if "other" in found else True if "own" in found else None
-    machine = found["guest"] + "/" if "guest" in found else ""
-    return Record(text, seconds, level_number, caller, kernel, number, machine + found.get("host", ""))
+    kernel = True if "own" in found else False if "other" in found else None
+    machine = "/".join(found[part] for part in ("host", "guest") if part in found)
+    return Record(text, seconds, level_number, caller, kernel, number, machine)

@@ -99,7 +99,22 @@ def test_a_prefix_that_no_table_lists_is_no_line_of_the_complaint(before: str) -
     assert (splat.first, splat.last) == (1, len(OOPS))
 
 
-@pytest.mark.parametrize(("before", "after"), [('        "', '",'), ('"host","', '"'), ("", "<br>"), ("<p>", "</p>")])
+MARKS = [
+    ('        "', '",'),
+    ('"host","', '"'),
+    ("", "<br>"),
+    ("<p>", "</p>"),
+    ("", "^M"),
+    ("", "#015"),
+    ("", "\\r\\n"),
+    ("b'", "\\n'"),
+    ("[0;31m", "[0m"),
+    ("^[[1;31m", "^[[0m"),
+    ("#033[31m", "#033[0m"),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), MARKS)
 def test_marks_around_each_line(before: str, after: str) -> None:
     (splat,) = read(*(f"{before}[   12.{number:06}] {text}{after}" for number, text in enumerate(OOPS)))
     assert splat.lines == OOPS
@@ -127,6 +142,20 @@ def test_complaints_of_several_machines_in_one_log(machines: tuple[str, str, str
     assert [splat.lines for splat in read(*lines)] == [OOPS, OOPS]
 
 
+def test_a_guest_whose_console_is_in_its_hosts_journal() -> None:
+    host = [f"Nov 28 10:00:00 host kernel: {text}" for text in WARNING]
+    guest = [f"Nov 28 10:00:00 host qemu[7]: [   12.{number:06}] {text}" for number, text in enumerate(OOPS)]
+    mixed = [line for pair in zip(host, guest, strict=False) for line in pair] + guest[len(host) :]
+    assert [splat.lines for splat in sorted(read(*mixed), key=lambda splat: splat.first)] == [WARNING, OOPS]
+
+
+def test_syslogds_broadcasts_have_empty_lines_between() -> None:
+    (splat,) = read(
+        *(line for text in OOPS for line in ("Message from syslogd@host at Nov 28 ...", f" kernel:{text}", ""))
+    )
+    assert splat.lines == OOPS
+
+
 def test_a_log_of_more_machines_than_are_told_apart() -> None:
     lines = [f"Nov 28 10:00:00 web{number} kernel: {text}" for number in range(100) for text in OOPS]
     assert len(read(*lines)) == 100
@@ -143,6 +172,7 @@ def test_leaks_are_told_one_by_one() -> None:
         ]
 
     assert symbols(read(*leak("widget_probe"), *leak("widget_open"))) == ["widget_probe", "widget_open"]
+    assert symbols(read(*(line.strip() for line in leak("widget_probe")))) == ["widget_probe"]
     found = read("kmemleak: 1 new suspected memory leaks", *leak("widget_probe"), "BUG: memory leak", *leak("gadget"))
     assert symbols(found) == ["widget_probe", "gadget"]
 
