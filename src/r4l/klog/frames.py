@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from r4l.klog import kinds
@@ -42,6 +42,8 @@ INLINE_FRAME = re.compile(
     rf"\s*(?P<maybe>\? )?{_SYMBOL} \(?{_LINE}[^)]*?(?:\){{0,2}}(?P<inline> \[inline\])?|{_NAMED})\s*$"
 )
 """A function inlined into the frame below it, or a frame whose address a symboliser has replaced."""
+WRAPPED = re.compile(r"\s*\[(\w{1,64})\]\s*$")
+"""A module, in a line of its own where a mail program has wrapped the frame."""
 PLACE = re.compile(
     r"\s*(?:RIP: [0-9a-f]{4}:|E?IP(?: is at|:) ?(?:[0-9a-f]{4}:)?|[Pp][Cc](?: is at| ?:) ?|epc\s*: |NIP |ERA: "
     rf"|IAOQ\[0\]: |\[ERET *\]: |Krnl PSW : |TPC: )(?:\[?<?[0-9a-f]{{8,16}}>?\]?\s+){{0,3}}[<(]{{0,2}}{_SYMBOL}"
@@ -163,6 +165,12 @@ def sections(records: Iterable[Record]) -> list[Section]:
     above = ""
     for record in records:
         text = record.text
+        if wrapped := WRAPPED.match(text):
+            if inside and inside.frames:
+                inside.frames[-1] = _of_module(inside.frames[-1], wrapped[1])
+            elif place and not inside:
+                place = _of_module(place, wrapped[1])
+            continue
         frame = frame_of(text)
         if begins := kinds.SECTION_BEGIN.match(text.lstrip()) is not None or (frame and not inside):
             inside = Section(above, not frame, place)
@@ -179,6 +187,11 @@ def sections(records: Iterable[Record]) -> list[Section]:
     if place and not any(section.frames for section in found):
         found.append(Section(above, False, place))
     return [section for section in found if section.frames or section.before]
+
+
+def _of_module(frame: StackFrame, module: str) -> StackFrame:
+    """Return a frame with the module from the line after it."""
+    return frame if frame.module else replace(frame, module=module)
 
 
 def main_section(found: Sequence[Section], kind: str) -> Section:

@@ -24,6 +24,8 @@ QUOTED = re.compile(r'"[,;]?$')
 """End of a quoted line."""
 COLOUR = re.compile(r"(?:\^\[|#033|\\x1b|\\033)?\[\d{1,3}(?:;\d{1,3}){0,4}m")
 """A change of colours whose escape character was lost, or made visible."""
+LINE_END = "#012"
+"""An end of a line within a message, as syslog daemons write it."""
 ENDS = ("^M", "#015", "\\n", "\\r", "\\n'", '\\n"', "\\n',", '\\n",')
 """Ends of lines made visible: by cat -v, by syslog daemons, by Python."""
 VISIBLE = re.compile(r"(?:\^M|#015|\\r|\\n|['\",])+$")
@@ -97,7 +99,9 @@ def _records(line: str, number: int) -> list[Record]:
         # Cheap first: nearly all lines have one stamp.
         torn = TORN.search(record.text) if "[" in record.text else None
         if torn is None:
-            return [*records, record]
+            if LINE_END not in record.text:
+                return [*records, record]
+            return records + [replace(record, text=text) for text in record.text.split(LINE_END)]
         head = record.text[: torn.start()]
         line = record.text[torn.start() :]
         if head.strip() and (record.kernel is not None or _is_kernels(head)):

@@ -97,6 +97,7 @@ def test_what_prefixes_say_is_read(line: str, time_: float, level: int | None, c
         (" f+0x1/0x2[   12.345678] a", [" f+0x1/0x2", "a"]),
         ("[   12.345678] widget: a[   12.345679] b", ["widget: a", "b"]),
         ("[   12.345678] [ INFO: a ]", ["[ INFO: a ]"]),
+        ("Nov 28 10:00:00 host kernel: a#012b", ["a", "b"]),
     ],
 )
 def test_lines_that_two_writers_tore(line: str, texts: list[str]) -> None:

@@ -408,6 +408,25 @@ def test_logs_of_other_programs_hold_no_complaint(before: str) -> None:
     assert read(*(before + line for line in OTHERS.splitlines() * 3)) == []
 
 
+@pytest.mark.parametrize(
+    ("headline", "line", "task"),
+    [
+        ("BUG: unable to handle kernel paging request at 0", "Pid: 7, comm: a b Tainted: G  3.2.0-4 #1", "a b:7"),
+        ("BUG: unable to handle kernel paging request at 0", "Pid: 7, comm: cat 3.2.0-4-amd64 #1", "cat:7"),
+        (
+            "BUG: unable to handle kernel paging request at 0",
+            "Process cat (pid: 7, ti=f6b2c000 task=f5a3c000)",
+            "cat:7",
+        ),
+        ("unreferenced object 0xffff888012e4a000 (size 8):", '  comm "cat", pid 7, jiffies 4294903412', "cat:7"),
+        ("kmemleak: unreferenced object 0xffff8 (size 8):", 'kmemleak:   comm "cat", pid 7, jiffies 4294', "cat:7"),
+    ],
+)
+def test_the_task_in_words_of_several_reports(headline: str, line: str, task: str) -> None:
+    (splat,) = read(*(f"[    1.000000] {text}" for text in (headline, line)))
+    assert splat.task == (task, None)
+
+
 def test_a_log_of_several_boots() -> None:
     texts = OOPS[:8]
     lines = [f"[  900.{number:06}] {text}" for number, text in enumerate(texts)]
