@@ -36,10 +36,16 @@ class R4LError(Exception):
 
     Attributes:
         category: name of the error in JSON and before its cause on the console.
+        late: True if something did not happen within a time that r4l or a test gave it; on a busy host that may be the
+            host's fault (`r4l.vm.blame`).
+        starved: how far the host kept a program from its processors meanwhile; empty if it did not, or if that is not
+            known.
     """
 
     exit_code = 125
     category = "error"
+    late = False
+    starved = ""
     kind = _OldName()
 
     def __init__(
@@ -119,8 +125,13 @@ class BuildError(R4LError):
 
 
 class BootError(R4LError):
-    """The virtual machine did not reach its first command, or QEMU died."""
+    """The virtual machine did not reach its first command, or QEMU died.
 
+    Attributes:
+        booted: True if the guest's agent had answered before.
+    """
+
+    booted = False
     exit_code = 122
     category = "boot"
 
@@ -137,6 +148,7 @@ class GuestTimeout(R4LError):
 
     exit_code = 124
     category = "timeout"
+    late = True
 
 
 EXIT_CODES: dict[int, str] = {

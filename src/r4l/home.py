@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 
 from r4l.errors import EnvironmentFault, disk_full
 from r4l.paths import require_for_make
+from r4l.shortage import DISK_FULL, full_disk
 
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)
 """Errors of flock(2) on network file systems without a lock service (nfs(5), `local_lock`)."""
@@ -281,7 +282,8 @@ def copy(source: Path, target: Path, *options: str) -> None:
     if done.returncode == 0:
         return
     said = done.stderr[:4096].decode(errors="replace")
-    if "No space left" in said:
+    # The message also has names of files, which may be a stranger's.
+    if DISK_FULL.search(said) and full_disk([target.parent]):
         raise disk_full(said)
     raise EnvironmentFault(f"cannot copy {source}", "see cp's message below", detail=said)
 

@@ -24,6 +24,8 @@ VIRTUAL_PER_CPU = 256 * MIB
 """Bytes of address space that a program reserves per thread without using them: stacks, and glibc's arenas of 64
 MiB."""
 
+SCRATCH = {"/tmp": 2048 * MIB, "/run": 16 * MIB, "/dev/shm": 256 * MIB}
+"""Folders in memory of every sandbox, with their maximum bytes; their files count as memory."""
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 UNITS = {"": 1, "K": 1 << 10, "M": MIB, "G": GIB, "T": 1 << 40}
 
@@ -47,11 +49,13 @@ class Limits:
 
     Attributes:
         seconds: wall clock on the host, from start to end.
-        memory: bytes held by all processes together (checked twice a second), and bytes of address space of each
-            process, with an allowance for reservations of threads (RLIMIT_AS).
+        memory: bytes held by all processes together, shared memory and files in memory included (checked twice a
+            second), and bytes of address space of each process, with an allowance for reservations of threads
+            (RLIMIT_AS).
         processes: number of simultaneous processes.
         output: bytes printed.
         file: bytes of the largest file written (RLIMIT_FSIZE).
+        disk: bytes on the disk of all files written (checked twice a second).
     """
 
     seconds: float | None = None
@@ -59,6 +63,7 @@ class Limits:
     processes: int | None = None
     output: int | None = None
     file: int | None = None
+    disk: int | None = None
 
     @property
     def address_space(self) -> int | None:
@@ -68,7 +73,12 @@ class Limits:
     @property
     def watched(self) -> bool:
         """True if a limit needs checks while the program runs."""
-        return any(value is not None for value in (self.seconds, self.memory, self.processes))
+        return any(value is not None for value in (self.seconds, self.memory, self.processes, self.disk))
+
+    @property
+    def cut(self) -> bool:
+        """True if the machine has less memory than the program would otherwise be given."""
+        return self.memory == int(machine_memory() * SHARE)
 
 
 UNLIMITED = Limits()
@@ -90,7 +100,7 @@ def build() -> Limits:
     Raises:
         UsageError: an environment variable is not a number.
     """
-    return _as_the_user_says(Limits(300.0, _build_memory(4 * GIB), 1000, 16 * MIB, GIB))
+    return _as_the_user_says(Limits(300.0, _build_memory(4 * GIB), 1000, 16 * MIB, GIB, 4 * GIB))
 
 
 def kernel() -> Limits:
@@ -99,12 +109,12 @@ def kernel() -> Limits:
     Raises:
         UsageError: an environment variable is not a number.
     """
-    return _as_the_user_says(Limits(12 * 3600.0, _build_memory(16 * GIB), 4000, GIB, 16 * GIB))
+    return _as_the_user_says(Limits(12 * 3600.0, _build_memory(16 * GIB), 4000, GIB, 16 * GIB, 64 * GIB))
 
 
 def tool() -> Limits:
     """Return the limits for a short program, such as a dry run of make; 10 minutes."""
-    return Limits(600.0, _build_memory(4 * GIB), 1000, 2 * GIB, 8 * GIB)
+    return Limits(600.0, _build_memory(4 * GIB), 1000, 2 * GIB, 8 * GIB, 32 * GIB)
 
 
 def _number(text: str) -> float:
@@ -124,6 +134,7 @@ VARIABLES: dict[str, tuple[str, Callable[[str], float], str]] = {
     "R4L_BUILD_PROCESSES": ("processes", _number, "a number"),
     "R4L_BUILD_OUTPUT": ("output", _size, "a size such as 64M"),
     "R4L_BUILD_FILE": ("file", _size, "a size such as 2G"),
+    "R4L_BUILD_DISK": ("disk", _size, "a size such as 8G"),
 }
 """Environment variables: the limit of builds that each sets, its parser, and a description of valid values."""
 
@@ -158,6 +169,7 @@ def phrase(field: str, limits: Limits) -> str:
         "processes": f"started more than {value} processes",
         "output": f"printed more than {_readable(value)}",
         "file": f"wrote a file of more than {_readable(value)}",
+        "disk": f"wrote more than {_readable(value)} in all",
     }[field]
 
 

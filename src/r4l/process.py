@@ -24,6 +24,7 @@ from typing import IO, Any
 
 from r4l.errors import EnvironmentFault, R4LError, disk_full
 from r4l.limits import UNLIMITED, Limits, exceeded, met
+from r4l.shortage import DISK_FULL, KILLED, full_disk, oom_kills
 from r4l.watchdog import Watchdog
 
 Say = Callable[[str], None]
@@ -50,8 +51,12 @@ OWN_PYTHON = (sys.executable, "-P")
 modules of the current folder first, and run them (Python's manual, "Command line and environment")."""
 SAFE_PATH = ("PYTHONSAFEPATH", "r4l")
 """Environment variable with the meaning of -P, and r4l's value of it; Python takes any that is not empty."""
+HOST_REMEDY = {
+    "seconds": "run the command again when the machine is less busy, or set R4L_BUILD_SECONDS to a higher limit",
+    "memory": "use a machine with more memory, or set R4L_BUILD_MEMORY to a higher limit",
+}
+"""Remedies for limits that the host made a program exceed."""
 SGR = re.compile(r"\x1b\[[0-9;]*m")
-DISK_FULL = re.compile(r"No space left on device")
 
 
 def quiet(_line: str) -> None:
@@ -69,6 +74,7 @@ def run_logged(
     tail_lines: int = 25,
     color: bool = False,
     limits: Limits = UNLIMITED,
+    folders: Sequence[Path] = (),
     what: str = "",
 ) -> str:
     """Run a program to its end and return its output; each line goes to `log` and to `say`.
@@ -80,19 +86,22 @@ def run_logged(
         failure: makes the error for a non-zero exit from the exit code and the last `tail_lines` lines.
         color: print to a pseudo-terminal; colours are passed to `say` only.
         limits: the program is ended if it exceeds them.
+        folders: folders that the program writes to. The program's words for a full disk count only if one of their
+            disks, or that of the log, is full.
         what: subject of an error about limits; by default the program's name.
 
     Returns:
         stdout and stderr, interleaved as printed.
 
     Raises:
-        EnvironmentFault: the program does not exist, or the disk is full.
+        EnvironmentFault: the program does not exist, or this machine has too little space, memory or processor time.
         LimitExceeded: the program exceeded a limit.
         R4LError: the result of `failure`.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     tail: collections.deque[str] = collections.deque(maxlen=tail_lines)
     whole: list[str] = []
+    killed = oom_kills()
     with log.open("a", encoding="utf-8") as out:
         out.write(f"$ {' '.join(argv)}\n")
         out.flush()
@@ -114,7 +123,7 @@ def run_logged(
             os.close(theirs)
         _running.add(process)
         try:
-            with Watchdog(process, limits, end_group) as watchdog:
+            with Watchdog(process, limits, end_group, folders) as watchdog:
                 for line in _lines(ours, process, limits, watchdog):
                     text = without_colours(line) if color else line
                     out.write(f"{text}\n")
@@ -129,20 +138,48 @@ def run_logged(
             os.close(ours)
             _running.discard(process)
     last = "\n".join(tail)
+    what = what or Path(argv[0]).name
     if watchdog.exceeded:
-        problem: R4LError = exceeded(what or Path(argv[0]).name, watchdog.exceeded, limits, last)
+        problem = _exceeded(what, watchdog.exceeded, watchdog, limits, last)
         problem.log = log
         raise problem
     if code == 127 and not shutil.which(argv[0]):
         raise EnvironmentFault(f"{argv[0]} is not installed", "install it with this machine's package manager", log=log)
     if code != 0:
-        if DISK_FULL.search(last):
+        if DISK_FULL.search(last) and full_disk((*folders, log.parent)):
             raise disk_full(last, log=log)
+        if KILLED.search(last) and oom_kills() > killed and _is_modest(watchdog, limits):
+            raise EnvironmentFault(
+                f"this machine has no memory left: its kernel ended processes during {what}",
+                "close other programs, or use a machine with more memory",
+                detail=last,
+                log=log,
+            )
         limit = met(last, limits)
-        problem = exceeded(what or Path(argv[0]).name, limit, limits, last) if limit else failure(code, last)
+        problem = _exceeded(what, limit, watchdog, limits, last) if limit else failure(code, last)
         problem.log = problem.log or log
         raise problem
     return "\n".join(whole)
+
+
+def _is_modest(watchdog: Watchdog, limits: Limits) -> bool:
+    """True if a program held so little memory that a machine without any left is not its doing."""
+    return limits.memory is None or watchdog.peak <= limits.memory // 2
+
+
+def _exceeded(what: str, limit: str, watchdog: Watchdog, limits: Limits, last: str) -> R4LError:
+    """Return the error for a program that exceeded a limit; the host's own if the host made the program exceed it."""
+    problem = exceeded(what, limit, limits, last)
+    fault = ""
+    if limit == "seconds":
+        fault = watchdog.time.starved(watchdog.seconds)
+    elif limit == "memory" and limits.cut and limits.memory is not None:
+        # A program can print the words for an allocation that failed.
+        reached = watchdog.exceeded == "memory" or max(watchdog.peak, watchdog.largest) > limits.memory // 2
+        fault = "this machine is too small for more" if reached else ""
+    if not fault:
+        return problem
+    return EnvironmentFault(f"{problem.cause}: {fault}", HOST_REMEDY[limit], detail=last)
 
 
 def _lines(descriptor: int, process: subprocess.Popen[bytes], limits: Limits, watchdog: Watchdog) -> Iterator[str]:
@@ -231,6 +268,7 @@ def run_captured(
     *,
     input: bytes = b"",  # noqa: A002 (subprocess's own name)
     limits: Limits = UNLIMITED,
+    folders: Sequence[Path] = (),
     what: str = "",
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a program to its end, keeping its output in memory.
@@ -238,9 +276,11 @@ def run_captured(
     Args:
         input: standard input.
         limits: the program is ended if it exceeds them.
+        folders: folders that the program writes to.
         what: subject of an error about limits; by default the program's name.
 
     Raises:
+        EnvironmentFault: this machine has too little memory or processor time.
         FileNotFoundError: the program does not exist.
         LimitExceeded: the program exceeded a limit.
     """
@@ -251,7 +291,7 @@ def run_captured(
     _running.add(process)
     kept: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
     try:
-        with Watchdog(process, limits, end_group) as watchdog:
+        with Watchdog(process, limits, end_group, folders) as watchdog:
             feeder = threading.Thread(target=_feed, args=(process.stdin, input), daemon=True)
             feeder.start()
             _keep(process, kept, limits, watchdog)
@@ -267,7 +307,7 @@ def run_captured(
     stdout, stderr = b"".join(kept["stdout"]), b"".join(kept["stderr"])
     if watchdog.exceeded:
         detail = stderr[-DETAIL:].decode(errors="replace")
-        raise exceeded(what or Path(argv[0]).name, watchdog.exceeded, limits, detail)
+        raise _exceeded(what or Path(argv[0]).name, watchdog.exceeded, watchdog, limits, detail)
     return subprocess.CompletedProcess(argv, code, stdout, stderr)
 
 

@@ -5,32 +5,44 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import stat
 import subprocess
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from r4l.limits import Limits
+from r4l.limits import SCRATCH, Limits
+from r4l.shortage import ProcessorTime
 
 INTERVAL = 0.5
 """Least seconds between two checks."""
 PART = 20
 """Bound on overhead: a check takes at most one part in `PART` of the time, however many processes the host has."""
-PAGE = os.sysconf("SC_PAGE_SIZE")
+CLOCK = 10_000_000
+"""Nanoseconds by which the clock of a file system may be behind: it moves with the timer's interrupt."""
+STATUS = re.compile(rb"^(RssAnon|RssShmem|VmPeak):\s+(\d+) kB$", re.MULTILINE)
+PROPORTIONAL = re.compile(rb"^Pss_Shmem:\s+(\d+) kB$", re.MULTILINE)
 
 
 class Watchdog:
-    """Ends a program that exceeds its limits of time, memory or processes; a context manager around the run.
+    """Ends a program that exceeds its limits of time, memory, processes or disk; a context manager around the run.
 
     Args:
         process: the program; its descendants count too.
         limits: its bounds.
         end: function that ends the program with its descendants.
+        folders: folders of the host that the program writes to.
 
     Attributes:
-        exceeded: name of the exceeded limit in `Limits`, or None.
+        exceeded: name of the exceeded limit in `Limits`, or None. Once it is `disk`, all files that the program wrote
+            are removed.
+        time: processor time of the program.
+        peak: most bytes that the program was seen to hold.
+        largest: most bytes of address space that one of its processes was seen to have.
     """
 
     def __init__(
@@ -38,11 +50,16 @@ class Watchdog:
         process: subprocess.Popen[bytes],
         limits: Limits,
         end: Callable[[subprocess.Popen[bytes]], None],
+        folders: Sequence[Path] = (),
     ) -> None:
         self.exceeded: str | None = None
+        self.time = ProcessorTime()
+        self.peak = self.largest = 0
         self._process = process
         self._limits = limits
         self._end = end
+        self._disk = _Disk(folders) if limits.disk is not None else None
+        self._begun = time.monotonic()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="r4l-watchdog", daemon=True)
 
@@ -53,41 +70,119 @@ class Watchdog:
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        if self._limits.watched:
-            self._thread.join()
+        if not self._limits.watched:
+            return
+        self._thread.join()
+        if self._disk is None or self._limits.disk is None:
+            return
+        if not self.exceeded and self._disk.written(self._limits.disk) > self._limits.disk:
+            self.exceeded = "disk"
+        if self.exceeded == "disk":
+            self._disk.remove()
 
     def exceed(self, limit: str) -> None:
         """End the program because of a limit that the caller checked."""
         self.exceeded = self.exceeded or limit
         self._end(self._process)
 
+    @property
+    def seconds(self) -> float:
+        """Seconds since the program was started."""
+        return time.monotonic() - self._begun
+
     def _watch(self) -> None:
-        begun = time.monotonic()
         pause = INTERVAL
-        while not self._over.wait(self._until_next(begun, pause)):
-            looked = time.monotonic()
-            limit = self._limit_met(looked - begun)
+        while not self._over.wait(self._until_next(pause)):
+            looked = self.seconds
+            limit = self._limit_met(looked)
             if limit:
                 self.exceed(limit)
                 return
-            pause = max(INTERVAL, PART * (time.monotonic() - looked))
+            pause = max(INTERVAL, PART * (self.seconds - looked))
 
-    def _until_next(self, begun: float, pause: float) -> float:
+    def _until_next(self, pause: float) -> float:
         if self._limits.seconds is None:
             return pause
-        return max(0.0, min(pause, begun + self._limits.seconds - time.monotonic()))
+        return max(0.0, min(pause, self._limits.seconds - self.seconds))
 
     def _limit_met(self, seconds: float) -> str | None:
-        if self._limits.seconds is not None and seconds >= self._limits.seconds:
-            return "seconds"
-        if self._limits.memory is None and self._limits.processes is None:
-            return None
+        limits = self._limits
         family = descendants(self._process.pid)
-        if self._limits.processes is not None and len(family) > self._limits.processes:
+        if limits.seconds is not None:
+            self.time.look(family)
+            if seconds >= limits.seconds:
+                return "seconds"
+        if limits.processes is not None and len(family) > limits.processes:
             return "processes"
-        if self._limits.memory is not None and sum(map(memory_of, family)) > self._limits.memory:
+        if limits.memory is not None and self._memory(family, limits.memory) > limits.memory:
             return "memory"
+        if self._disk is not None and limits.disk is not None and self._disk.written(limits.disk) > limits.disk:
+            return "disk"
         return None
+
+    def _memory(self, family: Sequence[int], most: int) -> int:
+        """Return the bytes that a program holds, shared ones once."""
+        each = [Memory.of(pid) for pid in family]
+        self.largest = max([self.largest, *(one.address_space for one in each)])
+        shared = max(sum(one.shared for one in each), in_memory_files(family))
+        held = sum(one.private for one in each) + in_scratch(family)
+        if held + shared > most:
+            # Each process counts what it shares with others.
+            shared = max(sum(map(proportional_share, family)), in_memory_files(family))
+        self.peak = max(self.peak, held + shared)
+        return held + shared
+
+
+@dataclass(frozen=True)
+class _Free:
+    """Free bytes of a disk before the program began."""
+
+    folder: Path
+    before: int
+
+
+class _Disk:
+    """The files that a program writes into some folders."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = [folder for folder in folders if folder.exists()]
+        self._begun = time.time_ns()
+        disks = {folder.stat().st_dev: folder for folder in self._folders}
+        self._free = [_Free(folder, _free(folder)) for folder in disks.values()]
+
+    def written(self, most: int) -> int:
+        """Return the bytes that the written files take on the disk.
+
+        Files are looked at only where so much of a disk was used since the beginning, by whomever, that they may take
+        more than `most` bytes; else the result is 0.
+        """
+        if not any(disk.before - _free(disk.folder) > most // 2 for disk in self._free):
+            return 0
+        return sum(status.st_blocks * 512 for _, status in self._files())
+
+    def remove(self) -> None:
+        """Remove the written files."""
+        for path, _ in self._files():
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
+        """Yield the files whose inode was changed since the beginning; no program can set that time back."""
+        for folder in self._folders:
+            walked = (Path(root, name) for root, _, names in os.walk(folder) for name in names)
+            for path in [folder] if folder.is_file() else walked:
+                with contextlib.suppress(OSError):
+                    status = path.lstat()
+                    if stat.S_ISREG(status.st_mode) and status.st_ctime_ns >= self._begun - CLOCK:
+                        yield path, status
+
+
+def _free(folder: Path) -> int:
+    try:
+        status = os.statvfs(folder)
+    except OSError:
+        return 0
+    return status.f_bfree * status.f_frsize
 
 
 def descendants(pid: int) -> list[int]:
@@ -120,10 +215,79 @@ def _parents() -> Callable[[int], list[int]]:
     return lambda pid: children[pid]
 
 
-def memory_of(pid: int) -> int:
-    """Return the bytes that a process holds without sharing them with a file (proc_pid_statm(5)); 0 if it has ended."""
-    try:
-        _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_bytes().split()
-    except (OSError, ValueError):
-        return 0
-    return (int(resident) - int(shared)) * PAGE
+@dataclass(frozen=True)
+class Memory:
+    """Memory of a process in bytes (proc_pid_status(5)).
+
+    Attributes:
+        private: pages of its own.
+        shared: pages that it may share with others and that are in no file on a disk.
+        address_space: most that it has had.
+    """
+
+    private: int = 0
+    shared: int = 0
+    address_space: int = 0
+
+    @classmethod
+    def of(cls, pid: int) -> Memory:
+        """Return the memory of a process; none if it has ended."""
+        try:
+            text = Path(f"/proc/{pid}/status").read_bytes()
+        except OSError:
+            return cls()
+        found = {name: int(number) << 10 for name, number in STATUS.findall(text)}
+        return cls(found.get(b"RssAnon", 0), found.get(b"RssShmem", 0), found.get(b"VmPeak", 0))
+
+
+def proportional_share(pid: int) -> int:
+    """Return the bytes of shared memory of a process, each divided by the number of its users (proc_pid_smaps(5));
+    all of them on kernels before 5.2."""
+    match = None
+    with contextlib.suppress(OSError):
+        match = PROPORTIONAL.search(Path(f"/proc/{pid}/smaps_rollup").read_bytes())
+    return int(match[1]) << 10 if match else Memory.of(pid).shared
+
+
+def in_memory_files(family: Iterable[int]) -> int:
+    """Return the bytes of open files of memfd_create(2), which need not be mapped."""
+    found: dict[tuple[int, int], int] = {}
+    for pid in family:
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    if Path(entry.path).readlink().as_posix().startswith("/memfd:"):
+                        status = Path(entry.path).stat()
+                        found[status.st_dev, status.st_ino] = status.st_blocks * 512
+    return sum(found.values())
+
+
+def in_scratch(family: Iterable[int]) -> int:
+    """Return the bytes of files in the sandboxes' own folders in memory, such as /tmp."""
+    own = os.getpid()
+    here, found = _scratch(own), dict[int, int]()
+    seen = {_mounts(own), ""}
+    for pid in family:
+        mounts = _mounts(pid)
+        if mounts not in seen:
+            seen.add(mounts)
+            found |= {device: size for device, size in _scratch(pid).items() if device not in here}
+    return sum(found.values())
+
+
+def _mounts(pid: int) -> str:
+    """Return the mount namespace of a process (namespaces(7)); empty if it has ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/ns/mnt").readlink().name
+    return ""
+
+
+def _scratch(pid: int) -> dict[int, int]:
+    """Return the bytes used on the file systems of `SCRATCH` that a process sees, by their devices."""
+    found: dict[int, int] = {}
+    for folder in SCRATCH:
+        with contextlib.suppress(OSError):
+            place = f"/proc/{pid}/root{folder}"
+            status = os.statvfs(place)
+            found[Path(place).stat().st_dev] = (status.f_blocks - status.f_bfree) * status.f_frsize
+    return found

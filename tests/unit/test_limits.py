@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from r4l import limits, watchdog
-from r4l.errors import BuildError, R4LError, UsageError
+from r4l.errors import BuildError, EnvironmentFault, R4LError, UsageError
 from r4l.limits import GIB, MIB, LimitExceeded, Limits
 from r4l.process import run_captured, run_logged
+from r4l.watchdog import Memory
 
 SECONDS = 20.0
 """Time in which a runaway program must have ended, on a busy machine too."""
@@ -89,6 +90,117 @@ def test_memory_of_all_processes_together(tmp_path: Path) -> None:
     with pytest.raises(LimitExceeded, match="took more than 120 MiB of memory"):
         logged(["sh", "-c", both], tmp_path / "x.log", memory=120 * MIB)
     assert time.monotonic() - begun < SECONDS
+
+
+HOLD = "import mmap, os, time; n = {size}; {take}; time.sleep(60)"
+SHARED = {
+    "an anonymous mapping": "m = mmap.mmap(-1, n); m.write(bytes(n))",
+    "a mapping with a child": "m = mmap.mmap(-1, n); m.write(bytes(n)); os.fork()",
+    "a file of memfd_create": "f = os.memfd_create('x'); os.write(f, bytes(n))",
+    "a mapped file": "f = os.memfd_create('x'); os.truncate(f, n); m = mmap.mmap(f, n); m.write(bytes(n))",
+}
+"""Ways to hold memory that is not a process's own."""
+
+
+@pytest.mark.parametrize("how", SHARED)
+def test_shared_memory(how: str, tmp_path: Path) -> None:
+    """Regression: shared memory did not count."""
+    hog = HOLD.format(size=160 * MIB, take=SHARED[how])
+    with pytest.raises(LimitExceeded, match="took more than 120 MiB of memory"):
+        logged([sys.executable, "-c", hog], tmp_path / "x.log", memory=120 * MIB, seconds=SECONDS)
+
+
+def test_shared_memory_counts_once(tmp_path: Path) -> None:
+    share = "m = mmap.mmap(-1, n); m.write(bytes(n)); [os.fork() or (time.sleep(2), os._exit(0)) for _ in range(6)]"
+    hog = HOLD.format(size=60 * MIB, take=f"{share}; [m[i] for i in range(0, n, 4096)]").replace(
+        "sleep(60)", "sleep(2)"
+    )
+    logged([sys.executable, "-c", hog], tmp_path / "x.log", memory=200 * MIB, seconds=SECONDS)
+
+
+def test_files_on_the_disk(tmp_path: Path) -> None:
+    """Regression: any number of files of the largest size was written, and stayed."""
+    own = tmp_path / "own"
+    (own / "sub").mkdir(parents=True)
+    (own / "before").write_bytes(bytes(MIB))
+    time.sleep(0.05)
+    script = f"i=0; while :; do i=$((i+1)); head -c 4M /dev/zero > {own}/sub/$i; done"
+    with pytest.raises(LimitExceeded, match="wrote more than 24 MiB in all") as caught:
+        run_logged(
+            ["sh", "-c", script], tmp_path / "x.log", broken, limits=Limits(disk=24 * MIB, seconds=60), folders=[own]
+        )
+    assert "R4L_BUILD_DISK" in caught.value.remedy
+    assert [path.name for path in own.rglob("*") if path.is_file()] == ["before"]
+
+
+def test_files_of_a_program_that_ends_before_it_is_looked_at(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    script = f"head -c 64M /dev/zero > {own}/x"
+    with pytest.raises(LimitExceeded, match="wrote more than 24 MiB in all"):
+        run_logged(["sh", "-c", script], tmp_path / "x.log", broken, limits=Limits(disk=24 * MIB), folders=[own])
+    assert list(own.iterdir()) == []
+
+
+def test_files_of_others_do_not_count(tmp_path: Path) -> None:
+    own, other = tmp_path / "own", tmp_path / "other"
+    own.mkdir()
+    other.mkdir()
+    script = f"head -c 64M /dev/zero > {other}/x; echo one > {own}/x; sleep 1"
+    run_logged(["sh", "-c", script], tmp_path / "x.log", broken, limits=Limits(disk=24 * MIB), folders=[own])
+    assert (own / "x").read_text() == "one\n"
+
+
+BUSY = """
+import os, time
+end = time.monotonic() + {seconds}
+[os.fork() for _ in range({forks})]
+while time.monotonic() < end: pass
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the kernel keeps no account")
+def test_a_busy_machine_is_not_the_programs_fault(tmp_path: Path) -> None:
+    """Regression: a build that the host kept from its processors missed all checkpoints."""
+    mine = min(os.sched_getaffinity(0))
+    crowd = subprocess.Popen(
+        ["taskset", "-c", str(mine), sys.executable, "-c", BUSY.format(forks=4, seconds=SECONDS)],
+        start_new_session=True,
+    )
+    one = ["taskset", "-c", str(mine), sys.executable, "-c", "while True: pass"]
+    try:
+        with pytest.raises(EnvironmentFault, match=r"took longer than 3 s.*too busy") as caught:
+            logged(one, tmp_path / "x.log", seconds=3)
+        assert "less busy" in caught.value.remedy
+        # Its own choice of a low priority is no fault of the host's.
+        with pytest.raises(LimitExceeded, match="took longer than 2 s"):
+            logged(["nice", "-n", "19", *one], tmp_path / "x.log", seconds=2)
+    finally:
+        os.killpg(crowd.pid, 9)
+        crowd.wait()
+
+
+def test_a_program_that_keeps_the_processors_busy_itself_had_them(tmp_path: Path) -> None:
+    mine = min(os.sched_getaffinity(0))
+    crowd = ["taskset", "-c", str(mine), sys.executable, "-c", BUSY.format(forks=4, seconds=60)]
+    with pytest.raises(LimitExceeded, match="took longer than 3 s"):
+        logged(crowd, tmp_path / "x.log", seconds=3)
+
+
+@pytest.mark.parametrize(("machine", "error"), [(160, EnvironmentFault), (1 << 20, LimitExceeded)])
+def test_a_machine_that_is_too_small_is_not_the_programs_fault(
+    machine: int, error: type[R4LError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "machine_memory", lambda: machine * MIB)
+    hog = [sys.executable, "-c", HOLD.format(size=200 * MIB, take="m = b'x' * n")]
+    with pytest.raises(error, match="took more than 120 MiB of memory"):
+        logged(hog, tmp_path / "x.log", memory=120 * MIB)
+    with pytest.raises(LimitExceeded, match="took more than 120 MiB of memory"):
+        logged(
+            ["sh", "-c", "echo memory allocation of 9999999999 bytes failed; exit 1"],
+            tmp_path / "y.log",
+            memory=120 * MIB,
+        )
 
 
 def test_processes(tmp_path: Path) -> None:
@@ -188,7 +300,7 @@ def test_descendants_are_found_however_deep(told: bool, monkeypatch: pytest.Monk
             family = watchdog.descendants(process.pid)
             assert len(family) == 3
             assert family[0] == process.pid
-            assert sum(map(watchdog.memory_of, family)) > 0
+            assert sum(Memory.of(pid).private for pid in family) > 0
         finally:
             os.killpg(process.pid, 9)
-    assert watchdog.memory_of(process.pid) == 0
+    assert Memory.of(process.pid) == Memory()

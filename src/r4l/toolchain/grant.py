@@ -43,3 +43,8 @@ class Grant:
     terminal: bool = False
     named: bool = False
     limits: Limits = field(default_factory=limits.tool)
+
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """The host's files and folders that the command can write to."""
+        return (*self.writes, *self.over.values())

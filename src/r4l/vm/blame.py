@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Attribute an error to the host or to the guest.
 
-Faults of the host: no disk space, no memory, QEMU killed or refused, and a time-out while the host gave the machine too
-little processor time. Floods and hangs that a guest causes are the guest's.
+Faults of the host: no disk space, no memory, QEMU killed from outside or refused, and a time-out while the host gave
+the machine too little processor time. Floods, hangs and crashes of QEMU that a guest causes are the guest's.
 """
 
 from __future__ import annotations
@@ -13,15 +13,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from r4l.errors import EnvironmentFault, GuestTimeout
-from r4l.vm.errors import NoAgent, NoOutput, QemuDied
+from r4l.errors import EnvironmentFault, R4LError
+from r4l.shortage import STARVED, tasks
+from r4l.vm.errors import QemuDied
 from r4l.vm.live import LiveVM
 
 NO_MEANS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 """Error numbers for missing resources of the host: space, memory, descriptors."""
-STARVED = 0.75
-"""Share of time that a thread was ready without a processor, above which a machine is starved: it then runs at a
-quarter of its speed or less. Two busy guests on a host of two processors wait for half of the time."""
 LOOK = 0.5
 """Seconds of observation for a machine that has run for long."""
 TIMED_OUT = "Timeout (>"
@@ -38,15 +36,15 @@ def host_fault(error: BaseException, vm: LiveVM | None = None) -> str:
     while (cause := links[-1].__cause__) is not None and cause not in links:
         links.append(cause)
     for one in links:
-        if isinstance(one, EnvironmentFault | QemuDied):
+        if isinstance(one, EnvironmentFault) or (isinstance(one, QemuDied) and not one.crashed):
             return one.cause
         if isinstance(one, MemoryError):
             return "this machine has no memory left"
         if isinstance(one, OSError) and one.errno in NO_MEANS:
             return str(one)
-        if isinstance(one, NoOutput | NoAgent) and one.starved:
+        if isinstance(one, R4LError) and one.starved:
             return f"{one.cause}; {one.starved}"
-    late = isinstance(error, GuestTimeout) or str(error).startswith(TIMED_OUT)
+    late = any(isinstance(one, R4LError) and one.late for one in links) or str(error).startswith(TIMED_OUT)
     # A guest that floods the host causes its own delay, however busy the host is.
     why = starved(vm.pid, vm.begun) if late and vm is not None and vm.running and not vm.floods else ""
     return f"a time-out, and {why}" if why else ""
@@ -112,17 +110,13 @@ class RunTime:
 
 
 def _waits(pid: int) -> Iterator[tuple[Path, float]]:
-    """Yield the seconds that each thread of a process and its children was ready without a processor.
-
-    The source is the second number of /proc/PID/task/TID/schedstat (proc(5); Documentation/scheduler/sched-stats.rst),
-    on kernels that have it.
-    """
-    for task in Path(f"/proc/{pid}/task").glob("*"):
+    """Yield the seconds that each thread of a process and its children was ready without a processor."""
+    for task, _, waited in tasks(pid):
+        yield task, waited
         try:
-            yield task, int((task / "schedstat").read_text(encoding="ascii").split()[1]) / 1e9
             children = (task / "children").read_text(encoding="ascii").split()
-        except (OSError, ValueError, IndexError):
-            # The thread has ended, or the kernel has no statistics.
+        except OSError:
+            # The thread has ended.
             continue
         for child in children:
             yield from _waits(int(child))

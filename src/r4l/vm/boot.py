@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from r4l.vm import least
 from r4l.vm.blame import RunTime
 from r4l.vm.errors import BootPanic, InitDied, MachineReset, NoAgent, NoOutput, QemuDied
 from r4l.vm.machine import Machine
-from r4l.vm.qemu import Qemu, returncode_text
+from r4l.vm.qemu import Qemu, returncode_text, signal_of
 from r4l.vm.refusal import refusal
 
 SILENCE = 10.0
@@ -42,6 +43,8 @@ NO_MEMORY = re.compile(r"deadlocked on memory|[Oo]ut of memory")
 NO_AGENT = re.compile(r"can't run '/sbin/r4l-agent'")
 """Message of busybox's init, each second, if the agent cannot be run."""
 OWN_INIT = "/init"
+FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGBUS})
+"""Signals to QEMU that no guest causes. SIGBUS comes when the host has no page for the guest's memory."""
 LAST_WORDS = 1.0
 """Seconds without output after which a kernel that panicked has said all."""
 
@@ -142,6 +145,8 @@ def why_it_ended(code: int, reason: str | None, qemu: Qemu, klog: KernelLog, *, 
         booted: True if the agent had answered.
     """
     if panic := _panic(klog, booted=booted):
+        if isinstance(panic, BootPanic):
+            panic.booted = booted
         return panic
     detail = f"end of the console:\n{qemu.console.tail(40)}"
     if code == 0 and reason == "guest-reset" and not any(RESTART.search(record.text) for record in klog.records()):
@@ -157,12 +162,15 @@ def why_it_ended(code: int, reason: str | None, qemu: Qemu, klog: KernelLog, *, 
     said = qemu.output()
     if code == 1 and not booted and (refused := refusal(qemu.machine, said, qemu.toolchain)):
         return refused
-    return QemuDied(
+    died = QemuDied(
         f"QEMU {returncode_text(code)}" + (f": {said.splitlines()[-1]}" if said else ""),
         "see qemu.log" if said else "check whether QEMU was killed, for example for lack of memory",
         detail=said or detail,
         log=qemu.log,
     )
+    died.booted = booted
+    died.crashed = (booted or bool(klog.records())) and signal_of(code) not in FROM_OUTSIDE
+    return died
 
 
 def _panic(klog: KernelLog, *, booted: bool) -> R4LError | None:

@@ -7,9 +7,20 @@ from r4l.errors import BootError, VerdictError
 
 
 class QemuDied(BootError):
-    """QEMU ended unexpectedly: it was killed, or refused its command line."""
+    """QEMU ended unexpectedly: it was killed, refused its command line, or crashed.
+
+    Attributes:
+        crashed: True if QEMU ended by a fault of its own while the guest ran, which the guest may have caused.
+    """
 
     category = "qemu-died"
+    crashed = False
+
+
+class MonitorTimeout(BootError):
+    """QEMU's monitor did not answer a command in time."""
+
+    late = True
 
 
 class BootPanic(BootError):
@@ -25,25 +36,15 @@ class InitDied(BootPanic):
 
 
 class NoOutput(BootError):
-    """The kernel printed nothing at all.
-
-    Attributes:
-        starved: how far the host kept the machine from its processors (`r4l.vm.blame.starved`); empty if it did not.
-    """
+    """The kernel printed nothing at all."""
 
     category = "no-output"
-    starved = ""
 
 
 class NoAgent(BootError):
-    """The kernel printed messages, but the agent never started.
-
-    Attributes:
-        starved: as `NoOutput.starved`.
-    """
+    """The kernel printed messages, but the agent never started."""
 
     category = "no-agent"
-    starved = ""
 
 
 class MachineReset(VerdictError):

@@ -174,8 +174,13 @@ class _Pair:
 
 def returncode_text(code: int) -> str:
     """Describe an exit code in words; bubblewrap reports a signal as 128 + its number."""
+    number = signal_of(code)
+    return f"was killed by {number.name}" if number else f"ended with exit code {code}"
+
+
+def signal_of(code: int) -> signal.Signals | None:
+    """Return the signal in an exit code, as `returncode_text` reads it; None if a program ended by itself."""
     number = -code if code < 0 else code - 128 if code > 128 else 0
-    if number:
-        with contextlib.suppress(ValueError):
-            return f"was killed by {signal.Signals(number).name}"
-    return f"ended with exit code {code}"
+    with contextlib.suppress(ValueError):
+        return signal.Signals(number)
+    return None

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from r4l.errors import BootError, R4LError
+from r4l.vm.errors import MonitorTimeout
 
 T = TypeVar("T")
 Event = Mapping[str, Any]
@@ -104,7 +105,8 @@ class Monitor:
 
         Raises:
             QmpError: QEMU refused the command.
-            BootError: the monitor is gone, or did not answer within `timeout` seconds.
+            BootError: the monitor is gone.
+            MonitorTimeout: it did not answer within `timeout` seconds.
         """
         from qemu.qmp import ExecuteError, QMPError
 
@@ -116,7 +118,7 @@ class Monitor:
         except ExecuteError as error:
             raise QmpError(command, str(error), error.error_class) from error
         except (TimeoutError, concurrent.futures.TimeoutError) as error:
-            raise BootError(f"QEMU did not answer {command} within {timeout:g} s") from error
+            raise MonitorTimeout(f"QEMU did not answer {command} within {timeout:g} s") from error
         except (QMPError, OSError, EOFError) as error:
             raise BootError(f"QEMU's monitor is gone: {error}", "see qemu.log") from error
 

@@ -32,7 +32,7 @@ CHECKS = """
 import errno, os, signal, time
 import pytest
 from r4l.errors import EnvironmentFault, GuestTimeout
-from r4l.vm import NoAgent, QemuDied
+from r4l.vm import BootPanic, NoAgent, QemuDied
 from r4l.guest import ProtocolError
 
 @pytest.mark.checkpoint("fine")
@@ -55,6 +55,12 @@ def test_memory():
 def test_qemu():
     raise QemuDied("QEMU was killed by SIGKILL")
 
+@pytest.mark.checkpoint("crash")
+def test_crash():
+    error = QemuDied("QEMU was killed by SIGABRT")
+    error.booted = error.crashed = True
+    raise error
+
 @pytest.mark.checkpoint("flood")
 def test_flood():
     raise ProtocolError("a line of 2 GiB")
@@ -65,6 +71,16 @@ def machine():
 
 @pytest.mark.checkpoint("boots")
 def test_boots(machine):
+    pass
+
+@pytest.fixture
+def panics():
+    error = BootPanic("the kernel panicked")
+    error.booted = True
+    raise error
+
+@pytest.mark.checkpoint("kills init")
+def test_kills_init(panics):
     pass
 
 @pytest.mark.checkpoint("both")
@@ -110,8 +126,10 @@ def test_how_checks_end(tmp_path: Path) -> None:
         "space": None,
         "memory": None,
         "qemu": None,
+        "crash": False,
         "flood": False,
         "boots": None,
+        "kills init": False,
         "both": False,
         "half": None,
     }

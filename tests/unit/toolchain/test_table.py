@@ -73,7 +73,7 @@ def test_the_limits_are_those_of_the_table(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("os.cpu_count", lambda: 0)
     kinds: dict[str, Limits] = {"build": limits.build(), "kernel": limits.kernel(), "tool": limits.tool()}
     rows = table("limit")
-    order = ("seconds", "memory", "processes", "output", "file")
+    order = ("seconds", "memory", "processes", "output", "file", "disk")
     assert len(rows) == len(order)
     for row, field in zip(rows, order, strict=True):
         assert row["raised by"].strip("`") == limits.variable_of(field)

@@ -18,8 +18,12 @@ import pytest
 
 from r4l.errors import BuildError, EnvironmentFault, GuestTimeout, R4LError, VerdictError
 from r4l.guest import GuestGone, ProtocolError
+from r4l.pci import Missing
+from r4l.pci.access import ModelTimeout
 from r4l.vm import MachineReset, NoAgent, NoOutput, QemuDied
 from r4l.vm.blame import RunTime, host_fault, starved
+from r4l.vm.boot import why_it_ended
+from r4l.vm.errors import MonitorTimeout
 
 
 def caused(error: BaseException, cause: BaseException) -> BaseException:
@@ -27,7 +31,7 @@ def caused(error: BaseException, cause: BaseException) -> BaseException:
     return error
 
 
-def starving(error: NoOutput | NoAgent) -> NoOutput | NoAgent:
+def starving(error: R4LError) -> R4LError:
     error.starved = "this machine is too busy"
     return error
 
@@ -44,6 +48,7 @@ def starving(error: NoOutput | NoAgent) -> NoOutput | NoAgent:
         caused(R4LError("it cannot be kept"), OSError(errno.EDQUOT, "Disk quota exceeded")),
         starving(NoOutput("nothing for 10 s")),
         starving(NoAgent("no agent within 120 s")),
+        starving(ModelTimeout("a method has returned after 30 s")),
     ],
 )
 def test_the_hosts(error: BaseException) -> None:
@@ -59,6 +64,8 @@ def test_the_hosts(error: BaseException) -> None:
         GuestGone("the guest ended its machine"),
         ProtocolError("it floods"),
         GuestTimeout("a command did not end"),
+        MonitorTimeout("QEMU did not answer set_link within 10 s"),
+        ModelTimeout("a method has returned after 30 s"),
         NoAgent("no agent within 120 s"),
         AssertionError("assert 1 == 2"),
         FileNotFoundError(errno.ENOENT, "No such file"),
@@ -66,6 +73,33 @@ def test_the_hosts(error: BaseException) -> None:
 )
 def test_the_guests(error: BaseException) -> None:
     assert not host_fault(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "booted", "host"),
+    [
+        (-9, True, True),
+        (137, True, True),
+        (143, True, True),
+        (135, True, True),
+        (1, False, True),
+        (134, True, False),
+        (139, True, False),
+        (1, True, False),
+        (159, True, False),
+    ],
+)
+def test_a_guest_that_crashes_qemu_is_judged(code: int, booted: bool, host: bool, tmp_path: Path) -> None:
+    """Regression: a driver that made QEMU abort was not judged."""
+    console = SimpleNamespace(tail=lambda *_: "")
+    qemu: Any = SimpleNamespace(console=console, output=lambda: "it aborts", machine=None, log=tmp_path, toolchain=None)
+    klog: Any = SimpleNamespace(records=list, file=None)
+    if not booted:
+        qemu.output = str
+        qemu.machine = SimpleNamespace(extra=())
+    died = why_it_ended(code, None, qemu, klog, booted=booted)
+    assert isinstance(died, QemuDied)
+    assert bool(host_fault(died)) == host
 
 
 @contextmanager
@@ -96,6 +130,13 @@ def test_a_machine_that_waits_for_a_processor_is_starved() -> None:
         assert "a time-out" in host_fault(GuestTimeout("it did not end"), machine)
         assert "a time-out" in host_fault(AssertionError("Timeout (>60.0s) from pytest-timeout."), machine)
         assert not host_fault(VerdictError("a check failed"), machine), "an answer is one on a busy machine too"
+        late: list[BaseException] = [
+            MonitorTimeout("QEMU did not answer"),
+            ModelTimeout("no return"),
+            Missing("no event within 1 s"),
+        ]
+        late.append(caused(VerdictError("watchdog: BUG: soft lockup"), GuestTimeout("it did not end")))
+        assert all("a time-out" in host_fault(error, machine) for error in late)
         machine.floods = ["its console"]
         assert not host_fault(GuestTimeout("it did not end"), machine), "one that floods us keeps itself busy"
         machine.begun -= 1000

@@ -21,7 +21,7 @@ import pytest
 from r4l.camp.labs.printable import printable
 from r4l.errors import GuestTimeout, R4LError
 from r4l.testing import verdict
-from r4l.vm import VM, BootPanic, NoAgent, NoOutput
+from r4l.vm import VM, BootPanic, NoAgent, NoOutput, QemuDied
 from r4l.vm.blame import TIMED_OUT, host_fault
 
 SHARED = ".shared"
@@ -208,7 +208,7 @@ def _fault(item: pytest.Item, error: BaseException, when: str) -> str:
     if when == "setup" and _is_time_out(error) and verdict.machine(item) is None:
         return "a time-out while this computer made the check's machine"
     # The student's code is not involved in a boot that fails.
-    boots = isinstance(error, BootPanic | NoOutput | NoAgent) and when == "setup"
+    boots = isinstance(error, BootPanic | NoOutput | NoAgent | QemuDied) and not error.booted and when == "setup"
     return error.cause if boots and isinstance(error, R4LError) else ""
 
 

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""A build takes no more of the machine than it may, and its words do not decide that the machine is at fault."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from r4l import home, resources
+from r4l.camp.labs.check import Check
+from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.workspace import Workspace
+from r4l.errors import BuildError
+from r4l.kernel import Kernel
+from r4l.limits import LimitExceeded
+from r4l.module import Module
+
+SMALL = {"R4L_BUILD_MEMORY": "1G", "R4L_BUILD_DISK": "200M", "R4L_BUILD_SECONDS": "60"}
+HOLD = "import os, time; f = os.memfd_create('x'); [os.write(f, bytes(1 << 20)) for _ in range(700)]; time.sleep(9)"
+"""Python that holds 700 MiB, as much as the limits of one process and one file allow."""
+TAKES = {
+    "memory that is shared": (f'for i in 1 2; do python3 -c "{HOLD}" & done; wait', "took more than 1 GiB of memory"),
+    "memory as files in /tmp": ("head -c 1500M /dev/zero >/tmp/x; sleep 9", "took more than 1 GiB of memory"),
+    "the disk, with small files": (
+        "for i in 1 2 3 4 5 6 7 8 9; do head -c 50M /dev/zero >f$$i; done",
+        "wrote more than 200 MiB in all",
+    ),
+}
+"""Regression: each of them took all that there was."""
+WORDS = {
+    "a full disk": "No space left on device (os error 28)",
+    "a killed compiler": "process didn't exit successfully: rustc (signal: 9, SIGKILL: kill)",
+    "a killed program": "make[2]: *** [hello.o] Killed",
+    "a sandbox": "bwrap: Creating new namespace failed: Operation not permitted",
+    "too little memory": "memory allocation of 4096 bytes failed",
+}
+"""Words for faults of the host. Regression: those for a full disk were believed."""
+
+
+@pytest.fixture
+def module(kernel: Kernel, tmp_path: Path) -> Iterator[Module]:
+    """A module of a folder of its own."""
+    folder = tmp_path / "greedy"
+    shutil.copytree(resources.rust("drivers/hello"), folder, ignore=shutil.ignore_patterns("tests"))
+    made = Module(folder)
+    yield made
+    home.remove(made.output(kernel).parent)
+
+
+@pytest.mark.parametrize("what", TAKES)
+def test_a_makefile_does_not_take(what: str, module: Module, kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SMALL.items():
+        monkeypatch.setenv(name, value)
+    command, said = TAKES[what]
+    (module.folder / "Kbuild").write_text(f"obj-m := hello.o\nX := $(shell {command})\n")
+    with pytest.raises(LimitExceeded, match=said):
+        module.build(kernel)
+    assert home.disk_usage(module.output(kernel).parent) < 10 << 20, "what is refused is removed"
+
+
+@pytest.mark.parametrize("what", WORDS)
+def test_a_student_is_judged_who_blames(what: str, kernel: Kernel, tmp_path: Path) -> None:
+    workspace = Workspace.start(Lab.named("hello"), tmp_path / "blames")
+    source = workspace.folder / "hello.rs"
+    source.write_text(f'{source.read_text(encoding="utf-8")}\ncompile_error!("{WORDS[what]}");\n', encoding="utf-8")
+    done = Check(workspace, [kernel])
+    try:
+        verdict = done.run()
+    finally:
+        done.discard()
+    assert WORDS[what] in verdict.build
+    assert verdict.unjudged == ()
+    assert verdict.missed
+
+
+def test_the_folders_build_goes_on_after_a_refusal(
+    module: Module, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = (module.folder / "Kbuild").read_text(encoding="utf-8")
+    monkeypatch.setenv("R4L_BUILD_DISK", "50M")
+    (module.folder / "Kbuild").write_text(f"{plain}\nX := $(shell head -c 99M /dev/zero >x; touch hello.rs)\n")
+    with pytest.raises(BuildError, match="wrote more than 50 MiB"):
+        module.build(kernel)
+    (module.folder / "Kbuild").write_text(plain, encoding="utf-8")
+    assert module.build(kernel).path.is_file()
