@@ -16,6 +16,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from r4l.errors import EnvironmentFault
+
 NOTED = 60.0
 """Seconds within which a further use is not recorded again."""
 
@@ -103,6 +105,56 @@ def exclusively(path: Path) -> Iterator[bool]:
             yield _is_at(descriptor, path)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def but_here(path: Path) -> Iterator[bool]:
+    """Lock an entry against use by other processes; yield True if none of them uses it. This process may use it.
+
+    Raises:
+        FileNotFoundError: the entry does not exist.
+    """
+    mine = path in _held
+    let_go(path)
+    try:
+        with exclusively(path) as alone:
+            yield alone
+    finally:
+        if mine:
+            hold(path)
+
+
+def by_others(path: Path) -> bool:
+    """True if another process uses an entry."""
+    try:
+        with but_here(path) as alone:
+            return not alone
+    except FileNotFoundError:
+        return False
+
+
+@contextlib.contextmanager
+def withdrawn(path: Path, name: str, remedy: str) -> Iterator[None]:
+    """Keep other processes from an entry that this one replaces, if it exists.
+
+    Args:
+        name: words for the entry.
+        remedy: for the error.
+
+    Raises:
+        EnvironmentFault: another process uses the entry.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(FileNotFoundError):
+            if not stack.enter_context(but_here(path)):
+                raise EnvironmentFault(f"{name} cannot be replaced: {by_whom(path)}", remedy)
+        yield
+
+
+def by_whom(path: Path) -> str:
+    """Return a clause that names the processes which use an entry."""
+    found = ", ".join(map(str, users(path)))
+    return f"used by process {found}" if found else "another process uses it"
 
 
 def users(path: Path) -> list[int]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from r4l import home, resources
+from r4l import home, inuse, resources
 from r4l.camp.demo.rig import NETWORK, Rig
 from r4l.kernel import Kernel
 from r4l.kernel.describe import describe
@@ -62,7 +62,18 @@ def compiled(kernel: Kernel) -> Iterator[list[str]]:
     steps += [line for line in told.splitlines() if line.split()[:1] and line.split()[0] in ("CC", "RUSTC", "LD")]
 
 
+def test_a_build_of_a_kernel_that_is_used_leaves_it_as_it_is(minimal: Kernel) -> None:
+    modules = (minimal.build.parent / "modules").stat()
+    argv = [sys.executable, "-m", "r4l", "kernel", "build", "minimal", "--json"]
+    subprocess.run(argv, capture_output=True, check=True)
+    now = (minimal.build.parent / "modules").stat()
+    assert (now.st_ino, now.st_mtime_ns) == (modules.st_ino, modules.st_mtime_ns)
+
+
 def test_a_second_build_compiles_nothing(minimal: Kernel) -> None:
+    inuse.let_go(minimal.build.parent)
+    if inuse.users(minimal.build.parent):
+        pytest.skip("another process uses the kernel, which is left as it is then")
     before = (minimal.build / "vmlinux").stat().st_mtime_ns
     argv = ["kernel", "build", "minimal", "--json"]
     with compiled(minimal) as steps:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from r4l import inuse
+from r4l.errors import EnvironmentFault
 
 HOLDER = """
 import sys
@@ -77,6 +78,35 @@ def test_what_another_uses_is_not_had_alone(holder: subprocess.Popen[bytes], tmp
     assert inuse.users(entry) == [holder.pid]
     assert inuse.hold(entry), "it can be used by many"
     inuse.let_go(entry)
+
+
+def test_what_only_this_process_uses_can_be_replaced_by_it(tmp_path: Path) -> None:
+    assert inuse.hold(tmp_path)
+    assert not inuse.by_others(tmp_path)
+    with inuse.withdrawn(tmp_path, "it", ""), inuse.exclusively(tmp_path) as alone:
+        assert not alone, "no other process begins to use it"
+    with inuse.exclusively(tmp_path) as alone:
+        assert not alone, "it is used by this process as before"
+    inuse.let_go(tmp_path)
+
+
+def test_what_another_uses_is_not_replaced(holder: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    entry = tmp_path / "entry"
+    assert inuse.hold(entry)
+    assert inuse.by_others(entry)
+    with (
+        pytest.raises(EnvironmentFault, match=f"the kernel x cannot be replaced: used by .*{holder.pid}") as caught,
+        inuse.withdrawn(entry, "the kernel x", "wait"),
+    ):
+        pytest.fail("it was withdrawn")
+    assert caught.value.remedy == "wait"
+    inuse.let_go(entry)
+
+
+def test_what_does_not_exist_is_used_by_nobody(tmp_path: Path) -> None:
+    assert not inuse.by_others(tmp_path / "none")
+    with inuse.withdrawn(tmp_path / "none", "it", ""):
+        pass
 
 
 @pytest.mark.parametrize("how", ["end", "kill"])

@@ -307,7 +307,7 @@ def remove(entry: Entry) -> Entry:
         try:
             alone = stack.enter_context(inuse.exclusively(entry.guard or entry.path))
             if not alone:
-                return replace(entry, state="in use", why=_users(entry.guard or entry.path))
+                return replace(entry, state="in use", why=inuse.by_whom(entry.guard or entry.path))
             _require_unmounted(entry.path)
             gone = entry.path.with_name(f".{entry.name.rpartition('/')[2]}.partial-{os.getpid()}.removed")
             entry.path.rename(gone)
@@ -326,8 +326,3 @@ def _require_unmounted(path: Path) -> None:
     mounted = home.mounts_below(path)
     if mounted:
         raise EnvironmentFault(f"{mounted[-1]} is mounted inside {path}", f"umount {mounted[-1]}")
-
-
-def _users(path: Path) -> str:
-    found = ", ".join(map(str, inuse.users(path)))
-    return f"used by process {found}" if found else "another process uses it"

@@ -139,7 +139,8 @@ def build(wanted: Recipe, toolchain: Toolchain, say: Say = quiet, *, again: bool
     Raises:
         BuildError: the build failed.
         UsageError: a fragment of the user has an option that the kernel lacks, or a value of the wrong type.
-        EnvironmentFault: the disk has not enough space.
+        EnvironmentFault: the disk has not enough space, or another process uses the kernel of that name, which would
+            have to be replaced.
     """
     folder = wanted.folder
     arch = architecture(wanted.arch)
@@ -147,7 +148,11 @@ def build(wanted: Recipe, toolchain: Toolchain, say: Say = quiet, *, again: bool
         key = wanted.key(toolchain)
         known = manifest.read(folder, *KEYS)
         toolchain = toolchain.extended(*arch.extras, say=say)
-        if known and known["recipe"] == key and manifest.fits(known, toolchain) and not again:
+        same = known is not None and known["recipe"] == key and manifest.fits(known, toolchain)
+        if same and again and not _has_other_inputs(wanted) and inuse.by_others(folder):
+            say(f"left as it is: {inuse.by_whom(folder)}")
+            again = False
+        if known and same and not again:
             kernel = _load(folder, known, toolchain)
             _hold(kernel)
             return kernel
@@ -155,8 +160,13 @@ def build(wanted: Recipe, toolchain: Toolchain, say: Say = quiet, *, again: bool
         for name, text in wanted.fragments:
             kconfig.require_known(text, name, wanted.source)
         steps = _steps_before(folder, wanted.profile)
+        remedy = (
+            f"wait until that has ended, or give the new one a name: `r4l kernel build {wanted.profile.name} --name …`"
+        )
+        with inuse.withdrawn(folder, f"the kernel {wanted.name}", remedy):
+            # Without a manifest, no other process begins to use it.
+            (folder / MANIFEST).unlink(missing_ok=True)
         _renew(folder, known, toolchain, say)
-        (folder / MANIFEST).unlink(missing_ok=True)
         home.settle_times(folder / "build")
         if not (folder / "build/.config").exists():
             _seed(wanted, folder, toolchain, say)
@@ -182,6 +192,18 @@ def build(wanted: Recipe, toolchain: Toolchain, say: Say = quiet, *, again: bool
         kernel = _load(folder, data, toolchain)
         _hold(kernel)
         return kernel
+
+
+def _has_other_inputs(wanted: Recipe) -> bool:
+    """True if a kernel may have changed although its recipe has not: its source is the user's own, or its
+    configuration was changed by menuconfig."""
+    if not wanted.source.is_relative_to(home.room("kernels")):
+        return True
+    config, used = wanted.folder / "build/.config", wanted.folder / "build/include/config/auto.conf"
+    try:
+        return config.stat().st_mtime_ns > used.stat().st_mtime_ns
+    except FileNotFoundError:
+        return True
 
 
 def _load(folder: Path, data: dict[str, Any], toolchain: Toolchain) -> Kernel:
@@ -238,7 +260,8 @@ def ready(name: str, arch: str, toolchain: Toolchain) -> Kernel | None:
     if not data or why_stale(data, toolchain):
         return None
     kernel = _load(folder, data, toolchain)
-    return kernel if _hold(kernel) else None
+    # Another process may have withdrawn it before it was held.
+    return kernel if _hold(kernel) and manifest.read(folder, *KEYS) == data else None
 
 
 def _hold(kernel: Kernel) -> bool:

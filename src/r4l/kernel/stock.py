@@ -192,7 +192,8 @@ def prepare(folder: Path, release: debian.PackagedKernel, arch: str, toolchain: 
         data = manifest.read(ready, *KEYS)
         if data and not manifest.fits(data, toolchain):
             say("its compilers have changed: making it again")
-            home.remove(ready)
+            with inuse.withdrawn(ready, f"the kernel {release.name}", "wait until that has ended"):
+                home.remove(ready)
             data = None
         data = data or _make_ready(folder, release, arch, toolchain, say)
         kernel = _load(ready, data, toolchain)

@@ -19,6 +19,8 @@ from r4l.vm.watching import Uses, watched
 NO_INPUT = tuple(map(Path, ("/proc", "/sys", "/dev")))
 COMPILED = ".pyc"
 Record = dict[str, Any]
+STALE = "{}"
+"""Text of a record that counts as changed."""
 
 
 @contextmanager
@@ -58,7 +60,7 @@ def recorded(outputs: Sequence[Path], without: Collection[Path] = ()) -> Iterato
 
 def save(record: Record, into: Path) -> None:
     """Save a record."""
-    into.write_text(json.dumps(record), encoding="utf-8")
+    home.replace_text(into, json.dumps(record))
 
 
 def unchanged(noted: Path) -> bool:
@@ -68,7 +70,7 @@ def unchanged(noted: Path) -> bool:
     except FileNotFoundError:
         return True
     if "files" not in before:
-        # The record of an older r4l, which noted less.
+        # `STALE`, or the record of an older r4l, which noted less.
         return False
     return (
         all(_same(name, entry) for name, entry in before["files"].items())

@@ -12,6 +12,7 @@ twins: the same clock, the same random numbers.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from contextlib import AbstractContextManager
@@ -71,20 +72,21 @@ def ensure(
     final = _place(machine, kernel, preparation)
     with home.lock(f"snapshot-{final.stem}"):
         if not final.exists() or not inputs.unchanged(_noted(final)):
+            # Other processes may use the state that is there: it stays until the new one takes its place.
             partial = home.temporary(final)
-            final.unlink(missing_ok=True)
             try:
                 _make_room()
                 with twin as vm:
                     with inputs.recorded([vm.workdir], preparation.modules) as record:
                         _prepare(vm, preparation)
-                    inputs.save(record, _noted(final))
                     _save(vm, partial)
             except EnvironmentFault as fault:
                 home.remove(partial)
                 LOG.warning("no snapshot is kept, the machine boots each time: %s", fault.cause)
                 return None
+            home.replace_text(_noted(final), inputs.STALE)
             home.publish(partial, final)
+            inputs.save(record, _noted(final))
         inuse.hold(final)
     final.touch()
     return final
@@ -209,8 +211,20 @@ def resume(state: Path, qemu: Qemu, link: Link) -> None:
 
 
 def _prune(room: Path) -> None:
-    """Remove the least recently used states. A restored machine has its state in memory already."""
-    states = sorted(room.glob("*.state"), key=lambda path: path.stat().st_mtime)
-    for path in states[: -(KEPT - 1)]:
-        for file in (path, _noted(path), boot_log(path)):
-            file.unlink(missing_ok=True)
+    """Remove the least recently used states, but those that other processes use.
+
+    A machine of this process that was restored has its state in memory already.
+    """
+    states = sorted(room.glob("*.state"), key=_last_use, reverse=True)
+    for path in states[KEPT - 1 :]:
+        with contextlib.suppress(FileNotFoundError), inuse.but_here(path) as alone:
+            for file in (path, _noted(path), boot_log(path)) if alone else ():
+                file.unlink(missing_ok=True)
+
+
+def _last_use(state: Path) -> float:
+    try:
+        return state.stat().st_mtime
+    except FileNotFoundError:
+        # Another process has just removed it.
+        return 0.0

@@ -8,6 +8,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +294,71 @@ def test_a_kernel_of_before_with_fragments_that_nobody_wrote_down(debian: Debian
     del data["fragments"]
     manifest.write(folder, data)
     assert own.ready("minimal", "x86_64", toolchain)
+
+
+HOLDER = "import sys, pathlib; from r4l import inuse; print(inuse.hold(pathlib.Path(sys.argv[1])), flush=True); input()"
+
+
+@contextmanager
+def used(entry: Path) -> Iterator[None]:
+    """Have another process use an entry of the home in the context."""
+    argv = [sys.executable, "-c", HOLDER, str(entry)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"True\n"
+        try:
+            yield
+        finally:
+            process.communicate(b"\n")
+
+
+def test_a_kernel_that_another_process_uses_is_not_replaced(
+    debian: Debian, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: make ran in the folder of a kernel on which tests of another process ran, or removed it."""
+    toolchain = Toolchain.get()
+    folder = own_kernel(toolchain, tmp_path)
+    (folder / "build/vmlinux").touch()
+    (tmp_path / "x.config").write_text("CONFIG_IPV6=n\n", encoding="utf-8")
+    wanted = own.recipe("minimal", tmp_path, "7.3.4-1", fragments=[tmp_path / "x.config"])
+    monkeypatch.setattr("r4l.kernel.kconfig.require_known", lambda *_: None)
+    kernel = own.ready("minimal", "x86_64", toolchain)
+    assert kernel, "this process uses it, too"
+    with (
+        used(folder),
+        pytest.raises(EnvironmentFault, match="the kernel minimal cannot be replaced: used by") as caught,
+    ):
+        own.build(wanted, toolchain)
+    assert "--name" in caught.value.remedy
+    assert manifest.read(folder)
+    assert (folder / "build/vmlinux").exists()
+
+    def begins(*_: object) -> None:
+        raise RuntimeError("it begins")
+
+    monkeypatch.setattr(own, "_seed", begins)
+    with pytest.raises(RuntimeError, match="it begins"):
+        own.build(wanted, toolchain)
+
+
+def test_a_kernel_that_another_process_uses_and_that_has_not_changed_is_left_as_it_is(
+    debian: Debian, tmp_path: Path
+) -> None:
+    toolchain = Toolchain.get()
+    source = tmp_path / "home/kernels/7.3.4_1/source"
+    source.mkdir(parents=True)
+    wanted = own.recipe("minimal", source, "7.3.4-1")
+    folder = own_kernel(toolchain, tmp_path, source=str(source), recipe=wanted.key(toolchain))
+    (folder / "build/include/config").mkdir(parents=True)
+    (folder / "build/.config").touch()
+    (folder / "build/include/config/auto.conf").touch()
+    said: list[str] = []
+    with used(folder):
+        assert own.build(wanted, toolchain, said.append, again=True).build == folder / "build"
+        assert said[0].startswith("left as it is: used by process ")
+        os.utime(folder / "build/.config", ns=(2**62, 2**62))
+        with pytest.raises(EnvironmentFault, match="cannot be replaced"):
+            own.build(wanted, toolchain, again=True)
 
 
 def test_other_compilers_build_all_anew_and_keep_what_menuconfig_changed(debian: Debian, tmp_path: Path) -> None:
