@@ -13,10 +13,11 @@ from r4l import home, resources
 from r4l.camp.labs.check import Check
 from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.workspace import Workspace
-from r4l.errors import BuildError
+from r4l.errors import BuildError, EnvironmentFault
 from r4l.kernel import Kernel
 from r4l.limits import LimitExceeded
 from r4l.module import Module
+from r4l.vm.blame import host_fault
 
 SMALL = {"R4L_BUILD_MEMORY": "1G", "R4L_BUILD_DISK": "200M", "R4L_BUILD_SECONDS": "60"}
 HOLD = "import os, time; f = os.memfd_create('x'); [os.write(f, bytes(1 << 20)) for _ in range(700)]; time.sleep(9)"
@@ -86,3 +87,21 @@ def test_the_folders_build_goes_on_after_a_refusal(
         module.build(kernel)
     (module.folder / "Kbuild").write_text(plain, encoding="utf-8")
     assert module.build(kernel).path.is_file()
+
+
+def test_a_student_is_not_judged_by_a_machine_that_is_too_small(
+    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: each error of a build was a miss, also where the machine's memory was too little for the compiler."""
+    workspace = Workspace.start(Lab.named("hello"), tmp_path / "small")
+    monkeypatch.delenv("R4L_BUILD_MEMORY", raising=False)
+    monkeypatch.setattr("r4l.limits.machine_memory", lambda: 128 << 20)
+    monkeypatch.setattr("r4l.watchdog.INTERVAL", 0.02)
+    done = Check(workspace, [kernel])
+    try:
+        with pytest.raises(EnvironmentFault, match="this machine is too small") as caught:
+            done.run()
+        verdict = done.not_judged(host_fault(caught.value))
+        assert all(outcome.fault for outcome in verdict.outcomes if outcome.kind == "checkpoint")
+    finally:
+        done.discard()

@@ -6,6 +6,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -109,7 +111,7 @@ def test_after():
 
 def checks(folder: Path, text: str, only: Collection[str] | None = None, config: object = None) -> Checks:
     (folder / "checks").mkdir()
-    (folder / "evidence").mkdir()
+    (folder / "evidence").mkdir(exist_ok=True)
     (folder / "checks/test_one.py").write_text(text)
     lab = cast(Lab, SimpleNamespace(checks=folder / "checks", timeout=60, builds=False, config=config))
     kernel = cast(Kernel, SimpleNamespace(name="stock", arch="x86_64"))
@@ -157,6 +159,48 @@ def test_what_was_judged_stays_when_the_process_is_killed(tmp_path: Path) -> Non
     assert "SIGKILL" in begun.fault
     (outcome,) = merged_outcomes([POINT], [KernelRun(results={}, fault=begun.fault)])
     assert (outcome.passed, outcome.fault) == (None, begun.fault)
+
+
+FILLS = """
+import pytest
+
+@pytest.mark.checkpoint("fine")
+def test_fine():
+    pass
+
+@pytest.mark.checkpoint("fills")
+def test_fills(pytestconfig):
+    place = pytestconfig.getoption("--lab-results")
+    for number in range(1000):
+        try:
+            (place / str(number)).write_bytes(bytes({size}))
+        except OSError:
+            break
+    {then}
+
+@pytest.mark.checkpoint("after")
+def test_after():
+    pass
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+@pytest.mark.parametrize(("size", "then"), [(4096, "pass"), (1, "assert False")])
+def test_a_disk_that_fills_during_the_checks(size: int, then: str, tmp_path: Path) -> None:
+    """Regression: it was an internal error of pytest's, and the bundle was to be handed in again."""
+    small = tmp_path / "evidence"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "none", str(small)], check=True)
+    try:
+        with checks(tmp_path, FILLS.format(size=size, then=then)) as begun:
+            for number in range(40):
+                (small / f"left-{number}").write_bytes(bytes(4096))
+            found = begun.run(None)
+        assert "no space or memory" in begun.fault
+        assert found["fine"]["passed"] is True
+        assert "after" not in found
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
 
 
 POINT = Checkpoint("time", LocalizedText("It measures time", ""), LocalizedText("handout 2", ""))

@@ -49,6 +49,8 @@ WORSE = {True: 0, None: 1, False: 2}
 """Rank of a result: the worst of a checkpoint's checks counts: reached, not judged, missed."""
 LONGEST = 1000
 """Characters kept of expected and seen values. A student's driver may print megabytes."""
+NO_MEANS_CODE = 77
+"""Exit code of a process that the host's lack of space or memory ended; pytest's own are smaller."""
 PARENT = os.getppid()
 """Process that started this one."""
 _SEEN = pytest.StashKey[dict[int, dict[str, Any]]]()
@@ -108,6 +110,20 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_SEEN] = {}
 
 
+@contextlib.contextmanager
+def _ended_by_shortage() -> Iterator[None]:
+    """End this process with `NO_MEANS_CODE` if the host lacks space or memory within the block.
+
+    In a hook, pytest would take the exception for an error of its own.
+    """
+    try:
+        yield
+    except (OSError, MemoryError) as error:
+        if fault := host_fault(error):
+            pytest.exit(fault, NO_MEANS_CODE)
+        raise
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """Run the checks that no other process has taken, once the module is built.
@@ -143,7 +159,7 @@ def _wait_for_module(shared: Path, config: pytest.Config) -> None:
 def _untaken(items: Sequence[pytest.Item], shared: Path) -> Iterator[pytest.Item]:
     """Take and yield checks one by one."""
     for number, item in enumerate(items):
-        with contextlib.suppress(FileExistsError):
+        with _ended_by_shortage(), contextlib.suppress(FileExistsError):
             (shared / TAKEN.format(number)).touch(exist_ok=False)
             yield item
 
@@ -164,8 +180,13 @@ def pytest_runtest_makereport(
     """Record the result of a check."""
     report = yield
     mark = _mark(item)
-    if mark is None or isinstance(report, pytest.SubtestReport):
-        return report
+    if mark is not None and not isinstance(report, pytest.SubtestReport):
+        with _ended_by_shortage():
+            _record(item, call, report, mark)
+    return report
+
+
+def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, mark: pytest.Mark) -> None:
     first = {
         "checkpoint": mark.args[0],
         "title": mark.kwargs.get("title", ""),
@@ -189,7 +210,6 @@ def pytest_runtest_makereport(
             (_shared(item.config) / HUNG).write_text(fault, encoding="utf-8")
     if call.when == "teardown":
         _write(item.config)
-    return report
 
 
 def _is_hang(error: BaseException) -> bool:
@@ -228,8 +248,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         # The wanted checkpoint may be a question, or belong to another kernel.
         fine.append(pytest.ExitCode.NO_TESTS_COLLECTED)
     if exitstatus in fine or (shared / HUNG).exists():
-        _write(session.config)
-        (shared / ENDED.format(session.config.getoption("--lab-worker"))).touch()
+        with _ended_by_shortage():
+            _write(session.config)
+            (shared / ENDED.format(session.config.getoption("--lab-worker"))).touch()
 
 
 def ended(shared: Path, workers: int) -> bool:

@@ -16,12 +16,14 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from r4l import resources
-from r4l.camp.labs.checkpoints import MODULE, SHARED, ended, hung, merged_results
+from r4l import home, resources
+from r4l.camp.labs.checkpoints import MODULE, NO_MEANS_CODE, SHARED, ended, hung, merged_results
 from r4l.camp.labs.lab import Lab
 from r4l.errors import R4LError
 from r4l.kernel import Kernel
 from r4l.process import dying
+from r4l.shortage import full_disk
+from r4l.vm.blame import host_fault
 from r4l.vm.cables import ISOLATED
 
 LOG = "pytest-{}.log"
@@ -113,6 +115,10 @@ class Checks:
         if killed:
             name = signal.Signals(-killed[0]).name
             self.fault = f"a process of the checks was killed ({name}): this machine may be out of memory"
+        elif any(process.returncode == NO_MEANS_CODE for process in self._processes) or (
+            not ended(self._shared, len(self._processes)) and full_disk([self.evidence])
+        ):
+            self.fault = "this machine had no space or memory left during the checks"
         elif not ended(self._shared, len(self._processes)):
             logs = [
                 self._log(number).read_text(encoding="utf-8", errors="replace")
@@ -121,7 +127,13 @@ class Checks:
             raise R4LError("the lab's checks did not run", detail=max(logs, key=len)[-3000:])
         self.fault = self.fault or hung(self._shared)
         found = merged_results(self._shared, len(self._processes))
-        (self.evidence / RESULTS).write_text(json.dumps(found, indent=1), encoding="utf-8")
+        try:
+            home.replace_text(self.evidence / RESULTS, json.dumps(found, indent=1))
+        except OSError as error:
+            # The results are known, even if they cannot be kept beside the evidence.
+            if not host_fault(error):
+                raise
+            self.fault = self.fault or str(error)
         return found
 
     def _wait(self) -> None:
