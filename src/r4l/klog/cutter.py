@@ -17,7 +17,8 @@ MAX_CHARACTERS = 1 << 16
 """Characters of one splat; the longest reports of lockdep have half of it."""
 PREAMBLE = 4
 GAP = 1.0
-"""Seconds of the guest's clock between two lines after which a splat is taken to be over."""
+"""Seconds between two lines after which a splat is taken to be over, by the kernel's time, or else by the clock of the
+program that wrote the log."""
 LONG_GAP = 15.0
 """Like `GAP`, for a line that can only continue the splat: waiting for an NMI on another CPU takes 10 s."""
 STRANGERS = 40
@@ -42,6 +43,7 @@ class _Open:
     traced: bool = False
     dying: bool = False
     tentative: bool = False
+    single: bool = False
     indent: str = ""
     """Blanks before the first line; a log that somebody has indented has them before every line."""
     strangers: int = 0
@@ -154,9 +156,9 @@ class SplatCutter:
         belongs = _belongs(text)
         found = kinds.headline(text)
         kind = found.kind if found else None
-        if record.time is not None and (last := current.records[-1].time) is not None:
+        if (passed := _between(current.records[-1], record)) is not None:
             waits = belongs and not kind and not current.ended
-            if record.time - last > (LONG_GAP if waits else GAP) or (record.time - last < -GAP and not belongs):
+            if passed > (LONG_GAP if waits else GAP) or (passed < -GAP and not belongs):
                 return False
         if text.strip() == kinds.CUT_HERE:
             return self._preamble(current)
@@ -168,7 +170,7 @@ class SplatCutter:
             return self._again(current, found)
         if current.ended:
             return belongs or current.strangers < AFTERMATH
-        if current.kind in kinds.SINGLE and len(current.records) == 1:
+        if current.single and len(current.records) == 1:
             return belongs or kind is not None
         return belongs or current.strangers < STRANGERS
 
@@ -211,6 +213,7 @@ class SplatCutter:
         current.dying = current.dying or bool(kinds.death(text))
         if current.kind is None and (found := kinds.headline(text)):
             current.kind, current.headline, current.strangers = found.kind, text, 0
+            current.single = found.single
             # Logs of other programs contain such words too, but not the kernel's mark before them.
             doubtful = found.tentative or (found.weak and record.kernel is None)
             current.tentative = doubtful and current.records[0].text.strip() != kinds.CUT_HERE
@@ -233,6 +236,15 @@ class SplatCutter:
         if kind is None:
             kind, headline = "warning", records[-1].text
         return [Splat(kind, headline, records, log=self._log)]
+
+
+def _between(before: Record, after: Record) -> float | None:
+    """Return the seconds between two records, by the kernel's time or another program's clock; None if unknown."""
+    if before.time is not None and after.time is not None:
+        return after.time - before.time
+    if before.clock is not None and after.clock is not None:
+        return after.clock - before.clock
+    return None
 
 
 @lru_cache(256)

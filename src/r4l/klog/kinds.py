@@ -54,6 +54,7 @@ class Headline:
     outer: bool
     deep: bool
     merges: bool
+    single: bool
     culprit: re.Pattern[str] | None
 
 
@@ -66,13 +67,13 @@ HEADLINES = tuple(
         outer=entry.get("outer", False),
         deep=entry.get("deep", False),
         merges=entry.get("merges", False),
+        single=entry.get("single", False),
         culprit=re.compile(entry["culprit"]) if "culprit" in entry else None,
     )
     for entry in _TABLE
 )
 """All headlines; the first match counts."""
 _DEATH = _any(f"(?P<{entry['of']}>{'|'.join(entry['patterns'])})" for entry in _FILE["death"])
-SINGLE = _named("single")
 RULED = _named("ruled")
 WIDE = _named("wide")
 ALONE = _named("alone")

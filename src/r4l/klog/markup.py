@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Take log lines out of JSON and HTML, in which programs and web pages keep them."""
+"""Take log lines out of JSON, HTML and the encoding of mails, in which programs and archives keep them."""
 
 from __future__ import annotations
 
 import json
+import quopri
 import re
 
 _MESSAGE = re.compile(r'"(?:MESSAGE|message|msg|log)" ?: ?("(?:[^"\\]|\\.)*")')
@@ -52,3 +53,32 @@ def from_html(line: str) -> str:
     if "&" in line:
         line = _ENTITY.sub(lambda match: _ENTITIES[match[1]], line)
     return _TAGS.sub("", line) if line.endswith(">") else line
+
+
+ENCODING = "content-transfer-encoding:"
+"""A mail's header, in small letters."""
+LONGEST = 8192
+"""Characters of a line that is put together."""
+
+
+class Mail:
+    """Decoder of mails as they are sent, such as an archive's files of them (RFC 2045, quoted-printable)."""
+
+    def __init__(self) -> None:
+        self.encoded = False
+        """True between a header that announces this encoding and the next one."""
+        self._begun = ""
+
+    def header(self, line: str) -> None:
+        """Note a header of a mail; `line` begins like one that tells the encoding."""
+        name, _, value = line.partition(" ")
+        if name.lower() == ENCODING:
+            self.encoded, self._begun = value.strip().lower() == "quoted-printable", ""
+
+    def decode(self, line: str) -> str | None:
+        """Decode a line; None if the next line goes on with it."""
+        line, self._begun = self._begun + line, ""
+        if line.endswith("=") and len(line) < LONGEST:
+            self._begun = line[:-1]
+            return None
+        return quopri.decodestring(line.encode()).decode("utf-8", "replace") if "=" in line else line

@@ -29,6 +29,8 @@ LINE_END = "#012"
 ENDS = ("^M", "#015", "\\n", "\\r", "\\n'", '\\n"', "\\n',", '\\n",')
 """Ends of lines made visible: by cat -v, by syslog daemons, by Python."""
 VISIBLE = re.compile(r"(?:\^M|#015|\\r|\\n|['\",])+$")
+CLOCK = re.compile(r"\b([012]\d):([0-5]\d):([0-6]\d(?:\.\d{1,9})?)\b")
+"""A time of day within a prefix."""
 NO_BREAK = "\u00a0"
 """A blank on web pages."""
 
@@ -132,4 +134,7 @@ def _record(line: str, number: int) -> Record:
     caller = found.get("caller") or (f"T{found['task']}" if "task" in found else None)
     kernel = True if "own" in found else False if "other" in found else None
     machine = "/".join(found[part] for part in ("host", "guest") if part in found)
-    return Record(text, seconds, level_number, caller, kernel, number, machine)
+    clock = None
+    if seconds is None and (stamp := CLOCK.search(line, 0, end)):
+        clock = int(stamp[1]) * 3600 + int(stamp[2]) * 60 + float(stamp[3])
+    return Record(text, seconds, level_number, caller, kernel, number, machine, clock)

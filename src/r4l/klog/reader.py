@@ -18,6 +18,7 @@ import zstandard
 from r4l.errors import UsageError
 from r4l.klog import kinds
 from r4l.klog.cutter import SplatCutter
+from r4l.klog.markup import Mail
 from r4l.klog.prefixes import CONSOLE, parse_line
 from r4l.klog.records import LineSplitter
 from r4l.klog.splat import Splat
@@ -64,6 +65,7 @@ class _Reader:
         self._log = log
         self._cutters: dict[str, SplatCutter] = {}
         self._last = self._cutter("")
+        self._mail = Mail()
 
     def _cutter(self, machine: str) -> SplatCutter:
         return self._cutters.setdefault(machine, SplatCutter(self._log, only_kernel=False))
@@ -71,6 +73,13 @@ class _Reader:
     def feed(self, line: str, number: int) -> Iterator[Splat]:
         """Add a line; yield the complaints that it completes."""
         line = line.rstrip("\r\n\0 ")
+        if line[:8] in ("Content-", "content-", "CONTENT-"):
+            self._mail.header(line)
+        elif self._mail.encoded:
+            whole = self._mail.decode(line)
+            if whole is None:
+                return
+            line = whole
         if not self._last.open and (match := CONSOLE.match(line)):
             # Fast path: most lines have the kernel's own prefix and begin no complaint.
             text = line[match.end() :]

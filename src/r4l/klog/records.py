@@ -35,6 +35,7 @@ class Record:
         kernel: True if the prefix is the kernel's, False if another program's, None without a prefix.
         number: of the line in its file, from 1; 0 without a file.
         machine: whose kernel it is, in a log of several machines; empty if the line does not say.
+        clock: time of day in seconds, by another program's clock, of a line without a time of the kernel's; else None.
     """
 
     text: str
@@ -44,6 +45,7 @@ class Record:
     kernel: bool | None = field(default=None, compare=False)
     number: int = field(default=0, compare=False)
     machine: str = field(default="", compare=False)
+    clock: float | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         stamp = "" if self.time is None else f"[{self.time:12.6f}] "

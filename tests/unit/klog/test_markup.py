@@ -6,6 +6,7 @@ from __future__ import annotations
 import html
 import io
 import json
+import quopri
 import time
 from collections.abc import Callable
 
@@ -60,6 +61,18 @@ def test_a_complaint_is_found_inside(name: str) -> None:
     assert splat.lines == TEXTS
     assert splat.culprit is not None
     assert (splat.culprit.symbol, splat.culprit.module) == ("widget_read", "widget")
+
+
+def test_mails_as_they_are_sent() -> None:
+    """quopri is Python's own encoder of such mails: it breaks long lines and writes `=` as `=3D`."""
+    long = " _RNvMs_Cs9aBcDeF_6widgetNtB4_6Device4readINtB2_4MoreE" + "x" * 40 + "+0x12/0x40 [widget]"
+    texts = [*TEXTS[:4], "pstate: 600000c5 (BTYPE=--)", long, *TEXTS[4:]]
+    body = "\n".join(f"> {stamped(text)}" for text in texts)
+    mail = b"From: a\nContent-Transfer-Encoding: quoted-printable\n\n" + quopri.encodestring(body.encode())
+    assert b"=\n" in mail
+    assert b"=3D" in mail
+    (splat,) = complaints(io.BytesIO(mail + b"\nContent-Transfer-Encoding: 8bit\n\nx=\n"))
+    assert splat.lines == texts
 
 
 def test_journald_says_who_wrote_a_line() -> None:

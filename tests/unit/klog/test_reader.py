@@ -427,6 +427,45 @@ def test_the_task_in_words_of_several_reports(headline: str, line: str, task: st
     assert splat.task == (task, None)
 
 
+OUT_OF_MEMORY = [
+    "prog invoked oom-killer: gfp_mask=0x140cca(GFP_HIGHUSER_MOVABLE|__GFP_COMP), order=0, oom_score_adj=0",
+    "CPU: 7 PID: 123 Comm: prog Not tainted 6.0.11 #1",
+    "Call Trace:",
+    " <TASK>",
+    " dump_header+0x4a/0x1ff",
+    " oom_kill_process.cold+0xb/0x10",
+    " out_of_memory+0x27e/0x520",
+    " widget_fault+0x140/0x930",
+    " </TASK>",
+    "Mem-Info:",
+    "active_anon:1131648 inactive_anon:229509 isolated_anon:32",
+    "Node 0 DMA free:14336kB boost:0kB min:132kB",
+    "lowmem_reserve[]: 0 2950 7653 7653 7653",
+    *["111679 total pagecache pages", "Free swap  = 0kB", "2030655 pages RAM", "Tasks state (memory values in pages):"]
+    * 5,
+    *(f"[   {number}]  1000  {number}    94774        0    98304      750           200 prog" for number in range(99)),
+    "oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom",
+    "Out of memory: Killed process 123 (prog) total-vm:1184838636kB, anon-rss:16976kB",
+]
+
+
+def test_a_report_of_the_oom_killer_is_one() -> None:
+    (splat,) = read(*(f"Nov 28 10:00:00 host kernel: {text}" for text in OUT_OF_MEMORY))
+    assert (splat.splat_kind, splat.last) == ("oom", len(OUT_OF_MEMORY))
+    assert symbols([splat]) == ["widget_fault"]
+    (last,) = read(f"[    1.000000] {OUT_OF_MEMORY[-1]}", "[    1.000001] widget: loaded", "[    1.000002]  indented")
+    assert last.last == 1
+
+
+def test_the_clock_of_a_log_without_the_kernels_times_parts_a_complaint_from_later_lines() -> None:
+    lines = [f"Nov 28 10:00:00 host kernel: {text}" for text in OOPS[:8]]
+    for later in ("Nov 28 11:00:00 host kernel:  indented", "Nov 28 10:00:20 host kernel: R10: 0000000000000000"):
+        (splat,) = read(*lines, later)
+        assert splat.last == len(lines)
+    (splat,) = read(*lines, "Nov 28 10:00:05 host kernel:  vfs_read+0x1/0x2")
+    assert splat.last == len(lines) + 1
+
+
 def test_a_log_of_several_boots() -> None:
     texts = OOPS[:8]
     lines = [f"[  900.{number:06}] {text}" for number, text in enumerate(texts)]
