@@ -25,7 +25,7 @@ fix: ## let ruff mend style and format
 api: ## the API reference, as pages in build/api
 	$(PYTHON) docs/api.py build/api
 
-bench: ## the figures of the README
+bench: ## the figures of docs/figures.md
 	$(PYTHON) bench/run.py
 
 constraints: ## the newest versions of what r4l stands on, into constraints.txt

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Measure the README's figures on this machine: `python bench/run.py [NAME...] [--runs N] [--json]`.
+"""Measure the figures of docs/figures.md on this machine: `python bench/run.py [NAME...] [--runs N] [--json]`.
 
 Each figure is the median of N runs, with the smallest and the largest beside it. The two builds are run in turn and
 compared pair by pair, so that drift of the machine's speed does not matter.
