@@ -249,11 +249,11 @@ def test_a_full_disk(stage: str, bare_path: Path, tmp_path: Path) -> None:
         subprocess.run([*room, "true"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("this machine gives no mount namespace")
-    fill = ' && cat /dev/zero >"$4/zero"' if stage == "venv" else ""
+    fill = ' && cat /dev/zero 2>/dev/null >"$4/zero"' if stage == "venv" else ""
     (bare_path / "python3").write_text(
         FULL.format(shell=shutil.which("sh"), python=Path(sys.executable).resolve(), venv=fill)
     )
-    for name in ("cp", "cat"):
+    for name in ("cp", "cat", "df"):
         (bare_path / name).unlink(missing_ok=True)
         (bare_path / name).symlink_to(str(shutil.which(name)))
     done = subprocess.run(
