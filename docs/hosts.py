@@ -68,12 +68,17 @@ def page(
     Args:
         table: machines, as in hosts.toml.
         replays: as in replays.toml.
-        outcomes: by the names of both.
+        outcomes: by the names of both; one of another command than the table's does not count.
     """
+    present = {
+        name: outcome
+        for name, outcome in outcomes.items()
+        if outcome.get("command", "") == " ".join(table.get(name, {}).get("command", []))
+    }
     machines = [(name, [f"`{name}`: {host['about']}", host.get("stands", "itself")]) for name, host in table.items()]
     files = [(name, [f"`{name}`: {replay['about']}"]) for name, replay in replays.items()]
     head = HEAD.format(glibc=".".join(map(str, GLIBC)))
-    return head + _rows(machines, outcomes) + CI + _rows(files, outcomes) + TAIL
+    return head + _rows(machines, present) + CI + _rows(files, present) + TAIL
 
 
 def _rows(begun: list[tuple[str, list[str]]], outcomes: dict[str, dict[str, Any]]) -> str:

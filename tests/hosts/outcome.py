@@ -19,10 +19,12 @@ class Outcome:
     Attributes:
         seconds: time from nothing to the end; that of the whole block unless it is set.
         sandbox: what `r4l doctor` says of the sandbox.
+        command: r4l's, if it is not the usual one: the outcome of another is not that of the present one.
     """
 
     seconds: float = 0.0
     sandbox: str = ""
+    command: str = ""
 
 
 @contextmanager
@@ -44,6 +46,7 @@ def noted(name: str) -> Iterator[Outcome]:
                 "passed": passed,
                 "seconds": round(outcome.seconds or time.monotonic() - begin),
                 "sandbox": outcome.sandbox.partition(" (")[0],
+                "command": outcome.command,
                 "day": time.strftime("%Y-%m-%d"),
             }
             home.replace_text(path, json.dumps(known, indent=1))

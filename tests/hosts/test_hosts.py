@@ -46,7 +46,7 @@ def test_from_nothing_to_a_module_in_a_vm(machine: Machine, wheels: Path, tmp_pa
     socket = tmp_path / "proxy"
     way = socket if machine.of.get("proxy") else None
     with proxy(socket) as asked, noted(machine.name) as outcome:
-        begin = time.monotonic()
+        begin, outcome.command = time.monotonic(), " ".join(machine.of.get("command", []))
         if machine.of.get("installed"):
             machine.install(wheels)
         command = machine.of.get("command", ["run", "rust/drivers/hello"])

@@ -36,6 +36,9 @@ def test_what_failed_and_what_was_not_run_is_not_said_to_pass() -> None:
     )
     assert "| `a`: first | itself | none | 1.5 | no, 2026-11-28 |" in text
     assert "| `b`: second | itself |  |  | not run yet |" in text
+    demo = {"e": {"about": "fifth", "command": ["demo"]}}
+    assert "| `e`: fifth | itself |  |  | not run yet |" in hosts.page(demo, {}, {"e": outcome})
+    assert "| none | 1.5 | no, 2026-11-28 |" in hosts.page(demo, {}, {"e": {**outcome, "command": "demo"}})
     assert "| `c`: third |  |  | not run yet |" in text
     assert "| `d`: fourth | PRoot | 1.5 | yes, 2026-11-28 |" in text
 
