@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`r4l setup` from an empty home, interrupted in each stage, then completed by two processes at once."""
+"""`r4l setup` from an empty home, interrupted in each stage, then completed by two processes at once; and on a disk
+that becomes full while the metadata is built."""
 
 from __future__ import annotations
 
@@ -16,15 +17,24 @@ import pytest
 
 pytestmark = [pytest.mark.setup_faults, pytest.mark.timeout(1500)]
 
-STAGES: list[tuple[str, str, signal.Signals]] = [
-    ("the package lists are fetched", "lists/*/*.packages", signal.SIGINT),
-    ("the packages are downloaded", "downloads/*.part", signal.SIGINT),
-    ("the tree is unpacked", "toolchain/.*.partial-*/usr/bin/dpkg", signal.SIGKILL),
-    ("the source is unpacked", "kernels/.*.partial-*/source/*", signal.SIGKILL),
-    ("the metadata is configured", "kernels/*/*/build/.config", signal.SIGKILL),
-    ("the metadata is built", "kernels/*/*/build/rust/*.o", signal.SIGINT),
-]
-"""Description, a file that appears during the stage, and the signal that ends the run."""
+STAGES = {
+    "the package lists are fetched": "lists/*/*",
+    "the packages are downloaded": "downloads/*.part",
+    "the tree is unpacked": "toolchain/.*.partial-*/usr/bin/dpkg",
+    "the source is unpacked": "kernels/.*.partial-*/source/*",
+    "the metadata is configured": "logs/metadata-*.log",
+    "the metadata is built": "kernels/*/*/build/rust/*.o",
+}
+"""Files that each stage writes."""
+FULL = """
+mount -t tmpfs -o size=450m none "$1"
+"$2" -m r4l setup &
+run=$!
+while kill -0 $run && ! ls "$1"/rust/*.o; do sleep 0.2; done >/dev/null 2>&1
+cat /dev/zero >"$1/filler"
+wait $run
+"""
+"""A setup whose build folder becomes full once the metadata is being built."""
 
 
 def start(home: Path) -> subprocess.Popen[bytes]:
@@ -58,10 +68,19 @@ def processes_of(home: Path) -> Iterator[str]:
             yield text
 
 
-def wait_for(condition: str, home: Path, run: subprocess.Popen[bytes], seconds: float) -> bool:
+def is_newer(file: Path, begin: float) -> bool:
+    """Return True if a file has changed since then; the time of its content may be that of a package."""
+    try:
+        return file.lstat().st_ctime >= begin
+    except FileNotFoundError:
+        return False
+
+
+def wait_for(pattern: str, home: Path, run: subprocess.Popen[bytes], begin: float, seconds: float) -> bool:
+    """Wait for a file that the run writes; earlier runs may have left others."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and run.poll() is None:
-        if any(home.glob(condition)):
+        if any(is_newer(file, begin) for file in home.glob(pattern)):
             return True
         time.sleep(0.05)
     return False
@@ -72,12 +91,12 @@ def fresh_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("interrupted") / "home"
 
 
-@pytest.mark.parametrize(("doing", "seen_by", "number"), STAGES, ids=[stage[0] for stage in STAGES])
-def test_an_interrupted_setup_leaves_nothing_running(
-    fresh_home: Path, doing: str, seen_by: str, number: signal.Signals
-) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize("doing", STAGES)
+def test_an_interrupted_setup_leaves_nothing_running(fresh_home: Path, doing: str, number: signal.Signals) -> None:
+    begin = time.time() - 0.01  # the clock of a file system is coarser
     run = start(fresh_home)
-    reached = wait_for(seen_by, fresh_home, run, 900)
+    reached = wait_for(STAGES[doing], fresh_home, run, begin, 900)
     run.send_signal(number)
     _, errors = run.communicate(timeout=60)
     assert reached, f"{doing}: not seen before the run ended: {errors.decode()}"
@@ -99,6 +118,26 @@ def test_two_setups_at_once_go_on_from_there(fresh_home: Path) -> None:
     assert symbols["matching"] == sum(symbols["exported"].values()) > 1000
     leftovers = [path for name in ("toolchain", "kernels") for path in (fresh_home / name).glob(".*.partial-*")]
     assert not leftovers
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small disk is mounted")
+def test_a_disk_that_becomes_full_while_the_metadata_is_built(fresh_home: Path) -> None:
+    (ready,) = fresh_home.glob("kernels/*/*/kernel.json")
+    ready.unlink()
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", FULL, "sh", str(ready.with_name("build")), sys.executable],
+        env={**os.environ, "R4L_HOME": str(fresh_home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 120, done.stderr
+    assert "the disk is full" in done.stderr
+    assert "remedy: free some space" in done.stderr
+    assert not ready.exists()
+    done = r4l(fresh_home, "setup")
+    assert done.returncode == 0, done.stderr
+    assert ready.exists()
 
 
 def test_what_is_ready_takes_no_time_and_builds_a_module(fresh_home: Path) -> None:
