@@ -13,7 +13,7 @@ from r4l.kernel import Kernel, debian, named, own, stock
 from r4l.kernel.debian import is_debian
 from r4l.kernel.profile import profiles
 from r4l.stages import Stages, side_by_side
-from r4l.toolchain import Toolchain, lock_of, read_lock
+from r4l.toolchain import Toolchain, extras_of, lock_of, read_lock
 
 LOCK = "lock.json"
 """File of the home with the versions in force, for `r4l setup --lock`."""
@@ -47,15 +47,15 @@ def set_up(
             f"a lock file does not hold versions of Debian's {name}",
             f"leave it out: the packages of {name} are the newest ones",
         )
-    version = None
-    if lock and name in (None, "stock") and lock.kernel_for(architecture(arch).debian):
-        name, version = lock.kernel, lock.kernel_version or None
-    wanted = name or "stock"
+    debians = is_debian(name or "stock")
+    # A kernel from source uses the source package of the default architecture.
+    source = name if debians and name != "stock" else None
+    release, version = stock.locked(lock, arch if debians else DEFAULT, source)
+    wanted = (release if debians else name) or "stock"
     if not update and lock_file is None:
         ready = named.ready(wanted, arch=arch)
         if ready:
             return ready
-    debians = is_debian(wanted)
     if not debians and wanted not in profiles():
         with stages.stage("toolchain (Debian tree)") as say:
             Toolchain.get(say, lock_file=lock_file, update=update)
@@ -68,8 +68,6 @@ def set_up(
 
     def fetch_kernel() -> tuple[Path, debian.PackagedKernel]:
         with stages.stage("kernel packages") as say:
-            release = wanted if debians and wanted != "stock" else None
-            # A kernel from source uses the source package of the default architecture.
             return stock.fetch(release, arch if debians else DEFAULT, say, update=update, version=version)
 
     toolchain, fetched = side_by_side(make_toolchain, fetch_kernel)
@@ -99,12 +97,25 @@ def lock_file_of(kernel: Kernel) -> Path | None:
     return file if file.is_file() and not kernel.toolchain.suite else None
 
 
+def note_extras(kernel: Kernel) -> None:
+    """Add the versions of extras that were made since to the home's lock file, if it is that of the kernel's
+    toolchain."""
+    if not (file := lock_file_of(kernel)):
+        return
+    toolchain = Toolchain.made() or kernel.toolchain
+    with home.lock("lock-file"):
+        data = json.loads(file.read_text(encoding="utf-8"))
+        extras = {**data.get("extras", {}), **extras_of(toolchain)}
+        if data["packages"] == toolchain.packages and extras != data.get("extras", {}):
+            home.replace_text(file, json.dumps({**data, "extras": dict(sorted(extras.items()))}, indent=1) + "\n")
+
+
 def write_lock(ready: Kernel) -> Path:
     """Write the resolved versions to the home's lock file; return its path."""
     final = home.home() / LOCK
     with home.lock("lock-file"):
         partial = home.temporary(final)
-        data = lock_of(ready.toolchain, ready.release, ready.version).as_data()
+        data = lock_of(ready.toolchain, ready.release, ready.version, all_extras=True).as_data()
         partial.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
         home.publish(partial, final)
     return final

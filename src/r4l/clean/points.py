@@ -88,11 +88,13 @@ def _trees(points: Points, checkouts: list[Path]) -> None:
         file = checkout / "src/r4l/toolchain/debian.toml"
         if file.is_file():
             tables.append(tomllib.loads(file.read_text(encoding="utf-8")))
+    locks: dict[str, toolchain.LockFile] = {}
     for table in tables:
         # The table of an older checkout has no suites.
         for suite in ("", *table.get("suites", ())):
             found = current.read(room, toolchain.recipe_key(toolchain.recipe(suite, table)))
             if found:
+                locks |= {found.tree: found.lock} if found.lock else {}
                 in_force = f"in force for {suite}" if suite else "in force"
                 points.trees[found.tree] = (
                     f"{in_force}, by the lock file {found.lock.source}" if found.lock else in_force
@@ -102,7 +104,11 @@ def _trees(points: Points, checkouts: list[Path]) -> None:
             points.trees.setdefault(name, f"an editor's {script.name} runs in it")
     for path in room.glob("[0-9a-f]*+*"):
         base, *extras, _mark = path.name.split("+")
-        if base in points.trees and any(toolchain.extended_name(base, extras, table) == path.name for table in tables):
+        locked = locks[base].versions_of(extras) if base in locks else {}
+        names = {
+            toolchain.extended_name(base, extras, table, versions) for table in tables for versions in ({}, locked)
+        }
+        if base in points.trees and path.name in names:
             points.trees.setdefault(path.name, f"with {', '.join(extras)}, for the one in force")
 
 

@@ -12,7 +12,7 @@ from rich.markup import escape
 from r4l.arch import DEFAULT, architecture
 from r4l.cli.json_option import json_option
 from r4l.cli.options import ProjectCommand, kernel_option
-from r4l.setup import lock_file_of, set_up
+from r4l.setup import lock_file_of, note_extras, set_up
 from r4l.stages import Stages
 from r4l.terminal import Console
 
@@ -40,6 +40,7 @@ def command(kernel_name: str | None, arch: str, lock_file: Path | None, update: 
     """
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch, lock_file=lock_file, update=update)
+    note_extras(kernel)
     lock = lock_file_of(kernel)
     if as_json:
         times = {stage.name: round(stage.seconds, 1) for stage in stages.done}

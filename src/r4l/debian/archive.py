@@ -136,18 +136,18 @@ class Archive:
 
         return resolve(wanted, self.candidates, providers, there)
 
-    def needed_for(self, packages: Sequence[str], status: Path) -> dict[str, str]:
+    def needed_for(self, packages: Mapping[str, str | None], status: Path) -> dict[str, str]:
         """Return the packages to unpack for some packages in a tree, names to versions.
 
         Args:
-            packages: names of the packages.
+            packages: names, each with the wanted version or None for the candidate.
             status: dpkg's status file of the tree.
 
         Raises:
             EnvironmentFault: a package is not in the archive, or conflicts with the others.
         """
         there = read_status(status.read_bytes())
-        return {name: found.version for name, found in self.resolve(dict.fromkeys(packages), there).items()}
+        return {name: found.version for name, found in self.resolve(packages, there).items()}
 
     def unpack(
         self, packages: Mapping[str, str], folder: Path, say: Say = quiet, *, rules: Rules | None = None

@@ -94,6 +94,13 @@ def flavour_of(release: str) -> str:
     return next((flavour for flavour in FLAVOURS if f"-{flavour}-" in release), "")
 
 
+def in_flavour(release: str, flavour: str) -> str:
+    """Return the release of a flavour that was built with another release: `7.3.4+deb13-rt-amd64` for
+    `7.3.4+deb13-amd64`."""
+    series, _, debian_architecture = release.rpartition("-")
+    return f"{series.removesuffix(f'-{flavour_of(release)}')}-{flavour}-{debian_architecture}"
+
+
 def is_wanted(release: str, wanted: str | None) -> bool:
     """True if a release is the wanted one, or of the wanted flavour; None, or a suite, is the default flavour."""
     if wanted is None or wanted in names():

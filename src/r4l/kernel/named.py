@@ -76,13 +76,16 @@ def get(name: str = "stock", *, arch: str = DEFAULT, say: Say = quiet) -> Kernel
 def debian_recipe(
     name: str, arch: str, *, base: str | None = None, fragments: Sequence[Path] = (), say: Say = quiet
 ) -> own.Recipe:
-    """Return a recipe that uses the source of Debian's kernel, downloading it first if needed.
+    """Return a recipe that uses the source of Debian's kernel, downloading it first if needed: that of the lock file in
+    force, or the newest on this machine.
 
     Raises:
         UsageError: as for `own.recipe`.
         EnvironmentFault: the network or the mirror is missing, or the disk is full.
     """
-    folder, release = stock.fetch(None, DEFAULT, say)
+    made = Toolchain.made()
+    wanted, version = stock.locked(made.lock if made else None, DEFAULT)
+    folder, release = stock.fetch(wanted, DEFAULT, say, version=version)
     return own.recipe(name, folder / "source", release.version, arch=arch, base=base, fragments=fragments)
 
 

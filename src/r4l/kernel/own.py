@@ -280,6 +280,9 @@ def why_stale(data: Mapping[str, Any], toolchain: Toolchain) -> str:
     known = _recorded(data)
     if known and known.key(toolchain) != data["recipe"]:
         return f"the profile {known.profile.name} has changed since it was built"
+    wanted = toolchain.lock.kernel_version if toolchain.lock else ""
+    if wanted and wanted != data["version"] and Path(data["source"]).is_relative_to(home.room("kernels")):
+        return f"its source is {data['version']}, and the lock file names {wanted}"
     return ""
 
 

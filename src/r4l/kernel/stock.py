@@ -19,7 +19,7 @@ from r4l.kernel import debian, kbuild, manifest, metadata
 from r4l.kernel.model import Kernel
 from r4l.kernel.pvh import extract_vmlinux
 from r4l.process import Say, quiet
-from r4l.toolchain import Archive, Grant, Toolchain, archive_for, suites
+from r4l.toolchain import Archive, Grant, LockFile, Toolchain, archive_for, suites
 
 KEYS = ("release", "version", "arch")
 """Keys that a manifest must have."""
@@ -44,8 +44,8 @@ def get(release: str | None = None, *, arch: str = DEFAULT, say: Say = quiet, up
             return found
     made = None if update else Toolchain.made()
     version = None
-    if release is None and made:
-        release, version = locked(made, arch)
+    if made:
+        release, version = locked(made.lock, arch, release)
     folder, found_release = fetch(release, arch, say, update=update, version=version)
     toolchain = Toolchain.get(say, suite=found_release.suite).extended(*architecture(arch).extras, say=say)
     return prepare(folder, found_release, arch, toolchain, say)
@@ -58,7 +58,7 @@ def ready(release: str | None = None, arch: str = DEFAULT) -> Kernel | None:
     else:
         made = [*Toolchain.all_made()]
     for toolchain in filter(None, made):
-        wanted = release or locked(toolchain, arch)[0]
+        wanted = locked(toolchain.lock, arch, release)[0]
         there = [kernel for kernel in all_ready(toolchain) if kernel.arch == arch]
         kernels = [kernel for kernel in there if debian.is_wanted(kernel.release, wanted)]
         found = max(kernels, key=lambda kernel: debian.preference(kernel.release), default=None)
@@ -72,11 +72,20 @@ def _hold(kernel: Kernel) -> bool:
     return all(map(inuse.hold, (kernel.source.parent, kernel.build.parent, kernel.toolchain.root)))
 
 
-def locked(toolchain: Toolchain, arch: str) -> tuple[str | None, str | None]:
-    """Return release and package version of the kernel that the lock file in force names for an architecture."""
-    lock = toolchain.lock
-    release = lock.kernel_for(architecture(arch).debian) if lock else ""
-    return (release, lock.kernel_version or None) if lock and release else (None, None)
+def locked(lock: LockFile | None, arch: str, release: str | None = None) -> tuple[str | None, str | None]:
+    """Return release and package version of the kernel that a lock file names; without one, the release as given.
+
+    Args:
+        lock: the lock file in force; None for none.
+        arch: the guest's architecture.
+        release: None for the stock kernel, a flavour for that of the same version; others are not locked.
+    """
+    found = (
+        lock.kernel_for(architecture(arch).debian) if lock and (release is None or release in debian.FLAVOURS) else ""
+    )
+    if not lock or not found:
+        return release, None
+    return debian.in_flavour(found, release) if release else found, lock.kernel_version or None
 
 
 def all_ready(toolchain: Toolchain) -> list[Kernel]:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -24,11 +25,11 @@ from r4l.debian import Archive, Rules
 from r4l.errors import EnvironmentFault, R4LError
 from r4l.process import Say, quiet, run_captured, run_logged
 from r4l.toolchain import current, host, ladder, tree
-from r4l.toolchain.extras import make_extended
+from r4l.toolchain.extras import make_extended, needed, versions_in
 from r4l.toolchain.grant import Grant
 from r4l.toolchain.lockfile import LockFile
 
-__all__ = ["Archive", "Grant", "LockFile", "Toolchain", "archive_for", "lock_of", "read_lock"]
+__all__ = ["Archive", "Grant", "LockFile", "Toolchain", "archive_for", "extras_of", "lock_of", "read_lock"]
 
 VERSION = re.compile(r"\d+\.\d+(?:\.\d+)?")
 VERSIONS = Grant("versions")
@@ -173,7 +174,8 @@ class Toolchain:
         with home.lock(f"toolchain-{final.name}"):
             if not inuse.hold(final):
                 recipes = [table()["extras"][name] for name in extras]
-                make_extended(final, room / self.key, recipes, partial(archive_for, suite=self.suite), say)
+                archives = partial(archive_for, suite=self.suite)
+                make_extended(final, room / self.key, recipes, archives, self._locked(extras), say)
                 inuse.hold(final)
         return dataclasses.replace(self, root=final, extras=extras)
 
@@ -183,8 +185,13 @@ class Toolchain:
         root = self._extended_root(extras) if extras != self.extras else self.root
         return dataclasses.replace(self, root=root, extras=extras) if root.is_dir() else None
 
+    def _locked(self, extras: Sequence[str]) -> dict[str, str]:
+        """Return the versions of the packages of extras that the lock file in force names."""
+        return self.lock.versions_of(extras) if self.lock else {}
+
     def _extended_root(self, extras: Sequence[str]) -> Path:
-        return home.room("toolchain") / extended_name(self.key, extras, table())
+        room = home.room("toolchain")
+        return room / extended_name(self.key, extras, table(), self._locked(extras))
 
     @cached_property
     def packages(self) -> dict[str, str]:
@@ -356,12 +363,28 @@ def recipe_key(of: Mapping[str, Any]) -> str:
     return home.content_key(json.dumps({part: of[part] for part in of if part not in BESIDE}, sort_keys=True))
 
 
-def extended_name(base: str, extras: Sequence[str], of: Mapping[str, Any]) -> str:
-    """Return the name of a tree with extras according to a debian.toml; empty if that lacks one of them."""
+def extended_name(
+    base: str, extras: Sequence[str], of: Mapping[str, Any], locked: Mapping[str, str] | None = None
+) -> str:
+    """Return the name of a tree with extras according to a debian.toml; empty if that lacks one of them.
+
+    Args:
+        base: name of the tree without extras.
+        extras: names of the extras.
+        of: the content of the debian.toml.
+        locked: versions that a lock file names for packages of the extras. A tree that was made without it has another
+            name, unless it has them.
+    """
     if not set(extras) <= of["extras"].keys():
         return ""
     recipes = [of["extras"][name] for name in extras]
-    return "+".join([base, *extras, home.content_key(json.dumps(recipes, sort_keys=True))[:4]])
+    plain = "+".join([base, *extras, home.content_key(json.dumps(recipes, sort_keys=True))[:4]])
+    if not locked:
+        return plain
+    there = home.room("toolchain") / plain
+    if (there / current.PACKAGES).is_file() and current.packages(there).items() >= locked.items():
+        return plain
+    return f"{plain}{home.content_key(json.dumps(locked, sort_keys=True))[:8]}"
 
 
 def read_lock(path: Path) -> LockFile:
@@ -374,10 +397,38 @@ def read_lock(path: Path) -> LockFile:
     return LockFile.read(path, archive.suite, archive.architecture)
 
 
-def lock_of(toolchain: Toolchain, kernel: str, kernel_version: str) -> LockFile:
-    """Return the lock file for a toolchain and a kernel."""
+def lock_of(toolchain: Toolchain, kernel: str, kernel_version: str, *, all_extras: bool = False) -> LockFile:
+    """Return the lock file for a toolchain and a kernel.
+
+    Args:
+        toolchain: the toolchain; without its extras, those that exist on this machine are added.
+        kernel: the kernel's release.
+        kernel_version: version of its packages.
+        all_extras: look the other extras up in the archive's lists, where these are here.
+    """
     archive = archive_for(suite=toolchain.suite)
-    return LockFile(archive.suite, archive.architecture, kernel, kernel_version, toolchain.packages)
+    base = home.room("toolchain") / toolchain.key
+    extras = extras_of(toolchain)
+    for name, of in table()["extras"].items() if all_extras else ():
+        if name not in extras:
+            # A list that was never fetched does not tell. The extra is then as new as the archive.
+            with contextlib.suppress(EnvironmentFault):
+                extras[name] = needed([of], base, archive)
+    packages = current.packages(base)
+    return LockFile(archive.suite, archive.architecture, kernel, kernel_version, packages, dict(sorted(extras.items())))
+
+
+def extras_of(toolchain: Toolchain) -> dict[str, dict[str, str]]:
+    """Return the packages of the extras that exist for a toolchain on this machine, or that its lock file names."""
+    room, of = home.room("toolchain"), table()
+    locked = toolchain.lock.extras if toolchain.lock else {}
+    trees: dict[tuple[str, ...], Path] = {}
+    for path in room.glob(f"{toolchain.key}+*"):
+        extras = tuple(path.name.split("+")[1:-1])
+        versions = toolchain.lock.versions_of(extras) if toolchain.lock else {}
+        if (path / current.PACKAGES).is_file() and extended_name(toolchain.key, extras, of, versions) == path.name:
+            trees[extras] = path
+    return {**versions_in(trees, room / toolchain.key), **locked}
 
 
 def _held(room: Path, key: str) -> current.Current | None:

@@ -28,19 +28,64 @@ def make_extended(
     base: Path,
     extras: Sequence[dict[str, Any]],
     archive_for: Callable[[str], Archive],
+    locked: Mapping[str, str],
     say: Say = quiet,
 ) -> None:
     """Make `final` from the tree `base` and extras of debian.toml. The caller holds the lock.
+
+    Args:
+        final: place of the new tree.
+        base: the tree without extras.
+        extras: their tables.
+        archive_for: returns the archive of an architecture.
+        locked: packages that a lock file names for the extras, names to versions.
+        say: receives each step.
 
     Raises:
         EnvironmentFault: the network, a package or disk space is missing.
     """
     with home.space(final.parent, NEEDED_MIB, "further tools"):
-        _make(final, base, extras, archive_for, say)
+        _make(final, base, extras, archive_for, locked, say)
+
+
+def needed(
+    extras: Sequence[dict[str, Any]], base: Path, archive: Archive, locked: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return the packages of some extras to unpack over a tree, names to versions; those that are locked, and else the
+    archive's.
+
+    Raises:
+        EnvironmentFault: a package is not in the archive.
+    """
+    names: dict[str, str | None] = {name: None for extra in extras for name in extra["packages"]}
+    return archive.needed_for({**names, **(locked or {})}, base / "var/lib/dpkg/status")
+
+
+def versions_in(trees: Mapping[tuple[str, ...], Path], base: Path) -> dict[str, dict[str, str]]:
+    """Return the packages of each extra that some trees have, names to versions.
+
+    Args:
+        trees: trees by their extras.
+        base: the tree without extras.
+    """
+    known = current.packages(base)
+    found: dict[str, dict[str, str]] = {}
+    for extras in sorted(trees, key=len):
+        more = {name: version for name, version in current.packages(trees[extras]).items() if name not in known}
+        unknown = [extra for extra in extras if extra not in found]
+        if len(unknown) == 1:
+            others = {name for extra in extras if extra in found for name in found[extra]}
+            found[unknown[0]] = {name: version for name, version in more.items() if name not in others}
+    return found
 
 
 def _make(
-    final: Path, base: Path, extras: Sequence[dict[str, Any]], archive_for: Callable[[str], Archive], say: Say
+    final: Path,
+    base: Path,
+    extras: Sequence[dict[str, Any]],
+    archive_for: Callable[[str], Archive],
+    locked: Mapping[str, str],
+    say: Say,
 ) -> None:
     partial = home.temporary(final)
     try:
@@ -49,8 +94,7 @@ def _make(
         packages = current.packages(base)
         archive = archive_for(architecture(DEFAULT).debian)
         archive.update(say)
-        names = [name for extra in extras for name in extra["packages"]]
-        versions = archive.needed_for(names, base / "var/lib/dpkg/status")
+        versions = needed(extras, base, archive, locked)
         archive.unpack(versions, partial, say)
         for extra in extras:
             _unpack_foreign(extra.get("foreign", {}), packages, partial, archive_for, say)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ class LockFile:
         kernel: release of Debian's kernel; empty for none.
         kernel_version: version of its packages; empty for the archive's present one.
         packages: names to versions.
+        extras: for each extra of the toolchain (`[extras.*]` in debian.toml), its packages beside `packages`, names to
+            versions. Files of older versions of r4l have none, and an extra that is not named is as new as the archive.
         source: path of the file, for messages.
     """
 
@@ -39,6 +42,7 @@ class LockFile:
     kernel: str
     kernel_version: str
     packages: dict[str, str]
+    extras: dict[str, dict[str, str]] = field(default_factory=dict)
     source: str = field(default="", compare=False)
 
     @classmethod
@@ -78,7 +82,10 @@ class LockFile:
         """
         if not isinstance(data, dict) or not isinstance(data.get("packages"), dict) or not data["packages"]:
             raise ValueError("the file lists no packages")
-        for name, version in data["packages"].items():
+        extras = data.get("extras") or {}
+        if not isinstance(extras, dict) or not all(isinstance(packages, dict) for packages in extras.values()):
+            raise ValueError("extras are not packages by their extra")
+        for name, version in (pair for packages in (data["packages"], *extras.values()) for pair in packages.items()):
             if not PACKAGE.fullmatch(name) or not isinstance(version, str) or not VERSION.fullmatch(version):
                 raise ValueError(f"{name!r}: {version!r} is not a package with a version")
         rest = {name: data.get(name) or "" for name in ("suite", "architecture", "kernel", "kernel_version")}
@@ -86,12 +93,21 @@ class LockFile:
             allowed = {"kernel": RELEASE, "kernel_version": VERSION}.get(name, PACKAGE)
             if value and not (isinstance(value, str) and allowed.fullmatch(value)):
                 raise ValueError(f"{name} is {value!r}")
-        return cls(**rest, packages=dict(data["packages"]), source=str(data.get("source", source)))
+        packages, source = dict(data["packages"]), str(data.get("source", source))
+        return cls(**rest, packages=packages, extras={name: dict(extras[name]) for name in extras}, source=source)
 
     def as_data(self) -> dict[str, Any]:
         """Return plain data for JSON."""
         return {name: value for name, value in asdict(self).items() if value}
 
     def kernel_for(self, architecture: str) -> str:
-        """Return the release of the locked kernel if it is of this architecture (Debian's name), else an empty text."""
-        return self.kernel if self.kernel.endswith(f"-{architecture}") else ""
+        """Return the release of the locked kernel for an architecture (Debian's name); empty if no kernel is locked.
+
+        Debian builds one source for all architectures, whose releases differ in the last word.
+        """
+        series, dash, _ = self.kernel.rpartition("-")
+        return f"{series}-{architecture}" if dash else ""
+
+    def versions_of(self, extras: Iterable[str]) -> dict[str, str]:
+        """Return the locked packages of some extras, names to versions."""
+        return {name: version for extra in extras for name, version in self.extras.get(extra, {}).items()}

@@ -110,7 +110,7 @@ def test_what_is_there_already_is_not_taken_again(small: SmallArchive, view: Arc
         "Package: libllvm\nStatus: deinstall ok config-files\nVersion: 19\n",
     ]
     status.write_text("\n".join(there))
-    assert view.needed_for(["clangd"], status) == {"clangd": "1", "libllvm": "19"}
+    assert view.needed_for({"clangd": None}, status) == {"clangd": "1", "libllvm": "19"}
 
 
 def test_lists_that_were_never_fetched(small: SmallArchive, view: Archive) -> None:

@@ -15,7 +15,7 @@ from tests.unit.toolchain.conftest import Debian
 from r4l import home
 from r4l.kernel import debian as debians
 from r4l.kernel import manifest, named, own, stock
-from r4l.setup import lock_file_of, set_up
+from r4l.setup import lock_file_of, note_extras, set_up
 from r4l.stages import Stages
 from r4l.terminal import Console
 from r4l.toolchain import Toolchain
@@ -91,7 +91,69 @@ def test_the_lock_file_names_the_kernel_until_an_update(debian: Debian, kernels:
 def test_a_lock_file_of_another_architectures_kernel(debian: Debian, kernels: Kernels, tmp_path: Path) -> None:
     lock = tmp_path / "lock.json"
     lock.write_text(json.dumps({**LOCKED, "kernel": "7.3.4+deb13-arm64"}), encoding="utf-8")
-    assert set_up(stages(), lock_file=lock).release == "7.3.9+deb13-amd64"
+    assert set_up(stages(), lock_file=lock).release == "7.3.4+deb13-amd64", "of the same version"
+
+
+@pytest.mark.parametrize(
+    ("name", "arch", "release"),
+    [
+        ("stock", "arm64", "7.3.4+deb13-arm64"),
+        ("rt", "x86_64", "7.3.4+deb13-rt-amd64"),
+        ("cloud", "arm64", "7.3.4+deb13-cloud-arm64"),
+        ("7.3.2+deb13-amd64", "x86_64", "7.3.2+deb13-amd64"),
+    ],
+)
+def test_the_lock_file_governs_flavours_and_architectures(
+    debian: Debian,
+    kernels: Kernels,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    arch: str,
+    release: str,
+) -> None:
+    """Regression: these kernels were the newest ones."""
+    monkeypatch.setattr(Toolchain, "extended", lambda toolchain, *_, **__: toolchain)
+    lock = tmp_path / "lock.json"
+    lock.write_text(json.dumps(LOCKED), encoding="utf-8")
+    set_up(stages(), name, arch=arch, lock_file=lock)
+    named.get(name, arch=arch)
+    locked = "7.3.2" not in name
+    assert {*kernels.asked} == {(release, "7.3.4-1" if locked else None)}
+
+
+def test_the_lock_file_governs_kernels_from_source(
+    debian: Debian, kernels: Kernels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: they were built from the newest source."""
+    built: list[own.Recipe] = []
+    monkeypatch.setattr(own, "build", lambda recipe, *_, **__: built.append(recipe))
+    lock = tmp_path / "lock.json"
+    lock.write_text(json.dumps(LOCKED), encoding="utf-8")
+    set_up(stages(), "minimal", lock_file=lock)
+    named.get("minimal")
+    named.debian_recipe("usb", "x86_64", base="minimal")
+    assert kernels.asked == [("7.3.4+deb13-amd64", "7.3.4-1")] * 3
+    assert {(recipe.source.parent.name, recipe.origin) for recipe in built} == {
+        ("7.3.4+deb13-amd64_7.3.4-1", "7.3.4-1")
+    }
+
+
+@pytest.mark.parametrize(("version", "fresh"), [("7.3.4-1", True), ("7.3.9-1", False)])
+def test_a_kernel_of_another_source_than_the_locked_one_is_stale(
+    debian: Debian, kernels: Kernels, tmp_path: Path, version: str, fresh: bool
+) -> None:
+    lock = tmp_path / "lock.json"
+    lock.write_text(json.dumps(LOCKED), encoding="utf-8")
+    toolchain = Toolchain.get(lock_file=lock)
+    source = tmp_path / f"home/kernels/7.3_{version}/source"
+    recipe = own.recipe("minimal", source, version)
+    data = {
+        "name": "minimal", "release": "7.3", "version": version, "arch": "x86_64", "profile": "minimal",
+        "fragments": [], "source": str(source), "recipe": recipe.key(toolchain), "steps": 10, "toolchain": {},
+        "tools": toolchain.identity,
+    }  # fmt: skip
+    assert (own.why_stale(data, toolchain) == "") == fresh
 
 
 def test_a_stale_kernel_is_built_anew_by_its_own_recipe(
@@ -125,6 +187,22 @@ def test_a_stale_kernel_is_built_anew_by_its_own_recipe(
         tmp_path / "home/kernels/7.3.9+deb13-amd64_7.3.9-1/source",
         tree,
     ]
+
+
+def test_the_lock_file_gets_the_versions_of_extras_made_since(debian: Debian, kernels: Kernels) -> None:
+    ready = set_up(stages())
+    file = home.home() / "lock.json"
+    before = json.loads(file.read_text(encoding="utf-8"))
+    note_extras(ready)
+    assert json.loads(file.read_text(encoding="utf-8")) == before
+    tree = ready.toolchain._extended_root(("debugger",))
+    tree.mkdir()
+    packages = {**ready.toolchain.packages, "gdb-multiarch": "16-1"}
+    (tree / "r4l-packages.json").write_text(json.dumps(packages), encoding="utf-8")
+    note_extras(ready)
+    after = json.loads(file.read_text(encoding="utf-8"))
+    assert after["extras"]["debugger"] == {"gdb-multiarch": "16-1"}
+    assert {**after, "extras": {}} == {**before, "extras": {}}
 
 
 def test_the_lock_file_is_told_where_it_holds_the_kernels_versions(debian: Debian, kernels: Kernels) -> None:
