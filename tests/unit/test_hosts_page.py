@@ -49,14 +49,26 @@ def test_each_replay_has_its_test() -> None:
     assert sorted(noted) == sorted(tomllib.loads(hosts.REPLAYS.read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_an_outcome_is_noted_either_way(fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+ENDS: dict[str, tuple[type[BaseException] | None, list[bool]]] = {
+    "well": (None, [True]),
+    "badly": (AssertionError, [False]),
+    "late": (pytest.fail.Exception, [False]),
+    "interrupted": (KeyboardInterrupt, []),
+    "skipped": (pytest.skip.Exception, []),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_an_outcome_is_noted_if_there_is_one(end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("R4L_HOME", str(tmp_path))
-    with contextlib.suppress(AssertionError), noted("a") as outcome:
+    error, verdicts = ENDS[end]
+    with contextlib.suppress(*([error] if error else [])), noted("a") as outcome:
         outcome.seconds, outcome.sandbox = 61.6, "PRoot (for want of others)"
-        assert not fails
-    (found,) = json.loads((tmp_path / "hosts/results.json").read_text()).values()
-    assert (found["passed"], found["seconds"], found["sandbox"]) == (not fails, 62, "PRoot")
+        if error:
+            raise error
+    path = tmp_path / "hosts/results.json"
+    found = json.loads(path.read_text()).values() if path.exists() else ()
+    assert [(one["passed"], one["seconds"], one["sandbox"]) for one in found] == [(ok, 62, "PRoot") for ok in verdicts]
 
 
 def test_the_glibc_is_that_of_the_newest_wheel() -> None:
