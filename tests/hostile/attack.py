@@ -24,6 +24,17 @@ HERE = Path(__file__).resolve().parent
 WORLD: dict[str, Any] = json.loads((HERE / "attack.json").read_text())
 TIOCSTI = 0x5412
 """Number from asm-generic/ioctls.h; the tree's Python has no termios."""
+KEYCTL, KEYCTL_SEARCH, KEYCTL_READ = 250, 10, 11
+"""Numbers from asm/unistd_64.h and linux/keyctl.h."""
+SESSION_KEYRING = -3
+CALLS = {
+    "add_key": "248, my $type = 'user', my $name = 'hostile', my $data = 'x', 1, -3",
+    "io_uring_setup": "425, 1, my $parameters = chr(0) x 120",
+    "bpf": "321, 0, my $array = pack('L4 x100', 2, 4, 4, 1), 116",
+    "userfaultfd": "323, 1",
+    "perf_event_open": "298, my $clock = pack('L2 Q x96', 1, 112, 0), 0, -1, -1, 0",
+}
+"""System calls with arguments, as of perl's `syscall`."""
 OWN = Path(sys.argv[1])
 PTRACE, PTRACE_ATTACH, MOUNT, MS_REMOUNT_BIND, SHMAT, SHM_RDONLY = 101, 16, 165, 32 | 4096, 30, 0o10000
 """Numbers of x86-64's system calls, and their arguments (asm/unistd_64.h, linux/mount.h, linux/shm.h)."""
@@ -176,6 +187,26 @@ def shared_memory() -> str:
     return perl(f"my $at = {attach}; sure($at); print unpack('P32', pack('J', $at))")
 
 
+def system_call(name: str) -> str:
+    """Make a system call that has no namespace, or that has let programs out of sandboxes."""
+    return f"{name}: {perl(f'my $got = syscall({CALLS[name]}); sure($got); print $got')}"
+
+
+def key() -> str:
+    """Read a key of the user's session."""
+    find = f"my ($type, $name) = ('user', '{WORLD['key']}')"
+    find += f"; my $key = syscall({KEYCTL}, {KEYCTL_SEARCH}, {SESSION_KEYRING}, $type, $name, 0); sure($key)"
+    return perl(f"{find}; my $read = ' ' x 99; sure(syscall({KEYCTL}, {KEYCTL_READ}, $key, $read, 99)); print $read")
+
+
+def key_names() -> str:
+    """List the user's keys."""
+    found = read("/proc/keys")
+    if WORLD["key"] not in found:
+        raise OSError(errno.ENOENT, f"{len(found)} bytes")
+    return found
+
+
 def linger() -> str:
     """Leave a process behind after the build; it holds a lock as long as it lives."""
     if os.fork():
@@ -193,7 +224,8 @@ FUNCTIONS: dict[str, Callable[..., str]] = {
     function.__name__: function
     for function in (
         *(write, read, secret_environment, loopback, abstract_socket, interfaces, block_devices, device, made_device),
-        *(terminal, keys, kill, trace, capabilities, privileges, mount, sysctl, host_name, shared_memory, linger),
+        *(terminal, keys, kill, trace, capabilities, privileges, mount, sysctl, host_name, shared_memory),
+        *(system_call, key, key_names, linger),
     )
 }
 

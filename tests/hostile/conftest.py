@@ -32,6 +32,8 @@ HERE = Path(__file__).parent
 NAME = f"hostile-{os.getpid()}"
 """Part of the name of every file that an attack makes, and of no other file."""
 
+ADD_KEY, KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, SESSION_KEYRING = 248, 250, 1, -3
+"""Numbers from asm/unistd_64.h and linux/keyctl.h."""
 ATTEMPTS = tomllib.loads((HERE / "attempts.toml").read_text())["attempt"]
 
 KBUILD = """\
@@ -145,6 +147,7 @@ class World:
         world = {
             "port": self.service.server_address[1],
             "abstract": NAME,
+            "key": NAME,
             "terminal": self.terminal,
             "victim": self.victim.pid,
             "shared_memory": self.shared_memory,
@@ -185,6 +188,9 @@ def world(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     libc.shmat.restype = ctypes.c_void_p
     shared = libc.shmget(0, 4096, 0o1666)
     ctypes.memmove(libc.shmat(shared, None, 0), secret.encode(), len(secret))
+    # Without keys in the kernel, nothing can be read.
+    libc.syscall(KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, None)
+    libc.syscall(ADD_KEY, b"user", NAME.encode(), secret.encode(), len(secret), SESSION_KEYRING)
     victim = subprocess.Popen(["sleep", "600"], env={"HOSTILE_SECRET": secret})
     ours, theirs = os.openpty()
     tty.setraw(theirs)

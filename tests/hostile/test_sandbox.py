@@ -24,7 +24,7 @@ ENDS_WITH_IT = "a life after the build"
 
 
 BY = {attempt["reach"]: attempt["by"] for attempt in ATTEMPTS}
-SECRETS = ("read", "secret_environment", "loopback", "abstract_socket", "shared_memory")
+SECRETS = ("read", "secret_environment", "loopback", "abstract_socket", "shared_memory", "key")
 
 
 def require_nothing(world: World, came: dict[str, str], reach: str) -> None:

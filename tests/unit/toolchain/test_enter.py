@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from r4l.limits import UNLIMITED, Limits
 from r4l.toolchain import Grant
-from r4l.toolchain.enter import bwrap, limited, mounts, proot
+from r4l.toolchain.enter import CALLS, FILTERED, bwrap, limited, mounts, proot
+from r4l.toolchain.filtered import REFUSED
 
 
 def folders(where: Path, *names: str) -> tuple[Path, ...]:
@@ -125,3 +128,24 @@ def test_the_kernel_keeps_limits_of_each_process() -> None:
     assert f"--fsize={1 << 20}" in options
     assert ("--nproc=10" in options) == (os.geteuid() != 0)
     assert limited(UNLIMITED) == []
+
+
+def test_system_calls_are_filtered_where_the_tree_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("R4L_HOME", str(tmp_path / "home"))
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    (tmp_path / "usr/bin/setpriv").touch()
+    for grant in (Grant("test"), Grant("test", limits=UNLIMITED), Grant("test", terminal=True, limits=UNLIMITED)):
+        command = bwrap(tmp_path, ["true"], grant)
+        assert command[-5:] == ["setpriv", "--seccomp-filter", CALLS, "--", "true"]
+        file = Path(command[command.index(CALLS) - 1])
+        assert file.is_relative_to(tmp_path / "home/bin")
+        assert len(file.read_bytes()) % 8 == 0
+        file.unlink()
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_refused_call_fails_in_a_process(name: str) -> None:
+    """In a process of this machine's own, without a sandbox."""
+    call = f"import ctypes; c = ctypes.CDLL(None, use_errno=True); c.syscall({REFUSED[name]}, 0, 0, 0, 0, 0)"
+    argv = [*FILTERED, "bare", sys.executable, "-c", f"{call}; print(ctypes.get_errno())"]
+    assert subprocess.run(argv, capture_output=True, check=True).stdout == b"38\n"
