@@ -209,7 +209,8 @@ class SplatCutter:
             or current.kind in kinds.PREFIX
             or _belongs(record.text.removeprefix(current.indent))
         )
-        current.strangers = 0 if known else current.strangers + 1
+        # An empty line belongs to what is before it.
+        current.strangers = 0 if known and (text or not current.strangers) else current.strangers + 1
         current.dying = current.dying or bool(kinds.death(text))
         if current.kind is None and (found := kinds.headline(text)):
             current.kind, current.headline, current.strangers = found.kind, text, 0

@@ -408,6 +408,23 @@ def test_logs_of_other_programs_hold_no_complaint(before: str) -> None:
     assert read(*(before + line for line in OTHERS.splitlines() * 3)) == []
 
 
+def test_a_headline_that_a_mail_program_has_wrapped() -> None:
+    texts = [
+        "INFO: task kworker/u16:9:7088",
+        "blocked for more than 120 seconds.",
+        "Call Trace:",
+        "widget_wait+0x1/0x2",
+    ]
+    (splat,) = read(*(f"Nov 28 10:00:00 host kernel: {text}" for text in texts))
+    assert (splat.splat_kind, symbols([splat]), splat.task[0]) == ("hung-task", ["widget_wait"], "kworker/u16:9:7088")
+
+
+def test_a_trace_in_a_mail_ends_before_the_prose() -> None:
+    prose = ["", "To fix the issue, take the lock.", "", "Signed-off-by: a <b@c>", "---", " widget.c | 3 +++"]
+    (splat,) = read(*(f" {text}" for text in OOPS[:-2]), *prose)
+    assert splat.last == len(OOPS) - 1
+
+
 @pytest.mark.parametrize(
     ("headline", "line", "task"),
     [
