@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import runpy
 from pathlib import Path
@@ -24,7 +25,10 @@ CASES = runpy.run_path(str(TESTS / "unit/known/test_c_changes.py"))["cases"]
 
 
 @pytest.mark.row("A12")
-def test_each_case_is_explained_where_it_is_really_compiled(kernel: Kernel, tmp_path: Path) -> None:
+def test_each_case_is_explained_where_it_is_really_compiled(
+    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.import_module("r4l.module.diagnose"), "MOST_ERRORS", 10_000)
     module: Module = RECORD["lay_out"](tmp_path)
     output = RECORD["gcc"](module, kernel)
     found: dict[str, set[str]] = {}

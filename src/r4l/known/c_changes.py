@@ -11,13 +11,15 @@ import importlib.resources
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from r4l import tables
 
-ChangeKind = Literal["header", "member", "readonly", "call", "callback", "name", "include", "export", "makefile"]
+ChangeKind = Literal[
+    "header", "member", "readonly", "value", "call", "callback", "name", "include", "export", "makefile"
+]
 
 CHANGE_KINDS: tuple[ChangeKind, ...] = get_args(ChangeKind)
 """Kinds in the order of recognition: the special before the general."""
@@ -43,6 +45,7 @@ NO_MEMBER = re.compile(
     r"|unknown field '(?P<unknown>\w+)' specified in initializer|request for member '(?P<request>\w+)' in something not"
     r"|member reference base type .* is not a structure or union"
 )
+OPAQUE = re.compile(r"(?:invalid use of undefined|incomplete definition of) type '(?:const )?struct (?P<struct>\w+)'")
 READ_ONLY = re.compile(
     r"(?:assignment|increment|decrement) of (?:member .* in )?read-only|read-only variable is not assignable"
     r"|cannot assign to (?:non-static data member|variable) .* with const-qualified type"
@@ -56,6 +59,23 @@ ARGUMENT = re.compile(
     r"passing argument \d+ of|incompatible type for argument|passing '[^']*'(?: \(aka '[^']*'\))? to parameter of"
 )
 """Clang says `incompatible pointer types passing 'A' to parameter of type 'B'`."""
+VALUE = re.compile(
+    r"invalid operands to binary|incompatible types? (?:when|for argument)|wrong type argument to"
+    r"|where scalar is required"
+    r"|where an? (?:integer|floating|pointer).* expected|switch quantity not an integer|invalid initializer"
+    r"|is a pointer; did you mean|invalid type argument of|is not a pointer; did you mean"
+    r"|not a structure or union"
+    r"|conversion to non-scalar|makes (?:integer from pointer|pointer from integer)|between pointer and integer"
+    r"|subscripted value|array type|from incompatible (?:pointer )?type|expression of incompatible type"
+    r"|to parameter of (?:incompatible )?type|requires expression of (?:scalar|integer) type|incompatible pointer types"
+    r"|where arithmetic or pointer type is required|incompatible (?:result type|pointer to integer|integer to pointer)"
+    r"|cannot (?:increment|decrement) value of type|invalid argument type '|operand of type '|lvalue required"
+    r"|not assignable"
+)
+EXPECTED = re.compile(
+    r"note: expected '(?P<gcc>[^']+)'(?: \{aka [^}]*\})? but argument is of type '(?P<is>[^']+)'"
+    r"|passing '(?P<given>[^']+)'(?: \(aka '[^']*'\))? to parameter of (?:incompatible )?type '(?P<wanted>[^']+)'"
+)
 VOID = re.compile(
     r"void value not ignored as it ought to be|invalid use of void expression|incompatible type 'void'"
     r"|expression of incompatible type 'void'|\('void'|\bargument type 'void'|returning 'void'|'void' invalid"
@@ -66,6 +86,8 @@ POINTER = re.compile(
     r"|incompatible (?:function )?pointer types (?:initializing|assigning to) '(?P<clang>[^']+)'"
     r"(?P<also> \(aka [^']*'[^']*'\))?"
 )
+GIVEN = re.compile(r"(?:expression of type|from(?: incompatible pointer type)?) '([^']+)'")
+IN_MACRO = re.compile(r"note: (?:in (?:expansion|definition) of|expanded from) macro '(\w+)'")
 NEAR = re.compile(r"near initialization for '[^']*?\.?(\w+)(?:\[\d+\])?'")
 DESIGNATED = re.compile(r"(?:\.|->)\s*(\w+)\s*=(?!=)")
 SOURCE_LINE = re.compile(r"^ *\d+ \| (.*)$", re.MULTILINE)
@@ -116,6 +138,7 @@ class CApiChange:
             "call": f"`{name}` with other arguments" if not self.result else f"`{name}` with a result",
             "callback": f"`{name}`{owner} with another type",
             "export": f"`{name}`, exported to modules",
+            "value": f"`{name}` of another type",
             "include": f"`{name}` without its own header",
         }.get(self.kind, f"`{name}`")
 
@@ -127,6 +150,7 @@ class CApiChange:
             "member": f"Linux {release} does not have it",
             "name": f"Linux {release} does not have it",
             "readonly": "it is const",
+            "value": f"it is a `{self.type[0]}`" if self.type else "it has changed",
             "call": "they changed" if not self.result else "it returns nothing",
             "callback": "it takes " + (f"`{self.type[0]}`" if "(*)" in self.type[0] else "others")
             if self.type
@@ -146,6 +170,7 @@ ROW = {"old": TEXTS, "since?": str, "now": str, "proof": list}
 MORE: dict[str, dict[str, Any]] = {
     "member": {"of": TEXTS},
     "readonly": {"of": TEXTS},
+    "value": {"type": TEXTS},
     "callback": {"of": TEXTS, "type": TEXTS},
     "call": {"argument?": TEXTS, "syntax?": bool, "result?": str},
 }
@@ -177,7 +202,7 @@ def recognise(error: str) -> Iterator[tuple[CApiChange, str]]:
     Args:
         error: one error of gcc, clang or modpost, from its first line to the last line of its notes.
     """
-    error = error.translate(QUOTES)
+    error = normal(error)
     head, _, _ = error.partition("\n")
     for kind, recogniser in RECOGNISERS.items():
         for change in table()[kind]:
@@ -186,12 +211,19 @@ def recognise(error: str) -> Iterator[tuple[CApiChange, str]]:
                 yield change, name
 
 
+def normal(error: str) -> str:
+    """Return an error with plain quotes, and const pointers to functions written as others are."""
+    return error.translate(QUOTES).replace("(*const)", "(*)").replace("(* const)", "(*)")
+
+
+@lru_cache(maxsize=8)
 def undeclared(head: str) -> str:
     """Return the undeclared name in an error's first line; empty for other errors."""
     match = UNDECLARED.search(head.translate(QUOTES))
     return next(filter(None, match.groups()), "") if match else ""
 
 
+@lru_cache(maxsize=8)
 def gone_header(head: str) -> str:
     """Return the missing header in an error's first line; empty for other errors."""
     match = NO_HEADER.search(head.translate(QUOTES))
@@ -207,6 +239,67 @@ def gone_member(head: str) -> tuple[str, str]:
     return next((t for t in _types(head) if t != name), ""), name
 
 
+@dataclass(frozen=True)
+class WrongFunction:
+    """A function given where one of another type is wanted.
+
+    Attributes:
+        wanted, given: types of pointers to functions, as the compiler writes them.
+        member: member of a struct that takes the function; empty if the compiler names none.
+    """
+
+    wanted: str
+    given: str
+    member: str
+
+
+@lru_cache(maxsize=8)
+def wrong_function(error: str) -> WrongFunction | None:
+    """Return the function of an error about pointers to functions of different types; None for other errors."""
+    error = normal(error)
+    head, _, _ = error.partition("\n")
+    match = POINTER.search(head)
+    wanted = (match["gcc"] or match["clang"]) if match else ""
+    given = GIVEN.search(head)
+    if "(*)" not in wanted or given is None:
+        return None
+    members = [*DESIGNATED.findall(source_line(error)), *NEAR.findall(error)]
+    # Clang names the function's own type.
+    pointer = given[1] if "(*)" in given[1] else given[1].replace(" (", " (*)(", 1)
+    return WrongFunction(wanted, pointer, members[0] if members else "")
+
+
+def incomplete(error: str) -> str:
+    """Return the struct (without `struct`) whose members an error needs and the compiler does not know; empty for other
+    errors."""
+    error = normal(error)
+    head, _, _ = error.partition("\n")
+    opaque = OPAQUE.search(head)
+    if opaque:
+        return opaque["struct"]
+    if not INCOMPLETE.search(head):
+        return ""
+    tags = re.findall(r"struct (\w+)", f"{head}\n{source_line(error)}")
+    return tags[0] if tags else ""
+
+
+def called(error: str) -> list[str]:
+    """Return the functions and macros that an error about a call names."""
+    error = normal(error)
+    head, _, _ = error.partition("\n")
+    named = re.findall(r"""(?:function|macro|argument \d+ of) ['"](\w+)['"]""", head)
+    return [*named, *re.findall(r"note: (?:macro )?['\"](\w+)['\"] (?:declared|defined) here", error)]
+
+
+def wrong_argument(error: str) -> tuple[str, str] | None:
+    """Return the type that a function takes and the one of the argument that it is given; None for other errors."""
+    match = EXPECTED.search(normal(error))
+    if match:
+        return match["gcc"] or match["wanted"], match["is"] or match["given"]
+    return None
+
+
+@lru_cache(maxsize=8)
 def source_line(error: str) -> str:
     """Return the module's line that an error points to; empty if the compiler does not show it."""
     match = SOURCE_LINE.search(error)
@@ -216,13 +309,27 @@ def source_line(error: str) -> str:
     return lines[1] if len(lines) > 2 and lines[2].strip().startswith(("^", "~")) else ""
 
 
-def _words(text: str) -> set[str]:
-    return set(re.findall(r"\w+", text))
+@lru_cache(maxsize=64)
+def _words(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", text))
+
+
+@lru_cache(maxsize=8)
+def _calls(line: str) -> frozenset[str]:
+    """Return the names before an opening bracket."""
+    return frozenset(re.findall(r"\b(\w+)\s*\(", line))
+
+
+@lru_cache(maxsize=8)
+def _members(line: str) -> frozenset[str]:
+    """Return the names behind a dot or an arrow."""
+    return frozenset(re.findall(r"(?:\.|->)\s*(\w+)", line))
 
 
 def _types(head: str) -> list[str]:
     """Return the quoted types in a line, without qualifiers, `struct` and stars."""
-    plain = (re.sub(r"\b(?:const|volatile|struct|union)\b|\*", "", quoted).strip() for quoted in QUOTED.findall(head))
+    unwanted = r"\b(?:const|volatile|struct|union)\b|\*|\[\d*\]"
+    plain = (re.sub(unwanted, "", quoted).strip() for quoted in QUOTED.findall(head))
     return [name for name in plain if re.fullmatch(r"\w+", name)]
 
 
@@ -232,6 +339,9 @@ def _is_header(change: CApiChange, head: str, error: str) -> str:
 
 
 def _is_member(change: CApiChange, head: str, error: str) -> str:
+    opaque = OPAQUE.search(head)
+    if opaque and opaque["struct"] in change.of:
+        return next((old for old in change.old if old in _members(source_line(error))), "")
     match = NO_MEMBER.search(head)
     if not match:
         return ""
@@ -239,7 +349,7 @@ def _is_member(change: CApiChange, head: str, error: str) -> str:
     types = [found for found in _types(head) if found != name]
     if not name:
         # Clang names the type and not the member.
-        name = next((old for old in change.old if re.search(rf"(?:\.|->)\s*{old}\b", source_line(error))), "")
+        name = next((old for old in change.old if old in _members(source_line(error))), "")
     if name not in change.old:
         return ""
     return name if not types or set(types) & set(change.of) else ""
@@ -250,13 +360,21 @@ def _is_read_only(change: CApiChange, head: str, error: str) -> str:
         return ""
     seen = {word for quoted in QUOTED.findall(head) for word in _words(quoted)}
     if not seen & set(change.old):
-        seen = set(re.findall(r"(?:->|\.)\s*(\w+)", source_line(error)))
+        seen = set(_members(source_line(error)))
     return next((old for old in change.old if old in seen), "")
 
 
+def _is_value(change: CApiChange, head: str, error: str) -> str:
+    if not VALUE.search(head) or (wrong_function(error) and "(*)" not in "".join(change.type)):
+        return ""
+    types = " ".join(_plain(quoted) for quoted in QUOTED.findall(error))
+    words = [_words(source_line(error)), *(_words(line) for line in SOURCE_LINE.findall(error))]
+    name = next((old for old in change.old for found in words if old in found), "")
+    return name if not QUOTED.search(head) or any(_plain(text) in types for text in change.type) else ""
+
+
 def _is_call(change: CApiChange, head: str, error: str) -> str:
-    line = source_line(error)
-    called = next((old for old in change.old if re.search(rf"\b{old}\s*\(", line)), "")
+    called = next((old for old in change.old if old in _calls(source_line(error))), "")
     if change.syntax:
         return called if SYNTAX.search(head) else ""
     if change.result:
@@ -264,11 +382,12 @@ def _is_call(change: CApiChange, head: str, error: str) -> str:
     if COUNT.search(head):
         named = re.search(r"""(?:function|macro) ['"](\w+)['"]""", head)
         told = {named[1]} if named else set(re.findall(r"(?:macro )?'(\w+)' (?:declared|defined) here", error))
+        told |= set(IN_MACRO.findall(error)) if told else set()
         return next((old for old in change.old if old in told), "") or (called if not told else "")
     if change.type and ARGUMENT.search(head):
         wanted = {_plain(text) for text in QUOTED.findall(error)}
         if wanted & {_plain(text) for text in change.type}:
-            return next((old for old in change.old if re.search(rf"\b{old}\b", error)), "")
+            return next((old for old in change.old if old in _words(error)), "")
     return ""
 
 
@@ -311,6 +430,7 @@ def _is_include(change: CApiChange, head: str, error: str) -> str:
     return name if name in change.old else ""
 
 
+@lru_cache(maxsize=8)
 def _undefined(head: str) -> str:
     match = UNDEFINED.search(head)
     return (match["old"] or match["new"]) if match else ""
@@ -321,6 +441,7 @@ def _is_export(change: CApiChange, head: str, error: str) -> str:
     return name if name in change.old else ""
 
 
+@lru_cache(maxsize=4096)
 def _plain(text: str) -> str:
     """Normalise a type's text, so that gcc's and clang's spellings are equal."""
     for long, short in (
@@ -339,6 +460,7 @@ RECOGNISERS: dict[ChangeKind, Callable[[CApiChange, str, str], str]] = {
     "header": _is_header,
     "member": _is_member,
     "readonly": _is_read_only,
+    "value": _is_value,
     "call": _is_call,
     "callback": _is_callback,
     "name": _is_name,

@@ -5,6 +5,7 @@ kernel's headers."""
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from r4l.arch import architecture
 from r4l.kernel import Kernel
 from r4l.known import Explanation, c_changes
 from r4l.known.c_changes import CApiChange
-from r4l.module import headers
-from r4l.module.headers import Headers
+from r4l.module import declared, headers
+from r4l.module.headers import Found, Headers
 
 ANOTHER = "the module expects another kernel's API"
 READERS = ("scripts/Makefile.lib", "scripts/Makefile.build", "scripts/Makefile.compiler")
@@ -56,11 +57,12 @@ def makefile(folder: Path, kernel: Kernel) -> Iterator[Explanation]:
 
 
 def guess(error: str, kernel: Kernel) -> Explanation | None:
-    """Return the names in the kernel's headers that resemble the missing name of an error.
+    """Return what the kernel's headers have for the missing name of an error, or for the function that it is about.
 
     Returns:
-        An explanation that names the header to include (`c-include`) or, marked as a guess, the similar names
-            (`c-guess`); None if the headers have nothing similar.
+        An explanation that names the header to include (`c-include`) or the condition that hides the name
+            (`c-hidden`) or, marked as a guess, the similar names (`c-guess`), or one of `r4l.module.declared`; None if
+            the headers have nothing of use.
     """
     head = error.partition("\n")[0]
     index = headers_of(kernel)
@@ -70,8 +72,13 @@ def guess(error: str, kernel: Kernel) -> Explanation | None:
     header = c_changes.gone_header(head)
     if header:
         return _header(index, header, head, kernel)
+    struct = c_changes.incomplete(error)
+    if struct:
+        return _opaque(index, struct, head, kernel)
     struct, member = c_changes.gone_member(head)
-    return _member(index, struct, member, head, kernel) if struct and member else None
+    if struct and member:
+        return _member(index, struct, member, head, kernel)
+    return declared.explain(error, index, kernel)
 
 
 def headers_of(kernel: Kernel) -> Headers:
@@ -81,18 +88,53 @@ def headers_of(kernel: Kernel) -> Headers:
 
 def _name(index: Headers, name: str, head: str, kernel: Kernel) -> Explanation | None:
     there = index.named(name)
-    if there and not there.file.startswith(("include/uapi/", "arch/")):
-        cause = f"`{name}` is declared in {there.file} of Linux {kernel.release}, which the file does not include"
-        remedy = (
-            f"write `#include <{there.include}>`; if the file has it, an option of the kernel (#ifdef) hides the name"
-        )
-        return Explanation("c-include", cause, remedy, head)
+    if there and index.is_tag(there) and "type name" not in head:
+        there = None
+    if there:
+        said = _there(there, index.conditions(there), head, kernel)
+        if said:
+            return said
     alike = index.resembling(name)
     if not alike:
         return None
     names = ", ".join(map(str, alike))
     cause = f"`{name}` is not in the headers of Linux {kernel.release}; they have {names}: a guess"
     return Explanation("c-guess", cause, "check whether one of these was meant, or declare the name", head)
+
+
+def _there(found: Found, conditions: list[str], head: str, kernel: Kernel) -> Explanation | None:
+    """Tell where a name is declared; None for one that the headers keep for user space."""
+    if any("__KERNEL__" in condition and not condition.startswith("#ifdef") for condition in conditions):
+        return None
+    where = f"`{found.name}` is declared in {found.file}:{found.line} of Linux {kernel.release}"
+    hidden = hides(conditions, kernel)
+    if hidden:
+        return Explanation(
+            "c-hidden", f"{where}, but {hidden}", "do without it, or build for a kernel that has it", head
+        )
+    cause = f"{where}, which the file does not include"
+    remedy = f"write `#include <{found.wanted}>`"
+    if conditions:
+        remedy += f"; if the file has it, a condition hides the name (`{conditions[-1]}`)"
+    return Explanation("c-include", cause, remedy, head)
+
+
+def hides(conditions: list[str], kernel: Kernel) -> str:
+    """Say which condition of the preprocessor does not hold for modules of a kernel; empty if all may hold."""
+    return next((said for condition in conditions if (said := _hides(condition, kernel))), "")
+
+
+def _hides(condition: str, kernel: Kernel) -> str:
+    if condition == "#ifndef MODULE":
+        return "not for modules (`#ifndef MODULE`)"
+    match = re.fullmatch(r"(not )?#(ifdef|ifndef|if) (?:defined\((\w+)\)|IS_ENABLED\((\w+)\)|(\w+))", condition)
+    if match is None:
+        return ""
+    option = match[3] or match[4] or match[5]
+    if not option.startswith("CONFIG_"):
+        return ""
+    wanted = (match[2] != "ifndef") != bool(match[1])
+    return "" if (option in kernel.config) == wanted else f"only {'with' if wanted else 'without'} {option}"
 
 
 def _header(index: Headers, header: str, head: str, kernel: Kernel) -> Explanation | None:
@@ -102,6 +144,21 @@ def _header(index: Headers, header: str, head: str, kernel: Kernel) -> Explanati
     names = ", ".join(f"<{name}>" for name in alike)
     cause = f"the headers of Linux {kernel.release} have {names}: a guess"
     return Explanation("c-guess", cause, "check whether one of these was meant", head)
+
+
+def _opaque(index: Headers, struct: str, head: str, kernel: Kernel) -> Explanation | None:
+    if len(struct) <= headers.SHORT:
+        return None
+    found = index.named(struct)
+    if found:
+        where = f"{found.file}:{found.line} of Linux {kernel.release}"
+        cause = f"`struct {struct}` is defined in {where}, which the file does not include"
+        return Explanation("c-include", cause, f"write `#include <{found.wanted}>`", head)
+    cause = f"no header of Linux {kernel.release} defines `struct {struct}`, so the file knows its name only"
+    remedy = (
+        "if it is the module's own, include its header; the kernel's are used by functions that take a pointer to them"
+    )
+    return Explanation("c-opaque", cause, remedy, head)
 
 
 def _member(index: Headers, struct: str, member: str, head: str, kernel: Kernel) -> Explanation | None:

@@ -102,14 +102,18 @@ class _Explained:
         self.under: dict[int, Explanation] = {}
         self.winners: set[str] = set()
         found: list[tuple[int, Explanation]] = []
-        places: set[str] = set()
+        of_tables = {error.start: why for error in self.errors[:MOST_ERRORS] if (why := self._of_table(error))}
+        # A second error in an explained line is most often a consequence of the first.
+        places = {error.place for error in self.errors if error.start in of_tables} - {""}
+        # A header that was included by itself has errors of its own.
+        inner = any(why.name == "inner-header" for why in of_tables.values())
         of_members: set[str] = set()
         for error in self.errors[:MOST_ERRORS]:
             if error.place in of_members:
                 # After an unknown member gcc goes on from a wrong one.
                 continue
-            # A second error in an explained line is most often a consequence of the first.
-            why = self._of_table(error) or (None if error.place in places else self._of_headers(error))
+            told = error.place in places or (inner and Path(error.place).is_relative_to(kernel.source))
+            why = of_tables.get(error.start) or (None if told else self._of_headers(error))
             if why:
                 found.append((error.start, why))
                 self.under[error.start] = why

@@ -17,18 +17,21 @@ from r4l import home
 
 DEFINITION = re.compile(
     r"^#[ \t]*define[ \t]+(?P<macro>\w+)"
-    r"|^(?:typedef[ \t]+)?(?:struct|union|enum)[ \t]+(?P<type>\w+)[ \t]*\{"
+    r"|^(?:typedef[ \t]+)?(?:struct|union|enum)[ \t]+(?P<type>\w+)\s*\{"
     r"|^typedef\b[^;{\n]*?\b(?P<alias>\w+)(?:\[\w*\])?;"
-    r"|^(?=[a-z_])[^;={#\n\"]*?\b(?P<function>[a-z_]\w+)\((?!\*)"
-    r"|^\t(?P<constant>[A-Z][A-Z0-9_]{3,})\b[^;(]*,",
+    r"|^context_lock_struct\((?P<lock>\w+)"
+    r"|^(?=[a-z_])(?:__\w+\([^()\n]*\)[ \t]*)?[^;={#\n\"]*?\b(?P<function>[a-z_]\w+)\((?!\*)"
+    r"|^\t(?P<constant>[A-Z][A-Z0-9_]{3,})\b[ \t]*(?:=[^;\n]*?)?,?[ \t]*(?:/[/*].*)?$",
     re.MULTILINE,
 )
 """Definitions and declarations as the kernel's style writes them: in the first column, enum constants after a tab."""
 NO_NAMES = frozenset({"if", "for", "while", "switch", "return", "sizeof", "defined", "typeof", "__attribute__"})
+SHORT = 3
+"""Letters of names that are too short to be kept."""
 FOLDERS = ("include", "arch/{arch}/include")
 ALIKE = 0.82
 """Ratio of difflib above which two names resemble each other."""
-VERSION = 3
+VERSION = 4
 """Version of the index, part of its file's name; raise it when more or other names are read."""
 
 
@@ -51,6 +54,11 @@ class Found:
         """The header as an `#include` names it."""
         return re.sub(r"^(?:arch/\w+/)?include/(?:uapi/)?", "", self.file)
 
+    @property
+    def wanted(self) -> str:
+        """The header that drivers include: not the parts that others include (`highmem-internal.h`)."""
+        return re.sub(r"^asm-generic/", "asm/", re.sub(r"[-_]internal(?=\.h$)", "", self.include))
+
     def __str__(self) -> str:
         return f"`{self.name}` ({self.file}:{self.line})"
 
@@ -69,10 +77,65 @@ class Headers:
         self.arch = arch
         self.key = key
 
-    def named(self, name: str) -> Found | None:
-        """Return the definition of a name; of several the one that drivers include."""
-        places = self._index.get(name)
+    def named(self, name: str, header: str = "") -> Found | None:
+        """Return the definition of a name; of several the one that drivers include.
+
+        Args:
+            name: name to look for.
+            header: name of the only header to look in, without folders.
+        """
+        places = [place for place in self._index.get(name, ()) if not header or place.file.endswith(f"/{header}")]
         return min(places, key=_preference) if places else None
+
+    def declaration(self, found: Found) -> str:
+        """Return a function's declaration or a macro's name and parameters, as the header has them, in one line."""
+        text = "\n".join(self._lines(found.file)[found.line - 1 :][:30])
+        if text.startswith("#"):
+            macro = re.match(r"#[ \t]*define[ \t]+(\w+(?:\((?:[^()]|\\\n)*\))?)", text)
+            return " ".join(macro[1].replace("\\", " ").split()) if macro else found.name
+        text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+        head = re.split(r"[;{]", text, maxsplit=1)[0]
+        at = re.search(rf"\b{re.escape(found.name)}\s*\(", head)
+        if at:
+            depth, end = 0, len(head)
+            for number, letter in enumerate(head[at.start() :], at.start()):
+                depth += {"(": 1, ")": -1}.get(letter, 0)
+                if letter == ")" and not depth:
+                    end = number + 1
+                    break
+            head = head[:end]
+        words = re.sub(r"\b(?:extern|static|inline|__always_inline|__must_check|asmlinkage)\b", " ", head)
+        return " ".join(words.split()).replace("( ", "(")
+
+    def is_tag(self, found: Found) -> bool:
+        """Return whether a name is that of a struct, union or enum, used with this word only."""
+        return bool(re.match(r"(?:struct|union|enum)\b", self._lines(found.file)[found.line - 1]))
+
+    def conditions(self, found: Found) -> list[str]:
+        """Return the preprocessor's conditions that a definition stands under, outer ones first, without the guard
+        against a second #include."""
+        stack: list[str] = []
+        lines = self._lines(found.file)[: found.line]
+        for number, line in enumerate(lines):
+            match = re.match(r"#[ \t]*(ifdef|ifndef|if|elif|else|endif)\b[ \t]*(.*?)[ \t]*(?:/\*.*)?$", line)
+            if match is None:
+                continue
+            word, said = match.groups()
+            if word == "endif":
+                del stack[-1:]
+            elif word == "else" and stack:
+                stack[-1] = f"not {stack[-1]}"
+            elif word == "elif" and stack:
+                stack[-1] = f"#if {said}"
+            else:
+                guard = word == "ifndef" and re.match(
+                    rf"#[ \t]*define[ \t]+{re.escape(said)}\b", lines[number + 1 :][0]
+                )
+                stack.append("" if guard else f"#{word} {said}")
+        return [said for said in stack if said]
+
+    def _lines(self, file: str) -> list[str]:
+        return (self.source / file).read_text(errors="replace", encoding="utf-8").splitlines()
 
     def resembling(self, name: str, count: int = 2) -> list[Found]:
         """Return the names most like a missing one, best first; empty if none is similar."""
@@ -85,7 +148,7 @@ class Headers:
                 shared[other] += 1
         near = {other for other, number in shared.items() if number * 2 >= len(words)}
         near |= {other for other in self._index if other.startswith(name[:4]) and abs(len(other) - len(name)) < 4}
-        rated = [(_likeness(name, words, other), other) for other in near]
+        rated = [(_likeness(name, words, other), other) for other in near - {name}]
         best = sorted((rating for rating in rated if rating[0] >= ALIKE), reverse=True)
         return [found for _, other in best[:count] if (found := self.named(other))]
 
@@ -154,7 +217,7 @@ class Headers:
                 for match in DEFINITION.finditer(text):
                     name = next(filter(None, match.groups()), "")
                     line, at = line + text.count("\n", at, match.start()), match.start()
-                    if len(name) > 3 and name not in NO_NAMES and name.isascii():
+                    if len(name) > SHORT and name not in NO_NAMES and name.isascii():
                         found.append(Found(name, file, line))
         return found
 

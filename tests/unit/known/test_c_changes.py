@@ -14,7 +14,7 @@ from r4l.known.c_changes import CApiChange, recognise
 from r4l.module.errors_in import errors_in
 
 FIXTURES = Path(__file__).parents[2] / "fixtures/drift"
-CASE = re.compile(r"// (?P<id>(?:name|call|member|callback|readonly|include|header) .*)$")
+CASE = re.compile(r"// (?P<id>(?:name|call|value|member|callback|readonly|include|export|header) .*)$")
 
 
 def cases() -> dict[str, str]:
@@ -88,12 +88,38 @@ def test_modpost_says_the_same_in_two_forms(change: CApiChange) -> None:
         "x.c:1:2: error: initialization of 'void (*)(struct platform_device *)' from incompatible pointer type "
         "'int (*)(void)'\n    1 | .shutdown = f,\nx.c:1:2: note: (near initialization for 'd.shutdown')",
         "x.c:1:2: error: assignment of read-only member 'mine'\n    1 | p->mine = 1;",
+        "x.c:1:2: error: invalid operands to binary + (have 'struct mine' and 'int')\n    1 | page->flags + 1",
+        "x.c:1:2: error: invalid operands to binary + (have 'memdesc_flags_t' and 'int')\n    1 | mine + 1",
+        "x.c:1:2: error: invalid use of undefined type 'struct mine'\n    1 | p->data = 1;",
+        "x.c:1:2: error: invalid use of undefined type 'struct proc_dir_entry'\n    1 | p->mine = 1;",
         "x.c:1:2: fatal error: mine.h: No such file or directory",
         "x.c:1:2: error: expected ';' before 'y'\n    1 | int x y;",
     ],
 )
 def test_what_is_the_modules_own_is_left_alone(text: str) -> None:
     assert list(recognise(text)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "entry"),
+    [
+        ("x.c:1:2: error: wrong type argument to increment\n    1 | inode->i_version++;", "value i_version"),
+        (
+            "x.c:1:2: error: invalid type argument of '->' (have 'struct ktermios')\n    1 | t->termios->c;",
+            "value termios",
+        ),
+        ("x.c:1:2: error: incomplete definition of type 'struct proc_dir_entry'\n    1 | e->data = d;", "member"),
+        ("x.c:1:2: error: invalid use of undefined type 'struct proc_dir_entry'\n    1 | e->data = d;", "member"),
+        ("x.c:1:2: error: used 'kuid_t' type value where scalar is required\n    1 | if (current_uid())", "value uid"),
+        (
+            "k.h:480:9: error: too many arguments to function '__kmem_cache_create'\n  480 | __kmem_cache_create(x)\n"
+            "x.c:1:2: note: in expansion of macro 'kmem_cache_create'\n    1 | kmem_cache_create(a, b, c, d, e, f);",
+            "call kmem_cache_create",
+        ),
+    ],
+)
+def test_other_shapes_of_an_error(text: str, entry: str) -> None:
+    assert next(change.id for change, _ in recognise(text)).startswith(entry)
 
 
 def test_quotes_of_every_locale() -> None:
