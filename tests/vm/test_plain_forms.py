@@ -7,8 +7,10 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -192,6 +194,12 @@ FORMS: dict[str, dict[str, str]] = {
     "odd letters": {"Makefile": "obj-m := x-1.o\nccflags-y += -I$(PWD)/头\n", "x-1.c": C, "头/mine.h": MINE},
 }
 """Files of a folder by name: each form is a module whose description is `mine`, which it gets in that way."""
+STAND_FOR = {"@module": C, "@mine": MINE, "@other": OTHER, "@versioned": VERSIONED}
+"""Texts that shapes.toml has names for."""
+SHAPES: dict[str, dict[str, Any]] = tomllib.loads(
+    (Path(__file__).parents[1] / "fixtures/makefiles.toml").read_text(encoding="utf-8")
+)
+"""Folders in the shapes of public modules."""
 AT_ONCE = ["PWD", "wildcard", "cat", "include", "objects beside", "host program", "two levels up"]
 """Of the forms those that the short tests look at."""
 
@@ -212,12 +220,27 @@ Make = Callable[[Path], None]
 
 
 @pytest.fixture
-def plain(kernel: Kernel) -> Make:
-    """Runs a plain make in a folder, as in a shell there, which may write to what lies beside it too."""
+def plain(kernel: Kernel, tmp_path: Path) -> Make:
+    """Runs a plain make in a folder, as in a shell there on a machine that runs the kernel. It may write to what lies
+    beside the folder too."""
+    headers = tmp_path / "lib" / os.uname().release / "build"
+    headers.parent.mkdir(parents=True)
+    headers.symlink_to(kernel.build)
+    (kernel.toolchain.root / "usr/lib/modules").mkdir(exist_ok=True)
 
     def make(folder: Path, *words: str) -> None:
-        argv: list[str | Path] = ["make", "-C", kernel.build, f"M={folder}", "-j2", *words, "modules"]
-        grant = Grant("test", writes=(folder.parents[1],), reads=(kernel.source, kernel.build))
+        files = [folder / name for name in ("GNUmakefile", "Makefile")]
+        texts = [file.read_text(encoding="utf-8") for file in files if file.is_file()]
+        # Where the Makefile does not call Kbuild, the user does.
+        own = any(" -C " in text or "\tcd " in text for text in texts)
+        kbuild: list[str | Path] = [] if own else ["-C", kernel.build, f"M={folder}", "modules"]
+        grant = Grant(
+            "test",
+            writes=(folder.parents[1],),
+            reads=(kernel.source, kernel.build),
+            over_reads={Path("/usr/lib/modules"): headers.parents[1]},
+        )
+        argv: list[str | Path] = ["make", "-j2", *kbuild, *words]
         done = kernel.toolchain.run(argv, grant, cwd=folder, env={"PWD": str(folder)}, check=False)
         assert done.returncode == 0, done.stderr.decode()
 
@@ -281,6 +304,37 @@ def test_plain_make_builds_the_same_and_harms_nothing(kernel: Kernel, place: Pat
     again = Module(place).build(kernel)
     assert again.modinfo == theirs
     assert linked(again) == parts
+
+
+SOME_SHAPES = ["wifi-vendor", "laptop", "header-of-the-outer-pass"]
+"""Of the shapes those that the short tests look at."""
+
+
+@pytest.mark.parametrize(
+    "shape", [pytest.param(name, marks=[] if name in SOME_SHAPES else [pytest.mark.thorough]) for name in SHAPES]
+)
+def test_a_folder_in_the_shape_of_a_public_module(kernel: Kernel, place: Path, plain: Make, shape: str) -> None:
+    """Plain make builds it, in the folder itself, as r4l did before and does afterwards."""
+    files = SHAPES[shape]["files"]
+    write(place, {name: STAND_FOR.get(text, text) for name, text in files.items()})
+    before = listing(place.parents[1])
+    names = SHAPES[shape].get("modules", ["x"])
+
+    def build() -> list[BuiltModule]:
+        built = Module(place).build_all(kernel)
+        assert sorted(one.path.stem for one in built) == names
+        assert {described(one) for one in built} == {"mine"}
+        assert not [note for note in built[0].notes if note.name.startswith("outer")]
+        return built
+
+    parts = [linked(one) for one in build()]
+    assert listing(place.parents[1]) == before, "the folder and the files around it stay clean"
+    assert [linked(one) for one in build()] == parts
+    plain(place)
+    assert sorted(file.stem for file in place.rglob("*.ko")) == names
+    assert [one.modinfo for one in sorted(build(), key=lambda one: one.path.stem)] == [
+        BuiltModule(file).modinfo for file in sorted(place.rglob("*.ko"), key=lambda file: file.stem)
+    ]
 
 
 HEAD = "#include <linux/module.h>\n"

@@ -16,7 +16,7 @@ from r4l.cli.options import PytestCommand, config_option, kernels_option
 from r4l.cli.run import modules_of
 from r4l.cli.screen import show_warnings
 from r4l.errors import UsageError
-from r4l.module import kbuild_of
+from r4l.module import built_by
 from r4l.process import run_here
 from r4l.setup import set_up
 from r4l.stages import Stages, is_quiet
@@ -49,7 +49,7 @@ def command(
     if not where.is_dir():
         raise UsageError(f"{where} is not a folder", "name the folder of the driver")
     elsewhere = any(argument.startswith("--r4l-module") for argument in pytest_arguments)
-    if kbuild_of(where) and not elsewhere:
+    if built_by(where) and not elsewhere:
         with Stages() as stages:
             built = [
                 module

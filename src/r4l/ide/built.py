@@ -28,15 +28,19 @@ def commands_of(module: Module, kernel: Kernel, say: Say = quiet) -> tuple[list[
         module.build_all(kernel, say=say)
     except BuildError as error:
         broken = error
-        found = latest(recorded(output, module.folder), planned(module.plan(kernel), module.folder, output))
-    else:
-        found = built(output, module.folder)
-        if not found:
-            raise BuildError(
-                f"{module.folder.name} was built, but Kbuild left no record of how (.cmd files in {output})",
-                "remove that folder and try again",
-            )
-    there = [command for command in found.values() if command.source and command.source.exists()]
+    found: list[CompileCommand] = []
+    for folder in module.kbuild_folders(kernel):
+        place = output / folder.relative_to(module.folder)
+        if broken:
+            found += latest(recorded(place, folder), planned(module.plan(kernel, folder), folder, place)).values()
+        else:
+            found += built(place, folder).values()
+    if not found and not broken:
+        raise BuildError(
+            f"{module.folder.name} was built, but Kbuild left no record of how (.cmd files in {output})",
+            "remove that folder and try again",
+        )
+    there = [command for command in found if command.source and command.source.exists()]
     return [command for command in there if not _of_kbuild(command)], broken
 
 

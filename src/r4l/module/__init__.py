@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,22 +22,27 @@ from pathlib import Path
 from filelock import FileLock
 
 from r4l import home, inuse, limits, resources
+from r4l.arch import DEFAULT, architecture
 from r4l.errors import BuildError, R4LError, UsageError
 from r4l.kernel import Kernel, stock
+from r4l.known import Explanation
 from r4l.module import unchanged, warnings
+from r4l.module.calls import NOTES, KbuildCall, kbuild_calls
 from r4l.module.diagnose import diagnose, notes
 from r4l.module.makefiles import beside, folders_below, is_makefile, kbuild_of, options, options_of
 from r4l.module.mirror import OF_MODPOST, SYMBOLS, FolderMirror
 from r4l.module.modinfo import BuiltModule
 from r4l.module.order import in_load_order
+from r4l.module.outer import built_by, does_more, outer_pass
 from r4l.module.paths_in import whole
 from r4l.module.products import require_own
 from r4l.module.view import git_folders, visible
 from r4l.paths import require_for_make
 from r4l.process import Say, quiet
 from r4l.toolchain import Grant
+from r4l.toolchain.enter import ENVIRONMENT
 
-__all__ = ["BuiltModule", "Module", "kbuild_of", "visible"]
+__all__ = ["BuiltModule", "Module", "built_by", "kbuild_of", "visible"]
 
 FOLDER = "folder"
 """File beside the output folders with the path of the module's own folder."""
@@ -47,6 +52,14 @@ VIEW = "source"
 """Link beside the output folders to the module's own folder, where a build sees the folder unchanged."""
 COLORS = {"TERM": "xterm", "TERM_URLS": "no"}
 """Environment with which rustc and gcc colour their output for a terminal, gcc without links to its manual."""
+PROGRAMS = Path("/run/r4l/programs")
+"""Folder in the sandbox with the programs of `programs/`, before the toolchain's own."""
+MODULES = Path("/usr/lib/modules")
+"""Folder in the sandbox with the kernels by their releases, as Makefiles name it."""
+KDIR_NAMES = ("KDIR", "KERNELDIR", "KERNEL_DIR", "KERNEL_SRC", "KERNEL_PATH", "KSRC", "LINUX_DIR")
+"""Variables in which Makefiles expect the kernel's build folder, where they do not set them themselves."""
+LONGEST_NOTE = 1000
+"""Number of characters of make's output in a note."""
 LINES = ("KCFLAGS=-g1", "KRUSTFLAGS=-Cdebuginfo=1")
 """Flags for line numbers in modules for a kernel without debug information, so that complaints name the line.
 
@@ -81,7 +94,7 @@ class Module:
         if not self.folder.is_dir():
             raise UsageError(f"{self.folder} is not a folder", "give the folder that holds the module's Kbuild")
         require_for_make(self.folder, "move the module to another folder")
-        file = kbuild_of(self.folder)
+        file = built_by(self.folder)
         if file:
             return file
         below = folders_below(self.folder)
@@ -147,41 +160,119 @@ class Module:
             grant = self._grant(kernel, output)
             log.write_bytes(b"")
             try:
-                self._make(kernel, output, log, grant, targets, say, color)
+                places, told = self._make_all(kernel, output, log, grant, targets, say, color)
             finally:
                 # Also after a failure: files compiled before it are not compiled again.
                 warned = whole(warnings.keep(output, log.read_text(errors="replace", encoding="utf-8")), self.folder)
-            order = output / "modules.order"
-            names = order.read_text(encoding="utf-8").split() if order.exists() else []
-            said = notes(log.read_text(errors="replace", encoding="utf-8"), self.folder, kernel)
-        built = [BuiltModule((output / name).with_suffix(".ko"), said, warned) for name in names]
-        if not all(module.path.resolve().is_relative_to(output.resolve()) for module in built):
+            said = (*told, *notes(log.read_text(errors="replace", encoding="utf-8"), self.folder, kernel))
+        paths = [(place / name).with_suffix(".ko") for place in places for name in _in_order(place)]
+        built = [BuiltModule(path, said, warned) for path in dict.fromkeys(paths)]
+        copies = [place.resolve() for place in grant.over.values()]
+        if not all(any(module.path.resolve().is_relative_to(copy) for copy in copies) for module in built):
             raise BuildError("modules.order names a file outside the build's folder", "have Kbuild write it")
         if not built:
             raise self._nothing(file)
-        siblings = frozenset((*_exported(output / SYMBOLS), *self._of_others(kernel, output, grant)))
+        exported = [symbol for place in places for symbol in _exported(place / SYMBOLS)]
+        others = [symbol for place in places for symbol in self._of_others(kernel, place, grant)]
+        siblings = frozenset((*exported, *others))
         for module in built:
             # A wildcard (`$(wildcard *.c)`) must not find it in the next build. make keeps the object made from it.
             home.remove(module.path.with_suffix(OF_MODPOST))
             module.check(kernel, siblings)
         return in_load_order(built)
 
-    def _of_others(self, kernel: Kernel, output: Path, grant: Grant) -> Iterator[str]:
+    def _make_all(
+        self,
+        kernel: Kernel,
+        output: Path,
+        log: Path,
+        grant: Grant,
+        targets: tuple[str, ...],
+        say: Say,
+        color: bool,
+    ) -> tuple[list[Path], list[Explanation]]:
+        """Run make: the Makefile's own outer pass if it does more than to call Kbuild for the folder, else Kbuild.
+
+        Returns:
+            The folders on the host in which Kbuild has made modules, and notes about the outer pass.
+
+        Raises:
+            BuildError: no module was made.
+        """
+        told: list[Explanation] = []
+        direct = kbuild_of(self.folder)
+        makefile = outer_pass(self.folder) or (None if direct else built_by(self.folder))
+        if makefile and targets == ("modules",) and (direct is None or does_more(makefile)):
+            failed, calls = self._outer(kernel, output, log, grant, say, color)
+            if failed and any(call.code for call in calls):
+                raise failed
+            places = [place for call in calls if not call.code and (place := grant.stand_in(call.folder))]
+            if places:
+                return list(dict.fromkeys(places)), [_after(makefile, failed)] if failed else []
+            if direct is None:
+                raise failed or self._calls_nothing(makefile)
+            told = [_before(makefile, failed)]
+        # With -k the errors of all files are seen in one go.
+        argv = self._argv(kernel, "-k", f"-j{os.cpu_count() or 1}", *targets)
+        failed = self._make(kernel, output, log, grant, argv, say, color)
+        if failed:
+            raise failed
+        return [output], told
+
+    def _outer(
+        self, kernel: Kernel, output: Path, log: Path, grant: Grant, say: Say, color: bool
+    ) -> tuple[BuildError | None, list[KbuildCall]]:
+        """Run make's outer pass; return its failure, and the calls of Kbuild that make modules.
+
+        A rule for the .ko, or for a file that says that it was made, calls Kbuild only if the file is missing, whatever
+        has changed. So products of the build before are removed then.
+        """
+        before = [call for call in kbuild_calls(output) if call.makes_modules]
+
+        def run() -> tuple[BuildError | None, list[KbuildCall]]:
+            failed = self._make(kernel, output, log, grant, ["make", *self._for_outer(kernel)], say, color)
+            return failed, [call for call in kbuild_calls(output) if call.makes_modules]
+
+        failed, calls = run()
+        if before and not (failed or calls):
+            for place in filter(None, (grant.stand_in(call.folder) for call in before)):
+                for file in ((place / name).with_suffix(".ko") for name in _in_order(place)):
+                    if file.resolve().is_relative_to(output.resolve()):
+                        file.unlink(missing_ok=True)
+            failed, calls = run()
+        if before and not (failed or calls):
+            home.remove(output)
+            self._grant(kernel, output)
+            failed, calls = run()
+        return failed, calls
+
+    def _calls_nothing(self, makefile: Path) -> UsageError:
+        below = ", ".join(map(str, folders_below(self.folder)[:4]))
+        return UsageError(
+            f"the default goal of {makefile} does not call Kbuild",
+            f"give the folder of the module: {below}" if below else "write a Kbuild with one line: `obj-m := NAME.o`",
+        )
+
+    def _for_outer(self, kernel: Kernel) -> list[str]:
+        """Return the variables that a user gives to make for a kernel of another architecture, and for options."""
+        table = architecture(kernel.arch)
+        cross = [] if kernel.arch == DEFAULT else [f"ARCH={table.kbuild}", f"CROSS_COMPILE={table.gnu}-"]
+        return [*cross, *(f"{name}={value}" for name, value in self.config)]
+
+    def _of_others(self, kernel: Kernel, place: Path, grant: Grant) -> Iterator[str]:
         """Yield the symbols of modules of other folders, from the files that KBUILD_EXTRA_SYMBOLS names.
 
         Kbuild records modpost's command, in which they are (scripts/Makefile.modpost).
         """
-        record = output / f".{SYMBOLS}.cmd"
+        record = place / f".{SYMBOLS}.cmd"
         text = record.read_text(encoding="utf-8", errors="replace") if record.is_file() else ""
         seen = [root.resolve() for root in (*grant.reads, *grant.over.values())]
+        [folder] = [shown / place.relative_to(copy) for shown, copy in grant.over.items() if place.is_relative_to(copy)]
         for name in re.findall(r" -i (\S+)", text):
-            file = Path(os.path.normpath(self.folder / name))
-            if file == kernel.build / SYMBOLS:
+            named = Path(os.path.normpath(folder / name))
+            if named == kernel.build / SYMBOLS:
                 continue
-            # The build saw copies of some folders, which may lie in each other.
-            copied = max((folder for folder in grant.over if file.is_relative_to(folder)), key=_depth, default=None)
-            if copied:
-                file = grant.over[copied] / file.relative_to(copied)
+            file = grant.stand_in(named) or named
             if any(file.resolve().is_relative_to(root) for root in seen):
                 yield from _exported(file)
 
@@ -208,9 +299,21 @@ class Module:
             view.symlink_to(self.folder)
         return home.lock(f"module-{output.parent.name}-{output.name}")
 
-    def plan(self, kernel: Kernel) -> str:
-        """Return the commands that make would run to build the folder, without running them (`make --dry-run`)."""
-        return self.make(kernel, "-n", "V=1", "modules").stdout.decode(errors="replace")
+    def kbuild_folders(self, kernel: Kernel) -> list[Path]:
+        """Return the folders for which the last build called Kbuild: the module's own, or those that its Makefile
+        names (`M=$(PWD)/src`)."""
+        calls = kbuild_calls(self.output(kernel))
+        named = [call.folder for call in calls if call.makes_modules and call.folder.is_relative_to(self.folder)]
+        return list(dict.fromkeys(named)) or [self.folder]
+
+    def plan(self, kernel: Kernel, folder: Path | None = None) -> str:
+        """Return the commands that make would run to build a folder, without running them (`make --dry-run`).
+
+        Args:
+            kernel: kernel to build for.
+            folder: the module's own by default, or one of `kbuild_folders`.
+        """
+        return self.make(kernel, f"M={folder or self.folder}", "-n", "V=1", "modules").stdout.decode(errors="replace")
 
     def make(self, kernel: Kernel, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         """Run make for the folder to its end, whatever its exit status, with its output captured as bytes.
@@ -221,12 +324,20 @@ class Module:
         """
         with self.lock(kernel):
             argv, grant = self._argv(kernel, *arguments), self._grant(kernel, self.output(kernel))
-            return kernel.toolchain.run(argv, grant, cwd=self.folder, env=self._environment, check=False)
+            return kernel.toolchain.run(argv, grant, cwd=self.folder, env=self._environment(kernel), check=False)
 
-    @property
-    def _environment(self) -> dict[str, str]:
-        """Environment of a shell in the folder that calls make: `$(PWD)` is the folder."""
-        return {"PWD": str(self.folder)}
+    def _environment(self, kernel: Kernel) -> dict[str, str]:
+        """Environment of a shell in the folder that calls make: `$(PWD)` is the folder, `uname -r` the kernel's."""
+        kbuild = self._argv(kernel, "-k", f"-j{os.cpu_count() or 1}")[1:]
+        return {
+            "PWD": str(self.folder),
+            "PATH": f"{PROGRAMS}:{ENVIRONMENT['PATH']}",
+            "R4L_CALLS": str(self.folder / NOTES),
+            "R4L_FOLDER": str(self.folder),
+            "R4L_KBUILD": "\n".join(word for word in map(str, kbuild) if not word.startswith("M=")),
+            "R4L_RELEASE": kernel.release,
+            **dict.fromkeys(KDIR_NAMES, str(kernel.build)),
+        }
 
     def _mirrors(self, kernel: Kernel, output: Path) -> list[FolderMirror]:
         """Return the up-to-date copies of the folder and of those beside it with sources of its own, outer ones first.
@@ -260,10 +371,12 @@ class Module:
         output: Path,
         log: Path,
         grant: Grant,
-        targets: tuple[str, ...],
+        argv: Sequence[str | Path],
         say: Say,
         color: bool,
-    ) -> None:
+    ) -> BuildError | None:
+        """Run make; return the explained failure, or None after success."""
+        failed: list[BuildError] = []
 
         def failure(_code: int, _tail: str) -> R4LError:
             require_own(output, (self.folder, *grant.reads))
@@ -272,21 +385,27 @@ class Module:
             )
             told = f"{self.folder.name} does not build: {whole(why.cause, self.folder)}"
             text = whole(why.text, self.folder)
-            return BuildError(told, why.remedy, detail=text, known=why.known, explanations=why.explanations)
+            failed.append(BuildError(told, why.remedy, detail=text, known=why.known, explanations=why.explanations))
+            return failed[0]
 
-        kernel.toolchain.run_logged(
-            # With -k the errors of all files are seen in one go.
-            self._argv(kernel, "-k", f"-j{os.cpu_count() or 1}", *targets),
-            grant,
-            log,
-            failure,
-            cwd=self.folder,
-            env={**self._environment, **(COLORS if color else {})},
-            what=f"the build of {self.folder.name}",
-            say=lambda line: say(whole(line, self.folder)),
-            color=color,
-        )
+        (output / NOTES).unlink(missing_ok=True)
+        try:
+            kernel.toolchain.run_logged(
+                argv,
+                grant,
+                log,
+                failure,
+                cwd=self.folder,
+                env={**self._environment(kernel), **(COLORS if color else {})},
+                what=f"the build of {self.folder.name}",
+                say=lambda line: say(whole(line, self.folder)),
+                color=color,
+            )
+        except BuildError as error:
+            if error not in failed:
+                raise
         require_own(output, (self.folder, *grant.reads))
+        return failed[0] if failed else None
 
     def _grant(self, kernel: Kernel, output: Path) -> Grant:
         """Return the resources that the folder's make may use, the copies up to date. Call it with the lock held."""
@@ -294,18 +413,37 @@ class Module:
         around = [folder for folder in visible(self.folder) if folder != self.folder]
         views = {mirror.view: mirror.folder for mirror in mirrors}
         shown = {**{folder: folder for folder in around}, **views}
+        own = {PROGRAMS: self._programs(kernel, output), **self._named_by_release(kernel, output)}
         git = [place / path for place, real in shown.items() for path in git_folders(real, deep=real != self.folder)]
         return Grant(
             "module: build",
             reads=(*around, resources.kit(), kernel.source, kernel.build),
             over={mirror.folder: mirror.place for mirror in mirrors},
-            over_reads={**views, **dict.fromkeys(git, output.parent / NOTHING)},
+            over_reads={**own, **views, **dict.fromkeys(git, output.parent / NOTHING)},
             limits=limits.build(),
         )
 
+    def _programs(self, kernel: Kernel, output: Path) -> Path:
+        """Return the folder with the programs that stand in the way of the toolchain's."""
+        return Path(__file__).with_name("programs")
+
+    def _named_by_release(self, kernel: Kernel, output: Path) -> dict[Path, Path]:
+        """Return what stands for /lib/modules: a folder in which `$(uname -r)/build` leads to the kernel."""
+        point = kernel.toolchain.root / MODULES.relative_to("/")
+        # A tree that is older than this folder may be another user's.
+        with suppress(OSError):
+            point.mkdir(exist_ok=True)
+        place = output.with_name(f"{output.name}.lib")
+        link = place / kernel.release / "build"
+        if not link.is_symlink():
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(kernel.build)
+        return {MODULES: place} if point.is_dir() else {}
+
     def _argv(self, kernel: Kernel, *arguments: str) -> list[str | Path]:
         return [
-            "make",
+            # By its path: it has no need of the program that stands in its way.
+            "/usr/bin/make",
             "-C",
             kernel.build,
             *kernel.make_arguments,
@@ -317,8 +455,29 @@ class Module:
         ]
 
 
-def _depth(folder: Path) -> int:
-    return len(folder.parts)
+def _in_order(place: Path) -> list[str]:
+    """Return the modules that Kbuild has made in a folder, in its own order."""
+    order = place / "modules.order"
+    return order.read_text(encoding="utf-8").split() if order.exists() else []
+
+
+def _after(makefile: Path, failed: BuildError) -> Explanation:
+    return Explanation(
+        "outer-after",
+        f"the default goal of {makefile} fails, but Kbuild, which it calls, made the modules",
+        f"to see a plain `make` succeed, mend: {failed.cause.partition(': ')[2]}",
+        failed.detail[-LONGEST_NOTE:],
+    )
+
+
+def _before(makefile: Path, failed: BuildError | None) -> Explanation:
+    does = "fails before it calls Kbuild" if failed else "calls no Kbuild"
+    return Explanation(
+        "outer-before",
+        f"the default goal of {makefile} {does}: r4l called Kbuild for the folder without it",
+        f"mend: {failed.cause.partition(': ')[2]}" if failed else "nothing, if the modules are complete",
+        failed.detail[-LONGEST_NOTE:] if failed else "",
+    )
 
 
 def _others(kernel: Kernel) -> list[Kernel]:

@@ -148,14 +148,14 @@ def _included(
     if depth == DEEPEST:
         return
     for match in INCLUDE.finditer(text):
-        for word in _expanded(match[1].partition("#")[0]).split():
+        for word in expanded(match[1].partition("#")[0]).split():
             for place in _places(word, makefile, folder, seen):
                 if place.is_file():
                     yield from _included(place, folder, seen, known, depth + 1)
                     break
 
 
-def _expanded(text: str) -> str:
+def expanded(text: str) -> str:
     """Return a text of make with a mark in the place of each expansion."""
     count = 1
     while count:

@@ -13,7 +13,7 @@ from r4l.arch import DEFAULT
 from r4l.debian import choice
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
-from r4l.module import BuiltModule, Module, kbuild_of
+from r4l.module import BuiltModule, Module, built_by
 from r4l.module.named import SHIPPED, named
 from r4l.settings import Settings
 from r4l.vm.cables import ISOLATED
@@ -133,7 +133,7 @@ def modules(config: pytest.Config, test: Path, kernel: Kernel) -> list[BuiltModu
         return [named(kernel, name, base)]
     if name:
         return Module(base / name, wanted).build_all(kernel)
-    folder = next((folder for folder in test.parents if kbuild_of(folder)), None)
+    folder = next((folder for folder in test.parents if built_by(folder)), None)
     if folder is None:
         raise pytest.UsageError(
             f"no folder above {test} has a Kbuild with obj-m; name the module's with r4l_module = FOLDER"

@@ -48,3 +48,10 @@ class Grant:
     def written(self) -> tuple[Path, ...]:
         """The host's files and folders that the command can write to."""
         return (*self.writes, *self.over.values())
+
+    def stand_in(self, path: Path) -> Path | None:
+        """Return the host's file or folder that the command can write at a path; None if that path is not in `over`."""
+        places = [place for place in self.over if path.is_relative_to(place)]
+        # Some folders lie in each other.
+        inner = max(places, key=lambda place: len(place.parts), default=None)
+        return self.over[inner] / path.relative_to(inner) if inner else None

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""Notes of the programs that stand in a build's way (`programs/`): how a Makefile called Kbuild, and missing programs.
+
+They stand in a file of the copy, which the build itself could write too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+NOTES = ".r4l-calls"
+"""File in the folder that the build sees."""
+LARGEST = 1 << 20
+"""Number of characters that are read."""
+
+
+@dataclass(frozen=True)
+class KbuildCall:
+    """A call of Kbuild by a folder's Makefile.
+
+    Attributes:
+        code: exit code.
+        folder: folder that make built (`M=`).
+        targets: targets of make; none for the default.
+    """
+
+    code: int
+    folder: Path
+    targets: tuple[str, ...]
+
+    @property
+    def makes_modules(self) -> bool:
+        """True if the call is one that makes modules, and not one that cleans."""
+        return not self.targets or any(name == "modules" or name.endswith((".ko", "/")) for name in self.targets)
+
+
+def kbuild_calls(output: Path) -> list[KbuildCall]:
+    """Return the calls of Kbuild that were noted in a copy."""
+    return [
+        KbuildCall(int(words[1]), Path(os.path.normpath(words[2])), tuple(words[3].split()))
+        for words in _notes(output)
+        if len(words) == 4 and words[0] == "kbuild" and words[1].isdecimal() and words[2].startswith("/")
+    ]
+
+
+def missing_programs(output: Path) -> list[str]:
+    """Return the names of the missing programs that a build in a copy has called, each once."""
+    return list(dict.fromkeys(words[1] for words in _notes(output) if len(words) == 2 and words[0] == "missing"))
+
+
+def _notes(output: Path) -> list[Sequence[str]]:
+    file = output / NOTES
+    if file.is_symlink() or not file.is_file():
+        return []
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        return [line.split("\t") for line in lines.read(LARGEST).splitlines()]
