@@ -14,6 +14,7 @@ import click
 from rich.text import Text
 
 from r4l import inuse
+from r4l.cli import quiet
 from r4l.cli.called import as_called
 from r4l.cli.faults import ReaderGone, fault_of, flush_stdout, reader_may_go
 from r4l.cli.json_option import ASKED
@@ -63,6 +64,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"r4l.cli.{cmd_name}").command
+        quiet.add_to(command)
         return command
 
     def make_context(self, *arguments: Any, **rest: Any) -> click.Context:

@@ -26,7 +26,7 @@ from r4l.kernel.profile import profiles
 from r4l.limits import UNLIMITED
 from r4l.report import kernel as kernel_page
 from r4l.settings import Settings
-from r4l.stages import Stages
+from r4l.stages import Stages, is_quiet
 from r4l.terminal import Console
 from r4l.toolchain import Grant, Toolchain
 
@@ -213,6 +213,8 @@ def _tell(kernel: Kernel, as_json: bool) -> None:
             highlight=False,
         )
         console.print(f"        {entry.reason}", markup=False)
+    if is_quiet():
+        return
     console.print(f"[green]✓[/] kernel {escape(kernel.release)} ({kernel.arch})")
     console.print(f"  KDIR:  {escape(str(kernel.build))}")
     console.print(f"  image: {escape(str(kernel.image))}")

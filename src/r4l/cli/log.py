@@ -26,7 +26,7 @@ from r4l.klog.debugfile import module_file
 from r4l.klog.fold import Folded, folded
 from r4l.klog.reader import complaints, opened, unpacked
 from r4l.setup import set_up
-from r4l.stages import Stages
+from r4l.stages import Stages, is_quiet
 from r4l.terminal import Console
 from r4l.toolchain import Toolchain
 from r4l.vm import loading
@@ -151,6 +151,8 @@ def _frame(frame: StackFrame, *names: str) -> dict[str, Any]:
 def _show(console: Console, name: str, splats: list[Splat], count: int) -> None:
     title = Text("standard input" if name == STDIN else name, style="bold")
     if not count:
+        if is_quiet():
+            return
         console.print(title, Text("✓ the kernel does not complain", style="green"), sep="  ", markup=False)
         return
     fatal = sum(splat.fatal for splat in splats)

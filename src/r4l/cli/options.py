@@ -19,6 +19,7 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from r4l.arch import DEFAULT, architecture, architectures
+from r4l.cli import quiet
 from r4l.debian import choice
 from r4l.errors import UsageError
 from r4l.kernel import Kernel, own, stock
@@ -26,7 +27,7 @@ from r4l.kernel.named import is_path
 from r4l.rootfs.disk import DiskImage, names
 from r4l.rootfs.first_stage import require_fit
 from r4l.settings import Settings
-from r4l.stages import QUIET, Stages, is_quiet
+from r4l.stages import Stages, is_quiet
 from r4l.toolchain import Toolchain
 
 if TYPE_CHECKING:
@@ -241,7 +242,12 @@ def machine_options(function: F) -> F:
             metavar="NAME",
             help="A module of the kernel's own, to provide for modprobe.",
         ),
-        click.option("--memory", type=int, help="Memory of the guest in MiB; enough for its kernel by default."),
+        click.option(
+            "--memory",
+            type=click.IntRange(min=1),
+            metavar="MIB",
+            help="Memory of the guest in MiB; enough for its kernel by default.",
+        ),
         click.option(
             "--snapshot/--no-snapshot",
             " /--boot",
@@ -250,7 +256,7 @@ def machine_options(function: F) -> F:
             "`shell` restore the machines that QEMU can save (no --image, --device or --qemu), other commands those of "
             "kernels that boot slowly.",
         ),
-        click.option("--cpus", default=2, show_default=True, help="Virtual CPUs."),
+        click.option("--cpus", type=click.IntRange(min=1), default=2, show_default=True, help="Virtual CPUs."),
         click.option("--append", default="", help="Added to the kernel command line."),
         click.option(
             "--image",
@@ -340,15 +346,7 @@ class ProjectCommand(click.Command):
 
     def __init__(self, *arguments: Any, **rest: Any) -> None:
         super().__init__(*arguments, **rest)
-        self.params.append(
-            click.Option(
-                ["-q", "--quiet"],
-                is_flag=True,
-                expose_value=False,
-                callback=_be_quiet,
-                help="Show nothing of what goes well but the output itself (R4L_QUIET=1).",
-            )
-        )
+        self.params.append(quiet.option())
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse like click, then apply the values of the project file nearest to the command's folder."""
@@ -356,11 +354,6 @@ class ProjectCommand(click.Command):
         if not ctx.resilient_parsing:
             _settle(ctx)
         return rest
-
-
-def _be_quiet(_context: click.Context, _option: click.Parameter, value: bool) -> None:
-    if value:
-        os.environ[QUIET] = "1"
 
 
 OF_MACHINE = {"modules": "with_module"}

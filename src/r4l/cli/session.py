@@ -51,9 +51,9 @@ def tell(causes: Sequence[str], log: str) -> None:
     """
     screen = Console(stderr=True, highlight=False, soft_wrap=True)
     for cause in causes[:SHOWN]:
-        screen.print(f"[bold red]{VerdictError.category}:[/] ", end="")
+        screen.print("[bold red]verdict:[/] ", end="")
         screen.print(cause, markup=False, style="bold")
     if len(causes) > SHOWN:
-        screen.print(f"and {len(causes) - SHOWN} more")
+        screen.print(f"and {len(causes) - SHOWN} more", markup=False)
     screen.print("[dim]log:[/]    ", end="")
     screen.print(log, markup=False)

@@ -120,6 +120,9 @@ def assemble(
         raise UsageError("a rootfs of your own and modules or files for the default one exclude each other")
     if image is not None and (rootfs is not None or files):
         raise UsageError("a disk image and a rootfs, or files for one, exclude each other", "use `put` after boot")
+    for name, number in (("memory", memory), ("cpus", cpus), ("silence", silence), ("boot_timeout", boot_timeout)):
+        if number is not None and number <= 0:
+            raise UsageError(f"no machine can have {name}={number:g}", "give more than 0, or leave it out")
     if image is not None and snapshot is True:
         raise UsageError("a VM with a disk image cannot start from a snapshot, which holds no disk", "ask for none")
     specs, own_devices = split(devices)
@@ -141,7 +144,7 @@ def assemble(
         initrd=rootfs.path,
         append=kernel_line(kernel.arch, f"{clock} {append}", fast=fast),
         arch=kernel.arch,
-        memory=memory or max(768 if slow else 256, least.for_cpus(cpus)),
+        memory=max(768 if slow else 256, least.for_cpus(cpus)) if memory is None else memory,
         cpus=cpus,
         accel=choice.name,
         nics=cabling.isolated(nics),
@@ -191,4 +194,6 @@ def _patience(
     usual = images.PATIENCE if image else boot.Patience()
     factors = (6, 2) if slow else (1, 1)
     crowd = boot.crowding(machine)
-    return boot.Patience((silence or usual.silence) * factors[0] * crowd, (total or usual.total) * factors[1] * crowd)
+    quiet_for = usual.silence if silence is None else silence
+    in_all = usual.total if total is None else total
+    return boot.Patience(quiet_for * factors[0] * crowd, in_all * factors[1] * crowd)

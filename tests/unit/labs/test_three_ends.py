@@ -8,7 +8,7 @@ import io
 import json
 import os
 import subprocess
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -338,12 +338,33 @@ def test_grades_as_json(handed_in: Path, machine: Machine) -> None:
     seen = json.loads(said[: said.rindex("}") + 1])
     (grade,) = seen["grades"]
     assert (grade["student"], grade["lab"], grade["mark"], grade["believed"]) == ("李华", "hello", "1/2", False)
-    assert seen["not_graded"] == []
+    assert (seen["not_graded"], seen["not_judged"]) == ([], [])
     assert Path(seen["pages"]).is_file()
     (handed_in.parent / "bad.zip").write_bytes(b"no bundle")
     code, said = graded(handed_in.parent / "bad.zip", "--json")
     assert code == 2
     assert "bad.zip" in json.loads(said[: said.rindex("}") + 1])["not_graded"][0]
+
+
+def test_what_could_not_be_judged_is_in_the_json(
+    handed_in: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: the fault of a worker on another computer was in no field."""
+    machine((REACHED, FAULT))
+    code, said = graded(handed_in, "--json")
+    assert code == 120
+    assert json.loads(said[: said.rindex("}") + 1])["not_judged"] == [f"{handed_in.name}: greets"]
+
+    def lost(*_: object, **__: object) -> Iterator[tuple[SimpleNamespace, Exception]]:
+        yield SimpleNamespace(path=handed_in), EnvironmentFault("its disk is full")
+
+    monkeypatch.setattr(teacher.cluster, "require", lambda: None)
+    monkeypatch.setattr(teacher, "_graded_there", lost)
+    code, said = graded(handed_in, "--json", "--on", "tcp://127.0.0.1:9")
+    assert code == 120
+    seen = json.loads(said[: said.rindex("}") + 1])
+    assert seen["not_judged"] == [f"{handed_in.name}: the worker: its disk is full"]
+    assert (seen["grades"], seen["not_graded"]) == ([], [])
 
 
 def test_a_grade_is_made_anew_where_it_is_asked_for_or_the_checks_are_others(

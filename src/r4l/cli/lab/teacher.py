@@ -40,7 +40,7 @@ TRY_AGAIN = "free the resource that this machine lacks, and run the command agai
 )
 @on_option
 @lab_kernel_option
-@json_option("As JSON: the grades, what could not be graded, the pages.")
+@json_option("As JSON: the grades, what could not be graded or judged, the pages.")
 def grade(
     bundles: tuple[Path, ...],
     hidden: tuple[Path, ...],
@@ -97,7 +97,7 @@ def grade(
     if as_json:
         found = ({"mark": one.mark, "believed": one.believed, "unjudged": one.unjudged} for one in grades)
         entries = [{**one.__dict__, **more} for one, more in zip(grades, found, strict=True)]
-        said = {"grades": entries, "not_graded": faults, "pages": str(page) if page else None}
+        said = {"grades": entries, "not_graded": faults, "not_judged": unsure, "pages": str(page) if page else None}
         click.echo(json.dumps(said, indent=1))
         raise SystemExit(UsageError.exit_code if faults else Unjudged.exit_code if unsure else 0)
     if faults:
