@@ -358,7 +358,7 @@ def test_what_could_not_be_judged_is_in_the_json(
     def lost(*_: object, **__: object) -> Iterator[tuple[SimpleNamespace, Exception]]:
         yield SimpleNamespace(path=handed_in), EnvironmentFault("its disk is full")
 
-    monkeypatch.setattr(teacher.cluster, "require", lambda: None)
+    monkeypatch.setattr("r4l.cluster.require", lambda: None)
     monkeypatch.setattr(teacher, "_graded_there", lost)
     code, said = graded(handed_in, "--json", "--on", "tcp://127.0.0.1:9")
     assert code == 120
