@@ -16,7 +16,7 @@ from r4l.klog.frames import StackFrame
 _GROUP = {"name!": str, "functions": list, "kinds?": list, "except?": list, "built-in?": bool}
 _SHAPE = {"group": [_GROUP], "dispatch": {"functions": list}}
 _FILE = resources.table(__package__, "messengers.toml", _SHAPE)
-_SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|llvm|lto_priv|\d).*$")
+_SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|clone|llvm|lto_priv|\d).*$")
 LONGEST = 200
 """Characters of a symbol that are compared. The bound keeps hostile logs from costing time."""
 INNOCENT = 2
@@ -56,6 +56,11 @@ def _guilt(symbol: str, kind: str, module: bool = False) -> int:
     name = plain_symbol(symbol)
     groups = _groups(kind, module)
     return next((number for number, group in enumerate(groups) if group.fullmatch(name)), len(groups))
+
+
+def only_reports(symbol: str) -> bool:
+    """True if the function prints complaints, whatever their kind."""
+    return _guilt(symbol, "") == 0
 
 
 def is_messenger(symbol: str, kind: str, *, module: bool = False) -> bool:

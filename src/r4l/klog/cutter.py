@@ -231,6 +231,9 @@ class SplatCutter:
         if current.tentative:
             return []
         records = current.records
+        if current.kind is None and all(record.text.strip() in ("", kinds.CUT_HERE) for record in records):
+            # The log ends here.
+            return []
         if current.traced or current.ended:
             records = records[: len(records) - current.strangers]
         kind, headline = current.kind, current.headline

@@ -26,9 +26,9 @@ COLOUR = re.compile(r"(?:\^\[|#033|\\x1b|\\033)?\[\d{1,3}(?:;\d{1,3}){0,4}m")
 """A change of colours whose escape character was lost, or made visible."""
 LINE_END = "#012"
 """An end of a line within a message, as syslog daemons write it."""
-ENDS = ("^M", "#015", "\\n", "\\r", "\\n'", '\\n"', "\\n',", '\\n",')
-"""Ends of lines made visible: by cat -v, by syslog daemons, by Python."""
-VISIBLE = re.compile(r"(?:\^M|#015|\\r|\\n|['\",])+$")
+ENDS = ("^M", "#015", "\\n", "\\r", "\\n'", '\\n"', "\\n',", '\\n",', '"}')
+"""Ends of lines made visible, by cat -v, by syslog daemons, by Python; the end of a JSON object whose begin is cut."""
+VISIBLE = re.compile(r"(?:\^M|#015|\\r|\\n|['\",}])+$")
 CLOCK = re.compile(r"\b([012]\d):([0-5]\d):([0-6]\d(?:\.\d{1,9})?)\b")
 """A time of day within a prefix."""
 NO_BREAK = "\u00a0"
@@ -82,14 +82,14 @@ def parse_line(line: str, number: int = 0) -> list[Record]:
     if "[0m" in line:
         line = COLOUR.sub("", line)
     line = line.rstrip("\r\n\0 ")
-    if line.endswith(ENDS):
-        line = VISIBLE.sub("", line)
     if "&" in line or line.endswith(">"):
         line = from_html(line)
     if ('"' in line or "{" in line or "}" in line) and (found := from_json(line)):
         text, kernel = found
         records = _records(text, number) if text else []
         return records if kernel is None else [replace(record, kernel=kernel) for record in records]
+    if line.endswith(ENDS):
+        line = VISIBLE.sub("", line)
     return _records(line, number)
 
 

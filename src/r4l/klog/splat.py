@@ -134,7 +134,11 @@ class Splat(VerdictError):
         for stack in [main, *others]:
             if found := blame.culprit(stack, self.splat_kind, **asked, strict=True):
                 return found
-        return named or blame.culprit(main, self.splat_kind)
+        found = named or blame.culprit(main, self.splat_kind)
+        if found is None and self.place and not blame.only_reports(self.place.symbol):
+            # Nobody else is left: the kernel says that the fault is here.
+            return self.place
+        return found
 
     @property
     def culprit(self) -> StackFrame | None:

@@ -106,6 +106,7 @@ MARKS = [
     ("<p>", "</p>"),
     ("", "^M"),
     ("", "#015"),
+    ("", '"}'),
     ("", "\\r\\n"),
     ("b'", "\\n'"),
     ("[0;31m", "[0m"),
@@ -258,6 +259,13 @@ def test_what_others_say_after_a_death_is_no_part_of_it() -> None:
     for after in (CHATTER, CHATTER * 5):
         (splat,) = read(*(f"[   12.{number:06}] {text}" for number, text in enumerate([*OOPS, *after])))
         assert splat.last == len(OOPS)
+
+
+def test_the_kernels_mark_at_the_end_of_a_log_is_no_complaint() -> None:
+    mark = "------------[ cut here ]------------"
+    assert read("[    1.000000] up", f"[    1.000001] {mark}") == []
+    found = read(*(f"[   12.{number:06}] {text}" for number, text in enumerate([*OOPS, mark])))
+    assert [splat.splat_kind for splat in found] == ["oops"]
 
 
 def test_the_kernels_mark_makes_a_doubtful_headline_certain() -> None:
@@ -436,12 +444,17 @@ def test_a_trace_in_a_mail_ends_before_the_prose() -> None:
             "cat:7",
         ),
         ("unreferenced object 0xffff888012e4a000 (size 8):", '  comm "cat", pid 7, jiffies 4294903412', "cat:7"),
+        ("BUG: spinlock lockup suspected on CPU#3, a/b/7", "x", "a/b:7"),
+        ("BUG: scheduling while atomic: a/b/7/0x00000002", "x", "a/b:7"),
+        ("BUG: using smp_processor_id() in preemptible [00000000] code: a/b/7", "x", "a/b:7"),
+        ("WARNING: possible recursive locking detected", "a/b/7 is trying to acquire lock:", "a/b:7"),
+        ("WARNING: inconsistent lock state", "swapper/0/0 just changed the state of lock:", "swapper/0:0"),
         ("kmemleak: unreferenced object 0xffff8 (size 8):", 'kmemleak:   comm "cat", pid 7, jiffies 4294', "cat:7"),
     ],
 )
 def test_the_task_in_words_of_several_reports(headline: str, line: str, task: str) -> None:
     (splat,) = read(*(f"[    1.000000] {text}" for text in (headline, line)))
-    assert splat.task == (task, None)
+    assert splat.task == (task, 3 if "CPU#3" in headline else None)
 
 
 OUT_OF_MEMORY = [
