@@ -84,7 +84,7 @@ CACHES = (
 )  # fmt: skip
 LOADERS: dict[str, Callable[[], object]] = {
     **{f"known/{name}.toml": functools.partial(known.table, name) for name in known.TABLES},
-    "known/c_changes.toml": c_changes.table,
+    **{f"known/c_api/{file.name}": c_changes.table for file in (SOURCE / "known/c_api").glob("*.toml")},
     "toolchain/debian.toml": toolchain.table,
     "rootfs/images/images.toml": disk.table,
     "kernel/profiles/profiles.toml": profile.profiles,

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Recognise changes of the kernel's C API in messages of gcc, clang and modpost. The table is c_changes.toml.
+"""Recognise changes of the kernel's C API in messages of gcc, clang and modpost. The tables are in c_api/, one for each
+area.
 
 The table lists each change and its kind; the compilers' messages for each kind are here. An entry applies to a kernel
 only if its proof stands in that kernel's source: a kernel older than a change is not matched.
@@ -166,7 +167,7 @@ class CApiChange:
 
 TEXTS = (str, list)
 ROW = {"old": TEXTS, "since?": str, "now": str, "proof": list}
-"""Keys of every row of c_changes.toml."""
+"""Keys of every row."""
 MORE: dict[str, dict[str, Any]] = {
     "member": {"of": TEXTS},
     "readonly": {"of": TEXTS},
@@ -179,10 +180,14 @@ MORE: dict[str, dict[str, Any]] = {
 
 @cache
 def table() -> dict[ChangeKind, tuple[CApiChange, ...]]:
-    """Read the entries by kind, in the order of the file."""
-    text = (importlib.resources.files(__package__) / "c_changes.toml").read_text(encoding="utf-8")
-    data = tables.read(text, {kind: [{**ROW, **MORE.get(kind, {})}] for kind in CHANGE_KINDS}, "c_changes.toml")
-    return {kind: tuple(_change(kind, entry) for entry in data.get(kind, [])) for kind in CHANGE_KINDS}
+    """Read the entries by kind, in the order of the files' names and in each in the order of the file."""
+    shape = {f"{kind}?": [{**ROW, **MORE.get(kind, {})}] for kind in CHANGE_KINDS}
+    entries: dict[ChangeKind, list[CApiChange]] = {kind: [] for kind in CHANGE_KINDS}
+    for file in sorted((importlib.resources.files(__package__) / "c_api").iterdir(), key=lambda file: file.name):
+        data = tables.read(file.read_text(encoding="utf-8"), shape, f"c_api/{file.name}")
+        for kind in CHANGE_KINDS:
+            entries[kind] += [_change(kind, entry) for entry in data.get(kind, [])]
+    return {kind: tuple(found) for kind, found in entries.items()}
 
 
 def _change(kind: ChangeKind, entry: dict[str, Any]) -> CApiChange:

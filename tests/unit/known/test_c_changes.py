@@ -25,8 +25,8 @@ def cases() -> dict[str, str]:
             match = CASE.search(line)
             if match:
                 wanted[f"{file.name}:{number}"] = match["id"]
-    headers = [change for change in c_changes.table()["header"] for _ in change.old]
-    return wanted | {f"header_{number}.c:2": change.id for number, change in enumerate(headers)}
+    headers = {name: change.id for change in c_changes.table()["header"] for name in change.old}
+    return wanted | {"header_" + re.sub(r"\W", "_", name) + ".c:2": entry for name, entry in headers.items()}
 
 
 def entries() -> list[CApiChange]:
