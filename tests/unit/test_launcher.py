@@ -265,6 +265,7 @@ def test_a_full_disk(stage: str, bare_path: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 120, done.stderr
     assert f"r4l: the disk is full: the Python environment does not fit into {home}" in done.stderr
+    assert "trying the newest" not in done.stderr
     assert "remedy: free some space" in done.stderr
 
 
