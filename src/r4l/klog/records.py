@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 PREFIX = re.compile(r"(?:<(\d{1,4})>)?\[ *(\d+\.\d{6})\](?:\[ *([TC]\d+)\])? ?")
+TIMELESS = re.compile(r"<(\d{1,4})>(?:\[ *([TC]\d+)\] ?)?")
+"""Prefix at the beginning of a line of a kernel that prints no time (`printk.time=0`)."""
 KMSG = re.compile(r"(\d{1,20}),(\d{1,20}),(\d{1,20}),[^;]*;(.*)")
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 LINE_LIMIT = 8192
@@ -56,6 +58,8 @@ def parse_line(line: str) -> list[Record]:
     """Parse one line of console text: output of a program, and the kernel message after it."""
     clean = ESCAPE.sub("", line).rstrip("\r\n")
     match = PREFIX.search(clean)
+    if match is None and (bare := TIMELESS.match(clean)):
+        return [Record(clean[bare.end() :], None, int(bare[1]) & 7, bare[2], True)]
     if match is None:
         return [Record(clean)] if clean else []
     records = [Record(clean[: match.start()])] if match.start() else []

@@ -294,6 +294,12 @@ class RunningMachine:
     def _on_exit(self, code: int) -> None:
         # QEMU can end before its constructor has returned.
         self._launched.wait(5)
+        try:
+            self._note_end(code)
+        finally:
+            self._over.set()
+
+    def _note_end(self, code: int) -> None:
         self.klog.finish()
         booted = self.link.agent_pid != 0
         why = boot.why_it_ended(code, self.shutdown_reason, self.qemu, self.klog, booted=booted)
@@ -301,7 +307,6 @@ class RunningMachine:
             self._ended_by = why
         self._last_words.close()
         self.link.fail(why)
-        self._over.set()
 
     def _sync_mark(self, text: str) -> bool:
         if not self._launched.is_set() or not self.link.connected:

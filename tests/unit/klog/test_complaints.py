@@ -121,6 +121,16 @@ def test_dropped_messages_can_be_allowed() -> None:
     assert log.allowances() == ["came: ** 12 printk messages dropped ** — the test floods the log"]
 
 
+@pytest.mark.parametrize("caller", ["", "[  T104] "])
+def test_a_kernel_that_prints_no_time_is_heard(caller: str) -> None:
+    """With `printk.time=0`, lines have no more than their level before them."""
+    log = KernelLog()
+    for line in ("------------[ cut here ]------------", "WARNING: at here", "---[ end trace 0 ]---", "it: goes on"):
+        log.feed(f"<4>{caller}{line}")
+    assert headlines(log) == ["WARNING: at here"]
+    assert log.records()[-1].text == "it: goes on"
+
+
 def test_the_same_words_of_a_driver_are_no_loss() -> None:
     log = KernelLog()
     log.feed("<6>[   12.000000] it: ** 12 printk messages dropped **")
