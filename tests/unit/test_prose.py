@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 WORDS = tomllib.loads(Path(__file__).with_name("prose.toml").read_text(encoding="utf-8"))
 FORBIDDEN = frozenset([*WORDS["questions"], *WORDS["pronouns"]])
 SENTENCES, OPENERS = (frozenset(WORDS["markdown"][key]) for key in ("sentences", "openers"))
+NAMES = frozenset(WORDS["markdown"]["names"])
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 SENTENCE_END = re.compile(r"(?<=[.!?])[)*\"]*\s+(?=[A-Z*`\"(])")
 FIRST = re.compile(r"[\w']+")
@@ -106,7 +107,7 @@ def nameless(text: str) -> list[tuple[int, str]]:
         words = "".join("`…`" if part.type == "code_inline" else part.content or " " for part in token.children or [])
         for index, sentence in enumerate(SENTENCE_END.split(words.strip())):
             first = FIRST.match(sentence.lstrip('("“'))
-            if first is None or sentence.rstrip(')"”').endswith("?"):
+            if first is None or sentence in NAMES or sentence.rstrip(')"”').endswith("?"):
                 continue
             if first[0] in SENTENCES or (index == 0 and first[0] in OPENERS):
                 found.append((line, " ".join(sentence.split())[:80]))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Grants: the resources of a command in the toolchain's sandbox, stated by its caller. All others are absent.
 
-docs/ARCHITECTURE.md, "Permissions", lists every grant of the program; a test compares it with the code.
+docs/ARCHITECTURE.md, "What may touch what", lists every grant of the program; a test compares it with the code.
 """
 
 from __future__ import annotations
