@@ -169,7 +169,8 @@ def why_it_ended(code: int, reason: str | None, qemu: Qemu, klog: KernelLog, *, 
         log=qemu.log,
     )
     died.booted = booted
-    died.crashed = (booted or bool(klog.records())) and signal_of(code) not in FROM_OUTSIDE
+    by_itself, ran = signal_of(code) not in FROM_OUTSIDE, booted or bool(klog.records())
+    died.crashed, died.refused = by_itself and ran, by_itself and not ran
     return died
 
 

@@ -11,10 +11,12 @@ class QemuDied(BootError):
 
     Attributes:
         crashed: True if QEMU ended by a fault of its own while the guest ran, which the guest may have caused.
+        refused: True if QEMU ended by itself before the guest ran, for its arguments or for its kernel's file.
     """
 
     category = "qemu-died"
     crashed = False
+    refused = False
 
 
 class MonitorTimeout(BootError):

@@ -98,6 +98,17 @@ def test_half(number):
     if number == 1:
         raise EnvironmentFault("the disk is full")
 """
+REFUSES = """
+@pytest.fixture
+def no_entry():
+    error = QemuDied("QEMU ended with exit code 1: Error loading uncompressed kernel without PVH ELF Note")
+    error.refused = True
+    raise error
+
+@pytest.mark.checkpoint("refuses")
+def test_refuses(no_entry):
+    pass
+"""
 DIES = """
 @pytest.mark.checkpoint("dies")
 def test_dies():
@@ -140,9 +151,15 @@ def test_how_checks_end(tmp_path: Path) -> None:
     assert begun.fault == ""
 
 
-def test_a_students_own_kernel_may_fail_to_boot(tmp_path: Path) -> None:
-    with checks(tmp_path, CHECKS, only=["boots"], config=object()) as begun:
-        assert begun.run(None)["boots"]["passed"] is False
+@pytest.mark.parametrize("what", ["boots", "refuses"])
+def test_a_students_own_kernel_may_fail_to_boot(what: str, tmp_path: Path) -> None:
+    with checks(tmp_path, CHECKS + REFUSES, only=[what], config=object()) as begun:
+        assert begun.run(None)[what]["passed"] is False
+
+
+def test_a_kernel_of_r4ls_that_qemu_refuses_is_nobodys_fault(tmp_path: Path) -> None:
+    with checks(tmp_path, CHECKS + REFUSES, only=["refuses"]) as begun:
+        assert begun.run(None)["refuses"]["passed"] is None
 
 
 def test_only_what_is_asked_for(tmp_path: Path) -> None:

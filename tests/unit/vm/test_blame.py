@@ -100,6 +100,7 @@ def test_a_guest_that_crashes_qemu_is_judged(code: int, booted: bool, host: bool
     died = why_it_ended(code, None, qemu, klog, booted=booted)
     assert isinstance(died, QemuDied)
     assert bool(host_fault(died)) == host
+    assert (died.crashed, died.refused) == (not host, not booted)
 
 
 @contextmanager
