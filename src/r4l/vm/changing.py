@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Functions of Python's libraries whose results change by themselves, so that no key contains them.
+"""Functions of Python's libraries whose results no key contains, as they change by themselves or cannot be watched.
 
 A preparation that calls one is refused (`r4l.vm.fingerprint`). `time.monotonic` and `time.sleep` are no such functions:
 they serve to wait.
@@ -22,11 +22,21 @@ _FUNCTIONS = {
     **dict.fromkeys((os.urandom, os.getrandom, random.SystemRandom, uuid.uuid1, uuid.uuid4), CHANCE),
     **dict.fromkeys((getattr(secrets, name) for name in secrets.__all__ if name != "compare_digest"), CHANCE),
 }
+_UNWATCHED = {
+    getattr(os, name): f"os.{name} under a name of its own, which cannot be watched (call it as os.{name})"
+    for name in ("stat", "lstat", "access", "readlink", "statvfs", "getcwd")
+}
+"""Functions without an audit event, which are watched where they are attributes of `os` (`r4l.vm.watching`)."""
 OWNERS = (datetime.datetime, datetime.date)
 """Classes with methods that return the time."""
 _METHODS = ("now", "today", "utcnow")
 _SHARED = random.random.__self__  # type: ignore[attr-defined]
 """The object whose methods are the functions of the module random."""
+
+
+def why_unwatched(value: object) -> str:
+    """Return a clause that says why the use of a value cannot be seen; empty for other values."""
+    return _UNWATCHED.get(value, "") if isinstance(value, types.BuiltinFunctionType) else ""
 
 
 def why_changing(value: object) -> str:

@@ -26,7 +26,7 @@ from typing import Any
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule
-from r4l.vm.changing import OWNERS, why_changing
+from r4l.vm.changing import OWNERS, why_changing, why_unwatched
 
 PLAIN = (bool, int, float, complex, str, bytes, bytearray, type(None), type(...), type(NotImplemented))
 UNSEEN = frozenset({"eval", "exec", "globals", "locals", "__import__", "input"})
@@ -116,7 +116,7 @@ class _Walk:
         self._kept.append(value)
         if isinstance(value, os._Environ) or value is os.getenv:
             raise _NoKey(f"{where} is the environment of this process")
-        if why := why_changing(value):
+        if why := why_changing(value) or why_unwatched(value):
             raise _NoKey(f"{where} is {why}")
         # Subclasses of containers by the user have more state than the containers.
         look = _CONTAINERS.get(cls) or next(

@@ -18,6 +18,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from os import stat as stat_of
 from pathlib import Path
 from time import time as now
 from typing import Any
@@ -268,6 +269,12 @@ CLOCKS: dict[str, Callable[[Any], object]] = {
 def test_time_and_chance_are_refused(how: str) -> None:
     with pytest.raises(UsageError, match=r"the time, which|chance, which"):
         fingerprint(CLOCKS[how])
+
+
+def test_a_function_that_cannot_be_watched_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"stat_of is os\.stat under a name of its own"):
+        fingerprint(lambda vm: vm.run(stat_of("/x").st_size))  # noqa: PTH116
+    assert fingerprint(lambda vm: vm.run(os.stat("/x").st_size))  # noqa: PTH116
 
 
 def test_waiting_and_chance_that_repeats_itself_are_not_refused() -> None:
