@@ -101,6 +101,8 @@ class CApiChange:
     """An entry of the table, which describes the attributes.
 
     Attributes:
+        since: the version that brought the change; empty if it is not known, or not the same for all names.
+        since_of: names with the version that changed them.
         type: types of the function that a callback must have, or of the argument that a call takes.
     """
 
@@ -109,6 +111,7 @@ class CApiChange:
     now: str
     proof: tuple[str, str]
     since: str = ""
+    since_of: tuple[tuple[str, str], ...] = ()
     of: tuple[str, ...] = ()
     type: tuple[str, ...] = ()
     result: str = ""
@@ -145,7 +148,8 @@ class CApiChange:
 
     def found(self, name: str, release: str) -> str:
         """Describe what this kernel has instead, and since which release."""
-        since = f"since Linux {self.since}" if self.since else ""
+        version = dict(self.since_of).get(name, self.since)
+        since = f"since Linux {version}" if version else ""
         said = {
             "header": f"Linux {release} does not have it",
             "member": f"Linux {release} does not have it",
@@ -166,7 +170,7 @@ class CApiChange:
 
 
 TEXTS = (str, list)
-ROW = {"old": TEXTS, "since?": str, "now": str, "proof": list}
+ROW = {"old": TEXTS, "since?": (str, dict), "now": str, "proof": list}
 """Keys of every row."""
 MORE: dict[str, dict[str, Any]] = {
     "member": {"of": TEXTS},
@@ -197,8 +201,12 @@ def _change(kind: ChangeKind, entry: dict[str, Any]) -> CApiChange:
 
     file, words = entry["proof"]
     types = several("type") + several("argument")
-    since, result, syntax = entry.get("since", ""), entry.get("result", ""), entry.get("syntax", False)
-    return CApiChange(kind, several("old"), entry["now"], (file, words), since, several("of"), types, result, syntax)
+    since = entry.get("since", "")
+    one, each = ("", tuple(since.items())) if isinstance(since, dict) else (since, ())
+    result, syntax = entry.get("result", ""), entry.get("syntax", False)
+    return CApiChange(
+        kind, several("old"), entry["now"], (file, words), one, each, several("of"), types, result, syntax
+    )
 
 
 def recognise(error: str) -> Iterator[tuple[CApiChange, str]]:

@@ -65,7 +65,9 @@ def test_the_table_is_whole() -> None:
     untried = set(ids) - set(cases().values())
     assert {entry.split()[0] for entry in untried} <= {"export", "makefile"}
     for change in entries():
-        assert re.fullmatch(r"\d\.\d{1,2}(\.\d+)?|", change.since), change.id
+        versions = [change.since, *(version for _, version in change.since_of)]
+        assert all(re.fullmatch(r"\d\.\d{1,2}(\.\d+)?|", version) for version in versions), change.id
+        assert {name for name, _ in change.since_of} <= set(change.old), change.id
         assert change.now[0].islower() or change.now.startswith("READ_ONCE"), change.id
 
 
@@ -120,6 +122,15 @@ def test_what_is_the_modules_own_is_left_alone(text: str) -> None:
 )
 def test_other_shapes_of_an_error(text: str, entry: str) -> None:
     assert next(change.id for change, _ in recognise(text)).startswith(entry)
+
+
+def test_names_of_one_entry_may_have_changed_in_different_versions() -> None:
+    told = {}
+    for name in ("do_gettimeofday", "getnstimeofday"):
+        [(change, found)] = recognise(f"x.c:1:2: error: implicit declaration of function '{name}'")
+        told[found] = change.found(found, "9.9")
+    assert told["do_gettimeofday"].endswith("(gone since Linux 5.0)")
+    assert told["getnstimeofday"].endswith("(gone since Linux 5.6)")
 
 
 def test_quotes_of_every_locale() -> None:
