@@ -17,7 +17,7 @@ import threading
 import time
 import tomllib
 import tty
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,12 @@ ifeq ($(wildcard attack.out),)
 _ := $(shell python3 {attack} $(CURDIR) >attack.out 2>attack.err)
 endif
 """
+
+
+def some(names: Iterable[str], count: int) -> list[Any]:
+    """Return names as parameters of a test, those after the first `count` for `selftest --all` only."""
+    marks = ((), (pytest.mark.thorough,))
+    return [pytest.param(name, marks=marks[index >= count]) for index, name in enumerate(names)]
 
 
 class _Told:

@@ -22,7 +22,7 @@ import pytest
 from r4l import resources
 from r4l.cli.ide import not_ignored
 
-from .conftest import HERE, Answer, Tcp
+from .conftest import HERE, Answer, Tcp, some
 
 FILES = {file["name"]: file for file in tomllib.loads((HERE / "folders.toml").read_text(encoding="utf-8"))["file"]}
 TELL = "open({told!r}, 'a').write({name!r} + chr(10))\n"
@@ -104,7 +104,7 @@ def test_the_environment_is_made_without_the_folder(caller: Caller) -> None:
     assert caller.index.reached == []
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", some(FILES, 4))
 def test_r4l_starts_without_the_folders(caller: Caller, name: str) -> None:
     """Regression: the current folder was first in Python's path."""
     before = caller.told

@@ -10,7 +10,7 @@ import pytest
 
 from r4l import resources
 
-from .conftest import World
+from .conftest import World, some
 from .test_terminal import HOSTILE, OBEYED
 
 MODEL = "open({told!r}, 'w').write('hostile')\nfrom r4l import pci\nclass Evil(pci.Device):\n    pass\n"
@@ -38,7 +38,7 @@ def folder(world: World) -> Path:
 
 
 @pytest.mark.parametrize("where", ["r4l.toml", pytest.param("pyproject.toml", marks=pytest.mark.thorough)])
-@pytest.mark.parametrize("what", PROJECTS)
+@pytest.mark.parametrize("what", some(PROJECTS, 4))
 def test_a_project_file_does_not_reach(what: str, where: str, world: World, folder: Path, tmp_path: Path) -> None:
     told = tmp_path / "told"
     (folder / "evil.py").write_text(MODEL.format(told=str(told)))
