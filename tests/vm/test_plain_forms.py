@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from r4l import home
-from r4l.errors import BuildError, UsageError
+from r4l.errors import BuildError, EnvironmentFault, UsageError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module
-from r4l.toolchain import Grant
+from r4l.toolchain import Grant, Toolchain
 from r4l.vm import VM
 
 pytestmark = pytest.mark.vm
@@ -453,3 +453,59 @@ def test_messages_name_the_users_files_by_their_whole_paths(kernel: Kernel, plac
     warnings = Module(place).build(kernel).warnings
     assert f"{place}/src/mine.h:2:2: warning: #warning so" in warnings
     assert f"In file included from {place}/src/main.c:2:" in warnings
+
+
+GIT = {
+    "Makefile": "obj-m := x.o\nVERSION = $(shell git -C $(src) describe --always --dirty 2>/dev/null)\n"
+    'ccflags-y += -DVER=\\"$(VERSION)\\" -DSEEN=$(shell cat $(src)/.git/config $(src)/.git/logs/* | grep -c secret)\n'
+    "$(obj)/x.o: $(obj)/firmware.h\n$(obj)/firmware.h: $(src)/firmware.bin\n\tcd $(src) && xxd -i firmware.bin >$@\n",
+    "firmware.bin": "mine",
+    "x.c": VERSIONED + '#include "firmware.h"\nMODULE_INFO(seen, __stringify(SEEN));\n'
+    "int size(void);\nint size(void) { return firmware_bin_len; }\n",
+}
+"""A module whose version is that of git, and which has a file made by xxd."""
+
+
+@pytest.fixture
+def committed(kernel: Kernel, place: Path) -> Path:
+    """The top of a git work tree with that module in it, all of it committed and with a tag."""
+    write(place, GIT)
+    tools = kernel.toolchain.extended("programs")
+    who = ("-c", "user.name=me", "-c", "user.email=me@example.org")
+    for words in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "secret"], [*who, "tag", "-am", "v", "mine"]):
+        tools.run(["git", *words], Grant("test", writes=(place,)), cwd=place)
+    with (place / ".git/config").open("a") as config:
+        config.write("[http]\n\textraHeader = secret\n")
+    return place
+
+
+def test_programs_that_the_toolchain_lacks_are_fetched(kernel: Kernel, committed: Path) -> None:
+    before = listing(committed)
+    for _ in range(2):
+        built = Module(committed).build(kernel)
+        assert described(built) == "mine"
+        assert built.modinfo["seen"] == ["0"], "neither the configuration nor the log"
+        assert not built.notes
+    assert listing(committed) == before
+    (committed / "x.c").write_text(GIT["x.c"] + "// another\n")
+    assert described(Module(committed).build(kernel)) == "mine-dirty"
+
+
+def test_programs_that_cannot_be_fetched_are_named(
+    kernel: Kernel, committed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def extended(*_: object, **__: object) -> Toolchain:
+        raise EnvironmentFault("no network", "connect")
+
+    monkeypatch.setattr(Toolchain, "extended", extended)
+    makefile = committed / "Makefile"
+    with pytest.raises(BuildError) as caught:
+        Module(committed).build(kernel)
+    assert "(git, xxd), and they cannot be fetched: no network" in caught.value.detail
+    text = makefile.read_text(encoding="utf-8")
+    makefile.write_text(text.replace("xxd -i firmware.bin", "(nosuch; echo 'int firmware_bin_len = 1;')"))
+    built = Module(committed).build(kernel)
+    assert described(built) == ""
+    assert {note.name for note in built.notes} == {"programs-not-fetched", "absent-programs"}
+    assert "(git)" in built.notes[0].cause
+    assert "nosuch" in built.notes[1].cause

@@ -23,11 +23,11 @@ from filelock import FileLock
 
 from r4l import home, inuse, limits, resources
 from r4l.arch import DEFAULT, architecture
-from r4l.errors import BuildError, R4LError, UsageError
+from r4l.errors import BuildError, EnvironmentFault, R4LError, UsageError
 from r4l.kernel import Kernel, stock
 from r4l.known import Explanation
-from r4l.module import unchanged, warnings
-from r4l.module.calls import NOTES, KbuildCall, kbuild_calls
+from r4l.module import sandbox, unchanged, warnings
+from r4l.module.calls import MISSING, NOTES, KbuildCall, kbuild_calls, missing_programs
 from r4l.module.diagnose import diagnose, notes
 from r4l.module.makefiles import beside, folders_below, is_makefile, kbuild_of, options, options_of
 from r4l.module.mirror import OF_MODPOST, SYMBOLS, FolderMirror
@@ -40,7 +40,6 @@ from r4l.module.view import git_folders, visible
 from r4l.paths import require_for_make
 from r4l.process import Say, quiet
 from r4l.toolchain import Grant
-from r4l.toolchain.enter import ENVIRONMENT
 
 __all__ = ["BuiltModule", "Module", "built_by", "kbuild_of", "visible"]
 
@@ -52,12 +51,6 @@ VIEW = "source"
 """Link beside the output folders to the module's own folder, where a build sees the folder unchanged."""
 COLORS = {"TERM": "xterm", "TERM_URLS": "no"}
 """Environment with which rustc and gcc colour their output for a terminal, gcc without links to its manual."""
-PROGRAMS = Path("/run/r4l/programs")
-"""Folder in the sandbox with the programs of `programs/`, before the toolchain's own."""
-MODULES = Path("/usr/lib/modules")
-"""Folder in the sandbox with the kernels by their releases, as Makefiles name it."""
-KDIR_NAMES = ("KDIR", "KERNELDIR", "KERNEL_DIR", "KERNEL_SRC", "KERNEL_PATH", "KSRC", "LINUX_DIR")
-"""Variables in which Makefiles expect the kernel's build folder, where they do not set them themselves."""
 LONGEST_NOTE = 1000
 """Number of characters of make's output in a note."""
 LINES = ("KCFLAGS=-g1", "KRUSTFLAGS=-Cdebuginfo=1")
@@ -160,7 +153,7 @@ class Module:
             grant = self._grant(kernel, output)
             log.write_bytes(b"")
             try:
-                places, told = self._make_all(kernel, output, log, grant, targets, say, color)
+                grant, places, told = self._make_with_programs(kernel, output, log, grant, targets, say, color)
             finally:
                 # Also after a failure: files compiled before it are not compiled again.
                 warned = whole(warnings.keep(output, log.read_text(errors="replace", encoding="utf-8")), self.folder)
@@ -180,6 +173,49 @@ class Module:
             home.remove(module.path.with_suffix(OF_MODPOST))
             module.check(kernel, siblings)
         return in_load_order(built)
+
+    def _make_with_programs(
+        self,
+        kernel: Kernel,
+        output: Path,
+        log: Path,
+        grant: Grant,
+        targets: tuple[str, ...],
+        say: Say,
+        color: bool,
+    ) -> tuple[Grant, list[Path], list[Explanation]]:
+        """Run make, and once more if it called programs that the toolchain lacks and that could be fetched.
+
+        Returns:
+            The grant of the last run, and the folders and notes of `_make_all`.
+
+        Raises:
+            BuildError: no module was made.
+        """
+        (output / MISSING).unlink(missing_ok=True)
+        failed, places, told = None, list[Path](), list[Explanation]()
+        try:
+            places, told = self._make_all(kernel, output, log, grant, targets, say, color)
+        except (BuildError, UsageError) as error:
+            failed = error
+        missing = missing_programs(output)
+        if missing:
+            try:
+                say(f"fetching programs that the build calls: {', '.join(missing)}")
+                kernel.toolchain.extended(sandbox.EXTRA, say=say)
+            except EnvironmentFault as fault:
+                told.append(_not_fetched(missing, fault))
+            else:
+                sandbox.remember_call(output)
+                # make would take files that were made without them as up to date.
+                home.remove(output)
+                grant, failed = self._grant(kernel, output), None
+                log.write_bytes(b"")
+                places, told = self._make_all(kernel, output, log, grant, targets, say, color)
+        if failed:
+            failed.detail = "\n".join([failed.detail, *(f"{note.cause}\n{note.remedy}" for note in told)])
+            raise failed
+        return grant, places, told
 
     def _make_all(
         self,
@@ -324,20 +360,12 @@ class Module:
         """
         with self.lock(kernel):
             argv, grant = self._argv(kernel, *arguments), self._grant(kernel, self.output(kernel))
-            return kernel.toolchain.run(argv, grant, cwd=self.folder, env=self._environment(kernel), check=False)
+            tools = sandbox.tools(kernel, self.output(kernel))
+            return tools.run(argv, grant, cwd=self.folder, env=self._environment(kernel), check=False)
 
     def _environment(self, kernel: Kernel) -> dict[str, str]:
-        """Environment of a shell in the folder that calls make: `$(PWD)` is the folder, `uname -r` the kernel's."""
         kbuild = self._argv(kernel, "-k", f"-j{os.cpu_count() or 1}")[1:]
-        return {
-            "PWD": str(self.folder),
-            "PATH": f"{PROGRAMS}:{ENVIRONMENT['PATH']}",
-            "R4L_CALLS": str(self.folder / NOTES),
-            "R4L_FOLDER": str(self.folder),
-            "R4L_KBUILD": "\n".join(word for word in map(str, kbuild) if not word.startswith("M=")),
-            "R4L_RELEASE": kernel.release,
-            **dict.fromkeys(KDIR_NAMES, str(kernel.build)),
-        }
+        return sandbox.environment(kernel, self.folder, (word for word in kbuild if not str(word).startswith("M=")))
 
     def _mirrors(self, kernel: Kernel, output: Path) -> list[FolderMirror]:
         """Return the up-to-date copies of the folder and of those beside it with sources of its own, outer ones first.
@@ -390,7 +418,7 @@ class Module:
 
         (output / NOTES).unlink(missing_ok=True)
         try:
-            kernel.toolchain.run_logged(
+            sandbox.tools(kernel, output).run_logged(
                 argv,
                 grant,
                 log,
@@ -413,32 +441,19 @@ class Module:
         around = [folder for folder in visible(self.folder) if folder != self.folder]
         views = {mirror.view: mirror.folder for mirror in mirrors}
         shown = {**{folder: folder for folder in around}, **views}
-        own = {PROGRAMS: self._programs(kernel, output), **self._named_by_release(kernel, output)}
+        own = sandbox.mounts(kernel, self.folder, output)
         git = [place / path for place, real in shown.items() for path in git_folders(real, deep=real != self.folder)]
         return Grant(
             "module: build",
             reads=(*around, resources.kit(), kernel.source, kernel.build),
             over={mirror.folder: mirror.place for mirror in mirrors},
-            over_reads={**own, **views, **dict.fromkeys(git, output.parent / NOTHING)},
+            over_reads={
+                **views,
+                **dict.fromkeys(git, output.parent / NOTHING),
+                **own,
+            },
             limits=limits.build(),
         )
-
-    def _programs(self, kernel: Kernel, output: Path) -> Path:
-        """Return the folder with the programs that stand in the way of the toolchain's."""
-        return Path(__file__).with_name("programs")
-
-    def _named_by_release(self, kernel: Kernel, output: Path) -> dict[Path, Path]:
-        """Return what stands for /lib/modules: a folder in which `$(uname -r)/build` leads to the kernel."""
-        point = kernel.toolchain.root / MODULES.relative_to("/")
-        # A tree that is older than this folder may be another user's.
-        with suppress(OSError):
-            point.mkdir(exist_ok=True)
-        place = output.with_name(f"{output.name}.lib")
-        link = place / kernel.release / "build"
-        if not link.is_symlink():
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(kernel.build)
-        return {MODULES: place} if point.is_dir() else {}
 
     def _argv(self, kernel: Kernel, *arguments: str) -> list[str | Path]:
         return [
@@ -459,6 +474,16 @@ def _in_order(place: Path) -> list[str]:
     """Return the modules that Kbuild has made in a folder, in its own order."""
     order = place / "modules.order"
     return order.read_text(encoding="utf-8").split() if order.exists() else []
+
+
+def _not_fetched(missing: Sequence[str], fault: EnvironmentFault) -> Explanation:
+    names = ", ".join(missing)
+    return Explanation(
+        "programs-not-fetched",
+        f"the build calls programs that the toolchain does not have yet ({names}), and they cannot be fetched: "
+        f"{fault.cause}. What a Makefile takes from them is empty",
+        fault.remedy,
+    )
 
 
 def _after(makefile: Path, failed: BuildError) -> Explanation:

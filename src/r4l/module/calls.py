@@ -7,12 +7,15 @@ They stand in a file of the copy, which the build itself could write too.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 NOTES = ".r4l-calls"
-"""File in the folder that the build sees."""
+"""File in the folder that the build sees, with the calls of Kbuild."""
+MISSING = ".r4l-missing"
+"""File beside it with the names of programs, one a line."""
+PROGRAM = re.compile(r"[A-Za-z0-9][\w.+-]*")
 LARGEST = 1 << 20
 """Number of characters that are read."""
 
@@ -41,18 +44,18 @@ def kbuild_calls(output: Path) -> list[KbuildCall]:
     """Return the calls of Kbuild that were noted in a copy."""
     return [
         KbuildCall(int(words[1]), Path(os.path.normpath(words[2])), tuple(words[3].split()))
-        for words in _notes(output)
+        for words in _lines(output / NOTES)
         if len(words) == 4 and words[0] == "kbuild" and words[1].isdecimal() and words[2].startswith("/")
     ]
 
 
 def missing_programs(output: Path) -> list[str]:
     """Return the names of the missing programs that a build in a copy has called, each once."""
-    return list(dict.fromkeys(words[1] for words in _notes(output) if len(words) == 2 and words[0] == "missing"))
+    return list(dict.fromkeys(name for [name] in _lines(output / MISSING) if PROGRAM.fullmatch(name)))
 
 
-def _notes(output: Path) -> list[Sequence[str]]:
-    file = output / NOTES
+def _lines(file: Path) -> list[list[str]]:
+    """Return the words of each line of a file that a build may have written."""
     if file.is_symlink() or not file.is_file():
         return []
     with file.open(encoding="utf-8", errors="replace") as lines:

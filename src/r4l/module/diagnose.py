@@ -32,6 +32,12 @@ MAKE_NOISE = re.compile(
     re.MULTILINE,
 )
 
+ABSENT = re.compile(
+    r"^(?:\S+: (?:line )?\d+: (?P<program>[A-Za-z0-9][\w.+-]*): (?:command )?not found"
+    r"|make(?:\[\d+\])?: (?P<other>[A-Za-z0-9][\w.+-]*): No such file or directory)$",
+    re.MULTILINE,
+)
+"""Message of a shell, or of make, which starts simple commands itself, about a program."""
 GENERAL = frozenset({"header-not-found", "undefined-symbol"})
 """Entries with little information, to which the kernel's headers may add some."""
 GUESSES = frozenset({"c-guess", "c-include", *GENERAL})
@@ -198,10 +204,22 @@ def _note(why: Explanation) -> str:
     return f"  why:    {cause}\n  remedy: {why.remedy}"
 
 
+def absent_programs(output: str) -> list[str]:
+    """Return the names of programs that make and its shells did not find, each once."""
+    return list(dict.fromkeys(match["program"] or match["other"] for match in ABSENT.finditer(known.bounded(output))))
+
+
 def notes(output: str, folder: Path, kernel: Kernel) -> tuple[Explanation, ...]:
     """Return explanations of the known warnings in the output of a build that succeeded, each once."""
     facts = known_facts(folder, kernel)
     said = [entry.explain({**facts, **known.groups(match)}, match[0]) for entry, match in known.matches("note", output)]
+    absent = absent_programs(output)
+    if absent:
+        cause = (
+            f"the build calls programs that the toolchain does not have: {', '.join(absent)}. What a Makefile takes "
+        )
+        remedy = 'have it do without them, or put what they make into the folder (docs/building.md, "Programs")'
+        said.append(Explanation("absent-programs", f"{cause}from them is empty", remedy))
     return (*said, *cdrift.makefile(folder, kernel))
 
 

@@ -36,8 +36,14 @@ def work_tree(folder: Path) -> Path | None:
     As for git (safe.directory), the work tree has to belong to this user. For root, its `.git` has to belong to the
     owner of its top folder.
     """
-    top = next((place for place in (folder, *folder.parents) if (place / GIT).exists()), folder)
-    if top == folder:
+    top = top_of(folder)
+    return None if top == folder else top
+
+
+def top_of(folder: Path) -> Path | None:
+    """Return the top of the git work tree that a folder lies in, which may be the folder; None if there is none."""
+    top = next((place for place in (folder, *folder.parents) if (place / GIT).exists()), None)
+    if top is None:
         return None
     owner = (top / GIT).lstat().st_uid
     return top if owner == top.stat().st_uid and os.geteuid() in (0, owner) else None

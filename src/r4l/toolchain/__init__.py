@@ -45,7 +45,7 @@ SHAPE = {
     "packages": {"*": list},
     "sandbox": {"packages": list},
     "alternatives": {"*": list},
-    "extras": {"*": {"packages": list, "foreign?": {"architecture": str, "packages": {"*": str}}}},
+    "extras": {"*": {"packages": list, "programs?": list, "foreign?": {"architecture": str, "packages": {"*": str}}}},
     "pins": {"backports_sources": list},
     "suites": {"*": {"suite": str, "backports": str, "pins": {"backports_sources": list}}},
     "dpkg": {"exclude": list, "include": list},

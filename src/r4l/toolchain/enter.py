@@ -124,9 +124,8 @@ def bwrap(
         command += ["--dev-bind", str(device), str(device)]
     for option, path in mounts(grant):
         command += [option, str(path), str(path)]
-    for option, places in (("--ro-bind", grant.over_reads), ("--bind", grant.over)):
-        for place, stand_in in places.items():
-            command += [option, str(stand_in), str(place)] if place != ROOT else []
+    for option, place, stand_in in stand_ins(grant):
+        command += [option, str(stand_in), str(place)]
     # Root owns the kernel's settings in /proc/sys, with or without capabilities.
     command += ["--remount-ro", "/proc", "--remount-ro", "/dev", *([] if root else ["--remount-ro", "/"])]
     if cwd:
@@ -172,12 +171,9 @@ def proot(
     for _, path in mounts(grant):
         _mount_point(root, path, path)
         command += ["-b", str(path)]
-    for places in (grant.over_reads, grant.over):
-        for there, stand_in in places.items():
-            if there == ROOT:
-                continue
-            _mount_point(root, there, stand_in)
-            command += ["-b", f"{stand_in}:{there}"]
+    for _, there, stand_in in stand_ins(grant):
+        _mount_point(root, there, stand_in)
+        command += ["-b", f"{stand_in}:{there}"]
     command += ["-w", str(cwd or "/"), "/usr/bin/env", "-i"]
     command += [f"{name}={value}" for name, value in {**ENVIRONMENT, **(env or {})}.items()]
     return [*command, *limited(grant.limits), *map(str, argv)]
@@ -219,6 +215,13 @@ def mounts(grant: Grant) -> list[tuple[str, Path]]:
         if options[path] != _option_of(path, kept):
             kept[path] = options[path]
     return [(kind, path) for path, kind in kept.items()]
+
+
+def stand_ins(grant: Grant) -> list[tuple[str, Path, Path]]:
+    """Return the mounts of what stands at other paths, outer ones first: option, path in the sandbox, the host's."""
+    reads = [("--ro-bind", place, stand_in) for place, stand_in in grant.over_reads.items()]
+    writes = [("--bind", place, stand_in) for place, stand_in in grant.over.items()]
+    return sorted((one for one in (*reads, *writes) if one[1] != ROOT), key=lambda one: one[1].parts)
 
 
 def _option_of(path: Path, mounted: Mapping[Path, str]) -> str | None:

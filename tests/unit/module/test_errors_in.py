@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from r4l.module.diagnose import absent_programs
 from r4l.module.errors_in import errors_in, with_notes
 
 OUTPUT = """make: Entering directory '/kdir'
@@ -59,3 +60,20 @@ def test_notes_stand_under_their_error() -> None:
 
 def test_no_error() -> None:
     assert errors_in("  CC [M]  a.o\nx.c:1:1: warning: y\n") == []
+
+
+def test_programs_that_make_and_its_shells_did_not_find() -> None:
+    output = """\
+make: xxd2: No such file or directory
+make[2]: xxd2: No such file or directory
+/bin/sh: 1: git-lfs: not found
+./version.sh: 3: hexdumper: not found
+/bin/bash: line 1: g++: command not found
+Makefile:3: rules.mk: No such file or directory
+cat: VERSION: No such file or directory
+./x.sh: line 2: VERSION: No such file or directory
+sh: 1: ./gen: not found
+x.c:1:1: error: x: not found
+make[1]: *** [Makefile:2: all] Error 127
+"""
+    assert absent_programs(output) == ["xxd2", "git-lfs", "hexdumper", "g++"]
