@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a module's build finds in the sandbox beside files: the kernel as Makefiles look for it, and programs.
+"""Surroundings of a build in the sandbox: the kernel where Makefiles look for it, and programs.
 
 A Makefile looks for the kernel in `/lib/modules/$(uname -r)/build`. So `uname` tells the release of the kernel that is
 built for, and that folder leads to it; `make` gives r4l's kernel and arguments to each call of Kbuild. In the place of
