@@ -71,6 +71,11 @@ class SplatCutter:
         return bool(self._open)
 
     @property
+    def marked(self) -> bool:
+        """True if a record was marked as the kernel's."""
+        return self._said
+
+    @property
     def headline(self) -> tuple[str, str] | None:
         """Kind and headline of the open splat, or None until they are known."""
         begun = (each for each in self._open.values() if each.kind and not each.tentative)
@@ -220,10 +225,11 @@ class SplatCutter:
             current.tentative = doubtful and current.records[0].text.strip() != kinds.CUT_HERE
         elif current.tentative and kinds.EVIDENCE.match(text):
             current.tentative = False
-        current.traced = current.traced or bool(kinds.SECTION_BEGIN.match(text))
-        closing_rule = kinds.RULE.match(text) and len(current.records) > 3
+        if not current.traced and kinds.SECTION_BEGIN.match(text):
+            current.traced = True
+        closing_rule = text.startswith("===") and kinds.RULE.match(text) and len(current.records) > 3
         trace_end = text == kinds.TRACE_END and current.kind not in kinds.SECTIONED
-        if kinds.END.match(text) or trace_end or closing_rule:
+        if (text.startswith("---[") and kinds.END.match(text)) or trace_end or closing_rule:
             current.ended, current.strangers = True, 0
 
     def _close(self, key: str | None) -> list[Splat]:

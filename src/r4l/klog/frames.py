@@ -165,7 +165,8 @@ def sections(records: Iterable[Record]) -> list[Section]:
     above = ""
     for record in records:
         text = record.text
-        if wrapped := WRAPPED.match(text):
+        # Cheap first: nearly all lines are something else.
+        if text.endswith("]") and "+0x" not in text and (wrapped := WRAPPED.match(text)):
             if inside and inside.frames:
                 inside.frames[-1] = _of_module(inside.frames[-1], wrapped[1])
             elif place and not inside:

@@ -23,7 +23,7 @@ _SHAPE = {
     "death": [{"of!": str, "patterns": list}],
     "sections": {"begin": list, "end": list},
     "fold": {"noise": list},
-    **{key: {"patterns": list} for key in ("continuation", "evidence", "tasks")},
+    **{key: {"patterns": list} for key in ("continuation", "evidence", "anywhere", "tasks")},
 }
 _FILE = resources.table(__package__, "kinds.toml", _SHAPE)
 _TABLE = _FILE["kind"]
@@ -90,6 +90,8 @@ BELONGS = _any(_FILE["continuation"]["patterns"])
 """Lines that belong to a complaint even after its end mark or call trace."""
 EVIDENCE = _any(_FILE["evidence"]["patterns"])
 """Lines that confirm a tentative headline before them."""
+ANYWHERE = _any(_FILE["anywhere"]["patterns"])
+"""Words that are the kernel's wherever they stand in a line."""
 SECTION_BEGIN = _any(_FILE["sections"]["begin"])
 SECTION_END = _any(_FILE["sections"]["end"])
 

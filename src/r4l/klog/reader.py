@@ -8,7 +8,7 @@ import codecs
 import gzip
 import io
 import lzma
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
@@ -18,9 +18,10 @@ import zstandard
 from r4l.errors import UsageError
 from r4l.klog import kinds
 from r4l.klog.cutter import SplatCutter
+from r4l.klog.heads import RepeatedHead
 from r4l.klog.markup import Mail
 from r4l.klog.prefixes import CONSOLE, parse_line
-from r4l.klog.records import LineSplitter
+from r4l.klog.records import LineSplitter, Record
 from r4l.klog.splat import Splat
 
 CHUNK = 1 << 18
@@ -66,37 +67,51 @@ class _Reader:
         self._cutters: dict[str, SplatCutter] = {}
         self._last = self._cutter("")
         self._mail = Mail()
+        self._heads = RepeatedHead()
 
     def _cutter(self, machine: str) -> SplatCutter:
-        return self._cutters.setdefault(machine, SplatCutter(self._log, only_kernel=False))
+        found = self._cutters.get(machine)
+        if found is None:
+            found = self._cutters[machine] = SplatCutter(self._log, only_kernel=False)
+        return found
 
-    def feed(self, line: str, number: int) -> Iterator[Splat]:
-        """Add a line; yield the complaints that it completes."""
+    def feed(self, line: str, number: int) -> list[Splat]:
+        """Add a line; return the complaints that it completes."""
         line = line.rstrip("\r\n\0 ")
         if line[:8] in ("Content-", "content-", "CONTENT-"):
             self._mail.header(line)
         elif self._mail.encoded:
             whole = self._mail.decode(line)
             if whole is None:
-                return
+                return []
             line = whole
         if not self._last.open and (match := CONSOLE.match(line)):
             # Fast path: most lines have the kernel's own prefix and begin no complaint.
             text = line[match.end() :]
             if "[" not in text and "\x1b" not in text and not kinds.ANY.match(text):
                 self._last.pass_over(match[3])
-                return
-        for record in parse_line(line, number):
+                return []
+        records = parse_line(line, number)
+        if not self._last.marked and len(records) == 1 and records[0].kernel is None:
+            heads = self._heads.feed(records[0].text, number)
+            if heads != [(records[0].text, number)]:
+                records = [record for text, at in heads for record in parse_line(text, at)]
+        return self._cut(records)
+
+    def _cut(self, records: Iterable[Record]) -> list[Splat]:
+        done: list[Splat] = []
+        for record in records:
             if record.machine:
                 if record.machine not in self._cutters and len(self._cutters) >= MACHINES:
-                    yield from self._cutters.pop(next(iter(self._cutters))).flush()
+                    done += self._cutters.pop(next(iter(self._cutters))).flush()
                 self._last = self._cutter(record.machine)
-            yield from self._last.feed(record)
+            done += self._last.feed(record)
+        return done
 
-    def flush(self) -> Iterator[Splat]:
-        """End the log: yield the complaints that are open."""
-        for cutter in self._cutters.values():
-            yield from cutter.flush()
+    def flush(self) -> list[Splat]:
+        """End the log: return the complaints that are open."""
+        held = [splat for text, at in self._heads.flush() for splat in self._cut(parse_line(text, at))]
+        return held + [splat for cutter in self._cutters.values() for splat in cutter.flush()]
 
 
 def _encoding(start: bytes) -> str | None:

@@ -99,6 +99,47 @@ def test_a_prefix_that_no_table_lists_is_no_line_of_the_complaint(before: str) -
     assert (splat.first, splat.last) == (1, len(OOPS))
 
 
+HEADS = [
+    "[vm-test] ",
+    "guest | ",
+    "logs/console.log:",
+    "console.log:{number}:",
+    "INFO     vm.py:33 ",
+    "stdout>  ",
+    "vm\t",
+]
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_prefix_that_no_table_lists_in_a_log_without_stamps(head: str) -> None:
+    texts = ["widget: before", *OOPS, "", "widget: after"]
+    lines = [(head.format(number=number) + text).rstrip() for number, text in enumerate(texts)]
+    (splat,) = read(*lines)
+    assert splat.lines[: len(OOPS)] == OOPS
+    assert (splat.first, splat.killed) == (2, "task")
+    assert symbols([splat]) == ["widget_read"]
+    assert read(*lines[:2]) == [], "a single line may be anything"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'printk("{}");',
+        "    pr_emerg('{}');",
+        "- {}",
+        "1. {}",
+        "The kernel prints {}",
+        'A line such as "{}" is meant.',
+        "<code>{}</code>",
+        "| {} | oops |",
+        "# {}",
+    ],
+)
+def test_what_speaks_of_complaints_has_none(line: str) -> None:
+    texts = [OOPS[0], WARNING[1], "Kernel panic - not syncing: Fatal exception", "Call Trace:"]
+    assert read(*(line.format(text) for text in texts)) == []
+
+
 MARKS = [
     ('        "', '",'),
     ('"host","', '"'),
