@@ -94,7 +94,7 @@ def _name(index: Headers, name: str, head: str, kernel: Kernel) -> Explanation |
         said = _there(there, index.conditions(there), head, kernel)
         if said:
             return said
-    alike = index.resembling(name)
+    alike = index.resembling(name, function=" function " in head)
     if not alike:
         return None
     names = ", ".join(map(str, alike))

@@ -7,6 +7,7 @@ Lines are matched by patterns, without a C parser. The index is made once for ea
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections import defaultdict
 from dataclasses import dataclass
@@ -31,6 +32,16 @@ SHORT = 3
 FOLDERS = ("include", "arch/{arch}/include")
 ALIKE = 0.82
 """Ratio of difflib above which two names resemble each other."""
+NEARLY_THE_SAME = 0.9
+"""Ratio above which names resemble each other that begin with different words."""
+OPPOSITES = (
+    ("get", "set"), ("get", "put"), ("read", "write"), ("rx", "tx"), ("alloc", "free"), ("register", "unregister"),
+    ("init", "fini"), ("init", "exit"), ("lock", "unlock"), ("enable", "disable"), ("add", "del"), ("add", "remove"),
+    ("map", "unmap"), ("start", "stop"), ("encrypt", "decrypt"), ("open", "close"), ("inc", "dec"), ("set", "clear"),
+)  # fmt: skip
+"""Words that never stand for each other in a new name."""
+START = 4
+"""Letters that names of nearly the same length have in common at their start, without a word in common."""
 VERSION = 4
 """Version of the index, part of its file's name; raise it when more or other names are read."""
 
@@ -137,8 +148,14 @@ class Headers:
     def _lines(self, file: str) -> list[str]:
         return (self.source / file).read_text(errors="replace", encoding="utf-8").splitlines()
 
-    def resembling(self, name: str, count: int = 2) -> list[Found]:
-        """Return the names most like a missing one, best first; empty if none is similar."""
+    def resembling(self, name: str, count: int = 2, *, function: bool = False) -> list[Found]:
+        """Return the names most like a missing one, best first; empty if none is similar.
+
+        Args:
+            name: the missing name.
+            count: the most names to return.
+            function: whether the name is called, so that no struct can be meant.
+        """
         words = _words(name)
         if len(name) < 5 or not words:
             return []
@@ -147,10 +164,13 @@ class Headers:
             for other in self._by_word.get(word, ()):
                 shared[other] += 1
         near = {other for other, number in shared.items() if number * 2 >= len(words)}
-        near |= {other for other in self._index if other.startswith(name[:4]) and abs(len(other) - len(name)) < 4}
+        near |= {other for other in self._by_start.get(name[:START], ()) if abs(len(other) - len(name)) < 4}
         rated = [(_likeness(name, words, other), other) for other in near - {name}]
-        best = sorted((rating for rating in rated if rating[0] >= ALIKE), reverse=True)
-        return [found for _, other in best[:count] if (found := self.named(other))]
+        best = sorted(
+            (rating for rating in rated if rating[0] >= ALIKE and _may_stand_for(name, *rating)), reverse=True
+        )
+        found = (place for _, other in best if (place := self.named(other)))
+        return list(itertools.islice((place for place in found if not function or not self.is_tag(place)), count))
 
     def files(self, header: str) -> list[str]:
         """Return the headers that resemble a missing one, as an `#include` names them: those of the same name
@@ -179,6 +199,13 @@ class Headers:
         words = _words(name)
         alike = sorted(((_likeness(name, words, other), other) for other in plain), reverse=True)
         return found, [other for likeness, other in alike if likeness >= 0.7][:3]
+
+    @cached_property
+    def _by_start(self) -> dict[str, list[str]]:
+        by_start: dict[str, list[str]] = defaultdict(list)
+        for name in self._index:
+            by_start[name[:START]].append(name)
+        return by_start
 
     @cached_property
     def _by_word(self) -> dict[str, list[str]]:
@@ -233,8 +260,18 @@ def _preference(found: Found) -> tuple[bool, bool, int, str]:
     return ("asm-generic/" in inner or "/uapi/" in found.file, not inner.startswith("linux/"), len(inner), inner)
 
 
+@lru_cache(maxsize=64)
 def _words(name: str) -> frozenset[str]:
     return frozenset(word for word in name.lower().split("_") if len(word) > 1)
+
+
+def _may_stand_for(name: str, likeness: float, other: str) -> bool:
+    """Return whether a similar name can be the new one: not one of the opposite meaning, nor of another subsystem."""
+    before, after = _words(name), _words(other)
+    if any(a in before and b in after and a not in after for pair in OPPOSITES for a, b in (pair, pair[::-1])):
+        return False
+    first = next((word for word in name.lower().split("_") if len(word) > 1), "")
+    return first in after or len(before) == 1 or likeness > NEARLY_THE_SAME
 
 
 def _likeness(name: str, words: frozenset[str], other: str) -> float:

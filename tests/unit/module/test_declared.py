@@ -218,7 +218,7 @@ def undeclared(name: str) -> str:
         ("FOO_STATE_BOTH", "c-include", "include/linux/foo.h:29", "write `#include <linux/foo.h>`"),
         ("baz_inside", "c-include", "include/linux/baz-internal.h:1", "write `#include <linux/baz.h>`"),
         ("qux_generic", "c-include", "include/asm-generic/qux.h:1", "write `#include <asm/qux.h>`"),
-        ("foo_user_t", "c-guess", "is not in the headers of Linux 9.9; they have `foo_user` (", "check whether"),
+        ("foo_user_t", "c-guess", "is not in the headers of Linux 9.9; they have ", "check whether"),
         ("foo_tag", "", "", ""),
     ],
 )

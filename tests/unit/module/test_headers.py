@@ -70,6 +70,9 @@ def test_names_that_resemble(headers: Headers) -> None:
     assert [found.name for found in headers.resembling("foo_sync_delete")] == ["foo_delete_sync"]
     assert [found.name for found in headers.resembling("foo_register_devices")] == ["foo_register_device"]
     assert [found.name for found in headers.resembling("foo_devices")] == ["foo_device", "foo_device_t"]
+    assert [found.name for found in headers.resembling("foo_devices", function=True)] == ["foo_device_t"]
+    assert headers.resembling("foo_unregister_device") == []
+    assert headers.resembling("bar_register_devices") == []
     assert headers.resembling("mine_all_mine") == []
     assert headers.resembling("x") == []
 
