@@ -88,7 +88,7 @@ class RemoteProcess:
         if said["exit_code"] is None:
             self.failure = error
         else:
-            self._result = Ended(said["exit_code"], error, tuple(said["complaints"]))
+            self._result = Ended(said["exit_code"], error, tuple(said.get("complaints", ())))
 
     def write(self, data: bytes) -> None:
         """Send standard input."""
