@@ -22,6 +22,8 @@ INTERVAL = 0.5
 """Least seconds between two checks."""
 PART = 20
 """Bound on overhead: a check takes at most one part in `PART` of the time, however many processes the host has."""
+ENTRY = 4096
+"""Bytes that the smallest file counts for: a disk takes a limited number of files."""
 CLOCK = 10_000_000
 """Nanoseconds by which the clock of a file system may be behind: it moves with the timer's interrupt."""
 STATUS = re.compile(rb"^(RssAnon|RssShmem|VmPeak):\s+(\d+) kB$", re.MULTILINE)
@@ -116,7 +118,7 @@ class Watchdog:
             return "processes"
         if limits.memory is not None and self._memory(family, limits.memory) > limits.memory:
             return "memory"
-        if self._disk is not None and limits.disk is not None and self._disk.written(limits.disk) > limits.disk:
+        if self._disk and limits.disk is not None and self._disk.written(limits.disk, family) > limits.disk:
             return "disk"
         return None
 
@@ -135,54 +137,67 @@ class Watchdog:
 
 @dataclass(frozen=True)
 class _Free:
-    """Free bytes of a disk before the program began."""
+    """Free bytes of a disk, and the number of files that it can still take."""
 
-    folder: Path
-    before: int
+    bytes: int
+    files: int
+
+    @classmethod
+    def of(cls, folder: Path) -> _Free:
+        """Return those of a folder's disk; none if the folder is gone."""
+        try:
+            status = os.statvfs(folder)
+        except OSError:
+            return cls(0, 0)
+        return cls(status.f_bfree * status.f_frsize, status.f_ffree)
 
 
 class _Disk:
-    """The files that a program writes into some folders."""
+    """The files and folders that a program makes or changes in some folders of the host."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self._folders = [folder for folder in folders if folder.exists()]
         self._begun = time.time_ns()
         disks = {folder.stat().st_dev: folder for folder in self._folders}
-        self._free = [_Free(folder, _free(folder)) for folder in disks.values()]
+        self._before = {device: (folder, _Free.of(folder)) for device, folder in disks.items()}
 
-    def written(self, most: int) -> int:
-        """Return the bytes that the written files take on the disk.
+    def written(self, most: int, family: Iterable[int] = ()) -> int:
+        """Return the bytes that these take on the disk, at least `ENTRY` each.
 
-        Files are looked at only where so much of a disk was used since the beginning, by whomever, that they may take
+        They are looked at only where so much of a disk was used since the beginning, by whomever, that they may take
         more than `most` bytes; else the result is 0.
+
+        Args:
+            family: the program's processes, which may have files open that have no name any more.
         """
-        if not any(disk.before - _free(disk.folder) > most // 2 for disk in self._free):
+        if not any(self._is_used(folder, before, most // 2) for folder, before in self._before.values()):
             return 0
-        return sum(status.st_blocks * 512 for _, status in self._files())
+        named = sum(max(status.st_blocks * 512, ENTRY) for _, status in self._entries())
+        unnamed = open_files(family, lambda status: status.st_nlink == 0 and status.st_dev in self._before)
+        return named + unnamed
+
+    def _is_used(self, folder: Path, before: _Free, much: int) -> bool:
+        now = _Free.of(folder)
+        return before.bytes - now.bytes > much or (before.files - now.files) * ENTRY > much
 
     def remove(self) -> None:
-        """Remove the written files."""
-        for path, _ in self._files():
+        """Remove these files, and the folders that are empty then."""
+        for path, status in self._entries():
             with contextlib.suppress(OSError):
-                path.unlink()
+                path.rmdir() if stat.S_ISDIR(status.st_mode) else path.unlink()
 
-    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
-        """Yield the files whose inode was changed since the beginning; no program can set that time back."""
+    def _entries(self) -> Iterator[tuple[Path, os.stat_result]]:
+        """Yield the entries whose inode was changed since the beginning, inner ones first; no program can set that time
+        back."""
         for folder in self._folders:
-            walked = (Path(root, name) for root, _, names in os.walk(folder) for name in names)
+            walked = (
+                Path(root, name) for root, inner, names in os.walk(folder, topdown=False) for name in (*names, *inner)
+            )
             for path in [folder] if folder.is_file() else walked:
                 with contextlib.suppress(OSError):
                     status = path.lstat()
-                    if stat.S_ISREG(status.st_mode) and status.st_ctime_ns >= self._begun - CLOCK:
+                    if status.st_ctime_ns >= self._begun - CLOCK:
                         yield path, status
-
-
-def _free(folder: Path) -> int:
-    try:
-        status = os.statvfs(folder)
-    except OSError:
-        return 0
-    return status.f_bfree * status.f_frsize
 
 
 def descendants(pid: int) -> list[int]:
@@ -251,14 +266,26 @@ def proportional_share(pid: int) -> int:
 
 def in_memory_files(family: Iterable[int]) -> int:
     """Return the bytes of open files of memfd_create(2), which need not be mapped."""
+    return open_files(family, lambda _: True, "/memfd:")
+
+
+def open_files(family: Iterable[int], counts: Callable[[os.stat_result], bool], name: str = "") -> int:
+    """Return the bytes of the regular files that processes have open, each once.
+
+    Args:
+        counts: tells whether a file counts.
+        name: beginning of the names of the files that count.
+    """
     found: dict[tuple[int, int], int] = {}
     for pid in family:
         with contextlib.suppress(OSError):
             for entry in os.scandir(f"/proc/{pid}/fd"):
+                file = Path(entry.path)
                 with contextlib.suppress(OSError):
-                    if Path(entry.path).readlink().as_posix().startswith("/memfd:"):
-                        status = Path(entry.path).stat()
-                        found[status.st_dev, status.st_ino] = status.st_blocks * 512
+                    if str(file.readlink()).startswith(name or "/"):
+                        status = file.stat()
+                        if stat.S_ISREG(status.st_mode) and counts(status):
+                            found[status.st_dev, status.st_ino] = status.st_blocks * 512
     return sum(found.values())
 
 

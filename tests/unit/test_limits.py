@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,6 +133,25 @@ def test_files_on_the_disk(tmp_path: Path) -> None:
         )
     assert "R4L_BUILD_DISK" in caught.value.remedy
     assert [path.name for path in own.rglob("*") if path.is_file()] == ["before"]
+
+
+WRITES = {
+    "files without a name": "exec 3>{own}/x; rm {own}/x; head -c 64M /dev/zero >&3; sleep 60",
+    "empty files": "cd {own}; seq 1200 | xargs touch; sleep 60",
+    "folders": "cd {own}; seq 1200 | xargs mkdir; sleep 60",
+    "links": "cd {own}; mkdir a; seq 1200 | xargs ln -s -t a; sleep 60",
+}
+
+
+@pytest.mark.parametrize("how", WRITES)
+def test_the_disk_is_also_taken_by(how: str, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    bounds = Limits(disk=4 * MIB, seconds=SECONDS)
+    argv = ["sh", "-c", WRITES[how].format(own=own)]
+    with pytest.raises(LimitExceeded, match="wrote more than 4 MiB in all"):
+        run_logged(argv, tmp_path / "x.log", broken, limits=bounds, folders=[own])
+    assert list(own.iterdir()) == []
 
 
 def test_files_of_a_program_that_ends_before_it_is_looked_at(tmp_path: Path) -> None:
@@ -304,3 +325,41 @@ def test_descendants_are_found_however_deep(told: bool, monkeypatch: pytest.Monk
         finally:
             os.killpg(process.pid, 9)
     assert Memory.of(process.pid) == Memory()
+
+
+@pytest.fixture
+def small_group() -> Iterator[Path]:
+    """A control group of 48 MiB, as a container has one."""
+    for room, bound in (("memory", "memory.limit_in_bytes"), ("", "memory.max")):
+        group = Path("/sys/fs/cgroup", room, f"r4l-test-{os.getpid()}")
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            if (group / bound).exists():
+                (group / bound).write_text(str(48 * MIB))
+                yield group
+                return
+        finally:
+            until = time.monotonic() + SECONDS
+            while group.exists() and time.monotonic() < until:
+                # Processes that were killed leave it a moment later.
+                with contextlib.suppress(OSError):
+                    group.rmdir()
+    pytest.skip("no control group can be made here")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="making a control group needs root")
+@pytest.mark.parametrize(("bound", "error"), [(GIB, EnvironmentFault), (60 * MIB, BuildError)])
+def test_a_compiler_that_the_host_kills_for_lack_of_memory(
+    bound: int, error: type[R4LError], small_group: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: the program's end counted as its own. One that took half of its bound is not excused."""
+    monkeypatch.setattr(watchdog, "INTERVAL", 0.01)
+    hog = f"{sys.executable} -c \"import time; x = b'x' * (40 << 20); time.sleep(1); y = b'x' * (40 << 20)\""
+    script = f"echo $$ >{small_group}/cgroup.procs; {hog} && echo it lives"
+    with pytest.raises(error, match="no memory left" if error is EnvironmentFault else "it ended with 137") as caught:
+        logged(["sh", "-c", f"{script}; exit $?"], tmp_path / "x.log", memory=bound)
+    assert type(caught.value) is error
+    assert "Killed" in caught.value.detail
