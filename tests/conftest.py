@@ -152,7 +152,7 @@ class OnTerminal:
     def __init__(self, *arguments: str) -> None:
         self._ours, theirs = os.openpty()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "r4l", *arguments],
+            [sys.executable, "-P", "-m", "r4l", *arguments],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

@@ -92,6 +92,24 @@ def test_from_save_to_verdict(on_terminal: Callable[..., Any], folder: Path) -> 
     assert watching.wait() == 130
 
 
+def test_tests_import_modules_of_the_folder(
+    on_terminal: Callable[..., Any], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under `r4l test`; modules of the folder that the command is called in are not imported."""
+    stranger = folder.parent / "stranger"
+    stranger.mkdir()
+    (stranger / "multiprocessing.py").write_text("raise SystemExit('hostile')")
+    monkeypatch.chdir(stranger)
+    (folder / "helper.py").write_text("import os\nSAFE = os.environ.get('PYTHONSAFEPATH')\n")
+    (folder / "test_hello.py").unlink()
+    (folder / "tests").mkdir()
+    (folder / "tests/test_own.py").write_text("import helper\n\ndef test_own():\n    assert helper.SAFE is None\n")
+    watching = on_terminal("watch", str(folder))
+    assert "1 passed" in verdict(watching)
+    watching.type("\x03")
+    assert watching.wait() == 130
+
+
 @pytest.mark.thorough
 def test_a_save_in_a_run_begins_anew(on_terminal: Callable[..., Any], folder: Path, tmp_path: Path) -> None:
     (folder / "test_hello.py").write_text(
