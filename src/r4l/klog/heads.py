@@ -23,7 +23,10 @@ class RepeatedHead:
     """Prefix of the lines of a log, taken off as long as it is repeated."""
 
     def __init__(self) -> None:
-        self._pattern: re.Pattern[str] | None = None
+        self._words: list[str] = []
+        """The prefix, parted at its numbers, which may count lines or tell the time."""
+        self._blanks = ""
+        """Blanks at its end; an empty line may lack them."""
         self._held: tuple[str, str, int] | None = None
         """A line with a headline inside: its text without the prefix, the whole line, its number."""
         self._misses = 0
@@ -31,16 +34,16 @@ class RepeatedHead:
     def feed(self, line: str, number: int) -> list[tuple[str, int]]:
         """Return the lines, each with its number, that can be read after this one; without the prefix, if there is
         one."""
-        if self._pattern is None:
+        if not self._words:
             return self._begin(line, number)
         held, self._held = self._held, None
-        match = self._pattern.match(line)
-        if match:
+        text = self._without(line)
+        if text is not None:
             self._misses = 0
-            return [*([(held[0], held[2])] if held else []), (line[match.end() :], number)]
+            return [*([(held[0], held[2])] if held else []), (text, number)]
         self._misses += 1
         if held or self._misses > MISSES:
-            self._pattern = None
+            self._words = []
             return [*([(held[1], held[2])] if held else []), *self._begin(line, number)]
         return [(line, number)]
 
@@ -54,9 +57,22 @@ class RepeatedHead:
         if found is None or found.start() > LONGEST or not _HEAD.match(line[: found.start()]):
             return [(line, number)]
         head = line[: found.start()].rstrip()
-        blanks = line[len(head) : found.start()]
-        # Numbers in it may count lines, or tell the time.
-        words = _NUMBER.sub(r"\\d+", re.escape(head))
-        self._pattern = re.compile(f"{words}(?:{re.escape(blanks)}|\\s*$)")
+        self._words = _NUMBER.split(head)
+        self._blanks = line[len(head) : found.start()]
         self._held, self._misses = (line[found.start() :], line, number), 0
         return []
+
+    def _without(self, line: str) -> str | None:
+        """Return a line without the prefix; None if it does not begin with it."""
+        at = 0
+        for count, word in enumerate(self._words):
+            if count:
+                digits = _NUMBER.match(line, at)
+                if digits is None:
+                    return None
+                at = digits.end()
+            if not line.startswith(word, at):
+                return None
+            at += len(word)
+        rest = line[at:]
+        return rest.removeprefix(self._blanks) if rest.startswith(self._blanks) or not rest.strip() else None

@@ -11,7 +11,7 @@ _MESSAGE = re.compile(r'"(?:MESSAGE|message|msg|log)" ?: ?("(?:[^"\\]|\\.)*")')
 """A string member with a log line: journalctl -o json, dmesg --json, docker's json-file, LAVA."""
 _SOURCE = re.compile(r'"(?:SYSLOG_IDENTIFIER|_TRANSPORT)" ?: ?"([^"]*)"')
 """A member of journald's that names the writer (systemd.journal-fields(7))."""
-_OTHER = re.compile(r'\s*(?:[\[\]{}, ]+|"\w{1,32}" ?: ?[\w.\[{ -]{0,32},?)$')
+_OTHER = re.compile(r'[\[\]{}, ]+$|"\w{1,32}" ?: ?[\w.\[{ -]{0,32},?$')
 """A line of JSON with another member, or only brackets."""
 _ENTITIES = {
     "lt": "<",
@@ -39,7 +39,7 @@ def from_json(line: str) -> tuple[str, bool | None] | None:
         return None
     found = _MESSAGE.search(line)
     if found is None:
-        return ("", None) if _OTHER.match(line) else None
+        return ("", None) if _OTHER.match(line.strip()) else None
     try:
         text = str(json.loads(found[1], strict=False))
     except ValueError:

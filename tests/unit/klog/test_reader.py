@@ -618,6 +618,7 @@ class Endless(io.RawIOBase):
         b"[    1.000000] BUG: x\n",
         b"[    1.000000][  T1] BUG: x\n f+0x1/0x2\n",
         b"Call Trace:\n",
+        b"x1: BUG: unable to handle\ny2: BUG: unable to handle\n",
         b"[    1.000000] BUG: x\n" + (b"[    1.000000] " + b"y" * 8000 + b"\n") * 8,
     ],
 )
