@@ -124,7 +124,7 @@ class Watchdog:
 
     def _memory(self, family: Sequence[int], most: int) -> int:
         """Return the bytes that a program holds, shared ones once."""
-        each = [Memory.of(pid) for pid in family]
+        each = [MemoryUse.of(pid) for pid in family]
         self.largest = max([self.largest, *(one.address_space for one in each)])
         shared = max(sum(one.shared for one in each), in_memory_files(family))
         held = sum(one.private for one in each) + in_scratch(family)
@@ -231,7 +231,7 @@ def _parents() -> Callable[[int], list[int]]:
 
 
 @dataclass(frozen=True)
-class Memory:
+class MemoryUse:
     """Memory of a process in bytes (proc_pid_status(5)).
 
     Attributes:
@@ -245,7 +245,7 @@ class Memory:
     address_space: int = 0
 
     @classmethod
-    def of(cls, pid: int) -> Memory:
+    def of(cls, pid: int) -> MemoryUse:
         """Return the memory of a process; none if it has ended."""
         try:
             text = Path(f"/proc/{pid}/status").read_bytes()
@@ -261,7 +261,7 @@ def proportional_share(pid: int) -> int:
     match = None
     with contextlib.suppress(OSError):
         match = PROPORTIONAL.search(Path(f"/proc/{pid}/smaps_rollup").read_bytes())
-    return int(match[1]) << 10 if match else Memory.of(pid).shared
+    return int(match[1]) << 10 if match else MemoryUse.of(pid).shared
 
 
 def in_memory_files(family: Iterable[int]) -> int:

@@ -18,7 +18,7 @@ from r4l import limits, watchdog
 from r4l.errors import BuildError, EnvironmentFault, R4LError, UsageError
 from r4l.limits import GIB, MIB, LimitExceeded, Limits
 from r4l.process import run_captured, run_logged
-from r4l.watchdog import Memory
+from r4l.watchdog import MemoryUse
 
 SECONDS = 20.0
 """Time in which a runaway program must have ended, on a busy machine too."""
@@ -321,10 +321,10 @@ def test_descendants_are_found_however_deep(told: bool, monkeypatch: pytest.Monk
             family = watchdog.descendants(process.pid)
             assert len(family) == 3
             assert family[0] == process.pid
-            assert sum(Memory.of(pid).private for pid in family) > 0
+            assert sum(MemoryUse.of(pid).private for pid in family) > 0
         finally:
             os.killpg(process.pid, 9)
-    assert Memory.of(process.pid) == Memory()
+    assert MemoryUse.of(process.pid) == MemoryUse()
 
 
 @pytest.fixture

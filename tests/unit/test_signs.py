@@ -215,9 +215,13 @@ def names_astray(sign: Sign) -> Iterator[str]:
             yield f"{name}:{line}: {dotted}"
 
 
+APART = ("tests/fixtures/", "tests/hostile/folders.toml", "tests/unit/test_signs.py")
+"""Files that name what lies in the folders of others."""
+
+
 def all_signs(*starts: str) -> Iterator[Sign]:
     for name in files():
-        if name.startswith(starts) and not name.startswith(("tests/fixtures/", "tests/unit/test_signs.py")):
+        if name.startswith(starts) and not name.startswith(APART):
             with contextlib.suppress(UnicodeDecodeError):
                 yield from signs_in(name, (ROOT / name).read_text(encoding="utf-8"))
 

@@ -195,7 +195,7 @@ FORMS: dict[str, dict[str, str]] = {
 }
 """Files of a folder by name: each form is a module whose description is `mine`, which it gets in that way."""
 STAND_FOR = {"@module": C, "@mine": MINE, "@other": OTHER, "@versioned": VERSIONED}
-"""Texts that shapes.toml has names for."""
+"""Texts that the shapes below have names for."""
 SHAPES: dict[str, dict[str, Any]] = tomllib.loads(
     (Path(__file__).parents[1] / "fixtures/makefiles.toml").read_text(encoding="utf-8")
 )

@@ -61,7 +61,7 @@ LONGEST = 8192
 """Characters of a line that is put together."""
 
 
-class Mail:
+class MailDecoder:
     """Decoder of mails as they are sent, such as an archive's files of them (RFC 2045, quoted-printable)."""
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ from r4l.errors import UsageError
 from r4l.klog import kinds
 from r4l.klog.cutter import SplatCutter
 from r4l.klog.heads import RepeatedHead
-from r4l.klog.markup import Mail
+from r4l.klog.markup import MailDecoder
 from r4l.klog.prefixes import CONSOLE, parse_line
 from r4l.klog.records import LineSplitter, Record
 from r4l.klog.splat import Splat
@@ -66,7 +66,7 @@ class _Reader:
         self._log = log
         self._cutters: dict[str, SplatCutter] = {}
         self._last = self._cutter("")
-        self._mail = Mail()
+        self._mail = MailDecoder()
         self._heads = RepeatedHead()
 
     def _cutter(self, machine: str) -> SplatCutter:

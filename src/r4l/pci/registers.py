@@ -156,7 +156,7 @@ class Word(int):
 class Register:
     """A register of a device. The class attribute is this description, an instance's attribute is the value, a `Word`.
 
-    `Model.CTRL.go` is the field `go`, for a trace's `read` and `write`. There, a field hides an attribute of the same
+    `Edu.STATUS.irq` is the field `irq`, for a trace's `read` and `write`. There, a field hides an attribute of the same
     name, such as `reset` or `size`.
 
     Args:
