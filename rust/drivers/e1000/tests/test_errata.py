@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Faults of real cards, as the card in Python has them by switches (`r4l.pci.models.e1000.Errata`)."""
+"""Faults of real cards, as the card in Python has them by switches (`r4l.pci.models.e1000.Errata`), and of broken
+ones."""
 
 from __future__ import annotations
 
@@ -73,3 +74,19 @@ def test_a_card_that_takes_no_writes_to_its_memory_is_refused(vm: r4l.VM, module
     card.errata = replace(card.errata, writes_by_io_only=False)
     vm.insmod(module)
     assert "eth0" in vm.run("ls /sys/class/net", check=True).stdout
+
+
+def test_a_frame_whose_first_piece_has_no_header_is_dropped(
+    online: r4l.VM, interface: Interface, gateway: str, module: r4l.BuiltModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broken card may put a few bytes into each buffer."""
+    interface.ping(gateway, count=1)
+    card = card_of(online)
+    fill = card._fill
+    with monkeypatch.context() as broken:
+        broken.setattr(card, "_fill", lambda frame, size, free: fill(frame, 8, free))
+        assert online.run(f"ping -c2 -W1 {gateway}").exit_code != 0
+        if module.name != "e1000":
+            assert interface.counter("rx_length_errors") > 0
+            assert interface.counter("rx_errors") == interface.counter("rx_length_errors")
+    interface.ping(gateway)

@@ -214,14 +214,17 @@ impl<'b> RxSlot<'_, 'b> {
         self.0.dev
     }
 
-    /// Hands a frame with its Ethernet header to the stack, and counts it.
+    /// Hands a frame with its Ethernet header to the stack, and counts it. A frame whose first piece
+    /// is shorter than that header is dropped, and counted as one of a wrong length.
     #[inline]
     pub fn receive(self, skb: RxSkb) {
         let poll = self.0;
         poll.done += 1;
         let dev = poll.dev.as_raw();
         let len = skb.len();
-        if len < ETH_HEADER_LEN {
+        // Not the length of the frame: `eth_type_trans` takes the header out of the linear part, and
+        // stops the system (`BUG` in `__skb_pull`) if that is shorter. Lengths are the device's.
+        if skb.as_skb().head_len() < ETH_HEADER_LEN {
             // SAFETY: `dev` is valid, and the counters are atomic.
             unsafe {
                 bindings::dev_stats_inc_rx_length_errors(dev);
@@ -230,8 +233,9 @@ impl<'b> RxSlot<'_, 'b> {
             return;
         }
         let skb = skb.into_raw();
-        // SAFETY: `skb` and its data are valid and not shared, and are long enough for an Ethernet
-        // header. `napi_gro_receive` takes the reference, and is called in the poll function.
+        // SAFETY: `skb` and its data are valid and not shared, and the linear part is long enough
+        // for an Ethernet header. `napi_gro_receive` takes the reference, and is called in the poll
+        // function.
         unsafe {
             bindings::skb_set_protocol(skb, bindings::eth_type_trans(skb, dev));
             bindings::dev_dstats_rx_add(dev, len);
