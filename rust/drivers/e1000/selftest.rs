@@ -134,15 +134,22 @@ fn interrupts(hw: &Hw<'_>) -> Result {
     Ok(())
 }
 
-/// Tests that a frame is received unchanged when the PHY sends it back.
+/// Tests that a frame is received unchanged when the PHY sends it back. Leaves the PHY without power,
+/// and without the user's settings.
 fn loopback(hw: &Hw<'_>, dev: &Device<Bound>) -> Result {
     phy::set_power(hw, true)?;
-    phy::set_loopback(hw, true)?;
-    let result = send_to_ourselves(hw, dev);
-    hw.reset();
-    phy::set_loopback(hw, false)?;
-    phy::set_power(hw, false)?;
-    result
+    let result = phy::set_loopback(hw, true).and_then(|()| send_to_ourselves(hw, dev));
+    let ended = phy::set_loopback(hw, false);
+    let off = phy::set_power(hw, false);
+    result.and(ended).and(off)
+}
+
+/// Rings and memory of the loopback test.
+struct Loop<'bound> {
+    tx: Descriptors<'bound>,
+    rx: Descriptors<'bound>,
+    out: Coherent<[u64; FRAME]>,
+    back: Coherent<[u64; BUFFER]>,
 }
 
 /// Returns a word of the frame: [`OURSELVES`] in the first six bytes, then a pattern.
@@ -155,13 +162,24 @@ fn word(index: usize) -> u64 {
 }
 
 fn send_to_ourselves(hw: &Hw<'_>, dev: &Device<Bound>) -> Result {
-    let (tx, rx) = (Descriptors::new(dev, COUNT)?, Descriptors::new(dev, COUNT)?);
-    let out: Coherent<[u64; FRAME]> = Coherent::zeroed(dev, GFP_KERNEL)?;
-    let back: Coherent<[u64; BUFFER]> = Coherent::zeroed(dev, GFP_KERNEL)?;
+    let memory = Loop {
+        tx: Descriptors::new(dev, COUNT)?,
+        rx: Descriptors::new(dev, COUNT)?,
+        out: Coherent::zeroed(dev, GFP_KERNEL)?,
+        back: Coherent::zeroed(dev, GFP_KERNEL)?,
+    };
+    let result = send_and_compare(hw, &memory);
+    // Before the memory goes: a card that has failed may still read and write it.
+    hw.reset();
+    result
+}
+
+fn send_and_compare(hw: &Hw<'_>, memory: &Loop<'_>) -> Result {
+    let Loop { tx, rx, out, back } = memory;
     for i in 0..FRAME {
         dma_write!(out, [build: i % FRAME], word(i));
     }
-    rx.write(0, coherent_address(&back), 0);
+    rx.write(0, coherent_address(&memory.back), 0);
     dma_wmb();
     hw.set_address(0, Some(OURSELVES));
     hw.set_rx_ring(rx.dma_addr(), BYTES, 1);
@@ -184,7 +202,7 @@ fn send_to_ourselves(hw: &Hw<'_>, dev: &Device<Bound>) -> Result {
         .with_ifcs(true)
         .with_rs(true);
     for i in 0..20 {
-        tx.write(i, coherent_address(&out), frame.into_raw());
+        tx.write(i, coherent_address(&memory.out), frame.into_raw());
         dma_wmb();
         hw.set_tx_tail(i + 1);
         fsleep(Delta::from_millis(100));
