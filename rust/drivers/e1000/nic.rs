@@ -288,7 +288,7 @@ impl<'bound> net::Driver for Nic<'bound> {
         // The card is silent, so its memory may go.
         drop(rings);
         self.hw.take_arp(false);
-        if is_reachable && phy::set_power(&self.hw, false).is_err() {
+        if is_reachable && phy::power_down(&self.hw).is_err() {
             netdev_err!(dev, "the PHY does not answer\n");
         }
         netdev_info!(dev, "stop\n");

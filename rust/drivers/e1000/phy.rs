@@ -4,7 +4,10 @@
 
 use crate::{
     hw::Hw,
-    regs::MDIC,
+    regs::{
+        MANC,
+        MDIC, //
+    },
     setup::SUPPORTED, //
 };
 use kernel::{
@@ -52,6 +55,15 @@ pub(crate) fn set_power(hw: &Hw<'_>, on: bool) -> Result {
     let control = if on { control } else { control | POWER_DOWN };
     let write = MDIC::zeroed().with_op(WRITE).with_regadd(CONTROL);
     transfer(hw, write.with_data(control)).map(|_| ())
+}
+
+/// Switches the PHY's power off for as long as the interface is down. A management controller keeps
+/// its link.
+pub(crate) fn power_down(hw: &Hw<'_>) -> Result {
+    if hw.chip.is_managed && hw.bar.read(MANC).smbus_en() {
+        return Ok(());
+    }
+    set_power(hw, false)
 }
 
 /// Other bits of PHY Control (11.1.3; IEEE 802.3, 22.2.4.1).

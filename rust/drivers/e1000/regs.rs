@@ -237,6 +237,8 @@ register! {
     pub(crate) MANC(u32) @ 0x5820 {
         /// ARP requests go to the management controller.
         13:13 arp_en => bool;
+        /// A management controller is connected, by SMBus; as in the EEPROM.
+        0:0 smbus_en => bool;
     }
 
     /// Multicast table array, 13.5.1.

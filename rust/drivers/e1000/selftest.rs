@@ -140,7 +140,7 @@ fn loopback(hw: &Hw<'_>, dev: &Device<Bound>) -> Result {
     phy::set_power(hw, true)?;
     let result = phy::set_loopback(hw, true).and_then(|()| send_to_ourselves(hw, dev));
     let ended = phy::set_loopback(hw, false);
-    let off = phy::set_power(hw, false);
+    let off = phy::power_down(hw);
     result.and(ended).and(off)
 }
 
