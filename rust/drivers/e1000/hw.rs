@@ -328,10 +328,13 @@ impl Missed {
     /// Returns the number of frames since the last call.
     ///
     /// A read clears the register (13.7) of a card, but not of QEMU's. A second read distinguishes
-    /// them.
+    /// them. A card that does not answer counts nothing.
     pub(crate) fn take(&mut self, hw: &Hw<'_>) -> u32 {
         let first = hw.bar.read(MPC).into_raw();
         let second = hw.bar.read(MPC).into_raw();
+        if second == u32::MAX && !hw.is_reachable() {
+            return 0;
+        }
         if second < first || second < self.seen {
             self.seen = 0;
             return first.wrapping_add(second);

@@ -280,10 +280,8 @@ impl<'bound> net::Driver for Nic<'bound> {
 
     fn stop(&self, dev: &net::Device, rings: Rings<Self>) {
         let is_reachable = self.hw.is_reachable();
-        if is_reachable {
-            // The reset clears the registers.
-            self.statistics.take(&self.hw);
-        }
+        // The reset clears the registers.
+        self.statistics.take(&self.hw);
         self.hw.reset_by(self.ports.as_ref());
         // The card is silent, so its memory may go.
         drop(rings);

@@ -5,10 +5,16 @@
 //! Reading a register clears it; at its maximum it stays. A count of frames of 64 bytes, at most
 //! 1,488,095 a second, takes 48 minutes to get there.
 
-use crate::hw::Hw;
-use kernel::sync::atomic::{
-    Atomic,
-    Relaxed, //
+use crate::{
+    hw::Hw,
+    regs::STATUS, //
+};
+use kernel::{
+    io::Io,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    }, //
 };
 use kit::net::DeviceCounts;
 
@@ -97,10 +103,14 @@ impl Statistics {
     }
 
     /// Adds the counts since the last call. A count is added by the caller whose read clears the
-    /// register, so concurrent callers lose none.
+    /// register, so concurrent callers lose none. A card that does not answer counts nothing.
     pub(crate) fn take(&self, hw: &Hw<'_>) {
         for (sum, (_, index, wide)) in self.0.iter().zip(TABLE) {
             let mut count = u64::from(hw.take_statistic(index));
+            // Some bits of STATUS are always 0 (13.4.2).
+            if count == u64::from(u32::MAX) && hw.bar.read(STATUS).into_raw() == u32::MAX {
+                return;
+            }
             if wide {
                 // The low half first, since a read of the high half clears both.
                 count |= u64::from(hw.take_statistic(index + 1)) << 32;

@@ -13,6 +13,7 @@ import pytest
 
 import r4l
 from r4l.net import Interface, read_pcap
+from r4l.pci.faults import Fault
 from r4l.pci.models.e1000 import E1000
 from r4l.pci.trace import write
 
@@ -93,6 +94,24 @@ def test_a_frame_whose_first_piece_has_no_header_is_dropped(
         if module.name != "e1000":
             assert interface.counter("rx_length_errors") > 0
             assert interface.counter("rx_errors") == interface.counter("rx_length_errors")
+    interface.ping(gateway)
+
+
+def test_a_card_that_does_not_answer_counts_nothing(
+    online: r4l.VM, interface: Interface, ethtool: Ethtool, gateway: str, module: r4l.BuiltModule
+) -> None:
+    """Reads of a card that is gone return ones."""
+    if module.name == "e1000":
+        pytest.skip("the C driver asks the PCI core only, which does not know yet")
+    interface.ping(gateway, count=1)
+    card = card_of(online)
+    before = ethtool.statistics()
+    card.faults.add(Fault("all-ones", times=0))
+    after = ethtool.statistics()
+    card.faults.clear()
+    for name in ("rx_crc_errors", "rx_bytes", "tx_broadcast"):
+        assert after[name] - before[name] < 1 << 20, name
+    assert interface.counter("rx_crc_errors") == 0
     interface.ping(gateway)
 
 
