@@ -97,33 +97,64 @@ const GIGABIT: Bounded<u32, 5> = Bounded::<u32, 5>::new::<9>();
 const GIGABIT_HALF: u16 = 1 << 8;
 const GIGABIT_FULL: u16 = 1 << 9;
 
-/// Advertises modes to the link partner, and starts a negotiation.
-pub(crate) fn negotiate(hw: &Hw<'_>, modes: LinkModes) -> Result {
-    let mut offer = IEEE_802_3;
-    for (mode, bit) in OFFERS {
-        if modes.has(mode) {
-            offer |= bit;
-        }
-    }
-    write(hw, OFFER, offer)?;
-    let mut gigabit = read(hw, GIGABIT)? & !(GIGABIT_HALF | GIGABIT_FULL);
+/// Returns the bits of Advertisement for modes.
+fn offer_of(modes: LinkModes) -> u16 {
+    OFFERS
+        .iter()
+        .filter(|(mode, _)| modes.has(*mode))
+        .fold(0, |bits, (_, bit)| bits | bit)
+}
+
+/// Returns the bits of 1000BASE-T Control for modes.
+fn gigabit_of(modes: LinkModes) -> u16 {
     if modes.has(LinkModes::FULL_1000) {
-        gigabit |= GIGABIT_FULL;
+        GIGABIT_FULL
+    } else {
+        0
     }
-    write(hw, GIGABIT, gigabit)?;
+}
+
+/// Returns the value of PHY Control for a mode without negotiation.
+fn control_of(mode: LinkModes) -> Result<u16> {
+    match mode {
+        LinkModes::HALF_10 => Ok(0),
+        LinkModes::FULL_10 => Ok(FULL_DUPLEX),
+        LinkModes::HALF_100 => Ok(SPEED_100),
+        LinkModes::FULL_100 => Ok(SPEED_100 | FULL_DUPLEX),
+        LinkModes::FULL_1000 => Ok(SPEED_1000 | FULL_DUPLEX),
+        _ => Err(EINVAL),
+    }
+}
+
+/// Advertises modes to the link partner and starts a negotiation, or forces a mode without one.
+pub(crate) fn request(hw: &Hw<'_>, request: LinkRequest) -> Result {
+    let modes = match request {
+        LinkRequest::Negotiate(modes) => modes,
+        LinkRequest::Force(mode) => return write(hw, CONTROL, control_of(mode)?),
+    };
+    write(hw, OFFER, IEEE_802_3 | offer_of(modes))?;
+    let gigabit = read(hw, GIGABIT)? & !(GIGABIT_HALF | GIGABIT_FULL);
+    write(hw, GIGABIT, gigabit | gigabit_of(modes))?;
     write(hw, CONTROL, NEGOTIATION | NEGOTIATE_NOW)
 }
 
-/// Forces a mode of 10 or 100 Mbit/s, without negotiation.
-pub(crate) fn force(hw: &Hw<'_>, mode: LinkModes) -> Result {
-    let control = match mode {
-        LinkModes::HALF_10 => 0,
-        LinkModes::FULL_10 => FULL_DUPLEX,
-        LinkModes::HALF_100 => SPEED_100,
-        LinkModes::FULL_100 => SPEED_100 | FULL_DUPLEX,
-        _ => return Err(EINVAL),
+/// Returns true if the PHY works by a request. It does not after a loss of its power, after a
+/// loopback, or if another driver had other wishes.
+pub(crate) fn follows(hw: &Hw<'_>, request: LinkRequest) -> Result<bool> {
+    let (fields, control, advertises) = match request {
+        LinkRequest::Force(mode) => (
+            NEGOTIATION | LOOPBACK | SPEED_100 | SPEED_1000 | FULL_DUPLEX,
+            control_of(mode)?,
+            true,
+        ),
+        LinkRequest::Negotiate(modes) => (
+            NEGOTIATION | LOOPBACK,
+            NEGOTIATION,
+            read(hw, OFFER)? & offer_of(SUPPORTED) == offer_of(modes)
+                && read(hw, GIGABIT)? & (GIGABIT_HALF | GIGABIT_FULL) == gigabit_of(modes),
+        ),
     };
-    write(hw, CONTROL, control)
+    Ok(advertises && read(hw, CONTROL)? & fields == control)
 }
 
 /// Switches the loopback to the MAC on; or off, and starts a negotiation.
@@ -154,21 +185,35 @@ fn resolve_pause(own: u16, other: u16) -> (bool, bool) {
     (has(own, OFFERS_PAUSE), has(other, OFFERS_PAUSE))
 }
 
-/// Writes a register of the PHY for the user. Returns the resulting request for the link if the
-/// register is PHY Control.
+/// Writes a register of the PHY for the user. Returns the request for the link that the PHY works by
+/// then, if the register is one of those that have it.
 pub(crate) fn write_for_user(
     hw: &Hw<'_>,
     register: Bounded<u32, 5>,
     value: u16,
 ) -> Result<Option<LinkRequest>> {
     write(hw, register, value)?;
-    Ok((register == CONTROL && value & POWER_DOWN == 0).then(|| request_of(value)))
+    let has_request = [CONTROL, OFFER, GIGABIT].contains(&register);
+    if !has_request || (register == CONTROL && value & POWER_DOWN != 0) {
+        return Ok(None);
+    }
+    let (control, offer, gigabit) = (read(hw, CONTROL)?, read(hw, OFFER)?, read(hw, GIGABIT)?);
+    Ok(Some(request_of(control, offer, gigabit)))
 }
 
-/// Returns the request for the link that a value of PHY Control means.
-fn request_of(control: u16) -> LinkRequest {
+/// Returns the request for the link that the PHY's registers mean.
+fn request_of(control: u16, offer: u16, gigabit: u16) -> LinkRequest {
     if control & NEGOTIATION != 0 {
-        return LinkRequest::Negotiate(SUPPORTED);
+        let mut modes = LinkModes::NONE;
+        for (mode, bit) in OFFERS {
+            if offer & bit != 0 {
+                modes = modes.with(mode);
+            }
+        }
+        if gigabit & GIGABIT_FULL != 0 {
+            modes = modes.with(LinkModes::FULL_1000);
+        }
+        return LinkRequest::Negotiate(modes);
     }
     let full = control & FULL_DUPLEX != 0;
     LinkRequest::Force(match (control & SPEED_1000, control & SPEED_100, full) {
@@ -216,8 +261,33 @@ mod tests {
             (0x2100, LinkRequest::Force(LinkModes::FULL_100)),
             (0x0140, LinkRequest::Force(LinkModes::FULL_1000)),
         ] {
-            assert!(request_of(control) == request);
+            assert!(request_of(control, 0x0de1, 0x0e00) == request);
         }
+        let one = LinkRequest::Negotiate(LinkModes::FULL_100);
+        assert!(request_of(0x1000, 0x0101, 0) == one);
+    }
+
+    #[test]
+    fn modes_are_told_to_the_phy_and_read_back() {
+        for modes in [
+            LinkModes::NONE,
+            LinkModes::FULL_1000,
+            LinkModes::HALF_10.with(LinkModes::PAUSE),
+            SUPPORTED,
+        ] {
+            let (offer, gigabit) = (offer_of(modes), gigabit_of(modes));
+            let read = request_of(NEGOTIATION, IEEE_802_3 | offer, gigabit);
+            assert!(read == LinkRequest::Negotiate(modes));
+        }
+        for mode in [
+            LinkModes::HALF_10,
+            LinkModes::FULL_100,
+            LinkModes::FULL_1000,
+        ] {
+            let control = control_of(mode).unwrap_or(NEGOTIATION);
+            assert!(request_of(control, 0, 0) == LinkRequest::Force(mode));
+        }
+        assert!(control_of(SUPPORTED).is_err());
     }
 
     #[test]

@@ -135,7 +135,7 @@ fn interrupts(hw: &Hw<'_>) -> Result {
 }
 
 /// Tests that a frame is received unchanged when the PHY sends it back. Leaves the PHY without power,
-/// and without the user's settings.
+/// and with other settings than the user's: those are set by the next open.
 fn loopback(hw: &Hw<'_>, dev: &Device<Bound>) -> Result {
     phy::set_power(hw, true)?;
     let result = phy::set_loopback(hw, true).and_then(|()| send_to_ourselves(hw, dev));

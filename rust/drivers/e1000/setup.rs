@@ -76,8 +76,6 @@ pub(crate) struct Setup {
     /// Advertised modes, or the forced one, bits of [`LinkModes`].
     modes: Atomic<u32>,
     forced: Atomic<bool>,
-    /// True if `modes` have changed since they were written to the PHY.
-    untold: Atomic<bool>,
     pause: Atomic<Bits>,
     /// True if the negotiated use of pause frames is set for the present link.
     resolved: Atomic<bool>,
@@ -100,7 +98,6 @@ impl Setup {
         Self {
             modes: Atomic::new(SUPPORTED.into_raw()),
             forced: Atomic::new(false),
-            untold: Atomic::new(false),
             pause: Atomic::new(0),
             resolved: Atomic::new(false),
             interval: Atomic::new(INTERVAL),
@@ -111,9 +108,14 @@ impl Setup {
 
     /// Applies the settings to a card that is being opened. The PHY has power.
     pub(crate) fn apply(&self, hw: &Hw<'_>) -> Result {
+    ///
+    /// The PHY keeps its own settings while the interface is down, and a negotiation takes seconds,
+    /// so it is told its settings only if it has others.
         self.apply_interval(hw);
         self.apply_pause(hw);
-        if self.untold.load(Relaxed) {
+        // The card has been reset, so negotiated pause frames are off.
+        self.resolved.store(false, Relaxed);
+        if !phy::follows(hw, self.request())? {
             self.negotiate(hw)?;
         }
         Ok(())
@@ -145,7 +147,7 @@ impl Setup {
         Ok(())
     }
 
-    /// Keeps a request that the user wrote to the PHY directly, for the next open.
+    /// Keeps a request that the user wrote to the PHY directly.
     pub(crate) fn note_request(&self, request: LinkRequest) {
         match request {
             LinkRequest::Force(modes) => self.keep(true, modes),
@@ -157,20 +159,12 @@ impl Setup {
     fn keep(&self, forced: bool, modes: LinkModes) {
         self.modes.store(modes.into_raw(), Relaxed);
         self.forced.store(forced, Relaxed);
-        self.untold.store(true, Relaxed);
     }
 
     /// Starts a negotiation, or forces a mode. The link is down meanwhile.
     pub(crate) fn negotiate(&self, hw: &Hw<'_>) -> Result {
         self.resolved.store(false, Relaxed);
-        let modes = LinkModes::from_raw(self.modes.load(Relaxed));
-        if self.forced.load(Relaxed) {
-            phy::force(hw, modes)?;
-        } else {
-            phy::negotiate(hw, modes)?;
-        }
-        self.untold.store(false, Relaxed);
-        Ok(())
+        phy::request(hw, self.request())
     }
 
     pub(crate) fn pause(&self) -> Pause {

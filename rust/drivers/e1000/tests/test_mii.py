@@ -20,6 +20,8 @@ pytestmark = pytest.mark.machine(nics=["e1000"])
 
 GMIIPHY, GMIIREG, SMIIREG = 0x8947, 0x8948, 0x8949
 CONTROL, STATUS, PHY_ID1, OFFER = 0, 1, 2, 4
+HALF_100, FULL_100, FULL_1000 = 1 << 2, 1 << 3, 1 << 5
+"""ADVERTISED_*, as bits."""
 FORCED_100, NEGOTIATE = 0x2100, 0x1340
 """Values of the PHY's control register: 100 Mbit/s both ways; negotiation, now (IEEE 802.3, 22.2.4.1)."""
 HAS_LINK = 1 << 2
@@ -80,3 +82,19 @@ def test_what_the_phy_was_told_is_what_ethtool_shows(
     assert ethtool.settings()[3] == 1
     interface.wait_for_carrier()
     interface.ping(gateway, count=2)
+
+
+def test_a_negotiation_by_mii_tool_is_for_the_modes_that_are_advertised(
+    mii: Mii, ethtool: Ethtool, interface: Interface, module: r4l.BuiltModule
+) -> None:
+    if module.name == "e1000":
+        pytest.skip("the C driver advertises all modes then")
+    modes = HALF_100 | FULL_100 | FULL_1000
+    ethtool.set_link(autoneg=True, advertising=FULL_100 | FULL_1000)
+    mii.ask(SMIIREG, CONTROL, NEGOTIATE)
+    assert ethtool.settings()[1] & modes == FULL_100 | FULL_1000
+    mii.ask(SMIIREG, OFFER, 0x0081)
+    assert ethtool.settings()[1] & modes == HALF_100 | FULL_1000
+    interface.down()
+    interface.up(address=None)
+    assert mii.read(OFFER) == 0x0081

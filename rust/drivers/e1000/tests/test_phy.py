@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""The PHY: its power."""
+"""The PHY does what the user chose, also when it has lost its settings meanwhile."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
 import pytest
 
 import r4l
 from r4l.net import Interface
 from r4l.pci.models.e1000 import E1000
+
+if TYPE_CHECKING:
+    from rust.drivers.e1000.tests.conftest import Ethtool
 
 pytestmark = pytest.mark.machine(nics=["python:e1000"])
 
@@ -23,6 +27,53 @@ def card(online: r4l.VM) -> E1000:
     card = online.cards[0]
     assert isinstance(card, E1000)
     return card
+
+
+def test_a_forced_mode_is_forced_again_after_the_phy_has_lost_it(
+    card: E1000, ethtool: Ethtool, interface: Interface, gateway: str, module: r4l.BuiltModule
+) -> None:
+    """As in a suspend that takes its power."""
+    if module.name == "e1000":
+        pytest.skip("the C driver tells the PHY when the interface goes down, and not when it goes up")
+    ethtool.set_link(autoneg=False, speed=100, full=True)
+    interface.wait_for_carrier()
+    interface.down()
+    card.call(card.phy.power_on)
+    card.call(card.phy.begin)
+    interface.up(address=None)
+    interface.wait_for_carrier()
+    assert card.phy.speed == 100
+    assert ethtool.settings()[2:] == (100, 0)
+    interface.ping(gateway, count=1)
+
+
+def test_a_forced_mode_is_forced_again_after_a_self_test(
+    card: E1000, ethtool: Ethtool, interface: Interface, gateway: str, module: r4l.BuiltModule
+) -> None:
+    if module.name == "e1000":
+        pytest.skip("the card fails the C driver's tests of registers and of the loopback")
+    ethtool.set_link(autoneg=False, speed=100, full=True)
+    interface.wait_for_carrier()
+    _, results = ethtool.self_test(offline=True)
+    assert set(results.values()) == {0}, results
+    interface.wait_for_carrier()
+    assert card.phy.speed == 100
+    assert ethtool.settings()[2:] == (100, 0)
+    interface.ping(gateway, count=1)
+
+
+@pytest.mark.thorough
+def test_settings_of_another_driver_do_not_stay(
+    vm: r4l.VM, module: r4l.BuiltModule, interface: Interface, gateway: str
+) -> None:
+    card = vm.cards[0]
+    assert isinstance(card, E1000)
+    card.call(card.phy.write, 0, 0x2100)
+    vm.insmod(module)
+    interface.up()
+    interface.wait_for_carrier()
+    assert card.phy.speed == 1000
+    interface.ping(gateway, count=1)
 
 
 def test_a_management_controller_keeps_its_link(
