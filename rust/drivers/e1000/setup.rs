@@ -107,10 +107,10 @@ impl Setup {
     }
 
     /// Applies the settings to a card that is being opened. The PHY has power.
-    pub(crate) fn apply(&self, hw: &Hw<'_>) -> Result {
     ///
     /// The PHY keeps its own settings while the interface is down, and a negotiation takes seconds,
     /// so it is told its settings only if it has others.
+    pub(crate) fn apply(&self, hw: &Hw<'_>) -> Result {
         self.apply_interval(hw);
         self.apply_pause(hw);
         // The card has been reset, so negotiated pause frames are off.
@@ -177,7 +177,14 @@ impl Setup {
     }
 
     /// Keeps the use of pause frames, and starts a negotiation if they are negotiated.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: they are to be negotiated, and the link is not (`struct ethtool_pauseparam`).
     pub(crate) fn set_pause(&self, hw: &Hw<'_>, up: bool, pause: Pause) -> Result {
+        if pause.negotiate && self.forced.load(Relaxed) {
+            return Err(EINVAL);
+        }
         let mut bits = 0;
         for (bit, set) in [(NEGOTIATE, pause.negotiate), (RX, pause.rx), (TX, pause.tx)] {
             if set {
@@ -202,12 +209,18 @@ impl Setup {
         self.set_request(hw, up, LinkRequest::Negotiate(modes))
     }
 
-    /// Sets the negotiated use of pause frames when a link has come up.
+    /// Sets the negotiated use of pause frames when a link has come up. There are none on a link that
+    /// was not negotiated, nor with half duplex (IEEE 802.3, 31B.1).
     pub(crate) fn resolve_pause(&self, hw: &Hw<'_>, link: bool) -> Result {
         if !link {
             self.resolved.store(false, Relaxed);
         } else if self.pause().negotiate && !self.resolved.xchg(true, Relaxed) {
-            let (rx, tx) = phy::agreed_pause(hw)?;
+            let full_duplex = hw.link().is_some_and(|link| link.full_duplex);
+            let (rx, tx) = if full_duplex && !self.forced.load(Relaxed) {
+                phy::agreed_pause(hw)?
+            } else {
+                (false, false)
+            };
             set_pause(hw, rx, tx);
         }
         Ok(())

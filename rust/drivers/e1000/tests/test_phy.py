@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The PHY does what the user chose, also when it has lost its settings meanwhile."""
+"""The PHY does what the user chose, also when it has lost its settings meanwhile; and pause frames follow the link."""
 
 from __future__ import annotations
 
+import struct
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,15 +13,24 @@ import pytest
 import r4l
 from r4l.net import Interface
 from r4l.pci.models.e1000 import E1000
+from r4l.pci.models.e1000.phy import PARTNER, PARTNER_ABILITY
 
 if TYPE_CHECKING:
     from rust.drivers.e1000.tests.conftest import Ethtool
 
 pytestmark = pytest.mark.machine(nics=["python:e1000"])
 
-MANC = 0x5820
+GPAUSEPARAM, SPAUSEPARAM = 0x12, 0x13
+CTRL, MANC = 0x00, 0x5820
+RFCE, TFCE = 1 << 27, 1 << 28
+"""Bits of CTRL: pause frames are obeyed, and sent (8254x manual, 13.4.1)."""
 SMBUS_EN = 1
 """Bit of MANC: a management controller is connected."""
+HALF_100, FULL_100, FULL_1000 = 1 << 2, 1 << 3, 1 << 5
+"""ADVERTISED_*, as bits."""
+PAUSES = 1 << 10
+"""Bit of the partner's ability: symmetric pause (IEEE 802.3, table 28B-2)."""
+Register = Callable[[int], int]
 
 
 @pytest.fixture
@@ -27,6 +39,14 @@ def card(online: r4l.VM) -> E1000:
     card = online.cards[0]
     assert isinstance(card, E1000)
     return card
+
+
+def wait_until(seen: Callable[[], bool]) -> None:
+    """Wait for something that drivers do within seconds."""
+    until = time.monotonic() + 30
+    while not seen():
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_a_forced_mode_is_forced_again_after_the_phy_has_lost_it(
@@ -74,6 +94,37 @@ def test_settings_of_another_driver_do_not_stay(
     interface.wait_for_carrier()
     assert card.phy.speed == 1000
     interface.ping(gateway, count=1)
+
+
+def test_negotiated_pauses_are_those_of_each_link(
+    card: E1000,
+    ethtool: Ethtool,
+    interface: Interface,
+    gateway: str,
+    register: Register,
+    module: r4l.BuiltModule,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def pauses() -> bool:
+        return register(CTRL) & (RFCE | TFCE) == RFCE | TFCE
+
+    monkeypatch.setitem(PARTNER_ABILITY, PARTNER, PARTNER_ABILITY[PARTNER] | PAUSES)
+    ethtool.ask(SPAUSEPARAM, struct.pack("<III", 1, 1, 1))
+    wait_until(pauses)
+    for _ in range(2):
+        interface.down()
+        interface.up(address=None)
+        wait_until(pauses)
+    interface.ping(gateway, count=1)
+    if module.name == "e1000":
+        pytest.skip("the C driver takes the wish, and keeps the pauses, without a negotiation")
+    ethtool.set_link(autoneg=False, speed=100, full=True)
+    wait_until(lambda: not register(CTRL) & (RFCE | TFCE))
+    with pytest.raises(OSError, match="EINVAL"):
+        ethtool.ask(SPAUSEPARAM, struct.pack("<III", 1, 1, 0))
+    assert struct.unpack("<III", ethtool.ask(GPAUSEPARAM, bytes(12))) == (1, 1, 1)
+    ethtool.ask(SPAUSEPARAM, struct.pack("<III", 0, 1, 0))
+    assert register(CTRL) & (RFCE | TFCE) == RFCE
 
 
 def test_a_management_controller_keeps_its_link(
