@@ -97,6 +97,20 @@ def test_a_frame_whose_first_piece_has_no_header_is_dropped(
     interface.ping(gateway)
 
 
+@pytest.mark.thorough
+def test_frames_that_do_not_end_keep_no_cpu(
+    online: r4l.VM, interface: Interface, gateway: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broken card may mark no descriptor as the last one of its frame."""
+    interface.ping(gateway, count=1)
+    with monkeypatch.context() as broken:
+        broken.setattr("r4l.pci.models.e1000.receive.RX_EOP", 0)
+        assert online.run(f"ping -c200 -i 0.01 -s 1400 -W1 {gateway}", timeout=60).exit_code != 0
+    interface.down()
+    interface.up(address=None)
+    interface.ping(gateway)
+
+
 def test_a_card_that_does_not_answer_counts_nothing(
     online: r4l.VM, interface: Interface, ethtool: Ethtool, gateway: str, module: r4l.BuiltModule
 ) -> None:
