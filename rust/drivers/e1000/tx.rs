@@ -219,14 +219,14 @@ impl<'bound> TxRing<'bound> {
         tag: Option<u16>,
     ) -> Result<usize> {
         let is_large_send = offload.is_some_and(|offload| offload.context.tse());
-        let follows = core::mem::replace(&mut self.after_large_send, is_large_send);
-        let has_sentinel = is_large_send || (follows && frame.single().is_some());
+        let has_sentinel = is_large_send || (self.after_large_send && frame.single().is_some());
         let single = frame
             .single()
             .filter(|piece| piece.len <= PER_DESCRIPTOR && !has_sentinel);
         if single.is_none() && Self::count(frame) + 2 > MAX_DESCRIPTORS {
             return Err(EINVAL);
         }
+        self.after_large_send = is_large_send;
 
         let mut data = TxData::zeroed()
             .with_const_dtyp::<1>()
