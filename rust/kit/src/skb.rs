@@ -83,10 +83,12 @@ impl Skb {
                 }
                 return self.checksum_of_segments();
             }
+            // The offset of a frame that lost its headers on the way is negative, thus very large
+            // here: `skb_checksum_help` warns of such frames and refuses them.
             let start = bindings::skb_checksum_start_offset(skb) as u32;
             Some(Checksum {
                 start,
-                place: start + bindings::skb_csum_offset(skb),
+                place: start.wrapping_add(bindings::skb_csum_offset(skb)),
             })
         }
     }
@@ -119,7 +121,7 @@ impl Skb {
         let start = unsafe { bindings::skb_transport_offset(self.0.as_ptr()) } as u32;
         Some(Checksum {
             start,
-            place: start + TCP_CHECKSUM,
+            place: start.wrapping_add(TCP_CHECKSUM),
         })
     }
 
@@ -212,7 +214,8 @@ impl Skb {
         }
         // SAFETY: Valid by the type invariant; a frame with a segment size is TCP here.
         let headers = unsafe { bindings::skb_tcp_all_headers(self.0.as_ptr()) };
-        (segments, self.len() + (segments - 1) * headers)
+        let more = (segments - 1).wrapping_mul(headers);
+        (segments, self.len().wrapping_add(more))
     }
 
     /// Returns the shared data of the buffer: fragments and segmentation.
