@@ -367,8 +367,13 @@ void kit_helper_tcp_v6_gso_csum_prep(struct sk_buff *skb)
 	tcp_v6_gso_csum_prep(skb);
 }
 
-void kit_helper_skb_tx_timestamp(struct sk_buff *skb)
+/*
+ * The buffer does not hold its device, which may be gone if the driver kept the buffer for another
+ * one, and skb_tx_timestamp() reads from it.
+ */
+void kit_helper_skb_tx_timestamp(struct sk_buff *skb, struct net_device *dev)
 {
+	skb->dev = dev;
 	skb_tx_timestamp(skb);
 }
 

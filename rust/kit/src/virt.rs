@@ -100,7 +100,7 @@ impl Wire<'_> {
     fn count_sent(&self, frame: &Skb) {
         // SAFETY: Both are valid; bottom halves are disabled in `start_xmit`.
         unsafe {
-            bindings::skb_tx_timestamp(frame.as_ptr());
+            bindings::skb_tx_timestamp(frame.as_ptr(), self.device().as_raw());
             bindings::dev_dstats_tx_add_many(self.device().as_raw(), 1, frame.len());
         }
     }

@@ -150,8 +150,9 @@ impl<'a> TxQueue<'a> {
     pub fn sent<'bound>(&self, frame: TxFrame<'bound>) -> (InFlight<'bound>, Sent) {
         // SAFETY: The queue is valid, and its lock is held as required by `new`. The frame cannot
         // be completed before this call, since completion needs the value that is returned here.
+        // The buffer and the device are valid.
         let ring = unsafe {
-            bindings::skb_tx_timestamp(frame.skb().as_ptr());
+            bindings::skb_tx_timestamp(frame.skb().as_ptr(), self.dev.as_raw());
             bindings::__netdev_tx_sent_queue(
                 self.txq.as_ptr(),
                 frame.len(),
