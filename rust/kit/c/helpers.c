@@ -382,6 +382,11 @@ void kit_helper_dev_kfree_skb_any(struct sk_buff *skb)
 	dev_kfree_skb_any(skb);
 }
 
+void kit_helper_dev_consume_skb_any(struct sk_buff *skb)
+{
+	dev_consume_skb_any(skb);
+}
+
 dma_addr_t kit_helper_dma_map_single(struct device *dev, void *ptr, size_t size,
 				     enum dma_data_direction dir)
 {

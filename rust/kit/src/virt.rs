@@ -75,6 +75,9 @@ impl Wire<'_> {
     /// Counts the frame as sent, to no receiver, and frees it.
     pub fn sent(&self, frame: Skb) {
         self.count_sent(&frame);
+        // SAFETY: The reference is the caller's. It is not dropped, which is of interest for those
+        // who watch for losses. Callable from any context.
+        unsafe { bindings::dev_consume_skb_any(frame.into_raw()) };
     }
 
     /// Counts the frame as sent and as received by this device, and hands it up to the stack.
