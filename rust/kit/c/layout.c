@@ -94,6 +94,7 @@ void kit_layout(void)
 	OFFSET(ethtool_ops, get_strings);
 	OFFSET(ethtool_ops, get_ethtool_stats);
 	OFFSET(ethtool_ops, get_sset_count);
+	OFFSET(ethtool_ops, get_ts_info);
 	OFFSET(ethtool_ops, get_link_ksettings);
 	OFFSET(ethtool_ops, set_link_ksettings);
 	OFFSET(ethtool_ops, get_eeprom_len);

@@ -25,6 +25,9 @@ SIOCETHTOOL = 0x8946
 GREGS, GMSGLVL, SMSGLVL, NWAY_RST = 0x04, 0x07, 0x08, 0x09
 GCOALESCE, SCOALESCE, GPAUSEPARAM, SPAUSEPARAM = 0x0E, 0x0F, 0x12, 0x13
 PHYS_ID = 0x1C
+GET_TS_INFO = 0x41
+TX_SOFTWARE, RX_SOFTWARE, SOFTWARE = 1 << 1, 1 << 3, 1 << 4
+"""SOF_TIMESTAMPING_* of include/uapi/linux/net_tstamp.h."""
 SETTINGS = "<4xIIHBBBBBBIIHBBI8x"
 """struct ethtool_cmd after `cmd`, without what is not looked at."""
 HALF_100, FULL_100, FULL_1000 = 1 << 2, 1 << 3, 1 << 5
@@ -94,6 +97,12 @@ def test_the_cards_statistics_count_what_was_sent(
     for name in ("tx_packets", "rx_packets"):
         assert 5 <= after[name] - before[name] < 20, name
     assert after["rx_crc_errors"] == 0
+
+
+def test_frames_get_time_stamps_by_software(ethtool: Ethtool) -> None:
+    capabilities, clock = struct.unpack_from("<Ii", ethtool.ask(GET_TS_INFO, bytes(40)))
+    assert capabilities == TX_SOFTWARE | RX_SOFTWARE | SOFTWARE
+    assert clock == -1
 
 
 def test_messages(ethtool: Ethtool) -> None:

@@ -39,6 +39,8 @@ impl<D: Driver> Private<D> {
     pub(super) const ETHTOOL_OPS: bindings::ethtool_ops = {
         let mut ops = bindings::ethtool_ops {
             get_link: Some(bindings::ethtool_op_get_link),
+            // Frames get their time stamp when they are counted as sent.
+            get_ts_info: Some(bindings::ethtool_op_get_ts_info),
             ..pin_init::zeroed()
         };
         if D::HAS_REGISTERS {
