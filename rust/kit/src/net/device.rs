@@ -64,10 +64,13 @@ impl Device {
         Features::from_raw(unsafe { (&raw const (*self.as_raw()).features).read_volatile() })
     }
 
-    /// Returns true if the interface is up. Without the RTNL lock the result can be out of date.
+    /// Returns true if the interface is up and its device is usable: not asleep, nor lost to an error
+    /// of the bus. Without the RTNL lock the result can be out of date.
     pub fn is_up(&self) -> bool {
         // SAFETY: Valid by the type invariant.
-        unsafe { bindings::netif_running(self.as_raw()) }
+        unsafe {
+            bindings::netif_running(self.as_raw()) && bindings::netif_device_present(self.as_raw())
+        }
     }
 
     /// Tells the stack that the link is up or down. Callable from any context.
