@@ -20,7 +20,7 @@ struct Rtnl;
 
 impl Rtnl {
     fn lock() -> Self {
-        // SAFETY: Called by `suspend` and `resume`, so in process context without the RTNL lock.
+        // SAFETY: Called by `detach` and `attach`, so in process context without the RTNL lock.
         unsafe { bindings::rtnl_lock() };
         Self
     }
