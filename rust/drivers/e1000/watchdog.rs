@@ -24,6 +24,8 @@ pub(crate) struct Watchdog {
     /// Head of the ring, or [`Self::NOTHING`] if no descriptor waited.
     head: Atomic<u32>,
     transmitted: Atomic<u64>,
+    /// Number of the link whose loss has stalled the ring.
+    flushed: Atomic<u32>,
 }
 
 impl Watchdog {
@@ -34,14 +36,16 @@ impl Watchdog {
         Self {
             head: Atomic::new(Self::NOTHING),
             transmitted: Atomic::new(0),
+            flushed: Atomic::new(u32::MAX),
         }
     }
 
     /// Checks the transmitter, with statistics of this moment.
     ///
     /// Without a link, frames on the ring stall it, since they would keep their senders waiting until
-    /// the link comes back. With a link, a transmitter hangs if neither its head nor its count of
-    /// frames has changed since the last check; the head alone can have gone round.
+    /// the link comes back. That is once for each link: netpoll (netconsole) sends without one, also
+    /// the messages about the restart. With a link, a transmitter hangs if neither its head nor its
+    /// count of frames has changed since the last check; the head alone can have gone round.
     pub(crate) fn look(&self, hw: &Hw<'_>, statistics: &Statistics, dev: &net::Device) -> Health {
         let (head, tail) = hw.tx_position();
         let transmitted = statistics.transmitted();
@@ -54,13 +58,18 @@ impl Watchdog {
             return Health::Good;
         }
         if !dev.carrier() {
+            self.head.store(Self::NOTHING, Relaxed);
+            let link = dev.carrier_up_count();
+            if self.flushed.xchg(link, Relaxed) == link {
+                return Health::Good;
+            }
             netdev_info!(dev, "no link, and frames on the ring\n");
         } else if before == head && !moved && !hw.is_paused() {
+            self.head.store(Self::NOTHING, Relaxed);
             netdev_err!(dev, "transmitter hangs: TDH {}, TDT {}\n", head, tail);
         } else {
             return Health::Good;
         }
-        self.head.store(Self::NOTHING, Relaxed);
         Health::Stalled
     }
 }

@@ -60,6 +60,7 @@ void kit_layout(void)
 	OFFSET(net_device, hw_features);
 	OFFSET(net_device, vlan_features);
 	OFFSET(net_device, irq);
+	OFFSET(net_device, carrier_up_count);
 	OFFSET(net_device, watchdog_timeo);
 	OFFSET(net_device, ifindex);
 

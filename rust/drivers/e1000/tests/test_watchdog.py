@@ -59,6 +59,31 @@ def test_frames_are_given_back_when_the_link_goes(
     interface.ping(gateway)
 
 
+@pytest.mark.machine(nics=["python:e1000"], modules=["netconsole"])
+def test_messages_about_a_lost_link_do_not_restart_the_card_for_ever(
+    online: r4l.VM, interface: Interface, gateway: str, module: r4l.BuiltModule
+) -> None:
+    """netconsole puts them on the ring of a card without a link, which sends nothing."""
+    if module.name == "e1000":
+        pytest.skip("the C driver resets the card every two seconds then")
+    interface.ping(gateway, count=1)
+    mac = online.run(f"arp -n {gateway}", check=True).stdout.split()[3]
+    target = f"6665@10.0.2.15/{interface.name},6666@{gateway}/{mac}"
+    online.run(f"modprobe netconsole netconsole={target}", check=True)
+    online.run("echo 8 > /proc/sys/kernel/printk", check=True)
+    for times in (1, 2):
+        online.link(0, up=False)
+        interface.wait_for_carrier(False)
+        time.sleep(8)
+        log = online.run("dmesg", check=True).stdout
+        assert log.count("no link, and frames on the ring") == times
+        assert log.count("restarting") == times
+        online.link(0, up=True)
+        interface.wait_for_carrier()
+        interface.ping(gateway, count=1)
+    online.run("rmmod netconsole", check=True)
+
+
 def test_a_transmitter_that_hangs_is_started_again(
     online: r4l.VM, interface: Interface, gateway: str, register: Register, poke: Poke, module: r4l.BuiltModule
 ) -> None:

@@ -91,6 +91,13 @@ impl Device {
         unsafe { bindings::netif_carrier_ok(self.as_raw()) }
     }
 
+    /// Returns the number of times that the link came up. Callable from any context.
+    pub fn carrier_up_count(&self) -> u32 {
+        // SAFETY: Valid by the type invariant; the counter is one word, which the core changes
+        // atomically.
+        unsafe { (&raw const (*self.as_raw()).carrier_up_count.counter).read_volatile() as u32 }
+    }
+
     /// Adds to the number of frames that the device has dropped for want of a buffer. Callable from
     /// any context.
     pub fn count_missed(&self, frames: u32) {
