@@ -181,7 +181,8 @@ impl Skb {
         self.require_unshared()?;
         // SAFETY: Valid by the type invariant and not shared. After `skb_cow_head`, no other code
         // uses the headers. The stack gives a device only frames of the kinds that it asked for,
-        // with both headers in the linear part.
+        // with both headers in the linear part: `__dev_queue_xmit` pulls them there, and frames of
+        // untrusted senders, by whatever way, are verified by `tcp_gso_segment`.
         unsafe {
             kernel::error::to_result(bindings::skb_cow_head(skb, 0))?;
             let kind = self.shared().gso_type as usize;
