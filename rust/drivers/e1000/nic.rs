@@ -262,9 +262,10 @@ impl<'bound> net::Driver for Nic<'bound> {
         self.hw.reset_by(self.ports.as_ref());
         phy::set_power(&self.hw, true)?;
         self.hw.configure();
+        self.setup.apply(&self.hw)?;
+        // Nothing fails from here on: without a driver, ARP requests are the controller's.
         self.hw.take_arp(true);
         self.hw.set_address(0, Some(dev.mac()));
-        self.setup.apply(&self.hw)?;
         features::apply(&self.hw, dev.features());
         rings.napi.rx.give(&self.hw);
         rings.tx.give(&self.hw);
