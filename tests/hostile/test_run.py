@@ -59,9 +59,9 @@ def test_a_project_file_does_not_reach(what: str, where: str, world: World, fold
 def test_a_driver_does_not_command_the_terminal(world: World, folder: Path) -> None:
     """The driver's messages are shown as they come, and again with the kernel's complaint."""
     source = (folder / "hello.rs").read_text(encoding="utf-8")
-    said = HOSTILE.encode("unicode_escape").decode("ascii").replace("\\x9b", "\\u009b")
-    said = said.replace("\\u", "\\u{").replace("\\u{202e", "\\u{202e}").replace("\\u{009b", "\\u{9b}")
-    (folder / "hello.rs").write_text(source.replace("Hello, world", f"hostile {said}"), encoding="utf-8")
+    said = "".join(f"\\u{{{ord(letter):x}}}" for letter in HOSTILE)
+    source = source.replace('pr_info!("Hello', f'pr_info!("hostile {{}}\\n", "{said}");\n        pr_info!("Hello')
+    (folder / "hello.rs").write_text(source, encoding="utf-8")
     before = len(world.shown)
     assert world.r4l("run", str(folder), "--", "echo c >/proc/sysrq-trigger") != 0
     world.settle()
