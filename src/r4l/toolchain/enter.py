@@ -7,10 +7,13 @@ folder can be bound at its own path and the tree cannot be changed.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import errno
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -145,12 +148,30 @@ def _filtering(tree: Path) -> Path | None:
     if tree == ROOT or not (tree / SETPRIV).is_file():
         return None
     code = packed(bare())
-    path = home.room("bin") / f"calls-{home.content_key(code.hex())}.bpf"
-    if not path.exists():
+    path = home.home() / "bin" / f"calls-{home.content_key(code)}.bpf"
+    if path.exists():
+        return path
+    try:
+        path.parent.mkdir(exist_ok=True)
         partial = home.temporary(path)
         partial.write_bytes(code)
         home.publish(partial, path)
+    except OSError as error:
+        # A home may be used that cannot be written to.
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        return _of_this_process(code)
     return path
+
+
+@cache
+def _of_this_process(code: bytes) -> Path:
+    """Return a file with that content, which is removed at the end of this process."""
+    folder = Path(tempfile.mkdtemp(prefix="r4l-calls-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    file = folder / "calls.bpf"
+    file.write_bytes(code)
+    return file
 
 
 def proot(

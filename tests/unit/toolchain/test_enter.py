@@ -143,6 +143,23 @@ def test_system_calls_are_filtered_where_the_tree_can(tmp_path: Path, monkeypatc
         file.unlink()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_system_calls_are_filtered_in_a_home_that_is_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    (tmp_path / "usr/bin/setpriv").touch()
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("R4L_HOME", str(home))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", str(home)], check=True)
+    try:
+        command = bwrap(tmp_path, ["true"], Grant("test"))
+    finally:
+        subprocess.run(["umount", str(home)], check=True)
+    file = Path(command[command.index(CALLS) - 1])
+    assert not file.is_relative_to(home)
+    assert len(file.read_bytes()) % 8 == 0
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_refused_call_fails_in_a_process(name: str) -> None:
     """In a process of this machine's own, without a sandbox."""
