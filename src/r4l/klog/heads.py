@@ -15,7 +15,7 @@ LONGEST = 120
 MISSES = 40
 """Consecutive lines without the prefix after which it is forgotten."""
 _HEAD = re.compile(r"(?=.*\w).*(?:[\]|:]\s*|(?:>|:\d+)\s+|\S\t|\S {4,})$")
-"""How such a prefix looks. Source code, lists and prose have other words before a headline."""
+"""Shape of such a prefix. Source code, lists and prose have other words before a headline."""
 _NUMBER = re.compile(r"\d+")
 
 
