@@ -38,11 +38,11 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
 
     def write(name: str, text: str) -> ModuleType:
         (tmp_path / f"{name}.py").write_text(text)
-        sys.modules.pop(name, None)
+        # Before the import, so that the module is gone after the test.
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+        del sys.modules[name]
         importlib.invalidate_caches()
-        module = importlib.import_module(name)
-        monkeypatch.setitem(sys.modules, name, module)
-        return module
+        return importlib.import_module(name)
 
     return write
 
