@@ -34,7 +34,7 @@ from r4l.module.mirror import OF_MODPOST, SYMBOLS, FolderMirror
 from r4l.module.modinfo import BuiltModule
 from r4l.module.order import in_load_order
 from r4l.module.outer import built_by, does_more, outer_pass
-from r4l.module.paths_in import whole
+from r4l.module.paths_in import entered, whole
 from r4l.module.products import require_own
 from r4l.module.view import git_folders, visible
 from r4l.paths import require_for_make
@@ -51,6 +51,8 @@ VIEW = "source"
 """Link beside the output folders to the module's own folder, where a build sees the folder unchanged."""
 COLORS = {"TERM": "xterm", "TERM_URLS": "no"}
 """Environment with which rustc and gcc colour their output for a terminal, gcc without links to its manual."""
+CONFIGURED = ("configure", "autogen.sh", "configure.ac", "CMakeLists.txt", "meson.build")
+"""Files of projects whose Makefiles are written by a program."""
 LONGEST_NOTE = 1000
 """Number of characters of make's output in a note."""
 LINES = ("KCFLAGS=-g1", "KRUSTFLAGS=-Cdebuginfo=1")
@@ -91,12 +93,16 @@ class Module:
         if file:
             return file
         below = folders_below(self.folder)
-        raise UsageError(
-            f"{self.folder} holds no module: no Kbuild, and no Makefile with obj-m",
-            f"give the folder of the module: {', '.join(map(str, below[:4]))}"
-            if below
-            else "write a Kbuild with one line: `obj-m := NAME.o` for NAME.rs",
-        )
+        remedy = "write a Kbuild with one line: `obj-m := NAME.o` for NAME.rs"
+        configured = next((name for name in CONFIGURED if (self.folder / name).exists()), None)
+        if below:
+            remedy = f"give the folder of the module: {', '.join(map(str, below[:4]))}"
+        elif configured:
+            remedy = (
+                f"{configured} writes its Makefiles: run it for the KDIR that `r4l kernel show --kdir` names, "
+                "then give the folder with obj-m"
+            )
+        raise UsageError(f"{self.folder} holds no module: no Kbuild, and no Makefile with obj-m", remedy)
 
     def output(self, kernel: Kernel) -> Path:
         """Return the copy of the folder in which the module is built for a kernel, with all that was made in it."""
@@ -156,21 +162,23 @@ class Module:
                 grant, places, told = self._make_with_programs(kernel, output, log, grant, targets, say, color)
             finally:
                 # Also after a failure: files compiled before it are not compiled again.
-                warned = whole(warnings.keep(output, log.read_text(errors="replace", encoding="utf-8")), self.folder)
-            said = (*told, *notes(log.read_text(errors="replace", encoding="utf-8"), self.folder, kernel))
-        paths = [(place / name).with_suffix(".ko") for place in places for name in _in_order(place)]
-        built = [BuiltModule(path, said, warned) for path in dict.fromkeys(paths)]
-        copies = [place.resolve() for place in grant.over.values()]
-        if not all(any(module.path.resolve().is_relative_to(copy) for copy in copies) for module in built):
-            raise BuildError("modules.order names a file outside the build's folder", "have Kbuild write it")
+                text = log.read_text(errors="replace", encoding="utf-8")
+                warned = whole(warnings.keep(output, text), *self._places(output, text))
+            said = (*told, *notes(text, self.folder, kernel))
+            paths = [(place / name).with_suffix(".ko") for place in places for name in _in_order(place)]
+            built = [BuiltModule(path, said, warned) for path in dict.fromkeys(paths)]
+            copies = [place.resolve() for place in grant.over.values()]
+            if not all(any(module.path.resolve().is_relative_to(copy) for copy in copies) for module in built):
+                raise BuildError("modules.order names a file outside the build's folder", "have Kbuild write it")
+            for module in built:
+                # A wildcard (`$(wildcard *.c)`) must not find it in the next build. make keeps the object made from it.
+                home.remove(module.path.with_suffix(OF_MODPOST))
         if not built:
             raise self._nothing(file)
         exported = [symbol for place in places for symbol in _exported(place / SYMBOLS)]
         others = [symbol for place in places for symbol in self._of_others(kernel, place, grant)]
         siblings = frozenset((*exported, *others))
         for module in built:
-            # A wildcard (`$(wildcard *.c)`) must not find it in the next build. make keeps the object made from it.
-            home.remove(module.path.with_suffix(OF_MODPOST))
             module.check(kernel, siblings)
         return in_load_order(built)
 
@@ -192,14 +200,14 @@ class Module:
         Raises:
             BuildError: no module was made.
         """
-        (output / MISSING).unlink(missing_ok=True)
+        home.remove(output / MISSING)
         failed, places, told = None, list[Path](), list[Explanation]()
         try:
             places, told = self._make_all(kernel, output, log, grant, targets, say, color)
         except (BuildError, UsageError) as error:
             failed = error
         missing = missing_programs(output)
-        if missing:
+        if missing and sandbox.EXTRA not in sandbox.tools(kernel, output).extras:
             try:
                 say(f"fetching programs that the build calls: {', '.join(missing)}")
                 kernel.toolchain.extended(sandbox.EXTRA, say=say)
@@ -240,9 +248,10 @@ class Module:
         makefile = outer_pass(self.folder) or (None if direct else built_by(self.folder))
         if makefile and targets == ("modules",) and (direct is None or does_more(makefile)):
             failed, calls = self._outer(kernel, output, log, grant, say, color)
-            if failed and any(call.code for call in calls):
-                raise failed
             places = [place for call in calls if not call.code and (place := grant.stand_in(call.folder))]
+            if any(call.code for call in calls) and (failed or not places):
+                # A Makefile may ignore the failure.
+                raise failed or self._failure(kernel, output, log, grant)
             if places:
                 return list(dict.fromkeys(places)), [_after(makefile, failed)] if failed else []
             if direct is None:
@@ -342,6 +351,12 @@ class Module:
         named = [call.folder for call in calls if call.makes_modules and call.folder.is_relative_to(self.folder)]
         return list(dict.fromkeys(named)) or [self.folder]
 
+    def _places(self, output: Path, said: str) -> list[Path]:
+        """Return the folders in whose terms compilers name files in make's output, that of a failed call first."""
+        calls = [call for call in kbuild_calls(output) if call.folder.is_relative_to(self.folder)]
+        found = [call.folder for call in sorted(calls, key=lambda call: not call.code)]
+        return list(dict.fromkeys([*found, *entered(said, self.folder), self.folder]))
+
     def plan(self, kernel: Kernel, folder: Path | None = None) -> str:
         """Return the commands that make would run to build a folder, without running them (`make --dry-run`).
 
@@ -407,16 +422,15 @@ class Module:
         failed: list[BuildError] = []
 
         def failure(_code: int, _tail: str) -> R4LError:
-            require_own(output, (self.folder, *grant.reads))
-            why = diagnose(
-                log.read_text(errors="replace", encoding="utf-8"), self.folder, kernel, lambda: _others(kernel)
-            )
-            told = f"{self.folder.name} does not build: {whole(why.cause, self.folder)}"
-            text = whole(why.text, self.folder)
-            failed.append(BuildError(told, why.remedy, detail=text, known=why.known, explanations=why.explanations))
+            failed.append(self._failure(kernel, output, log, grant))
             return failed[0]
 
-        (output / NOTES).unlink(missing_ok=True)
+        def tell(line: str) -> None:
+            entering.extend(entered(line, self.folder))
+            say(whole(line, *reversed(entering), self.folder))
+
+        entering: list[Path] = []
+        home.remove(output / NOTES)
         try:
             sandbox.tools(kernel, output).run_logged(
                 argv,
@@ -426,7 +440,7 @@ class Module:
                 cwd=self.folder,
                 env={**self._environment(kernel), **(COLORS if color else {})},
                 what=f"the build of {self.folder.name}",
-                say=lambda line: say(whole(line, self.folder)),
+                say=tell,
                 color=color,
             )
         except BuildError as error:
@@ -434,6 +448,16 @@ class Module:
                 raise
         require_own(output, (self.folder, *grant.reads))
         return failed[0] if failed else None
+
+    def _failure(self, kernel: Kernel, output: Path, log: Path, grant: Grant) -> BuildError:
+        """Return the failure that make's output tells, explained."""
+        require_own(output, (self.folder, *grant.reads))
+        text = log.read_text(errors="replace", encoding="utf-8")
+        places = self._places(output, text)
+        why = diagnose(text, places[0], kernel, lambda: _others(kernel))
+        told = f"{self.folder.name} does not build: {whole(why.cause, *places)}"
+        detail = whole(why.text, *places)
+        return BuildError(told, why.remedy, detail=detail, known=why.known, explanations=why.explanations)
 
     def _grant(self, kernel: Kernel, output: Path) -> Grant:
         """Return the resources that the folder's make may use, the copies up to date. Call it with the lock held."""

@@ -16,6 +16,10 @@ NOTES = ".r4l-calls"
 MISSING = ".r4l-missing"
 """File beside it with the names of programs, one a line."""
 PROGRAM = re.compile(r"[A-Za-z0-9][\w.+-]*")
+OTHER_TARGETS = frozenset(
+    {"clean", "compile_commands.json", "help", "modules_prepare", "nsdeps", "prepare", "rust-analyzer", "scripts"}
+)
+"""Targets of Kbuild that make no module."""
 LARGEST = 1 << 20
 """Number of characters that are read."""
 
@@ -36,8 +40,8 @@ class KbuildCall:
 
     @property
     def makes_modules(self) -> bool:
-        """True if the call is one that makes modules, and not one that cleans."""
-        return not self.targets or any(name == "modules" or name.endswith((".ko", "/")) for name in self.targets)
+        """True if the call is one that makes modules, and not one that cleans or prepares."""
+        return not self.targets or any(name not in OTHER_TARGETS for name in self.targets)
 
 
 def kbuild_calls(output: Path) -> list[KbuildCall]:

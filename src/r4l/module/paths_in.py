@@ -16,11 +16,25 @@ PLACE = re.compile(
 """A file and line at the beginning of a message of gcc's or clang's, or behind the arrow of rustc's."""
 
 
-def whole(text: str, folder: Path) -> str:
-    """Return a compiler's text with the whole paths of the files in a folder that it names as seen from there."""
+ENTERED = re.compile(r"^make(?:\[\d+\])?: Entering directory '(?P<folder>/[^']*)'$", re.MULTILINE)
+
+
+def entered(text: str, folder: Path) -> list[Path]:
+    """Return the folders below one, or that one, that make has entered, in whose terms compilers name files then."""
+    found = [Path(match["folder"]) for match in ENTERED.finditer(text)]
+    return list(dict.fromkeys(place for place in found if place.is_relative_to(folder)))
+
+
+def whole(text: str, *folders: Path) -> str:
+    """Return a compiler's text with the whole paths of files.
+
+    Args:
+        text: output of compilers.
+        folders: folders as seen from which the text may name a file; the first that has it counts.
+    """
 
     def replaced(match: re.Match[str]) -> str:
-        path = folder / match["path"]
-        return f"{match['before']}{path}" if path.is_file() else match[0]
+        path = next((path for folder in folders if (path := folder / match["path"]).is_file()), None)
+        return f"{match['before']}{path}" if path else match[0]
 
     return PLACE.sub(replaced, text)

@@ -57,6 +57,14 @@ def test_no_kbuild(tmp_path: Path) -> None:
     assert "obj-m := NAME.o" in caught.value.remedy
 
 
+def test_a_project_whose_makefiles_are_written_by_a_program(tmp_path: Path) -> None:
+    (tmp_path / "Makefile.in").write_text("all: @X@\n")
+    (tmp_path / "configure.ac").write_text("")
+    with pytest.raises(UsageError) as caught:
+        Module(tmp_path).require_kbuild()
+    assert caught.value.remedy.startswith("configure.ac writes its Makefiles: run it for the kernel")
+
+
 @pytest.mark.parametrize(
     "text", ["obj-m := a.o\n", "obj-$(CONFIG_X) += a.o\n", "ifneq ($(KERNELRELEASE),)\n  obj-m += a.o\nendif\n"]
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from r4l import resources
 from r4l.module.calls import NOTES, KbuildCall, kbuild_calls
 from r4l.module.outer import built_by, does_more, outer_pass
 
@@ -49,6 +50,13 @@ def test_a_usual_outer_pass(tmp_path: Path, name: str) -> None:
     file.write_text(USUAL[name])
     assert outer_pass(tmp_path) == file
     assert not does_more(file)
+
+
+def test_the_drivers_here_are_built_without_their_outer_pass() -> None:
+    files = [*resources.rust("drivers").glob("*/Makefile"), *resources.labs().glob("*/starter/Makefile")]
+    called = [file for file in files if outer_pass(file.parent)]
+    assert len(called) > 8
+    assert not [file for file in called if does_more(file)], "their builds would take longer"
 
 
 @pytest.mark.parametrize("name", MORE)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from r4l.module.paths_in import whole
+from r4l.module.paths_in import entered, whole
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,14 @@ def test_a_place_in_the_folder(tmp_path: Path, line: str) -> None:
 def test_all_else_stays(tmp_path: Path, line: str) -> None:
     (tmp_path / "a.c").write_text("")
     assert whole(line, tmp_path) == line
+
+
+def test_folders_that_make_enters(tmp_path: Path) -> None:
+    said = f"make[1]: Entering directory '/kdir'\nmake[2]: Entering directory '{tmp_path}/src'\nmake[2]: Leaving\n"
+    assert entered(said, tmp_path) == [tmp_path / "src"]
+    for name in ("a.c", "src/a.c", "b.c"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    assert whole("a.c:1: x\nb.c:2: y\nc.c:3: z\n", tmp_path / "src", tmp_path) == (
+        f"{tmp_path}/src/a.c:1: x\n{tmp_path}/b.c:2: y\nc.c:3: z\n"
+    )
