@@ -62,7 +62,7 @@ def test_a_project_whose_makefiles_are_written_by_a_program(tmp_path: Path) -> N
     (tmp_path / "configure.ac").write_text("")
     with pytest.raises(UsageError) as caught:
         Module(tmp_path).require_kbuild()
-    assert caught.value.remedy.startswith("configure.ac writes its Makefiles: run it for the kernel")
+    assert caught.value.remedy.startswith("configure.ac writes its Makefiles: run it for the KDIR")
 
 
 @pytest.mark.parametrize(
