@@ -27,6 +27,8 @@ OWN = ("HEAD", "index")
 CONFIG = "config"
 SECTION = re.compile(r"\[(\w+)\]\s*(?:[#;].*)?")
 VALUE = re.compile(r"(\w+)\s*=\s*\"?([\w./-]+)\"?\s*(?:[#;].*)?")
+SUBMODULE = re.compile(r"^[ \t]*\[submodule \"([\w./+@ -]+)\"\][ \t]*$", re.MULTILINE)
+"""A submodule's section in .gitmodules (gitmodules(5))."""
 KEPT = {
     "core": ("repositoryformatversion", "filemode", "ignorecase", "symlinks", "autocrlf", "eol", "precomposeunicode"),
     "extensions": ("objectformat", "compatobjectformat", "refstorage"),
@@ -89,7 +91,10 @@ class Repository:
             if key in KEPT.get(section, ()):
                 found[section][key] = value
         found["core"] |= {"bare": "false", **COPIES}
-        return "".join(
+        # Their repositories are not seen, without which git cannot compare them.
+        names = SUBMODULE.findall(_text(self.top / ".gitmodules"))
+        ignored = "".join(f'[submodule "{name}"]\n\tignore = all\n' for name in names)
+        return ignored + "".join(
             f"[{section}]\n" + "".join(f"\t{key} = {value}\n" for key, value in settings.items())
             for section, settings in found.items()
         )
@@ -143,17 +148,22 @@ def _led(file: Path, before: str = "") -> Path:
 
 def _settings(file: Path) -> Iterator[tuple[str, str, str]]:
     """Yield section, key and value of the simple settings of a git configuration, names in lower case."""
-    if not _is_part(file, is_folder=False):
-        return
-    with file.open(encoding="utf-8", errors="replace") as lines:
-        text = lines.read(LARGEST)
     section = ""
-    for line in map(str.strip, text.splitlines()):
+    for line in map(str.strip, _text(file).splitlines()):
         if line.startswith("["):
             match = SECTION.fullmatch(line)
             section = match[1].lower() if match else ""
         elif match := VALUE.fullmatch(line):
             yield section, match[1].lower(), match[2]
+
+
+def _text(file: Path) -> str:
+    """Return the text of a file of git's; empty if there is none."""
+    if not _is_part(file, is_folder=False):
+        return ""
+    with suppress(OSError), file.open(encoding="utf-8", errors="replace") as text:
+        return text.read(LARGEST)
+    return ""
 
 
 def _is_part(path: Path, *, is_folder: bool) -> bool:

@@ -97,6 +97,14 @@ def test_a_submodule(project: Path) -> None:
     assert repository_of(inner) == Repository(inner, own, own)
 
 
+def test_submodules_are_not_compared(project: Path, tmp_path: Path) -> None:
+    (project / ".gitmodules").write_text('[submodule "lib/a-b"]\n\tpath = lib\n\turl = x\n[submodule "\\"]\n')
+    found = repository_of(project)
+    assert found is not None
+    config = (found.mounts(tmp_path / "made")[project / ".git"] / "config").read_text()
+    assert config.startswith('[submodule "lib/a-b"]\n\tignore = all\n[core]\n')
+
+
 def test_a_repository_of_somebody_else(project: Path, tmp_path: Path) -> None:
     stranger = tmp_path / "stranger"
     (stranger / "sub").mkdir(parents=True)
