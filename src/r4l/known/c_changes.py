@@ -89,6 +89,8 @@ POINTER = re.compile(
 )
 GIVEN = re.compile(r"(?:expression of type|from(?: incompatible pointer type)?) '([^']+)'")
 IN_MACRO = re.compile(r"note: (?:in (?:expansion|definition) of|expanded from) macro '(\w+)'")
+NOPROF = "_noprof"
+"""End of the inner names of functions that allocate."""
 NEAR = re.compile(r"near initialization for '[^']*?\.?(\w+)(?:\[\d+\])?'")
 DESIGNATED = re.compile(r"(?:\.|->)\s*(\w+)\s*=(?!=)")
 SOURCE_LINE = re.compile(r"^ *\d+ \| (.*)$", re.MULTILINE)
@@ -396,6 +398,7 @@ def _is_call(change: CApiChange, head: str, error: str) -> str:
         named = re.search(r"""(?:function|macro) ['"](\w+)['"]""", head)
         told = {named[1]} if named else set(re.findall(r"(?:macro )?'(\w+)' (?:declared|defined) here", error))
         told |= set(IN_MACRO.findall(error)) if told else set()
+        told |= {name.removesuffix(NOPROF) for name in told}
         return next((old for old in change.old if old in told), "") or (called if not told else "")
     if change.type and ARGUMENT.search(head):
         wanted = {_plain(text) for text in QUOTED.findall(error)}

@@ -64,7 +64,7 @@ def _call(error: str, head: str, index: Headers, kernel: Kernel) -> Explanation 
     found = _declared(error, index, kernel)
     if found is None:
         return None
-    cause = f"`{found.name}` is called with other arguments than Linux {kernel.release} declares"
+    cause = f"`{_name(found)}` is called with other arguments than Linux {kernel.release} declares"
     return Explanation("c-call", cause, f"write the call as it is declared: {_written(found, index)}", head)
 
 
@@ -74,7 +74,7 @@ def _argument(error: str, head: str, index: Headers, kernel: Kernel) -> Explanat
     if found is None or types is None:
         return None
     wanted, given = types
-    cause = f"`{found.name}` of Linux {kernel.release} takes a `{wanted}` where the module gives a `{given}`"
+    cause = f"`{_name(found)}` of Linux {kernel.release} takes a `{wanted}` where the module gives a `{given}`"
     return Explanation("c-argument", cause, f"write the call as it is declared: {_written(found, index)}", head)
 
 
@@ -111,6 +111,11 @@ def _declared(error: str, index: Headers, kernel: Kernel) -> Found | None:
 def _of_kernel(place: str, kernel: Kernel) -> bool:
     path = Path(place)
     return path.is_relative_to(kernel.source) or (not path.is_absolute() and (kernel.source / path).is_file())
+
+
+def _name(found: Found) -> str:
+    """Return the name that modules write: functions that allocate are macros around an inner one."""
+    return found.name.removesuffix(c_changes.NOPROF)
 
 
 def _written(found: Found, index: Headers) -> str:

@@ -26,6 +26,8 @@ DEFINITION = re.compile(
     re.MULTILINE,
 )
 """Definitions and declarations as the kernel's style writes them: in the first column, enum constants after a tab."""
+GUARD = re.compile(r"_*[A-Z0-9_]+_H_*")
+"""The macro by which a header guards against a second #include."""
 NO_NAMES = frozenset({"if", "for", "while", "switch", "return", "sizeof", "defined", "typeof", "__attribute__"})
 SHORT = 3
 """Letters of names that are too short to be kept."""
@@ -42,7 +44,7 @@ OPPOSITES = (
 """Words that never stand for each other in a new name."""
 START = 4
 """Letters that names of nearly the same length have in common at their start, without a word in common."""
-VERSION = 4
+VERSION = 5
 """Version of the index, part of its file's name; raise it when more or other names are read."""
 
 
@@ -244,7 +246,7 @@ class Headers:
                 for match in DEFINITION.finditer(text):
                     name = next(filter(None, match.groups()), "")
                     line, at = line + text.count("\n", at, match.start()), match.start()
-                    if len(name) > SHORT and name not in NO_NAMES and name.isascii():
+                    if len(name) > SHORT and name not in NO_NAMES and name.isascii() and not GUARD.fullmatch(name):
                         found.append(Found(name, file, line))
         return found
 
