@@ -166,6 +166,9 @@ class Module:
                 warned = whole(warnings.keep(output, text), *self._places(output, text))
             said = (*told, *notes(text, self.folder, kernel))
             paths = [(place / name).with_suffix(".ko") for place in places for name in _in_order(place)]
+            # Kbuild lists no module that is asked for by its name.
+            calls = [call for call in kbuild_calls(output) if not call.code]
+            paths += [place / name for call in calls for name in call.modules if (place := grant.stand_in(call.folder))]
             built = [BuiltModule(path, said, warned) for path in dict.fromkeys(paths)]
             copies = [place.resolve() for place in grant.over.values()]
             if not all(any(module.path.resolve().is_relative_to(copy) for copy in copies) for module in built):

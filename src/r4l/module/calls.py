@@ -39,6 +39,11 @@ class KbuildCall:
     targets: tuple[str, ...]
 
     @property
+    def modules(self) -> list[str]:
+        """The modules that are targets: paths of .ko files from the folder."""
+        return [name for name in self.targets if name.endswith(".ko")]
+
+    @property
     def makes_modules(self) -> bool:
         """True if the call is one that makes modules, and not one that cleans or prepares."""
         return not self.targets or any(name not in OTHER_TARGETS for name in self.targets)
