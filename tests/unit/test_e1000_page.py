@@ -6,10 +6,16 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from docs import e1000
 
-ROWS = tomllib.loads(e1000.TABLE.read_text(encoding="utf-8"))["row"]
+from r4l import tables
+
+SHAPE = {"row": [{"group": str, "about!": str, "tests": [str], "note?": str}]}
+TABLE = tomllib.loads(e1000.TABLE.read_text(encoding="utf-8"))
+ROWS = TABLE["row"]
 
 
 def test_the_page_is_of_the_present_features_and_outcomes() -> None:
@@ -17,6 +23,10 @@ def test_the_page_is_of_the_present_features_and_outcomes() -> None:
     outcomes = json.loads(e1000.OUTCOMES.read_text(encoding="utf-8"))
     assert e1000.PAGE.read_text(encoding="utf-8") == e1000.page(ROWS, outcomes)
     assert outcomes.keys() <= e1000.COLUMNS.keys()
+
+
+def test_the_table_has_its_shape() -> None:
+    tables.check(TABLE, SHAPE, "docs/e1000.toml")
 
 
 def test_each_test_of_a_row_exists() -> None:
@@ -34,15 +44,44 @@ def test_the_outcomes_are_of_tests_that_exist() -> None:
     assert not e1000.exists("test_none.py::test_none")
 
 
+def test_each_test_is_in_a_row() -> None:
+    tests = e1000.tests_of(e1000.TESTS)
+    in_rows = {test for row in ROWS for test in e1000.in_row(row["tests"], tests)}
+    assert {f"{file}::{name}" for file, names in tests.items() for name in names} - in_rows == set()
+
+
+TESTS = {"t.py": ["a", "b", "ab"], "u.py": ["c", "d"], "none.py": []}
+
+
+def cell(patterns: str, names: dict[str, str], other: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return a cell, where its column's outcomes are `names`, and another's are `other`."""
+    return e1000.cell(patterns.split(), "x", {"x": names, "y": other}, TESTS)
+
+
 def test_what_failed_was_skipped_or_was_not_run_is_not_said_to_pass() -> None:
     names = {"t.py::a[1]": "passed", "t.py::a[2]": "skipped: no", "t.py::b": "failed", "t.py::ab": "failed"}
-    assert e1000.cell(["t.py::a"], names) == "yes, but: no"
-    assert e1000.cell(["t.py::a[1]"], names) == "yes"
-    assert e1000.cell(["t.py::a[2]"], names) == "no: no"
-    assert e1000.cell(["t.py::a", "t.py::b"], names) == "**failed**"
-    assert e1000.cell(["t.py"], names) == "**failed**"
-    assert e1000.cell(["t.py::a", "t.py::c"], names) == ""
-    assert e1000.cell([], names) == ""
+    assert cell("t.py::a", names) == "yes, but: no"
+    assert cell("t.py::a t.py::b", names) == "**failed**"
+    assert cell("t.py", names) == "**failed**"
+    assert cell("u.py::c", names) == ""
+    assert cell("", names) == ""
+    assert cell("none.py", names) == ""
+
+
+def test_a_new_test_takes_the_yes_from_the_row_of_its_file() -> None:
+    assert cell("u.py", {"u.py::c": "passed", "u.py::d": "passed"}) == "yes"
+    assert cell("u.py", {"u.py::c": "passed"}) == "yes, but: 1 of 2 tests not run yet"
+    assert cell("u.py::c u.py::d", {"u.py::c": "passed"}) == "yes, but: 1 of 2 tests not run yet"
+    assert cell("u.py", {"u.py::c": "skipped: no"}) == ""
+    assert cell("u.py", {"u.py::c": "skipped: no", "u.py::d": "skipped: no"}) == "no: no"
+    assert cell("u.py", {"u.py::c": "failed"}) == "**failed**"
+
+
+def test_a_case_that_another_column_has_run_is_missed() -> None:
+    other = {"u.py::c[1]": "passed", "u.py::c[2]": "failed"}
+    assert cell("u.py::c", {"u.py::c[1]": "passed"}, other) == "yes, but: 1 of 2 tests not run yet"
+    assert cell("u.py::c", {"u.py::c[1]": "passed", "u.py::c[2]": "passed"}, other) == "yes"
+    assert cell("u.py::c", {}, other) == ""
 
 
 def test_outcomes_are_read_and_errors_of_the_machine_left_out() -> None:
