@@ -196,6 +196,12 @@ def table() -> dict[ChangeKind, tuple[CApiChange, ...]]:
     return {kind: tuple(found) for kind, found in entries.items()}
 
 
+@cache
+def _with_words() -> dict[ChangeKind, tuple[tuple[CApiChange, frozenset[str]], ...]]:
+    """Return the entries, each with the words of its names."""
+    return {kind: tuple((change, _words(" ".join(change.old))) for change in table()[kind]) for kind in CHANGE_KINDS}
+
+
 def _change(kind: ChangeKind, entry: dict[str, Any]) -> CApiChange:
     def several(key: str) -> tuple[str, ...]:
         value = entry.get(key, [])
@@ -219,9 +225,11 @@ def recognise(error: str) -> Iterator[tuple[CApiChange, str]]:
     """
     error = normal(error)
     head, _, _ = error.partition("\n")
+    words = _words(error)
     for kind, recogniser in RECOGNISERS.items():
-        for change in table()[kind]:
-            name = recogniser(change, head, error)
+        for change, names in _with_words()[kind]:
+            # The type alone tells a callback; everything else is named.
+            name = "" if kind != "callback" and words.isdisjoint(names) else recogniser(change, head, error)
             if name:
                 yield change, name
 

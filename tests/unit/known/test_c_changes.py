@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,10 +34,11 @@ def entries() -> list[CApiChange]:
     return [change for kind in c_changes.CHANGE_KINDS for change in c_changes.table()[kind]]
 
 
-def told(text: str) -> dict[str, list[str]]:
-    """Return the entry recognised first in each error, by place."""
+@cache
+def told(compiler: str) -> dict[str, list[str]]:
+    """Return the entry recognised first in each recorded error of a compiler, by place."""
     found = defaultdict(list)
-    for error in errors_in(text):
+    for error in errors_in((FIXTURES / f"{compiler}.txt").read_text()):
         for change, _name in recognise(error.text):
             found[error.place].append(change.id)
             break
@@ -45,7 +47,7 @@ def told(text: str) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_each_case_is_recognised(compiler: str) -> None:
-    found = told((FIXTURES / f"{compiler}.txt").read_text())
+    found = told(compiler)
     missed = {place: (entry, found[place]) for place, entry in cases().items() if entry not in found[place]}
     assert missed == {}
 
@@ -53,7 +55,7 @@ def test_each_case_is_recognised(compiler: str) -> None:
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_nothing_else_is_recognised_in_a_line(compiler: str) -> None:
     """Repeated errors for the same line, which the compiler reports twice, are excepted."""
-    found = told((FIXTURES / f"{compiler}.txt").read_text())
+    found = told(compiler)
     wrong = {place: found[place] for place, entry in cases().items() if found[place] and found[place][0] != entry}
     assert wrong == {}
 
