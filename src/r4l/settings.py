@@ -8,13 +8,12 @@ stranger: the file can name no file of this computer for QEMU to open, and no Py
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from r4l import tables
+from r4l import tables, user_tables
 from r4l.arch import architecture
 from r4l.errors import UsageError
 
@@ -81,8 +80,8 @@ class Settings:
                 break
             own, shared = place / FILE, place / SHARED_FILE
             if own.is_file():
-                return cls.of(_read(own), own)
-            if shared.is_file() and (table := _read(shared).get("tool", {}).get("r4l")) is not None:
+                return cls.of(user_tables.load(own), own)
+            if shared.is_file() and (table := user_tables.load(shared).get("tool", {}).get("r4l")) is not None:
                 return cls.of(table, shared)
             if (place / ".git").exists():
                 break
@@ -119,15 +118,6 @@ class Settings:
     def pairs(self) -> tuple[str, ...]:
         """The module's parameters as `--param` takes them."""
         return tuple(f"{name}={value}" for name, value in self.parameters.items())
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is not TOML: {error}", "correct the file") from error
-    except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror}", "make it readable") from error
 
 
 def _nearest(unknown: tables.UnknownKey) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,34 @@ def test_answers_are_read_and_a_broken_sheet_is_said(workspace: Workspace) -> No
     (workspace.folder / ANSWERS).write_text("vermagic = vermagic")
     with pytest.raises(UsageError, match="cannot be read"):
         workspace.answers()
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "remedy"),
+    [
+        ('vermagick = "x"', r"answers\.toml: the lab has no question vermagick", "did you mean vermagic?"),
+        ('[answers]\nvermagic = "x"', "the lab has no question answers", "its questions are "),
+        ('"\\u001b]0;x" = "x"', r"the lab has no question \\x1b\]0;x", "its questions are "),
+    ],
+)
+def test_an_answer_to_no_question_is_said_before_anything_is_built(
+    text: str, said: str, remedy: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("kernels were set up")
+
+    monkeypatch.setattr(student, "prepare", never)
+    (workspace.folder / ANSWERS).write_text(text)
+    for command in (["check", str(workspace.folder)], ["submit", str(workspace.folder), "--name", "A"]):
+        done = CliRunner().invoke(cli.command, command)
+        assert isinstance(done.exception, UsageError)
+        assert re.search(said, done.exception.cause)
+        assert done.exception.remedy.startswith(remedy)
+
+
+def test_blank_lines_of_the_sheet_are_no_answers(workspace: Workspace) -> None:
+    (workspace.folder / ANSWERS).write_text('vermagic = "x"\nolder = ""\n')
+    workspace.require_known_answers()
 
 
 def test_a_sheet_that_is_a_folder_is_said(workspace: Workspace) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from r4l import resources, tables
+from r4l import resources, user_tables
 from r4l.arch import DEFAULT
 from r4l.errors import UsageError
 
@@ -145,10 +145,13 @@ class Lab:
 
     @classmethod
     def read(cls, folder: Path) -> Lab:
-        """Read the lab in a folder."""
+        """Read the lab in a folder.
+
+        Raises:
+            UsageError: its lab.toml cannot be read, or does not have its shape.
+        """
         number, name = folder.name.split("-", 1)
-        text = (folder / "lab.toml").read_text(encoding="utf-8")
-        table = tables.read(text, SHAPE, f"labs/{folder.name}/lab.toml")
+        table = user_tables.read(folder / "lab.toml", SHAPE)
         arches = tuple(table.get("arches", cls.arches))
         return cls(
             folder=folder,

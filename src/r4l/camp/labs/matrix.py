@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from r4l import home, resources, tables
+from r4l import home, resources, user_tables
 from r4l.camp.labs.check import Check, Verdict
 from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.outcomes import Outcome
@@ -132,14 +132,17 @@ class Judged:
 
 
 def variants(lab: Lab) -> list[Variant]:
-    """Return a lab's variants: the reference answer, the starter, and the entries of labs/mutants/."""
+    """Return a lab's variants: the reference answer, the starter, and the entries of labs/mutants/.
+
+    Raises:
+        UsageError: the lab's file there cannot be read, or does not have its shape.
+    """
     found = [
         Variant(lab.name, "answer", "answer", "the reference answer"),
         Variant(lab.name, "starter", "starter", "the starter as it is"),
     ]
     file = resources.labs() / "mutants" / f"{lab.name}.toml"
-    text = file.read_text(encoding="utf-8") if file.is_file() else ""
-    table = tables.read(text, SHAPE, f"labs/mutants/{file.name}")
+    table = user_tables.read(file, SHAPE) if file.is_file() else {}
     for kind, what in VARIANT_KINDS.items():
         for name, entry in table.pop(kind, {}).items():
             found.append(_variant(lab, kind, name, entry[what], entry))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.metadata
 import json
 import os
@@ -136,6 +137,21 @@ class Workspace:
             return {}
         except OSError as error:
             raise UsageError(f"{ANSWERS} cannot be read: {error.strerror}", "put a plain file there") from None
+
+    def require_known_answers(self) -> None:
+        """Refuse answers to questions that the lab does not have, such as one with a mistyped id.
+
+        Raises:
+            UsageError: there is one, or the file cannot be read.
+        """
+        known = [question.id for question in self.lab.questions]
+        for name in self.answers():
+            if name not in known:
+                close = difflib.get_close_matches(name, known, 1)
+                raise UsageError(
+                    f"{self.folder / ANSWERS}: the lab has no question {plainly(name)}",
+                    f"did you mean {close[0]}?" if close else f"its questions are {', '.join(known) or 'none'}",
+                )
 
     def state(self) -> dict[str, Any]:
         """Return the progress: `lab`, `started`, `attempts`."""

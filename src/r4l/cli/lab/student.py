@@ -188,7 +188,7 @@ def _check(workspace: Workspace, kernel_name: str | None, arch: str | None) -> t
 
     Unreadable files are reported before kernels are set up, which may take many minutes.
     """
-    workspace.answers()
+    workspace.require_known_answers()
     workspace.sources()
     with Stages() as stages:
         kernels = prepare(workspace.lab, stages, kernel_name, arch)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from r4l import tables
+from r4l import user_tables
 from r4l.errors import UsageError
 from r4l.graft.series.rewrite import Call, Edit, RewriteRules
 
@@ -154,9 +154,9 @@ def read_kit(kit: Path) -> KitTable:
     """Read the table of the kit.
 
     Raises:
-        BadTable: the table does not have its shape.
+        UsageError: the table does not have its shape.
     """
-    table = tables.read((kit / NAME).read_text(encoding="utf-8"), KIT, f"kit/{NAME}")
+    table = user_tables.read(kit / NAME, KIT)
     calls = {path: Call(**call) for path, call in table["calls"].items()}
     return KitTable(
         rules=_rules(table, table["modules"], calls, table["constants"]),
@@ -174,8 +174,7 @@ def read_driver(folder: Path, kit: KitTable) -> DriverTable:
     """Read the table of a driver.
 
     Raises:
-        UsageError: the driver has no table.
-        BadTable: the table does not have its shape.
+        UsageError: the driver has no table, or the table does not have its shape.
     """
     file = folder / NAME
     if not file.is_file():
@@ -183,7 +182,7 @@ def read_driver(folder: Path, kit: KitTable) -> DriverTable:
             f"{folder} has no {NAME}, which says how the driver becomes patches",
             "write one as docs/series.md says, or use --patch FILE",
         )
-    table = tables.read(file.read_text(encoding="utf-8"), DRIVER, str(file))
+    table = user_tables.read(file, DRIVER)
     return DriverTable(
         rules=_rules(table, kit.rules.modules, kit.rules.calls, {}),
         folder=table["folder"],
