@@ -33,7 +33,7 @@ PROJECTS = {
 @pytest.fixture(scope="module")
 def folder(world: World) -> Path:
     """A module's folder, which is built once."""
-    place = world.user / "src/run"
+    place = world.user / "src/with-project-files"
     return Path(shutil.copytree(resources.rust("drivers/hello"), place, ignore=shutil.ignore_patterns("tests")))
 
 
