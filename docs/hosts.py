@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import json
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
+from r4l import user_tables
 from r4l.toolchain.host import GLIBC
 
 DOCS = Path(__file__).parent
@@ -21,6 +21,16 @@ TABLE = DOCS.parent / "tests/hosts/hosts.toml"
 REPLAYS = DOCS.parent / "tests/hosts/replays.toml"
 OUTCOMES = DOCS / "hosts.json"
 PAGE = DOCS / "hosts.md"
+HOST = {
+    **dict.fromkeys(("about", "suite"), str),
+    "packages": [str],
+    **dict.fromkeys(("stands?", "home?", "umask?", "sandbox?"), str),
+    **{key: [str] for key in ("without?", "options?", "command?")},
+    **dict.fromkeys(("proxy?", "installed?"), bool),
+    "user?": int,
+    "release?": {"*": str},
+}
+"""Keys of a machine in hosts.toml."""
 
 HEAD = """\
 <!-- SPDX-License-Identifier: MIT -->
@@ -58,6 +68,15 @@ TAIL = """
 The replay differs from the real machines: Python is Debian's, a wheel of this checkout stands for an index that has
 r4l, and nothing was cached before.
 """
+
+
+def tables_of_hosts() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the contents of hosts.toml and of replays.toml.
+
+    Raises:
+        UsageError: a file does not have its shape.
+    """
+    return user_tables.read(TABLE, {"*": HOST}), user_tables.read(REPLAYS, {"*": {"about": str}})
 
 
 def page(
@@ -100,7 +119,7 @@ def main(arguments: list[str]) -> int:
     for path in arguments:
         outcomes |= json.loads(Path(path).read_text(encoding="utf-8"))
     OUTCOMES.write_text(json.dumps(outcomes, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    table, replays = (tomllib.loads(path.read_text(encoding="utf-8")) for path in (TABLE, REPLAYS))
+    table, replays = tables_of_hosts()
     PAGE.write_text(page(table, replays, outcomes), encoding="utf-8")
     return 0
 

@@ -80,6 +80,8 @@ def check(table: Mapping[str, Any], shape: Shape, where: str, path: str = "") ->
 def _check_value(value: Any, wanted: Any, where: str, name: str) -> None:
     if not _fits(value, wanted):
         raise BadTable(f"{where}: {name} has to be {_name(wanted)}, not {value!r}")
+    if isinstance(wanted, tuple):
+        wanted = next(one for one in wanted if _fits(value, one))
     if isinstance(wanted, Mapping):
         check(value, wanted, where, f"{name}.")
     elif isinstance(wanted, list) and isinstance(wanted[0], Mapping):
@@ -105,7 +107,8 @@ def _name(wanted: Any) -> str:
     if isinstance(wanted, tuple):
         return " or ".join(_name(one) for one in wanted)
     if isinstance(wanted, list):
-        return "a list" if isinstance(wanted[0], Mapping) else f"a list of {_name(wanted[0]).removeprefix('a ')}s"
+        inner = "a list" if isinstance(wanted[0], list) else _name(wanted[0])
+        return "a list" if isinstance(wanted[0], Mapping) else f"a list of {inner.removeprefix('a ')}s"
     return TYPES[dict if isinstance(wanted, Mapping) else wanted]
 
 

@@ -20,7 +20,7 @@ from r4l.toolchain.host import GLIBC
 
 def test_the_page_is_of_the_present_machines_and_outcomes() -> None:
     """Mend it by `python docs/hosts.py`."""
-    table, replays = (tomllib.loads(path.read_text(encoding="utf-8")) for path in (hosts.TABLE, hosts.REPLAYS))
+    table, replays = hosts.tables_of_hosts()
     outcomes = json.loads(hosts.OUTCOMES.read_text(encoding="utf-8"))
     assert hosts.PAGE.read_text(encoding="utf-8") == hosts.page(table, replays, outcomes)
     assert not table.keys() & replays.keys(), "a name is that of one outcome"

@@ -9,6 +9,8 @@ import xml.etree.ElementTree as ET
 import pytest
 from docs import rooms
 
+from r4l import tables
+
 
 def test_each_room_imports_from_those_before_it() -> None:
     assert rooms.against_the_order(rooms.imports()) == []
@@ -16,6 +18,10 @@ def test_each_room_imports_from_those_before_it() -> None:
 
 def test_no_files_import_each_other() -> None:
     assert rooms.circles(rooms.imports()) == []
+
+
+def test_the_table_has_its_shape() -> None:
+    tables.check(rooms.table(), {"ground": [str], "columns": [[str]]}, "docs/rooms.toml")
 
 
 def test_the_order_names_each_room_once() -> None:

@@ -72,16 +72,14 @@ class Architecture:
 
     @classmethod
     def of(cls, name: str, entry: Mapping[str, Any]) -> Architecture:
-        """Build the architecture from the content of its file.
-
-        Raises:
-            ValueError: a key is missing or unknown.
-        """
-        wanted = {field.name for field in fields(cls)} - {"name"}
-        if entry.keys() != wanted:
-            raise ValueError(f"arch/{name}.toml: missing or unknown: {', '.join(sorted(entry.keys() ^ wanted))}")
+        """Build the architecture from the content of its file."""
         lists = {key: tuple(value) for key, value in entry.items() if isinstance(value, list)}
         return cls(name=name, **{**entry, **lists})
+
+
+_CONTENTS = {"str": str, "bool": bool, "tuple[str, ...]": [str], "Mapping[str, str]": {"*": str}}
+SHAPE = {field.name: _CONTENTS[str(field.type)] for field in fields(Architecture) if field.name != "name"}
+"""Keys of an architecture's file: the fields with the types of their annotations."""
 
 
 @cache
@@ -92,7 +90,7 @@ def architectures() -> dict[str, Architecture]:
         (file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")),
         key=lambda name: (name != DEFAULT, name),
     )
-    return {name: Architecture.of(name, resources.table(__package__, f"{name}.toml", {"*": object})) for name in names}
+    return {name: Architecture.of(name, resources.table(__package__, f"{name}.toml", SHAPE)) for name in names}
 
 
 def architecture(name: str) -> Architecture:

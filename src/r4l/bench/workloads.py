@@ -12,6 +12,18 @@ from r4l import resources
 from r4l.errors import UsageError
 
 INSTRUCTIONS = "instructions"
+SHAPE = {
+    "workload": {
+        "*": {
+            **dict.fromkeys(("about", "unit", "better", "script"), str),
+            "count": int,
+            "amount?": int,
+            "network?": bool,
+        }
+    },
+    "difference": [{"name!": str, "of": str, "without": str}],
+}
+"""Keys of workloads.toml."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +73,7 @@ class Difference:
 
 
 def _table() -> tuple[dict[str, Workload], tuple[Difference, ...]]:
-    data = resources.table(
-        __package__, "workloads.toml", {"workload": {"*": dict}, "difference": [{"name!": str, "*": object}]}
-    )
+    data = resources.table(__package__, "workloads.toml", SHAPE)
     workloads = {name: Workload(name, **values) for name, values in data["workload"].items()}
     return workloads, tuple(Difference(**values) for values in data["difference"])
 

@@ -58,7 +58,7 @@ class EditorFiles:
 
 def default_subsystems() -> list[str]:
     """Return the kernel's folders whose C files are listed if none is named."""
-    table = resources.table(__package__, "subsystems.toml", {"default": list})
+    table = resources.table(__package__, "subsystems.toml", {"default": [str]})
     return list(table["default"])
 
 

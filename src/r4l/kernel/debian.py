@@ -133,7 +133,7 @@ def newest(archive: Archive, debian_architecture: str, wanted: str | None = None
 @cache
 def tested_series() -> tuple[str, ...]:
     """Return the series in tested.toml, such as `7.2`."""
-    return tuple(resources.table(__package__, "tested.toml", {"series": list})["series"])
+    return tuple(resources.table(__package__, "tested.toml", {"series": [str]})["series"])
 
 
 def preference(release: str) -> tuple[bool, tuple[int, ...]]:

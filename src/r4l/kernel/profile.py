@@ -11,6 +11,9 @@ from importlib.resources.abc import Traversable
 from r4l import tables
 from r4l.errors import UsageError
 
+SHAPE = {"about": str, "base": str, "fragments": [str], "steps": int, "seed?": str}
+"""Keys of a profile."""
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -42,7 +45,7 @@ def _folder() -> Traversable:
 def profiles() -> dict[str, Profile]:
     """Return all profiles by name."""
     text = (_folder() / "profiles.toml").read_text(encoding="utf-8")
-    table = tables.read(text, {"*": {"fragments": list, "*": object}}, "profiles.toml")
+    table = tables.read(text, {"*": SHAPE}, "profiles.toml")
     return {
         name: Profile(name=name, **{**entry, "fragments": tuple(entry["fragments"])}) for name, entry in table.items()
     }

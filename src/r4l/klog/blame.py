@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from r4l import resources
 from r4l.klog.frames import StackFrame
 
-_GROUP = {"name!": str, "functions": list, "kinds?": list, "except?": list, "built-in?": bool}
-_SHAPE = {"group": [_GROUP], "dispatch": {"functions": list}}
+_GROUP = {"name!": str, "functions": [str], "kinds?": [str], "except?": [str], "built-in?": bool}
+_SHAPE = {"group": [_GROUP], "dispatch": {"functions": [str]}}
 _FILE = resources.table(__package__, "messengers.toml", _SHAPE)
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|clone|llvm|lto_priv|\d).*$")
 LONGEST = 200

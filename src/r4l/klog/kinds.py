@@ -13,17 +13,17 @@ from r4l import resources
 _FLAGS = ("weak", "tentative", "outer", "deep", "single", "ruled", "wide", "merges", "alone", "bare")
 _KIND = {
     "name": str,  # A kind may have several rows.
-    "patterns": list,
+    "patterns": [str],
     **{f"{key}?": str for key in ("culprit", "prefix", "trace")},
-    "files?": list,
+    "files?": [str],
     **{f"{flag}?": bool for flag in _FLAGS},
 }
 _SHAPE = {
     "kind": [_KIND],
-    "death": [{"of!": str, "patterns": list}],
-    "sections": {"begin": list, "end": list},
-    "fold": {"noise": list},
-    **{key: {"patterns": list} for key in ("continuation", "evidence", "anywhere", "tasks")},
+    "death": [{"of!": str, "patterns": [str]}],
+    "sections": {"begin": [str], "end": [str]},
+    "fold": {"noise": [str]},
+    **{key: {"patterns": [str]} for key in ("continuation", "evidence", "anywhere", "tasks")},
 }
 _FILE = resources.table(__package__, "kinds.toml", _SHAPE)
 _TABLE = _FILE["kind"]

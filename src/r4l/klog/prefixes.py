@@ -12,8 +12,8 @@ from r4l.klog import kinds
 from r4l.klog.markup import from_html, from_json
 from r4l.klog.records import ESCAPE, LEVELS, Record
 
-_ROW = {"name!": str, "stage": str, "pattern": str, "examples": list, "kernel?": bool}
-_SHAPE_OF_FILE = {"stages": list, "prefix": [_ROW]}
+_ROW = {"name!": str, "stage": str, "pattern": str, "examples": [str], "kernel?": bool}
+_SHAPE_OF_FILE = {"stages": [str], "prefix": [_ROW]}
 _FILE = resources.table(__package__, "prefixes.toml", _SHAPE_OF_FILE)
 PREFIXES = _FILE["prefix"]
 _GROUP = re.compile(r"\(\?P<(\w+)>")

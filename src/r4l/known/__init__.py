@@ -69,7 +69,7 @@ class KnownFailure:
         return Explanation(self.name, self.cause.format_map(facts), self.remedy.format_map(facts), text)
 
 
-ERROR = {"name!": str, "pattern?": (str, list), "cause": str, "remedy": str, "lookup?": str}
+ERROR = {"name!": str, "pattern?": (str, [str]), "cause": str, "remedy": str, "lookup?": str}
 """Keys of a row."""
 
 

@@ -171,8 +171,8 @@ class CApiChange:
         return f"{said} ({'gone ' if self.kind in ('header', 'member', 'name') else ''}{since})"
 
 
-TEXTS = (str, list)
-ROW = {"old": TEXTS, "since?": (str, dict), "now": str, "proof": list}
+TEXTS = (str, [str])
+ROW = {"old": TEXTS, "since?": (str, {"*": str}), "now": str, "proof": [str]}
 """Keys of every row."""
 MORE: dict[str, dict[str, Any]] = {
     "member": {"of": TEXTS},

@@ -53,7 +53,7 @@ class RustApiChange:
     wins: bool = False
 
 
-CHANGE = {"pattern!": str, "expected": str, "now": str, "proof": list, "wins?": bool}
+CHANGE = {"pattern!": str, "expected": str, "now": str, "proof": [str], "wins?": bool}
 """Keys of a row of changes.toml."""
 
 

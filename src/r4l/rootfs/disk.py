@@ -34,7 +34,7 @@ _LISTS = (
 )  # fmt: skip
 SHAPE = {
     "management": dict.fromkeys(("interface", "model", "mac", "network", "host", "dns", "address"), str),
-    "*": {"size": int, "needed": int, "target": str, **dict.fromkeys(_LISTS, list)},
+    "*": {"size": int, "needed": int, "target": str, **{key: [str] for key in _LISTS}},
 }
 """Keys of images.toml."""
 

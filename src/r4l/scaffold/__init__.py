@@ -27,6 +27,10 @@ HIDDEN = "dot_"
 """Prefix in a template's file names that stands for a leading dot: a real .gitignore would apply to this repository."""
 
 
+SHAPE = {"description": str, "source": str, "kit?": bool}
+"""Keys of a template."""
+
+
 @dataclass(frozen=True)
 class Template:
     """A kind of driver that `r4l new` can create.
@@ -47,7 +51,7 @@ class Template:
     def all(cls) -> dict[str, Template]:
         """Return every template by its name (templates/templates.toml)."""
         text = (_root() / "templates.toml").read_text(encoding="utf-8")
-        table = tables.read(text, {"*": {"*": object}}, "templates.toml")
+        table = tables.read(text, {"*": SHAPE}, "templates.toml")
         return {name: cls(name, **entry) for name, entry in table.items()}
 
     @classmethod

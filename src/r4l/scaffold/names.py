@@ -74,5 +74,5 @@ def require_free(name: str, modules: Path) -> None:
 
 
 def _reserved(name: str) -> str | None:
-    table = resources.table(__package__, "reserved.toml", dict.fromkeys(WHY, list))
+    table = resources.table(__package__, "reserved.toml", {key: [str] for key in WHY})
     return next((WHY[reason] for reason, names in table.items() if name in names), None)

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import os
 import sys
-import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from r4l import user_tables
 
 PYTHON = sys.executable
 TABLE = "tests/parts.toml"
@@ -21,6 +22,21 @@ Selection = Literal["all", "sample", "rest"]
 
 Need = tuple[str, str]
 """A kernel's name and the guest's architecture."""
+
+
+SHAPE = {
+    "about": str,
+    "minutes": (int, float),
+    "paths": [str],
+    "modules?": [[str]],
+    "pytest?": [str],
+    "needs?": [str],
+    "workers?": (int, str),
+    "together?": str,
+    "default?": bool,
+    "thorough?": bool,
+}
+"""Keys of a part."""
 
 
 @dataclass(frozen=True)
@@ -74,26 +90,14 @@ def table(checkout: Path) -> dict[str, Part]:
 
     Args:
         checkout: root of the project.
+
+    Raises:
+        UsageError: the file cannot be read, or does not have its shape.
     """
-    data = tomllib.loads((checkout / TABLE).read_text(encoding="utf-8"))
-    return {name: _part(name, **entry) for name, entry in data.items()}
+    return {name: _part(name, entry) for name, entry in user_tables.read(checkout / TABLE, {"*": SHAPE}).items()}
 
 
-def _part(
-    name: str,
-    *,
-    paths: list[str],
-    modules: Sequence[Sequence[str]] = (),
-    pytest: Sequence[str] = (),
-    needs: Sequence[str] | None = None,
-    **rest: object,
-) -> Part:
-    """Build a part from its TOML table; an unknown key is a TypeError."""
-    return Part(
-        name,
-        paths=tuple(paths),
-        modules=tuple(tuple(words) for words in modules),
-        pytest=tuple(pytest),
-        needs=(needs[0], needs[1]) if needs else None,
-        **rest,  # type: ignore[arg-type]
-    )
+def _part(name: str, entry: Mapping[str, Any]) -> Part:
+    lists = {key: tuple(entry[key]) for key in ("paths", "pytest", "needs") if key in entry}
+    modules = tuple(tuple(words) for words in entry.get("modules", ()))
+    return Part(name, **{**entry, **lists, "modules": modules})

@@ -41,15 +41,15 @@ SANDBOX_SAYS = re.compile(r"^(?:bwrap|proot (?:error|info)|setpriv): .*$", re.MU
 
 SHAPE = {
     **dict.fromkeys(("suite", "backports"), str),
-    "components": list,
-    "packages": {"*": list},
-    "sandbox": {"packages": list},
-    "alternatives": {"*": list},
-    "extras": {"*": {"packages": list, "programs?": list, "foreign?": {"architecture": str, "packages": {"*": str}}}},
-    "pins": {"backports_sources": list},
-    "suites": {"*": {"suite": str, "backports": str, "pins": {"backports_sources": list}}},
-    "dpkg": {"exclude": list, "include": list},
-    "versions": {"*": list},
+    "components": [str],
+    "packages": {"*": [str]},
+    "sandbox": {"packages": [str]},
+    "alternatives": {"*": [str]},
+    "extras": {"*": {"packages": [str], "programs?": [str], "foreign?": {"architecture": str, "packages": {"*": str}}}},
+    "pins": {"backports_sources": [str]},
+    "suites": {"*": {"suite": str, "backports": str, "pins": {"backports_sources": [str]}}},
+    "dpkg": {"exclude": [str], "include": [str]},
+    "versions": {"*": [str]},
 }
 """Keys of debian.toml."""
 

@@ -14,8 +14,8 @@ import pytest
 from elftools.elf.enums import ENUM_E_MACHINE
 
 import r4l
-from r4l import resources, toolchain
-from r4l.arch import DEFAULT, Architecture, architecture, architectures
+from r4l import resources, tables, toolchain
+from r4l.arch import DEFAULT, SHAPE, Architecture, architecture, architectures
 from r4l.errors import UsageError
 from r4l.selftest import parts
 from r4l.vm.machine import Accel
@@ -65,10 +65,10 @@ def test_a_part_of_the_tests_runs_on_it(arch: Architecture) -> None:
 def test_a_key_more_or_less_is_refused(arch: Architecture) -> None:
     whole = resources.table("r4l.arch", f"{arch.name}.toml", {"*": object})
     for key in whole:
-        with pytest.raises(ValueError, match=f"arch/{arch.name}.toml: missing or unknown: {key}$"):
-            Architecture.of(arch.name, {name: value for name, value in whole.items() if name != key})
-    with pytest.raises(ValueError, match=r"missing or unknown: colour$"):
-        Architecture.of(arch.name, {**whole, "colour": "red"})
+        with pytest.raises(ValueError, match=f"x\\.toml: the table lacks {key}$"):
+            tables.check({name: value for name, value in whole.items() if name != key}, SHAPE, "x.toml")
+    with pytest.raises(ValueError, match="there is no key colour;"):
+        tables.check({**whole, "colour": "red"}, SHAPE, "x.toml")
 
 
 def test_no_name_means_two() -> None:

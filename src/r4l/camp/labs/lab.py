@@ -18,13 +18,13 @@ LANGUAGES = ("en", "zh")
 WORDS = dict.fromkeys(LANGUAGES, str)
 SHAPE = {
     "title": WORDS,
-    "edit": list,
+    "edit": [str],
     "answer": str,
     "checkpoint?": [{"id!": str, "title": WORDS, "read": WORDS, "hints?": [WORDS]}],
     "question?": [{"id!": str, "ask": WORDS, "read": WORDS, "accept": str, "why": WORDS, "command?": str}],
     "config?": {"base": str, "students": str},
     "timeout?": int,
-    **{f"{key}?": list for key in ("kernels", "arches", "starts_on")},
+    **{f"{key}?": [str] for key in ("kernels", "arches", "starts_on")},
     **{f"{key}?": bool for key in ("broken", "builds")},
 }
 """Keys of lab.toml."""
