@@ -48,6 +48,148 @@ TOLD = {
         ("path-unknown", "`kernel::delay`"),
         ("path-unknown", "rust/kit/README.md"),
     ],
+    "pci_result": [("trait-bound", "`Ok(Self { … })` or `try_pin_init!(Self { … })`")],
+    "plat_result": [
+        ("macro-tokens", "`(TABLE, <T as Driver>::IdInfo, [(id, info)])`"),
+        ("trait-bound", "(rust/kernel/platform.rs:"),
+    ],
+    "pci_alias": [
+        ("trait-method-type", "(rust/kernel/pci.rs:"),
+        ("trait-item-missing", "without `Data`, `ID_TABLE`"),
+        ("trait-item-missing", "`const ID_TABLE: IdTable<Self::IdInfo>` (rust/kernel/pci.rs:"),
+    ],
+    "aliases": [
+        ("path-unknown", "`kernel::debugfs::Directory`"),
+        ("path-unknown", "`kernel::pci::Resource`"),
+        ("trait-item-missing", "a trait `kernel::pci::Driver` without `Data`, `ID_TABLE`"),
+        ("trait-item-missing", "(rust/kernel/i2c.rs:"),
+        ("trait-item-missing", "(rust/kernel/platform.rs:"),
+        ("trait-item-unknown", "a trait `i2c::Driver` with `remove`"),
+        ("trait-item-unknown", "a trait `kernel::pci::Driver` with `Context`"),
+    ],
+    "pci_methods": [
+        ("method-unknown", "`into_devres()`"),
+        ("method-unknown", "pci::IrqTypes::all())?.index(0)?"),
+        ("method-unknown", "`resource_len(bar)`"),
+        ("method-unknown", "`enable_device_mem()`"),
+        ("method-unknown", "(rust/kernel/pci.rs:"),
+    ],
+    "pci_io": [
+        ("method-unknown", "`read32`"),
+        ("trait-not-in-scope", "write `use kernel::io::Io;`"),
+        ("value-type", "`pci::Vendor::REDHAT`"),
+        ("value-type", "`as_raw()` gives the number"),
+    ],
+    "pci_bar": [("lifetime-missing", "DevresBar<SIZE>"), ("macro-unknown", 'c"…"'), ("path-unknown", "sync::aref")],
+    "auxiliary": [
+        ("macro-tokens", "`auxiliary_device_table!`"),
+        ("macro-tokens", "leave the second name out"),
+        ("trait-item-missing", "(rust/kernel/auxiliary.rs:"),
+        ("generics-missing", "pub struct Registration<'a, F: ForLt + 'static>"),
+        ("call-arguments", "data: impl PinInit<"),
+    ],
+    "i2c": [("macro-tokens", "`i2c_device_table!`"), ("trait-item-missing", "(rust/kernel/i2c.rs:")],
+    "usb": [
+        ("path-not-configured", "`kernel::usb` is part of Linux"),
+        ("path-not-configured", 'CONFIG_USB = "y"; here CONFIG_USB is m'),
+        ("path-not-configured", "`kernel::module_usb_driver`"),
+    ],
+    "drm": [("path-not-configured", "CONFIG_DRM")],
+    "misc_options": [
+        ("struct-fields", "with the field `minor`"),
+        ("struct-fields", "with the field `label`"),
+        ("struct-fields", "(rust/kernel/miscdevice.rs:"),
+        ("struct-fields-missing", "whose fields are `name`"),
+    ],
+    "misc_read": [("trait-item-unknown", "read_iter("), ("trait-bound", "`ForeignOwnable`")],
+    "foreign": [("unsafe-trait", "`pub unsafe trait ForeignOwnable: Sized` (rust/kernel/types.rs:")],
+    "unsafe_call": [
+        ("unsafe-trait", "(rust/kernel/sync/aref.rs:"),
+        ("unsafe-call", "`kernel::bindings::mutex_lock`"),
+    ],
+    "branch_module": [
+        ("module-macro-bytes", "leave the `b` out"),
+        ("name-unknown", "implement `kernel::Module`"),
+        ("unstable-feature", "allocator_api"),
+    ],
+    "branch_file": [
+        ("path-unknown", "write `kernel::fs::file`"),
+        ("path-unknown", "`kernel::uaccess::{UserSlice, UserPtr}`"),
+        ("path-unknown", "`kernel::miscdevice::MiscDeviceRegistration`"),
+        ("path-unknown", "expected: `kernel::sync::Ref`"),
+        ("path-unknown", "expected: `kernel::sync::UniqueRef`"),
+        ("no-module-macro", "`LocalModule`"),
+        ("generic-arguments", "`KBox<T>`"),
+    ],
+    "branch_error": [
+        ("path-unknown", "`kernel::error::from_result("),
+        ("path-unknown", "write `kernel::prelude::Error`"),
+        ("method-unknown", "`Err(EINVAL)`"),
+    ],
+    "branch_amba": [
+        ("path-unknown", "`kernel::amba`"),
+        ("path-unknown", "`kernel::gpio`"),
+        ("path-unknown", "io::mem::IoMem"),
+        ("path-unknown", "bit_u32"),
+        ("path-unknown", "use `kernel::sync::SpinLock`"),
+    ],
+    "branch_net": [
+        ("path-unknown", "`kernel::net::SkBuff`"),
+        ("path-unknown", "`kernel::skb`"),
+        ("path-unknown", "`kernel::net::Device`"),
+        ("path-unknown", "rust/kit/README.md"),
+    ],
+    "block": [
+        ("trait-method-parameters", "`fn queue_rq(queue_data: "),
+        ("trait-method-parameters", "`fn commit_rqs(queue_data: "),
+        ("trait-item-missing", "`fn complete(rq: "),
+        ("call-arguments", "queue_data: T::QueueData"),
+    ],
+    "phy": [("module-macro-key", "authors"), ("trait-bound", "C22::BMSR")],
+    "types": [
+        ("path-unknown", "sync::aref"),
+        ("path-unknown", "expected: `kernel::types::Either`"),
+        ("path-unknown", "write `kernel::prelude::pin_init`"),
+        ("path-unknown", "write `kernel::prelude::PinInit`"),
+    ],
+    "inplace": [("no-pin-data", "`#[pin_data]` above `struct M`")],
+    "dma": [
+        ("path-unknown", "`Coherent::<T>::zeroed_slice("),
+        ("path-unknown", "io_read!"),
+        ("method-unknown", "use kernel::dma::{Device, DmaMask};"),
+    ],
+    "dma_mask": [("argument-type", "DmaMask::new::<64>()")],
+    "ktime": [("path-unknown", "Instant::<Monotonic>::now()")],
+    "instant": [
+        ("generics-missing", "Instant<kernel::time::Monotonic>"),
+        ("argument-type", "Delta::from_millis(n)"),
+        ("path-unknown", "`kernel::time::ktime_get`"),
+    ],
+    "hrtimer": [
+        ("macro-tokens", "mode: RelativeMode<Monotonic>"),
+        ("path-unknown", "`kernel::time::ClockId`"),
+        ("call-arguments", "`HrTimer::new()`"),
+    ],
+    "hrtimer_run": [("trait-method-parameters", "_ctx: HrTimerCallbackContext<'_, Self>")],
+    "devres": [
+        ("call-arguments", "(rust/kernel/devres.rs:"),
+        ("method-unknown", "devres::register"),
+        ("method-unknown", "io_request_by_index(0)"),
+    ],
+    "device": [
+        ("method-unknown", "dev.fwnode()"),
+        ("thread-safety", "unsafe impl Sync"),
+        ("question-mark-error", "`ParseIntError`"),
+    ],
+    "debugfs": [("trait-bound", "`Writer`"), ("argument-type", "`pub fn subdir(&self, name: &CStr) -> Self`")],
+    "atomic": [("trait-bound", "`Relaxed`, `Acquire`")],
+    "uaccess": [("argument-type", "UserPtr::from_addr"), ("value-type", "`KVec::new()`")],
+    "bounds": [("thread-safety", "sent between threads"), ("question-mark-place", "let the function return `Result`")],
+    "module_sync": [("thread-safety", "unsafe impl Send")],
+    "cstr": [("method-unknown", "`to_bytes_with_nul()`"), ("call-arguments", "GFP_KERNEL")],
+    "vec_ext": [("path-unknown", "`kernel::alloc::box_ext`"), ("path-unknown", "leave the trait out")],
+    "irq_private": [("path-unknown", "write `kernel::irq::Handler`")],
+    "irq_handler": [("trait-bound", "(rust/kernel/platform.rs:")],
 }
 """Entries that explain the errors of each file, with words of cause or remedy."""
 
@@ -76,6 +218,17 @@ def test_each_error_is_told(told: dict[str, list[Explanation]], name: str) -> No
     for entry, words in TOLD[name]:
         seen = [f"{why.cause} / {why.remedy}" for why in told[name] if why.name == entry]
         assert any(words in text for text in seen), (entry, words, told[name])
+
+
+@pytest.mark.row("A12")
+def test_no_method_is_looked_for_in_another_bus(told: dict[str, list[Explanation]]) -> None:
+    causes = [why.cause for name in ("pci_methods", "devres", "device", "dma") for why in told[name]]
+    assert not any("auxiliary.rs" in cause for cause in causes)
+
+
+@pytest.mark.row("A12")
+def test_the_constants_of_a_vtable_are_not_told(told: dict[str, list[Explanation]]) -> None:
+    assert not any("HAS_READ" in why.cause for why in told["misc_read"])
 
 
 @pytest.mark.row("A12")

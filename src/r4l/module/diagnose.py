@@ -15,6 +15,7 @@ from r4l.kernel.kdir import explain_kdir
 from r4l.known import Explanation, KnownFailure, c_changes
 from r4l.module import cdrift, drift
 from r4l.module.errors_in import CompilerError, errors_in, with_notes
+from r4l.module.rusttree import RustTree
 from r4l.module.unseen import unseen
 
 FIRST_ERROR = re.compile(
@@ -103,26 +104,27 @@ class _Explained:
     def __init__(self, output: str, folder: Path, kernel: Kernel, others: Callable[[], Sequence[Kernel]]) -> None:
         self.output, self.folder, self.kernel = output, folder, kernel
         self.others = cache(others)
+        self.tree = cache(RustTree)
         self.facts = known_facts(folder, kernel)
         self.errors = errors_in(output)
-        self.under: dict[int, Explanation] = {}
+        self.under: dict[int, list[Explanation]] = {}
         self.winners: set[str] = set()
         found: list[tuple[int, Explanation]] = []
-        of_tables = {error.start: why for error in self.errors[:MOST_ERRORS] if (why := self._of_table(error))}
+        of_tables = {error.start: said for error in self.errors[:MOST_ERRORS] if (said := self._of_table(error))}
         # A second error in an explained line is most often a consequence of the first.
         places = {error.place for error in self.errors if error.start in of_tables} - {""}
         # A header that was included by itself has errors of its own.
-        inner = any(why.name == "inner-header" for why in of_tables.values())
+        inner = any(why.name == "inner-header" for said in of_tables.values() for why in said)
         of_members: set[str] = set()
         for error in self.errors[:MOST_ERRORS]:
             if error.place in of_members:
                 # After an unknown member gcc goes on from a wrong one.
                 continue
             told = error.place in places or (inner and Path(error.place).is_relative_to(kernel.source))
-            why = of_tables.get(error.start) or (None if told else self._of_headers(error))
-            if why:
-                found.append((error.start, why))
-                self.under[error.start] = why
+            said = of_tables.get(error.start) or ([] if told else self._of_headers(error))
+            if said:
+                found += [(error.start, why) for why in said]
+                self.under[error.start] = said
                 places |= {error.place} - {""}
                 of_members |= {error.place} if c_changes.gone_member(error.head)[1] else set()
         found += self._outside()
@@ -136,11 +138,13 @@ class _Explained:
         self.all = [*flags, *ordered] if flags and guessed else [*ordered, *flags]
         self.all.sort(key=lambda why: why.cause not in self.winners)
 
-    def _of_table(self, error: CompilerError) -> Explanation | None:
-        return cdrift.explain(error.text, self.kernel) or self._known(error.text)
+    def _of_table(self, error: CompilerError) -> list[Explanation]:
+        said = (cdrift.explain(text, self.kernel) or self._known(text) for text in drift.apart(error.text))
+        return [why for why in said if why]
 
-    def _of_headers(self, error: CompilerError) -> Explanation | None:
-        return cdrift.guess(error.text, self.kernel)
+    def _of_headers(self, error: CompilerError) -> list[Explanation]:
+        why = cdrift.guess(error.text, self.kernel)
+        return [why] if why else []
 
     def _known(self, text: str) -> Explanation | None:
         """Return the first entry of the table that matches and that its lookup confirms."""
@@ -163,7 +167,7 @@ class _Explained:
             return entry.explain({**found, **missing}, match[0]) if missing else None
         if entry.lookup:
             error = drift.block(text, match.start())
-            seen = drift.look_up(entry.lookup, error, found, self.folder, self.kernel, self.others)
+            seen = drift.look_up(entry.lookup, error, found, self.folder, self.kernel, self.others, self.tree)
             if seen is None:
                 return None
             found |= seen
@@ -187,15 +191,17 @@ class _Explained:
         remedies = {why.remedy for why in self.all[:1]}
 
         def note(error: CompilerError) -> str:
-            why = self.under.get(error.start)
-            if why is None or why.cause in causes:
-                return ""
-            said = _note(why) if why.remedy not in remedies else _note(why).partition("\n")[0]
-            causes.add(why.cause)
-            remedies.add(why.remedy)
-            return said
+            said = []
+            for why in self.under.get(error.start, []):
+                if why.cause in causes:
+                    continue
+                said.append(_note(why) if why.remedy not in remedies else _note(why).partition("\n")[0])
+                causes.add(why.cause)
+                remedies.add(why.remedy)
+            return "\n".join(said)
 
-        rest = [why for why in self.all[1:] if why not in self.under.values()]
+        under = [why for said in self.under.values() for why in said]
+        rest = [why for why in self.all[1:] if why not in under]
         return "\n".join([with_notes(self.output, self.errors, note).rstrip("\n"), *map(_note, rest)]) + "\n"
 
 

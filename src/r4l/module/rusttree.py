@@ -87,13 +87,97 @@ class RustTree:
     def name_in(self, file: Path, name: str) -> Definition | None:
         """Return the definition or the re-export of a public name in a module's file."""
         defined = re.compile(rf"^\s*pub (?:const )?(?:unsafe )?{ITEM} {re.escape(name)}\b")
-        passed_on = re.compile(rf"^\s*pub use [^;]*\b{re.escape(name)}\b")
-        return next(iter([*self._grep(defined, [file]), *self._grep(passed_on, [file])]), None)
+        found = next(self._grep(defined, [file]), None)
+        return found or self._passed_on(file, name)
+
+    def _passed_on(self, file: Path, name: str) -> Definition | None:
+        """Return the `pub use` of a name; it can have several lines."""
+        passed_on = re.compile(rf"^[ \t]*pub use [^;]*\b{re.escape(name)}\b(?!::)", re.MULTILINE)
+        match = passed_on.search("\n".join(self._files[file]))
+        return self._definition(file, match.string.count("\n", 0, match.start())) if match else None
 
     def definition_at(self, file: Path, line: int) -> Definition | None:
         """Return the definition that begins on a line, counted from 1; None if the file has no such line."""
         lines = self._files.get(file, [])
         return self._definition(file, line - 1) if 0 < line <= len(lines) else None
+
+    def enclosing(self, file: Path, line: int) -> Definition | None:
+        """Return the function, trait or type to whose signature a line belongs; the line itself if there is none."""
+        lines = self._files.get(file, [])
+        if not 0 < line <= len(lines):
+            return None
+        begins = re.compile(rf"^\s*(?:pub(?:\(\w+\))? )?(?:const )?(?:unsafe )?{ITEM} \w")
+        for number in range(line - 1, max(line - 1 - SIGNATURE_LINES, -1), -1):
+            if begins.match(lines[number]):
+                return self._definition(file, number)
+            if number < line - 1 and re.search(r"(?:^|[;}])\s*$", lines[number]):
+                break
+        return Definition(file, line, lines[line - 1].strip())
+
+    def fields(self, struct: Definition) -> list[str]:
+        """Return the names of a struct's public fields."""
+        lines = self._files[struct.file][struct.line - 1 :]
+        indent = re.match(r"\s*", lines[0])
+        closing = f"{indent[0] if indent else ''}}}"
+        body = lines[1 : next((i for i, line in enumerate(lines) if line.startswith(closing)), 0)]
+        return [match[1] for line in body if (match := re.match(r"\s+pub (\w+):", line))]
+
+    def condition(self, segments: list[str]) -> str:
+        """Return the `cfg` under which a module of the crate `kernel`, or one around it, is compiled; empty if none."""
+        for depth in range(len(segments)):
+            parent = self.module(segments[:depth])
+            lines = self._files[parent] if parent else []
+            for number, line in enumerate(lines[1:], 1):
+                found = re.match(r"\s*#\[cfg\((.*)\)\]", lines[number - 1])
+                if found and re.match(rf"\s*pub mod {re.escape(segments[depth])}\b", line):
+                    return found[1]
+        return ""
+
+    def segments(self, file: Path) -> list[str]:
+        """Return the module of a file as its path without `kernel`."""
+        names = list(file.relative_to("rust/kernel").with_suffix("").parts)
+        return [] if names == ["lib"] else names[:-1] if names[-1] == "mod" else names
+
+    def macro(self, name: str) -> Definition | None:
+        """Return the definition of a macro by example."""
+        pattern = re.compile(rf"^\s*macro_rules! {re.escape(name)}\b")
+        return next(self._grep(pattern, self._files), None)
+
+    def paths_of(self, name: str) -> list[str]:
+        """Return the paths by which modules reach the items and the modules of that name, the prelude's last."""
+        defined = re.compile(rf"^(?:pub (?:const )?(?:unsafe )?{ITEM}|macro_rules!) {re.escape(name)}\b")
+        found = []
+        for definition in self._grep(defined, self._files):
+            segments = self.segments(definition.file)
+            if "macro_rules!" in definition.text and not self.name_in(definition.file, name):
+                segments = []
+            found.append(self._public(segments, name))
+        modules = [self.segments(file) for file in self._files]
+        found += [
+            "::".join(["kernel", *segments])
+            for segments in modules
+            if segments[-1:] == [name] and self._is_public(segments)
+        ]
+        prelude = self.module(["prelude"])
+        found += ["kernel::prelude::" + name] if prelude and self.name_in(prelude, name) else []
+        return list(dict.fromkeys(path for path in found if path))
+
+    def _public(self, segments: list[str], name: str) -> str:
+        """Return the path of an item of a module as far as all its modules are public; empty if it is not reached."""
+        for depth, segment in enumerate(segments):
+            parent = self.module(segments[:depth])
+            if parent and not any(re.match(rf"\s*pub mod {segment}\b", line) for line in self._files[parent]):
+                reached = segments[:depth] if self.name_in(parent, name) else None
+                return "::".join(["kernel", *reached, name]) if reached is not None else ""
+        return "::".join(["kernel", *segments, name])
+
+    def _is_public(self, segments: list[str]) -> bool:
+        """Return True if a module and all around it are public."""
+        parents = [(self.module(segments[:depth]), segment) for depth, segment in enumerate(segments)]
+        return all(
+            parent and any(re.match(rf"\s*pub mod {segment}\b", line) for line in self._files[parent])
+            for parent, segment in parents
+        )
 
     def _grep(self, pattern: re.Pattern[str], files: list[Path] | dict[Path, list[str]]) -> Iterator[Definition]:
         for file in files:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from r4l.module.drift import block
+from r4l.module.drift import apart, block
 from r4l.module.rusttree import RustTree, generics, parameters, types_of
 
 LIB = """\
@@ -103,3 +103,74 @@ def test_types_are_compared_without_names_paths_and_lifetimes() -> None:
     written = "fn(Self, &'static kernel::ThisModule, &'static kernel::str::CStr) -> core::result::Result<_, _>"
     assert types_of(declared) == types_of(written) == ["Self", "&ThisModule", "&CStr"]
     assert types_of(declared) != types_of(written.replace("CStr", "BStr"))
+
+
+def test_one_error_about_several_imports_is_taken_apart() -> None:
+    head = "error[E0432]: unresolved imports `kernel::a`, `kernel::a`, `kernel::b::C`, `std`"
+    error = f"{head}\n --> m.rs:2:5\n  |\n2 | use a\n"
+    assert apart(error) == [
+        "error[E0432]: unresolved import `kernel::a`\n --> m.rs:2:5",
+        "error[E0432]: unresolved import `kernel::b::C`\n --> m.rs:2:5",
+        "error[E0432]: unresolved import `std`\n --> m.rs:2:5\n  |\n2 | use a\n",
+    ]
+    assert apart("error[E0432]: unresolved import `kernel::a`\n --> m.rs") == [
+        "error[E0432]: unresolved import `kernel::a`\n --> m.rs"
+    ]
+
+
+MODULES = {
+    "lib.rs": """\
+#[cfg(CONFIG_USB = "y")]
+pub mod usb;
+pub mod irq;
+mod inner;
+pub use inner::Reached;
+pub mod prelude;
+""",
+    "usb.rs": """\
+pub struct Interface {
+    pub id: u16,
+    inner: u32,
+    pub name: &'static CStr,
+}
+""",
+    "irq.rs": "mod request;\npub use request::{\n    Handler,\n    Flags, //\n};\n",
+    "irq/request.rs": """\
+pub trait Handler {
+    fn handle(
+        &self,
+        flags: u32,
+    );
+}
+pub struct Hidden;
+""",
+    "inner.rs": "pub struct Reached;\n#[macro_export]\nmacro_rules! made {\n}\n",
+    "prelude.rs": "pub use crate::{\n    irq::Handler, //\n};\n",
+}
+
+
+@pytest.fixture
+def modules(tmp_path: Path) -> RustTree:
+    for name, text in MODULES.items():
+        file = tmp_path / "rust/kernel" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return RustTree(tmp_path)
+
+
+def test_paths_by_which_modules_reach_a_name(modules: RustTree) -> None:
+    assert modules.paths_of("Handler") == ["kernel::irq::Handler", "kernel::prelude::Handler"]
+    assert modules.paths_of("Reached") == ["kernel::Reached"]
+    assert modules.paths_of("made") == ["kernel::made"]
+    assert modules.paths_of("irq") == ["kernel::irq"]
+    assert modules.paths_of("Hidden") == modules.paths_of("request") == modules.paths_of("Gone") == []
+
+
+def test_conditions_fields_and_signatures(modules: RustTree) -> None:
+    assert modules.condition(["usb", "Interface"]) == 'CONFIG_USB = "y"'
+    assert modules.condition(["irq", "Handler"]) == modules.condition([]) == ""
+    [interface] = modules.types("Interface")
+    assert modules.fields(interface) == ["id", "name"]
+    request = Path("rust/kernel/irq/request.rs")
+    assert [found.line for line in (2, 4, 5, 7) if (found := modules.enclosing(request, line))] == [2, 2, 2, 7]
+    assert modules.enclosing(request, 99) is None
