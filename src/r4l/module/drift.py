@@ -221,7 +221,7 @@ def _configured(tree: RustTree, error: str, groups: Mapping[str, str], kernel: K
     if option is None or _holds(condition, kernel):
         return None
     value = kernel.config.get(option[0])
-    return {"path": path, "condition": condition, "found": f"{option[0]} is {value or 'not set'}"}
+    return {"path": path, "found": f"{condition}; here {option[0]} is {value or 'not set'}"}
 
 
 def _change(error: str) -> RustApiChange | None:

@@ -13,6 +13,7 @@ import pytest
 from r4l import known
 
 FIXTURES = Path(__file__).parents[2] / "fixtures/known"
+RUST: dict[str, list[list[str]]] = tomllib.loads((FIXTURES.parent / "drift/rust/told.toml").read_text())
 CASES = {
     "build": "cases.toml",
     "note": "cases.toml",
@@ -37,6 +38,8 @@ def entries() -> list[tuple[str, known.KnownFailure]]:
 @pytest.mark.parametrize("kind", known.TABLES)
 def test_every_entry_has_a_case(kind: str) -> None:
     cases = {case["error"] for case in tomllib.loads((FIXTURES / CASES[kind]).read_text())["case"]}
+    if kind == "build":
+        cases |= {entry for told in RUST.values() for entry, _words in told}
     names = [entry.name for entry in known.table(kind)]
     assert len(names) == len(set(names))
     assert not set(names) - cases
@@ -47,6 +50,12 @@ def test_every_case_is_of_an_entry() -> None:
     for file in set(CASES.values()):
         cases = {case["error"] for case in tomllib.loads((FIXTURES / file).read_text())["case"]}
         assert cases <= names
+    assert {entry for told in RUST.values() for entry, _words in told} <= names
+
+
+def test_every_rust_file_of_another_time_has_its_words() -> None:
+    files = {file.stem for file in (FIXTURES.parent / "drift/rust").glob("*.rs")}
+    assert files - {"camp2"} == set(RUST)
 
 
 @pytest.mark.parametrize(("kind", "entry"), entries(), ids=[f"{kind}-{entry.name}" for kind, entry in entries()])
