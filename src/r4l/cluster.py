@@ -12,8 +12,10 @@ import json
 import logging
 import os
 import platform
+import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -30,12 +32,20 @@ from r4l.terminal import Console
 from r4l.toolchain import Toolchain, lock_of
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
 MACHINES = "vm"
 """Name of the resource (https://distributed.dask.org/en/stable/resources.html): virtual machines at once."""
 CONNECT = 30
 """Seconds within which a scheduler must answer."""
+PATIENCE = 300.0
+"""Seconds without any worker that holds virtual machines, after which the work ends."""
+WORD_AFTER = 5.0
+"""Seconds without one, after which a line on stderr says so."""
+LOOK = 2.0
+"""Seconds between two looks at the workers."""
+TICK = 0.1
+"""Seconds between two looks at the results, as in `distributed.as_completed`."""
 ROOM = "dask"
 STOCK = "stock"
 SOURCES = frozenset({".py", ".toml", ".rs", ".c", ".h", ".sh", ""})
@@ -158,7 +168,7 @@ def connected(address: str = "", jobs: int = 1) -> Iterator[Client]:
                 f"no scheduler of Dask answers at {address}: {error}",
                 "start one with `dask scheduler`, and give its address as it prints it",
             ) from error
-        with client:
+        with _silent(), client:
             _require_resource(client, address)
             yield client
         return
@@ -180,17 +190,42 @@ def connected(address: str = "", jobs: int = 1) -> Iterator[Client]:
         yield client
 
 
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep Dask from its own messages, such as a traceback when a scheduler is gone."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
 def _require_resource(client: Client, address: str) -> None:
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    if workers and not any(MACHINES in worker.get("resources", {}) for worker in workers):
-        raise EnvironmentFault(
-            f"no worker of {address} says how many virtual machines it holds",
-            f'start them with `dask worker {address} --nthreads 2 --resources "{MACHINES}=2"`',
-        )
+    if workers and not any(_holds_machines(worker) for worker in workers):
+        raise EnvironmentFault(f"no worker of {address} says how many virtual machines it holds", _start_one(address))
+
+
+def _holds_machines(worker: Mapping[str, Any]) -> bool:
+    """Return True if a worker, as the scheduler describes it, takes calls of `spread`."""
+    return bool(worker.get("resources", {}).get(MACHINES, 0) >= 1)
+
+
+def _start_one(address: str) -> str:
+    return f'start one with `dask worker {address} --nthreads 2 --resources "{MACHINES}=2"`'
 
 
 def spread(
-    client: Client, function: Callable[[Shared, Item], Any], shared: Shared, items: Sequence[Item]
+    client: Client,
+    function: Callable[[Shared, Item], Any],
+    shared: Shared,
+    items: Sequence[Item],
+    *,
+    patience: float = PATIENCE,
 ) -> Iterator[tuple[Item, Any]]:
     """Call a function for each item on the workers, and yield each item with its result as soon as there is one.
 
@@ -203,12 +238,12 @@ def spread(
         function: a function of a module, which the workers have, too.
         shared: first argument of all calls; sent once to each worker.
         items: second arguments.
+        patience: seconds to wait for a worker that holds virtual machines while there is none.
 
     Raises:
         UnfitWorker: a worker has another r4l, or the function raised it.
-        EnvironmentFault: the scheduler is gone.
+        EnvironmentFault: the scheduler is gone, or there was no such worker for so long.
     """
-    from distributed import as_completed
     from distributed.client import FutureCancelledError
 
     # A task, and not data scattered to the workers: those are lost with the worker.
@@ -218,29 +253,89 @@ def spread(
     every = ([value] * len(items) for value in (function, key, common))
     calls = client.map(_call, *every, items, resources={MACHINES: 1}, pure=False)
     by_key = {call.key: item for call, item in zip(calls, items, strict=True)}
-    waiting = as_completed(calls)
+    done = _as_they_end(client, calls, patience)
     del calls
-    for call in waiting:
-        try:
-            result = call.result()
-        except FutureCancelledError as error:
-            raise _gone() from error
-        except UnfitWorker:
-            raise
-        except Exception as error:  # noqa: BLE001 (handed to the caller, who knows what it means)
-            result = error
-        if call.status in ("cancelled", "lost"):
+    for call, result in done:
+        # Not by the call's status, which changes when a worker or the scheduler dies after the result has come.
+        if isinstance(result, FutureCancelledError):
             raise _gone()
-        yield by_key.pop(call.key), result
+        if isinstance(result, _Returned):
+            yield by_key.pop(call.key), result.value
+            continue
+        _, error, trace = result
+        # Other exceptions are handed to the caller, who knows what they mean.
+        if isinstance(error, UnfitWorker) or not isinstance(error, Exception):
+            raise error.with_traceback(trace)
+        yield by_key.pop(call.key), error.with_traceback(trace)
     if by_key:
         raise _gone()
+
+
+def _as_they_end(client: Client, calls: Sequence[Future[Any]], patience: float) -> Iterator[tuple[Future[Any], Any]]:
+    """Yield calls with their results as soon as these are here, and watch over the workers meanwhile. The result of a
+    call that raised is type, exception and traceback.
+
+    Raises:
+        EnvironmentFault: the scheduler is gone, or there was no worker for them for `patience` seconds.
+    """
+    from distributed import as_completed
+
+    # With results: one that was on a worker that has died is computed again, for which `Future.result` waits alone.
+    waiting = as_completed(calls, with_results=True, raise_errors=False)
+    del calls
+    address = str(client.scheduler.address) if client.scheduler else "the cluster"
+    look, missed, told = time.monotonic() + LOOK, 0.0, False
+    while not waiting.is_empty():
+        now = time.monotonic()
+        if waiting.has_ready():
+            # Each has its own time: the caller's work on a result is none.
+            yield next(waiting)
+            look, missed = time.monotonic() + LOOK, 0.0
+        elif client.status != "running":
+            # Dask cancels all calls then, even if it reaches the scheduler again.
+            raise _gone()
+        elif now < look:
+            time.sleep(TICK)
+        elif not (lack := _lack(client, address)):
+            look, missed, told = now + LOOK, 0.0, False
+        else:
+            look, missed = now + min(LOOK, patience / 2), missed or now
+            if now - missed >= patience:
+                raise EnvironmentFault(
+                    f"{lack}, for {patience:g} s",
+                    f"{_start_one(address)}, and run the command again, which goes on; --wait gives it more time",
+                )
+            if now - missed >= WORD_AFTER and not told:
+                told = True
+                print(f"r4l: {lack}: waiting for one, {patience:g} s at most", file=sys.stderr)
+
+
+def _lack(client: Client, address: str) -> str:
+    """Return the reason why no worker takes a call at present; empty if there is one that holds virtual machines."""
+    if client.scheduler is None:
+        return f"the scheduler {address} is gone"
+    try:
+        # `scheduler_info` waits without end for a scheduler that is stopped.
+        known = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=WORD_AFTER)
+    except (OSError, TimeoutError):
+        return f"the scheduler {address} does not answer"
+    if any(_holds_machines(worker) for worker in known["workers"].values()):
+        return ""
+    return f"no worker of {address} holds virtual machines"
 
 
 def _same(value: Shared) -> Shared:
     return value
 
 
-def _call(function: Callable[[Shared, Item], Any], key: str, shared: Shared, item: Item) -> Any:
+@dataclass(frozen=True)
+class _Returned:
+    """The value that a call has returned, to tell it from the exception of one that raised."""
+
+    value: Any
+
+
+def _call(function: Callable[[Shared, Item], Any], key: str, shared: Shared, item: Item) -> _Returned:
     """Call the function on a worker.
 
     Args:
@@ -253,7 +348,7 @@ def _call(function: Callable[[Shared, Item], Any], key: str, shared: Shared, ite
         raise UnfitWorker(
             f"{platform.node()} has another r4l than this computer", "install the same on all computers, as `pip` does"
         )
-    return function(shared, item)
+    return _Returned(function(shared, item))
 
 
 @cache

@@ -26,6 +26,7 @@ from r4l.vm import VM
 pytestmark = pytest.mark.vm
 
 FIXTURE = Path(__file__).parents[1] / "fixtures/swept"
+E1000 = Path(__file__).parents[2] / "rust/drivers/e1000"
 VALUE = '[ "$(cat $DEVICE/value)" = 42 ] || exit 3'
 """The exercise: a wrong value is no service, and nothing reports it."""
 
@@ -187,17 +188,55 @@ def test_killed_in_the_middle_it_goes_on(kernel: Kernel, swept: BuiltModule, tmp
     assert not list((home.room("dask")).glob("**/*.pid"))
 
 
-@pytest.mark.thorough
-def test_a_cell_as_a_test(driver: SweptDriver, kernel: Kernel, tmp_path: Path) -> None:
-    for name in ("Kbuild", "swept.c", "swept_device.py"):
-        (tmp_path / name).write_bytes((FIXTURE / name).read_bytes())
-    cells = {"probe:flipped-bit@CHECK#1": "leak", "probe:all-ones@ID#1": "handled", "traffic:no-memory#1": "splat"}
-    for number, (cell, verdict) in enumerate(cells.items()):
-        text = as_test(driver, SweepCell.parse(cell), verdict)
-        (tmp_path / f"test_{number}.py").write_text(text)
+def pytest_in(folder: Path, kernel: Kernel, *words: str) -> str:
+    """Run the tests of a folder from another one; return what pytest says."""
     argv = [sys.executable, "-m", "pytest", "-q", "-rA", "--kernel", kernel.release, "-p", "no:cacheprovider"]
-    done = subprocess.run([*argv, str(tmp_path)], capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert "2 failed, 1 passed" in done.stdout, done.stdout + done.stderr
-    assert "LeakFound: I/O memory: new:" in done.stdout
-    assert "NULL pointer dereference" in done.stdout
-    assert "PASSED test_1.py::test_probe_all_ones_id_1" in done.stdout
+    done = subprocess.run(
+        [*argv, *words, str(folder)], capture_output=True, text=True, cwd=folder.parent, check=False, timeout=280
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.mark.thorough
+def test_a_cell_as_a_test(swept: BuiltModule, baseline: Baseline, kernel: Kernel, tmp_path: Path) -> None:
+    """In the driver's own folder, whose model is in `tests`, and started from elsewhere."""
+    folder = tmp_path / "mine"
+    (folder / "tests").mkdir(parents=True)
+    for name, place in {"Kbuild": "", "swept.c": "", "swept_device.py": "tests"}.items():
+        (folder / place / name).write_bytes((FIXTURE / name).read_bytes())
+    driver = subject(kernel, kernel.release, str(folder), swept, find_model(str(folder), swept), VALUE)
+    cells = {
+        "probe:flipped-bit@CHECK#1": "leak",
+        "probe:all-ones@ID#1": "handled",
+        "traffic:no-memory#1": "splat",
+        "traffic:flipped-bit@VALUE#1 bits=0x4": "degraded",
+        "probe:lost-write@LOCK#2": "missed",
+    }
+    for number, (cell, verdict) in enumerate(cells.items()):
+        text = as_test(driver, SweepCell.parse(cell), verdict, baseline.messages)
+        (folder / f"test_{number}.py").write_text(text)
+    said = pytest_in(folder, kernel, "--ignore", str(folder / "tests"))
+    assert "4 failed, 1 passed" in said, said
+    assert "LeakFound: I/O memory: new:" in said
+    assert "NULL pointer dereference" in said
+    assert "PASSED mine/test_1.py::test_probe_all_ones_id_1" in said
+    assert "AssertionError: no service in traffic, and no error reported" in said
+    assert "AssertionError: the fault did not come" in said
+
+
+@pytest.mark.thorough
+def test_a_cell_of_a_network_driver_as_a_test(kernel: Kernel, tmp_path: Path) -> None:
+    """The printed tests judge as the sweep does."""
+    module = Module(E1000).build(kernel)
+    driver = subject(kernel, kernel.release, str(E1000), module, "python:e1000", "")
+    # The messages of a usual life come before the fault, which is late.
+    baseline = Baseline(driver.key, driver.label, (), (), 1.0, ())
+    verdicts = {"open:lost-write@RCTL#1": "degraded", "stop:lost-write@RCTL#1": "handled"}
+    found = run_cells((driver, baseline), list(verdicts))
+    assert {one.cell: one.verdict for one in found} == verdicts, found
+    for number, (cell, verdict) in enumerate(verdicts.items()):
+        (tmp_path / f"test_{number}.py").write_text(as_test(driver, SweepCell.parse(cell), verdict))
+    said = pytest_in(tmp_path, kernel, "--r4l-module", str(E1000))
+    assert "1 failed, 1 passed" in said, said
+    assert "AssertionError: no service in traffic, and no error reported" in said
+    assert "test_1.py::test_stop_lost_write_rctl_1" in said

@@ -20,6 +20,7 @@ from click.shell_completion import CompletionItem
 
 from r4l.arch import DEFAULT, architecture, architectures
 from r4l.cli import quiet
+from r4l.cluster import PATIENCE
 from r4l.debian import choice
 from r4l.errors import UsageError
 from r4l.kernel import Kernel, own, stock
@@ -57,9 +58,20 @@ def lab_kernel_option(function: F) -> F:
 
 
 def on_option(function: F) -> F:
-    """Add `--on tcp://HOST:PORT`, given to the command as `address`, empty without the option."""
+    """Add `--on tcp://HOST:PORT`, given to the command as `address`, empty without the option, and `--wait SECONDS`, as
+    `patience`."""
     about = "Run them on a cluster of Dask's: the address of its scheduler."
-    return click.option("--on", "address", default="", metavar="tcp://HOST:PORT", help=about)(function)
+    on = click.option("--on", "address", default="", metavar="tcp://HOST:PORT", help=about)
+    wait = click.option(
+        "--wait",
+        "patience",
+        type=click.FloatRange(min=0, min_open=True),
+        default=PATIENCE,
+        show_default=True,
+        metavar="SECONDS",
+        help="With --on: the time for which the cluster may be without any worker that holds virtual machines.",
+    )
+    return on(wait(function))
 
 
 def kernels_option(function: F) -> F:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.markup import escape
@@ -20,6 +21,9 @@ from r4l.settings import Settings
 from r4l.setup import set_up
 from r4l.stages import Stages, is_quiet
 from r4l.terminal import Console
+
+if TYPE_CHECKING:
+    from r4l.sweep import SweptDriver
 
 EPILOG = """\b
 Examples:
@@ -88,6 +92,7 @@ def command(
     again: bool,
     jobs: int,
     address: str,
+    patience: float,
     into: Path | None,
     as_test: str | None,
     as_json: bool,
@@ -107,12 +112,15 @@ def command(
     # Imported here, not above: `r4l --help` must not import the virtual machine.
     from r4l import cluster
     from r4l.sweep import Results, SweepCell, Wanted, find_model, page, subject, sweep
-    from r4l.sweep.as_test import as_test as test_of
-    from r4l.sweep.sweep import counts, findings, summary
+    from r4l.sweep.model import made
+    from r4l.sweep.sweep import counts, findings, require, summary
 
     choice.prefer(Settings.near(Path(folder)))
     if as_test is None:
         cluster.require()
+    for text in (*named_cells, *filter(None, [as_test])):
+        # A text that is no cell needs neither kernel nor driver to say so.
+        SweepCell.parse(text)
     wanted = Wanted(tuple(filter(None, faults.split(","))), phases, cells, seed, named_cells)
     name = kernel_name or "stock"
     with Stages() as stages:
@@ -128,17 +136,18 @@ def command(
         ]
         into = into or Path(f"sweep-{modules[0][1].name}")
         if as_test is not None:
-            cell = SweepCell.parse(as_test)
-            known = Results(into).cells.get((subjects[0].key, str(cell)))
-            click.echo(test_of(subjects[0], cell, known.verdict if known else ""), nl=False)
+            require(subjects[0], Wanted(named=[as_test]), made(model))
+            _print_test(subjects[0], as_test, into)
             return
+        for one in subjects:
+            require(one, wanted, made(model))
         with Results(into) as results:
             if again:
                 results.forget([one.key for one in subjects])
             chosen: dict[str, list[str]] = {}
             try:
                 with stages.stage("sweeping") as say:
-                    chosen = sweep(subjects, wanted, results, address=address, jobs=jobs, say=say)
+                    chosen = sweep(subjects, wanted, results, address=address, jobs=jobs, patience=patience, say=say)
             finally:
                 # Also after an interrupt: the cells so far took minutes.
                 shown = page.write(into, subjects, results)
@@ -171,3 +180,19 @@ def command(
         raise VerdictError(f"{bad} cells show a defect", f"open {shown}; `--as-test CELL` prints a test")
     if unjudged:
         raise EnvironmentFault(f"{unjudged} cells could not be judged", "run the command again: it tries these again")
+
+
+def _print_test(driver: SweptDriver, text: str, into: Path) -> None:
+    """Print the test of a cell, as its result in a folder has it."""
+    from r4l.sweep import Results, SweepCell
+    from r4l.sweep.as_test import as_test
+
+    cell, results = SweepCell.parse(text), Results(into)
+    known, baseline = results.cells.get((driver.key, str(cell))), results.baselines.get(driver.key)
+    if known is None:
+        click.echo(
+            f"r4l: {into} has no result of {cell} for this driver, so the test does not ask for service or an error: "
+            f"`--cell` makes one, `--into` names another folder",
+            err=True,
+        )
+    click.echo(as_test(driver, cell, known.verdict if known else "", baseline.messages if baseline else ()), nl=False)

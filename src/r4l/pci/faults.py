@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal
 
 from r4l.errors import UsageError
@@ -134,6 +135,8 @@ class Fault:
 
 DATA = "data"
 """Place of transfers of DMA outside of all rings."""
+FEW = 8
+"""Number of places that an error names."""
 ARGUMENTS = ("bits", "seconds", "bytes")
 """Arguments of a `Fault` that only some kinds have."""
 
@@ -189,24 +192,36 @@ class Faults:
         """
         for one in faults:
             fault = Fault.parse(one) if isinstance(one, str) else one
-            kind = FAULT_KINDS.get(fault.kind)
-            if kind is None and fault.kind not in self._device.actions:
-                known = ", ".join([*FAULT_KINDS, *self._device.actions])
-                raise UsageError(f"there is no fault {fault.kind!r}", f"there are {known}")
-            trigger: Trigger = kind.trigger if kind else "access"
-            given = [name for name in ARGUMENTS if getattr(fault, name) != getattr(Fault, name)]
-            if wrong := [name for name in given if name not in (kind.needs if kind else ())]:
-                raise UsageError(f"{fault.kind} has no {wrong[0]}", "FAULT_KINDS says what each kind has")
-            if fault.place and fault.place not in self._places(trigger):
-                raise UsageError(
-                    f"{type(self._device).__name__} has no {fault.place} for {fault.kind}",
-                    "a place is a register's name in the class, with [INDEX] in an array, an interrupt's vector, or "
-                    "for DMA a ring's name or `data`, if the class has `rings`",
-                )
-            if kind and "bits" in kind.needs:
-                self._require_bits(fault)
+            trigger = self.require(fault)
             with self._device.held:
                 self._armed.append(_Armed(fault, trigger))
+
+    def require(self, fault: Fault) -> Trigger:
+        """Return the event at which a fault comes at this device.
+
+        Raises:
+            UsageError: the device has no such place, or there is no such kind, or the kind has no such argument.
+        """
+        kind = FAULT_KINDS.get(fault.kind)
+        if kind is None and fault.kind not in self._device.actions:
+            known = [*FAULT_KINDS, *self._device.actions]
+            raise UsageError(f"there is no fault {fault.kind!r}", f"there are {', '.join(known)}")
+        trigger: Trigger = kind.trigger if kind else "access"
+        given = [name for name in ARGUMENTS if getattr(fault, name) != getattr(Fault, name)]
+        if wrong := [name for name in given if name not in (kind.needs if kind else ())]:
+            raise UsageError(f"{fault.kind} has no {wrong[0]}", "FAULT_KINDS says what each kind has")
+        places = self._places(trigger)
+        if fault.place and fault.place not in places:
+            near = get_close_matches(fault.place, places, FEW, 0.5) if len(places) > FEW else sorted(places)
+            raise UsageError(
+                f"{type(self._device).__name__} has no {fault.place} for {fault.kind}",
+                (f"{'there are' if len(places) <= FEW else 'near it are'} {', '.join(near)}: " if near else "")
+                + "a place is a register's name in the class, with [INDEX] in an array, an interrupt's vector, or "
+                "for DMA a ring's name or `data`, if the class has `rings`",
+            )
+        if kind and "bits" in kind.needs:
+            self._require_bits(fault)
+        return trigger
 
     def _require_bits(self, fault: Fault) -> None:
         """Refuse bits that the registers at a fault's place do not have: the fault would have no effect."""

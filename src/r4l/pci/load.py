@@ -48,6 +48,8 @@ def load(text: str) -> type[Device]:
     file = Path(match["file"]).expanduser().resolve()
     if not file.is_file():
         raise UsageError(f"there is no file {match['file']}", "a model is named FILE.py:CLASS")
+    _forget_others(file.parent)
+    before = set(sys.modules)
     name = f"r4l_model_{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
@@ -67,12 +69,32 @@ def load(text: str) -> type[Device]:
         ) from error
     finally:
         sys.path.remove(str(file.parent))
+        _beside.update({one: file.parent for one in set(sys.modules) - before if _lies_in(one, file.parent)})
     model = getattr(module, match["name"], None)
     if not (isinstance(model, type) and issubclass(model, Device)):
         found = [key for key, one in vars(module).items() if isinstance(one, type) and issubclass(one, Device)]
         known = ", ".join(key for key in found if key != "Device")
         raise UsageError(f"{match['file']} has no model {match['name']}", f"it has {known or 'none'}")
     return model
+
+
+_beside: dict[str, Path] = {}
+"""Modules that models have imported from their own folders, with these."""
+
+
+def _forget_others(folder: Path) -> None:
+    """Forget modules of other folders: a model's `import registers` is that of its own folder."""
+    for name in [one for one, other in _beside.items() if other != folder]:
+        del _beside[name]
+        sys.modules.pop(name, None)
+
+
+def _lies_in(name: str, folder: Path) -> bool:
+    """Return True if a module is a file in a folder, or of a package there; not one of an environment below."""
+    root = name.partition(".")[0]
+    module = sys.modules.get(root)
+    places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+    return any(place and Path(place).parent in (folder, folder / root) for place in places)
 
 
 def _shipped(name: str) -> type[Device]:

@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+from collections.abc import Iterable
+from pathlib import Path
 
+from r4l.arch import DEFAULT
+from r4l.cluster import STOCK
 from r4l.sweep.cells import NO_MEMORY, SweepCell
 from r4l.sweep.phases import NO_SERVICE, PRELUDE
 from r4l.sweep.subject import SweptDriver
@@ -13,94 +18,155 @@ from r4l.sweep.subject import SweptDriver
 HEAD = '''# SPDX-License-Identifier: MIT
 """{cell}: from `r4l sweep`."""
 
-import pytest
+{path_import}import pytest
 
 import r4l
 from r4l.pci import Device, NetworkCard
 {imports}from r4l.testing import Leaks
+from r4l.vm.blame import RunTime
 
-PRELUDE = {prelude}
+{model}PRELUDE = {prelude}
 PHASES = {{
 {phases}}}
-
+{usual}
 
 def live(vm: r4l.VM, name: str, module: r4l.BuiltModule, device: Device) -> int:
     """Do a phase of the driver's life; return its exit code."""
     seconds, script = PHASES[name]
-    folder = f"/sys/bus/pci/devices/{{device.address}}"
-    values = {{"MODULE": module.name, "KO": "/tmp/driver.ko", "DEVICE": folder, "EXERCISE": {exercise}}}
-    return vm.run(["sh", "-c", PRELUDE + script], env=values, timeout=seconds).exit_code
+    values = environment(module=module.name, file="/tmp/driver.ko", device=device.address, exercise={exercise})
+    # Seconds in which the computer has no processor for the machine do not count.
+    clock = RunTime(vm.pid, ours=True).now
+    return vm.run(["sh", "-c", PRELUDE + script], env=values, timeout=seconds, clock=clock).exit_code
 
 
-@pytest.mark.machine(devices=[{model}])
+{allowed}@pytest.mark.machine(devices=[{device}]{depends})
 def test_{name}(vm: r4l.VM, module: r4l.BuiltModule, device: Device, leaks: Leaks) -> None:
-    vm.put(module.path, "/tmp/driver.ko")
-{before}    with leaks():
+{before}    vm.put(module.path, "/tmp/driver.ko")
+    codes: dict[str, int] = {{}}
+    with leaks():
         for phase in PHASES:
             if phase == {phase!r}:
+                begin = vm.klog.mark()
                 {arm}
-            {check}
-        assert {came}, "the fault did not come"
+            codes[phase] = live(vm, phase, module, device)
+            if phase == {phase!r}:
+                assert {came}, "the fault did not come"
+            assert phase != "remove" or codes[phase] == 0, "the module cannot be unloaded"
         device.faults.clear()
         if not device.present:
             vm.unplug(device)
             vm.plug(device)
         if isinstance(device, NetworkCard):
             device.set_cable(True)
+        vm.klog.sync()
+        said = vm.klog.records(begin)
     for phase in PHASES:
         assert live(vm, phase, module, device) == 0, f"after unload and reload, {{phase}} fails"
-'''
-DEVICE = {
-    "imports": "",
-    "before": "",
-    "arm": "device.faults.add(FAULT)",
-    "came": "any(device.faults.came.values())",
-}
-"""Parts of a test for a fault of the device."""
-MEMORY = {
-    "imports": "from r4l.sweep.memory import GuestMemory\n",
-    "before": "    memory = GuestMemory.of(vm, module)\n",
-    "arm": "memory.fail(NTH)",
-    "came": "memory.stop()[1]",
-}
-"""Parts of a test for an allocation that fails."""
-CHECKS = {
-    "degraded": "assert live(vm, phase, module, device) != "
-    f'{NO_SERVICE}, f"{{phase}}: no service, and no error reported"',
-    "": 'assert live(vm, phase, module, device) == 0 or phase != "remove", "the module cannot be unloaded"',
-}
-"""Statement of the first life: for a cell with the verdict `degraded`, and for all others."""
+{check}'''
+ENVIRONMENT = "from r4l.sweep.phases import environment"
+MEMORY = "from r4l.sweep.memory import GuestMemory"
+REPORTS = "from r4l.sweep.verdict import reports"
+NEEDS = """\
+    for other in module.needs:
+        vm.insmod(other)
+"""
+"""Statement for a driver with modules of its own folder that are loaded before it."""
+DEPENDS = """\
+    for name in {depends!r}:
+        vm.run(["modprobe", name], check=True)
+"""
+"""Statement for a driver that needs modules of the kernel's."""
+WATCHDOG = """\
+@pytest.mark.klog_allow(r"NETDEV WATCHDOG|sch_generic\\.c", reason="the kernel's report that a card has stopped")
+"""
+"""Marker of a network driver's test: the complaint that is no splat (`verdict.REPORTS`)."""
+DEGRADED = """\
+    failed = [phase for phase, code in codes.items() if code]
+    told = any(code not in (0, {no_service}) for code in codes.values()) or reports(said, USUAL)
+    assert told or not failed, f"no service in {{' and '.join(failed)}}, and no error reported"
+"""
+"""Last statement of the test of a cell with the verdict `degraded`."""
 
 
-def as_test(subject: SweptDriver, cell: SweepCell, verdict: str = "") -> str:
+def as_test(subject: SweptDriver, cell: SweepCell, verdict: str = "", usual: Iterable[str] = ()) -> str:
     """Return the text of a test that does what the cell did. It fails on a splat, a hang, a leak, and if unload and
     reload do not heal the driver; for a cell that was `degraded`, also if the service is missing without an error.
+
+    A model in a file is named relative to the driver's folder, which the test finds from its own.
+
+    Args:
+        subject: the driver; its names are relative to the current folder.
+        cell: the cell.
+        verdict: the cell's verdict, if it is known.
+        usual: for a cell that was `degraded`, the messages of a life without a fault (`Baseline.messages`).
+    """
+    degraded = verdict == "degraded"
+    memory = cell.fault.kind == NO_MEMORY
+    model, device, path_import = _model(subject)
+    imports = [MEMORY] * memory + [ENVIRONMENT] + [REPORTS] * degraded
+    before = DEPENDS.format(depends=list(subject.depends)) if subject.depends else ""
+    before += NEEDS if len(subject.modules) > 1 else ""
+    return HEAD.format(
+        cell=cell,
+        path_import=path_import,
+        imports="".join(f"{one}\n" for one in imports),
+        model=model,
+        prelude=_block(PRELUDE),
+        phases="".join(f"    {phase.name!r}: ({phase.seconds}, {_block(phase.script)}),\n" for phase in subject.phases),
+        usual=_usual(usual) if degraded else "",
+        exercise=repr(subject.exercise),
+        allowed=WATCHDOG if subject.network else "",
+        device=device,
+        depends=f", modules={list(subject.depends)!r}" if subject.depends else "",
+        name=re.sub(r"\W+", "_", str(cell).lower()).strip("_"),
+        before=before + ("    memory = GuestMemory.of(vm, module)\n" if memory else ""),
+        phase=cell.phase,
+        arm=f"memory.fail({cell.fault.nth})" if memory else f"device.faults.add({str(cell.fault)!r})",
+        came="memory.stop()[1]" if memory else "any(device.faults.came.values())",
+        check=DEGRADED.format(no_service=NO_SERVICE) if degraded else "",
+    )
+
+
+def command(subject: SweptDriver, cell: str, folder: Path) -> str:
+    """Return the command that prints the test of a cell.
 
     Args:
         subject: the driver.
         cell: the cell.
-        verdict: the cell's verdict, if it is known.
+        folder: folder of the results, which have the cell's verdict.
     """
-    phases = "".join(f"    {phase.name!r}: ({phase.seconds}, {_block(phase.script)}),\n" for phase in subject.phases)
-    name = re.sub(r"\W+", "_", str(cell).lower()).strip("_")
-    text = HEAD.format(
-        cell=cell,
-        prelude=_block(PRELUDE),
-        phases=phases,
-        exercise=repr(subject.exercise),
-        model=repr(subject.model),
-        name=name,
-        phase=cell.phase,
-        **(MEMORY if cell.fault.kind == NO_MEMORY else DEVICE),
-        check=CHECKS.get(verdict, CHECKS[""]),
+    words = ["r4l", "sweep", subject.named, "--device", subject.spec, "--into", str(folder), "--as-test", cell]
+    options = {
+        "--exercise": (subject.exercise, ""),
+        "--kernel": (subject.kernel.name, STOCK),
+        "--arch": (subject.kernel.arch, DEFAULT),
+    }
+    for option, (value, usual) in options.items():
+        words += [option, value] if value != usual else []
+    return shlex.join(words)
+
+
+def _model(subject: SweptDriver) -> tuple[str, str, str]:
+    """Return the statements that find the model's file, the model as an expression, and the import that they need."""
+    if not subject.files:
+        return "", repr(subject.spec), ""
+    spec, _, name = subject.spec.rpartition(":")
+    file, folder = Path(spec).expanduser().resolve(), Path(subject.named).resolve()
+    folder = folder if folder.is_dir() else Path.cwd()
+    apart = os.path.commonpath([file, folder]) == os.path.sep
+    path = str(file) if apart else os.path.relpath(file, folder)
+    found = (
+        f"MODEL = {path!r}\n"
+        '"""File of the device\'s model, relative to the driver\'s folder."""\n'
+        "FOLDER = next((one for one in Path(__file__).resolve().parents if (one / MODEL).is_file()), Path())\n"
     )
-    return text.replace("FAULT", repr(str(cell.fault))).replace("NTH", str(cell.fault.nth))
+    return found, f'f"{{FOLDER / MODEL}}:{name}"', "from pathlib import Path\n\n"
 
 
-def command(subject: SweptDriver, cell: str) -> str:
-    """Return the command that prints the test of a cell."""
-    words = ["r4l", "sweep", subject.named, "--device", subject.spec, "--as-test", cell]
-    return shlex.join([*words, *(["--exercise", subject.exercise] if subject.exercise else [])])
+def _usual(messages: Iterable[str]) -> str:
+    """Return the statement with the messages that are no report of a fault."""
+    lines = "".join(f"    {one!r},\n" for one in messages)
+    return f'USUAL = (\n{lines})\n"""The kernel\'s messages in a life without a fault, without their numbers."""\n'
 
 
 def _block(script: str) -> str:

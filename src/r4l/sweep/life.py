@@ -16,7 +16,7 @@ from r4l.module import BuiltModule
 from r4l.pci import Device, NetworkCard, TraceEvent
 from r4l.sweep.cells import ALLOCATION, NO_MEMORY, EventPlace, SweepCell
 from r4l.sweep.memory import GuestMemory
-from r4l.sweep.phases import ADDRESSES, PRELUDE, Phase
+from r4l.sweep.phases import PRELUDE, Phase, environment
 from r4l.sweep.subject import Ready
 from r4l.testing import Leaks
 from r4l.testing.leaks import changes
@@ -131,15 +131,11 @@ def machine(ready: Ready, cpus: int = 2) -> VM:
         ready.kernel,
         cpus=cpus,
         devices=[ready.model],
-        modules=[name for module in ready.modules for name in module.depends if name not in _names(ready)],
+        modules=ready.subject.depends,
         snapshot=True,
         prepare=_prepared,
         prepare_with=ready.modules,
     )
-
-
-def _names(ready: Ready) -> set[str]:
-    return {module.name for module in ready.modules}
 
 
 def _prepared(vm: VM, *modules: BuiltModule) -> None:
@@ -325,18 +321,14 @@ def _mend(vm: VM, device: Device) -> None:
 def do_phase(vm: VM, ready: Ready, device: Device, phase: Phase, life: Life) -> PhaseOutcome:
     """Do a phase of the driver's life; a hang is noted in the life, and raised."""
     module = ready.modules[-1]
-    environment = {
-        "MODULE": module.name,
-        "KO": file_of(module),
-        "DEVICE": f"/sys/bus/pci/devices/{device.address}",
-        "EXERCISE": ready.subject.exercise,
-        **ADDRESSES,
-    }
+    values = environment(
+        module=module.name, file=file_of(module), device=device.address, exercise=ready.subject.exercise
+    )
     limit = max(phase.seconds, life.limits.get(phase.name, 0.0))
     # A guest without a processor does not hang; neither does one whose device, here, has none.
     clock = RunTime(vm.pid, ours=True)
     try:
-        done = vm.run(["sh", "-c", PRELUDE + phase.script], timeout=limit, env=environment, clock=clock.now)
+        done = vm.run(["sh", "-c", PRELUDE + phase.script], timeout=limit, env=values, clock=clock.now)
     except GuestTimeout as error:
         life.hang = f"the phase {phase.name} did not end within {limit:g} s: {error.cause.rpartition('; ')[2]}"
         raise

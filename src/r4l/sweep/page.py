@@ -93,7 +93,7 @@ def render(subjects: Sequence[SweptDriver], results: Results) -> str:
     cells = [(index, one) for index, those in enumerate(found) for one in those]
     numbers = {id(one): number for number, (_, one) in enumerate(cells)}
     drivers = [_driver(subject.label, those, numbers) for subject, those in zip(subjects, found, strict=True)]
-    data = [_data(subjects[index], one) for index, one in cells]
+    data = [_data(subjects[index], one, results.folder) for index, one in cells]
     environment = Environment(
         loader=PackageLoader("r4l.sweep"),
         autoescape=True,
@@ -150,7 +150,7 @@ def _maps(subjects: Sequence[SweptDriver], cells: Sequence[tuple[int, CellResult
     return [found for found in maps.values() if found.rows]
 
 
-def _data(subject: SweptDriver, one: CellResult) -> dict[str, Any]:
+def _data(subject: SweptDriver, one: CellResult, folder: Path) -> dict[str, Any]:
     return {
         "driver": subject.label,
         "cell": one.cell,
@@ -163,5 +163,5 @@ def _data(subject: SweptDriver, one: CellResult) -> dict[str, Any]:
         "log": one.log,
         "splat": one.splat,
         "seconds": f"{one.seconds:.1f} s on {one.host}, {one.cpu:.1f} s of a processor" if one.host else "",
-        "again": command(subject, one.cell),
+        "again": command(subject, one.cell, folder),
     }

@@ -23,6 +23,19 @@ ADDRESSES = {"GUEST_ADDRESS": GUEST_ADDRESS, "GATEWAY": GATEWAY}
 """The network's addresses in the environment of each script."""
 
 
+def environment(*, module: str, file: str, device: str, exercise: str) -> dict[str, str]:
+    """Return the environment of each script, in a sweep and in a printed test.
+
+    Args:
+        module: name of the driver's module.
+        file: path of its .ko in the guest.
+        device: PCI address of the device in the guest, such as `0000:00:03.0`.
+        exercise: the user's command for the phase `traffic`; may be empty.
+    """
+    folder = f"/sys/bus/pci/devices/{device}"
+    return {"MODULE": module, "KO": file, "DEVICE": folder, "EXERCISE": exercise, **ADDRESSES}
+
+
 @dataclass(frozen=True)
 class Phase:
     """A part of a driver's life.

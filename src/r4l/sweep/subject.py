@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import json
 import os
@@ -21,11 +20,12 @@ from r4l.module import BuiltModule
 from r4l.pci import Device, NetworkCard
 from r4l.pci import load as models
 from r4l.sweep import memory
+from r4l.sweep.model import files_of, made
 from r4l.sweep.phases import ADDRESSES, Phase, phases_of
 
 ROOM = "sweep"
-BASES = ("Device", "NetworkCard")
-"""Classes from which models inherit."""
+MODEL = "model"
+"""Folder of the model's files in that of a subject."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,11 @@ class SweptDriver:
         modules: contents of the .ko files by their names, in the order of loading; the last is the driver.
         spec: the model as the user named it, for commands.
         model: `python:NAME`, or `FILE.py:CLASS` for one of `files`.
-        files: texts of the Python files beside the model's, by their names.
+        files: contents of the model's files (`model.files_of`) by their names, with the folders before them.
         network: True if the device is a network card.
         exercise: the user's command for the phase `traffic` of another device.
         built: time at which the driver was built, in seconds since 1970; its source has lines to show if it is older.
+        depends: the kernel's own modules that must be loaded before these, in order.
     """
 
     label: str
@@ -51,21 +52,21 @@ class SweptDriver:
     modules: Mapping[str, bytes] = field(repr=False)
     spec: str
     model: str
-    files: Mapping[str, str] = field(repr=False)
+    files: Mapping[str, bytes] = field(repr=False)
     network: bool
     exercise: str
     built: float = 0.0
+    depends: tuple[str, ...] = ()
 
     @cached_property
     def key(self) -> str:
         """Key of all that a cell's result depends on: driver, kernel, model, phases, and r4l's devices."""
-        folders = [Path(inspect.getfile(Device)).parent]
-        if not self.files:
-            folders.append(Path(inspect.getfile(models.load(self.model))).parent)
-        own = [file for folder in folders for file in sorted(folder.glob("*.py"))]
-        facts = [*astuple(self.kernel), self.model, dict(self.files), self.exercise, ADDRESSES]
+        pci = Path(inspect.getfile(Device)).parent
+        facts = [*astuple(self.kernel), self.model, list(self.files), self.exercise, ADDRESSES]
         phases = resources.text("r4l.sweep", "phases.toml")
-        return home.content_key(json.dumps(facts, sort_keys=True), phases, *own, *self.modules, *self.modules.values())
+        own = sorted(pci.rglob("*.py"))
+        given: tuple[str | bytes, ...] = (*self.files.values(), *self.modules, *self.modules.values())
+        return home.content_key(json.dumps(facts, sort_keys=True), phases, *own, *given)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -91,81 +92,31 @@ def subject(
         UsageError: there is no such model, or the command does not fit it.
     """
     cls = models.load(model)
-    files: dict[str, str] = {}
+    files: Mapping[str, bytes] = {}
     spec = model
     if not model.startswith(models.SHIPPED):
         file, _, cls_name = model.rpartition(":")
-        path = Path(file).expanduser().resolve()
-        files = {one.name: one.read_text(encoding="utf-8") for one in sorted(path.parent.glob("*.py"))}
-        model = f"{path.name}:{cls_name}"
+        path, driver = Path(file).expanduser().resolve(), Path(text).resolve()
+        base = driver if driver.is_dir() and path.is_relative_to(driver) else path.parent
+        files = files_of(path, base)
+        model = f"{path.relative_to(base).as_posix()}:{cls_name}"
     network = issubclass(cls, NetworkCard)
     phases_of(network=network, exercise=exercise)
+    every = (*module.needs, module)
+    names = {one.name for one in every}
     return SweptDriver(
         label or module.name,
         text,
         SharedKernel.of(kernel, name),
-        {one.path.name: one.path.read_bytes() for one in (*module.needs, module)},
+        {one.path.name: one.path.read_bytes() for one in every},
         spec,
         model,
         files,
         network,
         exercise,
         module.path.stat().st_mtime,
+        tuple(dict.fromkeys(other for one in every for other in one.depends if other not in names)),
     )
-
-
-def find_model(folder: str, module: BuiltModule) -> str:
-    """Return the model for a driver: the one in its folder or the folder's `tests`, or one of r4l's with an identity
-    that the driver has in its table.
-
-    Args:
-        folder: the user's name of the driver.
-        module: the driver.
-
-    Raises:
-        UsageError: there is none, or several.
-    """
-    found = [
-        f"{file}:{name}"
-        for base in (Path(folder), Path(folder) / "tests")
-        for file in sorted(base.glob("*.py"))
-        if "Device" in (text := file.read_text(encoding="utf-8")) or "NetworkCard" in text
-        for name in _models_in(file)
-    ]
-    found = found or [
-        models.SHIPPED + name for name in models.MODELS if _is_for(module, models.load(models.SHIPPED + name))
-    ]
-    if len(found) > 1 and found[0].startswith(models.SHIPPED):
-        # The driver is for several of them; the first is the most common card.
-        return found[0]
-    if len(found) != 1:
-        raise UsageError(
-            f"{folder} has several models: {', '.join(found)}"
-            if found
-            else f"there is no model of a device in {folder}",
-            "name it with --device FILE.py:CLASS (docs/devices.md says how one is written)",
-        )
-    return found[0]
-
-
-def _models_in(file: Path) -> list[str]:
-    """Return the names of the models that a file defines, without those that it imports."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    bases = {"Device", "NetworkCard"}
-    return [
-        node.name
-        for node in tree.body
-        if isinstance(node, ast.ClassDef)
-        and any(
-            (base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")) in bases for base in node.bases
-        )
-    ]
-
-
-def _is_for(module: BuiltModule, model: type[Device]) -> bool:
-    """Return True if a module's table has the identity of a model (scripts/mod/file2alias.c, do_pci_entry)."""
-    wanted = f"pci:v{model.vendor_id:08X}d{model.device_id:08X}"
-    return any(alias.startswith(wanted) for alias in module.modinfo.get("alias", []))
 
 
 @dataclass(frozen=True)
@@ -212,18 +163,32 @@ def _make(subject: SweptDriver) -> Ready:
             partial.mkdir()
             for name, data in subject.modules.items():
                 (partial / name).write_bytes(data)
-            for name, text in subject.files.items():
-                (partial / name).write_text(text, encoding="utf-8")
+            for name, data in subject.files.items():
+                file = partial / MODEL / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(data)
             home.publish(partial, folder)
         inuse.hold(folder)
     for name in subject.modules:
         os.utime(folder / name, (subject.built, subject.built))
     kernel = subject.kernel.ready()
-    model = subject.model if not subject.files else str(folder / subject.model)
-    return Ready(
-        subject,
-        kernel,
-        [BuiltModule(folder / name) for name in subject.modules],
-        models.load(model),
-        memory.build(kernel),
-    )
+    modules = [BuiltModule(folder / name) for name in subject.modules]
+    return Ready(subject, kernel, modules, _model(subject, folder / MODEL), memory.build(kernel))
+
+
+def _model(subject: SweptDriver, folder: Path) -> type[Device]:
+    """Return the class of the device, of the files that came with the subject.
+
+    Raises:
+        UsageError: the model needs others.
+    """
+    if not subject.files:
+        return models.load(subject.model)
+    try:
+        return type(made(str(folder / subject.model)))
+    except UsageError as error:
+        raise UsageError(
+            f"{subject.model} does not work with those files alone that come with it: {error.cause}",
+            f"those are {', '.join(subject.files)}; its text names others that it needs (docs/sweep.md)",
+            detail=error.detail,
+        ) from error

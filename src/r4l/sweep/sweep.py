@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from r4l import cluster
+from r4l.errors import UsageError
+from r4l.pci import Device, Fault
 from r4l.process import Say
-from r4l.sweep.cells import SweepCell, cells, kinds
+from r4l.sweep.cells import NO_MEMORY, SweepCell, cells, kinds
 from r4l.sweep.phases import chosen
 from r4l.sweep.results import Baseline, CellResult, Results
 from r4l.sweep.run import CELLS_EACH, run_baseline, run_cells
@@ -45,24 +47,53 @@ class Wanted:
     named: Sequence[str] = ()
 
 
+def require(subject: SweptDriver, wanted: Wanted, device: Device) -> None:
+    """Refuse a choice that names what is not there, before any life.
+
+    Args:
+        subject: the driver.
+        wanted: the choice.
+        device: its device, not plugged in.
+
+    Raises:
+        UsageError: there is no such phase, kind of fault or place, or a text is no cell.
+    """
+    chosen(subject.phases, wanted.phases)
+    kinds(device.actions, wanted.faults)
+    for cell in map(SweepCell.parse, wanted.named):
+        chosen(subject.phases, [cell.phase])
+        kinds(device.actions, [cell.fault.kind])
+        if cell.fault.kind != NO_MEMORY:
+            device.faults.require(cell.fault)
+        elif cell.fault != Fault(NO_MEMORY, nth=cell.fault.nth):
+            raise UsageError(
+                f"{cell} names more than the number of an allocation", f"write {cell.phase}:{NO_MEMORY}#NTH"
+            )
+
+
 def cells_of(subject: SweptDriver, baseline: Baseline, wanted: Wanted) -> list[str]:
-    """Return the texts of a driver's cells.
+    """Return the texts of a driver's cells, each once.
 
     Raises:
         UsageError: there is no such phase or kind of fault, or a text is no cell.
     """
     phases = chosen(subject.phases, wanted.phases)
     if wanted.named:
-        named = [SweepCell.parse(text) for text in wanted.named]
-        chosen(subject.phases, [cell.phase for cell in named])
-        return [str(cell) for cell in named]
+        return list(dict.fromkeys(str(SweepCell.parse(text)) for text in wanted.named))
     places = [place for place in baseline.places if place.phase in phases]
     found = cells(places, kinds(ready(subject).model.actions, wanted.faults), seed=wanted.seed)
     return [str(cell) for cell in (found[: wanted.cells] if wanted.cells else found)]
 
 
 def sweep(
-    subjects: Sequence[SweptDriver], wanted: Wanted, results: Results, *, address: str = "", jobs: int = 1, say: Say
+    subjects: Sequence[SweptDriver],
+    wanted: Wanted,
+    results: Results,
+    *,
+    address: str = "",
+    jobs: int = 1,
+    patience: float = cluster.PATIENCE,
+    say: Say,
 ) -> dict[str, list[str]]:
     """Run the cells of all subjects that have no result yet; their results are in `results` afterwards.
 
@@ -72,29 +103,35 @@ def sweep(
         results: receives each result as it comes.
         address: of a scheduler of Dask; empty for processes on this computer.
         jobs: number of these processes.
+        patience: seconds to wait for a worker while there is none.
         say: receives the progress.
 
     Returns:
         The cells of each subject, by its key.
 
     Raises:
+        UsageError: the choice names what is not there, or a model needs files that do not come with it.
         VerdictError: a driver does not live without a fault.
-        EnvironmentFault: Dask is missing, or the scheduler is gone.
+        EnvironmentFault: Dask is missing, the scheduler is gone, or there is no worker.
     """
+    for subject in subjects:
+        require(subject, wanted, ready(subject).model())
     chosen_cells: dict[str, list[str]] = {}
     with cluster.connected(address, jobs) as client:
         missing = [one for one in subjects if one.key not in results.baselines]
         say("a life without a fault")
-        for _, baseline in cluster.spread(client, _baseline, None, missing):
+        for _, baseline in cluster.spread(client, _baseline, None, missing, patience=patience):
             results.add(_raised(baseline))
         for subject in subjects:
             chosen_cells[subject.key] = cells_of(subject, results.baselines[subject.key], wanted)
         for subject in subjects:
-            _sweep_one(client, subject, chosen_cells[subject.key], results, say)
+            _sweep_one(client, subject, chosen_cells[subject.key], results, patience, say)
     return chosen_cells
 
 
-def _sweep_one(client: Client, subject: SweptDriver, wanted: Sequence[str], results: Results, say: Say) -> None:
+def _sweep_one(
+    client: Client, subject: SweptDriver, wanted: Sequence[str], results: Results, patience: float, say: Say
+) -> None:
     def open_cells() -> list[str]:
         known = (results.cells.get((subject.key, cell)) for cell in wanted)
         return [cell for cell, one in zip(wanted, known, strict=True) if one is None or one.verdict in AGAIN]
@@ -102,7 +139,7 @@ def _sweep_one(client: Client, subject: SweptDriver, wanted: Sequence[str], resu
     rest = open_cells()
     baseline = results.baselines[subject.key]
     done = len(wanted) - len(rest)
-    for share, found in cluster.spread(client, run_cells, (subject, baseline), _shares(rest)):
+    for share, found in cluster.spread(client, run_cells, (subject, baseline), _shares(rest), patience=patience):
         if isinstance(found, Exception):
             found = [CellResult(subject.key, cell, "unjudged", f"the worker: {found!r}"[:400]) for cell in share]
         for result in found:

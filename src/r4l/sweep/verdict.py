@@ -77,8 +77,7 @@ def judge(life: Life, usual: Iterable[str]) -> tuple[Name, str]:
     failed = next((one for one in life.outcomes if one.exit_code), None)
     if failed is None:
         return "handled", "service went on"
-    told = sorted(messages(life.records[life.armed :]) - set(usual))
-    errors = [one for one in life.records[life.armed :] if _is_error(one) and _form(one) in told]
+    errors = reports(life.records[life.armed :], usual)
     if errors:
         worst = min(errors, key=lambda one: one.level or 0)
         return "handled", f"{failed.phase} failed, and the kernel logged: {worst.text}"
@@ -99,6 +98,17 @@ def foreign_lockup(life: Life) -> str:
     if any(f"[{life.module}]" in record.text for splat in found for record in splat.records):
         return ""
     return f"{found[0].cause}; but no function of the driver is in its traces"
+
+
+def reports(records: Iterable[Record], usual: Iterable[str]) -> list[Record]:
+    """Return the kernel's messages that report an error: of level warning or worse, and none of the usual ones.
+
+    Args:
+        records: messages since the fault was armed.
+        usual: messages of a life without a fault, as `messages` returns them.
+    """
+    known = set(usual)
+    return [one for one in records if _is_error(one) and _form(one) not in known]
 
 
 def messages(records: Iterable[Record]) -> set[str]:

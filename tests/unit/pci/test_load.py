@@ -71,3 +71,14 @@ def test_no_model_of_r4l_s() -> None:
     with pytest.raises(UsageError, match="r4l has no model ed") as caught:
         load("python:ed")
     assert "python:edu" in str(caught.value)
+
+
+def test_a_model_has_the_modules_of_its_own_folder(folder: Path, tmp_path: Path) -> None:
+    """Also where another model has imported others of the same names before, as in a worker that goes on."""
+    other = tmp_path / "other"
+    (other / "helper").mkdir(parents=True)
+    (other / "helper/__init__.py").write_text("from helper.numbers import NUMBER\n")
+    (other / "helper/numbers.py").write_text("NUMBER = 8\n")
+    (other / "helped.py").write_text((folder / "helped.py").read_text())
+    found = [load(f"{one}/helped.py:Model").device_id for one in (folder, other, folder)]
+    assert found == [7, 8, 7]

@@ -3,13 +3,26 @@
 
 from __future__ import annotations
 
+import importlib
 from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
+from r4l import cluster
+from r4l.cli import cli
+from r4l.cluster import SharedKernel
 from r4l.errors import UsageError
 from r4l.pci import FAULT_KINDS, Fault
+from r4l.pci.models.edu import Edu
+from r4l.sweep import Baseline, Results, SweptDriver, Wanted
 from r4l.sweep.cells import NO_MEMORY, EventPlace, SweepCell, cells, common, kinds
+
+# The package has a function of the module's name.
+sweep_module = importlib.import_module("r4l.sweep.sweep")
+require = sweep_module.require
 
 PLACES = [
     EventPlace("probe", "write", "CTRL", 3),
@@ -70,6 +83,72 @@ def test_a_cell_is_a_text() -> None:
     for wrong in ("lost-write@CTRL#3", "probe", ":unplug", "a b:unplug", "probe:lost-write@CTRL#x"):
         with pytest.raises(UsageError, match="is not a"):
             SweepCell.parse(wrong)
+
+
+EDU = SweptDriver("m", "m", SharedKernel("stock", "x86_64", "{}"), {}, "", "python:edu", {}, False, "true")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "probe:lost-write@FACTORIAL#1",
+        "traffic:unplug#1",
+        "probe:flipped-bit@ID#1 bits=0x4",
+        "probe:lost-interrupt@0#1",
+        "remove:short-dma#2",
+        "probe:no-memory#4",
+    ],
+)
+def test_a_cell_that_can_be(cell: str) -> None:
+    require(EDU, Wanted(named=[cell]), Edu())
+
+
+@pytest.mark.parametrize(
+    ("words", "cause", "remedy"),
+    [
+        ({"named": ["probe:lost-wrte@ID#1"]}, "no fault 'lost-wrte'", "lost-write"),
+        ({"named": ["nophase:lost-write@ID#1"]}, "no phase nophase", "probe, traffic, remove"),
+        ({"named": ["open:lost-write@ID#1"]}, "no phase open", "probe, traffic, remove"),
+        ({"named": ["probe:lost-write@FACTORAL#1"]}, "Edu has no FACTORAL for lost-write", "FACTORIAL"),
+        ({"named": ["probe:lost-write@0#1"]}, "Edu has no 0 for lost-write", "a register's name"),
+        ({"named": ["probe:lost-interrupt@ID#1"]}, "Edu has no ID for lost-interrupt", "there are 0: "),
+        ({"named": ["probe:short-dma@ID#1"]}, "Edu has no ID for short-dma", "for DMA a ring's name"),
+        ({"named": ["probe:lost-write@ID#1 bits=0x2"]}, "lost-write has no bits", "FAULT_KINDS"),
+        ({"named": ["probe:no-memory@ID#1"]}, "more than the number of an allocation", "probe:no-memory#NTH"),
+        ({"named": ["probe:no-memory#1 chance=0.5"]}, "more than the number", "probe:no-memory#NTH"),
+        ({"named": ["probe:unplug#1", "probe:nothing#1"]}, "no fault 'nothing'", "unplug"),
+        ({"faults": ["nothing"]}, "no fault 'nothing'", "unplug"),
+        ({"phases": ["nothing"]}, "no phase nothing", "probe"),
+    ],
+)
+def test_a_choice_of_what_is_not_there_is_refused(words: dict[str, list[str]], cause: str, remedy: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        require(EDU, Wanted(**words), Edu())  # type: ignore[arg-type]
+    assert cause in refused.value.cause
+    assert remedy in refused.value.remedy
+
+
+def test_it_is_refused_before_any_life(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made = SimpleNamespace(model=Edu)
+    monkeypatch.setattr(sweep_module, "ready", lambda subject: made)
+    monkeypatch.setattr(cluster, "connected", lambda *_: pytest.fail("the cells are run"))
+    with Results(tmp_path) as results, pytest.raises(UsageError, match="no fault 'lost-wrte'"):
+        sweep_module.sweep([EDU], Wanted(named=["probe:lost-wrte@ID#1"]), results, say=print)
+
+
+@pytest.mark.parametrize("option", ["--cell", "--as-test"])
+def test_a_text_that_is_no_cell_needs_no_kernel(option: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("R4L_HOME", str(tmp_path / "home"))
+    done = CliRunner().invoke(cli, ["sweep", str(tmp_path), option, "lost-write@ID#1"], standalone_mode=False)
+    assert isinstance(done.exception, UsageError)
+    assert "is not a cell" in done.exception.cause
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_cell_named_twice_runs_once() -> None:
+    baseline = Baseline("k", "m", (), (), 1.0, ())
+    named = ["probe:unplug#2", "probe:unplug", "probe:unplug#1"]
+    assert sweep_module.cells_of(EDU, baseline, Wanted(named=named)) == ["probe:unplug#2", "probe:unplug#1"]
 
 
 def test_only_what_happens_each_time_is_a_place() -> None:

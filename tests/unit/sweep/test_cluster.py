@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
+import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +25,8 @@ import pytest
 from r4l import cluster, resources
 from r4l.cluster import SharedKernel, UnfitWorker
 from r4l.errors import EnvironmentFault
+from r4l.pci.models.edu import Edu
+from r4l.sweep import Baseline, CellResult, Results, SweptDriver, Wanted
 from r4l.toolchain import Toolchain
 
 
@@ -60,6 +67,153 @@ def test_no_scheduler_and_no_resource(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         pass
     assert f"dask worker {without.scheduler_address}" in refused.value.remedy
+
+
+class Scheduler:
+    """Dask's own programs: a scheduler, and workers of it, each a process of this computer."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._programs: list[subprocess.Popen[str]] = []
+        options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+        self.scheduler, said = self._start("scheduler", *options, until=r"Scheduler at: +(tcp://\S+)")
+        self.address = said[1]
+
+    def _start(self, name: str, *words: str, until: str) -> tuple[subprocess.Popen[str], re.Match[str]]:
+        """Start a program, and return it with the words that it says when it is ready."""
+        program = subprocess.Popen(
+            [sys.executable, "-m", f"distributed.cli.dask_{name}", *words],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self._folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join((str(Path.cwd()), *sys.path))},
+        )
+        self._programs.append(program)
+        assert program.stderr
+        for line in program.stderr:
+            if found := re.search(until, line):
+                # Nobody reads the rest, which is far less than a pipe holds.
+                return program, found
+        raise AssertionError(f"dask {name} has ended")
+
+    def worker(self) -> subprocess.Popen[str]:
+        """Start a worker that holds one virtual machine."""
+        options = ["--no-nanny", "--no-dashboard", "--nthreads", "1", "--resources", "vm=1"]
+        return self._start("worker", self.address, *options, until="Registered to")[0]
+
+    def close(self) -> None:
+        for program in self._programs:
+            program.kill()
+            program.communicate()
+
+
+@pytest.mark.parametrize("resources", [None, {"vm": 0}, {"gpu": 1}])
+def test_work_that_no_worker_takes_ends_with_the_reason(
+    resources: dict[str, int] | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A worker that comes too late for the first look, too: the cluster has none when the work begins."""
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(cluster, "WORD_AFTER", 0.5)
+    monkeypatch.setattr(cluster, "LOOK", 0.2)
+    with (
+        LocalCluster(n_workers=0, processes=False, dashboard_address="127.0.0.1:0") as local,
+        cluster.connected(local.scheduler_address) as client,
+    ):
+        if resources is not None:
+            local.worker_spec = {
+                0: {**local.new_spec, "options": {**local.new_spec["options"], "resources": resources}}
+            }
+            local.sync(local._correct_state)
+        with pytest.raises(EnvironmentFault, match=r"no worker of \S+ holds virtual machines, for 1.5 s") as refused:
+            list(cluster.spread(client, unfit, None, [1, 3], patience=1.5))
+        said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "holds virtual machines: waiting for one, 1.5 s at most" in said
+    assert f"dask worker {local.scheduler_address}" in refused.value.remedy
+    assert "--wait" in refused.value.remedy
+
+
+def test_a_worker_that_comes_late_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(cluster, "LOOK", 0.1)
+    with (
+        LocalCluster(
+            n_workers=0, threads_per_worker=1, processes=False, resources={"vm": 1}, dashboard_address="127.0.0.1:0"
+        ) as local,
+        cluster.connected(local.scheduler_address) as client,
+    ):
+        late = threading.Timer(0.5, local.scale, [1])
+        late.start()
+        assert sorted(cluster.spread(client, unfit, None, [1, 3], patience=60)) == [(1, 1), (3, 3)]
+        late.join()
+        # Dask logs a traceback when it cannot reach its scheduler again.
+        assert not logging.getLogger("distributed.client").isEnabledFor(logging.ERROR)
+    assert logging.getLogger("distributed.client").isEnabledFor(logging.ERROR)
+
+
+BASELINE = Baseline("", "m", (), (), 1.0, ())
+CELLS = [f"probe:unplug#{nth}" for nth in range(1, 25)]
+
+
+def cells_done(work: tuple[SweptDriver, Baseline], cells: Sequence[str]) -> list[CellResult]:
+    """Judge cells as a worker does, without a machine."""
+    time.sleep(0.1)
+    return [CellResult(work[0].key, cell, "handled", "service went on") for cell in cells]
+
+
+def test_after_the_death_of_worker_and_scheduler_the_next_sweep_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dask's real programs: first the only worker dies, then the scheduler; each cell has one result at the end."""
+    sweep_module = importlib.import_module("r4l.sweep.sweep")
+    monkeypatch.setattr(sweep_module, "run_cells", cells_done)
+    monkeypatch.setattr(sweep_module, "ready", lambda subject: SimpleNamespace(model=Edu))
+    monkeypatch.setattr(cluster, "LOOK", 0.2)
+    driver = SweptDriver(str(tmp_path), "m", SharedKernel("stock", "x86_64", "{}"), {}, "", "python:edu", {}, False, "")
+
+    def sweep(cluster_: Scheduler, kill: subprocess.Popen[str] | None, patience: float = 60) -> int:
+        """Sweep until the end, or until a program is killed after some results; return the number of results."""
+        with Results(tmp_path) as results:
+            results.baselines[driver.key] = replace(BASELINE, key=driver.key)
+            before = len(results.cells)
+
+            def say(_: str) -> None:
+                if kill and kill.poll() is None and len(results.cells) >= before + 2:
+                    # Some more calls end, whose results are on the worker alone unless they are fetched meanwhile.
+                    time.sleep(0.4)
+                    kill.kill()
+
+            try:
+                words = {"address": cluster_.address, "patience": patience, "say": say}
+                sweep_module.sweep([driver], Wanted(named=CELLS), results, **words)
+            finally:
+                done = len(Results(tmp_path).cells)
+        return done
+
+    first = Scheduler(tmp_path)
+    try:
+        with pytest.raises(EnvironmentFault, match=r"no worker of \S+ holds virtual machines, for 1 s"):
+            sweep(first, first.worker(), patience=1)
+        after_worker = len(Results(tmp_path).cells)
+        assert 2 <= after_worker < len(CELLS)
+        first.worker()
+        with pytest.raises(EnvironmentFault, match="the scheduler is gone"):
+            sweep(first, first.scheduler)
+        after_scheduler = len(Results(tmp_path).cells)
+        assert after_worker + 2 <= after_scheduler < len(CELLS)
+    finally:
+        first.close()
+    second = Scheduler(tmp_path)
+    try:
+        second.worker()
+        assert sweep(second, None) == len(CELLS)
+    finally:
+        second.close()
+    lines = [json.loads(line)["cell"]["cell"] for line in Results(tmp_path).path.read_text().splitlines()]
+    assert sorted(lines) == sorted(CELLS), "a cell counts twice"
 
 
 def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,7 @@ def grade(
     again: bool,
     trusted: bool,
     address: str,
+    patience: float,
     kernel_name: str | None,
     arch: str | None,
     as_json: bool,
@@ -70,7 +71,11 @@ def grade(
     try:
         with Stages() as stages:
             read = _read(bundles, hidden, into, stages, kernel_name, arch, again=again)
-            done = _graded_there(read, address, stages, trusted=trusted) if address else _graded_here(read, stages)
+            done = (
+                _graded_there(read, address, patience, stages, trusted=trusted)
+                if address
+                else _graded_here(read, stages)
+            )
             for one, result in done:
                 name = plainly(one.path.name)
                 if isinstance(result, grading.Grade):
@@ -183,7 +188,7 @@ def _graded_here(reads: Iterator[_Read], stages: Stages) -> _Graded:
         yield one, result
 
 
-def _graded_there(reads: Iterator[_Read], address: str, stages: Stages, *, trusted: bool) -> _Graded:
+def _graded_there(reads: Iterator[_Read], address: str, patience: float, stages: Stages, *, trusted: bool) -> _Graded:
     """Grade bundles on a cluster, in the order in which they are done."""
     work: dict[int, _Read] = {}
     items: list[grading.Grading] = []
@@ -198,7 +203,7 @@ def _graded_there(reads: Iterator[_Read], address: str, stages: Stages, *, trust
     if not items:
         return
     with cluster.connected(address) as client, stages.stage(f"grading on {escape(address)}") as say:
-        for item, result in cluster.spread(client, grading.grade_there, trusted, items):
+        for item, result in cluster.spread(client, grading.grade_there, trusted, items, patience=patience):
             one = work.pop(id(item))
             say(f"{len(items) - len(work)} of {len(items)} bundles")
             yield one, result
