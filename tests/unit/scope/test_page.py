@@ -7,14 +7,13 @@ import base64
 import hashlib
 import json
 import re
-import shutil
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from tests.unit.browser import needs_browser, shown
 from tests.unit.scope.conftest import HOSTILE, Lamp
 
 from r4l.cli import cli
@@ -23,7 +22,6 @@ from r4l.pci.recording import Recorder
 from r4l.scope import Heading, load, render
 from r4l.vm.devices import Plugs
 
-CHROMIUM = shutil.which("chromium")
 HELLO = str(Path(__file__).parents[3] / "rust/drivers/hello")
 
 
@@ -33,21 +31,6 @@ def contents(page: str) -> dict[str, Any]:
     assert found
     data: dict[str, Any] = json.loads(found[1])
     return data
-
-
-def shown(page: str, tmp_path: Path, place: str = "") -> str:
-    """The page's elements after its script has run in a browser."""
-    file = tmp_path / "page.html"
-    file.write_text(page, encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
-    done = subprocess.run(
-        [CHROMIUM or "", *options, "--virtual-time-budget=2000", "--dump-dom", f"file://{file}{place}"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    return done.stdout
 
 
 def test_the_page_needs_no_other_file_and_runs_its_own_script_only(recording: dict[str, Any]) -> None:
@@ -138,7 +121,7 @@ def test_a_machine_without_a_device_in_python_is_refused(words: list[str], cause
     assert cause in done.exception.cause
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@needs_browser
 class TestInABrowser:
     """The script of the page."""
 

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
-import ast
+import html
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+
+from tests.unit.browser import needs_browser, shown
 
 from r4l.cluster import SharedKernel
 from r4l.sweep import Baseline, CellResult, Results, SweepCell, SweptDriver
-from r4l.sweep.as_test import as_test, command
+from r4l.sweep.as_test import command
 from r4l.sweep.page import render
 
 KERNEL = SharedKernel("stock", "x86_64", '{"kernel": "7.3.4+deb13-amd64", "packages": {"a": "1"}}')
@@ -72,24 +75,81 @@ def test_nothing_of_a_guest_is_markup(tmp_path: Path) -> None:
     assert [one["reason"] for one in json.loads(found[1])] == [EVIL] * 4
 
 
+USER = """
+<script>
+const states = [];
+function see() {
+  const text = panel.hidden ? null : [...panel.querySelectorAll("h2, h3, p, pre, mark")].map(one => one.textContent);
+  const open = [...document.querySelectorAll(".sq.open")].map(one => one.title);
+  states.push({text, open, hash: location.hash, markup: panel.querySelectorAll("script, img, b").length});
+}
+see();
+document.querySelector('.sq[title="probe:all-ones@STATUS#2: splat"]').click(); see();
+[...document.querySelectorAll(".findings button")].at(-1).click(); see();
+document.dispatchEvent(new KeyboardEvent("keydown", {key: "Escape"})); see();
+document.querySelector('.sq[title="traffic:lost-interrupt@0#1: missed"]').click(); see();
+panel.querySelector(".close").click(); see();
+const said = document.createElement("pre");
+said.id = "said";
+said.textContent = JSON.stringify(states);
+document.body.append(said);
+</script>
+"""
+"""What a user does with the page of `results`, and what is to be seen after each step."""
+
+
+@needs_browser
+def test_a_square_opens_to_all_that_was_seen(tmp_path: Path) -> None:
+    found = results(tmp_path / "swept")
+    where = (ONE.key, "probe:all-ones@STATUS#2")
+    phases = [("probe", 0, 0.1, "not shown"), ("traffic", 3, 0.2, "no ping"), ("remove", None, 40.0, "stuck")]
+    found.cells[where] = replace(
+        found.cells[where],
+        source="driver.c:7",
+        trace=["before", "the fault", EVIL],
+        at=1,
+        phases=phases,
+        splat="BUG: one\n two",
+        seconds=2.0,
+        cpu=1.5,
+        host="here",
+    )
+    dom = shown(render([ONE, TWO], found) + USER, tmp_path, "#2")
+    said = re.search(r'<pre id="said">(.*?)</pre>', dom, re.DOTALL)
+    assert said
+    linked, square, finding, escaped, last, closed = json.loads(html.unescape(said[1]))
+    # By its address, as a link to a cell has it.
+    assert (linked["hash"], linked["open"]) == ("#2", ["probe:all-ones@STATUS#1: hang"])
+    assert linked["text"][:2] == ["hangprobe:all-ones@STATUS#1close", f"two <b>: {EVIL}"]
+    assert square["open"] == ["probe:all-ones@STATUS#2: splat"]
+    assert square["text"] == [
+        "splatprobe:all-ones@STATUS#2close",
+        f"one: {EVIL}",
+        "The driver's access",
+        "driver.c:7\n",
+        "The device's trace around the fault",
+        f"before\nthe fault\n{EVIL}\n",
+        "the fault",
+        "The kernel's complaint",
+        "BUG: one\n two\n",
+        "The kernel's log",
+        f"{EVIL}\n",
+        "Phases",
+        "probe: success, 0.1 s\ntraffic: no service, 0.2 s\n    no ping\nremove: did not end, 40 s\n    stuck\n",
+        "A test that does the same",
+        f"{command(ONE, where[1], found.folder)}\n",
+        "2.0 s on here, 1.5 s of a processor",
+    ]
+    # The other driver's.
+    assert (finding["open"], finding["text"]) == (linked["open"], linked["text"])
+    assert [one["text"] for one in (escaped, closed)] == [None, None]
+    assert [one["hash"] + "".join(one["open"]) for one in (escaped, closed)] == ["", ""]
+    assert last["text"][0].startswith("missedtraffic:lost-interrupt@0#1")
+    assert not any(one["markup"] for one in (linked, square, finding, last))
+
+
 def test_a_page_of_nothing(tmp_path: Path) -> None:
     assert "There is no result yet" in render([ONE], Results(tmp_path))
-
-
-def test_a_cell_as_a_test_is_python() -> None:
-    for verdict in ("", "degraded", "leak"):
-        text = as_test(ONE, SweepCell.parse("probe:flipped-bit@STATUS#2 bits=0x80"), verdict)
-        (function,) = [node for node in ast.parse(text).body if getattr(node, "name", "").startswith("test_")]
-        assert function.name == "test_probe_flipped_bit_status_2_bits_0x80"  # type: ignore[attr-defined]
-        assert "device.faults.add('flipped-bit@STATUS#2 bits=0x80')" in text
-        assert ("no service, and no error" in text) == (verdict == "degraded")
-    text = as_test(ONE, SweepCell.parse("probe:no-memory#7"))
-    assert "memory.fail(7)" in text
-    assert "memory = GuestMemory.of(vm, module)" in text
-    assert ast.parse(text)
-    assert command(ONE, "probe:unplug@STATUS#1 times=0") == (
-        "r4l sweep 'a folder/one' --device python:edu --as-test 'probe:unplug@STATUS#1 times=0' --exercise true"
-    )
 
 
 def test_the_key_is_of_all_that_a_result_depends_on() -> None:
