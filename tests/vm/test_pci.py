@@ -117,7 +117,7 @@ def test_the_page_s_device_from_nothing(tmp_path: Path, kernel: Kernel) -> None:
         if name := re.match(r"# (\w+\.py)\n", text):
             (tmp_path / name[1]).write_text(text)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    run, test, *_ = blocks("console")
+    _, run, test, *_ = blocks("console")
     for text, said in ((run, run.splitlines()[2:]), (test, ["2 passed"])):
         command = text.partition("$ ")[2].partition("\n" + said[0])[0].replace("r4l ", f"{sys.executable} -m r4l ", 1)
         done = subprocess.run(
