@@ -280,7 +280,8 @@ def _as_they_end(client: Client, calls: Sequence[Future[Any]], patience: float) 
     """
     from distributed import as_completed
 
-    # With results: one that was on a worker that has died is computed again, for which the method `result` of a future waits alone.
+    # With results: one that was on a worker that has died is computed again. The method `result` of a future would wait
+    # for that without end.
     waiting = as_completed(calls, with_results=True, raise_errors=False)
     del calls
     address = str(client.scheduler.address) if client.scheduler else "the cluster"
