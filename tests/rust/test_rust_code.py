@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The project's Rust is formatted, clean under clippy with the kernel's settings, and free of unsafe outside the
-kit."""
+"""The Rust of the project is formatted, also in labs, templates and fixtures; that of the drivers is clean under clippy
+with the settings of the kernel, and free of unsafe."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from r4l import resources
+from r4l.camp.labs.lab import Lab
 from r4l.kernel import Kernel, debian, stock
 from r4l.module import Module
+from r4l.scaffold import Template
 from r4l.toolchain import Grant
 
+ROOT = Path(__file__).resolve().parents[2]
 DRIVERS = sorted(path.parent.name for path in resources.rust("drivers").glob("*/Kbuild"))
 UNSAFE = {"c_from_rust", "crashers"}
 """Drivers that need unsafe: one calls C itself, the other breaks the kernel's rules."""
@@ -28,8 +31,30 @@ POINTED = re.compile(r"\b(?!_)\w+: \*(?:mut|const) bindings::(ethtool_\w+)")
 that it leaves alone begin with an underscore."""
 
 
-def test_rustfmt(kernel: Kernel) -> None:
-    folder = resources.rust()
+FOLDERS = ("rust", "labs", "tests/fixtures/kit", "tests/fixtures/pinned_drop", "tests/rust/refused")
+"""Folders with Rust of the project's own; the other fixtures stand for other people's."""
+PROGRAMS = ("rust/agent/", "rust/traffic/")
+"""Programs of the guest, which are no code of the kernel's."""
+USE = re.compile(r"^[ \t]*(?:pub(?:\([^)]*\))? )?use [^;]*;", re.MULTILINE)
+SEVERAL = re.compile(r"\{[^\n\S]*\S|,[^\n\S]*\S")
+"""An item of an import in the line of the brace or of another item."""
+
+
+def rust_files() -> dict[str, str]:
+    """Return the Rust code of the kernel's side by path in the checkout; templates as a driver of that name."""
+    found = {
+        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+        for folder in FOLDERS
+        for path in sorted((ROOT / folder).rglob("*.rs"))
+    }
+    for template in Template.all().values():
+        for name, text in template.render("mine", "A Name").items():
+            if name.endswith(".rs"):
+                found[f"templates/{template.name}/{name}"] = text
+    return {name: text for name, text in found.items() if not name.startswith(PROGRAMS)}
+
+
+def check_format(kernel: Kernel, folder: Path) -> None:
     files = sorted(folder.rglob("*.rs"))
     done = kernel.toolchain.run(
         ["rustfmt", "--check", "--edition", "2021", "--config-path", kernel.source / ".rustfmt.toml", *files],
@@ -37,6 +62,50 @@ def test_rustfmt(kernel: Kernel) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+
+
+def test_rustfmt(kernel: Kernel) -> None:
+    check_format(kernel, resources.rust())
+
+
+def test_rustfmt_of_labs_templates_and_fixtures(kernel: Kernel, tmp_path: Path) -> None:
+    for name, text in rust_files().items():
+        if not name.startswith("rust/"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text, encoding="utf-8")
+    # rustfmt follows `mod` to files, and a starter gets some of the reference answer.
+    for lab in Lab.all():
+        for inner, path in lab.files().items():
+            there = tmp_path / "labs" / lab.folder.name / "starter" / inner
+            if inner.suffix == ".rs" and not there.exists():
+                shutil.copyfile(path, there)
+    check_format(kernel, tmp_path)
+
+
+def several_in_a_line(text: str) -> list[str]:
+    """Return the imports that have several items in a line."""
+    return [use for use in USE.findall(text) if SEVERAL.search(re.sub(r"//.*", "", use))]
+
+
+def test_imports_are_one_in_a_line() -> None:
+    """As Documentation/rust/coding-guidelines.rst asks ("Style & formatting"); rustfmt keeps both forms."""
+    found = {name: several_in_a_line(text) for name, text in rust_files().items()}
+    assert {name: uses for name, uses in found.items() if uses} == {}
+    assert {name.split("/")[0] for name in found} == {"rust", "labs", "tests", "templates"}
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("use kernel::prelude::*;", 0),
+        ("use kernel::{\n    pci,\n    prelude::*, // both\n};", 0),
+        ("use kernel::{pci, prelude::*};", 1),
+        ("pub(crate) use kernel::{\n    pci, prelude::*,\n};", 1),
+        ("    pub use kernel::{\n    sync::{Arc,\n    Mutex},\n};", 1),
+    ],
+)
+def test_imports_of_several_in_a_line_are_found(text: str, count: int) -> None:
+    assert len(several_in_a_line(text)) == count
 
 
 @pytest.mark.parametrize("name", DRIVERS)

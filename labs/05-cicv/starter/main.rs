@@ -10,7 +10,6 @@
 //! The handout describes its behaviour.
 
 #![forbid(unsafe_code)]
-
 // Some items are not used yet. Remove this line when you are done.
 #![allow(dead_code, unused_imports)]
 
@@ -19,18 +18,35 @@ mod commands;
 
 use buffer::Buffer;
 use kernel::{
-    new_mutex, new_poll_condvar,
+    new_mutex,
+    new_poll_condvar,
     prelude::*,
     sync::{
-        atomic::{Atomic, Relaxed},
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         poll::PollCondVar,
-        Mutex,
+        Mutex, //
     },
-    uaccess::{UserPtr, UserSlice},
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    }, //
 };
 use kit::{
-    chrdev::{self, Access, Events, Extent, FromUser, Opened, Poll, ToUser},
-    param, wait,
+    chrdev::{
+        self,
+        Access,
+        Events,
+        Extent,
+        FromUser,
+        Opened,
+        Poll,
+        ToUser, //
+    },
+    param,
+    wait, //
 };
 
 /// Limit of the capacity, in bytes: the device allocates its memory when it is loaded.

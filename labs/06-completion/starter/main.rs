@@ -13,26 +13,41 @@
 //! each, and must meet.
 
 #![forbid(unsafe_code)]
-
 // Some items are not used yet. Remove this line when you are done.
 #![allow(dead_code, unused_imports)]
 
 mod round;
 
 use kernel::{
-    new_mutex, new_poll_condvar,
+    new_mutex,
+    new_poll_condvar,
     prelude::*,
     sync::{
-        atomic::{Atomic, Relaxed},
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         poll::PollCondVar,
-        Arc, Mutex,
+        Arc,
+        Mutex, //
     },
-    time::{msecs_to_jiffies, Jiffies},
+    time::{
+        msecs_to_jiffies,
+        Jiffies, //
+    }, //
 };
 use kit::{
-    chrdev::{Access, Driver, Events, FromUser, Opened, Poll, ToUser},
+    chrdev::{
+        Access,
+        Driver,
+        Events,
+        FromUser,
+        Opened,
+        Poll,
+        ToUser, //
+    },
     completion::Waited,
-    param,
+    param, //
 };
 use round::Round;
 

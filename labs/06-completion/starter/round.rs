@@ -9,7 +9,10 @@ use kernel::{
     alloc::KVVec,
     new_mutex,
     prelude::*,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc,
+        Mutex, //
+    }, //
 };
 use kit::completion::Completion;
 

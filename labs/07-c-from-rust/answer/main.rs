@@ -3,8 +3,11 @@
 //! Reads a sensor whose driver is written in C.
 
 use kernel::{
-    error::{from_err_ptr, to_result},
-    prelude::*,
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
+    prelude::*, //
 };
 
 /// The bindings that bindgen made of `c_bindings.h`, with the attributes and imports they need.

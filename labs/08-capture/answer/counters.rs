@@ -3,8 +3,16 @@
 //! The file `counters`: packets and bytes by direction and protocol.
 
 use crate::protocol::Protocol;
-use kernel::{debugfs::Writer, fmt, prelude::*};
-use kit::{capture::Direction, lock::SpinLockBh, new_spinlock_bh};
+use kernel::{
+    debugfs::Writer,
+    fmt,
+    prelude::*, //
+};
+use kit::{
+    capture::Direction,
+    lock::SpinLockBh,
+    new_spinlock_bh, //
+};
 
 /// Packets and bytes.
 #[derive(Clone, Copy, Default)]

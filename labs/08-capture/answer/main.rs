@@ -12,12 +12,18 @@ mod protocol;
 
 use counters::Counters;
 use kernel::{
-    debugfs::{Dir, File},
-    prelude::*,
+    debugfs::{
+        Dir,
+        File, //
+    },
+    prelude::*, //
 };
 use kit::{
-    capture::{Frame, Hook},
-    param,
+    capture::{
+        Frame,
+        Hook, //
+    },
+    param, //
 };
 
 /// Number of bytes to copy of a frame: all headers up to the ports, each at its longest.

@@ -12,12 +12,18 @@ mod protocol;
 
 use counters::Counters;
 use kernel::{
-    debugfs::{Dir, File},
-    prelude::*,
+    debugfs::{
+        Dir,
+        File, //
+    },
+    prelude::*, //
 };
 use kit::{
-    capture::{Frame, Hook},
-    param,
+    capture::{
+        Frame,
+        Hook, //
+    },
+    param, //
 };
 
 /// The hook with its file.

@@ -8,13 +8,25 @@
 mod regs;
 
 use kernel::{
-    device::{Bound, Core},
+    device::{
+        Bound,
+        Core, //
+    },
     dma::Coherent,
-    io::{io_read, io_write, poll::read_poll_timeout, Io},
+    io::{
+        io_read,
+        io_write,
+        poll::read_poll_timeout,
+        Io, //
+    },
     num::Bounded,
     pci,
     prelude::*,
-    time::{Delta, Instant, Monotonic},
+    time::{
+        Delta,
+        Instant,
+        Monotonic, //
+    }, //
 };
 use regs::*;
 

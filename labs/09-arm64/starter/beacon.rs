@@ -11,13 +11,25 @@ mod regs;
 use core::arch::x86_64::_rdtsc;
 use kernel::{
     bindings,
-    device::{Bound, Core},
-    dma::{Coherent, Device as _, DmaMask},
-    io::{io_read, io_write, poll::read_poll_timeout, Io},
+    device::{
+        Bound,
+        Core, //
+    },
+    dma::{
+        Coherent,
+        Device as _,
+        DmaMask, //
+    },
+    io::{
+        io_read,
+        io_write,
+        poll::read_poll_timeout,
+        Io, //
+    },
     num::Bounded,
     pci,
     prelude::*,
-    time::Delta,
+    time::Delta, //
 };
 use regs::*;
 

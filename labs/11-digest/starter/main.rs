@@ -12,7 +12,6 @@
 //! `engine` works the device. This file binds to it, and has the file in debugfs.
 
 #![forbid(unsafe_code)]
-
 // Some items are not used yet. Remove this line when you are done.
 #![allow(dead_code, unused_imports)]
 

@@ -3,8 +3,19 @@
 //! A PCI network driver for no card.
 
 use super::*;
-use kernel::{device::Core, pci};
-use kit::net::{self, Config, Interrupt, MacAddress, Offloads, Rings, RxMode};
+use kernel::{
+    device::Core,
+    pci, //
+};
+use kit::net::{
+    self,
+    Config,
+    Interrupt,
+    MacAddress,
+    Offloads,
+    Rings,
+    RxMode, //
+};
 
 pub(crate) struct Card;
 pub(crate) struct Nic;

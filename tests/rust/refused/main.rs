@@ -10,12 +10,31 @@ use core::pin::Pin;
 use kernel::prelude::*;
 use kit::{
     completion::Completion,
-    dma::{RxBuffer, RxPool, TxFrame},
+    dma::{
+        RxBuffer,
+        RxPool,
+        TxFrame, //
+    },
     lock::SpinLockIrq,
     net::{
-        Completions, Device, Disabled, Doorbell, Enabled, InFlight, Napi, Poll, RxSlot, Sent, TxQueue,
+        Completions,
+        Device,
+        Disabled,
+        Doorbell,
+        Enabled,
+        InFlight,
+        Napi,
+        Poll,
+        RxSlot,
+        Sent,
+        TxQueue, //
     },
-    skb::{RxSkb, Skb, TxSkb, Verdict},
+    skb::{
+        RxSkb,
+        Skb,
+        TxSkb,
+        Verdict, //
+    },
 };
 
 /// A virtual device.
@@ -70,7 +89,10 @@ impl kit::chrdev::Driver for File {
 }
 
 mod card;
-use card::{Card, Nic};
+use card::{
+    Card,
+    Nic, //
+};
 
 kit::module_pci_net_driver! {
     type: Card,
