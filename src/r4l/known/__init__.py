@@ -54,7 +54,8 @@ class KnownFailure:
         patterns: regular expressions for the programs' output; one match suffices.
         cause, remedy: templates with `{…}` fields.
         lookup: name of the check that the caller makes before the entry applies (see `r4l.module.drift`); `kdir` if the
-            state of the build folder may explain the failure better; `unseen` if the file has to be one that the user
+            state of the build folder may explain the failure better; `symvers` if no symbol in Module.symvers may be of
+            the crate `hash`; `unseen` if the file has to be one that the user
             has and the build does not see (`r4l.module.unseen`).
     """
 

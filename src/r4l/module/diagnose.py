@@ -162,6 +162,11 @@ class _Explained:
         found = {**self.facts, **known.groups(match)}
         if entry.lookup == "kdir":
             return explain_kdir(self.kernel.build, self.kernel.toolchain) or entry.explain(found, match[0])
+        if entry.lookup == "symvers":
+            # A symbol of this very crate can be missing, too, if it is one that the crate does not export.
+            symvers = self.kernel.build / "Module.symvers"
+            exported = symvers.read_text() if symvers.is_file() else ""
+            return None if str(found["hash"]) in exported else entry.explain(found, match[0])
         if entry.lookup == "unseen":
             missing = unseen(self.folder, str(found.get("place", "")), str(found["file"]))
             return entry.explain({**found, **missing}, match[0]) if missing else None
