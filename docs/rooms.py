@@ -18,6 +18,8 @@ SOURCE = DOCS.parent / "src/r4l"
 PICTURE = DOCS / "rooms.svg"
 MAP = DOCS / "ARCHITECTURE.md"
 BEGIN, END = "<!-- The rooms, written by `python docs/rooms.py` -->", "<!-- The end of the rooms -->"
+IMPORTERS = {"import_module", "__import__", "run_module"}
+"""Functions that import the module of that name."""
 PUBLIC = "r4l"
 """The room of the package's own `__init__.py`."""
 
@@ -91,18 +93,39 @@ def imports_in(module: str, text: str) -> Iterator[Import]:
         for part in node.body
         for child in ast.walk(part)
     }
+    known = {f"r4l.{name}" for name in modules()}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            known = {f"r4l.{name}" for name in modules()}
-            full = [f"{node.module}.{alias.name}" for alias in node.names]
-            names = [name if name in known else node.module for name in full]
+        elif isinstance(node, ast.ImportFrom):
+            source = _source(module, node)
+            full = [f"{source}.{alias.name}" for alias in node.names]
+            names = [name if name in known else source for name in full]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in IMPORTERS:
+            names = [_begin(argument) for argument in node.args[:1]]
         else:
             continue
         for name in dict.fromkeys(names):
             if name.split(".")[0] == PUBLIC:
                 yield Import(module, node.lineno, name.removeprefix("r4l."), id(node) in typed)
+
+
+def _source(module: str, node: ast.ImportFrom) -> str:
+    """The dotted name that names are imported from, also if it is relative to the module's package."""
+    if not node.level:
+        return node.module or ""
+    parts = [] if module == PUBLIC else module.split(".")
+    is_package = module == PUBLIC or (module in modules() and modules()[module].name == "__init__.py")
+    above = parts[: len(parts) - node.level + is_package]
+    return ".".join([PUBLIC, *above, *([node.module] if node.module else [])])
+
+
+def _begin(argument: ast.expr) -> str:
+    """The name in a text, without a last part that is known at run time only: `r4l.cli` of `f"r4l.cli.{name}"`."""
+    if isinstance(argument, ast.JoinedStr):
+        first = argument.values[0]
+        return str(first.value).rpartition(".")[0] if isinstance(first, ast.Constant) else ""
+    return argument.value if isinstance(argument, ast.Constant) and isinstance(argument.value, str) else ""
 
 
 @cache

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.hostile.conftest import some
 
 from r4l import home, resources
 from r4l.camp.labs.check import Check
@@ -18,8 +19,6 @@ from r4l.kernel import Kernel
 from r4l.limits import LimitExceeded
 from r4l.module import Module
 from r4l.vm.blame import host_fault
-
-from .conftest import some
 
 SMALL = {"R4L_BUILD_MEMORY": "1G", "R4L_BUILD_DISK": "200M", "R4L_BUILD_SECONDS": "60"}
 HOLD = "import os, time; f = os.memfd_create('x'); [os.write(f, bytes(1 << 20)) for _ in range(700)]; time.sleep(9)"

@@ -9,11 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.hostile.conftest import World
 
 from r4l.camp.labs import bundle
 from r4l.camp.labs.workspace import plainly
-
-from .conftest import World
 
 TITLE = "\x1b]0;hostile\x07"
 

@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.hostile.conftest import HERE, Answer, Tcp, some
 
 from r4l import resources
 from r4l.cli.ide import not_ignored
-
-from .conftest import HERE, Answer, Tcp, some
 
 FILES = {file["name"]: file for file in tomllib.loads((HERE / "folders.toml").read_text(encoding="utf-8"))["file"]}
 TELL = "open({told!r}, 'a').write({name!r} + chr(10))\n"

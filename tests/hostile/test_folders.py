@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.hostile.conftest import World
 
 from r4l import home, resources
 from r4l.camp.labs import configured
@@ -21,8 +22,6 @@ from r4l.kernel import Kernel
 from r4l.module import Module
 from r4l.toolchain import Toolchain
 from r4l.watch.project import Project
-
-from .conftest import World
 
 SECRET = "a secret of the user's"
 

@@ -7,14 +7,13 @@ import re
 import shutil
 
 import pytest
+from tests.hostile.conftest import HERE, World
 
 from r4l import home, resources
 from r4l.camp.labs.check import Check, Verdict, place
 from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.outcomes import Outcome
 from r4l.camp.labs.workspace import Workspace
-
-from .conftest import HERE, World
 
 pytestmark = pytest.mark.vm
 

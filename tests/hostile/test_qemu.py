@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.hostile.conftest import HERE, NAME, World
 
 from r4l import home
 from r4l.errors import R4LError
 from r4l.vm.machine import Machine
 from r4l.vm.qemu import Qemu
 from r4l.vm.qmp import QmpError
-
-from .conftest import HERE, NAME, World
 
 ATTEMPTS = tomllib.loads((HERE / "qemu.toml").read_text(encoding="utf-8"))["attempt"]
 EXEC = "exec:echo hostile >{}"

@@ -7,11 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.hostile.conftest import World, some
+from tests.hostile.test_terminal import HOSTILE, OBEYED
 
 from r4l import resources
-
-from .conftest import World, some
-from .test_terminal import HOSTILE, OBEYED
 
 MODEL = "open({told!r}, 'w').write('hostile')\nfrom r4l import pci\nclass Evil(pci.Device):\n    pass\n"
 PROJECTS = {

@@ -14,10 +14,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.hostile.conftest import ATTEMPTS, World
 
 from r4l.ide import launcher
-
-from .conftest import ATTEMPTS, World
 
 REACHED = [attempt["reach"] for attempt in ATTEMPTS]
 ENDS_WITH_IT = "a life after the build"

@@ -7,10 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.hostile.conftest import World
 
 from r4l import resources
-
-from .conftest import World
 
 HOSTILE = "\x1b]0;hostile\x07\x1b[2J\x1b]8;;http://hostile.invalid\x1b\\link\x1b]8;;\x1b\\\x9b5n\u202e"
 """Sequences that set the title, clear the screen, make a link, send keys back, and change the writing direction."""

@@ -39,6 +39,13 @@ def test_the_order_names_each_room_once() -> None:
         ("kernel.model", "def f():\n    from r4l import camp", "the room camp comes after kernel"),
         ("camp.rows", "import r4l.camp.labs.lab", "the room camp comes after camp.rows"),
         ("errors", "if TYPE_CHECKING:\n    from r4l.home import lock", "the room home comes after errors"),
+        ("net.nic", "from ..vm import VM", "the room vm comes after net"),
+        ("net", "from ..vm import VM", "the room vm comes after net"),
+        ("net", "from .. import vm", "the room vm comes after net"),
+        ("home", "from . import vm", "the room vm comes after home"),
+        ("net.nic", "import importlib\nimportlib.import_module('r4l.vm.qmp')", "the room vm comes after net"),
+        ("net.nic", "import_module(f'r4l.vm.{name}')", "the room vm comes after net"),
+        ("net.nic", "__import__('r4l.vm')", "the room vm comes after net"),
         ("garage", "import r4l.home", "garage is not in docs/rooms.toml"),
     ],
 )
@@ -46,6 +53,13 @@ def test_what_is_against_the_order_is_said(module: str, line: str, said: str) ->
     (fault,) = rooms.against_the_order(tuple(rooms.imports_in(module, line)))
     assert said in fault
     assert fault.startswith(f"{module}:")
+
+
+@pytest.mark.parametrize(
+    "line", ["from . import cable", "from .cable import Cable", "import_module(name)", "from . import x"]
+)
+def test_imports_within_a_room_are_none_of_another(line: str) -> None:
+    assert rooms.against_the_order(tuple(rooms.imports_in("net.nic", line))) == []
 
 
 def test_circles_are_said() -> None:

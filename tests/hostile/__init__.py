@@ -1,2 +1,0 @@
-# SPDX-License-Identifier: MIT
-"""Attacks by untrusted code and files; each attempt is a test."""
