@@ -46,7 +46,12 @@ class ModuleTree:
     def _read_softdep(self, words: list[str]) -> None:
         if len(words) > 1 and words[0] == "softdep":
             names = [word for word in words[2:] if not word.endswith(":")]
-            self._soft[words[1].replace("-", "_")] = [name.replace("-", "_") for name in names]
+            # A module with several softdep= has several lines.
+            self._soft.setdefault(words[1].replace("-", "_"), []).extend(name.replace("-", "_") for name in names)
+
+    def __contains__(self, name: str) -> bool:
+        """True if the folder has a file of that module."""
+        return name.replace("-", "_") in self._paths
 
     def resolve(self, names: Iterable[str]) -> list[str]:
         """Return the files (relative to the folder) of modules and their dependencies, in load order.

@@ -42,6 +42,13 @@ def test_needs_come_before_what_needs_them(tree: ModuleTree) -> None:
     ]
 
 
+def test_a_module_may_have_several_lines_of_soft_dependencies(tmp_path: Path) -> None:
+    (tmp_path / "modules.dep").write_text("a.ko:\nb.ko:\nc.ko:\n")
+    (tmp_path / "modules.softdep").write_text("softdep c pre: a\nsoftdep c pre: b\n")
+    tree = ModuleTree(tmp_path, Toolchain(tmp_path, "none"))
+    assert tree.resolve(["c"]) == ["a.ko", "b.ko", "c.ko"]
+
+
 def test_dash_and_underscore_are_the_same_name(tree: ModuleTree) -> None:
     assert tree.resolve(["mid_dle"]) == tree.resolve(["mid-dle"])
 
