@@ -11,13 +11,15 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from r4l.cli import build, cli, debug, ide, kernel, run, setup, shell, watch
+from r4l.bench.measure import Subject
+from r4l.cli import bench, build, cli, debug, ide, kernel, run, setup, shell, sweep, watch
 from r4l.cli import log as log_command
 from r4l.cli import test as test_command
 from r4l.cli.lab import command as lab
 from r4l.cli.options import MachineOptions
 from r4l.debian import choice
 from r4l.errors import UsageError
+from r4l.module import BuiltModule
 from r4l.settings import Settings
 from r4l.testing import options
 from r4l.testing.machine import WORDS, spec_of
@@ -137,6 +139,8 @@ COMMANDS: dict[str, tuple[click.Command, Any]] = {
     "test": (test_command.command, test_command),
     "watch": (watch.command, watch),
     "ide": (ide.command, ide),
+    "bench": (bench.command, bench),
+    "sweep": (sweep.command, sweep),
 }
 
 
@@ -176,7 +180,7 @@ def test_command_line_before_environment_before_project_file_before_default(
 MIRROR = "http://mirror.example/debian"
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "bench", "sweep", "setup", "doctor", "demo", "kernel list"])
+@pytest.mark.parametrize("name", [*COMMANDS, "setup", "doctor", "demo", "kernel list"])
 def test_the_mirror_of_each_command_that_fetches(
     name: str, folder: Path, tmp_path: Path, seen: list[tuple[str | None, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,7 +265,7 @@ def test_without_a_folder_it_is_that_of_the_folder_one_is_in(
     assert seen == [("minimal", "arm64")]
 
 
-@pytest.mark.parametrize("name", ["build", "run", "test", "watch", "debug", "ide"])
+@pytest.mark.parametrize("name", ["build", "run", "test", "watch", "debug", "ide", "bench", "sweep"])
 def test_options_of_kconfig_of_each_command_that_builds(folder: Path, name: str) -> None:
     command = COMMANDS[name][0]
 
@@ -316,6 +320,57 @@ def test_the_machine_and_the_parameters(folder: Path, monkeypatch: pytest.Monkey
     machine = ask("--memory", "300", "--device", "nvme,serial=1", "--nics", "0", "--no-snapshot")
     assert (machine.memory, machine.cpus, machine.nics, machine.snapshot) == (300, 3, 0, False)
     assert machine.devices == ("nvme,serial=1",)
+
+
+def test_the_driver_and_the_card_of_a_measurement(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The options reach the build and the machine; a second driver keeps the options of its own project file."""
+    built: list[tuple[str, dict[str, str]]] = []
+    given: dict[str, Any] = {}
+
+    def named(_kernel: object, text: str, *, config: dict[str, str], **_rest: object) -> BuiltModule:
+        built.append((text, config))
+        module = BuiltModule(tmp_path / "x.ko")
+        module.__dict__["modinfo"] = {"name": ["x"], "parm": ["debug:level", "on:x", "name:x", "ports:x"]}
+        if text != str(folder):
+            module.__dict__["modinfo"] = {"name": ["x"], "parm": ["debug:level"]}
+        return module
+
+    def measured(_kernel: object, subjects: list[Subject], _workloads: object, **rest: Any) -> None:
+        given.update(rest, subjects=subjects)
+        raise Seen
+
+    monkeypatch.setattr(bench, "set_up", lambda *_rest, **_more: None)
+    monkeypatch.setattr(bench, "named", named)
+    monkeypatch.setattr("r4l.bench.measure.measured", measured)
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "r4l.toml").write_text("[config]\nLEVEL = 4\nOLD = true\n")
+
+    def ask(*arguments: str) -> None:
+        built.clear()
+        done = CliRunner().invoke(bench.command, [str(folder), "--against", str(old), *arguments])
+        assert isinstance(done.exception, Seen), done.output
+
+    ask("-p", "debug=9", "--config", "DEBUG=y")
+    assert (given["nic_model"], given["with_modules"]) == ("e1000e", ("9p",))
+    ours, theirs = given["subjects"]
+    assert (ours.name, theirs.name) == ("x", str(old))
+    assert ours.parameters == {"debug": "9", "on": "1", "ports": "1,2", "name": "x"}
+    assert theirs.parameters == {"debug": "9"}
+    config = {"MYNIC": "m", "DEBUG": "y", "LEVEL": "3"}
+    assert built == [(str(folder), config), (str(old), {**config, "OLD": "y"})]
+    ask("--nic-model", "igb", "--with-module", "dummy")
+    assert (given["nic_model"], given["with_modules"]) == ("igb", ("dummy",))
+
+
+def test_a_measurement_takes_no_card_in_python(folder: Path, seen: list[tuple[str | None, str]]) -> None:
+    for model in ("python:e1000", "model.py:Card"):
+        done = CliRunner().invoke(bench.command, [str(folder), "--nic-model", model])
+        assert isinstance(done.exception, UsageError), done.output
+        assert model in done.exception.cause
+    assert not seen, "refused before the work"
 
 
 class Caught(Exception):

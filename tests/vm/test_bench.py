@@ -32,17 +32,29 @@ def test_a_pair_of_network_drivers() -> None:
     assert ours != theirs
 
 
+def test_a_driver_that_needs_modules_of_the_kernel_s_own() -> None:
+    driver = "kernel:virtio_net"
+    one = ("--workload", "transmit-60", "--runs", "1", "--json")
+    done = bench(driver, "--nic-model", "virtio-net-pci", "--against", driver, *one)
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)["workloads"]
+    assert list(row["figures"]) == ["virtio_net", "virtio_net (2)"]
+    assert 0.98 < row["ratio"] < 1.02, "the same driver"
+
+
 def test_a_script_of_the_users(tmp_path: Path) -> None:
-    once, twice, fails = (tmp_path / name for name in ("once.sh", "twice.sh", "fails.sh"))
+    once, twice, idle, fails = (tmp_path / name for name in ("once.sh", "twice.sh", "idle.sh", "fails.sh"))
     loop = "i=0; while [ $i -lt {} ]; do i=$((i + 1)); done\n"
     once.write_text(loop.format(20_000))
     twice.write_text(loop.format(40_000))
+    idle.write_text("sleep 1\n")
     fails.write_text("echo wrong; exit 4\n")
     hello = resources.rust("drivers/hello")
-    done = bench(hello, "--script", once, "--script", twice, "--json")
+    done = bench(hello, "--script", once, "--script", twice, "--script", idle, "--json")
     assert done.returncode == 0, done.stderr
     figures = {row["name"]: row["figures"]["hello"] for row in json.loads(done.stdout)["workloads"]}
     assert 1.9 < figures["twice.sh"][0] / figures["once.sh"][0] < 2.1
+    assert 1e9 < figures["idle.sh"][0] < 1.1e9, "a nanosecond of idle time counts as an instruction (docs/bench.md)"
     done = bench(hello, "--script", fails)
     assert done.returncode == 123
     assert "the workload fails.sh failed in the guest" in done.stderr

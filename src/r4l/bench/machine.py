@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import functools
+from collections.abc import Mapping, Sequence
 
 from r4l import resources
 from r4l.bench.workloads import Workload
@@ -23,13 +24,24 @@ STAND_STILL = 240.0
 slow as another."""
 
 
-def machine(kernel: Kernel, module: BuiltModule, nic_model: str, *, network: bool, icount: bool) -> VM:
+def machine(
+    kernel: Kernel,
+    module: BuiltModule,
+    nic_model: str,
+    *,
+    parameters: Mapping[str, str],
+    with_modules: Sequence[str],
+    network: bool,
+    icount: bool,
+) -> VM:
     """Describe the machine for one driver; entering it restores it from the state after the driver's load.
 
     Args:
         kernel: the guest's.
         module: the driver under measurement.
         nic_model: QEMU's name of the card.
+        parameters: of the module.
+        with_modules: names of the kernel's own modules that a script loads with modprobe.
         network: True to have the two cards put to work as setup.sh says.
         icount: True for a machine whose clock counts instructions.
     """
@@ -39,13 +51,13 @@ def machine(kernel: Kernel, module: BuiltModule, nic_model: str, *, network: boo
         kernel,
         nics=[card, card],
         cpus=1,
-        modules=KERNELS_OWN,
+        modules=tuple(dict.fromkeys((*KERNELS_OWN, *with_modules))),
         files={f"/bin/r4l-{PROGRAM}": traffic},
         icount=icount,
         silence=STAND_STILL if icount else None,
         boot_timeout=STAND_STILL if icount else None,
         snapshot=True,
-        prepare=_loaded_and_up if network else _loaded,
+        prepare=functools.partial(_load_and_bring_up if network else _load, dict(parameters)),
         prepare_with=[module],
     )
 
@@ -87,17 +99,17 @@ def _nanoseconds(workload: Workload, done: Completed) -> float:
     return float(last)
 
 
-def _loaded(vm: VM, driver: Path) -> None:
-    vm.insmod(driver)
+def _load(parameters: Mapping[str, str], vm: VM, driver: BuiltModule) -> None:
+    vm.insmod(driver, **parameters)
 
 
-def _loaded_and_up(vm: VM, driver: Path) -> None:
-    vm.insmod(driver)
+def _load_and_bring_up(parameters: Mapping[str, str], vm: VM, driver: BuiltModule) -> None:
+    _load(parameters, vm, driver)
     script = resources.text("r4l.bench", "prelude.sh") + resources.text("r4l.bench", "setup.sh")
     done = vm.run(["sh", "-c", script], timeout=STAND_STILL)
     if done.exit_code != 0:
         raise VerdictError(
-            f"{driver.name} does not bring two cards to talk to each other",
+            f"{driver.path.name} does not bring two cards to talk to each other",
             "the workloads of the table are for network drivers; measure another driver with `--script FILE`",
             detail=done.stdout + done.stderr,
         )

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from r4l.bench.machine import machine, run
@@ -16,10 +16,17 @@ from r4l.process import Say
 
 @dataclass(frozen=True)
 class Subject:
-    """A driver under measurement: its name in the table, and its module."""
+    """A driver under measurement.
+
+    Attributes:
+        name: its name in the table, which no other subject has.
+        module: its module, with the modules that it needs.
+        parameters: of the module.
+    """
 
     name: str
     module: BuiltModule
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -57,6 +64,7 @@ def measured(
     runs: int,
     timed: bool,
     nic_model: str,
+    with_modules: Sequence[str] = (),
     timeout: float | None,
     say: Say,
 ) -> dict[str, Figures]:
@@ -69,6 +77,7 @@ def measured(
         runs: number of runs of each workload on the machine that counts instructions.
         timed: True to run each workload once on a machine with the host's clock too.
         nic_model: QEMU's name of the card.
+        with_modules: names of the kernel's own modules that a script loads with modprobe.
         timeout: the host's seconds for one workload; None for no limit.
         say: receives each step.
 
@@ -86,7 +95,16 @@ def measured(
             for workload in workloads:
                 turn = f"run {number + 1} of {runs}" if icount else "by the clock"
                 say(f"{subject.name}: {workload.name}, {turn}")
-                with machine(kernel, subject.module, nic_model, network=workload.network, icount=icount) as vm:
+                vm = machine(
+                    kernel,
+                    subject.module,
+                    nic_model,
+                    parameters=subject.parameters,
+                    with_modules=with_modules,
+                    network=workload.network,
+                    icount=icount,
+                )
+                with vm:
                     kept.setdefault(workload.name, []).append(workload.figure(run(vm, workload, timeout)))
     return found
 

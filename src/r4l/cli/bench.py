@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 
 from r4l.cli.json_option import json_option
-from r4l.cli.options import kernel_option, timeout_option
+from r4l.cli.options import ProjectCommand, config_for, config_option, kernel_option, timeout_option
 from r4l.cli.screen import screen
-from r4l.debian import choice
-from r4l.module.named import SHIPPED, named
-from r4l.settings import Settings
+from r4l.errors import UsageError
+from r4l.module import BuiltModule
+from r4l.module.named import SHIPPED, labels, named
 from r4l.setup import set_up
 from r4l.stages import Stages
 
@@ -25,7 +25,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=ProjectCommand, epilog=EPILOG)
 @click.argument("folder", default=".", metavar="[DIR]")
 @click.option(
     "--against",
@@ -38,12 +38,26 @@ Examples:
     "scripts",
     multiple=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Your own shell script, run in the guest with the driver loaded, whose instructions are counted. May be "
-    "repeated.",
+    help="Your own shell script, run in the guest with the driver loaded, whose instructions are counted; a nanosecond "
+    "in which the guest idles counts as one. May be repeated.",
 )
 @click.option("--runs", type=click.IntRange(1, 1000), default=2, show_default=True, help="Runs of each workload.")
 @click.option("--clock/--no-clock", default=True, help="Also run each workload once by the host's clock, as a check.")
 @click.option("--nic-model", default="e1000", show_default=True, help="QEMU's name of the card.")
+@click.option(
+    "--param",
+    "-p",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Module parameter, for each of the drivers that has it; may be repeated.",
+)
+@config_option
+@click.option(
+    "--with-module",
+    multiple=True,
+    metavar="NAME",
+    help="A module of the kernel's own, to provide for modprobe. Those that a driver needs are loaded anyway.",
+)
 @timeout_option("Seconds that one workload may take.")
 @json_option("Print all figures as JSON.")
 @kernel_option
@@ -55,6 +69,9 @@ def command(
     runs: int,
     clock: bool,
     nic_model: str,
+    param: tuple[str, ...],
+    config: dict[str, str],
+    with_module: tuple[str, ...],
     timeout: float,
     as_json: bool,
     kernel_name: str | None,
@@ -74,18 +91,27 @@ def command(
     from r4l.bench.compare import as_dict, table
     from r4l.bench.measure import Subject, measured
     from r4l.bench.workloads import chosen
+    from r4l.cli.run import parameters_for, parameters_of
+    from r4l.pci.load import in_python
 
-    choice.prefer(Settings.near(Path(folder)))
+    parameters = parameters_of(param)
+    if in_python(nic_model):
+        raise UsageError(
+            f"the card {nic_model} is a model in Python, and the time of its Python is no driver's",
+            "name a card of QEMU's with --nic-model",
+        )
     workloads = chosen(names, scripts)
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)
-        subjects: list[Subject] = []
-        for text in filter(None, (folder, against)):
+        texts = list(filter(None, (folder, against)))
+        modules: list[BuiltModule] = []
+        for text in texts:
             with stages.stage(f"building {text}") as say:
-                module = named(kernel, text, say=say)
-            # Two drivers for a card may have the same name.
-            label = module.name if all(module.name != subject.name for subject in subjects) else text
-            subjects.append(Subject(label, module))
+                modules.append(named(kernel, text, config=config_for(text, config), say=say))
+        subjects = [
+            Subject(label, module, parameters_for(module, modules, parameters))
+            for label, module in zip(labels(texts, modules), modules, strict=True)
+        ]
         with stages.stage("measuring") as say:
             found = measured(
                 kernel,
@@ -94,6 +120,7 @@ def command(
                 runs=runs,
                 timed=clock,
                 nic_model=nic_model,
+                with_modules=with_module,
                 timeout=timeout or None,
                 say=say,
             )

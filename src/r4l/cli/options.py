@@ -9,7 +9,7 @@ import os
 import shlex
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -123,6 +123,17 @@ def config_option(function: F) -> F:
         callback=parsed,
         help="Option of Kconfig that the module's Makefile asks for, as in obj-$(CONFIG_NAME); may be repeated.",
     )(function)
+
+
+def config_for(driver: str, config: Mapping[str, str]) -> dict[str, str]:
+    """Return the options of Kconfig for one of several drivers: those of `--config`, and those of its own project file.
+
+    Args:
+        driver: the user's name of the driver, as `r4l.module.named` takes it.
+        config: options for all of them, which come first.
+    """
+    own = Settings.near(Path(driver)).config if Path(driver).is_dir() else {}
+    return {**own, **config}
 
 
 @dataclass(frozen=True)

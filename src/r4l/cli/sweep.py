@@ -12,12 +12,10 @@ import click
 from rich.markup import escape
 
 from r4l.cli.json_option import json_option
-from r4l.cli.options import kernel_option, on_option
-from r4l.debian import choice
+from r4l.cli.options import ProjectCommand, config_for, config_option, kernel_option, on_option
 from r4l.errors import EnvironmentFault, VerdictError
 from r4l.limits import GIB, machine_memory
-from r4l.module.named import SHIPPED, named
-from r4l.settings import Settings
+from r4l.module.named import SHIPPED, labels, named
 from r4l.setup import set_up
 from r4l.stages import Stages, is_quiet
 from r4l.terminal import Console
@@ -40,7 +38,7 @@ def default_jobs() -> int:
     return max(1, min(4 * (os.cpu_count() or 1), machine_memory() // GIB))
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=ProjectCommand, epilog=EPILOG)
 @click.argument("folder", default=".", metavar="[DIR]")
 @click.option("--device", metavar="SPEC", help="The model: FILE.py:CLASS or python:NAME. By default the folder's own.")
 @click.option(
@@ -52,6 +50,7 @@ def default_jobs() -> int:
 @click.option(
     "--against", metavar="OTHER", help=f"A second driver for the same device: a folder, a .ko, or {SHIPPED}NAME."
 )
+@config_option
 @click.option("--faults", default="", metavar="KIND,…", help="Only these kinds of faults.")
 @click.option("--phase", "phases", multiple=True, metavar="NAME", help="Only faults in this phase; may be repeated.")
 @click.option(
@@ -84,6 +83,7 @@ def command(
     device: str | None,
     exercise: str,
     against: str | None,
+    config: dict[str, str],
     faults: str,
     phases: tuple[str, ...],
     cells: int,
@@ -115,7 +115,6 @@ def command(
     from r4l.sweep.model import made
     from r4l.sweep.sweep import counts, findings, require, summary
 
-    choice.prefer(Settings.near(Path(folder)))
     if as_test is None:
         cluster.require()
     for text in (*named_cells, *filter(None, [as_test])):
@@ -128,11 +127,12 @@ def command(
         modules = []
         for text in filter(None, (folder, against)):
             with stages.stage(f"building {text}") as say:
-                modules.append((text, named(kernel, text, say=say)))
+                modules.append((text, named(kernel, text, config=config_for(text, config), say=say)))
         model = device or find_model(folder, modules[0][1])
-        same = len({module.name for _, module in modules}) < len(modules)
+        names = labels([text for text, _ in modules], [module for _, module in modules])
         subjects = [
-            subject(kernel, name, text, module, model, exercise, label=text if same else "") for text, module in modules
+            subject(kernel, name, text, module, model, exercise, label=label)
+            for (text, module), label in zip(modules, names, strict=True)
         ]
         into = into or Path(f"sweep-{modules[0][1].name}")
         if as_test is not None:
