@@ -14,6 +14,8 @@ from r4l.bench.workloads import Workload
 
 BAR = 13
 """Characters of a ratio's scale, whose middle is 1."""
+NAME = 16
+"""Characters in a line of a driver's name; longer names are folded."""
 REACH = 0.1
 """Distance from 1 at either end of the scale."""
 
@@ -52,7 +54,8 @@ def table(workloads: Sequence[Workload], found: Mapping[str, Figures]) -> Table:
     shown = Table(box=None, pad_edge=False)
     shown.add_column("workload", no_wrap=True)
     for name in found:
-        shown.add_column(escape(name), justify="right", no_wrap=True)
+        # A path is long, and the ends of two tell them apart.
+        shown.add_column(escape(name), justify="right", overflow="fold", max_width=NAME)
     shown.add_column("unit", style="dim", no_wrap=True)
     if pair:
         shown.add_column("ratio", justify="right", no_wrap=True)

@@ -74,6 +74,19 @@ def test_table_of_a_pair(width: int) -> None:
     assert own[:2] == ["driver,", "transmit"]
 
 
+def test_drivers_that_are_named_by_long_paths_can_be_told_apart() -> None:
+    console = Console(width=92, force_terminal=False)
+    paths = [f"/home/somebody/checkouts/of-the-driver/{version}/my_nic" for version in ("v1", "v2")]
+    with console.capture() as shown:
+        console.print(table([PACKETS, WORKLOADS["dummy"]], dict(zip(paths, (RUST, C), strict=True))))
+    text = shown.get()
+    assert "…" not in text
+    first = next(line for line in text.splitlines() if line.startswith("transmit-60"))
+    assert first.split()[:5] == ["transmit-60", "442,200", "402,000", "packets/s", "1.100"]
+    head = [line.removeprefix("workload").split() for line in text[: text.index("transmit-60")].splitlines()]
+    assert ["".join(line[column] for line in head) for column in (0, 1)] == paths
+
+
 def test_table_of_one() -> None:
     console = Console(width=100, force_terminal=False)
     with console.capture() as shown:
