@@ -3,9 +3,9 @@
 set -e
 far() { nsenter -t $(cat /tmp/far) -n "$@"; }
 conf() { echo "$2" > /proc/net/pktgen/$1; }
-pktgen() { # INTERFACE SIZE: send COUNT frames; prints the nanoseconds that it took
+pktgen() { # INTERFACE SIZE: send COUNT frames to the far card, or to $MAC; prints the nanoseconds that it took
     conf kpktgend_0 "add_device $1"
-    for setting in "count $COUNT" "pkt_size $2" "clone_skb 0" "delay 0" "dst 10.9.0.2" "dst_mac $(cat /tmp/mac)"; do
+    for setting in "count $COUNT" "pkt_size $2" "clone_skb 0" "delay 0" "dst 10.9.0.2" "dst_mac ${MAC:-$(cat /tmp/mac)}"; do
         conf $1 "$setting"
     done
     conf pgctrl start
