@@ -270,7 +270,7 @@ def _trait_item(tree: RustTree, error: str, groups: Mapping[str, str], folder: P
         return None
     items = re.findall(r"\w+", groups["item"])
     item = items[0]
-    module = _module_of(name, folder) if name else ""
+    module = _module_of(name, folder, error) if name else ""
     declared = [d for each in items for d in _in_module(tree.trait_items(each, trait), module)[:1]]
     here = declared or (_in_module(tree.traits(trait), module) if trait else [])
     if not here:
@@ -305,14 +305,17 @@ def _trait(error: str, groups: Mapping[str, str], folder: Path) -> str | None:
     return name or _implemented(error, folder)
 
 
-def _module_of(trait: str, folder: Path) -> str:
-    """Return the module of the crate `kernel` that a trait is from: `pci` of `pci::Driver` or `use
-    kernel::pci::Driver`."""
-    segments = trait.split("::")
+def _module_of(path: str, folder: Path, error: str) -> str:
+    """Return the module of the crate `kernel` that a name is from: `pci` of `pci::Driver` or `use
+    kernel::pci::Driver`. What the file of the error imports counts first."""
+    segments = path.split("::")
     if len(segments) > 1:
         return segments[-2]
-    used = re.compile(rf"\b(\w+)::(?:\{{[^{{}}]*\b)?{re.escape(trait)}\b")
-    found = (used.search(file.read_text(errors="replace", encoding="utf-8")) for file in sorted(folder.rglob("*.rs")))
+    used = re.compile(rf"\b(\w+)::(?:\{{[^{{}}]*\b)?{re.escape(path)}\b")
+    place = PLACE.search(error)
+    itself = folder / place["file"] if place else folder
+    files = sorted(folder.rglob("*.rs"), key=lambda file: (file != itself, file))
+    found = (used.search(file.read_text(errors="replace", encoding="utf-8")) for file in files)
     return next((match[1] for match in found if match), "")
 
 
@@ -454,25 +457,26 @@ def _argument(tree: RustTree, error: str, groups: Mapping[str, str], folder: Pat
 
 def _lifetime(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) -> Seen | None:
     """Return the kernel's type that needs a lifetime in the line that rustc shows."""
-    names = re.findall(r"\b[A-Z]\w*", "".join(SHOWN.findall(error)[:1]))
-    own = {
-        name for name in names if any(_is_own(folder, keyword, name) for keyword in ("struct", "enum", "type", "trait"))
-    }
+    paths = re.findall(r"(?:\b\w+::)*\b[A-Z]\w*", "".join(SHOWN.findall(error)[:1]))
+    names = {path: path.split("::")[-1] for path in paths}
+    keywords = ("struct", "enum", "type", "trait")
+    own = {name for name in names.values() if any(_is_own(folder, keyword, name) for keyword in keywords)}
     with_lifetime = [
-        (name, definition)
-        for name in names
+        (path, definition)
+        for path, name in names.items()
         if name not in own
-        for definition in tree.types(name)
+        for definition in _types(tree, path, folder, error)
         if any(part.startswith("'") for part in generics(definition.text))
     ]
     if not with_lifetime:
         return None
-    name, here = with_lifetime[0]
+    path, here = with_lifetime[0]
 
     def fits(other: RustTree) -> Definition | None:
-        return next((d for d in other.types(name) if not any(p.startswith("'") for p in generics(d.text))), None)
+        candidates = _types(other, path, folder, error)
+        return next((d for d in candidates if not any(p.startswith("'") for p in generics(d.text))), None)
 
-    return Seen(str(here), fits, name)
+    return Seen(str(here), fits, path)
 
 
 def _macro(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) -> Seen | None:
@@ -487,7 +491,7 @@ def _method(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path)
     item = groups["item"]
     if any(_is_own(folder, keyword, name) for keyword in ("struct", "enum", "union", "type", "trait")):
         return None
-    here = _types(tree, groups["type"], folder)
+    here = _types(tree, groups["type"], folder, error)
     if not here:
         return None
     files = [definition.file for definition in here]
@@ -501,24 +505,24 @@ def _method(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path)
     return Seen(f"the type: {here[0]}", fits)
 
 
-def _types(tree: RustTree, path: str, folder: Path) -> list[Definition]:
+def _types(tree: RustTree, path: str, folder: Path, error: str) -> list[Definition]:
     """Return the definitions of a type, of which several modules may have one."""
     name = path.split("::")[-1]
-    return _in_module(tree.types(name), _module_of(path, folder))
+    return _in_module(tree.types(name), _module_of(path, folder, error))
 
 
 def _fields(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) -> Seen | None:
     """Return the kernel's struct that has other fields."""
     path = re.sub(r"^(?:&(?:'\w+ )?(?:mut )?)*|<.*$", "", groups["type"])
     name = path.split("::")[-1]
-    here = [d for d in _types(tree, path, folder) if " struct " in d.text]
+    here = [d for d in _types(tree, path, folder, error) if " struct " in d.text]
     if not here or _is_own(folder, "struct", name):
         return None
     items = re.findall(r"\w+", groups["item"])
     missing = "E0063" in error
 
     def fits(other: RustTree) -> Definition | None:
-        candidates = [d for d in _types(other, path, folder) if " struct " in d.text]
+        candidates = [d for d in _types(other, path, folder, error) if " struct " in d.text]
         return next((d for d in candidates if all((item in other.fields(d)) != missing for item in items)), None)
 
     fields = ", ".join(f"`{field}`" for field in tree.fields(here[0])) or "none that modules may use"
@@ -535,7 +539,11 @@ def _bound(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) 
 def _unsafe_trait(tree: RustTree, error: str, groups: Mapping[str, str], folder: Path) -> Seen | None:
     """Return the kernel's trait whose implementation is unsafe, or is not."""
     name = groups["trait"].split("::")[-1]
-    here = [] if _is_own(folder, "trait", name) else _in_module(tree.traits(name), _module_of(groups["trait"], folder))
+    here = (
+        []
+        if _is_own(folder, "trait", name)
+        else _in_module(tree.traits(name), _module_of(groups["trait"], folder, error))
+    )
     if not here:
         return None
     has = " unsafe " in here[0].text
