@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a device in Python costs, measured here and now: `python bench/devices.py [--runs N] [--json]`.
+"""Cost of a device in Python, measured here and now: `python bench/devices.py [--runs N] [--json]`.
 
 Reads and writes are done by a module in the guest (tests/fixtures/edu_bench), a thousand each, with the guest's cycle
 counter around them; the same module on QEMU's own edu is run in turn. CPU when idle is this process's and QEMU's while

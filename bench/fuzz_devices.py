@@ -144,7 +144,7 @@ TAILS = ("TDT", "RDT", "TAIL")
 
 @dataclass
 class Seen:
-    """What came of it."""
+    """Outcome of a run."""
 
     sent: int = 0
     answered: int = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What Docker takes from a container by default: capabilities, and system calls by seccomp.
+"""The restrictions of a container by Docker's defaults: capabilities, and system calls by seccomp.
 
 The profile is profiles/seccomp/default.json of moby/moby, for a container without CAP_SYS_ADMIN. It lists what is
 allowed; here stands what it leaves out of the calls of x86-64 that a program may try.

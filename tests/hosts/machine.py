@@ -20,7 +20,7 @@ from r4l.toolchain.enter import USR_LINKS, bwraps
 ROOT = Path(__file__).parents[2]
 HOSTS: dict[str, dict[str, Any]] = tomllib.loads(Path(__file__).with_name("hosts.toml").read_text(encoding="utf-8"))
 CHECKOUT = "/srv/r4l"
-"""Where the machine sees this checkout, read-only."""
+"""Path at which the machine sees this checkout, read-only."""
 WHEELS = "/srv/wheels"
 """Folder of the machine with r4l's wheel."""
 VENV = "venv"
@@ -182,7 +182,7 @@ class Machine:
 
     @property
     def program(self) -> str:
-        """How r4l is called in the machine."""
+        """Path of the program r4l in the machine."""
         return f"{self.home.parents[1]}/{VENV}/bin/r4l" if "installed" in self.of else "./r4l"
 
     def install(self, wheels: Path) -> None:
@@ -201,7 +201,7 @@ class Machine:
             assert done.returncode == 0, done.stdout + done.stderr
 
     def sandbox(self, proxy: Path | None = None) -> str:
-        """What `r4l doctor` says of the sandbox."""
+        """Return the words of `r4l doctor` about the sandbox."""
         done = self.run(self.program, "doctor", "--json", proxy=proxy)
         return str(next(entry["found"] for entry in json.loads(done.stdout) if entry["name"] == "sandbox"))
 

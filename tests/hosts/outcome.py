@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What came of a machine or a replay, kept in the home for `python docs/hosts.py`."""
+"""Outcome of a machine or a replay, kept in the home for `python docs/hosts.py`."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ pivot_root . srv/host
 umount -l /srv/host
 exec "$@"
 """
-"""What makes a machine of a folder without no_new_privs, which bubblewrap sets: sudo must work in it."""
+"""Script that makes a machine of a folder without no_new_privs, which bubblewrap sets: sudo must work in it."""
 
 
 class Runner:

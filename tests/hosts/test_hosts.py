@@ -39,7 +39,7 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
 
 
 PROOFS = {"run": "Hello, world, from Rust", "demo": "passed: "}
-"""What each command says at its end."""
+"""Last words of each command."""
 
 
 def test_from_nothing_to_a_module_in_a_vm(machine: Machine, wheels: Path, tmp_path: Path) -> None:

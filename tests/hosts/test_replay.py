@@ -78,7 +78,7 @@ def bubblewrap(machine: Runner) -> str:
 
 
 def sandbox(machine: Runner, env: Mapping[str, str], program: str = "r4l", folder: str = "/") -> str:
-    """What `r4l doctor` says of the sandbox."""
+    """Return the words of `r4l doctor` about the sandbox."""
     done = machine.run([program, "doctor", "--json"], env=env, folder=folder)
     listed, _ = json.JSONDecoder().raw_decode(done.stdout[done.stdout.index("[\n") :])
     return str(next(entry["found"] for entry in listed if entry["name"] == "sandbox"))

@@ -20,7 +20,7 @@ OPTIONAL = ("failure()", "github.event_name == 'pull_request'")
 
 @dataclass(frozen=True)
 class Step:
-    """What a job does next.
+    """A step of a job.
 
     Attributes:
         run: commands for a shell; empty for an action.
@@ -112,7 +112,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Image:
-    """What a Dockerfile makes.
+    """An image, as a Dockerfile makes it.
 
     Attributes:
         base: the image that it starts from.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What CONTRIBUTING.md promises, and what hooks, workflow and Makefile do."""
+"""Promises of CONTRIBUTING.md, and the work of hooks, workflow and Makefile."""
 
 from __future__ import annotations
 

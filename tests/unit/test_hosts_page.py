@@ -72,7 +72,7 @@ def test_an_outcome_is_noted_if_there_is_one(end: str, tmp_path: Path, monkeypat
 
 
 def test_the_glibc_is_that_of_the_newest_wheel() -> None:
-    """What r4l needs has programs for this glibc, and none for an older one (PEP 600)."""
+    """The libraries of r4l have programs for this glibc, and none for an older one (PEP 600)."""
     wanted, floors = ["r4l"], {}
     while wanted:
         name = wanted.pop()

@@ -46,12 +46,12 @@ def docstrings(source: str) -> Iterator[tuple[int, str]]:
                 yield statement.lineno, statement.value.value
 
 
-def riddles(source: str) -> list[tuple[int, str]]:
+def riddles(source: str, forbidden: frozenset[str] = FORBIDDEN) -> list[tuple[int, str]]:
     """Return line and first sentence of the docstrings whose first word is forbidden."""
     found = []
     for line, text in docstrings(source):
         first = FIRST.match(text.strip())
-        if first and first[0] in FORBIDDEN:
+        if first and first[0] in forbidden:
             found.append((line, " ".join(text.split())[:80]))
     return found
 
@@ -86,6 +86,14 @@ def test_docstrings_name_a_noun_or_begin_with_a_verb() -> None:
     files = sorted((ROOT / "src").rglob("*.py"))
     assert len(files) > 200
     found = found_in(files, riddles)
+    assert not found, "\n".join(["a docstring's first word names nothing (tests/unit/prose.toml):", *found])
+
+
+def test_docstrings_of_tests_and_programs_begin_with_no_question() -> None:
+    folders = ("tests", "rust", "bench", "docs", "labs", ".ci")
+    files = sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
+    assert len(files) > 300
+    found = found_in(files, lambda source: riddles(source, frozenset(WORDS["questions"])))
     assert not found, "\n".join(["a docstring's first word names nothing (tests/unit/prose.toml):", *found])
 
 

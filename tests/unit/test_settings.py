@@ -129,7 +129,7 @@ def test_what_it_cannot_say_is_refused(text: str, words: list[str], tmp_path: Pa
 
 
 class Seen(Exception):
-    """What a command would work with."""
+    """Return the values that a command would work with."""
 
 
 COMMANDS: dict[str, tuple[click.Command, Any]] = {

@@ -75,7 +75,7 @@ def places() -> frozenset[str]:
 
 
 def signs_in(name: str, text: str) -> Iterator[Sign]:
-    """What a file tells its readers: all of a document and of a table, comments and docstrings of code."""
+    """Yield the text of a file for its readers: all of a document and of a table, comments and docstrings of code."""
     if name.endswith((".md", ".toml")):
         yield from ((name, number, line) for number, line in enumerate(text.splitlines(), 1))
     elif name.endswith(".py"):
@@ -111,7 +111,7 @@ def paths_astray(sign: Sign) -> Iterator[str]:
 
 
 def has(owner: object, parts: list[str], *, guess: bool = True) -> bool:
-    """Whether an object has an attribute of an attribute …; a class also has what its instances get.
+    """Return True if an object has an attribute of an attribute …; a class also has what its instances get.
 
     Args:
         guess: take attributes for granted of what instances get without an annotation.
@@ -180,7 +180,7 @@ def family(kind: object) -> Iterator[object]:
 
 
 def known(dotted: str, name: str) -> bool:
-    """Whether the code has something of that name, as a reader of the file would look for it."""
+    """Return True if the code has something of that name, as a reader of the file would look for it."""
     parts = dotted.split(".")
     if parts[0] in ("r4l", "self"):
         return parts[0] == "self" or has(r4l, parts[1:])

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.vm, pytest.mark.machine(nics=["e1000"])]
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "kit"
 LOOP, STALL, LOSE, UNFINISHED, CHECKS = range(5)
-"""What looped/main.rs does with a frame."""
+"""Treatment of a frame by looped/main.rs."""
 FRAME = "arping -c1 -w1 -I eth0 192.0.2.2"
 """Sends a frame; nobody answers."""
 IS_UP = "ip link show eth0 | grep -q '[<,]UP'"

@@ -74,7 +74,7 @@ def edu_check(kernel: Kernel) -> BuiltModule:
 
 
 def seen(vm: VM, driver: BuiltModule, *, msi: bool) -> list[str]:
-    """What the driver says."""
+    """Messages of the driver."""
     begin = vm.klog.mark()
     vm.insmod(driver, msi=int(msi))
     vm.klog.wait_for("has seen all", timeout=60, since=begin)
@@ -85,7 +85,7 @@ def seen(vm: VM, driver: BuiltModule, *, msi: bool) -> list[str]:
 
 @pytest.fixture(scope="module")
 def of_qemu(kernel: Kernel, edu_check: BuiltModule) -> dict[bool, list[str]]:
-    """What the driver says of QEMU's own device: with INTx, and with MSI."""
+    """Messages of the driver with QEMU's own device: with INTx, and with MSI."""
     with VM(kernel, devices=["edu"]) as vm:
         return {msi: seen(vm, edu_check, msi=msi) for msi in (False, True)}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What plain make builds in a folder, r4l builds: the ways in which public Makefiles name their own files."""
+"""A folder that plain make builds is built by r4l: the ways in which public Makefiles name their own files."""
 
 from __future__ import annotations
 

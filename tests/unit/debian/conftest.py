@@ -191,7 +191,7 @@ def another(request: BaseHTTPRequestHandler, content: bytes) -> None:
 
 
 def web_page(request: BaseHTTPRequestHandler, _content: bytes) -> None:
-    """What a network with a log-in answers to everything."""
+    """Send the page with which a network with a log-in answers every request."""
     send(request, 200, HTML)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which packages are needed for some."""
+"""Dependencies: the packages that some packages need."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is not signed by Debian, or not what Debian signed, is not taken: whoever sends it, and however."""
+"""Files that Debian has not signed, or that differ from the signed ones, are refused, from any sender."""
 
 from __future__ import annotations
 

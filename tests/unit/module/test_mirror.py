@@ -16,7 +16,7 @@ from r4l.module import mirror as room
 from r4l.module.mirror import FolderMirror
 
 RECORD = "savedcmd_a.o := gcc -c -o a.o a.c\n"
-"""What Kbuild writes beside an object (fixdep)."""
+"""Text that Kbuild writes beside an object (fixdep)."""
 OLD, NEW = 1_000_000_000, 2_000_000_000
 """Seconds since the epoch, long before and long after this test."""
 
@@ -159,7 +159,7 @@ LEFT = {
     ".git/HEAD": "ref",
     "__pycache__/x.pyc": "",
 }
-"""What a plain make leaves in a folder, and what no build reads."""
+"""Files that a plain make leaves in a folder, and files that no build reads."""
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -111,7 +111,7 @@ class Client:
         self.write(offset, value, size, Region.CONFIG)
 
     def master(self) -> None:
-        """What pci_set_master does."""
+        """Enable bus mastering, as pci_set_master does."""
         self.set_config(4, self.config(4, 2) | 4)
 
     def irq(

@@ -74,7 +74,7 @@ def client(serve: Serve, device: Copier) -> Client:
 
 @pytest.fixture
 def memory() -> Iterator[int]:
-    """What QEMU's memory-backend-memfd is: sealed, so that it does not shrink."""
+    """Memory as of QEMU's memory-backend-memfd: sealed, so that it does not shrink."""
     fd = os.memfd_create("guest", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(fd, SIZE)
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)

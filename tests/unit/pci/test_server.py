@@ -108,7 +108,7 @@ def eventfd() -> int:
 
 
 def rung(fd: int) -> int:
-    """How often an eventfd was written since the last look."""
+    """Return the number of writes to an eventfd since the last look."""
     try:
         return os.eventfd_read(fd)
     except BlockingIOError:

@@ -95,7 +95,7 @@ said.textContent = JSON.stringify(states);
 document.body.append(said);
 </script>
 """
-"""What a user does with the page of `results`, and what is to be seen after each step."""
+"""Actions of a user on the page of `results`, and the state of the page after each."""
 
 
 @needs_browser

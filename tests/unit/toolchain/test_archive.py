@@ -74,7 +74,7 @@ LISTS: dict[str, tuple[list[str], list[str], str]] = {
     ),
     "another component": ([f"{OTHER}|noble|stable|$(ORIGIN)"], [OTHER], choice.DEFAULT_MIRROR),
 }
-"""What apt says of its sources; the addresses whose lists Debian has signed, or not; the mirror that comes of it."""
+"""Text of apt about its sources; the addresses whose lists Debian has signed, or not; the mirror that results."""
 
 
 @pytest.mark.parametrize("what", LISTS)

@@ -367,7 +367,7 @@ def test_a_bubblewrap_that_cannot_work_has_a_second(monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture(autouse=True)
 def bubblewraps() -> Iterator[None]:
-    """Which there are is looked for anew in each test."""
+    """Sandboxes are looked for anew in each test."""
     enter.bwraps.cache_clear()
     yield
     enter.bwraps.cache_clear()

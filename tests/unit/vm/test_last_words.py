@@ -15,7 +15,7 @@ from r4l.vm.last_words import LastWords
 
 
 class Told:
-    """What was told, and when it is told."""
+    """Lines, and the times at which they are told."""
 
     def __init__(self, clock: float = 1e9) -> None:
         self.errors: list[GuestGone] = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a user sees, sets and tests with ethtool(8): the same requests, made by a small program in the guest.
+"""Values, settings and tests of ethtool(8): its requests, made by a small program in the guest.
 
 The structures are those of the kernel's include/uapi/linux/ethtool.h.
 """

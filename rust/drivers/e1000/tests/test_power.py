@@ -14,7 +14,7 @@ from r4l.net import Interface
 pytestmark = pytest.mark.machine(nics=["e1000"])
 
 LEVELS = ("devices", "platform")
-"""How far the kernel goes before it turns back: with `platform` the card's power is off, and its configuration lost."""
+"""Last step of a suspend before it is undone: with `platform` the card's power is off, and its configuration lost."""
 RCTL, TCTL = 0x100, 0x400
 ENABLED = 1 << 1
 """EN, of RCTL and of TCTL (8254x manual, 13.4.22 and 13.4.33)."""
@@ -60,7 +60,7 @@ def test_suspend_under_traffic(sleepy: r4l.VM, interface: Interface, module: r4l
 def test_a_card_is_silent_when_the_system_is_halted(
     online: r4l.VM, module: r4l.BuiltModule, interface: Interface, gateway: str, register: Callable[[int], int]
 ) -> None:
-    """What the card writes to memory then, it writes into the kernel that comes next (kexec)."""
+    """A write of the card to memory then would hit the kernel that comes next (kexec)."""
     if module.name == "e1000":
         pytest.skip("the C driver leaves the receiver on, for wake-on-LAN")
     interface.ping(gateway, count=1)

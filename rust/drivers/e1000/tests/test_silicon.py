@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a real card needs and an emulated one does not notice: read from its registers (8254x manual).
+"""Needs of a real card that an emulated one does not have: read from its registers (8254x manual).
 
 QEMU keeps no value that is written to MANC, so who gets ARP requests cannot be seen."""
 
@@ -34,7 +34,7 @@ def ours(online: r4l.VM, module: r4l.BuiltModule) -> r4l.VM:
 
 
 def phy_has_power(register: Register) -> bool:
-    """Whether the last thing that the driver told the PHY was to take power."""
+    """Return True if the last command of the driver to the PHY was to power up."""
     mdic = register(MDIC)
     assert mdic >> 16 & 0x1F == PHY_CONTROL
     return not mdic & POWER_DOWN

@@ -66,7 +66,7 @@ class Stand:
         self.tail = 0
 
     def read(self, what: Register | RegisterElement) -> int:
-        """What the guest reads."""
+        """Read a register as the guest."""
         return self.card.bar_read(0, place(what), 4)
 
     def write(self, what: Register | RegisterElement, value: int) -> None:
@@ -110,11 +110,11 @@ class Stand:
             self.write(E1000.TDT, self.tail)
 
     def transmitted(self, index: int) -> bool:
-        """Whether a transmit descriptor was reported as done."""
+        """Return True if a transmit descriptor was reported as done."""
         return bool(self.memory[TX_RING + 16 * index + 12] & 1)
 
     def received(self, index: int, size: int = 2048) -> tuple[bytes, int, int, int, int]:
-        """What is in a receive descriptor and its buffer: data, status, errors, checksum, special."""
+        """Return the content of a receive descriptor and its buffer: data, status, errors, checksum, special."""
         at = RX_RING + 16 * index
         length, checksum = (int.from_bytes(self.memory[at + n : at + n + 2], "little") for n in (8, 10))
         special = int.from_bytes(self.memory[at + 14 : at + 16], "little")
@@ -122,7 +122,7 @@ class Stand:
         return self.memory[buffer : buffer + length], self.memory[at + 12], self.memory[at + 13], checksum, special
 
     def interrupts(self) -> int:
-        """How often INTA# has gone high."""
+        """Return the number of times that INTA# has gone high."""
         return self.card.trace.count(interrupt())
 
 

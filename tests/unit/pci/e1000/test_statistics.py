@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is counted."""
+"""Counts of the card in Python: frames, bytes and errors."""
 
 from __future__ import annotations
 
