@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,6 @@ import pytest
 
 pytestmark = [pytest.mark.vm, pytest.mark.thorough, pytest.mark.timeout(900)]
 CHECKOUT = Path(__file__).parents[2]
-SHORT = "not flood and not reloads"
-"""Tests that run here. Floods and reloads pass too, and add nothing."""
 
 
 def test_the_kernels_own_driver_passes_the_suite_of_the_rust_one() -> None:
@@ -31,4 +30,5 @@ def test_the_kernels_own_driver_passes_the_suite_of_the_rust_one() -> None:
     argv += ["rust/drivers/e1000", "--r4l-module", "kernel:e1000"]
     done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:]
-    assert "25 passed" in done.stdout
+    (passed,) = re.findall(r"(\d+) passed", done.stdout.splitlines()[-1])
+    assert int(passed) >= 60, "the tests that do not say why the C driver does not pass them"
