@@ -80,9 +80,9 @@ def command(
     """Count the instructions that a driver needs for a workload, beside another driver's.
 
     DIR is a driver's folder, by default the current one. The guest's clock counts instructions, so the figures do not
-    depend on other load of this machine; ratios are exact to about a part in a thousand. They include neither cache
-    misses nor the cost of a register's access. The column `clock` checks that by the host's clock, and is only as good
-    as this machine is quiet.
+    depend on other load of this machine; ratios are exact to about a part in a thousand with a card such as e1000, and
+    with others as far as the column `spread` says. The figures include neither cache misses nor the cost of a
+    register's access. The column `clock` checks that by the host's clock, and is only as good as this machine is quiet.
 
     The workloads are for network drivers: two cards on one cable, the driver at both ends. For any other driver, write
     a script.
