@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,8 @@ PROJECTS = {
 @pytest.fixture(scope="module")
 def folder(world: World) -> Path:
     """A module's folder, which is built once."""
-    place = world.user / "src/with-project-files"
+    # A worker of pytest can come back to this file, and then makes it again.
+    place = Path(tempfile.mkdtemp(dir=world.user / "src")) / "hello"
     return Path(shutil.copytree(resources.rust("drivers/hello"), place, ignore=shutil.ignore_patterns("tests")))
 
 
