@@ -271,9 +271,10 @@ impl<'bound> net::Driver for Nic<'bound> {
         self.hw.reset_by(self.ports.as_ref());
         phy::set_power(&self.hw, true)?;
         self.hw.configure();
+        self.setup.apply(&self.hw)?;
+        // Nothing fails from here on: without a driver, ARP requests are the controller's.
         self.hw.take_arp(true);
         self.hw.set_address(0, Some(dev.mac()));
-        self.setup.apply(&self.hw)?;
         features::apply(&self.hw, dev.features());
         rings.napi.rx.give(&self.hw);
         rings.tx.give(&self.hw);
@@ -289,17 +290,15 @@ impl<'bound> net::Driver for Nic<'bound> {
 
     fn stop(&self, dev: &net::Device, rings: Rings<Self>) {
         let is_reachable = self.hw.is_reachable();
-        if is_reachable {
-            // The reset clears the registers.
-            self.statistics.take(&self.hw);
-        }
+        // The reset clears the registers.
+        self.statistics.take(&self.hw);
         self.hw.reset_by(self.ports.as_ref());
         // The interrupt handler may still run. Not here, while the memory goes.
         let quiet = kernel::interrupt::local_interrupt_disable();
         drop(rings);
         drop(quiet);
         self.hw.take_arp(false);
-        if is_reachable && phy::set_power(&self.hw, false).is_err() {
+        if is_reachable && phy::power_down(&self.hw).is_err() {
             netdev_err!(dev, "the PHY does not answer\n");
         }
         netdev_info!(dev, "stop\n");

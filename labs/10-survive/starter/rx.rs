@@ -42,6 +42,10 @@ const BUFFER_SIZE: u32 = 2048;
 /// Number of buffers that are given back to the card at once.
 const RETURN_EVERY: usize = 32;
 
+/// Number of times that buffers are given back in one run of the poll function: enough for NAPI's 64
+/// frames, of 16 KiB each.
+const MOST_RETURNS: usize = 64 * (16_384 / BUFFER_SIZE as usize) / RETURN_EVERY;
+
 /// Receive ring.
 ///
 /// The card owns all descriptors but the one before `next`: head and tail are equal when it owns
@@ -88,11 +92,13 @@ impl<'bound> RxRing<'bound> {
         );
     }
 
-    /// Receives frames until the ring is empty or the budget is used up.
+    /// Receives frames until the ring is empty or the budget is used up. The budget counts frames, and
+    /// a broken card may fill the ring with pieces of one that does not end: their number has a limit
+    /// of its own.
     pub(crate) fn receive(&mut self, hw: &Hw<'_>, poll: &mut Poll<'_>) {
         let features = poll.device().features();
         let keep_bad = features.has(Features::RX_ALL);
-        let mut returned = 0;
+        let (mut returned, mut returns) = (0, 0);
         while let Some(slot) = poll.slot() {
             if !RxStatus::from(self.descriptors.read(self.next)).dd() {
                 break;
@@ -130,6 +136,11 @@ impl<'bound> RxRing<'bound> {
             if returned == RETURN_EVERY {
                 self.return_buffers(hw);
                 returned = 0;
+                returns += 1;
+                if returns == MOST_RETURNS {
+                    poll.again();
+                    break;
+                }
             }
         }
         if returned != 0 {

@@ -220,14 +220,14 @@ impl<'bound> TxRing<'bound> {
         tag: Option<u16>,
     ) -> Result<usize> {
         let is_large_send = offload.is_some_and(|offload| offload.context.tse());
-        let follows = core::mem::replace(&mut self.after_large_send, is_large_send);
-        let has_sentinel = is_large_send || (follows && frame.single().is_some());
+        let has_sentinel = is_large_send || (self.after_large_send && frame.single().is_some());
         let single = frame
             .single()
             .filter(|piece| piece.len <= PER_DESCRIPTOR && !has_sentinel);
         if single.is_none() && Self::count(frame) + 2 > MAX_DESCRIPTORS {
             return Err(EINVAL);
         }
+        self.after_large_send = is_large_send;
 
         let mut data = TxData::zeroed()
             .with_const_dtyp::<1>()
@@ -349,13 +349,14 @@ impl Offload {
         };
         // IPCSS is the place of the IP header, whose length the card fills in. The checksum of the
         // header is at byte 10 and covers it up to the TCP header; IPv6 has none.
-        let offsets = offsets.with_ipcss(u8::try_from(tso.network)?);
+        let ipcss = u8::try_from(tso.network)?;
+        let offsets = offsets.with_ipcss(ipcss);
         let offsets = if tso.ipv6 {
             offsets
         } else {
             offsets
-                .with_ipcso(u8::try_from(tso.network + 10)?)
-                .with_ipcse(u16::try_from(tso.transport - 1)?)
+                .with_ipcso(ipcss.checked_add(10).ok_or(EINVAL)?)
+                .with_ipcse(u16::try_from(tso.transport.wrapping_sub(1))?)
         };
         let context = context
             .with_tse(true)
@@ -364,7 +365,8 @@ impl Offload {
             .with_mss(u16::try_from(tso.mss)?)
             .with_hdrlen(u8::try_from(tso.headers)?)
             .with_paylen(
-                Bounded::<u64, 20>::try_new(u64::from(skb.len() - tso.headers)).ok_or(EINVAL)?,
+                Bounded::<u64, 20>::try_new(skb.len().wrapping_sub(tso.headers).into())
+                    .ok_or(EINVAL)?,
             );
         Ok(Some(Self { offsets, context }))
     }

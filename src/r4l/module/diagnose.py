@@ -165,7 +165,7 @@ class _Explained:
         if entry.lookup == "symvers":
             # A symbol of this very crate can be missing, too, if it is one that the crate does not export.
             symvers = self.kernel.build / "Module.symvers"
-            exported = symvers.read_text() if symvers.is_file() else ""
+            exported = symvers.read_text(encoding="utf-8") if symvers.is_file() else ""
             return None if str(found["hash"]) in exported else entry.explain(found, match[0])
         if entry.lookup == "unseen":
             missing = unseen(self.folder, str(found.get("place", "")), str(found["file"]))
