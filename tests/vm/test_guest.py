@@ -71,6 +71,7 @@ def test_command_that_never_ends(vm: VM) -> None:
     assert "sleep" not in vm.run("ps").stdout
 
 
+@pytest.mark.thorough
 def test_a_command_has_the_seconds_of_the_clock_that_it_is_given(vm: VM) -> None:
     begun = time.monotonic()
     # A clock that stands until three seconds are over, as that of a machine without a processor does.

@@ -137,6 +137,7 @@ def test_a_machine_serves_several_cells_while_nothing_is_left_of_them(
     assert not [vm for vm in started if vm.running]
 
 
+@pytest.mark.thorough
 def test_a_hang(driver: SweptDriver, baseline: Baseline, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel loops in probe; the phase is given up after a shorter time than usual."""
     from dataclasses import replace

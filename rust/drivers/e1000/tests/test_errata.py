@@ -33,6 +33,7 @@ def card_of(vm: r4l.VM) -> E1000:
     return card
 
 
+@pytest.mark.thorough
 def test_data_is_kept_until_the_card_has_read_it(
     online: r4l.VM, kernel: r4l.Kernel, interface: Interface, gateway: str
 ) -> None:

@@ -96,6 +96,7 @@ def test_settings_of_another_driver_do_not_stay(
     interface.ping(gateway, count=1)
 
 
+@pytest.mark.thorough
 def test_negotiated_pauses_are_those_of_each_link(
     card: E1000,
     ethtool: Ethtool,

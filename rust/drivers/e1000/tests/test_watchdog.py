@@ -59,6 +59,7 @@ def test_frames_are_given_back_when_the_link_goes(
     interface.ping(gateway)
 
 
+@pytest.mark.thorough
 @pytest.mark.machine(nics=["python:e1000"], modules=["netconsole"])
 def test_messages_about_a_lost_link_do_not_restart_the_card_for_ever(
     online: r4l.VM, interface: Interface, gateway: str, module: r4l.BuiltModule
