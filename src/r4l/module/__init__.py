@@ -159,7 +159,7 @@ class Module:
             grant = self._grant(kernel, output)
             log.write_bytes(b"")
             try:
-                grant, places, told = self._make_with_programs(kernel, output, log, grant, targets, say, color)
+                grant, places, told = self._make_with_programs(kernel, grant, targets, say, color)
             finally:
                 # Also after a failure: files compiled before it are not compiled again.
                 text = log.read_text(errors="replace", encoding="utf-8")
@@ -188,8 +188,6 @@ class Module:
     def _make_with_programs(
         self,
         kernel: Kernel,
-        output: Path,
-        log: Path,
         grant: Grant,
         targets: tuple[str, ...],
         say: Say,
@@ -203,10 +201,11 @@ class Module:
         Raises:
             BuildError: no module was made.
         """
+        output = self.output(kernel)
         home.remove(output / MISSING)
         failed, places, told = None, list[Path](), list[Explanation]()
         try:
-            places, told = self._make_all(kernel, output, log, grant, targets, say, color)
+            places, told = self._make_all(kernel, grant, targets, say, color)
         except (BuildError, UsageError) as error:
             failed = error
         missing = missing_programs(output)
@@ -221,8 +220,8 @@ class Module:
                 # make would take files that were made without them as up to date.
                 home.remove(output)
                 grant, failed = self._grant(kernel, output), None
-                log.write_bytes(b"")
-                places, told = self._make_all(kernel, output, log, grant, targets, say, color)
+                self.log(kernel).write_bytes(b"")
+                places, told = self._make_all(kernel, grant, targets, say, color)
         if failed:
             failed.detail = "\n".join([failed.detail, *(f"{note.cause}\n{note.remedy}" for note in told)])
             raise failed
@@ -231,8 +230,6 @@ class Module:
     def _make_all(
         self,
         kernel: Kernel,
-        output: Path,
-        log: Path,
         grant: Grant,
         targets: tuple[str, ...],
         say: Say,
@@ -250,11 +247,11 @@ class Module:
         direct = kbuild_of(self.folder)
         makefile = outer_pass(self.folder) or (None if direct else built_by(self.folder))
         if makefile and targets == ("modules",) and (direct is None or does_more(makefile)):
-            failed, calls = self._outer(kernel, output, log, grant, say, color)
+            failed, calls = self._outer(kernel, grant, say, color)
             places = [place for call in calls if not call.code and (place := grant.stand_in(call.folder))]
             if any(call.code for call in calls) and (failed or not places):
                 # A Makefile may ignore the failure.
-                raise failed or self._failure(kernel, output, log, grant)
+                raise failed or self._failure(kernel, grant)
             if places:
                 return list(dict.fromkeys(places)), [_after(makefile, failed)] if failed else []
             if direct is None:
@@ -262,23 +259,22 @@ class Module:
             told = [_before(makefile, failed)]
         # With -k the errors of all files are seen in one go.
         argv = self._argv(kernel, "-k", f"-j{os.cpu_count() or 1}", *targets)
-        failed = self._make(kernel, output, log, grant, argv, say, color)
+        failed = self._make(kernel, grant, argv, say, color)
         if failed:
             raise failed
-        return [output], told
+        return [self.output(kernel)], told
 
-    def _outer(
-        self, kernel: Kernel, output: Path, log: Path, grant: Grant, say: Say, color: bool
-    ) -> tuple[BuildError | None, list[KbuildCall]]:
+    def _outer(self, kernel: Kernel, grant: Grant, say: Say, color: bool) -> tuple[BuildError | None, list[KbuildCall]]:
         """Run make's outer pass; return its failure, and the calls of Kbuild that make modules.
 
         A rule for the .ko, or for a file that says that it was made, calls Kbuild only if the file is missing, whatever
         has changed. So products of the build before are removed then.
         """
+        output = self.output(kernel)
         before = [call for call in kbuild_calls(output) if call.makes_modules]
 
         def run() -> tuple[BuildError | None, list[KbuildCall]]:
-            failed = self._make(kernel, output, log, grant, ["make", *self._for_outer(kernel)], say, color)
+            failed = self._make(kernel, grant, ["make", *self._for_outer(kernel)], say, color)
             return failed, [call for call in kbuild_calls(output) if call.makes_modules]
 
         failed, calls = run()
@@ -414,18 +410,17 @@ class Module:
     def _make(
         self,
         kernel: Kernel,
-        output: Path,
-        log: Path,
         grant: Grant,
         argv: Sequence[str | Path],
         say: Say,
         color: bool,
     ) -> BuildError | None:
         """Run make; return the explained failure, or None after success."""
+        output = self.output(kernel)
         failed: list[BuildError] = []
 
         def failure(_code: int, _tail: str) -> R4LError:
-            failed.append(self._failure(kernel, output, log, grant))
+            failed.append(self._failure(kernel, grant))
             return failed[0]
 
         def tell(line: str) -> None:
@@ -438,7 +433,7 @@ class Module:
             sandbox.tools(kernel, output).run_logged(
                 argv,
                 grant,
-                log,
+                self.log(kernel),
                 failure,
                 cwd=self.folder,
                 env={**self._environment(kernel), **(COLORS if color else {})},
@@ -452,10 +447,11 @@ class Module:
         require_own(output, (self.folder, *grant.reads))
         return failed[0] if failed else None
 
-    def _failure(self, kernel: Kernel, output: Path, log: Path, grant: Grant) -> BuildError:
+    def _failure(self, kernel: Kernel, grant: Grant) -> BuildError:
         """Return the failure that make's output tells, explained."""
+        output = self.output(kernel)
         require_own(output, (self.folder, *grant.reads))
-        text = log.read_text(errors="replace", encoding="utf-8")
+        text = self.log(kernel).read_text(errors="replace", encoding="utf-8")
         places = self._places(output, text)
         why = diagnose(text, places[0], kernel, lambda: _others(kernel))
         told = f"{self.folder.name} does not build: {whole(why.cause, *places)}"
