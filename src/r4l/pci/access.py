@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -234,19 +234,20 @@ class GuestAccess:
         self._answers = self.present and self.power_state != 3
         self.may_master = bool(self.config.command & cfg.BUS_MASTER)
         self.interrupts.allowed = not self.config.command & cfg.INTX_DISABLE
-        self.interrupts.msix = any(
-            isinstance(one, Msix) and self.config.word(place + MSIX_CONTROL) & MSIX_ENABLE
-            for one, place in zip(self.capabilities, self.config.places, strict=True)
-        )
+        self.interrupts.msix = any(self.config.word(place + MSIX_CONTROL) & MSIX_ENABLE for place in self._places(Msix))
         self.interrupts.deliver()
 
     @property
     def power_state(self) -> int:
         """Power state: 0 to 3 for D0 to D3hot."""
-        for one, place in zip(self.capabilities, self.config.places, strict=True):
-            if isinstance(one, PowerManagement):
-                return self.config.word(place + PM_CONTROL) & POWER_STATE
+        for place in self._places(PowerManagement):
+            return self.config.word(place + PM_CONTROL) & POWER_STATE
         return 0
+
+    def _places(self, kind: type[Capability]) -> Iterator[int]:
+        """Yield the offsets of the capabilities of a kind."""
+        both = zip(self.capabilities, self.config.places, strict=True)
+        return (place for one, place in both if isinstance(one, kind))
 
     def _guarded(self, function: Callable[..., Any], *arguments: Any, default: Any) -> Any:
         """Call a function of the model. An exception is kept for the test, and the guest continues."""
