@@ -21,6 +21,7 @@ MOVED = {
     "r4l.labs": "r4l.camp.labs",
     "r4l.rows": "r4l.camp.rows",
     "r4l.toolchain.archive": "r4l.debian.archive",
+    "r4l.vm.tsc": "r4l.vm.guest_clock",
 }
 """Old name to new name, of a module or of a package with its content."""
 

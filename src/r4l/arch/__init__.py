@@ -43,7 +43,19 @@ class Architecture:
         cpu: QEMU's `-cpu`, by accelerator.
         console: the kernel's name of the serial port.
         hotplug: option that a kernel needs to take PCI devices while it runs; empty if the machine takes none.
+        counter_option: option of kernels that measure the frequency of the CPU's counter; empty where hardware or
+            firmware tells it.
+        counter_words: options of the kernel's command line that spare it measurements under TCG.
+        counter_frequency: option of the kernel's command line for the counter's frequency, with `{khz}`.
+        counter_code: machine code, in hexadecimal, of a function in C's calling convention that returns the counter.
+        registers: registers of 64 bits at the beginning of gdb's answer to `g`, in order (QEMU's folder gdb-xml).
+        instruction: register that holds the address of the instruction.
+        stack: register that holds the address of the stack.
         first_argument: register that holds a function's first argument.
+        result: register that holds a function's result.
+        back: register that holds the return address at a function's begin; empty if it is on top of the stack.
+        mappers: functions of the kernel that map a device's memory, the first that there is; empty where nobody has
+            tried to follow accesses with QEMU's debugger.
     """
 
     name: str
@@ -68,7 +80,17 @@ class Architecture:
     cpu: Mapping[str, str]
     console: str
     hotplug: str
+    counter_option: str
+    counter_words: tuple[str, ...]
+    counter_frequency: str
+    counter_code: str
+    registers: tuple[str, ...]
+    instruction: str
+    stack: str
     first_argument: str
+    result: str
+    back: str
+    mappers: tuple[str, ...]
 
     @classmethod
     def of(cls, name: str, entry: Mapping[str, Any]) -> Architecture:

@@ -10,14 +10,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from r4l.arch import Architecture, architecture
 from r4l.errors import EnvironmentFault, GuestTimeout
 from r4l.paths import socket_address
 from r4l.vm import VM
 
 BREAK, WATCH = "Z0", "Z4"
 """Packets that insert a breakpoint, and a watchpoint for reads and writes."""
-REGISTERS = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", *(f"r{number}" for number in range(8, 16)), "rip")
-"""Order of the registers in the answer to `g` on x86-64 (QEMU's gdb-xml/i386-64bit.xml)."""
 SOCKET = "gdb.socket"
 """Name of the socket in the run's folder."""
 
@@ -28,11 +27,19 @@ class Stop:
 
     Attributes:
         watched: address of the access that a watchpoint has seen; None for another stop.
-        registers: values by name.
+        place: address of the instruction that comes next.
+        stack: address of the stack.
+        argument: first argument, where the guest has stopped at a function's begin.
+        result: result, where the guest has stopped after a call.
+        back: return address at a function's begin; None where it is on top of the stack.
     """
 
     watched: int | None
-    registers: dict[str, int]
+    place: int
+    stack: int
+    argument: int
+    result: int
+    back: int | None
 
 
 class GdbRemote:
@@ -40,9 +47,11 @@ class GdbRemote:
 
     Args:
         path: of the socket.
+        arch: of the guest.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, arch: Architecture) -> None:
+        self._arch = arch
         self._socket = socket.socket(socket.AF_UNIX)
         self._buffer = b""
         try:
@@ -97,8 +106,21 @@ class GdbRemote:
             name, _, value = word.partition(":")
             if name in ("watch", "rwatch", "awatch"):
                 watched = int(value, 16)
-        data = bytes.fromhex(self._ask("g")[: 16 * len(REGISTERS)])
-        return Stop(watched, dict(zip(REGISTERS, struct.unpack(f"<{len(REGISTERS)}Q", data), strict=True)))
+        names = self._arch.registers
+        data = bytes.fromhex(self._ask("g")[: 16 * len(names)])
+        values = dict(zip(names, struct.unpack(f"<{len(names)}Q", data), strict=True))
+        return Stop(
+            watched,
+            values[self._arch.instruction],
+            values[self._arch.stack],
+            values[self._arch.first_argument],
+            values[self._arch.result],
+            values.get(self._arch.back),
+        )
+
+    def return_address(self, stop: Stop) -> int:
+        """Return the address to which a function returns at whose begin the guest has stopped."""
+        return self.words(stop.stack, 1)[0] if stop.back is None else stop.back
 
     def words(self, address: int, count: int) -> list[int]:
         """Return 64-bit words of the guest's memory; fewer or none if it cannot be read."""
@@ -145,4 +167,4 @@ class GdbRemote:
 def attached(vm: VM) -> GdbRemote:
     """Return a connection to a running machine, which is stopped by it."""
     vm.qmp("human-monitor-command", command_line=f"gdbserver unix:{SOCKET},server=on,wait=off")
-    return GdbRemote(vm.workdir / SOCKET)
+    return GdbRemote(vm.workdir / SOCKET, architecture(vm.kernel.arch))

@@ -3,6 +3,8 @@
 
 bzImage: Documentation/arch/x86/boot.rst. Image of arm64: Documentation/arch/arm64/booting.rst, section 4. Image of
 RISC-V: Documentation/arch/riscv/boot-image-header.rst.
+
+The formats are here and not in `arch/`, since a file is recognised by its content, whatever made it.
 """
 
 from __future__ import annotations

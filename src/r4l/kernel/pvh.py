@@ -3,6 +3,8 @@
 
 Layout of a bzImage: Documentation/arch/x86/boot.rst, fields setup_sects, payload_offset and payload_length. PVH entry:
 ELF note XEN_ELFNOTE_PHYS32_ENTRY (18), include/xen/interface/elfnote.h.
+
+`arch/` has which architectures are booted so (`direct`); the format is here, as that of any other file.
 """
 
 from __future__ import annotations

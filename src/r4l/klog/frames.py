@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Parse call traces and the faulting instruction from the lines of a complaint."""
+"""Parse call traces and the faulting instruction from the lines of a complaint.
+
+The patterns are for logs of all architectures of Linux, also those that `arch/` has no guests of: they are other
+people's.
+"""
 
 from __future__ import annotations
 

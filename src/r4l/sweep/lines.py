@@ -13,7 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from r4l.arch import DEFAULT
+from r4l.arch import architecture
 from r4l.debug.remote import BREAK, WATCH, Stop, attached
 from r4l.klog import StackFrame, demangle
 from r4l.pci import Device
@@ -21,8 +21,6 @@ from r4l.sweep.life import Life, do_phase, machine
 from r4l.sweep.subject import Ready
 from r4l.vm import VM
 
-MAPPERS = ("__ioremap_caller", "ioremap")
-"""Functions of the kernel that map a device's memory, the first that there is (arch/x86/mm/ioremap.c)."""
 TICK = 0.2
 STACK = 64
 """Words of the stack that are searched for the driver's function if the access is by a function of the kernel's."""
@@ -40,9 +38,10 @@ class _Watcher:
 
     def __init__(self, vm: VM, device: Device) -> None:
         bars = _bars(vm, device)
-        symbols = vm.run(f"grep -E ' ({'|'.join(MAPPERS)})$' /proc/kallsyms", check=True).stdout.split("\n")
+        mappers = architecture(vm.kernel.arch).mappers
+        symbols = vm.run(f"grep -E ' ({'|'.join(mappers)})$' /proc/kallsyms", check=True).stdout.split("\n")
         found = {line.split()[2]: int(line.split()[0], 16) for line in symbols if line}
-        self._mapper = next(found[name] for name in MAPPERS if name in found)
+        self._mapper = next(found[name] for name in mappers if name in found)
         self._bars = bars
         self.accesses: dict[int, list[_Access]] = {bar: [] for bar in bars}
         self._mapped: dict[int, tuple[int, int]] = {}
@@ -72,26 +71,26 @@ class _Watcher:
             self._remote.go_on()
 
     def _take(self, stop: Stop) -> None:
-        registers, remote = stop.registers, self._remote
+        remote = self._remote
         if stop.watched is not None:
             # QEMU gives the begin of what is watched, not the address of the access (gdbstub/system.c).
             for bar, (begin, _) in self._mapped.items():
                 if begin == stop.watched:
-                    self.accesses[bar].append((registers["rip"], *remote.words(registers["rsp"], STACK)))
-        elif registers["rip"] == self._mapper:
+                    self.accesses[bar].append((stop.place, *remote.words(stop.stack, STACK)))
+        elif stop.place == self._mapper:
             for bar, (begin, size) in self._bars.items():
-                if begin <= registers["rdi"] < begin + size and bar not in self._mapped:
-                    (back,) = remote.words(registers["rsp"], 1)
+                if begin <= stop.argument < begin + size and bar not in self._mapped:
+                    back = remote.return_address(stop)
                     self._returns[back] = bar
                     remote.insert(BREAK, back)
             remote.pass_by(self._mapper)
-        elif registers["rip"] in self._returns:
-            back = registers["rip"]
+        elif stop.place in self._returns:
+            back = stop.place
             bar = self._returns.pop(back)
             remote.remove(BREAK, back)
             size = self._bars[bar][1]
-            self._mapped[bar] = (registers["rax"], size)
-            remote.insert(WATCH, registers["rax"], size)
+            self._mapped[bar] = (stop.result, size)
+            remote.insert(WATCH, stop.result, size)
 
 
 def lines(ready: Ready, limits: Mapping[str, float]) -> Lines:
@@ -101,7 +100,7 @@ def lines(ready: Ready, limits: Mapping[str, float]) -> Lines:
         ready: the driver and its device.
         limits: as of `Life`.
     """
-    if ready.kernel.arch != DEFAULT:
+    if not architecture(ready.kernel.arch).mappers:
         return {}
     life = Life(limits=limits)
     seen: dict[str, dict[int, tuple[int, int]]] = {}

@@ -14,7 +14,8 @@ bubblewrap has it, by setpriv(1) of the tree (`toolchain.enter`).
 `no-typing` removes ioctl's TIOCSTI and TIOCLINUX, by which a program can type into the terminal that it shares with a
 shell.
 
-The file imports nothing of r4l, since it starts the sandbox.
+The file imports nothing of r4l, since it starts the sandbox. So the numbers of system calls are here and not in
+`arch/`: those of the toolchain's own programs, which are of one architecture whatever the guest's is.
 """
 
 from __future__ import annotations

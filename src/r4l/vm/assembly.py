@@ -15,7 +15,7 @@ from r4l.pci import Device, NetworkCard
 from r4l.rootfs import Rootfs, Source
 from r4l.rootfs.disk import DiskImage
 from r4l.vm import accel as accelerators
-from r4l.vm import boot, cards, least, loading, tsc
+from r4l.vm import boot, cards, guest_clock, least, loading
 from r4l.vm import cables as cabling
 from r4l.vm import image as images
 from r4l.vm import snapshot as snapshots
@@ -138,7 +138,7 @@ def assemble(
         rootfs = Rootfs.build(kernel, modules=modules, files=files)
     choice = accelerators.choose(kernel, accel or ("tcg" if icount else None))
     slow = snapshots.is_slow(kernel)
-    clock = " ".join(tsc.words(kernel)) if choice.name == "tcg" and fast and not icount else ""
+    clock = " ".join(guest_clock.words(kernel)) if choice.name == "tcg" and fast and not icount else ""
     machine = Machine(
         kernel=kernel.vmlinux if fast else kernel.image,
         initrd=rootfs.path,

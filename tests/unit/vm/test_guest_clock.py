@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The frequency of the host's time-stamp counter, for guests under TCG."""
+"""The frequency of the host's counter, for guests under TCG."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from r4l.vm import tsc
+from r4l.arch import architecture
+from r4l.vm import guest_clock
 
+CODE = bytes.fromhex(architecture("x86_64").counter_code)
 HERE = platform.machine() == "x86_64"
 
 
@@ -27,7 +29,7 @@ def kernel(arch: str = "x86_64", hertz: str | None = "250") -> SimpleNamespace:
 
 @pytest.mark.skipif(not HERE, reason="the host has no such counter")
 def test_what_is_measured_is_always_the_same() -> None:
-    first, second = tsc.measured(), tsc.measured()
+    first, second = guest_clock.measured(CODE), guest_clock.measured(CODE)
     assert 500_000 < first < 10_000_000
     assert abs(first - second) < first / 1000
 
@@ -35,13 +37,13 @@ def test_what_is_measured_is_always_the_same() -> None:
 def test_a_guest_is_told_what_was_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     answers = [2_596_147, 1]
-    monkeypatch.setattr(tsc, "measured", lambda: answers.pop(0))
+    monkeypatch.setattr(guest_clock, "measured", lambda _code: answers.pop(0))
     for _ in range(2):
-        assert tsc.words(kernel()) == ("no_timer_check", "tsc_early_khz=2596147", "lpj=10384588")  # type: ignore[arg-type]
-    assert tsc.words(kernel(hertz=None)) == ("no_timer_check", "tsc_early_khz=2596147")  # type: ignore[arg-type]
-    assert tsc.words(kernel("arm64")) == ()  # type: ignore[arg-type]
+        assert guest_clock.words(kernel()) == ("no_timer_check", "tsc_early_khz=2596147", "lpj=10384588")  # type: ignore[arg-type]
+    assert guest_clock.words(kernel(hertz=None)) == ("no_timer_check", "tsc_early_khz=2596147")  # type: ignore[arg-type]
+    assert guest_clock.words(kernel("arm64")) == ()  # type: ignore[arg-type]
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
-    assert tsc.words(kernel()) == ("no_timer_check",)  # type: ignore[arg-type]
+    assert guest_clock.words(kernel()) == ("no_timer_check",)  # type: ignore[arg-type]
 
 
 def test_a_host_that_lets_no_program_run_what_it_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,5 +52,5 @@ def test_a_host_that_lets_no_program_run_what_it_wrote(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(mmap, "mmap", refused)
-    assert tsc.measured() == 0
-    assert tsc.words(kernel()) == ("no_timer_check",)  # type: ignore[arg-type]
+    assert guest_clock.measured(CODE) == 0
+    assert guest_clock.words(kernel()) == ("no_timer_check",)  # type: ignore[arg-type]

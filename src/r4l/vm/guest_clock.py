@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The clock of a guest under TCG: it ticks as fast as the host's time-stamp counter, which the guest is told.
+"""The clock of a guest under TCG: the frequency of its counter, which is the host's, on the kernel's command line.
 
 A guest measures that frequency against its timers, while QEMU emulates them: on a busy host it has found 291 MHz for
 2,596, and then lived nine times too fast, with soft lockups and stalls. Each further CPU measures its own delay loop
 against them, which takes most of the boot of a machine with many. The kernel takes both values from its command line
-(Documentation/admin-guide/kernel-parameters.txt: `tsc_early_khz`, `lpj`).
+(Documentation/admin-guide/kernel-parameters.txt: `lpj`, and `Architecture.counter_frequency`).
 """
 
 from __future__ import annotations
@@ -18,14 +18,11 @@ import time
 from pathlib import Path
 
 from r4l import home
-from r4l.arch import architecture
+from r4l.arch import Architecture, architecture
 from r4l.kernel import Kernel
 
-RDTSC = bytes.fromhex("0f31 48c1e220 4809d0 c3".replace(" ", ""))
-"""`rdtsc; shl rdx, 32; or rax, rdx; ret`."""
 SPAN = 0.02
 TIMES = 5
-NO_CHECK = "no_timer_check"
 
 
 def words(kernel: Kernel) -> tuple[str, ...]:
@@ -34,35 +31,41 @@ def words(kernel: Kernel) -> tuple[str, ...]:
     Those with the frequency are left out where the guest's counter is not that of this host, or the host does not let a
     program read its own.
     """
-    if "CONFIG_X86_TSC" not in kernel.config:
+    arch = architecture(kernel.arch)
+    if arch.counter_option not in kernel.config:
         return ()
-    khz = _remembered() if platform.machine() == architecture(kernel.arch).uname else 0
+    khz = _remembered(arch) if platform.machine() == arch.uname else 0
     hertz = int(kernel.config.get("CONFIG_HZ", "0"))
     if not khz:
-        return (NO_CHECK,)
-    return (NO_CHECK, f"tsc_early_khz={khz}", *((f"lpj={khz * 1000 // hertz}",) if hertz else ()))
+        return arch.counter_words
+    frequency = arch.counter_frequency.format(khz=khz)
+    return (*arch.counter_words, frequency, *((f"lpj={khz * 1000 // hertz}",) if hertz else ()))
 
 
-def _remembered() -> int:
+def _remembered(arch: Architecture) -> int:
     """Return the frequency of the host's counter in kHz, measured once after each of its boots; 0 if unknown."""
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
-    file = home.room("accel") / f"{home.content_key('tsc', boot_id)}.json"
+    file = home.room("accel") / f"{home.content_key('counter', boot_id)}.json"
     with home.lock("accel"):
         try:
-            return int(json.loads(file.read_text(encoding="utf-8"))["tsc_khz"])
+            return int(json.loads(file.read_text(encoding="utf-8"))["counter_khz"])
         except FileNotFoundError:
-            khz = measured()
-        home.replace_text(file, json.dumps({"tsc_khz": khz}))
+            khz = measured(bytes.fromhex(arch.counter_code))
+        home.replace_text(file, json.dumps({"counter_khz": khz}))
     return khz
 
 
-def measured() -> int:
-    """Return the frequency of the host's time-stamp counter in kHz; 0 if a program may not run code that it wrote."""
+def measured(code: bytes) -> int:
+    """Return the frequency of the host's counter in kHz; 0 if a program may not run code that it wrote.
+
+    Args:
+        code: machine code of a function that returns the counter (`Architecture.counter_code`).
+    """
     try:
         page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
     except OSError:
         return 0
-    page.write(RDTSC)
+    page.write(code)
     start = ctypes.c_char.from_buffer(page)
     counter = ctypes.CFUNCTYPE(ctypes.c_uint64)(ctypes.addressof(start))
 
