@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: MIT
+"""Begin and end of complaints in a log: mixed tasks, torn reports, one death told several times."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from tests.unit.klog.logs import OOPS, WARNING, read, symbols
+
+from r4l.klog.blame import plain_symbol
+
+TRACES = tomllib.loads((Path(__file__).parent / "traces.toml").read_text(encoding="utf-8"))
+
+
+def test_leaks_are_told_one_by_one() -> None:
+    def leak(function: str) -> list[str]:
+        return [
+            "unreferenced object 0xffff888012e4a000 (size 1024):",
+            '  comm "modprobe", pid 881, jiffies 4294903412',
+            "  backtrace (crc 5c8e83cd):",
+            "    [<ffffffff815d3b55>] __kmalloc_cache_noprof+0x245/0x370",
+            f"    [<ffffffffc01a0041>] {function}+0x41/0x200 [widget]",
+        ]
+
+    assert symbols(read(*leak("widget_probe"), *leak("widget_open"))) == ["widget_probe", "widget_open"]
+    assert symbols(read(*(line.strip() for line in leak("widget_probe")))) == ["widget_probe"]
+    found = read("kmemleak: 1 new suspected memory leaks", *leak("widget_probe"), "BUG: memory leak", *leak("gadget"))
+    assert symbols(found) == ["widget_probe", "gadget"]
+
+
+def test_two_tasks_that_print_at_once_are_two_complaints() -> None:
+    first = [f"[   12.{number:06}][  T123] {text}" for number, text in enumerate(OOPS)]
+    second = [f"[   12.{number:06}][   T77] {text}" for number, text in enumerate(WARNING)]
+    mixed = [line for pair in zip(first, second, strict=False) for line in pair] + first[len(second) :]
+    found = sorted(read(*mixed), key=lambda splat: splat.first)
+    assert [splat.splat_kind for splat in found] == ["oops", "warning"]
+    assert symbols(found) == ["widget_read", "widget_open"]
+    assert [splat.task for splat in found] == [("prog:123", 1), ("other:77", 0)]
+
+
+def test_a_report_that_another_cut_short_is_told_apart_from_it() -> None:
+    texts = [
+        "BUG: KASAN: slab-out-of-bounds in widget_copy+0x4/0x40",
+        "Read of size 8 at addr ffff by task prog/7",
+        *OOPS,
+    ]
+    found = read(*(f"[   12.{number:06}] {text}" for number, text in enumerate(texts)))
+    assert [(splat.splat_kind, splat.fatal) for splat in found] == [("kasan", False), ("oops", True)]
+    assert symbols(found) == ["widget_copy", "widget_read"]
+
+
+def test_lines_of_others_in_between_do_not_end_it() -> None:
+    lines = [f"[   12.{number:06}] {text}" for number, text in enumerate(OOPS)]
+    mixed = [line for text in lines for line in (text, "[   12.500000] widget: something else")]
+    (splat,) = read(*mixed)
+    assert symbols([splat]) == ["widget_read"]
+    assert splat.fatal
+
+
+def test_one_death_told_three_times_is_one() -> None:
+    texts = [
+        "rust_kernel: panicked at drivers/widget.rs:3:1:",
+        "attempt to subtract with overflow",
+        "------------[ cut here ]------------",
+        "kernel BUG at rust/helpers/bug.c:7!",
+        "Oops: invalid opcode: 0000 [#1] SMP",
+        "CPU: 0 UID: 0 PID: 5 Comm: prog Not tainted 7.3.4 #1",
+        "RIP: 0010:rust_helper_BUG+0x8/0x10",
+        "Call Trace:",
+        " <TASK>",
+        " _RNvCscSpY9Juk0HT_7___rustc17rust_begin_unwind+0x15b/0x160",
+        " ? __cfi__RNvCscSpY9Juk0HT_7___rustc17rust_begin_unwind+0x10/0x10",
+        " _RNvNtCs9jEwPDbx20M_4core9panicking9panic_fmt+0x84/0x90",
+        " _RNvMs3_NtCshgDM7dBCdno_6widget7processNtB5_7Process10update_ref+0x17e5/0x1860",
+        " do_syscall_64+0x3b/0x90",
+        " </TASK>",
+        "---[ end trace 0000000000000000 ]---",
+        "Kernel panic - not syncing: Fatal exception",
+        "Kernel Offset: disabled",
+    ]
+    (splat,) = read(*(f"[    1.{number:06}] {text}" for number, text in enumerate(texts)))
+    assert (splat.splat_kind, splat.killed) == ("rust-panic", "machine")
+    assert symbols([splat]) == ["<widget::process::Process>::update_ref"]
+    assert "__cfi___rustc::rust_begin_unwind" in [frame.symbol for frame in splat.trace]
+
+
+CHATTER = [f"eth0: line {number}" for number in range(5)]
+
+
+def test_a_panic_after_what_others_say_is_the_same_death() -> None:
+    again = "RIP: 0010:widget_read+0x12/0x40"
+    texts = [*OOPS, *CHATTER, again, *CHATTER, "Kernel panic - not syncing: Fatal exception", "Kernel Offset: disabled"]
+    (splat,) = read(*(f"[   12.{number:06}] {text}" for number, text in enumerate(texts)))
+    assert (splat.splat_kind, splat.killed, splat.last) == ("oops", "machine", len(texts))
+
+
+def test_what_others_say_after_a_death_is_no_part_of_it() -> None:
+    for after in (CHATTER, CHATTER * 5):
+        (splat,) = read(*(f"[   12.{number:06}] {text}" for number, text in enumerate([*OOPS, *after])))
+        assert splat.last == len(OOPS)
+
+
+def test_the_kernels_mark_at_the_end_of_a_log_is_no_complaint() -> None:
+    mark = "------------[ cut here ]------------"
+    assert read("[    1.000000] up", f"[    1.000001] {mark}") == []
+    found = read(*(f"[   12.{number:06}] {text}" for number, text in enumerate([*OOPS, mark])))
+    assert [splat.splat_kind for splat in found] == ["oops"]
+
+
+def test_the_kernels_mark_makes_a_doubtful_headline_certain() -> None:
+    (splat,) = read("------------[ cut here ]------------", "BUG: something that no table knows", "another line")
+    assert (splat.splat_kind, splat.headline) == ("bug", "BUG: something that no table knows")
+
+
+@pytest.mark.parametrize("text", ["BUG: memory leak", "[ BUG: lock held at task exit time! ]"])
+@pytest.mark.parametrize("end", ["\r", "\r\r", "\0", " "])
+def test_a_headline_at_the_end_of_its_line(text: str, end: str) -> None:
+    assert len(read(f"[    1.000000] {text}{end}", "")) == 1
+
+
+def test_tasks_that_hang_are_told_one_by_one() -> None:
+    def hung(pid: int, function: str) -> list[str]:
+        return [
+            f"INFO: task prog:{pid} blocked for more than 120 seconds.",
+            "      Not tainted 4.9.1 #1",
+            '"echo 0 > /proc/sys/kernel/hung_task_timeout_secs" disables this message.',
+            f"prog            D ffffffff83e27d60 28152  {pid}      1 0x00000002",
+            "Call Trace:",
+            " [<ffffffff835bdeb4>] schedule+0x64/0x160",
+            f" [<ffffffff835bdeb5>] {function}+0x64/0x160",
+        ]
+
+    found = read(*(f"[  120.000000] {text}" for text in [*hung(7, "widget_wait"), *hung(8, "gadget_wait")]))
+    assert symbols(found) == ["widget_wait", "gadget_wait"]
+    assert [splat.task[0] for splat in found] == ["prog:7", "prog:8"]
+
+
+def test_what_other_processors_print_belongs_to_a_stall() -> None:
+    lines = [
+        "[  100.0][    C1] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
+        "[  100.0][    C1] rcu: 	0-...!: (1 ticks this GP) idle=c9d4/1/0x4000000000000000",
+        "[  100.0][    C1] Sending NMI from CPU 1 to CPUs 0:",
+        "[  100.0][    C0] NMI backtrace for cpu 0",
+        "[  100.0][    C0] CPU: 0 UID: 0 PID: 9 Comm: prog Not tainted 7.3.4 #1",
+        "[  100.0][    C0] RIP: 0010:_raw_spin_lock+0x4/0x40",
+        "[  100.0][    C0] Call Trace:",
+        "[  100.0][    C0]  <TASK>",
+        "[  100.0][    C0]  inner+0x4/0x40",
+        "[  100.0][    C0]  widget_ioctl+0x4/0x40",
+        "[  100.0][    C0]  vfs_ioctl+0x4/0x40",
+        "[  100.0][    C0]  </TASK>",
+        "[  100.1][    C1] rcu: rcu_preempt kthread starved for 10000 jiffies!",
+    ]
+    (splat,) = read(*lines)
+    assert (splat.splat_kind, splat.last) == ("rcu-stall", len(lines))
+    assert symbols([splat]) == ["widget_ioctl"], "where it happens to be says nothing; what it was asked to do does"
+
+
+BARE = {
+    "kcsan": "BUG: KCSAN: data-race in widget_poll / widget_stop",
+    "kmsan": "BUG: KMSAN: uninit-value in widget_poll+0x4/0x40",
+    "kfence": "BUG: KFENCE: use-after-free read in widget_poll+0x4/0x40",
+}
+
+
+@pytest.mark.parametrize("kind", BARE)
+def test_reports_whose_trace_has_no_heading(kind: str) -> None:
+    rule = "=" * 66
+    texts = [
+        rule,
+        BARE[kind],
+        "",
+        "write to 0x00 of 4 bytes by task 7 on cpu 0:",
+        " widget_poll+0x4/0x40",
+        " net_rx_action+0x4/0x40",
+        "",
+        rule,
+    ]
+    (splat,) = read(*(f"[    1.000000] {text}" for text in texts))
+    assert (splat.splat_kind, symbols([splat])) == (kind, ["widget_poll"])
+    several = read(*(f"[    1.000000] {text}" for text in texts * 3))
+    assert [(splat.splat_kind, splat.headline) for splat in several] == [(kind, BARE[kind])] * 3
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_traces_of_many_shapes(name: str) -> None:
+    (splat,) = read(*(f"[    1.000000] {line}" for line in TRACES[name]["log"].splitlines()))
+    culprit = splat.culprit
+    assert culprit is not None
+    assert plain_symbol(culprit.symbol) == plain_symbol(TRACES[name]["culprit"])
+    if "module" in TRACES[name]:
+        assert culprit.module == TRACES[name]["module"]
+    if "where" in TRACES[name]:
+        assert culprit.where == TRACES[name]["where"]
+
+
+def test_frames_that_are_symbolised_already_keep_their_lines() -> None:
+    lines = [
+        "BUG: kernel NULL pointer dereference, address: 0",
+        "Call Trace:",
+        " widget_read+0x4/0x40 (drivers/widget.c:12)",
+    ]
+    (splat,) = read(*(f"[    1.000000] {line}" for line in lines))
+    assert splat.culprit is not None
+    assert (splat.culprit.file, splat.culprit.line) == ("drivers/widget.c", 12)
+
+
+@pytest.mark.parametrize(
+    ("headline", "line", "task"),
+    [
+        ("BUG: unable to handle kernel paging request at 0", "Pid: 7, comm: a b Tainted: G  3.2.0-4 #1", "a b:7"),
+        ("BUG: unable to handle kernel paging request at 0", "Pid: 7, comm: cat 3.2.0-4-amd64 #1", "cat:7"),
+        (
+            "BUG: unable to handle kernel paging request at 0",
+            "Process cat (pid: 7, ti=f6b2c000 task=f5a3c000)",
+            "cat:7",
+        ),
+        ("unreferenced object 0xffff888012e4a000 (size 8):", '  comm "cat", pid 7, jiffies 4294903412', "cat:7"),
+        ("BUG: spinlock lockup suspected on CPU#3, a/b/7", "x", "a/b:7"),
+        ("BUG: scheduling while atomic: a/b/7/0x00000002", "x", "a/b:7"),
+        ("BUG: using smp_processor_id() in preemptible [00000000] code: a/b/7", "x", "a/b:7"),
+        ("WARNING: possible recursive locking detected", "a/b/7 is trying to acquire lock:", "a/b:7"),
+        ("WARNING: inconsistent lock state", "swapper/0/0 just changed the state of lock:", "swapper/0:0"),
+        ("kmemleak: unreferenced object 0xffff8 (size 8):", 'kmemleak:   comm "cat", pid 7, jiffies 4294', "cat:7"),
+    ],
+)
+def test_the_task_in_words_of_several_reports(headline: str, line: str, task: str) -> None:
+    (splat,) = read(*(f"[    1.000000] {text}" for text in (headline, line)))
+    assert splat.task == (task, 3 if "CPU#3" in headline else None)
+
+
+OUT_OF_MEMORY = [
+    "prog invoked oom-killer: gfp_mask=0x140cca(GFP_HIGHUSER_MOVABLE|__GFP_COMP), order=0, oom_score_adj=0",
+    "CPU: 7 PID: 123 Comm: prog Not tainted 6.0.11 #1",
+    "Call Trace:",
+    " <TASK>",
+    " dump_header+0x4a/0x1ff",
+    " oom_kill_process.cold+0xb/0x10",
+    " out_of_memory+0x27e/0x520",
+    " widget_fault+0x140/0x930",
+    " </TASK>",
+    "Mem-Info:",
+    "active_anon:1131648 inactive_anon:229509 isolated_anon:32",
+    "Node 0 DMA free:14336kB boost:0kB min:132kB",
+    "lowmem_reserve[]: 0 2950 7653 7653 7653",
+    *["111679 total pagecache pages", "Free swap  = 0kB", "2030655 pages RAM", "Tasks state (memory values in pages):"]
+    * 5,
+    *(f"[   {number}]  1000  {number}    94774        0    98304      750           200 prog" for number in range(99)),
+    "oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom",
+    "Out of memory: Killed process 123 (prog) total-vm:1184838636kB, anon-rss:16976kB",
+]
+
+
+def test_a_report_of_the_oom_killer_is_one() -> None:
+    (splat,) = read(*(f"Nov 28 10:00:00 host kernel: {text}" for text in OUT_OF_MEMORY))
+    assert (splat.splat_kind, splat.last) == ("oom", len(OUT_OF_MEMORY))
+    assert symbols([splat]) == ["widget_fault"]
+    (last,) = read(f"[    1.000000] {OUT_OF_MEMORY[-1]}", "[    1.000001] widget: loaded", "[    1.000002]  indented")
+    assert last.last == 1
