@@ -27,7 +27,7 @@ from r4l import home, inuse, resources
 from r4l.clean import points as pointing
 from r4l.clean.points import Points
 from r4l.errors import EnvironmentFault, UsageError
-from r4l.module import FOLDER, NOTHING, VIEW
+from r4l.module.places import FOLDER, NOTHING, VIEW
 
 __all__ = ["Entry", "named_image", "named_kernel", "remove", "survey"]
 

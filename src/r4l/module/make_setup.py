@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""The arguments and surroundings of make for a module folder: folders that it sees, copies of them, its environment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from r4l import home, limits, resources
+from r4l.kernel import Kernel
+from r4l.module import sandbox
+from r4l.module.makefiles import beside, is_makefile
+from r4l.module.mirror import SYMBOLS, FolderMirror
+from r4l.module.places import NOTHING, VIEW, output_folder
+from r4l.module.view import git_folders, visible
+from r4l.toolchain import Grant
+
+LINES = ("KCFLAGS=-g1", "KRUSTFLAGS=-Cdebuginfo=1")
+"""Flags for line numbers in modules for a kernel without debug information, so that complaints name the line.
+
+The kernel loads such a module like any other; it skips those sections.
+"""
+
+
+@dataclass(frozen=True)
+class MakeSetup:
+    """The arguments and surroundings of make for a module folder and a kernel.
+
+    Attributes:
+        folder: the module's folder.
+        config: options of Kconfig, as of `Module`.
+        kernel: kernel to build for.
+    """
+
+    folder: Path
+    config: tuple[tuple[str, str], ...]
+    kernel: Kernel
+
+    @property
+    def output(self) -> Path:
+        """The copy of the folder in which make works."""
+        return output_folder(self.folder, self.config, self.kernel)
+
+    def grant(self) -> Grant:
+        """Return the resources that the folder's make may use, the copies up to date. Call it with the lock held."""
+        mirrors = self._mirrors()
+        around = [folder for folder in visible(self.folder) if folder != self.folder]
+        views = {mirror.view: mirror.folder for mirror in mirrors}
+        shown = {**{folder: folder for folder in around}, **views}
+        own = sandbox.mounts(self.kernel, self.folder, self.output)
+        git = [place / path for place, real in shown.items() for path in git_folders(real, deep=real != self.folder)]
+        return Grant(
+            "module: build",
+            reads=(*around, resources.kit(), self.kernel.source, self.kernel.build),
+            over={mirror.folder: mirror.place for mirror in mirrors},
+            over_reads={
+                **views,
+                **dict.fromkeys(git, self.output.parent / NOTHING),
+                **own,
+            },
+            limits=limits.build(),
+        )
+
+    def _mirrors(self) -> list[FolderMirror]:
+        """Return the up-to-date copies of the folder and of those beside it with sources of its own, outer ones first.
+
+        Call it with the lock held.
+        """
+        seen = tuple(visible(self.folder))
+        record = self.output.with_name(f"{self.output.name}.mirror.json")
+        own = FolderMirror(self.folder, self.output, record, self.output.parent / VIEW, seen, home.home().resolve())
+        # Few of thousands: links, and what make reads.
+        telling = [name for name, entry in own.update().items() if isinstance(entry, str) or is_makefile(name)]
+        folders = beside(self.folder, telling, seen)
+        points = frozenset({self.folder, *folders})
+        room = self.output.with_name(f"{self.output.name}.beside")
+        mirrors = [own]
+        for folder in folders:
+            place = room / home.content_key(str(folder))
+            room.mkdir(exist_ok=True)
+            files = (place.with_suffix(".json"), place.with_suffix(".view"))
+            mirrors.append(FolderMirror(folder, place, *files, seen, own.apart, points - {folder}))
+            mirrors[-1].update()
+            symbols = output_folder(folder.resolve(), self.config, self.kernel) / SYMBOLS
+            if symbols.is_file():
+                # The symbols of r4l's own build are for this kernel; those of the user's make are in the copy already.
+                shutil.copyfile(symbols, place / SYMBOLS)
+        return sorted(mirrors, key=lambda mirror: mirror.folder)
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of make's outer pass."""
+        kbuild = self.argv("-k", f"-j{os.cpu_count() or 1}")[1:]
+        return sandbox.environment(
+            self.kernel, self.folder, (word for word in kbuild if not str(word).startswith("M="))
+        )
+
+    def argv(self, *arguments: str) -> list[str | Path]:
+        """Return the command of make for Kbuild, with further arguments."""
+        return [
+            # By its path: it has no need of the program that stands in its way.
+            "/usr/bin/make",
+            "-C",
+            self.kernel.build,
+            *self.kernel.make_arguments,
+            *_lines(self.kernel),
+            f"M={self.folder}",
+            *(f"{name}={value}" for name, value in self.config),
+            f"R4L_KIT={resources.kit()}",
+            *arguments,
+        ]
+
+
+def _lines(kernel: Kernel) -> tuple[str, ...]:
+    """Return make's arguments with which a module has line numbers."""
+    try:
+        return () if kernel.config.get("CONFIG_DEBUG_INFO") == "y" else LINES
+    except FileNotFoundError:
+        # Not the build folder of a kernel: make names what is missing.
+        return ()
