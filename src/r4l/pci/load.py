@@ -19,10 +19,14 @@ SHIPPED = "python:"
 MODELS = {
     "edu": ("r4l.pci.models.edu", "Edu"),
     "e1000": ("r4l.pci.models.e1000", "E1000"),
+    "e1000-82540ep": ("r4l.pci.models.e1000", "E1000Ep"),
     "e1000-82544gc": ("r4l.pci.models.e1000", "E1000Gc"),
     "e1000-82545em": ("r4l.pci.models.e1000", "E1000Server"),
+    "e1000-82545gm": ("r4l.pci.models.e1000", "E1000Gm"),
+    "e1000-82546gb": ("r4l.pci.models.e1000", "E1000Gb"),
+    "e1000-82546gb-second": ("r4l.pci.models.e1000", "E1000GbSecond"),
 }
-"""Module and class of each of these models, by QEMU's names of the same devices."""
+"""Module and class of each of these models, by QEMU's names of the same devices, or names like those."""
 
 
 def in_python(text: str) -> bool:

@@ -12,19 +12,65 @@ from scapy.layers.l2 import ARP, Ether
 from tests.unit.pci.e1000.stand import TX_BUFFERS, Card, Stand, ethernet, legacy
 
 from r4l.pci import Fault, read
-from r4l.pci.models.e1000 import E1000, E1000Gc, E1000Server, Errata
+from r4l.pci.models.e1000 import E1000, E1000Ep, E1000Gb, E1000GbSecond, E1000Gc, E1000Gm, E1000Server, Errata
 from r4l.pci.models.e1000.descriptors import EOP, IFCS, RS
 
 LAST = EOP | IFCS | RS
 
 
-@pytest.mark.parametrize(("model", "number"), [(E1000, 0x100E), (E1000Gc, 0x100C), (E1000Server, 0x100F)])
+IDENTITIES = {
+    E1000: 0x100E,
+    E1000Ep: 0x1017,
+    E1000Gc: 0x100C,
+    E1000Server: 0x100F,
+    E1000Gm: 0x1026,
+    E1000Gb: 0x1079,
+    E1000GbSecond: 0x1079,
+}
+
+
+def powered(model: type[E1000]) -> Stand:
+    """A card that decodes its addresses."""
+    return Stand(model("52:54:00:00:00:01"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("model", "number"), IDENTITIES.items())
 def test_identity(model: type[E1000], number: int) -> None:
     card = model("52:54:00:00:00:01")
     assert card.config.word(0) == 0x8086
     assert card.config.word(2) == number
     assert card.eeprom.words[0x0D] == number
-    assert (card.RAL[0], card.RAH[0]) == (0x00005452, 0x80000100)
+    assert sum(card.eeprom.words[:0x40]) & 0xFFFF == 0xBABA
+    assert (card.RAL[0], card.RAH[0]) == (0x00005452, 0x80000100 ^ card.port << 8)
+
+
+@pytest.mark.parametrize("model", IDENTITIES)
+def test_a_second_port_says_so_also_after_a_reset(model: type[E1000]) -> None:
+    stand = powered(model)
+    for _ in range(2):
+        assert stand.read(E1000.STATUS) >> 2 & 3 == stand.card.port == (model is E1000GbSecond)
+        stand.write(E1000.CTRL, E1000.CTRL.value(RST=1))
+        assert stand.card.RAH[0] >> 8 & 1 == 1 ^ stand.card.port
+    stand.card.unplugged()
+
+
+def test_registers_that_the_82544_lacks() -> None:
+    stand = powered(E1000Gc)
+    stand.write(E1000.ITR, 100)
+    assert (stand.read(E1000.ITR), stand.read(E1000.LEDCTL)) == (0, 0)
+    refused = [event.text for event in stand.card.trace if event.kind == "refused"]
+    assert refused == [f"no register at {at}" for at in ("0xc4", "0xc4", "0xe00")]
+    stand.card.unplugged()
+
+
+def test_a_reset_by_the_second_address_of_ctrl() -> None:
+    stand = powered(E1000Gm)
+    stand.write(E1000.IMS, 4)
+    stand.write(E1000Gm.CTRL_DUP, E1000.CTRL.value(RST=1, SLU=1))
+    assert stand.read(E1000.IMS) == 0
+    stand.write(E1000Gm.CTRL_DUP, E1000.CTRL.value(SLU=1))
+    assert stand.read(E1000.CTRL) == stand.read(E1000Gm.CTRL_DUP) == E1000.CTRL.value(SLU=1)
+    stand.card.unplugged()
 
 
 def test_registers_by_the_io_ports(stand: Stand) -> None:

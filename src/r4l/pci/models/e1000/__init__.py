@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Intel's 82540EM, the e1000 that QEMU emulates too, and its brothers 82544GC and 82545EM.
+"""Intel's 82540EM, the e1000 that QEMU emulates too, and its brothers 82540EP, 82544GC, 82545EM, 82545GM and 82546GB.
 
 Written from Intel's "PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual" (317453); numbers of
 sections are those of the manual. One job each:
@@ -11,6 +11,15 @@ sections are those of the manual. One job each:
 * `statistics`: what is counted. `others`: registers that only keep what is written.
 """
 
-from r4l.pci.models.e1000.card import E1000, E1000Gc, E1000Server, Errata
+from r4l.pci.models.e1000.card import (
+    E1000,
+    E1000Ep,
+    E1000Gb,
+    E1000GbSecond,
+    E1000Gc,
+    E1000Gm,
+    E1000Server,
+    Errata,
+)
 
-__all__ = ["E1000", "E1000Gc", "E1000Server", "Errata"]
+__all__ = ["E1000", "E1000Ep", "E1000Gb", "E1000GbSecond", "E1000Gc", "E1000Gm", "E1000Server", "Errata"]

@@ -14,7 +14,7 @@ from r4l.net import Cable
 from r4l.net.nic import FIRST_MAC
 from r4l.pci.access import Reset
 from r4l.pci.models.e1000.descriptors import RECEIVE_RING, TRANSMIT_RING
-from r4l.pci.models.e1000.eeprom import EepromPort, Microwire, contents
+from r4l.pci.models.e1000.eeprom import EepromPort, Microwire, contents, with_checksum
 from r4l.pci.models.e1000.others import Others
 from r4l.pci.models.e1000.phy import Phy
 from r4l.pci.models.e1000.transmit import Transmitter
@@ -56,12 +56,18 @@ class E1000(Transmitter, EepromPort, Others):
         eeprom: contents of the EEPROM are `eeprom.words`.
         phy: the PHY.
         errata: faults of real cards.
+        absent: offsets of registers that this card lacks: they read as 0, and writes are noted as refused.
+        port: number of the port, of a controller that has two.
+        pcix: True if the bus is PCI-X.
     """
 
     actions: ClassVar[Mapping[str, str]] = {"link-flap": "flap", "link-down": "pull_cable", "crc-error": "damage_next"}
     rings = (TRANSMIT_RING, RECEIVE_RING)
     interrupt_mask = "IMS"
     phy_identifier = 0x0C20
+    absent: ClassVar[frozenset[int]] = frozenset()
+    port = 0
+    pcix = False
 
     IOADDR = Register(0x0, bar=2, access=RO, fields={"OFFSET": Field(19, 0, RW)})
     IODATA = Register(0x4, bar=2)
@@ -107,13 +113,25 @@ class E1000(Transmitter, EepromPort, Others):
         self.load_eeprom()
 
     def load_eeprom(self) -> None:
-        """Take the address from the EEPROM (5.6.1)."""
-        self.set_address(b"".join(word.to_bytes(2, "little") for word in self.eeprom.words[:3]))
+        """Take the address from the EEPROM (5.6.1), and port and bus from the pins (13.4.2)."""
+        words = [*self.eeprom.words[:2], self.eeprom.words[2] ^ self.port << 8]
+        self.set_address(b"".join(word.to_bytes(2, "little") for word in words))
+        self.STATUS = self.STATUS.replace(FUNC=self.port, PCIX=self.pcix)
 
     # -- accesses ------------------------------------------------------------------------------------------------------
 
+    def bar_read(self, bar: int, offset: int, size: int) -> int:
+        """Return what the guest reads; 0 where this card has no register."""
+        if bar == 0 and offset in self.absent:
+            self.trace.add("refused", None, bar, offset, size, 0, f"no register at {offset:#x}")
+            return 0
+        return super().bar_read(bar, offset, size)
+
     def bar_write(self, bar: int, offset: int, size: int, value: int) -> None:
         """Apply the guest's write; with the errata, one to the memory BAR, or its reset, is lost."""
+        if bar == 0 and offset in self.absent:
+            self.trace.add("refused", None, bar, offset, size, value, f"no register at {offset:#x}")
+            return
         if bar == 0 and not self._through_io:
             if self.errata.writes_by_io_only:
                 self.trace.add("refused", None, bar, offset, size, value, "writes arrive by the I/O ports only")
@@ -141,13 +159,21 @@ class E1000(Transmitter, EepromPort, Others):
             self._through_io = False
 
 
+class E1000Ep(E1000):
+    """82540EP (8086:1017), of notebooks."""
+
+    device_id = 0x1017
+
+
 class E1000Gc(E1000):
-    """82544GC (8086:100c), as on the PRO/1000 T Desktop Adapter: no arbiter for the EEPROM, another PHY."""
+    """82544GC (8086:100c), as on the PRO/1000 T Desktop Adapter: no arbiter for the EEPROM, and not all registers of
+    the younger ones; another PHY."""
 
     device_id = 0x100C
     subsystem_id = 0x1112
     phy_identifier = 0x0C30
     eeprom_arbiter = False
+    absent = frozenset(register.offset for register in (E1000.ITR, E1000.LEDCTL, E1000.RADV, E1000.TADV, E1000.MANC))
 
 
 class E1000Server(E1000):
@@ -156,3 +182,45 @@ class E1000Server(E1000):
     device_id = 0x100F
     revision = 0x01
     subsystem_id = 0x1001
+
+
+class E1000Gm(E1000):
+    """82545GM (8086:1026), a later PRO/1000 MT Server Adapter: CTRL is at two addresses (Table 13-2)."""
+
+    device_id = 0x1026
+    revision = 0x04
+    subsystem_id = 0x1003
+    phy_identifier = 0x0C24
+
+    CTRL_DUP = Register(0x0004)
+
+    @CTRL_DUP.on_read
+    def read_control(self, value: Word) -> int:
+        """Return CTRL."""
+        return int(self.CTRL)
+
+    @CTRL_DUP.on_write
+    def write_control(self, old: Word, new: Word) -> None:
+        """Write CTRL."""
+        self.CTRL_DUP = 0
+        self.bar_write(0, E1000.CTRL.offset, 4, new)
+
+
+class E1000Gb(E1000Gm):
+    """The first port of an 82546GB (8086:1079), as on the PRO/1000 MT Dual Port Server Adapter."""
+
+    device_id = 0x1079
+    revision = 0x03
+    subsystem_id = 0x1179
+
+
+class E1000GbSecond(E1000Gb):
+    """The second port of an 82546GB: its address is that of the EEPROM with the last bit inverted (5.6.1)."""
+
+    port = 1
+
+    def __init__(self, mac: str = FIRST_MAC, *, cable: Cable | None = None, errata: Errata | None = None) -> None:
+        super().__init__(mac, cable=cable, errata=errata)
+        # Initialization Control 3 of this port.
+        self.eeprom.words[0x14] = 0x0000
+        self.eeprom.words[:] = with_checksum(self.eeprom.words)

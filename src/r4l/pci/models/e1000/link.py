@@ -37,8 +37,11 @@ class LinkUnit(InterruptUnit):
     STATUS = Register(
         0x0008,
         access=RO,
-        fields={"FD": 0, "LU": 1, "TXOFF": 4, "TBIMODE": 5, "SPEED": (7, 6), "ASDV": (9, 8), "PCI66": 11, "BUS64": 12},
-    )
+        fields={
+            "FD": 0, "LU": 1, "FUNC": (3, 2), "TXOFF": 4, "TBIMODE": 5, "SPEED": (7, 6), "ASDV": (9, 8), "PCI66": 11,
+            "BUS64": 12, "PCIX": 13,
+        },
+    )  # fmt: skip
     CTRL_EXT = Register(0x0018, fields={"ASDCHK": 12, "EE_RST": 13, "SPD_BYPS": 15, "LINK_MODE": (23, 22)})
     MDIC = Register(
         0x0020,
