@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -96,3 +97,15 @@ def test_the_next_command_writes_the_files_again(folder: Path, words: list[str])
     [entry] = json.loads((moved / "compile_commands.json").read_text())
     assert (entry["directory"], entry["file"]) == (str(moved), str(moved / "helpers.c"))
     assert f"-I{moved}/inc" in entry["arguments"]
+
+
+def test_a_watch_writes_the_files_again(folder: Path) -> None:
+    moved = folder.rename(folder.with_name("moved"))
+    argv = [sys.executable, "-m", "r4l", "watch", str(moved)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as watching:
+        assert watching.stdout
+        said = [next(line for line in watching.stdout if "the first run" in line)]
+        assert owned.moved(moved) is None, said
+        watching.send_signal(signal.SIGINT)
+        watching.stdout.read()
+    assert watching.returncode == 130

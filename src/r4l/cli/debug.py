@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from r4l.cli import editor_files
 from r4l.cli.options import GuestCommand, MachineOptions, config_option, kernel_option, machine_options, timeout_option
 from r4l.cli.run import parameters_of
 from r4l.cli.screen import show_warnings
@@ -67,6 +68,7 @@ def command(
             tools = kernel.toolchain.extended("debugger", say=say)
         with stages.stage(f"building {module.folder.name}") as say:
             built = module.build_all(kernel, say=say)
+        editor_files.follow(module, kernel, stages)
         files = [ko.path for ko in built]
         places = [place for wanted in breaks for place in functions.places(wanted, files, tools)]
         vm = machine.start(kernel, stages)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import click
 
-from r4l.cli import show
+from r4l.cli import editor_files, show
 from r4l.cli.options import PytestCommand, config_option, kernel_option
 from r4l.cli.run import parameters_of
+from r4l.module import Module
 from r4l.setup import set_up
 from r4l.stages import Stages
 from r4l.terminal import Console
@@ -99,4 +100,5 @@ def command(
     parameters = parameters_of(param)
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)
+        editor_files.follow(Module(project.folder, config), kernel, stages)
     Loop(project, kernel, WatchScreen(), pytest_arguments, parameters, config).forever()

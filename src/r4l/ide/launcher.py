@@ -5,7 +5,8 @@ rust-analyzer must be of the same release as the compiler of the kernel's proced
 editor starts a script from any folder, so the scripts grant read access to every folder that `r4l ide` was called for.
 
 Editors start their servers in the opened folder. There the script notices that the folder was moved, and has `r4l ide`
-write its editor files again, and the scripts: clangd takes no relative folder in compile_commands.json.
+write its editor files again, and the scripts: clangd ignores entries with a relative `directory` in
+compile_commands.json.
 """
 
 from __future__ import annotations
@@ -27,11 +28,19 @@ ROOMS = ("toolchain", "kernels", "builds", "modules", "ide")
 SCRIPT = """#!/bin/sh
 # Written by `r4l ide`: {program} of r4l's toolchain, for an editor. Do not edit.
 if [ -z "${{R4L_IDE_MOVED:-}}" ] && {{ [ -e rust-project.json ] || [ -e compile_commands.json ]; }}; then
-    case $(pwd -P) in
-    {known}) ;;
-    *) export R4L_IDE_MOVED=1
-        R4L_HOME={home} {again} </dev/null >/dev/null 2>&1 && exec "$0" "$@" ;;
+    here=$(pwd -P)
+    case $here in
+    {known}) moved= ;;
+    *) moved=1 ;;
     esac
+    # Another folder may have been here when the files were written.
+    if [ -e compile_commands.json ]; then
+        grep -qF -e '"'"$here"'"' -e '"'"$here/" compile_commands.json || moved=1
+    fi
+    if [ "$moved" ]; then
+        export R4L_IDE_MOVED=1
+        R4L_HOME={home} {again} </dev/null >/dev/null 2>&1 && exec "$0" "$@"
+    fi
 fi
 exec {command} "$@"
 """

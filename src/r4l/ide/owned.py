@@ -60,17 +60,19 @@ class OwnedFiles:
     def of(cls, folder: Path) -> OwnedFiles:
         """Load the record of a folder; empty if nothing was written yet, in this place or before a move."""
         path = _path(folder)
-        if path.exists():
-            return cls._loaded(json.loads(path.read_text(encoding="utf-8")), folder)
+        own = cls._loaded(json.loads(path.read_text(encoding="utf-8")), folder) if path.exists() else None
         present = {name: digest(text) for name in DESCRIPTIONS if (text := read(folder / name)) is not None}
-        if not present:
-            return cls(folder)
-        fits = [
-            cls._loaded(record, folder, moved=True)
-            for record in _records()
-            if all(entry in _by_name(record).get(name, []) for name, entry in present.items())
-        ]
-        return fits[0] if fits else cls(folder)
+        if not present or (own and _fits(present, own.files, latest=True)):
+            return own or cls(folder)
+        # Also with a record for this place: folders change places, or come back to where they were.
+        others = [record for record in _records() if Path(record["folder"]) != folder]
+        for latest in (True, False):
+            if own and _fits(present, own.files, latest=latest):
+                return own
+            for record in others:
+                if _fits(present, _by_name(record), latest=latest):
+                    return cls._loaded(record, folder, moved=True)
+        return own or cls(folder)
 
     @classmethod
     def _loaded(cls, data: Mapping[str, Any], folder: Path, *, moved: bool = False) -> OwnedFiles:
@@ -197,6 +199,17 @@ def _by_name(record: Mapping[str, Any]) -> dict[str, list[str]]:
         os.path.relpath(Path(record["folder"]) / name, record["folder"]): digests
         for name, digests in record["files"].items()
     }
+
+
+def _fits(present: Mapping[str, str], written: Mapping[str, list[str]], *, latest: bool) -> bool:
+    """True if r4l wrote these contents, a digest for each name.
+
+    Args:
+        present: digests of the files' contents.
+        written: digests of what r4l wrote.
+        latest: only what was written last counts, not what was there before, perhaps in another place.
+    """
+    return all(entry in written.get(name, [])[-1 if latest else 0 :] for name, entry in present.items())
 
 
 def _path(folder: Path) -> Path:

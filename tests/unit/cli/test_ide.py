@@ -3,12 +3,22 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from r4l import ide
+from r4l.ide.owned import OwnedFiles
+from r4l.kernel import Kernel
+from r4l.module import Module
+from r4l.process import Say
+from r4l.toolchain import Toolchain
+from r4l.watch.loop import Loop
 
 
 def r4l_ide(home: Path, *arguments: str | Path, mirror: str = "") -> subprocess.CompletedProcess[str]:
@@ -58,3 +68,42 @@ def test_no_kernel_is_ready_and_none_can_be_made(module: Path, tmp_path: Path) -
     assert "environment: the Debian mirror cannot be reached" in done.stderr
     assert "remedy:" in done.stderr
     assert [path.name for path in module.iterdir()] == ["Kbuild"]
+
+
+class Begun(Exception):
+    """The work of a command after its build has begun."""
+
+
+@pytest.mark.parametrize("command", ["build", "run", "test", "watch", "debug", "scope"])
+def test_commands_that_build_a_folder_bring_its_editor_files_along(
+    command: str, module: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("R4L_HOME", str(tmp_path / "home"))
+    OwnedFiles.of(module).write(module / "rust-project.json", "{}")
+    moved = module.rename(tmp_path / "moved")
+    followed = []
+    toolchain = Toolchain(tmp_path, "key")
+    monkeypatch.setattr(Toolchain, "extended", lambda *_args, **_words: toolchain)
+    kernel = Kernel(
+        release="1.2", version="", arch="x86_64", build=tmp_path, source=tmp_path, image=tmp_path, vmlinux=tmp_path,
+        modules=tmp_path, toolchain=toolchain, manifest={},
+    )  # fmt: skip
+
+    def begin(*_args: object, **_words: object) -> None:
+        raise Begun
+
+    def rewrite(folder: Module, _kernel: Kernel, _say: Say) -> None:
+        followed.append(folder.folder)
+
+    code = importlib.import_module(f"r4l.cli.{command}")
+    for name in ("r4l.cli.run", code.__name__):
+        if hasattr(importlib.import_module(name), "set_up"):
+            monkeypatch.setattr(f"{name}.set_up", lambda *_args, **_words: kernel)
+    monkeypatch.setattr(Module, "build_all", lambda *_args, **_words: [])
+    monkeypatch.setattr(ide, "rewrite_if_moved", rewrite)
+    monkeypatch.setattr(Loop, "forever", begin)
+    monkeypatch.setattr("r4l.cli.options.MachineOptions.start", begin)
+    monkeypatch.setattr("r4l.cli.test.run_here", begin)
+    monkeypatch.setattr("r4l.cli.build.show_warnings", begin)
+    CliRunner().invoke(code.command, [str(moved)])
+    assert followed == [moved]

@@ -126,6 +126,36 @@ def test_a_moved_file_that_the_user_has_changed_stays_theirs(written: Path, tmp_
         OwnedFiles.of(there).require_ours(there / "compile_commands.json", "new")
 
 
+def _write_again(folder: Path) -> None:
+    """Write the files of a moved folder, as `r4l ide` does."""
+    record = owned.moved(folder)
+    assert record
+    for name in record.files:
+        record.require_ours(folder / name, "new")
+    record.home = str(home.home())
+    for name in record.files:
+        record.write(folder / name, f"{name} for {folder}")
+    assert owned.moved(folder) is None
+
+
+def test_a_folder_that_was_moved_and_back(written: Path, tmp_path: Path) -> None:
+    there = written.rename(tmp_path / "renamed")
+    _write_again(there)
+    there.rename(written)
+    _write_again(written)
+
+
+def test_folders_that_changed_places(written: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(written, other)
+    _write_again(other)
+    other.rename(tmp_path / "third")
+    written.rename(other)
+    (tmp_path / "third").rename(written)
+    _write_again(other)
+    _write_again(written)
+
+
 def test_a_home_that_was_moved(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("R4L_HOME", str((tmp_path / "home").rename(tmp_path / "moved")))
     record = owned.moved(written)
