@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -133,12 +134,38 @@ class ProcessorTime:
         )
 
 
-def starved_here(seconds: float) -> str:
-    """Describe how far the host may have kept this process from its processors for some seconds; empty if it did not.
+class OwnWaits:
+    """Waits of this process's threads for a processor while something takes long, from looks in between.
 
-    All waits of a thread count, since its start: the result is a suspicion where a thread is older.
+    A thread that is older waited before, too: only a look from before that something began tells the two apart.
     """
-    worst = max((waited for _, _, waited in tasks(os.getpid())), default=0.0)
-    if worst < STARVED * seconds:
-        return ""
-    return f"this machine is too busy: r4l waited for a processor for {worst:.1f} s"
+
+    def __init__(self) -> None:
+        self._before = self._now()
+        self._last = time.monotonic(), self._before
+
+    def look(self, begun: float | None) -> None:
+        """Look at the threads.
+
+        Args:
+            begun: start of what takes long (`time.monotonic()`); None if nothing is under way.
+        """
+        when, waits = self._last
+        if begun is None or begun > when:
+            self._before = waits
+        self._last = time.monotonic(), self._now()
+
+    def starved(self, seconds: float) -> str:
+        """Describe how far the host kept this process from its processors; empty if it did not.
+
+        Args:
+            seconds: duration of what took long.
+        """
+        worst = max((waited - self._before.get(task, 0.0) for task, waited in self._now().items()), default=0.0)
+        if worst < STARVED * seconds:
+            return ""
+        return f"this machine is too busy: r4l waited for a processor for {worst:.1f} s"
+
+    @staticmethod
+    def _now() -> dict[Path, float]:
+        return {task: waited for task, _, waited in tasks(os.getpid())}

@@ -39,7 +39,7 @@ from r4l.pci.registers import DefinitionError, caller
 from r4l.pci.rings import DescriptorRing
 from r4l.pci.timers import Clock, RunningTime, Timer, Timers
 from r4l.pci.trace import Trace
-from r4l.shortage import starved_here
+from r4l.shortage import OwnWaits
 
 ATTRIBUTES: frozenset[str] = frozenset()
 """Names of the attributes that each device has beside those of its class."""
@@ -139,6 +139,7 @@ class Device(GuestAccess, metaclass=ModelType):
         self.served = threading.Lock()
         self.trace = Trace()
         self.errors: list[ModelError] = []
+        self.waits = OwnWaits()
         self.present = self._answers = True
         self.dead = self.may_master = False
         self.address = ""
@@ -366,7 +367,7 @@ class Device(GuestAccess, metaclass=ModelType):
 
     def _timed_out(self, cause: str, remedy: str, seconds: float, detail: str = "") -> None:
         error = ModelTimeout(cause, remedy, detail=detail)
-        error.starved = starved_here(seconds)
+        error.starved = self.waits.starved(seconds)
         self.errors.append(error)
 
     def __repr__(self) -> str:

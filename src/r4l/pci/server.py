@@ -470,6 +470,8 @@ class Server:
     def _check_patience(self) -> None:
         while not self._over.wait(TICK):
             if connection := self._connection:
+                running = connection.running()
+                self.device.waits.look(running[0] if running else None)
                 connection.check_patience()
             if self.device.dead:
                 # Refuse every other QEMU, also one that has just connected: the model has the lock and the accepting

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from tests.unit.pci.client import Client, Refusal
 
+from r4l import shortage
 from r4l.errors import UsageError
 from r4l.pci import (
     RC,
@@ -523,6 +524,25 @@ def test_a_method_that_does_not_return_makes_the_device_dead_and_no_one_waits(se
     device.released.set()
     with device.lock:
         assert client.read(0) == 0xFFFFFFFF, "and its late answer is nobody's"
+
+
+@pytest.mark.parametrize(("grows", "starved"), [(0.0, False), (100.0, True)])
+def test_only_waits_since_the_method_began_make_the_machine_too_busy(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, grows: float, starved: bool
+) -> None:
+    """Regression: a thread that had waited for a processor in its life excused every model that hung."""
+    device = Broken()
+    waited = 100.0
+    monkeypatch.setattr(shortage, "tasks", lambda pid: [(Path("/proc/1/task/1"), 1.0, waited)])
+    # Its first look.
+    device.waits = shortage.OwnWaits()
+    client = serve(device)
+    waited += grows
+    client.write(4, 0x30)
+    assert client.read(0) == 0xFFFFFFFF
+    device.released.set()
+    (error,) = device.errors
+    assert bool(error.starved) == starved
 
 
 class Stuck(Model):
