@@ -93,7 +93,8 @@ class FolderMirror:
         if known is None:
             # No copy yet, or one of another format.
             home.remove(self.place)
-            self.place.mkdir()
+            # Whoever waits for the lock makes the empty folder, too.
+            self.place.mkdir(exist_ok=True)
             known = {}
         # Before files are copied, which then are newer.
         home.settle_times(self.place)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from r4l import home
 from r4l.errors import UsageError
 from r4l.module import mirror as room
 from r4l.module.mirror import FolderMirror
@@ -67,6 +68,24 @@ def make(mirror: FolderMirror, name: str, text: str = "made") -> Path:
 def test_the_copy_is_like_the_folder_with_the_times_of_its_files(mirror: FolderMirror, folder: Path) -> None:
     assert tree(mirror.place) == tree(folder)
     assert (mirror.place / "a.c").stat().st_mtime_ns == (folder / "a.c").stat().st_mtime_ns
+
+
+def test_another_build_that_waits_for_the_lock_makes_the_folder_meanwhile(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: of two first builds of a module at once, one ended with FileExistsError."""
+    place, view = tmp_path / "place", tmp_path / "view"
+    mirror = FolderMirror(folder, place, place.with_name("record"), view, (folder.parent,), tmp_path / "home")
+    place.mkdir()
+    remove = home.remove
+
+    def removed_and_made(path: Path) -> None:
+        remove(path)
+        place.mkdir(exist_ok=True)
+
+    monkeypatch.setattr(home, "remove", removed_and_made)
+    mirror.update()
+    assert tree(place) == tree(folder)
 
 
 def test_programs_stay_programs(mirror: FolderMirror, folder: Path) -> None:
