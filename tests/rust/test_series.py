@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -39,15 +42,54 @@ def test_checkpatch_has_nothing_to_say(kernel: Kernel, mails: list[Path]) -> Non
     assert done.stdout.decode().count("total: 0 errors, 0 warnings, 0 checks") == len(mails)
 
 
-def test_what_the_series_writes_is_formatted_as_the_kernel_wants(
-    kernel: Kernel, mails: list[Path], tmp_path: Path
-) -> None:
-    added: dict[str, list[str]] = {}
+@pytest.fixture
+def states(kernel: Kernel, mails: list[Path], tmp_path: Path) -> list[dict[str, str]]:
+    """The new Rust files of the series, as they are after each of its mails was applied by git."""
+    there = tmp_path / "tree"
+    there.mkdir()
+    touched = {path for mail in mails for path in re.findall(r"^--- a/(\S+)$", mail.read_text(), re.MULTILINE)}
+    for path in touched:
+        if (kernel.source / path).is_file():
+            (there / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(kernel.source / path, there / path)
+    for argv in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "base"]):
+        git(there, *argv)
+    found: list[dict[str, str]] = []
+    new: set[str] = set()
     for mail in mails:
-        for part in mail.read_text().split("diff --git ")[1:]:
-            if "\nnew file mode" in part:
-                path = part.partition("\n+++ b/")[2].partition("\n")[0]
-                added[path] = [line[1:] for line in part.splitlines() if line.startswith("+")][1:]
-    rust = {path: "\n".join(lines) + "\n" for path, lines in added.items() if path.endswith(".rs")}
-    assert len(rust) > 20
-    assert max(len(line) for text in rust.values() for line in text.splitlines()) <= 100
+        git(there, "am", "--quiet", str(mail))
+        new |= {*git(there, "diff", "--name-only", "--diff-filter=A", "HEAD~").split()}
+        found.append({path: (there / path).read_text() for path in new if path.endswith(".rs")})
+    return found
+
+
+def git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_rustfmt_changes_nothing_after_any_patch(kernel: Kernel, states: list[dict[str, str]], tmp_path: Path) -> None:
+    assert len(states[-1]) > 40
+    folder = tmp_path / "states"
+    texts = {folder / f"{at:02}" / path: text for at, state in enumerate(states) for path, text in state.items()}
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    argv: list[str | Path] = ["rustfmt", "--check", "--edition", "2021", "--config-path"]
+    done = kernel.toolchain.run(
+        [*argv, kernel.source / ".rustfmt.toml", *texts], Grant("test", reads=(folder, kernel.source)), check=False
+    )
+    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+
+
+def test_no_line_is_wider_than_the_kernel_wants(states: list[dict[str, str]]) -> None:
+    """rustfmt leaves comments and texts as wide as they are."""
+    wide = [
+        f"{at:02}/{path}: {line}"
+        for at, state in enumerate(states)
+        for path, text in state.items()
+        for line in text.splitlines()
+        if len(line) > 100
+    ]
+    assert not wide, "\n".join(wide)

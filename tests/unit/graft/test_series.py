@@ -78,6 +78,37 @@ def test_git_applies_the_series(mails: list[Path], linux: Path, git: Callable[..
     assert "#[cfg(CONFIG_PCI)]\npub mod pci;\n#[cfg(CONFIG_RUST_PHYLIB_ABSTRACTIONS)]\npub mod phy;" in modules
 
 
+def test_git_takes_the_whole_folder_and_drops_the_cover_letter(
+    mails: list[Path], linux: Path, git: Callable[..., str]
+) -> None:
+    """The command of docs/series.md and of the kernel's maintainers, whose mailboxes hold the cover letter, too."""
+    before = git(linux, "rev-parse", "HEAD").strip()
+    patches = len(mails) - 1
+    assert mails[0].name.startswith("0000-")
+    with pytest.raises(AssertionError):
+        git(linux, "am", "--quiet", *map(str, mails))
+    git(linux, "am", "--abort")
+    assert git(linux, "rev-parse", "HEAD").strip() == before
+    git(linux, "am", "--quiet", "--empty=drop", *map(str, mails))
+    subjects = git(linux, "log", "--reverse", "--format=%s", f"{before}..").splitlines()
+    assert subjects == [*(patch.subject for patch in table.read_kit(KIT).patches), subjects[-1]]
+    assert len(subjects) == patches
+
+
+def test_the_cover_letter_lists_the_patches_and_says_what_they_are_for(mails: list[Path], linux: Path) -> None:
+    cover = mails[0].read_text()
+    subject, text = table.read_driver(E1000, table.read_kit(KIT)).cover
+    unfolded = cover.replace("\n ", " ")
+    assert f"/{len(mails) - 1}] {subject}\n" in unfolded
+    assert text.strip() in cover
+    for each in mails[1:]:
+        of_patch = re.search(r"^Subject: \[PATCH [0-9/]+\] (.*(?:\n .*)*)", each.read_text(), re.MULTILINE)
+        assert of_patch
+        # The list of subjects in a cover letter is wrapped with an indentation of two.
+        assert " ".join(of_patch[1].split()) in " ".join(cover.split())
+    assert re.search(r"^ \d+ files changed, \d+ insertions", cover, re.MULTILINE)
+
+
 def test_patches_are_signed_and_maintained_by_the_user(mails: list[Path], linux: Path) -> None:
     name, address = mail.identity(linux)
     cover, *patches = [path.read_text() for path in mails]
