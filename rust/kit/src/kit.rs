@@ -13,12 +13,12 @@
 //! * [`skb`]: socket buffers, each owned once.
 //! * [`dma`]: streaming DMA mappings that own their memory.
 //! * [`spsc`]: the ring between `start_xmit` and the poll function.
-//! * [`chrdev`]: character devices: numbers, node, open files and their operations.
+//! * [`chrdev`]: character devices, also those of a module alone (misc): numbers, node, open files
+//!   and their operations.
 //! * [`irq`]: interrupts of PCI devices.
 //! * [`wait`]: waiting for a condition, until a signal comes.
 //! * [`lock`]: spinlocks for data that interrupts use too.
 //! * [`completion`]: waits that one call, a signal or a time-out ends.
-//! * [`misc`]: a character device that is a module.
 //! * [`param`]: parameters of modules.
 //! * [`error`]: errors that the kernel's Rust has no constants for.
 //! * [`barrier`]: memory barriers between CPU and device.

@@ -8,7 +8,7 @@
 //! # Owners of the registrations
 //!
 //! The driver core drops the data of a bound driver before the device is unbound. So this data is
-//! the only place for a [`net`](crate::net) registration that borrows from the bound device: a
+//! the only place for the registration of a [`net::Driver`] that borrows from the bound device: a
 //! driver that owned its registration could [`core::mem::forget`] it. The data (`Binding`) is
 //! made by a `probe` of a private type, which only the kernel can call. The registration of the
 //! driver itself lives in the module's static.
