@@ -24,6 +24,7 @@ RECORD = runpy.run_path(str(TESTS / "fixtures/drift/record.py"))
 CASES = runpy.run_path(str(TESTS / "unit/known/test_c_changes.py"))["cases"]
 
 
+@pytest.mark.thorough
 @pytest.mark.row("A12")
 def test_each_case_is_explained_where_it_is_really_compiled(
     kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -45,8 +45,14 @@ def rows_of(case: dict[str, Any]) -> list[pytest.MarkDecorator]:
 
 
 def parameters(*, note: bool) -> list[Any]:
-    chosen = [case for case in CASES if case.get("note", False) == note]
-    return [pytest.param(case, id=case["error"], marks=rows_of(case)) for case in chosen]
+    """The cases; the first of each error shows it, the others vary it."""
+    found, seen = [], set[str]()
+    for case in CASES:
+        if case.get("note", False) == note:
+            marks = [*rows_of(case), *([pytest.mark.thorough] if case["error"] in seen else [])]
+            found.append(pytest.param(case, id=case["error"], marks=marks))
+            seen.add(case["error"])
+    return found
 
 
 @pytest.fixture

@@ -95,15 +95,13 @@ def refused(vm: VM, files: Path, case: dict[str, Any]) -> None:
     assert len(caught.value.remedy) > 20
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(
-            case, id=case["error"], marks=[pytest.mark.row(ROWS[case["error"]])] if case["error"] in ROWS else []
-        )
-        for case in CASES
-    ],
-)
+def marks_of(case: dict[str, Any]) -> list[pytest.MarkDecorator]:
+    """The rows of a case; one of the two that boot for themselves is enough for the default."""
+    rows = [pytest.mark.row(ROWS[case["error"]])] if case["error"] in ROWS else []
+    return [*rows, *([pytest.mark.thorough] if case["error"] == "lockdown" else [])]
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["error"], marks=marks_of(case)) for case in CASES])
 def test_a_refused_load_is_explained(case: dict[str, Any], kernel: Kernel, files: Path, tmp_path: Path) -> None:
     append = case.get("append", "")
     if "c" in case:

@@ -265,6 +265,7 @@ def test_many_readers_and_writers(loaded: r4l.VM, calls: str) -> None:
     assert done.exit_code == 0
 
 
+@pytest.mark.thorough
 def test_what_the_kits_completion_says_of_each_call(vm: r4l.VM, kernel: r4l.Kernel) -> None:
     vm.insmod(r4l.Module(Path(__file__).parent / "waits").build(kernel))
     vm.klog.wait_for("and once")

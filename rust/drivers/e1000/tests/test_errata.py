@@ -57,6 +57,7 @@ def test_data_is_kept_until_the_card_has_read_it(
     interface.ping(gateway)
 
 
+@pytest.mark.thorough
 def test_a_card_that_is_reset_by_its_io_ports_only(
     vm: r4l.VM, module: r4l.BuiltModule, interface: Interface, gateway: str
 ) -> None:

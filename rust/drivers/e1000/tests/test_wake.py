@@ -85,7 +85,7 @@ def test_the_eeprom_chooses_at_first(vm: r4l.VM, request: pytest.FixtureRequest)
 
 
 @in_python
-@pytest.mark.parametrize("up", [True, False])
+@pytest.mark.parametrize("up", [True, pytest.param(False, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize(("kinds", "filters"), KINDS)
 def test_the_card_waits_for_frames_while_the_system_sleeps(
     online: r4l.VM,
@@ -115,7 +115,7 @@ def test_the_card_waits_for_frames_while_the_system_sleeps(
 
 
 @in_python
-@pytest.mark.parametrize("kinds", [MAGIC, 0])
+@pytest.mark.parametrize("kinds", [MAGIC, pytest.param(0, marks=pytest.mark.thorough)])
 def test_the_card_waits_for_frames_when_the_system_is_off(
     online: r4l.VM, ethtool: Ethtool, register: Register, kinds: int
 ) -> None:
