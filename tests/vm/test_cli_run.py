@@ -84,6 +84,17 @@ def test_what_is_shown_is_what_was_logged_meanwhile(tmp_path: Path) -> None:
     assert "Linux version" not in done.stderr
 
 
+@pytest.mark.parametrize("form", ["folder", ".ko"])
+def test_what_a_module_needs_of_the_kernel_is_loaded_before_it(kernel: Kernel, form: str) -> None:
+    needs = Path(__file__).parents[1] / "fixtures/public/needs"
+    [built] = Module(needs).build_all(kernel)
+    done = r4l("run", str(needs if form == "folder" else built.path), "--", "lsmod")
+    assert done.returncode == 0, done.stderr
+    assert {"linkpeek", "mii", "net_failover", "failover"} <= {line.split()[0] for line in done.stdout.splitlines()}
+    assert "loaded linkpeek on" in done.stderr
+    assert "and of the kernel's own " in done.stderr
+
+
 def test_json_has_everything(kernel: Kernel) -> None:
     done = r4l("run", HELLO, "--json", "--", "uname", "-r")
     data = json.loads(done.stdout)

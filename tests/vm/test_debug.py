@@ -56,6 +56,15 @@ def test_the_init_of_a_module(kernel: Kernel) -> None:
     assert re.search(r"^hello ", rest, re.MULTILINE)
 
 
+@pytest.mark.thorough
+def test_what_a_module_needs_of_the_kernel_is_loaded_before_it() -> None:
+    needs = Path(__file__).parents[1] / "fixtures/public/needs"
+    done = debug(str(needs), *("--break", "reads", "--batch"), *commands("bt 1", "continue"), *("--", "lsmod"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"#0  .*reads .* at \S*/linkpeek\.c", done.stdout)
+    assert re.search(r"^mii .* linkpeek", done.stdout, re.MULTILINE)
+
+
 def test_a_function_of_a_driver_with_its_arguments(kernel: Kernel) -> None:
     up = "ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0 && ping -c1 -W9 10.0.2.2"
     done = debug(

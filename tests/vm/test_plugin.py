@@ -98,6 +98,21 @@ def test_with_a_card(vm, nic):
     assert "4 passed" in done.stdout
 
 
+def test_what_a_module_needs_of_the_kernel_is_loaded_before_it_and_is_no_leak(tmp_path: Path) -> None:
+    needs = driver(Path(__file__).parents[1] / "fixtures/public/needs", tmp_path / "needs")
+    done = run(
+        needs,
+        """
+def test_needs(vm, module, leaks):
+    with leaks():
+        vm.insmod(module)
+        vm.rmmod(module.name)
+    assert vm.needed == {"mii", "net_failover", "failover"}
+""",
+    )
+    assert "1 passed" in done.stdout, done.stdout
+
+
 def test_a_driver_that_does_not_build_is_told_once(own_folder: Path) -> None:
     (own_folder / "test_it.py").write_text("def test_one(module):\n    ...\n\n\ndef test_two(module):\n    ...\n")
     (own_folder / "hello.rs").open("a").write("\nfn broken() -> u8 { 256 }\n")

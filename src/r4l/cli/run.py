@@ -34,6 +34,7 @@ from r4l.kept.keeper import Keeper, die_with_parent, is_keeper
 from r4l.kernel import Kernel
 from r4l.klog import Splat
 from r4l.module import BuiltModule, Module
+from r4l.module.shipped import with_kernels_own
 from r4l.setup import set_up
 from r4l.stages import Stages, is_quiet
 from r4l.terminal import Console
@@ -55,7 +56,7 @@ def modules_of(target: Path, kernel: Kernel, stages: Stages, config: Mapping[str
             raise UsageError(f"no such module: {target}", "give a module folder, or a .ko file")
         module = BuiltModule(target.absolute())
         module.check(kernel)
-        return [module]
+        return [with_kernels_own(kernel, module)]
     source = Module(target, config)
     with stages.stage(f"building {target.absolute().name}") as say:
         built = source.build_all(kernel, say=say)
@@ -237,6 +238,13 @@ def _serve(
     return vm.shell() if shell else code
 
 
+def first_of(modules: Sequence[BuiltModule]) -> list[BuiltModule]:
+    """Return the kernel's own modules that are loaded before these, in their order."""
+    own = {module.name for module in modules}
+    needed = {other.name: other for module in modules for other in module.needs if other.name not in own}
+    return list(needed.values())
+
+
 def load_modules(vm: VM, modules: list[BuiltModule], parameters: dict[str, str], *, quiet: bool) -> None:
     screen = Console(stderr=True, highlight=False, soft_wrap=True)
     vm.klog.sync()
@@ -249,7 +257,9 @@ def load_modules(vm: VM, modules: list[BuiltModule], parameters: dict[str, str],
     show_door(vm)
     if modules:
         names = escape(", ".join(module.name for module in modules))
-        screen.print(f"[green]✓[/] loaded {names} on {escape(vm.kernel.release)}")
+        others = ", ".join(other.name for other in first_of(modules))
+        screen.print(f"[green]✓[/] loaded {names} on {escape(vm.kernel.release)}", end="")
+        screen.print(f", and of the kernel's own {others}" if others else "", markup=False)
     # All lines logged meanwhile: not all of the module's have its name in them, and other lines may have.
     for line in vm.klog.text(before).splitlines():
         screen.print(f"  {line}", markup=False, style="dim")

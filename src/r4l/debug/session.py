@@ -21,7 +21,7 @@ from r4l.limits import UNLIMITED
 from r4l.module import BuiltModule
 from r4l.toolchain import Grant, Toolchain
 from r4l.vm import VM
-from r4l.vm.loading import FOLDER, require_known, words
+from r4l.vm.loading import FOLDER, load_needs, require_known, words
 
 SOCKET = "gdb.socket"
 """Name of gdb's socket in the run's folder. The short path keeps below the 107 bytes of a Unix socket's path."""
@@ -79,6 +79,7 @@ class Session:
         file = self.vm.workdir / "plan.json"
         file.write_text(plan(self.modules, names, at, self.vm.kernel.arch, breaks, SOCKET), encoding="utf-8")
         for module in self.modules:
+            load_needs(self.vm, module, {own.name for own in self.modules})
             self.vm.put(module.path, f"{FOLDER}/{module.path.name}", 0o644)
         self.vm.qmp("human-monitor-command", command_line=f"gdbserver unix:{SOCKET},server=on,wait=off")
         # The guest is stopped: it handles the following commands after gdb's `continue`.

@@ -33,6 +33,7 @@ from r4l.module.order import in_load_order
 from r4l.module.outer import built_by
 from r4l.module.paths_in import whole
 from r4l.module.places import FOLDER, NOTHING, VIEW, build_key, output_folder
+from r4l.module.shipped import with_kernels_own
 from r4l.module.view import visible
 from r4l.paths import require_for_make
 from r4l.process import Say, quiet
@@ -118,6 +119,8 @@ class Module:
     ) -> list[BuiltModule]:
         """Build all modules of the folder; return them in the order in which they can be loaded (`order.py`).
 
+        The kernel's own modules that they need are in their `needs`, which `VM.insmod` loads before them.
+
         The `notes` of each module explain the known warnings of make in this build. Its `warnings` are all warnings of
         the compilers, from this build or from the last one that compiled the file.
 
@@ -165,7 +168,7 @@ class Module:
         siblings = frozenset((*own, *others))
         for module in built:
             module.check(kernel, siblings)
-        return in_load_order(built)
+        return [with_kernels_own(kernel, module) for module in in_load_order(built)]
 
     def _nothing(self, kbuild: Path) -> UsageError:
         options = sorted(options_of(kbuild) - {name for name, _ in self.config})

@@ -26,7 +26,7 @@ class BuiltModule:
         path: the file, with debug information if it was built with it.
         notes: explanations of the known warnings of its build, with remedies.
         warnings: all warnings of the compilers in its folder, as printed.
-        needs: modules of the same folder that must be loaded before it, in their order.
+        needs: modules of the same folder, and of the kernel's own, that must be loaded before it, in their order.
     """
 
     path: Path

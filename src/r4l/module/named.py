@@ -38,7 +38,7 @@ def named(
         module = BuiltModule(path.absolute())
         module.check(kernel)
         return with_kernels_own(kernel, module)
-    return with_kernels_own(kernel, Module(path, config).build(kernel, say=say))
+    return Module(path, config).build(kernel, say=say)
 
 
 def labels(texts: Sequence[str], modules: Sequence[BuiltModule]) -> list[str]:

@@ -20,6 +20,8 @@ class LiveVM(Protocol):
     sources: Sources
     workdir: Path
     begun: float
+    needed: set[str]
+    """Names of modules that `insmod` loaded only because another needs them."""
 
     @property
     def running(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -61,11 +61,8 @@ def module_sources(toolchain: Toolchain, *foreign: Path) -> Sources:
 
 def insmod(vm: LiveVM, module: object, parameters: Mapping[str, object]) -> None:
     """Load a module; see `VM.insmod`."""
-    needs = module.needs if isinstance(module, BuiltModule) else ()
-    there = _loaded(vm) if needs else set()
-    for other in needs:
-        if other.name not in there:
-            insmod(vm, dataclasses.replace(other, needs=()), {})
+    if isinstance(module, BuiltModule):
+        load_needs(vm, module)
     path = module.path if isinstance(module, HasPath) else Path(str(module))
     if not path.is_file():
         raise UsageError(f"no such module: {path}", "build it first")
@@ -76,6 +73,21 @@ def insmod(vm: LiveVM, module: object, parameters: Mapping[str, object]) -> None
     _do(vm, ["insmod", target, *words(parameters)], f"load {path.name}")
     if parameters:
         require_known(vm, path, parameters, since)
+
+
+def load_needs(vm: LiveVM, module: BuiltModule, given: Collection[str] = ()) -> None:
+    """Load the modules that a module needs, as far as they are not loaded yet.
+
+    Args:
+        module: the module.
+        given: names of modules that are loaded otherwise.
+    """
+    needs = [other for other in module.needs if other.name not in given]
+    there = _loaded(vm) if needs else set()
+    for other in needs:
+        if other.name not in there:
+            vm.needed.add(other.name)
+            insmod(vm, dataclasses.replace(other, needs=()), {})
 
 
 def require_known(vm: LiveVM, path: Path, parameters: Mapping[str, object], since: int) -> None:

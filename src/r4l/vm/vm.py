@@ -167,6 +167,7 @@ class VM:
         self._launched = False
         self._ssh: Ssh | None = None
         self.begun = 0.0
+        self.needed: set[str] = set()
         self.boot_seconds: float | None = None
         self.restored = False
         self.saved: float | None = None
@@ -410,8 +411,8 @@ class VM:
         return self._assembly.parts.shell if self._assembly.parts else SHELL
 
     def insmod(self, module: object, **parameters: object) -> None:
-        """Load a module: a path, or a result of `Module.build`; before it, the modules of the same folder that it
-        needs.
+        """Load a module: a path, or a result of `Module.build`; before it, the modules of the same folder and of the
+        kernel's own that it needs. They stay after an `rmmod` of the module.
 
         Raises:
             ModuleRefused: the guest's kernel refused it; the error contains the kernel's message.

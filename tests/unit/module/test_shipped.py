@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from r4l.cli.run import modules_of
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule
 from r4l.module.named import labels, named
 from r4l.module.shipped import shipped, with_kernels_own
+from r4l.stages import Stages
 from r4l.toolchain import Toolchain
 
 
@@ -114,6 +116,15 @@ def test_an_author_s_module_comes_with_the_kernel_s_that_it_needs(kernel: Kernel
     mine = BuiltModule(built(tmp_path, "mine", "net_failover,failover").path, needs=(own,))
     assert before(mine) == ["i2c_algo_bit", "failover", "net_failover"]
     assert own in with_kernels_own(kernel, mine).needs
+
+
+def test_a_ko_file_given_to_run_comes_with_them(
+    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BuiltModule, "check", lambda *_: None)
+    path = built(tmp_path, "mine", "virtio_net").path
+    [module] = modules_of(path, kernel, Stages(), {})
+    assert [one.name for one in module.needs] == ["failover", "net_failover", "virtio_net"]
 
 
 def test_two_drivers_have_two_labels(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ class Guest:
     def __init__(self, cache: str, size: int, steps: list[int], *, sheaves: bool = False) -> None:
         self._cache, self._size, self._steps, self._sheaves = cache, size, iter(steps), sheaves
         self._objects = 1000
+        self.needed: set[str] = set()
 
     def run(self, command: str, **_: object) -> Completed:
         if command == LIST:
@@ -86,6 +87,26 @@ def test_a_kernel_without_some_of_the_lists(monkeypatch: pytest.MonkeyPatch) -> 
     )
     held = leaks_of("maple_node", NODE, []).held()
     assert [title for title, lines in held.items() if lines] == ["network interfaces"]
+
+
+@pytest.mark.parametrize("needed", [True, False])
+def test_a_module_that_the_driver_needs_is_no_leak(monkeypatch: pytest.MonkeyPatch, needed: bool) -> None:
+    """insmod loads it, and rmmod of the driver leaves it; one that the driver itself has loaded is a leak."""
+    leaks = leaks_of("maple_node", NODE, [])
+    vm = leaks._vm
+
+    def use_driver() -> None:
+        with leaks():
+            if needed:
+                vm.needed.add("mii")
+            more = HELD.replace("/proc/modules <==\n", "/proc/modules <==\nmii 20480 0 - Live 0x0\n")
+            monkeypatch.setattr(sys.modules[__name__], "HELD", more)
+
+    if needed:
+        use_driver()
+    else:
+        with pytest.raises(LeakFound, match="modules: new: mii"):
+            use_driver()
 
 
 def leaks_of(cache: str, size: int, steps: list[int], *, sheaves: bool = False) -> Leaks:
