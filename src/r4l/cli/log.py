@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 from rich.text import Text
@@ -24,7 +25,7 @@ from r4l.klog import Sources, Splat, StackFrame
 from r4l.klog.blame import plain_symbol
 from r4l.klog.debugfile import module_file
 from r4l.klog.fold import Folded, folded
-from r4l.klog.reader import complaints, opened, unpacked
+from r4l.klog.reader import complaints, growing, grows, opened, unpacked
 from r4l.setup import set_up
 from r4l.stages import Stages, is_quiet
 from r4l.terminal import Console
@@ -62,20 +63,22 @@ def command(files: tuple[Path, ...], modules: tuple[Path, ...], kernel_name: str
     """Read kernel logs and list the kernel's complaints: kind, place, culprit, and the task or machine that died.
 
     Any log is accepted: of dmesg, journalctl, syslog, a serial console, a CI job, a mail that quotes one; standard
-    input without FILE, or for `-`. It may be compressed (.gz, .xz, .zst).
+    input without FILE, or for `-`. It may be compressed (.gz, .xz, .zst). Of one that goes on (`dmesg -w`), complaints
+    are shown as they come.
 
     Exit code 0: the kernel did not complain. 123: it did.
     """
     if not files and sys.stdin.isatty():
         raise UsageError("there is no log to read", "name a file, or pipe one in: dmesg | r4l log")
     with _sources(modules, kernel_name) as sources:
-        found = {str(file): _read(file, sources) for file in files or (Path(STDIN),)}
-    if as_json:
-        click.echo(json.dumps([_entry(name, splats) for name, (splats, _) in found.items()], indent=1))
-    else:
-        for name, (splats, count) in found.items():
-            _show(screen(), name, splats, count)
-    if any(count for _, count in found.values()):
+        if as_json:
+            found = {str(file): _read(file, sources) for file in files or (Path(STDIN),)}
+            click.echo(json.dumps([_entry(name, splats) for name, (splats, _) in found.items()], indent=1))
+            counts = [count for _, count in found.values()]
+        else:
+            # Each at once: the next may be a pipe that goes on.
+            counts = [_read_and_show(file, sources) for file in files or (Path(STDIN),)]
+    if any(counts):
         raise SystemExit(VerdictError.exit_code)
 
 
@@ -95,13 +98,41 @@ def _sources(modules: Sequence[Path], kernel_name: str | None) -> Iterator[Sourc
         yield sources
 
 
-def _read(file: Path, sources: Sources | None) -> tuple[list[Splat], int]:
-    """Return the complaints of a file in the order of their lines, and their total number."""
+@contextmanager
+def _stream(file: Path) -> Iterator[tuple[IO[bytes], Path | None]]:
+    """Yield the bytes of a log, and the file that its complaints name as their source."""
     if str(file) == STDIN:
         with unpacked(sys.stdin.buffer, "standard input") as stream:
-            return _kept(complaints(stream), sources)
-    with opened(file) as stream:
-        return _kept(complaints(stream, file), sources)
+            yield stream, None
+    else:
+        with opened(file) as stream:
+            yield stream, file
+
+
+def _read(file: Path, sources: Sources | None) -> tuple[list[Splat], int]:
+    """Return the complaints of a file in the order of their lines, and their total number."""
+    with _stream(file) as (stream, log):
+        return _kept(complaints(stream, log), sources)
+
+
+def _read_and_show(file: Path, sources: Sources | None) -> int:
+    """Show the complaints of a file, or as they come of one that goes on; return their number."""
+    with _stream(file) as (stream, log):
+        if not grows(stream):
+            splats, count = _kept(complaints(stream, log), sources)
+            _show(screen(), str(file), splats, count)
+            return count
+        coming = growing(stream, log)
+        begun: list[Splat] = []
+        for splat in coming:
+            if splat is None:
+                break
+            begun.append(splat)
+        else:
+            splats, count = _kept(iter(begun), sources)
+            _show(screen(), str(file), splats, count)
+            return count
+        return _show_as_they_come(screen(), str(file), itertools.chain(begun, filter(None, coming)), sources)
 
 
 def _kept(splats: Iterator[Splat], sources: Sources | None) -> tuple[list[Splat], int]:
@@ -149,21 +180,52 @@ def _frame(frame: StackFrame, *names: str) -> dict[str, Any]:
 
 
 def _show(console: Console, name: str, splats: list[Splat], count: int) -> None:
-    title = Text("standard input" if name == STDIN else name, style="bold")
+    if count or not is_quiet():
+        verdict = _verdict(count, sum(splat.fatal for splat in splats))
+        console.print(_title(name), verdict, sep="  ", markup=False)
     if not count:
-        if is_quiet():
-            return
-        console.print(title, Text("✓ the kernel does not complain", style="green"), sep="  ", markup=False)
         return
-    fatal = sum(splat.fatal for splat in splats)
-    told = f"{count} complaint{'s' if count > 1 else ''}" + (f", {fatal} fatal" if fatal else "")
-    console.print(title, Text(told, style="red"), sep="  ", markup=False)
     for splat in splats:
         console.print()
         _show_one(console, splat)
     if count > len(splats):
         console.print(Text(f"\n… and {count - len(splats)} more", style="dim"), markup=False)
     console.print()
+
+
+def _show_as_they_come(console: Console, name: str, splats: Iterator[Splat], sources: Sources | None) -> int:
+    """Show the complaints of a log that goes on, and at its end their number; return that."""
+    title = _title(name)
+    count = fatal = 0
+    if not is_quiet():
+        console.print(title, Text("the log goes on; complaints as they come", style="dim"), sep="  ", markup=False)
+    try:
+        for splat in splats:
+            count += 1
+            fatal += splat.fatal
+            if count <= KEPT:
+                if sources:
+                    splat.locate(sources)
+                console.print()
+                _show_one(console, splat)
+    finally:
+        # Also when the user ends it.
+        if count > KEPT:
+            console.print(Text(f"\n… and {count - KEPT} more", style="dim"), markup=False)
+        if count or not is_quiet():
+            console.print()
+            console.print(title, _verdict(count, fatal), sep="  ", markup=False)
+    return count
+
+
+def _title(name: str) -> Text:
+    return Text("standard input" if name == STDIN else name, style="bold")
+
+
+def _verdict(count: int, fatal: int) -> Text:
+    if not count:
+        return Text("✓ the kernel does not complain", style="green")
+    return Text(f"{count} complaint{'s' if count > 1 else ''}" + (f", {fatal} fatal" if fatal else ""), style="red")
 
 
 def _show_one(console: Console, splat: Splat) -> None:

@@ -21,6 +21,9 @@ GAP = 1.0
 program that wrote the log."""
 LONG_GAP = 15.0
 """Like `GAP`, for a line that can only continue the splat: waiting for an NMI on another CPU takes 10 s."""
+QUIET = 2.0
+"""Seconds without a further line, by this machine's clock, after which a splat in a log that still grows is taken to be
+over; `LONG_GAP` before its trace has come, and where other CPUs add theirs."""
 STRANGERS = 40
 """Consecutive unrelated lines that end a splat. Without caller information, other tasks print in between."""
 AFTERMATH = 10
@@ -48,6 +51,14 @@ class _Open:
     """Blanks before the first line; a log that somebody has indented has them before every line."""
     strangers: int = 0
     """Number of lines at the end that may belong to something else."""
+    since: float = 0.0
+    """Time of the last line, as `SplatCutter.now` had it."""
+
+    @property
+    def patience(self) -> float:
+        """Seconds to wait for a further line."""
+        only = self.single and len(self.records) == 1
+        return QUIET if self.ended or only or (self.traced and self.kind not in kinds.WIDE) else LONG_GAP
 
 
 class SplatCutter:
@@ -56,6 +67,9 @@ class SplatCutter:
     Args:
         log: file that the splats name as their source.
         only_kernel: take only records marked as the kernel's; on the console of a VM, programs write in between.
+
+    Attributes:
+        now: seconds of a clock of the caller's, for `settle`.
     """
 
     def __init__(self, log: Path | None = None, *, only_kernel: bool = True) -> None:
@@ -64,6 +78,7 @@ class SplatCutter:
         self._open: dict[str | None, _Open] = {}
         self._said = False
         self._last: str | None = None
+        self.now = 0.0
 
     @property
     def open(self) -> bool:
@@ -112,6 +127,11 @@ class SplatCutter:
         """Note a kernel record that begins no splat while none is open; a cheaper alternative to `feed`."""
         self._said = True
         self._last = caller
+
+    def settle(self) -> list[Splat]:
+        """Close the splats whose next line would have come by `now`, and return them."""
+        over = [key for key, each in self._open.items() if self.now - each.since >= each.patience]
+        return [splat for key in over for splat in self._close(key)]
 
     def flush(self) -> list[Splat]:
         """Close all open splats and return them."""
@@ -208,6 +228,7 @@ class SplatCutter:
         if not current.records:
             current.indent = record.text[: len(record.text) - len(record.text.lstrip())]
         current.records.append(record)
+        current.since = self.now
         current.size += len(record.text)
         known = (
             len(current.records) == 1

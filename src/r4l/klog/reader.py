@@ -8,6 +8,10 @@ import codecs
 import gzip
 import io
 import lzma
+import os
+import select
+import stat
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +21,7 @@ import zstandard
 
 from r4l.errors import UsageError
 from r4l.klog import kinds
-from r4l.klog.cutter import SplatCutter
+from r4l.klog.cutter import QUIET, SplatCutter
 from r4l.klog.heads import RepeatedHead
 from r4l.klog.markup import MailDecoder
 from r4l.klog.prefixes import CONSOLE, parse_line
@@ -46,17 +50,53 @@ def complaints(stream: IO[bytes], log: Path | None = None) -> Iterator[Splat]:
         log: file that the complaints name as their source.
     """
     reader = _Reader(log)
-    splitter = LineSplitter()
-    number = 0
     while chunk := stream.read(CHUNK):
-        for line in splitter.feed(chunk):
-            number += 1
-            if number == 1:
-                line = line.removeprefix("\ufeff")
-            yield from reader.feed(line, number)
-    if splitter.rest:
-        yield from reader.feed(splitter.rest, number + 1)
-    yield from reader.flush()
+        yield from reader.read(chunk)
+    yield from reader.end()
+
+
+def grows(stream: IO[bytes]) -> bool:
+    """True if a stream may get more bytes while it is read: a pipe or a device, not compressed."""
+    plain = isinstance(stream, io.BufferedReader) and isinstance(stream.raw, io.FileIO)
+    return plain and not stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+
+
+def growing(stream: IO[bytes], log: Path | None = None) -> Iterator[Splat | None]:
+    """Yield the complaints in a log that grows, each when it is over: by its next lines, or because none come.
+
+    A complaint that is open when the reader is interrupted is yielded, too. A stream that has not ended after `QUIET`
+    seconds, or is interrupted, gives one None, after the complaints until then.
+
+    Args:
+        stream: one that `grows`.
+        log: file that the complaints name as their source.
+
+    Raises:
+        KeyboardInterrupt: the user ended it.
+    """
+    assert isinstance(stream, io.BufferedReader)
+    reader = _Reader(log)
+    begun = time.monotonic()
+    told = False
+    try:
+        # Not for the first bytes: `unpacked` has them read already, and select(2) does not see them.
+        while chunk := stream.read1(CHUNK):
+            yield from reader.read(chunk, time.monotonic())
+            while not select.select([stream], [], [], None if told and not reader.open else QUIET)[0]:
+                yield from reader.settle(time.monotonic())
+                if not told:
+                    told = True
+                    yield None
+            yield from reader.settle(time.monotonic())
+            if not told and time.monotonic() - begun >= QUIET:
+                told = True
+                yield None
+    except KeyboardInterrupt:
+        if not told:
+            yield None
+        yield from reader.end()
+        raise
+    yield from reader.end()
 
 
 class _Reader:
@@ -65,14 +105,57 @@ class _Reader:
     def __init__(self, log: Path | None) -> None:
         self._log = log
         self._cutters: dict[str, SplatCutter] = {}
+        self._now = 0.0
         self._last = self._cutter("")
         self._mail = MailDecoder()
         self._heads = RepeatedHead()
+        self._splitter = LineSplitter()
+        self._number = 0
+
+    @property
+    def open(self) -> bool:
+        """True while a complaint has begun and not ended."""
+        return any(cutter.open for cutter in self._cutters.values())
+
+    def read(self, data: bytes, now: float = 0.0) -> Iterator[Splat]:
+        """Add bytes; yield the complaints that they complete.
+
+        Args:
+            data: the bytes.
+            now: time of a clock, for `settle`.
+        """
+        self._tell_time(now)
+        for line in self._splitter.feed(data):
+            self._number += 1
+            if self._number == 1:
+                line = line.removeprefix("\ufeff")
+            yield from self.feed(line, self._number)
+
+    def settle(self, now: float) -> Iterator[Splat]:
+        """Yield the complaints that are over because no line of theirs has come for a while."""
+        self._tell_time(now)
+        for cutter in self._cutters.values():
+            yield from cutter.settle()
+
+    def _tell_time(self, now: float) -> None:
+        self._now = now
+        for cutter in self._cutters.values():
+            cutter.now = now
+
+    def end(self) -> Iterator[Splat]:
+        """End the log: yield the complaints that are open."""
+        if self._splitter.rest:
+            yield from self.feed(self._splitter.rest, self._number + 1)
+        held = [splat for text, at in self._heads.flush() for splat in self._cut(parse_line(text, at))]
+        yield from held
+        for cutter in self._cutters.values():
+            yield from cutter.flush()
 
     def _cutter(self, machine: str) -> SplatCutter:
         found = self._cutters.get(machine)
         if found is None:
             found = self._cutters[machine] = SplatCutter(self._log, only_kernel=False)
+            found.now = self._now
         return found
 
     def feed(self, line: str, number: int) -> list[Splat]:
@@ -107,11 +190,6 @@ class _Reader:
                 self._last = self._cutter(record.machine)
             done += self._last.feed(record)
         return done
-
-    def flush(self) -> list[Splat]:
-        """End the log: return the complaints that are open."""
-        held = [splat for text, at in self._heads.flush() for splat in self._cut(parse_line(text, at))]
-        return held + [splat for cutter in self._cutters.values() for splat in cutter.flush()]
 
 
 def _encoding(start: bytes) -> str | None:
