@@ -50,12 +50,7 @@ pub use self::{
         ETH_MIN_LEN,
         ETH_MTU, //
     },
-    ethtool::{
-        Lamp,
-        LinkModes,
-        LinkRequest,
-        Pause, //
-    },
+    ethtool::*,
     features::{
         FeatureSet,
         Features, //

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from r4l.errors import UsageError
 from r4l.graft.driver import Driver
-from r4l.graft.series import helpers, tree
+from r4l.graft.series import arrivals, helpers, tree
 from r4l.graft.series.items import without
 from r4l.graft.series.rewrite import REMEDY, edited, rewrite
 from r4l.graft.series.table import DriverTable, HelperFile, KitTable, Patch
@@ -32,6 +32,7 @@ class Series:
         author: name and address of the author.
         files: texts of the tree's files as the patches so far leave them, new ones and changed ones.
         rust: those of them that are Rust code of the series.
+        parts: the kit's files as the last patch has them, before they are rewritten.
         placed: helpers so far.
         constants: constants so far.
     """
@@ -42,6 +43,7 @@ class Series:
     author: tuple[str, str]
     files: dict[str, str] = field(default_factory=dict)
     rust: set[str] = field(default_factory=set)
+    parts: dict[str, str] = field(default_factory=dict)
     placed: list[str] = field(default_factory=list)
     constants: list[str] = field(default_factory=list)
 
@@ -62,17 +64,26 @@ class Series:
         before = dict(self.files)
         at = self.table.patches.index(patch)
         places = {name: target for each in self.table.patches[: at + 1] for name, target in each.files.items()}
-        again = [*patch.adds, *(edit.file for edit in patch.earlier)]
-        for name in dict.fromkeys([*patch.files, *again]):
+        for name in (*patch.adds, *(edit.file for edit in patch.earlier)):
             if name not in places:
                 raise UsageError(f"no patch before {patch.subject!r} has {name}", REMEDY)
-            code = self._before(self.table.patches[at + 1 :], name)
-            self._new(places[name], rewrite(code, name, self.table.rules, of_kit=True))
-            self._constants_of(code, name)
+        later = self.table.patches[at + 1 :]
+        parts = arrivals.present({name: self._before(later, name) for name in places}, self._whole())
+        # The new files first: their constants are listed in this order.
+        for name in dict.fromkeys([*patch.files, *places]):
+            if self.parts.get(name) != parts[name]:
+                self._new(places[name], rewrite(parts[name], name, self.table.rules, of_kit=True))
+                self._constants_of(parts[name], name)
+        self.parts = parts
         return self._finish(patch, before)
 
+    def _whole(self) -> dict[str, str]:
+        """Return the kit's files that the series has, by path."""
+        names = [name for patch in self.table.patches for name in patch.files]
+        return {name: (self.kit / name).read_text(encoding="utf-8") for name in names}
+
     def _before(self, later: list[Patch], name: str) -> str:
-        """Return a file of the kit as it is before some patches."""
+        """Return a file of the kit without what some patches add by the table."""
         code = (self.kit / name).read_text(encoding="utf-8")
         for patch in reversed(later):
             code = edited(code, name, patch.earlier)

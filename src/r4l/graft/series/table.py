@@ -37,7 +37,7 @@ KIT = {
     "exported": [str],
     "left_out": {"*": str},
     "helpers": [{"file": str, "names": [str], "includes": [str], "condition?": str}],
-    "patches": [PATCH],
+    "patches": [{**PATCH, "folders?": {"*": str}}],
 }
 DRIVER = {
     **RULES,
@@ -87,7 +87,8 @@ class Patch:
     """A patch of the series.
 
     Attributes:
-        files: files of the kit or of the driver, with their paths in the tree.
+        files: files of the kit or of the driver, with their paths in the tree. The table's `folders` of a patch of the
+            kit stand for the files in them that the table does not name.
         adds: by file of an earlier patch, items that come with this one (`items.without`).
         earlier: texts of files with this patch, and their form before it.
         lines: files of the tree, each with a line that is put into a list there.
@@ -158,6 +159,12 @@ def read_kit(kit: Path) -> KitTable:
     """
     table = user_tables.read(kit / NAME, KIT)
     calls = {path: Call(**call) for path, call in table["calls"].items()}
+    patches = [_patch(entry) for entry in table["patches"]]
+    placed = {*table["left_out"], *(name for patch in patches for name in patch.files)}
+    for entry, patch in zip(table["patches"], patches, strict=True):
+        for folder, target in entry.get("folders", {}).items():
+            others = {f"{folder}/{path.name}": path.name for path in sorted((kit / folder).glob("*.rs"))}
+            patch.files.update({name: f"{target}/{file}" for name, file in others.items() if name not in placed})
     return KitTable(
         rules=_rules(table, table["modules"], calls, table["constants"]),
         kernel=tuple(table["kernel"]),
@@ -166,7 +173,7 @@ def read_kit(kit: Path) -> KitTable:
         exported=table["exported"],
         left_out=table["left_out"],
         helpers=[HelperFile(**entry) for entry in table["helpers"]],
-        patches=[_patch(entry) for entry in table["patches"]],
+        patches=patches,
     )
 
 
@@ -204,7 +211,7 @@ def _patch(entry: dict[str, Any]) -> Patch:
         subject=entry["subject"],
         message=entry["message"].strip(),
         maintainers=Maintainers(**entry["maintainers"]),
-        files=entry.get("files", {}),
+        files=dict(entry.get("files", {})),
         adds=entry.get("adds", {}),
         earlier=tuple(Edit(**edit) for edit in entry.get("earlier", [])),
         lines=[(line["file"], line["line"]) for line in entry.get("lines", [])],
