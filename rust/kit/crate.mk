@@ -12,6 +12,25 @@ R4L_BINDGEN_SED_kit_bindings = \
 $(eval $(call r4l-bindgen-rules,kit_bindings,$(r4l-kit-dir)/c/helpers.c))
 $(obj)/$(r4l-gen)/kit_bindings.rs: $(r4l-kit-dir)/c/bindgen_parameters
 
+# ... the structures of ethtool's operations, found in them, which bindgen tests one by one (a field whose name is a word
+# of Rust's ends with `_` there), ...
+quiet_cmd_r4l_ethtool = STRUCTS $@
+      cmd_r4l_ethtool = { \
+	names=$$(tr -s '[:space:]' ' ' < $< | grep -oE 'pub struct ethtool_ops \{[^}]*\}' | \
+		grep -owE '(kernel_)?ethtool_[A-Za-z0-9_]+' | sort -u | paste -sd '|'); \
+	echo '/* Generated from kit_bindings.rs. */'; \
+	grep -oE "\"(Size of|Offset of field:) ($$names)(::[A-Za-z0-9_]+)?\"" $< | sed -nE \
+	-e '/::_(bitfield|_bindgen)/d' \
+	-e 's/^"Size of (.*)"$$/SIZE(\1);/p' \
+	-e 's/^"Offset of field: (.*)::(.*[^_])(_?)"$$/FIELD(\1, \2, \2\3);/p'; \
+	} > $@; \
+	grep -q '^FIELD(ethtool_ops, get_link,' $@ || \
+	{ echo "$@: no test of ethtool_ops is found in $<" >&2; false; }
+
+targets += $(r4l-gen)/kit_ethtool.h
+$(obj)/$(r4l-gen)/kit_ethtool.h: $(obj)/$(r4l-gen)/kit_bindings.rs FORCE
+	$(call if_changed,r4l_ethtool)
+
 # ... what gcc has to say about them, ...
 quiet_cmd_r4l_layout = LAYOUT  $@
       cmd_r4l_layout = { \
@@ -19,13 +38,14 @@ quiet_cmd_r4l_layout = LAYOUT  $@
 	sed -nE \
 	-e 's/^[[:space:]]*\.ascii[[:space:]]*"->//; T' -e 's/".*//' \
 	-e 's/^size ([a-z0-9_]+) ([0-9]+)$$/const _: () = assert!(::core::mem::size_of::<bindings::\1>() == \2, "size of \1");/p' \
-	-e 's/^offset ([a-z0-9_]+) ([a-z0-9_.]+) ([0-9]+)$$/const _: () = assert!(::core::mem::offset_of!(bindings::\1, \2) == \3, "offset of \1.\2");/p' \
+	-e 's/^offset ([a-z0-9_]+) ([A-Za-z0-9_.]+) ([0-9]+)$$/const _: () = assert!(::core::mem::offset_of!(bindings::\1, \2) == \3, "offset of \1.\2");/p' \
 	-e 's/^const ([A-Z0-9_]+) ([0-9]+)$$/pub(crate) const \1: usize = \2;/p' $<; } > $@
 
 targets += $(r4l-gen)/kit_layout.s $(r4l-gen)/kit_layout.rs
 $(obj)/$(r4l-gen)/kit_layout.s: private part-of-module := y
 $(obj)/$(r4l-gen)/kit_layout.s: private modname := kit
-$(obj)/$(r4l-gen)/kit_layout.s: $(r4l-kit-dir)/c/layout.c FORCE
+CFLAGS_$(r4l-gen)/kit_layout.o = -I$(abspath $(obj))/$(r4l-gen)
+$(obj)/$(r4l-gen)/kit_layout.s: $(r4l-kit-dir)/c/layout.c $(obj)/$(r4l-gen)/kit_ethtool.h FORCE
 	$(call if_changed_dep,cc_s_c)
 $(obj)/$(r4l-gen)/kit_layout.rs: $(obj)/$(r4l-gen)/kit_layout.s FORCE
 	$(call if_changed,r4l_layout)

@@ -5,7 +5,7 @@
 # It is a crate beside `kernel`, made by the same rules, linked into the kernel once, and exported
 # to modules. So any number of drivers can have it, built in or as modules.
 
-clean-files += kit/kit_bindings.rs kit/kit_layout.rs kit/kit_layout.s kit/exports_*_generated.h
+clean-files += kit/kit_bindings.rs kit/kit_ethtool.h kit/kit_layout.rs kit/kit_layout.s kit/exports_*_generated.h
 
 ifdef CONFIG_R4L_KIT
 

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Compiled to assembler, never run: the sizes, offsets and constants as the C
- * compiler of this kernel sees them. kit.mk turns each "->" line into Rust.
+ * compiler of this kernel sees them. crate.mk turns each "->" line into Rust.
+ * It makes kit_ethtool.h, too: ethtool_ops and the structures that its
+ * operations fill.
  */
 
 #include "bindings.h"
 
 #define SIZE(type) \
 	asm volatile("\n.ascii \"->size " #type " %c0\"" : : "i"(sizeof(struct type)))
-#define OFFSET(type, field) \
-	asm volatile("\n.ascii \"->offset " #type " " #field " %c0\"" : : \
+#define FIELD(type, field, rust) \
+	asm volatile("\n.ascii \"->offset " #type " " #rust " %c0\"" : : \
 		     "i"(offsetof(struct type, field)))
+#define OFFSET(type, field) FIELD(type, field, field)
 #define CONST(name, value) \
 	asm volatile("\n.ascii \"->const " #name " %c0\"" : : "i"(value))
 
@@ -19,16 +22,6 @@ void kit_layout(void)
 {
 	SIZE(net_device);
 	SIZE(net_device_ops);
-	SIZE(ethtool_ops);
-	SIZE(ethtool_drvinfo);
-	SIZE(ethtool_ringparam);
-	SIZE(ethtool_regs);
-	SIZE(ethtool_eeprom);
-	SIZE(ethtool_coalesce);
-	SIZE(ethtool_pauseparam);
-	SIZE(ethtool_test);
-	SIZE(ethtool_wolinfo);
-	SIZE(ethtool_link_ksettings);
 	SIZE(napi_struct);
 	SIZE(netdev_queue);
 	SIZE(netdev_hw_addr);
@@ -80,35 +73,7 @@ void kit_layout(void)
 	OFFSET(net_device_ops, ndo_vlan_rx_add_vid);
 	OFFSET(net_device_ops, ndo_vlan_rx_kill_vid);
 
-	OFFSET(ethtool_ops, supported_coalesce_params);
-	OFFSET(ethtool_ops, get_drvinfo);
-	OFFSET(ethtool_ops, get_regs_len);
-	OFFSET(ethtool_ops, get_regs);
-	OFFSET(ethtool_ops, get_wol);
-	OFFSET(ethtool_ops, set_wol);
-	OFFSET(ethtool_ops, get_msglevel);
-	OFFSET(ethtool_ops, set_msglevel);
-	OFFSET(ethtool_ops, nway_reset);
-	OFFSET(ethtool_ops, get_link);
-	OFFSET(ethtool_ops, get_ringparam);
-	OFFSET(ethtool_ops, set_ringparam);
-	OFFSET(ethtool_ops, get_strings);
-	OFFSET(ethtool_ops, get_ethtool_stats);
-	OFFSET(ethtool_ops, get_sset_count);
-	OFFSET(ethtool_ops, get_ts_info);
-	OFFSET(ethtool_ops, get_link_ksettings);
-	OFFSET(ethtool_ops, set_link_ksettings);
-	OFFSET(ethtool_ops, get_eeprom_len);
-	OFFSET(ethtool_ops, get_eeprom);
-	OFFSET(ethtool_ops, set_eeprom);
-	OFFSET(ethtool_ops, get_coalesce);
-	OFFSET(ethtool_ops, set_coalesce);
-	OFFSET(ethtool_ops, get_pauseparam);
-	OFFSET(ethtool_ops, set_pauseparam);
-	OFFSET(ethtool_ops, self_test);
-	OFFSET(ethtool_ops, set_phys_id);
-	OFFSET(ethtool_link_ksettings, base);
-	OFFSET(ethtool_link_ksettings, link_modes);
+#include "kit_ethtool.h"
 
 	OFFSET(delayed_work, work);
 	OFFSET(netdev_hw_addr, addr);
