@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Write docs/e1000.md from the features in docs/e1000.toml and the outcomes of the tests (docs/e1000.json).
 
+A test that no row of the table names is a row of its own: its docstring is the feature, the name of its file the group.
+
 `python docs/e1000.py [DRIVER CARD RESULTS]`: RESULTS is a file that `pytest rust/drivers/e1000 --r4l-json RESULTS`
 wrote, with the options for that driver (`rust`; `c`: `--r4l-module kernel:e1000`) and card (`qemu`; `python`:
 `--r4l-card python:e1000`). Its outcomes replace older ones of the same tests. Outcomes of tests that do not exist any
@@ -46,19 +48,48 @@ $ python docs/e1000.py c qemu results-c.json
 """
 
 
-def tests_of(folder: Path) -> dict[str, list[str]]:
-    """Return the names of a folder's test functions, by file."""
+def tests_of(folder: Path) -> dict[str, dict[str, str]]:
+    """Return the docstrings of a folder's test functions, by file and name; empty for a function without one."""
     return {
-        file.name: [node.name for node in ast.walk(ast.parse(file.read_bytes())) if _is_test(node)]
+        file.name: {
+            node.name: " ".join((ast.get_docstring(node) or "").split())
+            for node in ast.walk(ast.parse(file.read_bytes()))
+            if _is_test(node)
+        }
         for file in sorted(folder.glob("test_*.py"))
     }
+
+
+def rows_of(table: list[dict[str, Any]], tests: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
+    """Return the rows of the page: those of the table, and one for each other test, at the end of its group.
+
+    Args:
+        table: the rows of docs/e1000.toml.
+        tests: the tests' docstrings, by file and name.
+
+    Raises:
+        ValueError: such a test has no docstring.
+    """
+    named = {test for row in table for test in in_row(row["tests"], tests)}
+    rows = [*table]
+    for file, functions in tests.items():
+        group = file.removeprefix("test_").removesuffix(".py")
+        for name, about in functions.items():
+            if f"{file}::{name}" in named:
+                continue
+            if not about:
+                raise ValueError(f"{file}::{name} is in no row of docs/e1000.toml, and has no docstring")
+            places = [at for at, row in enumerate(rows) if row["group"] == group]
+            row = {"group": group, "about": about.removesuffix("."), "tests": [f"{file}::{name}"]}
+            rows.insert(places[-1] + 1 if places else len(rows), row)
+    return rows
 
 
 def _is_test(node: ast.AST) -> TypeGuard[ast.FunctionDef | ast.AsyncFunctionDef]:
     return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test")
 
 
-def in_row(patterns: Iterable[str], tests: Mapping[str, list[str]]) -> list[str]:
+def in_row(patterns: Iterable[str], tests: Mapping[str, Iterable[str]]) -> list[str]:
     """Return the tests of a row's entries, FILE or FILE::FUNCTION, as FILE::FUNCTION.
 
     Args:
@@ -77,7 +108,7 @@ def cases(test: str, names: Iterable[str]) -> set[str]:
     return {name for name in names if name == test or name.startswith(f"{test}[")}
 
 
-def cell(patterns: list[str], column: str, outcomes: Outcomes, tests: Mapping[str, list[str]]) -> str:
+def cell(patterns: list[str], column: str, outcomes: Outcomes, tests: Mapping[str, Iterable[str]]) -> str:
     """Return the text of a cell.
 
     A test with parameters has run when each of its cases has that any column knows.
@@ -104,12 +135,17 @@ def cell(patterns: list[str], column: str, outcomes: Outcomes, tests: Mapping[st
     return f"{'yes, but' if PASSED in every else 'no'}: {'; '.join(reasons)}"
 
 
-def page(rows: list[dict[str, Any]], outcomes: Outcomes) -> str:
-    """Return the text of docs/e1000.md."""
+def page(table: list[dict[str, Any]], outcomes: Outcomes) -> str:
+    """Return the text of docs/e1000.md.
+
+    Args:
+        table: the rows of docs/e1000.toml.
+        outcomes: those of all columns.
+    """
     lines = [f"| | feature | {' | '.join(COLUMNS.values())} | remark |\n", f"|---|---|{'---|' * len(COLUMNS)}---|\n"]
     before = ""
     tests = _all_tests()
-    for row in rows:
+    for row in rows_of(table, tests):
         group = row["group"] if row["group"] != before else ""
         before = row["group"]
         cells = [cell(row["tests"], column, outcomes, tests) for column in COLUMNS]
@@ -129,7 +165,7 @@ def read(results: str) -> dict[str, str]:
 
 
 @cache
-def _all_tests() -> dict[str, list[str]]:
+def _all_tests() -> dict[str, dict[str, str]]:
     return tests_of(TESTS)
 
 

@@ -7,8 +7,10 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 
+import pytest
 from docs import e1000
 
 from r4l import tables
@@ -46,8 +48,30 @@ def test_the_outcomes_are_of_tests_that_exist() -> None:
 
 def test_each_test_is_in_a_row() -> None:
     tests = e1000.tests_of(e1000.TESTS)
-    in_rows = {test for row in ROWS for test in e1000.in_row(row["tests"], tests)}
+    rows = e1000.rows_of(ROWS, tests)
+    in_rows = {test for row in rows for test in e1000.in_row(row["tests"], tests)}
     assert {f"{file}::{name}" for file, names in tests.items() for name in names} - in_rows == set()
+    assert [row for row in rows if row in ROWS] == ROWS
+
+
+def test_a_test_that_no_row_names_is_one_by_itself() -> None:
+    table = [{"group": "t", "about": "one", "tests": ["test_t.py::a"]}, {"group": "u", "about": "u", "tests": []}]
+    tests = {"test_t.py": {"a": "", "b": "Numbers of queues (`ethtool -l`)."}, "test_v.py": {"c": "C."}}
+    assert [(row["group"], row["about"], row["tests"]) for row in e1000.rows_of(table, tests)] == [
+        ("t", "one", ["test_t.py::a"]),
+        ("t", "Numbers of queues (`ethtool -l`)", ["test_t.py::b"]),
+        ("u", "u", []),
+        ("v", "C", ["test_v.py::c"]),
+    ]
+    with pytest.raises(ValueError, match=r"test_t\.py::a is in no row"):
+        e1000.rows_of([], tests)
+
+
+def test_docstrings_are_read_with_the_tests(tmp_path: Path) -> None:
+    (tmp_path / "test_t.py").write_text(
+        'def test_a() -> None:\n    """One\n    line."""\n\n\ndef test_b() -> None: ...\n'
+    )
+    assert e1000.tests_of(tmp_path) == {"test_t.py": {"test_a": "One line.", "test_b": ""}}
 
 
 TESTS = {"t.py": ["a", "b", "ab"], "u.py": ["c", "d"], "none.py": []}
