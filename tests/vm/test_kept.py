@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -11,12 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from r4l import home, resources
+from r4l import home, inuse, kept, resources
 from r4l.kernel import Kernel
 from r4l.module import Module
 
@@ -33,7 +33,8 @@ def r4l(*arguments: str, given: bytes | None = None) -> subprocess.CompletedProc
 
 
 def there() -> dict[str, dict[str, Any]]:
-    return {machine["name"]: machine for machine in json.loads(r4l("ps", "--json").stdout)}
+    """The machines that run, asked without `r4l ps`, which would take a note of another test's with it."""
+    return {machine.name: asdict(machine) for machine in kept.running()}
 
 
 def alive(pid: int) -> bool:
@@ -49,19 +50,21 @@ def keep(kernel: Kernel) -> Iterator[Callable[..., str]]:
     names: list[str] = []
 
     def start(*arguments: str, code: int = 0) -> str:
-        before = set(there())
         # Restored: what stays is the same as after a boot.
         named = ["--arch", kernel.arch, "--kernel", kernel.release, "--snapshot"]
         done = r4l("run", "--keep", *named, *arguments)
         assert done.returncode == code, done.stderr.decode()
-        (name,) = set(there()) - before
+        # Not the one that is new: another process's may be.
+        name: str = re.findall(r"^(\S+) keeps running:", done.stderr.decode(), re.MULTILINE)[-1]
         names.append(name)
         return name
 
-    yield start
-    for name in names:
-        if name in there():
-            r4l("stop", name)
+    # `r4l ps` tells of every machine once: a test of another process would miss what it waits for.
+    with home.lock("tests-of-kept-machines"):
+        yield start
+        for name in names:
+            if name in there():
+                r4l("stop", name)
 
 
 def test_commands_in_a_machine_that_stays(
@@ -111,6 +114,48 @@ def test_a_complaint_is_the_verdict_of_the_command_that_it_came_in(keep: Callabl
     assert done.returncode == 123
     assert "a warning on purpose, number 42" in done.stderr.decode()
     assert r4l("exec", name, "--", "true").returncode == 0
+
+
+def test_a_complaint_while_no_command_runs_is_told_once(keep: Callable[..., str], kernel: Kernel) -> None:
+    """Regression: no command told it."""
+    module = Module(WARN).build(kernel)
+    name = keep("--put", f"{module.path}:/root/", "-", "--", "true")
+    log = Path(there()[name]["run"], "console.log")
+    words = "a warning on purpose, number 42"
+    told = f"note: in {name}, while no command ran there:"
+    go = "(until [ -e /root/go ]; do usleep 20000; done; {}) >/dev/null 2>&1 &"
+    load = f"insmod /root/{module.path.name} kind=warn; rmmod oops_init; rm /root/go"
+    tellers: list[tuple[str, ...]] = [("exec", name, "--", "true"), ("ps",), ("ps", "--json"), ("stop", name)]
+    for number, teller in enumerate(tellers, start=1):
+        # The command that sets it off ends before the kernel complains.
+        assert r4l("exec", name, "--", go.format(f"usleep 500000; {load}")).returncode == 0
+        assert r4l("exec", name, "--", "touch /root/go").returncode == 0
+        until = time.monotonic() + 60
+        while log.read_text(errors="replace").count(words) < number and time.monotonic() < until:
+            time.sleep(0.05)
+        # The complaint's last lines are still coming.
+        time.sleep(1)
+        done = r4l(*teller)
+        assert done.returncode == 123, done.stderr.decode()
+        assert done.stderr.decode().count(words) == 1
+        assert (told in done.stderr.decode()) == (teller[0] != "stop")
+        if teller[0] != "stop":
+            assert r4l("exec", name, "--", "true").returncode == 0
+    assert log.exists(), "the log with the complaint stays"
+    assert name not in there()
+
+
+def test_the_panic_of_a_machine_that_nobody_uses_is_told_once(keep: Callable[..., str]) -> None:
+    name = keep("-", "--", "true")
+    pid = there()[name]["pid"]
+    assert r4l("exec", name, "--", "(sleep 1; echo c > /proc/sysrq-trigger) >/dev/null 2>&1 &").returncode == 0
+    until = time.monotonic() + 60
+    while alive(pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    told = r4l("exec", name, "--", "true")
+    assert told.returncode == 123
+    assert "sysrq" in told.stderr.decode()
+    assert r4l("exec", name, "--", "true").returncode == 2
 
 
 @pytest.mark.thorough
@@ -166,10 +211,25 @@ def test_a_guest_that_ends_by_itself_leaves_word(keep: Callable[..., str]) -> No
     assert "poweroff or reboot" in told.stderr.decode()
 
 
-def test_what_cannot_begin_leaves_nothing(kernel: Kernel) -> None:
-    before = there()
+def test_what_cannot_begin_leaves_nothing(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    mark = f"R4L_TEST_OF_KEPT={os.getpid()}-{time.monotonic_ns()}"
+    monkeypatch.setenv(*mark.split("="))
+    before = _folders()
     done = r4l("run", "--keep", "--device", "ed", "-", "--", "true")
     assert done.returncode == 2
     assert b"did you mean edu?" in done.stderr
     assert r4l("run", "--keep", "--json", "-").returncode == 2
-    assert there() == before
+    ours = [path for path in Path("/proc").glob("[0-9]*/environ") if mark.encode() in _read(path)]
+    assert not [path for path in ours if alive(int(path.parent.name))]
+    # Another process may have begun one meanwhile.
+    left = _folders() - before
+    assert not [folder for folder in left if not _is_anothers(folder)]
+
+
+def _folders() -> set[Path]:
+    return set(home.room("kept").iterdir())
+
+
+def _is_anothers(folder: Path) -> bool:
+    with inuse.exclusively(folder) as alone:
+        return not alone

@@ -6,7 +6,8 @@ from __future__ import annotations
 import click
 
 from r4l import kept
-from r4l.cli.kept import complete_name
+from r4l.cli import session
+from r4l.cli.kept import complete_name, tell_of_lost
 from r4l.kept.client import stop
 
 
@@ -16,8 +17,14 @@ from r4l.kept.client import stop
 def command(name: str | None, everything: bool) -> None:
     """End a machine that `r4l run --keep` has left running.
 
-    VM may be omitted if there is only one.
+    VM may be omitted if there is only one. If the kernel complained while no command ran there, or while it was ended,
+    the complaint is printed and the exit code is 123.
     """
-    for machine in kept.every()[0] if everything else [kept.find(name)]:
-        gently = stop(machine)
-        click.echo(f"{machine.name} has ended" + ("" if gently else ": its keeper did not answer, and was killed"))
+    code = tell_of_lost() if everything else 0
+    for machine in kept.running() if everything else [kept.find(name)]:
+        end = stop(machine)
+        click.echo(f"{machine.name} has ended" + ("" if end.gently else ": its keeper did not answer, and was killed"))
+        if end.complaints:
+            session.tell(end.complaints, end.log)
+        code = code or end.exit_code
+    raise SystemExit(code)

@@ -12,11 +12,12 @@ import contextlib
 import json
 import shutil
 import socket
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from r4l import home, inuse
-from r4l.errors import UsageError
+from r4l.errors import UsageError, VerdictError
 from r4l.paths import socket_address
 
 ROOM = "kept"
@@ -38,6 +39,8 @@ class Kept:
         run: folder with console.log and qemu.log.
         shell: command for `r4l shell --join`.
         end: reason why it ended by itself; empty while it runs, and if its keeper was killed.
+        complaints: sentences of what its kernel or QEMU complained of and nobody was told, when it ended by itself.
+        exit_code: exit code of the command that tells these; 0 if there are none.
     """
 
     name: str
@@ -49,6 +52,8 @@ class Kept:
     run: str
     shell: tuple[str, ...]
     end: str = ""
+    complaints: tuple[str, ...] = ()
+    exit_code: int = 0
 
     @property
     def why_gone(self) -> str:
@@ -65,41 +70,72 @@ class Kept:
         home.replace_text(self.folder / RECORD, json.dumps(asdict(self), indent=1))
 
 
-def every() -> tuple[list[Kept], list[Kept]]:
-    """Return the machines that run, oldest first, and those that ended without being stopped.
+class MachineGone(UsageError):
+    """The machine that a command needs has ended. The exit code is that of a complaint which nobody was told of.
 
-    The latter are reported once: their remains are removed, except for the logs.
+    Args:
+        machines: the machine, or all that the command may have meant.
     """
-    there: list[Kept] = []
-    lost: list[Kept] = []
+
+    def __init__(self, machines: Sequence[Kept]) -> None:
+        super().__init__(
+            f"the machine {'; '.join(machine.why_gone for machine in machines)}",
+            "start it again: `r4l run --keep …`",
+            detail="\n".join(text for machine in machines for text in machine.complaints),
+        )
+        if codes := [machine.exit_code for machine in machines if machine.exit_code]:
+            self.exit_code, self.category = codes[0], VerdictError.category
+
+
+def running() -> list[Kept]:
+    """Return the machines that run, oldest first. Those that have ended stay for a command that tells of them."""
     with home.lock(ROOM):
-        for folder in sorted(home.room(ROOM).iterdir()):
+        there = [record for folder in _folders() if not _is_over(folder) and (record := _read(folder / RECORD))]
+    return sorted(there, key=lambda kept: kept.since)
+
+
+def lost(name: str | None = None) -> list[Kept]:
+    """Return the machines that ended without being stopped, all or the one of a name, for the caller to tell of.
+
+    They are returned once: their remains are removed, except for the logs.
+    """
+    found: list[Kept] = []
+    with home.lock(ROOM):
+        for folder in _folders():
             with inuse.exclusively(folder) as alone:
                 record = _read(folder / RECORD)
-                if not alone:
-                    there += [record] if record else []
-                    continue
-                lost += [record] if record else []
-                shutil.rmtree(folder, ignore_errors=True)
-    return sorted(there, key=lambda kept: kept.since), lost
+                if alone and (record is None or name in (None, record.name)):
+                    found += [record] if record else []
+                    shutil.rmtree(folder, ignore_errors=True)
+    return found
+
+
+def _folders() -> list[Path]:
+    return sorted(home.room(ROOM).iterdir())
+
+
+def _is_over(folder: Path) -> bool:
+    """True if no keeper holds a machine's folder."""
+    with inuse.exclusively(folder) as alone:
+        return alone
 
 
 def find(name: str | None) -> Kept:
     """Return the machine of a name, or without a name the only one.
 
     Raises:
+        MachineGone: the machine has ended.
         UsageError: there is no such machine, or there are several.
     """
-    there, lost = every()
+    there = running()
     names = [kept.name for kept in there]
     if name is None and len(there) == 1:
         return there[0]
     for kept in there:
         if kept.name == name:
             return kept
-    for kept in lost:
-        if name in (None, kept.name):
-            raise UsageError(f"the machine {kept.why_gone}", "start it again: `r4l run --keep …`")
+    if (name or not there) and (gone := lost(name)):
+        raise MachineGone(gone)
     if not there:
         raise UsageError(
             f"there is no machine {name}" if name else "no machine is kept", "start one with `r4l run --keep …`"
@@ -152,4 +188,4 @@ def _read(file: Path) -> Kept | None:
     except (OSError, ValueError):
         # The machine is being started.
         return None
-    return Kept(**{**data, "modules": tuple(data["modules"]), "shell": tuple(data["shell"])})
+    return Kept(**{**data, **{name: tuple(data.get(name, ())) for name in ("modules", "shell", "complaints")}})

@@ -10,18 +10,20 @@ import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 from r4l import kept
 from r4l.errors import EnvironmentFault, R4LError
 from r4l.guest.output import Callback
 from r4l.guest.process import Terminal
-from r4l.kept.frames import DONE, END_OF_INPUT, ERRORS, INPUT, OUTPUT, REQUEST, SIZE, FrameSocket
+from r4l.kept.frames import DONE, EARLIER, END_OF_INPUT, ERRORS, INPUT, OUTPUT, REQUEST, SIZE, FrameSocket
 
 STOP_PATIENCE = 20.0
 """Seconds in which a keeper must end after a request; then it is killed."""
 PIECE = 1 << 16
+ANSWER = 5.0
+"""Seconds in which a keeper must answer a question that needs no guest."""
 
 
 class Told(R4LError):
@@ -50,13 +52,22 @@ class Ended:
 class RemoteProcess:
     """A command in the guest of a kept machine. As a context manager it is killed on exit.
 
+    Args:
+        earlier: receives the sentences of complaints before the command, which nobody was told of.
+
     Attributes:
         failure: reason why no exit code will come.
     """
 
     def __init__(
-        self, machine: kept.Kept, request: dict[str, Any], on_stdout: Callback | None, on_stderr: Callback | None
+        self,
+        machine: kept.Kept,
+        request: dict[str, Any],
+        on_stdout: Callback | None,
+        on_stderr: Callback | None,
+        earlier: list[str],
     ) -> None:
+        self._earlier = earlier
         self.failure: R4LError | None = None
         self._result: Ended | None = None
         self._over = threading.Event()
@@ -73,6 +84,8 @@ class RemoteProcess:
                 if frame_type == DONE:
                     self._end(payload)
                     return
+                if frame_type == EARLIER:
+                    self._earlier += json.loads(payload)["complaints"]
                 if show := self._to.get(frame_type):
                     show(payload)
             self.failure = EnvironmentFault("the machine's keeper has ended", "see `r4l ps`")
@@ -132,9 +145,16 @@ class RemoteProcess:
 
 @dataclass(frozen=True)
 class RemoteGuest:
-    """The guest of a kept machine."""
+    """The guest of a kept machine.
+
+    Attributes:
+        machine: the machine.
+        earlier: sentences of complaints that came while no command ran, and that nobody was told of before; known at
+            the end of a command.
+    """
 
     machine: kept.Kept
+    earlier: list[str] = field(default_factory=list)
 
     def popen(
         self,
@@ -157,7 +177,7 @@ class RemoteGuest:
             "env": dict(env or {}),
             "timeout": timeout,
         }
-        return RemoteProcess(self.machine, request, on_stdout, on_stderr)
+        return RemoteProcess(self.machine, request, on_stdout, on_stderr, self.earlier)
 
     def run(
         self,
@@ -190,28 +210,67 @@ def _feed(process: RemoteProcess, source: IO[bytes]) -> None:
     process.close_stdin()
 
 
-def stop(machine: kept.Kept) -> bool:
-    """End a machine; return False if its keeper had to be killed."""
+def untold(machine: kept.Kept) -> list[str]:
+    """Return the sentences of complaints that came while no command ran, once; none if the keeper does not answer.
+
+    Raises:
+        UsageError: the machine is gone.
+    """
+    sock = kept.connect(machine)
+    sock.settimeout(ANSWER)
+    connection = FrameSocket(sock)
+    try:
+        connection.send_json(REQUEST, {"do": "tell"})
+        answer = connection.receive_json() or {}
+    except OSError:
+        return []
+    finally:
+        connection.close()
+    return list(answer.get("complaints", ()))
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The end of a machine that was stopped.
+
+    Attributes:
+        gently: False if its keeper had to be killed.
+        complaints: sentences of all that nobody was told of before.
+        exit_code: exit code of a command that tells these; 0 if there are none.
+        log: file with the console, which stays if there are complaints.
+    """
+
+    gently: bool
+    complaints: tuple[str, ...] = ()
+    exit_code: int = 0
+    log: str = ""
+
+
+def stop(machine: kept.Kept) -> Stopped:
+    """End a machine."""
     connection = FrameSocket(kept.connect(machine))
     connection.send_json(REQUEST, {"do": "stop"})
+    answer: dict[str, Any] = {}
     ended = threading.Event()
 
     def wait() -> None:
+        answer.update(connection.receive_json() or {})
+        # The connection ends with the keeper.
         connection.receive()
         ended.set()
 
     threading.Thread(target=wait, daemon=True).start()
-    if ended.wait(STOP_PATIENCE):
+    gently = ended.wait(STOP_PATIENCE)
+    if gently:
         connection.close()
-        _wait_gone(machine)
-        return True
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(machine.pid, signal.SIGKILL)
+    else:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(machine.pid, signal.SIGKILL)
     _wait_gone(machine)
-    return False
+    return Stopped(gently, tuple(answer.get("complaints", ())), answer.get("exit_code", 0), answer.get("log", ""))
 
 
 def _wait_gone(machine: kept.Kept) -> None:
     until = time.monotonic() + STOP_PATIENCE
-    while time.monotonic() < until and machine.name in [one.name for one in kept.every()[0]]:
+    while time.monotonic() < until and machine.name in [one.name for one in kept.running()]:
         time.sleep(0.05)

@@ -17,8 +17,9 @@ LARGEST = 1 << 20
 REQUEST, INPUT, END_OF_INPUT, SIZE = b"r", b"i", b"e", b"w"
 """Types of frames from a client: JSON of its request; standard input and its end; JSON of a terminal's rows and
 columns."""
-OUTPUT, ERRORS, DONE = b"o", b"x", b"d"
-"""Types of frames from a keeper: standard output and standard error; JSON with the exit code and the error, if any."""
+OUTPUT, ERRORS, EARLIER, DONE = b"o", b"x", b"c", b"d"
+"""Types of frames from a keeper: standard output and standard error; JSON of the complaints before the request, which
+nobody was told of; JSON with the exit code and the error, if any."""
 
 
 class FrameSocket:

@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,8 @@ from r4l import kept
 from r4l.errors import GuestTimeout, R4LError
 from r4l.guest import GuestProcess
 from r4l.guest.process import Terminal
-from r4l.kept.frames import DONE, END_OF_INPUT, ERRORS, INPUT, OUTPUT, SIZE, FrameSocket
+from r4l.kept.frames import DONE, EARLIER, END_OF_INPUT, ERRORS, INPUT, OUTPUT, SIZE, FrameSocket
+from r4l.klog import KernelLog, Splat
 from r4l.paths import socket_address
 from r4l.pdeathsig import on_parents_death
 from r4l.vm import VM
@@ -30,6 +31,8 @@ LOOK = 0.5
 """Seconds between checks that the machine still runs."""
 TOLD = 100
 """Complaints of one command whose sentences are reported."""
+SENTENCE = 2000
+"""Characters of a reported sentence: a guest's line may be long, and a message's length is limited."""
 
 
 def is_keeper() -> bool:
@@ -53,6 +56,7 @@ class Keeper:
 
     def __init__(self, vm: VM, wanted: str, modules: Sequence[str]) -> None:
         self._vm = vm
+        self._reports = Reports(vm.klog)
         self._stopped = threading.Event()
         self._stoppers: list[FrameSocket] = []
         self._name = kept.claim(wanted)
@@ -89,16 +93,34 @@ class Keeper:
         finally:
             self._vm.close(keep=not self._stopped.is_set())
             if self._stopped.is_set():
+                self._tell_stoppers()
                 kept.release(self._name)
 
     def _note_end(self) -> None:
         """Record why the machine ended, for the next command that lists the machines."""
-        try:
-            self._vm.check()
-            why = "the guest ended it (poweroff or reboot)"
-        except R4LError as error:
-            why = error.cause
-        replace(self.record, end=why).write()
+        self._vm.wait(None)
+        end = self._vm.ended_by
+        self._vm.close(keep=True)
+        causes, code = self._last_complaints()
+        why = end.cause if end else "QEMU has ended"
+        others = tuple(cause for cause in causes if cause != why)
+        replace(self.record, end=why, complaints=others, exit_code=code).write()
+
+    def _last_complaints(self) -> tuple[list[str], int]:
+        """Return the sentences of all that nobody was told of in the life of the closed machine, and the exit code."""
+        found: list[R4LError] = [*self._reports.take(settle=True)]
+        last = self._vm.untold()
+        if last and last not in found:
+            found.append(last)
+        return sentences(found), found[0].exit_code if found else 0
+
+    def _tell_stoppers(self) -> None:
+        causes, code = self._last_complaints()
+        answer = {"complaints": causes, "exit_code": code, "log": str(self._vm.klog.file or "")}
+        for connection in self._stoppers:
+            # One that is gone asks no more.
+            with contextlib.suppress(OSError):
+                connection.send_json(DONE, answer)
 
     def _detach(self) -> None:
         """Leave the terminal to the process that started this one, and live on without it."""
@@ -122,21 +144,57 @@ class Keeper:
                 self._stoppers.append(connection)
                 self._stopped.set()
                 return
+            if request.get("do") == "tell":
+                self._tell_earlier(connection, DONE)
+                connection.close()
+                return
+            own: list[Splat] = []
             done: dict[str, Any]
             try:
-                done = self._run(connection, request)
+                done = self._run(connection, request, own)
             except R4LError as error:
                 done = {"exit_code": None, "error": error.as_dict()}
             connection.send_json(DONE, done)
+            for splat in own:
+                splat.told = True
             connection.close()
         except (OSError, ValueError, KeyError):
             # The client is gone, or does not speak this protocol.
             connection.close()
 
-    def _run(self, connection: FrameSocket, request: dict[str, Any]) -> dict[str, Any]:
-        """Run a client's command to its end."""
+    def _tell_earlier(self, connection: FrameSocket, frame_type: bytes) -> None:
+        """Tell a client of the complaints that came while no command ran; another client is told if this one is gone.
+
+        Raises:
+            OSError: the client is gone.
+        """
+        found = self._reports.take(settle=frame_type == EARLIER)
+        if not found and frame_type == EARLIER:
+            return
+        try:
+            connection.send_json(frame_type, {"complaints": sentences(found)})
+        except OSError:
+            for splat in found:
+                splat.told = False
+            raise
+
+    def _run(self, connection: FrameSocket, request: dict[str, Any], own: list[Splat]) -> dict[str, Any]:
+        """Run a client's command to its end.
+
+        Args:
+            own: receives the complaints that came meanwhile.
+        """
+        # Without a sync, a complaint that is on its way would be taken for the command's own.
+        with contextlib.suppress(R4LError):
+            self._vm.klog.sync()
+        self._tell_earlier(connection, EARLIER)
+        with self._reports.command() as seen:
+            return self._run_command(connection, request, seen, own)
+
+    def _run_command(
+        self, connection: FrameSocket, request: dict[str, Any], seen: int, own: list[Splat]
+    ) -> dict[str, Any]:
         klog = self._vm.klog
-        seen = klog.splat_count
         with self._vm.popen(
             request["command"],
             stdin=request["stdin"],
@@ -157,12 +215,56 @@ class Keeper:
             raise late
         with contextlib.suppress(GuestTimeout):
             klog.sync()
-        found = klog.splats(seen, settle=True)
+        own += klog.complaints(seen, settle=True)
         return {
             "exit_code": done.exit_code,
-            "error": found[0].as_dict() if found else None,
-            "complaints": [splat.cause for splat in found[:TOLD]],
+            "error": own[0].as_dict() if own else None,
+            "complaints": sentences(own),
         }
+
+
+class Reports:
+    """The complaints of a kernel that no client was told of, and none will be at the end of its command.
+
+    Args:
+        klog: the kernel's log.
+    """
+
+    def __init__(self, klog: KernelLog) -> None:
+        self._klog = klog
+        self._lock = threading.Lock()
+        self._running: list[int] = []
+
+    @contextlib.contextmanager
+    def command(self) -> Iterator[int]:
+        """Yield the number of complaints before a command that tells of those that come while it runs."""
+        with self._lock:
+            seen = self._klog.splat_count
+            self._running.append(seen)
+        try:
+            yield seen
+        finally:
+            with self._lock:
+                self._running.remove(seen)
+
+    def take(self, *, settle: bool) -> list[Splat]:
+        """Return these complaints, which count as told then.
+
+        Args:
+            settle: include complaints whose lines may still be coming.
+        """
+        with self._lock:
+            found = self._klog.complaints(settle=settle)
+            others = self._klog.complaints(min(self._running)) if self._running else []
+            found = [splat for splat in found if not splat.told and splat not in others]
+            for splat in found:
+                splat.told = True
+        return found
+
+
+def sentences(errors: Sequence[R4LError]) -> list[str]:
+    """Return the causes of the first errors, each cut at a length that a message can hold."""
+    return [error.cause[:SENTENCE] for error in errors[:TOLD]]
 
 
 def _feed(connection: FrameSocket, process: GuestProcess) -> None:

@@ -50,6 +50,7 @@ class RunningMachine:
         qemu, link, guest, cables, plugs: set by `launch`.
         begun: monotonic time of the start.
         shutdown_reason: from QMP's event SHUTDOWN.
+        ended_by: reason of its end, if it ended before `close`.
     """
 
     qemu: Qemu
@@ -87,7 +88,7 @@ class RunningMachine:
         self._mute = self._paused = False
         self._mark_timeout = 5.0
         self._judged = 0
-        self._ended_by: R4LError | None = None
+        self.ended_by: R4LError | None = None
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -232,7 +233,7 @@ class RunningMachine:
         for problem in self.model_errors():
             return problem
         splat = self.klog.untold()
-        end = self._ended_by
+        end = self.ended_by
         # A panic is in the log, where it may be allowed.
         lost = isinstance(end, QemuDied | MachineReset) and end.__traceback__ is None
         return splat or (end if lost else None)
@@ -304,7 +305,7 @@ class RunningMachine:
         booted = self.link.agent_pid != 0
         why = boot.why_it_ended(code, self.shutdown_reason, self.qemu, self.klog, booted=booted)
         if not self._closing:
-            self._ended_by = why
+            self.ended_by = why
         self._last_words.close()
         self.link.fail(why)
 

@@ -319,6 +319,12 @@ class VM:
         return self._run.shutdown_reason if self._launched else None
 
     @property
+    def ended_by(self) -> R4LError | None:
+        """Reason of the machine's end, if it ended by itself: a panic, a reset, QEMU's failure, or a power-off by the
+        guest (`GuestGone`). None before."""
+        return self._run.ended_by if self._launched else None
+
+    @property
     def pid(self) -> int:
         """Process id on the host; killing it kills the VM."""
         return self._run.qemu.pid

@@ -4,16 +4,22 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import re
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from r4l.errors import GuestTimeout
-from r4l.kept.frames import FrameSocket
-from r4l.kept.keeper import Keeper
+from r4l import home, kept
+from r4l.errors import GuestTimeout, R4LError, UsageError
+from r4l.kept.frames import DONE, EARLIER, FrameSocket
+from r4l.kept.frames import REQUEST as ASK
+from r4l.kept.keeper import Keeper, Reports
 from r4l.klog import KernelLog, Splat
 from r4l.vm import VM
 
@@ -42,6 +48,13 @@ class Hangs:
         pass
 
 
+def keeper_of(vm: Any) -> Keeper:
+    """A keeper of a machine, without a process and a folder of its own."""
+    keeper = Keeper.__new__(Keeper)
+    keeper._vm, keeper._reports = vm, Reports(vm.klog)
+    return keeper
+
+
 @pytest.fixture
 def run() -> Iterator[Any]:
     """Runs a command that hangs, while the kernel logs the lines, in a keeper's machine."""
@@ -55,9 +68,7 @@ def run() -> Iterator[Any]:
             popen=lambda *_, **__: contextlib.nullcontext(Hangs(klog, list(lines))),
         )
         vm.why_it_hangs = lambda seen: VM.why_it_hangs(vm, seen)
-        keeper = Keeper.__new__(Keeper)
-        keeper._vm = vm
-        return keeper._run(FrameSocket(ours), dict(REQUEST))
+        return keeper_of(vm)._run(FrameSocket(ours), dict(REQUEST), [])
 
     yield run_it
     theirs.close()
@@ -76,3 +87,185 @@ def test_a_command_that_hangs_is_told_by_the_kernels_complaint(run: Any, kind: s
 def test_a_slow_command_gets_more_time(run: Any) -> None:
     with pytest.raises(GuestTimeout, match="within"):
         run("it: at work")
+
+
+class Ends:
+    """A command that does something and ends."""
+
+    title = "true"
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self.act = act
+
+    def wait_done(self, timeout: float) -> Any:
+        self.act()
+        return SimpleNamespace(exit_code=0)
+
+    def kill(self) -> None:
+        pass
+
+
+class Kept:
+    """A machine with a keeper, whose kernel complains when a test says so."""
+
+    def __init__(self) -> None:
+        self.klog = KernelLog()
+        self.act: Callable[[], object] = lambda: None
+        vm: Any = SimpleNamespace(klog=self.klog, popen=lambda *_, **__: contextlib.nullcontext(Ends(self.act)))
+        self.keeper = keeper_of(vm)
+
+    def complain(self, number: int, more: str = "") -> None:
+        self.klog.feed(f"<4>[    {number}.000000] INFO: task at{number}:104 blocked for more than 120 seconds. {more}")
+
+    def ask(self, **request: Any) -> tuple[list[str], dict[str, Any]]:
+        """Return the complaints of earlier that a client is told, and its answer."""
+        ours, theirs = socket.socketpair()
+        client = FrameSocket(theirs)
+        client.send_json(ASK, request)
+        thread = threading.Thread(target=self.keeper._client, args=(FrameSocket(ours),))
+        thread.start()
+        earlier: list[str] = []
+        while frame := client.receive():
+            if frame[0] == EARLIER:
+                earlier += json.loads(frame[1])["complaints"]
+            if frame[0] == DONE:
+                thread.join()
+                client.close()
+                return earlier, json.loads(frame[1])
+        raise AssertionError("no answer")
+
+    def command(self) -> tuple[list[str], list[str]]:
+        """Run a command; return the places of complaints before it, and of its own."""
+        earlier, done = self.ask(do="exec", **REQUEST)
+        return places(earlier), places(done["complaints"])
+
+
+def places(sentences: list[str]) -> list[str]:
+    return [re.findall(r"task at(\d+):", sentence)[0] for sentence in sentences]
+
+
+def test_a_complaint_between_two_commands_is_told_by_the_next_once() -> None:
+    """Regression: no command told it."""
+    machine = Kept()
+    assert machine.command() == ([], [])
+    machine.complain(1)
+    machine.klog.finish()
+    machine.complain(2)
+    machine.act = lambda: machine.complain(3)
+    assert machine.command() == (["1", "2"], ["3"])
+    machine.act = lambda: None
+    assert machine.command() == ([], [])
+
+
+def test_a_question_for_complaints_tells_them_once() -> None:
+    machine = Kept()
+    machine.complain(1)
+    machine.klog.finish()
+    assert places(machine.ask(do="tell")[1]["complaints"]) == ["1"]
+    assert machine.ask(do="tell")[1]["complaints"] == []
+    assert machine.command() == ([], [])
+
+
+def test_what_a_client_did_not_hear_is_told_to_the_next() -> None:
+    machine = Kept()
+    machine.complain(1)
+    machine.klog.finish()
+    for do in ("tell", "exec"):
+        ours, theirs = socket.socketpair()
+        FrameSocket(theirs).send_json(ASK, {"do": do, **REQUEST})
+        connection = FrameSocket(ours)
+        request = connection.receive_json()
+        theirs.close()
+        with pytest.raises(BrokenPipeError):
+            machine.keeper._tell_earlier(connection, DONE if request and request["do"] == "tell" else EARLIER)
+    assert machine.command() == (["1"], [])
+
+
+def test_what_a_command_did_not_live_to_tell_is_told_by_the_next() -> None:
+    machine = Kept()
+
+    def vanish() -> None:
+        machine.complain(1)
+        raise OSError
+
+    machine.act = vanish
+    ours, theirs = socket.socketpair()
+    FrameSocket(theirs).send_json(ASK, {"do": "exec", **REQUEST})
+    machine.keeper._client(FrameSocket(ours))
+    machine.act = lambda: None
+    assert machine.command() == (["1"], [])
+
+
+def test_a_complaint_while_a_command_runs_is_that_commands() -> None:
+    machine = Kept()
+    heard: list[Any] = []
+
+    def others_meanwhile() -> None:
+        machine.act = lambda: None
+        machine.complain(1)
+        heard.append(machine.command())
+        heard.append(machine.ask(do="tell")[1]["complaints"])
+
+    machine.act = others_meanwhile
+    assert machine.command() == ([], ["1"])
+    assert heard == [([], []), []]
+
+
+def test_a_long_sentence_of_a_guest_fits_into_a_message() -> None:
+    machine = Kept()
+    for number in range(200):
+        machine.complain(number, "x" * 20_000)
+        machine.klog.finish()
+    told = machine.command()[0]
+    assert len(told) == 100
+
+
+class Ended:
+    """A machine that has ended by itself, as the keeper sees it."""
+
+    def __init__(self, cause: str, untold: R4LError | None) -> None:
+        self.klog = KernelLog()
+        self.ended_by = R4LError(cause)
+        self.untold = lambda: untold
+
+    def wait(self, timeout: float | None) -> None:
+        pass
+
+    def close(self, *, keep: bool) -> None:
+        self.klog.finish()
+
+
+@pytest.mark.parametrize(("complains", "code"), [(True, 123), (False, 0)])
+def test_the_record_of_a_machine_that_ended_has_what_nobody_was_told(
+    complains: bool, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(home, "room", lambda name: tmp_path)
+    (tmp_path / "it").mkdir()
+    vm: Any = Ended("the guest ended its virtual machine", None)
+    if complains:
+        vm.klog.feed("<4>[    1.000000] INFO: task at1:104 blocked for more than 120 seconds.")
+    keeper = keeper_of(vm)
+    keeper.record = kept.Kept("it", 1, "7.3", "x86_64", (), 0.0, "/run", ())
+    keeper._note_end()
+    (gone,) = kept.lost()
+    assert (gone.end, places(list(gone.complaints)), gone.exit_code) == (vm.ended_by.cause, ["1"] * complains, code)
+    assert not kept.lost()
+
+
+def test_a_machine_that_is_gone_is_told_of_by_a_command_that_means_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: a command for another machine, or a shell's completion, took the note with it."""
+    monkeypatch.setattr(home, "room", lambda name: tmp_path)
+    for name, complaints in (("one", ("it broke",)), ("two", ())):
+        (tmp_path / name).mkdir()
+        record = kept.Kept(name, 1, "7.3", "x86_64", (), 0.0, "/run", (), "over", complaints, 123 * len(complaints))
+        record.write()
+    assert kept.running() == []
+    with pytest.raises(UsageError, match="two is gone: over") as plain:
+        kept.find("two")
+    with pytest.raises(UsageError, match="one is gone: over") as bad:
+        kept.find("one")
+    assert (plain.value.exit_code, bad.value.exit_code, bad.value.detail) == (2, 123, "it broke")
+    with pytest.raises(UsageError, match="no machine is kept"):
+        kept.find(None)
