@@ -15,17 +15,15 @@ from typing import Any
 
 from r4l import home
 from r4l.camp.labs import configured, plain
+from r4l.camp.labs.checkpoints import HIDDEN
 from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.outcomes import KernelRun, Outcome, merged_outcomes
-from r4l.camp.labs.running import Checks
+from r4l.camp.labs.running import Checks, DidNotRun
 from r4l.camp.labs.workspace import Workspace
 from r4l.errors import BuildError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module
 from r4l.process import SGR, Say, quiet
-
-HIDDEN = "hidden-checks"
-"""Stands for hidden checks that this machine could not run."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,8 @@ class Check:
             self.evidence.mkdir(parents=True)
             runs = self._runs(folder)
         outcomes = [_shown_outcome(outcome, folder, own) for outcome in merged_outcomes(lab.checkpoints, runs)]
-        if (lost := next((run.fault for run in runs if run.fault), "")) and self.hidden:
+        lost = next((run.fault for run in runs if run.fault), "")
+        if lost and self.hidden and HIDDEN not in (outcome.id for outcome in outcomes):
             # Without a run, the number and names of hidden checks are unknown.
             outcomes.append(Outcome(HIDDEN, "all hidden checks were run", "hidden", None, fault=lost))
         outcomes += answers
@@ -148,10 +147,34 @@ class Check:
             self.say("checking")
             ran = []
             for kernel, check, module in zip(kernels, checks, modules, strict=True):
-                results = check.run(module.path if module else None)
+                path = module.path if module else None
                 warned = module.warnings if module else ""
-                ran.append(KernelRun(self._where(kernel), results, fault=check.fault, warnings=warned))
+                try:
+                    results, fault = check.run(path), check.fault
+                except DidNotRun as error:
+                    results, fault = self._without_hidden(kernel, folder, path, error)
+                ran.append(KernelRun(self._where(kernel), results, fault=fault, warnings=warned))
             return ran
+
+    def _without_hidden(
+        self, kernel: Kernel, folder: Path, module: Path | None, error: DidNotRun
+    ) -> tuple[dict[str, dict[str, Any]], str]:
+        """Run the lab's own checks alone, after hidden ones have kept all from running.
+
+        Raises:
+            DidNotRun: there are no hidden checks, or the others do not run either.
+        """
+        if not self.hidden:
+            raise error
+        evidence = self._evidence(kernel)
+        home.remove(evidence)
+        evidence.mkdir(parents=True)
+        with Checks(self.workspace.lab, kernel, (), evidence, folder, self.only) as own:
+            results, fault = own.run(module), own.fault
+        names = ", ".join(str(path) for path in self.hidden)
+        reason = f"the hidden checks in {names} keep all checks from running: {error.reason}"
+        entry = {"checkpoint": HIDDEN, "title": "all hidden checks were run", "passed": None, "skipped": ""}
+        return {**results, HIDDEN: {**entry, "fault": reason}}, fault
 
     def _module(self, kernel: Kernel, folder: Path) -> BuiltModule | None:
         """Build the module under test; None if the lab has none or leaves the build to its checks."""

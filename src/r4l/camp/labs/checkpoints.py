@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from r4l.camp.labs import broken
 from r4l.camp.labs.printable import printable
 from r4l.errors import GuestTimeout, R4LError
 from r4l.testing import verdict
@@ -53,7 +54,11 @@ NO_MEANS_CODE = 77
 """Exit code of a process that the host's lack of space or memory ended; pytest's own are smaller."""
 PARENT = os.getppid()
 """Process that started this one."""
+HIDDEN = "hidden-checks"
+"""Stands for hidden checks that could not be run; followed by the file's name if that is known."""
 _SEEN = pytest.StashKey[dict[int, dict[str, Any]]]()
+_FILES = pytest.StashKey[dict[Path, str]]()
+"""The files with hidden checks, each with the reason why it cannot be used; empty if it can."""
 
 
 class Missed(AssertionError):
@@ -108,6 +113,27 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
     config.addinivalue_line("markers", "checkpoint(id, title=''): what this check is of; a title where it is hidden")
     config.stash[_SEEN] = {}
+    config.stash[_FILES] = {}
+
+
+def _is_hidden(config: pytest.Config, path: Path) -> bool:
+    """True for a file of a folder with hidden checks; the lab's own are in pytest's root folder."""
+    return not path.is_relative_to(config.rootpath)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Have a broken file of hidden checks not stop the others: it is noted, and counts as empty."""
+    report = yield
+    if isinstance(collector, pytest.File) and _is_hidden(collector.config, collector.path):
+        files = collector.config.stash[_FILES]
+        files.setdefault(collector.path, "")
+        if report.failed:
+            files[collector.path] = broken.said(collector.path, report.longreprtext, hidden=True)
+            report.outcome, report.longrepr, report.result = "passed", None, []
+    return report
 
 
 @contextlib.contextmanager
@@ -166,9 +192,26 @@ def _untaken(items: Sequence[pytest.Item], shared: Path) -> Iterator[pytest.Item
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect checks that are not wanted. A check without marker is an error, since its result would be lost."""
-    for item in items:
-        if _mark(item) is None:
-            raise pytest.UsageError(f"{item.nodeid} has no @pytest.mark.checkpoint")
+    wrong = [item for item in items if (mark := _mark(item)) is None or not mark.args]
+    files = config.stash[_FILES]
+    for item in wrong:
+        reason = f"{item.name} has no @pytest.mark.checkpoint('ID')"
+        if item.path not in files:
+            raise pytest.UsageError(f"{item.path.name}: {reason}")
+        files[item.path] = broken.said(item.path, reason, hidden=True)
+    items[:] = [item for item in items if item not in wrong]
+    for path in files.keys() - {item.path for item in (*items, *wrong)}:
+        files[path] = files[path] or broken.said(path, "no check is in it", hidden=True)
+    for number, (path, reason) in enumerate(sorted(files.items())):
+        if reason:
+            # The numbers of items begin at 0.
+            config.stash[_SEEN][-1 - number] = {
+                "checkpoint": f"{HIDDEN}-{path.name}",
+                "title": f"the checks in {path.name} were run",
+                "passed": None,
+                "skipped": "",
+                "fault": reason,
+            }
     if only := config.getoption("--lab-only"):
         items[:] = [item for item in items if (mark := _mark(item)) and mark.args[0] in only]
 
@@ -228,6 +271,12 @@ def _fault(item: pytest.Item, error: BaseException, when: str) -> str:
         return "" if isinstance(error, QemuDied) and error.refused else fault
     if fault:
         return fault
+    if broken.is_broken(error, [item.config.getoption(name) for name in ("--lab-work", "--lab-results")]):
+        text = f"{type(error).__name__}: {error}"
+        if isinstance(error, pytest.FixtureLookupError):
+            text = f"fixture '{error.argname}' not found"
+        reason = f"{item.name}: {text}".splitlines()[0]
+        return broken.said(item.path, reason, hidden=_is_hidden(item.config, item.path))
     if when == "setup" and _is_time_out(error) and verdict.machine(item) is None:
         return "a time-out while this computer made the check's machine"
     # The student's code is not involved in a boot that fails.

@@ -24,6 +24,8 @@ from r4l.toolchain import ladder
 from r4l.vm.blame import host_fault
 
 RESULTS = "results"
+TESTS = "test_*.py"
+"""Pattern of the names of files with checks."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class Grade:
     def unjudged(self) -> list[str]:
         """Checkpoints that this machine could not judge."""
         return [entry["id"] for entry in self.verdict["outcomes"] if entry.get("fault")]
+
+    @property
+    def faults(self) -> list[str]:
+        """Reasons why these could not be judged."""
+        return [entry["fault"] for entry in self.verdict["outcomes"] if entry.get("fault")]
 
     @property
     def believed(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,6 +33,8 @@ RESULTS = "results.json"
 """File with the results by checkpoint."""
 WORKERS = 4
 """Maximum number of processes that share the checks; each has a machine of up to 512 MiB."""
+WHY = re.compile(r"E  +\S|ERROR: \S|!+ \S.*!$|[\w.]+(?:Error|Exception): \S")
+"""Lines of pytest's output that give the reason why nothing ran; the last one counts."""
 PLUGINS = ("r4l.testing.plugin", "r4l.camp.labs.checkpoints", "pytest_timeout")
 """The only plugins loaded: some others take a second to load."""
 
@@ -39,6 +42,24 @@ PLUGINS = ("r4l.testing.plugin", "r4l.camp.labs.checkpoints", "pytest_timeout")
 def probes() -> Path:
     """The folder of modules that the checks of several labs import, by their plain names."""
     return resources.labs() / "probes"
+
+
+class DidNotRun(R4LError):
+    """The checks of a lab did not run, and no resource of this machine is the reason.
+
+    Args:
+        output: of pytest.
+
+    Attributes:
+        reason: line of it that says why.
+    """
+
+    def __init__(self, output: str) -> None:
+        found = [line.removeprefix("E ").strip() for line in output.splitlines() if WHY.match(line)]
+        self.reason = (found or output.split("\n")[-1:] or [""])[-1][:300]
+        super().__init__(
+            f"the lab's checks did not run: {self.reason}", "correct the file that it names", detail=output[-3000:]
+        )
 
 
 class Checks:
@@ -105,7 +126,7 @@ class Checks:
             module: the .ko under test; None if the kernel itself is tested.
 
         Raises:
-            R4LError: the checks did not run.
+            DidNotRun: the checks did not run.
         """
         partial = self._shared / f"{MODULE}.partial"
         partial.write_text(str(module or ""), encoding="utf-8")
@@ -124,7 +145,7 @@ class Checks:
                 self._log(number).read_text(encoding="utf-8", errors="replace")
                 for number in range(len(self._processes))
             ]
-            raise R4LError("the lab's checks did not run", detail=max(logs, key=len)[-3000:])
+            raise DidNotRun(max(logs, key=len))
         self.fault = self.fault or hung(self._shared)
         found = merged_results(self._shared, len(self._processes))
         try:

@@ -16,18 +16,22 @@ from r4l.camp.labs import bundle, matrix, pages
 from r4l.camp.labs import grade as grading
 from r4l.camp.labs.kernels import prepare, wanted
 from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.running import DidNotRun
 from r4l.camp.labs.student import slug
 from r4l.camp.labs.workspace import plainly
 from r4l.cli.json_option import json_option
 from r4l.cli.lab.shown import MARKS, NotYet, Unjudged
 from r4l.cli.options import lab_kernel_option, on_option
-from r4l.errors import EnvironmentFault, R4LError, UsageError
+from r4l.errors import R4LError, UsageError
 from r4l.kernel import Kernel
 from r4l.stages import Stages
 from r4l.terminal import Console
 from r4l.toolchain import ladder
 
-TRY_AGAIN = "free the resource that this machine lacks, and run the command again: results so far are kept"
+TRY_AGAIN = (
+    "free the resource that this machine lacks, or correct the check that is named as broken, and run the command "
+    "again: results so far are kept"
+)
 
 
 @click.command()
@@ -57,15 +61,20 @@ def grade(
 
     The verdict in a bundle is not used. --checks FOLDER adds hidden checks (a folder with a lab's name for each lab
     that has some, or test files for all labs). --into FOLDER keeps grades and pages; existing grades stay, and results
-    of the same checks are not judged again. Checkpoints that this machine could not judge (no space, no memory, QEMU
-    killed, too busy) count for no student and are tried again by the next `r4l lab grade`; exit code 120 then.
+    of the same checks are not judged again. Checkpoints that could not be judged (no space, no memory, QEMU killed, too
+    busy, a broken hidden check) count for no student and are tried again by the next `r4l lab grade`; exit code 120
+    then.
     """
+    for folder in hidden:
+        if not any(folder.rglob(grading.TESTS)):
+            raise UsageError(f"{folder} has no file {grading.TESTS}", "name the folder with the hidden checks")
     if address:
         cluster.require()
     elif not trusted:
         ladder.require_isolation("what students hand in")
     faults: list[str] = []
     unsure: list[str] = []
+    reasons: dict[str, None] = {}
     grades: list[grading.Grade] = []
     page: Path | None = None
     try:
@@ -83,16 +92,18 @@ def grade(
                         grading.keep(result, into, f"{slug(result.student)}-{result.lab}")
                     grades.append(result)
                     unsure += [f"{name}: {', '.join(result.unjudged)}"] if result.unjudged else []
+                    reasons |= dict.fromkeys(result.faults)
                     if not as_json:
                         _show(result, before=result is one.before)
                 elif isinstance(result, bundle.BadBundle):
                     faults.append(result.cause)
-                elif address and not (isinstance(result, R4LError) and not isinstance(result, EnvironmentFault)):
-                    # The worker's fault, not the bundle's.
-                    cause = result.cause if isinstance(result, R4LError) else repr(result)
-                    unsure.append(f"{name}: the worker: {cause}")
+                elif isinstance(result, UsageError):
+                    faults.append(f"{name}: {result.cause}")
                 else:
-                    faults.append(f"{name}: {result.cause if isinstance(result, R4LError) else result}")
+                    # Of the worker, this machine, the checks: nothing that handing in again would help.
+                    where = "the worker: " if address and not isinstance(result, DidNotRun) else ""
+                    cause = result.cause if isinstance(result, R4LError) else repr(result)
+                    unsure.append(f"{name}: {where}{cause}")
     finally:
         # Also after an interruption: grades so far took minutes.
         if grades:
@@ -108,7 +119,7 @@ def grade(
     if faults:
         raise UsageError(f"not graded: {'; '.join(faults)}", "have them handed in again, made by `r4l lab submit`")
     if unsure:
-        raise Unjudged(f"not all could be judged: {'; '.join(unsure)}", TRY_AGAIN)
+        raise Unjudged(f"not all could be judged: {'; '.join(unsure)}", TRY_AGAIN, detail="\n".join(reasons))
 
 
 @dataclass(frozen=True)
