@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,6 +26,7 @@ from r4l import home, resources
 from r4l.errors import EnvironmentFault, R4LError
 from r4l.kernel import Kernel
 from r4l.process import safe_path
+from r4l.rootfs import disk
 from r4l.setup import set_up
 from r4l.stages import Stages
 from r4l.terminal import Console
@@ -82,8 +83,8 @@ class SharedKernel:
         """
         # The tree in force, since that of the kernel may have extras, which a worker adds itself.
         toolchain = Toolchain.made() or kernel.toolchain
-        lock = lock_of(toolchain, kernel.release, kernel.version).as_data()
-        return cls(name, kernel.arch, json.dumps(lock, sort_keys=True))
+        lock = replace(lock_of(toolchain, kernel.release, kernel.version), images=disk.versions_of(toolchain))
+        return cls(name, kernel.arch, json.dumps(lock.as_data(), sort_keys=True))
 
     @property
     def title(self) -> str:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from r4l import home
@@ -12,6 +13,7 @@ from r4l.errors import UsageError
 from r4l.kernel import Kernel, debian, named, own, stock
 from r4l.kernel.debian import is_debian
 from r4l.kernel.profile import profiles
+from r4l.rootfs import disk
 from r4l.stages import Stages, side_by_side
 from r4l.toolchain import Toolchain, extras_of, lock_of, read_lock
 
@@ -98,16 +100,17 @@ def lock_file_of(kernel: Kernel) -> Path | None:
 
 
 def note_extras(kernel: Kernel) -> None:
-    """Add the versions of extras that were made since to the home's lock file, if it is that of the kernel's
-    toolchain."""
+    """Add the versions of extras and disk images that were made since to the home's lock file, if it is that of the
+    kernel's toolchain."""
     if not (file := lock_file_of(kernel)):
         return
     toolchain = Toolchain.made() or kernel.toolchain
     with home.lock("lock-file"):
         data = json.loads(file.read_text(encoding="utf-8"))
-        extras = {**data.get("extras", {}), **extras_of(toolchain)}
-        if data["packages"] == toolchain.packages and extras != data.get("extras", {}):
-            home.replace_text(file, json.dumps({**data, "extras": dict(sorted(extras.items()))}, indent=1) + "\n")
+        now = {"extras": extras_of(toolchain), "images": disk.versions_of(toolchain)}
+        known = {name: dict(sorted({**data.get(name, {}), **more}.items())) for name, more in now.items()}
+        if data["packages"] == toolchain.packages and data != {**data, **known}:
+            home.replace_text(file, json.dumps({**data, **known}, indent=1) + "\n")
 
 
 def write_lock(ready: Kernel) -> Path:
@@ -115,7 +118,8 @@ def write_lock(ready: Kernel) -> Path:
     final = home.home() / LOCK
     with home.lock("lock-file"):
         partial = home.temporary(final)
-        data = lock_of(ready.toolchain, ready.release, ready.version, all_extras=True).as_data()
+        lock = lock_of(ready.toolchain, ready.release, ready.version, all_extras=True)
+        data = replace(lock, images=disk.versions_of(ready.toolchain, all_images=True)).as_data()
         partial.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
         home.publish(partial, final)
     return final

@@ -37,7 +37,7 @@ LEFTOVER = re.compile(r"\.(?P<name>.+)\.partial-(?P<pid>\d+)(?P<rest>.*)")
 """Name of an unfinished entry (`home.temporary`)."""
 FILES = ("lock.json", "rows.json")
 """Files in the home's top folder; records that are never removed."""
-COMPANIONS = (".seal", ".inputs", ".console")
+COMPANIONS = (".seal", ".packages", ".inputs", ".console")
 """Suffixes of files that belong to the entry beside them and are removed with it."""
 
 State = Literal["kept", "unused", "in use", "removed", "unknown"]
@@ -133,7 +133,7 @@ def _entries(room: Path, points: Points) -> Iterator[Entry]:
 
 
 def _belongs_to_another(path: Path) -> bool:
-    return (path.suffix == ".seal" and path.with_suffix("").exists()) or (
+    return (path.suffix in (".seal", ".packages") and path.with_suffix("").exists()) or (
         path.suffix == ".inputs" and path.with_suffix(".state").exists()
     )
 

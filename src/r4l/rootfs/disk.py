@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.resources
 import io
 import json
 import shlex
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources.abc import Traversable
@@ -20,12 +21,14 @@ from r4l.errors import EnvironmentFault, UsageError
 from r4l.process import Say, quiet
 from r4l.rootfs import seal
 from r4l.rootfs.ext4 import make_ext4
-from r4l.rootfs.install import install, script
+from r4l.rootfs.install import install, resolved, script
 from r4l.rootfs.ssh_keys import Keys, public
 from r4l.toolchain import Grant, Toolchain, archive_for
 
-FORMAT = "3"
+FORMAT = "4"
 """Part of every key; to be changed whenever the output of this file or of install.py changes."""
+NOTE = ".packages"
+"""End of the name of the file beside an image that lists its packages."""
 
 
 _LISTS = (
@@ -86,18 +89,66 @@ class DiskImage:
         recipe = table()[name]
         tools = toolchain.extended("image", say=say)
         keys = Keys.get(tools)
-        layer = _layer(name, keys)
-        key = home.content_key(FORMAT, archive_for().suite, json.dumps(recipe, sort_keys=True), layer, script())
-        final = home.room("images") / f"{name}-{key}.qcow2"
+        layer, in_force = _layer(name, keys), _in_force(toolchain)
+        inputs = (FORMAT, archive_for().suite, json.dumps(recipe, sort_keys=True), layer, script())
+        locked = in_force.lock.images.get(name, {}) if in_force and in_force.lock else {}
+        key = home.content_key(*inputs, in_force.key if in_force else "")
+        if locked and _note(_path(name, key)).get("packages") != locked:
+            # The archive's packages at that time are others.
+            key = home.content_key(*inputs, json.dumps(locked, sort_keys=True))
+        final = _path(name, key)
         image = cls(name, final, key, keys)
         if not seal.is_whole(final):
             with home.lock(f"image-{name}"):
                 if not seal.is_whole(final):
                     if final.exists():
                         say("the image is damaged: making it again")
-                    _make(image, layer, tools, say)
+                    _make(image, layer, tools, locked, in_force.key if in_force else "", say)
         inuse.hold(final)
         return image
+
+
+def versions_of(toolchain: Toolchain, *, all_images: bool = False) -> dict[str, dict[str, str]]:
+    """Return the packages of each image that the lock file in force names, or that is here for a toolchain.
+
+    Args:
+        toolchain: the toolchain in force.
+        all_images: look the other images up in the archive's lists, where these are here.
+    """
+    found = dict(toolchain.lock.images) if toolchain.lock else {}
+    for name in names():
+        if name not in found and (versions := _newest_versions(name, toolchain)):
+            found[name] = versions
+        if name not in found and all_images:
+            # A list that was never fetched does not tell. The image is then as new as the archive.
+            with contextlib.suppress(EnvironmentFault):
+                found[name] = resolved(archive_for(), table()[name]["packages"], {}).versions
+    return dict(sorted(found.items()))
+
+
+def _in_force(toolchain: Toolchain) -> Toolchain | None:
+    """Return the toolchain whose lock file holds for images: they are of the default suite."""
+    return Toolchain.made() if toolchain.suite else toolchain
+
+
+def _path(name: str, key: str) -> Path:
+    return home.room("images") / f"{name}-{key}.qcow2"
+
+
+def _note(path: Path) -> dict[str, Any]:
+    """Return the note about an image: the toolchain in force at that time, and the packages, names to versions."""
+    try:
+        found: dict[str, Any] = json.loads(path.with_name(path.name + NOTE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if path.exists() else {}
+
+
+def _newest_versions(name: str, toolchain: Toolchain) -> dict[str, str]:
+    """Return the packages of the image that was made last while a toolchain was in force; none without one."""
+    there = sorted(home.room("images").glob(f"{name}-*.qcow2"), key=lambda path: path.stat().st_mtime)
+    notes = [note for path in there if (note := _note(path)).get("toolchain") == toolchain.key]
+    return dict(notes[-1]["packages"]) if notes else {}
 
 
 def _data() -> Traversable:
@@ -141,7 +192,7 @@ def _commands(recipe: dict[str, Any]) -> list[str]:
     return [*(f"systemctl {verb} {shlex.join(units)}" for verb, units in verbs), f"mkdir -p {generators}", *links]
 
 
-def _make(image: DiskImage, layer: bytes, tools: Toolchain, say: Say) -> None:
+def _make(image: DiskImage, layer: bytes, tools: Toolchain, locked: Mapping[str, str], in_force: str, say: Say) -> None:
     recipe, final = image.recipe, image.path
     what = f"the {image.name} image"
     home.require_space(final.parent, recipe["needed"], what)
@@ -151,10 +202,13 @@ def _make(image: DiskImage, layer: bytes, tools: Toolchain, say: Say) -> None:
     work.mkdir()
     try:
         tar, raw, qcow2 = (work / name for name in ("root.tar", "root.ext4", "root.qcow2"))
+        archive = archive_for()
+        archive.update(say)
+        packages = resolved(archive, recipe["packages"], locked)
         install(
             tar,
-            archive_for(),
-            recipe["packages"],
+            archive,
+            packages,
             tools,
             log=log,
             exclude=recipe["exclude"],
@@ -170,6 +224,8 @@ def _make(image: DiskImage, layer: bytes, tools: Toolchain, say: Say) -> None:
         _to_qcow2(raw, qcow2, tools)
         # All VMs read the image at the same time: a write by mistake must fail.
         qcow2.chmod(0o444)
+        note = {"toolchain": in_force, "packages": packages.versions}
+        home.replace_text(final.with_name(final.name + NOTE), json.dumps(note, indent=1))
         seal.publish_sealed(qcow2, final)
     finally:
         home.remove(work)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import importlib.resources
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from r4l import home, limits
 from r4l.arch import DEFAULT, architecture
 from r4l.debian import Archive, Rules
+from r4l.debian.package import Package
 from r4l.errors import EnvironmentFault, R4LError
 from r4l.process import Say, quiet
 from r4l.toolchain import Grant, Toolchain
@@ -41,10 +43,51 @@ SIGN = "r4l: "
 SOURCES = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {address} {suite} {components}\n"
 
 
+@dataclass(frozen=True)
+class Resolved:
+    """The packages of a new system.
+
+    Attributes:
+        base: the essential ones with their dependencies, in the versions of `found`, by name.
+        found: all that are installed, by name.
+        apart: those that only the installation needs, by name.
+    """
+
+    base: dict[str, Package]
+    found: dict[str, Package]
+    apart: dict[str, Package]
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions by name, for a lock file."""
+        return {name: package.version for name, package in sorted({**self.apart, **self.found}.items())}
+
+
+def resolved(archive: Archive, packages: Sequence[str], locked: Mapping[str, str]) -> Resolved:
+    """Return some packages with Debian's essential ones, apt, and all dependencies.
+
+    Args:
+        archive: source of the packages, whose lists are here.
+        packages: their names.
+        locked: names to versions of an earlier result, which are taken again; else the archive's.
+
+    Raises:
+        EnvironmentFault: a version is not, or no longer, in the archive.
+    """
+    essential = archive.essential()
+    pins = {name: version for name, version in locked.items() if name not in FAKEROOT}
+    found = archive.resolve({**dict.fromkeys([*essential, *APT, *packages]), **pins})
+    base = archive.resolve({name: found[name].version for name in essential})
+    # The same versions as in the whole: dpkg of the base installs it.
+    base = {name: found[name] for name in base}
+    apart = archive.resolve({name: locked.get(name) for name in FAKEROOT}, list(base.values()))
+    return Resolved(base, found, apart)
+
+
 def install(
     tar: Path,
     archive: Archive,
-    packages: Sequence[str],
+    packages: Resolved,
     tools: Toolchain,
     *,
     log: Path,
@@ -59,7 +102,7 @@ def install(
     Args:
         tar: the new file; a folder beside it is used for the work.
         archive: source of the packages.
-        packages: their names.
+        packages: the packages, resolved from its lists.
         tools: a toolchain, whose sandbox is used.
         log: file for the output of dpkg.
         exclude: dpkg's path-exclude.
@@ -73,11 +116,7 @@ def install(
     """
     root, shared = tar.with_name("root"), tar.with_name("shared")
     shared.mkdir()
-    archive.update(say)
-    wanted = [*archive.essential(), *APT]
-    base = archive.resolve(dict.fromkeys(archive.essential()))
-    found = archive.resolve(dict.fromkeys([*wanted, *packages]))
-    apart = archive.resolve(dict.fromkeys(FAKEROOT), list(base.values()))
+    base, found, apart = packages.base, packages.found, packages.apart
     say("downloading packages")
     debs = archive.download(list({**apart, **found}.values()), shared / "debs")
     say("unpacking the base")

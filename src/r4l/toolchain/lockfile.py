@@ -34,6 +34,8 @@ class LockFile:
         packages: names to versions.
         extras: for each extra of the toolchain (`[extras.*]` in debian.toml), its packages beside `packages`, names to
             versions. Files of older versions of r4l have none, and an extra that is not named is as new as the archive.
+        images: for each disk image (r4l.rootfs.disk), all its packages, names to versions. An image that is not named
+            is as new as the archive, too.
         source: path of the file, for messages.
     """
 
@@ -43,6 +45,7 @@ class LockFile:
     kernel_version: str
     packages: dict[str, str]
     extras: dict[str, dict[str, str]] = field(default_factory=dict)
+    images: dict[str, dict[str, str]] = field(default_factory=dict)
     source: str = field(default="", compare=False)
 
     @classmethod
@@ -82,10 +85,12 @@ class LockFile:
         """
         if not isinstance(data, dict) or not isinstance(data.get("packages"), dict) or not data["packages"]:
             raise ValueError("the file lists no packages")
-        extras = data.get("extras") or {}
-        if not isinstance(extras, dict) or not all(isinstance(packages, dict) for packages in extras.values()):
-            raise ValueError("extras are not packages by their extra")
-        for name, version in (pair for packages in (data["packages"], *extras.values()) for pair in packages.items()):
+        groups = {name: data.get(name) or {} for name in ("extras", "images")}
+        for what, group in groups.items():
+            if not isinstance(group, dict) or not all(isinstance(packages, dict) for packages in group.values()):
+                raise ValueError(f"{what} are not packages by their {what[:-1]}")
+        lists = [data["packages"], *(packages for group in groups.values() for packages in group.values())]
+        for name, version in (pair for packages in lists for pair in packages.items()):
             if not PACKAGE.fullmatch(name) or not isinstance(version, str) or not VERSION.fullmatch(version):
                 raise ValueError(f"{name!r}: {version!r} is not a package with a version")
         rest = {name: data.get(name) or "" for name in ("suite", "architecture", "kernel", "kernel_version")}
@@ -94,7 +99,8 @@ class LockFile:
             if value and not (isinstance(value, str) and allowed.fullmatch(value)):
                 raise ValueError(f"{name} is {value!r}")
         packages, source = dict(data["packages"]), str(data.get("source", source))
-        return cls(**rest, packages=packages, extras={name: dict(extras[name]) for name in extras}, source=source)
+        extras, images = ({name: dict(group[name]) for name in group} for group in groups.values())
+        return cls(**rest, packages=packages, extras=extras, images=images, source=source)
 
     def as_data(self) -> dict[str, Any]:
         """Return plain data for JSON."""

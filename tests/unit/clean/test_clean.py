@@ -177,12 +177,13 @@ def test_what_belongs_to_an_entry_goes_with_it(debian: Debian) -> None:
     for name in ("debian-0123456789abcdef.qcow2", "debian-aaaaaaaaaaaaaaaa.qcow2"):
         make(f"images/{name}", used=LONG_AGO if "aaaa" in name else None)
         make(f"images/{name}.seal")
+        make(f"images/{name}.packages")
     make("images/ssh")
     found = run()
     assert list(home.room("snapshots").iterdir()) == []
     assert found["images/debian-aaaaaaaaaaaaaaaa.qcow2"]["state"] == "removed"
     left = sorted(path.name for path in home.room("images").iterdir())
-    assert left == ["debian-0123456789abcdef.qcow2", "debian-0123456789abcdef.qcow2.seal", "ssh"]
+    assert left == [*("debian-0123456789abcdef.qcow2" + end for end in ("", ".packages", ".seal")), "ssh"]
 
 
 @pytest.mark.parametrize("name", ["thesis.pdf", "kernels/my notes", "toolchain/backup-of-tree", "rootfs/mine.txt"])

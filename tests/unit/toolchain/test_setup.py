@@ -205,6 +205,18 @@ def test_the_lock_file_gets_the_versions_of_extras_made_since(debian: Debian, ke
     assert {**after, "extras": {}} == {**before, "extras": {}}
 
 
+def test_the_lock_file_has_the_packages_of_disk_images(debian: Debian, kernels: Kernels) -> None:
+    ready = set_up(stages())
+    file = home.home() / "lock.json"
+    assert json.loads(file.read_text(encoding="utf-8"))["images"]["debian"]["rustc"] == debian.versions["rustc"]
+    image = home.room("images") / "debian-0123456789abcdef.qcow2"
+    image.touch()
+    note = {"toolchain": ready.toolchain.key, "packages": {"libc6": "2.41-12"}}
+    image.with_name(f"{image.name}.packages").write_text(json.dumps(note), encoding="utf-8")
+    note_extras(ready)
+    assert json.loads(file.read_text(encoding="utf-8"))["images"] == {"debian": {"libc6": "2.41-12"}}
+
+
 def test_the_lock_file_is_told_where_it_holds_the_kernels_versions(debian: Debian, kernels: Kernels) -> None:
     ready = set_up(stages())
     lock = home.home() / "lock.json"
