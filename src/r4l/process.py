@@ -173,7 +173,7 @@ def _exceeded(what: str, limit: str, watchdog: Watchdog, limits: Limits, last: s
     fault = ""
     if limit == "seconds":
         fault = watchdog.time.starved(watchdog.seconds)
-    elif limit == "memory" and limits.cut and limits.memory is not None:
+    elif limit == "memory" and limits.scant and limits.memory is not None:
         # A program can print the words for an allocation that failed.
         reached = watchdog.exceeded == "memory" or max(watchdog.peak, watchdog.largest) > limits.memory // 2
         fault = "this machine is too small for more" if reached else ""

@@ -213,19 +213,25 @@ def test_a_program_that_keeps_the_processors_busy_itself_had_them(tmp_path: Path
         logged(crowd, tmp_path / "x.log", seconds=3)
 
 
-@pytest.mark.parametrize(("machine", "error"), [(160, EnvironmentFault), (1 << 20, LimitExceeded)])
+@pytest.mark.parametrize(
+    ("machine", "need", "error"),
+    [(160, 200, EnvironmentFault), (160, 100, LimitExceeded), (1 << 20, 200, LimitExceeded)],
+)
 def test_a_machine_that_is_too_small_is_not_the_programs_fault(
-    machine: int, error: type[R4LError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    machine: int, need: int, error: type[R4LError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Regression: on a machine with enough memory for a build, but less than the largest limit, a build that took all
+    could not be judged."""
     monkeypatch.setattr(limits, "machine_memory", lambda: machine * MIB)
     hog = [sys.executable, "-c", HOLD.format(size=200 * MIB, take="m = b'x' * n")]
     with pytest.raises(error, match="took more than 120 MiB of memory"):
-        logged(hog, tmp_path / "x.log", memory=120 * MIB)
+        logged(hog, tmp_path / "x.log", memory=120 * MIB, need=need * MIB)
     with pytest.raises(LimitExceeded, match="took more than 120 MiB of memory"):
         logged(
             ["sh", "-c", "echo memory allocation of 9999999999 bytes failed; exit 1"],
             tmp_path / "y.log",
             memory=120 * MIB,
+            need=need * MIB,
         )
 
 
@@ -311,6 +317,23 @@ def test_a_build_leaves_memory_to_the_machine(monkeypatch: pytest.MonkeyPatch, g
     for kind in (limits.build(), limits.kernel(), limits.tool()):
         assert kind.memory is not None
         assert kind.memory <= gibibytes * GIB * 0.75
+
+
+@pytest.mark.parametrize(("gibibytes", "cpus", "scant"), [(0.5, 1, True), (1, 2, False), (4, 2, False), (4, 64, True)])
+def test_which_machines_are_too_small_for_a_module(
+    gibibytes: float, cpus: int, scant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in limits.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(limits, "machine_memory", lambda: int(gibibytes * GIB))
+    monkeypatch.setattr(os, "cpu_count", lambda: cpus)
+    build = limits.build()
+    assert build.scant == scant
+    assert build.address_space
+    assert scant or build.address_space > 1044 * MIB, "what the e1000's compiler maps"
+    assert limits.kernel().scant
+    monkeypatch.setenv("R4L_BUILD_MEMORY", "100M")
+    assert not limits.build().scant, "the user's own limit is no fault of the machine's"
 
 
 @pytest.mark.parametrize("told", [True, False])
