@@ -102,7 +102,7 @@ def grade(
                 else:
                     # Of the worker, this machine, the checks: nothing that handing in again would help.
                     where = "the worker: " if address and not isinstance(result, DidNotRun) else ""
-                    cause = result.cause if isinstance(result, R4LError) else repr(result)
+                    cause = result.cause if isinstance(result, R4LError) else str(result) or repr(result)
                     unsure.append(f"{name}: {where}{cause}")
     finally:
         # Also after an interruption: grades so far took minutes.
@@ -116,10 +116,17 @@ def grade(
         said = {"grades": entries, "not_graded": faults, "not_judged": unsure, "pages": str(page) if page else None}
         click.echo(json.dumps(said, indent=1))
         raise SystemExit(UsageError.exit_code if faults else Unjudged.exit_code if unsure else 0)
+    not_judged = f"not all could be judged: {'; '.join(unsure)}" if unsure else ""
     if faults:
-        raise UsageError(f"not graded: {'; '.join(faults)}", "have them handed in again, made by `r4l lab submit`")
+        cause = f"not graded: {'; '.join(faults)}"
+        raise UsageError(
+            ". ".join(filter(None, (cause, not_judged))),
+            "have those that are not graded handed in again, made by `r4l lab submit`"
+            + (f"; for the others, {TRY_AGAIN}" if unsure else ""),
+            detail="\n".join(reasons),
+        )
     if unsure:
-        raise Unjudged(f"not all could be judged: {'; '.join(unsure)}", TRY_AGAIN, detail="\n".join(reasons))
+        raise Unjudged(not_judged, TRY_AGAIN, detail="\n".join(reasons))
 
 
 @dataclass(frozen=True)
