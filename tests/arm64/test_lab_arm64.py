@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from r4l.camp.labs import matrix
-from r4l.camp.labs.kernels import prepare
+from r4l.camp.labs.kernels import prepare_kernels
 from r4l.camp.labs.lab import Lab
 from r4l.kernel import Kernel
 from r4l.stages import Stages
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 def test_the_answer_has_the_full_mark_and_the_starter_has_not() -> None:
     lab = Lab.named("arm64")
     with Stages() as stages:
-        kernels = prepare(lab, stages)
+        kernels = prepare_kernels(lab, stages)
     for kind in ("answer", "starter"):
         (judged,) = matrix.run([lab], lambda _: kernels, only=kind, exactly=True)
         assert judged.fine, judged.said

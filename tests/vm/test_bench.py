@@ -13,7 +13,7 @@ import pytest
 
 from r4l import resources
 from r4l.bench.machine import machine, run
-from r4l.bench.workloads import chosen
+from r4l.bench.workloads import chosen_workloads
 from r4l.kernel import Kernel
 from r4l.module.named import named
 
@@ -43,7 +43,9 @@ def test_a_driver_that_needs_modules_of_the_kernel_s_own(driver: str, kernel: Ke
     module = named(kernel, f"kernel:{driver}")
     assert module.needs
     card = {"virtio_net": "virtio-net-pci", "8139cp": "rtl8139"}[driver]
-    workloads = [dataclasses.replace(one, count=500) for one in chosen(("transmit-60", "pktgen-60", "udp"), ())]
+    workloads = [
+        dataclasses.replace(one, count=500) for one in chosen_workloads(("transmit-60", "pktgen-60", "udp"), ())
+    ]
     for workload in workloads:
         vm = machine(kernel, module, card, parameters={}, with_modules=(), network=True, icount=False)
         with vm:

@@ -16,10 +16,10 @@ import r4l
 from r4l.camp.labs import Missed, see
 from r4l.guest import GuestProcess
 from r4l.pci import dma_write, read, write
-from r4l.pci.load import load
+from r4l.pci.load import model_class
 from r4l.testing import LeakFound, Leaks
 
-Digest: Any = load(f"{Path(__file__).parents[1] / 'starter/digest.py'}:Digest")
+Digest: Any = model_class(f"{Path(__file__).parents[1] / 'starter/digest.py'}:Digest")
 DRAW = random.SystemRandom()
 MODULE = "r4l_digest"
 FILE = "/sys/kernel/debug/digest/sha256"

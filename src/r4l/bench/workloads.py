@@ -81,7 +81,7 @@ def _table() -> tuple[dict[str, Workload], tuple[Difference, ...]]:
 WORKLOADS, DIFFERENCES = _table()
 
 
-def chosen(names: Sequence[str], scripts: Sequence[Path]) -> tuple[Workload, ...]:
+def chosen_workloads(names: Sequence[str], scripts: Sequence[Path]) -> tuple[Workload, ...]:
     """Choose the workloads of a run.
 
     Args:

@@ -88,9 +88,9 @@ def command(
     a script.
     """
     # Imported here, not above: `r4l --help` must not import the virtual machine.
-    from r4l.bench.compare import as_dict, table
-    from r4l.bench.measure import Subject, measured
-    from r4l.bench.workloads import chosen
+    from r4l.bench import compare, measure
+    from r4l.bench.measure import Subject
+    from r4l.bench.workloads import chosen_workloads
     from r4l.cli.run import parameters_for, parameters_of
     from r4l.pci.load import in_python
 
@@ -100,7 +100,7 @@ def command(
             f"the card {nic_model} is a model in Python, and the time of its Python is no driver's",
             "name a card of QEMU's with --nic-model",
         )
-    workloads = chosen(names, scripts)
+    workloads = chosen_workloads(names, scripts)
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch)
         texts = list(filter(None, (folder, against)))
@@ -113,7 +113,7 @@ def command(
             for label, module in zip(labels(texts, modules), modules, strict=True)
         ]
         with stages.stage("measuring") as say:
-            found = measured(
+            found = measure.measured(
                 kernel,
                 subjects,
                 workloads,
@@ -126,6 +126,6 @@ def command(
             )
     if as_json:
         facts = {"kernel": kernel.release, "arch": kernel.arch, "runs": runs}
-        click.echo(json.dumps({**facts, **as_dict(workloads, found)}, indent=1))
+        click.echo(json.dumps({**facts, **compare.as_dict(workloads, found)}, indent=1))
     else:
-        screen().print(table(workloads, found))
+        screen().print(compare.table(workloads, found))

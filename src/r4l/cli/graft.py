@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
+from r4l import graft
 from r4l.cli.called import called
 from r4l.cli.json_option import json_option
-from r4l.graft import graft, remove
 from r4l.graft.series import SeriesResult, series
 from r4l.terminal import Console
 
@@ -90,9 +90,9 @@ def command(
         _print_series(series(Path(driver), tree, out), as_json=as_json)
         return
     if removing:
-        done = remove(driver, tree, commit=commit)
+        done = graft.remove(driver, tree, commit=commit)
     else:
-        done = graft(Path(driver), tree, wanted=wanted, symbol=symbol, commit=commit, patch=patch)
+        done = graft.graft(Path(driver), tree, wanted=wanted, symbol=symbol, commit=commit, patch=patch)
     if as_json:
         entry = {**dataclasses.asdict(done), "removed": removing, "patch": str(patch) if patch else None}
         click.echo(json.dumps(entry, indent=1))

@@ -25,7 +25,8 @@ from r4l.debian import choice
 from r4l.errors import UsageError
 from r4l.kernel import Kernel, own, stock
 from r4l.kernel.named import is_path
-from r4l.rootfs.disk import DiskImage, names
+from r4l.rootfs import disk
+from r4l.rootfs.disk import DiskImage
 from r4l.rootfs.first_stage import require_fit
 from r4l.settings import Settings
 from r4l.stages import Stages, is_quiet
@@ -283,7 +284,7 @@ def machine_options(function: F) -> F:
         click.option("--append", default="", help="Added to the kernel command line."),
         click.option(
             "--image",
-            type=click.Choice(names()),
+            type=click.Choice(disk.names()),
             help="Start from a disk image with systemd and sshd instead of the small guest; made at the first use.",
         ),
         click.option(
@@ -348,13 +349,13 @@ def _describe(context: click.Context, _option: click.Parameter, specs: tuple[str
     asked = next((spec for spec in specs if spec in ("help", "?") or spec.endswith(",help")), None)
     if asked is None or context.resilient_parsing:
         return specs
-    from r4l.vm.refusal import described, no_device
+    from r4l.vm import refusal
 
     arch = context.params["arch"]
     toolchain = Toolchain.get().extended(*architecture(arch).extras)
-    said = described(asked, toolchain, arch)
+    said = refusal.described(asked, toolchain, arch)
     if not said:
-        raise no_device(asked.removesuffix(",help"), toolchain, arch)
+        raise refusal.no_device(asked.removesuffix(",help"), toolchain, arch)
     click.echo(said, nl=False)
     raise click.exceptions.Exit
 

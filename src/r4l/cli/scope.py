@@ -229,18 +229,18 @@ def _stay(live: LiveScope, vm: VM, trouble: R4LError | None) -> None:
 
 
 def _draw(source: Path, output: Path | None) -> None:
-    from r4l.scope import Heading, load
+    from r4l import scope
 
-    recordings = load(source)
-    _write(output or source.with_suffix(".html"), recordings, Heading())
+    recordings = scope.load(source)
+    _write(output or source.with_suffix(".html"), recordings, scope.Heading())
 
 
 def _write(output: Path, recordings: list[dict[str, object]], heading: Heading) -> None:
-    from r4l.scope import write
+    from r4l import scope
 
     require_writable(output)
     if output.suffix == ".json":
         output.write_text(json.dumps(recordings) + "\n", encoding="utf-8")
     else:
-        write(output, recordings, heading)
+        scope.write(output, recordings, heading)
     click.echo(f"scope:  {output}", err=True)

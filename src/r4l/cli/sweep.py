@@ -113,7 +113,7 @@ def command(
     from r4l import cluster
     from r4l.sweep import Results, SweepCell, Wanted, find_model, page, subject, sweep
     from r4l.sweep.model import made
-    from r4l.sweep.sweep import counts, findings, require, summary
+    from r4l.sweep.sweep import counts, defects_found, require_wanted, summary
 
     if as_test is None:
         cluster.require()
@@ -136,11 +136,11 @@ def command(
         ]
         into = into or Path(f"sweep-{modules[0][1].name}")
         if as_test is not None:
-            require(subjects[0], Wanted(named=[as_test]), made(model))
+            require_wanted(subjects[0], Wanted(named=[as_test]), made(model))
             _print_test(subjects[0], as_test, into)
             return
         for one in subjects:
-            require(one, wanted, made(model))
+            require_wanted(one, wanted, made(model))
         with Results(into) as results:
             if again:
                 results.forget([one.key for one in subjects])
@@ -167,12 +167,12 @@ def command(
         for one in subjects:
             console.print(f"{escape(one.label)}: {escape(summary(results, one.key, chosen[one.key]))}")
             if not is_quiet():
-                for result in findings(results, one.key, chosen[one.key]):
+                for result in defects_found(results, one.key, chosen[one.key]):
                     console.print(
                         f"  [red]{result.verdict:<9}[/] {escape(result.cell)}  [dim]{escape(result.reason)}[/]"
                     )
         click.echo(str(shown))
-    bad = sum(len(findings(results, one.key, chosen[one.key])) for one in subjects)
+    bad = sum(len(defects_found(results, one.key, chosen[one.key])) for one in subjects)
     unjudged = sum(counts(results, one.key, chosen[one.key]).get("unjudged", 0) for one in subjects)
     if as_json:
         raise SystemExit(VerdictError.exit_code if bad else EnvironmentFault.exit_code if unjudged else 0)

@@ -20,8 +20,8 @@ from r4l.errors import GuestTimeout, R4LError, VerdictError
 from r4l.limits import UNLIMITED
 from r4l.module import BuiltModule
 from r4l.toolchain import Grant, Toolchain
-from r4l.vm import VM
-from r4l.vm.loading import FOLDER, load_needs, require_known, words
+from r4l.vm import VM, loading
+from r4l.vm.loading import FOLDER
 
 SOCKET = "gdb.socket"
 """Name of gdb's socket in the run's folder. The short path keeps below the 107 bytes of a Unix socket's path."""
@@ -79,7 +79,7 @@ class Session:
         file = self.vm.workdir / "plan.json"
         file.write_text(plan(self.modules, names, at, self.vm.kernel.arch, breaks, SOCKET), encoding="utf-8")
         for module in self.modules:
-            load_needs(self.vm, module, {own.name for own in self.modules})
+            loading.load_needs(self.vm, module, {own.name for own in self.modules})
             self.vm.put(module.path, f"{FOLDER}/{module.path.name}", 0o644)
         self.vm.qmp("human-monitor-command", command_line=f"gdbserver unix:{SOCKET},server=on,wait=off")
         # The guest is stopped: it handles the following commands after gdb's `continue`.
@@ -129,7 +129,9 @@ class Session:
         try:
             for module in self.modules:
                 since = self.vm.klog.mark()
-                done = self.vm.run(["insmod", f"{FOLDER}/{module.path.name}", *words(self.parameters)], timeout=None)
+                done = self.vm.run(
+                    ["insmod", f"{FOLDER}/{module.path.name}", *loading.words(self.parameters)], timeout=None
+                )
                 if done.exit_code:
                     raise VerdictError(
                         f"the guest's kernel did not load {module.path.name}: {done.stderr.strip()}",
@@ -137,7 +139,7 @@ class Session:
                         detail=self.vm.klog.tail(),
                     )
                 if self.parameters:
-                    require_known(self.vm, module.path, self.parameters, since)
+                    loading.require_known(self.vm, module.path, self.parameters, since)
             if self.guest_command:
                 line: str | Sequence[str] = self.guest_command
                 done = self.vm.run(

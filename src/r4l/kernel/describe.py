@@ -92,7 +92,7 @@ def describe(kernel: Kernel) -> Description:
     paths = dict.fromkeys((kernel.vmlinux, kernel.image))
     return Description(
         facts=facts(kernel),
-        images=tuple(images.describe(path) for path in paths if path.is_file()),
+        images=tuple(images.identify(path) for path in paths if path.is_file()),
         options=tuple(_options(kernel)),
         rust=tuple(abstractions.rust_modules(kernel.source, kernel.config)),
         topics=tuple(abstractions.topics(kernel.source, kernel.config)),

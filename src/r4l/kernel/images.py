@@ -39,7 +39,7 @@ class Image:
     about: str
 
 
-def describe(path: Path) -> Image:
+def identify(path: Path) -> Image:
     """Read the header of a kernel's file."""
     size = path.stat().st_size
     with path.open("rb") as stream:

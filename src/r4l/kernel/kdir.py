@@ -27,28 +27,28 @@ def explain_kdir(kdir: Path, toolchain: Toolchain | None = None) -> Explanation 
         toolchain: toolchain whose rustc will build; None to skip that comparison.
     """
     if not kdir.is_dir():
-        return known.named("kdir", "no-folder", {"kdir": kdir})
+        return known.explain_entry("kdir", "no-folder", {"kdir": kdir})
     if not (kdir / "Makefile").is_file() or not ((kdir / ".config").exists() or _is_source(kdir)):
-        return known.named("kdir", "no-kernel", {"kdir": kdir})
+        return known.explain_entry("kdir", "no-kernel", {"kdir": kdir})
     if not (kdir / ".config").is_file():
-        return known.named("kdir", "not-configured", {"kdir": kdir})
+        return known.explain_entry("kdir", "not-configured", {"kdir": kdir})
     config = read_config(kdir / ".config")
     facts: dict[str, object] = {"kdir": kdir, "release": _release(kdir)}
     if config.get("CONFIG_RUST") != "y":
-        return known.named("kdir", "rust-off", facts)
+        return known.explain_entry("kdir", "rust-off", facts)
     absent = [f"rust/{name}" for name in CRATES if not (kdir / "rust" / name).exists()]
     if len(absent) == len(CRATES):
-        return known.named("kdir", "no-metadata", {**facts, "missing": _some(absent)})
+        return known.explain_entry("kdir", "no-metadata", {**facts, "missing": _some(absent)})
     absent += [name for name in _prepared(config) if not (kdir / name).exists()]
     if absent:
-        return known.named("kdir", "not-prepared", {**facts, "missing": _some(absent)})
+        return known.explain_entry("kdir", "not-prepared", {**facts, "missing": _some(absent)})
     theirs = config.get("CONFIG_RUSTC_VERSION_TEXT", "")
     ours = rustc_version(toolchain) if toolchain else ""
     # rustc compares its whole version line, with commit and origin: E0514 (rustc_metadata/src/locator.rs).
     if theirs and ours and theirs != ours:
-        return known.named("kdir", "other-rustc", {**facts, "rustc": theirs, "ours": ours})
+        return known.explain_entry("kdir", "other-rustc", {**facts, "rustc": theirs, "ours": ours})
     if not (kdir / "Module.symvers").exists():
-        return known.named("kdir", "no-symvers", facts)
+        return known.explain_entry("kdir", "no-symvers", facts)
     return None
 
 

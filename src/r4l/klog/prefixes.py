@@ -67,7 +67,7 @@ _PARTS = [name.split("_")[0] for name in _SHAPE.groupindex]
 _INDEXES = tuple(_SHAPE.groupindex.values())
 
 
-def parse_line(line: str, number: int = 0) -> list[Record]:
+def parse_any_line(line: str, number: int = 0) -> list[Record]:
     """Parse a line of any log into records: one, or more if a message begins within the line.
 
     The `kernel` attribute of a record is None if the line does not say who wrote it.

@@ -24,7 +24,7 @@ from r4l.klog import kinds
 from r4l.klog.cutter import QUIET, SplatCutter
 from r4l.klog.heads import RepeatedHead
 from r4l.klog.markup import MailDecoder
-from r4l.klog.prefixes import CONSOLE, parse_line
+from r4l.klog.prefixes import CONSOLE, parse_any_line
 from r4l.klog.records import LineSplitter, Record
 from r4l.klog.splat import Splat
 
@@ -146,7 +146,7 @@ class _Reader:
         """End the log: yield the complaints that are open."""
         if self._splitter.rest:
             yield from self.feed(self._splitter.rest, self._number + 1)
-        held = [splat for text, at in self._heads.flush() for splat in self._cut(parse_line(text, at))]
+        held = [splat for text, at in self._heads.flush() for splat in self._cut(parse_any_line(text, at))]
         yield from held
         for cutter in self._cutters.values():
             yield from cutter.flush()
@@ -174,11 +174,11 @@ class _Reader:
             if "[" not in text and "\x1b" not in text and not kinds.ANY.match(text):
                 self._last.pass_over(match[3])
                 return []
-        records = parse_line(line, number)
+        records = parse_any_line(line, number)
         if not self._last.marked and len(records) == 1 and records[0].kernel is None:
             heads = self._heads.feed(records[0].text, number)
             if heads != [(records[0].text, number)]:
-                records = [record for text, at in heads for record in parse_line(text, at)]
+                records = [record for text, at in heads for record in parse_any_line(text, at)]
         return self._cut(records)
 
     def _cut(self, records: Iterable[Record]) -> list[Splat]:

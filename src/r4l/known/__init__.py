@@ -131,6 +131,6 @@ def explain(
     return None
 
 
-def named(table_name: str, name: str, facts: Mapping[str, object] | None = None) -> Explanation:
+def explain_entry(table_name: str, name: str, facts: Mapping[str, object] | None = None) -> Explanation:
     """Explain an entry that was recognised by other means than a text."""
     return next(known for known in table(table_name) if known.name == name).explain(facts or {})

@@ -219,5 +219,5 @@ class Module:
         with self.lock(kernel):
             setup = MakeSetup(self.folder, self.config, kernel)
             argv, grant = setup.argv(*arguments), setup.grant()
-            tools = sandbox.tools(kernel, setup.output)
+            tools = sandbox.build_toolchain(kernel, setup.output)
             return tools.run(argv, grant, cwd=self.folder, env=setup.environment(), check=False)

@@ -60,7 +60,7 @@ class MakeRuns:
         except (BuildError, UsageError) as error:
             failed = error
         missing = missing_programs(self._output)
-        if missing and sandbox.EXTRA not in sandbox.tools(self._kernel, self._output).extras:
+        if missing and sandbox.EXTRA not in sandbox.build_toolchain(self._kernel, self._output).extras:
             try:
                 self._say(f"fetching programs that the build calls: {', '.join(missing)}")
                 self._kernel.toolchain.extended(sandbox.EXTRA, say=self._say)
@@ -161,7 +161,7 @@ class MakeRuns:
         entering: list[Path] = []
         home.remove(self._output / NOTES)
         try:
-            sandbox.tools(self._kernel, self._output).run_logged(
+            sandbox.build_toolchain(self._kernel, self._output).run_logged(
                 argv,
                 grant,
                 self._log,

@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from r4l import home, resources
+from r4l import home, resources, toolchain
 from r4l.kernel import Kernel
 from r4l.module import repository
 from r4l.module.calls import MISSING, NOTES
-from r4l.toolchain import Toolchain, enter, table
+from r4l.toolchain import Toolchain, enter
 
 EXTRA = "programs"
 """Extra of the toolchain with programs that Makefiles call."""
@@ -65,7 +65,7 @@ def mounts(kernel: Kernel, folder: Path, output: Path) -> dict[Path, Path]:
     return {PROGRAMS: _programs(output.parent), **_by_release(kernel, output.with_name(f"{output.name}.lib")), **of_git}
 
 
-def tools(kernel: Kernel, output: Path) -> Toolchain:
+def build_toolchain(kernel: Kernel, output: Path) -> Toolchain:
     """Return the toolchain for a build: with the extra, if the build has called for it and it is here."""
     plain = kernel.toolchain
     return plain.extended(EXTRA) if has_called(output) and plain.there(EXTRA) else plain
@@ -101,7 +101,7 @@ def _programs(place: Path) -> Path:
     """Return a folder with the programs, making it first if needed."""
     texts = {f"before/{name}": resources.text(__package__, f"programs/{name}") for name in IN_THE_WAY}
     missing = resources.text(__package__, "programs/missing")
-    texts |= {f"after/{name}": missing for name in table()["extras"][EXTRA]["programs"]}
+    texts |= {f"after/{name}": missing for name in toolchain.table()["extras"][EXTRA]["programs"]}
     final = place / f"programs-{home.content_key(repr(texts))}"
     if not final.is_dir():
         with home.lock(f"module-{place.name}-{final.name}"):

@@ -9,7 +9,9 @@ import re
 import sys
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from r4l import moved
 from r4l.errors import UsageError
 from r4l.pci.device import Device
 
@@ -38,7 +40,7 @@ def in_python(text: str) -> bool:
     return match is not None and ("," not in text or Path(match["file"]).expanduser().is_file())
 
 
-def load(text: str) -> type[Device]:
+def model_class(text: str) -> type[Device]:
     """Return the class that a name stands for. A file is executed, with its folder on the path for its own imports.
 
     Raises:
@@ -107,3 +109,7 @@ def _shipped(name: str) -> type[Device]:
     module, cls = MODELS[name]
     model: type[Device] = getattr(importlib.import_module(module), cls)
     return model
+
+
+if not TYPE_CHECKING:
+    __getattr__ = moved.renamed(__name__, {"load": "model_class"})

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from r4l.errors import UsageError
-from r4l.pci.recording import FORMAT, check
+from r4l.pci import recording
+from r4l.pci.recording import FORMAT
 
 LARGEST = 256 << 20
 """Bytes of a file."""
@@ -29,7 +30,7 @@ def load(file: Path) -> list[dict[str, Any]]:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{file} is no recording: {error}", "name a pci0.json, not a pci0.trace") from error
     found: list[dict[str, Any]] = data if isinstance(data, list) else [data]
-    problem = next(filter(None, map(check, found)), "") if found else "it is empty"
+    problem = next(filter(None, map(recording.check, found)), "") if found else "it is empty"
     if problem:
         raise UsageError(f"{file} is no recording of the form {FORMAT}: {problem}", "record it again with this r4l")
     return found

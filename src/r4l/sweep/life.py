@@ -19,7 +19,7 @@ from r4l.sweep.memory import GuestMemory
 from r4l.sweep.phases import PRELUDE, Phase, environment
 from r4l.sweep.subject import Ready
 from r4l.testing import Leaks
-from r4l.testing.leaks import changes
+from r4l.testing.leaks import changes_since
 from r4l.vm import VM
 from r4l.vm.blame import RunTime, host_fault
 from r4l.vm.loading import FOLDER
@@ -276,7 +276,7 @@ def _live(
         life.came += sum(device.faults.came.values())
         _mend(vm, device)
         if life.outcomes[-1].exit_code == 0:
-            life.held = changes(held, leaks.held()) or leaks.unreferenced()
+            life.held = changes_since(held, leaks.held()) or leaks.unreferenced()
             for phase in ready.subject.phases:
                 life.again.append(do_phase(vm, ready, device, phase, life))
         vm.klog.sync()

@@ -48,7 +48,7 @@ def find_model(folder: str, module: BuiltModule) -> str:
     if not found:
         shipped = [models.SHIPPED + name for name in models.MODELS]
         # The driver may be for several of them; the first is the most common card.
-        found = [one for one in shipped if _is_for(module, models.load(one))][:1] or _models_in(tests, unread)
+        found = [one for one in shipped if _is_for(module, models.model_class(one))][:1] or _models_in(tests, unread)
     if len(found) != 1:
         why = f" ({'; '.join(unread)})" if unread else ""
         raise UsageError(
@@ -122,7 +122,7 @@ def made(spec: str) -> Device:
     Raises:
         UsageError: there is no such model, or it raises an exception.
     """
-    cls = models.load(spec)
+    cls = models.model_class(spec)
     try:
         return cls()
     except Exception as error:

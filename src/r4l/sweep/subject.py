@@ -91,7 +91,7 @@ def subject(
     Raises:
         UsageError: there is no such model, or the command does not fit it.
     """
-    cls = models.load(model)
+    cls = models.model_class(model)
     files: Mapping[str, bytes] = {}
     spec = model
     if not model.startswith(models.SHIPPED):
@@ -183,7 +183,7 @@ def _model(subject: SweptDriver, folder: Path) -> type[Device]:
         UsageError: the model needs others.
     """
     if not subject.files:
-        return models.load(subject.model)
+        return models.model_class(subject.model)
     try:
         return type(made(str(folder / subject.model)))
     except UsageError as error:

@@ -47,7 +47,7 @@ class Wanted:
     named: Sequence[str] = ()
 
 
-def require(subject: SweptDriver, wanted: Wanted, device: Device) -> None:
+def require_wanted(subject: SweptDriver, wanted: Wanted, device: Device) -> None:
     """Refuse a choice that names what is not there, before any life.
 
     Args:
@@ -115,7 +115,7 @@ def sweep(
         EnvironmentFault: Dask is missing, the scheduler is gone, or there is no worker.
     """
     for subject in subjects:
-        require(subject, wanted, ready(subject).model())
+        require_wanted(subject, wanted, ready(subject).model())
     chosen_cells: dict[str, list[str]] = {}
     with cluster.connected(address, jobs) as client:
         missing = [one for one in subjects if one.key not in results.baselines]
@@ -176,7 +176,7 @@ def summary(results: Results, key: str, wanted: Sequence[str]) -> str:
     return ", ".join(f"{number} {name}" for name, number in counts(results, key, wanted).items()) or "no result"
 
 
-def findings(results: Results, key: str, wanted: Sequence[str]) -> list[CellResult]:
+def defects_found(results: Results, key: str, wanted: Sequence[str]) -> list[CellResult]:
     """Return the results that show a defect of the driver."""
     found = (results.cells.get((key, cell)) for cell in wanted)
     return [one for one in found if one and one.verdict in FINDINGS]

@@ -76,7 +76,7 @@ class Leaks:
         # Modules that insmod loaded by itself because the driver needs them: it does not unload them either.
         others = self._vm.needed.difference(before["modules"])
         after["modules"] = [name for name in after["modules"] if name not in others]
-        if change := changes(before, after):
+        if change := changes_since(before, after):
             raise LeakFound(change, "undo in the driver's remove what its probe did")
         if lost := self.unreferenced():
             raise LeakFound(
@@ -179,7 +179,7 @@ def _leaks(steps: list[int], times: int) -> bool:
     return sum(steps) >= ROUND_LIMIT * times * len(steps)
 
 
-def changes(before: dict[str, list[str]], after: dict[str, list[str]]) -> str:
+def changes_since(before: dict[str, list[str]], after: dict[str, list[str]]) -> str:
     """Describe the first difference between two results of `Leaks.held`; empty if there is none."""
     found = ((what, _change(before[what], after[what])) for what in before)
     return next((f"{what}: {change}" for what, change in found if change), "")

@@ -15,7 +15,7 @@ from r4l.errors import UsageError
 from r4l.net import Cable, Nic
 from r4l.net.cable import socket_pair
 from r4l.pci import NetworkCard
-from r4l.pci.load import in_python, load
+from r4l.pci.load import in_python, model_class
 
 FIRST_HUB = 0x7000
 """Numbers of the hubs of these lines; those of users are smaller."""
@@ -33,7 +33,7 @@ def make(nics: Sequence[Nic]) -> dict[int, NetworkCard]:
     for index, nic in enumerate(nics):
         if not in_python(nic.model):
             continue
-        model = load(nic.model)
+        model = model_class(nic.model)
         if not issubclass(model, NetworkCard):
             raise UsageError(f"{nic.model} is not a network card", "its class inherits from pci.NetworkCard")
         if nic.device:

@@ -17,7 +17,7 @@ from r4l.arch import architecture
 from r4l.errors import BootError, GuestTimeout, UsageError
 from r4l.kernel import Kernel
 from r4l.pci import Device, ModelError, Server
-from r4l.pci.load import in_python, load
+from r4l.pci.load import in_python, model_class
 from r4l.pci.recording import of_trace
 from r4l.pci.server import QEMU_WAITS
 from r4l.vm.qmp import Event, Monitor
@@ -168,7 +168,7 @@ def split(devices: Sequence[str | DeviceLike]) -> tuple[list[str], list[Device]]
         if isinstance(one, str) and not in_python(one):
             own.append(one)
             continue
-        maker = load(one) if isinstance(one, str) else one
+        maker = model_class(one) if isinstance(one, str) else one
         device = maker if isinstance(maker, Device) else maker()
         if not isinstance(device, Device):
             raise UsageError(

@@ -12,8 +12,8 @@ from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import Kernel
 from r4l.net import Nic
 from r4l.process import Say, quiet
-from r4l.rootfs import Rootfs
-from r4l.rootfs.disk import DiskImage, table
+from r4l.rootfs import Rootfs, disk
+from r4l.rootfs.disk import DiskImage
 from r4l.rootfs.first_stage import first_stage, modules_disk, require_fit
 from r4l.vm.boot import Patience
 from r4l.vm.machine import Drive
@@ -67,7 +67,7 @@ def parts(kernel: Kernel, image: DiskImage, modules: Sequence[str] = (), ssh_por
     )
 
 
-def disk_full(workdir: Path) -> EnvironmentFault:
+def writes_failed(workdir: Path) -> EnvironmentFault:
     """Return the error for a guest whose writes fail for lack of space on the host."""
     return EnvironmentFault(
         f"the disk of {workdir} is full: the guest cannot write to its disk",
@@ -83,7 +83,7 @@ def management_nic(ssh_port: int = 0) -> Nic:
         UsageError: the port is invalid.
     """
     _require_free(ssh_port)
-    entry = table()["management"]
+    entry = disk.table()["management"]
     network = {"net": entry["network"], "host": entry["host"], "dns": entry["dns"], "dhcpstart": entry["address"]}
     forward = f"tcp:127.0.0.1:{ssh_port}-{entry['address']}:{SSH}"
     options = {**network, "ipv6": False, "hostfwd": [{"str": forward}]}

@@ -290,7 +290,7 @@ class RunningMachine:
         elif event["event"] == "BLOCK_IO_ERROR" and event["data"].get("nospace"):
             # QEMU has stopped the guest: pending waits would last until their time-out.
             self._launched.wait(5)
-            self.link.fail(images.disk_full(self.workdir))
+            self.link.fail(images.writes_failed(self.workdir))
 
     def _on_exit(self, code: int) -> None:
         # QEMU can end before its constructor has returned.

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from r4l.bench.compare import as_dict, table
 from r4l.bench.measure import Figures
-from r4l.bench.workloads import DIFFERENCES, WORKLOADS, chosen, differences
+from r4l.bench.workloads import DIFFERENCES, WORKLOADS, chosen_workloads, differences
 from r4l.errors import UsageError
 
 PACKETS = WORKLOADS["transmit-60"]
@@ -42,14 +42,14 @@ def test_differences_are_of_workloads_that_there_are() -> None:
 def test_the_choice(tmp_path: Path) -> None:
     script = tmp_path / "writes.sh"
     script.write_text("echo x > /dev/cicv\n")
-    assert [workload.name for workload in chosen((), ())] == list(WORKLOADS)
-    (own,) = chosen((), (script,))
+    assert [workload.name for workload in chosen_workloads((), ())] == list(WORKLOADS)
+    (own,) = chosen_workloads((), (script,))
     assert (own.name, own.unit, own.network, own.figure(1234.0)) == ("writes.sh", "instructions", False, 1234.0)
-    assert [workload.name for workload in chosen(("udp",), (script,))] == ["udp", "writes.sh"]
+    assert [workload.name for workload in chosen_workloads(("udp",), (script,))] == ["udp", "writes.sh"]
     with pytest.raises(UsageError, match="no workload pktgen-61"):
-        chosen(("pktgen-61",), ())
+        chosen_workloads(("pktgen-61",), ())
     with pytest.raises(UsageError, match="cannot be read"):
-        chosen((), (tmp_path / "none.sh",))
+        chosen_workloads((), (tmp_path / "none.sh",))
 
 
 def test_data_of_a_pair() -> None:

@@ -83,11 +83,11 @@ def test_the_header_of_a_flat_image(magic: bytes, tmp_path: Path) -> None:
     struct.pack_into("<QQ", image, 8, 0, 30 * 2**20)
     image[0x38:0x3C] = magic
     (tmp_path / "Image").write_bytes(image)
-    described = images.describe(tmp_path / "Image")
+    described = images.identify(tmp_path / "Image")
     assert (described.kind, described.size) == ("Image", 4096)
     assert "30.0 MiB" in described.about
 
 
 def test_a_file_that_is_no_kernel(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"short")
-    assert images.describe(tmp_path / "x").kind == "unknown"
+    assert images.identify(tmp_path / "x").kind == "unknown"

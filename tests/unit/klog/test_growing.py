@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.unit.klog.logs import OOPS, WARNING
 
 from r4l.klog.cutter import LONG_GAP, QUIET, SplatCutter
-from r4l.klog.prefixes import parse_line
+from r4l.klog.prefixes import parse_any_line
 from r4l.klog.reader import growing, grows, opened
 
 STALL = [
@@ -28,7 +28,7 @@ def cutter(lines: list[str], caller: str = "") -> SplatCutter:
     made = SplatCutter(only_kernel=False)
     made.now = 100.0
     for number, text in enumerate(lines):
-        for record in parse_line(f"[   12.{number:06}]{caller} {text}", number):
+        for record in parse_any_line(f"[   12.{number:06}]{caller} {text}", number):
             assert not made.feed(record)
     return made
 
@@ -65,7 +65,7 @@ def test_a_line_of_its_own_is_over_soon() -> None:
 def test_lines_of_others_do_not_keep_it_open() -> None:
     made = cutter(OOPS, "[  T123]")
     made.now = 101.0
-    for record in parse_line("[   13.000000][   T77] something else", 99):
+    for record in parse_any_line("[   13.000000][   T77] something else", 99):
         assert not made.feed(record)
     made.now = 100 + QUIET
     (splat,) = made.settle()
@@ -75,7 +75,7 @@ def test_lines_of_others_do_not_keep_it_open() -> None:
 def test_lines_that_come_keep_it_open() -> None:
     made = cutter(OOPS[:-2])
     made.now = 101.5
-    for record in parse_line(f"[   12.900000] {OOPS[-2]}", 90):
+    for record in parse_any_line(f"[   12.900000] {OOPS[-2]}", 90):
         assert not made.feed(record)
     made.now = 100 + QUIET
     assert not made.settle()

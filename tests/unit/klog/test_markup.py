@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r4l.klog.markup import from_html, from_json
-from r4l.klog.prefixes import parse_line
+from r4l.klog.prefixes import parse_any_line
 from r4l.klog.reader import complaints
 
 TEXTS = [
@@ -76,9 +76,9 @@ def test_mails_as_they_are_sent() -> None:
 
 
 def test_journald_says_who_wrote_a_line() -> None:
-    (record,) = parse_line(journal("BUG: x"))
+    (record,) = parse_any_line(journal("BUG: x"))
     assert (record.text, record.kernel) == ("BUG: x", True)
-    (record,) = parse_line(json.dumps({"SYSLOG_IDENTIFIER": "prog", "MESSAGE": "BUG: x"}))
+    (record,) = parse_any_line(json.dumps({"SYSLOG_IDENTIFIER": "prog", "MESSAGE": "BUG: x"}))
     assert (record.text, record.kernel) == ("BUG: x", False)
 
 
@@ -105,5 +105,5 @@ def test_the_kernels_own_marks_stay(line: str) -> None:
 def test_no_line_takes_long(piece: str, times: int) -> None:
     begin = time.process_time()
     for before in ("", "{", '"', " " * 2000 + "{"):
-        parse_line((before + piece * times)[:8000] + "x")
+        parse_any_line((before + piece * times)[:8000] + "x")
     assert time.process_time() - begin < 0.5

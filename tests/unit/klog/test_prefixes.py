@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r4l.klog import Record
-from r4l.klog.prefixes import PREFIXES, parse_line
+from r4l.klog.prefixes import PREFIXES, parse_any_line
 
 EXAMPLES = [(entry, example) for entry in PREFIXES for example in entry["examples"]]
 TEXTS = [
@@ -25,7 +25,7 @@ TEXTS = [
 
 
 def one(line: str) -> Record:
-    (record,) = parse_line(line)
+    (record,) = parse_any_line(line)
     return record
 
 
@@ -101,7 +101,7 @@ def test_what_prefixes_say_is_read(line: str, time_: float, level: int | None, c
     ],
 )
 def test_lines_that_two_writers_tore(line: str, texts: list[str]) -> None:
-    assert [record.text for record in parse_line(line)] == texts
+    assert [record.text for record in parse_any_line(line)] == texts
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_what_is_no_prefix_stays(line: str) -> None:
 
 @given(st.text(max_size=300))
 def test_any_text_can_be_read(text: str) -> None:
-    for record in parse_line(text):
+    for record in parse_any_line(text):
         assert isinstance(record.text, str)
 
 
@@ -123,5 +123,5 @@ def test_any_text_can_be_read(text: str) -> None:
 )
 def test_no_line_takes_long(piece: str, times: int) -> None:
     begin = time.process_time()
-    parse_line((piece * times)[:8192])
+    parse_any_line((piece * times)[:8192])
     assert time.process_time() - begin < 0.5

@@ -158,7 +158,7 @@ def test_the_others_are_graded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             raise errors[read.path.name]
         return graded(read)
 
-    monkeypatch.setattr(teacher, "prepare", lambda *_: [])
+    monkeypatch.setattr(teacher, "prepare_kernels", lambda *_: [])
     monkeypatch.setattr(grade, "grade", grade_one)
     paths = [hand_made(tmp_path, "bad.zip", manifest={"verdict": GONE})]
     paths += [hand_made(tmp_path, name) for name in errors]
@@ -179,7 +179,7 @@ def test_pages_are_written_where_a_later_kernel_cannot_be_had(tmp_path: Path, mo
             raise EnvironmentFault("no network")
         return kernels.pop()
 
-    monkeypatch.setattr(teacher, "prepare", prepare)
+    monkeypatch.setattr(teacher, "prepare_kernels", prepare)
     monkeypatch.setattr(grade, "grade", graded)
     paths = [str(hand_made(tmp_path, name)) for name in ("one.zip", "two.zip")]
     done = CliRunner().invoke(cli.command, ["grade", *paths, "--into", str(tmp_path / "class")])
@@ -188,7 +188,7 @@ def test_pages_are_written_where_a_later_kernel_cannot_be_had(tmp_path: Path, mo
 
 
 def test_two_of_one_name_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(teacher, "prepare", lambda *_: [])
+    monkeypatch.setattr(teacher, "prepare_kernels", lambda *_: [])
     monkeypatch.setattr(grade, "grade", graded)
     paths = [str(hand_made(tmp_path, name)) for name in ("one.zip", "two.zip")]
     alone = CliRunner().invoke(cli.command, ["grade", paths[0], "--into", str(tmp_path / "class")])

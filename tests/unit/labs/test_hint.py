@@ -51,7 +51,7 @@ def test_without_a_checkpoint_it_is_the_one_that_one_is_at(
     assert hint(*arguments).startswith(f"{POINTS[FIRST].title}\n")
     *_, last = POINTS
     outcomes = tuple(Outcome(point, "", "checkpoint", point != last) for point in POINTS)
-    monkeypatch.setattr(student, "prepare", lambda *_: [SimpleNamespace()])
+    monkeypatch.setattr(student, "prepare_kernels", lambda *_: [SimpleNamespace()])
     monkeypatch.setattr(Check, "run", lambda _: Verdict("hello", "7.3.4", outcomes))
     student._check(workspace, None, None)
     monkeypatch.setattr(Check, "run", lambda _: Verdict("hello", "7.3.4", outcomes, build="error[E0433]"))

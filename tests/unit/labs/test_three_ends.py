@@ -263,7 +263,7 @@ def test_a_check_shows_what_it_could_not_judge(
     outcomes: tuple[Outcome, ...], code: int, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     workspace = Workspace.start(Lab.named("hello"), tmp_path / "work")
-    monkeypatch.setattr(student, "prepare", lambda *_: [])
+    monkeypatch.setattr(student, "prepare_kernels", lambda *_: [])
     monkeypatch.setattr(Check, "run", lambda _self: Verdict("hello", "7.3.4", outcomes))
     done = CliRunner().invoke(cli.command, ["check", str(workspace.folder)])
     assert getattr(done.exception, "exit_code", 0) == code
@@ -280,7 +280,7 @@ def test_a_check_shows_what_it_could_not_judge(
 @pytest.fixture
 def handed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A bundle that claims both checkpoints reached."""
-    monkeypatch.setattr(teacher, "prepare", lambda *_: [])
+    monkeypatch.setattr(teacher, "prepare_kernels", lambda *_: [])
     workspace = Workspace.start(Lab.named("hello"), tmp_path / "work")
     (tmp_path / "evidence").mkdir()
     verdict = Verdict("hello", "7.3.4", (REACHED, Outcome("greets", "It greets", "checkpoint", True)))

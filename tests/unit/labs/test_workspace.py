@@ -119,7 +119,7 @@ def test_an_answer_to_no_question_is_said_before_anything_is_built(
     def never(*_: object) -> None:
         raise AssertionError("kernels were set up")
 
-    monkeypatch.setattr(student, "prepare", never)
+    monkeypatch.setattr(student, "prepare_kernels", never)
     (workspace.folder / ANSWERS).write_text(text)
     for command in (["check", str(workspace.folder)], ["submit", str(workspace.folder), "--name", "A"]):
         done = CliRunner().invoke(cli.command, command)
@@ -146,7 +146,7 @@ def test_a_broken_sheet_is_said_before_anything_is_built(workspace: Workspace, m
         raise AssertionError("it was built or set up")
 
     monkeypatch.setattr(Check, "_runs", never)
-    monkeypatch.setattr(student, "prepare", never)
+    monkeypatch.setattr(student, "prepare_kernels", never)
     (workspace.folder / ANSWERS).write_text('vermagic = "vermagic')
     with pytest.raises(UsageError, match="cannot be read"):
         Check(workspace, []).run()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from r4l.errors import UsageError
-from r4l.pci.load import MODELS, in_python, load
+from r4l.pci.load import MODELS, in_python, model_class
 
 HEAD = "from r4l import pci\nclass Model(pci.Device):\n    vendor_id = 1\n    bars = (pci.Bar(64),)\n"
 
@@ -24,8 +24,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_model_with_a_file_beside_it(folder: Path) -> None:
-    assert load(f"{folder}/helped.py:Model").device_id == 7
-    assert load(f"{folder}/model.py:Model").vendor_id == 1
+    assert model_class(f"{folder}/helped.py:Model").device_id == 7
+    assert model_class(f"{folder}/model.py:Model").vendor_id == 1
     (folder / "a, b.py").write_text(HEAD)
     assert in_python(f"{folder}/a, b.py:Model")
 
@@ -42,7 +42,7 @@ def test_a_model_with_a_file_beside_it(folder: Path) -> None:
 )
 def test_no_such_model(folder: Path, spec: str, cause: str) -> None:
     with pytest.raises(UsageError) as caught:
-        load(f"{folder}/{spec}")
+        model_class(f"{folder}/{spec}")
     assert cause in caught.value.cause
 
 
@@ -64,12 +64,12 @@ def test_what_names_a_file(text: str, is_one: bool) -> None:
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_a_model_of_r4l_s(name: str) -> None:
     assert in_python(f"python:{name}")
-    assert load(f"python:{name}").vendor_id in (0x1234, 0x8086)
+    assert model_class(f"python:{name}").vendor_id in (0x1234, 0x8086)
 
 
 def test_no_model_of_r4l_s() -> None:
     with pytest.raises(UsageError, match="r4l has no model ed") as caught:
-        load("python:ed")
+        model_class("python:ed")
     assert "python:edu" in str(caught.value)
 
 
@@ -80,5 +80,5 @@ def test_a_model_has_the_modules_of_its_own_folder(folder: Path, tmp_path: Path)
     (other / "helper/__init__.py").write_text("from helper.numbers import NUMBER\n")
     (other / "helper/numbers.py").write_text("NUMBER = 8\n")
     (other / "helped.py").write_text((folder / "helped.py").read_text())
-    found = [load(f"{one}/helped.py:Model").device_id for one in (folder, other, folder)]
+    found = [model_class(f"{one}/helped.py:Model").device_id for one in (folder, other, folder)]
     assert found == [7, 8, 7]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from r4l.cluster import SharedKernel
-from r4l.pci.load import load
+from r4l.pci.load import model_class
 from r4l.sweep import SweepCell, SweptDriver
 from r4l.sweep.as_test import as_test, command
 from r4l.sweep.phases import PHASES, PRELUDE, Phase
@@ -117,7 +117,7 @@ def test_the_model_is_found_from_anywhere(
     assert str(tmp_path) not in text
     monkeypatch.chdir("/")
     (device,) = marks(executed(text, str(folder / place / "test_it.py")))["machine"].kwargs["devices"]
-    assert load(device).__name__ == "Mine"
+    assert model_class(device).__name__ == "Mine"
 
 
 def test_a_model_from_elsewhere_is_named_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

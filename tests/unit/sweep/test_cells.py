@@ -22,7 +22,7 @@ from r4l.sweep.cells import NO_MEMORY, EventPlace, SweepCell, cells, common, kin
 
 # The package has a function of the module's name.
 sweep_module = importlib.import_module("r4l.sweep.sweep")
-require = sweep_module.require
+require_wanted = sweep_module.require_wanted
 
 PLACES = [
     EventPlace("probe", "write", "CTRL", 3),
@@ -100,7 +100,7 @@ EDU = SweptDriver("m", "m", SharedKernel("stock", "x86_64", "{}"), {}, "", "pyth
     ],
 )
 def test_a_cell_that_can_be(cell: str) -> None:
-    require(EDU, Wanted(named=[cell]), Edu())
+    require_wanted(EDU, Wanted(named=[cell]), Edu())
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_cell_that_can_be(cell: str) -> None:
 )
 def test_a_choice_of_what_is_not_there_is_refused(words: dict[str, list[str]], cause: str, remedy: str) -> None:
     with pytest.raises(UsageError) as refused:
-        require(EDU, Wanted(**words), Edu())  # type: ignore[arg-type]
+        require_wanted(EDU, Wanted(**words), Edu())  # type: ignore[arg-type]
     assert cause in refused.value.cause
     assert remedy in refused.value.remedy
 

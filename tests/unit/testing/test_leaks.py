@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from r4l.guest import Completed
-from r4l.testing.leaks import LIST, LeakFound, Leaks, changes
+from r4l.testing.leaks import LIST, LeakFound, Leaks, changes_since
 from r4l.vm import VM
 
 HELD = """\
@@ -76,8 +76,8 @@ def test_what_is_held() -> None:
         "DMA mappings": ["520"],
     }
     less = {**held, "I/O memory": held["I/O memory"][:1], "DMA mappings": ["512"]}
-    assert changes(less, held) == "I/O memory: new: 10000000-1001ffff : e1000"
-    assert changes(held, less) == "I/O memory: gone: 10000000-1001ffff : e1000"
+    assert changes_since(less, held) == "I/O memory: new: 10000000-1001ffff : e1000"
+    assert changes_since(held, less) == "I/O memory: gone: 10000000-1001ffff : e1000"
 
 
 def test_a_kernel_without_some_of_the_lists(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from r4l.setup import set_up
 from r4l.stages import Stages
 
 
-def prepare(lab: Lab, stages: Stages, name: str | None = None, arch: str | None = None) -> list[Kernel]:
+def prepare_kernels(lab: Lab, stages: Stages, name: str | None = None, arch: str | None = None) -> list[Kernel]:
     """Prepare and return the kernels that lab.toml or the user names.
 
     Raises:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from r4l.camp.labs import bundle
 from r4l.camp.labs.check import Check, Verdict
-from r4l.camp.labs.kernels import prepare
+from r4l.camp.labs.kernels import prepare_kernels
 from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.student import guess_student, require_student
 from r4l.camp.labs.workspace import STATE, Workspace
@@ -191,7 +191,7 @@ def _check(workspace: Workspace, kernel_name: str | None, arch: str | None) -> t
     workspace.require_known_answers()
     workspace.sources()
     with Stages() as stages:
-        kernels = prepare(workspace.lab, stages, kernel_name, arch)
+        kernels = prepare_kernels(workspace.lab, stages, kernel_name, arch)
         with stages.stage(f"lab {workspace.lab.name}") as say:
             done = Check(workspace, kernels, say=say)
             verdict = done.run()

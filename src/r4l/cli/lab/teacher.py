@@ -14,7 +14,7 @@ from rich.markup import escape
 from r4l import cluster
 from r4l.camp.labs import bundle, matrix, pages
 from r4l.camp.labs import grade as grading
-from r4l.camp.labs.kernels import prepare, wanted
+from r4l.camp.labs.kernels import prepare_kernels, wanted
 from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.running import DidNotRun
 from r4l.camp.labs.student import slug
@@ -180,7 +180,7 @@ def _read(
                 err=True,
             )
         seen.add((read.student, read.lab.name))
-        kernels = prepare(read.lab, stages, kernel_name, arch)
+        kernels = prepare_kernels(read.lab, stages, kernel_name, arch)
         names = [name for name, _ in wanted(read.lab, kernel_name, arch)]
         checks = [checks.absolute() for folder in hidden for checks in grading.hidden_checks(folder, read.lab)]
         before = None if again else grading.kept_for(into, grading.key(read, kernels, checks))
@@ -255,7 +255,7 @@ def matrix_(names: tuple[str, ...], only: str, markdown: bool, kernel_name: str 
     labs = [Lab.named(name) for name in names] or Lab.all()
     console, judged = Console(stderr=markdown, highlight=False, soft_wrap=True), []
     with Stages() as stages:
-        kernels = {lab.name: prepare(lab, stages, kernel_name, arch) for lab in labs}
+        kernels = {lab.name: prepare_kernels(lab, stages, kernel_name, arch) for lab in labs}
     for entry in matrix.run(labs, lambda lab: kernels[lab.name], only):
         judged.append(entry)
         said = " ".join(entry.said.split())[:160]
