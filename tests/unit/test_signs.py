@@ -9,10 +9,7 @@ import contextlib
 import functools
 import importlib
 import inspect
-import io
 import re
-import subprocess
-import tokenize
 import typing
 from collections.abc import Iterator
 from functools import cache
@@ -20,11 +17,11 @@ from pathlib import Path, PurePath
 from types import ModuleType
 
 import pytest
+from tests.unit.signs import ROOT, Sign, all_signs, files, places, signs_in
 
 import r4l
 from r4l.testing import fixtures
 
-ROOT = Path(__file__).parents[2]
 SOURCE = "src/r4l/"
 NOT_OURS = (
     r"docs/(devel|interop|specs)(/.*)?",  # QEMU's
@@ -32,9 +29,20 @@ NOT_OURS = (
     r"scripts/.*\.py",  # the kernel's
     r"lsp-extensions\.md",  # rust-analyzer's
     r".*\.helix/languages\.toml",
+    # the kernel's, by their top folders
+    r"(srctree/)?(arch|asm|asm-generic|drivers|fs|include|init|kernel|lib|linux|mm|net|scripts|tools)/.*\.(c|h|rs|S|sh)",
+    r"rust/(kernel|bindings|helpers|pin-init|macros)/.*\.(c|h|rs)",
+    r"bindings_helper\.h|decode_stacktrace\.sh|highmem-internal\.h|if\.h|min-tool-version\.sh|seccomp\.h",
+    r"(accel|gdbstub|hw|migration|system|target)/.*\.[ch]",  # QEMU's
+    r"heap\.c",  # PRoot's
+    r"(Objects|Python)/\w+\.c",  # CPython's
+    r"rustc_metadata/src/locator\.rs",  # rustc's
 )
 """Files of other projects."""
-MADE = r"answers\.toml|(.*/)?r4l\.toml|test_\w+\.py|src/nic\.rs|counter\.py|my_\w+\.\w+"
+MADE = (
+    r"answers\.toml|(.*/)?r4l\.toml|test_\w+\.py|src/nic\.rs|counter\.py|my_\w+\.\w+|c_bindings\.rs|file\.rs"
+    r"|(foo|widget|greeter)\.(c|rs|S)|\.\./common/a\.c|writes\.sh"
+)
 """Files that users and r4l make, or that an example has."""
 STANDS_FOR = re.compile(r"NAME|NN|FILE|FOLDER|LAB|DIR")
 """Words in the place of a name."""
@@ -44,6 +52,8 @@ PATH = re.compile(
     r"|(?:docs|tests|labs|bench|src|\.ci|\.github|rust/kit|rust/drivers|rust/agent)/[\w./-]*[\w-]"
     r")(?![\w*{])"
 )
+SOURCE_PATH = re.compile(r"(?<![\w./~$<{*:@%-])((?:[\w.-]+/)*[\w-]+\.(?:rs|c|h|mk|S|sh))(?![\w*{.])")
+"""A file of source code, which documents and comments name; tables quote logs and name the kernel's files."""
 NAME = re.compile(r"`([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+)(?:\([^`]*\))?`|(?<![\w./-])(r4l(?:\.[a-z_]\w*)+)")
 SUFFIX = re.compile(
     r"c|h|ko|log|md|toml|py|rs|config|s|o|json|pcap|jsonl|zip|html|sh|mk|csv|txt|symvers|zst|d|bin|so|lds|debug|j2|trace"
@@ -55,54 +65,13 @@ NO_NAMES = {
     "module.kallsyms": "a field of the kernel's struct module",
     "modules.order": "a file of Kbuild's",
 }
-Sign = tuple[str, int, str]
-"""A file, a line, and a text there."""
-
-
-@cache
-def files() -> tuple[str, ...]:
-    """The checkout's files, as git knows them."""
-    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True)
-    return tuple(name for name in done.stdout.splitlines() if (ROOT / name).is_file())
-
-
-@cache
-def places() -> frozenset[str]:
-    """The ends of all paths in the checkout, of files and folders: `nic.py`, `net/nic.py`, and so on."""
-    whole = {*files(), *(str(folder) for name in files() for folder in PurePath(name).parents)}
-    return frozenset("/".join(PurePath(path).parts[at:]) for path in whole for at in range(len(PurePath(path).parts)))
-
-
-def signs_in(name: str, text: str) -> Iterator[Sign]:
-    """Yield the text of a file for its readers: all of a document and of a table, comments and docstrings of code."""
-    if name.endswith((".md", ".toml")):
-        yield from ((name, number, line) for number, line in enumerate(text.splitlines(), 1))
-    elif name.endswith(".py"):
-        yield from (
-            (name, token.start[0], token.string)
-            for token in tokenize.generate_tokens(io.StringIO(text).readline)
-            if token.type == tokenize.COMMENT
-        )
-        for node in ast.walk(ast.parse(text)):
-            if (
-                isinstance(node, ast.Expr)
-                and isinstance(node.value, ast.Constant)
-                and isinstance(node.value.value, str)
-            ):
-                yield name, node.lineno, node.value.value
-    elif name.endswith(".rs"):
-        found = ((number, re.search(r"//[/!]?(.*)", line)) for number, line in enumerate(text.splitlines(), 1))
-        yield from ((name, number, match[1]) for number, match in found if match)
-    elif name.endswith((".yml", ".sh")) or name in ("r4l", "Makefile"):
-        found = ((number, re.search(r"(?:^|\s)#(?!!)(.*)", line)) for number, line in enumerate(text.splitlines(), 1))
-        yield from ((name, number, match[1]) for number, match in found if match)
 
 
 def paths_astray(sign: Sign) -> Iterator[str]:
     """The paths in a sign that lead nowhere."""
     name, line, text = sign
-    for match in PATH.finditer(text):
+    found = [*PATH.finditer(text), *(() if name.endswith(".toml") else SOURCE_PATH.finditer(text))]
+    for match in found:
         path = match[1].rstrip(".")
         if STANDS_FOR.search(path) or any(re.fullmatch(pattern, path) for pattern in (*NOT_OURS, MADE)):
             continue
@@ -215,17 +184,6 @@ def names_astray(sign: Sign) -> Iterator[str]:
             yield f"{name}:{line}: {dotted}"
 
 
-APART = ("tests/fixtures/", "tests/hostile/folders.toml", "tests/unit/test_signs.py")
-"""Files that name what lies in the folders of others."""
-
-
-def all_signs(*starts: str) -> Iterator[Sign]:
-    for name in files():
-        if name.startswith(starts) and not name.startswith(APART):
-            with contextlib.suppress(UnicodeDecodeError):
-                yield from signs_in(name, (ROOT / name).read_text(encoding="utf-8"))
-
-
 def test_each_path_that_is_named_exists() -> None:
     assert [fault for sign in all_signs("") for fault in paths_astray(sign)] == []
 
@@ -248,7 +206,9 @@ def test_each_name_of_the_code_that_is_named_exists() -> None:
             ["r4l.vm.nothing", "klog.never"],
         ),
         ("docs/x.md", "`vm.klog.allow(…)`, `wire.flush()`, `wire.flash()`, `home.publish`", ["wire.flash"]),
-        ("rust/kit/src/x.rs", "// like rust/kit/src/nothing.rs", ["rust/kit/src/nothing.rs"]),
+        ("rust/kit/src/x.rs", "// like rust/kit/src/nothing.rs", ["rust/kit/src/nothing.rs"] * 2),
+        ("rust/kit/src/x.rs", "// `c/layout.c`, c/layouts.c, net/queue.rs, net/cue.rs", ["c/layouts.c"]),
+        ("docs/x.md", "inline.mk, outline.mk, arch/x86/kernel/reboot.c, reboots.c", ["outline.mk", "reboots.c"]),
     ],
 )
 def test_signs_astray_are_found(name: str, text: str, astray: list[str]) -> None:
