@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -494,21 +495,34 @@ def test_programs_that_the_toolchain_lacks_are_fetched(kernel: Kernel, committed
 def test_programs_that_cannot_be_fetched_are_named(
     kernel: Kernel, committed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tries = []
+
     def extended(*_: object, **__: object) -> Toolchain:
+        tries.append(1)
         raise EnvironmentFault("no network", "connect")
 
     monkeypatch.setattr(Toolchain, "extended", extended)
+    # The failure is remembered for this way to the mirror only, which nobody else takes.
+    monkeypatch.setenv("no_proxy", f"{uuid4()}.invalid")
     makefile = committed / "Makefile"
     with pytest.raises(BuildError) as caught:
         Module(committed).build(kernel)
-    assert "(git, xxd), and they cannot be fetched: no network" in caught.value.detail
+    assert "(git, xxd), and they cannot be fetched: no network" in caught.value.cause
+    assert caught.value.remedy.startswith("connect; ")
+    assert caught.value.known == "programs-not-fetched"
+    assert "cannot be fetched" not in caught.value.detail
     text = makefile.read_text(encoding="utf-8")
     makefile.write_text(text.replace("xxd -i firmware.bin", "(nosuch; echo 'int firmware_bin_len = 1;')"))
     built = Module(committed).build(kernel)
     assert described(built) == ""
     assert {note.name for note in built.notes} == {"programs-not-fetched", "absent-programs"}
     assert "(git)" in built.notes[0].cause
-    assert "nosuch" in built.notes[1].cause
+    assert "have: nosuch. " in built.notes[1].cause
+    makefile.write_text(text.replace("xxd -i firmware.bin", "(xxd -i firmware.bin; echo 'int firmware_bin_len = 1;')"))
+    (committed / "firmware.bin").write_text("another")
+    [note] = Module(committed).build(kernel).notes
+    assert "(git, xxd)" in note.cause
+    assert len(tries) == 1, "one try for three builds"
 
 
 def test_messages_name_files_below_by_their_whole_paths(kernel: Kernel, place: Path) -> None:

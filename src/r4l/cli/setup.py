@@ -12,6 +12,7 @@ from rich.markup import escape
 from r4l.arch import DEFAULT, architecture
 from r4l.cli.json_option import json_option
 from r4l.cli.options import ProjectCommand, kernel_option
+from r4l.module import unfetched
 from r4l.setup import lock_file_of, note_extras, set_up
 from r4l.stages import Stages
 from r4l.terminal import Console
@@ -40,6 +41,7 @@ def command(kernel_name: str | None, arch: str, lock_file: Path | None, update: 
     """
     with Stages() as stages:
         kernel = set_up(stages, kernel_name, arch=arch, lock_file=lock_file, update=update)
+    unfetched.forget()
     note_extras(kernel)
     lock = lock_file_of(kernel)
     if as_json:

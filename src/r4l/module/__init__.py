@@ -21,7 +21,7 @@ from r4l import home, inuse
 from r4l.errors import BuildError, UsageError
 from r4l.kernel import Kernel
 from r4l.module import sandbox, unchanged, warnings
-from r4l.module.calls import kbuild_calls
+from r4l.module.calls import kbuild_calls, missing_programs
 from r4l.module.diagnose import notes
 from r4l.module.kbuild_records import exported, in_order, symbols_of_others
 from r4l.module.make_runs import MakeRuns
@@ -149,7 +149,7 @@ class Module:
                 # Also after a failure: files compiled before it are not compiled again.
                 text = log.read_text(errors="replace", encoding="utf-8")
                 warned = whole(warnings.keep(output, text), *runs.places(text))
-            said = (*told, *notes(text, self.folder, kernel))
+            said = (*told, *notes(text, self.folder, kernel, missing_programs(output)))
             paths = [(place / name).with_suffix(".ko") for place in places for name in in_order(place)]
             # Kbuild lists no module that is asked for by its name.
             calls = [call for call in kbuild_calls(output) if not call.code]

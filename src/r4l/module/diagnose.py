@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -220,11 +220,18 @@ def absent_programs(output: str) -> list[str]:
     return list(dict.fromkeys(match["program"] or match["other"] for match in ABSENT.finditer(known.bounded(output))))
 
 
-def notes(output: str, folder: Path, kernel: Kernel) -> tuple[Explanation, ...]:
-    """Return explanations of the known warnings in the output of a build that succeeded, each once."""
+def notes(output: str, folder: Path, kernel: Kernel, told: Collection[str] = ()) -> tuple[Explanation, ...]:
+    """Return explanations of the known warnings in the output of a build that succeeded, each once.
+
+    Args:
+        output: all output of make.
+        folder: folder of the module.
+        kernel: kernel that the module was built for.
+        told: missing programs that another note names.
+    """
     facts = known_facts(folder, kernel)
     said = [entry.explain({**facts, **known.groups(match)}, match[0]) for entry, match in known.matches("note", output)]
-    absent = absent_programs(output)
+    absent = [name for name in absent_programs(output) if name not in told]
     if absent:
         cause = (
             f"the build calls programs that the toolchain does not have: {', '.join(absent)}. What a Makefile takes "

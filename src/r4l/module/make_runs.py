@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from r4l import home
 from r4l.arch import DEFAULT, architecture
-from r4l.errors import BuildError, EnvironmentFault, R4LError, UsageError
+from r4l.errors import BuildError, R4LError, UsageError
 from r4l.kernel import Kernel, stock
 from r4l.known import Explanation
-from r4l.module import sandbox
+from r4l.module import sandbox, unfetched
 from r4l.module.calls import MISSING, NOTES, KbuildCall, kbuild_calls, missing_programs
 from r4l.module.diagnose import diagnose
 from r4l.module.kbuild_records import in_order
@@ -26,6 +27,8 @@ from r4l.toolchain import Grant
 
 COLORS = {"TERM": "xterm", "TERM_URLS": "no"}
 """Environment with which rustc and gcc colour their output for a terminal, gcc without links to its manual."""
+NO_PROGRAM = "no-program"
+"""Name of the known failure that a program is missing."""
 LONGEST_NOTE = 1000
 """Number of characters of make's output in a note."""
 
@@ -61,11 +64,18 @@ class MakeRuns:
             failed = error
         missing = missing_programs(self._output)
         if missing and sandbox.EXTRA not in sandbox.build_toolchain(self._kernel, self._output).extras:
-            try:
-                self._say(f"fetching programs that the build calls: {', '.join(missing)}")
-                self._kernel.toolchain.extended(sandbox.EXTRA, say=self._say)
-            except EnvironmentFault as fault:
-                told.append(_not_fetched(missing, fault))
+            without = unfetched.fetch(self._kernel.toolchain, sandbox.EXTRA, missing, self._say)
+            if without:
+                text = self._log.read_text(encoding="utf-8", errors="replace")
+                if isinstance(failed, BuildError) and for_want_of(missing, failed, text):
+                    raise BuildError(
+                        f"{self._folder.name} does not build: {without.cause}",
+                        without.remedy,
+                        detail=failed.detail,
+                        known=without.name,
+                        explanations=(without, *failed.explanations[1:]),
+                    )
+                told.append(without)
             else:
                 sandbox.remember_call(self._output)
                 # make would take files that were made without them as up to date.
@@ -195,13 +205,15 @@ class MakeRuns:
         return list(dict.fromkeys([*found, *entered(said, self._folder), self._folder]))
 
 
-def _not_fetched(missing: Sequence[str], fault: EnvironmentFault) -> Explanation:
-    names = ", ".join(missing)
-    return Explanation(
-        "programs-not-fetched",
-        f"the build calls programs that the toolchain does not have yet ({names}), and they cannot be fetched: "
-        f"{fault.cause}. What a Makefile takes from them is empty",
-        fault.remedy,
+def for_want_of(programs: Sequence[str], failed: BuildError, log: str) -> bool:
+    """True if a build failed because one of these programs is missing, and has no other known cause."""
+    if any(why.name != NO_PROGRAM for why in failed.explanations[:1]):
+        return False
+    names = "|".join(map(re.escape, programs))
+    # The program in its place says so, or a shell for it.
+    return (
+        re.search(rf"^(?:\S.*: )?(?:{names}): not found\n(?:.*\n){{0,5}}?make.* Error 127$", log, re.MULTILINE)
+        is not None
     )
 
 
