@@ -150,9 +150,43 @@ def test_a_folder_that_is_removed_meanwhile(on_terminal: Callable[..., Any], fol
     (folder / "Kbuild").rename(folder / "Kbuild.away")
     (folder / "Makefile").unlink()
     assert "holds no module" in verdict(watching)
-    shutil.rmtree(folder)
-    assert watching.wait() == 2
-    assert "is gone" in watching.raw
+    folder.rename(folder.with_name("away"))
+    watching.until("is gone")
+    shutil.copytree(resources.rust("drivers/hello"), folder, ignore=shutil.ignore_patterns("tests"))
+    assert "✓ passed" in verdict(watching)
+    watching.type("\x03")
+    assert watching.wait() == 130
+
+
+@pytest.mark.thorough
+def test_a_commit_that_the_build_asks_git_for(on_terminal: Callable[..., Any], tmp_path: Path) -> None:
+    """No file of the folder changes, and the module's version does."""
+    folder = tmp_path / "tagged"
+    folder.mkdir()
+    (folder / "Makefile").write_text(
+        "obj-m := tagged.o\nVERSION := $(shell git -C $(src) describe --always)\nccflags-y += -DVERSION=$(VERSION)\n"
+    )
+    (folder / "tagged.c").write_text(
+        '#include <linux/module.h>\n#include <linux/stringify.h>\nMODULE_LICENSE("GPL");\n'
+        'static int __init begin(void)\n{\n\tpr_info("version %s\\n", __stringify(VERSION));\n\treturn 0;\n}\n'
+        "static void __exit end(void)\n{\n}\nmodule_init(begin);\nmodule_exit(end);\n"
+    )
+
+    def git(*words: str) -> None:
+        who = ("-c", "user.name=me", "-c", "user.email=me@example.org")
+        subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
+
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "one")
+    git("tag", "-am", "x", "first")
+    watching = on_terminal("watch", str(folder))
+    assert "version first" in verdict(watching)
+    git("tag", "-d", "first")
+    git("tag", "-am", "x", "second")
+    assert "version second" in watching.until("version second")
+    watching.type("\x03")
+    assert watching.wait() == 130
 
 
 def test_a_folder_without_a_module(tmp_path: Path) -> None:

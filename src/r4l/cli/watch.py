@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import click
+from rich.markup import escape
 
 from r4l.cli import editor_files, show
 from r4l.cli.options import PytestCommand, config_option, kernel_option
@@ -56,6 +57,10 @@ class WatchScreen:
         """Write output unchanged: it may not be text."""
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+
+    def gone(self, folder: Path) -> None:
+        """Print that the folder is gone."""
+        self._console.print(f"\n[yellow]… {escape(str(folder))} is gone: the next run begins when it is back[/]")
 
     def superseded(self) -> None:
         """Print that a run was ended because of a newer save."""

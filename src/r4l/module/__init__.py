@@ -33,6 +33,7 @@ from r4l.module.order import in_load_order
 from r4l.module.outer import built_by
 from r4l.module.paths_in import whole
 from r4l.module.places import FOLDER, NOTHING, VIEW, build_key, output_folder
+from r4l.module.repository import repository_of
 from r4l.module.shipped import with_kernels_own
 from r4l.module.view import visible
 from r4l.paths import require_for_make
@@ -192,6 +193,11 @@ class Module:
         with suppress(FileExistsError):
             view.symlink_to(self.folder)
         return home.lock(f"module-{output.parent.name}-{output.name}")
+
+    def reads_repository(self, kernel: Kernel) -> bool:
+        """Return True if the folder's build for a kernel may call git and sees the repository: a commit may change
+        what it makes."""
+        return sandbox.has_called(self.output(kernel)) and repository_of(self.folder) is not None
 
     def kbuild_folders(self, kernel: Kernel) -> list[Path]:
         """Return the folders for which the last build called Kbuild: the module's own, or those that its Makefile

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from r4l.module.modinfo import BuiltModule
 
-Stamp = frozenset[tuple[str, int, int]]
-"""Path, time of change and size of each file that a build may read."""
+Stamp = frozenset[tuple[str, int, int, int, int]]
+"""Path, time, size, inode and its time, of each file that a build may read: a file that takes another's place may have
+the other's time and size."""
 
 
 NO_SOURCE = re.compile(r"(^|/)(test_[^/]*\.py|[^/]*_test\.py|conftest\.py|__pycache__|\.[^/]*)(/|$)")
@@ -32,7 +33,7 @@ def stamp(folders: Sequence[Path]) -> Stamp:
             # Not `stat`, which follows links: an editor's lock is a link to nowhere.
             status = path.lstat()
             if not stat.S_ISDIR(status.st_mode):
-                found.add((str(path), status.st_mtime_ns, status.st_size))
+                found.add((str(path), status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns))
     return frozenset(found)
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from r4l.errors import UsageError
 from r4l.kernel import Kernel
+from r4l.module import Module
 from r4l.module.unchanged import LastBuild
 from r4l.watch.job import Job, JobResult
 from r4l.watch.project import Project, Work
@@ -35,6 +35,9 @@ class Screen(Protocol):
 
     def output(self, data: bytes) -> None:
         """Show output of pytest or the guest's kernel."""
+
+    def gone(self, folder: Path) -> None:
+        """Announce that the folder is gone; the next run begins when it is back."""
 
     def superseded(self) -> None:
         """Announce that a new save ended the run."""
@@ -62,6 +65,7 @@ class Loop:
     _known: LastBuild | None = None
     _run: RunningJob | None = None
     _begun: float = 0.0
+    _gone: bool = False
     _events: queue.SimpleQueue[Callable[[], None]] = field(default_factory=queue.SimpleQueue)
     _pending: Work = field(default_factory=Work)
 
@@ -69,7 +73,6 @@ class Loop:
         """Run everything once, then what each save affects.
 
         Raises:
-            UsageError: the folder is gone.
             KeyboardInterrupt: the user ended the watch.
         """
         try:
@@ -84,8 +87,13 @@ class Loop:
 
     def _saved(self, saved: frozenset[Path]) -> None:
         if not self.project.folder.is_dir():
-            raise UsageError(f"{self.project.folder} is gone", "start again when it is back")
+            self._end_of_folder()
+            return
+        self._gone = False
         work = self.project.affected(saved)
+        if any(map(self.project.is_commit, saved)) and self._reads_repository():
+            # The files are the same, and what git says of them is not.
+            self._known, work = None, Work(everything=True)
         if not work:
             return
         # Work that an ended run did not reach stays pending.
@@ -93,7 +101,18 @@ class Loop:
         if self._run:
             self._run.end()
             self.screen.superseded()
-        self._start(frozenset(path for path in saved if self.project.affected([path])))
+        self._start(frozenset(path for path in saved if self.project.affected([path]) or self.project.is_commit(path)))
+
+    def _end_of_folder(self) -> None:
+        if self._run:
+            self._run.end()
+            self._run = None
+        if not self._gone:
+            self.screen.gone(self.project.folder)
+        self._gone, self._pending = True, Work(everything=True)
+
+    def _reads_repository(self) -> bool:
+        return Module(self.project.folder, self.config).reads_repository(self.kernel)
 
     def _start(self, saved: frozenset[Path]) -> None:
         self._begun = time.monotonic()

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from r4l import resources
 from r4l.module import Module
+from r4l.module.repository import repository_of
 
 SOURCES = frozenset({".rs", ".c", ".h", ".S", ".mk", ".lds", ".dts", ".py", ".ini", ".toml"})
 NAMES = frozenset({"Kbuild", "Makefile", "Kconfig"})
@@ -17,6 +19,9 @@ NAMES = frozenset({"Kbuild", "Makefile", "Kconfig"})
 Others (products of a plain make, editors' own files, a pcap that a test writes) must not start a run, which might write
 them again.
 """
+
+_REFERENCES = re.compile(r"(HEAD|packed-refs|refs/(heads|tags)/.+|reftable/.+)$")
+"""Files by which git knows what a commit is called (gitrepository-layout(5))."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,13 @@ class Project:
         kit: the kit, if the module's Kbuild includes it.
         shelf: the folder `tests/` of the checkout that the module belongs to; tests in it count if they are named after
             the module's folder.
+        git: git's folders for the work tree that the folder lies in: its own, and that of all work trees.
     """
 
     folder: Path
     kit: Path | None = None
     shelf: Path | None = None
+    git: tuple[Path, ...] = ()
 
     @classmethod
     def of(cls, folder: Path) -> Project:
@@ -64,16 +71,22 @@ class Project:
         kbuild = module.require_kbuild()
         takes_kit = "R4L_KIT" in kbuild.read_text(errors="replace", encoding="utf-8")
         checkout = resources.checkout()
+        repository = repository_of(module.folder)
         ours = checkout and module.folder.is_relative_to(resources.rust().resolve())
         return cls(
             module.folder,
             resources.kit().resolve() if takes_kit else None,
             checkout.resolve() / "tests" if checkout and ours else None,
+            tuple(dict.fromkeys((repository.own, repository.common))) if repository else (),
         )
 
     @property
     def watched(self) -> list[Path]:
         """Folders to watch recursively."""
+        return [*self._bases, *(folder for folder in self.git if not folder.is_relative_to(self.folder))]
+
+    @property
+    def _bases(self) -> list[Path]:
         return [folder for folder in (self.folder, self.kit, self.shelf) if folder]
 
     @property
@@ -102,8 +115,13 @@ class Project:
             work |= self._affected(path)
         return work
 
+    def is_commit(self, path: Path) -> bool:
+        """True for a file of git's that tells of a commit, a tag or a checkout; its index also changes by a look."""
+        names = (path.relative_to(folder) for folder in self.git if path.is_relative_to(folder))
+        return any(name.suffix != ".lock" and _REFERENCES.match(str(name)) for name in names)
+
     def _affected(self, path: Path) -> Work:
-        base = next((base for base in self.watched if path.is_relative_to(base)), None)
+        base = next((base for base in self._bases if path.is_relative_to(base)), None)
         if base is None or _hidden(path.relative_to(base)):
             return Work()
         if path.is_symlink() and not path.resolve().is_relative_to(base.resolve()):

@@ -13,13 +13,17 @@ STEP = 50
 """Milliseconds without a change after which a save is complete; `git checkout` writes many files in a row."""
 
 
+RETURN = 0.5
+"""Seconds between two looks for a folder that is gone."""
+
+
 class Saves:
     """Watcher of folders and everything below them, on a thread of its own; a context manager.
 
     Args:
         folders: existing folders.
         tell: called with the paths that came, went or changed in each save; with the folders themselves if a name is
-            not UTF-8 and the paths are unknown.
+            not UTF-8 and the paths are unknown, and if a folder is gone, or back.
     """
 
     def __init__(self, folders: Sequence[Path], tell: Callable[[frozenset[Path]], None]) -> None:
@@ -47,7 +51,11 @@ class Saves:
                         break
             except FileNotFoundError:
                 self._tell(frozenset(self._folders))
-                return
+                # A checkout of a commit without the folder; inotify(7) cannot watch what is not there.
+                while not (self._stop.is_set() or all(folder.exists() for folder in self._folders)):
+                    self._stop.wait(RETURN)
+                if not self._stop.is_set():
+                    self._tell(frozenset(self._folders))
             except RuntimeError:
                 # WatchfilesRustInternalError: "Unable to decode path … to string".
                 self._tell(frozenset(self._folders))

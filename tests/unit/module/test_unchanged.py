@@ -36,7 +36,16 @@ def test_it_is_recalled_for_its_kernel(folder: Path, known: LastBuild) -> None:
     assert unchanged.recall(folder / "sub", "key") is None
 
 
+def replace_with_equal_times(folder: Path) -> None:
+    """Put another file of the same size in the place of one; tar gives all files the time of the release."""
+    (folder / "b.rs").write_text("b")
+    for name in ("a.rs", "b.rs"):
+        os.utime(folder / name, ns=((folder / "a.rs").stat().st_mtime_ns,) * 2)
+    (folder / "b.rs").replace(folder / "a.rs")
+
+
 CHANGES: dict[str, Callable[[Path], object]] = {
+    "replaced by one of equal time and size": replace_with_equal_times,
     "changed": lambda folder: (folder / "a.rs").write_text("bb"),
     "of another time": lambda folder: os.utime(folder / "a.rs", (1, 1)),
     "new": lambda folder: (folder / "sub/b.rs").write_text(""),

@@ -139,3 +139,44 @@ def test_folders_that_hold_no_module(tmp_path: Path) -> None:
         Project.of(tmp_path)
     with pytest.raises(UsageError, match="is not a folder"):
         Project.of(tmp_path / "gone")
+
+
+def repository(top: Path) -> Path:
+    """Make the least that git takes for a repository."""
+    for name in ("objects", "refs/heads", "refs/tags"):
+        (top / ".git" / name).mkdir(parents=True)
+    (top / ".git/HEAD").write_text("ref: refs/heads/main\n")
+    return top / ".git"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("HEAD", True),
+        ("refs/heads/main", True),
+        ("refs/tags/v1", True),
+        ("packed-refs", True),
+        ("HEAD.lock", False),
+        ("refs/heads/main.lock", False),
+        ("index", False),
+        ("refs/stash", False),
+        ("refs/remotes/origin/main", False),
+        ("logs/HEAD", False),
+        ("COMMIT_EDITMSG", False),
+    ],
+)
+def test_files_of_git_that_tell_of_a_commit(folder: Path, name: str, told: bool) -> None:
+    git = repository(folder)
+    project = Project.of(folder)
+    assert project.watched == [folder], "its .git with it"
+    assert project.is_commit(git / name) is told
+    assert not project.affected([git / name])
+
+
+def test_a_repository_around_the_folder_is_watched(folder: Path) -> None:
+    git = repository(folder.parent)
+    project = Project.of(folder)
+    assert project.watched == [folder, git]
+    assert project.is_commit(git / "HEAD")
+    assert not project.affected([git / "HEAD", git / "objects"])
+    assert not project.is_commit(folder / "blinker.rs")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import queue
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,3 +94,76 @@ def test_a_folder_that_is_made_anew(told: Told, tmp_path: Path) -> None:
         folder.mkdir()
         inner.until(folder)
         _begun(folder, inner)
+
+
+def git(folder: Path, *words: str) -> None:
+    who = ("-c", "user.name=me", "-c", "user.email=me@example.org", "-c", "init.defaultBranch=main")
+    subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A work tree with a driver on two branches; the other one has a file of another content, and a folder more."""
+    top = tmp_path / "repository"
+    (top / "driver").mkdir(parents=True)
+    (top / "driver/main.rs").write_text("one")
+    git(top, "init", "-q")
+    git(top, "add", ".")
+    git(top, "commit", "-qm", "one")
+    git(top, "checkout", "-qb", "other")
+    (top / "driver/main.rs").write_text("two")
+    (top / "driver/sub").mkdir()
+    (top / "driver/sub/hw.rs").write_text("two")
+    git(top, "add", ".")
+    git(top, "commit", "-qm", "two")
+    return top
+
+
+@pytest.fixture
+def of_driver(repository: Path) -> Iterator[Told]:
+    """The saves in the driver's folder."""
+    told = Told()
+    with Saves([repository / "driver"], told.tell):
+        _begun(repository / "driver", told)
+        yield told
+
+
+def test_a_checkout_and_back(of_driver: Told, repository: Path) -> None:
+    driver = repository / "driver"
+    git(repository, "checkout", "-q", "main")
+    of_driver.until(driver / "main.rs", driver / "sub")
+    git(repository, "checkout", "-q", "other")
+    of_driver.until(driver / "main.rs", driver / "sub")
+
+
+def test_a_stash_and_back(of_driver: Told, repository: Path) -> None:
+    driver = repository / "driver"
+    (driver / "main.rs").write_text("three")
+    of_driver.until(driver / "main.rs")
+    git(repository, "stash")
+    of_driver.until(driver / "main.rs")
+    git(repository, "stash", "pop")
+    of_driver.until(driver / "main.rs")
+
+
+def test_a_file_that_gets_older(of_driver: Told, repository: Path) -> None:
+    driver = repository / "driver"
+    os.utime(driver / "main.rs", (1, 1))
+    of_driver.until(driver / "main.rs")
+    (repository / "old.rs").write_text("old")
+    os.utime(repository / "old.rs", (1, 1))
+    (repository / "old.rs").rename(driver / "main.rs")
+    of_driver.until(driver / "main.rs")
+
+
+def test_a_checkout_of_a_commit_without_the_folder(of_driver: Told, repository: Path) -> None:
+    driver = repository / "driver"
+    (driver / "begun").unlink()
+    git(repository, "checkout", "-q", "--orphan", "empty")
+    git(repository, "rm", "-rqf", ".")
+    git(repository, "commit", "-qm", "empty", "--allow-empty")
+    of_driver.until(driver)
+    assert not driver.exists()
+    git(repository, "checkout", "-q", "other")
+    of_driver.until(driver)
+    _begun(driver, of_driver)
