@@ -16,6 +16,11 @@ from r4l.klog.frames import StackFrame
 _GROUP = {"name!": str, "functions": [str], "kinds?": [str], "except?": [str], "built-in?": bool}
 _SHAPE = {"group": [_GROUP], "dispatch": {"functions": [str]}}
 _FILE = resources.table(__package__, "messengers.toml", _SHAPE)
+_SYSTEM_CALL = re.compile(
+    r"(?:__(?:x64|ia32|arm64|riscv|s390x?|powerpc|se|do)_)(?P<compat>compat_)?sys_|(?P<older>compat_|C_)?(?:SyS|SYSC)_"
+)
+"""Begin of the functions that SYSCALL_DEFINE makes of one system call, today and up to 4.16
+(include/linux/syscalls.h)."""
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|clone|llvm|lto_priv|\d).*$")
 LONGEST = 200
 """Characters of a symbol that are compared. The bound keeps hostile logs from costing time."""
@@ -43,10 +48,13 @@ _DISPATCH = _any(_FILE["dispatch"]["functions"])
 
 
 def plain_symbol(symbol: str) -> str:
-    """Strip from a symbol the prefixes and suffixes that compilers and kernel checks add."""
+    """Strip from a symbol the prefixes and suffixes that compilers, kernel checks and SYSCALL_DEFINE add."""
     # A leading dot marks the code of a function on big-endian powerpc.
     for padding in (".", "__pfx_", "__cfi_", "__pi_"):
         symbol = symbol.removeprefix(padding)
+    if match := _SYSTEM_CALL.match(symbol):
+        compat = "compat_" if match["compat"] or match["older"] else ""
+        symbol = f"{compat}sys_{symbol[match.end() :]}"
     return _SUFFIX.sub("", symbol)[:LONGEST]
 
 
@@ -111,7 +119,9 @@ def _carries(frame: StackFrame, kind: str) -> bool:
     # A call that never returns can be the last of its function: the address behind it is the next function's.
     if is_messenger(frame.symbol, kind, module=frame.module is not None):
         return True
-    return (frame.offset == 0 and frame.size > 0) or frame.from_header
+    # Of an inlined function the kernel itself knows nothing: the culprit is the same before and after somebody has
+    # added source lines to a log.
+    return (frame.offset == 0 and frame.size > 0) or frame.inlined
 
 
 def _asked_for(frames: Sequence[StackFrame], kind: str, *, first: bool = False) -> StackFrame | None:

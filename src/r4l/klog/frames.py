@@ -16,14 +16,14 @@ from r4l.klog import kinds
 from r4l.klog.demangle import demangle_text
 from r4l.klog.records import Record
 
-_ADDRESS = r"(?:\[<?(?:0x)?[0-9a-f]{4,16}>?\] ?|\[<0>\] ?){1,2}"
+_ADDRESS = r"(?:\[<?(?:0x)?[0-9a-f]{4,16}>?\] ?|\[<(?:0|\(_{0,4}ptrval_{0,4}\))>\] ?){1,2}"
 _SYMBOL = r"(?P<symbol><[\w.$<>:,&*;()\[\]{}# ]{1,400}>::[\w.$<>:{}#]{1,200}|[A-Za-z_.$<][\w.$<>:{}#]{0,1023})"
 """A name as the kernel prints it, or demangled, with blanks in `<A as B>::f`."""
 _OFFSET = r"\+0x(?P<offset>[0-9a-f]{1,8})/0x(?P<size>[0-9a-f]{1,8})"
 _MODULE = r"(?: \[(?P<module>\w{1,64})[^\]]{0,80}\])?"
 _LINE = (
-    r"(?:[^\s:()]{1,256}:\d{1,7}(?: \(discriminator \d{1,3}\))? ){0,8}"
-    r"(?P<file>[^\s:()]{1,1024}\.\w{1,4}):(?P<line>\d{1,7})"
+    r"(?:[^\s:()]{1,256}:-?\d{1,7}(?: \(discriminator \d{1,3}\))? ){0,8}"
+    r"(?P<file>[^\s:()]{1,1024}\.\w{1,4}):(?P<line>-?\d{1,7})"
 )
 """A source line. Of several, those before the last are of inlined functions (decode_stacktrace.sh)."""
 FUNCTION = rf"{_SYMBOL}{_OFFSET}{_MODULE}"
@@ -40,12 +40,16 @@ ARM_FRAME = re.compile(
     rf"\(?{_SYMBOL}{_OFFSET}{_MODULE}(?: {_LINE}.*)?\)?(?: \({_LINE2}.*)?\s*$"
 )
 """arch/arm/kernel/traps.c, dump_backtrace_entry: a function and its caller."""
+ARM_WRAPPED = re.compile(r"\s*\[<[0-9a-f]+>\] \([\w.$]{1,255}\) from(?: \[<[0-9a-f]+>\])?\s*$")
+"""The first half of such a frame, where a mail program has wrapped it; the other half looks like any frame."""
 _NAMED = r"\){1,2} \[?(?P<module>\w{1,64})\]?"
 """The module as decode_stacktrace.sh writes it, after the source line."""
 INLINE_FRAME = re.compile(
     rf"\s*(?P<maybe>\? )?{_SYMBOL} \(?{_LINE}[^)]*?(?:\){{0,2}}(?P<inline> \[inline\])?|{_NAMED})\s*$"
 )
 """A function inlined into the frame below it, or a frame whose address a symboliser has replaced."""
+INLINED = "[inline]"
+"""End of a line that names an inlined function."""
 WRAPPED = re.compile(r"\s*\[(\w{1,64})\]\s*$")
 """A module, in a line of its own where a mail program has wrapped the frame."""
 PLACE = re.compile(
@@ -56,7 +60,6 @@ PLACE = re.compile(
 """The line that names the faulting instruction, on x86 and i386, arm and arm64, riscv and mips, powerpc, loongarch,
 s390, sparc, parisc, arc."""
 
-HEADER = re.compile(r"(?:.*/)?include/.*\.h$")
 LIBRARY = re.compile(r"[<&*]*(?:dyn )?(?:core|alloc|kernel|pin_init|kit)::")
 """Crates compiled into a module that its author did not write."""
 
@@ -94,17 +97,12 @@ class StackFrame:
         return self.module is not None and (self.file is not None or not LIBRARY.match(self.symbol))
 
     @property
-    def from_header(self) -> bool:
-        """True for an inlined function of the kernel's headers, a part of the function that it was inlined into."""
-        return self.inlined and self.file is not None and HEADER.match(self.file) is not None
-
-    @property
     def where(self) -> str:
         """Place in the source as `hello.rs:23: let x = …`; empty if unknown."""
         if self.file is None:
             return ""
         name = self.file.rpartition("/")[2]
-        return f"{name}:{self.line}" + (f": {self.source}" if self.source else "")
+        return (f"{name}:{self.line}" if self.line else name) + (f": {self.source}" if self.source else "")
 
 
 @dataclass(frozen=True)
@@ -149,7 +147,7 @@ def inlined_of(text: str) -> StackFrame | None:
         not match["maybe"],
         name,
         match["file"],
-        int(match["line"]),
+        _line(match["line"]),
         inlined=match["inline"] is not None,
     )
 
@@ -157,7 +155,10 @@ def inlined_of(text: str) -> StackFrame | None:
 def place_of(text: str) -> StackFrame | None:
     """Parse the faulting instruction that a line names (`RIP:`, `pc :`); None for any other line."""
     match = PLACE.match(text)
-    return frame_from(match) if match else None
+    if match is None:
+        return None
+    frame = frame_from(match)
+    return replace(frame, inlined=True) if text.rstrip().endswith(INLINED) else frame
 
 
 def sections(records: Iterable[Record]) -> list[Section]:
@@ -176,6 +177,8 @@ def sections(records: Iterable[Record]) -> list[Section]:
             elif place and not inside:
                 place = _of_module(place, wrapped[1])
             continue
+        if " from" in text and ARM_WRAPPED.match(text):
+            continue
         frame = frame_of(text)
         if begins := kinds.SECTION_BEGIN.match(text.lstrip()) is not None or (frame and not inside):
             inside = Section(above, not frame, place)
@@ -188,7 +191,8 @@ def sections(records: Iterable[Record]) -> list[Section]:
             continue
         elif kinds.SECTION_END.match(text) or ((not inside or not inside.called) and (text.strip() or inside)):
             inside, above = None, text
-            place = place or place_of(text)
+            # The function that the faulting one was inlined into stands in the next line.
+            place = place if place and not place.inlined else place_of(text) or place
     if place and not any(section.frames for section in found):
         found.append(Section(above, False, place))
     return [section for section in found if section.frames or section.before]
@@ -210,6 +214,11 @@ def main_section(found: Sequence[Section], kind: str) -> Section:
     return first if kind in kinds.BARE else next((section for section in found if section.called), first)
 
 
+def _line(digits: str | None) -> int | None:
+    """Number of a source line; symbolisers write 0 or -1 for an unknown one."""
+    return int(digits) if digits and int(digits) > 0 else None
+
+
 def frame_from(match: re.Match[str], *, certain: bool = True) -> StackFrame:
     """Build a frame from the groups of a match (`FUNCTION` and its extensions)."""
     found = match.groupdict("")
@@ -222,5 +231,5 @@ def frame_from(match: re.Match[str], *, certain: bool = True) -> StackFrame:
         certain,
         found["symbol"],
         found.get("file") or found.get("file2") or None,
-        int(line) if line else None,
+        _line(line),
     )

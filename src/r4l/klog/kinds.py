@@ -10,12 +10,12 @@ from functools import lru_cache
 
 from r4l import resources
 
-_FLAGS = ("weak", "tentative", "outer", "deep", "single", "ruled", "wide", "merges", "alone", "bare")
+_FLAGS = ("weak", "tentative", "outer", "deep", "single", "ruled", "wide", "merges", "alone", "bare", "chained")
 _KIND = {
     "name": str,  # A kind may have several rows.
     "patterns": [str],
     **{f"{key}?": str for key in ("culprit", "prefix", "trace")},
-    "files?": [str],
+    **{f"{key}?": [str] for key in ("files", "functions")},
     **{f"{flag}?": bool for flag in _FLAGS},
 }
 _SHAPE = {
@@ -27,11 +27,13 @@ _SHAPE = {
 }
 _FILE = resources.table(__package__, "kinds.toml", _SHAPE)
 _TABLE = _FILE["kind"]
-_WARN_AT = r"WARNING: (?:CPU: \d+ PID: -?\d+ |\[.{{1,200}}\] )?(?:at )?(?:/\S*/)?(?:{files}):\d"
+_WARN_AT = r"WARNING: (?:CPU: \d+ PID: -?\d+ |\[.{{1,200}}\] )?(?:at )?(?:/\S*/)?(?:{files}):\d{functions}"
 
 
 def _pattern(entry: dict[str, list[str]]) -> str:
-    at = _WARN_AT.format(files="|".join(entry.get("files", ())))
+    functions = entry.get("functions")
+    named = rf"+ (?:at )?(?:{'|'.join(functions)})(?:\.\w+)*\+0x" if functions else ""
+    at = _WARN_AT.format(files="|".join(entry.get("files", ())), functions=named)
     return "|".join(pattern.replace("{at}", at) for pattern in entry["patterns"])
 
 
@@ -78,6 +80,7 @@ RULED = _named("ruled")
 WIDE = _named("wide")
 ALONE = _named("alone")
 BARE = _named("bare")
+CHAINED = _named("chained")
 SECTIONED = _named("ruled") | _named("wide")
 """Kinds that continue after their first call trace."""
 PREFIX = {entry["name"]: re.compile(entry["prefix"]) for entry in _TABLE if "prefix" in entry}

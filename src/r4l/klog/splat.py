@@ -121,16 +121,17 @@ class Splat(VerdictError):
     def _blamed(self) -> StackFrame | None:
         """Return the frame to blame, or the function that the headline names."""
         begins = kinds.headline(self.headline)
-        if begins and begins.culprit and (named := self._said(begins.culprit)):
-            return named
         asked = {"outer": begins.outer, "deep": begins.deep} if begins else {}
         main = [self.place, *self.trace]
+        said = self._said(begins.culprit) if begins and begins.culprit else []
+        if named := next((frame for frame in said if not self._is_doubtful(frame)), None):
+            return named
         named = self._named()
         if named and named.raw in self.headline and not any(frame and frame.raw == named.raw for frame in main):
             # The trace belongs to another task that printed in between.
             return named
-        wide = self.splat_kind in kinds.WIDE
-        others = [[each.before, *each.frames] for each in self._sections] if wide else []
+        several = self.splat_kind in kinds.WIDE or self.splat_kind in kinds.CHAINED
+        others = [[each.before, *each.frames] for each in self._sections] if several else []
         for stack in [main, *others]:
             if found := blame.culprit(stack, self.splat_kind, **asked, strict=True):
                 return found
@@ -164,16 +165,23 @@ class Splat(VerdictError):
                 return frames.frame_from(match)
         return None
 
-    def _said(self, words: re.Pattern[str]) -> StackFrame | None:
-        """Return the function that a pattern finds in the lines; if the trace contains it, that frame."""
+    def _is_doubtful(self, named: StackFrame) -> bool:
+        """True if the trace has a better culprit than a function that the kernel's own words name."""
+        if named.module is None and any(frame.module for frame in self.trace if frame.certain):
+            return True
+        return blame.is_messenger(named.symbol, self.splat_kind, module=named.module is not None)
+
+    def _said(self, words: re.Pattern[str]) -> list[StackFrame]:
+        """Return the functions that a pattern finds in the first line that it matches; those in the trace as there."""
         match = next((found for text in self.lines if (found := words.search(text))), None)
-        if match is None:
-            return None
-        name = match["symbol"]
-        return next(
-            (frame for frame in self.trace if frame.raw == name),
-            StackFrame(demangle_text(name), 0, 0, None, True, name),
-        )
+        names = [name for name in match.groupdict().values() if name] if match else []
+        return [
+            next(
+                (frame for frame in self.trace if frame.raw == name),
+                StackFrame(demangle_text(name), 0, 0, None, True, name),
+            )
+            for name in names
+        ]
 
     @property
     def task(self) -> tuple[str, int | None]:

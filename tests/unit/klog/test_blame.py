@@ -96,7 +96,17 @@ def test_a_modules_own_function_is_not_acquitted_by_a_name_of_many() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["sg_read", "btree_readpage", "update_curr", "bitmap_ip_add", "array_map_update_elem", "free_netdev"]
+    "name",
+    [
+        "poisoned_widget",
+        "usb_killer",
+        "sg_read",
+        "btree_readpage",
+        "update_curr",
+        "bitmap_ip_add",
+        "array_map_update_elem",
+        "free_netdev",
+    ],
 )
 def test_names_that_begin_like_a_helpers_are_not_acquitted(name: str) -> None:
     assert not any(is_messenger(name, kind) for kind in KINDS)
@@ -110,6 +120,14 @@ def test_names_that_begin_like_a_helpers_are_not_acquitted(name: str) -> None:
         ("__pfx_f", "f"),
         ("f.part.0.constprop.1", "f"),
         ("<a::B as c::D>::e", "<a::B as c::D>::e"),
+        ("__x64_sys_ioctl", "sys_ioctl"),
+        ("__ia32_compat_sys_ioctl", "compat_sys_ioctl"),
+        ("__arm64_sys_rt_sigreturn", "sys_rt_sigreturn"),
+        ("__se_sys_mount", "sys_mount"),
+        ("__do_sys_mount", "sys_mount"),
+        ("SyS_mount", "sys_mount"),
+        ("C_SYSC_ioctl", "compat_sys_ioctl"),
+        ("__x64_system_thing", "__x64_system_thing"),
     ],
 )
 def test_names_as_in_the_source(name: str, short: str) -> None:
