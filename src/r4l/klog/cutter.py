@@ -30,6 +30,8 @@ AFTERMATH = 10
 """Like `STRANGERS`, after the end of the trace: the kernel may print registers again, or panic because of the splat."""
 DOUBT = 4
 """Like `STRANGERS`, for a headline that is confirmed only by further lines of a complaint."""
+FRESH = 5
+"""Lines at the begin of a log, the first of the kernel's among which can be the middle of a report."""
 MAX_OPEN = 16
 """Splats that can be open at once, one per task or CPU."""
 
@@ -46,6 +48,8 @@ class _Open:
     traced: bool = False
     dying: bool = False
     tentative: bool = False
+    torn: bool = False
+    """True for a splat whose headline is missing, as the log begins after it."""
     single: bool = False
     indent: str = ""
     """Blanks before the first line; a log that somebody has indented has them before every line."""
@@ -57,7 +61,7 @@ class _Open:
     @property
     def patience(self) -> float:
         """Seconds to wait for a further line."""
-        only = self.single and len(self.records) == 1
+        only = self.single and len(self.records) - self.strangers == 1
         return QUIET if self.ended or only or (self.traced and self.kind not in kinds.WIDE) else LONG_GAP
 
 
@@ -79,6 +83,13 @@ class SplatCutter:
         self._said = False
         self._last: str | None = None
         self.now = 0.0
+        # A VM's log begins with its boot.
+        self._fresh = 0 if only_kernel else FRESH
+
+    @property
+    def idle(self) -> bool:
+        """True if a record that begins no splat needs not be fed: none is open, and the log has begun."""
+        return not (self._open or self._fresh)
 
     @property
     def open(self) -> bool:
@@ -106,6 +117,7 @@ class SplatCutter:
         if record.kernel is not True and not self._counts(record):
             return []
         self._said = self._said or record.kernel is True
+        fresh, self._fresh = self._fresh > 0, 0 if record.kernel else max(0, self._fresh - 1)
         if record.kernel is None and self._said and self._open and self._is_strange(record.text):
             return []
         key = self._stream(record)
@@ -115,11 +127,14 @@ class SplatCutter:
             done = self._close(key)
             current = None
         if current is None:
-            if not self._begins(record):
+            begins = self._begins(record)
+            torn = fresh and not begins and _is_middle(record.text)
+            if not begins and not torn:
                 return done
             if len(self._open) >= MAX_OPEN:
                 done += self._close(next(iter(self._open)))
-            current = self._open[key] = _Open()
+            current = self._open[key] = _Open(torn=torn, tentative=torn)
+            self._fresh = 0
         self._add(current, record)
         return done
 
@@ -187,16 +202,21 @@ class SplatCutter:
                 return False
         if text.strip() == kinds.CUT_HERE:
             return self._preamble(current)
+        if current.torn and not current.kind and kind == "panic":
+            return True
         if current.tentative and (kind or current.strangers >= DOUBT):
             return False
         if current.kind in kinds.PREFIX:
-            return bool(kinds.PREFIX[current.kind].match(text)) and not (found and current.traced and not found.merges)
+            if found and (found.kind != current.kind or (current.traced and not found.merges)):
+                return False
+            return bool(kinds.PREFIX[current.kind].match(text)) or current.strangers < DOUBT
         if found and kind != "panic" and (current.traced or current.ended or current.kind in kinds.ALONE):
             return self._again(current, found)
         if current.ended:
             return belongs or current.strangers < AFTERMATH
-        if current.single and len(current.records) == 1:
-            return belongs or kind is not None
+        if current.single and len(current.records) - current.strangers == 1:
+            # What another task prints between the message and the BUG or WARNING that it leads to.
+            return kind is not None or (current.strangers < DOUBT and not (belongs and current.strangers))
         return belongs or current.strangers < STRANGERS
 
     def _again(self, current: _Open, found: kinds.Headline) -> bool:
@@ -230,11 +250,9 @@ class SplatCutter:
         current.records.append(record)
         current.since = self.now
         current.size += len(record.text)
-        known = (
-            len(current.records) == 1
-            or current.kind in kinds.PREFIX
-            or _belongs(record.text.removeprefix(current.indent))
-        )
+        inner = record.text.removeprefix(current.indent)
+        prefix = kinds.PREFIX.get(current.kind or "")
+        known = len(current.records) == 1 or (bool(prefix.match(inner)) if prefix else _belongs(inner))
         # An empty line belongs to what is before it.
         current.strangers = 0 if known and (text or not current.strangers) else current.strangers + 1
         current.dying = current.dying or bool(kinds.death(text))
@@ -244,7 +262,7 @@ class SplatCutter:
             # Logs of other programs contain such words too, but not the kernel's mark before them.
             doubtful = found.tentative or (found.weak and record.kernel is None)
             current.tentative = doubtful and current.records[0].text.strip() != kinds.CUT_HERE
-        elif current.tentative and kinds.EVIDENCE.match(text):
+        elif current.tentative and (kinds.TORN_CERTAIN if current.torn else kinds.EVIDENCE).match(text):
             current.tentative = False
         if not current.traced and kinds.SECTION_BEGIN.match(text):
             current.traced = True
@@ -261,10 +279,12 @@ class SplatCutter:
         if current.kind is None and all(record.text.strip() in ("", kinds.CUT_HERE) for record in records):
             # The log ends here.
             return []
-        if current.traced or current.ended:
+        if current.traced or current.ended or current.single or current.kind in kinds.PREFIX:
             records = records[: len(records) - current.strangers]
         kind, headline = current.kind, current.headline
-        if kind is None:
+        if kind is None and current.torn:
+            kind, headline = kinds.TORN, records[0].text.strip()
+        elif kind is None:
             kind, headline = "warning", records[-1].text
         return [Splat(kind, headline, records, log=self._log)]
 
@@ -276,6 +296,10 @@ def _between(before: Record, after: Record) -> float | None:
     if before.clock is not None and after.clock is not None:
         return after.clock - before.clock
     return None
+
+
+def _is_middle(text: str) -> bool:
+    return bool(kinds.TORN_BEGIN.match(text.lstrip())) or frames.frame_of(text) is not None
 
 
 @lru_cache(256)

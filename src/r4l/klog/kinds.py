@@ -22,6 +22,7 @@ _SHAPE = {
     "kind": [_KIND],
     "death": [{"of!": str, "patterns": [str]}],
     "sections": {"begin": [str], "end": [str]},
+    "torn": {"begin": [str], "certain": [str]},
     "fold": {"noise": [str]},
     **{key: {"patterns": [str]} for key in ("continuation", "evidence", "anywhere", "tasks")},
 }
@@ -93,6 +94,10 @@ BELONGS = _any(_FILE["continuation"]["patterns"])
 """Lines that belong to a complaint even after its end mark or call trace."""
 EVIDENCE = _any(_FILE["evidence"]["patterns"])
 """Lines that confirm a tentative headline before them."""
+TORN_BEGIN = _any(_FILE["torn"]["begin"])
+"""Lines with which a log can begin in the middle of a report."""
+TORN_CERTAIN = _any(_FILE["torn"]["certain"])
+"""Lines that only a complaint has."""
 ANYWHERE = _any(_FILE["anywhere"]["patterns"])
 """Words that are the kernel's wherever they stand in a line."""
 SECTION_BEGIN = _any(_FILE["sections"]["begin"])
@@ -104,6 +109,8 @@ TASKS = tuple(re.compile(pattern) for pattern in _FILE["tasks"]["patterns"])
 ANY = re.compile(r"\s*(?:" + "|".join(each.pattern.pattern for each in HEADLINES) + ")")
 """Any headline; a fast test that rejects most lines."""
 
+TORN = "torn"
+"""Kind of a complaint whose headline is missing."""
 CUT_HERE = "------------[ cut here ]------------"
 END = re.compile(r"---\[ end (?:trace|Kernel panic)")
 TRACE_END = "</TASK>"

@@ -168,7 +168,7 @@ class _Reader:
             if whole is None:
                 return []
             line = whole
-        if not self._last.open and (match := CONSOLE.match(line)):
+        if self._last.idle and (match := CONSOLE.match(line)):
             # Fast path: most lines have the kernel's own prefix and begin no complaint.
             text = line[match.end() :]
             if "[" not in text and "\x1b" not in text and not kinds.ANY.match(text):

@@ -59,6 +59,38 @@ def test_lines_of_others_in_between_do_not_end_it() -> None:
     assert splat.fatal
 
 
+@pytest.mark.parametrize("others", [1, 3])
+def test_lines_of_others_between_a_message_and_the_bug_that_it_leads_to(others: int) -> None:
+    texts = [
+        "list_del corruption. next->prev should be ffff888112424250, but was 0000000000000000.",
+        *["eth0: link becomes ready"] * others,
+        "------------[ cut here ]------------",
+        "kernel BUG at lib/list_debug.c:65!",
+        "Oops: invalid opcode: 0000 [#1] SMP",
+        "RIP: 0010:__list_del_entry_valid_or_report+0x141/0x1c0",
+        "Call Trace:",
+        " widget_close+0x10e/0x2b0",
+        "---[ end trace 0000000000000000 ]---",
+    ]
+    (splat,) = read(*(f"[    1.{number:06}] {text}" for number, text in enumerate(texts)))
+    assert (splat.splat_kind, symbols([splat]), splat.killed) == ("list-corruption", ["widget_close"], "task")
+
+
+def test_lines_of_others_within_a_leak() -> None:
+    texts = [
+        "unreferenced object 0xffff888012e4a000 (size 1024):",
+        "eth0: link becomes ready",
+        '  comm "modprobe", pid 881, jiffies 4294903412',
+        "  backtrace (crc 5c8e83cd):",
+        "    [<ffffffff815d3b55>] __kmalloc_cache_noprof+0x245/0x370",
+        "eth0: link becomes ready",
+        "    [<ffffffffc01a0041>] widget_probe+0x41/0x200 [widget]",
+        "eth0: link becomes ready",
+    ]
+    (splat,) = read(*(f"[    1.{number:06}] {text}" for number, text in enumerate(texts)))
+    assert (symbols([splat]), splat.last) == (["widget_probe"], len(texts) - 1)
+
+
 def test_one_death_told_three_times_is_one() -> None:
     texts = [
         "rust_kernel: panicked at drivers/widget.rs:3:1:",
