@@ -14,7 +14,7 @@ LONGEST = 120
 """Characters of a prefix."""
 MISSES = 40
 """Consecutive lines without the prefix after which it is forgotten."""
-_HEAD = re.compile(r"(?=.*\w).*(?:[\]|:]\s*|(?:>|:\d+)\s+|\S\t|\S {4,})$")
+_HEAD = re.compile(r"(?=.*\w).*(?:[\]|:]\s*|(?:>|:\d+)\s+|\S\t|\S {4,})$|\s*\d{1,7} +$")
 """Shape of such a prefix. Source code, lists and prose have other words before a headline."""
 _NUMBER = re.compile(r"\d+")
 
@@ -64,8 +64,10 @@ class RepeatedHead:
 
     def _without(self, line: str) -> str | None:
         """Return a line without the prefix; None if it does not begin with it."""
-        at = 0
+        # Line numbers grow into the blanks before them.
+        at = len(line) - len(line.lstrip()) if self._words[0].isspace() else 0
         for count, word in enumerate(self._words):
+            word = "" if not count and word.isspace() else word
             if count:
                 digits = _NUMBER.match(line, at)
                 if digits is None:

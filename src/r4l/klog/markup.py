@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import html
 import json
 import quopri
 import re
@@ -13,18 +16,12 @@ _SOURCE = re.compile(r'"(?:SYSLOG_IDENTIFIER|_TRANSPORT)" ?: ?"([^"]*)"')
 """A member of journald's that names the writer (systemd.journal-fields(7))."""
 _OTHER = re.compile(r'[\[\]{}, ]+$|"\w{1,32}" ?: ?[\w.\[{ -]{0,32},?$')
 """A line of JSON with another member, or only brackets."""
-_ENTITIES = {
-    "lt": "<",
-    "gt": ">",
-    "amp": "&",
-    "quot": '"',
-    "apos": "'",
-    "#39": "'",
-    "#34": '"',
-    "#x27": "'",
-    "nbsp": " ",
-}
-_ENTITY = re.compile(f"&({'|'.join(_ENTITIES)});")
+_FLOW = re.compile(
+    r"[- ]*\{dt: .{1,40}, lvl: \w{1,16}, "
+    r"msg: (?:'(?P<single>(?:[^']|'')*)'|(?P<double>\"(?:[^\"\\]|\\.)*\")|(?P<plain>[^'\"].*?))\}?$"
+)
+"""A line of LAVA's older logs, in YAML."""
+_ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#\d{1,4}|#[xX][0-9a-fA-F]{1,4});")
 _TAGS = re.compile(r"(?:</?(?:br|p|pre|span|div|code|li|td|tr|tt|b|font) ?/?>)+$")
 """Tags at a line's end. The kernel's own (`</TASK>`) are in capitals."""
 
@@ -37,6 +34,8 @@ def from_json(line: str) -> tuple[str, bool | None] | None:
     start = line.lstrip(" \t-")[:1]
     if start not in ("{", "}", '"'):
         return None
+    if "{dt: " in line and (flow := _FLOW.match(line)):
+        return _of_yaml(flow), None
     found = _MESSAGE.search(line)
     if found is None:
         return ("", None) if _OTHER.match(line.strip()) else None
@@ -48,37 +47,97 @@ def from_json(line: str) -> tuple[str, bool | None] | None:
     return text.rstrip("\r\n"), "kernel" in sources if sources else None
 
 
+def _of_yaml(flow: re.Match[str]) -> str:
+    if flow["single"] is not None:
+        return flow["single"].replace("''", "'")
+    try:
+        return flow["plain"] or str(json.loads(flow["double"], strict=False))
+    except ValueError:
+        return flow["double"].strip('"')
+
+
 def from_html(line: str) -> str:
     """Replace the entities in a line of HTML, and drop the tags at its end."""
     if "&" in line:
-        line = _ENTITY.sub(lambda match: _ENTITIES[match[1]], line)
+        line = _ENTITY.sub(lambda match: html.unescape(match[0]).replace("\u00a0", " "), line)
     return _TAGS.sub("", line) if line.endswith(">") else line
 
 
-ENCODING = "content-transfer-encoding:"
-"""A mail's header, in small letters."""
 LONGEST = 8192
 """Characters of a line that is put together."""
+HEADERS = ("content-type:", "content-transfer-encoding:")
+"""Headers that tell how a mail's text is encoded, in small letters."""
+_TEXT = re.compile(r"\s*(?:$|text/|application/octet-stream)")
+"""Types of a mail's parts that are decoded."""
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}$")
 
 
 class MailDecoder:
-    """Decoder of mails as they are sent, such as an archive's files of them (RFC 2045, quoted-printable)."""
+    """Decoder of mails as they are sent, such as an archive's files of them (RFC 2045: quoted-printable, base64)."""
 
     def __init__(self) -> None:
-        self.encoded = False
-        """True between a header that announces this encoding and the next one."""
+        self._headers: dict[str, str] = {}
+        self._last = ""
+        """Header that the next line may go on with; empty outside of headers."""
         self._begun = ""
+        self._bytes = b""
 
-    def header(self, line: str) -> None:
-        """Note a header of a mail; `line` begins like one that tells the encoding."""
-        name, _, value = line.partition(" ")
-        if name.lower() == ENCODING:
-            self.encoded, self._begun = value.strip().lower() == "quoted-printable", ""
+    @property
+    def active(self) -> bool:
+        """True if the next line must be given to `decode`."""
+        return bool(self._last) or self._encoding in ("quoted-printable", "base64")
 
-    def decode(self, line: str) -> str | None:
-        """Decode a line; None if the next line goes on with it."""
-        line, self._begun = self._begun + line, ""
+    @property
+    def flowed(self) -> bool:
+        """True if a blank at a line's end means that the next line goes on with it (RFC 3676)."""
+        return "format=flowed" in self._headers.get("content-type:", "")
+
+    @property
+    def _encoding(self) -> str:
+        return self._headers.get("content-transfer-encoding:", "").strip()
+
+    def header(self, line: str) -> bool:
+        """Note a header; return False for a line that is none of HEADERS."""
+        name, _, value = line.lower().partition(" ")
+        if name not in HEADERS:
+            return False
+        if not self._last:
+            # A mail, or a part of one, begins.
+            self._headers, self._begun, self._bytes = {}, "", b""
+        self._headers[name], self._last = value, name
+        return True
+
+    def decode(self, line: str) -> list[str]:
+        """Add a line; return the lines that are complete."""
+        if self._last:
+            if line[:1] in (" ", "\t"):
+                self._headers[self._last] += line.lower()[:LONGEST]
+            elif not line.strip():
+                self._last = ""
+            return [line]
+        if self._encoding == "base64" and _TEXT.match(self._headers.get("content-type:", "")):
+            return self._of_base64(line)
+        if self._encoding != "quoted-printable":
+            return [line]
+        line, self._begun = self._begun + line.rstrip(), ""
         if line.endswith("=") and len(line) < LONGEST:
             self._begun = line[:-1]
-            return None
-        return quopri.decodestring(line.encode()).decode("utf-8", "replace") if "=" in line else line
+            return []
+        return [quopri.decodestring(line.encode()).decode("utf-8", "replace") if "=" in line else line]
+
+    def flush(self) -> list[str]:
+        """End the text: return the line that is not complete."""
+        rest, self._begun, self._bytes = self._begun or self._bytes.decode("utf-8", "replace"), "", b""
+        return [rest] if rest else []
+
+    def _of_base64(self, line: str) -> list[str]:
+        try:
+            data = base64.b64decode(line.strip(), validate=True) if _BASE64.match(line.strip()) else None
+        except binascii.Error:
+            data = None
+        if data is None:
+            return [*self.flush(), line]
+        *whole, self._bytes = (self._bytes + data).split(b"\n")
+        if len(self._bytes) > LONGEST:
+            whole, self._bytes = [*whole, self._bytes], b""
+        return [each.decode("utf-8", "replace") for each in whole]

@@ -22,6 +22,7 @@ import zstandard
 from r4l.errors import UsageError
 from r4l.klog import kinds
 from r4l.klog.cutter import QUIET, SplatCutter
+from r4l.klog.flow import FlowedLines
 from r4l.klog.heads import RepeatedHead
 from r4l.klog.markup import MailDecoder
 from r4l.klog.prefixes import CONSOLE, parse_any_line
@@ -30,6 +31,9 @@ from r4l.klog.splat import Splat
 
 CHUNK = 1 << 18
 """Bytes read at once."""
+END = "\r\n\0\ufffd"
+"""Characters at the end of a line that are no text: NUL bytes and noise of a serial line are no valid UTF-8."""
+BLANKS = f"{END} "
 MACHINES = 16
 """Machines of a log that are told apart; of more, the complaints of the first one are closed."""
 _UNPACK = ((b"\x1f\x8b", gzip.open), (b"\xfd7zXZ\0", lzma.open), (b"BZh", bz2.open))
@@ -108,6 +112,9 @@ class _Reader:
         self._now = 0.0
         self._last = self._cutter("")
         self._mail = MailDecoder()
+        self._flow = FlowedLines()
+        self._encoded = False
+        """True if the next line must be decoded, or goes on with the one before."""
         self._heads = RepeatedHead()
         self._splitter = LineSplitter()
         self._number = 0
@@ -145,7 +152,11 @@ class _Reader:
     def end(self) -> Iterator[Splat]:
         """End the log: yield the complaints that are open."""
         if self._splitter.rest:
-            yield from self.feed(self._splitter.rest, self._number + 1)
+            self._number += 1
+            yield from self.feed(self._splitter.rest, self._number)
+        rest = [whole for text in self._mail.flush() for whole in self._flow.feed(text)] + self._flow.flush()
+        for text in rest:
+            yield from self._read(text.rstrip(BLANKS), self._number)
         held = [splat for text, at in self._heads.flush() for splat in self._cut(parse_any_line(text, at))]
         yield from held
         for cutter in self._cutters.values():
@@ -160,20 +171,30 @@ class _Reader:
 
     def feed(self, line: str, number: int) -> list[Splat]:
         """Add a line; return the complaints that it completes."""
-        line = line.rstrip("\r\n\0 ")
-        if line[:8] in ("Content-", "content-", "CONTENT-"):
-            self._mail.header(line)
-        elif self._mail.encoded:
-            whole = self._mail.decode(line)
-            if whole is None:
-                return []
-            line = whole
-        if self._last.idle and (match := CONSOLE.match(line)):
+        text = line.rstrip(BLANKS)
+        if not self._encoded and self._last.idle and (match := CONSOLE.match(text)):
             # Fast path: most lines have the kernel's own prefix and begin no complaint.
-            text = line[match.end() :]
-            if "[" not in text and "\x1b" not in text and not kinds.ANY.match(text):
+            words = text[match.end() :]
+            if "[" not in words and "&" not in words and "\x1b" not in words and not kinds.ANY.match(words):
                 self._last.pass_over(match[3])
                 return []
+        if self._encoded or len(line) > len(text) + 1 or line[:8] in ("Content-", "content-", "CONTENT-"):
+            return self._decode(line.rstrip(END), number)
+        return self._read(text, number)
+
+    def _decode(self, line: str, number: int) -> list[Splat]:
+        """Add a line that may be encoded."""
+        if line[:8].lower() == "content-" and self._mail.header(line):
+            lines = []
+        else:
+            lines = self._mail.decode(line) if self._mail.active else [line]
+            self._flow.announced = self._mail.flowed
+            lines = [whole for text in lines for whole in self._flow.feed(text)]
+        self._encoded = self._mail.active or self._mail.flowed or self._flow.open
+        return [splat for text in lines for splat in self._read(text.rstrip(BLANKS), number)]
+
+    def _read(self, line: str, number: int) -> list[Splat]:
+        """Add a line that is decoded, without the blanks at its end."""
         records = parse_any_line(line, number)
         if not self._last.marked and len(records) == 1 and records[0].kernel is None:
             heads = self._heads.feed(records[0].text, number)

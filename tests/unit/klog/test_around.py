@@ -57,13 +57,17 @@ HEADS = [
     "INFO     vm.py:33 ",
     "stdout>  ",
     "vm\t",
+    "{number:6}\t",
+    "{number:4}  ",
+    "{number} ",
 ]
 
 
 @pytest.mark.parametrize("head", HEADS)
 def test_a_prefix_that_no_table_lists_in_a_log_without_stamps(head: str) -> None:
     texts = ["widget: before", *OOPS, "", "widget: after"]
-    lines = [(head.format(number=number) + text).rstrip() for number, text in enumerate(texts)]
+    # So that the numbers get another digit within the complaint.
+    lines = [(head.format(number=number) + text).rstrip() for number, text in enumerate(texts, 7)]
     (splat,) = read(*lines)
     assert splat.lines[: len(OOPS)] == OOPS
     assert (splat.first, splat.killed) == (2, "task")
@@ -84,6 +88,8 @@ MARKS = [
     ("[0;31m", "[0m"),
     ("^[[1;31m", "^[[0m"),
     ("#033[31m", "#033[0m"),
+    ("", "\0\0"),
+    ("", "\ufffd\ufffd"),
 ]
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import io
 import json
@@ -46,7 +47,14 @@ SHAPES: dict[str, Callable[[str], str]] = {
     "dmesg --json of one line": lambda text: f'{{"pri":4,"time":   12.345678,"msg":{json.dumps(text)}}},',
     "docker": lambda text: json.dumps({"log": stamped(text) + "\r\n", "stream": "stdout"}),
     "LAVA": lambda text: f'- {{"dt": "2026-11-28T10:00:00", "lvl": "target", "msg": {json.dumps(stamped(text))}}}',
+    "LAVA of 2018": lambda text: (
+        "- {dt: '2018-05-31T08:38:00.432', lvl: target, msg: '" + stamped(text).replace("'", "''") + "'}"
+    ),
+    "LAVA of 2018, other quotes": lambda text: (
+        f"- {{dt: '2018-05-31T08:38:00.432', lvl: target, msg: {json.dumps(stamped(text))}}}"
+    ),
     "HTML": lambda text: html.escape(stamped(text)),
+    "HTML with numbers": lambda text: "".join(c if c.isalnum() or c == " " else f"&#{ord(c)};" for c in stamped(text)),
     "HTML with levels": lambda text: html.escape("<4>" + stamped(text)),
     "HTML with tags": lambda text: html.escape(stamped(text)) + "</span><br />",
     "HTML with its own blanks": lambda text: html.escape(stamped(text)).replace(" ", "&nbsp;") + "<br>",
@@ -73,6 +81,65 @@ def test_mails_as_they_are_sent() -> None:
     assert b"=3D" in mail
     (splat,) = complaints(io.BytesIO(mail + b"\nContent-Transfer-Encoding: 8bit\n\nx=\n"))
     assert splat.lines == texts
+
+
+def test_mails_in_base64() -> None:
+    """The report is in the second part of a mail, after one with another encoding."""
+    body = base64.encodebytes("\n".join(map(stamped, TEXTS)).encode())
+    mail = (
+        b"Content-Type: multipart/mixed; boundary=x\n\n--x\nContent-Type: text/plain\n\nSee below.\n--x\n"
+        b'Content-Type: text/plain;\n name="dmesg.txt"\nContent-Transfer-Encoding: base64\n\n' + body + b"--x--\n"
+    )
+    (splat,) = complaints(io.BytesIO(mail))
+    assert splat.lines == TEXTS
+    picture = mail.replace(b"text/plain;", b"image/png;")
+    assert list(complaints(io.BytesIO(picture))) == []
+
+
+def broken(text: str, width: int, end: str) -> list[str]:
+    """Lines of a text as a mail program breaks it at blanks, so that all but the last end with `end`."""
+    lines = [""]
+    for word in text.split(" "):
+        if lines[-1].strip() and len(lines[-1]) + len(word) > width:
+            lines[-1] += end
+            lines.append(word)
+        else:
+            lines[-1] += f" {word}" if lines[-1] or word else " "
+    return [line.removeprefix(" ") for line in lines]
+
+
+LONG = [
+    "BUG: KASAN: slab-use-after-free in widget_do_something_with_a_long_name+0x12/0x40 [widget]",
+    "Read of size 8 at addr ffff888101234500 by task prog/123",
+    "Call Trace:",
+    "widget_do_something_with_a_long_name+0x12/0x40 drivers/net/ethernet/widget/widget_main.c:1234 [inline]",
+    "widget_read_a_register_of_the_card+0x12/0x40 drivers/net/ethernet/widget/widget_main.c:99",
+]
+
+
+@pytest.mark.parametrize(
+    ("header", "quote", "end"),
+    [
+        ("Content-Type: text/plain; charset=utf-8; format=flowed", "", " "),
+        ("content-type: text/plain;\n\tcharset=utf-8; format=flowed; delsp=yes", "", "  "),
+        ("Content-Type: text/plain; format=flowed", "> ", " "),
+        ("Content-Type: text/plain; format=flowed", ">> ", " "),
+        ("Subject: without such a header", "", "  "),
+    ],
+)
+def test_lines_that_a_mail_program_broke_so_that_they_can_be_put_together(header: str, quote: str, end: str) -> None:
+    lines = [quote + part for text in LONG for part in broken(text, 66, end)]
+    assert len(lines) > len(LONG)
+    (splat,) = complaints(io.BytesIO("\n".join([header, "", "Hello,", *lines, "-- ", "me"]).encode()))
+    assert splat.lines[: len(LONG)] == LONG
+
+
+def test_a_blank_at_the_end_of_a_line_of_the_kernels_does_not_break_it() -> None:
+    texts = ["Oops: 0000 [#1] PREEMPT SMP KASAN NOPTI and more words of the kernel  ", "CPU: 1 PID: 7 Comm: prog  "]
+    for before in ("", "[    1.000000] ", "Nov 28 10:00:00 host kernel: "):
+        log = "\n".join(before + text for text in ["BUG: unable to handle page fault for address: 0", *texts])
+        (splat,) = complaints(io.BytesIO(log.encode()))
+        assert [line.rstrip() for line in splat.lines[1:]] == [text.rstrip() for text in texts]
 
 
 def test_journald_says_who_wrote_a_line() -> None:
