@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ from r4l.cli import log as log_command
 from r4l.cli import test as test_command
 from r4l.cli.lab import command as lab
 from r4l.cli.options import MachineOptions
+from r4l.cluster import SharedKernel
 from r4l.debian import choice
 from r4l.errors import UsageError
 from r4l.module import BuiltModule
 from r4l.settings import Settings
+from r4l.sweep import SweptDriver, SweptMachine
 from r4l.testing import options
 from r4l.testing.machine import WORDS, spec_of
 from r4l.vm.cables import ISOLATED
@@ -371,6 +374,52 @@ def test_a_measurement_takes_no_card_in_python(folder: Path, seen: list[tuple[st
         assert isinstance(done.exception, UsageError), done.output
         assert model in done.exception.cause
     assert not seen, "refused before the work"
+
+
+@pytest.mark.parametrize("as_test", [(), ("--as-test", "probe:unplug#1")])
+def test_the_drivers_and_the_machine_of_a_sweep(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_test: tuple[str, ...]
+) -> None:
+    """The options reach each cell's machine and each of the drivers that has the parameter."""
+    given: list[SweptDriver] = []
+    (folder / "device.py").write_text(
+        "from r4l import pci\nclass Mine(pci.Device):\n    vendor_id = 1\n    bars = (pci.Bar(64),)\n"
+    )
+
+    def named(_kernel: object, text: str, *, config: dict[str, str], **_rest: object) -> BuiltModule:
+        module = BuiltModule(tmp_path / ("new.ko" if text == str(folder) else "old.ko"))
+        module.path.touch()
+        names = ["debug", "on", "name", "ports"] if text == str(folder) else ["debug"]
+        module.__dict__["modinfo"] = {"name": [module.path.stem], "parm": [f"{name}:x" for name in names]}
+        return module
+
+    def require_wanted(driver: SweptDriver, *_rest: object) -> None:
+        given.append(driver)
+        if as_test or len(given) == 2:
+            raise Seen
+
+    monkeypatch.setattr(sweep, "set_up", lambda *_rest, **_more: None)
+    monkeypatch.setattr(sweep, "named", named)
+    monkeypatch.setattr(SharedKernel, "of", lambda *_: SharedKernel("stock", "x86_64", "{}"))
+    monkeypatch.setattr(importlib.import_module("r4l.sweep.sweep"), "require_wanted", require_wanted)
+
+    def ask(*arguments: str) -> list[SweptDriver]:
+        given.clear()
+        words = [str(folder), "--against", str(tmp_path), "--into", str(tmp_path / "into"), *as_test, *arguments]
+        done = CliRunner().invoke(sweep.command, words)
+        assert isinstance(done.exception, Seen), done.output
+        return given
+
+    ours, *theirs = ask("-p", "debug=9", "--config", "DEBUG=y")
+    assert ours.machine == SweptMachine(512, 3, "quiet", ("9p",))
+    assert ours.loads == {"new": {"debug": "9", "on": "1", "ports": "1,2", "name": "x"}}
+    assert ours.config == {"MYNIC": "m", "DEBUG": "y", "LEVEL": "3"}
+    assert [one.loads for one in theirs] == ([] if as_test else [{"old": {"debug": "9"}}])
+    ours, *_ = ask("--memory", "300", "--cpus", "1", "--with-module", "crc", "--append", "")
+    assert ours.machine == SweptMachine(300, 1, "", ("crc",))
+    (tmp_path / "r4l.toml").unlink()
+    ours, *_ = ask()
+    assert (ours.machine, ours.loads) == (SweptMachine(), {"new": {}})
 
 
 class Caught(Exception):

@@ -9,13 +9,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from r4l import home
+from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module
+from r4l.module.named import named
 from r4l.sweep import Baseline, Results, SweepCell, SweptDriver, find_model, life, subject
 from r4l.sweep import phases as phase_table
 from r4l.sweep.as_test import as_test
@@ -140,8 +143,6 @@ def test_a_machine_serves_several_cells_while_nothing_is_left_of_them(
 @pytest.mark.thorough
 def test_a_hang(driver: SweptDriver, baseline: Baseline, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel loops in probe; the phase is given up after a shorter time than usual."""
-    from dataclasses import replace
-
     short = {kind: tuple(replace(one, seconds=10) for one in phases) for kind, phases in phase_table.PHASES.items()}
     monkeypatch.setattr(phase_table, "PHASES", short)
     result = run_cell((driver, replace(baseline, phases=())), "probe:stuck-at-zero@READY#1 times=0")
@@ -241,3 +242,75 @@ def test_a_cell_of_a_network_driver_as_a_test(kernel: Kernel, tmp_path: Path) ->
     assert "1 failed, 1 passed" in said, said
     assert "AssertionError: no service in traffic, and no error reported" in said
     assert "test_1.py::test_stop_lost_write_rctl_1" in said
+
+
+BASE = """\
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/crc-itu-t.h>
+#include <linux/module.h>
+
+static int depth = 1;
+module_param(depth, int, 0);
+
+int base_depth(void);
+int base_depth(void)
+{
+	return depth + !crc_itu_t(0, "x", 1);
+}
+EXPORT_SYMBOL_GPL(base_depth);
+MODULE_DESCRIPTION("What the driver needs");
+MODULE_LICENSE("GPL");
+"""
+"""A module of the driver's folder, which needs one of the kernel's own."""
+NEEDS = """\
+int base_depth(void);
+static int width;
+module_param(width, int, 0);
+
+static int swept_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	int error = base_depth() == 3 && width == 7 ? pci_enable_device(pdev) : -EINVAL;
+"""
+PROBE = NEEDS[NEEDS.index("static int swept_probe") : NEEDS.index("base_depth() ==")] + "pci_enable_device(pdev);\n"
+
+
+@pytest.mark.thorough
+def test_a_driver_that_needs_other_modules(kernel: Kernel, tmp_path: Path) -> None:
+    """The folder's and the kernel's own are loaded first, each with its parameters: in the sweep and in the test."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    text = (FIXTURE / "swept.c").read_text()
+    assert text.count(PROBE) == 1
+    (folder / "swept.c").write_text(text.replace(PROBE, NEEDS))
+    (folder / "base.c").write_text(BASE)
+    (folder / "Kbuild").write_text("obj-m := swept.o base.o\n")
+    (folder / "swept_device.py").write_bytes((FIXTURE / "swept_device.py").read_bytes())
+    module = named(kernel, str(folder))
+    assert [one.name for one in (*module.needs, module)] == ["crc_itu_t", "base", "swept"]
+    parameters = {"depth": "3", "width": "7"}
+    spec = find_model(str(folder), module)
+    driver = subject(kernel, kernel.release, str(folder), module, spec, VALUE, parameters=parameters)
+    assert driver.depends == ("crc_itu_t",)
+    assert driver.loads == {"base": {"depth": "3"}, "swept": {"width": "7"}}
+    baseline = run_baseline(driver)
+    verdicts = {
+        "probe:flipped-bit@CHECK#1": "leak",
+        "probe:all-ones@ID#1": "handled",
+        "traffic:no-memory#1": "splat",
+    }
+    found = run_cells((driver, baseline), list(verdicts))
+    assert {one.cell: one.verdict for one in found} == verdicts, found
+    for number, (cell, verdict) in enumerate(verdicts.items()):
+        test = as_test(driver, SweepCell.parse(cell), verdict, baseline.messages)
+        (folder / f"test_{number}.py").write_text(test)
+    said = pytest_in(folder, kernel)
+    assert "2 failed, 1 passed" in said, said
+    assert "LeakFound: I/O memory: new:" in said
+    assert "NULL pointer dereference" in said
+    assert "PASSED mine/test_1.py::test_probe_all_ones_id_1" in said
+
+
+def test_a_parameter_that_the_driver_does_not_have(driver: SweptDriver) -> None:
+    wrong = replace(driver, loads={"swept": {"wide": "7"}}, parameters={"wide": "7"})
+    with pytest.raises(UsageError, match="swept has no parameter wide"):
+        run_baseline(wrong)

@@ -14,6 +14,7 @@ from r4l.cli.screen import screen
 from r4l.errors import UsageError
 from r4l.module import BuiltModule
 from r4l.module.named import SHIPPED, labels, named
+from r4l.module.parameters import parameters_for, parameters_of
 from r4l.setup import set_up
 from r4l.stages import Stages
 
@@ -91,7 +92,6 @@ def command(
     from r4l.bench import compare, measure
     from r4l.bench.measure import Subject
     from r4l.bench.workloads import chosen_workloads
-    from r4l.cli.run import parameters_for, parameters_of
     from r4l.pci.load import in_python
 
     parameters = parameters_of(param)

@@ -9,13 +9,13 @@ import click
 
 from r4l.cli import editor_files
 from r4l.cli.options import GuestCommand, MachineOptions, config_option, kernel_option, machine_options, timeout_option
-from r4l.cli.run import parameters_of
 from r4l.cli.screen import show_warnings
 from r4l.cli.session import end
 from r4l.debug import functions
 from r4l.debug.session import Session
 from r4l.errors import R4LError, UsageError, VerdictError
 from r4l.module import Module
+from r4l.module.parameters import parameters_of
 from r4l.setup import set_up
 from r4l.stages import Stages
 

@@ -34,6 +34,7 @@ from r4l.kept.keeper import Keeper, die_with_parent, is_keeper
 from r4l.kernel import Kernel
 from r4l.klog import Splat
 from r4l.module import BuiltModule, Module
+from r4l.module.parameters import parameters_for, parameters_of
 from r4l.module.shipped import with_kernels_own
 from r4l.setup import set_up
 from r4l.stages import Stages, is_quiet
@@ -62,27 +63,6 @@ def modules_of(target: Path, kernel: Kernel, stages: Stages, config: Mapping[str
         built = source.build_all(kernel, say=say)
     editor_files.follow(source, kernel, stages)
     return built
-
-
-def parameters_of(pairs: tuple[str, ...]) -> dict[str, str]:
-    """Return `NAME=VALUE` pairs as module parameters.
-
-    Raises:
-        UsageError: a word has no `=`.
-    """
-    wrong = [pair for pair in pairs if "=" not in pair]
-    if wrong:
-        raise UsageError(f"{wrong[0]} is not a module parameter", "write NAME=VALUE")
-    return dict(pair.split("=", 1) for pair in pairs)
-
-
-def parameters_for(
-    module: BuiltModule, modules: Sequence[BuiltModule], parameters: Mapping[str, str]
-) -> dict[str, str]:
-    """Return those of several modules' parameters that one module has, and those that no module declares."""
-    others = {name for other in modules if other is not module for name in other.parameters}
-    theirs = others - set(module.parameters)
-    return {name: value for name, value in parameters.items() if name.replace("-", "_") not in theirs}
 
 
 EPILOG = """\b

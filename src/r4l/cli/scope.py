@@ -25,11 +25,12 @@ from r4l.cli.options import (
     require_writable,
     timeout_option,
 )
-from r4l.cli.run import judged, load_modules, modules_of, parameters_of, run_command
+from r4l.cli.run import judged, load_modules, modules_of, run_command
 from r4l.cli.screen import show_warnings
 from r4l.errors import R4LError, UsageError
 from r4l.guest.shell import require_terminal
 from r4l.module import Module
+from r4l.module.parameters import parameters_of
 from r4l.net.addresses import GUEST_ADDRESS
 from r4l.net.interface import Interface
 from r4l.setup import set_up

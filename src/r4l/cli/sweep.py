@@ -16,6 +16,7 @@ from r4l.cli.options import ProjectCommand, config_for, config_option, kernel_op
 from r4l.errors import EnvironmentFault, VerdictError
 from r4l.limits import GIB, machine_memory
 from r4l.module.named import SHIPPED, labels, named
+from r4l.module.parameters import parameters_for, parameters_of
 from r4l.setup import set_up
 from r4l.stages import Stages, is_quiet
 from r4l.terminal import Console
@@ -50,7 +51,23 @@ def default_jobs() -> int:
 @click.option(
     "--against", metavar="OTHER", help=f"A second driver for the same device: a folder, a .ko, or {SHIPPED}NAME."
 )
+@click.option(
+    "--param",
+    "-p",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Module parameter, for each of the drivers that has it; may be repeated.",
+)
 @config_option
+@click.option(
+    "--with-module",
+    multiple=True,
+    metavar="NAME",
+    help="A module of the kernel's own, to provide for modprobe. Those that a driver needs are loaded anyway.",
+)
+@click.option("--memory", type=click.IntRange(min=1), metavar="MIB", help="Memory of a machine; enough by default.")
+@click.option("--cpus", type=click.IntRange(min=1), default=2, show_default=True, help="Virtual CPUs of a machine.")
+@click.option("--append", default="", help="Added to the kernel command line.")
 @click.option("--faults", default="", metavar="KIND,…", help="Only these kinds of faults.")
 @click.option("--phase", "phases", multiple=True, metavar="NAME", help="Only faults in this phase; may be repeated.")
 @click.option(
@@ -83,7 +100,12 @@ def command(
     device: str | None,
     exercise: str,
     against: str | None,
+    param: tuple[str, ...],
     config: dict[str, str],
+    with_module: tuple[str, ...],
+    memory: int | None,
+    cpus: int,
+    append: str,
     faults: str,
     phases: tuple[str, ...],
     cells: int,
@@ -111,10 +133,11 @@ def command(
     """
     # Imported here, not above: `r4l --help` must not import the virtual machine.
     from r4l import cluster
-    from r4l.sweep import Results, SweepCell, Wanted, find_model, page, subject, sweep
+    from r4l.sweep import Results, SweepCell, SweptMachine, Wanted, find_model, page, subject, sweep
     from r4l.sweep.model import made
     from r4l.sweep.sweep import counts, defects_found, require_wanted, summary
 
+    parameters = parameters_of(param)
     if as_test is None:
         cluster.require()
     for text in (*named_cells, *filter(None, [as_test])):
@@ -130,8 +153,21 @@ def command(
                 modules.append((text, named(kernel, text, config=config_for(text, config), say=say)))
         model = device or find_model(folder, modules[0][1])
         names = labels([text for text, _ in modules], [module for _, module in modules])
+        drivers = [module for _, module in modules]
+        machine = SweptMachine(memory, cpus, append, with_module)
         subjects = [
-            subject(kernel, name, text, module, model, exercise, label=label)
+            subject(
+                kernel,
+                name,
+                text,
+                module,
+                model,
+                exercise,
+                label=label,
+                parameters=parameters_for(module, drivers, parameters),
+                machine=machine,
+                config=config_for(text, config),
+            )
             for (text, module), label in zip(modules, names, strict=True)
         ]
         into = into or Path(f"sweep-{modules[0][1].name}")

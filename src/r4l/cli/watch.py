@@ -13,8 +13,8 @@ from rich.markup import escape
 
 from r4l.cli import editor_files, show
 from r4l.cli.options import PytestCommand, config_option, kernel_option
-from r4l.cli.run import parameters_of
 from r4l.module import Module
+from r4l.module.parameters import parameters_of
 from r4l.setup import set_up
 from r4l.stages import Stages
 from r4l.terminal import Console

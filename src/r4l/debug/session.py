@@ -130,7 +130,7 @@ class Session:
             for module in self.modules:
                 since = self.vm.klog.mark()
                 done = self.vm.run(
-                    ["insmod", f"{FOLDER}/{module.path.name}", *loading.words(self.parameters)], timeout=None
+                    ["insmod", f"{FOLDER}/{module.path.name}", *loading.parameter_words(self.parameters)], timeout=None
                 )
                 if done.exit_code:
                     raise VerdictError(

@@ -77,6 +77,16 @@ class BuiltModule:
         return self.modinfo["vermagic"][0].strip()
 
     @property
+    def of_pci(self) -> bool:
+        """True if it has a table of PCI devices (scripts/mod/file2alias.c, do_pci_entry)."""
+        return any(alias.startswith("pci:") for alias in self.modinfo.get("alias", []))
+
+    @property
+    def in_tree(self) -> bool:
+        """True for one of the kernel's own modules (scripts/mod/modpost.c, add_header)."""
+        return "intree" in self.modinfo
+
+    @property
     def depends(self) -> list[str]:
         """Names of modules that must be loaded first."""
         return [name for name in ",".join(self.modinfo.get("depends", [])).split(",") if name]

@@ -4,7 +4,7 @@
 from r4l.sweep.cells import EventPlace, SweepCell
 from r4l.sweep.model import find_model
 from r4l.sweep.results import Baseline, CellResult, Results
-from r4l.sweep.subject import SweptDriver, subject
+from r4l.sweep.subject import SweptDriver, SweptMachine, subject
 from r4l.sweep.sweep import Wanted, sweep
 from r4l.sweep.verdict import FINDINGS, VERDICTS
 
@@ -17,6 +17,7 @@ __all__ = [
     "Results",
     "SweepCell",
     "SweptDriver",
+    "SweptMachine",
     "Wanted",
     "find_model",
     "subject",

@@ -13,7 +13,8 @@ from r4l.arch import DEFAULT
 from r4l.cluster import STOCK
 from r4l.sweep.cells import NO_MEMORY, SweepCell
 from r4l.sweep.phases import NO_SERVICE, PRELUDE
-from r4l.sweep.subject import SweptDriver
+from r4l.sweep.subject import SweptDriver, SweptMachine
+from r4l.vm.loading import parameter_words
 
 HEAD = '''# SPDX-License-Identifier: MIT
 """{cell}: from `r4l sweep`."""
@@ -36,11 +37,13 @@ def live(vm: r4l.VM, name: str, module: r4l.BuiltModule, device: Device) -> int:
     values = environment(module=module.name, file="/tmp/driver.ko", device=device.address, exercise={exercise})
     # Seconds in which the computer has no processor for the machine do not count.
     clock = RunTime(vm.pid, ours=True).now
-    return vm.run(["sh", "-c", PRELUDE + script], env=values, timeout=seconds, clock=clock).exit_code
+    argv = ["sh", "-c", PRELUDE + script, name{parameters}]
+    return vm.run(argv, env=values, timeout=seconds, clock=clock).exit_code
 
 
-{allowed}@pytest.mark.machine(devices=[{device}]{depends})
-def test_{name}(vm: r4l.VM, module: r4l.BuiltModule, device: Device, leaks: Leaks) -> None:
+{allowed}@pytest.mark.machine(devices=[{device}]{machine})
+def test_{name}(vm: r4l.VM, modules: list[r4l.BuiltModule], device: Device, leaks: Leaks) -> None:
+    module = next(one for one in modules if one.name == {driver!r})
 {before}    vm.put(module.path, "/tmp/driver.ko")
     codes: dict[str, int] = {{}}
     with leaks():
@@ -66,16 +69,17 @@ def test_{name}(vm: r4l.VM, module: r4l.BuiltModule, device: Device, leaks: Leak
 ENVIRONMENT = "from r4l.sweep.phases import environment"
 MEMORY = "from r4l.sweep.memory import GuestMemory"
 REPORTS = "from r4l.sweep.verdict import reports"
-NEEDS = """\
-    for other in module.needs:
-        vm.insmod(other)
-"""
-"""Statement for a driver with modules of its own folder that are loaded before it."""
 DEPENDS = """\
     for name in {depends!r}:
         vm.run(["modprobe", name], check=True)
 """
 """Statement for a driver that needs modules of the kernel's."""
+NEEDS = """\
+    others = {{one.name: one for one in module.needs}}
+    for name, parameters in {others!r}.items():
+        vm.insmod(others[name], **parameters)
+"""
+"""Statement for a driver with modules of its own folder that are loaded before it."""
 WATCHDOG = """\
 @pytest.mark.klog_allow(r"NETDEV WATCHDOG|sch_generic\\.c", reason="the kernel's report that a card has stopped")
 """
@@ -105,7 +109,18 @@ def as_test(subject: SweptDriver, cell: SweepCell, verdict: str = "", usual: Ite
     model, device, path_import = _model(subject)
     imports = [MEMORY] * memory + [ENVIRONMENT] + [REPORTS] * degraded
     before = DEPENDS.format(depends=list(subject.depends)) if subject.depends else ""
-    before += NEEDS if len(subject.modules) > 1 else ""
+    *others, own = subject.loads.items()
+    before += NEEDS.format(others=dict(others)) if others else ""
+    name, parameters = own
+    machine = subject.machine
+    # All of it, since the project file says how other tests' machines are.
+    marker = {
+        "nics": [],
+        "modules": [*subject.depends, *machine.modules],
+        "cpus": machine.cpus,
+        "append": machine.append,
+        **({"memory": machine.memory} if machine.memory else {}),
+    }
     return HEAD.format(
         cell=cell,
         path_import=path_import,
@@ -117,7 +132,9 @@ def as_test(subject: SweptDriver, cell: SweepCell, verdict: str = "", usual: Ite
         exercise=repr(subject.exercise),
         allowed=WATCHDOG if subject.network else "",
         device=device,
-        depends=f", modules={list(subject.depends)!r}" if subject.depends else "",
+        driver=name,
+        parameters="".join(f", {word!r}" for word in parameter_words(parameters)),
+        machine="".join(f", {word}={value!r}" for word, value in marker.items()),
         name=re.sub(r"\W+", "_", str(cell).lower()).strip("_"),
         before=before + ("    memory = GuestMemory.of(vm, module)\n" if memory else ""),
         phase=cell.phase,
@@ -135,15 +152,22 @@ def command(subject: SweptDriver, cell: str, folder: Path) -> str:
         cell: the cell.
         folder: folder of the results, which have the cell's verdict.
     """
-    words = ["r4l", "sweep", subject.named, "--device", subject.spec, "--into", str(folder), "--as-test", cell]
+    machine, usual = subject.machine, SweptMachine()
+    argv = ["r4l", "sweep", subject.named, "--device", subject.spec, "--into", str(folder), "--as-test", cell]
     options = {
         "--exercise": (subject.exercise, ""),
         "--kernel": (subject.kernel.name, STOCK),
         "--arch": (subject.kernel.arch, DEFAULT),
+        "--append": (machine.append, ""),
+        "--memory": (str(machine.memory), str(usual.memory)),
+        "--cpus": (str(machine.cpus), str(usual.cpus)),
     }
-    for option, (value, usual) in options.items():
-        words += [option, value] if value != usual else []
-    return shlex.join(words)
+    for option, (value, default) in options.items():
+        argv += [option, value] if value != default else []
+    pairs = [("--param", f"{name}={value}") for name, value in subject.parameters.items()]
+    pairs += [("--config", f"{name}={value}") for name, value in subject.config.items()]
+    pairs += [("--with-module", name) for name in machine.modules]
+    return shlex.join([*argv, *(word for pair in pairs for word in pair)])
 
 
 def _model(subject: SweptDriver) -> tuple[str, str, str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -22,7 +23,7 @@ from r4l.testing import Leaks
 from r4l.testing.leaks import changes_since
 from r4l.vm import VM
 from r4l.vm.blame import RunTime, host_fault
-from r4l.vm.loading import FOLDER
+from r4l.vm.loading import FOLDER, parameter_words
 
 TAIL = 400
 """Characters kept of a phase's output."""
@@ -120,33 +121,41 @@ class Life:
         return [*(EventPlace(*where, count, bits) for where, (count, bits) in found.items()), *memory]
 
 
-def machine(ready: Ready, cpus: int = 2) -> VM:
+def machine(ready: Ready, cpus: int | None = None) -> VM:
     """Return the machine of a cell, not started: booted once, kept with the modules' files in it, and restored.
 
     Args:
         ready: the driver and its device.
-        cpus: virtual CPUs.
+        cpus: virtual CPUs; None for the user's number.
     """
+    subject, wanted = ready.subject, ready.subject.machine
+    loads = [ready.parameters(module) for module in ready.modules[:-1]]
     return VM(
         ready.kernel,
-        cpus=cpus,
+        memory=wanted.memory,
+        cpus=cpus or wanted.cpus,
+        append=wanted.append,
         devices=[ready.model],
-        modules=ready.subject.depends,
+        modules=(*subject.depends, *wanted.modules),
         snapshot=True,
-        prepare=_prepared,
+        prepare=partial(_prepared, subject.depends, loads),
         prepare_with=ready.modules,
     )
 
 
-def _prepared(vm: VM, *modules: BuiltModule) -> None:
-    """Load all modules that the driver needs, and put the driver's file where the phases expect it."""
-    names = {module.name for module in modules}
-    for module in modules:
-        for depends in module.depends:
-            if depends not in names:
-                vm.run(["modprobe", depends], check=True)
-    for module in modules[:-1]:
-        vm.insmod(module)
+def _prepared(depends: Sequence[str], loads: Sequence[Mapping[str, str]], vm: VM, *modules: BuiltModule) -> None:
+    """Load all modules that the driver needs, and put the driver's file where the phases expect it.
+
+    Args:
+        depends: the kernel's own.
+        loads: parameters of each of the others.
+        vm: the machine.
+        modules: the others, and the driver as the last.
+    """
+    for name in depends:
+        vm.run(["modprobe", name], check=True)
+    for module, parameters in zip(modules, loads, strict=False):
+        vm.insmod(module, **parameters)
     vm.put(modules[-1].path, file_of(modules[-1]), 0o644)
 
 
@@ -328,7 +337,8 @@ def do_phase(vm: VM, ready: Ready, device: Device, phase: Phase, life: Life) -> 
     # A guest without a processor does not hang; neither does one whose device, here, has none.
     clock = RunTime(vm.pid, ours=True)
     try:
-        done = vm.run(["sh", "-c", PRELUDE + phase.script], timeout=limit, env=values, clock=clock.now)
+        argv = ["sh", "-c", PRELUDE + phase.script, phase.name, *parameter_words(ready.parameters(module))]
+        done = vm.run(argv, timeout=limit, env=values, clock=clock.now)
     except GuestTimeout as error:
         life.hang = f"the phase {phase.name} did not end within {limit:g} s: {error.cause.rpartition('; ')[2]}"
         raise

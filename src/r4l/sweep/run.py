@@ -7,13 +7,14 @@ import platform
 from collections.abc import Sequence
 from dataclasses import replace
 
-from r4l.errors import EnvironmentFault, R4LError, VerdictError
+from r4l.errors import EnvironmentFault, R4LError, UsageError, VerdictError
 from r4l.sweep.cells import ALLOCATION, SweepCell, common
 from r4l.sweep.life import Life, Machines
 from r4l.sweep.lines import lines
 from r4l.sweep.results import Baseline, CellResult
 from r4l.sweep.subject import SweptDriver, ready
 from r4l.sweep.verdict import foreign_lockup, judge, messages
+from r4l.vm.loading import IGNORED
 
 CELLS_EACH = 12
 """Cells in one machine, if none of them leaves anything there."""
@@ -36,6 +37,7 @@ def run_baseline(subject: SweptDriver) -> Baseline:
 
     Raises:
         VerdictError: it does not do so cleanly, and nothing can be said about faults.
+        UsageError: it has not all of its parameters.
         EnvironmentFault: this computer cannot run it.
     """
     # One without the module that counts allocations, whose messages are the kernel's usual ones.
@@ -44,6 +46,7 @@ def run_baseline(subject: SweptDriver) -> Baseline:
         lives = [machines.live(None, count_memory=memory, limits=limits) for memory in (False, True)]
     for life in lives:
         _require_clean(subject, life)
+        _require_parameters(subject, life)
     usual = tuple(sorted({text for life in lives for text in messages(life.records)}))
     first, second = (life.places() for life in lives)
     places = [*common(first, second), *(place for place in second if place.event == ALLOCATION)]
@@ -72,6 +75,16 @@ def _require_clean(subject: SweptDriver, life: Life) -> None:
             f"{subject.label} has a fault without any fault of the device: {why}",
             "mend that first; `r4l run` and `r4l test` show it",
             detail="\n".join(str(record) for record in life.records[-LINES:]),
+        )
+
+
+def _require_parameters(subject: SweptDriver, life: Life) -> None:
+    """Refuse parameters that the driver does not have, for which the kernel only prints a warning."""
+    ignored = [match[1] for record in life.records if (match := IGNORED.search(record.text))]
+    if wrong := [name for name in subject.parameters if name.replace("-", "_") in ignored]:
+        raise UsageError(
+            f"{subject.label} has no parameter {' and no '.join(wrong)}: the kernel loaded it and ignored that",
+            "`modinfo` on its .ko says which it has; the project file can name parameters, too",
         )
 
 

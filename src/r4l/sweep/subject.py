@@ -17,6 +17,7 @@ from r4l.cluster import SharedKernel
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule
+from r4l.module.parameters import parameters_for
 from r4l.pci import Device, NetworkCard
 from r4l.pci import load as models
 from r4l.sweep import memory
@@ -29,6 +30,23 @@ MODEL = "model"
 
 
 @dataclass(frozen=True)
+class SweptMachine:
+    """The user's wishes for a cell's machine, as `VM` takes them.
+
+    Attributes:
+        memory: MiB; None for enough.
+        cpus: virtual CPUs.
+        append: added to the kernel's command line.
+        modules: the kernel's own modules that `modprobe` finds in the guest.
+    """
+
+    memory: int | None = None
+    cpus: int = 2
+    append: str = ""
+    modules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class SweptDriver:
     """All that a worker needs, on this machine or another.
 
@@ -36,7 +54,8 @@ class SweptDriver:
         label: name of the driver on the page.
         named: the driver as the user named it, for commands.
         kernel: the kernel, which each worker makes ready.
-        modules: contents of the .ko files by their names, in the order of loading; the last is the driver.
+        modules: contents of the .ko files by their names, in the order of loading, without the kernel's own; the last
+            is the driver.
         spec: the model as the user named it, for commands.
         model: `python:NAME`, or `FILE.py:CLASS` for one of `files`.
         files: contents of the model's files (`model.files_of`) by their names, with the folders before them.
@@ -44,6 +63,10 @@ class SweptDriver:
         exercise: the user's command for the phase `traffic` of another device.
         built: time at which the driver was built, in seconds since 1970; its source has lines to show if it is older.
         depends: the kernel's own modules that must be loaded before these, in order.
+        loads: names of the modules in the order of loading, each with its parameters.
+        parameters: those that the user named, for commands.
+        machine: the machine of each cell.
+        config: options of Kconfig that the user built the driver with, for commands.
     """
 
     label: str
@@ -57,12 +80,25 @@ class SweptDriver:
     exercise: str
     built: float = 0.0
     depends: tuple[str, ...] = ()
+    loads: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    machine: SweptMachine = SweptMachine()
+    config: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def key(self) -> str:
-        """Key of all that a cell's result depends on: driver, kernel, model, phases, and r4l's devices."""
+        """Key of all that a cell's result depends on: driver, kernel, model, machine, phases, and r4l's devices."""
         pci = Path(inspect.getfile(Device)).parent
-        facts = [*astuple(self.kernel), self.model, list(self.files), self.exercise, ADDRESSES]
+        facts = [
+            *astuple(self.kernel),
+            self.model,
+            list(self.files),
+            self.exercise,
+            ADDRESSES,
+            self.depends,
+            {name: dict(values) for name, values in self.loads.items()},
+            astuple(self.machine),
+        ]
         phases = resources.text("r4l.sweep", "phases.toml")
         own = sorted(pci.rglob("*.py"))
         given: tuple[str | bytes, ...] = (*self.files.values(), *self.modules, *self.modules.values())
@@ -75,7 +111,17 @@ class SweptDriver:
 
 
 def subject(
-    kernel: Kernel, name: str, text: str, module: BuiltModule, model: str, exercise: str, *, label: str = ""
+    kernel: Kernel,
+    name: str,
+    text: str,
+    module: BuiltModule,
+    model: str,
+    exercise: str,
+    *,
+    label: str = "",
+    parameters: Mapping[str, str] | None = None,
+    machine: SweptMachine = SweptMachine(),
+    config: Mapping[str, str] | None = None,
 ) -> SweptDriver:
     """Return a driver with its device as data.
 
@@ -87,6 +133,9 @@ def subject(
         model: the device, as `python:NAME` or `FILE.py:CLASS`.
         exercise: the user's command for another device than a network card; may be empty.
         label: name of the driver on the page; the module's if it is empty.
+        parameters: of the module, and of the others of its folder.
+        machine: the machine of each cell.
+        config: options of Kconfig that the module was built with.
 
     Raises:
         UsageError: there is no such model, or the command does not fit it.
@@ -102,8 +151,10 @@ def subject(
         model = f"{path.relative_to(base).as_posix()}:{cls_name}"
     network = issubclass(cls, NetworkCard)
     phases_of(network=network, exercise=exercise)
-    every = (*module.needs, module)
-    names = {one.name for one in every}
+    # The kernel's own come with each worker's kernel.
+    every = (*(other for other in module.needs if not other.in_tree), module)
+    own = [other.name for other in module.needs if other.in_tree]
+    names = {*own, *(one.name for one in every)}
     return SweptDriver(
         label or module.name,
         text,
@@ -115,7 +166,11 @@ def subject(
         network,
         exercise,
         module.path.stat().st_mtime,
-        tuple(dict.fromkeys(other for one in every for other in one.depends if other not in names)),
+        (*own, *dict.fromkeys(other for one in every for other in one.depends if other.replace("-", "_") not in names)),
+        {one.name: parameters_for(one, every, parameters or {}) for one in every},
+        dict(parameters or {}),
+        machine,
+        dict(config or {}),
     )
 
 
@@ -136,6 +191,10 @@ class Ready:
     modules: Sequence[BuiltModule]
     model: type[Device]
     no_memory: BuiltModule | None = None
+
+    def parameters(self, module: BuiltModule) -> dict[str, str]:
+        """Return the parameters that one of the modules is loaded with."""
+        return dict(self.subject.loads.get(module.name, {}))
 
 
 _ready: dict[str, Ready] = {}

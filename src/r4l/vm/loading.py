@@ -70,7 +70,7 @@ def insmod(vm: LiveVM, module: object, parameters: Mapping[str, object]) -> None
     vm.put(path, target, 0o644)
     vm.sources.add(path)
     since = vm.klog.mark()
-    _do(vm, ["insmod", target, *words(parameters)], f"load {path.name}")
+    _do(vm, ["insmod", target, *parameter_words(parameters)], f"load {path.name}")
     if parameters:
         require_known(vm, path, parameters, since)
 
@@ -126,7 +126,7 @@ def rmmod(vm: LiveVM, name: str) -> None:
     _do(vm, ["rmmod", name.removesuffix(".ko")], f"unload {name}")
 
 
-def words(parameters: Mapping[str, object]) -> list[str]:
+def parameter_words(parameters: Mapping[str, object]) -> list[str]:
     """Return parameters as arguments of insmod."""
     return [f"{name}={_text(value)}" for name, value in parameters.items()]
 

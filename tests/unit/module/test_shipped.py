@@ -12,8 +12,9 @@ import pytest
 from r4l.cli.run import modules_of
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
-from r4l.module import BuiltModule
+from r4l.module import BuiltModule, Module
 from r4l.module.named import labels, named
+from r4l.module.order import in_load_order
 from r4l.module.shipped import shipped, with_kernels_own
 from r4l.stages import Stages
 from r4l.toolchain import Toolchain
@@ -125,6 +126,45 @@ def test_a_ko_file_given_to_run_comes_with_them(
     path = built(tmp_path, "mine", "virtio_net").path
     [module] = modules_of(path, kernel, Stages(), {})
     assert [one.name for one in module.needs] == ["failover", "net_failover", "virtio_net"]
+
+
+@pytest.mark.parametrize(
+    ("others", "driver"),
+    [
+        ([("mine",)], "mine"),
+        ([("base",), ("mine", "base")], "mine"),
+        ([("base",), ("mine", "base", "alias=pci:v00001234d*sv*sd*bc*sc*i*"), ("check",)], "mine"),
+        ([("check",), ("mine", "", "alias=pci:v00001234d*sv*sd*bc*sc*i*"), ("dt", "", "alias=of:N*T*Cmine")], "mine"),
+    ],
+)
+def test_the_driver_of_a_folder_with_several_modules(
+    others: list[tuple[str, ...]], driver: str, kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That which no other one needs, or which is for a PCI device."""
+    monkeypatch.setattr(
+        Module, "build_all", lambda *_, **__: in_load_order([built(tmp_path, *words) for words in others])
+    )
+    module = named(kernel, str(tmp_path))
+    assert module.name == driver
+    assert [one.name for one in module.needs] == [one for one in others_of(others, driver) if one]
+
+
+def others_of(modules: list[tuple[str, ...]], driver: str) -> list[str]:
+    """What a module depends on."""
+    return next(words[1] if len(words) > 1 else "" for words in modules if words[0] == driver).split(",")
+
+
+@pytest.mark.parametrize("alias", ["", "alias=pci:v00001234d*sv*sd*bc*sc*i*"])
+def test_a_folder_with_several_drivers(
+    alias: str, kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        Module,
+        "build_all",
+        lambda *_, **__: in_load_order([built(tmp_path, name, "base", alias) for name in ("one", "two")]),
+    )
+    with pytest.raises(UsageError, match="builds 2 modules that no other one needs: one, two"):
+        named(kernel, str(tmp_path))
 
 
 def test_two_drivers_have_two_labels(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from r4l.cluster import SharedKernel
 from r4l.pci.load import model_class
-from r4l.sweep import SweepCell, SweptDriver
+from r4l.sweep import SweepCell, SweptDriver, SweptMachine
 from r4l.sweep.as_test import as_test, command
 from r4l.sweep.phases import PHASES, PRELUDE, Phase
 
@@ -33,6 +33,7 @@ def driver(**words: Any) -> SweptDriver:
         "files": {},
         "network": False,
         "exercise": "true",
+        "loads": {"mine": {}},
     }
     return SweptDriver(**{**usual, **words})
 
@@ -88,7 +89,7 @@ def test_each_script_has_all_its_variables(kind: str, phase: Phase) -> None:
     seen: dict[str, Any] = {}
 
     def run(argv: list[str], **words: Any) -> SimpleNamespace:
-        seen.update(words, script=argv[-1])
+        seen.update(words, script=argv[2], arguments=argv[4:])
         return SimpleNamespace(exit_code=0)
 
     vm, module = SimpleNamespace(run=run, pid=os.getpid()), SimpleNamespace(name="mine")
@@ -129,11 +130,77 @@ def test_a_model_from_elsewhere_is_named_by_its_whole_path(tmp_path: Path, monke
     assert device == f"{file}:Mine"
 
 
-def test_modules_that_are_loaded_before_the_driver() -> None:
-    text = as_test(driver(depends=("mii",), modules={"a.ko": b"", "b.ko": b""}), SweepCell.parse("probe:unplug#1"))
-    assert marks(executed(text))["machine"].kwargs["modules"] == ["mii"]
-    assert text.index("modprobe") < text.index("module.needs") < text.index("with leaks")
-    assert "modprobe" not in as_test(driver(), SweepCell.parse("probe:unplug#1"))
+class Stopped(Exception):
+    """The test has come to what it is asked for."""
+
+
+class FakeVM:
+    """A machine that writes down what is done in it, until the driver's file comes."""
+
+    def __init__(self) -> None:
+        self.done: list[Any] = []
+
+    def run(self, argv: list[str], **_: Any) -> None:
+        self.done.append(argv)
+
+    def insmod(self, module: Any, **parameters: str) -> None:
+        self.done.append((module.name, parameters))
+
+    def put(self, path: Path, place: str) -> None:
+        self.done.append((str(path), place))
+        raise Stopped
+
+
+@pytest.mark.parametrize(
+    ("loads", "depends", "before"),
+    [
+        ({"mine": {}}, (), []),
+        ({"mine": {}}, ("mii",), [["modprobe", "mii"]]),
+        ({"base": {"depth": "3"}, "mine": {}}, (), [("base", {"depth": "3"})]),
+        (
+            {"base": {}, "upper": {"a": "x y"}, "mine": {}},
+            ("mii", "crc"),
+            [["modprobe", "mii"], ["modprobe", "crc"], ("base", {}), ("upper", {"a": "x y"})],
+        ),
+    ],
+)
+def test_modules_that_are_loaded_before_the_driver(
+    loads: dict[str, dict[str, str]], depends: tuple[str, ...], before: list[Any]
+) -> None:
+    """Of all those that the folder has: some are for others. The kernel's own come from the machine."""
+    names = executed(as_test(driver(depends=depends, loads=loads), SweepCell.parse("probe:unplug#1")))
+    assert marks(names)["machine"].kwargs["modules"] == list(depends)
+    others = [SimpleNamespace(name=name, needs=(), path=Path(f"/b/{name}.ko")) for name in ("stray", *loads)]
+    others[-1].needs = tuple(others[1:-1])
+    vm = FakeVM()
+    (test,) = [value for name, value in names.items() if name.startswith("test_")]
+    with pytest.raises(Stopped):
+        test(vm, others, SimpleNamespace(), lambda: None)
+    assert vm.done == [*before, ("/b/mine.ko", "/tmp/driver.ko")]
+
+
+def test_the_machine_and_the_parameters() -> None:
+    machine = SweptMachine(memory=512, cpus=4, append="quiet", modules=("mii",))
+    swept = driver(machine=machine, loads={"mine": {"debug": "1", "text": "a b"}})
+    names = executed(as_test(swept, SweepCell.parse("probe:unplug#1")))
+    words = marks(names)["machine"].kwargs
+    assert {name: words[name] for name in words if name != "devices"} == {
+        "modules": ["mii"],
+        "memory": 512,
+        "cpus": 4,
+        "append": "quiet",
+        "nics": [],
+    }
+    given: list[str] = []
+
+    def run(argv: list[str], **_: Any) -> SimpleNamespace:
+        given.extend(argv)
+        return SimpleNamespace(exit_code=0)
+
+    vm = SimpleNamespace(run=run, pid=os.getpid())
+    names["live"](vm, "probe", SimpleNamespace(name="mine"), SimpleNamespace(address="0000:00:03.0"))
+    assert given[3:] == ["probe", "debug=1", "text=a b"]
+    assert 'insmod $KO "$@"' in given[2]
 
 
 def test_a_transmit_timeout_is_no_failure() -> None:
@@ -155,4 +222,14 @@ def test_the_command_names_what_the_sweep_was_told() -> None:
     assert command(driver(kernel=other, exercise=""), "probe:unplug#1", Path("into here")) == (
         "r4l sweep 'a folder/one' --device python:edu --into 'into here' --as-test 'probe:unplug#1' "
         "--kernel debug --arch arm64"
+    )
+    more = driver(
+        exercise="",
+        parameters={"debug": "1", "text": "a b"},
+        config={"MINE": "m"},
+        machine=SweptMachine(512, 4, "quiet", ("mii", "crc")),
+    )
+    assert command(more, "probe:unplug#1", Path("into")).partition("probe:unplug#1' ")[2] == (
+        "--append quiet --memory 512 --cpus 4 --param debug=1 --param 'text=a b' --config MINE=m --with-module mii "
+        "--with-module crc"
     )
