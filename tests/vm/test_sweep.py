@@ -314,3 +314,31 @@ def test_a_parameter_that_the_driver_does_not_have(driver: SweptDriver) -> None:
     wrong = replace(driver, loads={"swept": {"wide": "7"}}, parameters={"wide": "7"})
     with pytest.raises(UsageError, match="swept has no parameter wide"):
         run_baseline(wrong)
+
+
+@pytest.mark.thorough
+def test_faults_of_the_configuration_space(kernel: Kernel, swept: BuiltModule) -> None:
+    """Faults come where the kernel accesses it for the driver: probe, suspend and resume, remove."""
+    spec = find_model(str(FIXTURE), swept)
+    driver = subject(kernel, kernel.release, str(FIXTURE), swept, spec, VALUE, suspend=True)
+    assert [phase.name for phase in driver.phases] == ["probe", "traffic", "suspend", "remove"]
+    baseline = run_baseline(driver)
+    found = {(place.phase, place.event, place.name) for place in baseline.places}
+    for phase in ("probe", "suspend", "remove"):
+        assert (phase, "read", "config.COMMAND") in found, found
+    assert ("probe", "write", "config.COMMAND") in found
+    assert ("suspend", "read", "VALUE") in found, "the command of --exercise, after the resume"
+    assert not any(name.startswith("config.") for phase, _, name in found if phase == "traffic")
+    cells = [
+        "probe:all-ones@config.COMMAND#1",
+        "probe:lost-write@config.COMMAND#1",
+        "suspend:stuck-at-zero@config.COMMAND#1 times=0 bits=0x2",
+        "suspend:unplug@config.COMMAND#1",
+        "remove:all-ones@config.COMMAND#1",
+    ]
+    results = {result.cell: result for result in run_cells((driver, baseline), cells)}
+    for result in results.values():
+        assert result.verdict in ("handled", "degraded"), result
+        assert result.cell.partition(":")[2] in result.trace[result.at]
+        assert any("config-" in line and "COMMAND" in line for line in result.trace)
+    assert "suspend failed" in results["suspend:unplug@config.COMMAND#1"].reason, "the card is gone after the resume"

@@ -48,6 +48,7 @@ def default_jobs() -> int:
     metavar="COMMAND",
     help="Command that uses the driver in the guest, for others than network cards.",
 )
+@click.option("--suspend", is_flag=True, help="One more phase: all devices are suspended and resumed.")
 @click.option(
     "--against", metavar="OTHER", help=f"A second driver for the same device: a folder, a .ko, or {SHIPPED}NAME."
 )
@@ -99,6 +100,7 @@ def command(
     folder: str,
     device: str | None,
     exercise: str,
+    suspend: bool,
     against: str | None,
     param: tuple[str, ...],
     config: dict[str, str],
@@ -167,6 +169,7 @@ def command(
                 parameters=parameters_for(module, drivers, parameters),
                 machine=machine,
                 config=config_for(text, config),
+                suspend=suspend,
             )
             for (text, module), label in zip(modules, names, strict=True)
         ]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from r4l.errors import VerdictError
 from r4l.pci import config as cfg
@@ -31,6 +31,8 @@ from r4l.pci.layout import Cell, Layout
 from r4l.pci.registers import Partial
 from r4l.pci.trace import Trace
 
+LARGEST_CONFIG = 4
+"""Bytes of a CPU's largest access to the configuration space (PCI 3.0, 3.2.2.3.2); QEMU reads more at once."""
 KEPT_ERRORS = 20
 """Number of a model's errors that are kept; one that raises at each access would fill the memory."""
 
@@ -77,7 +79,7 @@ class GuestAccess:
     def bar_read(self, bar: int, offset: int, size: int) -> int:
         """Return the value that the guest reads in a BAR; a fault in the model does not raise here."""
         cell = self.layout.exact[bar].get(offset << 4 | size)
-        found = self.faults.before("read", cell or self.layout.covering[bar].get(offset)) if self.faults else None
+        found = self.faults.before("read", bar, offset, size) if self.faults else None
         if not self._answers:
             value = (1 << 8 * size) - 1
         elif cell is not None:
@@ -93,7 +95,7 @@ class GuestAccess:
         """Apply the guest's write to a BAR; a fault in the model does not raise here."""
         cell = self.layout.exact[bar].get(offset << 4 | size)
         self.trace.add("write", cell or self.layout.covering[bar].get(offset), bar, offset, size, value)
-        found = self.faults.before("write", cell or self.layout.covering[bar].get(offset)) if self.faults else None
+        found = self.faults.before("write", bar, offset, size) if self.faults else None
         if not self._answers:
             return
         if found:
@@ -188,11 +190,9 @@ class GuestAccess:
             self._write(cell, int.from_bytes(merged, "little"))
 
     def _cells(self, bar: int, offset: int, size: int) -> list[Cell]:
-        covering = self.layout.covering[bar]
-        found = {id(cell): cell for place in range(offset, offset + size) if (cell := covering.get(place))}
         return [
             cell
-            for cell in found.values()
+            for cell in self.layout.touched(bar, offset, size)
             if cell.register.partial is not Partial.WHOLE or (cell.offset == offset and size <= cell.register.size)
         ]
 
@@ -206,17 +206,35 @@ class GuestAccess:
 
     def config_read(self, offset: int, size: int) -> bytes:
         """Return the bytes that the guest or QEMU reads in the configuration space."""
+        by_cpu = size <= LARGEST_CONFIG
+        found = self.faults.before_config("read", offset, size) if self.faults and by_cpu else None
         data = self.config.read(offset, size) if self.present else b"\xff" * size
-        if self.trace.config and size <= 4:
-            self.trace.add("config-read", None, -1, offset, size, int.from_bytes(data, "little"))
+        if found:
+            data = self.faults.read(found, int.from_bytes(data, "little"), size).to_bytes(size, "little")
+        if self.trace.config and by_cpu:
+            self._trace_config("config-read", offset, data)
         return data
 
     def config_write(self, offset: int, data: bytes) -> None:
         """Apply a write by the guest or QEMU to the configuration space."""
-        if self.trace.config and len(data) <= 4:
-            self.trace.add("config-write", None, -1, offset, len(data), int.from_bytes(data, "little"))
+        size = len(data)
+        by_cpu = size <= LARGEST_CONFIG
+        if self.trace.config and by_cpu:
+            self._trace_config("config-write", offset, data)
+        found = self.faults.before_config("write", offset, size) if self.faults and by_cpu else None
         if not self.present:
             return
+        if found:
+            value = int.from_bytes(data, "little")
+            self.faults.write(found, value, size, lambda new: self._config_write(offset, new.to_bytes(size, "little")))
+        else:
+            self._config_write(offset, data)
+
+    def _trace_config(self, kind: Literal["config-read", "config-write"], offset: int, data: bytes) -> None:
+        names = " ".join(one.name for one in self.config.touched(offset, len(data)))
+        self.trace.add(kind, None, -1, offset, len(data), int.from_bytes(data, "little"), names)
+
+    def _config_write(self, offset: int, data: bytes) -> None:
         before = self.power_state
         self.config.write(offset, data)
         self._config_changed()

@@ -8,6 +8,7 @@ Base 3.0, 7.8. QEMU emulates the tables of MSI and MSI-X itself and gives the de
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 PM_CONTROL = 4
@@ -37,6 +38,16 @@ class Capability:
         """Return the bytes after ID and pointer, and a mask of the bits that software can write."""
         raise NotImplementedError
 
+    @property
+    def registers(self) -> Sequence[tuple[str, int, int]]:
+        """Name, offset in the capability and bytes of each register after ID and pointer."""
+        raise NotImplementedError
+
+    @property
+    def short(self) -> str:
+        """Beginning of its registers' names."""
+        raise NotImplementedError
+
     def problem(self) -> str:
         """Return the mistake in the capability's definition; empty if there is none."""
         return ""
@@ -56,6 +67,19 @@ class Msi(Capability):
     bits: int = 64
     maskable: bool = False
     number = 0x05
+    short = "MSI"
+
+    @property
+    def registers(self) -> Sequence[tuple[str, int, int]]:
+        """Message Control, Address, Data, Mask and Pending (6.8.1)."""
+        data = 12 if self.bits == 64 else 8
+        return (
+            ("CONTROL", 2, 2),
+            ("ADDRESS", 4, 4),
+            *([("UPPER_ADDRESS", 8, 4)] if self.bits == 64 else []),
+            ("DATA", data, 2),
+            *([("MASK", data + 4, 4), ("PENDING", data + 8, 4)] if self.maskable else []),
+        )
 
     def body(self) -> tuple[bytes, bytes]:
         """Return Message Control, Address, Data, and for maskable vectors Mask and Pending (6.8.1)."""
@@ -94,6 +118,8 @@ class Msix(Capability):
     table: int = 0
     pending: int | None = None
     number = 0x11
+    short = "MSIX"
+    registers = (("CONTROL", 2, 2), ("TABLE", 4, 4), ("PENDING", 8, 4))
 
     @property
     def pending_at(self) -> int:
@@ -147,6 +173,8 @@ class PowerManagement(Capability):
     pme: int = 0
     keeps: bool = True
     number = 0x01
+    short = "PM"
+    registers = (("CAPABILITIES", 2, 2), ("CONTROL", 4, 2), ("BRIDGE", 6, 1), ("DATA", 7, 1))
 
     def body(self) -> tuple[bytes, bytes]:
         """Return PMC (version 3) and PMCSR (3.2.3, 3.2.4)."""
@@ -165,6 +193,31 @@ class Express(Capability):
 
     function_reset: bool = True
     number = 0x10
+    short = "EXPRESS"
+    registers = (
+        ("CAPABILITIES", 0x02, 2),
+        ("DEVICE_CAPABILITIES", 0x04, 4),
+        ("DEVICE_CONTROL", 0x08, 2),
+        ("DEVICE_STATUS", 0x0A, 2),
+        ("LINK_CAPABILITIES", 0x0C, 4),
+        ("LINK_CONTROL", 0x10, 2),
+        ("LINK_STATUS", 0x12, 2),
+        ("SLOT_CAPABILITIES", 0x14, 4),
+        ("SLOT_CONTROL", 0x18, 2),
+        ("SLOT_STATUS", 0x1A, 2),
+        ("ROOT_CONTROL", 0x1C, 2),
+        ("ROOT_CAPABILITIES", 0x1E, 2),
+        ("ROOT_STATUS", 0x20, 4),
+        ("DEVICE_CAPABILITIES_2", 0x24, 4),
+        ("DEVICE_CONTROL_2", 0x28, 2),
+        ("DEVICE_STATUS_2", 0x2A, 2),
+        ("LINK_CAPABILITIES_2", 0x2C, 4),
+        ("LINK_CONTROL_2", 0x30, 2),
+        ("LINK_STATUS_2", 0x32, 2),
+        ("SLOT_CAPABILITIES_2", 0x34, 4),
+        ("SLOT_CONTROL_2", 0x38, 2),
+        ("SLOT_STATUS_2", 0x3A, 2),
+    )
 
     def body(self) -> tuple[bytes, bytes]:
         """Return version 2 of the structure (7.8): capabilities, device and link; absent parts are 0."""
@@ -191,6 +244,12 @@ class Vendor(Capability):
     data: bytes = b""
     writable: bytes = b""
     number = 0x09
+    short = "VENDOR_SPECIFIC"
+
+    @property
+    def registers(self) -> Sequence[tuple[str, int, int]]:
+        """The length, and the vendor's bytes as a whole."""
+        return (("LENGTH", 2, 1), *([("DATA", 3, len(self.data))] if self.data else []))
 
     def body(self) -> tuple[bytes, bytes]:
         """Return the length of the whole capability, and the data."""

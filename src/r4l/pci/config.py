@@ -8,7 +8,9 @@ vectors of MSI) QEMU either keeps to itself or writes here as well; both are har
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from r4l.pci.capabilities import Capability
 from r4l.pci.layout import BARS, Bar
@@ -34,6 +36,47 @@ CLEARED_BY_ONES = 0xF900
 """Bits of Status (6.2.3)."""
 
 
+@dataclass(frozen=True)
+class ConfigRegister:
+    """A register of the configuration space.
+
+    Attributes:
+        name: in the header as in Linux's include/uapi/linux/pci_regs.h; else the capability's name and its own:
+            `PM_CONTROL`.
+        offset: first byte.
+        size: bytes.
+    """
+
+    name: str
+    offset: int
+    size: int
+
+
+HEADER = (
+    ConfigRegister("VENDOR_ID", 0x00, 2),
+    ConfigRegister("DEVICE_ID", 0x02, 2),
+    ConfigRegister("COMMAND", COMMAND, 2),
+    ConfigRegister("STATUS", STATUS, 2),
+    ConfigRegister("REVISION_ID", 0x08, 1),
+    ConfigRegister("CLASS_CODE", 0x09, 3),
+    ConfigRegister("CACHE_LINE_SIZE", 0x0C, 1),
+    ConfigRegister("LATENCY_TIMER", 0x0D, 1),
+    ConfigRegister("HEADER_TYPE", 0x0E, 1),
+    ConfigRegister("BIST", 0x0F, 1),
+    *(ConfigRegister(f"BASE_ADDRESS_{number}", BAR0 + 4 * number, 4) for number in range(BARS)),
+    ConfigRegister("CARDBUS_CIS", 0x28, 4),
+    ConfigRegister("SUBSYSTEM_VENDOR_ID", 0x2C, 2),
+    ConfigRegister("SUBSYSTEM_ID", 0x2E, 2),
+    ConfigRegister("ROM_ADDRESS", 0x30, 4),
+    ConfigRegister("CAPABILITY_LIST", POINTER, 1),
+    ConfigRegister("INTERRUPT_LINE", INTERRUPT_LINE, 1),
+    ConfigRegister("INTERRUPT_PIN", INTERRUPT_LINE + 1, 1),
+    ConfigRegister("MIN_GNT", 0x3E, 1),
+    ConfigRegister("MAX_LAT", 0x3F, 1),
+)
+"""Registers of the header of type 0 (6.1)."""
+
+
 class ConfigSpace:
     """The bytes of the configuration space, and the effect of writes.
 
@@ -46,6 +89,7 @@ class ConfigSpace:
     Attributes:
         data: the present bytes.
         places: offset of each capability, in their order.
+        registers: registers by name.
     """
 
     def __init__(
@@ -82,10 +126,28 @@ class ConfigSpace:
             link, end = end + 1, (end + 2 + len(said) + 3) & ~3
         if capabilities:
             data[STATUS] |= STATUS_CAPABILITIES
+        self.registers = {one.name: one for one in (*HEADER, *self._of_capabilities(capabilities))}
+        self._covering = {
+            place: one for one in self.registers.values() for place in range(one.offset, one.offset + one.size)
+        }
         self.end = end
         self.data = data
         self._mask = bytes(mask)
         self._initial = bytes(data)
+
+    def _of_capabilities(self, capabilities: Sequence[Capability]) -> Iterator[ConfigRegister]:
+        """Yield the registers of the capabilities; those of a second one of its kind end in `[2]`."""
+        seen: Counter[str] = Counter()
+        for one, place in zip(capabilities, self.places, strict=True):
+            seen[one.short] += 1
+            number = f"[{seen[one.short]}]" if seen[one.short] > 1 else ""
+            for name, offset, size in (("ID", 0, 1), ("NEXT", 1, 1), *one.registers):
+                yield ConfigRegister(f"{one.short}_{name}{number}", place + offset, size)
+
+    def touched(self, offset: int, size: int) -> list[ConfigRegister]:
+        """Return the registers that an access reaches, in their order."""
+        found = (self._covering.get(place) for place in range(offset, offset + size))
+        return list(dict.fromkeys(one for one in found if one))
 
     def reset(self) -> None:
         """Restore the state after power-on."""

@@ -8,16 +8,15 @@ device.faults.add(Fault.parse("flipped-bit@STATUS#3 bits=0x80"))
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from r4l.errors import UsageError
 
 if TYPE_CHECKING:
     from r4l.pci.device import Device
-    from r4l.pci.layout import Cell
 
 Trigger = Literal["read", "write", "access", "interrupt", "dma-read", "dma-write"]
 """Events at which a fault can occur. `access` is a read or a write."""
@@ -72,13 +71,15 @@ class Fault:
 
     Args:
         kind: one of `FAULT_KINDS`, or of the model's `actions`.
-        place: name of the register, such as `CTRL` or `RAL[3]`; vector of the interrupt; for transfers of DMA the name
-            of the ring with the descriptor, or "data" for memory outside of the device's `rings`; empty for any.
+        place: name of the register, such as `CTRL` or `RAL[3]`; `config.COMMAND` for one of the configuration space
+            (`r4l.pci.config.ConfigSpace.registers`), `config` for all of it; vector of the interrupt; for transfers of
+            DMA the name of the ring with the descriptor, or "data" for memory outside of the device's `rings`. Empty
+            for any but the configuration space.
         nth: number of the event at that place, from 1, at which the fault begins.
         times: number of occurrences from there on; 0: without end.
         chance: probability at each event, instead of `nth`.
         seed: seed of the random numbers for `chance`.
-        bits: bits that are flipped or stuck.
+        bits: bits of the register that are flipped or stuck; without a place, of the access.
         seconds: delay by the model's clock.
         bytes: offset of a misplaced write.
 
@@ -133,6 +134,15 @@ class Fault:
         return " ".join([head, *rest])
 
 
+class Coming(NamedTuple):
+    """A fault that occurs at an access, with those bits of the access that are its `bits` of the register."""
+
+    fault: Fault
+    bits: int
+
+
+CONFIG = "config"
+"""Place of all accesses to the configuration space."""
 DATA = "data"
 """Place of transfers of DMA outside of all rings."""
 FEW = 8
@@ -149,17 +159,17 @@ class _Armed:
         self.seen = self.came = 0
         self._random = random.Random(fault.seed)
 
-    def comes(self, event: str, places: tuple[str, ...]) -> bool:
+    def comes(self, event: str, places: Collection[str]) -> bool:
         """Count an event, and return True if the fault occurs at it.
 
         Args:
             event: kind of event.
-            places: names of its place: `TABLE[2]` and `TABLE`.
+            places: names of its place: `TABLE[2]`, `TABLE`, and the empty one that stands for any.
         """
         fault = self.fault
         if self.trigger != event and not (self.trigger == "access" and event in ("read", "write")):
             return False
-        if fault.place and fault.place not in places:
+        if fault.place not in places:
             return False
         self.seen += 1
         if fault.times and self.came >= fault.times:
@@ -216,8 +226,9 @@ class Faults:
             raise UsageError(
                 f"{type(self._device).__name__} has no {fault.place} for {fault.kind}",
                 (f"{'there are' if len(places) <= FEW else 'near it are'} {', '.join(near)}: " if near else "")
-                + "a place is a register's name in the class, with [INDEX] in an array, an interrupt's vector, or "
-                "for DMA a ring's name or `data`, if the class has `rings`",
+                + "a place is a register's name in the class, with [INDEX] in an array, config.NAME for one of the "
+                "configuration space, an interrupt's vector, or for DMA a ring's name or `data`, if the class has "
+                "`rings`",
             )
         if kind and "bits" in kind.needs:
             self._require_bits(fault)
@@ -226,7 +237,8 @@ class Faults:
     def _require_bits(self, fault: Fault) -> None:
         """Refuse bits that the registers at a fault's place do not have: the fault would have no effect."""
         register = self._device.layout.registers.get(fault.place.partition("[")[0])
-        width = register.width if register else 64
+        own = self._device.config.registers.get(fault.place.removeprefix(f"{CONFIG}."))
+        width = register.width if register else 8 * own.size if own else 64
         if not 0 < fault.bits < 1 << width:
             raise UsageError(
                 f"{fault} has the bits {fault.bits:#x}, and {fault.place or 'an access'} has {width}",
@@ -241,7 +253,8 @@ class Faults:
             return rings | {DATA} if rings else rings
         if trigger == "interrupt":
             return {str(vector) for vector in range(max(self._device.interrupts.counts.values()))}
-        return {*layout.registers, *(cell.name for cells in layout.exact for cell in cells.values())}
+        config = {CONFIG, *(f"{CONFIG}.{name}" for name in self._device.config.registers)}
+        return {*layout.registers, *(cell.name for cells in layout.exact for cell in cells.values()), *config}
 
     def clear(self) -> None:
         """Remove all faults."""
@@ -264,15 +277,34 @@ class Faults:
 
     # -- for the device, under its lock ---------------------------------------------------------------------------
 
-    def _coming(self, event: str, *places: str) -> list[Fault]:
+    def _coming(self, event: str, places: Collection[str]) -> list[Fault]:
         found = [armed.fault for armed in list(self._armed) if armed.comes(event, places)]
         for fault in found:
             self._device.trace.add("fault", text=str(fault))
         return found
 
-    def before(self, event: Literal["read", "write"], cell: Cell | None) -> list[Fault]:
-        """Return the faults that occur at an access, after the effects of those that come just before it."""
-        found = self._coming(event, *((cell.name, cell.register.name) if cell else ()))
+    def before(self, event: Literal["read", "write"], bar: int, offset: int, size: int) -> list[Coming]:
+        """Return the faults that occur at an access to a BAR, after the effects of those that come just before it."""
+        begins = {"": offset}
+        for cell in self._device.layout.touched(bar, offset, size):
+            for name in (cell.name, cell.register.name):
+                begins.setdefault(name, cell.offset)
+        return self._begun(event, begins, offset)
+
+    def before_config(self, event: Literal["read", "write"], offset: int, size: int) -> list[Coming]:
+        """Return the faults that occur at an access to the configuration space, as `before`."""
+        own = {f"{CONFIG}.{one.name}": one.offset for one in self._device.config.touched(offset, size)}
+        return self._begun(event, {CONFIG: offset, **own}, offset)
+
+    def _begun(self, event: Literal["read", "write"], begins: Mapping[str, int], offset: int) -> list[Coming]:
+        """Do what comes before an access.
+
+        Args:
+            event: kind of event.
+            begins: names of the access's places, each with its first byte.
+            offset: first byte of the access.
+        """
+        found = self._coming(event, begins)
         for fault in found:
             if fault.kind == "unplug":
                 self._device.pull()
@@ -282,31 +314,32 @@ class Faults:
                 self._device.pulse()
             elif fault.kind in self._device.actions:
                 getattr(self._device, self._device.actions[fault.kind])()
-        return found
+        shifts = ((fault, 8 * (begins[fault.place] - offset)) for fault in found)
+        return [Coming(fault, fault.bits << by if by > 0 else fault.bits >> -by) for fault, by in shifts]
 
     @staticmethod
-    def read(found: list[Fault], value: int, size: int) -> int:
+    def read(found: list[Coming], value: int, size: int) -> int:
         """Return the value that a read gives with some faults."""
         ones = (1 << 8 * size) - 1
-        for fault in found:
+        for fault, bits in found:
             if fault.kind == "all-ones":
                 value = ones
             elif fault.kind == "flipped-bit":
-                value ^= fault.bits
+                value ^= bits
             elif fault.kind == "stuck-at-one":
-                value |= fault.bits
+                value |= bits
             elif fault.kind == "stuck-at-zero":
-                value &= ~fault.bits
+                value &= ~bits
         return value & ones
 
-    def write(self, found: list[Fault], value: int, size: int, act: Callable[[int], None]) -> None:
+    def write(self, found: list[Coming], value: int, size: int, act: Callable[[int], None]) -> None:
         """Do a write with the faults applied: not at all, later, or with another value."""
         late = 0.0
-        for fault in found:
+        for fault, bits in found:
             if fault.kind == "lost-write":
                 return
             if fault.kind == "flipped-write":
-                value ^= fault.bits
+                value ^= bits
             elif fault.kind == "late-write":
                 late += fault.seconds
         value &= (1 << 8 * size) - 1
@@ -318,7 +351,7 @@ class Faults:
     def interrupt(self, vector: int, act: Callable[[], None]) -> None:
         """Raise an interrupt with the faults applied."""
         late = 0.0
-        for fault in self._coming("interrupt", str(vector)):
+        for fault in self._coming("interrupt", ("", str(vector))):
             if fault.kind == "lost-interrupt":
                 return
             if fault.kind == "late-interrupt":
@@ -341,7 +374,7 @@ class Faults:
 
     def dma_read(self, address: int, data: bytes) -> bytes:
         """Return the bytes that the device reads of the guest's memory, with the faults applied."""
-        coming = self._coming("dma-read", self._place_in_memory(address))
+        coming = self._coming("dma-read", ("", self._place_in_memory(address)))
         return bytes(byte ^ 0xFF for byte in data) if coming else data
 
     def dma_write(self, address: int, data: bytes, act: Callable[[int, bytes], None]) -> None:
@@ -349,7 +382,7 @@ class Faults:
         held, self._held = self._held, []
         late = 0.0
         swapped = False
-        for fault in self._coming("dma-write", self._place_in_memory(address)):
+        for fault in self._coming("dma-write", ("", self._place_in_memory(address))):
             if fault.kind == "lost-dma":
                 data = b""
             elif fault.kind == "short-dma":

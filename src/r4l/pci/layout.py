@@ -175,6 +175,14 @@ class Layout:
                 if first < end and begin < last:
                     raise one.wrong(f"at {first:#x} overlaps {what} at {begin:#x}", "say where it is: Msix(table=…)")
 
+    def touched(self, bar: int, offset: int, size: int) -> list[Cell]:
+        """Return the registers that an access reaches, in their order."""
+        if cell := self.exact[bar].get(offset << 4 | size):
+            return [cell]
+        covering = self.covering[bar]
+        found = (covering.get(place) for place in range(offset, offset + size))
+        return list({id(cell): cell for cell in found if cell}.values())
+
     def memory_at(self, bar: int, offset: int) -> Memory | None:
         """Return the memory that a byte belongs to."""
         return next(

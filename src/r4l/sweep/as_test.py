@@ -164,6 +164,7 @@ def command(subject: SweptDriver, cell: str, folder: Path) -> str:
     }
     for option, (value, default) in options.items():
         argv += [option, value] if value != default else []
+    argv += ["--suspend"] if subject.suspend else []
     pairs = [("--param", f"{name}={value}") for name, value in subject.parameters.items()]
     pairs += [("--config", f"{name}={value}") for name, value in subject.config.items()]
     pairs += [("--with-module", name) for name in machine.modules]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from r4l.errors import EnvironmentFault, GuestTimeout, R4LError
 from r4l.klog import Record, Splat
 from r4l.module import BuiltModule
 from r4l.pci import Device, NetworkCard, TraceEvent
+from r4l.pci.faults import CONFIG
 from r4l.sweep.cells import ALLOCATION, NO_MEMORY, EventPlace, SweepCell
 from r4l.sweep.memory import GuestMemory
 from r4l.sweep.phases import PRELUDE, Phase, environment
@@ -60,7 +61,8 @@ class Life:
         held: resources that were not released; empty if all were.
         records: the kernel's log, from before the first phase.
         armed: position in `records` at which the fault was armed.
-        trace: events at the device, without the configuration space.
+        trace: events at the device.
+        device: the device; None before there is one.
         bounds: numbers of the events of each phase of the first life: the first, and that after the last.
         allocations: allocations on behalf of the driver in each phase of a first life without a fault.
         source: line of the driver for which an allocation failed; empty if none did.
@@ -82,6 +84,7 @@ class Life:
     records: list[Record] = field(default_factory=list)
     armed: int = 0
     trace: list[TraceEvent] = field(default_factory=list)
+    device: Device | None = None
     bounds: dict[str, tuple[int, int]] = field(default_factory=dict)
     allocations: dict[str, int] = field(default_factory=dict)
     source: str = ""
@@ -107,18 +110,26 @@ class Life:
             for one in self.trace:
                 if not begin <= one.number < end:
                     continue
-                if one.kind in ("read", "write") and one.cell:
-                    name, bits = one.cell.register.name, one.cell.register.width
-                elif one.kind == "interrupt":
-                    name, bits = str(one.value), 0
-                elif one.kind in ("dma-read", "dma-write"):
-                    name, bits = "", 0
-                else:
-                    continue
-                count, _ = found.get((phase, one.kind, name), (0, 0))
-                found[phase, one.kind, name] = (count + 1, bits)
+                event = one.kind.removeprefix(f"{CONFIG}-")
+                for name, bits in self._named_at(one):
+                    count, _ = found.get((phase, event, name), (0, 0))
+                    found[phase, event, name] = (count + 1, bits)
         memory = [EventPlace(phase, ALLOCATION, "", count, 0) for phase, count in self.allocations.items() if count]
         return [*(EventPlace(*where, count, bits) for where, (count, bits) in found.items()), *memory]
+
+    def _named_at(self, one: TraceEvent) -> Iterator[tuple[str, int]]:
+        """Yield name and width of each place of an event, as faults have them; 0 bits for none."""
+        assert self.device is not None
+        if one.kind in ("read", "write") and one.bar is not None:
+            registers = {cell.register for cell in self.device.layout.touched(one.bar, one.offset, one.size)}
+            yield from sorted((register.name, register.width) for register in registers)
+        elif one.kind in ("config-read", "config-write"):
+            for own in self.device.config.touched(one.offset, one.size):
+                yield f"{CONFIG}.{own.name}", 8 * own.size
+        elif one.kind == "interrupt":
+            yield str(one.value), 0
+        elif one.kind in ("dma-read", "dma-write"):
+            yield "", 0
 
 
 def machine(ready: Ready, cpus: int | None = None) -> VM:
@@ -258,6 +269,7 @@ class Machines:
 def _live(
     vm: VM, device: Device, leaks: Leaks, ready: Ready, cell: SweepCell | None, life: Life, with_memory: bool
 ) -> None:
+    life.device = device
     start, seen = vm.klog.mark(), vm.klog.splat_count
     clock = RunTime(vm.pid, ours=True)
     memory: GuestMemory | None = None
@@ -305,7 +317,7 @@ def _live(
     life.splats = vm.klog.splats(seen, settle=True)
     life.withheld = clock.longest_delay()
     life.records = vm.klog.records(start)
-    life.trace = [one for one in device.trace if not one.kind.startswith("config")]
+    life.trace = list(device.trace)
 
 
 def _memory(vm: VM, ready: Ready, cell: SweepCell | None) -> GuestMemory | None:

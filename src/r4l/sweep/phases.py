@@ -41,20 +41,22 @@ class Phase:
     """A part of a driver's life.
 
     Attributes:
-        name: `probe`, `open`, `traffic`, `stop` or `remove`.
+        name: `probe`, `open`, `traffic`, `suspend`, `stop` or `remove`.
         about: one line for people.
         seconds: the host's seconds after which it counts as a hang.
         script: for the guest's sh; see phases.toml.
+        when: the user's wish without which a life has no such phase: `exercise`, `suspend`, or empty.
     """
 
     name: str
     about: str
     seconds: float
     script: str
+    when: str = ""
 
 
 def _table() -> dict[str, tuple[Phase, ...]]:
-    shape = [{"name!": str, "about": str, "seconds": int, "script": str}]
+    shape = [{"name!": str, "about": str, "seconds": int, "script": str, "when?": str}]
     data = resources.table(__package__, "phases.toml", {"network": shape, "other": shape})
     return {kind: tuple(Phase(**one) for one in phases) for kind, phases in data.items()}
 
@@ -63,21 +65,21 @@ PHASES = _table()
 """The phases of a network driver and of any `other`."""
 
 
-def phases_of(*, network: bool, exercise: str) -> tuple[Phase, ...]:
+def phases_of(*, network: bool, exercise: str, suspend: bool = False) -> tuple[Phase, ...]:
     """Return the phases of a driver.
 
     Args:
         network: True for a driver of a network card.
         exercise: the user's command for the phase `traffic` of another driver; without one it has no such phase.
+        suspend: True for a phase in which the machine suspends and resumes its devices.
 
     Raises:
         UsageError: a command was given for a network driver, which has traffic of its own.
     """
-    if network:
-        if exercise:
-            raise UsageError("a network driver is exercised by traffic", "leave --exercise out")
-        return PHASES["network"]
-    return tuple(phase for phase in PHASES["other"] if exercise or "$EXERCISE" not in phase.script)
+    if network and exercise:
+        raise UsageError("a network driver is exercised by traffic", "leave --exercise out")
+    wishes = {"exercise": bool(exercise), "suspend": suspend, "": True}
+    return tuple(phase for phase in PHASES["network" if network else "other"] if wishes[phase.when])
 
 
 def chosen(phases: Sequence[Phase], names: Sequence[str]) -> set[str]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from r4l.errors import EnvironmentFault, R4LError, UsageError, VerdictError
+from r4l.pci.faults import CONFIG
 from r4l.sweep.cells import ALLOCATION, SweepCell, common
 from r4l.sweep.life import Life, Machines
 from r4l.sweep.lines import lines
@@ -123,7 +124,7 @@ def _run(machines: Machines, subject: SweptDriver, baseline: Baseline, cell: str
     limits = {name: SLOWER * seconds for name, _, seconds, _ in baseline.phases}
     life = machines.live(SweepCell.parse(cell), limits=limits)
     verdict, reason = judge(life, baseline.messages)
-    trace, at = _around(life)
+    trace, at = _around(life, config=SweepCell.parse(cell).fault.place.startswith(CONFIG))
     result = CellResult(
         subject.key,
         cell,
@@ -147,10 +148,16 @@ def _phases(life: Life) -> tuple[tuple[str, int | None, float, str], ...]:
     return (*first, *((f"{one.phase} again", one.exit_code, one.seconds, one.output) for one in life.again))
 
 
-def _around(life: Life) -> tuple[list[str], int]:
-    """Return the trace around the first occurrence of the fault, and its position there."""
-    at = next((index for index, one in enumerate(life.trace) if one.kind == "fault"), -1)
+def _around(life: Life, *, config: bool) -> tuple[list[str], int]:
+    """Return the trace around the first occurrence of the fault, and its position there.
+
+    Args:
+        life: the life.
+        config: True to show accesses to the configuration space, too.
+    """
+    trace = [one for one in life.trace if config or not one.kind.startswith(CONFIG)]
+    at = next((index for index, one in enumerate(trace) if one.kind == "fault"), -1)
     if at < 0:
-        return [str(one)[:LONGEST] for one in life.trace[-AFTER:]], -1
+        return [str(one)[:LONGEST] for one in trace[-AFTER:]], -1
     begin = max(0, at - BEFORE)
-    return [str(one)[:LONGEST] for one in life.trace[begin : at + AFTER]], at - begin
+    return [str(one)[:LONGEST] for one in trace[begin : at + AFTER]], at - begin

@@ -67,6 +67,7 @@ class SweptDriver:
         parameters: those that the user named, for commands.
         machine: the machine of each cell.
         config: options of Kconfig that the user built the driver with, for commands.
+        suspend: True if its life has a suspend and a resume.
     """
 
     label: str
@@ -84,6 +85,7 @@ class SweptDriver:
     parameters: Mapping[str, str] = field(default_factory=dict)
     machine: SweptMachine = SweptMachine()
     config: Mapping[str, str] = field(default_factory=dict)
+    suspend: bool = False
 
     @cached_property
     def key(self) -> str:
@@ -98,6 +100,7 @@ class SweptDriver:
             self.depends,
             {name: dict(values) for name, values in self.loads.items()},
             astuple(self.machine),
+            self.suspend,
         ]
         phases = resources.text("r4l.sweep", "phases.toml")
         own = sorted(pci.rglob("*.py"))
@@ -107,7 +110,7 @@ class SweptDriver:
     @property
     def phases(self) -> tuple[Phase, ...]:
         """The phases of the driver's life."""
-        return phases_of(network=self.network, exercise=self.exercise)
+        return phases_of(network=self.network, exercise=self.exercise, suspend=self.suspend)
 
 
 def subject(
@@ -122,6 +125,7 @@ def subject(
     parameters: Mapping[str, str] | None = None,
     machine: SweptMachine = SweptMachine(),
     config: Mapping[str, str] | None = None,
+    suspend: bool = False,
 ) -> SweptDriver:
     """Return a driver with its device as data.
 
@@ -136,6 +140,7 @@ def subject(
         parameters: of the module, and of the others of its folder.
         machine: the machine of each cell.
         config: options of Kconfig that the module was built with.
+        suspend: True to suspend and resume in its life, too.
 
     Raises:
         UsageError: there is no such model, or the command does not fit it.
@@ -171,6 +176,7 @@ def subject(
         dict(parameters or {}),
         machine,
         dict(config or {}),
+        suspend,
     )
 
 

@@ -150,7 +150,7 @@ def test_the_driver_of_a_folder_with_several_modules(
 
 
 def others_of(modules: list[tuple[str, ...]], driver: str) -> list[str]:
-    """What a module depends on."""
+    """Names that a module depends on."""
     return next(words[1] if len(words) > 1 else "" for words in modules if words[0] == driver).split(",")
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 from collections.abc import Callable, Iterator
 
@@ -16,15 +17,20 @@ from r4l.pci import (
     Bar,
     DescriptorRing,
     Device,
+    Express,
     Fault,
+    Msi,
+    PowerManagement,
     Register,
     RegisterArray,
     SteppedTime,
+    Vendor,
     Word,
     happened,
     interrupt,
 )
 from r4l.pci.protocol import Irq
+from r4l.pci.trace import Condition
 
 Serve = Callable[[Device], Client]
 
@@ -125,6 +131,127 @@ def test_writes(rig: Rig) -> None:
     assert rig.client.read(0) == 4
     rig.device.advance(0.2)
     assert rig.client.read(0) == 3
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "bits", "seen"),
+    [
+        (0, 4, 0x100, 0x10F),
+        (1, 1, 0x100, 0x01),
+        (0, 1, 0x100, 0x0F),
+        (1, 2, 0x30100, 0x301),
+        # GO begins at 4: its bit 0 is bit 16 of an access that begins at 2, and none of one at 0.
+        (2, 4, 0x1, 0x10000),
+        (4, 2, 0x1, 0x01),
+    ],
+)
+def test_bits_are_those_of_the_register_whatever_the_access(
+    rig: Rig, offset: int, size: int, bits: int, seen: int
+) -> None:
+    place = "GO" if bits == 1 else "VALUE"
+    rig.device.faults.add(f"stuck-at-one@{place}#1 bits={bits:#x} times=0")
+    assert rig.client.read(offset, size) == seen
+
+
+@pytest.mark.parametrize("place", ["VALUE", "GO", "TABLE", "TABLE[1]"])
+def test_an_access_is_at_each_register_that_it_reaches(rig: Rig, place: str) -> None:
+    """Not only at the first: 8 bytes are two registers of 32 bits."""
+    rig.device.faults.add(f"all-ones@{place}#1")
+    reads = [rig.client.read(offset, 8) for offset in (0, 0x10)]
+    assert [value == (1 << 64) - 1 for value in reads] == [not place.startswith("TABLE"), place.startswith("TABLE")]
+
+
+class Configured(Victim):
+    """All kinds of capabilities."""
+
+    capabilities = (PowerManagement(), Msi(vectors=2), Express(), Vendor(b"abcd", writable=b"\xff\0\0\0"), Vendor(b"x"))
+
+
+@pytest.fixture
+def configured(serve: Serve) -> Iterator[Rig]:
+    rig = Rig(serve, Configured())
+    yield rig
+    os.close(rig.memory)
+
+
+@pytest.mark.parametrize(
+    ("fault", "offset", "size", "seen"),
+    [
+        ("all-ones@config.VENDOR_ID#2", 0, 4, [0x1234, 0xFFFFFFFF, 0x1234]),
+        ("all-ones@config.DEVICE_ID#2", 0, 4, [0x1234, 0xFFFFFFFF, 0x1234]),
+        ("all-ones@config#3", 0, 2, [0x1234, 0x1234, 0xFFFF]),
+        ("all-ones#1 times=0", 0, 2, [0x1234] * 3),
+        ("all-ones@VALUE#1 times=0", 0, 2, [0x1234] * 3),
+        ("flipped-bit@config.COMMAND#2 bits=0x6", 4, 2, [4, 2, 4]),
+        ("stuck-at-one@config.STATUS#1 bits=0x2000 times=0", 6, 2, [0x2010] * 3),
+        # STATUS is the upper half of these four bytes, and its upper half the last byte.
+        ("stuck-at-one@config.STATUS#1 bits=0x2000 times=0", 4, 4, [0x20100004] * 3),
+        ("stuck-at-one@config.STATUS#1 bits=0x2000 times=0", 7, 1, [0x20] * 3),
+        ("stuck-at-zero@config.COMMAND#2 bits=0x4 times=0", 4, 2, [4, 0, 0]),
+        ("flipped-bit@config.PM_ID#1 bits=0x2", 0x40, 1, [3, 1, 1]),
+        ("all-ones@config.PM_CONTROL#1", 0x44, 2, [0xFFFF, 8, 8]),
+    ],
+)
+def test_reads_of_the_configuration_space(configured: Rig, fault: str, offset: int, size: int, seen: list[int]) -> None:
+    configured.device.faults.add(fault)
+    assert [configured.client.config(offset, size) for _ in seen] == seen
+    configured.device.faults.clear()
+    assert configured.client.config(offset, size) != seen[0] or len(set(seen)) > 1 or "times=0" in fault
+
+
+def test_writes_to_the_configuration_space(configured: Rig) -> None:
+    device, client = configured.device, configured.client
+    device.faults.add("lost-write@config.COMMAND#1")
+    client.set_config(4, 0)
+    assert (client.config(4, 2), device.may_master) == (4, True), "it has not arrived"
+    client.set_config(4, 0)
+    assert (client.config(4, 2), device.may_master) == (0, False)
+    device.faults.add("flipped-write@config.COMMAND#1 bits=0x4", "late-write@config.PM_CONTROL#1 seconds=2")
+    client.set_config(4, 2)
+    assert (client.config(4, 2), device.may_master) == (6, True)
+    client.set_config(0x44, 3)
+    assert (client.config(0x44, 2) & 3, client.read(0)) == (0, 0x0F)
+    device.advance(2.1)
+    assert (client.config(0x44, 2) & 3, client.read(0)) == (3, 0xFFFFFFFF), "in D3hot"
+
+
+def test_what_comes_just_before_an_access_to_the_configuration_space(configured: Rig) -> None:
+    device, client = configured.device, configured.client
+    device.faults.add("reset@config.COMMAND#1", "link-flap@config.COMMAND#2", "unplug@config.STATUS#2")
+    client.write(0, 1)
+    assert client.config(4, 2) == 4
+    assert (client.read(0), device.flaps) == (0x0F, 0)
+    client.config(4, 2)
+    assert device.flaps == 1
+    assert client.config(6, 2) == 0x10
+    assert client.config(4, 4) == 0xFFFFFFFF
+    assert not device.present
+
+
+def test_each_register_of_the_configuration_space_is_a_place(configured: Rig) -> None:
+    device, client = configured.device, configured.client
+    registers = device.config.registers
+    some = {"BASE_ADDRESS_5", "MSI_UPPER_ADDRESS", "EXPRESS_LINK_STATUS", "VENDOR_SPECIFIC_DATA[2]"}
+    assert some <= {*registers}
+    # All of the header, and of PM, MSI, Express and the vendor's two with what each of them has.
+    assert len(registers) == 25 + (2 + 4) + (2 + 4) + (2 + 22) + (2 + 2) + (2 + 2)
+    places = [(one.offset, one.offset + one.size) for one in registers.values()]
+    assert all(end <= begin for (_, end), (begin, _) in itertools.pairwise(sorted(places)))
+    for name, one in registers.items():
+        device.faults.clear()
+        device.faults.add(f"all-ones@config.{name}#1")
+        size = min(one.size, 4)
+        assert client.config(one.offset, size) == (1 << 8 * size) - 1, name
+    # Not a CPU's access: QEMU reads all of it at once when it takes the device.
+    device.faults.clear()
+    device.faults.add("all-ones@config#1")
+    assert client.config(0, 256) & 0xFFFF == 0x1234
+    assert device.trace.find(of_kind("config-read"))[-1].text.startswith("VENDOR_SPECIFIC_DATA[2]")
+
+
+def of_kind(kind: str) -> Condition:
+    """A condition for all events of a kind."""
+    return Condition(kind, lambda one: one.kind == kind)
 
 
 def test_interrupts(rig: Rig) -> None:
@@ -312,6 +439,13 @@ def test_every_fault_can_come_to_any_model(rig: Rig, kind: str) -> None:
         "stuck-at-one@VALUE bits=0",
         "flipped-write bits=-1",
         "stuck-at-zero bits=0x10000000000000000",
+        "all-ones@config.NOTHING",
+        "all-ones@config.",
+        "all-ones@COMMAND",
+        "all-ones@config.MSI_CONTROL",
+        "lost-interrupt@config",
+        "flipped-bit@config.COMMAND bits=0x10000",
+        "flipped-bit@config.CLASS_CODE bits=0x1000000",
     ],
 )
 def test_no_such_fault(rig: Rig, text: str) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -85,7 +86,8 @@ ALL = [(kind, phase) for kind, phases in PHASES.items() for phase in phases]
 @pytest.mark.parametrize(("kind", "phase"), ALL, ids=[f"{kind}-{phase.name}" for kind, phase in ALL])
 def test_each_script_has_all_its_variables(kind: str, phase: Phase) -> None:
     """In the printed test as in the sweep: of each phase in phases.toml."""
-    names = executed(as_test(NETWORK if kind == "network" else driver(), SweepCell.parse("probe:unplug#1")))
+    swept = replace(NETWORK if kind == "network" else driver(), suspend=True)
+    names = executed(as_test(swept, SweepCell.parse("probe:unplug#1")))
     seen: dict[str, Any] = {}
 
     def run(argv: list[str], **words: Any) -> SimpleNamespace:
@@ -228,8 +230,9 @@ def test_the_command_names_what_the_sweep_was_told() -> None:
         parameters={"debug": "1", "text": "a b"},
         config={"MINE": "m"},
         machine=SweptMachine(512, 4, "quiet", ("mii", "crc")),
+        suspend=True,
     )
     assert command(more, "probe:unplug#1", Path("into")).partition("probe:unplug#1' ")[2] == (
-        "--append quiet --memory 512 --cpus 4 --param debug=1 --param 'text=a b' --config MINE=m --with-module mii "
-        "--with-module crc"
+        "--append quiet --memory 512 --cpus 4 --suspend --param debug=1 --param 'text=a b' --config MINE=m "
+        "--with-module mii --with-module crc"
     )

@@ -31,6 +31,7 @@ PLACES = [
     EventPlace("traffic", "interrupt", "0", 2, bits=0),
     EventPlace("traffic", "dma-write", "", 5, bits=0),
     EventPlace("open", "allocation", "", 2, bits=0),
+    EventPlace("remove", "write", "config.COMMAND", 2, bits=16),
 ]
 
 
@@ -39,18 +40,32 @@ def texts(*wanted: str, seed: int = 0) -> list[str]:
 
 
 def test_each_event_has_each_fault_that_can_come_there() -> None:
-    assert sorted(texts("lost-write")) == [f"probe:lost-write@CTRL#{nth}" for nth in (1, 2, 3)]
+    assert sorted(texts("lost-write")) == [
+        *(f"probe:lost-write@CTRL#{nth}" for nth in (1, 2, 3)),
+        *(f"remove:lost-write@config.COMMAND#{nth}" for nth in (1, 2)),
+    ]
     assert sorted(texts("lost-interrupt")) == ["traffic:lost-interrupt@0#1", "traffic:lost-interrupt@0#2"]
     assert sorted(texts("short-dma")) == [f"traffic:short-dma#{nth}" for nth in range(1, 6)]
     assert sorted(texts("no-memory")) == ["open:no-memory#1", "open:no-memory#2"]
     assert SweepCell.parse("open:no-memory#1").place == "memory"
     # Reads and writes together.
-    assert Counter(SweepCell.parse(text).place for text in texts("unplug")) == {"CTRL": 5, "ID": 40}
+    assert Counter(SweepCell.parse(text).place for text in texts("unplug")) == {
+        "CTRL": 5,
+        "ID": 40,
+        "config.COMMAND": 2,
+    }
     assert len(texts()) == len(set(texts()))
+    assert sorted(texts("flipped-write"))[-2:] == [
+        text for text in sorted(texts()) if text.startswith("remove:flipped-write@config.COMMAND#")
+    ]
+    assert SweepCell.parse("remove:lost-write@config.COMMAND#1").place == "config.COMMAND"
 
 
 def test_the_models_own_faults_come_at_accesses() -> None:
-    assert Counter(text.partition("@")[0] for text in texts("link-flap")) == {"probe:link-flap": 45}
+    assert Counter(text.partition("@")[0] for text in texts("link-flap")) == {
+        "probe:link-flap": 45,
+        "remove:link-flap": 2,
+    }
     assert kinds(["link-flap"], ["link-flap", "unplug"]) == ["unplug", "link-flap"]
     assert kinds([], []) == [*FAULT_KINDS, NO_MEMORY]
     with pytest.raises(UsageError, match="no fault 'link-flop'"):
@@ -97,6 +112,9 @@ EDU = SweptDriver("m", "m", SharedKernel("stock", "x86_64", "{}"), {}, "", "pyth
         "probe:lost-interrupt@0#1",
         "remove:short-dma#2",
         "probe:no-memory#4",
+        "probe:lost-write@config.COMMAND#1",
+        "remove:unplug@config.STATUS#1",
+        "probe:all-ones@config#4",
     ],
 )
 def test_a_cell_that_can_be(cell: str) -> None:
@@ -111,6 +129,7 @@ def test_a_cell_that_can_be(cell: str) -> None:
         ({"named": ["open:lost-write@ID#1"]}, "no phase open", "probe, traffic, remove"),
         ({"named": ["probe:lost-write@FACTORAL#1"]}, "Edu has no FACTORAL for lost-write", "FACTORIAL"),
         ({"named": ["probe:lost-write@0#1"]}, "Edu has no 0 for lost-write", "a register's name"),
+        ({"named": ["probe:lost-write@COMMAND#1"]}, "Edu has no COMMAND for lost-write", "config.COMMAND"),
         ({"named": ["probe:lost-interrupt@ID#1"]}, "Edu has no ID for lost-interrupt", "there are 0: "),
         ({"named": ["probe:short-dma@ID#1"]}, "Edu has no ID for short-dma", "for DMA a ring's name"),
         ({"named": ["probe:lost-write@ID#1 bits=0x2"]}, "lost-write has no bits", "FAULT_KINDS"),

@@ -13,9 +13,11 @@ from tests.unit.sweep.test_as_test import driver
 from r4l.errors import UsageError
 from r4l.klog import Record
 from r4l.module import BuiltModule
+from r4l.pci import Fault
 from r4l.pci.models.edu import Edu
 from r4l.sweep import SweptMachine, life, run
 from r4l.sweep.life import Life
+from r4l.sweep.phases import phases_of
 from r4l.sweep.subject import Ready
 
 
@@ -90,3 +92,70 @@ def test_a_parameter_that_the_driver_does_not_have_is_refused(
         return
     with pytest.raises(UsageError, match=wrong):
         run._require_parameters(subject, one)
+
+
+def test_the_places_of_a_life() -> None:
+    """Registers of BARs and of the configuration space, each that an access reaches, as faults count them."""
+    device = Edu()
+    begin = device.trace.end
+    device.bar_read(0, Edu.ID.offset, 4)
+    device.bar_read(0, Edu.ID.offset, 8)
+    device.config_read(4, 4)
+    device.config_write(4, b"\x06\0")
+    device.config_read(0, 256)
+    device.raise_irq()
+    one = Life(device=device, trace=list(device.trace), bounds={"probe": (begin, device.trace.end)})
+    found = {(place.event, place.name): (place.count, place.bits) for place in one.places()}
+    assert found == {
+        ("read", "ID"): (2, 32),
+        ("read", "LIVENESS"): (1, 32),
+        ("read", "config.COMMAND"): (1, 16),
+        ("read", "config.STATUS"): (1, 16),
+        ("write", "config.COMMAND"): (1, 16),
+        ("interrupt", "0"): (1, 0),
+    }
+    # Each of them is a place at which a fault can be.
+    for place in one.places():
+        if place.event != "interrupt":
+            device.faults.add(Fault("unplug", place.name))
+
+
+@pytest.mark.parametrize("config", [False, True])
+def test_the_trace_around_a_fault(config: bool) -> None:
+    """With the accesses to the configuration space if the fault is at one."""
+    device = Edu()
+    device.faults.add("all-ones@config.COMMAND#2" if config else "all-ones@ID#2")
+    for _ in range(3):
+        device.bar_read(0, Edu.ID.offset, 4)
+        device.config_read(4, 2)
+    lines, at = run._around(Life(device=device, trace=list(device.trace)), config=config)
+    assert "fault" in lines[at]
+    assert any("COMMAND" in line and "config-read" in line for line in lines) == config
+    assert len(lines) == (7 if config else 4)
+
+
+@pytest.mark.parametrize("network", [False, True])
+@pytest.mark.parametrize("exercise", ["", "true"])
+@pytest.mark.parametrize("suspend", [False, True])
+def test_the_phases_of_a_life(network: bool, exercise: str, suspend: bool) -> None:
+    if network and exercise:
+        with pytest.raises(UsageError, match="exercised by traffic"):
+            phases_of(network=network, exercise=exercise, suspend=suspend)
+        return
+    names = [phase.name for phase in phases_of(network=network, exercise=exercise, suspend=suspend)]
+    service = ["open", "traffic"] if network else ["traffic"] if exercise else []
+    assert names == ["probe", *service, *["suspend"] * suspend, *["stop"] * network, "remove"]
+
+
+def test_a_life_with_a_suspend_is_another_subject() -> None:
+    """Its results are not those of lives without one; neither are those of another machine or other parameters."""
+    others = [
+        driver(),
+        driver(suspend=True),
+        driver(machine=SweptMachine(cpus=1)),
+        driver(loads={"mine": {"debug": "1"}}),
+        driver(loads={"base": {"debug": "1"}, "mine": {}}),
+        driver(depends=("mii",)),
+    ]
+    assert len({one.key for one in others}) == len(others)
+    assert driver(config={"MINE": "m"}).key == driver().key, "for commands only"
