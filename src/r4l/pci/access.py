@@ -28,7 +28,7 @@ from r4l.pci.dma import DmaFault
 from r4l.pci.faults import Faults
 from r4l.pci.interrupts import Interrupts
 from r4l.pci.layout import Cell, Layout
-from r4l.pci.registers import Partial
+from r4l.pci.registers import Partial, Word
 from r4l.pci.trace import Trace
 
 LARGEST_CONFIG = 4
@@ -79,7 +79,7 @@ class GuestAccess:
     def bar_read(self, bar: int, offset: int, size: int) -> int:
         """Return the value that the guest reads in a BAR; a fault in the model does not raise here."""
         cell = self.layout.exact[bar].get(offset << 4 | size)
-        found = self.faults.before("read", bar, offset, size) if self.faults else None
+        found = self.faults.before("read", bar, offset, size) if self.faults.armed else None
         if not self._answers:
             value = (1 << 8 * size) - 1
         elif cell is not None:
@@ -95,7 +95,7 @@ class GuestAccess:
         """Apply the guest's write to a BAR; a fault in the model does not raise here."""
         cell = self.layout.exact[bar].get(offset << 4 | size)
         self.trace.add("write", cell or self.layout.covering[bar].get(offset), bar, offset, size, value)
-        found = self.faults.before("write", bar, offset, size) if self.faults else None
+        found = self.faults.before("write", bar, offset, size) if self.faults.armed else None
         if not self._answers:
             return
         if found:
@@ -134,16 +134,15 @@ class GuestAccess:
         register = cell.register
         old = self._values[cell.slot]
         new = self._values[cell.slot] = register.written(old, value)
-        if cell.writer is not None:
-            self._guarded(self._tell, cell, old, new, default=None)
-
-    def _tell(self, cell: Cell, old: int, new: int) -> None:
-        writer, register = cell.writer, cell.register
-        assert writer is not None
-        if cell.index is None:
-            writer(self, register.word(old), register.word(new))
-        else:
-            writer(self, cell.index, register.word(old), register.word(new))
+        writer = cell.writer
+        if writer is not None:
+            try:
+                if cell.index is None:
+                    writer(self, Word(register, old), Word(register, new))
+                else:
+                    writer(self, cell.index, Word(register, old), Word(register, new))
+            except BaseException as error:  # noqa: BLE001 (as in `_guarded`, without the cost of a call)
+                self._caught(error)
 
     def _read_apart(self, bar: int, offset: int, size: int) -> int:
         """Return the value of an access that does not match exactly one register."""
@@ -207,7 +206,7 @@ class GuestAccess:
     def config_read(self, offset: int, size: int) -> bytes:
         """Return the bytes that the guest or QEMU reads in the configuration space."""
         by_cpu = size <= LARGEST_CONFIG
-        found = self.faults.before_config("read", offset, size) if self.faults and by_cpu else None
+        found = self.faults.before_config("read", offset, size) if self.faults.armed and by_cpu else None
         data = self.config.read(offset, size) if self.present else b"\xff" * size
         if found:
             data = self.faults.read(found, int.from_bytes(data, "little"), size).to_bytes(size, "little")
@@ -221,7 +220,7 @@ class GuestAccess:
         by_cpu = size <= LARGEST_CONFIG
         if self.trace.config and by_cpu:
             self._trace_config("config-write", offset, data)
-        found = self.faults.before_config("write", offset, size) if self.faults and by_cpu else None
+        found = self.faults.before_config("write", offset, size) if self.faults.armed and by_cpu else None
         if not self.present:
             return
         if found:
@@ -231,8 +230,8 @@ class GuestAccess:
             self._config_write(offset, data)
 
     def _trace_config(self, kind: Literal["config-read", "config-write"], offset: int, data: bytes) -> None:
-        names = " ".join(one.name for one in self.config.touched(offset, len(data)))
-        self.trace.add(kind, None, -1, offset, len(data), int.from_bytes(data, "little"), names)
+        size = len(data)
+        self.trace.add(kind, None, -1, offset, size, int.from_bytes(data, "little"), self.config.names(offset, size))
 
     def _config_write(self, offset: int, data: bytes) -> None:
         before = self.power_state
@@ -271,12 +270,17 @@ class GuestAccess:
         """Call a function of the model. An exception is kept for the test, and the guest continues."""
         try:
             return function(*arguments)
-        except DmaFault as fault:
-            self.config.set_bits(cfg.STATUS, cfg.STATUS_MASTER_ABORT, on=True)
-            self.trace.add("refused", text=str(fault))
         except BaseException as error:  # noqa: BLE001 (whatever a model raises, the guest is not to wait for ever)
-            self.failed(error)
+            self._caught(error)
         return default
+
+    def _caught(self, error: BaseException) -> None:
+        """Take note of what a function of the model raised."""
+        if isinstance(error, DmaFault):
+            self.config.set_bits(cfg.STATUS, cfg.STATUS_MASTER_ABORT, on=True)
+            self.trace.add("refused", text=str(error))
+        else:
+            self.failed(error)
 
     def failed(self, error: BaseException) -> None:
         """Keep an exception of the model."""

@@ -13,6 +13,7 @@ import threading
 from r4l.pci.protocol import ERROR, HEADER, MAX_FDS, MAX_MESSAGE, REPLY, Message, StreamBroken
 
 CHUNK = 1 << 16
+HEAD = HEADER.size
 ANCILLARY = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
 SIZE = struct.Struct("=I")
 """Size of the message, at offset 4 of the header."""
@@ -44,24 +45,24 @@ class MessageSocket:
             StreamBroken: the bytes received are not a message.
             OSError: the connection broke.
         """
-        buffer = self._buffer
+        buffer, chunk = self._buffer, self._chunk
         while True:
-            if len(buffer) >= HEADER.size:
+            if len(buffer) >= HEAD:
                 number, command, size, flags, error = HEADER.unpack_from(buffer)
-                if size < HEADER.size:
+                if size < HEAD:
                     raise StreamBroken(f"a message of {size} bytes is shorter than its header")
                 if size > MAX_MESSAGE:
                     return self._skip(number, size, flags)
                 if len(buffer) >= size:
-                    payload = bytes(buffer[HEADER.size : size])
+                    payload = bytes(buffer[HEAD:size])
                     del buffer[:size]
                     return Message(number, command, flags, error, payload, self._taken(size) if self._fds else [])
             count = self._read()
             if count == 0:
                 return None
             if count > 0:
-                number, command, _, flags, error = HEADER.unpack_from(self._chunk)
-                return Message(number, command, flags, error, bytes(self._chunk[HEADER.size : count]), [])
+                number, command, _, flags, error = HEADER.unpack_from(chunk)
+                return Message(number, command, flags, error, bytes(chunk[HEAD:count]), [])
 
     def _read(self) -> int:
         """Receive a chunk and append it to the buffer.
@@ -72,7 +73,7 @@ class MessageSocket:
             0 at the end of the connection, the size of a message that is in the chunk, -1 otherwise.
         """
         count, ancillary, _, _ = self._socket.recvmsg_into([self._chunk], ANCILLARY, socket.MSG_CMSG_CLOEXEC)
-        if not ancillary and not self._buffer and count >= HEADER.size and SIZE.unpack_from(self._chunk, 4)[0] == count:
+        if not ancillary and not self._buffer and count >= HEAD and SIZE.unpack_from(self._chunk, 4)[0] == count:
             return count
         if ancillary:
             fds = array.array("i")
@@ -112,7 +113,7 @@ class MessageSocket:
             OSError: the connection broke.
         """
         # In one call: QEMU expects a complete header (hw/vfio-user/proxy.c, "short read of header").
-        data = HEADER.pack(number, command, HEADER.size + len(payload), flags, error) + payload
+        data = HEADER.pack(number, command, HEAD + len(payload), flags, error) + payload
         with self._sending:
             self._socket.sendall(data)
 

@@ -130,6 +130,7 @@ class ConfigSpace:
         self._covering = {
             place: one for one in self.registers.values() for place in range(one.offset, one.offset + one.size)
         }
+        self._names: dict[int, str] = {}
         self.end = end
         self.data = data
         self._mask = bytes(mask)
@@ -148,6 +149,13 @@ class ConfigSpace:
         """Return the registers that an access reaches, in their order."""
         found = (self._covering.get(place) for place in range(offset, offset + size))
         return list(dict.fromkeys(one for one in found if one))
+
+    def names(self, offset: int, size: int) -> str:
+        """Return the names of the registers that an access of a CPU reaches."""
+        place = offset << 4 | size
+        if place not in self._names:
+            self._names[place] = " ".join(one.name for one in self.touched(offset, size))
+        return self._names[place]
 
     def reset(self) -> None:
         """Restore the state after power-on."""

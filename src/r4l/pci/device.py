@@ -51,19 +51,23 @@ class _Held:
     """A device's lock for a caller who may have to wait, such as a test that examines a model whose method does not
     return."""
 
+    __slots__ = ("_acquire", "_device", "_release")
+
     def __init__(self, device: Device) -> None:
         self._device = device
+        # Asked for at each use of a register by its name.
+        self._acquire, self._release = device.lock.acquire, device.lock.release
 
     def __enter__(self) -> None:
-        device = self._device
-        if device.lock.acquire(blocking=False):
+        if self._acquire(False):
             return
+        device = self._device
         patience = -1 if device.patience is None else device.patience + MARGIN
         if not device.lock.acquire(timeout=patience):
             raise device.errors[-1] if device.errors else ModelTimeout(f"{device!r} is busy for {patience:g} s")
 
     def __exit__(self, *_: object) -> None:
-        self._device.lock.release()
+        self._release()
 
 
 class Device(GuestAccess, metaclass=ModelType):
@@ -168,7 +172,7 @@ class Device(GuestAccess, metaclass=ModelType):
                 6.8.3.4).
         """
         with self.held:
-            if self.faults:
+            if self.faults.armed:
                 self.faults.interrupt(vector, lambda: self._raise(vector))
             else:
                 self._raise(vector)

@@ -107,7 +107,7 @@ class Dma:
         with device.held:
             parts = self._parts(address, size, writes=False)
             data = self._get(*parts[0]) if len(parts) == 1 else b"".join(self._get(*part) for part in parts)
-            if device.faults:
+            if device.faults.armed:
                 data = device.faults.dma_read(address, data)
             device.trace.add("dma-read", None, -1, address, size, data[:TRACED])
         return data
@@ -124,7 +124,7 @@ class Dma:
         """
         device = self._device
         with device.held:
-            if not device.faults:
+            if not device.faults.armed:
                 self._write(address, data)
                 device.trace.add("dma-write", None, -1, address, len(data), data[:TRACED])
                 return

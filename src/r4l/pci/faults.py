@@ -151,7 +151,7 @@ ARGUMENTS = ("bits", "seconds", "bytes")
 """Arguments of a `Fault` that only some kinds have."""
 
 
-class _Armed:
+class ArmedFault:
     """A fault in force, with the number of events at its place and the number of occurrences."""
 
     def __init__(self, fault: Fault, trigger: Trigger) -> None:
@@ -184,11 +184,12 @@ class Faults:
 
     Attributes:
         came: number of occurrences of each fault, in the order in which they were added.
+        armed: the faults in force with their counts; asked for at each access.
     """
 
     def __init__(self, device: Device) -> None:
         self._device = device
-        self._armed: list[_Armed] = []
+        self.armed: list[ArmedFault] = []
         self._held: list[tuple[int, bytes]] = []
 
     def add(self, *faults: Fault | str) -> None:
@@ -204,7 +205,7 @@ class Faults:
             fault = Fault.parse(one) if isinstance(one, str) else one
             trigger = self.require(fault)
             with self._device.held:
-                self._armed.append(_Armed(fault, trigger))
+                self.armed.append(ArmedFault(fault, trigger))
 
     def require(self, fault: Fault) -> Trigger:
         """Return the event at which a fault comes at this device.
@@ -259,26 +260,26 @@ class Faults:
     def clear(self) -> None:
         """Remove all faults."""
         with self._device.held:
-            self._armed.clear()
+            self.armed.clear()
 
     def __len__(self) -> int:
-        return len(self._armed)
+        return len(self.armed)
 
     def __iter__(self) -> Iterator[Fault]:
-        return (armed.fault for armed in list(self._armed))
+        return (armed.fault for armed in list(self.armed))
 
     @property
     def came(self) -> dict[str, int]:
         """Number of occurrences of each fault, by its text."""
         found: dict[str, int] = {}
-        for armed in list(self._armed):
+        for armed in list(self.armed):
             found[str(armed.fault)] = found.get(str(armed.fault), 0) + armed.came
         return found
 
     # -- for the device, under its lock ---------------------------------------------------------------------------
 
     def _coming(self, event: str, places: Collection[str]) -> list[Fault]:
-        found = [armed.fault for armed in list(self._armed) if armed.comes(event, places)]
+        found = [armed.fault for armed in list(self.armed) if armed.comes(event, places)]
         for fault in found:
             self._device.trace.add("fault", text=str(fault))
         return found

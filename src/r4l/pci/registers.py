@@ -118,7 +118,7 @@ class Word(int):
 
     def __new__(cls, register: Register, value: int) -> Word:
         """Make a value; bits beyond the register's width are dropped."""
-        word = super().__new__(cls, value & register.mask)
+        word = int.__new__(cls, value & register.mask)
         word._register = register
         return word
 

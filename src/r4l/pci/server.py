@@ -80,6 +80,8 @@ IRQ_FLAGS = {
 }
 ABOUT = (Command.VERSION, Command.DEVICE_GET_INFO, Command.DEVICE_GET_REGION_INFO, Command.DEVICE_GET_IRQ_INFO)
 """Questions about the device's description, which QEMU needs; no method of the model answers them."""
+# Plain integers: these are asked for at each access, and an enumeration's member costs as much as a look into a table.
+CONFIG, VERSION, ACCESS = int(Region.CONFIG), int(Command.VERSION), REGION_ACCESS.size
 SIZES = (1, 2, 4, 8)
 """Sizes in bytes of a CPU's accesses to a BAR."""
 
@@ -111,6 +113,7 @@ class Connection:
         self._asked: dict[int, Message | None] = {}
         self._next_id = 0
         self._answered = threading.Condition(device.lock)
+        self._sizes = {CONFIG: CONFIG_SIZE, **{number: bar.size for number, bar in device.layout.bars.items()}}
         self._handlers: dict[int, Callable[[Message], bytes | None]] = {
             Command.VERSION: self._version,
             Command.DMA_MAP: self._dma_map,
@@ -176,20 +179,25 @@ class Connection:
                 channels.close(message.fds)
 
     def _answer(self, message: Message) -> None:
-        handler = self._handlers.get(message.command)
+        command = message.command
+        handler = self._handlers.get(command)
         try:
-            if message.command == channels.OVERSIZED:
-                raise Refused(errno.EMSGSIZE, "a message that is too long")
             if handler is None:
-                raise Refused(errno.ENOSYS, f"the command {message.command}")
-            if not self._agreed and message.command != Command.VERSION:
+                raise self._unknown(command)
+            if not self._agreed and command != VERSION:
                 raise Refused(errno.EPROTO, "a command before the version was agreed on")
             reply = self._work(handler, message)
         except Refused as problem:
             self._refuse(message, problem)
             return
         if reply is not None and not message.flags & NO_REPLY:
-            self._channel.send(message.id, message.command, reply)
+            self._channel.send(message.id, command, reply)
+
+    @staticmethod
+    def _unknown(command: int) -> Refused:
+        if command == channels.OVERSIZED:
+            return Refused(errno.EMSGSIZE, "a message that is too long")
+        return Refused(errno.ENOSYS, f"the command {command}")
 
     def _work(self, handler: Callable[[Message], bytes | None], message: Message) -> bytes | None:
         """Do the work of a message; return its answer, or None if it has one already.
@@ -333,6 +341,22 @@ class Connection:
             raise Refused(errno.EINVAL, f"{Command(message.command).name} of {len(message.payload)} bytes")
         return layout.unpack_from(message.payload)
 
+    def _access(self, message: Message) -> tuple[int, int, int]:
+        """Return offset, region and bytes of an access, which is inside a region and of a size that a CPU uses.
+
+        Raises:
+            Refused: it is not.
+        """
+        if len(message.payload) < ACCESS:
+            raise Refused(errno.EINVAL, f"{Command(message.command).name} of {len(message.payload)} bytes")
+        offset, region, count = REGION_ACCESS.unpack_from(message.payload)
+        size = self._sizes.get(region, 0)
+        if not size or offset + count > size or (region != CONFIG and count not in SIZES):
+            raise Refused(
+                errno.EINVAL, f"an access of {count} bytes at {offset:#x} of region {region}, which has {size:#x}"
+            )
+        return offset, region, count
+
     def _version(self, message: Message) -> bytes:
         if len(message.payload) < 4:
             raise Refused(errno.EINVAL, f"VERSION of {len(message.payload)} bytes")
@@ -352,8 +376,7 @@ class Connection:
         _, _, index, *_ = self._unpacked(REGION_INFO, message)
         if index >= REGIONS:
             raise Refused(errno.EINVAL, f"region {index}")
-        bar = self._device.layout.bars.get(index)
-        size = CONFIG_SIZE if index == Region.CONFIG else bar.size if bar else 0
+        size = self._sizes.get(index, 0)
         flags = REGION_READABLE | REGION_WRITABLE if size else 0
         return REGION_INFO.pack(REGION_INFO.size, flags, index, 0, size, 0)
 
@@ -390,36 +413,25 @@ class Connection:
         return b""
 
     def _region_read(self, message: Message) -> bytes:
-        offset, region, count = self._unpacked(REGION_ACCESS, message)
-        self._require(region, offset, count)
-        if region == Region.CONFIG:
+        offset, region, count = self._access(message)
+        if region == CONFIG:
             data = self._device.config_read(offset, count)
         else:
             data = self._device.bar_read(region, offset, count).to_bytes(count, "little")
-        return message.payload[: REGION_ACCESS.size] + data
+        return message.payload[:ACCESS] + data
 
     def _region_write(self, message: Message) -> None:
-        offset, region, count = self._unpacked(REGION_ACCESS, message)
-        data = message.payload[REGION_ACCESS.size :]
+        offset, region, count = self._access(message)
+        data = message.payload[ACCESS:]
         if len(data) != count:
             raise Refused(errno.EINVAL, f"a write of {count} bytes with {len(data)}")
-        self._require(region, offset, count)
         if self._waited:
-            self._channel.send(message.id, message.command, message.payload[: REGION_ACCESS.size])
+            self._channel.send(message.id, message.command, message.payload[:ACCESS])
             self._waited = False
-        if region == Region.CONFIG:
+        if region == CONFIG:
             self._device.config_write(offset, data)
         else:
             self._device.bar_write(region, offset, count, int.from_bytes(data, "little"))
-
-    def _require(self, region: int, offset: int, count: int) -> None:
-        """Refuse an access outside of a region, or of a size that no CPU uses."""
-        bar = self._device.layout.bars.get(region)
-        size = CONFIG_SIZE if region == Region.CONFIG else bar.size if bar else 0
-        if not size or offset + count > size or (bar and count not in SIZES):
-            raise Refused(
-                errno.EINVAL, f"an access of {count} bytes at {offset:#x} of region {region}, which has {size:#x}"
-            )
 
 
 class Server:
