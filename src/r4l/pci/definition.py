@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from r4l.pci import config as cfg
-from r4l.pci.capabilities import Msix, Vendor
+from r4l.pci.capabilities import Capability, Msix, Vendor
 from r4l.pci.config import ConfigSpace
+from r4l.pci.faults import FAULT_KINDS
 from r4l.pci.layout import BARS, Bar
 from r4l.pci.registers import HOOK, DefinitionError, Memory, Register, caller
+from r4l.pci.rings import DescriptorRing
 
 if TYPE_CHECKING:
     from r4l.pci.device import Device
@@ -74,6 +78,8 @@ def require_free_names(cls: type[Device], attributes: frozenset[str]) -> None:
 
 def unreadable(cls: type[Device]) -> str:
     """Return the mistake in the description of a model for readers of a recording; empty if there is none."""
+    if problem := _no_list(cls, "rings", DescriptorRing):
+        return problem
     for ring in cls.rings:
         if problem := ring.problem(cls.layout.registers):
             return f"the ring {ring.name} {problem}"
@@ -82,13 +88,51 @@ def unreadable(cls: type[Device]) -> str:
     return ""
 
 
+def _no_list(cls: type[Device], name: str, *kinds: type) -> str:
+    """Return the mistake in an attribute that is a sequence of values of some types; empty if there is none."""
+    value = getattr(cls, name)
+    if not isinstance(value, tuple | list):
+        return f"{name} is {value!r}; give a tuple, as in `{name} = (…,)`"
+    wrong = [one for one in value if not isinstance(one, kinds)]
+    return f"{name} has {wrong[0]!r}, which is no {kinds[0].__name__}" if wrong else ""
+
+
+def _bad_actions(actions: Mapping[str, str]) -> str:
+    """Return the mistake in the names of a model's own faults; empty if there is none."""
+    if not isinstance(actions, Mapping):
+        return f"actions is {actions!r}; give a dictionary: names of faults, and of the methods that are called"
+    for name in actions:
+        if name in FAULT_KINDS:
+            return f"the fault {name} is one that all devices have; give it another name"
+        if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
+            return f"the fault {name!r} has a name that no text of a fault can have; give letters, digits and -"
+    return ""
+
+
+def mistake(check: Callable[[type[Device]], str], cls: type[Device]) -> str:
+    """Return the mistake that a check finds in a model, also one that the check stumbles over: a value of another type
+    than a BAR, a capability or a ring has there."""
+    try:
+        return check(cls)
+    except (TypeError, ValueError, AttributeError, struct.error) as error:
+        return f"a value of a BAR, a capability or a ring is of a wrong type: {error}"
+
+
 def contradiction(cls: type[Device]) -> str:
     """Return the mistake in a model's identity, BARs and capabilities; empty if there is none."""
     for name, bits in IDENTITY.items():
+        if not isinstance(getattr(cls, name), int):
+            return f"{name} is {getattr(cls, name)!r}, which is no integer"
         if not 0 <= getattr(cls, name) < 1 << bits:
             return f"{name} {getattr(cls, name):#x} does not fit in {bits} bits"
     if cls.interrupt_pin not in range(5):
         return f"interrupt_pin is {cls.interrupt_pin}; give 1 to 4, or 0 for none"
+    if problem := _no_list(cls, "bars", Bar, type(None)) or _no_list(cls, "capabilities", Capability):
+        return problem
+    if cls.patience is not None and not (isinstance(cls.patience, int | float) and cls.patience > 0):
+        return f"patience is {cls.patience!r}; give seconds, or None for no limit"
+    if not callable(cls.clock):
+        return f"clock is {cls.clock!r}; give RunningTime or SteppedTime"
     bars = by_number(cls.bars)
     for number, bar in bars.items():
         if number not in range(BARS):
@@ -112,6 +156,8 @@ def contradiction(cls: type[Device]) -> str:
         return "a capability is there twice"
     if (end := ConfigSpace((0,) * 6, bars, cls.capabilities, 0).end) > cfg.SIZE:
         return f"the capabilities end at {end:#x}, and the configuration space at {cfg.SIZE:#x}"
+    if problem := _bad_actions(cls.actions):
+        return problem
     for name, action in cls.actions.items():
         if not callable(getattr(cls, action, None)):
             return f"the fault {name} is the method {action}, which there is not"

@@ -29,7 +29,7 @@ from r4l.pci.capabilities import (
     Msix,
 )
 from r4l.pci.config import ConfigSpace
-from r4l.pci.definition import ModelType, by_number, contradiction, require_free_names, unreadable
+from r4l.pci.definition import ModelType, by_number, contradiction, mistake, require_free_names, unreadable
 from r4l.pci.dma import Dma
 from r4l.pci.faults import Faults
 from r4l.pci.interrupts import Interrupts
@@ -121,12 +121,12 @@ class Device(GuestAccess, metaclass=ModelType):
     def __init_subclass__(cls, **words: Any) -> None:
         super().__init_subclass__(**words)
         place = caller()
-        if problem := contradiction(cls):
+        if problem := mistake(contradiction, cls):
             raise DefinitionError(f"{place}: {cls.__name__}: {problem}")
         tables = [one for one in cls.capabilities if isinstance(one, Msix)]
         cls.layout = Layout(cls, by_number(cls.bars), tables)
         require_free_names(cls, ATTRIBUTES)
-        if problem := unreadable(cls):
+        if problem := mistake(unreadable, cls):
             raise DefinitionError(f"{place}: {cls.__name__}: {problem}")
 
     def __new__(cls, *_arguments: Any, **_words: Any) -> Device:

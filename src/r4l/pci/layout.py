@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from r4l.pci.capabilities import Msix
-from r4l.pci.registers import DefinitionError, Memory, Register, RegisterArray
+from r4l.pci.registers import DefinitionError, Memory, Register, RegisterArray, place_of
 
 BARS = 6
 LARGEST = {32: 1 << 31, 64: 1 << 32}
@@ -128,8 +129,8 @@ class Layout:
         name = register.name
         self.registers[name] = register
         self.slots[name] = len(self.resets)
-        writer = getattr(cls, register.writer) if register.writer else None
-        reader = getattr(cls, register.reader) if register.reader else None
+        writer = _method(cls, register, register.writer, "old", "new")
+        reader = _method(cls, register, register.reader, "value")
         for number in range(register.count):
             slot = len(self.resets)
             self.resets.append(register.reset)
@@ -190,8 +191,46 @@ class Layout:
         )
 
 
+def _method(cls: type, register: Register, name: str | None, *words: str) -> Callable[..., Any] | None:
+    """Return the method for a register's side effect, which can be called with what an access gives it.
+
+    Args:
+        cls: the model.
+        register: the register.
+        name: name of the method; None if there is none.
+        words: names of the arguments of a register that is no array.
+
+    Raises:
+        DefinitionError: it cannot, or it does nothing when it is called.
+    """
+    if name is None:
+        return None
+    method: Callable[..., Any] | None = getattr(cls, name, None)
+    if method is None:
+        raise register.wrong(
+            f"has the method {name} for its side effect, which is not in the class", "give it the name"
+        )
+    arguments = ("self", *(["index"] if isinstance(register, RegisterArray) else []), *words)
+    place = place_of(method) or register.place
+    try:
+        inspect.signature(method).bind(*arguments)
+    except (TypeError, ValueError) as error:
+        raise DefinitionError(
+            f"{place}: {name} cannot be called for {register.name}: {error}",
+            f"define it as {name}({', '.join(arguments)})",
+        ) from error
+    if any(kind(method) for kind in (inspect.isgeneratorfunction, inspect.iscoroutinefunction)):
+        raise DefinitionError(
+            f"{place}: {name} is a generator or a coroutine, which does nothing when it is called",
+            "return the value, and say what comes later with self.after(seconds, …)",
+        )
+    return method
+
+
 def _overlap(first: Cell | Memory, second: Cell | Memory) -> DefinitionError:
     one, other = (part.register if isinstance(part, Cell) else part for part in (first, second))
+    if one is other:
+        return one.wrong("is declared under two names", "declare each by itself")
     # The error names the later declaration, as far as the line numbers tell.
     one, other = sorted((one, other), key=lambda part: int(part.place.rpartition(":")[2]))
     return other.wrong(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, Flag, auto
 from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from r4l.errors import UsageError
@@ -193,8 +194,11 @@ class Register:
         self.name = ""
         self.offset, self.width, self.reset, self.access = offset, width, reset, access
         self.bar, self.partial, self.sticky = bar, partial, sticky
-        self.mask = (1 << width) - 1
-        self.fields = {name: as_field(field) for name, field in (fields or {}).items()}
+        require_integers(self, offset=offset, width=width, reset=reset, bar=bar)
+        if not isinstance(partial, Partial):
+            raise self.wrong(f"has partial={partial!r}", "give one of pci.Partial")
+        self.mask = (1 << width) - 1 if width > 0 else 0
+        self.fields = self._fields(fields or {})
         self.owner: type | None = None
         self.slot = -1
         self._declared: Register = self
@@ -207,6 +211,14 @@ class Register:
         self.free = self.rules[RW] | self.rules[WO]
         self.hidden, self.cleared = self.rules[WO], self.rules[RC]
         self.clearing, self.setting = self.rules[W1C], self.rules[W1S]
+
+    def _fields(self, said: Mapping[str, FieldLike]) -> dict[str, Field]:
+        if not isinstance(said, Mapping):
+            raise self.wrong(f"has fields {said!r}", "give a dictionary: their names, and bits")
+        try:
+            return {name: as_field(field) for name, field in said.items()}
+        except TypeError as error:
+            raise self.wrong(f"has a field that is none: {error}", "give a bit, (high, low), or a Field") from error
 
     def _check(self) -> None:
         if self.width not in WIDTHS:
@@ -230,6 +242,8 @@ class Register:
             taken[name] = field.mask
 
     def _require_access(self, where: str, access: AccessType) -> None:
+        if not isinstance(access, AccessType):
+            raise self.wrong(f"has{where} the access {access!r}", "give RO, RW, WO, RC, W1C or W1S")
         if access not in AccessType and access not in COMBINED:
             raise self.wrong(f"has{where} the access {access}, which excludes itself", "RC goes with W1C, W1S and RW")
 
@@ -336,8 +350,9 @@ class Register:
         return method
 
     def _hook(self, before: str | None, method: Callable[..., Any]) -> str:
-        name = method.__name__
-        place = f"{Path(method.__code__.co_filename).name}:{method.__code__.co_firstlineno}"
+        if not isinstance(method, FunctionType) or not method.__name__.isidentifier():
+            raise self.wrong(f"is given {method!r} for its side effect", "decorate a method of the class, with a name")
+        name, place = method.__name__, place_of(method)
         if self.owner is not None:
             raise DefinitionError(
                 f"{place}: {self.name} belongs to {self.owner.__name__}, and so do its side effects",
@@ -433,6 +448,8 @@ class RegisterArray(Register):
     """
 
     def __init__(self, offset: int, width: int = 32, *, count: int, stride: int = 0, **rest: Any) -> None:
+        self.place, self.name = caller(), ""
+        require_integers(self, width=width, count=count, stride=stride)
         self.count, self.stride = count, stride or width // 8
         super().__init__(offset, width, **rest)
         self.place = caller()
@@ -490,6 +507,7 @@ class Memory:
         self.place = caller()
         self.name = ""
         self.offset, self.size, self.bar = offset, size, bar
+        require_integers(self, offset=offset, size=size, bar=bar)
         if offset < 0 or size < 1:
             raise self.wrong(f"has {size} bytes at {offset:#x}")
 
@@ -517,10 +535,36 @@ class Memory:
 
 
 def as_field(said: FieldLike) -> Field:
-    """Return a field for a bit's number, (high, low), or a `Field`."""
-    if isinstance(said, int):
-        return Field(said)
-    return Field(*said) if isinstance(said, tuple) else said
+    """Return a field for a bit's number, (high, low), or a `Field`.
+
+    Raises:
+        TypeError: it is none of these.
+    """
+    bits = (said.high, said.shift) if isinstance(said, Field) else said if isinstance(said, tuple) else (said,)
+    if not all(isinstance(bit, int) for bit in bits) or not 1 <= len(bits) <= 2:
+        raise TypeError(f"{said!r} is no bit, and no two of them")
+    return said if isinstance(said, Field) else Field(*bits)
+
+
+def require_integers(one: Register | Memory, **values: object) -> None:
+    """Refuse what is no integer.
+
+    Args:
+        one: the register or memory that is defined.
+        values: its numbers by their names.
+
+    Raises:
+        DefinitionError: one is none.
+    """
+    for name, value in values.items():
+        if not isinstance(value, int):
+            raise one.wrong(f"has the {name} {value!r}, which is no integer")
+
+
+def place_of(method: Callable[..., Any]) -> str:
+    """Return file and line of a method; empty if it is not a function of Python's."""
+    code = getattr(method, "__code__", None)
+    return f"{Path(code.co_filename).name}:{code.co_firstlineno}" if code else ""
 
 
 def caller() -> str:
