@@ -33,6 +33,8 @@ from r4l.pci.trace import Trace
 
 LARGEST_CONFIG = 4
 """Bytes of a CPU's largest access to the configuration space (PCI 3.0, 3.2.2.3.2); QEMU reads more at once."""
+LONGEST_ERROR = 4000
+"""Characters kept of an exception's text, which may hold all that a model was about to send."""
 KEPT_ERRORS = 20
 """Number of a model's errors that are kept; one that raises at each access would fill the memory."""
 
@@ -286,13 +288,15 @@ class GuestAccess:
         """Keep an exception of the model."""
         where = traceback.extract_tb(error.__traceback__)
         place = f" ({where[-1].filename}:{where[-1].lineno})" if where else ""
-        self.trace.add("note", text=f"the model raised {error!r}{place}")
+        # By Python's own printer: the method that gives an exception's text may raise, too.
+        said = "".join(traceback.format_exception_only(type(error), error)).strip()[:LONGEST_ERROR]
+        self.trace.add("note", text=f"the model raised {said}{place}")
         if len(self.errors) >= KEPT_ERRORS:
             return
         problem = ModelError(
-            f"the model {type(self).__name__} raised {type(error).__name__}: {error}{place}",
+            f"the model {type(self).__name__} raised {said}{place}",
             "the guest saw a device that does not answer: correct the model",
-            detail="".join(traceback.format_exception(error)),
+            detail="".join(line[:LONGEST_ERROR] for line in traceback.format_exception(error)),
         )
         problem.__cause__ = error
         self.errors.append(problem)

@@ -106,7 +106,7 @@ class Dma:
         device = self._device
         with device.held:
             parts = self._parts(address, size, writes=False)
-            data = self._get(*parts[0]) if len(parts) == 1 else b"".join(self._get(*part) for part in parts)
+            data = self._get(*parts[0]) if len(parts) == 1 else b"".join(self._get(*_still(*part)) for part in parts)
             if device.faults.armed:
                 data = device.faults.dma_read(address, data)
             device.trace.add("dma-read", None, -1, address, size, data[:TRACED])
@@ -120,7 +120,8 @@ class Dma:
             data: bytes to write.
 
         Raises:
-            DmaFault: bus mastering is off, or the device may not write some of the bytes; none was written then.
+            DmaFault: bus mastering is off, or the device may not write some of the bytes; none was written then. Or the
+                guest has unmapped some while the others, which are not mapped here, went by messages.
         """
         device = self._device
         with device.held:
@@ -139,7 +140,7 @@ class Dma:
             return
         done = 0
         for mapping, at, count in parts:
-            self._put(mapping, at, data[done : done + count])
+            self._put(*_still(mapping, at, count)[:2], data[done : done + count])
             done += count
 
     def peek(self, address: int, size: int) -> bytes:
@@ -286,6 +287,17 @@ class Dma:
     def mappings(self) -> tuple[Mapping, ...]:
         """Mappings of the guest's memory, by address."""
         return tuple(self._mappings)
+
+
+def _still(mapping: Mapping, at: int, count: int) -> tuple[Mapping, int, int]:
+    """Return a part of a transfer, whose memory the guest has not unmapped while an earlier part went by messages.
+
+    Raises:
+        DmaFault: it has.
+    """
+    if mapping.memory is not None and mapping.memory.closed:
+        raise DmaFault(f"DMA at {mapping.address + at:#x}, which the guest has unmapped meanwhile")
+    return mapping, at, count
 
 
 def _mapped(fd: int, size: int, offset: int, flags: MapFlag) -> mmap.mmap | None:

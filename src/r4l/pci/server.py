@@ -81,7 +81,8 @@ IRQ_FLAGS = {
 ABOUT = (Command.VERSION, Command.DEVICE_GET_INFO, Command.DEVICE_GET_REGION_INFO, Command.DEVICE_GET_IRQ_INFO)
 """Questions about the device's description, which QEMU needs; no method of the model answers them."""
 # Plain integers: these are asked for at each access, and an enumeration's member costs as much as a look into a table.
-CONFIG, VERSION, ACCESS = int(Region.CONFIG), int(Command.VERSION), REGION_ACCESS.size
+CONFIG, ACCESS = int(Region.CONFIG), REGION_ACCESS.size
+VERSION = int(Command.VERSION)
 SIZES = (1, 2, 4, 8)
 """Sizes in bytes of a CPU's accesses to a BAR."""
 
@@ -193,6 +194,15 @@ class Connection:
         if reply is not None and not message.flags & NO_REPLY:
             self._channel.send(message.id, command, reply)
 
+    def _acknowledge(self, message: Message) -> None:
+        """Answer a write, which takes effect afterwards. A QEMU that reads nothing holds up this thread here, and does
+        not make a method of the model late."""
+        with self._handover:
+            self._busy = None
+        self._channel.send(message.id, message.command, message.payload[:ACCESS])
+        with self._handover:
+            self._busy, self._waited = (time.monotonic(), message, threading.get_ident()), False
+
     @staticmethod
     def _unknown(command: int) -> Refused:
         if command == channels.OVERSIZED:
@@ -218,11 +228,14 @@ class Connection:
                 reply = handler(message)
         except Refused as refused:
             problem = refused
+        except Exception as error:  # noqa: BLE001 (whatever is wrong here, QEMU is not to wait for ever)
+            self._device.failed(error)
+            problem = Refused(errno.EIO, f"{type(error).__name__} in r4l itself")
         with self._handover:
             if self._owner != me:
                 # This thread was given up while a method of the model ran, and another thread has answered.
                 return None
-            took = time.monotonic() - self._busy[0]
+            took = time.monotonic() - self._busy[0] if self._busy else 0.0
             self._busy, self._waited = before
         if took > QEMU_WAITS:
             self._device.came_late(took, QEMU_WAITS)
@@ -426,8 +439,7 @@ class Connection:
         if len(data) != count:
             raise Refused(errno.EINVAL, f"a write of {count} bytes with {len(data)}")
         if self._waited:
-            self._channel.send(message.id, message.command, message.payload[:ACCESS])
-            self._waited = False
+            self._acknowledge(message)
         if region == CONFIG:
             self._device.config_write(offset, data)
         else:

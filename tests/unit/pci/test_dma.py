@@ -23,12 +23,14 @@ from r4l.pci import Bar, Device, DmaFault, Register, Word, dma_read, dma_write, 
 from r4l.pci.protocol import (
     DMA_ACCESS,
     DMA_MAP,
+    DMA_UNMAP,
     ERROR,
     HEADER,
     IRQ_SET,
     NO_REPLY,
     REGION_ACCESS,
     REPLY,
+    UNMAP_ALL,
     Command,
     MapFlag,
     Region,
@@ -269,6 +271,59 @@ def test_a_guest_that_maps_and_unmaps_while_dma_runs(client: Client, device: Cop
     over.set()
     worker.join()
     assert done + faults
+    assert device.errors == []
+
+
+class Mover(Device):
+    """Reads or writes two pages at 0x1000: at once, or from a timer."""
+
+    vendor_id = 0x1234
+    bars = (Bar(0x100),)
+    HOW = Register(0x00, fields={"late": 0, "reads": 1})
+
+    @HOW.on_write
+    def choose(self, old: Word, new: Word) -> None:
+        if new.late:
+            self.after(0, lambda: self.move(new.reads))
+        else:
+            self.move(new.reads)
+
+    def move(self, reads: int) -> None:
+        if reads:
+            self.dma.read(0x1000, 0x2000)
+        else:
+            self.dma.write(0x1000, b"x" * 0x2000)
+        self.note("done")
+
+
+@pytest.mark.parametrize("how", range(4), ids=["write", "late write", "read", "late read"])
+@pytest.mark.parametrize("unmap", ["one", "all", "nothing"])
+def test_a_guest_that_unmaps_the_rest_while_a_part_goes_by_messages(
+    serve: Serve, memory: int, how: int, unmap: str
+) -> None:
+    """It is the guest's fault, and neither the model's nor an access to memory that is gone."""
+    device = Mover()
+    client = serve(device)
+    client.master()
+    client.map(0x1000, 0x1000)
+    client.map(0x2000, 0x1000, memory)
+    client.write(0x00, how, posted=True)
+    number, command, _, _, asked = client.receive()
+    if unmap == "one":
+        client.unmap(0x2000, 0x1000)
+    elif unmap == "all":
+        client.call(Command.DMA_UNMAP, DMA_UNMAP.pack(DMA_UNMAP.size, UNMAP_ALL, 0, 0))
+    said = asked[: DMA_ACCESS.size] + (bytes(0x1000) if command == Command.DMA_READ else b"")
+    client.socket.sendall(HEADER.pack(number, command, HEADER.size + len(said), REPLY, 0) + said)
+    if unmap == "nothing":
+        assert device.trace.expect(happened("note")).text == "done"
+        assert os.pread(memory, 1, 0) == (b"\0" if how & 2 else b"x")
+    else:
+        refused = device.trace.expect(happened("refused"))
+        assert "0x2000, which the guest has unmapped meanwhile" in refused.text
+        assert os.pread(memory, 1, 0) == b"\0"
+        assert happened("note") not in device.trace
+    assert client.read(0x80) == 0
     assert device.errors == []
 
 

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import collections
 import errno
+import itertools
 import os
 import struct
 import threading
@@ -52,7 +54,9 @@ from r4l.pci.protocol import (
     Command,
     Irq,
     IrqSet,
+    Refused,
     Region,
+    StreamBroken,
 )
 
 Serve = Callable[[Device], Client]
@@ -502,6 +506,183 @@ def test_what_a_model_raises_is_kept_with_its_traceback(serve: Serve) -> None:
         client.write(4, 0x10)
     client.read(0)
     assert len(device.errors) == 20, "as many as anybody reads"
+
+
+class Untold(Exception):
+    """Its text cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+CIRCLE = ValueError("circle")
+CIRCLE.__cause__ = CIRCLE
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Untold(),
+        KeyboardInterrupt(),
+        GeneratorExit(),
+        MemoryError(),
+        BrokenPipeError(32, "as of the connection"),
+        Refused(5, "as of the server"),
+        StreamBroken("as of the channel"),
+        ExceptionGroup("two", [ValueError(1), Untold()]),
+        CIRCLE,
+        ValueError("x" * 10_000_000),
+        ValueError("\udcff"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("how", ["read", "write", "timer", "frame", "reset", "plug", "unplug"])
+def test_whatever_a_model_raises_the_guest_goes_on(serve: Serve, error: BaseException, how: str) -> None:
+    class Raises(Model):
+        armed = how == "plug"
+
+        def fail(self, *_: object) -> int:
+            if self.armed:
+                raise error
+            return 0
+
+        control = fail  # type: ignore[assignment]
+        port = fail  # type: ignore[assignment]
+        on_plug = fail  # type: ignore[assignment]
+        on_unplug = fail  # type: ignore[assignment]
+        on_reset = fail  # type: ignore[assignment]
+
+    device = Raises()
+    client = serve(device)
+    device.armed = True
+    if how == "read":
+        assert client.read(0, 1, region=1) == 0xFF
+    elif how == "write":
+        client.write(4, 1)
+    elif how == "timer":
+        device.after(0, device.fail)
+        device.trace.expect(happened("note"))
+    elif how == "frame":
+        device.call(device.fail)
+    elif how == "reset":
+        client.call(Command.DEVICE_RESET)
+    if how == "unplug":
+        client.close()
+        until = time.monotonic() + 10
+        while not device.errors and time.monotonic() < until:
+            time.sleep(0.01)
+    else:
+        assert client.read(0) == 0xCAFE0001
+    problem = device.errors[0]
+    assert "the model Raises raised " in problem.cause
+    assert type(error).__name__ in problem.cause
+    assert "raise error" in problem.detail
+    assert len(problem.cause) + len(problem.detail) < 20_000
+    assert problem.__cause__ is error
+    assert not device.dead
+
+
+def test_a_mistake_in_the_server_itself_is_answered(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, device: Model
+) -> None:
+    """A thread that ends with an exception would have QEMU wait for ten minutes."""
+    client = serve(device)
+    monkeypatch.setattr(device, "config_read", lambda *_: 1 // 0)
+    with pytest.raises(Refusal) as refused:
+        client.config(0)
+    assert refused.value.errno == errno.EIO
+    assert client.read(0) == 0xCAFE0001
+    assert "ZeroDivisionError" in device.errors[0].detail
+
+
+@pytest.mark.parametrize("command", [Command.REGION_READ, Command.REGION_WRITE])
+def test_a_qemu_that_reads_no_answers_makes_no_model_late(serve: Serve, command: Command) -> None:
+    """Its socket is full, and the server waits; the model's method does not."""
+
+    class Quick(Model):
+        patience: float | None = 0.3
+
+    device = Quick()
+    client = serve(device)
+    client.socket.settimeout(0.5)
+    data = b"1234" if command == Command.REGION_WRITE else b""
+    payload = REGION_ACCESS.pack(0x10 if data else 0, 0, 4) + data
+    with pytest.raises(TimeoutError):
+        collections.deque((client.send(command, payload) for _ in itertools.count()), maxlen=0)
+    # Longer than the patience, and two looks at it.
+    time.sleep(2.5)
+    assert device.errors == []
+    client.close()
+    device.trace.expect(happened("unplugged"))
+    assert (device.ID, device.dead) == (0xCAFE0001, False)
+
+
+@pytest.mark.parametrize("reset", ["bus", "function", "power"])
+def test_a_reset_that_does_not_return(serve: Serve, reset: str) -> None:
+    device = Stuck()
+    client = serve(device)
+    device.where = "reset"
+    power, _, express, _ = device.config.places
+    if reset == "bus":
+        client.call(Command.DEVICE_RESET)
+    elif reset == "function":
+        client.set_config(express + 8, 0x8000)
+    else:
+        client.set_config(power + 4, 3)
+        client.set_config(power + 4, 0)
+    assert client.read(0) == 0xFFFFFFFF
+    no_longer_serving(device)
+    device.released.set()
+
+
+def test_a_qemu_that_is_killed_while_a_method_runs(serve: Serve, tmp_path: Path) -> None:
+    """The method ends in peace, and the next machine has a device that answers."""
+    device = Stuck()
+    device.patience = 20
+    client = serve(device)
+    device.after(0, device.wait)
+    assert device.begun.wait(10)
+    client.send(Command.REGION_READ, REGION_ACCESS.pack(0, 0, 4))
+    client.close()
+    device.released.set()
+    device.trace.expect(happened("unplugged"))
+    again = Client(next(tmp_path.glob("*.sock")))
+    again.agree()
+    assert again.read(0) == 0xCAFE0001
+    assert device.errors == []
+    again.close()
+
+
+def test_two_machines_at_once_share_no_state_of_a_model(serve: Serve) -> None:
+    devices = [Model(), Model()]
+    clients = [serve(device) for device in devices]
+    fds = [eventfd(), eventfd()]
+
+    def drive(which: int) -> None:
+        client = clients[which]
+        client.irq(Irq.INTX, [fds[which]])
+        for value in range(200):
+            client.write(0x10, value * 2 + which, 8)
+            client.write(0x40 + 8 * (value % 4), value + 1000 * which)
+            assert client.read(0x10, 8) == value * 2 + which
+        client.write(0x200, which + 1)
+
+    threads = [threading.Thread(target=drive, args=(which,)) for which in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [int(device.WIDE) for device in devices] == [398, 399]
+    assert [list(device.TABLE) for device in devices] == [[196, 197, 198, 199], [1196, 1197, 1198, 1199]]
+    assert [client.read(0x200) for client in clients] == [1, 2]
+    devices[0].faults.add("all-ones@ID#1 times=0")
+    devices[0].raise_irq()
+    assert [rung(fd) for fd in fds] == [1, 0]
+    assert [client.read(0) for client in clients] == [0xFFFFFFFF, 0xCAFE0001]
+    devices[0].pull()
+    assert (clients[1].read(0), devices[1].present) == (0xCAFE0001, True)
 
 
 @pytest.mark.parametrize("how", ["read", "write", "posted"])
