@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from docs import labs
 
 from r4l import resources
 from r4l.camp.labs.lab import Lab, LocalizedText
@@ -129,11 +130,36 @@ def test_every_variant_applies_to_the_reference_answer(lab: Lab, tmp_path_factor
 @each_lab
 def test_each_has_wrong_answers_and_a_row_in_the_docs(lab: Lab) -> None:
     assert any(variant.kind == "mutant" for variant in variants(lab)), f"labs/mutants/{lab.name}.toml"
-    for name in ("labs.md", "labs.zh-CN.md"):
+    for name in labs.PAGES:
         row = f"| {lab.number} | `{lab.name}` |"
-        assert row in (DOCS / name).read_text(encoding="utf-8"), f"docs/{name} has no row {row}"
+        assert row in (DOCS / name).read_text(encoding="utf-8"), (
+            f"run `python docs/labs.py`: docs/{name} has no row {row}"
+        )
     row = f"| {lab.name} |"
     assert row in (DOCS / "matrix.md").read_text(encoding="utf-8"), f"docs/matrix.md has no row {row}"
+
+
+@pytest.mark.parametrize("name", labs.PAGES)
+def test_the_documents_have_the_table_of_the_labs(name: str) -> None:
+    """Mend it by `python docs/labs.py`."""
+    assert (DOCS / name).read_text(encoding="utf-8") == labs.page(name)
+
+
+def test_a_lab_is_a_row_with_its_kernels(tmp_path: Path) -> None:
+    entries = {
+        "09-one": "",
+        "10-two": 'kernels = ["stock", "debug"]\narches = ["arm64", "x86_64"]',
+        "11-own": "[config]",
+    }
+    for folder, keys in entries.items():
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "lab.toml").write_text(f'{keys}\n[title]\nen = "T"\nzh = "题"\n')
+    assert labs.table(tmp_path, "en").splitlines()[2:] == [
+        "| 9 | `one` | T | stock |",
+        "| 10 | `two` | T | stock; `debug`, from source, arm64 and x86_64 |",
+        "| 11 | `own` | T | a kernel of your own, from source |",
+    ]
+    assert labs.table(tmp_path, "zh").splitlines()[2] == "| 9 | `one` | 题 | stock |"
 
 
 def test_no_table_of_mutants_is_forgotten() -> None:
