@@ -80,6 +80,8 @@ def rows_of(table: list[dict[str, Any]], tests: Mapping[str, Mapping[str, str]])
             if not about:
                 raise ValueError(f"{file}::{name} is in no row of docs/e1000.toml, and has no docstring")
             places = [at for at, row in enumerate(rows) if row["group"] == group]
+            # As the table's rows begin, unless with an abbreviation.
+            about = about[0].lower() + about[1:] if about[1:2].islower() else about
             row = {"group": group, "about": about.removesuffix("."), "tests": [f"{file}::{name}"]}
             rows.insert(places[-1] + 1 if places else len(rows), row)
     return rows

@@ -56,12 +56,12 @@ def test_each_test_is_in_a_row() -> None:
 
 def test_a_test_that_no_row_names_is_one_by_itself() -> None:
     table = [{"group": "t", "about": "one", "tests": ["test_t.py::a"]}, {"group": "u", "about": "u", "tests": []}]
-    tests = {"test_t.py": {"a": "", "b": "Numbers of queues (`ethtool -l`)."}, "test_v.py": {"c": "C."}}
+    tests = {"test_t.py": {"a": "", "b": "Numbers of queues (`ethtool -l`)."}, "test_v.py": {"c": "MTU."}}
     assert [(row["group"], row["about"], row["tests"]) for row in e1000.rows_of(table, tests)] == [
         ("t", "one", ["test_t.py::a"]),
-        ("t", "Numbers of queues (`ethtool -l`)", ["test_t.py::b"]),
+        ("t", "numbers of queues (`ethtool -l`)", ["test_t.py::b"]),
         ("u", "u", []),
-        ("v", "C", ["test_v.py::c"]),
+        ("v", "MTU", ["test_v.py::c"]),
     ]
     with pytest.raises(ValueError, match=r"test_t\.py::a is in no row"):
         e1000.rows_of([], tests)

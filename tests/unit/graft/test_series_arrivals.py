@@ -132,9 +132,10 @@ def test_an_import_comes_with_the_code_that_uses_it() -> None:
     assert "ethtool::Pause" not in arrivals.present(texts, mentioned)["net/driver.rs"], "comments do not count"
 
 
-CHANNELS = """// SPDX-License-Identifier: GPL-2.0-only
+# No operation of the kernel's, so that no real one has its name.
+GADGETS = """// SPDX-License-Identifier: GPL-2.0-only
 
-//! Numbers of queues (`ethtool -l`).
+//! Numbers of gadgets.
 
 use crate::{
     bindings,
@@ -144,34 +145,34 @@ use crate::{
     }, //
 };
 
-/// Numbers of queues.
-pub struct Channels(pub u32);
+/// Numbers of gadgets.
+pub struct Gadgets(pub u32);
 
 impl<D: Driver> Private<D> {
-    pub(super) unsafe extern "C" fn get_channels(
+    pub(super) unsafe extern "C" fn get_gadgets(
         dev: *mut bindings::net_device,
-        channels: *mut bindings::ethtool_channels,
+        gadgets: *mut bindings::ethtool_gadgets,
     ) {
         // SAFETY: As required of the caller.
-        unsafe { (*channels).combined_count = Self::of(dev).driver.channels().0 };
+        unsafe { (*gadgets).combined_count = Self::of(dev).driver.gadgets().0 };
     }
 }
 """
 EDITS = {
     "src/net/driver.rs": [
-        ("    ethtool::{\n", "    ethtool::{\n        Channels,\n"),
+        ("    ethtool::{\n", "    ethtool::{\n        Gadgets,\n"),
         (
             "    /// Restarts the negotiation",
-            "    /// Returns the queues.\n    fn channels(&self) -> Channels {\n"
+            "    /// Returns the gadgets.\n    fn gadgets(&self) -> Gadgets {\n"
             "        build_error!(VTABLE_DEFAULT_ERROR)\n    }\n\n    /// Restarts the negotiation",
         ),
     ],
     "src/net/ethtool.rs": [
-        ("mod coalesce;\n", "mod channels;\nmod coalesce;\n"),
-        ("pub use self::{\n", "pub use self::{\n    channels::Channels,\n"),
+        ("mod coalesce;\n", "mod gadgets;\nmod coalesce;\n"),
+        ("pub use self::{\n", "pub use self::{\n    gadgets::Gadgets,\n"),
         (
             "        if D::HAS_IDENTIFY",
-            "        if D::HAS_CHANNELS {\n            ops.get_channels = Some(Self::get_channels);\n        }\n"
+            "        if D::HAS_GADGETS {\n            ops.get_gadgets = Some(Self::get_gadgets);\n        }\n"
             "        if D::HAS_IDENTIFY",
         ),
     ],
@@ -183,7 +184,7 @@ def more(tmp_path: Path) -> Path:
     """The kit with one operation of ethtool more, and no row of the table for it."""
     kit = tmp_path / "kit"
     shutil.copytree(resources.kit(), kit)
-    (kit / "src/net/ethtool/channels.rs").write_text(CHANNELS)
+    (kit / "src/net/ethtool/gadgets.rs").write_text(GADGETS)
     for name, edits in EDITS.items():
         text = (kit / name).read_text()
         for old, new in edits:
@@ -203,26 +204,26 @@ def test_a_new_operation_of_ethtool_needs_no_row(more: Path, linux: Path) -> Non
             break
         before = {path: made.files[path] for path in made.rust}
     folder = "rust/kernel/net/netdev"
-    assert not [path for path, code in before.items() if "hannels" in code]
-    assert "get_channels(" in made.files[f"{folder}/ethtool/channels.rs"]
-    assert "mod channels;" in made.files[f"{folder}/ethtool.rs"]
-    assert "ops.get_channels = " in made.files[f"{folder}/ethtool.rs"]
-    assert "fn channels(" in made.files[f"{folder}/driver.rs"]
-    assert "        Channels,\n" in made.files[f"{folder}/driver.rs"]
+    assert not [path for path, code in before.items() if "adgets" in code]
+    assert "get_gadgets(" in made.files[f"{folder}/ethtool/gadgets.rs"]
+    assert "mod gadgets;" in made.files[f"{folder}/ethtool.rs"]
+    assert "ops.get_gadgets = " in made.files[f"{folder}/ethtool.rs"]
+    assert "fn gadgets(" in made.files[f"{folder}/driver.rs"]
+    assert "        Gadgets,\n" in made.files[f"{folder}/driver.rs"]
 
 
 def test_a_folder_has_the_files_that_nothing_else_names(more: Path) -> None:
     folder, target = "src/net/ethtool", "rust/kernel/net/netdev/ethtool"
     patches = {name: patch.subject for patch in table.read_kit(more).patches for name in patch.files}
-    rest = patches[f"{folder}/channels.rs"]
+    rest = patches[f"{folder}/gadgets.rs"]
     assert rest == patches[f"{folder}/debug.rs"]
     assert rest != patches[f"{folder}/rings.rs"]
     (files,) = [patch.files for patch in table.read_kit(more).patches if patch.subject == rest]
-    assert files[f"{folder}/channels.rs"] == f"{target}/channels.rs"
+    assert files[f"{folder}/gadgets.rs"] == f"{target}/gadgets.rs"
     toml = (more / "series.toml").read_text()
-    left = toml.replace("[left_out]\n", f'[left_out]\n"{folder}/channels.rs" = "no driver uses it"\n')
+    left = toml.replace("[left_out]\n", f'[left_out]\n"{folder}/gadgets.rs" = "no driver uses it"\n')
     (more / "series.toml").write_text(left)
-    assert not [patch for patch in table.read_kit(more).patches if f"{folder}/channels.rs" in patch.files]
+    assert not [patch for patch in table.read_kit(more).patches if f"{folder}/gadgets.rs" in patch.files]
 
 
 def test_a_driver_has_no_folders(tmp_path: Path) -> None:
