@@ -331,6 +331,7 @@ impl<'bound> net::Driver for Nic<'bound> {
 
     fn poll(&self, work: &mut Self::Napi, poll: &mut Poll<'_>) {
         if self.link_changed.xchg(false, Relaxed) {
+            self.setup.link_changed();
             self.update_link(poll.device());
         }
         if self.overrun.xchg(false, Relaxed) {

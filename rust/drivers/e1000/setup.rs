@@ -77,7 +77,8 @@ pub(crate) struct Setup {
     modes: Atomic<u32>,
     forced: Atomic<bool>,
     pause: Atomic<Bits>,
-    /// True if the negotiated use of pause frames is set for the present link.
+    /// True if the negotiated use of pause frames is set for the present link. Not under the RTNL
+    /// lock: the poll function clears it.
     resolved: Atomic<bool>,
     interval: Atomic<u32>,
     /// Numbers of descriptors of the rings.
@@ -114,7 +115,7 @@ impl Setup {
         self.apply_interval(hw);
         self.apply_pause(hw);
         // The card has been reset, so negotiated pause frames are off.
-        self.resolved.store(false, Relaxed);
+        self.link_changed();
         if !phy::follows(hw, self.request())? {
             self.negotiate(hw)?;
         }
@@ -224,6 +225,12 @@ impl Setup {
             set_pause(hw, rx, tx);
         }
         Ok(())
+    }
+
+    /// Has the use of pause frames negotiated anew. For each interrupt for a change of the link, since
+    /// a link that went and came again between two calls of the watchdog can be another one.
+    pub(crate) fn link_changed(&self) {
+        self.resolved.store(false, Relaxed);
     }
 
     fn apply_pause(&self, hw: &Hw<'_>) {

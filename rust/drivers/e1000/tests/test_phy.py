@@ -128,6 +128,27 @@ def test_negotiated_pauses_are_those_of_each_link(
     assert register(CTRL) & (RFCE | TFCE) == RFCE
 
 
+def test_pauses_are_negotiated_anew_when_the_link_flaps(
+    card: E1000,
+    ethtool: Ethtool,
+    interface: Interface,
+    gateway: str,
+    register: Register,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The link goes and comes again within a period of the drivers' watchdogs, and its other end is another one."""
+    ethtool.ask(SPAUSEPARAM, struct.pack("<III", 1, 1, 1))
+    interface.wait_for_carrier()
+    interface.ping(gateway, count=1)
+    # Two periods, in which a driver sees the link without pauses.
+    time.sleep(5)
+    assert not register(CTRL) & (RFCE | TFCE)
+    monkeypatch.setitem(PARTNER_ABILITY, PARTNER, PARTNER_ABILITY[PARTNER] | PAUSES)
+    card.call(card.flap)
+    wait_until(lambda: register(CTRL) & (RFCE | TFCE) == RFCE | TFCE)
+    interface.ping(gateway, count=1)
+
+
 def test_a_management_controller_keeps_its_link(
     card: E1000, interface: Interface, gateway: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
