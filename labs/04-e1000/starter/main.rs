@@ -10,7 +10,7 @@
 //! * `chip`: differences between the controllers.
 //! * `hw`: reset, general setup, addresses, interrupts, link.
 //! * `eeprom`, `microwire`, `phy`: the EEPROM, read and written; the PHY.
-//! * `rx`, `tx`, `filter`: state of the open device.
+//! * `rx`, `tx`, `filter`, `itr`: state of the open device.
 //! * `features`: checksums and VLAN tags.
 //! * `wake`: wake-on-LAN.
 //! * `statistics`, `watchdog`: the work of every two seconds.
@@ -28,6 +28,7 @@ mod eeprom;
 mod features;
 mod filter;
 mod hw;
+mod itr;
 mod microwire;
 mod nic;
 mod phy;

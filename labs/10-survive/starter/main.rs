@@ -11,7 +11,7 @@
 //! * `chip`: differences between the controllers.
 //! * `hw`: reset, general setup, addresses, interrupts, link.
 //! * `eeprom`, `microwire`, `phy`: the EEPROM, read and written; the PHY.
-//! * `rx`, `tx`, `filter`: state of the open device.
+//! * `rx`, `tx`, `filter`, `itr`: state of the open device.
 //! * `features`: checksums and VLAN tags.
 //! * `recovery`, `wake`: errors of the bus; wake-on-LAN.
 //! * `statistics`, `watchdog`: the work of every two seconds.
@@ -27,6 +27,7 @@ mod eeprom;
 mod features;
 mod filter;
 mod hw;
+mod itr;
 mod microwire;
 mod nic;
 mod phy;

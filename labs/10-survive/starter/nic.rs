@@ -12,6 +12,7 @@ use crate::{
         Hw,
         Missed, //
     },
+    itr::Pace,
     microwire,
     module_parameters,
     phy,
@@ -164,6 +165,7 @@ pub(crate) struct Work<'bound> {
     rx: RxRing<'bound>,
     tx: TxCleaner<'bound>,
     missed: Missed,
+    pace: Pace,
 }
 
 impl<'bound> Nic<'bound> {
@@ -260,6 +262,7 @@ impl<'bound> net::Driver for Nic<'bound> {
                 rx,
                 tx: cleaner,
                 missed: Missed::NONE,
+                pace: Pace::new(),
             },
             filter: Filter::new(),
         })
@@ -338,10 +341,16 @@ impl<'bound> net::Driver for Nic<'bound> {
             poll.device().count_missed(work.missed.take(&self.hw));
         }
         self.counters.polls.count();
-        if work.tx.clean(poll) {
+        let (sent, woken) = work.tx.clean(poll);
+        if woken {
             self.counters.tx_wakes.count();
         }
-        work.rx.receive(&self.hw, poll);
+        let received = work.rx.receive(&self.hw, poll);
+        if self.setup.is_dynamic() {
+            if let Some(level) = work.pace.count(received + sent as usize) {
+                self.setup.set_level(&self.hw, level);
+            }
+        }
     }
 
     fn unmask(&self) {
@@ -375,6 +384,7 @@ impl<'bound> net::Driver for Nic<'bound> {
         if self.setup.resolve_pause(&self.hw, dev.carrier()).is_err() {
             netdev_err!(dev, "the PHY does not answer\n");
         }
+        self.setup.keep_interval(&self.hw);
         self.statistics.take(&self.hw);
         self.watchdog.look(&self.hw, &self.statistics, dev)
     }

@@ -94,8 +94,8 @@ impl<'bound> RxRing<'bound> {
 
     /// Receives frames until the ring is empty or the budget is used up. The budget counts frames, and
     /// a broken card may fill the ring with pieces of one that does not end: their number has a limit
-    /// of its own.
-    pub(crate) fn receive(&mut self, hw: &Hw<'_>, poll: &mut Poll<'_>) {
+    /// of its own. Returns the number of descriptors.
+    pub(crate) fn receive(&mut self, hw: &Hw<'_>, poll: &mut Poll<'_>) -> usize {
         let features = poll.device().features();
         let keep_bad = features.has(Features::RX_ALL);
         let (mut returned, mut returns) = (0, 0);
@@ -146,6 +146,7 @@ impl<'bound> RxRing<'bound> {
         if returned != 0 {
             self.return_buffers(hw);
         }
+        returns * RETURN_EVERY + returned
     }
 
     /// Adds the next buffer to a frame that is longer than one, or begins such a frame with its

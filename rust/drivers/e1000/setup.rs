@@ -8,6 +8,7 @@
 use crate::{
     desc::COUNT,
     hw::Hw,
+    itr::Level,
     phy,
     regs::{
         CTRL,
@@ -47,8 +48,19 @@ pub(crate) const SUPPORTED: LinkModes = LinkModes::HALF_10
     .with(LinkModes::PAUSE)
     .with(LinkModes::ASYMMETRIC_PAUSE);
 
-/// Default interval of interrupts in microseconds: 8000 a second.
-const INTERVAL: u32 = 125;
+/// Intervals of interrupts in microseconds that stand for a dynamic one, as in other drivers of the
+/// family: one for short answers, and one with fewer interrupts.
+const DYNAMIC: u32 = 1;
+const DYNAMIC_FEWER: u32 = 3;
+
+/// Default interval.
+const INTERVAL: u32 = DYNAMIC_FEWER;
+
+/// Intervals of a dynamic one, in microseconds. The short one is of either kind.
+const SHORT: u32 = 16;
+const SHORT_FEWER: u32 = 50;
+const MIDDLE: u32 = 125;
+const LONG: u32 = 250;
 
 /// Unit of ITR in nanoseconds, and its largest value (13.4.18).
 const ITR_UNIT: u32 = 256;
@@ -254,12 +266,22 @@ impl Setup {
         self.interval.load(Relaxed)
     }
 
-    /// Sets the least time between two interrupts, in microseconds.
+    /// Returns true if the interval is dynamic.
+    #[inline]
+    pub(crate) fn is_dynamic(&self) -> bool {
+        matches!(self.interval(), DYNAMIC | DYNAMIC_FEWER)
+    }
+
+    /// Sets the least time between two interrupts, in microseconds; or a dynamic one.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP`: the card has no ITR. `EINVAL`: the time is too long, or 2, which is neither.
     pub(crate) fn set_interval(&self, hw: &Hw<'_>, usecs: u32) -> Result {
         if !hw.chip.throttles {
             return Err(not_supported());
         }
-        if usecs > ITR_MAX * ITR_UNIT / 1000 {
+        if usecs > ITR_MAX * ITR_UNIT / 1000 || usecs == 2 {
             return Err(EINVAL);
         }
         self.interval.store(usecs, Relaxed);
@@ -268,11 +290,32 @@ impl Setup {
     }
 
     fn apply_interval(&self, hw: &Hw<'_>) {
-        if !hw.chip.throttles {
-            return;
+        match self.interval() {
+            DYNAMIC | DYNAMIC_FEWER => self.set_level(hw, Level::Short),
+            fixed => write_interval(hw, fixed),
         }
-        let units = (self.interval() * 1000 / ITR_UNIT).min(ITR_MAX);
-        hw.bar.write_reg(ITR::zeroed().with_interval(units as u16));
+    }
+
+    /// Sets the interval that was chosen dynamically.
+    pub(crate) fn set_level(&self, hw: &Hw<'_>, level: Level) {
+        let fewer = self.interval() == DYNAMIC_FEWER;
+        write_interval(
+            hw,
+            match level {
+                Level::Short if fewer => SHORT_FEWER,
+                Level::Short => SHORT,
+                Level::Middle => MIDDLE,
+                Level::Long => LONG,
+            },
+        );
+    }
+
+    /// Sets a fixed interval again, which the poll function may have overwritten while the user set
+    /// it.
+    pub(crate) fn keep_interval(&self, hw: &Hw<'_>) {
+        if !self.is_dynamic() {
+            self.apply_interval(hw);
+        }
     }
 }
 
@@ -281,6 +324,19 @@ impl Hw<'_> {
     pub(crate) fn divide_fifo(&self) {
         self.bar
             .write_reg(PBA::zeroed().with_const_rxa::<RX_FIFO>());
+    }
+}
+
+/// Returns the value of ITR for microseconds.
+fn units_of(usecs: u32) -> u16 {
+    (usecs.saturating_mul(1000) / ITR_UNIT).min(ITR_MAX) as u16
+}
+
+/// Sets the least time between two interrupts, if the card has it.
+fn write_interval(hw: &Hw<'_>, usecs: u32) {
+    if hw.chip.throttles {
+        hw.bar
+            .write_reg(ITR::zeroed().with_interval(units_of(usecs)));
     }
 }
 
@@ -301,4 +357,34 @@ fn set_pause(hw: &Hw<'_>, rx: bool, tx: bool) {
     bar.write_reg(FCRTL::from(below).with_xone(tx));
     bar.write_reg(FCRTH::from(above));
     bar.update(CTRL, |ctrl| ctrl.with_rfce(rx).with_tfce(tx));
+}
+
+#[cfg(r4l_kunit)]
+#[kunit_tests(e1000_setup)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_have_a_unit_of_256_ns() {
+        for (usecs, units) in [
+            (0, 0),
+            (1, 3),
+            (SHORT, 62),
+            (SHORT_FEWER, 195),
+            (MIDDLE, 488),
+            (LONG, 976),
+            (512, 2000),
+            (16_776, 65_531),
+            (u32::MAX, 65_535),
+        ] {
+            assert_eq!(units_of(usecs), units);
+        }
+    }
+
+    #[test]
+    fn a_pause_begins_before_the_fifo_is_full_and_ends_below() {
+        assert!(RESUME_BELOW < PAUSE_ABOVE);
+        assert!(PAUSE_ABOVE + 16_128 <= RX_FIFO * 1024);
+        assert_eq!((PAUSE_ABOVE % 8, RESUME_BELOW % 8), (0, 0));
+    }
 }

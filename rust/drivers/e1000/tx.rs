@@ -367,8 +367,8 @@ impl Offload {
 }
 
 impl TxCleaner<'_> {
-    /// Takes back the sent frames. Returns true if that woke the queue.
-    pub(crate) fn clean(&mut self, poll: &mut Poll<'_>) -> bool {
+    /// Takes back the sent frames. Returns their number, and true if that woke the queue.
+    pub(crate) fn clean(&mut self, poll: &mut Poll<'_>) -> (u32, bool) {
         let mut completions = poll.completions();
         // At most one ring of them, since another CPU may fill it at the same time.
         let mut more = true;
@@ -384,11 +384,12 @@ impl TxCleaner<'_> {
             let next = self.ring.descriptors.after(entry.last);
             self.ring.clean.store(next, Release);
         }
+        let count = completions.count();
         let woken = completions.finish(|| self.ring.free(), WAKE_AT);
         if more {
             poll.again();
         }
-        woken
+        (count, woken)
     }
 
     fn is_next_done(&self) -> bool {

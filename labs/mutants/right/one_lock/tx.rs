@@ -307,8 +307,8 @@ impl Offload {
 }
 
 impl TxCleaner<'_> {
-    /// Takes back the sent frames. Returns true if that woke the queue.
-    pub(crate) fn clean(&mut self, poll: &mut Poll<'_>) -> bool {
+    /// Takes back the sent frames. Returns their number, and true if that woke the queue.
+    pub(crate) fn clean(&mut self, poll: &mut Poll<'_>) -> (u32, bool) {
         let mut completions = poll.completions();
         let mut state = self.ring.state.lock();
         // The descriptors of a frame before its last one are not reported (RS), so look for the next
@@ -330,6 +330,7 @@ impl TxCleaner<'_> {
             state.clean = self.ring.descriptors.after(last);
             look = 0;
         }
-        completions.finish(|| state.free(), WAKE_AT)
+        let count = completions.count();
+        (count, completions.finish(|| state.free(), WAKE_AT))
     }
 }

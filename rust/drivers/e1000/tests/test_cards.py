@@ -48,7 +48,7 @@ def test_each_card_of_the_family_works(
     assert magic == int(device, 16) << 16 | 0x8086
     if module.name != "e1000":
         throttles = device != MODELS["e1000-82544gc"]
-        assert struct.unpack_from("<I", ethtool.ask(GCOALESCE, bytes(88))) == (125 if throttles else 0,)
+        assert struct.unpack_from("<I", ethtool.ask(GCOALESCE, bytes(88))) == (3 if throttles else 0,)
     interface.down()
     interface.up(address=None)
     interface.ping(gateway, count=1)

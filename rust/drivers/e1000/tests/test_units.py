@@ -19,7 +19,9 @@ SUITES = {
     "kit_rx_buffer",
     "e1000_desc",
     "e1000_filter",
+    "e1000_itr",
     "e1000_phy",
+    "e1000_setup",
 }
 
 
