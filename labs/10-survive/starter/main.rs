@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // YOURS (survive lab): seven bugs lie in nic.rs, rx.rs and tx.rs. main.rs is here as it calls them.
 
-//! Driver for Intel's Gigabit Ethernet controllers 82540EM (the e1000 that QEMU emulates), 82544EI,
-//! 82544GC and 82545EM.
+//! Driver for Intel's Gigabit Ethernet controllers 82540, 82544, 82545 and 82546 with copper: the
+//! 82540EM is the e1000 that QEMU emulates.
 //!
 //! Source of all facts about the hardware: Intel's "PCI/PCI-X Family of Gigabit Ethernet Controllers
 //! Software Developer's Manual" (317453). Numbers in comments are its sections.
@@ -62,22 +62,21 @@ kit::pci_device_table!(
     PCI_TABLE,
     <E1000 as kit::pci::Driver>::IdInfo,
     [
-        (
-            pci::DeviceId::from_id(pci::Vendor::INTEL, chip::I82540EM.device),
-            chip::I82540EM
-        ),
-        (
-            pci::DeviceId::from_id(pci::Vendor::INTEL, chip::I82544EI.device),
-            chip::I82544EI
-        ),
-        (
-            pci::DeviceId::from_id(pci::Vendor::INTEL, chip::I82544GC.device),
-            chip::I82544GC
-        ),
-        (
-            pci::DeviceId::from_id(pci::Vendor::INTEL, chip::I82545EM.device),
-            chip::I82545EM
-        ),
+        (chip::id(&chip::I82544EI), chip::I82544EI),
+        (chip::id(&chip::I82544GC), chip::I82544GC),
+        (chip::id(&chip::I82544GC_LOM), chip::I82544GC_LOM),
+        (chip::id(&chip::I82540EM), chip::I82540EM),
+        (chip::id(&chip::I82540EM_LOM), chip::I82540EM_LOM),
+        (chip::id(&chip::I82540EP), chip::I82540EP),
+        (chip::id(&chip::I82540EP_LOM), chip::I82540EP_LOM),
+        (chip::id(&chip::I82540EP_LP), chip::I82540EP_LP),
+        (chip::id(&chip::I82545EM), chip::I82545EM),
+        (chip::id(&chip::I82545GM), chip::I82545GM),
+        (chip::id(&chip::I82546EB), chip::I82546EB),
+        (chip::id(&chip::I82546EB_QUAD), chip::I82546EB_QUAD),
+        (chip::id(&chip::I82546GB), chip::I82546GB),
+        (chip::id(&chip::I82546GB_QUAD), chip::I82546GB_QUAD),
+        (chip::id(&chip::I82546GB_QUAD_2), chip::I82546GB_QUAD_2),
     ]
 );
 
@@ -112,6 +111,10 @@ impl kit::pci::Driver for E1000 {
         hw.reset_by(ports.as_ref());
         // The network device requests them again.
         drop(ports);
+        if hw.is_fibre() {
+            dev_err!(pdev, "links of fibre are not supported\n");
+            return Err(ENODEV);
+        }
         // A card without an address can be used after `ip link set eth0 address ...`. Until then
         // the core refuses to open it.
         let mac = eeprom::read_mac(&hw).unwrap_or_else(|error| {
@@ -146,7 +149,7 @@ kit::module_pci_net_driver! {
     type: E1000,
     name: "r4l_e1000",
     authors: ["The r4l authors"],
-    description: "Intel 82540EM, 82544, 82545EM Gigabit Ethernet, in Rust",
+    description: "Intel 82540, 82544, 82545, 82546 Gigabit Ethernet, in Rust",
     license: "GPL v2",
     params: {
         copybreak: u32 {

@@ -4,6 +4,7 @@
 //! Transmit ring, filled by `start_xmit` and emptied by the poll function.
 
 use crate::{
+    chip::Chip,
     desc::{
         Descriptors,
         TxContext,
@@ -115,6 +116,8 @@ pub(crate) struct TxRing<'bound> {
     /// True if the last frame was a large send. The next one needs a sentinel, too, if it lies in one
     /// piece; the driver in C names this part of the erratum.
     after_large_send: bool,
+    /// True if the memory of a descriptor must not end in the first half of eight bytes.
+    avoids_first_halves: bool,
 }
 
 /// The end of the ring for the poll function.
@@ -146,6 +149,7 @@ pub(crate) fn ring<'bound>(
             context: None,
             pending: false,
             after_large_send: false,
+            avoids_first_halves: false,
         },
         TxCleaner {
             ring,
@@ -156,7 +160,8 @@ pub(crate) fn ring<'bound>(
 
 impl<'bound> TxRing<'bound> {
     /// Gives the ring to the card, and switches its transmitter on.
-    pub(crate) fn give(&self, hw: &Hw<'_>) {
+    pub(crate) fn give(&mut self, hw: &Hw<'_>) {
+        self.avoids_first_halves = hw.avoids_first_halves();
         let descriptors = &self.ring.descriptors;
         hw.set_tx_ring(descriptors.dma_addr(), descriptors.bytes());
     }
@@ -176,7 +181,7 @@ impl<'bound> TxRing<'bound> {
         let Ok(mut skb) = skb.pad_to(ETH_MIN_LEN) else {
             return self.give_up(hw, queue);
         };
-        let Ok(offload) = Offload::of(&mut skb) else {
+        let Ok(offload) = Offload::of(&mut skb, hw.chip) else {
             return self.give_up(hw, queue);
         };
         let tag = skb.vlan_tag();
@@ -279,9 +284,23 @@ impl<'bound> TxRing<'bound> {
             .sum()
     }
 
-    /// Writes a data descriptor and returns its index.
+    /// Writes a data descriptor, or two where one would end at the wrong place, and returns the index
+    /// of the last one.
     #[inline]
     fn push_data(&mut self, data: TxData, addr: u64, len: usize, end: bool) -> usize {
+        if self.avoids_first_halves {
+            let first = before_first_half(addr, len);
+            if first != 0 {
+                self.push_whole(data, addr, first, false);
+                return self.push_whole(data, addr + first as u64, len - first, end);
+            }
+        }
+        self.push_whole(data, addr, len, end)
+    }
+
+    /// Writes a data descriptor and returns its index.
+    #[inline]
+    fn push_whole(&mut self, data: TxData, addr: u64, len: usize, end: bool) -> usize {
         // At most `PER_DESCRIPTOR` bytes, which fit into 16 bits.
         let data = data
             .with_length(Bounded::<u64, 20>::from(len as u16))
@@ -321,6 +340,17 @@ fn next_len(of_piece: usize, of_frame: usize, has_sentinel: bool) -> usize {
     }
 }
 
+/// Returns the number of bytes of a first descriptor, of two, if one would end in the first half of
+/// eight bytes; 0 if one is enough. Four bytes may end anywhere.
+fn before_first_half(addr: u64, len: usize) -> usize {
+    let ends_in_first_half = addr.wrapping_add(len as u64).wrapping_sub(1) & 4 == 0;
+    if ends_in_first_half && len > 4 {
+        len - 4
+    } else {
+        0
+    }
+}
+
 /// Checksum and segmentation of a frame: the contents of a context descriptor, 3.3.6.
 #[derive(Clone, Copy)]
 struct Offload {
@@ -330,7 +360,7 @@ struct Offload {
 
 impl Offload {
     #[inline]
-    fn of(skb: &mut Skb) -> Result<Option<Self>> {
+    fn of(skb: &mut Skb, chip: &Chip) -> Result<Option<Self>> {
         let Some(checksum) = skb.checksum() else {
             return Ok(None);
         };
@@ -347,6 +377,10 @@ impl Offload {
         let Some(tso) = skb.segmentation()? else {
             return Ok(Some(Self { offsets, context }));
         };
+        if chip.is_choosy && skb.head_len() == tso.headers {
+            // The headers, and some data behind them, in one piece.
+            skb.header_mut(skb.len().min(tso.headers.saturating_add(4)))?;
+        }
         // IPCSS is the place of the IP header, whose length the card fills in. The checksum of the
         // header is at byte 10 and covers it up to the TCP header; IPv6 has none.
         let ipcss = u8::try_from(tso.network)?;
@@ -411,5 +445,62 @@ impl TxCleaner<'_> {
         self.frames
             .peek()
             .is_some_and(|entry| TxData::from(self.ring.descriptors.read(entry.last)).dd())
+    }
+}
+
+#[cfg(r4l_kunit)]
+#[kunit_tests(e1000_tx)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_descriptor_of_a_large_send_is_its_sentinel() {
+        for (of_piece, of_frame, has_sentinel, len) in [
+            (60, 60, false, 60),
+            (60, 60, true, 56),
+            (4, 4, true, 4),
+            (1000, 3000, true, 1000),
+            (5000, 5000, false, 4096),
+            (5000, 5000, true, 4096),
+            (4096, 4096, true, 4092),
+            (4100, 4100, true, 4096),
+        ] {
+            assert_eq!(next_len(of_piece, of_frame, has_sentinel), len);
+        }
+    }
+
+    #[test]
+    fn all_bytes_of_a_frame_are_in_a_descriptor_and_at_most_so_many() {
+        for len in [1usize, 4, 5, 4095, 4096, 4097, 8192, 16110, 65536] {
+            let (mut left, mut count) = (len, 0);
+            while left != 0 {
+                let part = next_len(left, left, true);
+                assert!(part != 0 && part <= left);
+                left -= part;
+                count += 1;
+            }
+            assert!(count <= len.div_ceil(PER_DESCRIPTOR) + 1);
+        }
+    }
+
+    #[test]
+    fn no_descriptor_of_more_than_four_bytes_ends_in_a_first_half() {
+        for (addr, len, first) in [
+            (0x1000, 1, 0),
+            (0x1000, 4, 0),
+            (0x1000, 5, 0),
+            (0x1000, 8, 0),
+            (0x1000, 9, 5),
+            (0x1000, 60, 56),
+            (0x1004, 60, 0),
+            (0x1002, 60, 0),
+            (0x1007, 4096, 0),
+            (0x1001, 4096, 4092),
+        ] {
+            assert_eq!(before_first_half(addr, len), first);
+            for (at, size) in [(addr, first), (addr + first as u64, len - first)] {
+                assert!(size <= 4 || (at + size as u64 - 1) & 4 != 0);
+            }
+        }
     }
 }

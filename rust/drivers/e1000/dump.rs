@@ -24,7 +24,7 @@ const LAMP: u32 = 0xf;
 const LAMP_ON: u32 = 0xe;
 const LAMP_OFF: u32 = 0xf;
 
-/// Reads the registers of the list; reading changes none of them.
+/// Reads the registers of the list; reading changes none of them. Those that the card lacks are 0.
 pub(crate) fn registers(hw: &Hw<'_>, values: &mut [u32]) {
     let bar = &hw.bar;
     let all: [u32; REGISTERS] = [
@@ -40,8 +40,16 @@ pub(crate) fn registers(hw: &Hw<'_>, values: &mut [u32]) {
         bar.read(TDH).into_raw(),
         bar.read(TDT).into_raw(),
         bar.read(TIDV).into_raw(),
-        bar.read(ITR).into_raw(),
-        bar.read(LEDCTL).into_raw(),
+        if hw.chip.throttles {
+            bar.read(ITR).into_raw()
+        } else {
+            0
+        },
+        if hw.chip.has_led_control {
+            bar.read(LEDCTL).into_raw()
+        } else {
+            0
+        },
     ];
     for (value, register) in values.iter_mut().zip(all) {
         *value = register;
@@ -57,9 +65,12 @@ pub(crate) fn eeprom(hw: &Hw<'_>, offset: u32, bytes: &mut [u8]) -> Result {
     Ok(())
 }
 
-/// Switches the first LED. `former` is the value of LEDCTL before the first call of a sequence; the
-/// result is `former` for the next call.
+/// Switches the first LED. `former` is the value of its register before the first call of a sequence;
+/// the result is `former` for the next call.
 pub(crate) fn lamp(hw: &Hw<'_>, lamp: Lamp, former: u32) -> u32 {
+    if !hw.chip.has_led_control {
+        return pin(hw, lamp, former);
+    }
     let now = hw.bar.read(LEDCTL).into_raw();
     let write = |value: u32| hw.bar.write_reg(LEDCTL::from(value));
     match lamp {
@@ -67,6 +78,25 @@ pub(crate) fn lamp(hw: &Hw<'_>, lamp: Lamp, former: u32) -> u32 {
         Lamp::On => write((now & !LAMP) | LAMP_ON),
         Lamp::Off => write((now & !LAMP) | LAMP_OFF),
         Lamp::End => write(former),
+    }
+    former
+}
+
+/// Switches the LED at the software definable pin 0, which shines while the pin is low. Arguments and
+/// result are those of [`lamp`].
+fn pin(hw: &Hw<'_>, lamp: Lamp, former: u32) -> u32 {
+    let write = |high: bool, output: bool| {
+        hw.bar
+            .update(CTRL, |ctrl| ctrl.with_swdpin0(high).with_swdpio0(output));
+    };
+    match lamp {
+        Lamp::Begin => return hw.bar.read(CTRL).into_raw(),
+        Lamp::On => write(false, true),
+        Lamp::Off => write(true, true),
+        Lamp::End => {
+            let former = CTRL::from(former);
+            write(former.swdpin0(), former.swdpio0());
+        }
     }
     former
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Reads of the EEPROM, by the register EERD (5.3.1).
+//! Reads of the EEPROM, by the register EERD (5.3.1) or by its pins (`microwire`).
 
 use crate::{
+    chip::Eeprom,
     hw::Hw,
+    microwire,
     regs::EERD, //
 };
 use kernel::{
@@ -25,6 +27,9 @@ const CHECKSUM: u16 = 0xbaba;
 ///
 /// `ETIMEDOUT`: the EEPROM does not answer.
 pub(crate) fn read_word(hw: &Hw<'_>, addr: u8) -> Result<u16> {
+    if hw.chip.eeprom == Eeprom::Pins {
+        return microwire::read_word(hw, addr);
+    }
     hw.bar
         .write_reg(EERD::zeroed().with_start(true).with_addr(addr));
     let eerd = read_poll_timeout(
@@ -54,6 +59,8 @@ pub(crate) fn read_mac(hw: &Hw<'_>) -> Result<MacAddress> {
     if sum != CHECKSUM {
         return Err(EIO);
     }
+    // The second port has the first one's address with the last bit inverted (5.6.1).
+    mac[5] ^= hw.port() as u8;
     let mac = MacAddress(mac);
     if !mac.is_valid() {
         return Err(EINVAL);

@@ -3,7 +3,10 @@
 //! Reset, general setup, addresses, interrupts and link of the card, and the registers of its rings.
 
 use crate::{
-    chip::Chip,
+    chip::{
+        Chip,
+        Reset, //
+    },
     regs::*, //
 };
 use kernel::{
@@ -99,13 +102,13 @@ impl Hw<'_> {
 
         fsleep(QUIET);
         let ctrl = ctrl.with_rst(true);
-        // A card may not acknowledge a memory write that resets it; the driver in C names all four
-        // controllers (`e1000_reset_hw`).
-        if let Some(ports) = ports {
-            ports.write32(IOADDR, CTRL::OFFSET as u32);
-            ports.write32(IODATA, ctrl.into_raw());
-        } else {
-            bar.write_reg(ctrl);
+        match (self.chip.reset, ports) {
+            (Reset::Ports, Some(ports)) => {
+                ports.write32(IOADDR, CTRL::OFFSET as u32);
+                ports.write32(IODATA, ctrl.into_raw());
+            }
+            (Reset::Ports, None) => bar.write_reg(ctrl),
+            (Reset::Duplicate, _) => bar.write_reg(CTRL_DUP::from(ctrl.into_raw())),
         }
         fsleep(RESET);
         bar.write_reg(IMC::from(!0));
@@ -136,6 +139,9 @@ impl Hw<'_> {
                 .with_tfce(false)
                 .with_vme(false)
         });
+        if self.chip.keeps_order {
+            bar.update(CTRL_EXT, |ctrl| ctrl.with_ro_dis(true));
+        }
         bar.write_reg(FCAL::zeroed());
         bar.write_reg(FCAH::zeroed());
         bar.write_reg(FCT::zeroed());

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Writes to the EEPROM, a Microwire chip (93C46 or 93C66, 5.3), by its pins in EECD (13.4.3).
-//! `eeprom` has the reads.
+//! The EEPROM, a Microwire chip (93C46 or 93C66, 5.3), by its pins in EECD (13.4.3). `eeprom` has the
+//! other way to read it.
 
 use crate::{
+    chip::Eeprom,
     eeprom,
     hw::Hw,
     regs::EECD, //
@@ -25,6 +26,7 @@ const CHECKSUM: u16 = 0xbaba;
 const CHECKSUM_AT: u8 = 0x3f;
 
 /// Instructions of three bits, the first of which is the start bit.
+const READ: u32 = 0b110;
 const WRITE: u32 = 0b101;
 /// Instruction whose two upper bits of the address select an operation.
 const EXTENDED: u32 = 0b100;
@@ -37,13 +39,27 @@ const HALF_PERIOD: Delta = Delta::from_micros(2);
 /// Longest time that a write of a word takes.
 const WRITE_TIME: Delta = Delta::from_millis(20);
 
-/// Returns the size of the EEPROM in bytes, of 64 or 256 words.
-pub(crate) fn bytes(hw: &Hw<'_>) -> u32 {
-    if hw.bar.read(EECD).has_256_words() {
-        512
+/// Returns the number of bits of an address: the EEPROM has 64 or 256 words.
+fn address_bits(hw: &Hw<'_>) -> u32 {
+    if hw.chip.eeprom == Eeprom::Shared && hw.bar.read(EECD).has_256_words() {
+        8
     } else {
-        128
+        6
     }
+}
+
+/// Returns the size of the EEPROM in bytes.
+pub(crate) fn bytes(hw: &Hw<'_>) -> u32 {
+    2 << address_bits(hw)
+}
+
+/// Reads a word.
+///
+/// # Errors
+///
+/// `ETIMEDOUT`: the pins are not granted.
+pub(crate) fn read_word(hw: &Hw<'_>, addr: u8) -> Result<u16> {
+    Ok(Pins::take(hw)?.read(addr))
 }
 
 /// Writes bytes, and then the checksum over the words 00h to 3Fh. Only words that change are
@@ -95,18 +111,18 @@ struct Pins<'a, 'bound> {
 impl<'a, 'bound> Pins<'a, 'bound> {
     /// Requests the pins, which the hardware uses, too.
     fn take(hw: &'a Hw<'bound>) -> Result<Self> {
-        let eecd = hw.bar.read(EECD);
         let pins = Self {
             hw,
-            address_bits: if eecd.has_256_words() { 8 } else { 6 },
+            address_bits: address_bits(hw),
         };
+        let is_shared = hw.chip.eeprom == Eeprom::Shared;
         pins.update(|eecd| {
             eecd.with_clock(false)
                 .with_select(false)
                 .with_data_in(false)
-                .with_request(hw.chip.shares_eeprom)
+                .with_request(is_shared)
         });
-        if hw.chip.shares_eeprom {
+        if is_shared {
             read_poll_timeout(
                 || Ok(hw.bar.read(EECD)),
                 |eecd| eecd.grant(),
@@ -145,6 +161,21 @@ impl Pins<'_, '_> {
             self.send(data.into(), 16);
         }
         self.update(|eecd| eecd.with_select(false));
+    }
+
+    /// Reads a word, the highest bit first: each appears when the clock rises.
+    fn read(&self, addr: u8) -> u16 {
+        self.update(|eecd| eecd.with_select(true));
+        self.send(READ, 3);
+        self.send(addr.into(), self.address_bits);
+        let mut word = 0;
+        for _ in 0..16 {
+            self.update(|eecd| eecd.with_clock(true));
+            word = word << 1 | u16::from(self.hw.bar.read(EECD).data_out());
+            self.update(|eecd| eecd.with_clock(false));
+        }
+        self.update(|eecd| eecd.with_select(false));
+        word
     }
 
     fn extended(&self, kind: u32) {

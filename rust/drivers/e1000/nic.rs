@@ -30,7 +30,10 @@ use crate::{
         TxCleaner,
         TxRing, //
     },
-    wake,
+    wake::{
+        self,
+        Wake, //
+    },
     watchdog::Watchdog, //
 };
 use kernel::{
@@ -88,11 +91,10 @@ pub(crate) struct Nic<'bound> {
     statistics: Statistics,
     watchdog: Watchdog,
     setup: Setup,
-    /// Kinds of frames that are to wake the system, bits of [`WakeOn`].
-    wake_on: Atomic<u32>,
+    wake: Wake,
     /// Wanted kinds of messages, bits `NETIF_MSG_*`.
     messages: Atomic<u32>,
-    /// Value of LEDCTL before `ethtool -p`.
+    /// Value of the LED's register before `ethtool -p`.
     lamp: Atomic<u32>,
     mac: MacAddress,
     /// True from the interrupt for a change of the link until the poll function handles it.
@@ -164,7 +166,7 @@ pub(crate) struct Work<'bound> {
 impl<'bound> Nic<'bound> {
     pub(crate) fn new(hw: Hw<'bound>, dev: &'bound Device<Bound>, mac: MacAddress) -> Self {
         Self {
-            wake_on: Atomic::new(wake::of_eeprom(&hw).into_raw()),
+            wake: Wake::of_eeprom(&hw),
             hw,
             dev,
             ports: Ports::new(dev, c"r4l_e1000").ok(),
@@ -227,14 +229,20 @@ impl<'bound> net::Driver for Nic<'bound> {
     const SELF_TESTS: &'static [&'static str] = &selftest::NAMES;
 
     fn config(&self) -> Config {
+        let offloads = Offloads {
+            scatter_and_checksum: true,
+            tcp_segmentation: true,
+            // QEMU's card writes a wrong length into IPv6 headers.
+            tcp6_segmentation: false,
+        };
         Config {
             mac: self.mac,
             max_mtu: MAX_MTU,
-            offloads: Offloads {
-                scatter_and_checksum: true,
-                tcp_segmentation: true,
-                // QEMU's card writes a wrong length into IPv6 headers.
-                tcp6_segmentation: false,
+            // Frames in many pieces would need more descriptors than `tx` keeps free.
+            offloads: if self.hw.avoids_first_halves() {
+                Offloads::default()
+            } else {
+                offloads
             },
         }
     }
@@ -263,7 +271,7 @@ impl<'bound> net::Driver for Nic<'bound> {
         netdev_info!(dev, "open\n");
         self.hw.divide_fifo();
         self.hw.reset_by(self.ports.as_ref());
-        phy::set_power(&self.hw, true)?;
+        phy::power_up(&self.hw)?;
         self.hw.configure();
         self.setup.apply(&self.hw)?;
         // Nothing fails from here on: without a driver, ARP requests are the controller's.
@@ -488,12 +496,11 @@ impl<'bound> net::Driver for Nic<'bound> {
     }
 
     fn wake_on(&self) -> (WakeOn, WakeOn) {
-        let wanted = WakeOn::from_raw(self.wake_on.load(Relaxed));
-        (wake::SUPPORTED, wanted)
+        self.wake.kinds()
     }
 
     fn set_wake_on(&self, wanted: WakeOn) {
-        self.wake_on.store(wanted.into_raw(), Relaxed);
+        self.wake.want(wanted);
     }
 
     fn arm_wake(&self, dev: &net::Device) -> Result {

@@ -57,6 +57,52 @@ pub(crate) fn set_power(hw: &Hw<'_>, on: bool) -> Result {
     transfer(hw, write.with_data(control)).map(|_| ())
 }
 
+/// Registers "PHY Identifier", lower half, "PHY Specific Control" and "Extended PHY Specific Control"
+/// (11.1.5, 11.1.14, 11.1.18).
+const PHY_ID2: Bounded<u32, 5> = Bounded::<u32, 5>::new::<3>();
+const SPECIFIC: Bounded<u32, 5> = Bounded::<u32, 5>::new::<16>();
+const EXTENDED: Bounded<u32, 5> = Bounded::<u32, 5>::new::<20>();
+
+/// Field of PHY Identifier for the revision.
+const REVISION: u16 = 0xf;
+
+/// First revision whose clock for the MAC needs no setting, and the setting: 25 MHz without a link. The
+/// driver in C has both (`e1000_copper_link_mgp_setup`).
+const SETS_CLOCK: u16 = 4;
+const CLOCK_25: u16 = 7 << 4;
+
+/// Longest time that a reset of the PHY takes (IEEE 802.3, 22.2.4.1.1).
+const RESET_TIME: Delta = Delta::from_millis(500);
+
+/// Switches the PHY's power on, and sets what is not the user's to choose. Half duplex does not work
+/// by its defaults.
+pub(crate) fn power_up(hw: &Hw<'_>) -> Result {
+    set_power(hw, true)?;
+    let specific = read(hw, SPECIFIC)?;
+    let extended = read(hw, EXTENDED)?;
+    let clock = if read(hw, PHY_ID2)? & REVISION < SETS_CLOCK {
+        CLOCK_25
+    } else {
+        0
+    };
+    let wanted = (specific | hw.chip.phy_control, extended | clock);
+    if wanted == (specific, extended) {
+        return Ok(());
+    }
+    write(hw, SPECIFIC, wanted.0)?;
+    write(hw, EXTENDED, wanted.1)?;
+    // They have no effect before a reset, which keeps them (11.1.3).
+    let control = read(hw, CONTROL)?;
+    write(hw, CONTROL, control | RESET)?;
+    read_poll_timeout(
+        || read(hw, CONTROL),
+        |control| control & RESET == 0,
+        Delta::from_millis(1),
+        RESET_TIME,
+    )?;
+    Ok(())
+}
+
 /// Switches the PHY's power off for as long as the interface is down. A management controller keeps
 /// its link.
 pub(crate) fn power_down(hw: &Hw<'_>) -> Result {
@@ -67,6 +113,7 @@ pub(crate) fn power_down(hw: &Hw<'_>) -> Result {
 }
 
 /// Other bits of PHY Control (11.1.3; IEEE 802.3, 22.2.4.1).
+const RESET: u16 = 1 << 15;
 const LOOPBACK: u16 = 1 << 14;
 const SPEED_100: u16 = 1 << 13;
 const SPEED_1000: u16 = 1 << 6;

@@ -14,10 +14,14 @@ register! {
         27:27 rfce => bool;
         /// Resets all but PHY and PCI configuration. Clears itself.
         26:26 rst => bool;
+        /// Software definable pin 0 is an output.
+        22:22 swdpio0 => bool;
         /// Power management of the PHY is enabled.
         21:21 en_phy_pwr_mgmt => bool;
         /// The PCI configuration advertises wake-up from D3cold.
         20:20 advd3wuc => bool;
+        /// Level of the software definable pin 0.
+        18:18 swdpin0 => bool;
         12:12 frcdplx => bool;
         11:11 frcspd => bool;
         /// Speed, if it is forced: 2 is 1000 Mbit/s.
@@ -31,14 +35,29 @@ register! {
         0:0 fd => bool;
     }
 
+    /// Device control, at its second address (Table 13-2).
+    pub(crate) CTRL_DUP(u32) @ 0x0004 { 31:0 value; }
+
     /// Device status, 13.4.2.
     pub(crate) STATUS(u32) @ 0x0008 {
+        /// The bus is PCI-X.
+        13:13 pcix_mode => bool;
         7:6 speed;
+        /// The link is negotiated by the MAC (TBI, SerDes).
+        5:5 tbimode => bool;
         /// The link partner requests a pause.
         4:4 txoff => bool;
+        /// The registers are those of the second port; an identifier of two bits.
+        2:2 is_second_port => bool;
         /// Link up.
         1:1 lu => bool;
         0:0 fd => bool;
+    }
+
+    /// Extended device control, 13.4.6.
+    pub(crate) CTRL_EXT(u32) @ 0x0018 {
+        /// Relaxed ordering on PCI-X is off.
+        17:17 ro_dis => bool;
     }
 
     /// EEPROM and flash control: pins of the EEPROM, 13.4.3.

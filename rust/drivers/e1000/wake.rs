@@ -10,7 +10,11 @@ use crate::{
 };
 use kernel::{
     io::Io,
-    prelude::*, //
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    }, //
 };
 use kit::net::{
     MacAddress,
@@ -18,17 +22,48 @@ use kit::net::{
 };
 
 /// Kinds of frames that can wake the system: the filters that need no IP address (6.4.3.1).
-pub(crate) const SUPPORTED: WakeOn = WakeOn::UNICAST
+const SUPPORTED: WakeOn = WakeOn::UNICAST
     .with(WakeOn::MULTICAST)
     .with(WakeOn::BROADCAST)
     .with(WakeOn::MAGIC);
 
-/// Returns the default by the board's manufacturer: magic packets, if the EEPROM enables wake-up by
-/// APM, which is by these (6.4.1).
-pub(crate) fn of_eeprom(hw: &Hw<'_>) -> WakeOn {
-    match eeprom::read_word(hw, hw.chip.apm.word) {
-        Ok(word) if word & hw.chip.apm.bit != 0 => WakeOn::MAGIC,
-        _ => WakeOn::NONE,
+/// Kinds of frames that can wake the system, and those of them that are to.
+pub(crate) struct Wake {
+    possible: WakeOn,
+    /// Bits of [`WakeOn`]; guarded by the RTNL lock.
+    wanted: Atomic<u32>,
+}
+
+impl Wake {
+    /// Returns the default by the board's manufacturer: magic packets, if the EEPROM enables wake-up
+    /// by APM, which is by these (6.4.1). The second port of a board can wake the system only then.
+    pub(crate) fn of_eeprom(hw: &Hw<'_>) -> Self {
+        let apm = &hw.chip.apm[hw.port()];
+        let is_enabled = matches!(eeprom::read_word(hw, apm.word), Ok(word) if word & apm.bit != 0);
+        let (possible, wanted) = defaults(hw.chip.wakes, hw.port(), is_enabled);
+        Self {
+            possible,
+            wanted: Atomic::new(wanted.into_raw()),
+        }
+    }
+
+    /// Returns the possible kinds and the wanted ones.
+    pub(crate) fn kinds(&self) -> (WakeOn, WakeOn) {
+        (self.possible, WakeOn::from_raw(self.wanted.load(Relaxed)))
+    }
+
+    /// Keeps the wanted kinds.
+    pub(crate) fn want(&self, wanted: WakeOn) {
+        self.wanted.store(wanted.into_raw(), Relaxed);
+    }
+}
+
+/// Returns the possible kinds of frames and the wanted ones, by the board, the port and the EEPROM.
+fn defaults(wakes: bool, port: usize, is_enabled: bool) -> (WakeOn, WakeOn) {
+    match (wakes, port, is_enabled) {
+        (true, _, true) => (SUPPORTED, WakeOn::MAGIC),
+        (true, 0, false) => (SUPPORTED, WakeOn::NONE),
+        _ => (WakeOn::NONE, WakeOn::NONE),
     }
 }
 
@@ -36,7 +71,7 @@ pub(crate) fn of_eeprom(hw: &Hw<'_>) -> WakeOn {
 /// receive ring.
 pub(crate) fn arm(hw: &Hw<'_>, mac: MacAddress, wanted: WakeOn) -> Result {
     let bar = &hw.bar;
-    phy::set_power(hw, true)?;
+    phy::power_up(hw)?;
     hw.configure();
     hw.set_address(0, Some(mac));
     // A frame has to pass the filters of addresses first. Magic packets may be broadcast.
@@ -74,4 +109,23 @@ pub(crate) fn disarm(hw: &Hw<'_>) {
     bar.write_reg(WUC::zeroed());
     bar.write_reg(WUFC::zeroed());
     bar.write_reg(WUS::from(!0));
+}
+
+#[cfg(r4l_kunit)]
+#[kunit_tests(e1000_wake)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_port_wakes_by_the_eeprom_only() {
+        for (wakes, port, is_enabled, expected) in [
+            (true, 0, true, (SUPPORTED, WakeOn::MAGIC)),
+            (true, 0, false, (SUPPORTED, WakeOn::NONE)),
+            (true, 1, true, (SUPPORTED, WakeOn::MAGIC)),
+            (true, 1, false, (WakeOn::NONE, WakeOn::NONE)),
+            (false, 0, true, (WakeOn::NONE, WakeOn::NONE)),
+        ] {
+            assert!(defaults(wakes, port, is_enabled) == expected);
+        }
+    }
 }

@@ -48,5 +48,5 @@ def test_what_a_driver_is() -> None:
     e1000 = driver.read_driver(E1000)
     assert (e1000.name, e1000.root, e1000.kit, e1000.single) == ("r4l_e1000", "main.rs", True, False)
     assert {"pci", "device", "sync"} <= e1000.uses()
-    assert e1000.description == "Intel 82540EM, 82544, 82545EM Gigabit Ethernet, in Rust"
+    assert e1000.description == "Intel 82540, 82544, 82545, 82546 Gigabit Ethernet, in Rust"
     assert driver.read_driver(resources.rust("drivers", "c_from_rust")).bindgen

@@ -128,6 +128,17 @@ def test_negotiated_pauses_are_those_of_each_link(
     assert register(CTRL) & (RFCE | TFCE) == RFCE
 
 
+@pytest.mark.parametrize(("rx", "tx", "bits"), [(1, 0, RFCE), (0, 1, TFCE)])
+def test_pauses_of_one_direction(
+    card: E1000, ethtool: Ethtool, interface: Interface, register: Register, rx: int, tx: int, bits: int
+) -> None:
+    ethtool.ask(SPAUSEPARAM, struct.pack("<III", 0, rx, tx))
+    wait_until(lambda: register(CTRL) & (RFCE | TFCE) == bits)
+    assert struct.unpack("<III", ethtool.ask(GPAUSEPARAM, bytes(12))) == (0, rx, tx)
+    interface.wait_for_carrier()
+    assert register(CTRL) & (RFCE | TFCE) == bits
+
+
 def test_pauses_are_negotiated_anew_when_the_link_flaps(
     card: E1000,
     ethtool: Ethtool,

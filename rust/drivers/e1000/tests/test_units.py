@@ -17,11 +17,14 @@ SUITES = {
     "kit_features",
     "kit_mac_address",
     "kit_rx_buffer",
+    "e1000_chip",
     "e1000_desc",
     "e1000_filter",
     "e1000_itr",
     "e1000_phy",
     "e1000_setup",
+    "e1000_tx",
+    "e1000_wake",
 }
 
 

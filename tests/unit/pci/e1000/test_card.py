@@ -57,9 +57,10 @@ def test_a_second_port_says_so_also_after_a_reset(model: type[E1000]) -> None:
 def test_registers_that_the_82544_lacks() -> None:
     stand = powered(E1000Gc)
     stand.write(E1000.ITR, 100)
-    assert (stand.read(E1000.ITR), stand.read(E1000.LEDCTL)) == (0, 0)
+    stand.write(E1000.EERD, E1000.EERD.value(START=1))
+    assert (stand.read(E1000.ITR), stand.read(E1000.EERD), stand.read(E1000.LEDCTL)) == (0, 0, 0)
     refused = [event.text for event in stand.card.trace if event.kind == "refused"]
-    assert refused == [f"no register at {at}" for at in ("0xc4", "0xc4", "0xe00")]
+    assert refused == [f"no register at {at}" for at in ("0xc4", "0x14", "0xc4", "0x14", "0xe00")]
     stand.card.unplugged()
 
 

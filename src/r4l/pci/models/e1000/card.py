@@ -166,14 +166,16 @@ class E1000Ep(E1000):
 
 
 class E1000Gc(E1000):
-    """82544GC (8086:100c), as on the PRO/1000 T Desktop Adapter: no arbiter for the EEPROM, and not all registers of
-    the younger ones; another PHY."""
+    """82544GC (8086:100c), as on the PRO/1000 T Desktop Adapter: no arbiter for the EEPROM, no EERD, and not all
+    registers of the younger ones; another PHY."""
 
     device_id = 0x100C
     subsystem_id = 0x1112
     phy_identifier = 0x0C30
     eeprom_arbiter = False
-    absent = frozenset(register.offset for register in (E1000.ITR, E1000.LEDCTL, E1000.RADV, E1000.TADV, E1000.MANC))
+    absent = frozenset(
+        register.offset for register in (E1000.EERD, E1000.ITR, E1000.LEDCTL, E1000.RADV, E1000.TADV, E1000.MANC)
+    )
 
 
 class E1000Server(E1000):
