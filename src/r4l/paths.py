@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Paths that others cannot take as they are: the kernel's Makefiles and sockets."""
+"""Paths that others cannot take as they are (the kernel's Makefiles, sockets), and files of strangers."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from r4l.errors import UsageError
 
 UNFIT = re.compile(r"[^\w./+@,=~^%-]")
 """Characters that break the kernel's Makefiles, which do not quote paths."""
+
+LARGEST = 16 << 20
+"""Most bytes that are read of a file which a person wrote: a Makefile, a source."""
 
 
 def require_for_make(path: Path, remedy: str) -> None:
@@ -44,3 +48,48 @@ def socket_address(path: Path) -> Iterator[str]:
         yield f"/proc/self/fd/{folder}/{path.name}"
     finally:
         os.close(folder)
+
+
+def followed(path: Path) -> Path:
+    """Return the path that a path leads to, as `Path.resolve`, which fails for links that lead in a circle."""
+    return Path(os.path.realpath(path))
+
+
+def require_bytes(path: Path) -> bytes:
+    """Return the content of a file in a stranger's folder, in bounded time and memory.
+
+    Raises:
+        OSError: the file cannot be read.
+        UsageError: it is a pipe or a device, which may never end, or larger than `LARGEST`.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UsageError(f"{path} is not a plain file", "put the file itself there")
+        data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise UsageError(f"{path} is larger than {LARGEST >> 20} MiB", "make it smaller, or move it away")
+    return data
+
+
+def require_text(path: Path, errors: str = "strict") -> str:
+    """Return the text of a file in a stranger's folder, like `require_bytes`.
+
+    Args:
+        path: the file.
+        errors: of `bytes.decode`.
+
+    Raises:
+        OSError, UsageError: as for `require_bytes`.
+        UnicodeDecodeError: with `errors="strict"`, the file is not UTF-8.
+    """
+    # Line ends are as in text mode.
+    return require_bytes(path).decode("utf-8", errors).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def text_or_none(path: Path) -> str:
+    """Return the text of a file in a stranger's folder; empty if it is none that a person wrote (`require_text`)."""
+    try:
+        return require_text(path, "replace")
+    except (OSError, UsageError):
+        return ""

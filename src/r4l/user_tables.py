@@ -10,6 +10,7 @@ from typing import Any
 
 from r4l import tables
 from r4l.errors import UsageError
+from r4l.paths import require_text
 from r4l.tables import Shape
 
 
@@ -20,7 +21,7 @@ def load(file: Path) -> dict[str, Any]:
         UsageError: the file cannot be read, or is not TOML.
     """
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        table = tomllib.loads(require_text(file))
         # Fails for a number with too many digits, which no error could show.
         repr(table)
     # ValueError: not TOML, not UTF-8, or a number with too many digits. RecursionError: a thousand brackets.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from r4l.errors import UsageError
 from r4l.module import Module
+from r4l.paths import followed, require_text
 
 SOURCES = (".rs", ".c", ".h", ".S")
 NOT_SOURCES = {"tests", "r4l"}
@@ -109,7 +110,7 @@ def read_driver(folder: Path) -> Driver:
     Raises:
         UsageError: the folder has no module or several, or a source is not UTF-8.
     """
-    kbuild = _own(Module(folder).require_kbuild(), folder).read_text(encoding="utf-8")
+    kbuild = require_text(_own(Module(folder).require_kbuild(), folder))
     joined = kbuild.replace("\\\n", " ")
     names = re.findall(r"([\w-]+)\.o\b", " ".join(re.findall(r"^\s*obj-m\s*[:+]?=(.*)$", joined, re.MULTILINE)))
     if len(names) != 1:
@@ -131,8 +132,8 @@ def _own(path: Path, folder: Path) -> Path:
     Raises:
         UsageError: the path leads out of the folder.
     """
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise UsageError(f"{path} is a link to {path.resolve()}", "copy the file into the folder")
+    if not followed(path).is_relative_to(folder.resolve()):
+        raise UsageError(f"{path} is a link to {followed(path)}", "copy the file into the folder")
     return path
 
 
@@ -144,7 +145,7 @@ def _sources(folder: Path) -> list[tuple[str, str]]:
         if out or path.suffix not in SOURCES or not path.is_file() or path.name.endswith(".mod.c"):
             continue
         try:
-            found.append((inner.as_posix(), _own(path, folder).read_text(encoding="utf-8")))
+            found.append((inner.as_posix(), require_text(_own(path, folder))))
         except UnicodeDecodeError as error:
             raise UsageError(f"{path} is not text: {error}", "make it UTF-8, or move it away") from error
     return found

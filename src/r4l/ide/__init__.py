@@ -189,8 +189,10 @@ def _write(
         if merge.text is None:
             files = {**files, settings: _json(wanted, indent=4)}
         for path, text in files.items():
+            record.require_inside(path)
             if not force:
                 record.require_ours(path, text)
+        record.require_inside(settings)
         record.settings = wanted
         record.kernel = kernel.release if kernel.name == "stock" else kernel.name
         record.arch, record.config, record.home = kernel.arch, dict(config), str(home.home())

@@ -19,6 +19,7 @@ from typing import Any
 from r4l import home
 from r4l.arch import DEFAULT
 from r4l.errors import EnvironmentFault, UsageError
+from r4l.paths import followed, require_bytes
 
 ROOM = "ide"
 DESCRIPTIONS = ("rust-project.json", "compile_commands.json")
@@ -112,12 +113,27 @@ class OwnedFiles:
             "move the file away, or replace it with --force",
         )
 
+    def require_inside(self, path: Path) -> None:
+        """Refuse a link out of the folder, which a stranger may have made, unless it leads to a file that r4l wrote.
+
+        Raises:
+            UsageError: it is such a link.
+        """
+        final = followed(path)
+        if final.is_relative_to(followed(self.folder)):
+            return
+        present = read(path)
+        if present is None or digest(present) not in self.files.get(self._name(path), []):
+            raise UsageError(f"{path} is a link to {final}, out of the folder", "put a file there, or remove the link")
+
     def write(self, path: Path, text: str) -> bool:
         """Write a file completely or not at all; return False if its content is the same already.
 
         Raises:
             EnvironmentFault: the folder is not writable.
+            UsageError: the file is a link out of the folder.
         """
+        self.require_inside(path)
         same = read(path) == text
         # The record comes first: after an interrupt in between, our file is not taken for the user's.
         name = self._name(path)
@@ -126,7 +142,7 @@ class OwnedFiles:
         if same:
             return False
         # If the user made it a link, write the file behind the link.
-        final = path.resolve()
+        final = followed(path)
         partial = final.with_name(f".{final.name}.r4l-{os.getpid()}")
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
@@ -156,9 +172,11 @@ def read(path: Path) -> str | None:
         EnvironmentFault: the file exists and cannot be read.
     """
     try:
-        return path.read_bytes().decode(errors="surrogateescape")
+        return require_bytes(path).decode(errors="surrogateescape")
     except FileNotFoundError:
         return None
+    except UsageError as error:
+        raise EnvironmentFault(f"cannot read {path}: {error.cause}", "move it away") from error
     except OSError as error:
         raise EnvironmentFault(f"cannot read {path}: {error.strerror}", "make it readable, or move it away") from error
 

@@ -15,6 +15,7 @@ from r4l.known import Explanation, c_changes
 from r4l.known.c_changes import CApiChange
 from r4l.module import declared, headers
 from r4l.module.headers import Found, Headers
+from r4l.paths import text_or_none
 
 ANOTHER = "the module expects another kernel's API"
 READERS = ("scripts/Makefile.lib", "scripts/Makefile.build", "scripts/Makefile.compiler")
@@ -173,4 +174,4 @@ def _member(index: Headers, struct: str, member: str, head: str, kernel: Kernel)
 
 
 def _text(file: Path) -> str:
-    return file.read_text(errors="replace", encoding="utf-8") if file.is_file() else ""
+    return text_or_none(file)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from r4l.errors import UsageError
 from r4l.module.view import visible
+from r4l.paths import followed
 
 OBJECTS = re.compile(r"^[^#\n]*(?<![\w-])obj-[my$][^=\n]*=", re.MULTILINE)
 """Objects that a Makefile names, in a line of their own or in one that make expands: `$(eval obj-m += …)`."""
@@ -106,7 +107,7 @@ def is_makefile(path: str) -> bool:
 def _folder_of(named: Path) -> Path:
     """The folder that a path names, or that its file lies in."""
     path = Path(os.path.normpath(named))
-    return (path if path.is_dir() else path.parent).resolve()
+    return followed(path if path.is_dir() else path.parent)
 
 
 def _has_sources(folder: Path) -> bool:
@@ -134,7 +135,7 @@ def _included(
         known: receives the files, each of which is read once.
         depth: number of files through which this one is included.
     """
-    file = makefile.resolve()
+    file = followed(makefile)
     if file in known or not any(file.is_relative_to(root) for root in (folder, *seen)):
         return
     known.add(file)

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from r4l import home
 from r4l.errors import UsageError
+from r4l.paths import followed
 
 Entry = list[int] | str | None
 """Record of an entry in the user's folder: the stamp of a file, the target of a link, None for a folder."""
@@ -33,6 +34,9 @@ FORMAT = 1
 PARTIAL = ".r4l-partial"
 LARGEST = 16 * 1024 * 1024
 """Largest file that is copied, in bytes; a larger one (a disk image, a kernel) is linked to."""
+HOLLOW = 64 * 1024
+"""Size from which a file that takes less than half of it on the disk is linked to: a folder of a few KiB could
+otherwise fill the disk with copies."""
 NEVER = frozenset({".git", ".hg", ".svn", ".bzr", ".venv", ".tox", ".pytest_cache", "__pycache__", "node_modules"})
 """Folders that no Makefile builds from."""
 MADE = re.compile(
@@ -189,12 +193,13 @@ class FolderMirror:
         if not found.is_file(follow_symlinks=False):
             return None
         status = found.stat(follow_symlinks=False)
-        if status.st_size > LARGEST:
+        is_hollow = status.st_size > HOLLOW and status.st_blocks * 512 < status.st_size // 2
+        if status.st_size > LARGEST or is_hollow:
             return str(self.view / path)
         return [status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns]
 
     def _target(self, link: Path) -> str | None:
-        target, text = link.resolve(), link.readlink()
+        target, text = followed(link), link.readlink()
         if any(target.is_relative_to(folder) for folder in self.visible):
             # A relative way out of the folder would lead elsewhere from the copy.
             leaves = os.path.normpath(link.parent.relative_to(self.folder) / text).startswith("..")

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from r4l.paths import LARGEST, text_or_none
+
 PLACE = re.compile(r"^\s*--> (?P<file>.+?):(?P<line>\d+):\d+$", re.MULTILINE)
 IMPL = re.compile(r"\bimpl\b(?:<.*>)?\s+(?P<trait>[\w:]+)(?:<.*>)?\s+for\b")
 ALIAS = re.compile(r"\b(?P<name>\w+) as (?P<alias>[A-Za-z]\w*)")
@@ -14,8 +16,15 @@ MODULE_MACRO = re.compile(r"\bmodule(?:_\w+)?!")
 
 
 def text_of(folder: Path) -> str:
-    """Return the text of all Rust files of a module's folder."""
-    return "\n".join(file.read_text(errors="replace", encoding="utf-8") for file in sorted(folder.rglob("*.rs")))
+    """Return the text of all Rust files of a module's folder; without the last ones if they are more than `LARGEST`."""
+    texts: list[str] = []
+    left = LARGEST
+    for file in sorted(folder.rglob("*.rs")):
+        texts.append(text_or_none(file))
+        left -= len(texts[-1])
+        if left < 0:
+            break
+    return "\n".join(texts)
 
 
 def has_module_macro(error: str, folder: Path) -> bool:
@@ -24,7 +33,7 @@ def has_module_macro(error: str, folder: Path) -> bool:
     file = folder / place["file"] if place else folder
     everything = text_of(folder)
     is_root = file.is_file() and not re.search(rf"\bmod {re.escape(file.stem)};", everything)
-    return bool(MODULE_MACRO.search(file.read_text(errors="replace", encoding="utf-8") if is_root else everything))
+    return bool(MODULE_MACRO.search(text_or_none(file) if is_root else everything))
 
 
 def without_aliases(folder: Path) -> Callable[[str], str]:
@@ -70,7 +79,7 @@ def module_of(path: str, folder: Path, error: str) -> str:
     place = PLACE.search(error)
     itself = folder / place["file"] if place else folder
     files = sorted(folder.rglob("*.rs"), key=lambda file: (file != itself, file))
-    found = (used.search(file.read_text(errors="replace", encoding="utf-8")) for file in files)
+    found = (used.search(text_or_none(file)) for file in files)
     return next((match[1] for match in found if match), "")
 
 
@@ -80,7 +89,7 @@ def implemented(error: str, folder: Path) -> str | None:
     file = folder / place["file"] if place else folder
     if place is None or not file.is_file():
         return None
-    above = file.read_text(errors="replace", encoding="utf-8").splitlines()[: int(place["line"])]
+    above = text_or_none(file).splitlines()[: int(place["line"])]
     found = next((match for match in map(IMPL.search, reversed(above)) if match), None)
     return without_aliases(folder)(found["trait"]) if found else None
 
@@ -88,4 +97,4 @@ def implemented(error: str, folder: Path) -> str | None:
 def defines(folder: Path, keyword: str, name: str) -> bool:
     """Return True if the module itself defines an item of that kind and name."""
     pattern = re.compile(rf"\b{keyword} {re.escape(name)}\b")
-    return any(pattern.search(file.read_text(errors="replace", encoding="utf-8")) for file in folder.rglob("*.rs"))
+    return any(pattern.search(text_or_none(file)) for file in folder.rglob("*.rs"))

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from r4l.errors import BuildError
+from r4l.paths import followed
 
 
 def require_own(output: Path, seen: Iterable[Path] = ()) -> None:
@@ -29,7 +30,7 @@ def require_own(output: Path, seen: Iterable[Path] = ()) -> None:
     places = [folder.resolve() for folder in (output, *seen)]
     for entry in _others(output):
         path = Path(entry.path)
-        target = path.resolve() if entry.is_symlink() else None
+        target = followed(path) if entry.is_symlink() else None
         is_own = target and any(target.is_relative_to(place) for place in places) and ".git" not in target.parts
         if not is_own:
             what = f"a link to {target}" if target else "not a file"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from r4l.module.makefiles import ABOVE, is_makefile
 from r4l.module.view import GIT, is_open, visible
+from r4l.paths import followed, text_or_none
 
 BEHIND_VARIABLE = re.compile(r"\$[({]\w+[)}]/([\w./+@-]+)")
 """Path behind a variable, which may hold the way up: `-I$(TOP)/include`."""
@@ -33,7 +34,7 @@ def unseen(folder: Path, place: str, name: str) -> dict[str, str] | None:
     (root,) = visible(folder)
     for path in _candidates(folder, place, name):
         file = next((file for file in (path, *(Path(f"{path}{end}") for end in SOURCES)) if file.is_file()), None)
-        if file and not file.resolve().is_relative_to(root):
+        if file and not followed(file).is_relative_to(root):
             return {"path": str(file), "found": str(root), "now": _remedy(folder, root, file)}
     return None
 
@@ -44,7 +45,7 @@ def _candidates(folder: Path, place: str, name: str) -> Iterator[Path]:
     tops: list[Path] = []
     behind = [""]
     for makefile in _makefiles(folder):
-        text = makefile.read_text(errors="replace", encoding="utf-8")
+        text = text_or_none(makefile)
         tops += [base / match[0] for match in ABOVE.finditer(text) for base in (folder, makefile.parent)]
         tops += [Path(match[1]) for match in ABSOLUTE.finditer(text)]
         behind += BEHIND_VARIABLE.findall(text)

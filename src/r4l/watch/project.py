@@ -11,6 +11,7 @@ from pathlib import Path
 from r4l import resources
 from r4l.module import Module
 from r4l.module.repository import repository_of
+from r4l.paths import text_or_none
 
 SOURCES = frozenset({".rs", ".c", ".h", ".S", ".mk", ".lds", ".dts", ".py", ".ini", ".toml"})
 NAMES = frozenset({"Kbuild", "Makefile", "Kconfig"})
@@ -69,7 +70,7 @@ class Project:
         """
         module = Module(folder.resolve())
         kbuild = module.require_kbuild()
-        takes_kit = "R4L_KIT" in kbuild.read_text(errors="replace", encoding="utf-8")
+        takes_kit = "R4L_KIT" in text_or_none(kbuild)
         checkout = resources.checkout()
         repository = repository_of(module.folder)
         ours = checkout and module.folder.is_relative_to(resources.rust().resolve())

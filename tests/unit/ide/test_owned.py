@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -70,8 +71,9 @@ def test_a_dead_runs_leftover_goes(folder: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["x.json"]
 
 
-def test_a_link_of_the_users_stays_one(folder: Path, tmp_path: Path) -> None:
-    real = tmp_path / "dotfiles.json"
+def test_a_link_of_the_users_stays_one(folder: Path) -> None:
+    real = folder / "dotfiles/it.json"
+    real.parent.mkdir()
     real.write_text("{}")
     real.chmod(0o600)
     (folder / "settings.json").symlink_to(real)
@@ -79,6 +81,49 @@ def test_a_link_of_the_users_stays_one(folder: Path, tmp_path: Path) -> None:
     assert (folder / "settings.json").is_symlink()
     assert real.read_text() == "new"
     assert real.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("exists", [True, False])
+@pytest.mark.parametrize("name", ["compile_commands.json", ".vscode/settings.json"])
+def test_a_link_out_of_a_strangers_folder(name: str, exists: bool, folder: Path, tmp_path: Path) -> None:
+    """Regression: a file of the user's was written, or made, wherever the stranger's link led."""
+    real = tmp_path / "user/.bash_profile"
+    real.parent.mkdir()
+    if exists:
+        real.write_text("theirs")
+    path = folder / name
+    if path.parent == folder:
+        path.symlink_to(real)
+    else:
+        path.parent.symlink_to(real.parent)
+    with pytest.raises(UsageError, match="out of the folder"):
+        OwnedFiles.of(folder).write(path, "new")
+    found = {file.name: file.read_text() for file in real.parent.iterdir()}
+    assert found == ({real.name: "theirs"} if exists else {})
+
+
+def test_a_link_to_what_was_written_before_may_lead_out(folder: Path, tmp_path: Path) -> None:
+    file = folder / "settings.json"
+    OwnedFiles.of(folder).write(file, "one")
+    (tmp_path / "dotfiles").mkdir()
+    file.symlink_to(file.rename(tmp_path / "dotfiles/settings.json"))
+    assert OwnedFiles.of(folder).write(file, "two")
+    assert (tmp_path / "dotfiles/settings.json").read_text() == "two"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless", "large", "circle"])
+def test_what_is_no_file_is_not_read(kind: str, folder: Path) -> None:
+    """Regression: a build waited for ever for the pipe, or took all memory."""
+    file = folder / "rust-project.json"
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "large":
+        file.touch()
+        os.truncate(file, 1 << 40)
+    else:
+        file.symlink_to("/dev/zero" if kind == "endless" else file.name)
+    with pytest.raises(EnvironmentFault, match="cannot read"):
+        OwnedFiles.of(folder)
 
 
 def test_a_folder_where_a_file_should_be(folder: Path) -> None:

@@ -259,6 +259,25 @@ def test_a_large_file_is_a_link(mirror: FolderMirror, folder: Path) -> None:
     assert (mirror.place / "disk.img").read_text() == "small now\n"
 
 
+def test_a_folder_of_holes_takes_no_disk(mirror: FolderMirror, folder: Path) -> None:
+    """Regression: the copy was as large as the files said to be."""
+    for number in range(20):
+        (folder / f"{number}.c").touch()
+        os.truncate(folder / f"{number}.c", 16 << 20)
+    mirror.update()
+    assert home.disk_usage(mirror.place) < 1 << 20
+    assert all((mirror.place / f"{number}.c").is_symlink() for number in range(20))
+
+
+def test_links_in_a_circle(mirror: FolderMirror, folder: Path) -> None:
+    """Regression: one stopped the program."""
+    (folder / "a").symlink_to("b")
+    (folder / "b").symlink_to("a")
+    (folder / "itself.rs").symlink_to("itself.rs")
+    mirror.update()
+    assert (mirror.place / "a").readlink() == Path("b")
+
+
 def test_pipes_names_that_are_no_text_and_what_may_not_be_read(mirror: FolderMirror, folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     strange = os.fsdecode(b"\xff.h")
