@@ -96,7 +96,12 @@ def _git(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     if not shutil.which("git"):
         raise EnvironmentFault("git is not installed", "apt-get install git, or use --patch FILE")
     done = subprocess.run(
-        ["git", "-C", str(tree), *arguments], capture_output=True, text=True, check=False, encoding="utf-8"
+        # A stranger's tree may name a program there, which each of these commands would run.
+        ["git", "-c", "core.fsmonitor=false", "-C", str(tree), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
     )
     if done.returncode != 0:
         if "not a git repository" in done.stderr:

@@ -34,6 +34,8 @@ FORMAT = 1
 PARTIAL = ".r4l-partial"
 LARGEST = 16 * 1024 * 1024
 """Largest file that is copied, in bytes; a larger one (a disk image, a kernel) is linked to."""
+DEEPEST = 200
+"""Most folders that lie one in another; Linux's own tree has 12, and each takes a call of a function."""
 HOLLOW = 64 * 1024
 """Size from which a file that takes less than half of it on the disk is linked to: a folder of a few KiB could
 otherwise fill the disk with copies."""
@@ -90,7 +92,7 @@ class FolderMirror:
             The copied entries by their paths, relative to the folder.
 
         Raises:
-            UsageError: a source is a link to a file that the build cannot see.
+            UsageError: a source is a link to a file that the build cannot see, or the folders are nested too deeply.
         """
         known = self._known()
         begun = known is None
@@ -137,7 +139,15 @@ class FolderMirror:
             is_there: the mirror has that folder, and no build has put a link in its place.
             known: records of the copied entries.
             wanted: receives the records of the entries that belong in the copy.
+
+        Raises:
+            UsageError: the folders are nested too deeply, or as for `_entry`.
         """
+        if below.count("/") > DEEPEST:
+            raise UsageError(
+                f"the folders in {self.folder} are nested more than {DEEPEST} deep",
+                "move those away that no build needs",
+            )
         stale: list[str] = []
         copies = _listed(self.place / below) if is_there else {}
         entries = _inputs(_listed(self.folder / below), top=not below and self.points is None)

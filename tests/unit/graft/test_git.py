@@ -47,6 +47,15 @@ def test_dirty_files_are_not_committed(
     assert graft(E1000, repository, commit=True).commit, "elsewhere it can be dirty"
 
 
+def test_a_tree_names_a_program_for_git(repository: Path, git: Callable[..., str], tmp_path: Path) -> None:
+    """Regression: git status ran core.fsmonitor of the tree."""
+    mark = tmp_path / "ran"
+    git(repository, "config", "core.fsmonitor", f"touch {mark}; false")
+    graft(HELLO, repository, commit=True)
+    remove("hello", repository, commit=True)
+    assert not mark.exists()
+
+
 def no_commits(repository: Path) -> Path:
     hook = repository / ".git/hooks/pre-commit"
     hook.parent.mkdir(exist_ok=True)

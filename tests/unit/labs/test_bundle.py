@@ -270,6 +270,36 @@ def test_a_class_keeps_its_grades_and_shows_the_best(tmp_path: Path) -> None:
     assert "<b>loads" not in page
 
 
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+        ("  =1+1", "  '=1+1"),
+        ("\u3000＝1+1", "\u3000'＝1+1"),
+        ("＋1", "'＋1"),
+        ("－1", "'－1"),
+        ("＠SUM(1)", "'＠SUM(1)"),
+        ("Li;=cmd|'/C calc'!A0", "Li;'=cmd|'/C calc'!A0"),
+        ("Li; -1", "Li; '-1"),
+        ("Li,@x", "Li,'@x"),
+        ("|calc", "'|calc"),
+        ("Anne-Marie O'Neil + Co", "Anne-Marie O'Neil + Co"),
+        ("7.3.4+deb13-amd64, 7.2", "7.3.4+deb13-amd64, 7.2"),
+    ],
+)
+def test_no_cell_is_a_formula_in_any_language(name: str, cell: str) -> None:
+    """Regression: signs after a separator of another language, after blanks, and in their wide forms passed."""
+    assert pages._plain(name) == cell
+
+
+def test_grades_of_one_second_are_both_kept(tmp_path: Path) -> None:
+    """Regression: the second replaced the first, which may be the better one."""
+    for reached in (1, 0, 1):
+        grade.keep(a_grade("李华", reached, when="2026-01-02T00:00:00+00:00"), tmp_path, "a")
+    assert sorted(one.verdict["reached"] for one in grade.kept(tmp_path)) == [0, 1, 1]
+    assert not list(tmp_path.rglob("*.partial"))
+
+
 def test_a_page_says_where_to_read_about_what_was_missed(tmp_path: Path) -> None:
     for student, reached in (("missed", 0), ("reached", 1)):
         graded = a_grade(student, reached)

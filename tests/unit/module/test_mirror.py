@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -267,6 +268,21 @@ def test_a_folder_of_holes_takes_no_disk(mirror: FolderMirror, folder: Path) -> 
     mirror.update()
     assert home.disk_usage(mirror.place) < 1 << 20
     assert all((mirror.place / f"{number}.c").is_symlink() for number in range(20))
+
+
+@pytest.mark.parametrize("depth", [201, 5000])
+def test_folders_without_end(mirror: FolderMirror, folder: Path, depth: int) -> None:
+    """Regression: it was taken for a bug of r4l's own."""
+    inner = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=inner)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=inner)
+        os.close(inner)
+        inner = deeper
+    os.close(inner)
+    with pytest.raises(UsageError, match="nested more than 200 deep"):
+        mirror.update()
+    subprocess.run(["rm", "-rf", folder / "d"], check=True)
 
 
 def test_links_in_a_circle(mirror: FolderMirror, folder: Path) -> None:

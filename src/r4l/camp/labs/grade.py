@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -243,10 +245,12 @@ def keep(grade: Grade, folder: Path, name: str) -> None:
     """Save a grade in a class's folder. An earlier one of the same student and lab is kept, by its time."""
     results = folder / RESULTS
     results.mkdir(parents=True, exist_ok=True)
-    file = results / f"{name}.{grade.when.replace(':', '')}.json"
-    partial = file.with_suffix(".partial")
+    stem = f"{name}.{grade.when.replace(':', '')}"
+    partial = results / f"{stem}.{os.getpid()}.partial"
     partial.write_text(json.dumps(grade.__dict__, indent=1, ensure_ascii=False), encoding="utf-8")
-    partial.replace(file)
+    # Two may be graded in one second, since what is refused takes no time.
+    names = itertools.chain([f"{stem}.json"], (f"{stem}-{number}.json" for number in itertools.count(2)))
+    partial.replace(next(file for name in names if not (file := results / name).exists()))
 
 
 def kept_for(folder: Path, wanted: str) -> Grade | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from r4l.camp.labs.grade import Grade
 from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.student import slug
+
+FORMULA = re.compile(r"((?:^|[;,|\t\r\n])[\s\ufeff]*)(?=[=+\-@%|＝＋－＠﹦﹢﹣﹫])")
+"""Place before a sign with which a formula begins, at the beginning of a cell, or of a part that may become one."""
 
 
 @dataclass(frozen=True)
@@ -91,5 +95,9 @@ def write(folder: Path, grades: Iterable[Grade]) -> Path:
 
 
 def _plain(value: object) -> object:
-    """Return a cell's value, escaped so that no spreadsheet takes it for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+    """Return a cell's value, escaped so that no spreadsheet takes it for a formula.
+
+    Where the user's language separates cells by semicolons or tabs, each part is a cell; a spreadsheet in Chinese or
+    Japanese takes the wide forms of the signs, too (OWASP, "CSV Injection").
+    """
+    return FORMULA.sub(r"\1'", value) if isinstance(value, str) else value
