@@ -18,11 +18,13 @@ from r4l.kernel.config import read_config
 from r4l.kernel.kdir import explain_kdir
 from r4l.kernel.make import kernel_make
 from r4l.kernel.model import Kernel
-from r4l.paths import require_for_make
+from r4l.paths import require_for_make, require_text
 from r4l.process import Say, quiet
 from r4l.toolchain import Toolchain
 
 VERSION = re.compile(r"^VERSION = \d+$", re.MULTILINE)
+RELEASE = re.compile(r"\d+\.[\w.+~-]{1,60}", re.ASCII)
+"""A release that a kernel may have (Makefile, `filechk_kernel.release`)."""
 HALF_BUILT = "finish it: `r4l kernel build --kdir {}`"
 
 
@@ -97,7 +99,12 @@ def built_in(folder: Path, toolchain: Toolchain) -> Kernel:
             raise BuildError(
                 f"the kernel in {build} is half built: {needed.name} is missing", HALF_BUILT.format(folder)
             )
-    release = release_file.read_text(encoding="utf-8").strip()
+    release = require_text(release_file).strip()
+    if not RELEASE.fullmatch(release):
+        # It becomes part of paths.
+        raise BuildError(
+            f"the kernel in {build} calls itself {release!a}, which is no release", HALF_BUILT.format(folder)
+        )
     # Without CONFIG_RUST the kernel still serves modules in C; the build of a Rust module then names the cause.
     wrong = explain_kdir(build, toolchain) if config.get("CONFIG_RUST") == "y" else None
     if wrong:

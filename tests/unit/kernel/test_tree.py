@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from r4l.errors import R4LError, UsageError
+from r4l.errors import BuildError, R4LError, UsageError
 from r4l.kernel import tree
 from r4l.toolchain import Toolchain
 
@@ -62,4 +62,17 @@ def test_a_half_built_tree_names_what_is_missing(source: Path) -> None:
 def test_a_tree_for_another_machine(source: Path) -> None:
     (source / ".config").write_text("CONFIG_MIPS=y\n")
     with pytest.raises(UsageError, match="architecture that r4l does not know"):
+        tree.built_in(source, NOWHERE)
+
+
+@pytest.mark.parametrize("release", ["/etc", "../../../x", "7.3/../../x", "7.3.4\n/etc", "", "7.3 x", "x" * 80])
+def test_a_tree_whose_release_would_lead_elsewhere(source: Path, release: str) -> None:
+    """Regression: the folder of its modules was wherever the tree said."""
+    (source / ".config").write_text("CONFIG_X86_64=y\n")
+    for name in ("vmlinux", "Module.symvers", "scripts/module.lds", "arch/x86/boot/bzImage"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).touch()
+    (source / "include/config").mkdir(parents=True)
+    (source / "include/config/kernel.release").write_text(f"{release}\n")
+    with pytest.raises(BuildError, match="which is no release"):
         tree.built_in(source, NOWHERE)
