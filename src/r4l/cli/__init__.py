@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import signal
 import sys
@@ -172,7 +173,10 @@ def _run(asked: dict[str, bool]) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         code = _interrupted()
     except click.ClickException as error:
-        error.show()
+        # An argument that it repeats may be a stranger's file name.
+        said = io.StringIO()
+        error.show(said)
+        Console(stderr=True, highlight=False, soft_wrap=True).print(said.getvalue(), end="", markup=False)
         code = error.exit_code
     except ReaderGone:
         code = 0

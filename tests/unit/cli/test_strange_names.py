@@ -103,3 +103,15 @@ def test_such_a_text_in_a_bundle(text: str) -> None:
     with pytest.raises(bundle._Fault, match="with a name that submit never writes"):
         bundle._require_path(text)
     assert bundle._own_hash({"student": text})
+
+
+@pytest.mark.parametrize("words", [["doctor"], ["no-such-command"], ["run", "-", "--memory"], ["clean", "--json"]])
+def test_what_the_command_line_repeats_does_not_command_the_terminal(tmp_path: Path, words: list[str]) -> None:
+    """Regression: a name in a stranger's folder that the shell puts there (`r4l doctor *`) set the terminal's title."""
+    name = "a\x1b]0;hostile\x07\x9b5n"
+    arguments = [name] if words == ["no-such-command"] else [*words, name]
+    done = r4l(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert b"hostile" in done.stderr
+    assert b"\x1b]" not in done.stderr
+    assert "\x9b".encode() not in done.stderr
