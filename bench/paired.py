@@ -35,6 +35,10 @@ def test_a_machine(vm):
 QUARTILES = 4
 
 
+class Failed(SystemExit):
+    """A call of a checkout's program failed."""
+
+
 @dataclass(frozen=True)
 class Checkout:
     """A checkout with its home.
@@ -57,7 +61,7 @@ class Checkout:
         """Call its program, as its users do; return the seconds.
 
         Raises:
-            SystemExit: it failed.
+            Failed: it failed.
         """
         begin = time.perf_counter()
         done = subprocess.run(
@@ -71,7 +75,7 @@ class Checkout:
         seconds = time.perf_counter() - begin
         if done.returncode:
             said = (done.stdout + done.stderr).decode(errors="replace")
-            raise SystemExit(f"{self.root}/r4l {' '.join(words)} ended with {done.returncode}:\n{said[-3000:]}")
+            raise Failed(f"{self.root}/r4l {' '.join(words)} ended with {done.returncode}:\n{said[-3000:]}")
         return seconds
 
     def make_ready(self) -> None:
@@ -108,10 +112,12 @@ class Pairs:
     Attributes:
         ours: of this checkout.
         others: of the other one.
+        failed: number of pairs that are left out, since a call failed.
     """
 
     ours: list[float] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
+    failed: int = 0
 
     @property
     def ratio(self) -> float:
@@ -129,7 +135,13 @@ class Pairs:
 
     def as_dict(self) -> dict[str, object]:
         """Return data for JSON."""
-        return {"ours": self.ours, "other": self.others, "ratio": self.ratio, "quartiles": self.spread}
+        return {
+            "ours": self.ours,
+            "other": self.others,
+            "ratio": self.ratio,
+            "quartiles": self.spread,
+            "failed": self.failed,
+        }
 
 
 def measured(
@@ -141,14 +153,25 @@ def measured(
         names: keys of `MEASURES`.
         pairs: number of pairs.
         say: receives a line for each pair.
+
+    Raises:
+        Failed: more than a third of the pairs of a measurement failed. A boot may on a machine that is busy.
     """
     found = {name: Pairs() for name in names}
     for number in range(pairs):
         for name in names:
-            begun = [(ours, found[name].ours), (other, found[name].others)]
-            for checkout, seconds in begun if number % 2 == 0 else reversed(begun):
-                seconds.append(MEASURES[name](checkout))
-            say(f"{number + 1}/{pairs} {name}: {found[name].ours[-1]:.2f} s, other {found[name].others[-1]:.2f} s")
+            order = (ours, other) if number % 2 == 0 else (other, ours)
+            try:
+                seconds = {checkout.work: MEASURES[name](checkout) for checkout in order}
+            except Failed as failure:
+                found[name].failed += 1
+                if found[name].failed > pairs / 3:
+                    raise
+                say(f"{number + 1}/{pairs} {name}: left out, since {failure}")
+                continue
+            found[name].ours.append(seconds[ours.work])
+            found[name].others.append(seconds[other.work])
+            say(f"{number + 1}/{pairs} {name}: {seconds[ours.work]:.2f} s, other {seconds[other.work]:.2f} s")
     return found
 
 
@@ -185,8 +208,9 @@ def main() -> None:
         print(f"{'measurement':<30} {'this':>8} {'other':>8} {'ratio':>6}  middle half of {arguments.pairs} pairs")
         for name, pairs in found.items():
             low, high = pairs.spread
+            left_out = f" ({pairs.failed} left out)" if pairs.failed else ""
             medians = f"{statistics.median(pairs.ours):>6.2f} s {statistics.median(pairs.others):>6.2f} s"
-            print(f"{name:<30} {medians} {pairs.ratio:>6.3f}  {low:.3f}–{high:.3f}")
+            print(f"{name:<30} {medians} {pairs.ratio:>6.3f}  {low:.3f}–{high:.3f}{left_out}")
     if arguments.at_most and any(pairs.ratio > arguments.at_most for pairs in found.values()):
         raise SystemExit(1)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -67,6 +68,26 @@ def test_the_figures() -> None:
     assert pairs.ratio == 2
     assert pairs.spread == (1.5, 2.5)
     assert paired.Pairs([3.0], [2.0]).spread == (1.5, 1.5)
+
+
+def test_a_pair_that_fails_is_left_out_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: one boot that failed on a busy machine lost all figures."""
+    ours = checkout(tmp_path / "ours")
+    other = dataclasses.replace(ours, work=tmp_path / "the same checkout, as the other")
+    calls = iter([1.0, 2.0, 1.0, None, 1.0, 2.0, None, None, 1.0])
+
+    def seconds(_: paired.Checkout) -> float:
+        if (value := next(calls)) is None:
+            raise paired.Failed("it panicked")
+        return value
+
+    said: list[str] = []
+    monkeypatch.setitem(paired.MEASURES, "r4l run hello", seconds)
+    found = paired.measured(ours, other, ["r4l run hello"], 3, said.append)["r4l run hello"]
+    assert (len(found.ours), len(found.others), found.failed) == (2, 2, 1)
+    assert "left out, since it panicked" in said[1]
+    with pytest.raises(paired.Failed):
+        paired.measured(ours, other, ["r4l run hello"], 3, said.append)
 
 
 def test_one_that_fails_is_told_with_its_words(tmp_path: Path) -> None:

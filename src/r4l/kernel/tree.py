@@ -24,7 +24,7 @@ from r4l.toolchain import Toolchain
 
 VERSION = re.compile(r"^VERSION = \d+$", re.MULTILINE)
 RELEASE = re.compile(r"\d+\.[\w.+~-]{1,60}", re.ASCII)
-"""A release that a kernel may have (Makefile, `filechk_kernel.release`)."""
+"""A release that a kernel may have (the top Makefile, KERNELRELEASE)."""
 HALF_BUILT = "finish it: `r4l kernel build --kdir {}`"
 
 
