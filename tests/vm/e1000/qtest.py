@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""QEMU's own e1000 without a guest: its registers, memory and time by QEMU's qtest protocol.
+"""QEMU's own e1000, or another device, without a guest: its registers, memory and time by QEMU's qtest protocol.
 
 Source: QEMU's docs/devel/testing/qtest.rst and the comment in system/qtest.c. No CPU runs, and time stands still
 between the steps that the test takes.
@@ -24,15 +24,20 @@ COMMAND_BITS = 0x0006
 MAC = "52:54:00:12:34:56"
 
 
+WIDTHS = {1: "b", 2: "w", 4: "l", 8: "q"}
+"""Ends of the commands that read and write, by the bytes."""
+
+
 class Qtest:
-    """QEMU with one e1000 and nothing else.
+    """QEMU with one device and nothing else.
 
     Args:
         toolchain: toolchain that contains QEMU.
         folder: for QEMU's output.
+        device: the device, as QEMU's `-device` takes it; by default an e1000 with a wire.
     """
 
-    def __init__(self, toolchain: Toolchain, folder: Path) -> None:
+    def __init__(self, toolchain: Toolchain, folder: Path, device: str = f"e1000,netdev=wire,mac={MAC}") -> None:
         ours, theirs = socket.socketpair()
         wire, far = socket_pair()
         self.wire = wire
@@ -47,7 +52,7 @@ class Qtest:
             "-netdev",
             f"dgram,id=wire,local.type=fd,local.str={far.fileno()}",
         ]
-        argv += ["-device", f"e1000,netdev=wire,mac={MAC},addr={SLOT},romfile="]
+        argv += ["-device", f"{device},addr={SLOT},romfile="]
         command = toolchain.command(argv, Grant("vm: QEMU", writes=(folder,), limits=UNLIMITED), cwd=folder)
         with (folder / "qemu.log").open("wb") as log:
             self._process = subprocess.Popen(
@@ -74,13 +79,13 @@ class Qtest:
         self.ask("outl", hex(CONFIG_ADDRESS), hex(1 << 31 | SLOT << 11 | offset))
         self.ask("outl", hex(CONFIG_DATA), hex(value))
 
-    def read(self, offset: int) -> int:
-        """A read of 32 bits in the BAR."""
-        return int(self.ask("readl", hex(BAR0 + offset)), 16)
+    def read(self, offset: int, size: int = 4) -> int:
+        """A read of some bytes in the BAR."""
+        return int(self.ask(f"read{WIDTHS[size]}", hex(BAR0 + offset)), 16)
 
-    def write(self, offset: int, value: int) -> None:
-        """A write of 32 bits to the BAR."""
-        self.ask("writel", hex(BAR0 + offset), hex(value))
+    def write(self, offset: int, value: int, size: int = 4) -> None:
+        """A write of some bytes to the BAR."""
+        self.ask(f"write{WIDTHS[size]}", hex(BAR0 + offset), hex(value))
 
     def memory(self, address: int, size: int) -> bytes:
         """Bytes of memory."""

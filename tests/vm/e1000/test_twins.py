@@ -18,7 +18,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 from tests.unit.pci.e1000.stand import context, data, legacy, place
 from tests.vm.e1000.qtest import Qtest
-from tests.vm.e1000.twins import DIFFERENCES, Bench, Ours
+from tests.vm.e1000.twins import DIFFERENCES, Bench, Ours, aligned
 
 from r4l.kernel import Kernel
 from r4l.pci import Register
@@ -364,6 +364,73 @@ def test_both_cards_do_the_same(qemu: Qtest, seed: int) -> None:
     for _ in range(100):
         twins.random.choice(deeds)()
     assert not ours.card.errors
+
+
+PAIRS: tuple[Register | RegisterElement, ...] = (
+    E1000.RDBAL,
+    E1000.TDBAL,
+    *(E1000.RAL[index] for index in range(1, 4)),
+    *(E1000.MTA[index] for index in (0, 2, 126)),
+    *(E1000.VFTA[index] for index in (0, 2)),
+)
+"""Registers of 32 bits without side effects, each the lower one of two."""
+BITS = {"RDBAL": 0xFFFFFFFFFFFFFFF0, "TDBAL": 0xFFFFFFFFFFFFFFF0, "RAL": 0x8003FFFFFFFFFFFF}
+"""Bits of the pairs that both cards keep (`kept` in differences.toml)."""
+
+
+@pytest.mark.parametrize("seed", range(FEW))
+def test_accesses_of_every_width(qemu: Qtest, seed: int) -> None:
+    """Of 64 bits as two of 32; of narrower ones each card has its own idea, as differences.toml says."""
+    chance, ours = random.Random(seed), Ours()
+    twins = Twins((qemu, ours), seed)
+    for _ in range(200):
+        low = chance.choice(PAIRS)
+        name, begin = _name(low), place(low)
+        register = low.register if isinstance(low, RegisterElement) else low
+        bits = BITS.get(register.name, (1 << 64) - 1)
+        value = chance.getrandbits(64) & bits
+        for bench in twins.benches:
+            bench.write(begin, value, 8)
+            assert [bench.read(begin + 4 * half) & bits >> 32 * half for half in (0, 1)] == [
+                value & 0xFFFFFFFF,
+                value >> 32,
+            ], f"{name}: a write of 64 bits is one to each half"
+            assert bench.read(begin, 8) & bits == value
+        size = chance.choice((1, 2, 4))
+        offset = chance.randrange(0, 8 - size + 1)
+        new = chance.getrandbits(8 * size)
+        whole = value.to_bytes(8, "little")
+        ours_read, qemu_read = ours.read(begin + offset, size), qemu.read(begin + offset, size)
+        assert ours_read == int.from_bytes(whole[offset : offset + size], "little"), f"{name}+{offset}, {size} bytes"
+        lowest = b"".join(
+            whole[at & 4 : (at & 4) + step] if step < 4 else whole[at : at + step] for at, step in aligned(offset, size)
+        )
+        assert qemu_read & _mask(bits, offset, size) == int.from_bytes(lowest, "little") & _mask(bits, offset, size)
+        for bench in twins.benches:
+            bench.write(begin + offset, new, size)
+        merged = bytearray(whole)
+        merged[offset : offset + size] = new.to_bytes(size, "little")
+        assert ours.read(begin, 8) == int.from_bytes(merged, "little") & bits
+        if size < 4:
+            halves = [value & 0xFFFFFFFF, value >> 32]
+            for at, step in aligned(offset, size):
+                halves[at // 4] = new >> 8 * (at - offset) & (1 << 8 * step) - 1
+            assert qemu.read(begin, 8) & bits == (halves[1] << 32 | halves[0]) & bits
+    assert not ours.card.errors
+
+
+def _mask(bits: int, offset: int, size: int) -> int:
+    """All bits of an access whose registers keep all of them; else those of none."""
+    return (1 << 8 * size) - 1 if bits == (1 << 64) - 1 else 0
+
+
+def test_counters_of_64_bits_are_read_at_once(qemu: Qtest) -> None:
+    """The upper half is read last, and that read clears both (13.7.31)."""
+    frame = US + OTHER + b"\x88\xb5" + bytes(100)
+    for bench in Twins((qemu, Ours()), 5).benches:
+        bench.receive(frame)
+        assert bench.read(E1000.TORL.offset, 8) == len(frame) + 4
+        assert bench.read(E1000.TORL.offset, 8) == 0
 
 
 def test_the_differences_are_told(tmp_path: Path) -> None:
