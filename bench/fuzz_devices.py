@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Fuzzed vfio-user messages, descriptors and accesses: `python bench/fuzz_devices.py [--messages N] [--seed S]`.
 
-Each message is a right one, one with some of its numbers replaced, or noise; descriptors come with any. After each
-batch the device has to answer a right one, and at the end no descriptor may be left. The devices are a small one, and
+Each message is a right one, one with some of its numbers replaced, or noise; file descriptors come with any. As many
+accesses to the configuration space follow, and as many descriptors of rings as the device reads. After each batch the
+device has to answer a right message, and at the end no file descriptor may be left. The devices are a small one, and
 the e1000 (`--card`) with its rings in memory that is full of descriptors, right and wrong ones.
 """
 
@@ -51,6 +52,7 @@ from r4l.pci.protocol import (
     REPLY,
     Command,
 )
+from r4l.pci.trace import Raw
 
 MOST_GROWTH = 32 * 1024
 """KiB by which the process may grow after the first messages, however many follow."""
@@ -115,7 +117,10 @@ class Card(E1000):
 GUEST = 1 << 20
 """Bytes of the guest's memory."""
 PRELUDE = {
-    Target: (),
+    Target: (
+        (Command.DMA_MAP, DMA_MAP.pack(32, 3, 0, 0, GUEST)),
+        (Command.REGION_WRITE, REGION_ACCESS.pack(4, 7, 2) + b"\6\0"),
+    ),
     Card: (
         (Command.DMA_MAP, DMA_MAP.pack(32, 3, 0, 0, GUEST)),
         # Memory and bus mastering are allowed, the link is set up, both rings have addresses and lengths.
@@ -138,15 +143,27 @@ PRELUDE = {
 """Messages that bring a device to work, before each batch: a reset or a cleared map ends it."""
 ENDS = (Command.DEVICE_RESET, Command.DMA_UNMAP)
 """Commands that end a device's work, and are sent less often."""
+RINGS = ("RING", "TDBAL", "TDLEN", "RDBAL", "RDLEN", "TDH", "RDH")
+"""Registers that say where a ring is."""
 TAILS = ("TDT", "RDT", "TAIL")
 """Registers whose writes begin work on a ring, which are written more often."""
 
 
 @dataclass
 class Seen:
-    """Outcome of a run."""
+    """Outcome of a run.
+
+    Attributes:
+        sent: messages.
+        config: accesses to the configuration space that the device has done.
+        descriptors: descriptors that it has read.
+        answered, refused: answers.
+        connections: connections.
+    """
 
     sent: int = 0
+    config: int = 0
+    descriptors: int = 0
     answered: int = 0
     refused: int = 0
     connections: int = 0
@@ -249,6 +266,28 @@ class Stranger:
         value = self.number(8 * size) if dice.random() < 0.5 else right & ((1 << 8 * size) - 1)
         return REGION_ACCESS.pack(offset, region, size) + value.to_bytes(size, "little")
 
+    def access_config(self) -> None:
+        """One access to the configuration space, as of a CPU's most of the time."""
+        dice = self.dice
+        size = dice.choice((1, 2, 4, 4, 4, 3, 8, 0, 256))
+        offset = dice.choice((dice.randrange(0x100), dice.randrange(0x90) & -4, self.number(64)))
+        writes = dice.random() < 0.6
+        data = self.number(8 * size).to_bytes(size, "little") if writes and size else b""
+        command = Command.REGION_WRITE if writes else Command.REGION_READ
+        body = REGION_ACCESS.pack(offset, 7, size) + data
+        self.socket.sendall(HEADER.pack(dice.getrandbits(16), command, HEADER.size + len(body), 0, 0) + body)
+
+    def start_work(self) -> None:
+        """One write of a ring's tail, and at times one of its place or another register."""
+        dice = self.dice
+        tails = [one for one in self.registers if one.name in TAILS]
+        others = [one for one in self.registers if one.name in RINGS]
+        register = dice.choice(tails if dice.random() < 0.8 else others)
+        value = dice.randrange(0x100) if register in tails else dice.choice((dice.randrange(64) << 12, self.number(32)))
+        value &= register.mask
+        body = REGION_ACCESS.pack(register.offset, 0, register.size) + value.to_bytes(register.size, "little")
+        self.socket.sendall(HEADER.pack(1, Command.REGION_WRITE, HEADER.size + len(body), NO_REPLY, 0) + body)
+
     def send(self) -> None:
         """One message of any kind."""
         dice = self.dice
@@ -307,8 +346,25 @@ class Stranger:
             self.buffer += piece
 
 
+def counted(device: Device, seen: Seen) -> None:
+    """Count a device's accesses to the configuration space and the descriptors that it reads."""
+
+    def look(raw: Raw | None) -> None:
+        if raw is None:
+            return
+        kind, address, size = raw[2], raw[5], raw[6]
+        seen.config += kind in ("config-read", "config-write")
+        if kind == "dma-read":
+            places = [(ring, *ring.place(device.layout, device._values)) for ring in device.rings]
+            found = [size // ring.size for ring, begin, count in places if 0 <= address - begin < count * ring.size]
+            seen.descriptors += sum(found) if places else 1
+
+    device.trace.observer = look
+
+
 def fuzz(folder: Path, dice: random.Random, messages: int, model: type[Device] = Target) -> Seen:
-    """Send messages to a device, over several connections.
+    """Send so many messages to a device, over several connections, and as many accesses to its configuration space, and
+    have it read as many descriptors.
 
     Raises:
         AssertionError: it does not answer, its model has raised, or a descriptor is left.
@@ -316,17 +372,21 @@ def fuzz(folder: Path, dice: random.Random, messages: int, model: type[Device] =
     device, seen = model(), Seen()
     # With room for some entries only, what the process grows by is not the trace.
     device.trace = Trace(kept=1000)
+    counted(device, seen)
     server = Server(device, folder / "fuzz.sock")
     before = len(list(Path("/proc/self/fd").iterdir()))
     try:
-        while seen.sent < messages:
+        while (least := min(seen.sent, seen.config, seen.descriptors)) < messages:
             stranger = Stranger(server.path, dice, model)
             stranger.settle(seen)
             seen.connections += 1
+            work = stranger.send
+            if seen.sent > least:
+                work = stranger.access_config if seen.config == least else stranger.start_work
             for _ in range(dice.randint(1, 40)):
                 stranger.begin()
                 for _ in range(BATCH):
-                    stranger.send()
+                    work()
                 seen.sent += BATCH
                 stranger.settle(seen)
             stranger.close()

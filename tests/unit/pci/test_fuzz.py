@@ -17,3 +17,4 @@ def test_some_thousand_messages(tmp_path: Path, model: type[Device]) -> None:
     seen = fuzz_devices.fuzz(tmp_path, random.Random(17), 4000, model)
     assert seen.answered > 1000
     assert seen.refused > 500
+    assert min(seen.config, seen.descriptors) >= 4000
