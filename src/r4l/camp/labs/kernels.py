@@ -19,7 +19,7 @@ def prepare_kernels(lab: Lab, stages: Stages, name: str | None = None, arch: str
 
 
 def wanted(lab: Lab, name: str | None = None, arch: str | None = None) -> list[tuple[str, str]]:
-    """Return name and architecture of each kernel that `prepare` returns."""
+    """Return name and architecture of each kernel that `prepare_kernels` returns."""
     names = (name,) if name else lab.kernels
     arches = (arch,) if arch else lab.arches
     return [(one, its) for one in names for its in arches]
