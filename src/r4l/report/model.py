@@ -68,7 +68,8 @@ class Step:
     """One checked row.
 
     Attributes:
-        row: ids in `r4l.camp.rows.table()`, such as `A7`, or `A7 E5` if one step proves two.
+        row: ids of requirements, such as `A7`, or `A7 E5` if one step proves two.
+        requirement: text of these requirements, with code in backquotes; may be empty.
         expected: what a working guest shows.
         seen: what the guest showed.
         start: seconds since `Result.started`.
@@ -89,6 +90,7 @@ class Step:
     console_begin: int | None = None
     console_end: int | None = None
     error: str | None = None
+    requirement: str = ""
 
     @classmethod
     def from_json(cls, data: Json) -> Step:
@@ -105,6 +107,7 @@ class Step:
             console_begin=_whole(data, "console_begin"),
             console_end=_whole(data, "console_end"),
             error=_text(data, "error") or None,
+            requirement=_text(data, "requirement"),
         )
 
 

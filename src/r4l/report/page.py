@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from r4l.camp import rows
 from r4l.report import clean, ladder, log, model, packets, timeline
 from r4l.report.model import CommandRun, Result, Step
 
@@ -198,11 +197,10 @@ def _verdict(result: Result, steps: Sequence[StepView], captures: Sequence[Captu
 
 
 def _step(step: Step) -> StepView:
-    items = [rows.table()[name].item for name in step.row.split() if name in rows.table()]
     return StepView(
         row=clean.line(step.row, 16) or "–",
         title=clean.line(step.title, 120) or (clean.line(step.row, 16) or "unnamed step"),
-        item=_prose("; ".join(items)) if items else [],
+        item=_prose(clean.line(step.requirement, 600)),
         expected=clean.line(step.expected, 300),
         seen=clean.block(step.seen, 6, 300).text,
         error=clean.block(step.error or "", 30).text,

@@ -117,6 +117,16 @@ def test_whole_run(folder: Path) -> None:
     assert not list(folder.glob(".*"))
 
 
+def test_a_step_without_its_requirement_is_of_an_older_run(change: Callable[..., str]) -> None:
+    def older(result: Result) -> None:
+        for step in result.steps:
+            step.requirement = ""
+
+    page = change(older)
+    assert "insmod" in page
+    assert '<p class="item">' not in page
+
+
 def test_rows_bring_their_item_with_code(folder: Path) -> None:
     page = report.write(folder).read_text(encoding="utf-8")
     assert "<code>ip addr add broadcast 10.0.2.255 dev eth0</code> with no address" in page

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from r4l import resources
+from r4l.camp import rows
 from r4l.camp.demo import endings
 from r4l.camp.demo.rig import NETWORK, Rig
 from r4l.camp.demo.scenario import STEPS
@@ -133,7 +134,8 @@ class Demo:
         self._step("A22", "poweroff", "the VM process exits 0, a clean log", partial(endings.poweroff, rig.vm), rig)
 
     def _step(self, row: str, title: str, expected: str, check: Callable[[], str], rig: Rig | None) -> model.Step:
-        entry = model.Step(row, title, expected, start=self._now(), ok=False)
+        items = "; ".join(rows.table()[name].item for name in row.split())
+        entry = model.Step(row, title, expected, start=self._now(), ok=False, requirement=items)
         self.result.steps.append(entry)
         entry.console_begin = rig.console_lines() if rig else None
         try:
