@@ -11,7 +11,7 @@ from pathlib import Path
 
 from r4l.arch import architecture
 from r4l.kernel import Kernel
-from r4l.known import Explanation, c_changes
+from r4l.known import Explanation, c_changes, c_messages
 from r4l.known.c_changes import CApiChange
 from r4l.module import declared, headers
 from r4l.module.headers import Found, Headers
@@ -67,16 +67,16 @@ def guess(error: str, kernel: Kernel) -> Explanation | None:
     """
     head = error.partition("\n")[0]
     index = headers_of(kernel)
-    name = c_changes.undeclared(head)
+    name = c_messages.undeclared(head)
     if name:
         return _name(index, name, head, kernel)
-    header = c_changes.gone_header(head)
+    header = c_messages.gone_header(head)
     if header:
         return _header(index, header, head, kernel)
-    struct = c_changes.incomplete(error)
+    struct = c_messages.incomplete(error)
     if struct:
         return _opaque(index, struct, head, kernel)
-    struct, member = c_changes.gone_member(head)
+    struct, member = c_messages.gone_member(head)
     if struct and member:
         return _member(index, struct, member, head, kernel)
     return declared.explain(error, index, kernel)

@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 
 from r4l.kernel import Kernel
-from r4l.known import Explanation, c_changes
-from r4l.known.c_changes import WrongFunction
+from r4l.known import Explanation, c_messages
+from r4l.known.c_messages import WrongFunction
 from r4l.module.headers import Found, Headers
 
 CALLED = re.compile(r"\b([A-Za-z_]\w+)\s*\(")
@@ -37,16 +37,16 @@ def explain(error: str, index: Headers, kernel: Kernel) -> Explanation | None:
             function returns nothing) or `c-callback` (a function of another type is wanted); None for other errors,
             and for functions that are the module's own.
     """
-    error = c_changes.normal(error)
+    error = c_messages.normal(error)
     head = error.partition("\n")[0]
-    callback = c_changes.wrong_function(error)
+    callback = c_messages.wrong_function(error)
     if callback:
         return _callback(callback, head)
-    if c_changes.COUNT.search(head):
+    if c_messages.COUNT.search(head):
         return _call(error, head, index, kernel)
-    if c_changes.ARGUMENT.search(head):
+    if c_messages.ARGUMENT.search(head):
         return _argument(error, head, index, kernel)
-    return _result(error, head, index, kernel) if c_changes.VOID.search(head) else None
+    return _result(error, head, index, kernel) if c_messages.VOID.search(head) else None
 
 
 def _callback(wrong: WrongFunction, head: str) -> Explanation:
@@ -70,7 +70,7 @@ def _call(error: str, head: str, index: Headers, kernel: Kernel) -> Explanation 
 
 def _argument(error: str, head: str, index: Headers, kernel: Kernel) -> Explanation | None:
     found = _declared(error, index, kernel)
-    types = c_changes.wrong_argument(error)
+    types = c_messages.wrong_argument(error)
     if found is None or types is None:
         return None
     wanted, given = types
@@ -79,7 +79,7 @@ def _argument(error: str, head: str, index: Headers, kernel: Kernel) -> Explanat
 
 
 def _result(error: str, head: str, index: Headers, kernel: Kernel) -> Explanation | None:
-    for name in CALLED.findall(c_changes.source_line(error)):
+    for name in CALLED.findall(c_messages.source_line(error)):
         found = index.named(name)
         if found and index.declaration(found).startswith("void ") and "*" not in index.declaration(found)[:6]:
             cause = f"`{name}` of Linux {kernel.release} returns nothing"
@@ -100,7 +100,7 @@ def _declared(error: str, index: Headers, kernel: Kernel) -> Found | None:
         macro = next((found for name, _ in reversed(used) if name in written and (found := index.named(name))), None)
         if macro:
             return macro
-    for name in [*c_changes.called(error), *CALLED.findall(c_changes.source_line(error))]:
+    for name in [*c_messages.called(error), *CALLED.findall(c_messages.source_line(error))]:
         for header in sorted(headers):
             found = index.named(name, header)
             if found:
@@ -115,7 +115,7 @@ def _of_kernel(place: str, kernel: Kernel) -> bool:
 
 def _name(found: Found) -> str:
     """Return the name that modules write: functions that allocate are macros around an inner one."""
-    return found.name.removesuffix(c_changes.NOPROF)
+    return found.name.removesuffix(c_messages.NOPROF)
 
 
 def _written(found: Found, index: Headers) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from r4l import known
 from r4l.kernel import Kernel
 from r4l.kernel.kdir import explain_kdir
-from r4l.known import Explanation, KnownFailure, c_changes
+from r4l.known import Explanation, KnownFailure, c_messages
 from r4l.module import cdrift, drift
 from r4l.module.errors_in import CompilerError, errors_in, with_notes
 from r4l.module.rusttree import RustTree
@@ -126,7 +126,7 @@ class _Explained:
                 found += [(error.start, why) for why in said]
                 self.under[error.start] = said
                 places |= {error.place} - {""}
-                of_members |= {error.place} if c_changes.gone_member(error.head)[1] else set()
+                of_members |= {error.place} if c_messages.gone_member(error.head)[1] else set()
         found += self._outside()
         unique: dict[tuple[str, str], Explanation] = {}
         for _, why in sorted(found, key=lambda pair: pair[0]):
