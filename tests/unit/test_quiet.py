@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from r4l.cli import cli
-from r4l.cli.options import ProjectCommand
+from r4l.cli.commands import ProjectCommand
 from r4l.stages import QUIET, Stages
 from r4l.terminal import Console
 

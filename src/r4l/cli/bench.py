@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
+from r4l.cli.commands import ProjectCommand
 from r4l.cli.json_option import json_option
-from r4l.cli.options import ProjectCommand, config_for, config_option, kernel_option, timeout_option
+from r4l.cli.options import config_for, config_option, kernel_option, timeout_option
 from r4l.cli.screen import screen
 from r4l.errors import UsageError
 from r4l.module import BuiltModule

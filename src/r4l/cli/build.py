@@ -11,8 +11,9 @@ import click
 from rich.markup import escape
 
 from r4l.cli import editor_files
+from r4l.cli.commands import ProjectCommand
 from r4l.cli.json_option import json_option
-from r4l.cli.options import ProjectCommand, config_option, kernel_option
+from r4l.cli.options import config_option, kernel_option
 from r4l.cli.screen import show_warnings
 from r4l.module import Module
 from r4l.setup import set_up

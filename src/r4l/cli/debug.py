@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from r4l.cli import editor_files
-from r4l.cli.options import GuestCommand, MachineOptions, config_option, kernel_option, machine_options, timeout_option
+from r4l.cli.commands import GuestCommand
+from r4l.cli.options import MachineOptions, config_option, kernel_option, machine_options, timeout_option
 from r4l.cli.screen import show_warnings
 from r4l.cli.session import end
 from r4l.debug import functions

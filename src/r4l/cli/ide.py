@@ -13,8 +13,9 @@ import click
 from rich.markup import escape
 
 from r4l import ide
+from r4l.cli.commands import ProjectCommand
 from r4l.cli.json_option import json_option
-from r4l.cli.options import ProjectCommand, config_option, kernel_option
+from r4l.cli.options import config_option, kernel_option
 from r4l.errors import UsageError, VerdictError
 from r4l.ide import EditorFiles, check, owned
 from r4l.ide.check import Understood

@@ -14,8 +14,9 @@ import click
 from rich.markup import escape
 
 from r4l.arch import DEFAULT, architecture
+from r4l.cli.commands import ProjectCommand
 from r4l.cli.json_option import json_option
-from r4l.cli.options import ProjectCommand, kernel_option
+from r4l.cli.options import kernel_option
 from r4l.debian import choice
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import Kernel, debian, named, own, stock, tree

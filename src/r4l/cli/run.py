@@ -14,10 +14,9 @@ import click
 from rich.markup import escape
 
 from r4l.cli import editor_files, kept, show
+from r4l.cli.commands import NOTHING, GuestCommand
 from r4l.cli.json_option import json_option
 from r4l.cli.options import (
-    NOTHING,
-    GuestCommand,
     MachineOptions,
     config_option,
     kernel_option,

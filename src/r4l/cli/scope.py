@@ -15,9 +15,8 @@ import click
 from rich.markup import escape
 
 from r4l.cli import show
+from r4l.cli.commands import NOTHING, GuestCommand
 from r4l.cli.options import (
-    NOTHING,
-    GuestCommand,
     MachineOptions,
     config_option,
     kernel_option,

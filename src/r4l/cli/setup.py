@@ -10,8 +10,9 @@ import click
 from rich.markup import escape
 
 from r4l.arch import DEFAULT, architecture
+from r4l.cli.commands import ProjectCommand
 from r4l.cli.json_option import json_option
-from r4l.cli.options import ProjectCommand, kernel_option
+from r4l.cli.options import kernel_option
 from r4l.module import unfetched
 from r4l.setup import lock_file_of, note_extras, set_up
 from r4l.stages import Stages

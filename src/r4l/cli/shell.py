@@ -7,9 +7,10 @@ import click
 
 from r4l import kept
 from r4l.cli import session
+from r4l.cli.commands import ProjectCommand
 from r4l.cli.kept import complete_name
 from r4l.cli.kept import join as enter
-from r4l.cli.options import MachineOptions, ProjectCommand, kernel_option, machine_options, show_door
+from r4l.cli.options import MachineOptions, kernel_option, machine_options, show_door
 from r4l.errors import R4LError
 from r4l.guest.shell import require_terminal
 from r4l.setup import set_up

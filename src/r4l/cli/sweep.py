@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import click
 from rich.markup import escape
 
+from r4l.cli.commands import ProjectCommand
 from r4l.cli.json_option import json_option
-from r4l.cli.options import ProjectCommand, config_for, config_option, kernel_option, on_option
+from r4l.cli.options import config_for, config_option, kernel_option, on_option
 from r4l.errors import EnvironmentFault, VerdictError
 from r4l.limits import GIB, machine_memory
 from r4l.module.named import SHIPPED, labels, named

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import click
 
+from r4l.cli.commands import PytestCommand
 from r4l.cli.json_option import json_option
-from r4l.cli.options import PytestCommand, config_option, kernels_option
+from r4l.cli.options import config_option, kernels_option
 from r4l.cli.run import modules_of
 from r4l.cli.screen import show_warnings
 from r4l.errors import UsageError

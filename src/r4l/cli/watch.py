@@ -12,7 +12,8 @@ import click
 from rich.markup import escape
 
 from r4l.cli import editor_files, show
-from r4l.cli.options import PytestCommand, config_option, kernel_option
+from r4l.cli.commands import PytestCommand
+from r4l.cli.options import config_option, kernel_option
 from r4l.module import Module
 from r4l.module.parameters import parameters_of
 from r4l.setup import set_up

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from r4l.cli import cli
+from r4l.cli.commands import GuestCommand
 from r4l.cli.json_option import ASKED, json_option
-from r4l.cli.options import GuestCommand
 
 
 @click.command(cls=GuestCommand)
