@@ -115,7 +115,7 @@ OURS = {
         "entry.row.id",
         "entry.row.item",
         "*cells",
-        "table(workloads, found)",
+        "compare.table(workloads, found)",
     ),
 }
 """Names of texts made of markup; their makers escape foreign parts."""
