@@ -11,13 +11,14 @@ from pathlib import Path
 
 from r4l.arch import DEFAULT
 from r4l.cluster import STOCK
+from r4l.module.named import SHIPPED
 from r4l.sweep.cells import NO_MEMORY, SweepCell
 from r4l.sweep.phases import NO_SERVICE, PRELUDE
 from r4l.sweep.subject import SweptDriver, SweptMachine
 from r4l.vm.loading import parameter_words
 
 HEAD = '''# SPDX-License-Identifier: MIT
-"""{cell}: from `r4l sweep`."""
+"""{cell}: from `r4l sweep`.{how}"""
 
 {path_import}import pytest
 
@@ -105,6 +106,7 @@ def as_test(subject: SweptDriver, cell: SweepCell, verdict: str = "", usual: Ite
         usual: for a cell that was `degraded`, the messages of a life without a fault (`Baseline.messages`).
     """
     degraded = verdict == "degraded"
+    is_folder = not subject.named.startswith(SHIPPED) and not subject.named.endswith(".ko")
     memory = cell.fault.kind == NO_MEMORY
     model, device, path_import = _model(subject)
     imports = [MEMORY] * memory + [ENVIRONMENT] + [REPORTS] * degraded
@@ -123,6 +125,7 @@ def as_test(subject: SweptDriver, cell: SweepCell, verdict: str = "", usual: Ite
     }
     return HEAD.format(
         cell=cell,
+        how="" if is_folder else f" No folder has the driver: r4l test . -- --r4l-module {shlex.quote(subject.named)}",
         path_import=path_import,
         imports="".join(f"{one}\n" for one in imports),
         model=model,

@@ -205,6 +205,16 @@ def test_the_machine_and_the_parameters() -> None:
     assert 'insmod $KO "$@"' in given[2]
 
 
+@pytest.mark.parametrize(
+    ("named", "how"),
+    [("kernel:igb", "--r4l-module kernel:igb"), ("a b/mine.ko", "--r4l-module 'a b/mine.ko'"), (".", ""), ("mine", "")],
+)
+def test_a_driver_without_a_folder_is_named_for_the_test(named: str, how: str) -> None:
+    text = ast.get_docstring(ast.parse(as_test(driver(named=named), SweepCell.parse("probe:unplug#1")))) or ""
+    assert text.startswith("probe:unplug#1: from `r4l sweep`.")
+    assert text.endswith(how or "`r4l sweep`.")
+
+
 def test_a_transmit_timeout_is_no_failure() -> None:
     """As in the sweep, where it is a report; for network drivers only."""
     cell = SweepCell.parse("probe:unplug#1")
