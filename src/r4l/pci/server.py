@@ -66,8 +66,8 @@ from r4l.pci.protocol import (
     StreamBroken,
 )
 
-TICK = 1.0
-"""Seconds between two checks for a model's method that still runs."""
+LOOKS = 0.05, 5.0
+"""Least and most seconds between two looks for a model's method that still runs."""
 ANSWER = 10.0
 """Seconds that QEMU has for an answer to a DMA message."""
 QEMU_WAITS = 600.0
@@ -492,7 +492,7 @@ class Server:
             self.device.unplugged()
 
     def _check_patience(self) -> None:
-        while not self._over.wait(TICK):
+        while not self._over.wait(self._until_look()):
             if connection := self._connection:
                 running = connection.running()
                 self.device.waits.look(running[0] if running else None)
@@ -502,6 +502,16 @@ class Server:
                 # thread, and would keep it waiting.
                 self._socket.close()
                 return
+
+    def _until_look(self) -> float:
+        """Return the seconds until a method can have run for too long: the one that runs, or one that begins now."""
+        device, connection = self.device, self._connection
+        least, most = LOOKS
+        if device.patience is None:
+            return most
+        running = connection.running() if connection else device.running
+        ran = time.monotonic() - running[0] if running else 0.0
+        return min(most, max(least, device.patience - ran))
 
     def _await_method(self) -> None:
         """Wait for a method of the model that still runs, and declare the model dead if it does not return."""

@@ -726,6 +726,22 @@ def test_only_waits_since_the_method_began_make_the_machine_too_busy(
     assert bool(error.starved) == starved
 
 
+@pytest.mark.parametrize(
+    ("patience", "ran", "wanted"),
+    [(3.0, None, 3.0), (60.0, None, 5.0), (None, None, 5.0), (None, 9.0, 5.0), (3.0, 2.0, 1.0), (3.0, 4.0, 0.05)],
+)
+def test_nobody_looks_after_a_model_before_it_can_be_late(
+    patience: float | None, ran: float | None, wanted: float, device: Model, tmp_path: Path
+) -> None:
+    """An idle device takes no time of the processor, and a late one is given up as soon as it is late."""
+    server = Server(device, tmp_path / "socket")
+    device.patience = patience
+    device.running = (time.monotonic() - ran, 0) if ran else None
+    assert server._until_look() == pytest.approx(wanted, abs=0.5)
+    device.running = None
+    server.close()
+
+
 class Stuck(Model):
     """Its methods for other causes than an access of the guest do not return."""
 
