@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -104,6 +105,22 @@ def test_files_that_are_no_bundle(tmp_path: Path, handed_in: Path) -> None:
         Bundle.read(tmp_path / "none")
     with pytest.raises(BadBundle, match="cannot read"):
         Bundle.read(tmp_path)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", ["pipe", "endless", "hole"])
+def test_what_would_be_read_for_ever(kind: str, tmp_path: Path) -> None:
+    """Regression: the whole class waited for a pipe among the bundles."""
+    path = tmp_path / "it.zip"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "endless":
+        path.symlink_to("/dev/zero")
+    else:
+        path.touch()
+        os.truncate(path, 1 << 40)
+    with pytest.raises(BadBundle, match=r"it\.zip"):
+        Bundle.read(path)
 
 
 def test_a_damaged_bundle_is_refused_or_still_says_the_same(handed_in: Path) -> None:

@@ -105,7 +105,8 @@ class Bundle:
             BadBundle: the file is no bundle, damaged or changed.
         """
         try:
-            with path.open("rb") as file:
+            # A pipe would be waited for.
+            with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
                 _require_size(file)
                 with zipfile.ZipFile(file) as archive:
                     files = _members(archive)

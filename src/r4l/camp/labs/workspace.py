@@ -19,6 +19,7 @@ from r4l import home, resources
 from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.printable import printable
 from r4l.errors import UsageError
+from r4l.paths import require_text
 
 ANSWERS = "answers.toml"
 STATE = ".r4l-lab.json"
@@ -94,7 +95,7 @@ class Workspace:
         if not (folder / STATE).is_file() and "/" not in name and name != ".":
             folder = usual_place(Lab.named(name))
         try:
-            state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+            state = json.loads(require_text(folder / STATE))
             return cls(folder, Lab.named(state["lab"]))
         except FileNotFoundError:
             raise UsageError(
@@ -155,7 +156,7 @@ class Workspace:
 
     def state(self) -> dict[str, Any]:
         """Return the progress: `lab`, `started`, `attempts`."""
-        state: dict[str, Any] = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
+        state: dict[str, Any] = json.loads(require_text(self.folder / STATE))
         return state
 
     def note(self, attempt: Mapping[str, Any]) -> None:
