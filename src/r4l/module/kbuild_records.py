@@ -8,23 +8,38 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from r4l.errors import BuildError, UsageError
 from r4l.kernel import Kernel
 from r4l.module.mirror import SYMBOLS
+from r4l.paths import require_text
 from r4l.toolchain import Grant
 
 
 def in_order(place: Path) -> list[str]:
     """Return the modules that Kbuild has made in a folder, in its own order."""
-    order = place / "modules.order"
-    return order.read_text(encoding="utf-8").split() if order.exists() else []
+    return _text(place / "modules.order").split()
 
 
 def exported(file: Path) -> list[str]:
     """Return the symbols that modules export, from the Module.symvers of their folder; empty without one."""
-    if not file.is_file():
-        return []
-    lines = (line.split("\t") for line in file.read_text(encoding="utf-8", errors="replace").splitlines())
+    lines = (line.split("\t") for line in _text(file).splitlines())
     return [words[1] for words in lines if len(words) > 1]
+
+
+def _text(file: Path) -> str:
+    """Return the text of a record, which a Makefile may have written itself; empty without one.
+
+    Raises:
+        BuildError: the record is far larger than any of Kbuild's.
+    """
+    try:
+        return require_text(file, "replace")
+    except OSError:
+        return ""
+    except UsageError as error:
+        raise BuildError(
+            f"the build left a record that is none of Kbuild's: {error.cause}", "have the Makefile leave it to Kbuild"
+        ) from error
 
 
 def symbols_of_others(kernel: Kernel, place: Path, grant: Grant) -> Iterator[str]:
@@ -33,7 +48,7 @@ def symbols_of_others(kernel: Kernel, place: Path, grant: Grant) -> Iterator[str
     Kbuild records modpost's command, in which they are (scripts/Makefile.modpost).
     """
     record = place / f".{SYMBOLS}.cmd"
-    text = record.read_text(encoding="utf-8", errors="replace") if record.is_file() else ""
+    text = _text(record)
     seen = [root.resolve() for root in (*grant.reads, *grant.over.values())]
     [folder] = [shown / place.relative_to(copy) for shown, copy in grant.over.items() if place.is_relative_to(copy)]
     for name in re.findall(r" -i (\S+)", text):

@@ -151,7 +151,12 @@ def graded(read: Bundle, *_: object) -> Grade:
 
 
 def test_the_others_are_graded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    errors: dict[str, Exception] = {"odd.zip": R4LError("it went wrong"), "full.zip": OSError(36, "File name too long")}
+    errors: dict[str, Exception] = {
+        "odd.zip": R4LError("it went wrong"),
+        "full.zip": OSError(36, "File name too long"),
+        "bug.zip": ValueError("not what we expected"),
+        "deep.zip": RecursionError(),
+    }
 
     def grade_one(read: Bundle, *_: object) -> Grade:
         if read.path.name in errors:
@@ -168,6 +173,8 @@ def test_the_others_are_graded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "李华 [/b]  hello  1/1" in done.output
     for said in ("bad.zip", "odd.zip: it went wrong", "full.zip: [Errno 36] File name too long", "none.zip"):
         assert said in done.exception.cause
+    # Regression: an error of a kind that nobody had thought of ended the whole grading.
+    assert "bug.zip: not what we expected; deep.zip: RecursionError()" in done.exception.cause
     assert "李华 [/b]" in (tmp_path / "class" / "index.html").read_text()
 
 

@@ -201,7 +201,7 @@ def _graded_here(reads: Iterator[_Read], stages: Stages) -> _Graded:
         try:
             with stages.stage(f"{escape(one.content.student)}: {one.content.lab.name}") as say:
                 result = grading.grade(one.content, one.kernels, one.checks, say, one.before)
-        except (R4LError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is, the rest of the class goes on)
             result = error
         yield one, result
 

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""Kbuild's records, which a hostile Makefile may write itself."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from r4l.errors import BuildError
+from r4l.module.kbuild_records import exported, in_order
+
+
+def test_the_order_of_the_modules(tmp_path: Path) -> None:
+    assert in_order(tmp_path) == []
+    (tmp_path / "modules.order").write_text("b.o\na.o\n")
+    assert in_order(tmp_path) == ["b.o", "a.o"]
+
+
+def test_a_record_that_is_no_text(tmp_path: Path) -> None:
+    """Regression: the decoder's error was taken for a bug of r4l's own."""
+    (tmp_path / "modules.order").write_bytes(b"a\xff.o\n")
+    assert in_order(tmp_path) == ["a\ufffd.o"]
+    (tmp_path / "Module.symvers").write_bytes(b"0x1\tf\xff\tit\tEXPORT_SYMBOL\n\xff\n")
+    assert exported(tmp_path / "Module.symvers") == ["f\ufffd"]
+
+
+def test_a_record_without_end(tmp_path: Path) -> None:
+    """Regression: it was read into memory as a whole, up to the largest file that a build may write."""
+    (tmp_path / "modules.order").touch()
+    os.truncate(tmp_path / "modules.order", 1 << 40)
+    with pytest.raises(BuildError, match=r"modules\.order is larger"):
+        in_order(tmp_path)
