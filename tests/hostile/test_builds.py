@@ -96,7 +96,7 @@ def test_a_student_is_not_judged_by_a_machine_that_is_too_small(
     """Regression: each error of a build was a miss, also where the machine's memory was too little for the compiler."""
     workspace = Workspace.start(Lab.named("hello"), tmp_path / "small")
     monkeypatch.delenv("R4L_BUILD_MEMORY", raising=False)
-    monkeypatch.setattr("r4l.limits.machine_memory", lambda: 128 << 20)
+    monkeypatch.setattr("r4l.limits.machine_memory", lambda: 64 << 20)
     monkeypatch.setattr("r4l.watchdog.INTERVAL", 0.02)
     done = Check(workspace, [kernel])
     try:
