@@ -248,8 +248,8 @@ def keep(grade: Grade, folder: Path, name: str) -> None:
     stem = f"{name}.{grade.when.replace(':', '')}"
     partial = results / f"{stem}.{os.getpid()}.partial"
     partial.write_text(json.dumps(grade.__dict__, indent=1, ensure_ascii=False), encoding="utf-8")
-    # Two may be graded in one second, since what is refused takes no time.
-    names = itertools.chain([f"{stem}.json"], (f"{stem}-{number}.json" for number in itertools.count(2)))
+    # Two may be graded in one second, since what is refused takes no time. The names are in the order of the grades.
+    names = itertools.chain([f"{stem}.json"], (f"{stem}~{number:03}.json" for number in itertools.count(2)))
     partial.replace(next(file for name in names if not (file := results / name).exists()))
 
 
