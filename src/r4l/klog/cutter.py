@@ -117,7 +117,8 @@ class SplatCutter:
         if record.kernel is not True and not self._counts(record):
             return []
         self._said = self._said or record.kernel is True
-        fresh, self._fresh = self._fresh > 0, 0 if record.kernel else max(0, self._fresh - 1)
+        if fresh := self._fresh:
+            self._fresh = 0 if record.kernel else fresh - 1
         if record.kernel is None and self._said and self._open and self._is_strange(record.text):
             return []
         key = self._stream(record)
@@ -128,7 +129,7 @@ class SplatCutter:
             current = None
         if current is None:
             begins = self._begins(record)
-            torn = fresh and not begins and _is_middle(record.text)
+            torn = bool(fresh) and not begins and _is_middle(record.text)
             if not begins and not torn:
                 return done
             if len(self._open) >= MAX_OPEN:
@@ -252,7 +253,8 @@ class SplatCutter:
         current.size += len(record.text)
         inner = record.text.removeprefix(current.indent)
         prefix = kinds.PREFIX.get(current.kind or "")
-        known = len(current.records) == 1 or (bool(prefix.match(inner)) if prefix else _belongs(inner))
+        known = bool(prefix.match(inner)) if prefix else _belongs(inner) or kinds.headline(inner) is not None
+        known = known or len(current.records) == 1
         # An empty line belongs to what is before it.
         current.strangers = 0 if known and (text or not current.strangers) else current.strangers + 1
         current.dying = current.dying or bool(kinds.death(text))
