@@ -6,9 +6,10 @@ from __future__ import annotations
 import re
 
 from r4l.klog import kinds
-from r4l.klog.markup import LONGEST
 from r4l.klog.prefixes import parse_any_line
 
+LONGEST = 1024
+"""Characters of a line that is put together; the kernel prints no longer ones (PRINTKRB_RECORD_MAX)."""
 WIDTH = range(20, 81)
 """Characters of a line that is taken for a broken one without a header that says so."""
 _QUOTE = re.compile(r"(?:> ?)*")
@@ -78,4 +79,4 @@ def _goes_on(text: str) -> bool:
     if text.startswith("["):
         # A module, or the word that a function is inlined, unless it is a time.
         return not _is_marked(text)
-    return not (_is_marked(text) or kinds.ANY.match(text) or kinds.BELONGS.match(text))
+    return not (_is_marked(text) or kinds.begins(text) or kinds.BELONGS.match(text))

@@ -177,9 +177,9 @@ def sections(records: Iterable[Record]) -> list[Section]:
             elif place and not inside:
                 place = _of_module(place, wrapped[1])
             continue
-        if " from" in text and ARM_WRAPPED.match(text):
-            continue
         frame = frame_of(text)
+        if frame is None and " from" in text and ARM_WRAPPED.match(text):
+            continue
         if begins := kinds.SECTION_BEGIN.match(text.lstrip()) is not None or (frame and not inside):
             inside = Section(above, not frame, place)
             found.append(inside)

@@ -15,7 +15,7 @@ _KIND = {
     "name": str,  # A kind may have several rows.
     "patterns": [str],
     **{f"{key}?": str for key in ("culprit", "prefix", "trace")},
-    **{f"{key}?": [str] for key in ("files", "functions")},
+    **{f"{key}?": [str] for key in ("files", "functions", "words")},
     **{f"{flag}?": bool for flag in _FLAGS},
 }
 _SHAPE = {
@@ -106,8 +106,9 @@ SECTION_END = _any(_FILE["sections"]["end"])
 TASKS = tuple(re.compile(pattern) for pattern in _FILE["tasks"]["patterns"])
 """Lines that name a task, with groups `name` and `pid` and, in some, `cpu`."""
 
-ANY = re.compile(r"\s*(?:" + "|".join(each.pattern.pattern for each in HEADLINES) + ")")
-"""Any headline; a fast test that rejects most lines."""
+_NARROW = re.compile(r"\s*(?:" + "|".join(_pattern(entry) for entry in _TABLE if not entry.get("words")) + ")")
+_WIDE = re.compile(r"\s*(?:" + "|".join(_pattern(entry) for entry in _TABLE if entry.get("words")) + ")")
+_WORDS = re.compile("|".join(re.escape(word) for entry in _TABLE for word in entry.get("words", ())))
 
 TORN = "torn"
 """Kind of a complaint whose headline is missing."""
@@ -120,10 +121,15 @@ RULE = re.compile(r"={20,}$")
 @lru_cache(256)
 def headline(text: str) -> Headline | None:
     """Return the headline that a line matches, or None."""
-    if not ANY.match(text):
+    if not begins(text):
         return None
     text = text.lstrip()
     return next(each for each in HEADLINES if each.pattern.match(text))
+
+
+def begins(text: str) -> bool:
+    """True if a line matches any headline; a fast test that rejects most lines."""
+    return bool(_NARROW.match(text)) or (_WORDS.search(text) is not None and bool(_WIDE.match(text)))
 
 
 def classify(text: str) -> str | None:

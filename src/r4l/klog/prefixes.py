@@ -114,7 +114,7 @@ def _records(line: str, number: int) -> list[Record]:
 
 def _is_kernels(head: str) -> bool:
     """True if a text before a stamp is the kernel's, rather than a prompt or a prefix that no table lists."""
-    return "+0x" in head or bool(kinds.ANY.match(head) or kinds.BELONGS.match(head.lstrip()))
+    return "+0x" in head or kinds.begins(head) or bool(kinds.BELONGS.match(head.lstrip()))
 
 
 def _record(line: str, number: int) -> Record:

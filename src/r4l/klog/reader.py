@@ -175,12 +175,13 @@ class _Reader:
         if not self._encoded and self._last.idle and (match := CONSOLE.match(text)):
             # Fast path: most lines have the kernel's own prefix and begin no complaint.
             words = text[match.end() :]
-            if "[" not in words and "&" not in words and "\x1b" not in words and not kinds.ANY.match(words):
+            if "[" not in words and "&" not in words and "\x1b" not in words and not kinds.begins(words):
                 self._last.pass_over(match[3])
                 return []
         if self._encoded or len(line) > len(text) + 1 or line[:8] in ("Content-", "content-", "CONTENT-"):
             return self._decode(line.rstrip(END), number)
-        return self._read(text, number)
+        records = parse_any_line(text, number)
+        return self._cut(records if self._last.marked else self._without_head(records, number))
 
     def _decode(self, line: str, number: int) -> list[Splat]:
         """Add a line that may be encoded."""
@@ -196,11 +197,16 @@ class _Reader:
     def _read(self, line: str, number: int) -> list[Splat]:
         """Add a line that is decoded, without the blanks at its end."""
         records = parse_any_line(line, number)
-        if not self._last.marked and len(records) == 1 and records[0].kernel is None:
-            heads = self._heads.feed(records[0].text, number)
-            if heads != [(records[0].text, number)]:
-                records = [record for text, at in heads for record in parse_any_line(text, at)]
-        return self._cut(records)
+        return self._cut(records if self._last.marked else self._without_head(records, number))
+
+    def _without_head(self, records: list[Record], number: int) -> list[Record]:
+        """Return the records of lines that can be read after this one, without a prefix that no table lists."""
+        if len(records) != 1 or records[0].kernel is not None:
+            return records
+        heads = self._heads.feed(records[0].text, number)
+        if heads == [(records[0].text, number)]:
+            return records
+        return [record for text, at in heads for record in parse_any_line(text, at)]
 
     def _cut(self, records: Iterable[Record]) -> list[Splat]:
         done: list[Splat] = []
