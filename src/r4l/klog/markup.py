@@ -111,7 +111,7 @@ class MailDecoder:
         """Add a line; return the lines that are complete."""
         if self._last:
             if line[:1] in (" ", "\t"):
-                self._headers[self._last] += line.lower()[:LONGEST]
+                self._headers[self._last] = (self._headers[self._last] + line.lower())[:LONGEST]
             elif not line.strip():
                 self._last = ""
             return [line]

@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import random
+import tomllib
+from pathlib import Path
+
 import pytest
 from tests.unit.klog.logs import OOPS, WARNING, read
 
@@ -39,6 +43,16 @@ def test_what_speaks_of_complaints_has_none(line: str) -> None:
 )
 def test_what_only_sounds_like_a_complaint(text: str) -> None:
     assert read(f"[    1.000000] {text}", "[    1.000001] widget: loaded", f"[    9.000001] {text}") == []
+
+
+HEALTHY = tomllib.loads((Path(__file__).parent / "healthy.toml").read_text(encoding="utf-8"))["lines"]
+
+
+@pytest.mark.parametrize("before", ["[   12.345678] ", "Nov 28 10:00:00 host kernel: ", ""])
+@pytest.mark.parametrize("order", range(4))
+def test_a_machine_that_runs_as_it_should_does_not_complain(before: str, order: int) -> None:
+    lines = random.Random(order).sample(HEALTHY, len(HEALTHY)) if order else HEALTHY
+    assert [splat.lines for splat in read(*(before + line for line in lines))] == []
 
 
 def test_what_only_sounds_like_a_complaint_is_no_part_of_the_one_after_it() -> None:
