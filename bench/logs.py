@@ -9,7 +9,7 @@ is the test data of syzkaller, pkg/report/testdata/linux/report. Four figures:
     recall       logs with a report in which a report is found
     kind         of those titles that name a kind, share whose first complaint is of it (titles.toml)
     culprit      of those that name a function, share whose first complaint blames it
-    false alarms logs without a report, share in which one is found
+    false alarms logs in which a report is found, share of those that hold none
 
 and the speed, of all files read one after the other by one process.
 """
