@@ -176,7 +176,7 @@ def test_the_labs_own_checks_run_without_them(tmp_path: Path, monkeypatch: pytes
 
 @pytest.fixture
 def handed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(teacher, "prepare", lambda *_: [])
+    monkeypatch.setattr(teacher, "prepare_kernels", lambda *_: [])
     workspace = Workspace.start(Lab.named("hello"), tmp_path / "work")
     (tmp_path / "evidence").mkdir()
     verdict = Verdict("hello", "7.3.4", (Outcome("loads", "It loads", "checkpoint", True),))

@@ -75,6 +75,8 @@ def test_image_that_is_damaged_is_made_anew(tmp_path: Path, monkeypatch: pytest.
         seal.publish_sealed(partial, image.path)
 
     class Tools:
+        suite = "testing"
+
         def extended(self, _name: str, say: object) -> Tools:
             return self
 
