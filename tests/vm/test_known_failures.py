@@ -318,7 +318,7 @@ def test_the_kernel_whose_api_a_module_expects_is_named(
         file.write_text(text.replace(old, new))
     assert changed
     other = dataclasses.replace(kernel, release="6.0.0-other", source=tmp_path / "other")
-    monkeypatch.setattr("r4l.module._others", lambda _kernel: [other])
+    monkeypatch.setattr("r4l.module.make_runs._others", lambda _kernel: [other])
     with pytest.raises(BuildError) as caught:
         Module(module_folder({"edit": edit}, tmp_path / "x", tmp_path)).build(kernel)
     assert code in caught.value.detail
@@ -338,7 +338,7 @@ def test_no_kernel_is_named_that_would_not_take_the_module_either(
     for file in (tmp_path / "other/rust/kernel").rglob("*.rs"):
         file.write_text(file.read_text().replace("module: &'static ThisModule", "this: &'static crate::ThisModule"))
     other = dataclasses.replace(kernel, release="6.0.0-other", source=tmp_path / "other")
-    monkeypatch.setattr("r4l.module._others", lambda _kernel: [other])
+    monkeypatch.setattr("r4l.module.make_runs._others", lambda _kernel: [other])
     folder = module_folder({"edit": OTHER_APIS["E0053"][0]}, tmp_path / "x", tmp_path)
     with pytest.raises(BuildError) as caught:
         Module(folder).build(kernel)
