@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from r4l import resources
 
-_FLAGS = ("weak", "tentative", "outer", "deep", "single", "ruled", "wide", "merges", "alone", "bare", "chained")
+_FLAGS = ("weak", "tentative", "outer", "deep", "single", "ruled", "wide", "merges", "alone", "bare", "chained", "met")
 _KIND = {
     "name": str,  # A kind may have several rows.
     "patterns": [str],
@@ -58,6 +58,7 @@ class Headline:
     deep: bool
     merges: bool
     single: bool
+    met: bool
     culprit: re.Pattern[str] | None
 
 
@@ -71,6 +72,7 @@ HEADLINES = tuple(
         deep=entry.get("deep", False),
         merges=entry.get("merges", False),
         single=entry.get("single", False),
+        met=entry.get("met", False),
         culprit=re.compile(entry["culprit"]) if "culprit" in entry else None,
     )
     for entry in _TABLE

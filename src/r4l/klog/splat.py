@@ -124,6 +124,8 @@ class Splat(VerdictError):
         asked = {"outer": begins.outer, "deep": begins.deep} if begins else {}
         main = [self.place, *self.trace]
         said = self._said(begins.culprit) if begins and begins.culprit else []
+        if begins and begins.met and self.trace:
+            said = [frame for frame in said if frame in self.trace]
         if named := next((frame for frame in said if not self._is_doubtful(frame)), None):
             return named
         named = self._named()
