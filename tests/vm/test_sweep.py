@@ -160,7 +160,11 @@ def sweep(*words: str, into: Path) -> subprocess.Popen[str]:
 
 @pytest.mark.thorough
 def test_killed_in_the_middle_it_goes_on(kernel: Kernel, swept: BuiltModule, tmp_path: Path) -> None:
-    options = ["--json", "--phase", "probe", "--faults", "all-ones,lost-write", "--kernel", kernel.release, "-j", "1"]
+    cells = [
+        *(f"probe:all-ones@{name}#1" for name in ("ID", "READY", "SMALL", "CHECK", "LOCK")),
+        "probe:lost-write@LOCK#1",
+    ]
+    options = ["--json", "--kernel", kernel.release, "-j", "1", *(word for cell in cells for word in ("--cell", cell))]
     first = sweep(*options, into=tmp_path)
     try:
         until = time.monotonic() + 240
@@ -179,10 +183,7 @@ def test_killed_in_the_middle_it_goes_on(kernel: Kernel, swept: BuiltModule, tmp
     # CHECK reads all ones: a leak.
     assert done.returncode == 123, err
     assert result["cells"] == len(result["results"]) == 6
-    assert {one["cell"] for one in result["results"]} == {
-        *(f"probe:all-ones@{name}#1" for name in ("ID", "READY", "SMALL", "CHECK", "LOCK")),
-        "probe:lost-write@LOCK#1",
-    }
+    assert {one["cell"] for one in result["results"]} == set(cells)
     lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
     names = [line["cell"]["cell"] for line in lines if "cell" in line]
     assert len(names) == len(set(names)) == 6, "a cell ran twice"
