@@ -16,11 +16,9 @@ from r4l.klog.frames import StackFrame
 _GROUP = {"name!": str, "functions": [str], "kinds?": [str], "except?": [str], "built-in?": bool}
 _SHAPE = {"group": [_GROUP], "dispatch": {"functions": [str]}}
 _FILE = resources.table(__package__, "messengers.toml", _SHAPE)
-_SYSTEM_CALL = re.compile(
-    r"(?:__(?:x64|ia32|arm64|riscv|s390x?|powerpc|se|do)_)(?P<compat>compat_)?sys_|(?P<older>compat_|C_)?(?:SyS|SYSC)_"
-)
-"""Begin of the functions that SYSCALL_DEFINE makes of one system call, today and up to 4.16
-(include/linux/syscalls.h)."""
+_SYSTEM_CALL = re.compile(r"__[a-z0-9]{2,8}_(?P<compat>compat_)?sys_|(?P<older>compat_|C_)?(?:SyS|SYSC)_")
+"""Begin of the functions that SYSCALL_DEFINE makes of one system call, today, with an architecture's name or that of a
+step, and up to 4.16 (include/linux/syscalls.h)."""
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|clone|llvm|lto_priv|\d).*$")
 LONGEST = 200
 """Characters of a symbol that are compared. The bound keeps hostile logs from costing time."""
