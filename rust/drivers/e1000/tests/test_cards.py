@@ -170,9 +170,10 @@ def test_the_oldest_on_pci_x_gets_no_descriptor_that_ends_in_a_first_half(
         data = read(address, size)
         if ring <= address < ring + card.peek(0x3808):
             for first, second in struct.iter_unpack("<QQ", data[: len(data) // 16 * 16]):
-                # A data descriptor (3.3.7).
-                if second >> 29 & 1 and second >> 20 & 0xF == 1:
-                    seen.append((first, second & 0xFFFFF))
+                # A data descriptor (3.3.7), or a legacy one (3.3.3), which the C driver uses.
+                is_legacy = not second >> 29 & 1
+                if is_legacy or second >> 20 & 0xF == 1:
+                    seen.append((first, second & (0xFFFF if is_legacy else 0xFFFFF)))
         return data
 
     vm.insmod(module)
@@ -221,13 +222,15 @@ def test_a_second_port_wakes_the_system_if_its_eeprom_says_so(
     ],
 )
 def test_the_phy_is_set_up_for_half_duplex(
-    online: r4l.VM, interface: Interface, gateway: str, specific: int, extended: int
+    online: r4l.VM, interface: Interface, gateway: str, specific: int, extended: int, module: r4l.BuiltModule
 ) -> None:
     """Carrier sense while it sends; and the clock of an old PHY. The reset after that keeps them."""
     card = online.cards[0]
     assert isinstance(card, E1000)
     assert card.phy.registers[SPECIFIC] & specific == specific
     assert card.phy.registers[EXTENDED] & CLOCK == extended & CLOCK
+    if module.name == "e1000":
+        pytest.skip("the C driver tells the PHY when the interface goes down, and not when it goes up")
     interface.down()
     card.call(card.phy.power_on)
     card.call(card.phy.begin)

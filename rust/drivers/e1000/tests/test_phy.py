@@ -145,9 +145,12 @@ def test_pauses_are_negotiated_anew_when_the_link_flaps(
     interface: Interface,
     gateway: str,
     register: Register,
+    module: r4l.BuiltModule,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The link goes and comes again within a period of the drivers' watchdogs, and its other end is another one."""
+    if module.name == "e1000":
+        pytest.skip("the C driver obeys pauses that the other end has not offered")
     ethtool.ask(SPAUSEPARAM, struct.pack("<III", 1, 1, 1))
     interface.wait_for_carrier()
     interface.ping(gateway, count=1)
