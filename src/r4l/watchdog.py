@@ -77,7 +77,7 @@ class Watchdog:
         self._thread.join()
         if self._disk is None or self._limits.disk is None:
             return
-        if not self.exceeded and self._disk.written(self._limits.disk) > self._limits.disk:
+        if not self.exceeded and self._disk.written() > self._limits.disk:
             self.exceeded = "disk"
         if self.exceeded == "disk":
             self._disk.remove()
@@ -118,8 +118,9 @@ class Watchdog:
             return "processes"
         if limits.memory is not None and self._memory(family, limits.memory) > limits.memory:
             return "memory"
-        if self._disk and limits.disk is not None and self._disk.written(limits.disk, family) > limits.disk:
-            return "disk"
+        if self._disk and limits.disk is not None and self._disk.is_used(limits.disk // 2):
+            # The look at each file costs time.
+            return "disk" if self._disk.written(family) > limits.disk else None
         return None
 
     def _memory(self, family: Sequence[int], most: int) -> int:
@@ -161,24 +162,28 @@ class _Disk:
         disks = {folder.stat().st_dev: folder for folder in self._folders}
         self._before = {device: (folder, _Free.of(folder)) for device, folder in disks.items()}
 
-    def written(self, most: int, family: Iterable[int] = ()) -> int:
+    def written(self, family: Iterable[int] = ()) -> int:
         """Return the bytes that these take on the disk, at least `ENTRY` each.
-
-        They are looked at only where so much of a disk was used since the beginning, by whomever, that they may take
-        more than `most` bytes; else the result is 0.
 
         Args:
             family: the program's processes, which may have files open that have no name any more.
         """
-        if not any(self._is_used(folder, before, most // 2) for folder, before in self._before.values()):
-            return 0
         named = sum(max(status.st_blocks * 512, ENTRY) for _, status in self._entries())
         unnamed = open_files(family, lambda status: status.st_nlink == 0 and status.st_dev in self._before)
         return named + unnamed
 
-    def _is_used(self, folder: Path, before: _Free, much: int) -> bool:
-        now = _Free.of(folder)
-        return before.bytes - now.bytes > much or (before.files - now.files) * ENTRY > much
+    def is_used(self, much: int) -> bool:
+        """True if more than so many bytes of one of the disks were taken since the beginning, by whomever.
+
+        If others free some meanwhile, those that are taken afterwards count from there.
+        """
+        used = False
+        for device, (folder, before) in self._before.items():
+            now = _Free.of(folder)
+            used |= before.bytes - now.bytes > much or (before.files - now.files) * ENTRY > much
+            most = _Free(max(before.bytes, now.bytes), max(before.files, now.files))
+            self._before[device] = folder, most
+        return used
 
     def remove(self) -> None:
         """Remove these files, and the folders that are empty then."""

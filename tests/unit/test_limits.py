@@ -163,6 +163,35 @@ def test_files_of_a_program_that_ends_before_it_is_looked_at(tmp_path: Path) -> 
     assert list(own.iterdir()) == []
 
 
+@pytest.mark.parametrize("seconds", [0, SECONDS])
+def test_what_others_free_meanwhile_hides_nothing(
+    seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: the files of a build were not looked at where another process had removed as much."""
+    own, freed = tmp_path / "own", [0]
+    own.mkdir()
+    of = watchdog._Free.of
+
+    def and_freed(folder: Path) -> watchdog._Free:
+        real = of(folder)
+        return watchdog._Free(real.bytes + freed[0], real.files)
+
+    def say(line: str) -> None:
+        freed[0] = 1024 * MIB
+
+    monkeypatch.setattr(watchdog._Free, "of", and_freed)
+    monkeypatch.setattr(watchdog, "INTERVAL", 0.05)
+    writes = (f"head -c 64M /dev/zero >{own}/{name}" for name in "xy")
+    script = f"echo begun; {'; sleep 0.5; '.join(writes)}; sleep {seconds}"
+    begun = time.monotonic()
+    with pytest.raises(LimitExceeded, match="wrote more than 24 MiB in all"):
+        run_logged(
+            ["sh", "-c", script], tmp_path / "x.log", broken, say=say, limits=Limits(disk=24 * MIB), folders=[own]
+        )
+    assert time.monotonic() - begun < SECONDS
+    assert list(own.iterdir()) == []
+
+
 def test_files_of_others_do_not_count(tmp_path: Path) -> None:
     own, other = tmp_path / "own", tmp_path / "other"
     own.mkdir()

@@ -18,7 +18,7 @@ from r4l import home
 from r4l.errors import UsageError
 from r4l.guest import CommandFailed
 from r4l.kernel import Kernel
-from r4l.vm import VM, tsc
+from r4l.vm import VM, guest_clock
 
 pytestmark = pytest.mark.vm
 
@@ -199,7 +199,7 @@ def test_vm_that_was_not_started_says_so(kernel: Kernel) -> None:
 
 
 def test_a_guest_under_tcg_is_told_the_frequency_of_its_clock(kernel: Kernel, vm: VM) -> None:
-    told = dict(word.split("=") for word in tsc.words(kernel) if "=" in word)
+    told = dict(word.split("=") for word in guest_clock.words(kernel) if "=" in word)
     if vm.accel.name != "tcg" or not told:
         pytest.skip("the guest's counter is not this host's")
     khz = int(told["tsc_early_khz"])
