@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -46,6 +49,30 @@ class Screen(Protocol):
         """Show the verdict, and the seconds since the save."""
 
 
+@contextlib.contextmanager
+def interrupt_as_event(events: queue.SimpleQueue[Callable[[], None]]) -> Iterator[None]:
+    """Make the first Ctrl-C an event of a loop, which raises KeyboardInterrupt there; the next one raises it at once.
+
+    Python drops an exception that is raised while it finalises an object.
+    """
+
+    def end() -> None:
+        raise KeyboardInterrupt
+
+    def note(_number: int, _frame: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        events.put(end)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @dataclass
 class Loop:
     """A watch.
@@ -75,8 +102,9 @@ class Loop:
         Raises:
             KeyboardInterrupt: the user ended the watch.
         """
+        saves = Saves(self.project.watched, lambda saved: self._events.put(lambda: self._saved(saved)))
         try:
-            with Saves(self.project.watched, lambda saved: self._events.put(lambda: self._saved(saved))):
+            with interrupt_as_event(self._events), saves:
                 self._pending = Work(everything=True)
                 self._start(frozenset())
                 while True:

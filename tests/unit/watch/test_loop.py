@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import os
+import queue
 import shutil
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +17,7 @@ from r4l.kernel import Kernel
 from r4l.module import Module
 from r4l.module.unchanged import LastBuild
 from r4l.watch.job import Job, JobResult
-from r4l.watch.loop import Loop
+from r4l.watch.loop import Loop, interrupt_as_event
 from r4l.watch.project import Project
 
 
@@ -112,3 +116,29 @@ def test_a_folder_that_is_gone_and_back(loop: Loop, tmp_path: Path) -> None:
     shutil.move(folder, tmp_path / "away")
     loop._saved(frozenset({folder}))
     assert said(loop) == ["gone blinker"]
+
+
+class Finalised:
+    """An object that the user interrupts while Python finalises it."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_interrupt_while_python_finalises_an_object_ends_the_watch() -> None:
+    """Regression: Python drops an exception there, and the watch went on as if ^C had not been typed."""
+    events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+    with interrupt_as_event(events):
+        Finalised()
+        with pytest.raises(KeyboardInterrupt):
+            events.get(timeout=10)()
+
+
+def test_the_second_interrupt_ends_at_once() -> None:
+    events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+    before = signal.getsignal(signal.SIGINT)
+    with interrupt_as_event(events):
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) == before
