@@ -48,9 +48,10 @@ def test_the_project_of_the_kernel_has_its_crate_and_its_samples(
 def test_a_definition_in_the_kernel_is_found_from_a_driver(
     kernel: Kernel, drivers: dict[str, EditorFiles], rust_analyzer: LanguageServer
 ) -> None:
-    main = drivers["e1000"].folder / "main.rs"
+    main, chip = (drivers["e1000"].folder / name for name in ("main.rs", "chip.rs"))
     rust_analyzer.open(main, "rust")
-    [place] = rust_analyzer.definition(main, "pci::DeviceId::from_id", "from_id")
+    rust_analyzer.open(chip, "rust")
+    [place] = rust_analyzer.definition(chip, "pci::DeviceId::from_id", "from_id")
     assert place[0].is_relative_to(kernel.source / "rust/kernel")
     assert "fn from_id" in line(place)
     [place] = rust_analyzer.definition(main, "impl PinInit<", "PinInit")
