@@ -6,6 +6,7 @@ They are told by the host's own facts, never by a program's words alone: a stran
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -69,13 +70,12 @@ def tasks(pid: int) -> Iterator[tuple[Path, float, float]]:
     The source is /proc/PID/task/TID/schedstat (proc(5); Documentation/scheduler/sched-stats.rst), on kernels that have
     it.
     """
-    for task in Path(f"/proc/{pid}/task").glob("*"):
-        try:
-            ran, waited, *_ = (task / "schedstat").read_text(encoding="ascii").split()
-            yield task, int(ran) / 1e9, int(waited) / 1e9
-        except (OSError, ValueError):
-            # The thread has ended, or the kernel has no statistics.
-            continue
+    with contextlib.suppress(OSError):  # The process has ended.
+        for entry in os.scandir(f"/proc/{pid}/task"):
+            task = Path(entry.path)
+            with contextlib.suppress(OSError, ValueError):  # The thread has ended, or the kernel has no statistics.
+                ran, waited, *_ = (task / "schedstat").read_text(encoding="ascii").split()
+                yield task, int(ran) / 1e9, int(waited) / 1e9
 
 
 class ProcessorTime:

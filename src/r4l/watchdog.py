@@ -63,6 +63,7 @@ class Watchdog:
         self._disk = _Disk(folders) if limits.disk is not None else None
         self._begun = time.monotonic()
         self._over = threading.Event()
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._watch, name="r4l-watchdog", daemon=True)
 
     def __enter__(self) -> Watchdog:
@@ -75,6 +76,8 @@ class Watchdog:
         if not self._limits.watched:
             return
         self._thread.join()
+        if self._failure:
+            raise self._failure
         if self._disk is None or self._limits.disk is None:
             return
         if not self.exceeded and self._disk.written() > self._limits.disk:
@@ -93,6 +96,14 @@ class Watchdog:
         return time.monotonic() - self._begun
 
     def _watch(self) -> None:
+        try:
+            self._look_again_and_again()
+        except Exception as failure:
+            # Nobody would notice what the program exceeds from here on.
+            self._failure = failure
+            self._end(self._process)
+
+    def _look_again_and_again(self) -> None:
         pause = INTERVAL
         while not self._over.wait(self._until_next(pause)):
             looked = self.seconds

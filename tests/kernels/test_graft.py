@@ -156,6 +156,7 @@ def test_a_network_driver_as_a_module_uses_the_kit_in_the_kernel(as_modules: Ker
 @pytest.mark.row("B3")
 def test_built_in_they_are_there_at_boot(built_in: Kernel) -> None:
     with VM(built_in, nics=[Nic("e1000")]) as vm:
+        vm.klog.sync()
         log = vm.klog.text()
         assert "hello: Hello, world, from Rust!" in log
         assert "rust_minimal: Am I built-in? true" in log

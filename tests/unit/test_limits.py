@@ -66,6 +66,27 @@ def test_a_program_that_does_not_end(tmp_path: Path) -> None:
     assert "R4L_BUILD_SECONDS" in caught.value.remedy
 
 
+def test_processes_that_end_while_they_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look meets some that are there when the family is counted and gone when their threads are listed."""
+    monkeypatch.setattr(watchdog, "INTERVAL", 0.001)
+    monkeypatch.setattr(watchdog, "PART", 0)
+    with pytest.raises(LimitExceeded, match="took longer than 3 s"):
+        logged(["sh", "-c", "while :; do true & true & true & wait; done"], tmp_path / "x.log", seconds=3)
+
+
+def test_a_watchdog_that_fails_ends_its_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that nobody watches would have no limits."""
+
+    def fail(pid: int) -> list[int]:
+        raise OSError(f"process {pid} cannot be looked at")
+
+    monkeypatch.setattr(watchdog, "descendants", fail)
+    begun = time.monotonic()
+    with pytest.raises(OSError, match="cannot be looked at"):
+        logged(["sleep", "600"], tmp_path / "x.log", seconds=600)
+    assert time.monotonic() - begun < SECONDS
+
+
 def test_what_it_started_and_left_behind_does_not_keep_us(tmp_path: Path) -> None:
     """A daemon that it started holds the other end of the pipe."""
     script = tmp_path / "x.py"

@@ -142,6 +142,7 @@ def test_what_kills_nobody_cuts_no_command_off(vm: VM, line: str, monkeypatch: p
     monkeypatch.setattr("r4l.vm.oops.GRACE", 0.1)
     done = vm.run(f"echo '<4>{line}' >/dev/kmsg; sleep 0.5; echo still here", check=True)
     assert done.stdout == "still here\n"
+    vm.klog.sync()
     assert line in vm.klog.text()
     vm.klog.allow("^BUG: ", reason="a line of the test's own")
     vm.klog.check()

@@ -145,6 +145,7 @@ def test_rings_that_cannot_be_had_leave_the_old_ones(quiet: r4l.VM, looped: Buil
     quiet.put(program, "/tmp/probe", 0o755)
 
     def opened() -> int:
+        quiet.klog.sync()
         return quiet.klog.text().count("eth0: other rings")
 
     for size, answer, times in (

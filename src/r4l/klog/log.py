@@ -96,13 +96,14 @@ class KernelLog:
             return self._total
 
     def records(self, since: int = 0) -> list[Record]:
-        """Return the records from a position on."""
+        """Return the records from a position on, as far as they have arrived; `sync` waits for the latest."""
         with self._changed:
             skip = max(0, since - (self._total - len(self._records)))
             return list(self._records)[skip:]
 
     def text(self, since: int = 0) -> str:
-        """Return the texts of the records from a position on, one per line."""
+        """Return the texts of the records from a position on, one per line, as far as they have arrived; `sync` waits
+        for the latest."""
         return "\n".join(record.text for record in self.records(since))
 
     def splats(self, since: int = 0, *, settle: bool = False) -> list[Splat]:
