@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from r4l import moved
 from r4l.pci.access import ModelError, Reset
 from r4l.pci.capabilities import Capability, Express, Msi, Msix, PowerManagement, Vendor
+from r4l.pci.declared import DefinitionError
 from r4l.pci.device import Device
 from r4l.pci.dma import DmaFault
 from r4l.pci.faults import FAULT_KINDS, Fault
@@ -29,7 +30,6 @@ from r4l.pci.registers import (
     W1S,
     WO,
     AccessType,
-    DefinitionError,
     Field,
     Memory,
     Partial,

@@ -6,6 +6,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from r4l.errors import VerdictError
@@ -24,6 +25,7 @@ from r4l.pci.capabilities import (
     PowerManagement,
 )
 from r4l.pci.config import ConfigSpace
+from r4l.pci.declared import ROOM
 from r4l.pci.dma import DmaFault
 from r4l.pci.faults import Faults
 from r4l.pci.interrupts import Interrupts
@@ -287,7 +289,9 @@ class GuestAccess:
     def failed(self, error: BaseException) -> None:
         """Keep an exception of the model."""
         where = traceback.extract_tb(error.__traceback__)
-        place = f" ({where[-1].filename}:{where[-1].lineno})" if where else ""
+        # The model's own line, also for what it has called in this package with wrong arguments.
+        own = [one for one in where if Path(one.filename).parent != ROOM] or where
+        place = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
         # By Python's own printer: the method that gives an exception's text may raise, too.
         said = "".join(traceback.format_exception_only(type(error), error)).strip()[:LONGEST_ERROR]
         self.trace.add("note", text=f"the model raised {said}{place}")

@@ -11,6 +11,8 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from r4l.pci.declared import Declared, shown
+
 PM_CONTROL = 4
 """Offset of the power management control register (PMCSR) in its capability."""
 POWER_STATE = 0x3
@@ -23,10 +25,12 @@ EXPRESS_CONTROL = 8
 """Offset of Device Control in the PCI Express capability."""
 EXPRESS_RESET = 0x8000
 """Initiate Function Level Reset, in Device Control."""
+MOST_VENDOR = 189
+"""Bytes of the longest vendor's capability: 192 follow the header of the configuration space."""
 
 
 @dataclass(frozen=True)
-class Capability:
+class Capability(Declared):
     """One entry of the list. Subclasses define its contents."""
 
     @property
@@ -47,10 +51,6 @@ class Capability:
     def short(self) -> str:
         """Beginning of its registers' names."""
         raise NotImplementedError
-
-    def problem(self) -> str:
-        """Return the mistake in the capability's definition; empty if there is none."""
-        return ""
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,11 @@ class Msi(Capability):
             struct.pack_into("<I", mask, data + 4, (1 << self.vectors) - 1)
         return struct.pack("<H", control).ljust(size, b"\0"), bytes(mask)
 
-    def problem(self) -> str:
-        """Return the mistake if PCI allows no such number of vectors or bits."""
-        good = self.vectors in (1, 2, 4, 8, 16, 32) and self.bits in (32, 64)
-        return "" if good else f"MSI with {self.vectors} vectors of {self.bits} bits: give 1, 2, 4, 8, 16 or 32"
+    def __post_init__(self) -> None:
+        if self.vectors not in (1, 2, 4, 8, 16, 32):
+            raise self.wrong(f"has {self.vectors} vectors", "give 1, 2, 4, 8, 16 or 32")
+        if self.bits not in (32, 64):
+            raise self.wrong(f"has an address of {self.bits} bits", "give 32 or 64")
 
 
 @dataclass(frozen=True)
@@ -145,16 +146,18 @@ class Msix(Capability):
         said = struct.pack("<HII", self.vectors - 1, self.table | self.bar, self.pending_at | self.bar)
         return said, struct.pack("<HII", 0xC000, 0, 0)
 
-    def problem(self) -> str:
-        """Return the mistake if PCI allows no such table."""
+    def __post_init__(self) -> None:
         if not 1 <= self.vectors <= 2048:
-            return f"MSI-X with {self.vectors} vectors: give 1 to 2048"
-        if (self.table | self.pending_at) % 8 or min(self.table, self.pending_at) < 0:
-            return "MSI-X: its offsets are multiples of 8"
+            raise self.wrong(f"has {self.vectors} vectors", "give 1 to 2048")
+        for name, offset in (("table", self.table), ("pending", self.pending_at)):
+            if offset % 8 or not 0 <= offset < 1 << 32:
+                raise self.wrong(f"has the {name} at {offset:#x}", "give an offset that is a multiple of 8")
         (table, table_end, _), (pending, pending_end, _) = self.places
         if table < pending_end and pending < table_end:
-            return f"MSI-X: its pending bits at {pending:#x} overlap its table, which ends at {table_end:#x}"
-        return ""
+            raise self.wrong(
+                f"has its pending bits at {pending:#x}, and its table until {table_end:#x}",
+                "give another pending=, or none: they then follow the table",
+            )
 
 
 @dataclass(frozen=True)
@@ -176,9 +179,13 @@ class PowerManagement(Capability):
     short = "PM"
     registers = (("CAPABILITIES", 2, 2), ("CONTROL", 4, 2), ("BRIDGE", 6, 1), ("DATA", 7, 1))
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.pme < 1 << 5:
+            raise self.wrong(f"has the pme {self.pme:#x}", "give a mask of five states, 0x00 to 0x1f")
+
     def body(self) -> tuple[bytes, bytes]:
         """Return PMC (version 3) and PMCSR (3.2.3, 3.2.4)."""
-        abilities = 3 | (0x200 if self.d1 else 0) | (0x400 if self.d2 else 0) | (self.pme & 0x1F) << 11
+        abilities = 3 | (0x200 if self.d1 else 0) | (0x400 if self.d2 else 0) | self.pme << 11
         control = NO_SOFT_RESET if self.keeps else 0
         return struct.pack("<HHH", abilities, control, 0), struct.pack("<HHH", 0, POWER_STATE | 0x100, 0)
 
@@ -255,8 +262,10 @@ class Vendor(Capability):
         """Return the length of the whole capability, and the data."""
         return bytes([3 + len(self.data)]) + self.data, b"\0" + self.writable.ljust(len(self.data), b"\0")
 
-    def problem(self) -> str:
-        """Return the mistake if the data has no room in the configuration space."""
-        return (
-            "" if len(self.data) < 190 and len(self.writable) <= len(self.data) else "a vendor's capability is too long"
-        )
+    def __post_init__(self) -> None:
+        if len(self.data) > MOST_VENDOR:
+            raise self.wrong(f"has {len(self.data)} bytes of data", f"give at most {MOST_VENDOR}")
+        if len(self.writable) > len(self.data):
+            raise self.wrong(
+                f"has the mask {shown(self.writable)} for {len(self.data)} bytes", "give as many bytes as data has"
+            )

@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from threading import TIMEOUT_MAX
 from typing import TYPE_CHECKING, Any
 
 from r4l.pci import config as cfg
 from r4l.pci.capabilities import Capability, Msix, Vendor
 from r4l.pci.config import ConfigSpace
-from r4l.pci.faults import FAULT_KINDS
+from r4l.pci.declared import DeclaredType, DefinitionError, caller, fits, mismatch, shown
+from r4l.pci.faults import DATA, FAULT_KINDS
 from r4l.pci.layout import BARS, Bar
-from r4l.pci.registers import HOOK, DefinitionError, Memory, Register, caller
+from r4l.pci.registers import HOOK, Memory, Register
 from r4l.pci.rings import DescriptorRing
 
 if TYPE_CHECKING:
@@ -30,18 +33,35 @@ IDENTITY = {
 """Attributes that identify a device, with their widths in bits."""
 
 
+PLACES = "_r4l_places"
+"""Attribute of a model with the places of its attributes; the empty name has the place of the class."""
+
+
 class ModelBody(dict[str, Any]):
-    """The namespace of a model's class while it is defined, in which no name may be declared twice."""
+    """The namespace of a model's class while it is defined, in which no name may be declared twice.
+
+    Attributes:
+        places: file and line of each name's assignment.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: dict[str, str] = {}
 
     def __setitem__(self, name: str, value: object) -> None:
         before = self.get(name)
         if isinstance(before, Register | Memory):
-            raise DefinitionError(f"{caller()}: {name} is declared a second time, after {before.place}", "rename one")
+            raise DefinitionError(f"{caller()}: {name} is declared a second time, after {before.line}", "rename one")
         if hasattr(before, HOOK):
             raise DefinitionError(
                 f"{caller()}: {name} is a second method of that name, and the first is a register's side effect",
                 "give each a name of its own",
             )
+        if isinstance(value, DeclaredType) and value.__module__.startswith(DeclaredType.__module__.rpartition(".")[0]):
+            raise DefinitionError(
+                f"{caller()}: {name} is the class {value.__name__} itself", f"write {name} = {value.__name__}(…)"
+            )
+        self.places[name] = caller()
         super().__setitem__(name, value)
 
 
@@ -51,6 +71,11 @@ class ModelType(type):
     @classmethod
     def __prepare__(cls, _name: str, _bases: tuple[type, ...], /, **_words: Any) -> ModelBody:
         return ModelBody()
+
+    def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], /, **words: Any) -> ModelType:
+        """Make a model, which keeps the places of its attributes for errors."""
+        places = dict(body.places) if isinstance(body, ModelBody) else {}
+        return super().__new__(cls, name, bases, {**body, PLACES: {"": caller(), **places}}, **words)
 
 
 def by_number(bars: Sequence[Bar | None]) -> dict[int, Bar]:
@@ -76,89 +101,169 @@ def require_free_names(cls: type[Device], attributes: frozenset[str]) -> None:
             raise one.wrong(f"has the name of an attribute of {owner}", "rename it")
 
 
-def unreadable(cls: type[Device]) -> str:
-    """Return the mistake in the description of a model for readers of a recording; empty if there is none."""
-    if problem := _no_list(cls, "rings", DescriptorRing):
-        return problem
+def place_of_attribute(cls: type[Device], name: str) -> str:
+    """Return file and line of an attribute's assignment, in the model or in the class from which it inherits it; of the
+    model if there is none."""
+    owner = next((base for base in cls.__mro__ if name in vars(base)), cls)
+    return str(vars(owner).get(PLACES, {}).get(name) or vars(cls)[PLACES][""])
+
+
+def wrong(cls: type[Device], name: str, what: str, remedy: str) -> DefinitionError:
+    """Return an error with the place of a model's attribute.
+
+    Args:
+        cls: the model.
+        name: name of the attribute.
+        what: the mistake.
+        remedy: a sentence that says what to do.
+    """
+    return DefinitionError(f"{place_of_attribute(cls, name)}: {cls.__name__} {what}", remedy)
+
+
+def require_readable(cls: type[Device]) -> None:
+    """Refuse a description of a model for readers of a recording that names what the model does not have.
+
+    Raises:
+        DefinitionError: it does.
+    """
+    registers = cls.layout.registers
     for ring in cls.rings:
-        if problem := ring.problem(cls.layout.registers):
-            return f"the ring {ring.name} {problem}"
-    if cls.interrupt_mask and cls.interrupt_mask not in cls.layout.registers:
-        return f"interrupt_mask names the register {cls.interrupt_mask}, which the device does not have"
-    return ""
+        ring.require_registers(registers)
+    if cls.interrupt_mask and cls.interrupt_mask not in registers:
+        raise wrong(
+            cls,
+            "interrupt_mask",
+            f"has the interrupt_mask {cls.interrupt_mask}, which is no register of it",
+            "name a register, or leave interrupt_mask out",
+        )
 
 
-def _no_list(cls: type[Device], name: str, *kinds: type) -> str:
-    """Return the mistake in an attribute that is a sequence of values of some types; empty if there is none."""
-    value = getattr(cls, name)
-    if not isinstance(value, tuple | list):
-        return f"{name} is {value!r}; give a tuple, as in `{name} = (…,)`"
-    wrong = [one for one in value if not isinstance(one, kinds)]
-    return f"{name} has {wrong[0]!r}, which is no {kinds[0].__name__}" if wrong else ""
+def require_sound(cls: type[Device]) -> None:
+    """Refuse a model whose identity, BARs, capabilities, rings or faults contradict each other.
+
+    Raises:
+        DefinitionError: they do.
+    """
+    _require_identity(cls)
+    _require_list(cls, "bars", Bar, type(None))
+    _require_list(cls, "capabilities", Capability)
+    _require_list(cls, "rings", DescriptorRing)
+    if cls.patience is not None and not (fits(cls.patience, float) and 0 < cls.patience < TIMEOUT_MAX):
+        raise wrong(cls, "patience", f"has the patience {shown(cls.patience)}", "give seconds, or None for no limit")
+    if not _takes(cls.clock) or (isinstance(cls.clock, type) and not hasattr(cls.clock, "now")):
+        raise wrong(cls, "clock", f"has the clock {shown(cls.clock)}", "give RunningTime or SteppedTime")
+    if not isinstance(cls.interrupt_mask, str):
+        raise wrong(cls, "interrupt_mask", *mismatch("interrupt_mask", cls.interrupt_mask, str))
+    _require_bars(cls)
+    _require_capabilities(cls)
+    _require_rings(cls)
+    _require_actions(cls)
 
 
-def _bad_actions(actions: Mapping[str, str]) -> str:
-    """Return the mistake in the names of a model's own faults; empty if there is none."""
-    if not isinstance(actions, Mapping):
-        return f"actions is {actions!r}; give a dictionary: names of faults, and of the methods that are called"
-    for name in actions:
-        if name in FAULT_KINDS:
-            return f"the fault {name} is one that all devices have; give it another name"
-        if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
-            return f"the fault {name!r} has a name that no text of a fault can have; give letters, digits and -"
-    return ""
-
-
-def mistake(check: Callable[[type[Device]], str], cls: type[Device]) -> str:
-    """Return the mistake that a check finds in a model, also one that the check stumbles over: a value of another type
-    than a BAR, a capability or a ring has there."""
-    try:
-        return check(cls)
-    except (TypeError, ValueError, AttributeError, struct.error) as error:
-        return f"a value of a BAR, a capability or a ring is of a wrong type: {error}"
-
-
-def contradiction(cls: type[Device]) -> str:
-    """Return the mistake in a model's identity, BARs and capabilities; empty if there is none."""
+def _require_identity(cls: type[Device]) -> None:
     for name, bits in IDENTITY.items():
-        if not isinstance(getattr(cls, name), int):
-            return f"{name} is {getattr(cls, name)!r}, which is no integer"
-        if not 0 <= getattr(cls, name) < 1 << bits:
-            return f"{name} {getattr(cls, name):#x} does not fit in {bits} bits"
-    if cls.interrupt_pin not in range(5):
-        return f"interrupt_pin is {cls.interrupt_pin}; give 1 to 4, or 0 for none"
-    if problem := _no_list(cls, "bars", Bar, type(None)) or _no_list(cls, "capabilities", Capability):
-        return problem
-    if cls.patience is not None and not (isinstance(cls.patience, int | float) and cls.patience > 0):
-        return f"patience is {cls.patience!r}; give seconds, or None for no limit"
-    if not callable(cls.clock):
-        return f"clock is {cls.clock!r}; give RunningTime or SteppedTime"
+        value = getattr(cls, name)
+        if not fits(value, int):
+            raise wrong(cls, name, *mismatch(name, value, int))
+        if not 0 <= value < 1 << bits:
+            raise wrong(
+                cls,
+                name,
+                f"has the {name} {value:#x}, which does not fit in {bits} bits",
+                f"give 0 to {(1 << bits) - 1:#x}",
+            )
+    if not fits(cls.interrupt_pin, int) or cls.interrupt_pin not in range(5):
+        what = f"has the interrupt_pin {shown(cls.interrupt_pin)}"
+        raise wrong(cls, "interrupt_pin", what, "give 1 to 4, or 0 for none")
+
+
+def _require_list(cls: type[Device], name: str, *kinds: type) -> None:
+    """Refuse an attribute that is no sequence of values of some types."""
+    value = getattr(cls, name)
+    kind = kinds[0].__name__
+    if isinstance(value, kinds) and value is not None:
+        raise wrong(cls, name, f"has {name} without a comma: {shown(value)}", f"write {name} = ({kind}(…),)")
+    if not isinstance(value, tuple | list):
+        raise wrong(cls, name, f"has the {name} {shown(value)}", f"give a tuple: {name} = ({kind}(…),)")
+    for one in value:
+        if not isinstance(one, kinds):
+            raise wrong(cls, name, f"has {shown(one)} in {name}, which is no {kind}", f"write {name} = ({kind}(…),)")
+
+
+def _require_bars(cls: type[Device]) -> None:
     bars = by_number(cls.bars)
     for number, bar in bars.items():
         if number not in range(BARS):
-            return f"there is no BAR {number}; they are 0 to 5"
-        if problem := bar.problem():
-            return f"BAR {number} {problem}"
+            raise bar.wrong(f"is number {number}", f"give at most {BARS}: they are BAR 0 to {BARS - 1}")
         if bar.bits == 64 and (number + 1 in bars or number + 1 == BARS):
-            return f"BAR {number} is 64 bits wide and takes number {number + 1}, too"
-    if problem := next(filter(None, (one.problem() for one in cls.capabilities)), ""):
-        return problem
+            raise bar.wrong(
+                f"is BAR {number}, 64 bits wide, and takes number {number + 1}, too",
+                "put None after it, or give it 32 bits" if number + 1 < BARS else "give it a lower number, or 32 bits",
+            )
+
+
+def _require_capabilities(cls: type[Device]) -> None:
+    bars = by_number(cls.bars)
+    seen: set[int] = set()
     for one in cls.capabilities:
-        if isinstance(one, Msix) and one.bar not in bars:
-            return f"MSI-X is in BAR {one.bar}, which the device does not have"
-        if isinstance(one, Msix) and bars[one.bar].io:
-            return f"MSI-X is in BAR {one.bar}, which has I/O ports; its table is in memory"
-        if isinstance(one, Msix) and (end := max(end for _, end, _ in one.places)) > bars[one.bar].size:
-            return f"MSI-X ends at {end:#x}, and BAR {one.bar} has {bars[one.bar].size:#x} bytes"
-    if len({one.number for one in cls.capabilities if not isinstance(one, Vendor)}) < sum(
-        not isinstance(one, Vendor) for one in cls.capabilities
-    ):
-        return "a capability is there twice"
+        if isinstance(one, Msix):
+            if (bar := bars.get(one.bar)) is None:
+                raise one.wrong(f"is in BAR {one.bar}, which the device does not have", "give it a place in `bars`")
+            if bar.io:
+                raise one.wrong(f"is in BAR {one.bar}, which has I/O ports", "put it in a BAR with memory: Msix(bar=…)")
+            if (end := max(end for _, end, _ in one.places)) > bar.size:
+                raise one.wrong(f"ends at {end:#x}, and BAR {one.bar} has {bar.size:#x} bytes", "enlarge the BAR")
+        if not isinstance(one, Vendor):
+            if one.number in seen:
+                raise one.wrong("is there twice", "leave one out")
+            seen.add(one.number)
     if (end := ConfigSpace((0,) * 6, bars, cls.capabilities, 0).end) > cfg.SIZE:
-        return f"the capabilities end at {end:#x}, and the configuration space at {cfg.SIZE:#x}"
-    if problem := _bad_actions(cls.actions):
-        return problem
-    for name, action in cls.actions.items():
-        if not callable(getattr(cls, action, None)):
-            return f"the fault {name} is the method {action}, which there is not"
-    return ""
+        raise wrong(
+            cls,
+            "capabilities",
+            f"has capabilities that end at {end:#x}, and the configuration space has {cfg.SIZE:#x} bytes",
+            "leave some out, or shorten those of the vendor",
+        )
+
+
+def _require_rings(cls: type[Device]) -> None:
+    for name, number in Counter(ring.name for ring in cls.rings).items():
+        if number > 1:
+            last = [ring for ring in cls.rings if ring.name == name][-1]
+            raise last.wrong("has the name of another one", "give each a name of its own")
+    if taken := [ring for ring in cls.rings if ring.name == DATA]:
+        raise taken[0].wrong("has the name that faults have for memory outside of rings", "rename it")
+
+
+def _require_actions(cls: type[Device]) -> None:
+    actions = cls.actions
+    if not isinstance(actions, Mapping):
+        what = f"has the actions {shown(actions)}"
+        raise wrong(cls, "actions", what, "give a dictionary: names of faults, and of the methods that are called")
+    for name, method in actions.items():
+        if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
+            what = f"has the fault {name!r}, a name that no text of a fault can have"
+            raise wrong(cls, "actions", what, "give letters, digits and -")
+        if name in FAULT_KINDS:
+            what = f"has the fault {name}, which is one that all devices have"
+            raise wrong(cls, "actions", what, "give it another name")
+        if not isinstance(method, str) or not callable(getattr(cls, method, None)):
+            what = f"has the fault {name} with the method {shown(method)}, which there is not"
+            raise wrong(cls, "actions", what, "give the name of a method without arguments")
+        if not _takes(getattr(cls, method), "self"):
+            what = f"has the fault {name} with the method {method}, which needs arguments"
+            raise wrong(cls, "actions", what, "give the name of a method without arguments")
+
+
+def _takes(function: object, *arguments: str) -> bool:
+    """Return True if a function can be called with so many arguments, as far as its signature is known."""
+    if not callable(function):
+        return False
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:
+        # Written in C, without a signature.
+        return True
+    return True

@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from threading import TIMEOUT_MAX
 from typing import Any, ClassVar
 
 from r4l.pci import config as cfg
@@ -29,13 +30,13 @@ from r4l.pci.capabilities import (
     Msix,
 )
 from r4l.pci.config import ConfigSpace
-from r4l.pci.definition import ModelType, by_number, contradiction, mistake, require_free_names, unreadable
+from r4l.pci.declared import shown
+from r4l.pci.definition import ModelType, by_number, require_free_names, require_readable, require_sound, wrong
 from r4l.pci.dma import Dma
 from r4l.pci.faults import Faults
 from r4l.pci.interrupts import Interrupts
 from r4l.pci.layout import Bar, Layout
 from r4l.pci.protocol import Irq
-from r4l.pci.registers import DefinitionError, caller
 from r4l.pci.rings import DescriptorRing
 from r4l.pci.timers import Clock, RunningTime, Timer, Timers
 from r4l.pci.trace import Trace
@@ -120,19 +121,16 @@ class Device(GuestAccess, metaclass=ModelType):
 
     def __init_subclass__(cls, **words: Any) -> None:
         super().__init_subclass__(**words)
-        place = caller()
-        if problem := mistake(contradiction, cls):
-            raise DefinitionError(f"{place}: {cls.__name__}: {problem}")
+        require_sound(cls)
         tables = [one for one in cls.capabilities if isinstance(one, Msix)]
         cls.layout = Layout(cls, by_number(cls.bars), tables)
         require_free_names(cls, ATTRIBUTES)
-        if problem := mistake(unreadable, cls):
-            raise DefinitionError(f"{place}: {cls.__name__}: {problem}")
+        require_readable(cls)
 
     def __new__(cls, *_arguments: Any, **_words: Any) -> Device:
         """Set up the state of every device, whatever the model's own `__init__` does."""
         if not cls.vendor_id:
-            raise DefinitionError(f"{cls.__name__} has no vendor_id, and no guest would find it", "give it one")
+            raise wrong(cls, "", "has no vendor_id, and no guest would find it", "give it one: vendor_id = 0x1234")
         self = super().__new__(cls)
         self._set_up()
         return self
@@ -170,7 +168,15 @@ class Device(GuestAccess, metaclass=ModelType):
         Args:
             vector: vector of MSI-X or MSI; for one that the driver has not enabled, its last is used (PCI 3.0,
                 6.8.3.4).
+
+        Raises:
+            TypeError: the vector is no integer.
+            ValueError: it is negative.
         """
+        if not isinstance(vector, int):
+            raise TypeError(f"raise_irq takes the number of a vector, not {shown(vector)}")
+        if vector < 0:
+            raise ValueError(f"raise_irq takes the number of a vector from 0 on, not {vector}")
         with self.held:
             if self.faults.armed:
                 self.faults.interrupt(vector, lambda: self._raise(vector))
@@ -195,7 +201,16 @@ class Device(GuestAccess, metaclass=ModelType):
         Args:
             seconds: delay.
             action: a method of the model, or a function without arguments.
+
+        Raises:
+            TypeError: the delay is no number, or the action cannot be called.
+            ValueError: the delay is negative, or no number of seconds.
         """
+        if not isinstance(seconds, int | float) or not callable(action):
+            hint = ": without parentheses, as in self.after(1, self.done)" if action is None else ""
+            raise TypeError(f"after takes seconds and a method, not {shown(seconds)} and {shown(action)}{hint}")
+        if not 0 <= seconds < TIMEOUT_MAX:
+            raise ValueError(f"after takes seconds from 0 on, not {seconds}")
         return self._timers.after(seconds, action)
 
     @property

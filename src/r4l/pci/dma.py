@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from r4l.pci.declared import shown
 from r4l.pci.protocol import MAX_TRANSFER, PAGE_SIZE, MapFlag, Refused
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Dma:
         """
         device = self._device
         with device.held:
-            parts = self._parts(address, size, writes=False)
+            parts = self._checked_parts(address, size, writes=False)
             data = self._get(*parts[0]) if len(parts) == 1 else b"".join(self._get(*_still(*part)) for part in parts)
             if device.faults.armed:
                 data = device.faults.dma_read(address, data)
@@ -124,17 +125,27 @@ class Dma:
                 guest has unmapped some while the others, which are not mapped here, went by messages.
         """
         device = self._device
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(f"DMA writes bytes, not {shown(data)}; `dma.pack` writes values by a layout")
         with device.held:
             if not device.faults.armed:
                 self._write(address, data)
                 device.trace.add("dma-write", None, -1, address, len(data), data[:TRACED])
                 return
-            self._parts(address, len(data), writes=True)
+            self._checked_parts(address, len(data), writes=True)
             device.trace.add("dma-write", None, -1, address, len(data), data[:TRACED])
             device.faults.dma_write(address, data, self._write)
 
+    def _checked_parts(self, address: int, size: int, *, writes: bool) -> list[tuple[Mapping, int, int]]:
+        """Return the mappings as `_parts`, and refuse arguments that are none."""
+        if not isinstance(address, int) or not isinstance(size, int):
+            raise TypeError(f"DMA takes an address and a number of bytes, not {shown(address)} and {shown(size)}")
+        if size < 0:
+            raise ValueError(f"DMA at {address:#x} of {size} bytes: give 0 bytes or more")
+        return self._parts(address, size, writes=writes)
+
     def _write(self, address: int, data: bytes) -> None:
-        parts = self._parts(address, len(data), writes=True)
+        parts = self._checked_parts(address, len(data), writes=True)
         if len(parts) == 1:
             self._put(parts[0][0], parts[0][1], data)
             return

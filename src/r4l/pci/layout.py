@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from r4l.pci.capabilities import Msix
-from r4l.pci.registers import DefinitionError, Memory, Register, RegisterArray, place_of
+from r4l.pci.declared import Declared, DefinitionError, place_of, shown
+from r4l.pci.registers import Memory, Register, RegisterArray
 
 BARS = 6
 LARGEST = {32: 1 << 31, 64: 1 << 32}
@@ -17,7 +18,7 @@ LARGEST = {32: 1 << 31, 64: 1 << 32}
 
 
 @dataclass(frozen=True)
-class Bar:
+class Bar(Declared):
     """A base address register: a window of the device in the guest's memory, or its I/O ports.
 
     Args:
@@ -46,17 +47,19 @@ class Bar:
         """Return True if the BAR answers such an access."""
         return size in self.sizes and (len(self.sizes) == 4 or offset % size == 0)
 
-    def problem(self) -> str:
-        """Return the mistake in the definition; empty if there is none."""
-        if self.bits not in LARGEST or (self.io and (self.bits == 64 or self.prefetchable)):
-            return "is I/O and 64 bits wide or prefetchable" if self.io else f"has {self.bits} bits; give 32 or 64"
+    def __post_init__(self) -> None:
+        if self.bits not in LARGEST:
+            raise self.wrong(f"has {self.bits} bits", "give 32 or 64")
+        if self.io and (self.bits == 64 or self.prefetchable):
+            raise self.wrong("is I/O and 64 bits wide or prefetchable", "leave out bits and prefetchable of I/O ports")
         least = 4 if self.io else 16
         most = 256 if self.io else LARGEST[self.bits]
         if self.size & (self.size - 1) or not least <= self.size <= most:
-            return f"has {self.size} bytes; a power of two from {least} to {most} is needed"
+            raise self.wrong(f"has {self.size} bytes", f"give a power of two from {least} to {most}")
         if not self.sizes or set(self.sizes) - {1, 2, 4, 8}:
-            return f"takes accesses of {self.sizes} bytes; a CPU does 1, 2, 4 and 8"
-        return "" if self.unmapped in (0, 0xFF) else "reads as neither 0x00 nor 0xff where nothing is"
+            raise self.wrong(f"takes accesses of {shown(self.sizes)} bytes", "give some of the sizes 1, 2, 4 and 8")
+        if self.unmapped not in (0, 0xFF):
+            raise self.wrong(f"reads as {self.unmapped} where nothing is", "give unmapped=0 or unmapped=0xff")
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ class Layout:
     def _require_inside(self, one: Register | Memory) -> None:
         bar = self.bars.get(one.bar)
         if bar is None:
-            raise one.wrong(f"is in BAR {one.bar}, which the device does not have", "say so in `bars`")
+            raise one.wrong(f"is in BAR {one.bar}, which the device does not have", "give it a place in `bars`")
         if one.offset + one.span > bar.size:
             raise one.wrong(
                 f"ends at {one.offset + one.span:#x}, and BAR {one.bar} has {bar.size:#x} bytes", "enlarge the BAR"
@@ -174,7 +177,9 @@ class Layout:
         for begin, end, what in table.places:
             for first, last, one in parts:
                 if first < end and begin < last:
-                    raise one.wrong(f"at {first:#x} overlaps {what} at {begin:#x}", "say where it is: Msix(table=…)")
+                    raise one.wrong(
+                        f"at {first:#x} overlaps {what} at {begin:#x}", "give the table another place: Msix(table=…)"
+                    )
 
     def touched(self, bar: int, offset: int, size: int) -> list[Cell]:
         """Return the registers that an access reaches, in their order."""
@@ -208,10 +213,10 @@ def _method(cls: type, register: Register, name: str | None, *words: str) -> Cal
     method: Callable[..., Any] | None = getattr(cls, name, None)
     if method is None:
         raise register.wrong(
-            f"has the method {name} for its side effect, which is not in the class", "give it the name"
+            f"has the method {name} for its side effect, which is not in the class", "keep the method's name"
         )
     arguments = ("self", *(["index"] if isinstance(register, RegisterArray) else []), *words)
-    place = place_of(method) or register.place
+    place = place_of(method) or register.line
     try:
         inspect.signature(method).bind(*arguments)
     except (TypeError, ValueError) as error:
@@ -232,7 +237,8 @@ def _overlap(first: Cell | Memory, second: Cell | Memory) -> DefinitionError:
     if one is other:
         return one.wrong("is declared under two names", "declare each by itself")
     # The error names the later declaration, as far as the line numbers tell.
-    one, other = sorted((one, other), key=lambda part: int(part.place.rpartition(":")[2]))
+    one, other = sorted((one, other), key=lambda part: int(part.line.rpartition(":")[2]))
     return other.wrong(
-        f"at {other.offset:#x} overlaps {one.name} at {one.offset:#x} ({one.place})", "they are in the same BAR"
+        f"at {other.offset:#x} overlaps {one.name} at {one.offset:#x} ({one.line})",
+        "give one of them another offset, or another BAR",
     )

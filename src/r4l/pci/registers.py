@@ -5,22 +5,24 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, Flag, auto
-from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from r4l.errors import UsageError
+from r4l.pci.declared import Declared, DefinitionError, place_of, shown
 
 if TYPE_CHECKING:
     from r4l.pci.device import Device
 
 F = TypeVar("F", bound=Callable[..., Any])
 WIDTHS = (8, 16, 32, 64)
-ROOM = Path(__file__).parent
+MOST_REGISTERS = 1 << 20
+"""Number of registers in the largest array: each takes memory of this process."""
+FIELD_FORM = "give a bit, (high, low), or a Field"
+MOST_BITS = 2048
+"""Number of bits of the largest thing that has fields: a descriptor of 256 bytes."""
 HOOK = "_r4l_register"
 """Attribute of a method that is a register's side effect."""
 
@@ -60,12 +62,8 @@ class Partial(Enum):
     """The device does not answer: a read gives all ones, a write does nothing."""
 
 
-class DefinitionError(UsageError):
-    """A model contradicts itself. The cause names the file and the line."""
-
-
 @dataclass(frozen=True)
-class Field:
+class Field(Declared):
     """Some bits of a register.
 
     Args:
@@ -88,6 +86,8 @@ class Field:
 
     def __post_init__(self) -> None:
         shift = self.high if self.low is None else self.low
+        if max(self.high, shift) >= MOST_BITS:
+            raise self.wrong(f"has the bits {self.high}:{shift}", f"give bits below {MOST_BITS}")
         object.__setattr__(self, "shift", shift)
         object.__setattr__(self, "mask", ((1 << max(0, self.high - shift + 1)) - 1) << max(0, shift))
 
@@ -154,7 +154,7 @@ class Word(int):
         return format(int(self), spec) if spec else repr(self)
 
 
-class Register:
+class Register(Declared):
     """A register of a device. The class attribute is this description, an instance's attribute is the value, a `Word`.
 
     `Edu.STATUS.irq` is the field `irq`, for a trace's `read` and `write`. There, a field hides an attribute of the same
@@ -190,15 +190,13 @@ class Register:
         partial: Partial = Partial.MERGE,
         sticky: bool = False,
     ) -> None:
-        self.place = caller()
         self.name = ""
         self.offset, self.width, self.reset, self.access = offset, width, reset, access
-        self.bar, self.partial, self.sticky = bar, partial, sticky
-        require_integers(self, offset=offset, width=width, reset=reset, bar=bar)
-        if not isinstance(partial, Partial):
-            raise self.wrong(f"has partial={partial!r}", "give one of pci.Partial")
-        self.mask = (1 << width) - 1 if width > 0 else 0
-        self.fields = self._fields(fields or {})
+        self.bar, self.partial, self.sticky = bar, partial, bool(sticky)
+        if width not in WIDTHS:
+            raise self.wrong(f"is {width} bits wide", "give one of the widths 8, 16, 32 and 64")
+        self.mask = (1 << width) - 1
+        self.fields = self._fields({} if fields is None else fields)
         self.owner: type | None = None
         self.slot = -1
         self._declared: Register = self
@@ -213,37 +211,45 @@ class Register:
         self.clearing, self.setting = self.rules[W1C], self.rules[W1S]
 
     def _fields(self, said: Mapping[str, FieldLike]) -> dict[str, Field]:
-        if not isinstance(said, Mapping):
-            raise self.wrong(f"has fields {said!r}", "give a dictionary: their names, and bits")
-        try:
-            return {name: as_field(field) for name, field in said.items()}
-        except TypeError as error:
-            raise self.wrong(f"has a field that is none: {error}", "give a bit, (high, low), or a Field") from error
+        found = {}
+        for name, field in said.items():
+            try:
+                found[name] = as_field(field)
+            except TypeError as error:
+                raise self.wrong(f"has a field {name!r} that is none: {error}", FIELD_FORM) from error
+        return found
 
     def _check(self) -> None:
-        if self.width not in WIDTHS:
-            raise self.wrong(f"is {self.width} bits wide", "registers have 8, 16, 32 or 64")
-        if self.offset < 0 or self.offset % self.size:
-            raise self.wrong(f"is at {self.offset:#x}, which is no multiple of its {self.size} bytes", "align it")
+        if self.offset < 0:
+            raise self.wrong(f"is at {self.offset:#x}", "give the bytes from the begin of its BAR, from 0 on")
+        if self.offset % self.size:
+            raise self.wrong(
+                f"is at {self.offset:#x}, which is no multiple of its {self.size} bytes",
+                f"align it: {self.offset - self.offset % self.size:#x} is one",
+            )
         if not 0 <= self.reset <= self.mask:
-            raise self.wrong(f"has a reset value {self.reset:#x} that does not fit in {self.width} bits")
+            raise self.wrong(
+                f"has a reset value {self.reset:#x} that does not fit in {self.width} bits",
+                f"give 0 to {self.mask:#x}, or another width",
+            )
         self._require_access("", self.access)
         taken: dict[str, int] = {}
         for name, field in self.fields.items():
             if not 0 <= field.shift <= field.high < self.width:
-                raise self.wrong(f"has a field {name} of the bits {field.high}:{field.shift}, which it does not have")
+                raise self.wrong(
+                    f"has a field {name} of the bits {field.high}:{field.shift}, which it does not have",
+                    f"give the highest bit first, and bits from {self.width - 1} to 0",
+                )
             if field.access is not None:
                 self._require_access(f" in its field {name}", field.access)
-            if hasattr(Word, name) or not name.isidentifier():
+            if not isinstance(name, str) or hasattr(Word, name) or not name.isidentifier():
                 raise self.wrong(f"has a field {name!r}, and a value's attribute cannot be called that", "rename it")
             for other, mask in taken.items():
                 if mask & field.mask:
-                    raise self.wrong(f"has the fields {other} and {name}, which share bits")
+                    raise self.wrong(f"has the fields {other} and {name}, which share bits", "give each its own bits")
             taken[name] = field.mask
 
     def _require_access(self, where: str, access: AccessType) -> None:
-        if not isinstance(access, AccessType):
-            raise self.wrong(f"has{where} the access {access!r}", "give RO, RW, WO, RC, W1C or W1S")
         if access not in AccessType and access not in COMBINED:
             raise self.wrong(f"has{where} the access {access}, which excludes itself", "RC goes with W1C, W1S and RW")
 
@@ -273,11 +279,6 @@ class Register:
     def field_names(self) -> str:
         """Names of the fields, for a reader."""
         return ", ".join(self.fields) or "none"
-
-    def wrong(self, what: str, remedy: str = "") -> DefinitionError:
-        """Return an error with the place of this register's declaration."""
-        name = self.name or "the register"
-        return DefinitionError(f"{self.place}: {name} {what}", remedy)
 
     def written(self, old: int, value: int) -> int:
         """Return the value after software has written `value` over `old`."""
@@ -351,7 +352,9 @@ class Register:
 
     def _hook(self, before: str | None, method: Callable[..., Any]) -> str:
         if not isinstance(method, FunctionType) or not method.__name__.isidentifier():
-            raise self.wrong(f"is given {method!r} for its side effect", "decorate a method of the class, with a name")
+            raise self.wrong(
+                f"is given {shown(method)} for its side effect", "decorate a method of the class, with a name"
+            )
         name, place = method.__name__, place_of(method)
         if self.owner is not None:
             raise DefinitionError(
@@ -359,7 +362,9 @@ class Register:
                 f"override its method {before}" if before else "declare the register again",
             )
         if before:
-            raise DefinitionError(f"{place}: {name} is a second method for the same event, beside {before}")
+            raise DefinitionError(
+                f"{place}: {name} is a second method for the same event, beside {before}", "make one of the two"
+            )
         setattr(method, HOOK, self)
         return name
 
@@ -392,7 +397,7 @@ class Register:
 
     def __set__(self, instance: Device, value: int) -> None:
         if not isinstance(value, int):
-            raise TypeError(f"{self.name} is a register ({self.place}), whose value is an integer, not {value!r}")
+            raise TypeError(f"{self.name} is a register ({self.line}), whose value is an integer, not {value!r}")
         with instance.held:
             instance._values[instance.layout.slots[self.name]] = value & self.mask
 
@@ -447,19 +452,33 @@ class RegisterArray(Register):
         stride: bytes from one to the next; by default (0) their size.
     """
 
-    def __init__(self, offset: int, width: int = 32, *, count: int, stride: int = 0, **rest: Any) -> None:
-        self.place, self.name = caller(), ""
-        require_integers(self, width=width, count=count, stride=stride)
+    def __init__(
+        self,
+        offset: int,
+        width: int = 32,
+        *,
+        count: int,
+        stride: int = 0,
+        reset: int = 0,
+        access: AccessType = RW,
+        fields: Mapping[str, FieldLike] | None = None,
+        bar: int = 0,
+        partial: Partial = Partial.MERGE,
+        sticky: bool = False,
+    ) -> None:
         self.count, self.stride = count, stride or width // 8
-        super().__init__(offset, width, **rest)
-        self.place = caller()
+        super().__init__(
+            offset, width, reset=reset, access=access, fields=fields, bar=bar, partial=partial, sticky=sticky
+        )
 
     def _check(self) -> None:
         super()._check()
-        if self.count < 1 or self.stride < self.size or self.stride % self.size:
+        if not 1 <= self.count <= MOST_REGISTERS:
+            raise self.wrong(f"is an array of {self.count}", f"give a count from 1 to {MOST_REGISTERS}")
+        if self.stride < self.size or self.stride % self.size:
             raise self.wrong(
-                f"is an array of {self.count} with {self.stride} bytes from one to the next",
-                f"the stride is a multiple of its {self.size} bytes",
+                f"has {self.stride} bytes from one to the next",
+                f"give a stride that is a multiple of its {self.size} bytes",
             )
 
     @property
@@ -494,7 +513,7 @@ class RegisterArray(Register):
         raise AttributeError(f"{self.name} is an array: assign to one of it, {self.name}[0] = …")
 
 
-class Memory:
+class Memory(Declared):
     """Plain memory in a BAR that software reads and writes without side effects; on an instance a `bytearray`.
 
     Args:
@@ -504,21 +523,15 @@ class Memory:
     """
 
     def __init__(self, offset: int, size: int, *, bar: int = 0) -> None:
-        self.place = caller()
         self.name = ""
         self.offset, self.size, self.bar = offset, size, bar
-        require_integers(self, offset=offset, size=size, bar=bar)
         if offset < 0 or size < 1:
-            raise self.wrong(f"has {size} bytes at {offset:#x}")
+            raise self.wrong(f"has {size} bytes at {offset:#x}", "give an offset from 0 on, and at least one byte")
 
     @property
     def span(self) -> int:
         """Size in bytes."""
         return self.size
-
-    def wrong(self, what: str, remedy: str = "") -> DefinitionError:
-        """Return an error with the place of this memory's declaration."""
-        return DefinitionError(f"{self.place}: {self.name or 'the memory'} {what}", remedy)
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -542,34 +555,5 @@ def as_field(said: FieldLike) -> Field:
     """
     bits = (said.high, said.shift) if isinstance(said, Field) else said if isinstance(said, tuple) else (said,)
     if not all(isinstance(bit, int) for bit in bits) or not 1 <= len(bits) <= 2:
-        raise TypeError(f"{said!r} is no bit, and no two of them")
+        raise TypeError(f"{shown(said)} is no bit, and no two of them")
     return said if isinstance(said, Field) else Field(*bits)
-
-
-def require_integers(one: Register | Memory, **values: object) -> None:
-    """Refuse what is no integer.
-
-    Args:
-        one: the register or memory that is defined.
-        values: its numbers by their names.
-
-    Raises:
-        DefinitionError: one is none.
-    """
-    for name, value in values.items():
-        if not isinstance(value, int):
-            raise one.wrong(f"has the {name} {value!r}, which is no integer")
-
-
-def place_of(method: Callable[..., Any]) -> str:
-    """Return file and line of a method; empty if it is not a function of Python's."""
-    code = getattr(method, "__code__", None)
-    return f"{Path(code.co_filename).name}:{code.co_firstlineno}" if code else ""
-
-
-def caller() -> str:
-    """Return file and line of the model that is being defined: the nearest frame outside of this package's files."""
-    frame = sys._getframe(1)
-    while frame.f_back and Path(frame.f_code.co_filename).parent == ROOM:
-        frame = frame.f_back
-    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"

@@ -6,9 +6,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from r4l.pci.registers import Field, FieldLike, Register, as_field
+from r4l.pci.declared import Declared
+from r4l.pci.registers import FIELD_FORM, Field, FieldLike, Register, RegisterArray, as_field
 
 if TYPE_CHECKING:
     from r4l.pci.layout import Layout
@@ -18,7 +20,7 @@ LARGEST_DESCRIPTOR = 256
 
 
 @dataclass(frozen=True)
-class DescriptorRing:
+class DescriptorRing(Declared):
     """A ring of descriptors, by the registers that define it. The model does not use it; the scope draws it.
 
     Descriptors from the head up to the tail belong to the device, the others to the driver.
@@ -48,6 +50,45 @@ class DescriptorRing:
     done: str = ""
     buffer: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not self.name or any(one.isspace() or one in "@#" for one in self.name):
+            raise self.wrong(
+                f"has the name {self.name!r}", "give one without spaces, @ and #: faults name their place by it"
+            )
+        if not self.base:
+            raise self.wrong("has no register in base", "name the registers with its address, the lowest part first")
+        if bool(self.length) == bool(self.count):
+            raise self.wrong(
+                "has neither length nor count" if not self.count else "has length and count", "give one of them"
+            )
+        if isinstance(self.count, int) and self.count < 0:
+            raise self.wrong(f"has the count {self.count}", "give a register's name, or a number from 1 on")
+        if not 0 < self.size <= LARGEST_DESCRIPTOR:
+            raise self.wrong(f"has descriptors of {self.size} bytes", f"give 1 to {LARGEST_DESCRIPTOR}")
+        try:
+            bits = self.bits
+        except TypeError as error:
+            raise self.wrong(f"has a field that is none: {error}", FIELD_FORM) from error
+        for name, field in bits.items():
+            if not 0 <= field.shift <= field.high < 8 * self.size:
+                raise self.wrong(
+                    f"has a field {name} of the bits {field.high}:{field.shift}, which its descriptors do not have",
+                    f"give the highest bit first, and bits from {8 * self.size - 1} to 0",
+                )
+        if missing := [name for name in (self.done, *self.buffer) if name and name not in self.fields]:
+            raise self.wrong(
+                f"names the field {missing[0]}, which its descriptors do not have",
+                f"name one of its fields: {', '.join(map(str, self.fields)) or 'there are none'}",
+            )
+        if len(self.buffer) > 2:
+            raise self.wrong("has a buffer of more fields than two", "give the fields of its address and its length")
+
+    @property
+    def title(self) -> str:
+        """The ring for a reader."""
+        name = getattr(self, "name", "")
+        return f"the ring {name}" if name else "DescriptorRing"
+
     @property
     def bits(self) -> dict[str, Field]:
         """The fields of a descriptor."""
@@ -59,28 +100,24 @@ class DescriptorRing:
         named = (*self.base, self.head, self.tail, self.length, self.count if isinstance(self.count, str) else "")
         return tuple(filter(None, named))
 
-    def problem(self, registers: Mapping[str, Register]) -> str:
-        """Return the mistake in the definition; empty if there is none.
+    def require_registers(self, registers: Mapping[str, Register]) -> None:
+        """Refuse registers that a device does not have.
 
         Args:
             registers: registers of the device by name.
+
+        Raises:
+            DefinitionError: the ring names another one, or an array.
         """
-        for name in self.registers:
+        for name in (*self.base, self.head, self.tail, *self.registers):
             if name not in registers:
-                return f"names the register {name}, which the device does not have"
-            if registers[name].count > 1:
-                return f"names {name}, which is an array"
-        if not self.base or not self.head or not self.tail or bool(self.length) == bool(self.count):
-            return "needs base, head, tail, and either length or count"
-        if not 0 < self.size <= LARGEST_DESCRIPTOR:
-            return f"has descriptors of {self.size} bytes; 1 to {LARGEST_DESCRIPTOR} are possible"
-        for name, field in self.bits.items():
-            if not 0 <= field.shift <= field.high < 8 * self.size:
-                return f"has a field {name} of the bits {field.high}:{field.shift}, outside of its {self.size} bytes"
-        for name in (self.done, *self.buffer):
-            if name and name not in self.fields:
-                return f"names the field {name}, which its descriptors do not have"
-        return "" if len(self.buffer) <= 2 else "has a buffer of more fields than address and length"
+                near = get_close_matches(name, registers, 1)
+                raise self.wrong(
+                    f"names the register {name!r}, which the device does not have",
+                    f"name {near[0]}" if near else "declare it, or name another one",
+                )
+            if isinstance(registers[name], RegisterArray):
+                raise self.wrong(f"names {name}, which is an array", "name a register that is none")
 
     def place(self, layout: Layout, values: list[int]) -> tuple[int, int]:
         """Return the guest's address of the ring and the number of its descriptors.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import Any
 
@@ -76,7 +77,7 @@ WRONG = {
         "f is a second method of that name",
     ),
     "one register for two names": ("A = B = Register(0x00)", 4, "B is declared under two names"),
-    "negative": ("A = Register(-4)", 4, "is at -0x4, which is no multiple"),
+    "negative": ("A = Register(-4)", 4, "is at -0x4"),
     "no register in an array": ("A = RegisterArray(0x00, count=0)", 4, "is an array of 0"),
     "no memory": ("A = Memory(0x00, 0)", 4, "has 0 bytes at 0x0"),
     "memory outside": ("A = Memory(0xfe, 4)", 4, "A ends at 0x102, and BAR 0 has 0x100 bytes"),
@@ -89,9 +90,13 @@ WRONG = {
     "a count that is a text": ("A = RegisterArray(0x00, count='3')", 4, "has the count '3', which is no integer"),
     "a size that is a text": ("A = Memory(0x00, '4')", 4, "has the size '4', which is no integer"),
     "an access that is a text": ("A = Register(0x00, access='rw')", 4, "has the access 'rw'"),
-    "a partial that is a text": ("A = Register(0x00, partial='whole')", 4, "has partial='whole'"),
-    "fields that are a list": ("A = Register(0x00, fields=['x'])", 4, "has fields ['x']"),
-    "a field that is a text": ("A = Register(0x00, fields={'x': 'y'})", 4, "a field that is none: 'y' is no bit"),
+    "a partial that is a text": (
+        "A = Register(0x00, partial='whole')",
+        4,
+        "has the partial 'whole', which is no Partial",
+    ),
+    "fields that are a list": ("A = Register(0x00, fields=['x'])", 4, "has the fields ['x'], which is no dictionary"),
+    "a field that is a text": ("A = Register(0x00, fields={'x': 'y'})", 4, "a field 'x' that is none: 'y' is no bit"),
     "a field of three bits": ("A = Register(0x00, fields={'x': (3, 2, 1)})", 4, "(3, 2, 1) is no bit, and no two"),
     "a method with too few arguments": (
         "A = Register(0x00)\n@A.on_write\ndef f(self, new): pass",
@@ -133,50 +138,134 @@ WRONG = {
     ),
 }
 OF_THE_CLASS = {
-    "vendor_id = 0x12345": "vendor_id 0x12345 does not fit in 16 bits",
-    "class_code = 1 << 24": "class_code 0x1000000 does not fit in 24 bits",
-    "bars = (Bar(100),)": "BAR 0 has 100 bytes",
-    "bars = (Bar(8),)": "BAR 0 has 8 bytes",
-    "bars = (Bar(512, io=True),)": "BAR 0 has 512 bytes",
+    "vendor_id = 0x12345": "Model has the vendor_id 0x12345, which does not fit in 16 bits",
+    "vendor_id = -1": "Model has the vendor_id -0x1, which does not fit in 16 bits",
+    "vendor_id = '0x1234'": "Model has the vendor_id '0x1234', which is no integer",
+    "vendor_id = True": "Model has the vendor_id True, which is no integer",
+    "class_code = 1 << 24": "Model has the class_code 0x1000000, which does not fit in 24 bits",
+    "class_code = None": "Model has the class_code None, which is no integer",
+    "interrupt_pin = 5": "Model has the interrupt_pin 5",
+    "bars = (Bar(100),)": "Bar has 100 bytes",
+    "bars = (Bar(8),)": "Bar has 8 bytes",
+    "bars = (Bar(512, io=True),)": "Bar has 512 bytes",
     "bars = (Bar(16, io=True, bits=64),)": "is I/O and 64 bits wide",
-    "bars = (Bar(16, bits=16),)": "BAR 0 has 16 bits",
-    "bars = (Bar(1 << 32),)": "a power of two from 16 to 2147483648",
-    "bars = (Bar(1 << 33, bits=64),)": "a power of two from 16 to 4294967296",
-    "bars = (Bar(16, bits=64), Bar(16))": "BAR 0 is 64 bits wide and takes number 1",
-    "bars = (None,) * 5 + (Bar(16, bits=64),)": "BAR 5 is 64 bits wide",
-    "bars = (Bar(16),) * 7": "there is no BAR 6",
-    "bars = (Bar(16, unmapped=7),)": "neither 0x00 nor 0xff",
-    "bars = (Bar(16, sizes=(3,)),)": "accesses of",
-    "interrupt_pin = 5": "interrupt_pin is 5",
-    "capabilities = (Msi(vectors=3),)": "MSI with 3 vectors",
-    "capabilities = (Msix(vectors=4096),)": "MSI-X with 4096 vectors",
-    "capabilities = (Msix(table=4),)": "multiples of 8",
-    "capabilities = (Msix(vectors=8, pending=8),)": "its pending bits at 0x8 overlap its table, which ends at 0x80",
-    "capabilities = (Msix(table=0x10, pending=0x8, vectors=128),)": "its pending bits at 0x8 overlap its table",
-    "capabilities = (Msix(table=-8),)": "multiples of 8",
-    "capabilities = (Msix(bar=2),)": "MSI-X is in BAR 2, which has I/O ports",
-    "capabilities = (Msix(bar=3),)": "MSI-X is in BAR 3, which the device does not have",
-    "capabilities = (Msix(table=0xf8),)": "MSI-X ends at",
-    "capabilities = (Msi(), Msi())": "a capability is there twice",
-    "capabilities = (Vendor(bytes(180)), Vendor(bytes(180)))": "the capabilities end at",
-    "actions = {'flap': 'nothing'}": "the fault flap is the method nothing",
-    "actions = {'unplug': 'pull'}": "the fault unplug is one that all devices have",
-    "actions = {'link flap': 'pull'}": "the fault 'link flap' has a name that no text of a fault can have",
-    "actions = ['pull']": "actions is ['pull']",
-    "vendor_id = '0x1234'": "vendor_id is '0x1234', which is no integer",
-    "class_code = None": "class_code is None, which is no integer",
-    "bars = Bar(64)": "bars is Bar(size=64",
-    "bars = (64,)": "bars has 64, which is no Bar",
-    "bars = (Bar('64'),)": "is of a wrong type: ",
-    "bars = (Bar(64, sizes=4),)": "is of a wrong type: ",
-    "capabilities = Msi()": "capabilities is Msi(vectors=1",
+    "bars = (Bar(16, bits=16),)": "Bar has 16 bits",
+    "bars = (Bar(1 << 32),)": "Bar has 4294967296 bytes",
+    "bars = (Bar(1 << 33, bits=64),)": "Bar has 8589934592 bytes",
+    "bars = (Bar(16, bits=64), Bar(16))": "Bar is BAR 0, 64 bits wide, and takes number 1, too",
+    "bars = (None,) * 5 + (Bar(16, bits=64),)": "Bar is BAR 5, 64 bits wide",
+    "bars = (Bar(16),) * 7": "Bar is number 6",
+    "bars = (Bar(16, unmapped=7),)": "Bar reads as 7 where nothing is",
+    "bars = (Bar(16, sizes=(3,)),)": "Bar takes accesses of (3,) bytes",
+    "bars = Bar(64)": "Model has bars without a comma: Bar(size=64",
+    "bars = None": "Model has the bars None",
+    "bars = (64,)": "Model has 64 in bars, which is no Bar",
+    "bars = (Bar('64'),)": "Bar has the size '64', which is no integer",
+    "bars = (Bar(64, sizes=4),)": "Bar has the sizes 4, which is no tuple of integers",
+    "capabilities = (Msi(vectors=3),)": "Msi has 3 vectors",
+    "capabilities = (Msi(bits=16),)": "Msi has an address of 16 bits",
+    "capabilities = (Msix(vectors=4096),)": "Msix has 4096 vectors",
+    "capabilities = (Msix(table=4),)": "Msix has the table at 0x4",
+    "capabilities = (Msix(table=-8),)": "Msix has the table at -0x8",
+    "capabilities = (Msix(vectors=8, pending=8),)": "Msix has its pending bits at 0x8, and its table until 0x80",
+    "capabilities = (Msix(table=0x10, pending=0x8, vectors=128),)": "Msix has its pending bits at 0x8",
+    "capabilities = (Msix(bar=2),)": "Msix is in BAR 2, which has I/O ports",
+    "capabilities = (Msix(bar=3),)": "Msix is in BAR 3, which the device does not have",
+    "capabilities = (Msix(table=0xf8),)": "Msix ends at",
+    "capabilities = (PowerManagement(pme=0x20),)": "PowerManagement has the pme 0x20",
+    "capabilities = (Msi(), Msi())": "Msi is there twice",
+    "capabilities = (Vendor(bytes(180)), Vendor(bytes(180)))": "Model has capabilities that end at",
+    "capabilities = (Vendor(bytes(190)),)": "Vendor has 190 bytes of data",
+    "capabilities = (Vendor(b'x', b'xx'),)": "Vendor has the mask b'xx' for 1 bytes",
+    "capabilities = Msi()": "Model has capabilities without a comma: Msi(vectors=1",
     "capabilities = (Msi,)": "which is no Capability",
-    "capabilities = (Vendor('text'),)": "is of a wrong type: ",
-    "rings = ('transmit',)": "rings has 'transmit', which is no DescriptorRing",
-    "interrupt_mask = 'MASK'": "interrupt_mask names the register MASK",
-    "patience = 0": "patience is 0",
-    "patience = '5'": "patience is '5'",
-    "clock = 3": "clock is 3",
+    "capabilities = (Vendor('text'),)": "Vendor has the data 'text', which is no bytes",
+    "actions = {'flap': 'nothing'}": "Model has the fault flap with the method 'nothing', which there is not",
+    "actions = {'flap': None}": "Model has the fault flap with the method None, which there is not",
+    "actions = {'flap': 'peek'}": "Model has the fault flap with the method peek, which needs arguments",
+    "actions = {'unplug': 'pull'}": "Model has the fault unplug, which is one that all devices have",
+    "actions = {'link flap': 'pull'}": "Model has the fault 'link flap', a name that no text of a fault can have",
+    "actions = {3: 'pull'}": "Model has the fault 3, a name that no text of a fault can have",
+    "actions = ['pull']": "Model has the actions ['pull']",
+    "rings = ('transmit',)": "Model has 'transmit' in rings, which is no DescriptorRing",
+    "rings = DescriptorRing('jobs', ('A',), 'B', 'C', count=4)": "Model has rings without a comma",
+    "rings = (DescriptorRing('jobs', ('A',), 'B', 'C', count=4),)": "the ring jobs names the register 'A'",
+    "rings = (DescriptorRing('data', ('A',), 'B', 'C', count=4),)": "the ring data has the name that faults have",
+    "rings = (DescriptorRing('jobs', ('A',), 'B', 'C', count=4),) * 2": "the ring jobs has the name of another one",
+    "rings = (DescriptorRing('two jobs', ('A',), 'B', 'C', count=4),)": "has the name 'two jobs'",
+    "interrupt_mask = 'MASK'": "Model has the interrupt_mask MASK, which is no register of it",
+    "interrupt_mask = 3": "Model has the interrupt_mask 3, which is no text",
+    "patience = 0": "Model has the patience 0",
+    "patience = '5'": "Model has the patience '5'",
+    "patience = float('nan')": "Model has the patience nan",
+    "clock = 3": "Model has the clock 3",
+    "clock = len": "Model has the clock <built-in function len>",
+    "clock = Bar": "clock is the class Bar itself",
+    "A = Register": "A is the class Register itself",
+}
+RING = {
+    "name": "'jobs'",
+    "base": "('LOW', 'HIGH')",
+    "head": "'HEAD'",
+    "tail": "'TAIL'",
+    "length": "'LENGTH'",
+    "size": "16",
+    "fields": "{'address': (63, 0), 'done': 127}",
+    "done": "'done'",
+    "buffer": "('address',)",
+}
+REGISTER = {
+    "offset": "0x40",
+    "width": "32",
+    "reset": "0",
+    "access": "RW",
+    "fields": "{'go': 0}",
+    "bar": "0",
+    "partial": "Partial.MERGE",
+    "sticky": "False",
+}
+DECLARATIONS: dict[str, tuple[str, dict[str, str], set[str]]] = {
+    "Register": ("A = {}", REGISTER, {"offset"}),
+    "RegisterArray": ("A = {}", {**REGISTER, "count": "2", "stride": "8"}, {"offset", "count"}),
+    "Memory": ("A = {}", {"offset": "0x40", "size": "16", "bar": "0"}, {"offset", "size"}),
+    "Field": ("A = Register(0x40, fields={{'x': {}}})", {"high": "3", "low": "0", "access": "RO"}, {"high"}),
+    "Bar": (
+        "bars = ({}, None, Bar(0x20))",
+        {"size": "0x100", "io": "False", "bits": "32", "prefetchable": "False", "unmapped": "0", "sizes": "(1, 2, 4)"},
+        {"size"},
+    ),
+    "Msi": ("capabilities = ({},)", {"vectors": "1", "bits": "64", "maskable": "False"}, set()),
+    "Msix": ("capabilities = ({},)", {"vectors": "1", "bar": "0", "table": "0x80", "pending": "0xc0"}, set()),
+    "PowerManagement": ("capabilities = ({},)", {"d1": "0", "d2": "True", "pme": "0x1f", "keeps": "True"}, set()),
+    "Express": ("capabilities = ({},)", {"function_reset": "True"}, set()),
+    "Vendor": ("capabilities = ({},)", {"data": "b'r4l'", "writable": "b''"}, set()),
+    "DescriptorRing": ("rings = ({},)", RING, {"name", "base", "head", "tail", "length", "fields"}),
+}
+RING_REGISTERS = "".join(
+    f"    {name} = Register({0xA0 + 4 * number:#x})\n"
+    for number, name in enumerate(("LOW", "HIGH", "HEAD", "TAIL", "LENGTH"))
+)
+WRONG_VALUES = (
+    "None",
+    "'0x10'",
+    "'text'",
+    "b'xyzt'",
+    "1.5",
+    "-1",
+    "1 << 70",
+    "True",
+    "[]",
+    "{3: 1}",
+    "Bar",
+)
+OPTIONAL = {"fields": ("None",), "low": ("None",), "access": ("None",), "pending": ("None",)}
+"""Values that are none of another type."""
+HARMLESS = {
+    "bool": ("True",),
+    "fields": ("[]",),
+    "buffer": ("[]",),
+    "name": ("'0x10'", "'text'"),
+    "data": ("b'xyzt'",),
 }
 
 
@@ -195,13 +284,162 @@ def test_contradictory_registers_are_refused_with_the_line(case: str) -> None:
     with pytest.raises(DefinitionError, match=re.escape(said)) as caught:
         define(source)
     assert caught.value.cause.startswith(f"model.py:{line}: "), caught.value.cause
+    assert caught.value.remedy
+
+
+def refused(source: str) -> DefinitionError:
+    """Define a wrong model, and return the error, which names the source's last line and a remedy."""
+    with pytest.raises(DefinitionError) as caught:
+        define(source)
+    assert caught.value.cause.startswith(f"model.py:{source.count(chr(10))}: "), caught.value.cause
+    assert caught.value.remedy
+    assert "\n" not in caught.value.cause + caught.value.remedy
+    return caught.value
 
 
 @pytest.mark.parametrize("line", OF_THE_CLASS)
-def test_contradictory_classes_are_refused(line: str) -> None:
-    with pytest.raises(DefinitionError, match=re.escape(OF_THE_CLASS[line])) as caught:
-        define(f"{HEAD}    {line}\n")
-    assert caught.value.cause.startswith("model.py:1: Model: ")
+def test_contradictory_classes_are_refused_with_the_line(line: str) -> None:
+    assert OF_THE_CLASS[line] in refused(f"{HEAD}    {line}\n").cause
+
+
+def declaration(cls: str, words: dict[str, str], *others: str) -> str:
+    """A model whose last line is a declaration with these arguments."""
+    form = DECLARATIONS[cls][0]
+    arguments = ", ".join([*others, *(f"{name}={value}" for name, value in words.items())])
+    return f"{HEAD}{RING_REGISTERS}    {form.format(f'{cls}({arguments})')}\n"
+
+
+@pytest.mark.parametrize("cls", DECLARATIONS)
+def test_a_declaration_without_an_argument_that_it_needs_is_refused(cls: str) -> None:
+    _, words, needed = DECLARATIONS[cls]
+    assert define(declaration(cls, words))
+    for name in words:
+        rest = declaration(cls, {one: value for one, value in words.items() if one != name})
+        if name in needed:
+            error = refused(rest)
+            assert name in error.cause + error.remedy
+        else:
+            assert define(rest)
+
+
+@pytest.mark.parametrize("cls", DECLARATIONS)
+def test_a_declaration_with_an_argument_that_it_does_not_have_is_refused(cls: str) -> None:
+    _, words, _ = DECLARATIONS[cls]
+    first = next(iter(words))
+    mistyped = first[:-1] + "x"
+    error = refused(declaration(cls, {**words, mistyped: "8"}))
+    assert f"has no argument {mistyped}" in error.cause
+    assert first in error.remedy
+    assert "without a name" in refused(declaration(cls, {}, *["1"] * 12)).cause
+    assert f"{first} twice" in refused(declaration(cls, words, words[first])).cause
+
+
+@pytest.mark.parametrize("cls", DECLARATIONS)
+def test_a_declaration_with_a_value_of_another_type_is_refused(cls: str) -> None:
+    """Every argument of every class, with values of types that it does not take."""
+    _, words, _ = DECLARATIONS[cls]
+    tried = 0
+    for name, good in words.items():
+        flag = good in ("True", "False") or name in ("d1", "d2")
+        fine = HARMLESS["bool"] if flag else HARMLESS.get(name, ())
+        if cls in ("Field", "Msix") or name == "fields":
+            fine = (*fine, *OPTIONAL.get(name, ()))
+        for value in WRONG_VALUES:
+            if value not in fine and (cls, name, value) != ("DescriptorRing", "fields", "[]"):
+                refused(declaration(cls, {**words, name: value}))
+                tried += 1
+    assert tried >= 10 * len(words) - 8
+
+
+@pytest.mark.parametrize(
+    ("line", "remedy"),
+    [
+        ("A = RegisterArray(0x10)", "write RegisterArray(offset, count=…)"),
+        ("A = RegisterArray(0x10, 32, 4)", "write the others by name: count, stride, reset"),
+        ("A = Register('0x10')", "write it without quotes: offset=0x10"),
+        ("A = Register(0x10, acess=RO)", "write access"),
+        ("A = Register(0x10, access='rw')", "give one of RO, RW, WO, RC, W1C, W1S"),
+        ("A = Register(0x10, partial=True)", "give one of Partial.MERGE, Partial.WHOLE, Partial.REFUSE"),
+        ("A = Register(0x12)", "align it: 0x10 is one"),
+        ("bars = (Bar(64, sizes=4),)", "write it with a comma: sizes=(4,)"),
+        ("rings = (DescriptorRing('jobs', 'LOW', 'A', 'B', count=4),)", "write it with a comma: base=('LOW',)"),
+        ("rings = (DescriptorRing('jobs', (Register(0),), 'A', 'B', count=4),)", "give the name in quotes"),
+        ("bars = Bar(64)", "write bars = (Bar(…),)"),
+        ("vendor_id = '0x1234'", "write it without quotes: vendor_id=0x1234"),
+    ],
+)
+def test_the_remedy_is_what_to_write(line: str, remedy: str) -> None:
+    assert remedy in refused(f"{HEAD}    {line}\n").remedy
+
+
+def test_a_mistake_in_an_inherited_attribute_has_its_own_line() -> None:
+    source = f"{HEAD}    capabilities = (Msix(vectors=8),)\nclass Other(Model):\n    pass\n    bars = (Bar(0x40),)\n"
+    with pytest.raises(DefinitionError, match=re.escape("model.py:4: Msix ends at 0x88, and BAR 0 has 0x40 bytes")):
+        define(source)
+    mixin = "class Mixin:\n    patience = 0\n\nclass Model(Mixin, Device):\n    vendor_id = 1\n"
+    with pytest.raises(DefinitionError, match=re.escape("model.py:4: Model has the patience 0")):
+        define(mixin)
+
+
+def test_a_declaration_has_the_signature_of_its_class() -> None:
+    """Editors and help() show the arguments, though a call goes through the type of the class."""
+    assert list(inspect.signature(pci.RegisterArray).parameters)[:4] == ["offset", "width", "count", "stride"]
+    assert list(inspect.signature(Bar).parameters)[:2] == ["size", "io"]
+
+
+def test_a_capability_of_the_author_s_own_is_checked_like_others() -> None:
+    source = """
+from dataclasses import dataclass
+@dataclass(frozen=True)
+class Own(Capability):
+    value: int
+    number = 0x0d
+    short = "OWN"
+    registers = (("VALUE", 2, 2),)
+    def body(self):
+        return self.value.to_bytes(2, "little"), bytes(2)
+class Model(Device):
+    vendor_id = 1
+    capabilities = (Own(VALUE),)
+"""
+    model = define(source.replace("VALUE)", "0x1234)"))
+    assert model().config.word(0x42) == 0x1234
+    with pytest.raises(DefinitionError, match=r"model\.py:13: Own has the value '0x1234', which is no integer"):
+        define(source.replace("VALUE)", "'0x1234')"))
+    with pytest.raises(DefinitionError, match=re.escape("model.py:13: Own has no value")):
+        define(source.replace("VALUE)", ")"))
+
+
+CALLS = {
+    "self.after(1, self.step(0, 0))": "after takes seconds and a method, not 1 and None: without parentheses",
+    "self.after('1', self.reset)": "after takes seconds and a method, not '1'",
+    "self.after(-1, self.reset)": "after takes seconds from 0 on, not -1",
+    "self.after(float('nan'), self.reset)": "after takes seconds from 0 on, not nan",
+    "self.raise_irq('0')": "raise_irq takes the number of a vector, not '0'",
+    "self.raise_irq(-1)": "raise_irq takes the number of a vector from 0 on, not -1",
+    "self.dma.read('0x1000', 4)": "DMA takes an address and a number of bytes, not '0x1000' and 4",
+    "self.dma.read(0x1000, None)": "DMA takes an address and a number of bytes, not 4096 and None",
+    "self.dma.read(0x1000, -4)": "DMA at 0x1000 of -4 bytes",
+    "self.dma.write(0x1000, 'text')": "DMA writes bytes, not 'text'",
+    "self.dma.write(None, b'text')": "DMA takes an address and a number of bytes, not None and 4",
+    "self.dma.write(0x1000, 4)": "DMA writes bytes, not 4",
+    "self.dma.pack('<I', 0x1000, 'x')": "required argument is not an integer",
+    "self.A = '5'": "A is a register",
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_method_that_calls_with_wrong_arguments_is_the_model_s_error_with_its_line(call: str) -> None:
+    model = define(
+        f"{HEAD}    A = Register(0x00)\n    B = Register(0x04)\n    @B.on_write\n    def go(self, old, new):\n"
+        f"        {call}\n    @A.on_write\n    def step(self, old, new): pass\n"
+    )
+    device = model()
+    device.may_master = True
+    device.bar_write(0, 4, 4, 1)
+    (error,) = device.errors
+    assert CALLS[call] in error.cause
+    assert "(/somewhere/model.py:8)" in error.cause
 
 
 def test_a_table_of_msix_and_registers_do_not_share_a_place() -> None:
@@ -313,7 +551,7 @@ def test_fields_have_access_types_of_their_own() -> None:
 
 
 NAMES = """
-reset size mask count width access free bar name value text base what offset word owner slot place wrong
+reset size mask count width access free bar name value text base what offset word owner slot line title wrong
 stride span hidden cleared rules writer reader on_write on_read register self partial sticky changed written
 """
 

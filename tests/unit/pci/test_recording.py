@@ -260,15 +260,15 @@ def ring(**changes: Any) -> type[pci.Device]:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"head": "NONE"}, "register NONE"),
+        ({"head": "NONE"}, "the register 'NONE'"),
         ({"tail": "MANY"}, "array"),
-        ({"length": "HEAD"}, "either length or count"),
-        ({"count": 0}, "either length or count"),
+        ({"length": "HEAD"}, "length and count"),
+        ({"count": 0}, "neither length nor count"),
         ({"size": 4}, "field address of the bits 63:0"),
         ({"size": 0}, "descriptors of 0 bytes"),
         ({"done": "NONE"}, "field NONE"),
         ({"buffer": ("address", "length")}, "field length"),
-        ({"base": ()}, "needs base"),
+        ({"base": ()}, "no register in base"),
     ],
 )
 def test_a_ring_that_contradicts_its_device_is_refused(changes: dict[str, Any], words: str) -> None:
@@ -278,7 +278,7 @@ def test_a_ring_that_contradicts_its_device_is_refused(changes: dict[str, Any], 
 
 
 def test_a_mask_that_is_no_register_is_refused() -> None:
-    with pytest.raises(pci.DefinitionError, match="interrupt_mask names the register NONE"):
+    with pytest.raises(pci.DefinitionError, match="the interrupt_mask NONE, which is no register"):
 
         class Model(pci.Device):
             vendor_id = 0x1234
