@@ -22,7 +22,7 @@ step, and up to 4.16 (include/linux/syscalls.h)."""
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|clone|llvm|lto_priv|\d).*$")
 LONGEST = 200
 """Characters of a symbol that are compared. The bound keeps hostile logs from costing time."""
-INNOCENT = 2
+INNOCENT = 3
 """Number of groups at the head of the table whose functions are never blamed, even if no other frame is left."""
 
 

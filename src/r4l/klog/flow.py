@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Put lines together that a mail program has broken in a way that can be undone (RFC 3676, format=flowed)."""
+"""Put lines together that a mail program has broken: in a way that can be undone (RFC 3676, format=flowed), or hard, at
+its margin."""
 
 from __future__ import annotations
 
@@ -12,8 +13,16 @@ LONGEST = 1024
 """Characters of a line that is put together; the kernel prints no longer ones (PRINTKRB_RECORD_MAX)."""
 WIDTH = range(20, 81)
 """Characters of a line that is taken for a broken one without a header that says so."""
+MARGIN = 71
+"""Characters of the narrowest margin at which mail programs break lines (Evolution's; others have 72 to 78)."""
+BROKEN = range(24, 120)
+"""Characters of a line that may be broken at a margin, with the quotes that were added later."""
 _QUOTE = re.compile(r"(?:> ?)*")
 _SIGNATURE = "-- "
+_WORD = re.compile(r"\S+(?: {2,}\S+)*")
+"""Text at the begin of a line that a mail program keeps together: it breaks at single blanks only."""
+_HALF = re.compile(r"(?: at| in| from| virtual| address| kernel| context| dereference| than| for|:)$")
+"""End of a line of the kernel's that is not over."""
 
 
 class FlowedLines:
@@ -22,13 +31,20 @@ class FlowedLines:
     A header announces such lines. Without it, as in a text that somebody has copied, two blanks at the end of a line of
     a mail's width mark one: the kernel prints no such lines.
 
+    In a mail, a line of the kernel's also goes on in one without its mark, if the first word of that did not fit into
+    the margin.
+
     Attributes:
-        announced: True if a header says so.
+        announced: True if a header says that blanks mark broken lines.
+        mail: True if the text is a mail.
     """
 
     def __init__(self) -> None:
         self.announced = False
+        self.mail = False
         self._held: str | None = None
+        self._width = 0
+        """Characters of the last line that was put into the one that waits."""
 
     @property
     def open(self) -> bool:
@@ -41,16 +57,29 @@ class FlowedLines:
             return False
         return self.announced or (line.endswith("  ") and len(line) in WIDTH and not _is_marked(line))
 
+    def may_be_cut(self, line: str) -> bool:
+        """True if a mail program may have broken the line at its margin."""
+        if not self.mail or len(line) not in BROKEN:
+            return False
+        text = line.removeprefix(_quote(line))
+        return _is_marked(text) or (_HALF.search(text) is not None and kinds.begins(text))
+
     def feed(self, line: str) -> list[str]:
         """Add a line; return the lines that are complete."""
         held, self._held = self._held, None
         if held is not None:
             quote = _quote(held)
             rest = line.removeprefix(quote)
-            if _quote(line) != quote or not _goes_on(rest):
+            soft = self.is_broken(held)
+            if _quote(line) != quote or not _goes_on(rest) or not (soft or _did_not_fit(self._width, rest)):
                 return [held, *self.feed(line)]
-            line = f"{held.rstrip()} {rest}"
-        if self.is_broken(line):
+            # Whether it ends at the margin, too, is a matter of its own width.
+            cut = self.mail and len(line) in BROKEN
+            self._width, line = len(line), f"{held.rstrip()} {rest}"
+            waits = self.is_broken(line) or (not soft and cut and len(line) <= LONGEST)
+        else:
+            self._width, waits = len(line), self.is_broken(line) or self.may_be_cut(line)
+        if waits:
             self._held = line
             return []
         return [line]
@@ -59,6 +88,12 @@ class FlowedLines:
         """End the text: return the line that waits."""
         held, self._held = self._held, None
         return [] if held is None else [held]
+
+
+def _did_not_fit(width: int, rest: str) -> bool:
+    """True if the first word of the rest would have passed the margin of a mail."""
+    word = _WORD.match(rest)
+    return word is not None and width + 1 + len(word[0]) > MARGIN
 
 
 def _quote(line: str) -> str:

@@ -67,8 +67,10 @@ LONGEST = 8192
 """Characters of a line that is put together."""
 HEADERS = ("content-type:", "content-transfer-encoding:")
 """Headers that tell how a mail's text is encoded, in small letters."""
+_OTHER_HEADER = "another"
 _TEXT = re.compile(r"\s*(?:$|text/|application/octet-stream)")
 """Types of a mail's parts that are decoded."""
+_LINE_END = re.compile("(?:=0D)?=0A")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}$")
 
 
@@ -78,7 +80,7 @@ class MailDecoder:
     def __init__(self) -> None:
         self._headers: dict[str, str] = {}
         self._last = ""
-        """Header that the next line may go on with; empty outside of headers."""
+        """Header that the next line may go on with, or `_OTHER_HEADER`; empty outside of headers."""
         self._begun = ""
         self._bytes = b""
 
@@ -86,6 +88,11 @@ class MailDecoder:
     def active(self) -> bool:
         """True if the next line must be given to `decode`."""
         return bool(self._last) or self._encoding in ("quoted-printable", "base64")
+
+    @property
+    def begun(self) -> bool:
+        """True in a mail, after headers that tell what its text is."""
+        return bool(self._headers)
 
     @property
     def flowed(self) -> bool:
@@ -110,20 +117,25 @@ class MailDecoder:
     def decode(self, line: str) -> list[str]:
         """Add a line; return the lines that are complete."""
         if self._last:
-            if line[:1] in (" ", "\t"):
-                self._headers[self._last] = (self._headers[self._last] + line.lower())[:LONGEST]
-            elif not line.strip():
+            if not line.strip():
                 self._last = ""
+            elif line[0] not in " \t":
+                self._last = _OTHER_HEADER
+            elif self._last in HEADERS:
+                self._headers[self._last] = (self._headers[self._last] + line.lower())[:LONGEST]
             return [line]
         if self._encoding == "base64" and _TEXT.match(self._headers.get("content-type:", "")):
             return self._of_base64(line)
         if self._encoding != "quoted-printable":
             return [line]
         line, self._begun = self._begun + line.rstrip(), ""
-        if line.endswith("=") and len(line) < LONGEST:
-            self._begun = line[:-1]
-            return []
-        return [quopri.decodestring(line.encode()).decode("utf-8", "replace") if "=" in line else line]
+        # Some programs encode the ends of lines, too, and break after each.
+        whole = _LINE_END.split(line)
+        if line.endswith("=") and len(whole[-1]) < LONGEST:
+            self._begun = whole.pop()[:-1]
+        return [
+            quopri.decodestring(text.encode()).decode("utf-8", "replace") if "=" in text else text for text in whole
+        ]
 
     def flush(self) -> list[str]:
         """End the text: return the line that is not complete."""

@@ -37,7 +37,7 @@ NO_BREAK = "\u00a0"
 
 CONSOLE = re.compile(
     r"(?:<(\d{1,4})>)?\[ *(\d{1,10}\.\d{1,9})\](?:\[ *([TC]\d{1,7})\])?"
-    r"(?: (?! *\[ *[TC]?\d{1,7}[:\]]| *[.-]?\(\d| *c\d{1,2} |[\w.-]{1,64} kernel: )|$)"
+    r"(?: (?! *\[ *[TC]?\d{1,7}[:\]]| *[.-]?\(\d| *c\d{1,2} |(?:[\w.-]{1,64} )?kernel: )|$)"
 )
 """The kernel's own prefix with no other stage behind it; nearly all lines match."""
 

@@ -189,9 +189,9 @@ class _Reader:
             lines = []
         else:
             lines = self._mail.decode(line) if self._mail.active else [line]
-            self._flow.announced = self._mail.flowed
+            self._flow.announced, self._flow.mail = self._mail.flowed, self._mail.begun
             lines = [whole for text in lines for whole in self._flow.feed(text)]
-        self._encoded = self._mail.active or self._mail.flowed or self._flow.open
+        self._encoded = self._mail.active or self._mail.begun or self._flow.open
         return [splat for text in lines for splat in self._read(text.rstrip(BLANKS), number)]
 
     def _read(self, line: str, number: int) -> list[Splat]:

@@ -33,7 +33,7 @@ WITHHELD = 10.0
 which the kernel waits (kernel/watchdog.c, get_softlockup_thresh)."""
 BY_KIND: Mapping[str, Name] = {
     **dict.fromkeys(LOCKUPS, "hang"),
-    **dict.fromkeys(("netdev-leak", "kmemleak"), "leak"),
+    **dict.fromkeys(("netdev-leak", "page-pool-leak", "kmemleak"), "leak"),
 }
 """Verdicts of the complaints (klog/kinds.toml) that are no splats."""
 REPORTS = ("tx-timeout",)

@@ -8,6 +8,7 @@ import html
 import io
 import json
 import quopri
+import textwrap
 import time
 from collections.abc import Callable
 
@@ -83,6 +84,22 @@ def test_mails_as_they_are_sent() -> None:
     assert splat.lines == texts
 
 
+def test_a_header_that_goes_on_is_none_of_the_encoding() -> None:
+    """A mail has more headers behind those that tell how it is encoded, of more than a line each."""
+    body = quopri.encodestring("\n".join(map(stamped, TEXTS)).encode())
+    headers = b"Content-Transfer-Encoding: quoted-printable\nX-Path: a\n b\n\tc\n\n"
+    (splat,) = complaints(io.BytesIO(headers + body))
+    assert splat.lines == TEXTS
+
+
+@pytest.mark.parametrize("end", ["=0A=\n", "=0D=0A=\n"])
+def test_ends_of_lines_that_are_encoded_too(end: str) -> None:
+    """Such is a mail whose writer encodes the text as a whole."""
+    body = end.join(stamped(text).replace("=", "=3D") for text in TEXTS)
+    (splat,) = complaints(io.BytesIO(f"Content-Transfer-Encoding: quoted-printable\n\n{body}\n".encode()))
+    assert splat.lines == TEXTS
+
+
 def test_mails_in_base64() -> None:
     """The report is in the second part of a mail, after one with another encoding."""
     body = base64.encodebytes("\n".join(map(stamped, TEXTS)).encode())
@@ -132,6 +149,44 @@ def test_lines_that_a_mail_program_broke_so_that_they_can_be_put_together(header
     assert len(lines) > len(LONG)
     (splat,) = complaints(io.BytesIO("\n".join([header, "", "Hello,", *lines, "-- ", "me"]).encode()))
     assert splat.lines[: len(LONG)] == LONG
+
+
+WIDE = [
+    "WARNING: CPU: 1 PID: 123 at drivers/net/ethernet/widget/widget_main.c:1234 widget_read+0x12/0x40 [widget]",
+    "Modules linked in: widget",
+    "CPU: 1 UID: 0 PID: 123 Comm: prog Tainted: G S      W          6.14.4-400.some.distribution.x86_64 #1",
+    "Call Trace:",
+    "[c00000003dd4f360] [c000000000970fe0] widget_do_something_with_a_long_name+0xf4/0x164 [widget]",
+    "[c00000003dd4f3b0] [c00000000097dcf4] widget_read_a_register+0x1b4/0x1e0 (unreliable)",
+]
+
+
+@pytest.mark.parametrize("margin", [71, 72, 78])
+@pytest.mark.parametrize("quote", ["", "> ", "> > "])
+def test_lines_that_a_mail_program_broke_at_its_margin(quote: str, margin: int) -> None:
+    """A mark shows which lines were the kernel's."""
+    lines = [quote + part for text in WIDE for part in textwrap.wrap(stamped(text), margin, break_long_words=False)]
+    assert len(lines) > len(WIDE)
+    (splat,) = complaints(io.BytesIO("\n".join(["Content-Type: text/plain", "", "Hello,", *lines, ""]).encode()))
+    assert [" ".join(line.split()) for line in splat.lines] == [" ".join(text.split()) for text in WIDE]
+
+
+def test_a_headline_without_a_mark_is_put_together_where_its_words_are_not_over() -> None:
+    headline = WIDE[0].removesuffix(" [widget]")
+    lines = [*textwrap.wrap(headline, 72), "Call Trace:", " widget_read+0x12/0x40 [widget]"]
+    assert lines[0].endswith(" at")
+    (splat,) = complaints(io.BytesIO("\n".join(["Content-Type: text/plain", "", *lines]).encode()))
+    assert splat.lines == [headline, *lines[2:]]
+
+
+def test_a_line_that_had_room_goes_on_in_no_other() -> None:
+    """In a mail, words of other programs stand between the kernel's lines; a plain log has no margin."""
+    log = [stamped("BUG: unable to handle page fault for address: 0"), "done", stamped("Call Trace:")]
+    (splat,) = complaints(io.BytesIO("\n".join(["Content-Type: text/plain", "", *log]).encode()))
+    assert splat.lines == ["BUG: unable to handle page fault for address: 0", "Call Trace:"]
+    log[1] = "starting-a-service-with-a-long-name"
+    (splat,) = complaints(io.BytesIO("\n".join(log).encode()))
+    assert log[1] not in splat.headline
 
 
 def test_a_blank_at_the_end_of_a_line_of_the_kernels_does_not_break_it() -> None:
