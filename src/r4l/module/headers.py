@@ -122,7 +122,9 @@ class Headers:
 
     def is_tag(self, found: Found) -> bool:
         """Return whether a name is that of a struct, union or enum, used with this word only."""
-        return bool(re.match(r"(?:struct|union|enum)\b", self._lines(found.file)[found.line - 1]))
+        # Not a function that returns one: its declaration begins with the word, too.
+        tag = rf"(?:struct|union|enum)\s+{re.escape(found.name)}\b"
+        return bool(re.match(tag, self._lines(found.file)[found.line - 1]))
 
     def conditions(self, found: Found) -> list[str]:
         """Return the preprocessor's conditions that a definition stands under, outer ones first, without the guard

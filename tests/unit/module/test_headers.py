@@ -31,6 +31,7 @@ foo_delete_sync(struct foo_device *foo)
 		foo_never_declared(foo);
 }
 extern int foo_register_device(struct foo_device *foo, const char *name);
+struct foo_device *foo_find(const char *name);
 #endif
 """
 
@@ -75,6 +76,13 @@ def test_names_that_resemble(headers: Headers) -> None:
     assert headers.resembling("bar_register_devices") == []
     assert headers.resembling("mine_all_mine") == []
     assert headers.resembling("x") == []
+
+
+def test_a_function_that_returns_a_struct_is_no_tag(headers: Headers) -> None:
+    tags = {name: found for name in ("foo_device", "foo_state", "foo_find") if (found := headers.named(name))}
+    assert [name for name, found in tags.items() if headers.is_tag(found)] == ["foo_device", "foo_state"]
+    assert len(tags) == 3
+    assert [found.name for found in headers.resembling("foo_find_it", function=True)] == ["foo_find"]
 
 
 def test_members_that_resemble(headers: Headers) -> None:
