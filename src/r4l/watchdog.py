@@ -98,7 +98,7 @@ class Watchdog:
     def _watch(self) -> None:
         try:
             self._look_again_and_again()
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001 (raised in the thread that waits)
             # Nobody would notice what the program exceeds from here on.
             self._failure = failure
             self._end(self._process)
