@@ -88,7 +88,7 @@ def headers_of(kernel: Kernel) -> Headers:
 
 
 def _name(index: Headers, name: str, head: str, kernel: Kernel) -> Explanation | None:
-    there = index.named(name)
+    there = _seen(index, index.places(name), kernel)
     if there and index.is_tag(there) and "type name" not in head:
         there = None
     if there:
@@ -101,6 +101,12 @@ def _name(index: Headers, name: str, head: str, kernel: Kernel) -> Explanation |
     names = ", ".join(map(str, alike))
     cause = f"`{name}` is not in the headers of Linux {kernel.release}; they have {names}: a guess"
     return Explanation("c-guess", cause, "check whether one of these was meant, or declare the name", head)
+
+
+def _seen(index: Headers, places: list[Found], kernel: Kernel) -> Found | None:
+    """Return the definition that counts: of those that a header has under opposite conditions, the one that holds."""
+    same = [place for place in places if place.file == places[0].file]
+    return next((place for place in same if not hides(index.conditions(place), kernel)), next(iter(same), None))
 
 
 def _there(found: Found, conditions: list[str], head: str, kernel: Kernel) -> Explanation | None:
@@ -167,7 +173,18 @@ def _member(index: Headers, struct: str, member: str, head: str, kernel: Kernel)
     if found is None:
         return None
     where, alike = found
-    names = ", ".join(f"`{name}`" for name in alike)
+    there = index.member(struct, member)
+    if there:
+        inner = index.conditions(there)[len(index.conditions(where)) :]
+        hidden = hides(inner, kernel)
+        if not hidden and not inner:
+            # The compiler knows the struct's name only.
+            return _opaque(index, struct, head, kernel)
+        if hidden:
+            place = f"{there.file}:{there.line} of Linux {kernel.release}"
+            cause = f"`{member}` of `struct {struct}` is in {place}, but {hidden}"
+            return Explanation("c-hidden", cause, "do without it, or build for a kernel that has it", head)
+    names = ", ".join(f"`{name}`" for name in alike if name != member)
     guessed = f"; the headers have {names}: a guess" if names else ""
     cause = f"`struct {struct}` of Linux {kernel.release} has no `{member}`{guessed}"
     return Explanation("c-guess", cause, f"see its definition in the kernel's {where.file}:{where.line}", head)

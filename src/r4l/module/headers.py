@@ -28,6 +28,8 @@ DEFINITION = re.compile(
 """Definitions and declarations as the kernel's style writes them: in the first column, enum constants after a tab."""
 GUARD = re.compile(r"_*[A-Z0-9_]+_H_*")
 """The macro by which a header guards against a second #include."""
+MEMBER = re.compile(r"\(\s*\*\s*(\w+)\s*\)\s*\(|\b(\w+)\s*(?:\[[^\]]*\]|:\s*\d+)?\s*;")
+"""A member of a struct: a pointer to a function, or the last name before a semicolon."""
 NO_NAMES = frozenset({"if", "for", "while", "switch", "return", "sizeof", "defined", "typeof", "__attribute__"})
 SHORT = 3
 """Letters of names that are too short to be kept."""
@@ -97,8 +99,13 @@ class Headers:
             name: name to look for.
             header: name of the only header to look in, without folders.
         """
+        return next(iter(self.places(name, header)), None)
+
+    def places(self, name: str, header: str = "") -> list[Found]:
+        """Return the definitions of a name, that in the header that drivers include first; one header may have several,
+        under conditions."""
         places = [place for place in self._index.get(name, ()) if not header or place.file.endswith(f"/{header}")]
-        return min(places, key=_preference) if places else None
+        return sorted(places, key=_preference)
 
     def declaration(self, found: Found) -> str:
         """Return a function's declaration or a macro's name and parameters, as the header has them, in one line."""
@@ -177,32 +184,50 @@ class Headers:
         return list(itertools.islice((place for place in found if not function or not self.is_tag(place)), count))
 
     def files(self, header: str) -> list[str]:
-        """Return the headers that resemble a missing one, as an `#include` names them: those of the same name
-        elsewhere, or else of a similar name in the same folder."""
+        """Return the headers that resemble a missing one, as an `#include` names them: those whose path has the same
+        words (`asm/a/b.h` for `asm/a_b.h`), or else the same name elsewhere, or a similar one in the same folder."""
         folder, _, base = header.rpartition("/")
         names = {Found("", file, 0).include for file in self._files}
+        words = re.split(r"[/_.-]", header)
+        moved = sorted(name for name in names if re.split(r"[/_.-]", name) == words)
         same = sorted(name for name in names if name.rpartition("/")[2] == base)
-        if same:
-            return same[:3]
+        if moved or same:
+            return (moved or same)[:3]
         beside = {name.rpartition("/")[2]: name for name in names if name.rpartition("/")[0] == folder}
         return [beside[other] for other in difflib.get_close_matches(base, beside, 2, ALIKE)]
 
     def members(self, struct: str, name: str) -> tuple[Found, list[str]] | None:
         """Return the struct's definition and its members that resemble a name; None if no header defines the struct."""
         found = self.named(struct)
-        if found is None:
+        body = self._body(found) if found else None
+        if found is None or body is None:
             return None
-        text = (self.source / found.file).read_text(errors="replace", encoding="utf-8")
-        begin = re.search(rf"^struct {re.escape(struct)}\s*\{{", text, re.MULTILINE)
-        if begin is None:
-            return None
-        body = re.split(r"^\}", text[begin.end() :], maxsplit=1, flags=re.MULTILINE)[0]
-        body = re.sub(r"/\*.*?\*/|//[^\n]*", "", body, flags=re.DOTALL)
-        names = set(re.findall(r"(?:\(\s*\*\s*(\w+)\s*\)\s*\(|\b(\w+)\s*(?:\[[^\]]*\]|:\s*\d+)?\s*;)", body))
-        plain = sorted({a or b for a, b in names})
+        plain = sorted({match[1] or match[2] for match in MEMBER.finditer(body)})
         words = _words(name)
         alike = sorted(((_likeness(name, words, other), other) for other in plain), reverse=True)
         return found, [other for likeness, other in alike if likeness >= 0.7][:3]
+
+    def member(self, struct: str, name: str) -> Found | None:
+        """Return a struct's member; None if no header defines the struct with it."""
+        found = self.named(struct)
+        body = self._body(found) if found else None
+        if found is None or body is None:
+            return None
+        match = next((match for match in MEMBER.finditer(body) if name in match.groups()), None)
+        return (
+            Found(name, found.file, found.line + body.count("\n", 0, match.start(match.lastindex or 0)))
+            if match
+            else None
+        )
+
+    def _body(self, found: Found) -> str | None:
+        """Return the text between the brackets of a struct, each comment as its line ends; None if it is no struct."""
+        text = "\n".join(self._lines(found.file)[found.line - 1 :])
+        begin = re.match(rf"struct {re.escape(found.name)}\s*\{{", text)
+        if begin is None:
+            return None
+        body = re.split(r"^\}", text[begin.end() :], maxsplit=1, flags=re.MULTILINE)[0]
+        return re.sub(r"/\*.*?\*/|//[^\n]*", lambda comment: "\n" * comment[0].count("\n"), body, flags=re.DOTALL)
 
     @cached_property
     def _by_start(self) -> dict[str, list[str]]:

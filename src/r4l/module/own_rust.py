@@ -28,9 +28,12 @@ def text_of(folder: Path) -> str:
 
 
 def has_module_macro(error: str, folder: Path) -> bool:
-    """Return True if the crate of a file has `module!` or a macro that makes one."""
+    """Return True if the crate of a file has `module!` or a macro that makes one, or if the file is not there."""
     place = PLACE.search(error)
     file = folder / place["file"] if place else folder
+    if place and not file.is_file():
+        # A Makefile may have named another folder to make.
+        return True
     everything = text_of(folder)
     is_root = file.is_file() and not re.search(rf"\bmod {re.escape(file.stem)};", everything)
     return bool(MODULE_MACRO.search(text_or_none(file) if is_root else everything))

@@ -47,6 +47,24 @@ __printf(2, 3) int foo_name(struct foo *foo, const char *format, ...);
 struct foo_tag {
 \tint x;
 };
+#ifdef CONFIG_FOO_TWICE
+int foo_twice(struct foo *foo);
+#else
+static inline int foo_twice(struct foo *foo) { return 0; }
+#endif
+#ifdef CONFIG_FOO_EXTRA
+struct foo *foo_both(int a);
+#else
+#define foo_both(a) NULL
+#endif
+struct foo_driver {
+\tint (*begin)(struct foo *foo);	/* not
+\t\t\t\t\t   const; */
+\tconst char *label;
+#ifdef CONFIG_FOO_EXTRA
+\tint extra;
+#endif
+};
 #endif
 """
 USER = """#ifndef __KERNEL__
@@ -212,6 +230,8 @@ def undeclared(name: str) -> str:
             "include/linux/foo.h:18",
             "a condition hides the name (`not #ifdef CONFIG_FOO_EXTRA`)",
         ),
+        ("foo_twice", "c-include", "include/linux/foo.h:38", "write `#include <linux/foo.h>`"),
+        ("foo_both", "c-include", "include/linux/foo.h:43", "write `#include <linux/foo.h>`"),
         ("foo_inner", "c-hidden", "but not for modules (`#ifndef MODULE`)", "do without it"),
         ("foo_level", "c-include", "include/linux/foo.h:24", "a condition hides the name (`#if FOO_LEVEL > 3`)"),
         ("FOO_STATE_OFF", "c-include", "include/linux/foo.h:28", "write `#include <linux/foo.h>`"),
@@ -236,3 +256,21 @@ def test_a_struct_of_which_only_the_name_is_known(kernel: Any) -> None:
         "x.c:3:2: error: incomplete definition of type 'struct foo_hidden'\n    3 |  f->a = 0;", kernel
     )
     assert (name, "no header of Linux 9.9 defines `struct foo_hidden`" in cause) == ("c-opaque", True)
+
+
+@pytest.mark.parametrize("quoted", ["‘struct foo_driver’", "‘const struct foo_driver’"])
+@pytest.mark.parametrize("member", ["begin", "label"])
+def test_a_member_that_the_struct_has_is_behind_a_header(quoted: str, member: str, kernel: Any) -> None:
+    """The compiler calls a member missing, too, where it knows only the struct's name."""
+    said = told(f"x.c:3:2: error: {quoted} has no member named ‘{member}’\n    3 |  .{member} = f,", kernel)
+    assert said[0] == "c-include"
+    assert "`struct foo_driver` is defined in include/linux/foo.h:45 of Linux 9.9, which the file does not" in said[1]
+    assert said[2] == "write `#include <linux/foo.h>`"
+
+
+def test_a_member_that_an_option_hides(kernel: Any) -> None:
+    name, cause, _ = told(
+        "x.c:3:2: error: ‘struct foo_driver’ has no member named ‘extra’\n    3 |  d.extra = 1;", kernel
+    )
+    assert name == "c-hidden"
+    assert cause.startswith("`extra` of `struct foo_driver` is in include/linux/foo.h:50 of Linux 9.9, but only with")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from r4l.module import own_rust
 from r4l.module.drift import apart, block
 from r4l.module.rusttree import RustTree, generics, parameters, types_of
 
@@ -174,3 +175,10 @@ def test_conditions_fields_and_signatures(modules: RustTree) -> None:
     request = Path("rust/kernel/irq/request.rs")
     assert [found.line for line in (2, 4, 5, 7) if (found := modules.enclosing(request, line))] == [2, 2, 2, 7]
     assert modules.enclosing(request, 99) is None
+
+
+def test_a_crate_that_is_not_there_may_have_its_module_macro(tmp_path: Path) -> None:
+    """make names files by the folder that the Makefile gave it, which need not be the module's."""
+    (tmp_path / "here.rs").write_text("struct Mine;\n")
+    assert not own_rust.has_module_macro("error\n  --> here.rs:1:1\n", tmp_path)
+    assert own_rust.has_module_macro("error\n  --> elsewhere.rs:1:1\n", tmp_path)

@@ -85,6 +85,14 @@ def test_a_function_that_returns_a_struct_is_no_tag(headers: Headers) -> None:
     assert [found.name for found in headers.resembling("foo_find_it", function=True)] == ["foo_find"]
 
 
+def test_a_header_that_moved_into_a_folder(headers: Headers, tmp_path: Path) -> None:
+    for name in ("include/linux/foo/bar.h", "include/net/foo-bar.h", "include/other/foo_bar.h"):
+        (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "source" / name).write_text("#define some_name 1\n")
+    assert headers.files("linux/foo_bar.h") == ["linux/foo/bar.h"]
+    assert headers.files("asm/foo-bar.h") == ["net/foo-bar.h"]
+
+
 def test_members_that_resemble(headers: Headers) -> None:
     seen = headers.members("foo_device", "open_new")
     assert seen is not None
