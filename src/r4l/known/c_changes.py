@@ -44,6 +44,7 @@ from r4l.known.c_messages import (
     undeclared,
     undefined_symbol,
     words_of,
+    wrong_argument,
     wrong_function,
 )
 
@@ -272,6 +273,10 @@ def _is_name(change: CApiChange, head: str, error: str) -> str:
     if undefined:
         return undefined if undefined in change.old else ""
     line = source_line(error)
+    if ARGUMENT.search(head):
+        types = wrong_argument(error)
+        given = TAGGED.findall(types[1]) if types else []
+        return next((tag for tag in given if tag in change.old), "")
     if INCOMPLETE.search(head) or name:
         tagged = [*(tag for quoted in QUOTED.findall(head) for tag in TAGGED.findall(quoted)), *TAGGED.findall(line)]
         found = next((tag for tag in tagged if tag in change.old), "")
