@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +14,10 @@ import pytest
 from r4l import cli, resources, user_tables
 from r4l.camp.labs import matrix
 from r4l.camp.labs.lab import Lab
+from r4l.camp.labs.workspace import parse_answers
 from r4l.errors import UsageError
 from r4l.graft.series import table as series
+from r4l.settings import Settings
 
 KIT, E1000 = resources.kit(), resources.rust("drivers/e1000")
 SHAPE = {"name": str, "part?": [{"id!": str}]}
@@ -101,3 +105,49 @@ def test_the_command_says_it_without_a_traceback(
     assert "e1000/series.toml: there is no key symbl" in printed
     assert "did you mean symbol?" in printed
     assert "Traceback" not in printed
+
+
+LONG_KEYS = {
+    "a key": "{} = 1",
+    "a table": "[{}]",
+    "a table of an array": "x = 1\n  [[ {} ]]",
+    "a key of an inline table": "x = {{{} = 1}}",
+    "a second key of one": "x = {{z = 1, {} = 1}}",
+}
+PARTS = ["a", '"a.b"', "'.'", '"\\""', "a \t"]
+
+
+@pytest.mark.parametrize("where", LONG_KEYS)
+@pytest.mark.parametrize("part", PARTS)
+def test_a_key_of_thousands_of_parts_is_refused(where: str, part: str, tmp_path: Path) -> None:
+    """Regression: an answers.toml of 400 KB took hundreds of GiB, and `r4l lab grade` was killed with the class."""
+    for count in (2_000, user_tables.MOST_PARTS + 1):
+        text = LONG_KEYS[where].format(".".join([part] * count))
+        tomllib.loads(LONG_KEYS[where].format(".".join([part] * 2)))
+        with pytest.raises(ValueError, match="a key has more than"):
+            user_tables.parse(text)
+        with pytest.raises(UsageError, match=r"answers\.toml cannot be read: a key has more than"):
+            parse_answers(text.encode())
+    (tmp_path / "r4l.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match="is not TOML: a key has more than"):
+        Settings.near(tmp_path)
+
+
+def test_texts_with_many_dots_are_read() -> None:
+    dots = ".".join(["1"] * 500)
+    text = f'a = "{dots}"\nb = """\n{"." * 500}\n"""\n[x{".x" * (user_tables.MOST_PARTS - 1)}]\n"{dots}" = 1\n'
+    assert user_tables.parse(text) == tomllib.loads(text)
+
+
+def test_a_text_takes_little_memory(tmp_path: Path) -> None:
+    """The worst that both bounds let through."""
+    parts = ["a" * 201] * (user_tables.LARGEST // 202 - 1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(RecursionError):
+            user_tables.parse(f"{'.'.join(parts)} = 1")
+        assert tracemalloc.get_traced_memory()[1] < 256 << 20
+    finally:
+        tracemalloc.stop()
+    with pytest.raises(ValueError, match="more than 1048576 characters"):
+        user_tables.parse("#" * (user_tables.LARGEST + 1))

@@ -8,14 +8,13 @@ import importlib.metadata
 import json
 import os
 import shutil
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Any
 
-from r4l import home, resources
+from r4l import home, resources, user_tables
 from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.printable import printable
 from r4l.errors import UsageError
@@ -195,8 +194,8 @@ def parse_answers(data: bytes) -> dict[str, str]:
     if len(data) > LARGEST:
         raise UsageError(f"{ANSWERS} has {len(data)} bytes", f"it has at most {LARGEST}")
     try:
-        answers = {key: str(value) for key, value in tomllib.loads(data.decode()).items()}
-    # ValueError: broken TOML, or a number with too many digits. RecursionError: a thousand brackets.
+        answers = {key: str(value) for key, value in user_tables.parse(data.decode()).items()}
+    # RecursionError: a thousand brackets.
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{ANSWERS} cannot be read: {error}", 'write one line each: id = "your answer"') from None
     return {key: answer for key, answer in answers.items() if answer.strip()}
