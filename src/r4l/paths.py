@@ -55,6 +55,23 @@ def followed(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def leads_to_file(path: Path) -> bool:
+    """True if a path that a stranger's text names leads to a plain file. `Path.is_file` raises an error for a name that
+    is too long and for a folder that is closed to the user."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def leads_to_folder(path: Path) -> bool:
+    """True if a path that a stranger's text names leads to a folder, like `leads_to_file`."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def require_bytes(path: Path) -> bytes:
     """Return the content of a file in a stranger's folder, in bounded time and memory.
 

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,8 +23,10 @@ from r4l.ide.jsonc import Document
 from r4l.kernel import kconfig
 from r4l.klog import KernelLog
 from r4l.klog.records import LineSplitter, parse_kmsg
+from r4l.module import outer
 from r4l.module.diagnose import explain
-from r4l.module.makefiles import INCLUDE, OBJECTS
+from r4l.module.makefiles import INCLUDE, MARK, OBJECTS, beside, expanded, kbuild_of, options_of
+from r4l.module.unseen import unseen
 from r4l.testing import ktap
 
 SIZE = 20_000
@@ -48,6 +52,20 @@ def _fragment(text: str) -> None:
         kconfig.require_plain(text, "f")
 
 
+def _makefile(text: str) -> None:
+    """Have a Makefile of a folder read by all that reads one before make does, and after a failure."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        makefile = folder / "Makefile"
+        makefile.write_text(text, encoding="utf-8")
+        kbuild_of(folder)
+        options_of(makefile)
+        outer.outer_pass(folder)
+        outer.does_more(makefile)
+        beside(folder, ["Makefile"], [folder])
+        unseen(folder, "", "a.h")
+
+
 def _known(kind: str) -> Callable[[str], object]:
     return lambda text: list(known.matches(kind, text))
 
@@ -57,6 +75,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "a line of Kconfig": lambda text: plain.refused("Kconfig", text),
     "whether a Makefile is a module's": OBJECTS.search,
     "the files that a Makefile includes": lambda text: list(INCLUDE.finditer(text)),
+    "what make expands": expanded,
     "a fragment": _fragment,
     "the first error of a build": explain,
     "failures of builds": _known("build"),
@@ -181,3 +200,45 @@ def test_a_whole_file_of_a_strangers_is_looked_at_once(tmp_path: Path) -> None:
     begin = time.process_time()
     assert OBJECTS.search(file.read_text()) is None
     assert time.process_time() - begin < BOUND
+
+
+@pytest.mark.parametrize(
+    ("begin", "piece", "end"),
+    [
+        ("", "obj-m ", ""),
+        ("include ", "$(a ", ")"),
+        ("include ", "$(", ")"),
+        ("include ", "a b$(c) ", ""),
+        ("a", " ", "\n"),
+        ("all:\n\tmake -C x M=x ", "${", "}"),
+        ("-I", "../a../b/", "$(c)/d $(e)/f"),
+        ("", "-I../a -I/b $(c)/d\n", ""),
+        ("", "\t\n \n", "x"),
+    ],
+)
+def test_a_makefile_of_a_mebibyte_is_read_in_bounded_time(begin: str, piece: str, end: str) -> None:
+    """Regression: these took minutes or for ever, or were a bug in r4l, before make was even called."""
+    count = (1 << 20) // (len(piece) + len(end)) - len(begin) - 1
+    with bounded(f"{begin!r}, many {piece!r}"):
+        _makefile(begin + piece * count + end * count)
+
+
+def test_goals_that_need_each_other_twice_are_looked_at_once() -> None:
+    """Regression: each goal was looked at once for each way to it, and a long chain was a bug in r4l."""
+    doubled = "".join(f"t{number}: t{number + 1} t{number + 1}\n" for number in range(200)) + "t200:\n\ttrue\n"
+    chain = "".join(f"t{number}: t{number + 1}\n" for number in range(20_000)) + "t20000:\n\ttrue\n"
+    with tempfile.TemporaryDirectory() as name:
+        makefile = Path(name) / "Makefile"
+        for text, more in ((doubled, False), (chain, False), (chain + "t9000: t3\n", True)):
+            makefile.write_text(text, encoding="utf-8")
+            with bounded("goals"):
+                assert outer.does_more(makefile) is more
+
+
+@hypothesis.given(st.text("$$$(({{))}}ax ", max_size=40))
+@hypothesis.example("$(a $(b) ${c})$$x$$(y) $(d (e)) $(f$(g)")
+def test_expansions_are_those_of_the_definition(text: str) -> None:
+    innermost, count, wanted = re.compile(r"\$[({][^$(){}]*[)}]|\$\w"), 1, text
+    while count:
+        wanted, count = innermost.subn(MARK, wanted)
+    assert expanded(text) == wanted

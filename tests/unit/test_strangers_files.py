@@ -13,7 +13,8 @@ import pytest
 from r4l import user_tables
 from r4l.errors import UsageError
 from r4l.graft.driver import read_driver
-from r4l.module import own_rust, unseen
+from r4l.ide.commands import recorded
+from r4l.module import makefiles, own_rust, paths_in, unseen
 from r4l.module.makefiles import beside
 from r4l.paths import LARGEST, followed, require_text, text_or_none
 
@@ -110,3 +111,30 @@ def test_a_graft(make: Callable[[Path], object], tmp_path: Path) -> None:
             read_driver(tmp_path)
     else:
         assert list(read_driver(tmp_path).sources) == ["b.rs"]
+
+
+def test_names_that_no_system_call_takes(tmp_path: Path) -> None:
+    """Regression: a path of 5,000 characters in a Makefile or a compiler's message was a bug in r4l."""
+    long = f"{'a' * 300}/" + "/b" * 5000
+    (tmp_path / "Makefile").write_text(f"obj-m := ../{long}/x.o\ninclude ../{long} {long}\nccflags-y := -I../{long}\n")
+    folder = tmp_path.resolve()
+    assert makefiles.kbuild_of(folder) == folder / "Makefile"
+    assert beside(folder, ["Makefile"], [folder.parent]) == []
+    assert unseen.unseen(folder, "", long) is None
+    said = f"{long}:1:1: error: x\n --> {long}:1:1\n"
+    assert paths_in.whole(said, folder) == said
+    assert own_rust.implemented(f" --> {long}:1:1\n", folder) is None
+    (folder / ".a.o.cmd").write_text(f"savedcmd_a.o := cc -I{long} -c -o a.o {long}.c\n")
+    (command,) = recorded(folder)
+    assert command.source == folder / f"{long}.c"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter every folder")
+def test_a_folder_that_is_closed_to_the_user(tmp_path: Path) -> None:
+    """Regression: a Makefile with such a path was a bug in r4l."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/Makefile").write_text("obj-m := ../closed/x.o\ninclude ../closed/y.mk\n")
+    assert beside(tmp_path / "own", ["Makefile"], [tmp_path]) == []
+    assert unseen.unseen(tmp_path / "own", "", "../closed/x.o") is None

@@ -10,6 +10,7 @@ from r4l.errors import BuildError
 from r4l.ide.commands import CompileCommand, latest, planned, recorded
 from r4l.kernel import Kernel
 from r4l.module import Module
+from r4l.paths import leads_to_file
 from r4l.process import Say, quiet
 
 
@@ -40,7 +41,7 @@ def commands_of(module: Module, kernel: Kernel, say: Say = quiet) -> tuple[list[
             f"{module.folder.name} was built, but Kbuild left no record of how (.cmd files in {output})",
             "remove that folder and try again",
         )
-    there = [command for command in found if command.source and command.source.exists()]
+    there = [command for command in found if command.source and leads_to_file(command.source)]
     return [command for command in there if not _of_kbuild(command)], broken
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from r4l.paths import leads_to_file, leads_to_folder
+
 SAVED = re.compile(r"^(?:saved)?cmd_(\S+\.o) := (.*)")
 ASSIGNMENT = re.compile(r"^([A-Za-z_]\w*)=(.*)$", re.DOTALL)
 FIXDEP = "scripts/basic/fixdep"
@@ -76,7 +78,7 @@ class CompileCommand:
     def place(self, path: str) -> Path:
         """File or folder that the command names: the user's own, or else one that the build made."""
         own = self.folder / path
-        return self.made / path if self.made and not own.exists() else own
+        return self.made / path if self.made and not (leads_to_file(own) or leads_to_folder(own)) else own
 
     @property
     def language(self) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from r4l.errors import UsageError
 from r4l.ide.commands import CompileCommand, planned
 from r4l.kernel import Kernel
+from r4l.paths import leads_to_file, leads_to_folder
 from r4l.toolchain import Grant, Toolchain
 
 NAME = "compile_commands.json"
@@ -60,7 +61,9 @@ def entries(commands: Iterable[CompileCommand], toolchain: Toolchain) -> list[Da
     Files in the kernel's tools/ are left out: separate makefiles build them, with other working folders.
     """
     made = []
-    of_c = [command for command in commands if command.language == "c" and command.source and command.source.exists()]
+    of_c = [
+        command for command in commands if command.language == "c" and command.source and leads_to_file(command.source)
+    ]
     unknown = _rejected({word for command in of_c for word in command.argv}, toolchain)
     for command in of_c:
         assert command.source is not None
@@ -83,7 +86,7 @@ def entries(commands: Iterable[CompileCommand], toolchain: Toolchain) -> list[Da
 def _of_made(word: str, command: CompileCommand) -> Iterator[str]:
     """For a flag that names a folder of headers, the flag for those that the build has made in that folder."""
     match = RELATIVE.fullmatch(word)
-    if match and command.made and (command.made / match[2]).is_dir():
+    if match and command.made and leads_to_folder(command.made / match[2]):
         yield f"{match[1]}{command.made / match[2]}"
 
 

@@ -15,6 +15,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 from r4l.klog.frames import StackFrame
+from r4l.paths import leads_to_file
 
 Run = Callable[[Sequence[str | Path], Path, Path], str]
 """Function that runs a program of LLVM.
@@ -168,7 +169,7 @@ def _blocks(text: str) -> dict[int, list[tuple[str, int]]]:
 def _line(ko: Path, file: str, number: int) -> str:
     """Return the text of a source line without indentation; empty if the source is newer than the module."""
     path = Path(file)
-    if not path.is_file() or path.stat().st_mtime_ns > ko.stat().st_mtime_ns:
+    if not leads_to_file(path) or path.stat().st_mtime_ns > ko.stat().st_mtime_ns:
         return ""
     lines = path.read_text(errors="replace", encoding="utf-8").splitlines()
     return lines[number - 1].strip() if 0 < number <= len(lines) else ""

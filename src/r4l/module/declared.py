@@ -13,6 +13,7 @@ from r4l.kernel import Kernel
 from r4l.known import Explanation, c_messages
 from r4l.known.c_messages import WrongFunction
 from r4l.module.headers import Found, Headers
+from r4l.paths import leads_to_file
 
 CALLED = re.compile(r"\b([A-Za-z_]\w+)\s*\(")
 NOTE = re.compile(
@@ -110,7 +111,7 @@ def _declared(error: str, index: Headers, kernel: Kernel) -> Found | None:
 
 def _of_kernel(place: str, kernel: Kernel) -> bool:
     path = Path(place)
-    return path.is_relative_to(kernel.source) or (not path.is_absolute() and (kernel.source / path).is_file())
+    return path.is_relative_to(kernel.source) or (not path.is_absolute() and leads_to_file(kernel.source / path))
 
 
 def _name(found: Found) -> str:

@@ -6,13 +6,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from r4l.errors import UsageError
 from r4l.module.view import visible
-from r4l.paths import followed
+from r4l.paths import followed, leads_to_file, leads_to_folder
 
-OBJECTS = re.compile(r"^[^#\n]*(?<![\w-])obj-[my$][^=\n]*=", re.MULTILINE)
+OBJECTS = re.compile(r"^(?>[^#\n]*?(?<![\w-])obj-[my$])[^=\n]*+=", re.MULTILINE)
 """Objects that a Makefile names, in a line of their own or in one that make expands: `$(eval obj-m += …)`."""
 INCLUDE = re.compile(r"^[ \t]*[-s]?include[ \t]+(.+)$", re.MULTILINE)
 OPTIONAL = re.compile(r"^[ \t]*obj-\$[({](CONFIG_\w+)", re.MULTILINE)
@@ -23,14 +24,16 @@ READ_BY_MAKE = (".mk", *MAKEFILES)
 SOURCES = (".c", ".S", ".rs")
 NAME = re.compile(r"[A-Za-z0-9_]+")
 VALUE = re.compile(r"[^\s$#]*")
-EXPANSION = re.compile(r"\$[({][^$(){}]*[)}]|\$\w")
-"""Variable or function of make without another one in it."""
+PIECE = re.compile(r"\$[({]|\$\w|[$(){}]|[^$(){}]+")
+"""Begin of a variable or function of make, a variable of one letter, another character that counts, or a text."""
 MARK = "\0"
 """Stands for an expansion, whose value only make knows."""
 LARGEST = 1 << 20
 """Largest Makefile that is read, in bytes."""
 DEEPEST = 5
 """Depth to which included files are followed."""
+MOST = 1000
+"""Files that are looked for of those that a line includes, and folders of those that a Makefile names."""
 
 
 def kbuild_of(folder: Path) -> Path | None:
@@ -90,8 +93,9 @@ def beside(folder: Path, names: Iterable[str], seen: Sequence[Path]) -> list[Pat
             found |= {path.resolve()} if path.is_dir() else set()
         elif is_makefile(path.name):
             for makefile, text in _included(path, folder, seen, known):
+                ways = dict.fromkeys(match[0] for match in ABOVE.finditer(text))
                 bases = {makefile.parent, folder}
-                found |= {_folder_of(base / match[0]) for match in ABOVE.finditer(text) for base in bases}
+                found |= {_folder_of(base / way) for way in islice(ways, MOST) for base in bases}
     return sorted(
         place
         for place in found
@@ -107,7 +111,7 @@ def is_makefile(path: str) -> bool:
 def _folder_of(named: Path) -> Path:
     """The folder that a path names, or that its file lies in."""
     path = Path(os.path.normpath(named))
-    return followed(path if path.is_dir() else path.parent)
+    return followed(path if leads_to_folder(path) else path.parent)
 
 
 def _has_sources(folder: Path) -> bool:
@@ -149,19 +153,35 @@ def _included(
     if depth == DEEPEST:
         return
     for match in INCLUDE.finditer(text):
-        for word in expanded(match[1].partition("#")[0]).split():
+        words = dict.fromkeys(expanded(match[1].partition("#")[0]).split())
+        for word in islice(words, MOST):
             for place in _places(word, makefile, folder, seen):
-                if place.is_file():
+                if leads_to_file(place):
                     yield from _included(place, folder, seen, known, depth + 1)
                     break
 
 
 def expanded(text: str) -> str:
-    """Return a text of make with a mark in the place of each expansion."""
-    count = 1
-    while count:
-        text, count = EXPANSION.subn(MARK, text)
-    return text
+    """Return a text of make with a mark in the place of each expansion, the outermost ones.
+
+    One with another parenthesis, brace or dollar sign in it is left as it is.
+    """
+    found: list[str] = []
+    begun: list[int] = []
+    for piece in PIECE.findall(text):
+        if piece in ("$(", "${"):
+            begun.append(len(found))
+            found.append(piece)
+        elif piece in (")", "}") and begun:
+            del found[begun.pop() :]
+            found.append(MARK)
+        elif len(piece) == 2 and piece[0] == "$":
+            found.append(MARK)
+        else:
+            if piece in ("$", "(", "{"):
+                begun.clear()
+            found.append(piece)
+    return "".join(found)
 
 
 def _places(word: str, makefile: Path, folder: Path, seen: Sequence[Path]) -> Iterator[Path]:

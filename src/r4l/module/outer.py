@@ -18,7 +18,7 @@ COMMENT = re.compile(r"(?<![\\\w'\"])#[^\n]*")
 ELSEWHERE = re.compile(r"(?:^|[\s@])(?:-C|--directory)\b|\bcd[ \t]", re.MULTILINE)
 EXTMOD = re.compile(r"(?<!\w)(?:M|SUBDIRS|KBUILD_EXTMOD)=")
 RULE = re.compile(
-    r"^(?P<targets>[^\s#=:][^#=:\n]*?)[ \t]*::?(?![=:])(?P<needs>[^=\n]*)\n(?P<recipe>(?:(?:\t[^\n]*|[ \t]*)\n)*)",
+    r"^(?P<targets>[^\s#=:][^#=:\n]*+)::?(?![=:])(?P<needs>[^=\n]*+)\n(?P<recipe>(?:(?:\t[^\n]*|[ \t]*)\n)*)",
     re.MULTILINE,
 )
 STEERS = re.compile(
@@ -74,21 +74,29 @@ def does_more(makefile: Path) -> bool:
         for target in rule["targets"].split():
             rules.setdefault(target, []).append((rule["needs"], rule["recipe"]))
     goal = next((name for name in rules if not name.startswith(".") and "%" not in name), "")
-    return not _only_calls(goal, rules, frozenset())
+    return not _only_calls(goal, rules)
 
 
-def _only_calls(goal: str, rules: dict[str, list[tuple[str, str]]], around: frozenset[str]) -> bool:
+def _only_calls(goal: str, rules: dict[str, list[tuple[str, str]]]) -> bool:
     """Return True if a goal, by one rule or several, calls Kbuild for the own folder and does nothing else."""
-    if goal not in rules or goal in around:
-        return False
-    needs = [need for words, _ in rules[goal] for need in words.split("#")[0].split()]
-    recipes = [recipe for _, recipe in rules[goal] if recipe.strip()]
-    commands = [line for recipe in recipes for line in recipe.splitlines()]
-    return (
-        len(recipes) <= 1
-        and all(_is_usual(line, goal) for line in commands)
-        and all(_only_calls(need, rules, around | {goal}) for need in needs)
-    )
+    done: set[str] = set()
+    around: set[str] = set()
+    todo = [(goal, False)]
+    while todo:
+        name, over = todo.pop()
+        if over:
+            around.remove(name)
+            done.add(name)
+        elif name in around or name not in rules:
+            return False
+        elif name not in done:
+            recipes = [recipe for _, recipe in rules[name] if recipe.strip()]
+            if len(recipes) > 1 or not all(_is_usual(line, name) for one in recipes for line in one.splitlines()):
+                return False
+            around.add(name)
+            needs = [need for words, _ in rules[name] for need in words.split("#")[0].split()]
+            todo += [(name, True), *((need, False) for need in needs)]
+    return True
 
 
 def _is_usual(line: str, goal: str) -> bool:

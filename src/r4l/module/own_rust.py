@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from r4l.paths import LARGEST, text_or_none
+from r4l.paths import LARGEST, leads_to_file, text_or_none
 
 PLACE = re.compile(r"^\s*--> (?P<file>.+?):(?P<line>\d+):\d+$", re.MULTILINE)
 IMPL = re.compile(r"\bimpl\b(?:<.*>)?\s+(?P<trait>[\w:]+)(?:<.*>)?\s+for\b")
@@ -35,7 +35,7 @@ def has_module_macro(error: str, folder: Path) -> bool:
         # A Makefile may have named another folder to make.
         return True
     everything = text_of(folder)
-    is_root = file.is_file() and not re.search(rf"\bmod {re.escape(file.stem)};", everything)
+    is_root = leads_to_file(file) and not re.search(rf"\bmod {re.escape(file.stem)};", everything)
     return bool(MODULE_MACRO.search(text_or_none(file) if is_root else everything))
 
 
@@ -90,7 +90,7 @@ def implemented(error: str, folder: Path) -> str | None:
     """Return the trait of the module's `impl` block that an error points into."""
     place = PLACE.search(error)
     file = folder / place["file"] if place else folder
-    if place is None or not file.is_file():
+    if place is None or not leads_to_file(file):
         return None
     above = text_or_none(file).splitlines()[: int(place["line"])]
     found = next((match for match in map(IMPL.search, reversed(above)) if match), None)

@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from r4l.paths import leads_to_file
+
 COLOR = r"(?:\x1b\[[\d;]*[mK])*"
 """Escape sequences that colour a text (ECMA-48, SGR), and gcc's that clears the rest of the line."""
 PLACE = re.compile(
@@ -34,7 +36,7 @@ def whole(text: str, *folders: Path) -> str:
     """
 
     def replaced(match: re.Match[str]) -> str:
-        path = next((path for folder in folders if (path := folder / match["path"]).is_file()), None)
+        path = next((path for folder in folders if leads_to_file(path := folder / match["path"])), None)
         return f"{match['before']}{path}" if path else match[0]
 
     return PLACE.sub(replaced, text)

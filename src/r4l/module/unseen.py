@@ -6,17 +6,21 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 
 from r4l.module.makefiles import ABOVE, is_makefile
 from r4l.module.view import GIT, is_open, visible
-from r4l.paths import followed, text_or_none
+from r4l.paths import followed, leads_to_file, text_or_none
 
 BEHIND_VARIABLE = re.compile(r"\$[({]\w+[)}]/([\w./+@-]+)")
 """Path behind a variable, which may hold the way up: `-I$(TOP)/include`."""
 ABSOLUTE = re.compile(r"-I[ \t]*(/[\w./+@-]+)")
 SOURCES = (".c", ".S", ".rs")
+MOST = 1000
+"""Paths of each kind that are taken from a Makefile; a stranger's may name any number."""
+TRIED = 20_000
+"""Paths that are tried."""
 
 
 def unseen(folder: Path, place: str, name: str) -> dict[str, str] | None:
@@ -33,7 +37,7 @@ def unseen(folder: Path, place: str, name: str) -> dict[str, str] | None:
     """
     (root,) = visible(folder)
     for path in _candidates(folder, place, name):
-        file = next((file for file in (path, *(Path(f"{path}{end}") for end in SOURCES)) if file.is_file()), None)
+        file = next((file for file in (path, *(Path(f"{path}{end}") for end in SOURCES)) if leads_to_file(file)), None)
         if file and not followed(file).is_relative_to(root):
             return {"path": str(file), "found": str(root), "now": _remedy(folder, root, file)}
     return None
@@ -46,12 +50,13 @@ def _candidates(folder: Path, place: str, name: str) -> Iterator[Path]:
     behind = [""]
     for makefile in _makefiles(folder):
         text = text_or_none(makefile)
-        tops += [base / match[0] for match in ABOVE.finditer(text) for base in (folder, makefile.parent)]
-        tops += [Path(match[1]) for match in ABSOLUTE.finditer(text)]
-        behind += BEHIND_VARIABLE.findall(text)
+        above = dict.fromkeys(match[0] for match in ABOVE.finditer(text))
+        tops += [base / way for way in islice(above, MOST) for base in (folder, makefile.parent)]
+        tops += map(Path, islice(dict.fromkeys(ABSOLUTE.findall(text)), MOST))
+        behind += islice(dict.fromkeys(BEHIND_VARIABLE.findall(text)), MOST)
     for base in bases:
         yield Path(os.path.normpath(base / name))
-    for top, inner in dict.fromkeys(product(tops, behind)):
+    for top, inner in islice(product(dict.fromkeys(tops), dict.fromkeys(behind)), TRIED):
         yield Path(os.path.normpath(top / inner / name))
 
 
