@@ -25,6 +25,7 @@ from typing import IO, Any
 from r4l.errors import EnvironmentFault, R4LError, disk_full
 from r4l.limits import UNLIMITED, Limits, exceeded, met
 from r4l.shortage import DISK_FULL, KILLED, full_disk, oom_kills
+from r4l.threads import guarded
 from r4l.watchdog import Watchdog
 
 Say = Callable[[str], None]
@@ -290,10 +291,16 @@ def run_captured(
     assert process.stdin is not None
     _running.add(process)
     kept: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
+    failures: list[BaseException] = []
+
+    def failed(error: BaseException) -> None:
+        failures.append(error)
+        end_group(process)
+
     try:
         with Watchdog(process, limits, end_group, folders) as watchdog:
-            feeder = threading.Thread(target=_feed, args=(process.stdin, input), daemon=True)
-            feeder.start()
+            feed = guarded(_feed, failed)
+            threading.Thread(target=feed, args=(process.stdin, input), daemon=True).start()
             _keep(process, kept, limits, watchdog)
             code = process.wait()
     except BaseException:
@@ -304,6 +311,8 @@ def run_captured(
         for stream in (process.stdout, process.stderr):
             assert stream is not None
             stream.close()
+    if failures:
+        raise failures[0]
     stdout, stderr = b"".join(kept["stdout"]), b"".join(kept["stderr"])
     if watchdog.exceeded:
         detail = stderr[-DETAIL:].decode(errors="replace")

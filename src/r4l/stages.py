@@ -16,6 +16,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 
 from r4l.process import Say, end_all
 from r4l.terminal import Console
+from r4l.threads import guarded
 
 MAX_WIDTH = 70
 QUIET = "R4L_QUIET"
@@ -109,16 +110,16 @@ def side_by_side(*jobs: Callable[[], object]) -> list[object]:
     threads: list[threading.Thread] = []
 
     def work(index: int, job: Callable[[], object]) -> None:
-        try:
-            results[index] = job()
-        except BaseException as error:  # noqa: BLE001 (handed to the caller's thread below)
-            errors.append(error)
-            failed.set()
+        results[index] = job()
+
+    def note(error: BaseException) -> None:
+        errors.append(error)
+        failed.set()
 
     try:
         for index, job in enumerate(jobs):
             # Daemon threads: after Ctrl-C the program does not wait for a download.
-            thread = threading.Thread(target=work, args=(index, job), daemon=True)
+            thread = threading.Thread(target=guarded(work, note), args=(index, job), daemon=True)
             thread.start()
             threads.append(thread)
         while any(thread.is_alive() for thread in threads) and not failed.is_set():

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from r4l.limits import SCRATCH, Limits
 from r4l.shortage import ProcessorTime
+from r4l.threads import guarded
 
 INTERVAL = 0.5
 """Least seconds between two checks."""
@@ -63,8 +64,8 @@ class Watchdog:
         self._disk = _Disk(folders) if limits.disk is not None else None
         self._begun = time.monotonic()
         self._over = threading.Event()
-        self._failure: Exception | None = None
-        self._thread = threading.Thread(target=self._watch, name="r4l-watchdog", daemon=True)
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=guarded(self._watch, self._failed), name="r4l-watchdog", daemon=True)
 
     def __enter__(self) -> Watchdog:
         if self._limits.watched:
@@ -95,15 +96,12 @@ class Watchdog:
         """Seconds since the program was started."""
         return time.monotonic() - self._begun
 
-    def _watch(self) -> None:
-        try:
-            self._look_again_and_again()
-        except Exception as failure:  # noqa: BLE001 (raised in the thread that waits)
-            # Nobody would notice what the program exceeds from here on.
-            self._failure = failure
-            self._end(self._process)
+    def _failed(self, error: BaseException) -> None:
+        # Nobody would notice what the program exceeds from here on.
+        self._failure = error
+        self._end(self._process)
 
-    def _look_again_and_again(self) -> None:
+    def _watch(self) -> None:
         pause = INTERVAL
         while not self._over.wait(self._until_next(pause)):
             looked = self.seconds

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.hostile.conftest import HERE, NAME, World
+from tests.unit.unhandled import unhandled
 
 from r4l import home
 from r4l.errors import R4LError
@@ -39,7 +40,9 @@ def qemu(world: World, folder: Path) -> Iterator[Qemu]:
     """A machine that stands still."""
     (folder / "initrd").touch()
     machine = Machine(kernel=world.kernel.vmlinux, initrd=folder / "initrd", extra=("-S",))
-    made = Qemu(machine, world.kernel.toolchain, folder, on_line=ignore, on_event=ignore, on_exit=ignore)
+    made = Qemu(
+        machine, world.kernel.toolchain, folder, on_line=ignore, on_event=ignore, on_exit=ignore, failed=unhandled
+    )
     try:
         yield made
     finally:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import re
 import signal
@@ -20,6 +21,7 @@ from r4l.net import Nic
 from r4l.rootfs import File, Rootfs
 from r4l.toolchain import Toolchain
 from r4l.vm import VM, InitDied, NoAgent, NoOutput, QemuDied, accel, least
+from r4l.vm.blame import host_fault
 
 pytestmark = pytest.mark.vm
 
@@ -214,3 +216,41 @@ def test_accelerator_is_tried_once_and_works(kernel: Kernel, monkeypatch: pytest
     with VM(kernel, snapshot=True) as vm:
         assert vm.accel == choice
         assert vm.run("true").ok
+
+
+def test_a_machine_that_is_not_followed_any_more_fails(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: the thread that reads the console ended, and later complaints of the kernel were told by nobody."""
+
+    def fail(line: str) -> None:
+        raise OSError(errno.ENOSPC, f"No space left on device: {line}")
+
+    with VM(kernel, snapshot=True) as vm:
+        monkeypatch.setattr(vm.klog, "feed", fail)
+        began = time.monotonic()
+        with pytest.raises(EnvironmentFault, match="the disk is full"):
+            vm.run("echo it >/dev/kmsg; sleep 60", timeout=120)
+        assert time.monotonic() - began < 50
+        for ask in (vm.check, lambda: vm.wait(1), lambda: vm.run("true")):
+            with pytest.raises(EnvironmentFault, match="the disk is full") as caught:
+                ask()
+            assert host_fault(caught.value, vm)
+
+
+def test_a_machine_that_was_not_followed_is_not_left_in_silence(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(line: str) -> None:
+        raise ValueError(line)
+
+    vm = VM(kernel, snapshot=True).start()
+    try:
+        monkeypatch.setattr(vm.klog, "feed", fail)
+        vm.popen("echo it >/dev/kmsg")
+        until = time.monotonic() + 60
+        while not vm._run._failure and time.monotonic() < until:
+            time.sleep(0.05)
+    finally:
+        vm.close()
+    told = vm.untold()
+    assert told
+    assert "following the machine has failed: ValueError" in told.cause

@@ -12,7 +12,7 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
@@ -22,6 +22,7 @@ from r4l.debian.mirror import Mirror
 from r4l.debian.package import Package
 from r4l.errors import EnvironmentFault, disk_full
 from r4l.process import Say, dying, ends_with_us, quiet
+from r4l.threads import guarded
 
 DOWNLOADS = 6
 """Number of files that are downloaded at once."""
@@ -155,7 +156,7 @@ class _Crew:
         workers = min(WORKERS, len(os.sched_getaffinity(0)), len(self.wanted))
         jobs = [self._download] * min(DOWNLOADS, len(self.wanted)) + [self._unpack] * workers
         # Daemon threads, so that Ctrl-C does not wait for a download.
-        threads = [threading.Thread(target=self._guarded, args=(job,), daemon=True) for job in jobs]
+        threads = [threading.Thread(target=guarded(job, self._give_up), daemon=True) for job in jobs]
         for thread in threads:
             thread.start()
         try:
@@ -166,12 +167,6 @@ class _Crew:
             raise
         if self.fault:
             raise self.fault
-
-    def _guarded(self, job: Callable[[], None]) -> None:
-        try:
-            job()
-        except BaseException as fault:  # noqa: BLE001 (raised in the thread that waits)
-            self._give_up(fault)
 
     def _give_up(self, fault: BaseException | None) -> None:
         with self.lock:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from r4l.debug.plan import plan
 from r4l.errors import GuestTimeout, R4LError, VerdictError
 from r4l.limits import UNLIMITED
 from r4l.module import BuiltModule
+from r4l.threads import guarded, thread_failure
 from r4l.toolchain import Grant, Toolchain
 from r4l.vm import VM, loading
 from r4l.vm.loading import FOLDER
@@ -58,7 +60,7 @@ class Session:
         self.sources = sources
         self.parameters = parameters
         self.guest_command = guest_command
-        self.failure: R4LError | None = None
+        self.failure: BaseException | None = None
         self._over = threading.Event()
 
     def run(self, breaks: Sequence[str], commands: Sequence[str], *, batch: bool, timeout: float | None) -> int:
@@ -84,13 +86,14 @@ class Session:
         self.vm.qmp("human-monitor-command", command_line=f"gdbserver unix:{SOCKET},server=on,wait=off")
         # The guest is stopped: it handles the following commands after gdb's `continue`.
         self.vm.qmp("stop")
-        threading.Thread(target=self._in_the_guest, args=(batch,), name="r4l-debug", daemon=True).start()
+        work = partial(self._in_the_guest, batch)
+        threading.Thread(target=guarded(work, self._failed), name="r4l-debug", daemon=True).start()
         try:
             code = self._gdb(file, names, commands, batch, timeout)
         finally:
             self._over.set()
         if batch and self.failure:
-            raise self.failure
+            raise thread_failure("what the guest does for gdb", self.failure)
         return code
 
     def _gdb(self, file: Path, names: Path, commands: Sequence[str], batch: bool, timeout: float | None) -> int:
@@ -125,34 +128,37 @@ class Session:
                 ) from None
 
     def _in_the_guest(self, batch: bool) -> None:
-        """Load the modules and run the command, at the pace that gdb allows."""
-        try:
-            for module in self.modules:
-                since = self.vm.klog.mark()
-                done = self.vm.run(
-                    ["insmod", f"{FOLDER}/{module.path.name}", *loading.parameter_words(self.parameters)], timeout=None
-                )
-                if done.exit_code:
-                    raise VerdictError(
-                        f"the guest's kernel did not load {module.path.name}: {done.stderr.strip()}",
-                        "the kernel's log tells why",
-                        detail=self.vm.klog.tail(),
-                    )
-                if self.parameters:
-                    loading.require_known(self.vm, module.path, self.parameters, since)
-            if self.guest_command:
-                line: str | Sequence[str] = self.guest_command
-                done = self.vm.run(
-                    line[0] if len(line) == 1 else line, timeout=None, on_stdout=_emit, on_stderr=_emit, check=True
-                )
-        except R4LError as error:
-            self.failure = error
-            if not batch and self.vm.running:
-                _emit(f"{error}\n".encode())
+        """Load the modules and run the command, at the pace that gdb allows; then keep the guest from running on."""
+        guarded(self._load_and_run, self._failed)()
+        if self.failure and not batch and self.vm.running:
+            _emit(f"{thread_failure('what the guest does for gdb', self.failure)}\n".encode())
         while batch and not self._over.wait(REST):
             # gdb may wait in a `continue` although no breakpoint can be hit any more: stop the guest to return from it.
             with contextlib.suppress(R4LError):
                 self.vm.qmp("stop")
+
+    def _failed(self, error: BaseException) -> None:
+        self.failure = self.failure or error
+
+    def _load_and_run(self) -> None:
+        for module in self.modules:
+            since = self.vm.klog.mark()
+            done = self.vm.run(
+                ["insmod", f"{FOLDER}/{module.path.name}", *loading.parameter_words(self.parameters)], timeout=None
+            )
+            if done.exit_code:
+                raise VerdictError(
+                    f"the guest's kernel did not load {module.path.name}: {done.stderr.strip()}",
+                    "the kernel's log tells why",
+                    detail=self.vm.klog.tail(),
+                )
+            if self.parameters:
+                loading.require_known(self.vm, module.path, self.parameters, since)
+        if self.guest_command:
+            line: str | Sequence[str] = self.guest_command
+            done = self.vm.run(
+                line[0] if len(line) == 1 else line, timeout=None, on_stdout=_emit, on_stderr=_emit, check=True
+            )
 
 
 def _emit(data: bytes) -> None:

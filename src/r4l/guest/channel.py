@@ -58,6 +58,13 @@ class Channel:
         self.link.channels.pop(self.number, None)
         self.link.changed.notify_all()
 
+    def fail(self, error: R4LError) -> None:
+        """End the conversation with an error; frames that still arrive for it are dropped."""
+        with self.link.changed:
+            self.failure = self.failure or error
+            self.link.forget(self)
+            self.link.changed.notify_all()
+
     def wait(self, until: float | None) -> bool:
         """Wait for the end of the conversation; return False if the monotonic time `until` came first.
 

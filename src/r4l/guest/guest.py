@@ -23,6 +23,7 @@ from r4l.guest.frames import Request
 from r4l.guest.link import Link
 from r4l.guest.output import LIMIT, Callback
 from r4l.guest.process import Completed, GuestProcess, Terminal
+from r4l.threads import guarded, thread_failure
 
 TRANSFER_STALL = 30.0
 FILE_LIMIT = 4 << 30
@@ -127,7 +128,8 @@ class Guest:
                 process.close_stdin()
             elif input is not None:
                 # Input may arrive late or never, and the command may end before: feed it from a thread.
-                threading.Thread(target=_feed, args=(process, input), daemon=True).start()
+                feed = guarded(_feed, lambda error: process.fail(thread_failure("reading the command's input", error)))
+                threading.Thread(target=feed, args=(process, input), daemon=True).start()
             begun = clock()
             # The command may have ended just after the wait.
             done = process.wait_done(timeout) or process.poll()

@@ -31,6 +31,7 @@ from r4l.guest.frames import (
     encode,
     fresh_session,
 )
+from r4l.threads import guarded, thread_failure
 
 HELLO_INTERVAL = 0.5
 RECONNECT = 5.0
@@ -53,7 +54,7 @@ class Link:
         self._hello_due = False
         self.agent_pid = 0
         self.failure: R4LError | None = None
-        self._thread = threading.Thread(target=self._read, name="r4l-agent-reader", daemon=True)
+        self._thread = threading.Thread(target=guarded(self._read, self._failed), name="r4l-agent-reader", daemon=True)
         self._thread.start()
 
     def connect(self, timeout: float, *, stale: bool = False, watch: Callable[[], None] | None = None) -> bool:
@@ -225,6 +226,9 @@ class Link:
         except (OSError, ValueError) as error:
             self._end_of_stream(str(error))
 
+    def _failed(self, error: BaseException) -> None:
+        self.fail(thread_failure("reading from the guest's agent", error))
+
     def _end_of_stream(self, how: str) -> None:
         """Handle the end of the connection.
 
@@ -254,7 +258,12 @@ class Link:
             return
         channel = self.channels.get(frame.channel)
         if channel is not None:
-            channel.on_frame(frame.type, frame.payload)
+            try:
+                channel.on_frame(frame.type, frame.payload)
+            except ProtocolError:
+                raise
+            except Exception as error:  # noqa: BLE001 (raised in the thread that waits for this channel)
+                channel.fail(thread_failure("taking the guest's answer", error))
         elif frame.channel not in self._ignored and frame.channel >= self._next + 1:
             raise ProtocolError(f"an answer on channel {frame.channel}, which was never opened")
 

@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlparse
 
 from r4l.errors import EnvironmentFault
 from r4l.process import end_group
+from r4l.threads import guarded
 
 Message = dict[str, Any]
 
@@ -98,7 +99,7 @@ class LanguageServer:
         self._quiescent = False
         self._number = 0
         self._answer: Message | None = None
-        self._incoming: queue.Queue[Message | None] = queue.Queue()
+        self._incoming: queue.Queue[Message | BaseException | None] = queue.Queue()
         self._process = subprocess.Popen(
             argv,
             stdin=subprocess.PIPE,
@@ -107,10 +108,14 @@ class LanguageServer:
             start_new_session=True,
             cwd=folder,
         )
-        threading.Thread(target=self._read, daemon=True).start()
+        threading.Thread(target=guarded(self._read, self._incoming.put), daemon=True).start()
         parameters = {"processId": None, "rootUri": folder.as_uri(), "capabilities": CAPABILITIES}
-        self.request("initialize", {**parameters, "initializationOptions": self.options})
-        self._send({"method": "initialized", "params": {}})
+        try:
+            self.request("initialize", {**parameters, "initializationOptions": self.options})
+            self._send({"method": "initialized", "params": {}})
+        except BaseException:
+            end_group(self._process)
+            raise
 
     def __enter__(self) -> LanguageServer:
         return self
@@ -211,6 +216,8 @@ class LanguageServer:
                 message = self._incoming.get(timeout=max(0.0, end - time.monotonic()))
             except queue.Empty:
                 raise EnvironmentFault(f"the language server {what} in {self.patience:.0f} s") from None
+            if isinstance(message, BaseException):
+                raise EnvironmentFault(f"the language server cannot be understood: {message}") from message
             if message is None:
                 raise EnvironmentFault(f"the language server ended with {self._process.wait()}")
             if "method" in message:

@@ -18,6 +18,7 @@ from r4l.errors import EnvironmentFault, R4LError
 from r4l.guest.output import Callback
 from r4l.guest.process import Terminal
 from r4l.kept.frames import DONE, EARLIER, END_OF_INPUT, ERRORS, INPUT, OUTPUT, REQUEST, SIZE, FrameSocket
+from r4l.threads import guarded, thread_failure
 
 STOP_PATIENCE = 20.0
 """Seconds in which a keeper must end after a request; then it is killed."""
@@ -73,9 +74,9 @@ class RemoteProcess:
         self._over = threading.Event()
         self._connection = FrameSocket(kept.connect(machine))
         self._to = {OUTPUT: on_stdout, ERRORS: on_stderr}
-        self._trouble: OSError | None = None
+        self._trouble: BaseException | None = None
         self._connection.send_json(REQUEST, request)
-        threading.Thread(target=self._read, name="r4l-kept-reader", daemon=True).start()
+        threading.Thread(target=guarded(self._read, self._fail), name="r4l-kept-reader", daemon=True).start()
 
     def _read(self) -> None:
         try:
@@ -89,11 +90,13 @@ class RemoteProcess:
                 if show := self._to.get(frame_type):
                     show(payload)
             self.failure = EnvironmentFault("the machine's keeper has ended", "see `r4l ps`")
-        except OSError as error:
-            # The reader of the output is gone.
-            self._trouble = error
         finally:
             self._over.set()
+
+    def _fail(self, error: BaseException) -> None:
+        """Have the wait for the end fail: the reader of the output is gone, or no sense can be made of the answer."""
+        self._trouble = error
+        self._over.set()
 
     def _end(self, payload: bytes) -> None:
         said = json.loads(payload)
@@ -130,8 +133,10 @@ class RemoteProcess:
             OSError: the command's output cannot be shown.
         """
         self._over.wait(timeout)
-        if self._trouble:
+        if isinstance(self._trouble, OSError):
             raise self._trouble
+        if self._trouble:
+            raise thread_failure("reading the keeper's answer", self._trouble)
         if self.failure:
             raise self.failure
         return self._result
@@ -197,7 +202,8 @@ class RemoteGuest:
             command, stdin=input is not None, on_stdout=on_stdout, on_stderr=on_stderr, timeout=timeout
         ) as process:
             if input is not None:
-                threading.Thread(target=_feed, args=(process, input), daemon=True).start()
+                feed = guarded(_feed, process._fail)
+                threading.Thread(target=feed, args=(process, input), daemon=True).start()
             done = process.wait_done()
         assert done is not None
         return done
@@ -252,6 +258,7 @@ def stop(machine: kept.Kept) -> Stopped:
     connection.send_json(REQUEST, {"do": "stop"})
     answer: dict[str, Any] = {}
     ended = threading.Event()
+    failures: list[BaseException] = []
 
     def wait() -> None:
         answer.update(connection.receive_json() or {})
@@ -259,8 +266,13 @@ def stop(machine: kept.Kept) -> Stopped:
         connection.receive()
         ended.set()
 
-    threading.Thread(target=wait, daemon=True).start()
-    gently = ended.wait(STOP_PATIENCE)
+    def failed(error: BaseException) -> None:
+        failures.append(error)
+        ended.set()
+
+    threading.Thread(target=guarded(wait, failed), daemon=True).start()
+    # A keeper whose answer cannot be read is killed, too.
+    gently = ended.wait(STOP_PATIENCE) and not failures
     if gently:
         connection.close()
     else:

@@ -23,6 +23,7 @@ from r4l.kept.frames import DONE, EARLIER, END_OF_INPUT, ERRORS, INPUT, OUTPUT, 
 from r4l.klog import KernelLog, Splat
 from r4l.paths import socket_address
 from r4l.pdeathsig import on_parents_death
+from r4l.threads import guarded, thread_failure
 from r4l.vm import VM
 
 READY = "R4L_KEEPER"
@@ -84,7 +85,7 @@ class Keeper:
             while self._vm.running and not self._stopped.is_set():
                 with contextlib.suppress(TimeoutError):
                     sock, _ = listener.accept()
-                    threading.Thread(target=self._client, args=(FrameSocket(sock),), daemon=True).start()
+                    self._begin(FrameSocket(sock))
             if not self._stopped.is_set():
                 self._note_end()
         except KeyboardInterrupt:
@@ -95,6 +96,10 @@ class Keeper:
             if self._stopped.is_set():
                 self._tell_stoppers()
                 kept.release(self._name)
+
+    def _begin(self, connection: FrameSocket) -> None:
+        serve = guarded(self._client, lambda _: connection.close())
+        threading.Thread(target=serve, args=(connection,), daemon=True).start()
 
     def _note_end(self) -> None:
         """Record why the machine ended, for the next command that lists the machines."""
@@ -152,8 +157,10 @@ class Keeper:
             done: dict[str, Any]
             try:
                 done = self._run(connection, request, own)
-            except R4LError as error:
-                done = {"exit_code": None, "error": error.as_dict()}
+            except OSError:
+                raise
+            except Exception as error:  # noqa: BLE001 (told to the client, which waits)
+                done = {"exit_code": None, "error": thread_failure("the keeper", error).as_dict()}
             connection.send_json(DONE, done)
             for splat in own:
                 splat.told = True
@@ -204,7 +211,8 @@ class Keeper:
             on_stderr=lambda data: connection.send(ERRORS, data),
             limit=0,
         ) as process:
-            threading.Thread(target=_feed, args=(connection, process), daemon=True).start()
+            feed = guarded(_feed, lambda _: _kill(process))
+            threading.Thread(target=feed, args=(connection, process), daemon=True).start()
             done = process.wait_done(request["timeout"])
         if done is None:
             late = GuestTimeout(
@@ -278,4 +286,10 @@ def _feed(connection: FrameSocket, process: GuestProcess) -> None:
                 process.close_stdin()
             elif frame_type == SIZE:
                 process.resize(Terminal(*json.loads(payload)))
+    _kill(process)
+
+
+def _kill(process: GuestProcess) -> None:
+    # Whoever waits for the command gets the same error.
+    with contextlib.suppress(R4LError):
         process.kill()

@@ -12,7 +12,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from r4l import home, resources
@@ -24,6 +24,7 @@ from r4l.errors import EnvironmentFault, UsageError, disk_full
 from r4l.kernel import kbuild
 from r4l.kernel.config import read_config
 from r4l.process import Say, dying, quiet
+from r4l.threads import guarded
 from r4l.toolchain import Archive, suites
 
 VERSIONED = re.compile(r"\d+\.\d+")
@@ -275,13 +276,8 @@ def unpacked_beside(tarball: Path, folder: Path) -> Iterator[None]:
     stop = threading.Event()
     errors: list[BaseException] = []
 
-    def work() -> None:
-        try:
-            unpack_tar_xz(tarball, folder, stop)
-        except BaseException as error:  # noqa: BLE001 (raised in the caller's thread below)
-            errors.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
+    work = partial(unpack_tar_xz, tarball, folder, stop)
+    thread = threading.Thread(target=guarded(work, errors.append), daemon=True)
     thread.start()
     try:
         yield
@@ -317,7 +313,13 @@ def unpack_tar_xz(tarball: Path, folder: Path, stop: threading.Event | None = No
     assert tar.stdin is not None
     said: list[bytes] = []
     # Read while tar runs: on a full disk it prints an error for each file, and a full pipe would block both sides.
-    reader = threading.Thread(target=_hear, args=(tar, said), daemon=True)
+    failures: list[BaseException] = []
+
+    def failed(error: BaseException) -> None:
+        failures.append(error)
+        tar.kill()
+
+    reader = threading.Thread(target=guarded(_hear, failed), args=(tar, said), daemon=True)
     reader.start()
     broken = ""
     try:
@@ -333,6 +335,8 @@ def unpack_tar_xz(tarball: Path, folder: Path, stop: threading.Event | None = No
         raise
     code = tar.wait()
     reader.join()
+    if failures:
+        raise failures[0]
     why = b"".join(said).decode(errors="replace")
     why += broken
     if "No space left" in why:

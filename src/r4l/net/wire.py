@@ -20,6 +20,7 @@ from r4l.net.cable import Cable, socket_pair
 from r4l.net.impaired import Impaired
 from r4l.net.pcap import Packet, PcapWriter
 from r4l.net.peer import Peer
+from r4l.threads import guarded
 
 if TYPE_CHECKING:
     from scapy.packet import Packet as ScapyPacket
@@ -75,8 +76,8 @@ class Wire(Cable, Impaired):
         self._numbers = itertools.count()
         self._open, self._closed = True, False
         self._gone = False
-        self._failure: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="r4l-wire", daemon=True)
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=guarded(self._serve, self._failed), name="r4l-wire", daemon=True)
         self._thread.start()
 
     # -- for tests ----------------------------------------------------------------------------------------------
@@ -218,13 +219,11 @@ class Wire(Cable, Impaired):
 
     # -- the thread ---------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        try:
-            self._serve()
-        except Exception as error:  # noqa: BLE001 (raised in whoever waits: a peer of the test's own can raise anything)
-            with self._changed:
-                self._failure, self._open = error, False
-                self._changed.notify_all()
+    def _failed(self, error: BaseException) -> None:
+        # A peer of the test's own can raise anything.
+        with self._changed:
+            self._failure, self._open = error, False
+            self._changed.notify_all()
 
     def _serve(self) -> None:
         poll = select.poll()

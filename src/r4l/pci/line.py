@@ -10,6 +10,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from r4l.threads import Failed, guarded
+
 LARGEST = 1 << 16
 """Bytes of a frame."""
 BATCH = 64
@@ -27,10 +29,11 @@ class Line:
         descriptor: the cable's end; it is duplicated.
         receive: called with the frames that came.
         drained: called when the line takes frames again after it was full.
+        failed: called with an exception that ends the thread.
     """
 
     def __init__(
-        self, descriptor: int, receive: Callable[[Sequence[bytes]], None], drained: Callable[[], None]
+        self, descriptor: int, receive: Callable[[Sequence[bytes]], None], drained: Callable[[], None], failed: Failed
     ) -> None:
         self._fd = os.dup(descriptor)
         os.set_blocking(self._fd, False)
@@ -39,7 +42,7 @@ class Line:
         self._queue: deque[bytes] = deque()
         self._guard = threading.Lock()
         self._over = False
-        self._thread = threading.Thread(target=self._run, name="r4l-line", daemon=True)
+        self._thread = threading.Thread(target=guarded(self._run, failed), name="r4l-line", daemon=True)
         self._thread.start()
 
     @property

@@ -82,7 +82,7 @@ class NetworkCard(Device):
         cable = self._cable
         if cable is None:
             cable = self.wire = Wire()
-        self._line = Line(cable.plug(), self._take_frames, lambda: self.call(self.on_line_free))
+        self._line = Line(cable.plug(), self._take_frames, lambda: self.call(self.on_line_free), self.failed)
 
     def on_unplug(self) -> None:
         """Let the cable go."""

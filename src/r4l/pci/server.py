@@ -65,6 +65,7 @@ from r4l.pci.protocol import (
     Region,
     StreamBroken,
 )
+from r4l.threads import guarded
 
 LOOKS = 0.05, 5.0
 """Least and most seconds between two looks for a model's method that still runs."""
@@ -270,7 +271,7 @@ class Connection:
             with contextlib.suppress(OSError):
                 self._channel.send(busy[1].id, busy[1].command, self._answer_dead(busy[1]))
         if held_up:
-            threading.Thread(target=self._serve, name="r4l-pci-dead", daemon=True).start()
+            threading.Thread(target=guarded(self._serve, self._device.failed), name="r4l-pci-dead", daemon=True).start()
 
     def running(self) -> tuple[float, int] | None:
         """Return the start and the thread of the model's method that has the lock; None if none runs."""
@@ -472,8 +473,10 @@ class Server:
             raise
         self._over = threading.Event()
         self._connection: Connection | None = None
-        self._thread = threading.Thread(target=self._accept, name="r4l-pci", daemon=True)
-        self._watch = threading.Thread(target=self._check_patience, name="r4l-pci-watch", daemon=True)
+        self._thread = threading.Thread(target=guarded(self._accept, self._failed), name="r4l-pci", daemon=True)
+        self._watch = threading.Thread(
+            target=guarded(self._check_patience, self._failed), name="r4l-pci-watch", daemon=True
+        )
         self._thread.start()
         self._watch.start()
 
@@ -490,6 +493,13 @@ class Server:
             self.device.plugged()
             self._connection.serve()
             self.device.unplugged()
+
+    def _failed(self, error: BaseException) -> None:
+        """Keep the exception for the test, and have QEMU see the device's end instead of waiting for it."""
+        self.device.failed(error)
+        self._socket.close()
+        if self._connection:
+            self._connection.shut()
 
     def _check_patience(self) -> None:
         while not self._over.wait(self._until_look()):

@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from r4l.threads import Failed, guarded
+
 
 class Clock(Protocol):
     """Source of a model's time."""
@@ -89,11 +91,13 @@ class Timers:
 
     Args:
         clock: source of time.
-        run: called with each timer that is due; it may not raise.
+        run: called with each timer that is due.
+        failed: called with an exception that ends the thread.
     """
 
-    def __init__(self, clock: Clock, run: Callable[[Timer], None]) -> None:
+    def __init__(self, clock: Clock, run: Callable[[Timer], None], failed: Failed) -> None:
         self.clock = clock
+        self._failed = failed
         self._run = run
         self._heap: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
@@ -106,7 +110,9 @@ class Timers:
         with self._changed:
             heapq.heappush(self._heap, (timer.when, next(self._order), timer))
             if self._thread is None and not isinstance(self.clock, SteppedTime):
-                self._thread = threading.Thread(target=self._work, name="r4l-pci-timers", daemon=True)
+                self._thread = threading.Thread(
+                    target=guarded(self._work, self._failed), name="r4l-pci-timers", daemon=True
+                )
                 self._thread.start()
             self._changed.notify()
         return timer

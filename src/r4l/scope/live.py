@@ -17,6 +17,7 @@ from typing import Any
 from r4l.errors import EnvironmentFault
 from r4l.pci.recording import Recorder
 from r4l.scope.page import Heading, described, render
+from r4l.threads import guarded
 
 LOOPBACK = "127.0.0.1"
 BATCH_SECONDS = 0.15
@@ -53,7 +54,11 @@ class LiveScope:
                 f"port {port} of {LOOPBACK} cannot be used: {error.strerror}", "leave out --port for a free one"
             ) from error
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name="r4l-scope", daemon=True)
+        self._thread = threading.Thread(
+            target=guarded(self._server.serve_forever, lambda error: self.end(f"failed: {error}")),
+            name="r4l-scope",
+            daemon=True,
+        )
 
     @property
     def port(self) -> int:

@@ -12,6 +12,7 @@ from r4l.process import dying, end_group
 from r4l.selftest import parts
 from r4l.selftest.parts import Need
 from r4l.stages import Stages
+from r4l.threads import guarded
 
 LOWEST = 19
 """Niceness for a kernel that is not needed next."""
@@ -33,7 +34,7 @@ class Ahead:
         self._guard = threading.Lock()
         self._running: subprocess.Popen[bytes] | None = None
         self._closed = False
-        self._thread = threading.Thread(target=self._work, name="r4l-ahead", daemon=True)
+        self._thread = threading.Thread(target=guarded(self._work, self._failed), name="r4l-ahead", daemon=True)
 
     def wait_for(self, need: Need, stages: Stages) -> None:
         """Wait until the setup of a kernel has ended, successfully or not."""
@@ -41,6 +42,11 @@ class Ahead:
         if not done.is_set():
             with stages.stage(f"kernel {need[0]} ({need[1]}), begun before"):
                 done.wait()
+
+    def _failed(self, _error: BaseException) -> None:
+        # Those who wait make the kernels themselves.
+        for done in self._done.values():
+            done.set()
 
     def _work(self) -> None:
         for number, (need, done) in enumerate(self._done.items()):

@@ -19,6 +19,7 @@ from r4l.klog import StackFrame, demangle
 from r4l.pci import Device
 from r4l.sweep.life import Life, do_phase, machine
 from r4l.sweep.subject import Ready
+from r4l.threads import guarded, thread_failure
 from r4l.vm import VM
 
 TICK = 0.2
@@ -50,7 +51,8 @@ class _Watcher:
         self._remote = attached(vm)
         self._remote.insert(BREAK, self._mapper)
         self._remote.go_on()
-        self._thread = threading.Thread(target=self._follow, name="r4l-lines", daemon=True)
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=guarded(self._follow, self._failed), name="r4l-lines", daemon=True)
         self._thread.start()
 
     @property
@@ -58,8 +60,20 @@ class _Watcher:
         return {bar: len(those) for bar, those in self.accesses.items()}
 
     def close(self) -> None:
+        """End the watch.
+
+        Raises:
+            R4LError: it has failed.
+        """
         self._over.set()
         self._thread.join(10)
+        self._remote.close()
+        if self._failure:
+            raise thread_failure("the search for the lines of accesses", self._failure)
+
+    def _failed(self, error: BaseException) -> None:
+        self._failure = error
+        # The guest goes on, which has stopped at an access that nobody looks at any more.
         self._remote.close()
 
     def _follow(self) -> None:

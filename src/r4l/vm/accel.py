@@ -23,6 +23,7 @@ from r4l.arch import architecture
 from r4l.errors import BootError, UsageError
 from r4l.kernel import Kernel
 from r4l.rootfs import Rootfs
+from r4l.threads import thread_failure
 from r4l.vm.machine import Accel, Machine, kernel_line
 from r4l.vm.qemu import Qemu
 
@@ -147,6 +148,7 @@ def _load() -> float:
 def trial(kernel: Kernel) -> Choice:
     """Boot a guest under KVM and return the resulting choice."""
     reached, ended = threading.Event(), threading.Event()
+    failures: list[BaseException] = []
     machine = Machine(
         kernel=kernel.vmlinux,
         initrd=Rootfs.build(kernel).path,
@@ -169,10 +171,13 @@ def trial(kernel: Kernel) -> Choice:
             on_line=on_line,
             on_event=lambda _event: None,
             on_exit=lambda _code: ended.set(),
+            failed=failures.append,
         )
         try:
             while not reached.wait(0.05):
                 now = time.monotonic()
+                if failures:
+                    raise thread_failure("the trial of KVM", failures[0])
                 if ended.is_set():
                     said = qemu.output().splitlines()
                     return Choice("tcg", f"KVM fails: {said[-1] if said else 'QEMU ended without a word'}")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from r4l.errors import R4LError
 from r4l.net.pcap import LARGEST
+from r4l.threads import Failed, guarded
 from r4l.vm.qmp import Monitor
 
 PERIOD = 0.25
@@ -23,16 +24,17 @@ class CaptureBound:
     Args:
         monitor: of the QEMU that writes them.
         captures: the files, by the cards' indices.
+        failed: called with an exception that ends the checks.
 
     Attributes:
         full: cards whose captures were ended.
     """
 
-    def __init__(self, monitor: Monitor, captures: Mapping[int, Path]) -> None:
+    def __init__(self, monitor: Monitor, captures: Mapping[int, Path], failed: Failed) -> None:
         self.full: set[int] = set()
         self._monitor, self._captures = monitor, dict(captures)
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="r4l-captures", daemon=True)
+        self._thread = threading.Thread(target=guarded(self._watch, failed), name="r4l-captures", daemon=True)
         if captures:
             self._thread.start()
 

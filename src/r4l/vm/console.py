@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from r4l.klog.records import LineSplitter
+from r4l.threads import Failed, guarded
 
 TAIL = 1 << 16
 LOG_LIMIT = 64 << 20
@@ -27,10 +28,16 @@ class SerialConsole:
         log: file for all bytes.
         on_line: called on the reading thread with each line, without its end.
         on_end: called when QEMU has closed the console.
+        failed: called with an exception that ends the reading, such as a full disk's; the rest is lost then.
     """
 
     def __init__(
-        self, sock: socket.socket, log: Path, on_line: Callable[[str], None], on_end: Callable[[], None]
+        self,
+        sock: socket.socket,
+        log: Path,
+        on_line: Callable[[str], None],
+        on_end: Callable[[], None],
+        failed: Failed,
     ) -> None:
         self._sock = sock
         self._log = log
@@ -40,7 +47,7 @@ class SerialConsole:
         self._tail = b""
         self.received = 0
         self.last_output = time.monotonic()
-        self._thread = threading.Thread(target=self._read, name="r4l-console", daemon=True)
+        self._thread = threading.Thread(target=guarded(self._read, failed), name="r4l-console", daemon=True)
         self._thread.start()
 
     def _read(self) -> None:

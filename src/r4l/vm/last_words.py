@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from r4l.guest import GuestGone
 from r4l.klog.records import Record
+from r4l.threads import Failed, guarded
 
 HALTED = re.compile(
     r"^(?:reboot: System halted|reboot: Power off not available: System halted instead|Reboot failed -- System halted)$"
@@ -44,9 +45,13 @@ class LastWords:
     Args:
         on_still: called, once at most, with the error for all requests to the guest, when its kernel does nothing more.
         clock: makes a clock of the seconds that the machine has had.
+        failed: called with an exception that ends the watch.
     """
 
-    def __init__(self, on_still: Callable[[GuestGone], None], clock: Callable[[], Callable[[], float]]) -> None:
+    def __init__(
+        self, on_still: Callable[[GuestGone], None], clock: Callable[[], Callable[[], float]], failed: Failed
+    ) -> None:
+        self._failed = failed
         self._on_still = on_still
         self._clock = clock
         self._guard = threading.Lock()
@@ -72,7 +77,7 @@ class LastWords:
                 self._timer.cancel()
 
     def _wait(self, text: str, clock: Callable[[], float], seconds: float) -> None:
-        self._timer = threading.Timer(seconds, self._look, (text, clock))
+        self._timer = threading.Timer(seconds, guarded(self._look, self._failed), (text, clock))
         self._timer.daemon = True
         self._timer.start()
 

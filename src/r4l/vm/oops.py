@@ -6,15 +6,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from r4l.threads import Failed, guarded
+
 GRACE = 1.0
 """Seconds that a command gets to end after an oops; after that it is taken to wait forever."""
 
 
 class OopsTimer:
-    """Timer that calls `then` once, a moment after `begin`, with the channels that waited then; never after `close`."""
+    """Timer that calls `then` once, a moment after `begin`, with the channels that waited then; never after `close`.
 
-    def __init__(self, then: Callable[[frozenset[int]], None]) -> None:
-        self._then = then
+    Args:
+        then: the function.
+        failed: called with its exception.
+    """
+
+    def __init__(self, then: Callable[[frozenset[int]], None], failed: Failed) -> None:
+        self._then, self._failed = then, failed
         self._guard = threading.Lock()
         self._timer: threading.Timer | None = None
         self._closed = False
@@ -27,7 +34,7 @@ class OopsTimer:
         """
         with self._guard:
             if self._timer is None and not self._closed:
-                self._timer = threading.Timer(GRACE, self._over, (waiting,))
+                self._timer = threading.Timer(GRACE, guarded(self._over, self._failed), (waiting,))
                 self._timer.daemon = True
                 self._timer.start()
 

@@ -15,6 +15,7 @@ from typing import Any
 from r4l.arch import architecture
 from r4l.errors import EnvironmentFault, R4LError
 from r4l.net import Cable
+from r4l.threads import Failed, guarded
 from r4l.toolchain import Toolchain
 from r4l.vm.console import SerialConsole
 from r4l.vm.machine import Endpoints, Machine, command_line, grant
@@ -38,6 +39,7 @@ class Qemu:
         on_line: called with each line of the console, on the console's thread.
         on_event: called with each QMP event, on the monitor's thread.
         on_exit: called with the exit code, after the console's last line, on a thread of its own.
+        failed: called with an exception that ends a thread which follows QEMU.
 
     Raises:
         EnvironmentFault: bubblewrap is missing, or QEMU in the toolchain.
@@ -56,6 +58,7 @@ class Qemu:
         on_line: Callable[[str], None],
         on_event: Callable[[Event], None],
         on_exit: Callable[[int], None],
+        failed: Failed,
     ) -> None:
         self.machine = machine
         self.toolchain = toolchain
@@ -101,9 +104,9 @@ class Qemu:
                 cable.plugged()
         self.exit_code: int | None = None
         self._on_exit = on_exit
-        self.console = SerialConsole(console.ours, workdir / "console.log", on_line, lambda: None)
-        self.monitor = Monitor(monitor.ours, workdir / "qmp.log", on_event)
-        self._waiter = threading.Thread(target=self._wait, name="r4l-qemu-exit", daemon=True)
+        self.console = SerialConsole(console.ours, workdir / "console.log", on_line, lambda: None, failed)
+        self.monitor = Monitor(monitor.ours, workdir / "qmp.log", on_event, failed)
+        self._waiter = threading.Thread(target=guarded(self._wait, failed), name="r4l-qemu-exit", daemon=True)
         self._waiter.start()
 
     def _wait(self) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from r4l.errors import BootError, R4LError
+from r4l.threads import Failed, guarded
 from r4l.vm.errors import MonitorTimeout
 
 T = TypeVar("T")
@@ -63,9 +64,11 @@ class Monitor:
         sock: connected to QEMU's monitor; this object takes it over.
         log: file for every message, one JSON object a line, with the host's time.
         on_event: called on the loop's thread for each event; it must be quick.
+        failed: called with an exception of `on_event` or of the log, after which events may be lost.
     """
 
-    def __init__(self, sock: socket.socket, log: Path, on_event: Callable[[Event], None]) -> None:
+    def __init__(self, sock: socket.socket, log: Path, on_event: Callable[[Event], None], failed: Failed) -> None:
+        self._failed = failed
         self._log: TextIO = log.open("a", encoding="utf-8")
         self._on_event = on_event
         self._begun = time.monotonic()
@@ -82,17 +85,20 @@ class Monitor:
 
         class Client(QMPClient):
             def _cb_inbound(self, msg: Any) -> Any:
-                monitor._note("<", msg)
-                if "event" in msg:
-                    monitor._on_event(msg)
+                guarded(monitor._take, monitor._failed)(msg)
                 return msg
 
             def _cb_outbound(self, msg: Any) -> Any:
-                monitor._note(">", msg)
+                guarded(monitor._note, monitor._failed)(">", msg)
                 return msg
 
         self._client = Client("r4l")
         await self._client.connect(sock)
+
+    def _take(self, message: Any) -> None:
+        self._note("<", message)
+        if "event" in message:
+            self._on_event(message)
 
     def _note(self, direction: str, message: Any) -> None:
         line = f"{time.monotonic() - self._begun:9.4f} {direction} {json.dumps(dict(message))}\n"

@@ -15,6 +15,7 @@ from r4l.klog import KernelLog, Sources, Splat
 from r4l.klog.records import LineSplitter
 from r4l.net import Cable
 from r4l.pci import Device, ModelError, NetworkCard
+from r4l.threads import thread_failure
 from r4l.toolchain import Toolchain
 from r4l.vm import boot, cards
 from r4l.vm import cables as cabling
@@ -80,14 +81,15 @@ class RunningMachine:
         self._toolchain = toolchain
         self._launched = threading.Event()
         self._guard = threading.Lock()
-        self._oops = OopsTimer(self._after_oops)
-        self._last_words = LastWords(self._on_still, lambda: RunTime(self.qemu.pid).now)
+        self._oops = OopsTimer(self._after_oops, self._failed)
+        self._last_words = LastWords(self._on_still, lambda: RunTime(self.qemu.pid).now, self._failed)
         self._still: GuestGone | None = None
         self._over = threading.Event()
         self._closing = False
         self._mute = self._paused = False
         self._mark_timeout = 5.0
         self._judged = 0
+        self._failure: R4LError | None = None
         self.ended_by: R4LError | None = None
 
     # -- life ---------------------------------------------------------------------------------------------------
@@ -120,9 +122,10 @@ class RunningMachine:
                 on_line=self._on_line,
                 on_event=self._on_event,
                 on_exit=self._on_exit,
+                failed=self._failed,
             )
             undo.pop_all()
-        self.captures = CaptureBound(self.qemu.monitor, self.qemu.captures)
+        self.captures = CaptureBound(self.qemu.monitor, self.qemu.captures, self._failed)
         self.link = Link(self.qemu.agent_socket.ours)
         self.guest = Guest(self.link, self.context)
         self._launched.set()
@@ -191,6 +194,7 @@ class RunningMachine:
             GuestGone: the guest has halted, and QEMU goes on.
         """
         self._over.wait(timeout)
+        self._raise_failure()
         if self._still and self.running:
             raise GuestGone(self._still.cause, self._still.remedy, detail=self.context(), log=self.klog.file)
         return self.qemu.wait(timeout) if self._still else self.qemu.exit_code
@@ -209,6 +213,7 @@ class RunningMachine:
         """Check the kernel's log; see `VM.check`."""
         for problem in self.model_errors():
             raise problem
+        self._raise_failure()
         if self.running and not self._still:
             try:
                 self.klog.check()
@@ -233,6 +238,8 @@ class RunningMachine:
         for problem in self.model_errors():
             return problem
         splat = self.klog.untold()
+        if not splat and self._failure and self._failure.__traceback__ is None:
+            return self._failure
         end = self.ended_by
         # A panic is in the log, where it may be allowed.
         lost = isinstance(end, QemuDied | MachineReset) and end.__traceback__ is None
@@ -280,6 +287,17 @@ class RunningMachine:
             self.link.interrupt(fatal[-1], waiting)
         elif self.klog.begun:
             self._oops.begin(waiting)
+
+    def _failed(self, error: BaseException) -> None:
+        """Have all fail that wait for the guest: one of the threads that follow the machine has ended."""
+        self._failure = self._failure or thread_failure("following the machine", error)
+        self._launched.wait(5)
+        self.link.fail(self._failure)
+        self._over.set()
+
+    def _raise_failure(self) -> None:
+        if self._failure:
+            raise self._failure
 
     def _on_event(self, event: Event) -> None:
         self.plugs.on_event(event)

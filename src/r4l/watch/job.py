@@ -25,6 +25,7 @@ from r4l.net import Nic
 from r4l.process import without_colours
 from r4l.settings import Settings
 from r4l.testing.exitcodes import EXIT_CODES
+from r4l.threads import guarded
 from r4l.vm import VM
 
 PYTEST = (
@@ -106,7 +107,7 @@ def main(job: Job, screen: Connection, answer: Connection) -> None:
     # Own process group: ^C at the terminal reaches only the owner, which ends this process by SIGTERM.
     os.setpgid(0, 0)
     signal.signal(signal.SIGTERM, _interrupt)
-    threading.Thread(target=_end_with_owner, daemon=True).start()
+    threading.Thread(target=guarded(_await_owner, _end), daemon=True).start()
     for descriptor in (1, 2):
         os.dup2(screen.fileno(), descriptor)
     os.environ["COLUMNS"] = str(job.columns)
@@ -127,10 +128,14 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _end_with_owner() -> None:
+def _await_owner() -> None:
     owner = parent_process()
     assert owner is not None
     connection.wait([owner.sentinel])
+    _end()
+
+
+def _end(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -16,6 +16,7 @@ from typing import Protocol
 from r4l.kernel import Kernel
 from r4l.module import Module
 from r4l.module.unchanged import LastBuild
+from r4l.threads import thread_failure
 from r4l.watch.job import Job, JobResult
 from r4l.watch.project import Project, Work
 from r4l.watch.saves import Saves
@@ -102,7 +103,9 @@ class Loop:
         Raises:
             KeyboardInterrupt: the user ended the watch.
         """
-        saves = Saves(self.project.watched, lambda saved: self._events.put(lambda: self._saved(saved)))
+        saves = Saves(
+            self.project.watched, lambda saved: self._events.put(lambda: self._saved(saved)), self._thread_failed
+        )
         try:
             with interrupt_as_event(self._events), saves:
                 self._pending = Work(everything=True)
@@ -163,7 +166,14 @@ class Loop:
             job,
             lambda run, data: self._events.put(lambda: self._output(run, data)),
             lambda run, outcome: self._events.put(lambda: self._ended(run, outcome)),
+            self._thread_failed,
         )
+
+    def _thread_failed(self, error: BaseException) -> None:
+        def end() -> None:
+            raise thread_failure("the watch", error)
+
+        self._events.put(end)
 
     def _output(self, run: RunningJob, data: bytes) -> None:
         if run is self._run:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from multiprocessing import connection, forkserver
 
 from r4l.process import safe_path
+from r4l.threads import Failed, guarded
 from r4l.watch.job import Job, JobResult, main
 
 GRACE = 10.0
@@ -28,9 +29,10 @@ class RunningJob:
     Args:
         on_output: called on a thread with the run's output.
         on_end: called on that thread with the outcome; None if the run died.
+        failed: called on that thread if it fails itself.
     """
 
-    def __init__(self, job: Job, on_output: Output, on_end: End) -> None:
+    def __init__(self, job: Job, on_output: Output, on_end: End, failed: Failed) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["r4l.watch.rehearsal"])
         with safe_path():
@@ -42,7 +44,7 @@ class RunningJob:
         screen.close()
         answer.close()
         self._on_output, self._on_end = on_output, on_end
-        self._thread = threading.Thread(target=self._follow, name="r4l-run", daemon=True)
+        self._thread = threading.Thread(target=guarded(self._follow, failed), name="r4l-run", daemon=True)
         self._thread.start()
 
     def _follow(self) -> None:

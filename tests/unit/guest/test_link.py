@@ -10,13 +10,16 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
 
 import pytest
 
-from r4l.errors import GuestTimeout, R4LError
+from r4l.errors import EnvironmentFault, GuestTimeout, R4LError
 from r4l.guest import Guest, GuestGone, Link, ProtocolError
 from r4l.guest import link as link_module
 from r4l.guest.frames import Reply, Request
+from r4l.vm.blame import host_fault
 
 Handler = Callable[["Actor", int, int, bytes], None]
 
@@ -242,6 +245,56 @@ def test_answer_on_a_channel_never_opened(connect: Connect) -> None:
 
     with pytest.raises(ProtocolError, match="never opened"):
         connect(handler)[0].run("x", timeout=5)
+
+
+def test_a_full_disk_is_told_to_the_command_whose_output_it_is(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: the connection ended without naming the host's fault, and a student was judged by it."""
+
+    def handler(actor: Actor, channel: int, kind: int, _payload: bytes) -> None:
+        if kind == Request.PING:
+            actor.say(channel, Reply.PONG)
+        elif kind == Request.EXEC:
+            actor.say(channel, Reply.STDOUT, b"out")
+            actor.say(channel, Reply.EXIT, exit_frame(0))
+        elif kind == Request.GET:
+            actor.say(channel, Reply.DATA, b"out")
+
+    guest, _ = connect(handler)
+    with Path("/dev/full").open("wb", buffering=0) as full, monkeypatch.context() as patch:
+        patch.setattr("r4l.guest.output.tempfile.SpooledTemporaryFile", lambda **_: full)
+        with pytest.raises(EnvironmentFault, match="the disk is full") as caught:
+            guest.run("x", timeout=5)
+    assert host_fault(caught.value)
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        with pytest.raises(EnvironmentFault, match="the disk is full"):
+            guest._get("/x", cast(io.BufferedIOBase, full), 5, 100)
+    assert guest.ping() >= 0, "the connection goes on"
+
+
+def test_a_fault_of_the_reader_ends_all_waits(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: the thread ended in silence, and each wait lasted to its time-out."""
+
+    def fail(*_: object) -> None:
+        raise KeyError("x")
+
+    guest, actor = connect(silent)
+    monkeypatch.setattr(Link, "_dispatch", fail)
+    with guest.popen("x") as process:
+        actor.say(process.number, Reply.STDOUT, b"out")
+        with pytest.raises(R4LError, match="agent has failed: KeyError: 'x'"):
+            process.wait_done(20)
+
+
+def test_input_that_cannot_be_read_ends_the_command(connect: Connect, tmp_path: Path) -> None:
+    """Regression: the command waited for it."""
+    (tmp_path / "closed").touch()
+    guest, _ = connect(silent)
+    with (tmp_path / "closed").open("rb") as source:
+        source.close()
+        with pytest.raises(R4LError, match="input has failed: ValueError"):
+            guest.run("x", timeout=20, input=source)
 
 
 def test_file_larger_than_allowed(connect: Connect) -> None:

@@ -11,12 +11,13 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from r4l import home, kept
 from r4l.errors import GuestTimeout, R4LError, UsageError
+from r4l.kept import client
 from r4l.kept.frames import DONE, EARLIER, FrameSocket
 from r4l.kept.frames import REQUEST as ASK
 from r4l.kept.keeper import Keeper, Reports
@@ -269,3 +270,29 @@ def test_a_machine_that_is_gone_is_told_of_by_a_command_that_means_it(
     assert (plain.value.exit_code, bad.value.exit_code, bad.value.detail) == (2, 123, "it broke")
     with pytest.raises(UsageError, match="no machine is kept"):
         kept.find(None)
+
+
+def test_a_fault_of_the_keepers_is_told_to_the_client() -> None:
+    """Regression: the client waited for an answer for ever."""
+    ours, theirs = socket.socketpair()
+    vm: Any = SimpleNamespace(klog=KernelLog(), popen=lambda *_, **__: 1 / 0)
+    keeper_of(vm)._begin(FrameSocket(theirs))
+    asking = FrameSocket(ours)
+    asking.send_json(ASK, REQUEST)
+    ours.settimeout(20)
+    answer = asking.receive_json()
+    assert answer
+    assert answer["exit_code"] is None
+    assert "the keeper has failed: ZeroDivisionError" in answer["error"]["cause"]
+    asking.close()
+
+
+def test_an_answer_without_sense_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: an assertion failed, or a thread died."""
+    ours, theirs = socket.socketpair()
+    monkeypatch.setattr(kept, "connect", lambda _: ours)
+    with client.RemoteProcess(cast(Any, None), dict(REQUEST), None, None, []) as process:
+        FrameSocket(theirs).send(DONE, b"[")
+        with pytest.raises(R4LError, match="keeper's answer has failed: JSONDecodeError"):
+            process.wait_done(20)
+    theirs.close()

@@ -61,6 +61,17 @@ def test_the_end_ends_what_runs_and_begins_nothing_more(program: Path) -> None:
     assert len(begun(program, 1)) == 1
 
 
+def test_a_failure_lets_nobody_wait(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: a log that could not be opened left `r4l selftest` waiting for ever for the second kernel."""
+
+    def fail(*_: object) -> None:
+        raise OSError("none left")
+
+    monkeypatch.setattr(Ahead, "_start", fail)
+    with Ahead([STOCK, MINIMAL]) as ahead:
+        assert [done.wait(20) for done in ahead._done.values()] == [True, True]
+
+
 def test_nothing_is_needed(program: Path) -> None:
     with Ahead([]):
         pass

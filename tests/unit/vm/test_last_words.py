@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from tests.unit.unhandled import unhandled
 
 from r4l.guest import GuestGone
 from r4l.klog.records import parse_line
@@ -21,7 +22,7 @@ class Told:
         self.errors: list[GuestGone] = []
         self.came = threading.Event()
         self.clock = clock
-        self.words = LastWords(self._tell, lambda: lambda: self.clock)
+        self.words = LastWords(self._tell, lambda: lambda: self.clock, unhandled)
 
     def _tell(self, error: GuestGone) -> None:
         self.errors.append(error)

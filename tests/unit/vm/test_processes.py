@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import queue
 import socket
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from tests.unit.unhandled import unhandled
 
 from r4l.vm import accel, workdirs
 from r4l.vm.accel import choose
@@ -57,7 +60,7 @@ def test_console_is_logged_whole_and_watched_by_lines(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair()
     lines: list[str] = []
     ended = threading.Event()
-    console = SerialConsole(ours, tmp_path / "console.log", lines.append, ended.set)
+    console = SerialConsole(ours, tmp_path / "console.log", lines.append, ended.set, unhandled)
     theirs.sendall(b"one\r\ntwo\xff\n/ # ")
     until = time.monotonic() + 5
     while console.unfinished != "/ # " and time.monotonic() < until:
@@ -72,11 +75,38 @@ def test_console_is_logged_whole_and_watched_by_lines(tmp_path: Path) -> None:
     console.close()
 
 
+def test_a_console_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
+    """Regression: the thread ended on a full disk, and nothing of the kernel's log arrived any more."""
+    ours, theirs = socket.socketpair()
+    failures: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
+    console = SerialConsole(ours, Path("/dev/full"), lambda _: None, lambda: None, failures.put)
+    theirs.sendall(b"one\n")
+    error = failures.get(timeout=10)
+    assert isinstance(error, OSError)
+    assert error.errno == errno.ENOSPC
+    theirs.close()
+    console.close()
+
+
+def test_a_line_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    failures: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
+
+    def fail(line: str) -> None:
+        raise ValueError(line)
+
+    console = SerialConsole(ours, tmp_path / "console.log", fail, lambda: None, failures.put)
+    theirs.sendall(b"one\n")
+    assert str(failures.get(timeout=10)) == "one"
+    theirs.close()
+    console.close()
+
+
 def test_console_log_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("r4l.vm.console.LOG_LIMIT", 100_000)
     ours, theirs = socket.socketpair()
     ended = threading.Event()
-    console = SerialConsole(ours, tmp_path / "console.log", lambda _line: None, ended.set)
+    console = SerialConsole(ours, tmp_path / "console.log", lambda _line: None, ended.set, unhandled)
     for _ in range(100):
         theirs.sendall(b"x" * 9999 + b"\n")
     theirs.close()

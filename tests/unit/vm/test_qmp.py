@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import queue
 import socket
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from tests.unit.unhandled import unhandled
 
 from r4l.errors import BootError
 from r4l.vm.qmp import Event, Monitor
@@ -52,7 +56,7 @@ def test_drain_waits_for_the_last_event(tmp_path: Path) -> None:
         events.append(event["data"]["reason"])
 
     ours, theirs = socket.socketpair()
-    monitor = Monitor(ours, tmp_path / "qmp.log", slow)
+    monitor = Monitor(ours, tmp_path / "qmp.log", slow, unhandled)
     end = qemu(theirs, SHUTDOWN)
     monitor.execute("system_powerdown")
     end.join()
@@ -64,11 +68,26 @@ def test_drain_waits_for_the_last_event(tmp_path: Path) -> None:
 
 def test_drain_of_a_qemu_that_never_answered(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair()
-    monitor = Monitor(ours, tmp_path / "qmp.log", lambda event: None)
+    monitor = Monitor(ours, tmp_path / "qmp.log", lambda event: None, unhandled)
     theirs.close()
     begun = time.monotonic()
     monitor.drain(60)
     assert time.monotonic() - begun < 30
     with pytest.raises(BootError):
         monitor.execute("query-status", timeout=1)
+    monitor.close()
+
+
+def test_a_log_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
+    """Regression: the connection to QEMU's monitor ended, and an event that came later was lost."""
+    failures: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
+    ours, theirs = socket.socketpair()
+    monitor = Monitor(ours, Path("/dev/full"), lambda event: None, failures.put)
+    end = qemu(theirs)
+    error = failures.get(timeout=10)
+    assert isinstance(error, OSError)
+    assert error.errno == errno.ENOSPC
+    monitor.execute("query-status")
+    end.join()
+    monitor._log = io.StringIO()
     monitor.close()

@@ -7,11 +7,15 @@ import os
 import queue
 import shutil
 import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.unit.unhandled import unhandled
 
+from r4l.errors import EnvironmentFault
 from r4l.watch.saves import Saves
 
 LIMIT = 60
@@ -50,7 +54,7 @@ def _begun(folder: Path, told: Told) -> None:
 @pytest.fixture
 def told(tmp_path: Path) -> Iterator[Told]:
     told = Told()
-    with Saves([tmp_path], told.tell):
+    with Saves([tmp_path], told.tell, unhandled):
         _begun(tmp_path, told)
         yield told
 
@@ -88,7 +92,7 @@ def test_a_folder_that_is_made_anew(told: Told, tmp_path: Path) -> None:
     folder.mkdir()
     told.until(folder)
     inner = Told()
-    with Saves([folder], inner.tell):
+    with Saves([folder], inner.tell, unhandled):
         _begun(folder, inner)
         folder.rename(tmp_path / "away")
         folder.mkdir()
@@ -123,7 +127,7 @@ def repository(tmp_path: Path) -> Path:
 def of_driver(repository: Path) -> Iterator[Told]:
     """The saves in the driver's folder."""
     told = Told()
-    with Saves([repository / "driver"], told.tell):
+    with Saves([repository / "driver"], told.tell, unhandled):
         _begun(repository / "driver", told)
         yield told
 
@@ -154,6 +158,41 @@ def test_a_file_that_gets_older(of_driver: Told, repository: Path) -> None:
     os.utime(repository / "old.rs", (1, 1))
     (repository / "old.rs").rename(driver / "main.rs")
     of_driver.until(driver / "main.rs")
+
+
+def test_a_watch_that_cannot_begin_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: the thread ended, and `r4l watch` saw no save any more."""
+    failures: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
+    asked: list[bool] = []
+
+    def refuse(*_: object, ignore_permission_denied: bool, **__: object) -> None:
+        asked.append(ignore_permission_denied)
+        raise OSError("OS file watch limit reached.") if ignore_permission_denied else PermissionError("sub")
+
+    monkeypatch.setattr("r4l.watch.saves.watch", refuse)
+    with Saves([tmp_path], Told().tell, failures.put):
+        error = failures.get(timeout=LIMIT)
+    assert isinstance(error, EnvironmentFault)
+    assert error.cause == f"saves in {tmp_path} are not seen: OS file watch limit reached."
+    assert asked == [False, True]
+
+
+def test_a_folder_below_that_is_closed() -> None:
+    """Regression: the same."""
+    other = ["setpriv", "--reuid", "65534", "--clear-groups", sys.executable, "-c"]
+    if os.geteuid() or not shutil.which("setpriv") or subprocess.run([*other, "import r4l"], check=False).returncode:
+        pytest.skip("needs root, and another user who can use this Python")
+    script = (
+        "import queue, sys; from pathlib import Path; from r4l.watch.saves import Saves; told = queue.SimpleQueue();"
+        "top = Path(sys.argv[1]); saves = Saves([top], told.put, told.put); saves.__enter__();"
+        "[(top / 'x').write_text(str(n)) for n in range(100) if told.empty() and not __import__('time').sleep(0.1)];"
+        "print(told.get(timeout=20))"
+    )
+    with tempfile.TemporaryDirectory() as top:
+        Path(top, "closed").mkdir(mode=0o700)
+        Path(top).chmod(0o777)
+        done = subprocess.run([*other, script, top], capture_output=True, encoding="utf-8", check=False)
+    assert f"{top}/x" in done.stdout, done.stderr
 
 
 def test_a_checkout_of_a_commit_without_the_folder(of_driver: Told, repository: Path) -> None:
