@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A module that greets when it is loaded and when it is unloaded, with a number from the command
-//! line.
+//! Your first module: it greets when it is loaded and when it is unloaded, with a number from the
+//! command line.
 
 #![forbid(unsafe_code)]
 
@@ -10,7 +10,7 @@ use kernel::prelude::*;
 module! {
     type: Hello,
     name: "hello",
-    authors: ["The r4l authors"],
+    authors: ["You"],
     description: "Hello world in Rust",
     license: "GPL",
     params: {
@@ -21,23 +21,37 @@ module! {
     },
 }
 
+// --- starter
+//| struct Hello;
+// --- answer
 struct Hello {
     answer: u32,
 }
+// --- end
 
 impl kernel::Module for Hello {
     fn init(_module: &'static ThisModule) -> Result<Self> {
+        // --- starter
+        //| // YOURS (greets, parameter): print one line, `Hello, N`, where N is the parameter `answer`.
+        //| // YOURS (refuses): if `answer` is 0, do not load: return the error EINVAL.
+        //| Ok(Hello)
+        // --- answer
         let answer = module_parameters::answer.value();
         if answer == 0 {
             return Err(EINVAL);
         }
         pr_info!("Hello, {answer}\n");
         Ok(Hello { answer })
+        // --- end
     }
 }
 
+// --- starter
+//| // YOURS (leaves): when the module is unloaded, print `Goodbye, N`.
+// --- answer
 impl Drop for Hello {
     fn drop(&mut self) {
         pr_info!("Goodbye, {}\n", self.answer);
     }
 }
+// --- end

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Your first module.
+//! Your first module: it greets when it is loaded and when it is unloaded, with a number from the
+//! command line.
 
 #![forbid(unsafe_code)]
 

@@ -2,6 +2,9 @@
 
 //! Reads a sensor whose driver is written in C.
 
+// --- starter
+//| use kernel::prelude::*;
+// --- answer
 use kernel::{
     error::{
         from_err_ptr,
@@ -9,6 +12,7 @@ use kernel::{
     },
     prelude::*, //
 };
+// --- end
 
 /// The bindings that bindgen made of `c_bindings.h`, with the attributes and imports they need.
 #[allow(
@@ -31,7 +35,7 @@ mod bindings {
 module! {
     type: CFromRust,
     name: "c_from_rust",
-    authors: ["The r4l authors"],
+    authors: ["You"],
     description: "Calling C from Rust",
     license: "GPL",
     params: {
@@ -46,6 +50,11 @@ module! {
     },
 }
 
+// --- starter
+//| // YOURS (bindings): a type that owns an open sensor: `open`, `read`.
+//| // YOURS (errors): return an error of C as an `Err` in Rust.
+//| // YOURS (closes): a sensor is closed when its owner is dropped.
+// --- answer
 /// An open sensor.
 ///
 /// # Invariants
@@ -79,6 +88,7 @@ impl Drop for Sensor {
         unsafe { bindings::sensor_close(self.0) };
     }
 }
+// --- end
 
 struct CFromRust;
 
@@ -88,6 +98,14 @@ impl kernel::Module for CFromRust {
         let channel = module_parameters::channel.value();
         pr_info!("to read: sensor {seed}, channel {channel}\n");
 
+        // --- starter
+        //| // YOURS (bindings): open the sensor, read the channel, and print
+        //| // `channel C of N: raw R`, with N from SENSOR_CHANNELS.
+        //|
+        //| // YOURS (ready): print `channel C is ready` or `channel C is not ready`.
+        //|
+        //| // YOURS (helper): print `channel C: T millidegrees`.
+        // --- answer
         let reading = Sensor::open(seed)?.read(channel)?;
         let (number, raw) = (reading.channel, reading.raw);
         pr_info!(
@@ -102,6 +120,7 @@ impl kernel::Module for CFromRust {
         // SAFETY: The reading is ours.
         let millidegrees = unsafe { bindings::c_from_rust_millidegrees(&reading) };
         pr_info!("channel {number}: {millidegrees} millidegrees\n");
+        // --- end
 
         Ok(CFromRust)
     }

@@ -25,6 +25,10 @@ struct Count {
 #[derive(Default)]
 struct Table([[Count; Protocol::ALL.len()]; 2]);
 
+// --- starter
+//| // YOURS (leaves): when the table is dropped, print `captured N packets` with the number of all
+//| // counted.
+// --- answer
 impl Drop for Table {
     fn drop(&mut self) {
         let counts = self.0.as_flattened();
@@ -32,6 +36,7 @@ impl Drop for Table {
         pr_info!("captured {packets} packets\n");
     }
 }
+// --- end
 
 /// Counts since the module was loaded.
 #[pin_data]
@@ -48,12 +53,18 @@ impl Counters {
     }
 
     /// Counts a frame of that many bytes.
+    // --- starter
+    //| pub(crate) fn count(&self, _direction: Direction, _protocol: Protocol, _bytes: u32) {
+    //|     // YOURS (counts): add the frame to the table, at `[direction as usize][protocol as usize]`.
+    //| }
+    // --- answer
     pub(crate) fn count(&self, direction: Direction, protocol: Protocol, bytes: u32) {
         let mut table = self.table.lock();
         let count = &mut table.0[direction as usize][protocol as usize];
         count.packets += 1;
         count.bytes += u64::from(bytes);
     }
+    // --- end
 }
 
 impl Writer for Counters {

@@ -26,11 +26,16 @@ use kit::{
     param, //
 };
 
+// --- answer
 /// Number of bytes to copy of a frame: all headers up to the ports, each at its longest.
 const HEAD: usize = 14 + 60 + 4;
 
+// --- end
 /// The hook with its file.
 #[pin_data]
+// --- starter
+//| #[allow(dead_code, reason = "until `frame` reads all of it")]
+// --- end
 struct Capture {
     interface: u32,
     port: u32,
@@ -49,6 +54,14 @@ impl Hook for Capture {
     }
 
     fn frame(&self, frame: &Frame<'_>) {
+        // --- starter
+        //| // YOURS (interface): count only frames of the interface `self.interface`; if that is 0, all
+        //| // frames.
+        //| // YOURS (protocols): pass on the first bytes of the frame instead of none.
+        //| let head: &[u8] = &[];
+        //| // YOURS (port): count only frames from or to the port `self.port`; if that is 0, all
+        //| // frames.
+        // --- answer
         if self.interface != 0 && self.interface != frame.interface() {
             return;
         }
@@ -58,21 +71,24 @@ impl Hook for Capture {
         if self.port != 0 && !protocol::ports(head).is_some_and(|ports| self.is_one_of(ports)) {
             return;
         }
+        // --- end
         self.counters
             .count(frame.direction(), protocol::of(head), frame.len());
     }
 }
 
+// --- answer
 impl Capture {
     fn is_one_of(&self, (source, destination): (u16, u16)) -> bool {
         self.port == u32::from(source) || self.port == u32::from(destination)
     }
 }
 
+// --- end
 kit::module_capture! {
     type: Capture,
     name: "capture",
-    authors: ["The r4l authors"],
+    authors: ["You"],
     description: "Counts packets, in Rust",
     license: "GPL",
     params: {

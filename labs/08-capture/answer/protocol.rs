@@ -4,6 +4,7 @@
 //!
 //! The bytes come from an unknown sender: any of them may be missing or wrong.
 
+// --- answer
 /// Place of the EtherType in an Ethernet header.
 const ETHERTYPE: usize = 12;
 /// Places of the IPv4 header in a frame, and of the fragment's offset and the protocol in it.
@@ -11,8 +12,12 @@ const IPV4: usize = 14;
 const FRAGMENT: usize = IPV4 + 6;
 const PROTOCOL: usize = IPV4 + 9;
 
+// --- end
 /// The protocols that have counters of their own.
 #[derive(Clone, Copy)]
+// --- starter
+//| #[allow(dead_code, reason = "until `of` makes all of them")]
+// --- end
 pub(crate) enum Protocol {
     Arp,
     Icmp,
@@ -50,6 +55,13 @@ impl Protocol {
 }
 
 /// Returns the protocol of a frame that begins with these bytes.
+// --- starter
+//| pub(crate) fn of(_frame: &[u8]) -> Protocol {
+//|     // YOURS (protocols): decide by the EtherType, and for IPv4 by its protocol.
+//|     // YOURS (malformed): a frame may end anywhere: `frame.get(…)` in place of `frame[…]`.
+//|     Protocol::Other
+//| }
+// --- answer
 pub(crate) fn of(frame: &[u8]) -> Protocol {
     match frame.get(ETHERTYPE..ETHERTYPE + 2) {
         Some([0x08, 0x06]) => Protocol::Arp,
@@ -63,9 +75,18 @@ pub(crate) fn of(frame: &[u8]) -> Protocol {
         _ => Protocol::Other,
     }
 }
+// --- end
 
 /// Returns source and destination port of a frame of TCP or UDP over IPv4 that begins with these
 /// bytes.
+// --- starter
+//| #[allow(dead_code, reason = "until main.rs asks for them")]
+//| pub(crate) fn ports(_frame: &[u8]) -> Option<(u16, u16)> {
+//|     // YOURS (port, malformed): the ports lie behind the IPv4 header, which contains its own length.
+//|     // A fragment other than the first has no ports.
+//|     None
+//| }
+// --- answer
 ///
 /// A fragment other than the first has no ports.
 pub(crate) fn ports(frame: &[u8]) -> Option<(u16, u16)> {
@@ -83,3 +104,4 @@ pub(crate) fn ports(frame: &[u8]) -> Option<(u16, u16)> {
         _ => None,
     }
 }
+// --- end

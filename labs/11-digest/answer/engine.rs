@@ -102,7 +102,12 @@ impl Engine {
 
     /// Stops the device, which forgets all, and lets no interrupt through.
     fn reset(&self) -> Result {
+        // --- starter
+        //| // YOURS (late, unload): write `CONTROL.reset`, by `self.registers(|bar| …)`.
+        //| Ok(())
+        // --- answer
         self.registers(|bar| bar.write_reg(CONTROL::zeroed().with_reset(true)))
+        // --- end
     }
 
     /// Returns the last digest, if the last computation has made one.
@@ -112,6 +117,17 @@ impl Engine {
 
     /// Computes the digest of a message. May sleep.
     pub(crate) fn compute(&self, message: &[u8]) -> Result {
+        // --- starter
+        //| let mut _job = self.job.lock();
+        //| // YOURS (digest): forget the last digest; put the bytes into `job.message`; write the
+        //| // registers, CONTROL last.
+        //| // YOURS (digest, timeout): wait for `self.ended`, but at most `PATIENCE` milliseconds.
+        //| // YOURS (late): after a time-out, reset the device before the memory is used again.
+        //| // YOURS (errors): return EIO unless `self.status` has STATUS.done.
+        //| // YOURS (digest): take the digest out of `job.digest`, and store it in `job.last`.
+        //| let _ = message;
+        //| Err(EOPNOTSUPP)
+        // --- answer
         let mut job = self.job.lock();
         job.last = None;
         for (i, &byte) in message.iter().enumerate() {
@@ -141,11 +157,18 @@ impl Engine {
         }
         job.last = Some(digest);
         Ok(())
+        // --- end
     }
 }
 
 impl Handler for Engine {
     fn interrupt(&self) -> Outcome {
+        // --- starter
+        //| // YOURS (digest, interrupt): read STATUS. If neither `done` nor `error` is set, or nobody
+        //| // answers, the interrupt is not ours. Else clear what was read by writing it back, keep it
+        //| // in `self.status`, and complete `self.ended`.
+        //| Outcome::NotMine
+        // --- answer
         let ended = self.registers(|bar| {
             let status = bar.read(STATUS);
             if status.into_raw() == NOBODY || !(status.done() || status.error()) {
@@ -161,6 +184,7 @@ impl Handler for Engine {
         }
         self.ended.complete();
         Outcome::Handled
+        // --- end
     }
 }
 
@@ -176,7 +200,11 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // --- starter
+        //| // YOURS (unload): reset the device. Why can the error be ignored here?
+        // --- answer
         // Without a driver there is no device to reset.
         let _ = self.0.reset();
+        // --- end
     }
 }

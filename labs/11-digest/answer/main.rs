@@ -12,6 +12,10 @@
 //! `engine` works the device. This file binds to it, and has the file in debugfs.
 
 #![forbid(unsafe_code)]
+// --- starter
+//| // Some items are not used yet. Remove this line when you are done.
+//| #![allow(dead_code, unused_imports)]
+// --- end
 
 mod engine;
 mod regs;
@@ -92,11 +96,16 @@ impl pci::Driver for Digest {
 
             pdev.enable_device_mem()?;
             let bar = bound.iomap_region_sized(0, c"r4l_digest")?;
+            // --- starter
+            //| // YOURS (identity): read `regs::ID`. If its kind is not `KIND`, say so, and return
+            //| // ENODEV.
+            // --- answer
             let id = bar.read(regs::ID);
             if id.kind() != KIND {
                 dev_err!(pdev, "this is no digest engine: {:#010x}\n", id.into_raw());
                 return Err(ENODEV);
             }
+            // --- end
             pdev.set_master();
             let engine = Engine::new(bound, bar.into_devres()?)?;
             let types = pci::IrqTypes::default().with(pci::IrqType::Intx);

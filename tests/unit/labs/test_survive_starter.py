@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.unit.labs import survive_starter
+from tests.unit.labs import starters
 
 from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.matrix import Variant, variants
@@ -40,12 +40,12 @@ def test_the_starter_is_the_answer_with_all_bugs(name: str, tmp_path: Path) -> N
     spdx, header, rest = (LAB.starter / name).read_text().split("\n", 2)
     assert f"{spdx}\n" == SPDX
     assert header.startswith(HEADER)
-    assert SPDX + rest == broken(BUGS, tmp_path)[name], "write it by `python tests/unit/labs/survive_starter.py`"
+    assert SPDX + rest == broken(BUGS, tmp_path)[name], "write it by `python tests/unit/labs/starters.py`"
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_the_starter_is_written_as_it_is(name: str) -> None:
-    assert survive_starter.text(name) == (LAB.starter / name).read_text()
+    assert starters.survive_text(name) == (LAB.starter / name).read_text()
 
 
 def test_what_is_written_follows_the_driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -54,11 +54,12 @@ def test_what_is_written_follows_the_driver(monkeypatch: pytest.MonkeyPatch, tmp
     shutil.copytree(LAB.starter, starter)
     for name in FILES:
         (driver / name).write_text((LAB.answer / name).read_text() + "// More.\n")
-    monkeypatch.setattr(survive_starter, "ANSWER", driver)
-    monkeypatch.setattr(survive_starter, "STARTER", starter)
-    survive_starter.main()
+    monkeypatch.setattr(starters, "LABS", tmp_path)
+    monkeypatch.setattr(starters, "ANSWER", driver)
+    monkeypatch.setattr(starters, "SURVIVE", starter)
+    starters.main()
     for name in FILES:
         assert (starter / name).read_text() == (LAB.starter / name).read_text() + "// More.\n"
     (driver / "nic.rs").write_text("")
     with pytest.raises(ValueError, match=r"nic\.rs has 0 times"):
-        survive_starter.main()
+        starters.main()
