@@ -53,6 +53,17 @@ def test_every_case_is_of_an_entry() -> None:
     assert {entry for told in RUST.values() for entry, _words in told} <= names
 
 
+@pytest.mark.parametrize("file", sorted(set(CASES.values())))
+def test_the_head_of_the_cases_explains_their_keys(file: str) -> None:
+    """A key that the tests do not know is a typing error."""
+    text = (FIXTURES / file).read_text()
+    head = text.partition("[[case]]")[0]
+    explained = re.findall(r"^# (\w+) {2,}\S", head, re.MULTILINE)
+    used = {key for case in tomllib.loads(text)["case"] for key in case}
+    assert len(set(explained)) == len(explained)
+    assert used == set(explained)
+
+
 def test_every_rust_file_of_another_time_has_its_words() -> None:
     files = {file.stem for file in (FIXTURES.parent / "drift/rust").glob("*.rs")}
     assert files - {"camp2"} == set(RUST)
