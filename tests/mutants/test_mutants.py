@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
@@ -46,16 +47,34 @@ MUTANTS: dict[tuple[str, str], Mutant] = {
 }
 
 
-@pytest.mark.parametrize(("driver", "name"), MUTANTS)
-def test_a_broken_driver_fails(driver: str, name: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="session")
+def drivers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a copy of each driver. All mutants of a driver are built in the same copy, which builds the kit
+    once."""
+    folder = tmp_path_factory.mktemp("drivers")
+    for driver in SUITES:
+        whole = resources.rust("drivers", driver)
+        shutil.copytree(whole, folder / driver, ignore=shutil.ignore_patterns("tests"))
+    return folder
+
+
+@pytest.fixture
+def broken(drivers: Path, driver: str, name: str) -> Iterator[Path]:
+    """The driver's copy with the mutant in it, which is taken out again afterwards."""
     mutant = MUTANTS[driver, name]
-    folder = tmp_path / driver
-    shutil.copytree(resources.rust("drivers", driver), folder, ignore=shutil.ignore_patterns("tests"))
-    source = folder / mutant["file"]
+    source = drivers / driver / mutant["file"]
     text = source.read_text()
+    assert text == resources.rust("drivers", driver, mutant["file"]).read_text()
     assert text.count(mutant["old"]) == 1, "the mutant does not apply any more"
     source.write_text(text.replace(mutant["old"], mutant["new"]))
-    argv = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--r4l-module", str(folder)]
+    yield drivers / driver
+    source.write_text(text)
+
+
+@pytest.mark.parametrize(("driver", "name"), MUTANTS)
+def test_a_broken_driver_fails(driver: str, name: str, broken: Path) -> None:
+    mutant = MUTANTS[driver, name]
+    argv = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--r4l-module", str(broken)]
     found_by = mutant.get("found_by")
     tests = [f"rust/drivers/{driver}/tests/{found_by}"] if found_by else SUITES[driver]
     done = subprocess.run([*argv, *tests], cwd=CHECKOUT, capture_output=True, text=True, check=False)
