@@ -31,7 +31,7 @@ POINTED = re.compile(r"\b(?!_)\w+: \*(?:mut|const) bindings::((?:kernel_)?ethtoo
 that it leaves alone begin with an underscore."""
 
 
-FOLDERS = ("rust", "labs", "tests/fixtures/kit", "tests/fixtures/pinned_drop", "tests/rust/refused")
+FOLDERS = ("rust", "labs", "tests/fixtures/kit", "tests/fixtures/pinned_drop", "tests/rust/refused", "tests/debug")
 """Folders with Rust of the project's own; the other fixtures stand for other people's."""
 PROGRAMS = ("rust/agent/", "rust/traffic/")
 """Programs of the guest, which are no code of the kernel's."""

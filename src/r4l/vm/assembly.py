@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from r4l.arch import architecture
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.klog import Sources
@@ -139,10 +140,11 @@ def assemble(
     choice = accelerators.choose(kernel, accel or ("tcg" if icount else None))
     slow = snapshots.is_slow(kernel)
     clock = " ".join(guest_clock.words(kernel)) if choice.name == "tcg" and fast and not icount else ""
+    checked = " ".join(architecture(kernel.arch).slow_words) if slow else ""
     machine = Machine(
         kernel=kernel.vmlinux if fast else kernel.image,
         initrd=rootfs.path,
-        append=kernel_line(kernel.arch, f"{clock} {append}", fast=fast),
+        append=kernel_line(kernel.arch, f"{clock} {checked} {append}", fast=fast),
         arch=kernel.arch,
         memory=max(768 if slow else 256, least.for_cpus(cpus)) if memory is None else memory,
         cpus=cpus,
