@@ -233,7 +233,8 @@ class SplatCutter:
     def _is_message(self, current: _Open) -> bool:
         """True if the open splat holds only the message of a WARN(), which is printed before `WARNING: … at …`
         (kernel/panic.c, `warn_slowpath_fmt`)."""
-        if current.traced or current.records[0].text.strip() != kinds.CUT_HERE:
+        first = current.records[0].text.strip()
+        if current.traced or not (first == kinds.CUT_HERE or first.startswith(kinds.LOCKS_WARN)):
             return False
         return not any(kinds.EVIDENCE.match(record.text.strip()) for record in current.records)
 
@@ -273,13 +274,19 @@ class SplatCutter:
         if (text.startswith("---[") and kinds.END.match(text)) or trace_end or closing_rule:
             current.ended, current.strangers = True, 0
 
+    def _tells(self, current: _Open) -> bool:
+        """True if there is something of the kernel's behind the mark where a report begins."""
+        said = [record for record in current.records if record.text.strip() not in ("", kinds.CUT_HERE)]
+        shown = current.traced or current.ended or any(kinds.EVIDENCE.match(record.text.strip()) for record in said)
+        return shown or any(record.kernel or not self._said for record in said)
+
     def _close(self, key: str | None) -> list[Splat]:
         current = self._open.pop(key)
         if current.tentative:
             return []
         records = current.records
-        if current.kind is None and all(record.text.strip() in ("", kinds.CUT_HERE) for record in records):
-            # The log ends here.
+        if current.kind is None and not current.torn and not self._tells(current):
+            # The log ends here, or somebody quoted it up to here.
             return []
         if current.traced or current.ended or current.single or current.kind in kinds.PREFIX:
             records = records[: len(records) - current.strangers]

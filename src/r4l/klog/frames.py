@@ -29,7 +29,8 @@ _LINE = (
 FUNCTION = rf"{_SYMBOL}{_OFFSET}{_MODULE}"
 """`name+0x12/0x34 [module]`, as named groups."""
 FRAME = re.compile(
-    rf"(?:kmemleak: )?\s*(?:\(?{_ADDRESS}\s*)?(?P<maybe>\? )?\(?{_SYMBOL}{_OFFSET}\)?{_MODULE}"
+    rf"(?:kmemleak: )?\s*(?:\(?{_ADDRESS}\s*|\[[0-9a-f]{{8}} : )?(?P<maybe>\? )?\(?{_SYMBOL}{_OFFSET}\)?"
+    rf"{_MODULE}(?: \])?"
     rf"(?: +(?:\(?{_LINE}[^)]*\){{0,2}}|\([^)]*\)))?(?: \[inline\])?{_MODULE.replace('module', 'after')}\s*$"
 )
 """A frame as printed by arch/*/kernel/{dumpstack,stacktrace,unwind*}.c and print_ip_sym, or as decode_stacktrace.sh

@@ -115,6 +115,8 @@ _WORDS = re.compile("|".join(re.escape(word) for entry in _TABLE for word in ent
 TORN = "torn"
 """Kind of a complaint whose headline is missing."""
 CUT_HERE = "------------[ cut here ]------------"
+LOCKS_WARN = "DEBUG_LOCKS_WARN_ON("
+"""Begin of a message of a WARN() (include/linux/debug_locks.h)."""
 END = re.compile(r"---\[ end (?:trace|Kernel panic)")
 TRACE_END = "</TASK>"
 RULE = re.compile(r"={20,}$")

@@ -141,6 +141,18 @@ def test_the_kernels_mark_at_the_end_of_a_log_is_no_complaint() -> None:
     assert [splat.splat_kind for splat in found] == ["oops"]
 
 
+def test_words_behind_a_quoted_mark_are_no_complaint() -> None:
+    lines = [*WARNING, "------------[ cut here ]------------"]
+    quoted = [f"[   12.{number:06}] {text}" for number, text in enumerate(lines)]
+    (splat,) = read(*quoted, "", "It is fixed by this:", "   https://example.org/fix", "")
+    assert splat.headline == next(text for text in WARNING if text.startswith("WARNING: "))
+
+
+def test_the_message_of_a_lock_check_belongs_to_its_warning() -> None:
+    warning = [text for text in WARNING if "cut here" not in text]
+    assert len(read("DEBUG_LOCKS_WARN_ON(lock->magic != lock)", *warning)) == 1
+
+
 def test_the_kernels_mark_makes_a_doubtful_headline_certain() -> None:
     (splat,) = read("------------[ cut here ]------------", "BUG: something that no table knows", "another line")
     assert (splat.splat_kind, splat.headline) == ("bug", "BUG: something that no table knows")
