@@ -85,6 +85,7 @@ def culprit(
     outer: bool = False,
     deep: bool = False,
     strict: bool = False,
+    doubtful: bool = False,
 ) -> StackFrame | None:
     """Return the frame to look at first. `frames` are ordered from the innermost to the outermost.
 
@@ -96,8 +97,9 @@ def culprit(
         outer: the task hangs; take the innermost piece of work.
         deep: the task overflowed its stack; take the outermost piece of work.
         strict: return None rather than a messenger.
+        doubtful: take the frames that the unwinder is not sure of, too.
     """
-    certain = [frame for frame in frames if frame and frame.certain]
+    certain = [frame for frame in frames if frame and (frame.certain or doubtful)]
     for group in ([frame for frame in certain if frame.own], [frame for frame in certain if frame.module]):
         found = [frame for frame in group if not _carries(frame, kind)] or group
         if found:

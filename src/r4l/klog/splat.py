@@ -137,6 +137,9 @@ class Splat(VerdictError):
         for stack in [main, *others]:
             if found := blame.culprit(stack, self.splat_kind, **asked, strict=True):
                 return found
+        if named is None and not any(frame.certain for frame in self.trace):
+            # An unwinder that is sure of no frame lists the addresses that are on the stack.
+            named = blame.culprit(main, self.splat_kind, **asked, strict=True, doubtful=True)
         found = named or blame.culprit(main, self.splat_kind)
         if found is None and self.place and not blame.only_reports(self.place.symbol):
             # Nobody else is left: the kernel says that the fault is here.
