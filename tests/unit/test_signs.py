@@ -40,7 +40,7 @@ NOT_OURS = (
 )
 """Files of other projects."""
 MADE = (
-    r"answers\.toml|(.*/)?r4l\.toml|test_\w+\.py|src/nic\.rs|counter\.py|my_\w+\.\w+|c_bindings\.rs|file\.rs"
+    r"answers\.toml|(.*/)?r4l\.toml|test_\w+\.py|src/nic\.rs|counter\.(py|rs)|my_\w+\.\w+|c_bindings\.rs|file\.rs"
     r"|(foo|widget|greeter)\.(c|rs|S)|\.\./common/a\.c|writes\.sh"
 )
 """Files that users and r4l make, or that an example has."""

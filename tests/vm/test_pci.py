@@ -112,19 +112,60 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
 
+def typed(folder: Path, *names: str) -> None:
+    """Write files of the page; the first line of each block is a comment with its name."""
+    found = re.findall(r"```\w+\n((?:#|//) ([\w.]+)\n.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    files = {name: text for text, name in found}
+    for name in names:
+        (folder / name).write_text(files[name])
+    (folder / "pytest.ini").write_text("[pytest]\n")
+
+
+def entered(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the page in a folder."""
+    command = command.removeprefix("$ ").replace("r4l ", f"{sys.executable} -m r4l ", 1)
+    return subprocess.run(
+        command, shell=True, cwd=folder, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+
+
 def test_the_page_s_device_from_nothing(tmp_path: Path, kernel: Kernel) -> None:
-    for text in blocks("python"):
-        if name := re.match(r"# (\w+\.py)\n", text):
-            (tmp_path / name[1]).write_text(text)
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    typed(tmp_path, "counter.py", "test_counter.py")
     _, run, test, *_ = blocks("console")
     for text, said in ((run, run.splitlines()[2:]), (test, ["2 passed"])):
-        command = text.partition("$ ")[2].partition("\n" + said[0])[0].replace("r4l ", f"{sys.executable} -m r4l ", 1)
-        done = subprocess.run(
-            command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-        )
+        done = entered(tmp_path, text.partition("$ ")[2].partition("\n" + said[0])[0])
         assert done.returncode == 0, done.stdout + done.stderr
         assert all(line in done.stdout for line in said), done.stdout
+
+
+@pytest.mark.thorough
+def test_the_page_s_driver_from_nothing_to_a_sweep(tmp_path: Path, kernel: Kernel) -> None:
+    typed(tmp_path, "counter.py", "test_counter.py", "test_driver.py", "counter.rs", "Kbuild")
+    test, sweep = blocks("console")[3:5]
+    for text in (test, sweep):
+        command, *said = text.splitlines()
+        done = entered(tmp_path, command)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert all(line in done.stdout for line in said), done.stdout
+
+
+@pytest.mark.thorough
+def test_the_page_s_defect_becomes_a_test(tmp_path: Path, kernel: Kernel) -> None:
+    """Of the driver without the lines about Command."""
+    typed(tmp_path, "counter.py", "counter.rs", "Kbuild")
+    driver = (tmp_path / "counter.rs").read_text()
+    careless = re.sub(r"        // Linux's Rust cannot.*?\n        }\n", "", driver, flags=re.DOTALL)
+    assert careless != driver
+    (tmp_path / "counter.rs").write_text(careless)
+    cell, as_test = blocks("console")[5:7]
+    command, *said = cell.splitlines()
+    done = entered(tmp_path, command)
+    assert done.returncode == 123, done.stdout + done.stderr
+    assert all(line in done.stdout for line in said), done.stdout
+    done = entered(tmp_path, as_test.splitlines()[0])
+    assert done.returncode == 0, done.stderr
+    red = entered(tmp_path, "r4l test . -- -k all_ones")
+    assert "1 failed" in red.stdout, red.stdout + red.stderr
 
 
 def test_a_file_that_has_no_such_model(tmp_path: Path, kernel: Kernel) -> None:
