@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -80,6 +81,11 @@ def test_the_life_without_a_fault(baseline: Baseline) -> None:
     assert "writel(1, regs + LOCK);" in line("probe:unplug@LOCK#2")
     assert "readl(regs + VALUE)" in line("traffic:unplug@VALUE#1")
     assert not baseline.source(SweepCell.parse("probe:unplug@LOCK#3"))
+    # Those to the configuration space have the line of the call into the PCI core.
+    assert "pci_enable_device(pdev)" in line("probe:lost-write@config.COMMAND#1")
+    # The driver's last call is a jump, which leaves no trace on the stack.
+    core = baseline.source(SweepCell.parse("remove:all-ones@config.COMMAND#1"))
+    assert re.fullmatch(r"(do_)?pci_disable_device\+0x[0-9a-f]+ of the kernel", core)
 
 
 @pytest.mark.parametrize(

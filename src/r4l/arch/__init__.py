@@ -57,6 +57,9 @@ class Architecture:
         back: register that holds the return address at a function's begin; empty if it is on top of the stack.
         mappers: functions of the kernel that map a device's memory, the first that there is; empty where nobody has
             tried to follow accesses with QEMU's debugger.
+        config_readers, config_writers: functions of the kernel that all accesses to the configuration space go
+            through, with the arguments domain, bus, device and function, offset, and size; empty as `mappers`.
+        arguments: registers that hold a function's arguments, from the first on; empty as `mappers`.
     """
 
     name: str
@@ -93,6 +96,9 @@ class Architecture:
     result: str
     back: str
     mappers: tuple[str, ...]
+    config_readers: tuple[str, ...]
+    config_writers: tuple[str, ...]
+    arguments: tuple[str, ...]
 
     @classmethod
     def of(cls, name: str, entry: Mapping[str, Any]) -> Architecture:

@@ -32,6 +32,7 @@ class Stop:
         argument: first argument, where the guest has stopped at a function's begin.
         result: result, where the guest has stopped after a call.
         back: return address at a function's begin; None where it is on top of the stack.
+        arguments: arguments, where the guest has stopped at a function's begin; none where they are not known.
     """
 
     watched: int | None
@@ -40,6 +41,7 @@ class Stop:
     argument: int
     result: int
     back: int | None
+    arguments: tuple[int, ...] = ()
 
 
 class GdbRemote:
@@ -116,6 +118,7 @@ class GdbRemote:
             values[self._arch.first_argument],
             values[self._arch.result],
             values.get(self._arch.back),
+            tuple(values[name] for name in self._arch.arguments),
         )
 
     def return_address(self, stop: Stop) -> int:

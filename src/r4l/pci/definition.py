@@ -14,10 +14,10 @@ from r4l.pci import config as cfg
 from r4l.pci.capabilities import Capability, Msix, Vendor
 from r4l.pci.config import ConfigSpace
 from r4l.pci.declared import DeclaredType, DefinitionError, caller, fits, mismatch, shown
-from r4l.pci.faults import DATA, FAULT_KINDS
+from r4l.pci.faults import FAULT_KINDS
 from r4l.pci.layout import BARS, Bar
 from r4l.pci.registers import HOOK, Memory, Register
-from r4l.pci.rings import DescriptorRing
+from r4l.pci.rings import DATA, DescriptorRing
 
 if TYPE_CHECKING:
     from r4l.pci.device import Device

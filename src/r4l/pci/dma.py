@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from r4l.pci.declared import shown
 from r4l.pci.protocol import MAX_TRANSFER, PAGE_SIZE, MapFlag, Refused
+from r4l.pci.rings import purpose
 
 if TYPE_CHECKING:
     from r4l.pci.device import Device
@@ -84,10 +85,13 @@ class Dma:
 
     Attributes:
         messages: access to memory that is not mapped; None without a connection.
+        named: True to record the purpose of each transfer (`r4l.pci.rings.purpose`), which takes the time of a search
+            in the rings; with a fault in force it always is.
     """
 
     def __init__(self, device: Device) -> None:
         self.messages: Messages | None = None
+        self.named = False
         self._device = device
         self._starts: list[int] = []
         self._mappings: list[Mapping] = []
@@ -108,9 +112,10 @@ class Dma:
         with device.held:
             parts = self._checked_parts(address, size, writes=False)
             data = self._get(*parts[0]) if len(parts) == 1 else b"".join(self._get(*_still(*part)) for part in parts)
+            place = purpose(device, address) if self.named or device.faults.armed else ""
             if device.faults.armed:
-                data = device.faults.dma_read(address, data)
-            device.trace.add("dma-read", None, -1, address, size, data[:TRACED])
+                data = device.faults.dma_read(place, data)
+            device.trace.add("dma-read", None, -1, address, size, data[:TRACED], place)
         return data
 
     def write(self, address: int, data: bytes) -> None:
@@ -128,13 +133,14 @@ class Dma:
         if not isinstance(data, bytes | bytearray | memoryview):
             raise TypeError(f"DMA writes bytes, not {shown(data)}; `dma.pack` writes values by a layout")
         with device.held:
+            place = purpose(device, address) if self.named or device.faults.armed else ""
             if not device.faults.armed:
                 self._write(address, data)
-                device.trace.add("dma-write", None, -1, address, len(data), data[:TRACED])
+                device.trace.add("dma-write", None, -1, address, len(data), data[:TRACED], place)
                 return
             self._checked_parts(address, len(data), writes=True)
-            device.trace.add("dma-write", None, -1, address, len(data), data[:TRACED])
-            device.faults.dma_write(address, data, self._write)
+            device.trace.add("dma-write", None, -1, address, len(data), data[:TRACED], place)
+            device.faults.dma_write(place, address, data, self._write)
 
     def _checked_parts(self, address: int, size: int, *, writes: bool) -> list[tuple[Mapping, int, int]]:
         """Return the mappings as `_parts`, and refuse arguments that are none."""

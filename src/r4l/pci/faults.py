@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from r4l.errors import UsageError
+from r4l.pci.rings import BUFFER, DATA
 
 if TYPE_CHECKING:
     from r4l.pci.device import Device
@@ -73,8 +74,8 @@ class Fault:
         kind: one of `FAULT_KINDS`, or of the model's `actions`.
         place: name of the register, such as `CTRL` or `RAL[3]`; `config.COMMAND` for one of the configuration space
             (`r4l.pci.config.ConfigSpace.registers`), `config` for all of it; vector of the interrupt; for transfers of
-            DMA the name of the ring with the descriptor, or "data" for memory outside of the device's `rings`. Empty
-            for any but the configuration space.
+            DMA the name of the ring with the descriptor (`receive`), its buffers ("receive.buffer"), or "data" for all
+            memory outside of the device's `rings`. Empty for any but the configuration space.
         nth: number of the event at that place, from 1, at which the fault begins.
         times: number of occurrences from there on; 0: without end.
         chance: probability at each event, instead of `nth`.
@@ -143,8 +144,6 @@ class Coming(NamedTuple):
 
 CONFIG = "config"
 """Place of all accesses to the configuration space."""
-DATA = "data"
-"""Place of transfers of DMA outside of all rings."""
 FEW = 8
 """Number of places that an error names."""
 ARGUMENTS = ("bits", "seconds", "bytes")
@@ -228,8 +227,8 @@ class Faults:
                 f"{type(self._device).__name__} has no {fault.place} for {fault.kind}",
                 (f"{'there are' if len(places) <= FEW else 'near it are'} {', '.join(near)}: " if near else "")
                 + "a place is a register's name in the class, with [INDEX] in an array, config.NAME for one of the "
-                "configuration space, an interrupt's vector, or for DMA a ring's name or `data`, if the class has "
-                "`rings`",
+                "configuration space, an interrupt's vector, or for DMA a ring's name, RING.buffer or `data`, if the "
+                "class has `rings`",
             )
         if kind and "bits" in kind.needs:
             self._require_bits(fault)
@@ -250,8 +249,9 @@ class Faults:
         """Return the places that a device has for a trigger."""
         layout = self._device.layout
         if trigger in ("dma-read", "dma-write"):
-            rings = {ring.name for ring in self._device.rings}
-            return rings | {DATA} if rings else rings
+            rings = self._device.rings
+            buffers = {ring.name + BUFFER for ring in rings if ring.buffer}
+            return {ring.name for ring in rings} | buffers | ({DATA} if rings else set())
         if trigger == "interrupt":
             return {str(vector) for vector in range(max(self._device.interrupts.counts.values()))}
         config = {CONFIG, *(f"{CONFIG}.{name}" for name in self._device.config.registers)}
@@ -364,26 +364,34 @@ class Faults:
         else:
             act()
 
-    def _place_in_memory(self, address: int) -> str:
-        """Return the name of the ring that an address of the guest is in now, or `data`."""
-        device = self._device
-        for ring in device.rings:
-            begin, count = ring.place(device.layout, device._values)
-            if begin <= address < begin + count * ring.size:
-                return ring.name
-        return DATA
+    @staticmethod
+    def _of_memory(purpose: str) -> set[str]:
+        """Return the names of a transfer's place. Buffers of rings are data, too."""
+        return {"", purpose, DATA} if purpose.endswith(BUFFER) else {"", purpose}
 
-    def dma_read(self, address: int, data: bytes) -> bytes:
-        """Return the bytes that the device reads of the guest's memory, with the faults applied."""
-        coming = self._coming("dma-read", ("", self._place_in_memory(address)))
+    def dma_read(self, purpose: str, data: bytes) -> bytes:
+        """Return the bytes that the device reads of the guest's memory, with the faults applied.
+
+        Args:
+            purpose: purpose of the transfer (`r4l.pci.rings.purpose`).
+            data: the bytes.
+        """
+        coming = self._coming("dma-read", self._of_memory(purpose))
         return bytes(byte ^ 0xFF for byte in data) if coming else data
 
-    def dma_write(self, address: int, data: bytes, act: Callable[[int, bytes], None]) -> None:
-        """Write to the guest's memory with the faults applied."""
+    def dma_write(self, purpose: str, address: int, data: bytes, act: Callable[[int, bytes], None]) -> None:
+        """Write to the guest's memory with the faults applied.
+
+        Args:
+            purpose: purpose of the transfer (`r4l.pci.rings.purpose`).
+            address: address in the guest.
+            data: bytes to write.
+            act: writes bytes to an address.
+        """
         held, self._held = self._held, []
         late = 0.0
         swapped = False
-        for fault in self._coming("dma-write", ("", self._place_in_memory(address))):
+        for fault in self._coming("dma-write", self._of_memory(purpose)):
             if fault.kind == "lost-dma":
                 data = b""
             elif fault.kind == "short-dma":

@@ -25,7 +25,8 @@ class EventPlace:
     Attributes:
         phase: name of the phase.
         event: `read`, `write`, `interrupt`, `dma-read`, `dma-write` or `allocation`.
-        name: name of the register (of a whole array), or the interrupt's vector; empty for DMA and allocations.
+        name: name of the register (of a whole array), the interrupt's vector, or the purpose of the DMA
+            (`r4l.pci.rings.purpose`), which is empty for a model without rings; empty for allocations.
         count: number of events.
         bits: width of the register.
     """
@@ -66,8 +67,8 @@ class SweepCell:
 
     @property
     def place(self) -> str:
-        """The row of the map in which the cell stands: the register, `interrupt VECTOR`, `DMA read`, `DMA write`
-        or `memory`."""
+        """The row of the map in which the cell stands: the register, `interrupt VECTOR`, `DMA read PURPOSE`,
+        `DMA write PURPOSE` or `memory`."""
         return row(trigger(self.fault.kind), self.fault.place)
 
 
@@ -84,7 +85,7 @@ def row(event: str, name: str) -> str:
         return f"interrupt {name}"
     if event == ALLOCATION:
         return "memory"
-    return event.replace("dma-", "DMA ") if event.startswith("dma") else name
+    return f"{event.replace('dma-', 'DMA ')} {name}".strip() if event.startswith("dma") else name
 
 
 def kinds(actions: Iterable[str], wanted: Sequence[str]) -> list[str]:

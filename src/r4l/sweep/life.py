@@ -129,7 +129,7 @@ class Life:
         elif one.kind == "interrupt":
             yield str(one.value), 0
         elif one.kind in ("dma-read", "dma-write"):
-            yield "", 0
+            yield one.text, 0
 
 
 def machine(ready: Ready, cpus: int | None = None) -> VM:
@@ -270,6 +270,7 @@ def _live(
     vm: VM, device: Device, leaks: Leaks, ready: Ready, cell: SweepCell | None, life: Life, with_memory: bool
 ) -> None:
     life.device = device
+    device.dma.named = True
     start, seen = vm.klog.mark(), vm.klog.splat_count
     clock = RunTime(vm.pid, ours=True)
     memory: GuestMemory | None = None

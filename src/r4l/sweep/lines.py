@@ -3,20 +3,24 @@
 
 The guest stops after each access to the device's memory, and the instruction before that point is looked up in the
 module's debug information. A module without any gives the function and the offset in it. Accesses by I/O ports have no
-line, since QEMU cannot watch them.
+line, since QEMU cannot watch them. It stops at the kernel's functions for the configuration space, too; the line is
+that of the driver's call that leads there, or else the PCI core's function.
 """
 
 from __future__ import annotations
 
 import bisect
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
 
 from r4l.arch import architecture
 from r4l.debug.remote import BREAK, WATCH, Stop, attached
 from r4l.klog import StackFrame, demangle
-from r4l.pci import Device
+from r4l.pci import Device, TraceEvent
+from r4l.pci.faults import CONFIG
 from r4l.sweep.life import Life, do_phase, machine
 from r4l.sweep.subject import Ready
 from r4l.threads import guarded, thread_failure
@@ -26,12 +30,23 @@ TICK = 0.2
 STACK = 64
 """Words of the stack that are searched for the driver's function if the access is by a function of the kernel's."""
 
+DEEP = 512
+"""Words of the stack that are searched for the driver's function if the access is to the configuration space: the PCI
+core may be several calls deep by then."""
+KERNEL_STACK = 1 << 14
+"""Bytes of a kernel's stack, at whose end it is aligned (arch/x86/include/asm/page_64_types.h, THREAD_SIZE)."""
+
+ACCESSORS = re.compile(r"_(?:read|write)_config_|^(?:raw_)?pci_(?:read|write)$|^pci_(?:conf1|mmcfg)_")
+"""Names of the kernel's functions that only pass an access on (drivers/pci/access.c, arch/x86/pci)."""
+
 Lines = dict[str, list[list[str]]]
 """For each phase and register, as `PHASE REGISTER`: its accesses in order, each as `read` or `write` and the line."""
 
 
 _Access = tuple[int, ...]
 """Addresses of an access: the next instruction's, then the words of the stack."""
+_Key = tuple[str, int, int]
+"""An access to the configuration space: `read` or `write`, offset, size."""
 
 
 class _Watcher:
@@ -39,17 +54,23 @@ class _Watcher:
 
     def __init__(self, vm: VM, device: Device) -> None:
         bars = _bars(vm, device)
-        mappers = architecture(vm.kernel.arch).mappers
-        symbols = vm.run(f"grep -E ' ({'|'.join(mappers)})$' /proc/kallsyms", check=True).stdout.split("\n")
+        arch = architecture(vm.kernel.arch)
+        names = "|".join((*arch.mappers, *arch.config_readers, *arch.config_writers))
+        symbols = vm.run(f"grep -E ' ({names})$' /proc/kallsyms", check=True).stdout.split("\n")
         found = {line.split()[2]: int(line.split()[0], 16) for line in symbols if line}
-        self._mapper = next(found[name] for name in mappers if name in found)
+        self._mapper = next(found[name] for name in arch.mappers if name in found)
+        self._accessors = {found[name]: "read" for name in arch.config_readers if name in found}
+        self._accessors |= {found[name]: "write" for name in arch.config_writers if name in found}
+        self._self = _address(device)
+        self.config: list[tuple[_Key, _Access]] = []
         self._bars = bars
         self.accesses: dict[int, list[_Access]] = {bar: [] for bar in bars}
         self._mapped: dict[int, tuple[int, int]] = {}
         self._returns: dict[int, int] = {}
         self._over = threading.Event()
         self._remote = attached(vm)
-        self._remote.insert(BREAK, self._mapper)
+        for place in (self._mapper, *self._accessors):
+            self._remote.insert(BREAK, place)
         self._remote.go_on()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=guarded(self._follow, self._failed), name="r4l-lines", daemon=True)
@@ -98,6 +119,14 @@ class _Watcher:
                     self._returns[back] = bar
                     remote.insert(BREAK, back)
             remote.pass_by(self._mapper)
+        elif stop.place in self._accessors:
+            # Arguments of 32 bits, whose registers may have anything in their upper halves.
+            *place, offset, size = (argument & 0xFFFFFFFF for argument in stop.arguments[:5])
+            if tuple(place) == self._self:
+                depth = min(DEEP, (KERNEL_STACK - stop.stack % KERNEL_STACK) // 8)
+                access = tuple(remote.words(stop.stack, depth))
+                self.config.append(((self._accessors[stop.place], offset, size), access))
+            remote.pass_by(stop.place)
         elif stop.place in self._returns:
             back = stop.place
             bar = self._returns.pop(back)
@@ -118,6 +147,7 @@ def lines(ready: Ready, limits: Mapping[str, float]) -> Lines:
         return {}
     life = Life(limits=limits)
     seen: dict[str, dict[int, tuple[int, int]]] = {}
+    config: dict[str, tuple[int, int]] = {}
     with machine(ready, cpus=1) as vm:
         device = vm.devices[0]
         vm.klog.sync()
@@ -125,21 +155,28 @@ def lines(ready: Ready, limits: Mapping[str, float]) -> Lines:
         functions: list[tuple[int, str]] = []
         try:
             for phase in ready.subject.phases:
-                begin, before = device.trace.end, watcher.counts
+                begin, before, first = device.trace.end, watcher.counts, len(watcher.config)
                 do_phase(vm, ready, device, phase, life)
                 functions = functions or _functions(vm, ready.modules[-1].name)
                 life.bounds[phase.name] = (begin, device.trace.end)
                 seen[phase.name] = {bar: (before[bar], end) for bar, end in watcher.counts.items()}
+                config[phase.name] = (first, len(watcher.config))
         finally:
             watcher.close()
-        life.trace = [one for one in device.trace if one.kind in ("read", "write") and one.bar is not None]
+        life.trace = list(device.trace)
         found: Lines = {}
         wanted: list[tuple[list[str], _Access]] = []
         for phase_name, bounds in seen.items():
             wanted += _joined(life, phase_name, watcher.accesses, bounds, found)
+            wanted += _joined_config(life, device, phase_name, watcher.config[slice(*config[phase_name])], found)
         texts = _Texts(vm, ready.modules[-1].name, functions).of([access for _, access in wanted])
         for (entry, _), text in zip(wanted, texts, strict=True):
             entry[1] = text
+        rest = [(entry, access) for entry, access in wanted if not entry[1]]
+        if rest:
+            core = _KernelTexts(vm)
+            for entry, access in rest:
+                entry[1] = core.of(access)
         return found
 
 
@@ -153,7 +190,7 @@ def _joined(
     """Add the accesses of a phase to `found`, and yield each entry with its addresses. The debugger and the trace have
     them in the same order; where they have not the same number, nothing is sure, and there are no addresses."""
     begin, end = life.bounds[phase]
-    events = [one for one in life.trace if begin <= one.number < end]
+    events = [one for one in life.trace if begin <= one.number < end and one.kind in ("read", "write")]
     numbers = Counter(one.bar for one in events)
     rest = {
         bar: iter(accesses[bar][first:last]) for bar, (first, last) in bounds.items() if last - first == numbers[bar]
@@ -165,6 +202,38 @@ def _joined(
             found.setdefault(f"{phase} {one.cell.register.name}", []).append(entry)
             if access:
                 yield entry, access
+
+
+def _joined_config(
+    life: Life, device: Device, phase: str, accesses: Sequence[tuple[_Key, _Access]], found: Lines
+) -> Iterator[tuple[list[str], _Access]]:
+    """Add the accesses of a phase to the configuration space to `found`, and yield each entry with its addresses.
+
+    QEMU answers some of the guest's accesses itself, and makes some of its own. So the trace and the debugger have
+    different ones, of which those that are the same, in the same order, belong together.
+    """
+    begin, end = life.bounds[phase]
+    events = [one for one in life.trace if begin <= one.number < end and one.kind.startswith(CONFIG)]
+    keys = [_key(one) for one in events]
+    same = SequenceMatcher(None, keys, [key for key, _ in accesses], autojunk=False).get_matching_blocks()
+    partners = {one + step: other + step for one, other, size in same for step in range(size)}
+    for number, one in enumerate(events):
+        for own in device.config.touched(one.offset, one.size):
+            entry = [keys[number][0], ""]
+            found.setdefault(f"{phase} {CONFIG}.{own.name}", []).append(entry)
+            if number in partners:
+                yield entry, accesses[partners[number]][1]
+
+
+def _key(one: TraceEvent) -> _Key:
+    return one.kind.removeprefix(f"{CONFIG}-"), one.offset, one.size
+
+
+def _address(device: Device) -> tuple[int, int, int]:
+    """Return domain, bus, and device with function as one number (PCI_DEVFN)."""
+    domain, bus, rest = device.address.split(":")
+    slot, _, function = rest.partition(".")
+    return int(domain, 16), int(bus, 16), int(slot, 16) << 3 | int(function, 16)
 
 
 class _Texts:
@@ -194,6 +263,27 @@ class _Texts:
         if not name or place >= end:
             return None
         return StackFrame(demangle(name), place - start, end - start, self._module, True, name)
+
+
+class _KernelTexts:
+    """Turns addresses into names of the kernel's own functions, for accesses without a function of the driver: one
+    whose last call is that into the kernel is not on the stack any more."""
+
+    def __init__(self, vm: VM) -> None:
+        rows = vm.run("grep -v ']' /proc/kallsyms | grep -i ' t '", check=True).stdout.splitlines()
+        self._functions = sorted((int(place, 16), name) for place, _, name in map(str.split, rows))
+        self._starts = [start for start, _ in self._functions]
+
+    def of(self, access: _Access) -> str:
+        """Return the innermost function and the offset in it that is no accessor; empty if there is none."""
+        for place in access:
+            at = bisect.bisect_right(self._starts, place) - 1
+            if at < 0 or at + 1 == len(self._starts):
+                continue
+            start, name = self._functions[at]
+            if not ACCESSORS.search(name):
+                return f"{name}+{place - start:#x} of the kernel"
+        return ""
 
 
 def _functions(vm: VM, module: str) -> list[tuple[int, str]]:

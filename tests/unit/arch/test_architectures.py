@@ -24,6 +24,7 @@ PACKAGE = Path(r4l.__file__).parent
 ROOT = Path(__file__).parents[3]
 MAY_BE_EMPTY = {
     *("hotplug", "extras", "rustc", "vermagic", "target_file", "no_stock", "back", "mappers"),
+    *("config_readers", "config_writers", "arguments"),
     *("counter_option", "counter_words", "counter_frequency", "counter_code", "slow_words"),
 }
 each = pytest.mark.parametrize("arch", architectures().values(), ids=lambda arch: arch.name)
@@ -116,7 +117,14 @@ def own_words() -> re.Pattern[str]:
     """A pattern for the words of which each belongs to one architecture, also as parts of a name."""
     found = {getattr(arch, kind) for arch in architectures().values() for kind in NAMES}
     for arch in architectures().values():
-        found |= {*arch.mappers, *arch.counter_words, *arch.slow_words, arch.counter_frequency.partition("=")[0]}
+        found |= {
+            *arch.mappers,
+            *arch.config_readers,
+            *arch.config_writers,
+            *arch.counter_words,
+            *arch.slow_words,
+            arch.counter_frequency.partition("=")[0],
+        }
         found |= {Path(arch.built).name} - {"Image"}
     words = "|".join(re.escape(word) for word in sorted(found) if word)
     alone = {name for arch in architectures().values() for name in (*arch.registers, arch.machine.partition(",")[0])}

@@ -95,6 +95,7 @@ def test_a_stop_at_a_functions_begin(tmp_path: Path, arch: Architecture) -> None
             values[arch.first_argument],
             values[arch.result],
             values.get(arch.back),
+            tuple(values[name] for name in arch.arguments),
         )
         assert remote.return_address(stop) == values.get(arch.back, 0xBEEF)
         remote.close()

@@ -295,3 +295,64 @@ def test_a_frame_that_comes_is_stored_by_dma(stand: Stand) -> None:
     values, rings = last(data)
     assert values[slot(data, "RDH")] == 1
     assert bytes.fromhex(rings[1][0])[12] & 3 == 3
+
+
+def test_transfers_are_named_by_ring_and_purpose(stand: Stand) -> None:
+    """One frame sent and one received, in the order of the card's transfers."""
+    stand.card.dma.named = True
+    sent_and_received(stand)
+    found = [(one.kind, one.text) for one in stand.card.trace if one.kind.startswith("dma")]
+    assert found == [
+        ("dma-read", "transmit"),
+        ("dma-read", "transmit.buffer"),
+        ("dma-write", "transmit"),
+        ("dma-read", "receive"),
+        ("dma-write", "receive.buffer"),
+        ("dma-write", "receive"),
+    ]
+    stand.card.dma.read(0x100, 4)
+    assert stand.card.trace[-1].text == "data"
+
+
+def test_transfers_have_no_names_unless_asked(stand: Stand) -> None:
+    sent_and_received(stand)
+    assert {one.text for one in stand.card.trace if one.kind.startswith("dma")} == {""}
+
+
+@pytest.mark.parametrize(
+    ("fault", "came"),
+    [
+        ("lost-dma@receive", 1),
+        ("lost-dma@receive.buffer", 1),
+        ("lost-dma@transmit", 1),
+        ("lost-dma@data", 1),
+        ("lost-dma", 3),
+        ("lost-dma@transmit.buffer", 0),
+        ("garbled-dma@transmit", 1),
+        ("garbled-dma@transmit.buffer", 1),
+        ("garbled-dma@receive.buffer", 0),
+    ],
+)
+def test_a_fault_at_one_purpose_comes_at_no_other(stand: Stand, fault: str, came: int) -> None:
+    stand.card.faults.add(f"{fault}#1 times=0")
+    sent_and_received(stand)
+    assert list(stand.card.faults.came.values()) == [came]
+
+
+def test_a_buffer_in_two_rings_belongs_to_the_one_that_works_on_it(stand: Stand) -> None:
+    """An old descriptor of the transmit ring has the address of a buffer that receives by now."""
+    stand.card.dma.named = True
+    stand.receive_ring()
+    stand.transmit_ring()
+    for _ in range(3):
+        stand.push(legacy(RX_BUFFERS, len(FRAME), 0x0B))
+    stand.card.call(stand.card._take, FRAME)
+    assert [one.text for one in stand.card.trace if one.kind == "dma-write"][-2:] == ["receive.buffer", "receive"]
+
+
+def test_a_ring_of_any_length_is_searched_in_little_time(stand: Stand) -> None:
+    stand.card.dma.named = True
+    stand.transmit_ring()
+    stand.write(E1000.TDLEN, 0xFFF80)
+    stand.card.dma.read(0x100, 4)
+    assert stand.card.trace[-1].text == "data"

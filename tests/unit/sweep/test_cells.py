@@ -39,6 +39,18 @@ def texts(*wanted: str, seed: int = 0) -> list[str]:
     return [str(cell) for cell in cells(PLACES, wanted or kinds((), ()), seed=seed)]
 
 
+def test_dma_is_counted_by_its_purpose() -> None:
+    """The third write-back to the receive ring, not the 17th transfer."""
+    places = [EventPlace("traffic", "dma-write", name, 3, bits=0) for name in ("receive", "receive.buffer")]
+    found = [str(cell) for cell in cells([*places, EventPlace("traffic", "dma-read", "transmit", 1)], kinds((), ()))]
+    assert "traffic:lost-dma@receive#3" in found
+    assert "traffic:lost-dma@receive.buffer#3" in found
+    assert [text for text in found if "garbled" in text] == ["traffic:garbled-dma@transmit#1"]
+    rows = {SweepCell.parse(text).place for text in found}
+    assert rows == {"DMA write receive", "DMA write receive.buffer", "DMA read transmit"}
+    assert SweepCell.parse("traffic:lost-dma#3").place == "DMA write"
+
+
 def test_each_event_has_each_fault_that_can_come_there() -> None:
     assert sorted(texts("lost-write")) == [
         *(f"probe:lost-write@CTRL#{nth}" for nth in (1, 2, 3)),

@@ -14,6 +14,7 @@ from r4l.errors import UsageError
 from r4l.klog import Record
 from r4l.module import BuiltModule
 from r4l.pci import Fault
+from r4l.pci.models.e1000 import E1000
 from r4l.pci.models.edu import Edu
 from r4l.sweep import SweptMachine, life, run
 from r4l.sweep.life import Life
@@ -118,6 +119,22 @@ def test_the_places_of_a_life() -> None:
     for place in one.places():
         if place.event != "interrupt":
             device.faults.add(Fault("unplug", place.name))
+
+
+def test_the_places_of_dma_are_its_purposes() -> None:
+    device = E1000()
+    trace = device.trace
+    for name in ("receive", "receive.buffer", "receive"):
+        trace.add("dma-write", None, -1, 0x1000, 16, b"", name)
+    trace.add("dma-read", None, -1, 0x1000, 16, b"", "transmit")
+    one = Life(device=device, trace=list(trace), bounds={"traffic": (0, trace.end)})
+    assert {(place.event, place.name): place.count for place in one.places()} == {
+        ("dma-write", "receive"): 2,
+        ("dma-write", "receive.buffer"): 1,
+        ("dma-read", "transmit"): 1,
+    }
+    for place in one.places():
+        device.faults.add(Fault("lost-dma" if place.event == "dma-write" else "garbled-dma", place.name))
 
 
 @pytest.mark.parametrize("config", [False, True])
