@@ -11,7 +11,7 @@ import pytest
 from tests.unit.signs import ROOT, Sign, all_signs, files
 
 OF_OTHERS = """
-    BUG CONFIG_DEBUG_KOBJECT_RELEASE MAX_ADDR_LEN NETDEV_TX_BUSY NETIF_MSG_DRV NETIF_MSG_LINK NETIF_MSG_PROBE
+    BUG CONFIG_DEBUG_KOBJECT_RELEASE Kconfig MAX_ADDR_LEN NETDEV_TX_BUSY NETIF_MSG_DRV NETIF_MSG_LINK NETIF_MSG_PROBE
     NET_SKBUFF_DATA_USES_OFFSET PCI_D3hot PREEMPT_RT READ_ONCE SEEK_END SYSTEM_SLEEP_PM_OPS WARN WRITE_ONCE
     __dev_queue_xmit __skb_pull build_skb dma_alloc_coherent get_drvinfo if_mii lltx modinfo
     netif_addr_lock netif_tx_lock skb_loop_sk tcp_gso_segment virtcons_restore vzalloc wait_event_interruptible
@@ -110,3 +110,25 @@ def test_no_exception_is_needless() -> None:
 )
 def test_names_astray_are_found(name: str, text: str, faults: list[str]) -> None:
     assert [fault.split(": ", 1)[1] for fault in astray((name, 1, text))] == faults
+
+
+def braced(name: str) -> list[str]:
+    """Return the names that a shell makes of one with braces."""
+    begin, brace, rest = name.partition("{")
+    if not brace:
+        return [name]
+    inner, _, end = rest.partition("}")
+    return [f"{begin}{word}{end}" for word in inner.split(",")]
+
+
+def test_the_readme_of_the_kit_has_all_its_files() -> None:
+    """Each file has a row, or its folder has."""
+    kit = ROOT / "rust/kit"
+    text = (kit / "README.md").read_text(encoding="utf-8").partition("## The files\n")[2].partition("\n## ")[0]
+    cells = [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| `")]
+    named = [name for cell in cells for word in re.findall(r"`([^`]+)`", cell) for name in braced(word)]
+    assert len(set(named)) == len(named)
+    assert not [name for name in named if not (kit / name).exists()]
+    found = {name.removeprefix("rust/kit/") for name in files() if name.startswith("rust/kit/")} - {"README.md"}
+    folders = tuple(name for name in named if name.endswith("/"))
+    assert not {name for name in found if name not in named and not name.startswith(folders)}
