@@ -36,19 +36,20 @@ const ITR_UNIT: u32 = 256;
 /// Value of ITR: the least time between two interrupts.
 const ITR_INTERVAL: u16 = (1_000_000_000 / INTERRUPTS_PER_SECOND / ITR_UNIT) as u16;
 
-/// Gap between two packets sent back to back, in clocks of the MAC (13.4.34, 14.5).
+/// Gap between two packets sent back to back, in clocks of the MAC, which adds four (13.4.34).
 const IPGT: u32 = 8;
 
-/// First part of the gap after a received packet, in which a carrier defers the transmission.
-const IPGR1: u32 = 2;
+/// First part of the gap after a received packet, in which a carrier defers the transmission: two
+/// thirds of the gap (13.4.34).
+const IPGR1: u32 = 8;
 
-/// Length of the gap after a received packet.
-const IPGR2: u32 = 10;
+/// Length of the gap after a received packet, to which the MAC adds six clocks (13.4.34).
+const IPGR2: u32 = 6;
 
 /// Number of collisions after which a packet is given up (13.4.33).
 const COLLISION_THRESHOLD: u32 = 0x0f;
 
-/// Number of bytes in which a collision is detected; the value for full duplex (13.4.33).
+/// Number of bytes in which a collision is detected; the value for full duplex (14.5).
 const COLLISION_DISTANCE: u32 = 0x40;
 
 /// The card's registers.
@@ -208,7 +209,8 @@ impl Hw<'_> {
     pub(crate) fn set_tx_ring(&self, base: u64, bytes: u32) {
         let bar = &self.bar;
         // YOURS (tx-registers): TDBAL, TDBAH, TDLEN, TDH and TDT.
-        bar.write_reg(TIDV::zeroed());
+        // 0 is not allowed (13.4.41); no descriptor asks for the delay.
+        bar.write_reg(TIDV::zeroed().with_const_value::<1>());
         if self.chip.throttles {
             bar.write_reg(TADV::zeroed());
         }

@@ -45,19 +45,23 @@ const ITR_UNIT: u32 = 256;
 /// Value of ITR: the least time between two interrupts.
 const ITR_INTERVAL: u16 = (1_000_000_000 / INTERRUPTS_PER_SECOND / ITR_UNIT) as u16;
 
-/// Gap between two packets sent back to back, in clocks of the MAC (13.4.34, 14.5).
+/// Gap between two packets sent back to back, in clocks of the MAC, which adds four (13.4.34). The
+/// standard has twelve. The manual's ten, for all but the 82544, are longer than needed; the driver in
+/// C has eight for all of them.
 const IPGT: u32 = 8;
 
-/// First part of the gap after a received packet, in which a carrier defers the transmission.
-const IPGR1: u32 = 2;
+/// First part of the gap after a received packet, in which a carrier defers the transmission: two
+/// thirds of the gap (13.4.34).
+const IPGR1: u32 = 8;
 
-/// Length of the gap after a received packet.
-const IPGR2: u32 = 10;
+/// Length of the gap after a received packet, to which the MAC adds six clocks (13.4.34).
+const IPGR2: u32 = 6;
 
 /// Number of collisions after which a packet is given up (13.4.33).
 const COLLISION_THRESHOLD: u32 = 0x0f;
 
-/// Number of bytes in which a collision is detected; the value for full duplex (13.4.33).
+/// Number of bytes in which a collision is detected, for full duplex at all speeds and for half duplex
+/// at 10 and 100 Mbit/s (14.5).
 const COLLISION_DISTANCE: u32 = 0x40;
 
 /// Offsets of the two I/O ports: the number of a register, and its value (13.2.2).
@@ -68,7 +72,7 @@ const IODATA: u8 = 4;
 const QUIET: Delta = Delta::from_millis(10);
 
 /// Duration of a reset: a microsecond in which registers must not be accessed (13.4.1), and the
-/// read of the EEPROM that follows (5.3).
+/// read of the EEPROM, for which the driver in C waits as long (`e1000_reset_hw`).
 const RESET: Delta = Delta::from_millis(5);
 
 /// The card's registers.
@@ -273,7 +277,8 @@ impl Hw<'_> {
         bar.write_reg(TDLEN::from(bytes));
         bar.write_reg(TDH::zeroed());
         self.set_tx_tail(0);
-        bar.write_reg(TIDV::zeroed());
+        // 0 is not allowed (13.4.41); no descriptor asks for the delay.
+        bar.write_reg(TIDV::zeroed().with_const_value::<1>());
         if self.chip.throttles {
             bar.write_reg(TADV::zeroed());
         }

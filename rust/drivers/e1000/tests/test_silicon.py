@@ -17,9 +17,9 @@ from r4l.net import Interface
 
 pytestmark = pytest.mark.machine(nics=["e1000"])
 
-MDIC = 0x20
+MDIC, TIPG = 0x20, 0x410
 PHY_CONTROL, POWER_DOWN = 0, 1 << 11
-"""The PHY's register 0, and its bit (11.1.3)."""
+"""The PHY's register 0, and its bit (13.4.7.1.1)."""
 Register = Callable[[int], int]
 
 
@@ -38,6 +38,13 @@ def phy_has_power(register: Register) -> bool:
     mdic = register(MDIC)
     assert mdic >> 16 & 0x1F == PHY_CONTROL
     return not mdic & POWER_DOWN
+
+
+@pytest.mark.machine(nics=["python:e1000"])
+def test_the_gaps_between_frames_are_those_of_the_standard(online: r4l.VM, register: Register) -> None:
+    """Twelve clocks after a frame of one's own, of which the MAC adds four; after another's, also twelve, of which it
+    adds six, and a carrier defers in the first two thirds (13.4.34)."""
+    assert register(TIPG) == 6 << 20 | 8 << 10 | 8
 
 
 def test_the_phy_has_power_while_the_interface_is_up(ours: r4l.VM, interface: Interface, register: Register) -> None:
