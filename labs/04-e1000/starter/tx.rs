@@ -55,7 +55,7 @@ use kit::{
 };
 
 /// Largest number of bytes of a descriptor. The card supports 16,288 (3.3.3), but has to have room
-/// for all of them in its transmit FIFO, beside data of earlier descriptors (3.3.7).
+/// for all of them in its transmit FIFO, beside data of earlier descriptors (13.4.45).
 const PER_DESCRIPTOR: usize = 4096;
 
 /// Number of descriptors of the largest frame that the stack sends: a context, and 64 KiB in pieces.

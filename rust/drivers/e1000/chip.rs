@@ -3,7 +3,7 @@
 //! Differences between the controllers (5.2, and the remarks at the registers in 13.4).
 //!
 //! Left out are cards that need more than a row here: those for fibre and for SerDes, whose link is
-//! negotiated by the MAC (8.6); the 82541 and 82547, with another PHY, another layout of EERD, and
+//! negotiated by the MAC (8.6.1); the 82541 and 82547, with another PHY, another layout of EERD, and
 //! EEPROMs with the bus SPI; and the older 82542 and 82543.
 
 use crate::{
@@ -27,7 +27,7 @@ pub(crate) struct Chip {
     /// True if there is LEDCTL (13.4.15). Otherwise a LED is at the software definable pin 0
     /// (13.4.1); the driver in C has it so.
     pub(crate) has_led_control: bool,
-    /// True if a management controller can receive the ARP requests.
+    /// True if a management controller can receive the ARP requests (5.6.24).
     pub(crate) is_managed: bool,
     /// True if CTRL has the bits ADVD3WUC and EN_PHY_PWR_MGMT (13.4.1).
     pub(crate) keeps_phy_awake: bool,
@@ -39,7 +39,7 @@ pub(crate) struct Chip {
     /// True if transfers must not overtake each other on PCI-X. Otherwise the bus of boards with four
     /// ports reports parity errors, says the driver in C (`e1000_init_hw`).
     pub(crate) keeps_order: bool,
-    /// Bits of the PHY that are to be set in its register 16 (11.1.14).
+    /// Bits of the PHY that are to be set in its register 16 (13.4.7.1.13).
     pub(crate) phy_control: u16,
     /// True if a large send needs data in the same descriptor as its headers; and if, on PCI-X, the
     /// memory of a descriptor must not end in the first half of eight bytes. The driver in C has both
@@ -50,7 +50,7 @@ pub(crate) struct Chip {
 /// The EEPROM, and the ways to it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Eeprom {
-    /// 64 words, read by its pins. Intel's own drivers do not use EERD here.
+    /// 64 words (5.3), read by its pins: there is no EERD (13.4.4).
     Pins,
     /// 64 or 256 words, as EECD says; read by EERD. Its pins have to be requested before use
     /// (13.4.3).
@@ -72,13 +72,13 @@ pub(crate) struct EepromBit {
     pub(crate) bit: u16,
 }
 
-/// Initialization Control 2 (Table 5-2).
+/// Initialization Control 2, of controllers that have the bit there (5.6.12, 6.4.1).
 const APM_2: EepromBit = EepromBit {
     word: 0x0f,
     bit: 1 << 2,
 };
 
-/// Initialization Control 3, of the first port and of the second (Table 5-2).
+/// Initialization Control 3, the high bytes of words of the first port and of the second (5.6.26).
 const APM_3: EepromBit = EepromBit {
     word: 0x24,
     bit: 1 << 10,
@@ -89,11 +89,12 @@ const APM_3_SECOND: EepromBit = EepromBit {
 };
 
 /// Bits of the PHY's register 16: carrier sense while it sends, which half duplex needs, and both
-/// kinds of cables at all speeds (11.1.14).
+/// kinds of cables at all speeds (13.4.7.1.13).
 const PHY_CONTROL: u16 = 1 << 11 | 3 << 5;
 
 /// Bit that the driver in C sets for the controllers whose names end with GM and GB
-/// (`e1000_copper_link_preconfig`).
+/// (`e1000_copper_link_preconfig`): the PHY's side of its connection to the MAC keeps its power
+/// (13.4.7.1.13).
 const PHY_CONTROL_G: u16 = 1 << 3;
 
 /// 82544EI, of servers; the oldest of all.
@@ -149,27 +150,27 @@ pub(crate) const I82540EM_LOM: Chip = Chip {
     ..I82540EM
 };
 
-/// 82540EP, of notebooks.
+/// 82540EP, of desktops (Table 5-1).
 pub(crate) const I82540EP: Chip = Chip {
     name: "82540EP",
     device: 0x1017,
     ..I82540EM
 };
 
-/// 82540EP on a main board.
+/// 82540EP, of notebooks (Table 5-1).
 pub(crate) const I82540EP_LOM: Chip = Chip {
     device: 0x1016,
     ..I82540EP
 };
 
-/// 82540EP on a main board, of low power.
+/// 82540EP, of notebooks, with another ID.
 pub(crate) const I82540EP_LP: Chip = Chip {
     device: 0x101e,
     ..I82540EP
 };
 
-/// 82545EM, of servers. It and the 82546EB must not write across a multiple of 64 KiB, says the
-/// driver in C (`e1000_check_64k_bound`). They never do here: a buffer lies in one page, and a ring,
+/// 82545EM, of servers. On PCI-X it and the 82546EB must not write across a multiple of 64 KiB
+/// (erratum 23 of Intel's specification update for the 82545EM). They never do here: a buffer lies in one page, and a ring,
 /// of at most 64 KiB, at a multiple of its size.
 pub(crate) const I82545EM: Chip = Chip {
     name: "82545EM",

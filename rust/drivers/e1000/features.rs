@@ -35,7 +35,7 @@ pub(crate) const SET: FeatureSet = FeatureSet {
         .with(Features::TCP_SEGMENTATION),
 };
 
-/// Ethertype of VLAN tags, the value of VET after a reset (13.4.11).
+/// Ethertype of VLAN tags; VET has none after a reset (13.4.11).
 const VLAN: u32 = 0x8100;
 
 /// Returns the possible features next to the wanted ones: CTRL.VME is for tags of both directions

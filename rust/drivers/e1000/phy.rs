@@ -27,7 +27,7 @@ use kit::net::{
 /// Address of the PHY on the internal bus.
 const ADDRESS: Bounded<u32, 5> = Bounded::<u32, 5>::new::<1>();
 
-/// Register "PHY Identifier", upper half.
+/// Register "PHY Identifier" (13.4.7.1.3).
 pub(crate) const PHY_ID1: Bounded<u32, 5> = Bounded::<u32, 5>::new::<2>();
 
 /// Operation "read" of MDIC.
@@ -39,7 +39,7 @@ const WRITE: Bounded<u32, 2> = Bounded::<u32, 2>::new::<1>();
 /// Register "PHY Control".
 const CONTROL: Bounded<u32, 5> = Bounded::<u32, 5>::new::<0>();
 
-/// Bit "power down" of PHY Control (11.1.3).
+/// Bit "power down" of PHY Control (13.4.7.1.1).
 const POWER_DOWN: u16 = 1 << 11;
 
 /// Reads a register of the PHY.
@@ -49,7 +49,7 @@ pub(crate) fn read(hw: &Hw<'_>, register: Bounded<u32, 5>) -> Result<u16> {
 }
 
 /// Switches the PHY's power. Without power there is no link, but the registers can be accessed
-/// (11.4.2). A driver that was loaded before may have switched it off.
+/// (11.10.1). A driver that was loaded before may have switched it off.
 pub(crate) fn set_power(hw: &Hw<'_>, on: bool) -> Result {
     let control = read(hw, CONTROL)? & !POWER_DOWN;
     let control = if on { control } else { control | POWER_DOWN };
@@ -57,13 +57,13 @@ pub(crate) fn set_power(hw: &Hw<'_>, on: bool) -> Result {
     transfer(hw, write.with_data(control)).map(|_| ())
 }
 
-/// Registers "PHY Identifier", lower half, "PHY Specific Control" and "Extended PHY Specific Control"
-/// (11.1.5, 11.1.14, 11.1.18).
+/// Registers "Extended PHY Identifier", "PHY Specific Control" and "Extended PHY Specific Control"
+/// (13.4.7.1.4, 13.4.7.1.13, 13.4.7.1.17).
 const PHY_ID2: Bounded<u32, 5> = Bounded::<u32, 5>::new::<3>();
 const SPECIFIC: Bounded<u32, 5> = Bounded::<u32, 5>::new::<16>();
 const EXTENDED: Bounded<u32, 5> = Bounded::<u32, 5>::new::<20>();
 
-/// Field of PHY Identifier for the revision.
+/// Field of Extended PHY Identifier for the revision.
 const REVISION: u16 = 0xf;
 
 /// First revision whose clock for the MAC needs no setting, and the setting: 25 MHz without a link. The
@@ -112,7 +112,7 @@ pub(crate) fn power_down(hw: &Hw<'_>) -> Result {
     set_power(hw, false)
 }
 
-/// Other bits of PHY Control (11.1.3; IEEE 802.3, 22.2.4.1).
+/// Other bits of PHY Control (13.4.7.1.1; IEEE 802.3, 22.2.4.1).
 const RESET: u16 = 1 << 15;
 const LOOPBACK: u16 = 1 << 14;
 const SPEED_100: u16 = 1 << 13;
@@ -121,8 +121,8 @@ const NEGOTIATION: u16 = 1 << 12;
 const NEGOTIATE_NOW: u16 = 1 << 9;
 const FULL_DUPLEX: u16 = 1 << 8;
 
-/// Registers "Auto-Negotiation Advertisement" and "Link Partner Ability" (11.1.6, 11.1.7; IEEE 802.3,
-/// 28.2.4.1).
+/// Registers "Auto-Negotiation Advertisement" and "Link Partner Ability" (13.4.7.1.5,
+/// 13.4.7.1.6; IEEE 802.3, 28.2.4.1).
 const OFFER: Bounded<u32, 5> = Bounded::<u32, 5>::new::<4>();
 const PARTNER: Bounded<u32, 5> = Bounded::<u32, 5>::new::<5>();
 
@@ -139,7 +139,7 @@ const OFFERS_PAUSE: u16 = 1 << 10;
 const OFFERS_ASYMMETRIC_PAUSE: u16 = 1 << 11;
 const IEEE_802_3: u16 = 1;
 
-/// Register "1000BASE-T Control", and its bits for half and full duplex (11.1.11).
+/// Register "1000BASE-T Control", and its bits for half and full duplex (13.4.7.1.10).
 const GIGABIT: Bounded<u32, 5> = Bounded::<u32, 5>::new::<9>();
 const GIGABIT_HALF: u16 = 1 << 8;
 const GIGABIT_FULL: u16 = 1 << 9;

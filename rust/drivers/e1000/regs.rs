@@ -35,7 +35,7 @@ register! {
         0:0 fd => bool;
     }
 
-    /// Device control, at its second address (Table 13-2).
+    /// Device control, at a second address that the driver in C uses (`e1000_reset_hw`).
     pub(crate) CTRL_DUP(u32) @ 0x0004 { 31:0 value; }
 
     /// Device status, 13.4.2.
@@ -218,10 +218,10 @@ register! {
     /// The statistics, 13.7. A read clears a register; at its maximum it stays.
     pub(crate) STATISTICS(u32)[64] @ 0x4000 { 31:0 count; }
 
-    /// Missed packets count, 13.7.4.
+    /// Missed packets count, 13.7.5.
     pub(crate) MPC(u32) @ 0x4010 { 31:0 count; }
 
-    /// Receive checksum control, 13.4.45.
+    /// Receive checksum control, 13.4.47.
     pub(crate) RXCSUM(u32) @ 0x5000 {
         /// Checksums of TCP and UDP are verified.
         9:9 tuofl => bool;
@@ -252,7 +252,7 @@ register! {
     /// Wake-up status: kinds of received frames, cleared by ones, 13.6.3.
     pub(crate) WUS(u32) @ 0x5810 { 31:0 causes; }
 
-    /// Management control.
+    /// Management control. The manual has the values from the EEPROM only, 5.6.24.
     pub(crate) MANC(u32) @ 0x5820 {
         /// ARP requests go to the management controller.
         13:13 arp_en => bool;

@@ -94,7 +94,8 @@ fn registers(hw: &Hw<'_>) -> Result {
         };
     }
 
-    // Addresses of rings are multiples of 16, their lengths multiples of 128 (13.4.25 to 13.4.27).
+    // Addresses of rings are multiples of 16, their lengths multiples of 128 (13.4.25 to
+    // 13.4.27, 13.4.36 to 13.4.38).
     keeps!(RDBAL, 0xffff_fff0);
     keeps!(RDBAH, !0);
     keeps!(RDLEN, 0x000f_ff80);

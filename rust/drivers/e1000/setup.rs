@@ -74,11 +74,11 @@ const PAUSE_TYPE: u32 = 0x8808;
 /// Length of a requested pause, in units of 512 bits (13.4.12).
 const PAUSE_TIME: u32 = 0x0680;
 
-/// Size of the receive FIFO in KiB (13.4.16). The other 24 KiB are the transmit FIFO: the longest
+/// Size of the receive FIFO in KiB, a multiple of 8 (13.4.16). The other 24 KiB are the transmit FIFO: the longest
 /// frame, and the beginning of the next.
 const RX_FIFO: u32 = 40;
 
-/// Levels of the receive FIFO in bytes, multiples of 8 (13.4.23): a pause is requested while the
+/// Levels of the receive FIFO in bytes, multiples of 8 (13.4.23, 13.4.24): a pause is requested while the
 /// longest frame still fits, and ends when there is room for a frame of 1518 bytes more.
 const PAUSE_ABOVE: u32 = (RX_FIFO * 1024 - 16_128) & !7;
 const RESUME_BELOW: u32 = (PAUSE_ABOVE - 1528) & !7;
@@ -320,7 +320,8 @@ impl Setup {
 }
 
 impl Hw<'_> {
-    /// Divides the FIFO between receive and transmit, from the next reset on (13.4.16).
+    /// Divides the FIFO between receive and transmit (13.4.16); from the next reset on, says the driver
+    /// in C (`e1000_reset`).
     pub(crate) fn divide_fifo(&self) {
         self.bar
             .write_reg(PBA::zeroed().with_const_rxa::<RX_FIFO>());

@@ -83,7 +83,7 @@ const MULTICAST: usize = 0x1f;
 const UNDERSIZE: usize = 0x29;
 const OVERSIZE: usize = 0x2b;
 
-/// Index of the total packets transmitted, 13.7.48.
+/// Index of the total packets transmitted, 13.7.44.
 const TX_ALL: usize = 0x35;
 
 /// Number of counters.
@@ -143,7 +143,7 @@ impl Statistics {
     pub(crate) fn counts(&self) -> DeviceCounts {
         let crc = self.sum_of(CRC);
         let align = self.sum_of(ALIGN);
-        // Those with a wrong FCS are counted as fragments and jabber (13.7.36, 13.7.38).
+        // Those with a wrong FCS are counted as fragments and jabber (13.7.35, 13.7.37).
         let length = self.sum_of(UNDERSIZE) + self.sum_of(OVERSIZE);
         let (excess, late) = (self.sum_of(EXCESS_COLLISIONS), self.sum_of(LATE_COLLISIONS));
         DeviceCounts {

@@ -52,7 +52,7 @@ CTRL, LEDCTL = 0x00, 0xE00
 PIN, OUTPUT = 1 << 18, 1 << 22
 """Level and direction of the software definable pin 0, in CTRL (13.4.1)."""
 SPECIFIC, EXTENDED = 16, 20
-"""Registers of the PHY (11.1.14, 11.1.18)."""
+"""Registers of the PHY (13.4.7.1.13, 13.4.7.1.17)."""
 CLOCK = 7 << 4
 """Field of the second one."""
 CARDS = [

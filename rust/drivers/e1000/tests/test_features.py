@@ -28,7 +28,7 @@ VME = 1 << 30
 SBP, VFE = 1 << 2, 1 << 18
 """Bad packets, and the filter of VLANs (13.4.22)."""
 TUOFL = 1 << 9
-"""Checksums of TCP and UDP (13.4.45)."""
+"""Checksums of TCP and UDP (13.4.47)."""
 ON = ("tx-scatter-gather", "tx-checksum-ip-generic", "tx-tcp-segmentation", "tx-vlan-hw-insert", "rx-vlan-hw-parse")
 OURS = 0x88B5
 """Ethertype for experiments (IEEE 802)."""

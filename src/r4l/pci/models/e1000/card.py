@@ -21,7 +21,7 @@ from r4l.pci.models.e1000.transmit import Transmitter
 from r4l.pci.registers import RO, RW, Field, Register, Word
 
 FLASH = 0x20000
-"""First offset beyond the registers and memories, of IOADDR (Table 13-1)."""
+"""First offset beyond the registers and memories, of IOADDR (13.2.2)."""
 RESET = 1 << 26
 """CTRL.RST (13.4.1)."""
 
@@ -160,7 +160,7 @@ class E1000(Transmitter, EepromPort, Others):
 
 
 class E1000Ep(E1000):
-    """82540EP (8086:1017), of notebooks."""
+    """82540EP (8086:1017), of desktops (Table 5-1)."""
 
     device_id = 0x1017
 
@@ -187,7 +187,8 @@ class E1000Server(E1000):
 
 
 class E1000Gm(E1000):
-    """82545GM (8086:1026), a later PRO/1000 MT Server Adapter: CTRL is at two addresses (Table 13-2)."""
+    """82545GM (8086:1026), a later PRO/1000 MT Server Adapter: CTRL is at two addresses, of which
+    the manual has one (the kernel's e1000_hw.h, E1000_CTRL_DUP)."""
 
     device_id = 0x1026
     revision = 0x04

@@ -30,7 +30,7 @@ def contents(mac: bytes, device_id: int, vendor_id: int = 0x8086) -> list[int]:
 
     Args:
         mac: six bytes, for the words 00h to 02h (5.6.1).
-        device_id: word 0Dh (5.6.9).
+        device_id: word 0Dh (5.6.10).
         vendor_id: word 0Eh.
     """
     words = [0xFFFF] * WORDS

@@ -13,7 +13,7 @@ from r4l.pci.registers import Memory, Register, RegisterArray
 class Others(Chip):
     """The rest of the registers."""
 
-    # 13.4.8 to 13.4.16, 13.4.22 to 13.4.52, 13.8
+    # 13.4.8 to 13.4.16, 13.4.23 to 13.4.45, 13.8
     FLA = Register(0x001C)
     FCAL = Register(0x0028)
     FCAH = Register(0x002C)

@@ -2,7 +2,7 @@
 """The PHY's registers, behind MDIC.
 
 Source: Intel 8254x Software Developer's Manual (317453), 11 (behaviour), 13.4.7 (MDIC); IEEE 802.3, 22.2.4 and 28.2.4
-(registers 0 to 10, 15); Marvell's numbers of the registers 16 and up, as in 13.9 of the manual.
+(registers 0 to 10, 15); Marvell's numbers of the registers 16 and up, as in 13.4.7.1 of the manual.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Phy:
     """The PHY: registers, power, link.
 
     Args:
-        identifier: value of PHY Identifier 2 (13.9.4).
+        identifier: value of PHY Identifier 2 (13.4.7.1.4).
         negotiate: called when a negotiation begins; `negotiated` ends it.
         changed: called when the link comes or goes.
 

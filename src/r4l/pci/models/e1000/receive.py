@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The receiver: a frame from the line through filters and FIFO into the guest's buffers.
 
-Source: Intel 8254x Software Developer's Manual (317453), 3.2 and 13.4.22 to 13.4.32, 13.8 (RXCSUM).
+Source: Intel 8254x Software Developer's Manual (317453), 3.2 and 13.4.22 to 13.4.32, 13.4.47 (RXCSUM).
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ class Receiver(LinkUnit, Filters, Statistics):
         return not self.is_our_vlan(tag) or (control.canonical and tag >> 12 & 1 != control.wanted)
 
     def _is_control(self, frame: bytes, control: Control) -> bool:
-        """Count a flow control frame; return True if it is not passed on (13.7.19, 10.1)."""
+        """Count a flow control frame; return True if it is not passed on (8.7.3, 8.7.4)."""
         if frame[14:16] == b"\0\1" and self.CTRL.RFCE:
             self.count("XOFFRXC" if frame[16:18] != b"\0\0" else "XONRXC")
         elif frame[14:16] == b"\0\1":

@@ -145,11 +145,11 @@ class Statistics(Chip):
             values[low], values[high] = total & FULL, total >> 32
 
     def count_sent(self, frame: bytes) -> None:
-        """Count a frame, without its checksum, that was sent (13.7.30, 13.7.32, 13.7.41 and on)."""
+        """Count a frame, without its checksum, that was sent (13.7.30, 13.7.32, 13.7.42 and on)."""
         self._count(SENT, frame)
 
     def count_received(self, frame: bytes) -> None:
-        """Count a good frame, without its checksum, that passed the filters (13.7.20 and on)."""
+        """Count a good frame, without its checksum, that passed the filters (13.7.21 and on)."""
         self._count(RECEIVED, frame)
 
     def _count(self, names: Names, frame: bytes) -> None:
@@ -163,6 +163,6 @@ class Statistics(Chip):
             self.count(names.broadcast if frame[:6] == b"\xff" * 6 else names.multicast)
 
     def count_total_received(self, frame: bytes) -> None:
-        """Count a frame among all received ones only: a bad or a missed one (13.7.38, 13.7.40)."""
+        """Count a frame among all received ones only: a bad or a missed one (13.7.41, 13.7.43)."""
         self.count("TPR")
         self.count_octets("TOR", len(frame) + CRC)
