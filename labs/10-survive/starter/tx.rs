@@ -58,6 +58,11 @@ use kit::{
 /// for all of them in its transmit FIFO, beside data of earlier descriptors (13.4.45).
 const PER_DESCRIPTOR: usize = 4096;
 
+/// Largest number of bytes of a frame's first descriptor on PCI-X, where the card loses what it reads, and
+/// hangs, if its buffer for reads is full at the wrong moment (erratum 10 of Intel's specification update
+/// for the 82546GB, 32 of that for the 82545EM). The driver in C has it for all controllers.
+const FIRST_ON_PCIX: usize = 2015;
+
 /// Number of bytes of the last descriptor of a large send, the sentinel.
 ///
 /// The card reports a descriptor of a large send as done when it has read the first part of the data
@@ -66,10 +71,10 @@ const PER_DESCRIPTOR: usize = 4096;
 /// when the sentinel is reported, all data of the frame was read.
 const SENTINEL: usize = 4;
 
-/// Number of descriptors of the largest frame that the stack sends: a context, 64 KiB in pieces, and
-/// a sentinel. Of n bytes in p pieces, at most p + (n - p) / 4096 descriptors result, so with all
-/// pieces in use one of the sixteen is left for the sentinel.
-const MAX_DESCRIPTORS: usize = MAX_PIECES + 65536 / PER_DESCRIPTOR + 1;
+/// Number of descriptors of the largest frame that the stack sends: a context, 64 KiB in pieces, one
+/// more for a smaller first one, and a sentinel. Of n bytes in p pieces, at most p + (n - p) / 4096
+/// descriptors result, so with all pieces in use one of the sixteen is left for the sentinel.
+const MAX_DESCRIPTORS: usize = MAX_PIECES + 65536 / PER_DESCRIPTOR + 2;
 
 /// Number of free descriptors below which the queue is stopped: the largest frame does not fit.
 const STOP_BELOW: usize = MAX_DESCRIPTORS;
@@ -116,6 +121,8 @@ pub(crate) struct TxRing<'bound> {
     /// True if the last frame was a large send. The next one needs a sentinel, too, if it lies in one
     /// piece; the driver in C names this part of the erratum.
     after_large_send: bool,
+    /// Largest number of bytes of a frame's first descriptor.
+    first_limit: usize,
     /// True if the memory of a descriptor must not end in the first half of eight bytes.
     avoids_first_halves: bool,
 }
@@ -149,6 +156,7 @@ pub(crate) fn ring<'bound>(
             context: None,
             pending: false,
             after_large_send: false,
+            first_limit: PER_DESCRIPTOR,
             avoids_first_halves: false,
         },
         TxCleaner {
@@ -162,6 +170,11 @@ impl<'bound> TxRing<'bound> {
     /// Gives the ring to the card, and switches its transmitter on.
     pub(crate) fn give(&mut self, hw: &Hw<'_>) {
         self.avoids_first_halves = hw.avoids_first_halves();
+        self.first_limit = if hw.is_on_pcix() {
+            FIRST_ON_PCIX
+        } else {
+            PER_DESCRIPTOR
+        };
         let descriptors = &self.ring.descriptors;
         hw.set_tx_ring(descriptors.dma_addr(), descriptors.bytes());
     }
@@ -228,8 +241,8 @@ impl<'bound> TxRing<'bound> {
         let has_sentinel = is_large_send || (self.after_large_send && frame.single().is_some());
         let single = frame
             .single()
-            .filter(|piece| piece.len <= PER_DESCRIPTOR && !has_sentinel);
-        if single.is_none() && Self::count(frame) + 2 > MAX_DESCRIPTORS {
+            .filter(|piece| piece.len <= self.first_limit && !has_sentinel);
+        if single.is_none() && self.most(frame) > MAX_DESCRIPTORS {
             return Err(EINVAL);
         }
         self.after_large_send = is_large_send;
@@ -260,10 +273,12 @@ impl<'bound> TxRing<'bound> {
         // As many bytes as one descriptor can cover, each.
         let mut pieces = KVec::new();
         let mut left = frame.len() as usize;
+        let mut limit = self.first_limit;
         for piece in frame.pieces() {
             let mut at = 0;
             while at < piece.len {
-                let len = next_len(piece.len - at, left, has_sentinel);
+                let len = next_len((piece.len - at).min(limit), left, has_sentinel);
+                limit = PER_DESCRIPTOR;
                 left -= len;
                 pieces.push((piece.addr + at as u64, len), GFP_KERNEL)?;
                 at += len;
@@ -276,12 +291,19 @@ impl<'bound> TxRing<'bound> {
         Ok(last)
     }
 
-    /// Returns the number of data descriptors of a frame, without a sentinel.
-    fn count(frame: &TxFrame<'_>) -> usize {
-        frame
+    /// Returns the largest number of descriptors that a frame can need: a context, its data, and a
+    /// sentinel. Each of the data can be cut in two.
+    fn most(&self, frame: &TxFrame<'_>) -> usize {
+        let data: usize = frame
             .pieces()
             .map(|piece| piece.len.div_ceil(PER_DESCRIPTOR))
-            .sum()
+            .sum();
+        let data = data + usize::from(self.first_limit < PER_DESCRIPTOR) + 1;
+        1 + if self.avoids_first_halves {
+            2 * data
+        } else {
+            data
+        }
     }
 
     /// Writes a data descriptor, or two where one would end at the wrong place, and returns the index

@@ -39,6 +39,10 @@ pub(crate) struct Chip {
     /// True if transfers must not overtake each other on PCI-X. Otherwise the bus of boards with four
     /// ports reports parity errors, says the driver in C (`e1000_init_hw`).
     pub(crate) keeps_order: bool,
+    /// True if the card reads as much at once as the system tells it on PCI-X, though it can store
+    /// [`MOST_READ`] bytes only (erratum 18 of Intel's specification update for the 82545EM). The driver
+    /// in C limits it for all but the controllers whose names end with GM and GB (`e1000_init_hw`).
+    pub(crate) reads_too_much: bool,
     /// Bits of the PHY that are to be set in its register 16 (13.4.7.1.13).
     pub(crate) phy_control: u16,
     /// True if a large send needs data in the same descriptor as its headers; and if, on PCI-X, the
@@ -46,6 +50,9 @@ pub(crate) struct Chip {
     /// (`e1000_xmit_frame`, `e1000_tx_map`).
     pub(crate) is_choosy: bool,
 }
+
+/// Number of bytes that a card can read at once (4.1.1.4).
+pub(crate) const MOST_READ: u16 = 2048;
 
 /// The EEPROM, and the ways to it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,6 +117,7 @@ pub(crate) const I82544EI: Chip = Chip {
     wakes: true,
     apm: [APM_2, APM_2],
     keeps_order: false,
+    reads_too_much: true,
     phy_control: PHY_CONTROL,
     is_choosy: true,
 };
@@ -140,6 +148,7 @@ pub(crate) const I82540EM: Chip = Chip {
     wakes: true,
     apm: [APM_3, APM_3],
     keeps_order: false,
+    reads_too_much: true,
     phy_control: PHY_CONTROL,
     is_choosy: false,
 };
@@ -184,6 +193,7 @@ pub(crate) const I82545GM: Chip = Chip {
     name: "82545GM",
     device: 0x1026,
     reset: Reset::Duplicate,
+    reads_too_much: false,
     phy_control: PHY_CONTROL | PHY_CONTROL_G,
     ..I82540EM
 };
@@ -242,9 +252,14 @@ impl Hw<'_> {
         self.bar.read(STATUS).tbimode()
     }
 
+    /// Returns true if the bus is PCI-X (13.4.2).
+    pub(crate) fn is_on_pcix(&self) -> bool {
+        self.bar.read(STATUS).pcix_mode()
+    }
+
     /// Returns true if the memory of a descriptor must not end in the first half of eight bytes.
     pub(crate) fn avoids_first_halves(&self) -> bool {
-        self.chip.is_choosy && self.bar.read(STATUS).pcix_mode()
+        self.chip.is_choosy && self.is_on_pcix()
     }
 }
 

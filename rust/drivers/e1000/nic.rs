@@ -3,6 +3,7 @@
 //! The network device: operations of the stack, passed on to the parts of the card.
 
 use crate::{
+    chip,
     desc,
     dump,
     features,
@@ -269,6 +270,9 @@ impl<'bound> net::Driver for Nic<'bound> {
 
     fn open_with(&self, dev: &net::Device, mut rings: Rings<Self>) -> Result<Rings<Self>> {
         netdev_info!(dev, "open\n");
+        if self.hw.chip.reads_too_much && self.hw.is_on_pcix() {
+            kit::pci::limit_pcix_reads(self.dev, chip::MOST_READ)?;
+        }
         self.hw.divide_fifo();
         self.hw.reset_by(self.ports.as_ref());
         phy::power_up(&self.hw)?;

@@ -7,6 +7,9 @@ import re
 import struct
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from rust.drivers.e1000.tests.conftest import Ethtool
 
 GCOALESCE = 0x0E
+ON_PCI_X = Path(__file__).with_name("on_pci_x.py")
+PCI_X = 0x07
+"""The capability's number (8254x manual, 4.1.1.1)."""
 PHYS_ID = 0x1C
 SIOCETHTOOL = 0x8946
 MODELS = {"e1000": "0x100e", "e1000-82544gc": "0x100c", "e1000-82545em": "0x100f"}
@@ -68,6 +74,47 @@ CARDS = [
     for model, device in models.items()
     for place in places
 ]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Data of a transmit descriptor.
+
+    Attributes:
+        address: of its first byte.
+        length: bytes.
+        ends_frame: True if it is the last one of its frame.
+    """
+
+    address: int
+    length: int
+    ends_frame: bool
+
+
+def put_on_pci_x(card: E1000, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the card say that its bus is PCI-X."""
+    monkeypatch.setattr(card, "pcix", True)
+    card.call(card.load_eeprom)
+
+
+def watch_data(card: E1000, monkeypatch: pytest.MonkeyPatch) -> list[Piece]:
+    """Return the list of the data descriptors that the card reads from its ring from now on."""
+    seen: list[Piece] = []
+    read, ring, size_of_ring = card.dma.read, card.peek(0x3800), card.peek(0x3808)
+
+    def watched(address: int, size: int) -> bytes:
+        data = read(address, size)
+        if ring <= address < ring + size_of_ring:
+            for first, second in struct.iter_unpack("<QQ", data[: len(data) // 16 * 16]):
+                # A data descriptor (3.3.7), or a legacy one (3.3.3), which the C driver uses.
+                is_legacy = not second >> 29 & 1
+                if is_legacy or second >> 20 & 0xF == 1:
+                    length = second & (0xFFFF if is_legacy else 0xFFFFF)
+                    seen.append(Piece(first, length, bool(second >> 24 & 1)))
+        return data
+
+    monkeypatch.setattr(card.dma, "read", watched)
+    return seen
 
 
 def refused(card: E1000) -> list[str]:
@@ -161,31 +208,65 @@ def test_the_oldest_on_pci_x_gets_no_descriptor_that_ends_in_a_first_half(
     """Of eight bytes; it may hang then. Four bytes may end anywhere."""
     card = vm.cards[0]
     assert isinstance(card, E1000Gc)
-    monkeypatch.setattr(card, "pcix", True)
-    card.call(card.load_eeprom)
-    seen: list[tuple[int, int]] = []
-    read = card.dma.read
-
-    def watched(address: int, size: int) -> bytes:
-        data = read(address, size)
-        if ring <= address < ring + card.peek(0x3808):
-            for first, second in struct.iter_unpack("<QQ", data[: len(data) // 16 * 16]):
-                # A data descriptor (3.3.7), or a legacy one (3.3.3), which the C driver uses.
-                is_legacy = not second >> 29 & 1
-                if is_legacy or second >> 20 & 0xF == 1:
-                    seen.append((first, second & (0xFFFF if is_legacy else 0xFFFFF)))
-        return data
-
+    put_on_pci_x(card, monkeypatch)
     vm.insmod(module)
     interface.up()
-    ring = card.peek(0x3800)
-    monkeypatch.setattr(card.dma, "read", watched)
+    seen = watch_data(card, monkeypatch)
     for size in range(100, 116):
         interface.ping(gateway, count=1, size=size)
     interface.ping(gateway, count=2, size=4000)
-    ends = [(address + length - 1) & 4 for address, length in seen if length > 4]
+    ends = [(piece.address + piece.length - 1) & 4 for piece in seen if piece.length > 4]
     assert len(ends) > 16
     assert all(ends)
+
+
+@pytest.mark.machine(nics=["python:e1000-82545em"])
+def test_on_pci_x_a_frame_begins_with_a_small_descriptor(
+    vm: r4l.VM, module: r4l.BuiltModule, interface: Interface, gateway: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of less than 2016 bytes: otherwise the card may hang (erratum 10 of Intel's specification update for the
+    82546GB, 32 of that for the 82545EM)."""
+    card = vm.cards[0]
+    assert isinstance(card, E1000)
+    put_on_pci_x(card, monkeypatch)
+    vm.insmod(module)
+    interface.up()
+    interface.ping(gateway, count=1)
+    seen = watch_data(card, monkeypatch)
+    vm.run("ip link set eth0 mtu 9000", check=True)
+    interface.wait_for_carrier()
+    for size in (1900, 3000, 5000, 8000):
+        # QEMU's router takes no jumbo frames, so nobody answers.
+        vm.run(f"ping -c1 -W1 -s {size} {gateway}")
+    begins = [piece.length for before, piece in pairwise(seen) if before.ends_frame]
+    frames = [piece for piece in seen if piece.ends_frame]
+    assert len(frames) >= 4
+    assert sum(piece.length for piece in seen) > 1900 + 3000 + 5000 + 8000
+    assert max(begins) <= 2015
+    assert max(piece.length for piece in seen) > 2015, "only the first one is small"
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        pytest.param(2048, marks=pytest.mark.machine(nics=[f"{ON_PCI_X}:ServerOnPciX"])),
+        pytest.param(4096, marks=pytest.mark.machine(nics=[f"{ON_PCI_X}:GbOnPciX"])),
+    ],
+)
+def test_a_card_reads_no_more_at_once_than_it_can_store(
+    online: r4l.VM, interface: Interface, gateway: str, limit: int
+) -> None:
+    """On PCI-X the 82545EM asks for as much as the firmware has set, here 4096 bytes, and stores 2048 (erratum 18 of
+    its specification update). The 82546GB minds its own limit."""
+    read = f"od -An -v -tx1 /sys/class/net/{interface.name}/device/config"
+    space = bytes.fromhex("".join(online.run(read, check=True).stdout.split()))
+    place = space[0x34]
+    while space[place] != PCI_X:
+        place = space[place + 1]
+        assert place, "no PCI-X capability"
+    (command,) = struct.unpack_from("<H", space, place + 2)
+    assert 512 << (command >> 2 & 3) == limit
+    interface.ping(gateway, count=1)
 
 
 @pytest.mark.thorough

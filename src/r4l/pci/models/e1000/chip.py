@@ -6,7 +6,10 @@ Source: Intel 8254x Software Developer's Manual (317453), 4.1.
 
 from __future__ import annotations
 
-from r4l.pci.capabilities import PowerManagement
+from collections.abc import Sequence
+from typing import ClassVar
+
+from r4l.pci.capabilities import Capability, PowerManagement
 from r4l.pci.layout import Bar
 from r4l.pci.network import NetworkCard
 
@@ -22,7 +25,7 @@ class Chip(NetworkCard):
     subsystem_id = 0x001E
     # The EEPROM may choose BARs of 32 or of 64 bits (4.1); with 32 the ports are in BAR 2.
     bars = (Bar(1 << 17), None, Bar(8, io=True))
-    capabilities = (PowerManagement(pme=0b11001, keeps=False),)
+    capabilities: ClassVar[Sequence[Capability]] = (PowerManagement(pme=0b11001, keeps=False),)
 
     def raw(self, name: str) -> int:
         """Return a register's value as a plain integer, for each packet's way: a `Word` costs ten times as much."""
