@@ -46,8 +46,8 @@ const ITR_UNIT: u32 = 256;
 const ITR_INTERVAL: u16 = (1_000_000_000 / INTERRUPTS_PER_SECOND / ITR_UNIT) as u16;
 
 /// Gap between two packets sent back to back, in clocks of the MAC, which adds four (13.4.34). The
-/// standard has twelve. The manual's ten, for all but the 82544, are longer than needed; the driver in
-/// C has eight for all of them.
+/// standard has twelve. The manual's ten, for all but the 82544, are longer than needed; the driver
+/// in C has eight for all of them.
 const IPGT: u32 = 8;
 
 /// First part of the gap after a received packet, in which a carrier defers the transmission: two
@@ -60,8 +60,8 @@ const IPGR2: u32 = 6;
 /// Number of collisions after which a packet is given up (13.4.33).
 const COLLISION_THRESHOLD: u32 = 0x0f;
 
-/// Number of bytes in which a collision is detected, for full duplex at all speeds and for half duplex
-/// at 10 and 100 Mbit/s (14.5).
+/// Number of bytes in which a collision is detected, for full duplex at all speeds and for half
+/// duplex at 10 and 100 Mbit/s (14.5).
 const COLLISION_DISTANCE: u32 = 0x40;
 
 /// Offsets of the two I/O ports: the number of a register, and its value (13.2.2).
@@ -195,7 +195,13 @@ impl Hw<'_> {
         let (Some(low), Some(high)) = (RAL::try_at(index), RAH::try_at(index)) else {
             return;
         };
-        let m = mac.map_or([0; 6], |mac| mac.0);
+        // The half with the valid bit is written last to set an address, and first to clear it
+        // (13.5.3).
+        let Some(MacAddress(m)) = mac else {
+            self.bar.write(high, RAH::zeroed());
+            self.bar.write(low, RAL::zeroed());
+            return;
+        };
         self.bar
             .write(low, RAL::from(u32::from_le_bytes([m[0], m[1], m[2], m[3]])));
         // Keeps a bridge from combining the writes (`configure`).
@@ -204,7 +210,7 @@ impl Hw<'_> {
             high,
             RAH::zeroed()
                 .with_value(u16::from_le_bytes([m[4], m[5]]))
-                .with_av(mac.is_some()),
+                .with_av(true),
         );
     }
 
