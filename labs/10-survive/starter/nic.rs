@@ -4,6 +4,7 @@
 //! The network device: operations of the stack, passed on to the parts of the card.
 
 use crate::{
+    chip,
     desc,
     dump,
     features,
@@ -278,6 +279,9 @@ impl<'bound> net::Driver for Nic<'bound> {
 
     fn open_with(&self, dev: &net::Device, mut rings: Rings<Self>) -> Result<Rings<Self>> {
         netdev_info!(dev, "open\n");
+        if self.hw.chip.reads_too_much && self.hw.is_on_pcix() {
+            kit::pci::limit_pcix_reads(self.dev, chip::MOST_READ)?;
+        }
         self.hw.divide_fifo();
         self.hw.reset_by(self.ports.as_ref());
         phy::power_up(&self.hw)?;
@@ -462,6 +466,14 @@ impl<'bound> net::Driver for Nic<'bound> {
 
     fn set_interrupt_interval(&self, microseconds: u32) -> Result {
         self.setup.set_interval(&self.hw, microseconds)
+    }
+
+    fn adapts_interval(&self) -> bool {
+        self.hw.chip.throttles && self.setup.is_dynamic()
+    }
+
+    fn set_adaptive_interval(&self, on: bool) -> Result {
+        self.setup.set_dynamic(&self.hw, on)
     }
 
     fn read_phy(&self, register: u8) -> Result<u16> {

@@ -457,6 +457,14 @@ impl<'bound> net::Driver for Nic<'bound> {
         self.setup.set_interval(&self.hw, microseconds)
     }
 
+    fn adapts_interval(&self) -> bool {
+        self.hw.chip.throttles && self.setup.is_dynamic()
+    }
+
+    fn set_adaptive_interval(&self, on: bool) -> Result {
+        self.setup.set_dynamic(&self.hw, on)
+    }
+
     fn read_phy(&self, register: u8) -> Result<u16> {
         let register = Bounded::try_new(register.into()).ok_or(EINVAL)?;
         phy::read(&self.hw, register)

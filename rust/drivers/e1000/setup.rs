@@ -74,12 +74,12 @@ const PAUSE_TYPE: u32 = 0x8808;
 /// Length of a requested pause, in units of 512 bits (13.4.12).
 const PAUSE_TIME: u32 = 0x0680;
 
-/// Size of the receive FIFO in KiB, a multiple of 8 (13.4.16). The other 24 KiB are the transmit FIFO: the longest
-/// frame, and the beginning of the next.
+/// Size of the receive FIFO in KiB, a multiple of 8 (13.4.16). The other 24 KiB are the transmit
+/// FIFO: the longest frame, and the beginning of the next.
 const RX_FIFO: u32 = 40;
 
-/// Levels of the receive FIFO in bytes, multiples of 8 (13.4.23, 13.4.24): a pause is requested while the
-/// longest frame still fits, and ends when there is room for a frame of 1518 bytes more.
+/// Levels of the receive FIFO in bytes, multiples of 8 (13.4.23, 13.4.24): a pause is requested
+/// while the longest frame still fits, and ends when there is room for a frame of 1518 bytes more.
 const PAUSE_ABOVE: u32 = (RX_FIFO * 1024 - 16_128) & !7;
 const RESUME_BELOW: u32 = (PAUSE_ABOVE - 1528) & !7;
 
@@ -230,7 +230,8 @@ impl Setup {
         } else if self.pause().negotiate && !self.resolved.xchg(true, Relaxed) {
             let full_duplex = hw.link().is_some_and(|link| link.full_duplex);
             let (rx, tx) = if full_duplex && !self.forced.load(Relaxed) {
-                phy::agreed_pause(hw)?
+                // The next call tries again.
+                phy::agreed_pause(hw).inspect_err(|_| self.resolved.store(false, Relaxed))?
             } else {
                 (false, false)
             };
@@ -289,6 +290,16 @@ impl Setup {
         Ok(())
     }
 
+    /// Has the interval follow the traffic, as by default, or fixes it to the middle one of those
+    /// that it had.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP`: the card has no ITR.
+    pub(crate) fn set_dynamic(&self, hw: &Hw<'_>, on: bool) -> Result {
+        self.set_interval(hw, if on { INTERVAL } else { MIDDLE })
+    }
+
     fn apply_interval(&self, hw: &Hw<'_>) {
         match self.interval() {
             DYNAMIC | DYNAMIC_FEWER => self.set_level(hw, Level::Short),
@@ -320,8 +331,8 @@ impl Setup {
 }
 
 impl Hw<'_> {
-    /// Divides the FIFO between receive and transmit (13.4.16); from the next reset on, says the driver
-    /// in C (`e1000_reset`).
+    /// Divides the FIFO between receive and transmit (13.4.16); from the next reset on, says the
+    /// driver in C (`e1000_reset`).
     pub(crate) fn divide_fifo(&self) {
         self.bar
             .write_reg(PBA::zeroed().with_const_rxa::<RX_FIFO>());

@@ -34,6 +34,8 @@ HALF_100, FULL_100, FULL_1000 = 1 << 2, 1 << 3, 1 << 5
 """ADVERTISED_*, as bits."""
 DYNAMIC = 3
 """Interval that stands for a dynamic one (test_itr.py)."""
+ADAPTIVE = 9
+"""Index of `use_adaptive_rx_coalesce` in struct ethtool_coalesce, after `cmd`."""
 FAILED = 2
 CTRL, ITR, LEDCTL, FCT = 0x00, 0xC4, 0xE00, 0x30
 RFCE, TFCE = 1 << 27, 1 << 28
@@ -145,6 +147,33 @@ def test_interrupts_are_as_far_apart_as_was_set(
             ethtool.ask(SCOALESCE, bytes(coalesce))
     assert struct.unpack_from("<I", ethtool.ask(GCOALESCE, bytes(88))) == (512,)
     interface.ping(gateway, count=1)
+
+
+def test_the_interval_of_interrupts_follows_the_traffic_or_does_not(
+    online: r4l.VM, ethtool: Ethtool, register: Register, module: r4l.BuiltModule
+) -> None:
+    if module.name == "e1000":
+        pytest.skip("the C driver has the special intervals only, and does not set them of an 82540")
+
+    def settings() -> tuple[int, int]:
+        values = struct.unpack_from("<10I", ethtool.ask(GCOALESCE, bytes(88)))
+        return values[0], values[ADAPTIVE]
+
+    def set_to(interval: int, adaptive: int) -> tuple[int, int]:
+        coalesce = bytearray(ethtool.ask(GCOALESCE, bytes(88)))
+        struct.pack_into("<I", coalesce, 0, interval)
+        struct.pack_into("<I", coalesce, 4 * ADAPTIVE, adaptive)
+        ethtool.ask(SCOALESCE, bytes(coalesce))
+        return settings()
+
+    assert settings() == (DYNAMIC, 1)
+    assert set_to(DYNAMIC, 0) == (125, 0), "switched off"
+    assert register(ITR) == 125_000 // 256
+    assert set_to(125, 1) == (DYNAMIC, 1), "switched on"
+    assert register(ITR) == 50_000 // 256
+    assert set_to(512, 1) == (512, 0), "another interval, and the switch as it was"
+    assert set_to(1, 0) == (1, 1), "an interval that stands for a dynamic one"
+    assert set_to(1, 1) == (1, 1), "nothing new"
 
 
 def test_pauses(online: r4l.VM, ethtool: Ethtool, register: Register, interface: Interface, gateway: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 import r4l
 from r4l.net import Interface
+from r4l.pci.faults import Fault
 from r4l.pci.models.e1000 import E1000
 from r4l.pci.models.e1000.phy import PARTNER, PARTNER_ABILITY
 
@@ -161,6 +162,26 @@ def test_pauses_are_negotiated_anew_when_the_link_flaps(
     card.call(card.flap)
     wait_until(lambda: register(CTRL) & (RFCE | TFCE) == RFCE | TFCE)
     interface.ping(gateway, count=1)
+
+
+def test_pauses_are_agreed_on_although_the_phy_did_not_answer_once(
+    card: E1000,
+    online: r4l.VM,
+    ethtool: Ethtool,
+    interface: Interface,
+    register: Register,
+    module: r4l.BuiltModule,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if module.name == "e1000":
+        pytest.skip("the C driver obeys pauses that the other end has not offered")
+    monkeypatch.setitem(PARTNER_ABILITY, PARTNER, PARTNER_ABILITY[PARTNER] | PAUSES)
+    card.set_cable(False)
+    ethtool.ask(SPAUSEPARAM, struct.pack("<III", 1, 1, 1))
+    card.faults.add(Fault("all-ones", "MDIC"))
+    card.set_cable(True)
+    online.klog.wait_for("the PHY does not answer")
+    wait_until(lambda: register(CTRL) & (RFCE | TFCE) == RFCE | TFCE)
 
 
 def test_a_management_controller_keeps_its_link(

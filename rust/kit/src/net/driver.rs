@@ -394,6 +394,24 @@ pub trait Driver: Send + Sync {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
+    /// Returns true if the minimum time between two interrupts follows the traffic, for `ethtool
+    /// -c` (`adaptive-rx`). Needs [`Self::set_adaptive_interval`].
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    fn adapts_interval(&self) -> bool {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Has the minimum time between two interrupts follow the traffic, or not any more, for
+    /// `ethtool -C` (`adaptive-rx`). Called after [`Self::set_interrupt_interval`], if that has not
+    /// brought about what the user wants. Needs [`Self::interrupt_interval`].
+    ///
+    /// Context: process, under the RTNL lock. May sleep.
+    fn set_adaptive_interval(&self, on: bool) -> Result {
+        let _ = on;
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// Reads one of the 32 registers of the PHY (IEEE 802.3, 22.2.4), for `mii-tool`.
     ///
     /// Context: process, under the RTNL lock. May sleep.

@@ -63,6 +63,9 @@ impl<D: Driver> Private<D> {
         }
         if D::HAS_INTERRUPT_INTERVAL {
             ops.supported_coalesce_params = layout::ETHTOOL_COALESCE_RX_USECS as u32;
+            if D::HAS_ADAPTS_INTERVAL {
+                ops.supported_coalesce_params |= layout::ETHTOOL_COALESCE_USE_ADAPTIVE_RX as u32;
+            }
             ops.get_coalesce = Some(Self::get_coalesce);
             ops.set_coalesce = Some(Self::set_coalesce);
         }

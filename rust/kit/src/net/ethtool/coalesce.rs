@@ -15,7 +15,7 @@ use kernel::{
 };
 
 impl<D: Driver> Private<D> {
-    /// Returns the minimum time between two interrupts.
+    /// Stores the minimum time between two interrupts, and whether it follows the traffic.
     ///
     /// Context: process, under the RTNL lock. May sleep.
     ///
@@ -29,11 +29,18 @@ impl<D: Driver> Private<D> {
         _ack: *mut bindings::netlink_ext_ack,
     ) -> c_int {
         // SAFETY: As required of the caller.
-        unsafe { (*coalesce).rx_coalesce_usecs = Self::of(dev).driver.interrupt_interval() };
+        let (driver, coalesce) = unsafe { (&Self::of(dev).driver, &mut *coalesce) };
+        coalesce.rx_coalesce_usecs = driver.interrupt_interval();
+        if D::HAS_ADAPTS_INTERVAL {
+            coalesce.use_adaptive_rx_coalesce = driver.adapts_interval().into();
+        }
         0
     }
 
-    /// Sets the minimum time between two interrupts.
+    /// Sets the minimum time between two interrupts, or has it follow the traffic.
+    ///
+    /// The request has both, of which the user may have changed one only: a new time, which ends
+    /// the following, is not undone by the flag that stayed as it was.
     ///
     /// Context: process, under the RTNL lock. May sleep.
     ///
@@ -48,8 +55,18 @@ impl<D: Driver> Private<D> {
     ) -> c_int {
         from_result(|| {
             // SAFETY: As required of the caller.
-            let (driver, usecs) = unsafe { (&Self::of(dev).driver, (*coalesce).rx_coalesce_usecs) };
-            driver.set_interrupt_interval(usecs).map(|()| 0)
+            let (driver, coalesce) = unsafe { (&Self::of(dev).driver, &*coalesce) };
+            if !D::HAS_ADAPTS_INTERVAL {
+                driver.set_interrupt_interval(coalesce.rx_coalesce_usecs)?;
+                return Ok(0);
+            }
+            let before = driver.adapts_interval();
+            let wanted = coalesce.use_adaptive_rx_coalesce != 0;
+            driver.set_interrupt_interval(coalesce.rx_coalesce_usecs)?;
+            if wanted != before && wanted != driver.adapts_interval() {
+                driver.set_adaptive_interval(wanted)?;
+            }
+            Ok(0)
         })
     }
 }
