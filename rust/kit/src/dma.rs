@@ -311,11 +311,10 @@ impl<'bound> TxFrame<'bound> {
     /// The mappings must be dropped before `skb` is.
     #[cold]
     fn map_fragments(dev: &'bound Device<Bound>, skb: &Skb) -> Result<KBox<KVec<Mapping<'bound>>>> {
-        let shared = skb.shared();
-        if !shared.frag_list.is_null() {
+        if skb.has_more_buffers() {
             return Err(EINVAL);
         }
-        let count = u32::from(shared.nr_frags);
+        let count = skb.fragments();
         let mut fragments = KVec::with_capacity(count as usize, GFP_ATOMIC)?;
         for i in 0..count {
             // SAFETY: There are `count` fragments. `TxFrame` drops its buffer after them.
@@ -532,7 +531,7 @@ impl RxBuffer<'_> {
     /// buffer can have. Both are freed then.
     pub fn append_to(self, skb: RxSkb, len: u32) -> Result<RxSkb> {
         let capacity = self.mapping.len;
-        let pieces = usize::from(skb.as_skb().shared().nr_frags);
+        let pieces = skb.as_skb().fragments() as usize;
         if len > capacity || pieces >= layout::MAX_SKB_FRAGS {
             return Err(EINVAL);
         }

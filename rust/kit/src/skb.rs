@@ -113,7 +113,7 @@ impl Skb {
         /// Offset of the checksum in a TCP header (RFC 9293, 3.1).
         const TCP_CHECKSUM: u32 = 16;
 
-        if self.shared().gso_size == 0 {
+        if self.segment_size() == 0 {
             return None;
         }
         // SAFETY: Valid by the type invariant. The stack sets the offset for each frame that a
@@ -174,7 +174,7 @@ impl Skb {
     #[inline]
     pub fn segmentation(&mut self) -> Result<Option<Segmentation>> {
         let skb = self.0.as_ptr();
-        let mss = u32::from(self.shared().gso_size);
+        let mss = self.segment_size();
         if mss == 0 {
             return Ok(None);
         }
@@ -185,7 +185,7 @@ impl Skb {
         // untrusted senders, by whatever way, are verified by `tcp_gso_segment`.
         unsafe {
             kernel::error::to_result(bindings::skb_cow_head(skb, 0))?;
-            let kind = self.shared().gso_type as usize;
+            let kind = (*self.shared()).gso_type as usize;
             let ipv6 = if kind & layout::SKB_GSO_TCPV4 != 0 {
                 bindings::tcp_v4_gso_csum_prep(skb);
                 false
@@ -208,9 +208,9 @@ impl Skb {
     /// Returns the number of frames on the wire, and of their bytes with headers.
     #[inline]
     pub(crate) fn on_the_wire(&self) -> (u32, u32) {
-        let shared = self.shared();
-        let (mss, segments) = (shared.gso_size, u32::from(shared.gso_segs));
-        if mss == 0 || segments < 2 {
+        // SAFETY: `shared` returns a valid pointer.
+        let segments = u32::from(unsafe { (*self.shared()).gso_segs });
+        if self.segment_size() == 0 || segments < 2 {
             return (1, self.len());
         }
         // SAFETY: Valid by the type invariant; a frame with a segment size is TCP here.
@@ -219,9 +219,11 @@ impl Skb {
         (segments, self.len().wrapping_add(more))
     }
 
-    /// Returns the shared data of the buffer: fragments and segmentation.
+    /// Returns the data that the buffer shares with its clones: fragments and segmentation. A
+    /// pointer, since other owners of clones change the count of references there at any time; all
+    /// other fields stay as they are while the data is shared.
     #[inline]
-    pub(crate) fn shared(&self) -> &bindings::skb_shared_info {
+    fn shared(&self) -> *const bindings::skb_shared_info {
         let skb = self.0.as_ptr();
         // SAFETY: Valid by the type invariant. As `skb_shinfo` does: `end` is an offset
         // where `NET_SKBUFF_DATA_USES_OFFSET` is defined, and a pointer elsewhere.
@@ -230,8 +232,29 @@ impl Skb {
             let shared = (*skb).head.add((*skb).end as usize);
             #[cfg(not(target_pointer_width = "64"))]
             let shared = (*skb).end;
-            &*shared.cast()
+            shared.cast()
         }
+    }
+
+    /// Returns the number of fragments.
+    #[inline]
+    pub(crate) fn fragments(&self) -> u32 {
+        // SAFETY: `shared` returns a valid pointer.
+        u32::from(unsafe { (*self.shared()).nr_frags })
+    }
+
+    /// Returns true if further buffers are linked to this one, with the rest of the frame.
+    #[inline]
+    pub(crate) fn has_more_buffers(&self) -> bool {
+        // SAFETY: As in `fragments`.
+        !unsafe { (*self.shared()).frag_list }.is_null()
+    }
+
+    /// Returns the number of bytes of data of each segment; 0 if the frame is not to be segmented.
+    #[inline]
+    fn segment_size(&self) -> u32 {
+        // SAFETY: As in `fragments`.
+        u32::from(unsafe { (*self.shared()).gso_size })
     }
 
     /// Returns the address of the linear part.

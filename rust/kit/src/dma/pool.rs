@@ -183,7 +183,7 @@ impl<'bound> RxPool<'bound> {
     /// buffer can have, or there is no memory. The frame is freed then. A buffer is in the place in
     /// any case.
     pub fn append(&mut self, index: usize, len: u32, skb: RxSkb) -> Result<RxSkb> {
-        let pieces = usize::from(skb.as_skb().shared().nr_frags);
+        let pieces = skb.as_skb().fragments() as usize;
         if pieces >= layout::MAX_SKB_FRAGS {
             return Err(EINVAL);
         }

@@ -42,11 +42,11 @@ impl Device {
 
     /// Returns the hardware address. Callable from any context.
     pub fn mac(&self) -> MacAddress {
-        let mut mac = [0; 6];
-        // SAFETY: `dev_addr` points to at least `MAX_ADDR_LEN` bytes. A concurrent change gives a
-        // mix of two addresses, as for every reader in C.
-        unsafe { core::ptr::copy_nonoverlapping((*self.as_raw()).dev_addr, mac.as_mut_ptr(), 6) };
-        MacAddress(mac)
+        // SAFETY: `dev_addr` points to at least `MAX_ADDR_LEN` bytes. The reads are of single
+        // bytes, so a concurrent change gives a mix of two addresses, as for every reader in C.
+        MacAddress(core::array::from_fn(|i| unsafe {
+            (*self.as_raw()).dev_addr.add(i).read_volatile()
+        }))
     }
 
     /// Returns the MTU, the largest payload of a frame in bytes. Callable from any context.
