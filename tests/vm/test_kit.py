@@ -96,7 +96,7 @@ def test_a_restart_that_fails_sets_the_interface_down(quiet: r4l.VM, looped: Bui
     up(quiet, looped, STALL)
     quiet.run(FRAME)
     # The transmit watchdog waits for five seconds.
-    quiet.klog.wait_for(r"eth0: restart failed: ENOMEM, going down$", timeout=60)
+    quiet.klog.wait_for(r"eth0: open failed: ENOMEM, going down$", timeout=60)
     quiet.run(
         "i=0; while ip link show eth0 | grep -q '[<,]UP'; do i=$((i+1)); [ $i -lt 100 ]; usleep 50000; done", check=True
     )

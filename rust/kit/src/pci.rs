@@ -130,25 +130,24 @@ pub trait Driver: Sized + 'static {
     fn unloaded() {}
 }
 
-/// Lets a device on PCI-X read at most `bytes` in one sequence of reads, for devices that would read more
-/// than they can store: 512, 1024, 2048 or 4096 (MMRBC, the maximum memory read byte count). A smaller
-/// limit stays. A reset of the bus, or its recovery from an error, brings the former limit back.
+/// Lets a device on PCI-X read at most `bytes` in one sequence of reads, for devices that would
+/// read more than they can store: 512, 1024, 2048 or 4096 (MMRBC, the maximum memory read byte
+/// count). A smaller limit stays, and a device without the capability of PCI-X has none. A reset of
+/// the bus, or its recovery from an error, brings the former limit back.
 ///
 /// Context: process. May sleep.
 ///
 /// # Errors
 ///
-/// `EINVAL`: the device has no PCI-X capability, or `bytes` is another number. `EIO`: the configuration
-/// space cannot be written.
+/// `EINVAL`: `bytes` is another number. `EIO`: the configuration space cannot be written.
 pub fn limit_pcix_reads(dev: &device::Device<Bound>, bytes: u16) -> Result {
     let pdev: &pci::Device<Bound> = dev.try_into()?;
     // `pci::Device` is `repr(transparent)` over `Opaque<struct pci_dev>`.
     let pdev: *mut pci_dev = core::ptr::from_ref(pdev).cast_mut().cast();
     // SAFETY: The device is valid. Both functions only access its configuration space.
     unsafe {
-        let now = bindings::pcix_get_mmrbc(pdev);
-        to_result(now)?;
-        if now > c_int::from(bytes) {
+        // Negative without the capability.
+        if bindings::pcix_get_mmrbc(pdev) > c_int::from(bytes) {
             to_result(bindings::pcix_set_mmrbc(pdev, bytes.into()))?;
         }
     }

@@ -226,23 +226,11 @@ impl<D: Driver> Private<D> {
         };
         if runs {
             netdev_err!(this.device(), "transmit queue stalled, restarting\n");
-            // SAFETY: The RTNL lock is held.
-            unsafe { this.close() };
-            // SAFETY: As above.
-            match unsafe { this.open() } {
-                // SAFETY: The device and its queue are valid.
-                Ok(()) => unsafe {
-                    bindings::netif_trans_update(this.dev.as_ptr());
-                    // Frames may wait in the qdisc, which otherwise runs with the next frame only.
-                    bindings::netif_schedule_queue(this.txq());
-                },
-                // An interface that is up without a working device would hide the fault from the
-                // user, who can set it up again once it is down.
-                Err(e) => {
-                    netdev_err!(this.device(), "restart failed: {:?}, going down\n", e);
-                    // SAFETY: The device is registered, and the RTNL lock is held.
-                    unsafe { bindings::dev_close(this.dev.as_ptr()) };
-                }
+            // SAFETY: The device is registered, and the RTNL lock is held.
+            unsafe {
+                this.close();
+                // A failure was reported, and the interface is down.
+                let _ = this.reopen();
             }
         }
         // SAFETY: Locked above.

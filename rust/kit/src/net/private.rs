@@ -162,7 +162,6 @@ impl<D: Driver> Private<D> {
     ///
     /// The device is registered, and the RTNL lock is held.
     pub(super) unsafe fn exchange(&self, rings: Rings<D>) -> Result {
-        let raw = self.dev.as_ptr();
         // SAFETY: The RTNL lock is held.
         let result = unsafe {
             self.close();
@@ -175,6 +174,35 @@ impl<D: Driver> Private<D> {
             }
         };
         // SAFETY: The device is registered, and the RTNL lock is held.
+        unsafe { self.reopened(result) }
+    }
+
+    /// Opens a device of an interface that is up, and that was closed for a while. If that fails,
+    /// the interface goes down.
+    ///
+    /// Context: process. May sleep.
+    ///
+    /// # Safety
+    ///
+    /// The device is registered, and the RTNL lock is held.
+    pub(super) unsafe fn reopen(&self) -> Result {
+        // SAFETY: As required of the caller.
+        unsafe {
+            let result = self.open();
+            self.reopened(result)
+        }
+    }
+
+    /// Has the stack go on with a device that was closed for a while, or takes the interface down
+    /// if the device could not be opened: one that is up without a working device would hide the
+    /// fault from the user, who can set it up again once it is down.
+    ///
+    /// # Safety
+    ///
+    /// The device is registered, and the RTNL lock is held.
+    unsafe fn reopened(&self, result: Result) -> Result {
+        let raw = self.dev.as_ptr();
+        // SAFETY: As required of the caller.
         unsafe {
             match result {
                 Ok(()) => {

@@ -172,6 +172,8 @@ impl<'bound, D: Driver> Registration<'bound, D> {
                 Control::Stopped(Napi::new(NonNull::new_unchecked(this.napi.get())));
         }
 
+        // Before the user can choose otherwise.
+        this.tell_wake();
         // SAFETY: `dev` is initialised.
         if let Err(e) = to_result(unsafe { bindings::register_netdev(dev.as_ptr()) }) {
             // SAFETY: Added above. The device is not registered, so no other code uses it.
@@ -181,7 +183,6 @@ impl<'bound, D: Driver> Registration<'bound, D> {
             }
             return Err(e);
         }
-        this.tell_wake();
         // INVARIANT: Registered, and initialised.
         Ok(Self {
             dev,

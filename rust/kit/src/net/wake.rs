@@ -68,7 +68,7 @@ impl<D: Driver> Private<D> {
     /// Returns true if the device on the bus can wake the system.
     fn can_wake(&self) -> bool {
         let parent = self.bus_device();
-        // SAFETY: The parent is valid while the network device is registered.
+        // SAFETY: The parent outlives the network device, which has it before it is registered.
         !parent.is_null() && unsafe { bindings::device_can_wakeup(parent) }
     }
 
@@ -85,8 +85,8 @@ impl<D: Driver> Private<D> {
     pub(super) fn tell_wake(&self) {
         if D::HAS_ARM_WAKE && self.can_wake() {
             let wanted = self.driver.wake_on().1 != WakeOn::NONE;
-            // SAFETY: The parent is valid while the network device is registered. Failure (no
-            // memory) leaves the device as it is, and `may_wake` reads it.
+            // SAFETY: As in `can_wake`. Failure (no memory) leaves the device as it is, and
+            // `may_wake` reads it.
             unsafe { bindings::device_set_wakeup_enable(self.bus_device(), wanted) };
         }
     }

@@ -7,8 +7,7 @@ use crate::{
     net::{
         driver::Driver,
         private::Private, //
-    },
-    netdev_err, //
+    }, //
 };
 use core::slice;
 
@@ -48,18 +47,9 @@ impl<D: Driver> Private<D> {
         if offline {
             this.driver.self_test(this.device(), true, results);
         }
-        if reopen {
-            // SAFETY: As above.
-            if let Err(e) = unsafe { this.open() } {
-                netdev_err!(
-                    this.device(),
-                    "open failed after a test: {:?}, going down\n",
-                    e
-                );
-                test.flags |= FAILED;
-                // SAFETY: The device is registered, and the RTNL lock is held.
-                unsafe { bindings::dev_close(dev) };
-            }
+        // SAFETY: The device is registered, and the RTNL lock is held.
+        if reopen && unsafe { this.reopen() }.is_err() {
+            test.flags |= FAILED;
         }
         if results.iter().any(|result| *result != 0) {
             test.flags |= FAILED;
