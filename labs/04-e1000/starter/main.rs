@@ -89,6 +89,8 @@ impl kit::pci::Driver for E1000 {
     // 64 bits on some buses (4.1), but 32 on all.
     const DMA_BITS: u32 = 32;
 
+    // Interrupts by message (MSI) may corrupt other data that the card writes (erratum 25 of
+    // Intel's specification update for the 82545EM).
     fn irq_types() -> pci::IrqTypes {
         pci::IrqTypes::default().with(pci::IrqType::Intx)
     }

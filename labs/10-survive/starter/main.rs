@@ -93,6 +93,8 @@ impl kit::pci::Driver for E1000 {
 
     const ERROR_HANDLERS: kit::pci::ErrorHandlers<Self> = kit::pci::ErrorHandlers::new();
 
+    // Interrupts by message (MSI) may corrupt other data that the card writes (erratum 25 of
+    // Intel's specification update for the 82545EM).
     fn irq_types() -> pci::IrqTypes {
         pci::IrqTypes::default().with(pci::IrqType::Intx)
     }

@@ -3,8 +3,8 @@
 //! Differences between the controllers (5.2, and the remarks at the registers in 13.4).
 //!
 //! Left out are cards that need more than a row here: those for fibre and for SerDes, whose link is
-//! negotiated by the MAC (8.6.1); the 82541 and 82547, with another PHY, another layout of EERD, and
-//! EEPROMs with the bus SPI; and the older 82542 and 82543.
+//! negotiated by the MAC (8.6.1); the 82541 and 82547, with another PHY, another layout of EERD,
+//! and EEPROMs with the bus SPI; and the older 82542 and 82543.
 
 use crate::{
     hw::Hw,
@@ -40,8 +40,9 @@ pub(crate) struct Chip {
     /// ports reports parity errors, says the driver in C (`e1000_init_hw`).
     pub(crate) keeps_order: bool,
     /// True if the card reads as much at once as the system tells it on PCI-X, though it can store
-    /// [`MOST_READ`] bytes only (erratum 18 of Intel's specification update for the 82545EM). The driver
-    /// in C limits it for all but the controllers whose names end with GM and GB (`e1000_init_hw`).
+    /// [`MOST_READ`] bytes only (erratum 18 of Intel's specification update for the 82545EM). The
+    /// driver in C limits it for all but the controllers whose names end with GM and GB
+    /// (`e1000_init_hw`).
     pub(crate) reads_too_much: bool,
     /// Bits of the PHY that are to be set in its register 16 (13.4.7.1.13).
     pub(crate) phy_control: u16,
@@ -67,7 +68,8 @@ pub(crate) enum Eeprom {
 /// The way to reset the card, as the driver in C has it (`e1000_reset_hw`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reset {
-    /// By the I/O ports: the card may not acknowledge a memory write that resets it.
+    /// By the I/O ports: the card may not acknowledge a memory write that resets it (erratum 19 of
+    /// Intel's specification update for the 82545EM).
     Ports,
     /// By the second address of CTRL.
     Duplicate,
@@ -179,8 +181,8 @@ pub(crate) const I82540EP_LP: Chip = Chip {
 };
 
 /// 82545EM, of servers. On PCI-X it and the 82546EB must not write across a multiple of 64 KiB
-/// (erratum 23 of Intel's specification update for the 82545EM). They never do here: a buffer lies in one page, and a ring,
-/// of at most 64 KiB, at a multiple of its size.
+/// (erratum 23 of Intel's specification update for the 82545EM). They never do here: a buffer lies
+/// in one page, and a ring, of at most 64 KiB, at a multiple of its size.
 pub(crate) const I82545EM: Chip = Chip {
     name: "82545EM",
     device: 0x100f,

@@ -57,9 +57,10 @@ use kit::{
 /// for all of them in its transmit FIFO, beside data of earlier descriptors (13.4.45).
 const PER_DESCRIPTOR: usize = 4096;
 
-/// Largest number of bytes of a frame's first descriptor on PCI-X, where the card loses what it reads, and
-/// hangs, if its buffer for reads is full at the wrong moment (erratum 10 of Intel's specification update
-/// for the 82546GB, 32 of that for the 82545EM). The driver in C has it for all controllers.
+/// Largest number of bytes of a frame's first descriptor on PCI-X, where the card loses what it
+/// reads, and hangs, if its buffer for reads is full at the wrong moment (erratum 10 of Intel's
+/// specification update for the 82546GB, 32 of that for the 82545EM). The driver in C has it for
+/// all controllers.
 const FIRST_ON_PCIX: usize = 2015;
 
 /// Number of bytes of the last descriptor of a large send, the sentinel.
@@ -70,9 +71,9 @@ const FIRST_ON_PCIX: usize = 2015;
 /// when the sentinel is reported, all data of the frame was read.
 const SENTINEL: usize = 4;
 
-/// Number of descriptors of the largest frame that the stack sends: a context, 64 KiB in pieces, one
-/// more for a smaller first one, and a sentinel. Of n bytes in p pieces, at most p + (n - p) / 4096
-/// descriptors result, so with all pieces in use one of the sixteen is left for the sentinel.
+/// Number of descriptors of the largest frame that the stack sends: a context, 64 KiB in pieces,
+/// one more for a smaller first one, and a sentinel. Of n bytes in p pieces, at most p + (n - p) /
+/// 4096 descriptors result, so with all pieces in use one of the sixteen is left for the sentinel.
 const MAX_DESCRIPTORS: usize = MAX_PIECES + 65536 / PER_DESCRIPTOR + 2;
 
 /// Number of free descriptors below which the queue is stopped: the largest frame does not fit.
@@ -255,7 +256,9 @@ impl<'bound> TxRing<'bound> {
         }
         if let Some(offload) = offload {
             let context = (offload.offsets, offload.context);
-            // The card counts the lengths of a context down when it does segmentation.
+            // The card counts the lengths of a context down when it does segmentation. No report is
+            // requested, since that could hang the card (erratum 22 of Intel's specification update
+            // for the 82545EM).
             if offload.context.tse() || self.context != Some(context) {
                 self.push(context.0.into_raw(), context.1.into_raw());
                 self.context = Some(context);

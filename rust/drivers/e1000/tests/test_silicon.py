@@ -33,6 +33,20 @@ def ours(online: r4l.VM, module: r4l.BuiltModule) -> r4l.VM:
     return online
 
 
+@pytest.mark.machine(nics=["python:e1000"])
+def test_an_address_is_never_valid_in_halves(online: r4l.VM, module: r4l.BuiltModule) -> None:
+    """The half with the valid bit is written last to set an address, and first to clear it (13.5.3)."""
+    written = [event.register for event in online.cards[0].trace if event.kind == "write"]
+    assert [name for name in written if name in ("RAL[0]", "RAH[0]")][-2:] == ["RAL[0]", "RAH[0]"]
+    if module.name == "e1000":
+        pytest.skip("the C driver writes the lower half first to clear an address, too")
+    for index in range(1, 16):
+        halves = [name for name in written if name in (f"RAL[{index}]", f"RAH[{index}]")]
+        assert halves
+        assert halves[::2] == [f"RAH[{index}]"] * (len(halves) // 2)
+        assert halves[1::2] == [f"RAL[{index}]"] * (len(halves) // 2)
+
+
 def phy_has_power(register: Register) -> bool:
     """Return True if the last command of the driver to the PHY was to power up."""
     mdic = register(MDIC)

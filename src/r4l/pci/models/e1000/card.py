@@ -187,8 +187,8 @@ class E1000Server(E1000):
 
 
 class E1000Gm(E1000):
-    """82545GM (8086:1026), a later PRO/1000 MT Server Adapter: CTRL is at two addresses, of which
-    the manual has one (the kernel's e1000_hw.h, E1000_CTRL_DUP)."""
+    """82545GM (8086:1026), a later PRO/1000 MT Server Adapter: CTRL has a second address, which the manual lacks
+    (`E1000_CTRL_DUP` of the driver in C)."""
 
     device_id = 0x1026
     revision = 0x04
