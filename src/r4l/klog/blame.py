@@ -9,11 +9,12 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from r4l import resources
 from r4l.klog.frames import StackFrame
 
-_GROUP = {"name!": str, "functions": [str], "kinds?": [str], "except?": [str], "built-in?": bool}
+_GROUP = {"name!": str, "functions": [str], "kinds?": [str], "except?": [str], "built-in?": bool, "innocent?": bool}
 _SHAPE = {"group": [_GROUP], "dispatch": {"functions": [str]}}
 _FILE = resources.table(__package__, "messengers.toml", _SHAPE)
 _SYSTEM_CALL = re.compile(r"__[a-z0-9]{2,8}_(?P<compat>compat_)?sys_|(?P<older>compat_|C_)?(?:SyS|SYSC)_")
@@ -22,19 +23,25 @@ step, and up to 4.16 (include/linux/syscalls.h)."""
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|clone|llvm|lto_priv|\d).*$")
 LONGEST = 200
 """Characters of a symbol that are compared. The bound keeps hostile logs from costing time."""
-INNOCENT = 3
-"""Number of groups at the head of the table whose functions are never blamed, even if no other frame is left."""
 
 
 def _any(names: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(names))
 
 
+@dataclass(frozen=True)
+class _Group:
+    """A group of messengers: the pattern of its functions, and whether they are never blamed."""
+
+    pattern: re.Pattern[str]
+    innocent: bool
+
+
 @functools.cache
-def _groups(kind: str, module: bool) -> tuple[re.Pattern[str], ...]:
-    """Patterns of the messengers for a complaint kind, ordered from the least to the most likely culprit."""
+def _groups(kind: str, module: bool) -> tuple[_Group, ...]:
+    """Messengers for a complaint kind, ordered from the least to the most likely culprit."""
     return tuple(
-        _any(group["functions"])
+        _Group(_any(group["functions"]), group.get("innocent", False))
         for group in _FILE["group"]
         if kind in group.get("kinds", [kind])
         and kind not in group.get("except", [])
@@ -61,7 +68,14 @@ def _guilt(symbol: str, kind: str, module: bool = False) -> int:
     """Index of the messenger group that a function is in; the number of groups if it is in none."""
     name = plain_symbol(symbol)
     groups = _groups(kind, module)
-    return next((number for number, group in enumerate(groups) if group.fullmatch(name)), len(groups))
+    return next((number for number, group in enumerate(groups) if group.pattern.fullmatch(name)), len(groups))
+
+
+def _is_innocent(symbol: str, kind: str) -> bool:
+    """True if the function is never blamed, even if no other frame is left."""
+    groups = (*_groups(kind, module=False), None)
+    group = groups[_guilt(symbol, kind)]
+    return group is not None and group.innocent
 
 
 def only_reports(symbol: str) -> bool:
@@ -111,8 +125,8 @@ def culprit(
         return _asked_for(certain, kind) or guilty[0]
     if guilty or strict:
         return next(iter(guilty), None)
-    worst = max(certain, key=lambda frame: _guilt(frame.symbol, kind), default=None)
-    return worst if worst and _guilt(worst.symbol, kind) >= INNOCENT else None
+    left = [frame for frame in certain if not _is_innocent(frame.symbol, kind)]
+    return max(left, key=lambda frame: _guilt(frame.symbol, kind), default=None)
 
 
 def _carries(frame: StackFrame, kind: str) -> bool:

@@ -232,8 +232,9 @@ def test_reports_whose_trace_has_no_heading(kind: str) -> None:
 def test_traces_of_many_shapes(name: str) -> None:
     (splat,) = read(*(f"[    1.000000] {line}" for line in TRACES[name]["log"].splitlines()))
     culprit = splat.culprit
-    assert culprit is not None
-    assert plain_symbol(culprit.symbol) == plain_symbol(TRACES[name]["culprit"])
+    assert plain_symbol(culprit.symbol if culprit else "") == plain_symbol(TRACES[name]["culprit"])
+    if culprit is None:
+        return
     if "module" in TRACES[name]:
         assert culprit.module == TRACES[name]["module"]
     if "where" in TRACES[name]:
