@@ -24,15 +24,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r4l.pci import (
+    AdvancedErrors,
     Bar,
     Device,
     Express,
+    ExtendedVendor,
     Memory,
     Msi,
     Msix,
     PowerManagement,
     Register,
     RegisterArray,
+    SerialNumber,
     Server,
     Trace,
     Word,
@@ -85,7 +88,15 @@ class Target(Device):
 
     vendor_id = 0x1234
     bars = (Bar(0x1000), Bar(0x20, io=True))
-    capabilities = (PowerManagement(keeps=False), Msi(vectors=8), Express(), Msix(vectors=4, table=0x800))
+    capabilities = (
+        PowerManagement(keeps=False),
+        Msi(vectors=8),
+        Express(),
+        Msix(vectors=4, table=0x800),
+        AdvancedErrors(),
+        SerialNumber(0x1122334455667788),
+        ExtendedVendor(bytes(64), writable=bytes([0xFF] * 64)),
+    )
 
     ID = Register(0x00, reset=0xF0225EED)
     RING = Register(0x08, 64)
@@ -256,7 +267,7 @@ class Stranger:
         """A write of a register or of the configuration space."""
         dice = self.dice
         size = 1 << dice.randrange(4)
-        region, offset = dice.choice(((7, dice.randrange(0x100)), (1, dice.randrange(0x20)), (0, 0), (0, 0), (0, 0)))
+        region, offset = dice.choice(((7, dice.randrange(0x1000)), (1, dice.randrange(0x20)), (0, 0), (0, 0), (0, 0)))
         if region == 0:
             tails = [one for one in self.registers if one.name in TAILS]
             register = dice.choice(tails if dice.random() < 0.3 else self.registers)
@@ -269,8 +280,9 @@ class Stranger:
     def access_config(self) -> None:
         """One access to the configuration space, as of a CPU's most of the time."""
         dice = self.dice
-        size = dice.choice((1, 2, 4, 4, 4, 3, 8, 0, 256))
-        offset = dice.choice((dice.randrange(0x100), dice.randrange(0x90) & -4, self.number(64)))
+        size = dice.choice((1, 2, 4, 4, 4, 3, 8, 0, 256, 4096))
+        near = (dice.randrange(0x100), dice.randrange(0x90) & -4, dice.randrange(0x100, 0x190) & -4)
+        offset = dice.choice((*near, dice.randrange(0x1010), self.number(64)))
         writes = dice.random() < 0.6
         data = self.number(8 * size).to_bytes(size, "little") if writes and size else b""
         command = Command.REGION_WRITE if writes else Command.REGION_READ

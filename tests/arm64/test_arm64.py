@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from r4l import pci
 from r4l.camp.demo.rig import NETWORK, Rig
 from r4l.kernel import Kernel
 from r4l.kernel.describe import describe
@@ -59,3 +60,40 @@ def test_a_device_in_python_is_there_from_the_boot_on(vm: VM, device: Edu) -> No
     folder = f"/sys/bus/pci/devices/{device.address}"
     vm.run(f"echo 1 > {folder}/enable; devmem $(head -n1 {folder}/resource | cut -d' ' -f1)", check=True)
     device.trace.expect(read(Edu.ID, kind=0xED))
+
+
+class OnExpress(pci.Device):
+    """A device of PCI Express; the bus of this machine is one."""
+
+    vendor_id = 0x1234
+    device_id = 0xE01
+    bars = (pci.Bar(0x1000),)
+    capabilities = (
+        pci.Express(),
+        pci.AdvancedErrors(),
+        pci.SerialNumber(0x0011_2233_4455_6677),
+        pci.ExtendedVendor(b"r4l!", id=7, writable=b"\xff"),
+    )
+
+
+@pytest.mark.machine(devices=[OnExpress])
+def test_the_kernel_sees_the_extended_configuration_space(vm: VM, device: OnExpress) -> None:
+    path = f"/sys/bus/pci/devices/{device.address}/config"
+    data = bytes.fromhex("".join(vm.run(f"od -An -v -tx1 {path}", check=True).stdout.split()))
+    assert len(data) == 4096
+    found, place = [], 0x100
+    while place:
+        head = int.from_bytes(data[place : place + 4], "little")
+        found.append((head & 0xFFFF, place))
+        place = head >> 20
+    assert sorted(number for number, _ in found if number) == [1, 3, 0xB]
+    places = dict(found)
+    assert data[places[3] + 4 : places[3] + 12] == bytes.fromhex("7766554433221100")
+    vendor = places[0xB] + 8
+    assert data[vendor : vendor + 4] == b"r4l!"
+    device.config["AER_CORRECTABLE_STATUS"] = 0x41
+    for offset, value in ((vendor, r"\x55"), (places[1] + 0x10, r"\x01")):
+        vm.run(f"printf '{value}' | dd of={path} bs=1 seek={offset} conv=notrunc", check=True)
+    device.trace.expect(pci.config_write(places[1] + 0x10, 1))
+    assert device.config["AER_CORRECTABLE_STATUS"] == 0x40
+    assert vm.run(f"od -An -v -tx1 -j {vendor} -N 4 {path}", check=True).stdout.split() == ["55", "34", "6c", "21"]

@@ -181,7 +181,14 @@ class Everything(pci.Device):
     vendor_id = 0x1234
     device_id = 0xA11
     bars = (pci.Bar(0x4000, bits=64, prefetchable=True), None, pci.Bar(0x20, io=True), pci.Bar(0x1000))
-    capabilities = (pci.PowerManagement(), pci.Msi(vectors=4), pci.Msix(vectors=3, bar=3), pci.Express())
+    capabilities = (
+        pci.PowerManagement(),
+        pci.Msi(vectors=4),
+        pci.Msix(vectors=3, bar=3),
+        pci.Express(),
+        # Out of the guest's sight, since this machine's bus has no extended configuration space.
+        pci.AdvancedErrors(),
+    )
     WIDE = pci.Register(0x3FF8, 64, reset=0x1122334455667788)
     PORT = pci.Register(0x04, 8, reset=0x5A, bar=2)
     RAM = pci.Memory(0x800, 16, bar=3)

@@ -19,6 +19,7 @@ from r4l.pci.capabilities import Capability, Express, Msi, Msix, PowerManagement
 from r4l.pci.declared import DefinitionError
 from r4l.pci.device import Device
 from r4l.pci.dma import DmaFault
+from r4l.pci.extended import AdvancedErrors, ExtendedCapability, ExtendedVendor, SerialNumber
 from r4l.pci.faults import FAULT_KINDS, Fault
 from r4l.pci.layout import Bar
 from r4l.pci.network import NetworkCard
@@ -63,6 +64,7 @@ __all__ = [
     "W1S",
     "WO",
     "AccessType",
+    "AdvancedErrors",
     "Bar",
     "Capability",
     "Condition",
@@ -71,6 +73,8 @@ __all__ = [
     "Device",
     "DmaFault",
     "Express",
+    "ExtendedCapability",
+    "ExtendedVendor",
     "Fault",
     "Field",
     "Memory",
@@ -85,6 +89,7 @@ __all__ = [
     "RegisterArray",
     "Reset",
     "RunningTime",
+    "SerialNumber",
     "Server",
     "SteppedTime",
     "Timer",

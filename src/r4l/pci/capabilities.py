@@ -31,7 +31,13 @@ MOST_VENDOR = 189
 
 @dataclass(frozen=True)
 class Capability(Declared):
-    """One entry of the list. Subclasses define its contents."""
+    """One entry of the list. Subclasses define its contents.
+
+    Attributes:
+        sticky: True if what software writes survives every reset but power-on.
+    """
+
+    sticky = False
 
     @property
     def number(self) -> int:
@@ -41,6 +47,11 @@ class Capability(Declared):
     def body(self) -> tuple[bytes, bytes]:
         """Return the bytes after ID and pointer, and a mask of the bits that software can write."""
         raise NotImplementedError
+
+    @property
+    def cleared(self) -> bytes:
+        """Mask of the bits that software clears by writing ones, like the second of `body`; empty for none."""
+        return b""
 
     @property
     def registers(self) -> Sequence[tuple[str, int, int]]:

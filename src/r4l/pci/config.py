@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The configuration space of a device: 256 bytes, some of whose bits software can write.
+"""The configuration space of a device: 256 bytes, or 4096 of PCI Express, some of whose bits software can write.
 
-Source: PCI Local Bus Specification 3.0, 6.1 and 6.2. The parts that QEMU emulates (the addresses in the BARs, the
-vectors of MSI) QEMU either keeps to itself or writes here as well; both are harmless.
+Source: PCI Local Bus Specification 3.0, 6.1 and 6.2; PCI Express Base 3.0, 7.2 and 7.9. The parts that QEMU emulates
+(the addresses in the BARs, the vectors of MSI) QEMU either keeps to itself or writes here as well; both are harmless.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from r4l.pci.capabilities import Capability
+from r4l.pci.capabilities import Capability, Express
+from r4l.pci.extended import HEADER as EXTENDED_HEADER
+from r4l.pci.extended import ExtendedCapability
 from r4l.pci.layout import BARS, Bar
 
 SIZE = 256
+EXTENDED_SIZE = 4096
 COMMAND = 0x04
 STATUS = 0x06
 BAR0 = 0x10
@@ -83,11 +86,13 @@ class ConfigSpace:
     Args:
         identity: vendor, device, class code, revision, subsystem vendor and device.
         bars: BARs by their numbers.
-        capabilities: capabilities in the order of the list.
+        capabilities: capabilities in the order of the lists; extended ones have a list of their own.
         pin: 1 to 4 for INTA# to INTD#, 0 for none.
 
     Attributes:
         data: the present bytes.
+        size: number of bytes: 4096 of a PCI Express device, else 256.
+        end, extended_end: offsets after the last capability of each list.
         places: offset of each capability, in their order.
         registers: registers by name.
     """
@@ -100,7 +105,11 @@ class ConfigSpace:
         pin: int,
     ) -> None:
         vendor, device, class_code, revision, subsystem_vendor, subsystem = identity
-        data, mask = bytearray(SIZE), bytearray(SIZE)
+        self.size = EXTENDED_SIZE if any(isinstance(one, Express) for one in capabilities) else SIZE
+        # What is too long is refused by the definition of a model, which asks for `end`.
+        room = EXTENDED_SIZE + sum(len(one.body()[0]) for one in capabilities)
+        data, mask, cleared = bytearray(room), bytearray(room), bytearray(room)
+        struct.pack_into("<H", cleared, STATUS, CLEARED_BY_ONES)
         struct.pack_into("<HH", data, 0, vendor, device)
         struct.pack_into("<I", data, 0x08, class_code << 8 | revision)
         struct.pack_into("<HH", data, 0x2C, subsystem_vendor, subsystem)
@@ -115,26 +124,43 @@ class ConfigSpace:
                 if bar.bits == 64:
                     struct.pack_into("<I", mask, BAR0 + 4 * number + 4, free >> 32 & 0xFFFFFFFF)
         self.places: list[int] = []
-        end, link = FIRST_CAPABILITY, POINTER
+        self._sticky: list[slice] = []
+        self.end, self.extended_end = FIRST_CAPABILITY, SIZE
+        link, last = POINTER, 0
         for one in capabilities:
             said, writable = one.body()
-            data[link] = end
-            data[end : end + 2] = bytes([one.number, 0])
-            data[end + 2 : end + 2 + len(said)] = said
-            mask[end + 2 : end + 2 + len(writable)] = writable
-            self.places.append(end)
-            link, end = end + 1, (end + 2 + len(said) + 3) & ~3
-        if capabilities:
-            data[STATUS] |= STATUS_CAPABILITIES
+            if isinstance(one, ExtendedCapability):
+                place, header = self.extended_end, EXTENDED_HEADER
+                if last:
+                    struct.pack_into("<I", data, last, int.from_bytes(data[last : last + 4], "little") | place << 20)
+                struct.pack_into("<I", data, place, one.number | one.version << 16)
+                last = place
+            else:
+                place, header = self.end, 2
+                data[link] = place & 0xFF
+                data[place : place + 2] = bytes([one.number, 0])
+                link = place + 1
+                data[STATUS] |= STATUS_CAPABILITIES
+            begin, end = place + header, place + header + len(said)
+            data[begin:end] = said
+            mask[begin : begin + len(writable)] = writable
+            cleared[begin : begin + len(one.cleared)] = one.cleared
+            if one.sticky:
+                self._sticky.append(slice(begin, end))
+            self.places.append(place)
+            if isinstance(one, ExtendedCapability):
+                self.extended_end = (end + 3) & ~3
+            else:
+                self.end = (end + 3) & ~3
         self.registers = {one.name: one for one in (*HEADER, *self._of_capabilities(capabilities))}
         self._covering = {
             place: one for one in self.registers.values() for place in range(one.offset, one.offset + one.size)
         }
         self._names: dict[int, str] = {}
-        self.end = end
-        self.data = data
-        self._mask = bytes(mask)
-        self._initial = bytes(data)
+        self.data = data[: self.size]
+        self._mask = bytes(mask[: self.size])
+        self._cleared = bytes(cleared[: self.size])
+        self._initial = bytes(self.data)
 
     def _of_capabilities(self, capabilities: Sequence[Capability]) -> Iterator[ConfigRegister]:
         """Yield the registers of the capabilities; those of a second one of its kind end in `[2]`."""
@@ -142,7 +168,8 @@ class ConfigSpace:
         for one, place in zip(capabilities, self.places, strict=True):
             seen[one.short] += 1
             number = f"[{seen[one.short]}]" if seen[one.short] > 1 else ""
-            for name, offset, size in (("ID", 0, 1), ("NEXT", 1, 1), *one.registers):
+            first = [("HEADER", 0, 4)] if isinstance(one, ExtendedCapability) else [("ID", 0, 1), ("NEXT", 1, 1)]
+            for name, offset, size in (*first, *one.registers):
                 yield ConfigRegister(f"{one.short}_{name}{number}", place + offset, size)
 
     def touched(self, offset: int, size: int) -> list[ConfigRegister]:
@@ -157,9 +184,31 @@ class ConfigSpace:
             self._names[place] = " ".join(one.name for one in self.touched(offset, size))
         return self._names[place]
 
-    def reset(self) -> None:
-        """Restore the state after power-on."""
+    def reset(self, *, power_on: bool = True) -> None:
+        """Restore the state after power-on; without it, sticky capabilities keep theirs."""
+        kept = [] if power_on else [(place, bytes(self.data[place])) for place in self._sticky]
         self.data[:] = self._initial
+        for place, data in kept:
+            self.data[place] = data
+
+    def __getitem__(self, name: str) -> int:
+        """Return the value of a register, by its name.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        one = self.registers[name]
+        return int.from_bytes(self.data[one.offset : one.offset + one.size], "little")
+
+    def __setitem__(self, name: str, value: int) -> None:
+        """Change a register, like the device itself: also bits that software cannot write.
+
+        Raises:
+            KeyError: there is none of that name.
+            OverflowError: the value does not fit.
+        """
+        one = self.registers[name]
+        self.data[one.offset : one.offset + one.size] = value.to_bytes(one.size, "little")
 
     def word(self, offset: int) -> int:
         """Return two bytes as an integer."""
@@ -180,12 +229,10 @@ class ConfigSpace:
         return bytes(self.data[offset : offset + size]).ljust(size, b"\0")
 
     def write(self, offset: int, value: bytes) -> None:
-        """Apply a write by software: read-only bits stay, and ones written to certain bits of Status clear them."""
+        """Apply a write by software: read-only bits stay, and ones written to certain bits of statuses clear them."""
         for place, byte in enumerate(value, offset):
-            if place >= SIZE:
+            if place >= self.size:
                 return
             mask = self._mask[place]
             new = self.data[place] & ~mask | byte & mask
-            if place in (STATUS, STATUS + 1):
-                new &= ~(byte & CLEARED_BY_ONES >> 8 * (place - STATUS))
-            self.data[place] = new & 0xFF
+            self.data[place] = new & ~(byte & self._cleared[place]) & 0xFF

@@ -11,9 +11,10 @@ from threading import TIMEOUT_MAX
 from typing import TYPE_CHECKING, Any
 
 from r4l.pci import config as cfg
-from r4l.pci.capabilities import Capability, Msix, Vendor
+from r4l.pci.capabilities import Capability, Express, Msix, Vendor
 from r4l.pci.config import ConfigSpace
 from r4l.pci.declared import DeclaredType, DefinitionError, caller, fits, mismatch, shown
+from r4l.pci.extended import ExtendedCapability, ExtendedVendor
 from r4l.pci.faults import FAULT_KINDS
 from r4l.pci.layout import BARS, Bar
 from r4l.pci.registers import HOOK, Memory, Register
@@ -204,7 +205,8 @@ def _require_bars(cls: type[Device]) -> None:
 
 def _require_capabilities(cls: type[Device]) -> None:
     bars = by_number(cls.bars)
-    seen: set[int] = set()
+    express = any(isinstance(one, Express) for one in cls.capabilities)
+    seen: set[tuple[bool, int]] = set()
     for one in cls.capabilities:
         if isinstance(one, Msix):
             if (bar := bars.get(one.bar)) is None:
@@ -213,17 +215,22 @@ def _require_capabilities(cls: type[Device]) -> None:
                 raise one.wrong(f"is in BAR {one.bar}, which has I/O ports", "put it in a BAR with memory: Msix(bar=…)")
             if (end := max(end for _, end, _ in one.places)) > bar.size:
                 raise one.wrong(f"ends at {end:#x}, and BAR {one.bar} has {bar.size:#x} bytes", "enlarge the BAR")
-        if not isinstance(one, Vendor):
-            if one.number in seen:
+        extended = isinstance(one, ExtendedCapability)
+        if extended and not express:
+            raise one.wrong("is in the extended configuration space, which only PCI Express has", "add Express()")
+        if not isinstance(one, Vendor | ExtendedVendor):
+            if (extended, one.number) in seen:
                 raise one.wrong("is there twice", "leave one out")
-            seen.add(one.number)
-    if (end := ConfigSpace((0,) * 6, bars, cls.capabilities, 0).end) > cfg.SIZE:
-        raise wrong(
-            cls,
-            "capabilities",
-            f"has capabilities that end at {end:#x}, and the configuration space has {cfg.SIZE:#x} bytes",
-            "leave some out, or shorten those of the vendor",
-        )
+            seen.add((extended, one.number))
+    space = ConfigSpace((0,) * 6, bars, cls.capabilities, 0)
+    for end, size in ((space.end, cfg.SIZE), (space.extended_end, cfg.EXTENDED_SIZE)):
+        if end > size:
+            raise wrong(
+                cls,
+                "capabilities",
+                f"has capabilities that end at {end:#x}, and the configuration space has {size:#x} bytes",
+                "leave some out, or shorten those of the vendor",
+            )
 
 
 def _require_rings(cls: type[Device]) -> None:

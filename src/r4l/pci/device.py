@@ -285,7 +285,7 @@ class Device(GuestAccess, metaclass=ModelType):
             self.interrupts.reset()
             self.trace.add("reset", text=reason.value)
             if reason in (Reset.POWER_ON, Reset.BUS, Reset.FUNCTION):
-                self.config.reset()
+                self.config.reset(power_on=reason is Reset.POWER_ON)
             self._config_changed()
             self.on_reset(reason)
 

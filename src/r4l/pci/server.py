@@ -26,7 +26,6 @@ from r4l.paths import socket_address
 from r4l.pci import channel as channels
 from r4l.pci.access import Reset
 from r4l.pci.channel import MessageSocket
-from r4l.pci.config import SIZE as CONFIG_SIZE
 from r4l.pci.device import Device
 from r4l.pci.dma import DmaFault
 from r4l.pci.protocol import (
@@ -115,7 +114,7 @@ class Connection:
         self._asked: dict[int, Message | None] = {}
         self._next_id = 0
         self._answered = threading.Condition(device.lock)
-        self._sizes = {CONFIG: CONFIG_SIZE, **{number: bar.size for number, bar in device.layout.bars.items()}}
+        self._sizes = {CONFIG: device.config.size, **{number: bar.size for number, bar in device.layout.bars.items()}}
         self._handlers: dict[int, Callable[[Message], bytes | None]] = {
             Command.VERSION: self._version,
             Command.DMA_MAP: self._dma_map,

@@ -177,6 +177,14 @@ OF_THE_CLASS = {
     "capabilities = (Vendor(bytes(180)), Vendor(bytes(180)))": "Model has capabilities that end at",
     "capabilities = (Vendor(bytes(190)),)": "Vendor has 190 bytes of data",
     "capabilities = (Vendor(b'x', b'xx'),)": "Vendor has the mask b'xx' for 1 bytes",
+    "capabilities = (SerialNumber(7),)": "is in the extended configuration space, which only PCI Express has",
+    "capabilities = (Express(), SerialNumber(1 << 64))": "SerialNumber has the serial 0x10000000000000000",
+    "capabilities = (Express(), AdvancedErrors(), AdvancedErrors())": "AdvancedErrors is there twice",
+    "capabilities = (Express(), ExtendedVendor(bytes(3833)))": "ExtendedVendor has 3833 bytes of data",
+    "capabilities = (Express(), *(ExtendedVendor(bytes(2000)),) * 2)": "capabilities that end at 0x10b0",
+    "capabilities = (Express(), ExtendedVendor(b'x', id=1 << 16))": "ExtendedVendor has the id 0x10000",
+    "capabilities = (Express(), ExtendedVendor(b'x', revision=16))": "ExtendedVendor has the revision 0x10",
+    "capabilities = (Express(), ExtendedVendor(b'x', writable=b'xx'))": "ExtendedVendor has the mask b'xx' for 1 bytes",
     "capabilities = Msi()": "Model has capabilities without a comma: Msi(vectors=1",
     "capabilities = (Msi,)": "which is no Capability",
     "capabilities = (Vendor('text'),)": "Vendor has the data 'text', which is no bytes",
@@ -239,6 +247,13 @@ DECLARATIONS: dict[str, tuple[str, dict[str, str], set[str]]] = {
     "PowerManagement": ("capabilities = ({},)", {"d1": "0", "d2": "True", "pme": "0x1f", "keeps": "True"}, set()),
     "Express": ("capabilities = ({},)", {"function_reset": "True"}, set()),
     "Vendor": ("capabilities = ({},)", {"data": "b'r4l'", "writable": "b''"}, set()),
+    "AdvancedErrors": ("capabilities = (Express(), {})", {"ecrc": "True"}, set()),
+    "SerialNumber": ("capabilities = (Express(), {})", {"serial": "0x1234"}, {"serial"}),
+    "ExtendedVendor": (
+        "capabilities = (Express(), {})",
+        {"data": "b'r4l'", "id": "7", "revision": "1", "writable": "b''"},
+        set(),
+    ),
     "DescriptorRing": ("rings = ({},)", RING, {"name", "base", "head", "tail", "length", "fields"}),
 }
 RING_REGISTERS = "".join(

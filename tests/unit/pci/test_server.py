@@ -131,7 +131,7 @@ def test_version_and_what_there_is(client: Client) -> None:
     for index in range(9):
         answer = client.call(Command.DEVICE_GET_REGION_INFO, REGION_INFO.pack(32, 0, index, 0, 0, 0))
         sizes.append(REGION_INFO.unpack(answer)[4])
-    assert sizes == [0x1000, 0x20, 0, 0, 0, 0, 0, 256, 0]
+    assert sizes == [0x1000, 0x20, 0, 0, 0, 0, 0, 4096, 0]
     counts = []
     for index in (Irq.INTX, Irq.MSI, Irq.MSIX):
         counts.append(IRQ_INFO.unpack(client.call(Command.DEVICE_GET_IRQ_INFO, IRQ_INFO.pack(16, 0, index, 0)))[1::2])
@@ -394,7 +394,7 @@ def test_a_card_that_is_pulled_out_is_gone(client: Client, device: Model) -> Non
         (Command.REGION_READ, REGION_ACCESS.pack(0, 5, 4)),
         (Command.REGION_READ, REGION_ACCESS.pack(0, Region.ROM, 4)),
         (Command.REGION_READ, REGION_ACCESS.pack(0, Region.VGA, 4)),
-        (Command.REGION_READ, REGION_ACCESS.pack(0, Region.CONFIG, 257)),
+        (Command.REGION_READ, REGION_ACCESS.pack(0, Region.CONFIG, 4097)),
         (Command.REGION_WRITE, REGION_ACCESS.pack(0, 0, 4) + b"abc"),
         (Command.REGION_WRITE, REGION_ACCESS.pack(0, 0, 4) + b"abcde"),
         (Command.REGION_WRITE_MULTI, bytes(64)),
