@@ -110,7 +110,7 @@ class Dma:
         """
         device = self._device
         with device.held:
-            parts = self._checked_parts(address, size, writes=False)
+            parts = self._parts(address, size, writes=False)
             data = self._get(*parts[0]) if len(parts) == 1 else b"".join(self._get(*_still(*part)) for part in parts)
             place = purpose(device, address) if self.named or device.faults.armed else ""
             if device.faults.armed:
@@ -130,7 +130,7 @@ class Dma:
                 guest has unmapped some while the others, which are not mapped here, went by messages.
         """
         device = self._device
-        if not isinstance(data, bytes | bytearray | memoryview):
+        if type(data) is not bytes and not isinstance(data, bytes | bytearray | memoryview):
             raise TypeError(f"DMA writes bytes, not {shown(data)}; `dma.pack` writes values by a layout")
         with device.held:
             place = purpose(device, address) if self.named or device.faults.armed else ""
@@ -138,20 +138,12 @@ class Dma:
                 self._write(address, data)
                 device.trace.add("dma-write", None, -1, address, len(data), data[:TRACED], place)
                 return
-            self._checked_parts(address, len(data), writes=True)
+            self._parts(address, len(data), writes=True)
             device.trace.add("dma-write", None, -1, address, len(data), data[:TRACED], place)
             device.faults.dma_write(place, address, data, self._write)
 
-    def _checked_parts(self, address: int, size: int, *, writes: bool) -> list[tuple[Mapping, int, int]]:
-        """Return the mappings as `_parts`, and refuse arguments that are none."""
-        if not isinstance(address, int) or not isinstance(size, int):
-            raise TypeError(f"DMA takes an address and a number of bytes, not {shown(address)} and {shown(size)}")
-        if size < 0:
-            raise ValueError(f"DMA at {address:#x} of {size} bytes: give 0 bytes or more")
-        return self._parts(address, size, writes=writes)
-
     def _write(self, address: int, data: bytes) -> None:
-        parts = self._checked_parts(address, len(data), writes=True)
+        parts = self._parts(address, len(data), writes=True)
         if len(parts) == 1:
             self._put(parts[0][0], parts[0][1], data)
             return
@@ -204,6 +196,9 @@ class Dma:
 
     def _parts(self, address: int, size: int, *, writes: bool) -> list[tuple[Mapping, int, int]]:
         """Return the mappings that contain some bytes, each with the offset in it and the number of bytes."""
+        # One comparison for right arguments; this is done for each transfer.
+        if type(address) is not int or type(size) is not int or size < 0:
+            _require_numbers(address, size)
         if not self._device.present:
             raise DmaFault(f"DMA at {address:#x} by a device that is gone")
         if not self._device.may_master:
@@ -304,6 +299,19 @@ class Dma:
     def mappings(self) -> tuple[Mapping, ...]:
         """Mappings of the guest's memory, by address."""
         return tuple(self._mappings)
+
+
+def _require_numbers(address: object, size: object) -> None:
+    """Refuse what is no address and no number of bytes.
+
+    Raises:
+        TypeError: one is no integer.
+        ValueError: the number is negative.
+    """
+    if not isinstance(address, int) or not isinstance(size, int):
+        raise TypeError(f"DMA takes an address and a number of bytes, not {shown(address)} and {shown(size)}")
+    if size < 0:
+        raise ValueError(f"DMA at {address:#x} of {size} bytes: give 0 bytes or more")
 
 
 def _still(mapping: Mapping, at: int, count: int) -> tuple[Mapping, int, int]:
