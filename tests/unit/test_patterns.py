@@ -23,7 +23,7 @@ from r4l.ide.jsonc import Document
 from r4l.kernel import kconfig
 from r4l.klog import KernelLog
 from r4l.klog.records import LineSplitter, parse_kmsg
-from r4l.module import outer
+from r4l.module import outer, paths_in
 from r4l.module.diagnose import explain
 from r4l.module.makefiles import INCLUDE, MARK, OBJECTS, beside, expanded, kbuild_of, options_of
 from r4l.module.unseen import unseen
@@ -76,6 +76,8 @@ READERS: dict[str, Callable[[str], object]] = {
     "whether a Makefile is a module's": OBJECTS.search,
     "the files that a Makefile includes": lambda text: list(INCLUDE.finditer(text)),
     "what make expands": expanded,
+    "paths in a compiler's output": lambda text: paths_in.whole(text, Path("/nonexistent")),
+    "folders that make enters": lambda text: paths_in.entered(text, Path("/nonexistent")),
     "a fragment": _fragment,
     "the first error of a build": explain,
     "failures of builds": _known("build"),
@@ -146,6 +148,8 @@ PIECES = [
         "compiled by rustc ",
         "target triple ",
         "a-gcc",
+        "\x1b[m",
+        "\x1b[0;1m ",
     ),
 ]
 

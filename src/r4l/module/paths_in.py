@@ -8,7 +8,7 @@ from pathlib import Path
 
 from r4l.paths import leads_to_file
 
-COLOR = r"(?:\x1b\[[\d;]*[mK])*"
+COLOR = r"(?:\x1b\[[\d;]*+[mK])*+"
 """Escape sequences that colour a text (ECMA-48, SGR), and gcc's that clears the rest of the line."""
 PLACE = re.compile(
     rf"^(?P<before>{COLOR}(?:(?:In file included from|[ \t]+from|{COLOR}[ \t]*{COLOR}-->)[ \t]+{COLOR})?)"
