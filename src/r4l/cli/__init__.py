@@ -18,9 +18,9 @@ from r4l import inuse
 from r4l.cli import quiet
 from r4l.cli.called import as_called
 from r4l.cli.faults import ReaderGone, fault_of, flush_stdout, reader_may_go
-from r4l.cli.json_option import ASKED
+from r4l.cli.json_option import ASKED, asks_for_json
 from r4l.cli.screen import show_what_can_be_shown
-from r4l.errors import EXIT_CODES, R4LError
+from r4l.errors import EXIT_CODES, R4LError, UsageError
 from r4l.process import end_all
 from r4l.terminal import Console, only_colours
 
@@ -173,16 +173,26 @@ def _run(asked: dict[str, bool]) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         code = _interrupted()
     except click.ClickException as error:
-        # An argument that it repeats may be a stranger's file name.
-        said = io.StringIO()
-        error.show(said)
-        Console(stderr=True, highlight=False, soft_wrap=True).print(said.getvalue(), end="", markup=False)
-        code = error.exit_code
+        code = _misused(error, asked)
     except ReaderGone:
         code = 0
     except Exception as error:  # noqa: BLE001 (whatever it is, it is shown)
         code = _failed(error, asked)
     return code if isinstance(code, int) else 0
+
+
+def _misused(error: click.ClickException, asked: dict[str, bool]) -> int:
+    """Show what is wrong with the arguments, and return the exit code."""
+    context = getattr(error, "ctx", None)
+    if ASKED in asked or asks_for_json(context, sys.argv[1:]):
+        remedy = f"see `{context.command_path} --help`" if context else ""
+        show(UsageError(" ".join(error.format_message().split()), remedy), as_json=True)
+        return error.exit_code
+    # An argument that it repeats may be a stranger's file name.
+    said = io.StringIO()
+    error.show(said)
+    Console(stderr=True, highlight=False, soft_wrap=True).print(said.getvalue(), end="", markup=False)
+    return error.exit_code
 
 
 def _failed(error: Exception, asked: Collection[str] = ()) -> int:

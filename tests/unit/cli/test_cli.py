@@ -71,6 +71,37 @@ def test_an_error_as_json(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["error"] == "usage"
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "--json", "--memory", "0", "x"], "Invalid value for '--memory': 0 is not in the range x>=1."),
+        (["run", "--memory", "0", "x", "--json"], "Invalid value for '--memory': 0 is not in the range x>=1."),
+        (["run", "--json", "--nosuch"], "No such option '--nosuch'."),
+        (["run", "--nosuch", "--json"], "No such option '--nosuch'."),
+        (["clean", "--json", "nosuch"], "Got unexpected extra argument (nosuch)"),
+        (
+            ["setup", "--json", "--lock", "/nonexistent"],
+            "Invalid value for '--lock': File '/nonexistent' does not exist.",
+        ),
+        (["lab", "grade", "--json"], "Missing argument 'BUNDLES...'."),
+    ],
+)
+def test_wrong_arguments_as_json(tmp_path: Path, words: list[str], said: str) -> None:
+    """Regression: stdout was empty, which is no JSON."""
+    done = r4l(*words, home=tmp_path)
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["error"], told["cause"], told["exit_code"]) == (2, "usage", said, 2)
+    assert told["remedy"] == f"see `r4l {' '.join(words[: 2 if words[0] == 'lab' else 1])} --help`"
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("words", [["run", "--nosuch", "--", "--json"], ["new", "--nosuch"], ["nosuch", "--json"]])
+def test_wrong_arguments_as_text(tmp_path: Path, words: list[str]) -> None:
+    done = r4l(*words, home=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Error: No such" in done.stderr
+
+
 def test_nothing_set_up_is_an_environment_fault(tmp_path: Path) -> None:
     done = r4l("kernel", "show", home=tmp_path)
     assert done.returncode == 120
