@@ -212,3 +212,22 @@ def test_a_parameter_may_have_spaces_and_a_module_may_be_compressed(kernel: Kern
         assert vm.run("gzip -c /lib/modules/r4l/hello.ko >/hello.ko.gz").ok
         assert vm.run(["insmod", "/hello.ko.gz"], check=True).ok
         assert "hello" in vm.run("cat /proc/modules").stdout
+
+
+def test_a_module_follows_a_header_outside(kernel: Kernel, tmp_path: Path) -> None:
+    """Regression: make compares times, and one that was replaced by an older one was as old as before to it."""
+    folder, header = tmp_path / "repo/mod", tmp_path / "repo/inc/v.h"
+    folder.mkdir(parents=True)
+    header.parent.mkdir()
+    (folder / "Kbuild").write_text("obj-m := m.o\n")
+    (folder / "m.c").write_text(
+        '#include <linux/module.h>\n#include "../inc/v.h"\nMODULE_DESCRIPTION(TEXT);\nMODULE_LICENSE("GPL");\n'
+    )
+    for text, when in (("first", 10**9), ("other", 10**9), ("third", 10**9 - 1)):
+        new = tmp_path / "new"
+        new.write_text(f'#define TEXT "{text}"\n')
+        os.utime(new, (when, when))
+        new.replace(header)
+        assert text.encode() in Module(folder).build(kernel).path.read_bytes()
+    before = Module(folder).build(kernel).path.stat()
+    assert Module(folder).build(kernel).path.stat().st_mtime_ns == before.st_mtime_ns, "nothing is built anew"

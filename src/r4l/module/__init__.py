@@ -10,6 +10,7 @@ Plain `make -C KDIR M=$PWD` builds the same folder too; `r4l kernel show --kdir`
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -144,12 +145,16 @@ class Module:
             runs = MakeRuns(setup, log, say, color)
             grant = setup.grant()
             log.write_bytes(b"")
+            outside = setup.outside(grant)
+            outside.forget_stale()
+            begun = time.time_ns()
             try:
                 grant, places, told = runs.modules(grant, targets)
             finally:
                 # Also after a failure: files compiled before it are not compiled again.
                 text = log.read_text(errors="replace", encoding="utf-8")
                 warned = whole(warnings.keep(output, text), *runs.places(text))
+                outside.note(begun)
             said = (*told, *notes(text, self.folder, kernel, missing_programs(output)))
             paths = [(place / name).with_suffix(".ko") for place in places for name in in_order(place)]
             # Kbuild lists no module that is asked for by its name.

@@ -13,6 +13,7 @@ from r4l.kernel import Kernel
 from r4l.module import sandbox
 from r4l.module.makefiles import beside, is_makefile
 from r4l.module.mirror import SYMBOLS, FolderMirror
+from r4l.module.outside import OutsideSources
 from r4l.module.places import NOTHING, VIEW, output_folder
 from r4l.module.view import git_folders, visible
 from r4l.toolchain import Grant
@@ -62,6 +63,15 @@ class MakeSetup:
             },
             limits=limits.build(),
         )
+
+    def outside(self, grant: Grant) -> OutsideSources:
+        """Return the files outside of the folder that its objects are made from.
+
+        Args:
+            grant: of the build.
+        """
+        record = self.output.with_name(f"{self.output.name}.outside.json")
+        return OutsideSources(self.folder, grant.over, visible(self.folder), record)
 
     def _mirrors(self) -> list[FolderMirror]:
         """Return the up-to-date copies of the folder and of those beside it with sources of its own, outer ones first.
