@@ -25,7 +25,7 @@ from r4l.klog import KernelLog
 from r4l.klog.records import LineSplitter, parse_kmsg
 from r4l.module import outer, paths_in
 from r4l.module.diagnose import explain
-from r4l.module.makefiles import INCLUDE, MARK, OBJECTS, beside, expanded, kbuild_of, options_of
+from r4l.module.makefiles import INCLUDE, MARK, OBJECTS, beside, expanded, kbuild_of, options_of, variables_of
 from r4l.module.unseen import unseen
 from r4l.testing import ktap
 
@@ -60,6 +60,7 @@ def _makefile(text: str) -> None:
         makefile.write_text(text, encoding="utf-8")
         kbuild_of(folder)
         options_of(makefile)
+        variables_of(makefile)
         outer.outer_pass(folder)
         outer.does_more(makefile)
         beside(folder, ["Makefile"], [folder])

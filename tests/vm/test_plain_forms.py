@@ -404,6 +404,12 @@ def test_a_folder_whose_options_are_not_set_says_which(kernel: Kernel, place: Pa
     with pytest.raises(UsageError, match=r"builds no module: CONFIG_TOP is not set") as caught:
         Module(place).build(kernel)
     assert caught.value.remedy == "give `--config CONFIG_TOP=m`"
+    write(place, {"Makefile": "obj-m += $(OBJECT_FILES)\n"})
+    with pytest.raises(
+        UsageError, match=r"builds no module: OBJECT_FILES, of which it makes obj-m, is empty"
+    ) as caught:
+        Module(place).build(kernel)
+    assert caught.value.remedy == "give it a value there: `OBJECT_FILES ?= NAME.o`"
 
 
 @pytest.mark.thorough

@@ -27,7 +27,7 @@ from r4l.module.diagnose import notes
 from r4l.module.kbuild_records import exported, in_order, symbols_of_others
 from r4l.module.make_runs import MakeRuns
 from r4l.module.make_setup import MakeSetup
-from r4l.module.makefiles import folders_below, kbuild_of, options, options_of
+from r4l.module.makefiles import folders_below, kbuild_of, options, options_of, variables_of
 from r4l.module.mirror import OF_MODPOST, SYMBOLS
 from r4l.module.modinfo import BuiltModule
 from r4l.module.order import in_load_order
@@ -183,6 +183,13 @@ class Module:
                 f"the {kbuild.name} of {self.folder} builds no module: {', '.join(options[:8])} "
                 f"{'is' if len(options) == 1 else 'are'} not set",
                 f"give `--config {options[0]}=m`",
+            )
+        variables = variables_of(kbuild)
+        if variables:
+            return UsageError(
+                f"the {kbuild.name} of {self.folder} builds no module: {', '.join(variables[:8])}, of which it makes "
+                "obj-m, is empty",
+                f"give it a value there: `{variables[0]} ?= NAME.o`",
             )
         return UsageError(f"the {kbuild.name} of {self.folder} builds no module", "add `obj-m := NAME.o`")
 

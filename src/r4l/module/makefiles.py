@@ -16,6 +16,10 @@ from r4l.paths import followed, leads_to_file, leads_to_folder
 OBJECTS = re.compile(r"^(?>[^#\n]*?(?<![\w-])obj-[my$])[^=\n]*+=", re.MULTILINE)
 """Objects that a Makefile names, in a line of their own or in one that make expands: `$(eval obj-m += …)`."""
 INCLUDE = re.compile(r"^[ \t]*[-s]?include[ \t]+(.+)$", re.MULTILINE)
+OF_MODULES = re.compile(r"^[ \t]*obj-m[ \t]*[:+?]?=([^\n#]*)", re.MULTILINE)
+SET = re.compile(r"^[ \t]*(?:export[ \t]+)?(\w{1,64})[ \t]*[:+?]{0,2}=", re.MULTILINE)
+USED = re.compile(r"\$[({](\w{1,64})[)}]")
+"""A variable's value, without a function of make."""
 OPTIONAL = re.compile(r"^[ \t]*obj-\$[({](CONFIG_\w+)", re.MULTILINE)
 ABOVE = re.compile(r"(?<![\w-]/)(?:\.\./)+[\w./+@-]*")
 MAKEFILES = ("Makefile", "Kbuild")
@@ -62,6 +66,14 @@ def folders_below(folder: Path) -> list[Path]:
 def options_of(kbuild: Path) -> set[str]:
     """Return the options of Kconfig that decide whether an object is built: `CONFIG_X` of `obj-$(CONFIG_X)`."""
     return {name for text in texts(kbuild) for name in OPTIONAL.findall(text)}
+
+
+def variables_of(kbuild: Path) -> list[str]:
+    """Return the variables that name a folder's modules and that no makefile of it sets: `X` of `obj-m := $(X)`."""
+    every = list(texts(kbuild))
+    used = dict.fromkeys(name for text in every for line in OF_MODULES.findall(text) for name in USED.findall(line))
+    given = {name for text in every for name in SET.findall(text)}
+    return [name for name in used if name not in given]
 
 
 def options(given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

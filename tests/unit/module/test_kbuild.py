@@ -10,7 +10,7 @@ import pytest
 
 from r4l.errors import UsageError
 from r4l.module import Module, kbuild_of
-from r4l.module.makefiles import beside, options, options_of
+from r4l.module.makefiles import beside, options, options_of, variables_of
 
 
 @pytest.mark.parametrize(
@@ -170,3 +170,13 @@ def test_a_folder_that_a_link_leads_to(tmp_path: Path) -> None:
     (tmp_path / "driver/shared").symlink_to("../common")
     (tmp_path / "driver/doc").symlink_to("../doc")
     assert beside(tmp_path / "driver", ["shared", "doc", "a.c"], [tmp_path]) == [tmp_path / "common"]
+
+
+def test_variables_that_name_the_modules(tmp_path: Path) -> None:
+    makefile = tmp_path / "Makefile"
+    makefile.write_text(
+        "include more.mk\nobj-m += $(OBJECTS) ${MORE} # $(NO)\nobj-m += $(HERE) $(patsubst %.c,%.o,$(wildcard *.c))\n"
+        "HERE := a.o\n-include none.mk\nb-y := $(PARTS)\n"
+    )
+    (tmp_path / "more.mk").write_text("MORE ?= b.o\n")
+    assert variables_of(makefile) == ["OBJECTS"]
