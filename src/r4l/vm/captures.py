@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from r4l.vm.qmp import Monitor
 
 PERIOD = 0.25
 """Seconds between two checks. An emulated card writes some ten MiB in that time."""
+SPARE = 16 << 20
+"""Bytes that a capture's disk must have free: QEMU ends a capture in silence that it cannot write (net/dump.c)."""
 
 
 class CaptureBound:
@@ -40,6 +43,8 @@ class CaptureBound:
 
     def _watch(self) -> None:
         while self._captures and not self._over.wait(PERIOD):
+            for folder in {path.parent for path in self._captures.values()}:
+                _require_room(folder)
             for index, path in list(self._captures.items()):
                 with contextlib.suppress(R4LError, FileNotFoundError):
                     if path.stat().st_size > LARGEST:
@@ -54,3 +59,16 @@ class CaptureBound:
         self._over.set()
         if self._thread.ident:
             self._thread.join()
+
+
+def _require_room(folder: Path) -> None:
+    """Raise an error if a capture in a folder may lack frames for lack of space.
+
+    Raises:
+        OSError: the disk has no room.
+    """
+    status = os.statvfs(folder)
+    # Root may use the rest that is kept for it.
+    free = status.f_bavail if os.geteuid() else status.f_bfree
+    if free * status.f_frsize < SPARE:
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder))
