@@ -140,7 +140,8 @@ def assemble(
     choice = accelerators.choose(kernel, accel or ("tcg" if icount else None))
     slow = snapshots.is_slow(kernel)
     clock = " ".join(guest_clock.words(kernel)) if choice.name == "tcg" and fast and not icount else ""
-    checked = " ".join(architecture(kernel.arch).slow_words) if slow else ""
+    plugs = bool(own_devices or own_cards)
+    checked = " ".join(architecture(kernel.arch).slow_words) if slow and not plugs else ""
     machine = Machine(
         kernel=kernel.vmlinux if fast else kernel.image,
         initrd=rootfs.path,
@@ -152,7 +153,7 @@ def assemble(
         nics=cabling.isolated(nics),
         drives=parts.drives if parts else (),
         agent=rootfs.agent,
-        shared_memory=bool(own_devices or own_cards),
+        shared_memory=plugs,
         shares=tuple(shares),
         icount=icount,
         extra=(*(word for spec in specs for word in ("-device", spec)), *extra),

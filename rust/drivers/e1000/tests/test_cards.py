@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rust.drivers.e1000.tests.conftest import Ethtool
 
 GCOALESCE = 0x0E
-ON_PCI_X = Path(__file__).with_name("on_pci_x.py")
+ON_PCI_X = Path(__file__).with_name("models") / "on_pci_x.py"
 PCI_X = 0x07
 """The capability's number (8254x manual, 4.1.1.1)."""
 PHYS_ID = 0x1C
