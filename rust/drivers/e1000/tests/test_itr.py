@@ -43,15 +43,17 @@ def test_the_interval_follows_the_traffic(kernel: r4l.Kernel, module: r4l.BuiltM
             answer = vm.qmp("human-monitor-command", command_line=f"xp /1wx {int(bar, 16) + ITR:#x}")
             return int(str(answer).split()[-1], 16)
 
-        def coalesce(command: int, microseconds: int = 0) -> int:
-            request = struct.pack("<II", command, microseconds) + bytes(84)
+        def ethtool(request: bytes) -> bytes:
             argv = ["/tmp/relay", near, str(SIOCETHTOOL), request.hex()]
-            answer = bytes.fromhex(vm.run(argv, check=True, timeout=SECONDS).stdout.strip())
-            return int(struct.unpack_from("<I", answer, 4)[0])
+            return bytes.fromhex(vm.run(argv, check=True, timeout=SECONDS).stdout.strip())
+
+        def settings() -> bytes:
+            return ethtool(struct.pack("<I", GCOALESCE) + bytes(88))
 
         for setting, shortest in SETTINGS.items():
-            coalesce(SCOALESCE, setting)
-            assert coalesce(GCOALESCE) == setting
+            # As ethtool does it: what the user does not name stays as it is.
+            ethtool(struct.pack("<II", SCOALESCE, setting) + settings()[8:])
+            assert struct.unpack_from("<I", settings(), 4)[0] == setting
             assert interval() == units(shortest)
             run(vm, flood, SECONDS)
             assert interval() > units(100)
