@@ -80,7 +80,7 @@ def reads_toml(file: Path) -> bool:
 def test_tables_are_read_in_one_place() -> None:
     """The others read what users, or other checkouts, wrote."""
     readers = {str(file.relative_to(SOURCE)) for file in SOURCE.rglob("*.py") if reads_toml(file)}
-    assert readers == {"tables.py", "user_tables.py", "camp/labs/workspace.py", "clean/points.py"}
+    assert readers == {"tables.py", "user_tables.py", "clean/points.py"}
 
 
 CACHES = (

@@ -105,7 +105,8 @@ def wait_for_text(vm: VM, *texts: str) -> None:
     import time
 
     until = time.monotonic() + 20
-    while not any(text in vm.console.unfinished for text in texts):
+    # The kernel may go on with its log behind the prompt.
+    while not any(text in vm.console.tail() + vm.console.unfinished for text in texts):
         assert time.monotonic() < until, vm.console.tail()
         time.sleep(0.05)
 
