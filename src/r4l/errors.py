@@ -7,6 +7,7 @@ the exit code of COMMAND).
 
 from __future__ import annotations
 
+import errno
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from r4l.known import Explanation
+
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Error numbers of the system for a full disk and for an exceeded quota."""
 
 
 class _OldName:

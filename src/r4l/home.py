@@ -25,7 +25,7 @@ from typing import Self
 import platformdirs
 from filelock import FileLock, Timeout
 
-from r4l.errors import EnvironmentFault, disk_full
+from r4l.errors import NO_SPACE, EnvironmentFault, disk_full
 from r4l.paths import require_for_make
 from r4l.shortage import DISK_FULL, full_disk
 
@@ -251,7 +251,7 @@ def no_full_disk() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in NO_SPACE:
             raise
         raise disk_full(str(error)) from error
 

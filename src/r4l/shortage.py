@@ -7,13 +7,14 @@ They are told by the host's own facts, never by a program's words alone: a stran
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from r4l.errors import NO_SPACE
 
 ROOM = 64 << 20
 """Bytes that a disk must have room for. With less, a build may have failed for lack of space, and removed files
@@ -23,7 +24,6 @@ STARVED = 0.75
 its speed or less. Two busy guests on a host of two processors wait for half of the time."""
 WANTED = 0.25
 """Share of the wall clock for which starved programs wanted a processor at least; others slept."""
-NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded")
 """Words of programs on a full disk."""
 KILLED = re.compile(r"\bKilled\b|SIGKILL|\bsignal:? 9\b|\bError 137\b")

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import errno
 import traceback
 from collections.abc import Callable
 from typing import ParamSpec
 
-from r4l.errors import R4LError, disk_full
+from r4l.errors import NO_SPACE, R4LError, disk_full
 
 P = ParamSpec("P")
 
@@ -37,7 +36,7 @@ def thread_failure(work: str, error: BaseException) -> R4LError:
     """
     if isinstance(error, R4LError):
         return error
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
         found: R4LError = disk_full(str(error))
     else:
         said = "".join(traceback.format_exception(error))

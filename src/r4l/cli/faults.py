@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from r4l.errors import EnvironmentFault, R4LError
+from r4l.errors import NO_SPACE, EnvironmentFault, R4LError
 
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 NO_HOME = "Could not determine home directory"
 """Beginning of the RuntimeError of `Path.home` and `Path.expanduser`, which has no class of its own."""
 

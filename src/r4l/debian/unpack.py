@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import json
 import os
 import queue
@@ -20,7 +19,7 @@ from typing import IO
 from r4l.debian.extract import Rules
 from r4l.debian.mirror import Mirror
 from r4l.debian.package import Package
-from r4l.errors import EnvironmentFault, disk_full
+from r4l.errors import NO_SPACE, EnvironmentFault, disk_full
 from r4l.process import Say, dying, ends_with_us, quiet
 from r4l.threads import guarded
 
@@ -61,7 +60,7 @@ class Worker:
                 "the program that unpacks packages was killed", "run the command again, with more free memory"
             )
         answer = json.loads(line)
-        if answer.get("errno") in (errno.ENOSPC, errno.EDQUOT):
+        if answer.get("errno") in NO_SPACE:
             raise disk_full(answer["error"])
         if answer:
             raise EnvironmentFault(f"cannot unpack {name or deb.name}: {answer['error']}", "run the command again")

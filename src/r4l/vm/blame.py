@@ -13,12 +13,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from r4l.errors import EnvironmentFault, R4LError
+from r4l.errors import NO_SPACE, EnvironmentFault, R4LError
 from r4l.shortage import STARVED, tasks
 from r4l.vm.errors import QemuDied
 from r4l.vm.live import LiveVM
 
-NO_MEANS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+NO_MEANS = NO_SPACE | {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 """Error numbers for missing resources of the host: space, memory, descriptors."""
 LOOK = 0.5
 """Seconds of observation for a machine that has run for long."""
