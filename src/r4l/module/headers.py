@@ -198,10 +198,10 @@ class Headers:
 
     def members(self, struct: str, name: str) -> tuple[Found, list[str]] | None:
         """Return the struct's definition and its members that resemble a name; None if no header defines the struct."""
-        found = self.named(struct)
-        body = self._body(found) if found else None
-        if found is None or body is None:
+        defined = self._struct(struct)
+        if defined is None:
             return None
+        found, body = defined
         plain = sorted({match[1] or match[2] for match in MEMBER.finditer(body)})
         words = _words(name)
         alike = sorted(((_likeness(name, words, other), other) for other in plain), reverse=True)
@@ -209,25 +209,31 @@ class Headers:
 
     def member(self, struct: str, name: str) -> Found | None:
         """Return a struct's member; None if no header defines the struct with it."""
-        found = self.named(struct)
-        body = self._body(found) if found else None
-        if found is None or body is None:
+        defined = self._struct(struct)
+        if defined is None:
             return None
+        found, body = defined
         match = next((match for match in MEMBER.finditer(body) if name in match.groups()), None)
-        return (
-            Found(name, found.file, found.line + body.count("\n", 0, match.start(match.lastindex or 0)))
-            if match
-            else None
-        )
+        if match is None:
+            return None
+        lines = body.count("\n", 0, match.start(match.lastindex or 0))
+        return Found(name, found.file, found.line + lines)
 
-    def _body(self, found: Found) -> str | None:
-        """Return the text between the brackets of a struct, each comment as its line ends; None if it is no struct."""
+    def _struct(self, name: str) -> tuple[Found, str] | None:
+        """Return a struct's definition and the text between its brackets, each comment as its line ends; None if no
+        header defines it."""
+        found = self.named(name)
+        if found is None:
+            return None
         text = "\n".join(self._lines(found.file)[found.line - 1 :])
         begin = re.match(rf"struct {re.escape(found.name)}\s*\{{", text)
         if begin is None:
             return None
         body = re.split(r"^\}", text[begin.end() :], maxsplit=1, flags=re.MULTILINE)[0]
-        return re.sub(r"/\*.*?\*/|//[^\n]*", lambda comment: "\n" * comment[0].count("\n"), body, flags=re.DOTALL)
+        uncommented = re.sub(
+            r"/\*.*?\*/|//[^\n]*", lambda comment: "\n" * comment[0].count("\n"), body, flags=re.DOTALL
+        )
+        return found, uncommented
 
     @cached_property
     def _by_start(self) -> dict[str, list[str]]:
