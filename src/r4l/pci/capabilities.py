@@ -10,8 +10,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from r4l.pci.declared import Declared, shown
+
+if TYPE_CHECKING:
+    from r4l.pci.extended import ExtendedVendor
 
 PM_CONTROL = 4
 """Offset of the power management control register (PMCSR) in its capability."""
@@ -274,9 +278,18 @@ class Vendor(Capability):
         return bytes([3 + len(self.data)]) + self.data, b"\0" + self.writable.ljust(len(self.data), b"\0")
 
     def __post_init__(self) -> None:
-        if len(self.data) > MOST_VENDOR:
-            raise self.wrong(f"has {len(self.data)} bytes of data", f"give at most {MOST_VENDOR}")
-        if len(self.writable) > len(self.data):
-            raise self.wrong(
-                f"has the mask {shown(self.writable)} for {len(self.data)} bytes", "give as many bytes as data has"
-            )
+        require_vendor_bytes(self, MOST_VENDOR)
+
+
+def require_vendor_bytes(one: Vendor | ExtendedVendor, most: int) -> None:
+    """Refuse a vendor's capability that has too many bytes, or a mask that is longer than they are.
+
+    Raises:
+        DefinitionError: it does.
+    """
+    if len(one.data) > most:
+        raise one.wrong(f"has {len(one.data)} bytes of data", f"give at most {most}")
+    if len(one.writable) > len(one.data):
+        raise one.wrong(
+            f"has the mask {shown(one.writable)} for {len(one.data)} bytes", "give as many bytes as data has"
+        )

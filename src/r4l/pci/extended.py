@@ -11,8 +11,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from r4l.pci.capabilities import Capability
-from r4l.pci.declared import shown
+from r4l.pci.capabilities import Capability, require_vendor_bytes
 
 HEADER = 4
 """Bytes of the header: ID, version, and offset of the next one (7.9.3)."""
@@ -116,12 +115,7 @@ class ExtendedVendor(ExtendedCapability):
             raise self.wrong(f"has the id {self.id:#x}", "give a number of 16 bits")
         if not 0 <= self.revision < 1 << 4:
             raise self.wrong(f"has the revision {self.revision:#x}", "give a number of 4 bits")
-        if len(self.data) > MOST_EXTENDED:
-            raise self.wrong(f"has {len(self.data)} bytes of data", f"give at most {MOST_EXTENDED}")
-        if len(self.writable) > len(self.data):
-            raise self.wrong(
-                f"has the mask {shown(self.writable)} for {len(self.data)} bytes", "give as many bytes as data has"
-            )
+        require_vendor_bytes(self, MOST_EXTENDED)
 
     @property
     def registers(self) -> Sequence[tuple[str, int, int]]:
