@@ -30,3 +30,9 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
             return client
 
         yield start
+
+
+@pytest.fixture
+def client(serve: Serve, device: Device) -> Client:
+    """A client of the file's `device`."""
+    return serve(device)

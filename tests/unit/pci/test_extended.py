@@ -64,11 +64,6 @@ def device() -> Model:
     return Model()
 
 
-@pytest.fixture
-def client(serve: Serve, device: Model) -> Client:
-    return serve(device)
-
-
 def size_of_config(client: Client) -> int:
     answer = client.call(Command.DEVICE_GET_REGION_INFO, REGION_INFO.pack(32, 0, Region.CONFIG, 0, 0, 0))
     return int(REGION_INFO.unpack(answer)[4])

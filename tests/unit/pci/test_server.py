@@ -103,11 +103,6 @@ def device() -> Model:
     return Model()
 
 
-@pytest.fixture
-def client(serve: Serve, device: Model) -> Client:
-    return serve(device)
-
-
 def eventfd() -> int:
     return os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
