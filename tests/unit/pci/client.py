@@ -137,3 +137,16 @@ class Client:
 
 
 READ_WRITE = MapFlag.READ | MapFlag.WRITE
+
+
+def eventfd() -> int:
+    """Return a new eventfd that never blocks."""
+    return os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+
+def rung(fd: int) -> int:
+    """Return the number of writes to an eventfd since the last look."""
+    try:
+        return os.eventfd_read(fd)
+    except BlockingIOError:
+        return 0
