@@ -3,33 +3,13 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-from typing import Any
 
 import pytest
+from tests.unit.pci.sources import HEAD, define, refused
 
-from r4l import pci
-from r4l.pci import (
-    RC,
-    RO,
-    RW,
-    W1C,
-    Bar,
-    DefinitionError,
-    Device,
-    Express,
-    Field,
-    Msi,
-    Msix,
-    PowerManagement,
-    Register,
-    Vendor,
-    Word,
-    write,
-)
+from r4l.pci import DefinitionError
 
-HEAD = "class Model(Device):\n    vendor_id = 0x1234\n    bars = (Bar(0x100), None, Bar(0x20, io=True))\n"
 WRONG = {
     "overlap": ("A = Register(0x00)\nB = Register(0x02, 16)", 5, "B at 0x2 overlaps A at 0x0"),
     "the same place": ("A = Register(0x10)\nB = Register(0x10)", 5, "B at 0x10 overlaps A"),
@@ -211,85 +191,6 @@ OF_THE_CLASS = {
     "clock = Bar": "clock is the class Bar itself",
     "A = Register": "A is the class Register itself",
 }
-RING = {
-    "name": "'jobs'",
-    "base": "('LOW', 'HIGH')",
-    "head": "'HEAD'",
-    "tail": "'TAIL'",
-    "length": "'LENGTH'",
-    "size": "16",
-    "fields": "{'address': (63, 0), 'done': 127}",
-    "done": "'done'",
-    "buffer": "('address',)",
-}
-REGISTER = {
-    "offset": "0x40",
-    "width": "32",
-    "reset": "0",
-    "access": "RW",
-    "fields": "{'go': 0}",
-    "bar": "0",
-    "partial": "Partial.MERGE",
-    "sticky": "False",
-}
-DECLARATIONS: dict[str, tuple[str, dict[str, str], set[str]]] = {
-    "Register": ("A = {}", REGISTER, {"offset"}),
-    "RegisterArray": ("A = {}", {**REGISTER, "count": "2", "stride": "8"}, {"offset", "count"}),
-    "Memory": ("A = {}", {"offset": "0x40", "size": "16", "bar": "0"}, {"offset", "size"}),
-    "Field": ("A = Register(0x40, fields={{'x': {}}})", {"high": "3", "low": "0", "access": "RO"}, {"high"}),
-    "Bar": (
-        "bars = ({}, None, Bar(0x20))",
-        {"size": "0x100", "io": "False", "bits": "32", "prefetchable": "False", "unmapped": "0", "sizes": "(1, 2, 4)"},
-        {"size"},
-    ),
-    "Msi": ("capabilities = ({},)", {"vectors": "1", "bits": "64", "maskable": "False"}, set()),
-    "Msix": ("capabilities = ({},)", {"vectors": "1", "bar": "0", "table": "0x80", "pending": "0xc0"}, set()),
-    "PowerManagement": ("capabilities = ({},)", {"d1": "0", "d2": "True", "pme": "0x1f", "keeps": "True"}, set()),
-    "Express": ("capabilities = ({},)", {"function_reset": "True"}, set()),
-    "Vendor": ("capabilities = ({},)", {"data": "b'r4l'", "writable": "b''"}, set()),
-    "AdvancedErrors": ("capabilities = (Express(), {})", {"ecrc": "True"}, set()),
-    "SerialNumber": ("capabilities = (Express(), {})", {"serial": "0x1234"}, {"serial"}),
-    "ExtendedVendor": (
-        "capabilities = (Express(), {})",
-        {"data": "b'r4l'", "id": "7", "revision": "1", "writable": "b''"},
-        set(),
-    ),
-    "DescriptorRing": ("rings = ({},)", RING, {"name", "base", "head", "tail", "length", "fields"}),
-}
-RING_REGISTERS = "".join(
-    f"    {name} = Register({0xA0 + 4 * number:#x})\n"
-    for number, name in enumerate(("LOW", "HIGH", "HEAD", "TAIL", "LENGTH"))
-)
-WRONG_VALUES = (
-    "None",
-    "'0x10'",
-    "'text'",
-    "b'xyzt'",
-    "1.5",
-    "-1",
-    "1 << 70",
-    "True",
-    "[]",
-    "{3: 1}",
-    "Bar",
-)
-OPTIONAL = {"fields": ("None",), "low": ("None",), "access": ("None",), "pending": ("None",)}
-"""Values that are none of another type."""
-HARMLESS = {
-    "bool": ("True",),
-    "fields": ("[]",),
-    "buffer": ("[]",),
-    "name": ("'0x10'", "'text'"),
-    "data": ("b'xyzt'",),
-}
-
-
-def define(source: str) -> type[Device]:
-    """Run a model's source as the file model.py."""
-    names = {name: getattr(pci, name) for name in pci.__all__}
-    exec(compile(source, "/somewhere/model.py", "exec"), names)
-    model: type[Device] = names["Model"]
-    return model
 
 
 @pytest.mark.parametrize("case", WRONG)
@@ -302,68 +203,9 @@ def test_contradictory_registers_are_refused_with_the_line(case: str) -> None:
     assert caught.value.remedy
 
 
-def refused(source: str) -> DefinitionError:
-    """Define a wrong model, and return the error, which names the source's last line and a remedy."""
-    with pytest.raises(DefinitionError) as caught:
-        define(source)
-    assert caught.value.cause.startswith(f"model.py:{source.count(chr(10))}: "), caught.value.cause
-    assert caught.value.remedy
-    assert "\n" not in caught.value.cause + caught.value.remedy
-    return caught.value
-
-
 @pytest.mark.parametrize("line", OF_THE_CLASS)
 def test_contradictory_classes_are_refused_with_the_line(line: str) -> None:
     assert OF_THE_CLASS[line] in refused(f"{HEAD}    {line}\n").cause
-
-
-def declaration(cls: str, words: dict[str, str], *others: str) -> str:
-    """A model whose last line is a declaration with these arguments."""
-    form = DECLARATIONS[cls][0]
-    arguments = ", ".join([*others, *(f"{name}={value}" for name, value in words.items())])
-    return f"{HEAD}{RING_REGISTERS}    {form.format(f'{cls}({arguments})')}\n"
-
-
-@pytest.mark.parametrize("cls", DECLARATIONS)
-def test_a_declaration_without_an_argument_that_it_needs_is_refused(cls: str) -> None:
-    _, words, needed = DECLARATIONS[cls]
-    assert define(declaration(cls, words))
-    for name in words:
-        rest = declaration(cls, {one: value for one, value in words.items() if one != name})
-        if name in needed:
-            error = refused(rest)
-            assert name in error.cause + error.remedy
-        else:
-            assert define(rest)
-
-
-@pytest.mark.parametrize("cls", DECLARATIONS)
-def test_a_declaration_with_an_argument_that_it_does_not_have_is_refused(cls: str) -> None:
-    _, words, _ = DECLARATIONS[cls]
-    first = next(iter(words))
-    mistyped = first[:-1] + "x"
-    error = refused(declaration(cls, {**words, mistyped: "8"}))
-    assert f"has no argument {mistyped}" in error.cause
-    assert first in error.remedy
-    assert "without a name" in refused(declaration(cls, {}, *["1"] * 12)).cause
-    assert f"{first} twice" in refused(declaration(cls, words, words[first])).cause
-
-
-@pytest.mark.parametrize("cls", DECLARATIONS)
-def test_a_declaration_with_a_value_of_another_type_is_refused(cls: str) -> None:
-    """Every argument of every class, with values of types that it does not take."""
-    _, words, _ = DECLARATIONS[cls]
-    tried = 0
-    for name, good in words.items():
-        flag = good in ("True", "False") or name in ("d1", "d2")
-        fine = HARMLESS["bool"] if flag else HARMLESS.get(name, ())
-        if cls in ("Field", "Msix") or name == "fields":
-            fine = (*fine, *OPTIONAL.get(name, ()))
-        for value in WRONG_VALUES:
-            if value not in fine and (cls, name, value) != ("DescriptorRing", "fields", "[]"):
-                refused(declaration(cls, {**words, name: value}))
-                tried += 1
-    assert tried >= 10 * len(words) - 8
 
 
 @pytest.mark.parametrize(
@@ -396,67 +238,6 @@ def test_a_mistake_in_an_inherited_attribute_has_its_own_line() -> None:
         define(mixin)
 
 
-def test_a_declaration_has_the_signature_of_its_class() -> None:
-    """Editors and help() show the arguments, though a call goes through the type of the class."""
-    assert list(inspect.signature(pci.RegisterArray).parameters)[:4] == ["offset", "width", "count", "stride"]
-    assert list(inspect.signature(Bar).parameters)[:2] == ["size", "io"]
-
-
-def test_a_capability_of_the_author_s_own_is_checked_like_others() -> None:
-    source = """
-from dataclasses import dataclass
-@dataclass(frozen=True)
-class Own(Capability):
-    value: int
-    number = 0x0d
-    short = "OWN"
-    registers = (("VALUE", 2, 2),)
-    def body(self):
-        return self.value.to_bytes(2, "little"), bytes(2)
-class Model(Device):
-    vendor_id = 1
-    capabilities = (Own(VALUE),)
-"""
-    model = define(source.replace("VALUE)", "0x1234)"))
-    assert model().config.word(0x42) == 0x1234
-    with pytest.raises(DefinitionError, match=r"model\.py:13: Own has the value '0x1234', which is no integer"):
-        define(source.replace("VALUE)", "'0x1234')"))
-    with pytest.raises(DefinitionError, match=re.escape("model.py:13: Own has no value")):
-        define(source.replace("VALUE)", ")"))
-
-
-CALLS = {
-    "self.after(1, self.step(0, 0))": "after takes seconds and a method, not 1 and None: without parentheses",
-    "self.after('1', self.reset)": "after takes seconds and a method, not '1'",
-    "self.after(-1, self.reset)": "after takes seconds from 0 on, not -1",
-    "self.after(float('nan'), self.reset)": "after takes seconds from 0 on, not nan",
-    "self.raise_irq('0')": "raise_irq takes the number of a vector, not '0'",
-    "self.raise_irq(-1)": "raise_irq takes the number of a vector from 0 on, not -1",
-    "self.dma.read('0x1000', 4)": "DMA takes an address and a number of bytes, not '0x1000' and 4",
-    "self.dma.read(0x1000, None)": "DMA takes an address and a number of bytes, not 4096 and None",
-    "self.dma.read(0x1000, -4)": "DMA at 0x1000 of -4 bytes",
-    "self.dma.write(0x1000, 'text')": "DMA writes bytes, not 'text'",
-    "self.dma.write(None, b'text')": "DMA takes an address and a number of bytes, not None and 4",
-    "self.dma.write(0x1000, 4)": "DMA writes bytes, not 4",
-    "self.dma.pack('<I', 0x1000, 'x')": "required argument is not an integer",
-    "self.A = '5'": "A is a register",
-}
-
-
-@pytest.mark.parametrize("call", CALLS)
-def test_a_method_that_calls_with_wrong_arguments_is_the_model_s_error_with_its_line(call: str) -> None:
-    model = define(
-        f"{HEAD}    A = Register(0x00)\n    B = Register(0x04)\n    @B.on_write\n    def go(self, old, new):\n"
-        f"        {call}\n    @A.on_write\n    def step(self, old, new): pass\n"
-    )
-    device = model()
-    device.may_master = True
-    device.bar_write(0, 4, 4, 1)
-    (error,) = device.errors
-    assert CALLS[call] in error.cause
-    assert "(/somewhere/model.py:8)" in error.cause
-
-
 def test_a_table_of_msix_and_registers_do_not_share_a_place() -> None:
     with pytest.raises(DefinitionError, match="A at 0x8 overlaps the table of MSI-X"):
         define(HEAD + "    capabilities = (Msix(),)\n    A = Register(0x08)\n")
@@ -467,149 +248,3 @@ def test_a_model_without_a_vendor_makes_no_device() -> None:
     model = define("class Model(Device):\n    pass\n")
     with pytest.raises(DefinitionError, match="no vendor_id"):
         model()
-
-
-class Base(Device):
-    vendor_id = 0x1234
-    device_id = 1
-    bars = (Bar(0x100),)
-    CONTROL = Register(0x00, fields={"go": 0, "speed": (7, 4)})
-    COUNT = Register(0x04, access=RO)
-
-    @CONTROL.on_write
-    def control(self, old: Word, new: Word) -> None:
-        self.COUNT += 1
-
-
-class Twin(Base):
-    device_id = 2
-    COUNT = Register(0x08, access=RO, reset=7)
-
-    def control(self, old: Word, new: Word) -> None:
-        self.COUNT += 10
-
-
-def test_a_model_can_be_inherited_and_changed() -> None:
-    base, twin = Base(), Twin()
-    base.bar_write(0, 0, 4, 1)
-    twin.bar_write(0, 0, 4, 1)
-    assert (base.COUNT, twin.COUNT) == (1, 17)
-    assert (base.bar_read(0, 4, 4), base.bar_read(0, 8, 4)) == (1, 0)
-    assert (twin.bar_read(0, 4, 4), twin.bar_read(0, 8, 4)) == (0, 17)
-
-
-def test_side_effects_of_an_inherited_register_are_its_class_s() -> None:
-    with pytest.raises(DefinitionError, match="CONTROL belongs to Base"):
-
-        class Other(Base):
-            @Base.CONTROL.on_write
-            def more(self, old: Word, new: Word) -> None: ...
-
-
-def test_a_model_may_forget_to_call_its_base_s_init() -> None:
-    class Forgetful(Base):
-        def __init__(self) -> None:
-            self.mine = 1
-
-    assert Forgetful().bar_read(0, 4, 4) == 0
-
-
-def test_values_read_like_the_data_sheet() -> None:
-    device = Base()
-    device.CONTROL = 0x31
-    assert (device.CONTROL.go, device.CONTROL.speed) == (1, 3)
-    device.CONTROL = device.CONTROL.replace(speed=5)
-    assert device.CONTROL == 0x51
-    assert repr(device.CONTROL) == "0x00000051 go=0x1 speed=0x5"
-    assert Base.CONTROL.value(go=1, speed=15) == 0xF1
-    with pytest.raises(ValueError, match=r"CONTROL.speed has 4 bits, and 0x10 more"):
-        device.CONTROL.replace(speed=16)
-    with pytest.raises(AttributeError, match="CONTROL has no field stop; it has go, speed"):
-        _ = device.CONTROL.stop
-
-
-def test_every_capability_is_found_by_its_pointer() -> None:
-    class Model(Device):
-        vendor_id = 0x1234
-        bars = (Bar(0x1000, bits=64, prefetchable=True),)
-        capabilities = (PowerManagement(), Msi(vectors=4, maskable=True), Express(), Msix(vectors=3), Vendor(b"r4l"))
-
-    data = Model().config.data
-    found, place = [], data[0x34]
-    while place:
-        found.append((data[place], place))
-        place = data[place + 1]
-    assert [number for number, _ in found] == [0x01, 0x05, 0x10, 0x11, 0x09]
-    assert all(place % 4 == 0 for _, place in found)
-    assert data[0x06] & 0x10, "Status says that there is a list"
-    assert data[0x10] == 0x0C, "64 bits wide, prefetchable"
-    msix = dict(found)[0x11]
-    assert int.from_bytes(data[msix + 2 : msix + 4], "little") == 2, "three vectors"
-
-
-def test_fields_have_access_types_of_their_own() -> None:
-    class Model(Device):
-        vendor_id = 0x1234
-        bars = (Bar(0x100),)
-        STATUS = Register(0x00, access=RO, fields={"done": Field(0, access=W1C), "mode": Field(3, 2, RW), "busy": 7})
-        CAUSE = Register(0x04, access=RC | W1C)
-
-    device = Model()
-    device.STATUS = 0x81
-    device.bar_write(0, 0, 4, 0xFFFFFFFF)
-    assert device.STATUS == 0x8C
-    device.CAUSE = 0x0F
-    device.bar_write(0, 4, 4, 0x03)
-    assert device.CAUSE == 0x0C
-    assert device.bar_read(0, 4, 4) == 0x0C
-    assert device.CAUSE == 0
-
-
-NAMES = """
-reset size mask count width access free bar name value text base what offset word owner slot line title wrong
-stride span hidden cleared rules writer reader on_write on_read register self partial sticky changed written
-"""
-
-
-@pytest.mark.parametrize("array", [False, True])
-@pytest.mark.parametrize("name", NAMES.split())
-def test_a_field_may_have_the_name_of_an_attribute_of_registers(name: str, array: bool) -> None:
-    """Data sheets have fields that are called reset, size and count."""
-    kind = "RegisterArray(0x10, count=2, " if array else "Register(0x10, "
-    model: Any = define(
-        f"{HEAD}    A = Register(0x00)\n    B = {kind}reset=0x30, fields={{{name!r}: (7, 4), 'other': 0}})\n"
-        "    @B.on_write\n    def b(self, *words): self.last = words[-1]\n"
-    )
-    device = model()
-    device.bar_write(0, 0x00, 4, 0x30)
-    device.bar_write(0, 0x10, 4, 0x51)
-    value = device.B[0] if array else device.B
-    assert getattr(value, name) == 5
-    assert value.replace(**{name: 3}) == 0x31
-    assert device.last == 0x51
-    (event,) = device.trace.find(write(getattr(model.B, name)))
-    assert (event.register, event.value) == ("B[0]" if array else "B", 0x51)
-    assert device.trace.find(write(model.B, **{name: 5}, other=1)) == [event]
-    assert not device.trace.find(write(model.B, **{name: 4}))
-    assert device.trace.find(write(model.B, 0x51)) == [event]
-    if array:
-        assert device.trace.find(write(model.B[0], 0x51)) == [event]
-    assert repr(model.B) == "<Register B at 0x10 of BAR 0>"
-    device.reset()
-    assert (device.B[0] if array else device.B) == 0x30
-
-
-def test_a_whole_value_by_its_name() -> None:
-    model: Any = define(HEAD + "    A = Register(0x00, fields={'go': 0})\n")
-    device = model()
-    device.bar_write(0, 0x00, 4, 0x31)
-    assert write(model.A, value=0x31) in device.trace
-    assert write(model.A, value=0x30) not in device.trace
-    assert write(model.A, None, go=1) in device.trace
-    assert model.A.value(base=0x40, go=1) == 0x41
-
-
-def test_a_register_takes_integers_only() -> None:
-    device: Any = define(HEAD + "    A = Register(0x00)\n")()
-    with pytest.raises(TypeError, match=re.escape("A is a register (model.py:4), whose value is an integer, not 'x'")):
-        device.A = "x"

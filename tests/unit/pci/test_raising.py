@@ -10,6 +10,7 @@ import pytest
 from tests.unit.pci.client import Refusal
 from tests.unit.pci.conftest import Serve
 from tests.unit.pci.models import Broken, Model
+from tests.unit.pci.sources import HEAD, define
 
 from r4l.pci import happened
 from r4l.pci.protocol import Command, Refused, StreamBroken
@@ -127,3 +128,35 @@ def test_a_mistake_in_the_server_itself_is_answered(
     assert refused.value.errno == errno.EIO
     assert client.read(0) == 0xCAFE0001
     assert "ZeroDivisionError" in device.errors[0].detail
+
+
+CALLS = {
+    "self.after(1, self.step(0, 0))": "after takes seconds and a method, not 1 and None: without parentheses",
+    "self.after('1', self.reset)": "after takes seconds and a method, not '1'",
+    "self.after(-1, self.reset)": "after takes seconds from 0 on, not -1",
+    "self.after(float('nan'), self.reset)": "after takes seconds from 0 on, not nan",
+    "self.raise_irq('0')": "raise_irq takes the number of a vector, not '0'",
+    "self.raise_irq(-1)": "raise_irq takes the number of a vector from 0 on, not -1",
+    "self.dma.read('0x1000', 4)": "DMA takes an address and a number of bytes, not '0x1000' and 4",
+    "self.dma.read(0x1000, None)": "DMA takes an address and a number of bytes, not 4096 and None",
+    "self.dma.read(0x1000, -4)": "DMA at 0x1000 of -4 bytes",
+    "self.dma.write(0x1000, 'text')": "DMA writes bytes, not 'text'",
+    "self.dma.write(None, b'text')": "DMA takes an address and a number of bytes, not None and 4",
+    "self.dma.write(0x1000, 4)": "DMA writes bytes, not 4",
+    "self.dma.pack('<I', 0x1000, 'x')": "required argument is not an integer",
+    "self.A = '5'": "A is a register",
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_method_that_calls_with_wrong_arguments_is_the_model_s_error_with_its_line(call: str) -> None:
+    model = define(
+        f"{HEAD}    A = Register(0x00)\n    B = Register(0x04)\n    @B.on_write\n    def go(self, old, new):\n"
+        f"        {call}\n    @A.on_write\n    def step(self, old, new): pass\n"
+    )
+    device = model()
+    device.may_master = True
+    device.bar_write(0, 4, 4, 1)
+    (error,) = device.errors
+    assert CALLS[call] in error.cause
+    assert "(/somewhere/model.py:8)" in error.cause

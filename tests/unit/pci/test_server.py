@@ -44,16 +44,6 @@ def test_version_and_what_there_is(client: Client) -> None:
         assert refused.value.errno == errno.EINVAL
 
 
-def test_identity_in_the_configuration_space(client: Client) -> None:
-    assert client.config(0) == 0x56781234
-    client.set_config(0, 0xFFFF)
-    assert client.config(0) == 0x56781234, "nobody writes that"
-    client.set_config(0x10, 0xFFFFFFFF, 4)
-    assert client.config(0x10) == 0xFFFFF000, "4 KiB"
-    client.set_config(0x14, 0xFFFFFFFF, 4)
-    assert client.config(0x14) == 0xFFFFFFE1, "32 ports"
-
-
 # -- registers --------------------------------------------------------------------------------------------------------
 
 
