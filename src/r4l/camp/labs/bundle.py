@@ -16,10 +16,11 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
+from r4l.camp.labs import attempts
 from r4l.camp.labs.check import Verdict
 from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.student import require_student, slug
@@ -81,20 +82,26 @@ class BadBundle(UsageError):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle that was read and verified.
+    """A bundle that was read and verified. Of its manifest it holds what has a bound.
 
     Attributes:
         path: the file.
         lab: the lab of the bundle.
         student: name of the student, as stated in the bundle.
-        manifest: `when`, `r4l`, `kernel`, `toolchain`, `verdict`.
+        when: time when the bundle was made, as stated.
+        claimed: number of checkpoints reached according to the verdict inside.
+        attempts: the student's newest attempts, at most `attempts.MOST`, with `attempts.KEYS` only.
+        attempts_made: number of attempts in all, as stated.
         files: contents by name.
     """
 
     path: Path
     lab: Lab
     student: str
-    manifest: Mapping[str, Any]
+    when: str
+    claimed: int
+    attempts: Sequence[Mapping[str, Any]]
+    attempts_made: int
     files: Mapping[str, bytes]
 
     @classmethod
@@ -115,7 +122,7 @@ class Bundle:
                 raise _Fault(f"is a bundle of another format: {manifest['format']!r}")
             lab = Lab.named(manifest["lab"])
             _require_hashes(manifest, files)
-            _require_manifest(manifest)
+            newest = _require_manifest(manifest)
             _require_files(lab, files)
         except _Fault as fault:
             raise BadBundle(f"{plainly(path.name)} {plainly(str(fault))}", _STRANGER) from None
@@ -124,13 +131,15 @@ class Bundle:
                 cause = f"cannot read {plainly(str(path))}: {error.strerror}"
                 raise BadBundle(cause, "name the file that `r4l lab submit` made") from None
             raise BadBundle(f"{plainly(path.name)} is not a lab's bundle", _STRANGER) from None
-        return cls(path, lab, manifest["student"], manifest, files)
+        number = max(len(manifest["attempts"]), manifest.get("attempts_made", 0))
+        return cls(
+            path, lab, manifest["student"], manifest["when"], manifest["verdict"]["reached"], newest, number, files
+        )
 
     def needed(self) -> Bundle:
         """Return the bundle with only what grading needs: sources and answers, without evidence."""
-        manifest = {name: self.manifest[name] for name in ("when", "verdict", "attempts")}
         files = {name: data for name, data in self.files.items() if not name.startswith(f"{EVIDENCE}/")}
-        return Bundle(self.path, self.lab, self.student, manifest, files)
+        return replace(self, files=files)
 
     def unpack(self, folder: Path) -> Workspace:
         """Make a new workspace that contains the student's files and no others from the bundle."""
@@ -160,6 +169,7 @@ def write(
     if (workspace.folder / ANSWERS).is_file():
         files[ANSWERS] = (workspace.folder / ANSWERS).read_bytes()
     left_out = _add_evidence(files, evidence)
+    made = workspace.attempts()
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "lab": workspace.lab.name,
@@ -168,7 +178,8 @@ def write(
         "r4l": importlib.metadata.version("r4l"),
         "kernel": verdict.kernel,
         "toolchain": dict(kernels[0].toolchain.versions()),
-        "attempts": workspace.state()["attempts"],
+        "attempts": made[-attempts.MOST :],
+        "attempts_made": len(made),
         "verdict": verdict.as_dict(),
         "left_out": left_out,
         "files": {name: _hash(data) for name, data in files.items()},
@@ -292,19 +303,27 @@ def _require_hashes(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> 
         raise _Fault(f"was changed by hand: {', '.join(changed[:5])}")
 
 
-def _require_manifest(manifest: Mapping[str, Any]) -> None:
-    """Refuse a manifest that lacks values for grading and the pages. Hashes do not help: anybody can compute them."""
-    verdict, attempts = manifest.get("verdict"), manifest.get("attempts")
+def _require_manifest(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Refuse a manifest that lacks values for grading and the pages. Hashes do not help: anybody can compute them.
+
+    Returns:
+        The newest attempts, with the known keys only.
+    """
+    verdict, made = manifest.get("verdict"), manifest.get("attempts")
     fine = {
         "student": _is_student(manifest.get("student")),
-        "when": _is_text(manifest.get("when")),
-        "verdict": isinstance(verdict, dict) and _is_count(verdict.get("reached")),
-        "attempts": isinstance(attempts, list)
-        and all(isinstance(attempt, dict) and _is_count(attempt.get("reached")) for attempt in attempts),
+        "when": attempts.is_text(manifest.get("when")),
+        "verdict": isinstance(verdict, dict) and attempts.is_count(verdict.get("reached")),
+        # Older bundles have all attempts, and no number.
+        "attempts_made": attempts.is_count(manifest.get("attempts_made", 0), attempts.MOST_MADE),
     }
     wrong = [key for key, good in fine.items() if not good]
     if wrong:
         raise _Fault(f"has a {MANIFEST} that submit does not write: {', '.join(wrong)}")
+    try:
+        return attempts.known_attempts(made[-attempts.MOST :] if isinstance(made, list) else made)
+    except ValueError as error:
+        raise _Fault(f"has a {MANIFEST} that submit does not write: {error}") from None
 
 
 def _require_files(lab: Lab, files: Mapping[str, bytes]) -> None:
@@ -330,14 +349,6 @@ def _is_student(value: object) -> bool:
         return isinstance(value, str) and require_student(value) == value
     except UsageError:
         return False
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= LONGEST and value.isprintable()
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value <= MOST
 
 
 def _hash(data: bytes) -> str:

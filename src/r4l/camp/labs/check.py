@@ -18,12 +18,18 @@ from r4l.camp.labs import configured, plain
 from r4l.camp.labs.checkpoints import HIDDEN
 from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.outcomes import KernelRun, Outcome, merged_outcomes
+from r4l.camp.labs.printable import shortened
 from r4l.camp.labs.running import Checks, DidNotRun
 from r4l.camp.labs.workspace import Workspace
 from r4l.errors import BuildError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module
 from r4l.process import SGR, Say, quiet
+
+LONGEST_ANSWER = 4000
+"""Characters of an answer that are judged and kept; the questions ask for a word or a sentence."""
+LONGEST_OUTPUT = 100_000
+"""Characters kept of the compiler's output, which may be megabytes."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,7 @@ class Check:
         outcomes += answers
         build = _shown(next((run.build for run in runs if run.build), ""), folder, own)
         warned = _shown("\n\n".join(dict.fromkeys(run.warnings for run in runs if run.warnings)), folder, own)
+        build, warned = shortened(build, LONGEST_OUTPUT), shortened(warned, LONGEST_OUTPUT)
         return Verdict(lab.name, ", ".join(kernel.release for kernel in self.kernels), tuple(outcomes), build, warned)
 
     def not_judged(self, fault: str) -> Verdict:
@@ -202,9 +209,10 @@ class Check:
         answers = self.workspace.answers()
         for question in self.workspace.lab.questions:
             answer = answers.get(question.id)
-            right = question.right(answer) if answer else None
+            right = question.right(answer[:LONGEST_ANSWER]) if answer else None
             read = "" if right is None else str(question.why if right else question.read)
-            yield Outcome(question.id, str(question.ask), "question", right, seen=answer or "", read=read)
+            seen = shortened(answer or "", LONGEST_ANSWER)
+            yield Outcome(question.id, str(question.ask), "question", right, seen=seen, read=read)
 
 
 def place(workspace: Workspace) -> Path:

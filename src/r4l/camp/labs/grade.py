@@ -41,8 +41,9 @@ class Grade:
         handed_in: time when the bundle was made.
         claimed: number of checkpoints reached according to the verdict inside.
         verdict: result of the new check, as in `Verdict.as_dict`.
-        attempts: the student's earlier attempts.
+        attempts: the student's earlier attempts, the newest (`attempts.MOST`).
         key: of the bundle, the checks and the kernels; equal keys need no second grading.
+        attempts_made: number of attempts in all; 0 in older grades, which have all of them.
     """
 
     student: str
@@ -53,6 +54,12 @@ class Grade:
     verdict: dict[str, Any]
     attempts: list[dict[str, Any]]
     key: str = ""
+    attempts_made: int = 0
+
+    @property
+    def made(self) -> int:
+        """Number of attempts in all."""
+        return max(self.attempts_made, len(self.attempts))
 
     @property
     def mark(self) -> str:
@@ -120,11 +127,12 @@ def _grade(bundle: Bundle, verdict: dict[str, Any], its_key: str) -> Grade:
         bundle.student,
         bundle.lab.name,
         now(),
-        bundle.manifest["when"],
-        bundle.manifest["verdict"]["reached"],
+        bundle.when,
+        bundle.claimed,
         verdict,
-        list(bundle.manifest["attempts"]),
+        [dict(attempt) for attempt in bundle.attempts],
         its_key,
+        bundle.attempts_made,
     )
 
 

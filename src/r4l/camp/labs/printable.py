@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Untrusted texts for a terminal and a page."""
+"""Untrusted texts for a terminal, a page and a record."""
 
 from __future__ import annotations
 
@@ -11,3 +11,8 @@ def printable(text: str, keep: str = "") -> str:
         keep: characters left unescaped, such as a newline.
     """
     return "".join(char if char.isprintable() or char in keep else ascii(char)[1:-1] for char in text)
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text of at most `most` characters as it is, and of a longer one its beginning and the rest's length."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text) - most} characters more)"

@@ -15,6 +15,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from r4l import home, resources, user_tables
+from r4l.camp.labs.attempts import known_attempts
 from r4l.camp.labs.lab import Lab
 from r4l.camp.labs.printable import printable
 from r4l.errors import UsageError
@@ -95,13 +96,14 @@ class Workspace:
             folder = usual_place(Lab.named(name))
         try:
             state = json.loads(require_text(folder / STATE))
+            known_attempts(state["attempts"])
             return cls(folder, Lab.named(state["lab"]))
         except FileNotFoundError:
             raise UsageError(
                 f"{folder} is not a lab's workspace", "start one with `r4l lab start NAME`, or name its folder"
             ) from None
         except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{folder / STATE} is damaged: {error}", "start the lab again in another folder") from None
+            raise _damaged(folder, error) from None
 
     def sources(self) -> dict[Path, bytes]:
         """Return the student's files by their paths in the workspace, without the lab's own.
@@ -158,6 +160,17 @@ class Workspace:
         state: dict[str, Any] = json.loads(require_text(self.folder / STATE))
         return state
 
+    def attempts(self) -> list[dict[str, Any]]:
+        """Return the results of the checks so far, oldest first.
+
+        Raises:
+            UsageError: they are damaged.
+        """
+        try:
+            return known_attempts(self.state()["attempts"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise _damaged(self.folder, error) from None
+
     def note(self, attempt: Mapping[str, Any]) -> None:
         """Record the result of an attempt."""
         state = self.state()
@@ -178,6 +191,10 @@ class Workspace:
         partial = self.folder / f"{STATE}.{os.getpid()}"
         partial.write_text(json.dumps(state, indent=1), encoding="utf-8")
         partial.replace(self.folder / STATE)
+
+
+def _damaged(folder: Path, error: Exception) -> UsageError:
+    return UsageError(f"{folder / STATE} is damaged: {error}", "start the lab again in another folder")
 
 
 def now() -> str:

@@ -174,7 +174,7 @@ def _next(workspace: Workspace) -> str:
         UsageError: all checkpoints are reached.
     """
     points = [point.id for point in workspace.lab.checkpoints]
-    at = [attempt["next"] for attempt in workspace.state()["attempts"] if "next" in attempt]
+    at = [attempt["next"] for attempt in workspace.attempts() if "next" in attempt]
     if at and not at[-1]:
         raise UsageError(
             "the last check reached all checkpoints, so there is none to give a hint for",
@@ -216,8 +216,9 @@ def _progress(lab: Lab) -> dict[str, str]:
         workspace = Workspace.find(lab.name)
     except UsageError:
         return row
-    attempts = workspace.state()["attempts"]
     best = max(
-        (f"{a['reached']}/{a['of']}" for a in attempts), key=lambda text: int(text.split("/")[0]), default="started"
+        (f"{a['reached']}/{a['of']}" for a in workspace.attempts()),
+        key=lambda text: int(text.split("/")[0]),
+        default="started",
     )
     return {**row, "reached": best, "folder": str(workspace.folder)}
