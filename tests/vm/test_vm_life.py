@@ -18,6 +18,7 @@ from r4l import home
 from r4l.errors import UsageError
 from r4l.guest import CommandFailed
 from r4l.kernel import Kernel
+from r4l.toolchain.enter import bwraps
 from r4l.vm import VM, guest_clock
 
 pytestmark = pytest.mark.vm
@@ -175,6 +176,41 @@ def test_no_qemu_survives_its_owner(
             owner.kill()
         left = wait_gone(pids)
         assert not left, [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in left]
+
+
+SLOW_BWRAP = """\
+#!/bin/sh
+case "$*" in *qemu-system*) echo $$ >{told}; read -r _ <{hold} ;; esac
+exec {bwrap} "$@"
+"""
+
+
+def test_no_qemu_starts_without_its_owner(kernel: Kernel, tmp_path: Path) -> None:
+    """The owner is killed before bubblewrap has asked for a signal at its death."""
+    if not kernel.toolchain.isolates:
+        pytest.skip("PRoot is the sandbox here")
+    slow, told, hold = tmp_path / "bin/bwrap", tmp_path / "told", tmp_path / "hold"
+    slow.parent.mkdir()
+    os.mkfifo(told)
+    os.mkfifo(hold)
+    slow.write_text(SLOW_BWRAP.format(told=told, hold=hold, bwrap=bwraps()[0]))
+    slow.chmod(0o755)
+    workdir = tmp_path / "work"
+    workdir.mkdir()
+    argv = [sys.executable, "-c", OWNER, kernel.release, str(workdir), "main", "up"]
+    path = os.pathsep.join(path for path in sys.path if path)
+    env = {**os.environ, "PYTHONPATH": path, "PATH": f"{slow.parent}:{os.environ['PATH']}"}
+    with subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as owner:
+        sandbox = int(told.read_text())
+        owner.kill()
+    assert alive(sandbox)
+    hold.write_text("\n")
+    try:
+        assert not wait_gone({sandbox})
+    finally:
+        if alive(sandbox):
+            os.killpg(sandbox, signal.SIGKILL)
+    assert not (workdir / "qemu.log").read_text()
 
 
 def test_no_descriptors_or_threads_are_left(kernel: Kernel) -> None:

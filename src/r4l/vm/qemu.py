@@ -23,6 +23,12 @@ from r4l.vm.qmp import Event, Monitor
 from r4l.vm.spawn import spawn
 
 SOCKET_BUFFER = 1 << 20
+UNLESS_ALONE = 'read -rt 0 -u "$0" || exec "$@"'
+"""Script of bash that runs a program unless the other end of a socket, on which nothing was sent, is closed.
+
+If r4l is killed before the sandbox has asked for a signal at its parent's death (PR_SET_PDEATHSIG in prctl(2)), the
+signal never comes. The script runs in the sandbox, which has asked by then: a later death ends it.
+"""
 
 
 class Qemu:
@@ -83,14 +89,14 @@ class Qemu:
                 lines=line_ends,
                 devices=devices,
             )
+            qemu = command_line(machine, ends, state, seccomp=toolchain.isolates)
             argv = toolchain.command(
-                command_line(machine, ends, state, seccomp=toolchain.isolates),
+                ["/bin/bash", "-c", UNLESS_ALONE, str(monitor.number), *qemu],
                 grant(machine, workdir, state),
                 cwd=workdir,
                 # Folder for the guest's writes to its disks; the default would be a tmpfs, in memory.
                 env={"TMPDIR": str(workdir)},
             )
-            self.argv = argv
             inherited = [*(pair.number for pair in pairs), *plugs.values(), *line_ends.values()]
             self.process = spawn(argv, log=self.log, descriptors=inherited)
         except FileNotFoundError as error:
