@@ -15,29 +15,18 @@ from typing import TYPE_CHECKING
 
 from r4l import moved
 from r4l.pci.access import ModelError, Reset
+from r4l.pci.arrays import RegisterArray
 from r4l.pci.capabilities import Capability, Express, Msi, Msix, PowerManagement, Vendor
 from r4l.pci.declared import DefinitionError
 from r4l.pci.device import Device
 from r4l.pci.dma import DmaFault
 from r4l.pci.extended import AdvancedErrors, ExtendedCapability, ExtendedVendor, SerialNumber
 from r4l.pci.faults import FAULT_KINDS, Fault
+from r4l.pci.fields import RC, RO, RW, W1C, W1S, WO, AccessType, Field
 from r4l.pci.layout import Bar
+from r4l.pci.memory import Memory
 from r4l.pci.network import NetworkCard
-from r4l.pci.registers import (
-    RC,
-    RO,
-    RW,
-    W1C,
-    W1S,
-    WO,
-    AccessType,
-    Field,
-    Memory,
-    Partial,
-    Register,
-    RegisterArray,
-    Word,
-)
+from r4l.pci.registers import Partial, Register, Word
 from r4l.pci.rings import DescriptorRing
 from r4l.pci.server import Server
 from r4l.pci.timers import RunningTime, SteppedTime, Timer

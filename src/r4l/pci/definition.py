@@ -17,7 +17,8 @@ from r4l.pci.declared import DeclaredType, DefinitionError, caller, fits, mismat
 from r4l.pci.extended import ExtendedCapability, ExtendedVendor
 from r4l.pci.faults import FAULT_KINDS
 from r4l.pci.layout import BARS, Bar
-from r4l.pci.registers import HOOK, Memory, Register
+from r4l.pci.memory import Memory
+from r4l.pci.registers import HOOK, Register
 from r4l.pci.rings import DATA, DescriptorRing
 
 if TYPE_CHECKING:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from r4l.pci.arrays import RegisterArray
 from r4l.pci.capabilities import Msix
 from r4l.pci.declared import Declared, DefinitionError, place_of, shown
-from r4l.pci.registers import Memory, Register, RegisterArray
+from r4l.pci.memory import Memory
+from r4l.pci.registers import Register
 
 BARS = 6
 LARGEST = {32: 1 << 31, 64: 1 << 32}

@@ -4,51 +4,22 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum, Flag, auto
+from enum import Enum, auto
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from r4l.pci.declared import Declared, DefinitionError, place_of, shown
+from r4l.pci.fields import COMBINED, FIELD_FORM, RC, RW, W1C, W1S, WO, AccessType, Field, FieldLike, as_field
 
 if TYPE_CHECKING:
     from r4l.pci.device import Device
 
 F = TypeVar("F", bound=Callable[..., Any])
 WIDTHS = (8, 16, 32, 64)
-MOST_REGISTERS = 1 << 20
-"""Number of registers in the largest array: each takes memory of this process."""
-FIELD_FORM = "give a bit, (high, low), or a Field"
-MOST_BITS = 2048
-"""Number of bits of the largest thing that has fields: a descriptor of 256 bytes."""
 HOOK = "_r4l_register"
 """Attribute of a method that is a register's side effect."""
-
-
-class AccessType(Flag):
-    """Kinds of access to bits, with the names that UVM and most data sheets use.
-
-    RC can be combined with W1C, W1S and RW, such as `RC | W1C`; the others exclude each other.
-    """
-
-    RO = auto()
-    """Read only: writes change nothing."""
-    RW = auto()
-    """Read and write."""
-    WO = auto()
-    """Write only: reads give the BAR's value outside of registers; the model sees the written value."""
-    RC = auto()
-    """Read only, and cleared by a read."""
-    W1C = auto()
-    """Cleared by writing a one."""
-    W1S = auto()
-    """Set by writing a one."""
-
-
-RO, RW, WO, RC, W1C, W1S = AccessType
-COMBINED = (RC | W1C, RC | W1S, RC | RW)
 
 
 class Partial(Enum):
@@ -63,52 +34,11 @@ class Partial(Enum):
 
 
 @dataclass(frozen=True)
-class Field(Declared):
-    """Some bits of a register.
-
-    Args:
-        high: number of the highest bit.
-        low: number of the lowest bit; `high` by default.
-        access: access to these bits; the register's by default.
-
-    Attributes:
-        shift: number of the lowest bit.
-        mask: mask of the bits, in their places.
-    """
-
-    high: int
-    low: int | None = None
-    access: AccessType | None = None
-
-    # Attributes, not properties: a model asks for them a hundred thousand times a second.
-    shift: int = dataclasses.field(init=False, repr=False, compare=False)
-    mask: int = dataclasses.field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        shift = self.high if self.low is None else self.low
-        if max(self.high, shift) >= MOST_BITS:
-            raise self.wrong(f"has the bits {self.high}:{shift}", f"give bits below {MOST_BITS}")
-        object.__setattr__(self, "shift", shift)
-        object.__setattr__(self, "mask", ((1 << max(0, self.high - shift + 1)) - 1) << max(0, shift))
-
-
-FieldLike = Field | int | tuple[int, int]
-
-
-@dataclass(frozen=True)
 class RegisterField:
     """A field of one register, such as `Edu.STATUS.computing`, an argument of a trace's `read` and `write`."""
 
     register: Register
     name: str
-
-
-@dataclass(frozen=True)
-class RegisterElement:
-    """One register of an array, such as `E1000.MTA[3]`, for the questions to a trace."""
-
-    register: RegisterArray
-    index: int
 
 
 class Word(int):
@@ -409,151 +339,3 @@ class Register(Declared):
     def __repr__(self) -> str:
         one = self._declared
         return f"<Register {one.name} at {one.offset:#x} of BAR {one.bar}>"
-
-
-class Words(Sequence[Word]):
-    """The values of an array of registers: by index, and assignable."""
-
-    def __init__(self, register: RegisterArray, device: Device) -> None:
-        self._register, self._device = register, device
-        self._first = device.layout.slots[register.name]
-
-    def __len__(self) -> int:
-        return self._register.count
-
-    def _place(self, index: int) -> int:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"{self._register.name} has {len(self)} registers, and none with the number {index}")
-        return self._first + index % len(self)
-
-    @overload
-    def __getitem__(self, index: int) -> Word: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Word]: ...
-    def __getitem__(self, index: int | slice) -> Word | list[Word]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
-        with self._device.held:
-            return Word(self._register, self._device._values[self._place(index)])
-
-    def __setitem__(self, index: int, value: int) -> None:
-        with self._device.held:
-            self._device._values[self._place(index)] = value & self._register.mask
-
-    def __iter__(self) -> Iterator[Word]:
-        return (self[index] for index in range(len(self)))
-
-
-class RegisterArray(Register):
-    """Several registers of one kind; on an instance `Words`. Their methods get the index first: `f(self, index, …)`.
-
-    Args:
-        count: number of registers.
-        stride: bytes from one to the next; by default (0) their size.
-    """
-
-    def __init__(
-        self,
-        offset: int,
-        width: int = 32,
-        *,
-        count: int,
-        stride: int = 0,
-        reset: int = 0,
-        access: AccessType = RW,
-        fields: Mapping[str, FieldLike] | None = None,
-        bar: int = 0,
-        partial: Partial = Partial.MERGE,
-        sticky: bool = False,
-    ) -> None:
-        self.count, self.stride = count, stride or width // 8
-        super().__init__(
-            offset, width, reset=reset, access=access, fields=fields, bar=bar, partial=partial, sticky=sticky
-        )
-
-    def _check(self) -> None:
-        super()._check()
-        if not 1 <= self.count <= MOST_REGISTERS:
-            raise self.wrong(f"is an array of {self.count}", f"give a count from 1 to {MOST_REGISTERS}")
-        if self.stride < self.size or self.stride % self.size:
-            raise self.wrong(
-                f"has {self.stride} bytes from one to the next",
-                f"give a stride that is a multiple of its {self.size} bytes",
-            )
-
-    @property
-    def span(self) -> int:
-        """Bytes from the begin of the first to the end of the last."""
-        return (self.count - 1) * self.stride + self.size
-
-    def __getitem__(self, index: int) -> RegisterElement:
-        """Return one register of the array, for a question to a trace.
-
-        Raises:
-            IndexError: the array has no such register.
-        """
-        array = self._declared
-        assert isinstance(array, RegisterArray)
-        if not 0 <= index < array.count:
-            raise IndexError(f"{array.name} has {array.count} registers, and none with the number {index}")
-        return RegisterElement(array, index)
-
-    @overload  # type: ignore[override]
-    def __get__(self, instance: None, owner: type) -> RegisterArray: ...
-    @overload
-    def __get__(self, instance: Device, owner: type) -> Words: ...
-    def __get__(self, instance: Device | None, owner: type) -> RegisterArray | Words:
-        if instance is not None:
-            return Words(self, instance)
-        named = self._named
-        assert isinstance(named, RegisterArray)
-        return named
-
-    def __set__(self, instance: Device, value: object) -> None:
-        raise AttributeError(f"{self.name} is an array: assign to one of it, {self.name}[0] = …")
-
-
-class Memory(Declared):
-    """Plain memory in a BAR that software reads and writes without side effects; on an instance a `bytearray`.
-
-    Args:
-        offset: place in its BAR in bytes.
-        size: bytes.
-        bar: number of its BAR.
-    """
-
-    def __init__(self, offset: int, size: int, *, bar: int = 0) -> None:
-        self.name = ""
-        self.offset, self.size, self.bar = offset, size, bar
-        if offset < 0 or size < 1:
-            raise self.wrong(f"has {size} bytes at {offset:#x}", "give an offset from 0 on, and at least one byte")
-
-    @property
-    def span(self) -> int:
-        """Size in bytes."""
-        return self.size
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    @overload
-    def __get__(self, instance: None, owner: type) -> Memory: ...
-    @overload
-    def __get__(self, instance: Device, owner: type) -> bytearray: ...
-    def __get__(self, instance: Device | None, owner: type) -> Memory | bytearray:
-        return self if instance is None else instance._memories[self.name]
-
-    def __repr__(self) -> str:
-        return f"<Memory {self.name}, {self.size:#x} bytes at {self.offset:#x} of BAR {self.bar}>"
-
-
-def as_field(said: FieldLike) -> Field:
-    """Return a field for a bit's number, (high, low), or a `Field`.
-
-    Raises:
-        TypeError: it is none of these.
-    """
-    bits = (said.high, said.shift) if isinstance(said, Field) else said if isinstance(said, tuple) else (said,)
-    if not all(isinstance(bit, int) for bit in bits) or not 1 <= len(bits) <= 2:
-        raise TypeError(f"{shown(said)} is no bit, and no two of them")
-    return said if isinstance(said, Field) else Field(*bits)

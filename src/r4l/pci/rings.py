@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from r4l.pci.arrays import RegisterArray
 from r4l.pci.declared import Declared
-from r4l.pci.registers import FIELD_FORM, Field, FieldLike, Register, RegisterArray, as_field
+from r4l.pci.fields import FIELD_FORM, Field, FieldLike, as_field
+from r4l.pci.registers import Register
 
 if TYPE_CHECKING:
     from r4l.pci.device import Device

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from r4l.errors import VerdictError
+from r4l.pci.arrays import RegisterElement
 from r4l.pci.layout import Cell
-from r4l.pci.registers import Register, RegisterElement, RegisterField, Word
+from r4l.pci.registers import Register, RegisterField, Word
 
 KEPT = 200_000
 """Number of entries that are kept; older ones are dropped and counted."""

@@ -22,9 +22,9 @@ from tests.vm.e1000.twins import DIFFERENCES, Bench, Ours, aligned
 
 from r4l.kernel import Kernel
 from r4l.pci import Register
+from r4l.pci.arrays import RegisterElement
 from r4l.pci.models.e1000 import E1000
 from r4l.pci.models.e1000.descriptors import EOP, IFCS, IXSM, RS, TSE, TUCMD_IP, TUCMD_TCP, TUCMD_TSE, TXSM, VLE
-from r4l.pci.registers import RegisterElement
 
 pytestmark = pytest.mark.vm
 

@@ -11,8 +11,9 @@ import math
 from r4l.pci.access import Reset
 from r4l.pci.capabilities import Msi
 from r4l.pci.device import Device
+from r4l.pci.fields import RO, RW, WO, Field
 from r4l.pci.layout import Bar
-from r4l.pci.registers import RO, RW, WO, Field, Partial, Register, Word
+from r4l.pci.registers import Partial, Register, Word
 
 BUFFER = 0x40000
 BUFFER_SIZE = 4096

@@ -9,8 +9,8 @@ import os
 from collections.abc import Sequence
 
 from r4l.pci import Register, SteppedTime
+from r4l.pci.arrays import RegisterElement
 from r4l.pci.models.e1000 import E1000
-from r4l.pci.registers import RegisterElement
 from r4l.pci.trace import interrupt
 
 SIZE = 1 << 20

@@ -13,12 +13,13 @@ from typing import ClassVar
 from r4l.net import Cable
 from r4l.net.nic import FIRST_MAC
 from r4l.pci.access import Reset
+from r4l.pci.fields import RO, RW, Field
 from r4l.pci.models.e1000.descriptors import RECEIVE_RING, TRANSMIT_RING
 from r4l.pci.models.e1000.eeprom import EepromPort, Microwire, contents, with_checksum
 from r4l.pci.models.e1000.others import Others
 from r4l.pci.models.e1000.phy import Phy
 from r4l.pci.models.e1000.transmit import Transmitter
-from r4l.pci.registers import RO, RW, Field, Register, Word
+from r4l.pci.registers import Register, Word
 
 FLASH = 0x20000
 """First offset beyond the registers and memories, of IOADDR (13.2.2)."""

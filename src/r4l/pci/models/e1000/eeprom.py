@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from r4l.pci.fields import RO, RW, Field
 from r4l.pci.models.e1000.chip import Chip
-from r4l.pci.registers import RO, RW, Field, Register, Word
+from r4l.pci.registers import Register, Word
 
 WORDS = 64
 CHECKSUM_AT, CHECKSUM = 0x3F, 0xBABA

@@ -6,9 +6,11 @@ Source: Intel 8254x Software Developer's Manual (317453), 3.2.1 (order of the fi
 
 from __future__ import annotations
 
+from r4l.pci.arrays import RegisterArray
+from r4l.pci.fields import RO, RW, Field
 from r4l.pci.models.e1000.chip import Chip
 from r4l.pci.models.e1000.control import Control
-from r4l.pci.registers import RO, RW, Field, Register, RegisterArray, Word
+from r4l.pci.registers import Register, Word
 
 ADDRESSES = 16
 HASH_SHIFTS = (4, 3, 2, 0)

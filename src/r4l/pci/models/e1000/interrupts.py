@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from r4l.pci.device import Device
+from r4l.pci.fields import RC, RO, RW, W1C, W1S, WO, Field
 from r4l.pci.models.e1000.chip import Chip
-from r4l.pci.registers import RC, RO, RW, W1C, W1S, WO, Field, Register, Word
+from r4l.pci.registers import Register, Word
 from r4l.pci.timers import Timer
 
 TXDW, TXQE, LSC, RXDMT0, RXO, RXT0, MDAC, TXD_LOW = (1 << bit for bit in (0, 1, 2, 4, 6, 7, 9, 15))

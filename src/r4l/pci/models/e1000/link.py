@@ -7,9 +7,10 @@ Source: Intel 8254x Software Developer's Manual (317453), 13.4.1, 13.4.2, 13.4.6
 from __future__ import annotations
 
 from r4l.pci.access import Reset
+from r4l.pci.fields import RO, RW, Field
 from r4l.pci.models.e1000.interrupts import LSC, MDAC, InterruptUnit
 from r4l.pci.models.e1000.phy import Phy
-from r4l.pci.registers import RO, RW, Field, Register, Word
+from r4l.pci.registers import Register, Word
 
 PHY_ADDRESS = 1
 """Address of the internal PHY on its bus (13.4.7)."""

@@ -6,8 +6,10 @@ Source: Intel 8254x Software Developer's Manual (317453), Table 13-2 and the sec
 
 from __future__ import annotations
 
+from r4l.pci.arrays import RegisterArray
+from r4l.pci.memory import Memory
 from r4l.pci.models.e1000.chip import Chip
-from r4l.pci.registers import Memory, Register, RegisterArray
+from r4l.pci.registers import Register
 
 
 class Others(Chip):

@@ -10,6 +10,7 @@ import zlib
 from collections import deque
 from dataclasses import dataclass
 
+from r4l.pci.fields import RO, RW, WO, Field
 from r4l.pci.models.e1000 import offload
 from r4l.pci.models.e1000.control import Control
 from r4l.pci.models.e1000.descriptors import (
@@ -34,7 +35,7 @@ from r4l.pci.models.e1000.interrupts import RXDMT0, RXO, RXT0, Delay
 from r4l.pci.models.e1000.link import LinkUnit
 from r4l.pci.models.e1000.ring import Ring
 from r4l.pci.models.e1000.statistics import CRC, Statistics
-from r4l.pci.registers import RO, RW, WO, Field, Register, Word
+from r4l.pci.registers import Register, Word
 
 SMALLEST, LARGEST, LARGEST_LONG = 64, 1518, 16384
 """Bytes of a frame with its checksum; a VLAN tag adds four (13.7.15)."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import NamedTuple
 
+from r4l.pci.fields import RC, RO
 from r4l.pci.models.e1000.chip import Chip
-from r4l.pci.registers import RC, RO, Register, Word
+from r4l.pci.registers import Register, Word
 
 CRC = 4
 """Bytes of the frame's checksum, which the counters include."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
+from r4l.pci.fields import RO, RW, Field
 from r4l.pci.models.e1000 import offload
 from r4l.pci.models.e1000.descriptors import (
     CMD_SHIFT,
@@ -37,7 +38,7 @@ from r4l.pci.models.e1000.interrupts import TXD_LOW, TXDW, TXQE, Delay
 from r4l.pci.models.e1000.receive import Receiver
 from r4l.pci.models.e1000.ring import Ring
 from r4l.pci.models.e1000.statistics import CRC
-from r4l.pci.registers import RO, RW, Field, Register, Word
+from r4l.pci.registers import Register, Word
 
 PADDED = 60
 """Bytes, without FCS, that TCTL.PSP fills a short packet to (13.4.33)."""
