@@ -9,6 +9,7 @@ checkout is measured in turn with this one, run by run, and the ratios are print
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import socket
@@ -64,7 +65,6 @@ def measured(work: str) -> float:
     from r4l.pci.channel import MessageSocket
     from r4l.pci.models.e1000 import E1000
     from r4l.pci.models.edu import Edu
-    from r4l.pci.server import Connection
 
     ours, theirs = socket.socketpair()
     if not (child := os.fork()):
@@ -73,7 +73,8 @@ def measured(work: str) -> float:
         os._exit(0)
     theirs.close()
     device = (E1000 if work.startswith("e1000") else Edu)()
-    connection = Connection(device, MessageSocket(ours))
+    # By the module that has it in older checkouts, too.
+    connection = importlib.import_module("r4l.pci.server").Connection(device, MessageSocket(ours))
     begin = time.thread_time()
     connection.serve()
     seconds = time.thread_time() - begin

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The vfio-user protocol: the numbers and structures of its messages, without behaviour.
+"""The vfio-user protocol: the numbers and structures of its messages.
 
 Source: QEMU's docs/interop/vfio-user.rst; for VFIO's own names and numbers Linux's include/uapi/linux/vfio.h. All
 integers are in the host's byte order, all sizes are bytes.
@@ -7,6 +7,7 @@ integers are in the host's byte order, all sizes are bytes.
 
 from __future__ import annotations
 
+import errno
 import struct
 from enum import IntEnum, IntFlag
 from typing import NamedTuple
@@ -167,3 +168,14 @@ class Refused(Exception):
 
 class StreamBroken(Exception):
     """The stream is not a message, and the begin of the next one is unknown."""
+
+
+def payload_values(layout: struct.Struct, message: Message) -> tuple[int, ...]:
+    """Return the values at the begin of a message's payload.
+
+    Raises:
+        Refused: the message is too short.
+    """
+    if len(message.payload) < layout.size:
+        raise Refused(errno.EINVAL, f"{Command(message.command).name} of {len(message.payload)} bytes")
+    return layout.unpack_from(message.payload)

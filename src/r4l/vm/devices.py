@@ -17,9 +17,9 @@ from r4l.arch import architecture
 from r4l.errors import BootError, GuestTimeout, UsageError
 from r4l.kernel import Kernel
 from r4l.pci import Device, ModelError, Server
+from r4l.pci.connection import QEMU_WAITS
 from r4l.pci.load import in_python, model_class
 from r4l.pci.recording import of_trace
-from r4l.pci.server import QEMU_WAITS
 from r4l.vm.qmp import Event, Monitor
 
 DeviceLike = Device | Callable[[], Device]

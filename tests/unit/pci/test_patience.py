@@ -221,7 +221,7 @@ def test_a_method_that_has_not_returned_when_the_machine_ends(tmp_path: Path) ->
 
 def test_an_answer_for_which_qemu_has_not_waited(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """As after ten minutes in a debugger."""
-    monkeypatch.setattr("r4l.pci.server.QEMU_WAITS", 0.2)
+    monkeypatch.setattr("r4l.pci.connection.QEMU_WAITS", 0.2)
     device = Broken()
     device.patience = None
     client = serve(device)
