@@ -16,16 +16,16 @@ from r4l.guest.shell import SHELL, interactive
 from r4l.kernel import Kernel
 from r4l.klog import KernelLog, Splat
 from r4l.net import Cable, Nic, Wire
-from r4l.net.pcap import LARGEST
 from r4l.pci import Device, ModelError, NetworkCard
 from r4l.rootfs import Rootfs, Source
 from r4l.rootfs.disk import DiskImage
-from r4l.vm import loading, workdirs
+from r4l.vm import floods, loading, workdirs
 from r4l.vm import snapshot as snapshots
 from r4l.vm.assembly import Assembly, assemble
 from r4l.vm.blame import RunTime
-from r4l.vm.console import LOG_LIMIT, SerialConsole
+from r4l.vm.console import SerialConsole
 from r4l.vm.devices import WAIT, DeviceLike, fixed
+from r4l.vm.from_start import from_start, not_started
 from r4l.vm.last_words import HALTED
 from r4l.vm.loading import HasPath
 from r4l.vm.machine import Accel, pasteable
@@ -36,23 +36,6 @@ from r4l.vm.ssh import Ssh, forwarded_port
 LOG = logging.getLogger(__name__)
 HANGS = ("hard-lockup", "soft-lockup", "rcu-stall", "hung-task", "workqueue-lockup", "lockdep", "atomic-sleep")
 """Kinds of complaints that explain a hang, the surest first."""
-
-
-class FromStart:
-    """Descriptor for an attribute that a VM has only after its start; the value set then takes precedence."""
-
-    def __get__(self, vm: VM | None, owner: type[VM]) -> FromStart:
-        if vm is None:
-            return self
-        raise _not_started()
-
-
-def _from_start() -> Any:
-    return FromStart()
-
-
-def _not_started() -> UsageError:
-    return UsageError("the VM has not been started", "use it in a `with` statement, or call start()")
 
 
 class VM:
@@ -172,11 +155,11 @@ class VM:
         self.restored = False
         self.saved: float | None = None
 
-    workdir: Path = _from_start()
-    klog: KernelLog = _from_start()
-    guest: Guest = _from_start()
-    cables: Mapping[int, Cable] = _from_start()
-    _run: RunningMachine = _from_start()
+    workdir: Path = from_start()
+    klog: KernelLog = from_start()
+    guest: Guest = from_start()
+    cables: Mapping[int, Cable] = from_start()
+    _run: RunningMachine = from_start()
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -507,7 +490,7 @@ class VM:
         if self._ssh is None and self.image is None and self._launched:
             raise UsageError("there is no sshd in an initramfs", "start the VM from an image: VM(…, image=…)")
         if self._ssh is None:
-            raise _not_started()
+            raise not_started()
         return self._ssh
 
     @property
@@ -526,17 +509,7 @@ class VM:
 
         If the kernel dropped messages of its log, `check` raises that, too.
         """
-        said = []
-        if self._run.qemu.console.received > LOG_LIMIT:
-            said.append(f"the guest wrote more than {LOG_LIMIT >> 20} MiB to its console, and the rest was dropped")
-        if self.klog.lost:
-            said.append("the guest logged more than is kept in memory, and its first lines are in its console only")
-        if self.klog.dropped:
-            said.append(f"the kernel dropped {self.klog.dropped} messages, faster than its console")
-        full = self._run.captures.full | {index for index, wire in self.wires.items() if wire.uncaptured}
-        for index in sorted(full):
-            said.append(f"card {index} carried more than {LARGEST >> 20} MiB, and the rest was not captured")
-        return said
+        return floods.described(self._run, self.wires)
 
     @property
     def console(self) -> SerialConsole:
