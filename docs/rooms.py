@@ -194,9 +194,12 @@ def picture() -> str:
     shapes = [_arrow(places[a], places[b]) for a, b in arrows()]
     shapes += [_box(room, *place, "room") for room, place in places.items() if room not in ground()]
     shapes.append(f'<rect class="ground" x="{MARGIN}" y="{floor}" width="{width - 2 * MARGIN}" height="44" rx="6"/>')
-    step = (width - 2 * MARGIN) / len(ground())
-    for number, room in enumerate(ground()):
-        middle = MARGIN + step * (number + 0.5)
+    # Each has a share of the width by its letters, with two for the space beside it.
+    letters = sum(len(room) + 2 for room in ground())
+    before = 0
+    for room in ground():
+        middle = MARGIN + (width - 2 * MARGIN) * (before + len(room) / 2 + 1) / letters
+        before += len(room) + 2
         shapes.append(f'<text class="low" x="{middle:g}" y="{floor + 27}">{room}</text>')
     height = floor + 44 + MARGIN
     body = "\n".join(shapes)

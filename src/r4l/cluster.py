@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from r4l import home, resources
 from r4l.errors import EnvironmentFault, R4LError
 from r4l.kernel import Kernel
-from r4l.process import safe_path
+from r4l.own_python import safe_path
 from r4l.rootfs import disk
 from r4l.setup import set_up
 from r4l.stages import Stages

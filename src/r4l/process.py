@@ -40,18 +40,6 @@ LOOK = 0.5
 """Seconds between checks whether a silent program has ended."""
 DETAIL = 4096
 """Bytes at the end of a program's output that an error quotes."""
-
-ALONE, TOGETHER = 0.5, 10.0
-"""Seconds after which a program that has not ended is interrupted: `ALONE` if only this process got the signal,
-`TOGETHER` if the program probably got it too (a second interrupt would cut short its cleanup)."""
-PATIENCE = 30.0
-"""Seconds from this interrupt to SIGKILL."""
-
-OWN_PYTHON = (sys.executable, "-P")
-"""Beginning of a command line for this Python in a folder that may be a stranger's. Without -P, `-m` and `-c` import
-modules of the current folder first, and run them (Python's manual, "Command line and environment")."""
-SAFE_PATH = ("PYTHONSAFEPATH", "r4l")
-"""Environment variable with the meaning of -P, and r4l's value of it; Python takes any that is not empty."""
 HOST_REMEDY = {
     "seconds": "run the command again when the machine is less busy, or set R4L_BUILD_SECONDS to a higher limit",
     "memory": "use a machine with more memory, or set R4L_BUILD_MEMORY to a higher limit",
@@ -225,26 +213,6 @@ def _read(descriptor: int, process: subprocess.Popen[bytes]) -> bytes:
         ended = process.poll() is not None
 
 
-@contextlib.contextmanager
-def safe_path() -> Iterator[None]:
-    """Have every Python started in the block leave the current folder out of its path.
-
-    For libraries that start Python by themselves, such as multiprocessing with its `-c`.
-    """
-    os.environ.setdefault(*SAFE_PATH)
-    try:
-        yield
-    finally:
-        end_safe_path()
-
-
-def end_safe_path() -> None:
-    """Undo `safe_path` in this process, for what it starts; the user's own setting stays."""
-    name, ours = SAFE_PATH
-    if os.environ.get(name) == ours:
-        del os.environ[name]
-
-
 def dying(name: str) -> list[str]:
     """Return the beginning of a command line whose program gets a signal, such as TERM, when its starter's thread
     ends."""
@@ -369,64 +337,6 @@ def end_group(process: subprocess.Popen[bytes], grace: float = 5.0) -> None:
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(grace)
-
-
-def run_here(argv: Sequence[str], cwd: Path, *, output: IO[str] | None = None) -> int:
-    """Run a program on this terminal to its end, and return its exit code. An interrupted program gets time to finish
-    its output.
-
-    Args:
-        output: an open file for its standard output; this process's own by default.
-
-    Raises:
-        KeyboardInterrupt: this process was interrupted; the program has ended too.
-    """
-    told: list[int] = []
-    begun = False
-
-    def interrupt(number: int, _frame: object) -> None:
-        told.append(number)
-        # During the start of the program, an exception would lose track of it.
-        if begun:
-            raise KeyboardInterrupt
-
-    numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
-    # A terminal sends SIGINT for ^C to the program too; `kill` sends SIGTERM to this process only.
-    with _handling(numbers, interrupt), subprocess.Popen(argv, cwd=cwd, stdout=output) as process:
-        try:
-            begun = True
-            if told:
-                raise KeyboardInterrupt
-            return process.wait()
-        except KeyboardInterrupt:
-            with _handling(numbers, signal.SIG_IGN):
-                # With SIGINT ignored, as in a script's background jobs, the program reacts to SIGTERM only.
-                ask = signal.SIGINT if signal.SIGINT in numbers else signal.SIGTERM
-                _see_out(process, ask, ALONE if signal.SIGTERM in told else TOGETHER)
-            raise
-
-
-@contextlib.contextmanager
-def _handling(numbers: Sequence[signal.Signals], handler: Any) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)
-
-
-def _see_out(process: subprocess.Popen[bytes], ask: signal.Signals, moment: float) -> None:
-    """Wait for a program to end; send it a signal after `moment` seconds, and SIGKILL after `PATIENCE` more."""
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(moment)
-        return
-    process.send_signal(ask)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(PATIENCE)
-        return
-    process.kill()
-    process.wait()
 
 
 def end_all() -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -13,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from r4l import process
 from r4l.errors import BuildError, EnvironmentFault, R4LError
-from r4l.process import run_here, run_logged
+from r4l.process import run_logged
 
 
 def broken(code: int, tail: str) -> R4LError:
@@ -97,51 +95,3 @@ def test_colours_are_for_whoever_shows_them(tmp_path: Path) -> None:
     assert lines == ["\x1b[1;31mred\x1b[0m", "plain", "no end"]
     assert printed == "red\nplain\nno end"
     assert log.read_text().splitlines()[1:] == ["red", "plain", "no end"]
-
-
-def test_a_program_that_does_not_end_is_killed_in_the_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(process, "TOGETHER", 0.1)
-    monkeypatch.setattr(process, "PATIENCE", 0.5)
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    # It interrupts us as soon as it is deaf to us.
-    script = "trap '' INT; echo $$ > pid; kill -INT $PPID; while :; do sleep 0.1; done"
-    with pytest.raises(KeyboardInterrupt):
-        run_here(["sh", "-c", script], tmp_path)
-    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
-
-
-def test_the_exit_code_of_a_program_in_our_terminal(tmp_path: Path) -> None:
-    assert run_here(["sh", "-c", "exit 3"], tmp_path) == 3
-
-
-SOURCES = Path(process.__file__).parent
-PYTEST = {"cli/test.py", "cli/rows.py", "camp/labs/running.py"}
-"""Files that start pytest, in the folder of the tests."""
-
-
-def test_python_is_started_without_the_current_folder() -> None:
-    """Regression: the launcher and `r4l run --keep` imported modules of the folder that they were called in."""
-    begun = re.compile(r"""sys\.executable,\s*["']-[mc]["']""")
-    files = {file.relative_to(SOURCES).as_posix(): file.read_text(encoding="utf-8") for file in SOURCES.rglob("*.py")}
-    assert {name for name, text in files.items() if begun.search(text)} == PYTEST
-
-
-def test_pythons_that_a_library_starts_leave_the_current_folder_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "click.py").write_text("print('hostile')")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
-    argv = [sys.executable, "-c", "import click"]
-    with process.safe_path():
-        assert subprocess.run(argv, capture_output=True, check=True).stdout == b""
-    assert "PYTHONSAFEPATH" not in os.environ
-    assert subprocess.run(argv, capture_output=True, check=True).stdout == b"hostile\n"
-
-
-def test_the_users_own_safe_path_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONSAFEPATH", "1")
-    with process.safe_path():
-        pass
-    assert os.environ["PYTHONSAFEPATH"] == "1"

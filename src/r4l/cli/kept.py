@@ -20,7 +20,7 @@ from r4l.errors import VerdictError
 from r4l.guest.shell import on_terminal
 from r4l.kept.client import Ended, RemoteGuest
 from r4l.kept.keeper import READY
-from r4l.process import OWN_PYTHON
+from r4l.own_python import OWN_PYTHON
 from r4l.stages import is_quiet
 from r4l.terminal import Console
 

@@ -17,8 +17,8 @@ from r4l.cli.options import config_option, kernels_option
 from r4l.cli.run import modules_of
 from r4l.cli.screen import show_warnings
 from r4l.errors import UsageError
+from r4l.foreground import run_here
 from r4l.module import built_by
-from r4l.process import run_here
 from r4l.setup import set_up
 from r4l.stages import Stages, is_quiet
 from r4l.testing.exitcodes import EXIT_CODES

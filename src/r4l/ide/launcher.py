@@ -17,7 +17,7 @@ from pathlib import Path
 
 from r4l import home
 from r4l.limits import UNLIMITED
-from r4l.process import OWN_PYTHON
+from r4l.own_python import OWN_PYTHON
 from r4l.toolchain import Grant, Toolchain
 
 PROGRAMS = ("rust-analyzer", "clangd")

@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from r4l import resources
 from r4l.errors import EnvironmentFault
-from r4l.process import run_here
+from r4l.foreground import run_here
 from r4l.selftest import passed, seconds
 from r4l.selftest.ahead import Ahead
 from r4l.selftest.parts import Part, Selection, table

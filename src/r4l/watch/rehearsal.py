@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import r4l.watch.job
-from r4l.process import end_safe_path
+from r4l.own_python import end_safe_path
 
 __all__: list[str] = []
 

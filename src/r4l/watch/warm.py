@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from multiprocessing import connection, forkserver
 
-from r4l.process import safe_path
+from r4l.own_python import safe_path
 from r4l.threads import Failed, guarded
 from r4l.watch.job import Job, JobResult, main
 
