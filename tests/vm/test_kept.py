@@ -145,6 +145,7 @@ def test_a_complaint_while_no_command_runs_is_told_once(keep: Callable[..., str]
     assert name not in there()
 
 
+@pytest.mark.thorough
 def test_the_panic_of_a_machine_that_nobody_uses_is_told_once(keep: Callable[..., str]) -> None:
     name = keep("-", "--", "true")
     pid = there()[name]["pid"]

@@ -68,6 +68,7 @@ def up(vm: r4l.VM, looped: BuiltModule, mode: int) -> None:
     vm.run("ip link set eth0 up && ip addr add 192.0.2.1/24 dev eth0", check=True)
 
 
+@pytest.mark.thorough
 def test_a_module_is_initialised_once(vm: r4l.VM, kernel: Kernel) -> None:
     """Safe code of a driver can call the `init` that the kit wrote for its module; it gets an error."""
     modules = Module(FIXTURES / "again").build_all(kernel)

@@ -177,6 +177,7 @@ def test_the_eeprom_of_the_oldest_is_read_and_written_by_its_pins(
     assert not refused(card)
 
 
+@pytest.mark.thorough
 @pytest.mark.machine(nics=["python:e1000-82544gc"])
 def test_the_lamp_of_the_oldest_is_at_a_pin(
     loaded: r4l.VM, ethtool: Ethtool, register: Callable[[int], int], module: r4l.BuiltModule
@@ -249,7 +250,7 @@ def test_on_pci_x_a_frame_begins_with_a_small_descriptor(
 @pytest.mark.parametrize(
     "limit",
     [
-        pytest.param(2048, marks=pytest.mark.machine(nics=[f"{ON_PCI_X}:ServerOnPciX"])),
+        pytest.param(2048, marks=[pytest.mark.machine(nics=[f"{ON_PCI_X}:ServerOnPciX"]), pytest.mark.thorough]),
         pytest.param(4096, marks=pytest.mark.machine(nics=[f"{ON_PCI_X}:GbOnPciX"])),
     ],
 )
@@ -278,7 +279,7 @@ def test_a_board_that_wakes_nothing_says_so(loaded: r4l.VM, ethtool: Ethtool) ->
 
 
 @pytest.mark.machine(nics=["python:e1000-82546gb-second"])
-@pytest.mark.parametrize("chosen", [False, True])
+@pytest.mark.parametrize("chosen", [pytest.param(False, marks=pytest.mark.thorough), True])
 def test_a_second_port_wakes_the_system_if_its_eeprom_says_so(
     vm: r4l.VM, request: pytest.FixtureRequest, chosen: bool
 ) -> None:
@@ -299,7 +300,7 @@ def test_a_second_port_wakes_the_system_if_its_eeprom_says_so(
     ("specific", "extended"),
     [
         pytest.param(0x0B60, 0x0D70, marks=pytest.mark.machine(nics=["python:e1000"])),
-        pytest.param(0x0B68, 0x0D60, marks=pytest.mark.machine(nics=["python:e1000-82545gm"])),
+        pytest.param(0x0B68, 0x0D60, marks=[pytest.mark.machine(nics=["python:e1000-82545gm"]), pytest.mark.thorough]),
     ],
 )
 def test_the_phy_is_set_up_for_half_duplex(
