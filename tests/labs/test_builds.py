@@ -22,6 +22,7 @@ SINCE_7_3 = {
     ("arm64", "answer"),
     ("digest", "starter"),
     ("digest", "answer"),
+    ("survive", "starter"),
 }
 """These use what the kernel's own interface has since Linux 7.3, without the kit, which hides the differences."""
 
