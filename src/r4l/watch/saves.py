@@ -31,8 +31,9 @@ class Saves:
     """
 
     def __init__(self, folders: Sequence[Path], tell: Callable[[frozenset[Path]], None], failed: Failed) -> None:
-        self._folders = folders
+        self._folders = frozenset(folders)
         self._tell = tell
+        self._missed: frozenset[Path] = frozenset()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=guarded(self._watch, failed), name="r4l-saves", daemon=True)
 
@@ -48,36 +49,66 @@ class Saves:
         lenient = False
         while not self._stop.is_set():
             try:
-                # The lenient watch does not fail for a folder that is gone.
-                for folder in self._folders:
-                    folder.stat()
-                for changes in watch(
-                    *self._folders,
-                    watch_filter=None,
-                    step=STEP,
-                    stop_event=self._stop,
-                    ignore_permission_denied=lenient,
-                ):
-                    paths = frozenset(Path(name) for _, name in changes)
-                    self._tell(paths)
-                    if not paths.isdisjoint(self._folders):
-                        # The folder may have been replaced: the kernel still watches the old one.
-                        break
+                self._tell_changes(lenient=lenient)
             except FileNotFoundError:
-                self._tell(frozenset(self._folders))
+                self._put_off(frozenset())
+                if not self._all_there():
+                    self._tell(self._folders)
                 # A checkout of a commit without the folder; inotify(7) cannot watch what is not there.
-                while not (self._stop.is_set() or all(folder.exists() for folder in self._folders)):
+                while not (self._stop.is_set() or self._all_there()):
                     self._stop.wait(RETURN)
-                if not self._stop.is_set():
-                    self._tell(frozenset(self._folders))
             except OSError as error:
                 if isinstance(error, PermissionError) and not lenient:
                     # A folder below that is closed to this user: the others are watched.
                     lenient = True
                     continue
-                names = " and ".join(map(str, self._folders))
+                names = " and ".join(map(str, sorted(self._folders)))
                 remedy = "let this user watch more: sysctl fs.inotify.max_user_watches and max_user_instances"
                 raise EnvironmentFault(f"saves in {names} are not seen: {error}", remedy) from error
             except RuntimeError:
                 # WatchfilesRustInternalError: "Unable to decode path … to string".
-                self._tell(frozenset(self._folders))
+                self._put_off(frozenset())
+
+    def _tell_changes(self, *, lenient: bool) -> None:
+        """Watch the folders until one of them may have been replaced, or all is stopped.
+
+        Raises:
+            FileNotFoundError: a folder is gone.
+            OSError: the folders cannot be watched.
+            RuntimeError: a name is not UTF-8.
+        """
+        began = False
+        # The first result, of changes or of none, comes when the kernel watches all folders.
+        for changes in watch(
+            *self._folders,
+            watch_filter=None,
+            step=STEP,
+            stop_event=self._stop,
+            rust_timeout=STEP,
+            yield_on_timeout=True,
+            ignore_permission_denied=lenient,
+        ):
+            if not began:
+                began = True
+                # The lenient watch does not fail for a folder that is gone.
+                for folder in self._folders:
+                    folder.stat()
+            paths = frozenset(Path(name) for _, name in changes)
+            if not paths.isdisjoint(self._folders):
+                # The folder may have been replaced: the kernel still watches the old one.
+                self._put_off(paths)
+                return
+            if paths or self._missed:
+                self._tell(paths | self._missed)
+                self._missed = frozenset()
+
+    def _put_off(self, paths: frozenset[Path]) -> None:
+        """Keep changes until the next watch has begun: what is saved until then is not seen, and whoever is told reads
+        the folders before it."""
+        if self._missed:
+            # Interrupted again meanwhile, perhaps for ever.
+            self._tell(self._missed)
+        self._missed = paths | self._folders
+
+    def _all_there(self) -> bool:
+        return all(folder.exists() for folder in self._folders)

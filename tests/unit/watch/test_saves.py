@@ -9,10 +9,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import watchfiles
 from tests.unit.unhandled import unhandled
 
 from r4l.errors import EnvironmentFault
@@ -206,3 +209,73 @@ def test_a_checkout_of_a_commit_without_the_folder(of_driver: Told, repository: 
     git(repository, "checkout", "-q", "other")
     of_driver.until(driver)
     _begun(driver, of_driver)
+
+
+class Gate:
+    """The real watch, of which the second one and each later one of folders that are there begin when they are let.
+
+    Attributes:
+        asked: set when one of these is to begin.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked, self._let = threading.Event(), threading.Event()
+        self._begun = 0
+        monkeypatch.setattr("r4l.watch.saves.watch", self._watch)
+
+    def _watch(self, *folders: Path, **options: Any) -> Iterator[set[Any]]:
+        self._begun += 1
+        if self._begun > 1 and all(folder.exists() for folder in folders):
+            self.asked.set()
+            assert self._let.wait(LIMIT)
+        yield from watchfiles.watch(*folders, **options)
+
+    def let(self) -> None:
+        """Let the watches begin."""
+        assert self.asked.wait(LIMIT)
+        self._let.set()
+
+
+@pytest.mark.parametrize("how", ["replaced", "gone and back"])
+def test_saves_while_no_watch_has_begun_are_told_once_it_has(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: a folder that was back before it was looked for was not told, nor were files that came to one that
+    was told before its watch had begun."""
+    folder, gate, told = tmp_path / "driver", Gate(monkeypatch), Told()
+    folder.mkdir()
+    with Saves([folder], told.tell, unhandled):
+        _begun(folder, told)
+        folder.rename(tmp_path / "away")
+        if how == "replaced":
+            folder.mkdir()
+        else:
+            told.until(folder)
+            folder.mkdir()
+        assert gate.asked.wait(LIMIT)
+        while told.next():
+            pass
+        (folder / "main.rs").write_text("")
+        gate.let()
+        told.until(folder)
+        _begun(folder, told)
+
+
+def test_a_folder_that_is_gone_from_a_watch_with_closed_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(*folders: Path, ignore_permission_denied: bool, **options: Any) -> Iterator[set[Any]]:
+        if not ignore_permission_denied:
+            raise PermissionError("sub")
+        return watchfiles.watch(*folders, ignore_permission_denied=True, **options)
+
+    monkeypatch.setattr("r4l.watch.saves.watch", closed)
+    folder, told = tmp_path / "driver", Told()
+    folder.mkdir()
+    with Saves([folder], told.tell, unhandled):
+        _begun(folder, told)
+        folder.rename(tmp_path / "away")
+        told.until(folder)
+        folder.mkdir()
+        told.until(folder)
+        _begun(folder, told)
