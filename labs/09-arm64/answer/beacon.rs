@@ -30,6 +30,10 @@ use kernel::{
 };
 use regs::*;
 
+/// Place of the register Command in the configuration space, and its bit for the card's memory.
+const PCI_COMMAND: usize = 0x04;
+const PCI_COMMAND_MEMORY: u16 = 0x2;
+
 /// Length of the frame in bytes: the shortest of Ethernet.
 const LENGTH: usize = 60;
 
@@ -120,6 +124,13 @@ impl pci::Driver for Beacon {
     ) -> impl PinInit<Self::Data<'bound>, Error> + 'bound {
         let since = Instant::now();
         pdev.enable_device_mem()?;
+        // The kernel does not enable a device twice, and Linux's Rust cannot disable it: a card that
+        // has missed it would stay off, even for the next driver.
+        let config = pdev.config_space();
+        let command = config.read16(PCI_COMMAND);
+        if command & PCI_COMMAND_MEMORY == 0 {
+            config.write16(command | PCI_COMMAND_MEMORY, PCI_COMMAND);
+        }
         pdev.set_master();
         let bar = pdev.iomap_region_sized(0, c"beacon")?;
         let number = module_parameters::number.value();

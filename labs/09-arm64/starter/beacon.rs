@@ -33,6 +33,10 @@ use kernel::{
 };
 use regs::*;
 
+/// Place of the register Command in the configuration space, and its bit for the card's memory.
+const PCI_COMMAND: usize = 0x04;
+const PCI_COMMAND_MEMORY: u16 = 0x2;
+
 /// Length of the frame in bytes: the shortest of Ethernet.
 const LENGTH: usize = 60;
 
@@ -127,6 +131,13 @@ impl pci::Driver for Beacon {
     ) -> impl PinInit<Self::Data<'bound>, Error> + 'bound {
         let since = now();
         pdev.enable_device_mem()?;
+        // The kernel does not enable a device twice, and Linux's Rust cannot disable it: a card that
+        // has missed it would stay off, even for the next driver.
+        let config = pdev.config_space();
+        let command = config.read16(PCI_COMMAND);
+        if command & PCI_COMMAND_MEMORY == 0 {
+            config.write16(command | PCI_COMMAND_MEMORY, PCI_COMMAND);
+        }
         pdev.set_master();
         // The machine has less than 1 GiB of memory: 30 bits reach all of it.
         // SAFETY: No code allocates DMA memory for the card yet.

@@ -38,6 +38,10 @@ use kernel::{
     uaccess::UserSliceReader, //
 };
 
+/// Place of the register Command in the configuration space, and its bit for the device's memory.
+const COMMAND: usize = 0x04;
+const COMMAND_MEMORY: u16 = 0x2;
+
 /// Value of `ID.kind`.
 const KIND: u32 = 0xd16e;
 
@@ -95,6 +99,13 @@ impl pci::Driver for Digest {
             let bound: &'bound pci::Device<Bound> = pdev;
 
             pdev.enable_device_mem()?;
+            // The kernel does not enable a device twice, and Linux's Rust cannot disable it: one
+            // that has missed it would stay off, even for the next driver.
+            let config = pdev.config_space();
+            let command = config.read16(COMMAND);
+            if command & COMMAND_MEMORY == 0 {
+                config.write16(command | COMMAND_MEMORY, COMMAND);
+            }
             let bar = bound.iomap_region_sized(0, c"r4l_digest")?;
             // --- starter
             //| // YOURS (identity): read `regs::ID`. If its kind is not `KIND`, say so, and return
