@@ -11,6 +11,7 @@ from r4l import home
 from r4l.arch import DEFAULT, architecture
 from r4l.errors import UsageError
 from r4l.kernel import Kernel, debian, named, own, stock
+from r4l.kernel import recipe as recipes
 from r4l.kernel.debian import is_debian
 from r4l.kernel.profile import profiles
 from r4l.rootfs import disk
@@ -90,7 +91,7 @@ def set_up(
             write_lock(ready)
         return ready
     with stages.stage(f"building kernel {wanted}") as say:
-        return own.build(own.recipe(wanted, folder / "source", found.version, arch=arch), toolchain, say)
+        return own.build(recipes.recipe(wanted, folder / "source", found.version, arch=arch), toolchain, say)
 
 
 def lock_file_of(kernel: Kernel) -> Path | None:

@@ -12,7 +12,7 @@ import pytest
 
 from r4l.errors import UsageError
 from r4l.kernel import Kernel, own
-from r4l.kernel.own import recipe
+from r4l.kernel.recipe import recipe
 from r4l.vm import VM
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]

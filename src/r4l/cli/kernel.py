@@ -20,6 +20,7 @@ from r4l.cli.options import kernel_option
 from r4l.debian import choice
 from r4l.errors import EnvironmentFault, UsageError
 from r4l.kernel import Kernel, debian, named, own, stock, tree
+from r4l.kernel import recipe as recipes
 from r4l.kernel.describe import Description, describe
 from r4l.kernel.kconfig import Dropped
 from r4l.kernel.manifest import MANIFEST
@@ -187,7 +188,9 @@ def build(
                 raise UsageError("a kernel with fragments or a tree of your own needs a name", "give --name NAME")
             called = name or base
             if found:
-                recipe = own.recipe(called, found.source, str(found.source), arch=arch, base=base, fragments=fragments)
+                recipe = recipes.recipe(
+                    called, found.source, str(found.source), arch=arch, base=base, fragments=fragments
+                )
             else:
                 with stages.stage("kernel source") as say:
                     recipe = named.debian_recipe(called, arch, base=base, fragments=fragments, say=say)

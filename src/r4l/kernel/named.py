@@ -12,6 +12,7 @@ from r4l import home, moved
 from r4l.arch import DEFAULT, architecture
 from r4l.errors import UsageError
 from r4l.kernel import own, stock, tree
+from r4l.kernel import recipe as recipes
 from r4l.kernel.debian import is_debian
 from r4l.kernel.model import Kernel
 from r4l.kernel.profile import profiles
@@ -75,18 +76,18 @@ def get(name: str = "stock", *, arch: str = DEFAULT, say: Say = quiet) -> Kernel
 
 def debian_recipe(
     name: str, arch: str, *, base: str | None = None, fragments: Sequence[Path] = (), say: Say = quiet
-) -> own.Recipe:
+) -> recipes.Recipe:
     """Return a recipe that uses the source of Debian's kernel, downloading it first if needed: that of the lock file in
     force, or the newest on this machine.
 
     Raises:
-        UsageError: as for `own.recipe`.
+        UsageError: as for `recipe.recipe`.
         EnvironmentFault: the network or the mirror is missing, or the disk is full.
     """
     made = Toolchain.made()
     wanted, version = stock.locked(made.lock if made else None, DEFAULT)
     folder, release = stock.fetch(wanted, DEFAULT, say, version=version)
-    return own.recipe(name, folder / "source", release.version, arch=arch, base=base, fragments=fragments)
+    return recipes.recipe(name, folder / "source", release.version, arch=arch, base=base, fragments=fragments)
 
 
 if not TYPE_CHECKING:

@@ -21,7 +21,8 @@ from tests.unit.toolchain.conftest import Debian
 from r4l import clean, home
 from r4l.cli.clean import command
 from r4l.errors import EnvironmentFault, UsageError
-from r4l.kernel import manifest, own
+from r4l.kernel import manifest
+from r4l.kernel import recipe as recipes
 from r4l.toolchain import Toolchain
 
 NEWER = {"rustc": "1.90.0-1"}
@@ -76,7 +77,7 @@ def kernel_of(toolchain: Toolchain, release: str = "7.3.4+deb13-amd64", version:
 
 
 def own_kernel(toolchain: Toolchain, source: Path, name: str = "minimal") -> Path:
-    recipe = own.recipe(name, source, "7.3.4-1", base="minimal")
+    recipe = recipes.recipe(name, source, "7.3.4-1", base="minimal")
     (recipe.folder / "build").mkdir(parents=True)
     data = {
         "name": name, "release": "7.3.4", "version": "7.3.4-1", "arch": "x86_64", "profile": "minimal", "fragments": [],

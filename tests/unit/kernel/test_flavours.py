@@ -10,7 +10,8 @@ from typing import cast
 import pytest
 
 from r4l.errors import EnvironmentFault, UsageError
-from r4l.kernel import debian, own, profile, stock
+from r4l.kernel import debian, profile, stock
+from r4l.kernel import recipe as recipes
 from r4l.toolchain import Archive
 
 RELEASES = [
@@ -91,4 +92,4 @@ def test_a_kernel_that_is_there_is_taken_by_its_flavour(
 @pytest.mark.parametrize("name", ["stock", "rt", "cloud"])
 def test_a_kernel_of_ones_own_has_another_name(name: str) -> None:
     with pytest.raises(UsageError, match="none of stock, rt, cloud"):
-        own.Recipe(name, profile.profile("minimal"), Path("/src"), "1", "x86_64")
+        recipes.Recipe(name, profile.profile("minimal"), Path("/src"), "1", "x86_64")

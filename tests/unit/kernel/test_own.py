@@ -10,8 +10,8 @@ import pytest
 from r4l.arch import architecture, architectures
 from r4l.errors import UsageError
 from r4l.kernel.kconfig import missed, parse_fragment, require_plain, require_types
-from r4l.kernel.own import recipe
 from r4l.kernel.profile import profiles
+from r4l.kernel.recipe import recipe
 
 
 @pytest.mark.parametrize("arch", architectures())

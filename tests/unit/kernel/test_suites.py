@@ -16,7 +16,8 @@ from tests.unit.kernel.test_flavours import Packages
 from r4l.cli.kernel import command
 from r4l.debian.mirror import Absent
 from r4l.errors import EnvironmentFault, UsageError
-from r4l.kernel import debian, manifest, metadata, own, profile, stock
+from r4l.kernel import debian, manifest, metadata, profile, stock
+from r4l.kernel import recipe as recipes
 from r4l.setup import set_up
 from r4l.stages import Stages
 from r4l.toolchain import Archive, Toolchain, archive_for, recipe, recipe_key, suites, table
@@ -205,7 +206,7 @@ def test_a_kernel_that_is_ready_has_the_tree_of_its_suite(
 @each
 def test_a_kernel_of_ones_own_has_another_name(suite: str) -> None:
     with pytest.raises(UsageError, match="none of stock, rt, cloud, testing, sid"):
-        own.Recipe(suite, profile.profile("minimal"), Path("/src"), "1", "x86_64")
+        recipes.Recipe(suite, profile.profile("minimal"), Path("/src"), "1", "x86_64")
 
 
 @each

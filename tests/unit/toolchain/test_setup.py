@@ -15,6 +15,7 @@ from tests.unit.toolchain.conftest import Debian
 from r4l import home
 from r4l.kernel import debian as debians
 from r4l.kernel import manifest, named, own, stock
+from r4l.kernel import recipe as recipes
 from r4l.setup import lock_file_of, note_extras, set_up
 from r4l.stages import Stages
 from r4l.terminal import Console
@@ -126,7 +127,7 @@ def test_the_lock_file_governs_kernels_from_source(
     debian: Debian, kernels: Kernels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Regression: they were built from the newest source."""
-    built: list[own.Recipe] = []
+    built: list[recipes.Recipe] = []
     monkeypatch.setattr(own, "build", lambda recipe, *_, **__: built.append(recipe))
     lock = tmp_path / "lock.json"
     lock.write_text(json.dumps(LOCKED), encoding="utf-8")
@@ -147,7 +148,7 @@ def test_a_kernel_of_another_source_than_the_locked_one_is_stale(
     lock.write_text(json.dumps(LOCKED), encoding="utf-8")
     toolchain = Toolchain.get(lock_file=lock)
     source = tmp_path / f"home/kernels/7.3_{version}/source"
-    recipe = own.recipe("minimal", source, version)
+    recipe = recipes.recipe("minimal", source, version)
     data = {
         "name": "minimal", "release": "7.3", "version": version, "arch": "x86_64", "profile": "minimal",
         "fragments": [], "source": str(source), "recipe": recipe.key(toolchain), "steps": 10, "toolchain": {},
@@ -164,8 +165,8 @@ def test_a_stale_kernel_is_built_anew_by_its_own_recipe(
     tree = tmp_path / "linux"
     tree.mkdir()
     for name, source in (("mine", tmp_path / "home/kernels/7.3.4+deb13-amd64_7.3.4-1/source"), ("theirs", tree)):
-        recipe = own.recipe(name, source, "7.3.4-1", base="minimal")
-        recipe = own.Recipe(name, recipe.profile, source, "7.3.4-1", "x86_64", (fragment,))
+        recipe = recipes.recipe(name, source, "7.3.4-1", base="minimal")
+        recipe = recipes.Recipe(name, recipe.profile, source, "7.3.4-1", "x86_64", (fragment,))
         source.mkdir(parents=True, exist_ok=True)
         (recipe.folder / "build").mkdir(parents=True)
         data = {
@@ -177,7 +178,7 @@ def test_a_stale_kernel_is_built_anew_by_its_own_recipe(
         assert named.ready(name)
     debian.versions |= {"rustc": "1.90.0-1"}
     Toolchain.get(update=True)
-    built: list[own.Recipe] = []
+    built: list[recipes.Recipe] = []
     monkeypatch.setattr(own, "build", lambda recipe, _toolchain, _say: built.append(recipe))
     for name in ("mine", "theirs"):
         assert named.ready(name) is None

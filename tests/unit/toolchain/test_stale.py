@@ -18,6 +18,7 @@ from tests.unit.toolchain.trees import NEWER, legacy, lock_file
 
 from r4l.errors import EnvironmentFault
 from r4l.kernel import manifest, own, stock
+from r4l.kernel import recipe as recipes
 from r4l.toolchain import Toolchain
 
 
@@ -70,7 +71,7 @@ def test_the_locked_kernel_is_the_stock_one(debian: Debian, tmp_path: Path) -> N
 
 
 def own_kernel(toolchain: Toolchain, tmp_path: Path, **changed: Any) -> Path:
-    recipe = own.recipe("minimal", tmp_path, "7.3.4-1")
+    recipe = recipes.recipe("minimal", tmp_path, "7.3.4-1")
     data = {
         "name": "minimal", "release": "7.3.4-minimal", "version": "7.3.4-1", "arch": "x86_64", "profile": "minimal",
         "source": str(tmp_path), "recipe": recipe.key(toolchain), "fragments": [], "steps": 10, "toolchain": {},
@@ -152,7 +153,7 @@ def test_a_kernel_that_another_process_uses_is_not_replaced(
     folder = own_kernel(toolchain, tmp_path)
     (folder / "build/vmlinux").touch()
     (tmp_path / "x.config").write_text("CONFIG_IPV6=n\n", encoding="utf-8")
-    wanted = own.recipe("minimal", tmp_path, "7.3.4-1", fragments=[tmp_path / "x.config"])
+    wanted = recipes.recipe("minimal", tmp_path, "7.3.4-1", fragments=[tmp_path / "x.config"])
     monkeypatch.setattr("r4l.kernel.kconfig.require_known", lambda *_: None)
     kernel = own.ready("minimal", "x86_64", toolchain)
     assert kernel, "this process uses it, too"
@@ -179,7 +180,7 @@ def test_a_kernel_that_another_process_uses_and_that_has_not_changed_is_left_as_
     toolchain = Toolchain.get()
     source = tmp_path / "home/kernels/7.3.4_1/source"
     source.mkdir(parents=True)
-    wanted = own.recipe("minimal", source, "7.3.4-1")
+    wanted = recipes.recipe("minimal", source, "7.3.4-1")
     folder = own_kernel(toolchain, tmp_path, source=str(source), recipe=wanted.key(toolchain))
     (folder / "build/include/config").mkdir(parents=True)
     (folder / "build/.config").touch()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from r4l.camp.labs.workspace import Workspace
 from r4l.errors import BuildError, UsageError
 from r4l.kernel import Kernel, kconfig, own
+from r4l.kernel import recipe as recipes
 from r4l.kernel.profile import profile
 from r4l.process import Say
 
@@ -36,7 +37,7 @@ def build(workspace: Workspace, base: Kernel, say: Say) -> Kernel:
         text = file.read_text(encoding="utf-8")
         kconfig.require_plain(text, file.name)
         texts.append((str(file), text))
-        recipe = own.Recipe(
+        recipe = recipes.Recipe(
             name(lab.name),
             profile(str(base.manifest["profile"])),
             base.source,
