@@ -15,17 +15,19 @@ from pathlib import Path
 
 import pytest
 
+from r4l.home import remove
+
 pytestmark = [pytest.mark.setup_faults, pytest.mark.timeout(1500)]
 
 STAGES = {
-    "the package lists are fetched": "lists/*/*",
-    "the packages are downloaded": "downloads/*.part",
-    "the tree is unpacked": "toolchain/.*.partial-*/usr/bin/dpkg",
-    "the source is unpacked": "kernels/.*.partial-*/source/*",
-    "the metadata is configured": "logs/metadata-*.log",
-    "the metadata is built": "kernels/*/*/build/rust/*.o",
+    "the package lists are fetched": ("lists/*/*", "lists/[!.]*"),
+    "the packages are downloaded": ("downloads/*.part", "downloads/[!.]*"),
+    "the tree is unpacked": ("toolchain/.*.partial-*/usr/bin/dpkg", "toolchain/[!.]*"),
+    "the source is unpacked": ("kernels/.*.partial-*/source/*", "kernels/[!.]*"),
+    "the metadata is configured": ("logs/metadata-*.log", "kernels/[!.]*"),
+    "the metadata is built": ("kernels/*/*/build/rust/*.o", "kernels/[!.]*"),
 }
-"""Files that each stage writes."""
+"""Files that each stage writes, and those without which it has to run: an earlier run may have come further."""
 FULL = """
 mount -t tmpfs -o size=450m none "$1"
 "$2" -m r4l setup &
@@ -94,9 +96,12 @@ def fresh_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=lambda number: number.name)
 @pytest.mark.parametrize("doing", STAGES)
 def test_an_interrupted_setup_leaves_nothing_running(fresh_home: Path, doing: str, number: signal.Signals) -> None:
+    written, products = STAGES[doing]
+    for made in fresh_home.glob(products):
+        remove(made)
     begin = time.time() - 0.01  # the clock of a file system is coarser
     run = start(fresh_home)
-    reached = wait_for(STAGES[doing], fresh_home, run, begin, 900)
+    reached = wait_for(written, fresh_home, run, begin, 900)
     run.send_signal(number)
     _, errors = run.communicate(timeout=60)
     assert reached, f"{doing}: not seen before the run ended: {errors.decode()}"
