@@ -147,7 +147,8 @@ def test_what_a_file_was_not_opened_for(probe: Probe) -> None:
 
 def test_memory_that_is_not_there(probe: Probe) -> None:
     """Bytes copied before the fault count, in the result and for the offset."""
-    steps = ["open:rw", "write-over-edge:0:abc:100", "lseek:0:0:cur", "size:0", "write-over-edge:0::5", "size:0"]
+    # RISC-V copies 71 bytes and more by words, and counts whole words only (arch/riscv/lib/uaccess.S).
+    steps = ["open:rw", "write-over-edge:0:abc:50", "lseek:0:0:cur", "size:0", "write-over-edge:0::5", "size:0"]
     assert probe(*steps)[1:] == ["3", "3", "3", "EFAULT", "3"]
     steps = ["open:r", "read-over-edge:0:2:100", "lseek:0:0:cur", "read-over-edge:0:0:100", "read:0:9"]
     assert probe(*steps)[1:] == ["2 ab", "2", "EFAULT", "1 c"]
