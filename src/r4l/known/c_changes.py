@@ -60,8 +60,9 @@ class CApiChange:
     """An entry of the table, which describes the attributes.
 
     Attributes:
-        since: the version that brought the change; empty if it is not known, or not the same for all names.
-        since_of: names with the version that changed them.
+        since: the release that brought the change, or those between which it came (`LAST..FIRST`, see `when`); empty if
+            nothing is known, or not the same for all names.
+        since_of: names, each with the release that changed it.
         type: types of the function that a callback must have, or of the argument that a call takes.
     """
 
@@ -107,8 +108,7 @@ class CApiChange:
 
     def found(self, name: str, release: str) -> str:
         """Describe what this kernel has instead, and since which release."""
-        version = dict(self.since_of).get(name, self.since)
-        since = f"since Linux {version}" if version else ""
+        since = when(dict(self.since_of).get(name, self.since))
         said = {
             "header": f"Linux {release} does not have it",
             "member": f"Linux {release} does not have it",
@@ -126,6 +126,19 @@ class CApiChange:
         if not since:
             return said
         return f"{said} ({'gone ' if self.kind in ('header', 'member', 'name') else ''}{since})"
+
+
+def when(since: str) -> str:
+    """Say when a change came; empty for one whose release is not known.
+
+    Args:
+        since: the release that brought the change; or `LAST..FIRST`, the last release that is known to have the old
+            form and the first one known to lack it, without `LAST` where no release is known to have it.
+    """
+    last, several, first = since.partition("..")
+    if several:
+        return f"after Linux {last}, in {first} at the latest" if last else f"in Linux {first} at the latest"
+    return f"since Linux {since}" if since else ""
 
 
 TEXTS = (str, [str])

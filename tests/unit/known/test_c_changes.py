@@ -68,10 +68,91 @@ def test_the_table_is_whole() -> None:
     assert sorted(entry for entry in untried if entry.split()[0] not in ("export", "makefile")) == [], "without a case"
     assert sorted(set(cases().values()) - set(ids)) == [], "cases without an entry"
     for change in entries():
-        versions = [change.since, *(version for _, version in change.since_of)]
-        assert all(re.fullmatch(r"\d\.\d{1,2}(\.\d+)?|", version) for version in versions), change.id
         assert {name for name, _ in change.since_of} <= set(change.old), change.id
         assert change.now[0].islower() or change.now.startswith("READ_ONCE"), change.id
+
+
+LAST = {(2, 6): 39, (3,): 19, (4,): 20, (5,): 19, (6,): 19}
+"""The last release of each series that has ended."""
+
+
+def release(text: str) -> tuple[int, ...]:
+    """Return a release of Linux as numbers; empty for a text that names none, or one that never was."""
+    if not re.fullmatch(r"2\.6\.[1-9]\d?|[3-9]\.(0|[1-9]\d?)", text):
+        return ()
+    *series, number = map(int, text.split("."))
+    return (*series, number) if number <= LAST.get(tuple(series), number) else ()
+
+
+def after(version: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the release after another one."""
+    *series, number = version
+    if LAST.get(tuple(series)) == number:
+        return (3, 0) if series == [2, 6] else (series[0] + 1, 0)
+    return (*series, number + 1)
+
+
+def is_since(text: str) -> bool:
+    """Return True for a release, and for two that have others between them; the older one may be missing."""
+    last, several, first = text.partition("..")
+    if not several or not last:
+        return bool(release(first if several else text))
+    return bool(release(last)) and after(release(last)) < release(first)
+
+
+def test_releases_are_releases_and_the_older_one_comes_first() -> None:
+    texts = [(change.id, change.since) for change in entries() if change.since]
+    texts += [(change.id, text) for change in entries() for _, text in change.since_of]
+    assert [(entry, text) for entry, text in texts if not is_since(text)] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "..",
+        "6.2..",
+        "6.12..6.2",
+        "6.2..6.2",
+        "6.2...6.4",
+        "6.2-6.4",
+        "5.20",
+        "2.6",
+        "2.6.40..3.1",
+        "v6.2",
+        "6.02",
+        "6.2.1",
+    ],
+)
+def test_no_other_text_is_a_release(text: str) -> None:
+    assert not is_since(text)
+
+
+@pytest.mark.parametrize("text", ["6.2", "2.6.39", "6.2..6.12", "2.6.39..3.1", "5.19..6.1", "..5.10"])
+def test_these_texts_are_releases(text: str) -> None:
+    assert is_since(text)
+
+
+GONE = "Linux 7.3.4 does not have it"
+
+
+@pytest.mark.parametrize(
+    ("kind", "since", "said"),
+    [
+        ("name", "6.2", f"{GONE} (gone since Linux 6.2)"),
+        ("name", "6.2..6.12", f"{GONE} (gone after Linux 6.2, in 6.12 at the latest)"),
+        ("member", "..5.10", f"{GONE} (gone in Linux 5.10 at the latest)"),
+        ("header", {"old": "2.6.39..3.1"}, f"{GONE} (gone after Linux 2.6.39, in 3.1 at the latest)"),
+        ("header", {"other": "3.1"}, GONE),
+        ("call", "6.2", "they changed (since Linux 6.2)"),
+        ("call", "6.2..6.12", "they changed (after Linux 6.2, in 6.12 at the latest)"),
+        ("call", "..5.10", "they changed (in Linux 5.10 at the latest)"),
+        ("call", "", "they changed"),
+    ],
+)
+def test_the_time_of_a_change_is_told(kind: c_changes.ChangeKind, since: str | dict[str, str], said: str) -> None:
+    one, each = ("", tuple(since.items())) if isinstance(since, dict) else (since, ())
+    assert CApiChange(kind, ("old", "other"), "drop it", ("x.h", "x"), one, each).found("old", "7.3.4") == said
 
 
 @pytest.mark.parametrize("change", [change for kind in ("export", "name") for change in c_changes.table()[kind]][:40])
