@@ -101,12 +101,16 @@ def test_the_card_waits_for_frames_while_the_system_sleeps(
     if not up:
         interface.down()
     online.run(f"echo {SLEEP_SECONDS} > /sys/module/suspend/parameters/pm_test_delay", check=True)
-    online.run("(echo devices > /sys/power/pm_test; echo freeze > /sys/power/state) > /dev/null 2>&1 &", check=True)
-    wait_until(lambda: register(WUC) & PME_EN != 0)
-    assert register(WUFC) == filters
-    assert register(RCTL) & EN
-    assert bool(register(RCTL) & MPE) == bool(kinds & MCAST)
-    wait_until(lambda: register(WUC) == 0)
+    # Not by `run`: its answer may come when the system is awake again.
+    with online.popen("echo devices > /sys/power/pm_test && echo freeze > /sys/power/state") as sleep:
+        wait_until(lambda: register(WUC) & PME_EN != 0)
+        assert register(WUFC) == filters
+        assert register(RCTL) & EN
+        assert bool(register(RCTL) & MPE) == bool(kinds & MCAST)
+        wait_until(lambda: register(WUC) == 0)
+        done = sleep.wait_done(60)
+    assert done
+    assert done.exit_code == 0
     if not up:
         wait_until(lambda: register(RCTL) & EN == 0)
         interface.up(address=None)
