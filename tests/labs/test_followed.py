@@ -31,7 +31,8 @@ def follow(handout: str, steps: Path, folder: Path) -> None:
         file = folder / step["file"]
         lines = file.read_text().splitlines(keepends=True)
         bare = [line.strip().lstrip("/").strip() for line in lines]
-        first = next(number for number, line in enumerate(bare) if line.startswith(step["from"]))
+        first = next((number for number, line in enumerate(bare) if line.startswith(step["from"])), None)
+        assert first is not None, f"{step['file']} of the starter has no line {step['from']!r}"
         to = step.get("to", step["from"])
         behind = next(number for number in range(first, len(bare)) if bare[number].startswith(to)) + 1
         lines[behind if step.get("behind") else first : behind] = [f"{code.rstrip()}\n"]
