@@ -171,7 +171,9 @@ class Connection:
         not make a method of the model late."""
         with self._handover:
             self._busy = None
-        self._channel.send(message.id, message.command, message.payload[:ACCESS])
+        # A QEMU that is gone has nothing against it: its write was complete, and the next `receive` finds its end.
+        with contextlib.suppress(OSError):
+            self._channel.send(message.id, message.command, message.payload[:ACCESS])
         with self._handover:
             self._busy, self._waited = (time.monotonic(), message, threading.get_ident()), False
 

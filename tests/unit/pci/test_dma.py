@@ -393,6 +393,23 @@ def test_a_qemu_that_ends_at_any_byte(serve: Serve, device: Copier, memory: int,
     os.close(event)
 
 
+@pytest.mark.parametrize(("region", "place", "data"), [(0, 0, b"\0\1\0\0\0\0\0\0"), (Region.CONFIG, 0x3C, b"\x2a")])
+def test_a_write_whose_sender_is_gone_takes_effect(
+    client: Client, device: Copier, memory: int, region: int, place: int, data: bytes
+) -> None:
+    """It was complete; that nobody takes the acknowledgement is no fault of the model's."""
+    client.map(0, SIZE, memory)
+    client.set_config(4, 6)
+    os.pwrite(memory, b"ABCDEFGH", 0x100)
+    # From here on the server's answers fail, and what is sent arrives.
+    client.socket.shutdown(socket.SHUT_RD)
+    client.send(Command.REGION_WRITE, REGION_ACCESS.pack(place, region, len(data)) + data)
+    client.close()
+    device.trace.expect(happened("unplugged"))
+    assert device.errors == []
+    assert device.config_read(place, 1) == data if region else os.pread(memory, 8, 0x108) == b"ABCDEFGH"
+
+
 def test_a_qemu_that_ends_while_the_device_waits_for_its_memory(client: Client, device: Copier, tmp_path: Path) -> None:
     client.map(0, 0x1000)
     client.write(0x00, 0, 8)
