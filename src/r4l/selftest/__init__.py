@@ -17,7 +17,7 @@ from rich.markup import escape
 from r4l import resources
 from r4l.errors import EnvironmentFault
 from r4l.foreground import run_here
-from r4l.selftest import passed, seconds
+from r4l.selftest import passed, record
 from r4l.selftest.ahead import Ahead
 from r4l.selftest.parts import Part, Selection, table
 from r4l.setup import set_up
@@ -95,12 +95,14 @@ def run(
                     set_up(stages, name, arch=arch)
             ready = time.monotonic()
             code = 0
+            # A run that ends before its tests has not failed where the one before did.
+            record.keep(part.name, failed={})
             chosen = selection or part.rest or "all"
             for command in part.commands([*_kept(part), *pytest_arguments], chosen):
                 console.rule(f"[bold]{part.name}[/]: {escape(' '.join(Path(word).name for word in command))}")
                 code = run_here(command, root) or code
             now = time.monotonic()
-            seconds.keep(part.name, seconds=round(now - ready, 1))
+            record.keep(part.name, seconds=round(now - ready, 1))
             # Files that were changed while the part ran may not be those that it saw.
             if code == 0 and files and not pytest_arguments and passed.unchanged(part, files, root):
                 passed.keep(part, chosen, files)
@@ -110,12 +112,12 @@ def run(
 
 
 def _kept(part: Part) -> list[str]:
-    """Return arguments of pytest that record the seconds of a part's tests."""
-    return ["-p", seconds.__name__, f"{seconds.PART}={part.name}"] if part.pytest else []
+    """Return arguments of pytest that record a part's tests."""
+    return ["-p", record.__name__, f"{record.PART}={part.name}"] if part.pytest else []
 
 
 def _summary(console: Console, ended: Sequence[PartResult]) -> None:
-    """Print the parts with their seconds, and the slowest tests."""
+    """Print the parts with their seconds, the slowest tests, and at the end what failed."""
     console.rule()
     for end in ended:
         waited = f" [dim]and {end.waited:.0f} s for its kernel[/]" if end.waited >= 1 else ""
@@ -123,5 +125,8 @@ def _summary(console: Console, ended: Sequence[PartResult]) -> None:
         console.print(f"{mark} {end.part.name:<14}{end.seconds:7.1f} s{waited}")
     total = sum(end.seconds + end.waited for end in ended)
     console.print(f"  {'together':<14}{total:7.1f} s")
-    for taken, part, test in seconds.slowest([end.part.name for end in ended if end.part.pytest], SLOW):
+    for taken, part, test in record.slowest([end.part.name for end in ended if end.part.pytest], SLOW):
         console.print(f"[dim]{taken:6.1f} s  {part}: {escape(test)}[/]")
+    for end in ended:
+        for test, why in record.failures(end.part.name).items() if end.code and end.part.pytest else ():
+            console.print(f"[red]✗[/] {end.part.name}: {escape(test)}: {escape(why)}")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from r4l import home
-from r4l.selftest import seconds
+from r4l.selftest import record
 from r4l.selftest.parts import Part, Selection
 from r4l.selftest.touched import git
 
@@ -55,12 +55,12 @@ def unchanged(part: Part, of: Files, checkout: Path) -> bool:
 
 def keep(part: Part, selection: Selection, of: Files) -> None:
     """Record that a part has passed on these files."""
-    seconds.keep(part.name, **{KEY: [key(part, of), selection]})
+    record.keep(part.name, **{KEY: [key(part, of), selection]})
 
 
 def left(parts: Iterable[Part], selection: Selection | None, of: Files) -> list[Part]:
     """Return the parts that have not passed on these files with this selection of tests, or with all tests."""
-    kept = seconds.load()
+    kept = record.load()
 
     def passed(part: Part) -> bool:
         wanted, now = selection or part.rest or "all", key(part, of)
