@@ -112,8 +112,8 @@ def run(
 
 
 def _kept(part: Part) -> list[str]:
-    """Return arguments of pytest that record a part's tests."""
-    return ["-p", record.__name__, f"{record.PART}={part.name}"] if part.pytest else []
+    """Return arguments of pytest that record a part's tests, and repeat those that could not be judged."""
+    return ["-p", record.__name__, f"{record.PART}={part.name}", "--r4l-again"] if part.pytest else []
 
 
 def _summary(console: Console, ended: Sequence[PartResult]) -> None:

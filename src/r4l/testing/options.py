@@ -57,6 +57,11 @@ def add(parser: pytest.Parser) -> None:
         help="the network card instead of QEMU's e1000, in all tests that have one: QEMU's name of another, "
         "python:e1000 for r4l's own, or FILE.py:CLASS",
     )
+    group.addoption(
+        "--r4l-again",
+        action="store_true",
+        help="run a test once more that this computer has kept from its verdict",
+    )
     group.addoption("--r4l-ktap", metavar="FILE", help="write the results as KTAP, the kernel's format")
     group.addoption("--r4l-json", metavar="FILE", help="write the results as JSON, a list with an entry for each test")
     parser.addini(

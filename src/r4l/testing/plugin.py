@@ -8,7 +8,7 @@ from collections.abc import Generator
 import pytest
 
 from r4l import inuse
-from r4l.testing import options, results, verdict
+from r4l.testing import again, options, results, verdict
 from r4l.testing.fixtures import (
     device,
     devices,
@@ -57,6 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # Needed if pytest was started directly; r4l's command line has done this already.
     inuse.hold_environment()
     config.pluginmanager.register(verdict.FailureCount())
+    if config.getoption("--r4l-again"):
+        config.pluginmanager.register(again.OnceMore())
     config.addinivalue_line(
         "markers",
         f"machine({', '.join(WORDS)}): the virtual machine of a test",

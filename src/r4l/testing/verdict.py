@@ -35,6 +35,13 @@ def failed(item: pytest.Item) -> bool:
     return item.stash.get(_FAILED, False)
 
 
+def forget(item: pytest.Item) -> None:
+    """Forget the VM of a test, and that it has failed: it begins once more."""
+    if _VM in item.stash:
+        del item.stash[_VM]
+    item.stash[_FAILED] = False
+
+
 def allow(item: pytest.Item, vm: VM) -> None:
     """Apply the test's markers `klog_allow`.
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Attribute an error to the host or to the guest.
 
-Faults of the host: no disk space, no memory, QEMU killed from outside or refused, and a time-out while the host gave
-the machine too little processor time. Floods, hangs and crashes of QEMU that a guest causes are the guest's.
+Faults of the host: no disk space, no memory, QEMU killed from outside or refused, a time-out while the host gave the
+machine too little processor time, and a breakpoint that only an emulated processor can run into. Floods, hangs and
+crashes of QEMU that a guest causes are the guest's.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ def host_fault(error: BaseException, vm: LiveVM | None = None) -> str:
     """Return the host's fault that prevents a verdict; empty if the error is a result about the guest.
 
     Args:
-        vm: the machine, needed for the reason of a time-out.
+        vm: the machine, needed for the reason of a time-out and for its log.
     """
+    if vm is not None and (found := stray_breakpoint(vm)):
+        return found
     links: list[BaseException] = [error]
     while (cause := links[-1].__cause__) is not None and cause not in links:
         links.append(cause)
@@ -48,6 +51,21 @@ def host_fault(error: BaseException, vm: LiveVM | None = None) -> str:
     # A guest that floods the host causes its own delay, however busy the host is.
     why = starved(vm.pid, vm.begun) if late and vm is not None and vm.running and not vm.floods else ""
     return f"a time-out, and {why}" if why else ""
+
+
+def stray_breakpoint(vm: LiveVM) -> str:
+    """Describe a breakpoint of the kernel's own patching that an emulated processor ran into; empty if none did.
+
+    `Splat.stray_breakpoint` says how that happens. One in a module is the module's: only the kernel's own code is
+    patched while others run it.
+    """
+    if not vm.begun or vm.machine.accel != "tcg" or vm.machine.cpus < 2:
+        return ""
+    strays = (one for one in vm.klog.complaints() if one.stray_breakpoint)
+    stray = next((one for one in strays if one.place is None or one.place.module is None), None)
+    if stray is None:
+        return ""
+    return f"QEMU's emulated processors can run into a breakpoint that the kernel has removed: {stray.headline}"
 
 
 def starved(pid: int, begun: float) -> str:

@@ -12,6 +12,18 @@ from r4l.kernel import Kernel
 from r4l.klog import KernelLog, Sources
 
 
+class Processors(Protocol):
+    """What the question of blame needs of `r4l.vm.machine.Machine`, which documents it."""
+
+    @property
+    def accel(self) -> str:
+        """Accelerator."""
+
+    @property
+    def cpus(self) -> int:
+        """Number of processors."""
+
+
 class LiveVM(Protocol):
     """The attributes of `r4l.VM` that loading, snapshots and the question of blame need; `VM` documents them."""
 
@@ -22,6 +34,10 @@ class LiveVM(Protocol):
     begun: float
     needed: set[str]
     """Names of modules that `insmod` loaded only because another needs them."""
+
+    @property
+    def machine(self) -> Processors:
+        """The machine as QEMU has it."""
 
     @property
     def running(self) -> bool:

@@ -60,3 +60,63 @@ def test_a_failure_beside_it_is_the_verdict(tmp_path: Path) -> None:
     done = run(tmp_path, TESTS + FAILS)
     assert "1 failed, 1 passed, 3 errors" in done.stdout
     assert done.returncode == 1
+
+
+COUNTED = """
+import errno
+from pathlib import Path
+import pytest
+
+@pytest.fixture(scope="session")
+def shared():
+    begun("shared")
+
+def begun(name):
+    with open(name, "a") as file:
+        file.write("x")
+    if Path(name).read_text() == "x":
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+def test_once():
+    begun("once")
+
+def test_shared(shared):
+    pass
+
+def test_always():
+    raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+def test_wrong():
+    begun("wrong")
+    assert False, "the second attempt counts"
+
+def test_fine():
+    with open("fine", "a") as file:
+        file.write("x")
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "shared"])
+def test_a_test_without_a_verdict_is_run_once_more(tmp_path: Path, workers: tuple[str, ...]) -> None:
+    done = run(tmp_path, COUNTED, *workers, "--r4l-again", "--junitxml=it.xml")
+    assert "1 failed, 3 passed, 4 warnings, 1 error" in done.stdout, done.stdout
+    assert "test_once is run again, since it could not be judged: [Errno 28] No space left on device" in done.stdout
+    assert [(tmp_path / name).read_text() for name in ("once", "shared", "wrong", "fine")] == ["xx", "xx", "xx", "x"]
+    suite = ElementTree.parse(tmp_path / "it.xml").getroot()[0]
+    assert (suite.get("tests"), suite.get("errors"), suite.get("failures")) == ("5", "1", "1")
+
+
+def test_a_second_attempt_has_a_timeout_of_its_own(tmp_path: Path) -> None:
+    text = (
+        COUNTED
+        + """
+@pytest.mark.timeout(2)
+def test_slow():
+    begun("slow")
+    import time
+    time.sleep(60)
+"""
+    )
+    done = run(tmp_path, text, "--r4l-again", "-k", "slow")
+    assert "1 failed" in done.stdout, done.stdout
+    assert "Timeout (>2" in done.stdout

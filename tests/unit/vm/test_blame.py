@@ -18,6 +18,7 @@ import pytest
 
 from r4l.errors import BuildError, EnvironmentFault, GuestTimeout, R4LError, VerdictError
 from r4l.guest import GuestGone, ProtocolError
+from r4l.klog import KernelLog
 from r4l.pci import Missing
 from r4l.pci.access import ModelTimeout
 from r4l.vm import MachineReset, NoAgent, NoOutput, QemuDied
@@ -127,7 +128,9 @@ def test_a_machine_that_waits_for_a_processor_is_starved() -> None:
     with running(SPINS, 8) as pids:
         time.sleep(1.5)
         assert "too busy" in starved(pids[0], begun)
-        machine: Any = SimpleNamespace(pid=pids[0], begun=begun, running=True, floods=[])
+        machine: Any = SimpleNamespace(
+            pid=pids[0], begun=begun, running=True, floods=[], machine=SimpleNamespace(accel="kvm", cpus=2)
+        )
         assert "a time-out" in host_fault(GuestTimeout("it did not end"), machine)
         assert "a time-out" in host_fault(AssertionError("Timeout (>60.0s) from pytest-timeout."), machine)
         assert not host_fault(VerdictError("a check failed"), machine), "an answer is one on a busy machine too"
@@ -176,3 +179,34 @@ def test_a_machine_that_sleeps_is_not() -> None:
         time.sleep(1)
         assert starved(pids[0], begun) == ""
     assert starved(pids[0], begun) == "", "one that is gone neither"
+
+
+INT3 = "Oops: int3: 0000 [#1] SMP NOPTI"
+IN_KERNEL = "RIP: 0010:enqueue_task_fair+0x1/0x400"
+IN_MODULE = "RIP: 0010:cicv_read+0x1/0x40 [cicv]"
+
+
+@pytest.mark.parametrize(
+    ("lines", "accel", "cpus", "ours"),
+    [
+        ([INT3, IN_KERNEL], "tcg", 2, True),
+        ([INT3], "tcg", 2, True),
+        ([INT3, IN_MODULE], "tcg", 2, False),
+        ([INT3, IN_KERNEL], "tcg", 1, False),
+        ([INT3, IN_KERNEL], "kvm", 2, False),
+        (["Oops: general protection fault: 0000 [#1] SMP NOPTI", IN_KERNEL], "tcg", 2, False),
+        ([], "tcg", 2, False),
+    ],
+)
+def test_a_breakpoint_that_the_emulator_kept(
+    tmp_path: Path, lines: list[str], accel: str, cpus: int, ours: bool
+) -> None:
+    """Whatever error came of it: a killed program, a lost connection, a failed assertion."""
+    log = KernelLog(tmp_path / "console.log")
+    for number, line in enumerate(lines):
+        log.feed(f"<4>[    1.00000{number}] {line}")
+    log.finish()
+    assert len(log.complaints()) == bool(lines)
+    vm: Any = SimpleNamespace(begun=1.0, machine=SimpleNamespace(accel=accel, cpus=cpus), klog=log, running=False)
+    for error in (VerdictError("the kernel complained"), AssertionError(), GuestGone("it is gone")):
+        assert bool(host_fault(error, vm)) == ours
