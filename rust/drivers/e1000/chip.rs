@@ -305,7 +305,8 @@ mod tests {
     fn the_82544_has_none_of_the_younger_ones_registers() {
         for chip in &ALL {
             let is_82544 = chip.name.starts_with("82544");
-            assert_eq!(chip.eeprom == Eeprom::Pins, is_82544);
+            let has_pins = chip.eeprom == Eeprom::Pins;
+            assert_eq!(has_pins, is_82544);
             assert_eq!(chip.is_choosy, is_82544);
             for has in [
                 chip.throttles,
@@ -322,7 +323,8 @@ mod tests {
     fn the_second_port_has_a_word_of_its_own() {
         for chip in &ALL {
             let [first, second] = &chip.apm;
-            assert_eq!(first.word != second.word, chip.name.starts_with("82546"));
+            let differ = first.word != second.word;
+            assert_eq!(differ, chip.name.starts_with("82546"));
             assert_eq!(first.bit, second.bit);
         }
     }

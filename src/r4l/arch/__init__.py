@@ -49,7 +49,7 @@ class Architecture:
         counter_frequency: option of the kernel's command line for the counter's frequency, with `{khz}`.
         counter_code: machine code, in hexadecimal, of a function in C's calling convention that returns the counter.
         slow_words: options of the kernel's command line for kernels whose checkers make them slow (KASAN), on machines
-            that take no devices while they run.
+            that take no devices while they run and have no hardware of the caller's own.
         registers: registers of 64 bits at the beginning of gdb's answer to `g`, in order (QEMU's folder gdb-xml).
         instruction: register that holds the address of the instruction.
         stack: register that holds the address of the stack.

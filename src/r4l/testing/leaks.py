@@ -9,6 +9,7 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from r4l.errors import VerdictError
 from r4l.vm import VM
@@ -49,6 +50,30 @@ look, the suspects are shrunk: that returns the sheaves' objects, and a leak goe
 """
 
 
+LOST = re.compile(r"^unreferenced object(?:.*\n)\s+comm .*, jiffies (\d+)", re.MULTILINE)
+"""Beginning of each object in kmemleak's report (mm/kmemleak.c, print_unreferenced)."""
+
+
+@dataclass(frozen=True)
+class LostObject:
+    """Memory that nothing points to any more, by kmemleak.
+
+    Attributes:
+        jiffies: the guest's, when it was allocated.
+        text: kmemleak's report of it.
+    """
+
+    jiffies: int
+    text: str
+
+
+def lost_objects(report: str) -> list[LostObject]:
+    """Return the objects of a report of kmemleak."""
+    found = list(LOST.finditer(report))
+    bounds = itertools.pairwise([*(match.start() for match in found), len(report)])
+    return [LostObject(int(match[1]), report[slice(*place)]) for match, place in zip(found, bounds, strict=True)]
+
+
 class LeakFound(VerdictError):
     """A resource was not released."""
 
@@ -87,8 +112,8 @@ class Leaks:
         """Repeat an action many times, and check that no slab cache grows with it.
 
         Caches that grew in every round are watched for `SECOND_LOOK` more rounds. If the kernel has kmemleak, one round
-        and its scan replace this: KASAN beside it delays the freeing of memory, so caches grow without a leak
-        (mm/kasan/quarantine.c).
+        after a repetition to warm up, and its scan, replace this: KASAN beside it delays the freeing of memory, so
+        caches grow without a leak (mm/kasan/quarantine.c).
 
         Args:
             reload: performs the action as often as its argument says.
@@ -98,6 +123,9 @@ class Leaks:
         Raises:
             LeakFound: a cache kept growing, or another resource was not released.
         """
+        if self.kmemleak:
+            # A driver's pools, such as the network stack's page pools, grow by the first work.
+            reload(1)
         with self():
             if self.kmemleak:
                 reload(times)
@@ -155,6 +183,10 @@ class Leaks:
             "modules": [line.split()[0] for line in rest[2]],
             "DMA mappings": [str(int(total[0]) - int(free[0]))] if total and free else [],
         }
+
+    def jiffies(self) -> int:
+        """Return the guest's jiffies, by which kmemleak dates an object (kernel/time/timer_list.c)."""
+        return int(self._vm.run("grep -m 1 ^jiffies: /proc/timer_list", check=True).stdout.split()[1])
 
     def unreferenced(self) -> str:
         """Return kmemleak's report: objects 5 s old, unreferenced in one scan and unchanged in the next. Empty for a

@@ -141,7 +141,8 @@ def assemble(
     slow = snapshots.is_slow(kernel)
     clock = " ".join(guest_clock.words(kernel)) if choice.name == "tcg" and fast and not icount else ""
     plugs = bool(own_devices or own_cards)
-    checked = " ".join(architecture(kernel.arch).slow_words) if slow and not plugs else ""
+    # Hardware of the caller's own, such as a root port, may need all that the firmware says.
+    checked = " ".join(architecture(kernel.arch).slow_words) if slow and not plugs and not extra else ""
     machine = Machine(
         kernel=kernel.vmlinux if fast else kernel.image,
         initrd=rootfs.path,
