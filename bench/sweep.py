@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Cost of a cell of a sweep, measured here and now: `python bench/sweep.py [--cells N] [--seed N] [--json]`.
+"""Cost of a cell of a sweep, measured here and now:
+`python bench/sweep.py [--cells N] [--seed N] [--kernel NAME] [--json]`.
 
 The cells are the sample that `r4l sweep rust/drivers/e1000 --cells N --seed N` takes. They run in this process, one
 after the other, in machines of as many cells as those of a large sweep, and with their second judgements. Their seconds
@@ -29,13 +30,13 @@ DRIVER = Path(__file__).parents[1] / "rust/drivers/e1000"
 GOAL_CELLS = 1000
 
 
-def measured(number: int, seed: int) -> dict[str, Any]:
+def measured(number: int, seed: int, name: str) -> dict[str, Any]:
     """The verdicts of a sample of cells, and the seconds of a processor of each."""
     with Stages() as stages:
-        kernel = set_up(stages)
+        kernel = set_up(stages, name)
         with stages.stage("building e1000"):
             module = Module(DRIVER).build(kernel)
-        swept = subject(kernel, "stock", str(DRIVER), module, "python:e1000", "")
+        swept = subject(kernel, name, str(DRIVER), module, "python:e1000", "")
         with stages.stage("a life without a fault"):
             baseline = run_baseline(swept)
         cells = cells_of(swept, baseline, Wanted(cells=number, seed=seed))
@@ -63,9 +64,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cells", type=int, default=96)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kernel", default="stock")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    found = measured(options.cells, options.seed)
+    found = measured(options.cells, options.seed, options.kernel)
     if options.json:
         print(json.dumps(found, indent=1))
         return

@@ -20,7 +20,7 @@ from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.module import BuiltModule, Module
 from r4l.module.named import named
-from r4l.sweep import Baseline, Results, SweepCell, SweptDriver, find_model, life, subject
+from r4l.sweep import Baseline, Results, SweepCell, SweptDriver, find_model, machines, subject
 from r4l.sweep import phases as phase_table
 from r4l.sweep.as_test import as_test
 from r4l.sweep.run import run_baseline, run_cell, run_cells
@@ -126,13 +126,13 @@ def test_a_machine_serves_several_cells_while_nothing_is_left_of_them(
 ) -> None:
     """And the verdicts are those of machines of their own (`test_each_verdict`)."""
     started: list[VM] = []
-    make = life.machine
+    make = machines.machine
 
     def machine(ready: Ready) -> VM:
         started.append(make(ready))
         return started[-1]
 
-    monkeypatch.setattr(life, "machine", machine)
+    monkeypatch.setattr(machines, "machine", machine)
     wanted = {
         "probe:all-ones@ID#1": "handled",
         "probe:lost-write@LOCK#1": "handled",

@@ -4,26 +4,24 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Self
 
 from r4l.errors import EnvironmentFault, GuestTimeout, R4LError
 from r4l.klog import Record, Splat
 from r4l.module import BuiltModule
 from r4l.pci import Device, NetworkCard, TraceEvent
 from r4l.pci.faults import CONFIG
-from r4l.sweep.cells import ALLOCATION, NO_MEMORY, EventPlace, SweepCell
+from r4l.sweep.cells import ALLOCATION, EventPlace, SweepCell
 from r4l.sweep.memory import GuestMemory
 from r4l.sweep.phases import PRELUDE, Phase, environment
 from r4l.sweep.subject import Ready
 from r4l.testing import Leaks
-from r4l.testing.leaks import changes_since
+from r4l.testing.leaks import LostObject, changes_since
 from r4l.vm import VM
-from r4l.vm.blame import RunTime, host_fault
+from r4l.vm.blame import RunTime, host_fault, stray_breakpoint
 from r4l.vm.loading import FOLDER, parameter_words
 
 TAIL = 400
@@ -45,6 +43,35 @@ class PhaseOutcome:
     exit_code: int | None
     seconds: float
     output: str
+
+
+@dataclass
+class MemorySearch:
+    """The search for memory that the lives in one machine have lost: kmemleak's, which costs more than a life does.
+
+    Attributes:
+        begun: the guest's jiffies at the beginning of each life; none for a kernel without kmemleak.
+        lost: the lost objects; None as long as there was no search.
+        seconds: wall clock on the host.
+        cpu: the machine's processor seconds.
+    """
+
+    begun: list[int] = field(default_factory=list)
+    lost: list[LostObject] | None = None
+    seconds: float = 0.0
+    cpu: float = 0.0
+
+    @property
+    def silent(self) -> bool:
+        """True if it does not say which of the lives have lost memory: it was not done, or an object is older."""
+        return bool(self.begun) and (self.lost is None or any(one.jiffies < self.begun[0] for one in self.lost))
+
+    def lost_in(self, number: int) -> str:
+        """Return kmemleak's report of the objects allocated in a life, by its number in the machine from 0."""
+        if not self.begun or self.lost is None:
+            return ""
+        begin, end = self.begun[number], (self.begun[number + 1 :] or [sys.maxsize])[0]
+        return "".join(one.text for one in self.lost if begin <= one.jiffies < end)
 
 
 @dataclass
@@ -70,6 +97,7 @@ class Life:
         seconds: wall clock on the host.
         cpu: the host's processor seconds of this process and the machine.
         earlier: number of lives that were in the same machine before.
+        search: the search for lost memory. Of a life that has its machine for itself, the result is in `held`.
         module: name of the driver's module.
         withheld: seconds in which this computer had no processor for a thread of the machine or the device.
     """
@@ -92,6 +120,7 @@ class Life:
     seconds: float = 0.0
     cpu: float = 0.0
     earlier: int = 0
+    search: MemorySearch = field(default_factory=MemorySearch)
     module: str = ""
     withheld: float = 0.0
 
@@ -132,143 +161,34 @@ class Life:
             yield one.text, 0
 
 
-def machine(ready: Ready, cpus: int | None = None) -> VM:
-    """Return the machine of a cell, not started: booted once, kept with the modules' files in it, and restored.
-
-    Args:
-        ready: the driver and its device.
-        cpus: virtual CPUs; None for the user's number.
-    """
-    subject, wanted = ready.subject, ready.subject.machine
-    loads = [ready.parameters(module) for module in ready.modules[:-1]]
-    return VM(
-        ready.kernel,
-        memory=wanted.memory,
-        cpus=cpus or wanted.cpus,
-        append=wanted.append,
-        devices=[ready.model],
-        modules=(*subject.depends, *wanted.modules),
-        snapshot=True,
-        prepare=partial(_prepared, subject.depends, loads),
-        prepare_with=ready.modules,
-    )
-
-
-def _prepared(depends: Sequence[str], loads: Sequence[Mapping[str, str]], vm: VM, *modules: BuiltModule) -> None:
-    """Load all modules that the driver needs, and put the driver's file where the phases expect it.
-
-    Args:
-        depends: the kernel's own.
-        loads: parameters of each of the others.
-        vm: the machine.
-        modules: the others, and the driver as the last.
-    """
-    for name in depends:
-        vm.run(["modprobe", name], check=True)
-    for module, parameters in zip(modules, loads, strict=False):
-        vm.insmod(module, **parameters)
-    vm.put(modules[-1].path, file_of(modules[-1]), 0o644)
-
-
 def file_of(module: BuiltModule) -> str:
     """Return the driver's path in the guest."""
     return f"{FOLDER}/{module.path.name}"
 
 
-@dataclass
-class _Used:
-    """A machine that may be used again, its leak check, and the number of lives in it."""
-
-    vm: VM
-    leaks: Leaks
-    lives: int = 1
-
-
-class Machines:
-    """Machines in which a driver lives. A context manager, which ends the last one.
-
-    A machine is used again as long as nothing is left of the lives in it (`Life.leaves_nothing`): its device is
-    unplugged, and a new one plugged in. The guest's code is translated by then, which is half of the cost of a life.
-    Lives with failing allocations have machines of their own: the n-th allocation is another one where others have been
-    made before, and the module by which they fail stays loaded.
+def live(
+    vm: VM,
+    device: Device,
+    leaks: Leaks,
+    ready: Ready,
+    cell: SweepCell | None,
+    life: Life,
+    *,
+    with_memory: bool,
+    alone: bool,
+) -> None:
+    """Have a driver live through all phases twice, the first time with the fault of a cell.
 
     Args:
-        ready: the driver and its device.
-        most: number of lives in one machine.
+        vm: the machine.
+        device: the driver's device in it.
+        leaks: the machine's leak check.
+        ready: the driver.
+        cell: the fault; None for none.
+        life: receives all that is seen; it says how many lives were in the machine before.
+        with_memory: True to count the driver's allocations, or to have one fail.
+        alone: True to search for lost memory: no other life will be in the machine.
     """
-
-    def __init__(self, ready: Ready, most: int = 1) -> None:
-        self._ready = ready
-        self._most = most
-        self._used: _Used | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.renew()
-
-    def live(self, cell: SweepCell | None, *, count_memory: bool = False, limits: Mapping[str, float]) -> Life:
-        """Have the driver live through all phases twice, the first time with the fault of a cell.
-
-        Args:
-            cell: the fault; None for none.
-            count_memory: True to count the driver's allocations.
-            limits: as of `Life`.
-        """
-        life = Life(limits=limits, module=self._ready.modules[-1].name)
-        begun, before = time.monotonic(), time.process_time()
-        with_memory = count_memory or (cell is not None and cell.fault.kind == NO_MEMORY)
-        try:
-            used, device, cpu = self._machine(with_memory, life)
-        except R4LError as error:
-            # A machine that does not come up says nothing about the driver.
-            life.fault = error.cause
-            return life
-        try:
-            _live(used.vm, device, used.leaks, self._ready, cell, life, with_memory)
-        finally:
-            life.cpu = _cpu(used.vm.pid) - cpu + time.process_time() - before
-            if with_memory or used.lives >= self._most or not life.leaves_nothing:
-                self.renew()
-            life.seconds = time.monotonic() - begun
-        return life
-
-    def renew(self) -> None:
-        """End the machine: the next life has a new one."""
-        used, self._used = self._used, None
-        if used:
-            used.vm.close()
-
-    def _machine(self, with_memory: bool, life: Life) -> tuple[_Used, Device, float]:
-        """Return a machine, the new device in it, and the processor seconds that the machine has used before."""
-        if self._used and not with_memory:
-            used = self._used
-            cpu = _cpu(used.vm.pid)
-            device = self._ready.model()
-            try:
-                used.vm.unplug(used.vm.devices[-1])
-                used.vm.plug(device)
-            except R4LError:
-                # The guest does not release the old device, or does not notice the new one.
-                self.renew()
-            else:
-                life.earlier = used.lives
-                used.lives += 1
-                return used, device, cpu
-        self.renew()
-        vm = machine(self._ready).start()
-        try:
-            self._used = _Used(vm, Leaks(vm))
-        except BaseException:
-            vm.close()
-            raise
-        return self._used, vm.devices[-1], 0.0
-
-
-def _live(
-    vm: VM, device: Device, leaks: Leaks, ready: Ready, cell: SweepCell | None, life: Life, with_memory: bool
-) -> None:
     life.device = device
     device.dma.named = True
     start, seen = vm.klog.mark(), vm.klog.splat_count
@@ -276,7 +196,11 @@ def _live(
     memory: GuestMemory | None = None
     try:
         memory = _memory(vm, ready, cell) if with_memory else None
-        leaks.forget()
+        if not alone and leaks.kmemleak:
+            life.search.begun.append(leaks.jiffies())
+        if not life.earlier:
+            # Later, it would forget what kmemleak has found of the lives before: it also searches by itself.
+            leaks.forget()
         held = leaks.held()
         for phase in ready.subject.phases:
             begin = device.trace.end
@@ -298,14 +222,16 @@ def _live(
         life.came += sum(device.faults.came.values())
         _mend(vm, device)
         if life.outcomes[-1].exit_code == 0:
-            life.held = changes_since(held, leaks.held()) or leaks.unreferenced()
+            life.held = changes_since(held, leaks.held())
             for phase in ready.subject.phases:
                 life.again.append(do_phase(vm, ready, device, phase, life))
+            if alone and not life.held:
+                # By now, pointers that the first life has left on a stack, and kmemleak would believe, are overwritten.
+                life.held = leaks.unreferenced()
         vm.klog.sync()
     except R4LError as error:
         life.came = life.came or sum(device.faults.came.values())
-        if not isinstance(error, Splat):
-            life.fault = host_fault(error, vm)
+        life.fault = host_fault(error, vm)
         if not life.fault and isinstance(error, GuestTimeout) and not life.hang:
             life.hang = error.cause
         elif not life.fault and not isinstance(error, Splat | GuestTimeout):
@@ -313,6 +239,7 @@ def _live(
             life.hang = error.cause
     if device.errors:
         life.fault = device.errors[0].cause
+    life.fault = life.fault or stray_breakpoint(vm)
     life.source = memory.source() if memory else ""
     life.came = life.came or bool(life.source)
     life.splats = vm.klog.splats(seen, settle=True)
@@ -359,7 +286,7 @@ def do_phase(vm: VM, ready: Ready, device: Device, phase: Phase, life: Life) -> 
     return PhaseOutcome(phase.name, done.exit_code, round(clock.now(), 3), output)
 
 
-def _cpu(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """Return the processor seconds that a process and its children have used (proc_pid_stat(5), fields 14 and 15)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
@@ -368,4 +295,4 @@ def _cpu(pid: int) -> float:
         # It has ended.
         return 0.0
     own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return own + sum(_cpu(int(child)) for child in children)
+    return own + sum(cpu_seconds(int(child)) for child in children)

@@ -21,7 +21,8 @@ from r4l.debug.remote import BREAK, WATCH, Stop, attached
 from r4l.klog import StackFrame, demangle
 from r4l.pci import Device, TraceEvent
 from r4l.pci.faults import CONFIG
-from r4l.sweep.life import Life, do_phase, machine
+from r4l.sweep.life import Life, do_phase
+from r4l.sweep.machines import machine
 from r4l.sweep.subject import Ready
 from r4l.threads import guarded, thread_failure
 from r4l.vm import VM

@@ -10,8 +10,9 @@ from dataclasses import replace
 from r4l.errors import EnvironmentFault, R4LError, UsageError, VerdictError
 from r4l.pci.faults import CONFIG
 from r4l.sweep.cells import ALLOCATION, SweepCell, common
-from r4l.sweep.life import Life, Machines
+from r4l.sweep.life import Life, MemorySearch
 from r4l.sweep.lines import lines
+from r4l.sweep.machines import Machines
 from r4l.sweep.results import Baseline, CellResult
 from r4l.sweep.subject import SweptDriver, ready
 from r4l.sweep.verdict import foreign_lockup, judge, messages
@@ -19,6 +20,8 @@ from r4l.vm.loading import IGNORED
 
 CELLS_EACH = 12
 """Cells in one machine, if none of them leaves anything there."""
+LOSES = ("handled", "degraded", "dead")
+"""Verdicts that are another one if memory was lost."""
 LENIENT = 6
 """A phase without a fault may take so many times what phases.toml says: this computer may be slow, or the driver."""
 SLOWER = 10
@@ -93,34 +96,60 @@ def run_cells(work: tuple[SweptDriver, Baseline], cells: Sequence[str]) -> list[
     """Run cells one after the other.
 
     A verdict from a machine in which another cell was before counts only if it is the best one: anything else is judged
-    again as the first one in a new machine, which serves the cells after it.
+    again as the first one in a new machine, which serves the cells after it. Memory that kmemleak finds lost is of the
+    cell in whose life it was allocated; where it cannot say, each cell of the machine is judged again, alone in one.
 
     Args:
         work: the driver, and its life without a fault.
         cells: texts of the cells.
     """
     subject, baseline = work
-    found = []
+    found: list[tuple[CellResult, MemorySearch, int]] = []
     with Machines(ready(subject), CELLS_EACH) as machines:
         for cell in cells:
-            result, earlier = _run(machines, subject, baseline, cell)
-            if earlier and result.verdict != "handled":
+            result, life = _run(machines, subject, baseline, cell)
+            if life.earlier and result.verdict != "handled":
                 machines.renew()
-                again, _ = _run(machines, subject, baseline, cell)
-                result = replace(
-                    again, seconds=round(result.seconds + again.seconds, 3), cpu=round(result.cpu + again.cpu, 3)
-                )
-            found.append(result)
-    return found
+                first, (result, life) = result, _run(machines, subject, baseline, cell)
+                result = _with_cost(result, first.seconds, first.cpu)
+            found.append((result, life.search, life.earlier))
+    return [_searched((subject, baseline), *one) for one in found]
 
 
 def run_cell(work: tuple[SweptDriver, Baseline], cell: str) -> CellResult:
     """Run one cell in a machine of its own. Arguments as for `run_cells`."""
-    return run_cells(work, [cell])[0]
+    subject, baseline = work
+    with Machines(ready(subject)) as machines:
+        return _run(machines, subject, baseline, cell)[0]
 
 
-def _run(machines: Machines, subject: SweptDriver, baseline: Baseline, cell: str) -> tuple[CellResult, int]:
-    """Run one cell; also return the number of cells that were in its machine before."""
+def _searched(work: tuple[SweptDriver, Baseline], result: CellResult, search: MemorySearch, number: int) -> CellResult:
+    """Return the result of a cell after the search for lost memory in its machine, with its share of the cost.
+
+    Args:
+        work: as for `run_cells`.
+        result: the result before the search.
+        search: the search in its machine.
+        number: of the life in that machine, from 0.
+    """
+    lives = max(1, len(search.begun))
+    result = _with_cost(result, search.seconds / lives, search.cpu / lives)
+    if result.verdict not in LOSES:
+        return result
+    if search.silent:
+        return _with_cost(run_cell(work, result.cell), result.seconds, result.cpu)
+    if lost := search.lost_in(number):
+        return replace(result, verdict="leak", reason=lost[:LONGEST], splat=lost[:SPLAT])
+    return result
+
+
+def _with_cost(result: CellResult, seconds: float, cpu: float) -> CellResult:
+    """Return a result that has taken more."""
+    return replace(result, seconds=round(result.seconds + seconds, 3), cpu=round(result.cpu + cpu, 3))
+
+
+def _run(machines: Machines, subject: SweptDriver, baseline: Baseline, cell: str) -> tuple[CellResult, Life]:
+    """Run one cell; also return its life."""
     limits = {name: SLOWER * seconds for name, _, seconds, _ in baseline.phases}
     life = machines.live(SweepCell.parse(cell), limits=limits)
     verdict, reason = judge(life, baseline.messages)
@@ -140,7 +169,7 @@ def _run(machines: Machines, subject: SweptDriver, baseline: Baseline, cell: str
         round(life.cpu, 3),
         platform.node(),
     )
-    return result, life.earlier
+    return result, life
 
 
 def _phases(life: Life) -> tuple[tuple[str, int | None, float, str], ...]:

@@ -16,7 +16,7 @@ from r4l.module import BuiltModule
 from r4l.pci import Fault
 from r4l.pci.models.e1000 import E1000
 from r4l.pci.models.edu import Edu
-from r4l.sweep import SweptMachine, life, run
+from r4l.sweep import SweptMachine, life, machines, run
 from r4l.sweep.life import Life
 from r4l.sweep.phases import phases_of
 from r4l.sweep.subject import Ready
@@ -48,14 +48,14 @@ class FakeVM:
 
 @pytest.mark.parametrize("cpus", [None, 1])
 def test_a_machine_has_the_modules_and_what_the_user_wants(cpus: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(life, "VM", FakeVM)
+    monkeypatch.setattr(machines, "VM", FakeVM)
     subject = driver(
         depends=("mii",),
         loads={"base": {"depth": "3"}, "mine": {"debug": "1"}},
         machine=SweptMachine(512, 4, "quiet", ("crc",)),
     )
     ready: Any = Ready(subject, SimpleNamespace(), [module("base"), module("mine")], Edu)  # type: ignore[arg-type]
-    vm: Any = life.machine(ready, cpus)
+    vm: Any = machines.machine(ready, cpus)
     assert (vm.words["memory"], vm.words["cpus"], vm.words["append"]) == (512, cpus or 4, "quiet")
     assert vm.words["modules"] == ("mii", "crc")
     vm.words["prepare"](vm, *vm.words["prepare_with"])

@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from r4l.guest import Completed
-from r4l.testing.leaks import LIST, LeakFound, Leaks, changes_since
+from r4l.testing.leaks import LIST, LeakFound, Leaks, LostObject, changes_since, lost_objects
 from r4l.vm import VM
 
 HELD = """\
@@ -139,3 +139,20 @@ def test_a_leak_stays_when_the_cache_is_shrunk() -> None:
     """The same figures, of objects in use."""
     with pytest.raises(LeakFound, match="maple_node by 16384, 8192, 16384, 8192 bytes"):
         leaks_of("maple_node", NODE, [0, 32, 64, 0, 64, 32, 64, 32]).across_rounds(lambda _: None, rounds=2, times=5)
+
+
+LOST = """\
+unreferenced object 0xffff888005ec8000 (size 1024):
+  comm "insmod", pid 106, jiffies 4294924579
+  hex dump (first 32 bytes):
+    01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01  ................
+  backtrace (crc 4f5a1f0):
+    __kmalloc_cache_noprof+0x2b3/0x340
+    swept_probe+0x1b2/0x2a0 [swept]
+"""
+
+
+def test_the_objects_of_a_report_of_kmemleak() -> None:
+    second = LOST.replace("4294924579", "4294924600").replace("object 0x", "object (percpu) 0x")
+    assert lost_objects(LOST + second) == [LostObject(4294924579, LOST), LostObject(4294924600, second)]
+    assert lost_objects("") == []
