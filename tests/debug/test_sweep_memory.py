@@ -26,8 +26,7 @@ LOSS = """\
 		pci_release_regions(pdev);
 		pci_disable_device(pdev);
 		/* Mistake: nobody has a pointer to this memory. */
-		OPTIMIZER_HIDE_VAR(id);
-		memset(kmalloc(1000, GFP_KERNEL), 1, 1000);
+		kmalloc(1000, GFP_KERNEL);
 """
 LOST = "probe:flipped-bit@CHECK#1"
 VERDICTS = {
@@ -85,8 +84,9 @@ def test_lost_memory_is_of_the_cell_in_whose_life_it_was_allocated(
     assert {one.cell: one.verdict for one in found} == VERDICTS, found
     lost = next(one for one in found if one.cell == LOST)
     assert lost.reason.startswith("unreferenced object")
-    assert "swept_probe" in lost.splat
-    assert ["swept_probe" in text for text in searches] == [True, False, False]
+    # The module is gone by then, and its functions have no names any more.
+    assert "pci_device_probe" in lost.splat
+    assert ["pci_device_probe" in text for text in searches] == [True, False, False]
     alone = run_cell(work, LOST)
     assert (alone.verdict, "unreferenced object" in alone.reason) == ("leak", True), alone
 
