@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Cost of a cell of a sweep, measured here and now:
-`python bench/sweep.py [--cells N] [--seed N] [--kernel NAME] [--json]`.
+"""Cost of a cell of a sweep, measured here and now: `python bench/sweep.py --help`.
 
 The cells are the sample that `r4l sweep rust/drivers/e1000 --cells N --seed N` takes. They run in this process, one
 after the other, in machines of as many cells as those of a large sweep, and with their second judgements. Their seconds

@@ -13,7 +13,7 @@ from r4l.klog import KernelLog, Sources
 
 
 class Processors(Protocol):
-    """What the question of blame needs of `r4l.vm.machine.Machine`, which documents it."""
+    """The attributes of `r4l.vm.machine.Machine` that the question of blame needs."""
 
     @property
     def accel(self) -> str:

@@ -201,7 +201,7 @@ IN_MODULE = "RIP: 0010:cicv_read+0x1/0x40 [cicv]"
 def test_a_breakpoint_that_the_emulator_kept(
     tmp_path: Path, lines: list[str], accel: str, cpus: int, ours: bool
 ) -> None:
-    """Whatever error came of it: a killed program, a lost connection, a failed assertion."""
+    """Each error that can come of it: a killed program, a lost connection, a failed assertion."""
     log = KernelLog(tmp_path / "console.log")
     for number, line in enumerate(lines):
         log.feed(f"<4>[    1.00000{number}] {line}")
