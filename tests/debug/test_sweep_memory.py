@@ -88,7 +88,8 @@ def test_lost_memory_is_of_the_cell_in_whose_life_it_was_allocated(
     assert "pci_device_probe" in lost.splat
     assert ["pci_device_probe" in text for text in searches] == [True, False, False]
     alone = run_cell(work, LOST)
-    assert (alone.verdict, "unreferenced object" in alone.reason) == ("leak", True), alone
+    # By kmemleak's line in the kernel's log, or by its report.
+    assert alone.verdict == "leak", alone
 
 
 def test_a_machine_that_cannot_be_searched_judges_each_cell_alone(
