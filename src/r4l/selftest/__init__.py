@@ -128,5 +128,5 @@ def _summary(console: Console, ended: Sequence[PartResult]) -> None:
     for taken, part, test in record.slowest([end.part.name for end in ended if end.part.pytest], SLOW):
         console.print(f"[dim]{taken:6.1f} s  {part}: {escape(test)}[/]")
     for end in ended:
-        for test, why in record.failures(end.part.name).items() if end.code and end.part.pytest else ():
+        for test, why in record.failures(end.part.name).items():
             console.print(f"[red]✗[/] {end.part.name}: {escape(test)}: {escape(why)}")

@@ -68,7 +68,7 @@ class MemorySearch:
 
     def lost_in(self, number: int) -> str:
         """Return kmemleak's report of the objects allocated in a life, by its number in the machine from 0."""
-        if not self.begun or self.lost is None:
+        if not self.lost:
             return ""
         begin, end = self.begun[number], (self.begun[number + 1 :] or [sys.maxsize])[0]
         return "".join(one.text for one in self.lost if begin <= one.jiffies < end)

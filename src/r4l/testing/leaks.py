@@ -126,10 +126,10 @@ class Leaks:
         if self.kmemleak:
             # A driver's pools, such as the network stack's page pools, grow by the first work.
             reload(1)
-        with self():
-            if self.kmemleak:
+            with self():
                 reload(times)
-                return
+            return
+        with self():
             used = [self._after(reload, times) for _ in range(1 + rounds)]
             suspects = [cache for cache, steps in _growth(used).items() if min(steps) > 0 and _leaks(steps, times)]
             if suspects:
