@@ -246,6 +246,13 @@ def test_a_guest_under_tcg_is_told_the_frequency_of_its_clock(kernel: Kernel, vm
 
 
 @pytest.mark.thorough
+def test_no_thread_counts_the_use_of_memory(kernel: Kernel, vm: VM) -> None:
+    """It woke forty times a second, which was four fifths of an idle guest's cost (CONFIG_DAMON_STAT)."""
+    if kernel.config.get("CONFIG_DAMON_STAT_ENABLED_DEFAULT") != "y":
+        pytest.skip("this kernel does not count it")
+    assert "kdamond" not in vm.run("ps", check=True).stdout
+
+
 def test_many_more_cpus_than_the_host_has(kernel: Kernel) -> None:
     """Their delay loops were measured one after the other, and their clock was wrong by a factor on a busy host."""
     with VM(kernel, cpus=64) as vm:

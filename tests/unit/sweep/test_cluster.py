@@ -44,6 +44,11 @@ def square(folder: str, number: int) -> int:
     return number * number
 
 
+def pause(_: None, seconds: float) -> None:
+    """Do nothing for some seconds."""
+    time.sleep(seconds)
+
+
 def test_a_killed_worker_loses_nothing_and_nothing_counts_twice(tmp_path: Path) -> None:
     with cluster.connected(jobs=2) as client:
         found = list(cluster.spread(client, square, str(tmp_path), list(range(8))))
@@ -52,6 +57,13 @@ def test_a_killed_worker_loses_nothing_and_nothing_counts_twice(tmp_path: Path) 
     assert len(found) == len(results) == 8
     assert isinstance(results.pop(5), ValueError)
     assert results == {number: number * number for number in range(8) if number != 5}
+
+
+def test_workers_of_this_computer_do_not_profile_themselves() -> None:
+    with cluster.connected(jobs=1) as client:
+        # A profile has a sample for every 10 ms of a call.
+        assert list(cluster.spread(client, pause, None, [1.0])) == [(1.0, None)]
+        assert client.profile()["count"] == 0
 
 
 def test_no_scheduler_and_no_resource(monkeypatch: pytest.MonkeyPatch) -> None:

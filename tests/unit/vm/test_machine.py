@@ -53,7 +53,7 @@ def test_same_machine_same_line_and_key() -> None:
 
 
 def test_fast_options_can_be_switched_off_and_overridden() -> None:
-    assert {"nokaslr", "cryptomgr.notests"} <= set(kernel_line("x86_64"))
+    assert {"nokaslr", "cryptomgr.notests", "damon_stat.enabled=N"} <= set(kernel_line("x86_64"))
     assert not {"nokaslr", "cryptomgr.notests"} & set(kernel_line("x86_64", fast=False))
     # The kernel takes the last word.
     assert kernel_line("x86_64", "panic=0")[-1] == "panic=0"
