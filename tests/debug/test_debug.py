@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,13 @@ from r4l.net import Interface, Nic
 from r4l.net.addresses import GATEWAY, GUEST_ADDRESS
 from r4l.rootfs.program import FLAGS
 from r4l.testing import LeakFound, Leaks
+from r4l.testing.leaks import lost_objects
 from r4l.toolchain import Grant
 from r4l.vm import VM
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
 DRIVERS = sorted(path.name for path in resources.rust("drivers").iterdir() if (path / "Kbuild").exists())
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 CYCLES = 20
 SOAK_CYCLES = int(os.environ.get("E1000_SOAK_CYCLES", str(CYCLES)))
 CHUNK = 100
@@ -96,3 +99,14 @@ def test_kmemleak_does_find_a_leak(kernel: Kernel, vm: VM, leaks: Leaks) -> None
     assert kernel.config.get("CONFIG_SAMPLE_KMEMLEAK") == "m"
     with pytest.raises(LeakFound, match="kmemleak found unreferenced memory"), leaks():
         vm.run("modprobe kmemleak-test && rmmod kmemleak_test", check=True)
+
+
+@pytest.mark.klog_allow("kmemleak", reason="the module loses memory on purpose")
+def test_one_search_finds_every_lost_object(kernel: Kernel, vm: VM, leaks: Leaks) -> None:
+    """One of each size of kmalloc's caches. Of some, kmemleak took the pointer in a cache's sheaf for a reference."""
+    module = Module(FIXTURES / "lost").build(kernel)
+    vm.insmod(module)
+    vm.rmmod(module.name)
+    found = [one for one in lost_objects(leaks.unreferenced()) if 'comm "insmod"' in one.text]
+    sizes = [int(match[1]) for one in found if (match := re.search(r"\(size (\d+)\)", one.text))]
+    assert sorted(sizes) == [8 << shift for shift in range(11)]

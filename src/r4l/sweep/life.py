@@ -226,8 +226,7 @@ def live(
             for phase in ready.subject.phases:
                 life.again.append(do_phase(vm, ready, device, phase, life))
             if alone and not life.held:
-                # Of objects that one life has lost, a search right after it missed half; the next one found each.
-                life.held = leaks.unreferenced() or leaks.unreferenced()
+                life.held = leaks.unreferenced()
         vm.klog.sync()
     except R4LError as error:
         life.came = life.came or sum(device.faults.came.values())

@@ -192,6 +192,8 @@ class Leaks:
         """Return kmemleak's report: objects 5 s old, unreferenced in one scan and unchanged in the next. Empty for a
         kernel without kmemleak.
 
+        A stale pointer anywhere in memory counts as a reference; `r4l.vm.checkers` says where most of them were.
+
         Source: mm/kmemleak.c (MSECS_MIN_AGE, update_checksum), Documentation/dev-tools/kmemleak.rst.
         """
         if not self.kmemleak:

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from r4l.arch import architecture
 from r4l.errors import UsageError
 from r4l.kernel import Kernel
 from r4l.klog import Sources
@@ -16,7 +15,7 @@ from r4l.pci import Device, NetworkCard
 from r4l.rootfs import Rootfs, Source
 from r4l.rootfs.disk import DiskImage
 from r4l.vm import accel as accelerators
-from r4l.vm import boot, cards, guest_clock, least, loading
+from r4l.vm import boot, cards, checkers, guest_clock, least, loading
 from r4l.vm import cables as cabling
 from r4l.vm import image as images
 from r4l.vm import snapshot as snapshots
@@ -141,8 +140,7 @@ def assemble(
     slow = snapshots.is_slow(kernel)
     clock = " ".join(guest_clock.words(kernel)) if choice.name == "tcg" and fast and not icount else ""
     plugs = bool(own_devices or own_cards)
-    # Hardware of the caller's own, such as a root port, may need all that the firmware says.
-    checked = " ".join(architecture(kernel.arch).slow_words) if slow and not plugs and not extra else ""
+    checked = " ".join(checkers.words(kernel, own_hardware=plugs or bool(extra)))
     machine = Machine(
         kernel=kernel.vmlinux if fast else kernel.image,
         initrd=rootfs.path,
