@@ -22,8 +22,10 @@ from r4l.sweep.verdict import FINDINGS, VERDICTS
 if TYPE_CHECKING:
     from distributed import Client
 
-SHARES = 16
-"""Shares into which cells are divided at least."""
+SHARES = 8
+"""Shares into which the cells that are left are divided at least."""
+LEAST = 3
+"""Cells of a share, where there are enough: the first in a machine takes twice the time of the others."""
 AGAIN = ("unjudged",)
 """Verdicts that are no result: such cells are run again."""
 
@@ -149,10 +151,16 @@ def _sweep_one(
 
 
 def _shares(cells: Sequence[str]) -> list[Sequence[str]]:
-    """Return cells in shares, which a worker runs in one machine: the fewer, the smaller, so that all workers have some
-    and results come soon."""
-    size = max(1, min(CELLS_EACH, len(cells) // SHARES))
-    return [cells[begin : begin + size] for begin in range(0, len(cells), size)]
+    """Return cells in shares, which a worker runs in one machine: the fewer are left, the smaller, so that all workers
+    have some until the end."""
+    shares: list[Sequence[str]] = []
+    least = max(1, min(LEAST, len(cells) // (2 * SHARES)))
+    begin = 0
+    while begin < len(cells):
+        size = min(CELLS_EACH, max(least, (len(cells) - begin) // SHARES))
+        shares.append(cells[begin : begin + size])
+        begin += size
+    return shares
 
 
 def _baseline(_: None, subject: SweptDriver) -> Baseline:

@@ -182,6 +182,23 @@ def test_a_cell_named_twice_runs_once() -> None:
     assert sweep_module.cells_of(EDU, baseline, Wanted(named=named)) == ["probe:unplug#2", "probe:unplug#1"]
 
 
+@pytest.mark.parametrize(
+    ("number", "sizes"),
+    [
+        (0, []),
+        (5, [1] * 5),
+        (64, [8, 7, 6, 5, 4, 4, *[3] * 10]),
+        (1000, [*[12] * 76, 11, 9, 8, 7, 6, 5, 5, 4, 4, *[3] * 9, 2]),
+    ],
+)
+def test_the_last_machines_have_few_cells(number: int, sizes: list[int]) -> None:
+    """With machines of the same size, half of the workers had nothing to do for the last two minutes."""
+    every = [f"probe:reset@CTRL#{nth}" for nth in range(number)]
+    shares = sweep_module._shares(every)
+    assert [cell for share in shares for cell in share] == every
+    assert [len(share) for share in shares] == sizes
+
+
 def test_only_what_happens_each_time_is_a_place() -> None:
     other = [EventPlace("probe", "write", "CTRL", 2), EventPlace("open", "write", "CTRL", 9), PLACES[2]]
     assert common(PLACES, other) == [EventPlace("probe", "write", "CTRL", 2), PLACES[2]]
