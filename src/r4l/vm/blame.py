@@ -122,9 +122,8 @@ class RunTime:
     def _tasks(self) -> Iterator[tuple[Path, float]]:
         yield from _waits(self._pid)
         if self._ours:
-            # The machines are children of a thread of this process: not those.
-            own = Path(f"/proc/{os.getpid()}/task")
-            yield from ((task, waited) for task, waited in _waits(os.getpid()) if task.is_relative_to(own))
+            # Without its children, among which are all machines.
+            yield from ((task, waited) for task, _, waited in tasks(os.getpid()))
 
 
 def _waits(pid: int) -> Iterator[tuple[Path, float]]:
