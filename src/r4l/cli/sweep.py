@@ -38,9 +38,9 @@ Examples:
 def default_jobs() -> int:
     """Number of machines at once that keep this computer's processors busy, and fit into its memory.
 
-    A machine sleeps for most of a cell, and takes a sixth of a processor under TCG.
+    A machine sleeps for most of a cell. Under TCG twelve left a fifth of two processors idle.
     """
-    return max(1, min(6 * (os.cpu_count() or 1), machine_memory() // GIB))
+    return max(1, min(8 * (os.cpu_count() or 1), machine_memory() // GIB))
 
 
 @click.command(cls=ProjectCommand, epilog=EPILOG)
@@ -90,7 +90,7 @@ def default_jobs() -> int:
     "-j",
     type=click.IntRange(1, 256),
     default=default_jobs,
-    show_default="six for each processor, where there is 1 GiB for each",
+    show_default="eight for each processor, where there is 1 GiB for each",
     help="Machines at once; they wait for most of their time.",
 )
 @on_option
