@@ -221,6 +221,8 @@ def test_after_the_death_of_worker_and_scheduler_the_next_sweep_goes_on(
     """Dask's real programs: first the only worker dies, then the scheduler; each cell has one result at the end."""
     sweep_module = importlib.import_module("r4l.sweep.sweep")
     monkeypatch.setattr(sweep_module, "run_cells", cells_done)
+    # Shares of one cell each.
+    monkeypatch.setattr(sweep_module, "SHARES", len(CELLS))
     monkeypatch.setattr(sweep_module, "ready", lambda subject: SimpleNamespace(model=Edu))
     monkeypatch.setattr(cluster, "LOOK", 0.2)
     # Seconds within which a scheduler answers that is alive, however busy this computer is.
