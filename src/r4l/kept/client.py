@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import threading
 import time
@@ -255,6 +256,7 @@ class Stopped:
 def stop(machine: kept.Kept) -> Stopped:
     """End a machine."""
     connection = FrameSocket(kept.connect(machine))
+    keeper = _descriptor(machine.pid)
     connection.send_json(REQUEST, {"do": "stop"})
     answer: dict[str, Any] = {}
     ended = threading.Event()
@@ -279,7 +281,18 @@ def stop(machine: kept.Kept) -> Stopped:
         with contextlib.suppress(ProcessLookupError):
             os.kill(machine.pid, signal.SIGKILL)
     _wait_gone(machine)
+    if keeper is not None:
+        # Its record goes before the process does.
+        select.select([keeper], [], [], STOP_PATIENCE)
+        os.close(keeper)
     return Stopped(gently, tuple(answer.get("complaints", ())), answer.get("exit_code", 0), answer.get("log", ""))
+
+
+def _descriptor(pid: int) -> int | None:
+    """Return a descriptor of a process, readable at its end (pidfd_open(2)); None if it has ended."""
+    with contextlib.suppress(OSError):
+        return os.pidfd_open(pid)
+    return None
 
 
 def _wait_gone(machine: kept.Kept) -> None:
