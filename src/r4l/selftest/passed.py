@@ -15,8 +15,10 @@ from r4l.selftest.touched import git
 KEY = "passed"
 """Key in a part's record: [key of the part's files, selection]."""
 
-APART = re.compile(r"docs/|tests/(?!fixtures/)[^/]+/|[^/]+\.md$")
-"""Texts and the folders of tests: these files influence only the parts whose `paths` name them, all others every part.
+APART = re.compile(r"docs/|tests/(?!fixtures/)[^/]+/|rust/drivers/[^/]+/tests/[^/]+\.py$|[^/]+\.md$")
+"""Texts, the folders of tests, and the drivers' tests.
+
+These files influence only the parts whose `paths` name them, all others every part.
 
 With that, a mended test or text does not repeat the hours of all other parts.
 """

@@ -26,6 +26,10 @@ SHARES = 8
 """Shares into which the cells that are left are divided at least."""
 LEAST = 3
 """Cells of a share, where there are enough: the first in a machine takes twice the time of the others."""
+ENDING = ("unplug", "link-down")
+"""Faults that end the service of a device until they are mended."""
+SERVED = ("traffic", "suspend")
+"""Phases that wait for the service. With such a fault they wait in vain: these cells take the longest by far."""
 AGAIN = ("unjudged",)
 """Verdicts that are no result: such cells are run again."""
 
@@ -151,16 +155,25 @@ def _sweep_one(
 
 
 def _shares(cells: Sequence[str]) -> list[Sequence[str]]:
-    """Return cells in shares, which a worker runs in one machine: the fewer are left, the smaller, so that all workers
-    have some until the end."""
-    shares: list[Sequence[str]] = []
-    least = max(1, min(LEAST, len(cells) // (2 * SHARES)))
+    """Return cells in shares, which a worker runs in one machine.
+
+    All workers shall have some until the end: the longest cells come first, each alone, and of the others, the fewer
+    are left, the smaller are the shares.
+    """
+    shares: list[Sequence[str]] = [[cell] for cell in cells if _long(cell)]
+    others = [cell for cell in cells if not _long(cell)]
+    least = max(1, min(LEAST, len(others) // (2 * SHARES)))
     begin = 0
-    while begin < len(cells):
-        size = min(CELLS_EACH, max(least, (len(cells) - begin) // SHARES))
-        shares.append(cells[begin : begin + size])
+    while begin < len(others):
+        size = min(CELLS_EACH, max(least, (len(others) - begin) // SHARES))
+        shares.append(others[begin : begin + size])
         begin += size
     return shares
+
+
+def _long(cell: str) -> bool:
+    one = SweepCell.parse(cell)
+    return one.phase in SERVED and one.fault.kind in ENDING
 
 
 def _baseline(_: None, subject: SweptDriver) -> Baseline:

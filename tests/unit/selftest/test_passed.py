@@ -68,13 +68,16 @@ def test_other_files_are_another_run(checkout: Path, change: str) -> None:
         ("docs/page.md", ["all", "reads"]),
         ("README.md", ["all"]),
         ("tests/vm/test_x.py", ["all", "vm"]),
-        ("tests/fixtures/x.c", ["all", "vm", "hosts", "reads"]),
-        ("tests/conftest.py", ["all", "vm", "hosts", "reads"]),
-        ("src/r4l/home.py", ["all", "vm", "hosts", "reads"]),
+        ("tests/fixtures/x.c", ["all", "vm", "hosts", "reads", "drivers"]),
+        ("rust/drivers/x/tests/test_x.py", ["all", "drivers"]),
+        ("rust/drivers/x/tests/models/x.py", ["all", "vm", "hosts", "reads", "drivers"]),
+        ("rust/drivers/x/x.rs", ["all", "vm", "hosts", "reads", "drivers"]),
+        ("tests/conftest.py", ["all", "vm", "hosts", "reads", "drivers"]),
+        ("src/r4l/home.py", ["all", "vm", "hosts", "reads", "drivers"]),
     ],
 )
 def test_texts_and_tests_of_others_influence_no_part(checkout: Path, file: str, again: list[str]) -> None:
-    about = {"all": ("",), "vm": ("tests/vm/",), "hosts": ("tests/hosts/",), "reads": ("docs/page.md",)}
+    about = {"all": ("",), "vm": ("tests/vm/",), "hosts": ("tests/hosts/",), "reads": ("docs/page.md",), "drivers": ("rust/",)}
     parts = [Part(name, "", 1.0, paths, modules=(("this",),)) for name, paths in about.items()]
     assert selftest.run(parts) == 0
     assert passed.left(parts, "all", passed.files(checkout)) == []

@@ -199,6 +199,13 @@ def test_the_last_machines_have_few_cells(number: int, sizes: list[int]) -> None
     assert [len(share) for share in shares] == sizes
 
 
+def test_the_longest_cells_come_first() -> None:
+    """A sweep of 200 cells spent two of its five minutes with the last of them, and most machines asleep."""
+    short = ["probe:unplug@CTRL#1", "traffic:reset@CTRL#1", "stop:link-down@CTRL#1"]
+    long = ["traffic:unplug@CTRL#1", "suspend:unplug@CTRL#1", "traffic:link-down@CTRL#1"]
+    assert sweep_module._shares([*short, *long]) == [[cell] for cell in (*long, *short)]
+
+
 def test_only_what_happens_each_time_is_a_place() -> None:
     other = [EventPlace("probe", "write", "CTRL", 2), EventPlace("open", "write", "CTRL", 9), PLACES[2]]
     assert common(PLACES, other) == [EventPlace("probe", "write", "CTRL", 2), PLACES[2]]
