@@ -22,7 +22,7 @@ from r4l.sweep.verdict import FINDINGS, VERDICTS
 if TYPE_CHECKING:
     from distributed import Client
 
-SHARES = 8
+SHARES = 16
 """Shares into which the cells that are left are divided at least."""
 LEAST = 3
 """Cells of a share, where there are enough: the first in a machine takes twice the time of the others."""
