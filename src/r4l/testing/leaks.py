@@ -28,8 +28,8 @@ FILES = (
 )
 """Files with resources that must be the same before and after; some kernels lack some of them."""
 LIST = f"tail -n +1 {' '.join(FILES)} 2>/dev/null; echo '==> {NETWORK} <=='; echo {NETWORK}/*"
-"""Command that prints them with the network interfaces. It starts one program only: under TCG each takes 5 ms of a quiet
-host."""
+"""Command that prints them with the network interfaces. It starts one program only: under TCG each takes 5 ms of a
+quiet host."""
 HEADER = re.compile(r"^==> (\S+) <==\n", re.MULTILINE)
 """Line before each file, by tail."""
 HANDLER = re.compile(r".* +([a-zA-Z_].*)")

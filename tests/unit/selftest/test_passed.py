@@ -77,7 +77,13 @@ def test_other_files_are_another_run(checkout: Path, change: str) -> None:
     ],
 )
 def test_texts_and_tests_of_others_influence_no_part(checkout: Path, file: str, again: list[str]) -> None:
-    about = {"all": ("",), "vm": ("tests/vm/",), "hosts": ("tests/hosts/",), "reads": ("docs/page.md",), "drivers": ("rust/",)}
+    about = {
+        "all": ("",),
+        "vm": ("tests/vm/",),
+        "hosts": ("tests/hosts/",),
+        "reads": ("docs/page.md",),
+        "drivers": ("rust/",),
+    }
     parts = [Part(name, "", 1.0, paths, modules=(("this",),)) for name, paths in about.items()]
     assert selftest.run(parts) == 0
     assert passed.left(parts, "all", passed.files(checkout)) == []
