@@ -220,9 +220,13 @@ def command(
     if as_json:
         raise SystemExit(VerdictError.exit_code if bad else EnvironmentFault.exit_code if unjudged else 0)
     if bad:
-        raise VerdictError(f"{bad} cells show a defect", f"open {shown}; `--as-test CELL` prints a test")
+        raise VerdictError(f"{_cells(bad)} with a defect", f"open {shown}; `--as-test CELL` prints a test")
     if unjudged:
-        raise EnvironmentFault(f"{unjudged} cells could not be judged", "run the command again: it tries these again")
+        raise EnvironmentFault(f"{_cells(unjudged)} could not be judged", "run the command again: it tries them again")
+
+
+def _cells(number: int) -> str:
+    return "one cell" if number == 1 else f"{number} cells"
 
 
 def _print_test(driver: SweptDriver, text: str, into: Path) -> None:

@@ -96,7 +96,8 @@ def run_cells(work: tuple[SweptDriver, Baseline], cells: Sequence[str]) -> list[
     """Run cells one after the other.
 
     A verdict from a machine in which another cell was before counts only if it is the best one: anything else is judged
-    again as the first one in a new machine, which serves the cells after it. Memory that kmemleak finds lost is of the
+    again as the first one in a new machine, which serves the cells after it. So is, once, a cell that could not be
+    judged: the emulator's rare faults are another machine's luck. Memory that kmemleak finds lost is of the
     cell in whose life it was allocated; where it cannot say, each cell of the machine is judged again, alone in one.
 
     Args:
@@ -108,7 +109,7 @@ def run_cells(work: tuple[SweptDriver, Baseline], cells: Sequence[str]) -> list[
     with Machines(ready(subject), CELLS_EACH) as machines:
         for cell in cells:
             result, life = _run(machines, subject, baseline, cell)
-            if life.earlier and result.verdict != "handled":
+            if result.verdict == "unjudged" or (life.earlier and result.verdict != "handled"):
                 machines.renew()
                 first, (result, life) = result, _run(machines, subject, baseline, cell)
                 result = _with_cost(result, first.seconds, first.cpu)
