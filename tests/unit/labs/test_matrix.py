@@ -72,3 +72,17 @@ def test_an_answer_that_does_not_build_shows_the_compilers_words(kind: str) -> N
     judged = judge(HELLO, Variant("hello", kind, "x", "x"), said)
     assert not judged.fine
     assert "E0614" in judged.said
+
+
+@pytest.mark.parametrize(
+    ("build", "is_fine", "told"),
+    [
+        ("error[E0053]: method `poll`", True, "does not compile: E0053"),
+        ("error: expected `;`", False, "error: expected `;`"),
+        ("", False, "it compiles"),
+    ],
+)
+def test_an_answer_that_the_types_exclude(build: str, is_fine: bool, told: str) -> None:
+    variant = Variant("hello", "excluded", "x", "x", says="E0053")
+    judged = judge(HELLO, variant, replace(verdict(one=None), build=build))
+    assert (judged.fine, judged.said) == (is_fine, told)

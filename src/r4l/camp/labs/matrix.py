@@ -166,7 +166,8 @@ def judge(lab: Lab, variant: Variant, verdict: Verdict) -> Judged:
         return Judged(variant, fine, _told(upset) or verdict.build or f"{len(points) - len(missed)} of {len(points)}")
     if variant.kind == "excluded":
         found = re.search(variant.says, verdict.build)
-        return Judged(variant, found is not None, f"does not compile: {found[0]}" if found else verdict.build or "it compiles")
+        said = f"does not compile: {found[0]}" if found else verdict.build or "it compiles"
+        return Judged(variant, found is not None, said)
     caught = [
         outcome for outcome in missed if outcome.id == variant.fails and re.search(variant.says, _told([outcome]))
     ]
