@@ -280,11 +280,10 @@ def stop(machine: kept.Kept) -> Stopped:
     else:
         with contextlib.suppress(ProcessLookupError):
             os.kill(machine.pid, signal.SIGKILL)
-    _wait_gone(machine)
     if keeper is not None:
-        # Its record goes before the process does.
         select.select([keeper], [], [], STOP_PATIENCE)
         os.close(keeper)
+    _wait_gone(machine)
     return Stopped(gently, tuple(answer.get("complaints", ())), answer.get("exit_code", 0), answer.get("log", ""))
 
 
@@ -296,6 +295,7 @@ def _descriptor(pid: int) -> int | None:
 
 
 def _wait_gone(machine: kept.Kept) -> None:
+    """Wait until a machine is not listed any more: by the clock, for kernels that have no pidfd_open(2)."""
     until = time.monotonic() + STOP_PATIENCE
     while time.monotonic() < until and machine.name in [one.name for one in kept.running()]:
         time.sleep(0.05)

@@ -15,7 +15,7 @@ from r4l.sweep.lines import lines
 from r4l.sweep.machines import Machines
 from r4l.sweep.results import Baseline, CellResult
 from r4l.sweep.subject import SweptDriver, ready
-from r4l.sweep.verdict import foreign_lockup, judge, messages
+from r4l.sweep.verdict import AGAIN, foreign_lockup, judge, messages
 from r4l.vm.loading import IGNORED
 
 CELLS_EACH = 12
@@ -109,7 +109,7 @@ def run_cells(work: tuple[SweptDriver, Baseline], cells: Sequence[str]) -> list[
     with Machines(ready(subject), CELLS_EACH) as machines:
         for cell in cells:
             result, life = _run(machines, subject, baseline, cell)
-            if result.verdict == "unjudged" or (life.earlier and result.verdict != "handled"):
+            if result.verdict in AGAIN or (life.earlier and result.verdict != "handled"):
                 machines.renew()
                 first, (result, life) = result, _run(machines, subject, baseline, cell)
                 result = _with_cost(result, first.seconds, first.cpu)

@@ -17,7 +17,7 @@ from r4l.sweep.phases import chosen
 from r4l.sweep.results import Baseline, CellResult, Results
 from r4l.sweep.run import CELLS_EACH, run_baseline, run_cells
 from r4l.sweep.subject import SweptDriver, ready
-from r4l.sweep.verdict import FINDINGS, VERDICTS
+from r4l.sweep.verdict import AGAIN, FINDINGS, VERDICTS
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -30,8 +30,6 @@ ENDING = ("unplug", "link-down")
 """Faults that end the service of a device until they are mended."""
 SERVED = ("traffic", "suspend")
 """Phases that wait for the service. With such a fault they wait in vain: these cells take the longest by far."""
-AGAIN = ("unjudged",)
-"""Verdicts that are no result: such cells are run again."""
 
 
 @dataclass(frozen=True)
@@ -160,8 +158,13 @@ def _shares(cells: Sequence[str]) -> list[Sequence[str]]:
     All workers shall have some until the end: the longest cells come first, each alone, and of the others, the fewer
     are left, the smaller are the shares.
     """
-    shares: list[Sequence[str]] = [[cell] for cell in cells if _long(cell)]
-    others = [cell for cell in cells if not _long(cell)]
+    shares: list[Sequence[str]] = []
+    others: list[str] = []
+    for cell in cells:
+        if _is_long(cell):
+            shares.append([cell])
+        else:
+            others.append(cell)
     least = max(1, min(LEAST, len(others) // (2 * SHARES)))
     begin = 0
     while begin < len(others):
@@ -171,7 +174,7 @@ def _shares(cells: Sequence[str]) -> list[Sequence[str]]:
     return shares
 
 
-def _long(cell: str) -> bool:
+def _is_long(cell: str) -> bool:
     one = SweepCell.parse(cell)
     return one.phase in SERVED and one.fault.kind in ENDING
 

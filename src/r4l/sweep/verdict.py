@@ -26,6 +26,8 @@ VERDICTS: Mapping[str, str] = {
 """The verdicts and their meanings, from the best to the worst of the driver, then those that say nothing of it."""
 FINDINGS: tuple[str, ...] = ("dead", "leak", "hang", "splat")
 """Verdicts that are defects of the driver."""
+AGAIN: tuple[str, ...] = ("unjudged",)
+"""Verdicts that are no result: such cells are run again."""
 LOCKUPS = ("soft-lockup", "hard-lockup", "rcu-stall", "hung-task", "workqueue-lockup")
 """Complaints (klog/kinds.toml) that something has not run for long."""
 WITHHELD = 10.0
