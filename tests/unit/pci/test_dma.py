@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import array
-import contextlib
 import errno
 import fcntl
 import os
@@ -12,12 +11,11 @@ import socket
 import struct
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.pci.client import Client, Refusal
+from tests.unit.pci.client import Client, Refusal, open_files
 
 from r4l.pci import Bar, Device, DmaFault, Register, Word, dma_read, dma_write, happened
 from r4l.pci.protocol import (
@@ -423,12 +421,3 @@ def test_a_qemu_that_ends_while_the_device_waits_for_its_memory(client: Client, 
     assert again.read(0x30) == 0
     again.close()
     assert device.errors == []
-
-
-def open_files() -> Counter[str]:
-    """Names of this process's open files, without the numbers of sockets, and how many there are of each."""
-    names: Counter[str] = Counter()
-    for link in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            names[str(link.readlink()).partition("[")[0]] += 1
-    return names

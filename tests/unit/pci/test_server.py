@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.unit.pci.client import Client, Refusal, eventfd, rung
+from tests.unit.pci.client import Client, Refusal, eventfd, open_files, rung
 from tests.unit.pci.conftest import Serve
 from tests.unit.pci.models import Model
 
@@ -152,13 +152,13 @@ def test_a_path_longer_than_a_socket_s_name_can_be(tmp_path: Path, device: Model
 def test_one_client_after_the_other(serve: Serve, device: Model, tmp_path: Path) -> None:
     client = serve(device)
     client.write(0x10, 1, 8)
-    fds = len(list(Path("/proc/self/fd").iterdir()))
+    before = open_files()
     client.close()
     device.trace.expect(happened("unplugged"))
     again = Client(next(tmp_path.glob("*.sock")))
     again.agree()
     assert again.read(0x10, 8) == 0, "power was off meanwhile"
-    assert len(list(Path("/proc/self/fd").iterdir())) == fds
+    assert open_files() == before
     again.close()
 
 

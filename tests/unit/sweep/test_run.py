@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which cells of a share are run a second time, and in which machine."""
+"""The cells of a share that are run a second time, and the machine of each run."""
 
 from __future__ import annotations
 
