@@ -110,7 +110,7 @@ def text(results: Iterable[KtapResult]) -> str:
     lines = ["KTAP version 1", f"1..{len(every)}"]
     for number, result in enumerate(every, 1):
         lines += [f"# {line}" for line in result.said.splitlines()]
-        end = f" # SKIP {result.skipped}".rstrip() if result.skipped else ""
+        end = f" # SKIP {' '.join(result.skipped.split())}" if result.skipped else ""
         if result.error:
             end = f" # ERROR {' '.join(result.error.split())}"
         # `#` begins a directive; a name must not hold one.

@@ -47,8 +47,7 @@ class ResultFile:
                 name, ok=False, said=report.longreprtext, error=getattr(report, FAULT, "")
             )
         elif report.skipped:
-            reason = str(report.longrepr[SKIP_REASON]) if isinstance(report.longrepr, tuple) else report.longreprtext
-            self._results[name] = ktap.KtapResult(name, ok=True, skipped=reason or "skipped")
+            self._results[name] = ktap.KtapResult(name, ok=True, skipped=_reason(report) or "skipped")
         elif over and name not in self._results:
             self._results[name] = ktap.KtapResult(name, ok=True)
 
@@ -57,6 +56,13 @@ class ResultFile:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         timed = [replace(result, seconds=self._seconds.get(name, 0.0)) for name, result in self._results.items()]
         self._path.write_text(self._text(timed), encoding="utf-8")
+
+
+def _reason(report: pytest.TestReport) -> str:
+    """Return the reason why a test does not count, without the traceback of one that fails as expected (xfail)."""
+    if hasattr(report, "wasxfail"):
+        return str(report.wasxfail).removeprefix("reason: ")
+    return str(report.longrepr[SKIP_REASON]) if isinstance(report.longrepr, tuple) else report.longreprtext
 
 
 def as_json(results: Iterable[ktap.KtapResult]) -> str:

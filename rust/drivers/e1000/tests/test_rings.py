@@ -64,6 +64,9 @@ def test_small_rings_go_round(online: r4l.VM, ethtool: Ethtool, interface: Inter
 def test_rings_change_under_traffic(
     online: r4l.VM, ethtool: Ethtool, interface: Interface, gateway: str, module: r4l.BuiltModule
 ) -> None:
+    if module.name == "e1000":
+        # --runxfail runs it all the same.
+        pytest.xfail("the C driver may send by a ring that was freed, on a busy computer")
     interface.ping(gateway, count=1)
     online.run(": > /tmp/pid", check=True)
     for sizes in ((128, 4096), (4096, 128), (512, 1024), (512, 128), (256, 256)):
