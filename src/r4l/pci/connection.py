@@ -210,9 +210,14 @@ class Connection:
                 # This thread was given up while a method of the model ran, and another thread has answered.
                 return None
             took = time.monotonic() - self._busy[0] if self._busy else 0.0
+            answered = not self._waited and not message.flags & NO_REPLY
             self._busy, self._waited = before
         if took > QEMU_WAITS:
             self._device.came_late(took, QEMU_WAITS)
+        if problem and answered:
+            # QEMU closes its end for good at a second answer (`QEMU_WAITS`).
+            self._device.trace.add("refused", text=str(problem))
+            return None
         if problem:
             raise problem
         return reply

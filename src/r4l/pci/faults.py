@@ -7,6 +7,7 @@ device.faults.add(Fault.parse("flipped-bit@STATUS#3 bits=0x80"))
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -99,8 +100,13 @@ class Fault:
     bytes: int = 64
 
     def __post_init__(self) -> None:
-        if self.nth < 1 or self.times < 0 or not 0 <= self.chance <= 1 or self.seconds < 0:
-            raise UsageError(f"{self!r} is at no time that comes", "nth counts from 1; a chance is from 0 to 1")
+        for name, number in NUMBERS.items():
+            value = getattr(self, name)
+            # Not the other way round: all comparisons with nan are false.
+            if not isinstance(value, number.type) or not number.least <= value <= number.most:
+                raise UsageError(f"the fault {self.kind} has {name}={value!r}", f"give {name} {number.text}")
+        if not self.bytes:
+            raise UsageError(f"the fault {self.kind} has bytes=0, an offset without an effect", "give another number")
 
     @classmethod
     def parse(cls, text: str) -> Fault:
@@ -133,6 +139,28 @@ class Fault:
             if (value := getattr(self, field.name)) != field.default
         ]
         return " ".join([head, *rest])
+
+
+class Number(NamedTuple):
+    """Values that one of a fault's numbers can have: type, bounds, and these as a text."""
+
+    type: Any
+    least: float
+    most: float
+    text: str
+
+
+NUMBERS = {
+    "nth": Number(int, 1, math.inf, "from 1"),
+    "times": Number(int, 0, math.inf, "from 0"),
+    "chance": Number(int | float, 0, 1, "from 0 to 1"),
+    "seed": Number(int, -math.inf, math.inf, "as an integer"),
+    "bits": Number(int, -math.inf, math.inf, "as an integer"),
+    # Delays of several faults at one event add up, and no thread can wait for longer than `threading.TIMEOUT_MAX`.
+    "seconds": Number(int | float, 0, 1e6, "from 0 to 1000000"),
+    "bytes": Number(int, -(1 << 63), 1 << 63, "as an integer of 64 bits"),
+}
+"""Numbers of a `Fault`. Bits are compared with the register by `Faults.require`."""
 
 
 class Coming(NamedTuple):
@@ -310,11 +338,11 @@ class Faults:
             if fault.kind == "unplug":
                 self._device.pull()
             elif fault.kind == "reset":
-                self._device.reset()
+                self._device._guarded(self._device.reset, default=None)
             elif fault.kind == "spurious-interrupt":
                 self._device.pulse()
             elif fault.kind in self._device.actions:
-                getattr(self._device, self._device.actions[fault.kind])()
+                self._device._guarded(getattr(self._device, self._device.actions[fault.kind]), default=None)
         shifts = ((fault, 8 * (begins[fault.place] - offset)) for fault in found)
         return [Coming(fault, fault.bits << by if by > 0 else fault.bits >> -by) for fault, by in shifts]
 
@@ -335,31 +363,31 @@ class Faults:
 
     def write(self, found: list[Coming], value: int, size: int, act: Callable[[int], None]) -> None:
         """Do a write with the faults applied: not at all, later, or with another value."""
-        late = 0.0
+        late: float | None = None
         for fault, bits in found:
             if fault.kind == "lost-write":
                 return
             if fault.kind == "flipped-write":
                 value ^= bits
             elif fault.kind == "late-write":
-                late += fault.seconds
+                late = (late or 0.0) + fault.seconds
         value &= (1 << 8 * size) - 1
-        if late:
+        if late is not None:
             self._device.after(late, lambda: act(value))
         else:
             act(value)
 
     def interrupt(self, vector: int, act: Callable[[], None]) -> None:
         """Raise an interrupt with the faults applied."""
-        late = 0.0
+        late: float | None = None
         for fault in self._coming("interrupt", ("", str(vector))):
             if fault.kind == "lost-interrupt":
                 return
             if fault.kind == "late-interrupt":
-                late += fault.seconds
+                late = (late or 0.0) + fault.seconds
             elif fault.kind == "doubled-interrupt":
                 self._device.after(fault.seconds, lambda: self._device.pulse(vector))
-        if late:
+        if late is not None:
             self._device.after(late, act)
         else:
             act()
@@ -389,7 +417,7 @@ class Faults:
             act: writes bytes to an address.
         """
         held, self._held = self._held, []
-        late = 0.0
+        late: float | None = None
         swapped = False
         for fault in self._coming("dma-write", self._of_memory(purpose)):
             if fault.kind == "lost-dma":
@@ -399,13 +427,13 @@ class Faults:
             elif fault.kind == "misplaced-dma":
                 address += fault.bytes
             elif fault.kind == "late-dma":
-                late += fault.seconds
+                late = (late or 0.0) + fault.seconds
             elif fault.kind == "swapped-dma":
                 swapped = True
         if swapped:
             self._held = [*held, (address, data)]
             return
-        if late:
+        if late is not None:
             self._device.after(late, lambda: act(address, data))
         elif data:
             act(address, data)
