@@ -49,6 +49,30 @@ class Running(Device):
     vendor_id = 1
 
 
+@pytest.mark.parametrize("end", ["reset", "pull", "unplugged", "replugged"])
+@pytest.mark.parametrize("model", [Running, Stepped])
+def test_a_timer_that_waits_for_the_lock_is_forgotten_too(model: type[Device], end: str) -> None:
+    device, done = model(), threading.Event()
+    with device.lock:
+        device.after(0, done.set)
+        if model is Stepped:
+            threading.Thread(target=device.advance, args=(1,)).start()
+        while device._timers._heap:
+            time.sleep(0.001)
+        if end == "replugged":
+            device.unplugged()
+            device.plugged()
+        else:
+            getattr(device, end)()
+        again = threading.Event()
+        device.after(0, again.set)
+    if model is Stepped:
+        device.advance(1)
+    assert end == "pull" or again.wait(10)
+    assert not done.wait(0.05)
+    device.unplugged()
+
+
 def test_running_time_stands_while_the_machine_is_paused() -> None:
     device, done = Running(), threading.Event()
     device.pause(True)
