@@ -112,7 +112,7 @@ class Target(Device):
         for _ in range(64):
             place, address, length = self.dma.unpack("<QQI", place)
             self.dma.write(address, bytes(min(length, 4096)))
-            self.raise_irq(length % 9)
+            self.raise_irq(length % 4)
 
 
 class Card(E1000):

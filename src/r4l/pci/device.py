@@ -171,29 +171,31 @@ class Device(GuestAccess, metaclass=ModelType):
 
         Raises:
             TypeError: the vector is no integer.
-            ValueError: it is negative.
+            ValueError: the model has no such vector.
         """
-        if not isinstance(vector, int):
-            raise TypeError(f"raise_irq takes the number of a vector, not {shown(vector)}")
-        if vector < 0:
-            raise ValueError(f"raise_irq takes the number of a vector from 0 on, not {vector}")
         with self.held:
-            if self.faults.armed:
-                self.faults.interrupt(vector, lambda: self._raise(vector))
-            else:
-                self._raise(vector)
+            self._require_vector(vector)
+            interrupts = self.interrupts
+            if interrupts.mode is Irq.INTX and interrupts.counts[Irq.INTX]:
+                interrupts.wanted = True
+            self._interrupt(vector, self._raise)
 
     def lower_irq(self) -> None:
         """Let INTx go low; a message cannot be taken back."""
         with self.held:
+            self.interrupts.wanted = False
             self.interrupts.set_level(False)
 
     def pulse(self, vector: int = 0) -> None:
-        """Interrupt the guest and take INTx back at once: an interrupt for which its handler finds no reason."""
+        """Interrupt the guest and take INTx back at once: an interrupt for which its handler finds no reason.
+
+        Raises:
+            TypeError: the vector is no integer.
+            ValueError: the model has no such vector.
+        """
         with self.held:
-            high = self.interrupts.level
-            self._raise(vector)
-            self.interrupts.set_level(high)
+            self._require_vector(vector)
+            self._interrupt(vector, self._pulse)
 
     def after(self, seconds: float, action: Callable[[], object]) -> Timer:
         """Schedule an action by the model's clock. A reset cancels it.
@@ -310,22 +312,77 @@ class Device(GuestAccess, metaclass=ModelType):
         finally:
             self.running = before
 
-    def _raise(self, vector: int) -> None:
-        if not self.present:
-            return
+    def _require_vector(self, vector: int) -> None:
+        if not isinstance(vector, int):
+            raise TypeError(f"raise_irq takes the number of a vector, not {shown(vector)}")
+        counts = self.interrupts.counts
         mode = self.interrupts.mode
+        # Without MSI-X, an interrupt of any vector that the model has is INTx, or the last message that is enabled.
+        most = counts[mode] if mode is Irq.MSIX else max(counts.values())
+        if not 0 <= vector < most:
+            has = (
+                f"has the vectors 0 to {most - 1}" if most > 1 else "has vector 0 only" if most else "has no interrupts"
+            )
+            raise ValueError(f"raise_irq takes the number of a vector, not {vector}: the model {has}")
+
+    def _interrupt(self, vector: int, act: Callable[[int], None]) -> None:
+        """Interrupt the guest with the faults applied. The lock is held."""
+        if self.faults.armed and (number := self.interrupt_number(vector)) is not None:
+            self.faults.interrupt(number, vector, act)
+        else:
+            act(vector)
+
+    def interrupt_number(self, vector: int) -> int | None:
+        """Return the number that the trace and the faults give to an interrupt of a vector: 0 for INTx, the vector that
+        is delivered for messages; None if the guest would not see another interrupt than before: INTx is high, the
+        vector is pending, or nothing can be delivered.
+
+        Args:
+            vector: vector as the model has it.
+        """
+        interrupts = self.interrupts
+        mode = interrupts.mode
+        if not self.present:
+            return None
         if mode is Irq.INTX:
-            self.interrupts.set_level(True)
-            return
-        enabled = self.interrupts.enabled(mode)
-        vector = vector if mode is Irq.MSIX else min(vector, enabled - 1)
-        self.trace.add("interrupt", value=vector, text=mode.name)
-        self.interrupts.signal(mode, vector)
+            return None if interrupts.level or not interrupts.counts[mode] else 0
+        if mode is Irq.MSI:
+            return min(vector, interrupts.enabled(mode) - 1)
+        return None if vector in interrupts.pending else vector
+
+    def shows_pulse(self, vector: int) -> bool:
+        """Return True if the guest sees a pulse at this moment.
+
+        Args:
+            vector: vector as the model has it.
+        """
+        interrupts = self.interrupts
+        return self.interrupt_number(vector) is not None and (interrupts.mode is not Irq.INTX or interrupts.open)
+
+    def _raise(self, vector: int) -> None:
+        number = self.interrupt_number(vector)
+        interrupts = self.interrupts
+        mode = interrupts.mode
+        if number is None:
+            if self.present and not interrupts.counts[mode]:
+                self.trace.add("refused", text=f"interrupt {vector}: no INTx, and the driver has enabled no messages")
+        elif mode is Irq.INTX:
+            interrupts.set_level(True)
+        else:
+            waits = "" if interrupts.reaches(mode, number) else " pending"
+            self.trace.add("interrupt", value=number, text=f"{mode.name}{waits}")
+            interrupts.signal(mode, number)
+
+    def _pulse(self, vector: int) -> None:
+        """Interrupt the guest, and leave INTx as the model has it."""
+        self._raise(vector)
+        if not self.interrupts.wanted:
+            self.interrupts.set_level(False)
 
     def _level_changed(self, level: bool) -> None:
         self.config.set_bits(cfg.STATUS, cfg.STATUS_INTERRUPT, on=level)
         if level:
-            self.trace.add("interrupt", text="INTX")
+            self.trace.add("interrupt", text="INTX" if self.interrupts.allowed else "INTX held back")
 
     def _due(self, timer: Timer) -> None:
         with self.lock:

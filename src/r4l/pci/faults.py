@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from r4l.errors import UsageError
@@ -186,12 +187,13 @@ class ArmedFault:
         self.seen = self.came = 0
         self._random = random.Random(fault.seed)
 
-    def comes(self, event: str, places: Collection[str]) -> bool:
+    def comes(self, event: str, places: Collection[str], able: Callable[[Fault], bool]) -> bool:
         """Count an event, and return True if the fault occurs at it.
 
         Args:
             event: kind of event.
             places: names of its place: `TABLE[2]`, `TABLE`, and the empty one that stands for any.
+            able: returns False for a fault that would have no effect at this event: it may occur at a later one.
         """
         fault = self.fault
         if self.trigger != event and not (self.trigger == "access" and event in ("read", "write")):
@@ -202,6 +204,7 @@ class ArmedFault:
         if fault.times and self.came >= fault.times:
             return False
         now = self._random.random() < fault.chance if fault.chance else self.seen >= fault.nth
+        now = now and able(fault)
         self.came += now
         return now
 
@@ -306,10 +309,12 @@ class Faults:
 
     # -- for the device, under its lock ---------------------------------------------------------------------------
 
-    def _coming(self, event: str, places: Collection[str]) -> list[Fault]:
-        found = [armed.fault for armed in list(self.armed) if armed.comes(event, places)]
-        for fault in found:
-            self._device.trace.add("fault", text=str(fault))
+    def _coming(
+        self, event: str, places: Collection[str], able: Callable[[Fault], bool] = lambda _fault: True
+    ) -> list[ArmedFault]:
+        found = [armed for armed in list(self.armed) if armed.comes(event, places, able)]
+        for armed in found:
+            self._device.trace.add("fault", text=str(armed.fault))
         return found
 
     def before(self, event: Literal["read", "write"], bar: int, offset: int, size: int) -> list[Coming]:
@@ -318,33 +323,46 @@ class Faults:
         for cell in self._device.layout.touched(bar, offset, size):
             for name in (cell.name, cell.register.name):
                 begins.setdefault(name, cell.offset)
-        return self._begun(event, begins, offset)
+        return self._begun(event, begins, offset, size)
 
     def before_config(self, event: Literal["read", "write"], offset: int, size: int) -> list[Coming]:
         """Return the faults that occur at an access to the configuration space, as `before`."""
         own = {f"{CONFIG}.{one.name}": one.offset for one in self._device.config.touched(offset, size)}
-        return self._begun(event, {CONFIG: offset, **own}, offset)
+        return self._begun(event, {CONFIG: offset, **own}, offset, size)
 
-    def _begun(self, event: Literal["read", "write"], begins: Mapping[str, int], offset: int) -> list[Coming]:
+    def _begun(
+        self, event: Literal["read", "write"], begins: Mapping[str, int], offset: int, size: int
+    ) -> list[Coming]:
         """Do what comes before an access.
 
         Args:
             event: kind of event.
             begins: names of the access's places, each with its first byte.
             offset: first byte of the access.
+            size: bytes of the access.
         """
-        found = self._coming(event, begins)
+
+        def bits(fault: Fault) -> int:
+            by = 8 * (begins[fault.place] - offset)
+            return (fault.bits << by if by > 0 else fault.bits >> -by) & (1 << 8 * size) - 1
+
+        def able(fault: Fault) -> bool:
+            if fault.kind == "spurious-interrupt":
+                return self._device.shows_pulse(0)
+            kind = FAULT_KINDS.get(fault.kind)
+            return not kind or "bits" not in kind.needs or bool(bits(fault))
+
+        found = [armed.fault for armed in self._coming(event, begins, able)]
         for fault in found:
             if fault.kind == "unplug":
                 self._device.pull()
             elif fault.kind == "reset":
                 self._device._guarded(self._device.reset, default=None)
             elif fault.kind == "spurious-interrupt":
-                self._device.pulse()
+                self._device._pulse(0)
             elif fault.kind in self._device.actions:
                 self._device._guarded(getattr(self._device, self._device.actions[fault.kind]), default=None)
-        shifts = ((fault, 8 * (begins[fault.place] - offset)) for fault in found)
-        return [Coming(fault, fault.bits << by if by > 0 else fault.bits >> -by) for fault, by in shifts]
+        return [Coming(fault, bits(fault)) for fault in found]
 
     @staticmethod
     def read(found: list[Coming], value: int, size: int) -> int:
@@ -377,20 +395,36 @@ class Faults:
         else:
             act(value)
 
-    def interrupt(self, vector: int, act: Callable[[], None]) -> None:
-        """Raise an interrupt with the faults applied."""
+    def interrupt(self, number: int, vector: int, act: Callable[[int], None]) -> None:
+        """Raise an interrupt with the faults applied.
+
+        Args:
+            number: number of the interrupt (`Device.interrupt_number`).
+            vector: vector as the model has it.
+            act: raises the interrupt of a vector.
+        """
         late: float | None = None
-        for fault in self._coming("interrupt", ("", str(vector))):
+        for armed in self._coming("interrupt", ("", str(number))):
+            fault = armed.fault
             if fault.kind == "lost-interrupt":
                 return
             if fault.kind == "late-interrupt":
                 late = (late or 0.0) + fault.seconds
             elif fault.kind == "doubled-interrupt":
-                self._device.after(fault.seconds, lambda: self._device.pulse(vector))
+                self._device.after(fault.seconds, partial(self._second, armed, vector))
         if late is not None:
-            self._device.after(late, act)
+            # Not `act`: by then, the model may have lowered INTx, and a line that stays high would be without a cause.
+            self._device.after(late, partial(self._device._pulse, vector))
         else:
-            act()
+            act(vector)
+
+    def _second(self, armed: ArmedFault, vector: int) -> None:
+        """Repeat an interrupt, unless the guest has not taken the first yet and would not see two."""
+        if not self._device.shows_pulse(vector):
+            armed.came -= 1
+            self._device.trace.add("note", text=f"{armed.fault}: nothing came, as the first interrupt is not over")
+        else:
+            self._device._pulse(vector)
 
     @staticmethod
     def _of_memory(purpose: str) -> set[str]:
@@ -419,7 +453,8 @@ class Faults:
         held, self._held = self._held, []
         late: float | None = None
         swapped = False
-        for fault in self._coming("dma-write", self._of_memory(purpose)):
+        for armed in self._coming("dma-write", self._of_memory(purpose)):
+            fault = armed.fault
             if fault.kind == "lost-dma":
                 data = b""
             elif fault.kind == "short-dma":

@@ -27,7 +27,8 @@ class Interrupts:
         on_level: called with the new level after each change of INTx.
 
     Attributes:
-        level: level of INTx, as the device drives it.
+        level: level of INTx on the line.
+        wanted: level of INTx as the model has it. A fault can keep it from the line.
         allowed: True if the guest lets INTx through (Interrupt Disable in Command is 0).
         msix: True if the guest has enabled MSI-X, perhaps with all vectors masked, so that none has an eventfd.
         pending: vectors of MSI-X that were raised while they had no eventfd.
@@ -35,7 +36,7 @@ class Interrupts:
 
     def __init__(self, counts: Mapping[Irq, int], on_level: Callable[[bool], None]) -> None:
         self.counts = dict(counts)
-        self.level = False
+        self.level = self.wanted = False
         self.allowed = True
         self.msix = False
         self.pending: set[int] = set()
@@ -54,6 +55,10 @@ class Interrupts:
         """Return the number of wired vectors of a type."""
         return len(self._fds[irq])
 
+    def reaches(self, irq: Irq, vector: int) -> bool:
+        """Return True if a vector has an eventfd: the guest has enabled it, and it is not masked."""
+        return vector in self._fds[irq]
+
     def signal(self, irq: Irq, vector: int) -> bool:
         """Write to a vector's eventfd; return True if it has one."""
         fd = self._fds.get(irq, {}).get(vector)
@@ -66,6 +71,11 @@ class Interrupts:
             os.eventfd_write(fd, 1)
         return True
 
+    @property
+    def open(self) -> bool:
+        """True if INTx is signalled when it goes high: it is enabled, and not masked since it was last signalled."""
+        return self.allowed and not self._masked
+
     def set_level(self, level: bool) -> None:
         """Drive INTx."""
         if level != self.level:
@@ -75,7 +85,7 @@ class Interrupts:
 
     def deliver(self) -> None:
         """Signal INTx if it is high, enabled, and not masked since it was last signalled."""
-        if self.level and self.allowed and not self._masked and self.signal(Irq.INTX, 0):
+        if self.level and self.open and self.signal(Irq.INTX, 0):
             self._masked = True
 
     def set(self, index: int, flags: int, start: int, count: int, booleans: bytes, fds: list[int]) -> None:
@@ -155,6 +165,7 @@ class Interrupts:
     def reset(self) -> None:
         """Set the lines low and drop pending interrupts; the wiring stays."""
         self.pending.clear()
+        self.wanted = False
         self.set_level(False)
 
     def close(self) -> None:

@@ -163,7 +163,7 @@ def dma_write(address: int | None = None) -> Condition:
 
 
 def interrupt(vector: int | None = None) -> Condition:
-    """Return a condition: an interrupt signalled to the guest, INTx going high, or a vector."""
+    """Return a condition: INTx going high, or a vector's message; `text` tells if the guest does not see it yet."""
     return Condition(
         f"interrupt({'' if vector is None else vector})",
         lambda one: one.kind == "interrupt" and vector in (None, one.value),

@@ -153,6 +153,35 @@ def test_bits_are_those_of_the_register_whatever_the_access(
     assert rig.client.read(offset, size) == seen
 
 
+class Wide(Device):
+    """A register that is written in halves."""
+
+    vendor_id = 0x1234
+    bars = (Bar(0x100),)
+    BASE = Register(0x08, 64)
+
+
+@pytest.mark.parametrize(
+    ("fault", "came", "seen"),
+    [
+        ("flipped-write@BASE#1 bits=0x2", [1, 1], 0x1002),
+        ("flipped-write@BASE#1 bits=0x4000000000", [0, 1], 0x4000001000),
+        ("flipped-write@BASE#2 bits=0x4000000000", [0, 1], 0x4000001000),
+        ("flipped-write@BASE#2 bits=0x2", [0, 0], 0x1000),
+        ("flipped-write@BASE#1 bits=0x4000000002 times=0", [1, 2], 0x4000001002),
+    ],
+)
+def test_a_fault_comes_at_the_first_access_that_has_one_of_its_bits(fault: str, came: list[int], seen: int) -> None:
+    device = Wide()
+    device.faults.add(fault)
+    counts = []
+    for offset, value in ((8, 0x1000), (12, 0)):
+        device.bar_write(0, offset, 4, value)
+        counts += device.faults.came.values()
+    assert (counts, int(device.BASE)) == (came, seen)
+    assert device.trace.count(happened("fault")) == came[-1]
+
+
 @pytest.mark.parametrize("place", ["VALUE", "GO", "TABLE", "TABLE[1]"])
 def test_an_access_is_at_each_register_that_it_reaches(rig: Rig, place: str) -> None:
     """Not only at the first: 8 bytes are two registers of 32 bits."""
@@ -408,6 +437,7 @@ def test_every_fault_can_come_to_any_model(rig: Rig, kind: str) -> None:
     for _ in range(3):
         rig.client.read(0)
         rig.go()
+        rig.rung()
         rig.device.advance(1)
     rig.client.read(0)
     assert rig.device.faults.came[str(Fault(kind, times=0))] or kind == "garbled-dma"

@@ -173,7 +173,7 @@ class Recording {
       case "config-write": return `config ${event.offset} ← ${value}`;
       case "dma-read": case "dma-write": return `${event.about ? `${event.about} · ` : ""}${event.size} B at ${event.offset}`;
       case "frame-sent": case "frame-received": return `${event.frame || "frame"} · ${event.size} B`;
-      case "interrupt": return event.text === "INTX" ? "INTx goes high" : `${event.text || ""} vector ${parseInt(value || 0, 16)}`;
+      case "interrupt": return (event.text || "").startsWith("INTX") ? event.text.replace("INTX", "INTx goes high") : `${event.text || ""} vector ${parseInt(value || 0, 16)}`;
       default: return `${event.kind} ${event.text || ""}`;
     }
   }

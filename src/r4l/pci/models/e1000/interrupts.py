@@ -54,7 +54,7 @@ class InterruptUnit(Chip):
     def _drive(self) -> None:
         """Give INTA# the level that follows from causes, mask and throttling."""
         if not self.raw("ICR") & self.raw("IMS"):
-            if self.interrupts.level:
+            if self.interrupts.wanted:
                 self.lower_irq()
         elif not self.interrupts.level and not self._throttled():
             self.raise_irq()
