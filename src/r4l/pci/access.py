@@ -255,7 +255,9 @@ class GuestAccess:
         self._answers = self.present and self.power_state != 3
         self.may_master = bool(self.config.command & cfg.BUS_MASTER)
         self.interrupts.allowed = not self.config.command & cfg.INTX_DISABLE
-        self.interrupts.msix = any(self.config.word(place + MSIX_CONTROL) & MSIX_ENABLE for place in self._places(Msix))
+        self.interrupts.enable_msix(
+            any(self.config.word(place + MSIX_CONTROL) & MSIX_ENABLE for place in self._places(Msix))
+        )
         self.interrupts.deliver()
 
     @property

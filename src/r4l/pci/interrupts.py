@@ -159,7 +159,15 @@ class Interrupts:
         self._fds[irq].clear()
         if irq is Irq.INTX:
             self._masked = False
-        elif irq is Irq.MSIX:
+        elif irq is Irq.MSIX and not self.msix:
+            # QEMU forgets all vectors and wires them anew where it needs a further one (hw/vfio/pci.c,
+            # vfio_msix_vector_do_use, for a device that cannot resize): what was raised before waits.
+            self.pending.clear()
+
+    def enable_msix(self, enabled: bool) -> None:
+        """Note that the guest has enabled MSI-X or disabled it, after which nothing is pending any more."""
+        self.msix = enabled
+        if not enabled and not self._fds[Irq.MSIX]:
             self.pending.clear()
 
     def reset(self) -> None:
@@ -170,5 +178,6 @@ class Interrupts:
 
     def close(self) -> None:
         """Forget all eventfds."""
+        self.pending.clear()
         for irq in self._fds:
             self.unwire(irq)

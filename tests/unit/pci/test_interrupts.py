@@ -71,6 +71,39 @@ def test_a_vector_of_msix_without_an_eventfd_is_pending(client: Client, device: 
     assert client.read(0x820, 8) == 0
 
 
+def test_an_interrupt_is_pending_while_qemu_wires_more_vectors(client: Client, device: Model) -> None:
+    """For a vector above all so far QEMU switches the type off and on (hw/vfio/pci.c, vfio_msix_vector_do_use)."""
+    first, second = eventfd(), eventfd()
+    control = device.config.places[-1] + 2
+    client.set_config(control, 0x8001)
+    client.irq(Irq.MSIX, [first])
+    device.raise_irq(1)
+    client.irq(Irq.MSIX, flags=IrqSet.DATA_NONE | IrqSet.TRIGGER, count=0)
+    device.raise_irq(0)
+    assert (client.read(0x820, 8), device.interrupts.level) == (0b11, False)
+    client.irq(Irq.MSIX, [first])
+    client.irq(Irq.MSIX, [], start=1, count=1)
+    assert (rung(first), client.read(0x820, 8)) == (1, 0b10), "vector 1 has no eventfd: it is masked still"
+    client.irq(Irq.MSIX, [second], start=1)
+    assert (rung(second), client.read(0x820, 8)) == (1, 0)
+
+
+@pytest.mark.parametrize("first", ["enable", "vectors"])
+def test_nothing_is_pending_once_the_guest_has_disabled_msix(client: Client, device: Model, first: str) -> None:
+    fd, control = eventfd(), device.config.places[-1] + 2
+    client.set_config(control, 0x8001)
+    client.irq(Irq.MSIX, [fd])
+    device.raise_irq(1)
+    for step in (first, "vectors" if first == "enable" else "enable"):
+        if step == "enable":
+            client.set_config(control, 0x0001)
+        else:
+            client.irq(Irq.MSIX, flags=IrqSet.DATA_NONE | IrqSet.TRIGGER, count=0)
+    client.set_config(control, 0x8001)
+    client.irq(Irq.MSIX, [fd], start=1)
+    assert (rung(fd), client.read(0x820, 8)) == (0, 0)
+
+
 def test_msix_whose_vectors_are_all_masked(client: Client, device: Model) -> None:
     """As while a driver requests its interrupts: QEMU has wired none, and the device must not drive INTx (6.8.2.3)."""
     intx, vector = eventfd(), eventfd()
