@@ -33,6 +33,7 @@ from r4l.pci.layout import Cell, Layout
 from r4l.pci.registers import Partial, Word
 from r4l.pci.trace import Trace
 
+D3HOT = 3
 LARGEST_CONFIG = 4
 """Bytes of a CPU's largest access to the configuration space (PCI 3.0, 3.2.2.3.2); QEMU reads more at once."""
 LONGEST_ERROR = 4000
@@ -103,10 +104,15 @@ class GuestAccess:
         if not self._answers:
             return
         if found:
-            self.faults.write(found, value, size, lambda new: self._write_any(cell, bar, offset, size, new))
+            self.faults.write(found, value, size, lambda new: self._arrive(cell, bar, offset, size, new))
         else:
             self._write_any(cell, bar, offset, size, value)
         self.trace.settle()
+
+    def _arrive(self, cell: Cell | None, bar: int, offset: int, size: int, value: int) -> None:
+        """Apply a write that can be late: the device may be in another power state by now."""
+        if self._answers:
+            self._write_any(cell, bar, offset, size, value)
 
     def _write_any(self, cell: Cell | None, bar: int, offset: int, size: int, value: int) -> None:
         if cell is not None:
@@ -240,9 +246,14 @@ class GuestAccess:
     def _config_write(self, offset: int, data: bytes) -> None:
         before = self.power_state
         self.config.write(offset, data)
+        for one, place in zip(self.capabilities, self.config.places, strict=True):
+            if isinstance(one, PowerManagement) and not one.has(self.power_state):
+                # The write is complete, and "the data is discarded" (PCI Power Management 1.2, 3.2.4).
+                self.config.set_bits(place + PM_CONTROL, POWER_STATE, on=False)
+                self.config.set_bits(place + PM_CONTROL, before, on=True)
         self._config_changed()
         for one, place in zip(self.capabilities, self.config.places, strict=True):
-            if isinstance(one, PowerManagement) and before == 3 and self.power_state == 0:
+            if isinstance(one, PowerManagement) and before == D3HOT != self.power_state:
                 if not self.config.word(place + PM_CONTROL) & NO_SOFT_RESET:
                     self._guarded(self.reset, Reset.POWER_STATE, default=None)
             elif isinstance(one, Express) and one.function_reset:
@@ -251,14 +262,24 @@ class GuestAccess:
                     self._guarded(self.reset, Reset.FUNCTION, default=None)
 
     def _config_changed(self) -> None:
-        # In D3hot a function answers in its configuration space only (PCI Power Management 1.2, 5.4.1).
-        self._answers = self.present and self.power_state != 3
-        self.may_master = bool(self.config.command & cfg.BUS_MASTER)
-        self.interrupts.allowed = not self.config.command & cfg.INTX_DISABLE
+        # Below D0 a function answers in its configuration space only, and sends nothing but a PME (PCI Power
+        # Management 1.2, 5.4).
+        awake = not self.power_state
+        self._answers = self.present and awake
+        self.may_master = awake and bool(self.config.command & cfg.BUS_MASTER)
+        self.interrupts.messages = self.may_master
+        self.interrupts.allowed = awake and not self.config.command & cfg.INTX_DISABLE
         self.interrupts.enable_msix(
             any(self.config.word(place + MSIX_CONTROL) & MSIX_ENABLE for place in self._places(Msix))
         )
         self.interrupts.deliver()
+
+    @property
+    def no_master(self) -> str:
+        """Reason why the device may not reach the guest's memory."""
+        if self.power_state:
+            return f"the device is in {'D3hot' if self.power_state == D3HOT else f'D{self.power_state}'}"
+        return "the driver has not made the device bus master (pci_set_master)"
 
     @property
     def power_state(self) -> int:

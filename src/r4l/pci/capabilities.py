@@ -21,7 +21,10 @@ PM_CONTROL = 4
 """Offset of the power management control register (PMCSR) in its capability."""
 POWER_STATE = 0x3
 NO_SOFT_RESET = 0x8
+PME_ENABLE = 0x100
 PME_STATUS = 0x8000
+PME_FROM_D3COLD = 0x10
+"""The highest of the states from which a PME can be signalled (PCI Power Management 1.2, 3.2.3)."""
 MSIX_CONTROL = 2
 """Offset of Message Control in the capability of MSI-X (PCI 3.0, 6.8.2.3)."""
 MSIX_ENABLE = 0x8000
@@ -38,7 +41,7 @@ class Capability(Declared):
     """One entry of the list. Subclasses define its contents.
 
     Attributes:
-        sticky: True if what software writes survives every reset but power-on.
+        sticky: True if what software writes survives every reset but power-on; `kept` names single bits.
     """
 
     sticky = False
@@ -55,6 +58,11 @@ class Capability(Declared):
     @property
     def cleared(self) -> bytes:
         """Mask of the bits that software clears by writing ones, like the second of `body`; empty for none."""
+        return b""
+
+    @property
+    def kept(self) -> bytes:
+        """Mask of the bits that survive every reset but power-on, like the second of `body`; empty for none."""
         return b""
 
     @property
@@ -183,7 +191,8 @@ class PowerManagement(Capability):
         d1: True if D1 exists.
         d2: True if D2 exists.
         pme: bits of the states from which a PME can be signalled: D0, D1, D2, D3hot, D3cold from the lowest.
-        keeps: True if the registers survive D3hot (No_Soft_Reset); otherwise they are reset on the way back to D0.
+        keeps: True if the registers survive D3hot (No_Soft_Reset); otherwise they are reset on the way back to D0, and
+            so is the configuration space.
     """
 
     d1: bool = False
@@ -202,7 +211,25 @@ class PowerManagement(Capability):
         """Return PMC (version 3) and PMCSR (3.2.3, 3.2.4)."""
         abilities = 3 | (0x200 if self.d1 else 0) | (0x400 if self.d2 else 0) | self.pme << 11
         control = NO_SOFT_RESET if self.keeps else 0
-        return struct.pack("<HHH", abilities, control, 0), struct.pack("<HHH", 0, POWER_STATE | 0x100, 0)
+        return struct.pack("<HHH", abilities, control, 0), struct.pack("<HHH", 0, POWER_STATE | PME_ENABLE, 0)
+
+    @property
+    def cleared(self) -> bytes:
+        """PME_Status (3.2.4)."""
+        return struct.pack("<HHH", 0, PME_STATUS, 0)
+
+    @property
+    def kept(self) -> bytes:
+        """PME_Status and PME_En, if a PME can be signalled from D3cold (3.2.4)."""
+        return struct.pack("<HHH", 0, PME_STATUS | PME_ENABLE if self.pme & PME_FROM_D3COLD else 0, 0)
+
+    def has(self, state: int) -> bool:
+        """Return True if a power state exists.
+
+        Args:
+            state: 0 to 3 for D0 to D3hot.
+        """
+        return state in (0, 3) or (self.d1 if state == 1 else self.d2)
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ class ConfigSpace:
         self.size = EXTENDED_SIZE if any(isinstance(one, Express) for one in capabilities) else SIZE
         # What is too long is refused by the definition of a model, which asks for `end`.
         room = EXTENDED_SIZE + sum(len(one.body()[0]) for one in capabilities)
-        data, mask, cleared = bytearray(room), bytearray(room), bytearray(room)
+        data, mask, cleared, kept = bytearray(room), bytearray(room), bytearray(room), bytearray(room)
         struct.pack_into("<H", cleared, STATUS, CLEARED_BY_ONES)
         struct.pack_into("<HH", data, 0, vendor, device)
         struct.pack_into("<I", data, 0x08, class_code << 8 | revision)
@@ -124,7 +124,6 @@ class ConfigSpace:
                 if bar.bits == 64:
                     struct.pack_into("<I", mask, BAR0 + 4 * number + 4, free >> 32 & 0xFFFFFFFF)
         self.places: list[int] = []
-        self._sticky: list[slice] = []
         self.end, self.extended_end = FIRST_CAPABILITY, SIZE
         link, last = POINTER, 0
         for one in capabilities:
@@ -145,8 +144,8 @@ class ConfigSpace:
             data[begin:end] = said
             mask[begin : begin + len(writable)] = writable
             cleared[begin : begin + len(one.cleared)] = one.cleared
-            if one.sticky:
-                self._sticky.append(slice(begin, end))
+            bits = b"\xff" * len(said) if one.sticky else one.kept
+            kept[begin : begin + len(bits)] = bits
             self.places.append(place)
             if isinstance(one, ExtendedCapability):
                 self.extended_end = (end + 3) & ~3
@@ -160,6 +159,7 @@ class ConfigSpace:
         self.data = data[: self.size]
         self._mask = bytes(mask[: self.size])
         self._cleared = bytes(cleared[: self.size])
+        self._kept = {place: bits for place, bits in enumerate(kept[: self.size]) if bits}
         self._initial = bytes(self.data)
 
     def _of_capabilities(self, capabilities: Sequence[Capability]) -> Iterator[ConfigRegister]:
@@ -185,11 +185,12 @@ class ConfigSpace:
         return self._names[place]
 
     def reset(self, *, power_on: bool = True) -> None:
-        """Restore the state after power-on; without it, sticky capabilities keep theirs."""
-        kept = [] if power_on else [(place, bytes(self.data[place])) for place in self._sticky]
+        """Restore the state after power-on; without it, the bits that survive a reset keep theirs."""
+        before = bytes(self.data)
         self.data[:] = self._initial
-        for place, data in kept:
-            self.data[place] = data
+        if not power_on:
+            for place, bits in self._kept.items():
+                self.data[place] = self._initial[place] & ~bits | before[place] & bits
 
     def __getitem__(self, name: str) -> int:
         """Return the value of a register, by its name.

@@ -97,7 +97,7 @@ class Device(GuestAccess, metaclass=ModelType):
         served: held while the device is behind a socket, of one machine.
         present: False once the device was pulled out; it then answers nothing.
         dead: True if a method of the model has not returned in time.
-        may_master: True if the driver lets the device reach the guest's memory.
+        may_master: True if the driver lets the device reach the guest's memory, and the device is in D0.
         running: start by the monotonic clock and thread of the method that runs for another cause than an access of the
             guest: a timer, a frame, a plug; None if there is none.
         address: address on the guest's bus, such as "0000:00:05.0"; empty while the device is not plugged in.
@@ -286,7 +286,7 @@ class Device(GuestAccess, metaclass=ModelType):
                     self._values[slot] = value
             self.interrupts.reset()
             self.trace.add("reset", text=reason.value)
-            if reason in (Reset.POWER_ON, Reset.BUS, Reset.FUNCTION):
+            if reason is not Reset.ITSELF:
                 self.config.reset(power_on=reason is Reset.POWER_ON)
             self._config_changed()
             self.on_reset(reason)
@@ -346,6 +346,8 @@ class Device(GuestAccess, metaclass=ModelType):
             return None
         if mode is Irq.INTX:
             return None if interrupts.level or not interrupts.counts[mode] else 0
+        if not self.may_master:
+            return None
         if mode is Irq.MSI:
             return min(vector, interrupts.enabled(mode) - 1)
         return None if vector in interrupts.pending else vector
@@ -366,6 +368,9 @@ class Device(GuestAccess, metaclass=ModelType):
         if number is None:
             if self.present and not interrupts.counts[mode]:
                 self.trace.add("refused", text=f"interrupt {vector}: no INTx, and the driver has enabled no messages")
+            elif self.present and mode is not Irq.INTX and not self.may_master:
+                # A message is a write to memory, which Bus Master allows (PCI 3.0, 6.8.2).
+                self.trace.add("refused", text=f"interrupt {vector} by {mode.name}, and {self.no_master}")
         elif mode is Irq.INTX:
             interrupts.set_level(True)
         else:

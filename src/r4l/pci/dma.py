@@ -106,7 +106,7 @@ class Dma:
             size: number of bytes.
 
         Raises:
-            DmaFault: bus mastering is off, or the device may not read some of the bytes.
+            DmaFault: bus mastering is off, the device is not in D0, or it may not read some of the bytes.
         """
         device = self._device
         with device.held:
@@ -202,7 +202,7 @@ class Dma:
         if not self._device.present:
             raise DmaFault(f"DMA at {address:#x} by a device that is gone")
         if not self._device.may_master:
-            raise DmaFault(f"DMA at {address:#x}, and the driver has not made the device bus master (pci_set_master)")
+            raise DmaFault(f"DMA at {address:#x}, and {self._device.no_master}")
         parts = []
         while size > 0:
             place = bisect_right(self._starts, address) - 1

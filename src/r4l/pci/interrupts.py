@@ -30,6 +30,7 @@ class Interrupts:
         level: level of INTx on the line.
         wanted: level of INTx as the model has it. A fault can keep it from the line.
         allowed: True if the guest lets INTx through (Interrupt Disable in Command is 0).
+        messages: True if the device may write to memory, as messages do.
         msix: True if the guest has enabled MSI-X, perhaps with all vectors masked, so that none has an eventfd.
         pending: vectors of MSI-X that were raised while they had no eventfd.
     """
@@ -38,6 +39,7 @@ class Interrupts:
         self.counts = dict(counts)
         self.level = self.wanted = False
         self.allowed = True
+        self.messages = False
         self.msix = False
         self.pending: set[int] = set()
         self._on_level = on_level
@@ -84,9 +86,14 @@ class Interrupts:
         self.deliver()
 
     def deliver(self) -> None:
-        """Signal INTx if it is high, enabled, and not masked since it was last signalled."""
+        """Signal what waited: INTx if it is high, enabled, and not masked since it was last signalled; pending vectors
+        that have an eventfd."""
         if self.level and self.open and self.signal(Irq.INTX, 0):
             self._masked = True
+        if self.pending and self.messages:
+            for vector in self.pending & self._fds[Irq.MSIX].keys():
+                self.pending.discard(vector)
+                self.signal(Irq.MSIX, vector)
 
     def set(self, index: int, flags: int, start: int, count: int, booleans: bytes, fds: list[int]) -> None:
         """Handle DEVICE_SET_IRQS.
@@ -145,12 +152,9 @@ class Interrupts:
                 # A blocking eventfd would stop the device when its counter is full.
                 os.set_blocking(fd, False)
                 self._fds[irq][vector] = fd
-                if irq is Irq.MSIX and vector in self.pending:
-                    self.pending.discard(vector)
-                    self.signal(irq, vector)
         if irq is Irq.INTX:
             self._masked = False
-            self.deliver()
+        self.deliver()
 
     def unwire(self, irq: Irq) -> None:
         """Forget the eventfds of a type."""

@@ -48,6 +48,7 @@ def test_intx_that_the_guest_has_disabled_waits(client: Client, device: Model) -
 
 
 def test_messages_take_the_place_of_intx(client: Client, device: Model) -> None:
+    client.master()
     intx, vectors = eventfd(), [eventfd() for _ in range(2)]
     client.irq(Irq.INTX, [intx])
     client.irq(Irq.MSI, vectors)
@@ -62,6 +63,7 @@ def test_messages_take_the_place_of_intx(client: Client, device: Model) -> None:
 
 
 def test_a_vector_of_msix_without_an_eventfd_is_pending(client: Client, device: Model) -> None:
+    client.master()
     first, second = eventfd(), eventfd()
     client.irq(Irq.MSIX, [first])
     device.raise_irq(1)
@@ -73,6 +75,7 @@ def test_a_vector_of_msix_without_an_eventfd_is_pending(client: Client, device: 
 
 def test_an_interrupt_is_pending_while_qemu_wires_more_vectors(client: Client, device: Model) -> None:
     """For a vector above all so far QEMU switches the type off and on (hw/vfio/pci.c, vfio_msix_vector_do_use)."""
+    client.master()
     first, second = eventfd(), eventfd()
     control = device.config.places[-1] + 2
     client.set_config(control, 0x8001)
@@ -90,6 +93,7 @@ def test_an_interrupt_is_pending_while_qemu_wires_more_vectors(client: Client, d
 
 @pytest.mark.parametrize("first", ["enable", "vectors"])
 def test_nothing_is_pending_once_the_guest_has_disabled_msix(client: Client, device: Model, first: str) -> None:
+    client.master()
     fd, control = eventfd(), device.config.places[-1] + 2
     client.set_config(control, 0x8001)
     client.irq(Irq.MSIX, [fd])
@@ -106,6 +110,7 @@ def test_nothing_is_pending_once_the_guest_has_disabled_msix(client: Client, dev
 
 def test_msix_whose_vectors_are_all_masked(client: Client, device: Model) -> None:
     """As while a driver requests its interrupts: QEMU has wired none, and the device must not drive INTx (6.8.2.3)."""
+    client.master()
     intx, vector = eventfd(), eventfd()
     client.irq(Irq.INTX, [intx])
     control = device.config.places[-1] + 2
