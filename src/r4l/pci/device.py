@@ -280,6 +280,7 @@ class Device(GuestAccess, metaclass=ModelType):
         `on_reset` is called last."""
         with self.held:
             self._timers.clear()
+            self.faults.forget()
             sticky = self.layout.sticky if reason is not Reset.POWER_ON else frozenset[int]()
             for slot, value in enumerate(self.layout.resets):
                 if slot not in sticky:
@@ -297,6 +298,7 @@ class Device(GuestAccess, metaclass=ModelType):
         with self.held:
             if self.present:
                 self._timers.clear()
+                self.faults.forget()
                 self.interrupts.reset()
                 self.present = self._answers = False
                 self.trace.add("unplugged", text="pulled out")
@@ -410,6 +412,7 @@ class Device(GuestAccess, metaclass=ModelType):
             return
         with self.lock:
             self._timers.stop()
+            self.faults.forget()
             self.trace.add("unplugged")
             self._run(self.on_unplug)
 

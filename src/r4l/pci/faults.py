@@ -220,7 +220,8 @@ class Faults:
     def __init__(self, device: Device) -> None:
         self._device = device
         self.armed: list[ArmedFault] = []
-        self._held: list[tuple[int, bytes]] = []
+        # A write to memory that arrives after the next one.
+        self._held: Callable[[], None] | None = None
 
     def add(self, *faults: Fault | str) -> None:
         """Put faults in force from now on.
@@ -289,9 +290,15 @@ class Faults:
         return {*layout.registers, *(cell.name for cells in layout.exact for cell in cells.values()), *config}
 
     def clear(self) -> None:
-        """Remove all faults."""
+        """Remove all faults. A write to memory that would arrive after the next one arrives now; others that are late
+        come at their time."""
         with self._device.held:
             self.armed.clear()
+            self._release()
+
+    def forget(self) -> None:
+        """Forget the write to memory that would arrive after the next one, since the device was reset or is gone."""
+        self._held = None
 
     def __len__(self) -> int:
         return len(self.armed)
@@ -450,10 +457,11 @@ class Faults:
             data: bytes to write.
             act: writes bytes to an address.
         """
-        held, self._held = self._held, []
+        # A model may use its buffer again before a late write.
+        data = bytes(data)
         late: float | None = None
         swapped = False
-        for armed in self._coming("dma-write", self._of_memory(purpose)):
+        for armed in self._coming("dma-write", self._of_memory(purpose), self._can_swap):
             fault = armed.fault
             if fault.kind == "lost-dma":
                 data = b""
@@ -466,11 +474,27 @@ class Faults:
             elif fault.kind == "swapped-dma":
                 swapped = True
         if swapped:
-            self._held = [*held, (address, data)]
-            return
-        if late is not None:
-            self._device.after(late, lambda: act(address, data))
-        elif data:
-            act(address, data)
-        for before, bytes_ in held:
-            act(before, bytes_)
+            self._held = partial(act, address, data)
+        elif late is not None:
+            self._device.after(late, lambda: self._arrive(address, data, act))
+        else:
+            self._arrive(address, data, act)
+
+    def _can_swap(self, fault: Fault) -> bool:
+        """Return False for a second write that would wait for the next one: a chain of them would never arrive."""
+        return fault.kind != "swapped-dma" or self._held is None
+
+    def _arrive(self, address: int, data: bytes, act: Callable[[int, bytes], None]) -> None:
+        """Write to the guest's memory, and then what waited for this write."""
+        try:
+            if data:
+                act(address, data)
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        """Do the write to memory that waits for the next one. If it is not possible any more, the method that writes
+        now has no part in that."""
+        held, self._held = self._held, None
+        if held:
+            self._device._guarded(held, default=None)
