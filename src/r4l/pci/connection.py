@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import sys
 import threading
 import time
@@ -54,13 +55,24 @@ ABOUT = (Command.VERSION, Command.DEVICE_GET_INFO, Command.DEVICE_GET_REGION_INF
 # Plain integers: these are asked for at each access, and an enumeration's member costs as much as a look into a table.
 CONFIG, ACCESS = int(Region.CONFIG), REGION_ACCESS.size
 VERSION = int(Command.VERSION)
+OWNER = re.compile(r"\bowner=([1-9]\d*)")
+"""Thread that has a `threading.RLock`, in its text."""
 SIZES = (1, 2, 4, 8)
 """Sizes in bytes of a CPU's accesses to a BAR."""
 
 
-def place_of(thread: int) -> str:
-    """Return the present place of a thread, as a traceback of Python; empty if it has ended."""
-    frame = sys._current_frames().get(thread)
+def where_held(device: Device, thread: int) -> str:
+    """Return the present place of the thread that has a device's lock, as a traceback of Python; empty if it has ended.
+
+    An access can wait for the lock while a test is in a method of the model that it has called by itself.
+
+    Args:
+        device: the device.
+        thread: the thread that would have the lock otherwise.
+    """
+    # No method of a lock names its owner.
+    owner = OWNER.search(repr(device.lock))
+    frame = sys._current_frames().get(int(owner[1]) if owner else thread)
     return "".join(traceback.format_stack(frame)) if frame else ""
 
 
@@ -244,7 +256,7 @@ class Connection:
             held_up = busy is not None or not self._owner
             if held_up:
                 self._owner = 0
-        device.give_up(patience, place_of(running[1]))
+        device.give_up(patience, where_held(device, running[1]))
         if busy and waited:
             with contextlib.suppress(OSError):
                 self._channel.send(busy[1].id, busy[1].command, self._answer_dead(busy[1]))

@@ -15,7 +15,7 @@ from pathlib import Path
 from r4l.errors import UsageError
 from r4l.paths import socket_address
 from r4l.pci.channel import MessageSocket
-from r4l.pci.connection import Connection, place_of
+from r4l.pci.connection import Connection, where_held
 from r4l.pci.device import Device
 from r4l.threads import guarded
 
@@ -109,7 +109,7 @@ class Server:
         if device.lock.acquire(timeout=max(0.0, running[0] + patience - time.monotonic())):
             device.lock.release()
         elif not device.dead:
-            device.give_up(patience, place_of(running[1]))
+            device.give_up(patience, where_held(device, running[1]))
 
     def close(self) -> None:
         """End the server. A model whose method does not return is left to its thread, which ends with the process."""

@@ -193,6 +193,28 @@ def test_a_method_for_another_cause_that_does_not_return(serve: Serve, cause: st
     assert len(device.errors) == 1
 
 
+@pytest.mark.parametrize("where", ["reset", "own"])
+def test_a_method_that_a_test_has_called(serve: Serve, where: str) -> None:
+    """The access that waits for it is no part of the error."""
+    device = Stuck()
+    client = serve(device)
+    client.read(0)
+    device.where = where
+
+    def call() -> None:
+        with device.held:
+            if where == "reset":
+                device.reset()
+            else:
+                device.wait()
+
+    threading.Thread(target=call, daemon=True).start()
+    assert device.begun.wait(10)
+    assert client.read(0) == 0xFFFFFFFF
+    no_longer_serving(device)
+    device.released.set()
+
+
 @pytest.mark.parametrize("where", ["plug", "reset"])
 def test_a_method_that_does_not_return_while_the_device_is_plugged_in(serve: Serve, where: str) -> None:
     """QEMU gets a description of the device, and the guest one that does not answer."""
