@@ -29,6 +29,8 @@ class EventPlace:
             (`r4l.pci.rings.purpose`), which is empty for a model without rings; empty for allocations.
         count: number of events.
         bits: width of the register.
+        parts: first bit of the register and number of bits of each event, as faults have them; empty if each event has
+            all bits.
     """
 
     phase: str
@@ -36,6 +38,7 @@ class EventPlace:
     name: str
     count: int
     bits: int = 32
+    parts: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,8 @@ def _cell(place: EventPlace, kind: str, nth: int, seed: int) -> SweepCell:
     if known and known.trigger in ("read", "write") and "bits" in known.needs:
         # Of the place, so that the same cell has the same bit in each sweep with that seed.
         chance = random.Random(f"{seed} {place.phase} {place.event} {place.name} {nth} {kind}")
-        words["bits"] = 1 << chance.randrange(place.bits)
+        first, width = place.parts[nth - 1] if place.parts else (0, place.bits)
+        words["bits"] = 1 << first + chance.randrange(width)
     if kind in WITHOUT_END:
         words["times"] = 0
     return SweepCell(place.phase, Fault(kind, place.name, nth, **words))

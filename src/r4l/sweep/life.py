@@ -134,31 +134,38 @@ class Life:
     def places(self) -> list[EventPlace]:
         """Return the places at which faults can come: registers, vectors and DMA of each phase, with their number of
         events. Accesses beside any register have no name, and are left out."""
-        found: dict[tuple[str, str, str], tuple[int, int]] = {}
+        found: dict[tuple[str, str, str], tuple[int, list[tuple[int, int]]]] = {}
         for phase, (begin, end) in self.bounds.items():
             for one in self.trace:
                 if not begin <= one.number < end:
                     continue
                 event = one.kind.removeprefix(f"{CONFIG}-")
-                for name, bits in self._named_at(one):
-                    count, _ = found.get((phase, event, name), (0, 0))
-                    found[phase, event, name] = (count + 1, bits)
+                for name, bits, begin_of in self._named_at(one):
+                    first = max(0, 8 * (one.offset - begin_of))
+                    last = min(bits, 8 * (one.offset + one.size - begin_of))
+                    found.setdefault((phase, event, name), (bits, []))[1].append((first, last - first))
         memory = [EventPlace(phase, ALLOCATION, "", count, 0) for phase, count in self.allocations.items() if count]
-        return [*(EventPlace(*where, count, bits) for where, (count, bits) in found.items()), *memory]
+        places = [
+            EventPlace(*where, len(parts), bits, () if {*parts} == {(0, bits)} or not bits else tuple(parts))
+            for where, (bits, parts) in found.items()
+        ]
+        return [*places, *memory]
 
-    def _named_at(self, one: TraceEvent) -> Iterator[tuple[str, int]]:
-        """Yield name and width of each place of an event, as faults have them; 0 bits for none."""
+    def _named_at(self, one: TraceEvent) -> Iterator[tuple[str, int, int]]:
+        """Yield name, width and first byte of each place of an event, as faults have them; 0 bits for none."""
         assert self.device is not None
         if one.kind in ("read", "write") and one.bar is not None:
-            registers = {cell.register for cell in self.device.layout.touched(one.bar, one.offset, one.size)}
-            yield from sorted((register.name, register.width) for register in registers)
+            begins: dict[str, tuple[int, int]] = {}
+            for cell in self.device.layout.touched(one.bar, one.offset, one.size):
+                begins.setdefault(cell.register.name, (cell.register.width, cell.offset))
+            yield from ((name, *begins[name]) for name in sorted(begins))
         elif one.kind in ("config-read", "config-write"):
             for own in self.device.config.touched(one.offset, one.size):
-                yield f"{CONFIG}.{own.name}", 8 * own.size
+                yield f"{CONFIG}.{own.name}", 8 * own.size, own.offset
         elif one.kind == "interrupt":
-            yield str(one.value), 0
+            yield str(one.value), 0, 0
         elif one.kind in ("dma-read", "dma-write"):
-            yield one.text, 0
+            yield one.text, 0, 0
 
 
 def file_of(module: BuiltModule) -> str:

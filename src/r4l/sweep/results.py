@@ -52,7 +52,9 @@ class Baseline:
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Self:
         """Return the baseline for what `asdict` made of it, by way of JSON."""
-        places = tuple(EventPlace(**place) for place in data["places"])
+        places = tuple(
+            EventPlace(**place | {"parts": tuple(map(tuple, place.get("parts", ())))}) for place in data["places"]
+        )
         phases = tuple(tuple(phase) for phase in data["phases"])
         return cls(**{**data, "places": places, "messages": tuple(data["messages"]), "phases": phases})
 

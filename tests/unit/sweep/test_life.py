@@ -13,10 +13,11 @@ from tests.unit.sweep.test_as_test import driver
 from r4l.errors import UsageError
 from r4l.klog import Record
 from r4l.module import BuiltModule
-from r4l.pci import Fault
+from r4l.pci import Bar, Device, Fault, Register
 from r4l.pci.models.e1000 import E1000
 from r4l.pci.models.edu import Edu
 from r4l.sweep import SweptMachine, life, machines, run
+from r4l.sweep.cells import cells, trigger
 from r4l.sweep.life import Life
 from r4l.sweep.phases import phases_of
 from r4l.sweep.subject import Ready
@@ -119,6 +120,46 @@ def test_the_places_of_a_life() -> None:
     for place in one.places():
         if place.event != "interrupt":
             device.faults.add(Fault("unplug", place.name))
+
+
+class Halves(Device):
+    """A wide register, and one whose bytes are read by themselves."""
+
+    vendor_id = 1
+    bars = (Bar(0x100),)
+    BASE = Register(0x08, 64)
+    BYTES = Register(0x20)
+
+
+def test_each_cell_of_bits_comes_and_changes_something() -> None:
+    """Also for registers that are reached in parts, by the accesses of the life that the cells are of."""
+
+    def drive(device: Halves) -> list[int]:
+        for offset, size in ((8, 4), (12, 4), (8, 8), (12, 4)):
+            device.bar_write(0, offset, size, 0)
+        device.config_write(5, b"\0")
+        return [device.bar_read(0, offset, 1) for offset in (0x20, 0x23, 0x20)] + [device.bar_read(0, 0x1C, 8)]
+
+    device = Halves()
+    plain = drive(device)
+    one = Life(device=device, trace=list(device.trace), bounds={"probe": (0, device.trace.end)})
+    assert {place.name: place.parts for place in one.places()} == {
+        "BASE": ((0, 32), (32, 32), (0, 64), (32, 32)),
+        "BYTES": ((0, 8), (24, 8), (0, 8), (0, 32)),
+        "config.COMMAND": ((8, 8),),
+    }
+    for seed in range(5):
+        for cell in cells(one.places(), ["flipped-write", "flipped-bit", "stuck-at-one"], seed=seed):
+            device = Halves()
+            device.faults.add(cell.fault)
+            seen = drive(device)
+            begin = next(event.number for event in device.trace if event.kind == "fault")
+            before = Life(device=device, trace=list(device.trace), bounds={"probe": (0, begin)}).places()
+            event = trigger(cell.fault.kind)
+            count = sum(place.count for place in before if (place.event, place.name) == (event, cell.fault.place))
+            # A write is in the trace before its fault, a read after it.
+            assert count == cell.fault.nth - (event == "read")
+            assert seen != plain or event == "write"
 
 
 def test_the_places_of_dma_are_its_purposes() -> None:
