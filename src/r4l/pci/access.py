@@ -120,7 +120,8 @@ class GuestAccess:
         else:
             self._write_apart(bar, offset, size, value)
 
-    def _read(self, cell: Cell) -> int:
+    def _read(self, cell: Cell, seen: int = -1) -> int:
+        """Return the value that is read of a register, of which the guest sees the bits of a mask."""
         register = cell.register
         value = self._values[cell.slot]
         if hidden := register.hidden:
@@ -128,7 +129,7 @@ class GuestAccess:
         if cell.reader is not None:
             value = self._guarded(self._ask, cell, value, default=register.mask)
         if register.cleared:
-            self._values[cell.slot] &= ~register.cleared
+            self._values[cell.slot] &= ~(register.cleared & seen)
         return value
 
     def _ask(self, cell: Cell, value: int) -> int:
@@ -169,8 +170,11 @@ class GuestAccess:
             return (1 << 8 * size) - 1
         data = bytearray([self.layout.bars[bar].unmapped] * size)
         for cell in cells:
-            value = self._read(cell).to_bytes(cell.register.size, "little")
-            for place in range(max(offset, cell.offset), min(offset + size, cell.offset + cell.register.size)):
+            begin, end = max(offset, cell.offset), min(offset + size, cell.offset + cell.register.size)
+            seen = (1 << 8 * (end - begin)) - 1 << 8 * (begin - cell.offset)
+            whole = cell.register.partial is Partial.WHOLE
+            value = self._read(cell, -1 if whole else seen).to_bytes(cell.register.size, "little")
+            for place in range(begin, end):
                 data[place - offset] = value[place - cell.offset]
         return int.from_bytes(data, "little")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.unit.pci.sources import HEAD, define
 
-from r4l.pci import RC, RO, RW, W1C, Bar, DefinitionError, Device, Field, Register, Word, write
+from r4l.pci import RC, RO, RW, W1C, Bar, DefinitionError, Device, Field, Partial, Register, Word, write
 
 
 class Base(Device):
@@ -137,3 +137,40 @@ def test_a_register_takes_integers_only() -> None:
     device: Any = define(HEAD + "    A = Register(0x00)\n")()
     with pytest.raises(TypeError, match=re.escape("A is a register (model.py:4), whose value is an integer, not 'x'")):
         device.A = "x"
+
+
+class Causes(Device):
+    """Registers that a read clears, one of them in parts only."""
+
+    vendor_id = 1
+    bars = (Bar(0x100),)
+    MERGED = Register(0x00, access=RC)
+    MIXED = Register(0x04, fields={"low": Field(3, 0, RC), "kept": (7, 4), "high": Field(31, 28, RC)})
+    WHOLE = Register(0x08, access=RC, partial=Partial.WHOLE)
+    REFUSED = Register(0x0C, access=RC, partial=Partial.REFUSE)
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "seen", "left"),
+    [
+        (0x00, 1, 0x44, 0x11223300),
+        (0x01, 2, 0x2233, 0x11000044),
+        (0x03, 1, 0x11, 0x00223344),
+        (0x00, 4, 0x11223344, 0),
+        (0x04, 1, 0x44, 0x11223340),
+        (0x07, 1, 0x11, 0x01223344),
+        (0x02, 4, 0x33441122, 0x00003344),
+        (0x08, 1, 0x44, 0),
+        (0x0C, 2, 0xFFFF, 0x11223344),
+    ],
+)
+def test_a_read_clears_the_bytes_that_it_names(offset: int, size: int, seen: int, left: int) -> None:
+    device = Causes()
+    device.MERGED = device.MIXED = device.WHOLE = device.REFUSED = 0x11223344
+    assert device.bar_read(0, offset, size) == seen
+    assert device.peek(offset & ~3) == left
+    if offset == 0x02:
+        assert device.MIXED == 0x11223340, "the other of the two"
+    elif size < 4 and offset < 8:
+        rest = device.bar_read(0, offset & ~3, 4)
+        assert rest == left, "and what was not read is there still"
