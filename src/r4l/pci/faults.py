@@ -48,7 +48,7 @@ FAULT_KINDS: dict[str, FaultKind] = {
     "lost-write": FaultKind("write", "a write has no effect"),
     "flipped-write": FaultKind("write", "a write arrives with some bits inverted", ("bits",)),
     "late-write": FaultKind(
-        "write", "a write takes effect some seconds later, as in a queue that stalls", ("seconds",)
+        "write", "a write takes effect some seconds later, and accesses after it do not wait for it", ("seconds",)
     ),
     "lost-interrupt": FaultKind("interrupt", "an interrupt does not reach the guest"),
     "late-interrupt": FaultKind("interrupt", "an interrupt reaches the guest some seconds later", ("seconds",)),
