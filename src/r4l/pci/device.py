@@ -176,8 +176,8 @@ class Device(GuestAccess, metaclass=ModelType):
         with self.held:
             self._require_vector(vector)
             interrupts = self.interrupts
-            if interrupts.mode is Irq.INTX and interrupts.counts[Irq.INTX]:
-                interrupts.wanted = True
+            if interrupts.mode is Irq.INTX:
+                interrupts.wanted = self.interrupt_pin > 0
             self._interrupt(vector, self._raise)
 
     def lower_irq(self) -> None:
@@ -315,17 +315,13 @@ class Device(GuestAccess, metaclass=ModelType):
             self.running = before
 
     def _require_vector(self, vector: int) -> None:
+        most = self.interrupts.most
+        if isinstance(vector, int) and 0 <= vector < most:
+            return
         if not isinstance(vector, int):
             raise TypeError(f"raise_irq takes the number of a vector, not {shown(vector)}")
-        counts = self.interrupts.counts
-        mode = self.interrupts.mode
-        # Without MSI-X, an interrupt of any vector that the model has is INTx, or the last message that is enabled.
-        most = counts[mode] if mode is Irq.MSIX else max(counts.values())
-        if not 0 <= vector < most:
-            has = (
-                f"has the vectors 0 to {most - 1}" if most > 1 else "has vector 0 only" if most else "has no interrupts"
-            )
-            raise ValueError(f"raise_irq takes the number of a vector, not {vector}: the model {has}")
+        has = f"has the vectors 0 to {most - 1}" if most > 1 else "has vector 0 only" if most else "has no interrupts"
+        raise ValueError(f"raise_irq takes the number of a vector, not {vector}: the model {has}")
 
     def _interrupt(self, vector: int, act: Callable[[int], None]) -> None:
         """Interrupt the guest with the faults applied. The lock is held."""
@@ -347,7 +343,7 @@ class Device(GuestAccess, metaclass=ModelType):
         if not self.present:
             return None
         if mode is Irq.INTX:
-            return None if interrupts.level or not interrupts.counts[mode] else 0
+            return None if interrupts.level or not self.interrupt_pin else 0
         if not self.may_master:
             return None
         if mode is Irq.MSI:
@@ -368,7 +364,7 @@ class Device(GuestAccess, metaclass=ModelType):
         interrupts = self.interrupts
         mode = interrupts.mode
         if number is None:
-            if self.present and not interrupts.counts[mode]:
+            if self.present and mode is Irq.INTX and not self.interrupt_pin:
                 self.trace.add("refused", text=f"interrupt {vector}: no INTx, and the driver has enabled no messages")
             elif self.present and mode is not Irq.INTX and not self.may_master:
                 # A message is a write to memory, which Bus Master allows (PCI 3.0, 6.8.2).

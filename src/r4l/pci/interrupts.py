@@ -27,6 +27,8 @@ class Interrupts:
         on_level: called with the new level after each change of INTx.
 
     Attributes:
+        counts: number of interrupts of each type.
+        mode: type of interrupt that the guest has enabled.
         level: level of INTx on the line.
         wanted: level of INTx as the model has it. A fault can keep it from the line.
         allowed: True if the guest lets INTx through (Interrupt Disable in Command is 0).
@@ -45,13 +47,21 @@ class Interrupts:
         self._on_level = on_level
         self._masked = False
         self._fds: dict[Irq, dict[int, int]] = {irq: {} for irq in self.counts}
+        self._any = max(self.counts.values())
+        self.mode = Irq.INTX
+
+    def _choose(self) -> None:
+        """Set the mode, which is asked for at each interrupt."""
+        if self.msix or self._fds[Irq.MSIX]:
+            self.mode = Irq.MSIX
+        else:
+            self.mode = Irq.MSI if self._fds[Irq.MSI] else Irq.INTX
 
     @property
-    def mode(self) -> Irq:
-        """Type of interrupt that the guest has enabled."""
-        if self.msix or self._fds[Irq.MSIX]:
-            return Irq.MSIX
-        return Irq.MSI if self._fds[Irq.MSI] else Irq.INTX
+    def most(self) -> int:
+        """Number of vectors that a model can raise now. Without MSI-X, an interrupt of any vector that it has is INTx,
+        or the last message that is enabled."""
+        return self.counts[Irq.MSIX] if self.mode is Irq.MSIX else self._any
 
     def enabled(self, irq: Irq) -> int:
         """Return the number of wired vectors of a type."""
@@ -152,6 +162,7 @@ class Interrupts:
                 # A blocking eventfd would stop the device when its counter is full.
                 os.set_blocking(fd, False)
                 self._fds[irq][vector] = fd
+        self._choose()
         if irq is Irq.INTX:
             self._masked = False
         self.deliver()
@@ -161,6 +172,7 @@ class Interrupts:
         for fd in self._fds[irq].values():
             os.close(fd)
         self._fds[irq].clear()
+        self._choose()
         if irq is Irq.INTX:
             self._masked = False
         elif irq is Irq.MSIX and not self.msix:
@@ -171,6 +183,7 @@ class Interrupts:
     def enable_msix(self, enabled: bool) -> None:
         """Note that the guest has enabled MSI-X or disabled it, after which nothing is pending any more."""
         self.msix = enabled
+        self._choose()
         if not enabled and not self._fds[Irq.MSIX]:
             self.pending.clear()
 

@@ -100,8 +100,9 @@ class Timers:
         self._failed = failed
         self._run = run
         self._heap: list[tuple[float, int, Timer]] = []
-        # Due, and not run yet: the thread waits for the device's lock, which a reset may have.
-        self._due: set[Timer] = set()
+        # The last one that each thread has taken. It may not have run yet: the thread waits for the device's lock,
+        # which a reset may have.
+        self._taken: dict[int, Timer] = {}
         self._order = itertools.count()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -121,15 +122,7 @@ class Timers:
 
     def _work(self) -> None:
         while timer := self._next():
-            self._do(timer)
-
-    def _do(self, timer: Timer) -> None:
-        """Run a timer that was taken from the heap."""
-        try:
             self._run(timer)
-        finally:
-            with self._changed:
-                self._due.discard(timer)
 
     def _next(self) -> Timer | None:
         """Wait for the next timer to be due and return it; None when this thread is to end."""
@@ -140,7 +133,7 @@ class Timers:
                 if due and (due.action is None or (seconds is not None and seconds <= 0)):
                     heapq.heappop(self._heap)
                     if due.action is not None:
-                        self._due.add(due)
+                        self._taken[threading.get_ident()] = due
                         return due
                     continue
                 self._changed.wait(seconds)
@@ -161,9 +154,10 @@ class Timers:
                 if not self._heap or self._heap[0][0] > end:
                     break
                 when, _, timer = heapq.heappop(self._heap)
-                self._due.add(timer)
+                self._taken[threading.get_ident()] = timer
             clock.seconds = max(clock.seconds, when)
-            self._do(timer)
+            if timer.action is not None:
+                self._run(timer)
         clock.seconds = end
 
     def pause(self, paused: bool) -> None:
@@ -176,8 +170,9 @@ class Timers:
     def clear(self) -> None:
         """Forget all timers, as a reset does."""
         with self._changed:
-            for timer in [*self._due, *(timer for _, _, timer in self._heap)]:
+            for timer in [*self._taken.values(), *(timer for _, _, timer in self._heap)]:
                 timer.cancel()
+            self._taken.clear()
             self._heap.clear()
             self._changed.notify()
 

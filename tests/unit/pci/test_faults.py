@@ -174,7 +174,7 @@ class Wide(Device):
 def test_a_fault_comes_at_the_first_access_that_has_one_of_its_bits(fault: str, came: list[int], seen: int) -> None:
     device = Wide()
     device.faults.add(fault)
-    counts = []
+    counts: list[int] = []
     for offset, value in ((8, 0x1000), (12, 0)):
         device.bar_write(0, offset, 4, value)
         counts += device.faults.came.values()

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from tests.unit.pci.client import Client, eventfd, rung
@@ -195,7 +194,7 @@ def test_a_vector_that_the_model_has_not_is_its_error(
     client = serve(device)
     client.master()
     if enabled:
-        client.irq({Source: Irq.INTX, Messages: Irq.MSI, Table: Irq.MSIX}[model], [fd])
+        client.irq(Irq.INTX if model is Source else Irq.MSI if model is Messages else Irq.MSIX, [fd])
     go(client, vector)
     (error,) = device.errors
     assert f"raise_irq takes the number of a vector, not {vector}: the model has {has} ({__file__}:" in error.cause
@@ -216,13 +215,16 @@ def test_a_vector_of_msi_is_none_of_a_smaller_table(serve: Serve) -> None:
     assert "the model has the vectors 0 to 1" in device.errors[0].cause
 
 
-def without(model: type[Device], **values: Any) -> Device:
-    """Return a device without INTx."""
-    return type(model)("Without", (model,), {"interrupt_pin": 0, **values})()
+class WithoutLine(Table):
+    interrupt_pin = 0
+
+
+class Deaf(Source):
+    interrupt_pin = 0
 
 
 def test_without_intx_no_line_goes_high(serve: Serve) -> None:
-    device = without(Table)
+    device: Device = WithoutLine()
     client = serve(device)
     client.master()
     go(client, 1)
@@ -231,7 +233,7 @@ def test_without_intx_no_line_goes_high(serve: Serve) -> None:
     assert "no INTx, and the driver has enabled no messages" in device.trace.find(happened("refused"))[0].text
     device.pulse(1)
     assert (device.interrupts.level, client.config(6, 2) & 0x8) == (False, 0)
-    device = without(Source)
+    device = Deaf()
     go(serve(device), 0)
     assert "the model has no interrupts" in device.errors[0].cause
 
@@ -241,10 +243,10 @@ def test_what_waits_is_told_as_such(serve: Serve) -> None:
     client = wired(serve, device, [fd], Irq.MSIX)
     go(client, 0, 1, 1)
     assert [(one.value, one.text) for one in device.trace.find(interrupt())] == [(0, "MSIX"), (1, "MSIX pending")]
-    device, client, fd = intx(serve)
+    line, client, fd = intx(serve)
     client.set_config(4, 0x400)
     go(client, 0, 0)
-    assert [(one.value, one.text) for one in device.trace.find(interrupt())] == [(0, "INTX held back")]
+    assert [(one.value, one.text) for one in line.trace.find(interrupt())] == [(0, "INTX held back")]
     client.set_config(4, 0)
     client.read(0)
     assert rung(fd) == 1

@@ -25,6 +25,8 @@ from r4l.pci import (
     happened,
     interrupt,
 )
+from r4l.pci.capabilities import Capability
+from r4l.pci.definition import ModelType
 from r4l.pci.protocol import Command, Irq, IrqSet
 
 Serve = Callable[[Device], Client]
@@ -51,6 +53,11 @@ class Sleeper(Device):
     def tick(self) -> None:
         self.raise_irq()
         self.dma.write(0x1000, b"x")
+
+
+def with_capabilities(*capabilities: Capability) -> Device:
+    """Return such a device with other capabilities."""
+    return ModelType("Other", (Sleeper,), {"capabilities": capabilities})()  # type: ignore[no-any-return]
 
 
 class Keeper(Sleeper):
@@ -138,7 +145,7 @@ def test_a_state_that_there_is_not_is_not_entered(serve: Serve, state: int, widt
 
 @pytest.mark.parametrize("keeps", [True, False])
 def test_d3hot_is_left_with_a_reset_for_each_state(serve: Serve, keeps: bool) -> None:
-    device = type(Device)("All", (Sleeper,), {"capabilities": (PowerManagement(d1=True, d2=True, keeps=keeps),)})()
+    device = with_capabilities(PowerManagement(d1=True, d2=True, keeps=keeps))
     client = serve(device)
     client.set_config(CONTROL, 3)
     client.set_config(CONTROL, 1)
@@ -149,9 +156,7 @@ def test_d3hot_is_left_with_a_reset_for_each_state(serve: Serve, keeps: bool) ->
 @pytest.mark.parametrize("cold", [True, False])
 @pytest.mark.parametrize("reset", ["power state", "bus", "function"])
 def test_the_bits_of_a_pme(serve: Serve, cold: bool, reset: str) -> None:
-    device = type(Device)(
-        "Waker", (Sleeper,), {"capabilities": (PowerManagement(pme=0x18 if cold else 0x08, keeps=False), Express())}
-    )()
+    device = with_capabilities(PowerManagement(pme=0x18 if cold else 0x08, keeps=False), Express())
     client = serve(device)
     device.config["PM_CONTROL"] |= 0x8000
     client.set_config(CONTROL, 0x100)
@@ -183,7 +188,9 @@ def test_a_late_write_meets_a_device_that_sleeps(serve: Serve) -> None:
     assert client.read(0) == 0
 
 
-class Messages(Sleeper):
+class Messages(Device):
+    vendor_id = 0x1234
+    bars = (Bar(0x1000),)
     capabilities = (Msi(), Msix(vectors=2, table=0x800))
 
 
