@@ -279,7 +279,7 @@ class GuestAccess:
         self.interrupts.deliver()
 
     @property
-    def no_master(self) -> str:
+    def _no_master(self) -> str:
         """Reason why the device may not reach the guest's memory."""
         if self.power_state:
             return f"the device is in {'D3hot' if self.power_state == D3HOT else f'D{self.power_state}'}"

@@ -325,12 +325,12 @@ class Device(GuestAccess, metaclass=ModelType):
 
     def _interrupt(self, vector: int, act: Callable[[int], None]) -> None:
         """Interrupt the guest with the faults applied. The lock is held."""
-        if self.faults.armed and (number := self.interrupt_number(vector)) is not None:
+        if self.faults.armed and (number := self._interrupt_number(vector)) is not None:
             self.faults.interrupt(number, vector, act)
         else:
             act(vector)
 
-    def interrupt_number(self, vector: int) -> int | None:
+    def _interrupt_number(self, vector: int) -> int | None:
         """Return the number that the trace and the faults give to an interrupt of a vector: 0 for INTx, the vector that
         is delivered for messages; None if the guest would not see another interrupt than before: INTx is high, the
         vector is pending, or nothing can be delivered.
@@ -350,17 +350,17 @@ class Device(GuestAccess, metaclass=ModelType):
             return min(vector, interrupts.enabled(mode) - 1)
         return None if vector in interrupts.pending else vector
 
-    def shows_pulse(self, vector: int) -> bool:
+    def _shows_pulse(self, vector: int) -> bool:
         """Return True if the guest sees a pulse at this moment.
 
         Args:
             vector: vector as the model has it.
         """
         interrupts = self.interrupts
-        return self.interrupt_number(vector) is not None and (interrupts.mode is not Irq.INTX or interrupts.open)
+        return self._interrupt_number(vector) is not None and (interrupts.mode is not Irq.INTX or interrupts.open)
 
     def _raise(self, vector: int) -> None:
-        number = self.interrupt_number(vector)
+        number = self._interrupt_number(vector)
         interrupts = self.interrupts
         mode = interrupts.mode
         if number is None:
@@ -368,7 +368,7 @@ class Device(GuestAccess, metaclass=ModelType):
                 self.trace.add("refused", text=f"interrupt {vector}: no INTx, and the driver has enabled no messages")
             elif self.present and mode is not Irq.INTX and not self.may_master:
                 # A message is a write to memory, which Bus Master allows (PCI 3.0, 6.8.2).
-                self.trace.add("refused", text=f"interrupt {vector} by {mode.name}, and {self.no_master}")
+                self.trace.add("refused", text=f"interrupt {vector} by {mode.name}, and {self._no_master}")
         elif mode is Irq.INTX:
             interrupts.set_level(True)
         else:

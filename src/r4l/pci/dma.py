@@ -202,7 +202,7 @@ class Dma:
         if not self._device.present:
             raise DmaFault(f"DMA at {address:#x} by a device that is gone")
         if not self._device.may_master:
-            raise DmaFault(f"DMA at {address:#x}, and {self._device.no_master}")
+            raise DmaFault(f"DMA at {address:#x}, and {self._device._no_master}")
         parts = []
         while size > 0:
             place = bisect_right(self._starts, address) - 1

@@ -355,7 +355,7 @@ class Faults:
 
         def able(fault: Fault) -> bool:
             if fault.kind == "spurious-interrupt":
-                return self._device.shows_pulse(0)
+                return self._device._shows_pulse(0)
             kind = FAULT_KINDS.get(fault.kind)
             return not kind or "bits" not in kind.needs or bool(bits(fault))
 
@@ -406,7 +406,7 @@ class Faults:
         """Raise an interrupt with the faults applied.
 
         Args:
-            number: number of the interrupt (`Device.interrupt_number`).
+            number: number of the interrupt (`Device._interrupt_number`).
             vector: vector as the model has it.
             act: raises the interrupt of a vector.
         """
@@ -427,7 +427,7 @@ class Faults:
 
     def _second(self, armed: ArmedFault, vector: int) -> None:
         """Repeat an interrupt, unless the guest has not taken the first yet and would not see two."""
-        if not self._device.shows_pulse(vector):
+        if not self._device._shows_pulse(vector):
             armed.came -= 1
             self._device.trace.add("note", text=f"{armed.fault}: nothing came, as the first interrupt is not over")
         else:
