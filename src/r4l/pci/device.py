@@ -344,10 +344,8 @@ class Device(GuestAccess, metaclass=ModelType):
             return None
         if mode is Irq.INTX:
             return None if interrupts.level or not self.interrupt_pin else 0
-        if not self.may_master:
-            return None
         if mode is Irq.MSI:
-            return min(vector, interrupts.enabled(mode) - 1)
+            return min(vector, interrupts.enabled(mode) - 1) if self.may_master else None
         return None if vector in interrupts.pending else vector
 
     def _shows_pulse(self, vector: int) -> bool:
@@ -366,13 +364,17 @@ class Device(GuestAccess, metaclass=ModelType):
         if number is None:
             if self.present and mode is Irq.INTX and not self.interrupt_pin:
                 self.trace.add("refused", text=f"interrupt {vector}: no INTx, and the driver has enabled no messages")
-            elif self.present and mode is not Irq.INTX and not self.may_master:
-                # A message is a write to memory, which Bus Master allows (PCI 3.0, 6.8.2).
-                self.trace.add("refused", text=f"interrupt {vector} by {mode.name}, and {self._no_master}")
+            elif self.present and mode is Irq.MSI and not self.may_master:
+                # A message is a write to memory, which Bus Master allows (PCI 3.0, 6.2.2). Only MSI-X can keep it.
+                self.trace.add("refused", text=f"interrupt {vector} by MSI, and {self._no_master}")
         elif mode is Irq.INTX:
             interrupts.set_level(True)
         else:
-            waits = "" if interrupts.reaches(mode, number) else " pending"
+            waits = ""
+            if not self.may_master:
+                waits = f" pending, and {self._no_master}"
+            elif not interrupts.reaches(mode, number):
+                waits = " pending"
             self.trace.add("interrupt", value=number, text=f"{mode.name}{waits}")
             interrupts.signal(mode, number)
 

@@ -34,7 +34,7 @@ class Interrupts:
         allowed: True if the guest lets INTx through (Interrupt Disable in Command is 0).
         messages: True if the device may write to memory, as messages do.
         msix: True if the guest has enabled MSI-X, perhaps with all vectors masked, so that none has an eventfd.
-        pending: vectors of MSI-X that were raised while they had no eventfd.
+        pending: vectors of MSI-X that were raised while they had no eventfd, or the device could not send them.
     """
 
     def __init__(self, counts: Mapping[Irq, int], on_level: Callable[[bool], None]) -> None:
@@ -72,9 +72,9 @@ class Interrupts:
         return vector in self._fds[irq]
 
     def signal(self, irq: Irq, vector: int) -> bool:
-        """Write to a vector's eventfd; return True if it has one."""
+        """Write to a vector's eventfd; return True if it has one, and can be signalled now."""
         fd = self._fds.get(irq, {}).get(vector)
-        if fd is None:
+        if fd is None or not (self.messages or irq is Irq.INTX):
             if irq is Irq.MSIX:
                 self.pending.add(vector)
             return False
