@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 
 from r4l.camp.labs.lab import Lab
 from r4l.cli import cli
-from r4l.pci.faults import FAULT_KINDS
+from r4l.pci.fault_kinds import FAULT_KINDS
 
 ROOT = Path(__file__).parents[2]
 WORDS = tomllib.loads(Path(__file__).with_name("prose.toml").read_text(encoding="utf-8"))

@@ -21,7 +21,7 @@ from r4l.pci.declared import DefinitionError
 from r4l.pci.device import Device
 from r4l.pci.dma import DmaFault
 from r4l.pci.extended import AdvancedErrors, ExtendedCapability, ExtendedVendor, SerialNumber
-from r4l.pci.faults import FAULT_KINDS, Fault
+from r4l.pci.fault_kinds import FAULT_KINDS, Fault
 from r4l.pci.fields import RC, RO, RW, W1C, W1S, WO, AccessType, Field
 from r4l.pci.layout import Bar
 from r4l.pci.memory import Memory

@@ -15,7 +15,7 @@ from r4l.pci.capabilities import Capability, Express, Msix, Vendor
 from r4l.pci.config import ConfigSpace
 from r4l.pci.declared import DeclaredType, DefinitionError, caller, fits, mismatch, shown
 from r4l.pci.extended import ExtendedCapability, ExtendedVendor
-from r4l.pci.faults import FAULT_KINDS
+from r4l.pci.fault_kinds import FAULT_KINDS
 from r4l.pci.layout import BARS, Bar
 from r4l.pci.memory import Memory
 from r4l.pci.registers import HOOK, Register
