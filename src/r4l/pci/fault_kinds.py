@@ -67,9 +67,10 @@ class Fault:
     Args:
         kind: one of `FAULT_KINDS`, or of the model's `actions`.
         place: name of the register, such as `CTRL` or `RAL[3]`; `config.COMMAND` for one of the configuration space
-            (`r4l.pci.config.ConfigSpace.registers`), `config` for all of it; vector of the interrupt; for transfers of
-            DMA the name of the ring with the descriptor (`receive`), its buffers ("receive.buffer"), or "data" for all
-            memory outside of the device's `rings`. Empty for any but the configuration space.
+            (`r4l.pci.config.ConfigSpace.registers`), `config` for all of it; vector of the interrupt as the trace has
+            it, 0 for INTx; for transfers of DMA the name of the ring with the descriptor (`receive`), its buffers
+            ("receive.buffer"), or "data" for all memory outside of the device's `rings`. Empty for any but the
+            configuration space.
         nth: number of the event at that place, from 1, at which the fault begins.
         times: number of occurrences from there on; 0: without end.
         chance: probability at each event, instead of `nth`.
