@@ -31,7 +31,7 @@ from r4l.pci.faults import Faults
 from r4l.pci.interrupts import Interrupts
 from r4l.pci.layout import Cell, Layout
 from r4l.pci.registers import Partial, Word
-from r4l.pci.trace import Trace
+from r4l.pci.trace import Trace, encodable
 
 D3HOT = 3
 LARGEST_CONFIG = 4
@@ -320,7 +320,7 @@ class GuestAccess:
         own = [one for one in where if Path(one.filename).parent != ROOM] or where
         place = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
         # By Python's own printer: the method that gives an exception's text may raise, too.
-        said = "".join(traceback.format_exception_only(type(error), error)).strip()[:LONGEST_ERROR]
+        said = encodable("".join(traceback.format_exception_only(type(error), error)).strip()[:LONGEST_ERROR])
         self.trace.add("note", text=f"the model raised {said}{place}")
         if len(self.errors) >= KEPT_ERRORS:
             return

@@ -262,9 +262,13 @@ class Device(GuestAccess, metaclass=ModelType):
             return self._values[cell.slot]
 
     def note(self, text: str) -> None:
-        """Write a line into the trace."""
+        """Write a line into the trace.
+
+        Args:
+            text: the line; of any other value its text.
+        """
         with self.held:
-            self.trace.add("note", text=text)
+            self.trace.add("note", text=f"{text}")
 
     def on_reset(self, reason: Reset) -> None:
         """Reset the model's own state; called after a reset, when the registers have their reset values again."""

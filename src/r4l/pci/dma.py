@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from r4l.pci.buffers import Buffer, as_bytes
 from r4l.pci.declared import shown
 from r4l.pci.protocol import MAX_TRANSFER, PAGE_SIZE, MapFlag, Refused
 from r4l.pci.rings import purpose
@@ -118,20 +119,21 @@ class Dma:
             device.trace.add("dma-read", None, -1, address, size, data[:TRACED], place)
         return data
 
-    def write(self, address: int, data: bytes) -> None:
+    def write(self, address: int, data: Buffer) -> None:
         """Change bytes of the guest's memory, in the order of their addresses.
 
         Args:
             address: address in the guest.
-            data: bytes to write.
+            data: bytes to write: `bytes`, a `bytearray` or a `memoryview`.
 
         Raises:
+            TypeError: the data are no bytes.
             DmaFault: bus mastering is off, or the device may not write some of the bytes; none was written then. Or the
                 guest has unmapped some while the others, which are not mapped here, went by messages.
         """
         device = self._device
-        if type(data) is not bytes and not isinstance(data, bytes | bytearray | memoryview):
-            raise TypeError(f"DMA writes bytes, not {shown(data)}; `dma.pack` writes values by a layout")
+        if type(data) is not bytes:
+            data = as_bytes(data, "DMA writes bytes", "`dma.pack` writes values by a layout")
         with device.held:
             place = purpose(device, address) if self.named or device.faults.armed else ""
             if not device.faults.armed:
@@ -181,8 +183,9 @@ class Dma:
         """Return the bytes of a scatter list: (address, size) of each part."""
         return b"".join(self.read(address, size) for address, size in parts)
 
-    def scatter(self, parts: Iterable[tuple[int, int]], data: bytes) -> int:
+    def scatter(self, parts: Iterable[tuple[int, int]], data: Buffer) -> int:
         """Fill a scatter list's parts one by one; return the number of bytes that found room."""
+        data = as_bytes(data, "DMA writes bytes", "`bytes` makes them")
         done = 0
         for address, size in parts:
             if done == len(data):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from r4l.net import Cable, Wire
 from r4l.net.nic import FIRST_MAC, mac_address
+from r4l.pci.buffers import as_bytes
 from r4l.pci.device import Device
 from r4l.pci.line import Line
 
@@ -65,7 +66,13 @@ class NetworkCard(Device):
         """Go on sending; called when the cable takes frames again after it was full."""
 
     def send_frame(self, frame: bytes) -> None:
-        """Give a frame, without FCS, to the cable. Before the card is plugged in it is lost."""
+        """Give a frame, without FCS, to the cable. Before the card is plugged in it is lost.
+
+        Raises:
+            TypeError: the frame is no bytes.
+        """
+        if type(frame) is not bytes:
+            frame = as_bytes(frame, "a frame is bytes", "`bytes` makes them")
         self.trace.add("frame-sent", size=len(frame), value=frame[:TRACED])
         if self._line:
             self._line.send(frame)

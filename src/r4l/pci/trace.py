@@ -100,6 +100,11 @@ class TraceEvent:
         return " ".join([*words, *([self.text] if self.text else [])])
 
 
+def encodable(text: str) -> str:
+    """Return a text that UTF-8 has, for files and pages: lone surrogates, as of os.fsdecode, are escaped."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 class Condition:
     """A condition for events; made by `read`, `write` and others.
 
@@ -262,6 +267,8 @@ class Trace:
         text: str = "",
     ) -> None:
         """Record an event. Called under the device's lock, a hundred thousand times a second."""
+        if text and not text.isascii():
+            text = encodable(text)
         self._entries.append((self._next, time.monotonic_ns(), kind, cell, bar, offset, size, value, text))
         self._next += 1
         if self.observer is not None:

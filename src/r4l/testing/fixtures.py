@@ -79,13 +79,15 @@ def vm(request: pytest.FixtureRequest, kernel: Kernel) -> Iterator[VM]:
         verdict.allow(request.node, machine)
         yield machine
     finally:
-        machine.close()
+        machine.close(evidence=False)
         untold = None if verdict.failed(request.node) else machine.untold()
+        if untold or verdict.failed(request.node):
+            machine.save_traces()
+        else:
+            workdirs.remove(workdir)
         if untold:
             # A complaint after the test's last line, from the background or the teardown of other fixtures.
             raise untold
-        if not verdict.failed(request.node):
-            workdirs.remove(workdir)
 
 
 @pytest.fixture

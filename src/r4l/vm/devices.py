@@ -8,6 +8,7 @@ state of such a device, so no saved state contains one; devices are plugged in a
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from r4l.pci.load import in_python, model_class
 from r4l.pci.recording import of_trace
 from r4l.vm.qmp import Event, Monitor
 
+LOG = logging.getLogger(__name__)
 DeviceLike = Device | Callable[[], Device]
 """A device, or a class that makes one."""
 WAIT = 30.0
@@ -148,12 +150,25 @@ class Plugs:
             device.address = ""
 
     def save_traces(self) -> None:
-        """Write each device's trace into the run's folder: as text, and as a recording for `r4l scope --from`."""
+        """Write each device's trace into the run's folder: as text, and as a recording for `r4l scope --from`.
+
+        Evidence that cannot be written is logged as a warning: it is no verdict on the run.
+        """
         for index, device in enumerate(self.devices):
-            text = device.trace.text(most=len(device.trace), config=True)
-            (self._workdir / f"{qemu_id(index)}.trace").write_text(text + "\n", encoding="utf-8")
-            data = json.dumps(of_trace(device), separators=(",", ":"))
-            (self._workdir / f"{qemu_id(index)}.json").write_text(data + "\n", encoding="utf-8")
+            for kind, content in (("trace", _as_text), ("json", _as_recording)):
+                file = self._workdir / f"{qemu_id(index)}.{kind}"
+                try:
+                    file.write_text(content(device) + "\n", encoding="utf-8")
+                except Exception as error:  # noqa: BLE001 (values of the author's classes, or a full disk)
+                    LOG.warning("%s of %r cannot be written: %s: %s", file.name, device, type(error).__name__, error)
+
+
+def _as_text(device: Device) -> str:
+    return device.trace.text(most=len(device.trace), config=True)
+
+
+def _as_recording(device: Device) -> str:
+    return json.dumps(of_trace(device), separators=(",", ":"))
 
 
 def split(devices: Sequence[str | DeviceLike]) -> tuple[list[str], list[Device]]:

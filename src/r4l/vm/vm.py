@@ -247,22 +247,30 @@ class VM:
         if untold := self.untold():
             raise untold
 
-    def close(self, *, keep: bool = False) -> None:
+    def close(self, *, keep: bool = False, evidence: bool = True) -> None:
         """End the machine in any state.
 
         Args:
             keep: keep the work folder, for a failed run. Otherwise a folder made by r4l is removed, unless there is
                 something `untold`.
+            evidence: write the traces of devices in Python into a work folder that stays. `save_traces` does it
+                later, for a caller who does not know yet whether the run has failed.
         """
         if self._launched:
             self._run.drain()
-        self._shut(keep=keep)
+        self._shut(keep=keep, evidence=evidence)
 
-    def _shut(self, *, keep: bool) -> None:
+    def save_traces(self) -> None:
+        """Write the trace of each device in Python into the work folder: as text (`pci0.trace`), and as a recording
+        (`pci0.json`) for `r4l scope --from`. What cannot be written is logged as a warning."""
+        if self._launched:
+            self._run.plugs.save_traces()
+
+    def _shut(self, *, keep: bool, evidence: bool = True) -> None:
         if not self._launched or not self._run.close():
             return
-        if keep or self._wanted_workdir is not None:
-            self._run.plugs.save_traces()
+        if keep or (evidence and self._wanted_workdir is not None):
+            self.save_traces()
         if self._wanted_workdir is not None:
             return
         if keep or self.untold():

@@ -421,3 +421,40 @@ def test_a_qemu_that_ends_while_the_device_waits_for_its_memory(client: Client, 
     assert again.read(0x30) == 0
     again.close()
     assert device.errors == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        bytearray(b"abcdefgh"),
+        memoryview(b"abcdefgh"),
+        memoryview(array.array("I", b"abcdefgh")),
+        memoryview(b"a-b-c-d-e-f-g-h-")[::2],
+    ],
+    ids=["bytearray", "memoryview", "of integers", "with gaps"],
+)
+def test_bytes_of_any_type_are_transferred_and_traced_as_they_are_now(
+    client: Client, device: Copier, memory: int, data: bytearray | memoryview
+) -> None:
+    client.map(0x1000, 0x2000, memory)
+    for fault in ((), ("late-dma seconds=1000",), ("swapped-dma#1",)):
+        device.faults.add(*fault)
+        device.dma.write(0x1FFC, data)
+        device.faults.clear()
+        event = device.trace.find(dma_write())[-1]
+        assert (type(event.data), event.data, event.size) == (bytes, b"abcdefgh", 8), fault
+    if isinstance(data, bytearray):
+        data[:] = bytes(8)
+    device.dma.write(0x2FF0, b"next")
+    assert os.pread(memory, 8, 0xFFC) == b"abcdefgh"
+    assert device.dma.scatter([(0x1000, 3), (0x1800, 100)], memoryview(b"abcdefgh")) == 8
+    assert os.pread(memory, 3, 0) + os.pread(memory, 5, 0x800) == b"abcdefgh"
+
+
+@pytest.mark.parametrize("data", ["text", 8, [1, 2], None])
+def test_what_is_no_bytes_is_not_written(client: Client, device: Copier, memory: int, data: object) -> None:
+    client.map(0x1000, 0x1000, memory)
+    with pytest.raises(TypeError, match="DMA writes bytes, not"):
+        device.dma.write(0x1000, data)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="DMA writes bytes, not"):
+        device.dma.scatter([(0x1000, 8)], data)  # type: ignore[arg-type]

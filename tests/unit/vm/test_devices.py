@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+import os
 import types
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from r4l import pci
 from r4l.arch import architecture
 from r4l.errors import GuestTimeout
 from r4l.kernel import Kernel
 from r4l.kernel.profile import profiles
+from r4l.pci import NetworkCard
 from r4l.pci.models.edu import Edu
+from r4l.scope import Heading, load, render
 from r4l.vm import devices
 from r4l.vm.devices import Plugs, fixed
 from r4l.vm.qmp import Monitor
@@ -72,3 +76,55 @@ def test_a_guest_without_a_processor_has_more_time_to_release_a_device(
     finally:
         plugs.close()
     assert left[-1] == 106.0
+
+
+class Talker(NetworkCard):
+    """A card that has bytes of every type, and texts that no file has."""
+
+    vendor_id = 0x1234
+    device_id = 1
+    RAM = pci.Memory(0, 64)
+    bars = (pci.Bar(64),)
+
+    def receive(self, frame: bytes) -> None:
+        """Take no frames."""
+
+
+def test_evidence_is_written_of_all_that_a_model_does(tmp_path: Path) -> None:
+    device = Talker()
+    plugs = Plugs([device], tmp_path)
+    try:
+        device.send_frame(cast(bytes, device.RAM))
+        device.send_frame(cast(bytes, memoryview(b"frame")))
+        device.note(os.fsdecode(b"file \xff"))
+        device.note(cast(str, KeyError("\udcff")))
+        device.call(dict[str, str]().__getitem__, os.fsdecode(b"\xfe"))
+        plugs.save_traces()
+    finally:
+        plugs.close()
+    text = (tmp_path / "pci0.trace").read_text(encoding="utf-8")
+    assert "file \\udcff" in text
+    assert "frame-sent" in text
+    data = load(tmp_path / "pci0.json")[0]
+    assert [one["data"] for one in data["events"] if one["kind"] == "frame-sent"] == ["00" * 64, b"frame".hex()]
+    render([data], Heading("talker", "7.3", "")).encode("utf-8")
+    device.errors[0].cause.encode("utf-8")
+
+
+def test_evidence_that_cannot_be_written_is_told_and_fails_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd, even = Edu(), Edu()
+    plugs = Plugs([odd, even], tmp_path)
+    try:
+        (tmp_path / "pci0.trace").mkdir()
+        odd.trace.add("note", value=cast(int, "no number"))
+        plugs.save_traces()
+    finally:
+        plugs.close()
+    assert [one.getMessage().partition(" cannot")[0] for one in caplog.records] == [
+        "pci0.trace of <Edu 1234:11e8 not plugged in>",
+        "pci0.json of <Edu 1234:11e8 not plugged in>",
+    ]
+    assert (tmp_path / "pci1.trace").is_file()
+    assert load(tmp_path / "pci1.json")
