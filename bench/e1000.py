@@ -28,7 +28,7 @@ FRAME = bytes.fromhex("52540012345652560000000188b5") + bytes(46)
 class Card(E1000):
     """The card without a cable."""
 
-    def on_plug(self) -> None:
+    def make_cable(self) -> None:
         """No cable."""
 
     def send_frame(self, frame: bytes) -> None:

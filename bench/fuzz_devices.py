@@ -118,10 +118,7 @@ class Target(Device):
 class Card(E1000):
     """The e1000, without a cable: what it sends is nobody's, but for the loopback."""
 
-    def on_plug(self) -> None:
-        """No cable."""
-
-    def on_unplug(self) -> None:
+    def make_cable(self) -> None:
         """No cable."""
 
 

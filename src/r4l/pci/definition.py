@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from threading import TIMEOUT_MAX
@@ -77,7 +78,10 @@ class ModelType(type):
     def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], /, **words: Any) -> ModelType:
         """Make a model, which keeps the places of its attributes for errors."""
         places = dict(body.places) if isinstance(body, ModelBody) else {}
-        return super().__new__(cls, name, bases, {**body, PLACES: {"": caller(), **places}}, **words)
+        # A class that is made by a call has the module of the caller, which would be this one.
+        module = sys._getframe(1).f_globals.get("__name__", "")
+        whole = {"__module__": module, **body, PLACES: {"": caller(), **places}}
+        return super().__new__(cls, name, bases, whole, **words)
 
 
 def by_number(bars: Sequence[Bar | None]) -> dict[int, Bar]:
@@ -85,12 +89,8 @@ def by_number(bars: Sequence[Bar | None]) -> dict[int, Bar]:
     return {number: bar for number, bar in enumerate(bars) if bar is not None}
 
 
-def require_free_names(cls: type[Device], attributes: frozenset[str]) -> None:
-    """Refuse a register or memory that has the name of something else.
-
-    Args:
-        cls: the model.
-        attributes: names of the attributes of each device.
+def require_free_names(cls: type[Device]) -> None:
+    """Refuse a register or memory that has the name of something else in a class from which the model inherits.
 
     Raises:
         DefinitionError: a name is taken.
@@ -98,9 +98,8 @@ def require_free_names(cls: type[Device], attributes: frozenset[str]) -> None:
     parts: list[Register | Memory] = [*cls.layout.registers.values(), *cls.layout.memories.values()]
     for one in parts:
         taken = [base for base in cls.__mro__ if not isinstance(vars(base).get(one.name, one), Register | Memory)]
-        if taken or one.name in attributes:
-            owner = taken[0].__name__ if taken else "Device"
-            raise one.wrong(f"has the name of an attribute of {owner}", "rename it")
+        if taken:
+            raise one.wrong(f"has the name of an attribute of {taken[0].__name__}", "rename it")
 
 
 def place_of_attribute(cls: type[Device], name: str) -> str:

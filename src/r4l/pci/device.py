@@ -36,14 +36,13 @@ from r4l.pci.dma import Dma
 from r4l.pci.faults import Faults
 from r4l.pci.interrupts import Interrupts
 from r4l.pci.layout import Bar, Layout
+from r4l.pci.names import require_own_names
 from r4l.pci.protocol import Irq
 from r4l.pci.rings import DescriptorRing
 from r4l.pci.timers import Clock, RunningTime, Timer, Timers
 from r4l.pci.trace import Trace
 from r4l.shortage import OwnWaits
 
-ATTRIBUTES: frozenset[str] = frozenset()
-"""Names of the attributes that each device has beside those of its class."""
 MARGIN = 3.0
 """Seconds that a caller waits for a model beyond its patience."""
 
@@ -121,10 +120,11 @@ class Device(GuestAccess, metaclass=ModelType):
 
     def __init_subclass__(cls, **words: Any) -> None:
         super().__init_subclass__(**words)
+        require_own_names(cls)
         require_sound(cls)
         tables = [one for one in cls.capabilities if isinstance(one, Msix)]
         cls.layout = Layout(cls, by_number(cls.bars), tables)
-        require_free_names(cls, ATTRIBUTES)
+        require_free_names(cls)
         require_readable(cls)
 
     def __new__(cls, *_arguments: Any, **_words: Any) -> Device:
@@ -406,6 +406,7 @@ class Device(GuestAccess, metaclass=ModelType):
             self.present = self._answers = True
             self.trace.add("plugged")
             self._run(self.reset, Reset.POWER_ON)
+            self._run(self._connected)
             self._run(self.on_plug)
 
     def unplugged(self) -> None:
@@ -417,6 +418,13 @@ class Device(GuestAccess, metaclass=ModelType):
             self.faults.forget()
             self.trace.add("unplugged")
             self._run(self.on_unplug)
+            self._run(self._disconnected)
+
+    def _connected(self) -> None:
+        """Take what comes with a plug; for r4l's own kinds of devices, beside the model's `on_plug`."""
+
+    def _disconnected(self) -> None:
+        """Release what came with a plug."""
 
     def pause(self, paused: bool) -> None:
         """Stop the model's clock with the machine, or let it run again."""
@@ -458,12 +466,3 @@ class Device(GuestAccess, metaclass=ModelType):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.vendor_id:04x}:{self.device_id:04x} {self.address or 'not plugged in'}>"
-
-
-class _Plain(Device):
-    """A device without anything of its own."""
-
-    vendor_id = 1
-
-
-ATTRIBUTES = frozenset(vars(_Plain()))

@@ -82,16 +82,22 @@ class NetworkCard(Device):
         """True if so many frames wait for the cable that the card has to stop sending; `on_line_free` follows."""
         return self._line is not None and self._line.full
 
+    def make_cable(self) -> Cable | None:
+        """Return the cable of a card that was given none, when it is plugged in; None: it has no cable."""
+        return Wire()
+
     # -- implementation -----------------------------------------------------------------------------------------------
 
-    def on_plug(self) -> None:
+    def _connected(self) -> None:
         """Take the cable's end, or make a cable."""
         cable = self._cable
         if cable is None:
-            cable = self.wire = Wire()
-        self._line = Line(cable.plug(), self._take_frames, lambda: self.call(self.on_line_free), self.failed)
+            cable = self.make_cable()
+            self.wire = cable if isinstance(cable, Wire) else None
+        if cable is not None:
+            self._line = Line(cable.plug(), self._take_frames, lambda: self.call(self.on_line_free), self.failed)
 
-    def on_unplug(self) -> None:
+    def _disconnected(self) -> None:
         """Let the cable go."""
         line, self._line = self._line, None
         if line:

@@ -37,7 +37,7 @@ class Card(E1000):
         self.full = False
         super().__init__(**words)  # type: ignore[arg-type]
 
-    def on_plug(self) -> None:
+    def make_cable(self) -> None:
         """No cable."""
 
     def send_frame(self, frame: bytes) -> None:
