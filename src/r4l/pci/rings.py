@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -128,20 +128,20 @@ class DescriptorRing(Declared):
             if isinstance(registers[name], RegisterArray):
                 raise self.wrong(f"names {name}, which is an array", "name a register that is none")
 
-    def place(self, layout: Layout, values: list[int]) -> tuple[int, int]:
+    def place(self, layout: Layout, values: Sequence[int | None]) -> tuple[int, int]:
         """Return the guest's address of the ring and the number of its descriptors.
 
         Args:
             layout: registers of the device.
-            values: their values, by slot.
+            values: their values, by slot; None counts as 0.
         """
         address = shift = 0
         for name in self.base:
-            address |= values[layout.slots[name]] << shift
+            address |= (values[layout.slots[name]] or 0) << shift
             shift += layout.registers[name].width
         if self.length:
-            return address, values[layout.slots[self.length]] // self.size
-        return address, self.count if isinstance(self.count, int) else values[layout.slots[self.count]]
+            return address, (values[layout.slots[self.length]] or 0) // self.size
+        return address, self.count if isinstance(self.count, int) else values[layout.slots[self.count]] or 0
 
     def distance(self, device: Device, address: int) -> int | None:
         """Return how far from the head the descriptor is whose buffer has an address of the guest; None if the ring has

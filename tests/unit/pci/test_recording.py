@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,12 +13,14 @@ import pytest
 from tests.unit.pci.e1000.stand import RX_BUFFERS, TX_BUFFERS, TX_RING, US, Card, Stand, ethernet, legacy
 
 from r4l import pci
+from r4l.pci.arrays import MOST_REGISTERS
 from r4l.pci.models.e1000 import E1000
 from r4l.pci.network import NetworkCard
 from r4l.pci.recording import Recorder, check, of_trace
 
 Data = dict[str, Any]
 FRAME = ethernet(bytes(60))
+MANY, ACCESSES = 1 << 17, 3000
 
 
 class OnTheWire(Card):
@@ -204,6 +207,55 @@ def test_a_register_is_unknown_until_it_was_seen() -> None:
     values, _ = state(data, lambda one: True)
     assert values[slot(data, "STATUS")] is not None
     assert values[slot(data, "CTRL")] is None
+
+
+class Table(pci.Device):
+    """A large array of registers."""
+
+    vendor_id = 0x1234
+    bars = (pci.Bar(8 * MANY),)
+    TABLE = pci.RegisterArray(0, count=MANY)
+    BASE = pci.Register(4 * MANY)
+    HEAD = pci.Register(4 * MANY + 4)
+    rings = (pci.DescriptorRing("jobs", base=("BASE",), count=8, head="HEAD", tail="HEAD"),)
+
+
+@pytest.fixture(scope="module")
+def table() -> pci.Device:
+    """The device, at which some registers were accessed."""
+    device = Table()
+    for number in range(ACCESSES):
+        device.bar_write(0, 4 * number, 4, number)
+    return device
+
+
+def test_an_event_costs_what_it_changes_however_many_registers_there_are(table: pci.Device) -> None:
+    before = time.process_time()
+    data = of_trace(table)
+    # A look at each register for each event takes more than 10 s.
+    assert time.process_time() - before < 3
+    begin = slot(data, "TABLE")
+    assert last(data)[0][begin : begin + ACCESSES + 1] == [*range(ACCESSES), None]
+
+
+def test_a_large_array_has_a_recording_that_is_read(table: pci.Device) -> None:
+    data = json.loads(json.dumps(of_trace(table)))
+    assert MANY <= MOST_REGISTERS
+    assert check(data) == ""
+
+
+def test_a_reset_changes_only_what_has_moved_since_the_last(stand: Stand) -> None:
+    for _ in range(2):
+        stand.card.reset()
+        stand.write(E1000.IMS, 0x9D)
+        stand.write(E1000.TDBAL, 0x1000)
+    stand.card.reset()
+    data = of_trace(stand.card)
+    resets = [one for one in data["events"] if one["kind"] == "reset"]
+    assert len(resets[0]["values"]) > 400
+    assert {slot(data, "IMS"), slot(data, "TDBAL")} <= {number for number, _ in resets[-1]["values"]}
+    assert len(resets[-1]["values"]) < 10
+    assert last(data)[0][slot(data, "IMS")] == 0
 
 
 def broken(data: Data) -> list[tuple[str, Callable[[Data], object]]]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from typing import Any, get_args
 
+from r4l.pci.arrays import MOST_REGISTERS
 from r4l.pci.recording.data import FORMAT
 from r4l.pci.recording.state import MOST_DESCRIPTORS
 from r4l.pci.rings import LARGEST_DESCRIPTOR
@@ -33,7 +34,7 @@ def _check(data: Any) -> None:
     for register in data["registers"]:
         count = register.get("count", 1)
         _need(all(_natural(register[key]) for key in ("slot", "bar", "offset", "width")), "register")
-        _need(_natural(count) and _natural(register.get("stride", 0)) and 1 <= count <= 1 << 16, "register")
+        _need(_natural(count) and _natural(register.get("stride", 0)) and 1 <= count <= MOST_REGISTERS, "register")
         _need(all(isinstance(register[key], str) for key in ("name", "access")), "register")
         _check_fields(register["fields"], register["width"])
         slots += count

@@ -64,6 +64,13 @@ class State:
         self.rings: list[tuple[int, int, dict[int, bytes]]] = [(0, 0, {}) for _ in range(rings)]
         self.level = False
 
+    def copy(self) -> State:
+        """Return the state as it is now."""
+        other = State(list(self.values), 0)
+        other.rings = [(address, count, dict(entries)) for address, count, entries in self.rings]
+        other.level = self.level
+        return other
+
     def apply(self, step: RecordedEvent) -> None:
         """Go on to the state after a step."""
         for slot, value in step.values.items():
