@@ -15,12 +15,13 @@ import struct
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from r4l.pci.buffers import Buffer, as_bytes
 from r4l.pci.declared import shown
 from r4l.pci.protocol import MAX_TRANSFER, PAGE_SIZE, MapFlag, Refused
-from r4l.pci.rings import purpose
+from r4l.pci.purposes import Purposes
 
 if TYPE_CHECKING:
     from r4l.pci.device import Device
@@ -86,8 +87,7 @@ class Dma:
 
     Attributes:
         messages: access to memory that is not mapped; None without a connection.
-        named: True to record the purpose of each transfer (`r4l.pci.rings.purpose`), which takes the time of a search
-            in the rings; with a fault in force it always is.
+        named: True to record the purpose of each transfer (`r4l.pci.purposes`); with a fault in force it always is.
     """
 
     def __init__(self, device: Device) -> None:
@@ -113,7 +113,7 @@ class Dma:
         with device.held:
             parts = self._parts(address, size, writes=False)
             data = self._get(*parts[0]) if len(parts) == 1 else b"".join(self._get(*_still(*part)) for part in parts)
-            place = purpose(device, address) if self.named or device.faults.armed else ""
+            place = self._purposes.of(address, size) if self.named or device.faults.armed else ""
             if device.faults.armed:
                 data = device.faults.dma_read(place, data)
             device.trace.add("dma-read", None, -1, address, size, data[:TRACED], place)
@@ -135,7 +135,7 @@ class Dma:
         if type(data) is not bytes:
             data = as_bytes(data, "DMA writes bytes", "`dma.pack` writes values by a layout")
         with device.held:
-            place = purpose(device, address) if self.named or device.faults.armed else ""
+            place = self._purposes.of(address, 0) if self.named or device.faults.armed else ""
             if not device.faults.armed:
                 self._write(address, data)
                 device.trace.add("dma-write", None, -1, address, len(data), data[:TRACED], place)
@@ -241,6 +241,11 @@ class Dma:
         if self.messages is None:
             raise DmaFault("DMA, and the device is not plugged in")
         return self.messages
+
+    @cached_property
+    def _purposes(self) -> Purposes:
+        # At the first transfer that is named: a model may set its rings when it is made.
+        return Purposes(self._device)
 
     def map(self, address: int, size: int, flags: int, offset: int, fds: list[int]) -> None:
         """Handle DMA_MAP.

@@ -301,7 +301,7 @@ class Faults:
         """Return the bytes that the device reads of the guest's memory, with the faults applied.
 
         Args:
-            purpose: purpose of the transfer (`r4l.pci.rings.purpose`).
+            purpose: purpose of the transfer (`r4l.pci.purposes`).
             data: the bytes.
         """
         coming = self._coming("dma-read", self._of_memory(purpose))
@@ -311,7 +311,7 @@ class Faults:
         """Write to the guest's memory with the faults applied.
 
         Args:
-            purpose: purpose of the transfer (`r4l.pci.rings.purpose`).
+            purpose: purpose of the transfer (`r4l.pci.purposes`).
             address: address in the guest.
             data: bytes to write.
             act: writes bytes to an address.

@@ -15,7 +15,6 @@ from r4l.pci.fields import FIELD_FORM, Field, FieldLike, as_field
 from r4l.pci.registers import Register
 
 if TYPE_CHECKING:
-    from r4l.pci.device import Device
     from r4l.pci.layout import Layout
 
 LARGEST_DESCRIPTOR = 256
@@ -24,8 +23,6 @@ DATA = "data"
 """Name of memory outside of all rings, for faults."""
 BUFFER = ".buffer"
 """End of the name of a ring's buffers, for faults."""
-SEARCHED = 4096
-"""Number of descriptors that are searched for a buffer; a guest may claim a ring of any length."""
 
 
 @dataclass(frozen=True)
@@ -142,47 +139,3 @@ class DescriptorRing(Declared):
         if self.length:
             return address, (values[layout.slots[self.length]] or 0) // self.size
         return address, self.count if isinstance(self.count, int) else values[layout.slots[self.count]] or 0
-
-    def distance(self, device: Device, address: int) -> int | None:
-        """Return how far from the head the descriptor is whose buffer has an address of the guest; None if the ring has
-        no such buffer. A descriptor far from the head may be an old one, whose buffer has another use by now.
-
-        Args:
-            device: device with the ring.
-            address: address in the guest.
-        """
-        layout, values = device.layout, device._values
-        begin, count = self.place(layout, values)
-        count = min(count, SEARCHED)
-        data = device.dma.peek(begin, count * self.size)
-        if not self.buffer or not data:
-            return None
-        bits = self.bits
-        start, *lengths = (bits[name] for name in self.buffer)
-        head = values[layout.slots[self.head]]
-        for far in range(count // 2 + 1):
-            for index in {(head + far) % count, (head - far) % count}:
-                number = int.from_bytes(data[index * self.size : (index + 1) * self.size], "little")
-                first = (number & start.mask) >> start.shift
-                size = (number & lengths[0].mask) >> lengths[0].shift if lengths else 0
-                # The device writes the length of what it has received only later.
-                if address == first or first < address < first + size:
-                    return far
-        return None
-
-
-def purpose(device: Device, address: int) -> str:
-    """Return the purpose of a transfer at an address of the guest, as far as a device's rings tell it: "receive" for a
-    descriptor of the ring of that name, "receive.buffer" for its buffers, "data" for other memory; empty for a device
-    without rings.
-
-    Args:
-        device: device that makes the transfer.
-        address: first address of the transfer.
-    """
-    for ring in device.rings:
-        begin, count = ring.place(device.layout, device._values)
-        if begin <= address < begin + count * ring.size:
-            return ring.name
-    near = [(far, ring.name) for ring in device.rings if (far := ring.distance(device, address)) is not None]
-    return min(near)[1] + BUFFER if near else DATA if device.rings else ""

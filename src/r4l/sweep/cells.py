@@ -26,7 +26,7 @@ class EventPlace:
         phase: name of the phase.
         event: `read`, `write`, `interrupt`, `dma-read`, `dma-write` or `allocation`.
         name: name of the register (of a whole array), the interrupt's vector, or the purpose of the DMA
-            (`r4l.pci.rings.purpose`), which is empty for a model without rings; empty for allocations.
+            (`r4l.pci.purposes`), which is empty for a model without rings; empty for allocations.
         count: number of events.
         bits: width of the register.
         parts: first bit of the register and number of bits of each event, as faults have them; empty if each event has
