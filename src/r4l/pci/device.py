@@ -151,6 +151,8 @@ class Device(GuestAccess, metaclass=ModelType):
         self._timers = Timers(type(self).clock(), self._due, self.failed)
         self._values = list(self.layout.resets)
         self._memories = {name: bytearray(one.size) for name, one in self.layout.memories.items()}
+        # Python changes the size of no bytearray that has a view (BufferError); the guest's accesses rely on it.
+        self._views = [memoryview(one) for one in self._memories.values()]
         identity = (self.vendor_id, self.device_id, self.class_code, self.revision)
         subsystem = (self.subsystem_vendor_id, self.subsystem_id)
         self.config = ConfigSpace((*identity, *subsystem), self.layout.bars, self.capabilities, self.interrupt_pin)

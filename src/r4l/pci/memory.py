@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, overload
 
+from r4l.pci.buffers import Buffer, as_bytes
 from r4l.pci.declared import Declared
 
 if TYPE_CHECKING:
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
 
 
 class Memory(Declared):
-    """Plain memory in a BAR that software reads and writes without side effects; on an instance a `bytearray`.
+    """Plain memory in a BAR that software reads and writes without side effects; on an instance a `bytearray`, whose
+    bytes change and whose size does not: `self.RAM[4:8] = …`, `self.RAM[:] = …` or `self.RAM = …` with as many bytes.
 
     Args:
         offset: place in its BAR in bytes.
@@ -40,6 +42,20 @@ class Memory(Declared):
     def __get__(self, instance: Device, owner: type) -> bytearray: ...
     def __get__(self, instance: Device | None, owner: type) -> Memory | bytearray:
         return self if instance is None else instance._memories[self.name]
+
+    def __set__(self, instance: Device, value: Buffer) -> None:
+        """Change all bytes in place.
+
+        Raises:
+            TypeError: the value is no bytes.
+            ValueError: it has another size.
+        """
+        name = f"{self.name} is a memory ({self.line})"
+        data = as_bytes(value, f"{name}, whose value is bytes", f"{self.name}[:4] = … changes some")
+        if len(data) != self.size:
+            raise ValueError(f"{name} of {self.size} bytes, not of {len(data)}; {self.name}[:4] = … changes some")
+        with instance.held:
+            instance._memories[self.name][:] = data
 
     def __repr__(self) -> str:
         return f"<Memory {self.name}, {self.size:#x} bytes at {self.offset:#x} of BAR {self.bar}>"
