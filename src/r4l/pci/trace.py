@@ -24,6 +24,9 @@ KEPT = 200_000
 SHOWN = 40
 """Number of entries in a failure's report."""
 
+INTX = "INTX"
+"""Text of an interrupt that has no vector."""
+
 EventKind = Literal[
     "read",
     "write",
@@ -97,6 +100,8 @@ class TraceEvent:
             words.append(f"{self.size} B {self.data[:16].hex(' ')} …")
         elif self.kind.startswith("dma"):
             words.append(f"{self.offset:#x} {self.size} B {self.data[:16].hex(' ')}{' …' if self.size > 16 else ''}")
+        elif self.kind == "interrupt" and self.text != INTX:
+            return " ".join([*words, f"{self.text} vector {self.value:d}"])
         return " ".join([*words, *([self.text] if self.text else [])])
 
 
@@ -250,7 +255,7 @@ class Trace:
         self._next = 0
         self._cursor = 0
         self._news = threading.Condition()
-        self._waiting = False
+        self._waiting = 0
         self.config = True
         self.observer: Callable[[Raw | None], None] | None = None
 
@@ -327,13 +332,13 @@ class Trace:
         until = time.monotonic() + timeout
         begin = seen = self._cursor
         with self._news:
-            self._waiting = True
+            self._waiting += 1
             try:
                 while True:
                     for one in self._since(seen):
                         seen = one.number + 1
                         if condition.holds(one):
-                            self._cursor = seen
+                            self._cursor = max(self._cursor, seen)
                             return one
                     left = until - time.monotonic()
                     if left <= 0:
@@ -341,7 +346,7 @@ class Trace:
                     if self._next == seen:
                         self._news.wait(left)
             finally:
-                self._waiting = False
+                self._waiting -= 1
         raise Missing(
             f"{condition} has not happened within {timeout:g} s",
             "the trace below is what has, since the last thing that was expected",
